@@ -1,0 +1,21 @@
+"""The durable log of one member: entries, hard state, identity."""
+
+from roost.journal.disk import Disk, OsDisk
+from roost.journal.errors import (
+    DirectoryLocked,
+    EntryTooLarge,
+    JournalBroken,
+    JournalDamaged,
+    JournalError,
+    UnknownFormat,
+    UnsafePermissions,
+    WrongIdentity,
+)
+from roost.journal.identity import Identity, load_identity
+from roost.journal.journal import Batch, Journal, JournalConfig, JournalStatistics
+
+__all__ = [
+    "Batch", "DirectoryLocked", "Disk", "EntryTooLarge", "Identity", "Journal", "JournalBroken",
+    "JournalConfig", "JournalDamaged", "JournalError", "JournalStatistics", "OsDisk",
+    "UnknownFormat", "UnsafePermissions", "WrongIdentity", "load_identity",
+]

@@ -1,0 +1,183 @@
+"""The only module that touches the file system for the journal.
+
+`Disk` is what the journal asks of a device; `OsDisk` is the real one.  Tests and the simulator
+bring their own, with faults.  Every error is an `OSError`; the journal turns it into
+`JournalBroken` and never tries again.
+"""
+
+import fcntl
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+FILE_MODE = 0o600
+DIRECTORY_MODE = 0o700
+_ZEROS = bytes(1 << 20)
+_IOV_MAX = 1000
+
+
+class File(Protocol):
+    """An open file; every write goes to a stated offset."""
+
+    def pread(self, count: int, offset: int) -> bytes:
+        """Read up to `count` bytes."""
+
+    def pwrite(self, buffers: Sequence[bytes], offset: int) -> None:
+        """Write all buffers one after another, or raise."""
+
+    def sync_data(self) -> None:
+        """Make the content durable; the size must not have changed since `sync_all`."""
+
+    def sync_all(self) -> None:
+        """Make content and size durable."""
+
+    def size(self) -> int:
+        """Bytes in the file."""
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+
+
+class Disk(Protocol):
+    """A file system, as far as the journal needs one."""
+
+    def make_directory(self, path: Path) -> None:
+        """Create a private directory if it is not there."""
+
+    def list_directory(self, path: Path) -> list[str]:
+        """Names in a directory, sorted."""
+
+    def exists(self, path: Path) -> bool:
+        """Whether there is such a file."""
+
+    def mode(self, path: Path) -> int:
+        """Permission bits."""
+
+    def open(self, path: Path, *, create: bool = False) -> File:
+        """Open for reading and writing."""
+
+    def rename(self, old: Path, new: Path) -> None:
+        """Rename, replacing `new`."""
+
+    def unlink(self, path: Path) -> None:
+        """Remove a name."""
+
+    def sync_directory(self, path: Path) -> None:
+        """Make names durable."""
+
+    def lock(self, path: Path) -> File | None:
+        """Take the exclusive lock on a file, or None when somebody holds it."""
+
+
+class OsFile:
+    """A file of the operating system."""
+
+    def __init__(self, fd: int) -> None:
+        """Own the descriptor."""
+        self._fd = fd
+
+    def pread(self, count: int, offset: int) -> bytes:
+        """Read until `count` bytes or the end of the file."""
+        parts: list[bytes] = []
+        while count > 0:
+            part = os.pread(self._fd, count, offset)
+            if not part:
+                break
+            parts.append(part)
+            count -= len(part)
+            offset += len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def pwrite(self, buffers: Sequence[bytes], offset: int) -> None:
+        """Write all buffers; a short write is carried on, or fails."""
+        wanted = sum(map(len, buffers))
+        if len(buffers) <= _IOV_MAX:
+            written = os.pwritev(self._fd, buffers, offset)
+            if written == wanted:
+                return
+        rest = memoryview(b"".join(buffers))
+        written = 0
+        while written < wanted:
+            count = os.pwrite(self._fd, rest[written:], offset + written)
+            if count == 0:
+                raise OSError("a write made no progress")
+            written += count
+
+    def sync_data(self) -> None:
+        """Call fdatasync."""
+        os.fdatasync(self._fd)
+
+    def sync_all(self) -> None:
+        """Call fsync."""
+        os.fsync(self._fd)
+
+    def size(self) -> int:
+        """Bytes in the file."""
+        return os.fstat(self._fd).st_size
+
+    def close(self) -> None:
+        """Close the descriptor."""
+        os.close(self._fd)
+
+
+class OsDisk:
+    """The file system of the operating system; files 0600, directories 0700 (J1)."""
+
+    def make_directory(self, path: Path) -> None:
+        """Create a private directory and make its name durable."""
+        if not path.is_dir():
+            path.mkdir(mode=DIRECTORY_MODE, parents=True)
+            self.sync_directory(path.parent)
+
+    def list_directory(self, path: Path) -> list[str]:
+        """Names in a directory, sorted."""
+        return sorted(os.listdir(path))
+
+    def exists(self, path: Path) -> bool:
+        """Whether there is such a file."""
+        return path.exists()
+
+    def mode(self, path: Path) -> int:
+        """Permission bits."""
+        return path.stat().st_mode & 0o777
+
+    def open(self, path: Path, *, create: bool = False) -> OsFile:
+        """Open for reading and writing; symbolic links are not followed."""
+        flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_CREAT if create else 0)
+        return OsFile(os.open(path, flags, FILE_MODE))
+
+    def rename(self, old: Path, new: Path) -> None:
+        """Rename, replacing `new`."""
+        os.replace(old, new)
+
+    def unlink(self, path: Path) -> None:
+        """Remove a name."""
+        path.unlink()
+
+    def sync_directory(self, path: Path) -> None:
+        """Make names durable (J14)."""
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def lock(self, path: Path) -> OsFile | None:
+        """Take the exclusive lock; the kernel gives it back when the process ends."""
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            return None
+        return OsFile(fd)
+
+
+def write_zeros(file: File, count: int, offset: int = 0) -> None:
+    """Write zeros: written blocks, unlike reserved ones, cost no metadata at the first sync (J3)."""
+    while count > 0:
+        size = min(count, len(_ZEROS))
+        file.pwrite([_ZEROS[:size]], offset)
+        offset += size
+        count -= size

@@ -1,0 +1,53 @@
+"""What the journal can find or suffer.  All are faults of the device or of its keeper."""
+
+from pathlib import Path
+
+from roost.errors import DeviceFault
+
+
+class JournalError(DeviceFault):
+    """Base of everything the journal says."""
+
+
+class JournalBroken(JournalError):
+    """A write or sync failed; nothing later can be trusted, the process must end.
+
+    After a failed sync the page cache may have dropped our writes, so a retry that succeeds
+    proves nothing (faults.md 0.2).
+    """
+
+
+class JournalDamaged(JournalError):
+    """An entry that may have been acknowledged cannot be read back.
+
+    The member does not start: dropping the entry could lose an acknowledged write.
+    """
+
+    def __init__(self, path: Path, position: int, offset: int, fact: str) -> None:
+        """Name the file, the slot's number, the frame's byte offset and what is wrong."""
+        advice = "restore this member from its peers by adding it anew; do not delete the file"
+        super().__init__(f"{path.name}: entry {position} at byte {offset}: {fact}; {advice}")
+        self.path = path
+        self.position = position
+        self.offset = offset
+        self.fact = fact
+
+
+class WrongIdentity(JournalError):
+    """The directory belongs to another member or cluster."""
+
+
+class DirectoryLocked(JournalError):
+    """Another process uses the directory."""
+
+
+class UnsafePermissions(JournalError):
+    """The directory or a file in it may be read by others."""
+
+
+class UnknownFormat(JournalError):
+    """The files are of a format that this version does not know."""
+
+
+class EntryTooLarge(JournalError):
+    """An entry is larger than PAYLOAD_BYTES_MAX."""

@@ -1,0 +1,84 @@
+"""Whose directory this is: an `identity` record (see `twin`), written once.
+
+A directory that belongs to another member or cluster is refused by name, and so is one that
+others may read.  `LOCK` is held with flock while a process uses the directory.
+"""
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from roost.journal.disk import Disk, File
+from roost.journal.errors import DirectoryLocked, UnsafePermissions, WrongIdentity
+from roost.journal.twin import Twin
+
+_OTHERS = 0o077
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """Who a directory belongs to; `created` is in seconds since 1970.
+
+    `incarnation` grows whenever the member's directory is made anew.
+    """
+
+    cluster_id: int
+    member_id: int
+    incarnation: int
+    created: float
+    format: int = 1
+
+
+def lock_directory(disk: Disk, directory: Path) -> File:
+    """Make the directory if needed, check that it is private, and take its lock.
+
+    Raises:
+        UnsafePermissions: group or others have any right on it.
+        DirectoryLocked: another process holds the lock.
+
+    """
+    disk.make_directory(directory)
+    mode = disk.mode(directory)
+    if mode & _OTHERS:
+        raise UnsafePermissions(
+            f"{directory} has mode {mode:04o}; only its owner may enter it: chmod 700 {directory}"
+        )
+    lock = disk.lock(directory / "LOCK")
+    if lock is None:
+        raise DirectoryLocked(f"{directory} is used by another process")
+    lock.pwrite([f"{os.getpid():<20}\n".encode()], 0)
+    return lock
+
+
+def load_identity(disk: Disk, directory: Path) -> Identity | None:
+    """Read whose directory this is; None when it is new.
+
+    Raises:
+        JournalDamaged: there was an identity and it cannot be read.
+
+    """
+    if not disk.exists(directory / "identity.a"):
+        return None
+    twin = Twin(disk, directory, "identity")
+    try:
+        body = twin.load()
+    finally:
+        twin.close()
+    return None if body is None else msgspec.json.decode(body, type=Identity)
+
+
+def save_identity(disk: Disk, directory: Path, identity: Identity) -> None:
+    """Write the identity of a new directory durably; never over another one.
+
+    Raises:
+        WrongIdentity: the directory has one already.
+
+    """
+    held = load_identity(disk, directory)
+    if held is not None:
+        raise WrongIdentity(f"{directory} belongs to member {held.member_id:x} already")
+    twin = Twin(disk, directory, "identity")
+    try:
+        twin.save(msgspec.json.encode(identity))
+    finally:
+        twin.close()

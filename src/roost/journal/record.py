@@ -1,0 +1,134 @@
+"""Frames and identifier slots, format 1.  All integers little-endian.
+
+A frame is an entry with a 64-byte head; frames follow each other at multiples of 8:
+
+     0  4x   magic b"RFRM"
+     4  u8   kind     EntryKind, or 255 for TRUNCATE (drop everything from `index` on)
+     5  3x   zeros
+     8  u64  epoch    of the segment: bytes left over from another file can never pass
+    16  u64  index
+    24  u64  term
+    32  u32  length   of the payload, 0 … PAYLOAD_BYTES_MAX
+    36  u32  crc32c of the payload
+    40  u32  chain    the previous frame's payload crc; 0 for a segment's first
+    44  u32  position number of this frame in its segment, from 0
+    48  u32  batch delta  position - position of the first frame of its sync batch
+    52  8x   zeros
+    60  u32  crc32c of bytes 0 … 59
+    64       payload, then zeros to the next multiple of 8
+
+A slot names a frame once more, far from it, so that damage to either is told apart from a torn
+write (PAR, FAST'18); 64 bytes never straddle a sector:
+
+     0  u64  index       8  u64  term       16  u64  offset of the frame in the file
+    24  u32  length     28  u32  payload crc32c     32  u32  batch delta   36  u8 kind  37 3x
+    40  u64  epoch      48  12x  zeros      60  u32  crc32c of bytes 0 … 59
+
+Two checksums in a frame: a damaged head must not hide an intact payload, nor the reverse (J4).
+"""
+
+from struct import Struct
+from typing import NamedTuple
+
+from crc32c import crc32c
+
+FRAME_MAGIC = b"RFRM"
+TRUNCATE = 255
+FRAME_HEAD_BYTES = 64
+SLOT_BYTES = 64
+PAYLOAD_BYTES_MAX = 64 << 20
+
+_FRAME = Struct("<4sB3xQQQIIIII8x")
+_SLOT = Struct("<QQQIIIB3xQ12x")
+_CRC = Struct("<I")
+_PADDING = tuple(bytes(count) for count in range(8))
+
+assert _FRAME.size == FRAME_HEAD_BYTES - 4, "a frame's head is 64 bytes with its checksum"
+assert _SLOT.size == SLOT_BYTES - 4, "a slot is 64 bytes with its checksum"
+
+
+class Frame(NamedTuple):
+    """A frame's head, as it was read; the payload is at the head's offset + 64."""
+
+    kind: int
+    index: int
+    term: int
+    length: int
+    payload_crc: int
+    chain: int
+    position: int
+    batch_delta: int
+
+
+class Slot(NamedTuple):
+    """A slot, as it was read."""
+
+    index: int
+    term: int
+    offset: int
+    length: int
+    payload_crc: int
+    batch_delta: int
+    kind: int
+
+
+def frame_bytes(length: int) -> int:
+    """Bytes a frame with a payload of `length` takes in the file."""
+    return FRAME_HEAD_BYTES + ((length + 7) & ~7)
+
+
+def padding(length: int) -> bytes:
+    """The zeros after a payload of `length`."""
+    return _PADDING[-length % 8]
+
+
+def encode_frame(frame: Frame, epoch: int) -> bytes:
+    """Build a frame's head."""
+    head = _FRAME.pack(
+        FRAME_MAGIC,
+        frame.kind,
+        epoch,
+        frame.index,
+        frame.term,
+        frame.length,
+        frame.payload_crc,
+        frame.chain,
+        frame.position,
+        frame.batch_delta,
+    )
+    return head + _CRC.pack(crc32c(head))
+
+
+def decode_frame(data: bytes, offset: int, epoch: int) -> Frame | None:
+    """Read a frame's head; None when it is not a valid one of this epoch."""
+    head = data[offset : offset + FRAME_HEAD_BYTES]
+    if len(head) < FRAME_HEAD_BYTES or head[:4] != FRAME_MAGIC:
+        return None
+    if _CRC.unpack_from(head, 60)[0] != crc32c(head[:60]):
+        return None
+    _, kind, frame_epoch, *rest = _FRAME.unpack_from(head)
+    return Frame(kind, *rest) if frame_epoch == epoch else None
+
+
+def encode_slot(slot: Slot, epoch: int) -> bytes:
+    """Build a slot."""
+    body = _SLOT.pack(
+        slot.index,
+        slot.term,
+        slot.offset,
+        slot.length,
+        slot.payload_crc,
+        slot.batch_delta,
+        slot.kind,
+        epoch,
+    )
+    return body + _CRC.pack(crc32c(body))
+
+
+def decode_slot(data: bytes, offset: int, epoch: int) -> Slot | None:
+    """Read a slot; None when it is not a valid one of this epoch."""
+    body = data[offset : offset + SLOT_BYTES]
+    if len(body) < SLOT_BYTES or _CRC.unpack_from(body, 60)[0] != crc32c(body[:60]):
+        return None
+    *fields, slot_epoch = _SLOT.unpack_from(body)
+    return Slot(*fields) if slot_epoch == epoch else None

@@ -1,0 +1,147 @@
+"""A segment file: `wal/<sequence>-<first index>.wal`, of fixed size, written with zeros first.
+
+         0        head, 512 bytes        and once more at 4096
+      8192        slot area: SLOT_COUNT slots of 64 bytes (see `record`)
+      8192 + 64 x SLOT_COUNT
+                  data area: frames, to the end of the file
+
+The head, little-endian:
+
+     0  4x   magic b"RSEG"     4  u32  format       8  u64  cluster id    16  u64  member id
+    24  u64  sequence         32  u64  epoch       40  u64  first index   48  u64  slot count
+    56  u64  file size        64  u64  frames in the segment before (its seal, J28)
+    72  u32  crc32c of bytes 0 … 71
+
+A segment file is never recycled for another; the epoch, 64 random bits, is in every frame and
+slot, so bytes of another life of the same blocks are never taken for ours (J2).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from struct import Struct
+
+from crc32c import crc32c
+
+from roost.journal.disk import Disk, File, write_zeros
+from roost.journal.errors import JournalDamaged, UnknownFormat, WrongIdentity
+from roost.journal.identity import Identity
+from roost.journal.record import SLOT_BYTES, frame_bytes
+
+MAGIC = b"RSEG"
+FORMAT = 1
+SLOTS_OFFSET = 8192
+_COPIES = (0, 4096)
+_HEAD = Struct("<4sIQQQQQQQQ")
+_CRC = Struct("<I")
+
+
+@dataclass(slots=True)
+class Segment:
+    """One segment; `position` and `offset` say where the next frame goes."""
+
+    path: Path
+    sequence: int
+    epoch: int
+    first_index: int
+    slot_count: int
+    size: int
+    frames_before: int = 0
+    file: File | None = None
+    position: int = 0
+    offset: int = 0
+    chain: int = 0
+
+    def __post_init__(self) -> None:
+        """Start at the beginning of the data area."""
+        if not self.offset:
+            self.offset = self.data_offset
+
+    @property
+    def data_offset(self) -> int:
+        """Where frames begin."""
+        return SLOTS_OFFSET + self.slot_count * SLOT_BYTES
+
+    def has_room(self, length: int) -> bool:
+        """Whether one more frame with a payload of `length` fits."""
+        return self.position < self.slot_count and self.offset + frame_bytes(length) <= self.size
+
+    def slot_offset(self, position: int) -> int:
+        """Where the slot of a frame is."""
+        return SLOTS_OFFSET + position * SLOT_BYTES
+
+
+def segment_path(directory: Path, sequence: int, first_index: int) -> Path:
+    """The file's name says its order and where it begins."""
+    return directory / f"{sequence:016x}-{first_index:016x}.wal"
+
+
+def size_for(length: int, slot_count: int, size: int) -> int:
+    """The file size for a segment that must take a payload of `length`: `size`, or larger."""
+    return max(size, SLOTS_OFFSET + slot_count * SLOT_BYTES + frame_bytes(length))
+
+
+def write_blank(disk: Disk, path: Path, size: int) -> None:
+    """Write a file of zeros and make it durable; its name is not yet."""
+    file = disk.open(path, create=True)
+    try:
+        if file.size() > size:
+            disk.unlink(path)
+            file.close()
+            file = disk.open(path, create=True)
+        write_zeros(file, size)
+        file.sync_all()
+    finally:
+        file.close()
+
+
+def install(disk: Disk, blank: Path, segment: Segment, identity: Identity) -> None:
+    """Turn a blank file into `segment`: head, sync, name, sync of the directory (J3)."""
+    body = _HEAD.pack(
+        MAGIC,
+        FORMAT,
+        identity.cluster_id,
+        identity.member_id,
+        segment.sequence,
+        segment.epoch,
+        segment.first_index,
+        segment.slot_count,
+        segment.size,
+        segment.frames_before,
+    )
+    head = body + _CRC.pack(crc32c(body))
+    file = disk.open(blank)
+    for offset in _COPIES:
+        file.pwrite([head], offset)
+    file.sync_all()
+    disk.rename(blank, segment.path)
+    disk.sync_directory(segment.path.parent)
+    segment.file = file
+
+
+def open_segment(disk: Disk, path: Path, identity: Identity) -> Segment:
+    """Open a segment by its head; its end is found by recovery.
+
+    Raises:
+        JournalDamaged: neither copy of the head is valid, or the file is shorter than it says.
+        WrongIdentity: it is another member's.
+
+    """
+    file = disk.open(path)
+    for offset in _COPIES:
+        head = file.pread(_HEAD.size + _CRC.size, offset)
+        if len(head) < _HEAD.size + _CRC.size:
+            continue
+        body = head[: _HEAD.size]
+        if head[:4] != MAGIC or _CRC.unpack_from(head, _HEAD.size)[0] != crc32c(body):
+            continue
+        _, file_format, cluster, member, sequence, epoch, first, slots, size, before = (
+            _HEAD.unpack(body)
+        )
+        if file_format != FORMAT:
+            raise UnknownFormat(f"{path.name}: segment format {file_format}, we know {FORMAT}")
+        if (cluster, member) != (identity.cluster_id, identity.member_id):
+            raise WrongIdentity(f"{path.name} belongs to member {member:x} of {cluster:x}")
+        if file.size() < size:
+            raise JournalDamaged(path, 0, file.size(), f"the file must have {size} bytes")
+        return Segment(path, sequence, epoch, first, slots, size, before, file)
+    raise JournalDamaged(path, 0, 0, "neither copy of the segment's head is valid")

@@ -1,0 +1,99 @@
+"""A small record kept in two files, so that a torn write never costs both copies.
+
+Each copy, in `<name>.a` and `<name>.b`:
+
+     0   4x   magic  b"ROO2"
+     4   u32  format
+     8   u64  sequence number, +1 with each save
+    16   u32  body length
+    20   16x  blake2b-128 of everything else in the record
+    36        body, JSON
+
+`save` writes and syncs `.a`, then `.b`.  `load` takes the valid copy with the higher number; a
+torn copy is left of the other's state.  Both invalid is damage: nothing is guessed.
+"""
+
+import hashlib
+from pathlib import Path
+from struct import Struct
+
+from roost.journal.disk import Disk, File
+from roost.journal.errors import JournalDamaged, UnknownFormat
+
+MAGIC = b"ROO2"
+FORMAT = 1
+_HEAD = Struct("<4sIQI16s")
+BODY_BYTES_MAX = 1 << 20
+
+
+def _digest(head: bytes, body: bytes) -> bytes:
+    return hashlib.blake2b(head + body, digest_size=16).digest()
+
+
+def _encode(sequence: int, body: bytes) -> bytes:
+    bare = _HEAD.pack(MAGIC, FORMAT, sequence, len(body), bytes(16))
+    return _HEAD.pack(MAGIC, FORMAT, sequence, len(body), _digest(bare, body)) + body
+
+
+def _decode(record: bytes) -> tuple[int, bytes] | None:
+    """The sequence number and body, or None when the copy is not valid."""
+    if len(record) < _HEAD.size:
+        return None
+    magic, file_format, sequence, length, digest = _HEAD.unpack_from(record)
+    body = record[_HEAD.size : _HEAD.size + length]
+    bare = _HEAD.pack(magic, file_format, sequence, length, bytes(16))
+    if magic != MAGIC or len(body) != length or digest != _digest(bare, body):
+        return None
+    if file_format != FORMAT:
+        raise UnknownFormat(f"record format {file_format}, this version knows {FORMAT}")
+    return sequence, body
+
+
+class Twin:
+    """The two files of one record, kept open."""
+
+    def __init__(self, disk: Disk, directory: Path, name: str) -> None:
+        """Open both copies, making them if they are not there."""
+        self._paths = [directory / f"{name}.a", directory / f"{name}.b"]
+        self._is_new = not any(disk.exists(path) for path in self._paths)
+        self._files: list[File] = [disk.open(path, create=True) for path in self._paths]
+        self._sizes = [file.size() for file in self._files]
+        if self._is_new:
+            disk.sync_directory(directory)
+        self._sequence = 0
+
+    def load(self) -> bytes | None:
+        """The newest valid body; None when the record was never saved.
+
+        Raises:
+            JournalDamaged: both copies hold bytes, and neither is valid.
+            UnknownFormat: a newer version wrote them.
+
+        """
+        copies = [file.pread(_HEAD.size + BODY_BYTES_MAX, 0) for file in self._files]
+        valid = [decoded for copy in copies if (decoded := _decode(copy)) is not None]
+        if valid:
+            self._sequence, body = max(valid)
+            return body
+        # A crash while the very first record is written leaves one torn copy and an empty one.
+        if not all(any(copy) for copy in copies):
+            return None
+        raise JournalDamaged(self._paths[0], 0, 0, "neither copy of the record is valid")
+
+    def save(self, body: bytes) -> None:
+        """Make `body` the durable record: the first copy is synced before the second is touched."""
+        assert len(body) <= BODY_BYTES_MAX, "the record stays small"
+        self._sequence += 1
+        record = _encode(self._sequence, body)
+        for position, file in enumerate(self._files):
+            file.pwrite([record], 0)
+            if len(record) > self._sizes[position]:
+                self._sizes[position] = len(record)
+                file.sync_all()
+            else:
+                file.sync_data()
+
+    def close(self) -> None:
+        """Close both files."""
+        for file in self._files:
+            file.close()

@@ -1,0 +1,77 @@
+"""The settings of one member, checked at the border."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from roost.member.errors import BadMemberConfig
+
+Address = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberConfig:
+    """Everything a member must be told; times in milliseconds, sizes in bytes.
+
+    Raises:
+        BadMemberConfig: on construction, with the setting named.
+
+    """
+
+    name: str
+    data_dir: Path
+    initial_cluster: Mapping[str, tuple[str, ...]]
+    advertise_peer_urls: tuple[str, ...]
+    listen_peer_urls: tuple[str, ...]
+    advertise_client_urls: tuple[str, ...] = ()
+    initial_cluster_token: str = "etcd-cluster"
+    heartbeat_ms: int = 100
+    election_ms: int = 1000
+    # Requests waiting to be executed; one more is answered with Overloaded.
+    queue_count_max: int = 20_000
+    queue_bytes_max: int = 64 << 20
+    # Write sets proposed and not yet applied: more pipelining buys nothing past a few
+    # (measured 2026-11, docs/performance.md), and each costs a layer in every look-up.
+    batch_inflight_max: int = 8
+    batch_bytes_max: int = 4 << 20
+    # Entries kept in the journal below what the store has durably, for slightly slow members.
+    trailing_entries: int = 10_000
+    # A forwarded request without an answer is given up as unknown after this long.
+    request_timeout_ms: int = 5_000
+    # The journal's sync moves to a thread when it takes longer than this on average.
+    inline_sync_ms_max: float = 5.0
+    store_layer_bytes_max: int = field(default=32 << 20)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work, naming the setting as etcd's flag does."""
+        if not self.name:
+            raise BadMemberConfig("name must not be empty")
+        if self.heartbeat_ms <= 0:
+            raise BadMemberConfig("heartbeat-interval must be > 0")
+        if self.election_ms < 5 * self.heartbeat_ms:
+            # etcd's own text, so that an operator finds the same advice.
+            text = (
+                f"--election-timeout[{self.election_ms}ms] should be at least as 5 times as "
+                f"--heartbeat-interval[{self.heartbeat_ms}ms]"
+            )
+            raise BadMemberConfig(text)
+        for url in (*self.listen_peer_urls, *self.advertise_peer_urls):
+            address_of(url)
+
+
+def address_of(url: str) -> Address:
+    """Split `http://host:port` into what a socket needs.
+
+    Raises:
+        BadMemberConfig: another scheme, or no host or port.
+
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise BadMemberConfig(f"{url!r} is not a URL: {error}") from error
+    if parts.scheme != "http" or not host or port is None:
+        raise BadMemberConfig(f"{url!r} must be of the form http://host:port")
+    return host, port

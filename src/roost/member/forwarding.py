@@ -1,0 +1,193 @@
+"""Requests that a follower hands to the leader, and their answers.
+
+Two frame kinds on the peer link, integers big-endian.  A frame holds any number of records, so
+one loop turn's requests travel together:
+
+    request   u64 id, u8 name length, u32 body length, name (ASCII), body
+    answer    u64 id, u8 outcome,     u32 body length, body
+
+    outcome 0 done     body is the operation's result
+            1 refused  body is u8 gRPC code, then the text in UTF-8
+            2 no       it did not run and never will (not the leader, overloaded)
+            3 unknown  it may have taken effect
+
+An answer whose id nobody waits for is dropped: its caller has been told `OutcomeUnknown`.
+When the table of waiting requests is full, a new one is refused with `Overloaded`.
+"""
+
+from collections.abc import Callable
+from enum import IntEnum
+from struct import Struct
+from struct import error as StructError
+
+from roost.errors import NotExecuted, NotLeader, OutcomeUnknown, Overloaded, Refused, RoostError
+from roost.member.errors import MalformedForward
+
+_HEAD = Struct(">QBI")
+Done = Callable[[bytes | None, RoostError | None], None]
+WAITING_COUNT_MAX = 50_000
+
+
+class Outcome(IntEnum):
+    """How a forwarded operation ended."""
+
+    DONE = 0
+    REFUSED = 1
+    NOT_EXECUTED = 2
+    UNKNOWN = 3
+
+
+def encode_request(request_id: int, name: str, body: bytes) -> list[bytes]:
+    """Build one request record; the body is not copied."""
+    label = name.encode("ascii")
+    return [_HEAD.pack(request_id, len(label), len(body)) + label, body]
+
+
+def decode_requests(frame: bytes) -> list[tuple[int, str, bytes]]:
+    """Split a frame into (id, operation name, body).
+
+    Raises:
+        MalformedForward: the frame ends early or a name is not ASCII.
+
+    """
+    records: list[tuple[int, str, bytes]] = []
+    offset = 0
+    try:
+        while offset < len(frame):
+            request_id, name_bytes, body_bytes = _HEAD.unpack_from(frame, offset)
+            offset += _HEAD.size
+            name = frame[offset : offset + name_bytes].decode("ascii")
+            offset += name_bytes + body_bytes
+            if offset > len(frame):
+                raise MalformedForward("a forwarded request ends early")
+            records.append((request_id, name, frame[offset - body_bytes : offset]))
+    except (StructError, UnicodeDecodeError) as error:
+        raise MalformedForward(str(error)) from error
+    return records
+
+
+def encode_answer(request_id: int, result: bytes | None, error: RoostError | None) -> list[bytes]:
+    """Build one answer record from what `Done` was called with."""
+    if error is None:
+        outcome, body = Outcome.DONE, result or b""
+    elif isinstance(error, Refused):
+        outcome, body = Outcome.REFUSED, bytes([error.code]) + error.text.encode()
+    elif isinstance(error, NotExecuted):
+        outcome, body = Outcome.NOT_EXECUTED, str(error).encode()
+    else:
+        outcome, body = Outcome.UNKNOWN, str(error).encode()
+    return [_HEAD.pack(request_id, outcome, len(body)), body]
+
+
+def decode_answers(frame: bytes) -> list[tuple[int, bytes | None, RoostError | None]]:
+    """Split a frame into (id, result, error).
+
+    Raises:
+        MalformedForward: the frame ends early or holds an unknown outcome.
+
+    """
+    records: list[tuple[int, bytes | None, RoostError | None]] = []
+    offset = 0
+    try:
+        while offset < len(frame):
+            request_id, outcome, body_bytes = _HEAD.unpack_from(frame, offset)
+            offset += _HEAD.size + body_bytes
+            if offset > len(frame):
+                raise MalformedForward("a forwarded answer ends early")
+            body = frame[offset - body_bytes : offset]
+            records.append((request_id, *_answer(outcome, body)))
+    except (StructError, UnicodeDecodeError) as error:
+        raise MalformedForward(str(error)) from error
+    return records
+
+
+def _answer(outcome: int, body: bytes) -> tuple[bytes | None, RoostError | None]:
+    match outcome:
+        case Outcome.DONE:
+            return body, None
+        case Outcome.REFUSED if body:
+            return None, Refused(body[0], body[1:].decode())
+        case Outcome.NOT_EXECUTED:
+            return None, NotLeader(body.decode())
+        case Outcome.UNKNOWN:
+            return None, OutcomeUnknown(body.decode())
+        case _:
+            raise MalformedForward(f"outcome {outcome} is unknown")
+
+
+class Forwarder:
+    """Requests on their way to the leader, and who waits for them.
+
+    `send(leader, buffers)` puts one frame on the link and says whether it was taken.  Requests
+    collect until `flush`, so that one loop turn costs one frame.
+    """
+
+    def __init__(self, send: Callable[[int, list[bytes]], bool], timeout_ticks: int) -> None:
+        """Start with nothing on its way."""
+        self._send = send
+        self._timeout_ticks = timeout_ticks
+        self._next_id = 1
+        # request id -> (who waits, leader it went to, tick after which it is given up)
+        self._waiting: dict[int, tuple[Done, int, int]] = {}
+        self._batch: list[bytes] = []
+        self._batch_ids: list[int] = []
+        self._batch_leader = 0
+
+    def __len__(self) -> int:
+        """Requests without an answer so far."""
+        return len(self._waiting)
+
+    def forward(self, leader: int, name: str, body: bytes, done: Done, now_ticks: int) -> None:
+        """Queue one request for `leader`; `flush` must follow in the same loop turn."""
+        if len(self._waiting) >= WAITING_COUNT_MAX:
+            done(None, Overloaded("etcdserver: too many requests"))
+            return
+        if leader != self._batch_leader:
+            self.flush()
+            self._batch_leader = leader
+        request_id = self._next_id
+        self._next_id += 1
+        self._waiting[request_id] = (done, leader, now_ticks + self._timeout_ticks)
+        self._batch += encode_request(request_id, name, body)
+        self._batch_ids.append(request_id)
+
+    def flush(self) -> None:
+        """Send what has collected; what the link does not take did not run."""
+        if not self._batch:
+            return
+        buffers, ids = self._batch, self._batch_ids
+        self._batch, self._batch_ids = [], []
+        if self._send(self._batch_leader, buffers):
+            return
+        for request_id in ids:
+            done, _, _ = self._waiting.pop(request_id)
+            done(None, NotLeader("etcdserver: no leader"))
+
+    def on_answers(self, sender: int, frame: bytes) -> None:
+        """Hand the leader's answers to those who wait.
+
+        Raises:
+            MalformedForward: the frame does not follow the format; nothing was handed on.
+
+        """
+        for request_id, result, error in decode_answers(frame):
+            waiting = self._waiting.get(request_id)
+            if waiting is None or waiting[1] != sender:
+                continue  # given up before, and its caller told so
+            del self._waiting[request_id]
+            waiting[0](result, error)
+
+    def give_up(self, leader: int | None = None) -> None:
+        """Tell those who wait for `leader` (None: for anybody) that their outcome is unknown."""
+        for request_id, (done, sent_to, _) in list(self._waiting.items()):
+            if leader is None or sent_to == leader:
+                self._waiting.pop(request_id, None)
+                done(None, OutcomeUnknown("etcdserver: request timed out, possibly due to previous leader failure"))
+
+    def expire(self, now_ticks: int) -> None:
+        """Give up requests whose time is over; they stand in the order of their deadlines."""
+        for request_id, (done, _, deadline) in list(self._waiting.items()):
+            if deadline > now_ticks:
+                return
+            self._waiting.pop(request_id, None)
+            done(None, OutcomeUnknown("etcdserver: request timed out"))

@@ -1,0 +1,616 @@
+"""One running member: the core, the journal, the store and the links, driven by one event loop.
+
+The loop has no task of its own.  Whatever brings news (a frame from a peer, a tick, a local
+request) steps the core and calls `_drive`, which carries out what the core asks, in this order:
+
+    1. messages that need no disk leave, so that peers write while we write
+    2. hard state and entries become durable (inline, or on a thread when the disk is slow)
+    3. messages that promise something leave
+    4. committed entries are applied; callers, readers and observers learn of it
+
+A request waits in the executor's queue for the end of the loop turn (`_schedule`), so one entry
+carries everything that arrived together.  A follower hands requests to the leader; without a
+leader they wait one election timeout for one and are then told `NoLeader`.
+
+Anything unexpected in `_drive` ends the process through `on_fatal`: a member that cannot trust
+its own state must not answer anybody.
+"""
+
+import asyncio
+import logging
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from roost.errors import NoLeader, OutcomeUnknown, Overloaded, PeerFault, RoostError, Stopped
+from roost.member import forwarding
+from roost.member.config import MemberConfig, address_of
+from roost.member.executor import Executor, Operation, ReadDone
+from roost.member.forwarding import Done, Forwarder
+from roost.member.home import Home, open_home
+from roost.member.persistence import Persistence
+from roost.member.reads import Reads
+from roost.member.roster import PUBLISH_OPERATION, MemberRecord, Roster, encode_record
+from roost.peer import LocalPeer, PeerConfig, Transport
+from roost.raft import (
+    Core,
+    CoreConfig,
+    Entry,
+    EntryKind,
+    MalformedMessage,
+    Message,
+    Ready,
+    Role,
+    codec,
+)
+from roost.store import Changes, Txn, View
+
+logger = logging.getLogger(__name__)
+
+FRAME_RAFT, FRAME_REQUESTS, FRAME_ANSWERS, FRAME_TRIM = 1, 2, 3, 4
+PROTOCOL_VERSION = 1
+STORAGE_VERSION = 1
+PARKED_COUNT_MAX = 10_000
+TRIM_TICKS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberStatus:
+    """A snapshot of one member for status pages; indices are log positions."""
+
+    member_id: int
+    cluster_id: int
+    name: str
+    role: Role
+    leader_id: int
+    term: int
+    last_index: int
+    commit_index: int
+    applied_index: int
+    durable_index: int
+    db_bytes: int
+    db_in_use_bytes: int
+    queue_count: int
+    inflight_count: int
+    read_count: int
+    forward_count: int
+    sync_ms_mean: float
+
+
+class SystemDice:
+    """Chance from the operating system, so that members never draw the same timeouts."""
+
+    def __init__(self) -> None:
+        """Seed from the operating system's entropy."""
+        self._random = random.SystemRandom()
+
+    def below(self, n: int) -> int:
+        """A number from 0 to n - 1."""
+        return self._random.randrange(n)
+
+
+class Member:
+    """A member of a cluster, or a cluster of one.
+
+    `register` operations before `start`; `transact` runs one on the leader, wherever that is.
+    `bootstrap` writes the first content of a new store and must do the same on every member.
+    """
+
+    def __init__(
+        self,
+        config: MemberConfig,
+        *,
+        bootstrap: Callable[[Txn], None],
+        on_fatal: Callable[[BaseException], None],
+    ) -> None:
+        """Open the data directory and recover; nothing runs before `start`.
+
+        Raises:
+            BadMemberConfig: the settings do not fit each other.
+            DeviceFault: the directory is damaged, in use or somebody else's (see `journal`).
+
+        """
+        self.config = config
+        self._on_fatal = on_fatal
+        self._home: Home = open_home(config, bootstrap, on_store_failure=self._fatal)
+        home = self._home
+        self.member_id = home.identity.member_id
+        self.cluster_id = home.identity.cluster_id
+        self.store = home.store
+        self.journal = home.journal
+        self.view: View = home.store.view
+        self.roster = Roster(home.store, home.store.view)
+        self._operations: dict[str, Operation] = {PUBLISH_OPERATION: self.roster.publish}
+        self._dice = SystemDice()
+        election_ticks = config.election_ms // config.heartbeat_ms
+        self.core = Core(
+            CoreConfig(
+                id=self.member_id,
+                election_ticks=election_ticks,
+                heartbeat_ticks=1,
+                eager_commit=False,
+            ),
+            dice=self._dice,
+            storage=home.journal,
+            hard_state=home.journal.hard_state,
+            configuration=home.configuration,
+            applied_index=home.store.applied_index,
+        )
+        self._executor = Executor(
+            config, self.core, self.store, propose_done=self._drive, barrier=self._barrier
+        )
+        self._reads = Reads(
+            self._start_read_round,
+            retry_ticks=max(2, election_ticks // 2),
+            timeout_ticks=max(1, config.request_timeout_ms // config.heartbeat_ms),
+        )
+        self._forwarder = Forwarder(
+            self._send_requests, max(1, config.request_timeout_ms // config.heartbeat_ms)
+        )
+        self._persistence = Persistence(
+            home.journal,
+            inline_ms_max=config.inline_sync_ms_max,
+            on_durable=self._on_durable,
+            on_failure=self._fatal,
+        )
+        self.transport = Transport(
+            local=LocalPeer(
+                cluster_id=self.cluster_id,
+                member_id=self.member_id,
+                incarnation=home.identity.incarnation,
+                protocol_version=PROTOCOL_VERSION,
+                storage_version=STORAGE_VERSION,
+            ),
+            listen=[address_of(url) for url in config.listen_peer_urls],
+            config=PeerConfig(),
+            dice=self._dice,
+            on_frame=self._on_frame,
+            on_batch_end=self._on_news,
+            on_unreachable=self._on_unreachable,
+            on_refused=self._on_refused,
+        )
+        self._unapplied: deque[Entry] = deque()
+        # Requests that wait for a leader: (deadline tick, operation name, body, who waits).
+        self._parked: deque[tuple[int, str, bytes, Done]] = deque()
+        self._answers: dict[int, list[bytes]] = {}
+        self._trim_index = 0
+        self._ticks = 0
+        self._election_ticks = election_ticks
+        self._seen_role = self.core.role
+        self._seen_leader = 0
+        self._seen_term = self.core.term
+        self._is_driving = False
+        self._is_scheduled = False
+        self._is_stopped = True
+        self._is_published = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    # --- life -------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Listen for peers, dial them, and take part.
+
+        Raises:
+            OSError: a peer address cannot be bound.
+
+        """
+        self._loop = asyncio.get_running_loop()
+        self._is_stopped = False
+        self.store.on_room = self._schedule
+        await self.transport.start()
+        for record in self.roster.records():
+            if record.id != self.member_id:
+                addresses = [address_of(url) for url in record.peer_urls]
+                self.transport.add_peer(record.id, addresses)
+        self._home.watch_keeper(self._loop, self._on_keeper_news)
+        if len(self.core.configuration.voters) == 1:
+            self.core.campaign()
+            self._drive()
+        self._timer = self._loop.call_later(self.config.heartbeat_ms / 1000, self._tick)
+
+    async def stop(self) -> None:
+        """Leave in order: tell every caller, close the links, flush and close the files."""
+        if self._is_stopped:
+            return
+        self._is_stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+        error = Stopped("etcdserver: server stopped")
+        for _, _, done in self._executor.close():
+            done(None, error)
+        self._reads.fail_all(error)
+        self._forwarder.give_up()
+        while self._parked:
+            self._parked.popleft()[3](None, error)
+        await self.transport.close()
+        self._persistence.close()
+        self._home.close(self._loop)
+
+    def _fatal(self, error: BaseException) -> None:
+        """Stop at once: what this member says can no longer be trusted."""
+        self._is_stopped = True
+        self._on_fatal(error)
+
+    # --- what the layers above call ------------------------------------------------------------
+
+    @property
+    def term(self) -> int:
+        """The current Raft term."""
+        return self.core.term
+
+    @property
+    def leader_id(self) -> int:
+        """The leader as far as this member knows; 0 = unknown."""
+        return self.core.leader_id
+
+    def register(self, name: str, operation: Operation) -> None:
+        """Name an operation; every member must know the same names.
+
+        `operation(txn, body)` runs on the leader, may use clocks and chance, returns the answer
+        and raises `Refused` to say no.
+        """
+        assert name not in self._operations, f"operation {name} is registered twice"
+        self._operations[name] = operation
+
+    def observe(self, callback: Callable[[int, Changes], None]) -> None:
+        """Call `callback(index, changes)` for every applied write set, in order."""
+        self.store.observe(callback)
+
+    def transact_nowait(self, name: str, body: bytes, done: Done) -> None:
+        """Run the operation `name` on the leader and call `done(result, error)` once.
+
+        The result is durable on a majority when `done` gets it.  Errors are `Refused`,
+        leaves of `NotExecuted` (safe to retry) or `OutcomeUnknown`.
+        """
+        core = self.core
+        if core.role is Role.LEADER:
+            self._executor.submit(name, self._operations[name], body, done)
+            if not self._is_scheduled:
+                self._is_scheduled = True
+                self._loop.call_soon(self._run_turn)
+        elif self._is_stopped:
+            done(None, Stopped("etcdserver: server stopped"))
+        elif core.leader_id:
+            self._forwarder.forward(core.leader_id, name, body, done, self._ticks)
+            self._schedule()
+        elif len(self._parked) >= PARKED_COUNT_MAX:
+            done(None, Overloaded("etcdserver: too many requests"))
+        else:
+            self._parked.append((self._ticks + 2 * self._election_ticks, name, body, done))
+
+    async def transact(self, name: str, body: bytes) -> bytes:
+        """Run the operation `name` on the leader and return its result; see `transact_nowait`."""
+        future: asyncio.Future[bytes] = self._loop.create_future()
+
+        def settle(result: bytes | None, error: RoostError | None) -> None:
+            if future.done():
+                return
+            if error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(result or b"")
+
+        self.transact_nowait(name, body, settle)
+        return await future
+
+    def read_nowait(self, done: ReadDone) -> None:
+        """Call `done` when `view` holds everything acknowledged before this call."""
+        if self._is_stopped:
+            done(Stopped("etcdserver: server stopped"))
+            return
+        self._reads.add(done)
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._loop.call_soon(self._run_turn)
+
+    async def read_barrier(self) -> None:
+        """Wait until `view` holds everything acknowledged before this call.
+
+        Raises:
+            NoLeader: leadership could not be confirmed in time.
+
+        """
+        future: asyncio.Future[None] = self._loop.create_future()
+
+        def settle(error: RoostError | None) -> None:
+            if future.done():
+                return
+            if error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(None)
+
+        self.read_nowait(settle)
+        await future
+
+    def members(self) -> list[MemberRecord]:
+        """All members as of the applied state, in the order of their ids."""
+        return self.roster.records()
+
+    def status(self) -> MemberStatus:
+        """A snapshot for status pages."""
+        core, statistics = self.core, self.store.statistics()
+        return MemberStatus(
+            member_id=self.member_id,
+            cluster_id=self.cluster_id,
+            name=self.config.name,
+            role=core.role,
+            leader_id=core.leader_id,
+            term=core.term,
+            last_index=core.last_index,
+            commit_index=core.commit_index,
+            applied_index=self.store.applied_index,
+            durable_index=self.store.durable_index,
+            db_bytes=statistics.db_bytes,
+            db_in_use_bytes=statistics.db_in_use_bytes,
+            queue_count=self._executor.queue_count,
+            inflight_count=self._executor.inflight_count,
+            read_count=len(self._reads),
+            forward_count=len(self._forwarder),
+            sync_ms_mean=self._persistence.mean_ms,
+        )
+
+    # --- one loop turn -------------------------------------------------------------------------
+
+    def _schedule(self) -> None:
+        """Run what waits at the end of this loop turn."""
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._loop.call_soon(self._run_turn)
+
+    def _run_turn(self) -> None:
+        """Execute, forward and confirm everything that arrived in this loop turn."""
+        self._is_scheduled = False
+        self._on_news()
+
+    def _on_news(self) -> None:
+        """Something stepped the core or queued a request: move everything on."""
+        if self._is_stopped:
+            return
+        try:
+            self._drive()
+            self._executor.run()
+            self._reads.flush()
+            self._drive()
+            self._forwarder.flush()
+            self._flush_answers()
+        except Exception as error:  # noqa: BLE001 - whatever it is, our state is in doubt
+            self._fatal(error)
+
+    def _drive(self) -> None:
+        """Carry out what the core asks, until it asks nothing."""
+        if self._is_driving:
+            return  # an outer call goes on
+        self._is_driving = True
+        try:
+            core = self.core
+            while (ready := core.take_ready()) is not None:
+                for to, message in ready.messages:
+                    self._send(to, message)
+                if ready.hard_state is None and not ready.entries and not ready.messages_after_persist:
+                    core.persisted(ready)
+                else:
+                    self._persistence.persist(ready)
+                if ready.committed:
+                    self._apply(ready.committed)
+                for read in ready.reads:
+                    self._reads.on_confirmed(read.token, read.index, self.store.applied_index)
+                for token in ready.reads_failed:
+                    self._reads.on_failed(token)
+                self._note_leadership()
+        finally:
+            self._is_driving = False
+
+    def _on_durable(self, ready: Ready) -> None:
+        """A Ready is on disk: promises that rest on it may leave."""
+        self.core.persisted(ready)
+        for to, message in ready.messages_after_persist:
+            self._send(to, message)
+        if not self._is_driving:
+            self._on_news()
+
+    def _apply(self, entries: Sequence[Entry]) -> None:
+        """Apply committed entries in order, or keep them until the store's memory has room."""
+        if self._unapplied or self.store.is_backed_up:
+            self._unapplied.extend(entries)  # bounded by the core's apply quota
+        else:
+            self._apply_now(entries)
+
+    def _apply_rest(self) -> None:
+        """The store may have room again: apply what had to wait."""
+        while self._unapplied and not self.store.is_backed_up:
+            self._apply_now((self._unapplied.popleft(),))
+
+    def _apply_now(self, entries: Sequence[Entry]) -> None:
+        store, core, executor = self.store, self.core, self._executor
+        index = 0
+        for entry in entries:
+            index = entry.index
+            is_write = entry.kind is EntryKind.NORMAL
+            store.apply(index, entry.payload if is_write else b"")
+            executor.on_applied(index, entry.term)
+            if not is_write and entry.term == core.term and core.role is Role.LEADER:
+                executor.open()
+        core.applied(index)
+        self._reads.on_applied(index)
+
+    def _note_leadership(self) -> None:
+        """React when the role, the leader or the term changed since last time."""
+        core = self.core
+        role, leader, term = core.role, core.leader_id, core.term
+        if role is self._seen_role and leader == self._seen_leader and term == self._seen_term:
+            return
+        was_leader = self._seen_role is Role.LEADER
+        old_leader, old_term = self._seen_leader, self._seen_term
+        self._seen_role, self._seen_leader, self._seen_term = role, leader, term
+        logger.info(
+            "leadership: role %s, leader %x, term %d", role.name.lower(), leader, term
+        )
+        if was_leader and (role is not Role.LEADER or term != old_term):
+            for name, body, done in self._executor.close():
+                self.transact_nowait(name, body, done)
+        if old_leader and leader != old_leader:
+            self._forwarder.give_up(old_leader)
+        if leader:
+            parked, self._parked = self._parked, deque()
+            for _, name, body, done in parked:
+                self.transact_nowait(name, body, done)
+            self._publish()
+        self._schedule()
+
+    def _publish(self) -> None:
+        """Tell the cluster this member's name and client URLs, once after a start."""
+        if self._is_published:
+            return
+        self._is_published = True
+        record = MemberRecord(
+            id=self.member_id,
+            name=self.config.name,
+            peer_urls=self.config.advertise_peer_urls,
+            client_urls=self.config.advertise_client_urls,
+        )
+        self.transact_nowait(PUBLISH_OPERATION, encode_record(record), self._on_published)
+
+    def _on_published(self, _result: bytes | None, error: RoostError | None) -> None:
+        if error is not None:
+            self._is_published = False  # tried again by the next tick
+
+    # --- time ----------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        """One heartbeat interval has passed."""
+        if self._is_stopped:
+            return
+        self._timer = self._loop.call_later(self.config.heartbeat_ms / 1000, self._tick)
+        self._ticks += 1
+        try:
+            self.core.tick()
+            self._reads.tick()
+            self._forwarder.expire(self._ticks)
+            self._expire_parked()
+            self.store.flush_if_due(self._loop.time())
+            if self.core.leader_id and not self._is_published:
+                self._publish()
+            if self._ticks % TRIM_TICKS == 0:
+                self._trim()
+        except Exception as error:  # noqa: BLE001 - whatever it is, our state is in doubt
+            self._fatal(error)
+            return
+        self._on_news()
+
+    def _expire_parked(self) -> None:
+        while self._parked and self._parked[0][0] <= self._ticks:
+            self._parked.popleft()[3](None, NoLeader("etcdserver: no leader"))
+
+    def _trim(self) -> None:
+        """Drop journal entries that no member can need again.
+
+        Until snapshots travel between members, a member that is behind needs the entries
+        themselves, so the leader says how far every member has come and nobody trims more.
+        """
+        core = self.core
+        if core.role is Role.LEADER:
+            matches = [progress.match_index for progress in core.progress().values()]
+            self._trim_index = min(matches, default=0)
+            for record in self.roster.records():
+                if record.id != self.member_id:
+                    said = self._trim_index.to_bytes(8, "big")
+                    self.transport.send(record.id, FRAME_TRIM, [said], bulk=False)
+        index = min(self._trim_index, self.store.durable_index) - self.config.trailing_entries
+        if index > self.journal.first_index:
+            self.journal.compact(index)
+
+    # --- the links -------------------------------------------------------------------------------
+
+    def _send(self, to: int, message: Message) -> None:
+        taken = self.transport.send(
+            to, FRAME_RAFT, codec.encode(message), bulk=codec.is_bulk(message)
+        )
+        if not taken:
+            self.core.report_unreachable(to)
+
+    def _send_requests(self, leader: int, buffers: list[bytes]) -> bool:
+        return self.transport.send(leader, FRAME_REQUESTS, buffers, bulk=True)
+
+    def _flush_answers(self) -> None:
+        """Send the collected answers to forwarded requests, one frame a member."""
+        if not self._answers:
+            return
+        answers, self._answers = self._answers, {}
+        for to, buffers in answers.items():
+            # An answer that the link does not take is an unknown outcome to the one who waits.
+            self.transport.send(to, FRAME_ANSWERS, buffers, bulk=True)
+
+    def _on_frame(self, sender: int, kind: int, body: bytes) -> None:
+        """Take one frame from a peer; `_on_news` follows when the whole read is delivered.
+
+        Raises:
+            PeerFault: the frame breaks its format; the link is closed by the transport.
+
+        """
+        if kind == FRAME_RAFT:
+            message = codec.decode(body)
+            if message.sender != sender:
+                raise MalformedMessage(f"sent by {message.sender:x} on the link of {sender:x}")
+            self._step(message)
+        elif kind == FRAME_REQUESTS:
+            for request_id, name, request in forwarding.decode_requests(body):
+                self._on_request(sender, request_id, name, request)
+        elif kind == FRAME_ANSWERS:
+            self._forwarder.on_answers(sender, body)
+        elif kind == FRAME_TRIM and len(body) == 8:  # noqa: PLR2004 - one u64
+            self._trim_index = int.from_bytes(body, "big")
+        else:
+            raise PeerFault(f"frame kind {kind} of {len(body)} bytes is unknown")
+
+    def _step(self, message: Message) -> None:
+        try:
+            self.core.step(message)
+        except PeerFault:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, our state is in doubt
+            self._fatal(error)
+
+    def _on_request(self, sender: int, request_id: int, name: str, body: bytes) -> None:
+        """A follower's request: run it here, or say that we do not lead."""
+
+        def answer(result: bytes | None, error: RoostError | None) -> None:
+            buffers = forwarding.encode_answer(request_id, result, error)
+            self._answers.setdefault(sender, []).extend(buffers)
+            self._schedule()
+
+        operation = self._operations.get(name)
+        if operation is None:
+            raise PeerFault(f"operation {name!r} is unknown here")
+        if self.core.role is not Role.LEADER:
+            answer(None, NoLeader("etcdserver: not leader"))
+        else:
+            self._executor.submit(name, operation, body, answer)
+
+    def _on_unreachable(self, member_id: int) -> None:
+        """A link broke: what was on its way is lost, and requests to it are in doubt."""
+        if self._is_stopped:
+            return
+        self.core.report_unreachable(member_id)
+        self._forwarder.give_up(member_id)
+        self._on_news()
+
+    def _on_refused(self, member_id: int, error: Exception) -> None:
+        logger.error("member %x refuses this member: %s", member_id, error)
+
+    def _on_keeper_news(self) -> None:
+        """The keeper finished a flush: memory is free again."""
+        if self._is_stopped:
+            return
+        self._apply_rest()
+        self._on_news()
+
+    # --- reads -------------------------------------------------------------------------------------
+
+    def _start_read_round(self, token: int) -> None:
+        self.core.read_index(token)
+
+    def _barrier(self, index: int, done: ReadDone) -> None:
+        self._reads.add(done, index)
+        self._schedule()

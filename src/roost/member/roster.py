@@ -1,0 +1,120 @@
+"""Who is in the cluster: ids, names and URLs, kept in the replicated tree `members`.
+
+A record is `u64 member id (big-endian) -> JSON of MemberRecord`.  Ids are derived as etcd
+derives them (server/etcdserver/api/membership: computeMemberId and genID), so that the same
+flags give the same ids:
+
+    member id  = first 8 bytes of sha1(sorted peer URLs joined, then the cluster token)
+    cluster id = first 8 bytes of sha1(the sorted member ids, 8 bytes each)
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from roost.raft.types import Configuration, NodeId
+from roost.store import Txn, View
+
+MEMBERS_TREE = "members"
+METADATA_TREE_ID = 1
+CONFIGURATION_KEY = b"configuration"
+PUBLISH_OPERATION = "member.publish"
+
+
+class MemberRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One member as everybody knows it; `client_urls` is empty until it has started once."""
+
+    id: int
+    name: str
+    peer_urls: tuple[str, ...]
+    client_urls: tuple[str, ...] = ()
+    is_learner: bool = False
+
+
+def member_id_of(peer_urls: Iterable[str], cluster_token: str) -> int:
+    """Derive a member's id from its peer URLs and the cluster's token, as etcd does."""
+    text = "".join(sorted(peer_urls)) + cluster_token
+    return int.from_bytes(hashlib.sha1(text.encode(), usedforsecurity=False).digest()[:8], "big")
+
+
+def cluster_id_of(member_ids: Iterable[int]) -> int:
+    """Derive the cluster's id from its first members' ids, as etcd does."""
+    joined = b"".join(member_id.to_bytes(8, "big") for member_id in sorted(member_ids))
+    return int.from_bytes(hashlib.sha1(joined, usedforsecurity=False).digest()[:8], "big")
+
+
+def initial_records(cluster: Mapping[str, Sequence[str]], token: str) -> tuple[MemberRecord, ...]:
+    """Name every first member; the order is that of their ids."""
+    records = (
+        MemberRecord(id=member_id_of(urls, token), name=name, peer_urls=tuple(urls))
+        for name, urls in cluster.items()
+    )
+    return tuple(sorted(records, key=lambda record: record.id))
+
+
+def encode_record(record: MemberRecord) -> bytes:
+    """Encode a record as the tree holds it."""
+    return msgspec.json.encode(record)
+
+
+def _key(member_id: int) -> bytes:
+    return member_id.to_bytes(8, "big")
+
+
+def bootstrap_roster(txn: Txn, records: Sequence[MemberRecord]) -> None:
+    """Write the first members and the first configuration; every member writes the same."""
+    tree = txn.tree(MEMBERS_TREE)
+    for record in records:
+        txn.put(tree.id, _key(record.id), encode_record(record))
+    voters = tuple(NodeId(record.id) for record in records)
+    txn.put(METADATA_TREE_ID, CONFIGURATION_KEY, msgspec.json.encode(Configuration(voters=voters)))
+
+
+def read_configuration(view: View) -> Configuration:
+    """Read the Raft configuration as of the applied index."""
+    encoded = view.get(METADATA_TREE_ID, CONFIGURATION_KEY)
+    assert encoded is not None, "a store is bootstrapped with a configuration"
+    return msgspec.json.decode(encoded, type=Configuration)
+
+
+class _Trees(Protocol):
+    """The part of a store that finds a tree by name."""
+
+    def tree(self, name: str) -> "_Tree":
+        """Find an existing tree."""
+
+
+class _Tree(Protocol):
+    """A tree's handle."""
+
+    @property
+    def id(self) -> int:
+        """The number that write sets call it by."""
+
+
+class Roster:
+    """Reads the member records from the applied state."""
+
+    def __init__(self, trees: _Trees, view: View) -> None:
+        """Remember where the records are."""
+        self._view = view
+        self.tree_id = trees.tree(MEMBERS_TREE).id
+
+    def records(self) -> list[MemberRecord]:
+        """All members, in the order of their ids."""
+        rows = self._view.scan(self.tree_id, b"", None)
+        return [msgspec.json.decode(value, type=MemberRecord) for _, value in rows]
+
+    def publish(self, txn: Txn, body: bytes) -> bytes:
+        """Operation: a started member says its name and client URLs (etcd: publishV3)."""
+        said = msgspec.json.decode(body, type=MemberRecord)
+        held = txn.get(self.tree_id, _key(said.id))
+        if held is None:
+            return b""  # it has been removed meanwhile; nothing to publish
+        record = msgspec.json.decode(held, type=MemberRecord)
+        changed = msgspec.structs.replace(record, name=said.name, client_urls=said.client_urls)
+        if changed != record:
+            txn.put(self.tree_id, _key(said.id), encode_record(changed))
+        return b""

@@ -1,0 +1,125 @@
+"""Frames on a peer link, and the handshake.  Sans I/O; integers big-endian.
+
+    0  2x   magic b"RP"
+    2  u8   kind: below 240 the owner's, 240 and above ours
+    3  u8   zero
+    4  u32  length of the body, at most the reader's limit
+    8  u32  crc32c of bytes 0 … 7 and the body
+   12       body
+
+The dialler's first frame is HELLO; the other side answers WELCOME or REFUSAL and in the latter
+case closes.  After that frames go from the dialler to the acceptor only (D7).  Bodies of the
+handshake are MessagePack.  The length is checked before anything is allocated.
+"""
+
+from collections.abc import Sequence
+from struct import Struct
+
+import msgspec
+from crc32c import crc32c
+
+from roost.peer.errors import MalformedFrame
+
+MAGIC = b"RP"
+HELLO, WELCOME, REFUSAL = 240, 241, 242
+HEAD = Struct(">2sBBII")
+_BARE = Struct(">2sBBI")
+CONTROL_BYTES_MAX = 4 << 20
+BULK_BYTES_MAX = 80 << 20
+HANDSHAKE_BYTES_MAX = 4096
+
+
+class Hello(msgspec.Struct, frozen=True, kw_only=True):
+    """Who dials, and whom it means to reach."""
+
+    cluster_id: int
+    member_id: int
+    incarnation: int
+    target_id: int
+    channel: int
+    protocol_version: int
+    storage_version: int
+
+
+class Welcome(msgspec.Struct, frozen=True, kw_only=True):
+    """Who was reached."""
+
+    member_id: int
+    incarnation: int
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+    """Why the other side will not talk; `kind` is the name of an error class."""
+
+    kind: str
+    text: str
+
+
+def encode_head(kind: int, buffers: Sequence[bytes]) -> bytes:
+    """The head of a frame whose body is `buffers` one after another."""
+    length = 0
+    for buffer in buffers:
+        length += len(buffer)
+    bare = _BARE.pack(MAGIC, kind, 0, length)
+    crc = crc32c(bare)
+    for buffer in buffers:
+        crc = crc32c(buffer, crc)
+    return bare + crc.to_bytes(4, "big")
+
+
+def encode_struct(kind: int, body: msgspec.Struct) -> bytes:
+    """A whole handshake frame."""
+    encoded = msgspec.msgpack.encode(body)
+    return encode_head(kind, [encoded]) + encoded
+
+
+class FrameReader:
+    """Splits a byte stream into frames; `body_bytes_max` bounds what it ever holds."""
+
+    def __init__(self, body_bytes_max: int) -> None:
+        """Start at a frame's first byte."""
+        self.body_bytes_max = body_bytes_max
+        self._rest = bytearray()
+
+    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
+        """Take bytes; return the frames they complete as (kind, body).
+
+        Raises:
+            MalformedFrame: no frame can begin or end like that; the link must be closed.
+
+        """
+        rest = self._rest
+        if rest:
+            rest += data
+            if len(rest) >= HEAD.size:
+                wanted = HEAD.size + self._length(rest, 0)
+                if len(rest) < wanted:
+                    return []
+            else:
+                return []
+            data = bytes(rest)
+            rest.clear()
+        frames: list[tuple[int, bytes]] = []
+        offset, end = 0, len(data)
+        while end - offset >= HEAD.size:
+            length = self._length(data, offset)
+            stop = offset + HEAD.size + length
+            if stop > end:
+                break
+            body = data[offset + HEAD.size : stop]
+            crc = int.from_bytes(data[offset + 8 : offset + 12], "big")
+            if crc32c(body, crc32c(data[offset : offset + 8])) != crc:
+                raise MalformedFrame("a frame's checksum does not match")
+            frames.append((data[offset + 2], body))
+            offset = stop
+        if offset < end:
+            rest += data[offset:]
+        return frames
+
+    def _length(self, data: bytes | bytearray, offset: int) -> int:
+        magic, _, zero, length, _ = HEAD.unpack_from(data, offset)
+        if magic != MAGIC or zero:
+            raise MalformedFrame("these bytes are no frame")
+        if length > self.body_bytes_max:
+            raise MalformedFrame(f"a frame of {length} bytes; {self.body_bytes_max} are taken")
+        return int(length)

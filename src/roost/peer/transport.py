@@ -1,0 +1,577 @@
+"""Links to all peers over TCP: framed one-way messages (D7).
+
+Each member dials every other twice: *control* (heartbeats, votes, answers) and *bulk* (entries,
+forwarded requests), so that a large entry never delays a heartbeat.  Messages flow from the
+dialler to the acceptor; answers travel on the other side's own links.
+
+`send` writes to the socket at once when nothing is queued, so that the bytes are on their way
+before the caller goes on to its disk.  What the socket does not take is queued.
+
+Full?  Each link's queue is bounded by count and bytes; past it a message is dropped and `send`
+says False.  The core probes again; nothing waits for a slow peer.
+"""
+
+import asyncio
+import errno
+import logging
+import socket
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+
+from roost.errors import PeerFault
+from roost.peer import frame
+from roost.peer.errors import (
+    REFUSALS,
+    HandshakeRefused,
+    MalformedFrame,
+    WrongCluster,
+    WrongIncarnation,
+    WrongMember,
+    WrongVersion,
+)
+from roost.peer.frame import FrameReader, Hello, Refusal, Welcome
+
+logger = logging.getLogger(__name__)
+CONTROL, BULK = 0, 1
+_CHANNELS = (CONTROL, BULK)
+_LIMITS = {CONTROL: frame.CONTROL_BYTES_MAX, BULK: frame.BULK_BYTES_MAX}
+_READ_BYTES = 256 << 10
+_IOV_MAX = 1000
+Address = tuple[str, int]
+
+
+class Dice(Protocol):
+    """Chance for the back-off."""
+
+    def below(self, n: int) -> int:
+        """A number from 0 to n - 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalPeer:
+    """Who we are to our peers."""
+
+    cluster_id: int
+    member_id: int
+    incarnation: int
+    protocol_version: int
+    storage_version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerConfig:
+    """Times in milliseconds, sizes in bytes."""
+
+    backoff_ms_min: int = 50
+    backoff_ms_max: int = 2000
+    handshake_ms_max: int = 5000
+    queue_count_max: int = 4096
+    queue_bytes_max: int = 128 << 20
+    incoming_count_max: int = 256
+    half_open_count_max: int = 64
+
+
+@dataclass(slots=True)
+class TransportStatistics:
+    """Counters since the start; the queue figures are zero when idle."""
+
+    sent_count: int = 0
+    dropped_count: int = 0
+    received_count: int = 0
+    malformed_count: int = 0
+    refused_count: int = 0
+    queued_bytes: int = 0
+
+
+class Link:
+    """One outgoing connection: dialled again and again while its peer is known."""
+
+    def __init__(self, transport: "Transport", member_id: int, channel: int) -> None:
+        """Closed; `run` dials."""
+        self._transport = transport
+        self.member_id = member_id
+        self.channel = channel
+        self.addresses: list[Address] = []
+        self._socket: socket.socket | None = None
+        self._queue: deque[bytes] = deque()
+        self._queue_bytes = 0
+        self._closed: asyncio.Future[None] | None = None
+        self._wake = asyncio.Event()
+        self._failures = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages can leave."""
+        return self._socket is not None
+
+    def send(self, buffers: list[bytes]) -> bool:
+        """Send one frame's buffers, or queue them; False when they were dropped."""
+        sock = self._socket
+        if sock is None:
+            return False
+        if self._queue:
+            return self._enqueue(buffers)
+        if len(buffers) > _IOV_MAX:
+            buffers = [b"".join(buffers)]
+        try:
+            sent = sock.sendmsg(buffers)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self.close()
+            return False
+        for position, buffer in enumerate(buffers):
+            if sent < len(buffer):
+                rest = [buffer[sent:], *buffers[position + 1 :]]
+                self._queue.extend(rest)
+                self._queue_bytes += sum(map(len, rest))
+                self._transport.loop.add_writer(sock, self._on_writable)
+                break
+            sent -= len(buffer)
+        return True
+
+    def _enqueue(self, buffers: list[bytes]) -> bool:
+        config = self._transport.config
+        size = sum(map(len, buffers))
+        if len(self._queue) >= config.queue_count_max or (
+            self._queue_bytes + size > config.queue_bytes_max
+        ):
+            return False
+        self._queue.extend(buffers)
+        self._queue_bytes += size
+        return True
+
+    @property
+    def queued_bytes(self) -> int:
+        """What waits for the socket."""
+        return self._queue_bytes
+
+    def _on_writable(self) -> None:
+        sock, queue = self._socket, self._queue
+        assert sock is not None, "a closed link has no writer"
+        try:
+            sent = sock.sendmsg([queue[i] for i in range(min(len(queue), _IOV_MAX))])
+        except BlockingIOError:
+            return
+        except OSError:
+            self.close()
+            return
+        self._queue_bytes -= sent
+        while queue and sent >= len(queue[0]):
+            sent -= len(queue.popleft())
+        if sent:
+            queue[0] = queue[0][sent:]
+        if not queue:
+            self._transport.loop.remove_writer(sock)
+
+    def wake(self) -> None:
+        """The peer has dialled us, so it is there: dial it at once."""
+        self._failures = 0
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Dial, stay connected, and dial again, until cancelled."""
+        transport = self._transport
+        while True:
+            for address in self.addresses:
+                try:
+                    await self._connect(address)
+                except (OSError, TimeoutError, MalformedFrame, msgspec.MsgspecError) as error:
+                    logger.debug("dialling %x at %s: %s", self.member_id, address, error)
+                except HandshakeRefused as refusal:
+                    transport.on_refused(self.member_id, refusal)
+                else:
+                    self._failures = 0
+                    assert self._closed is not None, "a connected link can be closed"
+                    await self._closed
+                    transport.on_unreachable(self.member_id)
+            await self._back_off()
+
+    async def _back_off(self) -> None:
+        config = self._transport.config
+        ceiling = min(config.backoff_ms_max, config.backoff_ms_min << min(self._failures, 10))
+        self._failures += 1
+        # Randomised over the upper half, so that members do not come back in step.
+        delay_ms = ceiling // 2 + self._transport.dice.below(ceiling // 2 + 1)
+        self._wake.clear()
+        try:
+            await asyncio.wait_for(self._wake.wait(), delay_ms / 1000)
+        except TimeoutError:
+            pass
+
+    async def _connect(self, address: Address) -> None:
+        transport = self._transport
+        loop = transport.loop
+        async with asyncio.timeout(transport.config.handshake_ms_max / 1000):
+            infos = await loop.getaddrinfo(*address, type=socket.SOCK_STREAM)
+            family, kind, protocol, _, target = infos[0]
+            sock = socket.socket(family, kind, protocol)
+            try:
+                sock.setblocking(False)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                await loop.sock_connect(sock, target)
+                await self._greet(sock)
+            except BaseException:
+                sock.close()
+                raise
+        self._socket = sock
+        self._closed = loop.create_future()
+        loop.add_reader(sock, self._on_readable)
+        transport.on_connected(self.member_id)
+
+    async def _greet(self, sock: socket.socket) -> None:
+        transport, local = self._transport, self._transport.local
+        hello = Hello(
+            cluster_id=local.cluster_id,
+            member_id=local.member_id,
+            incarnation=local.incarnation,
+            target_id=self.member_id,
+            channel=self.channel,
+            protocol_version=local.protocol_version,
+            storage_version=local.storage_version,
+        )
+        await transport.loop.sock_sendall(sock, frame.encode_struct(frame.HELLO, hello))
+        reader = FrameReader(frame.HANDSHAKE_BYTES_MAX)
+        frames: list[tuple[int, bytes]] = []
+        while not frames:
+            data = await transport.loop.sock_recv(sock, frame.HANDSHAKE_BYTES_MAX)
+            if not data:
+                raise ConnectionResetError("closed during the handshake")
+            frames = reader.feed(data)
+        kind, body = frames[0]
+        if kind == frame.REFUSAL:
+            refusal = msgspec.msgpack.decode(body, type=Refusal)
+            raise REFUSALS.get(refusal.kind, HandshakeRefused)(refusal.text)
+        if kind != frame.WELCOME:
+            raise MalformedFrame(f"frame kind {kind} instead of a welcome")
+        welcome = msgspec.msgpack.decode(body, type=Welcome)
+        if welcome.member_id != self.member_id:
+            raise WrongMember(f"reached member {welcome.member_id:x}, not {self.member_id:x}")
+        transport.check_incarnation(welcome.member_id, welcome.incarnation)
+
+    def _on_readable(self) -> None:
+        """The acceptor never sends: whatever comes is the end, or nonsense."""
+        assert self._socket is not None, "a closed link has no reader"
+        try:
+            self._socket.recv(4096)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            logger.debug("link to %x: %s", self.member_id, error)
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; what was queued is lost."""
+        sock, self._socket = self._socket, None
+        if sock is None:
+            return
+        self._transport.loop.remove_reader(sock)
+        self._transport.loop.remove_writer(sock)
+        sock.close()
+        self._queue.clear()
+        self._queue_bytes = 0
+        if self._closed is not None and not self._closed.done():
+            self._closed.set_result(None)
+
+
+class Incoming:
+    """One accepted connection; nobody until it has said hello."""
+
+    def __init__(self, transport: "Transport", sock: socket.socket) -> None:
+        """Read from `sock`; it must say hello in time."""
+        self._transport = transport
+        self._socket = sock
+        self._reader = FrameReader(frame.HANDSHAKE_BYTES_MAX)
+        self.hello: Hello | None = None
+        config, loop = transport.config, transport.loop
+        self._deadline = loop.call_later(config.handshake_ms_max / 1000, self.close)
+        loop.add_reader(sock, self._on_readable)
+
+    def _on_readable(self) -> None:
+        transport = self._transport
+        try:
+            data = self._socket.recv(_READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.close()
+            return
+        try:
+            frames = self._reader.feed(data)
+            for kind, body in frames:
+                if self.hello is None:
+                    self._on_hello(kind, body)
+                else:
+                    transport.statistics.received_count += 1
+                    transport.on_frame(self.hello.member_id, kind, body)
+        except HandshakeRefused as refusal:
+            transport.statistics.refused_count += 1
+            self._refuse(refusal)
+        except (PeerFault, msgspec.MsgspecError) as error:
+            transport.statistics.malformed_count += 1
+            logger.warning("peer link closed: %s", error)
+            self.close()
+        if self.hello is not None:
+            transport.on_batch_end()
+
+    def _on_hello(self, kind: int, body: bytes) -> None:
+        if kind != frame.HELLO:
+            raise MalformedFrame(f"frame kind {kind} instead of a hello")
+        hello = msgspec.msgpack.decode(body, type=Hello)
+        transport = self._transport
+        transport.check_hello(hello)
+        self._deadline.cancel()
+        self.hello = hello
+        self._reader.body_bytes_max = _LIMITS[hello.channel]
+        local = transport.local
+        welcome = Welcome(member_id=local.member_id, incarnation=local.incarnation)
+        self._socket.send(frame.encode_struct(frame.WELCOME, welcome))
+        transport.on_greeted(self, hello)
+
+    def _refuse(self, refusal: HandshakeRefused) -> None:
+        said = Refusal(kind=type(refusal).__name__, text=str(refusal))
+        logger.warning("a peer was refused: %s", refusal)
+        try:
+            self._socket.send(frame.encode_struct(frame.REFUSAL, said))
+        except OSError as error:
+            logger.debug("the refused peer is gone: %s", error)
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._socket.fileno() < 0:
+            return
+        self._deadline.cancel()
+        self._transport.loop.remove_reader(self._socket)
+        self._socket.close()
+        self._transport.on_incoming_closed(self)
+
+
+class Transport:
+    """All links of one member."""
+
+    def __init__(
+        self,
+        *,
+        local: LocalPeer,
+        listen: Sequence[Address],
+        config: PeerConfig,
+        dice: Dice,
+        on_frame: Callable[[int, int, bytes], None],
+        on_batch_end: Callable[[], None],
+        on_unreachable: Callable[[int], None],
+        on_refused: Callable[[int, Exception], None],
+    ) -> None:
+        """Nothing is open before `start`.
+
+        `on_frame(member_id, kind, body)` may raise a PeerFault, which closes the link;
+        `on_batch_end()` follows once after all frames of one read.
+        """
+        self.local = local
+        self.config = config
+        self.dice = dice
+        self.on_frame = on_frame
+        self.on_batch_end = on_batch_end
+        self._tell_unreachable = on_unreachable
+        self.on_refused = on_refused
+        self.statistics = TransportStatistics()
+        self._listen = list(listen)
+        self._servers: list[socket.socket] = []
+        self._links: dict[int, tuple[Link, Link]] = {}
+        self._tasks: dict[int, list[asyncio.Task[None]]] = {}
+        self._incoming: set[Incoming] = set()
+        self._by_channel: dict[tuple[int, int], Incoming] = {}
+        self._incarnations: dict[int, int] = {}
+        self._is_closed = False
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            OSError: an address cannot be bound.
+
+        """
+        self.loop = asyncio.get_running_loop()
+        try:
+            for host, port in self._listen:
+                infos = await self.loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                family, kind, protocol, _, address = infos[0]
+                server = socket.socket(family, kind, protocol)
+                self._servers.append(server)
+                server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                server.bind(address)
+                server.listen(128)
+                server.setblocking(False)
+                self.loop.add_reader(server, self._on_acceptable, server)
+        except OSError:
+            await self.close()
+            raise
+
+    @property
+    def addresses(self) -> list[Address]:
+        """Where we really listen."""
+        return [server.getsockname()[:2] for server in self._servers]
+
+    def _on_acceptable(self, server: socket.socket) -> None:
+        try:
+            sock, _ = server.accept()
+        except BlockingIOError:
+            return
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ECONNABORTED):
+                logger.warning("a peer connection was not accepted: %s", error)
+                return
+            raise
+        half_open = sum(1 for incoming in self._incoming if incoming.hello is None)
+        config = self.config
+        if half_open >= config.half_open_count_max or (
+            len(self._incoming) >= config.incoming_count_max
+        ):
+            sock.close()
+            return
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._incoming.add(Incoming(self, sock))
+
+    # --- who may talk to us ------------------------------------------------------------------
+
+    def check_hello(self, hello: Hello) -> None:
+        """Refuse by name whoever must not talk to us.
+
+        Raises:
+            HandshakeRefused: one of its leaves.
+
+        """
+        local = self.local
+        if hello.cluster_id != local.cluster_id:
+            raise WrongCluster(
+                f"cluster {hello.cluster_id:x} dialled cluster {local.cluster_id:x}"
+            )
+        versions = (hello.protocol_version, hello.storage_version)
+        if versions != (local.protocol_version, local.storage_version):
+            raise WrongVersion(
+                f"protocol {versions[0]} and storage {versions[1]} dialled protocol "
+                f"{local.protocol_version} and storage {local.storage_version}"
+            )
+        if hello.target_id != local.member_id:
+            raise WrongMember(f"member {hello.target_id:x} was meant, this is {local.member_id:x}")
+        if hello.member_id == local.member_id:
+            raise WrongMember(f"member {hello.member_id:x} dialled itself")
+        if hello.member_id not in self._links:
+            raise WrongMember(f"member {hello.member_id:x} is not in this cluster")
+        if hello.channel not in _LIMITS:
+            raise HandshakeRefused(f"channel {hello.channel} is unknown")
+        self.check_incarnation(hello.member_id, hello.incarnation)
+
+    def check_incarnation(self, member_id: int, incarnation: int) -> None:
+        """Refuse a member whose directory is older than one we have seen.
+
+        Raises:
+            WrongIncarnation: it is.
+
+        """
+        newest = self._incarnations.get(member_id, 0)
+        if incarnation < newest:
+            raise WrongIncarnation(
+                f"member {member_id:x} came with incarnation {incarnation} after {newest}"
+            )
+        self._incarnations[member_id] = incarnation
+
+    def on_greeted(self, incoming: Incoming, hello: Hello) -> None:
+        """A peer said hello: it replaces its older connection, and is there to be dialled."""
+        old = self._by_channel.get((hello.member_id, hello.channel))
+        self._by_channel[(hello.member_id, hello.channel)] = incoming
+        if old is not None:
+            old.close()
+        for link in self._links.get(hello.member_id, ()):
+            link.wake()
+
+    def on_connected(self, member_id: int) -> None:
+        """A dialled link is open."""
+        logger.info("link to member %x is open", member_id)
+
+    def on_incoming_closed(self, incoming: Incoming) -> None:
+        """An accepted connection ended."""
+        self._incoming.discard(incoming)
+        hello = incoming.hello
+        if hello is None:
+            return
+        key = (hello.member_id, hello.channel)
+        if self._by_channel.get(key) is incoming:
+            del self._by_channel[key]
+            self.on_unreachable(hello.member_id)
+
+    def on_unreachable(self, member_id: int) -> None:
+        """A link to or from a peer broke."""
+        if not self._is_closed and member_id in self._links:
+            self._tell_unreachable(member_id)
+
+    # --- peers ---------------------------------------------------------------------------------
+
+    def add_peer(self, member_id: int, addresses: Sequence[Address]) -> None:
+        """Dial a member, and let it dial us; again with other addresses to change them."""
+        assert member_id != self.local.member_id, "nobody dials itself"
+        if member_id not in self._links:
+            links = (Link(self, member_id, CONTROL), Link(self, member_id, BULK))
+            self._links[member_id] = links
+            self._tasks[member_id] = [self._spawn(link.run()) for link in links]
+        for link in self._links[member_id]:
+            link.addresses = list(addresses)
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = self.loop.create_task(work)
+        task.add_done_callback(_raise_failure)
+        return task
+
+    def remove_peer(self, member_id: int) -> None:
+        """Close all links to a member and refuse it from now on."""
+        for task in self._tasks.pop(member_id, ()):
+            task.cancel()
+        for link in self._links.pop(member_id, ()):
+            link.close()
+        for channel in _CHANNELS:
+            incoming = self._by_channel.get((member_id, channel))
+            if incoming is not None:
+                incoming.close()
+
+    def send(self, member_id: int, kind: int, buffers: list[bytes], *, bulk: bool) -> bool:
+        """Send one frame; False when it was dropped: not connected, or the queue is full."""
+        links = self._links.get(member_id)
+        if links is None:
+            return False
+        link = links[BULK if bulk else CONTROL]
+        if link.is_open and link.send([frame.encode_head(kind, buffers), *buffers]):
+            self.statistics.sent_count += 1
+            return True
+        self.statistics.dropped_count += 1
+        return False
+
+    def queued_bytes(self) -> int:
+        """What waits for sockets, over all links."""
+        return sum(link.queued_bytes for links in self._links.values() for link in links)
+
+    async def close(self) -> None:
+        """Close everything; what is queued is lost."""
+        self._is_closed = True
+        for server in self._servers:
+            self.loop.remove_reader(server)
+            server.close()
+        self._servers = []
+        tasks = [task for group in self._tasks.values() for task in group]
+        for member_id in list(self._links):
+            self.remove_peer(member_id)
+        for incoming in list(self._incoming):
+            incoming.close()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _raise_failure(task: asyncio.Task[None]) -> None:
+    """An error in a link's task is a bug: let the loop's handler see it."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        raise error

@@ -1,0 +1,192 @@
+"""The replication conversation, both ends: appends, their answers, heartbeats (thesis §3.5)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from roost.raft.errors import LogLost
+from roost.raft.messages import (
+    AppendAccepted,
+    AppendEntries,
+    AppendRejected,
+    Heartbeat,
+    HeartbeatReply,
+)
+from roost.raft.progress import Progress, ProgressState
+from roost.raft.read_index import on_token_echoed
+from roost.raft.types import Role
+
+if TYPE_CHECKING:
+    from roost.raft.core import Core
+
+
+# --- the leader's end ---------------------------------------------------------------------------
+
+
+def broadcast(core: Core) -> None:
+    """Send what is new to every peer that may take it."""
+    for node, progress in core.peers.items():
+        send_append(core, node, progress)
+    if not core.peers:
+        return
+
+
+def send_append(core: Core, node: int, progress: Progress, *, or_empty: bool = False) -> bool:
+    """Send the next entries to one peer, as far as its state allows; say whether we did.
+
+    `or_empty` sends even without entries or room: news of the commit index, or a nudge that
+    makes a peer that lost messages say so.
+    """
+    state, config = progress.state, core.config
+    if state is ProgressState.SNAPSHOT:
+        return False
+    is_paused = (
+        progress.is_probe_sent
+        if state is ProgressState.PROBE
+        else progress.is_full(config.inflight_count_max, config.inflight_bytes_max)
+    )
+    if is_paused and not or_empty:
+        return False
+    log = core.log
+    prev_index = progress.next_index - 1
+    if prev_index < log.first_index - 1 or (prev_term := log.term_at(prev_index)) is None:
+        # The entries this peer needs are gone (checklist 92).
+        progress.become_snapshot()
+        return False
+    entries = () if is_paused else log.slice(progress.next_index, config.message_bytes_max)
+    if not entries and not or_empty:
+        return False
+    commit_index = log.commit_index
+    core.send(
+        node, AppendEntries(core.term, core.id, prev_index, prev_term, commit_index, entries)
+    )
+    progress.sent_commit = commit_index
+    if state is ProgressState.PROBE:
+        progress.is_probe_sent = True
+    elif entries:
+        size = len(entries[0].payload) if len(entries) == 1 else sum(
+            len(entry.payload) for entry in entries
+        )
+        progress.note_sent(entries[-1].index, size)
+    return True
+
+
+def announce_commit(core: Core) -> None:
+    """Tell peers the commit index, with entries where there are some (checklist 78)."""
+    commit_index = core.log.commit_index
+    for node, progress in core.peers.items():
+        if progress.sent_commit < commit_index and progress.state is ProgressState.REPLICATE:
+            send_append(core, node, progress, or_empty=True)
+
+
+def broadcast_heartbeat(core: Core, *, is_tick: bool) -> None:
+    """Say that we lead, with the newest read token (checklist 114)."""
+    commit_index, token = core.log.commit_index, core.reads.newest_token
+    for node, progress in core.peers.items():
+        if is_tick:
+            progress.is_nudge_due = True
+        known = min(progress.match_index, commit_index)
+        core.send(node, Heartbeat(core.term, core.id, known, token))
+
+
+def on_accepted(core: Core, message: AppendAccepted) -> None:
+    """A peer holds our log up to `match_index`, durably."""
+    progress = core.peers.get(message.sender)
+    if core.role is not Role.LEADER or progress is None:
+        return
+    progress.is_active = True
+    assert message.match_index <= core.log.last_index, "a peer holds only what we sent"
+    is_news = progress.on_accepted(message.match_index)
+    state = progress.state
+    if state is not ProgressState.REPLICATE:
+        if state is ProgressState.PROBE or message.match_index + 1 >= core.log.first_index:
+            progress.become_replicate()
+    elif not is_news:
+        return
+    if is_news:
+        core.maybe_commit()
+    if core.config.eager_commit and progress.sent_commit < core.log.commit_index:
+        send_append(core, message.sender, progress, or_empty=True)
+    while progress.next_index <= core.log.last_index:
+        if not send_append(core, message.sender, progress):
+            break
+
+
+def on_rejected(core: Core, message: AppendRejected) -> None:
+    """A peer lacks what we assumed: step back to where the logs may agree (checklist 86-88)."""
+    progress = core.peers.get(message.sender)
+    if core.role is not Role.LEADER or progress is None:
+        return
+    progress.is_active = True
+    agree_index = message.hint_index
+    if message.hint_term:
+        # Our own log may say more than the hint: nothing of a newer term can match there.
+        agree_index, _ = core.log.conflict_hint(message.hint_index, message.hint_term)
+    if progress.on_rejected(message.prev_index, agree_index):
+        send_append(core, message.sender, progress, or_empty=True)
+
+
+def on_heartbeat_reply(core: Core, message: HeartbeatReply) -> None:
+    """A peer is alive: let a probe go on, and nudge a peer whose messages may be lost."""
+    progress = core.peers.get(message.sender)
+    if core.role is not Role.LEADER or progress is None:
+        return
+    progress.is_active = True
+    if message.token:
+        on_token_echoed(core, progress, message.token)
+    if not progress.is_nudge_due:
+        return
+    progress.is_nudge_due = False
+    progress.is_probe_sent = False
+    if progress.match_index < core.log.last_index or progress.state is ProgressState.PROBE:
+        send_append(core, message.sender, progress, or_empty=True)
+
+
+def on_unreachable(progress: Progress) -> None:
+    """A message to the peer was lost: stop sending ahead."""
+    if progress.state is ProgressState.REPLICATE:
+        progress.become_probe()
+
+
+# --- the follower's end -------------------------------------------------------------------------
+
+
+def _follow(core: Core, leader: int) -> None:
+    """An equal-term message of the leader: there can be only one (checklist 18)."""
+    assert core.role is not Role.LEADER, "two leaders in one term"
+    if core.role is not Role.FOLLOWER or core.leader_id != leader:
+        core.become_follower(core.term, leader)
+    core.elapsed_ticks = 0
+
+
+def on_append_entries(core: Core, message: AppendEntries) -> None:
+    """Take the leader's entries, or say where our logs may still agree."""
+    _follow(core, message.sender)
+    log = core.log
+    prev_index = message.prev_index
+    if prev_index < log.commit_index:
+        core.reply(message.sender, AppendAccepted(core.term, core.id, log.commit_index))
+        return
+    if log.term_at(prev_index) != message.prev_term:
+        hint = log.conflict_hint(prev_index, message.prev_term)
+        core.reply(message.sender, AppendRejected(core.term, core.id, prev_index, *hint))
+        return
+    last_new = log.append_after(prev_index, message.entries)
+    # Beyond last_new our log may still hold another leader's tail: never commit past it.
+    log.commit_to(min(message.commit_index, last_new))
+    core.reply(message.sender, AppendAccepted(core.term, core.id, last_new))
+
+
+def on_heartbeat(core: Core, message: Heartbeat) -> None:
+    """The leader lives; it knows that we hold everything up to its commit index.
+
+    Raises:
+        LogLost: we do not.
+
+    """
+    _follow(core, message.sender)
+    if message.commit_index > core.log.last_index:
+        text = f"the leader counts on entry {message.commit_index}, our log ends at"
+        raise LogLost(f"{text} {core.log.last_index}")
+    core.log.commit_to(message.commit_index)
+    core.send(message.sender, HeartbeatReply(core.term, core.id, message.token))

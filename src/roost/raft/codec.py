@@ -1,0 +1,151 @@
+"""Messages as bytes.  All integers big-endian.
+
+    0   u8   kind, see KINDS
+    1   u64  sender
+    9   u64  term
+    17       the kind's own fields, in the order of its class, u64 each (booleans as 0 or 1)
+
+`AppendEntries` goes on with
+
+        u32  entry count, then for each entry  u64 term, u8 kind, u32 payload length
+             then the payloads, in order
+
+The payloads are handed over as they are, never copied into one buffer.  Entry indices are not
+sent: they follow prev_index.  A decoded message has been checked once, here; nobody re-checks.
+"""
+
+from struct import Struct
+from struct import error as StructError
+
+from roost.raft.errors import MalformedMessage
+from roost.raft.messages import (
+    AppendAccepted,
+    AppendEntries,
+    AppendRejected,
+    Heartbeat,
+    HeartbeatReply,
+    Message,
+    PreVoteReply,
+    PreVoteRequest,
+    ReadIndexReply,
+    ReadIndexRequest,
+    VoteReply,
+    VoteRequest,
+)
+from roost.raft.types import Entry, EntryKind
+
+_APPEND = 1
+KINDS: dict[int, type[Message]] = {
+    1: AppendEntries,
+    2: AppendAccepted,
+    3: AppendRejected,
+    4: Heartbeat,
+    5: HeartbeatReply,
+    6: PreVoteRequest,
+    7: PreVoteReply,
+    8: VoteRequest,
+    9: VoteReply,
+    10: ReadIndexRequest,
+    11: ReadIndexReply,
+}
+_NUMBERS = {kind: number for number, kind in KINDS.items()}
+_APPEND_HEAD = Struct(">BQQQQQI")
+_ENTRY_HEAD = Struct(">QBI")
+_ENTRY_KINDS = tuple(EntryKind)
+
+
+def _plain_fields(kind: type[Message]) -> tuple[tuple[str, ...], Struct]:
+    names = [name for name in kind.__struct_fields__ if name not in ("sender", "term")]
+    return tuple(names), Struct(">BQQ" + "Q" * len(names))
+
+
+_PLAIN = {kind: _plain_fields(kind) for kind in KINDS.values() if kind is not AppendEntries}
+_BOOLEANS = ("is_granted", "is_transfer")
+
+
+def is_bulk(message: Message) -> bool:
+    """Whether the message carries entries and so must not delay heartbeats (DESIGN.md D7)."""
+    return type(message) is AppendEntries and bool(message.entries)
+
+
+def encode(message: Message) -> list[bytes]:
+    """Encode to buffers: a head, then each entry's payload as the same bytes object."""
+    if type(message) is AppendEntries:
+        return _encode_append(message)
+    kind = type(message)
+    names, layout = _PLAIN[kind]
+    values = [getattr(message, name) for name in names]
+    return [layout.pack(_NUMBERS[kind], message.sender, message.term, *values)]
+
+
+def _encode_append(message: AppendEntries) -> list[bytes]:
+    entries = message.entries
+    head = _APPEND_HEAD.pack(
+        _APPEND,
+        message.sender,
+        message.term,
+        message.prev_index,
+        message.prev_term,
+        message.commit_index,
+        len(entries),
+    )
+    if len(entries) == 1:
+        entry = entries[0]
+        payload = entry.payload
+        return [head + _ENTRY_HEAD.pack(entry.term, entry.kind, len(payload)), payload]
+    pack = _ENTRY_HEAD.pack
+    heads = [pack(entry.term, entry.kind, len(entry.payload)) for entry in entries]
+    return [head + b"".join(heads), *[entry.payload for entry in entries]]
+
+
+def decode(body: bytes) -> Message:
+    """Decode one message.
+
+    Raises:
+        MalformedMessage: an unknown kind, a wrong length, or entries that cannot follow each
+            other.
+
+    """
+    try:
+        if body[0] == _APPEND:
+            return _decode_append(body)
+        kind = KINDS[body[0]]
+        names, layout = _PLAIN[kind]
+        _, sender, term, *values = layout.unpack(body)
+    except (StructError, KeyError, IndexError) as error:
+        raise MalformedMessage(f"{len(body)} bytes are no message") from error
+    fields = dict(zip(names, values, strict=True))
+    for name in _BOOLEANS:
+        if name in fields:
+            if fields[name] > 1:
+                raise MalformedMessage(f"{name} is {fields[name]}")
+            fields[name] = bool(fields[name])
+    if sender == 0 or (term == 0) != (kind is ReadIndexRequest):
+        raise MalformedMessage(f"sender {sender}, term {term}")
+    return kind(sender=sender, term=term, **fields)
+
+
+def _decode_append(body: bytes) -> AppendEntries:
+    _, sender, term, prev_index, prev_term, commit_index, count = _APPEND_HEAD.unpack_from(body)
+    head_offset = _APPEND_HEAD.size
+    offset = head_offset + count * _ENTRY_HEAD.size
+    if offset > len(body) or sender == 0 or term == 0 or prev_term > term:
+        raise MalformedMessage("an append's head contradicts itself")
+    if (prev_index == 0) != (prev_term == 0):
+        raise MalformedMessage("an append follows position 0 of a term, or none of none")
+    entries: list[Entry] = []
+    index, last_term = prev_index, prev_term
+    for _ in range(count):
+        entry_term, kind, length = _ENTRY_HEAD.unpack_from(body, head_offset)
+        head_offset += _ENTRY_HEAD.size
+        index += 1
+        if entry_term < last_term or kind >= len(_ENTRY_KINDS) or entry_term == 0:
+            raise MalformedMessage(f"entry {index} of term {entry_term} cannot follow {last_term}")
+        last_term = entry_term
+        entries.append(
+            Entry(index, entry_term, _ENTRY_KINDS[kind], bytes(body[offset : offset + length]))
+        )
+        offset += length
+    if offset != len(body) or last_term > term:
+        raise MalformedMessage("an append's entries do not fill it")
+    return AppendEntries(term, sender, prev_index, prev_term, commit_index, tuple(entries))

@@ -1,0 +1,528 @@
+"""The consensus core: plain state, `step`, `tick`, `propose`, `take_ready`, `persisted`.
+
+How to drive it (the battery-included way is `roost.member`):
+
+    1. feed news: `step(message)`, `tick()`, `propose(payload)`, `read_index(token)`
+    2. `take_ready()` until it returns None, and for each Ready, in this order:
+         send `messages`; make `hard_state` and then `entries` durable; call `persisted(ready)`;
+         send `messages_after_persist`; apply `committed` and call `applied(index)`;
+         answer `reads` once their index is applied
+       Persisting may be slow and several Readys may be on their way to the disk, as long as they
+       become durable, and are reported, in the order they were taken.
+
+No clock, no chance, no device: time is `tick`, chance is the injected `Dice`.  The conversations
+live in `election`, `append` and `read_index`; this file holds the state, the admission of
+messages by term (thesis §3.3, checklist B) and the Ready.
+
+Full?  `propose` refuses past `uncommitted_bytes_max`; a peer's window is bounded by count and
+bytes; committed entries stop coming past `apply_bytes_max` until `applied` is called.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from roost.raft import append, election, read_index
+from roost.raft.errors import BadCoreConfig, CorruptState, DropReason, ProposalDropped
+from roost.raft.log import Log, Storage
+from roost.raft.messages import (
+    AppendAccepted,
+    AppendEntries,
+    AppendRejected,
+    Heartbeat,
+    HeartbeatReply,
+    Message,
+    PreVoteReply,
+    PreVoteRequest,
+    ReadIndexReply,
+    ReadIndexRequest,
+    VoteReply,
+    VoteRequest,
+)
+from roost.raft.progress import Progress, ProgressStatistics
+from roost.raft.quorum import committed_index, has_quorum
+from roost.raft.read_index import Reads
+from roost.raft.types import (
+    NODE_ID_MAX,
+    Configuration,
+    Entry,
+    EntryKind,
+    HardState,
+    Role,
+)
+
+
+class Dice(Protocol):
+    """The only chance there is; a simulator rolls it from its seed."""
+
+    def below(self, n: int) -> int:
+        """A number from 0 to n - 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoreConfig:
+    """Settings of a core; times in ticks, sizes in bytes.
+
+    Raises:
+        BadCoreConfig: on construction, when the settings contradict each other.
+
+    """
+
+    id: int
+    election_ticks: int = 10
+    heartbeat_ticks: int = 1
+    inflight_count_max: int = 512
+    inflight_bytes_max: int = 64 << 20
+    message_bytes_max: int = 1 << 20
+    uncommitted_bytes_max: int = 256 << 20
+    apply_bytes_max: int = 64 << 20
+    cache_bytes_max: int = 32 << 20
+    pre_vote: bool = True
+    check_quorum: bool = True
+    # Tell followers of a commit at once; False leaves it to `announce_commit`, the next append
+    # or the next heartbeat, whichever comes first.
+    eager_commit: bool = True
+    # A leader whose own disk has not answered for this many election timeouts steps down.
+    stalled_elections_max: int = 2
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work (checklist 1, 2)."""
+        if not 0 < self.id <= NODE_ID_MAX:
+            raise BadCoreConfig(f"node id {self.id} is not in 1 … 2^64-1")
+        if self.heartbeat_ticks <= 0:
+            raise BadCoreConfig("heartbeat_ticks must be positive")
+        if self.election_ticks <= self.heartbeat_ticks:
+            raise BadCoreConfig("election_ticks must be larger than heartbeat_ticks")
+        if self.inflight_count_max <= 0 or self.message_bytes_max <= 0:
+            raise BadCoreConfig("in-flight and message limits must be positive")
+        if self.inflight_bytes_max < self.message_bytes_max:
+            raise BadCoreConfig("inflight_bytes_max must hold one message")
+
+
+@dataclass(frozen=True, slots=True)
+class ReadReady:
+    """A read started with `token` is linearizable once `index` is applied."""
+
+    token: int
+    index: int
+
+
+@dataclass(slots=True)
+class Ready:
+    """What the core asks of the world.  Fields are in the order to do them."""
+
+    messages: list[tuple[int, Message]]
+    hard_state: HardState | None
+    entries: list[Entry]
+    messages_after_persist: list[tuple[int, Message]]
+    committed: tuple[Entry, ...]
+    reads: list[ReadReady]
+    reads_failed: list[int]
+
+
+class Core:
+    """One node's consensus state; see the module for how to drive it."""
+
+    def __init__(
+        self,
+        config: CoreConfig,
+        *,
+        dice: Dice,
+        storage: Storage,
+        hard_state: HardState,
+        configuration: Configuration,
+        applied_index: int,
+    ) -> None:
+        """Start as a follower that knows no leader (checklist 4-7).
+
+        Raises:
+            CorruptState: the parts of what was stored do not fit each other.
+
+        """
+        if not storage.first_index - 1 <= applied_index <= storage.last_index:
+            text = f"applied {applied_index}, log {storage.first_index} … {storage.last_index}"
+            raise CorruptState(f"the log does not reach the applied index: {text}")
+        self.config = config
+        self.id = config.id
+        self.configuration = configuration
+        self.dice = dice
+        self.log = Log(storage, applied_index=applied_index, cache_bytes_max=config.cache_bytes_max)
+        if self.log.last_term > hard_state.term:
+            raise CorruptState(f"the log's last term {self.log.last_term} is above {hard_state}")
+        self.term = hard_state.term
+        self.vote = hard_state.vote
+        self._saved_hard_state = hard_state
+        self.role = Role.FOLLOWER
+        self.leader_id = 0
+        self.votes: dict[int, bool] = {}
+        self.peers: dict[int, Progress] = {}
+        self.elapsed_ticks = 0
+        self.heartbeat_elapsed_ticks = 0
+        self.stalled_ticks = 0
+        self.election_timeout_ticks = 0
+        self.uncommitted_bytes = 0
+        self.unapplied_bytes = 0
+        self.reads = Reads()
+        self.own_term_first_index = 0
+        self._messages: list[tuple[int, Message]] = []
+        self._after_persist: list[tuple[int, Message]] = []
+        self._apply_sizes: list[tuple[int, int]] = []
+        self._draw_timeout()
+
+    # --- what the world may look at -----------------------------------------------------------
+
+    @property
+    def commit_index(self) -> int:
+        """The highest position known to be committed."""
+        return self.log.commit_index
+
+    @property
+    def applied_index(self) -> int:
+        """The highest position reported by `applied`."""
+        return self.log.applied_index
+
+    @property
+    def last_index(self) -> int:
+        """The highest position in the log, durable or not."""
+        return self.log.last_index
+
+    @property
+    def is_leader_ready(self) -> bool:
+        """Whether this node leads and an entry of its own term is committed."""
+        return self.role is Role.LEADER and self.log.commit_index >= self.own_term_first_index
+
+    @property
+    def is_promotable(self) -> bool:
+        """Whether this node may campaign (checklist 8, 25)."""
+        configuration = self.configuration
+        return self.id in configuration.voters or self.id in configuration.outgoing
+
+    def progress(self) -> dict[int, ProgressStatistics]:
+        """What the leader believes of each node, itself included; empty elsewhere."""
+        if self.role is not Role.LEADER:
+            return {}
+        own = Progress(self.log.last_index + 1)
+        own.become_replicate()
+        own.match_index = self.log.stable_index
+        own.next_index = self.log.last_index + 1
+        rows = {node: progress.statistics() for node, progress in self.peers.items()}
+        rows[self.id] = own.statistics()
+        return rows
+
+    # --- news ------------------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """One unit of time has passed."""
+        self.elapsed_ticks += 1
+        if self.role is Role.LEADER:
+            self._tick_leader()
+        elif self.elapsed_ticks >= self.election_timeout_ticks and self.is_promotable:
+            self.elapsed_ticks = 0
+            election.campaign(self)
+
+    def _tick_leader(self) -> None:
+        config = self.config
+        self.heartbeat_elapsed_ticks += 1
+        is_stalled = self.log.stable_index < self.log.handed_index
+        self.stalled_ticks = self.stalled_ticks + 1 if is_stalled else 0
+        if self.stalled_ticks > config.stalled_elections_max * config.election_ticks:
+            # Our disk does not answer: heartbeats would only keep a working leader from being
+            # elected (checklist 53).
+            self.become_follower(self.term, 0)
+            return
+        if self.elapsed_ticks >= config.election_ticks:
+            self.elapsed_ticks = 0
+            if config.check_quorum and not self._has_active_quorum():
+                self.become_follower(self.term, 0)
+                return
+            for progress in self.peers.values():
+                progress.is_active = False
+        if self.heartbeat_elapsed_ticks >= config.heartbeat_ticks:
+            self.heartbeat_elapsed_ticks = 0
+            append.broadcast_heartbeat(self, is_tick=True)
+
+    def _has_active_quorum(self) -> bool:
+        peers = self.peers
+        return has_quorum(
+            self.configuration, lambda node: node == self.id or peers[node].is_active
+        )
+
+    def campaign(self) -> None:
+        """Try to become leader now; a leader or a node that may not ignores it."""
+        if self.role is not Role.LEADER and self.is_promotable:
+            self.elapsed_ticks = 0
+            election.campaign(self)
+
+    def forget_leader(self) -> None:
+        """The known leader is gone for all we can see: do not keep others from electing.
+
+        Neither term nor timer change (checklist 50); a wrong guess costs nothing but a pre-vote.
+        """
+        if self.role is Role.FOLLOWER:
+            self.leader_id = 0
+            self.reads.fail_remote()
+
+    def propose(self, payload: bytes) -> int:
+        """Append an entry to the leader's log and send it; return its index.
+
+        Raises:
+            ProposalDropped: with the reason; nothing was appended.
+
+        """
+        if self.role is not Role.LEADER:
+            raise ProposalDropped(
+                DropReason.NOT_LEADER if self.leader_id else DropReason.NO_LEADER
+            )
+        size = len(payload)
+        if self.uncommitted_bytes and self.uncommitted_bytes + size > (
+            self.config.uncommitted_bytes_max
+        ):
+            raise ProposalDropped(DropReason.LOG_FULL)
+        self.uncommitted_bytes += size
+        log = self.log
+        index = log.last_index + 1
+        log.append(Entry(index, self.term, EntryKind.NORMAL, payload))
+        append.broadcast(self)
+        return index
+
+    def read_index(self, token: int) -> None:
+        """Start a linearizable read; its answer comes in a Ready's `reads` or `reads_failed`."""
+        read_index.start(self, token)
+
+    def report_unreachable(self, node: int) -> None:
+        """A message to `node` was lost: stop sending ahead (checklist 89)."""
+        progress = self.peers.get(node)
+        if progress is not None:
+            append.on_unreachable(progress)
+
+    def announce_commit(self) -> None:
+        """Tell followers the commit index, where they have not been told."""
+        if self.role is Role.LEADER:
+            append.announce_commit(self)
+
+    def applied(self, index: int) -> None:
+        """The state machine has applied everything up to `index`."""
+        self.log.applied_to(index)
+        sizes = self._apply_sizes
+        done = 0
+        while done < len(sizes) and sizes[done][0] <= index:
+            self.unapplied_bytes -= sizes[done][1]
+            done += 1
+        del sizes[:done]
+        assert self.unapplied_bytes >= 0, "only what was handed out is given back"
+
+    # --- messages, admitted by term --------------------------------------------------------------
+
+    def step(self, message: Message) -> None:
+        """Take one message from a peer (checklist 11-19).
+
+        Raises:
+            LogLost: the leader relies on entries that our log does not have.
+
+        """
+        kind = type(message)
+        if kind is ReadIndexRequest:
+            read_index.on_request(self, message)
+            return
+        term = message.term
+        if term != self.term:
+            if term > self.term:
+                if not self._admit_higher_term(message):
+                    return
+            elif not self._admit_lower_term(message):
+                return
+        HANDLERS[kind](self, message)
+
+    def _admit_higher_term(self, message: Message) -> bool:
+        kind = type(message)
+        if kind is PreVoteRequest:
+            return True
+        if kind is PreVoteReply and message.is_granted:
+            return True
+        if kind is VoteRequest and not message.is_transfer and self.is_in_lease_of_other(
+            message.sender
+        ):
+            return False  # neither term nor vote: we hear a leader (checklist 33)
+        leads = kind is AppendEntries or kind is Heartbeat
+        self.become_follower(message.term, message.sender if leads else 0)
+        return True
+
+    def _admit_lower_term(self, message: Message) -> bool:
+        kind = type(message)
+        if kind is AppendEntries or kind is Heartbeat:
+            # A leader of an old term, or we are stuck in a term of our own: tell it
+            # (checklist 15).
+            self.reply(message.sender, HeartbeatReply(self.term, self.id, 0))
+        elif kind is PreVoteRequest:
+            self.reply(message.sender, PreVoteReply(self.term, self.id, is_granted=False))
+        return False
+
+    def is_in_lease_of_other(self, sender: int) -> bool:
+        """Whether a leader other than `sender` was heard within an election timeout."""
+        return (
+            self.config.check_quorum
+            and self.leader_id not in (0, sender)
+            and self.elapsed_ticks < self.config.election_ticks
+        )
+
+    # --- changing role: the only places that do ---------------------------------------------------
+
+    def become_follower(self, term: int, leader: int) -> None:
+        """Follow `leader` (0 = not known yet) in `term`."""
+        assert term >= self.term, "terms never decrease"
+        self._reset(term)
+        self.role = Role.FOLLOWER
+        self.leader_id = leader
+
+    def become_pre_candidate(self) -> None:
+        """Ask whether an election could be won; term and vote stay (checklist 45)."""
+        assert self.role is not Role.LEADER, "a leader does not campaign"
+        self.votes = {}
+        self.leader_id = 0
+        self.reads.fail_remote()
+        self.role = Role.PRE_CANDIDATE
+        self._draw_timeout()
+
+    def become_candidate(self) -> None:
+        """Stand for election in the next term; our own vote counts once it is durable."""
+        assert self.role is not Role.LEADER, "a leader does not campaign"
+        self._reset(self.term + 1)
+        self.role = Role.CANDIDATE
+        self.vote = self.id
+
+    def become_leader(self) -> None:
+        """Lead; commit an empty entry of our own term first (thesis §3.6.2)."""
+        assert self.role is Role.CANDIDATE, "only a candidate wins"
+        self._reset(self.term)
+        self.role = Role.LEADER
+        self.leader_id = self.id
+        log = self.log
+        for node in self.configuration.all_nodes():
+            if node != self.id:
+                self.peers[node] = Progress(log.last_index + 1)
+        self.own_term_first_index = log.last_index + 1
+        log.append(Entry(log.last_index + 1, self.term, EntryKind.EMPTY, b""))
+        append.broadcast(self)
+
+    def _reset(self, term: int) -> None:
+        if term != self.term:
+            self.term = term
+            self.vote = 0
+        self.leader_id = 0
+        self.elapsed_ticks = 0
+        self.heartbeat_elapsed_ticks = 0
+        self.stalled_ticks = 0
+        self.votes = {}
+        self.peers = {}
+        self.uncommitted_bytes = 0
+        self.reads.fail_all()
+        self._draw_timeout()
+
+    def _draw_timeout(self) -> None:
+        """Uniform in [T, 2T - 1] (checklist 3)."""
+        ticks = self.config.election_ticks
+        self.election_timeout_ticks = ticks + self.dice.below(ticks)
+
+    # --- the way out --------------------------------------------------------------------------------
+
+    def send(self, to: int, message: Message) -> None:
+        """Send now: the message promises nothing that a crash could undo."""
+        assert to != self.id, "nothing is sent to oneself"
+        self._messages.append((to, message))
+
+    def reply(self, to: int, message: Message) -> None:
+        """Send after everything handed to the disk so far is durable (thesis §3.8)."""
+        assert to != self.id, "nothing is sent to oneself"
+        self._after_persist.append((to, message))
+
+    def take_ready(self) -> Ready | None:
+        """Hand over what there is to do; None when there is nothing."""
+        log = self.log
+        hard_state: HardState | None = None
+        saved = self._saved_hard_state
+        if saved.term != self.term or saved.vote != self.vote:
+            assert self.term > saved.term or saved.vote == 0, "one vote a term"
+            hard_state = self._saved_hard_state = HardState(self.term, self.vote)
+        entries = log.take_unhanded() if log.handed_index < log.last_index else []
+        committed: tuple[Entry, ...] = ()
+        if log.applying_index < log.commit_index:
+            committed = self._take_committed()
+        reads = self.reads
+        if not (
+            self._messages
+            or self._after_persist
+            or entries
+            or committed
+            or hard_state is not None
+            or reads.ready
+            or reads.failed
+        ):
+            return None
+        ready = Ready(
+            self._messages,
+            hard_state,
+            entries,
+            self._after_persist,
+            committed,
+            [ReadReady(token, index) for token, index in reads.ready] if reads.ready else [],
+            reads.take_failed(),
+        )
+        self._messages = []
+        self._after_persist = []
+        if reads.ready:
+            reads.ready = []
+        log.note_outstanding(has_entries=bool(entries))
+        return ready
+
+    def _take_committed(self) -> tuple[Entry, ...]:
+        room = self.config.apply_bytes_max - self.unapplied_bytes
+        if room <= 0:
+            return ()
+        committed = self.log.take_committed(room)
+        if committed:
+            size = sum(len(entry.payload) for entry in committed)
+            self.unapplied_bytes += size
+            self._apply_sizes.append((committed[-1].index, size))
+            if self.role is Role.LEADER:
+                self.uncommitted_bytes = max(0, self.uncommitted_bytes - size)
+        return committed
+
+    def persisted(self, ready: Ready) -> None:
+        """`ready`, the oldest one not yet reported, is durable."""
+        moved = self.log.note_persisted()
+        hard_state = ready.hard_state
+        if hard_state is not None and self.role is Role.CANDIDATE:
+            election.on_own_vote_durable(self, hard_state)
+        if moved and self.role is Role.LEADER:
+            self.maybe_commit()
+
+    # --- commitment ------------------------------------------------------------------------------------
+
+    def match_of(self, node: int) -> int:
+        """The highest index `node` is known to hold durably."""
+        return self.log.stable_index if node == self.id else self.peers[node].match_index
+
+    def maybe_commit(self) -> None:
+        """Commit what a quorum holds, if it is of our own term (thesis §3.6.2, Figure 3.7)."""
+        log = self.log
+        index = committed_index(self.configuration, self.match_of)
+        if index <= log.commit_index or log.term_at(index) != self.term:
+            return
+        log.commit_to(index)
+        read_index.release_deferred(self)
+        if self.config.eager_commit:
+            append.announce_commit(self)
+
+
+HANDLERS: dict[type[Message], Callable[[Core, Any], None]] = {
+    AppendEntries: append.on_append_entries,
+    AppendAccepted: append.on_accepted,
+    AppendRejected: append.on_rejected,
+    Heartbeat: append.on_heartbeat,
+    HeartbeatReply: append.on_heartbeat_reply,
+    PreVoteRequest: election.on_pre_vote_request,
+    PreVoteReply: election.on_pre_vote_reply,
+    VoteRequest: election.on_vote_request,
+    VoteReply: election.on_vote_reply,
+    ReadIndexReply: read_index.on_reply,
+}

@@ -1,0 +1,208 @@
+"""The log as the core sees it: a tail in memory over stable storage.
+
+    storage.first_index … stable_index … handed_index … last_index
+                          |  durable   |  being written | not yet handed to the disk
+          first_cached … (recent entries stay in memory, for peers that are slightly behind)
+
+Index order always: storage.first_index - 1 <= applied <= applying <= committed <= last.
+A Ready hands out what follows `handed_index`; `persisted` moves `stable_index`.  Truncation
+pulls both back, and forgets what older Readys still on their way to the disk will report, so
+that an old write can never vouch for a newer entry at its position (checklist 59, 144).
+
+Full?  The cache is trimmed by bytes; what is not durable or not applied is never trimmed, and
+is bounded by the core's limits on uncommitted and in-flight bytes.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Protocol
+
+from roost.raft.types import Entry
+
+
+class Storage(Protocol):
+    """The durable log.  `term_at(first_index - 1)` must stay known."""
+
+    @property
+    def first_index(self) -> int:
+        """The oldest entry kept."""
+
+    @property
+    def last_index(self) -> int:
+        """The newest entry handed to it."""
+
+    def term_at(self, index: int) -> int | None:
+        """The term of an entry; None when compacted or beyond the end."""
+
+    def entries(self, first: int, stop: int, bytes_max: int) -> tuple[Entry, ...]:
+        """Entries from `first`, before `stop`, at least one, up to `bytes_max`."""
+
+
+class Log:
+    """Entries, and how far they are durable, committed and applied."""
+
+    def __init__(self, storage: Storage, *, applied_index: int, cache_bytes_max: int) -> None:
+        """Start with an empty tail: everything in storage is durable."""
+        self._storage = storage
+        self._cache_bytes_max = cache_bytes_max
+        self._tail: list[Entry] = []
+        self._tail_bytes = 0
+        self.first_cached = storage.last_index + 1
+        self.stable_index = storage.last_index
+        self.handed_index = storage.last_index
+        self.last_index = storage.last_index
+        last_term = storage.term_at(storage.last_index)
+        self.last_term = last_term if last_term is not None else 0
+        self.commit_index = max(applied_index, storage.first_index - 1)
+        self.applying_index = self.commit_index
+        self.applied_index = self.commit_index
+        # Last index of each Ready on its way to the disk, oldest first; 0 = nothing to vouch for.
+        self._outstanding: deque[int] = deque()
+
+    @property
+    def first_index(self) -> int:
+        """The oldest entry that can still be had."""
+        return self._storage.first_index
+
+    def term_at(self, index: int) -> int | None:
+        """The term of the entry at `index`; 0 at position 0, None when unknown here."""
+        if index >= self.first_cached:
+            position = index - self.first_cached
+            return self._tail[position].term if position < len(self._tail) else None
+        if index == 0:
+            return 0
+        return self._storage.term_at(index)
+
+    def slice(self, first: int, bytes_max: int, stop: int | None = None) -> tuple[Entry, ...]:
+        """Entries from `first` (before `stop`), at least one if there is one, up to `bytes_max`."""
+        end = self.last_index + 1 if stop is None else stop
+        if first >= end:
+            return ()
+        if first < self.first_cached:
+            return self._storage.entries(first, min(end, self.first_cached), bytes_max)
+        tail = self._tail
+        begin = first - self.first_cached
+        if end - first == 1:
+            return (tail[begin],)
+        size, position, limit = 0, begin, end - self.first_cached
+        while position < limit:
+            size += len(tail[position].payload)
+            if size > bytes_max and position > begin:
+                break
+            position += 1
+        return tuple(tail[begin:position])
+
+    def append(self, entry: Entry) -> None:
+        """Put one entry at the end."""
+        assert entry.index == self.last_index + 1, "entries are contiguous"
+        assert entry.term >= self.last_term, "terms never decrease along the log"
+        self._tail.append(entry)
+        self._tail_bytes += len(entry.payload)
+        self.last_index = entry.index
+        self.last_term = entry.term
+
+    def append_after(self, prev_index: int, entries: Sequence[Entry]) -> int:
+        """Take a leader's entries; return the index of the last one.
+
+        Only a true conflict truncates: deleting a matching suffix would lose acknowledged
+        entries when an old append arrives late (checklist 66).
+        """
+        for position, entry in enumerate(entries):
+            if entry.index > self.last_index or self.term_at(entry.index) != entry.term:
+                if entry.index <= self.last_index:
+                    self._truncate(entry.index)
+                for new in entries[position:]:
+                    self.append(new)
+                break
+        return prev_index + len(entries)
+
+    def _truncate(self, index: int) -> None:
+        """Drop everything from `index` on."""
+        assert index > self.commit_index, "a committed entry is never truncated"
+        if index >= self.first_cached:
+            position = index - self.first_cached
+            self._tail_bytes -= sum(len(entry.payload) for entry in self._tail[position:])
+            del self._tail[position:]
+        else:
+            self._tail.clear()
+            self._tail_bytes = 0
+            self.first_cached = index
+        last = index - 1
+        self._outstanding = deque(min(vouched, last) for vouched in self._outstanding)
+        self.stable_index = min(self.stable_index, last)
+        self.handed_index = min(self.handed_index, last)
+        self.last_index = last
+        last_term = self.term_at(last)
+        assert last_term is not None, "the term below an uncommitted entry is known"
+        self.last_term = last_term
+
+    def take_unhanded(self) -> list[Entry]:
+        """Hand over what the disk has not been given yet."""
+        begin = self.handed_index + 1 - self.first_cached
+        assert begin >= 0, "unhanded entries stay in memory"
+        self.handed_index = self.last_index
+        return self._tail[begin:]
+
+    def note_outstanding(self, *, has_entries: bool) -> None:
+        """A Ready was taken; `note_persisted` will follow in the same order."""
+        self._outstanding.append(self.handed_index if has_entries else 0)
+
+    def note_persisted(self) -> bool:
+        """The oldest outstanding Ready is durable; say whether `stable_index` moved."""
+        vouched = self._outstanding.popleft()
+        if vouched <= self.stable_index:
+            return False
+        self.stable_index = vouched
+        return True
+
+    def commit_to(self, index: int) -> bool:
+        """Move the commit index forward; say whether it moved."""
+        if index <= self.commit_index:
+            return False
+        assert index <= self.last_index, "commit never passes the log's end"
+        self.commit_index = index
+        return True
+
+    def take_committed(self, bytes_max: int) -> tuple[Entry, ...]:
+        """Hand over committed entries that are durable here, each once (checklist 143)."""
+        stop = min(self.commit_index, self.stable_index) + 1
+        entries = self.slice(self.applying_index + 1, bytes_max, stop)
+        if entries:
+            assert entries[0].index == self.applying_index + 1, "no entry is skipped"
+            self.applying_index = entries[-1].index
+        return entries
+
+    def applied_to(self, index: int) -> None:
+        """The state machine has applied everything up to `index`."""
+        assert self.applied_index <= index <= self.applying_index, "applied moves forward"
+        self.applied_index = index
+        if self._tail_bytes > self._cache_bytes_max:
+            self._trim()
+
+    def _trim(self) -> None:
+        """Drop the older half of what is durable and applied from memory."""
+        droppable = min(self.applied_index, self.stable_index) - self.first_cached + 1
+        count = 0
+        while count < droppable and self._tail_bytes > self._cache_bytes_max // 2:
+            self._tail_bytes -= len(self._tail[count].payload)
+            count += 1
+        del self._tail[:count]
+        self.first_cached += count
+
+    def is_up_to_date(self, last_term: int, last_index: int) -> bool:
+        """Whether a log ending there is at least as new as ours (checklist 62)."""
+        return (last_term, last_index) >= (self.last_term, self.last_index)
+
+    def conflict_hint(self, index: int, term: int) -> tuple[int, int]:
+        """The largest own (index, term) with index <= `index` and term <= `term` (checklist 70).
+
+        The term is 0 when it is not known here any more.
+        """
+        index = min(index, self.last_index)
+        while True:
+            held = self.term_at(index)
+            if held is None:
+                return index, 0
+            if held <= term:
+                return index, held
+            index -= 1

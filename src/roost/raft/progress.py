@@ -1,0 +1,133 @@
+"""What the leader believes of one peer (checklist 83-97).
+
+    PROBE      the match point is unknown: one append on its way at a time
+    REPLICATE  appends are sent optimistically, within the in-flight window
+    SNAPSHOT   the log the peer needs is gone; nothing is sent until a snapshot arrived
+
+Invariant, always: match_index < next_index.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum
+
+
+class ProgressState(Enum):
+    """How entries are sent to a peer."""
+
+    PROBE = "probe"
+    REPLICATE = "replicate"
+    SNAPSHOT = "snapshot"
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressStatistics:
+    """A frozen view of one peer's progress."""
+
+    match_index: int
+    next_index: int
+    state: ProgressState
+    is_active: bool
+    inflight_count: int
+    inflight_bytes: int
+
+
+class Progress:
+    """One peer's match point, window and state."""
+
+    __slots__ = (
+        "inflight_bytes",
+        "inflights",
+        "is_active",
+        "is_nudge_due",
+        "is_probe_sent",
+        "match_index",
+        "next_index",
+        "read_token",
+        "sent_commit",
+        "state",
+    )
+
+    def __init__(self, next_index: int) -> None:
+        """Nothing is known yet; a new peer counts as active (checklist 47)."""
+        assert next_index > 0, "next is above match"
+        self.match_index = 0
+        self.next_index = next_index
+        self.state = ProgressState.PROBE
+        self.is_active = True
+        self.is_probe_sent = False
+        self.is_nudge_due = False
+        self.sent_commit = 0
+        self.read_token = 0
+        # (last index, bytes) of each append on its way, oldest first.
+        self.inflights: deque[tuple[int, int]] = deque()
+        self.inflight_bytes = 0
+
+    def is_full(self, count_max: int, bytes_max: int) -> bool:
+        """Whether the window takes no more; one message may overshoot the bytes."""
+        return len(self.inflights) >= count_max or self.inflight_bytes >= bytes_max
+
+    def note_sent(self, last_index: int, size: int) -> None:
+        """Entries up to `last_index` are on their way."""
+        self.inflights.append((last_index, size))
+        self.inflight_bytes += size
+        self.next_index = last_index + 1
+
+    def become_probe(self) -> None:
+        """Forget what is on its way and look for the match point again."""
+        self.state = ProgressState.PROBE
+        self.is_probe_sent = False
+        self.next_index = self.match_index + 1
+        self._reset_window()
+
+    def become_replicate(self) -> None:
+        """The match point is known: send ahead."""
+        self.state = ProgressState.REPLICATE
+        self.is_probe_sent = False
+        self.next_index = self.match_index + 1
+        self._reset_window()
+
+    def become_snapshot(self) -> None:
+        """The peer needs entries that are gone."""
+        self.state = ProgressState.SNAPSHOT
+        self._reset_window()
+
+    def _reset_window(self) -> None:
+        self.inflights.clear()
+        self.inflight_bytes = 0
+
+    def on_accepted(self, match_index: int) -> bool:
+        """The peer holds everything up to `match_index`; say whether that is news."""
+        inflights = self.inflights
+        while inflights and inflights[0][0] <= match_index:
+            self.inflight_bytes -= inflights.popleft()[1]
+        if match_index <= self.match_index:
+            return False
+        self.match_index = match_index
+        if self.next_index <= match_index:
+            self.next_index = match_index + 1
+        return True
+
+    def on_rejected(self, prev_index: int, agree_index: int) -> bool:
+        """The peer does not hold `prev_index`; say whether that is news (checklist 86, 87)."""
+        if self.state is ProgressState.REPLICATE:
+            if prev_index <= self.match_index:
+                return False
+            self.become_probe()
+            return True
+        if prev_index != self.next_index - 1:
+            return False
+        self.next_index = max(min(prev_index, agree_index + 1), self.match_index + 1)
+        self.is_probe_sent = False
+        return True
+
+    def statistics(self) -> ProgressStatistics:
+        """A frozen view."""
+        return ProgressStatistics(
+            self.match_index,
+            self.next_index,
+            self.state,
+            self.is_active,
+            len(self.inflights),
+            self.inflight_bytes,
+        )

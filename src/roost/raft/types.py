@@ -1,0 +1,79 @@
+"""The nouns of consensus: terms, positions, entries, configurations, roles.
+
+`Term`, `Index` and `NodeId` are plain integers with a name of their own; hot loops may treat
+them as `int`.  Index 0 and node 0 mean "none".
+"""
+
+from enum import Enum, IntEnum
+from typing import NewType
+
+import msgspec
+
+Term = NewType("Term", int)
+Index = NewType("Index", int)
+NodeId = NewType("NodeId", int)
+
+NODE_ID_MAX = 2**64 - 1
+
+
+class EntryKind(IntEnum):
+    """What an entry is for; the numbers are on the wire and on disk."""
+
+    EMPTY = 0
+    NORMAL = 1
+    CONFIGURATION = 2
+
+
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """One position of the replicated log; (index, term) names one content for ever."""
+
+    index: int
+    term: int
+    kind: EntryKind
+    payload: bytes
+
+
+class HardState(msgspec.Struct, frozen=True, gc=False):
+    """What must be durable before a promise leaves.  The commit index need not be (J26)."""
+
+    term: int = 0
+    vote: int = 0
+
+
+class Role(Enum):
+    """What a node is in its term.
+
+    FOLLOWER -> PRE_CANDIDATE -> CANDIDATE -> LEADER; any of them falls back to FOLLOWER.
+    """
+
+    FOLLOWER = "follower"
+    PRE_CANDIDATE = "pre-candidate"
+    CANDIDATE = "candidate"
+    LEADER = "leader"
+
+
+class Configuration(msgspec.Struct, frozen=True, kw_only=True):
+    """Who takes part.  `outgoing` is empty outside a joint configuration (thesis §4.3).
+
+    Invariants: voters is not empty in a running cluster; no learner is a voter of either half;
+    every tuple is sorted and without repeats.
+    """
+
+    voters: tuple[int, ...] = ()
+    outgoing: tuple[int, ...] = ()
+    learners: tuple[int, ...] = ()
+    learners_next: tuple[int, ...] = ()
+    auto_leave: bool = False
+
+    @property
+    def is_joint(self) -> bool:
+        """Whether decisions need a majority of both halves."""
+        return bool(self.outgoing)
+
+    def all_voters(self) -> tuple[int, ...]:
+        """Voters of either half, sorted."""
+        return tuple(sorted({*self.voters, *self.outgoing}))
+
+    def all_nodes(self) -> tuple[int, ...]:
+        """Everybody who gets the log, sorted."""
+        return tuple(sorted({*self.voters, *self.outgoing, *self.learners, *self.learners_next}))

@@ -1,0 +1,252 @@
+"""The durable base: one LMDB environment, as the keeper writes it and everybody reads it.
+
+All trees share one LMDB database.  A record is
+
+    u16 tree id (big-endian), key   ->   u32 crc32c (little-endian), value
+
+The checksum covers the record's LMDB key and the value, since LMDB's pages have none: a flipped
+bit is found when the value is read (`ValueCorrupt`), and never handed out.
+
+LMDB's keys are at most 511 bytes.  A key of LONG_KEY_BYTES or more lives in a *bucket*: the
+record of its first LONG_KEY_BYTES bytes, whose value is a MessagePack list of [rest of the key,
+value], sorted.  Order is kept: whatever shares those first bytes is in the same bucket, and a
+shorter key sorts before the bucket exactly when it sorts before all in it.  A change rewrites
+the bucket, so many long keys that differ only behind byte LONG_KEY_BYTES are slow.
+
+The applied index is `$metadata` (tree 1) key `applied_index`, u64 big-endian, written in the
+same LMDB transaction as what it stands for.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from pathlib import Path
+
+import lmdb
+import msgspec
+from crc32c import crc32c
+
+from roost.store.errors import StoreBroken, ValueCorrupt
+from roost.store.layer import Layer, TreeLayer
+
+LONG_KEY_BYTES = 480
+METADATA_ID = 1
+APPLIED_KEY = b"applied_index"
+MAP_BYTES_FIRST = 1 << 30
+Bucket = list[tuple[bytes, bytes]]
+
+
+def _seal(name: bytes, value: bytes) -> bytes:
+    return crc32c(value, crc32c(name)).to_bytes(4, "little") + value
+
+
+def _open(name: bytes, sealed: bytes) -> bytes:
+    value = sealed[4:]
+    if len(sealed) < 4 or crc32c(value, crc32c(name)) != int.from_bytes(sealed[:4], "little"):
+        raise ValueCorrupt(f"the value of tree {name[:2].hex()} key {name[2:]!r} has changed")
+    return value
+
+
+def _open_bucket(name: bytes, sealed: bytes) -> Bucket:
+    return msgspec.msgpack.decode(_open(name, sealed), type=Bucket)
+
+
+def _bounds(tree_id: int, first: bytes, stop: bytes | None) -> tuple[bytes, bytes]:
+    """The LMDB keys between which a range lies; a bucket at either end may lie across it."""
+    prefix = tree_id.to_bytes(2, "big")
+    begin = prefix + first[:LONG_KEY_BYTES]
+    if stop is None:
+        return begin, (tree_id + 1).to_bytes(2, "big")
+    end = prefix + stop[:LONG_KEY_BYTES]
+    return begin, end + b"\0" if len(stop) > LONG_KEY_BYTES else end
+
+
+def environment(directory: Path, *, is_writer: bool) -> lmdb.Environment:
+    """Open the environment; files 0600 (LMDB's own default would let others read them)."""
+    return lmdb.open(
+        str(directory),
+        map_size=MAP_BYTES_FIRST,
+        readonly=not is_writer,
+        mode=0o600,
+        readahead=False,
+        max_readers=64,
+        max_spare_txns=1,
+        metasync=True,
+        sync=True,
+    )
+
+
+class BaseReader:
+    """Reads the base; one read transaction, renewed after each flush."""
+
+    def __init__(self, directory: Path) -> None:
+        """Open for reading."""
+        self._env = environment(directory, is_writer=False)
+        self._env.reader_check()
+        self._txn = self._env.begin(buffers=False)
+
+    def refresh(self) -> None:
+        """See what the keeper has committed meanwhile."""
+        self._txn.abort()
+        try:
+            self._txn = self._env.begin(buffers=False)
+        except lmdb.MapResizedError:
+            self._env.set_mapsize(0)
+            self._txn = self._env.begin(buffers=False)
+
+    def applied_index(self) -> int:
+        """The log position up to which the base holds everything."""
+        return int.from_bytes(self.get(METADATA_ID, APPLIED_KEY) or b"", "big")
+
+    def get(self, tree_id: int, key: bytes) -> bytes | None:
+        """One value.
+
+        Raises:
+            ValueCorrupt: its checksum does not match.
+
+        """
+        name = tree_id.to_bytes(2, "big") + key
+        if len(key) < LONG_KEY_BYTES:
+            sealed = self._txn.get(name)
+            return None if sealed is None else _open(name, sealed)
+        name = name[: LONG_KEY_BYTES + 2]
+        sealed = self._txn.get(name)
+        if sealed is None:
+            return None
+        rest = key[LONG_KEY_BYTES:]
+        return next((value for held, value in _open_bucket(name, sealed) if held == rest), None)
+
+    def items(
+        self, tree_id: int, first: bytes, stop: bytes | None, *, reverse: bool
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Keys and values in a range, in order."""
+        begin, end = _bounds(tree_id, first, stop)
+        with self._txn.cursor() as cursor:
+            if reverse:
+                is_on = cursor.last() if not cursor.set_range(end) else cursor.prev()
+            else:
+                is_on = cursor.set_range(begin)
+            while is_on:
+                name = cursor.key()
+                if not begin <= name < end:
+                    return
+                sealed = cursor.value()
+                if len(name) < LONG_KEY_BYTES + 2:
+                    yield name[2:], _open(name, sealed)
+                else:
+                    yield from _bucket_items(name, sealed, first, stop, reverse=reverse)
+                is_on = cursor.prev() if reverse else cursor.next()
+
+    def size_bytes(self) -> tuple[int, int]:
+        """Bytes of the file, and bytes of it in use."""
+        info, stat = self._env.info(), self._env.stat()
+        page = stat["psize"]
+        pages = stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
+        return (info["last_pgno"] + 1) * page, pages * page
+
+    def close(self) -> None:
+        """Close the environment."""
+        self._txn.abort()
+        self._env.close()
+
+
+def _bucket_items(
+    name: bytes, sealed: bytes, first: bytes, stop: bytes | None, *, reverse: bool
+) -> Iterator[tuple[bytes, bytes]]:
+    bucket = _open_bucket(name, sealed)
+    for rest, value in reversed(bucket) if reverse else bucket:
+        key = name[2:] + rest
+        if key >= first and (stop is None or key < stop):
+            yield key, value
+
+
+class BaseWriter:
+    """Writes layers into the base; only the keeper has one."""
+
+    def __init__(self, directory: Path) -> None:
+        """Open for writing, making the environment when it is not there."""
+        self._env = environment(directory, is_writer=True)
+
+    def commit(self, layer: Layer, applied_index: int) -> None:
+        """Write a layer and the applied index in one durable transaction.
+
+        A full map is doubled and the same layer written again (J38).
+
+        Raises:
+            StoreBroken: LMDB failed; what it holds is the state before.
+
+        """
+        while True:
+            try:
+                with self._env.begin(write=True) as txn:
+                    for tree_id, tree in layer.trees.items():
+                        _write_tree(txn, tree_id, tree)
+                    name = METADATA_ID.to_bytes(2, "big") + APPLIED_KEY
+                    txn.put(name, _seal(name, applied_index.to_bytes(8, "big")))
+            except lmdb.MapFullError:
+                self._env.set_mapsize(self._env.info()["map_size"] * 2)
+            except lmdb.Error as error:
+                raise StoreBroken(f"LMDB: {error}") from error
+            else:
+                return
+
+    def close(self) -> None:
+        """Close the environment."""
+        self._env.close()
+
+
+def _write_tree(txn: lmdb.Transaction, tree_id: int, tree: TreeLayer) -> None:
+    for first, stop in tree.ranges:
+        _delete_range(txn, tree_id, first, stop)
+    prefix = tree_id.to_bytes(2, "big")
+    values = tree.values
+    for key in tree.keys():
+        value = values[key]
+        if len(key) >= LONG_KEY_BYTES:
+            _write_long(txn, prefix + key[:LONG_KEY_BYTES], key[LONG_KEY_BYTES:], value)
+        elif value is None:
+            txn.delete(prefix + key)
+        else:
+            name = prefix + key
+            txn.put(name, crc32c(value, crc32c(name)).to_bytes(4, "little") + value)
+
+
+def _write_long(txn: lmdb.Transaction, name: bytes, rest: bytes, value: bytes | None) -> None:
+    sealed = txn.get(name)
+    bucket = [] if sealed is None else _open_bucket(name, sealed)
+    position = bisect_left(bucket, rest, key=lambda item: item[0])
+    if position < len(bucket) and bucket[position][0] == rest:
+        del bucket[position]
+    if value is not None:
+        bucket.insert(position, (rest, value))
+    _put_bucket(txn, name, bucket)
+
+
+def _put_bucket(txn: lmdb.Transaction, name: bytes, bucket: Bucket) -> None:
+    if bucket:
+        txn.put(name, _seal(name, msgspec.msgpack.encode(bucket)))
+    else:
+        txn.delete(name)
+
+
+def _delete_range(txn: lmdb.Transaction, tree_id: int, first: bytes, stop: bytes | None) -> None:
+    begin, end = _bounds(tree_id, first, stop)
+    with txn.cursor() as cursor:
+        is_on = cursor.set_range(begin)
+        while is_on:
+            name = cursor.key()
+            if name >= end:
+                return
+            if len(name) < LONG_KEY_BYTES + 2:
+                is_on = cursor.delete()
+                continue
+            bucket = _open_bucket(name, cursor.value())
+            kept = [
+                (rest, value)
+                for rest, value in bucket
+                if name[2:] + rest < first or (stop is not None and name[2:] + rest >= stop)
+            ]
+            if kept:
+                _put_bucket(txn, name, kept)
+                is_on = cursor.set_key(name) and cursor.next()
+            else:
+                is_on = cursor.delete()

@@ -1,0 +1,41 @@
+"""The catalogue of trees: tree 0 maps a name to the id that write sets call the tree by.
+
+    0  the catalogue itself
+    1  $metadata: storage version, GUID of the database, applied index
+    2 … 65534  trees in the order they were made; ids are never used again
+
+Names are 1 to 128 printable ASCII characters.  By convention `@…` holds many values under a key,
+and `ix_…` can be rebuilt from other trees (D3).
+"""
+
+from typing import NamedTuple
+
+from roost.store.errors import BadTreeName
+
+CATALOG_ID = 0
+METADATA_ID = 1
+FIRST_TREE_ID = 2
+METADATA_NAME = "$metadata"
+STORAGE_VERSION = 1
+VERSION_KEY = b"storage_version"
+GUID_KEY = b"guid"
+_NAME_CHARACTERS_MAX = 128
+
+
+class Tree(NamedTuple):
+    """A tree's handle."""
+
+    id: int
+    name: str
+
+
+def check_name(name: str) -> None:
+    """Refuse names that break the rules.
+
+    Raises:
+        BadTreeName: it is empty, too long, or not printable ASCII.
+
+    """
+    is_printable = all("!" <= character <= "~" for character in name)
+    if not 0 < len(name) <= _NAME_CHARACTERS_MAX or not is_printable:
+        raise BadTreeName(f"{name!r} is no tree name: 1 to 128 printable ASCII characters")

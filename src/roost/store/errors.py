@@ -1,0 +1,31 @@
+"""What the store can say no with, and what it can find on its disk."""
+
+from roost.errors import CallerFault, DeviceFault, PeerFault
+
+
+class UnknownTree(CallerFault):
+    """No tree has that name."""
+
+
+class BadTreeName(CallerFault):
+    """Tree names are 1 to 128 printable ASCII characters without spaces."""
+
+
+class MalformedWriteSet(PeerFault):
+    """Bytes are no write set of ours."""
+
+
+class StoreError(DeviceFault):
+    """Base of what the disk under the store does."""
+
+
+class StoreBroken(StoreError):
+    """The keeper failed or ended; nothing more will become durable."""
+
+
+class ValueCorrupt(StoreError):
+    """A value does not have its checksum any more; it was never handed out."""
+
+
+class StoreForeign(StoreError):
+    """The directory holds the store of another cluster, or of a newer version."""

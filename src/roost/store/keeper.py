@@ -1,0 +1,282 @@
+"""The keeper: a process of its own that makes applied write sets durable in LMDB (D2).
+
+py-lmdb takes and drops the interpreter lock on every call, so a flush beside a busy Python
+thread is a hundred times slower than alone, and stalls that thread (decision record 0002).  The
+serving process therefore only *reads* LMDB; committed payloads go to the keeper as they are, over
+a socket pair, and the keeper answers each flush when it is on disk.
+
+To the keeper, integers big-endian:    u8 kind, u64 index, u32 length, payload
+    kind 1  the payload of log position `index`, to be merged
+         2  flush: everything up to `index` must become durable
+From the keeper:                       u8 kind, u64 index, u32 length, text
+         3  flushed up to `index`
+         4  failed; the text says how; nothing more will come
+
+The keeper ends when the socket closes.  It does not flush then: the journal has everything, and
+what LMDB holds is always the state at one index.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from struct import Struct
+from typing import Protocol
+
+from roost.store.base import BaseWriter
+from roost.store.errors import StoreBroken
+from roost.store.layer import Layer
+from roost.store.write_set import decode
+
+HEAD = Struct(">BQI")
+PAYLOAD, FLUSH, FLUSHED, FAILED = 1, 2, 3, 4
+_SEND_BYTES = 256 << 10
+_BUFFER_BYTES = 4 << 20
+_IOV_MAX = 512
+
+
+class Keeper(Protocol):
+    """Makes payloads durable in order.  `on_flushed(index)` and `on_failed(error)` are set by the
+    store before anything else is called."""
+
+    on_flushed: Callable[[int], None]
+    on_failed: Callable[[StoreBroken], None]
+
+    def add(self, index: int, payload: bytes) -> None:
+        """Hand over the payload of log position `index`; cheap."""
+
+    def flush(self, index: int) -> None:
+        """Ask for everything up to `index` to become durable."""
+
+    def pump(self) -> None:
+        """Move on what could not be handed over at once."""
+
+    def wait(self) -> None:
+        """Block until the flush asked for is answered."""
+
+    def close(self) -> None:
+        """End; nothing asked for before is waited for."""
+
+
+class Engine:
+    """What a keeper does, without the process: merge payloads, commit, answer."""
+
+    def __init__(self, directory: Path) -> None:
+        """Open the environment for writing."""
+        self._writer = BaseWriter(directory)
+        self._layer = Layer()
+
+    def add(self, payload: bytes) -> None:
+        """Merge one payload."""
+        self._layer.apply(decode(payload))
+
+    def flush(self, index: int) -> None:
+        """Make everything merged so far durable, with the index in the same transaction."""
+        self._writer.commit(self._layer, index)
+        self._layer = Layer()
+
+    def close(self) -> None:
+        """Close the environment."""
+        self._writer.close()
+
+
+class InlineKeeper:
+    """A keeper in the calling process: for tests, tools and the simulator."""
+
+    def __init__(self, directory: Path) -> None:
+        """Open the environment for writing."""
+        self._engine = Engine(directory)
+        self.on_flushed: Callable[[int], None] = lambda _index: None
+        self.on_failed: Callable[[StoreBroken], None] = lambda _error: None
+
+    def add(self, index: int, payload: bytes) -> None:  # noqa: ARG002 - the order says it
+        """Merge one payload."""
+        self._engine.add(payload)
+
+    def flush(self, index: int) -> None:
+        """Commit at once."""
+        try:
+            self._engine.flush(index)
+        except StoreBroken as error:
+            self.on_failed(error)
+        else:
+            self.on_flushed(index)
+
+    def pump(self) -> None:
+        """Nothing waits."""
+
+    def wait(self) -> None:
+        """Nothing waits."""
+
+    def close(self) -> None:
+        """Close the environment."""
+        self._engine.close()
+
+
+class ProcessKeeper:
+    """A keeper in a process of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        """Start the process; LMDB's environment exists when this returns."""
+        ours, theirs = socket.socketpair()
+        for end in (ours, theirs):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
+        self._process = subprocess.Popen(  # noqa: S603 - our own module
+            [sys.executable, "-m", "roost.store", str(directory), str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+        )
+        theirs.close()
+        self._socket = ours
+        self._outgoing: deque[bytes] = deque()
+        self._outgoing_bytes = 0
+        self._incoming = b""
+        self._is_waiting = 0
+        self.on_flushed: Callable[[int], None] = lambda _index: None
+        self.on_failed: Callable[[StoreBroken], None] = lambda _error: None
+        ready = ours.recv(1)
+        if ready != b"+":
+            raise StoreBroken(f"the keeper did not start: exit code {self._process.wait()}")
+        ours.setblocking(False)
+
+    @property
+    def process_id(self) -> int:
+        """The keeper's process."""
+        return self._process.pid
+
+    def fileno(self) -> int:
+        """Readable when an answer has come."""
+        return self._socket.fileno()
+
+    def add(self, index: int, payload: bytes) -> None:
+        """Queue a payload; it leaves with others."""
+        self._outgoing.append(HEAD.pack(PAYLOAD, index, len(payload)))
+        self._outgoing.append(payload)
+        self._outgoing_bytes += len(payload) + HEAD.size
+        if self._outgoing_bytes > _SEND_BYTES:
+            self.pump()
+
+    def flush(self, index: int) -> None:
+        """Queue a flush, and hand over as much as the socket takes."""
+        self._is_waiting += 1
+        self._outgoing.append(HEAD.pack(FLUSH, index, 0))
+        self._outgoing_bytes += HEAD.size
+        self.pump()
+
+    def pump(self) -> None:
+        """Send what is queued, as far as the socket takes it without waiting."""
+        queue = self._outgoing
+        while queue:
+            buffers = [queue[position] for position in range(min(len(queue), _IOV_MAX))]
+            try:
+                sent = self._socket.sendmsg(buffers)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._fail(f"its socket: {error}")
+                return
+            self._outgoing_bytes -= sent
+            while sent:
+                if sent >= len(queue[0]):
+                    sent -= len(queue.popleft())
+                else:
+                    queue[0] = queue[0][sent:]
+                    sent = 0
+            while queue and not queue[0]:
+                queue.popleft()
+
+    def on_readable(self) -> None:
+        """Take the answers that have come."""
+        try:
+            data = self._socket.recv(65_536)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._fail(f"its socket: {error}")
+            return
+        if not data:
+            self._fail("it ended")
+            return
+        self._incoming += data
+        while len(self._incoming) >= HEAD.size:
+            kind, index, length = HEAD.unpack_from(self._incoming)
+            if len(self._incoming) < HEAD.size + length:
+                return
+            text = self._incoming[HEAD.size : HEAD.size + length]
+            self._incoming = self._incoming[HEAD.size + length :]
+            if kind == FLUSHED:
+                self._is_waiting -= 1
+                self.on_flushed(index)
+            else:
+                self._fail(text.decode(errors="replace"))
+
+    def _fail(self, reason: str) -> None:
+        self._is_waiting = 0
+        self._outgoing.clear()
+        self.on_failed(StoreBroken(f"the keeper failed: {reason}"))
+
+    def wait(self) -> None:
+        """Block until every flush asked for is answered."""
+        self._socket.setblocking(True)
+        try:
+            self.pump()
+            while self._is_waiting:
+                self.on_readable()
+        finally:
+            self._socket.setblocking(False)
+
+    def close(self) -> None:
+        """Close the socket, which ends the process, and wait for its end."""
+        self._socket.close()
+        self._process.wait()
+
+
+def _read_exactly(end: socket.socket, count: int) -> bytes:
+    """Read `count` bytes; b"" when the other side has closed."""
+    data = bytearray(count)
+    view = memoryview(data)
+    done = 0
+    while done < count:
+        got = end.recv_into(view[done:])
+        if not got:
+            return b""
+        done += got
+    return bytes(data)
+
+
+def serve(directory: Path, end: socket.socket) -> None:
+    """Be the keeper until the other side closes."""
+    engine = Engine(directory)
+    end.sendall(b"+")
+    while head := _read_exactly(end, HEAD.size):
+        kind, index, length = HEAD.unpack(head)
+        payload = _read_exactly(end, length) if length else b""
+        if length and not payload:
+            return
+        try:
+            if kind == PAYLOAD:
+                engine.add(payload)
+            else:
+                engine.flush(index)
+                end.sendall(HEAD.pack(FLUSHED, index, 0))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the serving side must know
+            text = f"{type(error).__name__}: {error}".encode()[:4096]
+            end.sendall(HEAD.pack(FAILED, index, len(text)) + text)
+            return
+    engine.close()
+
+
+def main() -> None:
+    """Entry point of the process: directory and socket are the arguments."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the server
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # we end when the server closes the socket
+    os.umask(0o077)
+    with socket.socket(fileno=int(sys.argv[2])) as end:
+        try:
+            serve(Path(sys.argv[1]), end)
+        except (BrokenPipeError, ConnectionResetError):
+            return  # the server ended while we answered

@@ -1,0 +1,156 @@
+"""Layers: ordered maps in memory that lie over one another, and over LMDB (D2).
+
+A `TreeLayer` knows some keys of a tree: a value, or None for "deleted here".  Besides, it may
+hide whole ranges of everything below it.  Keys are kept in a dict; their order is made only when
+a scan asks: a few new keys are inserted where they belong, many are sorted in one go.  Keys that
+come in increasing order cost nothing either way.
+"""
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator
+from enum import Enum
+from typing import Final
+
+from roost.store.write_set import ANNOTATION, DELETE, DELETE_FROM, DELETE_RANGE, PUT, Write
+
+_INSERT_COUNT_MAX = 64
+ENTRY_BYTES = 150  # what Python keeps for one key besides its bytes, roughly
+
+
+class _Missing(Enum):
+    MISSING = "missing"
+
+
+MISSING: Final = _Missing.MISSING
+Found = bytes | None | _Missing
+
+
+class TreeLayer:
+    """What a layer knows of one tree."""
+
+    __slots__ = ("_fresh", "_sorted", "ranges", "values")
+
+    def __init__(self) -> None:
+        """Know nothing."""
+        self.values: dict[bytes, bytes | None] = {}
+        self.ranges: list[tuple[bytes, bytes | None]] = []
+        self._sorted: list[bytes] = []
+        self._fresh: list[bytes] = []
+
+    def put(self, key: bytes, value: bytes | None) -> None:
+        """Set a value, or None for "deleted here"."""
+        if key not in self.values:
+            self._fresh.append(key)
+        self.values[key] = value
+
+    def get(self, key: bytes) -> Found:
+        """A value, None for "deleted here", MISSING for "ask the layer below"."""
+        value = self.values.get(key, MISSING)
+        if value is MISSING and self.ranges and self.hides(key):
+            return None
+        return value
+
+    def hides(self, key: bytes) -> bool:
+        """Whether a deleted range covers `key`."""
+        return any(
+            first <= key and (stop is None or key < stop) for first, stop in self.ranges
+        )
+
+    def delete_range(self, first: bytes, stop: bytes | None) -> None:
+        """Delete everything in the range, here and below."""
+        keys = self.keys()
+        begin = bisect_left(keys, first)
+        end = len(keys) if stop is None else bisect_left(keys, stop)
+        for key in keys[begin:end]:
+            del self.values[key]
+        if begin < end:
+            del keys[begin:end]
+        self.ranges.append((first, stop))
+
+    def keys(self) -> list[bytes]:
+        """All keys of this layer in order; the list is the layer's own."""
+        fresh = self._fresh
+        if fresh:
+            keys = self._sorted
+            if len(fresh) <= _INSERT_COUNT_MAX and len(keys) > _INSERT_COUNT_MAX:
+                for key in fresh:
+                    insort(keys, key)
+            else:
+                keys += fresh
+                keys.sort()
+            self._fresh = []
+        return self._sorted
+
+    def items(
+        self, first: bytes, stop: bytes | None, *, reverse: bool
+    ) -> Iterator[tuple[bytes, bytes | None]]:
+        """Keys and values in a range, in order; the layer must not change meanwhile."""
+        keys, values = self.keys(), self.values
+        begin = bisect_left(keys, first) if first else 0
+        end = len(keys) if stop is None else bisect_left(keys, stop)
+        positions = range(end - 1, begin - 1, -1) if reverse else range(begin, end)
+        return ((keys[position], values[keys[position]]) for position in positions)
+
+    def cover(self, above: "TreeLayer") -> None:
+        """Take over what a newer layer knows."""
+        for first, stop in above.ranges:
+            self.delete_range(first, stop)
+        values = self.values
+        self._fresh += [key for key in above.values if key not in values]
+        values.update(above.values)
+
+
+class Layer:
+    """What one layer knows of all trees, and about how much memory that takes."""
+
+    __slots__ = ("size_bytes", "trees")
+
+    def __init__(self) -> None:
+        """Know nothing."""
+        self.trees: dict[int, TreeLayer] = {}
+        self.size_bytes = 0
+
+    def tree(self, tree_id: int) -> TreeLayer:
+        """The part for one tree, made when it is not there."""
+        tree = self.trees.get(tree_id)
+        if tree is None:
+            tree = self.trees[tree_id] = TreeLayer()
+        return tree
+
+    def put(self, tree_id: int, key: bytes, value: bytes | None) -> None:
+        """Set a value, or None for "deleted here"."""
+        tree = self.trees.get(tree_id)
+        if tree is None:
+            tree = self.trees[tree_id] = TreeLayer()
+        values = tree.values
+        if key not in values:
+            tree._fresh.append(key)  # noqa: SLF001 - the hot path spares a call
+        values[key] = value
+        self.size_bytes += len(key) + ENTRY_BYTES + (len(value) if value else 0)
+
+    def delete_range(self, tree_id: int, first: bytes, stop: bytes | None) -> None:
+        """Delete a range, here and below."""
+        self.tree(tree_id).delete_range(first, stop)
+        self.size_bytes += len(first) + ENTRY_BYTES
+
+    def apply(self, writes: list[Write]) -> None:
+        """Carry out a write set."""
+        for kind, tree_id, key, value in writes:
+            if kind == PUT:
+                self.put(tree_id, key, value)
+            elif kind == DELETE:
+                self.put(tree_id, key, None)
+            elif kind in (DELETE_RANGE, DELETE_FROM):
+                self.delete_range(tree_id, key, value)
+            else:
+                assert kind == ANNOTATION, "decode knows all kinds"
+
+    def cover(self, above: "Layer") -> None:
+        """Take over what a newer layer knows."""
+        for tree_id, tree in above.trees.items():
+            mine = self.trees.get(tree_id)
+            if mine is None:
+                self.trees[tree_id] = tree
+            else:
+                mine.cover(tree)
+        self.size_bytes += above.size_bytes

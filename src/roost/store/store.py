@@ -1,0 +1,275 @@
+"""The store: trees as layers over LMDB.
+
+    speculative layers   leader only: proposed, not yet committed, one for each log position
+    applied layer        committed, not yet on its way to LMDB
+    flushing layer       on its way: the keeper has been asked to make it durable
+    LMDB                 durable, lagging; says itself up to which log position (applied_index)
+
+A read looks from the top down.  When the applied layer is large or old enough it becomes the
+flushing layer; when the keeper answers, that layer is dropped.  After a crash LMDB is the state
+at its applied index, and the journal has the rest.
+
+Full?  While a flush is on its way and the applied layer is over its size again, `is_backed_up`
+says so, and the owner stops applying and executing until `on_room` is called.
+"""
+
+import uuid
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from roost.store.base import BaseReader
+from roost.store.catalog import (
+    CATALOG_ID,
+    GUID_KEY,
+    METADATA_ID,
+    METADATA_NAME,
+    STORAGE_VERSION,
+    VERSION_KEY,
+    Tree,
+)
+from roost.store.errors import StoreBroken, StoreForeign, UnknownTree
+from roost.store.keeper import Keeper
+from roost.store.layer import Layer
+from roost.store.txn import Txn
+from roost.store.view import View
+from roost.store.write_set import Changes
+
+Observer = Callable[[int, Changes], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreConfig:
+    """Sizes in bytes, ages in seconds."""
+
+    layer_bytes_max: int = 32 << 20
+    flush_age_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStatistics:
+    """A frozen view of the store."""
+
+    applied_index: int
+    durable_index: int
+    applied_bytes: int
+    flushing_bytes: int
+    speculative_count: int
+    db_bytes: int
+    db_in_use_bytes: int
+    flush_count: int
+
+
+class Store:
+    """One member's trees.  One owner, one thread."""
+
+    def __init__(self, directory: Path, config: StoreConfig, keeper: Keeper) -> None:
+        """Use `open`."""
+        self._config = config
+        self._keeper = keeper
+        keeper.on_flushed = self._on_flushed
+        keeper.on_failed = self._on_failed
+        self._base = BaseReader(directory)
+        self.durable_index = self._base.applied_index()
+        self.applied_index = self.durable_index
+        self._applied = Layer()
+        self._flushing: Layer | None = None
+        self._flushing_index = 0
+        self._applied_since: float | None = None
+        self._is_dirty = False
+        # (log position, what was written, the encoded write set), oldest first.
+        self._speculative: deque[tuple[int, Layer, bytes]] = deque()
+        # The applied view's stack; it is changed in place, so `view` stays one object.
+        self._stack: list[Layer] = [self._applied]
+        self.view = View(self._stack, self._base)
+        self._observers: list[Observer] = []
+        self._flush_count = 0
+        self.on_room: Callable[[], None] = lambda: None
+        self.on_failure: Callable[[StoreBroken], None] = _raise
+
+    @classmethod
+    def open(cls, directory: Path, *, config: StoreConfig, keeper: Keeper) -> "Store":
+        """Open the store that `keeper` writes; `is_new` says whether `bootstrap` must follow.
+
+        Raises:
+            StoreForeign: a newer version wrote it.
+
+        """
+        store = cls(directory, config, keeper)
+        version = store.view.get(METADATA_ID, VERSION_KEY)
+        if version is not None and int.from_bytes(version, "big") != STORAGE_VERSION:
+            known = f"this version knows {STORAGE_VERSION}"
+            raise StoreForeign(f"storage version {int.from_bytes(version, 'big')}; {known}")
+        return store
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing was ever made durable here."""
+        return self.view.get(METADATA_ID, VERSION_KEY) is None
+
+    def bootstrap(self, write: Callable[[Txn], None], *, guid: uuid.UUID) -> None:
+        """Write the first content durably, at log position 0; the same on every member."""
+        assert self.is_new, "a store is bootstrapped once"
+        txn = self.begin()
+        txn.put(CATALOG_ID, METADATA_NAME.encode(), METADATA_ID.to_bytes(2, "big"))
+        txn.put(METADATA_ID, GUID_KEY, guid.bytes)
+        write(txn)
+        txn.put(METADATA_ID, VERSION_KEY, STORAGE_VERSION.to_bytes(4, "big"))
+        self.apply(0, txn.encode())
+        self.flush()
+        self._keeper.wait()
+
+    @property
+    def guid(self) -> uuid.UUID:
+        """What tells this database from others (D3)."""
+        return uuid.UUID(bytes=self.view.get(METADATA_ID, GUID_KEY))
+
+    def tree(self, name: str) -> Tree:
+        """An existing tree.
+
+        Raises:
+            UnknownTree: there is none of that name.
+
+        """
+        held = self.view.get(CATALOG_ID, name.encode())
+        if held is None:
+            raise UnknownTree(name)
+        return Tree(int.from_bytes(held, "big"), name)
+
+    def trees(self) -> list[Tree]:
+        """All trees but the catalogue, by name."""
+        rows = self.view.scan(CATALOG_ID)
+        return [Tree(int.from_bytes(value, "big"), name.decode()) for name, value in rows]
+
+    # --- writing -------------------------------------------------------------------------------
+
+    def begin(self) -> Txn:
+        """A transaction that sees everything applied and proposed."""
+        if not self._speculative:
+            return Txn(self._stack, self._base)
+        proposed = [layer for _, layer, _ in self._speculative]
+        proposed.reverse()
+        return Txn([*proposed, *self._stack], self._base)
+
+    def speculate(self, index: int, txn: Txn, payload: bytes | None = None) -> None:
+        """`txn` was proposed as log position `index`; later transactions see it."""
+        assert not self._speculative or index > self._speculative[-1][0], "positions grow"
+        self._speculative.append((index, txn.layer, payload or txn.encode()))
+
+    def drop_speculative(self) -> None:
+        """Leadership is lost: nobody may see what was proposed."""
+        self._speculative.clear()
+
+    def apply(self, index: int, payload: bytes) -> None:
+        """Apply the committed entry at `index`; an empty payload only moves the index.
+
+        Raises:
+            MalformedWriteSet: the payload is no write set.
+
+        """
+        assert index == self.applied_index + 1 or index == 0, "entries apply once, in order"
+        self.applied_index = index
+        if not payload:
+            return
+        changes = Changes(payload)
+        speculative = self._speculative
+        if speculative and speculative[0][0] == index:
+            _, layer, proposed = speculative.popleft()
+            if proposed is payload or proposed == payload:
+                self._applied.cover(layer)
+            else:
+                speculative.clear()  # another leader's entry took the position
+                self._applied.apply(changes.writes)
+        else:
+            self._applied.apply(changes.writes)
+        self._is_dirty = True
+        self._keeper.add(index, payload)
+        for observer in self._observers:
+            observer(index, changes)
+        if self._applied.size_bytes >= self._config.layer_bytes_max:
+            self.flush()
+
+    def observe(self, observer: Observer) -> None:
+        """Call `observer(index, changes)` after each applied write set, in order."""
+        self._observers.append(observer)
+
+    # --- flushing ------------------------------------------------------------------------------
+
+    @property
+    def is_backed_up(self) -> bool:
+        """Whether memory is full: a flush is on its way and the next layer is over its size."""
+        return (
+            self._flushing is not None
+            and self._applied.size_bytes >= self._config.layer_bytes_max
+        )
+
+    def flush(self) -> None:
+        """Start making the applied layer durable, unless a flush is on its way already."""
+        if self._flushing is not None or not self._is_dirty:
+            return
+        self._flushing, self._applied = self._applied, Layer()
+        self._flushing_index = self.applied_index
+        self._stack[:] = [self._applied, self._flushing]
+        self._applied_since = None
+        self._is_dirty = False
+        self._keeper.flush(self.applied_index)
+
+    def flush_if_due(self, now: float) -> None:
+        """Flush when the oldest unflushed change is old enough; `now` in seconds, monotonic."""
+        self._keeper.pump()
+        if not self._is_dirty:
+            return
+        if self._applied_since is None:
+            self._applied_since = now
+        elif now - self._applied_since >= self._config.flush_age_s:
+            self.flush()
+
+    def _on_flushed(self, index: int) -> None:
+        assert index == self._flushing_index, "flushes are answered in order"
+        self._base.refresh()
+        self.durable_index = index
+        assert self._base.applied_index() == index, "the keeper wrote what it was given"
+        self._flushing = None
+        self._flush_count += 1
+        self._stack[:] = [self._applied]
+        if self._applied.size_bytes >= self._config.layer_bytes_max:
+            self.flush()
+        self.on_room()
+
+    def _on_failed(self, error: StoreBroken) -> None:
+        self.on_failure(error)
+
+    def statistics(self) -> StoreStatistics:
+        """A frozen view."""
+        db_bytes, in_use = self._base.size_bytes()
+        return StoreStatistics(
+            self.applied_index,
+            self.durable_index,
+            self._applied.size_bytes,
+            self._flushing.size_bytes if self._flushing else 0,
+            len(self._speculative),
+            db_bytes,
+            in_use,
+            self._flush_count,
+        )
+
+    def close(self) -> None:
+        """Make everything applied durable, then close."""
+        if self._flushing is not None:
+            self._keeper.wait()
+        self.flush()
+        self._keeper.wait()
+        self._keeper.close()
+        self._base.close()
+
+    def abandon(self) -> None:
+        """Close without making anything durable, as a crash would."""
+        self._keeper.close()
+        self._base.close()
+
+
+def _raise(error: StoreBroken) -> None:
+    raise error
+
+

@@ -1,0 +1,101 @@
+"""Write sets: what a transaction wrote, in order.  This is what Raft replicates (D1).
+
+A write set is records one after another, integers big-endian:
+
+    0  u8   kind
+    1  u16  tree id
+    3  u32  length of the key
+    7  u32  length of the value
+   11       key, then value
+
+    kind 1  put           key, value
+         2  put same      key; the value is that of the last put or put same before it
+         3  delete        key; no value
+         4  delete range  key = first, value = stop; both inclusive-exclusive
+         5  delete from   key = first, to the end of the tree; no value
+         6  annotation    tree id = annotation kind, key = b"", value = data for higher layers
+
+A value written under two keys is carried once.  `decode` checks everything, once.
+"""
+
+from struct import Struct
+from struct import error as StructError
+from typing import NamedTuple
+
+from roost.store.errors import MalformedWriteSet
+
+PUT, PUT_SAME, DELETE, DELETE_RANGE, DELETE_FROM, ANNOTATION = 1, 2, 3, 4, 5, 6
+HEAD = Struct(">BHII")
+HEAD_BYTES = HEAD.size
+
+
+class Write(NamedTuple):
+    """One record.  `value` is None for a delete; for ranges it is the stop, None = the end."""
+
+    kind: int
+    tree_id: int
+    key: bytes
+    value: bytes | None
+
+
+def decode(payload: bytes) -> list[Write]:
+    """Split a write set into its records; a put same becomes a put.
+
+    Raises:
+        MalformedWriteSet: the bytes do not follow the format.
+
+    """
+    writes: list[Write] = []
+    offset, end = 0, len(payload)
+    last_value: bytes | None = None
+    unpack = HEAD.unpack_from
+    try:
+        while offset < end:
+            kind, tree_id, key_bytes, value_bytes = unpack(payload, offset)
+            key_end = offset + HEAD_BYTES + key_bytes
+            value_end = key_end + value_bytes
+            if value_end > end:
+                raise MalformedWriteSet("a record ends early")
+            key = payload[offset + HEAD_BYTES : key_end]
+            offset = value_end
+            if kind == PUT:
+                last_value = payload[key_end:value_end]
+                writes.append(Write(PUT, tree_id, key, last_value))
+            elif kind == PUT_SAME and last_value is not None and not value_bytes:
+                writes.append(Write(PUT, tree_id, key, last_value))
+            elif kind in (DELETE, DELETE_FROM) and not value_bytes:
+                writes.append(Write(kind, tree_id, key, None))
+            elif kind == DELETE_RANGE or (kind == ANNOTATION and not key_bytes):
+                writes.append(Write(kind, tree_id, key, payload[key_end:value_end]))
+            else:
+                raise MalformedWriteSet(f"record kind {kind} is unknown or malformed")
+    except StructError as error:
+        raise MalformedWriteSet("a record's head ends early") from error
+    return writes
+
+
+class Changes:
+    """What one applied entry wrote; decoded only when somebody looks."""
+
+    __slots__ = ("_writes", "payload")
+
+    def __init__(self, payload: bytes) -> None:
+        """Keep the payload."""
+        self.payload = payload
+        self._writes: list[Write] | None = None
+
+    @property
+    def writes(self) -> list[Write]:
+        """All records in order, annotations included."""
+        if self._writes is None:
+            self._writes = decode(self.payload)
+        return self._writes
+
+    @property
+    def annotations(self) -> list[tuple[int, bytes]]:
+        """(kind, data) of each annotation, in order."""
+        return [
+            (write.tree_id, write.value or b"")
+            for write in self.writes
+            if write.kind == ANNOTATION
+        ]

@@ -1,0 +1,130 @@
+"""Whole members over real sockets and real files, one to three in one loop."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from roost.errors import Refused
+from tests.member.cluster import TREE, Cluster
+
+
+def run(tmp_path: Path, size: int, story: Callable[[Cluster], Awaitable[None]]) -> None:
+    """Run `story` with a started cluster that is stopped afterwards."""
+
+    async def main() -> None:
+        cluster = Cluster(tmp_path, size)
+        await cluster.start_all()
+        try:
+            await story(cluster)
+        finally:
+            await cluster.stop_all()
+
+    asyncio.run(main())
+
+
+def test_a_single_member_serves_at_once(tmp_path: Path) -> None:
+    async def story(cluster: Cluster) -> None:
+        assert await cluster.put(0, b"k", b"v") == b""
+        assert await cluster.put(0, b"k", b"w") == b"v"
+        assert await cluster.get(0, b"k") == b"w"
+
+    run(tmp_path, 1, story)
+
+
+def test_every_member_takes_writes_and_reads_the_latest(tmp_path: Path) -> None:
+    async def story(cluster: Cluster) -> None:
+        await cluster.leader()
+        for turn in range(30):
+            value = b"%d" % turn
+            await cluster.put(turn % 3, b"k", value)
+            for position in range(3):
+                assert await cluster.get(position, b"k") == value
+
+    run(tmp_path, 3, story)
+
+
+def test_a_refusal_reaches_the_caller_of_any_member_and_leaves_nothing(tmp_path: Path) -> None:
+    async def story(cluster: Cluster) -> None:
+        await cluster.leader()
+        for position in range(3):
+            with pytest.raises(Refused, match="forbidden") as caught:
+                await cluster.members[position].transact("put", b"forbidden=1")
+            assert caught.value.code == 9
+        last_index = max(it.core.last_index for it in cluster.members.values())
+        for position in range(3):
+            assert await cluster.get(position, b"trace") is None
+        assert max(it.core.last_index for it in cluster.members.values()) == last_index
+
+    run(tmp_path, 3, story)
+
+
+def test_an_operation_that_writes_nothing_is_a_read(tmp_path: Path) -> None:
+    async def story(cluster: Cluster) -> None:
+        leader = await cluster.leader()
+        await cluster.put(leader, b"k", b"v")
+        last_index = cluster.members[leader].core.last_index
+        for position in range(3):
+            assert await cluster.members[position].transact("touch_nothing", b"k") == b"v"
+        assert cluster.members[leader].core.last_index == last_index
+
+    run(tmp_path, 3, story)
+
+
+def test_concurrent_writes_share_entries(tmp_path: Path) -> None:
+    async def story(cluster: Cluster) -> None:
+        leader = cluster.members[await cluster.leader()]
+        await leader.transact("put", b"warm=1")
+        before = leader.core.last_index
+        async with asyncio.TaskGroup() as group:
+            for number in range(500):
+                group.create_task(leader.transact("put", b"k%d=%d" % (number, number)))
+        assert leader.core.last_index - before < 50
+        tree = leader.store.tree(TREE).id
+        assert [leader.view.get(tree, b"k%d" % number) for number in range(500)] == [
+            b"%d" % number for number in range(500)
+        ]
+
+    run(tmp_path, 3, story)
+
+
+def test_when_the_leader_stops_another_serves_with_every_acknowledged_write(
+    tmp_path: Path,
+) -> None:
+    async def story(cluster: Cluster) -> None:
+        for turn in range(3):
+            leader = await cluster.leader()
+            await cluster.put(leader, b"k%d" % turn, b"v")
+            await cluster.stop(leader)
+            survivor = next(iter(cluster.members))
+            await cluster.put(survivor, b"after%d" % turn, b"v")
+            for earlier in range(turn + 1):
+                assert await cluster.get(survivor, b"k%d" % earlier) == b"v"
+            await cluster.start(leader)
+
+    run(tmp_path, 3, story)
+
+
+def test_a_stopped_cluster_comes_back_with_its_content(tmp_path: Path) -> None:
+    async def story(cluster: Cluster) -> None:
+        await cluster.leader()
+        for number in range(50):
+            await cluster.put(number % 3, b"k%d" % number, b"v%d" % number)
+        await cluster.stop_all()
+        await cluster.start_all()
+        await cluster.leader()
+        for number in range(50):
+            assert await cluster.get(number % 3, b"k%d" % number) == b"v%d" % number
+
+    run(tmp_path, 3, story)
+
+
+def test_members_publish_their_names_and_client_urls(tmp_path: Path) -> None:
+    async def story(cluster: Cluster) -> None:
+        await cluster.leader()
+        for member in cluster.members.values():
+            await cluster.until(lambda it=member: all(r.client_urls for r in it.members()))
+            assert sorted(r.name for r in member.members()) == ["m0", "m1", "m2"]
+
+    run(tmp_path, 3, story)

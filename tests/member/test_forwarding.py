@@ -1,0 +1,131 @@
+"""Forwarded requests: their frames, and that every caller is answered exactly once."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from roost.errors import NotExecuted, NotLeader, OutcomeUnknown, Refused, RoostError
+from roost.member import forwarding
+from roost.member.errors import MalformedForward
+from roost.member.forwarding import Forwarder
+
+IDS = st.integers(0, 2**64 - 1)
+NAMES = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=40)
+
+
+class Link:
+    """A link that records what it was given and can be told to take nothing."""
+
+    def __init__(self) -> None:
+        self.frames: list[tuple[int, bytes]] = []
+        self.is_open = True
+
+    def send(self, leader: int, buffers: list[bytes]) -> bool:
+        if self.is_open:
+            self.frames.append((leader, b"".join(buffers)))
+        return self.is_open
+
+
+class Caller:
+    """Somebody who waits; a second answer fails the test."""
+
+    def __init__(self) -> None:
+        self.answers: list[tuple[bytes | None, RoostError | None]] = []
+
+    def __call__(self, result: bytes | None, error: RoostError | None) -> None:
+        assert not self.answers, "answered twice"
+        self.answers.append((result, error))
+
+    @property
+    def error(self) -> RoostError | None:
+        return self.answers[0][1]
+
+
+@given(st.lists(st.tuples(IDS, NAMES, st.binary(max_size=300)), max_size=5))
+def test_requests_survive_a_frame(records: list[tuple[int, str, bytes]]) -> None:
+    frame = b"".join(b"".join(forwarding.encode_request(*record)) for record in records)
+    assert forwarding.decode_requests(frame) == records
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_decode_or_are_refused_by_name(frame: bytes) -> None:
+    for decode in (forwarding.decode_requests, forwarding.decode_answers):
+        try:
+            decode(frame)
+        except MalformedForward:
+            pass
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (Refused(11, "etcdserver: mvcc: required revision has been compacted"), Refused),
+        (NotLeader("no"), NotExecuted),
+        (OutcomeUnknown("lost"), OutcomeUnknown),
+    ],
+)
+def test_an_error_keeps_its_meaning_across_the_link(
+    error: RoostError, kind: type[RoostError]
+) -> None:
+    frame = b"".join(forwarding.encode_answer(7, None, error))
+    [(request_id, result, decoded)] = forwarding.decode_answers(frame)
+    assert (request_id, result) == (7, None)
+    assert isinstance(decoded, kind)
+    assert str(decoded) == str(error)
+
+
+def test_requests_of_one_turn_share_a_frame_and_get_their_own_answers() -> None:
+    link, callers = Link(), [Caller(), Caller()]
+    forwarder = Forwarder(link.send, timeout_ticks=5)
+    forwarder.forward(1, "etcd.kv.put", b"a", callers[0], 0)
+    forwarder.forward(1, "etcd.kv.put", b"b", callers[1], 0)
+    forwarder.flush()
+    [(leader, frame)] = link.frames
+    assert leader == 1
+    requests = forwarding.decode_requests(frame)
+    assert [body for _, _, body in requests] == [b"a", b"b"]
+    for request_id, _, body in reversed(requests):
+        answer = forwarding.encode_answer(request_id, body * 2, None)
+        forwarder.on_answers(1, b"".join(answer))
+    assert callers[0].answers == [(b"aa", None)]
+    assert callers[1].answers == [(b"bb", None)]
+    assert len(forwarder) == 0
+
+
+def test_what_the_link_does_not_take_was_not_executed() -> None:
+    link, caller = Link(), Caller()
+    link.is_open = False
+    forwarder = Forwarder(link.send, timeout_ticks=5)
+    forwarder.forward(1, "x", b"", caller, 0)
+    forwarder.flush()
+    assert isinstance(caller.error, NotExecuted)
+
+
+def test_an_answer_after_giving_up_is_dropped() -> None:
+    link, caller = Link(), Caller()
+    forwarder = Forwarder(link.send, timeout_ticks=5)
+    forwarder.forward(1, "x", b"", caller, 0)
+    forwarder.flush()
+    forwarder.give_up(1)
+    assert isinstance(caller.error, OutcomeUnknown)
+    forwarder.on_answers(1, b"".join(forwarding.encode_answer(1, b"late", None)))
+
+
+def test_an_answer_from_somebody_else_is_dropped() -> None:
+    link, caller = Link(), Caller()
+    forwarder = Forwarder(link.send, timeout_ticks=5)
+    forwarder.forward(1, "x", b"", caller, 0)
+    forwarder.flush()
+    forwarder.on_answers(2, b"".join(forwarding.encode_answer(1, b"forged", None)))
+    assert caller.answers == []
+
+
+def test_a_request_without_an_answer_is_unknown_after_its_time() -> None:
+    link, early, late = Link(), Caller(), Caller()
+    forwarder = Forwarder(link.send, timeout_ticks=5)
+    forwarder.forward(1, "x", b"", early, 0)
+    forwarder.forward(1, "x", b"", late, 2)
+    forwarder.flush()
+    forwarder.expire(5)
+    assert isinstance(early.error, OutcomeUnknown)
+    assert late.answers == []
