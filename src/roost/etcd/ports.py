@@ -1,0 +1,103 @@
+"""What the etcd services need from the layers below and from the port above.
+
+They are protocols, so that the services can be tested without either.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from roost.errors import RoostError
+from roost.store import Changes, Txn, View
+
+Done = Callable[[bytes | None, RoostError | None], None]
+ReadDone = Callable[[RoostError | None], None]
+
+
+class MemberInfo(Protocol):
+    """One member as everybody knows it."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def peer_urls(self) -> Sequence[str]: ...
+    @property
+    def client_urls(self) -> Sequence[str]: ...
+    @property
+    def is_learner(self) -> bool: ...
+
+
+class ReplicaStatus(Protocol):
+    """The figures a status answer shows."""
+
+    @property
+    def leader_id(self) -> int: ...
+    @property
+    def term(self) -> int: ...
+    @property
+    def last_index(self) -> int: ...
+    @property
+    def applied_index(self) -> int: ...
+    @property
+    def db_bytes(self) -> int: ...
+    @property
+    def db_in_use_bytes(self) -> int: ...
+
+
+class Replica(Protocol):
+    """One member of a replicated store."""
+
+    member_id: int
+    cluster_id: int
+    view: View
+
+    @property
+    def term(self) -> int: ...
+    @property
+    def leader_id(self) -> int: ...
+    def register(self, name: str, operation: Callable[[Txn, bytes], bytes]) -> None: ...
+    def transact_nowait(self, name: str, body: bytes, done: Done) -> None: ...
+    def read_nowait(self, done: ReadDone) -> None: ...
+    def observe(self, callback: Callable[[int, Changes], None]) -> None: ...
+    def members(self) -> Sequence[MemberInfo]: ...
+    def status(self) -> ReplicaStatus: ...
+
+
+class Call(Protocol):
+    """A unary call; answered once, now or later."""
+
+    def reply(self, message: bytes) -> None:
+        """Answer with a message."""
+
+    def fail(self, code: int, text: str) -> None:
+        """Answer with a gRPC status."""
+
+
+class StreamCall(Protocol):
+    """A bidirectional stream as its server sees it."""
+
+    on_drain: Callable[[], None] | None
+
+    def send(self, message: bytes) -> None:
+        """Queue one message."""
+
+    def finish(self, code: int, text: str) -> None:
+        """End the stream with a gRPC status."""
+
+    @property
+    def pending_bytes(self) -> int:
+        """What was sent and has not left yet."""
+
+
+class StreamHandler(Protocol):
+    """What a stream's server does with what comes in."""
+
+    def on_message(self, message: bytes) -> None:
+        """The client sent a message."""
+
+    def on_half_close(self) -> None:
+        """The client will send no more."""
+
+    def on_cancel(self) -> None:
+        """The stream is gone; nothing may be sent."""

@@ -1,0 +1,252 @@
+"""The routes: from gRPC method paths to what answers them.
+
+A unary handler gets the call and the request's bytes, checks them, and answers through the call,
+now or when the replica calls back.  Nothing here knows of Raft, and nothing of HTTP/2.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError, Message
+
+from roost.errors import Refused, RoostError
+from roost.etcd import errors, kv
+from roost.etcd.kv import KvOperations
+from roost.etcd.mvcc import COMPACTING_KEY, Mvcc
+from roost.etcd.ports import Call, Replica, StreamCall, StreamHandler
+from roost.etcd.proto import rpc_pb2 as pb
+from roost.etcd.watch import WatchHub, WatchStream
+from roost.etcd.wire import Header
+from roost.store import Changes, Store
+
+# What etcd 3.5 answers to `Status`; clients look at it for features.
+SERVER_VERSION = "3.5.1"
+REQUEST_BYTES_MAX = 1536 * 1024
+UnaryHandler = Callable[[Call, bytes], None]
+OpenStream = Callable[[StreamCall], StreamHandler]
+
+
+@dataclass(frozen=True, slots=True)
+class Unary:
+    """A method with one request and one answer."""
+
+    handle: UnaryHandler
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A method whose client and server both send any number of messages."""
+
+    open: OpenStream
+
+
+Route = Unary | Stream
+Request = TypeVar("Request", bound=Message)
+
+
+class Services:
+    """etcd's services over one replica."""
+
+    def __init__(
+        self, replica: Replica, store: Store, *, request_bytes_max: int = REQUEST_BYTES_MAX
+    ) -> None:
+        """Register the operations and observe what is applied."""
+        self._replica = replica
+        self._mvcc = mvcc = Mvcc(store)
+        self._header = Header(replica.cluster_id, replica.member_id)
+        self._request_bytes_max = request_bytes_max
+        operations = KvOperations(mvcc)
+        replica.register("etcd.put", operations.put)
+        replica.register("etcd.delete_range", operations.delete_range)
+        replica.register("etcd.txn", operations.txn)
+        replica.register("etcd.compact", operations.compact)
+        replica.register("etcd.compact_slice", operations.compact_slice)
+        self.watches = WatchHub(replica, mvcc)
+        self._is_compacting = False
+        self._may_compact = True
+        replica.observe(self._on_applied)
+
+    def routes(self) -> dict[bytes, Route]:
+        """Every method served, by its path."""
+        return {
+            b"/etcdserverpb.KV/Range": Unary(self._range),
+            b"/etcdserverpb.KV/Put": Unary(self._put),
+            b"/etcdserverpb.KV/DeleteRange": Unary(self._delete_range),
+            b"/etcdserverpb.KV/Txn": Unary(self._txn),
+            b"/etcdserverpb.KV/Compact": Unary(self._compact),
+            b"/etcdserverpb.Watch/Watch": Stream(self._watch),
+            b"/etcdserverpb.Maintenance/Status": Unary(self._status),
+            b"/etcdserverpb.Cluster/MemberList": Unary(self._member_list),
+        }
+
+    def revision(self) -> int:
+        """The current revision here."""
+        return self._mvcc.revision(self._replica.view)
+
+    # --- answering -----------------------------------------------------------------------------
+
+    def _write(self, call: Call, name: str, body: bytes) -> None:
+        """Run an operation on the leader and answer with its result."""
+        if len(body) > self._request_bytes_max:
+            _fail(call, errors.request_too_large())
+            return
+        replica, header = self._replica, self._header
+
+        def done(result: bytes | None, error: RoostError | None) -> None:
+            if error is not None or result is None:
+                _fail(call, error or errors.malformed_request())
+                return
+            revision = int.from_bytes(result[:8], "big")
+            call.reply(header.encode(revision, replica.term) + result[8:])
+
+        replica.transact_nowait(name, body, done)
+
+    def _read(self, call: Call, answer: Callable[[], bytes], *, is_local: bool) -> None:
+        """Answer from the view, after a read barrier unless the caller wants a local answer."""
+
+        def done(error: RoostError | None) -> None:
+            if error is not None:
+                _fail(call, error)
+                return
+            try:
+                message = answer()
+            except Refused as refusal:
+                _fail(call, refusal)
+            else:
+                call.reply(message)
+
+        if is_local:
+            done(None)
+        else:
+            self._replica.read_nowait(done)
+
+    def _headed(self, body: bytes, revision: int) -> bytes:
+        return self._header.encode(revision, self._replica.term) + body
+
+    # --- KV ----------------------------------------------------------------------------------------
+
+    def _range(self, call: Call, body: bytes) -> None:
+        request = _parse(call, pb.RangeRequest, body, kv.check_range)
+        if request is None:
+            return
+
+        def answer() -> bytes:
+            view = self._replica.view
+            revision = self._mvcc.revision(view)
+            return self._headed(kv.range_body(self._mvcc, view, request, revision), revision)
+
+        self._read(call, answer, is_local=request.serializable)
+
+    def _put(self, call: Call, body: bytes) -> None:
+        if _parse(call, pb.PutRequest, body, kv.check_put) is not None:
+            self._write(call, "etcd.put", body)
+
+    def _delete_range(self, call: Call, body: bytes) -> None:
+        if _parse(call, pb.DeleteRangeRequest, body, kv.check_delete) is not None:
+            self._write(call, "etcd.delete_range", body)
+
+    def _txn(self, call: Call, body: bytes) -> None:
+        request = _parse(call, pb.TxnRequest, body, kv.check_txn)
+        if request is None:
+            return
+        if not kv.is_read_only(request):
+            self._write(call, "etcd.txn", body)
+            return
+
+        def answer() -> bytes:
+            revision = self._mvcc.revision(self._replica.view)
+            reader = KvOperations(self._mvcc)
+            return self._headed(reader.read_only_txn(self._replica.view, request), revision)
+
+        self._read(call, answer, is_local=kv.is_serializable(request))
+
+    def _compact(self, call: Call, body: bytes) -> None:
+        if _parse(call, pb.CompactionRequest, body, lambda _request: None) is not None:
+            self._write(call, "etcd.compact", body)
+
+    # --- removing what was compacted -----------------------------------------------------------------
+
+    def _on_applied(self, _index: int, changes: Changes) -> None:
+        """The leader removes compacted revisions in slices, in the background."""
+        replica = self._replica
+        if self._is_compacting or replica.leader_id != replica.member_id:
+            return
+        if not self._may_compact and COMPACTING_KEY not in changes.payload:
+            return
+        self._may_compact = False
+        if replica.view.get(self._mvcc.meta, COMPACTING_KEY) is not None:
+            self._is_compacting = True
+            replica.transact_nowait("etcd.compact_slice", b"", self._on_slice)
+
+    def _on_slice(self, result: bytes | None, error: RoostError | None) -> None:
+        if error is None and result:
+            self._replica.transact_nowait("etcd.compact_slice", b"", self._on_slice)
+            return
+        self._is_compacting = False
+        # Without an answer the next write looks again whether something is left to do.
+        self._may_compact = error is not None
+
+    # --- the rest ------------------------------------------------------------------------------------
+
+    def _watch(self, call: StreamCall) -> StreamHandler:
+        return WatchStream(self.watches, call)
+
+    def _status(self, call: Call, _body: bytes) -> None:
+        status = self._replica.status()
+        own = next(
+            (it for it in self._replica.members() if it.id == self._replica.member_id), None
+        )
+        problems = [] if status.leader_id else ["etcdserver: no leader"]
+        message = pb.StatusResponse(
+            version=SERVER_VERSION,
+            dbSize=status.db_bytes,
+            dbSizeInUse=status.db_in_use_bytes,
+            leader=status.leader_id,
+            raftIndex=status.last_index,
+            raftTerm=status.term,
+            raftAppliedIndex=status.applied_index,
+            errors=problems,
+            isLearner=own is not None and own.is_learner,
+        )
+        call.reply(self._headed(message.SerializeToString(), self.revision()))
+
+    def _member_list(self, call: Call, body: bytes) -> None:
+        request = _parse(call, pb.MemberListRequest, body, lambda _request: None)
+        if request is None:
+            return
+
+        def answer() -> bytes:
+            rows = [
+                pb.Member(
+                    ID=it.id,
+                    name=it.name,
+                    peerURLs=it.peer_urls,
+                    clientURLs=it.client_urls,
+                    isLearner=it.is_learner,
+                )
+                for it in self._replica.members()
+            ]
+            return self._headed(pb.MemberListResponse(members=rows).SerializeToString(), 0)
+
+        self._read(call, answer, is_local=not request.linearizable)
+
+
+def _fail(call: Call, error: RoostError) -> None:
+    call.fail(*errors.status_of(error))
+
+
+def _parse(
+    call: Call, kind: type[Request], body: bytes, check: Callable[[Request], None]
+) -> Request | None:
+    """Decode and check a request; None when the call was answered with what is wrong."""
+    try:
+        request = kind.FromString(body)
+        check(request)
+    except DecodeError:
+        _fail(call, errors.malformed_request())
+    except Refused as refusal:
+        _fail(call, refusal)
+    else:
+        return request
+    return None

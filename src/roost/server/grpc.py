@@ -1,0 +1,433 @@
+"""gRPC over our HTTP/2 (grpc: doc/PROTOCOL-HTTP2.md): calls, streams, deadlines, errors.
+
+A request costs a dictionary look-up, one object and one call of its handler; there is no task
+and no future for a unary call.  Answers collect in the connection and leave in one write at the
+end of the loop turn.
+
+Full?  A message is at most `message_bytes_max` (etcd's limit and its answer); a connection whose
+client does not read is not read from either until it does.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Protocol, cast
+from urllib.parse import quote
+
+from roost.errors import RoostError
+from roost.server.h2 import Connection, ConnectionBroken, ErrorCode, Stream
+from roost.server.h2.hpack import encode_literal
+
+logger = logging.getLogger(__name__)
+
+OK, CANCELLED, UNKNOWN, DEADLINE_EXCEEDED = 0, 1, 2, 4
+RESOURCE_EXHAUSTED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE = 8, 12, 13, 14
+_PREFIX_BYTES = 5
+_STATUS_200 = b"\x88"  # static table, entry 8
+_CONTENT_TYPE = encode_literal(b"content-type", b"application/grpc")
+_HEADERS = _STATUS_200 + _CONTENT_TYPE
+_TRAILERS_OK = encode_literal(b"grpc-status", b"0")
+_TIMEOUT_UNITS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+_TIMEOUT_DIGITS_MAX = 8
+
+
+class StreamHandler(Protocol):
+    """What a stream's server does with what comes in."""
+
+    def on_message(self, message: bytes) -> None:
+        """The client sent a message."""
+
+    def on_half_close(self) -> None:
+        """The client will send no more."""
+
+    def on_cancel(self) -> None:
+        """The stream is gone."""
+
+
+UnaryHandler = Callable[["Call", bytes], None]
+StreamOpener = Callable[["Call"], StreamHandler]
+
+
+class Route(Protocol):
+    """A method: it has `handle` for unary calls, or `open` for streams."""
+
+
+class Head:
+    """What the headers of a request say; one object for all equal requests."""
+
+    __slots__ = ("http_status", "opener", "refusal", "timeout_s", "unary")
+
+    def __init__(self) -> None:
+        """Nothing is known."""
+        self.unary: UnaryHandler | None = None
+        self.opener: StreamOpener | None = None
+        self.refusal: tuple[int, str] | None = None
+        self.http_status = 0
+        self.timeout_s: float | None = None
+
+
+class Call:
+    """One call; the handler answers through it, once, now or later."""
+
+    __slots__ = (
+        "_buffer",
+        "_handler",
+        "_is_begun",
+        "_protocol",
+        "_stream",
+        "_unary",
+        "deadline",
+        "is_done",
+        "on_drain",
+    )
+
+    def __init__(self, protocol: "GrpcProtocol", stream: Stream, head: Head) -> None:
+        """Answer `stream`."""
+        self._protocol = protocol
+        self._stream = stream
+        self._unary = head.unary
+        self._handler: StreamHandler | None = None
+        self._buffer = b""
+        self._is_begun = False
+        self.is_done = False
+        self.deadline = 0.0
+        self.on_drain: Callable[[], None] | None = None
+
+    # --- what handlers call --------------------------------------------------------------------
+
+    def reply(self, message: bytes) -> None:
+        """Answer a unary call."""
+        if self.is_done:
+            return
+        self.is_done = True
+        protocol = self._protocol
+        data = b"\0" + len(message).to_bytes(4, "big") + message
+        protocol.h2.send_all(self._stream, _HEADERS, data, _TRAILERS_OK)
+        if not protocol.is_flush_due:
+            protocol.schedule_flush()
+
+    def fail(self, code: int, text: str) -> None:
+        """End the call with a status."""
+        self.finish(code, text)
+
+    def send(self, message: bytes) -> None:
+        """Send one message of a stream."""
+        if self.is_done:
+            return
+        h2 = self._protocol.h2
+        if not self._is_begun:
+            self._is_begun = True
+            h2.send_headers(self._stream, _HEADERS)
+        h2.send_data(self._stream, b"\0" + len(message).to_bytes(4, "big") + message)
+        self._protocol.schedule_flush()
+
+    def finish(self, code: int, text: str) -> None:
+        """End the call with a status; what was sent before leaves first."""
+        if self.is_done:
+            return
+        self.is_done = True
+        trailers = encode_literal(b"grpc-status", b"%d" % code)
+        if text:
+            trailers += encode_literal(b"grpc-message", quote(text, safe=" !#$&'()*+,-./:;<=>?@[]^_`{|}~\"").encode())
+        h2 = self._protocol.h2
+        h2.send_trailers(self._stream, trailers if self._is_begun else _HEADERS + trailers)
+        self._protocol.schedule_flush()
+
+    @property
+    def pending_bytes(self) -> int:
+        """What was sent on this stream and has not left yet."""
+        return self._stream.pending_bytes + self._protocol.unsent_bytes
+
+    # --- what comes in -------------------------------------------------------------------------
+
+    def open(self, opener: StreamOpener) -> None:
+        """Begin a stream."""
+        self._handler = opener(self)
+
+    def feed(self, data: bytes) -> None:
+        """Bytes of the request; deliver the messages they complete."""
+        if self.is_done:
+            return
+        if self._buffer:
+            data = self._buffer + data
+            self._buffer = b""
+        is_last = self._stream.is_remote_closed
+        offset, end = 0, len(data)
+        while end - offset >= _PREFIX_BYTES:
+            length = int.from_bytes(data[offset + 1 : offset + 5], "big")
+            if data[offset]:
+                text = "grpc: Decompressor is not installed for grpc-encoding"
+                self.finish(UNIMPLEMENTED, text)
+                return
+            limit = self._protocol.message_bytes_max
+            if length > limit:
+                text = f"grpc: received message larger than max ({length} vs. {limit})"
+                self.finish(RESOURCE_EXHAUSTED, text)
+                return
+            stop = offset + _PREFIX_BYTES + length
+            if stop > end:
+                break
+            message = data[offset + _PREFIX_BYTES : stop]
+            offset = stop
+            if self._unary is not None:
+                if is_last and offset == end:
+                    self._unary(self, message)
+                elif offset < end:
+                    self.finish(INTERNAL, "grpc: a unary call has one message")
+                else:
+                    self._buffer = data  # the end of the stream follows
+                return
+            if self._handler is not None:
+                self._handler.on_message(message)
+        if offset < end:
+            self._buffer = data[offset:]
+        if is_last and not self.is_done:
+            self._on_end()
+
+    def _on_end(self) -> None:
+        if self._buffer or self._unary is not None:
+            self.finish(INTERNAL, "grpc: the request ended within a message")
+            if self._handler is not None:
+                self._handler.on_cancel()
+        elif self._handler is not None:
+            self._handler.on_half_close()
+
+    def cancel(self) -> None:
+        """The stream is gone."""
+        self.is_done = True
+        if self._handler is not None:
+            self._handler.on_cancel()
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+        if not self.is_done:
+            self.finish(DEADLINE_EXCEEDED, "context deadline exceeded")
+            if self._handler is not None:
+                self._handler.on_cancel()
+
+
+class GrpcServer:
+    """What all connections share: routes, limits, deadlines."""
+
+    def __init__(self, routes: Mapping[bytes, Route], *, message_bytes_max: int) -> None:
+        """`routes` maps a path to an object with `handle` or `open`."""
+        self.message_bytes_max = message_bytes_max
+        self._unary: dict[bytes, UnaryHandler] = {}
+        self._openers: dict[bytes, StreamOpener] = {}
+        for path, route in routes.items():
+            handle = getattr(route, "handle", None)
+            if handle is not None:
+                self._unary[path] = handle
+            else:
+                self._openers[path] = route.open  # type: ignore[attr-defined]  # see Route
+        self._services = {path.split(b"/")[1] for path in routes}
+        self.connections: set[GrpcProtocol] = set()
+        self.call_count = 0
+
+    def make_head(self, fields: list[tuple[bytes, bytes]]) -> Head:
+        """Read a request's headers; whatever is wrong with them becomes its answer."""
+        head = Head()
+        path = content_type = method = b""
+        for name, value in fields:
+            if name == b":path":
+                path = value
+            elif name == b":method":
+                method = value
+            elif name == b"content-type":
+                content_type = value
+            elif name == b"grpc-timeout":
+                head.timeout_s = parse_timeout(value)
+                if head.timeout_s is None:
+                    head.refusal = (INTERNAL, "malformed grpc-timeout")
+            elif name == b"grpc-encoding" and value != b"identity":
+                text = f"grpc: Decompressor is not installed for grpc-encoding {value.decode(errors='replace')!r}"
+                head.refusal = (UNIMPLEMENTED, text)
+        if method != b"POST":
+            head.http_status = 405
+        elif not content_type.startswith(b"application/grpc"):
+            head.http_status = 415
+        head.unary = self._unary.get(path)
+        head.opener = self._openers.get(path)
+        if head.unary is None and head.opener is None and head.refusal is None:
+            head.refusal = (UNIMPLEMENTED, self._unknown(path))
+        return head
+
+    def _unknown(self, path: bytes) -> str:
+        """grpc-go's words for a method that is not there."""
+        service, _, method = path[1:].rpartition(b"/")
+        if service in self._services:
+            return f"unknown method {method.decode(errors='replace')} for service {service.decode()}"
+        return f"unknown service {service.decode(errors='replace')}"
+
+    def tick(self, now: float) -> None:
+        """End calls whose deadline has passed; a few times a second."""
+        for protocol in self.connections:
+            protocol.tick(now)
+
+
+def parse_timeout(value: bytes) -> float | None:
+    """A grpc-timeout in seconds; None when it is malformed."""
+    text = value.decode("ascii", errors="replace")
+    unit = _TIMEOUT_UNITS.get(text[-1:])
+    digits = text[:-1]
+    if unit is None or not digits.isdigit() or len(digits) > _TIMEOUT_DIGITS_MAX:
+        return None
+    return int(digits) * unit
+
+
+class GrpcProtocol(asyncio.Protocol):
+    """One client connection."""
+
+    def __init__(self, server: GrpcServer, on_lost: Callable[["GrpcProtocol"], None]) -> None:
+        """Wait for the transport."""
+        self.server = server
+        self.message_bytes_max = server.message_bytes_max
+        self.h2 = Connection(self)
+        self.is_flush_due = False
+        self._on_lost = on_lost
+        self._transport: asyncio.Transport | None = None
+        self._deadlines: dict[int, Call] = {}
+        self._is_paused = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The client is there."""
+        transport = cast("asyncio.Transport", transport)  # uvloop's is none by class
+        self._transport = transport
+        self._loop = asyncio.get_running_loop()
+        self.server.connections.add(self)
+        self.schedule_flush()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes from the client."""
+        try:
+            self.h2.receive(data)
+        except ConnectionBroken as error:
+            logger.info("client connection closed: %s (%s)", error.text, error.code.name)
+            self._abandon(error.code, error.text)
+            return
+        if self.h2.out and not self.is_flush_due:
+            self.schedule_flush()
+
+    def _abandon(self, code: ErrorCode, text: str) -> None:
+        self.h2.go_away(code, text)
+        self._flush()
+        if self._transport is not None:
+            self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
+        """The client is gone: so are its calls."""
+        self._transport = None
+        self.server.connections.discard(self)
+        streams, self.h2.streams = list(self.h2.streams.values()), {}
+        for stream in streams:
+            self.on_reset(stream)
+        self._on_lost(self)
+
+    # --- the owner of the HTTP/2 connection ----------------------------------------------------
+
+    def make_head(self, fields: list[tuple[bytes, bytes]]) -> object:
+        """Read a request's headers."""
+        return self.server.make_head(fields)
+
+    def on_headers(self, stream: Stream, head: object) -> None:
+        """A call begins."""
+        assert isinstance(head, Head), "make_head made it"
+        if head.http_status:
+            block = encode_literal(b":status", b"%d" % head.http_status)
+            self.h2.send_trailers(stream, block)
+            return
+        call = stream.state = Call(self, stream, head)
+        self.server.call_count += 1
+        if head.refusal is not None:
+            call.finish(*head.refusal)
+            return
+        if head.timeout_s is not None:
+            call.deadline = self._loop.time() + head.timeout_s
+            self._deadlines[stream.id] = call
+        try:
+            if head.opener is not None:
+                call.open(head.opener)
+            if stream.is_remote_closed:
+                call.feed(b"")
+        except Exception as error:  # noqa: BLE001 - one call must not cost the others
+            self._on_failure(call, error)
+
+    def on_data(self, stream: Stream, data: bytes) -> None:
+        """Bytes of a request."""
+        call: Call = stream.state
+        try:
+            call.feed(data)
+        except Exception as error:  # noqa: BLE001 - one call must not cost the others
+            self._on_failure(call, error)
+
+    def _on_failure(self, call: Call, error: Exception) -> None:
+        if not isinstance(error, RoostError):
+            logger.exception("a handler failed", exc_info=error)
+        call.finish(INTERNAL, "internal error")
+
+    def on_reset(self, stream: Stream) -> None:
+        """The client gave a call up."""
+        self._deadlines.pop(stream.id, None)
+        call: Call | None = stream.state
+        if call is not None:
+            call.cancel()
+
+    def on_drain(self, stream: Stream) -> None:
+        """The windows have let out what was pending."""
+        call: Call = stream.state
+        if call.on_drain is not None and not call.is_done:
+            call.on_drain()
+
+    # --- going out -------------------------------------------------------------------------------
+
+    @property
+    def unsent_bytes(self) -> int:
+        """What the socket has not taken yet."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
+    def schedule_flush(self) -> None:
+        """Write everything at the end of this loop turn."""
+        if not self.is_flush_due:
+            self.is_flush_due = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self.is_flush_due = False
+        if self._transport is not None and self.h2.out:
+            self._transport.write(self.h2.take_output())
+
+    def pause_writing(self) -> None:
+        """The client does not read: do not take more from it either."""
+        if self._transport is not None and not self._is_paused:
+            self._is_paused = True
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        if self._transport is not None and self._is_paused:
+            self._is_paused = False
+            self._transport.resume_reading()
+        for stream in list(self.h2.streams.values()):
+            if stream.state is not None:
+                self.on_drain(stream)
+
+    def tick(self, now: float) -> None:
+        """End calls whose deadline has passed."""
+        self.h2.tick()
+        for stream_id, call in list(self._deadlines.items()):
+            if call.is_done:
+                del self._deadlines[stream_id]
+            elif call.deadline <= now:
+                del self._deadlines[stream_id]
+                call.expire()
+
+    def drain(self) -> None:
+        """Take no new calls."""
+        self.h2.go_away(ErrorCode.NO_ERROR)
+        self.schedule_flush()
+
+    def close(self) -> None:
+        """Close, whatever is open."""
+        self._flush()
+        if self._transport is not None:
+            self._transport.close()

@@ -1,0 +1,236 @@
+"""HPACK, the header compression of HTTP/2 (RFC 7541): the decoder, and what little we encode.
+
+The decoder keeps the dynamic table and says of each block whether it changed it: blocks that do
+not change it mean the same again, so a connection looks them up instead of decoding them.
+Huffman-coded strings are looked up too, since clients repeat them.
+
+Full?  The dynamic table has the size we announced; a block decodes to HEADER_LIST_BYTES_MAX at
+most; the cache of strings is emptied when it has STRINGS_MAX entries.
+"""
+
+from collections import deque
+
+HEADER_TABLE_BYTES = 4096
+HEADER_LIST_BYTES_MAX = 16 << 10
+ENTRY_OVERHEAD_BYTES = 32
+STRINGS_MAX = 4096
+_STRING_BYTES_CACHED_MAX = 64
+
+# Appendix A: the static table, entries 1 to 61.
+_STATIC_TEXT = (
+    ":authority|:method=GET|:method=POST|:path=/|:path=/index.html|:scheme=http|:scheme=h"
+    "ttps|:status=200|:status=204|:status=206|:status=304|:status=400|:status=404|:status"
+    "=500|accept-charset|accept-encoding=gzip, deflate|accept-language|accept-ranges|acce"
+    "pt|access-control-allow-origin|age|allow|authorization|cache-control|content-disposi"
+    "tion|content-encoding|content-language|content-length|content-location|content-range"
+    "|content-type|cookie|date|etag|expect|expires|from|host|if-match|if-modified-since|i"
+    "f-none-match|if-range|if-unmodified-since|last-modified|link|location|max-forwards|p"
+    "roxy-authenticate|proxy-authorization|range|referer|refresh|retry-after|server|set-c"
+    "ookie|strict-transport-security|transfer-encoding|user-agent|vary|via|www-authentica"
+    "te"
+)
+STATIC_TABLE: tuple[tuple[bytes, bytes], ...] = tuple(
+    (row.partition("=")[0].encode(), row.partition("=")[2].encode())
+    for row in _STATIC_TEXT.split("|")
+)
+# Appendix B: the code is canonical, so the lengths of its 257 codes (the last is EOS) say all.
+_CODE_LENGTHS = bytes.fromhex(
+    "0d171c1c1c1c1c1c1c181e1c1c1e1c1c1c1c1c1c1c1c1e1c1c1c1c1c1c1c1c1c060a0a0c0d06080b0a0a"
+    "080b080606060505050606060606060607080f060c0a0d06070707070707070707070707070707070707"
+    "070707070807080d130d0e060f05060506050606060507070606060506070605050607070707070f0b0e"
+    "0d1c14161414161616171617171717171817181816171817171717151617161717181615141616171715"
+    "1716161815161717151516151716171714161616171616171a1a1413161716191a1a1a1b1b1a18191315"
+    "1a1b1b1a1b1815151a1a1c1b1b1b14181415161515171616191918181a171a1b1a1a1b1b1b1b1b1c1b1b"
+    "1b1b1b1a1e"
+)
+_EOS = 256
+
+
+class HpackError(Exception):
+    """A header block cannot be decoded; the connection is of no more use."""
+
+
+def _canonical_codes() -> dict[tuple[int, int], int]:
+    """(length, code) -> symbol."""
+    codes: dict[tuple[int, int], int] = {}
+    code = length = 0
+    for symbol in sorted(range(257), key=lambda it: (_CODE_LENGTHS[it], it)):
+        code <<= _CODE_LENGTHS[symbol] - length
+        length = _CODE_LENGTHS[symbol]
+        codes[length, code] = symbol
+        code += 1
+    return codes
+
+
+_CODES = _canonical_codes()
+_CODE_BITS_MAX = max(_CODE_LENGTHS)
+
+
+def decode_huffman(data: bytes) -> bytes:
+    """Decode a Huffman-coded string.
+
+    Raises:
+        HpackError: a code does not exist, EOS is used, or the padding is wrong.
+
+    """
+    symbols = bytearray()
+    code = length = 0
+    for byte in data:
+        for shift in range(7, -1, -1):
+            code = code << 1 | byte >> shift & 1
+            length += 1
+            symbol = _CODES.get((length, code))
+            if symbol is not None:
+                if symbol == _EOS:
+                    raise HpackError("EOS in a string")
+                symbols.append(symbol)
+                code = length = 0
+            elif length > _CODE_BITS_MAX:
+                raise HpackError("no such code")
+    if length > 7 or code != (1 << length) - 1:
+        raise HpackError("the padding is not of ones, or too long")
+    return bytes(symbols)
+
+
+class Decoder:
+    """One direction of one connection."""
+
+    def __init__(self) -> None:
+        """Begin with an empty dynamic table."""
+        self._table: deque[tuple[bytes, bytes]] = deque()
+        self._table_bytes = 0
+        self._table_bytes_max = HEADER_TABLE_BYTES
+        self._strings: dict[bytes, bytes] = {}
+        self._changed = False
+
+    def decode(self, block: bytes) -> tuple[list[tuple[bytes, bytes]], bool]:
+        """Decode a whole header block; also say whether the dynamic table changed.
+
+        Raises:
+            HpackError: the block breaks the rules.
+
+        """
+        self._changed = False
+        fields: list[tuple[bytes, bytes]] = []
+        size = offset = 0
+        end = len(block)
+        try:
+            while offset < end:
+                byte = block[offset]
+                if byte & 0x80:
+                    index, offset = _read_int(block, offset, 7)
+                    item = self._lookup(index)
+                elif byte & 0x40:
+                    item, offset = self._read_literal(block, offset, 6)
+                    self._insert(item)
+                elif byte & 0x20:
+                    if fields:
+                        raise HpackError("a size update after the first field")
+                    limit, offset = _read_int(block, offset, 5)
+                    self._resize(limit)
+                    continue
+                else:
+                    item, offset = self._read_literal(block, offset, 4)
+                size += len(item[0]) + len(item[1]) + ENTRY_OVERHEAD_BYTES
+                if size > HEADER_LIST_BYTES_MAX:
+                    raise HpackError(f"more than {HEADER_LIST_BYTES_MAX} bytes of headers")
+                fields.append(item)
+        except IndexError as error:
+            raise HpackError("the block ends early") from error
+        return fields, self._changed
+
+    def _lookup(self, index: int) -> tuple[bytes, bytes]:
+        if 0 < index <= len(STATIC_TABLE):
+            return STATIC_TABLE[index - 1]
+        position = index - len(STATIC_TABLE) - 1
+        if not 0 <= position < len(self._table):
+            raise HpackError(f"there is no entry {index}")
+        return self._table[position]
+
+    def _read_literal(
+        self, block: bytes, offset: int, bits: int
+    ) -> tuple[tuple[bytes, bytes], int]:
+        index, offset = _read_int(block, offset, bits)
+        if index:
+            name = self._lookup(index)[0]
+        else:
+            name, offset = self._read_string(block, offset)
+        value, offset = self._read_string(block, offset)
+        return (name, value), offset
+
+    def _read_string(self, block: bytes, offset: int) -> tuple[bytes, int]:
+        is_huffman = block[offset] & 0x80
+        length, offset = _read_int(block, offset, 7)
+        end = offset + length
+        if end > len(block):
+            raise HpackError("a string ends early")
+        data = block[offset:end]
+        if not is_huffman:
+            return data, end
+        decoded = self._strings.get(data)
+        if decoded is None:
+            decoded = decode_huffman(data)
+            if len(data) <= _STRING_BYTES_CACHED_MAX:
+                if len(self._strings) >= STRINGS_MAX:
+                    self._strings.clear()
+                self._strings[data] = decoded
+        return decoded, end
+
+    def _insert(self, item: tuple[bytes, bytes]) -> None:
+        self._changed = True
+        size = len(item[0]) + len(item[1]) + ENTRY_OVERHEAD_BYTES
+        self._evict(self._table_bytes_max - size)
+        if size <= self._table_bytes_max:
+            self._table.appendleft(item)
+            self._table_bytes += size
+
+    def _resize(self, limit: int) -> None:
+        if limit > HEADER_TABLE_BYTES:
+            raise HpackError(f"a table of {limit} bytes was not offered")
+        self._changed = True
+        self._table_bytes_max = limit
+        self._evict(limit)
+
+    def _evict(self, room: int) -> None:
+        while self._table and self._table_bytes > room:
+            name, value = self._table.pop()
+            self._table_bytes -= len(name) + len(value) + ENTRY_OVERHEAD_BYTES
+
+
+def _read_int(block: bytes, offset: int, bits: int) -> tuple[int, int]:
+    """An integer with a prefix of `bits` (section 5.1)."""
+    limit = (1 << bits) - 1
+    number = block[offset] & limit
+    offset += 1
+    if number < limit:
+        return number, offset
+    shift = 0
+    while True:
+        byte = block[offset]
+        offset += 1
+        number += (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            return number, offset
+        if shift > 28:
+            raise HpackError("an integer is too large")
+
+
+def _write_int(number: int, bits: int, first: int) -> bytes:
+    limit = (1 << bits) - 1
+    if number < limit:
+        return bytes([first | number])
+    parts = bytearray([first | limit])
+    number -= limit
+    while number > 127:
+        parts.append(number & 127 | 128)
+        number >>= 7
+    parts.append(number)
+    return bytes(parts)
+
+
+def encode_literal(name: bytes, value: bytes) -> bytes:
+    """A field that leaves the dynamic table alone (section 6.2.2)."""
+    return (
+        b"\0" + _write_int(len(name), 7, 0) + name + _write_int(len(value), 7, 0) + value
+    )

@@ -1,0 +1,162 @@
+"""The client port: one listener, whose first bytes decide who speaks (D8).
+
+HTTP/2's preface goes to our gRPC protocol; everything else to uvicorn's HTTP/1.1 protocol with
+the ASGI application.  A connection that says nothing is closed after FIRST_BYTES_S.
+
+Full?  `connections_max` connections are served; one more is closed at once.
+"""
+
+import asyncio
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from starlette.types import ASGIApp
+from uvicorn import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from roost.server.grpc import GrpcProtocol, GrpcServer, Route
+from roost.server.h2 import PREFACE
+
+FIRST_BYTES_S = 5.0
+TICK_S = 0.25
+Address = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerConfig:
+    """Limits of the port."""
+
+    # etcd takes 512 KiB more than a request may have, for what goes around it.
+    message_bytes_max: int = (1536 + 512) * 1024
+    connections_max: int = 10_000
+
+
+class SniffingProtocol(asyncio.Protocol):
+    """Holds a connection until its first bytes say what it speaks."""
+
+    def __init__(self, port: "ClientPort") -> None:
+        """Nobody speaks yet."""
+        self._port = port
+        self._data = b""
+        self._transport: asyncio.Transport | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait for the first bytes, not for ever."""
+        transport = cast("asyncio.Transport", transport)  # uvloop's is none by class
+        if self._port.connection_count >= self._port.config.connections_max:
+            transport.abort()
+            return
+        self._port.connection_count += 1
+        self._transport = transport
+        sock = transport.get_extra_info("socket")
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        self._deadline = asyncio.get_running_loop().call_later(FIRST_BYTES_S, transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        """Decide as soon as the bytes do."""
+        self._data += data
+        begin = PREFACE[: len(self._data)]
+        if self._data.startswith(begin) and len(self._data) < len(PREFACE):
+            return
+        assert self._transport is not None and self._deadline is not None, "we are connected"
+        self._deadline.cancel()
+        is_http2 = self._data.startswith(PREFACE)
+        protocol = self._port.make_grpc() if is_http2 else self._port.make_http()
+        transport, data = self._transport, self._data
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        protocol.data_received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
+        """It never said what it was."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._port.connection_count -= 1
+
+
+class ClientPort:
+    """The listener and everything that speaks on it."""
+
+    def __init__(
+        self, *, routes: Mapping[bytes, Route], app: ASGIApp, config: ServerConfig
+    ) -> None:
+        """Nothing listens before `start`."""
+        self.config = config
+        self.grpc = GrpcServer(routes, message_bytes_max=config.message_bytes_max)
+        self.connection_count = 0
+        self._http_config = Config(
+            app, http="httptools", lifespan="off", log_config=None, access_log=False, ws="none"
+        )
+        self._http_config.load()
+        self._http_state = ServerState()
+        self._servers: list[asyncio.Server] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    def make_grpc(self) -> asyncio.Protocol:
+        """A connection that speaks HTTP/2."""
+        return GrpcProtocol(self.grpc, self._on_lost)
+
+    def _on_lost(self, _protocol: GrpcProtocol) -> None:
+        self.connection_count -= 1
+
+    def make_http(self) -> asyncio.Protocol:
+        """A connection that speaks HTTP/1.1, or is told that it speaks nothing we know."""
+        port = self
+
+        class CountedProtocol(HttpToolsProtocol):
+            def connection_lost(self, exc: Exception | None) -> None:
+                port.connection_count -= 1
+                super().connection_lost(exc)
+
+        return CountedProtocol(
+            config=self._http_config, server_state=self._http_state, app_state={}
+        )
+
+    async def start(self, addresses: Sequence[Address]) -> list[Address]:
+        """Listen; return where we really do.
+
+        Raises:
+            OSError: an address cannot be bound; none is then.
+
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            for host, port in addresses:
+                server = await loop.create_server(
+                    lambda: SniffingProtocol(self), host, port, backlog=1024
+                )
+                self._servers.append(server)
+        except OSError:
+            await self.close(0)
+            raise
+        self._loop = loop
+        self._timer = loop.call_later(TICK_S, self._tick)
+        return [it.getsockname()[:2] for server in self._servers for it in server.sockets]
+
+    def _tick(self) -> None:
+        self._timer = self._loop.call_later(TICK_S, self._tick)
+        self.grpc.tick(self._loop.time())
+
+    async def close(self, grace_s: float) -> None:
+        """Take no more; let what is open end for `grace_s` seconds, then close it."""
+        for server in self._servers:
+            server.close()
+        if self._timer is not None:
+            self._timer.cancel()
+        for protocol in list(self.grpc.connections):
+            protocol.drain()
+        try:
+            async with asyncio.timeout(grace_s):
+                while any(protocol.h2.streams for protocol in self.grpc.connections):
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            pass  # what is still open is closed below
+        for protocol in list(self.grpc.connections):
+            protocol.close()
+        for connection in list(self._http_state.connections):
+            connection.shutdown()
