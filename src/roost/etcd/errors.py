@@ -3,7 +3,7 @@
 from roost.errors import NoLeader, OutcomeUnknown, Overloaded, Refused, RoostError, Stopped
 
 INVALID_ARGUMENT, NOT_FOUND, RESOURCE_EXHAUSTED = 3, 5, 8
-FAILED_PRECONDITION, OUT_OF_RANGE, INTERNAL, UNAVAILABLE = 9, 11, 13, 14
+FAILED_PRECONDITION, OUT_OF_RANGE, UNIMPLEMENTED, INTERNAL, UNAVAILABLE = 9, 11, 12, 13, 14
 
 
 def _refused(code: int, text: str) -> Refused:

@@ -76,6 +76,7 @@ class Services:
             b"/etcdserverpb.KV/Txn": Unary(self._txn),
             b"/etcdserverpb.KV/Compact": Unary(self._compact),
             b"/etcdserverpb.Watch/Watch": Stream(self._watch),
+            b"/etcdserverpb.Maintenance/Alarm": Unary(self._alarm),
             b"/etcdserverpb.Maintenance/Status": Unary(self._status),
             b"/etcdserverpb.Cluster/MemberList": Unary(self._member_list),
         }
@@ -191,6 +192,16 @@ class Services:
 
     def _watch(self, call: StreamCall) -> StreamHandler:
         return WatchStream(self.watches, call)
+
+    def _alarm(self, call: Call, body: bytes) -> None:
+        """Nothing here raises alarms yet: there are none to list, and none can be set."""
+        request = _parse(call, pb.AlarmRequest, body, lambda _request: None)
+        if request is None:
+            return
+        if request.action == pb.AlarmRequest.GET:
+            call.reply(self._headed(b"", self.revision()))
+        else:
+            call.fail(errors.UNIMPLEMENTED, "etcdserver: alarms cannot be set or disarmed yet")
 
     def _status(self, call: Call, _body: bytes) -> None:
         status = self._replica.status()

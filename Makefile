@@ -1,0 +1,65 @@
+# One door to everything.  `make serve` and `make test` need python3 (3.11 or newer), its venv
+# module and make; the rest is installed into .venv from requirements.lock.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := src tests bench
+
+.PHONY: serve test check lint types layers unit campaign bench format lock clean
+
+serve: $(VENV)/.installed
+	@$(BIN)/roost serve --name default --data-dir data
+
+test: $(VENV)/.installed-test
+	@$(MAKE) --no-print-directory lint types layers unit
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+
+types: $(VENV)/.installed-test
+	$(BIN)/mypy
+
+layers: $(VENV)/.installed-test
+	$(BIN)/lint-imports
+
+unit: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -q
+
+campaign: $(VENV)/.installed-test
+	$(BIN)/python -m roost.testing.campaign --rounds 10
+
+bench: $(VENV)/.installed-test
+	$(BIN)/python -m bench
+
+format: $(VENV)/.installed-test
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || { echo "roost needs python3: install the packages python3 and python3-venv" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "roost needs Python 3.11 or newer; $(PYTHON) is older" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "roost needs Python's venv module: install the package python3-venv" >&2; exit 1; }
+	@echo "making $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: requirements.lock pyproject.toml | $(BIN)/python
+	@echo "installing Roost and what it needs"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+$(VENV)/.installed-test: requirements-test.lock $(VENV)/.installed
+	@echo "installing what the tests need"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-test.lock
+	@touch $@
+
+# Pin anew what pyproject.toml allows.
+lock: $(VENV)/.installed-test
+	$(BIN)/python -m pip install --quiet pip-tools
+	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links --output-file requirements.lock pyproject.toml
+	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links --allow-unsafe --extra test --output-file requirements-test.lock pyproject.toml
+
+clean:
+	rm -rf $(VENV)

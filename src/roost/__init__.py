@@ -1,0 +1,1 @@
+"""Roost: replicated storage for Python."""

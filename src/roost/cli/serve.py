@@ -1,0 +1,267 @@
+"""`roost serve`: one member, started by etcd's flags."""
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import click
+import uvloop
+
+from roost import etcd
+from roost.cli.logs import configure_logs
+from roost.cli.settings import (
+    FLAGS,
+    LOG_LEVELS,
+    REFUSED,
+    BadSetting,
+    Settings,
+    from_environment,
+    load_settings,
+    parse_initial_cluster,
+)
+from roost.errors import DeviceFault, RoostError
+from roost.journal import DirectoryLocked
+from roost.member import Member, MemberConfig, address_of
+from roost.raft import Role
+from roost.server import ClientPort, ServerConfig, make_app
+
+logger = logging.getLogger("roost")
+EXIT_FAILED, EXIT_USAGE, EXIT_LOCKED, EXIT_DEVICE, EXIT_BUG = 1, 2, 73, 74, 70
+CLOSE_GRACE_S = 2.0
+# Nothing we make is ever in a cycle on the hot path: the collector may come rarely.
+_GC_THRESHOLDS = (50_000, 20, 100)
+
+
+def _options() -> list[click.Parameter]:
+    """One option a flag, in etcd's spellings."""
+    refused = set(REFUSED)
+    return [
+        click.Option(
+            [f"--{flag.name}", f"-{flag.name}", flag.name.replace("-", "_")],
+            is_flag=False,
+            flag_value="true" if flag.kind is bool else None,
+            metavar="BOOL" if flag.kind is bool else flag.kind.__name__.upper(),
+            help=flag.help or f"Refused: {flag.refusal}.",
+            hidden=flag in refused,
+        )
+        for flag in FLAGS.values()
+    ]
+
+
+def _run(**given: str | None) -> None:
+    """Start one member of a cluster, and serve clients.
+
+    What starts etcd can start Roost: the same flags, the same ETCD_* variables (or ROOST_*),
+    the same YAML file.
+
+    \b
+    Example:
+        roost serve --name default --data-dir data
+    """
+    flags = {name.replace("_", "-"): value for name, value in given.items() if value is not None}
+    if not __debug__:
+        raise click.ClickException("Roost does not run with -O: its assertions guard your data")
+    try:
+        settings = load_settings(flags, from_environment())
+        config = member_config(settings)
+        clients = [address_of(url) for url in _urls(settings, "listen-client-urls")]
+    except RoostError as error:
+        click.echo(f"roost: {error}", err=True)
+        sys.exit(EXIT_USAGE)
+    configure_logs(settings["log-level"], settings["log-format"])
+    gc.set_threshold(*_GC_THRESHOLDS)
+    server = MemberServer(config, clients, request_bytes_max=settings["max-request-bytes"])
+    sys.exit(uvloop.run(server.run()))
+
+
+serve = click.Command("serve", callback=_run, params=_options(), help=_run.__doc__)
+
+
+def _urls(settings: Settings, name: str) -> tuple[str, ...]:
+    return tuple(url.strip() for url in settings[name].split(",") if url.strip())
+
+
+def member_config(settings: Settings) -> MemberConfig:
+    """Turn settings into a member's configuration.
+
+    Raises:
+        RoostError: a setting cannot be used; the text names it.
+
+    """
+    if settings["log-level"] not in LOG_LEVELS:
+        raise BadSetting(f"--log-level={settings['log-level']}: one of {', '.join(LOG_LEVELS)}")
+    if settings["log-format"] not in ("json", "console"):
+        raise BadSetting(f"--log-format={settings['log-format']}: json or console")
+    if settings["initial-cluster-state"] not in ("new", "existing"):
+        raise BadSetting("--initial-cluster-state must be new or existing")
+    name = settings["name"]
+    advertised = _urls(settings, "initial-advertise-peer-urls")
+    cluster = settings["initial-cluster"] or ",".join(f"{name}={url}" for url in advertised)
+    data_dir = Path(settings["data-dir"] or f"{name}.roost")
+    if settings["initial-cluster-state"] == "existing" and not (data_dir / "identity.a").exists():
+        raise BadSetting("--initial-cluster-state=existing: joining a cluster is not there yet")
+    return MemberConfig(
+        name=name,
+        data_dir=data_dir,
+        initial_cluster=parse_initial_cluster(cluster),
+        advertise_peer_urls=advertised,
+        listen_peer_urls=_urls(settings, "listen-peer-urls"),
+        advertise_client_urls=_urls(settings, "advertise-client-urls"),
+        initial_cluster_token=settings["initial-cluster-token"],
+        heartbeat_ms=settings["heartbeat-interval"],
+        election_ms=settings["election-timeout"],
+        trailing_entries=settings["snapshot-count"],
+    )
+
+
+class MemberServer:
+    """A member, its services and its client port, from start to exit code."""
+
+    def __init__(
+        self, config: MemberConfig, clients: list[tuple[str, int]], *, request_bytes_max: int
+    ) -> None:
+        """Nothing is opened before `run`."""
+        self._config = config
+        self._clients = clients
+        self._request_bytes_max = request_bytes_max
+        self._started = time.time()
+
+    async def run(self) -> int:
+        """Serve until a signal; return the exit code."""
+        try:
+            self.member = Member(self._config, bootstrap=etcd.bootstrap, on_fatal=_die)
+        except DirectoryLocked as error:
+            click.echo(f"roost: {error}", err=True)
+            return EXIT_LOCKED
+        except DeviceFault as error:
+            click.echo(f"roost: {error}", err=True)
+            return EXIT_DEVICE
+        except (RoostError, OSError) as error:
+            click.echo(f"roost: {error}", err=True)
+            return EXIT_FAILED
+        services = etcd.Services(
+            self.member, self.member.store, request_bytes_max=self._request_bytes_max
+        )
+        self._services = services
+        app = make_app(self, server_version=etcd.SERVER_VERSION)
+        limits = ServerConfig(message_bytes_max=self._request_bytes_max + (512 << 10))
+        self.port = ClientPort(routes=services.routes(), app=app, config=limits)
+        try:
+            await self.member.start()
+            await self.port.start(self._clients)
+        except OSError as error:
+            click.echo(f"roost: cannot listen: {error.strerror or error}", err=True)
+            await self.member.stop()
+            return EXIT_FAILED
+        self._say_hello()
+        gc.collect()
+        gc.freeze()
+        await self._wait_for_signal()
+        logger.info("stopping")
+        await self.port.close(CLOSE_GRACE_S)
+        await self.member.stop()
+        return 0
+
+    def _say_hello(self) -> None:
+        """Two lines for people: where we are, and what to try next."""
+        endpoint = "{}:{}".format(*self._clients[0])
+        name, data = self._config.name, self._config.data_dir
+        click.echo(f"Roost member {name!r} serves http://{endpoint}, its data is in {data}")
+        click.echo(f"Try: roost put greeting hello --endpoints {endpoint}, or any etcd client")
+        sys.stdout.flush()
+
+    async def _wait_for_signal(self) -> None:
+        loop = asyncio.get_running_loop()
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        await stop.wait()
+
+    # --- what the pages show (server.StatusSource) ----------------------------------------------
+
+    async def check_health(self, *, is_serializable: bool) -> None:
+        """A member is healthy when it can confirm a read, or at least knows a leader."""
+        if not is_serializable:
+            await self.member.read_barrier()
+
+    def gauges(self) -> dict[str, tuple[str, float]]:
+        """Figures that go up and down."""
+        status = self.member.status()
+        return {
+            "etcd_server_has_leader": ("Whether a leader is known.", float(status.leader_id != 0)),
+            "etcd_server_is_leader": (
+                "Whether this member leads.",
+                float(status.role is Role.LEADER),
+            ),
+            "etcd_server_proposals_committed_total": (
+                "Highest log position committed.",
+                float(status.commit_index),
+            ),
+            "etcd_server_proposals_applied_total": (
+                "Highest log position applied.",
+                float(status.applied_index),
+            ),
+            "etcd_server_proposals_pending": (
+                "Requests waiting to be executed or committed.",
+                float(status.queue_count + status.inflight_count),
+            ),
+            "etcd_mvcc_db_total_size_in_bytes": ("Size of the store.", float(status.db_bytes)),
+            "etcd_mvcc_db_total_size_in_use_in_bytes": (
+                "Part of the store that is in use.",
+                float(status.db_in_use_bytes),
+            ),
+            "etcd_debugging_mvcc_current_revision": (
+                "Current revision.",
+                float(self._services.revision()),
+            ),
+            "etcd_debugging_mvcc_watcher_total": (
+                "Watchers on this member.",
+                float(self._services.watches.count),
+            ),
+            "roost_journal_sync_milliseconds": (
+                "Running mean of one journal write and sync.",
+                status.sync_ms_mean,
+            ),
+            "roost_store_durable_index": (
+                "Log position up to which the store is durable by itself.",
+                float(status.durable_index),
+            ),
+            "roost_client_connections": (
+                "Open client connections.",
+                float(self.port.connection_count),
+            ),
+            "process_start_time_seconds": ("Start of this process.", self._started),
+        }
+
+    def counters(self) -> dict[str, tuple[str, float]]:
+        """Figures that only grow."""
+        peers = self.member.transport.statistics
+        return {
+            "grpc_server_started": ("gRPC calls begun.", float(self.port.grpc.call_count)),
+            "roost_peer_frames_sent": ("Frames sent to members.", float(peers.sent_count)),
+            "roost_peer_frames_received": (
+                "Frames received from members.",
+                float(peers.received_count),
+            ),
+            "roost_peer_frames_dropped": (
+                "Frames dropped: no link, or its queue was full.",
+                float(peers.dropped_count),
+            ),
+            "roost_peer_frames_malformed": (
+                "Links closed for breaking the protocol.",
+                float(peers.malformed_count),
+            ),
+        }
+
+
+def _die(error: BaseException) -> None:
+    """End at once: what this process believes can no longer be trusted (journal rule J15)."""
+    logger.critical("the member ends itself: %s", error, exc_info=error)
+    code = EXIT_DEVICE if isinstance(error, DeviceFault) else EXIT_BUG
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,225 @@
+"""A blocking client for Roost and etcd, on gRPC.
+
+    with Client(["127.0.0.1:2379"]) as client:
+        client.put(b"greeting", b"hello")
+        assert client.get(b"greeting").value == b"hello"
+
+Every call has a deadline.  When an endpoint cannot be reached the next one is tried for reads;
+a write is tried again only when it certainly was not sent.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import grpc
+
+from roost.client.errors import ClientError, Unreachable
+from roost.etcd.proto import kv_pb2, rpc_pb2
+
+Answer = TypeVar("Answer")
+MESSAGE_BYTES_MAX = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One key with its value and revisions."""
+
+    key: bytes
+    value: bytes
+    create_revision: int
+    mod_revision: int
+    version: int
+    lease: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One event of a watch."""
+
+    is_delete: bool
+    item: Item
+
+
+def _item(kv: kv_pb2.KeyValue) -> Item:
+    return Item(kv.key, kv.value, kv.create_revision, kv.mod_revision, kv.version, kv.lease)
+
+
+def prefix_end(prefix: bytes) -> bytes:
+    """The range_end that makes a range of all keys with `prefix`."""
+    stripped = prefix.rstrip(b"\xff")
+    return stripped[:-1] + bytes([stripped[-1] + 1]) if stripped else b"\0"
+
+
+class Client:
+    """One connection to a cluster, by any of its endpoints; safe to use from several threads."""
+
+    def __init__(self, endpoints: Sequence[str], *, timeout_s: float = 5.0) -> None:
+        """Connect lazily; `endpoints` are host:port, tried in order."""
+        self._timeout_s = timeout_s
+        options = [
+            ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+            ("grpc.enable_retries", 0),
+        ]
+        self._channels = [
+            grpc.insecure_channel(endpoint.removeprefix("http://"), options=options)
+            for endpoint in endpoints
+        ]
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        for channel in self._channels:
+            channel.close()
+
+    def _call(self, path: str, request: Any, answer: type[Answer]) -> Answer:
+        # Any: grpcio's methods are not typed, and messages share no useful base.
+        last: grpc.RpcError | None = None
+        for channel in self._channels:
+            method: Callable[..., Answer] = channel.unary_unary(
+                path,
+                request_serializer=type(request).SerializeToString,
+                response_deserializer=answer.FromString,  # type: ignore[attr-defined]
+            )
+            try:
+                return method(request, timeout=self._timeout_s)
+            except grpc.RpcError as error:
+                last = error
+                if not _was_not_sent(error):
+                    break
+        assert last is not None, "there is an endpoint"
+        raise _client_error(last) from last
+
+    def put(self, key: bytes, value: bytes) -> int:
+        """Set a key; return the revision.
+
+        Raises:
+            ClientError: with the server's words.
+
+        """
+        request = rpc_pb2.PutRequest(key=key, value=value)
+        answer = self._call("/etcdserverpb.KV/Put", request, rpc_pb2.PutResponse)
+        return answer.header.revision
+
+    def get(self, key: bytes) -> Item | None:
+        """The current value of a key, linearizably; None when there is none."""
+        rows = self.range(key)
+        return rows[0] if rows else None
+
+    def range(
+        self,
+        key: bytes,
+        range_end: bytes = b"",
+        *,
+        limit: int = 0,
+        revision: int = 0,
+        serializable: bool = False,
+    ) -> list[Item]:
+        """The keys of a range, in order."""
+        request = rpc_pb2.RangeRequest(
+            key=key,
+            range_end=range_end,
+            limit=limit,
+            revision=revision,
+            serializable=serializable,
+        )
+        answer = self._call("/etcdserverpb.KV/Range", request, rpc_pb2.RangeResponse)
+        return [_item(kv) for kv in answer.kvs]
+
+    def delete(self, key: bytes, range_end: bytes = b"") -> int:
+        """Delete a key or range; return how many were there."""
+        request = rpc_pb2.DeleteRangeRequest(key=key, range_end=range_end)
+        answer = self._call("/etcdserverpb.KV/DeleteRange", request, rpc_pb2.DeleteRangeResponse)
+        return answer.deleted
+
+    def txn(self, request: rpc_pb2.TxnRequest) -> rpc_pb2.TxnResponse:
+        """Run a transaction in etcd's own form."""
+        return self._call("/etcdserverpb.KV/Txn", request, rpc_pb2.TxnResponse)
+
+    def status(self) -> list[tuple[int, rpc_pb2.StatusResponse | ClientError]]:
+        """Ask every endpoint for its status; (position of the endpoint, answer or error)."""
+        rows: list[tuple[int, rpc_pb2.StatusResponse | ClientError]] = []
+        for position, channel in enumerate(self._channels):
+            method = channel.unary_unary(
+                "/etcdserverpb.Maintenance/Status",
+                request_serializer=rpc_pb2.StatusRequest.SerializeToString,
+                response_deserializer=rpc_pb2.StatusResponse.FromString,
+            )
+            try:
+                rows.append((position, method(rpc_pb2.StatusRequest(), timeout=self._timeout_s)))
+            except grpc.RpcError as error:
+                rows.append((position, _client_error(error)))
+        return rows
+
+    def watch(
+        self, key: bytes, range_end: bytes = b"", *, start_revision: int = 0
+    ) -> Iterator[Change]:
+        """Yield every change of a key or range, for ever.
+
+        Raises:
+            ClientError: the stream broke, or the revisions asked for are compacted.
+
+        """
+        create = rpc_pb2.WatchCreateRequest(
+            key=key, range_end=range_end, start_revision=start_revision
+        )
+        method = self._channels[0].stream_stream(
+            "/etcdserverpb.Watch/Watch",
+            request_serializer=rpc_pb2.WatchRequest.SerializeToString,
+            response_deserializer=rpc_pb2.WatchResponse.FromString,
+        )
+        requests = _OneRequest(rpc_pb2.WatchRequest(create_request=create))
+        call = method(requests)
+        try:
+            for answer in call:
+                if answer.canceled:
+                    text = answer.cancel_reason or f"compacted at {answer.compact_revision}"
+                    raise ClientError("CANCELLED", text)
+                for event in answer.events:
+                    yield Change(event.type == kv_pb2.Event.DELETE, _item(event.kv))
+        except grpc.RpcError as error:
+            raise _client_error(error) from error
+        finally:
+            call.cancel()
+            requests.end()
+
+
+class _OneRequest:
+    """Sends one request and then keeps the stream open until it is ended."""
+
+    def __init__(self, request: rpc_pb2.WatchRequest) -> None:
+        import threading
+
+        self._requests = [request]
+        self._ended = threading.Event()
+
+    def __iter__(self) -> "_OneRequest":
+        return self
+
+    def __next__(self) -> rpc_pb2.WatchRequest:
+        if self._requests:
+            return self._requests.pop()
+        self._ended.wait()
+        raise StopIteration
+
+    def end(self) -> None:
+        """Let grpc's sending thread go."""
+        self._ended.set()
+
+
+def _was_not_sent(error: grpc.RpcError) -> bool:
+    return (
+        error.code() is grpc.StatusCode.UNAVAILABLE
+        and "failed to connect" in (error.details() or "").lower()
+    )
+
+
+def _client_error(error: grpc.RpcError) -> ClientError:
+    code, text = error.code().name, error.details() or ""
+    kind = Unreachable if code == "UNAVAILABLE" and "connect" in text.lower() else ClientError
+    return kind(code, text)
