@@ -51,7 +51,7 @@ class NoLeader(NotExecuted):
 
 
 class NotLeader(NotExecuted):
-    """This member does not lead and may not forward this request."""
+    """The member asked does not lead and may not forward this request."""
 
 
 class Overloaded(NotExecuted):

@@ -2,12 +2,18 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from roost.errors import Refused
+from roost.member import Member
 from tests.member.cluster import TREE, Cluster
+
+
+def all_published(member: Member) -> bool:
+    return all(record.client_urls for record in member.members())
 
 
 def run(tmp_path: Path, size: int, story: Callable[[Cluster], Awaitable[None]]) -> None:
@@ -124,7 +130,7 @@ def test_members_publish_their_names_and_client_urls(tmp_path: Path) -> None:
     async def story(cluster: Cluster) -> None:
         await cluster.leader()
         for member in cluster.members.values():
-            await cluster.until(lambda it=member: all(r.client_urls for r in it.members()))
+            await cluster.until(partial(all_published, member))
             assert sorted(r.name for r in member.members()) == ["m0", "m1", "m2"]
 
     run(tmp_path, 3, story)

@@ -1,4 +1,4 @@
-"""`roost put`, `get`, `del`, `txn`, `watch`, `status`: a client for people, `--json` for programs."""
+"""`roost put`, `get`, `del`, `txn`, `watch`, `status`: for people, with `--json` for programs."""
 
 import base64
 import sys
@@ -71,7 +71,7 @@ def _row(item: Item) -> dict[str, Any]:  # Any: what JSON can hold
 @click.argument("value", required=False)
 @_shared
 def put(key: str, value: str | None, endpoints: str, timeout_s: float, *, as_json: bool) -> None:
-    """Set KEY to VALUE; without VALUE it is read from standard input.
+    r"""Set KEY to VALUE; without VALUE it is read from standard input.
 
     \b
     Example:
@@ -104,7 +104,7 @@ def get(
     prefix: bool,
     serializable: bool,
 ) -> None:
-    """Print KEY, or all keys with a prefix; exit code 1 when there is none.
+    r"""Print KEY, or all keys with a prefix; exit code 1 when there is none.
 
     \b
     Example:
@@ -136,7 +136,7 @@ def get(
 @click.option("--prefix", is_flag=True, help="All keys that begin with KEY.")
 @_shared
 def delete(key: str, endpoints: str, timeout_s: float, *, as_json: bool, prefix: bool) -> None:
-    """Delete KEY, or all keys with a prefix.
+    r"""Delete KEY, or all keys with a prefix.
 
     \b
     Example:
@@ -154,7 +154,7 @@ def delete(key: str, endpoints: str, timeout_s: float, *, as_json: bool, prefix:
 @click.command()
 @_shared
 def txn(endpoints: str, timeout_s: float, *, as_json: bool) -> None:
-    """Run a transaction: a TxnRequest as protobuf JSON on standard input.
+    r"""Run a transaction: a TxnRequest as protobuf JSON on standard input.
 
     \b
     Example:
@@ -181,7 +181,7 @@ def txn(endpoints: str, timeout_s: float, *, as_json: bool) -> None:
 def watch(
     key: str, endpoints: str, timeout_s: float, revision: int, *, as_json: bool, prefix: bool
 ) -> None:
-    """Print every change of KEY until interrupted.
+    r"""Print every change of KEY until interrupted.
 
     \b
     Example:
@@ -202,7 +202,7 @@ def watch(
 @click.command()
 @_shared
 def status(endpoints: str, timeout_s: float, *, as_json: bool) -> None:
-    """Show what each endpoint says of itself; exit code 1 when one does not answer.
+    r"""Show what each endpoint says of itself; exit code 1 when one does not answer.
 
     \b
     Example:
@@ -211,7 +211,9 @@ def status(endpoints: str, timeout_s: float, *, as_json: bool) -> None:
     names = endpoints.split(",")
     is_complete = True
     if not as_json:
-        click.echo(f"{'ENDPOINT':<24}{'MEMBER':<18}{'LEADER':<8}{'TERM':>6}{'INDEX':>10}{'REVISION':>10}")
+        click.echo(
+            f"{'ENDPOINT':<24}{'MEMBER':<18}{'LEADER':<8}{'TERM':>6}{'INDEX':>10}{'REVISION':>10}"
+        )
     with _client(endpoints, timeout_s) as client:
         rows = client.status()
     for position, answer in rows:

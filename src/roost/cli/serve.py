@@ -54,7 +54,7 @@ def _options() -> list[click.Parameter]:
 
 
 def _run(**given: str | None) -> None:
-    """Start one member of a cluster, and serve clients.
+    r"""Start one member of a cluster, and serve clients.
 
     What starts etcd can start Roost: the same flags, the same ETCD_* variables (or ROOST_*),
     the same YAML file.

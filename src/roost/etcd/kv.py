@@ -38,7 +38,7 @@ _SORT_KEYS: dict[int, Callable[[KeyValue], object]] = {
 }
 
 
-# --- checks at the border ---------------------------------------------------------------------
+# --- checks at the border -----------------------------------------------------------------------
 
 
 def check_range(request: pb.RangeRequest) -> None:
@@ -127,7 +127,7 @@ def _check_overlaps(operations: Sequence[pb.RequestOp]) -> tuple[set[bytes], lis
     return puts, deletes
 
 
-# --- reading ----------------------------------------------------------------------------------------
+# --- reading ------------------------------------------------------------------------------------
 
 
 def range_body(mvcc: Mvcc, view: View, request: pb.RangeRequest, current: int) -> bytes:
@@ -209,12 +209,10 @@ def _sort(request: pb.RangeRequest, found: list[bytes]) -> list[bytes]:
 
 def _without_value(encoded: bytes) -> bytes:
     kv = decode_key_value(encoded)
-    return encode_key_value(
-        kv.key, kv.create_revision, kv.mod_revision, kv.version, b"", kv.lease
-    )
+    return encode_key_value(kv.key, kv.create_revision, kv.mod_revision, kv.version, b"", kv.lease)
 
 
-# --- writing ----------------------------------------------------------------------------------------
+# --- writing ------------------------------------------------------------------------------------
 
 
 class KvOperations:
@@ -296,9 +294,7 @@ class KvOperations:
         operation, nested, succeeded = plan
         match operation.WhichOneof("request"):
             case "request_range":
-                body = range_body(
-                    self.mvcc, writer.txn, operation.request_range, writer.revision
-                )
+                body = range_body(self.mvcc, writer.txn, operation.request_range, writer.revision)
                 response = field(b"\x0a", revision_header(writer.revision) + body)
             case "request_put":
                 body = self._put(writer, operation.request_put)
@@ -323,7 +319,7 @@ class KvOperations:
         return b"1" if remove_slice(self.mvcc, txn, COMPACT_SLICE_COUNT) else b""
 
 
-Plan = tuple[pb.RequestOp, list["Plan"], bool]  # type: ignore[misc]  # it nests
+Plan = tuple[pb.RequestOp, list["Plan"], bool]
 
 
 def _plan(mvcc: Mvcc, view: View, operation: pb.RequestOp) -> Plan:
@@ -335,7 +331,7 @@ def _plan(mvcc: Mvcc, view: View, operation: pb.RequestOp) -> Plan:
     return operation, [_plan(mvcc, view, inner) for inner in branch], succeeded
 
 
-# --- comparing --------------------------------------------------------------------------------------
+# --- comparing ----------------------------------------------------------------------------------
 
 _ABSENT = KeyValue(b"", 0, 0, 0, b"", 0)
 
@@ -406,9 +402,7 @@ def is_read_only(request: pb.TxnRequest) -> bool:
 def is_serializable(request: pb.TxnRequest) -> bool:
     """Whether every read of a read-only transaction asks for no more than a local answer."""
     return all(
-        operation.WhichOneof("request") == "request_range"
-        and operation.request_range.serializable
+        operation.WhichOneof("request") == "request_range" and operation.request_range.serializable
         for branch in (request.success, request.failure)
         for operation in branch
     )
-

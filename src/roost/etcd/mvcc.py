@@ -57,7 +57,7 @@ def main_of(revision: bytes) -> int:
 
 
 def range_stop(key: bytes, range_end: bytes) -> bytes | None:
-    """etcd's range_end as an exclusive stop; None = to the end.  Empty = just `key`."""
+    """Etcd's range_end as an exclusive stop; None = to the end.  Empty = just `key`."""
     if not range_end:
         return key + b"\0"
     return None if range_end == b"\0" else range_end
@@ -211,9 +211,9 @@ def compact_slice(mvcc: Mvcc, txn: Txn, count_max: int) -> bool:
 
     def settle() -> None:
         """The newest entry stays, unless it is a delete below the revision."""
-        if newest is not None and newest_flag == _TOMBSTONE:
-            if main_of(newest[-_REVISION_BYTES:]) < revision:
-                doomed.append(newest)
+        is_delete = newest is not None and newest_flag == _TOMBSTONE
+        if newest is not None and is_delete and main_of(newest[-_REVISION_BYTES:]) < revision:
+            doomed.append(newest)
 
     for name, flag in rows:
         if newest is not None and name[:-_REVISION_BYTES] != newest[:-_REVISION_BYTES]:
@@ -238,4 +238,3 @@ def compact_slice(mvcc: Mvcc, txn: Txn, count_max: int) -> bool:
     else:
         txn.delete(mvcc.meta, COMPACTING_KEY)
     return has_more
-

@@ -85,7 +85,7 @@ class Services:
         """The current revision here."""
         return self._mvcc.revision(self._replica.view)
 
-    # --- answering -----------------------------------------------------------------------------
+    # --- answering ------------------------------------------------------------------------------
 
     def _write(self, call: Call, name: str, body: bytes) -> None:
         """Run an operation on the leader and answer with its result."""
@@ -125,7 +125,7 @@ class Services:
     def _headed(self, body: bytes, revision: int) -> bytes:
         return self._header.encode(revision, self._replica.term) + body
 
-    # --- KV ----------------------------------------------------------------------------------------
+    # --- KV -------------------------------------------------------------------------------------
 
     def _range(self, call: Call, body: bytes) -> None:
         request = _parse(call, pb.RangeRequest, body, kv.check_range)
@@ -166,7 +166,7 @@ class Services:
         if _parse(call, pb.CompactionRequest, body, lambda _request: None) is not None:
             self._write(call, "etcd.compact", body)
 
-    # --- removing what was compacted -----------------------------------------------------------------
+    # --- removing what was compacted ------------------------------------------------------------
 
     def _on_applied(self, _index: int, changes: Changes) -> None:
         """The leader removes compacted revisions in slices, in the background."""
@@ -188,7 +188,7 @@ class Services:
         # Without an answer the next write looks again whether something is left to do.
         self._may_compact = error is not None
 
-    # --- the rest ------------------------------------------------------------------------------------
+    # --- the rest -------------------------------------------------------------------------------
 
     def _watch(self, call: StreamCall) -> StreamHandler:
         return WatchStream(self.watches, call)
@@ -205,9 +205,7 @@ class Services:
 
     def _status(self, call: Call, _body: bytes) -> None:
         status = self._replica.status()
-        own = next(
-            (it for it in self._replica.members() if it.id == self._replica.member_id), None
-        )
+        own = next((it for it in self._replica.members() if it.id == self._replica.member_id), None)
         problems = [] if status.leader_id else ["etcdserver: no leader"]
         message = pb.StatusResponse(
             version=SERVER_VERSION,

@@ -63,7 +63,9 @@ class Watcher:
         "wants_previous",
     )
 
-    def __init__(self, stream: "WatchStream", watch_id: int, request: pb.WatchCreateRequest) -> None:
+    def __init__(
+        self, stream: "WatchStream", watch_id: int, request: pb.WatchCreateRequest
+    ) -> None:
         """Watch the range of `request`."""
         self.stream = stream
         self.id = watch_id
@@ -333,4 +335,3 @@ class WatchStream:
         watchers, self._watchers = list(self._watchers.values()), {}
         for watcher in watchers:
             self.hub.remove(watcher)
-

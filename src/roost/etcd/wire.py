@@ -11,11 +11,11 @@ _SMALL = tuple(bytes([number]) for number in range(128))
 
 def varint(number: int) -> bytes:
     """Encode an unsigned number, or a negative one as protobuf's int64."""
-    if 0 <= number < 128:  # noqa: PLR2004 - one byte holds seven bits
+    if 0 <= number < 128:
         return _SMALL[number]
     number &= 0xFFFF_FFFF_FFFF_FFFF
     parts = bytearray()
-    while number > 127:  # noqa: PLR2004
+    while number > 127:
         parts.append(number & 127 | 128)
         number >>= 7
     parts.append(number)
@@ -26,7 +26,7 @@ def read_varint(data: bytes, offset: int) -> tuple[int, int]:
     """Decode a number; return it and the offset after it."""
     number = data[offset]
     offset += 1
-    if number < 128:  # noqa: PLR2004
+    if number < 128:
         return number, offset
     number &= 127
     shift = 7
@@ -34,7 +34,7 @@ def read_varint(data: bytes, offset: int) -> tuple[int, int]:
         byte = data[offset]
         offset += 1
         number |= (byte & 127) << shift
-        if byte < 128:  # noqa: PLR2004
+        if byte < 128:
             return number, offset
         shift += 7
 

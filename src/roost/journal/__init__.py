@@ -15,7 +15,20 @@ from roost.journal.identity import Identity, load_identity
 from roost.journal.journal import Batch, Journal, JournalConfig, JournalStatistics
 
 __all__ = [
-    "Batch", "DirectoryLocked", "Disk", "EntryTooLarge", "Identity", "Journal", "JournalBroken",
-    "JournalConfig", "JournalDamaged", "JournalError", "JournalStatistics", "OsDisk",
-    "UnknownFormat", "UnsafePermissions", "WrongIdentity", "load_identity",
+    "Batch",
+    "DirectoryLocked",
+    "Disk",
+    "EntryTooLarge",
+    "Identity",
+    "Journal",
+    "JournalBroken",
+    "JournalConfig",
+    "JournalDamaged",
+    "JournalError",
+    "JournalStatistics",
+    "OsDisk",
+    "UnknownFormat",
+    "UnsafePermissions",
+    "WrongIdentity",
+    "load_identity",
 ]

@@ -132,7 +132,7 @@ class OsDisk:
 
     def list_directory(self, path: Path) -> list[str]:
         """Names in a directory, sorted."""
-        return sorted(os.listdir(path))
+        return sorted(entry.name for entry in path.iterdir())
 
     def exists(self, path: Path) -> bool:
         """Whether there is such a file."""
@@ -149,7 +149,7 @@ class OsDisk:
 
     def rename(self, old: Path, new: Path) -> None:
         """Rename, replacing `new`."""
-        os.replace(old, new)
+        old.replace(new)
 
     def unlink(self, path: Path) -> None:
         """Remove a name."""
@@ -175,7 +175,7 @@ class OsDisk:
 
 
 def write_zeros(file: File, count: int, offset: int = 0) -> None:
-    """Write zeros: written blocks, unlike reserved ones, cost no metadata at the first sync (J3)."""
+    """Write zeros: unlike reserved blocks, written ones cost no metadata at a sync (J3)."""
     while count > 0:
         size = min(count, len(_ZEROS))
         file.pwrite([_ZEROS[:size]], offset)

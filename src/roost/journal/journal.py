@@ -240,12 +240,12 @@ class Journal:
             return JournalDamaged(segment.path, frame.position, recovered.offset, fact)
 
         if frame.kind == TRUNCATE:
-            self._truncate_index(frame.index)
+            self._truncate_index(frame.log_index)
             return
         if frame.kind >= len(_KINDS):
             raise damaged(f"entry kind {frame.kind} is unknown")
-        if frame.index != self.last_index + 1:
-            raise damaged(f"entry {frame.index} follows entry {self.last_index}")
+        if frame.log_index != self.last_index + 1:
+            raise damaged(f"entry {frame.log_index} follows entry {self.last_index}")
         if self._terms and frame.term < self._terms[-1]:
             raise damaged(f"term {frame.term} follows term {self._terms[-1]}")
         if frame.term > self.hard_state.term:
@@ -354,9 +354,7 @@ class Journal:
             self._place(writes, entry.kind, entry.index, entry.term, entry.payload)
         return Batch(hard_state, writes, self.last_index)
 
-    def _place(
-        self, writes: list[Write], kind: int, index: int, term: int, payload: bytes
-    ) -> None:
+    def _place(self, writes: list[Write], kind: int, index: int, term: int, payload: bytes) -> None:
         """Give one frame its place in the newest segment, or in a new one."""
         length = len(payload)
         if not self._segments or not self._segments[-1].has_room(length):

@@ -51,7 +51,7 @@ class Frame(NamedTuple):
     """A frame's head, as it was read; the payload is at the head's offset + 64."""
 
     kind: int
-    index: int
+    log_index: int
     term: int
     length: int
     payload_crc: int
@@ -63,7 +63,7 @@ class Frame(NamedTuple):
 class Slot(NamedTuple):
     """A slot, as it was read."""
 
-    index: int
+    log_index: int
     term: int
     offset: int
     length: int
@@ -88,7 +88,7 @@ def encode_frame(frame: Frame, epoch: int) -> bytes:
         FRAME_MAGIC,
         frame.kind,
         epoch,
-        frame.index,
+        frame.log_index,
         frame.term,
         frame.length,
         frame.payload_crc,
@@ -113,7 +113,7 @@ def decode_frame(data: bytes, offset: int, epoch: int) -> Frame | None:
 def encode_slot(slot: Slot, epoch: int) -> bytes:
     """Build a slot."""
     body = _SLOT.pack(
-        slot.index,
+        slot.log_index,
         slot.term,
         slot.offset,
         slot.length,

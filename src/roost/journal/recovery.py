@@ -158,7 +158,7 @@ class SegmentReader:
             assert slot is not None, "a good slot was read"
             frame = Frame(
                 slot.kind,
-                slot.index,
+                slot.log_index,
                 slot.term,
                 slot.length,
                 slot.payload_crc,
@@ -272,7 +272,7 @@ def _same(frame: Frame, slot: Slot, offset: int) -> bool:
 
 def _slot_of(frame: Frame, offset: int) -> Slot:
     return Slot(
-        frame.index,
+        frame.log_index,
         frame.term,
         offset,
         frame.length,

@@ -134,8 +134,8 @@ def open_segment(disk: Disk, path: Path, identity: Identity) -> Segment:
         body = head[: _HEAD.size]
         if head[:4] != MAGIC or _CRC.unpack_from(head, _HEAD.size)[0] != crc32c(body):
             continue
-        _, file_format, cluster, member, sequence, epoch, first, slots, size, before = (
-            _HEAD.unpack(body)
+        _, file_format, cluster, member, sequence, epoch, first, slots, size, before = _HEAD.unpack(
+            body
         )
         if file_format != FORMAT:
             raise UnknownFormat(f"{path.name}: segment format {file_format}, we know {FORMAT}")

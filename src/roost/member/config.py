@@ -25,7 +25,7 @@ class MemberConfig:
     advertise_peer_urls: tuple[str, ...]
     listen_peer_urls: tuple[str, ...]
     advertise_client_urls: tuple[str, ...] = ()
-    initial_cluster_token: str = "etcd-cluster"
+    initial_cluster_token: str = "etcd-cluster"  # noqa: S105 - etcd's name for a name
     heartbeat_ms: int = 100
     election_ms: int = 1000
     # Requests waiting to be executed; one more is answered with Overloaded.

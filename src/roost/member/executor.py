@@ -105,7 +105,7 @@ class Executor:
         return True
 
     def open(self) -> None:
-        """This member leads and has applied an entry of its own term."""
+        """Begin: the member leads and has applied an entry of its own term."""
         self._is_open = True
 
     def run(self) -> None:

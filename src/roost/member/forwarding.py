@@ -182,7 +182,12 @@ class Forwarder:
         for request_id, (done, sent_to, _) in list(self._waiting.items()):
             if leader is None or sent_to == leader:
                 self._waiting.pop(request_id, None)
-                done(None, OutcomeUnknown("etcdserver: request timed out, possibly due to previous leader failure"))
+                done(
+                    None,
+                    OutcomeUnknown(
+                        "etcdserver: request timed out, possibly due to previous leader failure"
+                    ),
+                )
 
     def expire(self, now_ticks: int) -> None:
         """Give up requests whose time is over; they stand in the order of their deadlines."""

@@ -23,7 +23,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from roost.errors import NoLeader, OutcomeUnknown, Overloaded, PeerFault, RoostError, Stopped
+from roost.errors import NoLeader, Overloaded, PeerFault, RoostError, Stopped
 from roost.member import forwarding
 from roost.member.config import MemberConfig, address_of
 from roost.member.executor import Executor, Operation, ReadDone
@@ -186,7 +186,7 @@ class Member:
         self._is_published = False
         self._timer: asyncio.TimerHandle | None = None
 
-    # --- life -------------------------------------------------------------------------------
+    # --- life -----------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Listen for peers, dial them, and take part.
@@ -232,7 +232,7 @@ class Member:
         self._is_stopped = True
         self._on_fatal(error)
 
-    # --- what the layers above call ------------------------------------------------------------
+    # --- what the layers above call -------------------------------------------------------------
 
     @property
     def term(self) -> int:
@@ -351,7 +351,7 @@ class Member:
             sync_ms_mean=self._persistence.mean_ms,
         )
 
-    # --- one loop turn -------------------------------------------------------------------------
+    # --- one loop turn --------------------------------------------------------------------------
 
     def _schedule(self) -> None:
         """Run what waits at the end of this loop turn."""
@@ -388,7 +388,11 @@ class Member:
             while (ready := core.take_ready()) is not None:
                 for to, message in ready.messages:
                     self._send(to, message)
-                if ready.hard_state is None and not ready.entries and not ready.messages_after_persist:
+                if (
+                    ready.hard_state is None
+                    and not ready.entries
+                    and not ready.messages_after_persist
+                ):
                     core.persisted(ready)
                 else:
                     self._persistence.persist(ready)
@@ -444,9 +448,7 @@ class Member:
         was_leader = self._seen_role is Role.LEADER
         old_leader, old_term = self._seen_leader, self._seen_term
         self._seen_role, self._seen_leader, self._seen_term = role, leader, term
-        logger.info(
-            "leadership: role %s, leader %x, term %d", role.name.lower(), leader, term
-        )
+        logger.info("leadership: role %s, leader %x, term %d", role.name.lower(), leader, term)
         if was_leader and (role is not Role.LEADER or term != old_term):
             for name, body, done in self._executor.close():
                 self.transact_nowait(name, body, done)
@@ -476,7 +478,7 @@ class Member:
         if error is not None:
             self._is_published = False  # tried again by the next tick
 
-    # --- time ----------------------------------------------------------------------------------
+    # --- time -----------------------------------------------------------------------------------
 
     def _tick(self) -> None:
         """One heartbeat interval has passed."""
@@ -521,7 +523,7 @@ class Member:
         if index > self.journal.first_index:
             self.journal.compact(index)
 
-    # --- the links -------------------------------------------------------------------------------
+    # --- the links ------------------------------------------------------------------------------
 
     def _send(self, to: int, message: Message) -> None:
         taken = self.transport.send(
@@ -559,7 +561,7 @@ class Member:
                 self._on_request(sender, request_id, name, request)
         elif kind == FRAME_ANSWERS:
             self._forwarder.on_answers(sender, body)
-        elif kind == FRAME_TRIM and len(body) == 8:  # noqa: PLR2004 - one u64
+        elif kind == FRAME_TRIM and len(body) == 8:
             self._trim_index = int.from_bytes(body, "big")
         else:
             raise PeerFault(f"frame kind {kind} of {len(body)} bytes is unknown")
@@ -606,7 +608,7 @@ class Member:
         self._apply_rest()
         self._on_news()
 
-    # --- reads -------------------------------------------------------------------------------------
+    # --- reads ----------------------------------------------------------------------------------
 
     def _start_read_round(self, token: int) -> None:
         self.core.read_index(token)

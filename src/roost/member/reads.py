@@ -71,7 +71,7 @@ class Reads:
             return  # a round that was given up and started again
         reads, self._round = self._round, []
         for own_index, _, done in reads:
-            wanted = own_index if own_index > index else index
+            wanted = max(index, own_index)
             if wanted <= applied_index:
                 done(None)
             else:

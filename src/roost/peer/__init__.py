@@ -12,6 +12,15 @@ from roost.peer.frame import FrameReader
 from roost.peer.transport import LocalPeer, PeerConfig, Transport, TransportStatistics
 
 __all__ = [
-    "FrameReader", "HandshakeRefused", "LocalPeer", "MalformedFrame", "PeerConfig", "Transport",
-    "TransportStatistics", "WrongCluster", "WrongIncarnation", "WrongMember", "WrongVersion",
+    "FrameReader",
+    "HandshakeRefused",
+    "LocalPeer",
+    "MalformedFrame",
+    "PeerConfig",
+    "Transport",
+    "TransportStatistics",
+    "WrongCluster",
+    "WrongIncarnation",
+    "WrongMember",
+    "WrongVersion",
 ]

@@ -450,9 +450,7 @@ class Transport:
         """
         local = self.local
         if hello.cluster_id != local.cluster_id:
-            raise WrongCluster(
-                f"cluster {hello.cluster_id:x} dialled cluster {local.cluster_id:x}"
-            )
+            raise WrongCluster(f"cluster {hello.cluster_id:x} dialled cluster {local.cluster_id:x}")
         versions = (hello.protocol_version, hello.storage_version)
         if versions != (local.protocol_version, local.storage_version):
             raise WrongVersion(

@@ -16,7 +16,25 @@ from roost.raft.progress import ProgressState, ProgressStatistics
 from roost.raft.types import Configuration, Entry, EntryKind, HardState, Role
 
 __all__ = [
-    "BadCoreConfig", "Configuration", "Core", "CoreConfig", "CorruptState", "Dice", "DropReason",
-    "Entry", "EntryKind", "HardState", "LogLost", "MalformedMessage", "Message", "ProgressState",
-    "ProgressStatistics", "ProposalDropped", "ReadReady", "Ready", "Role", "Storage", "codec",
+    "BadCoreConfig",
+    "Configuration",
+    "Core",
+    "CoreConfig",
+    "CorruptState",
+    "Dice",
+    "DropReason",
+    "Entry",
+    "EntryKind",
+    "HardState",
+    "LogLost",
+    "MalformedMessage",
+    "Message",
+    "ProgressState",
+    "ProgressStatistics",
+    "ProposalDropped",
+    "ReadReady",
+    "Ready",
+    "Role",
+    "Storage",
+    "codec",
 ]

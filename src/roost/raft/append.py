@@ -57,15 +57,15 @@ def send_append(core: Core, node: int, progress: Progress, *, or_empty: bool = F
     if not entries and not or_empty:
         return False
     commit_index = log.commit_index
-    core.send(
-        node, AppendEntries(core.term, core.id, prev_index, prev_term, commit_index, entries)
-    )
+    core.send(node, AppendEntries(core.term, core.id, prev_index, prev_term, commit_index, entries))
     progress.sent_commit = commit_index
     if state is ProgressState.PROBE:
         progress.is_probe_sent = True
     elif entries:
-        size = len(entries[0].payload) if len(entries) == 1 else sum(
-            len(entry.payload) for entry in entries
+        size = (
+            len(entries[0].payload)
+            if len(entries) == 1
+            else sum(len(entry.payload) for entry in entries)
         )
         progress.note_sent(entries[-1].index, size)
     return True

@@ -169,7 +169,7 @@ class Core:
         self._apply_sizes: list[tuple[int, int]] = []
         self._draw_timeout()
 
-    # --- what the world may look at -----------------------------------------------------------
+    # --- what the world may look at -------------------------------------------------------------
 
     @property
     def commit_index(self) -> int:
@@ -209,7 +209,7 @@ class Core:
         rows[self.id] = own.statistics()
         return rows
 
-    # --- news ------------------------------------------------------------------------------------
+    # --- news -----------------------------------------------------------------------------------
 
     def tick(self) -> None:
         """One unit of time has passed."""
@@ -243,9 +243,7 @@ class Core:
 
     def _has_active_quorum(self) -> bool:
         peers = self.peers
-        return has_quorum(
-            self.configuration, lambda node: node == self.id or peers[node].is_active
-        )
+        return has_quorum(self.configuration, lambda node: node == self.id or peers[node].is_active)
 
     def campaign(self) -> None:
         """Try to become leader now; a leader or a node that may not ignores it."""
@@ -270,9 +268,7 @@ class Core:
 
         """
         if self.role is not Role.LEADER:
-            raise ProposalDropped(
-                DropReason.NOT_LEADER if self.leader_id else DropReason.NO_LEADER
-            )
+            raise ProposalDropped(DropReason.NOT_LEADER if self.leader_id else DropReason.NO_LEADER)
         size = len(payload)
         if self.uncommitted_bytes and self.uncommitted_bytes + size > (
             self.config.uncommitted_bytes_max
@@ -311,7 +307,7 @@ class Core:
         del sizes[:done]
         assert self.unapplied_bytes >= 0, "only what was handed out is given back"
 
-    # --- messages, admitted by term --------------------------------------------------------------
+    # --- messages, admitted by term -------------------------------------------------------------
 
     def step(self, message: Message) -> None:
         """Take one message from a peer (checklist 11-19).
@@ -320,8 +316,7 @@ class Core:
             LogLost: the leader relies on entries that our log does not have.
 
         """
-        kind = type(message)
-        if kind is ReadIndexRequest:
+        if isinstance(message, ReadIndexRequest):
             read_index.on_request(self, message)
             return
         term = message.term
@@ -331,19 +326,20 @@ class Core:
                     return
             elif not self._admit_lower_term(message):
                 return
-        HANDLERS[kind](self, message)
+        HANDLERS[type(message)](self, message)
 
     def _admit_higher_term(self, message: Message) -> bool:
-        kind = type(message)
-        if kind is PreVoteRequest:
+        if isinstance(message, PreVoteRequest):
             return True
-        if kind is PreVoteReply and message.is_granted:
+        if isinstance(message, PreVoteReply) and message.is_granted:
             return True
-        if kind is VoteRequest and not message.is_transfer and self.is_in_lease_of_other(
-            message.sender
+        if (
+            isinstance(message, VoteRequest)
+            and not message.is_transfer
+            and self.is_in_lease_of_other(message.sender)
         ):
             return False  # neither term nor vote: we hear a leader (checklist 33)
-        leads = kind is AppendEntries or kind is Heartbeat
+        leads = isinstance(message, AppendEntries | Heartbeat)
         self.become_follower(message.term, message.sender if leads else 0)
         return True
 
@@ -365,7 +361,7 @@ class Core:
             and self.elapsed_ticks < self.config.election_ticks
         )
 
-    # --- changing role: the only places that do ---------------------------------------------------
+    # --- changing role: the only places that do -------------------------------------------------
 
     def become_follower(self, term: int, leader: int) -> None:
         """Follow `leader` (0 = not known yet) in `term`."""
@@ -423,7 +419,7 @@ class Core:
         ticks = self.config.election_ticks
         self.election_timeout_ticks = ticks + self.dice.below(ticks)
 
-    # --- the way out --------------------------------------------------------------------------------
+    # --- the way out ----------------------------------------------------------------------------
 
     def send(self, to: int, message: Message) -> None:
         """Send now: the message promises nothing that a crash could undo."""
@@ -496,7 +492,7 @@ class Core:
         if moved and self.role is Role.LEADER:
             self.maybe_commit()
 
-    # --- commitment ------------------------------------------------------------------------------------
+    # --- commitment -----------------------------------------------------------------------------
 
     def match_of(self, node: int) -> int:
         """The highest index `node` is known to hold durably."""

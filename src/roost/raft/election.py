@@ -1,4 +1,4 @@
-"""The election conversation, both ends: pre-vote, vote, and what they decide (thesis §3.4, §9.6)."""
+"""The election conversation, both ends: pre-vote and vote (thesis §3.4, §9.6)."""
 
 from __future__ import annotations
 

@@ -128,7 +128,9 @@ class Call:
         self.is_done = True
         trailers = encode_literal(b"grpc-status", b"%d" % code)
         if text:
-            trailers += encode_literal(b"grpc-message", quote(text, safe=" !#$&'()*+,-./:;<=>?@[]^_`{|}~\"").encode())
+            trailers += encode_literal(
+                b"grpc-message", quote(text, safe=" !#$&'()*+,-./:;<=>?@[]^_`{|}~\"").encode()
+            )
         h2 = self._protocol.h2
         h2.send_trailers(self._stream, trailers if self._is_begun else _HEADERS + trailers)
         self._protocol.schedule_flush()
@@ -240,7 +242,8 @@ class GrpcServer:
                 if head.timeout_s is None:
                     head.refusal = (INTERNAL, "malformed grpc-timeout")
             elif name == b"grpc-encoding" and value != b"identity":
-                text = f"grpc: Decompressor is not installed for grpc-encoding {value.decode(errors='replace')!r}"
+                encoding = value.decode(errors="replace")
+                text = f"grpc: Decompressor is not installed for grpc-encoding {encoding!r}"
                 head.refusal = (UNIMPLEMENTED, text)
         if method != b"POST":
             head.http_status = 405
@@ -256,7 +259,9 @@ class GrpcServer:
         """grpc-go's words for a method that is not there."""
         service, _, method = path[1:].rpartition(b"/")
         if service in self._services:
-            return f"unknown method {method.decode(errors='replace')} for service {service.decode()}"
+            return (
+                f"unknown method {method.decode(errors='replace')} for service {service.decode()}"
+            )
         return f"unknown service {service.decode(errors='replace')}"
 
     def tick(self, now: float) -> None:
@@ -362,7 +367,7 @@ class GrpcProtocol(asyncio.Protocol):
 
     def _on_failure(self, call: Call, error: Exception) -> None:
         if not isinstance(error, RoostError):
-            logger.exception("a handler failed", exc_info=error)
+            logger.error("a handler failed", exc_info=error)
         call.finish(INTERNAL, "internal error")
 
     def on_reset(self, stream: Stream) -> None:

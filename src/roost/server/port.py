@@ -63,7 +63,8 @@ class SniffingProtocol(asyncio.Protocol):
         begin = PREFACE[: len(self._data)]
         if self._data.startswith(begin) and len(self._data) < len(PREFACE):
             return
-        assert self._transport is not None and self._deadline is not None, "we are connected"
+        assert self._transport is not None, "we are connected"
+        assert self._deadline is not None, "we wait for the first bytes"
         self._deadline.cancel()
         is_http2 = self._data.startswith(PREFACE)
         protocol = self._port.make_grpc() if is_http2 else self._port.make_http()

@@ -17,7 +17,22 @@ from roost.store.view import View
 from roost.store.write_set import Changes, Write
 
 __all__ = [
-    "BadTreeName", "Changes", "InlineKeeper", "Keeper", "MalformedWriteSet", "ProcessKeeper",
-    "Store", "StoreBroken", "StoreConfig", "StoreError", "StoreForeign", "StoreStatistics", "Tree",
-    "Txn", "UnknownTree", "ValueCorrupt", "View", "Write",
+    "BadTreeName",
+    "Changes",
+    "InlineKeeper",
+    "Keeper",
+    "MalformedWriteSet",
+    "ProcessKeeper",
+    "Store",
+    "StoreBroken",
+    "StoreConfig",
+    "StoreError",
+    "StoreForeign",
+    "StoreStatistics",
+    "Tree",
+    "Txn",
+    "UnknownTree",
+    "ValueCorrupt",
+    "View",
+    "Write",
 ]

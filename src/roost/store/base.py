@@ -199,7 +199,7 @@ def _write_tree(txn: lmdb.Transaction, tree_id: int, tree: TreeLayer) -> None:
         _delete_range(txn, tree_id, first, stop)
     prefix = tree_id.to_bytes(2, "big")
     values = tree.values
-    for key in tree.keys():
+    for key in tree.keys():  # noqa: SIM118 - in order, which iterating a dict is not
         value = values[key]
         if len(key) >= LONG_KEY_BYTES:
             _write_long(txn, prefix + key[:LONG_KEY_BYTES], key[LONG_KEY_BYTES:], value)
@@ -212,7 +212,7 @@ def _write_tree(txn: lmdb.Transaction, tree_id: int, tree: TreeLayer) -> None:
 
 def _write_long(txn: lmdb.Transaction, name: bytes, rest: bytes, value: bytes | None) -> None:
     sealed = txn.get(name)
-    bucket = [] if sealed is None else _open_bucket(name, sealed)
+    bucket = [] if sealed is None else _open_bucket(name, bytes(sealed))
     position = bisect_left(bucket, rest, key=lambda item: item[0])
     if position < len(bucket) and bucket[position][0] == rest:
         del bucket[position]
@@ -233,13 +233,13 @@ def _delete_range(txn: lmdb.Transaction, tree_id: int, first: bytes, stop: bytes
     with txn.cursor() as cursor:
         is_on = cursor.set_range(begin)
         while is_on:
-            name = cursor.key()
+            name = bytes(cursor.key())
             if name >= end:
                 return
             if len(name) < LONG_KEY_BYTES + 2:
                 is_on = cursor.delete()
                 continue
-            bucket = _open_bucket(name, cursor.value())
+            bucket = _open_bucket(name, bytes(cursor.value()))
             kept = [
                 (rest, value)
                 for rest, value in bucket

@@ -40,8 +40,10 @@ _IOV_MAX = 512
 
 
 class Keeper(Protocol):
-    """Makes payloads durable in order.  `on_flushed(index)` and `on_failed(error)` are set by the
-    store before anything else is called."""
+    """Makes payloads durable in order.
+
+    `on_flushed(index)` and `on_failed(error)` are set by the store before anything is called.
+    """
 
     on_flushed: Callable[[int], None]
     on_failed: Callable[[StoreBroken], None]
@@ -125,7 +127,7 @@ class ProcessKeeper:
         ours, theirs = socket.socketpair()
         for end in (ours, theirs):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
-        self._process = subprocess.Popen(  # noqa: S603 - our own module
+        self._process = subprocess.Popen(
             [sys.executable, "-m", "roost.store", str(directory), str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,

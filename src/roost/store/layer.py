@@ -52,9 +52,7 @@ class TreeLayer:
 
     def hides(self, key: bytes) -> bool:
         """Whether a deleted range covers `key`."""
-        return any(
-            first <= key and (stop is None or key < stop) for first, stop in self.ranges
-        )
+        return any(first <= key and (stop is None or key < stop) for first, stop in self.ranges)
 
     def delete_range(self, first: bytes, stop: bytes | None) -> None:
         """Delete everything in the range, here and below."""

@@ -200,8 +200,7 @@ class Store:
     def is_backed_up(self) -> bool:
         """Whether memory is full: a flush is on its way and the next layer is over its size."""
         return (
-            self._flushing is not None
-            and self._applied.size_bytes >= self._config.layer_bytes_max
+            self._flushing is not None and self._applied.size_bytes >= self._config.layer_bytes_max
         )
 
     def flush(self) -> None:
@@ -271,5 +270,3 @@ class Store:
 
 def _raise(error: StoreBroken) -> None:
     raise error
-
-

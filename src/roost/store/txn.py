@@ -106,5 +106,3 @@ class Txn(View):
     def encode(self) -> bytes:
         """The write set."""
         return b"".join(self._parts)
-
-

@@ -95,7 +95,5 @@ class Changes:
     def annotations(self) -> list[tuple[int, bytes]]:
         """(kind, data) of each annotation, in order."""
         return [
-            (write.tree_id, write.value or b"")
-            for write in self.writes
-            if write.kind == ANNOTATION
+            (write.tree_id, write.value or b"") for write in self.writes if write.kind == ANNOTATION
         ]

@@ -1,6 +1,6 @@
 """HTTP/2 frames as numbers and bytes (RFC 9113 sections 4 and 6).
 
-     0  u24  length     3  u8  type     4  u8  flags     5  u31  stream id     9  payload
+0  u24  length     3  u8  type     4  u8  flags     5  u31  stream id     9  payload
 """
 
 from enum import IntEnum

@@ -231,6 +231,4 @@ def _write_int(number: int, bits: int, first: int) -> bytes:
 
 def encode_literal(name: bytes, value: bytes) -> bytes:
     """A field that leaves the dynamic table alone (section 6.2.2)."""
-    return (
-        b"\0" + _write_int(len(name), 7, 0) + name + _write_int(len(value), 7, 0) + value
-    )
+    return b"\0" + _write_int(len(name), 7, 0) + name + _write_int(len(value), 7, 0) + value
