@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := src tests bench
 
-.PHONY: serve test check lint types layers unit campaign bench format lock clean
+.PHONY: serve test lint types layers unit docs campaign bench format lock clean
 
 serve: $(VENV)/.installed
 	@$(BIN)/roost serve --name default --data-dir data
@@ -26,6 +26,9 @@ layers: $(VENV)/.installed-test
 
 unit: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -q
+
+docs: $(VENV)/.installed-test
+	$(BIN)/python docs/generate.py
 
 campaign: $(VENV)/.installed-test
 	$(BIN)/python -m roost.testing.campaign --rounds 10

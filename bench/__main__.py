@@ -1,0 +1,183 @@
+"""`python -m bench`: h2load against Roost and real etcd, turn and turn about, in one run.
+
+For three members and for one, at 1, 10, 100 and 100 x 10 concurrent requests: puts of 100-byte
+values and linearizable reads of one key, to the leader.  Each round measures Roost and etcd one
+right after the other; what counts is the ratio of a round, and the median of those.  h2load is in
+Debian's package nghttp2-client.  All runs are bounded by a count of requests.
+"""
+
+import argparse
+import json
+import re
+import shutil
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import grpc
+
+from bench.servers import Cluster
+from roost.etcd.proto import rpc_pb2
+
+LOADS = ((1, 1, 1500), (10, 1, 8000), (100, 1, 20_000), (100, 10, 40_000))
+WAIT_S = 30.0
+H2LOAD_TIMEOUT_S = 120.0
+_FINISHED = re.compile(r"finished in .*?, ([0-9.]+) req/s")
+_SUCCEEDED = re.compile(r"(\d+) succeeded")
+_STATUS = re.compile(r"status codes: (\d+) 2xx")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One workload: requests a second and processor microseconds a request, by round."""
+
+    members: int
+    operation: str
+    clients: int
+    streams: int
+    roost: list[float]
+    etcd: list[float]
+    ratio: float
+    roost_cpu_us: float
+    etcd_cpu_us: float
+
+
+def frame(message: bytes) -> bytes:
+    """A gRPC message with its prefix."""
+    return b"\0" + struct.pack(">I", len(message)) + message
+
+
+def call(port: int, path: str, request: bytes) -> bytes:
+    """One unary call."""
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        method: Callable[..., bytes] = channel.unary_unary(path)
+        return method(request, timeout=WAIT_S, wait_for_ready=True)
+
+
+def find_leader(cluster: Cluster) -> int:
+    """The leader's client port, once every member serves."""
+    for port in cluster.ports:
+        body = rpc_pb2.PutRequest(key=b"key", value=b"v" * 100).SerializeToString()
+        for _ in range(5):
+            try:
+                call(port, "/etcdserverpb.KV/Put", body)
+                break
+            except grpc.RpcError as error:
+                last = error
+        else:
+            raise last
+    for port in cluster.ports:
+        answer = rpc_pb2.StatusResponse.FromString(
+            call(port, "/etcdserverpb.Maintenance/Status", b"")
+        )
+        if answer.leader == answer.header.member_id:
+            return port
+    raise RuntimeError("no member leads")
+
+
+def h2load(port: int, path: str, body: Path, clients: int, streams: int, count: int) -> float:
+    """Requests a second; every request must succeed."""
+    command = [
+        "h2load", "-n", str(count), "-c", str(clients), "-m", str(streams), "-t", "1",
+        "-H", "content-type: application/grpc", "-H", "te: trailers",
+        "-d", str(body), f"http://127.0.0.1:{port}{path}",
+    ]  # fmt: skip
+    said = subprocess.run(
+        command, capture_output=True, text=True, check=True, timeout=H2LOAD_TIMEOUT_S
+    ).stdout
+    finished, succeeded, status = (
+        pattern.search(said) for pattern in (_FINISHED, _SUCCEEDED, _STATUS)
+    )
+    if not finished or not succeeded or not status or int(status[1]) != count:
+        raise RuntimeError(f"h2load failed:\n{said}")
+    return float(finished[1])
+
+
+def measure(size: int, rounds: int, scale: float, say: Callable[[str], None]) -> list[Row]:
+    """Measure all workloads on `size` members of each kind."""
+    rows: list[Row] = []
+    clusters = {kind: Cluster(kind, size) for kind in ("roost", "etcd")}
+    with tempfile.TemporaryDirectory() as scratch:
+        put, read = Path(scratch) / "put", Path(scratch) / "range"
+        put.write_bytes(
+            frame(rpc_pb2.PutRequest(key=b"key", value=b"v" * 100).SerializeToString())
+        )
+        read.write_bytes(frame(rpc_pb2.RangeRequest(key=b"key").SerializeToString()))
+        try:
+            for cluster in clusters.values():
+                cluster.start()
+            leaders = {kind: find_leader(cluster) for kind, cluster in clusters.items()}
+            for operation, path, body in (
+                ("put", "/etcdserverpb.KV/Put", put),
+                ("read", "/etcdserverpb.KV/Range", read),
+            ):
+                for clients, streams, count in LOADS:
+                    rate: dict[str, list[float]] = {"roost": [], "etcd": []}
+                    cpu = {"roost": 0.0, "etcd": 0.0}
+                    count_scaled = max(clients * streams, int(count * scale))
+                    for turn in range(rounds):
+                        for kind, cluster in clusters.items():
+                            say(f"{size} members, {operation}, {clients}x{streams}, round {turn + 1}/{rounds}: {kind}")
+                            before = cluster.cpu_seconds()
+                            rate[kind].append(
+                                h2load(leaders[kind], path, body, clients, streams, count_scaled)
+                            )
+                            cpu[kind] += cluster.cpu_seconds() - before
+                    ratio = statistics.median(
+                        a / b for a, b in zip(rate["roost"], rate["etcd"], strict=True)
+                    )
+                    per = 1e6 / (rounds * count_scaled)
+                    rows.append(
+                        Row(
+                            size, operation, clients, streams, rate["roost"], rate["etcd"],
+                            ratio, cpu["roost"] * per, cpu["etcd"] * per,
+                        )  # fmt: skip
+                    )
+        finally:
+            for cluster in clusters.values():
+                cluster.stop()
+    return rows
+
+
+def main() -> None:
+    """Measure and print a table, or JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--members", type=int, nargs="*", default=[3, 1])
+    parser.add_argument("--scale", type=float, default=1.0, help="times the requests a run")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    if shutil.which("h2load") is None:
+        sys.exit("bench needs h2load: install the package nghttp2-client")
+
+    def say(text: str) -> None:
+        print(f"\r{text:<70}", end="", file=sys.stderr, flush=True)
+
+    rows = [
+        row
+        for size in options.members
+        for row in measure(size, options.rounds, options.scale, say)
+    ]
+    say("")
+    print(file=sys.stderr)
+    if options.json:
+        print(json.dumps([asdict(row) for row in rows]))
+        return
+    print("| members | operation | clients | Roost/s | etcd/s | ratio | CPU us Roost | CPU us etcd |")
+    print("|---|---|---|---|---|---|---|---|")
+    for row in rows:
+        clients = str(row.clients) if row.streams == 1 else f"{row.clients} x {row.streams}"
+        print(
+            f"| {row.members} | {row.operation} | {clients} | {statistics.median(row.roost):,.0f} "
+            f"| {statistics.median(row.etcd):,.0f} | {row.ratio:.2f} "
+            f"| {row.roost_cpu_us:.0f} | {row.etcd_cpu_us:.0f} |"
+        )
+
+
+if __name__ == "__main__":
+    main()

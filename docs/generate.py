@@ -1,0 +1,142 @@
+"""Writes the reference pages from the program itself; `make docs` runs it, a test compares.
+
+`python docs/generate.py` writes docs/reference/{settings,cli,metrics,errors}.md.
+"""
+
+import ast
+from importlib import import_module
+from inspect import getdoc, getmembers, isclass
+from pathlib import Path
+from pkgutil import walk_packages
+
+import click
+
+import roost
+from roost.cli.main import main
+from roost.cli.settings import REFUSED, TAKEN
+from roost.errors import RoostError
+
+ROOT = Path(__file__).parent.parent
+REFERENCE = ROOT / "docs" / "reference"
+MADE = "<!-- made by docs/generate.py; do not edit -->\n"
+
+
+def settings_page() -> str:
+    """Every flag of etcd's, with what it does here."""
+    lines = [
+        MADE,
+        "# Settings of `roost serve`",
+        "",
+        "A setting is a flag (`--name m1`, `--name=m1` or `-name m1`), else a variable (`ROOST_NAME`, else",
+        "`ETCD_NAME`), else its default. `--config-file` names a YAML file whose settings replace all of these.",
+        "",
+        "| flag | default | meaning |",
+        "|---|---|---|",
+    ]
+    lines += [f"| `--{flag.name}` | `{flag.default}` | {flag.help} |" for flag in TAKEN]
+    lines += [
+        "",
+        "## Flags of etcd's that have no effect yet",
+        "",
+        "They may be given with a value that changes nothing; any other value is refused with the reason.",
+        "",
+        "| flag | may be | reason |",
+        "|---|---|---|",
+    ]
+    for flag in REFUSED:
+        allowed = ", ".join(f"`{value or '(empty)'}`" for value in flag.harmless)
+        lines.append(f"| `--{flag.name}` | {allowed} | {flag.refusal} |")
+    return "\n".join(lines) + "\n"
+
+
+def cli_page() -> str:
+    """Every command with its help."""
+    context = click.Context(main, info_name="roost")
+    parts = [MADE, "# Commands\n"]
+    for name in main.list_commands(context):
+        command = main.get_command(context, name)
+        assert command is not None, "listed commands exist"
+        sub = click.Context(command, info_name=f"roost {name}", max_content_width=100)
+        parts.append(f"## roost {name}\n\n```\n{command.get_help(sub)}\n```\n")
+    return "\n".join(parts)
+
+
+def metric_names() -> list[tuple[str, str, str]]:
+    """(name, kind, help) of every metric, read from the two methods that make them."""
+    tree = ast.parse((ROOT / "src/roost/cli/serve.py").read_text())
+    rows: list[tuple[str, str, str]] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and node.name in ("gauges", "counters"):
+            for inner in ast.walk(node):
+                if isinstance(inner, ast.Dict):
+                    for key, value in zip(inner.keys, inner.values, strict=True):
+                        assert isinstance(key, ast.Constant), "a literal table"
+                        assert isinstance(value, ast.Tuple), "help and figure"
+                        text = ast.literal_eval(value.elts[0])
+                        suffix = "_total" if node.name == "counters" else ""
+                        rows.append((f"{key.value}{suffix}", node.name[:-1], text))
+    return rows
+
+
+def metrics_page() -> str:
+    """Every metric on `/metrics`."""
+    lines = [
+        MADE,
+        "# Metrics",
+        "",
+        "`/metrics` on the client port. Names that etcd has too mean the same.",
+        "",
+        "| metric | kind | meaning |",
+        "|---|---|---|",
+    ]
+    lines += [f"| `{name}` | {kind} | {text} |" for name, kind, text in metric_names()]
+    return "\n".join(lines) + "\n"
+
+
+def error_classes() -> list[type[RoostError]]:
+    """Every error class of the program, by module and name."""
+    found: set[type[RoostError]] = set()
+    for info in walk_packages(roost.__path__, "roost."):
+        if info.name.endswith("__main__"):
+            continue
+        module = import_module(info.name)
+        for _, it in getmembers(module, isclass):
+            if issubclass(it, RoostError):
+                found.add(it)
+    return sorted(found, key=lambda it: (it.__module__, it.__name__))
+
+
+def errors_page() -> str:
+    """Every error class with its first line."""
+    lines = [MADE, "# Errors", "", "| error | is a | meaning |", "|---|---|---|"]
+    for it in error_classes():
+        text = (getdoc(it) or "").splitlines()[0]
+        base = it.__bases__[0].__name__
+        lines.append(f"| `{it.__module__}.{it.__name__}` | `{base}` | {text} |")
+    lines += [
+        "",
+        "## Exit codes of `roost serve`",
+        "",
+        "| code | meaning |",
+        "|---|---|",
+        "| 0 | stopped by a signal, in order |",
+        "| 1 | could not start: an address in use, a wrong cluster |",
+        "| 2 | a setting cannot be used |",
+        "| 70 | a bug: an assertion of ours failed |",
+        "| 73 | another process uses the data directory |",
+        "| 74 | the disk failed, or holds what it must not |",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {
+    "settings.md": settings_page,
+    "cli.md": cli_page,
+    "metrics.md": metrics_page,
+    "errors.md": errors_page,
+}
+
+
+if __name__ == "__main__":
+    for name, page in PAGES.items():
+        (REFERENCE / name).write_text(page())

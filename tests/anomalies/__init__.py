@@ -1,0 +1,1 @@
+"""Tests that make a device fail at every step."""
