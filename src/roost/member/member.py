@@ -53,6 +53,8 @@ PROTOCOL_VERSION = 1
 STORAGE_VERSION = 1
 PARKED_COUNT_MAX = 10_000
 TRIM_TICKS = 20
+# How soon after a broken link a member asks for votes; drawn, so that two seldom ask at once.
+HURRY_MS_MIN, HURRY_MS_RANGE = 10, 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +169,7 @@ class Member:
             dice=self._dice,
             on_frame=self._on_frame,
             on_batch_end=self._on_news,
+            on_connected=self._on_connected,
             on_unreachable=self._on_unreachable,
             on_refused=self._on_refused,
         )
@@ -185,6 +188,7 @@ class Member:
         self._is_stopped = True
         self._is_published = False
         self._timer: asyncio.TimerHandle | None = None
+        self._hurry: asyncio.TimerHandle | None = None
 
     # --- life -----------------------------------------------------------------------------------
 
@@ -214,8 +218,9 @@ class Member:
         if self._is_stopped:
             return
         self._is_stopped = True
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._hurry):
+            if timer is not None:
+                timer.cancel()
         error = Stopped("etcdserver: server stopped")
         for _, _, done in self._executor.close():
             done(None, error)
@@ -590,13 +595,37 @@ class Member:
         else:
             self._executor.submit(name, operation, body, answer)
 
+    def _on_connected(self, _member_id: int) -> None:
+        """A link opened: a cluster that has just started need not wait for its timeouts."""
+        self._hurry_election()
+
     def _on_unreachable(self, member_id: int) -> None:
         """A link broke: what was on its way is lost, and requests to it are in doubt."""
         if self._is_stopped:
             return
         self.core.report_unreachable(member_id)
         self._forwarder.give_up(member_id)
+        if member_id == self.core.leader_id:
+            self.core.forget_leader()
+            self._hurry_election()
         self._on_news()
+
+    def _hurry_election(self) -> None:
+        """Without a leader, ask soon whether an election could be won.
+
+        A killed leader's links break at once, long before anybody's election timeout.  It is a
+        pre-vote: members that still hear a leader say no, and nothing else comes of it.
+        """
+        if self.core.leader_id or self._hurry is not None or self._is_stopped:
+            return
+        delay_ms = HURRY_MS_MIN + self._dice.below(HURRY_MS_RANGE)
+        self._hurry = self._loop.call_later(delay_ms / 1000, self._campaign_in_hurry)
+
+    def _campaign_in_hurry(self) -> None:
+        self._hurry = None
+        if not self.core.leader_id and not self._is_stopped:
+            self.core.campaign()
+            self._on_news()
 
     def _on_refused(self, member_id: int, error: Exception) -> None:
         logger.error("member %x refuses this member: %s", member_id, error)

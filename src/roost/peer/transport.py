@@ -365,6 +365,7 @@ class Transport:
         dice: Dice,
         on_frame: Callable[[int, int, bytes], None],
         on_batch_end: Callable[[], None],
+        on_connected: Callable[[int], None],
         on_unreachable: Callable[[int], None],
         on_refused: Callable[[int, Exception], None],
     ) -> None:
@@ -378,6 +379,7 @@ class Transport:
         self.dice = dice
         self.on_frame = on_frame
         self.on_batch_end = on_batch_end
+        self._tell_connected = on_connected
         self._tell_unreachable = on_unreachable
         self.on_refused = on_refused
         self.statistics = TransportStatistics()
@@ -493,6 +495,7 @@ class Transport:
     def on_connected(self, member_id: int) -> None:
         """A dialled link is open."""
         logger.info("link to member %x is open", member_id)
+        self._tell_connected(member_id)
 
     def on_incoming_closed(self, incoming: Incoming) -> None:
         """An accepted connection ended."""

@@ -1,0 +1,1 @@
+"""Checking what a cluster did: so far the linearizability checker."""

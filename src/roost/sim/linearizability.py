@@ -1,0 +1,182 @@
+"""Is a history of concurrent operations linearizable?  (Wing and Gong, with Lowe's memory)
+
+An operation is called, takes effect at one instant, and returns.  A history is linearizable when
+instants can be chosen within each operation's span so that a single copy of the data, doing them
+one after another, gives the same answers.
+
+The search tries to put operations first that nobody returned before; it remembers every pair
+(set of operations placed, state) it has been in, since the same pair leads nowhere twice.
+Histories are split by key first, because keys do not know of each other (Herlihy and Wing).
+
+An operation whose outcome is unknown has no return: it may take effect at any time after its
+call, or never.  A failed read tells nothing and is left out by the caller.
+"""
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from math import inf
+from typing import Generic, Protocol, TypeVar
+
+State = TypeVar("State", bound=Hashable)
+STEPS_MAX = 5_000_000
+
+
+class Verdict(Enum):
+    """What the checker found."""
+
+    LINEARIZABLE = "linearizable"
+    NOT_LINEARIZABLE = "not linearizable"
+    UNKNOWN = "not decided within the step limit"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation; times from one clock.  `returned` is inf when the outcome is unknown."""
+
+    key: Hashable
+    kind: str
+    argument: Hashable
+    result: Hashable
+    called: float
+    returned: float = inf
+
+
+class Model(Protocol[State]):
+    """How a single copy behaves."""
+
+    def initial(self) -> State:
+        """The state before anything."""
+
+    def step(self, state: State, operation: Operation) -> tuple[bool, State]:
+        """Whether the operation could answer as it did in `state`, and the state after it."""
+
+
+class RegisterModel:
+    """One key: `write` sets it, `read` returns it, None before the first write.
+
+    The result of a write does not matter; a read of unknown outcome must be left out.
+    """
+
+    def initial(self) -> Hashable:
+        """Nothing was written."""
+        return None
+
+    def step(self, state: Hashable, operation: Operation) -> tuple[bool, Hashable]:
+        """A write always can; a read must return the state."""
+        if operation.kind == "write":
+            return True, operation.argument
+        return operation.result == state, state
+
+
+class _Node:
+    """A call or return in time order, in a doubly linked list."""
+
+    __slots__ = ("index", "match", "next", "prev")
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.match: _Node | None = None  # a call's return; None marks a return itself
+        self.prev: _Node | None = None
+        self.next: _Node | None = None
+
+
+def _timeline(operations: Sequence[Operation]) -> _Node:
+    events: list[tuple[float, int, int]] = []
+    for index, operation in enumerate(operations):
+        assert operation.called <= operation.returned, "nothing returns before it is called"
+        events.append((operation.called, 0, index))  # at equal times calls come first
+        events.append((operation.returned, 1, index))
+    events.sort()
+    head = last = _Node(-1)
+    calls: dict[int, _Node] = {}
+    for _, is_return, index in events:
+        node = _Node(index)
+        if is_return:
+            calls[index].match = node
+        else:
+            calls[index] = node
+        last.next, node.prev = node, last
+        last = node
+    return head
+
+
+def _lift(call: _Node) -> None:
+    """Take a call and its return out of the list."""
+    for node in (call, call.match):
+        assert node is not None, "a call has a return"
+        assert node.prev is not None, "the head is never taken out"
+        node.prev.next = node.next
+        if node.next is not None:
+            node.next.prev = node.prev
+
+
+def _unlift(call: _Node) -> None:
+    """Put a call and its return back, in the reverse order."""
+    for node in (call.match, call):
+        assert node is not None, "a call has a return"
+        assert node.prev is not None, "the head is never taken out"
+        node.prev.next = node
+        if node.next is not None:
+            node.next.prev = node
+
+
+class Checker(Generic[State]):
+    """Checks histories against a model."""
+
+    def __init__(self, model: Model[State], *, steps_max: int = STEPS_MAX) -> None:
+        """Give up, undecided, after `steps_max` steps a key."""
+        self._model = model
+        self._steps_max = steps_max
+
+    def check(self, history: Iterable[Operation]) -> Verdict:
+        """Check a whole history, key by key."""
+        by_key: dict[Hashable, list[Operation]] = {}
+        for operation in history:
+            by_key.setdefault(operation.key, []).append(operation)
+        verdict = Verdict.LINEARIZABLE
+        for operations in by_key.values():
+            found = self._check_key(operations)
+            if found is Verdict.NOT_LINEARIZABLE:
+                return found
+            if found is Verdict.UNKNOWN:
+                verdict = found
+        return verdict
+
+    def _check_key(self, operations: Sequence[Operation]) -> Verdict:
+        head = _timeline(operations)
+        # What has no return may stay undone for ever; it only must never be in the way.
+        needed = sum(1 for operation in operations if operation.returned != inf)
+        state, placed, done = self._model.initial(), 0, 0
+        seen: set[tuple[int, State]] = {(0, state)}
+        stack: list[tuple[_Node, State, int]] = []
+        node = head.next
+        for _ in range(self._steps_max):
+            if done == needed:
+                return Verdict.LINEARIZABLE
+            if node is not None and node.match is not None:
+                fits, after = self._model.step(state, operations[node.index])
+                mark = (placed | 1 << node.index, after)
+                if fits and mark not in seen:
+                    seen.add(mark)
+                    stack.append((node, state, done))
+                    state, placed = after, mark[0]
+                    done += operations[node.index].returned != inf
+                    _lift(node)
+                    node = head.next
+                else:
+                    node = node.next
+                continue
+            # A return is in the way (or nothing is left): the last choice was wrong.
+            if not stack:
+                return Verdict.NOT_LINEARIZABLE
+            node, state, done = stack.pop()
+            placed &= ~(1 << node.index)
+            _unlift(node)
+            node = node.next
+        return Verdict.UNKNOWN
+
+
+def check_register(history: Iterable[Operation], *, steps_max: int = STEPS_MAX) -> Verdict:
+    """Check reads and writes of independent keys."""
+    return Checker(RegisterModel(), steps_max=steps_max).check(history)

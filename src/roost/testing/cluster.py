@@ -1,0 +1,157 @@
+"""A cluster of real processes: started by etcd's flags, killed and restarted by their ids."""
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import grpc
+
+from roost.etcd.proto import rpc_pb2
+
+ROOST = (sys.executable, "-m", "roost.cli", "serve")
+_POLL_S = 0.01
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that were free a moment ago, all different."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [int(it.getsockname()[1]) for it in sockets]
+    for it in sockets:
+        it.close()
+    return ports
+
+
+class NotReadyError(Exception):
+    """A member did not serve in time; the text has the end of its log."""
+
+
+class Cluster:
+    """`size` members on loopback, each with its data below `root`."""
+
+    def __init__(
+        self,
+        root: Path,
+        size: int,
+        *,
+        command: Sequence[str] = ROOST,
+        extra_flags: Sequence[str] = (),
+    ) -> None:
+        """Nothing runs before `start`."""
+        self.root = root
+        self.size = size
+        self._command = list(command)
+        self._extra_flags = list(extra_flags)
+        ports = free_ports(2 * size)
+        self.client_ports, self.peer_ports = ports[:size], ports[size:]
+        self._processes: dict[int, subprocess.Popen[bytes]] = {}
+
+    def __enter__(self) -> "Cluster":
+        for position in range(self.size):
+            self.start(position)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop_all()
+
+    @property
+    def endpoints(self) -> list[str]:
+        """Client addresses, by position."""
+        return [f"127.0.0.1:{port}" for port in self.client_ports]
+
+    @property
+    def running(self) -> list[int]:
+        """Positions of members whose process is alive."""
+        return [it for it, process in self._processes.items() if process.poll() is None]
+
+    def flags(self, position: int) -> list[str]:
+        """The command line of one member, without the program."""
+        names = [f"m{it}" for it in range(self.size)]
+        peers = [f"http://127.0.0.1:{port}" for port in self.peer_ports]
+        client = f"http://127.0.0.1:{self.client_ports[position]}"
+        cluster = ",".join(f"{name}={url}" for name, url in zip(names, peers, strict=True))
+        return [
+            f"--name={names[position]}",
+            f"--data-dir={self.root / names[position]}",
+            f"--listen-client-urls={client}",
+            f"--advertise-client-urls={client}",
+            f"--listen-peer-urls={peers[position]}",
+            f"--initial-advertise-peer-urls={peers[position]}",
+            f"--initial-cluster={cluster}",
+            *self._extra_flags,
+        ]
+
+    def start(self, position: int) -> subprocess.Popen[bytes]:
+        """Start one member; it need not serve yet when this returns."""
+        with self.log_path(position).open("ab") as log:
+            process = subprocess.Popen(
+                [*self._command, *self.flags(position)], stdout=log, stderr=log
+            )
+        self._processes[position] = process
+        return process
+
+    def log_path(self, position: int) -> Path:
+        """Where a member's output goes."""
+        return self.root / f"m{position}.log"
+
+    def log_end(self, position: int) -> str:
+        """The last lines a member wrote."""
+        return self.log_path(position).read_text(errors="replace")[-3000:]
+
+    def process(self, position: int) -> subprocess.Popen[bytes]:
+        """The process of a member."""
+        return self._processes[position]
+
+    def kill(self, *positions: int) -> None:
+        """SIGKILL the members at `positions`, all at once, and wait for their end."""
+        for position in positions:
+            self._processes[position].send_signal(signal.SIGKILL)
+        for position in positions:
+            self._processes[position].wait()
+
+    def stop(self, position: int) -> int:
+        """Ask a member to stop; return its exit code."""
+        self._processes[position].terminate()
+        return self._processes[position].wait(timeout=30)
+
+    def stop_all(self) -> None:
+        """End every process."""
+        for process in self._processes.values():
+            if process.poll() is None:
+                process.kill()
+        for process in self._processes.values():
+            process.wait()
+
+    def status(self, position: int) -> rpc_pb2.StatusResponse | None:
+        """What a member says of itself; None when it does not answer."""
+        with grpc.insecure_channel(self.endpoints[position]) as channel:
+            method = channel.unary_unary(
+                "/etcdserverpb.Maintenance/Status",
+                request_serializer=rpc_pb2.StatusRequest.SerializeToString,
+                response_deserializer=rpc_pb2.StatusResponse.FromString,
+            )
+            try:
+                answer = method(rpc_pb2.StatusRequest(), timeout=1)
+            except grpc.RpcError:
+                return None
+            assert isinstance(answer, rpc_pb2.StatusResponse), "the deserializer made it"
+            return answer
+
+    def leader(self, timeout_s: float = 20.0) -> int:
+        """Wait until a running member leads; return its position.
+
+        Raises:
+            NotReadyError: none does in time.
+
+        """
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            for position in self.running:
+                answer = self.status(position)
+                if answer is not None and answer.leader == answer.header.member_id:
+                    return position
+        logs = "\n".join(f"m{it}:\n{self.log_end(it)}" for it in range(self.size))
+        raise NotReadyError(f"no leader within {timeout_s} s\n{logs}")
