@@ -22,7 +22,7 @@ types: $(VENV)/.installed-test
 	$(BIN)/mypy
 
 layers: $(VENV)/.installed-test
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache
 
 unit: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -q

@@ -104,9 +104,7 @@ def measure(size: int, rounds: int, scale: float, say: Callable[[str], None]) ->
     clusters = {kind: Cluster(kind, size) for kind in ("roost", "etcd")}
     with tempfile.TemporaryDirectory() as scratch:
         put, read = Path(scratch) / "put", Path(scratch) / "range"
-        put.write_bytes(
-            frame(rpc_pb2.PutRequest(key=b"key", value=b"v" * 100).SerializeToString())
-        )
+        put.write_bytes(frame(rpc_pb2.PutRequest(key=b"key", value=b"v" * 100).SerializeToString()))
         read.write_bytes(frame(rpc_pb2.RangeRequest(key=b"key").SerializeToString()))
         try:
             for cluster in clusters.values():
@@ -122,7 +120,9 @@ def measure(size: int, rounds: int, scale: float, say: Callable[[str], None]) ->
                     count_scaled = max(clients * streams, int(count * scale))
                     for turn in range(rounds):
                         for kind, cluster in clusters.items():
-                            say(f"{size} members, {operation}, {clients}x{streams}, round {turn + 1}/{rounds}: {kind}")
+                            say(
+                                f"{size} members, {operation}, {clients}x{streams}, round {turn + 1}/{rounds}: {kind}"
+                            )
                             before = cluster.cpu_seconds()
                             rate[kind].append(
                                 h2load(leaders[kind], path, body, clients, streams, count_scaled)
@@ -134,8 +134,15 @@ def measure(size: int, rounds: int, scale: float, say: Callable[[str], None]) ->
                     per = 1e6 / (rounds * count_scaled)
                     rows.append(
                         Row(
-                            size, operation, clients, streams, rate["roost"], rate["etcd"],
-                            ratio, cpu["roost"] * per, cpu["etcd"] * per,
+                            size,
+                            operation,
+                            clients,
+                            streams,
+                            rate["roost"],
+                            rate["etcd"],
+                            ratio,
+                            cpu["roost"] * per,
+                            cpu["etcd"] * per,
                         )  # fmt: skip
                     )
         finally:
@@ -159,16 +166,16 @@ def main() -> None:
         print(f"\r{text:<70}", end="", file=sys.stderr, flush=True)
 
     rows = [
-        row
-        for size in options.members
-        for row in measure(size, options.rounds, options.scale, say)
+        row for size in options.members for row in measure(size, options.rounds, options.scale, say)
     ]
     say("")
     print(file=sys.stderr)
     if options.json:
         print(json.dumps([asdict(row) for row in rows]))
         return
-    print("| members | operation | clients | Roost/s | etcd/s | ratio | CPU us Roost | CPU us etcd |")
+    print(
+        "| members | operation | clients | Roost/s | etcd/s | ratio | CPU us Roost | CPU us etcd |"
+    )
     print("|---|---|---|---|---|---|---|---|")
     for row in rows:
         clients = str(row.clients) if row.streams == 1 else f"{row.clients} x {row.streams}"

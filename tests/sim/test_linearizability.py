@@ -41,9 +41,7 @@ def test_a_write_of_unknown_outcome_may_take_effect_late_or_never() -> None:
     base = [write(1, 0, 1), write(2, 2)]
     assert check_register([*base, read(1, 3, 4), read(2, 5, 6)]) is Verdict.LINEARIZABLE
     assert check_register([*base, read(1, 3, 4), read(1, 5, 6)]) is Verdict.LINEARIZABLE
-    assert (
-        check_register([*base, read(2, 3, 4), read(1, 5, 6)]) is Verdict.NOT_LINEARIZABLE
-    )
+    assert check_register([*base, read(2, 3, 4), read(1, 5, 6)]) is Verdict.NOT_LINEARIZABLE
 
 
 def test_a_value_nobody_wrote_is_found() -> None:

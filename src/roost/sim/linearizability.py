@@ -1,4 +1,4 @@
-"""Is a history of concurrent operations linearizable?  (Wing and Gong, with Lowe's memory)
+"""Judges whether a history is linearizable: Wing and Gong's search with Lowe's memory.
 
 An operation is called, takes effect at one instant, and returns.  A history is linearizable when
 instants can be chosen within each operation's span so that a single copy of the data, doing them

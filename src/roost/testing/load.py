@@ -38,7 +38,13 @@ class LoadClient(threading.Thread):
     """
 
     def __init__(
-        self, number: int, endpoints: list[str], history: History, *, keys: int, stop: threading.Event
+        self,
+        number: int,
+        endpoints: list[str],
+        history: History,
+        *,
+        keys: int,
+        stop: threading.Event,
     ) -> None:
         """Begin with the endpoint of its own number."""
         super().__init__(name=f"load-{number}", daemon=True)
