@@ -143,7 +143,7 @@ def measure(size: int, rounds: int, scale: float, say: Callable[[str], None]) ->
                             ratio,
                             cpu["roost"] * per,
                             cpu["etcd"] * per,
-                        )  # fmt: skip
+                        )
                     )
         finally:
             for cluster in clusters.values():
