@@ -98,56 +98,70 @@ def h2load(port: int, path: str, body: Path, clients: int, streams: int, count: 
     return float(finished[1])
 
 
+@dataclass(slots=True)
+class Bench:
+    """One cluster of each kind, the same size, measured turn and turn about."""
+
+    clusters: dict[str, Cluster]
+    leaders: dict[str, int]
+    rounds: int
+    scale: float
+    say: Callable[[str], None]
+
+    def workload(
+        self, operation: str, path: str, body: Path, clients: int, streams: int, count: int
+    ) -> Row:
+        """Measure one workload, round after round."""
+        rate: dict[str, list[float]] = {kind: [] for kind in self.clusters}
+        cpu = dict.fromkeys(self.clusters, 0.0)
+        count = max(clients * streams, int(count * self.scale))
+        size = self.clusters["roost"].size
+        for turn in range(self.rounds):
+            for kind, cluster in self.clusters.items():
+                where = f"{size} members, {operation}, {clients}x{streams}"
+                self.say(f"{where}, round {turn + 1}/{self.rounds}: {kind}")
+                before = cluster.cpu_seconds()
+                port = self.leaders[kind]
+                rate[kind].append(h2load(port, path, body, clients, streams, count))
+                cpu[kind] += cluster.cpu_seconds() - before
+        pairs = zip(rate["roost"], rate["etcd"], strict=True)
+        ratio = statistics.median(ours / theirs for ours, theirs in pairs)
+        micros = {kind: 1e6 * spent / (self.rounds * count) for kind, spent in cpu.items()}
+        return Row(
+            members=size,
+            operation=operation,
+            clients=clients,
+            streams=streams,
+            roost=rate["roost"],
+            etcd=rate["etcd"],
+            ratio=ratio,
+            roost_cpu_us=micros["roost"],
+            etcd_cpu_us=micros["etcd"],
+        )
+
+
 def measure(size: int, rounds: int, scale: float, say: Callable[[str], None]) -> list[Row]:
     """Measure all workloads on `size` members of each kind."""
-    rows: list[Row] = []
     clusters = {kind: Cluster(kind, size) for kind in ("roost", "etcd")}
-    with tempfile.TemporaryDirectory() as scratch:
-        put, read = Path(scratch) / "put", Path(scratch) / "range"
-        put.write_bytes(frame(rpc_pb2.PutRequest(key=b"key", value=b"v" * 100).SerializeToString()))
-        read.write_bytes(frame(rpc_pb2.RangeRequest(key=b"key").SerializeToString()))
-        try:
-            for cluster in clusters.values():
-                cluster.start()
-            leaders = {kind: find_leader(cluster) for kind, cluster in clusters.items()}
-            for operation, path, body in (
-                ("put", "/etcdserverpb.KV/Put", put),
-                ("read", "/etcdserverpb.KV/Range", read),
-            ):
-                for clients, streams, count in LOADS:
-                    rate: dict[str, list[float]] = {"roost": [], "etcd": []}
-                    cpu = {"roost": 0.0, "etcd": 0.0}
-                    count_scaled = max(clients * streams, int(count * scale))
-                    for turn in range(rounds):
-                        for kind, cluster in clusters.items():
-                            say(
-                                f"{size} members, {operation}, {clients}x{streams}, round {turn + 1}/{rounds}: {kind}"
-                            )
-                            before = cluster.cpu_seconds()
-                            rate[kind].append(
-                                h2load(leaders[kind], path, body, clients, streams, count_scaled)
-                            )
-                            cpu[kind] += cluster.cpu_seconds() - before
-                    ratio = statistics.median(
-                        a / b for a, b in zip(rate["roost"], rate["etcd"], strict=True)
-                    )
-                    per = 1e6 / (rounds * count_scaled)
-                    rows.append(
-                        Row(
-                            size,
-                            operation,
-                            clients,
-                            streams,
-                            rate["roost"],
-                            rate["etcd"],
-                            ratio,
-                            cpu["roost"] * per,
-                            cpu["etcd"] * per,
-                        )
-                    )
-        finally:
-            for cluster in clusters.values():
-                cluster.stop()
+    value = b"v" * 100
+    bodies = {
+        "put": ("/etcdserverpb.KV/Put", rpc_pb2.PutRequest(key=b"key", value=value)),
+        "read": ("/etcdserverpb.KV/Range", rpc_pb2.RangeRequest(key=b"key")),
+    }
+    rows: list[Row] = []
+    try:
+        for cluster in clusters.values():
+            cluster.start()
+        leaders = {kind: find_leader(cluster) for kind, cluster in clusters.items()}
+        bench = Bench(clusters, leaders, rounds, scale, say)
+        with tempfile.TemporaryDirectory() as scratch:
+            for operation, (path, request) in bodies.items():
+                body = Path(scratch) / operation
+                body.write_bytes(frame(request.SerializeToString()))
+                rows += [bench.workload(operation, path, body, *load) for load in LOADS]
+    finally:
+        for cluster in clusters.values():
+            cluster.stop()
     return rows
 
 
