@@ -125,61 +125,31 @@ class Member:
         self.roster = Roster(home.store, home.store.view)
         self._operations: dict[str, Operation] = {PUBLISH_OPERATION: self.roster.publish}
         self._dice = SystemDice()
-        election_ticks = config.election_ms // config.heartbeat_ms
-        self.core = Core(
-            CoreConfig(
-                id=self.member_id,
-                election_ticks=election_ticks,
-                heartbeat_ticks=1,
-                eager_commit=False,
-            ),
-            dice=self._dice,
-            storage=home.journal,
-            hard_state=home.journal.hard_state,
-            configuration=home.configuration,
-            applied_index=home.store.applied_index,
-        )
+        self._election_ticks = config.election_ms // config.heartbeat_ms
+        self.core = self._make_core()
+        timeout_ticks = max(1, config.request_timeout_ms // config.heartbeat_ms)
         self._executor = Executor(
             config, self.core, self.store, propose_done=self._drive, barrier=self._barrier
         )
         self._reads = Reads(
             self._start_read_round,
-            retry_ticks=max(2, election_ticks // 2),
-            timeout_ticks=max(1, config.request_timeout_ms // config.heartbeat_ms),
+            retry_ticks=max(2, self._election_ticks // 2),
+            timeout_ticks=timeout_ticks,
         )
-        self._forwarder = Forwarder(
-            self._send_requests, max(1, config.request_timeout_ms // config.heartbeat_ms)
-        )
+        self._forwarder = Forwarder(self._send_requests, timeout_ticks)
         self._persistence = Persistence(
             home.journal,
             inline_ms_max=config.inline_sync_ms_max,
             on_durable=self._on_durable,
             on_failure=self._fatal,
         )
-        self.transport = Transport(
-            local=LocalPeer(
-                cluster_id=self.cluster_id,
-                member_id=self.member_id,
-                incarnation=home.identity.incarnation,
-                protocol_version=PROTOCOL_VERSION,
-                storage_version=STORAGE_VERSION,
-            ),
-            listen=[address_of(url) for url in config.listen_peer_urls],
-            config=PeerConfig(),
-            dice=self._dice,
-            on_frame=self._on_frame,
-            on_batch_end=self._on_news,
-            on_connected=self._on_connected,
-            on_unreachable=self._on_unreachable,
-            on_refused=self._on_refused,
-        )
+        self.transport = self._make_transport()
         self._unapplied: deque[Entry] = deque()
         # Requests that wait for a leader: (deadline tick, operation name, body, who waits).
         self._parked: deque[tuple[int, str, bytes, Done]] = deque()
         self._answers: dict[int, list[bytes]] = {}
         self._trim_index = 0
         self._ticks = 0
-        self._election_ticks = election_ticks
         self._seen_role = self.core.role
         self._seen_leader = 0
         self._seen_term = self.core.term
@@ -189,6 +159,43 @@ class Member:
         self._is_published = False
         self._timer: asyncio.TimerHandle | None = None
         self._hurry: asyncio.TimerHandle | None = None
+
+    def _make_core(self) -> Core:
+        """The consensus core, from what the journal and the store hold."""
+        home = self._home
+        return Core(
+            CoreConfig(
+                id=self.member_id,
+                election_ticks=self._election_ticks,
+                heartbeat_ticks=1,
+                eager_commit=False,
+            ),
+            dice=self._dice,
+            storage=home.journal,
+            hard_state=home.journal.hard_state,
+            configuration=home.configuration,
+            applied_index=home.store.applied_index,
+        )
+
+    def _make_transport(self) -> Transport:
+        """The links to all peers; nothing is open yet."""
+        return Transport(
+            local=LocalPeer(
+                cluster_id=self.cluster_id,
+                member_id=self.member_id,
+                incarnation=self._home.identity.incarnation,
+                protocol_version=PROTOCOL_VERSION,
+                storage_version=STORAGE_VERSION,
+            ),
+            listen=[address_of(url) for url in self.config.listen_peer_urls],
+            config=PeerConfig(),
+            dice=self._dice,
+            on_frame=self._on_frame,
+            on_batch_end=self._on_news,
+            on_connected=self._on_connected,
+            on_unreachable=self._on_unreachable,
+            on_refused=self._on_refused,
+        )
 
     # --- life -----------------------------------------------------------------------------------
 
