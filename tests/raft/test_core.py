@@ -1,0 +1,530 @@
+"""Claims of the checklist, one a test; the number is in the docstring."""
+
+import pytest
+
+from roost.raft import (
+    BadCoreConfig,
+    Configuration,
+    Core,
+    CoreConfig,
+    CorruptState,
+    DropReason,
+    Entry,
+    EntryKind,
+    HardState,
+    LogLost,
+    ProgressState,
+    ProposalDropped,
+    Role,
+)
+from roost.raft.messages import (
+    AppendAccepted,
+    AppendEntries,
+    AppendRejected,
+    Heartbeat,
+    HeartbeatReply,
+    PreVoteReply,
+    PreVoteRequest,
+    VoteReply,
+    VoteRequest,
+)
+from tests.raft.nodes import MemoryStorage, Network, SeededDice
+
+
+def entry(index: int, term: int, payload: bytes = b"") -> Entry:
+    return Entry(index, term, EntryKind.NORMAL, payload)
+
+
+def core_with(log: list[Entry], term: int, *, voters: tuple[int, ...] = (1, 2, 3)) -> Core:
+    storage = MemoryStorage(log)
+    return Core(
+        CoreConfig(id=1),
+        dice=SeededDice(1),
+        storage=storage,
+        hard_state=HardState(term, 0),
+        configuration=Configuration(voters=voters),
+        applied_index=0,
+    )
+
+
+def answers(core: Core) -> list[object]:
+    """Everything the core says, its disk being instant."""
+    said: list[object] = []
+    while (ready := core.take_ready()) is not None:
+        said += [message for _, message in ready.messages]
+        core.persisted(ready)
+        said += [message for _, message in ready.messages_after_persist]
+    return said
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"id": 0},
+        {"id": 2**64},
+        {"id": 1, "heartbeat_ticks": 0},
+        {"id": 1, "election_ticks": 1},
+        {"id": 1, "inflight_count_max": 0},
+        {"id": 1, "inflight_bytes_max": 10},
+    ],
+)
+def test_settings_that_cannot_work_are_refused(options: dict[str, int]) -> None:
+    """1, 2."""
+    with pytest.raises(BadCoreConfig):
+        CoreConfig(**options)  # type: ignore[arg-type]  # the point of the test
+
+
+def test_timeouts_are_uniform_from_t_to_2t_minus_1() -> None:
+    """3."""
+    drawn = set()
+    for seed in range(300):
+        core = Core(
+            CoreConfig(id=1),
+            dice=SeededDice(seed),
+            storage=MemoryStorage(),
+            hard_state=HardState(),
+            configuration=Configuration(voters=(1, 2, 3)),
+            applied_index=0,
+        )
+        drawn.add(core.election_timeout_ticks)
+    assert drawn == set(range(10, 20))
+
+
+def test_a_log_that_does_not_reach_the_applied_index_is_corruption() -> None:
+    """4, 5."""
+    with pytest.raises(CorruptState):
+        Core(
+            CoreConfig(id=1),
+            dice=SeededDice(1),
+            storage=MemoryStorage([entry(1, 1)]),
+            hard_state=HardState(1, 0),
+            configuration=Configuration(voters=(1,)),
+            applied_index=2,
+        )
+
+
+def test_a_clean_restart_says_nothing() -> None:
+    """6."""
+    core = core_with([entry(1, 1)], 1)
+    assert (core.role, core.leader_id) == (Role.FOLLOWER, 0)
+    assert core.take_ready() is None
+
+
+def test_who_is_in_no_configuration_never_campaigns() -> None:
+    """8."""
+    core = core_with([], 0, voters=(2, 3))
+    for _ in range(50):
+        core.tick()
+    core.campaign()
+    assert core.role is not Role.LEADER
+    assert core.take_ready() is None
+
+
+def test_a_pre_vote_changes_neither_term_nor_timer() -> None:
+    """13, 30, 45."""
+    core = core_with([], 3)
+    core.tick()
+    core.step(PreVoteRequest(9, 2, 0, 0))
+    assert (core.term, core.vote, core.elapsed_ticks) == (3, 0, 1)
+    assert answers(core) == [PreVoteReply(9, 1, is_granted=True)]
+
+
+def test_a_rejected_pre_vote_with_a_higher_term_is_believed() -> None:
+    """13."""
+    core = core_with([], 3)
+    core.campaign()
+    core.step(PreVoteReply(7, 2, is_granted=False))
+    assert (core.role, core.term) == (Role.FOLLOWER, 7)
+
+
+def test_a_stale_leader_learns_the_newer_term() -> None:
+    """15."""
+    core = core_with([], 5)
+    core.step(Heartbeat(3, 2, 0, 0))
+    assert answers(core) == [HeartbeatReply(5, 1, 0)]
+    assert core.leader_id == 0
+
+
+def test_a_lower_pre_vote_is_answered_with_our_term() -> None:
+    """16."""
+    core = core_with([], 5)
+    core.step(PreVoteRequest(3, 2, 9, 3))
+    assert answers(core) == [PreVoteReply(5, 1, is_granted=False)]
+
+
+def test_one_vote_a_term_but_again_for_the_same_candidate() -> None:
+    """21, 29."""
+    core = core_with([], 1)
+    for sender, granted in [(2, True), (3, False), (2, True)]:
+        core.step(VoteRequest(2, sender, 0, 0))
+        assert answers(core) == [VoteReply(2, 1, granted)]
+
+
+@pytest.mark.parametrize(
+    ("last_term", "last_index", "granted"), [(1, 9, False), (2, 1, False), (2, 2, True), (3, 1, True)]
+)
+def test_votes_go_to_logs_at_least_as_new(last_term: int, last_index: int, *, granted: bool) -> None:
+    """29, 62."""
+    core = core_with([entry(1, 2), entry(2, 2)], 2)
+    core.step(VoteRequest(5, 2, last_index, last_term))
+    assert answers(core) == [VoteReply(5, 1, granted)]
+
+
+def test_a_vote_leaves_only_after_it_is_durable() -> None:
+    """27, 73."""
+    core = core_with([], 1)
+    core.step(VoteRequest(2, 2, 0, 0))
+    ready = core.take_ready()
+    assert ready is not None
+    assert ready.hard_state == HardState(2, 2)
+    assert ready.messages == []
+    assert ready.messages_after_persist == [(2, VoteReply(2, 1, is_granted=True))]
+
+
+def test_our_own_vote_counts_only_when_durable() -> None:
+    """27."""
+    network = Network(3)
+    core = network.nodes[1].core
+    core.campaign()
+    network.collect(network.nodes[1])
+    core.step(PreVoteReply(1, 2, is_granted=True))
+    network.collect(network.nodes[1])
+    core.step(VoteReply(1, 2, is_granted=True))
+    assert core.role is Role.CANDIDATE
+    network.persist(network.nodes[1])
+    assert core.role is Role.LEADER
+
+
+def test_who_hears_a_leader_ignores_candidates() -> None:
+    """33."""
+    core = core_with([], 1)
+    core.step(Heartbeat(1, 2, 0, 0))
+    answers(core)
+    core.step(VoteRequest(9, 3, 5, 5))
+    core.step(PreVoteRequest(9, 3, 5, 5))
+    assert core.term == 1
+    assert answers(core) == []
+    for _ in range(10):
+        core.elapsed_ticks += 1
+    core.step(VoteRequest(9, 3, 5, 5))
+    assert core.term == 9
+
+
+def test_a_transfer_bypasses_the_lease() -> None:
+    """33, 121."""
+    core = core_with([], 1)
+    core.step(Heartbeat(1, 2, 0, 0))
+    core.step(VoteRequest(2, 3, 0, 0, is_transfer=True))
+    assert VoteReply(2, 1, is_granted=True) in answers(core)
+
+
+def test_the_first_answer_of_a_voter_counts() -> None:
+    """34."""
+    network = Network(5)
+    core = network.nodes[1].core
+    core.campaign()
+    for granted in (False, True, True):
+        core.step(PreVoteReply(1 if granted else core.term, 2, granted)) if granted else None
+    core.votes = {1: True, 2: False}
+    core.step(PreVoteReply(core.term + 1, 2, is_granted=True))
+    assert core.votes[2] is False
+
+
+def test_a_new_leader_appends_an_empty_entry_of_its_term() -> None:
+    """36."""
+    network = Network(3)
+    network.elect(2)
+    assert network.nodes[2].applied[0].kind is EntryKind.EMPTY
+
+
+def test_a_single_voter_leads_without_a_network() -> None:
+    """39."""
+    network = Network(1)
+    core = network.elect(1)
+    index = network.propose(1, b"x")
+    network.settle()
+    assert core.commit_index == index
+
+
+def test_a_leader_without_a_quorum_steps_down() -> None:
+    """46."""
+    network = Network(3)
+    core = network.elect(1)
+    network.down = {2, 3}
+    network.tick(1, 21)
+    assert core.role is not Role.LEADER
+    assert core.leader_id == 0
+
+
+def test_a_leader_whose_disk_stalls_steps_down() -> None:
+    """53."""
+    network = Network(3)
+    core = network.elect(1)
+    network.propose(1, b"stuck")
+    for _ in range(40):
+        core.tick()
+        network.collect(network.nodes[1])
+        for peer in (2, 3):
+            core.step(HeartbeatReply(core.term, peer, 0)) if core.role is Role.LEADER else None
+    assert core.role is not Role.LEADER
+
+
+def test_an_old_append_deletes_nothing() -> None:
+    """64, 66, 69, 74."""
+    core = core_with([entry(1, 1), entry(2, 1), entry(3, 1)], 1)
+    core.step(AppendEntries(1, 2, 0, 0, 0, (entry(1, 1),)))
+    assert core.last_index == 3
+    assert answers(core) == [AppendAccepted(1, 1, 1)]
+
+
+def test_a_conflict_is_cut_from_where_it_begins() -> None:
+    """66."""
+    core = core_with([entry(1, 1), entry(2, 1), entry(3, 1)], 1)
+    core.step(AppendEntries(2, 2, 1, 1, 0, (entry(2, 2, b"new"),)))
+    ready = core.take_ready()
+    assert ready is not None
+    assert ready.entries == [entry(2, 2, b"new")]
+    assert core.last_index == 2
+
+
+def test_commit_stops_at_the_last_new_entry() -> None:
+    """68."""
+    core = core_with([entry(1, 1), entry(2, 1)], 1)
+    core.step(AppendEntries(1, 2, 0, 0, 99, (entry(1, 1),)))
+    assert core.commit_index == 1
+
+
+def test_a_rejection_says_where_the_logs_may_agree() -> None:
+    """70."""
+    core = core_with([entry(1, 1), entry(2, 3), entry(3, 3)], 3)
+    core.step(AppendEntries(4, 2, 3, 2, 0))
+    assert answers(core) == [AppendRejected(4, 1, 3, 1, 1)]
+
+
+def test_a_leader_that_counts_on_lost_entries_is_told_so() -> None:
+    """71."""
+    core = core_with([entry(1, 1)], 1)
+    with pytest.raises(LogLost):
+        core.step(Heartbeat(1, 2, 5, 0))
+
+
+def test_entries_of_an_older_term_are_not_committed_by_count() -> None:
+    """75; thesis Figure 3.7."""
+    core = core_with([entry(1, 1), entry(2, 2)], 2)
+    core.campaign()
+    core.step(PreVoteReply(3, 2, is_granted=True))
+    ready = core.take_ready()
+    assert ready is not None
+    answers(core)
+    core.persisted(ready) if core.role is not Role.LEADER and core.log._outstanding else None
+    core.step(VoteReply(3, 2, is_granted=True))
+    assert core.role is Role.LEADER
+    core.step(AppendAccepted(3, 2, 2))
+    assert core.commit_index == 0
+    answers(core)
+    core.step(AppendAccepted(3, 2, 3))
+    assert core.commit_index == 3
+
+
+def test_the_leader_counts_itself_only_when_durable_but_may_commit_without_itself() -> None:
+    """76."""
+    network = Network(3)
+    core = network.elect(1)
+    index = network.propose(1, b"x")
+    core.step(AppendAccepted(core.term, 2, index))
+    assert core.commit_index < index
+    core.step(AppendAccepted(core.term, 3, index))
+    assert core.commit_index == index
+
+
+def test_committed_entries_wait_until_they_are_durable_here() -> None:
+    """143."""
+    network = Network(3)
+    core = network.elect(1)
+    node = network.nodes[1]
+    index = network.propose(1, b"x")
+    for peer in (2, 3):
+        core.step(AppendAccepted(core.term, peer, index))
+    network.collect(node)
+    assert node.applied[-1].index < index
+    network.persist(node)
+    assert node.applied[-1].index == index
+
+
+def test_a_heartbeat_answer_never_raises_the_match() -> None:
+    """82."""
+    network = Network(3)
+    core = network.elect(1)
+    network.propose(1, b"x")
+    before = core.progress()[2].match_index
+    core.step(HeartbeatReply(core.term, 2, 0))
+    assert core.progress()[2].match_index == before
+
+
+def test_a_full_window_pauses_and_an_answer_opens_it() -> None:
+    """90, 91."""
+    network = Network(3, inflight_count_max=2)
+    core = network.elect(1)
+    network.flying.clear()
+    for number in range(5):
+        network.propose(1, b"%d" % number)
+    assert core.progress()[2].inflight_count == 2
+    network.settle()
+    assert core.progress()[2].match_index == core.last_index
+    assert core.progress()[2].inflight_count == 0
+
+
+def test_a_lost_link_goes_back_to_probing() -> None:
+    """89."""
+    network = Network(3)
+    core = network.elect(1)
+    assert core.progress()[2].state is ProgressState.REPLICATE
+    core.report_unreachable(2)
+    progress = core.progress()[2]
+    assert progress.state is ProgressState.PROBE
+    assert progress.next_index == progress.match_index + 1
+
+
+def test_a_follower_thousands_of_entries_off_is_found_in_a_few_rounds() -> None:
+    """70, 88; requirement 68."""
+    network = Network(3)
+    ours = [entry(it, 1) for it in range(1, 2001)]
+    theirs = ours[:1000] + [entry(it, 2) for it in range(1001, 3001)]
+    network.nodes[1].storage.log = list(ours) + [entry(it, 3) for it in range(2001, 2101)]
+    network.nodes[2].storage.log = list(theirs)
+    for it in (1, 2, 3):
+        network.nodes[it].hard_state = HardState(3, 0)
+        network.nodes[it].restart()
+    network.down = {3}
+    core = network.nodes[1].core
+    core.campaign()
+    messages = 0
+    for _ in range(200):
+        network.collect(network.nodes[1])
+        network.persist(network.nodes[1])
+        network.collect(network.nodes[2])
+        network.persist(network.nodes[2])
+        if not network.flying:
+            break
+        messages += 1
+        network.deliver(0)
+    assert network.nodes[2].core.last_index == core.last_index
+    assert messages < 40
+
+
+def test_a_peer_that_needs_compacted_entries_is_sent_none() -> None:
+    """92, 99."""
+    network = Network(3)
+    network.nodes[1].storage.log = [entry(it, 1) for it in range(11, 21)]
+    network.nodes[1].storage.floor_index, network.nodes[1].storage.floor_term = 10, 1
+    network.nodes[1].hard_state = HardState(1, 0)
+    network.nodes[1].applied = [entry(it, 1) for it in range(1, 11)]
+    network.nodes[1].restart()
+    core = network.nodes[1].core
+    core.campaign()
+    network.settle()
+    network.tick(1, 3)
+    network.settle()
+    assert core.role is Role.LEADER
+    assert core.progress()[2].state is ProgressState.SNAPSHOT
+
+
+def test_uncommitted_bytes_are_bounded_and_counted_down() -> None:
+    """137, 138."""
+    network = Network(3, uncommitted_bytes_max=100)
+    core = network.elect(1)
+    network.flying.clear()
+    network.propose(1, bytes(300))  # the first may be larger than the bound
+    with pytest.raises(ProposalDropped) as caught:
+        network.propose(1, b"x")
+    assert caught.value.reason is DropReason.LOG_FULL
+    for peer in (2, 3):
+        core.step(AppendAccepted(core.term, peer, core.last_index))
+    network.settle()
+    assert core.uncommitted_bytes == 0
+    network.propose(1, b"x")
+
+
+def test_applying_is_paced_by_bytes() -> None:
+    """139."""
+    network = Network(1, apply_bytes_max=10)
+    core = network.elect(1)
+    for _ in range(4):
+        core.propose(bytes(8))
+    handed: list[int] = []
+    while (ready := core.take_ready()) is not None:
+        core.persisted(ready)
+        handed += [it.index for it in ready.committed]
+    assert len(handed) < 4
+    while core.applied_index < core.commit_index:
+        core.applied(handed[-1])
+        ready = core.take_ready()
+        if ready is not None:
+            core.persisted(ready)
+            handed += [it.index for it in ready.committed]
+    assert handed == list(range(2, 6))
+    assert core.unapplied_bytes == 0
+
+
+def test_an_old_write_does_not_vouch_for_a_newer_entry() -> None:
+    """59, 144: the ABA of truncation and rewriting."""
+    core = core_with([], 1)
+    core.step(AppendEntries(1, 2, 0, 0, 0, (entry(1, 1), entry(2, 1))))
+    first = core.take_ready()
+    core.step(AppendEntries(2, 3, 0, 0, 0, (entry(1, 2),)))
+    second = core.take_ready()
+    assert first is not None and second is not None
+    core.persisted(first)
+    assert core.log.stable_index == 0
+    core.persisted(second)
+    assert core.log.stable_index == 1
+
+
+def test_reads_before_the_first_commit_of_the_term_wait_for_it() -> None:
+    """111."""
+    network = Network(3)
+    node = network.nodes[1]
+    network.cut = {(1, 2), (1, 3)}
+    node.core.campaign()
+    network.cut.clear()
+    node.core.step(PreVoteReply(1, 2, is_granted=True))
+    network.collect(node)
+    network.persist(node)
+    node.core.step(VoteReply(1, 2, is_granted=True))
+    assert node.core.role is Role.LEADER
+    node.core.read_index(7)
+    network.collect(node)
+    assert node.reads == []
+    network.settle()
+    assert node.reads == [(7, 1)]
+
+
+def test_a_follower_reads_through_the_leader() -> None:
+    """116."""
+    network = Network(3)
+    network.elect(1)
+    index = network.propose(1, b"x")
+    network.settle()
+    network.nodes[2].core.read_index(5)
+    network.settle()
+    assert network.nodes[2].reads == [(5, index)]
+
+
+def test_reads_on_their_way_fail_when_the_leader_changes() -> None:
+    """116."""
+    network = Network(3)
+    core = network.elect(1)
+    network.down = {2, 3}
+    core.read_index(5)
+    network.tick(1, 21)
+    network.collect(network.nodes[1])
+    assert network.nodes[1].reads_failed == [5]
+
+
+def test_forgetting_the_leader_changes_neither_term_nor_timer() -> None:
+    """50."""
+    core = core_with([], 4)
+    core.step(Heartbeat(4, 2, 0, 0))
+    core.tick()
+    core.forget_leader()
+    assert (core.leader_id, core.term, core.elapsed_ticks) == (0, 4, 1)

@@ -1,0 +1,47 @@
+"""Majorities against a dumb twin that tries every index and counts."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from roost.raft import Configuration
+from roost.raft.quorum import Verdict, committed_index, tally
+
+NODES = st.lists(st.integers(1, 9), min_size=1, max_size=9, unique=True).map(
+    lambda it: tuple(sorted(it))
+)
+OUTGOING = st.one_of(st.just(()), NODES)
+MATCHES = st.dictionaries(st.integers(1, 9), st.integers(0, 6))
+VOTES = st.dictionaries(st.integers(1, 9), st.booleans())
+
+
+@given(NODES, OUTGOING, MATCHES)
+def test_the_committed_index_is_the_highest_that_both_majorities_hold(
+    voters: tuple[int, ...], outgoing: tuple[int, ...], matches: dict[int, int]
+) -> None:
+    def holds(index: int) -> bool:
+        return all(
+            2 * sum(1 for it in half if matches.get(it, 0) >= index) > len(half)
+            for half in (voters, outgoing)
+            if half
+        )
+
+    configuration = Configuration(voters=voters, outgoing=outgoing)
+    expected = max(index for index in range(8) if holds(index))
+    assert committed_index(configuration, lambda it: matches.get(it, 0)) == expected
+
+
+@given(NODES, OUTGOING, VOTES)
+def test_a_vote_is_won_by_both_and_lost_by_either(
+    voters: tuple[int, ...], outgoing: tuple[int, ...], votes: dict[int, bool]
+) -> None:
+    def outcome(half: tuple[int, ...]) -> str:
+        yes = sum(1 for it in half if votes.get(it) is True)
+        no = sum(1 for it in half if votes.get(it) is False)
+        if 2 * yes > len(half) or not half:
+            return "won"
+        return "lost" if 2 * no >= len(half) else "pending"
+
+    outcomes = {outcome(voters), outcome(outgoing)}
+    expected = "lost" if "lost" in outcomes else "pending" if "pending" in outcomes else "won"
+    found = tally(Configuration(voters=voters, outgoing=outgoing), votes)
+    assert found is {"won": Verdict.WON, "lost": Verdict.LOST, "pending": Verdict.PENDING}[expected]
