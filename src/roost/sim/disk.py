@@ -1,0 +1,174 @@
+"""A disk in memory that forgets what was not synced, tears writes, and fails when told to.
+
+Files are byte arrays with pending writes, kept in pieces of SECTOR bytes, and pending names.
+`crash` keeps any subset of the pending sectors and, in order, a prefix of the pending names: what
+a power cut may leave behind on a file system that keeps its promises about fsync.
+"""
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+from roost.journal.disk import DIRECTORY_MODE, FILE_MODE
+
+SECTOR = 512
+
+
+class InjectedError(OSError):
+    """The device failed because a test wanted it to."""
+
+
+class SimFile:
+    """An open file: what is durable, and what only the cache has."""
+
+    def __init__(self, disk: "SimDisk") -> None:
+        """Begin empty."""
+        self._disk = disk
+        self.cache = bytearray()
+        self.durable = bytearray()
+        self.pending: set[int] = set()  # sectors written since the last sync
+        self.is_locked = False
+
+    def pread(self, count: int, offset: int) -> bytes:
+        """Read from the cache."""
+        return bytes(self.cache[offset : offset + count])
+
+    def pwrite(self, buffers: Sequence[bytes], offset: int) -> None:
+        """Write to the cache; an injected fault may leave the first half."""
+        data = b"".join(buffers)
+        fails = self._disk.counts_down()
+        if fails:
+            data = data[: len(data) // 2]
+        end = offset + len(data)
+        if end > len(self.cache):
+            self.cache += bytes(end - len(self.cache))
+        self.cache[offset:end] = data
+        if data:
+            self.pending.update(range(offset // SECTOR, (end - 1) // SECTOR + 1))
+        if fails:
+            raise InjectedError(5, "injected write error")
+
+    def sync_data(self) -> None:
+        """Make the cache durable."""
+        if self._disk.counts_down():
+            raise InjectedError(5, "injected sync error")
+        self.durable = bytearray(self.cache)
+        self.pending.clear()
+
+    def sync_all(self) -> None:
+        """Make the cache durable."""
+        self.sync_data()
+
+    def size(self) -> int:
+        """Bytes in the file."""
+        return len(self.cache)
+
+    def close(self) -> None:
+        """Give the lock back."""
+        self.is_locked = False
+
+    def crashed(self, dice: random.Random, *, keep: float) -> "SimFile":
+        """The file as a power cut may leave it; each pending sector survives with odds `keep`."""
+        after = SimFile(self._disk)
+        after.durable = bytearray(self.durable)
+        for sector in sorted(self.pending):
+            if dice.random() < keep:
+                begin = sector * SECTOR
+                piece = self.cache[begin : begin + SECTOR]
+                if len(after.durable) < begin + len(piece):
+                    after.durable += bytes(begin + len(piece) - len(after.durable))
+                after.durable[begin : begin + len(piece)] = piece
+        after.cache = bytearray(after.durable)
+        return after
+
+
+class SimDisk:
+    """A file system in memory."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.files: dict[Path, SimFile] = {}
+        self.durable_names: dict[Path, SimFile] = {}
+        self.directories: set[Path] = set()
+        self._pending_names: list[tuple[Path, dict[Path, SimFile]]] = []
+        self.calls = 0
+        self.fail_at = 0
+
+    def counts_down(self) -> bool:
+        """Count a call that touches the device; True when it is the one to fail."""
+        self.calls += 1
+        return self.calls == self.fail_at
+
+    def _touch_names(self, directory: Path) -> None:
+        self._pending_names.append((directory, dict(self.files)))
+
+    def make_directory(self, path: Path) -> None:
+        """Make a directory."""
+        self.directories.add(path)
+
+    def list_directory(self, path: Path) -> list[str]:
+        """Names in a directory, sorted."""
+        return sorted(it.name for it in self.files if it.parent == path)
+
+    def exists(self, path: Path) -> bool:
+        """Whether there is such a file."""
+        return path in self.files
+
+    def mode(self, path: Path) -> int:
+        """Permission bits."""
+        return DIRECTORY_MODE if path in self.directories else FILE_MODE
+
+    def open(self, path: Path, *, create: bool = False) -> SimFile:
+        """Open a file."""
+        if path not in self.files:
+            if not create:
+                raise FileNotFoundError(path)
+            self.files[path] = SimFile(self)
+            self._touch_names(path.parent)
+        return self.files[path]
+
+    def rename(self, old: Path, new: Path) -> None:
+        """Rename a file."""
+        if self.counts_down():
+            raise InjectedError(5, "injected rename error")
+        self.files[new] = self.files.pop(old)
+        self._touch_names(new.parent)
+
+    def unlink(self, path: Path) -> None:
+        """Remove a name."""
+        del self.files[path]
+        self._touch_names(path.parent)
+
+    def sync_directory(self, path: Path) -> None:
+        """Make the names of a directory durable."""
+        if self.counts_down():
+            raise InjectedError(5, "injected directory sync error")
+        durable = {name: it for name, it in self.durable_names.items() if name.parent != path}
+        durable |= {name: it for name, it in self.files.items() if name.parent == path}
+        self.durable_names = durable
+        self._pending_names = [it for it in self._pending_names if it[0] != path]
+
+    def lock(self, path: Path) -> SimFile | None:
+        """Take the lock, unless somebody holds it."""
+        file = self.open(path, create=True)
+        if file.is_locked:
+            return None
+        file.is_locked = True
+        return file
+
+    def crash(self, dice: random.Random, *, keep: float) -> "SimDisk":
+        """The disk as a power cut may leave it."""
+        after = SimDisk()
+        after.directories = set(self.directories)
+        names = self.durable_names
+        if self._pending_names:
+            count = dice.randint(0, len(self._pending_names))
+            for directory, snapshot in self._pending_names[:count]:
+                names = {it: file for it, file in names.items() if it.parent != directory}
+                names |= {it: file for it, file in snapshot.items() if it.parent == directory}
+        for name, file in names.items():
+            copy = file.crashed(dice, keep=keep)
+            copy._disk = after  # noqa: SLF001 - one of ours
+            after.files[name] = copy
+        after.durable_names = dict(after.files)
+        return after

@@ -1,0 +1,264 @@
+"""The journal: what is persisted comes back, damage is told from a torn write."""
+
+import random
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from roost.journal import (
+    DirectoryLocked,
+    Identity,
+    Journal,
+    JournalBroken,
+    JournalConfig,
+    JournalDamaged,
+    UnsafePermissions,
+    WrongIdentity,
+)
+from roost.journal.record import FRAME_MAGIC
+from roost.journal.recovery import VERDICTS, Evidence, FrameState, SlotState
+from roost.raft import Entry, EntryKind, HardState
+from roost.sim.disk import SimDisk
+
+IDENTITY = Identity(cluster_id=1, member_id=2, incarnation=3, created=0.0)
+HOME = Path("home")
+
+
+def config(**changes: int) -> JournalConfig:
+    draws = random.Random(1)
+    options = {"segment_bytes": 1 << 16, "slot_count": 64, **changes}
+    return JournalConfig(
+        **options,
+        prepares_ahead=False,
+        entropy=lambda: draws.getrandbits(64),
+    )
+
+
+def entry(index: int, term: int = 1, size: int = 50) -> Entry:
+    return Entry(index, term, EntryKind.NORMAL, b"%d/%d-" % (index, term) + b"x" * size)
+
+
+def open_journal(disk: SimDisk, **changes: int) -> Journal:
+    return Journal.open(HOME, identity=IDENTITY, disk=disk, config=config(**changes))
+
+
+def content(journal: Journal) -> list[Entry]:
+    if journal.last_index < journal.first_index:
+        return []
+    return list(journal.entries(journal.first_index, journal.last_index + 1, 1 << 30))
+
+
+def reopened(journal: Journal, disk: SimDisk) -> Journal:
+    journal.close()
+    return open_journal(disk)
+
+
+def test_entries_and_hard_state_come_back() -> None:
+    disk = SimDisk()
+    journal = open_journal(disk)
+    journal.persist(HardState(3, 2), [entry(1, 2), entry(2, 3)])
+    journal = reopened(journal, disk)
+    assert journal.hard_state == HardState(3, 2)
+    assert content(journal) == [entry(1, 2), entry(2, 3)]
+    assert [journal.term_at(it) for it in range(4)] == [0, 2, 3, None]
+
+
+def test_it_works_on_a_real_file_system(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    journal = Journal.open(home, identity=IDENTITY)
+    journal.persist(HardState(1, 2), [entry(it) for it in range(1, 200)])
+    with pytest.raises(DirectoryLocked):
+        Journal.open(home, identity=IDENTITY)
+    journal.close()
+    again = Journal.open(home, identity=IDENTITY)
+    assert content(again) == [entry(it) for it in range(1, 200)]
+    again.close()
+    assert {it.stat().st_mode & 0o777 for it in home.rglob("*") if it.is_file()} == {0o600}
+    other = Identity(cluster_id=9, member_id=9, incarnation=1, created=0.0)
+    with pytest.raises(WrongIdentity):
+        Journal.open(home, identity=other)
+    home.chmod(0o750)
+    with pytest.raises(UnsafePermissions):
+        Journal.open(home, identity=IDENTITY)
+
+
+def test_segments_roll_and_the_whole_log_is_read_across_them() -> None:
+    disk = SimDisk()
+    journal = open_journal(disk)
+    expected = [entry(it) for it in range(1, 300)]
+    journal.persist(HardState(1, 0), [])
+    for it in expected:
+        journal.persist(None, [it])
+    assert journal.statistics().segment_count > 3
+    assert content(reopened(journal, disk)) == expected
+
+
+def test_an_entry_larger_than_a_segment_gets_one_of_its_own() -> None:
+    disk = SimDisk()
+    journal = open_journal(disk)
+    journal.persist(HardState(1, 0), [entry(1), entry(2, size=200_000), entry(3)])
+    assert content(reopened(journal, disk)) == [entry(1), entry(2, size=200_000), entry(3)]
+
+
+def test_a_conflicting_tail_is_replaced() -> None:
+    disk = SimDisk()
+    journal = open_journal(disk)
+    journal.persist(HardState(1, 0), [entry(it) for it in range(1, 150)])
+    journal.persist(HardState(2, 0), [entry(70, 2), entry(71, 2)])
+    expected = [entry(it) for it in range(1, 70)] + [entry(70, 2), entry(71, 2)]
+    assert content(journal) == expected
+    journal = reopened(journal, disk)
+    assert content(journal) == expected
+    journal.persist(None, [entry(72, 2)])
+    assert content(reopened(journal, disk)) == [*expected, entry(72, 2)]
+
+
+def test_compaction_drops_whole_segments_and_keeps_the_term_below() -> None:
+    disk = SimDisk()
+    journal = open_journal(disk)
+    journal.persist(HardState(1, 0), [entry(it) for it in range(1, 301)])
+    journal.compact(250)
+    assert 1 < journal.first_index <= 251
+    first = journal.first_index
+    assert journal.term_at(first - 1) == 1
+    assert journal.term_at(first - 2) is None
+    journal = reopened(journal, disk)
+    assert journal.first_index == first
+    assert content(journal) == [entry(it) for it in range(first, 301)]
+
+
+def test_compaction_after_a_truncation_across_segments() -> None:
+    disk = SimDisk()
+    journal = open_journal(disk)
+    journal.persist(HardState(1, 0), [entry(it) for it in range(1, 200)])
+    journal.persist(HardState(2, 0), [entry(it, 2) for it in range(90, 260)])
+    journal.compact(200)
+    expected = [entry(it, 2) for it in range(journal.first_index, 260)]
+    assert content(journal) == expected
+    assert content(reopened(journal, disk)) == expected
+
+
+def test_a_batch_is_not_durable_before_it_is_finished() -> None:
+    journal = open_journal(SimDisk())
+    batch = journal.prepare(HardState(1, 0), [entry(1)])
+    assert journal.durable_index == 0
+    journal.write(batch)
+    assert journal.durable_index == 0
+    journal.finish(batch)
+    assert journal.durable_index == 1
+
+
+def test_after_one_failed_sync_nothing_is_written_any_more() -> None:
+    disk = SimDisk()
+    journal = open_journal(disk)
+    journal.persist(HardState(1, 0), [entry(1)])
+    disk.fail_at = disk.calls + 3  # the sync of the next batch
+    with pytest.raises(JournalBroken):
+        journal.persist(None, [entry(2)])
+    with pytest.raises(JournalBroken):
+        journal.persist(None, [entry(3)])
+    with pytest.raises(JournalBroken):
+        journal.compact(1)
+
+
+def test_the_table_of_verdicts_is_complete() -> None:
+    possible = set()
+    for frame, slot, evidence in product(FrameState, SlotState, Evidence):
+        if frame is FrameState.HEAD_BAD and slot is not SlotState.OK:
+            continue  # only a valid slot can vouch for a payload
+        if frame is FrameState.BAD and slot is SlotState.DIFFERS:
+            continue  # without a frame there is nothing to differ from
+        possible.add((frame, slot, evidence))
+    assert set(VERDICTS) == possible
+
+
+def wal_file(disk: SimDisk) -> tuple[Path, bytearray]:
+    [path] = [it for it in disk.files if it.suffix == ".wal"]
+    return path, disk.files[path].cache
+
+
+def acknowledged(count: int = 20) -> SimDisk:
+    """A journal whose batches were all acknowledged, not stopped in order."""
+    disk = SimDisk()
+    journal = open_journal(disk)
+    journal.persist(HardState(1, 0), [])
+    for it in range(1, count + 1):
+        journal.persist(None, [entry(it)])
+    return disk.crash(random.Random(0), keep=0)
+
+
+def test_a_damaged_slot_is_written_anew() -> None:
+    disk = acknowledged()
+    _, data = wal_file(disk)
+    data[8192 + 64 * 5 + 3] ^= 1
+    journal = open_journal(disk)
+    assert content(journal) == [entry(it) for it in range(1, 21)]
+    journal.close()
+    assert content(open_journal(disk)) == [entry(it) for it in range(1, 21)]
+
+
+def test_a_damaged_head_is_written_anew() -> None:
+    disk = acknowledged()
+    _, data = wal_file(disk)
+    data[data.index(FRAME_MAGIC, data.index(b"5/1-")) + 20] ^= 1
+    assert content(open_journal(disk)) == [entry(it) for it in range(1, 21)]
+
+
+@pytest.mark.parametrize("position", range(20))
+def test_a_damaged_payload_refuses_to_start_and_says_where(position: int) -> None:
+    disk = acknowledged()
+    path, data = wal_file(disk)
+    data[data.index(b"%d/1-" % (position + 1)) + 8] ^= 1
+    with pytest.raises(JournalDamaged, match=f"entry {position} at byte") as caught:
+        open_journal(disk)
+    assert path.name in str(caught.value)
+
+
+def test_zeroed_sectors_never_lose_an_acknowledged_entry() -> None:
+    """The case in which etcd drops acknowledged writes (faults.md 0.2)."""
+    whole = [entry(it) for it in range(1, 21)]
+    size = len(wal_file(acknowledged())[1])
+    outcomes = set()
+    for begin in range(0, min(size, 8192 + 64 * 64 + 20 * 136), 512):
+        disk = acknowledged()
+        data = wal_file(disk)[1]
+        data[begin : begin + 512] = bytes(512)
+        try:
+            found = content(open_journal(disk))
+        except JournalDamaged:
+            outcomes.add("refused")
+        else:
+            outcomes.add("kept")
+            assert found == whole, f"sector at {begin}"
+    assert outcomes == {"refused", "kept"}
+
+
+def test_a_flipped_bit_never_loses_an_acknowledged_entry() -> None:
+    whole = [entry(it) for it in range(1, 21)]
+    used = 8192 + 64 * 64 + 20 * 136
+    for place in range(0, used, 61):
+        disk = acknowledged()
+        wal_file(disk)[1][place] ^= 1 << place % 8
+        try:
+            found = content(open_journal(disk))
+        except (JournalDamaged, WrongIdentity):
+            continue
+        assert found == whole, f"bit at {place}"
+
+
+def test_a_missing_segment_is_named() -> None:
+    disk = acknowledged(200)
+    path = sorted(it for it in disk.files if it.suffix == ".wal")[1]
+    del disk.files[path]
+    with pytest.raises(JournalDamaged, match="missing"):
+        open_journal(disk)
+
+
+def test_files_that_the_catalogue_does_not_name_are_put_aside() -> None:
+    disk = acknowledged()
+    stray = HOME / "wal" / "ffff-0001.wal"
+    disk.open(stray, create=True)
+    open_journal(disk)
+    assert stray not in disk.files
+    assert HOME / "lost" / stray.name in disk.files
