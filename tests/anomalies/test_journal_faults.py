@@ -19,7 +19,9 @@ class Script:
         # What a crash may have left of the call on its way.
         self.unsettled: tuple[HardState, list[tuple[int, int]]] | None = None
 
-    def persist(self, journal: Journal, hard: HardState | None, entries: list[tuple[int, int]]) -> None:
+    def persist(
+        self, journal: Journal, hard: HardState | None, entries: list[tuple[int, int]]
+    ) -> None:
         kept = self.acknowledged
         if entries:
             kept = [it for it in kept if it[0] < entries[0][0]]

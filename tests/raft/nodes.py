@@ -52,7 +52,8 @@ class MemoryStorage:
     def entries(self, first: int, stop: int, bytes_max: int) -> tuple[Entry, ...]:
         begin = first - self.floor_index - 1
         found = self.log[begin : stop - self.floor_index - 1]
-        size, kept = 0, []
+        size = 0
+        kept: list[Entry] = []
         for entry in found:
             size += len(entry.payload)
             if kept and size > bytes_max:
@@ -234,5 +235,3 @@ class Network:
             node.restart()
         elif len(self.down) < len(self.nodes) - 1:
             self.down.add(node.id)  # what was not durable is gone with `restart`
-
-

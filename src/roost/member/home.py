@@ -78,7 +78,6 @@ def open_home(
         OsDisk().make_directory(directory)
         keeper = ProcessKeeper(directory)
         store = Store.open(
-            directory,
             config=StoreConfig(layer_bytes_max=config.store_layer_bytes_max),
             keeper=keeper,
         )

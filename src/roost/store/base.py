@@ -78,20 +78,25 @@ def environment(directory: Path, *, is_writer: bool) -> lmdb.Environment:
 class BaseReader:
     """Reads the base; one read transaction, renewed after each flush."""
 
-    def __init__(self, directory: Path) -> None:
-        """Open for reading."""
-        self._env = environment(directory, is_writer=False)
+    def __init__(self, env: lmdb.Environment, *, is_shared: bool = False) -> None:
+        """Read `env`; a shared one is closed by its writer."""
+        self._env = env
+        self._is_shared = is_shared
         self._env.reader_check()
         self._txn = self._env.begin(buffers=False)
 
     def refresh(self) -> None:
         """See what the keeper has committed meanwhile."""
-        self._txn.abort()
+        self.release()
         try:
             self._txn = self._env.begin(buffers=False)
         except lmdb.MapResizedError:
             self._env.set_mapsize(0)
             self._txn = self._env.begin(buffers=False)
+
+    def release(self) -> None:
+        """End the read transaction; nothing may be read until `refresh`."""
+        self._txn.abort()
 
     def applied_index(self) -> int:
         """The log position up to which the base holds everything."""
@@ -144,9 +149,10 @@ class BaseReader:
         return (info["last_pgno"] + 1) * page, pages * page
 
     def close(self) -> None:
-        """Close the environment."""
+        """Close the environment, unless its writer does."""
         self._txn.abort()
-        self._env.close()
+        if not self._is_shared:
+            self._env.close()
 
 
 def _bucket_items(
@@ -165,6 +171,10 @@ class BaseWriter:
     def __init__(self, directory: Path) -> None:
         """Open for writing, making the environment when it is not there."""
         self._env = environment(directory, is_writer=True)
+
+    def reader(self) -> BaseReader:
+        """A reader in the same process: LMDB wants one environment a process."""
+        return BaseReader(self._env, is_shared=True)
 
     def commit(self, layer: Layer, applied_index: int) -> None:
         """Write a layer and the applied index in one durable transaction.

@@ -27,7 +27,7 @@ from pathlib import Path
 from struct import Struct
 from typing import Protocol
 
-from roost.store.base import BaseWriter
+from roost.store.base import BaseReader, BaseWriter, environment
 from roost.store.errors import StoreBroken
 from roost.store.layer import Layer
 from roost.store.write_set import decode
@@ -47,6 +47,9 @@ class Keeper(Protocol):
 
     on_flushed: Callable[[int], None]
     on_failed: Callable[[StoreBroken], None]
+
+    def reader(self) -> BaseReader:
+        """Open what this keeper writes for reading; called once."""
 
     def add(self, index: int, payload: bytes) -> None:
         """Hand over the payload of log position `index`; cheap."""
@@ -69,7 +72,7 @@ class Engine:
 
     def __init__(self, directory: Path) -> None:
         """Open the environment for writing."""
-        self._writer = BaseWriter(directory)
+        self.writer = BaseWriter(directory)
         self._layer = Layer()
 
     def add(self, payload: bytes) -> None:
@@ -78,12 +81,12 @@ class Engine:
 
     def flush(self, index: int) -> None:
         """Make everything merged so far durable, with the index in the same transaction."""
-        self._writer.commit(self._layer, index)
+        self.writer.commit(self._layer, index)
         self._layer = Layer()
 
     def close(self) -> None:
         """Close the environment."""
-        self._writer.close()
+        self.writer.close()
 
 
 class InlineKeeper:
@@ -94,13 +97,21 @@ class InlineKeeper:
         self._engine = Engine(directory)
         self.on_flushed: Callable[[int], None] = lambda _index: None
         self.on_failed: Callable[[StoreBroken], None] = lambda _error: None
+        self._reader: BaseReader | None = None
+
+    def reader(self) -> BaseReader:
+        """Read the environment we write."""
+        self._reader = self._engine.writer.reader()
+        return self._reader
 
     def add(self, index: int, payload: bytes) -> None:  # noqa: ARG002 - the order says it
         """Merge one payload."""
         self._engine.add(payload)
 
     def flush(self, index: int) -> None:
-        """Commit at once."""
+        """Commit at once; a map can only grow while nobody reads."""
+        if self._reader is not None:
+            self._reader.release()
         try:
             self._engine.flush(index)
         except StoreBroken as error:
@@ -124,6 +135,7 @@ class ProcessKeeper:
 
     def __init__(self, directory: Path) -> None:
         """Start the process; LMDB's environment exists when this returns."""
+        self._directory = directory
         ours, theirs = socket.socketpair()
         for end in (ours, theirs):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
@@ -144,6 +156,10 @@ class ProcessKeeper:
         if ready != b"+":
             raise StoreBroken(f"the keeper did not start: exit code {self._process.wait()}")
         ours.setblocking(False)
+
+    def reader(self) -> BaseReader:
+        """Open the environment that the process writes, for reading only."""
+        return BaseReader(environment(self._directory, is_writer=False))
 
     @property
     def process_id(self) -> int:

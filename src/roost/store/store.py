@@ -17,9 +17,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-from roost.store.base import BaseReader
 from roost.store.catalog import (
     CATALOG_ID,
     GUID_KEY,
@@ -64,13 +62,13 @@ class StoreStatistics:
 class Store:
     """One member's trees.  One owner, one thread."""
 
-    def __init__(self, directory: Path, config: StoreConfig, keeper: Keeper) -> None:
+    def __init__(self, config: StoreConfig, keeper: Keeper) -> None:
         """Use `open`."""
         self._config = config
         self._keeper = keeper
         keeper.on_flushed = self._on_flushed
         keeper.on_failed = self._on_failed
-        self._base = BaseReader(directory)
+        self._base = keeper.reader()
         self.durable_index = self._base.applied_index()
         self.applied_index = self.durable_index
         self._applied = Layer()
@@ -89,14 +87,14 @@ class Store:
         self.on_failure: Callable[[StoreBroken], None] = _raise
 
     @classmethod
-    def open(cls, directory: Path, *, config: StoreConfig, keeper: Keeper) -> "Store":
+    def open(cls, *, config: StoreConfig, keeper: Keeper) -> "Store":
         """Open the store that `keeper` writes; `is_new` says whether `bootstrap` must follow.
 
         Raises:
             StoreForeign: a newer version wrote it.
 
         """
-        store = cls(directory, config, keeper)
+        store = cls(config, keeper)
         version = store.view.get(METADATA_ID, VERSION_KEY)
         if version is not None and int.from_bytes(version, "big") != STORAGE_VERSION:
             known = f"this version knows {STORAGE_VERSION}"
@@ -259,13 +257,13 @@ class Store:
             self._keeper.wait()
         self.flush()
         self._keeper.wait()
-        self._keeper.close()
         self._base.close()
+        self._keeper.close()
 
     def abandon(self) -> None:
         """Close without making anything durable, as a crash would."""
-        self._keeper.close()
         self._base.close()
+        self._keeper.close()
 
 
 def _raise(error: StoreBroken) -> None:

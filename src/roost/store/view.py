@@ -1,6 +1,6 @@
 """Reading through layers: a look-up goes from the top down, a scan merges (D2)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
 from operator import itemgetter
 
@@ -8,6 +8,12 @@ from roost.store.base import BaseReader
 from roost.store.layer import MISSING, Layer
 
 _Item = tuple[bytes, int, bytes | None]
+
+
+def _ranked(rank: int, items: Iterable[tuple[bytes, bytes | None]]) -> Iterator[_Item]:
+    """Say of each item which layer it is from; the newest has rank 0."""
+    for key, value in items:
+        yield key, rank, value
 
 
 class View:
@@ -50,13 +56,12 @@ class View:
         if not trees:
             yield from self._base.items(tree_id, first, stop, reverse=reverse)
             return
-        sources: list[Iterator[_Item]] = [
-            ((key, rank, value) for key, value in tree.items(first, stop, reverse=reverse))
+        sources = [
+            _ranked(rank, tree.items(first, stop, reverse=reverse))
             for rank, tree in enumerate(trees)
         ]
-        rank = len(trees)
         base = self._base.items(tree_id, first, stop, reverse=reverse)
-        sources.append((key, rank, value) for key, value in base)
+        sources.append(_ranked(len(trees), base))
         # In a merge from the end the newer layer must still come first among equal keys, which
         # `merge` grants to earlier sources when only the key is compared.
         last: bytes | None = None

@@ -1,0 +1,95 @@
+"""A replica of one: operations run and are applied at once, on a real store."""
+
+import tempfile
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from roost import etcd
+from roost.errors import Refused
+from roost.etcd.ports import Done, ReadDone
+from roost.store import Changes, InlineKeeper, Store, StoreConfig, Txn
+
+
+@dataclass
+class Info:
+    id: int = 1
+    name: str = "m"
+    peer_urls: tuple[str, ...] = ("http://peer",)
+    client_urls: tuple[str, ...] = ("http://client",)
+    is_learner: bool = False
+
+
+@dataclass
+class Status:
+    leader_id: int = 1
+    term: int = 2
+    last_index: int = 3
+    applied_index: int = 3
+    db_bytes: int = 4
+    db_in_use_bytes: int = 4
+
+
+class LocalReplica:
+    """Implements `etcd.ports.Replica` without a cluster."""
+
+    member_id = 1
+    cluster_id = 2
+    term = 2
+    leader_id = 1
+
+    def __init__(self) -> None:
+        self.directory = tempfile.TemporaryDirectory()
+        path = Path(self.directory.name)
+        self.store = Store.open(config=StoreConfig(), keeper=InlineKeeper(path))
+        self.store.bootstrap(etcd.bootstrap, guid=uuid.UUID(int=1))
+        self.view = self.store.view
+        self._operations: dict[str, Callable[[Txn, bytes], bytes]] = {}
+        self.deferred: list[Callable[[], None]] = []
+
+    def register(self, name: str, operation: Callable[[Txn, bytes], bytes]) -> None:
+        self._operations[name] = operation
+
+    def transact_nowait(self, name: str, body: bytes, done: Done) -> None:
+        txn = self.store.begin()
+        try:
+            result = self._operations[name](txn, body)
+        except Refused as refusal:
+            done(None, refusal)
+            return
+        if not txn.is_empty:
+            self.store.apply(self.store.applied_index + 1, txn.encode())
+        done(result, None)
+
+    def read_nowait(self, done: ReadDone) -> None:
+        done(None)
+
+    def observe(self, callback: Callable[[int, Changes], None]) -> None:
+        self.store.observe(callback)
+
+    def members(self) -> Sequence[Info]:
+        return [Info()]
+
+    def status(self) -> Status:
+        return Status()
+
+    def close(self) -> None:
+        self.store.abandon()
+        self.directory.cleanup()
+
+
+class Answer:
+    """A call that remembers its answer."""
+
+    def __init__(self) -> None:
+        self.message: bytes | None = None
+        self.error: tuple[int, str] | None = None
+
+    def reply(self, message: bytes) -> None:
+        assert self.message is None and self.error is None, "answered twice"
+        self.message = message
+
+    def fail(self, code: int, text: str) -> None:
+        assert self.message is None and self.error is None, "answered twice"
+        self.error = (code, text)

@@ -1,0 +1,266 @@
+"""Watches: every event once, in order, from wherever they start; or a reason."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from roost import etcd
+from roost.etcd import watch as watch_module
+from roost.etcd.proto import kv_pb2
+from roost.etcd.proto import rpc_pb2 as pb
+from tests.etcd.replica import Answer, LocalReplica
+
+
+class FakeStream:
+    """A stream whose client reads only when told to."""
+
+    def __init__(self) -> None:
+        self.sent: list[pb.WatchResponse] = []
+        self.pending_bytes = 0
+        self.on_drain: Callable[[], None] | None = None
+        self.finished: tuple[int, str] | None = None
+
+    def send(self, message: bytes) -> None:
+        self.sent.append(pb.WatchResponse.FromString(message))
+
+    def finish(self, code: int, text: str) -> None:
+        self.finished = (code, text)
+
+    def events(self, watch_id: int) -> list[kv_pb2.Event]:
+        return [event for it in self.sent if it.watch_id == watch_id for event in it.events]
+
+
+class World:
+    """One replica with its services, a loop for catching up, and a stream."""
+
+    def __init__(self) -> None:
+        self.replica = LocalReplica()
+        self.services = etcd.Services(self.replica, self.replica.store)
+        self.stream = FakeStream()
+        self.handler = watch_module.WatchStream(self.services.watches, self.stream)
+
+    def call(
+        self,
+        name: str,
+        request: pb.PutRequest | pb.DeleteRangeRequest | pb.CompactionRequest | pb.TxnRequest,
+    ) -> None:
+        answer = Answer()
+        route = self.services.routes()[f"/etcdserverpb.KV/{name}".encode()]
+        assert isinstance(route, etcd.Unary)
+        route.handle(answer, request.SerializeToString())
+        assert answer.error is None, answer.error
+
+    def put(self, key: bytes, value: bytes = b"v") -> None:
+        self.call("Put", pb.PutRequest(key=key, value=value))
+
+    def delete(self, key: bytes) -> None:
+        self.call("DeleteRange", pb.DeleteRangeRequest(key=key))
+
+    def compact(self, revision: int) -> None:
+        self.call("Compact", pb.CompactionRequest(revision=revision))
+
+    def watch(self, **fields: object) -> None:
+        create = pb.WatchCreateRequest(**fields)  # type: ignore[arg-type]  # a test's fields
+        self.handler.on_message(pb.WatchRequest(create_request=create).SerializeToString())
+
+
+def story(tell: Callable[[World], Iterator[None]]) -> None:
+    """Run a test as a generator; each yield lets the loop turn until nothing moves."""
+
+    async def main() -> None:
+        world = World()
+        try:
+            for _ in tell(world):
+                for _ in range(50):
+                    await asyncio.sleep(0)
+        finally:
+            world.replica.close()
+
+    asyncio.run(main())
+
+
+def test_new_events_come_as_they_are_applied() -> None:
+    def tell(world: World) -> Iterator[None]:
+        world.watch(key=b"k")
+        world.put(b"k", b"1")
+        world.put(b"other")
+        world.delete(b"k")
+        yield
+        created, *answers = world.stream.sent
+        assert created.created and created.header.revision == 1
+        assert [it.header.revision for it in answers] == [2, 4]
+        put, delete = world.stream.events(0)
+        assert (put.type, put.kv.value, put.kv.version) == (0, b"1", 1)
+        assert (delete.type, delete.kv.key, delete.kv.mod_revision) == (1, b"k", 4)
+
+    story(tell)
+
+
+def test_a_watch_from_the_past_is_caught_up_and_goes_on() -> None:
+    def tell(world: World) -> Iterator[None]:
+        for number in range(2500):
+            world.put(b"k%d" % (number % 7), b"%d" % number)
+        world.watch(key=b"k", range_end=b"l", start_revision=100)
+        world.put(b"k0", b"live")
+        yield
+        world.put(b"k1", b"later")
+        yield
+        revisions = [event.kv.mod_revision for event in world.stream.events(0)]
+        assert revisions == list(range(100, 2504))
+
+    story(tell)
+
+
+def test_the_events_of_a_transaction_come_together() -> None:
+    def tell(world: World) -> Iterator[None]:
+        puts = [pb.RequestOp(request_put=pb.PutRequest(key=b"k%d" % it)) for it in range(5)]
+        world.watch(key=b"k", range_end=b"l")
+        world.call("Txn", pb.TxnRequest(success=puts))
+        yield
+        assert [len(it.events) for it in world.stream.sent] == [0, 5]
+
+    story(tell)
+
+
+def test_previous_values_and_filters() -> None:
+    def tell(world: World) -> Iterator[None]:
+        world.put(b"k", b"old")
+        world.watch(key=b"k", prev_kv=True, filters=[pb.WatchCreateRequest.NODELETE])
+        world.watch(key=b"k", filters=[pb.WatchCreateRequest.NOPUT])
+        world.put(b"k", b"new")
+        world.delete(b"k")
+        yield
+        [put] = world.stream.events(0)
+        assert put.prev_kv.value == b"old"
+        [delete] = world.stream.events(1)
+        assert delete.type == kv_pb2.Event.DELETE
+
+    story(tell)
+
+
+def test_compacted_revisions_cancel_with_the_compact_revision() -> None:
+    def tell(world: World) -> Iterator[None]:
+        for _ in range(10):
+            world.put(b"k")
+        world.compact(8)
+        world.watch(key=b"k", start_revision=3)
+        world.watch(key=b"k", start_revision=8)
+        yield
+        cancelled = [it for it in world.stream.sent if it.canceled]
+        assert [(it.watch_id, it.compact_revision) for it in cancelled] == [(0, 8)]
+        assert [it.kv.mod_revision for it in world.stream.events(1)] == [8, 9, 10, 11]
+
+    story(tell)
+
+
+def test_a_watch_in_the_future_waits() -> None:
+    def tell(world: World) -> Iterator[None]:
+        world.watch(key=b"k", start_revision=4)
+        for _ in range(4):
+            world.put(b"k")
+        yield
+        assert [it.kv.mod_revision for it in world.stream.events(0)] == [4, 5]
+
+    story(tell)
+
+
+def test_ids_cancel_and_progress() -> None:
+    def tell(world: World) -> Iterator[None]:
+        world.watch(key=b"k", watch_id=7)
+        world.watch(key=b"k", watch_id=7)
+        world.watch(key=b"b", range_end=b"a")
+        world.handler.on_message(
+            pb.WatchRequest(progress_request=pb.WatchProgressRequest()).SerializeToString()
+        )
+        world.handler.on_message(
+            pb.WatchRequest(cancel_request=pb.WatchCancelRequest(watch_id=7)).SerializeToString()
+        )
+        world.put(b"k")
+        yield
+        first, twice, empty, progress, cancelled = world.stream.sent
+        assert first.created and first.watch_id == 7
+        assert twice.canceled and "duplicate watch ID" in twice.cancel_reason
+        assert empty.canceled
+        assert progress.watch_id == -1 and not progress.events
+        assert cancelled.canceled and cancelled.watch_id == 7
+        assert world.services.watches.count == 0
+
+    story(tell)
+
+
+def test_a_client_that_does_not_read_is_served_from_history_later() -> None:
+    def tell(world: World) -> Iterator[None]:
+        world.watch(key=b"k")
+        world.stream.pending_bytes = watch_module.STREAM_BYTES_MAX + 1
+        for _ in range(30):
+            world.put(b"k")
+        yield
+        assert world.stream.events(0) == []
+        world.stream.pending_bytes = 0
+        assert world.stream.on_drain is not None
+        world.stream.on_drain()
+        yield
+        world.put(b"k")
+        yield
+        assert [it.kv.mod_revision for it in world.stream.events(0)] == list(range(2, 33))
+
+    story(tell)
+
+
+def test_a_closed_stream_leaves_nothing() -> None:
+    def tell(world: World) -> Iterator[None]:
+        world.watch(key=b"k")
+        world.watch(key=b"a", range_end=b"z", start_revision=1)
+        world.handler.on_cancel()
+        world.put(b"k")
+        yield
+        assert world.services.watches.count == 0
+        assert not world.stream.events(0)
+
+    story(tell)
+
+
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["put", "delete", "compact", "watch", "turn"]), st.integers(0, 3)
+        ),
+        max_size=40,
+    )
+)
+def test_every_watch_sees_every_event_once_or_is_cancelled(actions: list[tuple[str, int]]) -> None:
+    def tell(world: World) -> Iterator[None]:
+        history: list[tuple[int, bytes]] = []
+        starts: dict[int, int] = {}
+        for what, number in actions:
+            key = b"k%d" % number
+            before = world.services.revision()
+            if what == "put":
+                world.put(key)
+            elif what == "delete":
+                world.delete(key)
+            elif what == "compact" and before - number > 1:
+                compacted = world.services._mvcc.compacted(world.replica.view)
+                if before - number > compacted:
+                    world.compact(before - number)
+            elif what == "watch":
+                start = max(1, before - 2 * number)
+                starts[len(starts)] = start
+                world.watch(key=b"k", range_end=b"l", start_revision=start)
+            else:
+                yield
+            if world.services.revision() > before:
+                history.append((before + 1, key))
+        yield
+        cancelled = {it.watch_id for it in world.stream.sent if it.canceled}
+        for watch_id, start in starts.items():
+            seen = [(it.kv.mod_revision, it.kv.key) for it in world.stream.events(watch_id)]
+            if watch_id not in cancelled:
+                assert seen == [it for it in history if it[0] >= start]
+
+    story(tell)
