@@ -43,8 +43,8 @@ def _options() -> list[click.Parameter]:
     return [
         click.Option(
             [f"--{flag.name}", f"-{flag.name}", flag.name.replace("-", "_")],
-            is_flag=False,
-            flag_value="true" if flag.kind is bool else None,
+            # A boolean's value may be left out; Go's flag package means "true" then.
+            **({"is_flag": False, "flag_value": "true"} if flag.kind is bool else {}),
             metavar="BOOL" if flag.kind is bool else flag.kind.__name__.upper(),
             help=flag.help or f"Refused: {flag.refusal}.",
             hidden=flag in refused,
@@ -100,6 +100,8 @@ def member_config(settings: Settings) -> MemberConfig:
     if settings["initial-cluster-state"] not in ("new", "existing"):
         raise BadSetting("--initial-cluster-state must be new or existing")
     name = settings["name"]
+    if not name:
+        raise BadSetting("--name must not be empty")
     advertised = _urls(settings, "initial-advertise-peer-urls")
     cluster = settings["initial-cluster"] or ",".join(f"{name}={url}" for url in advertised)
     data_dir = Path(settings["data-dir"] or f"{name}.roost")

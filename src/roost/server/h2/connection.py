@@ -304,9 +304,8 @@ class Connection:
                     raise ConnectionBroken(ErrorCode.FLOW_CONTROL_ERROR, "too large a window")
                 change = value - self.initial_send_window
                 self.initial_send_window = value
-                for stream in list(self.streams.values()):
+                for stream in self.streams.values():
                     stream.send_window += change
-                    self._send_pending(stream)
             elif name == f.MAX_FRAME_SIZE:
                 if not f.FRAME_BYTES_MAX <= value < 1 << 24:
                     raise ConnectionBroken(ErrorCode.PROTOCOL_ERROR, f"frames of {value} bytes")
@@ -315,7 +314,10 @@ class Connection:
                 self.peer_table_bytes = value
             elif name == f.ENABLE_PUSH and value > 1:
                 raise ConnectionBroken(ErrorCode.PROTOCOL_ERROR, f"ENABLE_PUSH {value}")
+        # The client counts with its new windows from our ACK on: nothing may use them before.
         self.out.append(f.frame(f.SETTINGS, f.ACK, 0, b""))
+        for stream in list(self.streams.values()):
+            self._send_pending(stream)
 
     def _on_ping(self, stream_id: int, flags: int, payload: bytes) -> None:
         if stream_id or len(payload) != 8:

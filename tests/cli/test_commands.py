@@ -1,0 +1,84 @@
+"""The commands people type, against a running member."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from roost.testing.cluster import Cluster
+
+pytestmark = [pytest.mark.slow, pytest.mark.cluster]
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with Cluster(tmp_path_factory.mktemp("cli"), 1) as cluster:
+        cluster.leader()
+        yield cluster.endpoints[0]
+
+
+def roost(endpoint: str, *arguments: str, stdin: bytes = b"") -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "roost.cli", *arguments, "--endpoints", endpoint],
+        input=stdin, capture_output=True, timeout=20, check=False,
+    )  # fmt: skip
+    return done.returncode, (done.stdout + done.stderr).decode()
+
+
+def test_put_get_and_delete(endpoint: str) -> None:
+    assert roost(endpoint, "put", "a/1", "one") == (0, "OK, revision 2\n")
+    assert roost(endpoint, "put", "a/2", stdin=b"two") == (0, "OK, revision 3\n")
+    assert roost(endpoint, "get", "a/1") == (0, "one\n")
+    assert roost(endpoint, "get", "a/", "--prefix") == (0, "a/1\tone\na/2\ttwo\n")
+    code, said = roost(endpoint, "get", "a/2", "--json")
+    assert code == 0
+    assert json.loads(said) == {
+        "key": "a/2", "value": "two", "create_revision": 3, "mod_revision": 3, "version": 1,
+    }  # fmt: skip
+    assert roost(endpoint, "del", "a/", "--prefix") == (0, "2 deleted\n")
+    assert roost(endpoint, "get", "a/1") == (1, "")
+
+
+def test_txn_reads_protobuf_json(endpoint: str) -> None:
+    request = b'{"success": [{"request_put": {"key": "a2V5", "value": "dg=="}}]}'
+    code, said = roost(endpoint, "txn", "--json", stdin=request)
+    assert code == 0
+    assert json.loads(said)["succeeded"] is True
+    code, said = roost(endpoint, "txn", stdin=b"nonsense")
+    assert code == 1
+    assert "standard input is no TxnRequest" in said
+
+
+def test_status_shows_who_leads_and_who_is_silent(endpoint: str) -> None:
+    code, said = roost(endpoint, "status", "--json")
+    assert code == 0
+    assert json.loads(said)["is_leader"] is True
+    code, said = roost(f"{endpoint},127.0.0.1:1", "status", "--timeout", "1")
+    assert code == 1
+    assert said.count("\n") == 3
+
+
+def test_watch_prints_changes_as_they_come(endpoint: str) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "roost.cli", "watch", "w/", "--prefix", "--endpoints", endpoint,
+         "--revision", "1"],
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        roost(endpoint, "put", "w/1", "x")
+        roost(endpoint, "del", "w/1")
+        assert process.stdout.readline() == "PUT\tw/1\tx\n"
+        assert process.stdout.readline() == "DELETE\tw/1\t\n"
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_an_endpoint_that_does_not_answer_is_one_line_and_exit_code_1() -> None:
+    code, said = roost("127.0.0.1:1", "get", "k", "--timeout", "1")
+    assert code == 1
+    assert said.startswith("Error: ")
+    assert said.count("\n") == 1

@@ -1,0 +1,98 @@
+"""What a member costs: idle, and with more data than its memory layers hold."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from roost.etcd.proto import rpc_pb2
+from roost.testing.cluster import Cluster
+
+pytestmark = [pytest.mark.slow, pytest.mark.cluster]
+IDLE_S = 4.0
+CPU_PART_MAX = 0.01
+RSS_BYTES_MAX = 120 << 20
+KEYS = 100_000
+BATCH = 128
+
+
+def processes(pid: int) -> list[int]:
+    """A process and its children: the keeper counts too."""
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [pid, *map(int, text.split())]
+
+
+def cpu_s(pid: int) -> float:
+    total = 0
+    for each in processes(pid):
+        fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+        total += int(fields[11]) + int(fields[12])
+    return total / os.sysconf("SC_CLK_TCK")
+
+
+def rss_bytes(pid: int) -> int:
+    lines = [
+        line
+        for each in processes(pid)
+        for line in Path(f"/proc/{each}/status").read_text().splitlines()
+    ]
+    return sum(int(line.split()[1]) << 10 for line in lines if line.startswith("VmRSS:"))
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with Cluster(tmp_path_factory.mktemp("resources"), 3) as cluster:
+        cluster.leader()
+        yield cluster
+
+
+def test_an_idle_member_costs_next_to_nothing(cluster: Cluster) -> None:
+    pids = [cluster.process(position).pid for position in range(3)]
+    started, before = time.monotonic(), [cpu_s(pid) for pid in pids]
+    deadline = started + IDLE_S
+    while (left := deadline - time.monotonic()) > 0:
+        cluster.process(0).poll()
+        with pytest.raises(Exception, match="timed out"):
+            cluster.process(0).wait(timeout=left)  # it must not end either
+    elapsed = time.monotonic() - started
+    for pid, earlier in zip(pids, before, strict=True):
+        # One tick of the kernel's clock more is granted: it counts in hundredths.
+        assert cpu_s(pid) - earlier <= elapsed * CPU_PART_MAX + 0.011
+        assert rss_bytes(pid) < RSS_BYTES_MAX
+
+
+def test_100_000_keys_are_put_read_and_survive_a_kill_of_all(cluster: Cluster) -> None:
+    with grpc.insecure_channel(
+        cluster.endpoints[cluster.leader()], options=[("grpc.max_receive_message_length", -1)]
+    ) as channel:
+        txn = channel.unary_unary("/etcdserverpb.KV/Txn")
+        calls = []
+        for begin in range(0, KEYS, BATCH):
+            puts = [
+                rpc_pb2.RequestOp(
+                    request_put=rpc_pb2.PutRequest(key=b"many/%06d" % it, value=b"%d" % it)
+                )
+                for it in range(begin, min(begin + BATCH, KEYS))
+            ]
+            body = rpc_pb2.TxnRequest(success=puts).SerializeToString()
+            calls.append(txn.future(body, timeout=60))
+        for call in calls:
+            call.result()
+    cluster.kill(0, 1, 2)
+    for position in range(3):
+        cluster.start(position)
+    cluster.leader()
+    for position in range(3):
+        with grpc.insecure_channel(
+            cluster.endpoints[position], options=[("grpc.max_receive_message_length", -1)]
+        ) as channel:
+            read = channel.unary_unary("/etcdserverpb.KV/Range")
+            request = rpc_pb2.RangeRequest(key=b"many/", range_end=b"many0")
+            answer = rpc_pb2.RangeResponse.FromString(
+                read(request.SerializeToString(), timeout=60, wait_for_ready=True)
+            )
+            assert answer.count == KEYS
+            assert all(kv.value == b"%d" % it for it, kv in enumerate(answer.kvs))

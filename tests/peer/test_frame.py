@@ -1,0 +1,52 @@
+"""Frames: round trips in any pieces, and nothing but MalformedFrame from anything else."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from roost.peer import FrameReader, MalformedFrame
+from roost.peer.frame import encode_head
+
+BODIES = st.lists(st.binary(max_size=50), max_size=4)
+
+
+def encode(kind: int, buffers: list[bytes]) -> bytes:
+    return encode_head(kind, buffers) + b"".join(buffers)
+
+
+@given(st.lists(st.tuples(st.integers(0, 255), BODIES), max_size=6), st.integers(1, 60))
+def test_frames_arrive_whole_however_they_are_cut(
+    frames: list[tuple[int, list[bytes]]], piece: int
+) -> None:
+    stream = b"".join(encode(*it) for it in frames)
+    reader = FrameReader(1000)
+    found: list[tuple[int, bytes]] = []
+    for begin in range(0, len(stream), piece):
+        found += reader.feed(stream[begin : begin + piece])
+    assert found == [(kind, b"".join(buffers)) for kind, buffers in frames]
+
+
+@given(st.binary(max_size=100), st.integers(1, 20))
+def test_any_bytes_are_frames_or_malformed(data: bytes, piece: int) -> None:
+    reader = FrameReader(1000)
+    try:
+        for begin in range(0, len(data), piece):
+            reader.feed(data[begin : begin + piece])
+    except MalformedFrame:
+        pass
+
+
+@given(st.binary(min_size=1, max_size=50), st.data())
+def test_a_damaged_frame_is_never_delivered(body: bytes, data: st.DataObject) -> None:
+    whole = bytearray(encode(7, [body]))
+    whole[data.draw(st.integers(0, len(whole) - 1))] ^= data.draw(st.integers(1, 255))
+    try:
+        assert FrameReader(1000).feed(bytes(whole)) == []
+    except MalformedFrame:
+        pass
+
+
+def test_a_length_is_refused_before_its_body_comes() -> None:
+    head = encode_head(1, [bytes(1001)])
+    with pytest.raises(MalformedFrame, match="1001 bytes; 1000 are taken"):
+        FrameReader(1000).feed(head)

@@ -1,0 +1,242 @@
+"""Links over real sockets on loopback: handshakes refused by name, order, bounds, reconnects."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from roost.errors import PeerFault
+from roost.peer import LocalPeer, PeerConfig, Transport
+from roost.peer.errors import WrongCluster, WrongIncarnation, WrongMember, WrongVersion
+from roost.peer.frame import HANDSHAKE_BYTES_MAX, encode_head
+
+
+class LowDice:
+    def below(self, n: int) -> int:
+        return 0
+
+
+class Peer:
+    """One transport and what it was told."""
+
+    def __init__(self, member_id: int, **changes: int) -> None:
+        identity = {
+            "cluster_id": 9, "incarnation": 5, "protocol_version": 1, "storage_version": 1, **changes
+        }  # fmt: skip
+        self.frames: list[tuple[int, int, bytes]] = []
+        self.refusals: list[Exception] = []
+        self.unreachable: list[int] = []
+        self.connected: list[int] = []
+        self.fault: PeerFault | None = None
+        self.id = member_id
+        self.transport = Transport(
+            local=LocalPeer(member_id=member_id, **identity),
+            listen=[("127.0.0.1", 0)],
+            config=PeerConfig(
+                backoff_ms_min=2, backoff_ms_max=20, handshake_ms_max=300,
+                queue_bytes_max=4 << 20, half_open_count_max=8,
+            ),
+            dice=LowDice(),
+            on_frame=self._on_frame,
+            on_batch_end=lambda: None,
+            on_connected=self.connected.append,
+            on_unreachable=self.unreachable.append,
+            on_refused=lambda _member, error: self.refusals.append(error),
+        )  # fmt: skip
+
+    def _on_frame(self, sender: int, kind: int, body: bytes) -> None:
+        if self.fault is not None:
+            raise self.fault
+        self.frames.append((sender, kind, body))
+
+    @property
+    def address(self) -> tuple[str, int]:
+        return self.transport.addresses[0]
+
+    def is_linked_to(self, other: "Peer") -> bool:
+        return all(link.is_open for link in self.transport._links[other.id])
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+def run(story: Callable[..., Awaitable[None]], *peers: Peer, linked: bool = True) -> None:
+    async def main() -> None:
+        for peer in peers:
+            await peer.transport.start()
+        for peer in peers:
+            for other in peers:
+                if other is not peer:
+                    peer.transport.add_peer(other.id, [other.address])
+        try:
+            if linked:
+                for peer in peers:
+                    for other in peers:
+                        if other is not peer:
+                            await until(lambda a=peer, b=other: a.is_linked_to(b))  # type: ignore[misc]
+            await story(*peers)
+        finally:
+            for peer in peers:
+                await peer.transport.close()
+        assert not [it for it in asyncio.all_tasks() if it is not asyncio.current_task()]
+
+    asyncio.run(main())
+
+
+def test_frames_arrive_in_order_on_both_channels() -> None:
+    async def story(a: Peer, b: Peer) -> None:
+        for number in range(300):
+            assert a.transport.send(b.id, 1, [b"%d" % number], bulk=False)
+            assert a.transport.send(b.id, 2, [b"%d" % number, b"!"], bulk=True)
+        await until(lambda: len(b.frames) == 600)
+        assert [it for it in b.frames if it[1] == 1] == [(a.id, 1, b"%d" % n) for n in range(300)]
+        assert [it for it in b.frames if it[1] == 2] == [(a.id, 2, b"%d!" % n) for n in range(300)]
+
+    run(story, Peer(1), Peer(2))
+
+
+def test_a_large_entry_does_not_hold_up_control_frames() -> None:
+    async def story(a: Peer, b: Peer) -> None:
+        assert a.transport.send(b.id, 2, [bytes(40 << 20)], bulk=True)
+        assert a.transport.send(b.id, 1, [b"beat"], bulk=False)
+        await until(lambda: len(b.frames) == 2)
+        assert [kind for _, kind, _ in b.frames] == [1, 2]
+        assert len(b.frames[1][2]) == 40 << 20
+
+    run(story, Peer(1), Peer(2))
+
+
+def test_a_full_queue_drops_and_says_so() -> None:
+    async def story(a: Peer, b: Peer) -> None:
+        taken = [a.transport.send(b.id, 2, [bytes(1 << 20)], bulk=True) for _ in range(40)]
+        assert not all(taken)
+        assert a.transport.statistics.dropped_count == taken.count(False)
+        await until(lambda: len(b.frames) == taken.count(True))
+        await until(lambda: a.transport.queued_bytes() == 0)
+        assert a.transport.send(b.id, 2, [b"again"], bulk=True)
+
+    run(story, Peer(1), Peer(2))
+
+
+def test_to_nobody_nothing_is_sent() -> None:
+    async def story(a: Peer) -> None:
+        assert not a.transport.send(77, 1, [b"x"], bulk=False)
+
+    run(story, Peer(1))
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"cluster_id": 8}, WrongCluster),
+        ({"protocol_version": 2}, WrongVersion),
+        ({"storage_version": 2}, WrongVersion),
+    ],
+)
+def test_strangers_are_refused_by_name(changes: dict[str, int], error: type[Exception]) -> None:
+    async def story(a: Peer, b: Peer) -> None:
+        await until(lambda: bool(a.refusals) and bool(b.refusals))
+        assert {type(it) for it in a.refusals + b.refusals} == {error}
+        assert not a.is_linked_to(b)
+
+    run(story, Peer(1), Peer(2, **changes), linked=False)
+
+
+def test_who_is_not_in_the_cluster_and_who_dials_the_wrong_member_is_refused() -> None:
+    async def story(a: Peer) -> None:
+        stranger = Peer(3)
+        await stranger.transport.start()
+        stranger.transport.add_peer(1, [a.address])
+        await until(lambda: bool(stranger.refusals))
+        assert isinstance(stranger.refusals[0], WrongMember)
+        assert "not in this cluster" in str(stranger.refusals[0])
+        await stranger.transport.close()
+        confused = Peer(4)
+        await confused.transport.start()
+        confused.transport.add_peer(2, [a.address])
+        await until(lambda: bool(confused.refusals))
+        assert "was meant" in str(confused.refusals[0])
+        await confused.transport.close()
+
+    run(story, Peer(1))
+
+
+def test_an_older_incarnation_is_refused() -> None:
+    async def story(a: Peer, b: Peer) -> None:
+        await b.transport.close()
+        older = Peer(2, incarnation=4)
+        await older.transport.start()
+        older.transport.add_peer(1, [a.address])
+        await until(lambda: bool(older.refusals))
+        assert isinstance(older.refusals[0], WrongIncarnation)
+        await older.transport.close()
+
+    run(story, Peer(1), Peer(2))
+
+
+def test_a_peer_that_comes_back_is_linked_again_and_its_loss_was_told() -> None:
+    async def story(a: Peer, b: Peer) -> None:
+        port = b.address
+        await b.transport.close()
+        await until(lambda: b.id in a.unreachable)
+        assert not a.is_linked_to(b)
+        again = Peer(2)
+        again.transport._listen = [port]
+        await again.transport.start()
+        again.transport.add_peer(1, [a.address])
+        await until(lambda: a.is_linked_to(again))
+        assert a.transport.send(2, 1, [b"hello again"], bulk=False)
+        await until(lambda: bool(again.frames))
+        await again.transport.close()
+
+    run(story, Peer(1), Peer(2))
+
+
+def test_a_fault_of_the_owner_closes_that_link_only() -> None:
+    async def story(a: Peer, b: Peer) -> None:
+        b.fault = PeerFault("nonsense")
+        a.transport.send(b.id, 1, [b"x"], bulk=False)
+        await until(lambda: b.transport.statistics.malformed_count == 1)
+        b.fault = None
+        await until(lambda: a.is_linked_to(b))
+        a.transport.send(b.id, 1, [b"y"], bulk=False)
+        await until(lambda: b.frames == [(1, 1, b"y")])
+
+    run(story, Peer(1), Peer(2))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"RP\xf0\0" + (HANDSHAKE_BYTES_MAX + 1).to_bytes(4, "big") + bytes(4),
+        encode_head(1, [b"no hello"]) + b"no hello",
+        encode_head(240, [b"\xff" * 8]) + b"\xff" * 8,
+    ],
+)
+def test_who_does_not_say_hello_is_closed(data: bytes) -> None:
+    async def story(a: Peer) -> None:
+        reader, writer = await asyncio.open_connection(*a.address)
+        writer.write(data)
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""
+        writer.close()
+        assert a.frames == []
+
+    run(story, Peer(1))
+
+
+def test_silent_connections_are_bounded_and_closed_in_time() -> None:
+    async def story(a: Peer, b: Peer) -> None:
+        silent = [socket.create_connection(a.address) for _ in range(30)]
+        await until(lambda: len(a.transport._incoming) <= 10)
+        assert a.is_linked_to(b)
+        await until(lambda: len(a.transport._incoming) == 2)
+        for sock in silent:
+            sock.close()
+
+    run(story, Peer(1), Peer(2))

@@ -1,0 +1,231 @@
+"""Real grpcio clients against the port: unary calls, streams, deadlines, limits, floods."""
+
+import asyncio
+import http.client
+import threading
+from collections.abc import Callable, Iterator
+
+import grpc
+import pytest
+
+from roost.server import ClientPort, ServerConfig, make_app
+from roost.server.grpc import Call, parse_timeout
+
+MESSAGE_BYTES_MAX = 100_000
+
+
+class Unary:
+    def __init__(self, handle: Callable[[Call, bytes], None]) -> None:
+        self.handle = handle
+
+
+class EchoStream:
+    """Sends every message back; a message `n` in ASCII digits asks for that many bytes."""
+
+    open_count = 0
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        EchoStream.open_count += 1
+
+    def on_message(self, message: bytes) -> None:
+        self.call.send(bytes(int(message)) if message.isdigit() else message)
+
+    def on_half_close(self) -> None:
+        EchoStream.open_count -= 1
+        self.call.finish(0, "")
+
+    def on_cancel(self) -> None:
+        EchoStream.open_count -= 1
+
+
+class Stream:
+    open = EchoStream
+
+
+def fail(call: Call, message: bytes) -> None:
+    call.fail(9, f"no: {message.decode()} % ä")
+
+
+def crash(_call: Call, _message: bytes) -> None:
+    raise ValueError("a bug in a handler")
+
+
+class Source:
+    def gauges(self) -> dict[str, tuple[str, float]]:
+        return {"roost_test": ("A figure.", 1.0)}
+
+    def counters(self) -> dict[str, tuple[str, float]]:
+        return {"roost_count": ("A count.", 2.0)}
+
+    async def check_health(self, *, is_serializable: bool) -> None:
+        from roost.errors import NoLeader
+
+        if not is_serializable:
+            raise NoLeader("nobody leads")
+
+
+ROUTES = {
+    b"/test.Service/Echo": Unary(lambda call, message: call.reply(message)),
+    b"/test.Service/Fail": Unary(fail),
+    b"/test.Service/Crash": Unary(crash),
+    b"/test.Service/Never": Unary(lambda _call, _message: None),
+    b"/test.Service/Chat": Stream(),
+}
+
+
+@pytest.fixture(scope="module", params=["asyncio", "uvloop"])
+def port(request: pytest.FixtureRequest) -> Iterator[int]:
+    """A port served by a loop in a thread of its own."""
+    found: list[int] = []
+    started, stop = threading.Event(), asyncio.Event()
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def main() -> None:
+        config = ServerConfig(message_bytes_max=MESSAGE_BYTES_MAX)
+        app = make_app(Source(), server_version="3.5.1")
+        server = ClientPort(routes=ROUTES, app=app, config=config)
+        [(_, number)] = await server.start([("127.0.0.1", 0)])
+        loops.append(asyncio.get_running_loop())
+        found.append(number)
+        started.set()
+        await stop.wait()
+        await server.close(1.0)
+        assert server.connection_count == 0 or not server.grpc.connections
+
+    def run() -> None:
+        if request.param == "uvloop":
+            import uvloop
+
+            uvloop.run(main())
+        else:
+            asyncio.run(main())
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert started.wait(10)
+    yield found[0]
+    loops[0].call_soon_threadsafe(stop.set)
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+@pytest.fixture
+def channel(port: int) -> Iterator[grpc.Channel]:
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield channel
+
+
+def test_unary_calls_of_any_size(channel: grpc.Channel) -> None:
+    echo = channel.unary_unary("/test.Service/Echo")
+    for size in (0, 1, 100, 16_384, 16_385, 99_000):
+        body = bytes(size)
+        assert echo(body, timeout=5) == body
+
+
+def test_many_calls_at_once(channel: grpc.Channel) -> None:
+    echo = channel.unary_unary("/test.Service/Echo")
+    calls = [echo.future(b"%d" % number, timeout=10) for number in range(1000)]
+    assert [call.result() for call in calls] == [b"%d" % number for number in range(1000)]
+
+
+def test_a_refusal_has_code_and_text(channel: grpc.Channel) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        channel.unary_unary("/test.Service/Fail")(b"x", timeout=5)
+    assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert caught.value.details() == "no: x % ä"
+
+
+def test_a_bug_costs_one_call_only(channel: grpc.Channel) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        channel.unary_unary("/test.Service/Crash")(b"x", timeout=5)
+    assert caught.value.code() is grpc.StatusCode.INTERNAL
+    assert channel.unary_unary("/test.Service/Echo")(b"on", timeout=5) == b"on"
+
+
+def test_a_message_over_the_limit_is_refused_in_grpcs_words(channel: grpc.Channel) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        channel.unary_unary("/test.Service/Echo")(bytes(MESSAGE_BYTES_MAX + 1), timeout=5)
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    expected = (
+        f"grpc: received message larger than max ({MESSAGE_BYTES_MAX + 1} vs. {MESSAGE_BYTES_MAX})"
+    )
+    assert caught.value.details() == expected
+
+
+def test_deadlines_end_calls(channel: grpc.Channel) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        channel.unary_unary("/test.Service/Never")(b"x", timeout=0.3)
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+def test_streams_carry_messages_both_ways_and_end(channel: grpc.Channel) -> None:
+    chat = channel.stream_stream("/test.Service/Chat")
+    messages = [b"a%d" % number for number in range(500)]
+    assert list(chat(iter(messages), timeout=10)) == messages
+    assert EchoStream.open_count == 0
+
+
+def test_large_stream_messages_pass_the_windows(channel: grpc.Channel) -> None:
+    chat = channel.stream_stream("/test.Service/Chat")
+    assert [len(it) for it in chat(iter([b"90000"] * 30), timeout=10)] == [90_000] * 30
+
+
+def test_a_cancelled_stream_is_told(channel: grpc.Channel) -> None:
+    said = threading.Event()
+
+    def messages() -> Iterator[bytes]:
+        yield b"first"
+        said.wait(5)
+
+    call = channel.stream_stream("/test.Service/Chat")(messages())
+    assert next(call) == b"first"
+    assert EchoStream.open_count == 1
+    call.cancel()
+    said.set()
+    for _ in range(500):
+        if EchoStream.open_count == 0:
+            break
+        threading.Event().wait(0.01)
+    assert EchoStream.open_count == 0
+
+
+def test_compressed_messages_are_refused_as_unimplemented(channel: grpc.Channel) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        channel.unary_unary("/test.Service/Echo")(
+            bytes(1000), timeout=5, compression=grpc.Compression.Gzip
+        )
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def get(port: int, path: str, method: str = "GET") -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection.request(method, path)
+    answer = connection.getresponse()
+    body = answer.read()
+    connection.close()
+    return answer.status, body
+
+
+def test_the_same_port_speaks_http_1(port: int) -> None:
+    assert get(port, "/version") == (200, b'{"etcdserver":"3.5.1","etcdcluster":"3.5.0"}')
+    assert get(port, "/health") == (503, b'{"health":"false","reason":"nobody leads"}')
+    assert get(port, "/health?serializable=true") == (200, b'{"health":"true","reason":""}')
+    status, metrics = get(port, "/metrics")
+    assert status == 200
+    assert b"roost_test 1.0" in metrics
+    assert b"roost_count_total 2.0" in metrics
+    assert get(port, "/nothing")[0] == 404
+    assert get(port, "/version", "DELETE")[0] == 405
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        (b"1S", 1.0), (b"250m", 0.25), (b"2H", 7200.0), (b"5u", 5e-6), (b"7n", 7e-9),
+        (b"3M", 180.0), (b"S", None), (b"1x", None), (b"-1S", None), (b"123456789S", None),
+        (b"", None), (b"\xff", None),
+    ],
+)  # fmt: skip
+def test_timeouts_are_read_as_the_protocol_says(text: bytes, seconds: float | None) -> None:
+    assert parse_timeout(text) == pytest.approx(seconds)
