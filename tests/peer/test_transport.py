@@ -21,9 +21,8 @@ class Peer:
     """One transport and what it was told."""
 
     def __init__(self, member_id: int, **changes: int) -> None:
-        identity = {
-            "cluster_id": 9, "incarnation": 5, "protocol_version": 1, "storage_version": 1, **changes
-        }  # fmt: skip
+        identity = {"cluster_id": 9, "incarnation": 5, "protocol_version": 1, "storage_version": 1}
+        identity |= changes
         self.frames: list[tuple[int, int, bytes]] = []
         self.refusals: list[Exception] = []
         self.unreachable: list[int] = []

@@ -19,6 +19,7 @@ from roost.cli.settings import (
     LOG_LEVELS,
     REFUSED,
     BadSetting,
+    Flag,
     Settings,
     from_environment,
     load_settings,
@@ -39,18 +40,19 @@ _GC_THRESHOLDS = (50_000, 20, 100)
 
 def _options() -> list[click.Parameter]:
     """One option a flag, in etcd's spellings."""
-    refused = set(REFUSED)
-    return [
-        click.Option(
-            [f"--{flag.name}", f"-{flag.name}", flag.name.replace("-", "_")],
-            # A boolean's value may be left out; Go's flag package means "true" then.
-            **({"is_flag": False, "flag_value": "true"} if flag.kind is bool else {}),
-            metavar="BOOL" if flag.kind is bool else flag.kind.__name__.upper(),
-            help=flag.help or f"Refused: {flag.refusal}.",
-            hidden=flag in refused,
+    return [_option(flag) for flag in FLAGS.values()]
+
+
+def _option(flag: Flag) -> click.Option:
+    names = [f"--{flag.name}", f"-{flag.name}", flag.name.replace("-", "_")]
+    text = flag.help or f"Refused: {flag.refusal}."
+    is_hidden = flag in REFUSED
+    if flag.kind is bool:
+        # A boolean's value may be left out; Go's flag package means "true" then.
+        return click.Option(
+            names, is_flag=False, flag_value="true", metavar="BOOL", help=text, hidden=is_hidden
         )
-        for flag in FLAGS.values()
-    ]
+    return click.Option(names, metavar=flag.kind.__name__.upper(), help=text, hidden=is_hidden)
 
 
 def _run(**given: str | None) -> None:
