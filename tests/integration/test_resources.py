@@ -1,6 +1,6 @@
 """What a member costs: idle, and with more data than its memory layers hold."""
 
-import os
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from roost.etcd.proto import rpc_pb2
 from roost.testing.cluster import Cluster
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
-IDLE_S = 4.0
+WINDOW_S, WINDOWS = 3.0, 4
 CPU_PART_MAX = 0.01
 RSS_BYTES_MAX = 120 << 20
 KEYS = 100_000
@@ -26,11 +26,9 @@ def processes(pid: int) -> list[int]:
 
 
 def cpu_s(pid: int) -> float:
-    total = 0
-    for each in processes(pid):
-        fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
-        total += int(fields[11]) + int(fields[12])
-    return total / os.sysconf("SC_CLK_TCK")
+    """Processor time so far; the scheduler counts it in nanoseconds."""
+    threads = (each for it in processes(pid) for each in Path(f"/proc/{it}/task").iterdir())
+    return sum(int((each / "schedstat").read_text().split()[0]) for each in threads) / 1e9
 
 
 def rss_bytes(pid: int) -> int:
@@ -49,19 +47,22 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield cluster
 
 
-def test_an_idle_member_costs_next_to_nothing(cluster: Cluster) -> None:
+def idle_parts(cluster: Cluster) -> list[float]:
+    """The part of a processor each member used in one window; none may end in it."""
     pids = [cluster.process(position).pid for position in range(3)]
     started, before = time.monotonic(), [cpu_s(pid) for pid in pids]
-    deadline = started + IDLE_S
-    while (left := deadline - time.monotonic()) > 0:
-        cluster.process(0).poll()
-        with pytest.raises(Exception, match="timed out"):
-            cluster.process(0).wait(timeout=left)  # it must not end either
+    with pytest.raises(subprocess.TimeoutExpired):
+        cluster.process(0).wait(timeout=WINDOW_S)
     elapsed = time.monotonic() - started
-    for pid, earlier in zip(pids, before, strict=True):
-        # One tick of the kernel's clock more is granted: it counts in hundredths.
-        assert cpu_s(pid) - earlier <= elapsed * CPU_PART_MAX + 0.011
-        assert rss_bytes(pid) < RSS_BYTES_MAX
+    return [(cpu_s(pid) - earlier) / elapsed for pid, earlier in zip(pids, before, strict=True)]
+
+
+def test_an_idle_member_costs_next_to_nothing(cluster: Cluster) -> None:
+    """Other work on the machine can only add, so each member's best window counts."""
+    windows = [idle_parts(cluster) for _ in range(WINDOWS)]
+    for position, best in enumerate(map(min, zip(*windows, strict=True))):
+        assert best < CPU_PART_MAX
+        assert rss_bytes(cluster.process(position).pid) < RSS_BYTES_MAX
 
 
 def test_100_000_keys_are_put_read_and_survive_a_kill_of_all(cluster: Cluster) -> None:
