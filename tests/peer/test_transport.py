@@ -9,7 +9,7 @@ import pytest
 from roost.errors import PeerFault
 from roost.peer import LocalPeer, PeerConfig, Transport
 from roost.peer.errors import WrongCluster, WrongIncarnation, WrongMember, WrongVersion
-from roost.peer.frame import HANDSHAKE_BYTES_MAX, encode_head
+from roost.peer.frame import HANDSHAKE_BYTES_MAX, encode
 
 
 class LowDice:
@@ -89,8 +89,8 @@ def run(story: Callable[..., Awaitable[None]], *peers: Peer, linked: bool = True
 def test_frames_arrive_in_order_on_both_channels() -> None:
     async def story(a: Peer, b: Peer) -> None:
         for number in range(300):
-            assert a.transport.send(b.id, 1, [b"%d" % number], bulk=False)
-            assert a.transport.send(b.id, 2, [b"%d" % number, b"!"], bulk=True)
+            assert a.transport.send(b.id, encode(1, [b"%d" % number]), bulk=False)
+            assert a.transport.send(b.id, encode(2, [b"%d" % number, b"!"]), bulk=True)
         await until(lambda: len(b.frames) == 600)
         assert [it for it in b.frames if it[1] == 1] == [(a.id, 1, b"%d" % n) for n in range(300)]
         assert [it for it in b.frames if it[1] == 2] == [(a.id, 2, b"%d!" % n) for n in range(300)]
@@ -100,8 +100,8 @@ def test_frames_arrive_in_order_on_both_channels() -> None:
 
 def test_a_large_entry_does_not_hold_up_control_frames() -> None:
     async def story(a: Peer, b: Peer) -> None:
-        assert a.transport.send(b.id, 2, [bytes(40 << 20)], bulk=True)
-        assert a.transport.send(b.id, 1, [b"beat"], bulk=False)
+        assert a.transport.send(b.id, encode(2, [bytes(40 << 20)]), bulk=True)
+        assert a.transport.send(b.id, encode(1, [b"beat"]), bulk=False)
         await until(lambda: len(b.frames) == 2)
         assert [kind for _, kind, _ in b.frames] == [1, 2]
         assert len(b.frames[1][2]) == 40 << 20
@@ -111,19 +111,19 @@ def test_a_large_entry_does_not_hold_up_control_frames() -> None:
 
 def test_a_full_queue_drops_and_says_so() -> None:
     async def story(a: Peer, b: Peer) -> None:
-        taken = [a.transport.send(b.id, 2, [bytes(1 << 20)], bulk=True) for _ in range(40)]
+        taken = [a.transport.send(b.id, encode(2, [bytes(1 << 20)]), bulk=True) for _ in range(40)]
         assert not all(taken)
         assert a.transport.statistics.dropped_count == taken.count(False)
         await until(lambda: len(b.frames) == taken.count(True))
         await until(lambda: a.transport.queued_bytes() == 0)
-        assert a.transport.send(b.id, 2, [b"again"], bulk=True)
+        assert a.transport.send(b.id, encode(2, [b"again"]), bulk=True)
 
     run(story, Peer(1), Peer(2))
 
 
 def test_to_nobody_nothing_is_sent() -> None:
     async def story(a: Peer) -> None:
-        assert not a.transport.send(77, 1, [b"x"], bulk=False)
+        assert not a.transport.send(77, encode(1, [b"x"]), bulk=False)
 
     run(story, Peer(1))
 
@@ -188,7 +188,7 @@ def test_a_peer_that_comes_back_is_linked_again_and_its_loss_was_told() -> None:
         await again.transport.start()
         again.transport.add_peer(1, [a.address])
         await until(lambda: a.is_linked_to(again))
-        assert a.transport.send(2, 1, [b"hello again"], bulk=False)
+        assert a.transport.send(2, encode(1, [b"hello again"]), bulk=False)
         await until(lambda: bool(again.frames))
         await again.transport.close()
 
@@ -198,11 +198,11 @@ def test_a_peer_that_comes_back_is_linked_again_and_its_loss_was_told() -> None:
 def test_a_fault_of_the_owner_closes_that_link_only() -> None:
     async def story(a: Peer, b: Peer) -> None:
         b.fault = PeerFault("nonsense")
-        a.transport.send(b.id, 1, [b"x"], bulk=False)
+        a.transport.send(b.id, encode(1, [b"x"]), bulk=False)
         await until(lambda: b.transport.statistics.malformed_count == 1)
         b.fault = None
         await until(lambda: a.is_linked_to(b))
-        a.transport.send(b.id, 1, [b"y"], bulk=False)
+        a.transport.send(b.id, encode(1, [b"y"]), bulk=False)
         await until(lambda: b.frames == [(1, 1, b"y")])
 
     run(story, Peer(1), Peer(2))
@@ -212,9 +212,9 @@ def test_a_fault_of_the_owner_closes_that_link_only() -> None:
     "data",
     [
         b"GET / HTTP/1.1\r\n\r\n",
-        b"RP\xf0\0" + (HANDSHAKE_BYTES_MAX + 1).to_bytes(4, "big") + bytes(4),
-        encode_head(1, [b"no hello"]) + b"no hello",
-        encode_head(240, [b"\xff" * 8]) + b"\xff" * 8,
+        bytes(4) + b"RP\xf0\0" + (HANDSHAKE_BYTES_MAX + 1).to_bytes(4, "big"),
+        b"".join(encode(1, [b"no hello"])),
+        b"".join(encode(240, [b"\xff" * 8])),
     ],
 )
 def test_who_does_not_say_hello_is_closed(data: bytes) -> None:

@@ -9,13 +9,13 @@ import grpc
 import pytest
 
 from roost.server import ClientPort, ServerConfig, make_app
-from roost.server.grpc import Call, parse_timeout
+from roost.server.grpc import StreamingCall, UnaryCall, parse_timeout
 
 MESSAGE_BYTES_MAX = 100_000
 
 
 class Unary:
-    def __init__(self, handle: Callable[[Call, bytes], None]) -> None:
+    def __init__(self, handle: Callable[[UnaryCall, bytes], None]) -> None:
         self.handle = handle
 
 
@@ -24,7 +24,7 @@ class EchoStream:
 
     open_count = 0
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: StreamingCall) -> None:
         self.call = call
         EchoStream.open_count += 1
 
@@ -43,11 +43,11 @@ class Stream:
     open = EchoStream
 
 
-def fail(call: Call, message: bytes) -> None:
+def fail(call: UnaryCall, message: bytes) -> None:
     call.fail(9, f"no: {message.decode()} % ä")
 
 
-def crash(_call: Call, _message: bytes) -> None:
+def crash(_call: UnaryCall, _message: bytes) -> None:
     raise ValueError("a bug in a handler")
 
 
@@ -66,7 +66,7 @@ class Source:
 
 
 ROUTES = {
-    b"/test.Service/Echo": Unary(lambda call, message: call.reply(message)),
+    b"/test.Service/Echo": Unary(UnaryCall.reply),
     b"/test.Service/Fail": Unary(fail),
     b"/test.Service/Crash": Unary(crash),
     b"/test.Service/Never": Unary(lambda _call, _message: None),

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roost.server.h2 import PREFACE, Connection, ConnectionBroken, ErrorCode, Stream
+from roost.server.h2 import PREFACE, Answer, Connection, ConnectionBroken, ErrorCode, Stream
 from roost.server.h2 import frames as f
 from roost.server.h2.connection import CONTROL_COUNT_MAX, STREAMS_MAX
 from roost.server.h2.hpack import Decoder, HpackError, decode_huffman, encode_literal
@@ -102,7 +102,7 @@ class Pair:
     def answer(self, stream_id: int, body: bytes) -> None:
         block = b"\x88" + encode_literal(b"content-type", b"application/grpc")
         trailers = encode_literal(b"grpc-status", b"0")
-        self.server.send_all(self.server.streams[stream_id], block, body, trailers)
+        self.server.send_answer(self.server.streams[stream_id], Answer(block, trailers), body)
         self.pump()
 
     def received(self, stream_id: int) -> bytes:
@@ -266,7 +266,7 @@ def test_going_away_lets_open_streams_end() -> None:
     pair.server.go_away(ErrorCode.NO_ERROR)
     pair.pump()
     assert any(isinstance(it, h2.events.ConnectionTerminated) for it in pair.events)
-    pair.server.send_all(pair.server.streams[stream_id], b"\x88", b"late", b"\x88")
+    pair.server.send_answer(pair.server.streams[stream_id], Answer(b"\x88", b"\x88"), b"late")
     assert b"late" in pair.server.take_output()
 
 

@@ -42,6 +42,7 @@ TREES = st.sampled_from(["one", "two"])
 def make_trees(txn: Txn) -> None:
     txn.tree("one")
     txn.tree("two")
+    txn.tree("latest")
 
 
 def open_store(path: Path, *, layer_bytes_max: int = 1 << 20) -> Store:
@@ -58,7 +59,7 @@ def commit(store: Store, write: Callable[[Txn], None]) -> None:
     write(txn)
     index = store.applied_index + 1
     payload = txn.encode()
-    store.speculate(index, txn)
+    store.speculate(index, txn, payload)
     store.apply(index, payload)
 
 
@@ -74,7 +75,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.directory = tempfile.TemporaryDirectory()
         self.path = Path(self.directory.name)
         self.store = open_store(self.path)
-        self.ids = {name: self.store.tree(name).id for name in ("one", "two")}
+        self.ids = {name: self.store.tree(name).id for name in ("one", "two", "latest")}
         self.applied: Model = {it: {} for it in self.ids.values()}
         self.proposed: list[tuple[int, bytes, Model]] = []
         self.durable: tuple[int, Model] = (0, self.copy(self.applied))
@@ -89,7 +90,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(
         operations=st.lists(
             st.tuples(
-                st.sampled_from(["put", "same", "delete", "range", "from", "undo"]),
+                st.sampled_from(["put", "same", "latest", "delete", "range", "from", "undo"]),
                 TREES,
                 KEYS,
                 KEYS,
@@ -114,12 +115,16 @@ class StoreMachine(RuleBasedStateMachine):
             elif what == "same":
                 txn.put_same(tree, key, last)
                 rows[key] = last
+            elif what == "latest":  # such keys are never deleted: a tree of their own
+                txn.put_latest(self.ids["latest"], key, value)
+                model[self.ids["latest"]][key] = value
             elif what == "delete":
                 txn.delete(tree, key)
                 rows.pop(key, None)
             elif what == "undo":
                 mark = txn.savepoint()
                 txn.put(tree, key, b"never")
+                txn.put_latest(self.ids["latest"], key, b"never")
                 txn.delete_range(tree, b"", None)
                 txn.rollback(mark)
             else:
@@ -129,8 +134,9 @@ class StoreMachine(RuleBasedStateMachine):
                     del rows[doomed]
             assert txn.scan(tree) == sorted(rows.items())
         index = self.store.applied_index + len(self.proposed) + 1
-        self.store.speculate(index, txn)
-        self.proposed.append((index, txn.encode(), model))
+        payload = txn.encode()
+        self.store.speculate(index, txn, payload)
+        self.proposed.append((index, payload, model))
 
     @rule()
     def apply_oldest(self) -> None:
@@ -215,7 +221,7 @@ test_the_store_is_a_dict_of_dicts = pytest.mark.slow(StoreMachine.TestCase)
 def test_what_is_new_is_bootstrapped_once(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     assert store.guid == GUID
-    assert [it.name for it in store.trees()] == ["$metadata", "one", "two"]
+    assert [it.name for it in store.trees()] == ["$metadata", "latest", "one", "two"]
     with pytest.raises(UnknownTree):
         store.tree("three")
     with pytest.raises(BadTreeName):
@@ -316,6 +322,19 @@ def test_what_is_no_write_set_is_refused(payload: bytes) -> None:
         decode(payload)
 
 
+def test_a_key_that_every_operation_rewrites_is_carried_once(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    tree = store.tree("one").id
+    txn = store.begin()
+    for number in (b"1", b"2", b"3"):
+        txn.put(tree, b"key" + number, number)
+        txn.put_latest(tree, b"count", number)
+        assert txn.get(tree, b"count") == number
+    records = [(key, value) for _, _, key, value in decode(txn.encode())]
+    assert records == [(b"key1", b"1"), (b"key2", b"2"), (b"key3", b"3"), (b"count", b"3")]
+    store.close()
+
+
 def test_observers_see_every_write_in_order(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     tree = store.tree("one").id
@@ -326,7 +345,7 @@ def test_observers_see_every_write_in_order(tmp_path: Path) -> None:
         from roost.store import Changes
 
         assert isinstance(changes, Changes)
-        seen.extend((index, it.key, it.value) for it in changes.writes if it.tree_id == tree)
+        seen.extend((index, key, value) for _, it, key, value in changes.writes if it == tree)
         notes.extend(changes.annotations)
 
     store.observe(observe)

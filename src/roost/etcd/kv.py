@@ -22,6 +22,7 @@ from roost.etcd.wire import (
     encode_key_value,
     field,
     number_field,
+    read_put,
     revision_header,
     varint,
 )
@@ -224,8 +225,13 @@ class KvOperations:
 
     def put(self, txn: Txn, body: bytes) -> bytes:
         """Operation `etcd.put`: body is a checked PutRequest."""
-        request = pb.PutRequest.FromString(body)
         writer = Writer(self.mvcc, txn)
+        plain = read_put(body)
+        if plain is not None:
+            key, value = plain
+            writer.put(key, value, 0, txn.get(self.mvcc.kv, key))
+            return writer.revision.to_bytes(8, "big")
+        request = pb.PutRequest.FromString(body)
         answer = self._put(writer, request)
         return writer.revision.to_bytes(8, "big") + answer
 

@@ -68,7 +68,7 @@ def bootstrap(txn: Txn) -> None:
     for name in (KV_TREE, REVISIONS_TREE, HISTORY_TREE):
         txn.tree(name)
     meta = txn.tree(META_TREE)
-    txn.put(meta.id, REVISION_KEY, FIRST_REVISION.to_bytes(8, "big"))
+    txn.put_latest(meta.id, REVISION_KEY, FIRST_REVISION.to_bytes(8, "big"))
 
 
 class Mvcc:
@@ -178,7 +178,7 @@ class Writer:
 
     def _count(self, main: int) -> None:
         if not self._sub:
-            self.txn.put(self._mvcc.meta, REVISION_KEY, main.to_bytes(8, "big"))
+            self.txn.put_latest(self._mvcc.meta, REVISION_KEY, main.to_bytes(8, "big"))
         self._sub += 1
 
 

@@ -17,7 +17,7 @@ from roost.etcd.mvcc import COMPACTING_KEY, Mvcc
 from roost.etcd.ports import Call, Replica, StreamCall, StreamHandler
 from roost.etcd.proto import rpc_pb2 as pb
 from roost.etcd.watch import WatchHub, WatchStream
-from roost.etcd.wire import Header
+from roost.etcd.wire import Header, read_put
 from roost.store import Changes, Store
 
 # What etcd 3.5 answers to `Status`; clients look at it for features.
@@ -140,7 +140,8 @@ class Services:
         self._read(call, answer, is_local=request.serializable)
 
     def _put(self, call: Call, body: bytes) -> None:
-        if _parse(call, pb.PutRequest, body, kv.check_put) is not None:
+        is_good = read_put(body) or _parse(call, pb.PutRequest, body, kv.check_put)
+        if is_good is not None:
             self._write(call, "etcd.put", body)
 
     def _delete_range(self, call: Call, body: bytes) -> None:

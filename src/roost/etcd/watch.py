@@ -155,9 +155,9 @@ class WatchHub:
             return
         tree = self.mvcc.revisions
         events = [
-            _event(write.key, write.value)
-            for write in changes.writes
-            if write.tree_id == tree and write.value is not None and len(write.key) == 16
+            _event(key, value)
+            for _, tree_id, key, value in changes.writes
+            if tree_id == tree and value is not None and len(key) == 16
         ]
         if not events:
             return

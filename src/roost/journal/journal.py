@@ -40,8 +40,6 @@ from roost.journal.record import (
     FRAME_HEAD_BYTES,
     PAYLOAD_BYTES_MAX,
     TRUNCATE,
-    Frame,
-    Slot,
     encode_frame,
     encode_slot,
     frame_bytes,
@@ -367,13 +365,13 @@ class Journal:
         payload_crc = crc32c(payload)
         delta = len(write.slots)
         position, offset, epoch = segment.position, segment.offset, segment.epoch
-        frame = Frame(kind, index, term, length, payload_crc, segment.chain, position, delta)
+        frame = (kind, index, term, length, payload_crc, segment.chain, position, delta)
         write.frames.append(encode_frame(frame, epoch))
         if length:
             write.frames.append(payload)
             if length & 7:
                 write.frames.append(padding(length))
-        slot = Slot(index, term, offset, length, payload_crc, delta, kind)
+        slot = (index, term, offset, length, payload_crc, delta, kind)
         write.slots.append(encode_slot(slot, epoch))
         segment.position = position + 1
         segment.offset = offset + frame_bytes(length)

@@ -127,12 +127,13 @@ class Executor:
             self._barrier(self._last_index, _answer_after(batch))
             return
         try:
-            index = self._core.propose(txn.encode())
+            payload = txn.encode()
+            index = self._core.propose(payload)
         except ProposalDropped as error:
             text = f"etcdserver: too many requests ({error})"
             Batch(self._core.term, answers).fail(lambda: Overloaded(text))
             return
-        self._store.speculate(index, txn)
+        self._store.speculate(index, txn, payload)
         self._inflight[index] = Batch(self._core.term, answers)
         self._last_index = index
         self._propose_done()

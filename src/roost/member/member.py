@@ -32,7 +32,7 @@ from roost.member.home import Home, open_home
 from roost.member.persistence import Persistence
 from roost.member.reads import Reads
 from roost.member.roster import PUBLISH_OPERATION, MemberRecord, Roster, encode_record
-from roost.peer import LocalPeer, PeerConfig, Transport
+from roost.peer import LocalPeer, PeerConfig, Transport, encode_frame
 from roost.raft import (
     Core,
     CoreConfig,
@@ -148,6 +148,8 @@ class Member:
         # Requests that wait for a leader: (deadline tick, operation name, body, who waits).
         self._parked: deque[tuple[int, str, bytes, Done]] = deque()
         self._answers: dict[int, list[bytes]] = {}
+        self._encoded_message: Message | None = None
+        self._encoded: list[bytes] = []
         self._trim_index = 0
         self._ticks = 0
         self._seen_role = self.core.role
@@ -383,10 +385,12 @@ class Member:
         try:
             self._drive()
             self._executor.run()
-            self._reads.flush()
-            self._drive()
+            if self._reads.is_due:
+                self._reads.flush()
+                self._drive()
             self._forwarder.flush()
-            self._flush_answers()
+            if self._answers:
+                self._flush_answers()
         except Exception as error:  # noqa: BLE001 - whatever it is, our state is in doubt
             self._fatal(error)
 
@@ -527,10 +531,10 @@ class Member:
         if core.role is Role.LEADER:
             matches = [progress.match_index for progress in core.progress().values()]
             self._trim_index = min(matches, default=0)
+            said = encode_frame(FRAME_TRIM, [self._trim_index.to_bytes(8, "big")])
             for record in self.roster.records():
                 if record.id != self.member_id:
-                    said = self._trim_index.to_bytes(8, "big")
-                    self.transport.send(record.id, FRAME_TRIM, [said], bulk=False)
+                    self.transport.send(record.id, said, bulk=False)
         index = min(self._trim_index, self.store.durable_index) - self.config.trailing_entries
         if index > self.journal.first_index:
             self.journal.compact(index)
@@ -538,23 +542,22 @@ class Member:
     # --- the links ------------------------------------------------------------------------------
 
     def _send(self, to: int, message: Message) -> None:
-        taken = self.transport.send(
-            to, FRAME_RAFT, codec.encode(message), bulk=codec.is_bulk(message)
-        )
-        if not taken:
+        if message is not self._encoded_message:
+            # Peers in step get the same append: it is encoded once.
+            self._encoded_message = message
+            self._encoded = encode_frame(FRAME_RAFT, codec.encode(message))
+        if not self.transport.send(to, self._encoded, bulk=codec.is_bulk(message)):
             self.core.report_unreachable(to)
 
     def _send_requests(self, leader: int, buffers: list[bytes]) -> bool:
-        return self.transport.send(leader, FRAME_REQUESTS, buffers, bulk=True)
+        return self.transport.send(leader, encode_frame(FRAME_REQUESTS, buffers), bulk=True)
 
     def _flush_answers(self) -> None:
         """Send the collected answers to forwarded requests, one frame a member."""
-        if not self._answers:
-            return
         answers, self._answers = self._answers, {}
         for to, buffers in answers.items():
             # An answer that the link does not take is an unknown outcome to the one who waits.
-            self.transport.send(to, FRAME_ANSWERS, buffers, bulk=True)
+            self.transport.send(to, encode_frame(FRAME_ANSWERS, buffers), bulk=True)
 
     def _on_frame(self, sender: int, kind: int, body: bytes) -> None:
         """Take one frame from a peer; `_on_news` follows when the whole read is delivered.

@@ -9,6 +9,7 @@ from roost.peer.errors import (
     WrongVersion,
 )
 from roost.peer.frame import FrameReader
+from roost.peer.frame import encode as encode_frame
 from roost.peer.transport import LocalPeer, PeerConfig, Transport, TransportStatistics
 
 __all__ = [
@@ -23,4 +24,5 @@ __all__ = [
     "WrongIncarnation",
     "WrongMember",
     "WrongVersion",
+    "encode_frame",
 ]

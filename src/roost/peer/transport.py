@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 CONTROL, BULK = 0, 1
 _CHANNELS = (CONTROL, BULK)
 _LIMITS = {CONTROL: frame.CONTROL_BYTES_MAX, BULK: frame.BULK_BYTES_MAX}
-_READ_BYTES = 256 << 10
+_READ_BYTES = 64 << 10
 _IOV_MAX = 1000
 Address = tuple[str, int]
 
@@ -118,7 +118,7 @@ class Link:
         if len(buffers) > _IOV_MAX:
             buffers = [b"".join(buffers)]
         try:
-            sent = sock.sendmsg(buffers)
+            sent = sock.send(buffers[0]) if len(buffers) == 1 else sock.sendmsg(buffers)
         except BlockingIOError:
             sent = 0
         except OSError:
@@ -541,13 +541,13 @@ class Transport:
             if incoming is not None:
                 incoming.close()
 
-    def send(self, member_id: int, kind: int, buffers: list[bytes], *, bulk: bool) -> bool:
-        """Send one frame; False when it was dropped: not connected, or the queue is full."""
+    def send(self, member_id: int, encoded: list[bytes], *, bulk: bool) -> bool:
+        """Send one frame, as `frame.encode` made it, perhaps for several peers.
+
+        False when it was dropped: not connected, or the queue is full.
+        """
         links = self._links.get(member_id)
-        if links is None:
-            return False
-        link = links[BULK if bulk else CONTROL]
-        if link.is_open and link.send([frame.encode_head(kind, buffers), *buffers]):
+        if links is not None and links[BULK if bulk else CONTROL].send(encoded):
             self.statistics.sent_count += 1
             return True
         self.statistics.dropped_count += 1

@@ -27,8 +27,6 @@ def broadcast(core: Core) -> None:
     """Send what is new to every peer that may take it."""
     for node, progress in core.peers.items():
         send_append(core, node, progress)
-    if not core.peers:
-        return
 
 
 def send_append(core: Core, node: int, progress: Progress, *, or_empty: bool = False) -> bool:
@@ -57,7 +55,17 @@ def send_append(core: Core, node: int, progress: Progress, *, or_empty: bool = F
     if not entries and not or_empty:
         return False
     commit_index = log.commit_index
-    core.send(node, AppendEntries(core.term, core.id, prev_index, prev_term, commit_index, entries))
+    message = core.last_append
+    if (
+        message is None
+        or message.prev_index != prev_index
+        or message.commit_index != commit_index
+        or message.term != core.term
+        or message.entries != entries
+    ):
+        message = AppendEntries(core.term, core.id, prev_index, prev_term, commit_index, entries)
+        core.last_append = message
+    core.send(node, message)
     progress.sent_commit = commit_index
     if state is ProgressState.PROBE:
         progress.is_probe_sent = True
@@ -103,7 +111,7 @@ def on_accepted(core: Core, message: AppendAccepted) -> None:
             progress.become_replicate()
     elif not is_news:
         return
-    if is_news:
+    if is_news and message.match_index > core.log.commit_index:
         core.maybe_commit()
     if core.config.eager_commit and progress.sent_commit < core.log.commit_index:
         send_append(core, message.sender, progress, or_empty=True)

@@ -164,6 +164,8 @@ class Core:
         self.unapplied_bytes = 0
         self.reads = Reads()
         self.own_term_first_index = 0
+        # Peers in step are sent the same message object, so that it is encoded once.
+        self.last_append: AppendEntries | None = None
         self._messages: list[tuple[int, Message]] = []
         self._after_persist: list[tuple[int, Message]] = []
         self._apply_sizes: list[tuple[int, int]] = []

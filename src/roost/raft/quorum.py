@@ -19,7 +19,8 @@ class Verdict(Enum):
 
 def _majority_match(nodes: Sequence[int], match_of: Callable[[int], int]) -> int:
     """The highest index that a majority of `nodes` holds."""
-    matches = sorted(map(match_of, nodes))
+    matches = [match_of(node) for node in nodes]
+    matches.sort()
     return matches[(len(matches) - 1) // 2]
 
 

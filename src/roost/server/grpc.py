@@ -15,7 +15,7 @@ from typing import Protocol, cast
 from urllib.parse import quote
 
 from roost.errors import RoostError
-from roost.server.h2 import Connection, ConnectionBroken, ErrorCode, Stream
+from roost.server.h2 import Answer, Connection, ConnectionBroken, ErrorCode, Stream
 from roost.server.h2.hpack import encode_literal
 
 logger = logging.getLogger(__name__)
@@ -23,10 +23,11 @@ logger = logging.getLogger(__name__)
 OK, CANCELLED, UNKNOWN, DEADLINE_EXCEEDED = 0, 1, 2, 4
 RESOURCE_EXHAUSTED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE = 8, 12, 13, 14
 _PREFIX_BYTES = 5
+_NOT_HERE, _OVER = -1, -2
 _STATUS_200 = b"\x88"  # static table, entry 8
 _CONTENT_TYPE = encode_literal(b"content-type", b"application/grpc")
 _HEADERS = _STATUS_200 + _CONTENT_TYPE
-_TRAILERS_OK = encode_literal(b"grpc-status", b"0")
+_ANSWER = Answer(_HEADERS, encode_literal(b"grpc-status", b"0"))
 _TIMEOUT_UNITS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 _TIMEOUT_DIGITS_MAX = 8
 
@@ -44,8 +45,8 @@ class StreamHandler(Protocol):
         """The stream is gone."""
 
 
-UnaryHandler = Callable[["Call", bytes], None]
-StreamOpener = Callable[["Call"], StreamHandler]
+UnaryHandler = Callable[["UnaryCall", bytes], None]
+StreamOpener = Callable[["StreamingCall"], StreamHandler]
 
 
 class Route(Protocol):
@@ -67,59 +68,35 @@ class Head:
 
 
 class Call:
-    """One call; the handler answers through it, once, now or later."""
+    """One call: what unary calls and streams have in common."""
 
-    __slots__ = (
-        "_buffer",
-        "_handler",
-        "_is_begun",
-        "_protocol",
-        "_stream",
-        "_unary",
-        "deadline",
-        "is_done",
-        "on_drain",
-    )
+    __slots__ = ("_buffer", "_protocol", "_stream", "deadline", "is_done")
 
-    def __init__(self, protocol: "GrpcProtocol", stream: Stream, head: Head) -> None:
+    def __init__(self, protocol: "GrpcProtocol", stream: Stream) -> None:
         """Answer `stream`."""
+        stream.state = self
         self._protocol = protocol
         self._stream = stream
-        self._unary = head.unary
-        self._handler: StreamHandler | None = None
         self._buffer = b""
-        self._is_begun = False
         self.is_done = False
         self.deadline = 0.0
-        self.on_drain: Callable[[], None] | None = None
 
-    # --- what handlers call --------------------------------------------------------------------
+    def feed(self, data: bytes) -> None:
+        """Bytes of the request; deliver the messages they complete."""
+        raise NotImplementedError
 
-    def reply(self, message: bytes) -> None:
-        """Answer a unary call."""
-        if self.is_done:
-            return
+    def cancel(self) -> None:
+        """The stream is gone."""
         self.is_done = True
-        protocol = self._protocol
-        data = b"\0" + len(message).to_bytes(4, "big") + message
-        protocol.h2.send_all(self._stream, _HEADERS, data, _TRAILERS_OK)
-        if not protocol.is_flush_due:
-            protocol.schedule_flush()
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+        if not self.is_done:
+            self.finish(DEADLINE_EXCEEDED, "context deadline exceeded")
 
     def fail(self, code: int, text: str) -> None:
         """End the call with a status."""
         self.finish(code, text)
-
-    def send(self, message: bytes) -> None:
-        """Send one message of a stream."""
-        if self.is_done:
-            return
-        h2 = self._protocol.h2
-        if not self._is_begun:
-            self._is_begun = True
-            h2.send_headers(self._stream, _HEADERS)
-        h2.send_data(self._stream, b"\0" + len(message).to_bytes(4, "big") + message)
-        self._protocol.schedule_flush()
 
     def finish(self, code: int, text: str) -> None:
         """End the call with a status; what was sent before leaves first."""
@@ -131,20 +108,110 @@ class Call:
             trailers += encode_literal(
                 b"grpc-message", quote(text, safe=" !#$&'()*+,-./:;<=>?@[]^_`{|}~\"").encode()
             )
-        h2 = self._protocol.h2
-        h2.send_trailers(self._stream, trailers if self._is_begun else _HEADERS + trailers)
+        self._send_end(trailers)
         self._protocol.schedule_flush()
+
+    def _send_end(self, trailers: bytes) -> None:
+        """Headers and trailers are one block when nothing was sent between them."""
+        self._protocol.h2.send_trailers(self._stream, _HEADERS + trailers)
+
+    def _next_message(self, data: bytes, offset: int) -> int:
+        """Where the message at `offset` ends, or _NOT_HERE yet, or _OVER: the call has failed."""
+        end = len(data)
+        if end - offset < _PREFIX_BYTES:
+            return _NOT_HERE
+        if data[offset]:
+            self.finish(UNIMPLEMENTED, "grpc: Decompressor is not installed for grpc-encoding")
+            return _OVER
+        length = int.from_bytes(data[offset + 1 : offset + _PREFIX_BYTES], "big")
+        limit = self._protocol.message_bytes_max
+        if length > limit:
+            text = f"grpc: received message larger than max ({length} vs. {limit})"
+            self.finish(RESOURCE_EXHAUSTED, text)
+            return _OVER
+        stop = offset + _PREFIX_BYTES + length
+        return stop if stop <= end else _NOT_HERE
+
+
+class UnaryCall(Call):
+    """One request, one answer; the handler answers once, now or later."""
+
+    __slots__ = ("_handle",)
+
+    def __init__(self, protocol: "GrpcProtocol", stream: Stream, handle: "UnaryHandler") -> None:
+        """Give the request to `handle`."""
+        super().__init__(protocol, stream)
+        self._handle = handle
+
+    def reply(self, message: bytes) -> None:
+        """Answer."""
+        if self.is_done:
+            return
+        self.is_done = True
+        protocol = self._protocol
+        data = b"\0" + len(message).to_bytes(4, "big") + message
+        protocol.h2.send_answer(self._stream, _ANSWER, data)
+        if not protocol.is_flush_due:
+            protocol.schedule_flush()
+
+    def feed(self, data: bytes) -> None:
+        """Bytes of the request; it is handled when the stream has ended."""
+        if self.is_done:
+            return
+        if self._buffer:
+            data = self._buffer + data
+        stop = self._next_message(data, 0)
+        if stop == _OVER:
+            return
+        if 0 <= stop < len(data):
+            self.finish(INTERNAL, "grpc: a unary call has one message")
+        elif not self._stream.is_remote_closed:
+            self._buffer = data
+        elif stop == _NOT_HERE:
+            self.finish(INTERNAL, "grpc: the request ended within a message")
+        else:
+            self._buffer = b""
+            self._handle(self, data[_PREFIX_BYTES:])
+
+
+class StreamingCall(Call):
+    """Any number of messages both ways."""
+
+    __slots__ = ("_handler", "_is_begun", "on_drain")
+
+    def __init__(self, protocol: "GrpcProtocol", stream: Stream, opener: "StreamOpener") -> None:
+        """Open the handler."""
+        super().__init__(protocol, stream)
+        self._is_begun = False
+        self.on_drain: Callable[[], None] | None = None
+        self._handler = opener(self)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the call has ended, by whatever side."""
+        return self.is_done
 
     @property
     def pending_bytes(self) -> int:
         """What was sent on this stream and has not left yet."""
         return self._stream.pending_bytes + self._protocol.unsent_bytes
 
-    # --- what comes in -------------------------------------------------------------------------
+    def send(self, message: bytes) -> None:
+        """Send one message."""
+        if self.is_done:
+            return
+        h2 = self._protocol.h2
+        if not self._is_begun:
+            self._is_begun = True
+            h2.send_headers(self._stream, _HEADERS)
+        h2.send_data(self._stream, b"\0" + len(message).to_bytes(4, "big") + message)
+        self._protocol.schedule_flush()
 
-    def open(self, opener: StreamOpener) -> None:
-        """Begin a stream."""
-        self._handler = opener(self)
+    def _send_end(self, trailers: bytes) -> None:
+        if self._is_begun:
+            self._protocol.h2.send_trailers(self._stream, trailers)
+        else:
+            super()._send_end(trailers)
 
     def feed(self, data: bytes) -> None:
         """Bytes of the request; deliver the messages they complete."""
@@ -152,60 +219,32 @@ class Call:
             return
         if self._buffer:
             data = self._buffer + data
-            self._buffer = b""
-        is_last = self._stream.is_remote_closed
-        offset, end = 0, len(data)
-        while end - offset >= _PREFIX_BYTES:
-            length = int.from_bytes(data[offset + 1 : offset + 5], "big")
-            if data[offset]:
-                text = "grpc: Decompressor is not installed for grpc-encoding"
-                self.finish(UNIMPLEMENTED, text)
-                return
-            limit = self._protocol.message_bytes_max
-            if length > limit:
-                text = f"grpc: received message larger than max ({length} vs. {limit})"
-                self.finish(RESOURCE_EXHAUSTED, text)
-                return
-            stop = offset + _PREFIX_BYTES + length
-            if stop > end:
-                break
-            message = data[offset + _PREFIX_BYTES : stop]
+        offset = 0
+        while (stop := self._next_message(data, offset)) >= 0:
+            self._handler.on_message(data[offset + _PREFIX_BYTES : stop])
             offset = stop
-            if self._unary is not None:
-                if is_last and offset == end:
-                    self._unary(self, message)
-                elif offset < end:
-                    self.finish(INTERNAL, "grpc: a unary call has one message")
-                else:
-                    self._buffer = data  # the end of the stream follows
-                return
-            if self._handler is not None:
-                self._handler.on_message(message)
-        if offset < end:
-            self._buffer = data[offset:]
-        if is_last and not self.is_done:
-            self._on_end()
-
-    def _on_end(self) -> None:
-        if self._buffer or self._unary is not None:
-            self.finish(INTERNAL, "grpc: the request ended within a message")
-            if self._handler is not None:
+            if self.is_over:
+                return  # the handler has ended the call
+        self._buffer = data[offset:]
+        if stop == _OVER:
+            self._handler.on_cancel()
+        elif self._stream.is_remote_closed:
+            if self._buffer:
+                self.finish(INTERNAL, "grpc: the request ended within a message")
                 self._handler.on_cancel()
-        elif self._handler is not None:
-            self._handler.on_half_close()
+            else:
+                self._handler.on_half_close()
 
     def cancel(self) -> None:
         """The stream is gone."""
         self.is_done = True
-        if self._handler is not None:
-            self._handler.on_cancel()
+        self._handler.on_cancel()
 
     def expire(self) -> None:
         """The deadline has passed."""
         if not self.is_done:
-            self.finish(DEADLINE_EXCEEDED, "context deadline exceeded")
-            if self._handler is not None:
-                self._handler.on_cancel()
+            super().expire()
+            self._handler.on_cancel()
 
 
 class GrpcServer:
@@ -225,6 +264,7 @@ class GrpcServer:
         self._services = {path.split(b"/")[1] for path in routes}
         self.connections: set[GrpcProtocol] = set()
         self.call_count = 0
+        self._unflushed: list[GrpcProtocol] = []
 
     def make_head(self, fields: list[tuple[bytes, bytes]]) -> Head:
         """Read a request's headers; whatever is wrong with them becomes its answer."""
@@ -263,6 +303,17 @@ class GrpcServer:
                 f"unknown method {method.decode(errors='replace')} for service {service.decode()}"
             )
         return f"unknown service {service.decode(errors='replace')}"
+
+    def schedule_flush(self, protocol: "GrpcProtocol") -> None:
+        """Let a connection write at the end of this loop turn, with all others that must."""
+        if not self._unflushed:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._unflushed.append(protocol)
+
+    def _flush(self) -> None:
+        unflushed, self._unflushed = self._unflushed, []
+        for protocol in unflushed:
+            protocol.flush()
 
     def tick(self, now: float) -> None:
         """End calls whose deadline has passed; a few times a second."""
@@ -315,7 +366,7 @@ class GrpcProtocol(asyncio.Protocol):
 
     def _abandon(self, code: ErrorCode, text: str) -> None:
         self.h2.go_away(code, text)
-        self._flush()
+        self.flush()
         if self._transport is not None:
             self._transport.close()
 
@@ -341,21 +392,25 @@ class GrpcProtocol(asyncio.Protocol):
             block = encode_literal(b":status", b"%d" % head.http_status)
             self.h2.send_trailers(stream, block)
             return
-        call = stream.state = Call(self, stream, head)
         self.server.call_count += 1
         if head.refusal is not None:
-            call.finish(*head.refusal)
+            Call(self, stream).finish(*head.refusal)
             return
+        call: Call
+        if head.unary is not None:
+            call = UnaryCall(self, stream, head.unary)
+        else:
+            assert head.opener is not None, "there is a route, or a refusal"
+            try:
+                call = StreamingCall(self, stream, head.opener)
+            except Exception as error:  # noqa: BLE001 - one call must not cost the others
+                self._on_failure(Call(self, stream), error)
+                return
         if head.timeout_s is not None:
             call.deadline = self._loop.time() + head.timeout_s
             self._deadlines[stream.id] = call
-        try:
-            if head.opener is not None:
-                call.open(head.opener)
-            if stream.is_remote_closed:
-                call.feed(b"")
-        except Exception as error:  # noqa: BLE001 - one call must not cost the others
-            self._on_failure(call, error)
+        if stream.is_remote_closed:
+            self.on_data(stream, b"")
 
     def on_data(self, stream: Stream, data: bytes) -> None:
         """Bytes of a request."""
@@ -369,6 +424,7 @@ class GrpcProtocol(asyncio.Protocol):
         if not isinstance(error, RoostError):
             logger.error("a handler failed", exc_info=error)
         call.finish(INTERNAL, "internal error")
+        call.cancel()
 
     def on_reset(self, stream: Stream) -> None:
         """The client gave a call up."""
@@ -379,8 +435,8 @@ class GrpcProtocol(asyncio.Protocol):
 
     def on_drain(self, stream: Stream) -> None:
         """The windows have let out what was pending."""
-        call: Call = stream.state
-        if call.on_drain is not None and not call.is_done:
+        call = stream.state
+        if isinstance(call, StreamingCall) and call.on_drain is not None and not call.is_done:
             call.on_drain()
 
     # --- going out -------------------------------------------------------------------------------
@@ -394,9 +450,10 @@ class GrpcProtocol(asyncio.Protocol):
         """Write everything at the end of this loop turn."""
         if not self.is_flush_due:
             self.is_flush_due = True
-            self._loop.call_soon(self._flush)
+            self.server.schedule_flush(self)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write what has collected."""
         self.is_flush_due = False
         if self._transport is not None and self.h2.out:
             self._transport.write(self.h2.take_output())
@@ -413,8 +470,7 @@ class GrpcProtocol(asyncio.Protocol):
             self._is_paused = False
             self._transport.resume_reading()
         for stream in list(self.h2.streams.values()):
-            if stream.state is not None:
-                self.on_drain(stream)
+            self.on_drain(stream)
 
     def tick(self, now: float) -> None:
         """End calls whose deadline has passed."""
@@ -433,6 +489,6 @@ class GrpcProtocol(asyncio.Protocol):
 
     def close(self) -> None:
         """Close, whatever is open."""
-        self._flush()
+        self.flush()
         if self._transport is not None:
             self._transport.close()

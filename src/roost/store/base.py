@@ -205,10 +205,12 @@ class BaseWriter:
 
 
 def _write_tree(txn: lmdb.Transaction, tree_id: int, tree: TreeLayer) -> None:
+    """Deletions first; then everything else in the order of its keys, in one call."""
     for first, stop in tree.ranges:
         _delete_range(txn, tree_id, first, stop)
     prefix = tree_id.to_bytes(2, "big")
     values = tree.values
+    plain: list[bytes] = []
     for key in tree.keys():  # noqa: SIM118 - in order, which iterating a dict is not
         value = values[key]
         if len(key) >= LONG_KEY_BYTES:
@@ -216,8 +218,19 @@ def _write_tree(txn: lmdb.Transaction, tree_id: int, tree: TreeLayer) -> None:
         elif value is None:
             txn.delete(prefix + key)
         else:
-            name = prefix + key
-            txn.put(name, crc32c(value, crc32c(name)).to_bytes(4, "little") + value)
+            plain.append(key)
+    if plain:
+        with txn.cursor() as cursor:
+            cursor.putmulti(_sealed(prefix, plain, values))
+
+
+def _sealed(
+    prefix: bytes, keys: list[bytes], values: dict[bytes, bytes | None]
+) -> Iterator[tuple[bytes, bytes]]:
+    for key in keys:
+        name, value = prefix + key, values[key]
+        assert value is not None, "deletions are not put"
+        yield name, crc32c(value, crc32c(name)).to_bytes(4, "little") + value
 
 
 def _write_long(txn: lmdb.Transaction, name: bytes, rest: bytes, value: bytes | None) -> None:

@@ -253,27 +253,15 @@ class ProcessKeeper:
         self._process.wait()
 
 
-def _read_exactly(end: socket.socket, count: int) -> bytes:
-    """Read `count` bytes; b"" when the other side has closed."""
-    data = bytearray(count)
-    view = memoryview(data)
-    done = 0
-    while done < count:
-        got = end.recv_into(view[done:])
-        if not got:
-            return b""
-        done += got
-    return bytes(data)
-
-
 def serve(directory: Path, end: socket.socket) -> None:
     """Be the keeper until the other side closes."""
     engine = Engine(directory)
     end.sendall(b"+")
-    while head := _read_exactly(end, HEAD.size):
+    incoming = end.makefile("rb", buffering=_SEND_BYTES)
+    while len(head := incoming.read(HEAD.size)) == HEAD.size:
         kind, index, length = HEAD.unpack(head)
-        payload = _read_exactly(end, length) if length else b""
-        if length and not payload:
+        payload = incoming.read(length)
+        if len(payload) < length:
             return
         try:
             if kind == PAYLOAD:

@@ -133,15 +133,22 @@ class Layer:
 
     def apply(self, writes: list[Write]) -> None:
         """Carry out a write set."""
+        trees = self.trees
+        size = 0
         for kind, tree_id, key, value in writes:
-            if kind == PUT:
-                self.put(tree_id, key, value)
-            elif kind == DELETE:
-                self.put(tree_id, key, None)
-            elif kind in (DELETE_RANGE, DELETE_FROM):
+            if kind in (PUT, DELETE):
+                tree = trees.get(tree_id)
+                if tree is None:
+                    tree = trees[tree_id] = TreeLayer()
+                values = tree.values
+                if key not in values:
+                    tree._fresh.append(key)  # noqa: SLF001 - spares a call
+                values[key] = value
+                size += len(key) + ENTRY_BYTES + (len(value) if value else 0)
+            elif kind != ANNOTATION:
+                assert kind in (DELETE_RANGE, DELETE_FROM), "decode knows all kinds"
                 self.delete_range(tree_id, key, value)
-            else:
-                assert kind == ANNOTATION, "decode knows all kinds"
+        self.size_bytes += size
 
     def cover(self, above: "Layer") -> None:
         """Take over what a newer layer knows."""

@@ -150,10 +150,10 @@ class Store:
         proposed.reverse()
         return Txn([*proposed, *self._stack], self._base)
 
-    def speculate(self, index: int, txn: Txn, payload: bytes | None = None) -> None:
-        """`txn` was proposed as log position `index`; later transactions see it."""
+    def speculate(self, index: int, txn: Txn, payload: bytes) -> None:
+        """`txn` was proposed as `payload` at log position `index`; later transactions see it."""
         assert not self._speculative or index > self._speculative[-1][0], "positions grow"
-        self._speculative.append((index, txn.layer, payload or txn.encode()))
+        self._speculative.append((index, txn.layer, payload))
 
     def drop_speculative(self) -> None:
         """Leadership is lost: nobody may see what was proposed."""

@@ -17,7 +17,8 @@ from roost.store.write_set import (
     decode,
 )
 
-Mark = int
+# How much was written in order, and what stands in `put_latest`.
+Mark = tuple[int, tuple[tuple[int, bytes, bytes], ...]]
 
 
 class Txn(View):
@@ -27,25 +28,40 @@ class Txn(View):
     operation wrote, at the cost of carrying out the rest of the write set again.
     """
 
-    __slots__ = ("_parts", "layer", "size_bytes")
+    __slots__ = ("_latest", "_parts", "layer", "size_bytes")
 
     def __init__(self, below: Sequence[Layer], base: BaseReader) -> None:
         """Begin over `below`, newest first."""
         self.layer = Layer()
         self._parts: list[bytes] = []
+        self._latest: tuple[tuple[int, bytes, bytes], ...] = ()
         self.size_bytes = 0
         super().__init__([self.layer, *below], base)
 
     def put(self, tree_id: int, key: bytes, value: bytes) -> None:
         """Set the value of a key."""
-        self._parts += (HEAD.pack(PUT, tree_id, len(key), len(value)), key, value)
-        self.size_bytes += len(key) + len(value)
+        key_bytes, value_bytes = len(key), len(value)
+        self._parts += (HEAD.pack(PUT, tree_id, key_bytes, value_bytes), key, value)
+        self.size_bytes += key_bytes + value_bytes
         self.layer.put(tree_id, key, value)
 
     def put_same(self, tree_id: int, key: bytes, value: bytes) -> None:
         """Set a key to the value of the last put, which is `value`; it is carried once."""
         self._parts += (HEAD.pack(PUT_SAME, tree_id, len(key), 0), key)
         self.size_bytes += len(key)
+        self.layer.put(tree_id, key, value)
+
+    def put_latest(self, tree_id: int, key: bytes, value: bytes) -> None:
+        """Set a key that every operation of a write set rewrites: only its last value is carried.
+
+        It is written after everything else, so such a key must never be deleted.
+        """
+        latest = self._latest
+        if latest and (len(latest) > 1 or latest[0][:2] != (tree_id, key)):
+            others = [row for row in latest if row[:2] != (tree_id, key)]
+            self._latest = (*others, (tree_id, key, value))
+        else:
+            self._latest = ((tree_id, key, value),)
         self.layer.put(tree_id, key, value)
 
     def delete(self, tree_id: int, key: bytes) -> None:
@@ -87,17 +103,18 @@ class Txn(View):
     @property
     def is_empty(self) -> bool:
         """Whether nothing was written."""
-        return not self._parts
+        return not self._parts and not self._latest
 
     def savepoint(self) -> Mark:
         """A mark to come back to."""
-        return len(self._parts)
+        return len(self._parts), self._latest
 
     def rollback(self, mark: Mark) -> None:
         """Undo every write since `mark`."""
-        if len(self._parts) == mark:
+        if self.savepoint() == mark:
             return
-        del self._parts[mark:]
+        count, self._latest = mark
+        del self._parts[count:]
         self.layer.trees.clear()
         self.layer.size_bytes = 0
         self.size_bytes = sum(map(len, self._parts))
@@ -105,4 +122,9 @@ class Txn(View):
 
     def encode(self) -> bytes:
         """The write set."""
-        return b"".join(self._parts)
+        parts = self._parts
+        if self._latest:
+            parts = parts.copy()
+            for tree_id, key, value in self._latest:
+                parts += (HEAD.pack(PUT, tree_id, len(key), len(value)), key, value)
+        return b"".join(parts)

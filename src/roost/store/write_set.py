@@ -20,7 +20,6 @@ A value written under two keys is carried once.  `decode` checks everything, onc
 
 from struct import Struct
 from struct import error as StructError
-from typing import NamedTuple
 
 from roost.store.errors import MalformedWriteSet
 
@@ -29,13 +28,9 @@ HEAD = Struct(">BHII")
 HEAD_BYTES = HEAD.size
 
 
-class Write(NamedTuple):
-    """One record.  `value` is None for a delete; for ranges it is the stop, None = the end."""
-
-    kind: int
-    tree_id: int
-    key: bytes
-    value: bytes | None
+# One record: kind, tree id, key, value.  The value is None for a delete; for ranges it is the
+# stop, None = the end.  A plain tuple: a named one costs more than all the rest of `decode`.
+Write = tuple[int, int, bytes, bytes | None]
 
 
 def decode(payload: bytes) -> list[Write]:
@@ -60,13 +55,13 @@ def decode(payload: bytes) -> list[Write]:
             offset = value_end
             if kind == PUT:
                 last_value = payload[key_end:value_end]
-                writes.append(Write(PUT, tree_id, key, last_value))
+                writes.append((PUT, tree_id, key, last_value))
             elif kind == PUT_SAME and last_value is not None and not value_bytes:
-                writes.append(Write(PUT, tree_id, key, last_value))
+                writes.append((PUT, tree_id, key, last_value))
             elif kind in (DELETE, DELETE_FROM) and not value_bytes:
-                writes.append(Write(kind, tree_id, key, None))
+                writes.append((kind, tree_id, key, None))
             elif kind == DELETE_RANGE or (kind == ANNOTATION and not key_bytes):
-                writes.append(Write(kind, tree_id, key, payload[key_end:value_end]))
+                writes.append((kind, tree_id, key, payload[key_end:value_end]))
             else:
                 raise MalformedWriteSet(f"record kind {kind} is unknown or malformed")
     except StructError as error:
@@ -95,5 +90,7 @@ class Changes:
     def annotations(self) -> list[tuple[int, bytes]]:
         """(kind, data) of each annotation, in order."""
         return [
-            (write.tree_id, write.value or b"") for write in self.writes if write.kind == ANNOTATION
+            (annotation, data or b"")
+            for kind, annotation, _, data in self.writes
+            if kind == ANNOTATION
         ]

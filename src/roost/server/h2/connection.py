@@ -35,7 +35,6 @@ class Stream:
     """One request and its answer.  `state` is the owner's."""
 
     __slots__ = (
-        "_connection",
         "credit",
         "id",
         "is_local_closed",
@@ -48,11 +47,10 @@ class Stream:
         "trailers",
     )
 
-    def __init__(self, connection: "Connection", stream_id: int) -> None:
+    def __init__(self, stream_id: int, send_window: int) -> None:
         """Opened by the client's HEADERS."""
-        self._connection = connection
         self.id = stream_id
-        self.send_window = connection.initial_send_window
+        self.send_window = send_window
         self.receive_window = STREAM_WINDOW_BYTES
         self.credit = 0
         self.is_remote_closed = False
@@ -61,6 +59,18 @@ class Stream:
         self.pending_bytes = 0
         self.trailers: bytes | None = None
         self.state: Any = None  # the owner's object; Any because this layer never looks at it
+
+
+class Answer:
+    """The header and trailer blocks of an answer that is sent whole, laid out once."""
+
+    def __init__(self, headers: bytes, trailers: bytes) -> None:
+        """Both are complete blocks."""
+        self.headers = headers
+        self.trailers = trailers
+        # Without the stream id, the last four bytes of a frame's head.
+        self.headers_head = f.head(len(headers), f.HEADERS, f.END_HEADERS, 0)[:-4]
+        self.trailers_head = f.head(len(trailers), f.HEADERS, f.END_HEADERS | f.END_STREAM, 0)[:-4]
 
 
 class Owner(Protocol):
@@ -149,16 +159,17 @@ class Connection:
             self._is_greeted = True
             offset = len(preface)
         end = len(data)
+        unpack = f.HEAD.unpack_from
         while end - offset >= f.HEAD_BYTES:
-            length = data[offset] << 16 | data[offset + 1] << 8 | data[offset + 2]
+            high, low, kind, flags, stream_id = unpack(data, offset)
+            length = high << 8 | low
             if length > f.FRAME_BYTES_MAX:
                 raise ConnectionBroken(ErrorCode.FRAME_SIZE_ERROR, f"a frame of {length} bytes")
             begin = offset + f.HEAD_BYTES
             stop = begin + length
             if stop > end:
                 break
-            kind, flags = data[offset + 3], data[offset + 4]
-            stream_id = int.from_bytes(data[offset + 5 : begin], "big") & 0x7FFF_FFFF
+            stream_id &= 0x7FFF_FFFF
             payload = data[begin:stop]
             offset = stop
             if self._block is not None and kind != f.CONTINUATION:
@@ -218,7 +229,7 @@ class Connection:
             self._note_control()
             self.out.append(f.rst_stream(stream_id, ErrorCode.REFUSED_STREAM))
             return
-        stream = self.streams[stream_id] = Stream(self, stream_id)
+        stream = self.streams[stream_id] = Stream(stream_id, self.initial_send_window)
         if flags & f.END_STREAM:
             stream.is_remote_closed = True
         self._owner.on_headers(stream, head)
@@ -358,8 +369,8 @@ class Connection:
 
     # --- going out -------------------------------------------------------------------------------
 
-    def send_all(self, stream: Stream, headers: bytes, data: bytes, trailers: bytes) -> None:
-        """Answer a stream whole: header block, data, trailer block; it is closed then."""
+    def send_answer(self, stream: Stream, answer: Answer, data: bytes) -> None:
+        """Answer a stream whole: headers, data, trailers; it is closed then."""
         size, stream_id = len(data), stream.id
         if (
             size <= stream.send_window
@@ -368,19 +379,24 @@ class Connection:
             and not stream.pending
         ):
             self.send_window -= size
+            number = stream_id.to_bytes(4, "big")
             self.out += (
-                f.head(len(headers), f.HEADERS, f.END_HEADERS, stream_id),
-                headers,
-                f.head(size, f.DATA, 0, stream_id),
+                answer.headers_head,
+                number,
+                answer.headers,
+                size.to_bytes(3, "big"),
+                b"\0\0",  # DATA, no flags
+                number,
                 data,
-                f.head(len(trailers), f.HEADERS, f.END_HEADERS | f.END_STREAM, stream_id),
-                trailers,
+                answer.trailers_head,
+                number,
+                answer.trailers,
             )
             self._close(stream)
             return
-        self.send_headers(stream, headers)
+        self.send_headers(stream, answer.headers)
         self.send_data(stream, data)
-        self.send_trailers(stream, trailers)
+        self.send_trailers(stream, answer.trailers)
 
     def send_headers(self, stream: Stream, block: bytes) -> None:
         """Begin an answer."""

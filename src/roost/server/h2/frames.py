@@ -21,7 +21,7 @@ HEADER_TABLE_SIZE, ENABLE_PUSH, MAX_CONCURRENT_STREAMS = 1, 2, 3
 INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE, MAX_HEADER_LIST_SIZE = 4, 5, 6
 
 SETTING = Struct(">HI")
-_HEAD = Struct(">HBBBI")
+HEAD = Struct(">HBBBI")
 _U32 = Struct(">I")
 
 
@@ -55,12 +55,12 @@ class ConnectionBroken(Exception):
 def frame(kind: int, flags: int, stream_id: int, payload: bytes) -> bytes:
     """A whole frame."""
     length = len(payload)
-    return _HEAD.pack(length >> 8, length & 255, kind, flags, stream_id) + payload
+    return HEAD.pack(length >> 8, length & 255, kind, flags, stream_id) + payload
 
 
 def head(length: int, kind: int, flags: int, stream_id: int) -> bytes:
     """A frame's head, for a payload that follows."""
-    return _HEAD.pack(length >> 8, length & 255, kind, flags, stream_id)
+    return HEAD.pack(length >> 8, length & 255, kind, flags, stream_id)
 
 
 def settings(values: dict[int, int]) -> bytes:

@@ -1,0 +1,90 @@
+"""Protobuf by hand against the generated classes."""
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from roost.etcd.proto import kv_pb2, rpc_pb2
+from roost.etcd.wire import (
+    Header,
+    decode_key_value,
+    encode_key_value,
+    encode_tombstone,
+    read_origin,
+    read_put,
+    read_varint,
+    varint,
+)
+
+NUMBERS = st.one_of(
+    st.integers(1, 2**63 - 1),
+    st.sampled_from([1 << shift for shift in range(63)]),
+    st.sampled_from([(1 << shift) - 1 for shift in range(1, 64)]),
+)
+BYTES = st.one_of(
+    st.binary(max_size=20), st.binary(min_size=120, max_size=140), st.just(bytes(9000))
+)
+
+
+@given(NUMBERS)
+def test_a_number_comes_back_as_protobuf_writes_it(number: int) -> None:
+    encoded = varint(number)
+    assert rpc_pb2.ResponseHeader(revision=number).SerializeToString() == b"\x18" + encoded
+    assert read_varint(encoded, 0) == (number, len(encoded))
+
+
+@given(BYTES, NUMBERS, NUMBERS, NUMBERS, BYTES, st.one_of(st.just(0), NUMBERS))
+def test_key_values_are_those_of_protobuf(
+    key: bytes, create: int, mod: int, version: int, value: bytes, lease: int
+) -> None:
+    encoded = encode_key_value(key, create, mod, version, value, lease)
+    message = kv_pb2.KeyValue.FromString(encoded)
+    assert message == kv_pb2.KeyValue(
+        key=key,
+        create_revision=create,
+        mod_revision=mod,
+        version=version,
+        value=value,
+        lease=lease,
+    )
+    assert read_origin(encoded) == (create, version)
+    assert decode_key_value(encoded) == (key, create, mod, version, value, lease)
+    tombstone = kv_pb2.KeyValue.FromString(encode_tombstone(key, mod))
+    assert tombstone == kv_pb2.KeyValue(key=key, mod_revision=mod)
+
+
+@given(BYTES.filter(bool), BYTES.filter(bool))
+def test_a_plain_put_is_read_without_the_generated_class(key: bytes, value: bytes) -> None:
+    body = rpc_pb2.PutRequest(key=key, value=value).SerializeToString()
+    assert read_put(body) == (key, value)
+
+
+@given(
+    st.one_of(
+        st.binary(max_size=12),
+        st.builds(
+            lambda prefix, rest: prefix + rest,
+            st.sampled_from([b"\x0a", b"\x0a\x01k", b"\x0a\x01k\x12", b"\x0a\x81\x00k\x12\x01"]),
+            st.binary(max_size=6),
+        ),
+    )
+)
+@example(rpc_pb2.PutRequest(key=b"k", value=b"v", lease=1).SerializeToString())
+@example(rpc_pb2.PutRequest(key=b"k", value=b"v", prev_kv=True).SerializeToString())
+@example(rpc_pb2.PutRequest(value=b"v").SerializeToString())
+def test_any_bytes_are_read_as_the_generated_class_reads_them_or_left_to_it(body: bytes) -> None:
+    plain = read_put(body)
+    if plain is not None:
+        message = rpc_pb2.PutRequest.FromString(body)
+        assert message == rpc_pb2.PutRequest(key=plain[0], value=plain[1])
+        assert plain[0]
+
+
+@given(st.lists(st.tuples(st.one_of(st.just(0), NUMBERS), NUMBERS), min_size=1, max_size=4))
+def test_headers_are_those_of_protobuf(answers: list[tuple[int, int]]) -> None:
+    header = Header(cluster_id=2**63 + 5, member_id=77)
+    for revision, term in [*answers, *answers]:
+        message = rpc_pb2.PutResponse.FromString(header.encode(revision, term))
+        wanted = rpc_pb2.ResponseHeader(
+            cluster_id=2**63 + 5, member_id=77, revision=revision, raft_term=term
+        )
+        assert message.header == wanted
