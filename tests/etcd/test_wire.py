@@ -9,6 +9,7 @@ from roost.etcd.wire import (
     decode_key_value,
     encode_key_value,
     encode_tombstone,
+    read_key,
     read_origin,
     read_put,
     read_varint,
@@ -77,6 +78,26 @@ def test_any_bytes_are_read_as_the_generated_class_reads_them_or_left_to_it(body
         message = rpc_pb2.PutRequest.FromString(body)
         assert message == rpc_pb2.PutRequest(key=plain[0], value=plain[1])
         assert plain[0]
+
+
+@given(st.one_of(st.binary(max_size=6), st.binary(max_size=200).map(lambda it: b"\x0a\x05" + it)))
+@example(rpc_pb2.RangeRequest(key=b"key").SerializeToString())
+@example(rpc_pb2.RangeRequest(key=b"key", range_end=b"l").SerializeToString())
+@example(rpc_pb2.RangeRequest(key=b"k", serializable=True).SerializeToString())
+@example(rpc_pb2.RangeRequest(key=bytes(127)).SerializeToString())
+@example(rpc_pb2.RangeRequest(key=bytes(128)).SerializeToString())
+@example(rpc_pb2.RangeRequest(limit=5).SerializeToString())
+def test_a_lone_key_is_read_as_the_generated_class_reads_it_or_left_to_it(body: bytes) -> None:
+    key = read_key(body)
+    if key is not None:
+        assert key
+        assert rpc_pb2.RangeRequest.FromString(body) == rpc_pb2.RangeRequest(key=key)
+
+
+def test_a_lone_key_is_recognised() -> None:
+    for length in (1, 2, 127):
+        key = bytes(length)
+        assert read_key(rpc_pb2.RangeRequest(key=key).SerializeToString()) == key
 
 
 @given(st.lists(st.tuples(st.one_of(st.just(0), NUMBERS), NUMBERS), min_size=1, max_size=4))

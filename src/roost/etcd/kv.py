@@ -131,6 +131,12 @@ def _check_overlaps(operations: Sequence[pb.RequestOp]) -> tuple[set[bytes], lis
 # --- reading ------------------------------------------------------------------------------------
 
 
+def one_key_body(mvcc: Mvcc, view: View, key: bytes) -> bytes:
+    """What `range_body` says to a request that names a key and nothing else."""
+    encoded = view.get(mvcc.kv, key)
+    return b"" if encoded is None else field(b"\x12", encoded) + b"\x20\x01"
+
+
 def range_body(mvcc: Mvcc, view: View, request: pb.RangeRequest, current: int) -> bytes:
     """The RangeResponse without its header (etcd: applierV3backend.Range)."""
     revision = request.revision

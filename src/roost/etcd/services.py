@@ -17,7 +17,7 @@ from roost.etcd.mvcc import COMPACTING_KEY, Mvcc
 from roost.etcd.ports import Call, Replica, StreamCall, StreamHandler
 from roost.etcd.proto import rpc_pb2 as pb
 from roost.etcd.watch import WatchHub, WatchStream
-from roost.etcd.wire import Header, read_put
+from roost.etcd.wire import Header, read_key, read_put
 from roost.store import Changes, Store
 
 # What etcd 3.5 answers to `Status`; clients look at it for features.
@@ -128,6 +128,10 @@ class Services:
     # --- KV -------------------------------------------------------------------------------------
 
     def _range(self, call: Call, body: bytes) -> None:
+        key = read_key(body)
+        if key is not None:
+            self._range_one(call, key)
+            return
         request = _parse(call, pb.RangeRequest, body, kv.check_range)
         if request is None:
             return
@@ -138,6 +142,20 @@ class Services:
             return self._headed(kv.range_body(self._mvcc, view, request, revision), revision)
 
         self._read(call, answer, is_local=request.serializable)
+
+    def _range_one(self, call: Call, key: bytes) -> None:
+        """The read there is most of: the current value of one key, linearizable."""
+        replica, mvcc, header = self._replica, self._mvcc, self._header
+
+        def done(error: RoostError | None) -> None:
+            if error is not None:
+                _fail(call, error)
+                return
+            view = replica.view
+            headed = header.encode(mvcc.revision(view), replica.term)
+            call.reply(headed + kv.one_key_body(mvcc, view, key))
+
+        replica.read_nowait(done)
 
     def _put(self, call: Call, body: bytes) -> None:
         is_good = read_put(body) or _parse(call, pb.PutRequest, body, kv.check_put)

@@ -149,6 +149,14 @@ def read_put(body: bytes) -> tuple[bytes, bytes] | None:
     return (key, body[offset:]) if offset + length == end else None
 
 
+def read_key(body: bytes) -> bytes | None:
+    """The key of a RangeRequest that has nothing else; None for any other (see `read_put`)."""
+    length = len(body) - 2
+    if 0 < length < 128 and body[0] == 0x0A and body[1] == length:
+        return body[2:]
+    return None
+
+
 def field(tag: bytes, body: bytes) -> bytes:
     """A length-delimited field."""
     return tag + varint(len(body)) + body

@@ -342,15 +342,18 @@ class Journal:
             assert hard_state.term >= self.hard_state.term, "terms never decrease"
             self.hard_state = hard_state
         writes: list[Write] = []
-        if entries and entries[0].index <= self.last_index:
+        last_index = self.last_index
+        if entries and entries[0].index <= last_index:
             first = entries[0].index
             assert first > self._base, "what was compacted is committed and never truncated"
             self._truncate_index(first)
             self._place(writes, TRUNCATE, first, entries[0].term, b"")
+            last_index = first - 1
         for entry in entries:
-            assert entry.index == self.last_index + 1, "entries are contiguous"
+            last_index += 1
+            assert entry.index == last_index, "entries are contiguous"
             self._place(writes, entry.kind, entry.index, entry.term, entry.payload)
-        return Batch(hard_state, writes, self.last_index)
+        return Batch(hard_state, writes, last_index)
 
     def _place(self, writes: list[Write], kind: int, index: int, term: int, payload: bytes) -> None:
         """Give one frame its place in the newest segment, or in a new one."""

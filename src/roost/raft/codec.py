@@ -61,6 +61,8 @@ def _plain_fields(kind: type[Message]) -> tuple[tuple[str, ...], Struct]:
 
 _PLAIN = {kind: _plain_fields(kind) for kind in KINDS.values() if kind is not AppendEntries}
 _BOOLEANS = ("is_granted", "is_transfer")
+# Messages of numbers only, whose class begins with term and sender: no names are needed.
+_HOT = frozenset({AppendAccepted, Heartbeat, HeartbeatReply})
 
 
 def is_bulk(message: Message) -> bool:
@@ -114,14 +116,16 @@ def decode(body: bytes) -> Message:
         _, sender, term, *values = layout.unpack(body)
     except (StructError, KeyError, IndexError) as error:
         raise MalformedMessage(f"{len(body)} bytes are no message") from error
+    if sender == 0 or (term == 0) != (kind is ReadIndexRequest):
+        raise MalformedMessage(f"sender {sender}, term {term}")
+    if kind in _HOT:
+        return kind(term, sender, *values)
     fields = dict(zip(names, values, strict=True))
     for name in _BOOLEANS:
         if name in fields:
             if fields[name] > 1:
                 raise MalformedMessage(f"{name} is {fields[name]}")
             fields[name] = bool(fields[name])
-    if sender == 0 or (term == 0) != (kind is ReadIndexRequest):
-        raise MalformedMessage(f"sender {sender}, term {term}")
     return kind(sender=sender, term=term, **fields)
 
 

@@ -53,5 +53,11 @@ def tally(configuration: Configuration, votes: Mapping[int, bool]) -> Verdict:
 
 def has_quorum(configuration: Configuration, is_counted: Callable[[int], bool]) -> bool:
     """Whether the counted nodes are a majority of each half."""
-    votes = {node: True for node in configuration.all_voters() if is_counted(node)}
-    return tally(configuration, votes) is Verdict.WON
+    for half in (configuration.voters, configuration.outgoing):
+        missing = len(half) // 2 + 1 if half else 0
+        for node in half:
+            if missing and is_counted(node):
+                missing -= 1
+        if missing:
+            return False
+    return True
