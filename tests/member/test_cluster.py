@@ -16,11 +16,16 @@ def all_published(member: Member) -> bool:
     return all(record.client_urls for record in member.members())
 
 
-def run(tmp_path: Path, size: int, story: Callable[[Cluster], Awaitable[None]]) -> None:
+def run(
+    tmp_path: Path,
+    size: int,
+    story: Callable[[Cluster], Awaitable[None]],
+    heartbeat_ms: int = 20,
+) -> None:
     """Run `story` with a started cluster that is stopped afterwards."""
 
     async def main() -> None:
-        cluster = Cluster(tmp_path, size)
+        cluster = Cluster(tmp_path, size, heartbeat_ms)
         await cluster.start_all()
         try:
             await story(cluster)
@@ -93,6 +98,19 @@ def test_concurrent_writes_share_entries(tmp_path: Path) -> None:
         ]
 
     run(tmp_path, 3, story)
+
+
+def test_followers_learn_of_a_commit_without_a_heartbeat_or_another_write(tmp_path: Path) -> None:
+    async def story(cluster: Cluster) -> None:
+        leader = await cluster.leader()
+        tree = cluster.members[leader].store.tree(TREE).id
+        for number in (b"1", b"2"):
+            await cluster.put(leader, b"k", number)
+            for member in cluster.members.values():
+                view = member.view
+                await cluster.until(lambda: view.get(tree, b"k") == number)  # noqa: B023 - awaited
+
+    run(tmp_path, 3, story, heartbeat_ms=60_000)
 
 
 def test_when_the_leader_stops_another_serves_with_every_acknowledged_write(

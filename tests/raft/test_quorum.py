@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roost.raft import Configuration
-from roost.raft.quorum import Verdict, committed_index, tally
+from roost.raft.quorum import Verdict, committed_index, has_quorum, tally
 
 NODES = st.lists(st.integers(1, 9), min_size=1, max_size=9, unique=True).map(
     lambda it: tuple(sorted(it))
@@ -43,5 +43,8 @@ def test_a_vote_is_won_by_both_and_lost_by_either(
 
     outcomes = {outcome(voters), outcome(outgoing)}
     expected = "lost" if "lost" in outcomes else "pending" if "pending" in outcomes else "won"
-    found = tally(Configuration(voters=voters, outgoing=outgoing), votes)
+    configuration = Configuration(voters=voters, outgoing=outgoing)
+    found = tally(configuration, votes)
     assert found is {"won": Verdict.WON, "lost": Verdict.LOST, "pending": Verdict.PENDING}[expected]
+    is_won = has_quorum(configuration, lambda it: votes.get(it) is True)
+    assert is_won == (expected == "won")

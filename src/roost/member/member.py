@@ -53,6 +53,8 @@ PROTOCOL_VERSION = 1
 STORAGE_VERSION = 1
 PARKED_COUNT_MAX = 10_000
 TRIM_TICKS = 20
+# A commit that no later append has carried to the followers by then is announced on its own.
+ANNOUNCE_S = 0.002
 # How soon after a broken link a member asks for votes; drawn, so that two seldom ask at once.
 HURRY_MS_MIN, HURRY_MS_RANGE = 10, 200
 
@@ -161,6 +163,8 @@ class Member:
         self._is_published = False
         self._timer: asyncio.TimerHandle | None = None
         self._hurry: asyncio.TimerHandle | None = None
+        self._announcer: asyncio.TimerHandle | None = None
+        self._announce_index = 0
 
     def _make_core(self) -> Core:
         """The consensus core, from what the journal and the store hold."""
@@ -227,7 +231,7 @@ class Member:
         if self._is_stopped:
             return
         self._is_stopped = True
-        for timer in (self._timer, self._hurry):
+        for timer in (self._timer, self._hurry, self._announcer):
             if timer is not None:
                 timer.cancel()
         error = Stopped("etcdserver: server stopped")
@@ -414,6 +418,8 @@ class Member:
                     self._persistence.persist(ready)
                 if ready.committed:
                     self._apply(ready.committed)
+                    if self._announcer is None:
+                        self._announce_later()
                 for read in ready.reads:
                     self._reads.on_confirmed(read.token, read.index, self.store.applied_index)
                 for token in ready.reads_failed:
@@ -429,6 +435,25 @@ class Member:
             self._send(to, message)
         if not self._is_driving:
             self._on_news()
+
+    def _announce_later(self) -> None:
+        """See to it that followers learn of a commit even if no append follows soon.
+
+        Their local reads and watches wait for it; under load the next append brings it anyway.
+        """
+        core = self.core
+        if core.role is Role.LEADER and core.announced_index < core.commit_index:
+            self._announce_index = core.commit_index
+            self._announcer = self._loop.call_later(ANNOUNCE_S, self._announce)
+
+    def _announce(self) -> None:
+        self._announcer = None
+        if self._is_stopped:
+            return
+        if self.core.announced_index < self._announce_index:
+            self.core.announce_commit()
+            self._on_news()
+        self._announce_later()
 
     def _apply(self, entries: Sequence[Entry]) -> None:
         """Apply committed entries in order, or keep them until the store's memory has room."""
@@ -536,7 +561,7 @@ class Member:
                 if record.id != self.member_id:
                     self.transport.send(record.id, said, bulk=False)
         index = min(self._trim_index, self.store.durable_index) - self.config.trailing_entries
-        if index > self.journal.first_index:
+        if index > self.journal.first_index and not self._persistence.outstanding_count:
             self.journal.compact(index)
 
     # --- the links ------------------------------------------------------------------------------

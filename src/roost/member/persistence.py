@@ -18,8 +18,10 @@ from time import perf_counter
 from roost.journal import Batch, Journal
 from roost.raft import Ready
 
-# Weight of the newest measurement in the running mean of write times.
-_WEIGHT = 0.2
+# Weight of the newest measurement in the running mean of write times, and how many times the
+# limit it may count: one hiccup, however long, must not change the way of writing.
+_WEIGHT = 0.05
+_OUTLIER_TIMES = 4
 # A thread is left again when writes take this part of what made us use it.
 _RETURN_PART = 0.25
 
@@ -38,12 +40,14 @@ class Persistence:
         inline_ms_max: float,
         on_durable: Callable[[Ready], None],
         on_failure: Callable[[BaseException], None],
+        clock: Callable[[], float] = perf_counter,
     ) -> None:
-        """Start inline."""
+        """Start inline; `clock` is in seconds."""
         self._journal = journal
         self._inline_s_max = inline_ms_max / 1000
         self._on_durable = on_durable
         self._on_failure = on_failure
+        self._clock = clock
         self._mean_s = 0.0
         self._thread: ThreadPoolExecutor | None = None
         # Readys handed to the thread, oldest first.  Bounded by the core: it proposes no more
@@ -86,19 +90,23 @@ class Persistence:
     def _write_inline(self, ready: Ready) -> None:
         journal = self._journal
         batch = journal.prepare(ready.hard_state, ready.entries)
-        started = perf_counter()
+        started = self._clock()
         journal.write(batch)
-        took = perf_counter() - started
+        took = self._clock() - started
         journal.finish(batch)
-        self._mean_s += _WEIGHT * (took - self._mean_s)
+        self._note(took)
         if self._mean_s > self._inline_s_max:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
 
+    def _note(self, took_s: float) -> None:
+        took_s = min(took_s, _OUTLIER_TIMES * self._inline_s_max)
+        self._mean_s += _WEIGHT * (took_s - self._mean_s)
+
     def _write_timed(self, batch: Batch | None) -> float:
-        started = perf_counter()
+        started = self._clock()
         if batch is not None:
             self._journal.write(batch)
-        return perf_counter() - started
+        return self._clock() - started
 
     def _on_written(self, done: Future[float]) -> None:
         ready, batch = self._outstanding.popleft()
@@ -108,7 +116,7 @@ class Persistence:
             return
         if batch is not None:
             self._journal.finish(batch)
-            self._mean_s += _WEIGHT * (done.result() - self._mean_s)
+            self._note(done.result())
         if not self._outstanding and self._mean_s < self._inline_s_max * _RETURN_PART:
             thread, self._thread = self._thread, None
             assert thread is not None

@@ -79,6 +79,16 @@ def send_append(core: Core, node: int, progress: Progress, *, or_empty: bool = F
     return True
 
 
+def announced_index(core: Core) -> int:
+    """The commit index that every peer in step has been told."""
+    told = [
+        progress.sent_commit
+        for progress in core.peers.values()
+        if progress.state is ProgressState.REPLICATE
+    ]
+    return min(told, default=core.log.commit_index)
+
+
 def announce_commit(core: Core) -> None:
     """Tell peers the commit index, with entries where there are some (checklist 78)."""
     commit_index = core.log.commit_index

@@ -293,6 +293,13 @@ class Core:
         if progress is not None:
             append.on_unreachable(progress)
 
+    @property
+    def announced_index(self) -> int:
+        """The commit index that every follower in step has been told; our own elsewhere."""
+        if self.role is not Role.LEADER:
+            return self.log.commit_index
+        return append.announced_index(self)
+
     def announce_commit(self) -> None:
         """Tell followers the commit index, where they have not been told."""
         if self.role is Role.LEADER:

@@ -1,0 +1,132 @@
+"""When the disk is written in the loop and when on a thread, against a journal of the test's."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from roost.journal import Batch, JournalBroken
+from roost.member.persistence import Persistence
+from roost.raft import Entry, EntryKind, HardState, Ready
+
+LIMIT_MS = 5.0
+
+
+@dataclass
+class SlowJournal:
+    """Takes as long as it is told to, by the test's clock; remembers what was asked of it."""
+
+    now_s: float = 0.0
+    write_s: float = 0.0
+    fails: bool = False
+    calls: list[tuple[str, int]] = field(default_factory=list)
+
+    def prepare(self, _hard_state: HardState | None, entries: Sequence[Entry]) -> Batch:
+        self.calls.append(("prepare", entries[-1].index))
+        return Batch(None, [], entries[-1].index)
+
+    def write(self, batch: Batch) -> None:
+        self.calls.append(("write", batch.last_index))
+        self.now_s += self.write_s
+        if self.fails:
+            raise JournalBroken("the device failed")
+
+    def finish(self, batch: Batch) -> None:
+        self.calls.append(("finish", batch.last_index))
+
+
+class Bench:
+    """A Persistence over a SlowJournal, and what it said."""
+
+    def __init__(self) -> None:
+        self.journal = SlowJournal()
+        self.durable: list[int] = []
+        self.errors: list[BaseException] = []
+        self.persistence = Persistence(
+            self.journal,  # type: ignore[arg-type]  # the part of a Journal that is used
+            inline_ms_max=LIMIT_MS,
+            on_durable=lambda ready: self.durable.append(ready.entries[-1].index),
+            on_failure=self.errors.append,
+            clock=lambda: self.journal.now_s,
+        )
+        self._index = 0
+
+    def persist(self, *, ms: float) -> None:
+        self.journal.write_s = ms / 1000
+        self._index += 1
+        entry = Entry(self._index, 1, EntryKind.NORMAL, b"")
+        self.persistence.persist(Ready([], None, [entry], [], (), [], []))
+
+    async def settle(self) -> None:
+        """Wait until the thread has answered everything."""
+        async with asyncio.timeout(20):
+            while self.persistence.outstanding_count and not self.errors:
+                await asyncio.sleep(0)
+
+    async def make_slow(self) -> None:
+        for _ in range(100):
+            self.persist(ms=4 * LIMIT_MS)
+            await self.settle()
+        assert self.persistence.uses_thread
+
+
+def test_a_fast_disk_is_written_in_the_loop() -> None:
+    bench = Bench()
+    for _ in range(50):
+        bench.persist(ms=0.2)
+    assert bench.durable == list(range(1, 51))
+    assert not bench.persistence.uses_thread
+    assert 0.1 < bench.persistence.mean_ms < 0.2
+
+
+def test_one_hiccup_changes_nothing_however_long_it_is() -> None:
+    bench = Bench()
+    for ms in (0.2, 60_000.0, 0.2):
+        bench.persist(ms=ms)
+    assert not bench.persistence.uses_thread
+
+
+def test_a_slow_disk_gets_a_thread_and_a_fast_one_the_loop_again() -> None:
+    async def story() -> None:
+        bench = Bench()
+        await bench.make_slow()
+        for _ in range(200):
+            bench.persist(ms=0.2)
+            await bench.settle()
+        assert not bench.persistence.uses_thread
+        assert bench.durable == list(range(1, 301))
+
+    asyncio.run(story())
+
+
+def test_on_the_thread_order_is_kept_and_nothing_is_promised_early() -> None:
+    async def story() -> None:
+        bench = Bench()
+        await bench.make_slow()
+        bench.durable.clear()
+        bench.journal.calls.clear()
+        for _ in range(5):
+            bench.persist(ms=4 * LIMIT_MS)
+        assert bench.durable == []  # only the loop reports, and it has not turned yet
+        assert bench.persistence.outstanding_count == 5
+        await bench.settle()
+        assert bench.durable == [101, 102, 103, 104, 105]
+        for what in ("prepare", "write", "finish"):
+            assert [index for it, index in bench.journal.calls if it == what] == bench.durable
+        bench.persistence.close()
+
+    asyncio.run(story())
+
+
+def test_a_failure_on_the_thread_is_told_and_nothing_becomes_durable() -> None:
+    async def story() -> None:
+        bench = Bench()
+        await bench.make_slow()
+        bench.durable.clear()
+        bench.journal.fails = True
+        bench.persist(ms=1)
+        await bench.settle()
+        assert [type(it) for it in bench.errors] == [JournalBroken]
+        assert bench.durable == []
+        bench.persistence.close()
+
+    asyncio.run(story())
