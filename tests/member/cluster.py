@@ -114,6 +114,17 @@ class Cluster:
         await self.until(lambda: bool(leads()))
         return leads()[0]
 
+    async def quiet(self) -> int:
+        """Wait until every member has published itself too; return the leader's position."""
+        leader = await self.leader()
+        await self.until(
+            lambda: all(
+                all(record.client_urls for record in member.members())
+                for member in self.members.values()
+            )
+        )
+        return leader
+
     async def put(self, position: int, key: bytes, value: bytes) -> bytes:
         """Put through the member at `position`, again when the outcome says it is harmless."""
         async with asyncio.timeout(20):

@@ -58,7 +58,7 @@ def test_every_member_takes_writes_and_reads_the_latest(tmp_path: Path) -> None:
 
 def test_a_refusal_reaches_the_caller_of_any_member_and_leaves_nothing(tmp_path: Path) -> None:
     async def story(cluster: Cluster) -> None:
-        await cluster.leader()
+        await cluster.quiet()
         for position in range(3):
             with pytest.raises(Refused, match="forbidden") as caught:
                 await cluster.members[position].transact("put", b"forbidden=1")
@@ -73,7 +73,7 @@ def test_a_refusal_reaches_the_caller_of_any_member_and_leaves_nothing(tmp_path:
 
 def test_an_operation_that_writes_nothing_is_a_read(tmp_path: Path) -> None:
     async def story(cluster: Cluster) -> None:
-        leader = await cluster.leader()
+        leader = await cluster.quiet()
         await cluster.put(leader, b"k", b"v")
         last_index = cluster.members[leader].core.last_index
         for position in range(3):
@@ -85,7 +85,7 @@ def test_an_operation_that_writes_nothing_is_a_read(tmp_path: Path) -> None:
 
 def test_concurrent_writes_share_entries(tmp_path: Path) -> None:
     async def story(cluster: Cluster) -> None:
-        leader = cluster.members[await cluster.leader()]
+        leader = cluster.members[await cluster.quiet()]
         await leader.transact("put", b"warm=1")
         before = leader.core.last_index
         async with asyncio.TaskGroup() as group:
@@ -111,6 +111,27 @@ def test_followers_learn_of_a_commit_without_a_heartbeat_or_another_write(tmp_pa
                 await cluster.until(lambda: view.get(tree, b"k") == number)  # noqa: B023 - awaited
 
     run(tmp_path, 3, story, heartbeat_ms=60_000)
+
+
+def test_a_request_that_reaches_a_member_that_led_is_tried_with_the_next_leader(
+    tmp_path: Path,
+) -> None:
+    async def story(cluster: Cluster) -> None:
+        leader = await cluster.leader()
+        for turn in range(3):
+            old = cluster.members[leader]
+            old.core.become_follower(old.core.term, 0)
+            # The others still send to it, and hear that it does not lead.
+            others = [it for position, it in cluster.members.items() if position != leader]
+            assert {it.leader_id for it in others} == {old.member_id}
+            async with asyncio.TaskGroup() as group:
+                for number, member in enumerate(cluster.members.values()):
+                    group.create_task(member.transact("put", b"%d.%d=v" % (turn, number)))
+            leader = await cluster.leader()
+            for number in range(3):
+                assert await cluster.get(leader, b"%d.%d" % (turn, number)) == b"v"
+
+    run(tmp_path, 3, story)
 
 
 def test_when_the_leader_stops_another_serves_with_every_acknowledged_write(

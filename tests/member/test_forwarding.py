@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roost.errors import NotExecuted, NotLeader, OutcomeUnknown, Refused, RoostError
+from roost.errors import (
+    NoLeader,
+    NotExecuted,
+    NotLeader,
+    OutcomeUnknown,
+    Overloaded,
+    Refused,
+    RoostError,
+    Stopped,
+)
 from roost.member import forwarding
 from roost.member.errors import MalformedForward
 from roost.member.forwarding import Forwarder
@@ -60,7 +69,10 @@ def test_any_bytes_decode_or_are_refused_by_name(frame: bytes) -> None:
     ("error", "kind"),
     [
         (Refused(11, "etcdserver: mvcc: required revision has been compacted"), Refused),
-        (NotLeader("no"), NotExecuted),
+        (NotLeader("no"), NotLeader),
+        (NoLeader("nobody"), NotLeader),
+        (Stopped("gone"), NotLeader),
+        (Overloaded("full"), Overloaded),
         (OutcomeUnknown("lost"), OutcomeUnknown),
     ],
 )
@@ -76,7 +88,7 @@ def test_an_error_keeps_its_meaning_across_the_link(
 
 def test_requests_of_one_turn_share_a_frame_and_get_their_own_answers() -> None:
     link, callers = Link(), [Caller(), Caller()]
-    forwarder = Forwarder(link.send, timeout_ticks=5)
+    forwarder = Forwarder(link.send, timeout_ticks=5, grace_ticks=2)
     forwarder.forward(1, "etcd.kv.put", b"a", callers[0], 0)
     forwarder.forward(1, "etcd.kv.put", b"b", callers[1], 0)
     forwarder.flush()
@@ -95,7 +107,7 @@ def test_requests_of_one_turn_share_a_frame_and_get_their_own_answers() -> None:
 def test_what_the_link_does_not_take_was_not_executed() -> None:
     link, caller = Link(), Caller()
     link.is_open = False
-    forwarder = Forwarder(link.send, timeout_ticks=5)
+    forwarder = Forwarder(link.send, timeout_ticks=5, grace_ticks=2)
     forwarder.forward(1, "x", b"", caller, 0)
     forwarder.flush()
     assert isinstance(caller.error, NotExecuted)
@@ -103,7 +115,7 @@ def test_what_the_link_does_not_take_was_not_executed() -> None:
 
 def test_an_answer_after_giving_up_is_dropped() -> None:
     link, caller = Link(), Caller()
-    forwarder = Forwarder(link.send, timeout_ticks=5)
+    forwarder = Forwarder(link.send, timeout_ticks=5, grace_ticks=2)
     forwarder.forward(1, "x", b"", caller, 0)
     forwarder.flush()
     forwarder.give_up(1)
@@ -113,7 +125,7 @@ def test_an_answer_after_giving_up_is_dropped() -> None:
 
 def test_an_answer_from_somebody_else_is_dropped() -> None:
     link, caller = Link(), Caller()
-    forwarder = Forwarder(link.send, timeout_ticks=5)
+    forwarder = Forwarder(link.send, timeout_ticks=5, grace_ticks=2)
     forwarder.forward(1, "x", b"", caller, 0)
     forwarder.flush()
     forwarder.on_answers(2, b"".join(forwarding.encode_answer(1, b"forged", None)))
@@ -122,10 +134,28 @@ def test_an_answer_from_somebody_else_is_dropped() -> None:
 
 def test_a_request_without_an_answer_is_unknown_after_its_time() -> None:
     link, early, late = Link(), Caller(), Caller()
-    forwarder = Forwarder(link.send, timeout_ticks=5)
+    forwarder = Forwarder(link.send, timeout_ticks=5, grace_ticks=2)
     forwarder.forward(1, "x", b"", early, 0)
     forwarder.forward(1, "x", b"", late, 2)
     forwarder.flush()
     forwarder.expire(5)
     assert isinstance(early.error, OutcomeUnknown)
     assert late.answers == []
+
+
+def test_a_deposed_leader_may_still_answer_for_a_while() -> None:
+    link, asked, unasked, later = Link(), Caller(), Caller(), Caller()
+    forwarder = Forwarder(link.send, timeout_ticks=50, grace_ticks=2)
+    forwarder.forward(1, "x", b"", asked, 0)
+    forwarder.forward(1, "x", b"", unasked, 0)
+    forwarder.on_deposed(1, 3)
+    forwarder.forward(1, "x", b"", later, 3)
+    forwarder.flush()
+    forwarder.expire(4)
+    no = NotLeader("etcdserver: not leader")
+    forwarder.on_answers(1, b"".join(forwarding.encode_answer(1, None, no)))
+    assert isinstance(asked.error, NotLeader)
+    assert unasked.answers == []
+    forwarder.expire(5)
+    assert isinstance(unasked.error, OutcomeUnknown)
+    assert later.answers == []  # it was sent after the member led again

@@ -2,8 +2,8 @@
 
 Everything that waits when a loop turn comes round is run, one after another, against a view
 that includes what is proposed but not yet committed; the writes of the whole batch become one
-Raft entry (DESIGN.md D1).  Nothing waits for a timer: an idle system proposes at once, a loaded
-one merges more.
+Raft entry (DESIGN.md D1).  An idle system proposes at once, a loaded one merges more; `pacing`
+says when a little patience pays.
 
 Rules that make this safe:
 
@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from roost.errors import NotLeader, OutcomeUnknown, Overloaded, Refused, RoostError
 from roost.member.config import MemberConfig
 from roost.member.forwarding import Done
+from roost.member.pacing import HOLD_S, Pace, Pacing
 from roost.raft import Core, ProposalDropped
 from roost.store import Store, Txn
 
@@ -58,6 +59,7 @@ class Executor:
 
     `propose_done` is called after each proposal, so that the owner moves messages and disk on.
     `barrier(index, done)` is the owner's read barrier that also waits for `index`.
+    `run_again(delay_s)` asks the owner to call `run` again; 0 = in the next loop turn.
     """
 
     def __init__(
@@ -68,6 +70,8 @@ class Executor:
         *,
         propose_done: Callable[[], None],
         barrier: Callable[[int, ReadDone], None],
+        run_again: Callable[[float], None],
+        pacing: Pacing,
     ) -> None:
         """Start closed: `open` follows when this member leads and is caught up."""
         self._config = config
@@ -75,6 +79,9 @@ class Executor:
         self._store = store
         self._propose_done = propose_done
         self._barrier = barrier
+        self._run_again = run_again
+        self._pacing = pacing
+        self._is_held = False
         self._queue: deque[tuple[str, Operation, bytes, Done]] = deque()
         self._queue_bytes = 0
         self._inflight: dict[int, Batch] = {}
@@ -116,7 +123,21 @@ class Executor:
             and len(self._inflight) < self._config.batch_inflight_max
             and not self._store.is_backed_up
         ):
-            self._run_batch()
+            pace = self._pacing.pace(len(self._queue), len(self._inflight))
+            if pace is Pace.GO:
+                self._run_batch()
+                continue
+            if pace is Pace.LOOK_AGAIN:
+                self._run_again(0)
+            elif not self._is_held:
+                self._is_held = True
+                self._run_again(HOLD_S)
+            return
+
+    def release(self) -> None:
+        """The delay that `run_again` asked for has passed."""
+        self._is_held = False
+        self.run()
 
     def _run_batch(self) -> None:
         """Run one batch and propose its writes as one entry."""
@@ -136,6 +157,7 @@ class Executor:
         self._store.speculate(index, txn, payload)
         self._inflight[index] = Batch(self._core.term, answers)
         self._last_index = index
+        self._pacing.on_proposed()
         self._propose_done()
 
     def _execute(self, txn: Txn) -> list[tuple[Done, bytes | None, RoostError | None]]:
@@ -167,6 +189,7 @@ class Executor:
             return
         if batch.term == term:
             batch.settle()
+            self._pacing.on_settled(len(batch.answers), len(self._queue))
         else:
             # Another leader's entry took the position: ours can never be committed.
             batch.fail(lambda: NotLeader("etcdserver: leader changed"))

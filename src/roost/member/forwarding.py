@@ -8,13 +8,15 @@ one loop turn's requests travel together:
 
     outcome 0 done     body is the operation's result
             1 refused  body is u8 gRPC code, then the text in UTF-8
-            2 no       it did not run and never will (not the leader, overloaded)
+            2 astray   it did not run: the member asked does not lead (any more)
             3 unknown  it may have taken effect
+            4 full     it did not run: the leader has too many requests
 
 An answer whose id nobody waits for is dropped: its caller has been told `OutcomeUnknown`.
 When the table of waiting requests is full, a new one is refused with `Overloaded`.
 """
 
+from collections import deque
 from collections.abc import Callable
 from enum import IntEnum
 from struct import Struct
@@ -33,8 +35,9 @@ class Outcome(IntEnum):
 
     DONE = 0
     REFUSED = 1
-    NOT_EXECUTED = 2
+    ASTRAY = 2
     UNKNOWN = 3
+    FULL = 4
 
 
 def encode_request(request_id: int, name: str, body: bytes) -> list[bytes]:
@@ -72,8 +75,10 @@ def encode_answer(request_id: int, result: bytes | None, error: RoostError | Non
         outcome, body = Outcome.DONE, result or b""
     elif isinstance(error, Refused):
         outcome, body = Outcome.REFUSED, bytes([error.code]) + error.text.encode()
+    elif isinstance(error, Overloaded):
+        outcome, body = Outcome.FULL, str(error).encode()
     elif isinstance(error, NotExecuted):
-        outcome, body = Outcome.NOT_EXECUTED, str(error).encode()
+        outcome, body = Outcome.ASTRAY, str(error).encode()
     else:
         outcome, body = Outcome.UNKNOWN, str(error).encode()
     return [_HEAD.pack(request_id, outcome, len(body)), body]
@@ -107,8 +112,10 @@ def _answer(outcome: int, body: bytes) -> tuple[bytes | None, RoostError | None]
             return body, None
         case Outcome.REFUSED if body:
             return None, Refused(body[0], body[1:].decode())
-        case Outcome.NOT_EXECUTED:
+        case Outcome.ASTRAY:
             return None, NotLeader(body.decode())
+        case Outcome.FULL:
+            return None, Overloaded(body.decode())
         case Outcome.UNKNOWN:
             return None, OutcomeUnknown(body.decode())
         case _:
@@ -122,16 +129,21 @@ class Forwarder:
     collect until `flush`, so that one loop turn costs one frame.
     """
 
-    def __init__(self, send: Callable[[int, list[bytes]], bool], timeout_ticks: int) -> None:
-        """Start with nothing on its way."""
+    def __init__(
+        self, send: Callable[[int, list[bytes]], bool], *, timeout_ticks: int, grace_ticks: int
+    ) -> None:
+        """Start with nothing on its way; `grace_ticks` is how long a deposed leader may answer."""
         self._send = send
         self._timeout_ticks = timeout_ticks
+        self._grace_ticks = grace_ticks
         self._next_id = 1
         # request id -> (who waits, leader it went to, tick after which it is given up)
         self._waiting: dict[int, tuple[Done, int, int]] = {}
         self._batch: list[bytes] = []
         self._batch_ids: list[int] = []
         self._batch_leader = 0
+        # (tick, leader, first request id after): what a deposed leader has not answered by then
+        self._deposed: deque[tuple[int, int, int]] = deque()
 
     def __len__(self) -> int:
         """Requests without an answer so far."""
@@ -177,9 +189,18 @@ class Forwarder:
             del self._waiting[request_id]
             waiting[0](result, error)
 
-    def give_up(self, leader: int | None = None) -> None:
-        """Tell those who wait for `leader` (None: for anybody) that their outcome is unknown."""
+    def on_deposed(self, leader: int, now_ticks: int) -> None:
+        """Another leads now: `leader` may still say, for a while, that our requests did not run."""
+        self._deposed.append((now_ticks + self._grace_ticks, leader, self._next_id))
+
+    def give_up(self, leader: int | None = None, before_id: int | None = None) -> None:
+        """Tell those who wait that their outcome is unknown.
+
+        `leader` limits it to the requests sent there, `before_id` to the older ones.
+        """
         for request_id, (done, sent_to, _) in list(self._waiting.items()):
+            if before_id is not None and request_id >= before_id:
+                return
             if leader is None or sent_to == leader:
                 self._waiting.pop(request_id, None)
                 done(
@@ -191,6 +212,9 @@ class Forwarder:
 
     def expire(self, now_ticks: int) -> None:
         """Give up requests whose time is over; they stand in the order of their deadlines."""
+        while self._deposed and self._deposed[0][0] <= now_ticks:
+            _, leader, before_id = self._deposed.popleft()
+            self.give_up(leader, before_id)
         for request_id, (done, _, deadline) in list(self._waiting.items()):
             if deadline > now_ticks:
                 return

@@ -9,8 +9,9 @@ request) steps the core and calls `_drive`, which carries out what the core asks
     4. committed entries are applied; callers, readers and observers learn of it
 
 A request waits in the executor's queue for the end of the loop turn (`_schedule`), so one entry
-carries everything that arrived together.  A follower hands requests to the leader; without a
-leader they wait one election timeout for one and are then told `NoLeader`.
+carries everything that arrived together.  A follower hands requests to the leader.  One that did
+not run, because nobody leads or because it reached a member that does not lead any more, is
+parked and tried again until its time is over; only then its caller is told `NoLeader`.
 
 Anything unexpected in `_drive` ends the process through `on_fatal`: a member that cannot trust
 its own state must not answer anybody.
@@ -23,12 +24,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from roost.errors import NoLeader, Overloaded, PeerFault, RoostError, Stopped
+from roost.errors import NoLeader, NotLeader, Overloaded, PeerFault, RoostError, Stopped
 from roost.member import forwarding
 from roost.member.config import MemberConfig, address_of
 from roost.member.executor import Executor, Operation, ReadDone
 from roost.member.forwarding import Done, Forwarder
 from roost.member.home import Home, open_home
+from roost.member.pacing import Pacing
 from roost.member.persistence import Persistence
 from roost.member.reads import Reads
 from roost.member.roster import PUBLISH_OPERATION, MemberRecord, Roster, encode_record
@@ -130,15 +132,24 @@ class Member:
         self._election_ticks = config.election_ms // config.heartbeat_ms
         self.core = self._make_core()
         timeout_ticks = max(1, config.request_timeout_ms // config.heartbeat_ms)
+        self._timeout_ticks = timeout_ticks
         self._executor = Executor(
-            config, self.core, self.store, propose_done=self._drive, barrier=self._barrier
+            config,
+            self.core,
+            self.store,
+            propose_done=self._drive,
+            barrier=self._barrier,
+            run_again=self._run_again,
+            pacing=Pacing(lambda: self._persistence.mean_ms / 1000),
         )
         self._reads = Reads(
             self._start_read_round,
             retry_ticks=max(2, self._election_ticks // 2),
             timeout_ticks=timeout_ticks,
         )
-        self._forwarder = Forwarder(self._send_requests, timeout_ticks)
+        self._forwarder = Forwarder(
+            self._send_requests, timeout_ticks=timeout_ticks, grace_ticks=self._election_ticks
+        )
         self._persistence = Persistence(
             home.journal,
             inline_ms_max=config.inline_sync_ms_max,
@@ -287,15 +298,41 @@ class Member:
             if not self._is_scheduled:
                 self._is_scheduled = True
                 self._loop.call_soon(self._run_turn)
-        elif self._is_stopped:
+        else:
+            self._pass_on(self._ticks + self._timeout_ticks, name, body, done)
+
+    def _pass_on(self, deadline: int, name: str, body: bytes, done: Done) -> None:
+        """Hand a request to the leader, or park it; `deadline` in ticks."""
+        if self._is_stopped:
             done(None, Stopped("etcdserver: server stopped"))
-        elif core.leader_id:
-            self._forwarder.forward(core.leader_id, name, body, done, self._ticks)
-            self._schedule()
-        elif len(self._parked) >= PARKED_COUNT_MAX:
+            return
+        if not self.core.leader_id:
+            self._park(deadline, name, body, done)
+            return
+
+        def answered(result: bytes | None, error: RoostError | None) -> None:
+            if isinstance(error, NotLeader) and not self._is_stopped:
+                self._park(deadline, name, body, done)
+            else:
+                done(result, error)
+
+        self._forwarder.forward(self.core.leader_id, name, body, answered, self._ticks)
+        self._schedule()
+
+    def _park(self, deadline: int, name: str, body: bytes, done: Done) -> None:
+        if len(self._parked) >= PARKED_COUNT_MAX:
             done(None, Overloaded("etcdserver: too many requests"))
         else:
-            self._parked.append((self._ticks + 2 * self._election_ticks, name, body, done))
+            self._parked.append((deadline, name, body, done))
+
+    def _unpark(self) -> None:
+        """Try parked requests again: there is a leader, as far as we know."""
+        parked, self._parked = self._parked, deque()
+        for deadline, name, body, done in parked:
+            if self.core.role is Role.LEADER:
+                self.transact_nowait(name, body, done)
+            else:
+                self._pass_on(deadline, name, body, done)
 
     async def transact(self, name: str, body: bytes) -> bytes:
         """Run the operation `name` on the leader and return its result; see `transact_nowait`."""
@@ -376,6 +413,17 @@ class Member:
         if not self._is_scheduled:
             self._is_scheduled = True
             self._loop.call_soon(self._run_turn)
+
+    def _run_again(self, delay_s: float) -> None:
+        """The executor waits for more to come, or for a batch to settle."""
+        if delay_s:
+            self._loop.call_later(delay_s, self._release)
+        else:
+            self._schedule()
+
+    def _release(self) -> None:
+        self._executor.release()
+        self._on_news()
 
     def _run_turn(self) -> None:
         """Execute, forward and confirm everything that arrived in this loop turn."""
@@ -494,11 +542,9 @@ class Member:
             for name, body, done in self._executor.close():
                 self.transact_nowait(name, body, done)
         if old_leader and leader != old_leader:
-            self._forwarder.give_up(old_leader)
+            self._forwarder.on_deposed(old_leader, self._ticks)
         if leader:
-            parked, self._parked = self._parked, deque()
-            for _, name, body, done in parked:
-                self.transact_nowait(name, body, done)
+            self._unpark()
             self._publish()
         self._schedule()
 
@@ -543,8 +589,14 @@ class Member:
         self._on_news()
 
     def _expire_parked(self) -> None:
-        while self._parked and self._parked[0][0] <= self._ticks:
-            self._parked.popleft()[3](None, NoLeader("etcdserver: no leader"))
+        if not self._parked:
+            return
+        late = [row for row in self._parked if row[0] <= self._ticks]
+        self._parked = deque(row for row in self._parked if row[0] > self._ticks)
+        for _, _, _, done in late:
+            done(None, NoLeader("etcdserver: no leader"))
+        if self.core.leader_id:
+            self._unpark()
 
     def _trim(self) -> None:
         """Drop journal entries that no member can need again.
