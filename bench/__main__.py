@@ -4,6 +4,8 @@ For three members and for one, at 1, 10, 100 and 100 x 10 concurrent requests: p
 values and linearizable reads of one key, to the leader.  Each round measures Roost and etcd one
 right after the other; what counts is the ratio of a round, and the median of those.  h2load is in
 Debian's package nghttp2-client.  All runs are bounded by a count of requests.
+
+Beside it, the replicated dictionary of PySyncObj with its two settings of batching, three members.
 """
 
 import argparse
@@ -21,11 +23,12 @@ from pathlib import Path
 
 import grpc
 
-from bench.servers import Cluster
+from bench.servers import Cluster, PySyncObjCluster
 from roost.etcd.proto import rpc_pb2
 
 LOADS = ((1, 1, 1500), (10, 1, 8000), (100, 1, 20_000), (100, 10, 40_000))
 WAIT_S = 30.0
+PYSYNCOBJ_WAVES = 20
 H2LOAD_TIMEOUT_S = 120.0
 _FINISHED = re.compile(r"finished in .*?, ([0-9.]+) req/s")
 _SUCCEEDED = re.compile(r"(\d+) succeeded")
@@ -165,12 +168,63 @@ def measure(size: int, rounds: int, scale: float, say: Callable[[str], None]) ->
     return rows
 
 
+@dataclass(frozen=True, slots=True)
+class DictionaryRow:
+    """Puts a second into three members, by round."""
+
+    clients: int
+    streams: int
+    roost: list[float]
+    batched: list[float]
+    single: list[float]
+    ratio: float
+
+
+def measure_dictionary(
+    rounds: int, scale: float, say: Callable[[str], None]
+) -> list[DictionaryRow]:
+    """Measure Roost beside PySyncObj's dictionary; the ratio is to its better setting."""
+    roost = Cluster("roost", 3)
+    others = {mode: PySyncObjCluster(mode, 3) for mode in ("batched", "single")}
+    rows: list[DictionaryRow] = []
+    try:
+        for cluster in (roost, *others.values()):
+            cluster.start()
+        port = find_leader(roost)
+        leaders = {mode: cluster.find_leader() for mode, cluster in others.items()}
+        with tempfile.TemporaryDirectory() as scratch:
+            body = Path(scratch) / "put"
+            request = rpc_pb2.PutRequest(key=b"key", value=b"v" * 100)
+            body.write_bytes(frame(request.SerializeToString()))
+            for clients, streams, full_count in LOADS:
+                callers = clients * streams
+                count = max(callers, int(full_count * scale))
+                counts = {"batched": callers * PYSYNCOBJ_WAVES, "single": max(callers, count // 5)}
+                rate: dict[str, list[float]] = {"roost": [], "batched": [], "single": []}
+                for turn in range(rounds):
+                    say(f"dictionary, {clients}x{streams}, round {turn + 1}/{rounds}")
+                    path = "/etcdserverpb.KV/Put"
+                    rate["roost"].append(h2load(port, path, body, clients, streams, count))
+                    for mode, cluster in others.items():
+                        line = f"put {callers} {counts[mode]}"
+                        rate[mode].append(float(cluster.ask(leaders[mode], line)))
+                ratios = [ours / max(theirs) for ours, *theirs in zip(*rate.values(), strict=True)]
+                rows.append(
+                    DictionaryRow(clients, streams, **rate, ratio=statistics.median(ratios))
+                )
+    finally:
+        for cluster in (roost, *others.values()):
+            cluster.stop()
+    return rows
+
+
 def main() -> None:
-    """Measure and print a table, or JSON."""
+    """Measure and print tables, or JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--members", type=int, nargs="*", default=[3, 1])
     parser.add_argument("--scale", type=float, default=1.0, help="times the requests a run")
+    parser.add_argument("--no-dictionary", action="store_true", help="without PySyncObj")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if shutil.which("h2load") is None:
@@ -179,25 +233,48 @@ def main() -> None:
     def say(text: str) -> None:
         print(f"\r{text:<70}", end="", file=sys.stderr, flush=True)
 
-    rows = [
-        row for size in options.members for row in measure(size, options.rounds, options.scale, say)
-    ]
+    rounds, scale = options.rounds, options.scale
+    rows = [row for size in options.members for row in measure(size, rounds, scale, say)]
+    dictionary = [] if options.no_dictionary else measure_dictionary(rounds, scale, say)
     say("")
     print(file=sys.stderr)
     if options.json:
-        print(json.dumps([asdict(row) for row in rows]))
+        print(json.dumps([asdict(row) for row in (*rows, *dictionary)]))
         return
-    print(
-        "| members | operation | clients | Roost/s | etcd/s | ratio | CPU us Roost | CPU us etcd |"
-    )
-    print("|---|---|---|---|---|---|---|---|")
-    for row in rows:
-        clients = str(row.clients) if row.streams == 1 else f"{row.clients} x {row.streams}"
-        print(
-            f"| {row.members} | {row.operation} | {clients} | {statistics.median(row.roost):,.0f} "
+    print_table(
+        "members | operation | clients | Roost/s | etcd/s | ratio | CPU us Roost | CPU us etcd",
+        [
+            f"{row.members} | {row.operation} | {callers(row)} "
+            f"| {statistics.median(row.roost):,.0f} "
             f"| {statistics.median(row.etcd):,.0f} | {row.ratio:.2f} "
-            f"| {row.roost_cpu_us:.0f} | {row.etcd_cpu_us:.0f} |"
+            f"| {row.roost_cpu_us:.0f} | {row.etcd_cpu_us:.0f}"
+            for row in rows
+        ],
+    )
+    if dictionary:
+        print()
+        print_table(
+            "clients | Roost/s | PySyncObj batched/s | PySyncObj single/s | ratio to the better",
+            [
+                f"{callers(row)} | {statistics.median(row.roost):,.0f} "
+                f"| {statistics.median(row.batched):,.0f} "
+                f"| {statistics.median(row.single):,.0f} | {row.ratio:.2f}"
+                for row in dictionary
+            ],
         )
+
+
+def callers(row: Row | DictionaryRow) -> str:
+    """The load as people write it."""
+    return str(row.clients) if row.streams == 1 else f"{row.clients} x {row.streams}"
+
+
+def print_table(head: str, lines: list[str]) -> None:
+    """Print a Markdown table."""
+    print(f"| {head} |")
+    print("|" + "---|" * (head.count("|") + 1))
+    for line in lines:
+        print(f"| {line} |")
 
 
 if __name__ == "__main__":

