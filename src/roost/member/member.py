@@ -9,9 +9,7 @@ request) steps the core and calls `_drive`, which carries out what the core asks
     4. committed entries are applied; callers, readers and observers learn of it
 
 A request waits in the executor's queue for the end of the loop turn (`_schedule`), so one entry
-carries everything that arrived together.  A follower hands requests to the leader.  One that did
-not run, because nobody leads or because it reached a member that does not lead any more, is
-parked and tried again until its time is over; only then its caller is told `NoLeader`.
+carries everything that arrived together.  A follower hands requests to the leader (`router`).
 
 Anything unexpected in `_drive` ends the process through `on_fatal`: a member that cannot trust
 its own state must not answer anybody.
@@ -24,7 +22,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from roost.errors import NoLeader, NotLeader, Overloaded, PeerFault, RoostError, Stopped
+from roost.errors import NoLeader, PeerFault, RoostError, Stopped
 from roost.member import forwarding
 from roost.member.config import MemberConfig, address_of
 from roost.member.executor import Executor, Operation, ReadDone
@@ -34,6 +32,7 @@ from roost.member.pacing import Pacing
 from roost.member.persistence import Persistence
 from roost.member.reads import Reads
 from roost.member.roster import PUBLISH_OPERATION, MemberRecord, Roster, encode_record
+from roost.member.router import Router
 from roost.peer import LocalPeer, PeerConfig, Transport, encode_frame
 from roost.raft import (
     Core,
@@ -53,7 +52,6 @@ logger = logging.getLogger(__name__)
 FRAME_RAFT, FRAME_REQUESTS, FRAME_ANSWERS, FRAME_TRIM = 1, 2, 3, 4
 PROTOCOL_VERSION = 1
 STORAGE_VERSION = 1
-PARKED_COUNT_MAX = 10_000
 TRIM_TICKS = 20
 # A commit that no later append has carried to the followers by then is announced on its own.
 ANNOUNCE_S = 0.002
@@ -132,7 +130,6 @@ class Member:
         self._election_ticks = config.election_ms // config.heartbeat_ms
         self.core = self._make_core()
         timeout_ticks = max(1, config.request_timeout_ms // config.heartbeat_ms)
-        self._timeout_ticks = timeout_ticks
         self._executor = Executor(
             config,
             self.core,
@@ -147,8 +144,14 @@ class Member:
             retry_ticks=max(2, self._election_ticks // 2),
             timeout_ticks=timeout_ticks,
         )
-        self._forwarder = Forwarder(
-            self._send_requests, timeout_ticks=timeout_ticks, grace_ticks=self._election_ticks
+        self._router = Router(
+            Forwarder(
+                self._send_requests, timeout_ticks=timeout_ticks, grace_ticks=self._election_ticks
+            ),
+            own_id=self.member_id,
+            leader_id=lambda: self.core.leader_id,
+            run_here=self.transact_nowait,
+            timeout_ticks=timeout_ticks,
         )
         self._persistence = Persistence(
             home.journal,
@@ -158,8 +161,6 @@ class Member:
         )
         self.transport = self._make_transport()
         self._unapplied: deque[Entry] = deque()
-        # Requests that wait for a leader: (deadline tick, operation name, body, who waits).
-        self._parked: deque[tuple[int, str, bytes, Done]] = deque()
         self._answers: dict[int, list[bytes]] = {}
         self._encoded_message: Message | None = None
         self._encoded: list[bytes] = []
@@ -249,9 +250,7 @@ class Member:
         for _, _, done in self._executor.close():
             done(None, error)
         self._reads.fail_all(error)
-        self._forwarder.give_up()
-        while self._parked:
-            self._parked.popleft()[3](None, error)
+        self._router.close(error)
         await self.transport.close()
         self._persistence.close()
         self._home.close(self._loop)
@@ -298,41 +297,11 @@ class Member:
             if not self._is_scheduled:
                 self._is_scheduled = True
                 self._loop.call_soon(self._run_turn)
-        else:
-            self._pass_on(self._ticks + self._timeout_ticks, name, body, done)
-
-    def _pass_on(self, deadline: int, name: str, body: bytes, done: Done) -> None:
-        """Hand a request to the leader, or park it; `deadline` in ticks."""
-        if self._is_stopped:
+        elif self._is_stopped:
             done(None, Stopped("etcdserver: server stopped"))
-            return
-        if not self.core.leader_id:
-            self._park(deadline, name, body, done)
-            return
-
-        def answered(result: bytes | None, error: RoostError | None) -> None:
-            if isinstance(error, NotLeader) and not self._is_stopped:
-                self._park(deadline, name, body, done)
-            else:
-                done(result, error)
-
-        self._forwarder.forward(self.core.leader_id, name, body, answered, self._ticks)
-        self._schedule()
-
-    def _park(self, deadline: int, name: str, body: bytes, done: Done) -> None:
-        if len(self._parked) >= PARKED_COUNT_MAX:
-            done(None, Overloaded("etcdserver: too many requests"))
         else:
-            self._parked.append((deadline, name, body, done))
-
-    def _unpark(self) -> None:
-        """Try parked requests again: there is a leader, as far as we know."""
-        parked, self._parked = self._parked, deque()
-        for deadline, name, body, done in parked:
-            if self.core.role is Role.LEADER:
-                self.transact_nowait(name, body, done)
-            else:
-                self._pass_on(deadline, name, body, done)
+            self._router.submit(name, body, done)
+            self._schedule()
 
     async def transact(self, name: str, body: bytes) -> bytes:
         """Run the operation `name` on the leader and return its result; see `transact_nowait`."""
@@ -402,7 +371,7 @@ class Member:
             queue_count=self._executor.queue_count,
             inflight_count=self._executor.inflight_count,
             read_count=len(self._reads),
-            forward_count=len(self._forwarder),
+            forward_count=len(self._router.forwarder),
             sync_ms_mean=self._persistence.mean_ms,
         )
 
@@ -440,7 +409,7 @@ class Member:
             if self._reads.is_due:
                 self._reads.flush()
                 self._drive()
-            self._forwarder.flush()
+            self._router.forwarder.flush()
             if self._answers:
                 self._flush_answers()
         except Exception as error:  # noqa: BLE001 - whatever it is, our state is in doubt
@@ -542,9 +511,9 @@ class Member:
             for name, body, done in self._executor.close():
                 self.transact_nowait(name, body, done)
         if old_leader and leader != old_leader:
-            self._forwarder.on_deposed(old_leader, self._ticks)
+            self._router.on_deposed(old_leader)
         if leader:
-            self._unpark()
+            self._router.retry()
             self._publish()
         self._schedule()
 
@@ -576,8 +545,7 @@ class Member:
         try:
             self.core.tick()
             self._reads.tick()
-            self._forwarder.expire(self._ticks)
-            self._expire_parked()
+            self._router.tick()
             self.store.flush_if_due(self._loop.time())
             if self.core.leader_id and not self._is_published:
                 self._publish()
@@ -587,16 +555,6 @@ class Member:
             self._fatal(error)
             return
         self._on_news()
-
-    def _expire_parked(self) -> None:
-        if not self._parked:
-            return
-        late = [row for row in self._parked if row[0] <= self._ticks]
-        self._parked = deque(row for row in self._parked if row[0] > self._ticks)
-        for _, _, _, done in late:
-            done(None, NoLeader("etcdserver: no leader"))
-        if self.core.leader_id:
-            self._unpark()
 
     def _trim(self) -> None:
         """Drop journal entries that no member can need again.
@@ -652,7 +610,7 @@ class Member:
             for request_id, name, request in forwarding.decode_requests(body):
                 self._on_request(sender, request_id, name, request)
         elif kind == FRAME_ANSWERS:
-            self._forwarder.on_answers(sender, body)
+            self._router.forwarder.on_answers(sender, body)
         elif kind == FRAME_TRIM and len(body) == 8:
             self._trim_index = int.from_bytes(body, "big")
         else:
@@ -691,7 +649,7 @@ class Member:
         if self._is_stopped:
             return
         self.core.report_unreachable(member_id)
-        self._forwarder.give_up(member_id)
+        self._router.forwarder.give_up(member_id)
         if member_id == self.core.leader_id:
             self.core.forget_leader()
             self._hurry_election()
