@@ -144,15 +144,7 @@ class Member:
             retry_ticks=max(2, self._election_ticks // 2),
             timeout_ticks=timeout_ticks,
         )
-        self._router = Router(
-            Forwarder(
-                self._send_requests, timeout_ticks=timeout_ticks, grace_ticks=self._election_ticks
-            ),
-            own_id=self.member_id,
-            leader_id=lambda: self.core.leader_id,
-            run_here=self.transact_nowait,
-            timeout_ticks=timeout_ticks,
-        )
+        self._router = self._make_router(timeout_ticks)
         self._persistence = Persistence(
             home.journal,
             inline_ms_max=config.inline_sync_ms_max,
@@ -177,6 +169,16 @@ class Member:
         self._hurry: asyncio.TimerHandle | None = None
         self._announcer: asyncio.TimerHandle | None = None
         self._announce_index = 0
+
+    def _make_router(self, timeout_ticks: int) -> Router:
+        grace_ticks = self._election_ticks
+        return Router(
+            Forwarder(self._send_requests, timeout_ticks=timeout_ticks, grace_ticks=grace_ticks),
+            own_id=self.member_id,
+            leader_id=lambda: self.core.leader_id,
+            run_here=self.transact_nowait,
+            timeout_ticks=timeout_ticks,
+        )
 
     def _make_core(self) -> Core:
         """The consensus core, from what the journal and the store hold."""
