@@ -414,21 +414,31 @@ def test_a_follower_thousands_of_entries_off_is_found_in_a_few_rounds() -> None:
     assert messages < 40
 
 
-def test_a_peer_that_needs_compacted_entries_is_sent_none() -> None:
-    """92, 99."""
+def test_a_peer_whose_entries_are_compacted_away_gets_a_snapshot() -> None:
+    """92, 99, 100, 101, 102, 108."""
     network = Network(3)
-    network.nodes[1].storage.log = [entry(it, 1) for it in range(11, 21)]
-    network.nodes[1].storage.floor_index, network.nodes[1].storage.floor_term = 10, 1
-    network.nodes[1].hard_state = HardState(1, 0)
-    network.nodes[1].applied = [entry(it, 1) for it in range(1, 11)]
-    network.nodes[1].restart()
-    core = network.nodes[1].core
-    core.campaign()
+    core = network.elect(1)
+    network.down.add(3)
+    for number in range(10):
+        network.propose(1, b"%d" % number)
     network.settle()
-    network.tick(1, 3)
+    network.nodes[1].compact(core.applied_index)
+    network.down.discard(3)
+    network.tick(1)
+    for _ in range(8):  # until the peer was heard, probed, and is offered what it needs
+        while network.flying:
+            network.deliver(0)
+        for node in network.nodes.values():
+            network.persist(node)
+    assert core.progress()[3].state is ProgressState.SNAPSHOT
+    assert core.retained_index() == core.last_index + 1
     network.settle()
-    assert core.role is Role.LEADER
-    assert core.progress()[2].state is ProgressState.SNAPSHOT
+    assert network.nodes[3].applied == network.nodes[1].applied
+    assert network.nodes[3].storage.floor_index == core.applied_index
+    network.propose(1, b"and on")
+    network.settle()
+    assert core.progress()[3].state is ProgressState.REPLICATE
+    assert network.nodes[3].core.last_index == core.last_index
 
 
 def test_uncommitted_bytes_are_bounded_and_counted_down() -> None:

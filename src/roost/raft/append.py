@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from roost.raft import snapshot, transfer
 from roost.raft.errors import LogLost
 from roost.raft.messages import (
     AppendAccepted,
     AppendEntries,
+    AppendHeld,
     AppendRejected,
     Heartbeat,
     HeartbeatReply,
 )
 from roost.raft.progress import Progress, ProgressState
-from roost.raft.read_index import on_token_echoed
+from roost.raft.read_index import note_round_sent, on_token_echoed
 from roost.raft.types import Role
 
 if TYPE_CHECKING:
@@ -49,21 +51,24 @@ def send_append(core: Core, node: int, progress: Progress, *, or_empty: bool = F
     prev_index = progress.next_index - 1
     if prev_index < log.first_index - 1 or (prev_term := log.term_at(prev_index)) is None:
         # The entries this peer needs are gone (checklist 92).
-        progress.become_snapshot()
+        snapshot.want(core, node, progress)
         return False
     entries = () if is_paused else log.slice(progress.next_index, config.message_bytes_max)
     if not entries and not or_empty:
         return False
-    commit_index = log.commit_index
+    commit_index, session = log.commit_index, progress.session
     message = core.last_append
     if (
         message is None
         or message.prev_index != prev_index
         or message.commit_index != commit_index
         or message.term != core.term
+        or message.session != session
         or message.entries != entries
     ):
-        message = AppendEntries(core.term, core.id, prev_index, prev_term, commit_index, entries)
+        message = AppendEntries(
+            core.term, core.id, prev_index, prev_term, commit_index, entries, session
+        )
         core.last_append = message
     core.send(node, message)
     progress.sent_commit = commit_index
@@ -99,6 +104,8 @@ def announce_commit(core: Core) -> None:
 
 def broadcast_heartbeat(core: Core, *, is_tick: bool) -> None:
     """Say that we lead, with the newest read token (checklist 114)."""
+    if is_tick:
+        note_round_sent(core)
     commit_index, token = core.log.commit_index, core.reads.newest_token
     for node, progress in core.peers.items():
         if is_tick:
@@ -110,7 +117,7 @@ def broadcast_heartbeat(core: Core, *, is_tick: bool) -> None:
 def on_accepted(core: Core, message: AppendAccepted) -> None:
     """A peer holds our log up to `match_index`, durably."""
     progress = core.peers.get(message.sender)
-    if core.role is not Role.LEADER or progress is None:
+    if core.role is not Role.LEADER or progress is None or progress.session != message.session:
         return
     progress.is_active = True
     assert message.match_index <= core.log.last_index, "a peer holds only what we sent"
@@ -123,17 +130,31 @@ def on_accepted(core: Core, message: AppendAccepted) -> None:
         return
     if is_news and message.match_index > core.log.commit_index:
         core.maybe_commit()
+        if core.peers.get(message.sender) is not progress:
+            return  # what was committed made us step down, or the peer go
     if core.config.eager_commit and progress.sent_commit < core.log.commit_index:
         send_append(core, message.sender, progress, or_empty=True)
     while progress.next_index <= core.log.last_index:
         if not send_append(core, message.sender, progress):
             break
+    if core.transfer_target == message.sender:
+        transfer.try_finish(core, message.sender)
+
+
+def on_held(core: Core, message: AppendHeld) -> None:
+    """A peer took what it had room for: nothing but heartbeats until it answers one (98)."""
+    on_accepted(
+        core, AppendAccepted(message.term, message.sender, message.match_index, message.session)
+    )
+    progress = core.peers.get(message.sender)
+    if progress is not None and progress.session == message.session:
+        progress.pause_probe()
 
 
 def on_rejected(core: Core, message: AppendRejected) -> None:
     """A peer lacks what we assumed: step back to where the logs may agree (checklist 86-88)."""
     progress = core.peers.get(message.sender)
-    if core.role is not Role.LEADER or progress is None:
+    if core.role is not Role.LEADER or progress is None or progress.session != message.session:
         return
     progress.is_active = True
     agree_index = message.hint_index
@@ -156,6 +177,9 @@ def on_heartbeat_reply(core: Core, message: HeartbeatReply) -> None:
         return
     progress.is_nudge_due = False
     progress.is_probe_sent = False
+    if progress.state is ProgressState.SNAPSHOT:
+        snapshot.remind(core, message.sender, progress)
+        return
     if progress.match_index < core.log.last_index or progress.state is ProgressState.PROBE:
         send_append(core, message.sender, progress, or_empty=True)
 
@@ -169,30 +193,26 @@ def on_unreachable(progress: Progress) -> None:
 # --- the follower's end -------------------------------------------------------------------------
 
 
-def _follow(core: Core, leader: int) -> None:
-    """An equal-term message of the leader: there can be only one (checklist 18)."""
-    assert core.role is not Role.LEADER, "two leaders in one term"
-    if core.role is not Role.FOLLOWER or core.leader_id != leader:
-        core.become_follower(core.term, leader)
-    core.elapsed_ticks = 0
-
-
 def on_append_entries(core: Core, message: AppendEntries) -> None:
     """Take the leader's entries, or say where our logs may still agree."""
-    _follow(core, message.sender)
-    log = core.log
+    core.follow(message.sender)
+    log, sender, session = core.log, message.sender, message.session
     prev_index = message.prev_index
     if prev_index < log.commit_index:
-        core.reply(message.sender, AppendAccepted(core.term, core.id, log.commit_index))
+        core.reply(sender, AppendAccepted(core.term, core.id, log.commit_index, session))
         return
     if log.term_at(prev_index) != message.prev_term:
         hint = log.conflict_hint(prev_index, message.prev_term)
-        core.reply(message.sender, AppendRejected(core.term, core.id, prev_index, *hint))
+        core.reply(sender, AppendRejected(core.term, core.id, prev_index, *hint, session))
         return
-    last_new = log.append_after(prev_index, message.entries)
+    entries = message.entries
+    if entries and log.tail_bytes + len(entries[-1].payload) > core.config.tail_bytes_max:
+        entries = ()  # what we hold must be applied first
+    last_new = log.append_after(prev_index, entries)
     # Beyond last_new our log may still hold another leader's tail: never commit past it.
     log.commit_to(min(message.commit_index, last_new))
-    core.reply(message.sender, AppendAccepted(core.term, core.id, last_new))
+    kind = AppendAccepted if len(entries) == len(message.entries) else AppendHeld
+    core.reply(sender, kind(core.term, core.id, last_new, session))
 
 
 def on_heartbeat(core: Core, message: Heartbeat) -> None:
@@ -202,7 +222,7 @@ def on_heartbeat(core: Core, message: Heartbeat) -> None:
         LogLost: we do not.
 
     """
-    _follow(core, message.sender)
+    core.follow(message.sender)
     if message.commit_index > core.log.last_index:
         text = f"the leader counts on entry {message.commit_index}, our log ends at"
         raise LogLost(f"{text} {core.log.last_index}")

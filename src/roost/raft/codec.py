@@ -10,17 +10,20 @@
         u32  entry count, then for each entry  u64 term, u8 kind, u32 payload length
              then the payloads, in order
 
-The payloads are handed over as they are, never copied into one buffer.  Entry indices are not
-sent: they follow prev_index.  A decoded message has been checked once, here; nobody re-checks.
+and `SnapshotOffer` ends with the configuration, as `confchange` has it.  The payloads are handed
+over as they are, never copied into one buffer.  Entry indices are not sent: they follow
+prev_index.  A decoded message has been checked once, here; nobody re-checks.
 """
 
 from struct import Struct
 from struct import error as StructError
 
+from roost.raft.confchange import decode_change, encode_configuration
 from roost.raft.errors import MalformedMessage
 from roost.raft.messages import (
     AppendAccepted,
     AppendEntries,
+    AppendHeld,
     AppendRejected,
     Heartbeat,
     HeartbeatReply,
@@ -29,6 +32,10 @@ from roost.raft.messages import (
     PreVoteRequest,
     ReadIndexReply,
     ReadIndexRequest,
+    SnapshotFailed,
+    SnapshotOffer,
+    TimeoutNow,
+    TransferRequest,
     VoteReply,
     VoteRequest,
 )
@@ -47,9 +54,16 @@ KINDS: dict[int, type[Message]] = {
     9: VoteReply,
     10: ReadIndexRequest,
     11: ReadIndexReply,
+    12: AppendHeld,
+    13: TimeoutNow,
+    14: TransferRequest,
+    15: SnapshotOffer,
+    16: SnapshotFailed,
 }
 _NUMBERS = {kind: number for number, kind in KINDS.items()}
-_APPEND_HEAD = Struct(">BQQQQQI")
+_OFFER = 15
+_APPEND_HEAD = Struct(">BQQQQQQI")
+_OFFER_HEAD = Struct(">BQQQQQ")
 _ENTRY_HEAD = Struct(">QBI")
 _ENTRY_KINDS = tuple(EntryKind)
 
@@ -59,10 +73,12 @@ def _plain_fields(kind: type[Message]) -> tuple[tuple[str, ...], Struct]:
     return tuple(names), Struct(">BQQ" + "Q" * len(names))
 
 
-_PLAIN = {kind: _plain_fields(kind) for kind in KINDS.values() if kind is not AppendEntries}
+_OWN_LAYOUT = (AppendEntries, SnapshotOffer)
+_PLAIN = {kind: _plain_fields(kind) for kind in KINDS.values() if kind not in _OWN_LAYOUT}
 _BOOLEANS = ("is_granted", "is_transfer")
 # Messages of numbers only, whose class begins with term and sender: no names are needed.
 _HOT = frozenset({AppendAccepted, Heartbeat, HeartbeatReply})
+_WITHOUT_TERM = (ReadIndexRequest, TransferRequest)
 
 
 def is_bulk(message: Message) -> bool:
@@ -74,6 +90,8 @@ def encode(message: Message) -> list[bytes]:
     """Encode to buffers: a head, then each entry's payload as the same bytes object."""
     if type(message) is AppendEntries:
         return _encode_append(message)
+    if type(message) is SnapshotOffer:
+        return _encode_offer(message)
     kind = type(message)
     names, layout = _PLAIN[kind]
     values = [getattr(message, name) for name in names]
@@ -89,6 +107,7 @@ def _encode_append(message: AppendEntries) -> list[bytes]:
         message.prev_index,
         message.prev_term,
         message.commit_index,
+        message.session,
         len(entries),
     )
     if len(entries) == 1:
@@ -111,12 +130,14 @@ def decode(body: bytes) -> Message:
     try:
         if body[0] == _APPEND:
             return _decode_append(body)
+        if body[0] == _OFFER:
+            return _decode_offer(body)
         kind = KINDS[body[0]]
         names, layout = _PLAIN[kind]
         _, sender, term, *values = layout.unpack(body)
     except (StructError, KeyError, IndexError) as error:
         raise MalformedMessage(f"{len(body)} bytes are no message") from error
-    if sender == 0 or (term == 0) != (kind is ReadIndexRequest):
+    if sender == 0 or (term == 0) != (kind in _WITHOUT_TERM):
         raise MalformedMessage(f"sender {sender}, term {term}")
     if kind in _HOT:
         return kind(term, sender, *values)
@@ -130,7 +151,8 @@ def decode(body: bytes) -> Message:
 
 
 def _decode_append(body: bytes) -> AppendEntries:
-    _, sender, term, prev_index, prev_term, commit_index, count = _APPEND_HEAD.unpack_from(body)
+    head = _APPEND_HEAD.unpack_from(body)
+    _, sender, term, prev_index, prev_term, commit_index, session, count = head
     head_offset = _APPEND_HEAD.size
     offset = head_offset + count * _ENTRY_HEAD.size
     if offset > len(body) or sender == 0 or term == 0 or prev_term > term:
@@ -152,4 +174,17 @@ def _decode_append(body: bytes) -> AppendEntries:
         offset += length
     if offset != len(body) or last_term > term:
         raise MalformedMessage("an append's entries do not fill it")
-    return AppendEntries(term, sender, prev_index, prev_term, commit_index, tuple(entries))
+    return AppendEntries(term, sender, prev_index, prev_term, commit_index, tuple(entries), session)
+
+
+def _encode_offer(message: SnapshotOffer) -> list[bytes]:
+    fields = (message.sender, message.term, message.index, message.index_term, message.session)
+    return [_OFFER_HEAD.pack(_OFFER, *fields), encode_configuration(message.configuration)]
+
+
+def _decode_offer(body: bytes) -> SnapshotOffer:
+    _, sender, term, index, index_term, session = _OFFER_HEAD.unpack_from(body)
+    configuration, rest = decode_change(body[_OFFER_HEAD.size :])
+    if rest or sender == 0 or not 0 < index_term <= term or index == 0:
+        raise MalformedMessage(f"a snapshot at {index_term}:{index}, term {term}")
+    return SnapshotOffer(term, sender, index, index_term, session, configuration)

@@ -5,8 +5,10 @@ How to drive it (the battery-included way is `roost.member`):
     1. feed news: `step(message)`, `tick()`, `propose(payload)`, `read_index(token)`
     2. `take_ready()` until it returns None, and for each Ready, in this order:
          send `messages`; make `hard_state` and then `entries` durable; call `persisted(ready)`;
-         send `messages_after_persist`; apply `committed` and call `applied(index)`;
-         answer `reads` once their index is applied
+         send `messages_after_persist`; apply `committed` (for an entry of kind CONFIGURATION,
+         `apply_change(entry)`) and call `applied(index)`; answer `reads` once their index is
+         applied; fetch `snapshot`, put it in place and call `restore`, or `snapshot_failed`;
+         make a snapshot for `snapshots_wanted` and call `offer_snapshot`
        Persisting may be slow and several Readys may be on their way to the disk, as long as they
        become durable, and are reported, in the order they were taken.
 
@@ -15,19 +17,23 @@ live in `election`, `append` and `read_index`; this file holds the state, the ad
 messages by term (thesis §3.3, checklist B) and the Ready.
 
 Full?  `propose` refuses past `uncommitted_bytes_max`; a peer's window is bounded by count and
-bytes; committed entries stop coming past `apply_bytes_max` until `applied` is called.
+bytes; committed entries stop coming past `apply_bytes_max` until `applied` is called; a follower
+takes no more entries past `tail_bytes_max` and says so.
 """
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from roost.raft import append, election, read_index
+from roost.raft import append, election, membership, read_index, snapshot, transfer
+from roost.raft.confchange import Change, Transition, decode_change
 from roost.raft.errors import BadCoreConfig, CorruptState, DropReason, ProposalDropped
 from roost.raft.log import Log, Storage
 from roost.raft.messages import (
     AppendAccepted,
     AppendEntries,
+    AppendHeld,
     AppendRejected,
     Heartbeat,
     HeartbeatReply,
@@ -36,6 +42,10 @@ from roost.raft.messages import (
     PreVoteRequest,
     ReadIndexReply,
     ReadIndexRequest,
+    SnapshotFailed,
+    SnapshotOffer,
+    TimeoutNow,
+    TransferRequest,
     VoteReply,
     VoteRequest,
 )
@@ -49,6 +59,7 @@ from roost.raft.types import (
     EntryKind,
     HardState,
     Role,
+    Snapshot,
 )
 
 
@@ -77,6 +88,9 @@ class CoreConfig:
     uncommitted_bytes_max: int = 256 << 20
     apply_bytes_max: int = 64 << 20
     cache_bytes_max: int = 32 << 20
+    tail_bytes_max: int = 320 << 20
+    # How far a learner may be behind the commit index when it is made a voter.
+    promotion_lag_entries_max: int = 1000
     pre_vote: bool = True
     check_quorum: bool = True
     # Tell followers of a commit at once; False leaves it to `announce_commit`, the next append
@@ -84,6 +98,10 @@ class CoreConfig:
     eager_commit: bool = True
     # A leader whose own disk has not answered for this many election timeouts steps down.
     stalled_elections_max: int = 2
+    # How long after a quorum answered a heartbeat its leader may read without asking again, in
+    # seconds of one monotonic clock; 0 = always ask.  Must be below election_ticks in seconds by
+    # more than clocks drift in that time.
+    lease_s: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot work (checklist 1, 2)."""
@@ -97,6 +115,10 @@ class CoreConfig:
             raise BadCoreConfig("in-flight and message limits must be positive")
         if self.inflight_bytes_max < self.message_bytes_max:
             raise BadCoreConfig("inflight_bytes_max must hold one message")
+        if self.tail_bytes_max < self.cache_bytes_max + self.message_bytes_max:
+            raise BadCoreConfig("tail_bytes_max must hold the cache and one message")
+        if self.lease_s < 0 or (self.lease_s and not self.check_quorum):
+            raise BadCoreConfig("a lease needs check_quorum, and lasts no negative time")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +140,8 @@ class Ready:
     committed: tuple[Entry, ...]
     reads: list[ReadReady]
     reads_failed: list[int]
+    snapshot: Snapshot | None = None
+    snapshots_wanted: Sequence[int] = ()
 
 
 class Core:
@@ -152,6 +176,10 @@ class Core:
         self.term = hard_state.term
         self.vote = hard_state.vote
         self._saved_hard_state = hard_state
+        # The newest committed change that we know of, for the hard state; see `HardState`.
+        self._known_change = (hard_state.change_index, hard_state.change_term)
+        if hard_state.change_index and self.log.holds(*self._known_change):
+            self.log.commit_to(hard_state.change_index)
         self.role = Role.FOLLOWER
         self.leader_id = 0
         self.votes: dict[int, bool] = {}
@@ -169,6 +197,17 @@ class Core:
         self._messages: list[tuple[int, Message]] = []
         self._after_persist: list[tuple[int, Message]] = []
         self._apply_sizes: list[tuple[int, int]] = []
+        # Changes handed out and not yet taken into force by `apply_change`.
+        self._handed_changes: deque[int] = deque()
+        self.pending_change_index = 0
+        self.transfer_target = 0
+        self.transfer_ticks = 0
+        self.snapshots_wanted: list[int] = []
+        self.offered_snapshot: Snapshot | None = None
+        self.fresh_offer: Snapshot | None = None
+        self.offer_session = 0
+        # A voter that restarts may have promised a lease; it keeps quiet as long as that may last.
+        self.quiet_ticks = config.election_ticks if config.lease_s else 0
         self._draw_timeout()
 
     # --- what the world may look at -------------------------------------------------------------
@@ -196,8 +235,7 @@ class Core:
     @property
     def is_promotable(self) -> bool:
         """Whether this node may campaign (checklist 8, 25)."""
-        configuration = self.configuration
-        return self.id in configuration.voters or self.id in configuration.outgoing
+        return self.configuration.is_voter(self.id)
 
     def progress(self) -> dict[int, ProgressStatistics]:
         """What the leader believes of each node, itself included; empty elsewhere."""
@@ -213,9 +251,11 @@ class Core:
 
     # --- news -----------------------------------------------------------------------------------
 
-    def tick(self) -> None:
-        """One unit of time has passed."""
+    def tick(self, now_s: float = 0.0) -> None:
+        """One unit of time has passed; `now_s` is monotonic and only leases need it."""
         self.elapsed_ticks += 1
+        self.quiet_ticks = max(0, self.quiet_ticks - 1)
+        self.reads.now_s = now_s
         if self.role is Role.LEADER:
             self._tick_leader()
         elif self.elapsed_ticks >= self.election_timeout_ticks and self.is_promotable:
@@ -239,6 +279,11 @@ class Core:
                 return
             for progress in self.peers.values():
                 progress.is_active = False
+        if self.transfer_target:
+            self.transfer_ticks += 1
+            if self.transfer_ticks >= config.election_ticks:
+                transfer.abort(self)  # checklist 120
+                membership.leave_if_due(self)
         if self.heartbeat_elapsed_ticks >= config.heartbeat_ticks:
             self.heartbeat_elapsed_ticks = 0
             append.broadcast_heartbeat(self, is_tick=True)
@@ -269,19 +314,122 @@ class Core:
             ProposalDropped: with the reason; nothing was appended.
 
         """
-        if self.role is not Role.LEADER:
-            raise ProposalDropped(DropReason.NOT_LEADER if self.leader_id else DropReason.NO_LEADER)
+        self.check_may_propose()
         size = len(payload)
         if self.uncommitted_bytes and self.uncommitted_bytes + size > (
             self.config.uncommitted_bytes_max
         ):
             raise ProposalDropped(DropReason.LOG_FULL)
         self.uncommitted_bytes += size
-        log = self.log
-        index = log.last_index + 1
-        log.append(Entry(index, self.term, EntryKind.NORMAL, payload))
-        append.broadcast(self)
+        index = self.log.last_index + 1
+        self.append_own(Entry(index, self.term, EntryKind.NORMAL, payload))
         return index
+
+    def check_may_propose(self) -> None:
+        """Refuse what this node may not append (checklist 41, 120, 136, 138).
+
+        Raises:
+            ProposalDropped: it does not lead, or is handing its leadership over.
+
+        """
+        if self.role is not Role.LEADER:
+            raise ProposalDropped(DropReason.NOT_LEADER if self.leader_id else DropReason.NO_LEADER)
+        if self.transfer_target:
+            raise ProposalDropped(DropReason.TRANSFERRING)
+
+    def append_own(self, entry: Entry) -> None:
+        """Put an entry of our own term at the end of the log, and send it."""
+        self.log.append(entry)
+        append.broadcast(self)
+
+    # --- membership, leadership, snapshots ------------------------------------------------------
+
+    def propose_change(
+        self,
+        changes: Sequence[Change],
+        *,
+        context: bytes = b"",
+        transition: Transition = Transition.AUTO,
+        if_version: int | None = None,
+    ) -> int:
+        """Append a change of the configuration; return its index, the next version.
+
+        `context` travels with it and comes back from `apply_change`.  With `if_version`, only
+        when that is the version in force.
+
+        Raises:
+            ProposalDropped: with the reason; nothing was appended.
+            ChangeRefused: the change makes no sense, here or anywhere.
+
+        """
+        return membership.propose(
+            self, changes, context=context, transition=transition, if_version=if_version
+        )
+
+    def propose_leave(self, *, context: bytes = b"", if_version: int | None = None) -> int:
+        """Leave a joint configuration; as `propose_change`."""
+        return membership.propose_leave(self, context=context, if_version=if_version)
+
+    def apply_change(self, entry: Entry) -> tuple[Configuration, bytes]:
+        """Take a committed change into force; return the configuration and its context.
+
+        Call it for each entry of kind CONFIGURATION, in order, before `applied`; make the
+        configuration durable with the index.
+        """
+        handed = self._handed_changes.popleft()
+        assert handed == entry.index, "changes are applied in order, each once"
+        configuration, context = decode_change(entry.payload)
+        membership.adopt(self, configuration)
+        return configuration, context
+
+    def transfer_leadership(self, target: int) -> None:
+        """Hand leadership to another voter, within an election timeout or not at all.
+
+        Raises:
+            TransferRefused: the target is no other voter, or there is no leader to ask.
+
+        """
+        transfer.start(self, target)
+
+    def offer_snapshot(self, node: int, snapshot_: Snapshot) -> bool:
+        """Answer `snapshots_wanted`; False when the node does not need one any more."""
+        return snapshot.offer(self, node, snapshot_)
+
+    def may_restore(self, snapshot_: Snapshot) -> bool:
+        """Whether a fetched snapshot is still news; ask before touching storage.
+
+        When it is not, call `snapshot_failed`, as for one that could not be fetched.
+        """
+        return snapshot.may_restore(self, snapshot_)
+
+    def restore(self, snapshot_: Snapshot) -> None:
+        """The snapshot is in place: state machine, journal (empty, behind it), all durable.
+
+        No Ready may be on its way to the disk, and what was handed out to apply is forgotten.
+        """
+        snapshot.restore(self, snapshot_)
+
+    def snapshot_failed(self, snapshot_: Snapshot) -> None:
+        """An offered snapshot was not put in place; the leader will offer another if need be."""
+        snapshot.fail(self, snapshot_)
+
+    def forget_handed_out(self) -> None:
+        """What was handed out to be applied never will be: a snapshot replaced it."""
+        self.unapplied_bytes = 0
+        self._apply_sizes.clear()
+        self._handed_changes.clear()
+
+    def retained_index(self) -> int:
+        """The first index a peer that fetches a snapshot needs next; the log's end if none does.
+
+        The journal keeps what follows, or the transfer would have been for nothing (109).
+        """
+        offered = [it.offer.index + 1 for it in self.peers.values() if it.offer is not None]
+        return min(offered, default=self.log.last_index + 1)
+
+    def read_lease(self, now_s: float) -> int | None:
+        """The index a read may see at once by the leader's lease; None: use `read_index`."""
+        return read_index.by_lease(self, now_s)
 
     def read_index(self, token: int) -> None:
         """Start a linearizable read; its answer comes in a Ready's `reads` or `reads_failed`."""
@@ -315,6 +463,10 @@ class Core:
             done += 1
         del sizes[:done]
         assert self.unapplied_bytes >= 0, "only what was handed out is given back"
+        changes = self._handed_changes
+        assert not changes or changes[0] > index, "a change is in force before it is applied"
+        if self.configuration.auto_leave:
+            membership.leave_if_due(self)
 
     # --- messages, admitted by term -------------------------------------------------------------
 
@@ -325,10 +477,11 @@ class Core:
             LogLost: the leader relies on entries that our log does not have.
 
         """
-        if isinstance(message, ReadIndexRequest):
-            read_index.on_request(self, message)
-            return
         term = message.term
+        if not term:
+            # Requests carry no term, so that none is refused for it (checklist 11).
+            HANDLERS[type(message)](self, message)
+            return
         if term != self.term:
             if term > self.term:
                 if not self._admit_higher_term(message):
@@ -348,7 +501,7 @@ class Core:
             and self.is_in_lease_of_other(message.sender)
         ):
             return False  # neither term nor vote: we hear a leader (checklist 33)
-        leads = isinstance(message, AppendEntries | Heartbeat)
+        leads = isinstance(message, AppendEntries | Heartbeat | SnapshotOffer)
         self.become_follower(message.term, message.sender if leads else 0)
         return True
 
@@ -359,16 +512,23 @@ class Core:
             # (checklist 15).
             self.reply(message.sender, HeartbeatReply(self.term, self.id, 0))
         elif kind is PreVoteRequest:
-            self.reply(message.sender, PreVoteReply(self.term, self.id, is_granted=False))
+            election.refuse_pre_vote(self, message.sender)
         return False
 
     def is_in_lease_of_other(self, sender: int) -> bool:
         """Whether a leader other than `sender` was heard within an election timeout."""
-        return (
+        return self.quiet_ticks > 0 or (
             self.config.check_quorum
             and self.leader_id not in (0, sender)
             and self.elapsed_ticks < self.config.election_ticks
         )
+
+    def follow(self, leader: int) -> None:
+        """The leader of our term speaks: there can be only one (checklist 18, 72)."""
+        assert self.role is not Role.LEADER, "two leaders in one term"
+        if self.role is not Role.FOLLOWER or self.leader_id != leader:
+            self.become_follower(self.term, leader)
+        self.elapsed_ticks = 0
 
     # --- changing role: the only places that do -------------------------------------------------
 
@@ -406,8 +566,10 @@ class Core:
             if node != self.id:
                 self.peers[node] = Progress(log.last_index + 1)
         self.own_term_first_index = log.last_index + 1
-        log.append(Entry(log.last_index + 1, self.term, EntryKind.EMPTY, b""))
-        append.broadcast(self)
+        # It may be an uncommitted change: cheaper than looking (checklist 40).
+        self.pending_change_index = log.last_index
+        self.offered_snapshot = None
+        self.append_own(Entry(log.last_index + 1, self.term, EntryKind.EMPTY, b""))
 
     def _reset(self, term: int) -> None:
         if term != self.term:
@@ -420,6 +582,8 @@ class Core:
         self.votes = {}
         self.peers = {}
         self.uncommitted_bytes = 0
+        self.transfer_target = 0
+        self.snapshots_wanted = []
         self.reads.fail_all()
         self._draw_timeout()
 
@@ -445,9 +609,16 @@ class Core:
         log = self.log
         hard_state: HardState | None = None
         saved = self._saved_hard_state
-        if saved.term != self.term or saved.vote != self.vote:
-            assert self.term > saved.term or saved.vote == 0, "one vote a term"
-            hard_state = self._saved_hard_state = HardState(self.term, self.vote)
+        if log.change_indexes:
+            self._note_committed_change()
+        if (
+            saved.term != self.term
+            or saved.vote != self.vote
+            or saved.change_index != self._known_change[0]
+        ):
+            assert self.term > saved.term or saved.vote in (0, self.vote), "one vote a term"
+            hard_state = HardState(self.term, self.vote, *self._known_change)
+            self._saved_hard_state = hard_state
         entries = log.take_unhanded() if log.handed_index < log.last_index else []
         committed: tuple[Entry, ...] = ()
         if log.applying_index < log.commit_index:
@@ -461,6 +632,8 @@ class Core:
             or hard_state is not None
             or reads.ready
             or reads.failed
+            or self.fresh_offer is not None
+            or self.snapshots_wanted
         ):
             return None
         ready = Ready(
@@ -476,8 +649,19 @@ class Core:
         self._after_persist = []
         if reads.ready:
             reads.ready = []
+        if self.fresh_offer is not None:
+            ready.snapshot, self.fresh_offer = self.fresh_offer, None
+        if self.snapshots_wanted:
+            ready.snapshots_wanted, self.snapshots_wanted = self.snapshots_wanted, []
         log.note_outstanding(has_entries=bool(entries))
         return ready
+
+    def _note_committed_change(self) -> None:
+        index = self.log.committed_change_index
+        if index > self._known_change[0]:
+            term = self.log.term_at(index)
+            assert term is not None, "what is committed and not applied is not compacted"
+            self._known_change = (index, term)
 
     def _take_committed(self) -> tuple[Entry, ...]:
         room = self.config.apply_bytes_max - self.unapplied_bytes
@@ -488,6 +672,9 @@ class Core:
             size = sum(len(entry.payload) for entry in committed)
             self.unapplied_bytes += size
             self._apply_sizes.append((committed[-1].index, size))
+            for entry in committed:
+                if entry.kind is EntryKind.CONFIGURATION:
+                    self._handed_changes.append(entry.index)
             if self.role is Role.LEADER:
                 self.uncommitted_bytes = max(0, self.uncommitted_bytes - size)
         return committed
@@ -522,6 +709,7 @@ class Core:
 HANDLERS: dict[type[Message], Callable[[Core, Any], None]] = {
     AppendEntries: append.on_append_entries,
     AppendAccepted: append.on_accepted,
+    AppendHeld: append.on_held,
     AppendRejected: append.on_rejected,
     Heartbeat: append.on_heartbeat,
     HeartbeatReply: append.on_heartbeat_reply,
@@ -529,5 +717,10 @@ HANDLERS: dict[type[Message], Callable[[Core, Any], None]] = {
     PreVoteReply: election.on_pre_vote_reply,
     VoteRequest: election.on_vote_request,
     VoteReply: election.on_vote_reply,
+    ReadIndexRequest: read_index.on_request,
     ReadIndexReply: read_index.on_reply,
+    TimeoutNow: transfer.on_timeout_now,
+    TransferRequest: transfer.on_request,
+    SnapshotOffer: snapshot.on_offer,
+    SnapshotFailed: snapshot.on_failed,
 }

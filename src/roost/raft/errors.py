@@ -20,7 +20,10 @@ class DropReason(Enum):
     NOT_LEADER = "not leader"
     TRANSFERRING = "leadership is being transferred"
     LOG_FULL = "too many uncommitted bytes"
-    NOT_READY = "not a member of the configuration"
+    REMOVED = "the leader is not in the configuration any more"
+    CHANGE_PENDING = "another change of the configuration is not applied yet"
+    VERSION_CHANGED = "the configuration is not the one the change was meant for"
+    NOT_CAUGHT_UP = "the learner has not caught up with the leader"
 
 
 class ProposalDropped(CallerFault):
@@ -30,6 +33,14 @@ class ProposalDropped(CallerFault):
         """Keep the reason for callers that react to it."""
         super().__init__(reason.value)
         self.reason = reason
+
+
+class ChangeRefused(CallerFault):
+    """The change of the configuration makes no sense, here or anywhere."""
+
+
+class TransferRefused(CallerFault):
+    """Leadership cannot go to that node."""
 
 
 class MalformedMessage(PeerFault):

@@ -10,14 +10,17 @@ pulls both back, and forgets what older Readys still on their way to the disk wi
 that an old write can never vouch for a newer entry at its position (checklist 59, 144).
 
 Full?  The cache is trimmed by bytes; what is not durable or not applied is never trimmed, and
-is bounded by the core's limits on uncommitted and in-flight bytes.
+is bounded by the core's limits on uncommitted bytes where it leads, and by `tail_bytes_max`
+where it follows.
 """
 
 from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
-from roost.raft.types import Entry
+from roost.raft.types import Entry, EntryKind
+
+_SCAN_BYTES_MAX = 1 << 20
 
 
 class Storage(Protocol):
@@ -58,6 +61,23 @@ class Log:
         self.applied_index = self.commit_index
         # Last index of each Ready on its way to the disk, oldest first; 0 = nothing to vouch for.
         self._outstanding: deque[int] = deque()
+        # Where changes of the configuration stand that are not applied yet, ascending.
+        self.change_indexes: list[int] = []
+        self._find_changes()
+
+    def _find_changes(self) -> None:
+        index = self.applied_index + 1
+        while index <= self.last_index:
+            page = self._storage.entries(index, self.last_index + 1, _SCAN_BYTES_MAX)
+            self.change_indexes += [
+                entry.index for entry in page if entry.kind is EntryKind.CONFIGURATION
+            ]
+            index = page[-1].index + 1
+
+    @property
+    def committed_change_index(self) -> int:
+        """The newest change that is committed and not applied yet; 0 = none."""
+        return max((it for it in self.change_indexes if it <= self.commit_index), default=0)
 
     @property
     def first_index(self) -> int:
@@ -92,6 +112,10 @@ class Log:
             position += 1
         return tuple(tail[begin:position])
 
+    def holds(self, index: int, term: int) -> bool:
+        """Whether the entry at `index` is the one of `term`."""
+        return self.term_at(index) == term
+
     def append(self, entry: Entry) -> None:
         """Put one entry at the end."""
         assert entry.index == self.last_index + 1, "entries are contiguous"
@@ -100,6 +124,8 @@ class Log:
         self._tail_bytes += len(entry.payload)
         self.last_index = entry.index
         self.last_term = entry.term
+        if entry.kind is EntryKind.CONFIGURATION:
+            self.change_indexes.append(entry.index)
 
     def append_after(self, prev_index: int, entries: Sequence[Entry]) -> int:
         """Take a leader's entries; return the index of the last one.
@@ -128,6 +154,7 @@ class Log:
             self._tail_bytes = 0
             self.first_cached = index
         last = index - 1
+        self.change_indexes = [it for it in self.change_indexes if it <= last]
         self._outstanding = deque(min(vouched, last) for vouched in self._outstanding)
         self.stable_index = min(self.stable_index, last)
         self.handed_index = min(self.handed_index, last)
@@ -163,6 +190,24 @@ class Log:
         self.commit_index = index
         return True
 
+    def restore(self, index: int, term: int) -> None:
+        """A snapshot replaced everything; the storage begins after it (checklist 60, 104)."""
+        assert index > self.commit_index, "a snapshot never takes anything committed back"
+        assert self._storage.first_index == index + 1, "the storage begins behind the snapshot"
+        self._tail.clear()
+        self._tail_bytes = 0
+        self._outstanding = deque(0 for _ in self._outstanding)
+        self.first_cached = index + 1
+        self.stable_index = self.handed_index = self.last_index = index
+        self.commit_index = self.applying_index = self.applied_index = index
+        self.last_term = term
+        self.change_indexes = []
+
+    @property
+    def tail_bytes(self) -> int:
+        """Bytes of payload in memory: the cache, and what cannot be dropped yet."""
+        return self._tail_bytes
+
     def take_committed(self, bytes_max: int) -> tuple[Entry, ...]:
         """Hand over committed entries that are durable here, each once (checklist 143)."""
         stop = min(self.commit_index, self.stable_index) + 1
@@ -176,6 +221,8 @@ class Log:
         """The state machine has applied everything up to `index`."""
         assert self.applied_index <= index <= self.applying_index, "applied moves forward"
         self.applied_index = index
+        if self.change_indexes and self.change_indexes[0] <= index:
+            self.change_indexes = [it for it in self.change_indexes if it > index]
         if self._tail_bytes > self._cache_bytes_max:
             self._trim()
 

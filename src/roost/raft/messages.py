@@ -1,22 +1,29 @@
 """The messages between nodes, one type each.
 
-Every message carries the sender's term, but for `ReadIndexRequest`: a request must not be
-refused for its term (checklist 11).  `PreVoteRequest.term` and a granted `PreVoteReply.term` are
-the term the candidate *would* have; they never change anybody's term (checklist 13).
+Every message carries the sender's term, but for `ReadIndexRequest` and `TransferRequest`: a
+request must not be refused for its term (checklist 11).  `PreVoteRequest.term` and a granted
+`PreVoteReply.term` are the term the candidate *would* have; they never change anybody's term
+(checklist 13).
+
+`session` is the version of the configuration that brought the peer into the leader's term, 0
+for those who were there when it was elected.  An answer to another session is dropped, so that
+what a node said before it was removed and added again can never vouch for it (checklist 96).
 """
 
 import msgspec
 
-from roost.raft.types import Entry
+from roost.raft.types import Configuration, Entry
 
 
 class PreVoteRequest(msgspec.Struct, frozen=True, gc=False, tag="pre_vote"):
-    """Would you vote for me in `term`?  Thesis §9.6."""
+    """Would you vote for me in `term`?  Thesis §9.6; (commit_index, …) as in `VoteRequest`."""
 
     term: int
     sender: int
     last_index: int
     last_term: int
+    commit_index: int = 0
+    commit_term: int = 0
 
 
 class PreVoteReply(msgspec.Struct, frozen=True, gc=False, tag="pre_vote_reply"):
@@ -25,24 +32,34 @@ class PreVoteReply(msgspec.Struct, frozen=True, gc=False, tag="pre_vote_reply"):
     term: int
     sender: int
     is_granted: bool
+    commit_index: int = 0
+    commit_term: int = 0
 
 
 class VoteRequest(msgspec.Struct, frozen=True, gc=False, tag="vote"):
-    """Vote for me in `term`.  Thesis §3.4; `is_transfer` bypasses the lease (§3.10)."""
+    """Vote for me in `term`.  Thesis §3.4; `is_transfer` bypasses the lease (§3.10).
+
+    (commit_index, commit_term) is an entry known to be committed: whoever holds it may commit
+    up to it, which lets voters learn of a change that only the dead leader knew (checklist 43).
+    """
 
     term: int
     sender: int
     last_index: int
     last_term: int
     is_transfer: bool = False
+    commit_index: int = 0
+    commit_term: int = 0
 
 
 class VoteReply(msgspec.Struct, frozen=True, gc=False, tag="vote_reply"):
-    """Leaves only after the vote is durable."""
+    """Leaves only after the vote is durable; tells of a committed entry as the request does."""
 
     term: int
     sender: int
     is_granted: bool
+    commit_index: int = 0
+    commit_term: int = 0
 
 
 class AppendEntries(msgspec.Struct, frozen=True, gc=False, tag="append"):
@@ -59,6 +76,7 @@ class AppendEntries(msgspec.Struct, frozen=True, gc=False, tag="append"):
     prev_term: int
     commit_index: int
     entries: tuple[Entry, ...] = ()
+    session: int = 0
 
 
 class AppendAccepted(msgspec.Struct, frozen=True, gc=False, tag="accepted"):
@@ -67,6 +85,16 @@ class AppendAccepted(msgspec.Struct, frozen=True, gc=False, tag="accepted"):
     term: int
     sender: int
     match_index: int
+    session: int = 0
+
+
+class AppendHeld(msgspec.Struct, frozen=True, gc=False, tag="held"):
+    """Accepted up to `match_index`; there is no room for more until later (checklist 98)."""
+
+    term: int
+    sender: int
+    match_index: int
+    session: int = 0
 
 
 class AppendRejected(msgspec.Struct, frozen=True, gc=False, tag="rejected"):
@@ -77,6 +105,7 @@ class AppendRejected(msgspec.Struct, frozen=True, gc=False, tag="rejected"):
     prev_index: int
     hint_index: int
     hint_term: int
+    session: int = 0
 
 
 class Heartbeat(msgspec.Struct, frozen=True, gc=False, tag="heartbeat"):
@@ -113,6 +142,43 @@ class ReadIndexReply(msgspec.Struct, frozen=True, gc=False, tag="read_reply"):
     index: int
 
 
+class TimeoutNow(msgspec.Struct, frozen=True, gc=False, tag="timeout_now"):
+    """Campaign at once: you hold all of my log, which ends at (last_index, last_term).  §3.10."""
+
+    term: int
+    sender: int
+    last_index: int
+    last_term: int
+
+
+class TransferRequest(msgspec.Struct, frozen=True, gc=False, tag="transfer"):
+    """Follower to leader: hand your leadership to `target`.  Carries no term."""
+
+    sender: int
+    target: int
+    term: int = 0
+
+
+class SnapshotOffer(msgspec.Struct, frozen=True, gc=False, tag="snapshot"):
+    """The entries you need are gone; fetch my snapshot at (index, index_term) instead."""
+
+    term: int
+    sender: int
+    index: int
+    index_term: int
+    session: int
+    configuration: Configuration
+
+
+class SnapshotFailed(msgspec.Struct, frozen=True, gc=False, tag="snapshot_failed"):
+    """The snapshot at `index` could not be had; offer another one later."""
+
+    term: int
+    sender: int
+    index: int
+    session: int = 0
+
+
 Message = (
     PreVoteRequest
     | PreVoteReply
@@ -120,9 +186,14 @@ Message = (
     | VoteReply
     | AppendEntries
     | AppendAccepted
+    | AppendHeld
     | AppendRejected
     | Heartbeat
     | HeartbeatReply
     | ReadIndexRequest
     | ReadIndexReply
+    | TimeoutNow
+    | TransferRequest
+    | SnapshotOffer
+    | SnapshotFailed
 )

@@ -2,7 +2,8 @@
 
     PROBE      the match point is unknown: one append on its way at a time
     REPLICATE  appends are sent optimistically, within the in-flight window
-    SNAPSHOT   the log the peer needs is gone; nothing is sent until a snapshot arrived
+    SNAPSHOT   the log the peer needs is gone; nothing but the offer of a snapshot is sent until
+               the peer has one, or says that it could not get it
 
 Invariant, always: match_index < next_index.
 """
@@ -10,6 +11,8 @@ Invariant, always: match_index < next_index.
 from collections import deque
 from dataclasses import dataclass
 from enum import Enum
+
+from roost.raft.messages import SnapshotOffer
 
 
 class ProgressState(Enum):
@@ -43,14 +46,18 @@ class Progress:
         "is_probe_sent",
         "match_index",
         "next_index",
+        "offer",
         "read_token",
         "sent_commit",
+        "session",
         "state",
     )
 
-    def __init__(self, next_index: int) -> None:
+    def __init__(self, next_index: int, session: int = 0) -> None:
         """Nothing is known yet; a new peer counts as active (checklist 47)."""
         assert next_index > 0, "next is above match"
+        self.session = session
+        self.offer: SnapshotOffer | None = None
         self.match_index = 0
         self.next_index = next_index
         self.state = ProgressState.PROBE
@@ -78,11 +85,13 @@ class Progress:
         self.state = ProgressState.PROBE
         self.is_probe_sent = False
         self.next_index = self.match_index + 1
+        self.offer = None
         self._reset_window()
 
     def become_replicate(self) -> None:
         """The match point is known: send ahead."""
         self.state = ProgressState.REPLICATE
+        self.offer = None
         self.is_probe_sent = False
         self.next_index = self.match_index + 1
         self._reset_window()
@@ -90,7 +99,13 @@ class Progress:
     def become_snapshot(self) -> None:
         """The peer needs entries that are gone."""
         self.state = ProgressState.SNAPSHOT
+        self.offer = None
         self._reset_window()
+
+    def pause_probe(self) -> None:
+        """Nothing but heartbeats until the peer answers one."""
+        self.become_probe()
+        self.is_probe_sent = True
 
     def _reset_window(self) -> None:
         self.inflights.clear()

@@ -3,6 +3,11 @@
 The leader notes its commit index, proves by a round of heartbeats sent *after* the read arrived
 that it still leads, and only then gives the index out.  Rounds are known by tokens counted up by
 the leader and never used again; an echo of a token confirms it and all before it.
+
+With a lease (off by default) the leader may read for `lease_s` after the *sending* of a round
+that a quorum answered, by one monotonic clock: no voter that answered grants another a vote
+before its election timeout has passed (checklist 54).  That trusts clocks to run alike; ReadIndex
+does not.
 """
 
 from __future__ import annotations
@@ -39,6 +44,10 @@ class Reads:
         self.ready: list[tuple[int, int]] = []
         self.failed: list[int] = []
         self.own_id = 0
+        # Leases: the time of the last tick, (token, time sent) of rounds, and how far it reaches.
+        self.now_s = 0.0
+        self.sent: deque[tuple[int, float]] = deque()
+        self.lease_end_s = 0.0
 
     def take_failed(self) -> list[int]:
         """Hand over the reads that must be asked again."""
@@ -60,6 +69,12 @@ class Reads:
         self.failed += [token for asker, token in self.deferred if asker == own]
         self.rounds.clear()
         self.deferred = []
+        self.end_lease()
+
+    def end_lease(self) -> None:
+        """Nothing answered so far may extend it again (openraft 1ef3e574)."""
+        self.sent.clear()
+        self.lease_end_s = 0.0
 
 
 def start(core: Core, token: int) -> None:
@@ -73,6 +88,34 @@ def start(core: Core, token: int) -> None:
         core.send(core.leader_id, ReadIndexRequest(core.id, token))
     else:
         reads.failed.append(token)
+
+
+def by_lease(core: Core, now_s: float) -> int | None:
+    """The commit index, if our lease covers `now_s`."""
+    is_covered = now_s < core.reads.lease_end_s and not core.transfer_target
+    return core.log.commit_index if is_covered and core.is_leader_ready else None
+
+
+def note_round_sent(core: Core) -> None:
+    """A heartbeat of the tick leaves: a quorum's answers will extend the lease from now."""
+    if core.config.lease_s and not core.transfer_target:
+        reads = core.reads
+        reads.newest_token += 1
+        reads.sent.append((reads.newest_token, reads.now_s))
+
+
+def _extend_lease(core: Core) -> None:
+    reads = core.reads
+    while reads.sent and _is_confirmed(core, reads.sent[0][0]):
+        reads.lease_end_s = reads.sent.popleft()[1] + core.config.lease_s
+
+
+def _is_confirmed(core: Core, token: int) -> bool:
+    """Whether a quorum followed us after `token` was made."""
+    peers, own = core.peers, core.id
+    return has_quorum(
+        core.configuration, lambda node: node == own or peers[node].read_token >= token
+    )
 
 
 def on_request(core: Core, message: ReadIndexRequest) -> None:
@@ -111,18 +154,11 @@ def on_token_echoed(core: Core, progress: Progress, token: int) -> None:
     if token <= progress.read_token:
         return
     progress.read_token = token
-    peers, own, rounds = core.peers, core.id, core.reads.rounds
-    while rounds:
-        round_token, index, asker, asker_token = rounds[0]
-        confirmed = has_quorum(
-            core.configuration,
-            lambda node, wanted=round_token: (  # type: ignore[misc]  # bound at once
-                node == own or peers[node].read_token >= wanted
-            ),
-        )
-        if not confirmed:
-            return
-        rounds.popleft()
+    if core.reads.sent:
+        _extend_lease(core)
+    rounds = core.reads.rounds
+    while rounds and _is_confirmed(core, rounds[0][0]):
+        _, index, asker, asker_token = rounds.popleft()
         _answer(core, asker, asker_token, index)
 
 

@@ -34,10 +34,17 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
 
 
 class HardState(msgspec.Struct, frozen=True, gc=False):
-    """What must be durable before a promise leaves.  The commit index need not be (J26)."""
+    """What must be durable before a promise leaves.
+
+    The commit index as such need not be (J26), but (change_index, change_term), the newest
+    change of the configuration known to be committed, must: a node that accepted what was decided
+    in a new configuration and forgot, in a crash, that it is in force would campaign in the old.
+    """
 
     term: int = 0
     vote: int = 0
+    change_index: int = 0
+    change_term: int = 0
 
 
 class Role(Enum):
@@ -56,9 +63,11 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     """Who takes part.  `outgoing` is empty outside a joint configuration (thesis §4.3).
 
     Invariants: voters is not empty in a running cluster; no learner is a voter of either half;
-    every tuple is sorted and without repeats.
+    every tuple is sorted and without repeats.  `version` is the index of the entry that brought
+    it, 0 for the one a cluster starts with.
     """
 
+    version: int = 0
     voters: tuple[int, ...] = ()
     outgoing: tuple[int, ...] = ()
     learners: tuple[int, ...] = ()
@@ -77,3 +86,19 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     def all_nodes(self) -> tuple[int, ...]:
         """Everybody who gets the log, sorted."""
         return tuple(sorted({*self.voters, *self.outgoing, *self.learners, *self.learners_next}))
+
+    def is_voter(self, node: int) -> bool:
+        """Whether `node` votes in either half."""
+        return node in self.voters or node in self.outgoing
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """A state machine's whole state up to `index`; `sender` has it.
+
+    `term` is that of the entry at `index`, `configuration` the one in force there.
+    """
+
+    index: int
+    term: int
+    sender: int
+    configuration: Configuration
