@@ -370,7 +370,8 @@ class Network:
             except TransferRefused:
                 pass
         elif what < 0.95:
-            nodes = dice.sample(sorted(self.nodes), dice.choice((1, 1, 1, 2, 3)))
+            count = min(dice.choice((1, 1, 1, 2, 3)), len(self.nodes))
+            nodes = dice.sample(sorted(self.nodes), count)
             kinds = (ChangeKind.ADD_VOTER, ChangeKind.ADD_VOTER, *ChangeKind)
             changes = [Change(dice.choice(kinds), it) for it in nodes]
             how = dice.choice(list(Transition))

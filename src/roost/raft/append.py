@@ -126,12 +126,13 @@ def on_accepted(core: Core, message: AppendAccepted) -> None:
     if state is not ProgressState.REPLICATE:
         if state is ProgressState.PROBE or message.match_index + 1 >= core.log.first_index:
             progress.become_replicate()
+        elif progress.offer is not None and progress.offer.index <= message.match_index:
+            # It has what we offered, but our log has moved on: begin again.
+            snapshot.want(core, message.sender, progress)
     elif not is_news:
         return
     if is_news and message.match_index > core.log.commit_index:
         core.maybe_commit()
-        if core.peers.get(message.sender) is not progress:
-            return  # what was committed made us step down, or the peer go
     if core.config.eager_commit and progress.sent_commit < core.log.commit_index:
         send_append(core, message.sender, progress, or_empty=True)
     while progress.next_index <= core.log.last_index:
@@ -143,12 +144,14 @@ def on_accepted(core: Core, message: AppendAccepted) -> None:
 
 def on_held(core: Core, message: AppendHeld) -> None:
     """A peer took what it had room for: nothing but heartbeats until it answers one (98)."""
-    on_accepted(
-        core, AppendAccepted(message.term, message.sender, message.match_index, message.session)
-    )
     progress = core.peers.get(message.sender)
-    if progress is not None and progress.session == message.session:
-        progress.pause_probe()
+    if core.role is not Role.LEADER or progress is None or progress.session != message.session:
+        return
+    progress.is_active = True
+    is_news = progress.on_accepted(message.match_index)
+    progress.pause_probe()
+    if is_news and message.match_index > core.log.commit_index:
+        core.maybe_commit()
 
 
 def on_rejected(core: Core, message: AppendRejected) -> None:
@@ -205,9 +208,7 @@ def on_append_entries(core: Core, message: AppendEntries) -> None:
         hint = log.conflict_hint(prev_index, message.prev_term)
         core.reply(sender, AppendRejected(core.term, core.id, prev_index, *hint, session))
         return
-    entries = message.entries
-    if entries and log.tail_bytes + len(entries[-1].payload) > core.config.tail_bytes_max:
-        entries = ()  # what we hold must be applied first
+    entries = log.fitting(message.entries, core.config.tail_bytes_max)
     last_new = log.append_after(prev_index, entries)
     # Beyond last_new our log may still hold another leader's tail: never commit past it.
     log.commit_to(min(message.commit_index, last_new))

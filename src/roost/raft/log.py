@@ -203,10 +203,20 @@ class Log:
         self.last_term = term
         self.change_indexes = []
 
-    @property
-    def tail_bytes(self) -> int:
-        """Bytes of payload in memory: the cache, and what cannot be dropped yet."""
-        return self._tail_bytes
+    def fitting(self, entries: tuple[Entry, ...], bytes_max: int) -> tuple[Entry, ...]:
+        """The first of `entries` that memory has room for (checklist 98).
+
+        All of them when everything committed is applied: to hold them back could make no room,
+        and what is not committed yet is bounded by the leader.
+        """
+        if self.applied_index == self.commit_index:
+            return entries
+        size = self._tail_bytes
+        for position, entry in enumerate(entries):
+            size += len(entry.payload)
+            if size > bytes_max:
+                return entries[:position]
+        return entries
 
     def take_committed(self, bytes_max: int) -> tuple[Entry, ...]:
         """Hand over committed entries that are durable here, each once (checklist 143)."""

@@ -130,8 +130,8 @@ class Progress:
                 return False
             self.become_probe()
             return True
-        if prev_index != self.next_index - 1:
-            return False
+        if prev_index != self.next_index - 1 or prev_index <= self.match_index:
+            return False  # stale, or of a log that was lost: the heartbeats' pace is fast enough
         self.next_index = max(min(prev_index, agree_index + 1), self.match_index + 1)
         self.is_probe_sent = False
         return True

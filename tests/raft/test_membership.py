@@ -1,0 +1,625 @@
+"""Members come, go and hand over; claims of the checklist, the number in the docstring."""
+
+import pytest
+
+from roost.raft import (
+    BadCoreConfig,
+    Change,
+    ChangeKind,
+    ChangeRefused,
+    Configuration,
+    Core,
+    CoreConfig,
+    DropReason,
+    Entry,
+    EntryKind,
+    HardState,
+    ProgressState,
+    ProposalDropped,
+    Role,
+    Snapshot,
+    TransferRefused,
+    Transition,
+)
+from roost.raft.messages import (
+    AppendAccepted,
+    AppendEntries,
+    AppendHeld,
+    Heartbeat,
+    HeartbeatReply,
+    SnapshotFailed,
+    SnapshotOffer,
+    TimeoutNow,
+    VoteReply,
+    VoteRequest,
+)
+from tests.raft.nodes import MemoryStorage, Network, SeededDice
+from tests.raft.test_core import answers, entry
+
+ADD, LEARN, REMOVE = ChangeKind.ADD_VOTER, ChangeKind.ADD_LEARNER, ChangeKind.REMOVE
+
+
+def seeded(size: int = 3, joiners: int = 2, **options: int) -> Network:
+    """A cluster with a leader, node 1."""
+    network = Network(size, joiners=joiners, **options)  # type: ignore[arg-type]  # CoreConfig's
+    network.elect(1)
+    return network
+
+
+def change(network: Network, *changes: Change, **how: object) -> None:
+    leader = next(it for it in network.nodes.values() if it.core.role is Role.LEADER)
+    leader.core.propose_change(changes, **how)  # type: ignore[arg-type]  # a test's options
+    network.settle()
+
+
+def follower_with(log: list[Entry], term: int, **options: object) -> Core:
+    return Core(
+        CoreConfig(id=1, **options),  # type: ignore[arg-type]  # a test's options
+        dice=SeededDice(1),
+        storage=MemoryStorage(log),
+        hard_state=HardState(term, 0),
+        configuration=Configuration(voters=(1, 2, 3)),
+        applied_index=0,
+    )
+
+
+def test_a_learner_gets_everything_and_decides_nothing() -> None:
+    """48, 77, 83."""
+    network = seeded(1, 1)
+    change(network, Change(LEARN, 2))
+    network.propose(1, b"x")
+    network.settle()
+    network.tick(1)
+    network.settle()
+    assert network.nodes[2].applied == network.nodes[1].applied
+    network.down.add(2)
+    network.propose(1, b"alone")
+    network.settle()
+    assert network.nodes[1].applied[-1].payload == b"alone"
+
+
+def test_a_new_node_comes_by_snapshot_because_the_bootstrap_is_no_entry() -> None:
+    """9, 84, 102."""
+    network = seeded(1, 1)
+    change(network, Change(ADD, 2))
+    assert network.nodes[2].storage.floor_index > 1
+    assert network.nodes[2].configuration == network.nodes[1].configuration
+
+
+def test_a_learner_is_promoted_only_when_it_has_caught_up() -> None:
+    """Issue 3; etcd #15107."""
+    network = seeded(1, 1, promotion_lag_entries_max=3)
+    core = network.nodes[1].core
+    change(network, Change(LEARN, 2))
+    network.down.add(2)
+    for _ in range(5):
+        network.propose(1, b"x")
+    network.settle()
+    with pytest.raises(ProposalDropped) as caught:
+        core.propose_change([Change(ADD, 2)])
+    assert caught.value.reason is DropReason.NOT_CAUGHT_UP
+    network.down.discard(2)
+    network.tick(1, 2)
+    network.settle()
+    change(network, Change(ADD, 2))
+    assert core.configuration.voters == (1, 2)
+
+
+def test_one_change_at_a_time_and_only_for_the_configuration_it_was_meant_for() -> None:
+    """124."""
+    network = seeded(3, 2)
+    core = network.nodes[1].core
+    core.propose_change([Change(LEARN, 4)])
+    with pytest.raises(ProposalDropped) as caught:
+        core.propose_change([Change(LEARN, 5)])
+    assert caught.value.reason is DropReason.CHANGE_PENDING
+    network.settle()
+    with pytest.raises(ProposalDropped) as caught:
+        core.propose_change([Change(LEARN, 5)], if_version=1)
+    assert caught.value.reason is DropReason.VERSION_CHANGED
+    core.propose_change([Change(LEARN, 5)], if_version=core.configuration.version)
+    network.settle()
+    assert core.configuration.learners == (4, 5)
+
+
+def test_a_new_leader_waits_for_what_may_be_a_change() -> None:
+    """40."""
+    network = Network(3, joiners=1)
+    core = network.nodes[1].core
+    core.campaign()
+    while core.role is not Role.LEADER:
+        for node in network.nodes.values():
+            network.collect(node)
+            network.persist(node)
+        network.deliver(0)
+    network.nodes[1].core.log.applied_index = 0  # nothing of the log is applied here yet
+    core.pending_change_index = core.last_index
+    with pytest.raises(ProposalDropped) as caught:
+        core.propose_change([Change(LEARN, 4)])
+    assert caught.value.reason is DropReason.CHANGE_PENDING
+
+
+def test_a_joint_configuration_is_left_by_itself_even_by_the_next_leader() -> None:
+    """129, 130."""
+    network = seeded(3, 2)
+    network.nodes[1].core.propose_change([Change(ADD, 4), Change(REMOVE, 2)])
+    for _ in range(40):  # until the joint configuration is in force at the leader, no further
+        if network.nodes[1].configuration.is_joint:
+            break
+        for node in network.nodes.values():
+            network.collect(node)
+            network.persist(node)
+        network.deliver(0)
+    assert network.nodes[1].configuration.is_joint
+    network.down.add(1)
+    network.flying.clear()
+    network.nodes[3].core.elapsed_ticks = network.nodes[2].core.elapsed_ticks = 10
+    for _ in range(60):
+        for node_id in (2, 3, 4):
+            network.tick(node_id)
+        network.settle()
+    leaders = [it for it in (2, 3, 4) if network.nodes[it].core.role is Role.LEADER]
+    assert leaders
+    final = network.nodes[leaders[0]].configuration
+    assert final.voters == (1, 3, 4)
+    assert not final.is_joint
+
+
+def test_an_explicit_joint_configuration_waits_to_be_left() -> None:
+    """125."""
+    network = seeded(3, 1)
+    core = network.nodes[1].core
+    change(network, Change(LEARN, 3), transition=Transition.JOINT_EXPLICIT)
+    network.tick(1, 3)
+    network.settle()
+    assert core.configuration.is_joint
+    with pytest.raises(ChangeRefused, match="must be left"):
+        core.propose_change([Change(LEARN, 4)])
+    core.propose_leave(if_version=core.configuration.version)
+    network.settle()
+    assert core.configuration == Configuration(
+        voters=(1, 2), learners=(3,), version=core.configuration.version
+    )
+    with pytest.raises(ChangeRefused, match="only a joint"):
+        core.propose_leave()
+
+
+def test_the_context_of_a_change_comes_back_with_it() -> None:
+    network = seeded(1, 1)
+    core = network.nodes[1].core
+    index = core.propose_change([Change(LEARN, 2)], context=b"who it is")
+    applied = network.nodes[1].applied
+    network.settle()
+    (held,) = [it for it in applied if it.index == index]
+    assert held.payload.endswith(b"who it is")
+
+
+def test_a_removed_member_learns_of_it_and_keeps_quiet() -> None:
+    """51, 128, 131, 132."""
+    network = seeded(3, 1)
+    change(network, Change(REMOVE, 3))
+    removed = network.nodes[3]
+    assert removed.configuration.voters == (1, 2)
+    for _ in range(50):
+        removed.core.tick()
+    network.collect(removed)
+    assert network.flying == []
+    assert removed.core.role is Role.FOLLOWER
+    network.propose(1, b"on")
+    network.settle()
+    assert network.nodes[2].core.last_index == network.nodes[1].core.last_index
+
+
+def test_a_removed_leader_hands_over_and_steps_down() -> None:
+    """132; etcd #11038."""
+    network = seeded(3, 1)
+    change(network, Change(REMOVE, 1))
+    assert network.nodes[1].core.role is Role.FOLLOWER
+    assert [it for it in (2, 3) if network.nodes[it].core.role is Role.LEADER]
+    for _ in range(30):
+        network.nodes[1].core.tick()
+    assert network.nodes[1].core.role is Role.FOLLOWER
+
+
+def test_a_leader_that_is_only_a_learner_hands_over_too() -> None:
+    """77, 132."""
+    network = seeded(3, 1)
+    change(network, Change(LEARN, 1))
+    assert network.nodes[1].core.role is Role.FOLLOWER
+    leader = next(it for it in network.nodes.values() if it.core.role is Role.LEADER)
+    network.propose(leader.id, b"on")
+    network.settle()
+    network.tick(leader.id)
+    network.settle()
+    assert network.nodes[1].applied[-1].payload == b"on"
+
+
+def test_removing_a_silent_voter_may_commit_what_waited_for_it() -> None:
+    """80; TestCommitAfterRemoveNode."""
+    network = seeded(2, 1)
+    core = network.nodes[1].core
+    core.propose_change([Change(REMOVE, 2)])
+    network.collect(network.nodes[1])
+    waiting = core.propose(b"waits")
+    network.settle()
+    assert core.configuration.voters == (1,)
+    assert core.commit_index >= waiting
+
+
+def test_answers_of_an_earlier_session_vouch_for_nothing() -> None:
+    """96; raft #349."""
+    network = seeded(3, 1)
+    core = network.nodes[1].core
+    change(network, Change(REMOVE, 3))
+    network.down.add(3)
+    core.propose_change([Change(ADD, 3)])
+    network.settle()
+    session = core.peers[3].session
+    assert session > 0
+    late = core.last_index
+    core.step(AppendAccepted(core.term, 3, late, 0))
+    core.step(AppendHeld(core.term, 3, late, 0))
+    core.step(SnapshotFailed(core.term, 3, late, 0))
+    assert core.progress()[3].match_index == 0
+    core.step(AppendAccepted(core.term, 3, 1, session))
+    assert core.progress()[3].match_index == 1
+
+
+def test_a_restarted_voter_knows_which_change_was_committed() -> None:
+    """25; record 0005."""
+    core = follower_with([entry(1, 1)], 1)
+    joint = Entry(2, 1, EntryKind.CONFIGURATION, b"any")
+    core.step(AppendEntries(1, 2, 1, 1, 2, (joint,)))
+    ready = core.take_ready()
+    assert ready is not None
+    assert ready.hard_state == HardState(1, 0, 2, 1)
+    again = Core(
+        CoreConfig(id=1),
+        dice=SeededDice(1),
+        storage=MemoryStorage([entry(1, 1), joint]),
+        hard_state=ready.hard_state,
+        configuration=Configuration(voters=(1, 2, 3)),
+        applied_index=0,
+    )
+    assert again.commit_index == 2
+    again.campaign()
+    assert again.role is Role.FOLLOWER
+    other = Entry(2, 2, EntryKind.CONFIGURATION, b"another")
+    torn = Core(
+        CoreConfig(id=1),
+        dice=SeededDice(1),
+        storage=MemoryStorage([entry(1, 1), other]),
+        hard_state=HardState(2, 0, 2, 1),
+        configuration=Configuration(voters=(1, 2, 3)),
+        applied_index=0,
+    )
+    assert torn.commit_index == 0  # the entry it knew of never reached the disk
+
+
+def test_voters_and_candidates_tell_each_other_what_is_committed() -> None:
+    """43; etcd #12359."""
+    change_entry = Entry(2, 1, EntryKind.CONFIGURATION, b"any")
+    core = follower_with([entry(1, 1), change_entry], 1)
+    core.step(VoteRequest(2, 2, 2, 1, commit_index=2, commit_term=1))
+    assert core.commit_index == 2
+    candidate = follower_with([entry(1, 1), change_entry], 1, pre_vote=False)
+    candidate.campaign()
+    answers(candidate)
+    candidate.step(VoteReply(2, 2, is_granted=False, commit_index=2, commit_term=1))
+    assert candidate.role is Role.FOLLOWER
+    assert candidate.commit_index == 2
+    stranger = follower_with([entry(1, 1)], 1, pre_vote=False)
+    stranger.step(VoteRequest(2, 2, 2, 1, commit_index=2, commit_term=1))
+    stranger.step(VoteRequest(2, 3, 2, 1, commit_index=1, commit_term=0))
+    assert stranger.commit_index == 0
+
+
+# --- transfer -----------------------------------------------------------------------------------
+
+
+def test_leadership_goes_to_the_target_and_proposals_wait() -> None:
+    """118, 119, 120, 121."""
+    network = seeded(3, 1)
+    core = network.nodes[1].core
+    network.down.add(3)
+    network.propose(1, b"x")
+    network.settle()
+    network.down.discard(3)
+    core.transfer_leadership(3)
+    assert core.progress()[3].match_index < core.last_index
+    with pytest.raises(ProposalDropped) as caught:
+        core.propose(b"y")
+    assert caught.value.reason is DropReason.TRANSFERRING
+    core.transfer_leadership(3)  # asked again: nothing changes
+    network.settle()
+    network.tick(1)
+    network.settle()
+    assert network.nodes[3].core.role is Role.LEADER
+    assert core.role is Role.FOLLOWER
+
+
+def test_a_transfer_to_a_silent_target_ends_after_an_election_timeout() -> None:
+    """120."""
+    network = seeded(3, 1)
+    core = network.nodes[1].core
+    network.down.add(3)
+    core.transfer_leadership(3)
+    for _ in range(10):
+        core.tick()
+        core.step(HeartbeatReply(core.term, 2, 0))
+    assert core.role is Role.LEADER
+    core.propose(b"goes again")
+
+
+def test_a_second_target_replaces_the_first() -> None:
+    """118."""
+    network = seeded(3, 1)
+    network.down.add(2)
+    network.nodes[1].core.transfer_leadership(2)
+    network.nodes[1].core.transfer_leadership(3)
+    network.settle()
+    assert network.nodes[3].core.role is Role.LEADER
+
+
+def test_a_follower_passes_the_wish_on() -> None:
+    """122."""
+    network = seeded(3, 1)
+    network.nodes[3].core.transfer_leadership(3)
+    network.settle()
+    assert network.nodes[3].core.role is Role.LEADER
+
+
+@pytest.mark.parametrize(("node", "target", "words"), [(1, 1, "already"), (1, 4, "does not vote")])
+def test_leadership_goes_only_to_another_voter(node: int, target: int, words: str) -> None:
+    """118."""
+    network = seeded(3, 1)
+    with pytest.raises(TransferRefused, match=words):
+        network.nodes[node].core.transfer_leadership(target)
+
+
+def test_without_a_leader_there_is_nothing_to_hand_over() -> None:
+    network = Network(3, joiners=1)
+    with pytest.raises(TransferRefused, match="no leader"):
+        network.nodes[1].core.transfer_leadership(2)
+
+
+def test_a_target_that_misses_entries_does_not_campaign() -> None:
+    """123."""
+    core = follower_with([entry(1, 1)], 1)
+    core.step(TimeoutNow(1, 2, 5, 1))
+    assert core.term == 1
+    core.step(TimeoutNow(1, 2, 1, 1))
+    assert (core.term, core.role) == (2, Role.CANDIDATE)
+    core.step(TimeoutNow(2, 2, 1, 1))
+    assert core.term == 2
+
+
+def test_a_transfer_to_somebody_removed_is_over() -> None:
+    """120, 131."""
+    network = seeded(3, 1)
+    core = network.nodes[1].core
+    core.propose_change([Change(REMOVE, 3)])
+    network.collect(network.nodes[1])
+    network.cut |= {(1, 3), (3, 1)}
+    core.transfer_leadership(3)
+    network.settle()
+    assert core.configuration.voters == (1, 2)
+    core.propose(b"goes again")
+
+
+# --- snapshots ----------------------------------------------------------------------------------
+
+OFFER = SnapshotOffer(2, 2, 10, 2, 0, Configuration(voters=(1, 2, 3)))
+
+
+def test_an_offer_is_handed_to_the_driver_once() -> None:
+    """102."""
+    core = follower_with([entry(1, 1)], 1)
+    core.step(OFFER)
+    core.step(OFFER)
+    ready = core.take_ready()
+    assert ready is not None
+    assert ready.snapshot == Snapshot(index=10, term=2, sender=2, configuration=OFFER.configuration)
+    core.persisted(ready)
+    core.step(OFFER)
+    assert core.take_ready() is None
+
+
+def test_an_offer_of_what_the_log_holds_only_commits() -> None:
+    """102."""
+    core = follower_with([entry(it, 2) for it in range(1, 13)], 2)
+    core.step(OFFER)
+    assert core.commit_index == 10
+    assert core.last_index == 12
+    assert answers(core) == [AppendAccepted(2, 1, 10)]
+    core.step(SnapshotOffer(2, 2, 4, 2, 0, OFFER.configuration))
+    assert answers(core) == [AppendAccepted(2, 1, 10)]
+
+
+def test_an_offer_for_others_is_ignored() -> None:
+    """102."""
+    core = follower_with([], 1)
+    core.step(SnapshotOffer(2, 2, 10, 2, 0, Configuration(voters=(2, 3))))
+    assert core.offered_snapshot is None
+
+
+def test_a_restored_core_follows_from_there() -> None:
+    """60, 103, 104, 105."""
+    storage = MemoryStorage([entry(it, 1) for it in range(1, 13)])
+    core = Core(
+        CoreConfig(id=1),
+        dice=SeededDice(1),
+        storage=storage,
+        hard_state=HardState(1, 0),
+        configuration=Configuration(voters=(1, 2, 3)),
+        applied_index=0,
+    )
+    core.step(OFFER)
+    ready = core.take_ready()
+    assert ready is not None
+    assert ready.snapshot is not None
+    core.persisted(ready)
+    assert core.may_restore(ready.snapshot)
+    storage.begin_behind(10, 2)
+    core.restore(ready.snapshot)
+    assert (core.last_index, core.commit_index, core.applied_index) == (10, 10, 10)
+    assert answers(core) == [AppendAccepted(2, 1, 10)]
+    assert not core.may_restore(ready.snapshot)
+    core.step(AppendEntries(2, 2, 10, 2, 11, (entry(11, 2),)))
+    assert core.commit_index == 11
+
+
+def test_a_failed_fetch_is_said_and_probed_after_a_heartbeat() -> None:
+    """101."""
+    core = follower_with([], 1)
+    core.step(OFFER)
+    ready = core.take_ready()
+    assert ready is not None
+    assert ready.snapshot is not None
+    core.persisted(ready)
+    core.snapshot_failed(ready.snapshot)
+    assert SnapshotFailed(2, 1, 10) in answers(core)
+    core.snapshot_failed(ready.snapshot)
+    assert answers(core) == []
+    core.step(OFFER)
+    assert core.offered_snapshot == ready.snapshot
+
+
+def test_the_leader_probes_again_after_a_failed_fetch() -> None:
+    """99, 101, 109."""
+    network = seeded(1, 1)
+    leader = network.nodes[1]
+    leader.core.propose_change([Change(LEARN, 2)])
+    while leader.core.progress().get(2) is None or leader.core.peers[2].offer is None:
+        for node in network.nodes.values():
+            network.collect(node)
+            network.persist(node)
+        network.deliver(0)
+        network.tick(1)
+    core = leader.core
+    offered = core.peers[2].offer
+    assert offered is not None
+    assert core.retained_index() == offered.index + 1
+    core.step(SnapshotFailed(core.term, 2, offered.index + 5, offered.session))
+    assert core.progress()[2].state is ProgressState.SNAPSHOT
+    core.step(SnapshotFailed(core.term, 2, offered.index, offered.session))
+    assert core.progress()[2].state is ProgressState.PROBE
+    assert not core.offer_snapshot(2, leader.snapshot())
+    network.flying.clear()
+    network.nodes[2].fetching = None
+    network.nodes[2].restart()
+    network.tick(1, 2)
+    network.settle()
+    assert network.nodes[2].applied == leader.applied
+
+
+def test_a_silent_peer_is_made_no_snapshot() -> None:
+    """99."""
+    network = seeded(3, 1)
+    network.down.add(3)
+    core = network.nodes[1].core
+    for _ in range(25):
+        core.tick()
+        core.step(HeartbeatReply(core.term, 2, 0))
+        network.collect(network.nodes[1])
+    network.flying.clear()
+    network.propose(1, b"x")
+    network.settle()
+    network.nodes[1].compact(core.applied_index)
+    core.peers[3].become_probe()
+    core.peers[3].next_index = 2
+    core.peers[3].match_index = 0
+    network.propose(1, b"y")
+    assert core.peers[3].state is ProgressState.SNAPSHOT
+    assert core.peers[3].offer is None
+
+
+# --- memory, leases -----------------------------------------------------------------------------
+
+
+def test_a_follower_that_cannot_apply_takes_no_more_than_its_memory_allows() -> None:
+    """98; scylla #31402."""
+    core = follower_with(
+        [],
+        1,
+        cache_bytes_max=100,
+        message_bytes_max=100,
+        tail_bytes_max=250,
+        inflight_bytes_max=100,
+    )
+    core.step(AppendEntries(1, 2, 0, 0, 2, (entry(1, 1, bytes(100)), entry(2, 1, bytes(100)))))
+    assert answers(core) == [AppendAccepted(1, 1, 2)]  # committed, handed out, not applied
+    core.step(AppendEntries(1, 2, 2, 1, 2, (entry(3, 1, bytes(40)), entry(4, 1, bytes(40)))))
+    assert answers(core) == [AppendHeld(1, 1, 3)]
+    core.applied(2)
+    core.step(AppendEntries(1, 2, 3, 1, 2, (entry(4, 1, bytes(40)),)))
+    assert answers(core) == [AppendAccepted(1, 1, 4)]
+
+
+def test_the_leader_waits_for_a_heartbeat_before_it_sends_to_a_full_follower() -> None:
+    """98."""
+    network = seeded(3, 1)
+    core = network.nodes[1].core
+    first = network.propose(1, b"a")
+    network.settle()
+    network.propose(1, b"b")
+    network.flying.clear()
+    core.step(AppendHeld(core.term, 2, first))
+    network.collect(network.nodes[1])
+    assert network.flying == []
+    assert core.progress()[2].state is ProgressState.PROBE
+    network.tick(1)
+    network.settle()
+    assert network.nodes[2].core.last_index == core.last_index
+
+
+def leased() -> Network:
+    network = Network(3, joiners=1, lease_s=0.9)
+    for node in network.nodes.values():
+        node.core.quiet_ticks = 0
+    network.elect(1)
+    return network
+
+
+def test_a_lease_is_counted_from_the_sending_of_a_round_that_a_quorum_answered() -> None:
+    """54."""
+    network = leased()
+    core = network.nodes[1].core
+    assert core.read_lease(100.0) is None
+    core.tick(100.0)
+    network.collect(network.nodes[1])
+    core.tick(100.1)
+    network.settle()
+    assert core.read_lease(100.95) == core.commit_index
+    assert core.read_lease(101.01) is None
+    core.transfer_leadership(2)
+    assert core.read_lease(100.2) is None
+
+
+def test_a_leader_that_steps_down_has_no_lease() -> None:
+    """54."""
+    network = leased()
+    core = network.nodes[1].core
+    core.tick(100.0)
+    network.settle()
+    assert core.read_lease(100.1) is not None
+    core.step(Heartbeat(core.term + 1, 2, 0, 0))
+    assert core.read_lease(100.1) is None
+
+
+def test_a_restarted_voter_keeps_a_lease_that_it_may_have_granted() -> None:
+    """54: it forgot the leader, not the promise."""
+    core = follower_with([entry(1, 1)], 1, lease_s=0.5)
+    core.step(VoteRequest(2, 2, 1, 1))
+    assert core.term == 1
+    for _ in range(10):
+        core.tick()
+    core.step(VoteRequest(2, 2, 1, 1))
+    assert core.vote == 2
+
+
+@pytest.mark.parametrize("options", [{"lease_s": 1.0, "check_quorum": False}, {"lease_s": -1.0}])
+def test_a_lease_needs_what_it_rests_on(options: dict[str, object]) -> None:
+    """2, 54."""
+    with pytest.raises(BadCoreConfig, match="lease"):
+        CoreConfig(id=1, **options)  # type: ignore[arg-type]  # a test's options
