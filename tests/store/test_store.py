@@ -278,7 +278,7 @@ def test_a_killed_keeper_is_noticed_and_loses_only_what_was_not_flushed(tmp_path
     assert failures
     store.abandon()
     again = open_store(tmp_path)
-    assert again.applied_index == 1
+    assert again.applied_index == 2
     assert again.view.get(tree, b"kept") == b"v"
     assert again.view.get(tree, b"lost") is None
     again.close()
@@ -357,6 +357,6 @@ def test_observers_see_every_write_in_order(tmp_path: Path) -> None:
         txn.delete(tree, b"a")
 
     commit(store, write)
-    assert seen == [(1, b"a", b"1"), (1, b"b", b"1"), (1, b"a", None)]
+    assert seen == [(2, b"a", b"1"), (2, b"b", b"1"), (2, b"a", None)]
     assert notes == [(9, b"note")]
     store.close()

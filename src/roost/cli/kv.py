@@ -2,51 +2,18 @@
 
 import base64
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import click
-import msgspec
 from google.protobuf import json_format
 
-from roost.client import Client, ClientError, Item, prefix_end
+from roost.cli.shared import client_options, connect, say_json
+from roost.client import ClientError, Item, prefix_end
 from roost.etcd.proto import rpc_pb2
-
-_endpoints = click.option(
-    "--endpoints",
-    "--endpoint",
-    default="127.0.0.1:2379",
-    show_default=True,
-    envvar=["ROOST_ENDPOINTS", "ETCDCTL_ENDPOINTS"],
-    help="Members to ask, comma-separated.",
-)
-_json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-_timeout = click.option(
-    "--timeout", "timeout_s", default=5.0, show_default=True, help="Seconds for one call."
-)
-
-
-def _shared(command: Callable[..., None]) -> Callable[..., None]:
-    return _endpoints(_json(_timeout(command)))
-
-
-@contextmanager
-def _client(endpoints: str, timeout_s: float) -> Iterator[Client]:
-    """A client whose errors become one line and exit code 1."""
-    try:
-        with Client(endpoints.split(","), timeout_s=timeout_s) as client:
-            yield client
-    except ClientError as error:
-        raise click.ClickException(str(error)) from error
 
 
 def _text(data: bytes) -> str:
     return data.decode(errors="backslashreplace")
-
-
-def _say_json(row: dict[str, Any]) -> None:  # Any: what JSON can hold
-    click.echo(msgspec.json.encode(row).decode())
 
 
 def _row(item: Item) -> dict[str, Any]:  # Any: what JSON can hold
@@ -69,7 +36,7 @@ def _row(item: Item) -> dict[str, Any]:  # Any: what JSON can hold
 @click.command()
 @click.argument("key")
 @click.argument("value", required=False)
-@_shared
+@client_options
 def put(key: str, value: str | None, endpoints: str, timeout_s: float, *, as_json: bool) -> None:
     r"""Set KEY to VALUE; without VALUE it is read from standard input.
 
@@ -78,10 +45,10 @@ def put(key: str, value: str | None, endpoints: str, timeout_s: float, *, as_jso
         roost put greeting hello
     """
     data = sys.stdin.buffer.read() if value is None else value.encode()
-    with _client(endpoints, timeout_s) as client:
+    with connect(endpoints, timeout_s) as client:
         revision = client.put(key.encode(), data)
     if as_json:
-        _say_json({"revision": revision})
+        say_json({"revision": revision})
     else:
         click.echo(f"OK, revision {revision}")
 
@@ -92,7 +59,7 @@ def put(key: str, value: str | None, endpoints: str, timeout_s: float, *, as_jso
 @click.option("--limit", default=0, help="At most so many keys.")
 @click.option("--revision", default=0, help="As of this revision; 0 is now.")
 @click.option("--serializable", is_flag=True, help="The member's own state, without a round.")
-@_shared
+@client_options
 def get(
     key: str,
     endpoints: str,
@@ -112,7 +79,7 @@ def get(
         roost get config/ --prefix
     """
     name = key.encode()
-    with _client(endpoints, timeout_s) as client:
+    with connect(endpoints, timeout_s) as client:
         items = client.range(
             name,
             prefix_end(name) if prefix else b"",
@@ -122,7 +89,7 @@ def get(
         )
     for item in items:
         if as_json:
-            _say_json(_row(item))
+            say_json(_row(item))
         elif prefix:
             click.echo(f"{_text(item.key)}\t{_text(item.value)}")
         else:
@@ -134,7 +101,7 @@ def get(
 @click.command("del")
 @click.argument("key")
 @click.option("--prefix", is_flag=True, help="All keys that begin with KEY.")
-@_shared
+@client_options
 def delete(key: str, endpoints: str, timeout_s: float, *, as_json: bool, prefix: bool) -> None:
     r"""Delete KEY, or all keys with a prefix.
 
@@ -143,16 +110,16 @@ def delete(key: str, endpoints: str, timeout_s: float, *, as_json: bool, prefix:
         roost del greeting
     """
     name = key.encode()
-    with _client(endpoints, timeout_s) as client:
+    with connect(endpoints, timeout_s) as client:
         count = client.delete(name, prefix_end(name) if prefix else b"")
     if as_json:
-        _say_json({"deleted": count})
+        say_json({"deleted": count})
     else:
         click.echo(f"{count} deleted")
 
 
 @click.command()
-@_shared
+@client_options
 def txn(endpoints: str, timeout_s: float, *, as_json: bool) -> None:
     r"""Run a transaction: a TxnRequest as protobuf JSON on standard input.
 
@@ -164,7 +131,7 @@ def txn(endpoints: str, timeout_s: float, *, as_json: bool) -> None:
         request = json_format.Parse(sys.stdin.read(), rpc_pb2.TxnRequest())
     except json_format.ParseError as error:
         raise click.ClickException(f"standard input is no TxnRequest: {error}") from error
-    with _client(endpoints, timeout_s) as client:
+    with connect(endpoints, timeout_s) as client:
         answer = client.txn(request)
     if as_json:
         click.echo(json_format.MessageToJson(answer, indent=None))
@@ -177,7 +144,7 @@ def txn(endpoints: str, timeout_s: float, *, as_json: bool) -> None:
 @click.argument("key")
 @click.option("--prefix", is_flag=True, help="All keys that begin with KEY.")
 @click.option("--revision", default=0, help="From this revision on; 0 is from now on.")
-@_shared
+@client_options
 def watch(
     key: str, endpoints: str, timeout_s: float, revision: int, *, as_json: bool, prefix: bool
 ) -> None:
@@ -188,19 +155,19 @@ def watch(
         roost watch config/ --prefix
     """
     name = key.encode()
-    with _client(endpoints, timeout_s) as client:
+    with connect(endpoints, timeout_s) as client:
         end = prefix_end(name) if prefix else b""
         for change in client.watch(name, end, start_revision=revision):
             kind = "DELETE" if change.is_delete else "PUT"
             if as_json:
-                _say_json({"type": kind, **_row(change.item)})
+                say_json({"type": kind, **_row(change.item)})
             else:
                 click.echo(f"{kind}\t{_text(change.item.key)}\t{_text(change.item.value)}")
             sys.stdout.flush()
 
 
 @click.command()
-@_shared
+@client_options
 def status(endpoints: str, timeout_s: float, *, as_json: bool) -> None:
     r"""Show what each endpoint says of itself; exit code 1 when one does not answer.
 
@@ -214,20 +181,20 @@ def status(endpoints: str, timeout_s: float, *, as_json: bool) -> None:
         click.echo(
             f"{'ENDPOINT':<24}{'MEMBER':<18}{'LEADER':<8}{'TERM':>6}{'INDEX':>10}{'REVISION':>10}"
         )
-    with _client(endpoints, timeout_s) as client:
+    with connect(endpoints, timeout_s) as client:
         rows = client.status()
     for position, answer in rows:
         if isinstance(answer, ClientError):
             is_complete = False
             if as_json:
-                _say_json({"endpoint": names[position], "error": str(answer)})
+                say_json({"endpoint": names[position], "error": str(answer)})
             else:
                 click.echo(f"{names[position]:<24}{answer}")
             continue
         member = answer.header.member_id
         is_leader = answer.leader == member
         if as_json:
-            _say_json(
+            say_json(
                 {
                     "endpoint": names[position],
                     "member_id": f"{member:x}",

@@ -12,6 +12,7 @@ _COMMANDS = {
     "txn": "roost.cli.kv:txn",
     "watch": "roost.cli.kv:watch",
     "status": "roost.cli.kv:status",
+    "member": "roost.cli.member:member",
 }
 
 

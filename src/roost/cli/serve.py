@@ -27,7 +27,7 @@ from roost.cli.settings import (
 )
 from roost.errors import DeviceFault, RoostError
 from roost.journal import DirectoryLocked
-from roost.member import Member, MemberConfig, address_of
+from roost.member import Member, MemberConfig, address_of, join_cluster
 from roost.raft import Role
 from roost.server import ClientPort, ServerConfig, make_app
 
@@ -77,7 +77,12 @@ def _run(**given: str | None) -> None:
         sys.exit(EXIT_USAGE)
     configure_logs(settings["log-level"], settings["log-format"])
     gc.set_threshold(*_GC_THRESHOLDS)
-    server = MemberServer(config, clients, request_bytes_max=settings["max-request-bytes"])
+    server = MemberServer(
+        config,
+        clients,
+        request_bytes_max=settings["max-request-bytes"],
+        joins=settings["initial-cluster-state"] == "existing",
+    )
     sys.exit(uvloop.run(server.run()))
 
 
@@ -107,8 +112,6 @@ def member_config(settings: Settings) -> MemberConfig:
     advertised = _urls(settings, "initial-advertise-peer-urls")
     cluster = settings["initial-cluster"] or ",".join(f"{name}={url}" for url in advertised)
     data_dir = Path(settings["data-dir"] or f"{name}.roost")
-    if settings["initial-cluster-state"] == "existing" and not (data_dir / "identity.a").exists():
-        raise BadSetting("--initial-cluster-state=existing: joining a cluster is not there yet")
     return MemberConfig(
         name=name,
         data_dir=data_dir,
@@ -127,17 +130,27 @@ class MemberServer:
     """A member, its services and its client port, from start to exit code."""
 
     def __init__(
-        self, config: MemberConfig, clients: list[tuple[str, int]], *, request_bytes_max: int
+        self,
+        config: MemberConfig,
+        clients: list[tuple[str, int]],
+        *,
+        request_bytes_max: int,
+        joins: bool,
     ) -> None:
-        """Nothing is opened before `run`."""
+        """Nothing is opened before `run`; with `joins` a new directory is filled by the cluster."""
         self._config = config
         self._clients = clients
         self._request_bytes_max = request_bytes_max
+        self._joins = joins
+        self._stop = asyncio.Event()
+        self._was_removed = False
         self._started = time.time()
 
     async def run(self) -> int:
         """Serve until a signal; return the exit code."""
         try:
+            if self._joins and not (self._config.data_dir / "identity.a").exists():
+                await join_cluster(self._config)
             self.member = Member(self._config, bootstrap=etcd.bootstrap, on_fatal=_die)
         except DirectoryLocked as error:
             click.echo(f"roost: {error}", err=True)
@@ -148,6 +161,7 @@ class MemberServer:
         except (RoostError, OSError) as error:
             click.echo(f"roost: {error}", err=True)
             return EXIT_FAILED
+        self.member.on_removed = self._on_removed
         services = etcd.Services(
             self.member, self.member.store, request_bytes_max=self._request_bytes_max
         )
@@ -169,7 +183,13 @@ class MemberServer:
         logger.info("stopping")
         await self.port.close(CLOSE_GRACE_S)
         await self.member.stop()
+        if self._was_removed:
+            click.echo("roost: this member was removed from the cluster for good", err=True)
         return 0
+
+    def _on_removed(self) -> None:
+        self._was_removed = True
+        self._stop.set()
 
     def _say_hello(self) -> None:
         """Two lines for people: where we are, and what to try next."""
@@ -181,10 +201,9 @@ class MemberServer:
 
     async def _wait_for_signal(self) -> None:
         loop = asyncio.get_running_loop()
-        stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
-        await stop.wait()
+            loop.add_signal_handler(number, self._stop.set)
+        await self._stop.wait()
 
     # --- what the pages show (server.StatusSource) ----------------------------------------------
 

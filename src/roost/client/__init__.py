@@ -1,6 +1,6 @@
 """Clients for Roost and etcd."""
 
-from roost.client.blocking import Change, Client, Item, prefix_end
+from roost.client.blocking import Change, Client, Item, Member, prefix_end
 from roost.client.errors import ClientError, Unreachable
 
-__all__ = ["Change", "Client", "ClientError", "Item", "Unreachable", "prefix_end"]
+__all__ = ["Change", "Client", "ClientError", "Item", "Member", "Unreachable", "prefix_end"]

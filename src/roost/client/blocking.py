@@ -41,6 +41,21 @@ class Change:
     item: Item
 
 
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One member as the cluster knows it; without a name it has not started yet."""
+
+    id: int
+    name: str
+    peer_urls: tuple[str, ...]
+    client_urls: tuple[str, ...]
+    is_learner: bool
+
+
+def _member(said: rpc_pb2.Member) -> Member:
+    return Member(said.ID, said.name, tuple(said.peerURLs), tuple(said.clientURLs), said.isLearner)
+
+
 def _item(kv: kv_pb2.KeyValue) -> Item:
     return Item(kv.key, kv.value, kv.create_revision, kv.mod_revision, kv.version, kv.lease)
 
@@ -156,6 +171,46 @@ class Client:
                 rows.append((position, _client_error(error)))
         return rows
 
+    # --- who is in the cluster ------------------------------------------------------------------
+
+    def members(self) -> list[Member]:
+        """All members, linearizably."""
+        request = rpc_pb2.MemberListRequest(linearizable=True)
+        path = "/etcdserverpb.Cluster/MemberList"
+        return _members(self._call(path, request, rpc_pb2.MemberListResponse))
+
+    def add_member(
+        self, peer_urls: Sequence[str], *, is_learner: bool = False
+    ) -> tuple[Member, list[Member]]:
+        """Add a member, to be started afterwards; return it, and all members."""
+        request = rpc_pb2.MemberAddRequest(peerURLs=peer_urls, isLearner=is_learner)
+        path = "/etcdserverpb.Cluster/MemberAdd"
+        answer = self._call(path, request, rpc_pb2.MemberAddResponse)
+        return _member(answer.member), _members(answer)
+
+    def remove_member(self, member_id: int) -> list[Member]:
+        """Remove a member for good; return the others."""
+        request = rpc_pb2.MemberRemoveRequest(ID=member_id)
+        path = "/etcdserverpb.Cluster/MemberRemove"
+        return _members(self._call(path, request, rpc_pb2.MemberRemoveResponse))
+
+    def update_member(self, member_id: int, peer_urls: Sequence[str]) -> list[Member]:
+        """Give a member other peer URLs; return all members."""
+        request = rpc_pb2.MemberUpdateRequest(ID=member_id, peerURLs=peer_urls)
+        path = "/etcdserverpb.Cluster/MemberUpdate"
+        return _members(self._call(path, request, rpc_pb2.MemberUpdateResponse))
+
+    def promote_member(self, member_id: int) -> list[Member]:
+        """Make a learner a voter; return all members."""
+        request = rpc_pb2.MemberPromoteRequest(ID=member_id)
+        path = "/etcdserverpb.Cluster/MemberPromote"
+        return _members(self._call(path, request, rpc_pb2.MemberPromoteResponse))
+
+    def move_leader(self, member_id: int) -> None:
+        """Let a member lead; the first endpoint must be the leader's."""
+        request = rpc_pb2.MoveLeaderRequest(targetID=member_id)
+        self._call("/etcdserverpb.Maintenance/MoveLeader", request, rpc_pb2.MoveLeaderResponse)
+
     def watch(
         self, key: bytes, range_end: bytes = b"", *, start_revision: int = 0
     ) -> Iterator[Change]:
@@ -210,6 +265,16 @@ class _OneRequest:
     def end(self) -> None:
         """Let grpc's sending thread go."""
         self._ended.set()
+
+
+def _members(
+    answer: rpc_pb2.MemberListResponse
+    | rpc_pb2.MemberAddResponse
+    | rpc_pb2.MemberRemoveResponse
+    | rpc_pb2.MemberUpdateResponse
+    | rpc_pb2.MemberPromoteResponse,
+) -> list[Member]:
+    return [_member(it) for it in answer.members]
 
 
 def _was_not_sent(error: grpc.RpcError) -> bool:

@@ -60,6 +60,11 @@ def request_too_large() -> Refused:
     return _refused(INVALID_ARGUMENT, "etcdserver: request is too large")
 
 
+def not_for_learner() -> Refused:
+    """ErrGRPCNotSupportedForLearner."""
+    return _refused(UNAVAILABLE, "etcdserver: rpc not supported for learner")
+
+
 def malformed_request() -> Refused:
     """What grpc-go answers to bytes that are no message."""
     return _refused(INTERNAL, "grpc: error unmarshalling request")

@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError, Message
 
 from roost.errors import Refused, RoostError
 from roost.etcd import errors, kv
+from roost.etcd.cluster import ClusterService
 from roost.etcd.kv import KvOperations
 from roost.etcd.mvcc import COMPACTING_KEY, Mvcc
 from roost.etcd.ports import Call, Replica, StreamCall, StreamHandler
@@ -69,6 +70,7 @@ class Services:
 
     def routes(self) -> dict[bytes, Route]:
         """Every method served, by its path."""
+        cluster = ClusterService(self._replica)
         return {
             b"/etcdserverpb.KV/Range": Unary(self._range),
             b"/etcdserverpb.KV/Put": Unary(self._put),
@@ -78,7 +80,12 @@ class Services:
             b"/etcdserverpb.Watch/Watch": Stream(self._watch),
             b"/etcdserverpb.Maintenance/Alarm": Unary(self._alarm),
             b"/etcdserverpb.Maintenance/Status": Unary(self._status),
-            b"/etcdserverpb.Cluster/MemberList": Unary(self._member_list),
+            b"/etcdserverpb.Maintenance/MoveLeader": Unary(cluster.move_leader),
+            b"/etcdserverpb.Cluster/MemberAdd": Unary(cluster.add),
+            b"/etcdserverpb.Cluster/MemberRemove": Unary(cluster.remove),
+            b"/etcdserverpb.Cluster/MemberUpdate": Unary(cluster.update),
+            b"/etcdserverpb.Cluster/MemberPromote": Unary(cluster.promote),
+            b"/etcdserverpb.Cluster/MemberList": Unary(cluster.list_members),
         }
 
     def revision(self) -> int:
@@ -93,6 +100,9 @@ class Services:
             _fail(call, errors.request_too_large())
             return
         replica, header = self._replica, self._header
+        if replica.is_learner:
+            _fail(call, errors.not_for_learner())
+            return
 
         def done(result: bytes | None, error: RoostError | None) -> None:
             if error is not None or result is None:
@@ -119,6 +129,8 @@ class Services:
 
         if is_local:
             done(None)
+        elif self._replica.is_learner:
+            _fail(call, errors.not_for_learner())
         else:
             self._replica.read_nowait(done)
 
@@ -146,6 +158,9 @@ class Services:
     def _range_one(self, call: Call, key: bytes) -> None:
         """The read there is most of: the current value of one key, linearizable."""
         replica, mvcc, header = self._replica, self._mvcc, self._header
+        if replica.is_learner:
+            _fail(call, errors.not_for_learner())
+            return
 
         def done(error: RoostError | None) -> None:
             if error is not None:
@@ -224,7 +239,6 @@ class Services:
 
     def _status(self, call: Call, _body: bytes) -> None:
         status = self._replica.status()
-        own = next((it for it in self._replica.members() if it.id == self._replica.member_id), None)
         problems = [] if status.leader_id else ["etcdserver: no leader"]
         message = pb.StatusResponse(
             version=SERVER_VERSION,
@@ -235,29 +249,9 @@ class Services:
             raftTerm=status.term,
             raftAppliedIndex=status.applied_index,
             errors=problems,
-            isLearner=own is not None and own.is_learner,
+            isLearner=self._replica.is_learner,
         )
         call.reply(self._headed(message.SerializeToString(), self.revision()))
-
-    def _member_list(self, call: Call, body: bytes) -> None:
-        request = _parse(call, pb.MemberListRequest, body, lambda _request: None)
-        if request is None:
-            return
-
-        def answer() -> bytes:
-            rows = [
-                pb.Member(
-                    ID=it.id,
-                    name=it.name,
-                    peerURLs=it.peer_urls,
-                    clientURLs=it.client_urls,
-                    isLearner=it.is_learner,
-                )
-                for it in self._replica.members()
-            ]
-            return self._headed(pb.MemberListResponse(members=rows).SerializeToString(), 0)
-
-        self._read(call, answer, is_local=not request.linearizable)
 
 
 def _fail(call: Call, error: RoostError) -> None:

@@ -14,6 +14,7 @@ Answers never split a revision.  Full?  WATCHERS_PER_STREAM_MAX and WATCHERS_MAX
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
@@ -102,6 +103,7 @@ class WatchHub:
         self._behind: dict[Watcher, None] = {}
         self._is_catching_up = False
         replica.observe(self._on_applied)
+        replica.observe_switch(self._before_switch)
 
     def revision(self) -> int:
         """The current revision here."""
@@ -196,6 +198,18 @@ class WatchHub:
         if before < self.mvcc.compacted(view):
             return None
         return self.mvcc.at(view, event.kv.key, before)
+
+    def _before_switch(self) -> Callable[[], None]:
+        """A snapshot is about to replace everything: what it skips is served from history."""
+        synced = [*self._ranges, *(it for group in self._by_key.values() for it in group)]
+        revision = self.revision()
+
+        def after() -> None:
+            for watcher in synced:
+                watcher.next_revision = max(watcher.next_revision, revision + 1)
+                self.fall_behind(watcher)
+
+        return after
 
     # --- catching up -----------------------------------------------------------------------------
 

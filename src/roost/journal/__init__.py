@@ -13,6 +13,7 @@ from roost.journal.errors import (
 )
 from roost.journal.identity import Identity, load_identity
 from roost.journal.journal import Batch, Journal, JournalConfig, JournalStatistics
+from roost.journal.twin import Twin
 
 __all__ = [
     "Batch",
@@ -27,6 +28,7 @@ __all__ = [
     "JournalError",
     "JournalStatistics",
     "OsDisk",
+    "Twin",
     "UnknownFormat",
     "UnsafePermissions",
     "WrongIdentity",

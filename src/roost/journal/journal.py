@@ -519,14 +519,50 @@ class Journal:
         )
         try:
             self._save_catalog(clean=False)
-            for segment in dropped:
-                assert segment.file is not None, "a segment with entries is open"
-                segment.file.close()
-                self._disk.unlink(segment.path)
-            self._disk.sync_directory(self._wal)
+            self._discard(dropped)
         except OSError as error:
             self._broken = error
             raise JournalBroken(f"{self._directory}: {error}") from error
+
+    def begin_behind(self, index: int, term: int) -> None:
+        """Forget every entry: the next one follows (index, term), which a snapshot holds.
+
+        Done at once when the catalogue is saved; a crash before leaves the old entries, one
+        after leaves files that the next start puts aside (checklist 110).
+
+        Raises:
+            JournalBroken: the device failed.
+
+        """
+        if self._broken is not None:
+            raise JournalBroken("an earlier write failed") from self._broken
+        dropped, self._segments = self._segments, []
+        self._drop_all()
+        self._base, self._base_term = index, term
+        self.durable_index = index
+        self._catalog = msgspec.structs.replace(self._catalog, floor_index=index, floor_term=term)
+        try:
+            if self.hard_state.term < term:
+                self.hard_state = HardState(term=term)
+                self._hard.save(msgspec.json.encode(self.hard_state))
+            self._save_catalog(clean=False)
+            self._discard(dropped)
+        except OSError as error:
+            self._broken = error
+            raise JournalBroken(f"{self._directory}: {error}") from error
+
+    def _drop_all(self) -> None:
+        for column in (self._terms, self._sequences, self._offsets, self._lengths, self._crcs):
+            del column[:]
+        del self._kind_bytes[:]
+
+    def _discard(self, dropped: Sequence[Segment]) -> None:
+        """Remove the files of segments that the catalogue does not name any more."""
+        for segment in dropped:
+            if segment.file is not None:
+                segment.file.close()
+                self._disk.unlink(segment.path)
+        self._disk.sync_directory(self._wal)
 
     # --- the rest --------------------------------------------------------------------------------
 

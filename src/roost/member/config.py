@@ -37,6 +37,8 @@ class MemberConfig:
     batch_bytes_max: int = 4 << 20
     # Entries kept in the journal below what the store has durably, for slightly slow members.
     trailing_entries: int = 10_000
+    # How fast a snapshot is sent, so that it leaves room for everything else.
+    snapshot_bytes_per_s: int = 100 << 20
     # A forwarded request without an answer is given up as unknown after this long.
     request_timeout_ms: int = 5_000
     # The journal's sync moves to a thread when it takes longer than this on average.

@@ -11,6 +11,14 @@ class NotAMember(BadMemberConfig):
     """`name` with its advertised peer URLs is not in the initial cluster."""
 
 
+class CannotJoin(BadMemberConfig):
+    """No member of the running cluster lets this one in."""
+
+
+class MemberRemoved(BadMemberConfig):
+    """The directory is of a member that was removed from the cluster for good."""
+
+
 class MalformedForward(PeerFault):
     """A forwarded request or its answer does not follow the format in `forwarding`."""
 

@@ -19,21 +19,39 @@ Rules that make this safe:
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from roost.errors import NotLeader, OutcomeUnknown, Overloaded, Refused, RoostError
 from roost.member.config import MemberConfig
 from roost.member.forwarding import Done
 from roost.member.pacing import HOLD_S, Pace, Pacing
-from roost.raft import Core, ProposalDropped
+from roost.member.roster import change_payload, put_configuration
+from roost.raft import (
+    Change,
+    ChangeRefused,
+    Core,
+    DropReason,
+    ProposalDropped,
+    decode_change,
+)
 from roost.store import Store, Txn
 
 logger = logging.getLogger(__name__)
 
 Operation = Callable[[Txn, bytes], bytes]
+# Writes what goes with a change of the configuration; returns its steps and the answer.
+ChangeOperation = Callable[[Txn, bytes], tuple[Sequence[Change], bytes]]
 ReadDone = Callable[[RoostError | None], None]
-_INTERNAL = 13  # gRPC status INTERNAL
+_FAILED_PRECONDITION, _INTERNAL = 9, 13  # gRPC status codes
+_ENTRY_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Changing:
+    """An operation that changes the configuration: it is an entry of its own."""
+
+    run: ChangeOperation
 
 
 @dataclass(slots=True)
@@ -82,7 +100,7 @@ class Executor:
         self._run_again = run_again
         self._pacing = pacing
         self._is_held = False
-        self._queue: deque[tuple[str, Operation, bytes, Done]] = deque()
+        self._queue: deque[tuple[str, Operation | Changing, bytes, Done]] = deque()
         self._queue_bytes = 0
         self._inflight: dict[int, Batch] = {}
         self._last_index = 0
@@ -98,7 +116,7 @@ class Executor:
         """Batches proposed and not yet applied; zero when idle."""
         return len(self._inflight)
 
-    def submit(self, name: str, operation: Operation, body: bytes, done: Done) -> bool:
+    def submit(self, name: str, operation: Operation | Changing, body: bytes, done: Done) -> bool:
         """Queue one operation; False when the queue is full and the caller was told."""
         config = self._config
         if (
@@ -122,6 +140,7 @@ class Executor:
             and self._is_open
             and len(self._inflight) < self._config.batch_inflight_max
             and not self._store.is_backed_up
+            and not self._core.transfer_target
         ):
             pace = self._pacing.pace(len(self._queue), len(self._inflight))
             if pace is Pace.GO:
@@ -141,6 +160,9 @@ class Executor:
 
     def _run_batch(self) -> None:
         """Run one batch and propose its writes as one entry."""
+        if type(self._queue[0][1]) is Changing:
+            self._run_change()
+            return
         txn = self._store.begin()
         answers = self._execute(txn)
         if txn.is_empty:
@@ -166,7 +188,10 @@ class Executor:
         bytes_max = self._config.batch_bytes_max
         answers: list[tuple[Done, bytes | None, RoostError | None]] = []
         while queue and txn.size_bytes < bytes_max:
-            name, operation, body, done = queue.popleft()
+            name, operation, body, done = queue[0]
+            if isinstance(operation, Changing):
+                break
+            queue.popleft()
             self._queue_bytes -= len(body)
             mark = txn.savepoint()
             try:
@@ -181,6 +206,33 @@ class Executor:
                 logger.exception("operation failed", extra={"operation": name})
                 answers.append((done, None, Refused(_INTERNAL, f"{name}: internal error")))
         return answers
+
+    def _run_change(self) -> None:
+        """Run the operation at the head of the queue, which changes the configuration."""
+        name, changing, body, done = self._queue.popleft()
+        assert isinstance(changing, Changing), "only such operations come here"
+        self._queue_bytes -= len(body)
+        core, txn = self._core, self._store.begin()
+        try:
+            steps, result = changing.run(txn, body)
+            context = txn.encode()
+            index = core.propose_change(steps, context=context)
+        except (Refused, ChangeRefused, ProposalDropped) as error:
+            refusal = error if isinstance(error, Refused) else _refusal_of(error)
+            self._barrier(
+                self._last_index, _answer_after(Batch(core.term, [(done, None, refusal)]))
+            )
+            return
+        except Exception:
+            logger.exception("operation failed", extra={"operation": name})
+            done(None, Refused(_INTERNAL, f"{name}: internal error"))
+            return
+        configuration, _ = decode_change(core.log.slice(index, _ENTRY_BYTES)[0].payload)
+        put_configuration(txn, configuration)
+        self._store.speculate(index, txn, change_payload(context, configuration))
+        self._inflight[index] = Batch(core.term, [(done, result, None)])
+        self._last_index = index
+        self._propose_done()
 
     def on_applied(self, index: int, term: int) -> None:
         """Answer the callers of the batch at `index`, now that its entry is applied."""
@@ -207,6 +259,15 @@ class Executor:
         for batch in batches:
             batch.fail(lambda: OutcomeUnknown("etcdserver: leader changed"))
         return unran
+
+
+def _refusal_of(error: ChangeRefused | ProposalDropped) -> Refused:
+    """What a client is told when the core takes no change."""
+    if isinstance(error, ProposalDropped) and error.reason is DropReason.NOT_CAUGHT_UP:
+        text = "can only promote a learner member which is in sync with leader"
+    else:
+        text = str(error)
+    return Refused(_FAILED_PRECONDITION, f"etcdserver: {text}")
 
 
 def _answer_after(batch: Batch) -> ReadDone:

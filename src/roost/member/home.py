@@ -1,42 +1,88 @@
 """The data directory of one member: opened and checked, or made new.
 
     <data-dir>/            0700; the journal's files lie here, see `roost.journal`
-               db/         the store, see `roost.store`
+               store.a .b  {directory, index, term}: where the store is, and the snapshot that it
+                           began with; doubly written, see `roost.journal.twin`
+               db.N/       the store, see `roost.store`; any other db.* is a leftover
+               snapshots/  copies being sent, and one being fetched; emptied at each start
 
 A directory without an identity is new: the member's id comes from the initial cluster.  A
 directory with one keeps it, and the initial cluster is not read again, as with etcd.  The store
 is bootstrapped before the identity is written, so a crash in between starts over.
+
+A snapshot is installed in this order, each step durable before the next (checklist 110):
+
+    1  the fetched file becomes db.N/data.mdb, N never used before
+    2  `store` names db.N: from here on the snapshot counts
+    3  the journal begins behind it
+    4  the old db.* goes
+
+After a crash behind step 2 the next start finds a journal that does not reach the store's
+snapshot, and does step 3 again; before it, the old store is the one that counts.
 """
 
 import asyncio
+import shutil
 import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from roost.journal import Identity, Journal, OsDisk, load_identity
+import msgspec
+
+from roost.journal import Identity, Journal, OsDisk, Twin, load_identity
 from roost.member.config import MemberConfig
-from roost.member.errors import NotAMember, StoreBehindJournal
+from roost.member.errors import MemberRemoved, NotAMember, StoreBehindJournal
 from roost.member.roster import (
     MemberRecord,
+    Roster,
     bootstrap_roster,
     cluster_id_of,
     initial_records,
     read_configuration,
 )
 from roost.raft import Configuration
-from roost.store import ProcessKeeper, Store, StoreConfig, Txn
+from roost.store import BOOTSTRAP_INDEX, ProcessKeeper, Store, StoreConfig, Txn
+
+SNAPSHOTS = "snapshots"
+
+
+class StoreRecord(msgspec.Struct, frozen=True):
+    """Which directory holds the store, and the snapshot it began with (index 0: none)."""
+
+    number: int = 1
+    index: int = 0
+    term: int = 0
+
+    @property
+    def directory(self) -> str:
+        """The directory's name."""
+        return f"db.{self.number}"
 
 
 @dataclass(slots=True)
 class Home:
     """The open files of one member."""
 
+    data_dir: Path
     identity: Identity
     journal: Journal
     store: Store
     keeper: ProcessKeeper
     configuration: Configuration
+    record: StoreRecord
+    twin: Twin
+
+    @property
+    def store_directory(self) -> Path:
+        """Where LMDB is now."""
+        return self.data_dir / self.record.directory
+
+    @property
+    def snapshot_directory(self) -> Path:
+        """For copies on their way."""
+        return self.data_dir / SNAPSHOTS
 
     def watch_keeper(self, loop: asyncio.AbstractEventLoop, on_news: Callable[[], None]) -> None:
         """Have the loop call `on_news` after each answer of the keeper."""
@@ -47,11 +93,55 @@ class Home:
 
         loop.add_reader(self.keeper.fileno(), on_readable)
 
+    def install(self, fetched: Path, index: int, term: int) -> Path:
+        """Put a fetched, synced and verified snapshot in place of the store, and of the journal.
+
+        Returns the directory of the old store, which may go.
+
+        Raises:
+            DeviceFault, OSError: the device failed; the process must end.
+
+        """
+        old = self.store_directory
+        record = StoreRecord(self.record.number + 1, index, term)
+        _place(self.data_dir, fetched, record)
+        self.twin.save(msgspec.json.encode(record))
+        self.record = record
+        self.journal.begin_behind(index, term)
+        keeper = ProcessKeeper(self.store_directory)
+        self.store.switch(keeper)
+        self.keeper = keeper
+        self.configuration = read_configuration(self.store.view)
+        return old
+
     def close(self, loop: asyncio.AbstractEventLoop) -> None:
         """Flush and close everything; the directory is clean afterwards."""
         loop.remove_reader(self.keeper.fileno())
         self.store.close()
         self.journal.close()
+        self.twin.close()
+
+
+def _place(data_dir: Path, fetched: Path, record: StoreRecord) -> None:
+    """Make the fetched file a store's directory, durably."""
+    disk, directory = OsDisk(), data_dir / record.directory
+    if directory.exists():
+        shutil.rmtree(directory)  # of an installation that a crash ended
+    disk.make_directory(directory)
+    fetched.rename(directory / "data.mdb")
+    disk.sync_directory(directory)
+    disk.sync_directory(data_dir)
+
+
+def place_first_store(data_dir: Path, fetched: Path, index: int, term: int) -> None:
+    """Give a directory without identity a snapshot as its store."""
+    record = StoreRecord(1, index, term)
+    _place(data_dir, fetched, record)
+    twin = Twin(OsDisk(), data_dir, "store")
+    try:
+        twin.save(msgspec.json.encode(record))
+    finally:
+        twin.close()
 
 
 def open_home(
@@ -65,6 +155,7 @@ def open_home(
     Raises:
         NotAMember: the directory is new, and name and URLs are not in the initial cluster.
         StoreBehindJournal: entries between the store and the journal are gone.
+        MemberRemoved: the member was removed from its cluster.
         DeviceFault: see `roost.journal` and `roost.store`.
 
     """
@@ -74,8 +165,10 @@ def open_home(
         identity = _new_identity(config, records)
     journal = Journal.open(config.data_dir, identity=identity)
     try:
-        directory = config.data_dir / "db"
+        twin, record = _open_record(config.data_dir)
+        directory = config.data_dir / record.directory
         OsDisk().make_directory(directory)
+        _clear_leftovers(config.data_dir, record)
         keeper = ProcessKeeper(directory)
         store = Store.open(
             config=StoreConfig(layer_bytes_max=config.store_layer_bytes_max),
@@ -94,10 +187,49 @@ def open_home(
             bootstrap(txn)
 
         store.bootstrap(write, guid=uuid.UUID(int=identity.cluster_id))
-    if store.applied_index < journal.first_index - 1:
-        text = f"the store has entry {store.applied_index}, the journal begins at"
-        raise StoreBehindJournal(f"{text} {journal.first_index}")
-    return Home(identity, journal, store, keeper, read_configuration(store.view))
+    _match_journal(journal, store, record)
+    if Roster(store, store.view).is_removed(identity.member_id):
+        store.close()
+        journal.close()
+        text = "the member has been permanently removed from the cluster"
+        raise MemberRemoved(f"{text}; its data directory must be removed")
+    configuration = read_configuration(store.view)
+    return Home(config.data_dir, identity, journal, store, keeper, configuration, record, twin)
+
+
+def _open_record(data_dir: Path) -> tuple[Twin, StoreRecord]:
+    twin = Twin(OsDisk(), data_dir, "store")
+    held = twin.load()
+    if held is not None:
+        return twin, msgspec.json.decode(held, type=StoreRecord)
+    record = StoreRecord()
+    twin.save(msgspec.json.encode(record))
+    return twin, record
+
+
+def _clear_leftovers(data_dir: Path, record: StoreRecord) -> None:
+    """Remove what an interrupted installation or transfer left."""
+    for path in data_dir.glob("db.*"):
+        if path.name != record.directory:
+            shutil.rmtree(path)
+    shutil.rmtree(data_dir / SNAPSHOTS, ignore_errors=True)
+    OsDisk().make_directory(data_dir / SNAPSHOTS)
+
+
+def _match_journal(journal: Journal, store: Store, record: StoreRecord) -> None:
+    """See that the journal goes on where the store ends.
+
+    Raises:
+        StoreBehindJournal: it does not, and no crash we know of explains that.
+
+    """
+    index, term = store.applied_index, store.applied_term
+    begins_here = record.index or BOOTSTRAP_INDEX
+    if index < journal.first_index - 1:
+        text = f"the store has entry {index}, the journal begins at {journal.first_index}"
+        raise StoreBehindJournal(text)
+    if index == begins_here and (journal.last_index < index or journal.term_at(index) != term):
+        journal.begin_behind(index, term)  # an installation, or the bootstrap, was interrupted
 
 
 def _new_identity(config: MemberConfig, records: Sequence[MemberRecord]) -> Identity:

@@ -17,23 +17,41 @@ its own state must not answer anybody.
 
 import asyncio
 import logging
-import random
+import socket
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from roost.errors import NoLeader, PeerFault, RoostError, Stopped
 from roost.member import forwarding
+from roost.member.catchup import Catchup
 from roost.member.config import MemberConfig, address_of
-from roost.member.executor import Executor, Operation, ReadDone
+from roost.member.dice import SystemDice
+from roost.member.executor import Changing, Executor, Operation, ReadDone
 from roost.member.forwarding import Done, Forwarder
 from roost.member.home import Home, open_home
+from roost.member.membership import Membership
+from roost.member.neighbours import Neighbours
 from roost.member.pacing import Pacing
 from roost.member.persistence import Persistence
+from roost.member.protocol import (
+    FRAME_ANSWERS,
+    FRAME_RAFT,
+    FRAME_REQUESTS,
+    PROTOCOL_VERSION,
+    STORAGE_VERSION,
+)
 from roost.member.reads import Reads
-from roost.member.roster import PUBLISH_OPERATION, MemberRecord, Roster, encode_record
+from roost.member.roster import (
+    PUBLISH_OPERATION,
+    MemberRecord,
+    Roster,
+    change_payload,
+)
 from roost.member.router import Router
-from roost.peer import LocalPeer, PeerConfig, Transport, encode_frame
+from roost.member.snapshots import Snapshots
+from roost.member.status import MemberStatus
+from roost.member.transfers import TransferDone, Transfers
+from roost.peer import Join, LocalPeer, PeerConfig, Pull, RemovedMember, Transport, encode_frame
 from roost.raft import (
     Core,
     CoreConfig,
@@ -49,49 +67,11 @@ from roost.store import Changes, Txn, View
 
 logger = logging.getLogger(__name__)
 
-FRAME_RAFT, FRAME_REQUESTS, FRAME_ANSWERS, FRAME_TRIM = 1, 2, 3, 4
-PROTOCOL_VERSION = 1
-STORAGE_VERSION = 1
 TRIM_TICKS = 20
 # A commit that no later append has carried to the followers by then is announced on its own.
 ANNOUNCE_S = 0.002
 # How soon after a broken link a member asks for votes; drawn, so that two seldom ask at once.
 HURRY_MS_MIN, HURRY_MS_RANGE = 10, 200
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemberStatus:
-    """A snapshot of one member for status pages; indices are log positions."""
-
-    member_id: int
-    cluster_id: int
-    name: str
-    role: Role
-    leader_id: int
-    term: int
-    last_index: int
-    commit_index: int
-    applied_index: int
-    durable_index: int
-    db_bytes: int
-    db_in_use_bytes: int
-    queue_count: int
-    inflight_count: int
-    read_count: int
-    forward_count: int
-    sync_ms_mean: float
-
-
-class SystemDice:
-    """Chance from the operating system, so that members never draw the same timeouts."""
-
-    def __init__(self) -> None:
-        """Seed from the operating system's entropy."""
-        self._random = random.SystemRandom()
-
-    def below(self, n: int) -> int:
-        """A number from 0 to n - 1."""
-        return self._random.randrange(n)
 
 
 class Member:
@@ -113,6 +93,7 @@ class Member:
         Raises:
             BadMemberConfig: the settings do not fit each other.
             DeviceFault: the directory is damaged, in use or somebody else's (see `journal`).
+            MemberRemoved: the member was removed from its cluster.
 
         """
         self.config = config
@@ -125,20 +106,13 @@ class Member:
         self.journal = home.journal
         self.view: View = home.store.view
         self.roster = Roster(home.store, home.store.view)
-        self._operations: dict[str, Operation] = {PUBLISH_OPERATION: self.roster.publish}
+        self._operations = self._own_operations()
         self._dice = SystemDice()
         self._election_ticks = config.election_ms // config.heartbeat_ms
         self.core = self._make_core()
+        self._note_vote()
         timeout_ticks = max(1, config.request_timeout_ms // config.heartbeat_ms)
-        self._executor = Executor(
-            config,
-            self.core,
-            self.store,
-            propose_done=self._drive,
-            barrier=self._barrier,
-            run_again=self._run_again,
-            pacing=Pacing(lambda: self._persistence.mean_ms / 1000),
-        )
+        self._executor = self._make_executor()
         self._reads = Reads(
             self._start_read_round,
             retry_ticks=max(2, self._election_ticks // 2),
@@ -152,11 +126,15 @@ class Member:
             on_failure=self._fatal,
         )
         self.transport = self._make_transport()
+        self._transfers = Transfers(self.core, timeout_ticks=2 * self._election_ticks)
+        self._neighbours = self._make_neighbours()
+        self._snapshots = self._make_snapshots()
+        self._catchup = self._make_catchup()
+        self.on_removed: Callable[[], None] = lambda: None
         self._unapplied: deque[Entry] = deque()
         self._answers: dict[int, list[bytes]] = {}
         self._encoded_message: Message | None = None
         self._encoded: list[bytes] = []
-        self._trim_index = 0
         self._ticks = 0
         self._seen_role = self.core.role
         self._seen_leader = 0
@@ -164,11 +142,72 @@ class Member:
         self._is_driving = False
         self._is_scheduled = False
         self._is_stopped = True
-        self._is_published = False
         self._timer: asyncio.TimerHandle | None = None
         self._hurry: asyncio.TimerHandle | None = None
         self._announcer: asyncio.TimerHandle | None = None
         self._announce_index = 0
+
+    def _make_executor(self) -> Executor:
+        return Executor(
+            self.config,
+            self.core,
+            self.store,
+            propose_done=self._drive,
+            barrier=self._barrier,
+            run_again=self._run_again,
+            pacing=Pacing(lambda: self._persistence.mean_ms / 1000),
+        )
+
+    def _make_neighbours(self) -> Neighbours:
+        return Neighbours(
+            self.roster,
+            self.transport,
+            own_id=self.member_id,
+            cluster_id=self.cluster_id,
+            config=self.config,
+            transact=self.transact_nowait,
+            on_removed=self._tell_removed,
+        )
+
+    def _own_operations(self) -> dict[str, Operation | Changing]:
+        """What every member can run besides what is registered."""
+        membership = Membership(
+            self.roster, token=self.config.initial_cluster_token, is_active=self._is_active
+        )
+        return {
+            PUBLISH_OPERATION: self.roster.publish,
+            **membership.operations(),
+            **{name: Changing(run) for name, run in membership.changes().items()},
+        }
+
+    def _is_active(self, member_id: int) -> bool:
+        """Whether a member was heard within an election timeout; only its leader can say."""
+        if member_id == self.member_id:
+            return True
+        progress = self.core.peers.get(member_id)
+        return progress is not None and progress.is_active
+
+    def _make_snapshots(self) -> Snapshots:
+        return Snapshots(
+            self._home,
+            local=self.transport.local,
+            bytes_per_s=self.config.snapshot_bytes_per_s,
+            identify=self._neighbours.identify,
+        )
+
+    def _make_catchup(self) -> Catchup:
+        return Catchup(
+            self.core,
+            self._home,
+            self._snapshots,
+            self.transport,
+            self._persistence,
+            drive=self._on_news,
+            call_later=self._call_later,
+            before_install=self._before_install,
+            after_install=self._after_install,
+            on_fatal=self._fatal,
+        )
 
     def _make_router(self, timeout_ticks: int) -> Router:
         grace_ticks = self._election_ticks
@@ -215,6 +254,9 @@ class Member:
             on_connected=self._on_connected,
             on_unreachable=self._on_unreachable,
             on_refused=self._on_refused,
+            on_pull=self._on_pull,
+            on_join=self._on_join,
+            is_removed=self.roster.is_removed,
         )
 
     # --- life -----------------------------------------------------------------------------------
@@ -230,20 +272,22 @@ class Member:
         self._is_stopped = False
         self.store.on_room = self._schedule
         await self.transport.start()
-        for record in self.roster.records():
-            if record.id != self.member_id:
-                addresses = [address_of(url) for url in record.peer_urls]
-                self.transport.add_peer(record.id, addresses)
+        self._neighbours.follow()
+        self.store.observe(self._on_applied)
         self._home.watch_keeper(self._loop, self._on_keeper_news)
-        if len(self.core.configuration.voters) == 1:
+        if self.core.configuration.all_voters() == (self.member_id,):
             self.core.campaign()
             self._drive()
         self._timer = self._loop.call_later(self.config.heartbeat_ms / 1000, self._tick)
 
     async def stop(self) -> None:
-        """Leave in order: tell every caller, close the links, flush and close the files."""
+        """Leave in order: hand leadership over, tell every caller, close links and files."""
         if self._is_stopped:
             return
+        over = self._transfers.start_best()
+        if over is not None:
+            self._schedule()
+            await over
         self._is_stopped = True
         for timer in (self._timer, self._hurry, self._announcer):
             if timer is not None:
@@ -253,6 +297,9 @@ class Member:
             done(None, error)
         self._reads.fail_all(error)
         self._router.close(error)
+        self._transfers.close(error)
+        self._catchup.stop()
+        await self._snapshots.close()
         await self.transport.close()
         self._persistence.close()
         self._home.close(self._loop)
@@ -274,6 +321,11 @@ class Member:
         """The leader as far as this member knows; 0 = unknown."""
         return self.core.leader_id
 
+    @property
+    def is_learner(self) -> bool:
+        """Whether this member has no vote (yet)."""
+        return self._is_learner
+
     def register(self, name: str, operation: Operation) -> None:
         """Name an operation; every member must know the same names.
 
@@ -286,6 +338,10 @@ class Member:
     def observe(self, callback: Callable[[int, Changes], None]) -> None:
         """Call `callback(index, changes)` for every applied write set, in order."""
         self.store.observe(callback)
+
+    def observe_switch(self, prepare: Callable[[], Callable[[], None]]) -> None:
+        """Call `prepare()` before a snapshot replaces everything, and what it returns after."""
+        self.store.observe_switch(prepare)
 
     def transact_nowait(self, name: str, body: bytes, done: Done) -> None:
         """Run the operation `name` on the leader and call `done(result, error)` once.
@@ -443,6 +499,10 @@ class Member:
                     self._reads.on_confirmed(read.token, read.index, self.store.applied_index)
                 for token in ready.reads_failed:
                     self._reads.on_failed(token)
+                if ready.snapshot is not None:
+                    self._catchup.fetch(ready.snapshot)
+                for node in ready.snapshots_wanted:
+                    self._catchup.offer(node)
                 self._note_leadership()
         finally:
             self._is_driving = False
@@ -491,10 +551,18 @@ class Member:
         index = 0
         for entry in entries:
             index = entry.index
-            is_write = entry.kind is EntryKind.NORMAL
-            store.apply(index, entry.payload if is_write else b"")
+            kind = entry.kind
+            if kind is EntryKind.NORMAL:
+                payload = entry.payload
+            elif kind is EntryKind.CONFIGURATION:
+                configuration, context = core.apply_change(entry)
+                payload = change_payload(context, configuration)
+                self._note_vote()
+            else:
+                payload = b""
+            store.apply(index, payload, entry.term)
             executor.on_applied(index, entry.term)
-            if not is_write and entry.term == core.term and core.role is Role.LEADER:
+            if kind is EntryKind.EMPTY and entry.term == core.term and core.role is Role.LEADER:
                 executor.open()
         core.applied(index)
         self._reads.on_applied(index)
@@ -514,27 +582,11 @@ class Member:
                 self.transact_nowait(name, body, done)
         if old_leader and leader != old_leader:
             self._router.on_deposed(old_leader)
+        self._transfers.settle()
         if leader:
             self._router.retry()
-            self._publish()
+            self._neighbours.publish()
         self._schedule()
-
-    def _publish(self) -> None:
-        """Tell the cluster this member's name and client URLs, once after a start."""
-        if self._is_published:
-            return
-        self._is_published = True
-        record = MemberRecord(
-            id=self.member_id,
-            name=self.config.name,
-            peer_urls=self.config.advertise_peer_urls,
-            client_urls=self.config.advertise_client_urls,
-        )
-        self.transact_nowait(PUBLISH_OPERATION, encode_record(record), self._on_published)
-
-    def _on_published(self, _result: bytes | None, error: RoostError | None) -> None:
-        if error is not None:
-            self._is_published = False  # tried again by the next tick
 
     # --- time -----------------------------------------------------------------------------------
 
@@ -549,32 +601,29 @@ class Member:
             self._reads.tick()
             self._router.tick()
             self.store.flush_if_due(self._loop.time())
-            if self.core.leader_id and not self._is_published:
-                self._publish()
+            if self.core.leader_id:
+                self._neighbours.publish()
+            self._transfers.tick()
             if self._ticks % TRIM_TICKS == 0:
                 self._trim()
+                self._snapshots.drop_idle()
         except Exception as error:  # noqa: BLE001 - whatever it is, our state is in doubt
             self._fatal(error)
             return
         self._on_news()
 
     def _trim(self) -> None:
-        """Drop journal entries that no member can need again.
+        """Drop journal entries that the store has durably, but for some that slow peers may need.
 
-        Until snapshots travel between members, a member that is behind needs the entries
-        themselves, so the leader says how far every member has come and nobody trims more.
+        A peer that needs older ones gets a snapshot, and what follows it is kept meanwhile.
         """
-        core = self.core
-        if core.role is Role.LEADER:
-            matches = [progress.match_index for progress in core.progress().values()]
-            self._trim_index = min(matches, default=0)
-            said = encode_frame(FRAME_TRIM, [self._trim_index.to_bytes(8, "big")])
-            for record in self.roster.records():
-                if record.id != self.member_id:
-                    self.transport.send(record.id, said, bulk=False)
-        index = min(self._trim_index, self.store.durable_index) - self.config.trailing_entries
+        index = min(self.store.durable_index, self.core.retained_index() - 1)
+        index -= self.config.trailing_entries
         if index > self.journal.first_index and not self._persistence.outstanding_count:
+            before = self.journal.first_index
             self.journal.compact(index)
+            if self.journal.first_index > before:
+                logger.info("trimmed the journal to entry %d", self.journal.first_index)
 
     # --- the links ------------------------------------------------------------------------------
 
@@ -613,8 +662,6 @@ class Member:
                 self._on_request(sender, request_id, name, request)
         elif kind == FRAME_ANSWERS:
             self._router.forwarder.on_answers(sender, body)
-        elif kind == FRAME_TRIM and len(body) == 8:
-            self._trim_index = int.from_bytes(body, "big")
         else:
             raise PeerFault(f"frame kind {kind} of {len(body)} bytes is unknown")
 
@@ -674,15 +721,64 @@ class Member:
             self.core.campaign()
             self._on_news()
 
-    def _on_refused(self, member_id: int, error: Exception) -> None:
-        logger.error("member %x refuses this member: %s", member_id, error)
-
     def _on_keeper_news(self) -> None:
         """The keeper finished a flush: memory is free again."""
         if self._is_stopped:
             return
+        self._snapshots.on_flushed()
         self._apply_rest()
         self._on_news()
+
+    # --- who is in the cluster, who leads -------------------------------------------------------
+
+    def _on_applied(self, _index: int, changes: Changes) -> None:
+        """Notice changes of the roster; a last message to somebody removed leaves first."""
+        members = self.roster.tree_id
+        if any(tree_id == members for _, tree_id, _, _ in changes.writes):
+            self._loop.call_later(self.config.heartbeat_ms / 1000, self._follow_roster)
+
+    def _follow_roster(self) -> None:
+        if not self._is_stopped:
+            self._neighbours.follow()
+
+    def _note_vote(self) -> None:
+        self._is_learner = not self.core.configuration.is_voter(self.member_id)
+
+    def _tell_removed(self) -> None:
+        logger.error("this member was removed from the cluster")
+        self.on_removed()
+
+    def _on_refused(self, member_id: int, error: Exception) -> None:
+        self._neighbours.on_refused(member_id, error)
+        if isinstance(error, RemovedMember):
+            self._tell_removed()
+
+    def _on_pull(self, sock: socket.socket, asked: Pull) -> None:
+        self._snapshots.serve_pull(sock, asked)
+
+    def _on_join(self, sock: socket.socket, asked: Join) -> None:
+        version = self.core.configuration.version
+        self._snapshots.serve_join(sock, asked, version, lambda: self.journal.first_index)
+
+    def transfer_leadership(self, target: int, done: TransferDone) -> None:
+        """Hand leadership to `target`; see `Transfers.start`."""
+        self._transfers.start(target, done)
+        self._schedule()
+
+    # --- snapshots ------------------------------------------------------------------------------
+
+    def _call_later(self, delay_s: float, work: Callable[[], None]) -> None:
+        self._loop.call_later(delay_s, work)
+
+    def _before_install(self) -> None:
+        self._unapplied.clear()
+        self._loop.remove_reader(self._home.keeper.fileno())
+
+    def _after_install(self, index: int) -> None:
+        self._home.watch_keeper(self._loop, self._on_keeper_news)
+        self._reads.on_applied(index)
+        self._neighbours.follow()
+        self._note_vote()
 
     # --- reads ----------------------------------------------------------------------------------
 

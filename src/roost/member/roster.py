@@ -1,10 +1,13 @@
 """Who is in the cluster: ids, names and URLs, kept in the replicated tree `members`.
 
-A record is `u64 member id (big-endian) -> JSON of MemberRecord`.  Ids are derived as etcd
-derives them (server/etcdserver/api/membership: computeMemberId and genID), so that the same
-flags give the same ids:
+A record is `u64 member id (big-endian) -> JSON of MemberRecord`; the tree `removed_members` keeps
+the ids of those who were removed, which are never given again.  Who votes and who learns is the
+Raft configuration's to say, which stands in `$metadata`, written by every member when it applies
+the change.  Ids are derived as etcd derives them (server/etcdserver/api/membership:
+computeMemberId and genID), so that the same flags give the same ids:
 
-    member id  = first 8 bytes of sha1(sorted peer URLs joined, then the cluster token)
+    member id  = first 8 bytes of sha1(sorted peer URLs joined, then the cluster token, then for
+                 a member that is added later the time in seconds as text)
     cluster id = first 8 bytes of sha1(the sorted member ids, 8 bytes each)
 """
 
@@ -15,9 +18,10 @@ from typing import Protocol
 import msgspec
 
 from roost.raft.types import Configuration, NodeId
-from roost.store import Txn, View
+from roost.store import BOOTSTRAP_INDEX, Txn, View, encode_put
 
 MEMBERS_TREE = "members"
+REMOVED_TREE = "removed_members"
 METADATA_TREE_ID = 1
 CONFIGURATION_KEY = b"configuration"
 PUBLISH_OPERATION = "member.publish"
@@ -33,9 +37,13 @@ class MemberRecord(msgspec.Struct, frozen=True, kw_only=True):
     is_learner: bool = False
 
 
-def member_id_of(peer_urls: Iterable[str], cluster_token: str) -> int:
-    """Derive a member's id from its peer URLs and the cluster's token, as etcd does."""
-    text = "".join(sorted(peer_urls)) + cluster_token
+def member_id_of(peer_urls: Iterable[str], cluster_token: str, added_s: int | None = None) -> int:
+    """Derive a member's id from its peer URLs and the cluster's token, as etcd does.
+
+    `added_s` is the time of addition in seconds since 1970, for all but the first members.
+    """
+    added = "" if added_s is None else str(added_s)
+    text = "".join(sorted(peer_urls)) + cluster_token + added
     return int.from_bytes(hashlib.sha1(text.encode(), usedforsecurity=False).digest()[:8], "big")
 
 
@@ -66,10 +74,12 @@ def _key(member_id: int) -> bytes:
 def bootstrap_roster(txn: Txn, records: Sequence[MemberRecord]) -> None:
     """Write the first members and the first configuration; every member writes the same."""
     tree = txn.tree(MEMBERS_TREE)
+    txn.tree(REMOVED_TREE)
     for record in records:
         txn.put(tree.id, _key(record.id), encode_record(record))
     voters = tuple(NodeId(record.id) for record in records)
-    txn.put(METADATA_TREE_ID, CONFIGURATION_KEY, msgspec.json.encode(Configuration(voters=voters)))
+    first = Configuration(version=BOOTSTRAP_INDEX, voters=voters)
+    txn.put(METADATA_TREE_ID, CONFIGURATION_KEY, msgspec.json.encode(first))
 
 
 def read_configuration(view: View) -> Configuration:
@@ -77,6 +87,17 @@ def read_configuration(view: View) -> Configuration:
     encoded = view.get(METADATA_TREE_ID, CONFIGURATION_KEY)
     assert encoded is not None, "a store is bootstrapped with a configuration"
     return msgspec.json.decode(encoded, type=Configuration)
+
+
+def change_payload(context: bytes, configuration: Configuration) -> bytes:
+    """The write set of a change: what the caller writes with it, and the configuration."""
+    value = msgspec.json.encode(configuration)
+    return context + encode_put(METADATA_TREE_ID, CONFIGURATION_KEY, value)
+
+
+def put_configuration(txn: Txn, configuration: Configuration) -> None:
+    """Let later transactions see a configuration that is proposed."""
+    txn.put(METADATA_TREE_ID, CONFIGURATION_KEY, msgspec.json.encode(configuration))
 
 
 class _Trees(Protocol):
@@ -101,11 +122,32 @@ class Roster:
         """Remember where the records are."""
         self._view = view
         self.tree_id = trees.tree(MEMBERS_TREE).id
+        self.removed_id = trees.tree(REMOVED_TREE).id
 
-    def records(self) -> list[MemberRecord]:
-        """All members, in the order of their ids."""
-        rows = self._view.scan(self.tree_id, b"", None)
-        return [msgspec.json.decode(value, type=MemberRecord) for _, value in rows]
+    def records(self, view: View | None = None) -> list[MemberRecord]:
+        """All members, in the order of their ids; as applied, or as `view` has them."""
+        view = view or self._view
+        configuration = read_configuration(view)
+        learners = {*configuration.learners, *configuration.learners_next}
+        rows = view.scan(self.tree_id, b"", None)
+        records = [msgspec.json.decode(value, type=MemberRecord) for _, value in rows]
+        return [
+            msgspec.structs.replace(it, is_learner=True) if it.id in learners else it
+            for it in records
+        ]
+
+    def is_removed(self, member_id: int, view: View | None = None) -> bool:
+        """Whether that id was a member once and is none any more."""
+        return (view or self._view).get(self.removed_id, _key(member_id)) is not None
+
+    def put(self, txn: Txn, record: MemberRecord) -> None:
+        """Add or change a member's record."""
+        txn.put(self.tree_id, _key(record.id), encode_record(record))
+
+    def remove(self, txn: Txn, member_id: int) -> None:
+        """Remove a member's record, and remember its id."""
+        txn.delete(self.tree_id, _key(member_id))
+        txn.put(self.removed_id, _key(member_id), b"")
 
     def publish(self, txn: Txn, body: bytes) -> bytes:
         """Operation: a started member says its name and client URLs (etcd: publishV3)."""

@@ -3,6 +3,7 @@
 from roost.peer.errors import (
     HandshakeRefused,
     MalformedFrame,
+    RemovedMember,
     WrongCluster,
     WrongIncarnation,
     WrongMember,
@@ -10,19 +11,46 @@ from roost.peer.errors import (
 )
 from roost.peer.frame import FrameReader
 from roost.peer.frame import encode as encode_frame
+from roost.peer.snapshot import (
+    SNAPSHOT_CHANNEL,
+    Head,
+    Invitation,
+    Join,
+    Pull,
+    SnapshotGone,
+    Stream,
+    chunks,
+    dial,
+    join,
+    pull,
+    send_file,
+)
 from roost.peer.transport import LocalPeer, PeerConfig, Transport, TransportStatistics
 
 __all__ = [
+    "SNAPSHOT_CHANNEL",
     "FrameReader",
     "HandshakeRefused",
+    "Head",
+    "Invitation",
+    "Join",
     "LocalPeer",
     "MalformedFrame",
     "PeerConfig",
+    "Pull",
+    "RemovedMember",
+    "SnapshotGone",
+    "Stream",
     "Transport",
     "TransportStatistics",
     "WrongCluster",
     "WrongIncarnation",
     "WrongMember",
     "WrongVersion",
+    "chunks",
+    "dial",
     "encode_frame",
+    "join",
+    "pull",
+    "send_file",
 ]

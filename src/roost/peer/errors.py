@@ -19,6 +19,10 @@ class WrongMember(HandshakeRefused):
     """The peer is not the member that was dialled, or not one of ours."""
 
 
+class RemovedMember(HandshakeRefused):
+    """The peer was removed from the cluster; its id is never used again."""
+
+
 class WrongIncarnation(HandshakeRefused):
     """The peer's data directory is older than one seen before: it was rolled back or copied."""
 
@@ -29,5 +33,12 @@ class WrongVersion(HandshakeRefused):
 
 REFUSALS: dict[str, type[HandshakeRefused]] = {
     kind.__name__: kind
-    for kind in (HandshakeRefused, WrongCluster, WrongMember, WrongIncarnation, WrongVersion)
+    for kind in (
+        HandshakeRefused,
+        WrongCluster,
+        WrongMember,
+        RemovedMember,
+        WrongIncarnation,
+        WrongVersion,
+    )
 }

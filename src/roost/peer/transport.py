@@ -28,17 +28,23 @@ from roost.peer.errors import (
     REFUSALS,
     HandshakeRefused,
     MalformedFrame,
+    RemovedMember,
     WrongCluster,
     WrongIncarnation,
     WrongMember,
     WrongVersion,
 )
 from roost.peer.frame import FrameReader, Hello, Refusal, Welcome
+from roost.peer.snapshot import JOIN, PULL, SNAPSHOT_CHANNEL, Join, Pull
 
 logger = logging.getLogger(__name__)
 CONTROL, BULK = 0, 1
 _CHANNELS = (CONTROL, BULK)
-_LIMITS = {CONTROL: frame.CONTROL_BYTES_MAX, BULK: frame.BULK_BYTES_MAX}
+_LIMITS = {
+    CONTROL: frame.CONTROL_BYTES_MAX,
+    BULK: frame.BULK_BYTES_MAX,
+    SNAPSHOT_CHANNEL: frame.HANDSHAKE_BYTES_MAX,
+}
 _READ_BYTES = 64 << 10
 _IOV_MAX = 1000
 Address = tuple[str, int]
@@ -60,6 +66,18 @@ class LocalPeer:
     incarnation: int
     protocol_version: int
     storage_version: int
+
+    def hello(self, target_id: int, channel: int) -> Hello:
+        """What we say to `target_id` when we dial it."""
+        return Hello(
+            cluster_id=self.cluster_id,
+            member_id=self.member_id,
+            incarnation=self.incarnation,
+            target_id=target_id,
+            channel=channel,
+            protocol_version=self.protocol_version,
+            storage_version=self.storage_version,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,15 +243,7 @@ class Link:
 
     async def _greet(self, sock: socket.socket) -> None:
         transport, local = self._transport, self._transport.local
-        hello = Hello(
-            cluster_id=local.cluster_id,
-            member_id=local.member_id,
-            incarnation=local.incarnation,
-            target_id=self.member_id,
-            channel=self.channel,
-            protocol_version=local.protocol_version,
-            storage_version=local.storage_version,
-        )
+        hello = local.hello(self.member_id, self.channel)
         await transport.loop.sock_sendall(sock, frame.encode_struct(frame.HELLO, hello))
         reader = FrameReader(frame.HANDSHAKE_BYTES_MAX)
         frames: list[tuple[int, bytes]] = []
@@ -305,8 +315,18 @@ class Incoming:
         try:
             frames = self._reader.feed(data)
             for kind, body in frames:
+                if self.hello is None and kind == JOIN:
+                    join = msgspec.msgpack.decode(body, type=Join)
+                    transport.check_join(join)
+                    transport.on_join(self.detach(), join)
+                    return
                 if self.hello is None:
                     self._on_hello(kind, body)
+                elif self.hello.channel == SNAPSHOT_CHANNEL:
+                    if kind != PULL:
+                        raise MalformedFrame(f"frame kind {kind} instead of a pull")
+                    transport.on_pull(self.detach(), msgspec.msgpack.decode(body, type=Pull))
+                    return
                 else:
                     transport.statistics.received_count += 1
                     transport.on_frame(self.hello.member_id, kind, body)
@@ -320,6 +340,13 @@ class Incoming:
         if self.hello is not None:
             transport.on_batch_end()
 
+    def detach(self) -> socket.socket:
+        """Give the connection to somebody else."""
+        self._deadline.cancel()
+        self._transport.loop.remove_reader(self._socket)
+        self._transport.forget(self)
+        return self._socket
+
     def _on_hello(self, kind: int, body: bytes) -> None:
         if kind != frame.HELLO:
             raise MalformedFrame(f"frame kind {kind} instead of a hello")
@@ -332,7 +359,8 @@ class Incoming:
         local = transport.local
         welcome = Welcome(member_id=local.member_id, incarnation=local.incarnation)
         self._socket.send(frame.encode_struct(frame.WELCOME, welcome))
-        transport.on_greeted(self, hello)
+        if hello.channel in _CHANNELS:
+            transport.on_greeted(self, hello)
 
     def _refuse(self, refusal: HandshakeRefused) -> None:
         said = Refusal(kind=type(refusal).__name__, text=str(refusal))
@@ -368,11 +396,15 @@ class Transport:
         on_connected: Callable[[int], None],
         on_unreachable: Callable[[int], None],
         on_refused: Callable[[int, Exception], None],
+        on_pull: Callable[[socket.socket, Pull], None],
+        on_join: Callable[[socket.socket, Join], None],
+        is_removed: Callable[[int], bool],
     ) -> None:
         """Nothing is open before `start`.
 
         `on_frame(member_id, kind, body)` may raise a PeerFault, which closes the link;
-        `on_batch_end()` follows once after all frames of one read.
+        `on_batch_end()` follows once after all frames of one read.  `on_pull` and `on_join` own
+        the socket they are given.
         """
         self.local = local
         self.config = config
@@ -382,6 +414,9 @@ class Transport:
         self._tell_connected = on_connected
         self._tell_unreachable = on_unreachable
         self.on_refused = on_refused
+        self.on_pull = on_pull
+        self.on_join = on_join
+        self._is_removed = is_removed
         self.statistics = TransportStatistics()
         self._listen = list(listen)
         self._servers: list[socket.socket] = []
@@ -463,11 +498,28 @@ class Transport:
             raise WrongMember(f"member {hello.target_id:x} was meant, this is {local.member_id:x}")
         if hello.member_id == local.member_id:
             raise WrongMember(f"member {hello.member_id:x} dialled itself")
+        if self._is_removed(hello.member_id):
+            raise RemovedMember(f"member {hello.member_id:x} was removed from the cluster")
         if hello.member_id not in self._links:
             raise WrongMember(f"member {hello.member_id:x} is not in this cluster")
         if hello.channel not in _LIMITS:
             raise HandshakeRefused(f"channel {hello.channel} is unknown")
         self.check_incarnation(hello.member_id, hello.incarnation)
+
+    def check_join(self, join: Join) -> None:
+        """Refuse a newcomer that speaks another language.
+
+        Raises:
+            WrongVersion: it does.
+
+        """
+        local = self.local
+        versions = (join.protocol_version, join.storage_version)
+        if versions != (local.protocol_version, local.storage_version):
+            raise WrongVersion(
+                f"protocol {versions[0]} and storage {versions[1]} would join protocol "
+                f"{local.protocol_version} and storage {local.storage_version}"
+            )
 
     def check_incarnation(self, member_id: int, incarnation: int) -> None:
         """Refuse a member whose directory is older than one we have seen.
@@ -496,6 +548,19 @@ class Transport:
         """A dialled link is open."""
         logger.info("link to member %x is open", member_id)
         self._tell_connected(member_id)
+
+    def forget(self, incoming: Incoming) -> None:
+        """Somebody else owns that connection now."""
+        self._incoming.discard(incoming)
+
+    def peers(self) -> list[int]:
+        """Everybody we dial."""
+        return list(self._links)
+
+    def addresses_of(self, member_id: int) -> list[Address]:
+        """Where a member is dialled; empty when it is not known."""
+        links = self._links.get(member_id)
+        return list(links[0].addresses) if links else []
 
     def on_incoming_closed(self, incoming: Incoming) -> None:
         """An accepted connection ended."""

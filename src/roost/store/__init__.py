@@ -11,18 +11,28 @@ from roost.store.errors import (
     ValueCorrupt,
 )
 from roost.store.keeper import InlineKeeper, Keeper, ProcessKeeper
-from roost.store.store import Store, StoreConfig, StoreStatistics
+from roost.store.snapshot import SnapshotFile, copy_base, digest_of, read_metadata
+from roost.store.store import (
+    BOOTSTRAP_INDEX,
+    BOOTSTRAP_TERM,
+    Store,
+    StoreConfig,
+    StoreStatistics,
+)
 from roost.store.txn import Txn
 from roost.store.view import View
-from roost.store.write_set import Changes, Write
+from roost.store.write_set import Changes, Write, encode_put
 
 __all__ = [
+    "BOOTSTRAP_INDEX",
+    "BOOTSTRAP_TERM",
     "BadTreeName",
     "Changes",
     "InlineKeeper",
     "Keeper",
     "MalformedWriteSet",
     "ProcessKeeper",
+    "SnapshotFile",
     "Store",
     "StoreBroken",
     "StoreConfig",
@@ -35,4 +45,8 @@ __all__ = [
     "ValueCorrupt",
     "View",
     "Write",
+    "copy_base",
+    "digest_of",
+    "encode_put",
+    "read_metadata",
 ]

@@ -13,8 +13,8 @@ value], sorted.  Order is kept: whatever shares those first bytes is in the same
 shorter key sorts before the bucket exactly when it sorts before all in it.  A change rewrites
 the bucket, so many long keys that differ only behind byte LONG_KEY_BYTES are slow.
 
-The applied index is `$metadata` (tree 1) key `applied_index`, u64 big-endian, written in the
-same LMDB transaction as what it stands for.
+What was applied last is `$metadata` (tree 1) key `applied`: u64 index, u64 term of the log
+entry, big-endian, written in the same LMDB transaction as what it stands for.
 """
 
 from bisect import bisect_left
@@ -30,7 +30,7 @@ from roost.store.layer import Layer, TreeLayer
 
 LONG_KEY_BYTES = 480
 METADATA_ID = 1
-APPLIED_KEY = b"applied_index"
+APPLIED_KEY = b"applied"
 MAP_BYTES_FIRST = 1 << 30
 Bucket = list[tuple[bytes, bytes]]
 
@@ -80,10 +80,19 @@ class BaseReader:
 
     def __init__(self, env: lmdb.Environment, *, is_shared: bool = False) -> None:
         """Read `env`; a shared one is closed by its writer."""
+        self._open(env, is_shared=is_shared)
+
+    def _open(self, env: lmdb.Environment, *, is_shared: bool) -> None:
         self._env = env
         self._is_shared = is_shared
         self._env.reader_check()
         self._txn = self._env.begin(buffers=False)
+
+    def become(self, other: "BaseReader") -> None:
+        """Read what `other` reads, which is used up; views that read through us stay good."""
+        self.close()
+        other.release()
+        self._open(other._env, is_shared=other._is_shared)  # noqa: SLF001 - of our own kind
 
     def refresh(self) -> None:
         """See what the keeper has committed meanwhile."""
@@ -98,9 +107,10 @@ class BaseReader:
         """End the read transaction; nothing may be read until `refresh`."""
         self._txn.abort()
 
-    def applied_index(self) -> int:
-        """The log position up to which the base holds everything."""
-        return int.from_bytes(self.get(METADATA_ID, APPLIED_KEY) or b"", "big")
+    def applied(self) -> tuple[int, int]:
+        """Index and term of the log entry up to which the base holds everything."""
+        held = self.get(METADATA_ID, APPLIED_KEY) or bytes(16)
+        return int.from_bytes(held[:8], "big"), int.from_bytes(held[8:], "big")
 
     def get(self, tree_id: int, key: bytes) -> bytes | None:
         """One value.
@@ -176,8 +186,8 @@ class BaseWriter:
         """A reader in the same process: LMDB wants one environment a process."""
         return BaseReader(self._env, is_shared=True)
 
-    def commit(self, layer: Layer, applied_index: int) -> None:
-        """Write a layer and the applied index in one durable transaction.
+    def commit(self, layer: Layer, index: int, term: int) -> None:
+        """Write a layer, and what was applied last, in one durable transaction.
 
         A full map is doubled and the same layer written again (J38).
 
@@ -191,7 +201,8 @@ class BaseWriter:
                     for tree_id, tree in layer.trees.items():
                         _write_tree(txn, tree_id, tree)
                     name = METADATA_ID.to_bytes(2, "big") + APPLIED_KEY
-                    txn.put(name, _seal(name, applied_index.to_bytes(8, "big")))
+                    applied = index.to_bytes(8, "big") + term.to_bytes(8, "big")
+                    txn.put(name, _seal(name, applied))
             except lmdb.MapFullError:
                 self._env.set_mapsize(self._env.info()["map_size"] * 2)
             except lmdb.Error as error:

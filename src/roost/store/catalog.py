@@ -1,7 +1,7 @@
 """The catalogue of trees: tree 0 maps a name to the id that write sets call the tree by.
 
     0  the catalogue itself
-    1  $metadata: storage version, GUID of the database, applied index
+    1  $metadata: storage version, GUID of the database, what was applied last
     2 … 65534  trees in the order they were made; ids are never used again
 
 Names are 1 to 128 printable ASCII characters.  By convention `@…` holds many values under a key,

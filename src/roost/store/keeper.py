@@ -7,7 +7,7 @@ a socket pair, and the keeper answers each flush when it is on disk.
 
 To the keeper, integers big-endian:    u8 kind, u64 index, u32 length, payload
     kind 1  the payload of log position `index`, to be merged
-         2  flush: everything up to `index` must become durable
+         2  flush: everything up to `index` must become durable; the payload is its term, u64
 From the keeper:                       u8 kind, u64 index, u32 length, text
          3  flushed up to `index`
          4  failed; the text says how; nothing more will come
@@ -54,8 +54,8 @@ class Keeper(Protocol):
     def add(self, index: int, payload: bytes) -> None:
         """Hand over the payload of log position `index`; cheap."""
 
-    def flush(self, index: int) -> None:
-        """Ask for everything up to `index` to become durable."""
+    def flush(self, index: int, term: int) -> None:
+        """Ask for everything up to `index`, an entry of `term`, to become durable."""
 
     def pump(self) -> None:
         """Move on what could not be handed over at once."""
@@ -79,9 +79,9 @@ class Engine:
         """Merge one payload."""
         self._layer.apply(decode(payload))
 
-    def flush(self, index: int) -> None:
+    def flush(self, index: int, term: int) -> None:
         """Make everything merged so far durable, with the index in the same transaction."""
-        self.writer.commit(self._layer, index)
+        self.writer.commit(self._layer, index, term)
         self._layer = Layer()
 
     def close(self) -> None:
@@ -108,12 +108,12 @@ class InlineKeeper:
         """Merge one payload."""
         self._engine.add(payload)
 
-    def flush(self, index: int) -> None:
+    def flush(self, index: int, term: int) -> None:
         """Commit at once; a map can only grow while nobody reads."""
         if self._reader is not None:
             self._reader.release()
         try:
-            self._engine.flush(index)
+            self._engine.flush(index, term)
         except StoreBroken as error:
             self.on_failed(error)
         else:
@@ -178,11 +178,11 @@ class ProcessKeeper:
         if self._outgoing_bytes > _SEND_BYTES:
             self.pump()
 
-    def flush(self, index: int) -> None:
+    def flush(self, index: int, term: int) -> None:
         """Queue a flush, and hand over as much as the socket takes."""
         self._is_waiting += 1
-        self._outgoing.append(HEAD.pack(FLUSH, index, 0))
-        self._outgoing_bytes += HEAD.size
+        self._outgoing.append(HEAD.pack(FLUSH, index, 8) + term.to_bytes(8, "big"))
+        self._outgoing_bytes += HEAD.size + 8
         self.pump()
 
     def pump(self) -> None:
@@ -267,7 +267,7 @@ def serve(directory: Path, end: socket.socket) -> None:
             if kind == PAYLOAD:
                 engine.add(payload)
             else:
-                engine.flush(index)
+                engine.flush(index, int.from_bytes(payload, "big"))
                 end.sendall(HEAD.pack(FLUSHED, index, 0))
         except Exception as error:  # noqa: BLE001 - whatever it is, the serving side must know
             text = f"{type(error).__name__}: {error}".encode()[:4096]

@@ -35,6 +35,7 @@ from roost.store.view import View
 from roost.store.write_set import Changes
 
 Observer = Callable[[int, Changes], None]
+BOOTSTRAP_INDEX, BOOTSTRAP_TERM = 1, 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +70,7 @@ class Store:
         keeper.on_flushed = self._on_flushed
         keeper.on_failed = self._on_failed
         self._base = keeper.reader()
-        self.durable_index = self._base.applied_index()
+        self.durable_index, self.applied_term = self._base.applied()
         self.applied_index = self.durable_index
         self._applied = Layer()
         self._flushing: Layer | None = None
@@ -82,6 +83,7 @@ class Store:
         self._stack: list[Layer] = [self._applied]
         self.view = View(self._stack, self._base)
         self._observers: list[Observer] = []
+        self._switch_observers: list[Callable[[], Callable[[], None]]] = []
         self._flush_count = 0
         self.on_room: Callable[[], None] = lambda: None
         self.on_failure: Callable[[StoreBroken], None] = _raise
@@ -107,14 +109,17 @@ class Store:
         return self.view.get(METADATA_ID, VERSION_KEY) is None
 
     def bootstrap(self, write: Callable[[Txn], None], *, guid: uuid.UUID) -> None:
-        """Write the first content durably, at log position 0; the same on every member."""
+        """Write the first content durably, as if it were entry 1 of term 1 of every log.
+
+        It is no entry: whoever joins later gets a snapshot (checklist 9).
+        """
         assert self.is_new, "a store is bootstrapped once"
         txn = self.begin()
         txn.put(CATALOG_ID, METADATA_NAME.encode(), METADATA_ID.to_bytes(2, "big"))
         txn.put(METADATA_ID, GUID_KEY, guid.bytes)
         write(txn)
         txn.put(METADATA_ID, VERSION_KEY, STORAGE_VERSION.to_bytes(4, "big"))
-        self.apply(0, txn.encode())
+        self.apply(BOOTSTRAP_INDEX, txn.encode(), BOOTSTRAP_TERM)
         self.flush()
         self._keeper.wait()
 
@@ -159,15 +164,16 @@ class Store:
         """Leadership is lost: nobody may see what was proposed."""
         self._speculative.clear()
 
-    def apply(self, index: int, payload: bytes) -> None:
+    def apply(self, index: int, payload: bytes, term: int = BOOTSTRAP_TERM) -> None:
         """Apply the committed entry at `index`; an empty payload only moves the index.
 
         Raises:
             MalformedWriteSet: the payload is no write set.
 
         """
-        assert index == self.applied_index + 1 or index == 0, "entries apply once, in order"
+        assert index == self.applied_index + 1, "entries apply once, in order"
         self.applied_index = index
+        self.applied_term = term
         if not payload:
             return
         changes = Changes(payload)
@@ -210,7 +216,7 @@ class Store:
         self._stack[:] = [self._applied, self._flushing]
         self._applied_since = None
         self._is_dirty = False
-        self._keeper.flush(self.applied_index)
+        self._keeper.flush(self.applied_index, self.applied_term)
 
     def flush_if_due(self, now: float) -> None:
         """Flush when the oldest unflushed change is old enough; `now` in seconds, monotonic."""
@@ -226,7 +232,7 @@ class Store:
         assert index == self._flushing_index, "flushes are answered in order"
         self._base.refresh()
         self.durable_index = index
-        assert self._base.applied_index() == index, "the keeper wrote what it was given"
+        assert self._base.applied()[0] == index, "the keeper wrote what it was given"
         self._flushing = None
         self._flush_count += 1
         self._stack[:] = [self._applied]
@@ -236,6 +242,33 @@ class Store:
 
     def _on_failed(self, error: StoreBroken) -> None:
         self.on_failure(error)
+
+    def switch(self, keeper: Keeper) -> None:
+        """Go over to the trees that `keeper` writes: a snapshot, newer than all we hold.
+
+        What was in memory is forgotten; `view` stays good and shows the new trees.
+        """
+        on_switched = [prepare() for prepare in self._switch_observers]
+        self._keeper.close()
+        self._keeper = keeper
+        keeper.on_flushed = self._on_flushed
+        keeper.on_failed = self._on_failed
+        self._base.become(keeper.reader())
+        self.durable_index, self.applied_term = self._base.applied()
+        assert self.durable_index > self.applied_index, "a snapshot never takes anything back"
+        self.applied_index = self.durable_index
+        self._applied = Layer()
+        self._flushing = None
+        self._speculative.clear()
+        self._applied_since = None
+        self._is_dirty = False
+        self._stack[:] = [self._applied]
+        for tell in on_switched:
+            tell()
+
+    def observe_switch(self, prepare: Callable[[], Callable[[], None]]) -> None:
+        """Call `prepare()` before a snapshot replaces everything, and what it returns after."""
+        self._switch_observers.append(prepare)
 
     def statistics(self) -> StoreStatistics:
         """A frozen view."""

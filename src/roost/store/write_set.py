@@ -69,6 +69,11 @@ def decode(payload: bytes) -> list[Write]:
     return writes
 
 
+def encode_put(tree_id: int, key: bytes, value: bytes) -> bytes:
+    """One put as a record, to be put behind a write set."""
+    return b"".join((HEAD.pack(PUT, tree_id, len(key), len(value)), key, value))
+
+
 class Changes:
     """What one applied entry wrote; decoded only when somebody looks."""
 

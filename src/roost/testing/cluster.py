@@ -4,8 +4,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import grpc
@@ -23,6 +24,20 @@ def free_ports(count: int) -> list[int]:
     for it in sockets:
         it.close()
     return ports
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
+    """Look again and again until `condition` holds.
+
+    Raises:
+        TimeoutError: it does not in time.
+
+    """
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"it did not come true within {timeout_s} s")
+        threading.Event().wait(_POLL_S)
 
 
 class NotReadyError(Exception):
@@ -48,6 +63,7 @@ class Cluster:
         ports = free_ports(2 * size)
         self.client_ports, self.peer_ports = ports[:size], ports[size:]
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
+        self._first_size = size
 
     def __enter__(self) -> "Cluster":
         for position in range(self.size):
@@ -81,8 +97,21 @@ class Cluster:
             f"--listen-peer-urls={peers[position]}",
             f"--initial-advertise-peer-urls={peers[position]}",
             f"--initial-cluster={cluster}",
+            f"--initial-cluster-state={'new' if position < self._first_size else 'existing'}",
             *self._extra_flags,
         ]
+
+    def grow(self) -> int:
+        """Have one more member, to be added and then started; return its position."""
+        client, peer = free_ports(2)
+        self.client_ports.append(client)
+        self.peer_ports.append(peer)
+        self.size += 1
+        return self.size - 1
+
+    def peer_url(self, position: int) -> str:
+        """Where a member's peers reach it."""
+        return f"http://127.0.0.1:{self.peer_ports[position]}"
 
     def start(self, position: int) -> subprocess.Popen[bytes]:
         """Start one member; it need not serve yet when this returns."""

@@ -1,0 +1,157 @@
+"""`roost member`: who is in the cluster, and who leads it."""
+
+import click
+
+from roost.cli.shared import client_options, connect, say_json
+from roost.client import Member
+
+
+@click.group()
+def member() -> None:
+    """List, add, remove, update and promote members; choose who leads."""
+
+
+def _parse_id(_ctx: click.Context, _parameter: click.Parameter, value: str) -> int:
+    """Read a member's id in hexadecimal, as all commands print it."""
+    try:
+        return int(value, 16)
+    except ValueError as error:
+        text = f"{value!r} is no member id: hexadecimal, as `roost member list` says"
+        raise click.BadParameter(text) from error
+
+
+_id = click.argument("member_id", callback=_parse_id, metavar="ID")
+_urls = click.option(
+    "--peer-urls", required=True, help="Where the others reach it, comma-separated."
+)
+
+
+def _say(members: list[Member], *, as_json: bool) -> None:
+    if not as_json:
+        click.echo(f"{'ID':<18}{'NAME':<12}{'STATUS':<12}{'VOTES':<7}{'PEER URLS':<34}CLIENT URLS")
+    for it in members:
+        state = "started" if it.name else "unstarted"
+        if as_json:
+            say_json(
+                {
+                    "id": f"{it.id:x}",
+                    "name": it.name,
+                    "status": state,
+                    "is_learner": it.is_learner,
+                    "peer_urls": it.peer_urls,
+                    "client_urls": it.client_urls,
+                }
+            )
+        else:
+            votes = "no" if it.is_learner else "yes"
+            peers, clients = ",".join(it.peer_urls), ",".join(it.client_urls)
+            click.echo(f"{it.id:<18x}{it.name:<12}{state:<12}{votes:<7}{peers:<34}{clients}")
+
+
+@member.command("list")
+@client_options
+def list_members(endpoints: str, timeout_s: float, *, as_json: bool) -> None:
+    r"""Print all members, as the cluster has agreed.
+
+    \b
+    Example:
+        roost member list
+    """
+    with connect(endpoints, timeout_s) as client:
+        _say(client.members(), as_json=as_json)
+
+
+@member.command()
+@click.argument("name")
+@_urls
+@click.option("--learner", is_flag=True, help="Let it follow without a vote, until it is promoted.")
+@client_options
+def add(
+    name: str, peer_urls: str, endpoints: str, timeout_s: float, *, as_json: bool, learner: bool
+) -> None:
+    r"""Add a member; then start it, with `--initial-cluster-state existing`.
+
+    \b
+    Example:
+        roost member add m4 --peer-urls http://10.0.0.4:2380
+    """
+    urls = peer_urls.split(",")
+    with connect(endpoints, timeout_s) as client:
+        added, members = client.add_member(urls, is_learner=learner)
+    if as_json:
+        _say([added], as_json=True)
+        return
+    known = [f"{it.name}={url}" for it in members if it.id != added.id for url in it.peer_urls]
+    cluster = ",".join([*known, *(f"{name}={url}" for url in urls)])
+    click.echo(f"Member {added.id:x} added. On its machine, with its own client URLs:")
+    click.echo(
+        f"  roost serve --name {name} --initial-cluster-state existing \\\n"
+        f"    --initial-advertise-peer-urls {peer_urls} --listen-peer-urls {peer_urls} \\\n"
+        f"    --initial-cluster {cluster}"
+    )
+
+
+@member.command()
+@_id
+@client_options
+def remove(member_id: int, endpoints: str, timeout_s: float, *, as_json: bool) -> None:
+    r"""Remove a member for good: it ends, and its id and data are never used again.
+
+    \b
+    Example:
+        roost member remove 8e9e05c52164694d
+    """
+    with connect(endpoints, timeout_s) as client:
+        members = client.remove_member(member_id)
+    _say(members, as_json=as_json)
+
+
+@member.command()
+@_id
+@_urls
+@client_options
+def update(
+    member_id: int, peer_urls: str, endpoints: str, timeout_s: float, *, as_json: bool
+) -> None:
+    r"""Tell the cluster that a member is reached by other peer URLs.
+
+    \b
+    Example:
+        roost member update 8e9e05c52164694d --peer-urls http://10.0.0.9:2380
+    """
+    with connect(endpoints, timeout_s) as client:
+        members = client.update_member(member_id, peer_urls.split(","))
+    _say(members, as_json=as_json)
+
+
+@member.command()
+@_id
+@client_options
+def promote(member_id: int, endpoints: str, timeout_s: float, *, as_json: bool) -> None:
+    r"""Give a learner its vote; refused until it has caught up.
+
+    \b
+    Example:
+        roost member promote 8e9e05c52164694d
+    """
+    with connect(endpoints, timeout_s) as client:
+        members = client.promote_member(member_id)
+    _say(members, as_json=as_json)
+
+
+@member.command()
+@_id
+@client_options
+def lead(member_id: int, endpoints: str, timeout_s: float, *, as_json: bool) -> None:
+    r"""Let a member lead; the endpoint must be the leader's.
+
+    \b
+    Example:
+        roost member lead 8e9e05c52164694d
+    """
+    with connect(endpoints, timeout_s) as client:
+        client.move_leader(member_id)
+    if as_json:
+        say_json({"leader": f"{member_id:x}"})
+    else:
+        click.echo(f"Member {member_id:x} leads")

@@ -1,0 +1,5 @@
+"""The versions two members must share to talk, and the kinds of their frames."""
+
+PROTOCOL_VERSION = 1
+STORAGE_VERSION = 1
+FRAME_RAFT, FRAME_REQUESTS, FRAME_ANSWERS = 1, 2, 3

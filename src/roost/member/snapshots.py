@@ -1,0 +1,348 @@
+"""Snapshots of one member: made and sent for peers that need one, fetched when we need one (D6).
+
+A copy is made by a process of its own while writes go on, and sent on a connection of its own.
+The newest copy serves everybody who asks while it can be followed by our journal; it is removed
+when nobody has asked for IDLE_S.
+
+A fetch writes to a file, goes on where it was when the connection is cut, and checks the whole
+before anything of ours is touched.  After ATTEMPTS_MAX attempts without a byte it is given up,
+and the leader told so.
+"""
+
+import asyncio
+import hashlib
+import logging
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from roost.errors import DeviceFault, PeerFault
+from roost.member.home import Home
+from roost.member.roster import CONFIGURATION_KEY
+from roost.peer import (
+    SNAPSHOT_CHANNEL,
+    Head,
+    Invitation,
+    Join,
+    LocalPeer,
+    Pull,
+    SnapshotGone,
+    Stream,
+    chunks,
+    dial,
+    pull,
+    send_file,
+)
+from roost.peer.frame import REFUSAL, Refusal
+from roost.peer.snapshot import INVITATION
+from roost.raft import Configuration, Snapshot
+from roost.store import SnapshotFile, read_metadata
+
+logger = logging.getLogger(__name__)
+IDLE_S = 60.0
+ATTEMPTS_MAX = 10
+_RETRY_S = 0.2
+Address = tuple[str, int]
+
+
+class SnapshotFailed(DeviceFault):
+    """A copy of the store could not be made."""
+
+
+class SnapshotDamaged(PeerFault):
+    """What was fetched is not what was offered."""
+
+
+@dataclass(slots=True)
+class Made:
+    """A copy that can be sent."""
+
+    path: Path
+    file: SnapshotFile
+    configuration: Configuration
+    used_s: float
+    user_count: int = 0
+
+    @property
+    def head(self) -> Head:
+        """What the receiver is told first."""
+        file = self.file
+        return Head(
+            index=file.index, term=file.term, size_bytes=file.size_bytes, digest=file.digest
+        )
+
+
+class Snapshots:
+    """Makes, sends and fetches; everything it starts ends with `close`."""
+
+    def __init__(
+        self,
+        home: Home,
+        *,
+        local: LocalPeer,
+        bytes_per_s: int,
+        identify: Callable[[Join], Invitation],
+    ) -> None:
+        """Nothing runs; `identify` says who a newcomer is, or raises a HandshakeRefused."""
+        self._home = home
+        self._local = local
+        self._bytes_per_s = bytes_per_s
+        self._flush_waiters: list[asyncio.Future[None]] = []
+        self._identify = identify
+        self._made: Made | None = None
+        self._making = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._fetch: asyncio.Task[None] | None = None
+
+    @property
+    def task_count(self) -> int:
+        """Transfers and copies under way; zero when idle."""
+        return len(self._tasks)
+
+    def spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        """Run something that `close` ends; its errors reach the loop's handler."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._on_done)
+        return task
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            raise error
+
+    async def close(self) -> None:
+        """End every transfer."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # --- making and sending ---------------------------------------------------------------------
+
+    async def make(self, index_min: int, first_index: Callable[[], int]) -> Made:
+        """A copy that holds entry `index_min`, and that our journal follows.
+
+        Raises:
+            SnapshotFailed: the process that copies failed.
+
+        """
+        async with self._making:
+            loop = asyncio.get_running_loop()
+            made = self._made
+            wanted = max(index_min, first_index() - 1)
+            if made is None or made.file.index < wanted:
+                await self._wait_durable(wanted)
+                made = await self._copy()
+                self._drop_made()
+                self._made = made
+            made.used_s = loop.time()
+            return made
+
+    async def _wait_durable(self, index: int) -> None:
+        """Return when the store has `index` durably."""
+        store = self._home.store
+        while store.durable_index < index:
+            store.flush()
+            flushed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._flush_waiters.append(flushed)
+            await flushed
+
+    def on_flushed(self) -> None:
+        """The store has made something durable."""
+        waiters, self._flush_waiters = self._flush_waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def _copy(self) -> Made:
+        loop = asyncio.get_running_loop()
+        path = self._home.snapshot_directory / f"{loop.time():.6f}.mdb"
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "roost.store.snapshot",
+            str(self._home.store_directory),
+            str(path),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        try:
+            said, _ = await process.communicate()
+        except asyncio.CancelledError:
+            process.kill()
+            await process.wait()
+            raise
+        if process.returncode:
+            raise SnapshotFailed(f"the copy of the store ended with {process.returncode}")
+        file = msgspec.json.decode(said, type=SnapshotFile)
+        encoded = read_metadata(path, CONFIGURATION_KEY)
+        assert encoded is not None, "every store has a configuration"
+        configuration = msgspec.json.decode(encoded, type=Configuration)
+        logger.info("snapshot at %d:%d, %d bytes", file.term, file.index, file.size_bytes)
+        return Made(path, file, configuration, loop.time())
+
+    def _drop_made(self) -> None:
+        made, self._made = self._made, None
+        if made is not None:
+            made.path.unlink()
+
+    def drop_idle(self) -> None:
+        """Remove a copy that nobody has used for a while; called now and then."""
+        made = self._made
+        if made is None or made.user_count or self._making.locked():
+            return
+        if asyncio.get_running_loop().time() - made.used_s > IDLE_S:
+            self._drop_made()
+
+    def serve_pull(self, sock: socket.socket, asked: Pull) -> None:
+        """A member fetches what it was offered."""
+        self.spawn(self._serve_pull(Stream(sock), asked))
+
+    async def _serve_pull(self, stream: Stream, asked: Pull) -> None:
+        made = self._made
+        try:
+            if made is None or made.file.index != asked.index:
+                text = f"there is no snapshot at {asked.index} any more"
+                await stream.send(REFUSAL, Refusal(kind=SnapshotGone.__name__, text=text))
+                return
+            await self._send(stream, made, asked.offset)
+        except (OSError, TimeoutError) as error:
+            logger.info("a snapshot transfer was cut: %s", error)
+        finally:
+            stream.close()
+
+    def serve_join(
+        self, sock: socket.socket, asked: Join, index: int, first_index: Callable[[], int]
+    ) -> None:
+        """A newcomer asks who it is, and gets a snapshot that holds entry `index`."""
+        self.spawn(self._serve_join(Stream(sock), asked, index, first_index))
+
+    async def _serve_join(
+        self, stream: Stream, asked: Join, index: int, first_index: Callable[[], int]
+    ) -> None:
+        try:
+            invitation = self._identify(asked)
+            made = await self.make(index, first_index)
+            await stream.send(INVITATION, invitation)
+            await self._send(stream, made, 0)
+        except PeerFault as refusal:
+            logger.warning("a newcomer was refused: %s", refusal)
+            said = Refusal(kind=type(refusal).__name__, text=str(refusal))
+            await stream.send(REFUSAL, said)
+        except (OSError, TimeoutError, SnapshotFailed) as error:
+            logger.info("a newcomer's snapshot was cut: %s", error)
+        finally:
+            stream.close()
+
+    async def _send(self, stream: Stream, made: Made, offset: int) -> None:
+        made.user_count += 1
+        try:
+            path, head = made.path, made.head
+            await send_file(stream, path, head, offset, bytes_per_s=self._bytes_per_s)
+        finally:
+            made.user_count -= 1
+            made.used_s = asyncio.get_running_loop().time()
+
+    async def remove(self, directory: Path) -> None:
+        """Remove what is not needed any more, without holding the loop up."""
+        await asyncio.get_running_loop().run_in_executor(None, shutil.rmtree, directory)
+
+    # --- fetching -------------------------------------------------------------------------------
+
+    def fetch(
+        self,
+        snapshot: Snapshot,
+        addresses: list[Address],
+        on_end: Callable[[Snapshot, Path | None], None],
+    ) -> None:
+        """Fetch an offered snapshot; `on_end(snapshot, file or None)` is called once.
+
+        A newer offer replaces one that is being fetched, whose `on_end` is not called any more.
+        """
+        if self._fetch is not None:
+            self._fetch.cancel()
+        self._fetch = self.spawn(self._fetch_and_tell(snapshot, addresses, on_end))
+
+    async def _fetch_and_tell(
+        self,
+        snapshot: Snapshot,
+        addresses: list[Address],
+        on_end: Callable[[Snapshot, Path | None], None],
+    ) -> None:
+        path = self._home.snapshot_directory / "incoming.mdb"
+        try:
+            await Fetch(path, snapshot, addresses, self._local).run()
+        except (PeerFault, OSError, TimeoutError, msgspec.MsgspecError) as error:
+            logger.warning("snapshot at %d was not fetched: %s", snapshot.index, error)
+            on_end(snapshot, None)
+        else:
+            on_end(snapshot, path)
+
+
+class Fetch:
+    """One snapshot on its way to a file."""
+
+    def __init__(
+        self, path: Path, snapshot: Snapshot, addresses: list[Address], local: LocalPeer
+    ) -> None:
+        """Nothing is fetched yet."""
+        self._path = path
+        self._snapshot = snapshot
+        self._addresses = addresses
+        self._local = local
+        self._offset = 0
+        self._digest = hashlib.blake2b(digest_size=32)
+
+    async def run(self) -> None:
+        """Fetch, check and sync the file.
+
+        Raises:
+            PeerFault: the sender has it no more, or sent something else.
+            OSError, TimeoutError: the sender cannot be reached, or the disk failed.
+
+        """
+        descriptor = os.open(self._path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
+        try:
+            head = await self._fetch_all(descriptor)
+            if self._digest.hexdigest() != head.digest:
+                raise SnapshotDamaged(f"the digest of the snapshot at {head.index} differs")
+            await asyncio.get_running_loop().run_in_executor(None, os.fsync, descriptor)
+        finally:
+            os.close(descriptor)
+
+    async def _fetch_all(self, descriptor: int) -> Head:
+        """Try again, from where we are, until the file is whole or nothing comes any more."""
+        attempts = 0
+        while True:
+            before = self._offset
+            try:
+                address = self._addresses[attempts % len(self._addresses)]
+                return await self._attempt(address, descriptor)
+            except (ConnectionError, TimeoutError):
+                attempts = 0 if self._offset > before else attempts + 1
+                if attempts >= ATTEMPTS_MAX:
+                    raise
+                await asyncio.sleep(_RETRY_S)
+
+    async def _attempt(self, address: Address, descriptor: int) -> Head:
+        snapshot = self._snapshot
+        stream = await dial(address)
+        try:
+            hello = self._local.hello(snapshot.sender, SNAPSHOT_CHANNEL)
+            head = await pull(stream, hello, snapshot.index, self._offset)
+            if (head.index, head.term) != (snapshot.index, snapshot.term):
+                raise SnapshotDamaged(f"{head.term}:{head.index} was sent")
+            async for data in chunks(stream, head, self._offset):
+                os.pwrite(descriptor, data, self._offset)
+                self._digest.update(data)
+                self._offset += len(data)
+        finally:
+            stream.close()
+        return head

@@ -1,0 +1,80 @@
+"""A consistent copy of the base in a file, made while writes go on (D6).
+
+    python -m roost.store.snapshot DIRECTORY FILE
+
+is a process of its own, as the keeper is: it copies LMDB inside one read transaction, compacting
+on the way, syncs the file, and prints one line of JSON, `SnapshotFile`.  The file is LMDB's own
+`data.mdb`: to install a snapshot is to give it a directory.  Memory does not grow with the size.
+"""
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+import lmdb
+import msgspec
+
+from roost.store.base import METADATA_ID, BaseReader, environment
+
+_READ_BYTES = 1 << 20
+
+
+class SnapshotFile(msgspec.Struct, frozen=True, kw_only=True):
+    """What a copy holds: everything up to entry `index` of `term`; blake2b-256 of the file."""
+
+    index: int
+    term: int
+    size_bytes: int
+    digest: str
+
+
+def copy_base(directory: Path, target: Path) -> SnapshotFile:
+    """Copy the base in `directory` to the new file `target`, durably."""
+    descriptor = os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+    try:
+        source = environment(directory, is_writer=False)
+        try:
+            source.copyfd(descriptor, compact=True)
+        finally:
+            source.close()
+        os.fsync(descriptor)
+        size_bytes = os.fstat(descriptor).st_size
+    finally:
+        os.close(descriptor)
+    copy = lmdb.open(str(target), subdir=False, readonly=True, lock=False)
+    reader = BaseReader(copy)
+    try:
+        index, term = reader.applied()
+    finally:
+        reader.close()
+    return SnapshotFile(index=index, term=term, size_bytes=size_bytes, digest=digest_of(target))
+
+
+def read_metadata(path: Path, key: bytes) -> bytes | None:
+    """One value of a copy's `$metadata`."""
+    copy = BaseReader(lmdb.open(str(path), subdir=False, readonly=True, lock=False))
+    try:
+        return copy.get(METADATA_ID, key)
+    finally:
+        copy.close()
+
+
+def digest_of(path: Path) -> str:
+    """The blake2b-256 of a file, in hexadecimal."""
+    digest = hashlib.blake2b(digest_size=32)
+    with path.open("rb") as file:
+        while data := file.read(_READ_BYTES):
+            digest.update(data)
+    return digest.hexdigest()
+
+
+def main() -> None:
+    """Entry point of the process: directory and file are the arguments."""
+    os.umask(0o077)
+    held = copy_base(Path(sys.argv[1]), Path(sys.argv[2]))
+    sys.stdout.write(msgspec.json.encode(held).decode() + "\n")
+
+
+if __name__ == "__main__":
+    main()
