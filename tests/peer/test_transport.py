@@ -42,8 +42,8 @@ class Peer:
             on_connected=self.connected.append,
             on_unreachable=self.unreachable.append,
             on_refused=lambda _member, error: self.refusals.append(error),
-            on_pull=lambda sock, _asked: sock.close(),
-            on_join=lambda sock, _asked: sock.close(),
+            on_pull=lambda stream, _asked: stream.close(),
+            on_join=lambda stream, _asked: stream.close(),
             is_removed=lambda member: member == 66,
         )  # fmt: skip
 

@@ -13,6 +13,7 @@ _COMMANDS = {
     "watch": "roost.cli.kv:watch",
     "status": "roost.cli.kv:status",
     "member": "roost.cli.member:member",
+    "sim": "roost.cli.sim:sim",
 }
 
 

@@ -4,9 +4,10 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from roost.member.errors import SnapshotFailed
 from roost.member.home import Home
 from roost.member.persistence import Persistence
-from roost.member.snapshots import SnapshotFailed, Snapshots
+from roost.member.snapshots import Snapshots
 from roost.peer import Transport
 from roost.raft import Core, Snapshot
 

@@ -19,6 +19,10 @@ class MemberRemoved(BadMemberConfig):
     """The directory is of a member that was removed from the cluster for good."""
 
 
+class SnapshotFailed(DeviceFault):
+    """A copy of the store could not be made."""
+
+
 class MalformedForward(PeerFault):
     """A forwarded request or its answer does not follow the format in `forwarding`."""
 

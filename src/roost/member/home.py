@@ -23,7 +23,6 @@ snapshot, and does step 3 again; before it, the old store is the one that counts
 
 import asyncio
 import shutil
-import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -42,8 +41,9 @@ from roost.member.roster import (
     initial_records,
     read_configuration,
 )
+from roost.member.world import World
 from roost.raft import Configuration
-from roost.store import BOOTSTRAP_INDEX, ProcessKeeper, Store, StoreConfig, Txn
+from roost.store import BOOTSTRAP_INDEX, Keeper, Store, StoreConfig, Txn
 
 SNAPSHOTS = "snapshots"
 
@@ -69,10 +69,11 @@ class Home:
     identity: Identity
     journal: Journal
     store: Store
-    keeper: ProcessKeeper
+    keeper: Keeper
     configuration: Configuration
     record: StoreRecord
     twin: Twin
+    world: World
 
     @property
     def store_directory(self) -> Path:
@@ -86,12 +87,7 @@ class Home:
 
     def watch_keeper(self, loop: asyncio.AbstractEventLoop, on_news: Callable[[], None]) -> None:
         """Have the loop call `on_news` after each answer of the keeper."""
-
-        def on_readable() -> None:
-            self.keeper.on_readable()
-            on_news()
-
-        loop.add_reader(self.keeper.fileno(), on_readable)
+        self.keeper.watch(loop, on_news)
 
     def install(self, fetched: Path, index: int, term: int) -> Path:
         """Put a fetched, synced and verified snapshot in place of the store, and of the journal.
@@ -108,7 +104,7 @@ class Home:
         self.twin.save(msgspec.json.encode(record))
         self.record = record
         self.journal.begin_behind(index, term)
-        keeper = ProcessKeeper(self.store_directory)
+        keeper = self.world.make_keeper(self.store_directory)
         self.store.switch(keeper)
         self.keeper = keeper
         self.configuration = read_configuration(self.store.view)
@@ -116,7 +112,7 @@ class Home:
 
     def close(self, loop: asyncio.AbstractEventLoop) -> None:
         """Flush and close everything; the directory is clean afterwards."""
-        loop.remove_reader(self.keeper.fileno())
+        self.keeper.unwatch(loop)
         self.store.close()
         self.journal.close()
         self.twin.close()
@@ -133,11 +129,11 @@ def _place(data_dir: Path, fetched: Path, record: StoreRecord) -> None:
     disk.sync_directory(data_dir)
 
 
-def place_first_store(data_dir: Path, fetched: Path, index: int, term: int) -> None:
+def place_first_store(data_dir: Path, fetched: Path, index: int, term: int, world: World) -> None:
     """Give a directory without identity a snapshot as its store."""
     record = StoreRecord(1, index, term)
     _place(data_dir, fetched, record)
-    twin = Twin(OsDisk(), data_dir, "store")
+    twin = Twin(world.disk, data_dir, "store")
     try:
         twin.save(msgspec.json.encode(record))
     finally:
@@ -148,6 +144,7 @@ def open_home(
     config: MemberConfig,
     bootstrap: Callable[[Txn], None],
     *,
+    world: World,
     on_store_failure: Callable[[BaseException], None],
 ) -> Home:
     """Open the member's directory, or make it.
@@ -160,16 +157,19 @@ def open_home(
 
     """
     records = initial_records(config.initial_cluster, config.initial_cluster_token)
-    identity = load_identity(OsDisk(), config.data_dir) if config.data_dir.exists() else None
+    exists = world.has_directory(config.data_dir)
+    identity = load_identity(world.disk, config.data_dir) if exists else None
     if identity is None:
-        identity = _new_identity(config, records)
-    journal = Journal.open(config.data_dir, identity=identity)
+        identity = _new_identity(config, records, world)
+    journal = Journal.open(
+        config.data_dir, identity=identity, disk=world.disk, config=world.journal_config
+    )
     try:
-        twin, record = _open_record(config.data_dir)
+        twin, record = _open_record(config.data_dir, world)
         directory = config.data_dir / record.directory
         OsDisk().make_directory(directory)
         _clear_leftovers(config.data_dir, record)
-        keeper = ProcessKeeper(directory)
+        keeper = world.make_keeper(directory)
         store = Store.open(
             config=StoreConfig(layer_bytes_max=config.store_layer_bytes_max),
             keeper=keeper,
@@ -194,11 +194,13 @@ def open_home(
         text = "the member has been permanently removed from the cluster"
         raise MemberRemoved(f"{text}; its data directory must be removed")
     configuration = read_configuration(store.view)
-    return Home(config.data_dir, identity, journal, store, keeper, configuration, record, twin)
+    return Home(
+        config.data_dir, identity, journal, store, keeper, configuration, record, twin, world
+    )
 
 
-def _open_record(data_dir: Path) -> tuple[Twin, StoreRecord]:
-    twin = Twin(OsDisk(), data_dir, "store")
+def _open_record(data_dir: Path, world: World) -> tuple[Twin, StoreRecord]:
+    twin = Twin(world.disk, data_dir, "store")
     held = twin.load()
     if held is not None:
         return twin, msgspec.json.decode(held, type=StoreRecord)
@@ -232,7 +234,7 @@ def _match_journal(journal: Journal, store: Store, record: StoreRecord) -> None:
         journal.begin_behind(index, term)  # an installation, or the bootstrap, was interrupted
 
 
-def _new_identity(config: MemberConfig, records: Sequence[MemberRecord]) -> Identity:
+def _new_identity(config: MemberConfig, records: Sequence[MemberRecord], world: World) -> Identity:
     """Find ourselves in the initial cluster, as etcd does: by name and peer URLs."""
     own = next((record for record in records if record.name == config.name), None)
     if own is None:
@@ -247,6 +249,6 @@ def _new_identity(config: MemberConfig, records: Sequence[MemberRecord]) -> Iden
     return Identity(
         cluster_id=cluster_id_of(record.id for record in records),
         member_id=own.id,
-        incarnation=time.time_ns(),
-        created=time.time(),
+        incarnation=world.new_incarnation(),
+        created=world.wall_s(),
     )

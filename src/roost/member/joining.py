@@ -9,7 +9,6 @@ import asyncio
 import hashlib
 import logging
 import os
-import time
 
 import msgspec
 
@@ -19,20 +18,22 @@ from roost.member.config import Address, MemberConfig, address_of
 from roost.member.errors import CannotJoin
 from roost.member.home import SNAPSHOTS, place_first_store
 from roost.member.protocol import PROTOCOL_VERSION, STORAGE_VERSION
-from roost.peer import Invitation, Join, chunks, dial, join
+from roost.member.world import World
+from roost.peer import Invitation, Join, chunks, join
 
 logger = logging.getLogger(__name__)
 ROUNDS_MAX = 10
 _RETRY_S = 0.5
 
 
-async def join_cluster(config: MemberConfig) -> None:
+async def join_cluster(config: MemberConfig, world: World | None = None) -> None:
     """Make the directory of a member that was added to a running cluster.
 
     Raises:
         CannotJoin: nobody reached knows these peer URLs, or nobody was reached.
 
     """
+    world = world or World()
     own = {address_of(url) for url in config.advertise_peer_urls}
     others = [
         address_of(url)
@@ -44,7 +45,7 @@ async def join_cluster(config: MemberConfig) -> None:
     for _ in range(ROUNDS_MAX):
         for address in others:
             try:
-                await _join_by(address, config)
+                await _join_by(address, config, world)
             except (OSError, TimeoutError, PeerFault, msgspec.MsgspecError) as error:
                 logger.warning("joining by %s:%d: %s", *address, error)
                 last = error
@@ -54,12 +55,12 @@ async def join_cluster(config: MemberConfig) -> None:
     raise CannotJoin(f"no member lets this one join; the last said: {last}")
 
 
-async def _join_by(address: Address, config: MemberConfig) -> None:
+async def _join_by(address: Address, config: MemberConfig, world: World) -> None:
     directory = config.data_dir / SNAPSHOTS
     for made in (config.data_dir, directory):
         OsDisk().make_directory(made)
     path = directory / "incoming.mdb"
-    stream = await dial(address)
+    stream = await world.dial(address)
     try:
         asked = Join(
             peer_urls=config.advertise_peer_urls,
@@ -74,22 +75,24 @@ async def _join_by(address: Address, config: MemberConfig) -> None:
             async for data in chunks(stream, head, 0):
                 os.write(descriptor, data)
                 digest.update(data)
-            await asyncio.get_running_loop().run_in_executor(None, os.fsync, descriptor)
+            await world.sync_file(descriptor)
         finally:
             os.close(descriptor)
     finally:
         stream.close()
     if digest.hexdigest() != head.digest:
         raise PeerFault(f"the snapshot at {head.index} does not have its digest")
-    place_first_store(config.data_dir, path, head.index, head.term)
-    _save_identity(config, invitation)
+    place_first_store(config.data_dir, path, head.index, head.term, world)
+    _save_identity(config, invitation, world)
 
 
-def _save_identity(config: MemberConfig, invitation: Invitation) -> None:
+def _save_identity(config: MemberConfig, invitation: Invitation, world: World) -> None:
     identity = Identity(
         cluster_id=invitation.cluster_id,
         member_id=invitation.member_id,
-        incarnation=time.time_ns(),
-        created=time.time(),
+        incarnation=world.new_incarnation(),
+        created=world.wall_s(),
     )
-    Journal.open(config.data_dir, identity=identity).close()
+    Journal.open(
+        config.data_dir, identity=identity, disk=world.disk, config=world.journal_config
+    ).close()

@@ -17,18 +17,18 @@ its own state must not answer anybody.
 
 import asyncio
 import logging
-import socket
 from collections import deque
 from collections.abc import Callable, Sequence
 
 from roost.errors import NoLeader, PeerFault, RoostError, Stopped
 from roost.member import forwarding
+from roost.member.announcer import Announcer
 from roost.member.catchup import Catchup
 from roost.member.config import MemberConfig, address_of
-from roost.member.dice import SystemDice
 from roost.member.executor import Changing, Executor, Operation, ReadDone
 from roost.member.forwarding import Done, Forwarder
 from roost.member.home import Home, open_home
+from roost.member.hurry import Hurry
 from roost.member.membership import Membership
 from roost.member.neighbours import Neighbours
 from roost.member.pacing import Pacing
@@ -51,7 +51,17 @@ from roost.member.router import Router
 from roost.member.snapshots import Snapshots
 from roost.member.status import MemberStatus
 from roost.member.transfers import TransferDone, Transfers
-from roost.peer import Join, LocalPeer, PeerConfig, Pull, RemovedMember, Transport, encode_frame
+from roost.member.world import World
+from roost.peer import (
+    Join,
+    LocalPeer,
+    PeerConfig,
+    Pull,
+    RemovedMember,
+    Stream,
+    Transport,
+    encode_frame,
+)
 from roost.raft import (
     Core,
     CoreConfig,
@@ -68,10 +78,8 @@ from roost.store import Changes, Txn, View
 logger = logging.getLogger(__name__)
 
 TRIM_TICKS = 20
-# A commit that no later append has carried to the followers by then is announced on its own.
-ANNOUNCE_S = 0.002
-# How soon after a broken link a member asks for votes; drawn, so that two seldom ask at once.
-HURRY_MS_MIN, HURRY_MS_RANGE = 10, 200
+# How long a removed member stays, so that those who go on can still be elected by it.
+LINGER_ELECTIONS = 2
 
 
 class Member:
@@ -87,6 +95,7 @@ class Member:
         *,
         bootstrap: Callable[[Txn], None],
         on_fatal: Callable[[BaseException], None],
+        world: World | None = None,
     ) -> None:
         """Open the data directory and recover; nothing runs before `start`.
 
@@ -98,7 +107,10 @@ class Member:
         """
         self.config = config
         self._on_fatal = on_fatal
-        self._home: Home = open_home(config, bootstrap, on_store_failure=self._fatal)
+        self._world = world or World()
+        self._home: Home = open_home(
+            config, bootstrap, world=self._world, on_store_failure=self._fatal
+        )
         home = self._home
         self.member_id = home.identity.member_id
         self.cluster_id = home.identity.cluster_id
@@ -107,7 +119,6 @@ class Member:
         self.view: View = home.store.view
         self.roster = Roster(home.store, home.store.view)
         self._operations = self._own_operations()
-        self._dice = SystemDice()
         self._election_ticks = config.election_ms // config.heartbeat_ms
         self.core = self._make_core()
         self._note_vote()
@@ -124,8 +135,11 @@ class Member:
             inline_ms_max=config.inline_sync_ms_max,
             on_durable=self._on_durable,
             on_failure=self._fatal,
+            clock=self._world.clock_s,
         )
         self.transport = self._make_transport()
+        self._announcer = Announcer(self.core, on_announced=self._on_news)
+        self._hurry = Hurry(self.core, self._world.dice, on_campaign=self._on_news)
         self._transfers = Transfers(self.core, timeout_ticks=2 * self._election_ticks)
         self._neighbours = self._make_neighbours()
         self._snapshots = self._make_snapshots()
@@ -143,9 +157,6 @@ class Member:
         self._is_scheduled = False
         self._is_stopped = True
         self._timer: asyncio.TimerHandle | None = None
-        self._hurry: asyncio.TimerHandle | None = None
-        self._announcer: asyncio.TimerHandle | None = None
-        self._announce_index = 0
 
     def _make_executor(self) -> Executor:
         return Executor(
@@ -155,7 +166,7 @@ class Member:
             propose_done=self._drive,
             barrier=self._barrier,
             run_again=self._run_again,
-            pacing=Pacing(lambda: self._persistence.mean_ms / 1000),
+            pacing=Pacing(lambda: self._persistence.mean_ms / 1000, self._world.clock_s),
         )
 
     def _make_neighbours(self) -> Neighbours:
@@ -166,13 +177,15 @@ class Member:
             cluster_id=self.cluster_id,
             config=self.config,
             transact=self.transact_nowait,
-            on_removed=self._tell_removed,
         )
 
     def _own_operations(self) -> dict[str, Operation | Changing]:
         """What every member can run besides what is registered."""
         membership = Membership(
-            self.roster, token=self.config.initial_cluster_token, is_active=self._is_active
+            self.roster,
+            token=self.config.initial_cluster_token,
+            is_active=self._is_active,
+            now_s=self._world.wall_s,
         )
         return {
             PUBLISH_OPERATION: self.roster.publish,
@@ -191,6 +204,7 @@ class Member:
         return Snapshots(
             self._home,
             local=self.transport.local,
+            world=self._world,
             bytes_per_s=self.config.snapshot_bytes_per_s,
             identify=self._neighbours.identify,
         )
@@ -229,7 +243,7 @@ class Member:
                 heartbeat_ticks=1,
                 eager_commit=False,
             ),
-            dice=self._dice,
+            dice=self._world.dice,
             storage=home.journal,
             hard_state=home.journal.hard_state,
             configuration=home.configuration,
@@ -238,7 +252,7 @@ class Member:
 
     def _make_transport(self) -> Transport:
         """The links to all peers; nothing is open yet."""
-        return Transport(
+        return self._world.make_transport(
             local=LocalPeer(
                 cluster_id=self.cluster_id,
                 member_id=self.member_id,
@@ -248,7 +262,7 @@ class Member:
             ),
             listen=[address_of(url) for url in self.config.listen_peer_urls],
             config=PeerConfig(),
-            dice=self._dice,
+            dice=self._world.dice,
             on_frame=self._on_frame,
             on_batch_end=self._on_news,
             on_connected=self._on_connected,
@@ -289,9 +303,10 @@ class Member:
             self._schedule()
             await over
         self._is_stopped = True
-        for timer in (self._timer, self._hurry, self._announcer):
-            if timer is not None:
-                timer.cancel()
+        self._hurry.stop()
+        self._announcer.stop()
+        if self._timer is not None:
+            self._timer.cancel()
         error = Stopped("etcdserver: server stopped")
         for _, _, done in self._executor.close():
             done(None, error)
@@ -303,6 +318,16 @@ class Member:
         await self.transport.close()
         self._persistence.close()
         self._home.close(self._loop)
+
+    def abandon(self) -> None:
+        """End as a crash would: nothing is flushed, nobody is told; for simulators and tests."""
+        self._is_stopped = True
+        self._hurry.stop()
+        self._announcer.stop()
+        self._catchup.stop()
+        self._snapshots.cancel()
+        self.transport.abandon()
+        self.store.abandon()
 
     def _fatal(self, error: BaseException) -> None:
         """Stop at once: what this member says can no longer be trusted."""
@@ -493,8 +518,7 @@ class Member:
                     self._persistence.persist(ready)
                 if ready.committed:
                     self._apply(ready.committed)
-                    if self._announcer is None:
-                        self._announce_later()
+                    self._announcer.note_commit()
                 for read in ready.reads:
                     self._reads.on_confirmed(read.token, read.index, self.store.applied_index)
                 for token in ready.reads_failed:
@@ -514,25 +538,6 @@ class Member:
             self._send(to, message)
         if not self._is_driving:
             self._on_news()
-
-    def _announce_later(self) -> None:
-        """See to it that followers learn of a commit even if no append follows soon.
-
-        Their local reads and watches wait for it; under load the next append brings it anyway.
-        """
-        core = self.core
-        if core.role is Role.LEADER and core.announced_index < core.commit_index:
-            self._announce_index = core.commit_index
-            self._announcer = self._loop.call_later(ANNOUNCE_S, self._announce)
-
-    def _announce(self) -> None:
-        self._announcer = None
-        if self._is_stopped:
-            return
-        if self.core.announced_index < self._announce_index:
-            self.core.announce_commit()
-            self._on_news()
-        self._announce_later()
 
     def _apply(self, entries: Sequence[Entry]) -> None:
         """Apply committed entries in order, or keep them until the store's memory has room."""
@@ -691,7 +696,7 @@ class Member:
 
     def _on_connected(self, _member_id: int) -> None:
         """A link opened: a cluster that has just started need not wait for its timeouts."""
-        self._hurry_election()
+        self._hurry.start()
 
     def _on_unreachable(self, member_id: int) -> None:
         """A link broke: what was on its way is lost, and requests to it are in doubt."""
@@ -701,25 +706,8 @@ class Member:
         self._router.forwarder.give_up(member_id)
         if member_id == self.core.leader_id:
             self.core.forget_leader()
-            self._hurry_election()
+            self._hurry.start()
         self._on_news()
-
-    def _hurry_election(self) -> None:
-        """Without a leader, ask soon whether an election could be won.
-
-        A killed leader's links break at once, long before anybody's election timeout.  It is a
-        pre-vote: members that still hear a leader say no, and nothing else comes of it.
-        """
-        if self.core.leader_id or self._hurry is not None or self._is_stopped:
-            return
-        delay_ms = HURRY_MS_MIN + self._dice.below(HURRY_MS_RANGE)
-        self._hurry = self._loop.call_later(delay_ms / 1000, self._campaign_in_hurry)
-
-    def _campaign_in_hurry(self) -> None:
-        self._hurry = None
-        if not self.core.leader_id and not self._is_stopped:
-            self.core.campaign()
-            self._on_news()
 
     def _on_keeper_news(self) -> None:
         """The keeper finished a flush: memory is free again."""
@@ -738,13 +726,20 @@ class Member:
             self._loop.call_later(self.config.heartbeat_ms / 1000, self._follow_roster)
 
     def _follow_roster(self) -> None:
-        if not self._is_stopped:
-            self._neighbours.follow()
+        if self._is_stopped:
+            return
+        self._neighbours.follow()
+        if self.roster.is_removed(self.member_id):
+            # The others may not know yet that it is committed, and may need our vote to learn it.
+            linger_s = LINGER_ELECTIONS * self.config.election_ms / 1000
+            self._loop.call_later(linger_s, self._tell_removed)
 
     def _note_vote(self) -> None:
         self._is_learner = not self.core.configuration.is_voter(self.member_id)
 
     def _tell_removed(self) -> None:
+        if self._is_stopped:
+            return
         logger.error("this member was removed from the cluster")
         self.on_removed()
 
@@ -753,12 +748,12 @@ class Member:
         if isinstance(error, RemovedMember):
             self._tell_removed()
 
-    def _on_pull(self, sock: socket.socket, asked: Pull) -> None:
-        self._snapshots.serve_pull(sock, asked)
+    def _on_pull(self, stream: Stream, asked: Pull) -> None:
+        self._snapshots.serve_pull(stream, asked)
 
-    def _on_join(self, sock: socket.socket, asked: Join) -> None:
+    def _on_join(self, stream: Stream, asked: Join) -> None:
         version = self.core.configuration.version
-        self._snapshots.serve_join(sock, asked, version, lambda: self.journal.first_index)
+        self._snapshots.serve_join(stream, asked, version, lambda: self.journal.first_index)
 
     def transfer_leadership(self, target: int, done: TransferDone) -> None:
         """Hand leadership to `target`; see `Transfers.start`."""
@@ -772,7 +767,7 @@ class Member:
 
     def _before_install(self) -> None:
         self._unapplied.clear()
-        self._loop.remove_reader(self._home.keeper.fileno())
+        self._home.keeper.unwatch(self._loop)
 
     def _after_install(self, index: int) -> None:
         self._home.watch_keeper(self._loop, self._on_keeper_news)

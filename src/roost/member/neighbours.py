@@ -24,7 +24,6 @@ class Neighbours:
         cluster_id: int,
         config: MemberConfig,
         transact: Callable[[str, bytes, Done], None],
-        on_removed: Callable[[], None],
     ) -> None:
         """Nothing is dialled before `follow`."""
         self._roster = roster
@@ -33,11 +32,10 @@ class Neighbours:
         self._cluster_id = cluster_id
         self._config = config
         self._transact = transact
-        self._on_removed = on_removed
         self._is_published = False
 
     def follow(self) -> None:
-        """Have links to everybody in the roster and to nobody else; notice our own removal."""
+        """Have links to everybody in the roster and to nobody else."""
         records = {it.id: it for it in self._roster.records() if it.id != self._own_id}
         for member_id, record in records.items():
             addresses = [address_of(url) for url in record.peer_urls]
@@ -45,8 +43,6 @@ class Neighbours:
         for member_id in self._transport.peers():
             if member_id not in records:
                 self._transport.remove_peer(member_id)
-        if self._roster.is_removed(self._own_id):
-            self._on_removed()
 
     def identify(self, asked: Join) -> Invitation:
         """Who a newcomer is, by the URLs it was added with.

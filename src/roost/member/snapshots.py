@@ -13,18 +13,17 @@ import asyncio
 import hashlib
 import logging
 import os
-import shutil
-import socket
-import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from roost.errors import DeviceFault, PeerFault
+from roost.errors import PeerFault
+from roost.member.errors import SnapshotFailed
 from roost.member.home import Home
 from roost.member.roster import CONFIGURATION_KEY
+from roost.member.world import World
 from roost.peer import (
     SNAPSHOT_CHANNEL,
     Head,
@@ -35,7 +34,6 @@ from roost.peer import (
     SnapshotGone,
     Stream,
     chunks,
-    dial,
     pull,
     send_file,
 )
@@ -49,10 +47,6 @@ IDLE_S = 60.0
 ATTEMPTS_MAX = 10
 _RETRY_S = 0.2
 Address = tuple[str, int]
-
-
-class SnapshotFailed(DeviceFault):
-    """A copy of the store could not be made."""
 
 
 class SnapshotDamaged(PeerFault):
@@ -86,18 +80,20 @@ class Snapshots:
         home: Home,
         *,
         local: LocalPeer,
+        world: World,
         bytes_per_s: int,
         identify: Callable[[Join], Invitation],
     ) -> None:
         """Nothing runs; `identify` says who a newcomer is, or raises a HandshakeRefused."""
         self._home = home
         self._local = local
+        self._world = world
         self._bytes_per_s = bytes_per_s
         self._flush_waiters: list[asyncio.Future[None]] = []
         self._identify = identify
         self._made: Made | None = None
         self._making = asyncio.Lock()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], None] = {}
         self._fetch: asyncio.Task[None] | None = None
 
     @property
@@ -108,20 +104,24 @@ class Snapshots:
     def spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         """Run something that `close` ends; its errors reach the loop's handler."""
         task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
+        self._tasks[task] = None
         task.add_done_callback(self._on_done)
         return task
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        self._tasks.pop(task, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             raise error
+
+    def cancel(self) -> None:
+        """End every transfer, without waiting for the end."""
+        for task in list(self._tasks):
+            task.cancel()
 
     async def close(self) -> None:
         """End every transfer."""
         tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
+        self.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     # --- making and sending ---------------------------------------------------------------------
@@ -150,6 +150,8 @@ class Snapshots:
         store = self._home.store
         while store.durable_index < index:
             store.flush()
+            if store.durable_index >= index:
+                return  # a keeper in this process answers at once
             flushed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._flush_waiters.append(flushed)
             await flushed
@@ -164,24 +166,7 @@ class Snapshots:
     async def _copy(self) -> Made:
         loop = asyncio.get_running_loop()
         path = self._home.snapshot_directory / f"{loop.time():.6f}.mdb"
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "roost.store.snapshot",
-            str(self._home.store_directory),
-            str(path),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-        )
-        try:
-            said, _ = await process.communicate()
-        except asyncio.CancelledError:
-            process.kill()
-            await process.wait()
-            raise
-        if process.returncode:
-            raise SnapshotFailed(f"the copy of the store ended with {process.returncode}")
-        file = msgspec.json.decode(said, type=SnapshotFile)
+        file = await self._world.copy_store(self._home.store_directory, path)
         encoded = read_metadata(path, CONFIGURATION_KEY)
         assert encoded is not None, "every store has a configuration"
         configuration = msgspec.json.decode(encoded, type=Configuration)
@@ -201,9 +186,9 @@ class Snapshots:
         if asyncio.get_running_loop().time() - made.used_s > IDLE_S:
             self._drop_made()
 
-    def serve_pull(self, sock: socket.socket, asked: Pull) -> None:
+    def serve_pull(self, stream: Stream, asked: Pull) -> None:
         """A member fetches what it was offered."""
-        self.spawn(self._serve_pull(Stream(sock), asked))
+        self.spawn(self._serve_pull(stream, asked))
 
     async def _serve_pull(self, stream: Stream, asked: Pull) -> None:
         made = self._made
@@ -219,10 +204,10 @@ class Snapshots:
             stream.close()
 
     def serve_join(
-        self, sock: socket.socket, asked: Join, index: int, first_index: Callable[[], int]
+        self, stream: Stream, asked: Join, index: int, first_index: Callable[[], int]
     ) -> None:
         """A newcomer asks who it is, and gets a snapshot that holds entry `index`."""
-        self.spawn(self._serve_join(Stream(sock), asked, index, first_index))
+        self.spawn(self._serve_join(stream, asked, index, first_index))
 
     async def _serve_join(
         self, stream: Stream, asked: Join, index: int, first_index: Callable[[], int]
@@ -252,7 +237,7 @@ class Snapshots:
 
     async def remove(self, directory: Path) -> None:
         """Remove what is not needed any more, without holding the loop up."""
-        await asyncio.get_running_loop().run_in_executor(None, shutil.rmtree, directory)
+        await self._world.remove_tree(directory)
 
     # --- fetching -------------------------------------------------------------------------------
 
@@ -278,7 +263,7 @@ class Snapshots:
     ) -> None:
         path = self._home.snapshot_directory / "incoming.mdb"
         try:
-            await Fetch(path, snapshot, addresses, self._local).run()
+            await Fetch(path, snapshot, addresses, self._local, self._world).run()
         except (PeerFault, OSError, TimeoutError, msgspec.MsgspecError) as error:
             logger.warning("snapshot at %d was not fetched: %s", snapshot.index, error)
             on_end(snapshot, None)
@@ -290,13 +275,19 @@ class Fetch:
     """One snapshot on its way to a file."""
 
     def __init__(
-        self, path: Path, snapshot: Snapshot, addresses: list[Address], local: LocalPeer
+        self,
+        path: Path,
+        snapshot: Snapshot,
+        addresses: list[Address],
+        local: LocalPeer,
+        world: World,
     ) -> None:
         """Nothing is fetched yet."""
         self._path = path
         self._snapshot = snapshot
         self._addresses = addresses
         self._local = local
+        self._world = world
         self._offset = 0
         self._digest = hashlib.blake2b(digest_size=32)
 
@@ -313,7 +304,7 @@ class Fetch:
             head = await self._fetch_all(descriptor)
             if self._digest.hexdigest() != head.digest:
                 raise SnapshotDamaged(f"the digest of the snapshot at {head.index} differs")
-            await asyncio.get_running_loop().run_in_executor(None, os.fsync, descriptor)
+            await self._world.sync_file(descriptor)
         finally:
             os.close(descriptor)
 
@@ -333,7 +324,7 @@ class Fetch:
 
     async def _attempt(self, address: Address, descriptor: int) -> Head:
         snapshot = self._snapshot
-        stream = await dial(address)
+        stream = await self._world.dial(address)
         try:
             hello = self._local.hello(snapshot.sender, SNAPSHOT_CHANNEL)
             head = await pull(stream, hello, snapshot.index, self._offset)

@@ -25,10 +25,11 @@ from roost.peer.snapshot import (
     pull,
     send_file,
 )
-from roost.peer.transport import LocalPeer, PeerConfig, Transport, TransportStatistics
+from roost.peer.transport import Dice, LocalPeer, PeerConfig, Transport, TransportStatistics
 
 __all__ = [
     "SNAPSHOT_CHANNEL",
+    "Dice",
     "FrameReader",
     "HandshakeRefused",
     "Head",

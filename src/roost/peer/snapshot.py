@@ -100,8 +100,7 @@ class Stream:
             self._frames = self._reader.feed(data)
         kind, body = self._frames.pop(0)
         if kind == frame.REFUSAL:
-            refusal = msgspec.msgpack.decode(body, type=Refusal)
-            raise _refusal_kind(refusal.kind)(refusal.text)
+            raise refusal_error(body)
         return kind, body
 
     def close(self) -> None:
@@ -109,8 +108,11 @@ class Stream:
         self._socket.close()
 
 
-def _refusal_kind(name: str) -> type[HandshakeRefused]:
-    return SnapshotGone if name == SnapshotGone.__name__ else REFUSALS.get(name, HandshakeRefused)
+def refusal_error(body: bytes) -> HandshakeRefused:
+    """What a REFUSAL frame says, as the error it names."""
+    refusal = msgspec.msgpack.decode(body, type=Refusal)
+    kinds: dict[str, type[HandshakeRefused]] = {**REFUSALS, SnapshotGone.__name__: SnapshotGone}
+    return kinds.get(refusal.kind, HandshakeRefused)(refusal.text)
 
 
 async def send_file(

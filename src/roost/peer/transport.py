@@ -35,7 +35,7 @@ from roost.peer.errors import (
     WrongVersion,
 )
 from roost.peer.frame import FrameReader, Hello, Refusal, Welcome
-from roost.peer.snapshot import JOIN, PULL, SNAPSHOT_CHANNEL, Join, Pull
+from roost.peer.snapshot import JOIN, PULL, SNAPSHOT_CHANNEL, Join, Pull, Stream
 
 logger = logging.getLogger(__name__)
 CONTROL, BULK = 0, 1
@@ -318,14 +318,16 @@ class Incoming:
                 if self.hello is None and kind == JOIN:
                     join = msgspec.msgpack.decode(body, type=Join)
                     transport.check_join(join)
-                    transport.on_join(self.detach(), join)
+                    transport.on_join(Stream(self.detach()), join)
                     return
                 if self.hello is None:
                     self._on_hello(kind, body)
                 elif self.hello.channel == SNAPSHOT_CHANNEL:
                     if kind != PULL:
                         raise MalformedFrame(f"frame kind {kind} instead of a pull")
-                    transport.on_pull(self.detach(), msgspec.msgpack.decode(body, type=Pull))
+                    transport.on_pull(
+                        Stream(self.detach()), msgspec.msgpack.decode(body, type=Pull)
+                    )
                     return
                 else:
                     transport.statistics.received_count += 1
@@ -396,15 +398,15 @@ class Transport:
         on_connected: Callable[[int], None],
         on_unreachable: Callable[[int], None],
         on_refused: Callable[[int, Exception], None],
-        on_pull: Callable[[socket.socket, Pull], None],
-        on_join: Callable[[socket.socket, Join], None],
+        on_pull: Callable[[Stream, Pull], None],
+        on_join: Callable[[Stream, Join], None],
         is_removed: Callable[[int], bool],
     ) -> None:
         """Nothing is open before `start`.
 
         `on_frame(member_id, kind, body)` may raise a PeerFault, which closes the link;
         `on_batch_end()` follows once after all frames of one read.  `on_pull` and `on_join` own
-        the socket they are given.
+        the stream they are given.
         """
         self.local = local
         self.config = config
@@ -584,11 +586,15 @@ class Transport:
         """Dial a member, and let it dial us; again with other addresses to change them."""
         assert member_id != self.local.member_id, "nobody dials itself"
         if member_id not in self._links:
-            links = (Link(self, member_id, CONTROL), Link(self, member_id, BULK))
+            links = (self.make_link(member_id, CONTROL), self.make_link(member_id, BULK))
             self._links[member_id] = links
             self._tasks[member_id] = [self._spawn(link.run()) for link in links]
         for link in self._links[member_id]:
             link.addresses = list(addresses)
+
+    def make_link(self, member_id: int, channel: int) -> Link:
+        """A link, not dialled yet; a simulator makes its own kind."""
+        return Link(self, member_id, channel)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = self.loop.create_task(work)
@@ -621,6 +627,14 @@ class Transport:
     def queued_bytes(self) -> int:
         """What waits for sockets, over all links."""
         return sum(link.queued_bytes for links in self._links.values() for link in links)
+
+    def abandon(self) -> None:
+        """Drop every link at once, as a crash would; for simulators and tests."""
+        self._is_closed = True
+        for member_id in list(self._links):
+            self.remove_peer(member_id)
+        for incoming in list(self._incoming):
+            incoming.close()
 
     async def close(self) -> None:
         """Close everything; what is queued is lost."""

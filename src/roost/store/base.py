@@ -60,7 +60,7 @@ def _bounds(tree_id: int, first: bytes, stop: bytes | None) -> tuple[bytes, byte
     return begin, end + b"\0" if len(stop) > LONG_KEY_BYTES else end
 
 
-def environment(directory: Path, *, is_writer: bool) -> lmdb.Environment:
+def environment(directory: Path, *, is_writer: bool, is_synced: bool = True) -> lmdb.Environment:
     """Open the environment; files 0600 (LMDB's own default would let others read them)."""
     return lmdb.open(
         str(directory),
@@ -70,8 +70,8 @@ def environment(directory: Path, *, is_writer: bool) -> lmdb.Environment:
         readahead=False,
         max_readers=64,
         max_spare_txns=1,
-        metasync=True,
-        sync=True,
+        metasync=is_synced,
+        sync=is_synced,
     )
 
 
@@ -178,9 +178,13 @@ def _bucket_items(
 class BaseWriter:
     """Writes layers into the base; only the keeper has one."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, is_synced: bool = True) -> None:
         """Open for writing, making the environment when it is not there."""
-        self._env = environment(directory, is_writer=True)
+        self._env = environment(directory, is_writer=True, is_synced=is_synced)
+
+    def copy_to(self, descriptor: int) -> None:
+        """Write a consistent, compacted copy to a file."""
+        self._env.copyfd(descriptor, compact=True)
 
     def reader(self) -> BaseReader:
         """A reader in the same process: LMDB wants one environment a process."""

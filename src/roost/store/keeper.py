@@ -16,6 +16,7 @@ The keeper ends when the socket closes.  It does not flush then: the journal has
 what LMDB holds is always the state at one index.
 """
 
+import asyncio
 import os
 import signal
 import socket
@@ -30,6 +31,7 @@ from typing import Protocol
 from roost.store.base import BaseReader, BaseWriter, environment
 from roost.store.errors import StoreBroken
 from roost.store.layer import Layer
+from roost.store.snapshot import SnapshotFile, make_copy
 from roost.store.write_set import decode
 
 HEAD = Struct(">BQI")
@@ -60,6 +62,12 @@ class Keeper(Protocol):
     def pump(self) -> None:
         """Move on what could not be handed over at once."""
 
+    def watch(self, loop: asyncio.AbstractEventLoop, on_news: Callable[[], None]) -> None:
+        """Have the loop take answers as they come, and call `on_news` after them."""
+
+    def unwatch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Stop that."""
+
     def wait(self) -> None:
         """Block until the flush asked for is answered."""
 
@@ -70,9 +78,9 @@ class Keeper(Protocol):
 class Engine:
     """What a keeper does, without the process: merge payloads, commit, answer."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, is_synced: bool = True) -> None:
         """Open the environment for writing."""
-        self.writer = BaseWriter(directory)
+        self.writer = BaseWriter(directory, is_synced=is_synced)
         self._layer = Layer()
 
     def add(self, payload: bytes) -> None:
@@ -92,9 +100,9 @@ class Engine:
 class InlineKeeper:
     """A keeper in the calling process: for tests, tools and the simulator."""
 
-    def __init__(self, directory: Path) -> None:
-        """Open the environment for writing."""
-        self._engine = Engine(directory)
+    def __init__(self, directory: Path, *, is_synced: bool = True) -> None:
+        """Open the environment for writing; a simulator need not sync it."""
+        self._engine = Engine(directory, is_synced=is_synced)
         self.on_flushed: Callable[[int], None] = lambda _index: None
         self.on_failed: Callable[[StoreBroken], None] = lambda _error: None
         self._reader: BaseReader | None = None
@@ -103,6 +111,10 @@ class InlineKeeper:
         """Read the environment we write."""
         self._reader = self._engine.writer.reader()
         return self._reader
+
+    def copy(self, target: Path) -> SnapshotFile:
+        """Copy the environment to a new file."""
+        return make_copy(target, self._engine.writer.copy_to)
 
     def add(self, index: int, payload: bytes) -> None:  # noqa: ARG002 - the order says it
         """Merge one payload."""
@@ -121,6 +133,12 @@ class InlineKeeper:
 
     def pump(self) -> None:
         """Nothing waits."""
+
+    def watch(self, loop: asyncio.AbstractEventLoop, on_news: Callable[[], None]) -> None:
+        """Every flush is answered before it returns."""
+
+    def unwatch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Nothing was watched."""
 
     def wait(self) -> None:
         """Nothing waits."""
@@ -206,6 +224,19 @@ class ProcessKeeper:
                     sent = 0
             while queue and not queue[0]:
                 queue.popleft()
+
+    def watch(self, loop: asyncio.AbstractEventLoop, on_news: Callable[[], None]) -> None:
+        """Take answers as they come, and call `on_news` after them."""
+
+        def on_readable() -> None:
+            self.on_readable()
+            on_news()
+
+        loop.add_reader(self.fileno(), on_readable)
+
+    def unwatch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Stop that."""
+        loop.remove_reader(self.fileno())
 
     def on_readable(self) -> None:
         """Take the answers that have come."""

@@ -10,6 +10,7 @@ on the way, syncs the file, and prints one line of JSON, `SnapshotFile`.  The fi
 import hashlib
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import lmdb
@@ -30,20 +31,24 @@ class SnapshotFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def copy_base(directory: Path, target: Path) -> SnapshotFile:
-    """Copy the base in `directory` to the new file `target`, durably."""
+    """Copy the base in `directory`, which another process writes, to the new file `target`."""
+    source = environment(directory, is_writer=False)
+    try:
+        return make_copy(target, lambda descriptor: source.copyfd(descriptor, compact=True))
+    finally:
+        source.close()
+
+
+def make_copy(target: Path, copy: Callable[[int], None]) -> SnapshotFile:
+    """Let `copy(descriptor)` write the new file `target`; sync it, and look at what it holds."""
     descriptor = os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
     try:
-        source = environment(directory, is_writer=False)
-        try:
-            source.copyfd(descriptor, compact=True)
-        finally:
-            source.close()
+        copy(descriptor)
         os.fsync(descriptor)
         size_bytes = os.fstat(descriptor).st_size
     finally:
         os.close(descriptor)
-    copy = lmdb.open(str(target), subdir=False, readonly=True, lock=False)
-    reader = BaseReader(copy)
+    reader = BaseReader(lmdb.open(str(target), subdir=False, readonly=True, lock=False))
     try:
         index, term = reader.applied()
     finally:

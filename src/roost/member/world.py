@@ -1,0 +1,95 @@
+"""The machine under a member: files, time, chance, other machines.
+
+Everything that a member takes from outside comes through here, so that a simulator can bring a
+machine of its own, and run the same member on it (DESIGN.md D10).
+"""
+
+import asyncio
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from roost.journal import Disk, JournalConfig, OsDisk
+from roost.member.dice import SystemDice
+from roost.member.errors import SnapshotFailed
+from roost.peer import Dice, Stream, Transport, dial
+from roost.store import Keeper, ProcessKeeper, SnapshotFile
+
+Address = tuple[str, int]
+
+
+class World:
+    """The real one."""
+
+    def __init__(self) -> None:
+        """Use the operating system."""
+        self.disk: Disk = OsDisk()
+        self.dice: Dice = SystemDice()
+        self.journal_config = JournalConfig()
+
+    def wall_s(self) -> float:
+        """Seconds since 1970."""
+        return time.time()
+
+    def clock_s(self) -> float:
+        """Seconds of a clock that never goes back."""
+        return time.perf_counter()
+
+    def new_incarnation(self) -> int:
+        """A number above all that were drawn before."""
+        return time.time_ns()
+
+    def has_directory(self, path: Path) -> bool:
+        """Whether there is such a directory."""
+        return path.exists()
+
+    def make_keeper(self, directory: Path) -> Keeper:
+        """Start what writes the store in `directory`."""
+        return ProcessKeeper(directory)
+
+    def make_transport(self, **options: Any) -> Transport:  # Any: Transport's own options
+        """Links to the other members."""
+        return Transport(**options)
+
+    async def dial(self, address: Address) -> Stream:
+        """Connect to a peer's port, for a snapshot."""
+        return await dial(address)
+
+    async def copy_store(self, directory: Path, target: Path) -> SnapshotFile:
+        """Copy the store in `directory` to a file, while it is written to.
+
+        Raises:
+            SnapshotFailed: the process that copies failed.
+
+        """
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "roost.store.snapshot",
+            str(directory),
+            str(target),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        try:
+            said, _ = await process.communicate()
+        except asyncio.CancelledError:
+            process.kill()
+            await process.wait()
+            raise
+        if process.returncode:
+            raise SnapshotFailed(f"the copy of the store ended with {process.returncode}")
+        return msgspec.json.decode(said, type=SnapshotFile)
+
+    async def sync_file(self, descriptor: int) -> None:
+        """Make a file durable without holding the loop up."""
+        await asyncio.get_running_loop().run_in_executor(None, os.fsync, descriptor)
+
+    async def remove_tree(self, directory: Path) -> None:
+        """Remove a directory without holding the loop up."""
+        await asyncio.get_running_loop().run_in_executor(None, shutil.rmtree, directory)

@@ -1,0 +1,95 @@
+"""Many seeds, one after another or made smaller; what `roost sim` does."""
+
+import logging
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from roost.sim.simulation import Result, Simulation, Swarm
+
+# LMDB's files of a run are small and short-lived: memory, where there is a place for it.
+_SCRATCH = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - made by mkdtemp
+_KINDS = ("kills", "power_cuts", "partitions", "one_way_cuts", "changes", "transfers")
+
+
+@dataclass(slots=True)
+class Totals:
+    """What many runs saw, added up."""
+
+    seeds: int = 0
+    events: int = 0
+    virtual_s: float = 0.0
+    acknowledged: int = 0
+    operations: int = 0
+    elections: int = 0
+    crashes: int = 0
+    changes: int = 0
+    committed: int = 0
+    stranded: int = 0
+    violations: list[Result] = field(default_factory=list)
+
+    def add(self, result: Result) -> None:
+        """Add one run."""
+        self.seeds += 1
+        self.stranded += result.is_stranded
+        for name in (
+            "events", "virtual_s", "acknowledged", "operations", "elections", "crashes",
+            "changes", "committed",
+        ):  # fmt: skip
+            setattr(self, name, getattr(self, name) + getattr(result, name))
+        if result.violation:
+            self.violations.append(result)
+
+
+def simulate(seed: int, swarm: Swarm | None = None) -> tuple[Result, list[str]]:
+    """Run one seed; the result and the trace."""
+    root = Path(tempfile.mkdtemp(prefix="roost-sim-", dir=_SCRATCH))
+    was_disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        simulation = Simulation(seed, root, swarm)
+        return simulation.run(), simulation.trace
+    finally:
+        logging.disable(was_disabled)
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def run_seeds(seeds: Iterable[int], say: Callable[[Totals], None]) -> Totals:
+    """Run every seed; `say(totals)` follows each."""
+    totals = Totals()
+    for seed in seeds:
+        totals.add(simulate(seed)[0])
+        say(totals)
+    return totals
+
+
+def shrink(seed: int, say: Callable[[str], None]) -> Swarm:
+    """The smallest swarm found with which the seed still breaks a promise.
+
+    Raises:
+        ValueError: the seed breaks none.
+
+    """
+    swarm = Simulation(seed, Path()).swarm
+    if not simulate(seed, swarm)[0].violation:
+        raise ValueError(f"seed {seed} breaks no promise")
+    candidates: list[Callable[[Swarm], Swarm]] = [
+        lambda it: replace(it, safety_s=it.safety_s / 2),
+        lambda it: replace(it, clients=max(1, it.clients - 1)),
+        *(_without(kind) for kind in _KINDS),
+    ]
+    is_smaller = True
+    while is_smaller:
+        is_smaller = False
+        for candidate in candidates:
+            smaller = candidate(swarm)
+            if smaller != swarm and simulate(seed, smaller)[0].violation:
+                say(f"still broken: {smaller}")
+                swarm, is_smaller = smaller, True
+    return swarm
+
+
+def _without(kind: str) -> Callable[[Swarm], Swarm]:
+    return lambda swarm: replace(swarm, **{kind: False})

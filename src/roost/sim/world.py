@@ -1,0 +1,119 @@
+"""The machine under one simulated member; survives the member's crashes, as a machine does."""
+
+import asyncio
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+import lmdb
+
+from roost.journal import JournalConfig
+from roost.member.errors import SnapshotFailed
+from roost.member.world import World
+from roost.peer import Stream, Transport
+from roost.sim.disk import SimDisk
+from roost.sim.network import SimNetwork, SimStream, SimTransport
+from roost.store import InlineKeeper, Keeper, SnapshotFile
+
+Address = tuple[str, int]
+
+
+class RandomDice:
+    """Chance from a named stream of the seed."""
+
+    def __init__(self, stream: random.Random) -> None:
+        """Draw from `stream`."""
+        self._stream = stream
+
+    def below(self, n: int) -> int:
+        """A number from 0 to n - 1."""
+        return self._stream.randrange(n)
+
+
+class SimWorld(World):
+    """A disk in memory, a seeded dice, a simulated network; LMDB on the real file system.
+
+    LMDB is what it is in production, but not synced: it only ever holds what was committed, and
+    a transaction of it survives a power cut whole or not at all.
+    """
+
+    def __init__(
+        self, network: SimNetwork, address: Address, stream: random.Random, *, segment_bytes: int
+    ) -> None:
+        """Begin with an empty disk."""
+        self.network = network
+        self.address = address
+        self.disk: SimDisk = SimDisk()
+        self.dice = RandomDice(stream)
+        self._stream = stream
+        self.journal_config = JournalConfig(
+            segment_bytes=segment_bytes,
+            slot_count=256,
+            prepares_ahead=False,
+            entropy=lambda: stream.getrandbits(64),
+        )
+        self._incarnation = 0
+        self._keepers: dict[Path, InlineKeeper] = {}
+
+    def wall_s(self) -> float:
+        """Virtual seconds."""
+        return asyncio.get_running_loop().time()
+
+    def clock_s(self) -> float:
+        """Virtual seconds."""
+        return asyncio.get_running_loop().time()
+
+    def new_incarnation(self) -> int:
+        """One more."""
+        self._incarnation += 1
+        return self._incarnation
+
+    def has_directory(self, path: Path) -> bool:
+        """Whether there is such a directory on the simulated disk."""
+        return path in self.disk.directories
+
+    def make_keeper(self, directory: Path) -> Keeper:
+        """A keeper in this process."""
+        keeper = InlineKeeper(directory, is_synced=False)
+        self._keepers[directory] = keeper
+        return keeper
+
+    def make_transport(self, **options: Any) -> Transport:  # Any: Transport's own options
+        """Links on the simulated network."""
+        return SimTransport(self.network, **options)
+
+    async def dial(self, address: Address) -> Stream:
+        """Connect for a snapshot."""
+        network = self.network
+        await asyncio.sleep(2 * network.delay_s())
+        target = network.listening.get(address)
+        if (
+            target is None
+            or network.is_cut(self.address, address)
+            or network.is_cut(address, self.address)
+        ):
+            raise ConnectionRefusedError(f"nobody answers at {address}")
+        near, far = SimStream.pair(network, self.address, target)
+        target.accept(far)
+        return near
+
+    async def copy_store(self, directory: Path, target: Path) -> SnapshotFile:
+        """Copy what the keeper wrote; it takes a while."""
+        await asyncio.sleep(self._stream.uniform(0, 0.5))
+        try:
+            return self._keepers[directory].copy(target)
+        except lmdb.Error as error:  # the store went away meanwhile
+            raise SnapshotFailed(str(error)) from error
+
+    async def sync_file(self, descriptor: int) -> None:
+        """The simulated machine has no such cache to lose."""
+
+    async def remove_tree(self, directory: Path) -> None:
+        """Remove a directory."""
+        shutil.rmtree(directory)
+
+    def crash(self, *, loses_power: bool) -> None:
+        """The member is gone; after a power cut so is what was not synced."""
+        self._keepers.clear()
+        self.disk = self.disk.crash(self._stream, keep=0.0 if loses_power else 1.0)
