@@ -2,14 +2,20 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
 from roost.errors import PeerFault
-from roost.peer import LocalPeer, PeerConfig, Transport
+from roost.peer import LocalPeer, PeerConfig, RemovedMember, Transport
 from roost.peer.errors import WrongCluster, WrongIncarnation, WrongMember, WrongVersion
 from roost.peer.frame import HANDSHAKE_BYTES_MAX, encode
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        return int(held.getsockname()[1])
 
 
 class LowDice:
@@ -20,8 +26,11 @@ class LowDice:
 class Peer:
     """One transport and what it was told."""
 
-    def __init__(self, member_id: int, **changes: int) -> None:
+    def __init__(
+        self, member_id: int, addresses: Sequence[tuple[str, int]] = (), **changes: int
+    ) -> None:
         identity = {"cluster_id": 9, "incarnation": 5, "protocol_version": 1, "storage_version": 1}
+        listen_port = changes.pop("listen_port", 0)
         identity |= changes
         self.frames: list[tuple[int, int, bytes]] = []
         self.refusals: list[Exception] = []
@@ -30,8 +39,8 @@ class Peer:
         self.fault: PeerFault | None = None
         self.id = member_id
         self.transport = Transport(
-            local=LocalPeer(member_id=member_id, **identity),
-            listen=[("127.0.0.1", 0)],
+            local=LocalPeer(member_id=member_id, addresses=tuple(addresses), **identity),
+            listen=[("127.0.0.1", listen_port)],
             config=PeerConfig(
                 backoff_ms_min=2, backoff_ms_max=20, handshake_ms_max=300,
                 queue_bytes_max=4 << 20, half_open_count_max=8,
@@ -145,7 +154,7 @@ def test_strangers_are_refused_by_name(changes: dict[str, int], error: type[Exce
         assert {type(it) for it in a.refusals + b.refusals} == {error}
         assert not a.is_linked_to(b)
 
-    run(story, Peer(1), Peer(2, **changes), linked=False)
+    run(story, Peer(1), Peer(2, (), **changes), linked=False)
 
 
 def test_who_is_not_in_the_cluster_and_who_dials_the_wrong_member_is_refused() -> None:
@@ -155,7 +164,7 @@ def test_who_is_not_in_the_cluster_and_who_dials_the_wrong_member_is_refused() -
         stranger.transport.add_peer(1, [a.address])
         await until(lambda: bool(stranger.refusals))
         assert isinstance(stranger.refusals[0], WrongMember)
-        assert "not in this cluster" in str(stranger.refusals[0])
+        assert "does not say where it is" in str(stranger.refusals[0])
         await stranger.transport.close()
         confused = Peer(4)
         await confused.transport.start()
@@ -163,6 +172,33 @@ def test_who_is_not_in_the_cluster_and_who_dials_the_wrong_member_is_refused() -
         await until(lambda: bool(confused.refusals))
         assert "was meant" in str(confused.refusals[0])
         await confused.transport.close()
+
+    run(story, Peer(1))
+
+
+def test_a_member_that_is_newer_than_what_we_know_is_taken_in_and_dialled_back() -> None:
+    """The leader that a lagging member needs may have joined after all it has applied."""
+
+    async def story(a: Peer) -> None:
+        port = free_port()
+        newcomer = Peer(3, (("127.0.0.1", port),), listen_port=port)
+        await newcomer.transport.start()
+        newcomer.transport.add_peer(1, [a.address])
+        await until(lambda: bool(newcomer.connected) and bool(a.connected))
+        assert a.transport.peers() == [3]
+        await newcomer.transport.close()
+
+    run(story, Peer(1))
+
+
+def test_a_removed_member_is_told_so() -> None:
+    async def story(a: Peer) -> None:
+        removed = Peer(66, (("127.0.0.1", 1),))
+        await removed.transport.start()
+        removed.transport.add_peer(1, [a.address])
+        await until(lambda: bool(removed.refusals))
+        assert isinstance(removed.refusals[0], RemovedMember)
+        await removed.transport.close()
 
     run(story, Peer(1))
 

@@ -259,6 +259,7 @@ class Member:
                 incarnation=self._home.identity.incarnation,
                 protocol_version=PROTOCOL_VERSION,
                 storage_version=STORAGE_VERSION,
+                addresses=tuple(address_of(url) for url in self.config.advertise_peer_urls),
             ),
             listen=[address_of(url) for url in self.config.listen_peer_urls],
             config=PeerConfig(),

@@ -35,13 +35,13 @@ class Neighbours:
         self._is_published = False
 
     def follow(self) -> None:
-        """Have links to everybody in the roster and to nobody else."""
+        """Have links to everybody in the roster, and to nobody who was removed."""
         records = {it.id: it for it in self._roster.records() if it.id != self._own_id}
         for member_id, record in records.items():
             addresses = [address_of(url) for url in record.peer_urls]
             self._transport.add_peer(member_id, addresses)
         for member_id in self._transport.peers():
-            if member_id not in records:
+            if self._roster.is_removed(member_id):
                 self._transport.remove_peer(member_id)
 
     def identify(self, asked: Join) -> Invitation:

@@ -33,7 +33,7 @@ HANDSHAKE_BYTES_MAX = 4096
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True):
-    """Who dials, and whom it means to reach."""
+    """Who dials, whom it means to reach, and where it can be dialled itself."""
 
     cluster_id: int
     member_id: int
@@ -42,6 +42,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     channel: int
     protocol_version: int
     storage_version: int
+    addresses: tuple[tuple[str, int], ...] = ()
 
 
 class Welcome(msgspec.Struct, frozen=True, kw_only=True):

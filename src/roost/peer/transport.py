@@ -66,6 +66,7 @@ class LocalPeer:
     incarnation: int
     protocol_version: int
     storage_version: int
+    addresses: tuple[Address, ...] = ()
 
     def hello(self, target_id: int, channel: int) -> Hello:
         """What we say to `target_id` when we dial it."""
@@ -77,6 +78,7 @@ class LocalPeer:
             channel=channel,
             protocol_version=self.protocol_version,
             storage_version=self.storage_version,
+            addresses=self.addresses,
         )
 
 
@@ -483,6 +485,9 @@ class Transport:
     def check_hello(self, hello: Hello) -> None:
         """Refuse by name whoever must not talk to us.
 
+        A member we have not heard of is taken in: it is newer than what we have applied, and may
+        be the leader that we need to catch up.
+
         Raises:
             HandshakeRefused: one of its leaves.
 
@@ -502,11 +507,14 @@ class Transport:
             raise WrongMember(f"member {hello.member_id:x} dialled itself")
         if self._is_removed(hello.member_id):
             raise RemovedMember(f"member {hello.member_id:x} was removed from the cluster")
-        if hello.member_id not in self._links:
-            raise WrongMember(f"member {hello.member_id:x} is not in this cluster")
+        if hello.member_id not in self._links and not hello.addresses:
+            raise WrongMember(f"member {hello.member_id:x} does not say where it is")
         if hello.channel not in _LIMITS:
             raise HandshakeRefused(f"channel {hello.channel} is unknown")
         self.check_incarnation(hello.member_id, hello.incarnation)
+        if hello.member_id not in self._links:
+            logger.info("member %x is new to this one", hello.member_id)
+            self.add_peer(hello.member_id, hello.addresses)
 
     def check_join(self, join: Join) -> None:
         """Refuse a newcomer that speaks another language.

@@ -118,6 +118,7 @@ class Machine:
         self.config = config
         self.member: Member | None = None
         self.services: etcd.Services | None = None
+        self.lives = 0
         self.is_starting = False
         self.is_gone = False
 
@@ -160,13 +161,13 @@ class Judge:
     progress: dict[tuple[int, int], tuple[int, int, int]] = field(default_factory=dict)
     checked: dict[int, int] = field(default_factory=dict)
 
-    def look(self, machine_number: int, member: Member) -> None:
-        """Check one living member."""
+    def look(self, machine_number: int, life: int, member: Member) -> None:
+        """Check one living member, in the `life`-th life of its machine."""
         core = member.core
         log = core.log
         if core.role is Role.LEADER and self.leaders.setdefault(core.term, core.id) != core.id:
             raise Violation(f"two leaders in term {core.term}")
-        key = (machine_number, id(member))
+        key = (machine_number, life)
         before = self.progress.get(key)
         now = (core.term, log.commit_index, log.applied_index)
         if before is not None and any(a < b for a, b in zip(now, before, strict=True)):
@@ -309,6 +310,7 @@ class Simulation:
             member.on_removed = lambda: self._on_removed(machine)
             await member.start()
             machine.member = member
+            machine.lives += 1
             self.say(f"{name} starts at {member.store.applied_index}")
         except RoostError as error:
             self.say(f"{name} does not start: {error}")
@@ -377,7 +379,7 @@ class Simulation:
                 self.result.elections += 1
                 self.say(f"{machine.config.name} leads term {core.term} from {core.last_index}")
                 self.judge.on_leader(member)
-            self.judge.look(number, member)
+            self.judge.look(number, machine.lives, member)
 
     async def _break_things(self) -> None:
         loop = asyncio.get_running_loop()
