@@ -1,0 +1,208 @@
+"""Snapshots on their way and in place: cuts are resumed, a crash leaves one state or the other."""
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from roost.errors import PeerFault
+from roost.member import MemberConfig
+from roost.member.home import Home, open_home
+from roost.member.snapshots import ATTEMPTS_MAX, Fetch, SnapshotDamaged
+from roost.member.world import World
+from roost.peer import Head, LocalPeer, SnapshotGone, Stream
+from roost.peer.frame import WELCOME, Hello, Welcome
+from roost.peer.snapshot import CHUNK, END, HEAD, PULL, Pull
+from roost.raft import Configuration, Entry, EntryKind, HardState, Snapshot
+from roost.store import InlineKeeper, Keeper, SnapshotFile, Txn, digest_of
+
+LOCAL = LocalPeer(cluster_id=1, member_id=2, incarnation=1, protocol_version=1, storage_version=1)
+SNAPSHOT = Snapshot(index=50, term=3, sender=1, configuration=Configuration(voters=(1, 2)))
+CONTENT = bytes(range(256)) * 10
+PIECE = 300
+
+
+class Sender(Stream):
+    """The other side of a transfer, which may break off after some pieces."""
+
+    def __init__(self, content: bytes, *, breaks_after: int | None, digest: str = "") -> None:
+        self._content = content
+        self._left = breaks_after
+        self._digest = digest or hashlib.blake2b(content, digest_size=32).hexdigest()
+        self._offset = 0
+        self._said: list[tuple[int, object]] = []
+        self.pulled: list[int] = []
+
+    async def send(self, kind: int, body: object) -> None:
+        if isinstance(body, Hello):
+            self._said.append((WELCOME, Welcome(member_id=1, incarnation=1)))
+            return
+        assert kind == PULL
+        assert isinstance(body, Pull)
+        self.pulled.append(body.offset)
+        self._offset = body.offset
+        size = len(self._content)
+        head = Head(index=50, term=3, size_bytes=size, digest=self._digest)
+        self._said.append((HEAD, head))
+
+    async def receive(self) -> tuple[int, bytes]:
+        if self._said:
+            kind, body = self._said.pop(0)
+            return kind, msgspec.msgpack.encode(body)
+        if self._left == 0:
+            raise ConnectionResetError("cut")
+        if self._left is not None:
+            self._left -= 1
+        data = self._content[self._offset : self._offset + PIECE]
+        at, self._offset = self._offset, self._offset + len(data)
+        return (CHUNK, at.to_bytes(8, "big") + data) if data else (END, b"")
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class FakeWorld(World):
+    """Dials the senders it was given, one after another."""
+
+    def __init__(self, senders: Sequence[Sender | Exception]) -> None:
+        super().__init__()
+        self._senders = list(senders)
+
+    async def dial(self, address: tuple[str, int]) -> Stream:
+        sender = self._senders.pop(0)
+        if isinstance(sender, Exception):
+            raise sender
+        return sender
+
+    def make_keeper(self, directory: Path) -> Keeper:
+        return InlineKeeper(directory, is_synced=False)
+
+
+def fetch(
+    path: Path, senders: Sequence[Sender | Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("roost.member.snapshots._RETRY_S", 0)
+    world = FakeWorld(senders)
+    asyncio.run(Fetch(path, SNAPSHOT, [("h", 1)], LOCAL, world).run())
+
+
+def test_a_transfer_that_is_cut_goes_on_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    senders = [Sender(CONTENT, breaks_after=count) for count in (3, 0, 1)]
+    last = Sender(CONTENT, breaks_after=None)
+    fetch(tmp_path / "file", [*senders, ConnectionRefusedError(), last], monkeypatch)
+    assert (tmp_path / "file").read_bytes() == CONTENT
+    assert [it.pulled for it in (*senders, last)] == [[0], [900], [900], [1200]]
+
+
+def test_what_is_not_what_was_offered_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SnapshotDamaged, match="digest"):
+        fetch(tmp_path / "a", [Sender(CONTENT, breaks_after=None, digest="00")], monkeypatch)
+    with pytest.raises(PeerFault):
+        fetch(tmp_path / "b", [SnapshotGone("not here any more")], monkeypatch)
+
+
+def test_a_sender_that_never_answers_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ConnectionRefusedError):
+        fetch(tmp_path / "a", [ConnectionRefusedError() for _ in range(ATTEMPTS_MAX)], monkeypatch)
+
+
+# --- putting in place ---------------------------------------------------------------------------
+
+
+def open_at(root: Path, name: str) -> Home:
+    config = MemberConfig(
+        name="m0",
+        data_dir=root / name,
+        initial_cluster={"m0": ("http://127.0.0.1:1",)},
+        advertise_peer_urls=("http://127.0.0.1:1",),
+        listen_peer_urls=("http://127.0.0.1:1",),
+    )
+
+    def bootstrap(txn: Txn) -> None:
+        txn.tree("things")
+
+    def fail(error: BaseException) -> None:
+        raise error
+
+    return open_home(config, bootstrap, world=FakeWorld([]), on_store_failure=fail)
+
+
+def write(home: Home, count: int, value: bytes) -> None:
+    """Have `count` more entries, in the journal and the store."""
+    tree = home.store.tree("things").id
+    for _ in range(count):
+        index = home.store.applied_index + 1
+        txn = home.store.begin()
+        txn.put(tree, b"key", value)
+        payload = txn.encode()
+        home.journal.persist(HardState(term=2), [Entry(index, 2, EntryKind.NORMAL, payload)])
+        home.store.apply(index, payload, 2)
+    home.store.flush()
+
+
+def close(home: Home) -> None:
+    home.store.close()
+    home.journal.close()
+    home.twin.close()
+
+
+def snapshot_of(home: Home, target: Path) -> SnapshotFile:
+    assert isinstance(home.keeper, InlineKeeper)
+    return home.keeper.copy(target)
+
+
+@pytest.mark.parametrize("crash_before", ["place", "record", "journal", "keeper", "nothing"])
+def test_a_crash_in_an_installation_leaves_the_old_state_or_the_new_one(
+    tmp_path: Path, crash_before: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """110."""
+    ahead = open_at(tmp_path, "ahead")
+    write(ahead, 30, b"new")
+    held = snapshot_of(ahead, tmp_path / "copy")
+    assert digest_of(tmp_path / "copy") == held.digest
+    home = open_at(tmp_path, "behind")
+    write(home, 5, b"old")
+
+    class CrashError(Exception):
+        pass
+
+    def crash(*_args: object, **_more: object) -> None:
+        raise CrashError
+
+    if crash_before == "place":
+        monkeypatch.setattr("roost.member.home._place", crash)
+    elif crash_before == "record":
+        monkeypatch.setattr(home.twin, "save", crash)
+    elif crash_before == "journal":
+        monkeypatch.setattr(home.journal, "begin_behind", crash)
+    elif crash_before == "keeper":
+        monkeypatch.setattr(home.world, "make_keeper", crash)
+    try:
+        home.install(tmp_path / "copy", held.index, held.term)
+    except CrashError:
+        pass
+    monkeypatch.undo()
+    close(home)
+    again = open_at(tmp_path, "behind")
+    is_new = crash_before in ("journal", "keeper", "nothing")
+    tree = again.store.tree("things").id
+    assert again.store.view.get(tree, b"key") == (b"new" if is_new else b"old")
+    assert again.store.applied_index == (31 if is_new else 6)
+    assert again.journal.last_index == again.store.applied_index
+    assert again.journal.term_at(again.store.applied_index) == 2
+    assert [it.name for it in (tmp_path / "behind").glob("db.*")] == [again.record.directory]
+    write(again, 3, b"later")
+    close(again)
+    close(ahead)
+    last = open_at(tmp_path, "behind")
+    assert last.store.view.get(tree, b"key") == b"later"
+    close(last)
