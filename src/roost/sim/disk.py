@@ -18,6 +18,15 @@ class InjectedError(OSError):
     """The device failed because a test wanted it to."""
 
 
+class PowerCut(BaseException):
+    """The machine went away in the middle of a device call; no code of its may go on."""
+
+    def __init__(self, disk: "SimDisk") -> None:
+        """Say which machine's disk it was."""
+        super().__init__("the power is cut")
+        self.disk = disk
+
+
 class SimFile:
     """An open file: what is durable, and what only the cache has."""
 
@@ -46,12 +55,12 @@ class SimFile:
         if data:
             self.pending.update(range(offset // SECTOR, (end - 1) // SECTOR + 1))
         if fails:
-            raise InjectedError(5, "injected write error")
+            raise self._disk.failure("injected write error")
 
     def sync_data(self) -> None:
         """Make the cache durable."""
         if self._disk.counts_down():
-            raise InjectedError(5, "injected sync error")
+            raise self._disk.failure("injected sync error")
         self.durable = bytearray(self.cache)
         self.pending.clear()
 
@@ -93,6 +102,15 @@ class SimDisk:
         self._pending_names: list[tuple[Path, dict[Path, SimFile]]] = []
         self.calls = 0
         self.fail_at = 0
+        self.is_cut_at = False
+
+    def cut_at(self, call: int) -> None:
+        """Have the power go away in that device call from now."""
+        self.fail_at, self.is_cut_at = self.calls + call, True
+
+    def failure(self, text: str) -> BaseException:
+        """What the call that is to fail raises."""
+        return PowerCut(self) if self.is_cut_at else InjectedError(5, text)
 
     def counts_down(self) -> bool:
         """Count a call that touches the device; True when it is the one to fail."""
@@ -130,7 +148,7 @@ class SimDisk:
     def rename(self, old: Path, new: Path) -> None:
         """Rename a file."""
         if self.counts_down():
-            raise InjectedError(5, "injected rename error")
+            raise self.failure("injected rename error")
         self.files[new] = self.files.pop(old)
         self._touch_names(new.parent)
 
@@ -142,7 +160,7 @@ class SimDisk:
     def sync_directory(self, path: Path) -> None:
         """Make the names of a directory durable."""
         if self.counts_down():
-            raise InjectedError(5, "injected directory sync error")
+            raise self.failure("injected directory sync error")
         durable = {name: it for name, it in self.durable_names.items() if name.parent != path}
         durable |= {name: it for name, it in self.files.items() if name.parent == path}
         self.durable_names = durable

@@ -25,6 +25,7 @@ from roost.etcd.proto import rpc_pb2
 from roost.member import Member, MemberConfig, join_cluster, membership
 from roost.raft import Role
 from roost.raft.quorum import has_quorum
+from roost.sim.disk import PowerCut
 from roost.sim.linearizability import Operation, Verdict, check_register
 from roost.sim.loop import VirtualLoop
 from roost.sim.network import SimNetwork
@@ -73,9 +74,9 @@ class Swarm:
     def draw(cls, dice: random.Random) -> "Swarm":
         """Some faults, of some strength."""
         return cls(
-            size=dice.choice((1, 2, 3, 3, 3, 3, 5, 5)),
+            size=dice.choice((1, 2, 3, 3, 3, 4, 5, 5)),
             clients=dice.randint(2, 6),
-            safety_s=dice.choice((8.0, 15.0, 25.0)),
+            safety_s=dice.choice((8.0, 12.0, 20.0)),
             delay_s_mean=dice.choice((0.0005, 0.002, 0.01, 0.03)),
             kills=dice.random() < 0.7,
             power_cuts=dice.random() < 0.5,
@@ -86,7 +87,7 @@ class Swarm:
             trailing_entries=dice.choice((1, 10, 100)),
             segment_bytes=dice.choice((32 << 10, 64 << 10)),
             layer_bytes=dice.choice((4 << 10, 32 << 10, 1 << 20)),
-            nemesis_s_mean=dice.choice((0.3, 1.0, 3.0)),
+            nemesis_s_mean=dice.choice((0.1, 0.3, 1.0, 3.0)),
         )
 
 
@@ -254,8 +255,17 @@ class Simulation:
 
     def _on_loop_error(self, _loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
         error = context.get("exception")
+        if isinstance(error, PowerCut):
+            self._on_power_cut(error)
+            return
         if self._failure is None and isinstance(error, BaseException):
             self._failure = error
+
+    def _on_power_cut(self, cut: PowerCut) -> None:
+        for machine in self.machines:
+            if machine.world.disk is cut.disk:
+                self.say(f"{machine.config.name} is cut off in the middle of a write")
+                self._crash(machine, loses_power=self.swarm.power_cuts)
 
     def say(self, text: str) -> None:
         """Add a line to the trace; the digest of all lines tells runs apart."""
@@ -312,6 +322,9 @@ class Simulation:
             machine.member = member
             machine.lives += 1
             self.say(f"{name} starts at {member.store.applied_index}")
+        except PowerCut:
+            self.say(f"{name} is cut off while it starts")
+            machine.world.crash(loses_power=self.swarm.power_cuts)
         except RoostError as error:
             self.say(f"{name} does not start: {error}")
             if joins or "removed" in str(error):
@@ -388,7 +401,7 @@ class Simulation:
         while loop.time() < until:
             await asyncio.sleep(dice.expovariate(1 / swarm.nemesis_s_mean))
             what = dice.choice(
-                ("crash", "crash", "start", "start", "cut", "heal", "change", "move")
+                ("crash", "crash", "start", "start", "start", "cut", "heal", "change", "move")
             )
             if what == "crash" and (swarm.kills or swarm.power_cuts):
                 self._crash_some()
@@ -412,7 +425,10 @@ class Simulation:
         victims = running if dice.random() < 0.15 else [dice.choice(running)]
         loses_power = swarm.power_cuts and (not swarm.kills or dice.random() < 0.5)
         for machine in victims:
-            self._crash(machine, loses_power=loses_power)
+            if dice.random() < 0.5:
+                machine.world.disk.cut_at(dice.randint(1, 12))
+            else:
+                self._crash(machine, loses_power=loses_power)
 
     async def _start_some(self) -> None:
         stopped = [
