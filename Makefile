@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := src tests bench
 
-.PHONY: serve test lint types layers unit docs campaign bench format lock clean
+.PHONY: serve test lint types layers unit docs campaign sim mutants bench format lock clean
 
 serve: $(VENV)/.installed
 	@$(BIN)/roost serve --name default --data-dir data
@@ -32,6 +32,12 @@ docs: $(VENV)/.installed-test
 
 campaign: $(VENV)/.installed-test
 	$(BIN)/python -m roost.testing.campaign --rounds 10
+
+sim: $(VENV)/.installed-test
+	$(BIN)/roost sim --seeds 1..2000
+
+mutants: $(VENV)/.installed-test
+	$(BIN)/python -m roost.sim.mutants
 
 bench: $(VENV)/.installed-test
 	$(BIN)/python -m bench

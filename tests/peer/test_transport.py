@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -186,6 +187,19 @@ def test_a_member_that_is_newer_than_what_we_know_is_taken_in_and_dialled_back()
         newcomer.transport.add_peer(1, [a.address])
         await until(lambda: bool(newcomer.connected) and bool(a.connected))
         assert a.transport.peers() == [3]
+        await newcomer.transport.close()
+
+    run(story, Peer(1))
+
+
+def test_more_members_than_the_bound_are_refused() -> None:
+    async def story(a: Peer) -> None:
+        a.transport.config = replace(a.transport.config, peer_count_max=0)
+        newcomer = Peer(3, (("127.0.0.1", 1),))
+        await newcomer.transport.start()
+        newcomer.transport.add_peer(1, [a.address])
+        await until(lambda: bool(newcomer.refusals))
+        assert "too many" in str(newcomer.refusals[0])
         await newcomer.transport.close()
 
     run(story, Peer(1))

@@ -7,6 +7,8 @@ when nobody has asked for IDLE_S.
 A fetch writes to a file, goes on where it was when the connection is cut, and checks the whole
 before anything of ours is touched.  After ATTEMPTS_MAX attempts without a byte it is given up,
 and the leader told so.
+
+Full?  More than TASKS_MAX transfers at once are not begun: the connection is closed.
 """
 
 import asyncio
@@ -45,6 +47,7 @@ from roost.store import SnapshotFile, read_metadata
 logger = logging.getLogger(__name__)
 IDLE_S = 60.0
 ATTEMPTS_MAX = 10
+TASKS_MAX = 16
 _RETRY_S = 0.2
 Address = tuple[str, int]
 
@@ -188,7 +191,8 @@ class Snapshots:
 
     def serve_pull(self, stream: Stream, asked: Pull) -> None:
         """A member fetches what it was offered."""
-        self.spawn(self._serve_pull(stream, asked))
+        if self._has_room(stream):
+            self.spawn(self._serve_pull(stream, asked))
 
     async def _serve_pull(self, stream: Stream, asked: Pull) -> None:
         made = self._made
@@ -207,7 +211,16 @@ class Snapshots:
         self, stream: Stream, asked: Join, index: int, first_index: Callable[[], int]
     ) -> None:
         """A newcomer asks who it is, and gets a snapshot that holds entry `index`."""
-        self.spawn(self._serve_join(stream, asked, index, first_index))
+        if self._has_room(stream):
+            self.spawn(self._serve_join(stream, asked, index, first_index))
+
+    def _has_room(self, stream: Stream) -> bool:
+        """Whether another transfer may begin; if not, whoever asked comes again."""
+        if len(self._tasks) < TASKS_MAX:
+            return True
+        logger.warning("a snapshot was asked for while %d transfers run", len(self._tasks))
+        stream.close()
+        return False
 
     async def _serve_join(
         self, stream: Stream, asked: Join, index: int, first_index: Callable[[], int]

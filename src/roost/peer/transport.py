@@ -93,6 +93,7 @@ class PeerConfig:
     queue_bytes_max: int = 128 << 20
     incoming_count_max: int = 256
     half_open_count_max: int = 64
+    peer_count_max: int = 64
 
 
 @dataclass(slots=True)
@@ -509,6 +510,8 @@ class Transport:
             raise RemovedMember(f"member {hello.member_id:x} was removed from the cluster")
         if hello.member_id not in self._links and not hello.addresses:
             raise WrongMember(f"member {hello.member_id:x} does not say where it is")
+        if hello.member_id not in self._links and len(self._links) >= self.config.peer_count_max:
+            raise HandshakeRefused(f"{len(self._links)} members are known, and that is too many")
         if hello.channel not in _LIMITS:
             raise HandshakeRefused(f"channel {hello.channel} is unknown")
         self.check_incarnation(hello.member_id, hello.incarnation)

@@ -1,0 +1,134 @@
+"""`python -m bench.core`: the consensus core alone, three of them in one loop, no disk, no network.
+
+Messages are handed over as objects, so this is the cost of deciding: `step`, `take_ready`,
+`persisted`, `propose`.  Figures are events (messages stepped) and proposals a second of one core
+of the machine; the three cores share it.
+"""
+
+import argparse
+import json
+import time
+from collections import deque
+
+from roost.raft import Configuration, Core, CoreConfig, Entry, HardState, Message, Role
+
+
+class Storage:
+    """A log that only grows."""
+
+    def __init__(self) -> None:
+        """Empty."""
+        self.log: list[Entry] = []
+
+    @property
+    def first_index(self) -> int:
+        """The oldest entry."""
+        return 1
+
+    @property
+    def last_index(self) -> int:
+        """The newest entry."""
+        return len(self.log)
+
+    def term_at(self, index: int) -> int | None:
+        """The term of an entry."""
+        if index == 0:
+            return 0
+        return self.log[index - 1].term if index <= len(self.log) else None
+
+    def entries(self, first: int, stop: int, bytes_max: int) -> tuple[Entry, ...]:
+        """Entries of a range."""
+        del bytes_max  # the bench has small ones
+        return tuple(self.log[first - 1 : stop - 1])
+
+
+class NoDice:
+    """Nobody needs chance when only one campaigns."""
+
+    def below(self, n: int) -> int:
+        """Always the lowest."""
+        del n
+        return 0
+
+
+class Trio:
+    """Three cores, and the messages between them."""
+
+    def __init__(self) -> None:
+        """Elect the first."""
+        nodes = (1, 2, 3)
+        self.storage = {it: Storage() for it in nodes}
+        self.cores = {
+            it: Core(
+                CoreConfig(id=it, eager_commit=False),
+                dice=NoDice(),
+                storage=self.storage[it],
+                hard_state=HardState(),
+                configuration=Configuration(voters=nodes),
+                applied_index=0,
+            )
+            for it in nodes
+        }
+        self.flying: deque[tuple[int, Message]] = deque()
+        self.stepped = 0
+        self.cores[1].campaign()
+        self.settle()
+        assert self.cores[1].role is Role.LEADER, "nobody else campaigns"
+
+    def drive(self, node: int) -> None:
+        """Carry out what one core asks; the disk is instant."""
+        core, storage = self.cores[node], self.storage[node]
+        while (ready := core.take_ready()) is not None:
+            self.flying += ready.messages
+            storage.log += ready.entries
+            core.persisted(ready)
+            self.flying += ready.messages_after_persist
+            if ready.committed:
+                core.applied(ready.committed[-1].index)
+
+    def settle(self) -> None:
+        """Deliver until nothing moves."""
+        for node in self.cores:
+            self.drive(node)
+        while self.flying:
+            to, message = self.flying.popleft()
+            self.cores[to].step(message)
+            self.stepped += 1
+            self.drive(to)
+
+    def propose(self, payload: bytes, pipeline: int) -> None:
+        """Have `pipeline` entries on their way at once."""
+        for _ in range(pipeline):
+            self.cores[1].propose(payload)
+            self.drive(1)
+        self.settle()
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--proposals", type=int, default=20_000)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    rows = []
+    for pipeline in (1, 16):
+        best = (0.0, 0.0)
+        for _ in range(options.rounds):
+            trio = Trio()
+            stepped, begin = trio.stepped, time.perf_counter()
+            for _ in range(options.proposals // pipeline):
+                trio.propose(bytes(100), pipeline)
+            took = time.perf_counter() - begin
+            best = max(best, (options.proposals / took, (trio.stepped - stepped) / took))
+        rows.append({"pipeline": pipeline, "proposals_s": best[0], "events_s": best[1]})
+    if options.json:
+        print(json.dumps(rows))
+        return
+    print("| on their way | proposals/s | events/s |\n|---|---|---|")
+    for row in rows:
+        print(f"| {row['pipeline']} | {row['proposals_s']:,.0f} | {row['events_s']:,.0f} |")
+
+
+if __name__ == "__main__":
+    main()
