@@ -33,7 +33,7 @@ def test_promises_are_kept_whatever_fails(first: int) -> None:
 def test_one_seed_is_one_run_in_any_process() -> None:
     script = (
         "from roost.sim.campaign import simulate;"
-        "print([simulate(seed)[0].digest for seed in (7, 12, 31)])"
+        "print(*[simulate(seed)[0].digest for seed in (7, 12, 31)])"
     )
     said = [
         subprocess.run(

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
-from types import FunctionType
+from types import CodeType, FunctionType
 
 import click
 
@@ -164,15 +164,12 @@ def applied(mutant: Mutant) -> Iterator[None]:
     function = function_of(mutant)
     source = textwrap.dedent(inspect.getsource(function))
     assert source.count(mutant.find) == 1, f"{mutant.function} has not one {mutant.find!r}"
-    names: dict[str, object] = {}
     changed_source = source.replace(mutant.find, mutant.replace)
     flags = __future__.annotations.compiler_flag  # annotations may name what is not imported
-    code = compile(changed_source, mutant.function, "exec", flags)
-    exec(code, function.__globals__, names)  # noqa: S102 - our own source, changed on purpose
-    changed = names[function.__name__]
-    assert isinstance(changed, FunctionType), "a function stays one"
+    module = compile(changed_source, mutant.function, "exec", flags)
+    (changed,) = [it for it in module.co_consts if isinstance(it, CodeType)]
     before = function.__code__
-    function.__code__ = changed.__code__
+    function.__code__ = changed
     try:
         yield
     finally:
