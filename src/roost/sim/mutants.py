@@ -99,7 +99,7 @@ MUTANTS = (
     Mutant("a heartbeat commits what the peer may not have", "raft.append:broadcast_heartbeat",
            "min(progress.match_index, commit_index)", "commit_index"),
     Mutant("a probe that was lost is never repeated", "raft.append:on_heartbeat_reply",
-           "progress.is_probe_sent = False", "pass"),
+           "send_append(core, message.sender, progress, or_empty=True)", "pass"),
     Mutant("the window is never freed", "raft.progress:Progress.on_accepted",
            "while inflights and inflights[0][0] <= match_index:", "while False:"),
     Mutant("a lost offer of a snapshot is never repeated", "raft.snapshot:remind",
