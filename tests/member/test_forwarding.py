@@ -159,3 +159,15 @@ def test_a_deposed_leader_may_still_answer_for_a_while() -> None:
     forwarder.expire(5)
     assert isinstance(unasked.error, OutcomeUnknown)
     assert later.answers == []  # it was sent after the member led again
+
+
+def test_an_answer_for_an_earlier_life_acknowledges_nothing() -> None:
+    """The simulator, seed 1873: ids of two lives of a member never meet."""
+    link, caller = Link(), Caller()
+    forwarder = Forwarder(link.send, timeout_ticks=5, grace_ticks=2, first_id=1 << 40)
+    forwarder.forward(1, "x", b"", caller, 0)
+    forwarder.flush()
+    forwarder.on_answers(1, b"".join(forwarding.encode_answer(1, b"of the life before", None)))
+    assert caller.answers == []
+    forwarder.on_answers(1, b"".join(forwarding.encode_answer(1 << 40, b"ours", None)))
+    assert caller.answers == [(b"ours", None)]

@@ -9,7 +9,7 @@ from roost.sim.campaign import Totals, run_seeds, shrink, simulate
 from roost.sim.loop import DeadlockError, VirtualLoop
 
 # Seeds that once broke a promise, or showed that the simulator was wrong: docs/bugs.md.
-ONCE_BROKEN = (4, 36, 39, 42, 453, 1034, 1125)
+ONCE_BROKEN = (4, 36, 39, 42, 453, 1034, 1125, 1873)
 
 
 @pytest.mark.slow

@@ -130,13 +130,22 @@ class Forwarder:
     """
 
     def __init__(
-        self, send: Callable[[int, list[bytes]], bool], *, timeout_ticks: int, grace_ticks: int
+        self,
+        send: Callable[[int, list[bytes]], bool],
+        *,
+        timeout_ticks: int,
+        grace_ticks: int,
+        first_id: int = 1,
     ) -> None:
-        """Start with nothing on its way; `grace_ticks` is how long a deposed leader may answer."""
+        """Start with nothing on its way; `grace_ticks` is how long a deposed leader may answer.
+
+        `first_id` must be new with each life of a member: an answer meant for the life before
+        would acknowledge what never ran (simulator, seed 1873).
+        """
         self._send = send
         self._timeout_ticks = timeout_ticks
         self._grace_ticks = grace_ticks
-        self._next_id = 1
+        self._next_id = first_id
         # request id -> (who waits, leader it went to, tick after which it is given up)
         self._waiting: dict[int, tuple[Done, int, int]] = {}
         self._batch: list[bytes] = []

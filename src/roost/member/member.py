@@ -78,6 +78,8 @@ from roost.store import Changes, Txn, View
 logger = logging.getLogger(__name__)
 
 TRIM_TICKS = 20
+# Ids of requests and reads begin anywhere in this range, so that no two lives share any.
+LIFE_IDS = 1 << 62
 # How long a removed member stays, so that those who go on can still be elected by it.
 LINGER_ELECTIONS = 2
 
@@ -128,6 +130,7 @@ class Member:
             self._start_read_round,
             retry_ticks=max(2, self._election_ticks // 2),
             timeout_ticks=timeout_ticks,
+            first_token=1 + self._world.dice.below(LIFE_IDS),
         )
         self._router = self._make_router(timeout_ticks)
         self._persistence = Persistence(
@@ -226,7 +229,12 @@ class Member:
     def _make_router(self, timeout_ticks: int) -> Router:
         grace_ticks = self._election_ticks
         return Router(
-            Forwarder(self._send_requests, timeout_ticks=timeout_ticks, grace_ticks=grace_ticks),
+            Forwarder(
+                self._send_requests,
+                timeout_ticks=timeout_ticks,
+                grace_ticks=grace_ticks,
+                first_id=1 + self._world.dice.below(LIFE_IDS),
+            ),
             own_id=self.member_id,
             leader_id=lambda: self.core.leader_id,
             run_here=self.transact_nowait,

@@ -25,13 +25,22 @@ class Reads:
     """Reads on their way on one member."""
 
     def __init__(
-        self, start_round: Callable[[int], None], *, retry_ticks: int, timeout_ticks: int
+        self,
+        start_round: Callable[[int], None],
+        *,
+        retry_ticks: int,
+        timeout_ticks: int,
+        first_token: int = 1,
     ) -> None:
-        """`start_round(token)` asks the core; its answer comes by `on_confirmed`/`on_failed`."""
+        """`start_round(token)` asks the core; its answer comes by `on_confirmed`/`on_failed`.
+
+        `first_token` must be new with each life of a member: an answer meant for the life before
+        would confirm a read that began after it.
+        """
         self._start_round = start_round
         self._retry_ticks = retry_ticks
         self._timeout_ticks = timeout_ticks
-        self._tokens = count(1)
+        self._tokens = count(first_token)
         self._waiting: list[_Read] = []
         self._round: list[_Read] = []
         self._round_token = 0
