@@ -11,9 +11,9 @@ import pytest
 from roost.errors import PeerFault
 from roost.member import MemberConfig
 from roost.member.home import Home, open_home
-from roost.member.snapshots import ATTEMPTS_MAX, Fetch, SnapshotDamaged
+from roost.member.snapshots import ATTEMPTS_MAX, Fetch
 from roost.member.world import World
-from roost.peer import Head, LocalPeer, SnapshotGone, Stream
+from roost.peer import Head, LocalPeer, SnapshotDamaged, SnapshotGone, Stream
 from roost.peer.frame import WELCOME, Hello, Welcome
 from roost.peer.snapshot import CHUNK, END, HEAD, PULL, Pull
 from roost.raft import Configuration, Entry, EntryKind, HardState, Snapshot

@@ -1,15 +1,15 @@
 """The Cluster service, and the move of leadership (etcd api: Cluster, Maintenance.MoveLeader)."""
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
 
 import msgspec
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 
 from roost.errors import CallerFault, RoostError
 from roost.etcd import errors
 from roost.etcd.ports import Call, MemberInfo, Replica
 from roost.etcd.proto import rpc_pb2 as pb
+from roost.etcd.requests import fail, parse
 from roost.etcd.wire import Header
 from roost.member import (
     AddMember,
@@ -19,8 +19,6 @@ from roost.member import (
     UpdateMember,
     membership,
 )
-
-Request = TypeVar("Request", bound=Message)
 
 
 class ClusterService:
@@ -33,13 +31,13 @@ class ClusterService:
 
     def list_members(self, call: Call, body: bytes) -> None:
         """MemberList; linearizable unless the caller says otherwise."""
-        request = _parse(call, pb.MemberListRequest, body)
+        request = parse(call, pb.MemberListRequest, body)
         if request is None:
             return
 
         def done(error: RoostError | None) -> None:
             if error is not None:
-                call.fail(*errors.status_of(error))
+                fail(call, error)
                 return
             rows = [_member(it) for it in self._replica.members()]
             self._reply(call, pb.MemberListResponse(members=rows))
@@ -51,7 +49,7 @@ class ClusterService:
 
     def add(self, call: Call, body: bytes) -> None:
         """MemberAdd."""
-        request = _parse(call, pb.MemberAddRequest, body)
+        request = parse(call, pb.MemberAddRequest, body)
         if request is None:
             return
         asked = AddMember(peer_urls=tuple(request.peerURLs), is_learner=request.isLearner)
@@ -64,28 +62,28 @@ class ClusterService:
 
     def remove(self, call: Call, body: bytes) -> None:
         """MemberRemove."""
-        request = _parse(call, pb.MemberRemoveRequest, body)
+        request = parse(call, pb.MemberRemoveRequest, body)
         if request is not None:
             asked = RemoveMember(request.ID)
             self._change(call, membership.REMOVE, asked, _answering(pb.MemberRemoveResponse))
 
     def update(self, call: Call, body: bytes) -> None:
         """MemberUpdate."""
-        request = _parse(call, pb.MemberUpdateRequest, body)
+        request = parse(call, pb.MemberUpdateRequest, body)
         if request is not None:
             asked = UpdateMember(request.ID, tuple(request.peerURLs))
             self._change(call, membership.UPDATE, asked, _answering(pb.MemberUpdateResponse))
 
     def promote(self, call: Call, body: bytes) -> None:
         """MemberPromote."""
-        request = _parse(call, pb.MemberPromoteRequest, body)
+        request = parse(call, pb.MemberPromoteRequest, body)
         if request is not None:
             asked = PromoteMember(request.ID)
             self._change(call, membership.PROMOTE, asked, _answering(pb.MemberPromoteResponse))
 
     def move_leader(self, call: Call, body: bytes) -> None:
         """MoveLeader: only the leader itself is asked, as with etcd."""
-        request = _parse(call, pb.MoveLeaderRequest, body)
+        request = parse(call, pb.MoveLeaderRequest, body)
         if request is None:
             return
         replica = self._replica
@@ -95,7 +93,7 @@ class ClusterService:
 
         def done(error: RoostError | None) -> None:
             if error is not None:
-                call.fail(*errors.status_of(error))
+                fail(call, error)
             else:
                 self._reply(call, pb.MoveLeaderResponse())
 
@@ -116,7 +114,7 @@ class ClusterService:
     ) -> None:
         def done(result: bytes | None, error: RoostError | None) -> None:
             if error is not None or result is None:
-                call.fail(*errors.status_of(error or errors.malformed_request()))
+                fail(call, error or errors.malformed_request())
                 return
             self._reply(call, answer(msgspec.json.decode(result, type=list[MemberRecord])))
 
@@ -144,11 +142,3 @@ def _member(info: MemberInfo | MemberRecord) -> pb.Member:
         clientURLs=info.client_urls,
         isLearner=info.is_learner,
     )
-
-
-def _parse(call: Call, kind: type[Request], body: bytes) -> Request | None:
-    try:
-        return kind.FromString(body)
-    except DecodeError:
-        call.fail(*errors.status_of(errors.malformed_request()))
-        return None

@@ -6,9 +6,6 @@ now or when the replica calls back.  Nothing here knows of Raft, and nothing of 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
-
-from google.protobuf.message import DecodeError, Message
 
 from roost.errors import Refused, RoostError
 from roost.etcd import errors, kv
@@ -17,6 +14,7 @@ from roost.etcd.kv import KvOperations
 from roost.etcd.mvcc import COMPACTING_KEY, Mvcc
 from roost.etcd.ports import Call, Replica, StreamCall, StreamHandler
 from roost.etcd.proto import rpc_pb2 as pb
+from roost.etcd.requests import fail, parse
 from roost.etcd.watch import WatchHub, WatchStream
 from roost.etcd.wire import Header, read_key, read_put
 from roost.store import Changes, Store
@@ -43,7 +41,6 @@ class Stream:
 
 
 Route = Unary | Stream
-Request = TypeVar("Request", bound=Message)
 
 
 class Services:
@@ -97,16 +94,16 @@ class Services:
     def _write(self, call: Call, name: str, body: bytes) -> None:
         """Run an operation on the leader and answer with its result."""
         if len(body) > self._request_bytes_max:
-            _fail(call, errors.request_too_large())
+            fail(call, errors.request_too_large())
             return
         replica, header = self._replica, self._header
         if replica.is_learner:
-            _fail(call, errors.not_for_learner())
+            fail(call, errors.not_for_learner())
             return
 
         def done(result: bytes | None, error: RoostError | None) -> None:
             if error is not None or result is None:
-                _fail(call, error or errors.malformed_request())
+                fail(call, error or errors.malformed_request())
                 return
             revision = int.from_bytes(result[:8], "big")
             call.reply(header.encode(revision, replica.term) + result[8:])
@@ -118,19 +115,19 @@ class Services:
 
         def done(error: RoostError | None) -> None:
             if error is not None:
-                _fail(call, error)
+                fail(call, error)
                 return
             try:
                 message = answer()
             except Refused as refusal:
-                _fail(call, refusal)
+                fail(call, refusal)
             else:
                 call.reply(message)
 
         if is_local:
             done(None)
         elif self._replica.is_learner:
-            _fail(call, errors.not_for_learner())
+            fail(call, errors.not_for_learner())
         else:
             self._replica.read_nowait(done)
 
@@ -144,7 +141,7 @@ class Services:
         if key is not None:
             self._range_one(call, key)
             return
-        request = _parse(call, pb.RangeRequest, body, kv.check_range)
+        request = parse(call, pb.RangeRequest, body, kv.check_range)
         if request is None:
             return
 
@@ -159,12 +156,12 @@ class Services:
         """The read there is most of: the current value of one key, linearizable."""
         replica, mvcc, header = self._replica, self._mvcc, self._header
         if replica.is_learner:
-            _fail(call, errors.not_for_learner())
+            fail(call, errors.not_for_learner())
             return
 
         def done(error: RoostError | None) -> None:
             if error is not None:
-                _fail(call, error)
+                fail(call, error)
                 return
             view = replica.view
             headed = header.encode(mvcc.revision(view), replica.term)
@@ -173,16 +170,16 @@ class Services:
         replica.read_nowait(done)
 
     def _put(self, call: Call, body: bytes) -> None:
-        is_good = read_put(body) or _parse(call, pb.PutRequest, body, kv.check_put)
+        is_good = read_put(body) or parse(call, pb.PutRequest, body, kv.check_put)
         if is_good is not None:
             self._write(call, "etcd.put", body)
 
     def _delete_range(self, call: Call, body: bytes) -> None:
-        if _parse(call, pb.DeleteRangeRequest, body, kv.check_delete) is not None:
+        if parse(call, pb.DeleteRangeRequest, body, kv.check_delete) is not None:
             self._write(call, "etcd.delete_range", body)
 
     def _txn(self, call: Call, body: bytes) -> None:
-        request = _parse(call, pb.TxnRequest, body, kv.check_txn)
+        request = parse(call, pb.TxnRequest, body, kv.check_txn)
         if request is None:
             return
         if not kv.is_read_only(request):
@@ -197,7 +194,7 @@ class Services:
         self._read(call, answer, is_local=kv.is_serializable(request))
 
     def _compact(self, call: Call, body: bytes) -> None:
-        if _parse(call, pb.CompactionRequest, body, lambda _request: None) is not None:
+        if parse(call, pb.CompactionRequest, body) is not None:
             self._write(call, "etcd.compact", body)
 
     # --- removing what was compacted ------------------------------------------------------------
@@ -229,7 +226,7 @@ class Services:
 
     def _alarm(self, call: Call, body: bytes) -> None:
         """Nothing here raises alarms yet: there are none to list, and none can be set."""
-        request = _parse(call, pb.AlarmRequest, body, lambda _request: None)
+        request = parse(call, pb.AlarmRequest, body)
         if request is None:
             return
         if request.action == pb.AlarmRequest.GET:
@@ -252,23 +249,3 @@ class Services:
             isLearner=self._replica.is_learner,
         )
         call.reply(self._headed(message.SerializeToString(), self.revision()))
-
-
-def _fail(call: Call, error: RoostError) -> None:
-    call.fail(*errors.status_of(error))
-
-
-def _parse(
-    call: Call, kind: type[Request], body: bytes, check: Callable[[Request], None]
-) -> Request | None:
-    """Decode and check a request; None when the call was answered with what is wrong."""
-    try:
-        request = kind.FromString(body)
-        check(request)
-    except DecodeError:
-        _fail(call, errors.malformed_request())
-    except Refused as refusal:
-        _fail(call, refusal)
-    else:
-        return request
-    return None

@@ -6,9 +6,7 @@ before that, the next start begins anew.
 """
 
 import asyncio
-import hashlib
 import logging
-import os
 
 import msgspec
 
@@ -19,7 +17,7 @@ from roost.member.errors import CannotJoin
 from roost.member.home import SNAPSHOTS, place_first_store
 from roost.member.protocol import PROTOCOL_VERSION, STORAGE_VERSION
 from roost.member.world import World
-from roost.peer import Invitation, Join, chunks, join
+from roost.peer import Incoming, Invitation, Join, join
 
 logger = logging.getLogger(__name__)
 ROUNDS_MAX = 10
@@ -69,19 +67,11 @@ async def _join_by(address: Address, config: MemberConfig, world: World) -> None
         )
         invitation, head = await join(stream, asked)
         logger.info("joining as %x by a snapshot at %d", invitation.member_id, head.index)
-        digest = hashlib.blake2b(digest_size=32)
-        descriptor = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
-        try:
-            async for data in chunks(stream, head, 0):
-                os.write(descriptor, data)
-                digest.update(data)
-            await world.sync_file(descriptor)
-        finally:
-            os.close(descriptor)
+        with Incoming(path) as incoming:
+            await incoming.take(stream, head)
+            await incoming.finish(head, world.sync_file)
     finally:
         stream.close()
-    if digest.hexdigest() != head.digest:
-        raise PeerFault(f"the snapshot at {head.index} does not have its digest")
     place_first_store(config.data_dir, path, head.index, head.term, world)
     _save_identity(config, invitation, world)
 

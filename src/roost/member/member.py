@@ -753,7 +753,7 @@ class Member:
         self.on_removed()
 
     def _on_refused(self, member_id: int, error: Exception) -> None:
-        self._neighbours.on_refused(member_id, error)
+        logger.error("member %x refuses this member: %s", member_id, error)
         if isinstance(error, RemovedMember):
             self._tell_removed()
 

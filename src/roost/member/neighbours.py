@@ -1,6 +1,5 @@
 """Whom a member is linked to, as the roster says; who may join; how we are known."""
 
-import logging
 from collections.abc import Callable
 
 from roost.errors import RoostError
@@ -8,8 +7,6 @@ from roost.member.config import MemberConfig, address_of
 from roost.member.forwarding import Done
 from roost.member.roster import PUBLISH_OPERATION, MemberRecord, Roster, encode_record
 from roost.peer import Invitation, Join, Transport, WrongMember
-
-logger = logging.getLogger(__name__)
 
 
 class Neighbours:
@@ -55,10 +52,6 @@ class Neighbours:
             if sorted(record.peer_urls) == sorted(asked.peer_urls):
                 return Invitation(cluster_id=self._cluster_id, member_id=record.id)
         raise WrongMember(f"no member was added with peer URLs {', '.join(asked.peer_urls)}")
-
-    def on_refused(self, member_id: int, error: Exception) -> None:
-        """A peer will not talk to us."""
-        logger.error("member %x refuses this member: %s", member_id, error)
 
     def publish(self) -> None:
         """Tell the cluster our name and client URLs, once after a start (etcd: publishV3)."""

@@ -12,9 +12,7 @@ Full?  More than TASKS_MAX transfers at once are not begun: the connection is cl
 """
 
 import asyncio
-import hashlib
 import logging
-import os
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,13 +27,14 @@ from roost.member.world import World
 from roost.peer import (
     SNAPSHOT_CHANNEL,
     Head,
+    Incoming,
     Invitation,
     Join,
     LocalPeer,
     Pull,
+    SnapshotDamaged,
     SnapshotGone,
     Stream,
-    chunks,
     pull,
     send_file,
 )
@@ -50,10 +49,6 @@ ATTEMPTS_MAX = 10
 TASKS_MAX = 16
 _RETRY_S = 0.2
 Address = tuple[str, int]
-
-
-class SnapshotDamaged(PeerFault):
-    """What was fetched is not what was offered."""
 
 
 @dataclass(slots=True)
@@ -301,8 +296,6 @@ class Fetch:
         self._addresses = addresses
         self._local = local
         self._world = world
-        self._offset = 0
-        self._digest = hashlib.blake2b(digest_size=32)
 
     async def run(self) -> None:
         """Fetch, check and sync the file.
@@ -312,41 +305,33 @@ class Fetch:
             OSError, TimeoutError: the sender cannot be reached, or the disk failed.
 
         """
-        descriptor = os.open(self._path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
-        try:
-            head = await self._fetch_all(descriptor)
-            if self._digest.hexdigest() != head.digest:
-                raise SnapshotDamaged(f"the digest of the snapshot at {head.index} differs")
-            await self._world.sync_file(descriptor)
-        finally:
-            os.close(descriptor)
+        with Incoming(self._path) as incoming:
+            head = await self._fetch_all(incoming)
+            await incoming.finish(head, self._world.sync_file)
 
-    async def _fetch_all(self, descriptor: int) -> Head:
+    async def _fetch_all(self, incoming: Incoming) -> Head:
         """Try again, from where we are, until the file is whole or nothing comes any more."""
         attempts = 0
         while True:
-            before = self._offset
+            before = incoming.offset
             try:
                 address = self._addresses[attempts % len(self._addresses)]
-                return await self._attempt(address, descriptor)
+                return await self._attempt(address, incoming)
             except (ConnectionError, TimeoutError):
-                attempts = 0 if self._offset > before else attempts + 1
+                attempts = 0 if incoming.offset > before else attempts + 1
                 if attempts >= ATTEMPTS_MAX:
                     raise
                 await asyncio.sleep(_RETRY_S)
 
-    async def _attempt(self, address: Address, descriptor: int) -> Head:
+    async def _attempt(self, address: Address, incoming: Incoming) -> Head:
         snapshot = self._snapshot
         stream = await self._world.dial(address)
         try:
             hello = self._local.hello(snapshot.sender, SNAPSHOT_CHANNEL)
-            head = await pull(stream, hello, snapshot.index, self._offset)
+            head = await pull(stream, hello, snapshot.index, incoming.offset)
             if (head.index, head.term) != (snapshot.index, snapshot.term):
                 raise SnapshotDamaged(f"{head.term}:{head.index} was sent")
-            async for data in chunks(stream, head, self._offset):
-                os.pwrite(descriptor, data, self._offset)
-                self._digest.update(data)
-                self._offset += len(data)
+            await incoming.take(stream, head)
         finally:
             stream.close()
         return head

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from roost.errors import OutcomeUnknown, RoostError
-from roost.raft import Core, ProgressState, Role
+from roost.raft import Core
 
 # How long a leader that stops waits for the next one.
 HAND_OVER_S = 1.0
@@ -63,13 +63,8 @@ class Transfers:
 
         What it returns is done when another leads, or when it took too long.
         """
-        core = self._core
-        ready = [
-            (progress.match_index, node)
-            for node, progress in core.peers.items()
-            if progress.state is ProgressState.REPLICATE and core.configuration.is_voter(node)
-        ]
-        if core.role is not Role.LEADER or not ready:
+        target = self._core.best_successor()
+        if not target:
             return None
         over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -77,6 +72,6 @@ class Transfers:
             if not over.done():
                 over.set_result(None)
 
-        self.start(max(ready)[1], done)
+        self.start(target, done)
         asyncio.get_running_loop().call_later(HAND_OVER_S, done, None)
         return over

@@ -11,12 +11,16 @@ in memory, and the sender keeps to a rate.
 """
 
 import asyncio
+import hashlib
+import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Self
 
 import msgspec
 
+from roost.errors import PeerFault
 from roost.peer import frame
 from roost.peer.errors import REFUSALS, HandshakeRefused, MalformedFrame
 from roost.peer.frame import FrameReader, Hello, Refusal, Welcome
@@ -27,6 +31,10 @@ CHUNK_BYTES = 256 << 10
 _BODY_BYTES_MAX = CHUNK_BYTES + 64
 _SILENCE_S_MAX = 10.0
 Address = tuple[str, int]
+
+
+class SnapshotDamaged(PeerFault):
+    """What was fetched is not what was offered."""
 
 
 class SnapshotGone(HandshakeRefused):
@@ -192,3 +200,42 @@ async def chunks(stream: Stream, head: Head, offset: int) -> AsyncIterator[bytes
             raise MalformedFrame(f"frame kind {kind} at {at} instead of {offset}")
         offset += len(data)
         yield data
+
+
+class Incoming:
+    """A snapshot on its way to a file; goes on where it was after a cut.
+
+    Use it as a context manager: the file is closed in the end.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Begin an empty file that only we may read."""
+        self._descriptor = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
+        self._digest = hashlib.blake2b(digest_size=32)
+        self.offset = 0
+
+    def __enter__(self) -> Self:
+        """Nothing more."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
+
+    async def take(self, stream: Stream, head: Head) -> None:
+        """Write what comes, until END."""
+        async for data in chunks(stream, head, self.offset):
+            os.pwrite(self._descriptor, data, self.offset)
+            self._digest.update(data)
+            self.offset += len(data)
+
+    async def finish(self, head: Head, sync: Callable[[int], Awaitable[None]]) -> None:
+        """Check the whole and make it durable.
+
+        Raises:
+            SnapshotDamaged: it is not what was offered.
+
+        """
+        if self._digest.hexdigest() != head.digest:
+            raise SnapshotDamaged(f"the digest of the snapshot at {head.index} differs")
+        await sync(self._descriptor)

@@ -116,10 +116,9 @@ def broadcast_heartbeat(core: Core, *, is_tick: bool) -> None:
 
 def on_accepted(core: Core, message: AppendAccepted) -> None:
     """A peer holds our log up to `match_index`, durably."""
-    progress = core.peers.get(message.sender)
-    if core.role is not Role.LEADER or progress is None or progress.session != message.session:
+    progress = core.peer_answering(message.sender, message.session)
+    if progress is None:
         return
-    progress.is_active = True
     assert message.match_index <= core.log.last_index, "a peer holds only what we sent"
     is_news = progress.on_accepted(message.match_index)
     state = progress.state
@@ -144,10 +143,9 @@ def on_accepted(core: Core, message: AppendAccepted) -> None:
 
 def on_held(core: Core, message: AppendHeld) -> None:
     """A peer took what it had room for: nothing but heartbeats until it answers one (98)."""
-    progress = core.peers.get(message.sender)
-    if core.role is not Role.LEADER or progress is None or progress.session != message.session:
+    progress = core.peer_answering(message.sender, message.session)
+    if progress is None:
         return
-    progress.is_active = True
     is_news = progress.on_accepted(message.match_index)
     progress.pause_probe()
     if is_news and message.match_index > core.log.commit_index:
@@ -156,10 +154,9 @@ def on_held(core: Core, message: AppendHeld) -> None:
 
 def on_rejected(core: Core, message: AppendRejected) -> None:
     """A peer lacks what we assumed: step back to where the logs may agree (checklist 86-88)."""
-    progress = core.peers.get(message.sender)
-    if core.role is not Role.LEADER or progress is None or progress.session != message.session:
+    progress = core.peer_answering(message.sender, message.session)
+    if progress is None:
         return
-    progress.is_active = True
     agree_index = message.hint_index
     if message.hint_term:
         # Our own log may say more than the hint: nothing of a newer term can match there.

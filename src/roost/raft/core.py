@@ -391,6 +391,10 @@ class Core:
         """
         transfer.start(self, target)
 
+    def best_successor(self) -> int:
+        """The other voter that is in step and furthest; 0 when none is or we do not lead."""
+        return transfer.best_successor(self)
+
     def offer_snapshot(self, node: int, snapshot_: Snapshot) -> bool:
         """Answer `snapshots_wanted`; False when the node does not need one any more."""
         return snapshot.offer(self, node, snapshot_)
@@ -529,6 +533,17 @@ class Core:
         if self.role is not Role.FOLLOWER or self.leader_id != leader:
             self.become_follower(self.term, leader)
         self.elapsed_ticks = 0
+
+    def peer_answering(self, sender: int, session: int) -> Progress | None:
+        """The peer that answers, now known to be alive; None when it is not for us to listen.
+
+        Only a leader listens, to peers it has, and to what they say in this session (checklist 96).
+        """
+        progress = self.peers.get(sender)
+        if self.role is not Role.LEADER or progress is None or progress.session != session:
+            return None
+        progress.is_active = True
+        return progress
 
     # --- changing role: the only places that do -------------------------------------------------
 

@@ -82,10 +82,9 @@ def on_offer(core: Core, message: SnapshotOffer) -> None:
 
 def on_failed(core: Core, message: SnapshotFailed) -> None:
     """The peer could not get what we offered: pause, then begin again."""
-    progress = core.peers.get(message.sender)
-    if core.role is not Role.LEADER or progress is None or progress.session != message.session:
+    progress = core.peer_answering(message.sender, message.session)
+    if progress is None:
         return
-    progress.is_active = True
     offered = progress.offer
     if offered is not None and offered.index == message.index:
         # Cleared first: what was never installed is no match point (checklist 101).

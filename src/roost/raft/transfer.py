@@ -83,14 +83,19 @@ def on_timeout_now(core: Core, message: TimeoutNow) -> None:
         election.campaign(core, is_transfer=True)
 
 
-def hand_over(core: Core) -> None:
-    """We lead and do not vote any more: the voter that is furthest campaigns (checklist 132)."""
-    ready = [
-        (progress.match_index, -node, node)
+def best_successor(core: Core) -> int:
+    """The other voter that is in step and furthest; 0 when none is or we do not lead."""
+    in_step = [
+        (progress.match_index, -node)
         for node, progress in core.peers.items()
         if progress.state is ProgressState.REPLICATE and core.configuration.is_voter(node)
     ]
-    if ready:
-        node = max(ready)[2]
+    return -max(in_step)[1] if in_step else 0
+
+
+def hand_over(core: Core) -> None:
+    """We lead and do not vote any more: the voter that is furthest campaigns (checklist 132)."""
+    node = best_successor(core)
+    if node:
         log = core.log
         core.send(node, TimeoutNow(core.term, core.id, log.last_index, log.last_term))

@@ -9,7 +9,6 @@ production code.
 import asyncio
 import hashlib
 import random
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -18,7 +17,7 @@ from roost.errors import PeerFault
 from roost.peer import HandshakeRefused, Join, Pull, Stream, Transport
 from roost.peer import frame as frames
 from roost.peer.frame import FrameReader, Hello, Welcome
-from roost.peer.snapshot import CHUNK, JOIN, PULL
+from roost.peer.snapshot import CHUNK, JOIN, PULL, refusal_error
 from roost.peer.transport import Link
 
 Address = tuple[str, int]
@@ -61,6 +60,13 @@ class SimNetwork:
     def is_cut(self, source: Address, target: Address) -> bool:
         """Whether nothing gets from one to the other."""
         return (source, target) in self.cut
+
+    async def reach(self, source: Address, target: Address) -> "SimTransport | None":
+        """Who answers a caller there, after a round trip; nobody when either way is cut."""
+        await asyncio.sleep(2 * self.delay_s())
+        if self.is_cut(source, target) or self.is_cut(target, source):
+            return None
+        return self.listening.get(target)
 
     def transmit(self, connection: Connection, data: bytes) -> None:
         """Carry bytes, or lose them and, in time, the connection."""
@@ -170,13 +176,8 @@ class SimLink(Link):
 
     async def _dial(self, address: Address) -> Connection | None:
         network = self.owner.network
-        await asyncio.sleep(2 * network.delay_s())
-        target = network.listening.get(address)
-        if (
-            target is None
-            or network.is_cut(self.source, address)
-            or network.is_cut(address, self.source)
-        ):
+        target = await network.reach(self.source, address)
+        if target is None:
             return None
         hello = self.owner.local.hello(self.member_id, self.channel)
         target.check_hello(hello)
@@ -250,12 +251,8 @@ class SimTransport(Transport):
 
     async def close(self) -> None:
         """Close everything."""
-        self._is_closed = True
         self.network.kill(self)
-        tasks: Sequence[asyncio.Task[None]] = [it for row in self._tasks.values() for it in row]
-        for member_id in list(self._links):
-            self.remove_peer(member_id)
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await super().close()
 
 
 class SimStream(Stream):
@@ -310,8 +307,6 @@ class SimStream(Stream):
             raise ConnectionResetError("the connection is gone")
         kind, body = item
         if kind == frames.REFUSAL:
-            from roost.peer.snapshot import refusal_error
-
             raise refusal_error(body)
         return kind, body
 

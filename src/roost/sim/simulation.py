@@ -14,7 +14,6 @@ history of each key is linearizable, all stores are equal, and every queue is em
 import asyncio
 import hashlib
 import random
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
@@ -118,7 +117,7 @@ class Machine:
         self.world = world
         self.config = config
         self.member: Member | None = None
-        self.services: etcd.Services | None = None
+        self.routes: dict[bytes, etcd.Route] = {}
         self.lives = 0
         self.is_starting = False
         self.is_gone = False
@@ -248,7 +247,7 @@ class Simulation:
             self.result.events = self.network.delivered
             self._digest.update(self.network.digest.digest())
             self.result.digest = self._digest.hexdigest()
-            _end_tasks(loop)
+            loop.run_until_complete(_end_tasks())
             loop.close()
             asyncio.set_event_loop(None)
         return self.result
@@ -316,7 +315,7 @@ class Simulation:
             member = Member(
                 config, bootstrap=etcd.bootstrap, on_fatal=self._on_fatal, world=machine.world
             )
-            machine.services = etcd.Services(member, member.store)
+            machine.routes = etcd.Services(member, member.store).routes()
             member.on_removed = lambda: self._on_removed(machine)
             await member.start()
             machine.member = member
@@ -344,7 +343,7 @@ class Simulation:
             self._crash(machine, loses_power=False)
 
     def _crash(self, machine: Machine, *, loses_power: bool) -> None:
-        member, machine.member, machine.services = machine.member, None, None
+        member, machine.member = machine.member, None
         if member is None:
             return
         self.result.crashes += 1
@@ -508,7 +507,7 @@ class Simulation:
         count = 0
         while self._is_safety_phase:
             await asyncio.sleep(dice.expovariate(1 / 0.05))
-            running = [it for it in self.machines if it.services is not None and it.member]
+            running = [it for it in self.machines if it.member is not None]
             if not running:
                 continue
             machine = dice.choice(running)
@@ -526,10 +525,8 @@ class Simulation:
                     self.acknowledged[own] = value
 
     async def _call(self, machine: Machine, method: bytes, body: bytes) -> bytes:
-        services = machine.services
-        assert services is not None, "it runs"
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        route = services.routes()[method]
+        route = machine.routes[method]
         assert isinstance(route, etcd.Unary), "clients make unary calls"
         route.handle(Answer(future), body)
         async with asyncio.timeout(CLIENT_TIMEOUT_S):
@@ -692,17 +689,9 @@ def dump(view: View) -> bytes:
     return digest.digest()
 
 
-def _end_tasks(loop: asyncio.AbstractEventLoop) -> None:
-    tasks: list[asyncio.Task[object]] = sorted(
-        asyncio.all_tasks(loop), key=lambda it: it.get_name()
-    )
+async def _end_tasks() -> None:
+    """Cancel whatever still runs, in an order of its own, and wait for the end."""
+    tasks = sorted(asyncio.all_tasks() - {asyncio.current_task()}, key=lambda it: it.get_name())
     for task in tasks:
         task.cancel()
-    gather: Callable[..., asyncio.Future[list[object]]] = asyncio.gather
-    loop.run_until_complete(_gathered(gather, tasks))
-
-
-async def _gathered(
-    gather: Callable[..., "asyncio.Future[list[object]]"], tasks: list["asyncio.Task[object]"]
-) -> None:
-    await gather(*tasks, return_exceptions=True)
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -86,13 +86,8 @@ class SimWorld(World):
     async def dial(self, address: Address) -> Stream:
         """Connect for a snapshot."""
         network = self.network
-        await asyncio.sleep(2 * network.delay_s())
-        target = network.listening.get(address)
-        if (
-            target is None
-            or network.is_cut(self.address, address)
-            or network.is_cut(address, self.address)
-        ):
+        target = await network.reach(self.address, address)
+        if target is None:
             raise ConnectionRefusedError(f"nobody answers at {address}")
         near, far = SimStream.pair(network, self.address, target)
         target.accept(far)
