@@ -17,3 +17,8 @@ def mutant() -> Iterator[None]:
     (wanted,) = [it for it in MUTANTS if it.name == name]
     with applied(wanted):
         yield
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Scenarios can be recorded."""
+    parser.addoption("--rewrite", action="store_true", help="record scenarios as they go now")

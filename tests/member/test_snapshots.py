@@ -164,7 +164,7 @@ def snapshot_of(home: Home, target: Path) -> SnapshotFile:
 def test_a_crash_in_an_installation_leaves_the_old_state_or_the_new_one(
     tmp_path: Path, crash_before: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """110."""
+    """Checklist 110."""
     ahead = open_at(tmp_path, "ahead")
     write(ahead, 30, b"new")
     held = snapshot_of(ahead, tmp_path / "copy")

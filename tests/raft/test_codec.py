@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roost.raft import Entry, EntryKind, MalformedMessage, Message, codec
+from roost.raft import Configuration, Entry, EntryKind, MalformedMessage, Message, codec
 from roost.raft.messages import (
     AppendAccepted,
     AppendEntries,
+    AppendHeld,
     AppendRejected,
     Heartbeat,
     HeartbeatReply,
@@ -15,6 +16,10 @@ from roost.raft.messages import (
     PreVoteRequest,
     ReadIndexReply,
     ReadIndexRequest,
+    SnapshotFailed,
+    SnapshotOffer,
+    TimeoutNow,
+    TransferRequest,
     VoteReply,
     VoteRequest,
 )
@@ -42,13 +47,49 @@ MESSAGES: st.SearchStrategy[Message] = st.one_of(
     st.builds(AppendRejected, POSITIVE, POSITIVE, U64, U64, U64),
     st.builds(Heartbeat, POSITIVE, POSITIVE, U64, U64),
     st.builds(HeartbeatReply, POSITIVE, POSITIVE, U64),
-    st.builds(PreVoteRequest, POSITIVE, POSITIVE, U64, U64),
-    st.builds(PreVoteReply, POSITIVE, POSITIVE, st.booleans()),
-    st.builds(VoteRequest, POSITIVE, POSITIVE, U64, U64, st.booleans()),
-    st.builds(VoteReply, POSITIVE, POSITIVE, st.booleans()),
+    st.builds(PreVoteRequest, POSITIVE, POSITIVE, U64, U64, U64, U64),
+    st.builds(PreVoteReply, POSITIVE, POSITIVE, st.booleans(), U64, U64),
+    st.builds(VoteRequest, POSITIVE, POSITIVE, U64, U64, st.booleans(), U64, U64),
+    st.builds(VoteReply, POSITIVE, POSITIVE, st.booleans(), U64, U64),
     st.builds(ReadIndexRequest, POSITIVE, U64),
     st.builds(ReadIndexReply, POSITIVE, POSITIVE, U64, U64),
+    st.builds(AppendHeld, POSITIVE, POSITIVE, U64, U64),
+    st.builds(TimeoutNow, POSITIVE, POSITIVE, U64, U64),
+    st.builds(TransferRequest, POSITIVE, U64),
+    st.builds(SnapshotFailed, POSITIVE, POSITIVE, U64, U64),
+    st.builds(
+        SnapshotOffer,
+        term=st.just(2**64 - 1),
+        sender=POSITIVE,
+        index=POSITIVE,
+        index_term=POSITIVE,
+        session=U64,
+        configuration=st.just(Configuration(version=1, voters=(1, 2))),
+    ),
 )
+KINDS_BY_EXAMPLE: tuple[Message, ...] = (
+    AppendEntries(5, 1, 3, 4, 2, (Entry(4, 4, EntryKind.EMPTY, b""),), 9),
+    AppendEntries(5, 1, 3, 4, 2, (Entry(4, 5, EntryKind.NORMAL, b"a"),) * 2),
+    AppendAccepted(5, 1, 3),
+    AppendHeld(5, 1, 3, 9),
+    AppendRejected(5, 1, 3, 2, 1),
+    Heartbeat(5, 1, 3, 7),
+    HeartbeatReply(5, 1, 7),
+    PreVoteRequest(5, 1, 3, 4, 2, 1),
+    PreVoteReply(5, 1, True, 2, 1),
+    VoteRequest(5, 1, 3, 4, True, 2, 1),
+    VoteReply(5, 1, False, 2, 1),
+    ReadIndexRequest(1, 7),
+    ReadIndexReply(5, 1, 7, 3),
+    TimeoutNow(5, 1, 3, 4),
+    TransferRequest(1, 2),
+    SnapshotOffer(5, 1, 3, 4, 0, Configuration(version=1, voters=(1, 2))),
+    SnapshotFailed(5, 1, 3),
+)
+
+
+def test_every_kind_of_message_has_an_example() -> None:
+    assert {type(it) for it in KINDS_BY_EXAMPLE} == set(codec.KINDS.values())
 
 
 @given(MESSAGES)

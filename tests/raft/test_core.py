@@ -28,7 +28,7 @@ from roost.raft.messages import (
     VoteReply,
     VoteRequest,
 )
-from tests.raft.nodes import MemoryStorage, Network, SeededDice
+from roost.sim.cores import CoreCluster, MemoryStorage, SeededDice
 
 
 def entry(index: int, term: int, payload: bytes = b"") -> Entry:
@@ -69,13 +69,13 @@ def answers(core: Core) -> list[object]:
     ],
 )
 def test_settings_that_cannot_work_are_refused(options: dict[str, int]) -> None:
-    """1, 2."""
+    """Checklist 1, 2."""
     with pytest.raises(BadCoreConfig):
         CoreConfig(**options)  # type: ignore[arg-type]  # the point of the test
 
 
 def test_timeouts_are_uniform_from_t_to_2t_minus_1() -> None:
-    """3."""
+    """Checklist 3."""
     drawn = set()
     for seed in range(300):
         core = Core(
@@ -91,7 +91,7 @@ def test_timeouts_are_uniform_from_t_to_2t_minus_1() -> None:
 
 
 def test_a_log_that_does_not_reach_the_applied_index_is_corruption() -> None:
-    """4, 5."""
+    """Checklist 4, 5."""
     with pytest.raises(CorruptState):
         Core(
             CoreConfig(id=1),
@@ -104,14 +104,14 @@ def test_a_log_that_does_not_reach_the_applied_index_is_corruption() -> None:
 
 
 def test_a_clean_restart_says_nothing() -> None:
-    """6."""
+    """Checklist 6."""
     core = core_with([entry(1, 1)], 1)
     assert (core.role, core.leader_id) == (Role.FOLLOWER, 0)
     assert core.take_ready() is None
 
 
 def test_who_is_in_no_configuration_never_campaigns() -> None:
-    """8."""
+    """Checklist 8."""
     core = core_with([], 0, voters=(2, 3))
     for _ in range(50):
         core.tick()
@@ -121,7 +121,7 @@ def test_who_is_in_no_configuration_never_campaigns() -> None:
 
 
 def test_a_pre_vote_changes_neither_term_nor_timer() -> None:
-    """13, 30, 45."""
+    """Checklist 13, 30, 45."""
     core = core_with([], 3)
     core.tick()
     core.step(PreVoteRequest(9, 2, 0, 0))
@@ -130,7 +130,7 @@ def test_a_pre_vote_changes_neither_term_nor_timer() -> None:
 
 
 def test_a_rejected_pre_vote_with_a_higher_term_is_believed() -> None:
-    """13."""
+    """Checklist 13."""
     core = core_with([], 3)
     core.campaign()
     core.step(PreVoteReply(7, 2, is_granted=False))
@@ -138,7 +138,7 @@ def test_a_rejected_pre_vote_with_a_higher_term_is_believed() -> None:
 
 
 def test_a_stale_leader_learns_the_newer_term() -> None:
-    """15."""
+    """Checklist 15."""
     core = core_with([], 5)
     core.step(Heartbeat(3, 2, 0, 0))
     assert answers(core) == [HeartbeatReply(5, 1, 0)]
@@ -146,14 +146,14 @@ def test_a_stale_leader_learns_the_newer_term() -> None:
 
 
 def test_a_lower_pre_vote_is_answered_with_our_term() -> None:
-    """16."""
+    """Checklist 16."""
     core = core_with([], 5)
     core.step(PreVoteRequest(3, 2, 9, 3))
     assert answers(core) == [PreVoteReply(5, 1, is_granted=False)]
 
 
 def test_one_vote_a_term_but_again_for_the_same_candidate() -> None:
-    """21, 29."""
+    """Checklist 21, 29."""
     core = core_with([], 1)
     for sender, granted in [(2, True), (3, False), (2, True)]:
         core.step(VoteRequest(2, sender, 0, 0))
@@ -167,14 +167,14 @@ def test_one_vote_a_term_but_again_for_the_same_candidate() -> None:
 def test_votes_go_to_logs_at_least_as_new(
     last_term: int, last_index: int, *, granted: bool
 ) -> None:
-    """29, 62."""
+    """Checklist 29, 62."""
     core = core_with([entry(1, 2), entry(2, 2)], 2)
     core.step(VoteRequest(5, 2, last_index, last_term))
     assert answers(core) == [VoteReply(5, 1, granted)]
 
 
 def test_a_vote_leaves_only_after_it_is_durable() -> None:
-    """27, 73."""
+    """Checklist 27, 73."""
     core = core_with([], 1)
     core.step(VoteRequest(2, 2, 0, 0))
     ready = core.take_ready()
@@ -185,8 +185,8 @@ def test_a_vote_leaves_only_after_it_is_durable() -> None:
 
 
 def test_our_own_vote_counts_only_when_durable() -> None:
-    """27."""
-    network = Network(3)
+    """Checklist 27."""
+    network = CoreCluster(3)
     core = network.nodes[1].core
     core.campaign()
     network.collect(network.nodes[1])
@@ -199,7 +199,7 @@ def test_our_own_vote_counts_only_when_durable() -> None:
 
 
 def test_who_hears_a_leader_ignores_candidates() -> None:
-    """33."""
+    """Checklist 33."""
     core = core_with([], 1)
     core.step(Heartbeat(1, 2, 0, 0))
     answers(core)
@@ -214,7 +214,7 @@ def test_who_hears_a_leader_ignores_candidates() -> None:
 
 
 def test_a_transfer_bypasses_the_lease() -> None:
-    """33, 121."""
+    """Checklist 33, 121."""
     core = core_with([], 1)
     core.step(Heartbeat(1, 2, 0, 0))
     core.step(VoteRequest(2, 3, 0, 0, is_transfer=True))
@@ -222,8 +222,8 @@ def test_a_transfer_bypasses_the_lease() -> None:
 
 
 def test_the_first_answer_of_a_voter_counts() -> None:
-    """34."""
-    network = Network(5)
+    """Checklist 34."""
+    network = CoreCluster(5)
     core = network.nodes[1].core
     core.campaign()
     assert core.role is Role.PRE_CANDIDATE
@@ -235,15 +235,15 @@ def test_the_first_answer_of_a_voter_counts() -> None:
 
 
 def test_a_new_leader_appends_an_empty_entry_of_its_term() -> None:
-    """36."""
-    network = Network(3)
+    """Checklist 36."""
+    network = CoreCluster(3)
     network.elect(2)
     assert network.nodes[2].applied[0].kind is EntryKind.EMPTY
 
 
 def test_a_single_voter_leads_without_a_network() -> None:
-    """39."""
-    network = Network(1)
+    """Checklist 39."""
+    network = CoreCluster(1)
     core = network.elect(1)
     index = network.propose(1, b"x")
     network.settle()
@@ -251,8 +251,8 @@ def test_a_single_voter_leads_without_a_network() -> None:
 
 
 def test_a_leader_without_a_quorum_steps_down() -> None:
-    """46."""
-    network = Network(3)
+    """Checklist 46."""
+    network = CoreCluster(3)
     core = network.elect(1)
     network.down = {2, 3}
     network.tick(1, 21)
@@ -261,8 +261,8 @@ def test_a_leader_without_a_quorum_steps_down() -> None:
 
 
 def test_a_leader_whose_disk_stalls_steps_down() -> None:
-    """53."""
-    network = Network(3)
+    """Checklist 53."""
+    network = CoreCluster(3)
     core = network.elect(1)
     network.propose(1, b"stuck")
     for _ in range(40):
@@ -275,7 +275,7 @@ def test_a_leader_whose_disk_stalls_steps_down() -> None:
 
 
 def test_an_old_append_deletes_nothing() -> None:
-    """64, 66, 69, 74."""
+    """Checklist 64, 66, 69, 74."""
     core = core_with([entry(1, 1), entry(2, 1), entry(3, 1)], 1)
     core.step(AppendEntries(1, 2, 0, 0, 0, (entry(1, 1),)))
     assert core.last_index == 3
@@ -283,7 +283,7 @@ def test_an_old_append_deletes_nothing() -> None:
 
 
 def test_a_conflict_is_cut_from_where_it_begins() -> None:
-    """66."""
+    """Checklist 66."""
     core = core_with([entry(1, 1), entry(2, 1), entry(3, 1)], 1)
     core.step(AppendEntries(2, 2, 1, 1, 0, (entry(2, 2, b"new"),)))
     ready = core.take_ready()
@@ -293,28 +293,28 @@ def test_a_conflict_is_cut_from_where_it_begins() -> None:
 
 
 def test_commit_stops_at_the_last_new_entry() -> None:
-    """68."""
+    """Checklist 68."""
     core = core_with([entry(1, 1), entry(2, 1)], 1)
     core.step(AppendEntries(1, 2, 0, 0, 99, (entry(1, 1),)))
     assert core.commit_index == 1
 
 
 def test_a_rejection_says_where_the_logs_may_agree() -> None:
-    """70."""
+    """Checklist 70."""
     core = core_with([entry(1, 1), entry(2, 3), entry(3, 3)], 3)
     core.step(AppendEntries(4, 2, 3, 2, 0))
     assert answers(core) == [AppendRejected(4, 1, 3, 1, 1)]
 
 
 def test_a_leader_that_counts_on_lost_entries_is_told_so() -> None:
-    """71."""
+    """Checklist 71."""
     core = core_with([entry(1, 1)], 1)
     with pytest.raises(LogLost):
         core.step(Heartbeat(1, 2, 5, 0))
 
 
 def test_entries_of_an_older_term_are_not_committed_by_count() -> None:
-    """75; thesis Figure 3.7."""
+    """Checklist 75; thesis Figure 3.7."""
     core = core_with([entry(1, 1), entry(2, 2)], 2)
     core.campaign()
     core.step(PreVoteReply(3, 2, is_granted=True))
@@ -329,8 +329,8 @@ def test_entries_of_an_older_term_are_not_committed_by_count() -> None:
 
 
 def test_the_leader_counts_itself_only_when_durable_but_may_commit_without_itself() -> None:
-    """76."""
-    network = Network(3)
+    """Checklist 76."""
+    network = CoreCluster(3)
     core = network.elect(1)
     index = network.propose(1, b"x")
     core.step(AppendAccepted(core.term, 2, index))
@@ -340,8 +340,8 @@ def test_the_leader_counts_itself_only_when_durable_but_may_commit_without_itsel
 
 
 def test_committed_entries_wait_until_they_are_durable_here() -> None:
-    """143."""
-    network = Network(3)
+    """Checklist 143."""
+    network = CoreCluster(3)
     core = network.elect(1)
     node = network.nodes[1]
     index = network.propose(1, b"x")
@@ -354,8 +354,8 @@ def test_committed_entries_wait_until_they_are_durable_here() -> None:
 
 
 def test_a_heartbeat_answer_never_raises_the_match() -> None:
-    """82."""
-    network = Network(3)
+    """Checklist 82."""
+    network = CoreCluster(3)
     core = network.elect(1)
     network.propose(1, b"x")
     before = core.progress()[2].match_index
@@ -364,8 +364,8 @@ def test_a_heartbeat_answer_never_raises_the_match() -> None:
 
 
 def test_a_full_window_pauses_and_an_answer_opens_it() -> None:
-    """90, 91."""
-    network = Network(3, inflight_count_max=2)
+    """Checklist 90, 91."""
+    network = CoreCluster(3, inflight_count_max=2)
     core = network.elect(1)
     network.flying.clear()
     for number in range(5):
@@ -377,8 +377,8 @@ def test_a_full_window_pauses_and_an_answer_opens_it() -> None:
 
 
 def test_a_lost_link_goes_back_to_probing() -> None:
-    """89."""
-    network = Network(3)
+    """Checklist 89."""
+    network = CoreCluster(3)
     core = network.elect(1)
     assert core.progress()[2].state is ProgressState.REPLICATE
     core.report_unreachable(2)
@@ -388,8 +388,8 @@ def test_a_lost_link_goes_back_to_probing() -> None:
 
 
 def test_a_follower_thousands_of_entries_off_is_found_in_a_few_rounds() -> None:
-    """70, 88; requirement 68."""
-    network = Network(3)
+    """Checklist 70, 88; requirement 68."""
+    network = CoreCluster(3)
     ours = [entry(it, 1) for it in range(1, 2001)]
     theirs = ours[:1000] + [entry(it, 2) for it in range(1001, 3001)]
     network.nodes[1].storage.log = list(ours) + [entry(it, 3) for it in range(2001, 2101)]
@@ -415,8 +415,8 @@ def test_a_follower_thousands_of_entries_off_is_found_in_a_few_rounds() -> None:
 
 
 def test_a_peer_whose_entries_are_compacted_away_gets_a_snapshot() -> None:
-    """92, 99, 100, 101, 102, 108."""
-    network = Network(3)
+    """Checklist 92, 99, 100, 101, 102, 108."""
+    network = CoreCluster(3)
     core = network.elect(1)
     network.down.add(3)
     for number in range(10):
@@ -442,8 +442,8 @@ def test_a_peer_whose_entries_are_compacted_away_gets_a_snapshot() -> None:
 
 
 def test_uncommitted_bytes_are_bounded_and_counted_down() -> None:
-    """137, 138."""
-    network = Network(3, uncommitted_bytes_max=100)
+    """Checklist 137, 138."""
+    network = CoreCluster(3, uncommitted_bytes_max=100)
     core = network.elect(1)
     network.flying.clear()
     network.propose(1, bytes(300))  # the first may be larger than the bound
@@ -458,8 +458,8 @@ def test_uncommitted_bytes_are_bounded_and_counted_down() -> None:
 
 
 def test_applying_is_paced_by_bytes() -> None:
-    """139."""
-    network = Network(1, apply_bytes_max=10)
+    """Checklist 139."""
+    network = CoreCluster(1, apply_bytes_max=10)
     core = network.elect(1)
     for _ in range(4):
         core.propose(bytes(8))
@@ -479,7 +479,7 @@ def test_applying_is_paced_by_bytes() -> None:
 
 
 def test_an_old_write_does_not_vouch_for_a_newer_entry() -> None:
-    """59, 144: the ABA of truncation and rewriting."""
+    """Checklist 59, 144: the ABA of truncation and rewriting."""
     core = core_with([], 1)
     core.step(AppendEntries(1, 2, 0, 0, 0, (entry(1, 1), entry(2, 1))))
     first = core.take_ready()
@@ -493,8 +493,8 @@ def test_an_old_write_does_not_vouch_for_a_newer_entry() -> None:
 
 
 def test_reads_before_the_first_commit_of_the_term_wait_for_it() -> None:
-    """111."""
-    network = Network(3)
+    """Checklist 111."""
+    network = CoreCluster(3)
     node = network.nodes[1]
     network.cut = {(1, 2), (1, 3)}
     node.core.campaign()
@@ -512,8 +512,8 @@ def test_reads_before_the_first_commit_of_the_term_wait_for_it() -> None:
 
 
 def test_a_follower_reads_through_the_leader() -> None:
-    """116."""
-    network = Network(3)
+    """Checklist 116."""
+    network = CoreCluster(3)
     network.elect(1)
     index = network.propose(1, b"x")
     network.settle()
@@ -523,8 +523,8 @@ def test_a_follower_reads_through_the_leader() -> None:
 
 
 def test_reads_on_their_way_fail_when_the_leader_changes() -> None:
-    """116."""
-    network = Network(3)
+    """Checklist 116."""
+    network = CoreCluster(3)
     core = network.elect(1)
     network.down = {2, 3}
     core.read_index(5)
@@ -534,7 +534,7 @@ def test_reads_on_their_way_fail_when_the_leader_changes() -> None:
 
 
 def test_forgetting_the_leader_changes_neither_term_nor_timer() -> None:
-    """50."""
+    """Checklist 50."""
     core = core_with([], 4)
     core.step(Heartbeat(4, 2, 0, 0))
     core.tick()

@@ -8,20 +8,20 @@ from itertools import combinations, permutations
 import pytest
 
 from roost.raft import Role
-from tests.raft.nodes import Network
+from roost.sim.cores import CoreCluster
 
 ELECTION_TICKS = 10
 DEADLINE_TICKS = 10 * ELECTION_TICKS
 
 
-def can_reach_majority(network: Network, node: int) -> bool:
+def can_reach_majority(network: CoreCluster, node: int) -> bool:
     """Whether a node talks both ways with a majority, itself included."""
     others = [it for it in network.nodes if it != node]
     reached = [it for it in others if not {(node, it), (it, node)} & network.cut]
     return len(reached) + 1 > len(network.nodes) // 2
 
 
-def leads_in_time(network: Network) -> bool:
+def leads_in_time(network: CoreCluster) -> bool:
     """Tick everybody until somebody leads that a majority follows, both ways."""
     for _ in range(DEADLINE_TICKS):
         for node_id in network.nodes:
@@ -35,7 +35,7 @@ def leads_in_time(network: Network) -> bool:
 
 
 def judge(size: int, cut: set[tuple[int, int]], first_leader: int) -> None:
-    network = Network(size, seed=first_leader)
+    network = CoreCluster(size, seed=first_leader)
     network.elect(first_leader)
     network.cut = cut
     somebody_can = any(can_reach_majority(network, node) for node in network.nodes)

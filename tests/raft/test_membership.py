@@ -33,20 +33,20 @@ from roost.raft.messages import (
     VoteReply,
     VoteRequest,
 )
-from tests.raft.nodes import MemoryStorage, Network, SeededDice
+from roost.sim.cores import CoreCluster, MemoryStorage, SeededDice
 from tests.raft.test_core import answers, entry
 
 ADD, LEARN, REMOVE = ChangeKind.ADD_VOTER, ChangeKind.ADD_LEARNER, ChangeKind.REMOVE
 
 
-def seeded(size: int = 3, joiners: int = 2, **options: int) -> Network:
+def seeded(size: int = 3, joiners: int = 2, **options: int) -> CoreCluster:
     """A cluster with a leader, node 1."""
-    network = Network(size, joiners=joiners, **options)  # type: ignore[arg-type]  # CoreConfig's
+    network = CoreCluster(size, joiners=joiners, **options)  # type: ignore[arg-type]  # CoreConfig's
     network.elect(1)
     return network
 
 
-def change(network: Network, *changes: Change, **how: object) -> None:
+def change(network: CoreCluster, *changes: Change, **how: object) -> None:
     leader = next(it for it in network.nodes.values() if it.core.role is Role.LEADER)
     leader.core.propose_change(changes, **how)  # type: ignore[arg-type]  # a test's options
     network.settle()
@@ -64,7 +64,7 @@ def follower_with(log: list[Entry], term: int, **options: object) -> Core:
 
 
 def test_a_learner_gets_everything_and_decides_nothing() -> None:
-    """48, 77, 83."""
+    """Checklist 48, 77, 83."""
     network = seeded(1, 1)
     change(network, Change(LEARN, 2))
     network.propose(1, b"x")
@@ -79,7 +79,7 @@ def test_a_learner_gets_everything_and_decides_nothing() -> None:
 
 
 def test_a_new_node_comes_by_snapshot_because_the_bootstrap_is_no_entry() -> None:
-    """9, 84, 102."""
+    """Checklist 9, 84, 102."""
     network = seeded(1, 1)
     change(network, Change(ADD, 2))
     assert network.nodes[2].storage.floor_index > 1
@@ -106,7 +106,7 @@ def test_a_learner_is_promoted_only_when_it_has_caught_up() -> None:
 
 
 def test_one_change_at_a_time_and_only_for_the_configuration_it_was_meant_for() -> None:
-    """124."""
+    """Checklist 124."""
     network = seeded(3, 2)
     core = network.nodes[1].core
     core.propose_change([Change(LEARN, 4)])
@@ -123,8 +123,8 @@ def test_one_change_at_a_time_and_only_for_the_configuration_it_was_meant_for() 
 
 
 def test_a_new_leader_waits_for_what_may_be_a_change() -> None:
-    """40."""
-    network = Network(3, joiners=1)
+    """Checklist 40."""
+    network = CoreCluster(3, joiners=1)
     core = network.nodes[1].core
     core.campaign()
     while core.role is not Role.LEADER:
@@ -140,7 +140,7 @@ def test_a_new_leader_waits_for_what_may_be_a_change() -> None:
 
 
 def test_a_joint_configuration_is_left_by_itself_even_by_the_next_leader() -> None:
-    """129, 130."""
+    """Checklist 129, 130."""
     network = seeded(3, 2)
     network.nodes[1].core.propose_change([Change(ADD, 4), Change(REMOVE, 2)])
     for _ in range(40):  # until the joint configuration is in force at the leader, no further
@@ -166,7 +166,7 @@ def test_a_joint_configuration_is_left_by_itself_even_by_the_next_leader() -> No
 
 
 def test_an_explicit_joint_configuration_waits_to_be_left() -> None:
-    """125."""
+    """Checklist 125."""
     network = seeded(3, 1)
     core = network.nodes[1].core
     change(network, Change(LEARN, 3), transition=Transition.JOINT_EXPLICIT)
@@ -195,7 +195,7 @@ def test_the_context_of_a_change_comes_back_with_it() -> None:
 
 
 def test_a_removed_member_learns_of_it_and_keeps_quiet() -> None:
-    """51, 128, 131, 132."""
+    """Checklist 51, 128, 131, 132."""
     network = seeded(3, 1)
     change(network, Change(REMOVE, 3))
     removed = network.nodes[3]
@@ -211,7 +211,7 @@ def test_a_removed_member_learns_of_it_and_keeps_quiet() -> None:
 
 
 def test_a_removed_leader_hands_over_and_steps_down() -> None:
-    """132; etcd #11038."""
+    """Checklist 132; etcd #11038."""
     network = seeded(3, 1)
     change(network, Change(REMOVE, 1))
     assert network.nodes[1].core.role is Role.FOLLOWER
@@ -222,7 +222,7 @@ def test_a_removed_leader_hands_over_and_steps_down() -> None:
 
 
 def test_a_leader_that_is_only_a_learner_hands_over_too() -> None:
-    """77, 132."""
+    """Checklist 77, 132."""
     network = seeded(3, 1)
     change(network, Change(LEARN, 1))
     assert network.nodes[1].core.role is Role.FOLLOWER
@@ -235,7 +235,7 @@ def test_a_leader_that_is_only_a_learner_hands_over_too() -> None:
 
 
 def test_removing_a_silent_voter_may_commit_what_waited_for_it() -> None:
-    """80; TestCommitAfterRemoveNode."""
+    """Checklist 80; TestCommitAfterRemoveNode."""
     network = seeded(2, 1)
     core = network.nodes[1].core
     core.propose_change([Change(REMOVE, 2)])
@@ -247,7 +247,7 @@ def test_removing_a_silent_voter_may_commit_what_waited_for_it() -> None:
 
 
 def test_answers_of_an_earlier_session_vouch_for_nothing() -> None:
-    """96; raft #349."""
+    """Checklist 96; raft #349."""
     network = seeded(3, 1)
     core = network.nodes[1].core
     change(network, Change(REMOVE, 3))
@@ -266,7 +266,7 @@ def test_answers_of_an_earlier_session_vouch_for_nothing() -> None:
 
 
 def test_a_restarted_voter_knows_which_change_was_committed() -> None:
-    """25; record 0005."""
+    """Checklist 25; record 0005."""
     core = follower_with([entry(1, 1)], 1)
     joint = Entry(2, 1, EntryKind.CONFIGURATION, b"any")
     core.step(AppendEntries(1, 2, 1, 1, 2, (joint,)))
@@ -297,7 +297,7 @@ def test_a_restarted_voter_knows_which_change_was_committed() -> None:
 
 
 def test_voters_and_candidates_tell_each_other_what_is_committed() -> None:
-    """43; etcd #12359."""
+    """Checklist 43; etcd #12359."""
     change_entry = Entry(2, 1, EntryKind.CONFIGURATION, b"any")
     core = follower_with([entry(1, 1), change_entry], 1)
     core.step(VoteRequest(2, 2, 2, 1, commit_index=2, commit_term=1))
@@ -318,7 +318,7 @@ def test_voters_and_candidates_tell_each_other_what_is_committed() -> None:
 
 
 def test_leadership_goes_to_the_target_and_proposals_wait() -> None:
-    """118, 119, 120, 121."""
+    """Checklist 118, 119, 120, 121."""
     network = seeded(3, 1)
     core = network.nodes[1].core
     network.down.add(3)
@@ -339,7 +339,7 @@ def test_leadership_goes_to_the_target_and_proposals_wait() -> None:
 
 
 def test_a_transfer_to_a_silent_target_ends_after_an_election_timeout() -> None:
-    """120."""
+    """Checklist 120."""
     network = seeded(3, 1)
     core = network.nodes[1].core
     network.down.add(3)
@@ -352,7 +352,7 @@ def test_a_transfer_to_a_silent_target_ends_after_an_election_timeout() -> None:
 
 
 def test_a_second_target_replaces_the_first() -> None:
-    """118."""
+    """Checklist 118."""
     network = seeded(3, 1)
     network.down.add(2)
     network.nodes[1].core.transfer_leadership(2)
@@ -362,7 +362,7 @@ def test_a_second_target_replaces_the_first() -> None:
 
 
 def test_a_follower_passes_the_wish_on() -> None:
-    """122."""
+    """Checklist 122."""
     network = seeded(3, 1)
     network.nodes[3].core.transfer_leadership(3)
     network.settle()
@@ -371,20 +371,20 @@ def test_a_follower_passes_the_wish_on() -> None:
 
 @pytest.mark.parametrize(("node", "target", "words"), [(1, 1, "already"), (1, 4, "does not vote")])
 def test_leadership_goes_only_to_another_voter(node: int, target: int, words: str) -> None:
-    """118."""
+    """Checklist 118."""
     network = seeded(3, 1)
     with pytest.raises(TransferRefused, match=words):
         network.nodes[node].core.transfer_leadership(target)
 
 
 def test_without_a_leader_there_is_nothing_to_hand_over() -> None:
-    network = Network(3, joiners=1)
+    network = CoreCluster(3, joiners=1)
     with pytest.raises(TransferRefused, match="no leader"):
         network.nodes[1].core.transfer_leadership(2)
 
 
 def test_a_target_that_misses_entries_does_not_campaign() -> None:
-    """123."""
+    """Checklist 123."""
     core = follower_with([entry(1, 1)], 1)
     core.step(TimeoutNow(1, 2, 5, 1))
     assert core.term == 1
@@ -395,7 +395,7 @@ def test_a_target_that_misses_entries_does_not_campaign() -> None:
 
 
 def test_a_transfer_to_somebody_removed_is_over() -> None:
-    """120, 131."""
+    """Checklist 120, 131."""
     network = seeded(3, 1)
     core = network.nodes[1].core
     core.propose_change([Change(REMOVE, 3)])
@@ -413,7 +413,7 @@ OFFER = SnapshotOffer(2, 2, 10, 2, 0, Configuration(voters=(1, 2, 3)))
 
 
 def test_an_offer_is_handed_to_the_driver_once() -> None:
-    """102."""
+    """Checklist 102."""
     core = follower_with([entry(1, 1)], 1)
     core.step(OFFER)
     core.step(OFFER)
@@ -426,7 +426,7 @@ def test_an_offer_is_handed_to_the_driver_once() -> None:
 
 
 def test_an_offer_of_what_the_log_holds_only_commits() -> None:
-    """102."""
+    """Checklist 102."""
     core = follower_with([entry(it, 2) for it in range(1, 13)], 2)
     core.step(OFFER)
     assert core.commit_index == 10
@@ -437,14 +437,14 @@ def test_an_offer_of_what_the_log_holds_only_commits() -> None:
 
 
 def test_an_offer_for_others_is_ignored() -> None:
-    """102."""
+    """Checklist 102."""
     core = follower_with([], 1)
     core.step(SnapshotOffer(2, 2, 10, 2, 0, Configuration(voters=(2, 3))))
     assert core.offered_snapshot is None
 
 
 def test_a_restored_core_follows_from_there() -> None:
-    """60, 103, 104, 105."""
+    """Checklist 60, 103, 104, 105."""
     storage = MemoryStorage([entry(it, 1) for it in range(1, 13)])
     core = Core(
         CoreConfig(id=1),
@@ -470,7 +470,7 @@ def test_a_restored_core_follows_from_there() -> None:
 
 
 def test_a_failed_fetch_is_said_and_probed_after_a_heartbeat() -> None:
-    """101."""
+    """Checklist 101."""
     core = follower_with([], 1)
     core.step(OFFER)
     ready = core.take_ready()
@@ -486,7 +486,7 @@ def test_a_failed_fetch_is_said_and_probed_after_a_heartbeat() -> None:
 
 
 def test_the_leader_probes_again_after_a_failed_fetch() -> None:
-    """99, 101, 109."""
+    """Checklist 99, 101, 109."""
     network = seeded(1, 1)
     leader = network.nodes[1]
     leader.core.propose_change([Change(LEARN, 2)])
@@ -514,7 +514,7 @@ def test_the_leader_probes_again_after_a_failed_fetch() -> None:
 
 
 def test_a_silent_peer_is_made_no_snapshot() -> None:
-    """99."""
+    """Checklist 99."""
     network = seeded(3, 1)
     network.down.add(3)
     core = network.nodes[1].core
@@ -538,7 +538,7 @@ def test_a_silent_peer_is_made_no_snapshot() -> None:
 
 
 def test_a_follower_that_cannot_apply_takes_no_more_than_its_memory_allows() -> None:
-    """98; scylla #31402."""
+    """Checklist 98; scylla #31402."""
     core = follower_with(
         [],
         1,
@@ -557,7 +557,7 @@ def test_a_follower_that_cannot_apply_takes_no_more_than_its_memory_allows() -> 
 
 
 def test_the_leader_waits_for_a_heartbeat_before_it_sends_to_a_full_follower() -> None:
-    """98."""
+    """Checklist 98."""
     network = seeded(3, 1)
     core = network.nodes[1].core
     first = network.propose(1, b"a")
@@ -573,8 +573,8 @@ def test_the_leader_waits_for_a_heartbeat_before_it_sends_to_a_full_follower() -
     assert network.nodes[2].core.last_index == core.last_index
 
 
-def leased() -> Network:
-    network = Network(3, joiners=1, lease_s=0.9)
+def leased() -> CoreCluster:
+    network = CoreCluster(3, joiners=1, lease_s=0.9)
     for node in network.nodes.values():
         node.core.quiet_ticks = 0
     network.elect(1)
@@ -582,7 +582,7 @@ def leased() -> Network:
 
 
 def test_a_lease_is_counted_from_the_sending_of_a_round_that_a_quorum_answered() -> None:
-    """54."""
+    """Checklist 54."""
     network = leased()
     core = network.nodes[1].core
     assert core.read_lease(100.0) is None
@@ -597,7 +597,7 @@ def test_a_lease_is_counted_from_the_sending_of_a_round_that_a_quorum_answered()
 
 
 def test_a_leader_that_steps_down_has_no_lease() -> None:
-    """54."""
+    """Checklist 54."""
     network = leased()
     core = network.nodes[1].core
     core.tick(100.0)
@@ -608,7 +608,7 @@ def test_a_leader_that_steps_down_has_no_lease() -> None:
 
 
 def test_a_restarted_voter_keeps_a_lease_that_it_may_have_granted() -> None:
-    """54: it forgot the leader, not the promise."""
+    """Checklist 54: it forgot the leader, not the promise."""
     core = follower_with([entry(1, 1)], 1, lease_s=0.5)
     core.step(VoteRequest(2, 2, 1, 1))
     assert core.term == 1
@@ -620,6 +620,6 @@ def test_a_restarted_voter_keeps_a_lease_that_it_may_have_granted() -> None:
 
 @pytest.mark.parametrize("options", [{"lease_s": 1.0, "check_quorum": False}, {"lease_s": -1.0}])
 def test_a_lease_needs_what_it_rests_on(options: dict[str, object]) -> None:
-    """2, 54."""
+    """Checklist 2, 54."""
     with pytest.raises(BadCoreConfig, match="lease"):
         CoreConfig(id=1, **options)  # type: ignore[arg-type]  # a test's options

@@ -133,12 +133,17 @@ def _count(core: Core, reply: PreVoteReply | VoteReply) -> None:
 
 
 def _decide(core: Core) -> None:
+    """Act on how the vote stands.
+
+    Whatever the others say, nobody leads before its own vote is durable: a leader that forgot
+    its term in a crash could win the same term again, and write other entries in it.
+    """
     match tally(core.configuration, core.votes):
         case Verdict.WON if core.role is Role.PRE_CANDIDATE:
             _stand(core)
-        case Verdict.WON:
+        case Verdict.WON if core.id in core.votes:
             core.become_leader()
         case Verdict.LOST:
             core.become_follower(core.term, 0)
-        case Verdict.PENDING:
+        case _:
             pass

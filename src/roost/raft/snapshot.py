@@ -104,13 +104,21 @@ def fail(core: Core, snapshot: Snapshot) -> None:
 
 
 def may_restore(core: Core, snapshot: Snapshot) -> bool:
-    """Whether `restore` would take it now (checklist 102, 103)."""
+    """Whether `restore` would take it now (checklist 102, 103).
+
+    Not when appends have brought what it holds while it was fetched: the log may go on behind it
+    with entries that the leader was told we hold, and to put it in place would drop them.
+    """
+    return _is_ahead(core, snapshot) and not core.log.holds(snapshot.index, snapshot.term)
+
+
+def _is_ahead(core: Core, snapshot: Snapshot) -> bool:
     return core.role is Role.FOLLOWER and snapshot.index > core.log.commit_index
 
 
 def restore(core: Core, snapshot: Snapshot) -> None:
     """The snapshot is in place, durably, and the storage begins behind it."""
-    assert may_restore(core, snapshot), "the driver asked `may_restore` before it touched anything"
+    assert _is_ahead(core, snapshot), "the driver asked `may_restore` before it touched anything"
     core.log.restore(snapshot.index, snapshot.term)
     core.forget_handed_out()
     core.configuration = snapshot.configuration

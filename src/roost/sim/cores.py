@@ -1,36 +1,40 @@
-"""Cores in memory with a disk that can lose what was not reported durable, and a bad network."""
+"""Bare consensus cores in one loop: a disk that finishes when told to, messages that wait to fly.
+
+Storms (`storm`) and scenarios (`scenario`) drive the same cluster.  Nothing here is random but
+what the cores draw from their dice.
+"""
 
 import random
 from collections import deque
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from typing import Any
 
 from roost.raft import (
-    Change,
-    ChangeKind,
-    ChangeRefused,
     Configuration,
     Core,
     CoreConfig,
+    Dice,
     Entry,
     EntryKind,
     HardState,
-    ProposalDropped,
     Ready,
     Role,
     Snapshot,
-    TransferRefused,
-    Transition,
     codec,
 )
+from roost.raft.messages import AppendAccepted, AppendHeld, Message, VoteReply
 
 
 class SeededDice:
     """Chance from a seed."""
 
     def __init__(self, seed: int) -> None:
-        self._random = random.Random(seed)
+        """Begin the seed's sequence."""
+        self._random = random.Random(seed)  # noqa: S311 - a simulation is no secret
 
     def below(self, n: int) -> int:
+        """A number from 0 to n - 1."""
         return self._random.randrange(n)
 
 
@@ -44,19 +48,23 @@ class MemoryStorage:
 
     @property
     def first_index(self) -> int:
+        """The oldest entry kept."""
         return self.floor_index + 1
 
     @property
     def last_index(self) -> int:
+        """The newest entry written."""
         return self.floor_index + len(self.log)
 
     def term_at(self, index: int) -> int | None:
+        """The term of an entry; None when compacted or beyond the end."""
         if index == self.floor_index:
             return self.floor_term
         position = index - self.floor_index - 1
         return self.log[position].term if 0 <= position < len(self.log) else None
 
     def entries(self, first: int, stop: int, bytes_max: int) -> tuple[Entry, ...]:
+        """Entries from `first`, before `stop`, at least one, up to `bytes_max`."""
         begin = first - self.floor_index - 1
         found = self.log[begin : stop - self.floor_index - 1]
         size = 0
@@ -81,11 +89,13 @@ class MemoryStorage:
         self.floor_index, self.floor_term = index, term
 
     def write(self, entries: list[Entry]) -> None:
+        """Put entries in their places, instead of whatever was there and behind."""
         if entries:
             del self.log[entries[0].index - self.floor_index - 1 :]
             self.log += entries
 
 
+TICK_S = 0.1
 BOOTSTRAP = Entry(1, 1, EntryKind.EMPTY, b"bootstrap")
 
 
@@ -104,10 +114,13 @@ class Node:
         seed: int,
         *,
         is_seeded: bool = False,
-        **options: object,
+        dice: Callable[[int], Dice] = SeededDice,
+        **options: Any,  # CoreConfig's own
     ) -> None:
+        """Start with an empty disk."""
         self.id = node_id
         self.seed = seed
+        self.make_dice = dice
         self.options = options
         self.storage = MemoryStorage()
         self.hard_state = HardState()
@@ -123,6 +136,10 @@ class Node:
         self.reads: list[tuple[int, int]] = []
         self.reads_failed: list[int] = []
         self.fetching: Snapshot | None = None
+        self.unapplied: deque[Entry] = deque()  # handed out, while applying is held
+        self.is_held = False
+        self.clock_s = 0.0
+        self.checked_count = 0  # how much of `applied` the cluster's checks have seen
         self.restart()
 
     @property
@@ -135,12 +152,14 @@ class Node:
         self.seed += 1000
         self.waiting: deque[Ready] = deque()
         self.fetching = None
+        self.unapplied.clear()
         del self.applied[self.durable_applied :]
+        self.checked_count = min(self.checked_count, len(self.applied))
         while self.configuration.version > self.durable_applied:
             self.configurations.pop()
         self.core = Core(
-            CoreConfig(id=self.id, **self.options),  # type: ignore[arg-type]  # a test's options
-            dice=SeededDice(self.seed),
+            CoreConfig(id=self.id, **self.options),
+            dice=self.make_dice(self.seed),
             storage=self.storage,
             hard_state=self.hard_state,
             configuration=self.configuration,
@@ -153,12 +172,9 @@ class Node:
         while (ready := self.core.take_ready()) is not None:
             out += [(to, b"".join(codec.encode(it))) for to, it in ready.messages]
             self.waiting.append(ready)
-            for entry in ready.committed:
-                if entry.kind is EntryKind.CONFIGURATION:
-                    self.configurations.append(self.core.apply_change(entry)[0])
-                self.applied.append(entry)
-            if ready.committed:
-                self.core.applied(ready.committed[-1].index)
+            self.unapplied += ready.committed
+            if self.unapplied and not self.is_held:
+                self.apply()
             self.reads += [(it.token, it.index) for it in ready.reads]
             self.reads_failed += ready.reads_failed
             if ready.snapshot is not None:
@@ -166,6 +182,15 @@ class Node:
             for peer in ready.snapshots_wanted:
                 self.core.offer_snapshot(peer, self.snapshot())
         return out
+
+    def apply(self) -> None:
+        """Apply what was handed out."""
+        while self.unapplied:
+            entry = self.unapplied.popleft()
+            if entry.kind is EntryKind.CONFIGURATION:
+                self.configurations.append(self.core.apply_change(entry)[0])
+            self.applied.append(entry)
+        self.core.applied(len(self.applied))
 
     def snapshot(self) -> Snapshot:
         """What was applied, as something to offer."""
@@ -186,6 +211,8 @@ class Node:
             return
         self.storage.begin_behind(snapshot.index, snapshot.term)
         self.applied, self.durable_applied = content, snapshot.index
+        self.checked_count = 0
+        self.unapplied.clear()
         self.configurations = [*configurations, snapshot.configuration]
         self.core.restore(snapshot)
 
@@ -205,7 +232,7 @@ class Node:
         return [(to, b"".join(codec.encode(it))) for to, it in ready.messages_after_persist]
 
 
-class Network:
+class CoreCluster:
     """Nodes and messages in flight; `settle` delivers everything, other calls misbehave."""
 
     def __init__(
@@ -215,44 +242,51 @@ class Network:
         *,
         joiners: int = 0,
         is_seeded: bool = False,
-        **options: object,
+        dice: Callable[[int], Dice] = SeededDice,
+        **options: Any,  # CoreConfig's own
     ) -> None:
         """`size` voters; `joiners` more nodes know nothing yet and may be added."""
         voters = tuple(range(1, size + 1))
-        self.random = random.Random(seed)
         self.nodes = {
             it: Node(
                 it,
                 voters if it <= size else (),
                 seed * 31 + it,
                 is_seeded=is_seeded or joiners > 0,
+                dice=dice,
                 **options,
             )
             for it in range(1, size + joiners + 1)
         }
-        self.has_changes = joiners > 0
         self.flying: list[tuple[int, int, bytes]] = []  # (from, to, message)
         self.cut: set[tuple[int, int]] = set()
         self.down: set[int] = set()
+        self.stalled: set[int] = set()  # disks that finish nothing
         self.leaders: dict[int, int] = {}
         self.committed: dict[int, tuple[int, bytes]] = {}
+        self.votes: dict[tuple[int, int], int] = {}  # (voter, term): candidate
 
     def collect(self, node: Node) -> None:
+        """Take what a node has to say; its messages fly."""
         self.flying += [(node.id, to, body) for to, body in node.take()]
 
     def persist(self, node: Node, *, all_of_it: bool = True) -> None:
-        while node.waiting:
+        """A node's disk finishes everything, or the oldest write."""
+        while node.waiting and node.id not in self.stalled:
             self.flying += [(node.id, to, body) for to, body in node.persist_one()]
             self.collect(node)
             if not all_of_it:
                 return
 
     def deliver(self, position: int) -> None:
+        """A message arrives, unless its way is cut or an end is down."""
         sender, to, body = self.flying.pop(position)
-        if (sender, to) in self.cut or to in self.down or sender in self.down:
+        if (sender, to) in self.cut or to in self.down:
             return
+        message = codec.decode(body)
+        self._check_promise(sender, to, message)
         node = self.nodes[to]
-        node.core.step(codec.decode(body))
+        node.core.step(message)
         self.collect(node)
 
     def fetch(self, node: Node, *, fails: bool = False) -> None:
@@ -270,27 +304,45 @@ class Network:
                 node.install(sender.applied[: snapshot.index], older)
         self.collect(node)
 
-    def settle(self) -> None:
-        """Deliver, persist and fetch until nothing moves."""
+    def settle(self, among: Collection[int] | None = None) -> None:
+        """Deliver, persist and fetch until nothing moves; only `among` some nodes, if told."""
+        waiting: list[tuple[int, int, bytes]] = []
         for _ in range(100_000):
             for node in self.nodes.values():
-                if node.id not in self.down:
+                if node.id not in self.down and (among is None or node.id in among):
                     self.collect(node)
                     self.persist(node)
-                    if node.fetching is not None:
+                    if node.fetching is not None and not node.waiting:
                         self.fetch(node)
                         self.persist(node)
             if not self.flying:
+                self.flying = waiting
                 return
-            self.deliver(0)
+            if among is None or {self.flying[0][0], self.flying[0][1]} <= set(among):
+                self.deliver(0)
+            else:
+                waiting.append(self.flying.pop(0))
         raise AssertionError("messages without end")
 
     def tick(self, node_id: int, count: int = 1) -> None:
+        """Time passes for one node."""
+        node = self.nodes[node_id]
         for _ in range(count):
-            self.nodes[node_id].core.tick()
-            self.collect(self.nodes[node_id])
+            node.clock_s += TICK_S
+            node.core.tick(node.clock_s)
+            self.collect(node)
+
+    def crash(self, node_id: int) -> None:
+        """A node dies; what was not durable is gone."""
+        self.down.add(node_id)
+
+    def restart(self, node_id: int) -> None:
+        """A dead node starts from what is durable."""
+        self.down.discard(node_id)
+        self.nodes[node_id].restart()
 
     def elect(self, node_id: int) -> Core:
+        """Let a node campaign and win."""
         core = self.nodes[node_id].core
         core.campaign()
         self.settle()
@@ -298,100 +350,54 @@ class Network:
         return core
 
     def propose(self, node_id: int, payload: bytes) -> int:
+        """Propose at a node; return the index."""
         index = self.nodes[node_id].core.propose(payload)
         self.collect(self.nodes[node_id])
         return index
 
     def check(self) -> None:
-        """What must hold at every moment."""
+        """What must hold at every moment; raises an AssertionError that says what does not."""
         for node in self.nodes.values():
-            core = node.core
+            core, log = node.core, node.core.log
             if node.id not in self.down and core.role is Role.LEADER:
-                held = self.leaders.setdefault(core.term, node.id)
-                assert held == node.id, f"two leaders in term {core.term}"
-            for position, entry in enumerate(node.applied):
-                index = position + 1
+                self._check_leader(node)
+            for position in range(node.checked_count, len(node.applied)):
+                entry, index = node.applied[position], position + 1
                 assert entry.index == index, "applied in order, each once"
                 known = self.committed.setdefault(index, (entry.term, entry.payload))
-                assert known == (entry.term, entry.payload), f"entry {index} differs"
-            for progress in core.progress().values():
-                assert progress.match_index < progress.next_index
-            assert core.commit_index <= core.last_index
-            assert core.applied_index <= core.commit_index
+                assert known == (entry.term, entry.payload), f"entry {index} has two contents"
+            node.checked_count = len(node.applied)
+            assert log.applied_index <= log.applying_index <= log.commit_index <= log.last_index
+            assert core.term >= node.hard_state.term, "terms never decrease"
 
-    def step_randomly(self) -> None:
-        """One thing happens: a tick, a message, the disk, a loss, a crash, a proposal."""
-        dice = self.random
-        alive = [it for it in self.nodes.values() if it.id not in self.down]
-        what = dice.random()
-        if self.has_changes and dice.random() < 0.04:
-            self.change_randomly(dice.choice(alive))
-            return
-        if self.flying and what < 0.60:
-            position = dice.randrange(min(len(self.flying), 6))  # a little reordering
-            if dice.random() < 0.05:
-                self.flying.append(self.flying[position])  # a duplicate
-            if dice.random() < 0.02:
-                del self.flying[position]  # a loss
+    def _check_leader(self, node: Node) -> None:
+        core = node.core
+        for progress in core.peers.values():
+            assert progress.match_index < progress.next_index, "match is below next"
+        held = self.leaders.get(core.term)
+        if held is None:
+            self.leaders[core.term] = node.id
+            for index in range(max(1, core.log.first_index), len(self.committed) + 1):
+                term = core.log.term_at(index)
+                known = self.committed[index][0]
+                assert term == known, f"the leader of term {core.term} lacks committed {index}"
+        else:
+            assert held == node.id, f"two leaders in term {core.term}"
+
+    def _check_promise(self, sender: int, to: int, message: Message) -> None:
+        """What a message promises is durable where it comes from (J11), and one vote a term."""
+        disk = self.nodes[sender]
+        is_vote = isinstance(message, VoteReply) and message.is_granted
+        if is_vote:
+            held = self.votes.setdefault((sender, message.term), to)
+            assert held == to, f"node {sender} votes twice in term {message.term}"
+        if is_vote or isinstance(message, AppendAccepted | AppendHeld):
+            durable = disk.hard_state.term
+            assert durable >= message.term, f"node {sender} promises in a term it could forget"
+            if durable > message.term:
+                return  # it has moved on since
+            if isinstance(message, AppendAccepted | AppendHeld):
+                last_index = disk.storage.last_index
+                assert last_index >= message.match_index, f"node {sender} could forget entries"
             else:
-                self.deliver(position)
-        elif what < 0.84:
-            self.persist(dice.choice(alive), all_of_it=False)
-        elif what < 0.92:
-            self.tick(dice.choice(alive).id)
-        elif what < 0.985:
-            try:
-                self.propose(dice.choice(alive).id, b"%d" % dice.randrange(10**9))
-            except ProposalDropped:
-                pass
-        elif what < 0.990:
-            node = dice.choice(alive)
-            node.core.read_index(dice.randrange(10**9))
-            self.collect(node)
-        elif what < 0.995:
-            self.crash_or_return()
-        elif self.cut and dice.random() < 0.6:
-            self.cut.clear()
-        else:
-            self.cut.add((dice.choice(list(self.nodes)), dice.choice(list(self.nodes))))
-
-    def change_randomly(self, node: Node) -> None:
-        """Somebody joins or goes, leadership moves, a log is compacted, a snapshot comes."""
-        dice = self.random
-        fetching = [it for it in self.nodes.values() if it.fetching and it.id not in self.down]
-        what = dice.random()
-        if fetching and what < 0.4:
-            self.fetch(dice.choice(fetching), fails=dice.random() < 0.3)
-        elif what < 0.55:
-            node.compact(len(node.applied) - dice.randrange(8))
-        elif what < 0.65:
-            try:
-                node.core.transfer_leadership(dice.choice(list(self.nodes)))
-            except TransferRefused:
-                pass
-        elif what < 0.95:
-            count = min(dice.choice((1, 1, 1, 2, 3)), len(self.nodes))
-            nodes = dice.sample(sorted(self.nodes), count)
-            kinds = (ChangeKind.ADD_VOTER, ChangeKind.ADD_VOTER, *ChangeKind)
-            changes = [Change(dice.choice(kinds), it) for it in nodes]
-            how = dice.choice(list(Transition))
-            try:
-                node.core.propose_change(changes, transition=how)
-            except (ProposalDropped, ChangeRefused):
-                pass
-        else:
-            try:
-                node.core.propose_leave()
-            except (ProposalDropped, ChangeRefused):
-                pass
-        self.collect(node)
-
-    def crash_or_return(self) -> None:
-        node = self.random.choice(list(self.nodes.values()))
-        if self.down and self.random.random() < 0.7:
-            node = self.nodes[self.random.choice(sorted(self.down))]
-        if node.id in self.down:
-            self.down.discard(node.id)
-            node.restart()
-        elif len(self.down) < len(self.nodes) - 1:
-            self.down.add(node.id)  # what was not durable is gone with `restart`
+                assert disk.hard_state.vote == to, f"node {sender} could forget its vote"

@@ -1,0 +1,1 @@
+"""What the consensus core does, told in text files."""
