@@ -6,13 +6,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := src tests bench
 
-.PHONY: serve test lint types layers unit docs campaign sim mutants bench format lock clean
+.PHONY: serve test lint types layers unit coverage docs campaign sim mutants bench format lock clean
 
 serve: $(VENV)/.installed
 	@$(BIN)/roost serve --name default --data-dir data
 
 test: $(VENV)/.installed-test
-	@$(MAKE) --no-print-directory lint types layers unit
+	@$(MAKE) --no-print-directory lint types layers unit coverage
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check $(SOURCES)
@@ -26,6 +26,13 @@ layers: $(VENV)/.installed-test
 
 unit: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -q
+
+# Every branch of the consensus core, by the tests that name what they show; no random ones.
+coverage: $(VENV)/.installed-test
+	@$(BIN)/python -m coverage run --data-file=$(VENV)/.coverage --branch --source=src/roost/raft \
+		-m pytest -q --durations=0 -m "not slow" tests/raft tests/scenarios >$(VENV)/coverage.log 2>&1 \
+		|| { cat $(VENV)/coverage.log; exit 1; }
+	$(BIN)/python -m coverage report --data-file=$(VENV)/.coverage --skip-covered --fail-under=100
 
 docs: $(VENV)/.installed-test
 	$(BIN)/python docs/generate.py

@@ -1,10 +1,13 @@
 """Messages as bytes: round trips, and nothing but MalformedMessage from anything else."""
 
+import struct
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from roost.raft import Configuration, Entry, EntryKind, MalformedMessage, Message, codec
+from roost.raft.confchange import encode_configuration
 from roost.raft.messages import (
     AppendAccepted,
     AppendEntries,
@@ -24,6 +27,7 @@ from roost.raft.messages import (
     VoteRequest,
 )
 
+ALONE = Configuration(version=1, voters=(1,))
 U64 = st.integers(0, 2**64 - 1)
 POSITIVE = st.integers(1, 2**64 - 1)
 
@@ -129,3 +133,42 @@ def test_a_short_message_is_malformed(length: int) -> None:
     )
     with pytest.raises(MalformedMessage):
         codec.decode(whole[:length])
+
+
+def raw_append(*entries: tuple[int, int], term: int = 5, prev: tuple[int, int] = (3, 4)) -> bytes:
+    """An append by hand, of entries (term, kind) without payload."""
+    head = struct.pack(">BQQQQQQI", 1, 1, term, *prev, 0, 0, len(entries))
+    return head + b"".join(struct.pack(">QBI", *it, 0) for it in entries)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (raw_append(term=0), "contradicts itself"),
+        (raw_append(term=3), "contradicts itself"),
+        (raw_append((4, 1))[:-1], "contradicts itself"),
+        (raw_append(prev=(3, 0)), "position 0"),
+        (raw_append(prev=(0, 4)), "position 0"),
+        (raw_append((3, 1)), "cannot follow"),
+        (raw_append((5, 1), (4, 1)), "cannot follow"),
+        (raw_append((4, 9)), "cannot follow"),
+        (raw_append((6, 1)), "do not fill it"),
+        (raw_append((5, 1)) + b"x", "do not fill it"),
+        (struct.pack(">BQQQQQ", 15, 1, 4, 3, 5, 0) + encode_configuration(ALONE), "a snapshot at"),
+        (struct.pack(">BQQQQQ", 15, 1, 4, 0, 4, 0) + encode_configuration(ALONE), "a snapshot at"),
+        (struct.pack(">BQQQQQ", 15, 1, 4, 3, 4, 0) + encode_configuration(ALONE) + b"x", "snapsh"),
+        (struct.pack(">BQQQQQ", 9, 1, 4, 2, 0, 0), "is_granted is 2"),
+        (struct.pack(">BQQQ", 4, 0, 4, 2) + bytes(8), "sender 0"),
+        (struct.pack(">BQQQ", 4, 1, 0, 2) + bytes(8), "term 0"),
+        (struct.pack(">BQQQ", 10, 1, 4, 2), "term 4"),
+    ],
+)
+def test_what_contradicts_itself_is_malformed(body: bytes, words: str) -> None:
+    """Checklist 11, 23: contiguous, terms that never decrease, none above the message's own."""
+    with pytest.raises(MalformedMessage, match=words):
+        codec.decode(body)
+
+
+def test_only_entries_are_bulk() -> None:
+    assert [codec.is_bulk(it) for it in KINDS_BY_EXAMPLE[:3]] == [True, True, False]
+    assert not codec.is_bulk(AppendEntries(5, 1, 3, 4, 2))

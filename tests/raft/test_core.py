@@ -4,6 +4,8 @@ import pytest
 
 from roost.raft import (
     BadCoreConfig,
+    Change,
+    ChangeKind,
     Configuration,
     Core,
     CoreConfig,
@@ -16,6 +18,8 @@ from roost.raft import (
     ProgressState,
     ProposalDropped,
     Role,
+    codec,
+    read_index,
 )
 from roost.raft.messages import (
     AppendAccepted,
@@ -25,6 +29,8 @@ from roost.raft.messages import (
     HeartbeatReply,
     PreVoteReply,
     PreVoteRequest,
+    ReadIndexReply,
+    TimeoutNow,
     VoteReply,
     VoteRequest,
 )
@@ -540,3 +546,110 @@ def test_forgetting_the_leader_changes_neither_term_nor_timer() -> None:
     core.tick()
     core.forget_leader()
     assert (core.leader_id, core.term, core.elapsed_ticks) == (0, 4, 1)
+
+
+def test_memory_for_the_tail_must_hold_the_cache_and_a_message() -> None:
+    with pytest.raises(BadCoreConfig, match="tail_bytes_max"):
+        CoreConfig(id=1, tail_bytes_max=10, cache_bytes_max=5, message_bytes_max=6)
+
+
+def test_heartbeats_are_as_rare_as_they_are_set() -> None:
+    network = CoreCluster(3, heartbeat_ticks=3)
+    network.elect(1)
+    network.tick(1, 2)
+    assert network.flying == []
+    network.tick(1)
+    assert len(network.flying) == 2
+
+
+def test_only_a_leader_has_progress_and_a_successor() -> None:
+    network = CoreCluster(3)
+    assert network.nodes[1].core.progress() == {}
+    assert network.nodes[1].core.best_successor() == 0
+    leader = network.elect(1)
+    assert set(leader.progress()) == {1, 2, 3}
+    assert leader.best_successor() == 2
+    network.cut = {(1, 2)}
+    network.propose(1, b"x")
+    network.settle()
+    assert leader.best_successor() == 3
+
+
+def test_a_leader_that_nobody_can_follow_steps_down_without_a_successor() -> None:
+    """Checklist 132."""
+    network = CoreCluster(2, joiners=1)
+    leader = network.elect(1)
+    leader.propose_change([Change(ChangeKind.REMOVE, 1)])
+    network.collect(network.nodes[1])
+    network.persist(network.nodes[1])
+    leader.report_unreachable(2)
+    network.nodes[1].core.step(AppendAccepted(leader.term, 2, leader.last_index))
+    leader.report_unreachable(2)
+    network.flying.clear()
+    network.collect(network.nodes[1])
+    assert leader.role is Role.FOLLOWER
+    assert not [it for it in network.flying if isinstance(codec.decode(it[2]), TimeoutNow)]
+
+
+def test_what_followers_were_told_is_known_to_the_leader() -> None:
+    """Checklist 78."""
+    network = CoreCluster(3, eager_commit=False)
+    leader = network.elect(1)
+    network.propose(1, b"x")
+    network.settle()
+    assert leader.announced_index < leader.commit_index
+    leader.announce_commit()
+    network.settle()
+    assert leader.announced_index == leader.commit_index
+    follower = network.nodes[2].core
+    follower.announce_commit()
+    assert follower.announced_index == follower.commit_index == leader.commit_index
+
+
+def test_news_of_a_lost_link_matters_only_where_entries_are_sent_ahead() -> None:
+    """Checklist 89."""
+    network = CoreCluster(3)
+    leader = network.elect(1)
+    leader.report_unreachable(9)
+    leader.report_unreachable(2)
+    before = leader.progress()[2]
+    leader.report_unreachable(2)
+    assert leader.progress()[2] == before
+    assert before.state is ProgressState.PROBE
+
+
+def test_a_leader_forgets_itself_as_little_as_its_term() -> None:
+    """Checklist 50."""
+    network = CoreCluster(3)
+    leader = network.elect(1)
+    leader.forget_leader()
+    assert leader.leader_id == 1
+
+
+def test_a_grant_for_another_round_is_not_counted() -> None:
+    """Checklist 13, 37."""
+    core = core_with([], 4)
+    core.campaign()
+    core.step(PreVoteReply(9, 2, True))
+    core.step(PreVoteReply(9, 3, True))
+    assert (core.role, core.term) == (Role.PRE_CANDIDATE, 4)
+    core.step(PreVoteReply(5, 2, True))
+    assert core.role is Role.CANDIDATE
+
+
+def test_more_reads_of_others_than_fit_are_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checklist 116: a bound, and an answer when it is reached."""
+    monkeypatch.setattr(read_index, "REMOTE_COUNT_MAX", 2)
+    network = CoreCluster(3)
+    network.elect(1)
+    network.cut = {(3, 1)}
+    for token in (1, 2, 3):
+        network.nodes[2].core.read_index(token)
+    network.collect(network.nodes[2])
+    for _ in range(3):
+        network.deliver(0)
+    answers_ = [codec.decode(it[2]) for it in network.flying]
+    assert [it.index for it in answers_ if isinstance(it, ReadIndexReply)] == [0]
+    network.settle()
+    assert network.nodes[2].reads_failed == [3]
+    assert [token for token, _ in network.nodes[2].reads] == [1, 2]

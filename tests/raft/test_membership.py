@@ -513,7 +513,7 @@ def test_the_leader_probes_again_after_a_failed_fetch() -> None:
     assert network.nodes[2].applied == leader.applied
 
 
-def test_a_silent_peer_is_made_no_snapshot() -> None:
+def test_a_silent_peer_is_made_no_snapshot_and_one_that_speaks_again_one() -> None:
     """Checklist 99."""
     network = seeded(3, 1)
     network.down.add(3)
@@ -532,6 +532,12 @@ def test_a_silent_peer_is_made_no_snapshot() -> None:
     network.propose(1, b"y")
     assert core.peers[3].state is ProgressState.SNAPSHOT
     assert core.peers[3].offer is None
+    for _ in range(2):
+        core.tick()
+        core.step(HeartbeatReply(core.term, 3, 0))
+    ready = core.take_ready()
+    assert ready is not None
+    assert list(ready.snapshots_wanted) == [3]
 
 
 # --- memory, leases -----------------------------------------------------------------------------

@@ -486,12 +486,12 @@ class Core:
             # Requests carry no term, so that none is refused for it (checklist 11).
             HANDLERS[type(message)](self, message)
             return
-        if term != self.term:
-            if term > self.term:
-                if not self._admit_higher_term(message):
-                    return
-            elif not self._admit_lower_term(message):
+        if term > self.term:
+            if not self._admit_higher_term(message):
                 return
+        elif term < self.term:
+            self._answer_lower_term(message)
+            return
         HANDLERS[type(message)](self, message)
 
     def _admit_higher_term(self, message: Message) -> bool:
@@ -509,7 +509,7 @@ class Core:
         self.become_follower(message.term, message.sender if leads else 0)
         return True
 
-    def _admit_lower_term(self, message: Message) -> bool:
+    def _answer_lower_term(self, message: Message) -> None:
         kind = type(message)
         if kind is AppendEntries or kind is Heartbeat:
             # A leader of an old term, or we are stuck in a term of our own: tell it
@@ -517,7 +517,6 @@ class Core:
             self.reply(message.sender, HeartbeatReply(self.term, self.id, 0))
         elif kind is PreVoteRequest:
             election.refuse_pre_vote(self, message.sender)
-        return False
 
     def is_in_lease_of_other(self, sender: int) -> bool:
         """Whether a leader other than `sender` was heard within an election timeout."""

@@ -1,0 +1,114 @@
+"""The log over storage that may be compacted at any time, page by page."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from roost.raft import Entry, EntryKind
+from roost.raft.log import Log
+from roost.sim.cores import MemoryStorage
+
+
+def entry(index: int, term: int, payload: bytes = b"") -> Entry:
+    return Entry(index, term, EntryKind.NORMAL, payload)
+
+
+def log_of(stored: list[Entry], *, applied: int = 0, cache_bytes_max: int = 1000) -> Log:
+    storage = MemoryStorage(list(stored))
+    return Log(storage, applied_index=applied, cache_bytes_max=cache_bytes_max)
+
+
+def test_a_compacted_position_is_a_normal_answer() -> None:
+    """Checklist 10: unknown below the floor, known at it."""
+    storage = MemoryStorage([entry(it, 1) for it in range(1, 6)])
+    log = Log(storage, applied_index=5, cache_bytes_max=10)
+    storage.drop_to(3)
+    assert log.term_at(2) is None
+    assert log.term_at(3) == 1
+    assert log.term_at(6) is None
+    assert log.conflict_hint(2, 1) == (2, 0)
+
+
+def test_the_tail_wins_over_what_storage_still_holds() -> None:
+    """Checklist 55: the tail may begin below the storage's end after a truncation."""
+    log = log_of([entry(1, 1), entry(2, 1), entry(3, 1)])
+    log.append_after(1, [entry(2, 2, b"new")])
+    assert (log.last_index, log.last_term) == (2, 2)
+    assert log.term_at(2) == 2
+    assert log.term_at(3) is None
+    assert log.slice(1, 100) == (entry(1, 1),)
+    assert log.slice(2, 100) == (entry(2, 2, b"new"),)
+
+
+def test_what_is_handed_out_is_handed_out_once_and_again_after_a_cut() -> None:
+    """Checklist 57, 59: the mark of what the disk was given is pulled back to the cut."""
+    log = log_of([entry(1, 1)])
+    log.append_after(1, [entry(2, 1), entry(3, 1)])
+    assert [it.index for it in log.take_unhanded()] == [2, 3]
+    log.note_outstanding(has_entries=True)
+    assert log.take_unhanded() == []
+    log.append_after(2, [entry(3, 2)])
+    assert [(it.index, it.term) for it in log.take_unhanded()] == [(3, 2)]
+    log.note_outstanding(has_entries=True)
+    assert log.note_persisted()
+    assert log.stable_index == 2, "the first write vouches for nothing that was cut"
+    assert log.note_persisted()
+    assert log.stable_index == 3
+
+
+def test_what_is_committed_is_never_cut() -> None:
+    """Checklist 58, 67."""
+    log = log_of([entry(1, 1), entry(2, 1)], applied=1)
+    log.commit_to(2)
+    with pytest.raises(AssertionError, match="never truncated"):
+        log.append_after(1, [entry(2, 2)])
+
+
+def test_a_snapshot_of_what_is_committed_is_a_mistake_of_the_driver() -> None:
+    """Checklist 60, 104."""
+    log = log_of([entry(1, 1), entry(2, 1)], applied=2)
+    with pytest.raises(AssertionError, match="takes anything committed back"):
+        log.restore(2, 1)
+
+
+def test_what_was_handed_out_is_not_changed_by_a_cut() -> None:
+    """Checklist 22, 63."""
+    log = log_of([])
+    log.append_after(0, [entry(1, 1, b"a"), entry(2, 1, b"b")])
+    handed, page = log.take_unhanded(), log.slice(1, 100)
+    log.append_after(0, [entry(1, 2, b"z")])
+    assert [it.payload for it in handed] == [b"a", b"b"]
+    assert [it.payload for it in page] == [b"a", b"b"]
+
+
+@given(
+    sizes=st.lists(st.integers(0, 30), min_size=1, max_size=12),
+    stored=st.integers(0, 12),
+    first=st.integers(1, 13),
+    bytes_max=st.integers(1, 60),
+)
+def test_a_slice_keeps_to_its_bytes_but_has_at_least_one(
+    sizes: list[int], stored: int, first: int, bytes_max: int
+) -> None:
+    """Checklist 61."""
+    entries = [entry(place + 1, 1, bytes(size)) for place, size in enumerate(sizes)]
+    log = log_of(entries[:stored])
+    for later in entries[stored:]:
+        log.append(later)
+    page = log.slice(first, bytes_max)
+    assert list(page) == entries[first - 1 : first - 1 + len(page)]
+    assert bool(page) == (first <= len(entries))
+    assert len(page) <= 1 or sum(len(it.payload) for it in page) <= bytes_max
+
+
+@given(sizes=st.lists(st.integers(0, 20), min_size=1, max_size=10), room=st.integers(1, 30))
+def test_pages_of_committed_entries_skip_none(sizes: list[int], room: int) -> None:
+    """Checklist 61, 139: how much is handed out says nothing about what is committed."""
+    entries = [entry(place + 1, 1, bytes(size)) for place, size in enumerate(sizes)]
+    log = log_of(entries)
+    log.commit_to(len(entries))
+    seen: list[Entry] = []
+    while page := log.take_committed(room):
+        seen += page
+        assert log.commit_index == len(entries)
+    assert seen == entries
