@@ -1,6 +1,6 @@
 """Writes the reference pages from the program itself; `make docs` runs it, a test compares.
 
-`python docs/generate.py` writes docs/reference/{settings,cli,metrics,errors}.md.
+`python docs/generate.py` writes docs/reference/{settings,cli,metrics,errors,consensus}.md.
 """
 
 import ast
@@ -15,6 +15,7 @@ import roost
 from roost.cli.main import main
 from roost.cli.settings import REFUSED, TAKEN
 from roost.errors import RoostError
+from roost.sim.scenario import points_in, points_of
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "docs" / "reference"
@@ -141,11 +142,47 @@ def errors_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def shown_by() -> dict[int, list[str]]:
+    """Who shows each point of the consensus checklist: tests and scenarios that say so."""
+    found: dict[int, list[str]] = {}
+    for path in sorted((ROOT / "tests" / "scenarios").glob("*.txt")):
+        for point in points_of(path.read_text()):
+            found.setdefault(point, []).append(f"scenarios/{path.name}")
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                for point in points_in(ast.get_docstring(node) or ""):
+                    place = path.relative_to(ROOT / "tests")
+                    found.setdefault(point, []).append(f"{place}::{node.name}")
+    return found
+
+
+def consensus_page() -> str:
+    """The checklist of docs/consensus-points.txt, with who shows each point."""
+    shown = shown_by()
+    lines = [
+        MADE,
+        "# What the consensus core does, and who shows it",
+        "",
+        "Each point is shown by the tests and scenarios named, among others: they name the point back. What Raft calls",
+        "for is in them all; how we compare with other libraries is in [consensus](../explanation/consensus.md).",
+    ]
+    for line in (ROOT / "docs" / "consensus-points.txt").read_text().splitlines():
+        number, _, text = line.partition(" ")
+        if not number.isdigit():
+            lines += ["", f"## {line}", "", "| point | | shown by |", "|---|---|---|"]
+            continue
+        tests = "<br>".join(f"`{it}`" for it in dict.fromkeys(shown.get(int(number), [])))
+        lines.append(f"| {number} | {text} | {tests} |")
+    return "\n".join(lines) + "\n"
+
+
 PAGES = {
     "settings.md": settings_page,
     "cli.md": cli_page,
     "metrics.md": metrics_page,
     "errors.md": errors_page,
+    "consensus.md": consensus_page,
 }
 
 

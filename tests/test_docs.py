@@ -18,7 +18,9 @@ def load_generator() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["settings.md", "cli.md", "metrics.md", "errors.md"])
+@pytest.mark.parametrize(
+    "name", ["settings.md", "cli.md", "metrics.md", "errors.md", "consensus.md"]
+)
 def test_a_reference_page_is_what_the_program_says(name: str) -> None:
     generator = load_generator()
     held = (ROOT / "docs" / "reference" / name).read_text()
@@ -41,3 +43,15 @@ def test_the_walk_through_a_put_names_functions_that_exist() -> None:
         source = (ROOT / "src" / "roost" / path).read_text()
         for part in name.split("."):
             assert re.search(rf"(def|class) {part}\b", source), f"{path} has no {name}"
+
+
+def test_every_point_of_consensus_is_shown_by_somebody() -> None:
+    shown = load_generator().shown_by()
+    listed = [
+        int(line.split()[0])
+        for line in (ROOT / "docs" / "consensus-points.txt").read_text().splitlines()
+        if line[0].isdigit()
+    ]
+    assert listed == list(range(1, 151))
+    assert [it for it in listed if it not in shown] == []
+    assert set(shown) <= set(listed)

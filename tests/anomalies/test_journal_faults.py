@@ -91,6 +91,7 @@ def test_every_device_call_fails_once_and_the_rest_survives_a_power_cut(keep: fl
 
 @pytest.mark.slow
 def test_power_cuts_that_keep_any_subset_of_sectors_lose_nothing() -> None:
+    """Checklist 146: what a crash leaves is a prefix of votes, terms and entries, as written."""
     """A slot that outlived its torn frame refuses to start (PAR's rule); it never loses."""
     refused = states = 0
     for fail_at in range(2, count_calls() + 1, 5):

@@ -140,6 +140,7 @@ def test_compaction_after_a_truncation_across_segments() -> None:
 
 
 def test_a_batch_is_not_durable_before_it_is_finished() -> None:
+    """Checklist 142."""
     journal = open_journal(SimDisk())
     batch = journal.prepare(HardState(1, 0), [entry(1)])
     assert journal.durable_index == 0
@@ -150,6 +151,7 @@ def test_a_batch_is_not_durable_before_it_is_finished() -> None:
 
 
 def test_after_one_failed_sync_nothing_is_written_any_more() -> None:
+    """Checklist 149."""
     disk = SimDisk()
     journal = open_journal(disk)
     journal.persist(HardState(1, 0), [entry(1)])

@@ -218,6 +218,8 @@ def test_a_removed_member_is_told_so() -> None:
 
 
 def test_an_older_incarnation_is_refused() -> None:
+    """Checklist 1, 97: a log that went back belongs to another life, and is not listened to."""
+
     async def story(a: Peer, b: Peer) -> None:
         await b.transport.close()
         older = Peer(2, incarnation=4)

@@ -15,6 +15,7 @@ from roost.raft import (
     EntryKind,
     HardState,
     LogLost,
+    Message,
     ProgressState,
     ProposalDropped,
     Role,
@@ -173,6 +174,7 @@ def test_one_vote_a_term_but_again_for_the_same_candidate() -> None:
 def test_votes_go_to_logs_at_least_as_new(
     last_term: int, last_index: int, *, granted: bool
 ) -> None:
+    """Checklist 29, 62."""
     """Checklist 29, 62."""
     core = core_with([entry(1, 2), entry(2, 2)], 2)
     core.step(VoteRequest(5, 2, last_index, last_term))
@@ -653,3 +655,52 @@ def test_more_reads_of_others_than_fit_are_asked_again(monkeypatch: pytest.Monke
     network.settle()
     assert network.nodes[2].reads_failed == [3]
     assert [token for token, _ in network.nodes[2].reads] == [1, 2]
+
+
+def test_hard_state_goes_out_only_when_it_changed() -> None:
+    """Checklist 140."""
+    core = core_with([entry(1, 1)], 1)
+    core.step(Heartbeat(1, 2, 0, 0))
+    ready = core.take_ready()
+    assert ready is not None
+    assert ready.hard_state is None
+    core.step(Heartbeat(2, 2, 1, 0))
+    ready = core.take_ready()
+    assert ready is not None
+    assert ready.hard_state == HardState(2, 0)
+    core.step(Heartbeat(2, 2, 1, 0))
+    ready = core.take_ready()
+    assert ready is not None
+    assert ready.hard_state is None
+
+
+@pytest.mark.parametrize(
+    ("message", "resets"),
+    [
+        (AppendEntries(2, 2, 1, 1, 0), True),
+        (AppendEntries(2, 2, 9, 2, 0), True),
+        (Heartbeat(2, 2, 0, 0), True),
+        (VoteRequest(2, 3, 1, 1), False),
+        (VoteRequest(2, 3, 0, 0), False),
+        (PreVoteRequest(3, 3, 1, 1), False),
+        (ReadIndexReply(2, 2, 7, 1), False),
+        (AppendAccepted(2, 2, 1), False),
+    ],
+)
+def test_only_the_leader_and_a_real_vote_reset_the_timer(message: Message, *, resets: bool) -> None:
+    """Checklist 30, 72."""
+    core = core_with([entry(1, 1)], 2)
+    core.step(Heartbeat(2, 2, 0, 0))
+    core.tick()
+    core.step(message)
+    assert (core.elapsed_ticks == 0) == resets
+
+
+def test_a_vote_that_is_given_resets_the_timer_and_one_that_is_not_does_not() -> None:
+    """Checklist 30, 72."""
+    core = core_with([entry(1, 1)], 2)
+    core.tick()
+    core.step(VoteRequest(2, 3, 0, 0))
+    assert core.elapsed_ticks == 1
+    core.step(VoteRequest(2, 3, 1, 1))
+    assert core.elapsed_ticks == 0

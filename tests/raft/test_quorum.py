@@ -18,6 +18,8 @@ VOTES = st.dictionaries(st.integers(1, 9), st.booleans())
 def test_the_committed_index_is_the_highest_that_both_majorities_hold(
     voters: tuple[int, ...], outgoing: tuple[int, ...], matches: dict[int, int]
 ) -> None:
+    """Checklist 75, 81."""
+
     def holds(index: int) -> bool:
         return all(
             2 * sum(1 for it in half if matches.get(it, 0) >= index) > len(half)
@@ -34,6 +36,8 @@ def test_the_committed_index_is_the_highest_that_both_majorities_hold(
 def test_a_vote_is_won_by_both_and_lost_by_either(
     voters: tuple[int, ...], outgoing: tuple[int, ...], votes: dict[int, bool]
 ) -> None:
+    """Checklist 35."""
+
     def outcome(half: tuple[int, ...]) -> str:
         yes = sum(1 for it in half if votes.get(it) is True)
         no = sum(1 for it in half if votes.get(it) is False)

@@ -8,7 +8,7 @@ from roost.sim.storm import Storm, run_storm
 @pytest.mark.slow
 @pytest.mark.parametrize("first", range(0, 120, 20))
 def test_promises_are_kept_and_work_goes_on(first: int) -> None:
-    """Checklist 21, 34, 41, 57, 58, 74, 107, 133, 146."""
+    """Checklist 21, 34, 41, 56, 57, 58, 74, 107, 133, 146."""
     for seed in range(first, first + 20):
         assert run_storm(seed).violation == "", f"seed {seed}"
 

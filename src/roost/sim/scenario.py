@@ -4,7 +4,7 @@ A file is blocks with an empty line between them.  A block is prose (`#` lines),
 line, then `----` and what the commands print; `ok` is nothing.  `record` runs the commands and
 puts what they print in place, so a new scenario is written without its answers, and a changed
 answer shows in the diff.  The first prose says what is told, and names the points of
-docs/consensus.md as `Checklist 75, 76.`
+docs/reference/consensus.md as `Checklist 75, 76.`
 
 Nodes are n1, n2, …; an entry is index:term, or index:term:payload; a list stands in parentheses.
 Timeouts are not random here: everybody's election timeout is the shortest, and a tick is 0.1 s.
@@ -115,12 +115,13 @@ def parse(text: str) -> list[Block]:
 
 def points_of(text: str) -> list[int]:
     """The points of the checklist that a scenario says it shows."""
-    prose = " ".join(line.lstrip("# ") for block in parse(text) for line in block.prose)
-    return [
-        int(number)
-        for listed in re.findall(r"Checklist ((?:\d+(?:, | and )?)+)", prose)
-        for number in re.findall(r"\d+", listed)
-    ]
+    return points_in(" ".join(line.lstrip("# ") for it in parse(text) for line in it.prose))
+
+
+def points_in(prose: str) -> list[int]:
+    """The numbers in `Checklist 75, 76 and 80`."""
+    lists = re.findall(r"Checklist ((?:\d+(?:, | and |,\n\s*)?)+)", prose)
+    return [int(number) for listed in lists for number in re.findall(r"\d+", listed)]
 
 
 def record(text: str) -> str:
