@@ -1,5 +1,6 @@
 """Members join, learn, lead and leave, by the real `etcdctl`, with real processes."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -161,3 +162,34 @@ def test_changes_that_would_break_the_cluster_are_refused(cluster: Cluster) -> N
     assert "not enough started members" in last.error
     voter = run_etcdctl(endpoint, "member", "promote", member_ids(cluster, 0)["m1"])
     assert "can only promote a learner member" in voter.error
+
+
+def test_a_survivor_goes_on_alone_and_is_joined_by_new_members(cluster: Cluster) -> None:
+    """Checklist 135: two of three are lost for good."""
+    put_many(cluster, 0, 100)
+    wait_until(lambda: all(serves(cluster, it, b"k99", b"v99") for it in range(3)))
+    cluster.kill(0, 1, 2)
+    cluster.start(0, "--force-new-cluster")
+    wait_until(lambda: serves(cluster, 0, b"k99", b"v99"))
+    assert set(member_ids(cluster, 0)) == {"m0"}
+    put_many(cluster, 0, 10, b"alone")
+    # One of the lost comes back with what it had: it is not listened to, and cannot lead.
+    cluster.start(1)
+    wait_until(lambda: "refuses this member" in cluster.log_path(1).read_text())
+    status = cluster.status(1)
+    assert status is None or status.leader == 0
+    cluster.kill(1)
+    # The flag may stay; nothing happens to a member that is alone already.
+    cluster.kill(0)
+    cluster.start(0, "--force-new-cluster")
+    wait_until(lambda: serves(cluster, 0, b"alone9", b"v9"))
+    # Without its old directory it may join as somebody new.
+    shutil.rmtree(cluster.root / "m1")
+    added = run_etcdctl(
+        cluster.endpoints[0], "member", "add", "m1", f"--peer-urls={cluster.peer_url(1)}"
+    )
+    assert "added to cluster" in added.out
+    cluster.start(1, "--initial-cluster-state=existing")
+    wait_until(lambda: serves(cluster, 1, b"alone9", b"v9"))
+    put_many(cluster, 1, 10, b"two")
+    assert serves(cluster, 0, b"two9", b"v9")

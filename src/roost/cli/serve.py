@@ -27,7 +27,7 @@ from roost.cli.settings import (
 )
 from roost.errors import DeviceFault, RoostError
 from roost.journal import DirectoryLocked
-from roost.member import Member, MemberConfig, address_of, join_cluster
+from roost.member import Member, MemberConfig, address_of, found_new_cluster, join_cluster
 from roost.raft import Role
 from roost.server import ClientPort, ServerConfig, make_app
 
@@ -82,6 +82,7 @@ def _run(**given: str | None) -> None:
         clients,
         request_bytes_max=settings["max-request-bytes"],
         joins=settings["initial-cluster-state"] == "existing",
+        is_forced=settings["force-new-cluster"],
     )
     sys.exit(uvloop.run(server.run()))
 
@@ -136,12 +137,18 @@ class MemberServer:
         *,
         request_bytes_max: int,
         joins: bool,
+        is_forced: bool = False,
     ) -> None:
-        """Nothing is opened before `run`; with `joins` a new directory is filled by the cluster."""
+        """Nothing is opened before `run`.
+
+        With `joins` a new directory is filled by the cluster; with `is_forced` an old one goes on
+        alone, as a new cluster.
+        """
         self._config = config
         self._clients = clients
         self._request_bytes_max = request_bytes_max
         self._joins = joins
+        self._is_forced = is_forced
         self._stop = asyncio.Event()
         self._was_removed = False
         self._started = time.time()
@@ -151,6 +158,8 @@ class MemberServer:
         try:
             if self._joins and not (self._config.data_dir / "identity.a").exists():
                 await join_cluster(self._config)
+            if self._is_forced:
+                found_new_cluster(self._config, etcd.bootstrap)
             self.member = Member(self._config, bootstrap=etcd.bootstrap, on_fatal=_die)
         except DirectoryLocked as error:
             click.echo(f"roost: {error}", err=True)

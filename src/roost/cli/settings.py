@@ -45,7 +45,6 @@ class Flag:
 
 
 _LATER_TLS = "TLS is not there yet; connections are plain"
-_LATER_MEMBERSHIP = "changing members is not there yet"
 _LATER_DISCOVERY = "discovery is not there yet; name the members with --initial-cluster"
 _LATER_QUOTA = "a quota is not enforced yet; the store grows as it needs"
 
@@ -59,6 +58,12 @@ TAKEN: tuple[Flag, ...] = (
     Flag("initial-cluster", str, "", "All first members: name=url,name=url."),
     Flag("initial-cluster-state", str, "new", "`new`: this is the first start of the cluster."),
     Flag("initial-cluster-token", str, "etcd-cluster", "Tells clusters with equal URLs apart."),
+    Flag(
+        "force-new-cluster",
+        bool,
+        False,
+        "A majority is lost for good: go on alone, as a new cluster, with what is here.",
+    ),
     Flag("heartbeat-interval", int, 100, "Milliseconds between a leader's heartbeats."),
     Flag("election-timeout", int, 1000, "Milliseconds without a leader until an election."),
     Flag("snapshot-count", int, 10_000, "Entries kept in the journal for members that lag."),
@@ -81,7 +86,7 @@ REFUSED: tuple[Flag, ...] = (
     Flag("discovery-proxy", str, "", "", _LATER_DISCOVERY, ("",)),
     Flag("discovery-srv", str, "", "", _LATER_DISCOVERY, ("",)),
     Flag("discovery-srv-name", str, "", "", _LATER_DISCOVERY, ("",)),
-    Flag("strict-reconfig-check", bool, True, "", _LATER_MEMBERSHIP, ("true",)),
+    Flag("strict-reconfig-check", bool, True, "", "changes are always checked", ("true",)),
     Flag("pre-vote", bool, True, "", "pre-vote is always on", ("true",)),
     Flag("auto-compaction-retention", str, "0", "", "compaction is not automatic yet", ("0",)),
     Flag(
@@ -114,7 +119,6 @@ REFUSED: tuple[Flag, ...] = (
     Flag("auth-token-ttl", int, 300, "", "authentication is not there yet", ("300",)),
     Flag("logger", str, "zap", "", "there is one logger; its lines look like zap's", ("zap",)),
     Flag("log-outputs", str, "default", "", "logs go to standard error", ("default", "stderr")),
-    Flag("force-new-cluster", bool, False, "", _LATER_MEMBERSHIP, ("false",)),
     Flag("metrics", str, "basic", "", "there is one set of metrics", ("basic",)),
     Flag("listen-metrics-urls", str, "", "", "metrics are on the client port", ("",)),
     Flag("enable-pprof", bool, False, "", "there is no Go runtime to profile", ("false",)),

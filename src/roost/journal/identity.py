@@ -1,5 +1,8 @@
 """Whose directory this is: an `identity` record (see `twin`), written once.
 
+It is written again only when a survivor founds a new cluster; then `journal_id` keeps the cluster
+id that stands in the heads of the journal's segments.
+
 A directory that belongs to another member or cluster is refused by name, and so is one that
 others may read.  `LOCK` is held with flock while a process uses the directory.
 """
@@ -27,6 +30,12 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     incarnation: int
     created: float
     format: int = 1
+    journal_id: int = 0
+
+    @property
+    def segment_cluster_id(self) -> int:
+        """The cluster id in the heads of the segments: the first this directory had."""
+        return self.journal_id or self.cluster_id
 
 
 def lock_directory(disk: Disk, directory: Path) -> File:
@@ -77,6 +86,11 @@ def save_identity(disk: Disk, directory: Path, identity: Identity) -> None:
     held = load_identity(disk, directory)
     if held is not None:
         raise WrongIdentity(f"{directory} belongs to member {held.member_id:x} already")
+    replace_identity(disk, directory, identity)
+
+
+def replace_identity(disk: Disk, directory: Path, identity: Identity) -> None:
+    """Write an identity durably, whatever there was; a crash leaves the old or the new one."""
     twin = Twin(disk, directory, "identity")
     try:
         twin.save(msgspec.json.encode(identity))

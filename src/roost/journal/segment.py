@@ -99,7 +99,7 @@ def install(disk: Disk, blank: Path, segment: Segment, identity: Identity) -> No
     body = _HEAD.pack(
         MAGIC,
         FORMAT,
-        identity.cluster_id,
+        identity.segment_cluster_id,
         identity.member_id,
         segment.sequence,
         segment.epoch,
@@ -139,7 +139,7 @@ def open_segment(disk: Disk, path: Path, identity: Identity) -> Segment:
         )
         if file_format != FORMAT:
             raise UnknownFormat(f"{path.name}: segment format {file_format}, we know {FORMAT}")
-        if (cluster, member) != (identity.cluster_id, identity.member_id):
+        if (cluster, member) != (identity.segment_cluster_id, identity.member_id):
             raise WrongIdentity(f"{path.name} belongs to member {member:x} of {cluster:x}")
         if file.size() < size:
             raise JournalDamaged(path, 0, file.size(), f"the file must have {size} bytes")

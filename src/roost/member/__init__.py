@@ -13,6 +13,7 @@ from roost.member.errors import (
 from roost.member.joining import join_cluster
 from roost.member.member import Member
 from roost.member.membership import AddMember, PromoteMember, RemoveMember, UpdateMember
+from roost.member.recovery import found_new_cluster
 from roost.member.roster import MemberRecord, cluster_id_of, member_id_of
 from roost.member.status import MemberStatus
 
@@ -33,6 +34,7 @@ __all__ = [
     "UpdateMember",
     "address_of",
     "cluster_id_of",
+    "found_new_cluster",
     "join_cluster",
     "member_id_of",
     "membership",

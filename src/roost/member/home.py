@@ -25,6 +25,7 @@ import asyncio
 import shutil
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,6 +114,10 @@ class Home:
     def close(self, loop: asyncio.AbstractEventLoop) -> None:
         """Flush and close everything; the directory is clean afterwards."""
         self.keeper.unwatch(loop)
+        self.close_files()
+
+    def close_files(self) -> None:
+        """Flush and close everything that no loop watches."""
         self.store.close()
         self.journal.close()
         self.twin.close()
@@ -164,39 +169,48 @@ def open_home(
     journal = Journal.open(
         config.data_dir, identity=identity, disk=world.disk, config=world.journal_config
     )
-    try:
+    with ExitStack() as undo:
+        undo.callback(journal.close)
         twin, record = _open_record(config.data_dir, world)
+        undo.callback(twin.close)
         directory = config.data_dir / record.directory
         OsDisk().make_directory(directory)
         _clear_leftovers(config.data_dir, record)
         keeper = world.make_keeper(directory)
-        store = Store.open(
-            config=StoreConfig(layer_bytes_max=config.store_layer_bytes_max),
-            keeper=keeper,
-        )
-    except BaseException:
-        journal.close()
-        raise
-    store.on_failure = on_store_failure
-    if store.is_new:
-        if journal.last_index:
-            raise StoreBehindJournal(f"{directory} is empty, the journal is not")
-
-        def write(txn: Txn) -> None:
-            bootstrap_roster(txn, records)
-            bootstrap(txn)
-
-        store.bootstrap(write, guid=uuid.UUID(int=identity.cluster_id))
-    _match_journal(journal, store, record)
-    if Roster(store, store.view).is_removed(identity.member_id):
-        store.close()
-        journal.close()
-        text = "the member has been permanently removed from the cluster"
-        raise MemberRemoved(f"{text}; its data directory must be removed")
-    configuration = read_configuration(store.view)
+        undo.callback(keeper.close)
+        store_config = StoreConfig(layer_bytes_max=config.store_layer_bytes_max)
+        store = Store.open(config=store_config, keeper=keeper)
+        undo.callback(store.abandon)
+        store.on_failure = on_store_failure
+        if store.is_new:
+            _bootstrap(store, journal, records, bootstrap, identity)
+        _match_journal(journal, store, record)
+        if Roster(store, store.view).is_removed(identity.member_id):
+            text = "the member has been permanently removed from the cluster"
+            raise MemberRemoved(f"{text}; its data directory must be removed")
+        configuration = read_configuration(store.view)
+        undo.pop_all()
     return Home(
         config.data_dir, identity, journal, store, keeper, configuration, record, twin, world
     )
+
+
+def _bootstrap(
+    store: Store,
+    journal: Journal,
+    records: Sequence[MemberRecord],
+    bootstrap: Callable[[Txn], None],
+    identity: Identity,
+) -> None:
+    """Write the first content, which is the same on every first member."""
+    if journal.last_index:
+        raise StoreBehindJournal("the store is empty, the journal is not")
+
+    def write(txn: Txn) -> None:
+        bootstrap_roster(txn, records)
+        bootstrap(txn)
+
+    store.bootstrap(write, guid=uuid.UUID(int=identity.cluster_id))
 
 
 def _open_record(data_dir: Path, world: World) -> tuple[Twin, StoreRecord]:

@@ -6,6 +6,7 @@ from roost.raft.confchange import (
     ChangeKind,
     Transition,
     decode_change,
+    encode_change,
     encode_configuration,
 )
 from roost.raft.core import Core, CoreConfig, Dice, ReadReady, Ready
@@ -53,5 +54,6 @@ __all__ = [
     "Transition",
     "codec",
     "decode_change",
+    "encode_change",
     "encode_configuration",
 ]

@@ -113,11 +113,11 @@ class Cluster:
         """Where a member's peers reach it."""
         return f"http://127.0.0.1:{self.peer_ports[position]}"
 
-    def start(self, position: int) -> subprocess.Popen[bytes]:
+    def start(self, position: int, *more_flags: str) -> subprocess.Popen[bytes]:
         """Start one member; it need not serve yet when this returns."""
         with self.log_path(position).open("ab") as log:
             process = subprocess.Popen(
-                [*self._command, *self.flags(position)], stdout=log, stderr=log
+                [*self._command, *self.flags(position), *more_flags], stdout=log, stderr=log
             )
         self._processes[position] = process
         return process
