@@ -124,6 +124,7 @@ def member_config(settings: Settings) -> MemberConfig:
         heartbeat_ms=settings["heartbeat-interval"],
         election_ms=settings["election-timeout"],
         trailing_entries=settings["snapshot-count"],
+        lease_reads=settings["lease-reads"],
     )
 
 

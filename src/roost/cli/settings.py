@@ -64,6 +64,12 @@ TAKEN: tuple[Flag, ...] = (
         False,
         "A majority is lost for good: go on alone, as a new cluster, with what is here.",
     ),
+    Flag(
+        "lease-reads",
+        bool,
+        False,
+        "The leader reads without asking, as long as clocks run alike; on all members or on none.",
+    ),
     Flag("heartbeat-interval", int, 100, "Milliseconds between a leader's heartbeats."),
     Flag("election-timeout", int, 1000, "Milliseconds without a leader until an election."),
     Flag("snapshot-count", int, 10_000, "Entries kept in the journal for members that lag."),

@@ -10,6 +10,9 @@ from roost.member.errors import BadMemberConfig
 Address = tuple[str, int]
 
 
+LEASE_PART = 0.75
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemberConfig:
     """Everything a member must be told; times in milliseconds, sizes in bytes.
@@ -41,9 +44,19 @@ class MemberConfig:
     snapshot_bytes_per_s: int = 100 << 20
     # A forwarded request without an answer is given up as unknown after this long.
     request_timeout_ms: int = 5_000
+    # The leader answers reads without asking others for this part of the time that a voter which
+    # heard it waits before it votes for another, so clocks may differ by the rest in rate.  All
+    # members must have it set alike.
+    lease_reads: bool = False
     # The journal's sync moves to a thread when it takes longer than this on average.
     inline_sync_ms_max: float = 5.0
     store_layer_bytes_max: int = field(default=32 << 20)
+
+    @property
+    def lease_s(self) -> float:
+        """How long a leader may read after the sending of a round that was answered; 0 = never."""
+        ticks = self.election_ms // self.heartbeat_ms
+        return LEASE_PART * (ticks - 1) * self.heartbeat_ms / 1000 if self.lease_reads else 0.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, naming the setting as etcd's flag does."""

@@ -250,6 +250,7 @@ class Member:
                 election_ticks=self._election_ticks,
                 heartbeat_ticks=1,
                 eager_commit=False,
+                lease_s=self.config.lease_s,
             ),
             dice=self._world.dice,
             storage=home.journal,
@@ -611,7 +612,7 @@ class Member:
         self._timer = self._loop.call_later(self.config.heartbeat_ms / 1000, self._tick)
         self._ticks += 1
         try:
-            self.core.tick()
+            self.core.tick(self._world.clock_s())
             self._reads.tick()
             self._router.tick()
             self.store.flush_if_due(self._loop.time())
@@ -787,7 +788,11 @@ class Member:
     # --- reads ----------------------------------------------------------------------------------
 
     def _start_read_round(self, token: int) -> None:
-        self.core.read_index(token)
+        index = self.core.read_lease(self._world.clock_s())
+        if index is None:
+            self.core.read_index(token)
+        else:
+            self._reads.on_confirmed(token, index, self.core.applied_index)
 
     def _barrier(self, index: int, done: ReadDone) -> None:
         self._reads.add(done, index)

@@ -21,6 +21,7 @@ from roost.peer import Dice, Stream, Transport, dial
 from roost.store import Keeper, ProcessKeeper, SnapshotFile
 
 Address = tuple[str, int]
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class World:
@@ -37,8 +38,8 @@ class World:
         return time.time()
 
     def clock_s(self) -> float:
-        """Seconds of a clock that never goes back."""
-        return time.perf_counter()
+        """Seconds of a clock that never goes back, and goes on while the machine sleeps."""
+        return time.clock_gettime(_CLOCK)
 
     def new_incarnation(self) -> int:
         """A number above all that were drawn before."""

@@ -293,8 +293,11 @@ class Core:
         return has_quorum(self.configuration, lambda node: node == self.id or peers[node].is_active)
 
     def campaign(self) -> None:
-        """Try to become leader now; a leader or a node that may not ignores it."""
-        if self.role is not Role.LEADER and self.is_promotable:
+        """Try to become leader now; a leader or a node that may not ignores it.
+
+        So does one that may have promised a lease to a leader it heard of late (checklist 54).
+        """
+        if self.role is not Role.LEADER and self.is_promotable and not self._has_promised():
             self.elapsed_ticks = 0
             election.campaign(self)
 
@@ -302,8 +305,9 @@ class Core:
         """The known leader is gone for all we can see: do not keep others from electing.
 
         Neither term nor timer change (checklist 50); a wrong guess costs nothing but a pre-vote.
+        Where leaders read by leases it changes nothing: the promise not to vote stands.
         """
-        if self.role is Role.FOLLOWER:
+        if self.role is Role.FOLLOWER and not self.config.lease_s:
             self.leader_id = 0
             self.reads.fail_remote()
 
@@ -525,6 +529,10 @@ class Core:
             and self.leader_id not in (0, sender)
             and self.elapsed_ticks < self.config.election_ticks
         )
+
+    def _has_promised(self) -> bool:
+        """Whether a leader may be reading by a lease that we gave it."""
+        return self.config.lease_s > 0 and self.is_in_lease_of_other(self.id)
 
     def follow(self, leader: int) -> None:
         """The leader of our term speaks: there can be only one (checklist 18, 72)."""

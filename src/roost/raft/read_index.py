@@ -48,6 +48,7 @@ class Reads:
         self.now_s = 0.0
         self.sent: deque[tuple[int, float]] = deque()
         self.lease_end_s = 0.0
+        self.may_lease = True
 
     def take_failed(self) -> list[int]:
         """Hand over the reads that must be asked again."""
@@ -70,6 +71,7 @@ class Reads:
         self.rounds.clear()
         self.deferred = []
         self.end_lease()
+        self.may_lease = True
 
     def end_lease(self) -> None:
         """Nothing answered so far may extend it again (openraft 1ef3e574)."""
@@ -90,6 +92,12 @@ def start(core: Core, token: int) -> None:
         reads.failed.append(token)
 
 
+def forbid_lease(core: Core) -> None:
+    """Somebody was told to campaign at once, and may obey at any time while this term lasts."""
+    core.reads.end_lease()
+    core.reads.may_lease = False
+
+
 def by_lease(core: Core, now_s: float) -> int | None:
     """The commit index, if our lease covers `now_s`."""
     is_covered = now_s < core.reads.lease_end_s and not core.transfer_target
@@ -98,8 +106,8 @@ def by_lease(core: Core, now_s: float) -> int | None:
 
 def note_round_sent(core: Core) -> None:
     """A heartbeat of the tick leaves: a quorum's answers will extend the lease from now."""
-    if core.config.lease_s and not core.transfer_target:
-        reads = core.reads
+    reads = core.reads
+    if core.config.lease_s and reads.may_lease and not core.transfer_target:
         reads.newest_token += 1
         reads.sent.append((reads.newest_token, reads.now_s))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from roost.raft import append, election
+from roost.raft import append, election, read_index
 from roost.raft.errors import TransferRefused
 from roost.raft.messages import TimeoutNow, TransferRequest
 from roost.raft.progress import ProgressState
@@ -64,6 +64,7 @@ def try_finish(core: Core, node: int) -> bool:
     log = core.log
     if node != core.transfer_target or progress.match_index != log.last_index:
         return False
+    read_index.forbid_lease(core)
     core.send(node, TimeoutNow(core.term, core.id, log.last_index, log.last_term))
     return True
 
