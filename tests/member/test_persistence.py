@@ -21,8 +21,8 @@ class SlowJournal:
     calls: list[tuple[str, int]] = field(default_factory=list)
 
     def prepare(self, _hard_state: HardState | None, entries: Sequence[Entry]) -> Batch:
-        self.calls.append(("prepare", entries[-1].index))
-        return Batch(None, [], entries[-1].index)
+        self.calls.append(("prepare", entries[-1].index if entries else 0))
+        return Batch(None, [], entries[-1].index if entries else 0)
 
     def write(self, batch: Batch) -> None:
         self.calls.append(("write", batch.last_index))
@@ -37,13 +37,13 @@ class SlowJournal:
 class Bench:
     """A Persistence over a SlowJournal, and what it said."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit_ms: float = LIMIT_MS) -> None:
         self.journal = SlowJournal()
         self.durable: list[int] = []
         self.errors: list[BaseException] = []
         self.persistence = Persistence(
             self.journal,  # type: ignore[arg-type]  # the part of a Journal that is used
-            inline_ms_max=LIMIT_MS,
+            inline_ms_max=limit_ms,
             on_durable=lambda ready: self.durable.append(ready.entries[-1].index),
             on_failure=self.errors.append,
             clock=lambda: self.journal.now_s,
@@ -54,7 +54,7 @@ class Bench:
         self.journal.write_s = ms / 1000
         self._index += 1
         entry = Entry(self._index, 1, EntryKind.NORMAL, b"")
-        self.persistence.persist(Ready([], None, [entry], [], (), [], []))
+        self.persistence.persist(Ready([], None, [entry], [], (), [], [], entry.index))
 
     async def settle(self) -> None:
         """Wait until the thread has answered everything."""
@@ -112,8 +112,9 @@ def test_on_the_thread_order_is_kept_and_nothing_is_promised_early() -> None:
         assert bench.persistence.outstanding_count == 5
         await bench.settle()
         assert bench.durable == [101, 102, 103, 104, 105]
+        # What came while the first was written is written together, with one sync.
         for what in ("prepare", "write", "finish"):
-            assert [index for it, index in bench.journal.calls if it == what] == bench.durable
+            assert [index for it, index in bench.journal.calls if it == what] == [101, 105]
         bench.persistence.close()
 
     asyncio.run(story())
@@ -129,6 +130,56 @@ def test_a_failure_on_the_thread_is_told_and_nothing_becomes_durable() -> None:
         await bench.settle()
         assert [type(it) for it in bench.errors] == [JournalBroken]
         assert bench.durable == []
+        bench.persistence.close()
+
+    asyncio.run(story())
+
+
+def test_what_overwrites_begins_a_batch_of_its_own() -> None:
+    async def story() -> None:
+        bench = Bench()
+        await bench.make_slow()
+        bench.journal.calls.clear()
+        for index, term in ((101, 1), (102, 1), (103, 1), (102, 2), (103, 2)):
+            entry = Entry(index, term, EntryKind.NORMAL, b"")
+            bench.persistence.persist(Ready([], None, [entry], [], (), [], [], 0))
+        await bench.settle()
+        assert bench.durable[-5:] == [101, 102, 103, 102, 103]
+        written = [index for it, index in bench.journal.calls if it == "write"]
+        assert written == [101, 103, 103]
+        bench.persistence.close()
+
+    asyncio.run(story())
+
+
+def test_with_a_limit_of_zero_the_thread_is_used_from_the_start() -> None:
+    async def story() -> None:
+        bench = Bench(limit_ms=0.0)
+        bench.persist(ms=0.1)
+        assert bench.durable == []
+        await bench.settle()
+        assert bench.durable == [1]
+        assert bench.persistence.uses_thread
+        bench.persistence.close()
+
+    asyncio.run(story())
+
+
+def test_a_ready_without_work_is_not_reported_before_those_that_are_being_written() -> None:
+    """A bug of ours: it vouched for them."""
+
+    async def story() -> None:
+        bench = Bench(limit_ms=0.0)
+        bench.persist(ms=0.1)
+        empty = Ready([], None, [], [], (), [], [], 2)
+        reported: list[Ready] = []
+        bench.persistence._on_durable = reported.append
+        bench.persistence.persist(empty)
+        assert reported == []
+        await bench.settle()
+        assert [it.number for it in reported] == [1, 2]
+        bench.persistence.persist(empty)
+        assert len(reported) == 3
         bench.persistence.close()
 
     asyncio.run(story())

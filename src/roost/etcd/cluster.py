@@ -16,6 +16,7 @@ from roost.member import (
     MemberRecord,
     PromoteMember,
     RemoveMember,
+    ReplaceMember,
     UpdateMember,
     membership,
 )
@@ -54,11 +55,14 @@ class ClusterService:
             return
         asked = AddMember(peer_urls=tuple(request.peerURLs), is_learner=request.isLearner)
 
-        def answer(records: Sequence[MemberRecord]) -> Message:
-            rows = [_member(it) for it in sorted(records, key=lambda it: it.id)]
-            return pb.MemberAddResponse(member=_member(records[0]), members=rows)
+        self._change(call, membership.ADD, asked, _added)
 
-        self._change(call, membership.ADD, asked, answer)
+    def replace(self, call: Call, body: bytes) -> None:
+        """MemberReplace, Roost's own: a new member with these URLs in the place of one."""
+        request = parse(call, pb.MemberUpdateRequest, body)
+        if request is not None:
+            asked = ReplaceMember(request.ID, tuple(request.peerURLs))
+            self._change(call, membership.REPLACE, asked, _added)
 
     def remove(self, call: Call, body: bytes) -> None:
         """MemberRemove."""
@@ -123,6 +127,12 @@ class ClusterService:
     def _reply(self, call: Call, message: Message) -> None:
         header = self._header.encode(0, self._replica.term)
         call.reply(header + message.SerializeToString())
+
+
+def _added(records: Sequence[MemberRecord]) -> Message:
+    """The new member, and all of them."""
+    rows = [_member(it) for it in sorted(records, key=lambda it: it.id)]
+    return pb.MemberAddResponse(member=_member(records[0]), members=rows)
 
 
 def _answering(

@@ -79,6 +79,7 @@ class Services:
             b"/etcdserverpb.Maintenance/Status": Unary(self._status),
             b"/etcdserverpb.Maintenance/MoveLeader": Unary(cluster.move_leader),
             b"/etcdserverpb.Cluster/MemberAdd": Unary(cluster.add),
+            b"/roost.Cluster/MemberReplace": Unary(cluster.replace),
             b"/etcdserverpb.Cluster/MemberRemove": Unary(cluster.remove),
             b"/etcdserverpb.Cluster/MemberUpdate": Unary(cluster.update),
             b"/etcdserverpb.Cluster/MemberPromote": Unary(cluster.promote),

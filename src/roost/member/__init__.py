@@ -12,7 +12,13 @@ from roost.member.errors import (
 )
 from roost.member.joining import join_cluster
 from roost.member.member import Member
-from roost.member.membership import AddMember, PromoteMember, RemoveMember, UpdateMember
+from roost.member.membership import (
+    AddMember,
+    PromoteMember,
+    RemoveMember,
+    ReplaceMember,
+    UpdateMember,
+)
 from roost.member.recovery import found_new_cluster
 from roost.member.roster import MemberRecord, cluster_id_of, member_id_of
 from roost.member.status import MemberStatus
@@ -30,6 +36,7 @@ __all__ = [
     "NotAMember",
     "PromoteMember",
     "RemoveMember",
+    "ReplaceMember",
     "StoreBehindJournal",
     "UpdateMember",
     "address_of",

@@ -49,6 +49,8 @@ class Catchup:
         self._after_install = after_install
         self._on_fatal = on_fatal
         self._offering: set[int] = set()
+        # The snapshot that is being fetched; what comes of an older fetch is ignored.
+        self._wanted: Snapshot | None = None
         self._is_stopped = False
 
     def stop(self) -> None:
@@ -82,6 +84,7 @@ class Catchup:
 
     def fetch(self, snapshot: Snapshot) -> None:
         """We were offered a snapshot: fetch it."""
+        self._wanted = snapshot
         addresses = self._transport.addresses_of(snapshot.sender)
         if addresses:
             self._snapshots.fetch(snapshot, addresses, self._on_fetched)
@@ -90,12 +93,13 @@ class Catchup:
 
     def _on_fetched(self, snapshot: Snapshot, path: Path | None) -> None:
         """Install what was fetched, when nothing is on its way to the disk."""
-        if self._is_stopped:
+        if self._is_stopped or snapshot != self._wanted:
             return
+        self._drive()
         if path is not None and self._persistence.outstanding_count:
             self._call_later(RETRY_S, lambda: self._on_fetched(snapshot, path))
             return
-        self._drive()
+        self._wanted = None
         if path is None or not self._core.may_restore(snapshot):
             self._core.snapshot_failed(snapshot)
             self._drive()

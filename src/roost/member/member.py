@@ -19,6 +19,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from roost.errors import NoLeader, PeerFault, RoostError, Stopped
 from roost.member import forwarding
@@ -76,7 +77,7 @@ from roost.raft import (
 from roost.store import Changes, Txn, View
 
 logger = logging.getLogger(__name__)
-
+Result = TypeVar("Result")
 TRIM_TICKS = 20
 # Ids of requests and reads begin anywhere in this range, so that no two lives share any.
 LIFE_IDS = 1 << 62
@@ -139,6 +140,7 @@ class Member:
             on_durable=self._on_durable,
             on_failure=self._fatal,
             clock=self._world.clock_s,
+            make_worker=self._world.make_worker,
         )
         self.transport = self._make_transport()
         self._announcer = Announcer(self.core, on_announced=self._on_news)
@@ -399,16 +401,7 @@ class Member:
     async def transact(self, name: str, body: bytes) -> bytes:
         """Run the operation `name` on the leader and return its result; see `transact_nowait`."""
         future: asyncio.Future[bytes] = self._loop.create_future()
-
-        def settle(result: bytes | None, error: RoostError | None) -> None:
-            if future.done():
-                return
-            if error is not None:
-                future.set_exception(error)
-            else:
-                future.set_result(result or b"")
-
-        self.transact_nowait(name, body, settle)
+        self.transact_nowait(name, body, lambda said, error: _settle(future, said or b"", error))
         return await future
 
     def read_nowait(self, done: ReadDone) -> None:
@@ -429,16 +422,7 @@ class Member:
 
         """
         future: asyncio.Future[None] = self._loop.create_future()
-
-        def settle(error: RoostError | None) -> None:
-            if future.done():
-                return
-            if error is not None:
-                future.set_exception(error)
-            else:
-                future.set_result(None)
-
-        self.read_nowait(settle)
+        self.read_nowait(lambda error: _settle(future, None, error))
         await future
 
     def members(self) -> list[MemberRecord]:
@@ -522,6 +506,7 @@ class Member:
                     ready.hard_state is None
                     and not ready.entries
                     and not ready.messages_after_persist
+                    and not self._persistence.outstanding_count
                 ):
                     core.persisted(ready)
                 else:
@@ -573,6 +558,7 @@ class Member:
                 configuration, context = core.apply_change(entry)
                 payload = change_payload(context, configuration)
                 self._note_vote()
+                self._follow_soon()
             else:
                 payload = b""
             store.apply(index, payload, entry.term)
@@ -733,7 +719,10 @@ class Member:
         """Notice changes of the roster; a last message to somebody removed leaves first."""
         members = self.roster.tree_id
         if any(tree_id == members for _, tree_id, _, _ in changes.writes):
-            self._loop.call_later(self.config.heartbeat_ms / 1000, self._follow_roster)
+            self._follow_soon()
+
+    def _follow_soon(self) -> None:
+        self._loop.call_later(self.config.heartbeat_ms / 1000, self._follow_roster)
 
     def _follow_roster(self) -> None:
         if self._is_stopped:
@@ -797,3 +786,13 @@ class Member:
     def _barrier(self, index: int, done: ReadDone) -> None:
         self._reads.add(done, index)
         self._schedule()
+
+
+def _settle(future: asyncio.Future[Result], result: Result, error: RoostError | None) -> None:
+    """Answer whoever awaits, unless nobody does any more."""
+    if future.done():
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(result)

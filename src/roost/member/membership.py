@@ -1,9 +1,9 @@
 """Operations that change who is in the cluster; they run on the leader, one at a time.
 
-Requests are JSON of `AddMember`, `RemoveMember`, `PromoteMember` or `UpdateMember`; the answer is
-JSON of all `MemberRecord`s afterwards, the added one first.  Texts and codes of refusals are
-etcd's (etcd: server/etcdserver/api/membership, rpctypes/error.go), so is the strictness: a change
-that would leave fewer started voters than a majority is refused.
+Requests are JSON of `AddMember`, `RemoveMember` and so on; the answer is JSON of all
+`MemberRecord`s afterwards, the added one first.  Texts and codes of refusals are etcd's (etcd:
+server/etcdserver/api/membership, rpctypes/error.go), so is the strictness: a change that would
+leave fewer started voters than a majority is refused.  `replace` is ours: etcd has none.
 """
 
 import time
@@ -22,6 +22,7 @@ from roost.store import Txn
 _INVALID_ARGUMENT, _NOT_FOUND, _FAILED_PRECONDITION, _UNAVAILABLE = 3, 5, 9, 14
 LEARNERS_MAX = 1  # etcd's --experimental-max-learners
 ADD, REMOVE, PROMOTE, UPDATE = "member.add", "member.remove", "member.promote", "member.update"
+REPLACE = "member.replace"
 
 
 class AddMember(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +36,13 @@ class RemoveMember(msgspec.Struct, frozen=True):
     """Remove a member for good."""
 
     id: int
+
+
+class ReplaceMember(msgspec.Struct, frozen=True):
+    """Put a new member that will be reached at these URLs in the place of another."""
+
+    id: int
+    peer_urls: tuple[str, ...]
 
 
 class PromoteMember(msgspec.Struct, frozen=True):
@@ -72,7 +80,7 @@ class Membership:
 
     def changes(self) -> dict[str, ChangeOperation]:
         """The operations that change the configuration, by name."""
-        return {ADD: self.add, REMOVE: self.remove, PROMOTE: self.promote}
+        return {ADD: self.add, REMOVE: self.remove, PROMOTE: self.promote, REPLACE: self.replace}
 
     def operations(self) -> dict[str, Operation]:
         """The one that only changes a record."""
@@ -87,23 +95,47 @@ class Membership:
         """
         asked = msgspec.json.decode(body, type=AddMember)
         records = self._roster.records(txn)
-        _check_urls(asked.peer_urls)
-        _check_free(asked.peer_urls, records)
-        member_id = member_id_of(asked.peer_urls, self._token, int(self._now_s()))
-        if self._roster.is_removed(member_id, txn) or any(it.id == member_id for it in records):
-            raise Refused(_FAILED_PRECONDITION, "etcdserver: member ID already exist")
+        record = self._new_record(txn, asked.peer_urls, records, is_learner=asked.is_learner)
         if asked.is_learner:
             if sum(it.is_learner for it in records) >= LEARNERS_MAX:
                 text = "etcdserver: too many learner members in cluster"
                 raise Refused(_FAILED_PRECONDITION, text)
         else:
             self._check_quorum_after(records, added=1)
-        record = MemberRecord(
-            id=member_id, name="", peer_urls=asked.peer_urls, is_learner=asked.is_learner
-        )
-        self._roster.put(txn, msgspec.structs.replace(record, is_learner=False))
-        kind = ChangeKind.ADD_LEARNER if asked.is_learner else ChangeKind.ADD_VOTER
-        return [Change(kind, member_id)], msgspec.json.encode([record, *records])
+        return [_addition_of(record)], msgspec.json.encode([record, *records])
+
+    def replace(self, txn: Txn, body: bytes) -> tuple[Sequence[Change], bytes]:
+        """Put a new member in another's place by one joint change.
+
+        There is never a voter too few or too many; the new one may have the old one's URLs.
+
+        Raises:
+            Refused: with etcd's codes and texts of a removal and an addition.
+
+        """
+        asked = msgspec.json.decode(body, type=ReplaceMember)
+        records = self._roster.records(txn)
+        gone = _find(records, asked.id)
+        rest = [it for it in records if it.id != gone.id]
+        record = self._new_record(txn, asked.peer_urls, rest, is_learner=gone.is_learner)
+        if not gone.is_learner:
+            self._check_quorum_after(rest, added=1)
+        self._roster.remove(txn, gone.id)
+        changes = [Change(ChangeKind.REMOVE, gone.id), _addition_of(record)]
+        return changes, msgspec.json.encode([record, *rest])
+
+    def _new_record(
+        self, txn: Txn, urls: tuple[str, ...], records: Sequence[MemberRecord], *, is_learner: bool
+    ) -> MemberRecord:
+        """Write down somebody new beside `records`."""
+        _check_urls(urls)
+        _check_free(urls, records)
+        member_id = member_id_of(urls, self._token, int(self._now_s()))
+        if self._roster.is_removed(member_id, txn) or any(it.id == member_id for it in records):
+            raise Refused(_FAILED_PRECONDITION, "etcdserver: member ID already exist")
+        record = MemberRecord(id=member_id, name="", peer_urls=urls)
+        self._roster.put(txn, record)
+        return msgspec.structs.replace(record, is_learner=is_learner)
 
     def remove(self, txn: Txn, body: bytes) -> tuple[Sequence[Change], bytes]:
         """Remove a member; it learns of it, and its id is never used again.
@@ -173,6 +205,11 @@ class Membership:
             raise Refused(_FAILED_PRECONDITION, text)
         if sum(1 for it in voters if self._is_active(it.id)) < needed:
             raise Refused(_UNAVAILABLE, "etcdserver: unhealthy cluster")
+
+
+def _addition_of(record: MemberRecord) -> Change:
+    kind = ChangeKind.ADD_LEARNER if record.is_learner else ChangeKind.ADD_VOTER
+    return Change(kind, record.id)
 
 
 def _find(records: Iterable[MemberRecord], member_id: int) -> MemberRecord:

@@ -3,8 +3,9 @@
 Measured (specification of the write path, 2026-11): an inline `fdatasync` is both the fastest
 and the cheapest way while it takes about 0.1 ms, because sockets fill meanwhile and the next
 batch is larger.  A disk that needs many milliseconds would hold up heartbeats, so the work
-moves to one thread, and back when the disk has recovered.  Order is kept either way: a Ready is
-reported durable only after all Readys before it.
+moves to one thread, and back when the disk has recovered.  What comes while the thread writes is
+written together afterwards, with one sync.  Order is kept either way: a Ready is reported durable
+only after all Readys before it.
 
 When the device fails the journal is poisoned; `on_failure` ends the process (journal.md J15).
 """
@@ -14,10 +15,12 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from time import perf_counter
+from typing import Any, Protocol, TypeVar
 
 from roost.journal import Batch, Journal
-from roost.raft import Ready
+from roost.raft import Entry, HardState, Ready
 
+Result = TypeVar("Result")
 # Weight of the newest measurement in the running mean of write times, and how many times the
 # limit it may count: one hiccup, however long, must not change the way of writing.
 _WEIGHT = 0.05
@@ -26,8 +29,25 @@ _OUTLIER_TIMES = 4
 _RETURN_PART = 0.25
 
 
+class Worker(Protocol):
+    """Does what it is given in order, and answers through futures."""
+
+    def submit(self, call: Callable[..., Result], /, *given: Any) -> Future[Result]:
+        """Do it when everything before it is done."""
+
+    def shutdown(self, wait: bool = True) -> None:  # noqa: FBT001, FBT002 - the executor's own
+        """No more will come."""
+
+
+def one_thread() -> Worker:
+    """A thread of its own."""
+    return ThreadPoolExecutor(1, thread_name_prefix="journal")
+
+
 class Persistence:
     """Writes Readys to the journal in order and says when each is durable.
+
+    With `inline_ms_max` 0 the thread is used from the start and always.
 
     `on_durable(ready)` is called once for each Ready, in order; inline within `persist`, from
     the event loop when the thread was used.
@@ -41,18 +61,22 @@ class Persistence:
         on_durable: Callable[[Ready], None],
         on_failure: Callable[[BaseException], None],
         clock: Callable[[], float] = perf_counter,
+        make_worker: Callable[[], Worker] = one_thread,
     ) -> None:
-        """Start inline; `clock` is in seconds."""
+        """Start inline; `clock` is in seconds, `make_worker` makes the thread."""
         self._journal = journal
         self._inline_s_max = inline_ms_max / 1000
         self._on_durable = on_durable
         self._on_failure = on_failure
         self._clock = clock
         self._mean_s = 0.0
-        self._thread: ThreadPoolExecutor | None = None
+        self._make_worker = make_worker
+        self._thread: Worker | None = None if inline_ms_max else make_worker()
         # Readys handed to the thread, oldest first.  Bounded by the core: it proposes no more
         # than its uncommitted bytes, and takes no more than its in-flight windows from peers.
-        self._outstanding: deque[tuple[Ready, Batch | None]] = deque()
+        self._outstanding: deque[Ready] = deque()
+        self._writing_count = 0  # those at the front that the thread has
+        self._batch: Batch | None = None
 
     @property
     def mean_ms(self) -> float:
@@ -77,15 +101,40 @@ class Persistence:
                 self._write_inline(ready)
             self._on_durable(ready)
             return
-        batch = self._journal.prepare(ready.hard_state, ready.entries) if has_work else None
-        self._outstanding.append((ready, batch))
+        if not has_work and not self._outstanding:
+            self._on_durable(ready)
+            return
+        self._outstanding.append(ready)
+        if not self._writing_count:
+            self._write_group()
+
+    def _write_group(self) -> None:
+        """Give the thread what waits, as one batch: it is written and synced together."""
+        assert self._thread is not None, "only a thread is given groups"
+        count, hard_state, entries = self._group()
+        self._writing_count = count
+        self._batch = self._journal.prepare(hard_state, entries)
         loop = asyncio.get_running_loop()
-        future = self._thread.submit(self._write_timed, batch)
+        future = self._thread.submit(self._write_timed, self._batch)
 
         def finished(done: Future[float]) -> None:
             loop.call_soon_threadsafe(self._on_written, done)
 
         future.add_done_callback(finished)
+
+    def _group(self) -> tuple[int, HardState | None, list[Entry]]:
+        """How many Readys make the next batch, the newest hard state and all entries of them.
+
+        A Ready that overwrites entries begins a batch of its own.
+        """
+        hard_state: HardState | None = None
+        entries: list[Entry] = []
+        for count, ready in enumerate(self._outstanding):
+            if entries and ready.entries and ready.entries[0].index != entries[-1].index + 1:
+                return count, hard_state, entries
+            hard_state = ready.hard_state or hard_state
+            entries += ready.entries
+        return len(self._outstanding), hard_state, entries
 
     def _write_inline(self, ready: Ready) -> None:
         journal = self._journal
@@ -96,32 +145,34 @@ class Persistence:
         journal.finish(batch)
         self._note(took)
         if self._mean_s > self._inline_s_max:
-            self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
+            self._thread = self._make_worker()
 
     def _note(self, took_s: float) -> None:
         took_s = min(took_s, _OUTLIER_TIMES * self._inline_s_max)
         self._mean_s += _WEIGHT * (took_s - self._mean_s)
 
-    def _write_timed(self, batch: Batch | None) -> float:
+    def _write_timed(self, batch: Batch) -> float:
         started = self._clock()
-        if batch is not None:
-            self._journal.write(batch)
+        self._journal.write(batch)
         return self._clock() - started
 
     def _on_written(self, done: Future[float]) -> None:
-        ready, batch = self._outstanding.popleft()
         error = done.exception()
         if error is not None:
             self._on_failure(error)
             return
-        if batch is not None:
-            self._journal.finish(batch)
-            self._note(done.result())
-        if not self._outstanding and self._mean_s < self._inline_s_max * _RETURN_PART:
+        self._note(done.result())
+        assert self._batch is not None, "it was written"
+        self._journal.finish(self._batch)
+        for _ in range(self._writing_count):
+            self._on_durable(self._outstanding.popleft())
+        self._writing_count = 0
+        if self._outstanding:
+            self._write_group()
+        elif self._mean_s < self._inline_s_max * _RETURN_PART:
             thread, self._thread = self._thread, None
-            assert thread is not None
+            assert thread is not None, "it has just written"
             thread.shutdown(wait=False)
-        self._on_durable(ready)
 
     def close(self) -> None:
         """Wait for the thread's last write; no more Readys may follow."""

@@ -137,8 +137,14 @@ class Roster:
         ]
 
     def is_removed(self, member_id: int, view: View | None = None) -> bool:
-        """Whether that id was a member once and is none any more."""
-        return (view or self._view).get(self.removed_id, _key(member_id)) is not None
+        """Whether that id was a member once and is none any more.
+
+        Not yet while it votes in the outgoing half of a joint configuration: it is still needed.
+        """
+        view = view or self._view
+        if view.get(self.removed_id, _key(member_id)) is None:
+            return False
+        return member_id not in read_configuration(view).all_nodes()
 
     def put(self, txn: Txn, record: MemberRecord) -> None:
         """Add or change a member's record."""

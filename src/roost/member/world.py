@@ -17,6 +17,7 @@ import msgspec
 from roost.journal import Disk, JournalConfig, OsDisk
 from roost.member.dice import SystemDice
 from roost.member.errors import SnapshotFailed
+from roost.member.persistence import Worker, one_thread
 from roost.peer import Dice, Stream, Transport, dial
 from roost.store import Keeper, ProcessKeeper, SnapshotFile
 
@@ -52,6 +53,10 @@ class World:
     def make_keeper(self, directory: Path) -> Keeper:
         """Start what writes the store in `directory`."""
         return ProcessKeeper(directory)
+
+    def make_worker(self) -> Worker:
+        """What writes the journal when the disk is slow."""
+        return one_thread()
 
     def make_transport(self, **options: Any) -> Transport:  # Any: Transport's own options
         """Links to the other members."""

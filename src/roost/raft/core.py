@@ -140,6 +140,8 @@ class Ready:
     committed: tuple[Entry, ...]
     reads: list[ReadReady]
     reads_failed: list[int]
+    # Counts the Readys of a core, so that `persisted` can see that none is overtaken.
+    number: int
     snapshot: Snapshot | None = None
     snapshots_wanted: Sequence[int] = ()
 
@@ -197,6 +199,7 @@ class Core:
         self._messages: list[tuple[int, Message]] = []
         self._after_persist: list[tuple[int, Message]] = []
         self._apply_sizes: list[tuple[int, int]] = []
+        self._taken_count = self._persisted_count = 0
         # Changes handed out and not yet taken into force by `apply_change`.
         self._handed_changes: deque[int] = deque()
         self.pending_change_index = 0
@@ -658,6 +661,7 @@ class Core:
             or self.snapshots_wanted
         ):
             return None
+        self._taken_count += 1
         ready = Ready(
             self._messages,
             hard_state,
@@ -666,6 +670,7 @@ class Core:
             committed,
             [ReadReady(token, index) for token, index in reads.ready] if reads.ready else [],
             reads.take_failed(),
+            self._taken_count,
         )
         self._messages = []
         self._after_persist = []
@@ -703,6 +708,8 @@ class Core:
 
     def persisted(self, ready: Ready) -> None:
         """`ready`, the oldest one not yet reported, is durable."""
+        self._persisted_count += 1
+        assert ready.number == self._persisted_count, "Readys become durable in order"
         moved = self.log.note_persisted()
         hard_state = ready.hard_state
         if hard_state is not None and self.role is Role.CANDIDATE:

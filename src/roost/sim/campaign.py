@@ -7,11 +7,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from roost.sim.simulation import Result, Simulation, Swarm
+from roost.sim.nemesis import Swarm
+from roost.sim.simulation import Result, Simulation
 
 # LMDB's files of a run are small and short-lived: memory, where there is a place for it.
 _SCRATCH = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - made by mkdtemp
-_KINDS = ("kills", "power_cuts", "partitions", "one_way_cuts", "changes", "transfers")
+_KINDS = (
+    "kills", "power_cuts", "partitions", "one_way_cuts", "changes", "transfers", "slow_disks",
+    "clogs", "drift", "lease_reads",
+)  # fmt: skip
 
 
 @dataclass(slots=True)

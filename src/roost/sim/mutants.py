@@ -20,7 +20,7 @@ from types import CodeType, FunctionType
 import click
 
 from roost.sim.campaign import simulate
-from roost.sim.simulation import Swarm
+from roost.sim.nemesis import Swarm
 
 SEEDS_MAX = 150
 # Every second seed: everything that can fail does, all the time, on a small cluster.

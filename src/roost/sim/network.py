@@ -9,6 +9,7 @@ production code.
 import asyncio
 import hashlib
 import random
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -49,7 +50,10 @@ class SimNetwork:
         self.cut: set[tuple[Address, Address]] = set()
         self.connections: list[Connection] = []
         self.streams: list[SimStream] = []
+        # Until when what goes from one to another is held up.
+        self.clogged: dict[tuple[Address, Address], float] = {}
         self.delivered = 0
+        self.after_delivery: Callable[[SimTransport], None] = lambda _transport: None
         # Every byte that arrived anywhere, so that two runs can be told apart.
         self.digest = hashlib.blake2b(digest_size=16)
 
@@ -75,7 +79,8 @@ class SimNetwork:
             self.doom(connection)
             return
         loop = asyncio.get_running_loop()
-        connection.last_s = max(connection.last_s, loop.time() + self.delay_s())
+        open_s = self.clogged.get((source, target), 0.0)
+        connection.last_s = max(connection.last_s, loop.time() + self.delay_s(), open_s)
         loop.call_at(connection.last_s, self._deliver, connection, data)
 
     def doom(self, connection: Connection) -> None:
@@ -100,6 +105,7 @@ class SimNetwork:
             self.break_connection(connection)
             raise
         target.on_batch_end()
+        self.after_delivery(target)
 
     def break_connection(self, connection: Connection) -> None:
         """Both ends notice that it is gone."""

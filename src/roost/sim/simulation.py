@@ -5,37 +5,40 @@ clients do.  A run has two phases.  In the first anything may fail.  Then every 
 direction is open, and within HEAL_S the cluster must have one leader, serve, and hold the same
 everywhere.
 
-Checked after every delivery and tick: one leader a term; a log position has one content, for
-ever, on everybody; commit and applied indices never go back while a member lives; every new
-leader has all that was committed.  Checked at the end: every acknowledged put is there, the
-history of each key is linearizable, all stores are equal, and every queue is empty.
+What is checked after every delivery stands in `judge`.  Checked at the end: every acknowledged
+put is there, the history of each key is linearizable, watchers saw what happened, all stores are
+equal, and every queue is empty.
+
+A run is drawn in `nemesis.Swarm`; what clients do is in `clients`.
 """
 
 import asyncio
 import hashlib
 import random
-from dataclasses import dataclass, field
-from math import inf
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from roost import etcd
 from roost.errors import RoostError
-from roost.etcd.proto import rpc_pb2
-from roost.member import Member, MemberConfig, join_cluster, membership
+from roost.etcd.proto import kv_pb2
+from roost.member import Member, MemberConfig, join_cluster
 from roost.raft import Role
 from roost.raft.quorum import has_quorum
+from roost.sim.clients import Clients
 from roost.sim.disk import PowerCut
-from roost.sim.linearizability import Operation, Verdict, check_register
+from roost.sim.judge import Judge, Violation, dump
+from roost.sim.linearizability import Verdict, check_register
 from roost.sim.loop import VirtualLoop
-from roost.sim.network import SimNetwork
+from roost.sim.nemesis import Nemesis, Swarm
+from roost.sim.network import SimNetwork, SimTransport
 from roost.sim.world import SimWorld
-from roost.store import View
 
 HEAL_S = 30.0
-HEARTBEAT_MS, ELECTION_MS = 50, 500
-CLIENT_TIMEOUT_S = 3.0
-KEYS = 6
-_TERM_UNKNOWN_TEXTS = ("timed out", "leader changed", "leader failure")
+HEARTBEAT_MS, ELECTION_TICKS = 50, 10
+WATCHERS = 2
+# How far the rate of a machine's clock may be off, where clocks drift.
+DRIFT_MAX = 0.06
 
 
 class Stranded(Exception):
@@ -44,50 +47,6 @@ class Stranded(Exception):
     Removing one of two members can do that, when the survivor crashes before it knows that the
     removal is committed (checklist 135).
     """
-
-
-class Violation(AssertionError):
-    """A promise was broken; the text says which."""
-
-
-@dataclass(frozen=True, slots=True)
-class Swarm:
-    """What one seed is about; times in virtual seconds, odds for each step of the nemesis."""
-
-    size: int
-    clients: int
-    safety_s: float
-    delay_s_mean: float
-    kills: bool
-    power_cuts: bool
-    partitions: bool
-    one_way_cuts: bool
-    changes: bool
-    transfers: bool
-    trailing_entries: int
-    segment_bytes: int
-    layer_bytes: int
-    nemesis_s_mean: float
-
-    @classmethod
-    def draw(cls, dice: random.Random) -> "Swarm":
-        """Some faults, of some strength."""
-        return cls(
-            size=dice.choice((1, 2, 3, 3, 3, 4, 5, 5)),
-            clients=dice.randint(2, 6),
-            safety_s=dice.choice((8.0, 12.0, 20.0)),
-            delay_s_mean=dice.choice((0.0005, 0.002, 0.01, 0.03)),
-            kills=dice.random() < 0.7,
-            power_cuts=dice.random() < 0.5,
-            partitions=dice.random() < 0.6,
-            one_way_cuts=dice.random() < 0.4,
-            changes=dice.random() < 0.5,
-            transfers=dice.random() < 0.4,
-            trailing_entries=dice.choice((1, 10, 100)),
-            segment_bytes=dice.choice((32 << 10, 64 << 10)),
-            layer_bytes=dice.choice((4 << 10, 32 << 10, 1 << 20)),
-            nemesis_s_mean=dice.choice((0.1, 0.3, 1.0, 3.0)),
-        )
 
 
 @dataclass(slots=True)
@@ -99,6 +58,7 @@ class Result:
     virtual_s: float = 0.0
     acknowledged: int = 0
     operations: int = 0
+    watched: int = 0
     elections: int = 0
     crashes: int = 0
     changes: int = 0
@@ -122,82 +82,10 @@ class Machine:
         self.is_starting = False
         self.is_gone = False
 
-
-class Answer:
-    """A call that resolves a future."""
-
-    def __init__(self, future: "asyncio.Future[bytes]") -> None:
-        """Answer `future`."""
-        self._future = future
-
-    def reply(self, message: bytes) -> None:
-        """It worked."""
-        if not self._future.done():
-            self._future.set_result(message)
-
-    def fail(self, code: int, text: str) -> None:
-        """It did not."""
-        if not self._future.done():
-            self._future.set_exception(CallFailed(code, text))
-
-
-class CallFailed(Exception):
-    """A client was told that its call failed."""
-
-    def __init__(self, code: int, text: str) -> None:
-        """Keep both."""
-        super().__init__(text)
-        self.code = code
-        self.text = text
-
-
-@dataclass(slots=True)
-class Judge:
-    """The invariants that are checked all the time; knows everything, unlike any member."""
-
-    leaders: dict[int, int] = field(default_factory=dict)
-    committed: dict[int, tuple[int, int]] = field(default_factory=dict)
-    highest: int = 0
-    progress: dict[tuple[int, int], tuple[int, int, int]] = field(default_factory=dict)
-    checked: dict[int, int] = field(default_factory=dict)
-
-    def look(self, machine_number: int, life: int, member: Member) -> None:
-        """Check one living member, in the `life`-th life of its machine."""
-        core = member.core
-        log = core.log
-        if core.role is Role.LEADER and self.leaders.setdefault(core.term, core.id) != core.id:
-            raise Violation(f"two leaders in term {core.term}")
-        key = (machine_number, life)
-        before = self.progress.get(key)
-        now = (core.term, log.commit_index, log.applied_index)
-        if before is not None and any(a < b for a, b in zip(now, before, strict=True)):
-            raise Violation(f"member {core.id:x} went back from {before} to {now}")
-        self.progress[key] = now
-        if log.commit_index > log.last_index:
-            raise Violation(f"member {core.id:x} committed past its log")
-        first = max(self.checked.get(machine_number, 0), log.first_index - 1) + 1
-        stop = min(log.commit_index, log.last_index)
-        for index in range(first, stop + 1):
-            entry = log.slice(index, 1)[0]
-            content = (entry.term, hash_of(entry.payload))
-            if self.committed.setdefault(index, content) != content:
-                raise Violation(f"position {index} has two contents")
-            self.highest = max(self.highest, index)
-        self.checked[machine_number] = max(stop, self.checked.get(machine_number, 0))
-
-    def on_leader(self, member: Member) -> None:
-        """A member has just won: it must hold all that was committed."""
-        log = member.core.log
-        if log.last_index < self.highest:
-            raise Violation(
-                f"leader {member.core.id:x} of term {member.core.term} ends at {log.last_index}, "
-                f"{self.highest} is committed"
-            )
-
-
-def hash_of(data: bytes) -> int:
-    """A number for some bytes, the same in every process."""
-    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
+    @property
+    def life(self) -> int:
+        """Grows when the member dies and when it comes back."""
+        return 2 * self.lives + (self.member is not None)
 
 
 class Simulation:
@@ -209,15 +97,13 @@ class Simulation:
         self.root = root
         self.swarm = swarm or Swarm.draw(self.stream("swarm"))
         self.network = SimNetwork(self.stream("network"), delay_s_mean=self.swarm.delay_s_mean)
+        self.network.after_delivery = self._look_after_delivery
         self.judge = Judge()
         self.result = Result(seed)
-        self.history: list[Operation] = []
-        self.acknowledged: dict[bytes, bytes] = {}
         self.machines: list[Machine] = []
+        self.clients = Clients(self._running, self.stream)
         self.trace: list[str] = []
         self._terms_won: set[tuple[int, int]] = set()
-        self._nemesis = self.stream("nemesis")
-        self._is_safety_phase = True
         self._failure: BaseException | None = None
         self._digest = hashlib.blake2b(digest_size=16)
 
@@ -264,7 +150,7 @@ class Simulation:
         for machine in self.machines:
             if machine.world.disk is cut.disk:
                 self.say(f"{machine.config.name} is cut off in the middle of a write")
-                self._crash(machine, loses_power=self.swarm.power_cuts)
+                self.crash(machine, loses_power=self.swarm.power_cuts)
 
     def say(self, text: str) -> None:
         """Add a line to the trace; the digest of all lines tells runs apart."""
@@ -274,8 +160,9 @@ class Simulation:
 
     # --- members --------------------------------------------------------------------------------
 
-    def _config(self, number: int, *, size: int) -> MemberConfig:
+    def _config(self, number: int, *, size: int, heartbeat_ms: int) -> MemberConfig:
         urls = {f"m{it}": (f"http://10.0.0.{it + 1}:2380",) for it in range(size)}
+        swarm = self.swarm
         return MemberConfig(
             name=f"m{number}",
             data_dir=self.root / f"m{number}",
@@ -283,27 +170,38 @@ class Simulation:
             advertise_peer_urls=urls[f"m{number}"],
             listen_peer_urls=urls[f"m{number}"],
             advertise_client_urls=(f"http://10.0.0.{number + 1}:2379",),
-            heartbeat_ms=HEARTBEAT_MS,
-            election_ms=ELECTION_MS,
-            trailing_entries=self.swarm.trailing_entries,
+            heartbeat_ms=heartbeat_ms,
+            election_ms=ELECTION_TICKS * heartbeat_ms,
+            trailing_entries=swarm.trailing_entries,
             request_timeout_ms=2000,
-            store_layer_bytes_max=self.swarm.layer_bytes,
+            store_layer_bytes_max=swarm.layer_bytes,
+            lease_reads=swarm.lease_reads,
+            inline_sync_ms_max=0.0 if swarm.slow_disks else 5.0,
         )
 
-    def _add_machine(self, *, size: int) -> Machine:
+    def add_machine(self) -> Machine:
+        """One more machine, on which nothing runs."""
         number = len(self.machines)
-        config = self._config(number, size=size)
+        stream = self.stream(f"machine {number}")
+        rate = 1.0 + (stream.uniform(-DRIFT_MAX, DRIFT_MAX) if self.swarm.drift else 0.0)
+        size = max(number + 1, self.swarm.size)
+        config = self._config(number, size=size, heartbeat_ms=round(HEARTBEAT_MS / rate))
         world = SimWorld(
             self.network,
             (f"10.0.0.{number + 1}", 2380),
-            self.stream(f"machine {number}"),
+            stream,
             segment_bytes=self.swarm.segment_bytes,
+            clock_rate=rate,
         )
         machine = Machine(world, config)
         self.machines.append(machine)
         return machine
 
-    async def _start(self, machine: Machine, *, joins: bool = False) -> None:
+    def _running(self) -> list[Machine]:
+        return [it for it in self.machines if it.member is not None]
+
+    async def start(self, machine: Machine, *, joins: bool = False) -> None:
+        """Start the member of a machine; one that `joins` is filled by the cluster first."""
         machine.is_starting = True
         name = machine.config.name
         try:
@@ -317,6 +215,7 @@ class Simulation:
             )
             machine.routes = etcd.Services(member, member.store).routes()
             member.on_removed = lambda: self._on_removed(machine)
+            member.observe_switch(self._count_snapshot)
             await member.start()
             machine.member = member
             machine.lives += 1
@@ -333,6 +232,10 @@ class Simulation:
         finally:
             machine.is_starting = False
 
+    def _count_snapshot(self) -> Callable[[], None]:
+        self.result.snapshots += 1
+        return lambda: None
+
     def _on_fatal(self, error: BaseException) -> None:
         raise Violation(f"a member ended itself: {error!r}") from error
 
@@ -340,9 +243,10 @@ class Simulation:
         if not machine.is_gone:
             self.say(f"{machine.config.name} is told that it was removed")
             machine.is_gone = True
-            self._crash(machine, loses_power=False)
+            self.crash(machine, loses_power=False)
 
-    def _crash(self, machine: Machine, *, loses_power: bool) -> None:
+    def crash(self, machine: Machine, *, loses_power: bool) -> None:
+        """The member dies; with the power goes what was not synced."""
         member, machine.member = machine.member, None
         if member is None:
             return
@@ -357,15 +261,16 @@ class Simulation:
         swarm = self.swarm
         self.say(f"seed {self.seed}: {swarm}")
         for _ in range(swarm.size):
-            self._add_machine(size=swarm.size)
+            self.add_machine()
         for machine in self.machines:
-            await self._start(machine)
+            await self.start(machine)
         async with asyncio.TaskGroup() as group:
             watcher = group.create_task(self._watch())
-            clients = [group.create_task(self._client(it)) for it in range(swarm.clients)]
-            await self._break_things()
-            self._is_safety_phase = False
+            clients = [group.create_task(self.clients.work(it)) for it in range(swarm.clients)]
+            clients += [group.create_task(self.clients.watch(it)) for it in range(WATCHERS)]
+            await Nemesis(self, self.stream("nemesis")).rage()
             await self._heal()
+            self.clients.is_stopping = True
             for client in clients:
                 await client
             await self._settle()
@@ -373,193 +278,34 @@ class Simulation:
         self._judge_end()
 
     async def _watch(self) -> None:
-        """Look at every member very often."""
+        """Look at every member now and then, whatever happens or does not."""
         while True:
             self._check()
-            await asyncio.sleep(0.002)
+            await asyncio.sleep(0.01)
+
+    def _look_after_delivery(self, transport: SimTransport) -> None:
+        """A message has arrived: look at whoever got it."""
+        for number, machine in enumerate(self.machines):
+            if machine.member is not None and machine.member.transport is transport:
+                self._look(number, machine.lives, machine.member)
 
     def _check(self) -> None:
+        if isinstance(self._failure, Violation):
+            raise self._failure
         if self._failure is not None:
             raise Violation(f"an error nobody took: {self._failure!r}") from self._failure
         for number, machine in enumerate(self.machines):
-            member = machine.member
-            if member is None:
-                continue
-            core = member.core
-            if core.role is Role.LEADER and (core.term, core.id) not in self._terms_won:
-                self._terms_won.add((core.term, core.id))
-                self.result.elections += 1
-                self.say(f"{machine.config.name} leads term {core.term} from {core.last_index}")
-                self.judge.on_leader(member)
-            self.judge.look(number, machine.lives, member)
+            if machine.member is not None:
+                self._look(number, machine.lives, machine.member)
 
-    async def _break_things(self) -> None:
-        loop = asyncio.get_running_loop()
-        dice, swarm = self._nemesis, self.swarm
-        until = loop.time() + swarm.safety_s
-        while loop.time() < until:
-            await asyncio.sleep(dice.expovariate(1 / swarm.nemesis_s_mean))
-            what = dice.choice(
-                ("crash", "crash", "start", "start", "start", "cut", "heal", "change", "move")
-            )
-            if what == "crash" and (swarm.kills or swarm.power_cuts):
-                self._crash_some()
-            elif what == "start":
-                await self._start_some()
-            elif what == "cut":
-                self._cut_some()
-            elif what == "heal" and self.network.cut:
-                self.say("all directions are open")
-                self.network.cut.clear()
-            elif what == "change" and swarm.changes:
-                self._change_some()
-            elif what == "move" and swarm.transfers:
-                self._move_leader()
-
-    def _crash_some(self) -> None:
-        dice, swarm = self._nemesis, self.swarm
-        running = [it for it in self.machines if it.member is not None]
-        if not running:
-            return
-        victims = running if dice.random() < 0.15 else [dice.choice(running)]
-        loses_power = swarm.power_cuts and (not swarm.kills or dice.random() < 0.5)
-        for machine in victims:
-            if dice.random() < 0.5:
-                machine.world.disk.cut_at(dice.randint(1, 12))
-            else:
-                self._crash(machine, loses_power=loses_power)
-
-    async def _start_some(self) -> None:
-        stopped = [
-            it
-            for it in self.machines
-            if it.member is None and not it.is_starting and not it.is_gone
-        ]
-        if stopped:
-            machine = self._nemesis.choice(stopped)
-            await self._start(machine, joins=self.machines.index(machine) >= self.swarm.size)
-
-    def _cut_some(self) -> None:
-        dice, swarm = self._nemesis, self.swarm
-        addresses = [it.world.address for it in self.machines]
-        pairs = [(a, b) for a in addresses for b in addresses if a != b]
-        if not pairs:
-            return
-        if swarm.partitions and dice.random() < 0.6:
-            side = set(dice.sample(addresses, dice.randint(1, len(addresses) - 1)))
-            self.network.cut |= {(a, b) for a, b in pairs if (a in side) != (b in side)}
-            self.say(f"cut off {sorted(it[0] for it in side)}")
-        elif swarm.one_way_cuts:
-            chosen = dice.choice(pairs)
-            self.network.cut.add(chosen)
-            self.say(f"nothing gets from {chosen[0][0]} to {chosen[1][0]}")
-
-    def _change_some(self) -> None:
-        """Somebody asks any member to change who is in the cluster."""
-        dice = self._nemesis
-        running = [it for it in self.machines if it.member is not None]
-        if not running:
-            return
-        asked = dice.choice(running)
-        member = asked.member
-        assert member is not None, "it runs"
-        records = member.members()
-        learners = [it for it in records if it.is_learner]
-        name: str
-        body: bytes
-        roll = dice.random()
-        if learners and roll < 0.5:
-            name, body = membership.PROMOTE, b'{"id":%d}' % learners[0].id
-        elif roll < 0.75 and len(self.machines) < 9:
-            size = len(self.machines) + 1
-            machine = self._add_machine(size=size)
-            url = machine.config.advertise_peer_urls[0]
-            is_learner = b"true" if dice.random() < 0.5 else b"false"
-            body = b'{"peer_urls":["%s"],"is_learner":%s}' % (url.encode(), is_learner)
-            name = membership.ADD
-        else:
-            name, body = membership.REMOVE, b'{"id":%d}' % dice.choice(records).id
-        self.say(f"{asked.config.name} is asked: {name} {body.decode()}")
-
-        def done(_result: bytes | None, error: RoostError | None) -> None:
-            self.say(f"{name}: {error or 'done'}")
-            self.result.changes += error is None
-
-        member.transact_nowait(name, body, done)
-
-    def _move_leader(self) -> None:
-        leading = [
-            it.member for it in self.machines if it.member and it.member.core.role is Role.LEADER
-        ]
-        if not leading:
-            return
-        target = self._nemesis.choice(leading[0].members()).id
-        try:
-            leading[0].transfer_leadership(target, lambda _error: None)
-        except RoostError:
-            return
-        self.say(f"leadership is to go to {target:x}")
-
-    # --- clients --------------------------------------------------------------------------------
-
-    async def _client(self, number: int) -> None:
-        dice = self.stream(f"client {number}")
-        count = 0
-        while self._is_safety_phase:
-            await asyncio.sleep(dice.expovariate(1 / 0.05))
-            running = [it for it in self.machines if it.member is not None]
-            if not running:
-                continue
-            machine = dice.choice(running)
-            count += 1
-            key = b"shared-%d" % dice.randrange(KEYS)
-            value = b"%d-%d" % (number, count) + bytes(dice.choice((0, 10, 2000)))
-            what = dice.random()
-            if what < 0.4:
-                await self._read(machine, key)
-            elif what < 0.7:
-                await self._put(machine, key, value)
-            else:
-                own = b"own-%d-%d" % (number, count)
-                if await self._put(machine, own, value):
-                    self.acknowledged[own] = value
-
-    async def _call(self, machine: Machine, method: bytes, body: bytes) -> bytes:
-        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        route = machine.routes[method]
-        assert isinstance(route, etcd.Unary), "clients make unary calls"
-        route.handle(Answer(future), body)
-        async with asyncio.timeout(CLIENT_TIMEOUT_S):
-            return await future
-
-    async def _read(self, machine: Machine, key: bytes) -> None:
-        loop = asyncio.get_running_loop()
-        called = loop.time()
-        body = rpc_pb2.RangeRequest(key=key).SerializeToString()
-        try:
-            message = await self._call(machine, b"/etcdserverpb.KV/Range", body)
-        except (CallFailed, TimeoutError):
-            return
-        answer = rpc_pb2.RangeResponse.FromString(message)
-        value = answer.kvs[0].value if answer.kvs else None
-        self.history.append(Operation(key, "read", None, value, called, loop.time()))
-
-    async def _put(self, machine: Machine, key: bytes, value: bytes) -> bool:
-        loop = asyncio.get_running_loop()
-        called, returned = loop.time(), inf
-        body = rpc_pb2.PutRequest(key=key, value=value).SerializeToString()
-        try:
-            await self._call(machine, b"/etcdserverpb.KV/Put", body)
-            returned = loop.time()
-            self.result.acknowledged += 1
-        except TimeoutError:
-            pass
-        except CallFailed as failure:
-            if not any(words in failure.text for words in _TERM_UNKNOWN_TEXTS):
-                return False  # it certainly did not happen
-        if key.startswith(b"shared"):
-            self.history.append(Operation(key, "write", value, None, called, returned))
-        return returned != inf
+    def _look(self, number: int, life: int, member: Member) -> None:
+        core = member.core
+        if core.role is Role.LEADER and (core.term, core.id) not in self._terms_won:
+            self._terms_won.add((core.term, core.id))
+            self.result.elections += 1
+            self.say(f"m{number} leads term {core.term} from {core.last_index}")
+            self.judge.on_leader(member)
+        self.judge.look(number, life, member)
 
     # --- the end --------------------------------------------------------------------------------
 
@@ -567,6 +313,7 @@ class Simulation:
         """Everything runs and talks; within HEAL_S somebody must lead and serve."""
         self.say("everything heals")
         self.network.cut.clear()
+        self.network.clogged.clear()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + HEAL_S
         while not self._is_serving():
@@ -582,7 +329,7 @@ class Simulation:
             is_stopped = machine.member is None and not machine.is_gone
             is_first = number < self.swarm.size
             if is_stopped and not machine.is_starting and (is_first or self._was_added(machine)):
-                await self._start(machine, joins=not is_first)
+                await self.start(machine, joins=not is_first)
 
     def _was_added(self, machine: Machine) -> bool:
         urls = machine.config.advertise_peer_urls
@@ -651,20 +398,32 @@ class Simulation:
         if any(it != dumps[0] for it in dumps):
             raise Violation("two members hold different stores")
         self._check_acknowledged(leader)
-        verdict = check_register(self.history)
+        clients = self.clients
+        verdict = check_register(clients.history)
         if verdict is not Verdict.LINEARIZABLE:
             raise Violation(f"the history is {verdict.value}")
-        self.result.operations = len(self.history)
+        happened = history_of(leader)
+        for log in clients.watches:
+            log.check(happened)
+            self.result.watched += len(log.events)
+        self.result.operations = len(clients.history)
+        self.result.acknowledged = clients.acknowledged_count
         self.result.committed = self.judge.highest
-        self.result.snapshots = sum(1 for line in self.trace if "joining" in line)
         self._digest.update(dumps[0])
 
     def _check_acknowledged(self, leader: Member) -> None:
         tree = leader.store.tree("kv").id
-        for key, value in self.acknowledged.items():
+        for key, value in self.clients.acknowledged.items():
             held = leader.view.get(tree, key)
             if held is None or value not in held:
                 raise Violation(f"the acknowledged put of {key!r} is lost")
+
+
+def history_of(member: Member) -> list[tuple[int, bytes, bytes]]:
+    """Every put, (revision, key, value), in the order of revisions."""
+    tree = member.store.tree("revisions").id
+    rows = [kv_pb2.KeyValue.FromString(value) for _, value in member.view.iterate(tree)]
+    return [(it.mod_revision, it.key, it.value) for it in rows]
 
 
 def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -677,16 +436,6 @@ def _busy(member: Member) -> bool:
     status = member.status()
     counts = (status.queue_count, status.inflight_count, status.read_count, status.forward_count)
     return any(counts)
-
-
-def dump(view: View) -> bytes:
-    """A digest of everything in a store but what each member keeps for itself."""
-    digest = hashlib.blake2b(digest_size=16)
-    for tree_id in range(16):
-        for key, value in view.iterate(tree_id):
-            if (tree_id, key) != (1, b"applied"):
-                digest.update(b"%d %d %d " % (tree_id, len(key), len(value)) + key + value)
-    return digest.digest()
 
 
 async def _end_tasks() -> None:

@@ -3,13 +3,16 @@
 import asyncio
 import random
 import shutil
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import lmdb
 
 from roost.journal import JournalConfig
 from roost.member.errors import SnapshotFailed
+from roost.member.persistence import Worker
 from roost.member.world import World
 from roost.peer import Stream, Transport
 from roost.sim.disk import SimDisk
@@ -17,6 +20,10 @@ from roost.sim.network import SimNetwork, SimStream, SimTransport
 from roost.store import InlineKeeper, Keeper, SnapshotFile
 
 Address = tuple[str, int]
+Result = TypeVar("Result")
+# A slow disk: how long a write takes, and how often and how long it hangs.
+WRITE_S_MEAN = 0.005
+STALL_ODDS, STALL_S = 0.005, (0.2, 3.0)
 
 
 class RandomDice:
@@ -31,6 +38,40 @@ class RandomDice:
         return self._stream.randrange(n)
 
 
+class SlowWorker:
+    """Writes one after another, each after a while and some after a long one, in virtual time."""
+
+    def __init__(self, stream: random.Random) -> None:
+        """Nothing waits."""
+        self._stream = stream
+        self._free_s = 0.0
+        self._timers: list[asyncio.TimerHandle] = []
+
+    def submit(self, call: Callable[..., Result], /, *given: object) -> Future[Result]:
+        """Do it when the disk comes to it; a power cut in it ends the machine, as any does."""
+        loop = asyncio.get_running_loop()
+        future: Future[Result] = Future()
+        takes_s = self._stream.expovariate(1 / WRITE_S_MEAN)
+        if self._stream.random() < STALL_ODDS:
+            takes_s += self._stream.uniform(*STALL_S)
+        self._free_s = max(self._free_s, loop.time()) + takes_s
+
+        def work() -> None:
+            future.set_result(call(*given))
+
+        self._timers = [it for it in self._timers if it.when() >= loop.time()]
+        self._timers.append(loop.call_at(self._free_s, work))
+        return future
+
+    def die(self) -> None:
+        """What was not written never will be."""
+        for timer in self._timers:
+            timer.cancel()
+
+    def shutdown(self, wait: bool = True) -> None:  # noqa: FBT001, FBT002 - the executor's own
+        """Simulated members are never stopped in order."""
+
+
 class SimWorld(World):
     """A disk in memory, a seeded dice, a simulated network; LMDB on the real file system.
 
@@ -39,9 +80,15 @@ class SimWorld(World):
     """
 
     def __init__(
-        self, network: SimNetwork, address: Address, stream: random.Random, *, segment_bytes: int
+        self,
+        network: SimNetwork,
+        address: Address,
+        stream: random.Random,
+        *,
+        segment_bytes: int,
+        clock_rate: float = 1.0,
     ) -> None:
-        """Begin with an empty disk."""
+        """Begin with an empty disk; the clock runs `clock_rate` times as fast as true time."""
         self.network = network
         self.address = address
         self.disk: SimDisk = SimDisk()
@@ -53,6 +100,8 @@ class SimWorld(World):
             prepares_ahead=False,
             entropy=lambda: stream.getrandbits(64),
         )
+        self._clock_rate = clock_rate
+        self._workers: list[SlowWorker] = []
         self._incarnation = 0
         self._keepers: dict[Path, InlineKeeper] = {}
 
@@ -61,8 +110,14 @@ class SimWorld(World):
         return asyncio.get_running_loop().time()
 
     def clock_s(self) -> float:
-        """Virtual seconds."""
-        return asyncio.get_running_loop().time()
+        """Virtual seconds, as this machine counts them."""
+        return asyncio.get_running_loop().time() * self._clock_rate
+
+    def make_worker(self) -> Worker:
+        """A disk that takes its time."""
+        worker = SlowWorker(self._stream)
+        self._workers.append(worker)
+        return worker
 
     def new_incarnation(self) -> int:
         """One more."""
@@ -111,4 +166,7 @@ class SimWorld(World):
     def crash(self, *, loses_power: bool) -> None:
         """The member is gone; after a power cut so is what was not synced."""
         self._keepers.clear()
+        for worker in self._workers:
+            worker.die()
+        self._workers.clear()
         self.disk = self.disk.crash(self._stream, keep=0.0 if loses_power else 1.0)

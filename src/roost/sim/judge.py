@@ -1,0 +1,76 @@
+"""The invariants of a simulated cluster; knows everything, unlike any member.
+
+Checked after every delivery and tick: one leader a term; a log position has one content, for
+ever, on everybody; terms, commit and applied indices never go back while a member lives; every
+new leader has all that was committed.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+
+from roost.member import Member
+from roost.raft import Role
+from roost.store import View
+
+
+class Violation(AssertionError):
+    """A promise was broken; the text says which."""
+
+
+@dataclass(slots=True)
+class Judge:
+    """The invariants that are checked all the time; knows everything, unlike any member."""
+
+    leaders: dict[int, int] = field(default_factory=dict)
+    committed: dict[int, tuple[int, int]] = field(default_factory=dict)
+    highest: int = 0
+    progress: dict[tuple[int, int], tuple[int, int, int]] = field(default_factory=dict)
+    checked: dict[int, int] = field(default_factory=dict)
+
+    def look(self, machine_number: int, life: int, member: Member) -> None:
+        """Check one living member, in the `life`-th life of its machine."""
+        core = member.core
+        log = core.log
+        if core.role is Role.LEADER and self.leaders.setdefault(core.term, core.id) != core.id:
+            raise Violation(f"two leaders in term {core.term}")
+        key = (machine_number, life)
+        before = self.progress.get(key)
+        now = (core.term, log.commit_index, log.applied_index)
+        if before is not None and any(a < b for a, b in zip(now, before, strict=True)):
+            raise Violation(f"member {core.id:x} went back from {before} to {now}")
+        self.progress[key] = now
+        if log.commit_index > log.last_index:
+            raise Violation(f"member {core.id:x} committed past its log")
+        first = max(self.checked.get(machine_number, 0), log.first_index - 1) + 1
+        stop = min(log.commit_index, log.last_index)
+        for index in range(first, stop + 1):
+            entry = log.slice(index, 1)[0]
+            content = (entry.term, hash_of(entry.payload))
+            if self.committed.setdefault(index, content) != content:
+                raise Violation(f"position {index} has two contents")
+            self.highest = max(self.highest, index)
+        self.checked[machine_number] = max(stop, self.checked.get(machine_number, 0))
+
+    def on_leader(self, member: Member) -> None:
+        """A member has just won: it must hold all that was committed."""
+        log = member.core.log
+        if log.last_index < self.highest:
+            raise Violation(
+                f"leader {member.core.id:x} of term {member.core.term} ends at {log.last_index}, "
+                f"{self.highest} is committed"
+            )
+
+
+def hash_of(data: bytes) -> int:
+    """A number for some bytes, the same in every process."""
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
+
+
+def dump(view: View) -> bytes:
+    """A digest of everything in a store but what each member keeps for itself."""
+    digest = hashlib.blake2b(digest_size=16)
+    for tree_id in range(16):
+        for key, value in view.iterate(tree_id):
+            if (tree_id, key) != (1, b"applied"):
+                digest.update(b"%d %d %d " % (tree_id, len(key), len(value)) + key + value)
+    return digest.digest()
