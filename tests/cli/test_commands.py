@@ -106,9 +106,18 @@ def test_member_commands_change_the_cluster_and_say_so(endpoint: str) -> None:
     code, said = roost(endpoint, "member", "update", added, "--peer-urls=http://127.0.0.1:2")
     assert code == 0
     assert "http://127.0.0.1:2" in said
-    code, said = roost(endpoint, "member", "remove", added)
+    code, said = roost(endpoint, "member", "replace", added, "m2", "--peer-urls=http://127.0.0.1:3")
     assert code == 0
-    assert added not in said
+    assert "m2=http://127.0.0.1:3" in said
+    second = said.split()[1]
+    code, said = roost(endpoint, "member", "list", "--json")
+    assert {json.loads(row)["id"] for row in said.splitlines()} == {own["id"], second}
+    code, said = roost(endpoint, "member", "remove", added)
+    assert code == 1
+    assert "member not found" in said
+    code, said = roost(endpoint, "member", "remove", second)
+    assert code == 0
+    assert second not in said
     assert roost(endpoint, "member", "lead", own["id"])[0] == 0
     code, said = roost(endpoint, "member", "remove", "xyz")
     assert code == 2

@@ -188,6 +188,14 @@ class Client:
         answer = self._call(path, request, rpc_pb2.MemberAddResponse)
         return _member(answer.member), _members(answer)
 
+    def replace_member(
+        self, member_id: int, peer_urls: Sequence[str]
+    ) -> tuple[Member, list[Member]]:
+        """Put a new member in another's place; return it, and all members.  Roost's own."""
+        request = rpc_pb2.MemberUpdateRequest(ID=member_id, peerURLs=peer_urls)
+        answer = self._call("/roost.Cluster/MemberReplace", request, rpc_pb2.MemberAddResponse)
+        return _member(answer.member), _members(answer)
+
     def remove_member(self, member_id: int) -> list[Member]:
         """Remove a member for good; return the others."""
         request = rpc_pb2.MemberRemoveRequest(ID=member_id)
