@@ -2,15 +2,34 @@
 
 Messages are handed over as objects, so this is the cost of deciding: `step`, `take_ready`,
 `persisted`, `propose`.  Figures are events (messages stepped) and proposals a second of one core
-of the machine; the three cores share it.
+of the machine; the three cores share it.  PySyncObj's is measured the same way in the same run
+(`core_peer`); it pickles its commands and calls the method they name, ours has neither.
 """
 
 import argparse
 import json
+import sys
 import time
 from collections import deque
+from collections.abc import Callable
+from statistics import median
+from typing import Protocol
 
+from bench.core_peer import PySyncObjTrio
 from roost.raft import Configuration, Core, CoreConfig, Entry, HardState, Message, Role
+
+PIPELINES = (1, 16, 256)
+
+
+class Runner(Protocol):
+    """Three of something, of which the first leads."""
+
+    @property
+    def stepped(self) -> int:
+        """Messages delivered so far."""
+
+    def propose(self, payload: bytes, pipeline: int) -> None:
+        """Have `pipeline` entries on their way at once."""
 
 
 class Storage:
@@ -100,34 +119,52 @@ class Trio:
         """Have `pipeline` entries on their way at once."""
         for _ in range(pipeline):
             self.cores[1].propose(payload)
-            self.drive(1)
         self.settle()
 
 
+def measure(make: Callable[[], Runner], proposals: int, pipeline: int) -> tuple[float, float]:
+    """Proposals and events a second of one run."""
+    runner = make()
+    stepped, begin = runner.stepped, time.perf_counter()
+    for _ in range(proposals // pipeline):
+        runner.propose(bytes(100), pipeline)
+    took = time.perf_counter() - begin
+    return proposals // pipeline * pipeline / took, (runner.stepped - stepped) / took
+
+
 def main() -> None:
-    """Measure and print."""
+    """Measure turn and turn about, and print the medians."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--proposals", type=int, default=20_000)
+    parser.add_argument("--proposals", type=int, default=10_000)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    makers: dict[str, Callable[[], Runner]] = {
+        "roost": Trio,
+        "single": PySyncObjTrio,
+        "batched": lambda: PySyncObjTrio(batches=True),
+    }
     rows = []
-    for pipeline in (1, 16):
-        best = (0.0, 0.0)
+    for pipeline in PIPELINES:
+        runs: dict[str, list[tuple[float, float]]] = {name: [] for name in makers}
         for _ in range(options.rounds):
-            trio = Trio()
-            stepped, begin = trio.stepped, time.perf_counter()
-            for _ in range(options.proposals // pipeline):
-                trio.propose(bytes(100), pipeline)
-            took = time.perf_counter() - begin
-            best = max(best, (options.proposals / took, (trio.stepped - stepped) / took))
-        rows.append({"pipeline": pipeline, "proposals_s": best[0], "events_s": best[1]})
+            for name, make in makers.items():
+                proposals = options.proposals // (10 if (name, pipeline) == ("batched", 1) else 1)
+                runs[name].append(measure(make, proposals, pipeline))
+        medians = {name: median(it[0] for it in found) for name, found in runs.items()}
+        events = median(it[1] for it in runs["roost"])
+        ratio = medians["roost"] / max(medians["single"], medians["batched"])
+        rows.append({"pipeline": pipeline, "events": events, "ratio": ratio, **medians})
+        print(f"{pipeline} on their way: {ratio:.2f}", file=sys.stderr)
     if options.json:
         print(json.dumps(rows))
         return
-    print("| on their way | proposals/s | events/s |\n|---|---|---|")
+    print("| on their way | Roost/s | events/s | PySyncObj single/s | batched/s | ratio |")
+    print("|---|---|---|---|---|---|")
     for row in rows:
-        print(f"| {row['pipeline']} | {row['proposals_s']:,.0f} | {row['events_s']:,.0f} |")
+        figures = [row[it] for it in ("roost", "events", "single", "batched")]
+        shown = " | ".join(f"{it:,.0f}" for it in figures)
+        print(f"| {row['pipeline']} | {shown} | {row['ratio']:.2f} |")
 
 
 if __name__ == "__main__":

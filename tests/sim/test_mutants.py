@@ -1,8 +1,18 @@
 """Bugs put in on purpose are really put in, and found."""
 
+from pathlib import Path
+
 import pytest
 
-from roost.sim.mutants import MUTANTS, Mutant, applied, function_of, seeds_to_catch
+from roost.sim.mutants import (
+    MUTANTS,
+    Hunt,
+    Mutant,
+    applied,
+    function_of,
+    scenarios_that_tell,
+    seeds_to_catch,
+)
 
 # Those that few seeds catch, so that the suite need not wait; `make mutants` hunts them all.
 QUICK = (
@@ -34,6 +44,22 @@ def test_there_are_enough_of_them_and_none_twice() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", QUICK)
 def test_the_simulator_finds_it(name: str) -> None:
-    count, said = seeds_to_catch(by_name(name), 40)
+    count, said = seeds_to_catch(by_name(name))
     assert count, "the bug lives"
     assert said
+
+
+def test_scenarios_tell_a_bug_from_none() -> None:
+    directory = Path(__file__).parent.parent / "scenarios"
+    told = scenarios_that_tell(by_name("leads before its own vote is durable"), directory)
+    assert "election_vote_durable_first" in told
+    assert "append_answers" not in told
+
+
+def test_a_hunt_is_summed_up_by_its_median() -> None:
+    mutant = MUTANTS[0]
+    assert Hunt(mutant, (3, 1, 0, 2, 9), ()).median_seeds == "3"
+    assert Hunt(mutant, (0, 0, 0, 2, 9), ()).median_seeds == "-"
+    assert Hunt(mutant, (0, 0, 0, 2, 9), ()).is_caught
+    assert not Hunt(mutant, (0, 0, 0, 0, 0), ()).is_caught
+    assert Hunt(mutant, (0, 0, 0, 0, 0), ("log_lost",)).is_caught

@@ -200,6 +200,7 @@ class Core:
         self._after_persist: list[tuple[int, Message]] = []
         self._apply_sizes: list[tuple[int, int]] = []
         self._taken_count = self._persisted_count = 0
+        self._has_unsent = False
         # Changes handed out and not yet taken into force by `apply_change`.
         self._handed_changes: deque[int] = deque()
         self.pending_change_index = 0
@@ -345,9 +346,12 @@ class Core:
             raise ProposalDropped(DropReason.TRANSFERRING)
 
     def append_own(self, entry: Entry) -> None:
-        """Put an entry of our own term at the end of the log, and send it."""
+        """Put an entry of our own term at the end of the log; the next Ready sends it.
+
+        What is proposed before the next `take_ready` so shares messages.
+        """
         self.log.append(entry)
-        append.broadcast(self)
+        self._has_unsent = True
 
     # --- membership, leadership, snapshots ------------------------------------------------------
 
@@ -632,6 +636,9 @@ class Core:
     def take_ready(self) -> Ready | None:
         """Hand over what there is to do; None when there is nothing."""
         log = self.log
+        if self._has_unsent:
+            self._has_unsent = False
+            append.broadcast(self)
         hard_state: HardState | None = None
         saved = self._saved_hard_state
         if log.change_indexes:
