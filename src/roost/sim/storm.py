@@ -2,12 +2,13 @@
 
 The seed draws the size of the cluster, settings that make rare paths common, and every step: a
 message is delivered, repeated, lost or overtaken; a disk finishes a write; time passes; somebody
-proposes, reads, changes the configuration (also jointly), hands leadership over, compacts its
-log, crashes, returns; a direction is cut.  After every step `CoreCluster.check` must hold.  Then
-everything heals, and the last configuration must become even and commit what is proposed.
+campaigns, proposes, reads, changes the configuration (also jointly), hands leadership over,
+compacts its log, crashes, returns; directions are cut.  After every step `CoreCluster.check` must
+hold.  Then everything heals, and the last configuration must become even and commit what is
+proposed.
 
 A storm reaches what whole simulated members rarely do, joint configurations above all, and it is
-fast: a step is an event, and there are some 30,000 a second.
+fast: a step is an event, and there are some 70,000 a second.
 """
 
 import random
@@ -74,6 +75,7 @@ class Storm(CoreCluster):
         self.result = StormResult(seed)
         # Reads on their way: the highest index that was committed when they were asked.
         self._floors: dict[int, int] = {}
+        self._acts = self._draw_acts()
 
     def run(self, steps: int = STEPS) -> StormResult:
         """The storm, the healing, and the proof that work goes on."""
@@ -109,34 +111,80 @@ class Storm(CoreCluster):
 
     # --- one step -------------------------------------------------------------------------------
 
+    def _draw_acts(self) -> list[tuple[float, Callable[[], None]]]:
+        """What may happen, with odds of this storm's own, summed up."""
+        pick = self.dice.choice
+        odds: list[tuple[float, Callable[[], None]]] = [
+            (50, self._fly),
+            (pick((10, 25, 50)), self._persist_some),
+            (pick((2, 6, 12)), self._tick_some),
+            (pick((2, 6, 15)), self._propose_some),
+            (0.5, self._read_some),
+            (pick((0.2, 0.5, 0.5, 2)), self._crash_or_return),
+            (pick((0.1, 0.5, 1)), self._cut_or_heal),
+            (pick((0.1, 0.5, 2)), self._campaign_some),
+            (pick((1, 4, 15)) if self.has_changes else 0, self._change_some),
+        ]
+        total = sum(it[0] for it in odds)
+        summed, reached = [], 0.0
+        for weight, act in odds:
+            reached += weight / total
+            summed.append((reached, act))
+        return summed
+
     def step_randomly(self) -> None:
         """One thing happens."""
-        dice = self.dice
+        what = self.dice.random()
+        for reached, act in self._acts:
+            if what < reached:
+                act()
+                return
+
+    def _alive(self) -> Node:
+        return self.dice.choice([it for it in self.nodes.values() if it.id not in self.down])
+
+    def _asked(self) -> Node:
+        """Whom somebody asks: a leader mostly, if there is one."""
         alive = [it for it in self.nodes.values() if it.id not in self.down]
-        what = dice.random()
-        if self.has_changes and dice.random() < 0.04:
-            self._change_randomly(dice.choice(alive))
-        elif self.flying and what < 0.60:
-            self._fly()
-        elif what < 0.84:
-            self.persist(dice.choice(alive), all_of_it=False)
-        elif what < 0.92:
-            self.tick(dice.choice(alive).id)
-        elif what < 0.985:
-            node = dice.choice(alive)
-            payload = b"%d" % dice.randrange(10**9)
-            self._ask(node, lambda: node.core.propose(payload))
-        elif what < 0.990:
-            self._read(dice.choice(alive))
-        elif what < 0.995:
-            self._crash_or_return()
-        elif self.cut and dice.random() < 0.6:
-            self.cut.clear()
+        leading = [it for it in alive if it.core.role is Role.LEADER]
+        return self.dice.choice(leading if leading and self.dice.random() < 0.8 else alive)
+
+    def _persist_some(self) -> None:
+        """A disk finishes a write; when none writes, time passes."""
+        busy = [it for it in self.nodes.values() if it.waiting and it.id not in self.down]
+        if busy:
+            self.persist(self.dice.choice(busy), all_of_it=False)
         else:
-            self.cut.add((dice.choice(list(self.nodes)), dice.choice(list(self.nodes))))
+            self._tick_some()
+
+    def _tick_some(self) -> None:
+        self.tick(self._alive().id)
+
+    def _propose_some(self) -> None:
+        node = self._asked()
+        payload = b"%d" % self.dice.randrange(10**9)
+        self._ask(node, lambda: node.core.propose(payload))
+
+    def _cut_or_heal(self) -> None:
+        what, nodes = self.dice.random(), list(self.nodes)
+        if self.cut and what < 0.5:
+            self.cut.clear()
+        elif what < 0.75:
+            alone = self._asked().id
+            self.cut |= {it for other in nodes for it in ((alone, other), (other, alone))}
+        else:
+            self.cut.add((self.dice.choice(nodes), self.dice.choice(nodes)))
+
+    def _campaign_some(self) -> None:
+        node = self._alive()
+        node.core.campaign()
+        self.collect(node)
 
     def _fly(self) -> None:
         """A message arrives, with a little reordering, once, twice or not at all."""
+        if not self.flying:
+            self._persist_some()
+            return
         position = self.dice.randrange(min(len(self.flying), 6))
         if self.dice.random() < 0.05:
             self.flying.append(self.flying[position])
@@ -153,14 +201,16 @@ class Storm(CoreCluster):
             pass  # it is not the leader, or the request makes no sense now
         self.collect(node)
 
-    def _read(self, node: Node) -> None:
+    def _read_some(self) -> None:
+        node = self._asked()
         token = len(self.committed) * 1_000_000 + self.result.events
         self._floors[token] = len(self.committed)
         node.core.read_index(token)
         self.collect(node)
 
-    def _change_randomly(self, node: Node) -> None:
+    def _change_some(self) -> None:
         """Somebody joins or goes, leadership moves, a log is compacted, a snapshot comes."""
+        node = self._asked()
         dice, core = self.dice, node.core
         fetching = [it for it in self.nodes.values() if it.fetching and it.id not in self.down]
         what = dice.random()
@@ -168,6 +218,7 @@ class Storm(CoreCluster):
             self.result.snapshots += 1
             self.fetch(dice.choice(fetching), fails=dice.random() < 0.3)
         elif what < 0.55:
+            node = self._alive()
             node.compact(len(node.applied) - dice.randrange(8))
         elif what < 0.65:
             target = dice.choice(list(self.nodes))
