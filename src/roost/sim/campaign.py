@@ -30,6 +30,8 @@ class Totals:
     elections: int = 0
     crashes: int = 0
     changes: int = 0
+    snapshots: int = 0
+    watched: int = 0
     committed: int = 0
     stranded: int = 0
     violations: list[Result] = field(default_factory=list)
@@ -40,7 +42,7 @@ class Totals:
         self.stranded += result.is_stranded
         for name in (
             "events", "virtual_s", "acknowledged", "operations", "elections", "crashes",
-            "changes", "committed",
+            "changes", "snapshots", "watched", "committed",
         ):  # fmt: skip
             setattr(self, name, getattr(self, name) + getattr(result, name))
         if result.violation:
