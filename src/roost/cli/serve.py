@@ -264,6 +264,26 @@ class MemberServer:
                 "Log position up to which the store is durable by itself.",
                 float(status.durable_index),
             ),
+            "roost_uncommitted_bytes": (
+                "Bytes of proposals that no majority has yet.",
+                float(status.uncommitted_bytes),
+            ),
+            "roost_unapplied_bytes": (
+                "Bytes that are committed and not applied yet.",
+                float(status.unapplied_bytes),
+            ),
+            "roost_journal_queue": (
+                "Writes that wait for a slow disk.",
+                float(status.persist_count),
+            ),
+            "roost_snapshot_transfers": (
+                "Snapshots being made, sent or fetched.",
+                float(status.snapshot_transfer_count),
+            ),
+            "roost_peer_send_queue_bytes": (
+                "Bytes that wait to be sent to other members.",
+                float(status.send_queue_bytes),
+            ),
             "roost_client_connections": (
                 "Open client connections.",
                 float(self.port.connection_count),

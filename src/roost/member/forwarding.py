@@ -16,16 +16,19 @@ An answer whose id nobody waits for is dropped: its caller has been told `Outcom
 When the table of waiting requests is full, a new one is refused with `Overloaded`.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 from enum import IntEnum
 from struct import Struct
 from struct import error as StructError
+from typing import TypeVar
 
 from roost.errors import NotExecuted, NotLeader, OutcomeUnknown, Overloaded, Refused, RoostError
 from roost.member.errors import MalformedForward
 
 _HEAD = Struct(">QBI")
+Result = TypeVar("Result")
 Done = Callable[[bytes | None, RoostError | None], None]
 WAITING_COUNT_MAX = 50_000
 
@@ -229,3 +232,13 @@ class Forwarder:
                 return
             self._waiting.pop(request_id, None)
             done(None, OutcomeUnknown("etcdserver: request timed out"))
+
+
+def settle_future(future: asyncio.Future[Result], result: Result, error: RoostError | None) -> None:
+    """Answer whoever awaits, unless nobody does any more."""
+    if future.done():
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(result)

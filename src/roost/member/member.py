@@ -19,7 +19,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TypeVar
 
 from roost.errors import NoLeader, PeerFault, RoostError, Stopped
 from roost.member import forwarding
@@ -27,7 +26,7 @@ from roost.member.announcer import Announcer
 from roost.member.catchup import Catchup
 from roost.member.config import MemberConfig, address_of
 from roost.member.executor import Changing, Executor, Operation, ReadDone
-from roost.member.forwarding import Done, Forwarder
+from roost.member.forwarding import Done, Forwarder, settle_future
 from roost.member.home import Home, open_home
 from roost.member.hurry import Hurry
 from roost.member.membership import Membership
@@ -77,7 +76,6 @@ from roost.raft import (
 from roost.store import Changes, Txn, View
 
 logger = logging.getLogger(__name__)
-Result = TypeVar("Result")
 TRIM_TICKS = 20
 # Ids of requests and reads begin anywhere in this range, so that no two lives share any.
 LIFE_IDS = 1 << 62
@@ -401,7 +399,9 @@ class Member:
     async def transact(self, name: str, body: bytes) -> bytes:
         """Run the operation `name` on the leader and return its result; see `transact_nowait`."""
         future: asyncio.Future[bytes] = self._loop.create_future()
-        self.transact_nowait(name, body, lambda said, error: _settle(future, said or b"", error))
+        self.transact_nowait(
+            name, body, lambda said, error: settle_future(future, said or b"", error)
+        )
         return await future
 
     def read_nowait(self, done: ReadDone) -> None:
@@ -422,7 +422,7 @@ class Member:
 
         """
         future: asyncio.Future[None] = self._loop.create_future()
-        self.read_nowait(lambda error: _settle(future, None, error))
+        self.read_nowait(lambda error: settle_future(future, None, error))
         await future
 
     def members(self) -> list[MemberRecord]:
@@ -450,6 +450,11 @@ class Member:
             read_count=len(self._reads),
             forward_count=len(self._router.forwarder),
             sync_ms_mean=self._persistence.mean_ms,
+            uncommitted_bytes=core.uncommitted_bytes,
+            unapplied_bytes=core.unapplied_bytes,
+            persist_count=self._persistence.outstanding_count,
+            snapshot_transfer_count=self._snapshots.task_count,
+            send_queue_bytes=self.transport.statistics.queued_bytes,
         )
 
     # --- one loop turn --------------------------------------------------------------------------
@@ -786,13 +791,3 @@ class Member:
     def _barrier(self, index: int, done: ReadDone) -> None:
         self._reads.add(done, index)
         self._schedule()
-
-
-def _settle(future: asyncio.Future[Result], result: Result, error: RoostError | None) -> None:
-    """Answer whoever awaits, unless nobody does any more."""
-    if future.done():
-        return
-    if error is not None:
-        future.set_exception(error)
-    else:
-        future.set_result(result)

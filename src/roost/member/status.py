@@ -26,3 +26,23 @@ class MemberStatus:
     read_count: int
     forward_count: int
     sync_ms_mean: float
+    uncommitted_bytes: int
+    unapplied_bytes: int
+    persist_count: int
+    snapshot_transfer_count: int
+    send_queue_bytes: int
+
+    @property
+    def waiting(self) -> dict[str, int]:
+        """What waits in each bounded place; all zero when the member is idle."""
+        return {
+            "queue": self.queue_count,
+            "inflight": self.inflight_count,
+            "reads": self.read_count,
+            "forwarded": self.forward_count,
+            "uncommitted_bytes": self.uncommitted_bytes,
+            "unapplied_bytes": self.unapplied_bytes,
+            "persisting": self.persist_count,
+            "snapshot_transfers": self.snapshot_transfer_count,
+            "send_queue_bytes": self.send_queue_bytes,
+        }

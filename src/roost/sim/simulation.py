@@ -432,10 +432,8 @@ def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 def _busy(member: Member) -> bool:
-    """Whether anything waits in one of a member's queues."""
-    status = member.status()
-    counts = (status.queue_count, status.inflight_count, status.read_count, status.forward_count)
-    return any(counts)
+    """Whether anything waits in one of a member's bounded places."""
+    return any(member.status().waiting.values())
 
 
 async def _end_tasks() -> None:
