@@ -9,7 +9,9 @@ from roost.sim.campaign import Totals, run_seeds, shrink, simulate
 from roost.sim.loop import DeadlockError, VirtualLoop
 
 # Seeds that once broke a promise, or showed that the simulator was wrong: docs/bugs.md.
-ONCE_BROKEN = (4, 5, 36, 39, 42, 102, 229, 242, 453, 505, 629, 688, 1034, 1125, 1873)
+ONCE_BROKEN = (
+    4, 5, 36, 39, 42, 102, 229, 242, 453, 505, 629, 688, 1034, 1125, 1873, 300024,
+)  # fmt: skip
 
 
 @pytest.mark.slow

@@ -376,7 +376,10 @@ class CoreCluster:
             assert progress.match_index < progress.next_index, "match is below next"
         held = self.leaders.get(core.term)
         if held is None:
+            is_newest = core.term > max(self.leaders, default=0)
             self.leaders[core.term] = node.id
+            if not is_newest:
+                return  # it learns of its election after a later one: it decides nothing
             for index in range(max(1, core.log.first_index), len(self.committed) + 1):
                 term = core.log.term_at(index)
                 known = self.committed[index][0]

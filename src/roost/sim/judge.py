@@ -2,7 +2,7 @@
 
 Checked after every delivery and tick: one leader a term; a log position has one content, for
 ever, on everybody; terms, commit and applied indices never go back while a member lives; every
-new leader has all that was committed.
+new leader has all that was committed, unless a newer one has been elected meanwhile.
 """
 
 import hashlib
@@ -52,8 +52,13 @@ class Judge:
         self.checked[machine_number] = max(stop, self.checked.get(machine_number, 0))
 
     def on_leader(self, member: Member) -> None:
-        """A member has just won: it must hold all that was committed."""
+        """A member has just won: it must hold all that was committed.
+
+        Unless a later term has a leader already: then it can decide nothing any more.
+        """
         log = member.core.log
+        if member.core.term < max(self.leaders, default=0):
+            return
         if log.last_index < self.highest:
             raise Violation(
                 f"leader {member.core.id:x} of term {member.core.term} ends at {log.last_index}, "
