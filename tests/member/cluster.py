@@ -1,7 +1,6 @@
 """Several members in one event loop, on loopback, with a tiny key-value operation set."""
 
 import asyncio
-import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,17 +8,9 @@ from roost.errors import NotExecuted, OutcomeUnknown, Refused
 from roost.member import Member, MemberConfig
 from roost.raft import Role
 from roost.store import Txn
+from roost.testing.cluster import free_ports
 
 TREE = "things"
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that were free a moment ago, all different."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [it.getsockname()[1] for it in sockets]
-    for it in sockets:
-        it.close()
-    return ports
 
 
 def bootstrap(txn: Txn) -> None:
