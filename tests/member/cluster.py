@@ -26,7 +26,9 @@ def raise_fatal(error: BaseException) -> None:
 class Cluster:
     """`size` members; members are stopped and started by their position."""
 
-    def __init__(self, root: Path, size: int, heartbeat_ms: int = 20) -> None:
+    def __init__(
+        self, root: Path, size: int, heartbeat_ms: int = 20, *, lease_reads: bool = False
+    ) -> None:
         self.root = root
         self.names = [f"m{position}" for position in range(size)]
         self.urls = {
@@ -34,6 +36,7 @@ class Cluster:
             for name, port in zip(self.names, free_ports(size), strict=True)
         }
         self.heartbeat_ms = heartbeat_ms
+        self.lease_reads = lease_reads
         self.members: dict[int, Member] = {}
 
     async def start(self, position: int) -> Member:
@@ -48,6 +51,7 @@ class Cluster:
             advertise_client_urls=(f"http://{name}:2379",),
             heartbeat_ms=self.heartbeat_ms,
             election_ms=10 * self.heartbeat_ms,
+            lease_reads=self.lease_reads,
         )
         member = Member(config, bootstrap=bootstrap, on_fatal=raise_fatal)
         tree_id = member.store.tree(TREE).id

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from roost.errors import Refused
+from roost.errors import NoLeader, Refused
 from roost.member import Member
 from tests.member.cluster import TREE, Cluster
 
@@ -21,11 +21,13 @@ def run(
     size: int,
     story: Callable[[Cluster], Awaitable[None]],
     heartbeat_ms: int = 20,
+    *,
+    lease_reads: bool = False,
 ) -> None:
     """Run `story` with a started cluster that is stopped afterwards."""
 
     async def main() -> None:
-        cluster = Cluster(tmp_path, size, heartbeat_ms)
+        cluster = Cluster(tmp_path, size, heartbeat_ms, lease_reads=lease_reads)
         await cluster.start_all()
         try:
             await story(cluster)
@@ -173,3 +175,37 @@ def test_members_publish_their_names_and_client_urls(tmp_path: Path) -> None:
             assert sorted(r.name for r in member.members()) == ["m0", "m1", "m2"]
 
     run(tmp_path, 3, story)
+
+
+@pytest.mark.slow
+def test_a_leader_with_a_lease_reads_without_asking_and_only_while_it_is_heard(
+    tmp_path: Path,
+) -> None:
+    """Checklist 54."""
+
+    async def story(cluster: Cluster) -> None:
+        leader = await cluster.leader()
+        member = cluster.members[leader]
+        await cluster.put(leader, b"k", b"v")
+        asked: list[int] = []
+        ask = member.core.read_index
+
+        def count_and_ask(token: int) -> None:
+            asked.append(token)
+            ask(token)
+
+        member.core.read_index = count_and_ask  # type: ignore[method-assign]  # to see it
+        clock = member._world.clock_s
+        await cluster.until(lambda: member.core.read_lease(clock()) is not None)
+        asked.clear()
+        await member.read_barrier()
+        assert asked == []
+        for position in list(cluster.members):
+            if position != leader:
+                await cluster.stop(position)
+        await cluster.until(lambda: member.core.read_lease(clock()) is None)
+        with pytest.raises(NoLeader):
+            await member.read_barrier()
+        assert asked
+
+    run(tmp_path, 3, story, lease_reads=True)
