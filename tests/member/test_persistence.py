@@ -18,9 +18,12 @@ class SlowJournal:
     now_s: float = 0.0
     write_s: float = 0.0
     fails: bool = False
+    fails_to_prepare: bool = False
     calls: list[tuple[str, int]] = field(default_factory=list)
 
     def prepare(self, _hard_state: HardState | None, entries: Sequence[Entry]) -> Batch:
+        if self.fails_to_prepare:
+            raise JournalBroken("an earlier write failed")
         self.calls.append(("prepare", entries[-1].index if entries else 0))
         return Batch(None, [], entries[-1].index if entries else 0)
 
@@ -180,6 +183,20 @@ def test_a_ready_without_work_is_not_reported_before_those_that_are_being_writte
         assert [it.number for it in reported] == [1, 2]
         bench.persistence.persist(empty)
         assert len(reported) == 3
+        bench.persistence.close()
+
+    asyncio.run(story())
+
+
+def test_what_cannot_be_prepared_after_a_write_is_told_too() -> None:
+    async def story() -> None:
+        bench = Bench(limit_ms=0.0)
+        bench.persist(ms=0.1)
+        bench.journal.fails_to_prepare = True
+        bench.persist(ms=0.1)
+        await bench.settle()
+        assert bench.durable == [1]
+        assert [type(it) for it in bench.errors] == [JournalBroken]
         bench.persistence.close()
 
     asyncio.run(story())

@@ -157,11 +157,14 @@ class Persistence:
         return self._clock() - started
 
     def _on_written(self, done: Future[float]) -> None:
-        error = done.exception()
-        if error is not None:
+        try:
+            self._settle(done.result())
+        except Exception as error:  # noqa: BLE001 - nobody above would take it, and our state is in doubt
             self._on_failure(error)
-            return
-        self._note(done.result())
+
+    def _settle(self, took_s: float) -> None:
+        """The thread has written what it was given: say so, and give it the next."""
+        self._note(took_s)
         assert self._batch is not None, "it was written"
         self._journal.finish(self._batch)
         for _ in range(self._writing_count):
