@@ -188,6 +188,8 @@ class Core:
         self.peers: dict[int, Progress] = {}
         self.elapsed_ticks = 0
         self.heartbeat_elapsed_ticks = 0
+        # Where our own disk stood at the last tick, and for how many it has not moved.
+        self.stalled_index = 0
         self.stalled_ticks = 0
         self.election_timeout_ticks = 0
         self.uncommitted_bytes = 0
@@ -269,8 +271,10 @@ class Core:
     def _tick_leader(self) -> None:
         config = self.config
         self.heartbeat_elapsed_ticks += 1
-        is_stalled = self.log.stable_index < self.log.handed_index
+        stable_index = self.log.stable_index
+        is_stalled = stable_index < self.log.handed_index and stable_index == self.stalled_index
         self.stalled_ticks = self.stalled_ticks + 1 if is_stalled else 0
+        self.stalled_index = stable_index
         if self.stalled_ticks > config.stalled_elections_max * config.election_ticks:
             # Our disk does not answer: heartbeats would only keep a working leader from being
             # elected (checklist 53).
