@@ -91,7 +91,9 @@ class MemoryStorage:
     def write(self, entries: list[Entry]) -> None:
         """Put entries in their places, instead of whatever was there and behind."""
         if entries:
-            del self.log[entries[0].index - self.floor_index - 1 :]
+            first = entries[0].index
+            assert self.first_index <= first <= self.last_index + 1, "entries follow what is there"
+            del self.log[first - self.floor_index - 1 :]
             self.log += entries
 
 

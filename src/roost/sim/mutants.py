@@ -10,6 +10,7 @@ import __future__
 
 import argparse
 import inspect
+import signal
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ from roost.sim.storm import run_storm
 
 SEEDS_MAX = 40
 STREAMS = 5
+HANG_S = 60
 # Everything that can fail does, all the time, on a small cluster.
 STORM = Swarm(
     size=3,
@@ -197,6 +199,22 @@ def applied(mutant: Mutant) -> Iterator[None]:
         function.__code__ = before
 
 
+@contextmanager
+def no_longer_than(seconds: int) -> Iterator[None]:
+    """Let a run that does not end, end: a bug may do that too, and is found by it."""
+
+    def on_alarm(_number: int, _frame: object) -> None:
+        raise TimeoutError(f"it does not end within {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, on_alarm)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
 def seeds_to_catch(mutant: Mutant, stream: int = 0, seeds_max: int = SEEDS_MAX) -> tuple[int, str]:
     """How many seeds of a stream it took, and what the last one said; 0 when none found it.
 
@@ -204,9 +222,10 @@ def seeds_to_catch(mutant: Mutant, stream: int = 0, seeds_max: int = SEEDS_MAX) 
     all others it is such a cluster.
     """
     is_core = mutant.function.startswith("raft.")
-    with applied(mutant):
+    with applied(mutant), no_longer_than(HANG_S):
         for count in range(seeds_max):
             seed = 100_000 * stream + count
+            signal.alarm(HANG_S)  # this seed has all of it again
             if is_core and (violation := run_storm(seed).violation):
                 return count + 1, violation
             if not is_core or count % 4 == 0:
@@ -227,7 +246,7 @@ def _violation_of_members(seed: int) -> str:
 def scenarios_that_tell(mutant: Mutant, directory: Path) -> list[str]:
     """The scenarios that go differently with the bug in."""
     found: list[str] = []
-    with applied(mutant):
+    with applied(mutant), no_longer_than(HANG_S):
         for path in sorted(directory.glob("*.txt")):
             told = path.read_text()
             try:

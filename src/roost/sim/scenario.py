@@ -10,7 +10,7 @@ Nodes are n1, n2, …; an entry is index:term, or index:term:payload; a list sta
 Timeouts are not random here: everybody's election timeout is the shortest, and a tick is 0.1 s.
 Nothing moves but by command: `settle` delivers, persists and fetches until all is quiet.
 
-    cluster nodes=3 joiners=1 NAME=VALUE ...   CoreConfig's settings by name; first, once
+    cluster nodes=3 joiners=1 NAME=VALUE ...   a new cluster; CoreConfig's settings by name
     disk n1 term=2 vote=n2 log=(1:1 2:1:a) applied=1 floor=0:0   what n1 starts again from
     campaign n1 | elect n1 | tick n1 10 | tick all 10 | forget n1 | unreachable n1 peer=n2
     propose n1 a b c size=100 | read n1 7 | lease n1 | transfer n1 to=n2
