@@ -151,8 +151,6 @@ MUTANTS = (
            'OutcomeUnknown("etcdserver: leader changed")', 'NotLeader("etcdserver: no")'),
     Mutant("what was proposed stays visible", "member.executor:Executor.close",
            "self._store.drop_speculative()", "pass"),
-    Mutant("another leader's entry is taken for ours", "store.store:Store.apply",
-           "if proposed is payload or proposed == payload:", "if True:"),
     Mutant("reads do not wait until they are applied", "member.reads:Reads.on_confirmed",
            "if wanted <= applied_index", "if True"),
     Mutant("a switch of stores keeps the old layer", "store.store:Store.switch",
