@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from roost.journal import Batch, JournalBroken
+from roost.journal.journal import Write
 from roost.member.persistence import Persistence
 from roost.raft import Entry, EntryKind, HardState, Ready
 
@@ -25,7 +26,8 @@ class SlowJournal:
         if self.fails_to_prepare:
             raise JournalBroken("an earlier write failed")
         self.calls.append(("prepare", entries[-1].index if entries else 0))
-        return Batch(None, [], entries[-1].index if entries else 0)
+        writes = [Write(None, False, 0, 0)] if entries else []  # type: ignore[arg-type]  # no segment
+        return Batch(None, writes, entries[-1].index if entries else 0)
 
     def write(self, batch: Batch) -> None:
         self.calls.append(("write", batch.last_index))
@@ -47,7 +49,7 @@ class Bench:
         self.persistence = Persistence(
             self.journal,  # type: ignore[arg-type]  # the part of a Journal that is used
             inline_ms_max=limit_ms,
-            on_durable=lambda ready: self.durable.append(ready.entries[-1].index),
+            on_durable=lambda ready: self.durable.extend(it.index for it in ready.entries),
             on_failure=self.errors.append,
             clock=lambda: self.journal.now_s,
         )

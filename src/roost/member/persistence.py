@@ -164,8 +164,9 @@ class Persistence:
 
     def _settle(self, took_s: float) -> None:
         """The thread has written what it was given: say so, and give it the next."""
-        self._note(took_s)
         assert self._batch is not None, "it was written"
+        if self._batch.hard_state is not None or self._batch.writes:
+            self._note(took_s)
         self._journal.finish(self._batch)
         for _ in range(self._writing_count):
             self._on_durable(self._outstanding.popleft())
