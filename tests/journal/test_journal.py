@@ -207,54 +207,181 @@ def test_a_damaged_head_is_written_anew() -> None:
     assert content(open_journal(disk)) == [entry(it) for it in range(1, 21)]
 
 
+WHOLE = [entry(it) for it in range(1, 21)]
+
+
+def mend_all(journal: Journal, source: list[Entry]) -> None:
+    """As a peer would that holds everything."""
+    for index in list(journal.faulty):
+        assert journal.mend(index, source[index - 1].payload)
+
+
 @pytest.mark.parametrize("position", range(20))
-def test_a_damaged_payload_refuses_to_start_and_says_where(position: int) -> None:
+def test_a_damaged_payload_keeps_its_identity_until_a_peer_brings_it_back(position: int) -> None:
     disk = acknowledged()
-    path, data = wal_file(disk)
-    data[data.index(b"%d/1-" % (position + 1)) + 8] ^= 1
-    with pytest.raises(JournalDamaged, match=f"entry {position} at byte") as caught:
-        open_journal(disk)
-    assert path.name in str(caught.value)
+    _, data = wal_file(disk)
+    index = position + 1
+    data[data.index(b"%d/1-" % index) + 8] ^= 1
+    journal = open_journal(disk)
+    assert list(journal.faulty) == [index] == [journal.first_faulty]
+    assert journal.last_index == 20
+    assert journal.term_at(index) == 1
+    assert journal.entries(1, 21, 1 << 20) == tuple(WHOLE[:position])
+    assert not journal.mend(index, b"something else")
+    mend_all(journal, WHOLE)
+    assert content(journal) == WHOLE
+    assert content(reopened(journal, disk)) == WHOLE
 
 
-def test_zeroed_sectors_never_lose_an_acknowledged_entry() -> None:
+def test_damage_below_what_the_store_holds_is_no_damage() -> None:
+    for index in (1, 7, 20):
+        disk = acknowledged()
+        _, data = wal_file(disk)
+        data[data.index(b"%d/1-" % index) + 8] ^= 1
+        journal = Journal.open(
+            HOME, identity=IDENTITY, disk=disk, config=config(), held=(index, 1)
+        )
+        assert not journal.faulty
+        assert journal.first_index == index + 1
+        assert journal.term_at(index) == 1
+        assert content(journal) == WHOLE[index:]
+        journal.persist(None, [entry(21)])
+        assert content(reopened(journal, disk)) == [*WHOLE[index:], entry(21)]
+
+
+def test_an_entry_that_changes_while_the_journal_is_open_is_not_handed_out() -> None:
+    disk = acknowledged()
+    journal = open_journal(disk)
+    _, data = wal_file(disk)
+    data[data.index(b"9/1-") + 8] ^= 1
+    assert journal.entries(1, 21, 1 << 20) == tuple(WHOLE[:8])
+    assert journal.entries(9, 21, 1 << 20) == ()
+    mend_all(journal, WHOLE)
+    assert content(journal) == WHOLE
+    assert content(reopened(journal, disk)) == WHOLE
+
+
+@pytest.mark.parametrize("size", [512, 4096])
+def test_zeroed_blocks_never_lose_an_acknowledged_entry(size: int) -> None:
     """The case in which etcd drops acknowledged writes (faults.md 0.2)."""
-    whole = [entry(it) for it in range(1, 21)]
-    size = len(wal_file(acknowledged())[1])
-    outcomes = set()
-    for begin in range(0, min(size, 8192 + 64 * 64 + 20 * 136), 512):
+    end = len(wal_file(acknowledged())[1])
+    outcomes = {"whole": 0, "mended": 0}
+    for begin in range(0, min(end, 8192 + 64 * 64 + 20 * 136), size):
         disk = acknowledged()
         data = wal_file(disk)[1]
-        data[begin : begin + 512] = bytes(512)
-        try:
-            found = content(open_journal(disk))
-        except JournalDamaged:
-            outcomes.add("refused")
-        else:
-            outcomes.add("kept")
-            assert found == whole, f"sector at {begin}"
-    assert outcomes == {"refused", "kept"}
+        data[begin : begin + size] = bytes(size)
+        journal = open_journal(disk)
+        assert journal.last_index == 20, f"block at {begin}"
+        outcomes["mended" if journal.faulty else "whole"] += 1
+        mend_all(journal, WHOLE)
+        assert content(journal) == WHOLE, f"block at {begin}"
+        assert content(reopened(journal, disk)) == WHOLE
+    assert all(outcomes.values())
 
 
 def test_a_flipped_bit_never_loses_an_acknowledged_entry() -> None:
-    whole = [entry(it) for it in range(1, 21)]
     used = 8192 + 64 * 64 + 20 * 136
     for place in range(0, used, 61):
         disk = acknowledged()
         wal_file(disk)[1][place] ^= 1 << place % 8
-        try:
-            found = content(open_journal(disk))
-        except (JournalDamaged, WrongIdentity):
-            continue
-        assert found == whole, f"bit at {place}"
+        journal = open_journal(disk)
+        mend_all(journal, WHOLE)
+        assert content(journal) == WHOLE, f"bit at {place}"
+
+
+def test_a_flipped_bit_in_any_small_file_is_mended_from_its_twin() -> None:
+    names = [f"{name}.{copy}" for name in ("hard", "catalog", "identity") for copy in "ab"]
+    for name in names:
+        for place in range(0, len(acknowledged().files[HOME / name].cache), 7):
+            disk = acknowledged()
+            disk.files[HOME / name].cache[place] ^= 4
+            journal = open_journal(disk)
+            assert content(journal) == WHOLE
+            assert journal.hard_state == HardState(1, 0)
+            journal.close()
+            other = f"{name[:-1]}{'b' if name.endswith('a') else 'a'}"
+            disk.files[HOME / other].cache[place] ^= 4
+            assert content(open_journal(disk)) == WHOLE, f"{name} was not mended"
+
+
+def two_segments() -> tuple[SimDisk, list[Path]]:
+    disk = acknowledged(200)
+    return disk, sorted(it for it in disk.files if it.suffix == ".wal")
 
 
 def test_a_missing_segment_is_named() -> None:
-    disk = acknowledged(200)
-    path = sorted(it for it in disk.files if it.suffix == ".wal")[1]
-    del disk.files[path]
+    disk, paths = two_segments()
+    del disk.files[paths[1]]
     with pytest.raises(JournalDamaged, match="missing"):
         open_journal(disk)
+
+
+@pytest.mark.parametrize("held", [0, 30, 90, 140, 200])
+@pytest.mark.parametrize("which", [0, 1, -1])
+def test_a_missing_segment_fences_unless_the_store_holds_what_was_in_it(
+    held: int, which: int
+) -> None:
+    disk, paths = two_segments()
+    del disk.files[paths[which]]
+    options = {"identity": IDENTITY, "disk": disk, "config": config(), "held": (held, 1)}
+    journal = Journal.open(HOME, **options, may_lose_tail=True)
+    is_newest = which == -1
+    assert journal.is_fenced == (is_newest or held < 64 * (which + 1))
+    if not journal.is_fenced:
+        assert journal.last_index == 200
+    if held < 200:
+        found = content(journal)
+        assert found == [entry(it) for it in range(journal.first_index, journal.last_index + 1)]
+    assert journal.first_index <= held + 1
+    was_fenced, last = journal.is_fenced, journal.last_index
+    journal.persist(None, [entry(last + 1)])
+    journal.close()
+    journal = Journal.open(HOME, **options)
+    assert journal.is_fenced == was_fenced, "a fence outlives a restart"
+    assert journal.last_index == last + 1
+    journal.lift_fence()
+    journal.close()
+    assert not open_journal(disk).is_fenced
+
+
+def test_a_marked_entry_is_never_taken_for_torn() -> None:
+    """An idle journal says what is durable: then even frame and slot may not vanish together."""
+    for is_marked in (False, True):
+        disk = SimDisk()
+        journal = open_journal(disk)
+        journal.persist(HardState(1, 0), WHOLE[:5])
+        journal.persist(None, WHOLE[5:7])
+        if is_marked:
+            journal.mark()
+            assert journal.is_marked
+        disk = disk.crash(random.Random(1), keep=0.5)
+        data = wal_file(disk)[1]
+        for place in (data.index(b"6/1-") - 64, 8192 + 64 * 5):
+            data[place : place + 330] = bytes(330)
+        if is_marked:
+            with pytest.raises(JournalDamaged):
+                open_journal(disk)
+        else:
+            assert content(open_journal(disk)) == WHOLE[:5]
+
+
+def test_a_torn_entry_whose_slot_survived_is_known_to_be_doubtful() -> None:
+    """Only a power cut leaves it; while the machine runs a slot is written behind its frame."""
+    for keep, is_certain in ((0.0, False), (1.0, True)):
+        disk = SimDisk()
+        journal = open_journal(disk)
+        journal.persist(HardState(1, 0), WHOLE[:5])
+        journal.persist(None, WHOLE[5:7])
+        disk = disk.crash(random.Random(1), keep=keep)
+        data = wal_file(disk)[1]
+        begin = data.index(b"6/1-") - 64
+        data[begin : begin + 200] = bytes(200)
+        journal = open_journal(disk)
+        assert {it.is_certain for it in journal.faulty.values()} == {is_certain}
+        journal.drop_from(journal.first_faulty)
+        assert content(journal) == WHOLE[:5]
+        journal.persist(None, [entry(6)])
+        assert content(reopened(journal, disk)) == WHOLE[:6]
 
 
 def test_files_that_the_catalogue_does_not_name_are_put_aside() -> None:

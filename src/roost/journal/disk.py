@@ -5,8 +5,10 @@ bring their own, with faults.  Every error is an `OSError`; the journal turns it
 `JournalBroken` and never tries again.
 """
 
+import ctypes
 import fcntl
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +17,9 @@ FILE_MODE = 0o600
 DIRECTORY_MODE = 0o700
 _ZEROS = bytes(1 << 20)
 _IOV_MAX = 1000
+# linux/stat.h: the mask, the offset of stx_mnt_id, and the size of struct statx.
+_STATX_MNT_ID_UNIQUE, _STATX_MNT_ID_OFFSET, _STATX_BYTES = 0x4000, 0x90, 256
+_AT_FDCWD = -100
 
 
 class File(Protocol):
@@ -68,6 +73,9 @@ class Disk(Protocol):
 
     def lock(self, path: Path) -> File | None:
         """Take the exclusive lock on a file, or None when somebody holds it."""
+
+    def boot_id(self, path: Path) -> str:
+        """Changes whenever the page cache of this directory is lost; empty when nobody can say."""
 
 
 class OsFile:
@@ -172,6 +180,35 @@ class OsDisk:
             os.close(fd)
             return None
         return OsFile(fd)
+
+
+    def boot_id(self, path: Path) -> str:
+        """The kernel's boot id and the id of the mount, which no other mount ever has (J35)."""
+        try:
+            boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        except OSError:
+            return ""  # not Linux: nobody can say
+        mount = unique_mount_id(path)
+        return f"{boot}:{mount}" if mount else ""
+
+
+def unique_mount_id(path: Path) -> int:
+    """The id of the mount that holds `path`, never used again; 0 before Linux 6.8.
+
+    statx(2) with STATX_MNT_ID_UNIQUE, which the standard library does not offer: the older ids
+    are used again after umount and mount, and would vouch for a cache that is gone.
+    """
+    try:
+        statx = ctypes.CDLL(None, use_errno=True).statx
+    except (OSError, AttributeError):
+        return 0
+    buffer = ctypes.create_string_buffer(_STATX_BYTES)
+    if statx(_AT_FDCWD, os.fsencode(path), 0, _STATX_MNT_ID_UNIQUE, buffer):
+        return 0
+    mask = int.from_bytes(buffer.raw[:4], sys.byteorder)
+    begin = _STATX_MNT_ID_OFFSET
+    mount = int.from_bytes(buffer.raw[begin : begin + 8], sys.byteorder)
+    return mount if mask & _STATX_MNT_ID_UNIQUE else 0
 
 
 def write_zeros(file: File, count: int, offset: int = 0) -> None:

@@ -71,6 +71,8 @@ def load_identity(disk: Disk, directory: Path) -> Identity | None:
     twin = Twin(disk, directory, "identity")
     try:
         body = twin.load()
+        if body is not None and twin.is_damaged:
+            twin.save(body)
     finally:
         twin.close()
     return None if body is None else msgspec.json.decode(body, type=Identity)

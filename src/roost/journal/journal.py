@@ -13,14 +13,26 @@ A batch is written in three steps, so that a slow disk can be given a thread of 
 that replace what it drops.  The first error of the device poisons the journal for good (J15).
 
 The catalogue says which files count: {segments: [{sequence, first_index, epoch}], floor_index,
-floor_term, clean}.  Files it does not name are moved to `lost/`, never deleted (J30).
+floor_term, clean, boot, starts, is_fenced}.  Files it does not name are moved to `lost/`, never
+deleted (J30).  `boot` tells whether the page cache has survived since; `starts` counts openings.
+
+Damage (see `recovery`) is met in this order:
+
+    below what the store holds    not needed: the journal begins behind it
+    an entry whose slot is good   `faulty`: it keeps its place and its vote; peers bring it back
+    anything else                 the end of the log is lost, and nobody knows how much was
+                                  promised: the journal is *fenced*.  Its member may not vote
+                                  before it holds an entry of a leader's own term, which proves
+                                  that it holds everything that was ever committed
 """
 
+import logging
 import secrets
-from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from errno import EIO
 from pathlib import Path
 
 import msgspec
@@ -36,6 +48,7 @@ from roost.journal.errors import (
     WrongIdentity,
 )
 from roost.journal.identity import Identity, load_identity, lock_directory, save_identity
+from roost.journal.index import Fault, Index, Place
 from roost.journal.record import (
     FRAME_HEAD_BYTES,
     PAYLOAD_BYTES_MAX,
@@ -45,11 +58,13 @@ from roost.journal.record import (
     frame_bytes,
     padding,
 )
-from roost.journal.recovery import Recovered, SegmentReader
+from roost.journal.recovery import SegmentReader, find_fault
+from roost.journal.replay import Replay, Run
 from roost.journal.segment import Segment
 from roost.journal.twin import Twin
 from roost.raft.types import Entry, EntryKind, HardState
 
+logger = logging.getLogger(__name__)
 _KINDS = tuple(EntryKind)
 
 
@@ -78,6 +93,9 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
     floor_index: int = 0
     floor_term: int = 0
     clean: bool = False
+    boot: str = ""
+    starts: int = 0
+    is_fenced: bool = False
 
 
 @dataclass(slots=True)
@@ -131,15 +149,7 @@ class Journal:
         self._catalog = Catalog()
         self._segments: list[Segment] = []
         self.hard_state = HardState()
-        # The index: entry `_base + 1 + i` is at position i of each array.
-        self._base = 0
-        self._base_term = 0
-        self._terms = array("Q")
-        self._sequences = array("Q")
-        self._offsets = array("Q")
-        self._lengths = array("I")
-        self._crcs = array("I")
-        self._kind_bytes = bytearray()
+        self._index = Index()
         self.durable_index = 0
         self._broken: BaseException | None = None
         self._maker = ThreadPoolExecutor(1, "segments") if config.prepares_ahead else None
@@ -155,8 +165,14 @@ class Journal:
         identity: Identity,
         disk: Disk | None = None,
         config: JournalConfig | None = None,
+        held: tuple[int, int] | None = None,
+        may_lose_tail: bool = False,
     ) -> "Journal":
         """Open or create the journal of `identity`, recovering whatever a crash left.
+
+        `held` is the index and term up to which the store has everything durably: damage below
+        is of no interest.  With `may_lose_tail` a log whose end is lost opens fenced, with what
+        is left of it; without, it does not open.
 
         Raises:
             DirectoryLocked, UnsafePermissions, WrongIdentity, UnknownFormat: named refusals.
@@ -167,20 +183,20 @@ class Journal:
         disk = disk or OsDisk()
         lock = lock_directory(disk, directory)
         try:
-            held = load_identity(disk, directory)
-            if held is None:
+            kept = load_identity(disk, directory)
+            if kept is None:
                 save_identity(disk, directory, identity)
-            elif (held.cluster_id, held.member_id) != (identity.cluster_id, identity.member_id):
-                text = f"member {held.member_id:x} of cluster {held.cluster_id:x}"
+            elif (kept.cluster_id, kept.member_id) != (identity.cluster_id, identity.member_id):
+                text = f"member {kept.member_id:x} of cluster {kept.cluster_id:x}"
                 raise WrongIdentity(f"{directory} belongs to {text}")
-            journal = cls(directory, held or identity, disk, config or JournalConfig(), lock)
-            journal._recover()
+            journal = cls(directory, kept or identity, disk, config or JournalConfig(), lock)
+            journal._recover(held, may_lose_tail=may_lose_tail)
         except BaseException:
             lock.close()
             raise
         return journal
 
-    def _recover(self) -> None:
+    def _recover(self, held: tuple[int, int] | None, *, may_lose_tail: bool) -> None:
         disk = self._disk
         try:
             disk.make_directory(self._wal)
@@ -190,11 +206,17 @@ class Journal:
             catalog = self._catalog_files.load()
             if catalog is not None:
                 self._catalog = msgspec.json.decode(catalog, type=Catalog)
+            boot = disk.boot_id(self._wal)
             was_clean = self._catalog.clean or catalog is None
-            self._read_segments(is_clean=was_clean)
-            if not was_clean:
+            runs = self._read_segments(
+                is_clean=was_clean, is_cache_alive=bool(boot) and self._catalog.boot == boot
+            )
+            if hard is not None and (self._hard.is_damaged or not was_clean):
                 # J17: the caches may hold what the disk does not; the same bytes go there again.
                 self._hard.save(msgspec.json.encode(self.hard_state))
+            starts = self._catalog.starts + 1
+            self._catalog = msgspec.structs.replace(self._catalog, boot=boot, starts=starts)
+            self._settle(runs, held or (-1, 0), may_lose_tail=may_lose_tail)
             self._save_catalog(clean=False)
             self._put_aside_unknown_files()
         except OSError as error:
@@ -202,67 +224,125 @@ class Journal:
         self.durable_index = self.last_index
         self._prepare_spare()
 
-    def _read_segments(self, *, is_clean: bool) -> None:
+    def _read_segments(self, *, is_clean: bool, is_cache_alive: bool) -> list[Run]:
+        """Open every segment of the catalogue, and put together what they hold."""
         names = self._catalog.segments
-        self._base, self._base_term = self._catalog.floor_index, self._catalog.floor_term
-        for name in names:
-            path = segments.segment_path(self._wal, name.sequence, name.first_index)
-            if not self._disk.exists(path):
-                raise JournalDamaged(path, 0, 0, "the file is missing")
-            if self._disk.mode(path) & 0o077:
-                raise UnsafePermissions(f"{path} may be read by others: chmod 600 {path}")
-            segment = segments.open_segment(self._disk, path, self.identity)
-            if segment.epoch != name.epoch:
-                raise JournalDamaged(path, 0, 0, "the file is of another life of this journal")
+        base = names[0].first_index - 1 if names else self._catalog.floor_index
+        replay = Replay(base, self.hard_state.term)
+        if not names:
+            replay.runs[0].index.base_term = self._catalog.floor_term
+        opened = [self._open_segment(name) for name in names]
+        for position, segment in enumerate(opened):
+            if isinstance(segment, JournalDamaged):
+                replay.note_hole(segment)
+                continue
             self._segments.append(segment)
-        if names:
-            self._base, self._base_term = names[0].first_index - 1, 0
-        for position, segment in enumerate(self._segments):
-            is_newest = position == len(self._segments) - 1
-            count = None if is_newest else self._segments[position + 1].frames_before
-            reader = SegmentReader(segment)
-            good = reader.recover(count)
-            for recovered in good:
-                self._replay(segment, recovered)
+            following = opened[position + 1] if position + 1 < len(opened) else None
+            is_newest = position + 1 == len(opened)
+            # Without the segment behind it nobody says how many frames there were.
+            count = following.frames_before if isinstance(following, Segment) else None
+            reader = SegmentReader(segment, is_clean=is_clean, is_cache_alive=is_cache_alive)
+            found = reader.recover(count)
+            for item in found:
+                replay.take(segment, item)
             reader.repair()
             if is_newest and not is_clean:
-                reader.rewrite_tail(good, lambda: None)
-        if names:
-            self._drop_below_floor(self._segments[0].path)
+                reader.rewrite_tail(found)
+        return replay.runs
 
-    def _replay(self, segment: Segment, recovered: Recovered) -> None:
-        """Put one recovered frame into the index."""
-        frame = recovered.frame
+    def _open_segment(self, name: SegmentName) -> Segment | JournalDamaged:
+        """A segment of the catalogue, or what is wrong with it."""
+        path = segments.segment_path(self._wal, name.sequence, name.first_index)
+        if not self._disk.exists(path):
+            return JournalDamaged(path, 0, 0, "the file is missing")
+        if self._disk.mode(path) & 0o077:
+            raise UnsafePermissions(f"{path} may be read by others: chmod 600 {path}")
+        try:
+            segment = segments.open_segment(self._disk, path, self.identity)
+        except JournalDamaged as damage:
+            return damage
+        if segment.epoch != name.epoch:
+            return JournalDamaged(path, 0, 0, "the file is of another life of this journal")
+        return segment
 
-        def damaged(fact: str) -> JournalDamaged:
-            return JournalDamaged(segment.path, frame.position, recovered.offset, fact)
-
-        if frame.kind == TRUNCATE:
-            self._truncate_index(frame.log_index)
+    def _settle(self, runs: list[Run], held: tuple[int, int], *, may_lose_tail: bool) -> None:
+        """Decide what the log is, from what could be read of it."""
+        newest = runs[-1]
+        floor = self._catalog.floor_index, self._catalog.floor_term
+        has_gap = len(runs) > 1
+        if newest.hole is None and (not has_gap or newest.index.base <= max(floor, held)[0]):
+            self._index = index = newest.index
+            if has_gap or any(it <= held[0] for it in index.faulty):
+                floor = max(floor, held)
+            self._begin_at_floor(floor)
+            if has_gap:
+                self._leave_segments_before_gap()
+            if index.faulty:
+                text = "%d entries from %d on are damaged; the other members will be asked"
+                logger.warning(text, len(index.faulty), min(index.faulty))
             return
-        if frame.kind >= len(_KINDS):
-            raise damaged(f"entry kind {frame.kind} is unknown")
-        if frame.log_index != self.last_index + 1:
-            raise damaged(f"entry {frame.log_index} follows entry {self.last_index}")
-        if self._terms and frame.term < self._terms[-1]:
-            raise damaged(f"term {frame.term} follows term {self._terms[-1]}")
-        if frame.term > self.hard_state.term:
-            raise damaged(f"term {frame.term} is above the hard state's {self.hard_state.term}")
-        self._terms.append(frame.term)
-        self._sequences.append(segment.sequence)
-        self._offsets.append(recovered.offset)
-        self._lengths.append(frame.length)
-        self._crcs.append(frame.payload_crc)
-        self._kind_bytes.append(frame.kind)
+        damage = newest.hole or runs[-2].hole
+        assert damage is not None, "something is missing"
+        if not may_lose_tail:
+            raise damage
+        logger.error("the end of the log is lost: %s", damage)
+        self._salvage(runs, max(held, floor))
 
-    def _drop_below_floor(self, path: Path) -> None:
-        """Forget entries of the oldest segment that were compacted away."""
-        floor, term = self._catalog.floor_index, self._catalog.floor_term
-        if self._base > floor or self.last_index < floor:
-            fact = f"entries {self._base + 1} … {self.last_index} do not reach floor {floor}"
-            raise JournalDamaged(path, 0, 0, fact)
-        self._drop_prefix(floor - self._base)
-        self._base_term = term
+    def _begin_at_floor(self, floor: tuple[int, int]) -> None:
+        """Forget what lies at or below the floor."""
+        index = self._index
+        if floor[0] > index.last:
+            if index.last > index.base or floor[0] < index.base:
+                self._put_aside_all()
+                self._index = Index(*floor)
+        elif floor[0] >= index.base:
+            index.drop_to(floor[0])
+            index.base_term = floor[1]
+        elif self._segments:
+            fact = f"entries {index.base + 1} … {index.last} do not reach floor {floor[0]}"
+            raise JournalDamaged(self._segments[0].path, 0, 0, fact)
+        self._catalog = msgspec.structs.replace(
+            self._catalog, floor_index=self._index.base, floor_term=self._index.base_term
+        )
+
+    def _leave_segments_before_gap(self) -> None:
+        """What lies before a gap is not needed; the gap must not be met again."""
+        index = self._index
+        if index.last == index.base:
+            self._put_aside_all()
+            return
+        first = index.place(index.base + 1).sequence
+        for segment in self._segments:
+            if segment.sequence < first and segment.file is not None:
+                segment.file.close()
+        self._segments = [it for it in self._segments if it.sequence >= first]
+
+    def _salvage(self, runs: list[Run], floor: tuple[int, int]) -> None:
+        """Begin anew with what is left behind `floor`, fenced."""
+        kept: tuple[Entry, ...] = ()
+        self._catalog = msgspec.structs.replace(self._catalog, is_fenced=True)
+        for run in runs:
+            index = run.index
+            last = min(index.faulty, default=index.last + 1) - 1
+            if index.base <= floor[0] < last:
+                self._index = index
+                kept = self.entries(floor[0] + 1, last + 1, 1 << 40)
+        self._put_aside_all()
+        self._index = Index(*floor)
+        self._catalog = msgspec.structs.replace(
+            self._catalog, floor_index=floor[0], floor_term=floor[1]
+        )
+        self._save_catalog(clean=False)
+        self._put_aside_unknown_files()
+        if kept:
+            self.persist(None, kept)
+
+    def _put_aside_all(self) -> None:
+        """Close every segment; the catalogue will not name them, so they go to `lost/`."""
+        for segment in self._segments:
+            if segment.file is not None:
+                segment.file.close()
+        self._segments = []
 
     def _put_aside_unknown_files(self) -> None:
         """Move files that the catalogue does not name to `lost/`; a spare is just remade."""
@@ -282,46 +362,176 @@ class Journal:
     @property
     def first_index(self) -> int:
         """The oldest entry kept; last_index + 1 when there is none."""
-        return self._base + 1
+        return self._index.base + 1
 
     @property
     def last_index(self) -> int:
         """The newest entry, durable or being written."""
-        return self._base + len(self._terms)
+        return self._index.last
 
     def term_at(self, index: int) -> int | None:
         """The term of an entry or of the one just below the first; None when not known."""
-        position = index - self._base - 1
-        if 0 <= position < len(self._terms):
-            return self._terms[position]
-        return self._base_term if position == -1 else None
+        return self._index.term_at(index)
+
+    @property
+    def faulty(self) -> Mapping[int, Fault]:
+        """Entries whose payload is damaged here, by their position in the log."""
+        return self._index.faulty
+
+    @property
+    def first_faulty(self) -> int:
+        """The oldest entry whose payload is damaged here; 0 when there is none."""
+        return min(self._index.faulty, default=0)
+
+    @property
+    def is_fenced(self) -> bool:
+        """Whether the end of the log was lost, and with it what was promised."""
+        return self._catalog.is_fenced
+
+    @property
+    def starts(self) -> int:
+        """How often this journal was opened."""
+        return self._catalog.starts
+
+    def place(self, index: int) -> Place:
+        """The identity of an entry that is kept, and where it lies."""
+        return self._index.place(index)
+
+    def changes_after(self, index: int) -> list[int]:
+        """Where changes of the configuration stand behind `index`, whether they can be read."""
+        first = max(index, self._index.base) + 1
+        kinds = self._index.kinds_from(first)
+        return [
+            first + position
+            for position, kind in enumerate(kinds)
+            if kind == EntryKind.CONFIGURATION
+        ]
 
     def entries(self, first: int, stop: int, bytes_max: int) -> tuple[Entry, ...]:
-        """Read entries from the file, at least one, up to `bytes_max` of payload.
+        """Read entries from the file up to `bytes_max` of payload, at least one.
 
-        Raises:
-            JournalDamaged: an entry does not have its checksum any more.
-
+        They end before the first damaged one, which may be the first.  Damage that nobody knew
+        of is noted in `faulty`.
         """
         assert self.first_index <= first < stop <= self.last_index + 1, "entries that are kept"
         by_sequence = {segment.sequence: segment for segment in self._segments}
         found: list[Entry] = []
         size = 0
-        for position in range(first - self._base - 1, stop - self._base - 1):
-            length = self._lengths[position]
-            size += length
-            if found and size > bytes_max:
+        for index in range(first, stop):
+            place = self._index.place(index)
+            size += place.length
+            if (found and size > bytes_max) or index in self._index.faulty:
                 break
-            segment = by_sequence[self._sequences[position]]
-            offset = self._offsets[position]
+            segment = by_sequence[place.sequence]
             assert segment.file is not None, "a segment with entries is open"
-            payload = segment.file.pread(length, offset + FRAME_HEAD_BYTES)
-            if len(payload) != length or crc32c(payload) != self._crcs[position]:
-                raise JournalDamaged(segment.path, position, offset, "the payload has changed")
-            kind = _KINDS[self._kind_bytes[position]]
-            index = self._base + 1 + position
-            found.append(Entry(index, self._terms[position], kind, payload))
+            payload = _read_payload(segment.file, place)
+            if payload is None:
+                self._note_fault(index, segment, place)
+                break
+            found.append(Entry(index, place.term, _KINDS[place.kind], payload))
         return tuple(found)
+
+    def _note_fault(self, index: int, segment: Segment, place: Place) -> None:
+        """An entry that was good when the journal was opened is not any more."""
+        fault = find_fault(segment, place)
+        if fault is None:
+            raise JournalDamaged(segment.path, 0, place.offset, "the payload and its slot changed")
+        logger.error("entry %d has changed on the disk: %s", index, segment.path.name)
+        self._index.faulty[index] = fault
+
+    # --- repairing -----------------------------------------------------------------------------
+
+    def mend(self, index: int, payload: bytes) -> bool:
+        """Write a damaged entry anew, durably; False when the payload is not that entry's.
+
+        Not while a batch is being written in another thread.
+
+        Raises:
+            JournalBroken: the device failed.
+
+        """
+        fault, place = self._index.faulty[index], self._index.place(index)
+        if (len(payload), crc32c(payload)) != (place.length, place.payload_crc):
+            return False
+        segment = next(it for it in self._segments if it.sequence == place.sequence)
+        frame = (place.kind, index, place.term, place.length, place.payload_crc)
+        head = encode_frame((*frame, fault.chain, fault.position, fault.batch_delta), segment.epoch)
+        with self._poisoned_by_errors():
+            assert segment.file is not None, "a segment with entries is open"
+            segment.file.pwrite([head, payload, padding(place.length)], place.offset)
+            segment.file.sync_data()
+        del self._index.faulty[index]
+        return True
+
+    def drop_from(self, index: int) -> None:
+        """Forget entries from `index` on, durably: nobody was ever promised them.
+
+        Not while a batch is being written in another thread.
+
+        Raises:
+            JournalBroken: the device failed.
+
+        """
+        assert index > self._index.base, "what was compacted is committed and never dropped"
+        writes: list[Write] = []
+        term = self._index.terms[index - self._index.base - 1]
+        self._truncate_index(index)
+        self._place(writes, TRUNCATE, index, term, b"")
+        batch = Batch(None, writes, self.last_index)
+        self.write(batch)
+        self.finish(batch)
+
+    def lift_fence(self) -> None:
+        """The log holds everything again that this member ever promised."""
+        with self._poisoned_by_errors():
+            self._catalog = msgspec.structs.replace(self._catalog, is_fenced=False)
+            self._save_catalog(clean=False)
+
+    def raise_fence(self) -> None:
+        """The end of the log is found to be lost: remember it durably."""
+        with self._poisoned_by_errors():
+            self._catalog = msgspec.structs.replace(self._catalog, is_fenced=True)
+            self._save_catalog(clean=False)
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether the newest segment says that all its frames are durable."""
+        newest = self._segments[-1] if self._segments else None
+        return newest is None or newest.marked == newest.position
+
+    def mark(self) -> None:
+        """Say durably that everything written is durable: damage is never taken for torn then.
+
+        Not while a batch is being written in another thread.
+
+        Raises:
+            JournalBroken: the device failed.
+
+        """
+        if self.is_marked or self.durable_index < self.last_index:
+            return
+        newest = self._segments[-1]
+        if newest.file is None:
+            return  # nothing of it is written yet
+        with self._poisoned_by_errors():
+            segments.write_mark(newest.file, newest.epoch, newest.position)
+        newest.marked = newest.position
+
+    def _refuse_when_broken(self) -> None:
+        if self._broken is not None:
+            raise JournalBroken("an earlier write failed") from self._broken
+
+    @contextmanager
+    def _poisoned_by_errors(self) -> Iterator[None]:
+        """The first error of the device is the last thing the journal does (J15)."""
+        self._refuse_when_broken()
+        try:
+            yield
+        except BaseException as error:
+            self._broken = error
+            if isinstance(error, OSError):
+                raise JournalBroken(f"{self._directory}: {error}") from error
+            raise
 
     # --- writing -----------------------------------------------------------------------------
 
@@ -333,8 +543,7 @@ class Journal:
             JournalBroken: an earlier write failed.
 
         """
-        if self._broken is not None:
-            raise JournalBroken("an earlier write failed") from self._broken
+        self._refuse_when_broken()
         for entry in entries:
             if len(entry.payload) > PAYLOAD_BYTES_MAX:
                 raise EntryTooLarge(f"entry {entry.index} has {len(entry.payload)} bytes")
@@ -345,7 +554,7 @@ class Journal:
         last_index = self.last_index
         if entries and entries[0].index <= last_index:
             first = entries[0].index
-            assert first > self._base, "what was compacted is committed and never truncated"
+            assert first > self._index.base, "what was compacted is committed and never truncated"
             self._truncate_index(first)
             self._place(writes, TRUNCATE, first, entries[0].term, b"")
             last_index = first - 1
@@ -380,12 +589,7 @@ class Journal:
         segment.offset = offset + frame_bytes(length)
         segment.chain = payload_crc
         if kind != TRUNCATE:
-            self._terms.append(term)
-            self._sequences.append(segment.sequence)
-            self._offsets.append(offset)
-            self._lengths.append(length)
-            self._crcs.append(payload_crc)
-            self._kind_bytes.append(kind)
+            self._index.append((segment.sequence, offset, length, payload_crc, term, kind))
 
     def _roll(self, index: int, length: int) -> Write:
         """Begin the next segment in memory; `write` makes its file."""
@@ -413,9 +617,7 @@ class Journal:
             JournalBroken: final; the process must end.
 
         """
-        if self._broken is not None:
-            raise JournalBroken("an earlier write failed") from self._broken
-        try:
+        with self._poisoned_by_errors():
             if batch.hard_state is not None:
                 self._hard.save(msgspec.json.encode(batch.hard_state))
             for write in batch.writes:
@@ -426,11 +628,6 @@ class Journal:
                 file.pwrite(write.frames, write.frames_offset)
                 file.pwrite(write.slots, write.slots_offset)
                 file.sync_data()
-        except BaseException as error:
-            self._broken = error
-            if isinstance(error, OSError):
-                raise JournalBroken(f"{self._directory}: {error}") from error
-            raise
 
     def finish(self, batch: Batch) -> None:
         """The batch is written: what it holds may be promised."""
@@ -474,24 +671,8 @@ class Journal:
 
     def _truncate_index(self, index: int) -> None:
         """Forget entries from `index` on."""
-        keep = index - self._base - 1
-        if keep < 0:
-            # Only while recovering: the entries below lie in segments already compacted away.
-            keep = 0
-            self._base, self._base_term = index - 1, 0
-        for column in (self._terms, self._sequences, self._offsets, self._lengths, self._crcs):
-            del column[keep:]
-        del self._kind_bytes[keep:]
+        self._index.truncate(index)
         self.durable_index = min(self.durable_index, self.last_index)
-
-    def _drop_prefix(self, count: int) -> None:
-        if count <= 0:
-            return
-        self._base_term = self._terms[count - 1]
-        self._base += count
-        for column in (self._terms, self._sequences, self._offsets, self._lengths, self._crcs):
-            del column[:count]
-        del self._kind_bytes[:count]
 
     def compact(self, index: int) -> None:
         """Drop whole segments that hold nothing above `index`; the catalogue goes first (J30).
@@ -502,27 +683,22 @@ class Journal:
             JournalBroken: the device failed.
 
         """
-        if self._broken is not None:
-            raise JournalBroken("an earlier write failed") from self._broken
+        self._refuse_when_broken()
         index = min(index, self.durable_index - 1)
         if index < self.first_index:
             return
-        keep = self._sequences[index - self._base]
+        keep = self._index.place(index + 1).sequence
         dropped = [segment for segment in self._segments if segment.sequence < keep]
         if not dropped:
             return
-        count = self._sequences.index(keep)
-        self._drop_prefix(count)
+        self._index.drop_to(self._index.first_of(keep) - 1)
         self._segments = self._segments[len(dropped) :]
         self._catalog = msgspec.structs.replace(
-            self._catalog, floor_index=self._base, floor_term=self._base_term
+            self._catalog, floor_index=self._index.base, floor_term=self._index.base_term
         )
-        try:
+        with self._poisoned_by_errors():
             self._save_catalog(clean=False)
             self._discard(dropped)
-        except OSError as error:
-            self._broken = error
-            raise JournalBroken(f"{self._directory}: {error}") from error
 
     def begin_behind(self, index: int, term: int) -> None:
         """Forget every entry: the next one follows (index, term), which a snapshot holds.
@@ -534,27 +710,17 @@ class Journal:
             JournalBroken: the device failed.
 
         """
-        if self._broken is not None:
-            raise JournalBroken("an earlier write failed") from self._broken
+        self._refuse_when_broken()
         dropped, self._segments = self._segments, []
-        self._drop_all()
-        self._base, self._base_term = index, term
+        self._index = Index(index, term)
         self.durable_index = index
         self._catalog = msgspec.structs.replace(self._catalog, floor_index=index, floor_term=term)
-        try:
+        with self._poisoned_by_errors():
             if self.hard_state.term < term:
                 self.hard_state = HardState(term=term)
                 self._hard.save(msgspec.json.encode(self.hard_state))
             self._save_catalog(clean=False)
             self._discard(dropped)
-        except OSError as error:
-            self._broken = error
-            raise JournalBroken(f"{self._directory}: {error}") from error
-
-    def _drop_all(self) -> None:
-        for column in (self._terms, self._sequences, self._offsets, self._lengths, self._crcs):
-            del column[:]
-        del self._kind_bytes[:]
 
     def _discard(self, dropped: Sequence[Segment]) -> None:
         """Remove the files of segments that the catalogue does not name any more."""
@@ -581,6 +747,7 @@ class Journal:
         if self._maker is not None:
             self._maker.shutdown(wait=True)
         if self._broken is None:
+            self.mark()
             self._save_catalog(clean=True)
         for segment in self._segments:
             if segment.file is not None:
@@ -588,3 +755,16 @@ class Journal:
         self._hard.close()
         self._catalog_files.close()
         self._lock.close()
+
+
+def _read_payload(file: File, place: Place) -> bytes | None:
+    """An entry's payload; None when it is not what it was."""
+    try:
+        payload = file.pread(place.length, place.offset + FRAME_HEAD_BYTES)
+    except OSError as error:
+        if error.errno != EIO:
+            raise
+        return None
+    if len(payload) != place.length or crc32c(payload) != place.payload_crc:
+        return None
+    return payload

@@ -5,17 +5,27 @@ slot, and whether anything after it proves that it was written.  `VERDICTS` deci
 whole rule, and a test reaches every row.
 
 A *torn* write is one that a crash cut short: it was never acknowledged, so everything from it
-on is dropped.  *Damage* is anything else: it may have been acknowledged, so nothing is dropped
-and the journal does not open.
+on is dropped.  *Damage* is anything else: it may have been acknowledged, so nothing is dropped.
+A *faulty* entry is damaged and its slot is not: it keeps its place, and a peer may bring its
+payload back.  A *hole* is damage of which not even the identity is known; what follows it is
+read on, but nobody can say what was in between.
+
+How far a segment is certainly durable is in its *mark* (see `segment`), which is written when
+the journal is idle.  Everything below the mark, in a sealed segment, before an entry of a later
+batch, or in a journal that was stopped in order was acknowledged, so nothing of it is torn.  While
+the machine has not restarted the page cache has survived, and slots are written behind whole
+frames: then a slot whose frame is bad is certain, too.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from errno import EIO
 
 from crc32c import crc32c
 
+from roost.journal.disk import File
 from roost.journal.errors import JournalDamaged
+from roost.journal.index import Fault, Place
 from roost.journal.record import (
     FRAME_HEAD_BYTES,
     FRAME_MAGIC,
@@ -29,7 +39,7 @@ from roost.journal.record import (
     encode_slot,
     frame_bytes,
 )
-from roost.journal.segment import SLOTS_OFFSET, Segment
+from roost.journal.segment import SLOTS_OFFSET, Segment, read_mark
 
 
 class FrameState(Enum):
@@ -91,64 +101,117 @@ VERDICTS: dict[object, Verdict] = {
     (FrameState.BAD, SlotState.GARBAGE, Evidence.SAME_BATCH): Verdict.TAIL_UNKNOWN,
     (FrameState.BAD, SlotState.GARBAGE, Evidence.LATER_BATCH): Verdict.DOUBLE_FAULT,
 }
-_KEPT = (Verdict.GOOD, Verdict.REWRITE_SLOT, Verdict.REWRITE_HEAD)
+_BLOCK_BYTES = 4096
+_ROT_BITS_MAX = 2
 
 
 @dataclass(slots=True)
 class Recovered:
-    """One good frame and where it lies."""
+    """One frame and where it lies; with `fault`, only its slot could be read."""
 
     frame: Frame
     offset: int
+    fault: Fault | None = None
+
+
+@dataclass(slots=True)
+class Hole:
+    """Frames that cannot be read, nor what they were."""
+
+    damage: JournalDamaged
 
 
 class SegmentReader:
     """Reads one segment; the whole file is in memory while it does, one segment at a time."""
 
-    def __init__(self, segment: Segment) -> None:
-        """Read the file."""
+    def __init__(self, segment: Segment, *, is_clean: bool, is_cache_alive: bool) -> None:
+        """Read the file.
+
+        `is_clean`: the journal was stopped in order.  `is_cache_alive`: the machine has not
+        restarted since it was written.
+        """
         assert segment.file is not None, "the segment is open"
         self._segment = segment
-        self._data = segment.file.pread(segment.size, 0)
+        self._data = _read(segment.file, segment.size)
+        self._is_clean = is_clean
+        self._is_cache_alive = is_cache_alive
+        self._marked = read_mark(self._data, segment.epoch)
         self._newest_batch_start = 0
+        self._newest: tuple[int, int] | None = None
         self._repairs: list[tuple[bytes, int]] = []
 
-    def recover(self, frame_count: int | None) -> list[Recovered]:
-        """Find the good frames; `frame_count` is the seal, None for the newest segment.
-
-        Raises:
-            JournalDamaged: something that may have been acknowledged cannot be read.
-
-        """
+    def recover(self, frame_count: int | None) -> list[Recovered | Hole]:
+        """Find the frames, in order; `frame_count` is the seal, None for the newest segment."""
         segment = self._segment
-        good: list[Recovered] = []
+        found: list[Recovered | Hole] = []
         while segment.position < segment.slot_count and segment.position != frame_count:
             verdict, frame = self._judge(is_sealed=frame_count is not None)
             if verdict is Verdict.TORN:
                 break
-            if verdict not in _KEPT:
-                raise JournalDamaged(segment.path, segment.position, segment.offset, verdict.value)
-            assert frame is not None, "what is kept was read"
-            if frame.chain != segment.chain:
-                fact = "the entry does not continue the one before"
-                raise JournalDamaged(segment.path, segment.position, segment.offset, fact)
-            good.append(Recovered(frame, segment.offset))
+            fact = verdict.value
+            if verdict is Verdict.FAULTY:
+                recovered = self._faulty(is_sealed=frame_count is not None)
+            elif frame is not None and verdict is not Verdict.CONFLICT:
+                recovered = Recovered(frame, segment.offset)
+                if frame.chain != segment.chain and not _follows_hole(found):
+                    verdict = Verdict.CONFLICT
+                    fact = "the entry does not continue the one before"
+            else:
+                verdict = Verdict.CONFLICT
+            if verdict is Verdict.CONFLICT:
+                damage = JournalDamaged(segment.path, segment.position, segment.offset, fact)
+                found.append(Hole(damage))
+                if not self._skip_hole():
+                    break
+                continue
+            found.append(recovered)
+            frame = recovered.frame
             self._newest_batch_start = segment.position - frame.batch_delta
             segment.offset += frame_bytes(frame.length)
             segment.chain = frame.payload_crc
             segment.position += 1
-        return good
+        return found
+
+    def _faulty(self, *, is_sealed: bool) -> Recovered:
+        """The frame at this position, as its slot has it."""
+        segment = self._segment
+        slot, _ = self._read_slot(segment.position)
+        assert slot is not None, "the verdict says so"
+        is_certain = (
+            is_sealed
+            or self._is_clean
+            or self._is_cache_alive
+            or segment.position < self._marked
+            or self._evidence() is Evidence.LATER_BATCH
+        )
+        frame = _frame_of(slot, segment)
+        fault = Fault(segment.position, segment.chain, slot.batch_delta, is_certain)
+        return Recovered(frame, segment.offset, fault)
+
+    def _skip_hole(self) -> bool:
+        """Go to the next position whose slot can be read; say whether there is one."""
+        segment = self._segment
+        begin, end = segment.offset, segment.size
+        for position in range(segment.position + 1, segment.slot_count):
+            slot, _ = self._read_slot(position)
+            if slot is not None and begin < slot.offset < end:
+                segment.position, segment.offset = position, slot.offset
+                return True
+        return False
 
     def _judge(self, *, is_sealed: bool) -> tuple[Verdict, Frame | None]:
         """Look at the next position and decide."""
         segment = self._segment
         slot, slot_state = self._read_slot(segment.position)
         frame, frame_state = self._read_frame(slot)
-        if frame is not None and slot is not None and not _same(frame, slot, segment.offset):
+        if slot is not None and frame is not None and not _same(frame, slot, segment.offset):
             slot_state = SlotState.DIFFERS
+        if slot is not None and frame is None and slot.offset != segment.offset:
+            slot_state = SlotState.GARBAGE  # it is not of this frame
         evidence = Evidence.NONE
         if frame_state is FrameState.BAD:
-            evidence = Evidence.LATER_BATCH if is_sealed else self._evidence()
+            is_known = is_sealed or segment.position < self._marked
+            evidence = Evidence.LATER_BATCH if is_known else self._evidence()
         verdict = VERDICTS[(frame_state, slot_state, evidence)]
         if verdict is Verdict.REWRITE_SLOT:
             assert frame is not None, "a good frame was read"
@@ -156,16 +219,7 @@ class SegmentReader:
             self._repairs.append((body, segment.slot_offset(segment.position)))
         elif verdict is Verdict.REWRITE_HEAD:
             assert slot is not None, "a good slot was read"
-            frame = Frame(
-                slot.kind,
-                slot.log_index,
-                slot.term,
-                slot.length,
-                slot.payload_crc,
-                segment.chain,
-                segment.position,
-                slot.batch_delta,
-            )
+            frame = _frame_of(slot, segment)
             self._repairs.append((encode_frame(frame, segment.epoch), segment.offset))
         return verdict, frame
 
@@ -174,7 +228,11 @@ class SegmentReader:
         slot = decode_slot(self._data, offset, self._segment.epoch)
         if slot is not None:
             return slot, SlotState.OK
-        is_zero = not any(self._data[offset : offset + SLOT_BYTES])
+        # A slot has an epoch of 64 random bits: a bit or two are rot in a place never written.
+        # Without the checksum, which comes last, it is a write that was cut short.
+        body = self._data[offset : offset + SLOT_BYTES]
+        is_rot = int.from_bytes(body, "little").bit_count() <= _ROT_BITS_MAX
+        is_zero = is_rot or not any(body[-4:])
         return None, SlotState.ZERO if is_zero else SlotState.GARBAGE
 
     def _read_frame(self, slot: Slot | None) -> tuple[Frame | None, FrameState]:
@@ -203,28 +261,33 @@ class SegmentReader:
         Everything of one batch shares one sync: a batch start at or before this position means
         that the same crash may have cut both.
         """
-        segment, data, here = self._segment, self._data, self._segment.position
-        found = Evidence.NONE
-        slots_end = segment.data_offset
-        begin = segment.slot_offset(here + 1)
-        last = len(data[begin:slots_end].rstrip(b"\0")) + begin
+        if self._newest is None:
+            self._newest = self._find_newest()
+        batch_start, position = self._newest
+        if batch_start > self._segment.position:
+            return Evidence.LATER_BATCH
+        return Evidence.SAME_BATCH if position > self._segment.position else Evidence.NONE
+
+    def _find_newest(self) -> tuple[int, int]:
+        """The newest batch's first position and the last position, as all that is valid says."""
+        segment, data = self._segment, self._data
+        batch_start = newest = -1
+        begin = segment.slot_offset(0)
+        last = len(data[begin : segment.data_offset].rstrip(b"\0")) + begin
         for offset in range(begin, last, SLOT_BYTES):
             slot = decode_slot(data, offset, segment.epoch)
-            position = (offset - SLOTS_OFFSET) // SLOT_BYTES
-            if slot is None:
-                continue
-            if position - slot.batch_delta > here:
-                return Evidence.LATER_BATCH
-            found = Evidence.SAME_BATCH
-        offset = data.find(FRAME_MAGIC, segment.offset + 8)
+            if slot is not None:
+                position = (offset - SLOTS_OFFSET) // SLOT_BYTES
+                batch_start = max(batch_start, position - slot.batch_delta)
+                newest = max(newest, position)
+        offset = data.find(FRAME_MAGIC, segment.data_offset)
         while offset >= 0:
             frame = decode_frame(data, offset, segment.epoch)
-            if frame is not None and frame.position > here:
-                if frame.position - frame.batch_delta > here:
-                    return Evidence.LATER_BATCH
-                found = Evidence.SAME_BATCH
+            if frame is not None:
+                batch_start = max(batch_start, frame.position - frame.batch_delta)
+                newest = max(newest, frame.position)
             offset = data.find(FRAME_MAGIC, offset + 8)
-        return found
+        return batch_start, newest
 
     def repair(self) -> None:
         """Write anew what was damaged beside an intact twin, and sync."""
@@ -236,7 +299,7 @@ class SegmentReader:
             file.pwrite([body], offset)
         file.sync_data()
 
-    def rewrite_tail(self, good: list[Recovered], progress: Callable[[], None]) -> None:
+    def rewrite_tail(self, found: list[Recovered | Hole]) -> None:
         """After an unclean start: make the tail certain (J17).
 
         What lies behind the end is torn: slots are cleared and synced before frames, so that no
@@ -247,16 +310,20 @@ class SegmentReader:
         file = segment.file
         assert file is not None, "the segment is open"
         slots_begin = segment.slot_offset(segment.position)
+        if found and isinstance(found[-1], Hole):
+            return  # what lies behind it is not known to be torn
         for begin, end in ((slots_begin, segment.data_offset), (segment.offset, segment.size)):
             count = len(data[begin:end].rstrip(b"\0"))
             if count:
                 file.pwrite([bytes(count)], begin)
                 file.sync_data()
-        progress()
-        if not good:
+        if not found or any(isinstance(it, Hole) for it in found):
             return
-        first = max(0, self._newest_batch_start)
-        frames_begin = good[first].offset
+        last = found[-1]
+        assert isinstance(last, Recovered), "no hole among them"
+        newest = found[max(0, self._newest_batch_start)]
+        assert isinstance(newest, Recovered), "no hole among them"
+        first, frames_begin = newest.frame.position, newest.offset
         fixed = bytearray(data)
         for body, offset in self._repairs:
             fixed[offset : offset + len(body)] = body
@@ -264,6 +331,57 @@ class SegmentReader:
         slot_begin = segment.slot_offset(first)
         file.pwrite([bytes(fixed[slot_begin:slots_begin])], slot_begin)
         file.sync_data()
+
+
+def find_fault(segment: Segment, place: Place) -> Fault | None:
+    """What an entry's frame must look like, as its slot says; None when that is damaged, too."""
+    assert segment.file is not None, "the segment is open"
+    data = _read(segment.file, segment.data_offset)
+    chain: int | None = 0
+    for position in range(segment.position):
+        slot = decode_slot(data, segment.slot_offset(position), segment.epoch)
+        if slot is not None and slot.offset == place.offset:
+            if position and chain is None:
+                return None
+            return Fault(position, chain or 0, slot.batch_delta, is_certain=True)
+        chain = None if slot is None else slot.payload_crc
+    return None
+
+
+def _follows_hole(found: list[Recovered | Hole]) -> bool:
+    return bool(found) and isinstance(found[-1], Hole)
+
+
+def _read(file: File, size: int) -> bytes:
+    """The whole file; blocks that cannot be read count as zeros (J16)."""
+    try:
+        return file.pread(size, 0)
+    except OSError as error:
+        if error.errno != EIO:
+            raise
+    blocks = bytearray(size)
+    for begin in range(0, size, _BLOCK_BYTES):
+        try:
+            block = file.pread(min(_BLOCK_BYTES, size - begin), begin)
+        except OSError as error:
+            if error.errno != EIO:
+                raise
+        else:
+            blocks[begin : begin + len(block)] = block
+    return bytes(blocks)
+
+
+def _frame_of(slot: Slot, segment: Segment) -> Frame:
+    return Frame(
+        slot.kind,
+        slot.log_index,
+        slot.term,
+        slot.length,
+        slot.payload_crc,
+        segment.chain,
+        segment.position,
+        slot.batch_delta,
+    )
 
 
 def _same(frame: Frame, slot: Slot, offset: int) -> bool:

@@ -1,6 +1,8 @@
 """A segment file: `wal/<sequence>-<first index>.wal`, of fixed size, written with zeros first.
 
          0        head, 512 bytes        and once more at 4096
+      1024        mark, 24 bytes: 4x b"RMRK", u32 crc32c of the rest, u64 epoch, u64 how many
+                  frames are certainly durable; written when the journal is idle
       8192        slot area: SLOT_COUNT slots of 64 bytes (see `record`)
       8192 + 64 x SLOT_COUNT
                   data area: frames, to the end of the file
@@ -33,6 +35,9 @@ SLOTS_OFFSET = 8192
 _COPIES = (0, 4096)
 _HEAD = Struct("<4sIQQQQQQQQ")
 _CRC = Struct("<I")
+_MARK_MAGIC = b"RMRK"
+_MARK_OFFSET = 1024
+_MARK_BODY = Struct("<QQ")
 
 
 @dataclass(slots=True)
@@ -50,6 +55,7 @@ class Segment:
     position: int = 0
     offset: int = 0
     chain: int = 0
+    marked: int = 0
 
     def __post_init__(self) -> None:
         """Start at the beginning of the data area."""
@@ -118,11 +124,29 @@ def install(disk: Disk, blank: Path, segment: Segment, identity: Identity) -> No
     segment.file = file
 
 
+def write_mark(file: File, epoch: int, count: int) -> None:
+    """Say durably that `count` frames are durable."""
+    body = _MARK_BODY.pack(epoch, count)
+    file.pwrite([_MARK_MAGIC + _CRC.pack(crc32c(body)) + body], _MARK_OFFSET)
+    file.sync_data()
+
+
+def read_mark(data: bytes, epoch: int) -> int:
+    """How many frames are certainly durable; 0 when nothing says so."""
+    mark = data[_MARK_OFFSET : _MARK_OFFSET + 8 + _MARK_BODY.size]
+    if mark[:4] != _MARK_MAGIC or _CRC.unpack_from(mark, 4)[0] != crc32c(mark[8:]):
+        return 0
+    held_epoch, count = _MARK_BODY.unpack_from(mark, 8)
+    return int(count) if held_epoch == epoch else 0
+
+
 def open_segment(disk: Disk, path: Path, identity: Identity) -> Segment:
     """Open a segment by its head; its end is found by recovery.
 
+    What a file lacks at its end is filled with zeros, which recovery takes for damage.
+
     Raises:
-        JournalDamaged: neither copy of the head is valid, or the file is shorter than it says.
+        JournalDamaged: neither copy of the head is valid.
         WrongIdentity: it is another member's.
 
     """
@@ -141,7 +165,8 @@ def open_segment(disk: Disk, path: Path, identity: Identity) -> Segment:
             raise UnknownFormat(f"{path.name}: segment format {file_format}, we know {FORMAT}")
         if (cluster, member) != (identity.segment_cluster_id, identity.member_id):
             raise WrongIdentity(f"{path.name} belongs to member {member:x} of {cluster:x}")
-        if file.size() < size:
-            raise JournalDamaged(path, 0, file.size(), f"the file must have {size} bytes")
+        if (have := file.size()) < size:
+            write_zeros(file, size - have, have)
+            file.sync_all()
         return Segment(path, sequence, epoch, first, slots, size, before, file)
     raise JournalDamaged(path, 0, 0, "neither copy of the segment's head is valid")

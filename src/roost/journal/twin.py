@@ -61,6 +61,8 @@ class Twin:
         if self._is_new:
             disk.sync_directory(directory)
         self._sequence = 0
+        # Whether the last `load` found a copy that is not the newest; `save` mends it.
+        self.is_damaged = False
 
     def load(self) -> bytes | None:
         """The newest valid body; None when the record was never saved.
@@ -74,6 +76,7 @@ class Twin:
         valid = [decoded for copy in copies if (decoded := _decode(copy)) is not None]
         if valid:
             self._sequence, body = max(valid)
+            self.is_damaged = valid != [(self._sequence, body)] * len(self._files)
             return body
         # A crash while the very first record is written leaves one torn copy and an empty one.
         if not all(any(copy) for copy in copies):

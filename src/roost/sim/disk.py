@@ -103,6 +103,11 @@ class SimDisk:
         self.calls = 0
         self.fail_at = 0
         self.is_cut_at = False
+        self.boots = 1
+
+    def boot_id(self, path: Path) -> str:  # noqa: ARG002 - one machine, one cache
+        """Grows with each power cut."""
+        return str(self.boots)
 
     def cut_at(self, call: int) -> None:
         """Have the power go away in that device call from now."""
@@ -177,6 +182,7 @@ class SimDisk:
     def crash(self, dice: random.Random, *, keep: float) -> "SimDisk":
         """The disk as a power cut may leave it."""
         after = SimDisk()
+        after.boots = self.boots + (keep < 1.0)
         after.directories = set(self.directories)
         names = self.durable_names
         if self._pending_names:

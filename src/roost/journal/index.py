@@ -1,0 +1,132 @@
+"""Where every entry of the journal is, in memory: some 37 bytes an entry.
+
+Entry `base + 1 + i` is at position i of each column.  An entry in `faulty` is damaged on the
+disk: its identity (term, length, checksum) is known from its slot, its payload is not, until a
+peer that holds the same entry brings it back (J19, J20).
+"""
+
+from array import array
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What a damaged frame must look like when it is written anew.
+
+    `is_certain` says that the entry was durable once.  Where it is not certain, the frame may
+    be what a power cut left of a write that nobody was ever promised anything for.
+    """
+
+    position: int
+    chain: int
+    batch_delta: int
+    is_certain: bool
+
+
+class Place(NamedTuple):
+    """Where an entry is and what it must be."""
+
+    sequence: int
+    offset: int
+    length: int
+    payload_crc: int
+    term: int
+    kind: int
+
+
+class Index:
+    """The columns; every method keeps them in step."""
+
+    __slots__ = (
+        "_crcs",
+        "_kinds",
+        "_lengths",
+        "_offsets",
+        "_sequences",
+        "base",
+        "base_term",
+        "faulty",
+        "terms",
+    )
+
+    def __init__(self, base: int = 0, base_term: int = 0) -> None:
+        """Begin behind entry `base`."""
+        self.base = base
+        self.base_term = base_term
+        self.terms = array("Q")
+        self._sequences = array("Q")
+        self._offsets = array("Q")
+        self._lengths = array("I")
+        self._crcs = array("I")
+        self._kinds = bytearray()
+        self.faulty: dict[int, Fault] = {}
+
+    @property
+    def last(self) -> int:
+        """The newest entry; `base` when there is none."""
+        return self.base + len(self.terms)
+
+    def append(self, place: tuple[int, int, int, int, int, int]) -> None:
+        """One entry more, as the fields of `Place`."""
+        sequence, offset, length, payload_crc, term, kind = place
+        self.terms.append(term)
+        self._sequences.append(sequence)
+        self._offsets.append(offset)
+        self._lengths.append(length)
+        self._crcs.append(payload_crc)
+        self._kinds.append(kind)
+
+    def place(self, index: int) -> Place:
+        """Where an entry is."""
+        position = index - self.base - 1
+        assert 0 <= position < len(self.terms), "an entry that is kept"
+        return Place(
+            self._sequences[position],
+            self._offsets[position],
+            self._lengths[position],
+            self._crcs[position],
+            self.terms[position],
+            self._kinds[position],
+        )
+
+    def term_at(self, index: int) -> int | None:
+        """The term of an entry or of the one just below the first; None when not known."""
+        position = index - self.base - 1
+        if 0 <= position < len(self.terms):
+            return self.terms[position]
+        return self.base_term if position == -1 else None
+
+    def kinds_from(self, first: int) -> bytes:
+        """The kinds of all entries from `first` on."""
+        return bytes(self._kinds[first - self.base - 1 :])
+
+    def first_of(self, sequence: int) -> int:
+        """The first entry kept that lies in a segment."""
+        return self.base + 1 + self._sequences.index(sequence)
+
+    def truncate(self, index: int) -> None:
+        """Forget entries from `index` on."""
+        keep = index - self.base - 1
+        if keep < 0:
+            # Only while recovering: the entries below lie in segments already compacted away.
+            keep = 0
+            self.base, self.base_term = index - 1, 0
+        for column in (self.terms, self._sequences, self._offsets, self._lengths, self._crcs):
+            del column[keep:]
+        del self._kinds[keep:]
+        for it in [it for it in self.faulty if it >= index]:
+            del self.faulty[it]
+
+    def drop_to(self, index: int) -> None:
+        """Forget entries up to `index`, which is kept as the base."""
+        count = index - self.base
+        if count <= 0:
+            return
+        self.base_term = self.terms[count - 1]
+        self.base = index
+        for column in (self.terms, self._sequences, self._offsets, self._lengths, self._crcs):
+            del column[:count]
+        del self._kinds[:count]
+        for it in [it for it in self.faulty if it <= index]:
+            del self.faulty[it]

@@ -1,0 +1,84 @@
+"""From the frames of all segments to the entries they stand for.
+
+Frames come in the order they were written.  As long as none is lost there is one *run* of
+entries.  A hole ends a run; what follows it begins another, unless a truncation says that
+nothing of what was in the hole counts.
+"""
+
+from dataclasses import dataclass
+
+from roost.journal.errors import JournalDamaged
+from roost.journal.index import Index
+from roost.journal.record import TRUNCATE
+from roost.journal.recovery import Hole, Recovered
+from roost.journal.segment import Segment
+from roost.raft.types import EntryKind
+
+_KIND_COUNT = len(EntryKind)
+
+
+@dataclass(slots=True)
+class Run:
+    """Entries without a gap; `hole` is what follows them, None for the end of the log."""
+
+    index: Index
+    hole: JournalDamaged | None = None
+
+
+class Replay:
+    """Takes what was found, in order; `runs` is what it comes to."""
+
+    def __init__(self, base: int, term_max: int) -> None:
+        """Begin behind entry `base`; no term may be above the hard state's."""
+        self.runs = [Run(Index(base))]
+        self._term_max = term_max
+
+    def take(self, segment: Segment, item: Recovered | Hole) -> None:
+        """One frame, or one hole.
+
+        Raises:
+            JournalDamaged: frames that are valid contradict each other.
+
+        """
+        if isinstance(item, Hole):
+            self.note_hole(item.damage)
+        elif item.frame.kind == TRUNCATE:
+            self._truncate(item.frame.log_index)
+        else:
+            self._append(segment, item)
+
+    def note_hole(self, damage: JournalDamaged) -> None:
+        """Frames are missing here."""
+        if self.runs[-1].hole is None:
+            self.runs[-1].hole = damage
+
+    def _truncate(self, log_index: int) -> None:
+        runs = self.runs
+        while len(runs) > 1 and log_index <= runs[-1].index.base:
+            runs.pop()
+        run = runs[-1]
+        if run.hole is None or log_index <= run.index.last + 1:
+            run.index.truncate(log_index)
+            run.hole = None
+
+    def _append(self, segment: Segment, recovered: Recovered) -> None:
+        frame = recovered.frame
+        if self.runs[-1].hole is not None:
+            self.runs.append(Run(Index(frame.log_index - 1)))
+        index = self.runs[-1].index
+
+        def damaged(fact: str) -> JournalDamaged:
+            return JournalDamaged(segment.path, frame.position, recovered.offset, fact)
+
+        if frame.kind >= _KIND_COUNT:
+            raise damaged(f"entry kind {frame.kind} is unknown")
+        if frame.log_index != index.last + 1:
+            raise damaged(f"entry {frame.log_index} follows entry {index.last}")
+        if index.terms and frame.term < index.terms[-1]:
+            raise damaged(f"term {frame.term} follows term {index.terms[-1]}")
+        if frame.term > self._term_max:
+            raise damaged(f"term {frame.term} is above the hard state's {self._term_max}")
+        place = (segment.sequence, recovered.offset, frame.length, frame.payload_crc)
+        index.append((*place, frame.term, frame.kind))
+        if recovered.fault is not None:
+            index.faulty[index.last] = recovered.fault
