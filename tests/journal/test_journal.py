@@ -238,9 +238,7 @@ def test_damage_below_what_the_store_holds_is_no_damage() -> None:
         disk = acknowledged()
         _, data = wal_file(disk)
         data[data.index(b"%d/1-" % index) + 8] ^= 1
-        journal = Journal.open(
-            HOME, identity=IDENTITY, disk=disk, config=config(), held=(index, 1)
-        )
+        journal = Journal.open(HOME, identity=IDENTITY, disk=disk, config=config(), held=(index, 1))
         assert not journal.faulty
         assert journal.first_index == index + 1
         assert journal.term_at(index) == 1
@@ -323,8 +321,18 @@ def test_a_missing_segment_fences_unless_the_store_holds_what_was_in_it(
 ) -> None:
     disk, paths = two_segments()
     del disk.files[paths[which]]
-    options = {"identity": IDENTITY, "disk": disk, "config": config(), "held": (held, 1)}
-    journal = Journal.open(HOME, **options, may_lose_tail=True)
+
+    def open_again(*, may_lose_tail: bool = False) -> Journal:
+        return Journal.open(
+            HOME,
+            identity=IDENTITY,
+            disk=disk,
+            config=config(),
+            held=(held, 1),
+            may_lose_tail=may_lose_tail,
+        )
+
+    journal = open_again(may_lose_tail=True)
     is_newest = which == -1
     assert journal.is_fenced == (is_newest or held < 64 * (which + 1))
     if not journal.is_fenced:
@@ -336,7 +344,7 @@ def test_a_missing_segment_fences_unless_the_store_holds_what_was_in_it(
     was_fenced, last = journal.is_fenced, journal.last_index
     journal.persist(None, [entry(last + 1)])
     journal.close()
-    journal = Journal.open(HOME, **options)
+    journal = open_again()
     assert journal.is_fenced == was_fenced, "a fence outlives a restart"
     assert journal.last_index == last + 1
     journal.lift_fence()
@@ -352,7 +360,7 @@ def test_a_marked_entry_is_never_taken_for_torn() -> None:
         journal.persist(HardState(1, 0), WHOLE[:5])
         journal.persist(None, WHOLE[5:7])
         if is_marked:
-            journal.mark()
+            journal.prepare_mark()()
             assert journal.is_marked
         disk = disk.crash(random.Random(1), keep=0.5)
         data = wal_file(disk)[1]

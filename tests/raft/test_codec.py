@@ -19,6 +19,7 @@ from roost.raft.messages import (
     PreVoteRequest,
     ReadIndexReply,
     ReadIndexRequest,
+    Restarted,
     SnapshotFailed,
     SnapshotOffer,
     TimeoutNow,
@@ -88,6 +89,7 @@ KINDS_BY_EXAMPLE: tuple[Message, ...] = (
     TimeoutNow(5, 1, 3, 4),
     TransferRequest(1, 2),
     SnapshotOffer(5, 1, 3, 4, 0, Configuration(version=1, voters=(1, 2))),
+    Restarted(5, 1, 1 << 40),
     SnapshotFailed(5, 1, 3),
 )
 

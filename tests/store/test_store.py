@@ -19,8 +19,8 @@ from roost.store import (
     MalformedWriteSet,
     ProcessKeeper,
     Store,
-    StoreBroken,
     StoreConfig,
+    StoreError,
     Txn,
     UnknownTree,
     ValueCorrupt,
@@ -270,7 +270,7 @@ def test_a_killed_keeper_is_noticed_and_loses_only_what_was_not_flushed(tmp_path
     store.flush()
     keeper.wait()
     commit(store, lambda txn: txn.put(tree, b"lost", b"v"))
-    failures: list[StoreBroken] = []
+    failures: list[StoreError] = []
     store.on_failure = failures.append
     os.kill(keeper.process_id, signal.SIGKILL)
     store.flush()

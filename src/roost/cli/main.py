@@ -13,6 +13,7 @@ _COMMANDS = {
     "watch": "roost.cli.kv:watch",
     "status": "roost.cli.kv:status",
     "member": "roost.cli.member:member",
+    "repair": "roost.cli.repair:repair",
     "sim": "roost.cli.sim:sim",
 }
 

@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import click
 import uvloop
@@ -27,7 +28,16 @@ from roost.cli.settings import (
 )
 from roost.errors import DeviceFault, RoostError
 from roost.journal import DirectoryLocked
-from roost.member import Member, MemberConfig, address_of, found_new_cluster, join_cluster
+from roost.member import (
+    Member,
+    MemberConfig,
+    StoreDamaged,
+    address_of,
+    found_new_cluster,
+    join_cluster,
+    mark_damaged,
+    rebuild_store,
+)
 from roost.raft import Role
 from roost.server import ClientPort, ServerConfig, make_app
 
@@ -157,11 +167,7 @@ class MemberServer:
     async def run(self) -> int:
         """Serve until a signal; return the exit code."""
         try:
-            if self._joins and not (self._config.data_dir / "identity.a").exists():
-                await join_cluster(self._config)
-            if self._is_forced:
-                found_new_cluster(self._config, etcd.bootstrap)
-            self.member = Member(self._config, bootstrap=etcd.bootstrap, on_fatal=_die)
+            self.member = await self._open_member()
         except DirectoryLocked as error:
             click.echo(f"roost: {error}", err=True)
             return EXIT_LOCKED
@@ -196,6 +202,25 @@ class MemberServer:
         if self._was_removed:
             click.echo("roost: this member was removed from the cluster for good", err=True)
         return 0
+
+    async def _open_member(self) -> Member:
+        """Open the directory, after what has to be done to it first."""
+        if self._joins and not (self._config.data_dir / "identity.a").exists():
+            await join_cluster(self._config)
+        if self._is_forced:
+            found_new_cluster(self._config, etcd.bootstrap)
+        while True:
+            try:
+                return Member(self._config, bootstrap=etcd.bootstrap, on_fatal=self._on_fatal)
+            except StoreDamaged as damage:
+                logger.warning("the store is damaged, and fetched anew: %s", damage)
+                await rebuild_store(self._config)
+
+    def _on_fatal(self, error: BaseException) -> None:
+        """End at once, or start anew: what this process believes can no longer be trusted."""
+        if isinstance(error, StoreDamaged):
+            _start_anew(self._config, str(error))
+        _die(error)
 
     def _on_removed(self) -> None:
         self._was_removed = True
@@ -310,6 +335,15 @@ class MemberServer:
                 float(peers.malformed_count),
             ),
         }
+
+
+def _start_anew(config: MemberConfig, reason: str) -> NoReturn:
+    """Remember that the store is damaged, and be replaced by a process that fetches another."""
+    logger.critical("the member stops serving and rebuilds its store: %s", reason)
+    mark_damaged(config, reason)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - ourselves, as we were started
 
 
 def _die(error: BaseException) -> None:

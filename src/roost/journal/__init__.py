@@ -11,7 +11,7 @@ from roost.journal.errors import (
     UnsafePermissions,
     WrongIdentity,
 )
-from roost.journal.identity import Identity, load_identity, replace_identity
+from roost.journal.identity import Identity, load_identity, lock_directory, replace_identity
 from roost.journal.journal import Batch, Journal, JournalConfig, JournalStatistics
 from roost.journal.twin import Twin
 
@@ -33,5 +33,6 @@ __all__ = [
     "UnsafePermissions",
     "WrongIdentity",
     "load_identity",
+    "lock_directory",
     "replace_identity",
 ]

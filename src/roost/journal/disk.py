@@ -181,7 +181,6 @@ class OsDisk:
             return None
         return OsFile(fd)
 
-
     def boot_id(self, path: Path) -> str:
         """The kernel's boot id and the id of the mount, which no other mount ever has (J35)."""
         try:

@@ -18,14 +18,14 @@ class JournalBroken(JournalError):
 
 
 class JournalDamaged(JournalError):
-    """An entry that may have been acknowledged cannot be read back.
+    """Something that may have been acknowledged cannot be read back.
 
-    The member does not start: dropping the entry could lose an acknowledged write.
+    A member without peers does not start: to drop it could lose an acknowledged write.
     """
 
     def __init__(self, path: Path, position: int, offset: int, fact: str) -> None:
         """Name the file, the slot's number, the frame's byte offset and what is wrong."""
-        advice = "restore this member from its peers by adding it anew; do not delete the file"
+        advice = "`roost repair` says what could be lost and what can be done"
         super().__init__(f"{path.name}: entry {position} at byte {offset}: {fact}; {advice}")
         self.path = path
         self.position = position

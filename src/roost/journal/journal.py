@@ -147,6 +147,7 @@ class Journal:
         self._hard = Twin(disk, directory, "hard")
         self._catalog_files = Twin(disk, directory, "catalog")
         self._catalog = Catalog()
+        self._boot = ""
         self._segments: list[Segment] = []
         self.hard_state = HardState()
         self._index = Index()
@@ -206,7 +207,7 @@ class Journal:
             catalog = self._catalog_files.load()
             if catalog is not None:
                 self._catalog = msgspec.json.decode(catalog, type=Catalog)
-            boot = disk.boot_id(self._wal)
+            boot = self._boot = disk.boot_id(self._wal)
             was_clean = self._catalog.clean or catalog is None
             runs = self._read_segments(
                 is_clean=was_clean, is_cache_alive=bool(boot) and self._catalog.boot == boot
@@ -215,7 +216,7 @@ class Journal:
                 # J17: the caches may hold what the disk does not; the same bytes go there again.
                 self._hard.save(msgspec.json.encode(self.hard_state))
             starts = self._catalog.starts + 1
-            self._catalog = msgspec.structs.replace(self._catalog, boot=boot, starts=starts)
+            self._catalog = msgspec.structs.replace(self._catalog, starts=starts)
             self._settle(runs, held or (-1, 0), may_lose_tail=may_lose_tail)
             self._save_catalog(clean=False)
             self._put_aside_unknown_files()
@@ -393,6 +394,14 @@ class Journal:
         """How often this journal was opened."""
         return self._catalog.starts
 
+    def damage_at(self, index: int) -> JournalDamaged:
+        """What is wrong with a damaged entry, as an error that says what can be done."""
+        place = self._index.place(index)
+        segment = next(it for it in self._segments if it.sequence == place.sequence)
+        position = self._index.faulty[index].position
+        fact = f"entry {index} of term {place.term} is damaged"
+        return JournalDamaged(segment.path, position, place.offset, fact)
+
     def place(self, index: int) -> Place:
         """The identity of an entry that is kept, and where it lies."""
         return self._index.place(index)
@@ -499,23 +508,23 @@ class Journal:
         newest = self._segments[-1] if self._segments else None
         return newest is None or newest.marked == newest.position
 
-    def mark(self) -> None:
-        """Say durably that everything written is durable: damage is never taken for torn then.
+    def prepare_mark(self) -> Callable[[], None]:
+        """Decide what is durable now, so that damage is never taken for torn; return the work.
 
-        Not while a batch is being written in another thread.
-
-        Raises:
-            JournalBroken: the device failed.
-
+        Not while a batch is being written in another thread.  The work may run in that thread;
+        it raises JournalBroken when the device fails.
         """
-        if self.is_marked or self.durable_index < self.last_index:
-            return
-        newest = self._segments[-1]
-        if newest.file is None:
-            return  # nothing of it is written yet
-        with self._poisoned_by_errors():
-            segments.write_mark(newest.file, newest.epoch, newest.position)
-        newest.marked = newest.position
+        newest = self._segments[-1] if self._segments else None
+        if newest is None or newest.file is None or self.durable_index < self.last_index:
+            return lambda: None
+        file, epoch, count = newest.file, newest.epoch, newest.position
+        newest.marked = count
+
+        def work() -> None:
+            with self._poisoned_by_errors():
+                segments.write_mark(file, epoch, count)
+
+        return work
 
     def _refuse_when_broken(self) -> None:
         if self._broken is not None:
@@ -664,7 +673,12 @@ class Journal:
             for segment in self._segments
             if segment.file is not None and (up_to is None or segment.sequence <= up_to)
         )
-        self._catalog = msgspec.structs.replace(self._catalog, segments=named, clean=clean)
+        # What a power cut left in doubt stays in doubt until it is settled.
+        is_settled = all(fault.is_certain for fault in self._index.faulty.values())
+        boot = self._boot if is_settled else self._catalog.boot
+        self._catalog = msgspec.structs.replace(
+            self._catalog, segments=named, clean=clean and is_settled, boot=boot
+        )
         self._catalog_files.save(msgspec.json.encode(self._catalog))
 
     # --- truncating and compacting -------------------------------------------------------------
@@ -742,12 +756,17 @@ class Journal:
             sum(segment.size for segment in self._segments),
         )
 
+    def abandon(self) -> None:
+        """Close the files and write nothing more."""
+        self._broken = self._broken or JournalBroken("the journal was closed")
+        self.close()
+
     def close(self) -> None:
         """Close the files; a journal that is not broken is marked as stopped in order."""
         if self._maker is not None:
             self._maker.shutdown(wait=True)
         if self._broken is None:
-            self.mark()
+            self.prepare_mark()()
             self._save_catalog(clean=True)
         for segment in self._segments:
             if segment.file is not None:

@@ -1,14 +1,18 @@
 """One running member of a cluster: the consensus core, its disk, its store and its links."""
 
 from roost.member import membership
+from roost.member.accept_loss import Loss, accept_loss, inspect
 from roost.member.config import MemberConfig, address_of
 from roost.member.errors import (
     BadMemberConfig,
     CannotJoin,
+    CannotRebuild,
     MalformedForward,
     MemberRemoved,
     NotAMember,
+    NothingToLose,
     StoreBehindJournal,
+    StoreDamaged,
 )
 from roost.member.joining import join_cluster
 from roost.member.member import Member
@@ -19,6 +23,7 @@ from roost.member.membership import (
     ReplaceMember,
     UpdateMember,
 )
+from roost.member.rebuild import mark_damaged, rebuild_store
 from roost.member.recovery import found_new_cluster
 from roost.member.roster import MemberRecord, cluster_id_of, member_id_of
 from roost.member.status import MemberStatus
@@ -27,6 +32,8 @@ __all__ = [
     "AddMember",
     "BadMemberConfig",
     "CannotJoin",
+    "CannotRebuild",
+    "Loss",
     "MalformedForward",
     "Member",
     "MemberConfig",
@@ -34,15 +41,21 @@ __all__ = [
     "MemberRemoved",
     "MemberStatus",
     "NotAMember",
+    "NothingToLose",
     "PromoteMember",
     "RemoveMember",
     "ReplaceMember",
     "StoreBehindJournal",
+    "StoreDamaged",
     "UpdateMember",
+    "accept_loss",
     "address_of",
     "cluster_id_of",
     "found_new_cluster",
+    "inspect",
     "join_cluster",
+    "mark_damaged",
     "member_id_of",
     "membership",
+    "rebuild_store",
 ]

@@ -27,5 +27,17 @@ class MalformedForward(PeerFault):
     """A forwarded request or its answer does not follow the format in `forwarding`."""
 
 
+class StoreDamaged(DeviceFault):
+    """What the store holds is not what was written; nobody is served from it any more."""
+
+
+class CannotRebuild(DeviceFault):
+    """The store is damaged, and no other member sends its own."""
+
+
+class NothingToLose(CallerFault):
+    """`roost repair` was told to drop what is not damaged, or not there."""
+
+
 class StoreBehindJournal(DeviceFault):
     """The journal was trimmed past what the store holds: entries in between are gone."""

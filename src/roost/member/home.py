@@ -1,8 +1,9 @@
 """The data directory of one member: opened and checked, or made new.
 
     <data-dir>/            0700; the journal's files lie here, see `roost.journal`
-               store.a .b  {directory, index, term}: where the store is, and the snapshot that it
-                           began with; doubly written, see `roost.journal.twin`
+               store.a .b  {number, index, term, damage}: where the store is, the snapshot that
+                           it began with, and why it must not be used any more, if that is so;
+                           doubly written, see `roost.journal.twin`
                db.N/       the store, see `roost.store`; any other db.* is a leftover
                snapshots/  copies being sent, and one being fetched; emptied at each start
 
@@ -22,6 +23,7 @@ snapshot, and does step 3 again; before it, the old store is the one that counts
 """
 
 import asyncio
+import logging
 import shutil
 import uuid
 from collections.abc import Callable, Sequence
@@ -33,8 +35,9 @@ import msgspec
 
 from roost.journal import Identity, Journal, OsDisk, Twin, load_identity
 from roost.member.config import MemberConfig
-from roost.member.errors import MemberRemoved, NotAMember, StoreBehindJournal
+from roost.member.errors import MemberRemoved, NotAMember, StoreBehindJournal, StoreDamaged
 from roost.member.roster import (
+    CONFIGURATION_KEY,
     MemberRecord,
     Roster,
     bootstrap_roster,
@@ -44,8 +47,18 @@ from roost.member.roster import (
 )
 from roost.member.world import World
 from roost.raft import Configuration
-from roost.store import BOOTSTRAP_INDEX, Keeper, Store, StoreConfig, Txn
+from roost.store import (
+    BOOTSTRAP_INDEX,
+    Keeper,
+    Store,
+    StoreConfig,
+    StoreError,
+    Txn,
+    read_applied,
+    read_metadata,
+)
 
+logger = logging.getLogger(__name__)
 SNAPSHOTS = "snapshots"
 
 
@@ -55,6 +68,7 @@ class StoreRecord(msgspec.Struct, frozen=True):
     number: int = 1
     index: int = 0
     term: int = 0
+    damage: str = ""
 
     @property
     def directory(self) -> str:
@@ -134,12 +148,14 @@ def _place(data_dir: Path, fetched: Path, record: StoreRecord) -> None:
     disk.sync_directory(data_dir)
 
 
-def place_first_store(data_dir: Path, fetched: Path, index: int, term: int, world: World) -> None:
-    """Give a directory without identity a snapshot as its store."""
-    record = StoreRecord(1, index, term)
-    _place(data_dir, fetched, record)
+def place_store(data_dir: Path, fetched: Path, index: int, term: int, world: World) -> None:
+    """Give a directory that nobody has opened a snapshot as its store, its first or a new one."""
     twin = Twin(world.disk, data_dir, "store")
     try:
+        held = twin.load()
+        number = msgspec.json.decode(held, type=StoreRecord).number + 1 if held else 1
+        record = StoreRecord(number, index, term)
+        _place(data_dir, fetched, record)
         twin.save(msgspec.json.encode(record))
     finally:
         twin.close()
@@ -157,6 +173,7 @@ def open_home(
     Raises:
         NotAMember: the directory is new, and name and URLs are not in the initial cluster.
         StoreBehindJournal: entries between the store and the journal are gone.
+        StoreDamaged: the store must be fetched anew, see `rebuild`.
         MemberRemoved: the member was removed from its cluster.
         DeviceFault: see `roost.journal` and `roost.store`.
 
@@ -166,11 +183,21 @@ def open_home(
     identity = load_identity(world.disk, config.data_dir) if exists else None
     if identity is None:
         identity = _new_identity(config, records, world)
+    held, is_alone = (
+        peek_store(config.data_dir, world, identity.member_id) if exists else (None, True)
+    )
     journal = Journal.open(
-        config.data_dir, identity=identity, disk=world.disk, config=world.journal_config
+        config.data_dir,
+        identity=identity,
+        disk=world.disk,
+        config=world.journal_config,
+        held=held,
+        may_lose_tail=not is_alone,
     )
     with ExitStack() as undo:
         undo.callback(journal.close)
+        if is_alone:
+            _drop_doubtful(journal)
         twin, record = _open_record(config.data_dir, world)
         undo.callback(twin.close)
         directory = config.data_dir / record.directory
@@ -193,6 +220,50 @@ def open_home(
     return Home(
         config.data_dir, identity, journal, store, keeper, configuration, record, twin, world
     )
+
+
+def peek_store(data_dir: Path, world: World, own_id: int) -> tuple[tuple[int, int] | None, bool]:
+    """Up to which entry the store has everything, and whether its member has no other voters.
+
+    Raises:
+        StoreDamaged: it cannot be read, or was found to be damaged before.
+
+    """
+    record = StoreRecord()
+    if world.disk.exists(data_dir / "store.a"):
+        twin, record = _open_record(data_dir, world)
+        twin.close()
+    if record.damage:
+        raise StoreDamaged(record.damage)
+    directory = data_dir / record.directory
+    if not (directory / "data.mdb").exists():
+        return None, True
+    try:
+        applied = read_applied(directory)
+        encoded = read_metadata(directory / "data.mdb", CONFIGURATION_KEY)
+    except StoreError as error:
+        raise StoreDamaged(str(error)) from error
+    if encoded is None:
+        return None, True  # a crash before the bootstrap was durable
+    configuration = msgspec.json.decode(encoded, type=Configuration)
+    return applied, configuration.all_voters() in ((own_id,), ())
+
+
+def _drop_doubtful(journal: Journal) -> None:
+    """Without peers: drop what a power cut left of the newest write, and nothing else.
+
+    Raises:
+        JournalDamaged: an entry is damaged that was durable once.
+
+    """
+    if not journal.faulty:
+        return
+    for index, fault in sorted(journal.faulty.items()):
+        if fault.is_certain:
+            raise journal.damage_at(index)
+    text = "entries from %d on were being written when the power was cut, and are dropped"
+    logger.warning(text, journal.first_faulty)
+    journal.drop_from(journal.first_faulty)
 
 
 def _bootstrap(

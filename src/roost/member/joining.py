@@ -14,7 +14,7 @@ from roost.errors import PeerFault
 from roost.journal import Identity, Journal, OsDisk
 from roost.member.config import Address, MemberConfig, address_of
 from roost.member.errors import CannotJoin
-from roost.member.home import SNAPSHOTS, place_first_store
+from roost.member.home import SNAPSHOTS, place_store
 from roost.member.protocol import PROTOCOL_VERSION, STORAGE_VERSION
 from roost.member.world import World
 from roost.peer import Incoming, Invitation, Join, join
@@ -72,7 +72,7 @@ async def _join_by(address: Address, config: MemberConfig, world: World) -> None
             await incoming.finish(head, world.sync_file)
     finally:
         stream.close()
-    place_first_store(config.data_dir, path, head.index, head.term, world)
+    place_store(config.data_dir, path, head.index, head.term, world)
     _save_identity(config, invitation, world)
 
 

@@ -25,6 +25,8 @@ from roost.member import forwarding
 from roost.member.announcer import Announcer
 from roost.member.catchup import Catchup
 from roost.member.config import MemberConfig, address_of
+from roost.member.custody import Custody
+from roost.member.errors import StoreDamaged
 from roost.member.executor import Changing, Executor, Operation, ReadDone
 from roost.member.forwarding import Done, Forwarder, settle_future
 from roost.member.home import Home, open_home
@@ -36,6 +38,7 @@ from roost.member.persistence import Persistence
 from roost.member.protocol import (
     FRAME_ANSWERS,
     FRAME_RAFT,
+    FRAME_REPAIR,
     FRAME_REQUESTS,
     PROTOCOL_VERSION,
     STORAGE_VERSION,
@@ -49,7 +52,7 @@ from roost.member.roster import (
 )
 from roost.member.router import Router
 from roost.member.snapshots import Snapshots
-from roost.member.status import MemberStatus
+from roost.member.status import MemberStatus, read_status
 from roost.member.transfers import TransferDone, Transfers
 from roost.member.world import World
 from roost.peer import (
@@ -73,12 +76,14 @@ from roost.raft import (
     Role,
     codec,
 )
-from roost.store import Changes, Txn, View
+from roost.store import Changes, Txn, ValueCorrupt, View
 
 logger = logging.getLogger(__name__)
 TRIM_TICKS = 20
 # Ids of requests and reads begin anywhere in this range, so that no two lives share any.
 LIFE_IDS = 1 << 62
+# Above every number that a session can have otherwise.
+FIRST_LIFE = 1 << 62
 # How long a removed member stays, so that those who go on can still be elected by it.
 LINGER_ELECTIONS = 2
 
@@ -124,15 +129,15 @@ class Member:
         self.core = self._make_core()
         self._note_vote()
         timeout_ticks = max(1, config.request_timeout_ms // config.heartbeat_ms)
-        self._executor = self._make_executor()
-        self._reads = Reads(
+        self.executor = self._make_executor()
+        self.reads = Reads(
             self._start_read_round,
             retry_ticks=max(2, self._election_ticks // 2),
             timeout_ticks=timeout_ticks,
             first_token=1 + self._world.dice.below(LIFE_IDS),
         )
-        self._router = self._make_router(timeout_ticks)
-        self._persistence = Persistence(
+        self.router = self._make_router(timeout_ticks)
+        self.persistence = Persistence(
             home.journal,
             inline_ms_max=config.inline_sync_ms_max,
             on_durable=self._on_durable,
@@ -143,9 +148,10 @@ class Member:
         self.transport = self._make_transport()
         self._announcer = Announcer(self.core, on_announced=self._on_news)
         self._hurry = Hurry(self.core, self._world.dice, on_campaign=self._on_news)
+        self.custody = self._make_custody()
         self._transfers = Transfers(self.core, timeout_ticks=2 * self._election_ticks)
         self._neighbours = self._make_neighbours()
-        self._snapshots = self._make_snapshots()
+        self.snapshots = self._make_snapshots()
         self._catchup = self._make_catchup()
         self.on_removed: Callable[[], None] = lambda: None
         self._unapplied: deque[Entry] = deque()
@@ -169,7 +175,7 @@ class Member:
             propose_done=self._drive,
             barrier=self._barrier,
             run_again=self._run_again,
-            pacing=Pacing(lambda: self._persistence.mean_ms / 1000, self._world.clock_s),
+            pacing=Pacing(lambda: self.persistence.mean_ms / 1000, self._world.clock_s),
         )
 
     def _make_neighbours(self) -> Neighbours:
@@ -216,9 +222,9 @@ class Member:
         return Catchup(
             self.core,
             self._home,
-            self._snapshots,
+            self.snapshots,
             self.transport,
-            self._persistence,
+            self.persistence,
             drive=self._on_news,
             call_later=self._call_later,
             before_install=self._before_install,
@@ -251,12 +257,24 @@ class Member:
                 heartbeat_ticks=1,
                 eager_commit=False,
                 lease_s=self.config.lease_s,
+                life=FIRST_LIFE + self._world.dice.below(LIFE_IDS),
             ),
             dice=self._world.dice,
             storage=home.journal,
             hard_state=home.journal.hard_state,
             configuration=home.configuration,
             applied_index=home.store.applied_index,
+            is_fenced=home.journal.is_fenced,
+        )
+
+    def _make_custody(self) -> Custody:
+        return Custody(
+            self.core,
+            self.journal,
+            self.persistence,
+            send=self._send_repair,
+            drive=self._on_news,
+            on_gone=lambda text: self._fatal(StoreDamaged(text)),
         )
 
     def _make_transport(self) -> Transport:
@@ -318,15 +336,15 @@ class Member:
         if self._timer is not None:
             self._timer.cancel()
         error = Stopped("etcdserver: server stopped")
-        for _, _, done in self._executor.close():
+        for _, _, done in self.executor.close():
             done(None, error)
-        self._reads.fail_all(error)
-        self._router.close(error)
+        self.reads.fail_all(error)
+        self.router.close(error)
         self._transfers.close(error)
         self._catchup.stop()
-        await self._snapshots.close()
+        await self.snapshots.close()
         await self.transport.close()
-        self._persistence.close()
+        self.persistence.close()
         self._home.close(self._loop)
 
     def abandon(self) -> None:
@@ -335,12 +353,14 @@ class Member:
         self._hurry.stop()
         self._announcer.stop()
         self._catchup.stop()
-        self._snapshots.cancel()
+        self.snapshots.cancel()
         self.transport.abandon()
         self.store.abandon()
 
     def _fatal(self, error: BaseException) -> None:
         """Stop at once: what this member says can no longer be trusted."""
+        if isinstance(error, ValueCorrupt):
+            error = StoreDamaged(str(error))
         self._is_stopped = True
         self._on_fatal(error)
 
@@ -386,14 +406,14 @@ class Member:
         """
         core = self.core
         if core.role is Role.LEADER:
-            self._executor.submit(name, self._operations[name], body, done)
+            self.executor.submit(name, self._operations[name], body, done)
             if not self._is_scheduled:
                 self._is_scheduled = True
                 self._loop.call_soon(self._run_turn)
         elif self._is_stopped:
             done(None, Stopped("etcdserver: server stopped"))
         else:
-            self._router.submit(name, body, done)
+            self.router.submit(name, body, done)
             self._schedule()
 
     async def transact(self, name: str, body: bytes) -> bytes:
@@ -409,7 +429,7 @@ class Member:
         if self._is_stopped:
             done(Stopped("etcdserver: server stopped"))
             return
-        self._reads.add(done)
+        self.reads.add(done)
         if not self._is_scheduled:
             self._is_scheduled = True
             self._loop.call_soon(self._run_turn)
@@ -431,31 +451,7 @@ class Member:
 
     def status(self) -> MemberStatus:
         """A snapshot for status pages."""
-        core, statistics = self.core, self.store.statistics()
-        return MemberStatus(
-            member_id=self.member_id,
-            cluster_id=self.cluster_id,
-            name=self.config.name,
-            role=core.role,
-            leader_id=core.leader_id,
-            term=core.term,
-            last_index=core.last_index,
-            commit_index=core.commit_index,
-            applied_index=self.store.applied_index,
-            durable_index=self.store.durable_index,
-            db_bytes=statistics.db_bytes,
-            db_in_use_bytes=statistics.db_in_use_bytes,
-            queue_count=self._executor.queue_count,
-            inflight_count=self._executor.inflight_count,
-            read_count=len(self._reads),
-            forward_count=len(self._router.forwarder),
-            sync_ms_mean=self._persistence.mean_ms,
-            uncommitted_bytes=core.uncommitted_bytes,
-            unapplied_bytes=core.unapplied_bytes,
-            persist_count=self._persistence.outstanding_count,
-            snapshot_transfer_count=self._snapshots.task_count,
-            send_queue_bytes=self.transport.statistics.queued_bytes,
-        )
+        return read_status(self)
 
     # --- one loop turn --------------------------------------------------------------------------
 
@@ -473,7 +469,7 @@ class Member:
             self._schedule()
 
     def _release(self) -> None:
-        self._executor.release()
+        self.executor.release()
         self._on_news()
 
     def _run_turn(self) -> None:
@@ -487,11 +483,11 @@ class Member:
             return
         try:
             self._drive()
-            self._executor.run()
-            if self._reads.is_due:
-                self._reads.flush()
+            self.executor.run()
+            if self.reads.is_due:
+                self.reads.flush()
                 self._drive()
-            self._router.forwarder.flush()
+            self.router.forwarder.flush()
             if self._answers:
                 self._flush_answers()
         except Exception as error:  # noqa: BLE001 - whatever it is, our state is in doubt
@@ -511,18 +507,18 @@ class Member:
                     ready.hard_state is None
                     and not ready.entries
                     and not ready.messages_after_persist
-                    and not self._persistence.outstanding_count
+                    and not self.persistence.outstanding_count
                 ):
                     core.persisted(ready)
                 else:
-                    self._persistence.persist(ready)
+                    self.persistence.persist(ready)
                 if ready.committed:
                     self._apply(ready.committed)
                     self._announcer.note_commit()
                 for read in ready.reads:
-                    self._reads.on_confirmed(read.token, read.index, self.store.applied_index)
+                    self.reads.on_confirmed(read.token, read.index, self.store.applied_index)
                 for token in ready.reads_failed:
-                    self._reads.on_failed(token)
+                    self.reads.on_failed(token)
                 if ready.snapshot is not None:
                     self._catchup.fetch(ready.snapshot)
                 for node in ready.snapshots_wanted:
@@ -552,7 +548,7 @@ class Member:
             self._apply_now((self._unapplied.popleft(),))
 
     def _apply_now(self, entries: Sequence[Entry]) -> None:
-        store, core, executor = self.store, self.core, self._executor
+        store, core, executor = self.store, self.core, self.executor
         index = 0
         for entry in entries:
             index = entry.index
@@ -571,7 +567,7 @@ class Member:
             if kind is EntryKind.EMPTY and entry.term == core.term and core.role is Role.LEADER:
                 executor.open()
         core.applied(index)
-        self._reads.on_applied(index)
+        self.reads.on_applied(index)
 
     def _note_leadership(self) -> None:
         """React when the role, the leader or the term changed since last time."""
@@ -584,13 +580,13 @@ class Member:
         self._seen_role, self._seen_leader, self._seen_term = role, leader, term
         logger.info("leadership: role %s, leader %x, term %d", role.name.lower(), leader, term)
         if was_leader and (role is not Role.LEADER or term != old_term):
-            for name, body, done in self._executor.close():
+            for name, body, done in self.executor.close():
                 self.transact_nowait(name, body, done)
         if old_leader and leader != old_leader:
-            self._router.on_deposed(old_leader)
+            self.router.on_deposed(old_leader)
         self._transfers.settle()
         if leader:
-            self._router.retry()
+            self.router.retry()
             self._neighbours.publish()
         self._schedule()
 
@@ -604,15 +600,16 @@ class Member:
         self._ticks += 1
         try:
             self.core.tick(self._world.clock_s())
-            self._reads.tick()
-            self._router.tick()
+            self.reads.tick()
+            self.router.tick()
             self.store.flush_if_due(self._loop.time())
             if self.core.leader_id:
                 self._neighbours.publish()
             self._transfers.tick()
+            self.custody.tick()
             if self._ticks % TRIM_TICKS == 0:
                 self._trim()
-                self._snapshots.drop_idle()
+                self.snapshots.drop_idle()
         except Exception as error:  # noqa: BLE001 - whatever it is, our state is in doubt
             self._fatal(error)
             return
@@ -625,7 +622,7 @@ class Member:
         """
         index = min(self.store.durable_index, self.core.retained_index() - 1)
         index -= self.config.trailing_entries
-        if index > self.journal.first_index and not self._persistence.outstanding_count:
+        if index > self.journal.first_index and not self.persistence.outstanding_count:
             before = self.journal.first_index
             self.journal.compact(index)
             if self.journal.first_index > before:
@@ -643,6 +640,9 @@ class Member:
 
     def _send_requests(self, leader: int, buffers: list[bytes]) -> bool:
         return self.transport.send(leader, encode_frame(FRAME_REQUESTS, buffers), bulk=True)
+
+    def _send_repair(self, to: int, buffers: list[bytes]) -> None:
+        self.transport.send(to, encode_frame(FRAME_REPAIR, buffers), bulk=True)
 
     def _flush_answers(self) -> None:
         """Send the collected answers to forwarded requests, one frame a member."""
@@ -667,7 +667,9 @@ class Member:
             for request_id, name, request in forwarding.decode_requests(body):
                 self._on_request(sender, request_id, name, request)
         elif kind == FRAME_ANSWERS:
-            self._router.forwarder.on_answers(sender, body)
+            self.router.forwarder.on_answers(sender, body)
+        elif kind == FRAME_REPAIR:
+            self.custody.repair.on_frame(sender, body)
         else:
             raise PeerFault(f"frame kind {kind} of {len(body)} bytes is unknown")
 
@@ -693,7 +695,7 @@ class Member:
         if self.core.role is not Role.LEADER:
             answer(None, NoLeader("etcdserver: not leader"))
         else:
-            self._executor.submit(name, operation, body, answer)
+            self.executor.submit(name, operation, body, answer)
 
     def _on_connected(self, _member_id: int) -> None:
         """A link opened: a cluster that has just started need not wait for its timeouts."""
@@ -704,7 +706,7 @@ class Member:
         if self._is_stopped:
             return
         self.core.report_unreachable(member_id)
-        self._router.forwarder.give_up(member_id)
+        self.router.forwarder.give_up(member_id)
         if member_id == self.core.leader_id:
             self.core.forget_leader()
             self._hurry.start()
@@ -714,7 +716,7 @@ class Member:
         """The keeper finished a flush: memory is free again."""
         if self._is_stopped:
             return
-        self._snapshots.on_flushed()
+        self.snapshots.on_flushed()
         self._apply_rest()
         self._on_news()
 
@@ -753,11 +755,11 @@ class Member:
             self._tell_removed()
 
     def _on_pull(self, stream: Stream, asked: Pull) -> None:
-        self._snapshots.serve_pull(stream, asked)
+        self.snapshots.serve_pull(stream, asked)
 
     def _on_join(self, stream: Stream, asked: Join) -> None:
         version = self.core.configuration.version
-        self._snapshots.serve_join(stream, asked, version, lambda: self.journal.first_index)
+        self.snapshots.serve_join(stream, asked, version, lambda: self.journal.first_index)
 
     def transfer_leadership(self, target: int, done: TransferDone) -> None:
         """Hand leadership to `target`; see `Transfers.start`."""
@@ -775,7 +777,7 @@ class Member:
 
     def _after_install(self, index: int) -> None:
         self._home.watch_keeper(self._loop, self._on_keeper_news)
-        self._reads.on_applied(index)
+        self.reads.on_applied(index)
         self._neighbours.follow()
         self._note_vote()
 
@@ -786,8 +788,8 @@ class Member:
         if index is None:
             self.core.read_index(token)
         else:
-            self._reads.on_confirmed(token, index, self.core.applied_index)
+            self.reads.on_confirmed(token, index, self.core.applied_index)
 
     def _barrier(self, index: int, done: ReadDone) -> None:
-        self._reads.add(done, index)
+        self.reads.add(done, index)
         self._schedule()

@@ -178,6 +178,21 @@ class Persistence:
             assert thread is not None, "it has just written"
             thread.shutdown(wait=False)
 
+    def mark(self) -> None:
+        """Say durably that all is durable; only while nothing is outstanding."""
+        assert not self._outstanding, "nothing is on its way"
+        work = self._journal.prepare_mark()
+        if self._thread is None:
+            work()
+            return
+        loop = asyncio.get_running_loop()
+
+        def finished(done: Future[None]) -> None:
+            if (error := done.exception()) is not None:
+                loop.call_soon_threadsafe(self._on_failure, error)
+
+        self._thread.submit(work).add_done_callback(finished)
+
     def close(self) -> None:
         """Wait for the thread's last write; no more Readys may follow."""
         if self._thread is not None:

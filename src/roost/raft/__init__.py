@@ -23,6 +23,7 @@ from roost.raft.errors import (
 from roost.raft.log import Storage
 from roost.raft.messages import Message
 from roost.raft.progress import ProgressState, ProgressStatistics
+from roost.raft.quorum import has_quorum
 from roost.raft.types import Configuration, Entry, EntryKind, HardState, Role, Snapshot
 
 __all__ = [
@@ -56,4 +57,5 @@ __all__ = [
     "decode_change",
     "encode_change",
     "encode_configuration",
+    "has_quorum",
 ]

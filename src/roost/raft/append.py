@@ -13,6 +13,7 @@ from roost.raft.messages import (
     AppendRejected,
     Heartbeat,
     HeartbeatReply,
+    Restarted,
 )
 from roost.raft.progress import Progress, ProgressState
 from roost.raft.read_index import note_round_sent, on_token_echoed
@@ -184,6 +185,16 @@ def on_heartbeat_reply(core: Core, message: HeartbeatReply) -> None:
         send_append(core, message.sender, progress, or_empty=True)
 
 
+def on_restarted(core: Core, message: Restarted) -> None:
+    """A peer has lived once more since we lead: it may hold less than it said (J23)."""
+    progress = core.peers.get(message.sender)
+    if core.role is not Role.LEADER or progress is None or progress.session == message.session:
+        return
+    progress.is_active = True
+    progress.begin_session(message.session)
+    send_append(core, message.sender, progress, or_empty=True)
+
+
 def on_unreachable(progress: Progress) -> None:
     """A message to the peer was lost: stop sending ahead."""
     if progress.state is ProgressState.REPLICATE:
@@ -197,9 +208,12 @@ def on_append_entries(core: Core, message: AppendEntries) -> None:
     """Take the leader's entries, or say where our logs may still agree."""
     core.follow(message.sender)
     log, sender, session = core.log, message.sender, message.session
+    if not core.is_introduced(sender, session):
+        return
     prev_index = message.prev_index
     if prev_index < log.commit_index:
-        core.reply(sender, AppendAccepted(core.term, core.id, log.commit_index, session))
+        reached = log.vouched(log.commit_index)
+        core.reply(sender, AppendAccepted(core.term, core.id, reached, session))
         return
     if log.term_at(prev_index) != message.prev_term:
         hint = log.conflict_hint(prev_index, message.prev_term)
@@ -210,7 +224,9 @@ def on_append_entries(core: Core, message: AppendEntries) -> None:
     # Beyond last_new our log may still hold another leader's tail: never commit past it.
     log.commit_to(min(message.commit_index, last_new))
     kind = AppendAccepted if len(entries) == len(message.entries) else AppendHeld
-    core.reply(sender, kind(core.term, core.id, last_new, session))
+    if core.is_fenced:
+        core.fence_commit = max(core.fence_commit or 0, message.commit_index)
+    core.reply(sender, kind(core.term, core.id, log.vouched(last_new), session))
 
 
 def on_heartbeat(core: Core, message: Heartbeat) -> None:
@@ -221,6 +237,12 @@ def on_heartbeat(core: Core, message: Heartbeat) -> None:
 
     """
     core.follow(message.sender)
+    is_known = core.is_introduced(message.sender, 0)
+    if core.config.life and message.commit_index > core.log.last_index:
+        is_known = False  # sent before we restarted
+    if not is_known:
+        core.send(message.sender, HeartbeatReply(core.term, core.id, message.token))
+        return
     if message.commit_index > core.log.last_index:
         text = f"the leader counts on entry {message.commit_index}, our log ends at"
         raise LogLost(f"{text} {core.log.last_index}")

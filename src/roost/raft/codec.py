@@ -32,6 +32,7 @@ from roost.raft.messages import (
     PreVoteRequest,
     ReadIndexReply,
     ReadIndexRequest,
+    Restarted,
     SnapshotFailed,
     SnapshotOffer,
     TimeoutNow,
@@ -59,6 +60,7 @@ KINDS: dict[int, type[Message]] = {
     14: TransferRequest,
     15: SnapshotOffer,
     16: SnapshotFailed,
+    17: Restarted,
 }
 _NUMBERS = {kind: number for number, kind in KINDS.items()}
 _OFFER = 15

@@ -42,6 +42,7 @@ from roost.raft.messages import (
     PreVoteRequest,
     ReadIndexReply,
     ReadIndexRequest,
+    Restarted,
     SnapshotFailed,
     SnapshotOffer,
     TimeoutNow,
@@ -98,6 +99,8 @@ class CoreConfig:
     eager_commit: bool = True
     # A leader whose own disk has not answered for this many election timeouts steps down.
     stalled_elections_max: int = 2
+    # A number that no other life of this node has; 0 for a node whose disk cannot lose anything.
+    life: int = 0
     # How long after a quorum answered a heartbeat its leader may read without asking again, in
     # seconds of one monotonic clock; 0 = always ask.  Must be below election_ticks in seconds by
     # more than clocks drift in that time.
@@ -158,8 +161,11 @@ class Core:
         hard_state: HardState,
         configuration: Configuration,
         applied_index: int,
+        is_fenced: bool = False,
     ) -> None:
         """Start as a follower that knows no leader (checklist 4-7).
+
+        `is_fenced`: the end of the log was lost, and with it entries that may have been promised.
 
         Raises:
             CorruptState: the parts of what was stored do not fit each other.
@@ -182,6 +188,11 @@ class Core:
         self._known_change = (hard_state.change_index, hard_state.change_term)
         if hard_state.change_index and self.log.holds(*self._known_change):
             self.log.commit_to(hard_state.change_index)
+        # A fenced node neither votes nor campaigns; see `_lift_fence`.
+        self.is_fenced = is_fenced
+        # The highest commit index of a leader that knows of our restart; None = none has spoken.
+        self.fence_commit: int | None = None
+        self._unfamiliar_term = hard_state.term if config.life else 0
         self.role = Role.FOLLOWER
         self.leader_id = 0
         self.votes: dict[int, bool] = {}
@@ -240,8 +251,21 @@ class Core:
 
     @property
     def is_promotable(self) -> bool:
-        """Whether this node may campaign (checklist 8, 25)."""
-        return self.configuration.is_voter(self.id)
+        """Whether this node may campaign (checklist 8, 25): it lacks nothing it promised (J19)."""
+        return (
+            not self.is_fenced
+            and not self.log.first_faulty
+            and self.configuration.is_voter(self.id)
+        )
+
+    @property
+    def lost_acknowledged(self) -> dict[int, int]:
+        """Peers that hold less than they said before they restarted, and how much that was."""
+        return {
+            node: progress.acked_index
+            for node, progress in self.peers.items()
+            if progress.acked_index and progress.has_stepped_back
+        }
 
     def progress(self) -> dict[int, ProgressStatistics]:
         """What the leader believes of each node, itself included; empty elsewhere."""
@@ -438,6 +462,13 @@ class Core:
         self._apply_sizes.clear()
         self._handed_changes.clear()
 
+    def forget_from(self, index: int) -> None:
+        """No member holds entry `index`: it was never committed, and neither was what follows.
+
+        Make the storage forget it, too.  Nothing may be on its way to the disk.
+        """
+        self.log.forget_from(index)
+
     def retained_index(self) -> int:
         """The first index a peer that fetches a snapshot needs next; the log's end if none does.
 
@@ -562,6 +593,32 @@ class Core:
             return None
         progress.is_active = True
         return progress
+
+    def is_introduced(self, leader: int, session: int) -> bool:
+        """Whether the leader knows of our restart; if not, tell it (J23).
+
+        Only a leader that led before we restarted can rely on what we said then.
+        """
+        if self.term != self._unfamiliar_term:
+            return True
+        if session == self.config.life:
+            self._unfamiliar_term = 0
+            return True
+        self.reply(leader, Restarted(self.term, self.id, self.config.life))
+        return False
+
+    def _lift_fence(self) -> None:
+        """We hold again everything that we may have promised to hold.
+
+        An entry of the leader's own term is behind everything committed before it led.  What we
+        promised in this very term lies below its commit index, or it will ask for it again: it
+        counts only what we say since it knows that we restarted.
+        """
+        log = self.log
+        is_own = self.leader_id and log.term_at(log.stable_index) == self.term
+        has_all = self.fence_commit is not None and log.stable_index >= self.fence_commit
+        if is_own and has_all and not log.first_faulty:
+            self.is_fenced = False
 
     # --- changing role: the only places that do -------------------------------------------------
 
@@ -722,6 +779,8 @@ class Core:
         self._persisted_count += 1
         assert ready.number == self._persisted_count, "Readys become durable in order"
         moved = self.log.note_persisted()
+        if self.is_fenced:
+            self._lift_fence()
         hard_state = ready.hard_state
         if hard_state is not None and self.role is Role.CANDIDATE:
             election.on_own_vote_durable(self, hard_state)
@@ -753,6 +812,7 @@ HANDLERS: dict[type[Message], Callable[[Core, Any], None]] = {
     AppendRejected: append.on_rejected,
     Heartbeat: append.on_heartbeat,
     HeartbeatReply: append.on_heartbeat_reply,
+    Restarted: append.on_restarted,
     PreVoteRequest: election.on_pre_vote_request,
     PreVoteReply: election.on_pre_vote_reply,
     VoteRequest: election.on_vote_request,

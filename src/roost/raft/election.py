@@ -74,7 +74,11 @@ def on_pre_vote_request(core: Core, message: PreVoteRequest) -> None:
         return
     _learn_commit(core, message.commit_index, message.commit_term)
     is_open = message.term > core.term or _may_vote_for(core, message.sender)
-    if is_open and core.log.is_up_to_date(message.last_term, message.last_index):
+    if (
+        is_open
+        and not core.is_fenced
+        and core.log.is_up_to_date(message.last_term, message.last_index)
+    ):
         granted = PreVoteReply(message.term, core.id, True, *_committed(core))
         core.reply(message.sender, granted)
     else:
@@ -92,8 +96,10 @@ def on_vote_request(core: Core, message: VoteRequest) -> None:
     if core.is_in_lease_of_other(message.sender) and not message.is_transfer:
         return
     _learn_commit(core, message.commit_index, message.commit_term)
-    is_granted = _may_vote_for(core, message.sender) and core.log.is_up_to_date(
-        message.last_term, message.last_index
+    is_granted = (
+        not core.is_fenced
+        and _may_vote_for(core, message.sender)
+        and core.log.is_up_to_date(message.last_term, message.last_index)
     )
     if is_granted:
         core.vote = message.sender

@@ -20,8 +20,6 @@ from typing import Protocol
 
 from roost.raft.types import Entry, EntryKind
 
-_SCAN_BYTES_MAX = 1 << 20
-
 
 class Storage(Protocol):
     """The durable log.  `term_at(first_index - 1)` must stay known."""
@@ -37,8 +35,18 @@ class Storage(Protocol):
     def term_at(self, index: int) -> int | None:
         """The term of an entry; None when compacted or beyond the end."""
 
+    @property
+    def first_faulty(self) -> int:
+        """The oldest entry whose payload is damaged; 0 when there is none.  Its term counts."""
+
     def entries(self, first: int, stop: int, bytes_max: int) -> tuple[Entry, ...]:
-        """Entries from `first`, before `stop`, at least one, up to `bytes_max`."""
+        """Entries from `first`, before `stop` and the first damaged one, up to `bytes_max`.
+
+        At least one, unless the first is damaged.
+        """
+
+    def changes_after(self, index: int) -> list[int]:
+        """Where changes of the configuration stand behind `index`, ascending."""
 
 
 class Log:
@@ -62,17 +70,17 @@ class Log:
         # Last index of each Ready on its way to the disk, oldest first; 0 = nothing to vouch for.
         self._outstanding: deque[int] = deque()
         # Where changes of the configuration stand that are not applied yet, ascending.
-        self.change_indexes: list[int] = []
-        self._find_changes()
+        self.change_indexes = storage.changes_after(self.applied_index)
 
-    def _find_changes(self) -> None:
-        index = self.applied_index + 1
-        while index <= self.last_index:
-            page = self._storage.entries(index, self.last_index + 1, _SCAN_BYTES_MAX)
-            self.change_indexes += [
-                entry.index for entry in page if entry.kind is EntryKind.CONFIGURATION
-            ]
-            index = page[-1].index + 1
+    @property
+    def first_faulty(self) -> int:
+        """The oldest entry whose payload is damaged here; 0 when there is none."""
+        return self._storage.first_faulty
+
+    def vouched(self, index: int) -> int:
+        """How far up to `index` this log holds what it says; a damaged copy is none (J19)."""
+        faulty = self._storage.first_faulty
+        return min(index, faulty - 1) if faulty else index
 
     @property
     def committed_change_index(self) -> int:
@@ -163,6 +171,10 @@ class Log:
         assert last_term is not None, "the term below an uncommitted entry is known"
         self.last_term = last_term
 
+    def forget_from(self, index: int) -> None:
+        """Entries from `index` on are known to be nowhere: they were never committed."""
+        self._truncate(index)
+
     def take_unhanded(self) -> list[Entry]:
         """Hand over what the disk has not been given yet."""
         begin = self.handed_index + 1 - self.first_cached
@@ -220,7 +232,7 @@ class Log:
 
     def take_committed(self, bytes_max: int) -> tuple[Entry, ...]:
         """Hand over committed entries that are durable here, each once (checklist 143)."""
-        stop = min(self.commit_index, self.stable_index) + 1
+        stop = self.vouched(min(self.commit_index, self.stable_index)) + 1
         entries = self.slice(self.applying_index + 1, bytes_max, stop)
         if entries:
             assert entries[0].index == self.applying_index + 1, "no entry is skipped"

@@ -97,6 +97,17 @@ class AppendHeld(msgspec.Struct, frozen=True, gc=False, tag="held"):
     session: int = 0
 
 
+class Restarted(msgspec.Struct, frozen=True, gc=False, tag="restarted"):
+    """I have restarted since you began to lead: what I told you before counts no more.
+
+    Only what is said in `session` does, which no life before had.
+    """
+
+    term: int
+    sender: int
+    session: int
+
+
 class AppendRejected(msgspec.Struct, frozen=True, gc=False, tag="rejected"):
     """(prev_index, …) is not in the sender's log; the logs may agree at the hint (checklist 70)."""
 
@@ -188,6 +199,7 @@ Message = (
     | AppendAccepted
     | AppendHeld
     | AppendRejected
+    | Restarted
     | Heartbeat
     | HeartbeatReply
     | ReadIndexRequest

@@ -39,6 +39,8 @@ class Progress:
     """One peer's match point, window and state."""
 
     __slots__ = (
+        "acked_index",
+        "has_stepped_back",
         "inflight_bytes",
         "inflights",
         "is_active",
@@ -59,6 +61,9 @@ class Progress:
         self.session = session
         self.offer: SnapshotOffer | None = None
         self.match_index = 0
+        # What the peer said it held before it restarted; 0 once it holds that again.
+        self.acked_index = 0
+        self.has_stepped_back = False
         self.next_index = next_index
         self.state = ProgressState.PROBE
         self.is_active = True
@@ -87,6 +92,15 @@ class Progress:
         self.next_index = self.match_index + 1
         self.offer = None
         self._reset_window()
+
+    def begin_session(self, session: int) -> None:
+        """The peer has restarted: look for what it holds from where it was."""
+        self.session = session
+        self.acked_index = max(self.acked_index, self.match_index)
+        next_index = max(self.match_index + 1, 1)
+        self.match_index = 0
+        self.become_probe()
+        self.next_index = next_index
 
     def become_replicate(self) -> None:
         """The match point is known: send ahead."""
@@ -119,6 +133,9 @@ class Progress:
         if match_index <= self.match_index:
             return False
         self.match_index = match_index
+        if match_index >= self.acked_index:
+            self.acked_index = 0
+            self.has_stepped_back = False
         if self.next_index <= match_index:
             self.next_index = match_index + 1
         return True
@@ -131,7 +148,9 @@ class Progress:
             self.become_probe()
             return True
         if prev_index != self.next_index - 1 or prev_index <= self.match_index:
-            return False  # stale, or of a log that was lost: the heartbeats' pace is fast enough
+            return False  # stale
+        if agree_index < self.acked_index:
+            self.has_stepped_back = True
         self.next_index = max(min(prev_index, agree_index + 1), self.match_index + 1)
         self.is_probe_sent = False
         return True

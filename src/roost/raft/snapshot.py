@@ -61,10 +61,12 @@ def remind(core: Core, node: int, progress: Progress) -> None:
 def on_offer(core: Core, message: SnapshotOffer) -> None:
     """The leader offers a snapshot: fetch it, unless our log says as much (checklist 102)."""
     core.follow(message.sender)
+    if not core.is_introduced(message.sender, message.session):
+        return
     log = core.log
     if message.index <= log.commit_index or log.holds(message.index, message.index_term):
         log.commit_to(message.index)
-        reached = max(log.commit_index, message.index)
+        reached = log.vouched(max(log.commit_index, message.index))
         core.reply(message.sender, AppendAccepted(core.term, core.id, reached, message.session))
         return
     if core.id not in message.configuration.all_nodes():

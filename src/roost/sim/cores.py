@@ -40,9 +40,10 @@ class SeededDice:
 
 @dataclass
 class MemoryStorage:
-    """A log in memory, with a floor below which it was compacted."""
+    """A log in memory, with a floor below which it was compacted, and entries that rotted."""
 
     log: list[Entry] = field(default_factory=list)
+    faulty: set[int] = field(default_factory=set)
     floor_index: int = 0
     floor_term: int = 0
 
@@ -71,10 +72,20 @@ class MemoryStorage:
         kept: list[Entry] = []
         for entry in found:
             size += len(entry.payload)
-            if kept and size > bytes_max:
+            if (kept and size > bytes_max) or entry.index in self.faulty:
                 break
             kept.append(entry)
         return tuple(kept)
+
+    @property
+    def first_faulty(self) -> int:
+        """The oldest entry that rotted; 0 when there is none."""
+        return min(self.faulty, default=0)
+
+    def changes_after(self, index: int) -> list[int]:
+        """Where changes of the configuration stand behind `index`."""
+        kind = EntryKind.CONFIGURATION
+        return [it.index for it in self.log if it.kind is kind and it.index > index]
 
     def drop_to(self, index: int) -> None:
         """Compact everything up to `index`."""
@@ -82,11 +93,18 @@ class MemoryStorage:
         assert term is not None
         del self.log[: index - self.floor_index]
         self.floor_index, self.floor_term = index, term
+        self.faulty = {it for it in self.faulty if it > index}
 
     def begin_behind(self, index: int, term: int) -> None:
         """Forget everything; the next entry follows `index`."""
         self.log.clear()
+        self.faulty.clear()
         self.floor_index, self.floor_term = index, term
+
+    def lose_from(self, index: int) -> None:
+        """The end of the log is gone."""
+        del self.log[index - self.floor_index - 1 :]
+        self.faulty = {it for it in self.faulty if it < index}
 
     def write(self, entries: list[Entry]) -> None:
         """Put entries in their places, instead of whatever was there and behind."""
@@ -94,6 +112,7 @@ class MemoryStorage:
             first = entries[0].index
             assert self.first_index <= first <= self.last_index + 1, "entries follow what is there"
             del self.log[first - self.floor_index - 1 :]
+            self.faulty = {it for it in self.faulty if it < first}
             self.log += entries
 
 
@@ -117,10 +136,14 @@ class Node:
         *,
         is_seeded: bool = False,
         dice: Callable[[int], Dice] = SeededDice,
+        has_lives: bool = False,
         **options: Any,  # CoreConfig's own
     ) -> None:
-        """Start with an empty disk."""
+        """Start with an empty disk; with `has_lives` it tells leaders that it has restarted."""
         self.id = node_id
+        self.lives = (1 << 40) + (node_id << 32) if has_lives else None
+        self.is_fenced = False
+        self.lost_before = 0  # lives (and what is not one) that ended when the disk lost entries
         self.seed = seed
         self.make_dice = dice
         self.options = options
@@ -160,13 +183,16 @@ class Node:
         while self.configuration.version > self.durable_applied:
             self.configurations.pop()
         self.core = Core(
-            CoreConfig(id=self.id, **self.options),
+            CoreConfig(id=self.id, life=self.lives or 0, **self.options),
             dice=self.make_dice(self.seed),
             storage=self.storage,
             hard_state=self.hard_state,
             configuration=self.configuration,
             applied_index=self.durable_applied,
+            is_fenced=self.is_fenced,
         )
+        if self.lives is not None:
+            self.lives += 1
 
     def take(self) -> list[tuple[int, bytes]]:
         """Take everything the core asks; return messages that may leave at once."""
@@ -231,6 +257,7 @@ class Node:
             self.hard_state = ready.hard_state
         self.storage.write(ready.entries)
         self.core.persisted(ready)
+        self.is_fenced = self.core.is_fenced
         return [(to, b"".join(codec.encode(it))) for to, it in ready.messages_after_persist]
 
 
@@ -245,6 +272,7 @@ class CoreCluster:
         joiners: int = 0,
         is_seeded: bool = False,
         dice: Callable[[int], Dice] = SeededDice,
+        has_lives: bool = False,
         **options: Any,  # CoreConfig's own
     ) -> None:
         """`size` voters; `joiners` more nodes know nothing yet and may be added."""
@@ -256,6 +284,7 @@ class CoreCluster:
                 seed * 31 + it,
                 is_seeded=is_seeded or joiners > 0,
                 dice=dice,
+                has_lives=has_lives,
                 **options,
             )
             for it in range(1, size + joiners + 1)
@@ -403,6 +432,9 @@ class CoreCluster:
                 return  # it has moved on since
             if isinstance(message, AppendAccepted | AppendHeld):
                 last_index = disk.storage.last_index
+                # What was promised before the disk lost it was true then.
+                if message.session < disk.lost_before:
+                    return
                 assert last_index >= message.match_index, f"node {sender} could forget entries"
             else:
                 assert disk.hard_state.vote == to, f"node {sender} could forget its vote"

@@ -50,6 +50,7 @@ class StormResult:
     terms: int = 0
     committed: int = 0
     crashes: int = 0
+    damages: int = 0
     changes: int = 0
     joint: int = 0
     snapshots: int = 0
@@ -68,13 +69,14 @@ class Storm(CoreCluster):
             if dice.random() < odds:
                 options |= changes
         size, joiners = dice.choice((1, 2, 3, 3, 3, 4, 5)), dice.choice((0, 1, 2, 3))
-        super().__init__(size, seed, joiners=joiners, **options)
+        super().__init__(size, seed, joiners=joiners, has_lives=True, **options)
         self.seed = seed
         self.dice = dice
         self.has_changes = joiners > 0
         self.result = StormResult(seed)
         # Reads on their way: the highest index that was committed when they were asked.
         self._floors: dict[int, int] = {}
+        self._damage_odds = dice.choice((0, 0.1, 0.4))
         self._acts = self._draw_acts()
 
     def run(self, steps: int = STEPS) -> StormResult:
@@ -120,6 +122,7 @@ class Storm(CoreCluster):
             (pick((2, 6, 12)), self._tick_some),
             (pick((2, 6, 15)), self._propose_some),
             (0.5, self._read_some),
+            (pick((0.1, 1)) if self._damage_odds else 0, self._mend_some),
             (pick((0.2, 0.5, 0.5, 2)), self._crash_or_return),
             (pick((0.1, 0.5, 1)), self._cut_or_heal),
             (pick((0.1, 0.5, 2)), self._campaign_some),
@@ -242,6 +245,50 @@ class Storm(CoreCluster):
         elif len(self.down) < len(self.nodes) - 1:
             self.result.crashes += 1
             self.crash(node.id)
+            if self.dice.random() < self._damage_odds:
+                self._damage(node)
+
+    # --- disks that lose what they held ---------------------------------------------------------
+
+    def _damage(self, node: Node) -> None:
+        """A disk loses the end of the log, or some entries; one disk at a time (P4)."""
+        storage = node.storage
+        first = max(storage.first_index, node.durable_applied + 1)
+        is_spare = len(node.configuration.voters) > 2 and not self.has_changes
+        others = [it for it in self.nodes.values() if it is not node]
+        if not is_spare or any(it.is_fenced or it.storage.faulty for it in others):
+            return
+        if first > storage.last_index or node.is_fenced or storage.faulty:
+            return
+        self.result.damages += 1
+        last = storage.last_index
+        if self.dice.random() < 0.5:
+            storage.lose_from(self.dice.randint(first, last))
+            node.is_fenced, node.lost_before = True, node.lives or 0
+        else:
+            storage.faulty = {it for it in range(first, last + 1) if self.dice.random() < 0.5}
+
+    def _mend_some(self) -> None:
+        """An entry that rotted is brought back by any node that holds the same."""
+        for node in self.nodes.values():
+            if node.storage.faulty and node.id not in self.down:
+                index = self.dice.choice(sorted(node.storage.faulty))
+                self._mend(node, index)
+
+    def _mend(self, node: Node, index: int) -> None:
+        term = node.storage.term_at(index)
+        holders = [
+            it
+            for it in self.nodes.values()
+            if it is not node and it.core.log.term_at(index) == term
+        ]
+        if any(it.id not in self.down and index >= it.storage.first_index for it in holders):
+            node.storage.faulty.discard(index)
+        elif not self.down and not holders and not node.waiting:
+            # Everybody was asked, and nobody has it: it was never committed.
+            node.storage.lose_from(index)
+            node.core.forget_from(index)
+        self.collect(node)
 
     # --- the end --------------------------------------------------------------------------------
 
@@ -251,6 +298,7 @@ class Storm(CoreCluster):
             self.restart(node_id)
         self.cut.clear()
         for _ in range(_HEAL_ROUNDS_MAX):
+            self._mend_some()
             self.settle()
             self.check()
             for node in self.nodes.values():

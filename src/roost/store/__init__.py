@@ -11,7 +11,7 @@ from roost.store.errors import (
     ValueCorrupt,
 )
 from roost.store.keeper import InlineKeeper, Keeper, ProcessKeeper
-from roost.store.snapshot import SnapshotFile, copy_base, digest_of, read_metadata
+from roost.store.snapshot import SnapshotFile, copy_base, digest_of, read_applied, read_metadata
 from roost.store.store import (
     BOOTSTRAP_INDEX,
     BOOTSTRAP_TERM,
@@ -48,5 +48,6 @@ __all__ = [
     "copy_base",
     "digest_of",
     "encode_put",
+    "read_applied",
     "read_metadata",
 ]

@@ -18,7 +18,7 @@ entry, big-endian, written in the same LMDB transaction as what it stands for.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import lmdb
@@ -80,6 +80,8 @@ class BaseReader:
 
     def __init__(self, env: lmdb.Environment, *, is_shared: bool = False) -> None:
         """Read `env`; a shared one is closed by its writer."""
+        # Called with what is wrong before it is raised: whoever reads may not know whom to tell.
+        self.on_corrupt: Callable[[ValueCorrupt], None] = lambda _error: None
         self._open(env, is_shared=is_shared)
 
     def _open(self, env: lmdb.Environment, *, is_shared: bool) -> None:
@@ -119,6 +121,13 @@ class BaseReader:
             ValueCorrupt: its checksum does not match.
 
         """
+        try:
+            return self._get(tree_id, key)
+        except ValueCorrupt as error:
+            self.on_corrupt(error)
+            raise
+
+    def _get(self, tree_id: int, key: bytes) -> bytes | None:
         name = tree_id.to_bytes(2, "big") + key
         if len(key) < LONG_KEY_BYTES:
             sealed = self._txn.get(name)
@@ -133,7 +142,21 @@ class BaseReader:
     def items(
         self, tree_id: int, first: bytes, stop: bytes | None, *, reverse: bool
     ) -> Iterator[tuple[bytes, bytes]]:
-        """Keys and values in a range, in order."""
+        """Keys and values in a range, in order.
+
+        Raises:
+            ValueCorrupt: the checksum of one does not match.
+
+        """
+        try:
+            yield from self._items(tree_id, first, stop, reverse=reverse)
+        except ValueCorrupt as error:
+            self.on_corrupt(error)
+            raise
+
+    def _items(
+        self, tree_id: int, first: bytes, stop: bytes | None, *, reverse: bool
+    ) -> Iterator[tuple[bytes, bytes]]:
         begin, end = _bounds(tree_id, first, stop)
         with self._txn.cursor() as cursor:
             if reverse:

@@ -16,7 +16,8 @@ from pathlib import Path
 import lmdb
 import msgspec
 
-from roost.store.base import METADATA_ID, BaseReader, environment
+from roost.store.base import APPLIED_KEY, METADATA_ID, BaseReader, environment
+from roost.store.errors import StoreBroken
 
 _READ_BYTES = 1 << 20
 
@@ -57,12 +58,31 @@ def make_copy(target: Path, copy: Callable[[int], None]) -> SnapshotFile:
 
 
 def read_metadata(path: Path, key: bytes) -> bytes | None:
-    """One value of a copy's `$metadata`."""
-    copy = BaseReader(lmdb.open(str(path), subdir=False, readonly=True, lock=False))
+    """One value of the `$metadata` of a file that nobody writes to.
+
+    Raises:
+        ValueCorrupt, StoreBroken: the file is damaged.
+
+    """
     try:
-        return copy.get(METADATA_ID, key)
-    finally:
-        copy.close()
+        copy = BaseReader(lmdb.open(str(path), subdir=False, readonly=True, lock=False))
+        try:
+            return copy.get(METADATA_ID, key)
+        finally:
+            copy.close()
+    except lmdb.Error as error:
+        raise StoreBroken(f"LMDB: {path.name}: {error}") from error
+
+
+def read_applied(directory: Path) -> tuple[int, int]:
+    """Index and term up to which the store in `directory`, which nobody uses, has everything.
+
+    Raises:
+        ValueCorrupt, StoreBroken: it is damaged.
+
+    """
+    held = read_metadata(directory / "data.mdb", APPLIED_KEY) or bytes(16)
+    return int.from_bytes(held[:8], "big"), int.from_bytes(held[8:], "big")
 
 
 def digest_of(path: Path) -> str:

@@ -27,7 +27,7 @@ from roost.store.catalog import (
     VERSION_KEY,
     Tree,
 )
-from roost.store.errors import StoreBroken, StoreForeign, UnknownTree
+from roost.store.errors import StoreBroken, StoreError, StoreForeign, UnknownTree, ValueCorrupt
 from roost.store.keeper import Keeper
 from roost.store.layer import Layer
 from roost.store.txn import Txn
@@ -70,6 +70,7 @@ class Store:
         keeper.on_flushed = self._on_flushed
         keeper.on_failed = self._on_failed
         self._base = keeper.reader()
+        self._base.on_corrupt = self._on_corrupt
         self.durable_index, self.applied_term = self._base.applied()
         self.applied_index = self.durable_index
         self._applied = Layer()
@@ -86,7 +87,7 @@ class Store:
         self._switch_observers: list[Callable[[], Callable[[], None]]] = []
         self._flush_count = 0
         self.on_room: Callable[[], None] = lambda: None
-        self.on_failure: Callable[[StoreBroken], None] = _raise
+        self.on_failure: Callable[[StoreError], None] = _raise
 
     @classmethod
     def open(cls, *, config: StoreConfig, keeper: Keeper) -> "Store":
@@ -243,6 +244,9 @@ class Store:
     def _on_failed(self, error: StoreBroken) -> None:
         self.on_failure(error)
 
+    def _on_corrupt(self, error: ValueCorrupt) -> None:
+        self.on_failure(error)
+
     def switch(self, keeper: Keeper) -> None:
         """Go over to the trees that `keeper` writes: a snapshot, newer than all we hold.
 
@@ -299,5 +303,5 @@ class Store:
         self._keeper.close()
 
 
-def _raise(error: StoreBroken) -> None:
+def _raise(error: StoreError) -> None:
     raise error
