@@ -71,8 +71,8 @@ def _lines(found: Loss, data_dir: Path) -> list[str]:
     return [
         *lines,
         f"Damaged in the journal: {', '.join(map(str, found.damaged))}.",
-        f"To go on without peers would drop entries {found.first_lost} to {found.last_known}, "
-        f"{found.lost_count} in all, which may be acknowledged:",
+        f"Without peers, entries {found.first_lost} to {found.last_known} would be dropped;",
+        f"that is {found.lost_count} in all, and some may be acknowledged:",
         f"    roost repair {data_dir} --accept-loss-from {found.first_lost}",
         "A member with peers is repaired by them when it starts, and loses nothing.",
     ]

@@ -148,6 +148,7 @@ class Journal:
         self._catalog_files = Twin(disk, directory, "catalog")
         self._catalog = Catalog()
         self._boot = ""
+        self._begins_at = 0
         self._segments: list[Segment] = []
         self.hard_state = HardState()
         self._index = Index()
@@ -167,13 +168,15 @@ class Journal:
         disk: Disk | None = None,
         config: JournalConfig | None = None,
         held: tuple[int, int] | None = None,
+        begins_at: int = 0,
         may_lose_tail: bool = False,
     ) -> "Journal":
         """Open or create the journal of `identity`, recovering whatever a crash left.
 
         `held` is the index and term up to which the store has everything durably: damage below
-        is of no interest.  With `may_lose_tail` a log whose end is lost opens fenced, with what
-        is left of it; without, it does not open.
+        is of no interest.  A store that is ahead of the log proves that the log's end is lost,
+        unless it began with that entry, `begins_at`.  With `may_lose_tail` a log whose end is
+        lost opens fenced, with what is left of it; without, it does not open.
 
         Raises:
             DirectoryLocked, UnsafePermissions, WrongIdentity, UnknownFormat: named refusals.
@@ -191,6 +194,7 @@ class Journal:
                 text = f"member {kept.member_id:x} of cluster {kept.cluster_id:x}"
                 raise WrongIdentity(f"{directory} belongs to {text}")
             journal = cls(directory, kept or identity, disk, config or JournalConfig(), lock)
+            journal._begins_at = begins_at
             journal._recover(held, may_lose_tail=may_lose_tail)
         except BaseException:
             lock.close()
@@ -218,6 +222,7 @@ class Journal:
             starts = self._catalog.starts + 1
             self._catalog = msgspec.structs.replace(self._catalog, starts=starts)
             self._settle(runs, held or (-1, 0), may_lose_tail=may_lose_tail)
+            self._raise_term()
             self._save_catalog(clean=False)
             self._put_aside_unknown_files()
         except OSError as error:
@@ -269,6 +274,9 @@ class Journal:
     def _settle(self, runs: list[Run], held: tuple[int, int], *, may_lose_tail: bool) -> None:
         """Decide what the log is, from what could be read of it."""
         newest = runs[-1]
+        if newest.hole is None and newest.index.last < held[0] != self._begins_at:
+            fact = f"the log ends at {newest.index.last}, the store holds {held[0]}"
+            newest.hole = JournalDamaged(self._wal, 0, 0, fact)
         floor = self._catalog.floor_index, self._catalog.floor_term
         has_gap = len(runs) > 1
         if newest.hole is None and (not has_gap or newest.index.base <= max(floor, held)[0]):
@@ -288,6 +296,13 @@ class Journal:
             raise damage
         logger.error("the end of the log is lost: %s", damage)
         self._salvage(runs, max(held, floor))
+
+    def _raise_term(self) -> None:
+        """A snapshot may be of a term that this member never heard of (J25)."""
+        term = self._index.base_term
+        if term > self.hard_state.term:
+            self.hard_state = HardState(term=term)
+            self._hard.save(msgspec.json.encode(self.hard_state))
 
     def _begin_at_floor(self, floor: tuple[int, int]) -> None:
         """Forget what lies at or below the floor."""

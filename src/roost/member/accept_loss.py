@@ -12,7 +12,7 @@ import msgspec
 
 from roost.journal import Identity, Journal, JournalDamaged, load_identity, replace_identity
 from roost.member.errors import NothingToLose
-from roost.member.home import peek_store
+from roost.member.home import Peeked, peek_store
 from roost.member.world import World
 
 
@@ -49,13 +49,13 @@ def inspect(data_dir: Path, world: World | None = None) -> Loss:
     """
     world = world or World()
     identity = _identity(data_dir, world)
-    held, _ = peek_store(data_dir, world, identity.member_id)
+    seen = peek_store(data_dir, world, identity.member_id)
     try:
-        journal = _open(data_dir, identity, held, world, may_lose_tail=False)
+        journal = _open(data_dir, identity, seen, world, may_lose_tail=False)
     except JournalDamaged as damage:
         return Loss(
             member_id=identity.member_id,
-            held_index=held[0] if held else 0,
+            held_index=seen.applied[0] if seen.applied else 0,
             first_index=0,
             last_known=0,
             first_lost=0,
@@ -67,7 +67,7 @@ def inspect(data_dir: Path, world: World | None = None) -> Loss:
         damaged = tuple(sorted(journal.faulty))
         return Loss(
             member_id=identity.member_id,
-            held_index=held[0] if held else 0,
+            held_index=seen.applied[0] if seen.applied else 0,
             first_index=journal.first_index,
             last_known=journal.last_index,
             first_lost=journal.first_faulty,
@@ -97,8 +97,8 @@ def accept_loss(data_dir: Path, first_lost: int, world: World | None = None) -> 
     if not found.is_tail_lost and not found.damaged:
         raise NothingToLose(f"nothing is damaged in {data_dir}")
     identity = _identity(data_dir, world)
-    held, _ = peek_store(data_dir, world, identity.member_id)
-    journal = _open(data_dir, identity, held, world, may_lose_tail=True)
+    seen = peek_store(data_dir, world, identity.member_id)
+    journal = _open(data_dir, identity, seen, world, may_lose_tail=True)
     try:
         if journal.faulty:
             journal.drop_from(journal.first_faulty)
@@ -120,7 +120,7 @@ def _identity(data_dir: Path, world: World) -> Identity:
 def _open(
     data_dir: Path,
     identity: Identity,
-    held: tuple[int, int] | None,
+    seen: Peeked,
     world: World,
     *,
     may_lose_tail: bool,
@@ -130,6 +130,7 @@ def _open(
         identity=identity,
         disk=world.disk,
         config=world.journal_config,
-        held=held,
+        held=seen.applied,
+        begins_at=seen.begins_at,
         may_lose_tail=may_lose_tail,
     )

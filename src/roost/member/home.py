@@ -183,20 +183,19 @@ def open_home(
     identity = load_identity(world.disk, config.data_dir) if exists else None
     if identity is None:
         identity = _new_identity(config, records, world)
-    held, is_alone = (
-        peek_store(config.data_dir, world, identity.member_id) if exists else (None, True)
-    )
+    seen = peek_store(config.data_dir, world, identity.member_id) if exists else Peeked()
     journal = Journal.open(
         config.data_dir,
         identity=identity,
         disk=world.disk,
         config=world.journal_config,
-        held=held,
-        may_lose_tail=not is_alone,
+        held=seen.applied,
+        begins_at=seen.begins_at,
+        may_lose_tail=not seen.is_alone,
     )
     with ExitStack() as undo:
         undo.callback(journal.close)
-        if is_alone:
+        if seen.is_alone:
             _drop_doubtful(journal)
         twin, record = _open_record(config.data_dir, world)
         undo.callback(twin.close)
@@ -222,8 +221,21 @@ def open_home(
     )
 
 
-def peek_store(data_dir: Path, world: World, own_id: int) -> tuple[tuple[int, int] | None, bool]:
-    """Up to which entry the store has everything, and whether its member has no other voters.
+@dataclass(frozen=True, slots=True)
+class Peeked:
+    """What a store that nobody uses says of itself.
+
+    `applied` is the index and term up to which it has everything, `begins_at` the entry it began
+    with, and `is_alone` whether its member has no other voters.
+    """
+
+    applied: tuple[int, int] | None = None
+    begins_at: int = BOOTSTRAP_INDEX
+    is_alone: bool = True
+
+
+def peek_store(data_dir: Path, world: World, own_id: int) -> Peeked:
+    """Look at the store of a member that is not running.
 
     Raises:
         StoreDamaged: it cannot be read, or was found to be damaged before.
@@ -237,16 +249,17 @@ def peek_store(data_dir: Path, world: World, own_id: int) -> tuple[tuple[int, in
         raise StoreDamaged(record.damage)
     directory = data_dir / record.directory
     if not (directory / "data.mdb").exists():
-        return None, True
+        return Peeked()
     try:
         applied = read_applied(directory)
         encoded = read_metadata(directory / "data.mdb", CONFIGURATION_KEY)
     except StoreError as error:
         raise StoreDamaged(str(error)) from error
     if encoded is None:
-        return None, True  # a crash before the bootstrap was durable
+        return Peeked()  # a crash before the bootstrap was durable
     configuration = msgspec.json.decode(encoded, type=Configuration)
-    return applied, configuration.all_voters() in ((own_id,), ())
+    is_alone = configuration.all_voters() in ((own_id,), ())
+    return Peeked(applied, record.index or BOOTSTRAP_INDEX, is_alone)
 
 
 def _drop_doubtful(journal: Journal) -> None:

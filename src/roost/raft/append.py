@@ -212,8 +212,7 @@ def on_append_entries(core: Core, message: AppendEntries) -> None:
         return
     prev_index = message.prev_index
     if prev_index < log.commit_index:
-        reached = log.vouched(log.commit_index)
-        core.reply(sender, AppendAccepted(core.term, core.id, reached, session))
+        _accept(core, message, log.commit_index)
         return
     if log.term_at(prev_index) != message.prev_term:
         hint = log.conflict_hint(prev_index, message.prev_term)
@@ -223,10 +222,19 @@ def on_append_entries(core: Core, message: AppendEntries) -> None:
     last_new = log.append_after(prev_index, entries)
     # Beyond last_new our log may still hold another leader's tail: never commit past it.
     log.commit_to(min(message.commit_index, last_new))
-    kind = AppendAccepted if len(entries) == len(message.entries) else AppendHeld
     if core.is_fenced:
         core.fence_commit = max(core.fence_commit or 0, message.commit_index)
-    core.reply(sender, kind(core.term, core.id, log.vouched(last_new), session))
+    _accept(core, message, last_new, is_all=len(entries) == len(message.entries))
+
+
+def _accept(core: Core, message: AppendEntries, index: int, *, is_all: bool = True) -> None:
+    """Say up to where we hold what the leader holds; less than that while some of it is damaged.
+
+    Then, as when there was no room for all, it may not send ahead.
+    """
+    match_index = core.log.vouched(index)
+    kind = AppendAccepted if is_all and match_index == index else AppendHeld
+    core.reply(message.sender, kind(core.term, core.id, match_index, message.session))
 
 
 def on_heartbeat(core: Core, message: Heartbeat) -> None:

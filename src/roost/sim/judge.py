@@ -44,7 +44,11 @@ class Judge:
         first = max(self.checked.get(machine_number, 0), log.first_index - 1) + 1
         stop = min(log.commit_index, log.last_index)
         for index in range(first, stop + 1):
-            entry = log.slice(index, 1)[0]
+            found = log.slice(index, 1)
+            if not found:
+                stop = index - 1  # it is damaged here, and looked at when it is mended
+                break
+            entry = found[0]
             content = (entry.term, hash_of(entry.payload))
             if self.committed.setdefault(index, content) != content:
                 raise Violation(f"position {index} has two contents")

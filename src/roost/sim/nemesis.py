@@ -3,18 +3,20 @@
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from roost.errors import RoostError
 from roost.member import membership
 from roost.raft import Role
 from roost.sim.network import Address
+from roost.sim.rot import damage_journal
 
 if TYPE_CHECKING:
-    from roost.sim.simulation import Simulation
+    from roost.sim.simulation import Machine, Simulation
 
 MACHINES_MAX = 9
+DAMAGE_SIZE_MIN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +41,12 @@ class Swarm:
     clogs: bool = False
     drift: bool = False
     lease_reads: bool = False
+    damage: bool = False
 
     @classmethod
     def draw(cls, dice: random.Random) -> "Swarm":
         """Some faults, of some strength."""
-        return cls(
+        swarm = cls(
             size=dice.choice((1, 2, 3, 3, 3, 4, 5, 5)),
             clients=dice.randint(2, 6),
             safety_s=dice.choice((8.0, 12.0, 20.0)),
@@ -63,6 +66,10 @@ class Swarm:
             drift=dice.random() < 0.4,
             lease_reads=dice.random() < 0.3,
         )
+        # Two others must remain whole; who is in the cluster is somebody else's worry here.
+        if dice.random() < 0.4 and swarm.size >= DAMAGE_SIZE_MIN and not swarm.changes:
+            return replace(swarm, damage=True, kills=True)
+        return swarm
 
 
 class Nemesis:
@@ -102,6 +109,20 @@ class Nemesis:
                 machine.world.disk.cut_at(dice.randint(1, 12))
             else:
                 simulation.crash(machine, loses_power=loses_power)
+        if swarm.damage and dice.random() < 0.5:
+            self._damage_some(victims)
+
+    def _damage_some(self, victims: "list[Machine]") -> None:
+        """The disk of a machine that is down rots; one machine at a time (P4)."""
+        simulation = self._simulation
+        down = [it for it in victims if it.member is None and not it.is_starting]
+        if down and not any(it.is_damaged for it in simulation.machines):
+            machine = self._dice.choice(down)
+            said = damage_journal(machine.world.disk, self._dice)
+            if said:
+                machine.is_damaged = True
+                simulation.result.damages += 1
+                simulation.say(f"the disk of {machine.config.name} rots: {said}")
 
     async def _start_some(self) -> None:
         simulation = self._simulation

@@ -22,7 +22,14 @@ from pathlib import Path
 from roost import etcd
 from roost.errors import RoostError
 from roost.etcd.proto import kv_pb2
-from roost.member import Member, MemberConfig, join_cluster
+from roost.member import (
+    Member,
+    MemberConfig,
+    StoreDamaged,
+    join_cluster,
+    mark_damaged,
+    rebuild_store,
+)
 from roost.raft import Role
 from roost.raft.quorum import has_quorum
 from roost.sim.clients import Clients
@@ -61,6 +68,8 @@ class Result:
     watched: int = 0
     elections: int = 0
     crashes: int = 0
+    damages: int = 0
+    mended: int = 0
     changes: int = 0
     snapshots: int = 0
     committed: int = 0
@@ -81,6 +90,7 @@ class Machine:
         self.lives = 0
         self.is_starting = False
         self.is_gone = False
+        self.is_damaged = False
 
     @property
     def life(self) -> int:
@@ -210,9 +220,7 @@ class Simulation:
             exists = config.data_dir / "identity.a" in machine.world.disk.files
             if joins and not exists:
                 await join_cluster(config, machine.world)
-            member = Member(
-                config, bootstrap=etcd.bootstrap, on_fatal=self._on_fatal, world=machine.world
-            )
+            member = await self._open(machine)
             machine.routes = etcd.Services(member, member.store).routes()
             member.on_removed = lambda: self._on_removed(machine)
             member.observe_switch(self._count_snapshot)
@@ -232,11 +240,30 @@ class Simulation:
         finally:
             machine.is_starting = False
 
+    async def _open(self, machine: Machine) -> Member:
+        """Open the member of a machine; a store that is damaged is fetched first."""
+        while True:
+            try:
+                return Member(
+                    machine.config,
+                    bootstrap=etcd.bootstrap,
+                    on_fatal=lambda error: self._on_fatal(machine, error),
+                    world=machine.world,
+                )
+            except StoreDamaged as damage:
+                self.say(f"{machine.config.name} fetches a store: {damage}")
+                await rebuild_store(machine.config, machine.world)
+
     def _count_snapshot(self) -> Callable[[], None]:
         self.result.snapshots += 1
         return lambda: None
 
-    def _on_fatal(self, error: BaseException) -> None:
+    def _on_fatal(self, machine: Machine, error: BaseException) -> None:
+        if isinstance(error, StoreDamaged):
+            self.say(f"{machine.config.name} stops: {error}")
+            mark_damaged(machine.config, str(error), machine.world)
+            self.crash(machine, loses_power=False)
+            return
         raise Violation(f"a member ended itself: {error!r}") from error
 
     def _on_removed(self, machine: Machine) -> None:
@@ -305,6 +332,11 @@ class Simulation:
             self.result.elections += 1
             self.say(f"m{number} leads term {core.term} from {core.last_index}")
             self.judge.on_leader(member)
+        machine = self.machines[number]
+        if machine.is_damaged and not member.journal.faulty and not member.core.is_fenced:
+            machine.is_damaged = False
+            self.result.mended += 1
+            self.say(f"m{number} is whole again")
         self.judge.look(number, life, member)
 
     # --- the end --------------------------------------------------------------------------------
