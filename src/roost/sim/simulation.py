@@ -93,6 +93,11 @@ class Machine:
         self.is_damaged = False
 
     @property
+    def has_identity(self) -> bool:
+        """Whether a member has lived here."""
+        return self.config.data_dir / "identity.a" in self.world.disk.files
+
+    @property
     def life(self) -> int:
         """Grows when the member dies and when it comes back."""
         return 2 * self.lives + (self.member is not None)
@@ -217,8 +222,7 @@ class Simulation:
         try:
             config = machine.config
             config.data_dir.mkdir(exist_ok=True)
-            exists = config.data_dir / "identity.a" in machine.world.disk.files
-            if joins and not exists:
+            if joins and not machine.has_identity:
                 await join_cluster(config, machine.world)
             member = await self._open(machine)
             machine.routes = etcd.Services(member, member.store).routes()
@@ -360,7 +364,8 @@ class Simulation:
         for number, machine in enumerate(self.machines):
             is_stopped = machine.member is None and not machine.is_gone
             is_first = number < self.swarm.size
-            if is_stopped and not machine.is_starting and (is_first or self._was_added(machine)):
+            is_expected = is_first or machine.has_identity or self._was_added(machine)
+            if is_stopped and not machine.is_starting and is_expected:
                 await self.start(machine, joins=not is_first)
 
     def _was_added(self, machine: Machine) -> bool:
