@@ -37,6 +37,7 @@ from roost.member.pacing import Pacing
 from roost.member.persistence import Persistence
 from roost.member.protocol import (
     FRAME_ANSWERS,
+    FRAME_DIGESTS,
     FRAME_RAFT,
     FRAME_REPAIR,
     FRAME_REQUESTS,
@@ -149,6 +150,7 @@ class Member:
         self._announcer = Announcer(self.core, on_announced=self._on_news)
         self._hurry = Hurry(self.core, self._world.dice, on_campaign=self._on_news)
         self.custody = self._make_custody()
+        home.store.on_digest = self.custody.digests.on_own
         self._transfers = Transfers(self.core, timeout_ticks=2 * self._election_ticks)
         self._neighbours = self._make_neighbours()
         self.snapshots = self._make_snapshots()
@@ -268,13 +270,17 @@ class Member:
         )
 
     def _make_custody(self) -> Custody:
+        def send(kind: int) -> Callable[[int, list[bytes]], object]:
+            return lambda to, it: self.transport.send(to, encode_frame(kind, it), bulk=True)
+
         return Custody(
             self.core,
             self.journal,
             self.persistence,
-            send=self._send_repair,
+            send=send(FRAME_REPAIR),
             drive=self._on_news,
-            on_gone=lambda text: self._fatal(StoreDamaged(text)),
+            tell_digest=send(FRAME_DIGESTS),
+            on_store_damaged=lambda text: self._fatal(StoreDamaged(text)),
         )
 
     def _make_transport(self) -> Transport:
@@ -641,9 +647,6 @@ class Member:
     def _send_requests(self, leader: int, buffers: list[bytes]) -> bool:
         return self.transport.send(leader, encode_frame(FRAME_REQUESTS, buffers), bulk=True)
 
-    def _send_repair(self, to: int, buffers: list[bytes]) -> None:
-        self.transport.send(to, encode_frame(FRAME_REPAIR, buffers), bulk=True)
-
     def _flush_answers(self) -> None:
         """Send the collected answers to forwarded requests, one frame a member."""
         answers, self._answers = self._answers, {}
@@ -670,6 +673,8 @@ class Member:
             self.router.forwarder.on_answers(sender, body)
         elif kind == FRAME_REPAIR:
             self.custody.repair.on_frame(sender, body)
+        elif kind == FRAME_DIGESTS:
+            self.custody.digests.on_frame(sender, body)
         else:
             raise PeerFault(f"frame kind {kind} of {len(body)} bytes is unknown")
 

@@ -21,6 +21,8 @@ from roost.store import InlineKeeper, Keeper, SnapshotFile
 
 Address = tuple[str, int]
 Result = TypeVar("Result")
+# How often simulated members compare their states.
+DIGEST_ENTRIES = 16
 # A slow disk: how long a write takes, and how often and how long it hangs.
 WRITE_S_MEAN = 0.005
 STALL_ODDS, STALL_S = 0.005, (0.2, 3.0)
@@ -130,7 +132,7 @@ class SimWorld(World):
 
     def make_keeper(self, directory: Path) -> Keeper:
         """A keeper in this process."""
-        keeper = InlineKeeper(directory, is_synced=False)
+        keeper = InlineKeeper(directory, is_synced=False, digest_entries=DIGEST_ENTRIES)
         self._keepers[directory] = keeper
         return keeper
 

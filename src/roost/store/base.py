@@ -14,7 +14,8 @@ shorter key sorts before the bucket exactly when it sorts before all in it.  A c
 the bucket, so many long keys that differ only behind byte LONG_KEY_BYTES are slow.
 
 What was applied last is `$metadata` (tree 1) key `applied`: u64 index, u64 term of the log
-entry, big-endian, written in the same LMDB transaction as what it stands for.
+entry, big-endian, written in the same LMDB transaction as what it stands for.  Key `digest` is
+the digest of all other records, see `digest`.
 """
 
 from bisect import bisect_left
@@ -25,21 +26,30 @@ import lmdb
 import msgspec
 from crc32c import crc32c
 
+from roost.store import digest
 from roost.store.errors import StoreBroken, ValueCorrupt
 from roost.store.layer import Layer, TreeLayer
 
 LONG_KEY_BYTES = 480
 METADATA_ID = 1
-APPLIED_KEY = b"applied"
+APPLIED_KEY, DIGEST_KEY = b"applied", b"digest"
 MAP_BYTES_FIRST = 1 << 30
 Bucket = list[tuple[bytes, bytes]]
+APPLIED_NAME = METADATA_ID.to_bytes(2, "big") + APPLIED_KEY
+DIGEST_NAME = METADATA_ID.to_bytes(2, "big") + DIGEST_KEY
 
 
 def _seal(name: bytes, value: bytes) -> bytes:
     return crc32c(value, crc32c(name)).to_bytes(4, "little") + value
 
 
-def _open(name: bytes, sealed: bytes) -> bytes:
+def open_sealed(name: bytes, sealed: bytes) -> bytes:
+    """The value of a record.
+
+    Raises:
+        ValueCorrupt: its checksum does not match.
+
+    """
     value = sealed[4:]
     if len(sealed) < 4 or crc32c(value, crc32c(name)) != int.from_bytes(sealed[:4], "little"):
         raise ValueCorrupt(f"the value of tree {name[:2].hex()} key {name[2:]!r} has changed")
@@ -47,7 +57,7 @@ def _open(name: bytes, sealed: bytes) -> bytes:
 
 
 def _open_bucket(name: bytes, sealed: bytes) -> Bucket:
-    return msgspec.msgpack.decode(_open(name, sealed), type=Bucket)
+    return msgspec.msgpack.decode(open_sealed(name, sealed), type=Bucket)
 
 
 def _bounds(tree_id: int, first: bytes, stop: bytes | None) -> tuple[bytes, bytes]:
@@ -114,6 +124,10 @@ class BaseReader:
         held = self.get(METADATA_ID, APPLIED_KEY) or bytes(16)
         return int.from_bytes(held[:8], "big"), int.from_bytes(held[8:], "big")
 
+    def digest(self) -> bytes:
+        """The digest of everything, at the applied index."""
+        return self.get(METADATA_ID, DIGEST_KEY) or bytes(digest.DIGEST_BYTES)
+
     def get(self, tree_id: int, key: bytes) -> bytes | None:
         """One value.
 
@@ -131,7 +145,7 @@ class BaseReader:
         name = tree_id.to_bytes(2, "big") + key
         if len(key) < LONG_KEY_BYTES:
             sealed = self._txn.get(name)
-            return None if sealed is None else _open(name, sealed)
+            return None if sealed is None else open_sealed(name, sealed)
         name = name[: LONG_KEY_BYTES + 2]
         sealed = self._txn.get(name)
         if sealed is None:
@@ -169,7 +183,7 @@ class BaseReader:
                     return
                 sealed = cursor.value()
                 if len(name) < LONG_KEY_BYTES + 2:
-                    yield name[2:], _open(name, sealed)
+                    yield name[2:], open_sealed(name, sealed)
                 else:
                     yield from _bucket_items(name, sealed, first, stop, reverse=reverse)
                 is_on = cursor.prev() if reverse else cursor.next()
@@ -205,6 +219,13 @@ class BaseWriter:
         """Open for writing, making the environment when it is not there."""
         self._env = environment(directory, is_writer=True, is_synced=is_synced)
 
+    def applied(self) -> tuple[int, int]:
+        """Index and term of the log entry up to which the base holds everything."""
+        with self._env.begin() as txn:
+            sealed = txn.get(APPLIED_NAME)
+        held = bytes(16) if sealed is None else open_sealed(APPLIED_NAME, sealed)
+        return int.from_bytes(held[:8], "big"), int.from_bytes(held[8:], "big")
+
     def copy_to(self, descriptor: int) -> None:
         """Write a consistent, compacted copy to a file."""
         self._env.copyfd(descriptor, compact=True)
@@ -213,101 +234,133 @@ class BaseWriter:
         """A reader in the same process: LMDB wants one environment a process."""
         return BaseReader(self._env, is_shared=True)
 
-    def commit(self, layer: Layer, index: int, term: int) -> None:
-        """Write a layer, and what was applied last, in one durable transaction.
+    def commit(self, layer: Layer, index: int, term: int) -> bytes:
+        """Write a layer, and what was applied last, in one durable transaction; return the digest.
 
         A full map is doubled and the same layer written again (J38).
 
         Raises:
             StoreBroken: LMDB failed; what it holds is the state before.
+            ValueCorrupt: what it held has changed.
 
         """
         while True:
             try:
                 with self._env.begin(write=True) as txn:
+                    kept = txn.get(DIGEST_NAME)
+                    before = digest.decode(open_sealed(DIGEST_NAME, bytes(kept))) if kept else 0
+                    writing = _Writing(txn, before)
                     for tree_id, tree in layer.trees.items():
-                        _write_tree(txn, tree_id, tree)
-                    name = METADATA_ID.to_bytes(2, "big") + APPLIED_KEY
+                        writing.write_tree(tree_id, tree)
                     applied = index.to_bytes(8, "big") + term.to_bytes(8, "big")
-                    txn.put(name, _seal(name, applied))
+                    txn.put(APPLIED_NAME, _seal(APPLIED_NAME, applied))
+                    total = digest.encode(writing.total)
+                    txn.put(DIGEST_NAME, _seal(DIGEST_NAME, total))
             except lmdb.MapFullError:
                 self._env.set_mapsize(self._env.info()["map_size"] * 2)
             except lmdb.Error as error:
                 raise StoreBroken(f"LMDB: {error}") from error
             else:
-                return
+                return total
 
     def close(self) -> None:
         """Close the environment."""
         self._env.close()
 
 
-def _write_tree(txn: lmdb.Transaction, tree_id: int, tree: TreeLayer) -> None:
-    """Deletions first; then everything else in the order of its keys, in one call."""
-    for first, stop in tree.ranges:
-        _delete_range(txn, tree_id, first, stop)
-    prefix = tree_id.to_bytes(2, "big")
-    values = tree.values
-    plain: list[bytes] = []
-    for key in tree.keys():  # noqa: SIM118 - in order, which iterating a dict is not
-        value = values[key]
-        if len(key) >= LONG_KEY_BYTES:
-            _write_long(txn, prefix + key[:LONG_KEY_BYTES], key[LONG_KEY_BYTES:], value)
-        elif value is None:
-            txn.delete(prefix + key)
-        else:
-            plain.append(key)
-    if plain:
-        with txn.cursor() as cursor:
-            cursor.putmulti(_sealed(prefix, plain, values))
+class _Writing:
+    """One transaction that writes, and the digest as it goes on."""
 
+    def __init__(self, txn: lmdb.Transaction, total: int) -> None:
+        """Go on from `total`, the digest of what is there."""
+        self._txn = txn
+        self.total = total
 
-def _sealed(
-    prefix: bytes, keys: list[bytes], values: dict[bytes, bytes | None]
-) -> Iterator[tuple[bytes, bytes]]:
-    for key in keys:
-        name, value = prefix + key, values[key]
-        assert value is not None, "deletions are not put"
-        yield name, crc32c(value, crc32c(name)).to_bytes(4, "little") + value
-
-
-def _write_long(txn: lmdb.Transaction, name: bytes, rest: bytes, value: bytes | None) -> None:
-    sealed = txn.get(name)
-    bucket = [] if sealed is None else _open_bucket(name, bytes(sealed))
-    position = bisect_left(bucket, rest, key=lambda item: item[0])
-    if position < len(bucket) and bucket[position][0] == rest:
-        del bucket[position]
-    if value is not None:
-        bucket.insert(position, (rest, value))
-    _put_bucket(txn, name, bucket)
-
-
-def _put_bucket(txn: lmdb.Transaction, name: bytes, bucket: Bucket) -> None:
-    if bucket:
-        txn.put(name, _seal(name, msgspec.msgpack.encode(bucket)))
-    else:
-        txn.delete(name)
-
-
-def _delete_range(txn: lmdb.Transaction, tree_id: int, first: bytes, stop: bytes | None) -> None:
-    begin, end = _bounds(tree_id, first, stop)
-    with txn.cursor() as cursor:
-        is_on = cursor.set_range(begin)
-        while is_on:
-            name = bytes(cursor.key())
-            if name >= end:
-                return
-            if len(name) < LONG_KEY_BYTES + 2:
-                is_on = cursor.delete()
-                continue
-            bucket = _open_bucket(name, bytes(cursor.value()))
-            kept = [
-                (rest, value)
-                for rest, value in bucket
-                if name[2:] + rest < first or (stop is not None and name[2:] + rest >= stop)
-            ]
-            if kept:
-                _put_bucket(txn, name, kept)
-                is_on = cursor.set_key(name) and cursor.next()
+    def write_tree(self, tree_id: int, tree: TreeLayer) -> None:
+        """Deletions first; then everything else in the order of its keys, in one call."""
+        for first, stop in tree.ranges:
+            self._delete_range(tree_id, first, stop)
+        prefix = tree_id.to_bytes(2, "big")
+        values = tree.values
+        plain: list[bytes] = []
+        for key in tree.keys():  # noqa: SIM118 - in order, which iterating a dict is not
+            value = values[key]
+            if len(key) >= LONG_KEY_BYTES:
+                self._write_long(prefix + key[:LONG_KEY_BYTES], key[LONG_KEY_BYTES:], value)
+            elif value is None:
+                self._delete(prefix + key)
             else:
-                is_on = cursor.delete()
+                plain.append(key)
+        if plain:
+            with self._txn.cursor() as cursor:
+                cursor.putmulti(self._sealed(prefix, plain, values))
+
+    def _sealed(
+        self, prefix: bytes, keys: list[bytes], values: dict[bytes, bytes | None]
+    ) -> Iterator[tuple[bytes, bytes]]:
+        held, record_hash, total = self._txn.get, digest.record_hash, self.total
+        for key in keys:
+            name, value = prefix + key, values[key]
+            assert value is not None, "deletions are not put"
+            sealed = crc32c(value, crc32c(name)).to_bytes(4, "little") + value
+            if (old := held(name)) is not None:
+                total -= record_hash(name, bytes(old))
+            total += record_hash(name, sealed)
+            yield name, sealed
+        self.total = total
+
+    def _put(self, name: bytes, sealed: bytes) -> None:
+        self._subtract(name)
+        self.total += digest.record_hash(name, sealed)
+        self._txn.put(name, sealed)
+
+    def _delete(self, name: bytes) -> None:
+        self._subtract(name)
+        self._txn.delete(name)
+
+    def _subtract(self, name: bytes) -> None:
+        old = self._txn.get(name)
+        if old is not None:
+            self.total -= digest.record_hash(name, bytes(old))
+
+    def _write_long(self, name: bytes, rest: bytes, value: bytes | None) -> None:
+        sealed = self._txn.get(name)
+        bucket = [] if sealed is None else _open_bucket(name, bytes(sealed))
+        position = bisect_left(bucket, rest, key=lambda item: item[0])
+        if position < len(bucket) and bucket[position][0] == rest:
+            del bucket[position]
+        if value is not None:
+            bucket.insert(position, (rest, value))
+        self._put_bucket(name, bucket)
+
+    def _put_bucket(self, name: bytes, bucket: Bucket) -> None:
+        if bucket:
+            self._put(name, _seal(name, msgspec.msgpack.encode(bucket)))
+        else:
+            self._delete(name)
+
+    def _delete_range(self, tree_id: int, first: bytes, stop: bytes | None) -> None:
+        begin, end = _bounds(tree_id, first, stop)
+        with self._txn.cursor() as cursor:
+            is_on = cursor.set_range(begin)
+            while is_on:
+                name = bytes(cursor.key())
+                if name >= end:
+                    return
+                sealed = bytes(cursor.value())
+                if len(name) < LONG_KEY_BYTES + 2:
+                    self.total -= digest.record_hash(name, sealed)
+                    is_on = cursor.delete()
+                    continue
+                bucket = _open_bucket(name, sealed)
+                kept = [
+                    (rest, value)
+                    for rest, value in bucket
+                    if name[2:] + rest < first or (stop is not None and name[2:] + rest >= stop)
+                ]
+                if kept:
+                    self._put_bucket(name, kept)
+                    is_on = cursor.set_key(name) and cursor.next()
+                else:
+                    self.total -= digest.record_hash(name, sealed)
+                    is_on = cursor.delete()

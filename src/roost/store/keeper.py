@@ -6,11 +6,12 @@ serving process therefore only *reads* LMDB; committed payloads go to the keeper
 a socket pair, and the keeper answers each flush when it is on disk.
 
 To the keeper, integers big-endian:    u8 kind, u64 index, u32 length, payload
-    kind 1  the payload of log position `index`, to be merged
+    kind 1  u64 term and the payload of log position `index`, to be merged
          2  flush: everything up to `index` must become durable; the payload is its term, u64
 From the keeper:                       u8 kind, u64 index, u32 length, text
          3  flushed up to `index`
          4  failed; the text says how; nothing more will come
+         5  the text is the digest of the state at `index`, 16 bytes; see `digest`
 
 The keeper ends when the socket closes.  It does not flush then: the journal has everything, and
 what LMDB holds is always the state at one index.
@@ -29,13 +30,14 @@ from struct import Struct
 from typing import Protocol
 
 from roost.store.base import BaseReader, BaseWriter, environment
-from roost.store.errors import StoreBroken
+from roost.store.digest import DIGEST_ENTRIES
+from roost.store.errors import StoreBroken, StoreError, ValueCorrupt
 from roost.store.layer import Layer
 from roost.store.snapshot import SnapshotFile, make_copy
 from roost.store.write_set import decode
 
 HEAD = Struct(">BQI")
-PAYLOAD, FLUSH, FLUSHED, FAILED = 1, 2, 3, 4
+PAYLOAD, FLUSH, FLUSHED, FAILED, DIGEST = 1, 2, 3, 4, 5
 _SEND_BYTES = 256 << 10
 _BUFFER_BYTES = 4 << 20
 _IOV_MAX = 512
@@ -44,16 +46,18 @@ _IOV_MAX = 512
 class Keeper(Protocol):
     """Makes payloads durable in order.
 
-    `on_flushed(index)` and `on_failed(error)` are set by the store before anything is called.
+    `on_flushed(index)`, `on_failed(error)` and `on_digest(index, digest)` are set by the store
+    before anything is called.
     """
 
     on_flushed: Callable[[int], None]
-    on_failed: Callable[[StoreBroken], None]
+    on_digest: Callable[[int, bytes], None]
+    on_failed: Callable[[StoreError], None]
 
     def reader(self) -> BaseReader:
         """Open what this keeper writes for reading; called once."""
 
-    def add(self, index: int, payload: bytes) -> None:
+    def add(self, index: int, term: int, payload: bytes) -> None:
         """Hand over the payload of log position `index`; cheap."""
 
     def flush(self, index: int, term: int) -> None:
@@ -78,19 +82,49 @@ class Keeper(Protocol):
 class Engine:
     """What a keeper does, without the process: merge payloads, commit, answer."""
 
-    def __init__(self, directory: Path, *, is_synced: bool = True) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        is_synced: bool = True,
+        digest_entries: int = DIGEST_ENTRIES,
+    ) -> None:
         """Open the environment for writing."""
         self.writer = BaseWriter(directory, is_synced=is_synced)
         self._layer = Layer()
+        self._digest_entries = digest_entries
+        # What was merged last, and the digest of the state at log position `_point`, once known.
+        self._last = self.writer.applied()
+        self._point = self._next_point(self._last[0] + 1)
+        self.on_digest: Callable[[int, bytes], None] = lambda _index, _digest: None
 
-    def add(self, payload: bytes) -> None:
-        """Merge one payload."""
+    def _next_point(self, index: int) -> int:
+        """The first position from `index` on whose digest is compared."""
+        return -(-index // self._digest_entries) * self._digest_entries
+
+    def is_past_point(self, index: int) -> bool:
+        """Whether position `index` lies behind the next point of comparison."""
+        return index > self._point
+
+    def add(self, index: int, term: int, payload: bytes) -> None:
+        """Merge one payload; what lies before a point of comparison is committed by itself."""
+        if index > self._point:
+            total = self.writer.commit(self._layer, *self._last)
+            self._layer = Layer()
+            self.on_digest(self._point, total)
+            self._point = self._next_point(index)
         self._layer.apply(decode(payload))
+        self._last = index, term
 
     def flush(self, index: int, term: int) -> None:
         """Make everything merged so far durable, with the index in the same transaction."""
-        self.writer.commit(self._layer, index, term)
+        is_past = index >= self._point
+        total = self.writer.commit(self._layer, index, term)
         self._layer = Layer()
+        self._last = index, term
+        if is_past:
+            self.on_digest(self._point, total)
+            self._point = self._next_point(index + 1)
 
     def close(self) -> None:
         """Close the environment."""
@@ -100,11 +134,19 @@ class Engine:
 class InlineKeeper:
     """A keeper in the calling process: for tests, tools and the simulator."""
 
-    def __init__(self, directory: Path, *, is_synced: bool = True) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        is_synced: bool = True,
+        digest_entries: int = DIGEST_ENTRIES,
+    ) -> None:
         """Open the environment for writing; a simulator need not sync it."""
-        self._engine = Engine(directory, is_synced=is_synced)
+        self._engine = Engine(directory, is_synced=is_synced, digest_entries=digest_entries)
+        self._engine.on_digest = self._on_digest
+        self.on_digest: Callable[[int, bytes], None] = lambda _index, _digest: None
         self.on_flushed: Callable[[int], None] = lambda _index: None
-        self.on_failed: Callable[[StoreBroken], None] = lambda _error: None
+        self.on_failed: Callable[[StoreError], None] = lambda _error: None
         self._reader: BaseReader | None = None
 
     def reader(self) -> BaseReader:
@@ -112,13 +154,24 @@ class InlineKeeper:
         self._reader = self._engine.writer.reader()
         return self._reader
 
+    def _on_digest(self, index: int, total: bytes) -> None:
+        self.on_digest(index, total)
+
     def copy(self, target: Path) -> SnapshotFile:
         """Copy the environment to a new file."""
         return make_copy(target, self._engine.writer.copy_to)
 
-    def add(self, index: int, payload: bytes) -> None:  # noqa: ARG002 - the order says it
-        """Merge one payload."""
-        self._engine.add(payload)
+    def add(self, index: int, term: int, payload: bytes) -> None:
+        """Merge one payload; a map can only grow while nobody reads."""
+        reader = self._reader if self._engine.is_past_point(index) else None
+        if reader is not None:
+            reader.release()
+        try:
+            self._engine.add(index, term, payload)
+        except StoreError as error:
+            self.on_failed(error)
+        if reader is not None:
+            reader.refresh()
 
     def flush(self, index: int, term: int) -> None:
         """Commit at once; a map can only grow while nobody reads."""
@@ -126,7 +179,7 @@ class InlineKeeper:
             self._reader.release()
         try:
             self._engine.flush(index, term)
-        except StoreBroken as error:
+        except StoreError as error:
             self.on_failed(error)
         else:
             self.on_flushed(index)
@@ -168,8 +221,9 @@ class ProcessKeeper:
         self._outgoing_bytes = 0
         self._incoming = b""
         self._is_waiting = 0
+        self.on_digest: Callable[[int, bytes], None] = lambda _index, _digest: None
         self.on_flushed: Callable[[int], None] = lambda _index: None
-        self.on_failed: Callable[[StoreBroken], None] = lambda _error: None
+        self.on_failed: Callable[[StoreError], None] = lambda _error: None
         ready = ours.recv(1)
         if ready != b"+":
             raise StoreBroken(f"the keeper did not start: exit code {self._process.wait()}")
@@ -188,11 +242,12 @@ class ProcessKeeper:
         """Readable when an answer has come."""
         return self._socket.fileno()
 
-    def add(self, index: int, payload: bytes) -> None:
+    def add(self, index: int, term: int, payload: bytes) -> None:
         """Queue a payload; it leaves with others."""
-        self._outgoing.append(HEAD.pack(PAYLOAD, index, len(payload)))
+        head = HEAD.pack(PAYLOAD, index, 8 + len(payload)) + term.to_bytes(8, "big")
+        self._outgoing.append(head)
         self._outgoing.append(payload)
-        self._outgoing_bytes += len(payload) + HEAD.size
+        self._outgoing_bytes += len(payload) + len(head)
         if self._outgoing_bytes > _SEND_BYTES:
             self.pump()
 
@@ -260,13 +315,17 @@ class ProcessKeeper:
             if kind == FLUSHED:
                 self._is_waiting -= 1
                 self.on_flushed(index)
+            elif kind == DIGEST:
+                self.on_digest(index, text)
             else:
                 self._fail(text.decode(errors="replace"))
 
     def _fail(self, reason: str) -> None:
         self._is_waiting = 0
         self._outgoing.clear()
-        self.on_failed(StoreBroken(f"the keeper failed: {reason}"))
+        is_corrupt = reason.startswith(ValueCorrupt.__name__)
+        kind: type[StoreError] = ValueCorrupt if is_corrupt else StoreBroken
+        self.on_failed(kind(f"the keeper failed: {reason}"))
 
     def wait(self) -> None:
         """Block until every flush asked for is answered."""
@@ -287,6 +346,11 @@ class ProcessKeeper:
 def serve(directory: Path, end: socket.socket) -> None:
     """Be the keeper until the other side closes."""
     engine = Engine(directory)
+
+    def say_digest(index: int, total: bytes) -> None:
+        end.sendall(HEAD.pack(DIGEST, index, len(total)) + total)
+
+    engine.on_digest = say_digest
     end.sendall(b"+")
     incoming = end.makefile("rb", buffering=_SEND_BYTES)
     while len(head := incoming.read(HEAD.size)) == HEAD.size:
@@ -296,7 +360,7 @@ def serve(directory: Path, end: socket.socket) -> None:
             return
         try:
             if kind == PAYLOAD:
-                engine.add(payload)
+                engine.add(index, int.from_bytes(payload[:8], "big"), payload[8:])
             else:
                 engine.flush(index, int.from_bytes(payload, "big"))
                 end.sendall(HEAD.pack(FLUSHED, index, 0))

@@ -27,7 +27,7 @@ from roost.store.catalog import (
     VERSION_KEY,
     Tree,
 )
-from roost.store.errors import StoreBroken, StoreError, StoreForeign, UnknownTree, ValueCorrupt
+from roost.store.errors import StoreError, StoreForeign, UnknownTree, ValueCorrupt
 from roost.store.keeper import Keeper
 from roost.store.layer import Layer
 from roost.store.txn import Txn
@@ -69,6 +69,7 @@ class Store:
         self._keeper = keeper
         keeper.on_flushed = self._on_flushed
         keeper.on_failed = self._on_failed
+        keeper.on_digest = self._on_digest
         self._base = keeper.reader()
         self._base.on_corrupt = self._on_corrupt
         self.durable_index, self.applied_term = self._base.applied()
@@ -86,6 +87,8 @@ class Store:
         self._observers: list[Observer] = []
         self._switch_observers: list[Callable[[], Callable[[], None]]] = []
         self._flush_count = 0
+        # Called with a log position and the digest of the state there, now and then.
+        self.on_digest: Callable[[int, bytes], None] = lambda _index, _digest: None
         self.on_room: Callable[[], None] = lambda: None
         self.on_failure: Callable[[StoreError], None] = _raise
 
@@ -189,7 +192,7 @@ class Store:
         else:
             self._applied.apply(changes.writes)
         self._is_dirty = True
-        self._keeper.add(index, payload)
+        self._keeper.add(index, term, payload)
         for observer in self._observers:
             observer(index, changes)
         if self._applied.size_bytes >= self._config.layer_bytes_max:
@@ -241,7 +244,10 @@ class Store:
             self.flush()
         self.on_room()
 
-    def _on_failed(self, error: StoreBroken) -> None:
+    def _on_digest(self, index: int, digest: bytes) -> None:
+        self.on_digest(index, digest)
+
+    def _on_failed(self, error: StoreError) -> None:
         self.on_failure(error)
 
     def _on_corrupt(self, error: ValueCorrupt) -> None:
@@ -257,6 +263,7 @@ class Store:
         self._keeper = keeper
         keeper.on_flushed = self._on_flushed
         keeper.on_failed = self._on_failed
+        keeper.on_digest = self._on_digest
         self._base.become(keeper.reader())
         self.durable_index, self.applied_term = self._base.applied()
         assert self.durable_index > self.applied_index, "a snapshot never takes anything back"

@@ -1,0 +1,32 @@
+"""The state digest: one number for everything in a store, kept up to date with each change (J39).
+
+It is the sum, modulo 2^128, of blake2b-128 over every LMDB record but the two that say how far
+and with which digest: u16 length of the record's key, the key, the sealed value.  A sum does not
+care in which order records were written, so members that hold the same trees at the same log
+position have the same digest, however they came by them.
+
+It stands in `$metadata` key `digest`, 16 bytes little-endian, written in the same transaction as
+what it stands for.  Members compare theirs at every DIGEST_ENTRIES-th log position.
+"""
+
+from hashlib import blake2b
+
+DIGEST_BYTES = 16
+DIGEST_ENTRIES = 1000
+_MODULUS = 1 << (8 * DIGEST_BYTES)
+
+
+def record_hash(name: bytes, sealed: bytes) -> int:
+    """What one record adds to the digest."""
+    content = len(name).to_bytes(2, "big") + name + sealed
+    return int.from_bytes(blake2b(content, digest_size=DIGEST_BYTES).digest(), "little")
+
+
+def encode(total: int) -> bytes:
+    """A sum of hashes as a digest."""
+    return (total % _MODULUS).to_bytes(DIGEST_BYTES, "little")
+
+
+def decode(digest: bytes) -> int:
+    """A digest as a number to add to."""
+    return int.from_bytes(digest, "little")
