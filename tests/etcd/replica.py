@@ -2,7 +2,8 @@
 
 import tempfile
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,30 @@ class Status:
     db_in_use_bytes: int = 4
 
 
+@dataclass
+class Space:
+    store_bytes: int = 0
+    disk_free_bytes: int = 1 << 40
+    disk_reserve_bytes: int = 1 << 20
+    corrupt_members: frozenset[int] = frozenset()
+
+
+class LocalFiles:
+    """Nothing can be done with the files of a replica without a member."""
+
+    def state_digest(self) -> bytes:
+        return bytes(16)
+
+    def defragment(self, done: ReadDone) -> None:
+        done(None)
+
+    def lend_snapshot(self) -> AbstractAsyncContextManager[Path]:
+        raise NotImplementedError
+
+    def entries_since(self, index: int, term: int) -> AsyncIterator[bytes]:
+        raise NotImplementedError
+
+
 class LocalReplica:
     """Implements `etcd.ports.Replica` without a cluster."""
 
@@ -38,6 +63,10 @@ class LocalReplica:
     cluster_id = 2
     term = 2
     leader_id = 1
+    files = LocalFiles()
+
+    def space(self) -> Space:
+        return Space()
 
     def __init__(self) -> None:
         self.directory = tempfile.TemporaryDirectory()

@@ -13,6 +13,10 @@ _COMMANDS = {
     "watch": "roost.cli.kv:watch",
     "status": "roost.cli.kv:status",
     "member": "roost.cli.member:member",
+    "alarm": "roost.cli.maintenance:alarm",
+    "defrag": "roost.cli.maintenance:defrag",
+    "hashkv": "roost.cli.maintenance:hashkv",
+    "snapshot": "roost.cli.snapshot:snapshot",
     "repair": "roost.cli.repair:repair",
     "sim": "roost.cli.sim:sim",
 }

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -24,20 +25,24 @@ from roost.cli.settings import (
     Settings,
     from_environment,
     load_settings,
+    parse_duration,
     parse_initial_cluster,
 )
 from roost.errors import DeviceFault, RoostError
 from roost.journal import DirectoryLocked
 from roost.member import (
+    BackupSchedule,
     Member,
     MemberConfig,
     StoreDamaged,
+    World,
     address_of,
     found_new_cluster,
     join_cluster,
     mark_damaged,
     rebuild_store,
 )
+from roost.member.world import SEGMENT_BYTES_MIN
 from roost.raft import Role
 from roost.server import ClientPort, ServerConfig, make_app
 
@@ -81,6 +86,7 @@ def _run(**given: str | None) -> None:
     try:
         settings = load_settings(flags, from_environment())
         config = member_config(settings)
+        told = chores(settings)
         clients = [address_of(url) for url in _urls(settings, "listen-client-urls")]
     except RoostError as error:
         click.echo(f"roost: {error}", err=True)
@@ -90,6 +96,7 @@ def _run(**given: str | None) -> None:
     server = MemberServer(
         config,
         clients,
+        chores=told,
         request_bytes_max=settings["max-request-bytes"],
         joins=settings["initial-cluster-state"] == "existing",
         is_forced=settings["force-new-cluster"],
@@ -135,7 +142,43 @@ def member_config(settings: Settings) -> MemberConfig:
         election_ms=settings["election-timeout"],
         trailing_entries=settings["snapshot-count"],
         lease_reads=settings["lease-reads"],
+        scrub_interval_s=parse_duration("scrub-interval", settings["scrub-interval"]),
     )
+
+
+def chores(settings: Settings) -> "Chores":
+    """What a member is told to do besides serving.
+
+    Raises:
+        BadSetting: a value makes no sense.
+
+    """
+    quota = settings["quota-backend-bytes"]
+    segment_bytes = settings["segment-bytes"]
+    interval_s = parse_duration("backup-interval", settings["backup-interval"])
+    if segment_bytes < SEGMENT_BYTES_MIN:
+        raise BadSetting(f"--segment-bytes={segment_bytes}: at least {SEGMENT_BYTES_MIN}")
+    if settings["backup-dir"] and (interval_s <= 0 or settings["backup-keep"] <= 0):
+        raise BadSetting("--backup-interval and --backup-keep must be positive")
+    return Chores(
+        # As with etcd: 0 is the default, less than that is no quota.
+        quota_bytes=max(0, quota) if quota else etcd.QUOTA_BYTES,
+        segment_bytes=segment_bytes,
+        backup_dir=settings["backup-dir"],
+        backup_interval_s=interval_s,
+        backup_keep=settings["backup-keep"],
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chores:
+    """Settings that are not the member's own; sizes in bytes, times in seconds."""
+
+    quota_bytes: int
+    segment_bytes: int
+    backup_dir: str
+    backup_interval_s: float
+    backup_keep: int
 
 
 class MemberServer:
@@ -146,6 +189,7 @@ class MemberServer:
         config: MemberConfig,
         clients: list[tuple[str, int]],
         *,
+        chores: Chores,
         request_bytes_max: int,
         joins: bool,
         is_forced: bool = False,
@@ -158,6 +202,8 @@ class MemberServer:
         self._config = config
         self._clients = clients
         self._request_bytes_max = request_bytes_max
+        self._chores = chores
+        self._world = World(segment_bytes=chores.segment_bytes)
         self._joins = joins
         self._is_forced = is_forced
         self._stop = asyncio.Event()
@@ -192,29 +238,53 @@ class MemberServer:
             click.echo(f"roost: cannot listen: {error.strerror or error}", err=True)
             await self.member.stop()
             return EXIT_FAILED
+        guard = etcd.Guard(self.member, services.alarms, quota_bytes=self._chores.quota_bytes)
+        guard.start()
+        backups = self._start_backups()
         self._say_hello()
         gc.collect()
         gc.freeze()
         await self._wait_for_signal()
         logger.info("stopping")
+        guard.stop()
+        if backups is not None:
+            backups.cancel()
         await self.port.close(CLOSE_GRACE_S)
         await self.member.stop()
         if self._was_removed:
             click.echo("roost: this member was removed from the cluster for good", err=True)
         return 0
 
+    def _start_backups(self) -> asyncio.Task[None] | None:
+        chores = self._chores
+        if not chores.backup_dir:
+            return None
+        schedule = BackupSchedule(
+            self.member.files,
+            Path(chores.backup_dir),
+            name=self._config.name,
+            interval_s=chores.backup_interval_s,
+            keep_count=chores.backup_keep,
+        )
+        return asyncio.get_running_loop().create_task(schedule.run())
+
     async def _open_member(self) -> Member:
         """Open the directory, after what has to be done to it first."""
         if self._joins and not (self._config.data_dir / "identity.a").exists():
-            await join_cluster(self._config)
+            await join_cluster(self._config, self._world)
         if self._is_forced:
-            found_new_cluster(self._config, etcd.bootstrap)
+            found_new_cluster(self._config, etcd.bootstrap, self._world)
         while True:
             try:
-                return Member(self._config, bootstrap=etcd.bootstrap, on_fatal=self._on_fatal)
+                return Member(
+                    self._config,
+                    bootstrap=etcd.bootstrap,
+                    on_fatal=self._on_fatal,
+                    world=self._world,
+                )
             except StoreDamaged as damage:
                 logger.warning("the store is damaged, and fetched anew: %s", damage)
-                await rebuild_store(self._config)
+                await rebuild_store(self._config, self._world)
 
     def _on_fatal(self, error: BaseException) -> None:
         """End at once, or start anew: what this process believes can no longer be trusted."""

@@ -10,6 +10,7 @@ tools pass it; any other value ends with the reason, never silently.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,6 @@ class Flag:
 
 _LATER_TLS = "TLS is not there yet; connections are plain"
 _LATER_DISCOVERY = "discovery is not there yet; name the members with --initial-cluster"
-_LATER_QUOTA = "a quota is not enforced yet; the store grows as it needs"
 
 TAKEN: tuple[Flag, ...] = (
     Flag("name", str, "default", "Human-readable name of this member."),
@@ -74,6 +74,12 @@ TAKEN: tuple[Flag, ...] = (
     Flag("election-timeout", int, 1000, "Milliseconds without a leader until an election."),
     Flag("snapshot-count", int, 10_000, "Entries kept in the journal for members that lag."),
     Flag("max-request-bytes", int, 1_572_864, "Largest request a client may send, in bytes."),
+    Flag("quota-backend-bytes", int, 0, "Size of the store at which writes stop; 0 = 2 GiB."),
+    Flag("segment-bytes", int, 16 << 20, "Size of a journal file, in bytes."),
+    Flag("scrub-interval", str, "24h", "How often the whole store is read and checked; 0 = never."),
+    Flag("backup-dir", str, "", "Where backups are saved; none are when it is empty."),
+    Flag("backup-interval", str, "24h", "How often a backup is saved."),
+    Flag("backup-keep", int, 7, "How many backups are kept."),
     Flag("log-level", str, "info", "debug, info, warn, error, panic or fatal."),
     Flag("log-format", str, "json", "json or console."),
     Flag("config-file", str, "", "YAML file with settings; replaces flags and environment."),
@@ -81,7 +87,6 @@ TAKEN: tuple[Flag, ...] = (
 
 REFUSED: tuple[Flag, ...] = (
     Flag("wal-dir", str, "", "", "the journal lies in the data directory", ("",)),
-    Flag("quota-backend-bytes", int, 0, "", _LATER_QUOTA, ("0",)),
     Flag("max-snapshots", int, 5, "", "snapshots are not kept as files yet", ("5",)),
     Flag("max-wals", int, 5, "", "segments are kept by --snapshot-count", ("5",)),
     Flag("cors", str, "", "", "the JSON gateway is not there yet", ("", "*")),
@@ -222,6 +227,25 @@ def parse_initial_cluster(text: str) -> dict[str, tuple[str, ...]]:
             raise BadSetting(f"--initial-cluster: {item.strip()!r} is not name=url")
         cluster[name] = (*cluster.get(name, ()), url)
     return cluster
+
+
+_UNITS_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(h|ms|us|µs|ns|m|s)")
+
+
+def parse_duration(flag: str, text: str) -> float:
+    """Seconds of a duration as Go writes it: 1h30m, 500ms, 0.
+
+    Raises:
+        BadSetting: it is none.
+
+    """
+    if text == "0":
+        return 0.0
+    parts = _DURATION.findall(text)
+    if not parts or "".join(f"{number}{unit}" for number, unit in parts) != text:
+        raise BadSetting(f"--{flag}={text}: write a duration as 1h30m or 500ms")
+    return sum(float(number) * _UNITS_S[unit] for number, unit in parts)
 
 
 def from_environment() -> Mapping[str, str]:

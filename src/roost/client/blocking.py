@@ -171,6 +171,67 @@ class Client:
                 rows.append((position, _client_error(error)))
         return rows
 
+    # --- looking after a member -----------------------------------------------------------------
+
+    def alarms(self) -> list[tuple[int, str]]:
+        """Every alarm raised: (member id, NOSPACE or CORRUPT)."""
+        request = rpc_pb2.AlarmRequest(action=rpc_pb2.AlarmRequest.GET)
+        answer = self._call("/etcdserverpb.Maintenance/Alarm", request, rpc_pb2.AlarmResponse)
+        return [(it.memberID, rpc_pb2.AlarmType.Name(it.alarm)) for it in answer.alarms]
+
+    def disarm(self, member_id: int, kind: str) -> None:
+        """Take an alarm back."""
+        request = rpc_pb2.AlarmRequest(
+            action=rpc_pb2.AlarmRequest.DEACTIVATE,
+            memberID=member_id,
+            alarm=kind,
+        )
+        self._call("/etcdserverpb.Maintenance/Alarm", request, rpc_pb2.AlarmResponse)
+
+    def defragment(self) -> None:
+        """Have the first endpoint's member rewrite its store's file."""
+        path = "/etcdserverpb.Maintenance/Defragment"
+        self._call(path, rpc_pb2.DefragmentRequest(), rpc_pb2.DefragmentResponse)
+
+    def hash_kv(self, revision: int = 0) -> tuple[int, int, int]:
+        """The hash of all keys up to a revision: (hash, current revision, compacted revision)."""
+        path = "/etcdserverpb.Maintenance/HashKV"
+        request = rpc_pb2.HashKVRequest(revision=revision)
+        answer = self._call(path, request, rpc_pb2.HashKVResponse)
+        return answer.hash, answer.header.revision, answer.compact_revision
+
+    def snapshot(self) -> Iterator[bytes]:
+        """The first endpoint's store, in pieces, with its SHA-256 as the last 32 bytes.
+
+        Raises:
+            ClientError: with the server's words; what came before it is of no use.
+
+        """
+        path = "/etcdserverpb.Maintenance/Snapshot"
+        yield from self._stream(path, rpc_pb2.SnapshotRequest(), rpc_pb2.SnapshotResponse)
+
+    def since(self, index: int, term: int) -> Iterator[bytes]:
+        """What was written behind a log position, in pages; Roost's own.
+
+        Raises:
+            ClientError: the journal does not reach back that far.
+
+        """
+        request = rpc_pb2.SinceRequest(index=index, term=term)
+        yield from self._stream("/roost.Maintenance/Since", request, rpc_pb2.SinceResponse)
+
+    def _stream(self, path: str, request: Any, answer: Any) -> Iterator[bytes]:  # Any: messages
+        method = self._channels[0].unary_stream(
+            path,
+            request_serializer=type(request).SerializeToString,
+            response_deserializer=answer.FromString,
+        )
+        try:
+            for message in method(request):
+                yield message.blob
+        except grpc.RpcError as error:
+            raise _client_error(error) from error
+
     # --- who is in the cluster ------------------------------------------------------------------
 
     def members(self) -> list[Member]:

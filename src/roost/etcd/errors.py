@@ -4,6 +4,7 @@ from roost.errors import NoLeader, OutcomeUnknown, Overloaded, Refused, RoostErr
 
 INVALID_ARGUMENT, NOT_FOUND, RESOURCE_EXHAUSTED = 3, 5, 8
 FAILED_PRECONDITION, OUT_OF_RANGE, UNIMPLEMENTED, INTERNAL, UNAVAILABLE = 9, 11, 12, 13, 14
+DATA_LOSS = 15
 
 
 def _refused(code: int, text: str) -> Refused:
@@ -53,6 +54,16 @@ def future_revision() -> Refused:
 def lease_not_found() -> Refused:
     """ErrGRPCLeaseNotFound."""
     return _refused(NOT_FOUND, "etcdserver: requested lease not found")
+
+
+def no_space() -> Refused:
+    """ErrGRPCNoSpace."""
+    return _refused(RESOURCE_EXHAUSTED, "etcdserver: mvcc: database space exceeded")
+
+
+def corrupt() -> Refused:
+    """ErrGRPCCorrupt."""
+    return _refused(DATA_LOSS, "etcdserver: corrupt cluster")
 
 
 def request_too_large() -> Refused:

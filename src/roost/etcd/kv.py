@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import cast
 
 from roost.etcd import errors
+from roost.etcd.alarms import Alarms
 from roost.etcd.mvcc import Mvcc, Writer, range_stop
 from roost.etcd.mvcc import compact as start_compaction
 from roost.etcd.mvcc import compact_slice as remove_slice
@@ -225,12 +226,16 @@ def _without_value(encoded: bytes) -> bytes:
 class KvOperations:
     """The operations that run on the leader; each is a plain function of a Txn."""
 
-    def __init__(self, mvcc: Mvcc) -> None:
-        """Work on these trees."""
+    def __init__(self, mvcc: Mvcc, alarms: Alarms) -> None:
+        """Work on these trees, unless an alarm is in the way."""
         self.mvcc = mvcc
+        self._alarms = alarms
 
     def put(self, txn: Txn, body: bytes) -> bytes:
         """Operation `etcd.put`: body is a checked PutRequest."""
+        if self._alarms.raised:
+            self._alarms.check_sound()
+            self._alarms.check_space()
         writer = Writer(self.mvcc, txn)
         plain = read_put(body)
         if plain is not None:
@@ -260,6 +265,7 @@ class KvOperations:
 
     def delete_range(self, txn: Txn, body: bytes) -> bytes:
         """Operation `etcd.delete_range`: body is a checked DeleteRangeRequest."""
+        self._alarms.check_sound()
         request = pb.DeleteRangeRequest.FromString(body)
         writer = Writer(self.mvcc, txn)
         answer = self._delete_range(writer, request)
@@ -282,6 +288,10 @@ class KvOperations:
     def txn(self, txn: Txn, body: bytes) -> bytes:
         """Operation `etcd.txn`: body is a checked TxnRequest."""
         request = pb.TxnRequest.FromString(body)
+        if self._alarms.raised:
+            self._alarms.check_sound()
+            if _has_put(request):
+                self._alarms.check_space()
         writer = Writer(self.mvcc, txn)
         answer = self._txn(writer, request)
         return writer.revision.to_bytes(8, "big") + answer
@@ -322,6 +332,7 @@ class KvOperations:
 
     def compact(self, txn: Txn, body: bytes) -> bytes:
         """Operation `etcd.compact`: body is a CompactionRequest."""
+        self._alarms.check_sound()
         request = pb.CompactionRequest.FromString(body)
         start_compaction(self.mvcc, txn, request.revision)
         return self.mvcc.revision(txn).to_bytes(8, "big")
@@ -329,6 +340,14 @@ class KvOperations:
     def compact_slice(self, txn: Txn, _body: bytes) -> bytes:
         """Operation `etcd.compact_slice`: remove a part of what was compacted; b"1" = go on."""
         return b"1" if remove_slice(self.mvcc, txn, COMPACT_SLICE_COUNT) else b""
+
+
+def _has_put(request: pb.TxnRequest) -> bool:
+    """Whether any branch puts anything, at any depth (etcd: Quota.Cost)."""
+    return any(
+        it.HasField("request_put") or (it.HasField("request_txn") and _has_put(it.request_txn))
+        for it in (*request.success, *request.failure)
+    )
 
 
 Plan = tuple[pb.RequestOp, list["Plan"], bool]

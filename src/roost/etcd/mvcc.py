@@ -30,6 +30,7 @@ from roost.etcd.wire import (
 from roost.store import Store, Txn, View
 
 KV_TREE, REVISIONS_TREE, HISTORY_TREE, META_TREE = "kv", "revisions", "history", "etcd"
+ALARMS_TREE = "alarms"
 REVISION_KEY, COMPACTED_KEY, COMPACTING_KEY = b"revision", b"compacted", b"compacting"
 FIRST_REVISION = 1
 _TOMBSTONE = b"x"
@@ -65,7 +66,7 @@ def range_stop(key: bytes, range_end: bytes) -> bytes | None:
 
 def bootstrap(txn: Txn) -> None:
     """Make the trees of an empty store."""
-    for name in (KV_TREE, REVISIONS_TREE, HISTORY_TREE):
+    for name in (KV_TREE, REVISIONS_TREE, HISTORY_TREE, ALARMS_TREE):
         txn.tree(name)
     meta = txn.tree(META_TREE)
     txn.put_latest(meta.id, REVISION_KEY, FIRST_REVISION.to_bytes(8, "big"))

@@ -3,7 +3,9 @@
 They are protocols, so that the services can be tested without either.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Protocol
 
 from roost.errors import RoostError
@@ -45,6 +47,28 @@ class ReplicaStatus(Protocol):
     def db_in_use_bytes(self) -> int: ...
 
 
+class Space(Protocol):
+    """What a member says of its space, and of whose state differs."""
+
+    @property
+    def store_bytes(self) -> int: ...
+    @property
+    def disk_free_bytes(self) -> int: ...
+    @property
+    def disk_reserve_bytes(self) -> int: ...
+    @property
+    def corrupt_members(self) -> frozenset[int]: ...
+
+
+class Files(Protocol):
+    """The files of one member."""
+
+    def state_digest(self) -> bytes: ...
+    def defragment(self, done: ReadDone) -> None: ...
+    def lend_snapshot(self) -> AbstractAsyncContextManager[Path]: ...
+    def entries_since(self, index: int, term: int) -> AsyncIterator[bytes]: ...
+
+
 class Replica(Protocol):
     """One member of a replicated store."""
 
@@ -52,6 +76,8 @@ class Replica(Protocol):
     cluster_id: int
     view: View
 
+    @property
+    def files(self) -> Files: ...
     @property
     def term(self) -> int: ...
     @property
@@ -66,6 +92,7 @@ class Replica(Protocol):
     def observe_switch(self, prepare: Callable[[], Callable[[], None]]) -> None: ...
     def members(self) -> Sequence[MemberInfo]: ...
     def status(self) -> ReplicaStatus: ...
+    def space(self) -> Space: ...
 
 
 class Call(Protocol):

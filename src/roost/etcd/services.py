@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 from roost.errors import Refused, RoostError
 from roost.etcd import errors, kv
+from roost.etcd.alarms import ALARM_OPERATION, Alarms
 from roost.etcd.cluster import ClusterService
 from roost.etcd.kv import KvOperations
+from roost.etcd.maintenance import MaintenanceService
 from roost.etcd.mvcc import COMPACTING_KEY, Mvcc
 from roost.etcd.ports import Call, Replica, StreamCall, StreamHandler
 from roost.etcd.proto import rpc_pb2 as pb
@@ -19,8 +21,6 @@ from roost.etcd.watch import WatchHub, WatchStream
 from roost.etcd.wire import Header, read_key, read_put
 from roost.store import Changes, Store
 
-# What etcd 3.5 answers to `Status`; clients look at it for features.
-SERVER_VERSION = "3.5.1"
 REQUEST_BYTES_MAX = 1536 * 1024
 UnaryHandler = Callable[[Call, bytes], None]
 OpenStream = Callable[[StreamCall], StreamHandler]
@@ -54,7 +54,11 @@ class Services:
         self._mvcc = mvcc = Mvcc(store)
         self._header = Header(replica.cluster_id, replica.member_id)
         self._request_bytes_max = request_bytes_max
-        operations = KvOperations(mvcc)
+        self.alarms = alarms = Alarms(store)
+        self._maintenance = MaintenanceService(replica, mvcc, alarms)
+        operations = KvOperations(mvcc, alarms)
+        self._operations = operations
+        replica.register(ALARM_OPERATION, alarms.change)
         replica.register("etcd.put", operations.put)
         replica.register("etcd.delete_range", operations.delete_range)
         replica.register("etcd.txn", operations.txn)
@@ -64,10 +68,11 @@ class Services:
         self._is_compacting = False
         self._may_compact = True
         replica.observe(self._on_applied)
+        replica.observe_switch(lambda: alarms.read_again)
 
     def routes(self) -> dict[bytes, Route]:
         """Every method served, by its path."""
-        cluster = ClusterService(self._replica)
+        cluster, maintenance = ClusterService(self._replica), self._maintenance
         return {
             b"/etcdserverpb.KV/Range": Unary(self._range),
             b"/etcdserverpb.KV/Put": Unary(self._put),
@@ -75,8 +80,13 @@ class Services:
             b"/etcdserverpb.KV/Txn": Unary(self._txn),
             b"/etcdserverpb.KV/Compact": Unary(self._compact),
             b"/etcdserverpb.Watch/Watch": Stream(self._watch),
-            b"/etcdserverpb.Maintenance/Alarm": Unary(self._alarm),
-            b"/etcdserverpb.Maintenance/Status": Unary(self._status),
+            b"/etcdserverpb.Maintenance/Alarm": Unary(maintenance.alarm),
+            b"/etcdserverpb.Maintenance/Status": Unary(maintenance.status),
+            b"/etcdserverpb.Maintenance/Defragment": Unary(maintenance.defragment),
+            b"/etcdserverpb.Maintenance/Hash": Unary(maintenance.hash),
+            b"/etcdserverpb.Maintenance/HashKV": Unary(maintenance.hash_kv),
+            b"/etcdserverpb.Maintenance/Snapshot": Stream(maintenance.snapshot),
+            b"/roost.Maintenance/Since": Stream(maintenance.since),
             b"/etcdserverpb.Maintenance/MoveLeader": Unary(cluster.move_leader),
             b"/etcdserverpb.Cluster/MemberAdd": Unary(cluster.add),
             b"/roost.Cluster/MemberReplace": Unary(cluster.replace),
@@ -119,6 +129,7 @@ class Services:
                 fail(call, error)
                 return
             try:
+                self.alarms.check_sound()
                 message = answer()
             except Refused as refusal:
                 fail(call, refusal)
@@ -164,6 +175,9 @@ class Services:
             if error is not None:
                 fail(call, error)
                 return
+            if self.alarms.is_corrupt:
+                fail(call, errors.corrupt())
+                return
             view = replica.view
             headed = header.encode(mvcc.revision(view), replica.term)
             call.reply(headed + kv.one_key_body(mvcc, view, key))
@@ -189,7 +203,7 @@ class Services:
 
         def answer() -> bytes:
             revision = self._mvcc.revision(self._replica.view)
-            reader = KvOperations(self._mvcc)
+            reader = self._operations
             return self._headed(reader.read_only_txn(self._replica.view, request), revision)
 
         self._read(call, answer, is_local=kv.is_serializable(request))
@@ -201,7 +215,8 @@ class Services:
     # --- removing what was compacted ------------------------------------------------------------
 
     def _on_applied(self, _index: int, changes: Changes) -> None:
-        """The leader removes compacted revisions in slices, in the background."""
+        """Notice alarms; the leader removes compacted revisions in slices, in the background."""
+        self.alarms.on_applied(changes)
         replica = self._replica
         if self._is_compacting or replica.leader_id != replica.member_id:
             return
@@ -224,29 +239,3 @@ class Services:
 
     def _watch(self, call: StreamCall) -> StreamHandler:
         return WatchStream(self.watches, call)
-
-    def _alarm(self, call: Call, body: bytes) -> None:
-        """Nothing here raises alarms yet: there are none to list, and none can be set."""
-        request = parse(call, pb.AlarmRequest, body)
-        if request is None:
-            return
-        if request.action == pb.AlarmRequest.GET:
-            call.reply(self._headed(b"", self.revision()))
-        else:
-            call.fail(errors.UNIMPLEMENTED, "etcdserver: alarms cannot be set or disarmed yet")
-
-    def _status(self, call: Call, _body: bytes) -> None:
-        status = self._replica.status()
-        problems = [] if status.leader_id else ["etcdserver: no leader"]
-        message = pb.StatusResponse(
-            version=SERVER_VERSION,
-            dbSize=status.db_bytes,
-            dbSizeInUse=status.db_in_use_bytes,
-            leader=status.leader_id,
-            raftIndex=status.last_index,
-            raftTerm=status.term,
-            raftAppliedIndex=status.applied_index,
-            errors=problems,
-            isLearner=self._replica.is_learner,
-        )
-        call.reply(self._headed(message.SerializeToString(), self.revision()))

@@ -29,7 +29,6 @@ Damage (see `recovery`) is met in this order:
 import logging
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from errno import EIO
@@ -61,6 +60,7 @@ from roost.journal.record import (
 from roost.journal.recovery import SegmentReader, find_fault
 from roost.journal.replay import Replay, Run
 from roost.journal.segment import Segment
+from roost.journal.spare import Spare
 from roost.journal.twin import Twin
 from roost.raft.types import Entry, EntryKind, HardState
 
@@ -139,7 +139,6 @@ class Journal:
         """Use `open`."""
         self._directory = directory
         self._wal = directory / "wal"
-        self._spare_path = self._wal / "spare.tmp"
         self.identity = identity
         self._disk = disk
         self._config = config
@@ -154,8 +153,12 @@ class Journal:
         self._index = Index()
         self.durable_index = 0
         self._broken: BaseException | None = None
-        self._maker = ThreadPoolExecutor(1, "segments") if config.prepares_ahead else None
-        self._spare: Future[None] | None = None
+        self.spare = Spare(
+            disk,
+            self._wal / "spare.tmp",
+            config.segment_bytes,
+            is_made_ahead=config.prepares_ahead,
+        )
 
     # --- opening -----------------------------------------------------------------------------
 
@@ -228,7 +231,7 @@ class Journal:
         except OSError as error:
             raise JournalBroken(f"recovery of {self._directory}: {error}") from error
         self.durable_index = self.last_index
-        self._prepare_spare()
+        self.spare.prepare()
 
     def _read_segments(self, *, is_clean: bool, is_cache_alive: bool) -> list[Run]:
         """Open every segment of the catalogue, and put together what they hold."""
@@ -365,8 +368,8 @@ class Journal:
         known = {segment.path.name for segment in self._segments}
         lost = self._directory / "lost"
         for name in self._disk.list_directory(self._wal):
-            if name == self._spare_path.name:
-                self._disk.unlink(self._spare_path)
+            if name == self.spare.path.name:
+                self._disk.unlink(self.spare.path)
             elif name not in known:
                 self._disk.make_directory(lost)
                 self._disk.rename(self._wal / name, lost / name)
@@ -666,21 +669,9 @@ class Journal:
 
     def _install(self, segment: Segment) -> None:
         """Make the file of a new segment and put it into the catalogue, durably."""
-        if self._spare is not None:
-            self._spare.result()
-            self._spare = None
-        if segment.size != self._config.segment_bytes or not self._disk.exists(self._spare_path):
-            segments.write_blank(self._disk, self._spare_path, segment.size)
-        segments.install(self._disk, self._spare_path, segment, self.identity)
+        self.spare.install(segment, self.identity)
         self._save_catalog(clean=False, up_to=segment.sequence)
-        self._prepare_spare()
-
-    def _prepare_spare(self) -> None:
-        """Write the next segment's zeros in the background."""
-        if self._maker is not None and not self._disk.exists(self._spare_path):
-            self._spare = self._maker.submit(
-                segments.write_blank, self._disk, self._spare_path, self._config.segment_bytes
-            )
+        self.spare.prepare()
 
     def _save_catalog(self, *, clean: bool, up_to: int | None = None) -> None:
         named = tuple(
@@ -778,8 +769,7 @@ class Journal:
 
     def close(self) -> None:
         """Close the files; a journal that is not broken is marked as stopped in order."""
-        if self._maker is not None:
-            self._maker.shutdown(wait=True)
+        self.spare.close()
         if self._broken is None:
             self.prepare_mark()()
             self._save_catalog(clean=True)

@@ -2,8 +2,10 @@
 
 from roost.member import membership
 from roost.member.accept_loss import Loss, accept_loss, inspect
+from roost.member.backup import Backup, read_backup, restore, write_full, write_increment
 from roost.member.config import MemberConfig, address_of
 from roost.member.errors import (
+    BackupDamaged,
     BadMemberConfig,
     CannotJoin,
     CannotRebuild,
@@ -11,6 +13,7 @@ from roost.member.errors import (
     MemberRemoved,
     NotAMember,
     NothingToLose,
+    RestoreRefused,
     StoreBehindJournal,
     StoreDamaged,
 )
@@ -26,10 +29,15 @@ from roost.member.membership import (
 from roost.member.rebuild import mark_damaged, rebuild_store
 from roost.member.recovery import found_new_cluster
 from roost.member.roster import MemberRecord, cluster_id_of, member_id_of
+from roost.member.schedule import BackupSchedule
 from roost.member.status import MemberStatus
+from roost.member.world import World
 
 __all__ = [
     "AddMember",
+    "Backup",
+    "BackupDamaged",
+    "BackupSchedule",
     "BadMemberConfig",
     "CannotJoin",
     "CannotRebuild",
@@ -45,9 +53,11 @@ __all__ = [
     "PromoteMember",
     "RemoveMember",
     "ReplaceMember",
+    "RestoreRefused",
     "StoreBehindJournal",
     "StoreDamaged",
     "UpdateMember",
+    "World",
     "accept_loss",
     "address_of",
     "cluster_id_of",
@@ -57,5 +67,9 @@ __all__ = [
     "mark_damaged",
     "member_id_of",
     "membership",
+    "read_backup",
     "rebuild_store",
+    "restore",
+    "write_full",
+    "write_increment",
 ]

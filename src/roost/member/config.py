@@ -50,6 +50,8 @@ class MemberConfig:
     lease_reads: bool = False
     # The journal's sync moves to a thread when it takes longer than this on average.
     inline_sync_ms_max: float = 5.0
+    # How often all of the store is read and checked; 0 = never.
+    scrub_interval_s: float = 24 * 3600.0
     store_layer_bytes_max: int = field(default=32 << 20)
 
     @property

@@ -7,15 +7,18 @@ others (`digests`).
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 
-from roost.journal import Journal
 from roost.member.digests import Digests
+from roost.member.home import Home
 from roost.member.persistence import Persistence
 from roost.member.repair import Repair
+from roost.member.reserve import SpaceReport
 from roost.raft import Core
+from roost.store import ScrubReport, StoreStatistics
 
 logger = logging.getLogger(__name__)
+RESERVE_TICKS = 10
 
 
 class Custody:
@@ -24,19 +27,30 @@ class Custody:
     def __init__(
         self,
         core: Core,
-        journal: Journal,
+        home: Home,
         persistence: Persistence,
         *,
         send: Callable[[int, list[bytes]], object],
         drive: Callable[[], None],
+        scrub_ticks: int,
+        spawn: Callable[[Coroutine[None, None, None]], object],
         tell_digest: Callable[[int, list[bytes]], object],
         on_store_damaged: Callable[[str], None],
     ) -> None:
         """Nothing is done before `tick`."""
         self._core = core
-        self._journal = journal
+        self._journal = journal = home.journal
+        self.reserve = home.world.make_reserve(home.data_dir)
+        journal.spare.on_full = home.store.on_full = self.reserve.release
         self._persistence = persistence
         self._last_index = 0
+        self._home = home
+        # The first scrub comes somewhere in the first interval: members need not do it together.
+        self._scrub_ticks = scrub_ticks
+        self._ticks = home.world.dice.below(scrub_ticks) if scrub_ticks else 0
+        self._spawn = spawn
+        self._on_store_damaged = on_store_damaged
+        self.last_scrub: ScrubReport | None = None
         self.repair = Repair(
             core, journal, persistence, send=send, drive=drive, on_gone=on_store_damaged
         )
@@ -44,6 +58,32 @@ class Custody:
         self.corrupt: set[int] = set()
         self.digests = Digests(
             core, tell=tell_digest, on_minority=on_store_damaged, on_mismatch=self.corrupt.add
+        )
+
+    async def scrub(self) -> None:
+        """Read all of the store, and have it rebuilt when something in it has changed."""
+        directory = self._home.store_directory
+        report = await self._home.world.scrub(directory)
+        if report is None or directory != self._home.store_directory:
+            logger.warning("the store was not scrubbed this time")
+            return
+        self.last_scrub = report
+        if not report.fault:
+            logger.info("scrubbed %d records in %.1f s", report.record_count, report.took_s)
+            return
+        logger.error("scrubbing found damage: %s", report.fault)
+        if len(self._core.configuration.all_nodes()) > 1:
+            self._on_store_damaged(report.fault)
+        else:
+            self.corrupt.add(self._core.id)
+
+    def space(self, store: StoreStatistics) -> SpaceReport:
+        """What the store takes, what is left for it, and who differs."""
+        return SpaceReport(
+            store.db_in_use_bytes + store.applied_bytes + store.flushing_bytes,
+            self.reserve.free_bytes(),
+            self.reserve.size_bytes,
+            frozenset(self.corrupt),
         )
 
     def tick(self) -> None:
@@ -54,6 +94,11 @@ class Custody:
 
         """
         journal = self._journal
+        self._ticks += 1
+        if self._ticks % RESERVE_TICKS == 0:
+            self.reserve.tend()
+        if self._scrub_ticks and self._ticks % self._scrub_ticks == 0:
+            self._spawn(self.scrub())
         if journal.faulty:
             self.repair.tick()
         if self._persistence.outstanding_count:

@@ -39,5 +39,13 @@ class NothingToLose(CallerFault):
     """`roost repair` was told to drop what is not damaged, or not there."""
 
 
+class RestoreRefused(CallerFault):
+    """The files do not follow each other, or the directory is in use."""
+
+
+class BackupDamaged(CallerFault):
+    """A file is no backup, or not what was saved."""
+
+
 class StoreBehindJournal(DeviceFault):
     """The journal was trimmed past what the store holds: entries in between are gone."""

@@ -33,6 +33,7 @@ from pathlib import Path
 
 import msgspec
 
+from roost.errors import Refused, RoostError
 from roost.journal import Identity, Journal, OsDisk, Twin, load_identity
 from roost.member.config import MemberConfig
 from roost.member.errors import MemberRemoved, NotAMember, StoreBehindJournal, StoreDamaged
@@ -60,6 +61,7 @@ from roost.store import (
 
 logger = logging.getLogger(__name__)
 SNAPSHOTS = "snapshots"
+_FAILED_PRECONDITION = 9
 
 
 class StoreRecord(msgspec.Struct, frozen=True):
@@ -89,6 +91,7 @@ class Home:
     record: StoreRecord
     twin: Twin
     world: World
+    _is_moving: bool = False
 
     @property
     def store_directory(self) -> Path:
@@ -124,6 +127,32 @@ class Home:
         self.keeper = keeper
         self.configuration = read_configuration(self.store.view)
         return old
+
+    def defragment(self, done: Callable[[RoostError | None], None]) -> None:
+        """Have the store rewritten in a directory of its own, without the pages it does not use.
+
+        The record names it before anything else is written there: a crash before that leaves the
+        old one, which the journal still follows.
+        """
+        if self._is_moving:
+            done(Refused(_FAILED_PRECONDITION, "roost: a defragmentation is under way"))
+            return
+        self._is_moving = True
+        old = self.store_directory
+        record = StoreRecord(self.record.number + 1, self.record.index, self.record.term)
+        directory = self.data_dir / record.directory
+        if directory.exists():
+            shutil.rmtree(directory)  # of a move that a crash ended
+
+        def moved(index: int, _term: int) -> None:
+            self.twin.save(msgspec.json.encode(record))
+            self.record = record
+            self._is_moving = False
+            shutil.rmtree(old)
+            logger.info("the store was defragmented at entry %d", index)
+            done(None)
+
+        self.store.move(directory, moved)
 
     def close(self, loop: asyncio.AbstractEventLoop) -> None:
         """Flush and close everything; the directory is clean afterwards."""

@@ -27,12 +27,13 @@ from roost.member.catchup import Catchup
 from roost.member.config import MemberConfig, address_of
 from roost.member.custody import Custody
 from roost.member.errors import StoreDamaged
-from roost.member.executor import Changing, Executor, Operation, ReadDone
+from roost.member.executor import Executor, Operation, ReadDone
+from roost.member.files import Files
 from roost.member.forwarding import Done, Forwarder, settle_future
 from roost.member.home import Home, open_home
 from roost.member.hurry import Hurry
-from roost.member.membership import Membership
 from roost.member.neighbours import Neighbours
+from roost.member.operations import own_operations
 from roost.member.pacing import Pacing
 from roost.member.persistence import Persistence
 from roost.member.protocol import (
@@ -45,8 +46,8 @@ from roost.member.protocol import (
     STORAGE_VERSION,
 )
 from roost.member.reads import Reads
+from roost.member.reserve import SpaceReport
 from roost.member.roster import (
-    PUBLISH_OPERATION,
     MemberRecord,
     Roster,
     change_payload,
@@ -125,7 +126,12 @@ class Member:
         self.journal = home.journal
         self.view: View = home.store.view
         self.roster = Roster(home.store, home.store.view)
-        self._operations = self._own_operations()
+        self._operations = own_operations(
+            self.roster,
+            token=config.initial_cluster_token,
+            is_active=self._is_active,
+            now_s=self._world.wall_s,
+        )
         self._election_ticks = config.election_ms // config.heartbeat_ms
         self.core = self._make_core()
         self._note_vote()
@@ -149,11 +155,12 @@ class Member:
         self.transport = self._make_transport()
         self._announcer = Announcer(self.core, on_announced=self._on_news)
         self._hurry = Hurry(self.core, self._world.dice, on_campaign=self._on_news)
-        self.custody = self._make_custody()
-        home.store.on_digest = self.custody.digests.on_own
         self._transfers = Transfers(self.core, timeout_ticks=2 * self._election_ticks)
         self._neighbours = self._make_neighbours()
         self.snapshots = self._make_snapshots()
+        self.custody = self._make_custody()
+        home.store.on_digest = self.custody.digests.on_own
+        self.files = Files(self.core, home, self.snapshots)
         self._catchup = self._make_catchup()
         self.on_removed: Callable[[], None] = lambda: None
         self._unapplied: deque[Entry] = deque()
@@ -189,20 +196,6 @@ class Member:
             config=self.config,
             transact=self.transact_nowait,
         )
-
-    def _own_operations(self) -> dict[str, Operation | Changing]:
-        """What every member can run besides what is registered."""
-        membership = Membership(
-            self.roster,
-            token=self.config.initial_cluster_token,
-            is_active=self._is_active,
-            now_s=self._world.wall_s,
-        )
-        return {
-            PUBLISH_OPERATION: self.roster.publish,
-            **membership.operations(),
-            **{name: Changing(run) for name, run in membership.changes().items()},
-        }
 
     def _is_active(self, member_id: int) -> bool:
         """Whether a member was heard within an election timeout; only its leader can say."""
@@ -275,10 +268,12 @@ class Member:
 
         return Custody(
             self.core,
-            self.journal,
+            self._home,
             self.persistence,
             send=send(FRAME_REPAIR),
             drive=self._on_news,
+            scrub_ticks=round(self.config.scrub_interval_s * 1000) // self.config.heartbeat_ms,
+            spawn=self.snapshots.spawn,
             tell_digest=send(FRAME_DIGESTS),
             on_store_damaged=lambda text: self._fatal(StoreDamaged(text)),
         )
@@ -454,6 +449,10 @@ class Member:
     def members(self) -> list[MemberRecord]:
         """All members as of the applied state, in the order of their ids."""
         return self.roster.records()
+
+    def space(self) -> SpaceReport:
+        """What its files take, and what is left for them."""
+        return self.custody.space(self.store.statistics())
 
     def status(self) -> MemberStatus:
         """A snapshot for status pages."""

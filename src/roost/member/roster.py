@@ -71,14 +71,16 @@ def _key(member_id: int) -> bytes:
     return member_id.to_bytes(8, "big")
 
 
-def bootstrap_roster(txn: Txn, records: Sequence[MemberRecord]) -> None:
+def bootstrap_roster(
+    txn: Txn, records: Sequence[MemberRecord], version: int = BOOTSTRAP_INDEX
+) -> None:
     """Write the first members and the first configuration; every member writes the same."""
     tree = txn.tree(MEMBERS_TREE)
     txn.tree(REMOVED_TREE)
     for record in records:
         txn.put(tree.id, _key(record.id), encode_record(record))
     voters = tuple(NodeId(record.id) for record in records)
-    first = Configuration(version=BOOTSTRAP_INDEX, voters=voters)
+    first = Configuration(version=version, voters=voters)
     txn.put(METADATA_TREE_ID, CONFIGURATION_KEY, msgspec.json.encode(first))
 
 

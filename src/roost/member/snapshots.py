@@ -13,7 +13,8 @@ Full?  More than TASKS_MAX transfers at once are not begun: the connection is cl
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -143,6 +144,17 @@ class Snapshots:
             made.used_s = loop.time()
             return made
 
+    @asynccontextmanager
+    async def lend(self, index_min: int, first_index: Callable[[], int]) -> AsyncIterator[Path]:
+        """A copy that holds entry `index_min`, kept for as long as it is used."""
+        made = await self.make(index_min, first_index)
+        made.user_count += 1
+        try:
+            yield made.path
+        finally:
+            made.user_count -= 1
+            made.used_s = asyncio.get_running_loop().time()
+
     async def _wait_durable(self, index: int) -> None:
         """Return when the store has `index` durably."""
         store = self._home.store
@@ -173,6 +185,9 @@ class Snapshots:
 
     def _drop_made(self) -> None:
         made, self._made = self._made, None
+        if made is not None and made.user_count:
+            # Whoever reads it has it open: the name may go, the content stays until then.
+            logger.debug("a newer copy replaces %s while it is read", made.path.name)
         if made is not None:
             made.path.unlink()
 

@@ -7,6 +7,7 @@ machine of its own, and run the same member on it (DESIGN.md D10).
 import asyncio
 import os
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -18,21 +19,26 @@ from roost.journal import Disk, JournalConfig, OsDisk
 from roost.member.dice import SystemDice
 from roost.member.errors import SnapshotFailed
 from roost.member.persistence import Worker, one_thread
+from roost.member.reserve import Reserve
 from roost.peer import Dice, Stream, Transport, dial
-from roost.store import Keeper, ProcessKeeper, SnapshotFile
+from roost.store import Keeper, ProcessKeeper, ScrubReport, SnapshotFile
 
 Address = tuple[str, int]
+SEGMENT_BYTES, SEGMENT_BYTES_MIN = 16 << 20, 64 << 10
+# One identifier slot for so many bytes of a segment.
+BYTES_PER_SLOT, SLOTS_MIN = 512, 64
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class World:
     """The real one."""
 
-    def __init__(self) -> None:
-        """Use the operating system."""
+    def __init__(self, *, segment_bytes: int = SEGMENT_BYTES) -> None:
+        """Use the operating system; segments of the journal have that size."""
         self.disk: Disk = OsDisk()
         self.dice: Dice = SystemDice()
-        self.journal_config = JournalConfig()
+        slot_count = max(SLOTS_MIN, segment_bytes // BYTES_PER_SLOT)
+        self.journal_config = JournalConfig(segment_bytes=segment_bytes, slot_count=slot_count)
 
     def wall_s(self) -> float:
         """Seconds since 1970."""
@@ -53,6 +59,10 @@ class World:
     def make_keeper(self, directory: Path) -> Keeper:
         """Start what writes the store in `directory`."""
         return ProcessKeeper(directory)
+
+    def make_reserve(self, data_dir: Path) -> Reserve:
+        """Space set aside on the disk of a member."""
+        return Reserve(data_dir)
 
     def make_worker(self) -> Worker:
         """What writes the journal when the disk is slow."""
@@ -91,6 +101,32 @@ class World:
         if process.returncode:
             raise SnapshotFailed(f"the copy of the store ended with {process.returncode}")
         return msgspec.json.decode(said, type=SnapshotFile)
+
+    async def scrub(self, directory: Path) -> ScrubReport | None:
+        """Read all of the store in `directory`; None when that could not be done.
+
+        A process that dies of what it reads has found that the store is damaged.
+        """
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "roost.store.scrub",
+            str(directory),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        try:
+            said, _ = await process.communicate()
+        except asyncio.CancelledError:
+            process.kill()
+            await process.wait()
+            raise
+        if process.returncode in (-signal.SIGBUS, -signal.SIGSEGV, -signal.SIGABRT):
+            fault = f"reading it ends the process: signal {-process.returncode}"
+            return ScrubReport(record_count=0, value_bytes=0, index=0, took_s=0.0, fault=fault)
+        if process.returncode:
+            return None
+        return msgspec.json.decode(said, type=ScrubReport)
 
     async def sync_file(self, descriptor: int) -> None:
         """Make a file durable without holding the loop up."""

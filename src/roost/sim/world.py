@@ -13,6 +13,7 @@ import lmdb
 from roost.journal import JournalConfig
 from roost.member.errors import SnapshotFailed
 from roost.member.persistence import Worker
+from roost.member.reserve import Reserve
 from roost.member.world import World
 from roost.peer import Stream, Transport
 from roost.sim.disk import SimDisk
@@ -114,6 +115,10 @@ class SimWorld(World):
     def clock_s(self) -> float:
         """Virtual seconds, as this machine counts them."""
         return asyncio.get_running_loop().time() * self._clock_rate
+
+    def make_reserve(self, data_dir: Path) -> Reserve:
+        """The simulated disk is not on this machine's file system: nothing is set aside there."""
+        return Reserve(data_dir, 0)
 
     def make_worker(self) -> Worker:
         """A disk that takes its time."""

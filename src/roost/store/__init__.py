@@ -1,8 +1,9 @@
 """Ordered trees: layers in memory over LMDB, transactions, write sets, the keeper."""
 
-from roost.store.catalog import Tree
+from roost.store.catalog import GUID_KEY, METADATA_ID, Tree
 from roost.store.errors import (
     BadTreeName,
+    DiskFull,
     MalformedWriteSet,
     StoreBroken,
     StoreError,
@@ -11,7 +12,15 @@ from roost.store.errors import (
     ValueCorrupt,
 )
 from roost.store.keeper import InlineKeeper, Keeper, ProcessKeeper
-from roost.store.snapshot import SnapshotFile, copy_base, digest_of, read_applied, read_metadata
+from roost.store.scrub import ScrubReport, scrub
+from roost.store.snapshot import (
+    SnapshotFile,
+    copy_base,
+    digest_of,
+    read_applied,
+    read_applied_file,
+    read_metadata,
+)
 from roost.store.store import (
     BOOTSTRAP_INDEX,
     BOOTSTRAP_TERM,
@@ -26,12 +35,16 @@ from roost.store.write_set import Changes, Write, encode_put
 __all__ = [
     "BOOTSTRAP_INDEX",
     "BOOTSTRAP_TERM",
+    "GUID_KEY",
+    "METADATA_ID",
     "BadTreeName",
     "Changes",
+    "DiskFull",
     "InlineKeeper",
     "Keeper",
     "MalformedWriteSet",
     "ProcessKeeper",
+    "ScrubReport",
     "SnapshotFile",
     "Store",
     "StoreBroken",
@@ -49,5 +62,7 @@ __all__ = [
     "digest_of",
     "encode_put",
     "read_applied",
+    "read_applied_file",
     "read_metadata",
+    "scrub",
 ]

@@ -18,8 +18,10 @@ entry, big-endian, written in the same LMDB transaction as what it stands for.  
 the digest of all other records, see `digest`.
 """
 
+import os
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
+from errno import ENOSPC
 from pathlib import Path
 
 import lmdb
@@ -27,7 +29,7 @@ import msgspec
 from crc32c import crc32c
 
 from roost.store import digest
-from roost.store.errors import StoreBroken, ValueCorrupt
+from roost.store.errors import DiskFull, StoreBroken, ValueCorrupt
 from roost.store.layer import Layer, TreeLayer
 
 LONG_KEY_BYTES = 480
@@ -241,6 +243,7 @@ class BaseWriter:
 
         Raises:
             StoreBroken: LMDB failed; what it holds is the state before.
+            DiskFull: there is no room; the same may be asked for again.
             ValueCorrupt: what it held has changed.
 
         """
@@ -259,6 +262,8 @@ class BaseWriter:
             except lmdb.MapFullError:
                 self._env.set_mapsize(self._env.info()["map_size"] * 2)
             except lmdb.Error as error:
+                if os.strerror(ENOSPC) in str(error):
+                    raise DiskFull(f"LMDB: {error}") from error
                 raise StoreBroken(f"LMDB: {error}") from error
             else:
                 return total

@@ -23,6 +23,10 @@ class StoreBroken(StoreError):
     """The keeper failed or ended; nothing more will become durable."""
 
 
+class DiskFull(StoreError):
+    """There is no room for a commit; what the store holds is the state before."""
+
+
 class ValueCorrupt(StoreError):
     """A value does not have its checksum any more; it was never handed out."""
 

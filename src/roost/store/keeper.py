@@ -8,10 +8,15 @@ a socket pair, and the keeper answers each flush when it is on disk.
 To the keeper, integers big-endian:    u8 kind, u64 index, u32 length, payload
     kind 1  u64 term and the payload of log position `index`, to be merged
          2  flush: everything up to `index` must become durable; the payload is its term, u64
+         3  move: copy the environment, without the pages it does not use, to the new directory
+            that the payload names, and go on there
 From the keeper:                       u8 kind, u64 index, u32 length, text
          3  flushed up to `index`
          4  failed; the text says how; nothing more will come
          5  the text is the digest of the state at `index`, 16 bytes; see `digest`
+         6  the disk is full: what was asked for is tried again until there is room
+         7  moved: the environment is in the other directory now, with everything up to `index`;
+            the text is u64 term
 
 The keeper ends when the socket closes.  It does not flush then: the journal has everything, and
 what LMDB holds is always the state at one index.
@@ -23,6 +28,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -31,13 +37,15 @@ from typing import Protocol
 
 from roost.store.base import BaseReader, BaseWriter, environment
 from roost.store.digest import DIGEST_ENTRIES
-from roost.store.errors import StoreBroken, StoreError, ValueCorrupt
+from roost.store.errors import DiskFull, StoreBroken, StoreError, ValueCorrupt
 from roost.store.layer import Layer
-from roost.store.snapshot import SnapshotFile, make_copy
+from roost.store.snapshot import SnapshotFile, make_copy, sync_directory
 from roost.store.write_set import decode
 
 HEAD = Struct(">BQI")
-PAYLOAD, FLUSH, FLUSHED, FAILED, DIGEST = 1, 2, 3, 4, 5
+PAYLOAD, FLUSH, MOVE = 1, 2, 3
+FLUSHED, FAILED, DIGEST, FULL, MOVED = 3, 4, 5, 6, 7
+_FULL_RETRY_S = 0.5
 _SEND_BYTES = 256 << 10
 _BUFFER_BYTES = 4 << 20
 _IOV_MAX = 512
@@ -46,9 +54,12 @@ _IOV_MAX = 512
 class Keeper(Protocol):
     """Makes payloads durable in order.
 
-    `on_flushed(index)`, `on_failed(error)` and `on_digest(index, digest)` are set by the store
-    before anything is called.
+    `on_flushed(index)`, `on_failed(error)`, `on_digest(index, digest)`, `on_full()` and
+    `on_moved(index, term)` are set by the store before anything is called.
     """
+
+    on_full: Callable[[], None]
+    on_moved: Callable[[int, int], None]
 
     on_flushed: Callable[[int], None]
     on_digest: Callable[[int, bytes], None]
@@ -62,6 +73,12 @@ class Keeper(Protocol):
 
     def flush(self, index: int, term: int) -> None:
         """Ask for everything up to `index`, an entry of `term`, to become durable."""
+
+    def move(self, directory: Path) -> None:
+        """Ask for the environment to be copied, compacted, to a new directory, and go on there."""
+
+    def moved_reader(self) -> BaseReader:
+        """Open for reading what was moved to."""
 
     def pump(self) -> None:
         """Move on what could not be handed over at once."""
@@ -90,6 +107,7 @@ class Engine:
         digest_entries: int = DIGEST_ENTRIES,
     ) -> None:
         """Open the environment for writing."""
+        self._is_synced = is_synced
         self.writer = BaseWriter(directory, is_synced=is_synced)
         self._layer = Layer()
         self._digest_entries = digest_entries
@@ -126,6 +144,16 @@ class Engine:
             self.on_digest(self._point, total)
             self._point = self._next_point(index + 1)
 
+    def move(self, directory: Path) -> tuple[int, int]:
+        """Copy the environment, compacted, and go on with the copy; return what it holds."""
+        directory.mkdir(mode=0o700)
+        make_copy(directory / "data.mdb", self.writer.copy_to)
+        sync_directory(directory)
+        sync_directory(directory.parent)
+        self.writer.close()
+        self.writer = BaseWriter(directory, is_synced=self._is_synced)
+        return self.writer.applied()
+
     def close(self) -> None:
         """Close the environment."""
         self.writer.close()
@@ -147,6 +175,8 @@ class InlineKeeper:
         self.on_digest: Callable[[int, bytes], None] = lambda _index, _digest: None
         self.on_flushed: Callable[[int], None] = lambda _index: None
         self.on_failed: Callable[[StoreError], None] = lambda _error: None
+        self.on_full: Callable[[], None] = lambda: None
+        self.on_moved: Callable[[int, int], None] = lambda _index, _term: None
         self._reader: BaseReader | None = None
 
     def reader(self) -> BaseReader:
@@ -183,6 +213,16 @@ class InlineKeeper:
             self.on_failed(error)
         else:
             self.on_flushed(index)
+
+    def move(self, directory: Path) -> None:
+        """Move at once."""
+        if self._reader is not None:
+            self._reader.release()
+        self.on_moved(*self._engine.move(directory))
+
+    def moved_reader(self) -> BaseReader:
+        """Read what was moved to."""
+        return self._engine.writer.reader()
 
     def pump(self) -> None:
         """Nothing waits."""
@@ -221,6 +261,8 @@ class ProcessKeeper:
         self._outgoing_bytes = 0
         self._incoming = b""
         self._is_waiting = 0
+        self.on_full: Callable[[], None] = lambda: None
+        self.on_moved: Callable[[int, int], None] = lambda _index, _term: None
         self.on_digest: Callable[[int, bytes], None] = lambda _index, _digest: None
         self.on_flushed: Callable[[int], None] = lambda _index: None
         self.on_failed: Callable[[StoreError], None] = lambda _error: None
@@ -257,6 +299,19 @@ class ProcessKeeper:
         self._outgoing.append(HEAD.pack(FLUSH, index, 8) + term.to_bytes(8, "big"))
         self._outgoing_bytes += HEAD.size + 8
         self.pump()
+
+    def move(self, directory: Path) -> None:
+        """Queue a move."""
+        self._is_waiting += 1
+        self._directory = directory
+        name = os.fsencode(directory)
+        self._outgoing.append(HEAD.pack(MOVE, 0, len(name)) + name)
+        self._outgoing_bytes += HEAD.size + len(name)
+        self.pump()
+
+    def moved_reader(self) -> BaseReader:
+        """Open what was moved to, for reading only."""
+        return self.reader()
 
     def pump(self) -> None:
         """Send what is queued, as far as the socket takes it without waiting."""
@@ -317,6 +372,11 @@ class ProcessKeeper:
                 self.on_flushed(index)
             elif kind == DIGEST:
                 self.on_digest(index, text)
+            elif kind == FULL:
+                self.on_full()
+            elif kind == MOVED:
+                self._is_waiting -= 1
+                self.on_moved(index, int.from_bytes(text, "big"))
             else:
                 self._fail(text.decode(errors="replace"))
 
@@ -359,16 +419,30 @@ def serve(directory: Path, end: socket.socket) -> None:
         if len(payload) < length:
             return
         try:
-            if kind == PAYLOAD:
-                engine.add(index, int.from_bytes(payload[:8], "big"), payload[8:])
-            else:
-                engine.flush(index, int.from_bytes(payload, "big"))
-                end.sendall(HEAD.pack(FLUSHED, index, 0))
+            while not _carry_out(engine, end, kind, index, payload):
+                end.sendall(HEAD.pack(FULL, index, 0))
+                time.sleep(_FULL_RETRY_S)
         except Exception as error:  # noqa: BLE001 - whatever it is, the serving side must know
             text = f"{type(error).__name__}: {error}".encode()[:4096]
             end.sendall(HEAD.pack(FAILED, index, len(text)) + text)
             return
     engine.close()
+
+
+def _carry_out(engine: Engine, end: socket.socket, kind: int, index: int, payload: bytes) -> bool:
+    """Do one thing and answer; False when there is no room for it (J38)."""
+    try:
+        if kind == PAYLOAD:
+            engine.add(index, int.from_bytes(payload[:8], "big"), payload[8:])
+        elif kind == FLUSH:
+            engine.flush(index, int.from_bytes(payload, "big"))
+            end.sendall(HEAD.pack(FLUSHED, index, 0))
+        else:
+            moved, term = engine.move(Path(os.fsdecode(payload)))
+            end.sendall(HEAD.pack(MOVED, moved, 8) + term.to_bytes(8, "big"))
+    except DiskFull:
+        return False
+    return True
 
 
 def main() -> None:

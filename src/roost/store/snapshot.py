@@ -57,6 +57,15 @@ def make_copy(target: Path, copy: Callable[[int], None]) -> SnapshotFile:
     return SnapshotFile(index=index, term=term, size_bytes=size_bytes, digest=digest_of(target))
 
 
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def read_metadata(path: Path, key: bytes) -> bytes | None:
     """One value of the `$metadata` of a file that nobody writes to.
 
@@ -81,7 +90,12 @@ def read_applied(directory: Path) -> tuple[int, int]:
         ValueCorrupt, StoreBroken: it is damaged.
 
     """
-    held = read_metadata(directory / "data.mdb", APPLIED_KEY) or bytes(16)
+    return read_applied_file(directory / "data.mdb")
+
+
+def read_applied_file(path: Path) -> tuple[int, int]:
+    """As `read_applied`, of a store's file."""
+    held = read_metadata(path, APPLIED_KEY) or bytes(16)
     return int.from_bytes(held[:8], "big"), int.from_bytes(held[8:], "big")
 
 

@@ -17,6 +17,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from roost.store.catalog import (
     CATALOG_ID,
@@ -67,9 +68,7 @@ class Store:
         """Use `open`."""
         self._config = config
         self._keeper = keeper
-        keeper.on_flushed = self._on_flushed
-        keeper.on_failed = self._on_failed
-        keeper.on_digest = self._on_digest
+        self._attach(keeper)
         self._base = keeper.reader()
         self._base.on_corrupt = self._on_corrupt
         self.durable_index, self.applied_term = self._base.applied()
@@ -89,6 +88,9 @@ class Store:
         self._flush_count = 0
         # Called with a log position and the digest of the state there, now and then.
         self.on_digest: Callable[[int, bytes], None] = lambda _index, _digest: None
+        # Called when a flush finds the disk full: what it frees is used.
+        self.on_full: Callable[[], None] = lambda: None
+        self._on_move_done: Callable[[int, int], None] = lambda _index, _term: None
         self.on_room: Callable[[], None] = lambda: None
         self.on_failure: Callable[[StoreError], None] = _raise
 
@@ -244,6 +246,14 @@ class Store:
             self.flush()
         self.on_room()
 
+    def _attach(self, keeper: Keeper) -> None:
+        """Hear what a keeper says."""
+        keeper.on_flushed = self._on_flushed
+        keeper.on_failed = self._on_failed
+        keeper.on_digest = self._on_digest
+        keeper.on_full = self._on_full
+        keeper.on_moved = self._on_moved
+
     def _on_digest(self, index: int, digest: bytes) -> None:
         self.on_digest(index, digest)
 
@@ -261,9 +271,7 @@ class Store:
         on_switched = [prepare() for prepare in self._switch_observers]
         self._keeper.close()
         self._keeper = keeper
-        keeper.on_flushed = self._on_flushed
-        keeper.on_failed = self._on_failed
-        keeper.on_digest = self._on_digest
+        self._attach(keeper)
         self._base.become(keeper.reader())
         self.durable_index, self.applied_term = self._base.applied()
         assert self.durable_index > self.applied_index, "a snapshot never takes anything back"
@@ -276,6 +284,25 @@ class Store:
         self._stack[:] = [self._applied]
         for tell in on_switched:
             tell()
+
+    def durable_digest(self) -> bytes:
+        """The digest of what is durable."""
+        return self._base.digest()
+
+    def move(self, directory: Path, done: Callable[[int, int], None]) -> None:
+        """Have the base rewritten in a new directory; `done(index, term)` says what it holds.
+
+        What is in memory stays there, and `view` goes on without a gap.
+        """
+        self._on_move_done = done
+        self._keeper.move(directory)
+
+    def _on_moved(self, index: int, term: int) -> None:
+        self._base.become(self._keeper.moved_reader())
+        self._on_move_done(index, term)
+
+    def _on_full(self) -> None:
+        self.on_full()
 
     def observe_switch(self, prepare: Callable[[], Callable[[], None]]) -> None:
         """Call `prepare()` before a snapshot replaces everything, and what it returns after."""

@@ -1,0 +1,152 @@
+"""`roost snapshot`: save a backup, look at one, make a new cluster of it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from roost.cli.settings import parse_initial_cluster
+from roost.cli.shared import client_options, connect, say_json
+from roost.errors import RoostError
+from roost.member import (
+    Backup,
+    MemberConfig,
+    read_backup,
+    restore,
+    write_full,
+    write_increment,
+)
+
+_PATH = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.group()
+def snapshot() -> None:
+    """Save backups of a running cluster, and restore them."""
+
+
+@snapshot.command()
+@client_options
+@click.argument("file", type=_PATH)
+@click.option("--since", type=_PATH, help="Save only what was written behind this backup.")
+def save(
+    endpoints: str, timeout_s: float, file: Path, since: Path | None, *, as_json: bool
+) -> None:
+    r"""Save everything a member holds, while it serves.
+
+    \b
+    Example:
+        roost snapshot save monday.db
+        roost snapshot save tuesday.inc --since monday.db
+    """
+    try:
+        base = None if since is None else read_backup(since)
+        with connect(endpoints, timeout_s) as client:
+            if base is None:
+                saved = write_full(file, _shown(client.snapshot(), as_json=as_json))
+            else:
+                saved = write_increment(file, base, client.since(base.index, base.term))
+    except (RoostError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    _say(saved, as_json=as_json)
+
+
+def _shown(blobs: Iterator[bytes], *, as_json: bool) -> Iterator[bytes]:
+    """Pass blobs through, showing how many bytes have come."""
+    count = 0
+    for blob in blobs:
+        count += len(blob)
+        if not as_json and count % (8 << 20) < len(blob):
+            click.echo(f"\r{count >> 20} MiB", nl=False, err=True)
+        yield blob
+    if not as_json and count >= 8 << 20:
+        click.echo(err=True)
+
+
+@snapshot.command()
+@click.argument("file", type=_PATH)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def status(file: Path, *, as_json: bool) -> None:
+    r"""Check a backup, and say what it holds.
+
+    \b
+    Example:
+        roost snapshot status monday.db
+    """
+    try:
+        held = read_backup(file)
+    except (RoostError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    _say(held, as_json=as_json)
+
+
+def _say(held: Backup, *, as_json: bool) -> None:
+    kind = "full" if held.is_full else "increment"
+    if as_json:
+        say_json(
+            {
+                "file": str(held.path),
+                "kind": kind,
+                "base_index": held.base_index,
+                "index": held.index,
+                "term": held.term,
+                "bytes": held.size_bytes,
+                "sha256": held.digest,
+            }
+        )
+        return
+    follows = "" if held.is_full else f", behind entry {held.base_index}"
+    click.echo(f"{held.path}: {kind}, everything up to entry {held.index}{follows}")
+    click.echo(f"{held.size_bytes} bytes, sha256 {held.digest}")
+
+
+@snapshot.command("restore")
+@click.argument("files", type=_PATH, nargs=-1, required=True)
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Default: <name>.roost.")
+@click.option("--name", default="default", show_default=True, help="Name of this member.")
+@click.option("--initial-cluster", help="All members of the new cluster: name=url,name=url.")
+@click.option(
+    "--initial-advertise-peer-urls",
+    "advertised",
+    default="http://localhost:2380",
+    show_default=True,
+    help="Peer URLs of this member.",
+)
+@click.option("--initial-cluster-token", "token", default="etcd-cluster", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def restore_command(
+    files: tuple[Path, ...],
+    data_dir: Path | None,
+    name: str,
+    initial_cluster: str | None,
+    advertised: str,
+    token: str,
+    *,
+    as_json: bool,
+) -> None:
+    r"""Make the directory of a member of a new cluster from a full backup and its increments.
+
+    Every first member restores the same files, each with its own name.
+
+    \b
+    Example:
+        roost snapshot restore monday.db tuesday.inc --data-dir restored
+    """
+    try:
+        config = MemberConfig(
+            name=name,
+            data_dir=data_dir or Path(f"{name}.roost"),
+            initial_cluster=parse_initial_cluster(initial_cluster or f"{name}={advertised}"),
+            advertise_peer_urls=tuple(advertised.split(",")),
+            listen_peer_urls=tuple(advertised.split(",")),
+            initial_cluster_token=token,
+        )
+        identity = restore(config, files)
+    except (RoostError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    if as_json:
+        row = {"data_dir": str(config.data_dir), "cluster_id": f"{identity.cluster_id:x}"}
+        say_json({**row, "member_id": f"{identity.member_id:x}"})
+        return
+    click.echo(f"Member {name!r} ({identity.member_id:x}) of a new cluster {identity.cluster_id:x}")
+    click.echo(f"Start it with: roost serve --name {name} --data-dir {config.data_dir} …")

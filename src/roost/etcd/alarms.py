@@ -1,0 +1,99 @@
+"""Alarms: what is wrong with a member, kept in the replicated tree `alarms` (etcd api: Alarm).
+
+    u64 member id, u8 type (etcd's AlarmType)  ->  b""
+
+While NOSPACE is raised for any member, nothing that takes space is written; reads, deletes and
+compaction go on.  While CORRUPT is raised nothing of the key space is read or written.  Every
+member looks at what is applied, so an alarm counts wherever it was raised.
+"""
+
+import struct
+from typing import cast
+
+from roost.errors import Refused
+from roost.etcd import errors
+from roost.etcd.mvcc import ALARMS_TREE
+from roost.etcd.proto import rpc_pb2 as pb
+from roost.store import Changes, Store, Txn, View
+
+ALARM_OPERATION = "etcd.alarm"
+NOSPACE, CORRUPT = pb.NOSPACE, pb.CORRUPT
+_KEY = struct.Struct(">QB")
+Alarm = tuple[int, pb.AlarmType]
+
+
+class Alarms:
+    """The alarms as applied here, and the operation that changes them."""
+
+    def __init__(self, store: Store) -> None:
+        """Look at what is applied."""
+        self._tree = store.tree(ALARMS_TREE).id
+        self._view = store.view
+        self.read_again()
+
+    def read_again(self) -> None:
+        """A snapshot has replaced everything, or something was applied."""
+        self.raised = self.rows(self._view)
+        self.has_no_space = any(kind == NOSPACE for _, kind in self.raised)
+        self.is_corrupt = any(kind == CORRUPT for _, kind in self.raised)
+
+    def on_applied(self, changes: Changes) -> None:
+        """Notice what an entry changed."""
+        if any(tree_id == self._tree for _, tree_id, _, _ in changes.writes):
+            self.read_again()
+
+    def rows(self, view: View) -> list[Alarm]:
+        """(member id, type) of every alarm, in order."""
+        found: list[Alarm] = []
+        for key, _ in view.iterate(self._tree):
+            member_id, kind = _KEY.unpack(key)
+            found.append((member_id, cast("pb.AlarmType", kind)))
+        return found
+
+    def change(self, txn: Txn, body: bytes) -> bytes:
+        """Operation: raise or disarm one alarm; the answer is what was raised or disarmed."""
+        request = pb.AlarmRequest.FromString(body)
+        key = _KEY.pack(request.memberID, request.alarm)
+        is_raised = txn.get(self._tree, key) is not None
+        if request.action == pb.AlarmRequest.ACTIVATE:
+            if not is_raised:
+                txn.put(self._tree, key, b"")
+        elif is_raised:
+            txn.delete(self._tree, key)
+        else:
+            return b""
+        said = pb.AlarmMember(memberID=request.memberID, alarm=request.alarm)
+        return pb.AlarmResponse(alarms=[said]).SerializeToString()
+
+    def check_space(self) -> None:
+        """Refuse what takes space, while there is none.
+
+        Raises:
+            Refused: etcd's ErrNoSpace.
+
+        """
+        if self.has_no_space:
+            raise errors.no_space()
+
+    def check_sound(self) -> None:
+        """Refuse to read or write keys while members differ.
+
+        Raises:
+            Refused: etcd's ErrCorrupt.
+
+        """
+        if self.is_corrupt:
+            raise errors.corrupt()
+
+
+def check_request(request: pb.AlarmRequest) -> None:
+    """Refuse what is no action and no alarm.
+
+    Raises:
+        Refused: INVALID_ARGUMENT.
+
+    """
+    if request.action not in pb.AlarmRequest.AlarmAction.values():
+        raise Refused(errors.INVALID_ARGUMENT, f"alarm action {request.action} is unknown")
+    if request.alarm not in pb.AlarmType.values():
+        raise Refused(errors.INVALID_ARGUMENT, f"alarm type {request.alarm} is unknown")

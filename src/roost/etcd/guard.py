@@ -1,0 +1,77 @@
+"""Raises and takes back the alarms of one member: space, and states that differ (etcd api: Alarm).
+
+Each member looks after itself: NOSPACE when its store has grown to the quota, or its file system
+is down to the reserve.  It is raised while there is still room to delete, compact and recover,
+and taken back when there is room again.  CORRUPT is raised for members whose state digest was
+found to differ, and taken back only by an operator.
+"""
+
+import asyncio
+import logging
+
+from roost.errors import RoostError
+from roost.etcd.alarms import ALARM_OPERATION, CORRUPT, NOSPACE, Alarms
+from roost.etcd.ports import Replica, Space
+from roost.etcd.proto import rpc_pb2 as pb
+
+logger = logging.getLogger(__name__)
+CHECK_S = 0.25
+QUOTA_BYTES = 2 << 30
+# An alarm is taken back when usage has fallen below this part of what raised it.
+_CALM_PART = 0.9
+
+
+class Guard:
+    """Looks at one member now and then; `quota_bytes` 0 is no quota."""
+
+    def __init__(self, replica: Replica, alarms: Alarms, *, quota_bytes: int) -> None:
+        """Nothing runs before `start`."""
+        self._replica = replica
+        self._alarms = alarms
+        self._quota_bytes = quota_bytes
+        self._is_asking = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Look from now on."""
+        self._timer = asyncio.get_running_loop().call_later(CHECK_S, self._on_timer)
+
+    def stop(self) -> None:
+        """Look no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _on_timer(self) -> None:
+        self.start()
+        if not self._is_asking and self._replica.leader_id:
+            self.check(self._replica.space())
+
+    def check(self, space: Space) -> None:
+        """Raise or take back what is due, one alarm at a time."""
+        own_id, raised = self._replica.member_id, self._alarms.raised
+        is_raised = (own_id, NOSPACE) in raised
+        if not is_raised and self._is_full(space, 1.0):
+            text = "no space is left: %d bytes in the store, %d free on its disk"
+            logger.error(text, space.store_bytes, space.disk_free_bytes)
+            self._ask(pb.AlarmRequest.ACTIVATE, own_id, NOSPACE)
+        elif is_raised and not self._is_full(space, _CALM_PART):
+            logger.warning("there is space again")
+            self._ask(pb.AlarmRequest.DEACTIVATE, own_id, NOSPACE)
+        for member_id in sorted(space.corrupt_members):
+            if (member_id, CORRUPT) not in raised and not self._is_asking:
+                self._ask(pb.AlarmRequest.ACTIVATE, member_id, CORRUPT)
+
+    def _is_full(self, space: Space, part: float) -> bool:
+        is_over = bool(self._quota_bytes) and space.store_bytes >= part * self._quota_bytes
+        return is_over or part * space.disk_free_bytes < space.disk_reserve_bytes
+
+    def _ask(self, action: pb.AlarmRequest.AlarmAction, member_id: int, kind: pb.AlarmType) -> None:
+        self._is_asking = True
+        request = pb.AlarmRequest(action=action, memberID=member_id, alarm=kind)
+
+        def done(_result: bytes | None, error: RoostError | None) -> None:
+            self._is_asking = False
+            if error is not None:
+                logger.info("an alarm could not be changed yet: %s", error)
+
+        self._replica.transact_nowait(ALARM_OPERATION, request.SerializeToString(), done)

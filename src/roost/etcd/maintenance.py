@@ -1,0 +1,289 @@
+"""The Maintenance service: status, alarms, hashes, defragmentation, snapshots (etcd api)."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+from crc32c import crc32c
+
+from roost.errors import RoostError
+from roost.etcd import errors
+from roost.etcd.alarms import ALARM_OPERATION, Alarms, check_request
+from roost.etcd.mvcc import Mvcc, main_of
+from roost.etcd.ports import Call, Replica, StreamCall
+from roost.etcd.proto import rpc_pb2 as pb
+from roost.etcd.requests import fail, parse
+from roost.etcd.wire import Header, decode_key_value
+from roost.store import View
+
+# What etcd 3.5 answers to `Status`; clients look at it for features.
+SERVER_VERSION = "3.5.1"
+BLOB_BYTES = 32 << 10
+_UNSENT_BYTES_MAX = 1 << 20
+_SLICE_ROWS = 2000
+
+
+class MaintenanceService:
+    """Looks after one member; most of it is about the member that is asked."""
+
+    def __init__(self, replica: Replica, mvcc: Mvcc, alarms: Alarms) -> None:
+        """Remember whom to ask."""
+        self._replica = replica
+        self._mvcc = mvcc
+        self._alarms = alarms
+        self._header = Header(replica.cluster_id, replica.member_id)
+
+    def _headed(self, body: bytes) -> bytes:
+        replica = self._replica
+        return self._header.encode(self._mvcc.revision(replica.view), replica.term) + body
+
+    def status(self, call: Call, _body: bytes) -> None:
+        """Status of the member that is asked, as it sees itself."""
+        status = self._replica.status()
+        problems = [] if status.leader_id else ["etcdserver: no leader"]
+        # As etcd lists them: alarms count among what is wrong.
+        problems += [
+            f"memberID:{it} alarm:{pb.AlarmType.Name(kind)} " for it, kind in self._alarms.raised
+        ]
+        message = pb.StatusResponse(
+            version=SERVER_VERSION,
+            dbSize=status.db_bytes,
+            dbSizeInUse=status.db_in_use_bytes,
+            leader=status.leader_id,
+            raftIndex=status.last_index,
+            raftTerm=status.term,
+            raftAppliedIndex=status.applied_index,
+            errors=problems,
+            isLearner=self._replica.is_learner,
+        )
+        call.reply(self._headed(message.SerializeToString()))
+
+    # --- alarms ---------------------------------------------------------------------------------
+
+    def alarm(self, call: Call, body: bytes) -> None:
+        """Alarm: list, raise or disarm."""
+        request = parse(call, pb.AlarmRequest, body, check_request)
+        if request is None:
+            return
+        if request.action == pb.AlarmRequest.GET:
+            self._list_alarms(call, request.alarm)
+            return
+
+        def done(result: bytes | None, error: RoostError | None) -> None:
+            if error is not None or result is None:
+                fail(call, error or errors.malformed_request())
+            else:
+                call.reply(self._headed(result))
+
+        self._replica.transact_nowait(ALARM_OPERATION, body, done)
+
+    def _list_alarms(self, call: Call, wanted: pb.AlarmType) -> None:
+        def done(error: RoostError | None) -> None:
+            if error is not None:
+                fail(call, error)
+                return
+            rows = [
+                pb.AlarmMember(memberID=member_id, alarm=kind)
+                for member_id, kind in self._alarms.raised
+                if wanted in (pb.NONE, kind)
+            ]
+            call.reply(self._headed(pb.AlarmResponse(alarms=rows).SerializeToString()))
+
+        self._replica.read_nowait(done)
+
+    # --- hashes ---------------------------------------------------------------------------------
+
+    def hash(self, call: Call, _body: bytes) -> None:
+        """Hash: of everything this member's store holds durably; members at rest agree."""
+        digest = self._replica.files.state_digest()
+        said = pb.HashResponse(hash=int.from_bytes(digest[:4], "big"))
+        call.reply(self._headed(said.SerializeToString()))
+
+    def hash_kv(self, call: Call, body: bytes) -> None:
+        """HashKV: of all that can be seen of the keys up to a revision; equal on all members."""
+        request = parse(call, pb.HashKVRequest, body)
+        if request is None:
+            return
+
+        def done(error: RoostError | None) -> None:
+            if error is not None:
+                fail(call, error)
+                return
+            view, mvcc = self._replica.view, self._mvcc
+            current, compacted = mvcc.revision(view), mvcc.compacted(view)
+            revision = request.revision or current
+            if request.revision and request.revision < compacted:
+                fail(call, errors.compacted())
+            elif revision > current:
+                fail(call, errors.future_revision())
+            else:
+                hashing = KeyHash(mvcc, view, max(compacted, 0), revision)
+                hashing.run(lambda value: self._say_hash(call, value, compacted))
+
+        self._replica.read_nowait(done)
+
+    def _say_hash(self, call: Call, value: int, compacted: int) -> None:
+        said = pb.HashKVResponse(hash=value, compact_revision=max(compacted, 0))
+        call.reply(self._headed(said.SerializeToString()))
+
+    # --- the files ------------------------------------------------------------------------------
+
+    def defragment(self, call: Call, _body: bytes) -> None:
+        """Defragment: give what the store's file does not use back to the file system."""
+
+        def done(error: RoostError | None) -> None:
+            if error is not None:
+                fail(call, error)
+            else:
+                call.reply(self._headed(b""))
+
+        self._replica.files.defragment(done)
+
+    def snapshot(self, call: StreamCall) -> "SnapshotStream":
+        """Snapshot: the whole store as of now, and the SHA-256 of it behind it."""
+        return SnapshotStream(self._replica, call, self._headed)
+
+    def since(self, call: StreamCall) -> "SinceStream":
+        """Since, Roost's own: everything written behind a log position (incremental backup)."""
+        return SinceStream(self._replica, call, self._headed)
+
+
+class KeyHash:
+    """A CRC-32C over keys, a bounded piece in each turn of the loop.
+
+    It covers what can still be seen: of the revisions up to the compacted one the living keys,
+    then every revision up to the one asked for.  How far the removal of older ones has come makes
+    no difference.
+    """
+
+    def __init__(self, mvcc: Mvcc, view: View, compacted: int, revision: int) -> None:
+        """Nothing is read yet."""
+        self._mvcc = mvcc
+        self._view = view
+        self._compacted = compacted
+        self._revision = revision
+        self._crc = 0
+
+    def run(self, done: Callable[[int], None]) -> None:
+        """Read in slices, then call `done(hash)`."""
+        self._done = done
+        self._old_from: bytes | None = b"" if self._compacted else None
+        self._new_from = (self._compacted + 1).to_bytes(8, "big")
+        self._step()
+
+    def _step(self) -> None:
+        if self._old_from is not None:
+            self._hash_old()
+        elif not self._hash_new():
+            self._done(self._crc)
+            return
+        asyncio.get_running_loop().call_soon(self._step)
+
+    def _hash_old(self) -> None:
+        """The living keys as of the compacted revision, from `_old_from` on."""
+        assert self._old_from is not None, "there is more"
+        first = self._old_from
+        rows = self._mvcc.range_at(self._view, first, None, self._compacted)
+        self._old_from = None
+        for count, encoded in enumerate(rows):
+            if count == _SLICE_ROWS:
+                self._old_from = decode_key_value(encoded).key
+                return
+            self._crc = crc32c(encoded, self._crc)
+
+    def _hash_new(self) -> bool:
+        """Revisions behind the compacted one; say whether there are more."""
+        stop = (self._revision + 1).to_bytes(8, "big")
+        rows = self._view.scan(self._mvcc.revisions, self._new_from, stop, limit=_SLICE_ROWS)
+        for name, encoded in rows:
+            self._crc = crc32c(encoded, crc32c(name, self._crc))
+        if len(rows) < _SLICE_ROWS:
+            return False
+        last = rows[-1][0]
+        assert main_of(last) <= self._revision, "only what was asked for"
+        self._new_from = last + b"\0"
+        return True
+
+
+class _Sending:
+    """A stream that one task fills, as fast as the client takes it."""
+
+    def __init__(
+        self, replica: Replica, call: StreamCall, headed: Callable[[bytes], bytes]
+    ) -> None:
+        """Nothing is sent before the request has come."""
+        self._replica = replica
+        self._call = call
+        self._headed = headed
+        self._task: asyncio.Task[None] | None = None
+        self._drained = asyncio.Event()
+        call.on_drain = self._drained.set
+
+    def on_message(self, message: bytes) -> None:
+        """The request."""
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._run(message))
+
+    def on_half_close(self) -> None:
+        """There is one request only."""
+
+    def on_cancel(self) -> None:
+        """The client went away."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _run(self, message: bytes) -> None:
+        try:
+            await self._send_all(message)
+        except RoostError as error:
+            self._call.finish(*errors.status_of(error))
+        except OSError as error:
+            self._call.finish(errors.INTERNAL, f"etcdserver: {error}")
+        else:
+            self._call.finish(0, "")
+
+    async def _send_all(self, message: bytes) -> None:
+        raise NotImplementedError
+
+    async def _send(self, message: bytes) -> None:
+        self._call.send(message)
+        while self._call.pending_bytes > _UNSENT_BYTES_MAX:
+            self._drained.clear()
+            await self._drained.wait()
+        await asyncio.sleep(0)
+
+
+class SnapshotStream(_Sending):
+    """Sends a copy of the store."""
+
+    async def _send_all(self, message: bytes) -> None:
+        pb.SnapshotRequest.FromString(message)
+        async with self._replica.files.lend_snapshot() as path:
+            digest = hashlib.sha256()
+            with path.open("rb") as file:
+                remaining = path.stat().st_size
+                for blob in _blobs(file):
+                    digest.update(blob)
+                    remaining -= len(blob)
+                    await self._send_blob(blob, remaining)
+            await self._send_blob(digest.digest(), 0)
+
+    async def _send_blob(self, blob: bytes, remaining: int) -> None:
+        said = pb.SnapshotResponse(remaining_bytes=remaining, blob=blob)
+        await self._send(self._headed(said.SerializeToString()))
+
+
+class SinceStream(_Sending):
+    """Sends what was written behind a log position."""
+
+    async def _send_all(self, message: bytes) -> None:
+        request = pb.SinceRequest.FromString(message)
+        async for blob in self._replica.files.entries_since(request.index, request.term):
+            said = pb.SinceResponse(blob=blob)
+            await self._send(self._headed(said.SerializeToString()))
+
+
+def _blobs(file: BinaryIO) -> Iterator[bytes]:
+    while blob := file.read(BLOB_BYTES):
+        yield blob

@@ -1,0 +1,70 @@
+"""The next segment's file, written with zeros ahead of time, in the background (J3).
+
+A background thread that finds no room on the disk says nothing: only when the segment is needed
+is it tried again, after whoever keeps a reserve has given it up (`on_full`).
+"""
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from errno import ENOSPC
+from pathlib import Path
+
+from roost.journal import segment as segments
+from roost.journal.disk import Disk
+from roost.journal.identity import Identity
+from roost.journal.segment import Segment
+
+
+class Spare:
+    """Makes files for segments."""
+
+    def __init__(self, disk: Disk, path: Path, size_bytes: int, *, is_made_ahead: bool) -> None:
+        """`path` is the file's name until it becomes a segment of `size_bytes`."""
+        self._disk = disk
+        self.path = path
+        self._size_bytes = size_bytes
+        self._maker = ThreadPoolExecutor(1, "segments") if is_made_ahead else None
+        self._coming: Future[None] | None = None
+        self.on_full: Callable[[], None] = lambda: None
+
+    def prepare(self) -> None:
+        """Begin to write the next one."""
+        if self._maker is not None and not self._disk.exists(self.path):
+            self._coming = self._maker.submit(
+                segments.write_blank, self._disk, self.path, self._size_bytes
+            )
+
+    def install(self, segment: Segment, identity: Identity) -> None:
+        """Turn a blank file into `segment`, durably.
+
+        Raises:
+            OSError: the device failed, or there is no room even without the reserve.
+
+        """
+        coming, self._coming = self._coming, None
+        is_whole = coming is None or _is_made(coming)
+        if segment.size != self._size_bytes or not is_whole or not self._disk.exists(self.path):
+            try:
+                segments.write_blank(self._disk, self.path, segment.size)
+            except OSError as error:
+                if error.errno != ENOSPC:
+                    raise
+                self.on_full()
+                segments.write_blank(self._disk, self.path, segment.size)
+        segments.install(self._disk, self.path, segment, identity)
+
+    def close(self) -> None:
+        """Wait for what is being written."""
+        if self._maker is not None:
+            self._maker.shutdown(wait=True)
+
+
+def _is_made(coming: Future[None]) -> bool:
+    """Wait for a file; False when there was no room for it."""
+    try:
+        coming.result()
+    except OSError as error:
+        if error.errno != ENOSPC:
+            raise
+        return False
+    return True
