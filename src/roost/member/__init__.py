@@ -14,6 +14,7 @@ from roost.member.errors import (
     NotAMember,
     NothingToLose,
     RestoreRefused,
+    RolledBack,
     StoreBehindJournal,
     StoreDamaged,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "RemoveMember",
     "ReplaceMember",
     "RestoreRefused",
+    "RolledBack",
     "StoreBehindJournal",
     "StoreDamaged",
     "UpdateMember",

@@ -47,5 +47,13 @@ class BackupDamaged(CallerFault):
     """A file is no backup, or not what was saved."""
 
 
+class RolledBack(DeviceFault):
+    """The directory is an old state or a copy of one that the cluster has seen since.
+
+    What it promised after that it does not know any more, so it must never vote again: remove the
+    member and add a new one.
+    """
+
+
 class StoreBehindJournal(DeviceFault):
     """The journal was trimmed past what the store holds: entries in between are gone."""

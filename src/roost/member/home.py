@@ -54,6 +54,7 @@ from roost.store import (
     Store,
     StoreConfig,
     StoreError,
+    StoreForeign,
     Txn,
     read_applied,
     read_metadata,
@@ -239,6 +240,7 @@ def open_home(
         store.on_failure = on_store_failure
         if store.is_new:
             _bootstrap(store, journal, records, bootstrap, identity)
+        _check_owner(store, identity)
         _match_journal(journal, store, record)
         if Roster(store, store.view).is_removed(identity.member_id):
             text = "the member has been permanently removed from the cluster"
@@ -343,6 +345,19 @@ def _clear_leftovers(data_dir: Path, record: StoreRecord) -> None:
             shutil.rmtree(path)
     shutil.rmtree(data_dir / SNAPSHOTS, ignore_errors=True)
     OsDisk().make_directory(data_dir / SNAPSHOTS)
+
+
+def _check_owner(store: Store, identity: Identity) -> None:
+    """Refuse the store of another cluster.
+
+    Raises:
+        StoreForeign: it is.
+
+    """
+    # A survivor that founded a new cluster had another id when its store was made.
+    if store.guid.int not in (identity.cluster_id, identity.segment_cluster_id):
+        text = f"the store is of cluster {store.guid.int:x}, the directory of"
+        raise StoreForeign(f"{text} {identity.cluster_id:x}")
 
 
 def _match_journal(journal: Journal, store: Store, record: StoreRecord) -> None:

@@ -26,7 +26,7 @@ from roost.member.announcer import Announcer
 from roost.member.catchup import Catchup
 from roost.member.config import MemberConfig, address_of
 from roost.member.custody import Custody
-from roost.member.errors import StoreDamaged
+from roost.member.errors import RolledBack, StoreDamaged
 from roost.member.executor import Executor, Operation, ReadDone
 from roost.member.files import Files
 from roost.member.forwarding import Done, Forwarder, settle_future
@@ -65,6 +65,7 @@ from roost.peer import (
     RemovedMember,
     Stream,
     Transport,
+    WrongIncarnation,
     encode_frame,
 )
 from roost.raft import (
@@ -168,9 +169,7 @@ class Member:
         self._encoded_message: Message | None = None
         self._encoded: list[bytes] = []
         self._ticks = 0
-        self._seen_role = self.core.role
-        self._seen_leader = 0
-        self._seen_term = self.core.term
+        self._seen = (self.core.role, 0, self.core.term)
         self._is_driving = False
         self._is_scheduled = False
         self._is_stopped = True
@@ -284,7 +283,8 @@ class Member:
             local=LocalPeer(
                 cluster_id=self.cluster_id,
                 member_id=self.member_id,
-                incarnation=self._home.identity.incarnation,
+                incarnation=self._home.identity.incarnation + self.journal.starts,
+                life=self.core.config.life,
                 protocol_version=PROTOCOL_VERSION,
                 storage_version=STORAGE_VERSION,
                 addresses=tuple(address_of(url) for url in self.config.advertise_peer_urls),
@@ -300,6 +300,7 @@ class Member:
             on_pull=self._on_pull,
             on_join=self._on_join,
             is_removed=self.roster.is_removed,
+            newest_incarnation=self.roster.incarnation_of,
         )
 
     # --- life -----------------------------------------------------------------------------------
@@ -577,14 +578,12 @@ class Member:
     def _note_leadership(self) -> None:
         """React when the role, the leader or the term changed since last time."""
         core = self.core
-        role, leader, term = core.role, core.leader_id, core.term
-        if role is self._seen_role and leader == self._seen_leader and term == self._seen_term:
+        role, leader, term = now = core.role, core.leader_id, core.term
+        if now == self._seen:
             return
-        was_leader = self._seen_role is Role.LEADER
-        old_leader, old_term = self._seen_leader, self._seen_term
-        self._seen_role, self._seen_leader, self._seen_term = role, leader, term
+        (old_role, old_leader, old_term), self._seen = self._seen, now
         logger.info("leadership: role %s, leader %x, term %d", role.name.lower(), leader, term)
-        if was_leader and (role is not Role.LEADER or term != old_term):
+        if old_role is Role.LEADER and (role is not Role.LEADER or term != old_term):
             for name, body, done in self.executor.close():
                 self.transact_nowait(name, body, done)
         if old_leader and leader != old_leader:
@@ -757,6 +756,8 @@ class Member:
         logger.error("member %x refuses this member: %s", member_id, error)
         if isinstance(error, RemovedMember):
             self._tell_removed()
+        elif isinstance(error, WrongIncarnation):
+            self._fatal(RolledBack(str(error)))
 
     def _on_pull(self, stream: Stream, asked: Pull) -> None:
         self.snapshots.serve_pull(stream, asked)

@@ -64,6 +64,7 @@ class Neighbours:
             name=config.name,
             peer_urls=config.advertise_peer_urls,
             client_urls=config.advertise_client_urls,
+            incarnation=self._transport.local.incarnation,
         )
         self._transact(PUBLISH_OPERATION, encode_record(record), self._on_published)
 

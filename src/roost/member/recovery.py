@@ -13,6 +13,7 @@ begins again.  A member that is alone already is left as it is, so the flag may 
 """
 
 import logging
+import uuid
 from collections.abc import Callable
 
 import msgspec
@@ -23,7 +24,7 @@ from roost.member.home import Home, open_home
 from roost.member.roster import Roster, change_payload
 from roost.member.world import World
 from roost.raft import Configuration, Entry, EntryKind, HardState, decode_change, encode_change
-from roost.store import Txn
+from roost.store import GUID_KEY, METADATA_ID, Txn
 
 logger = logging.getLogger(__name__)
 _PAGE_BYTES = 4 << 20
@@ -57,6 +58,7 @@ def found_new_cluster(
             journal_id=held.journal_id or held.cluster_id,
         )
         replace_identity(world.disk, config.data_dir, identity)
+        home.identity = identity
         _apply_rest(home)
         _leave_others(home)
     finally:
@@ -102,6 +104,7 @@ def _leave_others(home: Home) -> None:
     for record in roster.records():
         if record.id != own_id:
             roster.remove(txn, record.id)
+    txn.put(METADATA_ID, GUID_KEY, uuid.UUID(int=home.identity.cluster_id).bytes)
     index, term = journal.last_index + 1, journal.hard_state.term + 1
     configuration, context = Configuration(version=index, voters=(own_id,)), txn.encode()
     payload = encode_change(configuration, context)

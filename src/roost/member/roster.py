@@ -35,6 +35,7 @@ class MemberRecord(msgspec.Struct, frozen=True, kw_only=True):
     peer_urls: tuple[str, ...]
     client_urls: tuple[str, ...] = ()
     is_learner: bool = False
+    incarnation: int = 0
 
 
 def member_id_of(peer_urls: Iterable[str], cluster_token: str, added_s: int | None = None) -> int:
@@ -148,6 +149,11 @@ class Roster:
             return False
         return member_id not in read_configuration(view).all_nodes()
 
+    def incarnation_of(self, member_id: int) -> int:
+        """The newest incarnation of a member that the cluster has heard of; 0 = none yet."""
+        held = self._view.get(self.tree_id, _key(member_id))
+        return 0 if held is None else msgspec.json.decode(held, type=MemberRecord).incarnation
+
     def put(self, txn: Txn, record: MemberRecord) -> None:
         """Add or change a member's record."""
         txn.put(self.tree_id, _key(record.id), encode_record(record))
@@ -164,7 +170,12 @@ class Roster:
         if held is None:
             return b""  # it has been removed meanwhile; nothing to publish
         record = msgspec.json.decode(held, type=MemberRecord)
-        changed = msgspec.structs.replace(record, name=said.name, client_urls=said.client_urls)
+        changed = msgspec.structs.replace(
+            record,
+            name=said.name,
+            client_urls=said.client_urls,
+            incarnation=max(record.incarnation, said.incarnation),
+        )
         if changed != record:
             txn.put(self.tree_id, _key(said.id), encode_record(changed))
         return b""

@@ -43,6 +43,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     protocol_version: int
     storage_version: int
     addresses: tuple[tuple[str, int], ...] = ()
+    life: int = 0
 
 
 class Welcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +51,7 @@ class Welcome(msgspec.Struct, frozen=True, kw_only=True):
 
     member_id: int
     incarnation: int
+    life: int = 0
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):

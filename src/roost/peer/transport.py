@@ -59,7 +59,11 @@ class Dice(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalPeer:
-    """Who we are to our peers."""
+    """Who we are to our peers.
+
+    `incarnation` grows with every start of the directory's member; `life` is a number that no
+    other process ever draws.  So a copy of the directory, or an old state of it, is noticed.
+    """
 
     cluster_id: int
     member_id: int
@@ -67,6 +71,7 @@ class LocalPeer:
     protocol_version: int
     storage_version: int
     addresses: tuple[Address, ...] = ()
+    life: int = 0
 
     def hello(self, target_id: int, channel: int) -> Hello:
         """What we say to `target_id` when we dial it."""
@@ -79,7 +84,12 @@ class LocalPeer:
             protocol_version=self.protocol_version,
             storage_version=self.storage_version,
             addresses=self.addresses,
+            life=self.life,
         )
+
+    def welcome(self) -> Welcome:
+        """What we say to whoever may talk to us."""
+        return Welcome(member_id=self.member_id, incarnation=self.incarnation, life=self.life)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,7 +274,7 @@ class Link:
         welcome = msgspec.msgpack.decode(body, type=Welcome)
         if welcome.member_id != self.member_id:
             raise WrongMember(f"reached member {welcome.member_id:x}, not {self.member_id:x}")
-        transport.check_incarnation(welcome.member_id, welcome.incarnation)
+        transport.check_incarnation(welcome.member_id, welcome.incarnation, welcome.life)
 
     def _on_readable(self) -> None:
         """The acceptor never sends: whatever comes is the end, or nonsense."""
@@ -361,9 +371,7 @@ class Incoming:
         self._deadline.cancel()
         self.hello = hello
         self._reader.body_bytes_max = _LIMITS[hello.channel]
-        local = transport.local
-        welcome = Welcome(member_id=local.member_id, incarnation=local.incarnation)
-        self._socket.send(frame.encode_struct(frame.WELCOME, welcome))
+        self._socket.send(frame.encode_struct(frame.WELCOME, transport.local.welcome()))
         if hello.channel in _CHANNELS:
             transport.on_greeted(self, hello)
 
@@ -404,12 +412,13 @@ class Transport:
         on_pull: Callable[[Stream, Pull], None],
         on_join: Callable[[Stream, Join], None],
         is_removed: Callable[[int], bool],
+        newest_incarnation: Callable[[int], int] = lambda _member_id: 0,
     ) -> None:
         """Nothing is open before `start`.
 
         `on_frame(member_id, kind, body)` may raise a PeerFault, which closes the link;
         `on_batch_end()` follows once after all frames of one read.  `on_pull` and `on_join` own
-        the stream they are given.
+        the stream they are given.  `newest_incarnation(member_id)` is what the cluster knows.
         """
         self.local = local
         self.config = config
@@ -429,7 +438,9 @@ class Transport:
         self._tasks: dict[int, list[asyncio.Task[None]]] = {}
         self._incoming: set[Incoming] = set()
         self._by_channel: dict[tuple[int, int], Incoming] = {}
-        self._incarnations: dict[int, int] = {}
+        self._newest_incarnation = newest_incarnation
+        # The newest (incarnation, life) that was heard of each member.
+        self._lives: dict[int, tuple[int, int]] = {}
         self._is_closed = False
 
     async def start(self) -> None:
@@ -514,7 +525,7 @@ class Transport:
             raise HandshakeRefused(f"{len(self._links)} members are known, and that is too many")
         if hello.channel not in _LIMITS:
             raise HandshakeRefused(f"channel {hello.channel} is unknown")
-        self.check_incarnation(hello.member_id, hello.incarnation)
+        self.check_incarnation(hello.member_id, hello.incarnation, hello.life)
         if hello.member_id not in self._links:
             logger.info("member %x is new to this one", hello.member_id)
             self.add_peer(hello.member_id, hello.addresses)
@@ -534,19 +545,19 @@ class Transport:
                 f"{local.protocol_version} and storage {local.storage_version}"
             )
 
-    def check_incarnation(self, member_id: int, incarnation: int) -> None:
-        """Refuse a member whose directory is older than one we have seen.
+    def check_incarnation(self, member_id: int, incarnation: int, life: int) -> None:
+        """Refuse a member whose directory is older than one we have seen, or a copy of it.
 
         Raises:
             WrongIncarnation: it is.
 
         """
-        newest = self._incarnations.get(member_id, 0)
-        if incarnation < newest:
-            raise WrongIncarnation(
-                f"member {member_id:x} came with incarnation {incarnation} after {newest}"
-            )
-        self._incarnations[member_id] = incarnation
+        seen, seen_life = self._lives.get(member_id, (0, 0))
+        newest = max(seen, self._newest_incarnation(member_id))
+        if incarnation < newest or (incarnation == seen and life != seen_life):
+            text = f"member {member_id:x} came with incarnation {incarnation} after {newest}"
+            raise WrongIncarnation(f"{text}: its data directory is a copy, or an old state")
+        self._lives[member_id] = (incarnation, life)
 
     def on_greeted(self, incoming: Incoming, hello: Hello) -> None:
         """A peer said hello: it replaces its older connection, and is there to be dialled."""

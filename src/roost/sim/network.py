@@ -17,7 +17,7 @@ import msgspec
 from roost.errors import PeerFault
 from roost.peer import HandshakeRefused, Join, Pull, Stream, Transport
 from roost.peer import frame as frames
-from roost.peer.frame import FrameReader, Hello, Welcome
+from roost.peer.frame import FrameReader, Hello
 from roost.peer.snapshot import CHUNK, JOIN, PULL, refusal_error
 from roost.peer.transport import Link
 
@@ -187,7 +187,8 @@ class SimLink(Link):
             return None
         hello = self.owner.local.hello(self.member_id, self.channel)
         target.check_hello(hello)
-        self.owner.check_incarnation(target.local.member_id, target.local.incarnation)
+        welcome = target.local.welcome()
+        self.owner.check_incarnation(welcome.member_id, welcome.incarnation, welcome.life)
         connection = Connection(self, target)
         network.connections.append(connection)
         target.wake_links_to(self.own_id)
@@ -241,9 +242,7 @@ class SimTransport(Transport):
                 self.on_join(stream, asked)
                 return
             self.check_hello(msgspec.msgpack.decode(body, type=Hello))
-            local = self.local
-            welcome = Welcome(member_id=local.member_id, incarnation=local.incarnation)
-            await stream.send(frames.WELCOME, welcome)
+            await stream.send(frames.WELCOME, self.local.welcome())
             kind, body = await stream.receive()
             assert kind == PULL, "that is what follows"
             self.on_pull(stream, msgspec.msgpack.decode(body, type=Pull))

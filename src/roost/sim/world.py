@@ -22,6 +22,8 @@ from roost.store import InlineKeeper, Keeper, SnapshotFile
 
 Address = tuple[str, int]
 Result = TypeVar("Result")
+# More than the starts of one directory.
+INCARNATION_STEP = 1 << 20
 # How often simulated members compare their states.
 DIGEST_ENTRIES = 16
 # A slow disk: how long a write takes, and how often and how long it hangs.
@@ -128,7 +130,7 @@ class SimWorld(World):
 
     def new_incarnation(self) -> int:
         """One more."""
-        self._incarnation += 1
+        self._incarnation += INCARNATION_STEP
         return self._incarnation
 
     def has_directory(self, path: Path) -> bool:

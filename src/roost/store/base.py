@@ -87,6 +87,21 @@ def environment(directory: Path, *, is_writer: bool, is_synced: bool = True) -> 
     )
 
 
+def check_length(env: lmdb.Environment) -> None:
+    """Refuse a file that is shorter than what it holds: to read past its end ends the process.
+
+    Raises:
+        StoreBroken: it is.
+
+    """
+    path = Path(env.path())
+    path = path / "data.mdb" if path.is_dir() else path
+    wanted = (env.info()["last_pgno"] + 1) * env.stat()["psize"]
+    size = path.stat().st_size
+    if size < wanted:
+        raise StoreBroken(f"{path.name} has {size} bytes, and must have {wanted}")
+
+
 class BaseReader:
     """Reads the base; one read transaction, renewed after each flush."""
 
@@ -97,6 +112,7 @@ class BaseReader:
         self._open(env, is_shared=is_shared)
 
     def _open(self, env: lmdb.Environment, *, is_shared: bool) -> None:
+        check_length(env)
         self._env = env
         self._is_shared = is_shared
         self._env.reader_check()
