@@ -10,6 +10,7 @@ import fcntl
 import os
 import sys
 from collections.abc import Sequence
+from errno import EIO
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +18,7 @@ FILE_MODE = 0o600
 DIRECTORY_MODE = 0o700
 _ZEROS = bytes(1 << 20)
 _IOV_MAX = 1000
+_BLOCK_BYTES = 512
 # linux/stat.h: the mask, the offset of stx_mnt_id, and the size of struct statx.
 _STATX_MNT_ID_UNIQUE, _STATX_MNT_ID_OFFSET, _STATX_BYTES = 0x4000, 0x90, 256
 _AT_FDCWD = -100
@@ -208,6 +210,26 @@ def unique_mount_id(path: Path) -> int:
     begin = _STATX_MNT_ID_OFFSET
     mount = int.from_bytes(buffer.raw[begin : begin + 8], sys.byteorder)
     return mount if mask & _STATX_MNT_ID_UNIQUE else 0
+
+
+def read_or_zeros(file: File, count: int, offset: int = 0) -> bytes:
+    """Read up to `count` bytes; blocks that cannot be read count as zeros (J16)."""
+    try:
+        return file.pread(count, offset)
+    except OSError as error:
+        if error.errno != EIO:
+            raise
+    count = max(0, min(count, file.size() - offset))
+    found = bytearray(count)
+    for begin in range(0, count, _BLOCK_BYTES):
+        try:
+            block = file.pread(min(_BLOCK_BYTES, count - begin), offset + begin)
+        except OSError as error:
+            if error.errno != EIO:
+                raise
+        else:
+            found[begin : begin + len(block)] = block
+    return bytes(found)
 
 
 def write_zeros(file: File, count: int, offset: int = 0) -> None:

@@ -19,11 +19,10 @@ frames: then a slot whose frame is bad is certain, too.
 
 from dataclasses import dataclass
 from enum import Enum
-from errno import EIO
 
 from crc32c import crc32c
 
-from roost.journal.disk import File
+from roost.journal.disk import read_or_zeros
 from roost.journal.errors import JournalDamaged
 from roost.journal.index import Fault, Place
 from roost.journal.record import (
@@ -101,7 +100,6 @@ VERDICTS: dict[object, Verdict] = {
     (FrameState.BAD, SlotState.GARBAGE, Evidence.SAME_BATCH): Verdict.TAIL_UNKNOWN,
     (FrameState.BAD, SlotState.GARBAGE, Evidence.LATER_BATCH): Verdict.DOUBLE_FAULT,
 }
-_BLOCK_BYTES = 4096
 _ROT_BITS_MAX = 2
 
 
@@ -132,7 +130,7 @@ class SegmentReader:
         """
         assert segment.file is not None, "the segment is open"
         self._segment = segment
-        self._data = _read(segment.file, segment.size)
+        self._data = read_or_zeros(segment.file, segment.size)
         self._is_clean = is_clean
         self._is_cache_alive = is_cache_alive
         self._marked = read_mark(self._data, segment.epoch)
@@ -336,7 +334,7 @@ class SegmentReader:
 def find_fault(segment: Segment, place: Place) -> Fault | None:
     """What an entry's frame must look like, as its slot says; None when that is damaged, too."""
     assert segment.file is not None, "the segment is open"
-    data = _read(segment.file, segment.data_offset)
+    data = read_or_zeros(segment.file, segment.data_offset)
     chain: int | None = 0
     for position in range(segment.position):
         slot = decode_slot(data, segment.slot_offset(position), segment.epoch)
@@ -350,25 +348,6 @@ def find_fault(segment: Segment, place: Place) -> Fault | None:
 
 def _follows_hole(found: list[Recovered | Hole]) -> bool:
     return bool(found) and isinstance(found[-1], Hole)
-
-
-def _read(file: File, size: int) -> bytes:
-    """The whole file; blocks that cannot be read count as zeros (J16)."""
-    try:
-        return file.pread(size, 0)
-    except OSError as error:
-        if error.errno != EIO:
-            raise
-    blocks = bytearray(size)
-    for begin in range(0, size, _BLOCK_BYTES):
-        try:
-            block = file.pread(min(_BLOCK_BYTES, size - begin), begin)
-        except OSError as error:
-            if error.errno != EIO:
-                raise
-        else:
-            blocks[begin : begin + len(block)] = block
-    return bytes(blocks)
 
 
 def _frame_of(slot: Slot, segment: Segment) -> Frame:

@@ -24,7 +24,7 @@ from struct import Struct
 
 from crc32c import crc32c
 
-from roost.journal.disk import Disk, File, write_zeros
+from roost.journal.disk import Disk, File, read_or_zeros, write_zeros
 from roost.journal.errors import JournalDamaged, UnknownFormat, WrongIdentity
 from roost.journal.identity import Identity
 from roost.journal.record import SLOT_BYTES, frame_bytes
@@ -152,7 +152,7 @@ def open_segment(disk: Disk, path: Path, identity: Identity) -> Segment:
     """
     file = disk.open(path)
     for offset in _COPIES:
-        head = file.pread(_HEAD.size + _CRC.size, offset)
+        head = read_or_zeros(file, _HEAD.size + _CRC.size, offset)
         if len(head) < _HEAD.size + _CRC.size:
             continue
         body = head[: _HEAD.size]

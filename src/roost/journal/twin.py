@@ -17,7 +17,7 @@ import hashlib
 from pathlib import Path
 from struct import Struct
 
-from roost.journal.disk import Disk, File
+from roost.journal.disk import Disk, File, read_or_zeros
 from roost.journal.errors import JournalDamaged, UnknownFormat
 
 MAGIC = b"ROO2"
@@ -72,7 +72,7 @@ class Twin:
             UnknownFormat: a newer version wrote them.
 
         """
-        copies = [file.pread(_HEAD.size + BODY_BYTES_MAX, 0) for file in self._files]
+        copies = [read_or_zeros(file, _HEAD.size + BODY_BYTES_MAX) for file in self._files]
         valid = [decoded for copy in copies if (decoded := _decode(copy)) is not None]
         if valid:
             self._sequence, body = max(valid)

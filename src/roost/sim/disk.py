@@ -7,6 +7,7 @@ a power cut may leave behind on a file system that keeps its promises about fsyn
 
 import random
 from collections.abc import Sequence
+from errno import EIO
 from pathlib import Path
 
 from roost.journal.disk import DIRECTORY_MODE, FILE_MODE
@@ -37,9 +38,14 @@ class SimFile:
         self.durable = bytearray()
         self.pending: set[int] = set()  # sectors written since the last sync
         self.is_locked = False
+        self.unreadable: set[int] = set()  # sectors that give an error, until they are written
 
     def pread(self, count: int, offset: int) -> bytes:
         """Read from the cache."""
+        if self.unreadable:
+            sectors = range(offset // SECTOR, (offset + count + SECTOR - 1) // SECTOR)
+            if not self.unreadable.isdisjoint(sectors):
+                raise InjectedError(EIO, "injected read error")
         return bytes(self.cache[offset : offset + count])
 
     def pwrite(self, buffers: Sequence[bytes], offset: int) -> None:
@@ -53,7 +59,9 @@ class SimFile:
             self.cache += bytes(end - len(self.cache))
         self.cache[offset:end] = data
         if data:
-            self.pending.update(range(offset // SECTOR, (end - 1) // SECTOR + 1))
+            written = range(offset // SECTOR, (end - 1) // SECTOR + 1)
+            self.pending.update(written)
+            self.unreadable.difference_update(written)
         if fails:
             raise self._disk.failure("injected write error")
 
@@ -88,6 +96,7 @@ class SimFile:
                     after.durable += bytes(begin + len(piece) - len(after.durable))
                 after.durable[begin : begin + len(piece)] = piece
         after.cache = bytearray(after.durable)
+        after.unreadable = set(self.unreadable)
         return after
 
 

@@ -1,0 +1,352 @@
+"""What a cluster makes of damage: the suite of PAR's authors (FAST'18, specs: testing.md 5.5).
+
+Every case is three members on simulated disks that have acknowledged some puts and were then
+killed together, or lost power.  Disks are damaged, the members start, and the cluster is
+
+    correct      it serves, and every acknowledged put is there on all members
+    unavailable  it does not serve, and nothing is lost that is not lost on all disks
+    unsafe       it serves and an acknowledged put is missing, or members differ
+
+Groups of cases, each with `count`:
+
+    entries   all 4,096 ways to damage any of 4 entries on any of 3 disks
+    blocks    a random block of one disk becomes zeros, garbage or unreadable
+    lagging   the same, while another member is down and has missed the last puts
+    files     a segment or a copy of a small file is missing, cut, or too long
+    stores    the store is durable up to somewhere, and the journals are damaged
+
+    python -m roost.sim.par [--count N]
+"""
+
+import asyncio
+import random
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+
+import click
+
+from roost.errors import RoostError
+from roost.etcd.proto import rpc_pb2
+from roost.sim import rot
+from roost.sim.disk import SECTOR, SimDisk
+from roost.sim.judge import Violation, dump
+from roost.sim.nemesis import Swarm
+from roost.sim.simulation import Machine, Simulation
+
+MEMBERS, ENTRIES = 3, 4
+WAIT_S = 12.0
+_SWARM = Swarm(
+    size=MEMBERS,
+    clients=0,
+    safety_s=0.0,
+    delay_s_mean=0.001,
+    kills=True,
+    power_cuts=False,
+    partitions=False,
+    one_way_cuts=False,
+    changes=False,
+    transfers=False,
+    trailing_entries=100,
+    segment_bytes=32 << 10,
+    layer_bytes=1 << 20,
+    nemesis_s_mean=1.0,
+)
+Damage = Callable[["Scene"], None]
+
+
+@dataclass(slots=True)
+class Scene:
+    """What a case may damage: the disks, and where every put's entry lies on each."""
+
+    disks: list[SimDisk]
+    # For each member, (segment, byte of the payload, bytes) of each put, in order.
+    places: list[list[tuple[Path, int, int]]]
+    dice: random.Random
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One case; `may_be_unavailable` says that the damage may be beyond repair."""
+
+    name: str
+    damage: Damage
+    puts: int = ENTRIES
+    is_lagging: bool = False
+    is_durable: bool = False
+    may_be_unavailable: bool = False
+
+
+@dataclass(slots=True)
+class Row:
+    """One line of the table."""
+
+    group: str
+    cases: int = 0
+    correct: int = 0
+    unavailable: int = 0
+    unsafe: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+
+class CaseRun(Simulation):
+    """One case from start to verdict."""
+
+    def __init__(self, case: Case, seed: int, root: Path) -> None:
+        """Nothing runs."""
+        super().__init__(seed, root, _SWARM)
+        self.case = case
+        self.verdict = ""
+        self._keys: list[bytes] = []
+
+    async def _run(self) -> None:
+        for _ in range(MEMBERS):
+            self.add_machine()
+        for machine in self.machines:
+            await self.start(machine)
+        await self._until_even(self.machines)
+        writers = self.machines
+        early = self.case.puts // 2
+        await self._put_all(range(early))
+        if self.case.is_lagging:
+            await self._until_even(self.machines)
+            self.crash(self.machines[2], loses_power=False)
+            writers = self.machines[:2]
+        await self._put_all(range(early, self.case.puts))
+        await self._until_even(writers)
+        if self.case.is_durable:
+            await asyncio.sleep(11)  # virtual: the stores flush by age
+        places = [self._places(it) for it in self.machines]
+        for machine in self.machines:
+            self.crash(machine, loses_power=False)
+        scene = Scene([it.world.disk for it in self.machines], places, self.stream("damage"))
+        self.case.damage(scene)
+        self.verdict = await self._judge_case()
+
+    def _places(self, machine: Machine) -> list[tuple[Path, int, int]]:
+        """Where the puts of a running member lie."""
+        member = machine.member
+        if member is None:
+            return []
+        journal = member.journal
+        paths = {int(it.name[:16], 16): it for it in rot.segments(machine.world.disk)}
+        found = []
+        for index in range(journal.first_index, journal.last_index + 1):
+            entries = journal.entries(index, index + 1, 1)
+            if entries and any(key in entries[0].payload for key in self._keys):
+                place = journal.place(index)
+                found.append((paths[place.sequence], place.offset + 64, place.length))
+        return found
+
+    async def _put_all(self, numbers: range) -> None:
+        for number in numbers:
+            key = b"key-%d" % number
+            self._keys.append(key)
+            await self._put(key, b"value-%d" % number)
+
+    async def _put(self, key: bytes, value: bytes) -> None:
+        body = rpc_pb2.PutRequest(key=key, value=value).SerializeToString()
+        while True:
+            leader = self._leader()
+            if leader is not None:
+                try:
+                    await leader.transact("etcd.put", body)
+                except RoostError:
+                    pass
+                else:
+                    return
+            await asyncio.sleep(0.05)
+
+    async def _until_even(self, machines: list[Machine]) -> None:
+        while True:
+            leader = self._leader()
+            members = [it.member for it in machines]
+            if leader is not None and all(
+                it is not None and it.core.applied_index == leader.core.last_index for it in members
+            ):
+                return
+            await asyncio.sleep(0.05)
+
+    async def _judge_case(self) -> str:
+        """Start everybody, wait, and look."""
+        for machine in self.machines:
+            try:
+                await self.start(machine)
+            except Violation:
+                self.say(f"{machine.config.name} refuses")
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + WAIT_S
+        while loop.time() < deadline:
+            await asyncio.sleep(0.2)
+            leader = self._leader()
+            if leader is not None and self._is_even(leader):
+                break
+            for machine in self.machines:
+                if machine.member is None and not machine.is_starting:
+                    try:
+                        await self.start(machine)
+                    except Violation:
+                        self.say(f"{machine.config.name} refuses")
+        else:
+            leader = self._leader()
+            if leader is None:
+                return "unavailable"
+        assert leader is not None, "somebody leads"
+        running = [it.member for it in self.machines if it.member is not None]
+        tree = leader.store.tree("kv").id
+        for member in running:
+            if member.core.applied_index < leader.core.last_index:
+                continue
+            for number, key in enumerate(self._keys):
+                held = member.view.get(tree, key)
+                if held is None or b"value-%d" % number not in held:
+                    return "unsafe"
+        at = [it for it in running if it.core.applied_index == leader.core.applied_index]
+        if len({dump(it.view) for it in at}) > 1:
+            return "unsafe"
+        return "correct" if len(at) == MEMBERS else "unavailable"
+
+
+def run_case(case: Case, seed: int) -> str:
+    """One case; `correct`, `unavailable` or `unsafe`, or what went wrong."""
+    directory = Path(tempfile.mkdtemp())
+    loop_run = CaseRun(case, seed, directory)
+    try:
+        result = loop_run.run()
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+    return f"unsafe: {result.violation}" if result.violation else loop_run.verdict
+
+
+# --- the cases -----------------------------------------------------------------------------------
+
+
+def entry_cases() -> Iterator[Case]:
+    """Every way to damage four entries on three disks."""
+    for bits in product((False, True), repeat=MEMBERS * ENTRIES):
+        name = "".join("x" if it else "." for it in bits)
+
+        def damage(scene: Scene, bits: tuple[bool, ...] = bits) -> None:
+            for position, is_damaged in enumerate(bits):
+                if is_damaged:
+                    node, entry = divmod(position, ENTRIES)
+                    path, place, _ = scene.places[node][entry]
+                    rot.flip(scene.disks[node], path, place + 3, 2)
+
+        is_beyond = any(all(bits[entry::ENTRIES]) for entry in range(ENTRIES))
+        yield Case(name=name, damage=damage, may_be_unavailable=is_beyond)
+
+
+def _garble(disk: SimDisk, path: Path, begin: int, count: int, dice: random.Random) -> None:
+    garbage = dice.randbytes(count)
+    for data in (disk.files[path].cache, disk.files[path].durable):
+        end = min(begin + count, len(data))
+        data[begin:end] = garbage[: end - begin]
+
+
+def damage_block(scene: Scene) -> None:
+    """A block of one member's newest segment."""
+    dice = scene.dice
+    node = dice.randrange(2)
+    disk = scene.disks[node]
+    path = rot.segments(disk)[-1]
+    size = dice.choice((SECTOR, rot.BLOCK))
+    begin = dice.randrange(rot.used_bytes(disk, path)) // size * size
+    what = dice.random()
+    if what < 0.4:
+        rot.zero(disk, path, begin, size)
+    elif what < 0.7:
+        _garble(disk, path, begin, size, dice)
+    else:
+        disk.files[path].unreadable.update(range(begin // 512, (begin + size) // 512))
+
+
+def damage_file(scene: Scene) -> None:
+    """A file of one member."""
+    dice = scene.dice
+    disk = scene.disks[dice.randrange(MEMBERS)]
+    small = [it for it in disk.files if it.suffix in (".a", ".b")]
+    path = dice.choice([*rot.segments(disk), *small])
+    size = len(disk.files[path].cache)
+    what = dice.random()
+    if what < 0.3:
+        if path in small:
+            rot.cut(disk, path, 0)
+        else:
+            rot.remove(disk, path)
+    elif what < 0.8:
+        rot.cut(disk, path, dice.randrange(size))
+    else:
+        for data in (disk.files[path].cache, disk.files[path].durable):
+            data += dice.randbytes(512)
+
+
+def groups() -> dict[str, Callable[[int], Iterator[Case]]]:
+    """The groups of cases; each makes `count` of them."""
+
+    def entries(count: int) -> Iterator[Case]:
+        cases = list(entry_cases())
+        return iter(random.Random(1).sample(cases, min(count, len(cases))))  # noqa: S311
+
+    def repeated(damage: Damage, **options: bool) -> Callable[[int], Iterator[Case]]:
+        def make(count: int) -> Iterator[Case]:
+            for number in range(count):
+                yield Case(name=f"{number}", damage=damage, puts=12, **options)
+
+        return make
+
+    return {
+        "entries": entries,
+        "blocks": repeated(damage_block),
+        "lagging": repeated(damage_block, is_lagging=True),
+        "files": repeated(damage_file),
+        "stores": repeated(damage_block, is_durable=True),
+    }
+
+
+def run_group(name: str, count: int, say: Callable[[Row], None] = lambda _row: None) -> Row:
+    """Run `count` cases of a group."""
+    row = Row(name)
+    for seed, case in enumerate(groups()[name](count)):
+        verdict = run_case(case, seed)
+        row.cases += 1
+        if verdict == "correct":
+            row.correct += 1
+        elif verdict == "unavailable":
+            row.unavailable += 1
+            if not case.may_be_unavailable:
+                row.wrong.append(f"{name} {case.name} (seed {seed}): unavailable")
+        else:
+            row.unsafe += 1
+            row.wrong.append(f"{name} {case.name} (seed {seed}): {verdict}")
+        say(row)
+    return row
+
+
+@click.command()
+@click.option("--count", default=10_000, show_default=True, help="Cases of each group, at most.")
+@click.option("--group", "wanted", multiple=True, help="Only this group; may be repeated.")
+def main(count: int, wanted: tuple[str, ...]) -> None:
+    """Print the table; exit code 1 when anything was lost, or could have been had and was not."""
+
+    def say(row: Row) -> None:
+        click.echo(f"\r{row.group}: {row.cases}", nl=False, err=True)
+
+    rows = [run_group(name, count, say) for name in groups() if not wanted or name in wanted]
+    click.echo(err=True)
+    click.echo(f"{'group':<10}{'cases':>8}{'correct':>9}{'unavailable':>13}{'unsafe':>8}")
+    for row in rows:
+        figures = f"{row.cases:>8}{row.correct:>9}{row.unavailable:>13}{row.unsafe:>8}"
+        click.echo(f"{row.group:<10}{figures}")
+    wrong = [it for row in rows for it in row.wrong]
+    for text in wrong:
+        click.echo(text)
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()
