@@ -86,15 +86,19 @@ class SimFile:
 
     def crashed(self, dice: random.Random, *, keep: float) -> "SimFile":
         """The file as a power cut may leave it; each pending sector survives with odds `keep`."""
-        after = SimFile(self._disk)
+        kept = {sector for sector in sorted(self.pending) if dice.random() < keep}
+        return self.with_sectors(self._disk, kept)
+
+    def with_sectors(self, disk: "SimDisk", sectors: set[int]) -> "SimFile":
+        """The file as a power cut leaves it that kept just these pending sectors."""
+        after = SimFile(disk)
         after.durable = bytearray(self.durable)
-        for sector in sorted(self.pending):
-            if dice.random() < keep:
-                begin = sector * SECTOR
-                piece = self.cache[begin : begin + SECTOR]
-                if len(after.durable) < begin + len(piece):
-                    after.durable += bytes(begin + len(piece) - len(after.durable))
-                after.durable[begin : begin + len(piece)] = piece
+        for sector in sorted(sectors):
+            begin = sector * SECTOR
+            piece = self.cache[begin : begin + SECTOR]
+            if len(after.durable) < begin + len(piece):
+                after.durable += bytes(begin + len(piece) - len(after.durable))
+            after.durable[begin : begin + len(piece)] = piece
         after.cache = bytearray(after.durable)
         after.unreadable = set(self.unreadable)
         return after
@@ -188,17 +192,24 @@ class SimDisk:
         file.is_locked = True
         return file
 
+    def names_after_cut(self) -> list[dict[Path, SimFile]]:
+        """What names a power cut may leave: the synced ones, and a first part of the others."""
+        names = self.durable_names
+        found = [names]
+        for directory, snapshot in self._pending_names:
+            names = {it: file for it, file in names.items() if it.parent != directory}
+            names |= {it: file for it, file in snapshot.items() if it.parent == directory}
+            found.append(names)
+        return found
+
     def crash(self, dice: random.Random, *, keep: float) -> "SimDisk":
         """The disk as a power cut may leave it."""
         after = SimDisk()
         after.boots = self.boots + (keep < 1.0)
         after.directories = set(self.directories)
-        names = self.durable_names
-        if self._pending_names:
-            count = dice.randint(0, len(self._pending_names))
-            for directory, snapshot in self._pending_names[:count]:
-                names = {it: file for it, file in names.items() if it.parent != directory}
-                names |= {it: file for it, file in snapshot.items() if it.parent == directory}
+        # One draw only when there is a choice, so that a seed's stream does not shift.
+        choices = self.names_after_cut()
+        names = choices[dice.randint(0, len(choices) - 1)] if len(choices) > 1 else choices[0]
         for name, file in names.items():
             copy = file.crashed(dice, keep=keep)
             copy._disk = after  # noqa: SLF001 - one of ours
