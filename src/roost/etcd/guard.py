@@ -15,7 +15,7 @@ from roost.etcd.ports import Replica, Space
 from roost.etcd.proto import rpc_pb2 as pb
 
 logger = logging.getLogger(__name__)
-CHECK_S = 0.25
+CHECK_S = 0.1
 QUOTA_BYTES = 2 << 30
 # An alarm is taken back when usage has fallen below this part of what raised it.
 _CALM_PART = 0.9

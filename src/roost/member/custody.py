@@ -79,9 +79,11 @@ class Custody:
 
     def space(self, store: StoreStatistics) -> SpaceReport:
         """What the store takes, what is left for it, and who differs."""
+        # What is in memory will be on the disk: in the store's file it takes no more than here.
+        coming = store.applied_bytes + store.flushing_bytes
         return SpaceReport(
-            store.db_in_use_bytes + store.applied_bytes + store.flushing_bytes,
-            self.reserve.free_bytes(),
+            store.db_in_use_bytes + coming,
+            self.reserve.free_bytes() - coming,
             self.reserve.size_bytes,
             frozenset(self.corrupt),
         )

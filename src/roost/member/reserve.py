@@ -21,7 +21,10 @@ _PART_OF_DISK = 16
 
 @dataclass(frozen=True, slots=True)
 class SpaceReport:
-    """Bytes of a member's store and of its disk; `corrupt_members` differ from the others."""
+    """Bytes of a member's store, and of its disk once all of it is there.
+
+    The states of `corrupt_members` differ from those of the others.
+    """
 
     store_bytes: int
     disk_free_bytes: int

@@ -21,7 +21,7 @@ the digest of all other records, see `digest`.
 import os
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from errno import ENOSPC
+from errno import EIO, ENOSPC
 from pathlib import Path
 
 import lmdb
@@ -36,6 +36,7 @@ LONG_KEY_BYTES = 480
 METADATA_ID = 1
 APPLIED_KEY, DIGEST_KEY = b"applied", b"digest"
 MAP_BYTES_FIRST = 1 << 30
+_FULL_BYTES = 1 << 20
 Bucket = list[tuple[bytes, bytes]]
 APPLIED_NAME = METADATA_ID.to_bytes(2, "big") + APPLIED_KEY
 DIGEST_NAME = METADATA_ID.to_bytes(2, "big") + DIGEST_KEY
@@ -278,7 +279,7 @@ class BaseWriter:
             except lmdb.MapFullError:
                 self._env.set_mapsize(self._env.info()["map_size"] * 2)
             except lmdb.Error as error:
-                if os.strerror(ENOSPC) in str(error):
+                if _is_full(self._env, error):
                     raise DiskFull(f"LMDB: {error}") from error
                 raise StoreBroken(f"LMDB: {error}") from error
             else:
@@ -287,6 +288,14 @@ class BaseWriter:
     def close(self) -> None:
         """Close the environment."""
         self._env.close()
+
+
+def _is_full(env: lmdb.Environment, error: lmdb.Error) -> bool:
+    """Whether a commit failed for want of space: LMDB calls a short write an I/O error."""
+    if os.strerror(ENOSPC) in str(error):
+        return True
+    space = os.statvfs(env.path())
+    return os.strerror(EIO) in str(error) and space.f_bavail * space.f_frsize < _FULL_BYTES
 
 
 class _Writing:

@@ -1,0 +1,128 @@
+"""Real faults of this machine: file systems on loop devices that lose power, fill up or hang.
+
+They need root, `mkfs.ext4`, `mount` and loop devices; `loop_reason` says what is missing.  System
+calls are made to fail by `strace`; `strace_reason` says whether that works here.
+"""
+
+import fcntl
+import os
+import shutil
+import struct
+import subprocess
+import tempfile
+import threading
+from functools import cache
+from pathlib import Path
+from typing import Self
+
+_EXT4_IOC_SHUTDOWN = 0x8004587D
+_SHUTDOWN_WITHOUT_LOG_FLUSH = 2
+_FREEZE, _THAW = 0xC0045877, 0xC0045878
+_UNMOUNT_TRIES = 200
+
+
+class LoopDisk:
+    """A small ext4 file system of its own; use it as a context manager."""
+
+    def __init__(self, root: Path, size_mb: int) -> None:
+        """Nothing is mounted; `root` is an empty directory."""
+        self._image = root / "disk.img"
+        self.path = root / "disk"
+        self._size_mb = size_mb
+        self._is_frozen = False
+
+    def __enter__(self) -> Self:
+        """Make and mount it."""
+        self.path.mkdir()
+        with self._image.open("wb") as file:
+            file.truncate(self._size_mb << 20)
+        _run("mkfs.ext4", "-q", "-F", str(self._image))
+        self._mount()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Unmount it."""
+        self.thaw()
+        self._unmount()
+
+    def _unmount(self) -> None:
+        """Unmount once those who used it are gone; a killed member's helpers end after it."""
+        for _ in range(_UNMOUNT_TRIES):
+            command = ("umount", str(self.path))
+            done = subprocess.run(command, capture_output=True, check=False)
+            if done.returncode == 0:
+                return
+            threading.Event().wait(0.05)
+        _run("umount", str(self.path))
+
+    def _mount(self) -> None:
+        _run("mount", "-o", "loop", str(self._image), str(self.path))
+        self.path.chmod(0o700)
+
+    def cut_power(self) -> None:
+        """From now on nothing reaches the disk; what was not synced is gone."""
+        self._ioctl(_EXT4_IOC_SHUTDOWN, struct.pack("I", _SHUTDOWN_WITHOUT_LOG_FLUSH))
+
+    def restore_power(self) -> None:
+        """Mount again what the cut left; nobody may have a file open for long."""
+        self._unmount()
+        self._mount()
+
+    def freeze(self) -> None:
+        """Let every write and sync hang."""
+        self._ioctl(_FREEZE, bytes(4))
+        self._is_frozen = True
+
+    def thaw(self) -> None:
+        """Let them go on."""
+        if self._is_frozen:
+            self._is_frozen = False
+            self._ioctl(_THAW, bytes(4))
+
+    def _ioctl(self, request: int, argument: bytes) -> None:
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.ioctl(descriptor, request, argument)
+        finally:
+            os.close(descriptor)
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, check=True, capture_output=True)
+
+
+@cache
+def loop_reason() -> str:
+    """Why there can be no loop file systems here; empty when there can."""
+    if os.geteuid():
+        return "mounting needs root"
+    for tool in ("mkfs.ext4", "mount", "umount"):
+        if shutil.which(tool) is None:
+            return f"{tool} is not installed"
+    root = Path(tempfile.mkdtemp())
+    try:
+        with LoopDisk(root, 16) as disk:
+            disk.cut_power()
+            disk.restore_power()
+    except (OSError, subprocess.CalledProcessError) as error:
+        return f"a loop file system cannot be mounted and shut down: {error}"
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+    return ""
+
+
+@cache
+def strace_reason() -> str:
+    """Why system calls cannot be made to fail here; empty when they can."""
+    if shutil.which("strace") is None:
+        return "strace is not installed"
+    command = ["strace", "-f", "-qq", "-o", os.devnull, "-e", "inject=fdatasync:error=EIO", "true"]
+    done = subprocess.run(command, check=False, capture_output=True)
+    return "" if done.returncode == 0 else f"strace does not work: {done.stderr.decode()[:200]}"
+
+
+def under_strace(log: Path, *injections: str) -> list[str]:
+    """The beginning of a command line whose system calls fail as `injections` say."""
+    options = [option for it in injections for option in ("-e", f"inject={it}")]
+    calls = sorted({it.split(":", 1)[0] for it in injections})
+    return ["strace", "-f", "-qq", "-o", str(log), "-e", f"trace={','.join(calls)}", *options]

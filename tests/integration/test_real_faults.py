@@ -1,0 +1,276 @@
+"""Real members on disks that fail for real; a test that cannot run here says why it is skipped."""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from roost.client import Client, ClientError
+from roost.testing.cluster import ROOST, Cluster, wait_until
+from roost.testing.devices import LoopDisk, loop_reason, strace_reason, under_strace
+from roost.testing.outage import run_outages
+
+pytestmark = [pytest.mark.slow, pytest.mark.cluster]
+needs_loop = pytest.mark.skipif(bool(loop_reason()), reason=loop_reason())
+needs_strace = pytest.mark.skipif(bool(strace_reason()), reason=strace_reason())
+EXIT_DEVICE = 74
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[LoopDisk]:
+    root = tmp_path / "loop"
+    root.mkdir()
+    with LoopDisk(root, 96) as made:
+        yield made
+
+
+def put_until_it_fails(endpoint: str, count: int = 10_000) -> list[bytes]:
+    """Put one key after another; return those that were acknowledged."""
+    acknowledged = []
+    try:
+        with Client([endpoint], timeout_s=5) as client:
+            for number in range(count):
+                key = b"k%05d" % number
+                client.put(key, key * 5)
+                acknowledged.append(key)
+    except ClientError:
+        pass
+    return acknowledged
+
+
+def check_holds(cluster: Cluster, acknowledged: list[bytes]) -> None:
+    cluster.start(0)
+    cluster.leader()
+    with Client(cluster.endpoints, timeout_s=10) as client:
+        held = {it.key for it in client.range(b"k", b"l")}
+    assert set(acknowledged) <= held
+
+
+def traced_cluster(tmp_path: Path, *injections: str) -> Cluster:
+    """A member of which the n-th system call of a kind does not do what it should."""
+    command = [*under_strace(tmp_path / "strace.log", *injections), *ROOST]
+    return Cluster(tmp_path, 1, command=command)
+
+
+@needs_strace
+@pytest.mark.parametrize("when", [6, 9, 14, 23, 40])
+@pytest.mark.parametrize("call", ["pwritev2", "fdatasync"])
+def test_a_kill_at_a_boundary_of_a_system_call_loses_nothing(
+    tmp_path: Path, call: str, when: int
+) -> None:
+    cluster = traced_cluster(tmp_path, f"{call}:signal=SIGKILL:when={when}")
+    try:
+        process = cluster.start(0)
+        wait_until(lambda: cluster.status(0) is not None or process.poll() is not None)
+        acknowledged = put_until_it_fails(cluster.endpoints[0], 300)
+        wait_until(lambda: process.poll() is not None)
+        whole = Cluster(tmp_path, 1)
+        whole.client_ports, whole.peer_ports = cluster.client_ports, cluster.peer_ports
+        with stopped_at_the_end(whole):
+            check_holds(whole, acknowledged)
+    finally:
+        cluster.stop_all()
+
+
+@contextmanager
+def stopped_at_the_end(cluster: Cluster) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        cluster.stop_all()
+
+
+@needs_strace
+@pytest.mark.parametrize("error", ["EIO", "ENOSPC"])
+def test_a_failed_sync_ends_the_process_and_nothing_is_acknowledged_after_it(
+    tmp_path: Path, error: str
+) -> None:
+    """P3: the exit code is 74, and what was acknowledged before is there afterwards."""
+    cluster = traced_cluster(tmp_path, f"fdatasync:error={error}:when=40+")
+    try:
+        process = cluster.start(0)
+        wait_until(lambda: cluster.status(0) is not None)
+        acknowledged = put_until_it_fails(cluster.endpoints[0])
+        assert process.wait(timeout=20) == EXIT_DEVICE
+        assert 5 < len(acknowledged) < 100
+        whole = Cluster(tmp_path, 1)
+        whole.client_ports, whole.peer_ports = cluster.client_ports, cluster.peer_ports
+        with stopped_at_the_end(whole):
+            check_holds(whole, acknowledged)
+    finally:
+        cluster.stop_all()
+
+
+def test_sixty_kills_of_whole_clusters_lose_nothing(tmp_path: Path) -> None:
+    """P1."""
+    report = run_outages(tmp_path, members=3, kills=20, power_cuts=0, say=print)
+    assert report.lost == []
+    assert report.kills == 60
+    assert report.acknowledged > 400
+
+
+@needs_loop
+@pytest.mark.parametrize(("members", "cuts"), [(1, 28), (3, 12)])
+def test_forty_power_cuts_of_everybody_at_once_lose_nothing(
+    tmp_path: Path, members: int, cuts: int
+) -> None:
+    """P2: the file system is shut down under load, without writing its log out."""
+    report = run_outages(tmp_path, members=members, kills=0, power_cuts=cuts, say=print)
+    assert report.lost == []
+    assert report.power_cuts == cuts
+
+
+@needs_loop
+def test_a_full_disk_raises_an_alarm_and_room_takes_it_back(tmp_path: Path, disk: LoopDisk) -> None:
+    """Writes stop before the disk is full; reads, deletes and compaction go on."""
+    cluster = Cluster(disk.path, 1, extra_flags=["--segment-bytes=1048576"])
+    with stopped_at_the_end(cluster):
+        cluster.start(0)
+        cluster.leader()
+        with Client(cluster.endpoints, timeout_s=20) as client:
+            filler = disk.path / "filler"
+            count = fill(client, filler)
+            assert count > 50
+            assert [kind for _, kind in client.alarms()] == ["NOSPACE"]
+            assert client.get(b"fill-00000") is not None
+            with pytest.raises(ClientError, match="database space exceeded"):
+                client.put(b"one more", b"x")
+            assert client.delete(b"fill", b"film") >= count
+            filler.unlink()
+            wait_until(lambda: client.alarms() == [], timeout_s=30)
+            client.put(b"one more", b"x")
+        assert cluster.stop(0) == 0
+
+
+def fill(client: Client, filler: Path) -> int:
+    """Put until there is no space; somebody else fills the disk meanwhile."""
+    number = 0
+    with filler.open("wb") as file:
+        while True:
+            try:
+                client.put(b"fill-%05d" % number, bytes(20_000))
+            except ClientError as refused:
+                if "database space exceeded" not in str(refused):
+                    raise
+                return number
+            number += 1
+            try:
+                file.write(bytes(40_000))
+                file.flush()
+            except OSError:
+                pass
+
+
+@needs_loop
+def test_when_the_leaders_disk_hangs_another_leads_within_five_seconds(
+    tmp_path: Path, disk: LoopDisk
+) -> None:
+    moved = MovedCluster(tmp_path, disk.path / "m0")
+    with stopped_at_the_end(moved):
+        for position in range(3):
+            moved.start(position)
+        leader = moved.leader()
+        if leader != 0:
+            move_leader(moved, 0)
+        stopper = threading.Event()
+        disk.freeze()
+        began = time.monotonic()
+        others = moved.endpoints[1:]
+        while not stopper.is_set():
+            try:
+                with Client(others, timeout_s=1) as client:
+                    client.put(b"after", b"the disk hung")
+                stopper.set()
+            except ClientError:
+                stopper.wait(0.05)
+            assert time.monotonic() - began < 30
+        took_s = time.monotonic() - began
+        disk.thaw()
+        assert took_s < 5
+
+
+class MovedCluster(Cluster):
+    """Three members, the first of which has its data elsewhere."""
+
+    def __init__(self, root: Path, first: Path) -> None:
+        super().__init__(root, 3)
+        self._first = first
+
+    def flags(self, position: int) -> list[str]:
+        flags = super().flags(position)
+        if position == 0:
+            flags = [it for it in flags if not it.startswith("--data-dir")]
+            flags.append(f"--data-dir={self._first}")
+        return flags
+
+
+def move_leader(cluster: Cluster, position: int) -> None:
+    wait_until(lambda: all(cluster.status(it) is not None for it in range(3)))
+    answer = cluster.status(position)
+    assert answer is not None
+    leader = cluster.leader()
+    with Client([cluster.endpoints[leader]]) as client:
+        client.move_leader(answer.header.member_id)
+    wait_until(lambda: cluster.leader() == position)
+
+
+@needs_strace
+def test_a_leader_with_half_a_second_a_sync_goes_on_serving(tmp_path: Path) -> None:
+    """Heartbeats never wait for the disk, and the others' disks are enough for a majority."""
+    slow = under_strace(tmp_path / "strace.log", "fdatasync:delay_enter=500000")
+
+    class OneSlow(Cluster):
+        def start(self, position: int, *more: str) -> "subprocess.Popen[bytes]":
+            self._command = [*slow, *ROOST] if position == 0 else [*ROOST]
+            return super().start(position, *more)
+
+    cluster = OneSlow(tmp_path, 3)
+    with stopped_at_the_end(cluster):
+        for position in range(3):
+            cluster.start(position)
+        cluster.leader()
+        began = time.monotonic()
+        with Client(cluster.endpoints[1:], timeout_s=10) as client:
+            for number in range(30):
+                client.put(b"k%d" % number, b"v")
+        assert time.monotonic() - began < 10
+        answer = cluster.status(cluster.leader())
+        assert answer is not None
+
+
+def test_a_leader_that_was_stopped_never_answers_with_what_is_old(tmp_path: Path) -> None:
+    """SIGSTOP for longer than an election; what it says afterwards is the newest, or an error."""
+    with Cluster(tmp_path, 3) as cluster:
+        for number in range(5):
+            leader = cluster.leader()
+            with Client([cluster.endpoints[leader]], timeout_s=5) as client:
+                client.put(b"x", b"old-%d" % number)
+            os.kill(cluster.process(leader).pid, signal.SIGSTOP)
+            others = [it for it in range(3) if it != leader]
+            wait_put(cluster, others, b"new-%d" % number)
+            os.kill(cluster.process(leader).pid, signal.SIGCONT)
+            try:
+                with Client([cluster.endpoints[leader]], timeout_s=5) as client:
+                    found = client.get(b"x")
+            except ClientError:
+                continue
+            assert found is not None
+            assert found.value == b"new-%d" % number
+
+
+def wait_put(cluster: Cluster, positions: list[int], value: bytes) -> None:
+    def is_put() -> bool:
+        try:
+            with Client([cluster.endpoints[it] for it in positions], timeout_s=1) as client:
+                client.put(b"x", value)
+        except ClientError:
+            return False
+        return True
+
+    wait_until(is_put)
