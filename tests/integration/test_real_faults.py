@@ -6,7 +6,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -14,11 +14,13 @@ import pytest
 from roost.client import Client, ClientError
 from roost.testing.cluster import ROOST, Cluster, wait_until
 from roost.testing.devices import LoopDisk, loop_reason, strace_reason, under_strace
+from roost.testing.namespaces import Network, NetworkCluster, namespace_reason
 from roost.testing.outage import run_outages
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 needs_loop = pytest.mark.skipif(bool(loop_reason()), reason=loop_reason())
 needs_strace = pytest.mark.skipif(bool(strace_reason()), reason=strace_reason())
+needs_namespaces = pytest.mark.skipif(bool(namespace_reason()), reason=namespace_reason())
 EXIT_DEVICE = 74
 
 
@@ -274,3 +276,48 @@ def wait_put(cluster: Cluster, positions: list[int], value: bytes) -> None:
         return True
 
     wait_until(is_put)
+
+
+@needs_loop
+def test_what_cannot_be_written_back_ends_the_process_and_loses_nothing(tmp_path: Path) -> None:
+    """P3, fsyncgate: the first sync after the failure is the only one that says so."""
+    root = tmp_path / "loop"
+    root.mkdir()
+    with LoopDisk(root, 256, backing_mb=64) as disk:
+        cluster = Cluster(disk.path, 1, extra_flags=["--segment-bytes=1048576"])
+        with stopped_at_the_end(cluster):
+            process = cluster.start(0)
+            cluster.leader()
+            acknowledged: list[bytes] = []
+            with Client(cluster.endpoints, timeout_s=20) as client, suppress(ClientError):
+                while True:
+                    key = b"k%05d" % len(acknowledged)
+                    client.put(key, os.urandom(50_000))
+                    acknowledged.append(key)
+            assert process.wait(timeout=30) == EXIT_DEVICE
+            assert len(acknowledged) > 50
+            disk.repair_device()
+            disk.restore_power()
+            check_holds(cluster, acknowledged)
+
+
+@needs_namespaces
+def test_a_direction_that_is_cut_stops_nobody_for_long(tmp_path: Path) -> None:
+    """P9: whichever single direction fails, the members that can talk have a leader."""
+    with Network(3) as network:
+        cluster = NetworkCluster(tmp_path, network)
+        with stopped_at_the_end(cluster):
+            for position in range(3):
+                cluster.start(position)
+            leader = cluster.leader()
+            others = [it for it in range(3) if it != leader]
+            for sender, receiver in ((leader, others[0]), (others[1], leader)):
+                network.cut(sender, receiver)
+                wait_put(cluster, [0, 1, 2], b"%d" % sender)
+                network.join(sender, receiver)
+            for other in others:  # the leader hears nobody, and does not know it
+                network.cut(other, leader)
+            wait_put(cluster, others, b"without it")
+            for other in others:
+                network.join(other, leader)
+            wait_put(cluster, [leader], b"together")

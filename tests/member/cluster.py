@@ -39,7 +39,9 @@ class Cluster:
         self.lease_reads = lease_reads
         self.members: dict[int, Member] = {}
 
-    async def start(self, position: int) -> Member:
+    async def start(
+        self, position: int, on_fatal: Callable[[BaseException], None] = raise_fatal
+    ) -> Member:
         """Start the member at `position` on its own directory."""
         name = self.names[position]
         config = MemberConfig(
@@ -53,7 +55,7 @@ class Cluster:
             election_ms=10 * self.heartbeat_ms,
             lease_reads=self.lease_reads,
         )
-        member = Member(config, bootstrap=bootstrap, on_fatal=raise_fatal)
+        member = Member(config, bootstrap=bootstrap, on_fatal=on_fatal)
         tree_id = member.store.tree(TREE).id
 
         def put(txn: Txn, body: bytes) -> bytes:

@@ -173,8 +173,11 @@ class Journal:
         held: tuple[int, int] | None = None,
         begins_at: int = 0,
         may_lose_tail: bool = False,
+        lock: File | None = None,
     ) -> "Journal":
         """Open or create the journal of `identity`, recovering whatever a crash left.
+
+        `lock` is the directory's, where the caller has taken it; it is closed with the journal.
 
         `held` is the index and term up to which the store has everything durably: damage below
         is of no interest.  A store that is ahead of the log proves that the log's end is lost,
@@ -188,7 +191,7 @@ class Journal:
 
         """
         disk = disk or OsDisk()
-        lock = lock_directory(disk, directory)
+        lock = lock or lock_directory(disk, directory)
         try:
             kept = load_identity(disk, directory)
             if kept is None:

@@ -34,7 +34,7 @@ from pathlib import Path
 import msgspec
 
 from roost.errors import Refused, RoostError
-from roost.journal import Identity, Journal, OsDisk, Twin, load_identity
+from roost.journal import Identity, Journal, OsDisk, Twin, load_identity, lock_directory
 from roost.member.config import MemberConfig
 from roost.member.errors import MemberRemoved, NotAMember, StoreBehindJournal, StoreDamaged
 from roost.member.roster import (
@@ -210,10 +210,16 @@ def open_home(
     """
     records = initial_records(config.initial_cluster, config.initial_cluster_token)
     exists = world.has_directory(config.data_dir)
-    identity = load_identity(world.disk, config.data_dir) if exists else None
-    if identity is None:
-        identity = _new_identity(config, records, world)
-    seen = peek_store(config.data_dir, world, identity.member_id) if exists else Peeked()
+    lock = lock_directory(world.disk, config.data_dir) if exists else None
+    try:
+        identity = load_identity(world.disk, config.data_dir) if exists else None
+        if identity is None:
+            identity = _new_identity(config, records, world)
+        seen = peek_store(config.data_dir, world, identity.member_id) if exists else Peeked()
+    except BaseException:
+        if lock is not None:
+            lock.close()
+        raise
     journal = Journal.open(
         config.data_dir,
         identity=identity,
@@ -222,6 +228,7 @@ def open_home(
         held=seen.applied,
         begins_at=seen.begins_at,
         may_lose_tail=not seen.is_alone,
+        lock=lock,
     )
     with ExitStack() as undo:
         undo.callback(journal.close)

@@ -172,7 +172,7 @@ class Member:
         self._seen = (self.core.role, 0, self.core.term)
         self._is_driving = False
         self._is_scheduled = False
-        self._is_stopped = True
+        self._is_stopped, self._is_closed = True, False
         self._timer: asyncio.TimerHandle | None = None
 
     def _make_executor(self) -> Executor:
@@ -326,9 +326,10 @@ class Member:
 
     async def stop(self) -> None:
         """Leave in order: hand leadership over, tell every caller, close links and files."""
-        if self._is_stopped:
+        if self._is_closed:
             return
-        over = self._transfers.start_best()
+        self._is_closed = True
+        over = None if self._is_stopped else self._transfers.start_best()
         if over is not None:
             self._schedule()
             await over
@@ -377,11 +378,6 @@ class Member:
     def leader_id(self) -> int:
         """The leader as far as this member knows; 0 = unknown."""
         return self.core.leader_id
-
-    @property
-    def is_learner(self) -> bool:
-        """Whether this member has no vote (yet)."""
-        return self._is_learner
 
     def register(self, name: str, operation: Operation) -> None:
         """Name an operation; every member must know the same names.
@@ -744,7 +740,7 @@ class Member:
             self._loop.call_later(linger_s, self._tell_removed)
 
     def _note_vote(self) -> None:
-        self._is_learner = not self.core.configuration.is_voter(self.member_id)
+        self.is_learner = not self.core.configuration.is_voter(self.member_id)
 
     def _tell_removed(self) -> None:
         if self._is_stopped:

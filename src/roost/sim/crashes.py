@@ -21,7 +21,7 @@ from pathlib import Path
 
 import click
 
-from roost.journal import Identity, Journal, JournalBroken, JournalConfig
+from roost.journal import Identity, Journal, JournalConfig, JournalError
 from roost.raft import Entry, EntryKind, HardState
 from roost.sim import rot
 from roost.sim.disk import PowerCut, SimDisk, SimFile
@@ -284,7 +284,7 @@ def _run_cut(fail_at: int, dice: random.Random, totals: Totals) -> None:
                 state = _cut_recovery(script, state, dice)
                 totals.double += 1
             totals.doubtful += script.check(open_journal(state, script.held))
-        except (AssertionError, JournalBroken, OSError) as error:
+        except (AssertionError, JournalError, OSError) as error:
             totals.wrong.append(f"cut {fail_at}, state {number}: {error}")
 
 

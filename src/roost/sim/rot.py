@@ -16,7 +16,8 @@ def segments(disk: SimDisk) -> list[Path]:
 def flip(disk: SimDisk, path: Path, place: int, bit: int = 0) -> None:
     """One bit of a file changes."""
     for data in (disk.files[path].cache, disk.files[path].durable):
-        data[place] ^= 1 << bit
+        if place < len(data):
+            data[place] ^= 1 << bit
 
 
 def zero(disk: SimDisk, path: Path, begin: int, count: int = SECTOR) -> None:

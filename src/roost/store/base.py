@@ -380,7 +380,7 @@ class _Writing:
                 sealed = bytes(cursor.value())
                 if len(name) < LONG_KEY_BYTES + 2:
                     self.total -= digest.record_hash(name, sealed)
-                    is_on = cursor.delete()
+                    is_on = cursor.delete() and bool(cursor.key())
                     continue
                 bucket = _open_bucket(name, sealed)
                 kept = [
@@ -393,4 +393,4 @@ class _Writing:
                     is_on = cursor.set_key(name) and cursor.next()
                 else:
                     self.total -= digest.record_hash(name, sealed)
-                    is_on = cursor.delete()
+                    is_on = cursor.delete() and bool(cursor.key())

@@ -13,6 +13,7 @@ Full?  While a flush is on its way and the applied layer is over its size again,
 says so, and the owner stops applying and executing until `on_room` is called.
 """
 
+import logging
 import uuid
 from collections import deque
 from collections.abc import Callable
@@ -28,13 +29,20 @@ from roost.store.catalog import (
     VERSION_KEY,
     Tree,
 )
-from roost.store.errors import StoreError, StoreForeign, UnknownTree, ValueCorrupt
+from roost.store.errors import (
+    MalformedWriteSet,
+    StoreError,
+    StoreForeign,
+    UnknownTree,
+    ValueCorrupt,
+)
 from roost.store.keeper import Keeper
 from roost.store.layer import Layer
 from roost.store.txn import Txn
 from roost.store.view import View
 from roost.store.write_set import Changes
 
+logger = logging.getLogger(__name__)
 Observer = Callable[[int, Changes], None]
 BOOTSTRAP_INDEX, BOOTSTRAP_TERM = 1, 1
 
@@ -88,6 +96,8 @@ class Store:
         self._flush_count = 0
         # Called with a log position and the digest of the state there, now and then.
         self.on_digest: Callable[[int, bytes], None] = lambda _index, _digest: None
+        # Committed entries that were no write sets.
+        self.poison_count = 0
         # Called when a flush finds the disk full: what it frees is used.
         self.on_full: Callable[[], None] = lambda: None
         self._on_move_done: Callable[[int, int], None] = lambda _index, _term: None
@@ -173,9 +183,7 @@ class Store:
     def apply(self, index: int, payload: bytes, term: int = BOOTSTRAP_TERM) -> None:
         """Apply the committed entry at `index`; an empty payload only moves the index.
 
-        Raises:
-            MalformedWriteSet: the payload is no write set.
-
+        Total (P13): a payload that is no write set changes nothing, on every member alike.
         """
         assert index == self.applied_index + 1, "entries apply once, in order"
         self.applied_index = index
@@ -190,15 +198,27 @@ class Store:
                 self._applied.cover(layer)
             else:
                 speculative.clear()  # another leader's entry took the position
-                self._applied.apply(changes.writes)
-        else:
-            self._applied.apply(changes.writes)
+                if not self._apply_writes(index, changes):
+                    return
+        elif not self._apply_writes(index, changes):
+            return
         self._is_dirty = True
         self._keeper.add(index, term, payload)
         for observer in self._observers:
             observer(index, changes)
         if self._applied.size_bytes >= self._config.layer_bytes_max:
             self.flush()
+
+    def _apply_writes(self, index: int, changes: Changes) -> bool:
+        """Carry out a write set; False when it is none."""
+        try:
+            writes = changes.writes
+        except MalformedWriteSet as error:
+            self.poison_count += 1
+            logger.error("entry %d changes nothing: %s", index, error)  # noqa: TRY400 - it is said
+            return False
+        self._applied.apply(writes)
+        return True
 
     def observe(self, observer: Observer) -> None:
         """Call `observer(index, changes)` after each applied write set, in order."""

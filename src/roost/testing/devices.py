@@ -22,11 +22,18 @@ _UNMOUNT_TRIES = 200
 
 
 class LoopDisk:
-    """A small ext4 file system of its own; use it as a context manager."""
+    """A small ext4 file system of its own; use it as a context manager.
 
-    def __init__(self, root: Path, size_mb: int) -> None:
+    With `backing_mb` the device under it has only so much room, which the file system does not
+    know: beyond that, what was taken into the page cache cannot be written back, and the next
+    sync says so, once.
+    """
+
+    def __init__(self, root: Path, size_mb: int, *, backing_mb: int = 0) -> None:
         """Nothing is mounted; `root` is an empty directory."""
-        self._image = root / "disk.img"
+        self._backing = root / "backing"
+        self._backing_mb = backing_mb
+        self._image = (self._backing if backing_mb else root) / "disk.img"
         self.path = root / "disk"
         self._size_mb = size_mb
         self._is_frozen = False
@@ -34,6 +41,10 @@ class LoopDisk:
     def __enter__(self) -> Self:
         """Make and mount it."""
         self.path.mkdir()
+        if self._backing_mb:
+            self._backing.mkdir()
+            size = f"size={self._backing_mb}M"
+            _run("mount", "-t", "tmpfs", "-o", size, "tmpfs", str(self._backing))
         with self._image.open("wb") as file:
             file.truncate(self._size_mb << 20)
         _run("mkfs.ext4", "-q", "-F", str(self._image))
@@ -44,6 +55,12 @@ class LoopDisk:
         """Unmount it."""
         self.thaw()
         self._unmount()
+        if self._backing_mb:
+            _run("umount", str(self._backing))
+
+    def repair_device(self) -> None:
+        """Give the device under the file system all the room it should have."""
+        _run("mount", "-o", f"remount,size={2 * self._size_mb}M", str(self._backing))
 
     def _unmount(self) -> None:
         """Unmount once those who used it are gone; a killed member's helpers end after it."""

@@ -1,0 +1,134 @@
+"""Alarms: what is refused while one is raised, and who raises and takes back which."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from roost.etcd import Guard, Services, Unary
+from roost.etcd.alarms import CORRUPT, NOSPACE
+from roost.etcd.proto import rpc_pb2 as pb
+from tests.etcd.replica import LocalReplica, Space
+
+
+@dataclass
+class Answer:
+    message: bytes = b""
+    code: int = 0
+    text: str = ""
+
+    def reply(self, message: bytes) -> None:
+        self.message = message
+
+    def fail(self, code: int, text: str) -> None:
+        self.code, self.text = code, text
+
+
+class Server:
+    def __init__(self) -> None:
+        self.replica = LocalReplica()
+        self.services = Services(self.replica, self.replica.store)
+        self.routes = self.services.routes()
+
+    def call(self, path: str, request: object) -> Answer:
+        route = self.routes[b"/etcdserverpb." + path.encode()]
+        assert isinstance(route, Unary)
+        answer = Answer()
+        route.handle(answer, request.SerializeToString())  # type: ignore[attr-defined]
+        for work in self.replica.deferred:
+            work()
+        self.replica.deferred.clear()
+        return answer
+
+    def change(self, action: int, kind: int, member_id: int = 1) -> Answer:
+        request = pb.AlarmRequest(action=action, memberID=member_id, alarm=kind)  # type: ignore[arg-type]
+        return self.call("Maintenance/Alarm", request)
+
+    def listed(self, kind: int = 0) -> list[tuple[int, int]]:
+        request = pb.AlarmRequest(action=pb.AlarmRequest.GET, alarm=kind)  # type: ignore[arg-type]
+        answer = self.call("Maintenance/Alarm", request)
+        rows = pb.AlarmResponse.FromString(answer.message).alarms
+        return [(it.memberID, it.alarm) for it in rows]
+
+
+PUT = pb.PutRequest(key=b"a", value=b"1")
+GET = pb.RangeRequest(key=b"a")
+NESTED = pb.TxnRequest(
+    success=[pb.RequestOp(request_txn=pb.TxnRequest(failure=[pb.RequestOp(request_put=PUT)]))]
+)
+READING = pb.TxnRequest(success=[pb.RequestOp(request_range=GET)])
+
+
+@pytest.fixture
+def server() -> Server:
+    made = Server()
+    assert made.call("KV/Put", PUT).code == 0
+    return made
+
+
+def test_without_space_nothing_that_takes_space_is_written(server: Server) -> None:
+    raised = server.change(pb.AlarmRequest.ACTIVATE, NOSPACE)
+    assert [it.alarm for it in pb.AlarmResponse.FromString(raised.message).alarms] == [NOSPACE]
+    for path, request in (("KV/Put", PUT), ("KV/Txn", NESTED)):
+        refused = server.call(path, request)
+        assert (refused.code, refused.text) == (8, "etcdserver: mvcc: database space exceeded")
+    for path, allowed in (
+        ("KV/Range", GET),
+        ("KV/Txn", READING),
+        ("KV/DeleteRange", pb.DeleteRangeRequest(key=b"a")),
+        ("KV/Compact", pb.CompactionRequest(revision=2)),
+    ):
+        assert server.call(path, allowed).code == 0, path
+    assert server.change(pb.AlarmRequest.DEACTIVATE, NOSPACE).code == 0
+    assert server.call("KV/Put", PUT).code == 0
+
+
+def test_while_members_differ_no_key_is_read_or_written(server: Server) -> None:
+    server.change(pb.AlarmRequest.ACTIVATE, CORRUPT, member_id=7)
+    for path, request in (
+        ("KV/Put", PUT),
+        ("KV/Range", GET),
+        ("KV/Txn", READING),
+        ("KV/DeleteRange", pb.DeleteRangeRequest(key=b"a")),
+    ):
+        refused = server.call(path, request)
+        assert (refused.code, refused.text) == (15, "etcdserver: corrupt cluster"), path
+    status = pb.StatusResponse.FromString(server.call("Maintenance/Status", GET).message)
+    assert list(status.errors) == ["memberID:7 alarm:CORRUPT "]
+
+
+def test_alarms_are_listed_by_type_and_disarmed_one_by_one(server: Server) -> None:
+    server.change(pb.AlarmRequest.ACTIVATE, NOSPACE, 1)
+    server.change(pb.AlarmRequest.ACTIVATE, NOSPACE, 2)
+    server.change(pb.AlarmRequest.ACTIVATE, CORRUPT, 2)
+    assert server.listed() == [(1, NOSPACE), (2, NOSPACE), (2, CORRUPT)]
+    assert server.listed(CORRUPT) == [(2, CORRUPT)]
+    server.change(pb.AlarmRequest.DEACTIVATE, NOSPACE, 1)
+    server.change(pb.AlarmRequest.DEACTIVATE, NOSPACE, 1)
+    assert server.listed() == [(2, NOSPACE), (2, CORRUPT)]
+    assert server.change(9, NOSPACE).code == 3
+    assert server.change(pb.AlarmRequest.ACTIVATE, 9).code == 3
+
+
+def test_the_guard_raises_what_is_due_and_takes_it_back(server: Server) -> None:
+    guard = Guard(server.replica, server.services.alarms, quota_bytes=1000)
+    guard.check(Space(store_bytes=999))
+    assert server.listed() == []
+    guard.check(Space(store_bytes=1000))
+    assert server.listed() == [(1, NOSPACE)]
+    guard.check(Space(store_bytes=950))
+    assert server.listed() == [(1, NOSPACE)], "not before there is room"
+    guard.check(Space(store_bytes=899))
+    assert server.listed() == []
+    guard.check(Space(disk_free_bytes=99, disk_reserve_bytes=100))
+    assert server.listed() == [(1, NOSPACE)]
+    guard.check(Space(disk_free_bytes=1000, disk_reserve_bytes=100))
+    assert server.listed() == []
+    guard.check(Space(corrupt_members=frozenset({5})))
+    guard.check(Space())
+    assert server.listed() == [(5, CORRUPT)], "only an operator takes that back"
+
+
+def test_without_a_quota_only_the_disk_counts(server: Server) -> None:
+    guard = Guard(server.replica, server.services.alarms, quota_bytes=0)
+    guard.check(Space(store_bytes=1 << 50))
+    assert server.listed() == []

@@ -1,0 +1,177 @@
+"""Backups of real members, by etcd's own client and by ours, and clusters made of them."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from roost.cli.main import main
+from roost.client import Client
+from roost.testing.cluster import Cluster, wait_until
+from tests.integration.etcdctl import etcdctl, run_etcdctl
+
+pytestmark = [pytest.mark.slow, pytest.mark.cluster]
+
+
+def roost(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(it) for it in arguments])
+
+
+def key(number: int) -> bytes:
+    return b"k%03d" % number
+
+
+def put(cluster: Cluster, numbers: range) -> None:
+    with Client(cluster.endpoints, timeout_s=20) as client:
+        for number in numbers:
+            client.put(key(number), b"v%d" % number)
+
+
+def keys(cluster: Cluster) -> list[bytes]:
+    with Client(cluster.endpoints, timeout_s=20) as client:
+        return [it.key for it in client.range(b"k", b"l")]
+
+
+def restored(root: Path, files: list[Path], size: int) -> Cluster:
+    """A new cluster of `size` members, each of which has restored the same files."""
+    cluster = Cluster(root, size)
+    members = next(it for it in cluster.flags(0) if it.startswith("--initial-cluster="))
+    for position in range(size):
+        said = roost(
+            "snapshot",
+            "restore",
+            *files,
+            f"--data-dir={root / f'm{position}'}",
+            f"--name=m{position}",
+            members,
+            f"--initial-advertise-peer-urls={cluster.peer_url(position)}",
+        )
+        assert said.exit_code == 0, said.output
+    return cluster
+
+
+def test_what_etcdctl_saves_and_what_followed_become_a_new_cluster(tmp_path: Path) -> None:
+    full, first, second = (tmp_path / name for name in ("full.db", "1.inc", "2.inc"))
+    old = tmp_path / "old"
+    old.mkdir()
+    with Cluster(old, 3) as cluster:
+        cluster.leader()
+        put(cluster, range(50))
+        endpoint = cluster.endpoints[0]
+        etcdctl(endpoint, "snapshot", "save", str(full))
+        put(cluster, range(50, 80))
+        said = roost("snapshot", "save", first, "--since", full, "--endpoints", endpoint)
+        assert said.exit_code == 0, said.output
+        with Client(cluster.endpoints) as client:
+            client.delete(key(0))
+        put(cluster, range(80, 90))
+        said = roost("snapshot", "save", second, "--since", first, "--endpoints", endpoint)
+        assert said.exit_code == 0, said.output
+        old_id = cluster.status(0)
+    assert old_id is not None
+    for files, expected in (
+        ([full], range(50)),
+        ([full, first], range(80)),
+        ([full, first, second], range(1, 90)),
+    ):
+        root = tmp_path / f"new-{len(files)}"
+        root.mkdir()
+        cluster = restored(root, files, 3 if len(files) > 1 else 1)
+        with cluster:
+            cluster.leader()
+            assert keys(cluster) == [key(it) for it in expected]
+            status = cluster.status(0)
+            assert status is not None
+            assert status.header.cluster_id != old_id.header.cluster_id
+            put(cluster, range(100, 101))
+
+
+def test_files_that_do_not_fit_are_refused_and_nothing_is_made(tmp_path: Path) -> None:
+    full, late = tmp_path / "full.db", tmp_path / "late.inc"
+    with Cluster(tmp_path, 1) as cluster:
+        cluster.leader()
+        endpoint = cluster.endpoints[0]
+        put(cluster, range(5))
+        assert roost("snapshot", "save", full, "--endpoints", endpoint).exit_code == 0
+        put(cluster, range(5, 10))
+        newer = tmp_path / "newer.db"
+        assert roost("snapshot", "save", newer, "--endpoints", endpoint).exit_code == 0
+        put(cluster, range(10, 12))
+        said = roost("snapshot", "save", late, "--since", newer, "--endpoints", endpoint)
+        assert said.exit_code == 0, said.output
+    target = tmp_path / "target"
+    for files, words in (
+        ([full, late], "follows entry"),
+        ([late], "must be a full snapshot"),
+        ([tmp_path / "m0.log"], "digest"),
+    ):
+        refused = roost("snapshot", "restore", *files, f"--data-dir={target}")
+        assert refused.exit_code == 1
+        assert words in refused.output
+        assert not target.exists()
+    data = bytearray(full.read_bytes())
+    data[len(data) // 2] ^= 1
+    full.write_bytes(data)
+    assert "digest" in roost("snapshot", "status", full).output
+    (tmp_path / "busy").mkdir()
+    (tmp_path / "busy" / "file").write_text("here")
+    refused = roost("snapshot", "restore", newer, f"--data-dir={tmp_path / 'busy'}")
+    assert "not empty" in refused.output
+
+
+def test_backups_come_by_the_clock_and_the_newest_are_kept(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    flags = [f"--backup-dir={kept}", "--backup-interval=300ms", "--backup-keep=2"]
+    with Cluster(tmp_path, 1, extra_flags=flags) as cluster:
+        cluster.leader()
+        seen: set[str] = set()
+
+        def has_turned_over() -> bool:
+            put(cluster, range(len(seen), len(seen) + 1))
+            names = sorted(it.name for it in kept.glob("*.db")) if kept.exists() else []
+            seen.update(names)
+            return len(seen) > 3
+
+        wait_until(has_turned_over, timeout_s=30)
+    files = sorted(it for it in kept.iterdir() if "coming" not in it.name)
+    assert 1 <= len(files) <= 3
+    assert roost("snapshot", "status", files[-1]).exit_code == 0
+
+
+def put_large(cluster: Cluster) -> None:
+    with Client(cluster.endpoints, timeout_s=20) as client:
+        for number in range(1000):
+            client.put(b"big%d" % (number % 7), bytes(50_000))
+
+
+def test_etcdctl_lists_and_disarms_alarms_compares_hashes_and_defragments(tmp_path: Path) -> None:
+    with Cluster(tmp_path, 3, extra_flags=["--quota-backend-bytes=2000000"]) as cluster:
+        cluster.leader()
+        endpoint = cluster.endpoints[0]
+        put(cluster, range(100))
+        everybody = ",".join(cluster.endpoints)
+        hashes = run_etcdctl(everybody, "endpoint", "hashkv", "-w", "fields").out
+        values = {line for line in hashes.splitlines() if line.startswith('"Hash"')}
+        assert len(values) == 1, hashes
+        with pytest.raises(ClientError, match="database space exceeded"):
+            put_large(cluster)
+        assert "NOSPACE" in etcdctl(endpoint, "alarm", "list")
+        with Client(cluster.endpoints, timeout_s=20) as client:
+            client.delete(b"big", b"bih")
+            revision = client.hash_kv()[1]
+        etcdctl(endpoint, "compact", str(revision))
+        etcdctl(endpoint, "alarm", "disarm")
+
+        def has_room() -> bool:
+            return run_etcdctl(endpoint, "alarm", "list").out.strip() == ""
+
+        wait_until(has_room, timeout_s=40)
+        before = [cluster.status(it) for it in range(3)]
+        etcdctl(everybody, "defrag")
+        after = [cluster.status(it) for it in range(3)]
+        for old, new in zip(before, after, strict=True):
+            assert old is not None
+            assert new is not None
+            assert new.dbSize <= old.dbSize
+        put(cluster, range(100, 110))
+        assert keys(cluster) == [key(it) for it in range(110)]

@@ -1,0 +1,35 @@
+"""Every state a power cut may leave of a journal (the campaign: `python -m roost.sim.crashes`)."""
+
+import pytest
+
+from roost.sim.crashes import Script, count_calls, run_states
+from roost.sim.disk import SimDisk, SimFile
+
+pytestmark = pytest.mark.slow
+
+
+def test_twenty_thousand_states_are_recovered() -> None:
+    totals = run_states(20_000)
+    assert totals.wrong == []
+    assert totals.states >= 20_000
+    assert totals.double > 1500
+    assert totals.doubtful > 500
+
+
+def test_the_script_reaches_every_kind_of_call() -> None:
+    disk = SimDisk()
+    script = Script(disk)
+    assert not script.run()
+    assert script.journal is not None
+    assert script.journal.last_index == 111
+    assert count_calls() == disk.calls
+
+
+def test_a_journal_that_does_not_sync_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The states and their judge would notice."""
+
+    def pretend(file: SimFile) -> None:
+        file._disk.counts_down()
+
+    monkeypatch.setattr(SimFile, "sync_data", pretend)
+    assert run_states(3000).wrong != []
