@@ -75,19 +75,22 @@ def cli_page() -> str:
 
 
 def metric_names() -> list[tuple[str, str, str]]:
-    """(name, kind, help) of every metric, read from the two methods that make them."""
+    """(name, kind, help) of every metric, read from the methods that make them."""
     tree = ast.parse((ROOT / "src/roost/cli/serve.py").read_text())
     rows: list[tuple[str, str, str]] = []
+    kinds = {"gauges": "gauge", "_file_gauges": "gauge", "counters": "counter"}
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef) and node.name in ("gauges", "counters"):
+        if isinstance(node, ast.FunctionDef) and node.name in kinds:
             for inner in ast.walk(node):
                 if isinstance(inner, ast.Dict):
                     for key, value in zip(inner.keys, inner.values, strict=True):
+                        if key is None:
+                            continue  # another of these methods
                         assert isinstance(key, ast.Constant), "a literal table"
                         assert isinstance(value, ast.Tuple), "help and figure"
                         text = ast.literal_eval(value.elts[0])
                         suffix = "_total" if node.name == "counters" else ""
-                        rows.append((f"{key.value}{suffix}", node.name[:-1], text))
+                        rows.append((f"{key.value}{suffix}", kinds[node.name], text))
     return rows
 
 

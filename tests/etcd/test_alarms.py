@@ -1,5 +1,6 @@
 """Alarms: what is refused while one is raised, and who raises and takes back which."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -59,10 +60,11 @@ READING = pb.TxnRequest(success=[pb.RequestOp(request_range=GET)])
 
 
 @pytest.fixture
-def server() -> Server:
+def server() -> Iterator[Server]:
     made = Server()
     assert made.call("KV/Put", PUT).code == 0
-    return made
+    yield made
+    made.replica.close()
 
 
 def test_without_space_nothing_that_takes_space_is_written(server: Server) -> None:

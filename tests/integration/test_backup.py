@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from roost.cli.main import main
-from roost.client import Client
+from roost.client import Client, ClientError
 from roost.testing.cluster import Cluster, wait_until
 from tests.integration.etcdctl import etcdctl, run_etcdctl
 

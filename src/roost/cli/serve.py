@@ -34,6 +34,7 @@ from roost.member import (
     BackupSchedule,
     Member,
     MemberConfig,
+    MemberStatus,
     StoreDamaged,
     World,
     address_of,
@@ -383,7 +384,33 @@ class MemberServer:
                 "Open client connections.",
                 float(self.port.connection_count),
             ),
+            **self._file_gauges(status),
             "process_start_time_seconds": ("Start of this process.", self._started),
+        }
+
+    def _file_gauges(self, status: MemberStatus) -> dict[str, tuple[str, float]]:
+        """What the member's files are like."""
+        return {
+            "roost_journal_damaged_entries": (
+                "Journal entries that are damaged here and being brought back.",
+                float(status.damaged_entry_count),
+            ),
+            "roost_member_is_fenced": (
+                "1 while this member must not vote, for its log has lost its end.",
+                float(status.is_fenced),
+            ),
+            "roost_member_lost_acknowledged": (
+                "Members that hold less than they once acknowledged; said by the leader.",
+                float(len(status.lost_acknowledged)),
+            ),
+            "roost_disk_free_bytes": (
+                "What the disk has left, once all that is in memory is on it.",
+                float(self.member.space().disk_free_bytes),
+            ),
+            "roost_store_poison_entries": (
+                "Committed entries that were no write sets and changed nothing.",
+                float(self.member.store.poison_count),
+            ),
         }
 
     def counters(self) -> dict[str, tuple[str, float]]:
@@ -399,6 +426,18 @@ class MemberServer:
             "roost_peer_frames_dropped": (
                 "Frames dropped: no link, or its queue was full.",
                 float(peers.dropped_count),
+            ),
+            "roost_journal_mended_entries": (
+                "Damaged journal entries that peers brought back.",
+                float(self.member.custody.repair.mended_count),
+            ),
+            "roost_digests_compared": (
+                "State digests compared with other members'.",
+                float(self.member.custody.digests.compared_count),
+            ),
+            "roost_digests_differed": (
+                "Comparisons of state digests that differed.",
+                float(self.member.custody.digests.mismatch_count),
             ),
             "roost_peer_frames_malformed": (
                 "Links closed for breaking the protocol.",

@@ -99,6 +99,31 @@ def decode_frame(data: bytes, offset: int, epoch: int) -> Frame | None:
     return Frame(kind, *rest) if frame_epoch == epoch else None
 
 
+def read_whole(
+    data: bytes, offset: int, slot_offset: int, position: int, epoch: int
+) -> Frame | None:
+    """The frame at `offset` when all of it, and its slot, are as they must be; None otherwise.
+
+    What most frames are: one look at each byte, and no more objects than the answer.
+    """
+    head = data[offset : offset + FRAME_HEAD_BYTES]
+    if len(head) < FRAME_HEAD_BYTES or crc32c(head[:60]) != int.from_bytes(head[60:], "little"):
+        return None
+    magic, kind, frame_epoch, index, term, length, payload_crc, chain, at, delta = (
+        _FRAME.unpack_from(head)
+    )
+    if magic != FRAME_MAGIC or frame_epoch != epoch or at != position:
+        return None
+    begin = offset + FRAME_HEAD_BYTES
+    payload = data[begin : begin + length]
+    if len(payload) != length or crc32c(payload) != payload_crc or length > PAYLOAD_BYTES_MAX:
+        return None
+    body = _SLOT.pack(index, term, offset, length, payload_crc, delta, kind, epoch)
+    if data[slot_offset : slot_offset + SLOT_BYTES] != body + _CRC.pack(crc32c(body)):
+        return None
+    return Frame(kind, index, term, length, payload_crc, chain, at, delta)
+
+
 def encode_slot(slot: tuple[int, int, int, int, int, int, int], epoch: int) -> bytes:
     """Build a slot from the fields of `Slot`; a plain tuple does for hot paths."""
     body = _SLOT.pack(*slot, epoch)

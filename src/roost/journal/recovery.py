@@ -37,6 +37,7 @@ from roost.journal.record import (
     encode_frame,
     encode_slot,
     frame_bytes,
+    read_whole,
 )
 from roost.journal.segment import SLOTS_OFFSET, Segment, read_mark
 
@@ -143,6 +144,16 @@ class SegmentReader:
         segment = self._segment
         found: list[Recovered | Hole] = []
         while segment.position < segment.slot_count and segment.position != frame_count:
+            position = segment.position
+            slot_offset = segment.slot_offset(position)
+            frame = read_whole(self._data, segment.offset, slot_offset, position, segment.epoch)
+            if frame is not None and frame.chain == segment.chain:
+                found.append(Recovered(frame, segment.offset))
+                self._newest_batch_start = position - frame.batch_delta
+                segment.offset += frame_bytes(frame.length)
+                segment.chain = frame.payload_crc
+                segment.position = position + 1
+                continue
             verdict, frame = self._judge(is_sealed=frame_count is not None)
             if verdict is Verdict.TORN:
                 break

@@ -66,19 +66,28 @@ class Replay:
         if self.runs[-1].hole is not None:
             self.runs.append(Run(Index(frame.log_index - 1)))
         index = self.runs[-1].index
-
-        def damaged(fact: str) -> JournalDamaged:
-            return JournalDamaged(segment.path, frame.position, recovered.offset, fact)
-
-        if frame.kind >= _KIND_COUNT:
-            raise damaged(f"entry kind {frame.kind} is unknown")
-        if frame.log_index != index.last + 1:
-            raise damaged(f"entry {frame.log_index} follows entry {index.last}")
-        if index.terms and frame.term < index.terms[-1]:
-            raise damaged(f"term {frame.term} follows term {index.terms[-1]}")
-        if frame.term > self._term_max:
-            raise damaged(f"term {frame.term} is above the hard state's {self._term_max}")
+        last_term = index.terms[-1] if index.terms else 0
+        if (
+            frame.kind >= _KIND_COUNT
+            or frame.log_index != index.last + 1
+            or not last_term <= frame.term <= self._term_max
+        ):
+            raise self._contradiction(segment, recovered, last_term)
         place = (segment.sequence, recovered.offset, frame.length, frame.payload_crc)
         index.append((*place, frame.term, frame.kind))
         if recovered.fault is not None:
             index.faulty[index.last] = recovered.fault
+
+    def _contradiction(
+        self, segment: Segment, recovered: Recovered, last_term: int
+    ) -> JournalDamaged:
+        """What is wrong with a valid frame that cannot stand where it does."""
+        frame, index = recovered.frame, self.runs[-1].index
+        fact = f"term {frame.term} follows term {last_term}"
+        if frame.kind >= _KIND_COUNT:
+            fact = f"entry kind {frame.kind} is unknown"
+        elif frame.log_index != index.last + 1:
+            fact = f"entry {frame.log_index} follows entry {index.last}"
+        elif frame.term > self._term_max:
+            fact = f"term {frame.term} is above the hard state's {self._term_max}"
+        return JournalDamaged(segment.path, frame.position, recovered.offset, fact)

@@ -121,10 +121,8 @@ class Member:
             config, bootstrap, world=self._world, on_store_failure=self._fatal
         )
         home = self._home
-        self.member_id = home.identity.member_id
-        self.cluster_id = home.identity.cluster_id
-        self.store = home.store
-        self.journal = home.journal
+        self.member_id, self.cluster_id = home.identity.member_id, home.identity.cluster_id
+        self.store, self.journal = home.store, home.journal
         self.view: View = home.store.view
         self.roster = Roster(home.store, home.store.view)
         self._operations = own_operations(
@@ -145,14 +143,7 @@ class Member:
             first_token=1 + self._world.dice.below(LIFE_IDS),
         )
         self.router = self._make_router(timeout_ticks)
-        self.persistence = Persistence(
-            home.journal,
-            inline_ms_max=config.inline_sync_ms_max,
-            on_durable=self._on_durable,
-            on_failure=self._fatal,
-            clock=self._world.clock_s,
-            make_worker=self._world.make_worker,
-        )
+        self.persistence = self._make_persistence()
         self.transport = self._make_transport()
         self._announcer = Announcer(self.core, on_announced=self._on_news)
         self._hurry = Hurry(self.core, self._world.dice, on_campaign=self._on_news)
@@ -170,10 +161,19 @@ class Member:
         self._encoded: list[bytes] = []
         self._ticks = 0
         self._seen = (self.core.role, 0, self.core.term)
-        self._is_driving = False
-        self._is_scheduled = False
-        self._is_stopped, self._is_closed = True, False
+        self._is_driving = self._is_scheduled = self._is_closed = False
+        self._is_stopped = True
         self._timer: asyncio.TimerHandle | None = None
+
+    def _make_persistence(self) -> Persistence:
+        return Persistence(
+            self.journal,
+            inline_ms_max=self.config.inline_sync_ms_max,
+            on_durable=self._on_durable,
+            on_failure=self._fatal,
+            clock=self._world.clock_s,
+            make_worker=self._world.make_worker,
+        )
 
     def _make_executor(self) -> Executor:
         return Executor(
@@ -362,10 +362,8 @@ class Member:
 
     def _fatal(self, error: BaseException) -> None:
         """Stop at once: what this member says can no longer be trusted."""
-        if isinstance(error, ValueCorrupt):
-            error = StoreDamaged(str(error))
         self._is_stopped = True
-        self._on_fatal(error)
+        self._on_fatal(StoreDamaged(str(error)) if isinstance(error, ValueCorrupt) else error)
 
     # --- what the layers above call -------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from roost.raft import snapshot, transfer
 from roost.raft.errors import LogLost
+from roost.raft.fence import is_introduced
 from roost.raft.messages import (
     AppendAccepted,
     AppendEntries,
@@ -208,7 +209,7 @@ def on_append_entries(core: Core, message: AppendEntries) -> None:
     """Take the leader's entries, or say where our logs may still agree."""
     core.follow(message.sender)
     log, sender, session = core.log, message.sender, message.session
-    if not core.is_introduced(sender, session):
+    if not is_introduced(core, sender, session):
         return
     prev_index = message.prev_index
     if prev_index < log.commit_index:
@@ -245,7 +246,7 @@ def on_heartbeat(core: Core, message: Heartbeat) -> None:
 
     """
     core.follow(message.sender)
-    is_known = core.is_introduced(message.sender, 0)
+    is_known = is_introduced(core, message.sender, 0)
     if core.config.life and message.commit_index > core.log.last_index:
         is_known = False  # sent before we restarted
     if not is_known:

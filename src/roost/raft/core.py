@@ -26,7 +26,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from roost.raft import append, election, membership, read_index, snapshot, transfer
+from roost.raft import append, election, fence, membership, read_index, snapshot, transfer
 from roost.raft.confchange import Change, Transition, decode_change
 from roost.raft.errors import BadCoreConfig, CorruptState, DropReason, ProposalDropped
 from roost.raft.log import Log, Storage
@@ -188,23 +188,20 @@ class Core:
         self._known_change = (hard_state.change_index, hard_state.change_term)
         if hard_state.change_index and self.log.holds(*self._known_change):
             self.log.commit_to(hard_state.change_index)
-        # A fenced node neither votes nor campaigns; see `_lift_fence`.
+        # A fenced node neither votes nor campaigns; see `fence`.
         self.is_fenced = is_fenced
         # The highest commit index of a leader that knows of our restart; None = none has spoken.
         self.fence_commit: int | None = None
-        self._unfamiliar_term = hard_state.term if config.life else 0
+        self.unfamiliar_term = hard_state.term if config.life else 0
         self.role = Role.FOLLOWER
         self.leader_id = 0
         self.votes: dict[int, bool] = {}
         self.peers: dict[int, Progress] = {}
-        self.elapsed_ticks = 0
-        self.heartbeat_elapsed_ticks = 0
+        self.elapsed_ticks = self.heartbeat_elapsed_ticks = 0
         # Where our own disk stood at the last tick, and for how many it has not moved.
-        self.stalled_index = 0
-        self.stalled_ticks = 0
+        self.stalled_index = self.stalled_ticks = 0
         self.election_timeout_ticks = 0
-        self.uncommitted_bytes = 0
-        self.unapplied_bytes = 0
+        self.uncommitted_bytes = self.unapplied_bytes = 0
         self.reads = Reads()
         self.own_term_first_index = 0
         # Peers in step are sent the same message object, so that it is encoded once.
@@ -217,8 +214,7 @@ class Core:
         # Changes handed out and not yet taken into force by `apply_change`.
         self._handed_changes: deque[int] = deque()
         self.pending_change_index = 0
-        self.transfer_target = 0
-        self.transfer_ticks = 0
+        self.transfer_target = self.transfer_ticks = 0
         self.snapshots_wanted: list[int] = []
         self.offered_snapshot: Snapshot | None = None
         self.fresh_offer: Snapshot | None = None
@@ -261,11 +257,7 @@ class Core:
     @property
     def lost_acknowledged(self) -> dict[int, int]:
         """Peers that hold less than they said before they restarted, and how much that was."""
-        return {
-            node: progress.acked_index
-            for node, progress in self.peers.items()
-            if progress.acked_index and progress.has_stepped_back
-        }
+        return fence.lost_acknowledged(self)
 
     def progress(self) -> dict[int, ProgressStatistics]:
         """What the leader believes of each node, itself included; empty elsewhere."""
@@ -594,32 +586,6 @@ class Core:
         progress.is_active = True
         return progress
 
-    def is_introduced(self, leader: int, session: int) -> bool:
-        """Whether the leader knows of our restart; if not, tell it (J23).
-
-        Only a leader that led before we restarted can rely on what we said then.
-        """
-        if self.term != self._unfamiliar_term:
-            return True
-        if session == self.config.life:
-            self._unfamiliar_term = 0
-            return True
-        self.reply(leader, Restarted(self.term, self.id, self.config.life))
-        return False
-
-    def _lift_fence(self) -> None:
-        """We hold again everything that we may have promised to hold.
-
-        An entry of the leader's own term is behind everything committed before it led.  What we
-        promised in this very term lies below its commit index, or it will ask for it again: it
-        counts only what we say since it knows that we restarted.
-        """
-        log = self.log
-        is_own = self.leader_id and log.term_at(log.stable_index) == self.term
-        has_all = self.fence_commit is not None and log.stable_index >= self.fence_commit
-        if is_own and has_all and not log.first_faulty:
-            self.is_fenced = False
-
     # --- changing role: the only places that do -------------------------------------------------
 
     def become_follower(self, term: int, leader: int) -> None:
@@ -780,7 +746,7 @@ class Core:
         assert ready.number == self._persisted_count, "Readys become durable in order"
         moved = self.log.note_persisted()
         if self.is_fenced:
-            self._lift_fence()
+            fence.lift_if_due(self)
         hard_state = ready.hard_state
         if hard_state is not None and self.role is Role.CANDIDATE:
             election.on_own_vote_durable(self, hard_state)

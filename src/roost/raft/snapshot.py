@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from roost.raft.fence import is_introduced
 from roost.raft.messages import AppendAccepted, SnapshotFailed, SnapshotOffer
 from roost.raft.progress import ProgressState
 from roost.raft.types import Role, Snapshot
@@ -61,7 +62,7 @@ def remind(core: Core, node: int, progress: Progress) -> None:
 def on_offer(core: Core, message: SnapshotOffer) -> None:
     """The leader offers a snapshot: fetch it, unless our log says as much (checklist 102)."""
     core.follow(message.sender)
-    if not core.is_introduced(message.sender, message.session):
+    if not is_introduced(core, message.sender, message.session):
         return
     log = core.log
     if message.index <= log.commit_index or log.holds(message.index, message.index_term):
