@@ -195,5 +195,5 @@ def test_a_damaged_journal_refuses_to_start_and_says_where(tmp_path: Path) -> No
         segment.write_bytes(data)
         process = cluster.start(0)
         assert process.wait(timeout=20) == 74
-        assert "the entry is damaged" in cluster.log_end(0)
+        assert "is damaged" in cluster.log_end(0)
         assert segment.name in cluster.log_end(0)
