@@ -38,6 +38,7 @@ class Space:
     disk_free_bytes: int = 1 << 40
     disk_reserve_bytes: int = 1 << 20
     corrupt_members: frozenset[int] = frozenset()
+    forgetful_members: frozenset[int] = frozenset()
 
 
 class LocalFiles:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from roost.etcd import Guard, Services, Unary
-from roost.etcd.alarms import CORRUPT, NOSPACE
+from roost.etcd.alarms import CORRUPT, LOST_ENTRIES, NOSPACE
 from roost.etcd.proto import rpc_pb2 as pb
 from tests.etcd.replica import LocalReplica, Space
 
@@ -126,8 +126,13 @@ def test_the_guard_raises_what_is_due_and_takes_it_back(server: Server) -> None:
     guard.check(Space(disk_free_bytes=1000, disk_reserve_bytes=100))
     assert server.listed() == []
     guard.check(Space(corrupt_members=frozenset({5})))
+    guard.check(Space(forgetful_members=frozenset({6})))
     guard.check(Space())
-    assert server.listed() == [(5, CORRUPT)], "only an operator takes that back"
+    assert server.listed() == [(5, CORRUPT), (6, LOST_ENTRIES)]
+    for member_id, kind in server.listed():
+        server.change(pb.AlarmRequest.DEACTIVATE, kind, member_id)
+    guard.check(Space(corrupt_members=frozenset({5}), forgetful_members=frozenset({6})))
+    assert server.listed() == [], "an operator has seen them"
 
 
 def test_without_a_quota_only_the_disk_counts(server: Server) -> None:

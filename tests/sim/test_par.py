@@ -13,7 +13,15 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.parametrize(
     ("group", "count"),
-    [("entries", 160), ("blocks", 70), ("lagging", 70), ("files", 70), ("stores", 50)],
+    [
+        ("entries", 160),
+        ("blocks", 70),
+        ("lagging", 70),
+        ("files", 70),
+        ("stores", 50),
+        ("bits", 480),
+        ("zeroes", 68),
+    ],
 )
 def test_damage_is_repaired_or_nothing_is_served(group: str, count: int) -> None:
     """The campaign runs all of them: `python -m roost.sim.par`."""
@@ -24,7 +32,7 @@ def test_damage_is_repaired_or_nothing_is_served(group: str, count: int) -> None
 
 
 def test_the_groups_are_the_ones_the_module_names() -> None:
-    assert list(groups()) == ["entries", "blocks", "lagging", "files", "stores"]
+    assert list(groups()) == ["entries", "blocks", "lagging", "files", "stores", "bits", "zeroes"]
 
 
 def tear(disk: SimDisk) -> None:

@@ -399,9 +399,9 @@ class MemberServer:
                 "1 while this member must not vote, for its log has lost its end.",
                 float(status.is_fenced),
             ),
-            "roost_member_lost_acknowledged": (
-                "Members that hold less than they once acknowledged; said by the leader.",
-                float(len(status.lost_acknowledged)),
+            "roost_members_lost_entries": (
+                "Members that came back with less than they had acknowledged, as leader here.",
+                float(len(status.lost_entries)),
             ),
             "roost_disk_free_bytes": (
                 "What the disk has left, once all that is in memory is on it.",

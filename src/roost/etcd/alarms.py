@@ -3,8 +3,9 @@
     u64 member id, u8 type (etcd's AlarmType)  ->  b""
 
 While NOSPACE is raised for any member, nothing that takes space is written; reads, deletes and
-compaction go on.  While CORRUPT is raised nothing of the key space is read or written.  Every
-member looks at what is applied, so an alarm counts wherever it was raised.
+compaction go on.  While CORRUPT is raised nothing of the key space is read or written.
+LOST_ENTRIES stops nothing: its member is filled again by then, but its disk wants looking at.
+Every member looks at what is applied, so an alarm counts wherever it was raised.
 """
 
 import struct
@@ -17,7 +18,7 @@ from roost.etcd.proto import rpc_pb2 as pb
 from roost.store import Changes, Store, Txn, View
 
 ALARM_OPERATION = "etcd.alarm"
-NOSPACE, CORRUPT = pb.NOSPACE, pb.CORRUPT
+NOSPACE, CORRUPT, LOST_ENTRIES = pb.NOSPACE, pb.CORRUPT, pb.LOST_ENTRIES
 _KEY = struct.Struct(">QB")
 Alarm = tuple[int, pb.AlarmType]
 

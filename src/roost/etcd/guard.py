@@ -3,14 +3,15 @@
 Each member looks after itself: NOSPACE when its store has grown to the quota, or its file system
 is down to the reserve.  It is raised while there is still room to delete, compact and recover,
 and taken back when there is room again.  CORRUPT is raised for members whose state digest was
-found to differ, and taken back only by an operator.
+found to differ, LOST_ENTRIES for those that came back with less than they had acknowledged; an
+operator takes these back.
 """
 
 import asyncio
 import logging
 
 from roost.errors import RoostError
-from roost.etcd.alarms import ALARM_OPERATION, CORRUPT, NOSPACE, Alarms
+from roost.etcd.alarms import ALARM_OPERATION, CORRUPT, LOST_ENTRIES, NOSPACE, Alarms
 from roost.etcd.ports import Replica, Space
 from roost.etcd.proto import rpc_pb2 as pb
 
@@ -30,6 +31,8 @@ class Guard:
         self._alarms = alarms
         self._quota_bytes = quota_bytes
         self._is_asking = False
+        # Alarms about members that were raised once: an operator may take them back.
+        self._told: set[tuple[int, pb.AlarmType]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
@@ -57,9 +60,12 @@ class Guard:
         elif is_raised and not self._is_full(space, _CALM_PART):
             logger.warning("there is space again")
             self._ask(pb.AlarmRequest.DEACTIVATE, own_id, NOSPACE)
-        for member_id in sorted(space.corrupt_members):
-            if (member_id, CORRUPT) not in raised and not self._is_asking:
-                self._ask(pb.AlarmRequest.ACTIVATE, member_id, CORRUPT)
+        suspects = [(it, CORRUPT) for it in sorted(space.corrupt_members)]
+        suspects += [(it, LOST_ENTRIES) for it in sorted(space.forgetful_members)]
+        for member_id, kind in suspects:
+            if (member_id, kind) not in self._told and not self._is_asking:
+                self._told.add((member_id, kind))
+                self._ask(pb.AlarmRequest.ACTIVATE, member_id, kind)
 
     def _is_full(self, space: Space, part: float) -> bool:
         is_over = bool(self._quota_bytes) and space.store_bytes >= part * self._quota_bytes
@@ -72,6 +78,7 @@ class Guard:
         def done(_result: bytes | None, error: RoostError | None) -> None:
             self._is_asking = False
             if error is not None:
+                self._told.discard((member_id, kind))
                 logger.info("an alarm could not be changed yet: %s", error)
 
         self._replica.transact_nowait(ALARM_OPERATION, request.SerializeToString(), done)

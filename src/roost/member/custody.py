@@ -49,6 +49,7 @@ class Custody:
         self._scrub_ticks = scrub_ticks
         self._ticks = home.world.dice.below(scrub_ticks) if scrub_ticks else 0
         self._spawn = spawn
+        self._said: dict[int, int] = {}
         self._on_store_damaged = on_store_damaged
         self.last_scrub: ScrubReport | None = None
         self.repair = Repair(
@@ -86,6 +87,7 @@ class Custody:
             self.reserve.free_bytes() - coming,
             self.reserve.size_bytes,
             frozenset(self.corrupt),
+            frozenset(self._core.lost_entries),
         )
 
     def tick(self) -> None:
@@ -103,6 +105,10 @@ class Custody:
             self._spawn(self.scrub())
         if journal.faulty:
             self.repair.tick()
+        for node, index in self._core.lost_entries.items():
+            if self._said.setdefault(node, 0) < index:
+                self._said[node] = index
+                logger.error("member %x came back without entries it had acknowledged", node)
         if self._persistence.outstanding_count:
             return
         if journal.is_fenced and not self._core.is_fenced:

@@ -23,13 +23,15 @@ _PART_OF_DISK = 16
 class SpaceReport:
     """Bytes of a member's store, and of its disk once all of it is there.
 
-    The states of `corrupt_members` differ from those of the others.
+    The states of `corrupt_members` differ from those of the others; `forgetful_members` came back
+    from a restart with less than they had acknowledged.
     """
 
     store_bytes: int
     disk_free_bytes: int
     disk_reserve_bytes: int
     corrupt_members: frozenset[int]
+    forgetful_members: frozenset[int] = frozenset()
 
 
 class Reserve:

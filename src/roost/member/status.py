@@ -40,7 +40,7 @@ class MemberStatus:
     damaged_entry_count: int
     mended_entry_count: int
     is_fenced: bool
-    lost_acknowledged: dict[int, int]
+    lost_entries: dict[int, int]
 
     @property
     def waiting(self) -> dict[str, int]:
@@ -87,5 +87,5 @@ def read_status(member: Member) -> MemberStatus:
         damaged_entry_count=len(member.journal.faulty),
         mended_entry_count=member.custody.repair.mended_count,
         is_fenced=core.is_fenced,
-        lost_acknowledged=core.lost_acknowledged,
+        lost_entries=dict(core.lost_entries),
     )

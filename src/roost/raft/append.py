@@ -163,7 +163,10 @@ def on_rejected(core: Core, message: AppendRejected) -> None:
     if message.hint_term:
         # Our own log may say more than the hint: nothing of a newer term can match there.
         agree_index, _ = core.log.conflict_hint(message.hint_index, message.hint_term)
-    if progress.on_rejected(message.prev_index, agree_index):
+    is_news = progress.on_rejected(message.prev_index, agree_index)
+    if progress.has_stepped_back:
+        core.lost_entries[message.sender] = progress.acked_index
+    if is_news:
         send_append(core, message.sender, progress, or_empty=True)
 
 

@@ -197,6 +197,8 @@ class Core:
         self.leader_id = 0
         self.votes: dict[int, bool] = {}
         self.peers: dict[int, Progress] = {}
+        # Peers that came back with less than they had acknowledged, and how much that was.
+        self.lost_entries: dict[int, int] = {}
         self.elapsed_ticks = self.heartbeat_elapsed_ticks = 0
         # Where our own disk stood at the last tick, and for how many it has not moved.
         self.stalled_index = self.stalled_ticks = 0
@@ -253,11 +255,6 @@ class Core:
             and not self.log.first_faulty
             and self.configuration.is_voter(self.id)
         )
-
-    @property
-    def lost_acknowledged(self) -> dict[int, int]:
-        """Peers that hold less than they said before they restarted, and how much that was."""
-        return fence.lost_acknowledged(self)
 
     def progress(self) -> dict[int, ProgressStatistics]:
         """What the leader believes of each node, itself included; empty elsewhere."""

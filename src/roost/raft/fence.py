@@ -41,12 +41,3 @@ def lift_if_due(core: Core) -> None:
     has_all = core.fence_commit is not None and log.stable_index >= core.fence_commit
     if is_own and has_all and not log.first_faulty:
         core.is_fenced = False
-
-
-def lost_acknowledged(core: Core) -> dict[int, int]:
-    """Peers that hold less than they said before they restarted, and how much that was."""
-    return {
-        node: progress.acked_index
-        for node, progress in core.peers.items()
-        if progress.acked_index and progress.has_stepped_back
-    }

@@ -14,6 +14,8 @@ Groups of cases, each with `count`:
     lagging   the same, while another member is down and has missed the last puts
     files     a segment or a copy of a small file is missing, cut, or too long
     stores    the store is durable up to somewhere, and the journals are damaged
+    bits      a bit of every 64th byte of one member's journal flips
+    zeroes    every sector of it becomes zeros, then every 4 KiB
 
     python -m roost.sim.par [--count N]
 """
@@ -40,6 +42,8 @@ from roost.sim.simulation import Machine, Simulation
 
 MEMBERS, ENTRIES = 3, 4
 WAIT_S = 12.0
+# Heads, slots and the frames of a dozen puts in a segment of 32 KiB.
+_USED_BYTES = 30 << 10
 _SWARM = Swarm(
     size=MEMBERS,
     clients=0,
@@ -299,12 +303,34 @@ def groups() -> dict[str, Callable[[int], Iterator[Case]]]:
 
         return make
 
+    def bits(count: int) -> Iterator[Case]:
+        for number in range(min(count, _USED_BYTES // 64)):
+
+            def damage(scene: Scene, number: int = number) -> None:
+                disk = scene.disks[number % MEMBERS]
+                rot.flip(disk, rot.segments(disk)[-1], 64 * number + number % 64, number % 8)
+
+            yield Case(name=f"{number}", damage=damage, puts=12)
+
+    def zeroes(count: int) -> Iterator[Case]:
+        blocks = [(begin, SECTOR) for begin in range(0, _USED_BYTES, SECTOR)]
+        blocks += [(begin, rot.BLOCK) for begin in range(0, _USED_BYTES, rot.BLOCK)]
+        for number, (begin, size) in enumerate(blocks[:count]):
+
+            def damage(scene: Scene, number: int = number) -> None:
+                disk = scene.disks[number % MEMBERS]
+                rot.zero(disk, rot.segments(disk)[-1], *blocks[number])
+
+            yield Case(name=f"{size} at {begin}", damage=damage, puts=12)
+
     return {
         "entries": entries,
         "blocks": repeated(damage_block),
         "lagging": repeated(damage_block, is_lagging=True),
         "files": repeated(damage_file),
         "stores": repeated(damage_block, is_durable=True),
+        "bits": bits,
+        "zeroes": zeroes,
     }
 
 

@@ -13,9 +13,11 @@ class AlarmType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     NONE: _ClassVar[AlarmType]
     NOSPACE: _ClassVar[AlarmType]
     CORRUPT: _ClassVar[AlarmType]
+    LOST_ENTRIES: _ClassVar[AlarmType]
 NONE: AlarmType
 NOSPACE: AlarmType
 CORRUPT: AlarmType
+LOST_ENTRIES: AlarmType
 
 class ResponseHeader(_message.Message):
     __slots__ = ("cluster_id", "member_id", "revision", "raft_term")
