@@ -22,6 +22,8 @@ from roost.store import InlineKeeper, Keeper, SnapshotFile
 
 Address = tuple[str, int]
 Result = TypeVar("Result")
+# Which part of what was not synced a power cut leaves on the disk, sector by sector.
+SECTORS_KEPT = (0.0, 0.3, 0.9)
 # More than the starts of one directory.
 INCARNATION_STEP = 1 << 20
 # How often simulated members compare their states.
@@ -178,4 +180,5 @@ class SimWorld(World):
         for worker in self._workers:
             worker.die()
         self._workers.clear()
-        self.disk = self.disk.crash(self._stream, keep=0.0 if loses_power else 1.0)
+        keep = self._stream.choice(SECTORS_KEPT) if loses_power else 1.0
+        self.disk = self.disk.crash(self._stream, keep=keep)
