@@ -8,6 +8,8 @@ import pytest
 
 from roost.client import Client, ClientError
 from roost.journal.record import FRAME_MAGIC
+from roost.store.base import BaseWriter
+from roost.store.layer import Layer
 from roost.testing.cluster import Cluster, wait_until
 
 KEYS = 300
@@ -165,6 +167,42 @@ def test_a_value_that_changed_is_noticed_when_it_is_read_and_the_store_rebuilt(
 
         wait_until(is_right, timeout_s=40)
         check_all(cluster)
+
+
+def test_a_scrub_finds_what_nobody_reads_and_the_store_is_rebuilt(tmp_path: Path) -> None:
+    with Cluster(tmp_path, 3) as cluster:
+        cluster.leader()
+        put_all(cluster, range(KEYS))
+        assert cluster.stop(1) == 0
+        path = cluster.root / "m1" / "db.1" / "data.mdb"
+        path.write_bytes(path.read_bytes().replace(value(77), b"VALUE-0077"))
+        cluster.start(1, "--scrub-interval=1s")
+        wait_until(lambda: "fetched anew" in cluster.log_path(1).read_text(), timeout_s=40)
+        assert "scrubbing found damage" in cluster.log_path(1).read_text()
+        check_all(cluster)
+
+
+def test_a_member_whose_state_differs_finds_out_and_rebuilds(tmp_path: Path) -> None:
+    """Its values have good checksums: only the others can tell (J39)."""
+    with Cluster(tmp_path, 3) as cluster:
+        cluster.leader()
+        put_all(cluster, range(KEYS))
+        assert cluster.stop(1) == 0
+        directory = cluster.root / "m1" / "db.1"
+        writer = BaseWriter(directory)
+        layer = Layer()
+        layer.put(60, b"never", b"written")  # a tree that nobody reads
+        writer.commit(layer, *writer.applied())
+        writer.close()
+        cluster.start(1)
+        cluster.leader()
+        with Client(cluster.endpoints, timeout_s=20) as client:
+            for number in range(1100):
+                client.put(b"x%d" % (number % 10), b"%d" % number)
+        wait_until(lambda: "fetched anew" in cluster.log_path(1).read_text(), timeout_s=40)
+        assert "differs from that of the majority" in cluster.log_path(1).read_text()
+        check_all(cluster)
+        assert len(hashes(cluster)) == 1
 
 
 def test_a_single_member_says_what_would_be_lost_before_it_loses_it(tmp_path: Path) -> None:

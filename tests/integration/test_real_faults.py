@@ -129,41 +129,50 @@ def test_forty_power_cuts_of_everybody_at_once_lose_nothing(
 
 
 @needs_loop
-def test_a_full_disk_raises_an_alarm_and_room_takes_it_back(tmp_path: Path, disk: LoopDisk) -> None:
+@pytest.mark.parametrize(("size_mb", "segment_bytes"), [(8, 1 << 16), (96, 1 << 20)])
+def test_a_full_disk_raises_an_alarm_and_room_takes_it_back(
+    tmp_path: Path, size_mb: int, segment_bytes: int
+) -> None:
     """Writes stop before the disk is full; reads, deletes and compaction go on."""
-    cluster = Cluster(disk.path, 1, extra_flags=["--segment-bytes=1048576"])
-    with stopped_at_the_end(cluster):
-        cluster.start(0)
-        cluster.leader()
-        with Client(cluster.endpoints, timeout_s=20) as client:
-            filler = disk.path / "filler"
-            count = fill(client, filler)
-            assert count > 50
-            assert [kind for _, kind in client.alarms()] == ["NOSPACE"]
-            assert client.get(b"fill-00000") is not None
-            with pytest.raises(ClientError, match="database space exceeded"):
-                client.put(b"one more", b"x")
-            assert client.delete(b"fill", b"film") >= count
-            filler.unlink()
-            wait_until(lambda: client.alarms() == [], timeout_s=30)
+    root = tmp_path / "loop"
+    root.mkdir()
+    with LoopDisk(root, size_mb) as disk:
+        cluster = Cluster(disk.path, 1, extra_flags=[f"--segment-bytes={segment_bytes}"])
+        with stopped_at_the_end(cluster):
+            cluster.start(0)
+            cluster.leader()
+            check_full(cluster, disk.path / "filler", value_bytes=200 * size_mb)
+            assert cluster.stop(0) == 0
+
+
+def check_full(cluster: Cluster, filler: Path, value_bytes: int) -> None:
+    with Client(cluster.endpoints, timeout_s=20) as client:
+        count = fill(client, filler, value_bytes)
+        assert count > 50
+        assert [kind for _, kind in client.alarms()] == ["NOSPACE"]
+        assert client.get(b"fill-00000") is not None
+        with pytest.raises(ClientError, match="database space exceeded"):
             client.put(b"one more", b"x")
-        assert cluster.stop(0) == 0
+        assert client.delete(b"fill", b"film") >= count
+        filler.unlink()
+        wait_until(lambda: client.alarms() == [], timeout_s=30)
+        client.put(b"one more", b"x")
 
 
-def fill(client: Client, filler: Path) -> int:
+def fill(client: Client, filler: Path, value_bytes: int) -> int:
     """Put until there is no space; somebody else fills the disk meanwhile."""
     number = 0
     with filler.open("wb") as file:
         while True:
             try:
-                client.put(b"fill-%05d" % number, bytes(20_000))
+                client.put(b"fill-%05d" % number, bytes(value_bytes))
             except ClientError as refused:
                 if "database space exceeded" not in str(refused):
                     raise
                 return number
             number += 1
             try:
-                file.write(bytes(40_000))
+                file.write(bytes(2 * value_bytes))
                 file.flush()
             except OSError:
                 pass

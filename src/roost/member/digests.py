@@ -26,8 +26,8 @@ _SAID = Struct(">Q16s")
 class Digests:
     """What all members said of their states.
 
-    `tell(to, buffers)` sends a frame; `on_minority(text)` is called when we are wrong;
-    `on_mismatch(member_id)` when somebody else is, or when nobody knows who is.
+    `tell(to, buffers)` sends a frame; `on_minority(text)` is called when we are wrong, and
+    `on_mismatch(member_id)`, with our own id, when nobody knows who is.
     """
 
     def __init__(
@@ -88,8 +88,7 @@ class Digests:
         self.mismatch_count += 1
         if self._is_majority(known, own):
             for node in others:
-                logger.error("member %x differs from the majority at %d", node, index)
-                self._on_mismatch(node)
+                logger.error("member %x differs from the majority at entry %d", node, index)
             return
         if any(self._is_majority(known, digest) for digest in known.values()):
             self._on_minority(f"the state at entry {index} differs from that of the majority")
