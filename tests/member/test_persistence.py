@@ -1,7 +1,7 @@
 """When the disk is written in the loop and when on a thread, against a journal of the test's."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from roost.journal import Batch, JournalBroken
@@ -37,6 +37,15 @@ class SlowJournal:
 
     def finish(self, batch: Batch) -> None:
         self.calls.append(("finish", batch.last_index))
+
+    def prepare_mark(self) -> Callable[[], None]:
+        self.calls.append(("prepare mark", 0))
+        return self.mark
+
+    def mark(self) -> None:
+        self.calls.append(("mark", 0))
+        if self.fails:
+            raise JournalBroken("the device failed")
 
 
 class Bench:
@@ -202,3 +211,28 @@ def test_what_cannot_be_prepared_after_a_write_is_told_too() -> None:
         bench.persistence.close()
 
     asyncio.run(story())
+
+
+def test_a_mark_on_the_thread_counts_until_it_is_written() -> None:
+    """Or files could be closed under it."""
+
+    async def story() -> None:
+        bench = Bench(limit_ms=0)
+        bench.persistence.mark()
+        assert bench.persistence.outstanding_count == 1
+        await bench.settle()
+        assert bench.persistence.outstanding_count == 0
+        bench.journal.fails = True
+        bench.persistence.mark()
+        await bench.settle()
+        assert [str(it) for it in bench.errors] == ["the device failed"]
+        bench.persistence.close()
+
+    asyncio.run(story())
+
+
+def test_a_mark_is_written_at_once_while_the_disk_is_fast() -> None:
+    bench = Bench()
+    bench.persistence.mark()
+    assert bench.journal.calls == [("prepare mark", 0), ("mark", 0)]
+    assert bench.persistence.outstanding_count == 0

@@ -375,7 +375,8 @@ class Journal:
                 self._disk.unlink(self.spare.path)
             elif name not in known:
                 self._disk.make_directory(lost)
-                self._disk.rename(self._wal / name, lost / name)
+                # Names come again after a loss: what was put aside before stays, too.
+                self._disk.rename(self._wal / name, lost / f"{self.starts}-{name}")
                 self._disk.sync_directory(lost)
                 self._disk.sync_directory(self._wal)
 

@@ -45,6 +45,7 @@ class Custody:
         self._persistence = persistence
         self._last_index = 0
         self._home = home
+        self.reserve.tend()
         # The first scrub comes somewhere in the first interval: members need not do it together.
         self._scrub_ticks = scrub_ticks
         self._ticks = home.world.dice.below(scrub_ticks) if scrub_ticks else 0

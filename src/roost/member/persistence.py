@@ -77,6 +77,7 @@ class Persistence:
         self._outstanding: deque[Ready] = deque()
         self._writing_count = 0  # those at the front that the thread has
         self._batch: Batch | None = None
+        self._mark_count = 0
 
     @property
     def mean_ms(self) -> float:
@@ -90,8 +91,8 @@ class Persistence:
 
     @property
     def outstanding_count(self) -> int:
-        """Readys handed over and not yet durable; zero when idle."""
-        return len(self._outstanding)
+        """Readys handed over and not yet durable, and marks on their way; zero when idle."""
+        return len(self._outstanding) + self._mark_count
 
     def persist(self, ready: Ready) -> None:
         """Make `ready` durable, now or in order behind those before it."""
@@ -188,10 +189,15 @@ class Persistence:
         loop = asyncio.get_running_loop()
 
         def finished(done: Future[None]) -> None:
-            if (error := done.exception()) is not None:
-                loop.call_soon_threadsafe(self._on_failure, error)
+            loop.call_soon_threadsafe(self._on_marked, done)
 
+        self._mark_count += 1
         self._thread.submit(work).add_done_callback(finished)
+
+    def _on_marked(self, done: Future[None]) -> None:
+        self._mark_count -= 1
+        if (error := done.exception()) is not None:
+            self._on_failure(error)
 
     def close(self) -> None:
         """Wait for the thread's last write; no more Readys may follow."""
