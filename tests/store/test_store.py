@@ -5,6 +5,7 @@ import signal
 import tempfile
 import uuid
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import lmdb
@@ -360,3 +361,31 @@ def test_observers_see_every_write_in_order(tmp_path: Path) -> None:
     assert seen == [(2, b"a", b"1"), (2, b"b", b"1"), (2, b"a", None)]
     assert notes == [(9, b"note")]
     store.close()
+
+
+class LateKeeper(InlineKeeper):
+    """Answers a flush only when it is told to, as a process does that is not listened to."""
+
+    def flush(self, index: int, term: int) -> None:
+        self._engine.flush(index, term)
+        assert self._reader is not None
+        self._reader.refresh()
+
+
+def test_a_flush_may_be_answered_when_the_keeper_has_gone_on(tmp_path: Path) -> None:
+    """It commits by itself at every point at which digests are compared."""
+    keeper = LateKeeper(tmp_path, is_synced=False, digest_entries=4)
+    store = Store.open(config=StoreConfig(), keeper=keeper)
+    store.bootstrap(make_trees, guid=GUID)
+    keeper.on_flushed(store.applied_index)
+    tree = store.tree("one").id
+    commit(store, lambda txn: txn.put(tree, b"a", b"1"))
+    flushed = store.applied_index
+    store.flush()
+    for key in (b"b", b"c", b"d", b"e", b"f", b"g", b"h", b"i"):
+        commit(store, partial(Txn.put, tree_id=tree, key=key, value=b"2"))
+    keeper.on_flushed(flushed)
+    assert store.durable_index == flushed
+    assert store.view.get(tree, b"a") == b"1"
+    assert store.view.get(tree, b"i") == b"2"
+    store.abandon()

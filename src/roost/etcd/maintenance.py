@@ -235,6 +235,7 @@ class _Sending:
 
     async def _run(self, message: bytes) -> None:
         try:
+            await self._catch_up()
             await self._send_all(message)
         except RoostError as error:
             self._call.finish(*errors.status_of(error))
@@ -242,6 +243,20 @@ class _Sending:
             self._call.finish(errors.INTERNAL, f"etcdserver: {error}")
         else:
             self._call.finish(0, "")
+
+    async def _catch_up(self) -> None:
+        """Return when this member holds everything that was acknowledged before the request."""
+        read: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def done(error: RoostError | None) -> None:
+            if not read.done():
+                if error is None:
+                    read.set_result(None)
+                else:
+                    read.set_exception(error)
+
+        self._replica.read_nowait(done)
+        await read
 
     async def _send_all(self, message: bytes) -> None:
         raise NotImplementedError

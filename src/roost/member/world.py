@@ -85,8 +85,8 @@ class World:
         """
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            "-m",
-            "roost.store.snapshot",
+            "-c",
+            "from roost.store.snapshot import main; main()",
             str(directory),
             str(target),
             stdin=asyncio.subprocess.DEVNULL,
@@ -109,8 +109,8 @@ class World:
         """
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            "-m",
-            "roost.store.scrub",
+            "-c",
+            "from roost.store.scrub import main; main()",
             str(directory),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,

@@ -230,7 +230,10 @@ class Link:
         delay_ms = ceiling // 2 + self._transport.dice.below(ceiling // 2 + 1)
         self._wake.clear()
         try:
-            await asyncio.wait_for(self._wake.wait(), delay_ms / 1000)
+            # Not `wait_for`, which forgets in Python 3.11 that it was cancelled when the peer wakes
+            # us in the same turn: the member could not stop.
+            async with asyncio.timeout(delay_ms / 1000):
+                await self._wake.wait()
         except TimeoutError:
             pass
 

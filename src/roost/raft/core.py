@@ -193,8 +193,7 @@ class Core:
         # The highest commit index of a leader that knows of our restart; None = none has spoken.
         self.fence_commit: int | None = None
         self.unfamiliar_term = hard_state.term if config.life else 0
-        self.role = Role.FOLLOWER
-        self.leader_id = 0
+        self.role, self.leader_id = Role.FOLLOWER, 0
         self.votes: dict[int, bool] = {}
         self.peers: dict[int, Progress] = {}
         # Peers that came back with less than they had acknowledged, and how much that was.
@@ -211,8 +210,7 @@ class Core:
         self._messages: list[tuple[int, Message]] = []
         self._after_persist: list[tuple[int, Message]] = []
         self._apply_sizes: list[tuple[int, int]] = []
-        self._taken_count = self._persisted_count = 0
-        self._has_unsent = False
+        self._taken_count, self._persisted_count, self._has_unsent = 0, 0, False
         # Changes handed out and not yet taken into force by `apply_change`.
         self._handed_changes: deque[int] = deque()
         self.pending_change_index = 0

@@ -1,11 +1,9 @@
 """Reading everything a store holds, to find what has changed behind everybody's back.
 
-    python -m roost.store.scrub DIRECTORY
-
-is a process of its own: it reads every record in one read transaction, checks its checksum, and
-compares the sum of all with the digest that was kept while they were written.  It prints one line
-of JSON, `ScrubReport`.  LMDB does not survive every damage to its pages; when the process dies by
-SIGBUS or SIGSEGV, that is what it has found.
+`main`, given DIRECTORY, is a process of its own: it reads every record in one read transaction,
+checks its checksum, and compares the sum of all with the digest that was kept while they were
+written.  It prints one line of JSON, `ScrubReport`.  LMDB does not survive every damage to its
+pages; when the process dies by SIGBUS or SIGSEGV, that is what it has found.
 """
 
 import os
@@ -65,7 +63,3 @@ def main() -> None:
     os.nice(19)
     report = scrub(Path(sys.argv[1]))
     sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,10 +1,9 @@
 """A consistent copy of the base in a file, made while writes go on (D6).
 
-    python -m roost.store.snapshot DIRECTORY FILE
-
-is a process of its own, as the keeper is: it copies LMDB inside one read transaction, compacting
-on the way, syncs the file, and prints one line of JSON, `SnapshotFile`.  The file is LMDB's own
-`data.mdb`: to install a snapshot is to give it a directory.  Memory does not grow with the size.
+`main`, given DIRECTORY FILE, is a process of its own, as the keeper is: it copies LMDB inside one
+read transaction, compacting on the way, syncs the file, and prints one line of JSON,
+`SnapshotFile`.  The file is LMDB's own `data.mdb`: to install a snapshot is to give it a
+directory.  Memory does not grow with the size.
 """
 
 import hashlib
@@ -113,7 +112,3 @@ def main() -> None:
     os.umask(0o077)
     held = copy_base(Path(sys.argv[1]), Path(sys.argv[2]))
     sys.stdout.write(msgspec.json.encode(held).decode() + "\n")
-
-
-if __name__ == "__main__":
-    main()
