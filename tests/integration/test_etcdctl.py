@@ -57,7 +57,7 @@ COMMANDS: list[tuple[tuple[str, ...], str]] = [
     (("endpoint", "status", "-w", "json"), ""),
 ]
 _TOOK = re.compile(r"took = \S+")
-_MEMBER = re.compile(r"\b[0-9a-f]{15,16}\b|(http://)?(ENDPOINT|127\.0\.0\.1:\d+)")
+_MEMBER = re.compile(r"\b[0-9a-f]{12,16}\b|(http://)?(ENDPOINT|127\.0\.0\.1:\d+)")
 
 
 @pytest.fixture(scope="module")
