@@ -13,12 +13,13 @@ import pytest
 
 from roost.client import Client, ClientError
 from roost.testing.cluster import ROOST, Cluster, wait_until
-from roost.testing.devices import LoopDisk, loop_reason, strace_reason, under_strace
+from roost.testing.devices import LoopDisk, fuse_reason, loop_reason, strace_reason, under_strace
 from roost.testing.namespaces import Network, NetworkCluster, namespace_reason
 from roost.testing.outage import run_outages
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 needs_loop = pytest.mark.skipif(bool(loop_reason()), reason=loop_reason())
+needs_fuse = pytest.mark.skipif(bool(fuse_reason()), reason=fuse_reason())
 needs_strace = pytest.mark.skipif(bool(strace_reason()), reason=strace_reason())
 needs_namespaces = pytest.mark.skipif(bool(namespace_reason()), reason=namespace_reason())
 EXIT_DEVICE = 74
@@ -290,6 +291,17 @@ def wait_put(cluster: Cluster, positions: list[int], value: bytes, key: bytes = 
     wait_until(is_put, timeout_s=40)
 
 
+def put_until_it_ends(cluster: Cluster) -> list[bytes]:
+    """The keys acknowledged by a member whose device has begun to fail, or soon will."""
+    acknowledged: list[bytes] = []
+    with Client(cluster.endpoints, timeout_s=20) as client, suppress(ClientError):
+        while True:
+            key = b"k%05d" % len(acknowledged)
+            client.put(key, os.urandom(50_000))
+            acknowledged.append(key)
+    return acknowledged
+
+
 @needs_loop
 def test_what_cannot_be_written_back_ends_the_process_and_loses_nothing(tmp_path: Path) -> None:
     """P3, fsyncgate: the first sync after the failure is the only one that says so."""
@@ -300,17 +312,34 @@ def test_what_cannot_be_written_back_ends_the_process_and_loses_nothing(tmp_path
         with stopped_at_the_end(cluster):
             process = cluster.start(0)
             cluster.leader()
-            acknowledged: list[bytes] = []
-            with Client(cluster.endpoints, timeout_s=20) as client, suppress(ClientError):
-                while True:
-                    key = b"k%05d" % len(acknowledged)
-                    client.put(key, os.urandom(50_000))
-                    acknowledged.append(key)
+            acknowledged = put_until_it_ends(cluster)
             assert process.wait(timeout=30) == EXIT_DEVICE
             assert len(acknowledged) > 50
             disk.repair_device()
             disk.restore_power()
             check_holds(cluster, acknowledged)
+
+
+@needs_fuse
+def test_a_device_that_fails_ranges_of_its_writes_ends_the_process_and_loses_nothing(
+    tmp_path: Path,
+) -> None:
+    """P3: errors of write-back from the device itself, a quarter of it; it works again later."""
+    root = tmp_path / "loop"
+    root.mkdir()
+    with LoopDisk(root, 256, may_fail=True) as disk:
+        cluster = Cluster(disk.path, 1, extra_flags=["--segment-bytes=1048576"])
+        with stopped_at_the_end(cluster):
+            process = cluster.start(0)
+            cluster.leader()
+            with Client(cluster.endpoints, timeout_s=20) as client:
+                client.put(b"kept", b"1")
+            disk.fail_device(*((at << 20, (at + 1) << 20) for at in range(0, 256, 4)))
+            acknowledged = put_until_it_ends(cluster)
+            assert process.wait(timeout=30) == EXIT_DEVICE
+            disk.repair_device()
+            disk.restore_power()
+            check_holds(cluster, [b"kept", *acknowledged])
 
 
 @needs_namespaces

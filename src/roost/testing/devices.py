@@ -9,8 +9,10 @@ import os
 import shutil
 import struct
 import subprocess
+import sys
 import tempfile
 import threading
+import time
 from functools import cache
 from pathlib import Path
 from typing import Self
@@ -19,6 +21,7 @@ _EXT4_IOC_SHUTDOWN = 0x8004587D
 _SHUTDOWN_WITHOUT_LOG_FLUSH = 2
 _FREEZE, _THAW = 0xC0045877, 0xC0045878
 _UNMOUNT_TRIES = 200
+_PATIENCE_S = 20.0
 
 
 class LoopDisk:
@@ -26,14 +29,19 @@ class LoopDisk:
 
     With `backing_mb` the device under it has only so much room, which the file system does not
     know: beyond that, what was taken into the page cache cannot be written back, and the next
-    sync says so, once.
+    sync says so, once.  With `may_fail` the device is a file on FUSE, and `fail_device` chooses
+    the ranges of it that take no writes.
     """
 
-    def __init__(self, root: Path, size_mb: int, *, backing_mb: int = 0) -> None:
+    def __init__(
+        self, root: Path, size_mb: int, *, backing_mb: int = 0, may_fail: bool = False
+    ) -> None:
         """Nothing is mounted; `root` is an empty directory."""
         self._backing = root / "backing"
         self._backing_mb = backing_mb
-        self._image = (self._backing if backing_mb else root) / "disk.img"
+        self._may_fail = may_fail
+        self._ranges = root / "ranges"
+        self._image = (self._backing if backing_mb or may_fail else root) / "disk.img"
         self.path = root / "disk"
         self._size_mb = size_mb
         self._is_frozen = False
@@ -45,8 +53,12 @@ class LoopDisk:
             self._backing.mkdir()
             size = f"size={self._backing_mb}M"
             _run("mount", "-t", "tmpfs", "-o", size, "tmpfs", str(self._backing))
-        with self._image.open("wb") as file:
-            file.truncate(self._size_mb << 20)
+        if self._may_fail:
+            self._backing.mkdir()
+            _make_sparse(self._backing.with_suffix(".img"), self._size_mb)
+            self._serve_failing_file()
+        else:
+            _make_sparse(self._image, self._size_mb)
         _run("mkfs.ext4", "-q", "-F", str(self._image))
         self._mount()
         return self
@@ -55,12 +67,36 @@ class LoopDisk:
         """Unmount it."""
         self.thaw()
         self._unmount()
-        if self._backing_mb:
+        if self._backing_mb or self._may_fail:
             _run("umount", str(self._backing))
+        if self._may_fail:
+            self._server.wait(timeout=_PATIENCE_S)
+
+    def fail_device(self, *ranges: tuple[int, int]) -> None:
+        """Fail every write to these ranges of the device, in bytes, from now on."""
+        assert self._may_fail, "the device is not on FUSE"
+        lines = "".join(f"{begin} {end}\n" for begin, end in ranges)
+        whole = self._ranges.with_suffix(".new")
+        whole.write_text(lines)
+        whole.replace(self._ranges)
 
     def repair_device(self) -> None:
-        """Give the device under the file system all the room it should have."""
-        _run("mount", "-o", f"remount,size={2 * self._size_mb}M", str(self._backing))
+        """Give the device under the file system all the room it should have, and no bad range."""
+        if self._may_fail:
+            self.fail_device()
+        else:
+            _run("mount", "-o", f"remount,size={2 * self._size_mb}M", str(self._backing))
+
+    def _serve_failing_file(self) -> None:
+        command = [sys.executable, "-m", "roost.testing.failing_file", str(self._backing)]
+        backing = str(self._backing.with_suffix(".img"))
+        self._server = subprocess.Popen([*command, backing, str(self._ranges)])
+        deadline = time.monotonic() + _PATIENCE_S
+        while not self._image.exists():
+            if self._server.poll() is not None or time.monotonic() > deadline:
+                message = "the FUSE file system did not come up"
+                raise OSError(message)
+            threading.Event().wait(0.05)
 
     def _unmount(self) -> None:
         """Unmount once those who used it are gone; a killed member's helpers end after it."""
@@ -104,6 +140,11 @@ class LoopDisk:
             os.close(descriptor)
 
 
+def _make_sparse(path: Path, size_mb: int) -> None:
+    with path.open("wb") as file:
+        file.truncate(size_mb << 20)
+
+
 def _run(*command: str) -> None:
     subprocess.run(command, check=True, capture_output=True)
 
@@ -123,6 +164,22 @@ def loop_reason() -> str:
             disk.restore_power()
     except (OSError, subprocess.CalledProcessError) as error:
         return f"a loop file system cannot be mounted and shut down: {error}"
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+    return ""
+
+
+@cache
+def fuse_reason() -> str:
+    """Why there can be no failing device here; empty when there can."""
+    if loop_reason():
+        return loop_reason()
+    root = Path(tempfile.mkdtemp())
+    try:
+        with LoopDisk(root, 16, may_fail=True):
+            pass
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"a file system on FUSE cannot be mounted: {error}"
     finally:
         shutil.rmtree(root, ignore_errors=True)
     return ""
