@@ -122,7 +122,9 @@ class LocalReplica:
 class Answer:
     """A call that remembers its answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, token: str = "", certificate_name: str = "") -> None:
+        self.token = token
+        self.certificate_name = certificate_name
         self.message: bytes | None = None
         self.error: tuple[int, str] | None = None
 

@@ -16,6 +16,8 @@ class Answer:
     message: bytes = b""
     code: int = 0
     text: str = ""
+    token: str = ""
+    certificate_name: str = ""
 
     def reply(self, message: bytes) -> None:
         self.message = message

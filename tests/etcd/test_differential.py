@@ -189,7 +189,7 @@ def test_the_generated_code_is_what_the_schemas_say(tmp_path: Path) -> None:
     import sys
 
     source = Path(etcd.__file__).parent.parent.parent
-    for name in ("kv", "rpc"):
+    for name in ("auth", "election", "kv", "lock", "rpc"):
         subprocess.run(
             [sys.executable, "-m", "grpc_tools.protoc", "-I.", f"--python_out={tmp_path}",
              f"roost/etcd/proto/{name}.proto"],

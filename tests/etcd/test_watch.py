@@ -17,6 +17,8 @@ from tests.etcd.replica import Answer, LocalReplica
 class FakeStream:
     """A stream whose client reads only when told to."""
 
+    token = certificate_name = ""
+
     def __init__(self) -> None:
         self.sent: list[pb.WatchResponse] = []
         self.pending_bytes = 0

@@ -47,7 +47,7 @@ def test_key_values_are_those_of_protobuf(
         value=value,
         lease=lease,
     )
-    assert read_origin(encoded) == (create, version)
+    assert read_origin(encoded) == (create, version, lease)
     assert decode_key_value(encoded) == (key, create, mod, version, value, lease)
     tombstone = kv_pb2.KeyValue.FromString(encode_tombstone(key, mod))
     assert tombstone == kv_pb2.KeyValue(key=key, mod_revision=mod)

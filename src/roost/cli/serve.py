@@ -226,7 +226,9 @@ class MemberServer:
             return EXIT_FAILED
         self.member.on_removed = self._on_removed
         services = etcd.Services(
-            self.member, self.member.store, request_bytes_max=self._request_bytes_max
+            self.member,
+            self.member.store,
+            limits=etcd.Limits(request_bytes_max=self._request_bytes_max),
         )
         self._services = services
         app = make_app(self, server_version=etcd.SERVER_VERSION)
@@ -241,6 +243,7 @@ class MemberServer:
             return EXIT_FAILED
         guard = etcd.Guard(self.member, services.alarms, quota_bytes=self._chores.quota_bytes)
         guard.start()
+        services.start()
         backups = self._start_backups()
         self._say_hello()
         gc.collect()
@@ -248,6 +251,7 @@ class MemberServer:
         await self._wait_for_signal()
         logger.info("stopping")
         guard.stop()
+        services.stop()
         if backups is not None:
             backups.cancel()
         await self.port.close(CLOSE_GRACE_S)

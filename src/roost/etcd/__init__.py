@@ -1,17 +1,23 @@
 """etcd's data model and services over a replicated store."""
 
 from roost.etcd.guard import QUOTA_BYTES, Guard
+from roost.etcd.identity import BadTokenOptions, JwtOptions, jwt_options
+from roost.etcd.limits import Limits
 from roost.etcd.maintenance import SERVER_VERSION
-from roost.etcd.mvcc import bootstrap
-from roost.etcd.services import Route, Services, Stream, Unary
+from roost.etcd.services import AuthOptions, Route, Services, Stream, Unary, bootstrap
 
 __all__ = [
     "QUOTA_BYTES",
     "SERVER_VERSION",
+    "AuthOptions",
+    "BadTokenOptions",
     "Guard",
+    "JwtOptions",
+    "Limits",
     "Route",
     "Services",
     "Stream",
     "Unary",
     "bootstrap",
+    "jwt_options",
 ]

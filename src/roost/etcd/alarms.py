@@ -15,7 +15,7 @@ from roost.errors import Refused
 from roost.etcd import errors
 from roost.etcd.mvcc import ALARMS_TREE
 from roost.etcd.proto import rpc_pb2 as pb
-from roost.store import Changes, Store, Txn, View
+from roost.store import Store, Txn, View
 
 ALARM_OPERATION = "etcd.alarm"
 NOSPACE, CORRUPT, LOST_ENTRIES = pb.NOSPACE, pb.CORRUPT, pb.LOST_ENTRIES
@@ -28,7 +28,7 @@ class Alarms:
 
     def __init__(self, store: Store) -> None:
         """Look at what is applied."""
-        self._tree = store.tree(ALARMS_TREE).id
+        self.tree = store.tree(ALARMS_TREE).id
         self._view = store.view
         self.read_again()
 
@@ -38,15 +38,10 @@ class Alarms:
         self.has_no_space = any(kind == NOSPACE for _, kind in self.raised)
         self.is_corrupt = any(kind == CORRUPT for _, kind in self.raised)
 
-    def on_applied(self, changes: Changes) -> None:
-        """Notice what an entry changed."""
-        if any(tree_id == self._tree for _, tree_id, _, _ in changes.writes):
-            self.read_again()
-
     def rows(self, view: View) -> list[Alarm]:
         """(member id, type) of every alarm, in order."""
         found: list[Alarm] = []
-        for key, _ in view.iterate(self._tree):
+        for key, _ in view.iterate(self.tree):
             member_id, kind = _KEY.unpack(key)
             found.append((member_id, cast("pb.AlarmType", kind)))
         return found
@@ -55,12 +50,12 @@ class Alarms:
         """Operation: raise or disarm one alarm; the answer is what was raised or disarmed."""
         request = pb.AlarmRequest.FromString(body)
         key = _KEY.pack(request.memberID, request.alarm)
-        is_raised = txn.get(self._tree, key) is not None
+        is_raised = txn.get(self.tree, key) is not None
         if request.action == pb.AlarmRequest.ACTIVATE:
             if not is_raised:
-                txn.put(self._tree, key, b"")
+                txn.put(self.tree, key, b"")
         elif is_raised:
-            txn.delete(self._tree, key)
+            txn.delete(self.tree, key)
         else:
             return b""
         said = pb.AlarmMember(memberID=request.memberID, alarm=request.alarm)

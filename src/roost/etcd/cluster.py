@@ -6,11 +6,11 @@ import msgspec
 from google.protobuf.message import Message
 
 from roost.errors import CallerFault, RoostError
-from roost.etcd import errors
-from roost.etcd.ports import Call, MemberInfo, Replica
+from roost.etcd import errors, permissions
+from roost.etcd.border import Border
+from roost.etcd.ports import Call, MemberInfo
 from roost.etcd.proto import rpc_pb2 as pb
 from roost.etcd.requests import fail, parse
-from roost.etcd.wire import Header
 from roost.member import (
     AddMember,
     MemberRecord,
@@ -25,10 +25,11 @@ from roost.member import (
 class ClusterService:
     """Who is in the cluster, and who leads it."""
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(self, border: Border) -> None:
         """Remember whom to ask."""
-        self._replica = replica
-        self._header = Header(replica.cluster_id, replica.member_id)
+        self._border = border
+        self._replica = border.replica
+        self._header = border.header
 
     def list_members(self, call: Call, body: bytes) -> None:
         """MemberList; linearizable unless the caller says otherwise."""
@@ -36,17 +37,11 @@ class ClusterService:
         if request is None:
             return
 
-        def done(error: RoostError | None) -> None:
-            if error is not None:
-                fail(call, error)
-                return
+        def answer() -> bytes:
             rows = [_member(it) for it in self._replica.members()]
-            self._reply(call, pb.MemberListResponse(members=rows))
+            return self._headed(pb.MemberListResponse(members=rows))
 
-        if request.linearizable:
-            self._replica.read_nowait(done)
-        else:
-            done(None)
+        self._border.read(call, answer, permissions.somebody, is_local=not request.linearizable)
 
     def add(self, call: Call, body: bytes) -> None:
         """MemberAdd."""
@@ -90,24 +85,29 @@ class ClusterService:
         request = parse(call, pb.MoveLeaderRequest, body)
         if request is None:
             return
-        replica = self._replica
-        if replica.leader_id != replica.member_id:
+        if self._replica.leader_id != self._replica.member_id:
             call.fail(errors.FAILED_PRECONDITION, "etcdserver: not leader")
             return
+        self._admit(call, lambda: self._move_leader(call, request.targetID))
 
+    def _move_leader(self, call: Call, target: int) -> None:
         def done(error: RoostError | None) -> None:
             if error is not None:
                 fail(call, error)
             else:
-                self._reply(call, pb.MoveLeaderResponse())
+                call.reply(self._headed(pb.MoveLeaderResponse()))
 
-        if request.targetID == replica.member_id:
+        if target == self._replica.member_id:
             done(None)
             return
         try:
-            replica.transfer_leadership(request.targetID, done)
+            self._replica.transfer_leadership(target, done)
         except CallerFault:
             call.fail(errors.FAILED_PRECONDITION, "etcdserver: bad leader transferee")
+
+    def _admit(self, call: Call, allowed: Callable[[], None]) -> None:
+        """Only root changes the cluster while authentication is on."""
+        self._border.admit_root(call, allowed, lambda error: fail(call, error))
 
     def _change(
         self,
@@ -120,13 +120,14 @@ class ClusterService:
             if error is not None or result is None:
                 fail(call, error or errors.malformed_request())
                 return
-            self._reply(call, answer(msgspec.json.decode(result, type=list[MemberRecord])))
+            records = msgspec.json.decode(result, type=list[MemberRecord])
+            call.reply(self._headed(answer(records)))
 
-        self._replica.transact_nowait(operation, msgspec.json.encode(asked), done)
+        body = msgspec.json.encode(asked)
+        self._admit(call, lambda: self._replica.transact_nowait(operation, body, done))
 
-    def _reply(self, call: Call, message: Message) -> None:
-        header = self._header.encode(0, self._replica.term)
-        call.reply(header + message.SerializeToString())
+    def _headed(self, message: Message) -> bytes:
+        return self._header.encode(0, self._replica.term) + message.SerializeToString()
 
 
 def _added(records: Sequence[MemberRecord]) -> Message:

@@ -4,7 +4,7 @@ from roost.errors import NoLeader, OutcomeUnknown, Overloaded, Refused, RoostErr
 
 INVALID_ARGUMENT, NOT_FOUND, RESOURCE_EXHAUSTED = 3, 5, 8
 FAILED_PRECONDITION, OUT_OF_RANGE, UNIMPLEMENTED, INTERNAL, UNAVAILABLE = 9, 11, 12, 13, 14
-DATA_LOSS = 15
+DATA_LOSS, UNAUTHENTICATED, PERMISSION_DENIED, UNKNOWN = 15, 16, 7, 2
 
 
 def _refused(code: int, text: str) -> Refused:
@@ -54,6 +54,153 @@ def future_revision() -> Refused:
 def lease_not_found() -> Refused:
     """ErrGRPCLeaseNotFound."""
     return _refused(NOT_FOUND, "etcdserver: requested lease not found")
+
+
+def lease_exists() -> Refused:
+    """ErrGRPCLeaseExist."""
+    return _refused(FAILED_PRECONDITION, "etcdserver: lease already exists")
+
+
+def lease_ttl_too_large() -> Refused:
+    """ErrGRPCLeaseTTLTooLarge."""
+    return _refused(OUT_OF_RANGE, "etcdserver: too large lease TTL")
+
+
+def too_many_leases() -> Refused:
+    """Ours: etcd takes any number."""
+    return _refused(RESOURCE_EXHAUSTED, "etcdserver: too many leases")
+
+
+def root_user_missing() -> Refused:
+    """ErrGRPCRootUserNotExist."""
+    return _refused(FAILED_PRECONDITION, "etcdserver: root user does not exist")
+
+
+def root_role_missing() -> Refused:
+    """ErrGRPCRootRoleNotExist."""
+    return _refused(FAILED_PRECONDITION, "etcdserver: root user does not have root role")
+
+
+def user_exists() -> Refused:
+    """ErrGRPCUserAlreadyExist."""
+    return _refused(FAILED_PRECONDITION, "etcdserver: user name already exists")
+
+
+def user_empty() -> Refused:
+    """ErrGRPCUserEmpty."""
+    return _refused(INVALID_ARGUMENT, "etcdserver: user name is empty")
+
+
+def user_not_found() -> Refused:
+    """ErrGRPCUserNotFound."""
+    return _refused(FAILED_PRECONDITION, "etcdserver: user name not found")
+
+
+def role_exists() -> Refused:
+    """ErrGRPCRoleAlreadyExist."""
+    return _refused(FAILED_PRECONDITION, "etcdserver: role name already exists")
+
+
+def role_not_found() -> Refused:
+    """ErrGRPCRoleNotFound."""
+    return _refused(FAILED_PRECONDITION, "etcdserver: role name not found")
+
+
+def role_empty() -> Refused:
+    """ErrGRPCRoleEmpty."""
+    return _refused(INVALID_ARGUMENT, "etcdserver: role name is empty")
+
+
+def auth_failed() -> Refused:
+    """ErrGRPCAuthFailed."""
+    return _refused(
+        INVALID_ARGUMENT, "etcdserver: authentication failed, invalid user ID or password"
+    )
+
+
+def permission_not_given() -> Refused:
+    """ErrGRPCPermissionNotGiven."""
+    return _refused(INVALID_ARGUMENT, "etcdserver: permission not given")
+
+
+def permission_denied() -> Refused:
+    """ErrGRPCPermissionDenied."""
+    return _refused(PERMISSION_DENIED, "etcdserver: permission denied")
+
+
+def role_not_granted() -> Refused:
+    """ErrGRPCRoleNotGranted."""
+    return _refused(FAILED_PRECONDITION, "etcdserver: role is not granted to the user")
+
+
+def permission_not_granted() -> Refused:
+    """ErrGRPCPermissionNotGranted."""
+    return _refused(FAILED_PRECONDITION, "etcdserver: permission is not granted to the role")
+
+
+def auth_not_enabled() -> Refused:
+    """ErrGRPCAuthNotEnabled."""
+    return _refused(FAILED_PRECONDITION, "etcdserver: authentication is not enabled")
+
+
+def invalid_auth_token() -> Refused:
+    """ErrGRPCInvalidAuthToken."""
+    return _refused(UNAUTHENTICATED, "etcdserver: invalid auth token")
+
+
+def invalid_auth_management() -> Refused:
+    """ErrGRPCInvalidAuthMgmt."""
+    return _refused(INVALID_ARGUMENT, "etcdserver: invalid auth management")
+
+
+def auth_old_revision() -> Refused:
+    """ErrGRPCAuthOldRevision."""
+    return _refused(INVALID_ARGUMENT, "etcdserver: revision of auth store is old")
+
+
+def too_many_tokens() -> Refused:
+    """Ours: etcd keeps any number."""
+    return _refused(RESOURCE_EXHAUSTED, "etcdserver: too many auth tokens")
+
+
+def too_many_attempts() -> Refused:
+    """Ours: etcd lets anybody guess."""
+    return _refused(RESOURCE_EXHAUSTED, "etcdserver: too many failed authentications")
+
+
+def cannot_sign() -> Refused:
+    """ErrVerifyOnly: a member that has only the public key."""
+    return _refused(UNKNOWN, "auth: token was attempted to sign by a verify-only member")
+
+
+def password_refused(text: str) -> Refused:
+    """Ours: etcd takes empty passwords."""
+    return _refused(INVALID_ARGUMENT, f"etcdserver: {text}")
+
+
+def no_leader() -> Refused:
+    """ErrGRPCNoLeader."""
+    return _refused(UNAVAILABLE, "etcdserver: no leader")
+
+
+def no_downgrade() -> Refused:
+    """ErrGRPCNoInflightDowngrade."""
+    return _refused(FAILED_PRECONDITION, "etcdserver: no inflight downgrade job")
+
+
+def wrong_downgrade_version() -> Refused:
+    """ErrGRPCWrongDowngradeVersionFormat."""
+    return _refused(INVALID_ARGUMENT, "etcdserver: wrong downgrade target version format")
+
+
+def invalid_downgrade_target() -> Refused:
+    """ErrGRPCInvalidDowngradeTargetVersion."""
+    return _refused(INVALID_ARGUMENT, "etcdserver: invalid downgrade target version")
+
+
+def unknown_method() -> Refused:
+    """ErrUnknownMethod."""
+    return _refused(UNKNOWN, "etcdserver: unknown method")
 
 
 def no_space() -> Refused:

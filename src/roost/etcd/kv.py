@@ -13,6 +13,8 @@ from typing import cast
 
 from roost.etcd import errors
 from roost.etcd.alarms import Alarms
+from roost.etcd.leases import check_exists
+from roost.etcd.limits import OPERATIONS_MAX
 from roost.etcd.mvcc import Mvcc, Writer, range_stop
 from roost.etcd.mvcc import compact as start_compaction
 from roost.etcd.mvcc import compact_slice as remove_slice
@@ -29,7 +31,6 @@ from roost.etcd.wire import (
 )
 from roost.store import Txn, View
 
-OPERATIONS_MAX = 128
 COMPACT_SLICE_COUNT = 1000
 _SORT_KEYS: dict[int, Callable[[KeyValue], object]] = {
     pb.RangeRequest.KEY: lambda kv: kv.key,
@@ -259,7 +260,7 @@ class KvOperations:
             if request.ignore_lease:
                 lease = held.lease
         if lease:
-            raise errors.lease_not_found()
+            check_exists(self.mvcc, writer.txn, lease)
         writer.put(key, value, lease, old)
         return field(b"\x12", old) if request.prev_kv and old is not None else b""
 
@@ -276,10 +277,10 @@ class KvOperations:
         if request.range_end:
             found = writer.txn.scan(tree, key, range_stop(key, request.range_end))
         else:
-            encoded = writer.txn.get(tree, key)
-            found = [] if encoded is None else [(key, encoded)]
-        for doomed, _ in found:
-            writer.delete(doomed)
+            held = writer.txn.get(tree, key)
+            found = [] if held is None else [(key, held)]
+        for doomed, encoded in found:
+            writer.delete(doomed, encoded)
         answer = number_field(b"\x10", len(found))
         if request.prev_kv:
             answer += b"".join(field(b"\x1a", encoded) for _, encoded in found)

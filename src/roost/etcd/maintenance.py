@@ -2,24 +2,29 @@
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from crc32c import crc32c
 
-from roost.errors import RoostError
-from roost.etcd import errors
-from roost.etcd.alarms import ALARM_OPERATION, Alarms, check_request
+from roost.errors import Refused, RoostError
+from roost.etcd import errors, permissions
+from roost.etcd.alarms import check_request
+from roost.etcd.border import Border
 from roost.etcd.mvcc import Mvcc, main_of
-from roost.etcd.ports import Call, Replica, StreamCall
+from roost.etcd.permissions import Judge
+from roost.etcd.ports import Call, StreamCall
 from roost.etcd.proto import rpc_pb2 as pb
 from roost.etcd.requests import fail, parse
-from roost.etcd.wire import Header, decode_key_value
-from roost.store import View
+from roost.etcd.wire import decode_key_value
+from roost.store import Txn, View
 
 # What etcd 3.5 answers to `Status`; clients look at it for features.
 SERVER_VERSION = "3.5.1"
+CLIENT_ALARM = "etcd.client_alarm"
 BLOB_BYTES = 32 << 10
+_VERSION = re.compile(r"[0-9]+\.[0-9]+(\.[0-9]+)?")
 _UNSENT_BYTES_MAX = 1 << 20
 _SLICE_ROWS = 2000
 
@@ -27,19 +32,20 @@ _SLICE_ROWS = 2000
 class MaintenanceService:
     """Looks after one member; most of it is about the member that is asked."""
 
-    def __init__(self, replica: Replica, mvcc: Mvcc, alarms: Alarms) -> None:
+    def __init__(self, border: Border) -> None:
         """Remember whom to ask."""
-        self._replica = replica
-        self._mvcc = mvcc
-        self._alarms = alarms
-        self._header = Header(replica.cluster_id, replica.member_id)
-
-    def _headed(self, body: bytes) -> bytes:
-        replica = self._replica
-        return self._header.encode(self._mvcc.revision(replica.view), replica.term) + body
+        self._border = border
+        self._replica = border.replica
+        self._mvcc = border.mvcc
+        self._alarms = border.alarms
+        self._headed = border.headed
+        border.register(CLIENT_ALARM, self._change_alarm, permissions.root)
 
     def status(self, call: Call, _body: bytes) -> None:
         """Status of the member that is asked, as it sees itself."""
+        self._border.read(call, self._status, permissions.somebody, is_local=True)
+
+    def _status(self) -> bytes:
         status = self._replica.status()
         problems = [] if status.leader_id else ["etcdserver: no leader"]
         # As etcd lists them: alarms count among what is wrong.
@@ -57,7 +63,7 @@ class MaintenanceService:
             errors=problems,
             isLearner=self._replica.is_learner,
         )
-        call.reply(self._headed(message.SerializeToString()))
+        return self._headed(message.SerializeToString())
 
     # --- alarms ---------------------------------------------------------------------------------
 
@@ -70,35 +76,34 @@ class MaintenanceService:
             self._list_alarms(call, request.alarm)
             return
 
-        def done(result: bytes | None, error: RoostError | None) -> None:
-            if error is not None or result is None:
-                fail(call, error or errors.malformed_request())
-            else:
-                call.reply(self._headed(result))
+        self._border.write(call, CLIENT_ALARM, body)
 
-        self._replica.transact_nowait(ALARM_OPERATION, body, done)
+    def _change_alarm(self, txn: Txn, body: bytes) -> bytes:
+        """Operation: a client raises or disarms an alarm."""
+        return self._mvcc.revision(txn).to_bytes(8, "big") + self._alarms.change(txn, body)
 
     def _list_alarms(self, call: Call, wanted: pb.AlarmType) -> None:
-        def done(error: RoostError | None) -> None:
-            if error is not None:
-                fail(call, error)
-                return
+        def answer() -> bytes:
             rows = [
                 pb.AlarmMember(memberID=member_id, alarm=kind)
                 for member_id, kind in self._alarms.raised
                 if wanted in (pb.NONE, kind)
             ]
-            call.reply(self._headed(pb.AlarmResponse(alarms=rows).SerializeToString()))
+            return self._headed(pb.AlarmResponse(alarms=rows).SerializeToString())
 
-        self._replica.read_nowait(done)
+        self._border.read(call, answer, Judge.need_root)
 
     # --- hashes ---------------------------------------------------------------------------------
 
     def hash(self, call: Call, _body: bytes) -> None:
         """Hash: of everything this member's store holds durably; members at rest agree."""
-        digest = self._replica.files.state_digest()
-        said = pb.HashResponse(hash=int.from_bytes(digest[:4], "big"))
-        call.reply(self._headed(said.SerializeToString()))
+
+        def allowed() -> None:
+            digest = self._replica.files.state_digest()
+            said = pb.HashResponse(hash=int.from_bytes(digest[:4], "big"))
+            call.reply(self._headed(said.SerializeToString()))
+
+        self._border.admit_root(call, allowed, lambda error: fail(call, error))
 
     def hash_kv(self, call: Call, body: bytes) -> None:
         """HashKV: of all that can be seen of the keys up to a revision; equal on all members."""
@@ -106,10 +111,7 @@ class MaintenanceService:
         if request is None:
             return
 
-        def done(error: RoostError | None) -> None:
-            if error is not None:
-                fail(call, error)
-                return
+        def allowed() -> None:
             view, mvcc = self._replica.view, self._mvcc
             current, compacted = mvcc.revision(view), mvcc.compacted(view)
             revision = request.revision or current
@@ -121,7 +123,7 @@ class MaintenanceService:
                 hashing = KeyHash(mvcc, view, max(compacted, 0), revision)
                 hashing.run(lambda value: self._say_hash(call, value, compacted))
 
-        self._replica.read_nowait(done)
+        self._border.admit(call, Judge.need_root, allowed, lambda error: fail(call, error))
 
     def _say_hash(self, call: Call, value: int, compacted: int) -> None:
         said = pb.HashKVResponse(hash=value, compact_revision=max(compacted, 0))
@@ -138,15 +140,29 @@ class MaintenanceService:
             else:
                 call.reply(self._headed(b""))
 
-        self._replica.files.defragment(done)
+        def allowed() -> None:
+            self._replica.files.defragment(done)
+
+        self._border.admit_root(call, allowed, lambda error: fail(call, error))
+
+    def downgrade(self, call: Call, body: bytes) -> None:
+        """Downgrade: there is one version of the store, so there is none to go back to."""
+        request = parse(call, pb.DowngradeRequest, body)
+        if request is None:
+            return
+
+        def allowed() -> None:
+            fail(call, _downgrade_refusal(request))
+
+        self._border.admit_root(call, allowed, lambda error: fail(call, error))
 
     def snapshot(self, call: StreamCall) -> "SnapshotStream":
         """Snapshot: the whole store as of now, and the SHA-256 of it behind it."""
-        return SnapshotStream(self._replica, call, self._headed)
+        return SnapshotStream(self._border, call)
 
     def since(self, call: StreamCall) -> "SinceStream":
         """Since, Roost's own: everything written behind a log position (incremental backup)."""
-        return SinceStream(self._replica, call, self._headed)
+        return SinceStream(self._border, call)
 
 
 class KeyHash:
@@ -209,13 +225,12 @@ class KeyHash:
 class _Sending:
     """A stream that one task fills, as fast as the client takes it."""
 
-    def __init__(
-        self, replica: Replica, call: StreamCall, headed: Callable[[bytes], bytes]
-    ) -> None:
+    def __init__(self, border: Border, call: StreamCall) -> None:
         """Nothing is sent before the request has come."""
-        self._replica = replica
+        self._border = border
+        self._replica = border.replica
         self._call = call
-        self._headed = headed
+        self._headed = border.headed
         self._task: asyncio.Task[None] | None = None
         self._drained = asyncio.Event()
         call.on_drain = self._drained.set
@@ -245,17 +260,23 @@ class _Sending:
             self._call.finish(0, "")
 
     async def _catch_up(self) -> None:
-        """Return when this member holds everything that was acknowledged before the request."""
+        """Return when this member holds all that was acknowledged before, and it is root who asks.
+
+        Raises:
+            RoostError: there is no leader, or somebody else asks.
+
+        """
         read: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-        def done(error: RoostError | None) -> None:
+        def allowed() -> None:
             if not read.done():
-                if error is None:
-                    read.set_result(None)
-                else:
-                    read.set_exception(error)
+                read.set_result(None)
 
-        self._replica.read_nowait(done)
+        def refused(error: RoostError) -> None:
+            if not read.done():
+                read.set_exception(error)
+
+        self._border.admit(self._call, Judge.need_root, allowed, refused)
         await read
 
     async def _send_all(self, message: bytes) -> None:
@@ -302,3 +323,14 @@ class SinceStream(_Sending):
 def _blobs(file: BinaryIO) -> Iterator[bytes]:
     while blob := file.read(BLOB_BYTES):
         yield blob
+
+
+def _downgrade_refusal(request: pb.DowngradeRequest) -> Refused:
+    """Why nothing is downgraded (etcd: downgradeValidate, downgradeCancel)."""
+    if request.action == pb.DowngradeRequest.CANCEL:
+        return errors.no_downgrade()
+    if request.action not in pb.DowngradeRequest.DowngradeAction.values():
+        return errors.unknown_method()
+    if not _VERSION.fullmatch(request.version):
+        return errors.wrong_downgrade_version()
+    return errors.invalid_downgrade_target()

@@ -22,15 +22,11 @@ one too if it is a delete below it (a delete *at* it is still an event to a watc
 from collections.abc import Iterator
 
 from roost.etcd import errors
-from roost.etcd.wire import (
-    encode_key_value,
-    encode_tombstone,
-    read_origin,
-)
+from roost.etcd.wire import encode_key_value, encode_tombstone, read_origin
 from roost.store import Store, Txn, View
 
 KV_TREE, REVISIONS_TREE, HISTORY_TREE, META_TREE = "kv", "revisions", "history", "etcd"
-ALARMS_TREE = "alarms"
+ALARMS_TREE, LEASES_TREE, LEASE_KEYS_TREE = "alarms", "leases", "lease_keys"
 REVISION_KEY, COMPACTED_KEY, COMPACTING_KEY = b"revision", b"compacted", b"compacting"
 FIRST_REVISION = 1
 _TOMBSTONE = b"x"
@@ -66,7 +62,7 @@ def range_stop(key: bytes, range_end: bytes) -> bytes | None:
 
 def bootstrap(txn: Txn) -> None:
     """Make the trees of an empty store."""
-    for name in (KV_TREE, REVISIONS_TREE, HISTORY_TREE, ALARMS_TREE):
+    for name in (KV_TREE, REVISIONS_TREE, HISTORY_TREE, ALARMS_TREE, LEASES_TREE, LEASE_KEYS_TREE):
         txn.tree(name)
     meta = txn.tree(META_TREE)
     txn.put_latest(meta.id, REVISION_KEY, FIRST_REVISION.to_bytes(8, "big"))
@@ -81,6 +77,8 @@ class Mvcc:
         self.revisions = store.tree(REVISIONS_TREE).id
         self.history = store.tree(HISTORY_TREE).id
         self.meta = store.tree(META_TREE).id
+        self.leases = store.tree(LEASES_TREE).id
+        self.lease_keys = store.tree(LEASE_KEYS_TREE).id
 
     def revision(self, view: View) -> int:
         """The current revision."""
@@ -158,8 +156,12 @@ class Writer:
         main = self.begin_revision + 1
         create_revision, version = main, 1
         if old is not None:
-            create_revision, version = read_origin(old)
+            create_revision, version, held_lease = read_origin(old)
             version += 1
+            if held_lease and held_lease != lease:
+                txn.delete(mvcc.lease_keys, _lease_key(held_lease, key))
+        if lease:
+            txn.put(mvcc.lease_keys, _lease_key(lease, key), b"")
         encoded = encode_key_value(key, create_revision, main, version, value, lease)
         where = revision_bytes(main, self._sub)
         txn.put(mvcc.kv, key, encoded)
@@ -167,9 +169,12 @@ class Writer:
         txn.put(mvcc.history, escape(key) + where, b"")
         self._count(main)
 
-    def delete(self, key: bytes) -> None:
-        """Delete a living key."""
+    def delete(self, key: bytes, old: bytes) -> None:
+        """Delete a living key; `old` is its KeyValue."""
         mvcc, txn = self._mvcc, self.txn
+        lease = read_origin(old)[2]
+        if lease:
+            txn.delete(mvcc.lease_keys, _lease_key(lease, key))
         main = self.begin_revision + 1
         where = revision_bytes(main, self._sub)
         txn.delete(mvcc.kv, key)
@@ -181,6 +186,10 @@ class Writer:
         if not self._sub:
             self.txn.put_latest(self._mvcc.meta, REVISION_KEY, main.to_bytes(8, "big"))
         self._sub += 1
+
+
+def _lease_key(lease: int, key: bytes) -> bytes:
+    return (lease & 0xFFFF_FFFF_FFFF_FFFF).to_bytes(8, "big") + key
 
 
 def compact(mvcc: Mvcc, txn: Txn, revision: int) -> None:

@@ -97,7 +97,16 @@ class Replica(Protocol):
     def space(self) -> Space: ...
 
 
-class Call(Protocol):
+class Caller(Protocol):
+    """Who sent a request; empty texts when that is not said."""
+
+    @property
+    def token(self) -> str: ...
+    @property
+    def certificate_name(self) -> str: ...
+
+
+class Call(Caller, Protocol):
     """A unary call; answered once, now or later."""
 
     def reply(self, message: bytes) -> None:
@@ -107,7 +116,7 @@ class Call(Protocol):
         """Answer with a gRPC status."""
 
 
-class StreamCall(Protocol):
+class StreamCall(Caller, Protocol):
     """A bidirectional stream as its server sees it."""
 
     on_drain: Callable[[], None] | None

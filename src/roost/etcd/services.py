@@ -6,22 +6,35 @@ now or when the replica calls back.  Nothing here knows of Raft, and nothing of 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from roost.errors import Refused, RoostError
-from roost.etcd import errors, kv
+from roost.errors import RoostError
+from roost.etcd import auth, mvcc
 from roost.etcd.alarms import ALARM_OPERATION, Alarms
+from roost.etcd.auth import Auth
+from roost.etcd.auth_service import BCRYPT_COST, AuthService
+from roost.etcd.border import Border
 from roost.etcd.cluster import ClusterService
+from roost.etcd.identity import TOKEN_TTL_S, JwtOptions, JwtTokens, SimpleTokens
 from roost.etcd.kv import KvOperations
+from roost.etcd.kv_service import KvService
+from roost.etcd.lease_service import LeaseService
+from roost.etcd.lessor import Lessor
+from roost.etcd.limits import Limits
 from roost.etcd.maintenance import MaintenanceService
 from roost.etcd.mvcc import COMPACTING_KEY, Mvcc
 from roost.etcd.ports import Call, Replica, StreamCall, StreamHandler
 from roost.etcd.proto import rpc_pb2 as pb
-from roost.etcd.requests import fail, parse
 from roost.etcd.watch import WatchHub, WatchStream
-from roost.etcd.wire import Header, read_key, read_put
-from roost.store import Changes, Store
+from roost.store import ANNOTATION, Changes, Store, Txn
 
-REQUEST_BYTES_MAX = 1536 * 1024
+
+def bootstrap(txn: Txn) -> None:
+    """Make the trees of an empty store."""
+    mvcc.bootstrap(txn)
+    auth.bootstrap(txn)
+
+
 UnaryHandler = Callable[[Call, bytes], None]
 OpenStream = Callable[[StreamCall], StreamHandler]
 
@@ -43,180 +56,165 @@ class Stream:
 Route = Unary | Stream
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthOptions:
+    """How users say who they are; `jwt` None is simple tokens."""
+
+    jwt: JwtOptions | None = None
+    token_ttl_s: float = TOKEN_TTL_S
+    bcrypt_cost: int = BCRYPT_COST
+
+
 class Services:
     """etcd's services over one replica."""
 
     def __init__(
-        self, replica: Replica, store: Store, *, request_bytes_max: int = REQUEST_BYTES_MAX
+        self,
+        replica: Replica,
+        store: Store,
+        *,
+        limits: Limits | None = None,
+        auth_options: AuthOptions | None = None,
     ) -> None:
         """Register the operations and observe what is applied."""
+        limits, options = limits or Limits(), auth_options or AuthOptions()
         self._replica = replica
-        self._mvcc = mvcc = Mvcc(store)
-        self._header = Header(replica.cluster_id, replica.member_id)
-        self._request_bytes_max = request_bytes_max
-        self.alarms = alarms = Alarms(store)
-        self._maintenance = MaintenanceService(replica, mvcc, alarms)
-        operations = KvOperations(mvcc, alarms)
-        self._operations = operations
-        replica.register(ALARM_OPERATION, alarms.change)
-        replica.register("etcd.put", operations.put)
-        replica.register("etcd.delete_range", operations.delete_range)
-        replica.register("etcd.txn", operations.txn)
-        replica.register("etcd.compact", operations.compact)
+        self._mvcc = Mvcc(store)
+        self.alarms = Alarms(store)
+        self._auth = Auth(store, self._mvcc)
+        self._tokens = (
+            SimpleTokens(replica, self._auth, ttl_s=options.token_ttl_s)
+            if options.jwt is None
+            else JwtTokens(replica, self._auth, options.jwt)
+        )
+        border = Border(replica, self._mvcc, self.alarms, self._auth, self._tokens, limits=limits)
+        self.lessor = Lessor(replica, self._mvcc, self.alarms, limits=limits)
+        self.watches = WatchHub(border)
+        operations = KvOperations(self._mvcc, self.alarms)
+        self._kv = KvService(border, operations)
+        self._leases = LeaseService(border, self.lessor)
+        self._users = AuthService(border, self._auth, self._tokens, bcrypt_cost=options.bcrypt_cost)
+        self._maintenance = MaintenanceService(border)
+        self._cluster = ClusterService(border)
+        replica.register(ALARM_OPERATION, self.alarms.change)
         replica.register("etcd.compact_slice", operations.compact_slice)
-        self.watches = WatchHub(replica, mvcc)
         self._is_compacting = False
         self._may_compact = True
         replica.observe(self._on_applied)
-        replica.observe_switch(lambda: alarms.read_again)
+        replica.observe_switch(lambda: self._read_again)
+
+    def start(self) -> None:
+        """Keep the time of leases, tokens and watchers."""
+        self.lessor.start()
+        self.watches.start()
+        self._tokens.start()
+
+    def stop(self) -> None:
+        """Keep no time."""
+        self.lessor.stop()
+        self.watches.stop()
+        self._tokens.stop()
 
     def routes(self) -> dict[bytes, Route]:
         """Every method served, by its path."""
-        cluster, maintenance = ClusterService(self._replica), self._maintenance
         return {
-            b"/etcdserverpb.KV/Range": Unary(self._range),
-            b"/etcdserverpb.KV/Put": Unary(self._put),
-            b"/etcdserverpb.KV/DeleteRange": Unary(self._delete_range),
-            b"/etcdserverpb.KV/Txn": Unary(self._txn),
-            b"/etcdserverpb.KV/Compact": Unary(self._compact),
-            b"/etcdserverpb.Watch/Watch": Stream(self._watch),
-            b"/etcdserverpb.Maintenance/Alarm": Unary(maintenance.alarm),
-            b"/etcdserverpb.Maintenance/Status": Unary(maintenance.status),
-            b"/etcdserverpb.Maintenance/Defragment": Unary(maintenance.defragment),
-            b"/etcdserverpb.Maintenance/Hash": Unary(maintenance.hash),
-            b"/etcdserverpb.Maintenance/HashKV": Unary(maintenance.hash_kv),
-            b"/etcdserverpb.Maintenance/Snapshot": Stream(maintenance.snapshot),
-            b"/roost.Maintenance/Since": Stream(maintenance.since),
-            b"/etcdserverpb.Maintenance/MoveLeader": Unary(cluster.move_leader),
-            b"/etcdserverpb.Cluster/MemberAdd": Unary(cluster.add),
-            b"/roost.Cluster/MemberReplace": Unary(cluster.replace),
-            b"/etcdserverpb.Cluster/MemberRemove": Unary(cluster.remove),
-            b"/etcdserverpb.Cluster/MemberUpdate": Unary(cluster.update),
-            b"/etcdserverpb.Cluster/MemberPromote": Unary(cluster.promote),
-            b"/etcdserverpb.Cluster/MemberList": Unary(cluster.list_members),
+            **_named("etcdserverpb.KV", self._kv_routes()),
+            **_named("etcdserverpb.Watch", {"Watch": Stream(self._watch)}),
+            **_named("etcdserverpb.Lease", self._lease_routes()),
+            **_named("etcdserverpb.Auth", self._auth_routes()),
+            **_named("etcdserverpb.Cluster", self._cluster_routes()),
+            **_named("etcdserverpb.Maintenance", self._maintenance_routes()),
+            b"/roost.Maintenance/Since": Stream(self._maintenance.since),
+            b"/roost.Cluster/MemberReplace": Unary(self._cluster.replace),
+        }
+
+    def _kv_routes(self) -> dict[str, Route]:
+        service = self._kv
+        return {
+            "Range": Unary(service.range),
+            "Put": Unary(service.put),
+            "DeleteRange": Unary(service.delete_range),
+            "Txn": Unary(service.txn),
+            "Compact": Unary(service.compact),
+        }
+
+    def _lease_routes(self) -> dict[str, Route]:
+        service = self._leases
+        return {
+            "LeaseGrant": Unary(service.grant),
+            "LeaseRevoke": Unary(service.revoke),
+            "LeaseKeepAlive": Stream(service.keep_alive),
+            "LeaseTimeToLive": Unary(service.time_to_live),
+            "LeaseLeases": Unary(service.list_leases),
+        }
+
+    def _auth_routes(self) -> dict[str, Route]:
+        service = self._users
+        writing: Any = service.writing  # any of etcd's requests
+        return {
+            "AuthEnable": Unary(writing("etcd.auth_enable", pb.AuthEnableRequest)),
+            "AuthDisable": Unary(writing("etcd.auth_disable", pb.AuthDisableRequest)),
+            "AuthStatus": Unary(service.status),
+            "Authenticate": Unary(service.authenticate),
+            "UserAdd": Unary(service.add_user),
+            "UserGet": Unary(service.get_user),
+            "UserList": Unary(service.list_users),
+            "UserDelete": Unary(writing("etcd.user_delete", pb.AuthUserDeleteRequest)),
+            "UserChangePassword": Unary(service.change_password),
+            "UserGrantRole": Unary(writing("etcd.user_grant", pb.AuthUserGrantRoleRequest)),
+            "UserRevokeRole": Unary(writing("etcd.user_revoke", pb.AuthUserRevokeRoleRequest)),
+            "RoleAdd": Unary(writing("etcd.role_add", pb.AuthRoleAddRequest)),
+            "RoleGet": Unary(service.get_role),
+            "RoleList": Unary(service.list_roles),
+            "RoleDelete": Unary(writing("etcd.role_delete", pb.AuthRoleDeleteRequest)),
+            "RoleGrantPermission": Unary(service.grant_permission),
+            "RoleRevokePermission": Unary(
+                writing("etcd.role_revoke", pb.AuthRoleRevokePermissionRequest)
+            ),
+        }
+
+    def _cluster_routes(self) -> dict[str, Route]:
+        service = self._cluster
+        return {
+            "MemberAdd": Unary(service.add),
+            "MemberRemove": Unary(service.remove),
+            "MemberUpdate": Unary(service.update),
+            "MemberPromote": Unary(service.promote),
+            "MemberList": Unary(service.list_members),
+        }
+
+    def _maintenance_routes(self) -> dict[str, Route]:
+        service = self._maintenance
+        return {
+            "Alarm": Unary(service.alarm),
+            "Status": Unary(service.status),
+            "Defragment": Unary(service.defragment),
+            "Hash": Unary(service.hash),
+            "HashKV": Unary(service.hash_kv),
+            "Snapshot": Stream(service.snapshot),
+            "MoveLeader": Unary(self._cluster.move_leader),
+            "Downgrade": Unary(service.downgrade),
         }
 
     def revision(self) -> int:
         """The current revision here."""
         return self._mvcc.revision(self._replica.view)
 
-    # --- answering ------------------------------------------------------------------------------
-
-    def _write(self, call: Call, name: str, body: bytes) -> None:
-        """Run an operation on the leader and answer with its result."""
-        if len(body) > self._request_bytes_max:
-            fail(call, errors.request_too_large())
-            return
-        replica, header = self._replica, self._header
-        if replica.is_learner:
-            fail(call, errors.not_for_learner())
-            return
-
-        def done(result: bytes | None, error: RoostError | None) -> None:
-            if error is not None or result is None:
-                fail(call, error or errors.malformed_request())
-                return
-            revision = int.from_bytes(result[:8], "big")
-            call.reply(header.encode(revision, replica.term) + result[8:])
-
-        replica.transact_nowait(name, body, done)
-
-    def _read(self, call: Call, answer: Callable[[], bytes], *, is_local: bool) -> None:
-        """Answer from the view, after a read barrier unless the caller wants a local answer."""
-
-        def done(error: RoostError | None) -> None:
-            if error is not None:
-                fail(call, error)
-                return
-            try:
-                self.alarms.check_sound()
-                message = answer()
-            except Refused as refusal:
-                fail(call, refusal)
-            else:
-                call.reply(message)
-
-        if is_local:
-            done(None)
-        elif self._replica.is_learner:
-            fail(call, errors.not_for_learner())
-        else:
-            self._replica.read_nowait(done)
-
-    def _headed(self, body: bytes, revision: int) -> bytes:
-        return self._header.encode(revision, self._replica.term) + body
-
-    # --- KV -------------------------------------------------------------------------------------
-
-    def _range(self, call: Call, body: bytes) -> None:
-        key = read_key(body)
-        if key is not None:
-            self._range_one(call, key)
-            return
-        request = parse(call, pb.RangeRequest, body, kv.check_range)
-        if request is None:
-            return
-
-        def answer() -> bytes:
-            view = self._replica.view
-            revision = self._mvcc.revision(view)
-            return self._headed(kv.range_body(self._mvcc, view, request, revision), revision)
-
-        self._read(call, answer, is_local=request.serializable)
-
-    def _range_one(self, call: Call, key: bytes) -> None:
-        """The read there is most of: the current value of one key, linearizable."""
-        replica, mvcc, header = self._replica, self._mvcc, self._header
-        if replica.is_learner:
-            fail(call, errors.not_for_learner())
-            return
-
-        def done(error: RoostError | None) -> None:
-            if error is not None:
-                fail(call, error)
-                return
-            if self.alarms.is_corrupt:
-                fail(call, errors.corrupt())
-                return
-            view = replica.view
-            headed = header.encode(mvcc.revision(view), replica.term)
-            call.reply(headed + kv.one_key_body(mvcc, view, key))
-
-        replica.read_nowait(done)
-
-    def _put(self, call: Call, body: bytes) -> None:
-        is_good = read_put(body) or parse(call, pb.PutRequest, body, kv.check_put)
-        if is_good is not None:
-            self._write(call, "etcd.put", body)
-
-    def _delete_range(self, call: Call, body: bytes) -> None:
-        if parse(call, pb.DeleteRangeRequest, body, kv.check_delete) is not None:
-            self._write(call, "etcd.delete_range", body)
-
-    def _txn(self, call: Call, body: bytes) -> None:
-        request = parse(call, pb.TxnRequest, body, kv.check_txn)
-        if request is None:
-            return
-        if not kv.is_read_only(request):
-            self._write(call, "etcd.txn", body)
-            return
-
-        def answer() -> bytes:
-            revision = self._mvcc.revision(self._replica.view)
-            reader = self._operations
-            return self._headed(reader.read_only_txn(self._replica.view, request), revision)
-
-        self._read(call, answer, is_local=kv.is_serializable(request))
-
-    def _compact(self, call: Call, body: bytes) -> None:
-        if parse(call, pb.CompactionRequest, body) is not None:
-            self._write(call, "etcd.compact", body)
+    def _read_again(self) -> None:
+        """A snapshot has replaced everything."""
+        self.alarms.read_again()
+        self._auth.read_again()
+        self.watches.on_rights_changed()
 
     # --- removing what was compacted ------------------------------------------------------------
 
     def _on_applied(self, _index: int, changes: Changes) -> None:
-        """Notice alarms; the leader removes compacted revisions in slices, in the background."""
-        self.alarms.on_applied(changes)
+        """Notice alarms and rights; the leader removes compacted revisions, in the background."""
+        touched = {row[1] for row in changes.writes if row[0] != ANNOTATION}
+        if self.alarms.tree in touched:
+            self.alarms.read_again()
+        if not touched.isdisjoint(self._auth.trees) and self._auth.on_applied(changes):
+            self.watches.on_rights_changed()
         replica = self._replica
         if self._is_compacting or replica.leader_id != replica.member_id:
             return
@@ -239,3 +237,7 @@ class Services:
 
     def _watch(self, call: StreamCall) -> StreamHandler:
         return WatchStream(self.watches, call)
+
+
+def _named(service: str, methods: dict[str, Route]) -> dict[bytes, Route]:
+    return {f"/{service}/{method}".encode(): route for method, route in methods.items()}

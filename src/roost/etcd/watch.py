@@ -10,7 +10,7 @@ slices, whenever its stream has room, until it has caught up.  Nothing is buffer
 applying never waits for it.  A watcher that needs compacted revisions is cancelled with
 `compact_revision`.
 
-Answers never split a revision.  Full?  WATCHERS_PER_STREAM_MAX and WATCHERS_MAX refuse more.
+Answers never split a revision.  Full?  `watchers_per_stream_max` and `watchers_max` refuse more.
 """
 
 import asyncio
@@ -20,16 +20,17 @@ from typing import NamedTuple
 from google.protobuf.message import DecodeError
 
 from roost.etcd import errors
-from roost.etcd.mvcc import Mvcc, main_of, range_stop, revision_bytes
-from roost.etcd.ports import Replica, StreamCall
+from roost.etcd.border import Border
+from roost.etcd.identity import Identity
+from roost.etcd.mvcc import main_of, range_stop, revision_bytes
+from roost.etcd.permissions import Judge
+from roost.etcd.ports import StreamCall
 from roost.etcd.proto import rpc_pb2 as pb
-from roost.etcd.wire import Header, KeyValue, decode_key_value, field, number_field, varint
+from roost.etcd.wire import KeyValue, decode_key_value, field, number_field, varint
 from roost.store import Changes
 
 STREAM_BYTES_MAX = 4 << 20
 SLICE_COUNT_MAX = 1000
-WATCHERS_PER_STREAM_MAX = 10_000
-WATCHERS_MAX = 100_000
 _PROGRESS_ID = -1
 
 
@@ -56,27 +57,41 @@ class Watcher:
     __slots__ = (
         "first",
         "id",
+        "identity",
+        "is_quiet",
+        "may_fragment",
         "next_revision",
         "no_delete",
         "no_put",
+        "range_end",
         "stop",
         "stream",
         "wants_previous",
+        "wants_progress",
     )
 
-    def __init__(
-        self, stream: "WatchStream", watch_id: int, request: pb.WatchCreateRequest
-    ) -> None:
+    def __init__(self, stream: "WatchStream", request: pb.WatchCreateRequest) -> None:
         """Watch the range of `request`."""
         self.stream = stream
-        self.id = watch_id
+        self.id = request.watch_id
         # An empty key means the smallest one (etcd: watchServer.recvLoop).
         self.first = request.key or b"\0"
+        self.range_end = request.range_end
         self.stop = range_stop(self.first, request.range_end)
         self.wants_previous = request.prev_kv
         self.no_put = pb.WatchCreateRequest.NOPUT in request.filters
         self.no_delete = pb.WatchCreateRequest.NODELETE in request.filters
+        self.wants_progress = request.progress_notify
+        self.may_fragment = request.fragment
         self.next_revision = 0
+        # Who watches, while authentication is on; and whether nothing was said since the last
+        # note of progress.
+        self.identity: Identity | None = None
+        self.is_quiet = True
+
+    def check(self, judge: Judge) -> None:
+        """Whoever watches must have the right to read the range."""
+        judge.need_read(self.first, self.range_end)
 
     def wants(self, event: Event) -> bool:
         """Whether the event is in range, new to this watcher and not filtered."""
@@ -92,16 +107,18 @@ class Watcher:
 class WatchHub:
     """All watchers of one member."""
 
-    def __init__(self, replica: Replica, mvcc: Mvcc) -> None:
+    def __init__(self, border: Border) -> None:
         """Observe what is applied."""
-        self.replica = replica
-        self.mvcc = mvcc
-        self.header = Header(replica.cluster_id, replica.member_id)
+        self.border = border
+        self.replica = replica = border.replica
+        self.mvcc = border.mvcc
+        self.header = border.header
         self.count = 0
         self._by_key: dict[bytes, set[Watcher]] = {}
         self._ranges: dict[Watcher, None] = {}
         self._behind: dict[Watcher, None] = {}
         self._is_catching_up = False
+        self._timer: asyncio.TimerHandle | None = None
         replica.observe(self._on_applied)
         replica.observe_switch(self._before_switch)
 
@@ -181,16 +198,24 @@ class WatchHub:
             self._send_events(watcher, wanted, revision)
 
     def _send_events(self, watcher: Watcher, events: list[Event], revision: int) -> None:
-        parts = [self.header.encode(revision, self.replica.term)]
-        parts.append(number_field(b"\x10", watcher.id))
-        for event in events:
-            body = (b"\x08\x01" if event.is_delete else b"") + field(b"\x12", event.encoded)
-            if watcher.wants_previous:
-                previous = self._previous(event)
-                if previous is not None:
-                    body += field(b"\x1a", previous)
-            parts.append(field(b"\x5a", body))
-        watcher.stream.call.send(b"".join(parts))
+        watcher.is_quiet = False
+        head = self.header.encode(revision, self.replica.term)
+        head += number_field(b"\x10", watcher.id)
+        rows = [self._encode(watcher, event) for event in events]
+        send = watcher.stream.call.send
+        if watcher.may_fragment:
+            *parts, rows = _fragments(rows, self.border.limits.request_bytes_max)
+            for part in parts:
+                send(head + b"\x38\x01" + b"".join(part))
+        send(head + b"".join(rows))
+
+    def _encode(self, watcher: Watcher, event: Event) -> bytes:
+        body = (b"\x08\x01" if event.is_delete else b"") + field(b"\x12", event.encoded)
+        if watcher.wants_previous:
+            previous = self._previous(event)
+            if previous is not None:
+                body += field(b"\x1a", previous)
+        return field(b"\x5a", body)
 
     def _previous(self, event: Event) -> bytes | None:
         """The KeyValue before the event; None when there was none or it is compacted."""
@@ -198,6 +223,14 @@ class WatchHub:
         if before < self.mvcc.compacted(view):
             return None
         return self.mvcc.at(view, event.kv.key, before)
+
+    def on_rights_changed(self) -> None:
+        """Cancel the watches of those who must not see their keys any more."""
+        everybody = [*self._ranges, *(it for group in self._by_key.values() for it in group)]
+        for watcher in (*everybody, *self._behind):
+            identity = watcher.identity or Identity(watcher.stream.call.certificate_name)
+            if not self.border.check_again(identity, watcher.check):
+                watcher.stream.cancel_denied(watcher)
 
     def _before_switch(self) -> Callable[[], None]:
         """A snapshot is about to replace everything: what it skips is served from history."""
@@ -210,6 +243,27 @@ class WatchHub:
                 self.fall_behind(watcher)
 
         return after
+
+    def start(self) -> None:
+        """Tell quiet watchers that asked for it how far they have come, now and then."""
+        loop = asyncio.get_running_loop()
+
+        def on_timer() -> None:
+            self._timer = loop.call_later(self.border.limits.progress_interval_s, on_timer)
+            self.note_progress()
+
+        self._timer = loop.call_later(self.border.limits.progress_interval_s, on_timer)
+
+    def stop(self) -> None:
+        """Tell nobody any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def note_progress(self) -> None:
+        """Once an interval: every synced watcher that asked for it and heard nothing."""
+        for watcher in [*self._ranges, *(it for group in self._by_key.values() for it in group)]:
+            if watcher.wants_progress:
+                watcher.stream.note_progress(watcher)
 
     # --- catching up -----------------------------------------------------------------------------
 
@@ -258,6 +312,19 @@ class WatchHub:
         return False
 
 
+def _fragments(rows: list[bytes], bytes_max: int) -> list[list[bytes]]:
+    """Split encoded events into answers of at most `bytes_max`, but one event at least."""
+    parts: list[list[bytes]] = [[]]
+    size = 0
+    for row in rows:
+        if parts[-1] and size + len(row) > bytes_max:
+            parts.append([])
+            size = 0
+        parts[-1].append(row)
+        size += len(row)
+    return parts
+
+
 class WatchStream:
     """One client's stream: any number of watchers."""
 
@@ -267,6 +334,7 @@ class WatchStream:
         self.call = call
         self._watchers: dict[int, Watcher] = {}
         self._next_id = 0
+        self._is_over = False
         call.on_drain = hub.schedule_catch_up
 
     def on_message(self, message: bytes) -> None:
@@ -289,22 +357,49 @@ class WatchStream:
                 pass  # as etcd: an empty request is ignored
 
     def _create(self, request: pb.WatchCreateRequest) -> None:
+        """Watch a range, if the client may: while authentication is on that takes a barrier."""
+        border = self.hub.border
+        if not border.auth.may_be_enabled:
+            self._watch(Watcher(self, request), request)
+            return
+        watcher = Watcher(self, request)
+
+        def allowed() -> None:
+            identity = border.identity_of(self.call)
+            # A watch outlives the token that it was begun with.
+            watcher.identity = Identity(identity.user) if identity else None
+            self._watch(watcher, request)
+
+        border.admit(self.call, watcher.check, allowed, lambda _: self._deny(request.watch_id))
+
+    def _deny(self, watch_id: int) -> None:
+        """Say created and canceled at once, as etcd does."""
+        if not self._is_over:
+            text = errors.permission_denied().text
+            self._say(watch_id, b"\x18\x01\x20\x01" + field(b"\x32", text.encode()))
+
+    def _watch(self, watcher: Watcher, request: pb.WatchCreateRequest) -> None:
         hub, revision = self.hub, self.hub.revision()
-        watch_id = request.watch_id or self._free_id()
+        if self._is_over:
+            return
+        limits = hub.border.limits
+        watcher.id = request.watch_id or self._free_id()
         reason = ""
-        if watch_id in self._watchers:
+        if watcher.id in self._watchers:
             reason = "mvcc: duplicate watch ID provided on the WatchStream"
-        elif len(self._watchers) >= WATCHERS_PER_STREAM_MAX or hub.count >= WATCHERS_MAX:
+        elif (
+            len(self._watchers) >= limits.watchers_per_stream_max
+            or hub.count >= limits.watchers_max
+        ):
             reason = "etcdserver: too many watchers"
-        watcher = Watcher(self, watch_id, request)
         if not reason and watcher.stop is not None and watcher.stop <= watcher.first:
             reason = "mvcc: watcher range is empty"
         if reason:
             self._say(_PROGRESS_ID, b"\x18\x01\x20\x01" + field(b"\x32", reason.encode()))
             return
         watcher.next_revision = request.start_revision or revision + 1
-        self._watchers[watch_id] = watcher
-        self._say(watch_id, b"\x18\x01")
+        self._watchers[watcher.id] = watcher
+        self._say(watcher.id, b"\x18\x01")
         hub.add(watcher)
 
     def _free_id(self) -> int:
@@ -331,6 +426,19 @@ class WatchStream:
         self.hub.remove(watcher)
         self._say(watcher.id, b"\x20\x01\x28" + varint(compacted))
 
+    def cancel_denied(self, watcher: Watcher) -> None:
+        """The client may not see these keys any more."""
+        self._watchers.pop(watcher.id, None)
+        self.hub.remove(watcher)
+        text = errors.permission_denied().text
+        self._say(watcher.id, b"\x20\x01" + field(b"\x32", text.encode()))
+
+    def note_progress(self, watcher: Watcher) -> None:
+        """Tell a watcher that has had no event for long how far it has come."""
+        if watcher.is_quiet:
+            self._say(watcher.id, b"")
+        watcher.is_quiet = True
+
     def _progress(self) -> None:
         """Say how far the stream has come, if all its watchers have come that far."""
         if not any(self.hub.is_behind(watcher) for watcher in self._watchers.values()):
@@ -346,6 +454,7 @@ class WatchStream:
         self._end()
 
     def _end(self) -> None:
+        self._is_over = True
         watchers, self._watchers = list(self._watchers.values()), {}
         for watcher in watchers:
             self.hub.remove(watcher)

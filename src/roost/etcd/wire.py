@@ -103,12 +103,12 @@ def decode_key_value(encoded: bytes) -> KeyValue:
                 offset += number
             case _:
                 assert tag == 0x30, "we wrote it"
-                lease = number
+                lease = number if number < 1 << 63 else number - (1 << 64)
     return KeyValue(key, create_revision, mod_revision, version, value, lease)
 
 
-def read_origin(encoded: bytes) -> tuple[int, int]:
-    """Only create_revision and version of a stored, living key."""
+def read_origin(encoded: bytes) -> tuple[int, int, int]:
+    """Only create_revision, version and lease of a stored, living key."""
     length = encoded[1]
     offset = 2
     if length > 127:
@@ -118,9 +118,17 @@ def read_origin(encoded: bytes) -> tuple[int, int]:
         offset += 1
     offset += 3  # its last byte, and the tag of the version
     version = encoded[offset]
+    offset += 1
     if version > 127:
-        version, _ = read_varint(encoded, offset)
-    return create_revision, version
+        version, offset = read_varint(encoded, offset - 1)
+    end = len(encoded)
+    if offset < end and encoded[offset] == 0x2A:
+        length, offset = read_varint(encoded, offset + 1)
+        offset += length
+    if offset == end:
+        return create_revision, version, 0
+    lease, _ = read_varint(encoded, offset + 1)
+    return create_revision, version, lease
 
 
 def read_put(body: bytes) -> tuple[bytes, bytes] | None:

@@ -24,12 +24,16 @@ OK, CANCELLED, UNKNOWN, DEADLINE_EXCEEDED = 0, 1, 2, 4
 RESOURCE_EXHAUSTED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE = 8, 12, 13, 14
 _PREFIX_BYTES = 5
 _NOT_HERE, _OVER = -1, -2
+# gRPC clients send the first, the JSON gateway's the second (etcd: rpctypes/metadatafields.go).
+_TOKEN_FIELDS = (b"token", b"authorization")
+NO_LEADER = (UNAVAILABLE, "etcdserver: no leader")
 _STATUS_200 = b"\x88"  # static table, entry 8
 _CONTENT_TYPE = encode_literal(b"content-type", b"application/grpc")
 _HEADERS = _STATUS_200 + _CONTENT_TYPE
 _ANSWER = Answer(_HEADERS, encode_literal(b"grpc-status", b"0"))
 _TIMEOUT_UNITS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 _TIMEOUT_DIGITS_MAX = 8
+LEADERLESS_S = 3.0
 
 
 class StreamHandler(Protocol):
@@ -56,7 +60,15 @@ class Route(Protocol):
 class Head:
     """What the headers of a request say; one object for all equal requests."""
 
-    __slots__ = ("http_status", "opener", "refusal", "timeout_s", "unary")
+    __slots__ = (
+        "http_status",
+        "needs_leader",
+        "opener",
+        "refusal",
+        "timeout_s",
+        "token",
+        "unary",
+    )
 
     def __init__(self) -> None:
         """Nothing is known."""
@@ -65,21 +77,34 @@ class Head:
         self.refusal: tuple[int, str] | None = None
         self.http_status = 0
         self.timeout_s: float | None = None
+        self.token = ""
+        self.needs_leader = False
 
 
 class Call:
     """One call: what unary calls and streams have in common."""
 
-    __slots__ = ("_buffer", "_protocol", "_stream", "deadline", "is_done")
+    __slots__ = ("_buffer", "_protocol", "_stream", "deadline", "head", "is_done")
 
-    def __init__(self, protocol: "GrpcProtocol", stream: Stream) -> None:
-        """Answer `stream`."""
+    def __init__(self, protocol: "GrpcProtocol", stream: Stream, head: Head) -> None:
+        """Answer `stream`, which began with `head`."""
         stream.state = self
+        self.head = head
         self._protocol = protocol
         self._stream = stream
         self._buffer = b""
         self.is_done = False
         self.deadline = 0.0
+
+    @property
+    def token(self) -> str:
+        """What the client says to be somebody; empty when it says nothing."""
+        return self.head.token
+
+    @property
+    def certificate_name(self) -> str:
+        """The common name of the client's certificate; empty when it has none."""
+        return self._protocol.certificate_name
 
     def feed(self, data: bytes) -> None:
         """Bytes of the request; deliver the messages they complete."""
@@ -138,9 +163,11 @@ class UnaryCall(Call):
 
     __slots__ = ("_handle",)
 
-    def __init__(self, protocol: "GrpcProtocol", stream: Stream, handle: "UnaryHandler") -> None:
+    def __init__(
+        self, protocol: "GrpcProtocol", stream: Stream, head: Head, handle: "UnaryHandler"
+    ) -> None:
         """Give the request to `handle`."""
-        super().__init__(protocol, stream)
+        super().__init__(protocol, stream, head)
         self._handle = handle
 
     def reply(self, message: bytes) -> None:
@@ -179,9 +206,11 @@ class StreamingCall(Call):
 
     __slots__ = ("_handler", "_is_begun", "on_drain")
 
-    def __init__(self, protocol: "GrpcProtocol", stream: Stream, opener: "StreamOpener") -> None:
+    def __init__(
+        self, protocol: "GrpcProtocol", stream: Stream, head: Head, opener: "StreamOpener"
+    ) -> None:
         """Open the handler."""
-        super().__init__(protocol, stream)
+        super().__init__(protocol, stream, head)
         self._is_begun = False
         self.on_drain: Callable[[], None] | None = None
         self._handler = opener(self)
@@ -250,9 +279,21 @@ class StreamingCall(Call):
 class GrpcServer:
     """What all connections share: routes, limits, deadlines."""
 
-    def __init__(self, routes: Mapping[bytes, Route], *, message_bytes_max: int) -> None:
-        """`routes` maps a path to an object with `handle` or `open`."""
+    def __init__(
+        self,
+        routes: Mapping[bytes, Route],
+        *,
+        message_bytes_max: int,
+        has_leader: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`routes` maps a path to an object with `handle` or `open`.
+
+        Calls that need a leader are refused while `has_leader` says there is none; streams that
+        need one end LEADERLESS_S later (etcd: v3rpc.monitorLeader).
+        """
         self.message_bytes_max = message_bytes_max
+        self.has_leader = has_leader
+        self._leader_seen_s = 0.0
         self._unary: dict[bytes, UnaryHandler] = {}
         self._openers: dict[bytes, StreamOpener] = {}
         for path, route in routes.items():
@@ -281,6 +322,10 @@ class GrpcServer:
                 head.timeout_s = parse_timeout(value)
                 if head.timeout_s is None:
                     head.refusal = (INTERNAL, "malformed grpc-timeout")
+            elif name in _TOKEN_FIELDS:
+                head.token = value.decode(errors="replace").removeprefix("Bearer ")
+            elif name == b"hasleader":
+                head.needs_leader = value == b"true"
             elif name == b"grpc-encoding" and value != b"identity":
                 encoding = value.decode(errors="replace")
                 text = f"grpc: Decompressor is not installed for grpc-encoding {encoding!r}"
@@ -317,8 +362,13 @@ class GrpcServer:
 
     def tick(self, now: float) -> None:
         """End calls whose deadline has passed; a few times a second."""
+        if self.has_leader():
+            self._leader_seen_s = now
+        is_leaderless = self._leader_seen_s and now > self._leader_seen_s + LEADERLESS_S
         for protocol in self.connections:
             protocol.tick(now)
+            if is_leaderless:
+                protocol.end_leaderless()
 
 
 def parse_timeout(value: bytes) -> float | None:
@@ -344,6 +394,7 @@ class GrpcProtocol(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._deadlines: dict[int, Call] = {}
         self._is_paused = False
+        self.certificate_name = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The client is there."""
@@ -393,18 +444,21 @@ class GrpcProtocol(asyncio.Protocol):
             self.h2.send_trailers(stream, block)
             return
         self.server.call_count += 1
+        if head.needs_leader and not self.server.has_leader():
+            Call(self, stream, head).finish(*NO_LEADER)
+            return
         if head.refusal is not None:
-            Call(self, stream).finish(*head.refusal)
+            Call(self, stream, head).finish(*head.refusal)
             return
         call: Call
         if head.unary is not None:
-            call = UnaryCall(self, stream, head.unary)
+            call = UnaryCall(self, stream, head, head.unary)
         else:
             assert head.opener is not None, "there is a route, or a refusal"
             try:
-                call = StreamingCall(self, stream, head.opener)
+                call = StreamingCall(self, stream, head, head.opener)
             except Exception as error:  # noqa: BLE001 - one call must not cost the others
-                self._on_failure(Call(self, stream), error)
+                self._on_failure(Call(self, stream, head), error)
                 return
         if head.timeout_s is not None:
             call.deadline = self._loop.time() + head.timeout_s
@@ -481,6 +535,14 @@ class GrpcProtocol(asyncio.Protocol):
             elif call.deadline <= now:
                 del self._deadlines[stream_id]
                 call.expire()
+
+    def end_leaderless(self) -> None:
+        """End the streams that need a leader."""
+        for stream in list(self.h2.streams.values()):
+            call = stream.state
+            if isinstance(call, StreamingCall) and call.head.needs_leader and not call.is_done:
+                call.finish(*NO_LEADER)
+                call.cancel()
 
     def drain(self) -> None:
         """Take no new calls."""

@@ -51,6 +51,8 @@ class CallFailed(Exception):
 class Answer:
     """A call that resolves a future."""
 
+    token = certificate_name = ""
+
     def __init__(self, future: "asyncio.Future[bytes]") -> None:
         """Answer `future`."""
         self._future = future
@@ -74,6 +76,8 @@ class Watching:
     on_drain: Callable[[], None] | None = None
     is_over: bool = False
     pending_bytes: int = 0
+    token: str = ""
+    certificate_name: str = ""
 
     def send(self, message: bytes) -> None:
         """Some events, or an answer to the creation."""

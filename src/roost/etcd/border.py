@@ -1,0 +1,287 @@
+"""Where requests of clients come in: writes go to the leader, reads wait for a barrier.
+
+Whatever service a request is for, it is answered here: with the header of the member that was
+asked, or with the error in etcd's words.
+
+While authentication is on, a write travels to the leader as the operation `etcd.as`, which names
+its user, and is checked where it runs, by the state that it sees:
+
+    u16 length, then msgpack of [operation, user, digest of the token, revision], then the body
+
+An operation that comes without a name then is refused.  What a member does by itself (`Guard`,
+`Lessor`, compaction) is registered with the replica directly and asks nobody.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from roost.errors import Refused, RoostError
+from roost.etcd import errors
+from roost.etcd.alarms import Alarms
+from roost.etcd.auth import Auth
+from roost.etcd.identity import Identity, Tokens
+from roost.etcd.limits import Limits
+from roost.etcd.mvcc import Mvcc
+from roost.etcd.permissions import Check, Judge
+from roost.etcd.ports import Call, Caller, Replica
+from roost.etcd.requests import fail
+from roost.etcd.wire import Header
+from roost.store import Txn, View
+
+AS = "etcd.as"
+Operation = Callable[[Txn, bytes], bytes]
+
+
+class _Signature(msgspec.Struct, frozen=True, array_like=True):
+    operation: str
+    user: str
+    token: bytes
+    revision: int
+
+
+class Border:
+    """What all services share."""
+
+    def __init__(
+        self,
+        replica: Replica,
+        mvcc: Mvcc,
+        alarms: Alarms,
+        auth: Auth,
+        tokens: Tokens,
+        *,
+        limits: Limits,
+    ) -> None:
+        """Remember whom to ask."""
+        self.replica = replica
+        self.mvcc = mvcc
+        self.alarms = alarms
+        self.auth = auth
+        self.limits = limits
+        self.header = Header(replica.cluster_id, replica.member_id)
+        self._tokens = tokens
+        self._operations: dict[str, tuple[Operation, Check]] = {}
+        replica.register(AS, self._run_as)
+
+    def headed(self, body: bytes) -> bytes:
+        """An answer of this member as of now."""
+        replica = self.replica
+        return self.header.encode(self.mvcc.revision(replica.view), replica.term) + body
+
+    # --- writing --------------------------------------------------------------------------------
+
+    def register(self, name: str, operation: Operation, check: Check) -> None:
+        """Let clients run `operation`, as far as `check` permits while authentication is on."""
+        self._operations[name] = (operation, check)
+        auth = self.auth
+
+        def run(txn: Txn, body: bytes) -> bytes:
+            if auth.may_be_enabled and auth.is_enabled(txn):
+                raise errors.user_empty()
+            return operation(txn, body)
+
+        self.replica.register(name, run)
+
+    def _run_as(self, txn: Txn, body: bytes) -> bytes:
+        """Operation: run another one for a user."""
+        length = int.from_bytes(body[:2], "big")
+        signature = msgspec.msgpack.decode(body[2 : 2 + length], type=_Signature)
+        inner = body[2 + length :]
+        operation, check = self._operations[signature.operation]
+        if self.auth.is_enabled(txn):
+            identity = Identity(signature.user, signature.token, signature.revision)
+            check(self._judge(txn, identity), inner)
+        return operation(txn, inner)
+
+    def _judge(self, view: View, identity: Identity) -> Judge:
+        """Refuses whose token has gone or grown old, and nobody."""
+        user, token, revision = identity
+        if token and view.get(self.auth.tokens, token) != user.encode():
+            raise errors.invalid_auth_token()
+        if revision and revision < self.auth.revision(view):
+            raise errors.auth_old_revision()
+        return Judge(self.auth, self.mvcc, view, user)
+
+    def write(self, call: Call, name: str, body: bytes) -> None:
+        """Run an operation on the leader and answer with its result."""
+        if len(body) > self.limits.request_bytes_max:
+            fail(call, errors.request_too_large())
+        elif self.replica.is_learner:
+            fail(call, errors.not_for_learner())
+        elif self.auth.may_be_enabled:
+            self._identify(call, lambda identity: self._write_as(call, name, body, identity))
+        else:
+            self._submit(call, name, body)
+
+    def _write_as(self, call: Call, name: str, body: bytes, identity: Identity | None) -> None:
+        if identity is None:
+            self._submit(call, name, body)
+        else:
+            self._submit(call, AS, sign(name, identity, body))
+
+    def _submit(self, call: Call, name: str, body: bytes) -> None:
+        replica, header = self.replica, self.header
+
+        def done(result: bytes | None, error: RoostError | None) -> None:
+            if error is not None or result is None:
+                fail(call, error or errors.malformed_request())
+                return
+            revision = int.from_bytes(result[:8], "big")
+            call.reply(header.encode(revision, replica.term) + result[8:])
+
+        replica.transact_nowait(name, body, done)
+
+    def run(
+        self,
+        caller: Caller,
+        name: str,
+        body: bytes,
+        done: Callable[[bytes | None, RoostError | None], None],
+    ) -> None:
+        """Run an operation for a caller who is answered by somebody else."""
+
+        def identified(identity: Identity | None) -> None:
+            if identity is None:
+                self.replica.transact_nowait(name, body, done)
+            else:
+                self.replica.transact_nowait(AS, sign(name, identity, body), done)
+
+        if self.auth.may_be_enabled:
+            self.identify(caller, identified, lambda error: done(None, error))
+        else:
+            self.replica.transact_nowait(name, body, done)
+
+    # --- reading --------------------------------------------------------------------------------
+
+    def read(
+        self,
+        call: Call,
+        answer: Callable[[], bytes],
+        check: Callable[[Judge], None],
+        *,
+        is_local: bool = False,
+    ) -> None:
+        """Answer from the view, after a read barrier unless the caller wants a local answer."""
+
+        def allowed() -> None:
+            try:
+                message = answer()
+            except Refused as refusal:
+                fail(call, refusal)
+            else:
+                call.reply(message)
+
+        self.admit(call, check, allowed, lambda error: fail(call, error), is_local=is_local)
+
+    def admit(
+        self,
+        caller: Caller,
+        check: Callable[[Judge], None],
+        allowed: Callable[[], None],
+        refused: Callable[[RoostError], None],
+        *,
+        is_local: bool = False,
+    ) -> None:
+        """Go on when a read barrier has passed and the caller may do what `check` asks."""
+
+        def ready(error: RoostError | None) -> None:
+            if error is not None:
+                refused(error)
+            elif self.auth.may_be_enabled:
+                self.identify(caller, identified, refused)
+            else:
+                allowed()
+
+        def identified(identity: Identity | None) -> None:
+            try:
+                if identity is not None:
+                    check(self._judge(self.replica.view, identity))
+            except Refused as refusal:
+                refused(refusal)
+            else:
+                allowed()
+
+        if is_local:
+            ready(None)
+        elif self.replica.is_learner:
+            refused(errors.not_for_learner())
+        else:
+            self.replica.read_nowait(ready)
+
+    def admit_root(
+        self,
+        caller: Caller,
+        allowed: Callable[[], None],
+        refused: Callable[[RoostError], None],
+    ) -> None:
+        """Go on at once, or after a check that it is root who asks while authentication is on."""
+        if self.auth.may_be_enabled:
+            self.admit(caller, Judge.need_root, allowed, refused)
+        else:
+            allowed()
+
+    # --- who is it? -----------------------------------------------------------------------------
+
+    def _identify(self, call: Call, then: Callable[[Identity | None], None]) -> None:
+        self.identify(call, then, lambda error: fail(call, error))
+
+    def identify(
+        self,
+        caller: Caller,
+        then: Callable[[Identity | None], None],
+        refused: Callable[[RoostError], None],
+    ) -> None:
+        """Find out who calls; None when nobody has to say so.
+
+        A token may be newer than what is applied here, so it is looked up again after a barrier.
+        """
+
+        def again(error: RoostError | None) -> None:
+            if error is not None:
+                refused(error)
+                return
+            try:
+                identity = self.identity_of(caller)
+            except Refused as refusal:
+                refused(refusal)
+            else:
+                then(identity)
+
+        try:
+            identity = self.identity_of(caller)
+        except Refused:
+            self.replica.read_nowait(again)
+        else:
+            then(identity)
+
+    def identity_of(self, caller: Caller) -> Identity | None:
+        """Who calls, by what is applied here.
+
+        Raises:
+            Refused: the token is nobody's, or too old.
+
+        """
+        view = self.replica.view
+        if not self.auth.is_enabled(view):
+            return None
+        if caller.token:
+            return self._tokens.identify(view, caller.token)
+        return Identity(caller.certificate_name)
+
+    def check_again(self, identity: Identity, check: Callable[[Judge], None]) -> bool:
+        """Whether somebody may still do something, by what is applied here."""
+        view = self.replica.view
+        if not self.auth.is_enabled(view):
+            return True
+        try:
+            check(self._judge(view, identity))
+        except Refused:
+            return False
+        return True
+
+
+def sign(operation: str, identity: Identity, body: bytes) -> bytes:
+    """The body of `etcd.as`."""
+    head = msgspec.msgpack.encode(_Signature(operation, *identity))
+    return len(head).to_bytes(2, "big") + head + body

@@ -1,0 +1,24 @@
+"""How much of everything clients may ask for (etcd: embed.Config; security.md 4.1)."""
+
+from dataclasses import dataclass
+
+REQUEST_BYTES_MAX = 1536 * 1024
+OPERATIONS_MAX = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """On by default; more than that is answered with an error, never queued without end."""
+
+    request_bytes_max: int = REQUEST_BYTES_MAX
+    # Comparisons, and operations in either branch, of one transaction.
+    operations_max: int = OPERATIONS_MAX
+    watchers_per_stream_max: int = 10_000
+    watchers_max: int = 100_000
+    # A watcher that asked for it hears this often how far it has come, if nothing else.
+    progress_interval_s: float = 600.0
+    leases_max: int = 1_000_000
+    # A lease lives at least this long: one and a half election timeouts, in whole seconds.
+    lease_ttl_min_s: int = 2
+    # A new leader gives every lease so much more, for a renewal that was on its way.
+    lease_grace_s: float = 1.0
