@@ -103,24 +103,33 @@ class Border:
             raise errors.auth_old_revision()
         return Judge(self.auth, self.mvcc, view, user)
 
-    def write(self, call: Call, name: str, body: bytes) -> None:
-        """Run an operation on the leader and answer with its result."""
+    def write(self, call: Call, name: str, body: bytes, *, headed_only: bool = False) -> None:
+        """Run an operation on the leader and answer with its result, or a header alone."""
         if len(body) > self.limits.request_bytes_max:
             fail(call, errors.request_too_large())
         elif self.replica.is_learner:
             fail(call, errors.not_for_learner())
         elif self.auth.may_be_enabled:
-            self._identify(call, lambda identity: self._write_as(call, name, body, identity))
+            self._identify(
+                call, lambda it: self._write_as(call, name, body, it, headed_only=headed_only)
+            )
         else:
-            self._submit(call, name, body)
+            self._submit(call, name, body, headed_only=headed_only)
 
-    def _write_as(self, call: Call, name: str, body: bytes, identity: Identity | None) -> None:
-        if identity is None:
-            self._submit(call, name, body)
-        else:
-            self._submit(call, AS, sign(name, identity, body))
+    def _write_as(
+        self,
+        call: Call,
+        name: str,
+        body: bytes,
+        identity: Identity | None,
+        *,
+        headed_only: bool,
+    ) -> None:
+        if identity is not None:
+            name, body = AS, sign(name, identity, body)
+        self._submit(call, name, body, headed_only=headed_only)
 
-    def _submit(self, call: Call, name: str, body: bytes) -> None:
+    def _submit(self, call: Call, name: str, body: bytes, *, headed_only: bool) -> None:
         replica, header = self.replica, self.header
 
         def done(result: bytes | None, error: RoostError | None) -> None:
@@ -128,7 +137,8 @@ class Border:
                 fail(call, error or errors.malformed_request())
                 return
             revision = int.from_bytes(result[:8], "big")
-            call.reply(header.encode(revision, replica.term) + result[8:])
+            headed = header.encode(revision, replica.term)
+            call.reply(headed if headed_only else headed + result[8:])
 
         replica.transact_nowait(name, body, done)
 

@@ -203,6 +203,26 @@ def unknown_method() -> Refused:
     return _refused(UNKNOWN, "etcdserver: unknown method")
 
 
+def session_expired() -> Refused:
+    """clientv3's concurrency.ErrSessionExpired."""
+    return _refused(UNKNOWN, "mutex: session is expired")
+
+
+def leader_key_missing() -> Refused:
+    """v3election.ErrMissingLeaderKey."""
+    return _refused(INVALID_ARGUMENT, '"leader" field must be provided')
+
+
+def not_elected() -> Refused:
+    """clientv3's concurrency.ErrElectionNotLeader."""
+    return _refused(UNKNOWN, "election: not leader")
+
+
+def nobody_elected() -> Refused:
+    """clientv3's concurrency.ErrElectionNoLeader."""
+    return _refused(UNKNOWN, "election: no leader")
+
+
 def no_space() -> Refused:
     """ErrGRPCNoSpace."""
     return _refused(RESOURCE_EXHAUSTED, "etcdserver: mvcc: database space exceeded")

@@ -11,6 +11,7 @@ from crc32c import crc32c
 from roost.errors import Refused, RoostError
 from roost.etcd import errors, permissions
 from roost.etcd.alarms import check_request
+from roost.etcd.answering import Answering
 from roost.etcd.border import Border
 from roost.etcd.mvcc import Mvcc, main_of
 from roost.etcd.permissions import Judge
@@ -138,7 +139,7 @@ class MaintenanceService:
             if error is not None:
                 fail(call, error)
             else:
-                call.reply(self._headed(b""))
+                call.reply(b"")  # as etcd: without a header
 
         def allowed() -> None:
             self._replica.files.defragment(done)
@@ -222,42 +223,21 @@ class KeyHash:
         return True
 
 
-class _Sending:
+class _Sending(Answering):
     """A stream that one task fills, as fast as the client takes it."""
 
     def __init__(self, border: Border, call: StreamCall) -> None:
         """Nothing is sent before the request has come."""
+        super().__init__(call, self._serve)
         self._border = border
         self._replica = border.replica
-        self._call = call
         self._headed = border.headed
-        self._task: asyncio.Task[None] | None = None
         self._drained = asyncio.Event()
         call.on_drain = self._drained.set
 
-    def on_message(self, message: bytes) -> None:
-        """The request."""
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._run(message))
-
-    def on_half_close(self) -> None:
-        """There is one request only."""
-
-    def on_cancel(self) -> None:
-        """The client went away."""
-        if self._task is not None:
-            self._task.cancel()
-
-    async def _run(self, message: bytes) -> None:
-        try:
-            await self._catch_up()
-            await self._send_all(message)
-        except RoostError as error:
-            self._call.finish(*errors.status_of(error))
-        except OSError as error:
-            self._call.finish(errors.INTERNAL, f"etcdserver: {error}")
-        else:
-            self._call.finish(0, "")
+    async def _serve(self, message: bytes) -> None:
+        await self._catch_up()
+        await self._send_all(message)
 
     async def _catch_up(self) -> None:
         """Return when this member holds all that was acknowledged before, and it is root who asks.

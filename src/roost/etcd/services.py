@@ -15,16 +15,19 @@ from roost.etcd.auth import Auth
 from roost.etcd.auth_service import BCRYPT_COST, AuthService
 from roost.etcd.border import Border
 from roost.etcd.cluster import ClusterService
+from roost.etcd.election import ElectionService
 from roost.etcd.identity import TOKEN_TTL_S, JwtOptions, JwtTokens, SimpleTokens
 from roost.etcd.kv import KvOperations
 from roost.etcd.kv_service import KvService
 from roost.etcd.lease_service import LeaseService
 from roost.etcd.lessor import Lessor
 from roost.etcd.limits import Limits
+from roost.etcd.lock import LockService
 from roost.etcd.maintenance import MaintenanceService
 from roost.etcd.mvcc import COMPACTING_KEY, Mvcc
 from roost.etcd.ports import Call, Replica, StreamCall, StreamHandler
 from roost.etcd.proto import rpc_pb2 as pb
+from roost.etcd.turns import Turns
 from roost.etcd.watch import WatchHub, WatchStream
 from roost.store import ANNOTATION, Changes, Store, Txn
 
@@ -96,6 +99,8 @@ class Services:
         self._users = AuthService(border, self._auth, self._tokens, bcrypt_cost=options.bcrypt_cost)
         self._maintenance = MaintenanceService(border)
         self._cluster = ClusterService(border)
+        turns = Turns(border)
+        self._locks, self._elections = LockService(turns), ElectionService(turns)
         replica.register(ALARM_OPERATION, self.alarms.change)
         replica.register("etcd.compact_slice", operations.compact_slice)
         self._is_compacting = False
@@ -124,6 +129,8 @@ class Services:
             **_named("etcdserverpb.Auth", self._auth_routes()),
             **_named("etcdserverpb.Cluster", self._cluster_routes()),
             **_named("etcdserverpb.Maintenance", self._maintenance_routes()),
+            **_named("v3lockpb.Lock", self._lock_routes()),
+            **_named("v3electionpb.Election", self._election_routes()),
             b"/roost.Maintenance/Since": Stream(self._maintenance.since),
             b"/roost.Cluster/MemberReplace": Unary(self._cluster.replace),
         }
@@ -194,6 +201,20 @@ class Services:
             "Snapshot": Stream(service.snapshot),
             "MoveLeader": Unary(self._cluster.move_leader),
             "Downgrade": Unary(service.downgrade),
+        }
+
+    def _lock_routes(self) -> dict[str, Route]:
+        service = self._locks
+        return {"Lock": Stream(service.lock), "Unlock": Unary(service.unlock)}
+
+    def _election_routes(self) -> dict[str, Route]:
+        service = self._elections
+        return {
+            "Campaign": Stream(service.campaign),
+            "Proclaim": Unary(service.proclaim),
+            "Leader": Unary(service.leader),
+            "Observe": Stream(service.observe),
+            "Resign": Unary(service.resign),
         }
 
     def revision(self) -> int:

@@ -1,0 +1,36 @@
+"""The Lock service (etcd api: v3lock): a lock is a turn in the line of its name."""
+
+from roost.etcd.answering import Answering
+from roost.etcd.ports import Call, StreamCall
+from roost.etcd.proto import lock_pb2
+from roost.etcd.proto import rpc_pb2 as pb
+from roost.etcd.requests import parse
+from roost.etcd.turns import Turns
+from roost.etcd.wire import field
+
+
+class LockService:
+    """Lock and unlock."""
+
+    def __init__(self, turns: Turns) -> None:
+        """Hand out turns."""
+        self._turns = turns
+        self._border = turns.border
+
+    def lock(self, call: StreamCall) -> Answering:
+        """Lock: answers when the lock is the caller's; it is whose lease is in the key's name."""
+
+        async def answer(message: bytes) -> None:
+            request = lock_pb2.LockRequest.FromString(message)
+            turn = await self._turns.take(call, request.name, request.lease)
+            header = self._border.header.encode(turn.revision, self._border.replica.term)
+            call.send(header + field(b"\x12", turn.key))
+
+        return Answering(call, answer)
+
+    def unlock(self, call: Call, body: bytes) -> None:
+        """Unlock: the key goes away, and the next has its turn."""
+        request = parse(call, lock_pb2.UnlockRequest, body)
+        if request is not None:
+            doomed = pb.DeleteRangeRequest(key=request.key).SerializeToString()
+            self._border.write(call, "etcd.delete_range", doomed, headed_only=True)
