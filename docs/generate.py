@@ -13,7 +13,7 @@ import click
 
 import roost
 from roost.cli.main import main
-from roost.cli.settings import REFUSED, TAKEN
+from roost.cli.settings import NOTED, REFUSED, TAKEN
 from roost.errors import RoostError
 from roost.sim.scenario import points_in, points_of
 
@@ -34,10 +34,20 @@ def settings_page() -> str:
         "| flag | default | meaning |",
         "|---|---|---|",
     ]
-    lines += [f"| `--{flag.name}` | `{flag.default}` | {flag.help} |" for flag in TAKEN]
+    lines += [f"| `--{flag.name}` | `{flag.default}` | {flag.text} |" for flag in TAKEN]
     lines += [
         "",
-        "## Flags of etcd's that have no effect yet",
+        "## Flags of etcd's that have nothing to act on",
+        "",
+        "They are taken with any value; a line at the start says why it changes nothing.",
+        "",
+        "| flag | reason |",
+        "|---|---|",
+    ]
+    lines += [f"| `--{flag.name}` | {flag.text} |" for flag in NOTED]
+    lines += [
+        "",
+        "## Flags of etcd's that are refused",
         "",
         "They may be given with a value that changes nothing; any other value is refused with the reason.",
         "",
@@ -46,7 +56,7 @@ def settings_page() -> str:
     ]
     for flag in REFUSED:
         allowed = ", ".join(f"`{value or '(empty)'}`" for value in flag.harmless)
-        lines.append(f"| `--{flag.name}` | {allowed} | {flag.refusal} |")
+        lines.append(f"| `--{flag.name}` | {allowed} | {flag.text} |")
     return "\n".join(lines) + "\n"
 
 
@@ -76,9 +86,15 @@ def cli_page() -> str:
 
 def metric_names() -> list[tuple[str, str, str]]:
     """(name, kind, help) of every metric, read from the methods that make them."""
-    tree = ast.parse((ROOT / "src/roost/cli/serve.py").read_text())
+    tree = ast.parse((ROOT / "src/roost/cli/figures.py").read_text())
     rows: list[tuple[str, str, str]] = []
-    kinds = {"gauges": "gauge", "_file_gauges": "gauge", "counters": "counter"}
+    kinds = {
+        "gauges": "gauge",
+        "_file_gauges": "gauge",
+        "_etcd_gauges": "gauge",
+        "counters": "counter",
+        "_peer_counters": "counter",
+    }
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef) and node.name in kinds:
             for inner in ast.walk(node):
@@ -89,7 +105,7 @@ def metric_names() -> list[tuple[str, str, str]]:
                         assert isinstance(key, ast.Constant), "a literal table"
                         assert isinstance(value, ast.Tuple), "help and figure"
                         text = ast.literal_eval(value.elts[0])
-                        suffix = "_total" if node.name == "counters" else ""
+                        suffix = "_total" if kinds[node.name] == "counter" else ""
                         rows.append((f"{key.value}{suffix}", kinds[node.name], text))
     return rows
 

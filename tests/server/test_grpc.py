@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import grpc
 import pytest
 
-from roost.server import ClientPort, ServerConfig, make_app
+from roost.server import ClientPort, Listener, ServerConfig, make_app
 from roost.server.grpc import StreamingCall, UnaryCall, parse_timeout
 
 MESSAGE_BYTES_MAX = 100_000
@@ -58,6 +58,9 @@ class Source:
     def counters(self) -> dict[str, tuple[str, float]]:
         return {"roost_count": ("A count.", 2.0)}
 
+    def alarms(self) -> list[str]:
+        return []
+
     async def check_health(self, *, is_serializable: bool) -> None:
         from roost.errors import NoLeader
 
@@ -85,7 +88,7 @@ def port(request: pytest.FixtureRequest) -> Iterator[int]:
         config = ServerConfig(message_bytes_max=MESSAGE_BYTES_MAX)
         app = make_app(Source(), server_version="3.5.1")
         server = ClientPort(routes=ROUTES, app=app, config=config)
-        [(_, number)] = await server.start([("127.0.0.1", 0)])
+        [(_, number)] = await server.start([Listener(("127.0.0.1", 0))])
         loops.append(asyncio.get_running_loop())
         found.append(number)
         started.set()

@@ -1,4 +1,4 @@
-"""Structured logs on standard error: one JSON object a line, or lines for people."""
+"""Structured logs, on standard error or elsewhere: one JSON object a line, or lines for people."""
 
 import logging
 import sys
@@ -16,8 +16,13 @@ _LEVELS = {
 }
 
 
-def configure_logs(level: str, log_format: str) -> None:
-    """Send every log record of the process through structlog to standard error."""
+def configure_logs(level: str, log_format: str, outputs: str = "default") -> None:
+    """Send every log record of the process through structlog to each of `outputs`.
+
+    Raises:
+        OSError: a file cannot be written.
+
+    """
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -35,8 +40,18 @@ def configure_logs(level: str, log_format: str) -> None:
         foreign_pre_chain=shared,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
     )
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(formatter)
+    handlers = [_handler(name) for name in dict.fromkeys(outputs.split(",")) if name]
+    for handler in handlers:
+        handler.setFormatter(formatter)
     root = logging.getLogger()
-    root.handlers = [handler]
+    root.handlers = handlers
     root.setLevel(_LEVELS[level])
+
+
+def _handler(output: str) -> logging.Handler:
+    """Where --log-outputs says."""
+    if output in ("default", "stderr"):
+        return logging.StreamHandler(sys.stderr)
+    if output == "stdout":
+        return logging.StreamHandler(sys.stdout)
+    return logging.FileHandler(output)

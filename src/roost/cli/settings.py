@@ -5,8 +5,9 @@ or etcd's `-name`), else from the environment (`ROOST_NAME`, else `ETCD_NAME`), 
 default.  A configuration file (`--config-file`, YAML with the flags' names) replaces flags and
 environment together, as with etcd.
 
-`TAKEN` flags do what etcd's do.  A flag of `REFUSED` may be given with its harmless value, since
-tools pass it; any other value ends with the reason, never silently.
+`TAKEN` flags do what etcd's do.  `NOTED` ones have nothing to act on here: they are taken with
+any value, and `notes` says why.  A flag of `REFUSED` may be given with its harmless value, since
+tools pass it; any other value ends with the reason.  Nothing is swallowed in silence.
 """
 
 import os
@@ -29,13 +30,16 @@ class BadSetting(CallerFault):
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """One setting.  `kind` is str, int or bool; `harmless` are values that change nothing."""
+    """One setting.  `kind` is str, int or bool.
+
+    `text` says what it does, or why it does nothing; `harmless` are the only values of a flag
+    that is refused.
+    """
 
     name: str
     kind: type
     default: Any  # a str, int or bool, as `kind` says
-    help: str
-    refusal: str = ""
+    text: str
     harmless: tuple[str, ...] = ()
 
     @property
@@ -44,9 +48,6 @@ class Flag:
         base = self.name.upper().replace("-", "_")
         return f"ROOST_{base}", f"ETCD_{base}"
 
-
-_LATER_TLS = "TLS is not there yet; connections are plain"
-_LATER_DISCOVERY = "discovery is not there yet; name the members with --initial-cluster"
 
 TAKEN: tuple[Flag, ...] = (
     Flag("name", str, "default", "Human-readable name of this member."),
@@ -80,82 +81,121 @@ TAKEN: tuple[Flag, ...] = (
     Flag("backup-dir", str, "", "Where backups are saved; none are when it is empty."),
     Flag("backup-interval", str, "24h", "How often a backup is saved."),
     Flag("backup-keep", int, 7, "How many backups are kept."),
+    Flag("max-txn-ops", int, 128, "Most operations in a transaction."),
+    Flag("max-concurrent-streams", int, 4096, "Most open calls of one client connection."),
+    Flag("max-connections", int, 10_000, "Most open client connections."),
+    Flag("max-watchers", int, 100_000, "Most watchers on this member."),
+    Flag("max-leases", int, 1_000_000, "Most leases in the cluster."),
+    Flag("auto-compaction-mode", str, "periodic", "`periodic` keeps hours, `revision` revisions."),
+    Flag("auto-compaction-retention", str, "0", "What compaction keeps: 1h, 30m, 1000; 0 = all."),
+    Flag("cert-file", str, "", "Certificate for clients; with it https URLs are served."),
+    Flag("key-file", str, "", "Key of --cert-file."),
+    Flag("trusted-ca-file", str, "", "Whose certificates clients must have."),
+    Flag("client-cert-auth", bool, False, "Clients need certificates, whose name is their user."),
+    Flag("client-crl-file", str, "", "Certificates of clients that were revoked."),
+    Flag("client-cert-allowed-hostname", str, "", "The host a client's certificate must be for."),
+    Flag("auto-tls", bool, False, "Serve clients with a certificate made here."),
+    Flag("peer-cert-file", str, "", "Certificate for other members."),
+    Flag("peer-key-file", str, "", "Key of --peer-cert-file."),
+    Flag("peer-trusted-ca-file", str, "", "Whose certificates other members must have."),
+    Flag("peer-client-cert-auth", bool, False, "Other members must show certificates."),
+    Flag("peer-crl-file", str, "", "Certificates of members that were revoked."),
+    Flag("peer-cert-allowed-cn", str, "", "The common name a member's certificate must have."),
+    Flag("peer-cert-allowed-hostname", str, "", "The host a member's certificate must be for."),
+    Flag("peer-auto-tls", bool, False, "Talk to members with a certificate made here."),
+    Flag("self-signed-cert-validity", int, 1, "Years for which certificates made here are good."),
+    Flag("cipher-suites", str, "", "OpenSSL names of the TLS 1.2 ciphers, colon-separated."),
+    Flag(
+        "auth-token", str, "simple", "`simple`, or jwt,sign-method=..,pub-key=..,priv-key=..,ttl=.."
+    ),
+    Flag("auth-token-ttl", int, 300, "Seconds after which a simple token that nobody uses ends."),
+    Flag("bcrypt-cost", int, 10, "Work for one password: 4 to 31, each step doubles it."),
+    Flag("cors", str, "*", "Origins whose pages may use the JSON gateway, comma-separated."),
+    Flag("host-whitelist", str, "*", "Hosts that plain HTTP requests may be for, comma-separated."),
+    Flag("enable-grpc-gateway", bool, True, "Serve the JSON gateway under /v3/."),
+    Flag("listen-metrics-urls", str, "", "Where /metrics and /health are served besides."),
+    Flag("grpc-keepalive-interval", str, "2h", "Silence after which a client is asked for life."),
+    Flag("grpc-keepalive-timeout", str, "20s", "How long a client may take to answer that."),
+    Flag("socket-reuse-port", bool, False, "Share the client port with other processes."),
+    Flag("shutdown-grace", str, "2s", "How long open calls may go on when the member stops."),
+    Flag(
+        "experimental-watch-progress-notify-interval",
+        str,
+        "10m",
+        "How often a quiet watcher that asked for it hears how far it has come.",
+    ),
+    Flag("logger", str, "zap", "The one logger, whose lines look like zap's."),
+    Flag("log-outputs", str, "default", "`stderr`, `stdout` or paths, comma-separated."),
     Flag("log-level", str, "info", "debug, info, warn, error, panic or fatal."),
     Flag("log-format", str, "json", "json or console."),
     Flag("config-file", str, "", "YAML file with settings; replaces flags and environment."),
 )
 
-REFUSED: tuple[Flag, ...] = (
-    Flag("wal-dir", str, "", "", "the journal lies in the data directory", ("",)),
-    Flag("max-snapshots", int, 5, "", "snapshots are not kept as files yet", ("5",)),
-    Flag("max-wals", int, 5, "", "segments are kept by --snapshot-count", ("5",)),
-    Flag("cors", str, "", "", "the JSON gateway is not there yet", ("", "*")),
-    Flag("max-txn-ops", int, 128, "", "the limit is 128", ("128",)),
-    Flag("max-concurrent-streams", int, 256, "", "the limit is 256", ("256",)),
-    Flag("discovery", str, "", "", _LATER_DISCOVERY, ("",)),
-    Flag("discovery-fallback", str, "proxy", "", _LATER_DISCOVERY, ("proxy", "exit")),
-    Flag("discovery-proxy", str, "", "", _LATER_DISCOVERY, ("",)),
-    Flag("discovery-srv", str, "", "", _LATER_DISCOVERY, ("",)),
-    Flag("discovery-srv-name", str, "", "", _LATER_DISCOVERY, ("",)),
-    Flag("strict-reconfig-check", bool, True, "", "changes are always checked", ("true",)),
-    Flag("pre-vote", bool, True, "", "pre-vote is always on", ("true",)),
-    Flag("auto-compaction-retention", str, "0", "", "compaction is not automatic yet", ("0",)),
+_BBOLT = "the store is not bbolt, and flushes by itself"
+_ROTATION = "what runs the member rotates its log"
+_V2_PROXY = "there is no v2 proxy"
+_TRACING = "there is no tracer"
+
+# They may have any value, and change nothing; a line at the start says why.
+NOTED: tuple[Flag, ...] = (
+    Flag("enable-v2", bool, False, "the v2 interface is not there yet"),
+    Flag("v2-deprecation", str, "not-yet", "there are no v2 data to deprecate"),
+    Flag("max-snapshots", int, 5, "snapshots are made when they are asked for, and not kept"),
+    Flag("max-wals", int, 5, "segments are kept by --snapshot-count"),
+    Flag("backend-bbolt-freelist-type", str, "map", _BBOLT),
+    Flag("backend-batch-interval", str, "", _BBOLT),
+    Flag("backend-batch-limit", int, 0, _BBOLT),
+    Flag("grpc-keepalive-min-time", str, "5s", "pings are counted with all control frames"),
+    Flag("socket-reuse-address", bool, False, "addresses are always used again"),
+    Flag("initial-election-tick-advance", bool, True, "the first election comes as fast"),
+    Flag("metrics", str, "basic", "there is one set of metrics"),
+    Flag("log-rotation-config-json", str, "", _ROTATION),
+    Flag("proxy-failure-wait", int, 5000, _V2_PROXY),
+    Flag("proxy-refresh-interval", int, 30000, _V2_PROXY),
+    Flag("proxy-dial-timeout", int, 1000, _V2_PROXY),
+    Flag("proxy-write-timeout", int, 5000, _V2_PROXY),
+    Flag("proxy-read-timeout", int, 0, _V2_PROXY),
+    Flag("experimental-initial-corrupt-check", bool, False, "state digests are always compared"),
+    Flag("experimental-corrupt-check-time", str, "0s", "state digests are always compared"),
+    Flag("experimental-enable-lease-checkpoint", bool, False, "leases are always checkpointed"),
+    Flag("experimental-compaction-batch-limit", int, 1000, "compaction removes 1000 at a time"),
+    Flag("experimental-warning-apply-duration", str, "100ms", "applying writes to memory only"),
+    Flag("experimental-txn-mode-write-with-shared-buffer", bool, True, _BBOLT),
+    Flag("experimental-bootstrap-defrag-threshold-megabytes", int, 0, _BBOLT),
+    Flag("experimental-distributed-tracing-address", str, "localhost:4317", _TRACING),
+    Flag("experimental-distributed-tracing-service-name", str, "etcd", _TRACING),
+    Flag("experimental-distributed-tracing-instance-id", str, "", _TRACING),
     Flag(
-        "auto-compaction-mode",
-        str,
-        "periodic",
-        "",
-        "compaction is not automatic yet",
-        ("periodic", "revision"),
-    ),
-    Flag("enable-v2", bool, False, "", "the v2 interface is not there yet", ("false",)),
-    Flag("proxy", str, "off", "", "the v2 proxy is not there", ("off",)),
-    Flag("cert-file", str, "", "", _LATER_TLS, ("",)),
-    Flag("key-file", str, "", "", _LATER_TLS, ("",)),
-    Flag("client-cert-auth", bool, False, "", _LATER_TLS, ("false",)),
-    Flag("client-crl-file", str, "", "", _LATER_TLS, ("",)),
-    Flag("trusted-ca-file", str, "", "", _LATER_TLS, ("",)),
-    Flag("auto-tls", bool, False, "", _LATER_TLS, ("false",)),
-    Flag("peer-cert-file", str, "", "", _LATER_TLS, ("",)),
-    Flag("peer-key-file", str, "", "", _LATER_TLS, ("",)),
-    Flag("peer-client-cert-auth", bool, False, "", _LATER_TLS, ("false",)),
-    Flag("peer-trusted-ca-file", str, "", "", _LATER_TLS, ("",)),
-    Flag("peer-auto-tls", bool, False, "", _LATER_TLS, ("false",)),
-    Flag("peer-cert-allowed-cn", str, "", "", _LATER_TLS, ("",)),
-    Flag("peer-cert-allowed-hostname", str, "", "", _LATER_TLS, ("",)),
-    Flag("peer-crl-file", str, "", "", _LATER_TLS, ("",)),
-    Flag("cipher-suites", str, "", "", _LATER_TLS, ("",)),
-    Flag("auth-token", str, "simple", "", "authentication is not there yet", ("simple",)),
-    Flag("bcrypt-cost", int, 10, "", "authentication is not there yet", ("10",)),
-    Flag("auth-token-ttl", int, 300, "", "authentication is not there yet", ("300",)),
-    Flag("logger", str, "zap", "", "there is one logger; its lines look like zap's", ("zap",)),
-    Flag("log-outputs", str, "default", "", "logs go to standard error", ("default", "stderr")),
-    Flag("metrics", str, "basic", "", "there is one set of metrics", ("basic",)),
-    Flag("listen-metrics-urls", str, "", "", "metrics are on the client port", ("",)),
-    Flag("enable-pprof", bool, False, "", "there is no Go runtime to profile", ("false",)),
-    Flag("grpc-keepalive-min-time", str, "5s", "", "the limit is fixed", ("5s",)),
-    Flag("grpc-keepalive-interval", str, "2h", "", "the interval is fixed", ("2h", "2h0m0s")),
-    Flag("grpc-keepalive-timeout", str, "20s", "", "the timeout is fixed", ("20s",)),
-    Flag("unsafe-no-fsync", bool, False, "", "every acknowledged write is synced", ("false",)),
-    Flag(
-        "initial-election-tick-advance",
+        "experimental-peer-skip-client-san-verification",
         bool,
-        True,
-        "",
-        "the first election comes as fast",
-        ("true", "false"),
-    ),
-    Flag(
-        "enable-grpc-gateway",
-        bool,
-        True,
-        "",
-        "the JSON gateway is not there yet",
-        ("true", "false"),
+        False,
+        "a member is known by its id and its certificate's issuer, not by its address",
     ),
 )
 
-FLAGS: dict[str, Flag] = {flag.name: flag for flag in (*TAKEN, *REFUSED)}
+_DISCOVERY = "discovery is not there; name the members with --initial-cluster"
+
+# They would promise what is not done: only the value that changes nothing is taken.
+REFUSED: tuple[Flag, ...] = (
+    Flag("wal-dir", str, "", "the journal lies in the data directory", ("",)),
+    Flag("discovery", str, "", _DISCOVERY, ("",)),
+    Flag("discovery-fallback", str, "proxy", _DISCOVERY, ("proxy", "exit")),
+    Flag("discovery-proxy", str, "", _DISCOVERY, ("",)),
+    Flag("discovery-srv", str, "", _DISCOVERY, ("",)),
+    Flag("discovery-srv-name", str, "", _DISCOVERY, ("",)),
+    Flag("strict-reconfig-check", bool, True, "changes are always checked", ("true",)),
+    Flag("pre-vote", bool, True, "pre-vote is always on", ("true",)),
+    Flag("proxy", str, "off", _V2_PROXY, ("off",)),
+    Flag("enable-pprof", bool, False, "there is no Go runtime to profile", ("false",)),
+    Flag("enable-log-rotation", bool, False, _ROTATION, ("false",)),
+    Flag("unsafe-no-fsync", bool, False, "every acknowledged write is synced", ("false",)),
+    Flag("experimental-enable-v2v3", str, "", "the v2 interface is not there yet", ("",)),
+    Flag("experimental-enable-distributed-tracing", bool, False, _TRACING, ("false",)),
+)
+
+FLAGS: dict[str, Flag] = {flag.name: flag for flag in (*TAKEN, *NOTED, *REFUSED)}
+# Its zero is the default, and anything below is no quota, as with etcd.
+_MAY_BE_ANY = frozenset({"quota-backend-bytes"})
 Settings = Mapping[str, Any]
 
 
@@ -178,6 +218,26 @@ def load_settings(given: Mapping[str, str], environment: Mapping[str, str]) -> S
     return {name: _value(flag, raw.get(name)) for name, flag in FLAGS.items()}
 
 
+def notes(settings: Settings) -> list[str]:
+    """A line for each flag that was given something and changes nothing."""
+    return [
+        f"--{flag.name}={settings[flag.name]} changes nothing: {flag.text}"
+        for flag in NOTED
+        if settings[flag.name] != flag.default
+    ]
+
+
+# Sections of etcd's YAML file, and what stands before their names among the flags.
+_SECTIONS = {"client-transport-security": "", "peer-transport-security": "peer-"}
+_SECTION_NAMES = {
+    **{name: name for name in ("cert-file", "key-file", "trusted-ca-file", "auto-tls")},
+    **{name: name for name in ("client-cert-auth", "client-crl-file")},
+    "allowed-cn": "cert-allowed-cn",
+    "allowed-hostname": "cert-allowed-hostname",
+    "crl-file": "crl-file",
+}
+
+
 def _read_file(path: Path) -> dict[str, str]:
     try:
         content = yaml.safe_load(path.read_text())
@@ -187,17 +247,35 @@ def _read_file(path: Path) -> dict[str, str]:
         raise BadSetting(f"config-file {path} holds no settings")
     raw: dict[str, str] = {}
     for name, value in content.items():
-        if name not in FLAGS:
-            raise BadSetting(f"config-file {path}: unknown setting {name!r}")
-        raw[name] = str(value).lower() if isinstance(value, bool) else str(value)
+        if name in _SECTIONS and isinstance(value, dict):
+            for inner, setting in value.items():
+                flag = _SECTIONS[name] + _SECTION_NAMES.get(str(inner), str(inner))
+                raw[_known(path, flag)] = _as_text(setting)
+        else:
+            raw[_known(path, str(name))] = _as_text(value)
     return raw
+
+
+def _known(path: Path, name: str) -> str:
+    if name not in FLAGS:
+        raise BadSetting(f"config-file {path}: unknown setting {name!r}")
+    return name
+
+
+def _as_text(value: object) -> str:
+    """A value of YAML as a flag would have it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return "" if value is None else str(value)
 
 
 def _value(flag: Flag, text: str | None) -> Any:  # a str, int or bool, as the flag says
     if text is None:
         return flag.default
-    if flag.refusal and text.lower() not in flag.harmless:
-        raise BadSetting(f"--{flag.name}={text}: {flag.refusal}")
+    if flag.harmless and text.lower() not in flag.harmless:
+        raise BadSetting(f"--{flag.name}={text}: {flag.text}")
     if flag.kind is bool:
         if text.lower() not in ("true", "false", "1", "0", "t", "f"):
             raise BadSetting(f"--{flag.name}={text} is neither true nor false")
@@ -207,7 +285,7 @@ def _value(flag: Flag, text: str | None) -> Any:  # a str, int or bool, as the f
             number = int(text)
         except ValueError as error:
             raise BadSetting(f"--{flag.name}={text} is no number") from error
-        if number < 0 or (number == 0 and not flag.refusal):
+        if flag in TAKEN and number <= 0 and flag.name not in _MAY_BE_ANY:
             raise BadSetting(f"--{flag.name}={text} must be positive")
         return number
     return text

@@ -1,5 +1,6 @@
 """etcd's data model and services over a replicated store."""
 
+from roost.etcd.compactor import Keeping, KeepRevisions, KeepTime
 from roost.etcd.guard import QUOTA_BYTES, Guard
 from roost.etcd.identity import BadTokenOptions, JwtOptions, jwt_options
 from roost.etcd.limits import Limits
@@ -13,6 +14,9 @@ __all__ = [
     "BadTokenOptions",
     "Guard",
     "JwtOptions",
+    "KeepRevisions",
+    "KeepTime",
+    "Keeping",
     "Limits",
     "Route",
     "Services",

@@ -210,7 +210,7 @@ def session_expired() -> Refused:
 
 def leader_key_missing() -> Refused:
     """v3election.ErrMissingLeaderKey."""
-    return _refused(INVALID_ARGUMENT, '"leader" field must be provided')
+    return _refused(UNKNOWN, '"leader" field must be provided')
 
 
 def not_elected() -> Refused:

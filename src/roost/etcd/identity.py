@@ -87,12 +87,20 @@ def digest_of(token: str) -> bytes:
 class SimpleTokens:
     """Random tokens, kept in the store."""
 
-    def __init__(self, replica: Replica, auth: Auth, *, ttl_s: float = TOKEN_TTL_S) -> None:
+    def __init__(
+        self,
+        replica: Replica,
+        auth: Auth,
+        *,
+        ttl_s: float = TOKEN_TTL_S,
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Time stands still before `start`."""
         self._replica = replica
         self._auth = auth
         self._ttl_s = ttl_s
-        self._deadlines = Deadlines()
+        self._deadlines = Deadlines(clock_s)
+        self._clock_s = clock_s
         self._term = 0
         # Tokens seen here that the leader was told of, and when; and those it must be told of.
         self._told: dict[bytes, float] = {}
@@ -110,7 +118,7 @@ class SimpleTokens:
 
         def on_timer() -> None:
             self._timer = loop.call_later(LOOK_S, on_timer)
-            self.look(loop.time())
+            self.look()
 
         on_timer()
 
@@ -137,16 +145,15 @@ class SimpleTokens:
 
     # --- time -----------------------------------------------------------------------------------
 
-    def look(self, clock_s: float) -> None:
-        """Let time pass: tell the leader what was used, and end what was not."""
-        self._now_s = clock_s
+    def look(self) -> None:
+        """Tell the leader what was used, and end what was not."""
+        self._now_s = clock_s = self._clock_s()
         if self._untold:
             used, self._untold = list(self._untold), {}
             self._told.update((digest, clock_s) for digest in used)
             self._replica.transact_nowait(TOUCH, b"".join(used), _ignore)
         if len(self._told) > TOKENS_MAX:
             self._told.clear()
-        self._deadlines.look(clock_s)
         if self._leads():
             for digest in self._deadlines.take_due(100):
                 self._replica.transact_nowait(EXPIRE, digest, _ignore)

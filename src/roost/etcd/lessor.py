@@ -16,6 +16,7 @@ import asyncio
 import logging
 import secrets
 import struct
+import time
 from collections.abc import Callable, Iterator
 from itertools import islice
 
@@ -51,6 +52,7 @@ class Lessor:
         alarms: Alarms,
         *,
         limits: Limits,
+        clock_s: Callable[[], float] = time.monotonic,
         draw_id: Callable[[], int] = lambda: secrets.randbits(63),
     ) -> None:
         """Time stands still before `start`."""
@@ -59,7 +61,8 @@ class Lessor:
         self._alarms = alarms
         self._limits = limits
         self._draw_id = draw_id
-        self._deadlines = Deadlines()
+        self._clock_s = clock_s
+        self._deadlines = Deadlines(clock_s)
         # The term in which the deadlines hold; 0 when this member does not lead.
         self._term = 0
         self._expiring_count = 0
@@ -75,7 +78,7 @@ class Lessor:
 
         def on_timer() -> None:
             self._timer = loop.call_later(LOOK_S, on_timer)
-            self.look(loop.time())
+            self.look()
 
         on_timer()
 
@@ -84,16 +87,21 @@ class Lessor:
         if self._timer is not None:
             self._timer.cancel()
 
+    @property
+    def timed_count(self) -> int:
+        """How many leases have their time kept here; zero when another member leads."""
+        return len(self._deadlines)
+
     # --- time -----------------------------------------------------------------------------------
 
-    def look(self, clock_s: float) -> None:
-        """Let time pass; revoke what is due, and write down what is left of long leases."""
-        self._deadlines.look(clock_s)
+    def look(self) -> None:
+        """Revoke what is due, and write down what is left of long leases."""
         if not self._leads():
             return
         for name in self._deadlines.take_due(_EXPIRING_MAX - self._expiring_count):
             self._expiring_count += 1
             self._replica.transact_nowait(EXPIRE, name, self._on_expired)
+        clock_s = self._clock_s()
         if clock_s >= self._checkpoint_at_s:
             if self._checkpoint_at_s:
                 names = [name for name, _ in self._replica.view.iterate(self._mvcc.leases)]

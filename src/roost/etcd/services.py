@@ -4,6 +4,7 @@ A unary handler gets the call and the request's bytes, checks them, and answers 
 now or when the replica calls back.  Nothing here knows of Raft, and nothing of HTTP/2.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from roost.etcd.auth import Auth
 from roost.etcd.auth_service import BCRYPT_COST, AuthService
 from roost.etcd.border import Border
 from roost.etcd.cluster import ClusterService
+from roost.etcd.compactor import AUTO_COMPACT, Compactor, Keeping
 from roost.etcd.election import ElectionService
 from roost.etcd.identity import TOKEN_TTL_S, JwtOptions, JwtTokens, SimpleTokens
 from roost.etcd.kv import KvOperations
@@ -68,6 +70,17 @@ class AuthOptions:
     bcrypt_cost: int = BCRYPT_COST
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EtcdFigures:
+    """Counts of one member, for metrics."""
+
+    watch_stream_count: int
+    slow_watcher_count: int
+    compacted_revision: int
+    lease_count: int
+    waiting_count: int
+
+
 class Services:
     """etcd's services over one replica."""
 
@@ -78,20 +91,22 @@ class Services:
         *,
         limits: Limits | None = None,
         auth_options: AuthOptions | None = None,
+        keeping: Keeping | None = None,
+        clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Register the operations and observe what is applied."""
+        """Register the operations and observe what is applied; `clock_s` never goes back."""
         limits, options = limits or Limits(), auth_options or AuthOptions()
         self._replica = replica
         self._mvcc = Mvcc(store)
         self.alarms = Alarms(store)
         self._auth = Auth(store, self._mvcc)
         self._tokens = (
-            SimpleTokens(replica, self._auth, ttl_s=options.token_ttl_s)
+            SimpleTokens(replica, self._auth, ttl_s=options.token_ttl_s, clock_s=clock_s)
             if options.jwt is None
             else JwtTokens(replica, self._auth, options.jwt)
         )
         border = Border(replica, self._mvcc, self.alarms, self._auth, self._tokens, limits=limits)
-        self.lessor = Lessor(replica, self._mvcc, self.alarms, limits=limits)
+        self.lessor = Lessor(replica, self._mvcc, self.alarms, limits=limits, clock_s=clock_s)
         self.watches = WatchHub(border)
         operations = KvOperations(self._mvcc, self.alarms)
         self._kv = KvService(border, operations)
@@ -99,26 +114,32 @@ class Services:
         self._users = AuthService(border, self._auth, self._tokens, bcrypt_cost=options.bcrypt_cost)
         self._maintenance = MaintenanceService(border)
         self._cluster = ClusterService(border)
-        turns = Turns(border)
-        self._locks, self._elections = LockService(turns), ElectionService(turns)
+        self._turns = Turns(border)
+        self._locks, self._elections = LockService(self._turns), ElectionService(self._turns)
         replica.register(ALARM_OPERATION, self.alarms.change)
         replica.register("etcd.compact_slice", operations.compact_slice)
+        replica.register(AUTO_COMPACT, operations.compact)
+        self._compactor = Compactor(replica, self._mvcc, keeping) if keeping else None
         self._is_compacting = False
         self._may_compact = True
         replica.observe(self._on_applied)
         replica.observe_switch(lambda: self._read_again)
 
     def start(self) -> None:
-        """Keep the time of leases, tokens and watchers."""
+        """Keep the time of leases, tokens, watchers and compaction."""
         self.lessor.start()
         self.watches.start()
         self._tokens.start()
+        if self._compactor is not None:
+            self._compactor.start()
 
     def stop(self) -> None:
         """Keep no time."""
         self.lessor.stop()
         self.watches.stop()
         self._tokens.stop()
+        if self._compactor is not None:
+            self._compactor.stop()
 
     def routes(self) -> dict[bytes, Route]:
         """Every method served, by its path."""
@@ -220,6 +241,16 @@ class Services:
     def revision(self) -> int:
         """The current revision here."""
         return self._mvcc.revision(self._replica.view)
+
+    def figures(self) -> "EtcdFigures":
+        """A snapshot for metrics."""
+        return EtcdFigures(
+            watch_stream_count=self.watches.stream_count,
+            slow_watcher_count=self.watches.behind_count,
+            compacted_revision=max(0, self._mvcc.compacted(self._replica.view)),
+            lease_count=self.lessor.timed_count,
+            waiting_count=self._turns.waiting_count,
+        )
 
     def _read_again(self) -> None:
         """A snapshot has replaced everything."""

@@ -113,7 +113,7 @@ class WatchHub:
         self.replica = replica = border.replica
         self.mvcc = border.mvcc
         self.header = border.header
-        self.count = 0
+        self.count = self.stream_count = self.event_count = 0
         self._by_key: dict[bytes, set[Watcher]] = {}
         self._ranges: dict[Watcher, None] = {}
         self._behind: dict[Watcher, None] = {}
@@ -125,6 +125,11 @@ class WatchHub:
     def revision(self) -> int:
         """The current revision here."""
         return self.mvcc.revision(self.replica.view)
+
+    @property
+    def behind_count(self) -> int:
+        """How many watchers have not been sent everything yet."""
+        return len(self._behind)
 
     # --- who watches -------------------------------------------------------------------------
 
@@ -199,6 +204,7 @@ class WatchHub:
 
     def _send_events(self, watcher: Watcher, events: list[Event], revision: int) -> None:
         watcher.is_quiet = False
+        self.event_count += len(events)
         head = self.header.encode(revision, self.replica.term)
         head += number_field(b"\x10", watcher.id)
         rows = [self._encode(watcher, event) for event in events]
@@ -335,6 +341,7 @@ class WatchStream:
         self._watchers: dict[int, Watcher] = {}
         self._next_id = 0
         self._is_over = False
+        hub.stream_count += 1
         call.on_drain = hub.schedule_catch_up
 
     def on_message(self, message: bytes) -> None:
@@ -445,16 +452,17 @@ class WatchStream:
             self._say(_PROGRESS_ID, b"")
 
     def on_half_close(self) -> None:
-        """The client is done: so are its watches."""
-        self._end()
-        self.call.finish(0, "")
+        """The client asks no more, and goes on listening, as with etcd."""
 
     def on_cancel(self) -> None:
         """The stream is gone."""
         self._end()
 
     def _end(self) -> None:
+        if self._is_over:
+            return
         self._is_over = True
+        self.hub.stream_count -= 1
         watchers, self._watchers = list(self._watchers.values()), {}
         for watcher in watchers:
             self.hub.remove(watcher)

@@ -78,7 +78,7 @@ class MemberConfig:
 
 
 def address_of(url: str) -> Address:
-    """Split `http://host:port` into what a socket needs.
+    """Split `http://host:port`, or `https://`, into what a socket needs.
 
     Raises:
         BadMemberConfig: another scheme, or no host or port.
@@ -89,6 +89,6 @@ def address_of(url: str) -> Address:
         host, port = parts.hostname, parts.port
     except ValueError as error:
         raise BadMemberConfig(f"{url!r} is not a URL: {error}") from error
-    if parts.scheme != "http" or not host or port is None:
+    if parts.scheme not in ("http", "https") or not host or port is None:
         raise BadMemberConfig(f"{url!r} must be of the form http://host:port")
     return host, port

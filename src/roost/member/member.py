@@ -161,6 +161,7 @@ class Member:
         self._encoded: list[bytes] = []
         self._ticks = 0
         self._seen = (self.core.role, 0, self.core.term)
+        self.leader_change_count = 0
         self._is_driving = self._is_scheduled = self._is_closed = False
         self._is_stopped = True
         self._timer: asyncio.TimerHandle | None = None
@@ -324,15 +325,19 @@ class Member:
             self._drive()
         self._timer = self._loop.call_later(self.config.heartbeat_ms / 1000, self._tick)
 
+    async def hand_over(self) -> None:
+        """Let another member lead, if this one does and one can; what comes in is forwarded."""
+        over = None if self._is_stopped else self._transfers.start_best()
+        if over is not None:
+            self._schedule()
+            await over
+
     async def stop(self) -> None:
         """Leave in order: hand leadership over, tell every caller, close links and files."""
         if self._is_closed:
             return
         self._is_closed = True
-        over = None if self._is_stopped else self._transfers.start_best()
-        if over is not None:
-            self._schedule()
-            await over
+        await self.hand_over()
         self._is_stopped = True
         self._hurry.stop()
         self._announcer.stop()
@@ -576,6 +581,7 @@ class Member:
         if now == self._seen:
             return
         (old_role, old_leader, old_term), self._seen = self._seen, now
+        self.leader_change_count += leader not in (0, old_leader)
         logger.info("leadership: role %s, leader %x, term %d", role.name.lower(), leader, term)
         if old_role is Role.LEADER and (role is not Role.LEADER or term != old_term):
             for name, body, done in self.executor.close():

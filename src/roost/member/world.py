@@ -20,7 +20,7 @@ from roost.member.dice import SystemDice
 from roost.member.errors import SnapshotFailed
 from roost.member.persistence import Worker, one_thread
 from roost.member.reserve import Reserve
-from roost.peer import Dice, Stream, Transport, dial
+from roost.peer import Dice, PeerTls, Stream, Transport, dial
 from roost.store import Keeper, ProcessKeeper, ScrubReport, SnapshotFile
 
 Address = tuple[str, int]
@@ -33,8 +33,11 @@ _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 class World:
     """The real one."""
 
-    def __init__(self, *, segment_bytes: int = SEGMENT_BYTES) -> None:
+    def __init__(
+        self, *, segment_bytes: int = SEGMENT_BYTES, peer_tls: PeerTls | None = None
+    ) -> None:
         """Use the operating system; segments of the journal have that size."""
+        self._peer_tls = peer_tls
         self.disk: Disk = OsDisk()
         self.dice: Dice = SystemDice()
         slot_count = max(SLOTS_MIN, segment_bytes // BYTES_PER_SLOT)
@@ -70,11 +73,11 @@ class World:
 
     def make_transport(self, **options: Any) -> Transport:  # Any: Transport's own options
         """Links to the other members."""
-        return Transport(**options)
+        return Transport(tls=self._peer_tls, **options)
 
     async def dial(self, address: Address) -> Stream:
         """Connect to a peer's port, for a snapshot."""
-        return await dial(address)
+        return await dial(address, self._peer_tls)
 
     async def copy_store(self, directory: Path, target: Path) -> SnapshotFile:
         """Copy the store in `directory` to a file, while it is written to.

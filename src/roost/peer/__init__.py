@@ -26,6 +26,7 @@ from roost.peer.snapshot import (
     pull,
     send_file,
 )
+from roost.peer.sockets import PeerTls
 from roost.peer.transport import Dice, LocalPeer, PeerConfig, Transport, TransportStatistics
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "LocalPeer",
     "MalformedFrame",
     "PeerConfig",
+    "PeerTls",
     "Pull",
     "RemovedMember",
     "SnapshotDamaged",

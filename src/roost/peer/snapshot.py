@@ -13,7 +13,6 @@ in memory, and the sender keeps to a rate.
 import asyncio
 import hashlib
 import os
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Self
@@ -24,6 +23,7 @@ from roost.errors import PeerFault
 from roost.peer import frame
 from roost.peer.errors import REFUSALS, HandshakeRefused, MalformedFrame
 from roost.peer.frame import FrameReader, Hello, Refusal, Welcome
+from roost.peer.sockets import Connection, PeerTls, connect, receive, send_all
 
 SNAPSHOT_CHANNEL = 2
 PULL, HEAD, CHUNK, END, JOIN, INVITATION = 243, 244, 245, 246, 247, 248
@@ -75,7 +75,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 class Stream:
     """Frames on a socket, both ways, by coroutines."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: Connection) -> None:
         """Take over a connected, non-blocking socket."""
         self._socket = sock
         self._loop = asyncio.get_running_loop()
@@ -84,12 +84,12 @@ class Stream:
 
     async def send(self, kind: int, body: msgspec.Struct) -> None:
         """Send one small frame."""
-        await self._loop.sock_sendall(self._socket, frame.encode_struct(kind, body))
+        await send_all(self._loop, self._socket, frame.encode_struct(kind, body))
 
     async def send_chunk(self, offset: int, data: bytes) -> None:
         """Send a piece of the file."""
         for buffer in frame.encode(CHUNK, [offset.to_bytes(8, "big"), data]):
-            await self._loop.sock_sendall(self._socket, buffer)
+            await send_all(self._loop, self._socket, buffer)
 
     async def receive(self) -> tuple[int, bytes]:
         """The next frame, within _SILENCE_S_MAX.
@@ -102,7 +102,7 @@ class Stream:
         """
         while not self._frames:
             async with asyncio.timeout(_SILENCE_S_MAX):
-                data = await self._loop.sock_recv(self._socket, 2 * CHUNK_BYTES)
+                data = await receive(self._loop, self._socket, 2 * CHUNK_BYTES)
             if not data:
                 raise ConnectionResetError("closed in the middle of a snapshot")
             self._frames = self._reader.feed(data)
@@ -139,20 +139,10 @@ async def send_file(
     await stream.send(END, head)
 
 
-async def dial(address: Address) -> Stream:
+async def dial(address: Address, tls: PeerTls | None = None) -> Stream:
     """Connect to a peer's port."""
-    loop = asyncio.get_running_loop()
     async with asyncio.timeout(_SILENCE_S_MAX):
-        infos = await loop.getaddrinfo(*address, type=socket.SOCK_STREAM)
-        family, kind, protocol, _, target = infos[0]
-        sock = socket.socket(family, kind, protocol)
-        try:
-            sock.setblocking(False)
-            await loop.sock_connect(sock, target)
-        except BaseException:
-            sock.close()
-            raise
-    return Stream(sock)
+        return Stream(await connect(asyncio.get_running_loop(), address, tls))
 
 
 async def pull(stream: Stream, hello: Hello, index: int, offset: int) -> Head:

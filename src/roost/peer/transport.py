@@ -36,6 +36,7 @@ from roost.peer.errors import (
 )
 from roost.peer.frame import FrameReader, Hello, Refusal, Welcome
 from roost.peer.snapshot import JOIN, PULL, SNAPSHOT_CHANNEL, Join, Pull, Stream
+from roost.peer.sockets import Connection, PeerTls, connect, receive, send_all
 
 logger = logging.getLogger(__name__)
 CONTROL, BULK = 0, 1
@@ -127,7 +128,7 @@ class Link:
         self.member_id = member_id
         self.channel = channel
         self.addresses: list[Address] = []
-        self._socket: socket.socket | None = None
+        self._socket: Connection | None = None
         self._queue: deque[bytes] = deque()
         self._queue_bytes = 0
         self._closed: asyncio.Future[None] | None = None
@@ -241,13 +242,8 @@ class Link:
         transport = self._transport
         loop = transport.loop
         async with asyncio.timeout(transport.config.handshake_ms_max / 1000):
-            infos = await loop.getaddrinfo(*address, type=socket.SOCK_STREAM)
-            family, kind, protocol, _, target = infos[0]
-            sock = socket.socket(family, kind, protocol)
+            sock = await connect(loop, address, transport.tls)
             try:
-                sock.setblocking(False)
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                await loop.sock_connect(sock, target)
                 await self._greet(sock)
             except BaseException:
                 sock.close()
@@ -257,14 +253,14 @@ class Link:
         loop.add_reader(sock, self._on_readable)
         transport.on_connected(self.member_id)
 
-    async def _greet(self, sock: socket.socket) -> None:
+    async def _greet(self, sock: Connection) -> None:
         transport, local = self._transport, self._transport.local
         hello = local.hello(self.member_id, self.channel)
-        await transport.loop.sock_sendall(sock, frame.encode_struct(frame.HELLO, hello))
+        await send_all(transport.loop, sock, frame.encode_struct(frame.HELLO, hello))
         reader = FrameReader(frame.HANDSHAKE_BYTES_MAX)
         frames: list[tuple[int, bytes]] = []
         while not frames:
-            data = await transport.loop.sock_recv(sock, frame.HANDSHAKE_BYTES_MAX)
+            data = await receive(transport.loop, sock, frame.HANDSHAKE_BYTES_MAX)
             if not data:
                 raise ConnectionResetError("closed during the handshake")
             frames = reader.feed(data)
@@ -307,7 +303,7 @@ class Link:
 class Incoming:
     """One accepted connection; nobody until it has said hello."""
 
-    def __init__(self, transport: "Transport", sock: socket.socket) -> None:
+    def __init__(self, transport: "Transport", sock: Connection) -> None:
         """Read from `sock`; it must say hello in time."""
         self._transport = transport
         self._socket = sock
@@ -331,6 +327,8 @@ class Incoming:
         try:
             frames = self._reader.feed(data)
             for kind, body in frames:
+                if self.hello is None and transport.tls is not None:
+                    transport.tls.check(self._socket)
                 if self.hello is None and kind == JOIN:
                     join = msgspec.msgpack.decode(body, type=Join)
                     transport.check_join(join)
@@ -358,7 +356,7 @@ class Incoming:
         if self.hello is not None:
             transport.on_batch_end()
 
-    def detach(self) -> socket.socket:
+    def detach(self) -> Connection:
         """Give the connection to somebody else."""
         self._deadline.cancel()
         self._transport.loop.remove_reader(self._socket)
@@ -416,6 +414,7 @@ class Transport:
         on_join: Callable[[Stream, Join], None],
         is_removed: Callable[[int], bool],
         newest_incarnation: Callable[[int], int] = lambda _member_id: 0,
+        tls: PeerTls | None = None,
     ) -> None:
         """Nothing is open before `start`.
 
@@ -426,6 +425,7 @@ class Transport:
         self.local = local
         self.config = config
         self.dice = dice
+        self.tls = tls
         self.on_frame = on_frame
         self.on_batch_end = on_batch_end
         self._tell_connected = on_connected
@@ -493,7 +493,8 @@ class Transport:
             return
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._incoming.add(Incoming(self, sock))
+        secured = sock if self.tls is None else self.tls.accepted(sock)
+        self._incoming.add(Incoming(self, secured))
 
     # --- who may talk to us ------------------------------------------------------------------
 

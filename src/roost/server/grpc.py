@@ -15,8 +15,9 @@ from typing import Protocol, cast
 from urllib.parse import quote
 
 from roost.errors import RoostError
-from roost.server.h2 import Answer, Connection, ConnectionBroken, ErrorCode, Stream
+from roost.server.h2 import STREAMS_MAX, Answer, Connection, ConnectionBroken, ErrorCode, Stream
 from roost.server.h2.hpack import encode_literal
+from roost.tls import common_name
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +27,7 @@ _PREFIX_BYTES = 5
 _NOT_HERE, _OVER = -1, -2
 # gRPC clients send the first, the JSON gateway's the second (etcd: rpctypes/metadatafields.go).
 _TOKEN_FIELDS = (b"token", b"authorization")
+SERVER_STOPPED = (UNAVAILABLE, "etcdserver: server stopped")
 NO_LEADER = (UNAVAILABLE, "etcdserver: no leader")
 _STATUS_200 = b"\x88"  # static table, entry 8
 _CONTENT_TYPE = encode_literal(b"content-type", b"application/grpc")
@@ -285,6 +287,7 @@ class GrpcServer:
         *,
         message_bytes_max: int,
         has_leader: Callable[[], bool] = lambda: True,
+        streams_max: int = STREAMS_MAX,
     ) -> None:
         """`routes` maps a path to an object with `handle` or `open`.
 
@@ -293,6 +296,7 @@ class GrpcServer:
         """
         self.message_bytes_max = message_bytes_max
         self.has_leader = has_leader
+        self.streams_max = streams_max
         self._leader_seen_s = 0.0
         self._unary: dict[bytes, UnaryHandler] = {}
         self._openers: dict[bytes, StreamOpener] = {}
@@ -304,7 +308,7 @@ class GrpcServer:
                 self._openers[path] = route.open  # type: ignore[attr-defined]  # see Route
         self._services = {path.split(b"/")[1] for path in routes}
         self.connections: set[GrpcProtocol] = set()
-        self.call_count = 0
+        self.call_count = self.received_bytes = self.sent_bytes = 0
         self._unflushed: list[GrpcProtocol] = []
 
     def make_head(self, fields: list[tuple[bytes, bytes]]) -> Head:
@@ -368,7 +372,7 @@ class GrpcServer:
         for protocol in self.connections:
             protocol.tick(now)
             if is_leaderless:
-                protocol.end_leaderless()
+                protocol.end_streams(*NO_LEADER, only_leaderless=True)
 
 
 def parse_timeout(value: bytes) -> float | None:
@@ -384,11 +388,18 @@ def parse_timeout(value: bytes) -> float | None:
 class GrpcProtocol(asyncio.Protocol):
     """One client connection."""
 
-    def __init__(self, server: GrpcServer, on_lost: Callable[["GrpcProtocol"], None]) -> None:
+    def __init__(
+        self,
+        server: GrpcServer,
+        on_lost: Callable[["GrpcProtocol"], None],
+        *,
+        trusts_certificates: bool = False,
+    ) -> None:
         """Wait for the transport."""
+        self._trusts_certificates = trusts_certificates
         self.server = server
         self.message_bytes_max = server.message_bytes_max
-        self.h2 = Connection(self)
+        self.h2 = Connection(self, streams_max=server.streams_max)
         self.is_flush_due = False
         self._on_lost = on_lost
         self._transport: asyncio.Transport | None = None
@@ -400,12 +411,15 @@ class GrpcProtocol(asyncio.Protocol):
         """The client is there."""
         transport = cast("asyncio.Transport", transport)  # uvloop's is none by class
         self._transport = transport
+        if self._trusts_certificates:
+            self.certificate_name = common_name(transport.get_extra_info("peercert"))
         self._loop = asyncio.get_running_loop()
         self.server.connections.add(self)
         self.schedule_flush()
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the client."""
+        self.server.received_bytes += len(data)
         try:
             self.h2.receive(data)
         except ConnectionBroken as error:
@@ -510,7 +524,9 @@ class GrpcProtocol(asyncio.Protocol):
         """Write what has collected."""
         self.is_flush_due = False
         if self._transport is not None and self.h2.out:
-            self._transport.write(self.h2.take_output())
+            output = self.h2.take_output()
+            self.server.sent_bytes += len(output)
+            self._transport.write(output)
 
     def pause_writing(self) -> None:
         """The client does not read: do not take more from it either."""
@@ -536,12 +552,14 @@ class GrpcProtocol(asyncio.Protocol):
                 del self._deadlines[stream_id]
                 call.expire()
 
-    def end_leaderless(self) -> None:
-        """End the streams that need a leader."""
+    def end_streams(self, code: int, text: str, *, only_leaderless: bool = False) -> None:
+        """End all streams, or those that need a leader."""
         for stream in list(self.h2.streams.values()):
             call = stream.state
-            if isinstance(call, StreamingCall) and call.head.needs_leader and not call.is_done:
-                call.finish(*NO_LEADER)
+            if not isinstance(call, StreamingCall) or call.is_done:
+                continue
+            if call.head.needs_leader or not only_leaderless:
+                call.finish(code, text)
                 call.cancel()
 
     def drain(self) -> None:

@@ -8,7 +8,8 @@ Full?  `connections_max` connections are served; one more is closed at once.
 
 import asyncio
 import socket
-from collections.abc import Mapping, Sequence
+import ssl
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -17,11 +18,14 @@ from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from roost.server.grpc import GrpcProtocol, GrpcServer, Route
-from roost.server.h2 import PREFACE
+from roost.server.grpc import SERVER_STOPPED, GrpcProtocol, GrpcServer, Route
+from roost.server.h2 import PREFACE, STREAMS_MAX
 
 FIRST_BYTES_S = 5.0
+# For a TLS handshake, and for the end of one.
+HANDSHAKE_S = 5.0
 TICK_S = 0.25
+_PROBES = 4
 Address = tuple[str, int]
 
 
@@ -32,6 +36,23 @@ class ServerConfig:
     # etcd takes 512 KiB more than a request may have, for what goes around it.
     message_bytes_max: int = (1536 + 512) * 1024
     connections_max: int = 10_000
+    # A connection is asked for a sign of life after so much silence, and ends without one.
+    keepalive_s: float = 7200.0
+    keepalive_timeout_s: float = 20.0
+    # Whether other processes may listen on the same port.
+    shares_port: bool = False
+    # Open calls of one connection.
+    streams_max: int = STREAMS_MAX
+    # Whether the name in a client's certificate says who it is (etcd: --client-cert-auth).
+    trusts_certificates: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One address of the port; without a context it speaks in the clear."""
+
+    address: Address
+    context: ssl.SSLContext | None = None
 
 
 class SniffingProtocol(asyncio.Protocol):
@@ -54,7 +75,7 @@ class SniffingProtocol(asyncio.Protocol):
         self._transport = transport
         sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        _keep_alive(sock, self._port.config)
         self._deadline = asyncio.get_running_loop().call_later(FIRST_BYTES_S, transport.abort)
 
     def data_received(self, data: bytes) -> None:
@@ -80,15 +101,38 @@ class SniffingProtocol(asyncio.Protocol):
             self._port.connection_count -= 1
 
 
+def _keep_alive(sock: socket.socket, config: ServerConfig) -> None:
+    """Let the kernel notice clients that are gone without a word."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_KEEPIDLE"):
+        probe_s = max(1, round(config.keepalive_timeout_s / _PROBES))
+        for option, value in (
+            (socket.TCP_KEEPIDLE, max(1, round(config.keepalive_s))),
+            (socket.TCP_KEEPINTVL, probe_s),
+            (socket.TCP_KEEPCNT, _PROBES),
+        ):
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
 class ClientPort:
     """The listener and everything that speaks on it."""
 
     def __init__(
-        self, *, routes: Mapping[bytes, Route], app: ASGIApp, config: ServerConfig
+        self,
+        *,
+        routes: Mapping[bytes, Route],
+        app: ASGIApp,
+        config: ServerConfig,
+        has_leader: Callable[[], bool] = lambda: True,
     ) -> None:
         """Nothing listens before `start`."""
         self.config = config
-        self.grpc = GrpcServer(routes, message_bytes_max=config.message_bytes_max)
+        self.grpc = GrpcServer(
+            routes,
+            message_bytes_max=config.message_bytes_max,
+            has_leader=has_leader,
+            streams_max=config.streams_max,
+        )
         self.connection_count = 0
         self._http_config = Config(
             app, http="httptools", lifespan="off", log_config=None, access_log=False, ws="none"
@@ -100,7 +144,8 @@ class ClientPort:
 
     def make_grpc(self) -> asyncio.Protocol:
         """A connection that speaks HTTP/2."""
-        return GrpcProtocol(self.grpc, self._on_lost)
+        trusts = self.config.trusts_certificates
+        return GrpcProtocol(self.grpc, self._on_lost, trusts_certificates=trusts)
 
     def _on_lost(self, _protocol: GrpcProtocol) -> None:
         self.connection_count -= 1
@@ -118,7 +163,7 @@ class ClientPort:
             config=self._http_config, server_state=self._http_state, app_state={}
         )
 
-    async def start(self, addresses: Sequence[Address]) -> list[Address]:
+    async def start(self, listeners: Sequence[Listener]) -> list[Address]:
         """Listen; return where we really do.
 
         Raises:
@@ -127,9 +172,17 @@ class ClientPort:
         """
         loop = asyncio.get_running_loop()
         try:
-            for host, port in addresses:
+            for it in listeners:
+                limit_s = None if it.context is None else HANDSHAKE_S
                 server = await loop.create_server(
-                    lambda: SniffingProtocol(self), host, port, backlog=1024
+                    lambda: SniffingProtocol(self),
+                    it.address[0],
+                    it.address[1],
+                    backlog=1024,
+                    ssl=it.context,
+                    reuse_port=self.config.shares_port or None,
+                    ssl_handshake_timeout=limit_s,
+                    ssl_shutdown_timeout=limit_s,
                 )
                 self._servers.append(server)
         except OSError:
@@ -151,6 +204,7 @@ class ClientPort:
             self._timer.cancel()
         for protocol in list(self.grpc.connections):
             protocol.drain()
+            protocol.end_streams(*SERVER_STOPPED)
         try:
             async with asyncio.timeout(grace_s):
                 while any(protocol.h2.streams for protocol in self.grpc.connections):

@@ -225,7 +225,8 @@ class Simulation:
             if joins and not machine.has_identity:
                 await join_cluster(config, machine.world)
             member = await self._open(machine)
-            machine.routes = etcd.Services(member, member.store).routes()
+            services = etcd.Services(member, member.store, clock_s=machine.world.clock_s)
+            machine.routes = services.routes()
             member.on_removed = lambda: self._on_removed(machine)
             member.observe_switch(self._count_snapshot)
             await member.start()

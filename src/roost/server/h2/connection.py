@@ -20,7 +20,7 @@ from roost.server.h2 import frames as f
 from roost.server.h2.frames import ConnectionBroken, ErrorCode
 from roost.server.h2.hpack import HEADER_LIST_BYTES_MAX, Decoder, HpackError
 
-STREAMS_MAX = 256
+STREAMS_MAX = 4096
 STREAM_WINDOW_BYTES = 4 << 20
 CONNECTION_WINDOW_BYTES = 16 << 20
 CONTROL_COUNT_MAX = 5000
@@ -95,8 +95,9 @@ class Owner(Protocol):
 class Connection:
     """The server's side of one connection."""
 
-    def __init__(self, owner: Owner) -> None:
+    def __init__(self, owner: Owner, *, streams_max: int = STREAMS_MAX) -> None:
         """Announce our settings."""
+        self._streams_max = streams_max
         self._owner = owner
         self._rest = b""
         self._is_greeted = False
@@ -119,7 +120,7 @@ class Connection:
         self.out: list[bytes] = [
             f.settings(
                 {
-                    f.MAX_CONCURRENT_STREAMS: STREAMS_MAX,
+                    f.MAX_CONCURRENT_STREAMS: streams_max,
                     f.INITIAL_WINDOW_SIZE: STREAM_WINDOW_BYTES,
                     f.MAX_HEADER_LIST_SIZE: HEADER_LIST_BYTES_MAX,
                 }
@@ -225,7 +226,7 @@ class Connection:
         if stream_id <= self.last_stream_id:
             raise ConnectionBroken(ErrorCode.STREAM_CLOSED, f"stream {stream_id} is closed")
         self.last_stream_id = stream_id
-        if len(self.streams) >= STREAMS_MAX or self.is_draining:
+        if len(self.streams) >= self._streams_max or self.is_draining:
             self._note_control()
             self.out.append(f.rst_stream(stream_id, ErrorCode.REFUSED_STREAM))
             return

@@ -1,0 +1,102 @@
+"""TLS and tokens as the settings say."""
+
+from pathlib import Path
+
+from roost import etcd
+from roost.cli.settings import BadSetting, Settings, parse_duration
+from roost.member import address_of
+from roost.tls import TlsFiles, make_self_signed
+
+_YEAR_DAYS = 365
+BCRYPT_COST_MIN, BCRYPT_COST_MAX = 4, 31
+
+
+def urls_of(settings: Settings, name: str) -> tuple[str, ...]:
+    """The URLs of a setting that holds several."""
+    return tuple(url.strip() for url in settings[name].split(",") if url.strip())
+
+
+def _are_secure(settings: Settings, *names: str) -> bool:
+    return any(url.startswith("https://") for name in names for url in urls_of(settings, name))
+
+
+def client_tls(settings: Settings, data_dir: Path) -> TlsFiles | None:
+    """What clients are served with on https URLs; None when there are none.
+
+    Raises:
+        BadSetting: an https URL without a certificate, or half of one.
+
+    """
+    if not _are_secure(settings, "listen-client-urls", "listen-metrics-urls"):
+        return None
+    if settings["cert-file"]:
+        return TlsFiles(
+            cert_file=settings["cert-file"],
+            key_file=settings["key-file"],
+            ca_file=settings["trusted-ca-file"],
+            crl_file=settings["client-crl-file"],
+            needs_certificate=settings["client-cert-auth"],
+            allowed_host=settings["client-cert-allowed-hostname"],
+            ciphers=settings["cipher-suites"],
+        )
+    if not settings["auto-tls"]:
+        raise BadSetting("https client URLs need --cert-file and --key-file, or --auto-tls")
+    return _self_signed(settings, data_dir / "fixtures" / "client", "listen-client-urls")
+
+
+def peer_tls(settings: Settings, data_dir: Path) -> TlsFiles | None:
+    """What members talk to each other with; None when that is in the clear.
+
+    Raises:
+        BadSetting: https URLs without a certificate, or some https and some not.
+
+    """
+    names = ("listen-peer-urls", "initial-advertise-peer-urls")
+    if not _are_secure(settings, *names):
+        return None
+    if not all(url.startswith("https://") for name in names for url in urls_of(settings, name)):
+        raise BadSetting("peer URLs are all https, or none of them is")
+    if settings["peer-cert-file"]:
+        return TlsFiles(
+            cert_file=settings["peer-cert-file"],
+            key_file=settings["peer-key-file"],
+            ca_file=settings["peer-trusted-ca-file"],
+            crl_file=settings["peer-crl-file"],
+            needs_certificate=settings["peer-client-cert-auth"],
+            allowed_name=settings["peer-cert-allowed-cn"],
+            allowed_host=settings["peer-cert-allowed-hostname"],
+            ciphers=settings["cipher-suites"],
+        )
+    if not settings["peer-auto-tls"]:
+        raise BadSetting("https peer URLs need --peer-cert-file, or --peer-auto-tls")
+    return _self_signed(settings, data_dir / "fixtures" / "peer", "listen-peer-urls")
+
+
+def _self_signed(settings: Settings, directory: Path, listens: str) -> TlsFiles:
+    hosts = [address_of(url)[0] for url in urls_of(settings, listens)]
+    valid_days = settings["self-signed-cert-validity"] * _YEAR_DAYS
+    return make_self_signed(directory, hosts, valid_days=valid_days)
+
+
+def auth_options(settings: Settings) -> etcd.AuthOptions:
+    """How users say who they are.
+
+    Raises:
+        BadSetting: --auth-token, or what goes with it, cannot be used.
+
+    """
+    cost, text = settings["bcrypt-cost"], settings["auth-token"]
+    if not BCRYPT_COST_MIN <= cost <= BCRYPT_COST_MAX:
+        raise BadSetting(f"--bcrypt-cost={cost}: {BCRYPT_COST_MIN} to {BCRYPT_COST_MAX}")
+    kind, *parts = text.split(",")
+    jwt = None
+    if kind == "jwt":
+        options = dict(part.partition("=")[::2] for part in parts)
+        try:
+            jwt = etcd.jwt_options(options, lambda ttl: parse_duration("auth-token", ttl))
+        except etcd.BadTokenOptions as error:
+            raise BadSetting(f"--auth-token: {error}") from error
+    elif kind != "simple":
+        raise BadSetting(f"--auth-token={text}: simple or jwt")
+    ttl_s = float(settings["auth-token-ttl"])
+    return etcd.AuthOptions(jwt=jwt, token_ttl_s=ttl_s, bcrypt_cost=cost)

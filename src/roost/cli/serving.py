@@ -1,0 +1,310 @@
+"""One member and all that it serves, from start to exit code."""
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from roost import etcd
+from roost.cli.figures import Figures
+from roost.errors import DeviceFault, RoostError
+from roost.etcd.proto import election_pb2, lock_pb2, rpc_pb2
+from roost.journal import DirectoryLocked
+from roost.member import (
+    BackupSchedule,
+    Member,
+    MemberConfig,
+    StoreDamaged,
+    World,
+    found_new_cluster,
+    join_cluster,
+    mark_damaged,
+    rebuild_store,
+)
+from roost.peer import PeerTls
+from roost.server import ClientPort, Listener, ServerConfig, gateway, make_app, reflection
+from roost.tls import ALPN, TlsFiles, server_context
+
+logger = logging.getLogger("roost")
+EXIT_FAILED, EXIT_USAGE, EXIT_LOCKED, EXIT_DEVICE, EXIT_BUG = 1, 2, 73, 74, 70
+# etcd takes 512 KiB more than a request may have, for what goes around it.
+_AROUND_BYTES = 512 << 10
+Address = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Url:
+    """Where something is served, and whether by TLS."""
+
+    address: Address
+    is_secure: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chores:
+    """What a member does besides serving; sizes in bytes, times in seconds."""
+
+    quota_bytes: int
+    segment_bytes: int
+    backup_dir: str
+    backup_interval_s: float
+    backup_keep: int
+    keeping: etcd.Keeping | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """How clients and other members are spoken with."""
+
+    clients: Sequence[Url]
+    metrics: Sequence[Url]
+    client_tls: TlsFiles | None
+    peer_tls: TlsFiles | None
+    trusts_certificates: bool
+    limits: etcd.Limits
+    connections_max: int
+    streams_max: int
+    auth: etcd.AuthOptions
+    has_gateway: bool
+    cors: Sequence[str]
+    hosts: Sequence[str]
+    keepalive_s: float
+    keepalive_timeout_s: float
+    shares_port: bool
+    grace_s: float
+
+
+class MemberServer:
+    """A member, its services and its client port."""
+
+    def __init__(
+        self,
+        config: MemberConfig,
+        serving: Serving,
+        chores: Chores,
+        *,
+        joins: bool,
+        is_forced: bool = False,
+    ) -> None:
+        """Nothing is opened before `run`.
+
+        With `joins` a new directory is filled by the cluster; with `is_forced` an old one goes on
+        alone, as a new cluster.
+
+        Raises:
+            BadCertificate: TLS is asked for, and a file cannot be used.
+
+        """
+        self._config = config
+        self._serving = serving
+        self._chores = chores
+        peer_tls = PeerTls(serving.peer_tls) if serving.peer_tls else None
+        self._world = World(segment_bytes=chores.segment_bytes, peer_tls=peer_tls)
+        self._joins = joins
+        self._is_forced = is_forced
+        self._stop = asyncio.Event()
+        self._was_removed = False
+
+    async def run(self) -> int:
+        """Serve until a signal; return the exit code."""
+        try:
+            self.member = await self._open_member()
+        except DirectoryLocked as error:
+            click.echo(f"roost: {error}", err=True)
+            return EXIT_LOCKED
+        except DeviceFault as error:
+            click.echo(f"roost: {error}", err=True)
+            return EXIT_DEVICE
+        except (RoostError, OSError) as error:
+            click.echo(f"roost: {error}", err=True)
+            return EXIT_FAILED
+        self.member.on_removed = self._on_removed
+        serving, chores = self._serving, self._chores
+        services = etcd.Services(
+            self.member,
+            self.member.store,
+            limits=serving.limits,
+            auth_options=serving.auth,
+            keeping=chores.keeping,
+            clock_s=self._world.clock_s,
+        )
+        ports = self._make_ports(services)
+        try:
+            await self.member.start()
+            for port, listeners in ports:
+                await port.start(listeners)
+        except (OSError, RoostError) as error:
+            text = getattr(error, "strerror", None) or error
+            click.echo(f"roost: cannot listen: {text}", err=True)
+            await self.member.stop()
+            return EXIT_FAILED
+        guard = etcd.Guard(self.member, services.alarms, quota_bytes=chores.quota_bytes)
+        guard.start()
+        services.start()
+        backups = self._start_backups()
+        self._say_hello()
+        gc.collect()
+        gc.freeze()
+        await self._wait_for_signal()
+        logger.info("stopping")
+        self._health.drain()
+        guard.stop()
+        services.stop()
+        if backups is not None:
+            backups.cancel()
+        # Whoever leads next answers what still comes in here.
+        await self.member.hand_over()
+        for port, _ in ports:
+            await port.close(serving.grace_s)
+        await self.member.stop()
+        if self._was_removed:
+            click.echo("roost: this member was removed from the cluster for good", err=True)
+        return 0
+
+    def _make_ports(self, services: etcd.Services) -> list[tuple[ClientPort, list[Listener]]]:
+        """The client port, and the one for metrics if there is one."""
+        serving, chores = self._serving, self._chores
+        figures = Figures(self.member, services, quota_bytes=chores.quota_bytes)
+        routes = dict(services.routes())
+        names = sorted({path[1:].split(b"/")[0].decode() for path in routes})
+        self._health = reflection.Health(names)
+        schemas = [it.DESCRIPTOR for it in (rpc_pb2, lock_pb2, election_pb2)]
+        body_bytes_max = serving.limits.request_bytes_max + _AROUND_BYTES
+        json_routes = (
+            gateway.make_routes(routes, body_bytes_max=2 * body_bytes_max)
+            if serving.has_gateway
+            else []
+        )
+        app = make_app(
+            figures,
+            server_version=etcd.SERVER_VERSION,
+            gateway=json_routes,
+            cors=serving.cors,
+            hosts=serving.hosts,
+        )
+        config = ServerConfig(
+            message_bytes_max=body_bytes_max,
+            connections_max=serving.connections_max,
+            streams_max=serving.streams_max,
+            trusts_certificates=serving.trusts_certificates,
+            keepalive_s=serving.keepalive_s,
+            keepalive_timeout_s=serving.keepalive_timeout_s,
+            shares_port=serving.shares_port,
+        )
+        port = ClientPort(
+            routes={**routes, **reflection.make_routes(schemas, names, self._health)},
+            app=app,
+            config=config,
+            has_leader=lambda: bool(self.member.leader_id),
+        )
+        figures.show_port(port)
+        ports = [(port, [self._listener(it) for it in serving.clients])]
+        if serving.metrics:
+            pages = make_app(figures, server_version=etcd.SERVER_VERSION, hosts=serving.hosts)
+            only_pages = ClientPort(routes={}, app=pages, config=config)
+            ports.append((only_pages, [self._listener(it) for it in serving.metrics]))
+        return ports
+
+    def _listener(self, url: Url) -> Listener:
+        if not url.is_secure:
+            return Listener(url.address)
+        assert self._serving.client_tls is not None, "https URLs have certificates"
+        return Listener(url.address, server_context(self._serving.client_tls, alpn=ALPN))
+
+    def _start_backups(self) -> asyncio.Task[None] | None:
+        chores = self._chores
+        if not chores.backup_dir:
+            return None
+        schedule = BackupSchedule(
+            self.member.files,
+            Path(chores.backup_dir),
+            name=self._config.name,
+            interval_s=chores.backup_interval_s,
+            keep_count=chores.backup_keep,
+        )
+        return asyncio.get_running_loop().create_task(schedule.run())
+
+    async def _open_member(self) -> Member:
+        """Open the directory, after what has to be done to it first."""
+        if self._joins and not (self._config.data_dir / "identity.a").exists():
+            await join_cluster(self._config, self._world)
+        if self._is_forced:
+            found_new_cluster(self._config, etcd.bootstrap, self._world)
+        while True:
+            try:
+                return Member(
+                    self._config,
+                    bootstrap=etcd.bootstrap,
+                    on_fatal=self._on_fatal,
+                    world=self._world,
+                )
+            except StoreDamaged as damage:
+                logger.warning("the store is damaged, and fetched anew: %s", damage)
+                await rebuild_store(self._config, self._world)
+
+    def _on_fatal(self, error: BaseException) -> None:
+        """End at once, or start anew: what this process believes can no longer be trusted."""
+        if isinstance(error, StoreDamaged):
+            _start_anew(self._config, str(error))
+        _die(error)
+
+    def _on_removed(self) -> None:
+        self._was_removed = True
+        self._stop.set()
+
+    def _say_hello(self) -> None:
+        """What is not safe, then two lines for people: where we are, and what to try next."""
+        for text in self._insecurities():
+            logger.warning(text)
+        first = self._serving.clients[0]
+        endpoint = "{}:{}".format(*first.address)
+        scheme = "https" if first.is_secure else "http"
+        name, data = self._config.name, self._config.data_dir
+        click.echo(f"Roost member {name!r} serves {scheme}://{endpoint}, its data is in {data}")
+        click.echo(f"Try: roost put greeting hello --endpoints {endpoint}, or any etcd client")
+        sys.stdout.flush()
+
+    def _insecurities(self) -> list[str]:
+        """What anybody on the network could read or do (security.md 4.1)."""
+        serving = self._serving
+        found = []
+        if any(not it.is_secure for it in serving.clients):
+            found.append("clients are served in the clear: --cert-file or --auto-tls end that")
+        if serving.peer_tls is None:
+            found.append("members talk in the clear: --peer-cert-file or --peer-auto-tls end that")
+        if any(
+            it is not None and it.is_self_signed for it in (serving.client_tls, serving.peer_tls)
+        ):
+            found.append("certificates made here are checked by nobody")
+        return found
+
+    async def _wait_for_signal(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        await self._stop.wait()
+
+
+def _start_anew(config: MemberConfig, reason: str) -> NoReturn:
+    """Remember that the store is damaged, and be replaced by a process that fetches another."""
+    logger.critical("the member stops serving and rebuilds its store: %s", reason)
+    mark_damaged(config, reason)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - ourselves, as we were started
+
+
+def _die(error: BaseException) -> None:
+    """End at once: what this process believes can no longer be trusted (journal rule J15)."""
+    logger.critical("the member ends itself: %s", error, exc_info=error)
+    code = EXIT_DEVICE if isinstance(error, DeviceFault) else EXIT_BUG
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,306 @@
+"""TLS from files: contexts that follow the files, and certificates that we sign ourselves.
+
+A listener looks at its files at every handshake and uses what is there now, so certificates are
+renewed without a restart (etcd: pkg/transport).  When new files cannot be read the old ones go on,
+and the log says so.  A list of revoked certificates is looked at by every listener that has one.
+"""
+
+import datetime as dt
+import ipaddress
+import logging
+import os
+import socket
+import ssl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from roost.errors import CallerFault
+
+logger = logging.getLogger(__name__)
+# A client that speaks both gets HTTP/1.1, so that the JSON gateway is there for it; gRPC clients
+# speak HTTP/2 only.
+ALPN = ["http/1.1", "h2"]
+# As `ssl` gives it, with tuples of tuples.
+Certificate = Mapping[str, object]
+_DAY = dt.timedelta(days=1)
+
+
+class BadCertificate(CallerFault):
+    """A certificate, key or list cannot be used; the text names the file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsFiles:
+    """Where everything is; empty paths are not there.
+
+    With `ca_file` or `needs_certificate` whoever connects must have a certificate too.  With
+    `is_self_signed` nobody's certificate is checked: the connection is only unreadable to others.
+    """
+
+    cert_file: str
+    key_file: str
+    ca_file: str = ""
+    crl_file: str = ""
+    needs_certificate: bool = False
+    allowed_name: str = ""
+    allowed_host: str = ""
+    ciphers: str = ""
+    is_self_signed: bool = False
+
+    @property
+    def checks_clients(self) -> bool:
+        """Whether whoever connects must have a certificate."""
+        return bool(self.ca_file) or self.needs_certificate
+
+    def stamp(self) -> tuple[float, ...]:
+        """Changes when a file does."""
+        paths = (self.cert_file, self.key_file, self.ca_file, self.crl_file)
+        return tuple(Path(path).stat().st_mtime for path in paths if path)
+
+
+def server_context(files: TlsFiles, *, alpn: Sequence[str] = ()) -> ssl.SSLContext:
+    """A context for a listener, which follows its files.
+
+    Raises:
+        BadCertificate: a file cannot be used.
+
+    """
+    made = _server_context(files, alpn)
+    newest = [made, files.stamp()]
+
+    def follow(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+        try:
+            stamp = files.stamp()
+            if stamp != newest[1]:
+                newest[:] = [_server_context(files, alpn), stamp]
+                logger.info("certificates were read again: %s", files.cert_file)
+        except (OSError, BadCertificate) as error:
+            logger.warning("new certificates cannot be used: %s", error)
+        if newest[0] is not made:
+            connection.context = newest[0]  # type: ignore[assignment]  # the first is a context
+
+    made.sni_callback = follow
+    return made
+
+
+def _server_context(files: TlsFiles, alpn: Sequence[str]) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    _load(context, files)
+    if files.checks_clients and not files.is_self_signed:
+        context.verify_mode = ssl.CERT_REQUIRED
+    if alpn:
+        context.set_alpn_protocols(list(alpn))
+    return context
+
+
+def client_context(files: TlsFiles) -> ssl.SSLContext:
+    """A context for those who connect to other members, by files as they are now.
+
+    Raises:
+        BadCertificate: a file cannot be used.
+
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if files.is_self_signed:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    elif not files.ca_file:
+        context.load_default_certs()
+    _load(context, files)
+    return context
+
+
+def _load(context: ssl.SSLContext, files: TlsFiles) -> None:
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_COMPRESSION
+    try:
+        if files.cert_file:
+            context.load_cert_chain(files.cert_file, files.key_file or None)
+        if files.ca_file and not files.is_self_signed:
+            context.load_verify_locations(files.ca_file)
+        if files.crl_file:
+            context.load_verify_locations(files.crl_file)
+            context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
+        if files.ciphers:
+            context.set_ciphers(files.ciphers)
+    except (OSError, ssl.SSLError, ValueError) as error:
+        names = (files.cert_file, files.key_file, files.ca_file, files.crl_file)
+        said = ", ".join(name for name in names if name)
+        raise BadCertificate(f"{said}: {error}") from error
+
+
+def check_peer(files: TlsFiles, certificate: Certificate | None) -> str:
+    """Why whoever shows this certificate may not talk to us; empty when it may."""
+    if not files.allowed_name and not files.allowed_host:
+        return ""
+    if certificate is None:
+        return "no certificate"
+    if files.allowed_name and common_name(certificate) != files.allowed_name:
+        return f"certificate of {common_name(certificate)!r}, not of {files.allowed_name!r}"
+    if files.allowed_host:
+        names = certificate.get("subjectAltName", ())
+        assert isinstance(names, tuple), "ssl says so"
+        if files.allowed_host not in {value for _, value in names}:
+            return f"certificate not for {files.allowed_host!r}"
+    return ""
+
+
+def common_name(certificate: Certificate | None) -> str:
+    """The common name in a certificate's subject; empty when there is none."""
+    subject = (certificate or {}).get("subject", ())
+    assert isinstance(subject, tuple), "ssl says so"
+    for attributes in subject:
+        for name, value in attributes:
+            if name == "commonName":
+                return str(value)
+    return ""
+
+
+def make_self_signed(directory: Path, hosts: Sequence[str], *, valid_days: int) -> TlsFiles:
+    """Make a key and a certificate for `hosts` in a directory, unless they are there and valid.
+
+    Raises:
+        BadCertificate: what is there has expired.
+
+    """
+    cert_path, key_path = directory / "cert.pem", directory / "key.pem"
+    if cert_path.exists() and key_path.exists():
+        held = x509.load_pem_x509_certificate(cert_path.read_bytes())
+        if held.not_valid_after_utc < dt.datetime.now(dt.UTC):
+            raise BadCertificate(f"{cert_path} has expired; remove it to have a new one made")
+    else:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        certificate, key = _sign(hosts, valid_days)
+        for path, data in ((key_path, key), (cert_path, certificate)):
+            descriptor = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+    return TlsFiles(cert_file=str(cert_path), key_file=str(key_path), is_self_signed=True)
+
+
+def _sign(hosts: Sequence[str], valid_days: int) -> tuple[bytes, bytes]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "roost")])
+    now = dt.datetime.now(dt.UTC)
+    names = x509.SubjectAlternativeName([_general_name(it) for it in dict.fromkeys(hosts)])
+    usage = x509.ExtendedKeyUsage(
+        [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+    )
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _DAY)
+        .not_valid_after(now + valid_days * _DAY)
+        .add_extension(names, critical=False)
+        .add_extension(usage, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    return (
+        certificate.public_bytes(serialization.Encoding.PEM),
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        ),
+    )
+
+
+def _general_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
+class TlsSocket:
+    """A non-blocking TLS connection that can stand where a non-blocking socket stands.
+
+    What needs more from the network raises BlockingIOError, as a socket does; the handshake goes
+    on with whatever is sent or received first.
+    """
+
+    # A write is repeated with what it was tried with, so pieces have one size.
+    _PIECE_BYTES = 16 << 10
+
+    def __init__(self, sock: socket.socket, context: ssl.SSLContext, *, server_name: str) -> None:
+        """Take over `sock`; `server_name` "" is the side that was connected to."""
+        self._socket = context.wrap_socket(
+            sock,
+            server_side=not server_name,
+            server_hostname=server_name or None,
+            do_handshake_on_connect=False,
+            suppress_ragged_eofs=True,
+        )
+
+    def fileno(self) -> int:
+        """For the event loop; -1 when closed."""
+        return self._socket.fileno()
+
+    def do_handshake(self) -> None:
+        """Go on with the handshake.
+
+        Raises:
+            BlockingIOError: the other side has to say more.
+            OSError: it failed.
+
+        """
+        try:
+            self._socket.do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
+            raise BlockingIOError from error
+
+    def certificate(self) -> Certificate | None:
+        """The other side's certificate, when it was asked for and is good."""
+        return cast("Certificate | None", self._socket.getpeercert())
+
+    def recv(self, count: int) -> bytes:
+        """All that is there, at least up to `count` bytes; b"" at the end."""
+        parts: list[bytes] = []
+        size = 0
+        try:
+            while True:
+                part = self._socket.recv(count)
+                parts.append(part)
+                size += len(part)
+                # What is decrypted already wakes no event loop.
+                if not part or (size >= count and not self._socket.pending()):
+                    break
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
+            if not parts:
+                raise BlockingIOError from error
+        return b"".join(parts)
+
+    def send(self, data: bytes) -> int:
+        """Send the beginning of `data`; say how much."""
+        try:
+            return self._socket.send(memoryview(data)[: self._PIECE_BYTES])
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
+            raise BlockingIOError from error
+
+    def sendmsg(self, buffers: Sequence[bytes]) -> int:
+        """Send as much of all buffers as goes; say how much."""
+        data = b"".join(buffers)
+        sent = 0
+        while sent < len(data):
+            try:
+                sent += self.send(data[sent : sent + self._PIECE_BYTES])
+            except BlockingIOError:
+                if not sent:
+                    raise
+                break
+        return sent
+
+    def close(self) -> None:
+        """Close, without waiting for anybody."""
+        self._socket.close()
