@@ -1,6 +1,9 @@
 """The same requests to Roost and to real etcd, one member each: answers compared field by field."""
 
-from collections.abc import Callable, Iterator
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +11,9 @@ from typing import Any
 
 import grpc
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 
+from roost.etcd.proto import election_pb2, lock_pb2, rpc_pb2
 from roost.etcd.proto import rpc_pb2 as pb
 from roost.testing.cluster import Cluster
 from tests.integration.etcdctl import binary
@@ -17,10 +22,39 @@ from tests.integration.etcdctl import binary
 _MASKED = ("cluster_id", "member_id", "raft_term", "token", "authRevision")
 
 
-def _response_of(service: Any, method: str) -> type[Message]:
-    from google.protobuf import message_factory
+_SCHEMAS = {
+    **dict.fromkeys(rpc_pb2.DESCRIPTOR.services_by_name, ("etcdserverpb", rpc_pb2)),
+    "Lock": ("v3lockpb", lock_pb2),
+    "Election": ("v3electionpb", election_pb2),
+}
 
-    return message_factory.GetMessageClass(service.methods_by_name[method].output_type)
+
+def _method(path: str) -> tuple[str, type[Message]]:
+    """The whole name of a method, and the class of its answers."""
+    service, _, method = path.partition("/")
+    package, schema = _SCHEMAS[service]
+    descriptor = schema.DESCRIPTOR.services_by_name[service].methods_by_name[method]
+    return f"/{package}.{path}", GetMessageClass(descriptor.output_type)
+
+
+def _said(answer: Message | str, mask: tuple[str, ...]) -> str:
+    return answer if isinstance(answer, str) else masked(answer, (*_MASKED, *mask))
+
+
+_MASKED_JSON = (
+    *_MASKED,
+    *("ID", "name", "peerURLs", "clientURLs", "hash", "dbSize", "dbSizeInUse", "leader"),
+    *("raftIndex", "raftAppliedIndex", "raftTerm", "Grpc-Metadata-Content-Type", "TTL"),
+)
+
+
+def _masked_json(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            name: "x" if name in _MASKED_JSON else _masked_json(inner)
+            for name, inner in value.items()
+        }
+    return [_masked_json(it) for it in value] if isinstance(value, list | tuple) else value
 
 
 def masked(message: Message, names: tuple[str, ...] = _MASKED) -> str:
@@ -31,12 +65,18 @@ def masked(message: Message, names: tuple[str, ...] = _MASKED) -> str:
     return str(copy)
 
 
+def _mask_of(value: object) -> str | bytes | int:
+    if isinstance(value, str):
+        return "x"
+    return b"x" if isinstance(value, bytes) else 1
+
+
 def _mask(message: Message, names: tuple[str, ...]) -> None:
     for descriptor, value in message.ListFields():
         if descriptor.name in names and descriptor.is_repeated:
             message.ClearField(descriptor.name)
         elif descriptor.name in names:
-            setattr(message, descriptor.name, "x" if isinstance(value, str) else 1)
+            setattr(message, descriptor.name, _mask_of(value))
         elif descriptor.message_type is not None:
             for inner in value if descriptor.is_repeated else [value]:
                 _mask(inner, names)
@@ -51,35 +91,58 @@ class Side:
     endpoint: str
     tokens: dict[str, str] = field(default_factory=dict)
 
-    def ask(self, path: str, request: Message, user: str = "") -> Message | str:
-        service, _, method = path.partition("/")
-        descriptor = pb.DESCRIPTOR.services_by_name[service]
-        kind = _response_of(descriptor, method)
-        call: Callable[..., bytes] = self.channel.unary_unary(f"/etcdserverpb.{path}")
-        metadata = [("token", self.tokens[user])] if user else None
+    def ask(
+        self, path: str, request: Message, user: str = "", *, timeout_s: float = 10
+    ) -> Message | str:
+        """The answer, or the status it failed with."""
+        name, kind = _method(path)
+        call: Callable[..., bytes] = self.channel.unary_unary(name)
         try:
-            answer = kind.FromString(
-                call(request.SerializeToString(), timeout=10, metadata=metadata)
+            return kind.FromString(
+                call(request.SerializeToString(), timeout=timeout_s, metadata=self._metadata(user))
             )
         except grpc.RpcError as error:
             return f"{error.code().value[0]} {error.details()}"
-        return answer
 
-    def talk(self, path: str, requests: list[Message], user: str = "") -> list[Message] | str:
-        """Send requests on a stream one by one, each after the answer to the one before."""
-        service, _, method = path.partition("/")
-        kind = _response_of(pb.DESCRIPTOR.services_by_name[service], method)
-        call: Callable[..., Iterator[bytes]] = self.channel.stream_stream(f"/etcdserverpb.{path}")
-        metadata = [("token", self.tokens[user])] if user else None
-        answers: list[Message] = []
+    def talk(
+        self, path: str, requests: Sequence[Message], count: int, user: str = ""
+    ) -> list[Message | str]:
+        """Send requests on a stream; its first `count` answers, and how it failed if it did."""
+        name, kind = _method(path)
+        call: Callable[..., Any] = self.channel.stream_stream(name)
+        bodies = iter([it.SerializeToString() for it in requests])
+        stream = call(bodies, timeout=10, metadata=self._metadata(user))
+        answers: list[Message | str] = []
         try:
-            for request in requests:
-                bodies = iter([request.SerializeToString()])
-                stream = call(bodies, timeout=10, metadata=metadata)
-                answers.append(kind.FromString(next(stream)))
+            for body in stream:
+                answers.append(kind.FromString(body))
+                if len(answers) == count:
+                    stream.cancel()
+                    break
         except grpc.RpcError as error:
-            return f"{error.code().value[0]} {error.details()}"
+            answers.append(f"{error.code().value[0]} {error.details()}")
         return answers
+
+    def _metadata(self, user: str) -> list[tuple[str, str]] | None:
+        return [("token", self.tokens[user])] if user else None
+
+    def post(self, path: str, body: Any, *, method: str = "POST") -> tuple[int, Any]:
+        """HTTP status and JSON, or text, of a request to the gateway."""
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        request = urllib.request.Request(
+            f"http://{self.endpoint}{path}",
+            data=data if method == "POST" else None,
+            method=method,
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=10) as response:
+                status, text = response.status, response.read()
+        except urllib.error.HTTPError as error:
+            status, text = error.code, error.read()
+        try:
+            return status, json.loads(text)
+        except ValueError:
+            return status, text.decode()
 
 
 class Twins:
@@ -91,17 +154,48 @@ class Twins:
         self.differences: list[str] = []
 
     def ask(
-        self, path: str, request: Message, user: str = "", mask: tuple[str, ...] = ()
+        self,
+        path: str,
+        request: Message,
+        user: str = "",
+        mask: tuple[str, ...] = (),
+        *,
+        timeout_s: float = 10,
     ) -> Message | str:
         """Ask both; return Roost's answer."""
-        self.count += 1
-        answers = [side.ask(path, request, user) for side in (self.etcd, self.roost)]
-        names = (*_MASKED, *mask)
-        said = [it if isinstance(it, str) else masked(it, names) for it in answers]
-        if said[0] != said[1]:
-            asked = f"{path} as {user or 'nobody'}: {str(request).strip()!r}"
-            self.differences.append(f"{asked}\n  etcd:  {said[0]!r}\n  roost: {said[1]!r}")
+        answers = [
+            side.ask(path, request, user, timeout_s=timeout_s) for side in (self.etcd, self.roost)
+        ]
+        self._compare(
+            f"{path} as {user or 'nobody'}: {str(request).strip()!r}",
+            *([_said(answer, mask)] for answer in answers),
+        )
         return answers[1]
+
+    def talk(
+        self,
+        path: str,
+        requests: Sequence[Message],
+        count: int,
+        user: str = "",
+        mask: tuple[str, ...] = (),
+    ) -> list[Message | str]:
+        """Talk to both on a stream; return Roost's answers."""
+        answers = [side.talk(path, requests, count, user) for side in (self.etcd, self.roost)]
+        asked = f"{path} as {user or 'nobody'}: {[str(it).strip() for it in requests]!r}"
+        self._compare(asked, *([_said(it, mask) for it in said] for said in answers))
+        return answers[1]
+
+    def post(self, path: str, body: Any = None, *, method: str = "POST") -> None:
+        """Ask both by HTTP."""
+        sides = (self.etcd, self.roost)
+        answers = [side.post(path, {} if body is None else body, method=method) for side in sides]
+        self._compare(f"{method} {path} {body!r}", *([_masked_json(it)] for it in answers))
+
+    def _compare(self, asked: str, etcd: object, roost: object) -> None:
+        self.count += 1
+        if etcd != roost:
+            self.differences.append(f"{asked}\n  etcd:  {etcd}\n  roost: {roost}")
 
     def log_in(self, user: str, password: str) -> None:
         """Get a token from each."""

@@ -127,7 +127,7 @@ class MaintenanceService:
         self._border.admit(call, Judge.need_root, allowed, lambda error: fail(call, error))
 
     def _say_hash(self, call: Call, value: int, compacted: int) -> None:
-        said = pb.HashKVResponse(hash=value, compact_revision=max(compacted, 0))
+        said = pb.HashKVResponse(hash=value, compact_revision=compacted)
         call.reply(self._headed(said.SerializeToString()))
 
     # --- the files ------------------------------------------------------------------------------

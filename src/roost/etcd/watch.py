@@ -32,6 +32,8 @@ from roost.store import Changes
 STREAM_BYTES_MAX = 4 << 20
 SLICE_COUNT_MAX = 1000
 _PROGRESS_ID = -1
+# As Go prints the error.
+_DENIED = b"rpc error: code = PermissionDenied desc = etcdserver: permission denied"
 
 
 class Event(NamedTuple):
@@ -382,8 +384,7 @@ class WatchStream:
     def _deny(self, watch_id: int) -> None:
         """Say created and canceled at once, as etcd does."""
         if not self._is_over:
-            text = errors.permission_denied().text
-            self._say(watch_id, b"\x18\x01\x20\x01" + field(b"\x32", text.encode()))
+            self._say(watch_id, b"\x18\x01\x20\x01" + field(b"\x32", _DENIED))
 
     def _watch(self, watcher: Watcher, request: pb.WatchCreateRequest) -> None:
         hub, revision = self.hub, self.hub.revision()
@@ -416,8 +417,9 @@ class WatchStream:
         self._next_id += 1
         return watch_id
 
-    def _say(self, watch_id: int, body: bytes) -> None:
-        header = self.hub.header.encode(self.hub.revision(), self.hub.replica.term)
+    def _say(self, watch_id: int, body: bytes, revision: int | None = None) -> None:
+        now = self.hub.revision() if revision is None else revision
+        header = self.hub.header.encode(now, self.hub.replica.term)
         number = b"\x10" + varint(watch_id) if watch_id else b""
         self.call.send(header + number + body)
 
@@ -431,14 +433,14 @@ class WatchStream:
         """The revisions a watcher needs are gone."""
         self._watchers.pop(watcher.id, None)
         self.hub.remove(watcher)
-        self._say(watcher.id, b"\x20\x01\x28" + varint(compacted))
+        # As with etcd, this answer's header has no revision.
+        self._say(watcher.id, b"\x20\x01\x28" + varint(compacted), 0)
 
     def cancel_denied(self, watcher: Watcher) -> None:
         """The client may not see these keys any more."""
         self._watchers.pop(watcher.id, None)
         self.hub.remove(watcher)
-        text = errors.permission_denied().text
-        self._say(watcher.id, b"\x20\x01" + field(b"\x32", text.encode()))
+        self._say(watcher.id, b"\x20\x01" + field(b"\x32", _DENIED))
 
     def note_progress(self, watcher: Watcher) -> None:
         """Tell a watcher that has had no event for long how far it has come."""
