@@ -1,25 +1,17 @@
-"""TLS from files: contexts that follow the files, and certificates that we sign ourselves.
+"""TLS from files: contexts that follow the files, and sockets for the links between members.
 
 A listener looks at its files at every handshake and uses what is there now, so certificates are
 renewed without a restart (etcd: pkg/transport).  When new files cannot be read the old ones go on,
 and the log says so.  A list of revoked certificates is looked at by every listener that has one.
 """
 
-import datetime as dt
-import ipaddress
 import logging
-import os
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
-
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from roost.errors import CallerFault
 
@@ -29,7 +21,6 @@ logger = logging.getLogger(__name__)
 ALPN = ["http/1.1", "h2"]
 # As `ssl` gives it, with tuples of tuples.
 Certificate = Mapping[str, object]
-_DAY = dt.timedelta(days=1)
 
 
 class BadCertificate(CallerFault):
@@ -161,66 +152,6 @@ def common_name(certificate: Certificate | None) -> str:
             if name == "commonName":
                 return str(value)
     return ""
-
-
-def make_self_signed(directory: Path, hosts: Sequence[str], *, valid_days: int) -> TlsFiles:
-    """Make a key and a certificate for `hosts` in a directory, unless they are there and valid.
-
-    Raises:
-        BadCertificate: what is there has expired.
-
-    """
-    cert_path, key_path = directory / "cert.pem", directory / "key.pem"
-    if cert_path.exists() and key_path.exists():
-        held = x509.load_pem_x509_certificate(cert_path.read_bytes())
-        if held.not_valid_after_utc < dt.datetime.now(dt.UTC):
-            raise BadCertificate(f"{cert_path} has expired; remove it to have a new one made")
-    else:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        certificate, key = _sign(hosts, valid_days)
-        for path, data in ((key_path, key), (cert_path, certificate)):
-            descriptor = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-    return TlsFiles(cert_file=str(cert_path), key_file=str(key_path), is_self_signed=True)
-
-
-def _sign(hosts: Sequence[str], valid_days: int) -> tuple[bytes, bytes]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "roost")])
-    now = dt.datetime.now(dt.UTC)
-    names = x509.SubjectAlternativeName([_general_name(it) for it in dict.fromkeys(hosts)])
-    usage = x509.ExtendedKeyUsage(
-        [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-    )
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _DAY)
-        .not_valid_after(now + valid_days * _DAY)
-        .add_extension(names, critical=False)
-        .add_extension(usage, critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    return (
-        certificate.public_bytes(serialization.Encoding.PEM),
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        ),
-    )
-
-
-def _general_name(host: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(host))
-    except ValueError:
-        return x509.DNSName(host)
 
 
 class TlsSocket:

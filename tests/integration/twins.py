@@ -138,7 +138,8 @@ class Side:
             with urllib.request.urlopen(request, timeout=10) as response:
                 status, text = response.status, response.read()
         except urllib.error.HTTPError as error:
-            status, text = error.code, error.read()
+            with error:
+                status, text = error.code, error.read()
         try:
             return status, json.loads(text)
         except ValueError:

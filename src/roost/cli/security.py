@@ -5,7 +5,7 @@ from pathlib import Path
 from roost import etcd
 from roost.cli.settings import BadSetting, Settings, parse_duration
 from roost.member import address_of
-from roost.tls import TlsFiles, make_self_signed
+from roost.tls import TlsFiles
 
 _YEAR_DAYS = 365
 BCRYPT_COST_MIN, BCRYPT_COST_MAX = 4, 31
@@ -73,6 +73,8 @@ def peer_tls(settings: Settings, data_dir: Path) -> TlsFiles | None:
 
 
 def _self_signed(settings: Settings, directory: Path, listens: str) -> TlsFiles:
+    from roost.self_signed import make_self_signed  # it is slow to import, and seldom needed
+
     hosts = [address_of(url)[0] for url in urls_of(settings, listens)]
     valid_days = settings["self-signed-cert-validity"] * _YEAR_DAYS
     return make_self_signed(directory, hosts, valid_days=valid_days)
@@ -91,10 +93,12 @@ def auth_options(settings: Settings) -> etcd.AuthOptions:
     kind, *parts = text.split(",")
     jwt = None
     if kind == "jwt":
+        from roost.etcd.jwt_tokens import BadTokenOptions, jwt_options
+
         options = dict(part.partition("=")[::2] for part in parts)
         try:
-            jwt = etcd.jwt_options(options, lambda ttl: parse_duration("auth-token", ttl))
-        except etcd.BadTokenOptions as error:
+            jwt = jwt_options(options, lambda ttl: parse_duration("auth-token", ttl))
+        except BadTokenOptions as error:
             raise BadSetting(f"--auth-token: {error}") from error
     elif kind != "simple":
         raise BadSetting(f"--auth-token={text}: simple or jwt")

@@ -2,7 +2,7 @@
 
 from roost.etcd.compactor import Keeping, KeepRevisions, KeepTime
 from roost.etcd.guard import QUOTA_BYTES, Guard
-from roost.etcd.identity import BadTokenOptions, JwtOptions, jwt_options
+from roost.etcd.identity import JwtOptions
 from roost.etcd.limits import Limits
 from roost.etcd.maintenance import SERVER_VERSION
 from roost.etcd.services import AuthOptions, Route, Services, Stream, Unary, bootstrap
@@ -11,7 +11,6 @@ __all__ = [
     "QUOTA_BYTES",
     "SERVER_VERSION",
     "AuthOptions",
-    "BadTokenOptions",
     "Guard",
     "JwtOptions",
     "KeepRevisions",
@@ -23,5 +22,4 @@ __all__ = [
     "Stream",
     "Unary",
     "bootstrap",
-    "jwt_options",
 ]

@@ -18,8 +18,11 @@ class Deadlines:
         """None yet; `clock_s` never goes back."""
         self._clock_s = clock_s
         self._at: dict[bytes, float] = {}
-        # One row an id; a row that says too early is pushed again when it comes up.
-        self._heap: list[tuple[float, bytes]] = []
+        # One row an id that counts, the one with its serial number; it is pushed again when it
+        # comes up and the deadline was moved meanwhile.
+        self._heap: list[tuple[float, int, bytes]] = []
+        self._serials: dict[bytes, int] = {}
+        self._serial = 0
         self._now_s = 0.0
         self._seen_s: float | None = None
 
@@ -45,20 +48,27 @@ class Deadlines:
         held = self._at.get(name)
         if held is None:
             self._at[name] = at
-            heappush(self._heap, (at, name))
+            self._push(at, name)
         elif at > held:
             self._at[name] = at
+
+    def _push(self, at: float, name: bytes) -> None:
+        self._serial += 1
+        self._serials[name] = self._serial
+        heappush(self._heap, (at, self._serial, name))
 
     def forget(self, name: bytes) -> None:
         """An id has no deadline any more."""
         self._at.pop(name, None)
+        self._serials.pop(name, None)
         if len(self._heap) > 1000 + 2 * len(self._at):
-            self._heap = [(at, name) for name, at in self._at.items()]
+            self._heap = [row for row in self._heap if self._serials.get(row[2]) == row[1]]
             heapify(self._heap)
 
     def clear(self) -> None:
         """Forget all."""
         self._at.clear()
+        self._serials.clear()
         self._heap.clear()
 
     def remaining_s(self, name: bytes) -> float:
@@ -78,11 +88,11 @@ class Deadlines:
         self.look()
         heap, now_s = self._heap, self._now_s
         while heap and heap[0][0] <= now_s and len(due) < count_max:
-            _, name = heappop(heap)
-            at = self._at.get(name)
-            if at is None:
-                continue  # forgotten
+            _, serial, name = heappop(heap)
+            if self._serials.get(name) != serial:
+                continue  # it was forgotten
+            at = self._at[name]
             if at <= now_s:
                 due.append(name)
-            heappush(heap, (at if at > now_s else now_s + STEP_S_MAX, name))
+            self._push(at if at > now_s else now_s + STEP_S_MAX, name)
         return due

@@ -153,7 +153,8 @@ class Lessor:
         for name in names:
             lease = leases.get(self._mvcc, self._replica.view, name)
             left = int(self._deadlines.remaining_s(name))
-            if lease is not None and 0 < left < (lease.remaining_s or lease.ttl_s) - CHECKPOINT_S:
+            written = 0 if lease is None else lease.remaining_s or lease.ttl_s
+            if 0 < left < written - CHECKPOINT_S / 2:
                 rows.append(_CHECKPOINT_ROW.pack(name, left + 1))
         if rows:
             self._replica.transact_nowait(CHECKPOINT, b"".join(rows), _ignore)

@@ -18,7 +18,7 @@ from roost.etcd.border import Border
 from roost.etcd.cluster import ClusterService
 from roost.etcd.compactor import AUTO_COMPACT, Compactor, Keeping
 from roost.etcd.election import ElectionService
-from roost.etcd.identity import TOKEN_TTL_S, JwtOptions, JwtTokens, SimpleTokens
+from roost.etcd.identity import TOKEN_TTL_S, JwtOptions, SimpleTokens, Tokens
 from roost.etcd.kv import KvOperations
 from roost.etcd.kv_service import KvService
 from roost.etcd.lease_service import LeaseService
@@ -100,11 +100,7 @@ class Services:
         self._mvcc = Mvcc(store)
         self.alarms = Alarms(store)
         self._auth = Auth(store, self._mvcc)
-        self._tokens = (
-            SimpleTokens(replica, self._auth, ttl_s=options.token_ttl_s, clock_s=clock_s)
-            if options.jwt is None
-            else JwtTokens(replica, self._auth, options.jwt)
-        )
+        self._tokens = _tokens(replica, self._auth, options, clock_s)
         border = Border(replica, self._mvcc, self.alarms, self._auth, self._tokens, limits=limits)
         self.lessor = Lessor(replica, self._mvcc, self.alarms, limits=limits, clock_s=clock_s)
         self.watches = WatchHub(border)
@@ -289,6 +285,16 @@ class Services:
 
     def _watch(self, call: StreamCall) -> StreamHandler:
         return WatchStream(self.watches, call)
+
+
+def _tokens(
+    replica: Replica, auth: Auth, options: AuthOptions, clock_s: Callable[[], float]
+) -> Tokens:
+    if options.jwt is None:
+        return SimpleTokens(replica, auth, ttl_s=options.token_ttl_s, clock_s=clock_s)
+    from roost.etcd.jwt_tokens import JwtTokens  # what it needs is slow to import
+
+    return JwtTokens(replica, auth, options.jwt)
 
 
 def _named(service: str, methods: dict[str, Route]) -> dict[bytes, Route]:
