@@ -82,6 +82,9 @@ class LocalReplica:
         self._operations[name] = operation
 
     def transact_nowait(self, name: str, body: bytes, done: Done) -> None:
+        if name not in self._operations:
+            done(None, Refused(12, f"{name} is an operation of a real member"))
+            return
         txn = self.store.begin()
         try:
             result = self._operations[name](txn, body)
@@ -103,7 +106,7 @@ class LocalReplica:
         return False
 
     def transfer_leadership(self, target: int, done: ReadDone) -> None:
-        raise NotImplementedError
+        done(None)
 
     def observe_switch(self, prepare: Callable[[], Callable[[], None]]) -> None:
         self.store.observe_switch(prepare)

@@ -79,9 +79,12 @@ def test_100_000_keys_are_put_read_and_survive_a_kill_of_all(cluster: Cluster) -
                 for it in range(begin, min(begin + BATCH, KEYS))
             ]
             body = rpc_pb2.TxnRequest(success=puts).SerializeToString()
-            calls.append(txn.future(body, timeout=60))
-        for call in calls:
-            call.result()
+            calls.append((body, txn.future(body, timeout=60)))
+        for body, call in calls:
+            if call.exception() is not None:
+                # A busy machine may change its leader; the puts are harmless to repeat.
+                assert call.code() is grpc.StatusCode.UNAVAILABLE, call.exception()
+                txn(body, timeout=60)
     cluster.kill(0, 1, 2)
     for position in range(3):
         cluster.start(position)

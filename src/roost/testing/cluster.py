@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Self
 
 import grpc
 
@@ -65,7 +66,7 @@ class Cluster:
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._first_size = size
 
-    def __enter__(self) -> "Cluster":
+    def __enter__(self) -> Self:
         for position in range(self.size):
             self.start(position)
         return self
