@@ -1,4 +1,4 @@
-"""aetcd (gRPC, asyncio): ordinary use.  Run with a port; each line it prints is something that works."""
+"""aetcd (gRPC, asyncio): ordinary use.  Run with a port; each line it prints works."""
 
 import asyncio
 import sys

@@ -1,4 +1,4 @@
-"""python-etcd3 (gRPC): ordinary use.  Run with a port; each line it prints is something that works."""
+"""python-etcd3 (gRPC): ordinary use.  Run with a port; each line it prints works."""
 
 import sys
 import threading

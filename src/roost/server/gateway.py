@@ -223,6 +223,8 @@ class JsonMethod:
         """
         try:
             value = json.loads(text or "{}")
+            if not isinstance(value, dict):
+                raise json_format.ParseError("a request is a JSON object")
             _check_bytes(value, self._request.DESCRIPTOR)
             message = json_format.ParseDict(value, self._request(), ignore_unknown_fields=True)
         except (json_format.ParseError, ValueError) as error:

@@ -1,0 +1,367 @@
+"""200,000 executions of every decoder and request validator (issue 5; security.md 4.4).
+
+Whatever bytes come: the answer, or the error the docstring names, and nothing else.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from google.protobuf import json_format
+from google.protobuf.message import Message
+
+from roost import etcd
+from roost.cli.settings import BadSetting, load_settings, parse_duration, parse_initial_cluster
+from roost.errors import PeerFault, RoostError
+from roost.etcd import border, wire
+from roost.etcd.identity import Identity
+from roost.etcd.proto import election_pb2, lock_pb2
+from roost.etcd.proto import rpc_pb2 as pb
+from roost.member import forwarding
+from roost.peer import frame
+from roost.raft import Entry, EntryKind, codec
+from roost.raft import Message as Message_
+from roost.raft.messages import (
+    AppendAccepted,
+    AppendEntries,
+    Heartbeat,
+    PreVoteReply,
+    VoteRequest,
+)
+from roost.server.gateway import PATHS, JsonMethod, _FailedError
+from roost.server.grpc import parse_timeout
+from roost.server.h2 import PREFACE, Connection, ConnectionBroken
+from roost.server.h2 import frames as h2
+from roost.server.reflection import Health, HealthStream, ReflectionStream
+from roost.store import MalformedWriteSet
+from roost.store.write_set import decode as decode_write_set
+from roost.store.write_set import encode_put
+from tests.etcd.replica import Answer, LocalReplica
+from tests.fuzz.mutation import EXECUTIONS, fuzz, mutations
+
+pytestmark = pytest.mark.slow
+
+# One good request of each kind that has fields.
+REQUESTS: dict[str, list[Message]] = {
+    "KV/Range": [
+        pb.RangeRequest(key=b"a", range_end=b"z", limit=3, revision=1, sort_order="ASCEND")
+    ],
+    "KV/Put": [pb.PutRequest(key=b"a", value=b"1"), pb.PutRequest(key=b"a", lease=5, prev_kv=True)],
+    "KV/DeleteRange": [pb.DeleteRangeRequest(key=b"a", range_end=b"b", prev_kv=True)],
+    "KV/Txn": [
+        pb.TxnRequest(
+            compare=[pb.Compare(key=b"a", range_end=b"b", target="CREATE", create_revision=2)],
+            success=[
+                pb.RequestOp(request_put=pb.PutRequest(key=b"b")),
+                pb.RequestOp(
+                    request_txn=pb.TxnRequest(
+                        failure=[pb.RequestOp(request_range=pb.RangeRequest(key=b"c"))]
+                    )
+                ),
+            ],
+            failure=[pb.RequestOp(request_delete_range=pb.DeleteRangeRequest(key=b"d"))],
+        )
+    ],
+    "KV/Compact": [pb.CompactionRequest(revision=1, physical=True)],
+    "Lease/LeaseGrant": [pb.LeaseGrantRequest(TTL=10, ID=5)],
+    "Lease/LeaseRevoke": [pb.LeaseRevokeRequest(ID=5)],
+    "Lease/LeaseTimeToLive": [pb.LeaseTimeToLiveRequest(ID=5, keys=True)],
+    "Auth/UserAdd": [pb.AuthUserAddRequest(name="u", options={"no_password": True})],
+    "Auth/UserGet": [pb.AuthUserGetRequest(name="u")],
+    "Auth/UserGrantRole": [pb.AuthUserGrantRoleRequest(user="u", role="r")],
+    "Auth/RoleAdd": [pb.AuthRoleAddRequest(name="r")],
+    "Auth/RoleGrantPermission": [
+        pb.AuthRoleGrantPermissionRequest(name="r", perm={"permType": 2, "key": b"k"})
+    ],
+    "Auth/RoleRevokePermission": [pb.AuthRoleRevokePermissionRequest(role="r", key=b"k")],
+    "Cluster/MemberAdd": [pb.MemberAddRequest(peerURLs=["http://x:1"], isLearner=True)],
+    "Cluster/MemberUpdate": [pb.MemberUpdateRequest(ID=1, peerURLs=["http://x:1"])],
+    "Maintenance/Alarm": [pb.AlarmRequest(action="ACTIVATE", memberID=1, alarm="NOSPACE")],
+    "Maintenance/HashKV": [pb.HashKVRequest(revision=1)],
+    "Maintenance/MoveLeader": [pb.MoveLeaderRequest(targetID=5)],
+    "Maintenance/Downgrade": [pb.DowngradeRequest(action="ENABLE", version="3.4.0")],
+    "Lock/Unlock": [lock_pb2.UnlockRequest(key=b"k")],
+    "Election/Proclaim": [
+        election_pb2.ProclaimRequest(leader={"name": b"e", "key": b"e/1", "rev": 3}, value=b"v")
+    ],
+    "Election/Leader": [election_pb2.LeaderRequest(name=b"e")],
+}
+# bcrypt and the disk would take all the time; they see no more of the bytes than the others.
+SLOW = {
+    "Auth/Authenticate",
+    "Auth/UserAdd",
+    "Auth/UserChangePassword",
+    "Maintenance/HashKV",
+    "Maintenance/Hash",
+}
+
+
+class Once(LocalReplica):
+    """Runs operations and keeps nothing of them, so that every request sees the same state."""
+
+    def transact_nowait(self, name: str, body: bytes, done: Any) -> None:
+        if name not in self._operations:
+            done(None, None)
+            return
+        try:
+            result = self._operations[name](self.store.begin(), body)
+        except RoostError as error:
+            done(None, error)
+        else:
+            done(result, None)
+
+
+@pytest.fixture
+def services() -> Iterator[etcd.Services]:
+    replica = LocalReplica()
+    made = etcd.Services(replica, replica.store)
+    for operation, request in (
+        ("etcd.put", pb.PutRequest(key=b"a", value=b"1")),
+        ("etcd.put", pb.PutRequest(key=b"b", value=b"1")),
+        ("etcd.user_add", pb.AuthUserAddRequest(name="u")),
+        ("etcd.role_add", pb.AuthRoleAddRequest(name="r")),
+        ("etcd.lease_grant", pb.LeaseGrantRequest(TTL=10, ID=5)),
+    ):
+        replica.transact_nowait(operation, request.SerializeToString(), lambda *_: None)
+    replica.__class__ = Once
+    yield made
+    replica.close()
+
+
+@pytest.mark.parametrize("service", ["KV", "Lease", "Auth", "Cluster", "Maintenance", "Lock"])
+def test_no_request_is_too_strange_for_a_service(services: etcd.Services, service: str) -> None:
+    group = ("Lock", "Election") if service == "Lock" else (service,)
+    handlers = []
+    corpus = [b""]
+    for path, route in sorted(services.routes().items()):
+        name = path.decode().rpartition(".")[2]
+        if name.partition("/")[0] in group and isinstance(route, etcd.Unary) and name not in SLOW:
+            handlers.append(route.handle)
+            corpus += [it.SerializeToString() for it in REQUESTS.get(name, [])]
+    for number, body in enumerate(mutations(corpus)):
+        answer = Answer()
+        handlers[number % len(handlers)](answer, body)
+        assert answer.message is not None or answer.error is not None, body.hex()
+        # An operation that breaks is answered, and its bug is ours.
+        assert answer.error is None or "internal error" not in answer.error[1], body.hex()
+
+
+class Sink:
+    """A stream whose client never reads."""
+
+    token = certificate_name = ""
+    on_drain: Callable[[], None] | None = None
+    pending_bytes = 0
+    is_over = False
+
+    def send(self, message: bytes) -> None:
+        pass
+
+    def finish(self, code: int, text: str) -> None:
+        self.is_over = True
+
+
+def test_no_message_is_too_strange_for_a_stream(services: etcd.Services) -> None:
+    create = pb.WatchCreateRequest(
+        key=b"a",
+        range_end=b"b",
+        start_revision=1,
+        filters=["NOPUT", "NODELETE"],
+        prev_kv=True,
+        watch_id=3,
+    )
+    corpus = [
+        pb.WatchRequest(create_request=create).SerializeToString(),
+        pb.WatchRequest(cancel_request=pb.WatchCancelRequest(watch_id=3)).SerializeToString(),
+        pb.WatchRequest(progress_request=pb.WatchProgressRequest()).SerializeToString(),
+        pb.LeaseKeepAliveRequest(ID=5).SerializeToString(),
+        b"",
+    ]
+    names = (b"/etcdserverpb.Watch/Watch", b"/etcdserverpb.Lease/LeaseKeepAlive")
+    routes = [services.routes()[it] for it in names]
+
+    async def run() -> None:
+        handlers: list[Any] = [None, None]
+        sinks = [Sink(), Sink()]
+        for number, body in enumerate(mutations(corpus)):
+            which = number % 2
+            route = routes[which]
+            assert isinstance(route, etcd.Stream)
+            if handlers[which] is None or sinks[which].is_over or number % 1000 < 2:
+                if handlers[which] is not None:
+                    handlers[which].on_cancel()
+                sinks[which] = Sink()
+                handlers[which] = route.open(sinks[which])
+            handlers[which].on_message(body)
+        for handler in handlers:
+            handler.on_cancel()
+        await asyncio.sleep(0)
+        assert services.watches.count == 0
+
+    asyncio.run(run())
+
+
+def test_no_body_is_too_strange_for_the_gateway() -> None:
+    methods = []
+    corpus = [b"{}", b""]
+    schemas = {"etcdserverpb": pb, "v3lockpb": lock_pb2, "v3electionpb": election_pb2}
+    for full in sorted(set(PATHS.values())):
+        package, _, rest = full.partition(".")
+        service, _, method = rest.partition("/")
+        row = schemas[package].DESCRIPTOR.services_by_name[service].methods_by_name[method]
+        methods.append(JsonMethod(row, object(), body_bytes_max=1 << 20))
+        corpus += [
+            json_format.MessageToJson(request, indent=None).encode()
+            for request in REQUESTS.get(rest, [])
+        ]
+    corpus.append(json.dumps({"key": "!!!", "value": 5, "lease": "x"}).encode())
+    turn = iter(range(EXECUTIONS + 1))
+
+    def parse(body: bytes) -> None:
+        methods[next(turn) % len(methods)]._parse(body.decode(errors="replace"))
+
+    assert fuzz(parse, corpus, _FailedError) > 1000
+
+
+def test_no_signature_is_too_strange_for_the_border(services: etcd.Services) -> None:
+    """It comes from a member; one that has gone wrong must not take the leader with it."""
+    put = pb.PutRequest(key=b"a").SerializeToString()
+    corpus = [
+        border.sign("etcd.put", Identity("u"), put),
+        border.sign("etcd.txn", Identity("u", bytes(32), 5), put),
+        b"",
+    ]
+    replica: Any = services._replica
+    run = replica._operations[border.AS]
+    for body in mutations(corpus):
+        try:
+            run(replica.store.begin(), body)
+        except Exception:  # noqa: BLE001 - the executor answers any of them, and goes on
+            continue
+
+
+def test_hot_readers_agree_with_the_generated_class() -> None:
+    corpus = [it.SerializeToString() for it in (*REQUESTS["KV/Put"], *REQUESTS["KV/Range"])]
+    corpus += [pb.PutRequest(key=b"k" * 200, value=b"v" * 300).SerializeToString()]
+
+    def read(body: bytes) -> None:
+        plain = wire.read_put(body)
+        if plain is not None:
+            said = pb.PutRequest.FromString(body)
+            assert (said.key, said.value) == plain
+        key = wire.read_key(body)
+        if key is not None:
+            assert pb.RangeRequest.FromString(body) == pb.RangeRequest(key=key)
+
+    assert fuzz(read, corpus) == EXECUTIONS
+
+
+def test_frames_of_peers() -> None:
+    corpus = [
+        b"".join(frame.encode(kind, [body]))
+        for kind, body in ((1, b"hello"), (2, b""), (244, b"x" * 300))
+    ]
+
+    def read(data: bytes) -> None:
+        frame.FrameReader(1 << 16).feed(data)
+
+    assert fuzz(read, corpus, PeerFault) > 1000
+
+
+def test_messages_of_consensus() -> None:
+    entries = (Entry(4, 3, EntryKind.NORMAL, b"payload"), Entry(5, 3, EntryKind.EMPTY, b""))
+    messages: list[Message_] = [
+        AppendEntries(3, 1, 3, 2, 3, entries),
+        AppendAccepted(3, 1, 5),
+        Heartbeat(3, 1, 3, 7),
+        VoteRequest(3, 1, 3, 2, False, 0, 0),
+        PreVoteReply(3, 1, True, 0, 0),
+    ]
+    corpus = [b"".join(codec.encode(it)) for it in messages]
+    assert fuzz(codec.decode, corpus, PeerFault) > 1000
+
+
+def test_write_sets() -> None:
+    corpus = [encode_put(5, b"key", b"value") * 2, encode_put(1, b"", b"")]
+    assert fuzz(decode_write_set, corpus, MalformedWriteSet) > 1000
+
+
+def test_forwarded_requests_and_answers() -> None:
+    requests = b"".join(forwarding.encode_request(7, "etcd.put", b"body") * 2)
+    answers = b"".join(forwarding.encode_answer(7, b"result", None))
+    fuzz(forwarding.decode_requests, [requests], PeerFault)
+    fuzz(forwarding.decode_answers, [answers], PeerFault)
+
+
+class Owner:
+    """Takes whatever HTTP/2 says."""
+
+    def make_head(self, fields: object) -> object:
+        return fields
+
+    def on_headers(self, stream: Any, head: object) -> None:
+        pass
+
+    def on_data(self, stream: Any, data: bytes) -> None:
+        pass
+
+    def on_reset(self, stream: Any) -> None:
+        pass
+
+    def on_drain(self, stream: Any) -> None:
+        pass
+
+
+def test_http2() -> None:
+    block = b"\x82\x84\x86\x41\x01x\x40\x03abc\x03def"
+    corpus = [
+        PREFACE
+        + h2.head(0, h2.SETTINGS, 0, 0)
+        + h2.head(len(block), h2.HEADERS, h2.END_HEADERS, 1)
+        + block
+        + h2.head(5, h2.DATA, h2.END_STREAM, 1)
+        + b"hello",
+        PREFACE + h2.head(6, h2.SETTINGS, 0, 0) + b"\0\x04\0\1\0\0",
+    ]
+
+    def read(data: bytes) -> None:
+        Connection(Owner()).receive(data)
+
+    assert fuzz(read, corpus, ConnectionBroken) > 1000
+
+
+def test_deadlines_durations_and_settings() -> None:
+    fuzz(parse_timeout, [b"5S", b"100m", b"99999999n", b""])
+
+    def durations(data: bytes) -> None:
+        text = data.decode(errors="replace")
+        parse_duration("x", text)
+
+    def settings(data: bytes) -> None:
+        text = data.decode(errors="replace")
+        parse_initial_cluster(text)
+
+    fuzz(durations, [b"1h30m", b"0", b".5s", b"100ms"], BadSetting)
+    fuzz(settings, [b"a=http://x:1,b=http://y:2"], BadSetting)
+    for value in ("-1", "", "x", "1e9", "9" * 30, "\0"):
+        try:
+            load_settings({"max-txn-ops": value, "name": value}, {})
+        except BadSetting:
+            continue
+
+
+def test_health_and_reflection() -> None:
+    corpus = [b"\x0a\x00", b"\x0a\x0fetcdserverpb.KV", b"\x22\x0fetcdserverpb.KV", b"\x3a\x01*"]
+    health = Health(["etcdserverpb.KV"])
+    files = {"etcdserverpb.KV": pb.DESCRIPTOR}
+
+    def read(data: bytes) -> None:
+        health.check(Answer(), data)
+        stream = HealthStream(health, Sink())
+        stream.on_message(data)
+        stream.on_cancel()
+        ReflectionStream(files, Sink()).on_message(data)
+
+    assert fuzz(read, corpus) == EXECUTIONS

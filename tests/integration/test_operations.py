@@ -1,0 +1,244 @@
+"""Operations on a loaded cluster: rolling restarts, leader moves, pages, limits, notes."""
+
+import json
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import grpc
+import pytest
+
+from roost.etcd.proto import rpc_pb2 as pb
+from roost.testing.cluster import Cluster, free_ports, wait_until
+
+pytestmark = [pytest.mark.slow, pytest.mark.cluster]
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Iterator[Cluster]:
+    with Cluster(tmp_path, 3) as started:
+        started.leader()
+        yield started
+
+
+class RetryingClient(threading.Thread):
+    """Puts and reads all the time by any member, as etcd's client does: what certainly was not
+    done is tried again with the next one, and what may have been done only when it is harmless.
+    """
+
+    def __init__(self, cluster: Cluster, number: int) -> None:
+        super().__init__(daemon=True)
+        self._endpoints = cluster.endpoints
+        self._number = number
+        self.stop = threading.Event()
+        self.put_count = 0
+        self.retry_count = 0
+        self.slowest_s = 0.0
+        self.failures: list[str] = []
+
+    def run(self) -> None:
+        channels = [grpc.insecure_channel(it) for it in self._endpoints]
+        while not self.stop.is_set():
+            key = b"c%d/%d" % (self._number, self.put_count)
+            put = pb.PutRequest(key=key, value=b"v").SerializeToString()
+            begin = time.monotonic()
+            self._ask(channels, "Put", put)
+            read = pb.RangeRequest(key=key).SerializeToString()
+            found = self._ask(channels, "Range", read)
+            self.slowest_s = max(self.slowest_s, time.monotonic() - begin)
+            if not pb.RangeResponse.FromString(found).count:
+                self.failures.append(f"{key!r} was put and is not there")
+            self.put_count += 1
+        for channel in channels:
+            channel.close()
+
+    def _ask(self, channels: list[grpc.Channel], method: str, body: bytes) -> bytes:
+        deadline = time.monotonic() + 10
+        position = self._number
+        while True:
+            channel = channels[position % len(channels)]
+            try:
+                said: bytes = channel.unary_unary(f"/etcdserverpb.KV/{method}")(body, timeout=5)
+            except grpc.RpcError as error:
+                retried = (grpc.StatusCode.UNAVAILABLE,)
+                if error.code() not in retried or time.monotonic() > deadline:
+                    self.failures.append(f"{method}: {error.code()} {error.details()}")
+                    return b""
+                self.retry_count += 1
+                position += 1
+            else:
+                return said
+
+
+@pytest.fixture
+def clients(three: Cluster) -> Iterator[list[RetryingClient]]:
+    made = [RetryingClient(three, it) for it in range(4)]
+    for client in made:
+        client.start()
+    yield made
+    for client in made:
+        client.stop.set()
+    for client in made:
+        client.join(timeout=30)
+
+
+def wait_progress(clients: list[RetryingClient]) -> None:
+    """Return when every client has got further."""
+    before = [it.put_count for it in clients]
+    wait_until(
+        lambda: all(it.put_count > count + 3 for it, count in zip(clients, before, strict=True))
+    )
+
+
+def serves(cluster: Cluster, position: int) -> bool:
+    """Whether a member is there and knows a leader."""
+    said = cluster.status(position)
+    return said is not None and said.leader != 0
+
+
+def finish(clients: list[RetryingClient]) -> None:
+    for client in clients:
+        client.stop.set()
+    for client in clients:
+        client.join(timeout=30)
+        assert not client.failures
+        assert client.slowest_s < 5
+
+
+def test_a_rolling_restart_fails_no_request_of_a_retrying_client(
+    three: Cluster, clients: list[RetryingClient]
+) -> None:
+    for position in range(3):
+        wait_progress(clients)
+        assert three.stop(position) == 0
+        wait_progress(clients)
+        three.start(position)
+        wait_until(partial(serves, three, position))
+    wait_progress(clients)
+    finish(clients)
+
+
+def test_leader_moves_under_load_fail_no_request(
+    three: Cluster, clients: list[RetryingClient]
+) -> None:
+    for _ in range(5):
+        wait_progress(clients)
+        leader = three.leader()
+        target = three.status((leader + 1) % 3)
+        assert target is not None
+        request = pb.MoveLeaderRequest(targetID=target.header.member_id)
+        with grpc.insecure_channel(three.endpoints[leader]) as channel:
+            move = channel.unary_unary("/etcdserverpb.Maintenance/MoveLeader")
+            move(request.SerializeToString(), timeout=10)
+    wait_progress(clients)
+    finish(clients)
+
+
+def page(port: int, path: str, headers: dict[str, str] | None = None) -> tuple[int, str]:
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers=headers or {})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def test_pages_say_how_a_member_is(three: Cluster) -> None:
+    port = three.client_ports[0]
+    assert page(port, "/livez") == (200, "ok\n")
+    assert page(port, "/readyz?verbose") == (
+        200,
+        "[+]data_corruption ok\n[+]serializable_read ok\n[+]linearizable_read ok\nok\n",
+    )
+    assert page(port, "/readyz/linearizable_read") == (200, "ok\n")
+    variables = json.loads(page(port, "/debug/vars")[1])
+    assert variables["etcd_server_has_leader"] == 1
+    three.kill(1, 2)
+    wait_until(lambda: page(port, "/health")[0] == 503)
+    assert page(port, "/livez") == (200, "ok\n")
+    status, said = page(port, "/readyz")
+    assert status == 503
+    assert "[-]linearizable_read failed: " in said
+    assert page(port, "/health?serializable=true")[0] == 200
+
+
+def test_an_alarm_makes_a_member_unhealthy_unless_it_is_excluded(tmp_path: Path) -> None:
+    with Cluster(tmp_path, 1) as cluster:
+        cluster.leader()
+        port = cluster.client_ports[0]
+        alarm = pb.AlarmRequest(action=pb.AlarmRequest.ACTIVATE, alarm=pb.NOSPACE, memberID=7)
+        with grpc.insecure_channel(cluster.endpoints[0]) as channel:
+            raise_it = channel.unary_unary("/etcdserverpb.Maintenance/Alarm")
+            raise_it(alarm.SerializeToString(), timeout=10)
+        assert page(port, "/health") == (503, '{"health":"false","reason":"ALARM NOSPACE"}')
+        assert page(port, "/health?exclude=NOSPACE")[0] == 200
+
+
+def test_hosts_metrics_and_notes_are_as_the_flags_say(tmp_path: Path) -> None:
+    [metrics] = free_ports(1)
+    flags = [
+        "--host-whitelist=localhost,127.0.0.1",
+        f"--listen-metrics-urls=http://127.0.0.1:{metrics}",
+        "--enable-v2",
+        "--logger=zap",
+        "--cors=http://good.example",
+        "--max-txn-ops=2",
+        "--auto-compaction-mode=revision",
+        "--auto-compaction-retention=5",
+    ]
+    with Cluster(tmp_path, 1, extra_flags=flags) as cluster:
+        cluster.leader()
+        port = cluster.client_ports[0]
+        assert page(port, "/version", {"Host": "evil.example"})[0] == 421
+        assert page(port, "/version")[0] == 200
+        assert page(metrics, "/metrics")[1].startswith("# HELP")
+        assert page(metrics, "/v3/kv/range")[0] == 404
+        assert "--enable-v2=True changes nothing" in cluster.log_path(0).read_text()
+        puts = [pb.RequestOp(request_put=pb.PutRequest(key=b"%d" % it)) for it in range(3)]
+        with grpc.insecure_channel(cluster.endpoints[0]) as channel:
+            txn = channel.unary_unary("/etcdserverpb.KV/Txn")
+            txn(pb.TxnRequest(success=puts[:2]).SerializeToString(), timeout=10)
+            with pytest.raises(grpc.RpcError) as caught:
+                txn(pb.TxnRequest(success=puts).SerializeToString(), timeout=10)
+        assert caught.value.details() == "etcdserver: too many operations in txn request"
+
+
+def test_health_and_reflection_are_served(tmp_path: Path) -> None:
+    from roost.server import reflection
+
+    asked = reflection._Asked
+    answered = reflection._Answered
+    with (
+        Cluster(tmp_path, 1) as cluster,
+        grpc.insecure_channel(cluster.endpoints[0]) as channel,
+    ):
+        cluster.leader()
+        check = channel.unary_unary("/grpc.health.v1.Health/Check")
+        for service in ("", "etcdserverpb.KV"):
+            request = reflection._HealthRequest(service=service).SerializeToString()
+            said = reflection._HealthResponse.FromString(check(request, timeout=10))
+            assert said.status == reflection.SERVING
+        with pytest.raises(grpc.RpcError) as caught:
+            check(reflection._HealthRequest(service="none").SerializeToString(), timeout=10)
+        assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+        reflect = channel.stream_stream(
+            "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+        )
+        questions = [
+            asked(list_services="*"),
+            asked(file_containing_symbol="etcdserverpb.KV.Put"),
+            asked(file_by_filename="roost/etcd/proto/kv.proto"),
+            asked(file_containing_symbol="nobody.knows"),
+        ]
+        bodies = iter([it.SerializeToString() for it in questions])
+        said = [answered.FromString(it) for it in reflect(bodies, timeout=10)]
+        names = [it.name for it in said[0].list_services_response.service]
+        assert {"etcdserverpb.KV", "v3lockpb.Lock", "grpc.health.v1.Health"} <= set(names)
+        assert said[1].file_descriptor_response.file_descriptor_proto
+        assert said[2].file_descriptor_response.file_descriptor_proto
+        assert said[3].error_response.error_code == reflection.NOT_FOUND
