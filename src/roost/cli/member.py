@@ -2,7 +2,7 @@
 
 import click
 
-from roost.cli.shared import client_options, connect, say_json
+from roost.cli.shared import client_options, connect, hexadecimal, say_json
 from roost.client import Member
 
 
@@ -11,16 +11,7 @@ def member() -> None:
     """List, add, remove, update and promote members; choose who leads."""
 
 
-def _parse_id(_ctx: click.Context, _parameter: click.Parameter, value: str) -> int:
-    """Read a member's id in hexadecimal, as all commands print it."""
-    try:
-        return int(value, 16)
-    except ValueError as error:
-        text = f"{value!r} is no member id: hexadecimal, as `roost member list` says"
-        raise click.BadParameter(text) from error
-
-
-_id = click.argument("member_id", callback=_parse_id, metavar="ID")
+_id = click.argument("member_id", callback=hexadecimal, metavar="ID")
 _urls = click.option(
     "--peer-urls", required=True, help="Where the others reach it, comma-separated."
 )

@@ -1,5 +1,6 @@
 """What all commands of a client share: options, a client, one way to print JSON."""
 
+import base64
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import click
 import msgspec
 
-from roost.client import Client, ClientError
+from roost.client import Client, ClientError, Credentials, Item
 
 _endpoints = click.option(
     "--endpoints",
@@ -23,21 +24,106 @@ _timeout = click.option(
 )
 
 
+def _remember(ctx: click.Context, parameter: click.Parameter, value: str) -> None:
+    """Keep what says who we are in the context: commands need not know of it."""
+    assert parameter.name is not None, "an option has a name"
+    ctx.meta[f"roost.{parameter.name}"] = value
+
+
+def _credential(
+    name: str, field: str, text: str
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    variable = name.removeprefix("--").replace("-", "_").upper()
+    return click.option(
+        name,
+        field,
+        default="",
+        envvar=[f"ROOST_{variable}", f"ETCDCTL_{variable}"],
+        expose_value=False,
+        callback=_remember,
+        help=text,
+    )
+
+
+_CREDENTIALS = (
+    _credential(
+        "--user", "user_name", "Who we are: NAME, and we ask for the password, or NAME:PASSWORD."
+    ),
+    _credential(
+        "--cacert", "ca_file", "Whose certificates servers must have; endpoints speak TLS then."
+    ),
+    _credential("--cert", "cert_file", "Our certificate."),
+    _credential("--key", "key_file", "Its key."),
+)
+
+
 def client_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options that every client command has."""
-    return _endpoints(_json(_timeout(command)))
+    command = _endpoints(_json(_timeout(command)))
+    for option in reversed(_CREDENTIALS):
+        command = option(command)
+    return command
+
+
+def _credentials() -> Credentials:
+    said = click.get_current_context().meta
+    user, colon, password = said.get("roost.user_name", "").partition(":")
+    if user and not colon:
+        password = click.prompt(f"Password of {user}", hide_input=True, err=True)
+    return Credentials(
+        ca_file=said.get("roost.ca_file", ""),
+        cert_file=said.get("roost.cert_file", ""),
+        key_file=said.get("roost.key_file", ""),
+        user=user,
+        password=password,
+    )
 
 
 @contextmanager
 def connect(endpoints: str, timeout_s: float) -> Iterator[Client]:
     """A client whose errors become one line and exit code 1."""
+    names = [it.strip() for it in endpoints.split(",")]
     try:
-        with Client(endpoints.split(","), timeout_s=timeout_s) as client:
+        with Client(names, timeout_s=timeout_s, credentials=_credentials()) as client:
             yield client
-    except ClientError as error:
+    except (ClientError, OSError) as error:
         raise click.ClickException(str(error)) from error
 
 
 def say_json(row: dict[str, Any]) -> None:  # Any: what JSON can hold
     """Print one object on a line."""
     click.echo(msgspec.json.encode(row).decode())
+
+
+def text_of(data: bytes) -> str:
+    """Bytes for people."""
+    return data.decode(errors="backslashreplace")
+
+
+def row_of(item: Item) -> dict[str, Any]:  # Any: what JSON can hold
+    """A key for programs: text where it is text, base64 beside it where it is not."""
+    row: dict[str, Any] = {
+        "key": text_of(item.key),
+        "value": text_of(item.value),
+        "create_revision": item.create_revision,
+        "mod_revision": item.mod_revision,
+        "version": item.version,
+    }
+    if item.lease:
+        row["lease"] = f"{item.lease:x}"
+    for name, data in (("key", item.key), ("value", item.value)):
+        try:
+            data.decode()
+        except UnicodeDecodeError:
+            row[f"{name}_base64"] = base64.b64encode(data).decode()
+    return row
+
+
+def hexadecimal(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> int:
+    """Read an id in hexadecimal, as all commands print it; 0 when there is none."""
+    if value is None:
+        return 0
+    try:
+        return int(value, 16)
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is no id: hexadecimal, as lists say") from error

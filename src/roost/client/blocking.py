@@ -14,11 +14,17 @@ from typing import Any, TypeVar
 
 import grpc
 
+from roost.client.credentials import Credentials
 from roost.client.errors import ClientError, Unreachable
+from roost.client.leases import Leases
+from roost.client.users import Users
 from roost.etcd.proto import kv_pb2, rpc_pb2
 
 Answer = TypeVar("Answer")
 MESSAGE_BYTES_MAX = 64 << 20
+# A token that these are said of is got anew.
+_STALE = ("invalid auth token", "revision of auth store is old")
+_NONE, _DESCEND = rpc_pb2.RangeRequest.NONE, rpc_pb2.RangeRequest.DESCEND
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +41,11 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One event of a watch."""
+    """One event of a watch; `before` is what was there, when it was asked for."""
 
     is_delete: bool
     item: Item
+    before: Item | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +76,24 @@ def prefix_end(prefix: bytes) -> bytes:
 class Client:
     """One connection to a cluster, by any of its endpoints; safe to use from several threads."""
 
-    def __init__(self, endpoints: Sequence[str], *, timeout_s: float = 5.0) -> None:
-        """Connect lazily; `endpoints` are host:port, tried in order."""
+    def __init__(
+        self,
+        endpoints: Sequence[str],
+        *,
+        timeout_s: float = 5.0,
+        credentials: Credentials | None = None,
+    ) -> None:
+        """Connect lazily; `endpoints` are host:port or URLs, tried in order."""
         self._timeout_s = timeout_s
+        self._credentials = credentials or Credentials()
+        self._token = ""
         options = [
             ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
             ("grpc.enable_retries", 0),
         ]
-        self._channels = [
-            grpc.insecure_channel(endpoint.removeprefix("http://"), options=options)
-            for endpoint in endpoints
-        ]
+        self._channels = [self._credentials.channel(it, options) for it in endpoints]
+        self.users = Users(self._call)
+        self.leases = Leases(self._call, self._talk)
 
     def __enter__(self) -> "Client":
         return self
@@ -94,6 +108,34 @@ class Client:
 
     def _call(self, path: str, request: Any, answer: type[Answer]) -> Answer:
         # Any: grpcio's methods are not typed, and messages share no useful base.
+        try:
+            return self._try(path, request, answer, self._metadata())
+        except ClientError as error:
+            if not self._credentials.user or not error.text.endswith(_STALE):
+                raise
+            self._token = ""  # it has run out, or users have changed since
+        return self._try(path, request, answer, self._metadata())
+
+    def _metadata(self) -> list[tuple[str, str]] | None:
+        """Who we are, as every call says; a token is got when there is none."""
+        user = self._credentials.user
+        if user and not self._token:
+            request = rpc_pb2.AuthenticateRequest(name=user, password=self._credentials.password)
+            path = "/etcdserverpb.Auth/Authenticate"
+            try:
+                self._token = self._try(path, request, rpc_pb2.AuthenticateResponse, None).token
+            except ClientError as error:
+                if not error.text.endswith("authentication is not enabled"):
+                    raise
+        return [("token", self._token)] if self._token else None
+
+    def _try(
+        self,
+        path: str,
+        request: Any,
+        answer: type[Answer],
+        metadata: list[tuple[str, str]] | None,
+    ) -> Answer:
         last: grpc.RpcError | None = None
         for channel in self._channels:
             method: Callable[..., Answer] = channel.unary_unary(
@@ -102,7 +144,7 @@ class Client:
                 response_deserializer=answer.FromString,  # type: ignore[attr-defined]
             )
             try:
-                return method(request, timeout=self._timeout_s)
+                return method(request, timeout=self._timeout_s, metadata=metadata)
             except grpc.RpcError as error:
                 last = error
                 if not _was_not_sent(error):
@@ -110,16 +152,55 @@ class Client:
         assert last is not None, "there is an endpoint"
         raise _client_error(last) from last
 
-    def put(self, key: bytes, value: bytes) -> int:
+    def _talk(self, path: str, request: Any, answer: Any) -> Iterator[Any]:  # Any: messages
+        """Send one request and yield what comes, for as long as it does."""
+        method = self._channels[0].stream_stream(
+            path,
+            request_serializer=type(request).SerializeToString,
+            response_deserializer=answer.FromString,
+        )
+        requests = _OneRequest(request)
+        call = method(requests, metadata=self._metadata())
+        try:
+            yield from call
+        except grpc.RpcError as error:
+            raise _client_error(error) from error
+        finally:
+            call.cancel()
+            requests.end()
+
+    def put(
+        self,
+        key: bytes,
+        value: bytes,
+        *,
+        lease: int = 0,
+        keeps_value: bool = False,
+        keeps_lease: bool = False,
+    ) -> int:
         """Set a key; return the revision.
+
+        With `keeps_value` or `keeps_lease` the key must be there, and keeps what it has.
 
         Raises:
             ClientError: with the server's words.
 
         """
-        request = rpc_pb2.PutRequest(key=key, value=value)
+        request = rpc_pb2.PutRequest(
+            key=key, value=value, lease=lease, ignore_value=keeps_value, ignore_lease=keeps_lease
+        )
         answer = self._call("/etcdserverpb.KV/Put", request, rpc_pb2.PutResponse)
         return answer.header.revision
+
+    def compact(self, revision: int) -> None:
+        """Forget the history before a revision."""
+        request = rpc_pb2.CompactionRequest(revision=revision)
+        self._call("/etcdserverpb.KV/Compact", request, rpc_pb2.CompactionResponse)
+
+    def count(self, key: bytes, range_end: bytes = b"") -> int:
+        """How many keys are in a range."""
+        request = rpc_pb2.RangeRequest(key=key, range_end=range_end, count_only=True)
+        return self._call("/etcdserverpb.KV/Range", request, rpc_pb2.RangeResponse).count
 
     def get(self, key: bytes) -> Item | None:
         """The current value of a key, linearizably; None when there is none."""
@@ -134,14 +215,20 @@ class Client:
         limit: int = 0,
         revision: int = 0,
         serializable: bool = False,
+        keys_only: bool = False,
+        sort_by: str = "key",
+        descending: bool = False,
     ) -> list[Item]:
-        """The keys of a range, in order."""
+        """The keys of a range; `sort_by` is key, version, create, mod or value."""
         request = rpc_pb2.RangeRequest(
             key=key,
             range_end=range_end,
             limit=limit,
             revision=revision,
             serializable=serializable,
+            keys_only=keys_only,
+            sort_target=sort_by.upper(),
+            sort_order=_DESCEND if descending else _NONE,
         )
         answer = self._call("/etcdserverpb.KV/Range", request, rpc_pb2.RangeResponse)
         return [_item(kv) for kv in answer.kvs]
@@ -166,7 +253,10 @@ class Client:
                 response_deserializer=rpc_pb2.StatusResponse.FromString,
             )
             try:
-                rows.append((position, method(rpc_pb2.StatusRequest(), timeout=self._timeout_s)))
+                answer = method(
+                    rpc_pb2.StatusRequest(), timeout=self._timeout_s, metadata=self._metadata()
+                )
+                rows.append((position, answer))
             except grpc.RpcError as error:
                 rows.append((position, _client_error(error)))
         return rows
@@ -227,7 +317,7 @@ class Client:
             response_deserializer=answer.FromString,
         )
         try:
-            for message in method(request):
+            for message in method(request, metadata=self._metadata()):
                 yield message.blob
         except grpc.RpcError as error:
             raise _client_error(error) from error
@@ -281,7 +371,12 @@ class Client:
         self._call("/etcdserverpb.Maintenance/MoveLeader", request, rpc_pb2.MoveLeaderResponse)
 
     def watch(
-        self, key: bytes, range_end: bytes = b"", *, start_revision: int = 0
+        self,
+        key: bytes,
+        range_end: bytes = b"",
+        *,
+        start_revision: int = 0,
+        prev_kv: bool = False,
     ) -> Iterator[Change]:
         """Yield every change of a key or range, for ever.
 
@@ -290,33 +385,23 @@ class Client:
 
         """
         create = rpc_pb2.WatchCreateRequest(
-            key=key, range_end=range_end, start_revision=start_revision
+            key=key, range_end=range_end, start_revision=start_revision, prev_kv=prev_kv
         )
-        method = self._channels[0].stream_stream(
-            "/etcdserverpb.Watch/Watch",
-            request_serializer=rpc_pb2.WatchRequest.SerializeToString,
-            response_deserializer=rpc_pb2.WatchResponse.FromString,
-        )
-        requests = _OneRequest(rpc_pb2.WatchRequest(create_request=create))
-        call = method(requests)
-        try:
-            for answer in call:
-                if answer.canceled:
-                    text = answer.cancel_reason or f"compacted at {answer.compact_revision}"
-                    raise ClientError("CANCELLED", text)
-                for event in answer.events:
-                    yield Change(event.type == kv_pb2.Event.DELETE, _item(event.kv))
-        except grpc.RpcError as error:
-            raise _client_error(error) from error
-        finally:
-            call.cancel()
-            requests.end()
+        request = rpc_pb2.WatchRequest(create_request=create)
+        path = "/etcdserverpb.Watch/Watch"
+        for answer in self._talk(path, request, rpc_pb2.WatchResponse):
+            if answer.canceled:
+                text = answer.cancel_reason or f"compacted at {answer.compact_revision}"
+                raise ClientError("CANCELLED", text)
+            for event in answer.events:
+                before = _item(event.prev_kv) if event.HasField("prev_kv") else None
+                yield Change(event.type == kv_pb2.Event.DELETE, _item(event.kv), before)
 
 
 class _OneRequest:
     """Sends one request and then keeps the stream open until it is ended."""
 
-    def __init__(self, request: rpc_pb2.WatchRequest) -> None:
+    def __init__(self, request: Any) -> None:  # Any: a message
         import threading
 
         self._requests = [request]
@@ -325,7 +410,7 @@ class _OneRequest:
     def __iter__(self) -> "_OneRequest":
         return self
 
-    def __next__(self) -> rpc_pb2.WatchRequest:
+    def __next__(self) -> Any:
         if self._requests:
             return self._requests.pop()
         self._ended.wait()

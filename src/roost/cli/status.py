@@ -1,0 +1,90 @@
+"""`roost status` and `roost health`: what members say of themselves."""
+
+import sys
+import time
+
+import click
+
+from roost.cli.shared import client_options, connect, say_json
+from roost.client import ClientError
+
+
+@click.command()
+@client_options
+def status(endpoints: str, timeout_s: float, *, as_json: bool) -> None:
+    r"""Show what each endpoint says of itself; exit code 1 when one does not answer.
+
+    \b
+    Example:
+        roost status --endpoints 127.0.0.1:2379,127.0.0.1:22379
+    """
+    names = endpoints.split(",")
+    is_complete = True
+    if not as_json:
+        click.echo(
+            f"{'ENDPOINT':<24}{'MEMBER':<18}{'LEADER':<8}{'TERM':>6}{'INDEX':>10}{'REVISION':>10}"
+        )
+    with connect(endpoints, timeout_s) as client:
+        rows = client.status()
+    for position, answer in rows:
+        if isinstance(answer, ClientError):
+            is_complete = False
+            if as_json:
+                say_json({"endpoint": names[position], "error": str(answer)})
+            else:
+                click.echo(f"{names[position]:<24}{answer}")
+            continue
+        member = answer.header.member_id
+        is_leader = answer.leader == member
+        if as_json:
+            say_json(
+                {
+                    "endpoint": names[position],
+                    "member_id": f"{member:x}",
+                    "is_leader": is_leader,
+                    "leader": f"{answer.leader:x}",
+                    "term": answer.raftTerm,
+                    "index": answer.raftIndex,
+                    "applied_index": answer.raftAppliedIndex,
+                    "revision": answer.header.revision,
+                    "version": answer.version,
+                    "db_bytes": answer.dbSize,
+                }
+            )
+        else:
+            click.echo(
+                f"{names[position]:<24}{member:<18x}{'yes' if is_leader else 'no':<8}"
+                f"{answer.raftTerm:>6}{answer.raftIndex:>10}{answer.header.revision:>10}"
+            )
+    if not is_complete:
+        sys.exit(1)
+
+
+@click.command()
+@client_options
+def health(endpoints: str, timeout_s: float, *, as_json: bool) -> None:
+    r"""Say whether each endpoint serves reads that are current; exit code 1 when one does not.
+
+    \b
+    Example:
+        roost health --endpoints 127.0.0.1:2379,127.0.0.1:22379
+    """
+    is_good = True
+    for endpoint in endpoints.split(","):
+        begin = time.monotonic()
+        wrong = ""
+        try:
+            with connect(endpoint, timeout_s) as client:
+                client.get(b"health")
+        except click.ClickException as error:
+            # As with etcdctl: who may not read is at least answered.
+            wrong = "" if "permission denied" in error.message else error.message
+        took_ms = (time.monotonic() - begin) * 1000
+        is_good &= not wrong
+        if as_json:
+            row = {"endpoint": endpoint, "health": not wrong, "took_ms": round(took_ms, 2)}
+            say_json({**row, "error": wrong} if wrong else row)
+        else:
+            click.echo(f"{endpoint:<24}{wrong or f'healthy, {took_ms:.1f} ms'}")
+    if not is_good:
+        sys.exit(1)

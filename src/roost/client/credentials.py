@@ -1,0 +1,44 @@
+"""Who a client is, and how it knows the server: certificates, a user and a password."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """Paths of PEM files, a user and its password; what is empty is not used.
+
+    With `ca_file` or `cert_file` the endpoints are spoken to by TLS, as with `https://`.
+    """
+
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    user: str = ""
+    password: str = ""
+
+    def __repr__(self) -> str:
+        """Without the password."""
+        return f"Credentials(user={self.user!r}, ca_file={self.ca_file!r})"
+
+    def channel(self, endpoint: str, options: list[tuple[str, int]]) -> grpc.Channel:
+        """A connection to one endpoint, by TLS when it or these say so.
+
+        Raises:
+            OSError: a file cannot be read.
+
+        """
+        is_secure = endpoint.startswith("https://") or bool(self.ca_file or self.cert_file)
+        address = endpoint.removeprefix("http://").removeprefix("https://")
+        if not is_secure:
+            return grpc.insecure_channel(address, options=options)
+        made = grpc.ssl_channel_credentials(
+            _read(self.ca_file), _read(self.key_file), _read(self.cert_file)
+        )
+        return grpc.secure_channel(address, made, options=options)
+
+
+def _read(path: str) -> bytes | None:
+    return Path(path).read_bytes() if path else None
