@@ -19,7 +19,8 @@ def load_generator() -> ModuleType:
 
 
 @pytest.mark.parametrize(
-    "name", ["settings.md", "cli.md", "metrics.md", "errors.md", "consensus.md"]
+    "name",
+    ["settings.md", "cli.md", "metrics.md", "errors.md", "consensus.md", "differences.md"],
 )
 def test_a_reference_page_is_what_the_program_says(name: str) -> None:
     generator = load_generator()

@@ -206,6 +206,9 @@ def test_users_roles_and_who_may_do_what(tmp_path: Path) -> None:
         run("role", "delete", "readers", *as_root)
         run("user", "delete", "alice", *as_root)
         assert "permission denied" not in run("health", *as_root)
+        for secret in (b"rootpw", b"alicepw"):  # CVE-2021-28235
+            for path in tmp_path.rglob("*"):
+                assert not path.is_file() or secret not in path.read_bytes(), path
         run("auth", "disable", *as_root)
         assert run("get", "own") == "1\n"
 

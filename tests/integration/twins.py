@@ -22,6 +22,7 @@ from tests.integration.etcdctl import binary
 _MASKED = ("cluster_id", "member_id", "raft_term", "token", "authRevision")
 
 
+LATE = "4 Deadline Exceeded"
 _SCHEMAS = {
     **dict.fromkeys(rpc_pb2.DESCRIPTOR.services_by_name, ("etcdserverpb", rpc_pb2)),
     "Lock": ("v3lockpb", lock_pb2),
@@ -167,6 +168,9 @@ class Twins:
         answers = [
             side.ask(path, request, user, timeout_s=timeout_s) for side in (self.etcd, self.roost)
         ]
+        if answers[0] == LATE and timeout_s >= 10:
+            # etcd's changes of members take their time on a busy machine.
+            answers[0] = self.etcd.ask(path, request, user, timeout_s=60)
         self._compare(
             f"{path} as {user or 'nobody'}: {str(request).strip()!r}",
             *([_said(answer, mask)] for answer in answers),

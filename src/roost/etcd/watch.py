@@ -15,7 +15,6 @@ Answers never split a revision.  Full?  `watchers_per_stream_max` and `watchers_
 
 import asyncio
 from collections.abc import Callable
-from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 
@@ -26,7 +25,7 @@ from roost.etcd.mvcc import main_of, range_stop, revision_bytes
 from roost.etcd.permissions import Judge
 from roost.etcd.ports import StreamCall
 from roost.etcd.proto import rpc_pb2 as pb
-from roost.etcd.wire import KeyValue, decode_key_value, field, number_field, varint
+from roost.etcd.wire import decode_key_value, field, number_field, varint
 from roost.store import Changes
 
 STREAM_BYTES_MAX = 4 << 20
@@ -36,21 +35,29 @@ _PROGRESS_ID = -1
 _DENIED = b"rpc error: code = PermissionDenied desc = etcdserver: permission denied"
 
 
-class Event(NamedTuple):
-    """One change; `encoded` is its KeyValue."""
+class Event:
+    """One change: its main revision, its key, and the mvccpb.Event as all watchers get it."""
 
-    main: int
-    kv: KeyValue
-    encoded: bytes
+    __slots__ = ("_encoded", "_wire", "is_delete", "key", "main")
 
-    @property
-    def is_delete(self) -> bool:
-        """Whether the key went away."""
-        return self.kv.version == 0
+    def __init__(self, revision: bytes, encoded: bytes) -> None:
+        """`encoded` is the KeyValue written at `revision`."""
+        kv = decode_key_value(encoded)
+        self.main = main_of(revision)
+        self.key = kv.key
+        self.is_delete = kv.version == 0
+        self._encoded = encoded
+        self._wire: bytes | None = None
 
-
-def _event(revision: bytes, encoded: bytes) -> Event:
-    return Event(main_of(revision), decode_key_value(encoded), encoded)
+    def wire(self, previous: bytes | None = None) -> bytes:
+        """The field of a WatchResponse; made once for all who do not want the value before."""
+        if previous is None and self._wire is not None:
+            return self._wire
+        body = (b"\x08\x01" if self.is_delete else b"") + field(b"\x12", self._encoded)
+        if previous is not None:
+            return field(b"\x5a", body + field(b"\x1a", previous))
+        self._wire = field(b"\x5a", body)
+        return self._wire
 
 
 class Watcher:
@@ -97,7 +104,7 @@ class Watcher:
 
     def wants(self, event: Event) -> bool:
         """Whether the event is in range, new to this watcher and not filtered."""
-        key = event.kv.key
+        key = event.key
         return (
             event.main >= self.next_revision
             and key >= self.first
@@ -181,7 +188,7 @@ class WatchHub:
             return
         tree = self.mvcc.revisions
         events = [
-            _event(key, value)
+            Event(key, value)
             for _, tree_id, key, value in changes.writes
             if tree_id == tree and value is not None and len(key) == 16
         ]
@@ -189,7 +196,7 @@ class WatchHub:
             return
         by_watcher: dict[Watcher, list[Event]] = {}
         for event in events:
-            for watcher in self._by_key.get(event.kv.key, ()):
+            for watcher in self._by_key.get(event.key, ()):
                 if watcher.wants(event):
                     by_watcher.setdefault(watcher, []).append(event)
             for watcher in self._ranges:
@@ -209,7 +216,10 @@ class WatchHub:
         self.event_count += len(events)
         head = self.header.encode(revision, self.replica.term)
         head += number_field(b"\x10", watcher.id)
-        rows = [self._encode(watcher, event) for event in events]
+        if watcher.wants_previous:
+            rows = [event.wire(self._previous(event)) for event in events]
+        else:
+            rows = [event.wire() for event in events]
         send = watcher.stream.call.send
         if watcher.may_fragment:
             *parts, rows = _fragments(rows, self.border.limits.request_bytes_max)
@@ -217,20 +227,12 @@ class WatchHub:
                 send(head + b"\x38\x01" + b"".join(part))
         send(head + b"".join(rows))
 
-    def _encode(self, watcher: Watcher, event: Event) -> bytes:
-        body = (b"\x08\x01" if event.is_delete else b"") + field(b"\x12", event.encoded)
-        if watcher.wants_previous:
-            previous = self._previous(event)
-            if previous is not None:
-                body += field(b"\x1a", previous)
-        return field(b"\x5a", body)
-
     def _previous(self, event: Event) -> bytes | None:
         """The KeyValue before the event; None when there was none or it is compacted."""
         view, before = self.replica.view, event.main - 1
         if before < self.mvcc.compacted(view):
             return None
-        return self.mvcc.at(view, event.kv.key, before)
+        return self.mvcc.at(view, event.key, before)
 
     def on_rights_changed(self) -> None:
         """Cancel the watches of those who must not see their keys any more."""
@@ -309,7 +311,7 @@ class WatchHub:
             else:
                 rows = [row for row in rows if main_of(row[0]) < last]
             until = main_of(rows[-1][0])
-        events = [_event(name, encoded) for name, encoded in rows]
+        events = [Event(name, encoded) for name, encoded in rows]
         wanted = [event for event in events if watcher.wants(event)]
         watcher.next_revision = max(watcher.next_revision, until + 1)
         if wanted:
