@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from pathlib import Path
 
@@ -48,6 +48,10 @@ class StreamAnswer:
 
     def send(self, message: bytes) -> None:
         self.sent.append(message)
+
+    def send_all(self, messages: Sequence[bytes]) -> None:
+        for message in messages:
+            self.send(message)
 
     def finish(self, code: int, text: str) -> None:
         self.finished = (code, text)

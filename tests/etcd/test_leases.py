@@ -1,6 +1,6 @@
 """Leases: never early, whatever the clock, the leader and the process do (P10)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from google.protobuf.message import Message
@@ -55,6 +55,10 @@ class World:
 
             def send(self, message: bytes) -> None:
                 done.append(pb.LeaseKeepAliveResponse.FromString(message).TTL)
+
+            def send_all(self, messages: Sequence[bytes]) -> None:
+                for message in messages:
+                    self.send(message)
 
             def finish(self, code: int, text: str) -> None:
                 raise AssertionError(text)

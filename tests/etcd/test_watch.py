@@ -1,13 +1,14 @@
 """Watches: every event once, in order, from wherever they start; or a reason."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roost import etcd
+from roost.client import prefix_end
 from roost.etcd import watch as watch_module
 from roost.etcd.proto import kv_pb2
 from roost.etcd.proto import rpc_pb2 as pb
@@ -27,6 +28,10 @@ class FakeStream:
 
     def send(self, message: bytes) -> None:
         self.sent.append(pb.WatchResponse.FromString(message))
+
+    def send_all(self, messages: Sequence[bytes]) -> None:
+        for message in messages:
+            self.send(message)
 
     def finish(self, code: int, text: str) -> None:
         self.finished = (code, text)
@@ -266,3 +271,51 @@ def test_every_watch_sees_every_event_once_or_is_cancelled(actions: list[tuple[s
                 assert seen == [it for it in history if it[0] >= start]
 
     story(tell)
+
+
+EDGES = st.sampled_from([b"", b"\0", b"a", b"ab", b"abc", b"b", b"\xff", b"\xff\xff", b"a\xff"])
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(EDGES, EDGES, st.booleans()), min_size=1, max_size=8), st.data())
+def test_every_watcher_is_told_what_is_in_its_range(
+    ranges: list[tuple[bytes, bytes, bool]], data: st.DataObject
+) -> None:
+    """Keys, prefixes and other ranges are looked up in different ways; the model looks at all."""
+    world = World()
+
+    async def run() -> None:
+        wanted: dict[int, tuple[bytes, bytes]] = {}
+        for number, (first, end, is_prefix) in enumerate(ranges, start=1):
+            if is_prefix:
+                end = prefix_end(first)
+            if end not in (b"", b"\0") and end <= (first or b"\0"):
+                continue
+            world.watch(key=first, range_end=end, watch_id=number)
+            wanted[number] = (first or b"\0", end)
+        gone = data.draw(st.sets(st.sampled_from(sorted(wanted)))) if wanted else set()
+        for number in gone:
+            cancel = pb.WatchCancelRequest(watch_id=number)
+            world.handler.on_message(pb.WatchRequest(cancel_request=cancel).SerializeToString())
+            del wanted[number]
+        keys = [b"a", b"ab", b"abcd", b"b", b"\0", b"\xff", b"\xff\xffx", b"a\xffz", b"c"]
+        for key in keys:
+            world.put(key)
+        for number, (first, end) in wanted.items():
+            expected = [
+                key
+                for key in keys
+                if (key == first if not end else first <= key and (end == b"\0" or key < end))
+            ]
+            assert [it.kv.key for it in world.stream.events(number)] == expected
+        for number in gone:
+            assert not world.stream.events(number)
+        world.handler.on_cancel()
+        hub = world.services.watches
+        assert not hub._by_key and not hub._by_prefix and not hub._ranges
+        assert not hub._prefix_lengths
+
+    try:
+        asyncio.run(run())
+    finally:
+        world.replica.close()

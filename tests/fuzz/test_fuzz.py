@@ -5,7 +5,7 @@ Whatever bytes come: the answer, or the error the docstring names, and nothing e
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -158,6 +158,10 @@ class Sink:
 
     def send(self, message: bytes) -> None:
         pass
+
+    def send_all(self, messages: Sequence[bytes]) -> None:
+        for message in messages:
+            self.send(message)
 
     def finish(self, code: int, text: str) -> None:
         self.is_over = True

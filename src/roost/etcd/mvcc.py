@@ -60,6 +60,12 @@ def range_stop(key: bytes, range_end: bytes) -> bytes | None:
     return None if range_end == b"\0" else range_end
 
 
+def prefix_stop(prefix: bytes) -> bytes | None:
+    """The exclusive stop of all keys with a prefix; None when there is none, or it is the end."""
+    stripped = prefix.rstrip(b"\xff")
+    return stripped[:-1] + bytes([stripped[-1] + 1]) if stripped else None
+
+
 def bootstrap(txn: Txn) -> None:
     """Make the trees of an empty store."""
     for name in (KV_TREE, REVISIONS_TREE, HISTORY_TREE, ALARMS_TREE, LEASES_TREE, LEASE_KEYS_TREE):

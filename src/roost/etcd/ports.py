@@ -124,6 +124,9 @@ class StreamCall(Caller, Protocol):
     def send(self, message: bytes) -> None:
         """Queue one message."""
 
+    def send_all(self, messages: Sequence[bytes]) -> None:
+        """Queue messages, in order."""
+
     def finish(self, code: int, text: str) -> None:
         """End the stream with a gRPC status."""
 

@@ -14,18 +14,19 @@ Answers never split a revision.  Full?  `watchers_per_stream_max` and `watchers_
 """
 
 import asyncio
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 
 from google.protobuf.message import DecodeError
 
 from roost.etcd import errors
 from roost.etcd.border import Border
 from roost.etcd.identity import Identity
-from roost.etcd.mvcc import main_of, range_stop, revision_bytes
+from roost.etcd.mvcc import main_of, prefix_stop, range_stop, revision_bytes
 from roost.etcd.permissions import Judge
 from roost.etcd.ports import StreamCall
 from roost.etcd.proto import rpc_pb2 as pb
-from roost.etcd.wire import decode_key_value, field, number_field, varint
+from roost.etcd.wire import decode_key_value, field, varint
 from roost.store import Changes
 
 STREAM_BYTES_MAX = 4 << 20
@@ -123,7 +124,10 @@ class WatchHub:
         self.mvcc = border.mvcc
         self.header = border.header
         self.count = self.stream_count = self.event_count = 0
+        # Synced watchers: of one key, of a prefix, of any other range.
         self._by_key: dict[bytes, set[Watcher]] = {}
+        self._by_prefix: dict[bytes, set[Watcher]] = {}
+        self._prefix_lengths: Counter[int] = Counter()
         self._ranges: dict[Watcher, None] = {}
         self._behind: dict[Watcher, None] = {}
         self._is_catching_up = False
@@ -154,16 +158,28 @@ class WatchHub:
         self._behind.pop(watcher, None)
         if watcher.stop == watcher.first + b"\0":
             self._by_key.setdefault(watcher.first, set()).add(watcher)
+        elif watcher.stop == prefix_stop(watcher.first):
+            group = self._by_prefix.setdefault(watcher.first, set())
+            if not group:
+                self._prefix_lengths[len(watcher.first)] += 1
+            group.add(watcher)
         else:
             self._ranges[watcher] = None
 
     def _unsync(self, watcher: Watcher) -> None:
         self._ranges.pop(watcher, None)
-        of_key = self._by_key.get(watcher.first)
-        if of_key is not None:
-            of_key.discard(watcher)
-            if not of_key:
-                del self._by_key[watcher.first]
+        first = watcher.first
+        if _leave(self._by_prefix, first, watcher):
+            length = len(first)
+            self._prefix_lengths[length] -= 1
+            if not self._prefix_lengths[length]:
+                del self._prefix_lengths[length]
+        _leave(self._by_key, first, watcher)
+
+    def _synced(self) -> list[Watcher]:
+        """All that have been sent everything."""
+        groups = (*self._by_key.values(), *self._by_prefix.values())
+        return [*self._ranges, *(it for group in groups for it in group)]
 
     def remove(self, watcher: Watcher) -> None:
         """Stop."""
@@ -184,7 +200,7 @@ class WatchHub:
     # --- new events ----------------------------------------------------------------------------
 
     def _on_applied(self, _index: int, changes: Changes) -> None:
-        if not self._by_key and not self._ranges:
+        if not self._by_key and not self._by_prefix and not self._ranges:
             return
         tree = self.mvcc.revisions
         events = [
@@ -196,36 +212,56 @@ class WatchHub:
             return
         by_watcher: dict[Watcher, list[Event]] = {}
         for event in events:
-            for watcher in self._by_key.get(event.key, ()):
+            for watcher in self._candidates(event.key):
                 if watcher.wants(event):
                     by_watcher.setdefault(watcher, []).append(event)
-            for watcher in self._ranges:
-                if watcher.wants(event):
-                    by_watcher.setdefault(watcher, []).append(event)
-        revision = events[-1].main
+        self._tell(by_watcher, events[-1].main)
+
+    def _candidates(self, key: bytes) -> Iterator[Watcher]:
+        """Synced watchers that may want a key."""
+        yield from self._by_key.get(key, ())
+        for length in self._prefix_lengths:
+            if length <= len(key):
+                yield from self._by_prefix.get(key[:length], ())
+        yield from self._ranges
+
+    def _tell(self, by_watcher: dict[Watcher, list[Event]], revision: int) -> None:
+        """Send every watcher its events; the answers of a stream leave together."""
+        outgoing: dict[WatchStream, list[bytes] | None] = {}
         for watcher, wanted in by_watcher.items():
-            if watcher.stream.call.pending_bytes > STREAM_BYTES_MAX:
+            stream = watcher.stream
+            if stream not in outgoing:
+                is_full = stream.call.pending_bytes > STREAM_BYTES_MAX
+                outgoing[stream] = None if is_full else []
+            answers = outgoing[stream]
+            if answers is None:
                 watcher.next_revision = max(watcher.next_revision, wanted[0].main)
                 self.fall_behind(watcher)
-                continue
-            watcher.next_revision = revision + 1
-            self._send_events(watcher, wanted, revision)
+            else:
+                watcher.next_revision = revision + 1
+                answers += self._answers(watcher, wanted, revision)
+        for stream, answers in outgoing.items():
+            if answers:
+                stream.call.send_all(answers)
 
-    def _send_events(self, watcher: Watcher, events: list[Event], revision: int) -> None:
+    def _answers(self, watcher: Watcher, events: list[Event], revision: int) -> list[bytes]:
+        """What a watcher is told of events; one answer, or several when it takes fragments."""
         watcher.is_quiet = False
         self.event_count += len(events)
         head = self.header.encode(revision, self.replica.term)
-        head += number_field(b"\x10", watcher.id)
+        if watcher.id:
+            head += b"\x10" + varint(watcher.id)
         if watcher.wants_previous:
             rows = [event.wire(self._previous(event)) for event in events]
+        elif len(events) == 1:
+            return [head + events[0].wire()]
         else:
             rows = [event.wire() for event in events]
-        send = watcher.stream.call.send
-        if watcher.may_fragment:
-            *parts, rows = _fragments(rows, self.border.limits.request_bytes_max)
-            for part in parts:
-                send(head + b"\x38\x01" + b"".join(part))
-        send(head + b"".join(rows))
+        if not watcher.may_fragment:
+            return [head + b"".join(rows)]
+        *parts, last = _fragments(rows, self.border.limits.request_bytes_max)
+        answers = [head + b"\x38\x01" + b"".join(part) for part in parts]
+        return [*answers, head + b"".join(last)]
 
     def _previous(self, event: Event) -> bytes | None:
         """The KeyValue before the event; None when there was none or it is compacted."""
@@ -236,15 +272,14 @@ class WatchHub:
 
     def on_rights_changed(self) -> None:
         """Cancel the watches of those who must not see their keys any more."""
-        everybody = [*self._ranges, *(it for group in self._by_key.values() for it in group)]
-        for watcher in (*everybody, *self._behind):
+        for watcher in (*self._synced(), *self._behind):
             identity = watcher.identity or Identity(watcher.stream.call.certificate_name)
             if not self.border.check_again(identity, watcher.check):
                 watcher.stream.cancel_denied(watcher)
 
     def _before_switch(self) -> Callable[[], None]:
         """A snapshot is about to replace everything: what it skips is served from history."""
-        synced = [*self._ranges, *(it for group in self._by_key.values() for it in group)]
+        synced = self._synced()
         revision = self.revision()
 
         def after() -> None:
@@ -271,7 +306,7 @@ class WatchHub:
 
     def note_progress(self) -> None:
         """Once an interval: every synced watcher that asked for it and heard nothing."""
-        for watcher in [*self._ranges, *(it for group in self._by_key.values() for it in group)]:
+        for watcher in self._synced():
             if watcher.wants_progress:
                 watcher.stream.note_progress(watcher)
 
@@ -315,11 +350,22 @@ class WatchHub:
         wanted = [event for event in events if watcher.wants(event)]
         watcher.next_revision = max(watcher.next_revision, until + 1)
         if wanted:
-            self._send_events(watcher, wanted, current)
+            watcher.stream.call.send_all(self._answers(watcher, wanted, current))
         if until < current:
             return True
         self._sync(watcher)
         return False
+
+
+def _leave(groups: dict[bytes, set[Watcher]], name: bytes, watcher: Watcher) -> bool:
+    """Take a watcher out of its group; say whether that was the last one of it."""
+    group = groups.get(name)
+    if group is None or watcher not in group:
+        return False
+    group.discard(watcher)
+    if not group:
+        del groups[name]
+    return not group
 
 
 def _fragments(rows: list[bytes], bytes_max: int) -> list[list[bytes]]:

@@ -13,7 +13,7 @@ import asyncio
 import base64
 import codecs
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Protocol
 
@@ -134,6 +134,11 @@ class JsonCall:
         """The one message of a method that may take long."""
         self.reply(message)
 
+    def send_all(self, messages: Sequence[bytes]) -> None:
+        """There is one."""
+        for message in messages:
+            self.reply(message)
+
     def finish(self, code: int, text: str) -> None:
         """The end of a method that may take long."""
         self.fail(code, text)
@@ -163,6 +168,11 @@ class JsonStream:
     def send(self, message: bytes) -> None:
         """Queue an answer."""
         self._put({"result": _to_json(self._kind.FromString(message))})
+
+    def send_all(self, messages: Sequence[bytes]) -> None:
+        """Queue answers."""
+        for message in messages:
+            self.send(message)
 
     def finish(self, code: int, text: str) -> None:
         """End the stream; an error is its last line."""

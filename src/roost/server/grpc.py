@@ -10,7 +10,7 @@ client does not read is not read from either until it does.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, cast
 from urllib.parse import quote
 
@@ -229,13 +229,18 @@ class StreamingCall(Call):
 
     def send(self, message: bytes) -> None:
         """Send one message."""
+        self.send_all((message,))
+
+    def send_all(self, messages: Sequence[bytes]) -> None:
+        """Send messages, in one piece."""
         if self.is_done:
             return
         h2 = self._protocol.h2
         if not self._is_begun:
             self._is_begun = True
             h2.send_headers(self._stream, _HEADERS)
-        h2.send_data(self._stream, b"\0" + len(message).to_bytes(4, "big") + message)
+        parts = [part for it in messages for part in (b"\0", len(it).to_bytes(4, "big"), it)]
+        h2.send_data(self._stream, b"".join(parts))
         self._protocol.schedule_flush()
 
     def _send_end(self, trailers: bytes) -> None:

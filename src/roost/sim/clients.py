@@ -86,6 +86,11 @@ class Watching:
         for event in answer.events if not self.is_over else ():
             self.log.take(event.kv.mod_revision, event.kv.key, event.kv.value)
 
+    def send_all(self, messages: Sequence[bytes]) -> None:
+        """Several at once."""
+        for message in messages:
+            self.send(message)
+
     def finish(self, _code: int, _text: str) -> None:
         """The member ended the stream."""
         self.is_over = True
