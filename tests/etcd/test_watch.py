@@ -273,6 +273,49 @@ def test_every_watch_sees_every_event_once_or_is_cancelled(actions: list[tuple[s
     story(tell)
 
 
+def test_a_quiet_watcher_hears_how_far_it_has_come() -> None:
+    def tell(world: World) -> Iterator[None]:
+        world.watch(key=b"k", progress_notify=True)
+        world.watch(key=b"k", watch_id=9)
+        world.put(b"other")
+        yield
+        hub = world.services.watches
+        hub.note_progress()
+        progress = world.stream.sent[-1]
+        assert (progress.watch_id, progress.header.revision, len(progress.events)) == (0, 2, 0)
+        world.put(b"k")
+        count = len(world.stream.sent)
+        hub.note_progress()  # it has heard of the put
+        assert len(world.stream.sent) == count
+        hub.note_progress()
+        assert world.stream.sent[-1].header.revision == 3
+
+    story(tell)
+
+
+def test_a_large_answer_comes_in_fragments_to_who_takes_them() -> None:
+    def tell(world: World) -> Iterator[None]:
+        world.watch(key=b"k", range_end=b"l", fragment=True)
+        world.watch(key=b"k", range_end=b"l", watch_id=9)
+        value = bytes(400_000)
+        puts = [pb.PutRequest(key=b"k%d" % it, value=value) for it in range(3)]
+        operations = [pb.RequestOp(request_put=it) for it in puts]
+        world.call("Txn", pb.TxnRequest(success=operations))
+        for number in range(3):
+            world.put(b"k%d" % number, value)
+        world.watch(key=b"k", range_end=b"l", fragment=True, watch_id=5, start_revision=2)
+        yield
+        whole = [it for it in world.stream.sent if it.watch_id == 9 and it.events]
+        assert not any(it.fragment for it in whole)
+        parts = [it for it in world.stream.sent if it.watch_id == 5 and it.events]
+        assert [it.fragment for it in parts] == [True, False]
+        assert all(it.ByteSize() < 1_600_000 for it in parts)
+        for watch_id in (0, 5, 9):
+            assert len(world.stream.events(watch_id)) == 6
+
+    story(tell)
+
+
 EDGES = st.sampled_from([b"", b"\0", b"a", b"ab", b"abc", b"b", b"\xff", b"\xff\xff", b"a\xff"])
 
 

@@ -1,6 +1,7 @@
 """Operations on a loaded cluster: rolling restarts, leader moves, pages, limits, notes."""
 
 import json
+import signal
 import threading
 import time
 import urllib.error
@@ -242,3 +243,94 @@ def test_health_and_reflection_are_served(tmp_path: Path) -> None:
         assert said[1].file_descriptor_response.file_descriptor_proto
         assert said[2].file_descriptor_response.file_descriptor_proto
         assert said[3].error_response.error_code == reflection.NOT_FOUND
+
+
+def test_a_lease_that_is_renewed_outlives_leaders(three: Cluster) -> None:
+    """P10 with real processes: kills and SIGSTOP of leaders; then it ends by itself."""
+    from roost.client import Client, ClientError
+
+    with Client(three.endpoints, timeout_s=5) as client:
+        lease_id, ttl_s = client.leases.grant(4)
+        client.put(b"leased", b"1", lease=lease_id)
+    over, renewed = threading.Event(), threading.Event()
+
+    def renew() -> None:
+        position = 0
+        while not over.is_set():
+            with Client([three.endpoints[position % 3]], timeout_s=1) as one:
+                try:
+                    assert one.leases.renew(lease_id) in (0, ttl_s)
+                    renewed.set()
+                except ClientError:
+                    position += 1
+            over.wait(0.3)
+
+    renewing = threading.Thread(target=renew, daemon=True)
+    renewing.start()
+    for how in ("kill", "stop", "kill"):
+        leader = three.leader()
+        if how == "kill":
+            three.kill(leader)
+            wait_leader(three, leader)
+            three.start(leader)
+        else:
+            process = three.process(leader)
+            process.send_signal(signal.SIGSTOP)
+            wait_leader(three, leader)
+            process.send_signal(signal.SIGCONT)
+        renewed.clear()
+        assert renewed.wait(20)
+        wait_until(partial(serves, three, leader))
+        assert holds(three, b"leased")
+    over.set()
+    renewing.join(timeout=30)
+    wait_until(lambda: not holds(three, b"leased"), timeout_s=30)
+    with Client(three.endpoints, timeout_s=5) as client:
+        assert client.leases.all() == []
+
+
+def wait_leader(cluster: Cluster, old: int) -> None:
+    """Return when another member than `old` leads."""
+
+    def is_there() -> bool:
+        for position in range(3):
+            said = None if position == old else cluster.status(position)
+            if said is not None and said.leader == said.header.member_id:
+                return True
+        return False
+
+    wait_until(is_there)
+
+
+def holds(cluster: Cluster, key: bytes) -> bool:
+    from roost.client import Client
+
+    with Client(cluster.endpoints, timeout_s=10) as client:
+        return client.get(key) is not None
+
+
+def test_a_greedy_client_does_not_starve_a_modest_one(tmp_path: Path) -> None:
+    """What waits is merged into the next batches, so nobody waits for a queue of one's own."""
+    with Cluster(tmp_path, 1) as cluster:
+        cluster.leader()
+        body = pb.PutRequest(key=b"greedy", value=b"v" * 100).SerializeToString()
+        with (
+            grpc.insecure_channel(cluster.endpoints[0]) as greedy,
+            grpc.insecure_channel(
+                cluster.endpoints[0], [("grpc.use_local_subchannel_pool", 1)]
+            ) as modest,
+        ):
+            put = greedy.unary_unary("/etcdserverpb.KV/Put")
+            asked = [put.future(body, timeout=60) for _ in range(3000)]
+            slowest_s = 0.0
+            mine = modest.unary_unary("/etcdserverpb.KV/Put")
+            count = 0
+            while not all(it.done() for it in asked[-100:]):
+                begin = time.monotonic()
+                mine(pb.PutRequest(key=b"modest").SerializeToString(), timeout=60)
+                slowest_s = max(slowest_s, time.monotonic() - begin)
+                count += 1
+            assert count
+            assert slowest_s < 3
+            for it in asked:
+                it.result()
