@@ -49,8 +49,8 @@ class Watchers:
         head = b"".join(
             b"\0" + bytes([len(name)]) + name + bytes([len(value)]) + value
             for name, value in (
-                (b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/etcdserverpb.Watch/Watch"),
-                (b":authority", b"localhost"), (b"content-type", b"application/grpc"),
+                (b":method", b"POST"), (b":scheme", b"http"),
+                (b":path", b"/etcdserverpb.Watch/Watch"), (b":authority", b"localhost"), (b"content-type", b"application/grpc"),
                 (b"te", b"trailers"),
             )
         )  # fmt: skip

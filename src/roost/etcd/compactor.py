@@ -6,15 +6,16 @@ that long ago is compacted.  Notes are in memory, so after a restart nothing is 
 the time has passed once.
 """
 
-import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 from roost.errors import Refused, RoostError
 from roost.etcd.mvcc import Mvcc
 from roost.etcd.ports import Done, Replica
 from roost.etcd.proto import rpc_pb2 as pb
+from roost.etcd.ticker import Ticker
 
 logger = logging.getLogger(__name__)
 REVISION_LOOK_S = 300.0
@@ -67,33 +68,29 @@ class KeepTime:
 class Compactor:
     """Looks now and then, and compacts where this member leads."""
 
-    def __init__(self, replica: Replica, mvcc: Mvcc, keeping: Keeping) -> None:
+    def __init__(
+        self, replica: Replica, mvcc: Mvcc, keeping: Keeping, *, clock_s: Callable[[], float]
+    ) -> None:
         """Nothing runs before `start`."""
         self._replica = replica
         self._mvcc = mvcc
         self._keeping = keeping
-        self._timer: asyncio.TimerHandle | None = None
+        self._clock_s = clock_s
+        self._ticker = Ticker(keeping.look_s, self.look)
 
     def start(self) -> None:
         """Look from now on."""
-        loop = asyncio.get_running_loop()
-
-        def on_timer() -> None:
-            self._timer = loop.call_later(self._keeping.look_s, on_timer)
-            self.look(loop.time())
-
-        on_timer()
+        self._ticker.start()
 
     def stop(self) -> None:
         """Look no more."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._ticker.stop()
 
-    def look(self, now_s: float) -> None:
+    def look(self) -> None:
         """Compact what is due."""
         replica = self._replica
         revision = self._mvcc.revision(replica.view)
-        due = self._keeping.due(now_s, revision)
+        due = self._keeping.due(self._clock_s(), revision)
         leads = replica.leader_id == replica.member_id
         if leads and due > max(self._mvcc.compacted(replica.view), 0):
             body = pb.CompactionRequest(revision=due).SerializeToString()

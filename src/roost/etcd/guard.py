@@ -7,13 +7,13 @@ found to differ, LOST_ENTRIES for those that came back with less than they had a
 operator takes these back.
 """
 
-import asyncio
 import logging
 
 from roost.errors import RoostError
 from roost.etcd.alarms import ALARM_OPERATION, CORRUPT, LOST_ENTRIES, NOSPACE, Alarms
 from roost.etcd.ports import Replica, Space
 from roost.etcd.proto import rpc_pb2 as pb
+from roost.etcd.ticker import Ticker
 
 logger = logging.getLogger(__name__)
 CHECK_S = 0.1
@@ -33,19 +33,17 @@ class Guard:
         self._is_asking = False
         # Alarms about members that were raised once: an operator may take them back.
         self._told: set[tuple[int, pb.AlarmType]] = set()
-        self._timer: asyncio.TimerHandle | None = None
+        self._ticker = Ticker(CHECK_S, self._look)
 
     def start(self) -> None:
         """Look from now on."""
-        self._timer = asyncio.get_running_loop().call_later(CHECK_S, self._on_timer)
+        self._ticker.start()
 
     def stop(self) -> None:
         """Look no more."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._ticker.stop()
 
-    def _on_timer(self) -> None:
-        self.start()
+    def _look(self) -> None:
         if not self._is_asking and self._replica.leader_id:
             self.check(self._replica.space())
 

@@ -6,7 +6,6 @@ nobody has used it for `token_ttl_s`; the leader keeps that time (`deadlines.py`
 of the tokens they saw.  A token goes with its user's password, and when authentication ends.
 """
 
-import asyncio
 import hashlib
 import logging
 import secrets
@@ -22,6 +21,7 @@ from roost.etcd import errors
 from roost.etcd.auth import Auth
 from roost.etcd.deadlines import Deadlines
 from roost.etcd.ports import Replica
+from roost.etcd.ticker import Ticker
 from roost.store import DELETE_FROM, Changes, Txn, View
 
 logger = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ class SimpleTokens:
         self._told: dict[bytes, float] = {}
         self._untold: dict[bytes, None] = {}
         self._now_s = 0.0
-        self._timer: asyncio.TimerHandle | None = None
+        self._ticker = Ticker(LOOK_S, self.look)
         replica.register(ADD, self._add)
         replica.register(TOUCH, self._touch)
         replica.register(EXPIRE, self._expire)
@@ -106,18 +106,11 @@ class SimpleTokens:
 
     def start(self) -> None:
         """Look at the clock from now on."""
-        loop = asyncio.get_running_loop()
-
-        def on_timer() -> None:
-            self._timer = loop.call_later(LOOK_S, on_timer)
-            self.look()
-
-        on_timer()
+        self._ticker.start()
 
     def stop(self) -> None:
         """Look no more."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._ticker.stop()
 
     def identify(self, view: View, token: str) -> Identity:
         """Whose token this is (see `Tokens`)."""

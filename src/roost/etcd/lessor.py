@@ -12,7 +12,6 @@ Every CHECKPOINT_S the leader writes down what is left of long leases that nobod
 Full?  `leases_max` leases; beyond that a grant is refused.
 """
 
-import asyncio
 import logging
 import secrets
 import struct
@@ -29,6 +28,7 @@ from roost.etcd.limits import Limits
 from roost.etcd.mvcc import Mvcc, Writer
 from roost.etcd.ports import Replica
 from roost.etcd.proto import rpc_pb2 as pb
+from roost.etcd.ticker import Ticker
 from roost.store import Changes, Txn
 
 logger = logging.getLogger(__name__)
@@ -68,24 +68,17 @@ class Lessor:
         self._expiring_count = 0
         self._checkpoint_at_s = 0.0
         self._unchecked: Iterator[bytes] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._ticker = Ticker(LOOK_S, self.look)
         self.counts = {"granted": 0, "revoked": 0, "renewed": 0, "expired": 0}
         replica.observe(self._on_applied)
 
     def start(self) -> None:
         """Look at the clock from now on."""
-        loop = asyncio.get_running_loop()
-
-        def on_timer() -> None:
-            self._timer = loop.call_later(LOOK_S, on_timer)
-            self.look()
-
-        on_timer()
+        self._ticker.start()
 
     def stop(self) -> None:
         """Look no more."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._ticker.stop()
 
     @property
     def timed_count(self) -> int:

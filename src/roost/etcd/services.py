@@ -115,7 +115,9 @@ class Services:
         replica.register(ALARM_OPERATION, self.alarms.change)
         replica.register("etcd.compact_slice", operations.compact_slice)
         replica.register(AUTO_COMPACT, operations.compact)
-        self._compactor = Compactor(replica, self._mvcc, keeping) if keeping else None
+        self._compactor = (
+            Compactor(replica, self._mvcc, keeping, clock_s=clock_s) if keeping else None
+        )
         self._is_compacting = False
         self._may_compact = True
         replica.observe(self._on_applied)

@@ -26,6 +26,7 @@ from roost.etcd.mvcc import main_of, prefix_stop, range_stop, revision_bytes
 from roost.etcd.permissions import Judge
 from roost.etcd.ports import StreamCall
 from roost.etcd.proto import rpc_pb2 as pb
+from roost.etcd.ticker import Ticker
 from roost.etcd.wire import decode_key_value, field, varint
 from roost.store import Changes
 
@@ -131,7 +132,7 @@ class WatchHub:
         self._ranges: dict[Watcher, None] = {}
         self._behind: dict[Watcher, None] = {}
         self._is_catching_up = False
-        self._timer: asyncio.TimerHandle | None = None
+        self._ticker = Ticker(border.limits.progress_interval_s, self.note_progress)
         replica.observe(self._on_applied)
         replica.observe_switch(self._before_switch)
 
@@ -291,18 +292,11 @@ class WatchHub:
 
     def start(self) -> None:
         """Tell quiet watchers that asked for it how far they have come, now and then."""
-        loop = asyncio.get_running_loop()
-
-        def on_timer() -> None:
-            self._timer = loop.call_later(self.border.limits.progress_interval_s, on_timer)
-            self.note_progress()
-
-        self._timer = loop.call_later(self.border.limits.progress_interval_s, on_timer)
+        self._ticker.start()
 
     def stop(self) -> None:
         """Tell nobody any more."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._ticker.stop()
 
     def note_progress(self) -> None:
         """Once an interval: every synced watcher that asked for it and heard nothing."""
