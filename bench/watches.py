@@ -32,6 +32,14 @@ from roost.server.h2 import frames as h2
 CONNECTIONS = 10
 _WINDOW = (1 << 31) - 1
 HOT = b"hot"
+_REQUEST = (
+    (b":method", b"POST"),
+    (b":scheme", b"http"),
+    (b":path", b"/etcdserverpb.Watch/Watch"),
+    (b":authority", b"localhost"),
+    (b"content-type", b"application/grpc"),
+    (b"te", b"trailers"),
+)
 
 
 class Watchers:
@@ -48,12 +56,8 @@ class Watchers:
         self._unacknowledged = 0
         head = b"".join(
             b"\0" + bytes([len(name)]) + name + bytes([len(value)]) + value
-            for name, value in (
-                (b":method", b"POST"), (b":scheme", b"http"),
-                (b":path", b"/etcdserverpb.Watch/Watch"), (b":authority", b"localhost"), (b"content-type", b"application/grpc"),
-                (b"te", b"trailers"),
-            )
-        )  # fmt: skip
+            for name, value in _REQUEST
+        )
         self.socket.sendall(
             PREFACE
             + h2.settings({h2.INITIAL_WINDOW_SIZE: window})
