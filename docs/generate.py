@@ -13,6 +13,7 @@ from pkgutil import walk_packages
 import click
 
 import roost
+from roost.cli.figures import FAMILIES
 from roost.cli.main import main
 from roost.cli.settings import NOTED, REFUSED, TAKEN
 from roost.errors import RoostError
@@ -108,7 +109,7 @@ def metric_names() -> list[tuple[str, str, str]]:
                         text = ast.literal_eval(value.elts[0])
                         suffix = "_total" if kinds[node.name] == "counter" else ""
                         rows.append((f"{key.value}{suffix}", kinds[node.name], text))
-    return rows
+    return [*rows, *FAMILIES]
 
 
 def metrics_page() -> str:

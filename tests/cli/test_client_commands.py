@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -99,7 +98,7 @@ def test_a_lock_is_held_while_a_command_runs(shell: Shell) -> None:
     waiting = shell.start("lock", "job", "--", "sh", "-c", "echo $ROOST_LOCK_KEY; exit 7")
     wait_until(lambda: len(shell.run("get", "job/", "--prefix", "--keys-only").split()) == 2)
     assert waiting.poll() is None
-    holding.send_signal(signal.SIGINT)
+    holding.terminate()
     said, _ = waiting.communicate(timeout=30)
     assert said.startswith("job/")
     assert waiting.returncode == 7
@@ -115,11 +114,11 @@ def test_somebody_leads_until_it_ends(shell: Shell) -> None:
     assert listening.stdout is not None
     assert listening.stdout.readline().endswith("\tone\n")
     second = shell.start("elect", "boss", "two")
-    first.send_signal(signal.SIGINT)
+    first.terminate()
     first.communicate(timeout=30)
     assert listening.stdout.readline().endswith("\ttwo\n")
     for process in (second, listening):
-        process.send_signal(signal.SIGINT)
+        process.terminate()
         process.communicate(timeout=30)
     assert "either VALUE or --listen" in shell.run("elect", "boss", code=2)
 
@@ -134,7 +133,7 @@ def test_a_watch_runs_a_command(shell: Shell, tmp_path: Path) -> None:
     )
     shell.run("del", "seen/0")
     wait_until(lambda: out.exists() and len(out.read_text().splitlines()) == 2)
-    watching.send_signal(signal.SIGINT)
+    watching.terminate()
     watching.communicate(timeout=30)
     assert out.read_text() == "PUT seen/0 x\nDELETE seen/0 \n"
 
@@ -153,7 +152,7 @@ def test_a_mirror_copies_and_follows(shell: Shell, tmp_path: Path) -> None:
         shell.run("del", "m/1")
         wait_until(lambda: there.run("get", "copy/2", "--keys-only", "--prefix", code=0) != "")
         wait_until(lambda: there.run("get", "", "--from-key", "--keys-only") == "copy/2\n")
-        copying.send_signal(signal.SIGINT)
+        copying.terminate()
         copying.communicate(timeout=30)
 
 

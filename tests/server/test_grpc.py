@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import grpc
 import pytest
+from prometheus_client.metrics_core import Metric
 
 from roost.server import ClientPort, Listener, ServerConfig, make_app
 from roost.server.grpc import StreamingCall, UnaryCall, parse_timeout
@@ -57,6 +58,9 @@ class Source:
 
     def counters(self) -> dict[str, tuple[str, float]]:
         return {"roost_count": ("A count.", 2.0)}
+
+    def families(self) -> list[Metric]:
+        return []
 
     def alarms(self) -> list[str]:
         return []

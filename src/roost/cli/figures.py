@@ -1,14 +1,52 @@
 """The figures of one member: what `/metrics` and `/debug/vars` show (etcd: metrics of 3.5)."""
 
-import time
 from collections.abc import Sequence
+
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
 
 from roost import etcd
 from roost.etcd.alarms import CORRUPT, NOSPACE
+from roost.etcd.proto import election_pb2, lock_pb2, rpc_pb2
+from roost.histogram import Histogram
 from roost.member import Member, MemberStatus
 from roost.raft import Role
 from roost.server import ClientPort
 
+# Metrics with labels or buckets: name, kind, help.
+FAMILIES = (
+    ("grpc_server_started_total", "counter", "gRPC calls begun, by method."),
+    ("grpc_server_handled_total", "counter", "gRPC calls ended, by method and status."),
+    ("etcd_disk_wal_fsync_duration_seconds", "histogram", "One journal write and its sync."),
+    (
+        "etcd_disk_backend_commit_duration_seconds",
+        "histogram",
+        "What is in memory made durable in the store.",
+    ),
+)
+_HELP = {name: text for name, _, text in FAMILIES}
+_SCHEMAS = (rpc_pb2, lock_pb2, election_pb2)
+_CODES = (
+    *("OK", "Canceled", "Unknown", "InvalidArgument", "DeadlineExceeded", "NotFound"),
+    *("AlreadyExists", "PermissionDenied", "ResourceExhausted", "FailedPrecondition", "Aborted"),
+    *("OutOfRange", "Unimplemented", "Internal", "Unavailable", "DataLoss", "Unauthenticated"),
+)
+
+
+def _method_types() -> dict[str, str]:
+    """Path of every method of the schemas -> what Go's gRPC metrics call its type."""
+    found: dict[str, str] = {}
+    for schema in _SCHEMAS:
+        for service in schema.DESCRIPTOR.services_by_name.values():
+            for method in service.methods:
+                kind = ("unary", "server_stream", "client_stream", "bidi_stream")[
+                    method.server_streaming + 2 * method.client_streaming
+                ]
+                found[f"/{service.full_name}/{method.name}"] = kind
+    return found
+
+
+_TYPES = _method_types()
 _ALARM_NAMES = {NOSPACE: "NOSPACE", CORRUPT: "CORRUPT"}
 
 
@@ -20,7 +58,6 @@ class Figures:
         self._quota_bytes = quota_bytes
         self._member = member
         self._services = services
-        self._started = time.time()
         self._port: ClientPort
 
     def show_port(self, port: ClientPort) -> None:
@@ -36,6 +73,31 @@ class Figures:
         """A member is healthy when it can confirm a read; by itself it only has to run."""
         if not is_serializable:
             await self._member.read_barrier()
+
+    def families(self) -> list[Metric]:
+        """Metrics with labels or buckets; see `FAMILIES`."""
+        labels = ["grpc_type", "grpc_service", "grpc_method"]
+        started = CounterMetricFamily(
+            "grpc_server_started", _HELP["grpc_server_started_total"], labels=labels
+        )
+        handled = CounterMetricFamily(
+            "grpc_server_handled",
+            _HELP["grpc_server_handled_total"],
+            labels=[*labels, "grpc_code"],
+        )
+        for path, figures in sorted(self._port.grpc.figures.items()):
+            name = path.decode()
+            service, _, method = name[1:].partition("/")
+            row = [_TYPES.get(name, "bidi_stream"), service, method]
+            started.add_metric(row, figures.started_count)
+            for code, count in sorted(figures.ended.items()):
+                handled.add_metric([*row, _CODES[code]], count)
+        return [
+            started,
+            handled,
+            _histogram("etcd_disk_wal_fsync_duration_seconds", self._member.persistence.syncs),
+            _histogram("etcd_disk_backend_commit_duration_seconds", self._member.store.flushes),
+        ]
 
     def gauges(self) -> dict[str, tuple[str, float]]:
         """Figures that go up and down."""
@@ -105,7 +167,6 @@ class Figures:
             ),
             **self._file_gauges(status),
             **self._etcd_gauges(),
-            "process_start_time_seconds": ("Start of this process.", self._started),
         }
 
     def _file_gauges(self, status: MemberStatus) -> dict[str, tuple[str, float]]:
@@ -172,7 +233,6 @@ class Figures:
         peers = self._member.transport.statistics
         leases = self._services.lessor.counts
         return {
-            "grpc_server_started": ("gRPC calls begun.", float(self._port.grpc.call_count)),
             "etcd_network_client_grpc_received_bytes": (
                 "Bytes received from gRPC clients.",
                 float(self._port.grpc.received_bytes),
@@ -192,6 +252,14 @@ class Figures:
             "etcd_debugging_mvcc_events": (
                 "Events sent to watchers.",
                 float(self._services.watches.event_count),
+            ),
+            "etcd_network_peer_sent_bytes": (
+                "Bytes sent to members.",
+                float(peers.sent_bytes),
+            ),
+            "etcd_network_peer_received_bytes": (
+                "Bytes received from members.",
+                float(peers.received_bytes),
             ),
             "roost_peer_frames_sent": ("Frames sent to members.", float(peers.sent_count)),
             "roost_peer_frames_received": (
@@ -219,3 +287,9 @@ class Figures:
                 float(peers.malformed_count),
             ),
         }
+
+
+def _histogram(name: str, held: Histogram) -> Metric:
+    made = HistogramMetricFamily(name, _HELP[name])
+    made.add_metric([], list(held.buckets()), sum_value=held.sum_s)
+    return made

@@ -1,5 +1,6 @@
 """`roost lease`, `roost lock`, `roost elect`: what lasts as long as somebody says so."""
 
+import signal
 import subprocess
 import sys
 import threading
@@ -124,9 +125,14 @@ def list_leases(endpoints: str, timeout_s: float, *, as_json: bool) -> None:
         say_json({"id": f"{lease_id:x}"}) if as_json else click.echo(f"{lease_id:x}")
 
 
+def _on_stop(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
 @contextmanager
 def _session(client: Client, ttl_s: int) -> Iterator[int]:
-    """A lease that is renewed meanwhile, and revoked in the end."""
+    """A lease that is renewed meanwhile, and revoked in the end, also when we are asked to stop."""
+    signal.signal(signal.SIGTERM, _on_stop)
     lease_id, granted_s = client.leases.grant(ttl_s)
     over = threading.Event()
 

@@ -17,6 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from time import perf_counter
 from typing import Any, Protocol, TypeVar
 
+from roost.histogram import Histogram
 from roost.journal import Batch, Journal
 from roost.raft import Entry, HardState, Ready
 
@@ -70,6 +71,7 @@ class Persistence:
         self._on_failure = on_failure
         self._clock = clock
         self._mean_s = 0.0
+        self.syncs = Histogram()
         self._make_worker = make_worker
         self._thread: Worker | None = None if inline_ms_max else make_worker()
         # Readys handed to the thread, oldest first.  Bounded by the core: it proposes no more
@@ -149,6 +151,7 @@ class Persistence:
             self._thread = self._make_worker()
 
     def _note(self, took_s: float) -> None:
+        self.syncs.note(took_s)
         took_s = min(took_s, _OUTLIER_TIMES * self._inline_s_max)
         self._mean_s += _WEIGHT * (took_s - self._mean_s)
 

@@ -114,6 +114,8 @@ class TransportStatistics:
     sent_count: int = 0
     dropped_count: int = 0
     received_count: int = 0
+    sent_bytes: int = 0
+    received_bytes: int = 0
     malformed_count: int = 0
     refused_count: int = 0
     queued_bytes: int = 0
@@ -324,6 +326,7 @@ class Incoming:
         if not data:
             self.close()
             return
+        transport.statistics.received_bytes += len(data)
         try:
             frames = self._reader.feed(data)
             for kind, body in frames:
@@ -646,6 +649,7 @@ class Transport:
         links = self._links.get(member_id)
         if links is not None and links[BULK if bulk else CONTROL].send(encoded):
             self.statistics.sent_count += 1
+            self.statistics.sent_bytes += sum(map(len, encoded))
             return True
         self.statistics.dropped_count += 1
         return False

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -41,6 +41,9 @@ class StatusSource(Protocol):
     def counters(self) -> dict[str, tuple[str, float]]:
         """Metric name without `_total` -> (help, value)."""
 
+    def families(self) -> Sequence[Metric]:
+        """Metrics with labels or buckets."""
+
     def alarms(self) -> Sequence[str]:
         """Names of the alarms that are raised."""
 
@@ -66,7 +69,7 @@ class _StatusCollector(Collector):
             CounterMetricFamily(name, text, value=value)
             for name, (text, value) in self._source.counters().items()
         ]
-        return rows
+        return [*rows, *self._source.families()]
 
 
 class _Pages:
@@ -77,6 +80,7 @@ class _Pages:
         self._server_version = server_version
         self._registry = CollectorRegistry()
         self._registry.register(_StatusCollector(source))
+        ProcessCollector(registry=self._registry)
 
     async def health(self, request: Request) -> Response:
         """Whether this member serves; `exclude` names alarms that do not matter."""

@@ -59,10 +59,22 @@ class Route(Protocol):
     """A method: it has `handle` for unary calls, or `open` for streams."""
 
 
+class MethodFigures:
+    """How often a method was called, and how the calls ended: by gRPC status."""
+
+    __slots__ = ("ended", "started_count")
+
+    def __init__(self) -> None:
+        """Nobody has called."""
+        self.started_count = 0
+        self.ended: dict[int, int] = {OK: 0}
+
+
 class Head:
     """What the headers of a request say; one object for all equal requests."""
 
     __slots__ = (
+        "figures",
         "http_status",
         "needs_leader",
         "opener",
@@ -81,6 +93,7 @@ class Head:
         self.timeout_s: float | None = None
         self.token = ""
         self.needs_leader = False
+        self.figures = MethodFigures()
 
 
 class Call:
@@ -130,6 +143,8 @@ class Call:
         if self.is_done:
             return
         self.is_done = True
+        ended = self.head.figures.ended
+        ended[code] = ended.get(code, 0) + 1
         trailers = encode_literal(b"grpc-status", b"%d" % code)
         if text:
             trailers += encode_literal(
@@ -177,6 +192,7 @@ class UnaryCall(Call):
         if self.is_done:
             return
         self.is_done = True
+        self.head.figures.ended[OK] += 1
         protocol = self._protocol
         data = b"\0" + len(message).to_bytes(4, "big") + message
         protocol.h2.send_answer(self._stream, _ANSWER, data)
@@ -311,6 +327,7 @@ class GrpcServer:
                 self._unary[path] = handle
             else:
                 self._openers[path] = route.open  # type: ignore[attr-defined]  # see Route
+        self.figures = {path: MethodFigures() for path in routes}
         self._services = {path.split(b"/")[1] for path in routes}
         self.connections: set[GrpcProtocol] = set()
         self.call_count = self.received_bytes = self.sent_bytes = 0
@@ -343,6 +360,7 @@ class GrpcServer:
             head.http_status = 405
         elif not content_type.startswith(b"application/grpc"):
             head.http_status = 415
+        head.figures = self.figures.get(path, head.figures)
         head.unary = self._unary.get(path)
         head.opener = self._openers.get(path)
         if head.unary is None and head.opener is None and head.refusal is None:
@@ -463,6 +481,7 @@ class GrpcProtocol(asyncio.Protocol):
             self.h2.send_trailers(stream, block)
             return
         self.server.call_count += 1
+        head.figures.started_count += 1
         if head.needs_leader and not self.server.has_leader():
             Call(self, stream, head).finish(*NO_LEADER)
             return

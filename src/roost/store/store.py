@@ -19,7 +19,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 
+from roost.histogram import Histogram
 from roost.store.catalog import (
     CATALOG_ID,
     GUID_KEY,
@@ -94,6 +96,8 @@ class Store:
         self._observers: list[Observer] = []
         self._switch_observers: list[Callable[[], Callable[[], None]]] = []
         self._flush_count = 0
+        self._flush_began_s = 0.0
+        self.flushes = Histogram()
         # Called with a log position and the digest of the state there, now and then.
         self.on_digest: Callable[[int, bytes], None] = lambda _index, _digest: None
         # Committed entries that were no write sets.
@@ -242,6 +246,7 @@ class Store:
         self._stack[:] = [self._applied, self._flushing]
         self._applied_since = None
         self._is_dirty = False
+        self._flush_began_s = perf_counter()
         self._keeper.flush(self.applied_index, self.applied_term)
 
     def flush_if_due(self, now: float) -> None:
@@ -262,6 +267,7 @@ class Store:
         assert self._base.applied()[0] >= index, "the keeper wrote what it was given"
         self._flushing = None
         self._flush_count += 1
+        self.flushes.note(perf_counter() - self._flush_began_s)
         self._stack[:] = [self._applied]
         if self._applied.size_bytes >= self._config.layer_bytes_max:
             self.flush()
