@@ -514,6 +514,28 @@ def test_the_json_gateway(twins: Twins) -> None:
         assert side.post("/health", None, method="GET")[1]["health"] == "true"
 
 
+def test_the_gateway_takes_tokens(twins: Twins) -> None:
+    for method, request in AUTH_CHANGES:
+        twins.ask(f"Auth/{method}", request)
+    twins.log_in("root", "rootpw")
+    twins.log_in("u", "upw")
+    for side in (twins.etcd, twins.roost):
+        side.tokens["bad"] = "garbage"
+        status, said = side.post("/v3/auth/authenticate", {"name": "u", "password": "upw"})
+        assert (status, bool(said["token"])) == (200, True)
+    twins.post("/v3/auth/authenticate", {"name": "u", "password": "no"})
+    for user in ("", "bad", "u", "root"):
+        for path, body in (
+            ("kv/put", {"key": text("k"), "value": text("1")}),
+            ("kv/range", {"key": text("k")}),
+            ("kv/range", {"key": text("q")}),
+            ("kv/put", {"key": text("q")}),
+            ("auth/user/list", {}),
+            ("auth/status", {}),
+        ):
+            twins.post(f"/v3/{path}", body, user=user)
+
+
 def test_a_watch_by_the_gateway_goes_on_after_its_request(twins: Twins) -> None:
     create = {"create_request": {"key": text("w"), "watch_id": "5"}}
     for side in (twins.etcd, twins.roost):

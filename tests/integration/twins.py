@@ -127,13 +127,16 @@ class Side:
     def _metadata(self, user: str) -> list[tuple[str, str]] | None:
         return [("token", self.tokens[user])] if user else None
 
-    def post(self, path: str, body: Any, *, method: str = "POST") -> tuple[int, Any]:
+    def post(
+        self, path: str, body: Any, *, method: str = "POST", user: str = ""
+    ) -> tuple[int, Any]:
         """HTTP status and JSON, or text, of a request to the gateway."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         request = urllib.request.Request(
             f"http://{self.endpoint}{path}",
             data=data if method == "POST" else None,
             method=method,
+            headers={"Authorization": self.tokens[user]} if user else {},
         )
         try:
             with urllib.request.urlopen(request, timeout=10) as response:
@@ -191,11 +194,15 @@ class Twins:
         self._compare(asked, *([_said(it, mask) for it in said] for said in answers))
         return answers[1]
 
-    def post(self, path: str, body: Any = None, *, method: str = "POST") -> None:
+    def post(self, path: str, body: Any = None, *, method: str = "POST", user: str = "") -> None:
         """Ask both by HTTP."""
         sides = (self.etcd, self.roost)
-        answers = [side.post(path, {} if body is None else body, method=method) for side in sides]
-        self._compare(f"{method} {path} {body!r}", *([_masked_json(it)] for it in answers))
+        asked = {} if body is None else body
+        answers = [side.post(path, asked, method=method, user=user) for side in sides]
+        self._compare(
+            f"{method} {path} {body!r} as {user or 'nobody'}",
+            *([_masked_json(it)] for it in answers),
+        )
 
     def _compare(self, asked: str, etcd: object, roost: object) -> None:
         self.count += 1

@@ -1,12 +1,15 @@
 """Whole clusters in virtual time: promises kept, one seed one run."""
 
+import random
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from roost.sim.campaign import Totals, run_seeds, shrink, simulate
 from roost.sim.loop import DeadlockError, VirtualLoop
+from roost.sim.nemesis import Swarm
 
 # Seeds that once broke a promise, or showed that the simulator was wrong: docs/bugs.md.
 ONCE_BROKEN = (
@@ -29,6 +32,19 @@ def test_promises_are_kept_whatever_fails(first: int) -> None:
     assert totals.events > 10_000
     assert totals.crashes > 10
     assert totals.operations > 1_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(0, 30, 10))
+def test_leases_are_never_early_and_never_for_ever(first: int) -> None:
+    """P10: clocks that run at different rates, kills, cut networks, leaders that change."""
+    expired = 0
+    for seed in range(first, first + 10):
+        swarm = replace(Swarm.draw(random.Random(seed)), lease_holders=5, drift=True)
+        result, trace = simulate(seed, swarm)
+        assert result.violation == "", "\n".join(trace[-40:])
+        expired += result.expired
+    assert expired > 30
 
 
 @pytest.mark.slow

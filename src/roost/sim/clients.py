@@ -193,7 +193,13 @@ class Clients:
             if endpoint.life == life:
                 handler.on_cancel()
 
-    async def _call(self, endpoint: Endpoint, method: bytes, body: bytes) -> bytes:
+    async def call(self, endpoint: Endpoint, method: bytes, body: bytes) -> bytes:
+        """Ask one member.
+
+        Raises:
+            CallFailed, TimeoutError: it said no, or nothing.
+
+        """
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         route = endpoint.routes[method]
         assert isinstance(route, etcd.Unary), "these are unary calls"
@@ -206,7 +212,7 @@ class Clients:
         called = loop.time()
         body = rpc_pb2.RangeRequest(key=key).SerializeToString()
         try:
-            message = await self._call(endpoint, b"/etcdserverpb.KV/Range", body)
+            message = await self.call(endpoint, b"/etcdserverpb.KV/Range", body)
         except (CallFailed, TimeoutError):
             return
         answer = rpc_pb2.RangeResponse.FromString(message)
@@ -218,7 +224,7 @@ class Clients:
         called, returned = loop.time(), inf
         body = rpc_pb2.PutRequest(key=key, value=value).SerializeToString()
         try:
-            await self._call(endpoint, b"/etcdserverpb.KV/Put", body)
+            await self.call(endpoint, b"/etcdserverpb.KV/Put", body)
             returned = loop.time()
             self.acknowledged_count += 1
         except TimeoutError:

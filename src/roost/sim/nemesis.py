@@ -42,6 +42,8 @@ class Swarm:
     drift: bool = False
     lease_reads: bool = False
     damage: bool = False
+    # Holders of leases; they are not drawn, so that seeds stay what they were.
+    lease_holders: int = 0
 
     @classmethod
     def draw(cls, dice: random.Random) -> "Swarm":

@@ -20,6 +20,7 @@ from roost.peer import frame as frames
 from roost.peer.frame import FrameReader, Hello
 from roost.peer.snapshot import CHUNK, JOIN, PULL, refusal_error
 from roost.peer.transport import Link
+from roost.sim.disk import PowerCut
 
 Address = tuple[str, int]
 DETECT_S_MAX = 1.0
@@ -115,7 +116,13 @@ class SimNetwork:
         self.connections.remove(connection)
         connection.link.close()
         if connection.target.is_alive:
-            connection.target.on_unreachable(connection.link.own_id)
+            try:
+                connection.target.on_unreachable(connection.link.own_id)
+            except PowerCut as cut:
+                # It was about to write, and dies of that by itself: not here, where somebody
+                # else's connections are being broken.
+                loop = asyncio.get_running_loop()
+                loop.call_exception_handler({"message": "a power cut", "exception": cut})
 
     def kill(self, transport: "SimTransport") -> None:
         """A member died: everything to and from it breaks."""

@@ -35,6 +35,7 @@ from roost.raft.quorum import has_quorum
 from roost.sim.clients import Clients
 from roost.sim.disk import PowerCut
 from roost.sim.judge import Judge, Violation, dump
+from roost.sim.leases import LeaseHolders
 from roost.sim.linearizability import Verdict, check_register
 from roost.sim.loop import VirtualLoop
 from roost.sim.nemesis import Nemesis, Swarm
@@ -73,6 +74,7 @@ class Result:
     changes: int = 0
     snapshots: int = 0
     committed: int = 0
+    expired: int = 0
     digest: str = ""
     is_stranded: bool = False
     violation: str = ""
@@ -87,6 +89,7 @@ class Machine:
         self.config = config
         self.member: Member | None = None
         self.routes: dict[bytes, etcd.Route] = {}
+        self.on_end: Callable[[], None] = lambda: None
         self.lives = 0
         self.is_starting = False
         self.is_gone = False
@@ -225,12 +228,21 @@ class Simulation:
             if joins and not machine.has_identity:
                 await join_cluster(config, machine.world)
             member = await self._open(machine)
-            services = etcd.Services(member, member.store, clock_s=machine.world.clock_s)
+            grace_s = machine.config.election_ms / 1000
+            services = etcd.Services(
+                member,
+                member.store,
+                limits=etcd.Limits(lease_ttl_min_s=1, lease_grace_s=grace_s),
+                clock_s=machine.world.clock_s,
+            )
             machine.routes = services.routes()
             member.on_removed = lambda: self._on_removed(machine)
             member.observe_switch(self._count_snapshot)
             await member.start()
             machine.member = member
+            if self.swarm.lease_holders:
+                services.start()
+                machine.on_end = services.stop
             machine.lives += 1
             self.say(f"{name} starts at {member.store.applied_index}")
         except PowerCut:
@@ -284,6 +296,7 @@ class Simulation:
             return
         self.result.crashes += 1
         self.say(f"{machine.config.name} {'loses power' if loses_power else 'is killed'}")
+        machine.on_end()
         member.abandon()
         machine.world.crash(loses_power=loses_power)
 
@@ -300,12 +313,21 @@ class Simulation:
             watcher = group.create_task(self._watch())
             clients = [group.create_task(self.clients.work(it)) for it in range(swarm.clients)]
             clients += [group.create_task(self.clients.watch(it)) for it in range(WATCHERS)]
+            holders = LeaseHolders(self.clients, self._running, self.stream)
+            holding = [group.create_task(holders.work(it)) for it in range(swarm.lease_holders)]
             await Nemesis(self, self.stream("nemesis")).rage()
             await self._heal()
             self.clients.is_stopping = True
             for client in clients:
                 await client
+            while not all(it.done() for it in holding):
+                # Who was cut off in its last write comes back: leases need a leader to end.
+                await self._start_all()
+                await asyncio.sleep(0.1)
             await self._settle()
+            for machine in self.machines:
+                machine.on_end()
+            self.result.expired = holders.expired_count
             watcher.cancel()
         self._judge_end()
 
