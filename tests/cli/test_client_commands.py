@@ -168,11 +168,13 @@ def test_compaction_and_health(shell: Shell) -> None:
 
 
 def test_users_roles_and_who_may_do_what(tmp_path: Path) -> None:
-    with Cluster(tmp_path, 1) as cluster:
+    with Cluster(tmp_path, 1, extra_flags=["--password-length-min=3"]) as cluster:
         cluster.leader()
         shell = Shell(cluster.endpoints[0])
         run = shell.run
         run("user", "add", "root", "--password", "rootpw")
+        assert "shorter than 3" in run("user", "add", "x", "--password", "no", code=1)
+        assert "longer than 72" in run("user", "add", "x", "--password", "n" * 73, code=1)
         run("user", "grant-role", "root", "root")
         run("user", "add", "alice", stdin="alicepw\nalicepw\n")
         run("user", "add", "machine", "--no-password")

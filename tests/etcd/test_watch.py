@@ -43,9 +43,9 @@ class FakeStream:
 class World:
     """One replica with its services, a loop for catching up, and a stream."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: etcd.Limits | None = None) -> None:
         self.replica = LocalReplica()
-        self.services = etcd.Services(self.replica, self.replica.store)
+        self.services = etcd.Services(self.replica, self.replica.store, limits=limits)
         self.stream = FakeStream()
         self.handler = watch_module.WatchStream(self.services.watches, self.stream)
 
@@ -271,6 +271,26 @@ def test_every_watch_sees_every_event_once_or_is_cancelled(actions: list[tuple[s
                 assert seen == [it for it in history if it[0] >= start]
 
     story(tell)
+
+
+def test_watchers_are_bounded() -> None:
+    world = World(etcd.Limits(watchers_per_stream_max=2, watchers_max=3))
+    try:
+        for _ in range(3):
+            world.watch(key=b"k")
+        assert [it.canceled for it in world.stream.sent] == [False, False, True]
+        assert world.stream.sent[-1].cancel_reason == "etcdserver: too many watchers"
+        other = FakeStream()
+        handler = watch_module.WatchStream(world.services.watches, other)
+        create = pb.WatchRequest(create_request=pb.WatchCreateRequest(key=b"k"))
+        for _ in range(2):
+            handler.on_message(create.SerializeToString())
+        assert [it.canceled for it in other.sent] == [False, True]
+        world.handler.on_cancel()
+        handler.on_message(create.SerializeToString())
+        assert not other.sent[-1].canceled
+    finally:
+        world.replica.close()
 
 
 def test_a_quiet_watcher_hears_how_far_it_has_come() -> None:

@@ -19,6 +19,7 @@ from roost.etcd import border, wire
 from roost.etcd.identity import Identity
 from roost.etcd.proto import election_pb2, lock_pb2
 from roost.etcd.proto import rpc_pb2 as pb
+from roost.journal import record
 from roost.member import forwarding
 from roost.peer import frame
 from roost.raft import Entry, EntryKind, codec
@@ -290,6 +291,20 @@ def test_messages_of_consensus() -> None:
 def test_write_sets() -> None:
     corpus = [encode_put(5, b"key", b"value") * 2, encode_put(1, b"", b"")]
     assert fuzz(decode_write_set, corpus, MalformedWriteSet) > 1000
+
+
+def test_records_of_the_journal() -> None:
+    head = record.encode_frame((1, 7, 3, 5, 99, 8, 512, 1), 4)
+    slot = record.encode_slot((7, 3, 512, 5, 99, 1, 1), 4)
+    corpus = [head + b"12345" + bytes(3) + slot, head, slot, b""]
+
+    def read(data: bytes) -> None:
+        record.decode_frame(data, 0, 4)
+        record.decode_slot(data, len(data) - len(slot), 4)
+        record.decode_slot(data, 0, 4)
+        record.read_whole(data, 0, len(data) - len(slot), 512, 4)
+
+    assert fuzz(read, corpus) == EXECUTIONS
 
 
 def test_forwarded_requests_and_answers() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import threading
 import time
 import urllib.error
@@ -23,6 +24,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 def three(tmp_path: Path) -> Iterator[Cluster]:
     with Cluster(tmp_path, 3) as started:
         started.leader()
+        wait_until(lambda: all(serves(started, it) for it in range(3)))
         yield started
 
 
@@ -139,6 +141,17 @@ def test_leader_moves_under_load_fail_no_request(
     finish(clients)
 
 
+def is_closed(connection: socket.socket) -> bool:
+    """Whether the other side has closed a connection, without waiting."""
+    connection.setblocking(False)
+    try:
+        return connection.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
 def page(port: int, path: str, headers: dict[str, str] | None = None) -> tuple[int, str]:
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers=headers or {})
     try:
@@ -189,6 +202,7 @@ def test_hosts_metrics_and_notes_are_as_the_flags_say(tmp_path: Path) -> None:
         "--logger=zap",
         "--cors=http://good.example",
         "--max-txn-ops=2",
+        "--max-connections=4",
         "--auto-compaction-mode=revision",
         "--auto-compaction-retention=5",
     ]
@@ -197,7 +211,31 @@ def test_hosts_metrics_and_notes_are_as_the_flags_say(tmp_path: Path) -> None:
         port = cluster.client_ports[0]
         assert page(port, "/version", {"Host": "evil.example"})[0] == 421
         assert page(port, "/version")[0] == 200
-        assert page(metrics, "/metrics")[1].startswith("# HELP")
+        for origin, allowed in (("http://good.example", True), ("http://evil.example", False)):
+            asked = urllib.request.Request(
+                f"http://127.0.0.1:{port}/version", headers={"Origin": origin}
+            )
+            with urllib.request.urlopen(asked, timeout=30) as answer:
+                shown = answer.headers.get("Access-Control-Allow-Origin")
+            assert shown == (origin if allowed else None)
+        figures = page(metrics, "/metrics")[1]
+        for name in (
+            'grpc_server_handled_total{grpc_code="OK",grpc_method="Status"',
+            "etcd_disk_wal_fsync_duration_seconds_bucket",
+            "etcd_disk_backend_commit_duration_seconds_bucket",
+            "process_resident_memory_bytes",
+            "etcd_server_leader_changes_seen_total 1.0",
+            "etcd_network_client_grpc_sent_bytes_total",
+        ):
+            assert name in figures, name
+        idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(8)]
+        try:
+            # One more than the bound is closed at once; the others wait for their first bytes.
+            wait_until(lambda: sum(is_closed(it) for it in idle) >= 4)
+            assert sum(is_closed(it) for it in idle) < 8
+        finally:
+            for it in idle:
+                it.close()
         assert page(metrics, "/v3/kv/range")[0] == 404
         assert "--enable-v2=True changes nothing" in cluster.log_path(0).read_text()
         puts = [pb.RequestOp(request_put=pb.PutRequest(key=b"%d" % it)) for it in range(3)]

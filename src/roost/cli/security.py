@@ -103,4 +103,9 @@ def auth_options(settings: Settings) -> etcd.AuthOptions:
     elif kind != "simple":
         raise BadSetting(f"--auth-token={text}: simple or jwt")
     ttl_s = float(settings["auth-token-ttl"])
-    return etcd.AuthOptions(jwt=jwt, token_ttl_s=ttl_s, bcrypt_cost=cost)
+    return etcd.AuthOptions(
+        jwt=jwt,
+        token_ttl_s=ttl_s,
+        bcrypt_cost=cost,
+        password_chars_min=settings["password-length-min"],
+    )

@@ -110,6 +110,7 @@ TAKEN: tuple[Flag, ...] = (
     ),
     Flag("auth-token-ttl", int, 300, "Seconds after which a simple token that nobody uses ends."),
     Flag("bcrypt-cost", int, 10, "Work for one password: 4 to 31, each step doubles it."),
+    Flag("password-length-min", int, 1, "Fewest characters of a new password."),
     Flag("cors", str, "*", "Origins whose pages may use the JSON gateway, comma-separated."),
     Flag("host-whitelist", str, "*", "Hosts that plain HTTP requests may be for, comma-separated."),
     Flag("enable-grpc-gateway", bool, True, "Serve the JSON gateway under /v3/."),

@@ -33,9 +33,16 @@ class AuthService:
     """Users, roles, and the tokens of those who say who they are."""
 
     def __init__(
-        self, border: Border, auth: Auth, tokens: Tokens, *, bcrypt_cost: int = BCRYPT_COST
+        self,
+        border: Border,
+        auth: Auth,
+        tokens: Tokens,
+        *,
+        bcrypt_cost: int = BCRYPT_COST,
+        password_chars_min: int = 1,
     ) -> None:
         """Register the operations."""
+        self._password_chars_min = password_chars_min
         self._border = border
         self._auth = auth
         self._tokens = tokens
@@ -119,7 +126,7 @@ class AuthService:
 
     def add_user(self, call: Call, body: bytes) -> None:
         """UserAdd: the password is hashed before it goes any further."""
-        request = parse(call, pb.AuthUserAddRequest, body, _check_new_user)
+        request = parse(call, pb.AuthUserAddRequest, body, self._check_new_user)
         if request is None:
             return
         if request.options.no_password:
@@ -134,7 +141,7 @@ class AuthService:
 
     def change_password(self, call: Call, body: bytes) -> None:
         """UserChangePassword."""
-        request = parse(call, pb.AuthUserChangePasswordRequest, body, _check_new_password)
+        request = parse(call, pb.AuthUserChangePasswordRequest, body, self._check_new_password)
         if request is None:
             return
 
@@ -162,6 +169,25 @@ class AuthService:
             then(worked.result())
 
         future.add_done_callback(done)
+
+    def _check_new_user(self, request: pb.AuthUserAddRequest) -> None:
+        if not request.name:
+            raise errors.user_empty()
+        if not request.options.no_password:
+            self._check_secret(request.password)
+
+    def _check_new_password(self, request: pb.AuthUserChangePasswordRequest) -> None:
+        self._check_secret(request.password)
+
+    def _check_secret(self, password: str) -> None:
+        """An empty password is none, and bcrypt looks at 72 bytes only."""
+        if not password:
+            raise errors.password_refused("password is empty")
+        if len(password) < self._password_chars_min:
+            text = f"password is shorter than {self._password_chars_min} characters"
+            raise errors.password_refused(text)
+        if len(password.encode()) > PASSWORD_BYTES_MAX:
+            raise errors.password_refused(f"password is longer than {PASSWORD_BYTES_MAX} bytes")
 
     # --- who are you? ---------------------------------------------------------------------------
 
@@ -232,22 +258,3 @@ class AuthService:
                 it: row for it, row in self._failures.items() if now_s < row[0] + FAILURES_S
             }
         self._failures[name] = (began_s, count + 1)
-
-
-def _check_new_user(request: pb.AuthUserAddRequest) -> None:
-    if not request.name:
-        raise errors.user_empty()
-    if not request.options.no_password:
-        _check_password(request.password)
-
-
-def _check_new_password(request: pb.AuthUserChangePasswordRequest) -> None:
-    _check_password(request.password)
-
-
-def _check_password(password: str) -> None:
-    """An empty password is none, and bcrypt looks at 72 bytes only."""
-    if not password:
-        raise errors.password_refused("password is empty")
-    if len(password.encode()) > PASSWORD_BYTES_MAX:
-        raise errors.password_refused(f"password is longer than {PASSWORD_BYTES_MAX} bytes")

@@ -68,6 +68,7 @@ class AuthOptions:
     jwt: JwtOptions | None = None
     token_ttl_s: float = TOKEN_TTL_S
     bcrypt_cost: int = BCRYPT_COST
+    password_chars_min: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +108,13 @@ class Services:
         operations = KvOperations(self._mvcc, self.alarms)
         self._kv = KvService(border, operations)
         self._leases = LeaseService(border, self.lessor)
-        self._users = AuthService(border, self._auth, self._tokens, bcrypt_cost=options.bcrypt_cost)
+        self._users = AuthService(
+            border,
+            self._auth,
+            self._tokens,
+            bcrypt_cost=options.bcrypt_cost,
+            password_chars_min=options.password_chars_min,
+        )
         self._maintenance = MaintenanceService(border)
         self._cluster = ClusterService(border)
         self._turns = Turns(border)

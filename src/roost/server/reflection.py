@@ -19,9 +19,10 @@ _OPTIONAL, _REPEATED = 1, 3
 _Row = tuple[str, int, int, str]  # name, number, label, type: a scalar's name or a message's
 
 _SCALARS = {"string": 9, "bytes": 12, "int32": 5}
+_ENUMS = {"ServingStatus": ("UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN")}
 _HEALTH: dict[str, list[_Row]] = {
     "HealthCheckRequest": [("service", 1, _OPTIONAL, "string")],
-    "HealthCheckResponse": [("status", 1, _OPTIONAL, "int32")],
+    "HealthCheckResponse": [("status", 1, _OPTIONAL, "ServingStatus")],
 }
 _REFLECTION: dict[str, list[_Row]] = {
     "ExtensionRequest": [
@@ -68,6 +69,11 @@ def _file(
             row: Any = made.field.add(name=field, number=number, label=label)
             if kind in _SCALARS:
                 row.type = _SCALARS[kind]
+            elif kind in _ENUMS:
+                row.type, row.type_name = 14, f".{package}.{message}.{kind}"
+                enum = made.enum_type.add(name=kind)
+                for number, value in enumerate(_ENUMS[kind]):
+                    enum.value.add(name=value, number=number)
             else:
                 row.type, row.type_name = 11, f".{package}.{kind}"
     offered = file.service.add(name=service)
