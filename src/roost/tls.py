@@ -86,6 +86,8 @@ def _server_context(files: TlsFiles, alpn: Sequence[str]) -> ssl.SSLContext:
     _load(context, files)
     if files.checks_clients and not files.is_self_signed:
         context.verify_mode = ssl.CERT_REQUIRED
+        if not files.ca_file:
+            context.load_default_certs(ssl.Purpose.CLIENT_AUTH)  # as etcd: the system's
     if alpn:
         context.set_alpn_protocols(list(alpn))
     return context

@@ -121,4 +121,4 @@ def test_member_commands_change_the_cluster_and_say_so(endpoint: str) -> None:
     assert roost(endpoint, "member", "lead", own["id"])[0] == 0
     code, said = roost(endpoint, "member", "remove", "xyz")
     assert code == 2
-    assert "no member id" in said
+    assert "is no id" in said

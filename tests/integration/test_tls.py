@@ -138,6 +138,20 @@ def test_clients_need_a_certificate_that_is_ours_and_not_revoked(
         assert not is_refused(cluster, authority.path, alice)
 
 
+@pytest.mark.parametrize(("host", "is_served"), [("localhost", True), ("elsewhere", False)])
+def test_a_clients_certificate_may_have_to_be_for_a_host(
+    tmp_path: Path, authority: Authority, host: str, *, is_served: bool
+) -> None:
+    flags = [
+        *certificate_flags(authority.sign("server")),
+        f"--trusted-ca-file={authority.path}",
+        f"--client-cert-allowed-hostname={host}",
+    ]
+    with SecureCluster(tmp_path, 1, flags) as cluster:
+        cluster.leader()
+        assert is_refused(cluster, authority.path, authority.sign("alice")) is not is_served
+
+
 def test_the_name_in_a_certificate_is_a_user(tmp_path: Path, authority: Authority) -> None:
     server, root, nobody = (authority.sign(name) for name in ("server", "root", "nobody"))
     flags = [*certificate_flags(server), f"--trusted-ca-file={authority.path}"]

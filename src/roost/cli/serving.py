@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -31,7 +32,7 @@ from roost.member import (
 )
 from roost.peer import PeerTls
 from roost.server import ClientPort, Listener, ServerConfig, gateway, make_app, reflection
-from roost.tls import ALPN, TlsFiles, server_context
+from roost.tls import ALPN, TlsFiles, check_peer, server_context
 
 logger = logging.getLogger("roost")
 EXIT_FAILED, EXIT_USAGE, EXIT_LOCKED, EXIT_DEVICE, EXIT_BUG = 1, 2, 73, 74, 70
@@ -216,8 +217,10 @@ class MemberServer:
     def _listener(self, url: Url) -> Listener:
         if not url.is_secure:
             return Listener(url.address)
-        assert self._serving.client_tls is not None, "https URLs have certificates"
-        return Listener(url.address, server_context(self._serving.client_tls, alpn=ALPN))
+        files = self._serving.client_tls
+        assert files is not None, "https URLs have certificates"
+        context = server_context(files, alpn=ALPN)
+        return Listener(url.address, context, partial(check_peer, files))
 
     def _start_backups(self) -> asyncio.Task[None] | None:
         chores = self._chores

@@ -7,10 +7,12 @@ Full?  `connections_max` connections are served; one more is closed at once.
 """
 
 import asyncio
+import logging
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 from starlette.types import ASGIApp
@@ -20,7 +22,9 @@ from uvicorn.server import ServerState
 
 from roost.server.grpc import SERVER_STOPPED, GrpcProtocol, GrpcServer, Route
 from roost.server.h2 import PREFACE, STREAMS_MAX
+from roost.tls import Certificate
 
+logger = logging.getLogger(__name__)
 FIRST_BYTES_S = 5.0
 # For a TLS handshake, and for the end of one.
 HANDSHAKE_S = 5.0
@@ -53,14 +57,17 @@ class Listener:
 
     address: Address
     context: ssl.SSLContext | None = None
+    # Why whoever shows this certificate is not served; empty when it is.
+    refusal: Callable[[Certificate | None], str] = lambda _certificate: ""
 
 
 class SniffingProtocol(asyncio.Protocol):
     """Holds a connection until its first bytes say what it speaks."""
 
-    def __init__(self, port: "ClientPort") -> None:
+    def __init__(self, port: "ClientPort", listener: Listener) -> None:
         """Nobody speaks yet."""
         self._port = port
+        self._listener = listener
         self._data = b""
         self._transport: asyncio.Transport | None = None
         self._deadline: asyncio.TimerHandle | None = None
@@ -71,6 +78,12 @@ class SniffingProtocol(asyncio.Protocol):
         if self._port.connection_count >= self._port.config.connections_max:
             transport.abort()
             return
+        if self._listener.context is not None:
+            wrong = self._listener.refusal(transport.get_extra_info("peercert"))
+            if wrong:
+                logger.warning("a client was refused: %s", wrong)
+                transport.abort()
+                return
         self._port.connection_count += 1
         self._transport = transport
         sock = transport.get_extra_info("socket")
@@ -175,7 +188,7 @@ class ClientPort:
             for it in listeners:
                 limit_s = None if it.context is None else HANDSHAKE_S
                 server = await loop.create_server(
-                    lambda: SniffingProtocol(self),
+                    partial(SniffingProtocol, self, it),
                     it.address[0],
                     it.address[1],
                     backlog=1024,
