@@ -93,7 +93,7 @@ class Client:
         ]
         self._channels = [self._credentials.channel(it, options) for it in endpoints]
         self.users = Users(self._call)
-        self.leases = Leases(self._call, self._talk)
+        self.leases = Leases(self._call, self._follow, self._talk)
 
     def __enter__(self) -> "Client":
         return self
@@ -152,8 +152,20 @@ class Client:
         assert last is not None, "there is an endpoint"
         raise _client_error(last) from last
 
+    def _follow(self, path: str, request: Any, answer: Any) -> Iterator[Any]:  # Any: messages
+        """Yield the answers of a method that takes one request and has many."""
+        method = self._channels[0].unary_stream(
+            path,
+            request_serializer=type(request).SerializeToString,
+            response_deserializer=answer.FromString,
+        )
+        try:
+            yield from method(request, metadata=self._metadata())
+        except grpc.RpcError as error:
+            raise _client_error(error) from error
+
     def _talk(self, path: str, request: Any, answer: Any) -> Iterator[Any]:  # Any: messages
-        """Send one request and yield what comes, for as long as it does."""
+        """Send one request on a stream that stays open both ways, and yield what comes."""
         method = self._channels[0].stream_stream(
             path,
             request_serializer=type(request).SerializeToString,
@@ -298,7 +310,8 @@ class Client:
 
         """
         path = "/etcdserverpb.Maintenance/Snapshot"
-        yield from self._stream(path, rpc_pb2.SnapshotRequest(), rpc_pb2.SnapshotResponse)
+        for said in self._follow(path, rpc_pb2.SnapshotRequest(), rpc_pb2.SnapshotResponse):
+            yield said.blob
 
     def since(self, index: int, term: int) -> Iterator[bytes]:
         """What was written behind a log position, in pages; Roost's own.
@@ -308,19 +321,8 @@ class Client:
 
         """
         request = rpc_pb2.SinceRequest(index=index, term=term)
-        yield from self._stream("/roost.Maintenance/Since", request, rpc_pb2.SinceResponse)
-
-    def _stream(self, path: str, request: Any, answer: Any) -> Iterator[bytes]:  # Any: messages
-        method = self._channels[0].unary_stream(
-            path,
-            request_serializer=type(request).SerializeToString,
-            response_deserializer=answer.FromString,
-        )
-        try:
-            for message in method(request, metadata=self._metadata()):
-                yield message.blob
-        except grpc.RpcError as error:
-            raise _client_error(error) from error
+        for said in self._follow("/roost.Maintenance/Since", request, rpc_pb2.SinceResponse):
+            yield said.blob
 
     # --- who is in the cluster ------------------------------------------------------------------
 

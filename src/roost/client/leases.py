@@ -8,6 +8,7 @@ from roost.etcd.proto import election_pb2, lock_pb2, rpc_pb2
 
 # path, request, class of the answer -> the answer; Any because messages share no useful base.
 Ask = Callable[[str, Any, Any], Any]
+Listen = Callable[[str, Any, Any], Iterator[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +34,10 @@ class Leader:
 class Leases:
     """Leases, and what rests on them."""
 
-    def __init__(self, ask: Ask, talk: Callable[[str, Any, Any], Iterator[Any]]) -> None:
-        """Ask, and follow streams, by `Client`'s connection."""
+    def __init__(self, ask: Ask, follow: Listen, talk: Listen) -> None:
+        """Ask, follow and talk by `Client`'s connection."""
         self._ask = ask
+        self._follow = follow
         self._talk = talk
 
     def grant(self, ttl_s: int, lease_id: int = 0) -> tuple[int, int]:
@@ -102,6 +104,6 @@ class Leases:
         """Who leads, now and from now on, for ever."""
         request = election_pb2.LeaderRequest(name=name)
         path = "/v3electionpb.Election/Observe"
-        for said in self._talk(path, request, election_pb2.LeaderResponse):
+        for said in self._follow(path, request, election_pb2.LeaderResponse):
             kv = said.kv
             yield Leader(name, kv.key, kv.create_revision, kv.value, kv.lease)

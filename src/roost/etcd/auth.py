@@ -58,14 +58,11 @@ class Auth:
         """
         self.may_be_enabled = self.is_enabled(self._view)
 
-    def on_applied(self, changes: Changes) -> bool:
-        """Notice what an entry changed; say whether anybody's rights may have."""
-        has_changed = False
+    def on_applied(self, changes: Changes) -> None:
+        """Notice whether authentication was turned on or off."""
         for _, tree_id, key, value in changes.writes:
-            has_changed |= tree_id in self.trees
             if tree_id == self.tree and key == ENABLED_KEY:
                 self.may_be_enabled = value is not None
-        return has_changed
 
     # --- reading --------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ passwords for a user within FAILURES_S further attempts for it are refused until
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import bcrypt
 
@@ -27,6 +28,7 @@ BCRYPT_COST = 10
 PASSWORD_BYTES_MAX = 72  # bcrypt looks at no more
 HASHERS, HASHING_MAX = 2, 256
 FAILURES_MAX, FAILURES_S = 10, 1.0
+Worked = TypeVar("Worked")
 
 
 class AuthService:
@@ -69,14 +71,14 @@ class AuthService:
     def status(self, call: Call, _body: bytes) -> None:
         """AuthStatus."""
 
-        def answer() -> bytes:
+        def body() -> bytes:
             view = self._border.replica.view
             said = pb.AuthStatusResponse(
                 enabled=self._auth.is_enabled(view), authRevision=self._auth.revision(view)
             )
-            return self._border.headed(said.SerializeToString())
+            return said.SerializeToString()
 
-        self._border.read(call, answer, lambda judge: judge.need_root())
+        self._read(call, body, permissions.Judge.need_root)
 
     def get_user(self, call: Call, body: bytes) -> None:
         """UserGet."""
@@ -101,12 +103,12 @@ class AuthService:
     def list_users(self, call: Call, _body: bytes) -> None:
         """UserList."""
         view = self._border.replica.view
-        self._read(call, lambda: self._auth.list_users(view), lambda judge: judge.need_root())
+        self._read(call, lambda: self._auth.list_users(view), permissions.Judge.need_root)
 
     def list_roles(self, call: Call, _body: bytes) -> None:
         """RoleList."""
         view = self._border.replica.view
-        self._read(call, lambda: self._auth.list_roles(view), lambda judge: judge.need_root())
+        self._read(call, lambda: self._auth.list_roles(view), permissions.Judge.need_root)
 
     def _read(
         self,
@@ -133,29 +135,29 @@ class AuthService:
             self._border.write(call, "etcd.user_add", body)
             return
 
-        def hashed(digest: bytes) -> None:
-            request.password, request.hashedPassword = "", digest.decode()
-            self._border.write(call, "etcd.user_add", request.SerializeToString())
-
-        self._hash(call, request.password, hashed)
+        self._write_hashed(call, "etcd.user_add", request)
 
     def change_password(self, call: Call, body: bytes) -> None:
         """UserChangePassword."""
         request = parse(call, pb.AuthUserChangePasswordRequest, body, self._check_new_password)
-        if request is None:
-            return
+        if request is not None:
+            self._write_hashed(call, "etcd.user_password", request)
+
+    def _write_hashed(
+        self,
+        call: Call,
+        operation: str,
+        request: pb.AuthUserAddRequest | pb.AuthUserChangePasswordRequest,
+    ) -> None:
+        password, cost = request.password.encode(), self._bcrypt_cost
 
         def hashed(digest: bytes) -> None:
             request.password, request.hashedPassword = "", digest.decode()
-            self._border.write(call, "etcd.user_password", request.SerializeToString())
+            self._border.write(call, operation, request.SerializeToString())
 
-        self._hash(call, request.password, hashed)
+        self._run(call, lambda: bcrypt.hashpw(password, bcrypt.gensalt(cost)), hashed)
 
-    def _hash(self, call: Call, password: str, then: Callable[[bytes], None]) -> None:
-        cost = self._bcrypt_cost
-        self._run(call, lambda: bcrypt.hashpw(password.encode(), bcrypt.gensalt(cost)), then)
-
-    def _run(self, call: Call, work: Callable[[], bytes], then: Callable[[bytes], None]) -> None:
+    def _run(self, call: Call, work: Callable[[], Worked], then: Callable[[Worked], None]) -> None:
         """Do slow work on a hasher, then go on in the loop."""
         if self._hashing_count >= HASHING_MAX:
             fail(call, Overloaded("too many passwords are being hashed"))
@@ -164,7 +166,7 @@ class AuthService:
         loop = asyncio.get_running_loop()
         future = loop.run_in_executor(self._hashers, work)
 
-        def done(worked: asyncio.Future[bytes]) -> None:
+        def done(worked: asyncio.Future[Worked]) -> None:
             self._hashing_count -= 1
             then(worked.result())
 
@@ -221,8 +223,8 @@ class AuthService:
         held = b"" if user is None else user.password
         given = request.password.encode()[:PASSWORD_BYTES_MAX]
 
-        def checked(verdict: bytes) -> None:
-            if not verdict or not held:
+        def checked(matches: bool) -> None:  # noqa: FBT001 - what a hasher found
+            if not matches:
                 self._note_failure(name)
                 fail(call, errors.auth_failed())
             else:
@@ -234,7 +236,7 @@ class AuthService:
             else:
                 call.reply(self._border.headed(field(b"\x12", token.encode())))
 
-        self._run(call, lambda: b"1" if self._matches(given, held) else b"", checked)
+        self._run(call, lambda: self._matches(given, held), checked)
 
     def _matches(self, given: bytes, held: bytes) -> bool:
         """Compare on a hasher; it takes as long when there is no such user."""

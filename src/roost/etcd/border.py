@@ -12,6 +12,7 @@ An operation that comes without a name then is refused.  What a member does by i
 `Lessor`, compaction) is registered with the replica directly and asks nobody.
 """
 
+import asyncio
 from collections.abc import Callable
 
 import msgspec
@@ -27,6 +28,7 @@ from roost.etcd.permissions import Check, Judge
 from roost.etcd.ports import Call, Caller, Replica
 from roost.etcd.requests import fail
 from roost.etcd.wire import Header
+from roost.member.forwarding import settle_future
 from roost.store import Txn, View
 
 AS = "etcd.as"
@@ -64,10 +66,12 @@ class Border:
         self._operations: dict[str, tuple[Operation, Check]] = {}
         replica.register(AS, self._run_as)
 
-    def headed(self, body: bytes) -> bytes:
-        """An answer of this member as of now."""
+    def headed(self, body: bytes, revision: int | None = None) -> bytes:
+        """An answer of this member, as of now or of a revision."""
         replica = self.replica
-        return self.header.encode(self.mvcc.revision(replica.view), replica.term) + body
+        if revision is None:
+            revision = self.mvcc.revision(replica.view)
+        return self.header.encode(revision, replica.term) + body
 
     # --- writing --------------------------------------------------------------------------------
 
@@ -105,42 +109,20 @@ class Border:
 
     def write(self, call: Call, name: str, body: bytes, *, headed_only: bool = False) -> None:
         """Run an operation on the leader and answer with its result, or a header alone."""
-        if len(body) > self.limits.request_bytes_max:
-            fail(call, errors.request_too_large())
-        elif self.replica.is_learner:
-            fail(call, errors.not_for_learner())
-        elif self.auth.may_be_enabled:
-            self._identify(
-                call, lambda it: self._write_as(call, name, body, it, headed_only=headed_only)
-            )
-        else:
-            self._submit(call, name, body, headed_only=headed_only)
-
-    def _write_as(
-        self,
-        call: Call,
-        name: str,
-        body: bytes,
-        identity: Identity | None,
-        *,
-        headed_only: bool,
-    ) -> None:
-        if identity is not None:
-            name, body = AS, sign(name, identity, body)
-        self._submit(call, name, body, headed_only=headed_only)
-
-    def _submit(self, call: Call, name: str, body: bytes, *, headed_only: bool) -> None:
-        replica, header = self.replica, self.header
 
         def done(result: bytes | None, error: RoostError | None) -> None:
             if error is not None or result is None:
                 fail(call, error or errors.malformed_request())
                 return
             revision = int.from_bytes(result[:8], "big")
-            headed = header.encode(revision, replica.term)
-            call.reply(headed if headed_only else headed + result[8:])
+            call.reply(self.headed(b"" if headed_only else result[8:], revision))
 
-        replica.transact_nowait(name, body, done)
+        if len(body) > self.limits.request_bytes_max:
+            fail(call, errors.request_too_large())
+        elif self.replica.is_learner:
+            fail(call, errors.not_for_learner())
+        else:
+            self.run(call, name, body, done)
 
     def run(
         self,
@@ -219,6 +201,21 @@ class Border:
         else:
             self.replica.read_nowait(ready)
 
+    async def wait_admitted(self, caller: Caller, check: Callable[[Judge], None]) -> None:
+        """Return when a read barrier has passed and the caller may do what `check` asks.
+
+        Raises:
+            RoostError: there is no leader, or somebody else asks.
+
+        """
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def settle(error: RoostError | None = None) -> None:
+            settle_future(future, None, error)
+
+        self.admit(caller, check, settle, settle)
+        await future
+
     def admit_root(
         self,
         caller: Caller,
@@ -232,9 +229,6 @@ class Border:
             allowed()
 
     # --- who is it? -----------------------------------------------------------------------------
-
-    def _identify(self, call: Call, then: Callable[[Identity | None], None]) -> None:
-        self.identify(call, then, lambda error: fail(call, error))
 
     def identify(
         self,

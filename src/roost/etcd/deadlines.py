@@ -8,6 +8,9 @@ deadline may come late, and never early (P10).
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 
+from roost.etcd.ports import Replica
+from roost.store import DELETE_FROM, Changes
+
 STEP_S_MAX = 1.0
 
 
@@ -96,3 +99,54 @@ class Deadlines:
                 due.append(name)
             self._push(at if at > now_s else now_s + STEP_S_MAX, name)
         return due
+
+
+class LeaderDeadlines(Deadlines):
+    """A deadline for each row of a tree, kept where this member leads, and nowhere else.
+
+    A member that begins to lead gives every row its time and a grace; rows that are applied get
+    theirs, rows that go away have none.
+    """
+
+    def __init__(
+        self,
+        replica: Replica,
+        tree_id: int,
+        *,
+        seconds_of: Callable[[bytes], float],
+        clock_s: Callable[[], float],
+        grace_s: float = 0.0,
+    ) -> None:
+        """`seconds_of` says of a row's value how much time it gives."""
+        super().__init__(clock_s)
+        self._replica = replica
+        self._tree_id = tree_id
+        self._seconds_of = seconds_of
+        self._grace_s = grace_s
+        # The term in which the deadlines hold; 0 when this member does not lead.
+        self._term = 0
+        replica.observe(self._on_applied)
+
+    def leads(self) -> bool:
+        """Whether the deadlines are ours to keep; they are made when leadership begins."""
+        replica = self._replica
+        term = replica.term if replica.leader_id == replica.member_id else 0
+        if term != self._term:
+            self._term = term
+            self.clear()
+            for name, row in replica.view.iterate(self._tree_id) if term else ():
+                self.extend(name, self._seconds_of(row) + self._grace_s)
+        return bool(term)
+
+    def _on_applied(self, _index: int, changes: Changes) -> None:
+        if not self._term or self._tree_id not in changes.trees:
+            return
+        for kind, tree_id, name, row in changes.writes:
+            if tree_id != self._tree_id:
+                continue
+            if kind == DELETE_FROM:
+                self.clear()
+            elif row is None:
+                self.forget(name)
+            else:
+                self.extend(name, self._seconds_of(row))

@@ -3,18 +3,18 @@
 Whoever leads may change the value, and may resign; everybody may ask who leads, and watch.
 """
 
-import asyncio
 from collections.abc import Callable
 
 from roost.errors import RoostError
 from roost.etcd import errors
 from roost.etcd.answering import Answering
 from roost.etcd.border import Border
+from roost.etcd.mvcc import prefix_end
 from roost.etcd.ports import Call, StreamCall
 from roost.etcd.proto import election_pb2
 from roost.etcd.proto import rpc_pb2 as pb
 from roost.etcd.requests import fail, parse
-from roost.etcd.turns import Turns, prefix_end
+from roost.etcd.turns import Turns
 from roost.etcd.wire import decode_key_value, field, read_origin
 from roost.store import View
 
@@ -39,8 +39,7 @@ class ElectionService:
                 name=request.name, key=turn.key, rev=turn.create_revision, lease=turn.lease
             )
             said = election_pb2.CampaignResponse(leader=leader)
-            header = self._border.header.encode(turn.revision, self._border.replica.term)
-            call.send(header + said.SerializeToString())
+            call.send(self._border.headed(said.SerializeToString(), turn.revision))
 
         return Answering(call, answer)
 
@@ -79,8 +78,7 @@ class ElectionService:
             if refusal is not None and not pb.TxnResponse.FromString(result[8:]).succeeded:
                 fail(call, refusal())
                 return
-            revision = int.from_bytes(result[:8], "big")
-            call.reply(self._border.header.encode(revision, self._border.replica.term))
+            call.reply(self._border.headed(b"", int.from_bytes(result[:8], "big")))
 
         self._border.run(call, "etcd.txn", request.SerializeToString(), done)
 
@@ -112,33 +110,18 @@ class ElectionService:
         async def answer(message: bytes) -> None:
             request = election_pb2.LeaderRequest.FromString(message)
             prefix = request.name + b"/"
-            await self._may_read(call, prefix)
+            end = prefix_end(prefix)
+            await self._border.wait_admitted(call, lambda judge: judge.need_read(prefix, end))
             told: bytes | None = None
             while True:
                 encoded = self._first(self._border.replica.view, prefix)
                 if encoded is not None and encoded != told:
                     told = encoded
                     revision = decode_key_value(encoded).mod_revision
-                    header = self._border.header.encode(revision, self._border.replica.term)
-                    call.send(header + field(b"\x12", encoded))
+                    call.send(self._border.headed(field(b"\x12", encoded), revision))
                 await self._turns.wait_change(prefix)
 
         return Answering(call, answer)
-
-    async def _may_read(self, call: StreamCall, prefix: bytes) -> None:
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def allowed() -> None:
-            if not future.done():
-                future.set_result(None)
-
-        def refused(error: RoostError) -> None:
-            if not future.done():
-                future.set_exception(error)
-
-        end = prefix_end(prefix)
-        self._border.admit(call, lambda judge: judge.need_read(prefix, end), allowed, refused)
-        await future
 
 
 def _check_leader(

@@ -178,11 +178,6 @@ def password_refused(text: str) -> Refused:
     return _refused(INVALID_ARGUMENT, f"etcdserver: {text}")
 
 
-def no_leader() -> Refused:
-    """ErrGRPCNoLeader."""
-    return _refused(UNAVAILABLE, "etcdserver: no leader")
-
-
 def no_downgrade() -> Refused:
     """ErrGRPCNoInflightDowngrade."""
     return _refused(FAILED_PRECONDITION, "etcdserver: no inflight downgrade job")

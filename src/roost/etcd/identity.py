@@ -19,10 +19,10 @@ import msgspec
 from roost.errors import RoostError
 from roost.etcd import errors
 from roost.etcd.auth import Auth
-from roost.etcd.deadlines import Deadlines
+from roost.etcd.deadlines import LeaderDeadlines
 from roost.etcd.ports import Replica
 from roost.etcd.ticker import Ticker
-from roost.store import DELETE_FROM, Changes, Txn, View
+from roost.store import Txn, View
 
 logger = logging.getLogger(__name__)
 TOKEN_TTL_S = 300.0
@@ -91,9 +91,10 @@ class SimpleTokens:
         self._replica = replica
         self._auth = auth
         self._ttl_s = ttl_s
-        self._deadlines = Deadlines(clock_s)
+        self._deadlines = LeaderDeadlines(
+            replica, auth.tokens, seconds_of=lambda _user: ttl_s, clock_s=clock_s
+        )
         self._clock_s = clock_s
-        self._term = 0
         # Tokens seen here that the leader was told of, and when; and those it must be told of.
         self._told: dict[bytes, float] = {}
         self._untold: dict[bytes, None] = {}
@@ -102,7 +103,6 @@ class SimpleTokens:
         replica.register(ADD, self._add)
         replica.register(TOUCH, self._touch)
         replica.register(EXPIRE, self._expire)
-        replica.observe(self._on_applied)
 
     def start(self) -> None:
         """Look at the clock from now on."""
@@ -139,33 +139,9 @@ class SimpleTokens:
             self._replica.transact_nowait(TOUCH, b"".join(used), _ignore)
         if len(self._told) > TOKENS_MAX:
             self._told.clear()
-        if self._leads():
+        if self._deadlines.leads():
             for digest in self._deadlines.take_due(100):
                 self._replica.transact_nowait(EXPIRE, digest, _ignore)
-
-    def _leads(self) -> bool:
-        replica = self._replica
-        if replica.leader_id != replica.member_id:
-            self._term = 0
-            self._deadlines.clear()
-        elif self._term != replica.term:
-            self._term = replica.term
-            self._deadlines.clear()
-            for digest, _ in replica.view.iterate(self._auth.tokens):
-                self._deadlines.extend(digest, self._ttl_s)
-        return self._term != 0
-
-    def _on_applied(self, _index: int, changes: Changes) -> None:
-        if not self._term:
-            return
-        for kind, tree_id, digest, user in changes.writes:
-            if tree_id == self._auth.tokens:
-                if kind == DELETE_FROM:
-                    self._deadlines.clear()
-                elif user is None:
-                    self._deadlines.forget(digest)
-                else:
-                    self._deadlines.extend(digest, self._ttl_s)
 
     # --- operations -----------------------------------------------------------------------------
 
@@ -176,7 +152,7 @@ class SimpleTokens:
             raise errors.auth_not_enabled()
         if user is None or user.password != new.password:
             raise errors.auth_failed()
-        if self._leads() and len(self._deadlines) >= TOKENS_MAX:
+        if self._deadlines.leads() and len(self._deadlines) >= TOKENS_MAX:
             raise errors.too_many_tokens()
         txn.put(self._auth.tokens, new.digest, new.user.encode())
         return b""
@@ -184,13 +160,13 @@ class SimpleTokens:
     def _touch(self, txn: Txn, body: bytes) -> bytes:
         for start in range(0, len(body), 32):
             digest = body[start : start + 32]
-            if self._leads() and txn.get(self._auth.tokens, digest) is not None:
+            if self._deadlines.leads() and txn.get(self._auth.tokens, digest) is not None:
                 self._deadlines.extend(digest, self._ttl_s)
         return b""
 
     def _expire(self, txn: Txn, digest: bytes) -> bytes:
         is_there = txn.get(self._auth.tokens, digest) is not None
-        if is_there and self._leads() and self._deadlines.is_due(digest):
+        if is_there and self._deadlines.leads() and self._deadlines.is_due(digest):
             txn.delete(self._auth.tokens, digest)
         return b""
 

@@ -90,9 +90,8 @@ class KeepAliveStream:
         if error is not None or result is None:
             self._end(error or errors.malformed_request())
             return
-        border = self._border
         revision = int.from_bytes(result[:8], "big")
-        self._call.send(border.header.encode(revision, border.replica.term) + result[8:])
+        self._call.send(self._border.headed(result[8:], revision))
         self._close_when_done()
 
     def _close_when_done(self) -> None:

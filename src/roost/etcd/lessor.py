@@ -17,19 +17,20 @@ import secrets
 import struct
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 
 from roost.errors import RoostError
 from roost.etcd import errors, leases
 from roost.etcd.alarms import Alarms
-from roost.etcd.deadlines import Deadlines
+from roost.etcd.deadlines import LeaderDeadlines
 from roost.etcd.leases import Lease, id_of, name_of
 from roost.etcd.limits import Limits
 from roost.etcd.mvcc import Mvcc, Writer
 from roost.etcd.ports import Replica
 from roost.etcd.proto import rpc_pb2 as pb
 from roost.etcd.ticker import Ticker
-from roost.store import Changes, Txn
+from roost.store import Txn
 
 logger = logging.getLogger(__name__)
 LOOK_S = 0.25
@@ -40,6 +41,16 @@ CHECKPOINT = "etcd.lease_checkpoint"
 _EXPIRING_MAX = 1000
 _CHECKPOINT_SLICE = 1000
 _CHECKPOINT_ROW = struct.Struct(">8sQ")
+
+
+@dataclass(slots=True)
+class LeaseCounts:
+    """What was done to leases here since the start."""
+
+    granted: int = 0
+    revoked: int = 0
+    renewed: int = 0
+    expired: int = 0
 
 
 class Lessor:
@@ -62,15 +73,18 @@ class Lessor:
         self._limits = limits
         self._draw_id = draw_id
         self._clock_s = clock_s
-        self._deadlines = Deadlines(clock_s)
-        # The term in which the deadlines hold; 0 when this member does not lead.
-        self._term = 0
+        self._deadlines = LeaderDeadlines(
+            replica,
+            mvcc.leases,
+            seconds_of=_seconds_of,
+            clock_s=clock_s,
+            grace_s=limits.lease_grace_s,
+        )
         self._expiring_count = 0
         self._checkpoint_at_s = 0.0
         self._unchecked: Iterator[bytes] | None = None
         self._ticker = Ticker(LOOK_S, self.look)
-        self.counts = {"granted": 0, "revoked": 0, "renewed": 0, "expired": 0}
-        replica.observe(self._on_applied)
+        self.counts = LeaseCounts()
 
     def start(self) -> None:
         """Look at the clock from now on."""
@@ -89,7 +103,7 @@ class Lessor:
 
     def look(self) -> None:
         """Revoke what is due, and write down what is left of long leases."""
-        if not self._leads():
+        if not self._deadlines.leads():
             return
         for name in self._deadlines.take_due(_EXPIRING_MAX - self._expiring_count):
             self._expiring_count += 1
@@ -102,34 +116,6 @@ class Lessor:
             self._checkpoint_at_s = clock_s + CHECKPOINT_S
         if self._unchecked is not None:
             self._checkpoint_slice(self._unchecked)
-
-    def _leads(self) -> bool:
-        """Whether the deadlines are ours to keep; they are made when leadership begins."""
-        replica = self._replica
-        if replica.leader_id != replica.member_id:
-            self._term = 0
-            self._deadlines.clear()
-            return False
-        if self._term != replica.term:
-            self._term = replica.term
-            self._deadlines.clear()
-            for name, row in replica.view.iterate(self._mvcc.leases):
-                self._extend(name, leases.decode(row), self._limits.lease_grace_s)
-        return True
-
-    def _extend(self, name: bytes, lease: Lease, grace_s: float = 0.0) -> None:
-        self._deadlines.extend(name, (lease.remaining_s or lease.ttl_s) + grace_s)
-
-    def _on_applied(self, _index: int, changes: Changes) -> None:
-        """Leases come and go; only a leader takes note."""
-        if not self._term:
-            return
-        for _, tree_id, name, row in changes.writes:
-            if tree_id == self._mvcc.leases:
-                if row is None:
-                    self._deadlines.forget(name)
-                else:
-                    self._extend(name, leases.decode(row))
 
     def _on_expired(self, _result: bytes | None, error: RoostError | None) -> None:
         self._expiring_count -= 1
@@ -160,7 +146,7 @@ class Lessor:
         request = pb.LeaseGrantRequest.FromString(body)
         if request.TTL > leases.TTL_S_MAX:
             raise errors.lease_ttl_too_large()
-        if self._leads() and len(self._deadlines) >= self._limits.leases_max:
+        if self._deadlines.leads() and len(self._deadlines) >= self._limits.leases_max:
             raise errors.too_many_leases()
         mvcc, lease_id = self._mvcc, request.ID
         while not lease_id or (not request.ID and leases.get(mvcc, txn, name_of(lease_id))):
@@ -169,7 +155,7 @@ class Lessor:
             raise errors.lease_exists()
         ttl_s = max(request.TTL, self._limits.lease_ttl_min_s)
         leases.put(mvcc, txn, name_of(lease_id), Lease(ttl_s, 0))
-        self.counts["granted"] += 1
+        self.counts.granted += 1
         said = pb.LeaseGrantResponse(ID=lease_id, TTL=ttl_s)
         return self._answer(txn, said.SerializeToString())
 
@@ -178,7 +164,7 @@ class Lessor:
         writer = Writer(self._mvcc, txn)
         name = name_of(pb.LeaseRevokeRequest.FromString(body).ID)
         leases.revoke(self._mvcc, writer, name)
-        self.counts["revoked"] += 1
+        self.counts.revoked += 1
         return writer.revision.to_bytes(8, "big")
 
     def renew(self, txn: Txn, body: bytes) -> bytes:
@@ -187,11 +173,11 @@ class Lessor:
         name = name_of(lease_id)
         said = pb.LeaseKeepAliveResponse(ID=lease_id)
         lease = leases.get(self._mvcc, txn, name)
-        if lease is not None and self._leads():
+        if lease is not None and self._deadlines.leads():
             if lease.remaining_s:
                 leases.put(self._mvcc, txn, name, Lease(lease.ttl_s, 0))
             self._deadlines.extend(name, lease.ttl_s)
-            self.counts["renewed"] += 1
+            self.counts.renewed += 1
             said.TTL = lease.ttl_s
         return self._answer(txn, said.SerializeToString())
 
@@ -202,7 +188,7 @@ class Lessor:
         lease = leases.get(self._mvcc, txn, name)
         said = pb.LeaseTimeToLiveResponse(ID=request.ID, TTL=-1)
         if lease is not None:
-            is_timed = self._leads() and name in self._deadlines
+            is_timed = self._deadlines.leads() and name in self._deadlines
             left = self._deadlines.remaining_s(name) if is_timed else lease.ttl_s
             said.TTL, said.grantedTTL = int(min(left, lease.ttl_s)), lease.ttl_s
             if request.keys:
@@ -211,12 +197,12 @@ class Lessor:
 
     def expire(self, txn: Txn, name: bytes) -> bytes:
         """Operation: revoke a lease whose time is up, if it still is where this runs."""
-        if not self._leads() or not self._deadlines.is_due(name):
+        if not self._deadlines.leads() or not self._deadlines.is_due(name):
             return b""
         if leases.get(self._mvcc, txn, name) is None:
             return b""
         leases.revoke(self._mvcc, Writer(self._mvcc, txn), name)
-        self.counts["expired"] += 1
+        self.counts.expired += 1
         logger.debug("lease %x has expired", id_of(name))
         return b""
 
@@ -230,6 +216,11 @@ class Lessor:
 
     def _answer(self, txn: Txn, body: bytes) -> bytes:
         return self._mvcc.revision(txn).to_bytes(8, "big") + body
+
+
+def _seconds_of(row: bytes) -> float:
+    lease = leases.decode(row)
+    return lease.remaining_s or lease.ttl_s
 
 
 def _ignore(_result: bytes | None, error: RoostError | None) -> None:

@@ -23,8 +23,7 @@ class LockService:
         async def answer(message: bytes) -> None:
             request = lock_pb2.LockRequest.FromString(message)
             turn = await self._turns.take(call, request.name, request.lease)
-            header = self._border.header.encode(turn.revision, self._border.replica.term)
-            call.send(header + field(b"\x12", turn.key))
+            call.send(self._border.headed(field(b"\x12", turn.key), turn.revision))
 
         return Answering(call, answer)
 

@@ -236,28 +236,9 @@ class _Sending(Answering):
         call.on_drain = self._drained.set
 
     async def _serve(self, message: bytes) -> None:
-        await self._catch_up()
+        # It holds all that was acknowledged before then, and it is root who asks.
+        await self._border.wait_admitted(self._call, Judge.need_root)
         await self._send_all(message)
-
-    async def _catch_up(self) -> None:
-        """Return when this member holds all that was acknowledged before, and it is root who asks.
-
-        Raises:
-            RoostError: there is no leader, or somebody else asks.
-
-        """
-        read: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def allowed() -> None:
-            if not read.done():
-                read.set_result(None)
-
-        def refused(error: RoostError) -> None:
-            if not read.done():
-                read.set_exception(error)
-
-        self._border.admit(self._call, Judge.need_root, allowed, refused)
-        await read
 
     async def _send_all(self, message: bytes) -> None:
         raise NotImplementedError

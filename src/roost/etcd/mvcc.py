@@ -60,10 +60,10 @@ def range_stop(key: bytes, range_end: bytes) -> bytes | None:
     return None if range_end == b"\0" else range_end
 
 
-def prefix_stop(prefix: bytes) -> bytes | None:
-    """The exclusive stop of all keys with a prefix; None when there is none, or it is the end."""
+def prefix_end(prefix: bytes) -> bytes:
+    """Etcd's range_end of all keys with a prefix."""
     stripped = prefix.rstrip(b"\xff")
-    return stripped[:-1] + bytes([stripped[-1] + 1]) if stripped else None
+    return stripped[:-1] + bytes([stripped[-1] + 1]) if stripped else b"\0"
 
 
 def bootstrap(txn: Txn) -> None:

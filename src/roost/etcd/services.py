@@ -31,7 +31,7 @@ from roost.etcd.ports import Call, Replica, StreamCall, StreamHandler
 from roost.etcd.proto import rpc_pb2 as pb
 from roost.etcd.turns import Turns
 from roost.etcd.watch import WatchHub, WatchStream
-from roost.store import ANNOTATION, Changes, Store, Txn
+from roost.store import Changes, Store, Txn
 
 
 def bootstrap(txn: Txn) -> None:
@@ -267,10 +267,10 @@ class Services:
 
     def _on_applied(self, _index: int, changes: Changes) -> None:
         """Notice alarms and rights; the leader removes compacted revisions, in the background."""
-        touched = {row[1] for row in changes.writes if row[0] != ANNOTATION}
-        if self.alarms.tree in touched:
+        if self.alarms.tree in changes.trees:
             self.alarms.read_again()
-        if not touched.isdisjoint(self._auth.trees) and self._auth.on_applied(changes):
+        if not changes.trees.isdisjoint(self._auth.trees):
+            self._auth.on_applied(changes)
             self.watches.on_rights_changed()
         replica = self._replica
         if self._is_compacting or replica.leader_id != replica.member_id:

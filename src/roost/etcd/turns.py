@@ -18,11 +18,12 @@ import msgspec
 from roost.errors import Refused, RoostError
 from roost.etcd import errors, leases
 from roost.etcd.border import Border
-from roost.etcd.mvcc import Writer
+from roost.etcd.mvcc import Writer, prefix_end
 from roost.etcd.permissions import Judge
 from roost.etcd.ports import Caller
 from roost.etcd.proto import rpc_pb2 as pb
 from roost.etcd.wire import decode_key_value, read_origin
+from roost.member.forwarding import settle_future
 from roost.store import Changes, Txn, View
 
 JOIN = "etcd.turn_join"
@@ -57,11 +58,6 @@ class Turn:
     create_revision: int
     lease: int
     revision: int
-
-
-def prefix_end(prefix: bytes) -> bytes:
-    """The range_end of all keys with `prefix`, which ends with a slash."""
-    return prefix[:-1] + b"0"
 
 
 def check_join(judge: Judge, body: bytes) -> None:
@@ -116,6 +112,8 @@ class Turns:
         if not self._waiting and not self._observing:
             return
         kv = self.border.mvcc.kv
+        if kv not in changes.trees:
+            return
         for _, tree_id, key, value in changes.writes:
             if tree_id != kv:
                 continue
@@ -153,15 +151,7 @@ class Turns:
         """
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-        def done(error: RoostError | None) -> None:
-            if future.done():
-                return
-            if error is None:
-                future.set_result(None)
-            else:
-                future.set_exception(error)
-
-        self.border.replica.read_nowait(done)
+        self.border.replica.read_nowait(lambda error: settle_future(future, None, error))
         await future
 
     async def run(self, caller: Caller, name: str, body: bytes) -> bytes:
@@ -174,12 +164,7 @@ class Turns:
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
         def done(result: bytes | None, error: RoostError | None) -> None:
-            if future.done():
-                return
-            if error is not None or result is None:
-                future.set_exception(error or errors.malformed_request())
-            else:
-                future.set_result(result)
+            settle_future(future, result or b"", error)
 
         self.border.run(caller, name, body, done)
         return await future

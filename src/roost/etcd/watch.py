@@ -22,7 +22,7 @@ from google.protobuf.message import DecodeError
 from roost.etcd import errors
 from roost.etcd.border import Border
 from roost.etcd.identity import Identity
-from roost.etcd.mvcc import main_of, prefix_stop, range_stop, revision_bytes
+from roost.etcd.mvcc import main_of, prefix_end, range_stop, revision_bytes
 from roost.etcd.permissions import Judge
 from roost.etcd.ports import StreamCall
 from roost.etcd.proto import rpc_pb2 as pb
@@ -159,7 +159,7 @@ class WatchHub:
         self._behind.pop(watcher, None)
         if watcher.stop == watcher.first + b"\0":
             self._by_key.setdefault(watcher.first, set()).add(watcher)
-        elif watcher.stop == prefix_stop(watcher.first):
+        elif watcher.stop == range_stop(watcher.first, prefix_end(watcher.first)):
             group = self._by_prefix.setdefault(watcher.first, set())
             if not group:
                 self._prefix_lengths[len(watcher.first)] += 1

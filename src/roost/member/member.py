@@ -727,8 +727,7 @@ class Member:
 
     def _on_applied(self, _index: int, changes: Changes) -> None:
         """Notice changes of the roster; a last message to somebody removed leaves first."""
-        members = self.roster.tree_id
-        if any(tree_id == members for _, tree_id, _, _ in changes.writes):
+        if self.roster.tree_id in changes.trees:
             self._follow_soon()
 
     def _follow_soon(self) -> None:

@@ -330,7 +330,7 @@ class GrpcServer:
         self.figures = {path: MethodFigures() for path in routes}
         self._services = {path.split(b"/")[1] for path in routes}
         self.connections: set[GrpcProtocol] = set()
-        self.call_count = self.received_bytes = self.sent_bytes = 0
+        self.received_bytes = self.sent_bytes = 0
         self._unflushed: list[GrpcProtocol] = []
 
     def make_head(self, fields: list[tuple[bytes, bytes]]) -> Head:
@@ -480,7 +480,6 @@ class GrpcProtocol(asyncio.Protocol):
             block = encode_literal(b":status", b"%d" % head.http_status)
             self.h2.send_trailers(stream, block)
             return
-        self.server.call_count += 1
         head.figures.started_count += 1
         if head.needs_leader and not self.server.has_leader():
             Call(self, stream, head).finish(*NO_LEADER)

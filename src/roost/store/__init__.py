@@ -30,10 +30,9 @@ from roost.store.store import (
 )
 from roost.store.txn import Txn
 from roost.store.view import View
-from roost.store.write_set import ANNOTATION, DELETE_FROM, Changes, Write, encode_put
+from roost.store.write_set import DELETE_FROM, Changes, Write, encode_put
 
 __all__ = [
-    "ANNOTATION",
     "BOOTSTRAP_INDEX",
     "BOOTSTRAP_TERM",
     "DELETE_FROM",

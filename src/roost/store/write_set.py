@@ -77,12 +77,13 @@ def encode_put(tree_id: int, key: bytes, value: bytes) -> bytes:
 class Changes:
     """What one applied entry wrote; decoded only when somebody looks."""
 
-    __slots__ = ("_writes", "payload")
+    __slots__ = ("_trees", "_writes", "payload")
 
     def __init__(self, payload: bytes) -> None:
         """Keep the payload."""
         self.payload = payload
         self._writes: list[Write] | None = None
+        self._trees: frozenset[int] | None = None
 
     @property
     def writes(self) -> list[Write]:
@@ -90,6 +91,13 @@ class Changes:
         if self._writes is None:
             self._writes = decode(self.payload)
         return self._writes
+
+    @property
+    def trees(self) -> frozenset[int]:
+        """Ids of the trees that were written: most observers need look no further."""
+        if self._trees is None:
+            self._trees = frozenset([row[1] for row in self.writes if row[0] != ANNOTATION])
+        return self._trees
 
     @property
     def annotations(self) -> list[tuple[int, bytes]]:
