@@ -20,8 +20,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from roost.errors import NoLeader, PeerFault, RoostError, Stopped
-from roost.member import forwarding
+from roost.errors import Stopped
 from roost.member.announcer import Announcer
 from roost.member.catchup import Catchup
 from roost.member.config import MemberConfig, address_of
@@ -32,6 +31,7 @@ from roost.member.files import Files
 from roost.member.forwarding import Done, Forwarder, settle_future
 from roost.member.home import Home, open_home
 from roost.member.hurry import Hurry
+from roost.member.links import Links
 from roost.member.neighbours import Neighbours
 from roost.member.operations import own_operations
 from roost.member.pacing import Pacing
@@ -39,9 +39,7 @@ from roost.member.persistence import Persistence
 from roost.member.protocol import (
     FRAME_ANSWERS,
     FRAME_DIGESTS,
-    FRAME_RAFT,
     FRAME_REPAIR,
-    FRAME_REQUESTS,
     PROTOCOL_VERSION,
     STORAGE_VERSION,
 )
@@ -73,11 +71,8 @@ from roost.raft import (
     CoreConfig,
     Entry,
     EntryKind,
-    MalformedMessage,
-    Message,
     Ready,
     Role,
-    codec,
 )
 from roost.store import Changes, Txn, ValueCorrupt, View
 
@@ -142,29 +137,43 @@ class Member:
             timeout_ticks=timeout_ticks,
             first_token=1 + self._world.dice.below(LIFE_IDS),
         )
+        self.links = self._make_links()
         self.router = self._make_router(timeout_ticks)
         self.persistence = self._make_persistence()
-        self.transport = self._make_transport()
+        self.links.transport = self.transport = self._make_transport()
         self._announcer = Announcer(self.core, on_announced=self._on_news)
         self._hurry = Hurry(self.core, self._world.dice, on_campaign=self._on_news)
         self._transfers = Transfers(self.core, timeout_ticks=2 * self._election_ticks)
         self._neighbours = self._make_neighbours()
         self.snapshots = self._make_snapshots()
         self.custody = self._make_custody()
+        self._register_frames()
         home.store.on_digest = self.custody.digests.on_own
         self.files = Files(self.core, home, self.snapshots)
         self._catchup = self._make_catchup()
         self.on_removed: Callable[[], None] = lambda: None
         self._unapplied: deque[Entry] = deque()
-        self._answers: dict[int, list[bytes]] = {}
-        self._encoded_message: Message | None = None
-        self._encoded: list[bytes] = []
         self._ticks = 0
         self._seen = (self.core.role, 0, self.core.term)
         self.leader_change_count = 0
         self._is_driving = self._is_scheduled = self._is_closed = False
         self._is_stopped = True
         self._timer: asyncio.TimerHandle | None = None
+
+    def _make_links(self) -> Links:
+        return Links(
+            self.core,
+            self.executor,
+            self._operations,
+            schedule=self._schedule,
+            on_fatal=self._fatal,
+        )
+
+    def _register_frames(self) -> None:
+        """Say who takes which frames; `Links` itself takes requests and what the core says."""
+        self.links.register(FRAME_ANSWERS, self.router.forwarder.on_answers)
+        self.links.register(FRAME_REPAIR, self.custody.repair.on_frame)
+        self.links.register(FRAME_DIGESTS, self.custody.digests.on_frame)
 
     def _make_persistence(self) -> Persistence:
         return Persistence(
@@ -231,7 +240,7 @@ class Member:
         grace_ticks = self._election_ticks
         return Router(
             Forwarder(
-                self._send_requests,
+                self.links.send_requests,
                 timeout_ticks=timeout_ticks,
                 grace_ticks=grace_ticks,
                 first_id=1 + self._world.dice.below(LIFE_IDS),
@@ -293,7 +302,7 @@ class Member:
             listen=[address_of(url) for url in self.config.listen_peer_urls],
             config=PeerConfig(),
             dice=self._world.dice,
-            on_frame=self._on_frame,
+            on_frame=self.links.on_frame,
             on_batch_end=self._on_news,
             on_connected=self._on_connected,
             on_unreachable=self._on_unreachable,
@@ -493,8 +502,7 @@ class Member:
                 self.reads.flush()
                 self._drive()
             self.router.forwarder.flush()
-            if self._answers:
-                self._flush_answers()
+            self.links.flush_answers()
         except Exception as error:  # noqa: BLE001 - whatever it is, our state is in doubt
             self._fatal(error)
 
@@ -507,7 +515,7 @@ class Member:
             core = self.core
             while (ready := core.take_ready()) is not None:
                 for to, message in ready.messages:
-                    self._send(to, message)
+                    self.links.send(to, message)
                 if (
                     ready.hard_state is None
                     and not ready.entries
@@ -536,7 +544,7 @@ class Member:
         """A Ready is on disk: promises that rest on it may leave."""
         self.core.persisted(ready)
         for to, message in ready.messages_after_persist:
-            self._send(to, message)
+            self.links.send(to, message)
         if not self._is_driving:
             self._on_news()
 
@@ -633,72 +641,6 @@ class Member:
                 logger.info("trimmed the journal to entry %d", self.journal.first_index)
 
     # --- the links ------------------------------------------------------------------------------
-
-    def _send(self, to: int, message: Message) -> None:
-        if message is not self._encoded_message:
-            # Peers in step get the same append: it is encoded once.
-            self._encoded_message = message
-            self._encoded = encode_frame(FRAME_RAFT, codec.encode(message))
-        if not self.transport.send(to, self._encoded, bulk=codec.is_bulk(message)):
-            self.core.report_unreachable(to)
-
-    def _send_requests(self, leader: int, buffers: list[bytes]) -> bool:
-        return self.transport.send(leader, encode_frame(FRAME_REQUESTS, buffers), bulk=True)
-
-    def _flush_answers(self) -> None:
-        """Send the collected answers to forwarded requests, one frame a member."""
-        answers, self._answers = self._answers, {}
-        for to, buffers in answers.items():
-            # An answer that the link does not take is an unknown outcome to the one who waits.
-            self.transport.send(to, encode_frame(FRAME_ANSWERS, buffers), bulk=True)
-
-    def _on_frame(self, sender: int, kind: int, body: bytes) -> None:
-        """Take one frame from a peer; `_on_news` follows when the whole read is delivered.
-
-        Raises:
-            PeerFault: the frame breaks its format; the link is closed by the transport.
-
-        """
-        if kind == FRAME_RAFT:
-            message = codec.decode(body)
-            if message.sender != sender:
-                raise MalformedMessage(f"sent by {message.sender:x} on the link of {sender:x}")
-            self._step(message)
-        elif kind == FRAME_REQUESTS:
-            for request_id, name, request in forwarding.decode_requests(body):
-                self._on_request(sender, request_id, name, request)
-        elif kind == FRAME_ANSWERS:
-            self.router.forwarder.on_answers(sender, body)
-        elif kind == FRAME_REPAIR:
-            self.custody.repair.on_frame(sender, body)
-        elif kind == FRAME_DIGESTS:
-            self.custody.digests.on_frame(sender, body)
-        else:
-            raise PeerFault(f"frame kind {kind} of {len(body)} bytes is unknown")
-
-    def _step(self, message: Message) -> None:
-        try:
-            self.core.step(message)
-        except PeerFault:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, our state is in doubt
-            self._fatal(error)
-
-    def _on_request(self, sender: int, request_id: int, name: str, body: bytes) -> None:
-        """A follower's request: run it here, or say that we do not lead."""
-
-        def answer(result: bytes | None, error: RoostError | None) -> None:
-            buffers = forwarding.encode_answer(request_id, result, error)
-            self._answers.setdefault(sender, []).extend(buffers)
-            self._schedule()
-
-        operation = self._operations.get(name)
-        if operation is None:
-            raise PeerFault(f"operation {name!r} is unknown here")
-        if self.core.role is not Role.LEADER:
-            answer(None, NoLeader("etcdserver: not leader"))
-        else:
-            self.executor.submit(name, operation, body, answer)
 
     def _on_connected(self, _member_id: int) -> None:
         """A link opened: a cluster that has just started need not wait for its timeouts."""

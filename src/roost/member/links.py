@@ -1,0 +1,126 @@
+"""Frames in and out: what peers say to this member, and what it says to them.
+
+Whoever takes a kind of frame registers for it; a kind that nobody takes ends the link.  Answers
+to forwarded requests are collected over a turn of the loop and leave one frame a member.
+
+Full?  The transport bounds what waits for a socket; what it does not take is dropped, which is
+a lost message to the core and an unknown outcome to a caller.
+"""
+
+from collections.abc import Callable, Mapping
+
+from roost.errors import NoLeader, PeerFault, RoostError
+from roost.member import forwarding
+from roost.member.executor import Changing, Executor, Operation
+from roost.member.protocol import FRAME_ANSWERS, FRAME_RAFT, FRAME_REQUESTS
+from roost.peer import Transport, encode_frame
+from roost.raft import Core, MalformedMessage, Message, Role, codec
+
+# Takes the sender's id and a frame's body; raises PeerFault when it breaks its format.
+FrameHandler = Callable[[int, bytes], None]
+
+
+class Links:
+    """The frames of one member; `transport` is set before the first is sent."""
+
+    transport: Transport
+
+    def __init__(
+        self,
+        core: Core,
+        executor: Executor,
+        operations: Mapping[str, Operation | Changing],
+        *,
+        schedule: Callable[[], None],
+        on_fatal: Callable[[BaseException], None],
+    ) -> None:
+        """Take messages of consensus and forwarded requests; `register` adds the rest.
+
+        `schedule()` has `flush_answers` called at the end of the loop turn.
+        """
+        self._core = core
+        self._executor = executor
+        self._operations = operations
+        self._schedule = schedule
+        self._on_fatal = on_fatal
+        self._handlers: dict[int, FrameHandler] = {
+            FRAME_RAFT: self._on_raft,
+            FRAME_REQUESTS: self._on_requests,
+        }
+        self._answers: dict[int, list[bytes]] = {}
+        self._encoded_message: Message | None = None
+        self._encoded: list[bytes] = []
+
+    def register(self, kind: int, handler: FrameHandler) -> None:
+        """Have `handler` take all frames of a kind."""
+        assert kind not in self._handlers, f"frame kind {kind} is taken twice"
+        self._handlers[kind] = handler
+
+    # Out.
+
+    def send(self, to: int, message: Message) -> None:
+        """Send a message of consensus; the core learns when it could not leave."""
+        if message is not self._encoded_message:
+            # Peers in step get the same append: it is encoded once.
+            self._encoded_message = message
+            self._encoded = encode_frame(FRAME_RAFT, codec.encode(message))
+        if not self.transport.send(to, self._encoded, bulk=codec.is_bulk(message)):
+            self._core.report_unreachable(to)
+
+    def send_requests(self, leader: int, buffers: list[bytes]) -> bool:
+        """Hand requests to the leader; False when the link did not take them."""
+        return self.transport.send(leader, encode_frame(FRAME_REQUESTS, buffers), bulk=True)
+
+    def flush_answers(self) -> None:
+        """Send the collected answers to forwarded requests, one frame a member."""
+        if not self._answers:
+            return
+        answers, self._answers = self._answers, {}
+        for to, buffers in answers.items():
+            # An answer that the link does not take is an unknown outcome to the one who waits.
+            self.transport.send(to, encode_frame(FRAME_ANSWERS, buffers), bulk=True)
+
+    # In.
+
+    def on_frame(self, sender: int, kind: int, body: bytes) -> None:
+        """Take one frame from a peer.
+
+        Raises:
+            PeerFault: the frame breaks its format; the link is closed by the transport.
+
+        """
+        handler = self._handlers.get(kind)
+        if handler is None:
+            raise PeerFault(f"frame kind {kind} of {len(body)} bytes is unknown")
+        handler(sender, body)
+
+    def _on_raft(self, sender: int, body: bytes) -> None:
+        message = codec.decode(body)
+        if message.sender != sender:
+            raise MalformedMessage(f"sent by {message.sender:x} on the link of {sender:x}")
+        try:
+            self._core.step(message)
+        except PeerFault:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, our state is in doubt
+            self._on_fatal(error)
+
+    def _on_requests(self, sender: int, body: bytes) -> None:
+        for request_id, name, request in forwarding.decode_requests(body):
+            self._on_request(sender, request_id, name, request)
+
+    def _on_request(self, sender: int, request_id: int, name: str, body: bytes) -> None:
+        """A follower's request: run it here, or say that we do not lead."""
+
+        def answer(result: bytes | None, error: RoostError | None) -> None:
+            buffers = forwarding.encode_answer(request_id, result, error)
+            self._answers.setdefault(sender, []).extend(buffers)
+            self._schedule()
+
+        operation = self._operations.get(name)
+        if operation is None:
+            raise PeerFault(f"operation {name!r} is unknown here")
+        if self._core.role is not Role.LEADER:
+            answer(None, NoLeader("etcdserver: not leader"))
+        else:
+            self._executor.submit(name, operation, body, answer)
