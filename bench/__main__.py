@@ -24,7 +24,7 @@ from pathlib import Path
 import grpc
 
 from bench.servers import Cluster, PySyncObjCluster
-from roost.etcd.proto import rpc_pb2
+from roost.proto import rpc_pb2
 
 LOADS = ((1, 1, 1500), (10, 1, 8000), (100, 1, 20_000), (100, 10, 40_000))
 WAIT_S = 30.0

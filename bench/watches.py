@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import grpc
 
 from bench.servers import Cluster
-from roost.etcd.proto import rpc_pb2 as pb
+from roost.proto import rpc_pb2 as pb
 from roost.server.h2 import PREFACE
 from roost.server.h2 import frames as h2
 

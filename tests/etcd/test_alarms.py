@@ -7,7 +7,7 @@ import pytest
 
 from roost.etcd import Guard, Services, Unary
 from roost.etcd.alarms import CORRUPT, LOST_ENTRIES, NOSPACE
-from roost.etcd.proto import rpc_pb2 as pb
+from roost.proto import rpc_pb2 as pb
 from tests.etcd.replica import LocalReplica, Space
 
 

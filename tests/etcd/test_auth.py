@@ -22,8 +22,8 @@ from roost.etcd.auth import TOKENS_TREE
 from roost.etcd.identity import ADD, Identity, digest_of
 from roost.etcd.jwt_tokens import BadTokenOptions, jwt_options
 from roost.etcd.permissions import covers
-from roost.etcd.proto import auth_pb2, election_pb2, lock_pb2
-from roost.etcd.proto import rpc_pb2 as pb
+from roost.proto import auth_pb2, election_pb2, lock_pb2
+from roost.proto import rpc_pb2 as pb
 from roost.server.gateway import PATHS
 from tests.etcd.replica import Answer, LocalReplica
 

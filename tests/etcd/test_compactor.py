@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from roost import etcd
-from roost.etcd.proto import rpc_pb2 as pb
+from roost.proto import rpc_pb2 as pb
 from tests.etcd.replica import Answer, LocalReplica
 
 

@@ -12,7 +12,7 @@ from roost import etcd
 from roost.etcd.deadlines import STEP_S_MAX, Deadlines
 from roost.etcd.lessor import CHECKPOINT_S
 from roost.etcd.mvcc import LEASE_KEYS_TREE, LEASES_TREE
-from roost.etcd.proto import rpc_pb2 as pb
+from roost.proto import rpc_pb2 as pb
 from tests.etcd.replica import Answer, LocalReplica
 
 LIMITS = etcd.Limits(lease_ttl_min_s=1, lease_grace_s=0.5, leases_max=1000)

@@ -3,7 +3,6 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from roost.etcd.proto import kv_pb2, rpc_pb2
 from roost.etcd.wire import (
     Header,
     decode_key_value,
@@ -15,6 +14,7 @@ from roost.etcd.wire import (
     read_varint,
     varint,
 )
+from roost.proto import kv_pb2, rpc_pb2
 
 NUMBERS = st.one_of(
     st.integers(1, 2**63 - 1),

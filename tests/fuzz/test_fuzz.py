@@ -17,11 +17,11 @@ from roost.cli.settings import BadSetting, load_settings, parse_duration, parse_
 from roost.errors import PeerFault, RoostError
 from roost.etcd import border, wire
 from roost.etcd.identity import Identity
-from roost.etcd.proto import election_pb2, lock_pb2
-from roost.etcd.proto import rpc_pb2 as pb
 from roost.journal import record
 from roost.member import forwarding
 from roost.peer import frame
+from roost.proto import election_pb2, lock_pb2
+from roost.proto import rpc_pb2 as pb
 from roost.raft import Entry, EntryKind, codec
 from roost.raft import Message as Message_
 from roost.raft.messages import (

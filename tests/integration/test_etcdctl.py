@@ -169,7 +169,7 @@ def test_values_from_nothing_to_a_mebibyte_and_no_more(clusters: dict[str, Clust
                     assert item is not None and item.value == value
             for size in (1536 * 1024 - 200, 1536 * 1024 + 1, 4 << 20):
                 with grpc.insecure_channel(cluster.endpoints[position]) as channel:
-                    from roost.etcd.proto import rpc_pb2
+                    from roost.proto import rpc_pb2
 
                     body = rpc_pb2.PutRequest(key=b"big", value=bytes(size)).SerializeToString()
                     try:

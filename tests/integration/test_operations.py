@@ -14,7 +14,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from roost.etcd.proto import rpc_pb2 as pb
+from roost.proto import rpc_pb2 as pb
 from roost.testing.cluster import Cluster, free_ports, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
@@ -271,7 +271,7 @@ def test_health_and_reflection_are_served(tmp_path: Path) -> None:
         questions = [
             asked(list_services="*"),
             asked(file_containing_symbol="etcdserverpb.KV.Put"),
-            asked(file_by_filename="roost/etcd/proto/kv.proto"),
+            asked(file_by_filename="roost/proto/kv.proto"),
             asked(file_containing_symbol="nobody.knows"),
         ]
         bodies = iter([it.SerializeToString() for it in questions])

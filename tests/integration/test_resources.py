@@ -8,7 +8,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from roost.etcd.proto import rpc_pb2
+from roost.proto import rpc_pb2
 from roost.testing.cluster import Cluster
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]

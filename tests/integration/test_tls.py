@@ -13,7 +13,7 @@ import grpc
 import pytest
 
 from roost.client import Client
-from roost.etcd.proto import rpc_pb2 as pb
+from roost.proto import rpc_pb2 as pb
 from roost.testing.cluster import Cluster, free_ports, wait_until
 from tests.integration.certificates import Authority, Pair
 from tests.integration.etcdctl import run_etcdctl

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from roost.etcd.proto import auth_pb2
-from roost.etcd.proto import election_pb2 as el
-from roost.etcd.proto import lock_pb2 as lk
-from roost.etcd.proto import rpc_pb2 as pb
+from roost.proto import auth_pb2
+from roost.proto import election_pb2 as el
+from roost.proto import lock_pb2 as lk
+from roost.proto import rpc_pb2 as pb
 from roost.testing.cluster import wait_until
 from tests.etcd.test_differential import Generator
 from tests.integration.twins import Side, Twins, running_twins

@@ -13,8 +13,8 @@ import grpc
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from roost.etcd.proto import election_pb2, lock_pb2, rpc_pb2
-from roost.etcd.proto import rpc_pb2 as pb
+from roost.proto import election_pb2, lock_pb2, rpc_pb2
+from roost.proto import rpc_pb2 as pb
 from roost.testing.cluster import Cluster
 from tests.integration.etcdctl import binary
 

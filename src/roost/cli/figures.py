@@ -7,9 +7,9 @@ from prometheus_client.metrics_core import Metric
 
 from roost import etcd
 from roost.etcd.alarms import CORRUPT, NOSPACE
-from roost.etcd.proto import election_pb2, lock_pb2, rpc_pb2
 from roost.histogram import Histogram
 from roost.member import Member, MemberStatus
+from roost.proto import election_pb2, lock_pb2, rpc_pb2
 from roost.raft import Role
 from roost.server import ClientPort
 

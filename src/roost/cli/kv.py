@@ -16,7 +16,7 @@ from roost.cli.shared import (
     text_of,
 )
 from roost.client import Change, prefix_end
-from roost.etcd.proto import rpc_pb2
+from roost.proto import rpc_pb2
 
 SORT_KEYS = ("key", "version", "create", "mod", "value")
 

@@ -17,7 +17,6 @@ import click
 from roost import etcd
 from roost.cli.figures import Figures
 from roost.errors import DeviceFault, RoostError
-from roost.etcd.proto import election_pb2, lock_pb2, rpc_pb2
 from roost.journal import DirectoryLocked
 from roost.member import (
     BackupSchedule,
@@ -31,6 +30,7 @@ from roost.member import (
     rebuild_store,
 )
 from roost.peer import PeerTls
+from roost.proto import election_pb2, lock_pb2, rpc_pb2
 from roost.server import ClientPort, Listener, ServerConfig, gateway, make_app, reflection
 from roost.tls import ALPN, TlsFiles, check_peer, server_context
 

@@ -18,7 +18,7 @@ from roost.client.credentials import Credentials
 from roost.client.errors import ClientError, Unreachable
 from roost.client.leases import Leases
 from roost.client.users import Users
-from roost.etcd.proto import kv_pb2, rpc_pb2
+from roost.proto import kv_pb2, rpc_pb2
 
 Answer = TypeVar("Answer")
 MESSAGE_BYTES_MAX = 64 << 20

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from roost.etcd.proto import election_pb2, lock_pb2, rpc_pb2
+from roost.proto import election_pb2, lock_pb2, rpc_pb2
 
 # path, request, class of the answer -> the answer; Any because messages share no useful base.
 Ask = Callable[[str, Any, Any], Any]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from roost.etcd.proto import auth_pb2, rpc_pb2
+from roost.proto import auth_pb2, rpc_pb2
 
 KINDS = ("read", "write", "readwrite")
 # path, request, class of the answer -> the answer; Any because messages share no useful base.

@@ -14,7 +14,7 @@ from typing import cast
 from roost.errors import Refused
 from roost.etcd import errors
 from roost.etcd.mvcc import ALARMS_TREE
-from roost.etcd.proto import rpc_pb2 as pb
+from roost.proto import rpc_pb2 as pb
 from roost.store import Store, Txn, View
 
 ALARM_OPERATION = "etcd.alarm"

@@ -18,7 +18,7 @@ from google.protobuf.message import Message
 from roost.errors import Refused
 from roost.etcd import errors
 from roost.etcd.mvcc import Mvcc
-from roost.etcd.proto import auth_pb2, rpc_pb2
+from roost.proto import auth_pb2, rpc_pb2
 from roost.store import Changes, Store, Txn, View
 
 AUTH_TREE, USERS_TREE, ROLES_TREE, TOKENS_TREE = "auth", "users", "roles", "tokens"

@@ -20,9 +20,9 @@ from roost.etcd.auth import Auth, check_permission_kind
 from roost.etcd.border import Border
 from roost.etcd.identity import Tokens
 from roost.etcd.ports import Call
-from roost.etcd.proto import rpc_pb2 as pb
 from roost.etcd.requests import fail, parse
 from roost.etcd.wire import field
+from roost.proto import rpc_pb2 as pb
 
 BCRYPT_COST = 10
 PASSWORD_BYTES_MAX = 72  # bcrypt looks at no more

@@ -9,7 +9,6 @@ from roost.errors import CallerFault, RoostError
 from roost.etcd import errors, permissions
 from roost.etcd.border import Border
 from roost.etcd.ports import Call, MemberInfo
-from roost.etcd.proto import rpc_pb2 as pb
 from roost.etcd.requests import fail, parse
 from roost.member import (
     AddMember,
@@ -20,6 +19,7 @@ from roost.member import (
     UpdateMember,
     membership,
 )
+from roost.proto import rpc_pb2 as pb
 
 
 class ClusterService:

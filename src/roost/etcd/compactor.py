@@ -14,8 +14,8 @@ from typing import Protocol
 from roost.errors import Refused, RoostError
 from roost.etcd.mvcc import Mvcc
 from roost.etcd.ports import Done, Replica
-from roost.etcd.proto import rpc_pb2 as pb
 from roost.etcd.ticker import Ticker
+from roost.proto import rpc_pb2 as pb
 
 logger = logging.getLogger(__name__)
 REVISION_LOOK_S = 300.0

@@ -11,11 +11,11 @@ from roost.etcd.answering import Answering
 from roost.etcd.border import Border
 from roost.etcd.mvcc import prefix_end
 from roost.etcd.ports import Call, StreamCall
-from roost.etcd.proto import election_pb2
-from roost.etcd.proto import rpc_pb2 as pb
 from roost.etcd.requests import fail, parse
 from roost.etcd.turns import Turns
 from roost.etcd.wire import decode_key_value, field, read_origin
+from roost.proto import election_pb2
+from roost.proto import rpc_pb2 as pb
 from roost.store import View
 
 

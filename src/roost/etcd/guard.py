@@ -12,8 +12,8 @@ import logging
 from roost.errors import RoostError
 from roost.etcd.alarms import ALARM_OPERATION, CORRUPT, LOST_ENTRIES, NOSPACE, Alarms
 from roost.etcd.ports import Replica, Space
-from roost.etcd.proto import rpc_pb2 as pb
 from roost.etcd.ticker import Ticker
+from roost.proto import rpc_pb2 as pb
 
 logger = logging.getLogger(__name__)
 CHECK_S = 0.1

@@ -18,7 +18,6 @@ from roost.etcd.limits import OPERATIONS_MAX
 from roost.etcd.mvcc import Mvcc, Writer, range_stop
 from roost.etcd.mvcc import compact as start_compaction
 from roost.etcd.mvcc import compact_slice as remove_slice
-from roost.etcd.proto import rpc_pb2 as pb
 from roost.etcd.wire import (
     KeyValue,
     decode_key_value,
@@ -29,6 +28,7 @@ from roost.etcd.wire import (
     revision_header,
     varint,
 )
+from roost.proto import rpc_pb2 as pb
 from roost.store import Txn, View
 
 COMPACT_SLICE_COUNT = 1000

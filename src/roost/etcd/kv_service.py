@@ -6,9 +6,9 @@ from roost.etcd.border import Border
 from roost.etcd.kv import KvOperations
 from roost.etcd.permissions import Judge
 from roost.etcd.ports import Call
-from roost.etcd.proto import rpc_pb2 as pb
 from roost.etcd.requests import fail, parse
 from roost.etcd.wire import read_key, read_put
+from roost.proto import rpc_pb2 as pb
 
 
 class KvService:

@@ -7,8 +7,8 @@ from roost.etcd import errors, leases, permissions
 from roost.etcd.border import Border
 from roost.etcd.lessor import CHECKPOINT, EXPIRE, Lessor
 from roost.etcd.ports import Call, StreamCall
-from roost.etcd.proto import rpc_pb2 as pb
 from roost.etcd.requests import parse
+from roost.proto import rpc_pb2 as pb
 
 RENEW = "etcd.lease_renew"
 

@@ -28,8 +28,8 @@ from roost.etcd.leases import Lease, id_of, name_of
 from roost.etcd.limits import Limits
 from roost.etcd.mvcc import Mvcc, Writer
 from roost.etcd.ports import Replica
-from roost.etcd.proto import rpc_pb2 as pb
 from roost.etcd.ticker import Ticker
+from roost.proto import rpc_pb2 as pb
 from roost.store import Txn
 
 logger = logging.getLogger(__name__)

@@ -2,11 +2,11 @@
 
 from roost.etcd.answering import Answering
 from roost.etcd.ports import Call, StreamCall
-from roost.etcd.proto import lock_pb2
-from roost.etcd.proto import rpc_pb2 as pb
 from roost.etcd.requests import parse
 from roost.etcd.turns import Turns
 from roost.etcd.wire import field
+from roost.proto import lock_pb2
+from roost.proto import rpc_pb2 as pb
 
 
 class LockService:

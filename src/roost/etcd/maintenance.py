@@ -16,9 +16,9 @@ from roost.etcd.border import Border
 from roost.etcd.mvcc import Mvcc, main_of
 from roost.etcd.permissions import Judge
 from roost.etcd.ports import Call, StreamCall
-from roost.etcd.proto import rpc_pb2 as pb
 from roost.etcd.requests import fail, parse
 from roost.etcd.wire import decode_key_value
+from roost.proto import rpc_pb2 as pb
 from roost.store import Txn, View
 
 # What etcd 3.5 answers to `Status`; clients look at it for features.

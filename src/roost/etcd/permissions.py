@@ -11,8 +11,8 @@ from functools import lru_cache
 from roost.etcd import errors, leases
 from roost.etcd.auth import ROOT, Auth
 from roost.etcd.mvcc import Mvcc, range_stop
-from roost.etcd.proto import auth_pb2
-from roost.etcd.proto import rpc_pb2 as pb
+from roost.proto import auth_pb2
+from roost.proto import rpc_pb2 as pb
 from roost.store import View
 
 # From a key to before another; None is the end of all keys.

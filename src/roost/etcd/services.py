@@ -28,9 +28,9 @@ from roost.etcd.lock import LockService
 from roost.etcd.maintenance import MaintenanceService
 from roost.etcd.mvcc import COMPACTING_KEY, Mvcc
 from roost.etcd.ports import Call, Replica, StreamCall, StreamHandler
-from roost.etcd.proto import rpc_pb2 as pb
 from roost.etcd.turns import Turns
 from roost.etcd.watch import WatchHub, WatchStream
+from roost.proto import rpc_pb2 as pb
 from roost.store import Changes, Store, Txn
 
 

@@ -21,9 +21,9 @@ from roost.etcd.border import Border
 from roost.etcd.mvcc import Writer, prefix_end
 from roost.etcd.permissions import Judge
 from roost.etcd.ports import Caller
-from roost.etcd.proto import rpc_pb2 as pb
 from roost.etcd.wire import decode_key_value, read_origin
 from roost.member.forwarding import settle_future
+from roost.proto import rpc_pb2 as pb
 from roost.store import Changes, Txn, View
 
 JOIN = "etcd.turn_join"

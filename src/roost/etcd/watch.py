@@ -25,9 +25,9 @@ from roost.etcd.identity import Identity
 from roost.etcd.mvcc import main_of, prefix_end, range_stop, revision_bytes
 from roost.etcd.permissions import Judge
 from roost.etcd.ports import StreamCall
-from roost.etcd.proto import rpc_pb2 as pb
 from roost.etcd.ticker import Ticker
 from roost.etcd.wire import decode_key_value, field, varint
+from roost.proto import rpc_pb2 as pb
 from roost.store import Changes
 
 STREAM_BYTES_MAX = 4 << 20

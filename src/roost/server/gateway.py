@@ -24,7 +24,7 @@ from google.protobuf.message_factory import GetMessageClass
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from roost.etcd.proto import election_pb2, lock_pb2, rpc_pb2
+from roost.proto import election_pb2, lock_pb2, rpc_pb2
 
 VERSIONS = ("v3", "v3beta", "v3alpha")
 # Path behind the version -> service and method.

@@ -14,7 +14,7 @@ from math import inf
 from typing import Protocol
 
 from roost import etcd
-from roost.etcd.proto import rpc_pb2
+from roost.proto import rpc_pb2
 from roost.sim.judge import Violation
 from roost.sim.linearizability import Operation
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from roost import etcd
-from roost.etcd.proto import rpc_pb2
+from roost.proto import rpc_pb2
 from roost.sim.clients import CLIENT_TIMEOUT_S, CallFailed, Clients, Endpoint
 from roost.sim.judge import Violation
 

@@ -33,7 +33,7 @@ from pathlib import Path
 import click
 
 from roost.errors import RoostError
-from roost.etcd.proto import rpc_pb2
+from roost.proto import rpc_pb2
 from roost.sim import rot
 from roost.sim.disk import SECTOR, SimDisk
 from roost.sim.judge import Violation, dump

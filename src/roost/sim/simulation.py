@@ -21,7 +21,6 @@ from pathlib import Path
 
 from roost import etcd
 from roost.errors import RoostError
-from roost.etcd.proto import kv_pb2
 from roost.member import (
     Member,
     MemberConfig,
@@ -30,6 +29,7 @@ from roost.member import (
     mark_damaged,
     rebuild_store,
 )
+from roost.proto import kv_pb2
 from roost.raft import Role
 from roost.raft.quorum import has_quorum
 from roost.sim.clients import Clients

@@ -12,7 +12,7 @@ from typing import Self
 
 import grpc
 
-from roost.etcd.proto import rpc_pb2
+from roost.proto import rpc_pb2
 
 ROOST = (sys.executable, "-m", "roost.cli", "serve")
 _POLL_S = 0.01

@@ -7,7 +7,7 @@ from math import inf
 
 import grpc
 
-from roost.etcd.proto import rpc_pb2
+from roost.proto import rpc_pb2
 from roost.sim.linearizability import Operation
 
 CALL_TIMEOUT_S = 3.0

@@ -1,5 +1,5 @@
-from roost.etcd.proto import kv_pb2 as _kv_pb2
-from roost.etcd.proto import rpc_pb2 as _rpc_pb2
+from roost.proto import kv_pb2 as _kv_pb2
+from roost.proto import rpc_pb2 as _rpc_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Mapping as _Mapping
