@@ -5,8 +5,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := src tests bench
+WORKERS ?= auto
 
-.PHONY: serve test lint types layers unit coverage docs campaign sim mutants bench format lock clean
+.PHONY: serve test lint types layers unit coverage docs campaign sim mutants bench format lock fresh clean
 
 serve: $(VENV)/.installed
 	@$(BIN)/roost serve --name default --data-dir data
@@ -24,8 +25,9 @@ types: $(VENV)/.installed-test
 layers: $(VENV)/.installed-test
 	$(BIN)/lint-imports --no-cache
 
+# Up to four workers, one a core; `make unit WORKERS=0` runs everything in one process.
 unit: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -rs --numprocesses $(WORKERS) --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 # Every branch of the consensus core, by the tests that name what they show; no random ones.
 coverage: $(VENV)/.installed-test
@@ -76,6 +78,10 @@ lock: $(VENV)/.installed-test
 	$(BIN)/python -m pip install --quiet pip-tools
 	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links --output-file requirements.lock pyproject.toml
 	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links --allow-unsafe --extra test --output-file requirements-test.lock pyproject.toml
+
+# Prove that a bare Debian 12 is enough for the two commands; as root, needs debootstrap.
+fresh:
+	@.ci/fresh
 
 clean:
 	rm -rf $(VENV)

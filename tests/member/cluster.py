@@ -8,7 +8,7 @@ from roost.errors import NotExecuted, OutcomeUnknown, Refused
 from roost.member import Member, MemberConfig
 from roost.raft import Role
 from roost.store import Txn
-from roost.testing.cluster import free_ports
+from roost.testing.ports import free_ports
 
 TREE = "things"
 

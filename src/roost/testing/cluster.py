@@ -1,7 +1,6 @@
 """A cluster of real processes: started by etcd's flags, killed and restarted by their ids."""
 
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -13,18 +12,10 @@ from typing import Self
 import grpc
 
 from roost.proto import rpc_pb2
+from roost.testing.ports import free_ports
 
 ROOST = (sys.executable, "-m", "roost.cli", "serve")
 _POLL_S = 0.01
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that were free a moment ago, all different."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(it.getsockname()[1]) for it in sockets]
-    for it in sockets:
-        it.close()
-    return ports
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:

@@ -14,11 +14,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import mfusepy
 
-
-class FailingFile(mfusepy.Operations):  # type: ignore[misc] # the library has no types
-    """One directory with one file."""
+class FailingFile:
+    """One directory with one file; what FUSE asks besides is the library's `Operations`'."""
 
     use_ns = True
 
@@ -35,7 +33,7 @@ class FailingFile(mfusepy.Operations):  # type: ignore[misc] # the library has n
             return {"st_mode": stat.S_IFDIR | 0o700, "st_nlink": 2}
         if path == "/disk.img":
             return {"st_mode": stat.S_IFREG | 0o600, "st_nlink": 1, "st_size": self._size}
-        raise mfusepy.FuseOSError(errno.ENOENT)
+        raise OSError(errno.ENOENT, path)
 
     def readdir(self, path: str, fh: int) -> list[str]:
         """The one file."""
@@ -49,10 +47,10 @@ class FailingFile(mfusepy.Operations):  # type: ignore[misc] # the library has n
 
     def write(self, path: str, data: bytes, offset: int, fh: int) -> int:
         """All of it, or EIO and nothing."""
-        del path, fh
+        del fh
         end = offset + len(data)
         if any(offset < stop and begin < end for begin, stop in self._failing()):
-            raise mfusepy.FuseOSError(errno.EIO)
+            raise OSError(errno.EIO, path)
         return os.pwrite(self._descriptor, data, offset)
 
     def fsync(self, path: str, datasync: int, fh: int) -> int:
@@ -71,8 +69,14 @@ class FailingFile(mfusepy.Operations):  # type: ignore[misc] # the library has n
 
 def main() -> None:
     """Serve until somebody unmounts."""
+    # Loads libfuse at once, which not every machine has that only wants to know this module.
+    import mfusepy
+
+    class Served(FailingFile, mfusepy.Operations):  # type: ignore[misc] # it has no types
+        """Operations of the library, with ours before them."""
+
     mount_point, backing, ranges = sys.argv[1:]
-    file = FailingFile(Path(backing), Path(ranges))
+    file = Served(Path(backing), Path(ranges))
     mfusepy.FUSE(file, mount_point, foreground=True, nothreads=True, direct_io=True)
 
 
