@@ -1,14 +1,17 @@
 """Settings: every flag is taken with its meaning or refused with the reason."""
 
 import re
+import ssl
 import subprocess
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from roost.cli.ciphers import ciphers_of, versions_of
 from roost.cli.main import main
-from roost.cli.serve import member_config
+from roost.cli.security import unused_certificates
+from roost.cli.serve import chores, member_config, serving
 from roost.cli.settings import (
     FLAGS,
     NOTED,
@@ -18,7 +21,10 @@ from roost.cli.settings import (
     Flag,
     load_settings,
     notes,
+    parse_duration,
     parse_initial_cluster,
+    read_given,
+    settings_of,
 )
 from roost.errors import RoostError
 from roost.member import cluster_id_of, member_id_of
@@ -71,6 +77,142 @@ def test_flags_come_before_our_variables_and_those_before_etcds() -> None:
     assert load_settings({}, environment)["data-dir"] == "d"
 
 
+@pytest.mark.parametrize("flag", FLAGS.values(), ids=lambda it: it.name)
+def test_what_is_empty_in_the_environment_or_the_file_is_not_set(
+    flag: Flag, tmp_path: Path
+) -> None:
+    ours, theirs = flag.environment
+    default = load_settings({}, {})[flag.name]
+    assert load_settings({}, {ours: "", theirs: ""})[flag.name] == default
+    path = tmp_path / "roost.yaml"
+    for empty in ("", "''", "[]"):
+        path.write_text(f"{flag.name}: {empty}\n")
+        assert load_settings({"config-file": str(path)}, {})[flag.name] == default
+
+
+def test_a_misspelt_variable_is_warned_of() -> None:
+    environment = {"ETCD_NMAE": "x", "ROOST_DATADIR": "y", "ROOST_ENDPOINTS": "z", "ETCDCTL_X": "1"}
+    assert [it.split()[2] for it in read_given({}, environment).unknown] == [
+        "ETCD_NMAE", "ROOST_DATADIR",
+    ]  # fmt: skip
+    assert read_given({}, {"ETCD_NAME": "x", "ROOST_CERT_FILE": "y"}).unknown == ()
+
+
+# What etcd's own `etcd.conf.yml.sample` sets to something.
+SAMPLE = """
+name: 'default'
+data-dir:
+wal-dir:
+snapshot-count: 10000
+quota-backend-bytes: 0
+listen-peer-urls: http://localhost:2380
+listen-client-urls: http://localhost:2379
+max-wals: 5
+cors:
+advertise-client-urls: http://localhost:2379
+discovery:
+discovery-fallback: 'proxy'
+discovery-srv:
+initial-cluster:
+initial-cluster-token: 'etcd-cluster'
+strict-reconfig-check: false
+enable-pprof: true
+proxy: 'off'
+proxy-read-timeout: 0
+client-transport-security:
+  cert-file:
+  client-cert-auth: false
+  auto-tls: false
+peer-transport-security:
+  cert-file:
+  client-cert-auth: false
+  auto-tls: false
+  allowed-cn:
+self-signed-cert-validity: 1
+log-level: debug
+logger: zap
+log-outputs: [stderr]
+force-new-cluster: false
+auto-compaction-mode: periodic
+auto-compaction-retention: "1"
+cipher-suites: [
+  TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+  TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384
+]
+tls-min-version: 'TLS1.2'
+tls-max-version: 'TLS1.3'
+"""
+
+
+def test_etcds_sample_configuration_starts_a_member(tmp_path: Path) -> None:
+    path = tmp_path / "etcd.conf.yml"
+    path.write_text(SAMPLE)
+    given = read_given({"config-file": str(path)}, {})
+    settings = settings_of(given)
+    config = member_config(settings)
+    serving(settings, config.data_dir)
+    chores(settings)
+    assert given.unknown == ()
+    assert config.name == "default"
+    assert [it.split("=")[0] for it in notes(settings)] == [
+        "--strict-reconfig-check", "--enable-pprof",
+    ]  # fmt: skip
+    assert ciphers_of(settings) == "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-GCM-SHA384"
+    assert versions_of(settings) == ("TLS1.2", "TLS1.3")
+
+
+# As Go's crypto/tls names them, without those that no OpenSSL of today has (RC4, 3DES).
+GO_CIPHERS = (
+    "TLS_RSA_WITH_AES_128_CBC_SHA",
+    "TLS_RSA_WITH_AES_256_CBC_SHA",
+    "TLS_RSA_WITH_AES_128_CBC_SHA256",
+    "TLS_RSA_WITH_AES_128_GCM_SHA256",
+    "TLS_RSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA",
+    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA",
+    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+)
+
+
+@pytest.mark.parametrize("name", GO_CIPHERS)
+def test_gos_names_of_ciphers_are_known_to_openssl(name: str) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_ciphers(ciphers_of({"cipher-suites": name}) + ":@SECLEVEL=0")
+
+
+def test_ciphers_and_versions_that_are_none_are_refused() -> None:
+    for name in ("TLS_X", "TLS_ECDHE_RSA_WITH_NULL", "TLS_DHE_RSA_WITH_AES_128_CBC_SHA"):
+        with pytest.raises(BadSetting, match=name):
+            ciphers_of({"cipher-suites": name})
+    assert ciphers_of({"cipher-suites": "AES128-SHA:AES256-SHA"}) == "AES128-SHA:AES256-SHA"
+    only_new = load_settings({"cipher-suites": "TLS_AES_128_GCM_SHA256"}, {})
+    assert (ciphers_of(only_new), versions_of(only_new)) == ("", ("TLS1.3", ""))
+    for changes in ({"tls-min-version": "TLS1.1"}, {"tls-max-version": "1.2"}):
+        with pytest.raises(BadSetting, match="or TLS1"):
+            versions_of(load_settings(changes, {}))
+    with pytest.raises(BadSetting, match="oldest"):
+        versions_of(load_settings({"tls-min-version": "TLS1.3", "tls-max-version": "TLS1.2"}, {}))
+
+
+@pytest.mark.parametrize(("prefix", "urls"), [("", "client"), ("peer-", "peer")])
+def test_certificates_that_nobody_would_be_shown_are_said(
+    prefix: str, urls: str, tmp_path: Path
+) -> None:
+    with pytest.raises(BadSetting, match=f"--{prefix}auto-tls protects nobody.*listen-{urls}-urls"):
+        serving(load_settings({f"{prefix}auto-tls": "true"}, {}), tmp_path)
+    settings = load_settings({f"{prefix}cert-file": "c.pem"}, {})
+    serving(settings, tmp_path)
+    [note] = notes(settings) + unused_certificates(settings)
+    assert f"--{prefix}cert-file=c.pem is not used: --listen-{urls}-urls" in note
+
+
 def test_a_configuration_file_replaces_flags_and_variables(tmp_path: Path) -> None:
     path = tmp_path / "roost.yaml"
     path.write_text("name: filed\nheartbeat-interval: 50\nenable-v2: false\n")
@@ -87,9 +229,15 @@ def test_a_configuration_file_replaces_flags_and_variables(tmp_path: Path) -> No
     assert settings["client-cert-auth"]
     assert settings["peer-trusted-ca-file"] == "p"
     assert settings["log-outputs"] == "stderr,x"
-    path.write_text("nmae: x\n")
-    with pytest.raises(BadSetting, match="nmae"):
-        load_settings({"config-file": str(path)}, {})
+    path.write_text("nmae: x\npeer-transport-security: {cert_file: y, key-file: k}\n")
+    given = read_given({"config-file": str(path)}, {})
+    assert [re.findall("'([^']+)'", it)[0] for it in given.unknown] == [
+        "nmae", "peer-transport-security.cert_file",
+    ]  # fmt: skip
+    assert given.raw == {"peer-key-file": "k"}
+    path.write_text("grpc-keepalive-interval: 3000000000\n")
+    said = load_settings({"config-file": str(path)}, {})["grpc-keepalive-interval"]
+    assert parse_duration("grpc-keepalive-interval", said) == 3.0
     path.write_text("- just\n- a list\n")
     with pytest.raises(BadSetting, match="no settings"):
         load_settings({"config-file": str(path)}, {})

@@ -77,16 +77,22 @@ class Authority:
         )
         return pair
 
-    def revoke(self, path: Path, *serials: int) -> None:
+    def revoke(
+        self,
+        path: Path,
+        *serials: int,
+        encoding: serialization.Encoding = serialization.Encoding.PEM,
+        until: dt.datetime = _NOW + _DAY,
+    ) -> None:
         """Write the list of what is revoked."""
         made = (
             x509.CertificateRevocationListBuilder()
             .issuer_name(self._name)
-            .last_update(_NOW - _DAY)
-            .next_update(_NOW + _DAY)
+            .last_update(until - 2 * _DAY)
+            .next_update(until)
         )
         for serial in serials:
             row = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(_NOW)
             made = made.add_revoked_certificate(row.build())
         signed = made.sign(self._key, hashes.SHA256())
-        path.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+        path.write_bytes(signed.public_bytes(encoding))

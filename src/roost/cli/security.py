@@ -3,11 +3,13 @@
 from pathlib import Path
 
 from roost import etcd
+from roost.cli.ciphers import ciphers_of, versions_of
 from roost.cli.settings import BadSetting, Settings, parse_duration
 from roost.member import address_of
 from roost.tls import TlsFiles
 
 _YEAR_DAYS = 365
+_IN_VAIN = "--{} protects nobody: write https:// in --{}, or leave it out"
 BCRYPT_COST_MIN, BCRYPT_COST_MAX = 4, 31
 
 
@@ -16,20 +18,28 @@ def urls_of(settings: Settings, name: str) -> tuple[str, ...]:
     return tuple(url.strip() for url in settings[name].split(",") if url.strip())
 
 
+def is_secure(url: str) -> bool:
+    """Whether a URL is spoken to by TLS."""
+    return url.startswith(("https://", "unixs://"))
+
+
 def _are_secure(settings: Settings, *names: str) -> bool:
-    return any(url.startswith("https://") for name in names for url in urls_of(settings, name))
+    return any(is_secure(url) for name in names for url in urls_of(settings, name))
 
 
 def client_tls(settings: Settings, data_dir: Path) -> TlsFiles | None:
     """What clients are served with on https URLs; None when there are none.
 
     Raises:
-        BadSetting: an https URL without a certificate, or half of one.
+        BadSetting: an https URL without a certificate, or half of one; or the other way round.
 
     """
     if not _are_secure(settings, "listen-client-urls", "listen-metrics-urls"):
+        if settings["auto-tls"]:
+            raise BadSetting(_IN_VAIN.format("auto-tls", "listen-client-urls"))
         return None
     if settings["cert-file"]:
+        oldest, newest = versions_of(settings)
         return TlsFiles(
             cert_file=settings["cert-file"],
             key_file=settings["key-file"],
@@ -37,7 +47,9 @@ def client_tls(settings: Settings, data_dir: Path) -> TlsFiles | None:
             crl_file=settings["client-crl-file"],
             needs_certificate=settings["client-cert-auth"],
             allowed_host=settings["client-cert-allowed-hostname"],
-            ciphers=settings["cipher-suites"],
+            ciphers=ciphers_of(settings),
+            oldest=oldest,
+            newest=newest,
         )
     if not settings["auto-tls"]:
         raise BadSetting("https client URLs need --cert-file and --key-file, or --auto-tls")
@@ -53,10 +65,13 @@ def peer_tls(settings: Settings, data_dir: Path) -> TlsFiles | None:
     """
     names = ("listen-peer-urls", "initial-advertise-peer-urls")
     if not _are_secure(settings, *names):
+        if settings["peer-auto-tls"]:
+            raise BadSetting(_IN_VAIN.format("peer-auto-tls", "listen-peer-urls"))
         return None
-    if not all(url.startswith("https://") for name in names for url in urls_of(settings, name)):
+    if not all(is_secure(url) for name in names for url in urls_of(settings, name)):
         raise BadSetting("peer URLs are all https, or none of them is")
     if settings["peer-cert-file"]:
+        oldest, newest = versions_of(settings)
         return TlsFiles(
             cert_file=settings["peer-cert-file"],
             key_file=settings["peer-key-file"],
@@ -65,11 +80,24 @@ def peer_tls(settings: Settings, data_dir: Path) -> TlsFiles | None:
             needs_certificate=settings["peer-client-cert-auth"],
             allowed_name=settings["peer-cert-allowed-cn"],
             allowed_host=settings["peer-cert-allowed-hostname"],
-            ciphers=settings["cipher-suites"],
+            ciphers=ciphers_of(settings),
+            oldest=oldest,
+            newest=newest,
         )
     if not settings["peer-auto-tls"]:
         raise BadSetting("https peer URLs need --peer-cert-file, or --peer-auto-tls")
     return _self_signed(settings, data_dir / "fixtures" / "peer", "listen-peer-urls")
+
+
+def unused_certificates(settings: Settings) -> list[str]:
+    """A line for each certificate that nobody is shown, because no URL is https (as etcd)."""
+    pairs = (("cert-file", ("listen-client-urls", "listen-metrics-urls")),
+             ("peer-cert-file", ("listen-peer-urls",)))  # fmt: skip
+    return [
+        f"--{name}={settings[name]} is not used: --{urls[0]} has no https URL"
+        for name, urls in pairs
+        if settings[name] and not _are_secure(settings, *urls)
+    ]
 
 
 def _self_signed(settings: Settings, directory: Path, listens: str) -> TlsFiles:

@@ -10,7 +10,7 @@ import uvloop
 
 from roost import etcd
 from roost.cli.logs import configure_logs
-from roost.cli.security import auth_options, client_tls, peer_tls, urls_of
+from roost.cli.security import auth_options, client_tls, peer_tls, unused_certificates, urls_of
 from roost.cli.serving import EXIT_USAGE, Chores, MemberServer, Serving, Url
 from roost.cli.settings import (
     FLAGS,
@@ -21,10 +21,11 @@ from roost.cli.settings import (
     Flag,
     Settings,
     from_environment,
-    load_settings,
     notes,
     parse_duration,
     parse_initial_cluster,
+    read_given,
+    settings_of,
 )
 from roost.errors import RoostError
 from roost.member import MemberConfig, address_of
@@ -67,7 +68,8 @@ def _run(**given: str | None) -> None:
     if not __debug__:
         raise click.ClickException("Roost does not run with -O: its assertions guard your data")
     try:
-        settings = load_settings(flags, from_environment())
+        said = read_given(flags, from_environment())
+        settings = settings_of(said)
         config = member_config(settings)
         check_log(settings)
         server = MemberServer(
@@ -81,7 +83,7 @@ def _run(**given: str | None) -> None:
     except (RoostError, OSError) as error:
         click.echo(f"roost: {error}", err=True)
         sys.exit(EXIT_USAGE)
-    for note in notes(settings):
+    for note in (*said.unknown, *notes(settings), *unused_certificates(settings)):
         logger.warning(note)
     gc.set_threshold(*_GC_THRESHOLDS)
     sys.exit(uvloop.run(server.run()))

@@ -5,14 +5,19 @@ or etcd's `-name`), else from the environment (`ROOST_NAME`, else `ETCD_NAME`), 
 default.  A configuration file (`--config-file`, YAML with the flags' names) replaces flags and
 environment together, as with etcd.
 
-`TAKEN` flags do what etcd's do.  `NOTED` ones have nothing to act on here: they are taken with
-any value, and `notes` says why.  A flag of `REFUSED` may be given with its harmless value, since
-tools pass it; any other value ends with the reason.  Nothing is swallowed in silence.
+An empty variable, and an empty value in the file, mean "not set", as with etcd: a compose file or
+a unit passes on what nobody has filled in.
+
+`TAKEN` flags do what etcd's do.  `NOTED` ones have nothing to act on here, or do the safer thing
+in any case: they are taken with any value, and `notes` says why.  A flag of `REFUSED` may be given
+with its harmless value, since tools pass it; any other value would promise what is not done, and
+ends with the reason.  What nobody knows is warned of (variables, keys of the file) or refused
+(flags), as with etcd.  Nothing is swallowed in silence.
 """
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,7 +58,9 @@ TAKEN: tuple[Flag, ...] = (
     Flag("name", str, "default", "Human-readable name of this member."),
     Flag("data-dir", str, "", "Where the data lies; default <name>.roost."),
     Flag("listen-client-urls", str, "http://localhost:2379", "Where clients are served."),
-    Flag("advertise-client-urls", str, "http://localhost:2379", "Client URLs told to others."),
+    Flag(
+        "advertise-client-urls", str, "", "Client URLs told to others; default: those listened on."
+    ),
     Flag("listen-peer-urls", str, "http://localhost:2380", "Where other members are heard."),
     Flag("initial-advertise-peer-urls", str, "http://localhost:2380", "Peer URLs told to others."),
     Flag("initial-cluster", str, "", "All first members: name=url,name=url."),
@@ -104,7 +111,14 @@ TAKEN: tuple[Flag, ...] = (
     Flag("peer-cert-allowed-hostname", str, "", "The host a member's certificate must be for."),
     Flag("peer-auto-tls", bool, False, "Talk to members with a certificate made here."),
     Flag("self-signed-cert-validity", int, 1, "Years for which certificates made here are good."),
-    Flag("cipher-suites", str, "", "OpenSSL names of the TLS 1.2 ciphers, colon-separated."),
+    Flag(
+        "cipher-suites",
+        str,
+        "",
+        "TLS 1.2 ciphers: Go's names, comma-separated, or OpenSSL's, colon-separated.",
+    ),
+    Flag("tls-min-version", str, "", "Oldest TLS spoken: TLS1.2 (the default) or TLS1.3."),
+    Flag("tls-max-version", str, "", "Newest TLS spoken: TLS1.2 or TLS1.3; default: the newest."),
     Flag(
         "auth-token", str, "simple", "`simple`, or jwt,sign-method=..,pub-key=..,priv-key=..,ttl=.."
     ),
@@ -150,7 +164,13 @@ NOTED: tuple[Flag, ...] = (
     Flag("socket-reuse-address", bool, False, "addresses are always used again"),
     Flag("initial-election-tick-advance", bool, True, "the first election comes as fast"),
     Flag("metrics", str, "basic", "there is one set of metrics"),
+    Flag("strict-reconfig-check", bool, True, "changes are always checked"),
+    Flag("pre-vote", bool, True, "pre-vote is always on"),
+    Flag("enable-pprof", bool, False, "there is no Go runtime to profile"),
+    Flag("unsafe-no-fsync", bool, False, "every acknowledged write is synced"),
+    Flag("enable-log-rotation", bool, False, _ROTATION),
     Flag("log-rotation-config-json", str, "", _ROTATION),
+    Flag("experimental-enable-distributed-tracing", bool, False, _TRACING),
     Flag("proxy-failure-wait", int, 5000, _V2_PROXY),
     Flag("proxy-refresh-interval", int, 30000, _V2_PROXY),
     Flag("proxy-dial-timeout", int, 1000, _V2_PROXY),
@@ -184,39 +204,91 @@ REFUSED: tuple[Flag, ...] = (
     Flag("discovery-proxy", str, "", _DISCOVERY, ("",)),
     Flag("discovery-srv", str, "", _DISCOVERY, ("",)),
     Flag("discovery-srv-name", str, "", _DISCOVERY, ("",)),
-    Flag("strict-reconfig-check", bool, True, "changes are always checked", ("true",)),
-    Flag("pre-vote", bool, True, "pre-vote is always on", ("true",)),
     Flag("proxy", str, "off", _V2_PROXY, ("off",)),
-    Flag("enable-pprof", bool, False, "there is no Go runtime to profile", ("false",)),
-    Flag("enable-log-rotation", bool, False, _ROTATION, ("false",)),
-    Flag("unsafe-no-fsync", bool, False, "every acknowledged write is synced", ("false",)),
     Flag("experimental-enable-v2v3", str, "", "the v2 interface is not there yet", ("",)),
-    Flag("experimental-enable-distributed-tracing", bool, False, _TRACING, ("false",)),
 )
 
 FLAGS: dict[str, Flag] = {flag.name: flag for flag in (*TAKEN, *NOTED, *REFUSED)}
 # Its zero is the default, and anything below is no quota, as with etcd.
 _MAY_BE_ANY = frozenset({"quota-backend-bytes"})
+# Go reads a bare number in the file as so many nanoseconds.
+_DURATIONS = frozenset(
+    {
+        "grpc-keepalive-min-time",
+        "grpc-keepalive-interval",
+        "grpc-keepalive-timeout",
+        "experimental-corrupt-check-time",
+        "experimental-warning-apply-duration",
+        "experimental-watch-progress-notify-interval",
+    }
+)
 Settings = Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What was said, as text, by the names of flags; and what was said that nobody knows."""
+
+    raw: Mapping[str, str]
+    unknown: tuple[str, ...] = ()
+
+
+def read_given(flags: Mapping[str, str], environment: Mapping[str, str]) -> Given:
+    """Merge flags and environment, or read the configuration file.
+
+    Raises:
+        BadSetting: the file cannot be read.
+
+    """
+    raw = dict(flags)
+    for flag in FLAGS.values():
+        if flag.name not in raw:
+            said = next((found for it in flag.environment if (found := environment.get(it))), "")
+            if said:
+                raw[flag.name] = said
+    unknown = _unknown_variables(environment)
+    if raw.get("config-file"):
+        raw, keys = _read_file(Path(raw["config-file"]))
+        unknown += keys
+    return Given(raw, tuple(unknown))
+
+
 def load_settings(given: Mapping[str, str], environment: Mapping[str, str]) -> Settings:
-    """Merge flags, environment and defaults, or read the configuration file.
+    """All settings, from flags, environment and defaults, or from the configuration file.
 
     Raises:
         BadSetting: a value cannot be used, or has no effect yet and is not harmless.
 
     """
-    raw = dict(given)
-    for flag in FLAGS.values():
-        if flag.name not in raw:
-            for variable in flag.environment:
-                if variable in environment:
-                    raw[flag.name] = environment[variable]
-                    break
-    if raw.get("config-file"):
-        raw = _read_file(Path(raw["config-file"]))
-    return {name: _value(flag, raw.get(name)) for name, flag in FLAGS.items()}
+    return settings_of(read_given(given, environment))
+
+
+def settings_of(given: Given) -> Settings:
+    """All settings: those given, and the defaults of all others.
+
+    Raises:
+        BadSetting: a value cannot be used, or has no effect yet and is not harmless.
+
+    """
+    return {name: _value(flag, given.raw.get(name)) for name, flag in FLAGS.items()}
+
+
+# Variables that begin as a setting's do, and are the commands' (`roost.cli.shared`) or a child's.
+_OTHER_VARIABLES = re.compile(
+    "ROOST_(ENDPOINTS|USER|PASSWORD|CACERT|CERT|KEY|LOCK_KEY|WATCH_[A-Z_]+|TEST_[A-Z_]+)"
+)
+
+
+def _unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """What is set as if it were a setting, and is none: a misspelt one starts a wrong member."""
+    known = {it for flag in FLAGS.values() for it in flag.environment}
+    return [
+        f"the variable {name} is no setting, and changes nothing"
+        for name in sorted(environment)
+        if name.startswith(("ETCD_", "ROOST_"))
+        and name not in known
+        and not _OTHER_VARIABLES.fullmatch(name)
+    ]
 
 
 def notes(settings: Settings) -> list[str]:
@@ -231,42 +303,52 @@ def notes(settings: Settings) -> list[str]:
 # Sections of etcd's YAML file, and what stands before their names among the flags.
 _SECTIONS = {"client-transport-security": "", "peer-transport-security": "peer-"}
 _SECTION_NAMES = {
-    **{name: name for name in ("cert-file", "key-file", "trusted-ca-file", "auto-tls")},
-    **{name: name for name in ("client-cert-auth", "client-crl-file")},
-    "allowed-cn": "cert-allowed-cn",
-    "allowed-hostname": "cert-allowed-hostname",
-    "crl-file": "crl-file",
+    "client-transport-security": {
+        "allowed-hostname": "client-cert-allowed-hostname",
+        "crl-file": "client-crl-file",
+    },
+    "peer-transport-security": {
+        "allowed-cn": "peer-cert-allowed-cn",
+        "allowed-hostname": "peer-cert-allowed-hostname",
+    },
 }
 
 
-def _read_file(path: Path) -> dict[str, str]:
+def _read_file(path: Path) -> tuple[dict[str, str], list[str]]:
+    """The settings in a file, and a line for each that nobody knows."""
     try:
         content = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise BadSetting(f"config-file {path}: {error}") from error
     if not isinstance(content, dict):
         raise BadSetting(f"config-file {path} holds no settings")
     raw: dict[str, str] = {}
+    unknown: list[str] = []
+    for place, name, value in _items(content):
+        if name not in FLAGS:
+            unknown.append(f"config-file {path}: {place!r} is no setting, and changes nothing")
+        elif text := _as_text(name, value):
+            raw[name] = text
+    return raw, unknown
+
+
+def _items(content: Mapping[Any, Any]) -> Iterator[tuple[str, str, object]]:  # Any: YAML's
+    """Where each value of a file stands, the flag that it is, and the value."""
     for name, value in content.items():
-        if name in _SECTIONS and isinstance(value, dict):
-            for inner, setting in value.items():
-                flag = _SECTIONS[name] + _SECTION_NAMES.get(str(inner), str(inner))
-                raw[_known(path, flag)] = _as_text(setting)
-        else:
-            raw[_known(path, str(name))] = _as_text(value)
-    return raw
+        if name not in _SECTIONS:
+            yield str(name), str(name), value
+            continue
+        for inner, setting in value.items() if isinstance(value, dict) else ():
+            flag = _SECTION_NAMES[name].get(str(inner), f"{_SECTIONS[name]}{inner}")
+            yield f"{name}.{inner}", flag, setting
 
 
-def _known(path: Path, name: str) -> str:
-    if name not in FLAGS:
-        raise BadSetting(f"config-file {path}: unknown setting {name!r}")
-    return name
-
-
-def _as_text(value: object) -> str:
-    """A value of YAML as a flag would have it."""
+def _as_text(name: str, value: object) -> str:
+    """A value of YAML as a flag would have it; empty when there is none."""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, int) and name in _DURATIONS:
+        return f"{value}ns"
     if isinstance(value, list):
         return ",".join(map(str, value))
     return "" if value is None else str(value)

@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-import ssl
 
 from roost.peer.errors import HandshakeRefused
 from roost.tls import TlsFiles, TlsSocket, check_peer, client_context, server_context
@@ -24,7 +23,7 @@ class PeerTls:
         """
         self._files = files
         self._accepting = server_context(files)
-        self._dialling: tuple[ssl.SSLContext, tuple[float, ...]] = (
+        self._dialling = (
             client_context(files),
             files.stamp(),
         )
