@@ -16,9 +16,11 @@ from roost.testing.ports import free_ports
 
 ROOST = (sys.executable, "-m", "roost.cli", "serve")
 _POLL_S = 0.01
+# How long a test waits for what must come, on a machine that may be busy with much else.
+PATIENCE_S = 120.0
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
+def wait_until(condition: Callable[[], bool], timeout_s: float = PATIENCE_S) -> None:
     """Look again and again until `condition` holds.
 
     Raises:
@@ -136,7 +138,7 @@ class Cluster:
     def stop(self, position: int) -> int:
         """Ask a member to stop; return its exit code."""
         self._processes[position].terminate()
-        return self._processes[position].wait(timeout=30)
+        return self._processes[position].wait(timeout=PATIENCE_S)
 
     def stop_all(self) -> None:
         """End every process."""
@@ -161,7 +163,7 @@ class Cluster:
             assert isinstance(answer, rpc_pb2.StatusResponse), "the deserializer made it"
             return answer
 
-    def leader(self, timeout_s: float = 20.0) -> int:
+    def leader(self, timeout_s: float = PATIENCE_S) -> int:
         """Wait until a running member leads; return its position.
 
         Raises:

@@ -20,8 +20,7 @@ from typing import Self
 _EXT4_IOC_SHUTDOWN = 0x8004587D
 _SHUTDOWN_WITHOUT_LOG_FLUSH = 2
 _FREEZE, _THAW = 0xC0045877, 0xC0045878
-_UNMOUNT_TRIES = 200
-_PATIENCE_S = 20.0
+_PATIENCE_S = 60.0
 
 
 class LoopDisk:
@@ -34,7 +33,13 @@ class LoopDisk:
     """
 
     def __init__(
-        self, root: Path, size_mb: int, *, backing_mb: int = 0, may_fail: bool = False
+        self,
+        root: Path,
+        size_mb: int,
+        *,
+        backing_mb: int = 0,
+        may_fail: bool = False,
+        patience_s: float = _PATIENCE_S,
     ) -> None:
         """Nothing is mounted; `root` is an empty directory."""
         self._backing = root / "backing"
@@ -45,6 +50,7 @@ class LoopDisk:
         self.path = root / "disk"
         self._size_mb = size_mb
         self._is_frozen = False
+        self._patience_s = patience_s
 
     def __enter__(self) -> Self:
         """Make and mount it."""
@@ -68,9 +74,9 @@ class LoopDisk:
         self.thaw()
         self._unmount()
         if self._backing_mb or self._may_fail:
-            _run("umount", str(self._backing))
+            self._run_until_it_works("umount", str(self._backing))
         if self._may_fail:
-            self._server.wait(timeout=_PATIENCE_S)
+            self._server.wait(timeout=self._patience_s)
 
     def fail_device(self, *ranges: tuple[int, int]) -> None:
         """Fail every write to these ranges of the device, in bytes, from now on."""
@@ -91,7 +97,7 @@ class LoopDisk:
         command = [sys.executable, "-m", "roost.testing.failing_file", str(self._backing)]
         backing = str(self._backing.with_suffix(".img"))
         self._server = subprocess.Popen([*command, backing, str(self._ranges)])
-        deadline = time.monotonic() + _PATIENCE_S
+        deadline = time.monotonic() + self._patience_s
         while not self._image.exists():
             if self._server.poll() is not None or time.monotonic() > deadline:
                 message = "the FUSE file system did not come up"
@@ -100,17 +106,28 @@ class LoopDisk:
 
     def _unmount(self) -> None:
         """Unmount once those who used it are gone; a killed member's helpers end after it."""
-        for _ in range(_UNMOUNT_TRIES):
-            command = ("umount", str(self.path))
+        self._run_until_it_works("umount", str(self.path))
+
+    def _mount(self) -> None:
+        """Mount; the loop device of the mount before may still be letting go of the image."""
+        self._run_until_it_works("mount", "-o", "loop", str(self._image), str(self.path))
+        self.path.chmod(0o700)
+
+    def _run_until_it_works(self, *command: str) -> None:
+        """Try again while something is still busy.
+
+        Raises:
+            CalledProcessError: it does not work in time.
+
+        """
+        deadline = time.monotonic() + self._patience_s
+        while True:
             done = subprocess.run(command, capture_output=True, check=False)
             if done.returncode == 0:
                 return
+            if time.monotonic() > deadline:
+                done.check_returncode()
             threading.Event().wait(0.05)
-        _run("umount", str(self.path))
-
-    def _mount(self) -> None:
-        _run("mount", "-o", "loop", str(self._image), str(self.path))
-        self.path.chmod(0o700)
 
     def cut_power(self) -> None:
         """From now on nothing reaches the disk; what was not synced is gone."""
@@ -159,7 +176,7 @@ def loop_reason() -> str:
             return f"{tool} is not installed"
     root = Path(tempfile.mkdtemp())
     try:
-        with LoopDisk(root, 16) as disk:
+        with LoopDisk(root, 16, patience_s=1) as disk:
             disk.cut_power()
             disk.restore_power()
     except (OSError, subprocess.CalledProcessError) as error:
@@ -176,7 +193,7 @@ def fuse_reason() -> str:
         return loop_reason()
     root = Path(tempfile.mkdtemp())
     try:
-        with LoopDisk(root, 16, may_fail=True):
+        with LoopDisk(root, 16, may_fail=True, patience_s=5):
             pass
     except (OSError, subprocess.SubprocessError) as error:
         return f"a file system on FUSE cannot be mounted: {error}"
