@@ -10,7 +10,7 @@ from roost.client import Client, ClientError
 from roost.journal.record import FRAME_MAGIC
 from roost.store.base import BaseWriter
 from roost.store.layer import Layer
-from roost.testing.cluster import Cluster, wait_until
+from roost.testing.cluster import PATIENCE_S, Cluster, wait_until
 
 KEYS = 300
 
@@ -55,7 +55,7 @@ def zero_sector(path: Path, place: int) -> None:
 
 def check_all(cluster: Cluster) -> None:
     """Every member holds every acknowledged put, read linearizably."""
-    wait_until(lambda: all(cluster.status(it) is not None for it in range(cluster.size)))
+    wait_until(lambda: all(cluster.status_now(it) is not None for it in range(cluster.size)))
     for endpoint in cluster.endpoints:
         with Client([endpoint], timeout_s=20) as client:
             held = {it.key: it.value for it in client.range(b"k", b"l")}
@@ -165,7 +165,7 @@ def test_a_value_that_changed_is_noticed_when_it_is_read_and_the_store_rebuilt(
             assert found.value == value(77), "what has changed is never handed out"
             return "fetched anew" in cluster.log_path(1).read_text()
 
-        wait_until(is_right, timeout_s=40)
+        wait_until(is_right)
         check_all(cluster)
 
 
@@ -177,7 +177,7 @@ def test_a_scrub_finds_what_nobody_reads_and_the_store_is_rebuilt(tmp_path: Path
         path = cluster.root / "m1" / "db.1" / "data.mdb"
         path.write_bytes(path.read_bytes().replace(value(77), b"VALUE-0077"))
         cluster.start(1, "--scrub-interval=1s")
-        wait_until(lambda: "fetched anew" in cluster.log_path(1).read_text(), timeout_s=40)
+        wait_until(lambda: "fetched anew" in cluster.log_path(1).read_text())
         assert "scrubbing found damage" in cluster.log_path(1).read_text()
         check_all(cluster)
 
@@ -199,7 +199,7 @@ def test_a_member_whose_state_differs_finds_out_and_rebuilds(tmp_path: Path) -> 
         with Client(cluster.endpoints, timeout_s=20) as client:
             for number in range(1100):
                 client.put(b"x%d" % (number % 10), b"%d" % number)
-        wait_until(lambda: "fetched anew" in cluster.log_path(1).read_text(), timeout_s=40)
+        wait_until(lambda: "fetched anew" in cluster.log_path(1).read_text())
         assert "differs from that of the majority" in cluster.log_path(1).read_text()
         check_all(cluster)
         assert len(hashes(cluster)) == 1
@@ -218,7 +218,7 @@ def test_a_single_member_says_what_would_be_lost_before_it_loses_it(tmp_path: Pa
         place = path.read_bytes().index(value(200))
         zero_sector(path, place)
         process = cluster.start(0)
-        assert process.wait(timeout=20) == 74
+        assert process.wait(timeout=PATIENCE_S) == 74
         assert "roost repair" in cluster.log_end(0)
         told = CliRunner().invoke(main, ["repair", str(tmp_path / "m0")])
         assert told.exit_code == 0, told.output

@@ -7,17 +7,16 @@ from pathlib import Path
 import pytest
 
 from roost.client import Client
-from roost.testing.cluster import Cluster, wait_until
+from roost.testing.cluster import PATIENCE_S, Cluster, wait_until
 from tests.integration.etcdctl import run_etcdctl
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
-WAIT_S = 20.0
 
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
     with Cluster(tmp_path, 3, extra_flags=["--snapshot-count=50"]) as members:
-        wait_until(lambda: all(members.status(it) is not None for it in range(3)))
+        wait_until(lambda: all(members.status_now(it) is not None for it in range(3)))
         members.leader()
         yield members
 
@@ -29,7 +28,7 @@ def put_many(cluster: Cluster, position: int, count: int, prefix: bytes = b"k") 
 
 
 def serves(cluster: Cluster, position: int, key: bytes, value: bytes) -> bool:
-    if cluster.status(position) is None:
+    if cluster.status_now(position) is None:
         return False
     with Client([cluster.endpoints[position]], timeout_s=2) as client:
         item = client.get(key)
@@ -73,7 +72,7 @@ def test_a_learner_follows_refuses_clients_and_is_promoted(cluster: Cluster) -> 
     )
     assert "too many learner members in cluster" in again.error
     cluster.start(newcomer)
-    wait_until(lambda: cluster.status(newcomer) is not None)
+    wait_until(lambda: cluster.status_now(newcomer) is not None)
     refused = run_etcdctl(cluster.endpoints[newcomer], "get", "k1")
     assert "rpc not supported for learner" in refused.error
     local = run_etcdctl(
@@ -81,7 +80,6 @@ def test_a_learner_follows_refuses_clients_and_is_promoted(cluster: Cluster) -> 
     )
     assert local.out == "v1\n"
     status = cluster.status(newcomer)
-    assert status is not None
     assert status.isLearner
     wait_until(lambda: member_ids(cluster, 0).get("m3") is not None)
     promoted = run_etcdctl(cluster.endpoints[0], "member", "promote", member_ids(cluster, 0)["m3"])
@@ -96,11 +94,11 @@ def test_a_removed_member_ends_and_never_comes_back(cluster: Cluster) -> None:
     ids = member_ids(cluster, leader)
     said = run_etcdctl(cluster.endpoints[leader], "member", "remove", ids[f"m{gone}"])
     assert "removed from cluster" in said.out
-    assert cluster.process(gone).wait(timeout=WAIT_S) == 0
+    assert cluster.process(gone).wait(timeout=PATIENCE_S) == 0
     assert "removed from the cluster" in cluster.log_end(gone)
     put_many(cluster, leader, 10, b"two")
     cluster.start(gone)
-    assert cluster.process(gone).wait(timeout=WAIT_S) == 1
+    assert cluster.process(gone).wait(timeout=PATIENCE_S) == 1
     assert "permanently removed" in cluster.log_end(gone)
     unknown = run_etcdctl(cluster.endpoints[leader], "member", "remove", "1234")
     assert "member not found" in unknown.error
@@ -110,7 +108,7 @@ def test_a_removed_leader_leaves_a_cluster_that_serves(cluster: Cluster) -> None
     leader = cluster.leader()
     ids = member_ids(cluster, leader)
     run_etcdctl(cluster.endpoints[leader], "member", "remove", ids[f"m{leader}"])
-    assert cluster.process(leader).wait(timeout=WAIT_S) == 0
+    assert cluster.process(leader).wait(timeout=PATIENCE_S) == 0
     other = (leader + 1) % 3
     cluster.leader()
     put_many(cluster, other, 10)
@@ -176,7 +174,7 @@ def test_a_survivor_goes_on_alone_and_is_joined_by_new_members(cluster: Cluster)
     # One of the lost comes back with what it had: it is not listened to, and cannot lead.
     cluster.start(1)
     wait_until(lambda: "refuses this member" in cluster.log_path(1).read_text())
-    status = cluster.status(1)
+    status = cluster.status_now(1)
     assert status is None or status.leader == 0
     cluster.kill(1)
     # The flag may stay; nothing happens to a member that is alone already.

@@ -15,7 +15,7 @@ import grpc
 import pytest
 
 from roost.proto import rpc_pb2 as pb
-from roost.testing.cluster import Cluster, wait_until
+from roost.testing.cluster import PATIENCE_S, Cluster, wait_until
 from roost.testing.ports import free_ports
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
@@ -87,7 +87,7 @@ def clients(three: Cluster) -> Iterator[list[RetryingClient]]:
     for client in made:
         client.stop.set()
     for client in made:
-        client.join(timeout=30)
+        client.join(timeout=PATIENCE_S)
 
 
 def wait_progress(clients: list[RetryingClient]) -> None:
@@ -100,7 +100,7 @@ def wait_progress(clients: list[RetryingClient]) -> None:
 
 def serves(cluster: Cluster, position: int) -> bool:
     """Whether a member is there and knows a leader."""
-    said = cluster.status(position)
+    said = cluster.status_now(position)
     return said is not None and said.leader != 0
 
 
@@ -108,7 +108,7 @@ def finish(clients: list[RetryingClient]) -> None:
     for client in clients:
         client.stop.set()
     for client in clients:
-        client.join(timeout=30)
+        client.join(timeout=PATIENCE_S)
         assert not client.failures
         assert client.slowest_s < 5
 
@@ -133,7 +133,6 @@ def test_leader_moves_under_load_fail_no_request(
         wait_progress(clients)
         leader = three.leader()
         target = three.status((leader + 1) % 3)
-        assert target is not None
         request = pb.MoveLeaderRequest(targetID=target.header.member_id)
         with grpc.insecure_channel(three.endpoints[leader]) as channel:
             move = channel.unary_unary("/etcdserverpb.Maintenance/MoveLeader")
@@ -322,8 +321,8 @@ def test_a_lease_that_is_renewed_outlives_leaders(three: Cluster) -> None:
         wait_until(partial(serves, three, leader))
         assert holds(three, b"leased")
     over.set()
-    renewing.join(timeout=30)
-    wait_until(lambda: not holds(three, b"leased"), timeout_s=30)
+    renewing.join(timeout=PATIENCE_S)
+    wait_until(lambda: not holds(three, b"leased"))
     with Client(three.endpoints, timeout_s=5) as client:
         assert client.leases.all() == []
 
@@ -333,7 +332,7 @@ def wait_leader(cluster: Cluster, old: int) -> None:
 
     def is_there() -> bool:
         for position in range(3):
-            said = None if position == old else cluster.status(position)
+            said = None if position == old else cluster.status_now(position)
             if said is not None and said.leader == said.header.member_id:
                 return True
         return False

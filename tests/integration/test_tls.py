@@ -221,7 +221,7 @@ def test_members_talk_by_tls(secure_three: SecureCluster) -> None:
             client.put(b"k%d" % number, os.urandom(500_000))
         cluster.start(behind)
     with Client([cluster.endpoints[behind]], timeout_s=20) as client:
-        wait_until(lambda: cluster.status(behind) is not None)
+        wait_until(lambda: cluster.status_now(behind) is not None)
         assert len(client.range(b"k", b"l")) == 30
     with Client([cluster.endpoints[leader]], timeout_s=20) as client:
         added = cluster.grow()
@@ -229,7 +229,7 @@ def test_members_talk_by_tls(secure_three: SecureCluster) -> None:
         url = cluster.peer_url(added).replace("http://", "https://")
         client.add_member([url])
     cluster.start(added)
-    wait_until(lambda: cluster.status(added) is not None)
+    wait_until(lambda: cluster.status_now(added) is not None)
     with Client([cluster.endpoints[added]], timeout_s=20) as client:
         assert len(client.range(b"k", b"l")) == 30
 
@@ -253,4 +253,4 @@ def test_a_member_without_our_certificate_is_not_let_in(
         wait_until(lambda: "certificate of 'somebody'" in cluster.log_path(0).read_text())
         cluster.kill(2)
         cluster.start(2)
-        wait_until(lambda: (said := cluster.status(2)) is not None and said.leader != 0)
+        wait_until(lambda: (said := cluster.status_now(2)) is not None and said.leader != 0)

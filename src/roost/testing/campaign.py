@@ -122,7 +122,7 @@ def run_kills(root: Path, rounds: int, say: Callable[[str], None]) -> Report:
 
 def wait_answering(cluster: Cluster, position: int) -> None:
     """Wait until a member that was started answers."""
-    wait_until(lambda: cluster.status(position) is not None)
+    wait_until(lambda: cluster.status_now(position) is not None)
 
 
 def judge(cluster: Cluster, history: History, report: Report) -> None:

@@ -148,8 +148,22 @@ class Cluster:
         for process in self._processes.values():
             process.wait()
 
-    def status(self, position: int) -> rpc_pb2.StatusResponse | None:
-        """What a member says of itself; None when it does not answer."""
+    def status(self, position: int) -> rpc_pb2.StatusResponse:
+        """What a member says of itself, as soon as it answers.
+
+        Raises:
+            NotReadyError: it does not in time.
+
+        """
+        deadline = time.monotonic() + PATIENCE_S
+        while (said := self.status_now(position)) is None:
+            if time.monotonic() > deadline:
+                raise NotReadyError(f"m{position} says nothing\n{self.log_end(position)}")
+            threading.Event().wait(_POLL_S)
+        return said
+
+    def status_now(self, position: int) -> rpc_pb2.StatusResponse | None:
+        """What a member says of itself; None when it does not answer within a second."""
         with grpc.insecure_channel(self.endpoints[position]) as channel:
             method = channel.unary_unary(
                 "/etcdserverpb.Maintenance/Status",
@@ -173,7 +187,7 @@ class Cluster:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             for position in self.running:
-                answer = self.status(position)
+                answer = self.status_now(position)
                 if answer is not None and answer.leader == answer.header.member_id:
                     return position
         logs = "\n".join(f"m{it}:\n{self.log_end(it)}" for it in range(self.size))
