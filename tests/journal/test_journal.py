@@ -1,5 +1,6 @@
 """The journal: what is persisted comes back, damage is told from a torn write."""
 
+import json
 import random
 from itertools import product
 from pathlib import Path
@@ -18,7 +19,9 @@ from roost.journal import (
 )
 from roost.journal.record import FRAME_MAGIC
 from roost.journal.recovery import VERDICTS, Evidence, FrameState, SlotState
-from roost.raft import Entry, EntryKind, HardState
+from roost.journal.twin import Twin
+from roost.raft import CorruptState, Entry, EntryKind, HardState
+from roost.raft.admission import RESTORED_TERM
 from roost.sim.disk import SimDisk
 
 IDENTITY = Identity(cluster_id=1, member_id=2, incarnation=3, created=0.0)
@@ -62,6 +65,52 @@ def test_entries_and_hard_state_come_back() -> None:
     assert journal.hard_state == HardState(3, 2)
     assert content(journal) == [entry(1, 2), entry(2, 3)]
     assert [journal.term_at(it) for it in range(4)] == [0, 2, 3, None]
+
+
+def test_a_term_that_an_attack_used_up_is_replaced_once_and_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Where 2^64-1 was persisted, the member could never start again."""
+    disk = SimDisk()
+    journal = open_journal(disk)
+    journal.persist(HardState(3, 2), [entry(1, 2), entry(2, 3)])
+    journal.persist(HardState(2**64 - 1, 777, 1, 2), [])
+    journal = reopened(journal, disk)
+    assert journal.hard_state == HardState(RESTORED_TERM, 0, 1, 2)
+    assert content(journal) == [entry(1, 2), entry(2, 3)]
+    assert "which no election reaches" in caplog.text
+    caplog.clear()
+    journal.persist(HardState(RESTORED_TERM + 1, 2), [])
+    journal = reopened(journal, disk)
+    assert journal.hard_state == HardState(RESTORED_TERM + 1, 2)
+    assert not caplog.text
+
+
+def test_a_log_that_an_attack_used_up_is_named_with_what_can_be_done() -> None:
+    disk = SimDisk()
+    journal = open_journal(disk)
+    journal.persist(HardState(2**64 - 1, 2), [entry(1, 2**64 - 1)])
+    journal.close()
+    with pytest.raises(CorruptState, match="no election can follow that; restore"):
+        open_journal(disk)
+
+
+@pytest.mark.parametrize("name", ["hard", "identity", "catalog"])
+def test_a_small_record_with_numbers_beyond_all_is_damage(name: str) -> None:
+    disk = SimDisk()
+    open_journal(disk).close()
+    twin = Twin(disk, HOME, name)
+    body = twin.load()
+    assert body is not None or name == "hard"
+    fields = json.loads(body or b"{}")
+    for number in (-1, 2**64):
+        for field in ("vote", "incarnation", "starts"):
+            fields[field] = number
+        twin.save(json.dumps(fields).encode())
+        if name != "hard" or number < 0:
+            with pytest.raises(JournalDamaged):
+                open_journal(disk)
+    twin.close()
 
 
 def test_it_works_on_a_real_file_system(tmp_path: Path) -> None:

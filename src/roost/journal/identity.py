@@ -13,8 +13,14 @@ from pathlib import Path
 import msgspec
 
 from roost.journal.disk import Disk, File
-from roost.journal.errors import DirectoryLocked, UnsafePermissions, WrongIdentity
+from roost.journal.errors import (
+    DirectoryLocked,
+    JournalDamaged,
+    UnsafePermissions,
+    WrongIdentity,
+)
 from roost.journal.twin import Twin
+from roost.raft.types import Count, Id
 
 _OTHERS = 0o077
 
@@ -25,12 +31,12 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     `incarnation` grows whenever the member's directory is made anew.
     """
 
-    cluster_id: int
-    member_id: int
-    incarnation: int
+    cluster_id: Id
+    member_id: Id
+    incarnation: Count
     created: float
     format: int = 1
-    journal_id: int = 0
+    journal_id: Id = 0
 
     @property
     def segment_cluster_id(self) -> int:
@@ -75,7 +81,10 @@ def load_identity(disk: Disk, directory: Path) -> Identity | None:
             twin.save(body)
     finally:
         twin.close()
-    return None if body is None else msgspec.json.decode(body, type=Identity)
+    try:
+        return None if body is None else msgspec.json.decode(body, type=Identity)
+    except msgspec.MsgspecError as error:
+        raise JournalDamaged(directory / "identity.a", 0, 0, f"the identity: {error}") from error
 
 
 def save_identity(disk: Disk, directory: Path, identity: Identity) -> None:

@@ -46,6 +46,7 @@ from roost.journal.errors import (
     UnsafePermissions,
     WrongIdentity,
 )
+from roost.journal.hard_state import HardRecord
 from roost.journal.identity import Identity, load_identity, lock_directory, save_identity
 from roost.journal.index import Fault, Index, Place
 from roost.journal.record import (
@@ -62,7 +63,7 @@ from roost.journal.replay import Replay, Run
 from roost.journal.segment import Segment
 from roost.journal.spare import Spare
 from roost.journal.twin import Twin
-from roost.raft.types import Entry, EntryKind, HardState
+from roost.raft.types import Count, Entry, EntryKind, HardState, Id
 
 logger = logging.getLogger(__name__)
 _KINDS = tuple(EntryKind)
@@ -81,20 +82,20 @@ class JournalConfig:
 class SegmentName(msgspec.Struct, frozen=True):
     """A segment as the catalogue names it."""
 
-    sequence: int
-    first_index: int
-    epoch: int
+    sequence: Count
+    first_index: Count
+    epoch: Id
 
 
 class Catalog(msgspec.Struct, frozen=True, kw_only=True):
     """Which segments count, and the entry just below the oldest one kept."""
 
     segments: tuple[SegmentName, ...] = ()
-    floor_index: int = 0
-    floor_term: int = 0
+    floor_index: Count = 0
+    floor_term: Count = 0
     clean: bool = False
     boot: str = ""
-    starts: int = 0
+    starts: Count = 0
     is_fenced: bool = False
 
 
@@ -143,7 +144,7 @@ class Journal:
         self._disk = disk
         self._config = config
         self._lock = lock
-        self._hard = Twin(disk, directory, "hard")
+        self._hard = HardRecord(disk, directory)
         self._catalog_files = Twin(disk, directory, "catalog")
         self._catalog = Catalog()
         self._boot = ""
@@ -211,24 +212,22 @@ class Journal:
         disk = self._disk
         try:
             disk.make_directory(self._wal)
-            hard = self._hard.load()
-            if hard is not None:
-                self.hard_state = msgspec.json.decode(hard, type=HardState)
+            self.hard_state = self._hard.load()
             catalog = self._catalog_files.load()
             if catalog is not None:
-                self._catalog = msgspec.json.decode(catalog, type=Catalog)
+                self._catalog = _read_catalog(catalog, self._directory)
             boot = self._boot = disk.boot_id(self._wal)
             was_clean = self._catalog.clean or catalog is None
             runs = self._read_segments(
                 is_clean=was_clean, is_cache_alive=bool(boot) and self._catalog.boot == boot
             )
-            if hard is not None and (self._hard.is_damaged or not was_clean):
-                # J17: the caches may hold what the disk does not; the same bytes go there again.
-                self._hard.save(msgspec.json.encode(self.hard_state))
+            self._hard.save_again(always=not was_clean)
             starts = self._catalog.starts + 1
             self._catalog = msgspec.structs.replace(self._catalog, starts=starts)
             self._settle(runs, held or (-1, 0), may_lose_tail=may_lose_tail)
-            self._raise_term()
+            index = self._index
+            last_term = index.terms[-1] if index.terms else index.base_term
+            self.hard_state = self._hard.settle(index.base_term, last_term)
             self._save_catalog(clean=False)
             self._put_aside_unknown_files()
         except OSError as error:
@@ -302,13 +301,6 @@ class Journal:
             raise damage
         logger.error("the end of the log is lost: %s", damage)
         self._salvage(runs, max(held, floor))
-
-    def _raise_term(self) -> None:
-        """A snapshot may be of a term that this member never heard of (J25)."""
-        term = self._index.base_term
-        if term > self.hard_state.term:
-            self.hard_state = HardState(term=term)
-            self._hard.save(msgspec.json.encode(self.hard_state))
 
     def _begin_at_floor(self, floor: tuple[int, int]) -> None:
         """Forget what lies at or below the floor."""
@@ -650,7 +642,7 @@ class Journal:
         """
         with self._poisoned_by_errors():
             if batch.hard_state is not None:
-                self._hard.save(msgspec.json.encode(batch.hard_state))
+                self._hard.save(batch.hard_state)
             for write in batch.writes:
                 if write.is_new:
                     self._install(write.segment)
@@ -742,7 +734,7 @@ class Journal:
         with self._poisoned_by_errors():
             if self.hard_state.term < term:
                 self.hard_state = HardState(term=term)
-                self._hard.save(msgspec.json.encode(self.hard_state))
+                self._hard.save(self.hard_state)
             self._save_catalog(clean=False)
             self._discard(dropped)
 
@@ -783,6 +775,13 @@ class Journal:
         self._hard.close()
         self._catalog_files.close()
         self._lock.close()
+
+
+def _read_catalog(body: bytes, directory: Path) -> Catalog:
+    try:
+        return msgspec.json.decode(body, type=Catalog)
+    except msgspec.MsgspecError as error:
+        raise JournalDamaged(directory / "catalog.a", 0, 0, f"the catalogue: {error}") from error
 
 
 def _read_payload(file: File, place: Place) -> bytes | None:

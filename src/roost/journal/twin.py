@@ -19,6 +19,7 @@ from struct import Struct
 
 from roost.journal.disk import Disk, File, read_or_zeros
 from roost.journal.errors import JournalDamaged, UnknownFormat
+from roost.raft.types import COUNT_MAX
 
 MAGIC = b"ROO2"
 FORMAT = 1
@@ -44,6 +45,8 @@ def _decode(record: bytes) -> tuple[int, bytes] | None:
     bare = _HEAD.pack(magic, file_format, sequence, length, bytes(16))
     if magic != MAGIC or len(body) != length or digest != _digest(bare, body):
         return None
+    if sequence > COUNT_MAX:
+        return None  # the next could not be written
     if file_format != FORMAT:
         raise UnknownFormat(f"record format {file_format}, this version knows {FORMAT}")
     return sequence, body

@@ -9,10 +9,12 @@ from roost.raft.confchange import (
     encode_change,
     encode_configuration,
 )
-from roost.raft.core import Core, CoreConfig, Dice, ReadReady, Ready
+from roost.raft.config import CoreConfig, Dice
+from roost.raft.core import Core
 from roost.raft.errors import (
     BadCoreConfig,
     ChangeRefused,
+    Contradiction,
     CorruptState,
     DropReason,
     LogLost,
@@ -24,22 +26,37 @@ from roost.raft.log import Storage
 from roost.raft.messages import Message
 from roost.raft.progress import ProgressState, ProgressStatistics
 from roost.raft.quorum import has_quorum
-from roost.raft.types import Configuration, Entry, EntryKind, HardState, Role, Snapshot
+from roost.raft.ready import ReadReady, Ready
+from roost.raft.types import (
+    COUNT_MAX,
+    Configuration,
+    Count,
+    Entry,
+    EntryKind,
+    HardState,
+    Id,
+    Role,
+    Snapshot,
+)
 
 __all__ = [
+    "COUNT_MAX",
     "BadCoreConfig",
     "Change",
     "ChangeKind",
     "ChangeRefused",
     "Configuration",
+    "Contradiction",
     "Core",
     "CoreConfig",
     "CorruptState",
+    "Count",
     "Dice",
     "DropReason",
     "Entry",
     "EntryKind",
     "HardState",
+    "Id",
     "LogLost",
     "MalformedMessage",
     "Message",

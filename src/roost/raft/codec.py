@@ -12,9 +12,14 @@
 
 and `SnapshotOffer` ends with the configuration, as `confchange` has it.  The payloads are handed
 over as they are, never copied into one buffer.  Entry indices are not sent: they follow
-prev_index.  A decoded message has been checked once, here; nobody re-checks.
+prev_index.  A decoded message has been checked once, here; nobody re-checks:
+
+    a sender is there; every number but an id is at most COUNT_MAX
+    no term told of (of the log's end, of a committed entry, of a hint) is above the message's own
+    entries follow each other; a change of the configuration is one, and is of its own index
 """
 
+from collections.abc import Mapping
 from struct import Struct
 from struct import error as StructError
 
@@ -40,7 +45,7 @@ from roost.raft.messages import (
     VoteReply,
     VoteRequest,
 )
-from roost.raft.types import Entry, EntryKind
+from roost.raft.types import COUNT_MAX, Entry, EntryKind
 
 _APPEND = 1
 KINDS: dict[int, type[Message]] = {
@@ -81,6 +86,12 @@ _BOOLEANS = ("is_granted", "is_transfer")
 # Messages of numbers only, whose class begins with term and sender: no names are needed.
 _HOT = frozenset({AppendAccepted, Heartbeat, HeartbeatReply})
 _WITHOUT_TERM = (ReadIndexRequest, TransferRequest)
+# Terms of entries that a message tells of, beside the position each belongs to.
+_TOLD = (
+    ("last_term", "last_index"),
+    ("commit_term", "commit_index"),
+    ("hint_term", "hint_index"),
+)
 
 
 def is_bulk(message: Message) -> bool:
@@ -139,17 +150,32 @@ def decode(body: bytes) -> Message:
         _, sender, term, *values = layout.unpack(body)
     except (StructError, KeyError, IndexError) as error:
         raise MalformedMessage(f"{len(body)} bytes are no message") from error
-    if sender == 0 or (term == 0) != (kind in _WITHOUT_TERM):
+    if sender == 0 or (term == 0) != (kind in _WITHOUT_TERM) or term > COUNT_MAX:
         raise MalformedMessage(f"sender {sender}, term {term}")
     if kind in _HOT:
+        if max(values) > COUNT_MAX:
+            raise MalformedMessage(f"{max(values)} is more than can be counted")
         return kind(term, sender, *values)
     fields = dict(zip(names, values, strict=True))
+    _check(fields, term)
     for name in _BOOLEANS:
         if name in fields:
-            if fields[name] > 1:
-                raise MalformedMessage(f"{name} is {fields[name]}")
             fields[name] = bool(fields[name])
     return kind(sender=sender, term=term, **fields)
+
+
+def _check(fields: Mapping[str, int], term: int) -> None:
+    """Refuse a message of numbers only that is not as the top says."""
+    for name, value in fields.items():
+        if value > COUNT_MAX and name != "target":
+            raise MalformedMessage(f"{name} {value} is more than can be counted")
+    for name in _BOOLEANS:
+        if fields.get(name, 0) > 1:
+            raise MalformedMessage(f"{name} is {fields[name]}")
+    for name, place in _TOLD:
+        told = fields.get(name, 0)
+        if told > term or (told and not fields[place]):
+            raise MalformedMessage(f"{name} {told} at {fields[place]}, in a message of {term}")
 
 
 def _decode_append(body: bytes) -> AppendEntries:
@@ -161,6 +187,8 @@ def _decode_append(body: bytes) -> AppendEntries:
         raise MalformedMessage("an append's head contradicts itself")
     if (prev_index == 0) != (prev_term == 0):
         raise MalformedMessage("an append follows position 0 of a term, or none of none")
+    if max(term, prev_index + count, commit_index, session) > COUNT_MAX:
+        raise MalformedMessage("an append goes beyond what can be counted")
     entries: list[Entry] = []
     index, last_term = prev_index, prev_term
     for _ in range(count):
@@ -170,13 +198,21 @@ def _decode_append(body: bytes) -> AppendEntries:
         if entry_term < last_term or kind >= len(_ENTRY_KINDS) or entry_term == 0:
             raise MalformedMessage(f"entry {index} of term {entry_term} cannot follow {last_term}")
         last_term = entry_term
-        entries.append(
-            Entry(index, entry_term, _ENTRY_KINDS[kind], bytes(body[offset : offset + length]))
-        )
+        payload = bytes(body[offset : offset + length])
+        if kind == EntryKind.CONFIGURATION:
+            _check_change(payload, index)
+        entries.append(Entry(index, entry_term, _ENTRY_KINDS[kind], payload))
         offset += length
     if offset != len(body) or last_term > term:
         raise MalformedMessage("an append's entries do not fill it")
     return AppendEntries(term, sender, prev_index, prev_term, commit_index, tuple(entries), session)
+
+
+def _check_change(payload: bytes, index: int) -> None:
+    """Refuse what could not be applied once it is committed, when nobody can be blamed."""
+    configuration, _ = decode_change(payload)
+    if configuration.version != index:
+        raise MalformedMessage(f"entry {index} brings configuration {configuration.version}")
 
 
 def _encode_offer(message: SnapshotOffer) -> list[bytes]:
@@ -189,4 +225,6 @@ def _decode_offer(body: bytes) -> SnapshotOffer:
     configuration, rest = decode_change(body[_OFFER_HEAD.size :])
     if rest or sender == 0 or not 0 < index_term <= term or index == 0:
         raise MalformedMessage(f"a snapshot at {index_term}:{index}, term {term}")
+    if max(term, index, session) > COUNT_MAX or configuration.version > index:
+        raise MalformedMessage(f"a snapshot at {index} of configuration {configuration.version}")
     return SnapshotOffer(term, sender, index, index_term, session, configuration)

@@ -13,8 +13,8 @@ How to drive it (the battery-included way is `roost.member`):
        become durable, and are reported, in the order they were taken.
 
 No clock, no chance, no device: time is `tick`, chance is the injected `Dice`.  The conversations
-live in `election`, `append` and `read_index`; this file holds the state, the admission of
-messages by term (thesis §3.3, checklist B) and the Ready.
+live in `election`, `append` and `read_index`; `admission` says what is let in; this file holds
+the state, what a message's term does (thesis §3.3, checklist B) and the Ready.
 
 Full?  `propose` refuses past `uncommitted_bytes_max`; a peer's window is bounded by count and
 bytes; committed entries stop coming past `apply_bytes_max` until `applied` is called; a follower
@@ -23,12 +23,21 @@ takes no more entries past `tail_bytes_max` and says so.
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from roost.raft import append, election, fence, membership, read_index, snapshot, transfer
+from roost.raft import (
+    admission,
+    append,
+    election,
+    fence,
+    membership,
+    read_index,
+    snapshot,
+    transfer,
+)
 from roost.raft.confchange import Change, Transition, decode_change
-from roost.raft.errors import BadCoreConfig, CorruptState, DropReason, ProposalDropped
+from roost.raft.config import CoreConfig, Dice
+from roost.raft.errors import CorruptState, DropReason, ProposalDropped
 from roost.raft.log import Log, Storage
 from roost.raft.messages import (
     AppendAccepted,
@@ -53,8 +62,8 @@ from roost.raft.messages import (
 from roost.raft.progress import Progress, ProgressStatistics
 from roost.raft.quorum import committed_index, has_quorum
 from roost.raft.read_index import Reads
+from roost.raft.ready import ReadReady, Ready
 from roost.raft.types import (
-    NODE_ID_MAX,
     Configuration,
     Entry,
     EntryKind,
@@ -62,91 +71,6 @@ from roost.raft.types import (
     Role,
     Snapshot,
 )
-
-
-class Dice(Protocol):
-    """The only chance there is; a simulator rolls it from its seed."""
-
-    def below(self, n: int) -> int:
-        """A number from 0 to n - 1."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CoreConfig:
-    """Settings of a core; times in ticks, sizes in bytes.
-
-    Raises:
-        BadCoreConfig: on construction, when the settings contradict each other.
-
-    """
-
-    id: int
-    election_ticks: int = 10
-    heartbeat_ticks: int = 1
-    inflight_count_max: int = 512
-    inflight_bytes_max: int = 64 << 20
-    message_bytes_max: int = 1 << 20
-    uncommitted_bytes_max: int = 256 << 20
-    apply_bytes_max: int = 64 << 20
-    cache_bytes_max: int = 32 << 20
-    tail_bytes_max: int = 320 << 20
-    # How far a learner may be behind the commit index when it is made a voter.
-    promotion_lag_entries_max: int = 1000
-    pre_vote: bool = True
-    check_quorum: bool = True
-    # Tell followers of a commit at once; False leaves it to `announce_commit`, the next append
-    # or the next heartbeat, whichever comes first.
-    eager_commit: bool = True
-    # A leader whose own disk has not answered for this many election timeouts steps down.
-    stalled_elections_max: int = 2
-    # A number that no other life of this node has; 0 for a node whose disk cannot lose anything.
-    life: int = 0
-    # How long after a quorum answered a heartbeat its leader may read without asking again, in
-    # seconds of one monotonic clock; 0 = always ask.  Must be below election_ticks in seconds by
-    # more than clocks drift in that time.
-    lease_s: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot work (checklist 1, 2)."""
-        if not 0 < self.id <= NODE_ID_MAX:
-            raise BadCoreConfig(f"node id {self.id} is not in 1 … 2^64-1")
-        if self.heartbeat_ticks <= 0:
-            raise BadCoreConfig("heartbeat_ticks must be positive")
-        if self.election_ticks <= self.heartbeat_ticks:
-            raise BadCoreConfig("election_ticks must be larger than heartbeat_ticks")
-        if self.inflight_count_max <= 0 or self.message_bytes_max <= 0:
-            raise BadCoreConfig("in-flight and message limits must be positive")
-        if self.inflight_bytes_max < self.message_bytes_max:
-            raise BadCoreConfig("inflight_bytes_max must hold one message")
-        if self.tail_bytes_max < self.cache_bytes_max + self.message_bytes_max:
-            raise BadCoreConfig("tail_bytes_max must hold the cache and one message")
-        if self.lease_s < 0 or (self.lease_s and not self.check_quorum):
-            raise BadCoreConfig("a lease needs check_quorum, and lasts no negative time")
-
-
-@dataclass(frozen=True, slots=True)
-class ReadReady:
-    """A read started with `token` is linearizable once `index` is applied."""
-
-    token: int
-    index: int
-
-
-@dataclass(slots=True)
-class Ready:
-    """What the core asks of the world.  Fields are in the order to do them."""
-
-    messages: list[tuple[int, Message]]
-    hard_state: HardState | None
-    entries: list[Entry]
-    messages_after_persist: list[tuple[int, Message]]
-    committed: tuple[Entry, ...]
-    reads: list[ReadReady]
-    reads_failed: list[int]
-    # Counts the Readys of a core, so that `persisted` can see that none is overtaken.
-    number: int
-    snapshot: Snapshot | None = None
-    snapshots_wanted: Sequence[int] = ()
 
 
 class Core:
@@ -511,9 +435,11 @@ class Core:
         """Take one message from a peer (checklist 11-19).
 
         Raises:
+            Contradiction: no peer that follows the rules says that; nothing was changed.
             LogLost: the leader relies on entries that our log does not have.
 
         """
+        admission.check(self, message)
         term = message.term
         if not term:
             # Requests carry no term, so that none is refused for it (checklist 11).
@@ -539,8 +465,10 @@ class Core:
         ):
             return False  # neither term nor vote: we hear a leader (checklist 33)
         leads = isinstance(message, AppendEntries | Heartbeat | SnapshotOffer)
-        self.become_follower(message.term, message.sender if leads else 0)
-        return True
+        reached = admission.reach(self.term, message.term)
+        is_reached = reached == message.term
+        self.become_follower(reached, message.sender if leads and is_reached else 0)
+        return is_reached
 
     def _answer_lower_term(self, message: Message) -> None:
         kind = type(message)

@@ -47,5 +47,9 @@ class MalformedMessage(PeerFault):
     """Bytes from a peer are no message of ours."""
 
 
+class Contradiction(PeerFault):
+    """A peer said what nobody can say who follows the rules; nothing was changed by it."""
+
+
 class LogLost(PeerFault):
     """The leader says we hold entries that our log does not have: storage lost them."""

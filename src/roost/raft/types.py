@@ -2,10 +2,15 @@
 
 `Term`, `Index` and `NodeId` are plain integers with a name of their own; hot loops may treat
 them as `int`.  Index 0 and node 0 mean "none".
+
+What is *counted* (terms, log positions, incarnations, lives, sessions, tokens) ends at COUNT_MAX,
+wherever it is decoded.  Half of the 64 bits of its place are never used, so that whoever adds to
+a number that was let in still has one that can be written.  Ids are drawn, not counted: all of
+1 … 2^64-1 are good.
 """
 
 from enum import Enum, IntEnum
-from typing import NewType
+from typing import Annotated, NewType
 
 import msgspec
 
@@ -14,6 +19,10 @@ Index = NewType("Index", int)
 NodeId = NewType("NodeId", int)
 
 NODE_ID_MAX = 2**64 - 1
+COUNT_MAX = 2**63 - 1
+# What a structure's fields are declared with: decoding refuses anything else.
+Count = Annotated[int, msgspec.Meta(ge=0, le=COUNT_MAX)]
+Id = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class EntryKind(IntEnum):

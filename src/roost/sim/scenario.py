@@ -35,6 +35,7 @@ from roost.raft import (
     Change,
     ChangeKind,
     ChangeRefused,
+    Contradiction,
     CorruptState,
     Entry,
     EntryKind,
@@ -419,6 +420,8 @@ class Scenario:
         words.named = {}
         try:
             node.core.step(message)
+        except Contradiction as error:
+            yield f"n{node.id} takes no such message: {error}"
         except LogLost as error:
             yield f"n{node.id} has lost its log: {error}"
         except AssertionError as error:
