@@ -16,7 +16,7 @@ from struct import Struct
 from struct import error as StructError
 
 from roost.errors import PeerFault
-from roost.raft import Core, has_quorum
+from roost.raft import COUNT_MAX, Core, has_quorum
 
 logger = logging.getLogger(__name__)
 POINTS_MAX = 16
@@ -66,6 +66,8 @@ class Digests:
             index, digest = _SAID.unpack(body)
         except StructError as error:
             raise PeerFault(f"a digest frame of {len(body)} bytes") from error
+        if index > COUNT_MAX:
+            raise PeerFault(f"a digest at entry {index}, which nobody can reach")
         self._note(sender, index, digest)
 
     def _note(self, node: int, index: int, digest: bytes) -> None:

@@ -7,7 +7,7 @@ one loop turn's requests travel together:
     answer    u64 id, u8 outcome,     u32 body length, body
 
     outcome 0 done     body is the operation's result
-            1 refused  body is u8 gRPC code, then the text in UTF-8
+            1 refused  body is u8 gRPC code (0 … 16), then the text in UTF-8
             2 astray   it did not run: the member asked does not lead (any more)
             3 unknown  it may have taken effect
             4 full     it did not run: the leader has too many requests
@@ -31,6 +31,7 @@ _HEAD = Struct(">QBI")
 Result = TypeVar("Result")
 Done = Callable[[bytes | None, RoostError | None], None]
 WAITING_COUNT_MAX = 50_000
+CODE_MAX = 16  # the last of gRPC's
 
 
 class Outcome(IntEnum):
@@ -113,7 +114,7 @@ def _answer(outcome: int, body: bytes) -> tuple[bytes | None, RoostError | None]
     match outcome:
         case Outcome.DONE:
             return body, None
-        case Outcome.REFUSED if body:
+        case Outcome.REFUSED if body and body[0] <= CODE_MAX:
             return None, Refused(body[0], body[1:].decode())
         case Outcome.ASTRAY:
             return None, NotLeader(body.decode())
@@ -122,7 +123,7 @@ def _answer(outcome: int, body: bytes) -> tuple[bytes | None, RoostError | None]
         case Outcome.UNKNOWN:
             return None, OutcomeUnknown(body.decode())
         case _:
-            raise MalformedForward(f"outcome {outcome} is unknown")
+            raise MalformedForward(f"outcome {outcome} of {len(body)} bytes is none")
 
 
 class Forwarder:

@@ -26,7 +26,7 @@ import msgspec
 from roost.errors import PeerFault
 from roost.journal import Journal
 from roost.member.persistence import Persistence
-from roost.raft import Core, Role, has_quorum
+from roost.raft import Core, Count, Role, has_quorum
 
 logger = logging.getLogger(__name__)
 ASKED, ANSWERED = 0, 1
@@ -48,17 +48,17 @@ class Answer(IntEnum):
 class Wanted(msgspec.Struct, frozen=True, array_like=True):
     """The identity of an entry."""
 
-    index: int
-    term: int
-    length: int
-    payload_crc: int
+    index: Count
+    term: Count
+    length: Count
+    payload_crc: Count
 
 
 class Found(msgspec.Struct, frozen=True, array_like=True):
     """What one member says of one entry."""
 
-    index: int
-    term: int
+    index: Count
+    term: Count
     answer: Answer
     payload: bytes = b""
 

@@ -14,11 +14,13 @@ handshake are MessagePack.  The length is checked before anything is allocated.
 
 from collections.abc import Sequence
 from struct import Struct
+from typing import Annotated
 
 import msgspec
 from crc32c import crc32c
 
 from roost.peer.errors import MalformedFrame
+from roost.raft.types import Count, Id
 
 MAGIC = b"RP"
 HELLO, WELCOME, REFUSAL = 240, 241, 242
@@ -30,28 +32,29 @@ JOINED_BYTES_MAX = 16 << 10
 CONTROL_BYTES_MAX = 4 << 20
 BULK_BYTES_MAX = 80 << 20
 HANDSHAKE_BYTES_MAX = 4096
+TcpPort = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True):
     """Who dials, whom it means to reach, and where it can be dialled itself."""
 
-    cluster_id: int
-    member_id: int
-    incarnation: int
-    target_id: int
-    channel: int
-    protocol_version: int
-    storage_version: int
-    addresses: tuple[tuple[str, int], ...] = ()
-    life: int = 0
+    cluster_id: Id
+    member_id: Id
+    incarnation: Count
+    target_id: Id
+    channel: Count
+    protocol_version: Count
+    storage_version: Count
+    addresses: tuple[tuple[str, TcpPort], ...] = ()
+    life: Count = 0
 
 
 class Welcome(msgspec.Struct, frozen=True, kw_only=True):
     """Who was reached."""
 
-    member_id: int
-    incarnation: int
-    life: int = 0
+    member_id: Id
+    incarnation: Count
+    life: Count = 0
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):

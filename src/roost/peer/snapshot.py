@@ -24,6 +24,7 @@ from roost.peer import frame
 from roost.peer.errors import REFUSALS, HandshakeRefused, MalformedFrame
 from roost.peer.frame import FrameReader, Hello, Refusal, Welcome
 from roost.peer.sockets import Connection, PeerTls, connect, receive, send_all
+from roost.raft.types import Count, Id
 
 SNAPSHOT_CHANNEL = 2
 PULL, HEAD, CHUNK, END, JOIN, INVITATION = 243, 244, 245, 246, 247, 248
@@ -44,31 +45,31 @@ class SnapshotGone(HandshakeRefused):
 class Pull(msgspec.Struct, frozen=True):
     """Send me the snapshot at `index`, from `offset` on."""
 
-    index: int
-    offset: int
+    index: Count
+    offset: Count
 
 
 class Join(msgspec.Struct, frozen=True, kw_only=True):
     """I was added to your cluster under these peer URLs: tell me who I am and what you hold."""
 
     peer_urls: tuple[str, ...]
-    protocol_version: int
-    storage_version: int
+    protocol_version: Count
+    storage_version: Count
 
 
 class Invitation(msgspec.Struct, frozen=True, kw_only=True):
     """Who the newcomer is; a snapshot that knows it follows."""
 
-    cluster_id: int
-    member_id: int
+    cluster_id: Id
+    member_id: Id
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
     """The file that follows; blake2b-256 of all of it."""
 
-    index: int
-    term: int
-    size_bytes: int
+    index: Count
+    term: Count
+    size_bytes: Count
     digest: str
 
 
