@@ -67,3 +67,7 @@ class OutcomeUnknown(RoostError):
 
     Leadership or the connection to the leader was lost between proposal and answer.
     """
+
+
+class AnswerFailed(OutcomeUnknown):
+    """What was asked may have been done, but a fault of ours kept the answer from being made."""

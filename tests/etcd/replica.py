@@ -9,7 +9,7 @@ from pathlib import Path
 
 from roost import etcd
 from roost.errors import Refused
-from roost.etcd.ports import Done, ReadDone
+from roost.outcome import Done, ReadDone, told, told_read
 from roost.store import Changes, InlineKeeper, Store, StoreConfig, Txn
 
 
@@ -82,6 +82,7 @@ class LocalReplica:
         self._operations[name] = operation
 
     def transact_nowait(self, name: str, body: bytes, done: Done) -> None:
+        done = told(done)  # as a member does
         if name not in self._operations:
             done(None, Refused(12, f"{name} is an operation of a real member"))
             return
@@ -91,12 +92,15 @@ class LocalReplica:
         except Refused as refusal:
             done(None, refusal)
             return
+        except Exception:  # noqa: BLE001 - as the executor: it costs its caller an answer
+            done(None, Refused(13, f"{name}: internal error"))
+            return
         if not txn.is_empty:
             self.store.apply(self.store.applied_index + 1, txn.encode())
         done(result, None)
 
     def read_nowait(self, done: ReadDone) -> None:
-        done(None)
+        told_read(done)(None)
 
     def observe(self, callback: Callable[[int, Changes], None]) -> None:
         self.store.observe(callback)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from roost.errors import NoLeader, Refused
+from roost.errors import AnswerFailed, NoLeader, Refused, RoostError
 from roost.member import Member
+from roost.store import Txn
 from tests.member.cluster import TREE, Cluster
 
 
@@ -209,3 +210,50 @@ def test_a_leader_with_a_lease_reads_without_asking_and_only_while_it_is_heard(
         assert asked
 
     run(tmp_path, 3, story, lease_reads=True)
+
+
+def test_a_callback_that_raises_is_told_so_and_costs_nobody_else(tmp_path: Path) -> None:
+    """Behind a write, a barrier and a forwarded request alike, on leader and follower."""
+
+    async def story(cluster: Cluster) -> None:
+        leader = await cluster.leader()
+        heard: list[RoostError | None] = []
+
+        def crash(error: RoostError | None) -> None:
+            heard.append(error)
+            if error is None:
+                raise OverflowError("cannot convert float NaN to integer")
+
+        for member in cluster.members.values():
+            member.transact_nowait("put", b"k=v", lambda _result, error: crash(error))
+            member.transact_nowait("touch_nothing", b"k", lambda _result, error: crash(error))
+            member.read_nowait(crash)
+        await cluster.until(lambda: len(heard) == 2 * 9)
+        assert sum(isinstance(error, AnswerFailed) for error in heard) == 9
+        for position in range(3):
+            assert await cluster.put(position, b"k", b"w") in (b"v", b"w")
+        assert await cluster.leader() == leader
+
+    run(tmp_path, 3, story)
+
+
+def test_an_operation_that_writes_more_than_an_entry_holds_is_refused(tmp_path: Path) -> None:
+    """The journal would not take it, and a member whose journal refuses ends; so would the next."""
+
+    async def story(cluster: Cluster) -> None:
+        member = cluster.members[0]
+        tree_id = member.store.tree(TREE).id
+
+        def flood(txn: Txn, body: bytes) -> bytes:
+            for number in range(int(body)):
+                txn.put(tree_id, b"flood%d" % number, bytes(1 << 20))
+            return b"flooded"
+
+        member.register("flood", flood)
+        with pytest.raises(Refused) as caught:
+            await member.transact("flood", b"65")
+        assert caught.value.text == "etcdserver: request is too large"
+        assert await member.transact("flood", b"3") == b"flooded"
+        assert member.view.count(tree_id) == 3
+
+    run(tmp_path, 1, story)

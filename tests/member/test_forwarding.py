@@ -171,3 +171,24 @@ def test_an_answer_for_an_earlier_life_acknowledges_nothing() -> None:
     assert caller.answers == []
     forwarder.on_answers(1, b"".join(forwarding.encode_answer(1 << 40, b"ours", None)))
     assert caller.answers == [(b"ours", None)]
+
+
+def test_no_frame_outgrows_what_a_link_takes() -> None:
+    """A turn's worth of large requests closed the link, and with it everybody's requests."""
+    link = Link()
+    forwarder = Forwarder(link.send, timeout_ticks=10, grace_ticks=5)
+    for _ in range(12):
+        forwarder.forward(7, "put", bytes(1 << 20), Caller(), 0)
+    forwarder.flush()
+    assert sum(len(forwarding.decode_requests(frame)) for _, frame in link.frames) == 12
+    assert max(len(frame) for _, frame in link.frames) < 2 * forwarding.FRAME_BYTES
+    caller = Caller()
+    forwarder.forward(7, "put", bytes(forwarding.BODY_BYTES_MAX + 1), caller, 0)
+    assert isinstance(caller.error, Refused)
+
+
+def test_an_answer_that_no_frame_holds_is_an_unknown_outcome() -> None:
+    large = b"".join(forwarding.encode_answer(1, bytes(forwarding.BODY_BYTES_MAX + 1), None))
+    [(_, result, error)] = forwarding.decode_answers(large)
+    assert result is None
+    assert isinstance(error, OutcomeUnknown)

@@ -4,13 +4,14 @@ import asyncio
 import http.client
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import grpc
 import pytest
 from prometheus_client.metrics_core import Metric
 
 from roost.server import ClientPort, Listener, ServerConfig, make_app
-from roost.server.grpc import StreamingCall, UnaryCall, parse_timeout
+from roost.server.grpc import GrpcServer, StreamingCall, UnaryCall, parse_timeout
 
 MESSAGE_BYTES_MAX = 100_000
 
@@ -52,6 +53,18 @@ def crash(_call: UnaryCall, _message: bytes) -> None:
     raise ValueError("a bug in a handler")
 
 
+class CrashingStream(EchoStream):
+    """Fails when it is told that its client is gone."""
+
+    def on_cancel(self) -> None:
+        super().on_cancel()
+        raise ValueError("a bug at the end of a stream")
+
+
+class Crashing:
+    open = CrashingStream
+
+
 class Source:
     def gauges(self) -> dict[str, tuple[str, float]]:
         return {"roost_test": ("A figure.", 1.0)}
@@ -78,6 +91,7 @@ ROUTES = {
     b"/test.Service/Crash": Unary(crash),
     b"/test.Service/Never": Unary(lambda _call, _message: None),
     b"/test.Service/Chat": Stream(),
+    b"/test.Service/CrashAtEnd": Crashing(),
 }
 
 
@@ -195,6 +209,53 @@ def test_a_cancelled_stream_is_told(channel: grpc.Channel) -> None:
             break
         threading.Event().wait(0.01)
     assert EchoStream.open_count == 0
+
+
+def test_a_stream_that_fails_as_it_is_cancelled_costs_no_other(channel: grpc.Channel) -> None:
+    """It closed the connection, and every call on it."""
+    said = threading.Event()
+
+    def messages() -> Iterator[bytes]:
+        yield b"first"
+        said.wait(10)
+        yield b"second"
+
+    kept = channel.stream_stream("/test.Service/Chat")(messages())
+    assert next(kept) == b"first"
+    crashing = channel.stream_stream("/test.Service/CrashAtEnd")(messages())
+    assert next(crashing) == b"first"
+    crashing.cancel()
+    assert channel.unary_unary("/test.Service/Echo")(b"on", timeout=5) == b"on"
+    said.set()
+    assert list(kept) == [b"second"]
+
+
+def test_a_connection_that_cannot_be_written_to_costs_no_other() -> None:
+    """What leaves in one turn was lost for all connections behind it, and they for ever."""
+
+    class Connection:
+        def __init__(self, *, is_broken: bool) -> None:
+            self.is_broken = is_broken
+            self.flushed_count = self.aborted_count = 0
+
+        def flush(self) -> None:
+            if self.is_broken:
+                raise RuntimeError("unable to perform operation; the handler is closed")
+            self.flushed_count += 1
+
+        def abort(self) -> None:
+            self.aborted_count += 1
+
+    async def run() -> None:
+        server = GrpcServer({}, message_bytes_max=1)
+        broken: Any = Connection(is_broken=True)
+        good: Any = Connection(is_broken=False)
+        server.schedule_flush(broken)
+        server.schedule_flush(good)
+        await asyncio.sleep(0)
+        assert (broken.aborted_count, good.flushed_count) == (1, 1)
+
+    asyncio.run(run())
 
 
 def test_compressed_messages_are_refused_as_unimplemented(channel: grpc.Channel) -> None:

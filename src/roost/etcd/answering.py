@@ -49,6 +49,6 @@ class Answering:
             self._call.finish(errors.INTERNAL, f"etcdserver: {error}")
         except Exception:
             logger.exception("a call failed")
-            self._call.finish(errors.INTERNAL, "internal error")
+            self._call.finish(*errors.INTERNAL_ERROR)
         else:
             self._call.finish(0, "")

@@ -20,7 +20,7 @@ from roost.etcd.auth import Auth, check_permission_kind
 from roost.etcd.border import Border
 from roost.etcd.identity import Tokens
 from roost.etcd.ports import Call
-from roost.etcd.requests import fail, parse
+from roost.etcd.requests import fail, guarded, parse
 from roost.etcd.wire import field
 from roost.proto import rpc_pb2 as pb
 
@@ -168,7 +168,7 @@ class AuthService:
 
         def done(worked: asyncio.Future[Worked]) -> None:
             self._hashing_count -= 1
-            then(worked.result())
+            guarded(call, lambda: then(worked.result()))()
 
         future.add_done_callback(done)
 

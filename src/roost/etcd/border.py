@@ -6,7 +6,7 @@ asked, or with the error in etcd's words.
 While authentication is on, a write travels to the leader as the operation `etcd.as`, which names
 its user, and is checked where it runs, by the state that it sees:
 
-    u16 length, then msgpack of [operation, user, digest of the token, revision], then the body
+    u32 length, then msgpack of [operation, user, digest of the token, revision], then the body
 
 An operation that comes without a name then is refused.  What a member does by itself (`Guard`,
 `Lessor`, compaction) is registered with the replica directly and asks nobody.
@@ -28,10 +28,12 @@ from roost.etcd.permissions import Check, Judge
 from roost.etcd.ports import Call, Caller, Replica
 from roost.etcd.requests import fail
 from roost.etcd.wire import Header
-from roost.member.forwarding import settle_future
+from roost.outcome import settle_future
 from roost.store import Txn, View
 
 AS = "etcd.as"
+# A name may be as long as a request.
+_LENGTH_BYTES = 4
 Operation = Callable[[Txn, bytes], bytes]
 
 
@@ -89,9 +91,9 @@ class Border:
 
     def _run_as(self, txn: Txn, body: bytes) -> bytes:
         """Operation: run another one for a user."""
-        length = int.from_bytes(body[:2], "big")
-        signature = msgspec.msgpack.decode(body[2 : 2 + length], type=_Signature)
-        inner = body[2 + length :]
+        stop = _LENGTH_BYTES + int.from_bytes(body[:_LENGTH_BYTES], "big")
+        signature = msgspec.msgpack.decode(body[_LENGTH_BYTES:stop], type=_Signature)
+        inner = body[stop:]
         operation, check = self._operations[signature.operation]
         if self.auth.is_enabled(txn):
             identity = Identity(signature.user, signature.token, signature.revision)
@@ -288,4 +290,4 @@ class Border:
 def sign(operation: str, identity: Identity, body: bytes) -> bytes:
     """The body of `etcd.as`."""
     head = msgspec.msgpack.encode(_Signature(operation, *identity))
-    return len(head).to_bytes(2, "big") + head + body
+    return len(head).to_bytes(_LENGTH_BYTES, "big") + head + body

@@ -13,8 +13,9 @@ from typing import Protocol
 
 from roost.errors import Refused, RoostError
 from roost.etcd.mvcc import Mvcc
-from roost.etcd.ports import Done, Replica
+from roost.etcd.ports import Replica
 from roost.etcd.ticker import Ticker
+from roost.outcome import Done
 from roost.proto import rpc_pb2 as pb
 
 logger = logging.getLogger(__name__)

@@ -1,9 +1,19 @@
 """etcd's error codes and texts: clients match on them (etcd api: rpctypes/error.go)."""
 
-from roost.errors import NoLeader, OutcomeUnknown, Overloaded, Refused, RoostError, Stopped
+from roost.errors import (
+    AnswerFailed,
+    NoLeader,
+    OutcomeUnknown,
+    Overloaded,
+    Refused,
+    RoostError,
+    Stopped,
+)
 
 INVALID_ARGUMENT, NOT_FOUND, RESOURCE_EXHAUSTED = 3, 5, 8
 FAILED_PRECONDITION, OUT_OF_RANGE, UNIMPLEMENTED, INTERNAL, UNAVAILABLE = 9, 11, 12, 13, 14
+# What a client is told of a fault of ours; the log says which.
+INTERNAL_ERROR = (INTERNAL, "internal error")
 DATA_LOSS, UNAUTHENTICATED, PERMISSION_DENIED, UNKNOWN = 15, 16, 7, 2
 
 
@@ -252,6 +262,8 @@ def status_of(error: RoostError) -> tuple[int, str]:
             return RESOURCE_EXHAUSTED, "etcdserver: too many requests"
         case Stopped():
             return UNAVAILABLE, "etcdserver: server stopped"
+        case AnswerFailed():
+            return INTERNAL, str(error)
         case OutcomeUnknown():
             return UNAVAILABLE, str(error) or "etcdserver: request timed out"
         case NoLeader():

@@ -1,5 +1,8 @@
 """JSON web tokens (etcd: --auth-token jwt,...): checked by whoever has the key, kept nowhere.
 
+Keys are PEM: private ones in PKCS#1, PKCS#8 or SEC 1, public ones in PKIX or PKCS#1, or within a
+certificate; the secret of an HS algorithm is any file.
+
 A token is signed by one algorithm, the one that is configured, and carries `username`, `revision`
 and `exp`.  It is refused when users or roles have changed since.
 """
@@ -10,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import jwt
+from cryptography.hazmat.primitives import serialization
+from cryptography.x509 import load_pem_x509_certificate
 
 from roost.errors import CallerFault
 from roost.etcd import errors
@@ -24,6 +29,9 @@ _ALGORITHMS = (
 )
 _LEEWAY_S = 60
 _KNOWN_MAX = 10_000
+# Of claims: what a revision is counted up to, and the last second of a date.
+_REVISION_MAX, _END_S_MAX = (1 << 53) - 1, 1 << 40
+_CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 
 
 class BadTokenOptions(CallerFault):
@@ -45,22 +53,65 @@ def jwt_options(options: Mapping[str, str], parse_ttl: Callable[[str], float]) -
         private = Path(options["priv-key"]).read_bytes() if options.get("priv-key") else None
     except OSError as error:
         raise BadTokenOptions(f"a key cannot be read: {error}") from error
-    if method.startswith("HS"):
-        if private is None:
-            raise BadTokenOptions(f"{method} needs priv-key, the secret")
-        public = private
-    if public is None:
+    if method.startswith("HS") and private is None:
+        raise BadTokenOptions(f"{method} needs priv-key, the secret")
+    if public is None and private is None:
         raise BadTokenOptions(f"{method} needs pub-key")
     ttl_s = parse_ttl(options.get("ttl", "5m"))
     if ttl_s <= 0:
         raise BadTokenOptions("ttl must be positive")
-    made = JwtOptions(method=method, verify_key=public, sign_key=private, ttl_s=ttl_s)
+    verify_key = _verify_key(method, public, private)
+    made = JwtOptions(method=method, verify_key=verify_key, sign_key=private, ttl_s=ttl_s)
+    _try(made)
+    return made
+
+
+def _verify_key(method: str, public: bytes | None, private: bytes | None) -> bytes:
+    """The key that tokens are checked with: a secret, or a PEM of the PKIX form.
+
+    As with etcd, `pub-key` may be a certificate, and may be left out where `priv-key` is given.
+    """
+    if method.startswith("HS"):
+        assert private is not None, "it was asked for"
+        return private
     try:
-        if private is not None:
-            jwt.encode({}, private.decode(), algorithm=method)
+        if public is None:
+            assert private is not None, "one of them is there"
+            key = serialization.load_pem_private_key(private, None).public_key()
+        elif _CERTIFICATE in public:
+            key = load_pem_x509_certificate(public).public_key()
+        else:
+            return public
+        return key.public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+    except Exception as error:
+        name = "priv-key" if public is None else "pub-key"
+        raise BadTokenOptions(f"{name} cannot be used: {error}") from error
+
+
+def _try(options: JwtOptions) -> None:
+    """Sign and verify once, so that a key that cannot do it is found before anybody needs it.
+
+    Raises:
+        BadTokenOptions: it cannot.
+
+    """
+    method, token = options.method, ""
+    try:
+        if options.sign_key is not None:
+            token = jwt.encode({}, options.sign_key, algorithm=method)
     except Exception as error:
         raise BadTokenOptions(f"priv-key does not fit {method}: {error}") from error
-    return made
+    try:
+        algorithm = jwt.get_algorithm_by_name(method)
+        algorithm.verify(b"", algorithm.prepare_key(options.verify_key), b"")
+        if token:
+            jwt.decode(token, options.verify_key, algorithms=[method])
+    except jwt.InvalidSignatureError as error:
+        raise BadTokenOptions("pub-key and priv-key do not belong together") from error
+    except Exception as error:
+        raise BadTokenOptions(f"pub-key does not fit {method}: {error}") from error
 
 
 class JwtTokens:
@@ -71,7 +122,6 @@ class JwtTokens:
         self._replica = replica
         self._auth = auth
         self._options = options
-        self._verify_key = options.verify_key.decode()
         # Tokens whose signature was good, until they run out: checking one takes longer than a put.
         self._known: dict[str, tuple[str, int, float]] = {}
 
@@ -104,17 +154,14 @@ class JwtTokens:
         try:
             claims: dict[str, Any] = jwt.decode(
                 token,
-                self._verify_key,
+                self._options.verify_key,
                 algorithms=[self._options.method],
                 leeway=_LEEWAY_S,
                 options={"require": ["exp", "username", "revision"]},
             )
-        except (jwt.InvalidTokenError, ValueError, TypeError):
+            return _read_claims(claims)
+        except Exception:  # noqa: BLE001 - a stranger's bytes may break the library in any way
             raise errors.invalid_auth_token() from None
-        user, revision = claims["username"], claims["revision"]
-        if not isinstance(user, str) or not user or type(revision) not in (int, float):
-            raise errors.invalid_auth_token()
-        return user, int(revision), float(claims["exp"])
 
     def issue(self, user: str, password: bytes, done: Callable[..., None]) -> None:
         """Sign a token (see `Tokens`)."""
@@ -127,5 +174,25 @@ class JwtTokens:
             "revision": self._auth.revision(self._replica.view),
             "exp": int(time.time() + self._options.ttl_s),
         }
-        key = self._options.sign_key.decode()
-        done(jwt.encode(claims, key, algorithm=self._options.method), None)
+        token = jwt.encode(claims, self._options.sign_key, algorithm=self._options.method)
+        done(token, None)
+
+
+def _read_claims(claims: Mapping[str, object]) -> tuple[str, int, float]:
+    """User, revision and end; JSON may hold any type, and numbers that are none.
+
+    Raises:
+        ValueError: a claim is not of its type, or out of range.
+
+    """
+    user, revision, end_s = claims["username"], claims["revision"], claims["exp"]
+    if not isinstance(user, str) or not user:
+        raise ValueError("username is no name")
+    user.encode()  # a lone surrogate is in no name
+    return user, int(_number(revision, _REVISION_MAX)), _number(end_s, _END_S_MAX)
+
+
+def _number(value: object, limit: int) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= limit:
+        raise ValueError(f"{value!r} is no number from 0 to {limit}")
+    return value

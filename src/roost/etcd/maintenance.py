@@ -16,7 +16,7 @@ from roost.etcd.border import Border
 from roost.etcd.mvcc import Mvcc, main_of
 from roost.etcd.permissions import Judge
 from roost.etcd.ports import Call, StreamCall
-from roost.etcd.requests import fail, parse
+from roost.etcd.requests import fail, guarded, parse
 from roost.etcd.wire import decode_key_value
 from roost.proto import rpc_pb2 as pb
 from roost.store import Txn, View
@@ -121,7 +121,7 @@ class MaintenanceService:
             elif revision > current:
                 fail(call, errors.future_revision())
             else:
-                hashing = KeyHash(mvcc, view, max(compacted, 0), revision)
+                hashing = KeyHash(call, mvcc, view, max(compacted, 0), revision)
                 hashing.run(lambda value: self._say_hash(call, value, compacted))
 
         self._border.admit(call, Judge.need_root, allowed, lambda error: fail(call, error))
@@ -174,8 +174,9 @@ class KeyHash:
     no difference.
     """
 
-    def __init__(self, mvcc: Mvcc, view: View, compacted: int, revision: int) -> None:
-        """Nothing is read yet."""
+    def __init__(self, call: Call, mvcc: Mvcc, view: View, compacted: int, revision: int) -> None:
+        """Nothing is read yet; what goes wrong ends `call`."""
+        self._next_step = guarded(call, self._step)
         self._mvcc = mvcc
         self._view = view
         self._compacted = compacted
@@ -195,7 +196,7 @@ class KeyHash:
         elif not self._hash_new():
             self._done(self._crc)
             return
-        asyncio.get_running_loop().call_soon(self._step)
+        asyncio.get_running_loop().call_soon(self._next_step)
 
     def _hash_old(self) -> None:
         """The living keys as of the compacted revision, from `_old_from` on."""

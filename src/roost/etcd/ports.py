@@ -8,11 +8,8 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Protocol
 
-from roost.errors import RoostError
+from roost.outcome import Done, ReadDone
 from roost.store import Changes, Txn, View
-
-Done = Callable[[bytes | None, RoostError | None], None]
-ReadDone = Callable[[RoostError | None], None]
 
 
 class MemberInfo(Protocol):

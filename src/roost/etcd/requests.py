@@ -1,7 +1,8 @@
 """Requests at the border: decoded and checked once, refused in etcd's words."""
 
+import logging
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
@@ -9,7 +10,33 @@ from roost.errors import Refused, RoostError
 from roost.etcd import errors
 from roost.etcd.ports import Call
 
+logger = logging.getLogger(__name__)
 Request = TypeVar("Request", bound=Message)
+
+
+class Failing(Protocol):
+    """What can be ended with a gRPC status."""
+
+    def fail(self, code: int, text: str) -> None: ...
+
+
+def guarded(call: Failing, step: Callable[[], None]) -> Callable[[], None]:
+    """Make `step` safe to be called by a loop, a timer or a thread: what it raises ends `call`.
+
+    What a handler raises ends its call by itself, and what the replica calls back is safe where
+    it is called; this is for what a service does between those, in turns of its own.
+    """
+
+    def run() -> None:
+        try:
+            step()
+        except RoostError as error:
+            call.fail(*errors.status_of(error))
+        except Exception:
+            logger.exception("a call failed")
+            call.fail(*errors.INTERNAL_ERROR)
+
+    return run
 
 
 def fail(call: Call, error: RoostError) -> None:

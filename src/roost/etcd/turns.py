@@ -11,6 +11,7 @@ say the key's create revision there: it only ever grows from holder to holder.
 """
 
 import asyncio
+import logging
 from dataclasses import dataclass
 
 import msgspec
@@ -22,10 +23,11 @@ from roost.etcd.mvcc import Writer, prefix_end
 from roost.etcd.permissions import Judge
 from roost.etcd.ports import Caller
 from roost.etcd.wire import decode_key_value, read_origin
-from roost.member.forwarding import settle_future
+from roost.outcome import settle_future
 from roost.proto import rpc_pb2 as pb
 from roost.store import Changes, Txn, View
 
+logger = logging.getLogger(__name__)
 JOIN = "etcd.turn_join"
 # The lease of somebody who brought none, as etcd's sessions have it.
 SESSION_TTL_S = 60
@@ -224,7 +226,9 @@ class Turns:
                 result = await self.run(caller, "etcd.lease_renew", body)
             except Refused:
                 return
-            except RoostError:
+            except Exception as error:
+                if not isinstance(error, RoostError):
+                    logger.exception("a lease could not be renewed for who waits on it")
                 ttl_s = 1  # try again soon: somebody else may lead by then
             else:
                 ttl_s = pb.LeaseKeepAliveResponse.FromString(result[8:]).TTL

@@ -10,15 +10,20 @@ slices, whenever its stream has room, until it has caught up.  Nothing is buffer
 applying never waits for it.  A watcher that needs compacted revisions is cancelled with
 `compact_revision`.
 
+Every watcher is served in a step of its own: one that cannot be served ends its own stream, and
+no other notices.
+
 Answers never split a revision.  Full?  `watchers_per_stream_max` and `watchers_max` refuse more.
 """
 
 import asyncio
+import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from google.protobuf.message import DecodeError
 
+from roost.errors import RoostError
 from roost.etcd import errors
 from roost.etcd.border import Border
 from roost.etcd.identity import Identity
@@ -30,9 +35,16 @@ from roost.etcd.wire import decode_key_value, field, varint
 from roost.proto import rpc_pb2 as pb
 from roost.store import Changes
 
+logger = logging.getLogger(__name__)
 STREAM_BYTES_MAX = 4 << 20
 SLICE_COUNT_MAX = 1000
 _PROGRESS_ID = -1
+# Why a watch may be refused while the stream goes on, and what Go calls these codes.
+_REASONS = {
+    errors.INVALID_ARGUMENT: "InvalidArgument",
+    errors.PERMISSION_DENIED: "PermissionDenied",
+    errors.UNAUTHENTICATED: "Unauthenticated",
+}
 # As Go prints the error.
 _DENIED = b"rpc error: code = PermissionDenied desc = etcdserver: permission denied"
 
@@ -231,19 +243,34 @@ class WatchHub:
         outgoing: dict[WatchStream, list[bytes] | None] = {}
         for watcher, wanted in by_watcher.items():
             stream = watcher.stream
-            if stream not in outgoing:
-                is_full = stream.call.pending_bytes > STREAM_BYTES_MAX
-                outgoing[stream] = None if is_full else []
-            answers = outgoing[stream]
-            if answers is None:
-                watcher.next_revision = max(watcher.next_revision, wanted[0].main)
-                self.fall_behind(watcher)
-            else:
-                watcher.next_revision = revision + 1
-                answers += self._answers(watcher, wanted, revision)
+            if stream.is_over:
+                continue
+            try:
+                if stream not in outgoing:
+                    outgoing[stream] = [] if stream.has_room else None
+                answers = outgoing[stream]
+                if answers is None:
+                    watcher.next_revision = max(watcher.next_revision, wanted[0].main)
+                    self.fall_behind(watcher)
+                else:
+                    watcher.next_revision = revision + 1
+                    answers += self._answers(watcher, wanted, revision)
+            except Exception as error:  # noqa: BLE001 - it is this stream's alone
+                stream.fail(error)
         for stream, answers in outgoing.items():
             if answers:
-                stream.call.send_all(answers)
+                try:
+                    stream.call.send_all(answers)
+                except Exception as error:  # noqa: BLE001 - it is this stream's alone
+                    stream.fail(error)
+
+    def _for_each(self, watchers: Iterable[Watcher], step: Callable[[Watcher], None]) -> None:
+        """Take a step of each watcher; what one raises ends its own stream."""
+        for watcher in watchers:
+            try:
+                step(watcher)
+            except Exception as error:  # noqa: BLE001 - it is this stream's alone
+                watcher.stream.fail(error)
 
     def _answers(self, watcher: Watcher, events: list[Event], revision: int) -> list[bytes]:
         """What a watcher is told of events; one answer, or several when it takes fragments."""
@@ -273,10 +300,12 @@ class WatchHub:
 
     def on_rights_changed(self) -> None:
         """Cancel the watches of those who must not see their keys any more."""
-        for watcher in (*self._synced(), *self._behind):
-            identity = watcher.identity or Identity(watcher.stream.call.certificate_name)
-            if not self.border.check_again(identity, watcher.check):
-                watcher.stream.cancel_denied(watcher)
+        self._for_each([*self._synced(), *self._behind], self._check_again)
+
+    def _check_again(self, watcher: Watcher) -> None:
+        identity = watcher.identity or Identity(watcher.stream.call.certificate_name)
+        if not self.border.check_again(identity, watcher.check):
+            watcher.stream.cancel_denied(watcher)
 
     def _before_switch(self) -> Callable[[], None]:
         """A snapshot is about to replace everything: what it skips is served from history."""
@@ -300,9 +329,8 @@ class WatchHub:
 
     def note_progress(self) -> None:
         """Once an interval: every synced watcher that asked for it and heard nothing."""
-        for watcher in self._synced():
-            if watcher.wants_progress:
-                watcher.stream.note_progress(watcher)
+        wanting = [it for it in self._synced() if it.wants_progress]
+        self._for_each(wanting, lambda it: it.stream.note_progress(it))
 
     # --- catching up -----------------------------------------------------------------------------
 
@@ -315,20 +343,19 @@ class WatchHub:
     def _catch_up(self) -> None:
         """One bounded slice for each watcher behind whose stream has room."""
         self._is_catching_up = False
-        has_more = False
-        for watcher in list(self._behind):
-            if watcher.stream.call.pending_bytes <= STREAM_BYTES_MAX:
-                has_more |= self._serve_slice(watcher)
-        if has_more:
+        self._for_each(list(self._behind), self._serve_slice)
+        if any(it.stream.has_room for it in self._behind):
             self.schedule_catch_up()
 
-    def _serve_slice(self, watcher: Watcher) -> bool:
-        """Send a watcher its next events; say whether it is still behind."""
+    def _serve_slice(self, watcher: Watcher) -> None:
+        """Send a watcher its next events, if its stream has room; it may stay behind."""
+        if not watcher.stream.has_room or watcher not in self._behind:
+            return
         view, mvcc = self.replica.view, self.mvcc
         compacted, current = mvcc.compacted(view), self.revision()
         if watcher.next_revision < compacted:
             watcher.stream.cancel_compacted(watcher, compacted)
-            return False
+            return
         first = revision_bytes(watcher.next_revision, 0)
         rows = view.scan(mvcc.revisions, first, None, limit=SLICE_COUNT_MAX)
         until = current
@@ -345,10 +372,8 @@ class WatchHub:
         watcher.next_revision = max(watcher.next_revision, until + 1)
         if wanted:
             watcher.stream.call.send_all(self._answers(watcher, wanted, current))
-        if until < current:
-            return True
-        self._sync(watcher)
-        return False
+        if until >= current:
+            self._sync(watcher)
 
 
 def _leave(groups: dict[bytes, set[Watcher]], name: bytes, watcher: Watcher) -> bool:
@@ -384,9 +409,14 @@ class WatchStream:
         self.call = call
         self._watchers: dict[int, Watcher] = {}
         self._next_id = 0
-        self._is_over = False
+        self.is_over = False
         hub.stream_count += 1
         call.on_drain = hub.schedule_catch_up
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the client takes what it is sent."""
+        return self.call.pending_bytes <= STREAM_BYTES_MAX
 
     def on_message(self, message: bytes) -> None:
         """Create, cancel, or ask for progress."""
@@ -421,16 +451,30 @@ class WatchStream:
             watcher.identity = Identity(identity.user) if identity else None
             self._watch(watcher, request)
 
-        border.admit(self.call, watcher.check, allowed, lambda _: self._deny(request.watch_id))
+        border.admit(self.call, watcher.check, allowed, self._refuse)
 
-    def _deny(self, watch_id: int) -> None:
-        """Say created and canceled at once, as etcd does."""
-        if not self._is_over:
-            self._say(watch_id, b"\x18\x01\x20\x01" + field(b"\x32", _DENIED))
+    def _refuse(self, error: RoostError) -> None:
+        """Say created and canceled at once, as etcd 3.5.5 does; or end the stream.
+
+        Go's client logs in again when the reason is that its token is nobody's, or too old.
+        """
+        if self.is_over:
+            return
+        code, text = errors.status_of(error)
+        name = _REASONS.get(code)
+        if name is not None:
+            self._cancel_new(f"rpc error: code = {name} desc = {text}")
+        else:
+            self._end()
+            self.call.finish(code, text)
+
+    def _cancel_new(self, reason: str) -> None:
+        """A watch that was asked for is not begun."""
+        self._say(_PROGRESS_ID, b"\x18\x01\x20\x01" + field(b"\x32", reason.encode()))
 
     def _watch(self, watcher: Watcher, request: pb.WatchCreateRequest) -> None:
         hub, revision = self.hub, self.hub.revision()
-        if self._is_over:
+        if self.is_over:
             return
         limits = hub.border.limits
         watcher.id = request.watch_id or self._free_id()
@@ -445,9 +489,12 @@ class WatchStream:
         if not reason and watcher.stop is not None and watcher.stop <= watcher.first:
             reason = "mvcc: watcher range is empty"
         if reason:
-            self._say(_PROGRESS_ID, b"\x18\x01\x20\x01" + field(b"\x32", reason.encode()))
+            self._cancel_new(reason)
             return
-        watcher.next_revision = request.start_revision or revision + 1
+        first = request.start_revision
+        if first < 0 and hub.mvcc.compacted(hub.replica.view) < 0:
+            first = 0  # as etcd: where nothing is compacted it begins now
+        watcher.next_revision = first or revision + 1
         self._watchers[watcher.id] = watcher
         self._say(watcher.id, b"\x18\x01")
         hub.add(watcher)
@@ -495,6 +542,15 @@ class WatchStream:
         if not any(self.hub.is_behind(watcher) for watcher in self._watchers.values()):
             self._say(_PROGRESS_ID, b"")
 
+    def fail(self, error: Exception) -> None:
+        """End the stream because of a fault of ours."""
+        logger.error("a watch failed", exc_info=error)
+        self._end()
+        try:
+            self.call.finish(*errors.INTERNAL_ERROR)
+        except Exception:
+            logger.exception("a watch failed as it was ended")
+
     def on_half_close(self) -> None:
         """The client asks no more, and goes on listening, as with etcd."""
 
@@ -503,9 +559,9 @@ class WatchStream:
         self._end()
 
     def _end(self) -> None:
-        if self._is_over:
+        if self.is_over:
             return
-        self._is_over = True
+        self.is_over = True
         self.hub.stream_count -= 1
         watchers, self._watchers = list(self._watchers.values()), {}
         for watcher in watchers:

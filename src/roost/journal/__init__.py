@@ -13,9 +13,11 @@ from roost.journal.errors import (
 )
 from roost.journal.identity import Identity, load_identity, lock_directory, replace_identity
 from roost.journal.journal import Batch, Journal, JournalConfig, JournalStatistics
+from roost.journal.record import PAYLOAD_BYTES_MAX
 from roost.journal.twin import Twin
 
 __all__ = [
+    "PAYLOAD_BYTES_MAX",
     "Batch",
     "DirectoryLocked",
     "Disk",

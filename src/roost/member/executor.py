@@ -13,6 +13,8 @@ Rules that make this safe:
   commit also proves that no newer leader answered anybody in between, so refusals ride along.
 * A batch that wrote nothing is a read: it is answered after a read barrier that also waits for
   every speculative batch it has seen.
+* An operation that writes more than an entry holds is refused: the journal could not take it, and
+  a journal that refuses is a member that ends.
 * `close` (leadership lost) answers proposed batches with `OutcomeUnknown`: their entries may
   still be committed by the next leader.  Operations that never ran are handed back.
 """
@@ -23,10 +25,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from roost.errors import NotLeader, OutcomeUnknown, Overloaded, Refused, RoostError
+from roost.journal import PAYLOAD_BYTES_MAX
 from roost.member.config import MemberConfig
-from roost.member.forwarding import Done
 from roost.member.pacing import HOLD_S, Pace, Pacing
 from roost.member.roster import change_payload, put_configuration
+from roost.outcome import Done, ReadDone
 from roost.raft import (
     Change,
     ChangeRefused,
@@ -42,9 +45,10 @@ logger = logging.getLogger(__name__)
 Operation = Callable[[Txn, bytes], bytes]
 # Writes what goes with a change of the configuration; returns its steps and the answer.
 ChangeOperation = Callable[[Txn, bytes], tuple[Sequence[Change], bytes]]
-ReadDone = Callable[[RoostError | None], None]
-_FAILED_PRECONDITION, _INTERNAL = 9, 13  # gRPC status codes
+_INVALID_ARGUMENT, _FAILED_PRECONDITION, _INTERNAL = 3, 9, 13  # gRPC status codes
 _ENTRY_BYTES = 1 << 20
+# What the operations of one batch may write together: an entry of the journal holds no more.
+WRITES_BYTES_MAX = PAYLOAD_BYTES_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +199,10 @@ class Executor:
             self._queue_bytes -= len(body)
             mark = txn.savepoint()
             try:
-                answers.append((done, operation(txn, body), None))
+                result = operation(txn, body)
+                if txn.size_bytes > bytes_max and txn.encoded_bytes > WRITES_BYTES_MAX:
+                    raise Refused(_INVALID_ARGUMENT, "etcdserver: request is too large")
+                answers.append((done, result, None))
             except Refused as refusal:
                 txn.rollback(mark)
                 answers.append((done, None, refusal))

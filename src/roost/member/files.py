@@ -1,14 +1,15 @@
 """What can be asked about a member's files while it runs: copies, increments, defragmentation."""
 
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-from roost.errors import Refused, RoostError
+from roost.errors import Refused
 from roost.member.errors import SnapshotFailed
 from roost.member.home import Home
 from roost.member.snapshots import Snapshots
+from roost.outcome import ReadDone, told_read
 from roost.raft import Core, Entry, EntryKind
 
 # An increment is entries one after another: u64 index, u64 term, u8 kind, u32 length, payload.
@@ -30,9 +31,9 @@ class Files:
         """The digest of what the store holds durably."""
         return self._home.store.durable_digest()
 
-    def defragment(self, done: Callable[[RoostError | None], None]) -> None:
+    def defragment(self, done: ReadDone) -> None:
         """Rewrite the store's file without the pages it does not use; `done(error)` follows."""
-        self._home.defragment(done)
+        self._home.defragment(told_read(done))
 
     def lend_snapshot(self) -> AbstractAsyncContextManager[Path]:
         """A copy of the store that holds everything applied now; it is kept while it is used.

@@ -12,26 +12,30 @@ one loop turn's requests travel together:
             3 unknown  it may have taken effect
             4 full     it did not run: the leader has too many requests
 
+No frame is larger than a link takes: requests and answers are spread over frames of about
+FRAME_BYTES, a request above BODY_BYTES_MAX is refused, and an answer above it is an outcome that
+cannot be told.
+
 An answer whose id nobody waits for is dropped: its caller has been told `OutcomeUnknown`.
 When the table of waiting requests is full, a new one is refused with `Overloaded`.
 """
 
-import asyncio
 from collections import deque
 from collections.abc import Callable
 from enum import IntEnum
 from struct import Struct
 from struct import error as StructError
-from typing import TypeVar
 
 from roost.errors import NotExecuted, NotLeader, OutcomeUnknown, Overloaded, Refused, RoostError
 from roost.member.errors import MalformedForward
+from roost.outcome import Done
 
 _HEAD = Struct(">QBI")
-Result = TypeVar("Result")
-Done = Callable[[bytes | None, RoostError | None], None]
 WAITING_COUNT_MAX = 50_000
 CODE_MAX = 16  # the last of gRPC's
+FRAME_BYTES = 4 << 20
+BODY_BYTES_MAX = 64 << 20
+_INVALID_ARGUMENT = 3  # gRPC status code
 
 
 class Outcome(IntEnum):
@@ -75,6 +79,8 @@ def decode_requests(frame: bytes) -> list[tuple[int, str, bytes]]:
 
 def encode_answer(request_id: int, result: bytes | None, error: RoostError | None) -> list[bytes]:
     """Build one answer record from what `Done` was called with."""
+    if result is not None and len(result) > BODY_BYTES_MAX:
+        result, error = None, OutcomeUnknown("etcdserver: the answer is too large to be forwarded")
     if error is None:
         outcome, body = Outcome.DONE, result or b""
     elif isinstance(error, Refused):
@@ -154,6 +160,7 @@ class Forwarder:
         self._waiting: dict[int, tuple[Done, int, int]] = {}
         self._batch: list[bytes] = []
         self._batch_ids: list[int] = []
+        self._batch_bytes = 0
         self._batch_leader = 0
         # (tick, leader, first request id after): what a deposed leader has not answered by then
         self._deposed: deque[tuple[int, int, int]] = deque()
@@ -167,7 +174,10 @@ class Forwarder:
         if len(self._waiting) >= WAITING_COUNT_MAX:
             done(None, Overloaded("etcdserver: too many requests"))
             return
-        if leader != self._batch_leader:
+        if len(body) > BODY_BYTES_MAX:
+            done(None, Refused(_INVALID_ARGUMENT, "etcdserver: request is too large"))
+            return
+        if leader != self._batch_leader or self._batch_bytes > FRAME_BYTES:
             self.flush()
             self._batch_leader = leader
         request_id = self._next_id
@@ -175,13 +185,14 @@ class Forwarder:
         self._waiting[request_id] = (done, leader, now_ticks + self._timeout_ticks)
         self._batch += encode_request(request_id, name, body)
         self._batch_ids.append(request_id)
+        self._batch_bytes += len(body)
 
     def flush(self) -> None:
         """Send what has collected; what the link does not take did not run."""
         if not self._batch:
             return
         buffers, ids = self._batch, self._batch_ids
-        self._batch, self._batch_ids = [], []
+        self._batch, self._batch_ids, self._batch_bytes = [], [], 0
         if self._send(self._batch_leader, buffers):
             return
         for request_id in ids:
@@ -233,13 +244,3 @@ class Forwarder:
                 return
             self._waiting.pop(request_id, None)
             done(None, OutcomeUnknown("etcdserver: request timed out"))
-
-
-def settle_future(future: asyncio.Future[Result], result: Result, error: RoostError | None) -> None:
-    """Answer whoever awaits, unless nobody does any more."""
-    if future.done():
-        return
-    if error is not None:
-        future.set_exception(error)
-    else:
-        future.set_result(result)

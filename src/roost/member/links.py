@@ -48,6 +48,7 @@ class Links:
             FRAME_REQUESTS: self._on_requests,
         }
         self._answers: dict[int, list[bytes]] = {}
+        self._answer_bytes = 0
         self._encoded_message: Message | None = None
         self._encoded: list[bytes] = []
 
@@ -76,6 +77,7 @@ class Links:
         if not self._answers:
             return
         answers, self._answers = self._answers, {}
+        self._answer_bytes = 0
         for to, buffers in answers.items():
             # An answer that the link does not take is an unknown outcome to the one who waits.
             self.transport.send(to, encode_frame(FRAME_ANSWERS, buffers), bulk=True)
@@ -114,8 +116,13 @@ class Links:
 
         def answer(result: bytes | None, error: RoostError | None) -> None:
             buffers = forwarding.encode_answer(request_id, result, error)
-            self._answers.setdefault(sender, []).extend(buffers)
-            self._schedule()
+            collected = self._answers.setdefault(sender, [])
+            collected += buffers
+            self._answer_bytes += len(buffers[-1])
+            if self._answer_bytes > forwarding.FRAME_BYTES:
+                self.flush_answers()  # one frame must not outgrow what a link takes
+            else:
+                self._schedule()
 
         operation = self._operations.get(name)
         if operation is None:

@@ -26,9 +26,9 @@ from roost.member.catchup import Catchup
 from roost.member.config import MemberConfig, address_of
 from roost.member.custody import Custody
 from roost.member.errors import RolledBack, StoreDamaged
-from roost.member.executor import Executor, Operation, ReadDone
+from roost.member.executor import Executor, Operation
 from roost.member.files import Files
-from roost.member.forwarding import Done, Forwarder, settle_future
+from roost.member.forwarding import Forwarder
 from roost.member.home import Home, open_home
 from roost.member.hurry import Hurry
 from roost.member.links import Links
@@ -53,8 +53,9 @@ from roost.member.roster import (
 from roost.member.router import Router
 from roost.member.snapshots import Snapshots
 from roost.member.status import MemberStatus, read_status
-from roost.member.transfers import TransferDone, Transfers
+from roost.member.transfers import Transfers
 from roost.member.world import World
+from roost.outcome import Done, ReadDone, settle_future, told, told_read
 from roost.peer import (
     Join,
     LocalPeer,
@@ -416,14 +417,14 @@ class Member:
         """
         core = self.core
         if core.role is Role.LEADER:
-            self.executor.submit(name, self._operations[name], body, done)
+            self.executor.submit(name, self._operations[name], body, told(done))
             if not self._is_scheduled:
                 self._is_scheduled = True
                 self._loop.call_soon(self._run_turn)
         elif self._is_stopped:
             done(None, Stopped("etcdserver: server stopped"))
         else:
-            self.router.submit(name, body, done)
+            self.router.submit(name, body, told(done))
             self._schedule()
 
     async def transact(self, name: str, body: bytes) -> bytes:
@@ -439,7 +440,7 @@ class Member:
         if self._is_stopped:
             done(Stopped("etcdserver: server stopped"))
             return
-        self.reads.add(done)
+        self.reads.add(told_read(done))
         if not self._is_scheduled:
             self._is_scheduled = True
             self._loop.call_soon(self._run_turn)
@@ -707,9 +708,9 @@ class Member:
         version = self.core.configuration.version
         self.snapshots.serve_join(stream, asked, version, lambda: self.journal.first_index)
 
-    def transfer_leadership(self, target: int, done: TransferDone) -> None:
+    def transfer_leadership(self, target: int, done: ReadDone) -> None:
         """Hand leadership to `target`; see `Transfers.start`."""
-        self._transfers.start(target, done)
+        self._transfers.start(target, told_read(done))
         self._schedule()
 
     # --- snapshots ------------------------------------------------------------------------------

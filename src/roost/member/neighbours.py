@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from roost.errors import RoostError
 from roost.member.config import MemberConfig, address_of
-from roost.member.forwarding import Done
 from roost.member.roster import PUBLISH_OPERATION, MemberRecord, Roster, encode_record
+from roost.outcome import Done
 from roost.peer import Invitation, Join, Transport, WrongMember
 
 

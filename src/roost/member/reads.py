@@ -14,8 +14,8 @@ from heapq import heappop, heappush
 from itertools import count
 
 from roost.errors import NoLeader, Overloaded, RoostError
+from roost.outcome import ReadDone
 
-ReadDone = Callable[[RoostError | None], None]
 # (index that must be applied besides the round's, deadline in ticks, who waits)
 _Read = tuple[int, int, ReadDone]
 WAITING_COUNT_MAX = 100_000

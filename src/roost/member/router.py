@@ -10,7 +10,8 @@ Full?  A request that finds PARKED_COUNT_MAX others parked is refused with `Over
 from collections.abc import Callable
 
 from roost.errors import NoLeader, NotLeader, Overloaded, RoostError
-from roost.member.forwarding import Done, Forwarder
+from roost.member.forwarding import Forwarder
+from roost.outcome import Done
 
 PARKED_COUNT_MAX = 10_000
 

@@ -1,14 +1,13 @@
 """Handing leadership over on request, and before a leader stops (thesis §3.10)."""
 
 import asyncio
-from collections.abc import Callable
 
 from roost.errors import OutcomeUnknown, RoostError
+from roost.outcome import ReadDone
 from roost.raft import Core
 
 # How long a leader that stops waits for the next one.
 HAND_OVER_S = 1.0
-TransferDone = Callable[[RoostError | None], None]
 
 
 class Transfers:
@@ -22,9 +21,9 @@ class Transfers:
         self._core = core
         self._timeout_ticks = timeout_ticks
         self._ticks = 0
-        self._waiting: list[tuple[int, int, TransferDone]] = []
+        self._waiting: list[tuple[int, int, ReadDone]] = []
 
-    def start(self, target: int, done: TransferDone) -> None:
+    def start(self, target: int, done: ReadDone) -> None:
         """Hand leadership to `target`; `done(error)` is called once, when it leads or too late.
 
         Raises:

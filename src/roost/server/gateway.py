@@ -13,6 +13,7 @@ import asyncio
 import base64
 import codecs
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Protocol
@@ -26,6 +27,7 @@ from starlette.types import Receive, Scope, Send
 
 from roost.proto import election_pb2, lock_pb2, rpc_pb2
 
+logger = logging.getLogger(__name__)
 VERSIONS = ("v3", "v3beta", "v3alpha")
 # Path behind the version -> service and method.
 PATHS: Mapping[str, str] = {
@@ -98,7 +100,7 @@ _STATUS = {
     14: 503,
     16: 401,
 }
-_INVALID_ARGUMENT, _RESOURCE_EXHAUSTED = 3, 8
+_INVALID_ARGUMENT, _RESOURCE_EXHAUSTED, _INTERNAL = 3, 8, 13
 _URL_SAFE = str.maketrans("-_", "+/")
 _JSON_HEAD = [(b"content-type", b"application/json")]
 
@@ -328,6 +330,9 @@ class JsonMethod:
             call.finish(failed.code, failed.text)
         except UnicodeDecodeError as error:
             call.finish(_INVALID_ARGUMENT, str(error))
+        except Exception:
+            logger.exception("a stream of the gateway failed")
+            call.finish(_INTERNAL, "internal error")
 
 
 async def _leave(receive: Receive) -> None:

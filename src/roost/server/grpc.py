@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, cast
 from urllib.parse import quote
 
-from roost.errors import RoostError
 from roost.server.h2 import STREAMS_MAX, Answer, Connection, ConnectionBroken, ErrorCode, Stream
 from roost.server.h2.hpack import encode_literal
 from roost.tls import common_name
@@ -222,14 +221,14 @@ class UnaryCall(Call):
 class StreamingCall(Call):
     """Any number of messages both ways."""
 
-    __slots__ = ("_handler", "_is_begun", "on_drain")
+    __slots__ = ("_handler", "_is_begun", "_is_left", "on_drain")
 
     def __init__(
         self, protocol: "GrpcProtocol", stream: Stream, head: Head, opener: "StreamOpener"
     ) -> None:
         """Open the handler."""
         super().__init__(protocol, stream, head)
-        self._is_begun = False
+        self._is_begun = self._is_left = False
         self.on_drain: Callable[[], None] | None = None
         self._handler = opener(self)
 
@@ -279,23 +278,29 @@ class StreamingCall(Call):
                 return  # the handler has ended the call
         self._buffer = data[offset:]
         if stop == _OVER:
-            self._handler.on_cancel()
+            self._leave()
         elif self._stream.is_remote_closed:
             if self._buffer:
                 self.finish(INTERNAL, "grpc: the request ended within a message")
-                self._handler.on_cancel()
+                self._leave()
             else:
                 self._handler.on_half_close()
 
     def cancel(self) -> None:
         """The stream is gone."""
         self.is_done = True
-        self._handler.on_cancel()
+        self._leave()
 
     def expire(self) -> None:
         """The deadline has passed."""
         if not self.is_done:
             super().expire()
+            self._leave()
+
+    def _leave(self) -> None:
+        """Tell the handler, once, that the stream is gone."""
+        if not self._is_left:
+            self._is_left = True
             self._handler.on_cancel()
 
 
@@ -385,7 +390,11 @@ class GrpcServer:
     def _flush(self) -> None:
         unflushed, self._unflushed = self._unflushed, []
         for protocol in unflushed:
-            protocol.flush()
+            try:
+                protocol.flush()
+            except Exception:
+                logger.exception("a connection could not be written to")
+                protocol.abort()
 
     def tick(self, now: float) -> None:
         """End calls whose deadline has passed; a few times a second."""
@@ -511,24 +520,37 @@ class GrpcProtocol(asyncio.Protocol):
         except Exception as error:  # noqa: BLE001 - one call must not cost the others
             self._on_failure(call, error)
 
+    def _step(self, call: Call, step: Callable[[], None]) -> None:
+        """Take one step of a call; what it raises ends that call, and nothing else."""
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 - one call must not cost the others
+            self._on_failure(call, error)
+
     def _on_failure(self, call: Call, error: Exception) -> None:
-        if not isinstance(error, RoostError):
-            logger.error("a handler failed", exc_info=error)
+        """End a call whose handler raised: answered once, logged, and forgotten."""
+        logger.error("a handler failed", exc_info=error)
         call.finish(INTERNAL, "internal error")
-        call.cancel()
+        try:
+            call.cancel()
+        except Exception:
+            logger.exception("a handler failed when its call was ended")
 
     def on_reset(self, stream: Stream) -> None:
         """The client gave a call up."""
         self._deadlines.pop(stream.id, None)
         call: Call | None = stream.state
         if call is not None:
-            call.cancel()
+            self._step(call, call.cancel)
 
     def on_drain(self, stream: Stream) -> None:
         """The windows have let out what was pending."""
         call = stream.state
         if isinstance(call, StreamingCall) and call.on_drain is not None and not call.is_done:
-            call.on_drain()
+            try:
+                call.on_drain()
+            except Exception as error:  # noqa: BLE001 - one call must not cost the others
+                self._on_failure(call, error)
 
     # --- going out -------------------------------------------------------------------------------
 
@@ -573,7 +595,7 @@ class GrpcProtocol(asyncio.Protocol):
                 del self._deadlines[stream_id]
             elif call.deadline <= now:
                 del self._deadlines[stream_id]
-                call.expire()
+                self._step(call, call.expire)
 
     def end_streams(self, code: int, text: str, *, only_leaderless: bool = False) -> None:
         """End all streams, or those that need a leader."""
@@ -583,12 +605,17 @@ class GrpcProtocol(asyncio.Protocol):
                 continue
             if call.head.needs_leader or not only_leaderless:
                 call.finish(code, text)
-                call.cancel()
+                self._step(call, call.cancel)
 
     def drain(self) -> None:
         """Take no new calls."""
         self.h2.go_away(ErrorCode.NO_ERROR)
         self.schedule_flush()
+
+    def abort(self) -> None:
+        """Close at once; what has not left is lost."""
+        if self._transport is not None:
+            self._transport.abort()
 
     def close(self) -> None:
         """Close, whatever is open."""

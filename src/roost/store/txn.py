@@ -12,6 +12,7 @@ from roost.store.write_set import (
     DELETE_FROM,
     DELETE_RANGE,
     HEAD,
+    HEAD_BYTES,
     PUT,
     PUT_SAME,
     decode,
@@ -104,6 +105,11 @@ class Txn(View):
     def is_empty(self) -> bool:
         """Whether nothing was written."""
         return not self._parts and not self._latest
+
+    @property
+    def encoded_bytes(self) -> int:
+        """At least the size of the write set."""
+        return self.size_bytes + HEAD_BYTES * (len(self._parts) + len(self._latest))
 
     def savepoint(self) -> Mark:
         """A mark to come back to."""

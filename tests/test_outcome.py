@@ -1,0 +1,50 @@
+"""Whoever is told an outcome can harm nobody but itself, and is told one."""
+
+import pytest
+
+from roost.errors import AnswerFailed, DeviceFault, NoLeader, RoostError
+from roost.outcome import told, told_read
+
+
+def test_what_a_callback_raises_comes_back_to_it_as_an_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    heard: list[tuple[bytes | None, RoostError | None]] = []
+
+    def done(result: bytes | None, error: RoostError | None) -> None:
+        heard.append((result, error))
+        if error is None:
+            raise ZeroDivisionError("a bug")
+
+    told(done)(b"result", None)
+    assert heard[0] == (b"result", None)
+    result, error = heard[1]
+    assert result is None
+    assert isinstance(error, AnswerFailed)
+    assert "ZeroDivisionError: a bug" in caplog.text
+
+
+def test_a_callback_that_cannot_be_told_anything_is_left_alone() -> None:
+    count = 0
+
+    def done(_error: RoostError | None) -> None:
+        nonlocal count
+        count += 1
+        raise ValueError("again")
+
+    told_read(done)(NoLeader("nobody"))
+    assert count == 2
+
+
+def test_a_fault_of_the_device_is_told_and_goes_on() -> None:
+    """The member must learn of it: it is not about the request."""
+    heard: list[RoostError | None] = []
+
+    def done(error: RoostError | None) -> None:
+        heard.append(error)
+        if error is None:
+            raise DeviceFault("a value has changed")
+
+    with pytest.raises(DeviceFault):
+        told_read(done)(None)
+    assert isinstance(heard[1], AnswerFailed)
