@@ -2,7 +2,8 @@
 
 import click
 
-from roost.cli.shared import client_options, connect, say_json
+from roost.cli.shared import at_each, client_options, connect, say_json
+from roost.client import Client
 
 
 @click.group()
@@ -52,20 +53,24 @@ def _say_alarms(rows: list[tuple[int, str]], *, as_json: bool) -> None:
 def defrag(endpoints: str, timeout_s: float, *, as_json: bool) -> None:
     r"""Give what the stores of the endpoints do not use back to their file systems.
 
+    One endpoint after the other; exit code 1 when one of them could not be.
+
     \b
     Example:
         roost defrag --timeout 60
     """
-    for endpoint in endpoints.split(","):
-        with connect(endpoint, timeout_s) as client:
-            before = client.status()[0][1]
-            client.defragment()
-            after = client.status()[0][1]
+
+    def rewrite(endpoint: str, client: Client) -> None:
+        before = client.status()[0][1]
+        client.defragment()
+        after = client.status()[0][1]
         sizes = [getattr(it, "dbSize", 0) for it in (before, after)]
         if as_json:
             say_json({"endpoint": endpoint, "bytes_before": sizes[0], "bytes_after": sizes[1]})
         else:
             click.echo(f"{endpoint}: {sizes[0]} bytes before, {sizes[1]} after")
+
+    at_each(endpoints, timeout_s, rewrite, as_json=as_json)
 
 
 @click.command()
@@ -74,15 +79,19 @@ def defrag(endpoints: str, timeout_s: float, *, as_json: bool) -> None:
 def hashkv(endpoints: str, timeout_s: float, revision: int, *, as_json: bool) -> None:
     r"""Show a hash of all keys as each endpoint holds them; equal on all members.
 
+    Exit code 1 when one of them does not say.
+
     \b
     Example:
         roost hashkv --endpoints 127.0.0.1:2379,127.0.0.1:22379
     """
-    for endpoint in endpoints.split(","):
-        with connect(endpoint, timeout_s) as client:
-            value, at, compacted = client.hash_kv(revision)
+
+    def say(endpoint: str, client: Client) -> None:
+        value, at, compacted = client.hash_kv(revision)
         if as_json:
             row = {"endpoint": endpoint, "hash": value, "revision": at}
             say_json({**row, "compact_revision": compacted})
         else:
             click.echo(f"{endpoint}: {value:08x} at revision {at}")
+
+    at_each(endpoints, timeout_s, say, as_json=as_json)

@@ -160,7 +160,7 @@ def promote(member_id: int, endpoints: str, timeout_s: float, *, as_json: bool) 
 @_id
 @client_options
 def lead(member_id: int, endpoints: str, timeout_s: float, *, as_json: bool) -> None:
-    r"""Let a member lead; the endpoint must be the leader's.
+    r"""Let a member lead; one of the endpoints must be the leader's.
 
     \b
     Example:

@@ -1,6 +1,7 @@
 """What all commands of a client share: options, a client, one way to print JSON."""
 
 import base64
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -82,12 +83,30 @@ def _credentials() -> Credentials:
 @contextmanager
 def connect(endpoints: str, timeout_s: float) -> Iterator[Client]:
     """A client whose errors become one line and exit code 1."""
-    names = [it.strip() for it in endpoints.split(",")]
     try:
-        with Client(names, timeout_s=timeout_s, credentials=_credentials()) as client:
+        with Client(endpoints, timeout_s=timeout_s, credentials=_credentials()) as client:
             yield client
     except (ClientError, OSError) as error:
         raise click.ClickException(str(error)) from error
+
+
+def at_each(
+    endpoints: str, timeout_s: float, ask: Callable[[str, Client], None], *, as_json: bool
+) -> None:
+    """Ask every endpoint by itself; go on past one that fails, and exit with 1 in the end."""
+    is_complete = True
+    with connect(endpoints, timeout_s) as client:
+        for name, one in client.each():
+            try:
+                ask(name, one)
+            except ClientError as error:
+                is_complete = False
+                if as_json:
+                    say_json({"endpoint": name, "error": str(error)})
+                else:
+                    click.echo(f"{name}: {error}", err=True)
+    if not is_complete:
+        sys.exit(1)
 
 
 def say_json(row: dict[str, Any]) -> None:  # Any: what JSON can hold

@@ -7,6 +7,7 @@ import click
 
 from roost.cli.settings import parse_initial_cluster
 from roost.cli.shared import client_options, connect, say_json
+from roost.client import Client, ClientError, is_lost
 from roost.errors import RoostError
 from roost.member import (
     Backup,
@@ -34,6 +35,8 @@ def save(
 ) -> None:
     r"""Save everything a member holds, while it serves.
 
+    When a member is gone meanwhile, the next endpoint is asked for all of it.
+
     \b
     Example:
         roost snapshot save monday.db
@@ -42,13 +45,24 @@ def save(
     try:
         base = None if since is None else read_backup(since)
         with connect(endpoints, timeout_s) as client:
-            if base is None:
-                saved = write_full(file, _shown(client.snapshot(), as_json=as_json))
-            else:
-                saved = write_increment(file, base, client.since(base.index, base.term))
+            saved = _save(client, file, base, as_json=as_json)
     except (RoostError, OSError) as error:
         raise click.ClickException(str(error)) from error
     _say(saved, as_json=as_json)
+
+
+def _save(client: Client, file: Path, base: Backup | None, *, as_json: bool) -> Backup:
+    """Save from one endpoint; from the next, and from the start, when it breaks."""
+    for left in range(len(client.endpoints) - 1, -1, -1):
+        try:
+            if base is None:
+                return write_full(file, _shown(client.snapshot(), as_json=as_json))
+            return write_increment(file, base, client.since(base.index, base.term))
+        except ClientError as error:
+            if not left or not is_lost(error):
+                raise
+            click.echo(f"a member is gone, asking the next: {error}", err=True)
+    raise AssertionError("there is an endpoint")
 
 
 def _shown(blobs: Iterator[bytes], *, as_json: bool) -> Iterator[bytes]:

@@ -1,23 +1,34 @@
 """Clients for Roost and etcd."""
 
-from roost.client.blocking import Change, Client, Item, Member, prefix_end
+from roost.client.blocking import Change, Client, Item, Member
+from roost.client.connections import is_lost
 from roost.client.credentials import Credentials
-from roost.client.errors import ClientError, Unreachable
-from roost.client.leases import Leader, Leases, TimeToLive
+from roost.client.errors import BadEndpoint, ClientError, Compacted, LeaseLost, Unreachable
+from roost.client.leases import Leases, TimeToLive
+from roost.client.ranges import prefix_end
+from roost.client.scope import Scope
+from roost.client.session import Session
+from roost.client.turns import Leader
 from roost.client.users import Permission, Users
 
 __all__ = [
+    "BadEndpoint",
     "Change",
     "Client",
     "ClientError",
+    "Compacted",
     "Credentials",
     "Item",
     "Leader",
+    "LeaseLost",
     "Leases",
     "Member",
     "Permission",
+    "Scope",
+    "Session",
     "TimeToLive",
     "Unreachable",
     "Users",
+    "is_lost",
     "prefix_end",
 ]

@@ -4,26 +4,26 @@
         client.put(b"greeting", b"hello")
         assert client.get(b"greeting").value == b"hello"
 
-Every call has a deadline.  When an endpoint cannot be reached the next one is tried for reads;
-a write is tried again only when it certainly was not sent.
+Every call has a deadline.  A read is asked of the next endpoint when one is slow or gone, a write
+when it certainly was not sent; a watch goes on where it was.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-import grpc
-
+from roost.client.connections import Connections
 from roost.client.credentials import Credentials
-from roost.client.errors import ClientError, Unreachable
+from roost.client.errors import ClientError
 from roost.client.leases import Leases
+from roost.client.patience import Patience
+from roost.client.scope import Scope
 from roost.client.users import Users
+from roost.client.watches import Watched, watch
 from roost.proto import kv_pb2, rpc_pb2
 
-Answer = TypeVar("Answer")
-MESSAGE_BYTES_MAX = 64 << 20
-# A token that these are said of is got anew.
-_STALE = ("invalid auth token", "revision of auth store is old")
+# A member that sends a file says something at least so often.
+_SILENCE_S = 30.0
 _NONE, _DESCEND = rpc_pb2.RangeRequest.NONE, rpc_pb2.RangeRequest.DESCEND
 
 
@@ -67,33 +67,34 @@ def _item(kv: kv_pb2.KeyValue) -> Item:
     return Item(kv.key, kv.value, kv.create_revision, kv.mod_revision, kv.version, kv.lease)
 
 
-def prefix_end(prefix: bytes) -> bytes:
-    """The range_end that makes a range of all keys with `prefix`."""
-    stripped = prefix.rstrip(b"\xff")
-    return stripped[:-1] + bytes([stripped[-1] + 1]) if stripped else b"\0"
-
-
 class Client:
     """One connection to a cluster, by any of its endpoints; safe to use from several threads."""
 
     def __init__(
         self,
-        endpoints: Sequence[str],
+        endpoints: str | Sequence[str],
         *,
         timeout_s: float = 5.0,
+        patience_s: float = 300.0,
         credentials: Credentials | None = None,
     ) -> None:
-        """Connect lazily; `endpoints` are host:port or URLs, tried in order."""
+        """Connect lazily; `endpoints` are host:port or URLs, one text or several.
+
+        A call ends within `timeout_s`.  A stream that has begun, as a watch, goes on at any
+        endpoint, and ends when none has answered for `patience_s`.
+
+        Raises:
+            BadEndpoint: an endpoint is missing or malformed.
+            OSError: a file of the credentials cannot be read.
+
+        """
+        self._patience_s = patience_s
         self._timeout_s = timeout_s
         self._credentials = credentials or Credentials()
-        self._token = ""
-        options = [
-            ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
-            ("grpc.enable_retries", 0),
-        ]
-        self._channels = [self._credentials.channel(it, options) for it in endpoints]
+        self._connections = Connections(endpoints, self._credentials, timeout_s)
+        self._call = self._connections.call
         self.users = Users(self._call)
-        self.leases = Leases(self._call, self._follow, self._talk)
+        self.leases = Leases(self._connections, patience_s)
 
     def __enter__(self) -> "Client":
         return self
@@ -101,85 +102,21 @@ class Client:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
+    @property
+    def endpoints(self) -> list[str]:
+        """The endpoints, as they were given."""
+        return [it.name for it in self._connections.endpoints]
+
+    def each(self) -> Iterator[tuple[str, "Client"]]:
+        """Every endpoint, with a client that asks nobody else."""
+        for name in self.endpoints:
+            how = {"timeout_s": self._timeout_s, "patience_s": self._patience_s}
+            with Client(name, credentials=self._credentials, **how) as client:
+                yield name, client
+
     def close(self) -> None:
         """Close the connections."""
-        for channel in self._channels:
-            channel.close()
-
-    def _call(self, path: str, request: Any, answer: type[Answer]) -> Answer:
-        # Any: grpcio's methods are not typed, and messages share no useful base.
-        try:
-            return self._try(path, request, answer, self._metadata())
-        except ClientError as error:
-            if not self._credentials.user or not error.text.endswith(_STALE):
-                raise
-            self._token = ""  # it has run out, or users have changed since
-        return self._try(path, request, answer, self._metadata())
-
-    def _metadata(self) -> list[tuple[str, str]] | None:
-        """Who we are, as every call says; a token is got when there is none."""
-        user = self._credentials.user
-        if user and not self._token:
-            request = rpc_pb2.AuthenticateRequest(name=user, password=self._credentials.password)
-            path = "/etcdserverpb.Auth/Authenticate"
-            try:
-                self._token = self._try(path, request, rpc_pb2.AuthenticateResponse, None).token
-            except ClientError as error:
-                if not error.text.endswith("authentication is not enabled"):
-                    raise
-        return [("token", self._token)] if self._token else None
-
-    def _try(
-        self,
-        path: str,
-        request: Any,
-        answer: type[Answer],
-        metadata: list[tuple[str, str]] | None,
-    ) -> Answer:
-        last: grpc.RpcError | None = None
-        for channel in self._channels:
-            method: Callable[..., Answer] = channel.unary_unary(
-                path,
-                request_serializer=type(request).SerializeToString,
-                response_deserializer=answer.FromString,  # type: ignore[attr-defined]
-            )
-            try:
-                return method(request, timeout=self._timeout_s, metadata=metadata)
-            except grpc.RpcError as error:
-                last = error
-                if not _was_not_sent(error):
-                    break
-        assert last is not None, "there is an endpoint"
-        raise _client_error(last) from last
-
-    def _follow(self, path: str, request: Any, answer: Any) -> Iterator[Any]:  # Any: messages
-        """Yield the answers of a method that takes one request and has many."""
-        method = self._channels[0].unary_stream(
-            path,
-            request_serializer=type(request).SerializeToString,
-            response_deserializer=answer.FromString,
-        )
-        try:
-            yield from method(request, metadata=self._metadata())
-        except grpc.RpcError as error:
-            raise _client_error(error) from error
-
-    def _talk(self, path: str, request: Any, answer: Any) -> Iterator[Any]:  # Any: messages
-        """Send one request on a stream that stays open both ways, and yield what comes."""
-        method = self._channels[0].stream_stream(
-            path,
-            request_serializer=type(request).SerializeToString,
-            response_deserializer=answer.FromString,
-        )
-        requests = _OneRequest(request)
-        call = method(requests, metadata=self._metadata())
-        try:
-            yield from call
-        except grpc.RpcError as error:
-            raise _client_error(error) from error
-        finally:
-            call.cancel()
-            requests.end()
+        self._connections.close()
 
     def put(
         self,
@@ -257,20 +194,14 @@ class Client:
 
     def status(self) -> list[tuple[int, rpc_pb2.StatusResponse | ClientError]]:
         """Ask every endpoint for its status; (position of the endpoint, answer or error)."""
+        path, request = "/etcdserverpb.Maintenance/Status", rpc_pb2.StatusRequest()
         rows: list[tuple[int, rpc_pb2.StatusResponse | ClientError]] = []
-        for position, channel in enumerate(self._channels):
-            method = channel.unary_unary(
-                "/etcdserverpb.Maintenance/Status",
-                request_serializer=rpc_pb2.StatusRequest.SerializeToString,
-                response_deserializer=rpc_pb2.StatusResponse.FromString,
-            )
+        for position in range(len(self.endpoints)):
             try:
-                answer = method(
-                    rpc_pb2.StatusRequest(), timeout=self._timeout_s, metadata=self._metadata()
-                )
-                rows.append((position, answer))
-            except grpc.RpcError as error:
-                rows.append((position, _client_error(error)))
+                said = self._connections.call_at(position, path, request, rpc_pb2.StatusResponse)
+                rows.append((position, said))
+            except ClientError as error:
+                rows.append((position, error))
         return rows
 
     # --- looking after a member -----------------------------------------------------------------
@@ -291,7 +222,7 @@ class Client:
         self._call("/etcdserverpb.Maintenance/Alarm", request, rpc_pb2.AlarmResponse)
 
     def defragment(self) -> None:
-        """Have the first endpoint's member rewrite its store's file."""
+        """Have one endpoint's member rewrite its store's file."""
         path = "/etcdserverpb.Maintenance/Defragment"
         self._call(path, rpc_pb2.DefragmentRequest(), rpc_pb2.DefragmentResponse)
 
@@ -303,10 +234,11 @@ class Client:
         return answer.hash, answer.header.revision, answer.compact_revision
 
     def snapshot(self) -> Iterator[bytes]:
-        """The first endpoint's store, in pieces, with its SHA-256 as the last 32 bytes.
+        """One endpoint's store, in pieces, with its SHA-256 as the last 32 bytes.
 
         Raises:
-            ClientError: with the server's words; what came before it is of no use.
+            ClientError: with the server's words; what came before it is of no use, and when it
+                broke, asking again asks the next endpoint.
 
         """
         path = "/etcdserverpb.Maintenance/Snapshot"
@@ -323,6 +255,23 @@ class Client:
         request = rpc_pb2.SinceRequest(index=index, term=term)
         for said in self._follow("/roost.Maintenance/Since", request, rpc_pb2.SinceResponse):
             yield said.blob
+
+    def _follow(self, path: str, request: Any, answer: Any) -> Iterator[Any]:  # Any: messages
+        """Yield one endpoint's answers; another is asked as long as nothing has come."""
+        patience = Patience(self._connections, 0.0, Scope())
+        has_begun = False
+        while True:
+            stream = self._connections.stream(path, request, answer, silence_s=_SILENCE_S)
+            try:
+                for said in stream:
+                    has_begun = True
+                    yield said
+            except ClientError as error:
+                if has_begun:
+                    raise
+                patience.failed(error)
+            else:
+                return
 
     # --- who is in the cluster ------------------------------------------------------------------
 
@@ -368,9 +317,19 @@ class Client:
         return _members(self._call(path, request, rpc_pb2.MemberPromoteResponse))
 
     def move_leader(self, member_id: int) -> None:
-        """Let a member lead; the first endpoint must be the leader's."""
-        request = rpc_pb2.MoveLeaderRequest(targetID=member_id)
-        self._call("/etcdserverpb.Maintenance/MoveLeader", request, rpc_pb2.MoveLeaderResponse)
+        """Let a member lead; one of the endpoints must be the leader's.
+
+        Raises:
+            ClientError: none is; or with the server's words.
+
+        """
+        path, request = "/etcdserverpb.Maintenance/MoveLeader", rpc_pb2.MoveLeaderRequest
+        for position, said in self.status():
+            if not isinstance(said, ClientError) and said.leader == said.header.member_id:
+                asked = request(targetID=member_id)
+                self._connections.call_at(position, path, asked, rpc_pb2.MoveLeaderResponse)
+                return
+        raise ClientError("FAILED_PRECONDITION", "none of the endpoints is the leader's")
 
     def watch(
         self,
@@ -382,45 +341,20 @@ class Client:
     ) -> Iterator[Change]:
         """Yield every change of a key or range, for ever.
 
+        It goes on at another endpoint when its own is gone, without a gap or a duplicate.
+
         Raises:
-            ClientError: the stream broke, or the revisions asked for are compacted.
+            Compacted: the revisions asked for, or missed meanwhile, are forgotten.
+            ClientError: it was refused, or no endpoint has answered for `patience_s`.
 
         """
-        create = rpc_pb2.WatchCreateRequest(
+        watched = Watched(
             key=key, range_end=range_end, start_revision=start_revision, prev_kv=prev_kv
         )
-        request = rpc_pb2.WatchRequest(create_request=create)
-        path = "/etcdserverpb.Watch/Watch"
-        for answer in self._talk(path, request, rpc_pb2.WatchResponse):
-            if answer.canceled:
-                text = answer.cancel_reason or f"compacted at {answer.compact_revision}"
-                raise ClientError("CANCELLED", text)
-            for event in answer.events:
+        for events in watch(self._connections, watched, self._patience_s):
+            for event in events:
                 before = _item(event.prev_kv) if event.HasField("prev_kv") else None
                 yield Change(event.type == kv_pb2.Event.DELETE, _item(event.kv), before)
-
-
-class _OneRequest:
-    """Sends one request and then keeps the stream open until it is ended."""
-
-    def __init__(self, request: Any) -> None:  # Any: a message
-        import threading
-
-        self._requests = [request]
-        self._ended = threading.Event()
-
-    def __iter__(self) -> "_OneRequest":
-        return self
-
-    def __next__(self) -> Any:
-        if self._requests:
-            return self._requests.pop()
-        self._ended.wait()
-        raise StopIteration
-
-    def end(self) -> None:
-        """Let grpc's sending thread go."""
-        self._ended.set()
 
 
 def _members(
@@ -431,16 +365,3 @@ def _members(
     | rpc_pb2.MemberPromoteResponse,
 ) -> list[Member]:
     return [_member(it) for it in answer.members]
-
-
-def _was_not_sent(error: grpc.RpcError) -> bool:
-    return (
-        error.code() is grpc.StatusCode.UNAVAILABLE
-        and "failed to connect" in (error.details() or "").lower()
-    )
-
-
-def _client_error(error: grpc.RpcError) -> ClientError:
-    code, text = error.code().name, error.details() or ""
-    kind = Unreachable if code == "UNAVAILABLE" and "connect" in text.lower() else ClientError
-    return kind(code, text)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import grpc
 
+from roost.client.endpoints import Endpoint
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
@@ -23,21 +25,19 @@ class Credentials:
         """Without the password."""
         return f"Credentials(user={self.user!r}, ca_file={self.ca_file!r})"
 
-    def channel(self, endpoint: str, options: list[tuple[str, int]]) -> grpc.Channel:
+    def channel(self, endpoint: Endpoint, options: list[tuple[str, int]]) -> grpc.Channel:
         """A connection to one endpoint, by TLS when it or these say so.
 
         Raises:
             OSError: a file cannot be read.
 
         """
-        is_secure = endpoint.startswith("https://") or bool(self.ca_file or self.cert_file)
-        address = endpoint.removeprefix("http://").removeprefix("https://")
-        if not is_secure:
-            return grpc.insecure_channel(address, options=options)
+        if not (endpoint.is_secure or self.ca_file or self.cert_file):
+            return grpc.insecure_channel(endpoint.address, options=options)
         made = grpc.ssl_channel_credentials(
             _read(self.ca_file), _read(self.key_file), _read(self.cert_file)
         )
-        return grpc.secure_channel(address, made, options=options)
+        return grpc.secure_channel(endpoint.address, made, options=options)
 
 
 def _read(path: str) -> bytes | None:

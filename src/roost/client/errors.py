@@ -15,3 +15,37 @@ class ClientError(RoostError):
 
 class Unreachable(ClientError):
     """No endpoint answered; the call may or may not have taken effect if it was a write."""
+
+
+class BadEndpoint(ClientError):
+    """An endpoint is missing or cannot be one; nothing was tried."""
+
+    def __init__(self, text: str) -> None:
+        """Say what to write instead."""
+        super().__init__("INVALID_ARGUMENT", text)
+
+    def __str__(self) -> str:
+        """Without a code: nobody was asked."""
+        return self.text
+
+
+class Compacted(ClientError):
+    """The revisions asked for are forgotten; what is left begins at `revision`."""
+
+    def __init__(self, revision: int, text: str) -> None:
+        """Keep where history begins."""
+        super().__init__("OUT_OF_RANGE", text)
+        self.revision = revision
+
+
+class LeaseLost(ClientError):
+    """A lease is gone, or nobody can say that it is not; what rests on it may be another's."""
+
+    def __init__(self, lease_id: int, why: str) -> None:
+        """Say which, and why."""
+        super().__init__("NOT_FOUND", f"lease {lease_id:x} {why}")
+        self.lease_id = lease_id
+
+    def __str__(self) -> str:
+        """Without a code: it is we who say so."""
+        return self.text

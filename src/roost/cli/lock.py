@@ -1,0 +1,165 @@
+"""`roost lock`, `roost elect`: what is held as long as a lease is."""
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import click
+
+from roost.cli.guarded import Guarded
+from roost.cli.shared import client_options, connect, say_json, text_of
+from roost.client import Client, ClientError, Leader, LeaseLost, Session
+
+# What was held is lost; sysexits.h calls it EX_TEMPFAIL: another try may do better.
+LEASE_LOST = 75
+# A command that is told to end has so long, if the lease is long enough.
+_GRACE_S_MAX = 10.0
+_ttl = click.option("--ttl", "ttl_s", default=60, show_default=True, help="Seconds of the lease.")
+
+
+def say_trouble(error: ClientError) -> None:
+    """Renewals begin to fail."""
+    click.echo(f"the lease could not be renewed; trying on: {error}", err=True)
+
+
+def _on_stop(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def _session(client: Client, ttl_s: int, on_lost: Callable[[], None]) -> Iterator[Session]:
+    """A lease that is renewed meanwhile, and given back in the end, also when we are stopped.
+
+    When it is lost we say so, and exit with `LEASE_LOST`.
+    """
+    signal.signal(signal.SIGTERM, _on_stop)
+
+    def say_lost(lost: LeaseLost) -> None:
+        click.echo(f"Error: {lost}: what was held is lost", err=True)
+        on_lost()
+
+    with client.leases.session(ttl_s, on_lost=say_lost, on_trouble=say_trouble) as session:
+        try:
+            yield session
+            session.check()
+        except LeaseLost:
+            if session.lost is None:
+                raise
+            sys.exit(LEASE_LOST)
+
+
+@click.command()
+@click.argument("name")
+@click.argument("command", nargs=-1)
+@_ttl
+@click.option("--wait", "wait_s", default=3600.0, help="Seconds to wait for the lock.")
+@client_options
+def lock(
+    name: str,
+    command: tuple[str, ...],
+    ttl_s: int,
+    wait_s: float,
+    endpoints: str,
+    timeout_s: float,
+    *,
+    as_json: bool,
+) -> None:
+    r"""Wait for a lock, then run COMMAND, or hold it until interrupted.
+
+    With COMMAND the exit code is that of COMMAND, which finds the key that holds the lock in
+    ROOST_LOCK_KEY, and in ROOST_LOCK_REVISION a number that grows from holder to holder.
+
+    When the lease is lost, COMMAND and all that it started gets TERM, then KILL, before somebody
+    else can have the lock if possible; the exit code is 75.
+
+    \b
+    Example:
+        roost lock backups -- sh -c 'tar c data > data.tar'
+    """
+    over = threading.Event()
+    # What is told to stop is known when the lock is held.
+    guarded: list[Guarded] = []
+
+    def on_lost() -> None:
+        over.set()
+        for it in guarded:
+            it.lose()
+
+    with connect(endpoints, timeout_s) as client, _session(client, ttl_s, on_lost) as session:
+        held = client.leases.lock(
+            name.encode(), session.lease_id, wait_s=wait_s, scope=session.scope
+        )
+        key = text_of(held.key)
+        if command:
+            told = {"ROOST_LOCK_KEY": key, "ROOST_LOCK_REVISION": str(held.create_revision)}
+            guarded.append(Guarded(command, told))
+            _run(guarded[0], session)
+        say_json({"key": key}) if as_json else click.echo(key)
+        sys.stdout.flush()
+        over.wait()
+
+
+def _run(guarded: Guarded, session: Session) -> None:
+    if session.lost is not None:
+        guarded.lose()
+    try:
+        code = guarded.run(min(_GRACE_S_MAX, session.margin_s * 0.75))
+    except OSError as error:
+        raise click.ClickException(f"COMMAND cannot be run: {error}") from error
+    session.check()
+    sys.exit(code)
+
+
+@click.command()
+@click.argument("name")
+@click.argument("value", required=False)
+@click.option("--listen", is_flag=True, help="Only print who leads, now and from now on.")
+@_ttl
+@click.option("--wait", "wait_s", default=3600.0, help="Seconds to wait for the lead.")
+@client_options
+def elect(
+    name: str,
+    value: str | None,
+    ttl_s: int,
+    wait_s: float,
+    endpoints: str,
+    timeout_s: float,
+    *,
+    as_json: bool,
+    listen: bool,
+) -> None:
+    r"""Lead the election NAME with VALUE until interrupted, or say who does.
+
+    The exit code is 75 when the lease is lost: somebody else may lead then.
+
+    \b
+    Example:
+        roost elect scheduler host-1
+        roost elect scheduler --listen
+    """
+    if listen == (value is not None):
+        raise click.UsageError("either VALUE or --listen")
+    over = threading.Event()
+    with connect(endpoints, timeout_s) as client:
+        if value is None:
+            for leader in client.leases.observe(name.encode()):
+                _say_leader(leader, as_json=as_json)
+            return
+        with _session(client, ttl_s, over.set) as session:
+            leader = client.leases.campaign(
+                name.encode(),
+                session.lease_id,
+                value.encode(),
+                wait_s=wait_s,
+                scope=session.scope,
+            )
+            _say_leader(leader, as_json=as_json)
+            over.wait()
+
+
+def _say_leader(leader: Leader, *, as_json: bool) -> None:
+    key, value = text_of(leader.key), text_of(leader.value)
+    say_json({"key": key, "value": value}) if as_json else click.echo(f"{key}\t{value}")
+    sys.stdout.flush()
