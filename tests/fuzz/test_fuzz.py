@@ -309,7 +309,8 @@ def test_records_of_the_journal() -> None:
 
 def test_forwarded_requests_and_answers() -> None:
     requests = b"".join(forwarding.encode_request(7, "etcd.put", b"body") * 2)
-    answers = b"".join(forwarding.encode_answer(7, b"result", None))
+    answer = forwarding.encode_answer(7, b"result", None)
+    answers = b"".join([forwarding.encode_applied(5), *answer])
     fuzz(forwarding.decode_requests, [requests], PeerFault)
     fuzz(forwarding.decode_answers, [answers], PeerFault)
 

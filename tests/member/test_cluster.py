@@ -257,3 +257,19 @@ def test_an_operation_that_writes_more_than_an_entry_holds_is_refused(tmp_path: 
         assert member.view.count(tree_id) == 3
 
     run(tmp_path, 1, story)
+
+
+def test_who_writes_through_a_member_reads_it_there_at_once(tmp_path: Path) -> None:
+    """Issue 12: without a barrier 477 of 500 reads were stale; one member is one client's view."""
+
+    async def story(cluster: Cluster) -> None:
+        leader = await cluster.leader()
+        position = (leader + 1) % 3
+        member = cluster.members[position]
+        tree_id = member.store.tree(TREE).id
+        for number in range(200):
+            value = b"%d" % number
+            await member.transact("put", b"k=" + value)
+            assert member.view.get(tree_id, b"k") == value
+
+    run(tmp_path, 3, story)

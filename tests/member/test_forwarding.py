@@ -50,6 +50,16 @@ class Caller:
         return self.answers[0][1]
 
 
+def forwarder_on(link: Link, **options: int) -> Forwarder:
+    """A forwarder of a member that has applied everything anybody speaks of."""
+    return Forwarder(link.send, applied_index=lambda: 100, **options)
+
+
+def answers(*records: list[bytes], index: int = 100) -> bytes:
+    """A frame of answers from a leader that had applied `index`."""
+    return forwarding.encode_applied(index) + b"".join(b"".join(it) for it in records)
+
+
 @given(st.lists(st.tuples(IDS, NAMES, st.binary(max_size=300)), max_size=5))
 def test_requests_survive_a_frame(records: list[tuple[int, str, bytes]]) -> None:
     frame = b"".join(b"".join(forwarding.encode_request(*record)) for record in records)
@@ -79,8 +89,9 @@ def test_any_bytes_decode_or_are_refused_by_name(frame: bytes) -> None:
 def test_an_error_keeps_its_meaning_across_the_link(
     error: RoostError, kind: type[RoostError]
 ) -> None:
-    frame = b"".join(forwarding.encode_answer(7, None, error))
-    [(request_id, result, decoded)] = forwarding.decode_answers(frame)
+    frame = answers(forwarding.encode_answer(7, None, error), index=9)
+    index, [(request_id, result, decoded)] = forwarding.decode_answers(frame)
+    assert index == 9
     assert (request_id, result) == (7, None)
     assert isinstance(decoded, kind)
     assert str(decoded) == str(error)
@@ -88,7 +99,7 @@ def test_an_error_keeps_its_meaning_across_the_link(
 
 def test_requests_of_one_turn_share_a_frame_and_get_their_own_answers() -> None:
     link, callers = Link(), [Caller(), Caller()]
-    forwarder = Forwarder(link.send, timeout_ticks=5, grace_ticks=2)
+    forwarder = forwarder_on(link, timeout_ticks=5, grace_ticks=2)
     forwarder.forward(1, "etcd.kv.put", b"a", callers[0], 0)
     forwarder.forward(1, "etcd.kv.put", b"b", callers[1], 0)
     forwarder.flush()
@@ -98,7 +109,7 @@ def test_requests_of_one_turn_share_a_frame_and_get_their_own_answers() -> None:
     assert [body for _, _, body in requests] == [b"a", b"b"]
     for request_id, _, body in reversed(requests):
         answer = forwarding.encode_answer(request_id, body * 2, None)
-        forwarder.on_answers(1, b"".join(answer))
+        forwarder.on_answers(1, answers(answer))
     assert callers[0].answers == [(b"aa", None)]
     assert callers[1].answers == [(b"bb", None)]
     assert len(forwarder) == 0
@@ -107,7 +118,7 @@ def test_requests_of_one_turn_share_a_frame_and_get_their_own_answers() -> None:
 def test_what_the_link_does_not_take_was_not_executed() -> None:
     link, caller = Link(), Caller()
     link.is_open = False
-    forwarder = Forwarder(link.send, timeout_ticks=5, grace_ticks=2)
+    forwarder = forwarder_on(link, timeout_ticks=5, grace_ticks=2)
     forwarder.forward(1, "x", b"", caller, 0)
     forwarder.flush()
     assert isinstance(caller.error, NotExecuted)
@@ -115,26 +126,26 @@ def test_what_the_link_does_not_take_was_not_executed() -> None:
 
 def test_an_answer_after_giving_up_is_dropped() -> None:
     link, caller = Link(), Caller()
-    forwarder = Forwarder(link.send, timeout_ticks=5, grace_ticks=2)
+    forwarder = forwarder_on(link, timeout_ticks=5, grace_ticks=2)
     forwarder.forward(1, "x", b"", caller, 0)
     forwarder.flush()
     forwarder.give_up(1)
     assert isinstance(caller.error, OutcomeUnknown)
-    forwarder.on_answers(1, b"".join(forwarding.encode_answer(1, b"late", None)))
+    forwarder.on_answers(1, answers(forwarding.encode_answer(1, b"late", None)))
 
 
 def test_an_answer_from_somebody_else_is_dropped() -> None:
     link, caller = Link(), Caller()
-    forwarder = Forwarder(link.send, timeout_ticks=5, grace_ticks=2)
+    forwarder = forwarder_on(link, timeout_ticks=5, grace_ticks=2)
     forwarder.forward(1, "x", b"", caller, 0)
     forwarder.flush()
-    forwarder.on_answers(2, b"".join(forwarding.encode_answer(1, b"forged", None)))
+    forwarder.on_answers(2, answers(forwarding.encode_answer(1, b"forged", None)))
     assert caller.answers == []
 
 
 def test_a_request_without_an_answer_is_unknown_after_its_time() -> None:
     link, early, late = Link(), Caller(), Caller()
-    forwarder = Forwarder(link.send, timeout_ticks=5, grace_ticks=2)
+    forwarder = forwarder_on(link, timeout_ticks=5, grace_ticks=2)
     forwarder.forward(1, "x", b"", early, 0)
     forwarder.forward(1, "x", b"", late, 2)
     forwarder.flush()
@@ -145,7 +156,7 @@ def test_a_request_without_an_answer_is_unknown_after_its_time() -> None:
 
 def test_a_deposed_leader_may_still_answer_for_a_while() -> None:
     link, asked, unasked, later = Link(), Caller(), Caller(), Caller()
-    forwarder = Forwarder(link.send, timeout_ticks=50, grace_ticks=2)
+    forwarder = forwarder_on(link, timeout_ticks=50, grace_ticks=2)
     forwarder.forward(1, "x", b"", asked, 0)
     forwarder.forward(1, "x", b"", unasked, 0)
     forwarder.on_deposed(1, 3)
@@ -153,7 +164,7 @@ def test_a_deposed_leader_may_still_answer_for_a_while() -> None:
     forwarder.flush()
     forwarder.expire(4)
     no = NotLeader("etcdserver: not leader")
-    forwarder.on_answers(1, b"".join(forwarding.encode_answer(1, None, no)))
+    forwarder.on_answers(1, answers(forwarding.encode_answer(1, None, no)))
     assert isinstance(asked.error, NotLeader)
     assert unasked.answers == []
     forwarder.expire(5)
@@ -164,19 +175,19 @@ def test_a_deposed_leader_may_still_answer_for_a_while() -> None:
 def test_an_answer_for_an_earlier_life_acknowledges_nothing() -> None:
     """The simulator, seed 1873: ids of two lives of a member never meet."""
     link, caller = Link(), Caller()
-    forwarder = Forwarder(link.send, timeout_ticks=5, grace_ticks=2, first_id=1 << 40)
+    forwarder = forwarder_on(link, timeout_ticks=5, grace_ticks=2, first_id=1 << 40)
     forwarder.forward(1, "x", b"", caller, 0)
     forwarder.flush()
-    forwarder.on_answers(1, b"".join(forwarding.encode_answer(1, b"of the life before", None)))
+    forwarder.on_answers(1, answers(forwarding.encode_answer(1, b"of the life before", None)))
     assert caller.answers == []
-    forwarder.on_answers(1, b"".join(forwarding.encode_answer(1 << 40, b"ours", None)))
+    forwarder.on_answers(1, answers(forwarding.encode_answer(1 << 40, b"ours", None)))
     assert caller.answers == [(b"ours", None)]
 
 
 def test_no_frame_outgrows_what_a_link_takes() -> None:
     """A turn's worth of large requests closed the link, and with it everybody's requests."""
     link = Link()
-    forwarder = Forwarder(link.send, timeout_ticks=10, grace_ticks=5)
+    forwarder = forwarder_on(link, timeout_ticks=10, grace_ticks=5)
     for _ in range(12):
         forwarder.forward(7, "put", bytes(1 << 20), Caller(), 0)
     forwarder.flush()
@@ -188,7 +199,60 @@ def test_no_frame_outgrows_what_a_link_takes() -> None:
 
 
 def test_an_answer_that_no_frame_holds_is_an_unknown_outcome() -> None:
-    large = b"".join(forwarding.encode_answer(1, bytes(forwarding.BODY_BYTES_MAX + 1), None))
-    [(_, result, error)] = forwarding.decode_answers(large)
+    large = answers(forwarding.encode_answer(1, bytes(forwarding.BODY_BYTES_MAX + 1), None))
+    _, [(_, result, error)] = forwarding.decode_answers(large)
     assert result is None
     assert isinstance(error, OutcomeUnknown)
+
+
+def test_an_answer_is_held_until_its_position_is_applied_here() -> None:
+    """Issue 12: 477 of 500 puts through a follower were not there yet when read back there."""
+    link, first, second, refused = Link(), Caller(), Caller(), Caller()
+    applied = [4]
+    forwarder = Forwarder(
+        link.send, applied_index=lambda: applied[0], timeout_ticks=5, grace_ticks=2
+    )
+    for caller in (first, second, refused):
+        forwarder.forward(1, "x", b"", caller, 0)
+    forwarder.flush()
+    no = Refused(9, "not now")
+    forwarder.on_answers(1, answers(forwarding.encode_answer(2, b"b", None), index=6))
+    forwarder.on_answers(
+        1,
+        answers(
+            forwarding.encode_answer(1, b"a", None),
+            forwarding.encode_answer(3, None, no),
+            index=5,
+        ),
+    )
+    assert first.answers == second.answers == refused.answers == []
+    assert len(forwarder) == 3
+    # The leader is gone, but it has said what happened.
+    forwarder.give_up(1)
+    forwarder.on_applied(5)
+    assert first.answers == [(b"a", None)]
+    assert str(refused.error) == str(no)
+    assert second.answers == []
+    forwarder.on_applied(6)
+    assert second.answers == [(b"b", None)]
+    assert len(forwarder) == 0
+
+
+def test_an_answer_that_cannot_be_shown_in_time_is_unknown_and_what_did_not_run_is_not_held() -> (
+    None
+):
+    link, caller, unran = Link(), Caller(), Caller()
+    forwarder = Forwarder(link.send, applied_index=lambda: 4, timeout_ticks=5, grace_ticks=2)
+    forwarder.forward(1, "x", b"", caller, 0)
+    forwarder.forward(1, "x", b"", unran, 0)
+    forwarder.flush()
+    not_leader = forwarding.encode_answer(2, None, NotLeader("etcdserver: not leader"))
+    frame = answers(forwarding.encode_answer(1, b"done", None), not_leader, index=9)
+    forwarder.on_answers(1, frame)
+    assert isinstance(unran.error, NotLeader)
+    forwarder.expire(4)
+    assert caller.answers == []
+    forwarder.expire(5)
+    assert isinstance(caller.error, OutcomeUnknown)
+    forwarder.on_applied(9)
+    assert len(forwarder) == 0

@@ -1,7 +1,8 @@
 """Requests that a follower hands to the leader, and their answers.
 
 Two frame kinds on the peer link, integers big-endian.  A frame holds any number of records, so
-one loop turn's requests travel together:
+one loop turn's requests travel together; a frame of answers begins with the log position (u64)
+that the leader had applied when it answered:
 
     request   u64 id, u8 name length, u32 body length, name (ASCII), body
     answer    u64 id, u8 outcome,     u32 body length, body
@@ -16,6 +17,9 @@ No frame is larger than a link takes: requests and answers are spread over frame
 FRAME_BYTES, a request above BODY_BYTES_MAX is refused, and an answer above it is an outcome that
 cannot be told.
 
+An answer is held until this member has applied that position, too: whoever wrote through it, and
+then reads here without a barrier, sees what was written, and revisions never go back (issue 12).
+
 An answer whose id nobody waits for is dropped: its caller has been told `OutcomeUnknown`.
 When the table of waiting requests is full, a new one is refused with `Overloaded`.
 """
@@ -23,14 +27,18 @@ When the table of waiting requests is full, a new one is refused with `Overloade
 from collections import deque
 from collections.abc import Callable
 from enum import IntEnum
+from heapq import heapify, heappop, heappush
+from itertools import count
 from struct import Struct
 from struct import error as StructError
 
 from roost.errors import NotExecuted, NotLeader, OutcomeUnknown, Overloaded, Refused, RoostError
 from roost.member.errors import MalformedForward
 from roost.outcome import Done
+from roost.raft.types import COUNT_MAX
 
 _HEAD = Struct(">QBI")
+_APPLIED = Struct(">Q")
 WAITING_COUNT_MAX = 50_000
 CODE_MAX = 16  # the last of gRPC's
 FRAME_BYTES = 4 << 20
@@ -94,16 +102,24 @@ def encode_answer(request_id: int, result: bytes | None, error: RoostError | Non
     return [_HEAD.pack(request_id, outcome, len(body)), body]
 
 
-def decode_answers(frame: bytes) -> list[tuple[int, bytes | None, RoostError | None]]:
-    """Split a frame into (id, result, error).
+def encode_applied(index: int) -> bytes:
+    """Begin a frame of answers: what the leader has applied."""
+    return _APPLIED.pack(index)
+
+
+def decode_answers(frame: bytes) -> tuple[int, list[tuple[int, bytes | None, RoostError | None]]]:
+    """Split a frame into the position the leader had applied, and (id, result, error) each.
 
     Raises:
         MalformedForward: the frame ends early or holds an unknown outcome.
 
     """
     records: list[tuple[int, bytes | None, RoostError | None]] = []
-    offset = 0
     try:
+        (index,) = _APPLIED.unpack_from(frame)
+        if index > COUNT_MAX:
+            raise MalformedForward(f"nobody has applied position {index}")
+        offset = _APPLIED.size
         while offset < len(frame):
             request_id, outcome, body_bytes = _HEAD.unpack_from(frame, offset)
             offset += _HEAD.size + body_bytes
@@ -113,7 +129,7 @@ def decode_answers(frame: bytes) -> list[tuple[int, bytes | None, RoostError | N
             records.append((request_id, *_answer(outcome, body)))
     except (StructError, UnicodeDecodeError) as error:
         raise MalformedForward(str(error)) from error
-    return records
+    return index, records
 
 
 def _answer(outcome: int, body: bytes) -> tuple[bytes | None, RoostError | None]:
@@ -143,21 +159,28 @@ class Forwarder:
         self,
         send: Callable[[int, list[bytes]], bool],
         *,
+        applied_index: Callable[[], int],
         timeout_ticks: int,
         grace_ticks: int,
         first_id: int = 1,
     ) -> None:
         """Start with nothing on its way; `grace_ticks` is how long a deposed leader may answer.
 
+        `applied_index()` is what this member has applied; `on_applied` follows when it grows.
+
         `first_id` must be new with each life of a member: an answer meant for the life before
         would acknowledge what never ran (simulator, seed 1873).
         """
         self._send = send
+        self._applied_index = applied_index
         self._timeout_ticks = timeout_ticks
         self._grace_ticks = grace_ticks
         self._next_id = first_id
         # request id -> (who waits, leader it went to, tick after which it is given up)
         self._waiting: dict[int, tuple[Done, int, int]] = {}
+        # heap: answers that wait for (position, order) to be applied here, and until which tick
+        self._held: list[tuple[int, int, int, Done, bytes | None, RoostError | None]] = []
+        self._order = count()
         self._batch: list[bytes] = []
         self._batch_ids: list[int] = []
         self._batch_bytes = 0
@@ -166,12 +189,12 @@ class Forwarder:
         self._deposed: deque[tuple[int, int, int]] = deque()
 
     def __len__(self) -> int:
-        """Requests without an answer so far."""
-        return len(self._waiting)
+        """Requests whose caller has no answer so far."""
+        return len(self._waiting) + len(self._held)
 
     def forward(self, leader: int, name: str, body: bytes, done: Done, now_ticks: int) -> None:
         """Queue one request for `leader`; `flush` must follow in the same loop turn."""
-        if len(self._waiting) >= WAITING_COUNT_MAX:
+        if len(self) >= WAITING_COUNT_MAX:
             done(None, Overloaded("etcdserver: too many requests"))
             return
         if len(body) > BODY_BYTES_MAX:
@@ -200,18 +223,33 @@ class Forwarder:
             done(None, NotLeader("etcdserver: no leader"))
 
     def on_answers(self, sender: int, frame: bytes) -> None:
-        """Hand the leader's answers to those who wait.
+        """Hand the leader's answers to those who wait, or hold them until all of it is applied.
 
         Raises:
             MalformedForward: the frame does not follow the format; nothing was handed on.
 
         """
-        for request_id, result, error in decode_answers(frame):
+        index, records = decode_answers(frame)
+        is_applied = index <= self._applied_index()
+        for request_id, result, error in records:
             waiting = self._waiting.get(request_id)
             if waiting is None or waiting[1] != sender:
                 continue  # given up before, and its caller told so
             del self._waiting[request_id]
-            waiting[0](result, error)
+            done, _, deadline = waiting
+            # What did not run leaves nothing to be seen, and may be tried again at once.
+            if is_applied or isinstance(error, NotExecuted):
+                done(result, error)
+            else:
+                held = (index, next(self._order), deadline, done, result, error)
+                heappush(self._held, held)
+
+    def on_applied(self, index: int) -> None:
+        """Hand on what waited until everything up to `index` is applied here."""
+        held = self._held
+        while held and held[0][0] <= index:
+            _, _, _, done, result, error = heappop(held)
+            done(result, error)
 
     def on_deposed(self, leader: int, now_ticks: int) -> None:
         """Another leads now: `leader` may still say, for a while, that our requests did not run."""
@@ -239,8 +277,18 @@ class Forwarder:
         while self._deposed and self._deposed[0][0] <= now_ticks:
             _, leader, before_id = self._deposed.popleft()
             self.give_up(leader, before_id)
+        self._expire_held(now_ticks)
         for request_id, (done, _, deadline) in list(self._waiting.items()):
             if deadline > now_ticks:
                 return
             self._waiting.pop(request_id, None)
+            done(None, OutcomeUnknown("etcdserver: request timed out"))
+
+    def _expire_held(self, now_ticks: int) -> None:
+        """Give up answers that this member cannot show yet: it is cut off, or far behind."""
+        late = [it for it in self._held if it[2] <= now_ticks]
+        if late:
+            self._held = [it for it in self._held if it[2] > now_ticks]
+            heapify(self._held)
+        for _, _, _, done, _, _ in late:
             done(None, OutcomeUnknown("etcdserver: request timed out"))

@@ -31,16 +31,19 @@ class Links:
         executor: Executor,
         operations: Mapping[str, Operation | Changing],
         *,
+        applied_index: Callable[[], int],
         schedule: Callable[[], None],
         on_fatal: Callable[[BaseException], None],
     ) -> None:
         """Take messages of consensus and forwarded requests; `register` adds the rest.
 
-        `schedule()` has `flush_answers` called at the end of the loop turn.
+        `applied_index()` is what this member has applied; `schedule()` has `flush_answers` called
+        at the end of the loop turn.
         """
         self._core = core
         self._executor = executor
         self._operations = operations
+        self._applied_index = applied_index
         self._schedule = schedule
         self._on_fatal = on_fatal
         self._handlers: dict[int, FrameHandler] = {
@@ -72,15 +75,24 @@ class Links:
         """Hand requests to the leader; False when the link did not take them."""
         return self.transport.send(leader, encode_frame(FRAME_REQUESTS, buffers), bulk=True)
 
+    @property
+    def has_answers(self) -> bool:
+        """Whether answers to forwarded requests wait for `flush_answers`."""
+        return bool(self._answers)
+
     def flush_answers(self) -> None:
-        """Send the collected answers to forwarded requests, one frame a member."""
-        if not self._answers:
-            return
+        """Send the collected answers to forwarded requests, one frame a member.
+
+        They are held there until that member has applied as much as this one, so it should have
+        been told what is committed.
+        """
         answers, self._answers = self._answers, {}
         self._answer_bytes = 0
+        applied = forwarding.encode_applied(self._applied_index())
         for to, buffers in answers.items():
             # An answer that the link does not take is an unknown outcome to the one who waits.
-            self.transport.send(to, encode_frame(FRAME_ANSWERS, buffers), bulk=True)
+            frame = encode_frame(FRAME_ANSWERS, [applied, *buffers])
+            self.transport.send(to, frame, bulk=True)
 
     # In.
 

@@ -166,6 +166,7 @@ class Member:
             self.core,
             self.executor,
             self._operations,
+            applied_index=lambda: self.store.applied_index,
             schedule=self._schedule,
             on_fatal=self._fatal,
         )
@@ -242,6 +243,7 @@ class Member:
         return Router(
             Forwarder(
                 self.links.send_requests,
+                applied_index=lambda: self.store.applied_index,
                 timeout_ticks=timeout_ticks,
                 grace_ticks=grace_ticks,
                 first_id=1 + self._world.dice.below(LIFE_IDS),
@@ -503,7 +505,12 @@ class Member:
                 self.reads.flush()
                 self._drive()
             self.router.forwarder.flush()
-            self.links.flush_answers()
+            if self.links.has_answers:
+                # Who asked through a follower is answered there when it has applied this, too:
+                # what no append has carried it hears of now.
+                self.core.announce_commit()
+                self._drive()
+                self.links.flush_answers()
         except Exception as error:  # noqa: BLE001 - whatever it is, our state is in doubt
             self._fatal(error)
 
@@ -581,7 +588,12 @@ class Member:
             if kind is EntryKind.EMPTY and entry.term == core.term and core.role is Role.LEADER:
                 executor.open()
         core.applied(index)
+        self._tell_applied(index)
+
+    def _tell_applied(self, index: int) -> None:
+        """Everything up to `index` can be seen here: answer those who waited for that."""
         self.reads.on_applied(index)
+        self.router.forwarder.on_applied(index)
 
     def _note_leadership(self) -> None:
         """React when the role, the leader or the term changed since last time."""
@@ -724,7 +736,7 @@ class Member:
 
     def _after_install(self, index: int) -> None:
         self._home.watch_keeper(self._loop, self._on_keeper_news)
-        self.reads.on_applied(index)
+        self._tell_applied(index)
         self._neighbours.follow()
         self._note_vote()
 
