@@ -13,6 +13,7 @@ from pkgutil import walk_packages
 import click
 
 import roost
+from roost.cli.exits import OF_COMMANDS, OF_SERVE
 from roost.cli.figures import FAMILIES
 from roost.cli.main import main
 from roost.cli.settings import NOTED, REFUSED, TAKEN
@@ -79,7 +80,14 @@ def _commands(group: click.Group, prefix: str) -> list[tuple[str, click.Command]
 def cli_page() -> str:
     """Every command with its help."""
     context = click.Context(main, info_name="roost")
-    parts = [MADE, "# Commands\n"]
+    parts = [
+        MADE,
+        "# Commands\n",
+        "A command of a client ends with a code that says how:\n",
+        "| code | meaning |\n|---|---|",
+        *(f"| {code} | {text} |" for code, text in OF_COMMANDS.items()),
+        "",
+    ]
     for name, command in _commands(main, "roost"):
         sub = click.Context(command, info_name=name, max_content_width=100)
         parts.append(f"## {name}\n\n```\n{command.get_help(sub)}\n```\n")
@@ -153,12 +161,7 @@ def errors_page() -> str:
         "",
         "| code | meaning |",
         "|---|---|",
-        "| 0 | stopped by a signal, in order |",
-        "| 1 | could not start: an address in use, a wrong cluster |",
-        "| 2 | a setting cannot be used |",
-        "| 70 | a bug: an assertion of ours failed |",
-        "| 73 | another process uses the data directory |",
-        "| 74 | the disk failed, or holds what it must not |",
+        *(f"| {code} | {text} |" for code, text in OF_SERVE.items()),
     ]
     return "\n".join(lines) + "\n"
 

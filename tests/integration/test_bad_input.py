@@ -119,7 +119,7 @@ def test_a_port_in_use_is_named(cluster: Cluster, tmp_path: Path) -> None:
     flags = [*urls()[1:], f"--listen-client-urls=http://127.0.0.1:{cluster.client_ports[0]}"]
     code, said = start(*flags, f"--data-dir={tmp_path / 'new'}")
     assert code == 1
-    assert "address already in use" in said
+    assert "Address already in use" in said
 
 
 def test_a_directory_that_others_may_enter_is_refused(tmp_path: Path) -> None:

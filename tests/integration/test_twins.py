@@ -25,6 +25,18 @@ pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 
 # Request -> why Roost answers another way.  docs/reference/differences.md is made of it.
 EXPLAINED = {
+    "--listen-peer-urls unix://": (
+        "etcd's own tests use it; members on one machine have loopback, and clients have unix://"
+    ),
+    "--client-crl-file, --peer-crl-file that cannot be read any more": (
+        "etcd refuses everybody from then on; Roost goes on with the list it had, and logs that"
+    ),
+    "--advertise-client-urls left out": (
+        "etcd wants it when --listen-client-urls is given; Roost tells what it listens on"
+    ),
+    "--auto-tls, --peer-auto-tls with http URLs": (
+        "etcd warns and serves in the clear; Roost refuses to start"
+    ),
     "Auth/Authenticate of a user without a password": (
         "etcd names such users (code 2); Roost says what it says of every wrong password"
     ),

@@ -5,17 +5,12 @@ from pathlib import Path
 from roost import etcd
 from roost.cli.ciphers import ciphers_of, versions_of
 from roost.cli.settings import BadSetting, Settings, parse_duration
-from roost.member import address_of
+from roost.cli.urls import listened, urls_of
 from roost.tls import TlsFiles
 
 _YEAR_DAYS = 365
 _IN_VAIN = "--{} protects nobody: write https:// in --{}, or leave it out"
 BCRYPT_COST_MIN, BCRYPT_COST_MAX = 4, 31
-
-
-def urls_of(settings: Settings, name: str) -> tuple[str, ...]:
-    """The URLs of a setting that holds several."""
-    return tuple(url.strip() for url in settings[name].split(",") if url.strip())
 
 
 def is_secure(url: str) -> bool:
@@ -103,7 +98,9 @@ def unused_certificates(settings: Settings) -> list[str]:
 def _self_signed(settings: Settings, directory: Path, listens: str) -> TlsFiles:
     from roost.self_signed import make_self_signed  # it is slow to import, and seldom needed
 
-    hosts = [address_of(url)[0] for url in urls_of(settings, listens)]
+    # Whoever listens on all addresses is reached by these, at least from the same machine.
+    hosts = [it.host for it in listened(settings, listens) if it.host]
+    hosts += ["localhost", "127.0.0.1", "::1"]
     valid_days = settings["self-signed-cert-validity"] * _YEAR_DAYS
     return make_self_signed(directory, hosts, valid_days=valid_days)
 

@@ -2,16 +2,21 @@
 
 import gc
 import logging
+import socket
 import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import click
 import uvloop
 
 from roost import etcd
+from roost.cli.exits import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
 from roost.cli.logs import configure_logs
-from roost.cli.security import auth_options, client_tls, peer_tls, unused_certificates, urls_of
-from roost.cli.serving import EXIT_USAGE, Chores, MemberServer, Serving, Url
+from roost.cli.security import auth_options, client_tls, peer_tls, unused_certificates
+from roost.cli.serving import Chores, MemberServer, Serving
 from roost.cli.settings import (
     FLAGS,
     LOG_LEVELS,
@@ -27,9 +32,12 @@ from roost.cli.settings import (
     read_given,
     settings_of,
 )
+from roost.cli.urls import Url, doubts, listened, told_to_clients, urls_of
 from roost.errors import RoostError
-from roost.member import MemberConfig, address_of
+from roost.member import MemberConfig
 from roost.member.world import SEGMENT_BYTES_MIN
+from roost.server import CannotListen, bind
+from roost.tls import TlsFiles, server_context, warn_of_age
 
 logger = logging.getLogger("roost")
 # Nothing we make is ever in a cycle on the hot path: the collector may come rarely.
@@ -72,24 +80,101 @@ def _run(**given: str | None) -> None:
         settings = settings_of(said)
         config = member_config(settings)
         check_log(settings)
+        refuse_etcd_directory(config.data_dir)
+        bound = take_places(settings)
         server = MemberServer(
             config,
             serving(settings, config.data_dir),
             chores(settings),
             joins=settings["initial-cluster-state"] == "existing",
             is_forced=settings["force-new-cluster"],
+            bound=bound,
+            on_hangup=partial(read_again, flags),
         )
         configure_logs(settings["log-level"], settings["log-format"], settings["log-outputs"])
     except (RoostError, OSError) as error:
         click.echo(f"roost: {error}", err=True)
-        sys.exit(EXIT_USAGE)
-    for note in (*said.unknown, *notes(settings), *unused_certificates(settings)):
+        sys.exit(EXIT_FAILED if isinstance(error, CannotListen) else EXIT_USAGE)
+    for note in (
+        *said.unknown,
+        *notes(settings),
+        *unused_certificates(settings),
+        *doubts(settings),
+    ):
         logger.warning(note)
+    for files in tls_files(settings, config.data_dir):
+        warn_of_age(files)
     gc.set_threshold(*_GC_THRESHOLDS)
-    sys.exit(uvloop.run(server.run()))
+    try:
+        sys.exit(uvloop.run(server.run()))
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)  # before it served; nothing to say
 
 
 serve = click.Command("serve", callback=_run, params=_options(), help=_run.__doc__)
+
+
+def take_places(settings: Settings) -> dict[Url, list[socket.socket]]:
+    """Find out that a port is taken before anything is made, or joined.
+
+    Raises:
+        CannotListen: one is.
+
+    """
+    shares_port = settings["socket-reuse-port"]
+    flags = ("listen-client-urls", "listen-metrics-urls")
+    urls = dict.fromkeys(url for flag in flags for url in listened(settings, flag))
+    bound: dict[Url, list[socket.socket]] = {}
+    with ExitStack() as undo:
+        for url in urls:
+            bound[url] = bind(url.place, shares_port=shares_port)
+            for sock in bound[url]:
+                undo.callback(sock.close)
+        for url in listened(settings, "listen-peer-urls"):
+            for sock in bind(url.place):
+                sock.close()  # the member takes it when it starts
+        undo.pop_all()
+    return bound
+
+
+def read_again(flags: Mapping[str, str]) -> None:
+    """Take over what may change while a member runs: the level of the log, and certificates.
+
+    Certificates are read whenever a file is another one than before; here they are only looked
+    at, so that whoever has renewed them is told at once whether they are good.
+    """
+    try:
+        settings = settings_of(read_given(flags, from_environment()))
+        check_log(settings)
+        configure_logs(settings["log-level"], settings["log-format"], settings["log-outputs"])
+        data_dir = member_config(settings).data_dir
+        for files in tls_files(settings, data_dir):
+            server_context(files)
+            warn_of_age(files)
+    except (RoostError, OSError) as error:
+        logger.error("settings were not read again: %s", error)  # noqa: TRY400 - their fault
+    else:
+        logger.info("settings were read again: log level and certificates")
+
+
+def tls_files(settings: Settings, data_dir: Path) -> list[TlsFiles]:
+    """The certificates of the settings."""
+    both = (client_tls(settings, data_dir), peer_tls(settings, data_dir))
+    return [it for it in both if it is not None]
+
+
+def refuse_etcd_directory(data_dir: Path) -> None:
+    """Leave the data of an etcd member alone: our files beside them would help nobody.
+
+    Raises:
+        BadSetting: it is one.
+
+    """
+    if (data_dir / "member" / "wal").is_dir() or (data_dir / "member" / "snap").is_dir():
+        raise BadSetting(
+            f"--data-dir={data_dir} holds the data of an etcd member, which Roost does not read: "
+            "give another directory, start etcd on this one, and copy with `roost mirror`"
+        )
 
 
 def check_log(settings: Settings) -> None:
@@ -117,6 +202,11 @@ def member_config(settings: Settings) -> MemberConfig:
     name = settings["name"]
     if not name:
         raise BadSetting("--name must not be empty")
+    for flag in ("listen-client-urls", "listen-peer-urls", "initial-advertise-peer-urls"):
+        if not urls_of(settings, flag):
+            raise BadSetting(f"--{flag} must not be empty")
+    for flag in ("listen-peer-urls", "initial-advertise-peer-urls"):
+        listened(settings, flag)
     advertised = urls_of(settings, "initial-advertise-peer-urls")
     cluster = settings["initial-cluster"] or ",".join(f"{name}={url}" for url in advertised)
     data_dir = Path(settings["data-dir"] or f"{name}.roost")
@@ -126,7 +216,7 @@ def member_config(settings: Settings) -> MemberConfig:
         initial_cluster=parse_initial_cluster(cluster),
         advertise_peer_urls=advertised,
         listen_peer_urls=urls_of(settings, "listen-peer-urls"),
-        advertise_client_urls=urls_of(settings, "advertise-client-urls"),
+        advertise_client_urls=told_to_clients(settings),
         initial_cluster_token=settings["initial-cluster-token"],
         heartbeat_ms=settings["heartbeat-interval"],
         election_ms=settings["election-timeout"],
@@ -159,8 +249,8 @@ def serving(settings: Settings, data_dir: Path) -> Serving:
         lease_grace_s=election_s,
     )
     return Serving(
-        clients=_urls(settings, "listen-client-urls"),
-        metrics=_urls(settings, "listen-metrics-urls"),
+        clients=listened(settings, "listen-client-urls"),
+        metrics=listened(settings, "listen-metrics-urls"),
         client_tls=client_tls(settings, data_dir),
         peer_tls=peer_tls(settings, data_dir),
         trusts_certificates=settings["client-cert-auth"],
@@ -176,10 +266,6 @@ def serving(settings: Settings, data_dir: Path) -> Serving:
         shares_port=settings["socket-reuse-port"],
         grace_s=_duration(settings, "shutdown-grace"),
     )
-
-
-def _urls(settings: Settings, name: str) -> list[Url]:
-    return [Url(address_of(it), it.startswith("https://")) for it in urls_of(settings, name)]
 
 
 def _duration(settings: Settings, name: str) -> float:

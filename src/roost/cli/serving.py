@@ -5,8 +5,10 @@ import gc
 import logging
 import os
 import signal
+import socket
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +17,10 @@ from typing import NoReturn
 import click
 
 from roost import etcd
+from roost.cli.exits import EXIT_BUG, EXIT_DEVICE, EXIT_FAILED, EXIT_LOCKED
 from roost.cli.figures import Figures
+from roost.cli.hello import command_to_try, notify, place_of, say
+from roost.cli.urls import Url
 from roost.errors import DeviceFault, RoostError
 from roost.journal import DirectoryLocked
 from roost.member import (
@@ -35,18 +40,10 @@ from roost.server import ClientPort, Listener, ServerConfig, gateway, make_app, 
 from roost.tls import ALPN, TlsFiles, check_peer, server_context
 
 logger = logging.getLogger("roost")
-EXIT_FAILED, EXIT_USAGE, EXIT_LOCKED, EXIT_DEVICE, EXIT_BUG = 1, 2, 73, 74, 70
 # etcd takes 512 KiB more than a request may have, for what goes around it.
 _AROUND_BYTES = 512 << 10
-Address = tuple[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Url:
-    """Where something is served, and whether by TLS."""
-
-    address: Address
-    is_secure: bool
+# How soon a leader that is there is noticed.
+_LOOK_S = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,11 +91,14 @@ class MemberServer:
         *,
         joins: bool,
         is_forced: bool = False,
+        bound: Mapping[Url, Sequence[socket.socket]],
+        on_hangup: Callable[[], None] = lambda: None,
     ) -> None:
         """Nothing is opened before `run`.
 
         With `joins` a new directory is filled by the cluster; with `is_forced` an old one goes on
-        alone, as a new cluster.
+        alone, as a new cluster.  `bound` are sockets that have taken places already; `on_hangup` is
+        called at each SIGHUP.
 
         Raises:
             BadCertificate: TLS is asked for, and a file cannot be used.
@@ -109,8 +109,13 @@ class MemberServer:
         self._chores = chores
         peer_tls = PeerTls(serving.peer_tls) if serving.peer_tls else None
         self._world = World(segment_bytes=chores.segment_bytes, peer_tls=peer_tls)
+        self._client_context = (
+            None if serving.client_tls is None else server_context(serving.client_tls, alpn=ALPN)
+        )
+        self._bound = bound
         self._joins = joins
         self._is_forced = is_forced
+        self._on_hangup = on_hangup
         self._stop = asyncio.Event()
         self._was_removed = False
 
@@ -143,19 +148,18 @@ class MemberServer:
             for port, listeners in ports:
                 await port.start(listeners)
         except (OSError, RoostError) as error:
-            text = getattr(error, "strerror", None) or error
-            click.echo(f"roost: cannot listen: {text}", err=True)
+            click.echo(f"roost: {error}", err=True)
             await self.member.stop()
             return EXIT_FAILED
         guard = etcd.Guard(self.member, services.alarms, quota_bytes=chores.quota_bytes)
         guard.start()
         services.start()
         backups = self._start_backups()
-        self._say_hello()
         gc.collect()
         gc.freeze()
-        await self._wait_for_signal()
+        await self._serve_until_told()
         logger.info("stopping")
+        notify("STOPPING=1")
         self._health.drain()
         guard.stop()
         services.stop()
@@ -215,12 +219,13 @@ class MemberServer:
         return ports
 
     def _listener(self, url: Url) -> Listener:
+        sockets = self._bound.get(url, ())
         if not url.is_secure:
-            return Listener(url.address)
+            return Listener(url.place, bound=sockets)
         files = self._serving.client_tls
         assert files is not None, "https URLs have certificates"
-        context = server_context(files, alpn=ALPN)
-        return Listener(url.address, context, partial(check_peer, files))
+        refusal = partial(check_peer, files)
+        return Listener(url.place, self._client_context, refusal, bound=sockets)
 
     def _start_backups(self) -> asyncio.Task[None] | None:
         chores = self._chores
@@ -263,17 +268,37 @@ class MemberServer:
         self._was_removed = True
         self._stop.set()
 
-    def _say_hello(self) -> None:
-        """What is not safe, then two lines for people: where we are, and what to try next."""
+    async def _serve_until_told(self) -> None:
+        """Say where we are and, as soon as there is a leader, that we serve; go on until told."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._read_again)
         for text in self._insecurities():
             logger.warning(text)
-        first = self._serving.clients[0]
-        endpoint = "{}:{}".format(*first.address)
-        scheme = "https" if first.is_secure else "http"
         name, data = self._config.name, self._config.data_dir
-        click.echo(f"Roost member {name!r} serves {scheme}://{endpoint}, its data is in {data}")
-        click.echo(f"Try: roost put greeting hello --endpoints {endpoint}, or any etcd client")
-        sys.stdout.flush()
+        places = ", ".join(place_of(it) for it in self._serving.clients)
+        voters = self.member.core.configuration.all_voters()
+        if len(voters) > 1 and not self.member.leader_id:
+            say(
+                f"Roost member {name!r} waits for a majority of {len(voters)} members; clients will"
+                f" be served at {places}, its data is in {data}"
+            )
+            notify(f"STATUS=waits for a majority of {len(voters)} members")
+        while not self.member.leader_id and not self._stop.is_set():
+            await asyncio.sleep(_LOOK_S)
+        if self.member.leader_id:
+            say(f"Roost member {name!r} serves {places}, its data is in {data}")
+            hint = command_to_try(self._serving.clients[0], self._serving.client_tls)
+            say(f"Try: {hint}, or any etcd client")
+            notify("READY=1", f"STATUS=serves {places}")
+        await self._stop.wait()
+
+    def _read_again(self) -> None:
+        """What SIGHUP asks for."""
+        notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        self._on_hangup()
+        notify("READY=1")
 
     def _insecurities(self) -> list[str]:
         """What anybody on the network could read or do (security.md 4.1)."""
@@ -288,12 +313,6 @@ class MemberServer:
         ):
             found.append("certificates made here are checked by nobody")
         return found
-
-    async def _wait_for_signal(self) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
-        await self._stop.wait()
 
 
 def _start_anew(config: MemberConfig, reason: str) -> NoReturn:

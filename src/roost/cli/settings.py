@@ -386,7 +386,7 @@ def parse_initial_cluster(text: str) -> dict[str, tuple[str, ...]]:
         name, equals, url = item.strip().partition("=")
         if not equals or not name or not url:
             raise BadSetting(f"--initial-cluster: {item.strip()!r} is not name=url")
-        cluster[name] = (*cluster.get(name, ()), url)
+        cluster[name] = (*cluster.get(name, ()), url.rstrip("/"))
     return cluster
 
 

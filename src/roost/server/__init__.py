@@ -2,13 +2,18 @@
 
 from roost.server import gateway, reflection
 from roost.server.app import StatusSource, make_app
+from roost.server.listening import CannotListen, Place, bind, describe
 from roost.server.port import ClientPort, Listener, ServerConfig
 
 __all__ = [
+    "CannotListen",
     "ClientPort",
     "Listener",
+    "Place",
     "ServerConfig",
     "StatusSource",
+    "bind",
+    "describe",
     "gateway",
     "make_app",
     "reflection",

@@ -13,6 +13,7 @@ import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import cast
 
 from starlette.types import ASGIApp
@@ -22,6 +23,7 @@ from uvicorn.server import ServerState
 
 from roost.server.grpc import SERVER_STOPPED, GrpcProtocol, GrpcServer, Route
 from roost.server.h2 import PREFACE, STREAMS_MAX
+from roost.server.listening import Address, CannotListen, Place, bind, describe
 from roost.tls import Certificate
 
 logger = logging.getLogger(__name__)
@@ -30,7 +32,6 @@ FIRST_BYTES_S = 5.0
 HANDSHAKE_S = 5.0
 TICK_S = 0.25
 _PROBES = 4
-Address = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,12 +54,14 @@ class ServerConfig:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """One address of the port; without a context it speaks in the clear."""
+    """One place of the port; without a context it speaks in the clear."""
 
-    address: Address
+    place: Place
     context: ssl.SSLContext | None = None
     # Why whoever shows this certificate is not served; empty when it is.
     refusal: Callable[[Certificate | None], str] = lambda _certificate: ""
+    # Those that have taken the place already; without any it is taken at the start.
+    bound: Sequence[socket.socket] = ()
 
 
 class SniffingProtocol(asyncio.Protocol):
@@ -87,8 +90,9 @@ class SniffingProtocol(asyncio.Protocol):
         self._port.connection_count += 1
         self._transport = transport
         sock = transport.get_extra_info("socket")
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        _keep_alive(sock, self._port.config)
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            _keep_alive(sock, self._port.config)
         self._deadline = asyncio.get_running_loop().call_later(FIRST_BYTES_S, transport.abort)
 
     def data_received(self, data: bytes) -> None:
@@ -153,6 +157,7 @@ class ClientPort:
         self._http_config.load()
         self._http_state = ServerState()
         self._servers: list[asyncio.Server] = []
+        self._paths: list[Path] = []
         self._timer: asyncio.TimerHandle | None = None
 
     def make_grpc(self) -> asyncio.Protocol:
@@ -177,33 +182,46 @@ class ClientPort:
         )
 
     async def start(self, listeners: Sequence[Listener]) -> list[Address]:
-        """Listen; return where we really do.
+        """Listen; return where we really do, on the network.
 
         Raises:
-            OSError: an address cannot be bound; none is then.
+            CannotListen: a place cannot be taken; none is then.
 
         """
         loop = asyncio.get_running_loop()
         try:
             for it in listeners:
-                limit_s = None if it.context is None else HANDSHAKE_S
-                server = await loop.create_server(
-                    partial(SniffingProtocol, self, it),
-                    it.address[0],
-                    it.address[1],
-                    backlog=1024,
-                    ssl=it.context,
-                    reuse_port=self.config.shares_port or None,
-                    ssl_handshake_timeout=limit_s,
-                    ssl_shutdown_timeout=limit_s,
-                )
-                self._servers.append(server)
-        except OSError:
+                await self._listen(loop, it)
+        except CannotListen:
             await self.close(0)
             raise
         self._loop = loop
         self._timer = loop.call_later(TICK_S, self._tick)
-        return [it.getsockname()[:2] for server in self._servers for it in server.sockets]
+        found = [it for server in self._servers for it in server.sockets]
+        return [it.getsockname()[:2] for it in found if it.family != socket.AF_UNIX]
+
+    async def _listen(self, loop: asyncio.AbstractEventLoop, listener: Listener) -> None:
+        shares_port = self.config.shares_port
+        limit_s = None if listener.context is None else HANDSHAKE_S
+        if isinstance(listener.place, Path):
+            self._paths.append(listener.place)
+        for sock in listener.bound or bind(listener.place, shares_port=shares_port):
+            is_path = sock.family == socket.AF_UNIX
+            make = loop.create_unix_server if is_path else loop.create_server
+            try:
+                server = await make(
+                    partial(SniffingProtocol, self, listener),
+                    sock=sock,
+                    backlog=1024,
+                    ssl=listener.context,
+                    ssl_handshake_timeout=limit_s,
+                    ssl_shutdown_timeout=limit_s,
+                )
+            except OSError as error:
+                raise CannotListen(
+                    f"cannot listen on {describe(listener.place)}: {error.strerror}"
+                ) from error
+            self._servers.append(server)
 
     def _tick(self) -> None:
         self._timer = self._loop.call_later(TICK_S, self._tick)
@@ -213,6 +231,8 @@ class ClientPort:
         """Take no more; let what is open end for `grace_s` seconds, then close it."""
         for server in self._servers:
             server.close()
+        for path in self._paths:
+            path.unlink(missing_ok=True)
         if self._timer is not None:
             self._timer.cancel()
         for protocol in list(self.grpc.connections):

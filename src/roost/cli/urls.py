@@ -1,0 +1,154 @@
+"""URLs of the settings: where is listened, and what others are told of it.
+
+Forms are etcd's: http or https with a host and a port, and nothing behind them but a slash; for
+clients also unix:// and unixs://, whose host and path are together a path of the file system.
+"""
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from roost.cli.settings import BadSetting, Settings
+from roost.server import Place
+
+_UNIX = ("unix", "unixs")
+_ONLY_HERE = (
+    "other machines are told of client URLs that only this one reaches: say which they can dial "
+    "with --advertise-client-urls"
+)
+_NOT_HERE = (
+    "--advertise-client-urls tells other machines of this one, and --listen-client-urls hears "
+    "only itself"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Url:
+    """Where something is served, and whether by TLS."""
+
+    place: Place
+    is_secure: bool
+
+    @property
+    def host(self) -> str:
+        """The host; empty for a path."""
+        return "" if isinstance(self.place, Path) else self.place[0]
+
+
+def urls_of(settings: Settings, name: str) -> tuple[str, ...]:
+    """The URLs of a setting that holds several, without the slash that some tools put behind."""
+    return tuple(url.strip().rstrip("/") for url in settings[name].split(",") if url.strip())
+
+
+def parse_url(flag: str, text: str) -> Url:
+    """Read one URL.
+
+    Raises:
+        BadSetting: it has another form; the text says which flag.
+
+    """
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise BadSetting(f"--{flag}: {text!r} is not a URL: {error}") from error
+    if parts.scheme in _UNIX and parts.netloc + parts.path:
+        return Url(Path(parts.netloc + parts.path), parts.scheme == "unixs")
+    if parts.scheme not in ("http", "https"):
+        raise BadSetting(
+            f"--{flag}: {text!r} must begin with http://, https://, unix:// or unixs://"
+        )
+    if not host or port is None or parts.username is not None:
+        raise BadSetting(f"--{flag}: {text!r} must be of the form {parts.scheme}://host:port")
+    if parts.path or parts.query or parts.fragment:
+        raise BadSetting(f"--{flag}: {text!r} must not have a path")
+    return Url((host, port), parts.scheme == "https")
+
+
+def listened(settings: Settings, name: str) -> list[Url]:
+    """Where is listened, by a setting.
+
+    Raises:
+        BadSetting: one of its URLs has another form.
+
+    """
+    return [parse_url(name, it) for it in urls_of(settings, name)]
+
+
+def told_to_clients(settings: Settings) -> tuple[str, ...]:
+    """The client URLs that others are told: those given, or else those listened on.
+
+    Where all addresses of the machine are listened on, the host is that of the peer URLs.
+
+    Raises:
+        BadSetting: one of them has another form.
+
+    """
+    given = urls_of(settings, "advertise-client-urls")
+    for url in given:
+        parse_url("advertise-client-urls", url)
+    return given or tuple(
+        _reachable(url, parsed, settings)
+        for url, parsed in zip(
+            urls_of(settings, "listen-client-urls"),
+            listened(settings, "listen-client-urls"),
+            strict=True,
+        )
+    )
+
+
+def _reachable(text: str, url: Url, settings: Settings) -> str:
+    """A URL with a host that others can dial, in place of one that means all addresses."""
+    if isinstance(url.place, Path) or not _is_wildcard(url.host):
+        return text
+    peers = [urlsplit(it).hostname or "" for it in urls_of(settings, "initial-advertise-peer-urls")]
+    host = next((it for it in peers if it and not _is_wildcard(it)), "localhost")
+    scheme = "https" if url.is_secure else "http"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{url.place[1]}"
+
+
+def _is_wildcard(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def doubts(settings: Settings) -> list[str]:
+    """What clients that ask for the members' URLs would find out, said at the start."""
+    heard = listened(settings, "listen-client-urls")
+    told = [parse_url("advertise-client-urls", it) for it in told_to_clients(settings)]
+    found = [
+        f"--advertise-client-urls: {it.host} means every machine to itself; name one"
+        for it in told
+        if it.host and _is_wildcard(it.host)
+    ]
+    for is_secure, word in ((True, "https"), (False, "http")):
+        if any(it.is_secure is is_secure for it in told) and not any(
+            it.is_secure is is_secure for it in heard
+        ):
+            found.append(
+                f"--advertise-client-urls says {word}, and no such URL is in --listen-client-urls"
+            )
+    found += _distance(heard, told)
+    return found
+
+
+def _distance(heard: Sequence[Url], told: Sequence[Url]) -> list[str]:
+    """Whether others are told of a place that only this machine has, or the other way round."""
+    is_heard_afar = any(it.host and not _is_local(it.host) for it in heard)
+    is_told_afar = any(it.host and not _is_local(it.host) for it in told)
+    if is_heard_afar and not is_told_afar:
+        return [_ONLY_HERE]
+    if is_told_afar and not is_heard_afar:
+        return [_NOT_HERE]
+    return []
