@@ -129,9 +129,10 @@ class LocalReplica:
 class Answer:
     """A call that remembers its answer."""
 
-    def __init__(self, token: str = "", certificate_name: str = "") -> None:
+    def __init__(self, token: str = "", certificate_name: str = "", address: str = "") -> None:
         self.token = token
         self.certificate_name = certificate_name
+        self.address = address
         self.message: bytes | None = None
         self.error: tuple[int, str] | None = None
 

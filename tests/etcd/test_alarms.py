@@ -18,6 +18,7 @@ class Answer:
     text: str = ""
     token: str = ""
     certificate_name: str = ""
+    address: str = ""
 
     def reply(self, message: bytes) -> None:
         self.message = message

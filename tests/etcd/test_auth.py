@@ -42,7 +42,7 @@ class StreamAnswer:
 
     on_drain: Callable[[], None] | None = None
     pending_bytes = 0
-    certificate_name = ""
+    certificate_name = address = ""
 
     def __init__(self, token: str) -> None:
         self.token = token

@@ -50,7 +50,7 @@ class World:
 
         class Stream:
             on_drain: Callable[[], None] | None = None
-            token = certificate_name = ""
+            token = certificate_name = address = ""
             pending_bytes = 0
 
             def send(self, message: bytes) -> None:

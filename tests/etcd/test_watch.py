@@ -18,7 +18,7 @@ from tests.etcd.replica import Answer, LocalReplica
 class FakeStream:
     """A stream whose client reads only when told to."""
 
-    token = certificate_name = ""
+    token = certificate_name = address = ""
 
     def __init__(self) -> None:
         self.sent: list[pb.WatchResponse] = []

@@ -152,7 +152,7 @@ def test_no_request_is_too_strange_for_a_service(services: etcd.Services, servic
 class Sink:
     """A stream whose client never reads."""
 
-    token = certificate_name = ""
+    token = certificate_name = address = ""
     on_drain: Callable[[], None] | None = None
     pending_bytes = 0
     is_over = False

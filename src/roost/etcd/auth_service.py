@@ -1,23 +1,31 @@
 """The Auth service (etcd api: Auth).
 
-Passwords are hashed with bcrypt by the member that is asked, before they travel anywhere; hashing
-and checking run on threads of their own, HASHERS at a time.
+Passwords are hashed with bcrypt by the member that is asked, before they travel anywhere, for those
+who may set one; hashing and checking run on threads of their own (`hashers.py`).
 
-Full?  HASHING_MAX requests wait for a hasher, one more is refused.  After FAILURES_MAX wrong
-passwords for a user within FAILURES_S further attempts for it are refused until the time is over.
+A wrong name and a wrong password get the same answer after the same time, but only the password
+costs a hasher: the answer to a name that is nobody's waits for as long as one of the last checks
+took.  Equal passwords for a name that come at once are checked once, so a fleet that comes back
+does not queue behind itself.
+
+Full?  Attempts are limited for a name from a network and for a network (`attempts.py`), whether
+there is such a user or not; who waits for a hasher is bounded there.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from functools import partial
+from typing import NamedTuple
 
 import bcrypt
 
-from roost.errors import Overloaded, RoostError
+from roost.errors import RoostError
 from roost.etcd import errors, permissions
+from roost.etcd.attempts import Attempts, network_of
 from roost.etcd.auth import Auth, check_permission_kind
 from roost.etcd.border import Border
+from roost.etcd.hashers import Hashers
 from roost.etcd.identity import Tokens
 from roost.etcd.ports import Call
 from roost.etcd.requests import fail, guarded, parse
@@ -26,9 +34,6 @@ from roost.proto import rpc_pb2 as pb
 
 BCRYPT_COST = 10
 PASSWORD_BYTES_MAX = 72  # bcrypt looks at no more
-HASHERS, HASHING_MAX = 2, 256
-FAILURES_MAX, FAILURES_S = 10, 1.0
-Worked = TypeVar("Worked")
 
 
 class AuthService:
@@ -42,6 +47,7 @@ class AuthService:
         *,
         bcrypt_cost: int = BCRYPT_COST,
         password_chars_min: int = 1,
+        clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """Register the operations."""
         self._password_chars_min = password_chars_min
@@ -49,10 +55,10 @@ class AuthService:
         self._auth = auth
         self._tokens = tokens
         self._bcrypt_cost = bcrypt_cost
-        self._hashers = ThreadPoolExecutor(HASHERS, thread_name_prefix="bcrypt")
-        self._hashing_count = 0
-        # User -> when the count began, and how many attempts have failed since.
-        self._failures: dict[str, tuple[float, int]] = {}
+        self._hashers = Hashers()
+        self._attempts = Attempts(clock_s)
+        # Who is told of each password that is being checked.
+        self._checking: dict[_Attempt, list[Call]] = {}
         for name, operation in auth.operations().items():
             check = permissions.anybody if name == "etcd.auth_enable" else permissions.root
             border.register(name, operation, check)
@@ -149,28 +155,22 @@ class AuthService:
         operation: str,
         request: pb.AuthUserAddRequest | pb.AuthUserChangePasswordRequest,
     ) -> None:
+        """Hash the password for a caller who may set it, then run the operation."""
         password, cost = request.password.encode(), self._bcrypt_cost
 
-        def hashed(digest: bytes) -> None:
-            request.password, request.hashedPassword = "", digest.decode()
+        def hashed(future: "asyncio.Future[bytes]") -> None:
+            request.password, request.hashedPassword = "", future.result().decode()
             self._border.write(call, operation, request.SerializeToString())
 
-        self._run(call, lambda: bcrypt.hashpw(password, bcrypt.gensalt(cost)), hashed)
+        def allowed() -> None:
+            self._hashers.run(
+                network_of(call.address),
+                "",
+                lambda: bcrypt.hashpw(password, bcrypt.gensalt(cost)),
+                lambda future: guarded(call, lambda: hashed(future))(),
+            )
 
-    def _run(self, call: Call, work: Callable[[], Worked], then: Callable[[Worked], None]) -> None:
-        """Do slow work on a hasher, then go on in the loop."""
-        if self._hashing_count >= HASHING_MAX:
-            fail(call, Overloaded("too many passwords are being hashed"))
-            return
-        self._hashing_count += 1
-        loop = asyncio.get_running_loop()
-        future = loop.run_in_executor(self._hashers, work)
-
-        def done(worked: asyncio.Future[Worked]) -> None:
-            self._hashing_count -= 1
-            guarded(call, lambda: then(worked.result()))()
-
-        future.add_done_callback(done)
+        self._border.admit_root(call, allowed, lambda error: fail(call, error))
 
     def _check_new_user(self, request: pb.AuthUserAddRequest) -> None:
         if not request.name:
@@ -216,47 +216,63 @@ class AuthService:
         if not self._auth.is_enabled(view):
             fail(call, errors.auth_not_enabled())
             return
-        if self._has_failed_often(name):
-            fail(call, errors.too_many_attempts())
-            return
         user = self._auth.user(view, name)
         held = b"" if user is None else user.password
         given = request.password.encode()[:PASSWORD_BYTES_MAX]
+        network = network_of(call.address)
+        attempt = _Attempt(name, network, held, given)
+        waiting = self._checking.get(attempt)
+        if waiting is not None:
+            waiting.append(call)  # somebody asks the same at this moment
+            return
+        if not self._attempts.begin(name, network):
+            fail(call, errors.too_many_attempts())
+            return
+        self._checking[attempt] = [call]
+        if held:
+            self._hash(attempt, lambda: bcrypt.checkpw(given, held))
+        elif self._hashers.is_measured:
+            asyncio.get_running_loop().call_later(
+                self._hashers.draw_s(), self._tell_checked, attempt, lambda: False
+            )
+        else:  # once in a process: to learn how long it takes
+            cost = self._bcrypt_cost
+            self._hash(attempt, lambda: not bcrypt.hashpw(given, bcrypt.gensalt(cost)))
 
-        def checked(matches: bool) -> None:  # noqa: FBT001 - what a hasher found
-            if not matches:
-                self._note_failure(name)
+    def _hash(self, attempt: "_Attempt", work: Callable[[], bool]) -> None:
+        def done(future: "asyncio.Future[bool]") -> None:
+            self._tell_checked(attempt, future.result)
+
+        self._hashers.run(attempt.network, attempt.name, work, done)
+
+    def _tell_checked(self, attempt: "_Attempt", result: Callable[[], bool]) -> None:
+        """Answer all who asked the same; `result()` says whether the password is right."""
+        calls = self._checking.pop(attempt)
+
+        def told(call: Call) -> None:
+            if not result():
                 fail(call, errors.auth_failed())
             else:
-                self._tokens.issue(name, held, issued)
+                self._issue(call, attempt)
 
+        for call in calls:
+            guarded(call, partial(told, call))()
+
+    def _issue(self, call: Call, attempt: "_Attempt") -> None:
         def issued(token: str | None, error: RoostError | None) -> None:
             if error is not None or token is None:
                 fail(call, error or errors.auth_failed())
             else:
                 call.reply(self._border.headed(field(b"\x12", token.encode())))
 
-        self._run(call, lambda: self._matches(given, held), checked)
+        self._attempts.succeed(attempt.name, attempt.network)
+        self._tokens.issue(attempt.name, attempt.held, issued)
 
-    def _matches(self, given: bytes, held: bytes) -> bool:
-        """Compare on a hasher; it takes as long when there is no such user."""
-        if held:
-            return bcrypt.checkpw(given, held)
-        bcrypt.hashpw(given, bcrypt.gensalt(self._bcrypt_cost))
-        return False
 
-    def _has_failed_often(self, name: str) -> bool:
-        began_s, count = self._failures.get(name, (0.0, 0))
-        now_s = asyncio.get_running_loop().time()
-        return count >= FAILURES_MAX and now_s < began_s + FAILURES_S
+class _Attempt(NamedTuple):
+    """A password that is being checked, for a name, as asked from a network."""
 
-    def _note_failure(self, name: str) -> None:
-        now_s = asyncio.get_running_loop().time()
-        began_s, count = self._failures.get(name, (now_s, 0))
-        if now_s >= began_s + FAILURES_S:
-            began_s, count = now_s, 0
-        if len(self._failures) >= HASHING_MAX:
-            self._failures = {
-                it: row for it, row in self._failures.items() if now_s < row[0] + FAILURES_S
-            }
-        self._failures[name] = (began_s, count + 1)
+    name: str
+    network: str
+    held: bytes
+    given: bytes

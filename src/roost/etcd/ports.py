@@ -95,12 +95,14 @@ class Replica(Protocol):
 
 
 class Caller(Protocol):
-    """Who sent a request; empty texts when that is not said."""
+    """Who sent a request, and from where; empty texts when that is not said."""
 
     @property
     def token(self) -> str: ...
     @property
     def certificate_name(self) -> str: ...
+    @property
+    def address(self) -> str: ...
 
 
 class Call(Caller, Protocol):

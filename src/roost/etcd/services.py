@@ -114,6 +114,7 @@ class Services:
             self._tokens,
             bcrypt_cost=options.bcrypt_cost,
             password_chars_min=options.password_chars_min,
+            clock_s=clock_s,
         )
         self._maintenance = MaintenanceService(border)
         self._cluster = ClusterService(border)

@@ -115,9 +115,10 @@ class JsonCall:
     on_drain: Callable[[], None] | None = None
     pending_bytes = 0
 
-    def __init__(self, token: str) -> None:
+    def __init__(self, token: str, address: str) -> None:
         """Nothing has come yet."""
         self.token = token
+        self.address = address
         # A proxy's certificate must not make its clients somebody (CVE-2018-16886).
         self.certificate_name = ""
         self.outcome: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -158,9 +159,10 @@ class _FailedError(Exception):
 class JsonStream:
     """A stream: messages wait here until the client has taken those before."""
 
-    def __init__(self, token: str, kind: type[Message]) -> None:
+    def __init__(self, token: str, address: str, kind: type[Message]) -> None:
         """`kind` is that of the answers."""
         self.token = token
+        self.address = address
         self.certificate_name = ""
         self.on_drain: Callable[[], None] | None = None
         self.pending_bytes = 0
@@ -220,9 +222,9 @@ class JsonMethod:
         """Answer one request."""
         try:
             if self._streams:
-                await self._stream(_token_of(scope), receive, send)
+                await self._stream(scope, receive, send)
             else:
-                await self._unary(_token_of(scope), receive, send)
+                await self._unary(scope, receive, send)
         except _FailedError as failed:
             await _send_error(send, failed.code, failed.text)
 
@@ -243,7 +245,7 @@ class JsonMethod:
             raise _FailedError(_INVALID_ARGUMENT, str(error)) from error
         return message.SerializeToString()
 
-    async def _unary(self, token: str, receive: Receive, send: Send) -> None:
+    async def _unary(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = b""
         while True:
             event = await receive()
@@ -259,7 +261,7 @@ class JsonMethod:
             message = self._parse(body.decode())
         except UnicodeDecodeError as error:
             raise _FailedError(_INVALID_ARGUMENT, str(error)) from error
-        call = JsonCall(token)
+        call = JsonCall(_token_of(scope), _address_of(scope))
         if hasattr(self._route, "handle"):
             self._route.handle(call, message)
             answer = await call.outcome
@@ -281,8 +283,8 @@ class JsonMethod:
         finally:
             leaving.cancel()
 
-    async def _stream(self, token: str, receive: Receive, send: Send) -> None:
-        call = JsonStream(token, self._response)
+    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
+        call = JsonStream(_token_of(scope), _address_of(scope), self._response)
         handler = self._route.open(call)
         reading = asyncio.ensure_future(self._read(handler, call, receive))
         is_begun = False
@@ -370,6 +372,11 @@ def _token_of(scope: Scope) -> str:
         if name in (b"authorization", b"grpc-metadata-token"):
             return str(value.decode("latin-1")).removeprefix("Bearer ")
     return ""
+
+
+def _address_of(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else ""
 
 
 async def _send_whole(send: Send, status: int, body: bytes) -> None:

@@ -120,6 +120,11 @@ class Call:
         """The common name of the client's certificate; empty when it has none."""
         return self._protocol.certificate_name
 
+    @property
+    def address(self) -> str:
+        """The network address that the client has; empty when it has none."""
+        return self._protocol.address
+
     def feed(self, data: bytes) -> None:
         """Bytes of the request; deliver the messages they complete."""
         raise NotImplementedError
@@ -407,6 +412,11 @@ class GrpcServer:
                 protocol.end_streams(*NO_LEADER, only_leaderless=True)
 
 
+def address_of(peername: object) -> str:
+    """The host in a socket's name; a socket of the file system has none."""
+    return str(peername[0]) if isinstance(peername, tuple) and peername else ""
+
+
 def parse_timeout(value: bytes) -> float | None:
     """A grpc-timeout in seconds; None when it is malformed."""
     text = value.decode("ascii", errors="replace")
@@ -437,7 +447,7 @@ class GrpcProtocol(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._deadlines: dict[int, Call] = {}
         self._is_paused = False
-        self.certificate_name = ""
+        self.certificate_name = self.address = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The client is there."""
@@ -445,6 +455,7 @@ class GrpcProtocol(asyncio.Protocol):
         self._transport = transport
         if self._trusts_certificates:
             self.certificate_name = common_name(transport.get_extra_info("peercert"))
+        self.address = address_of(transport.get_extra_info("peername"))
         self._loop = asyncio.get_running_loop()
         self.server.connections.add(self)
         self.schedule_flush()

@@ -51,7 +51,7 @@ class CallFailed(Exception):
 class Answer:
     """A call that resolves a future."""
 
-    token = certificate_name = ""
+    token = certificate_name = address = ""
 
     def __init__(self, future: "asyncio.Future[bytes]") -> None:
         """Answer `future`."""
@@ -78,6 +78,7 @@ class Watching:
     pending_bytes: int = 0
     token: str = ""
     certificate_name: str = ""
+    address: str = ""
 
     def send(self, message: bytes) -> None:
         """Some events, or an answer to the creation."""

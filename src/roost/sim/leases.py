@@ -26,7 +26,7 @@ _KEEP_ALIVE = b"/etcdserverpb.Lease/LeaseKeepAlive"
 class _Renewing:
     """A keep-alive stream that carries one request."""
 
-    token = certificate_name = ""
+    token = certificate_name = address = ""
     pending_bytes = 0
     on_drain: Callable[[], None] | None = None
 
