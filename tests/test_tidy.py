@@ -69,3 +69,15 @@ def test_nothing_names_this_machine_or_a_registry() -> None:
 def test_a_temporary_test_never_sleeps() -> None:
     for path in (ROOT / "tests").rglob("*.py"):
         assert "time.sleep" + "(" not in path.read_text(), f"{path.name} sleeps"
+
+
+def test_tasks_and_processes_have_one_owner() -> None:
+    """`roost.tasks` and `roost.children` start them, hear of their errors and end them."""
+    bare = re.compile(r"create_task\(|ensure_future\(|create_subprocess_|Popen\(|os\.fork\(")
+    # `guarded` owns the command of whoever holds a lock; the simulator has a loop of its own.
+    owners = {"tasks.py", "children.py", "guarded.py"}
+    for path in (ROOT / "src/roost").rglob("*.py"):
+        rooms = path.relative_to(ROOT / "src/roost").parts
+        if path.name not in owners and rooms[0] not in ("sim", "testing"):
+            found = bare.search(path.read_text())
+            assert found is None, f"{path.relative_to(ROOT)}: {found}"

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import pytest
+
 from roost.journal import Batch, JournalBroken
 from roost.journal.journal import Write
 from roost.member.persistence import Persistence
@@ -129,7 +131,7 @@ def test_on_the_thread_order_is_kept_and_nothing_is_promised_early() -> None:
         # What came while the first was written is written together, with one sync.
         for what in ("prepare", "write", "finish"):
             assert [index for it, index in bench.journal.calls if it == what] == [101, 105]
-        bench.persistence.close()
+        await bench.persistence.close()
 
     asyncio.run(story())
 
@@ -144,7 +146,7 @@ def test_a_failure_on_the_thread_is_told_and_nothing_becomes_durable() -> None:
         await bench.settle()
         assert [type(it) for it in bench.errors] == [JournalBroken]
         assert bench.durable == []
-        bench.persistence.close()
+        await bench.persistence.close()
 
     asyncio.run(story())
 
@@ -161,7 +163,7 @@ def test_what_overwrites_begins_a_batch_of_its_own() -> None:
         assert bench.durable[-5:] == [101, 102, 103, 102, 103]
         written = [index for it, index in bench.journal.calls if it == "write"]
         assert written == [101, 103, 103]
-        bench.persistence.close()
+        await bench.persistence.close()
 
     asyncio.run(story())
 
@@ -174,7 +176,7 @@ def test_with_a_limit_of_zero_the_thread_is_used_from_the_start() -> None:
         await bench.settle()
         assert bench.durable == [1]
         assert bench.persistence.uses_thread
-        bench.persistence.close()
+        await bench.persistence.close()
 
     asyncio.run(story())
 
@@ -194,7 +196,7 @@ def test_a_ready_without_work_is_not_reported_before_those_that_are_being_writte
         assert [it.number for it in reported] == [1, 2]
         bench.persistence.persist(empty)
         assert len(reported) == 3
-        bench.persistence.close()
+        await bench.persistence.close()
 
     asyncio.run(story())
 
@@ -208,7 +210,7 @@ def test_what_cannot_be_prepared_after_a_write_is_told_too() -> None:
         await bench.settle()
         assert bench.durable == [1]
         assert [type(it) for it in bench.errors] == [JournalBroken]
-        bench.persistence.close()
+        await bench.persistence.close()
 
     asyncio.run(story())
 
@@ -226,7 +228,7 @@ def test_a_mark_on_the_thread_counts_until_it_is_written() -> None:
         bench.persistence.mark()
         await bench.settle()
         assert [str(it) for it in bench.errors] == ["the device failed"]
-        bench.persistence.close()
+        await bench.persistence.close()
 
     asyncio.run(story())
 
@@ -236,3 +238,39 @@ def test_a_mark_is_written_at_once_while_the_disk_is_fast() -> None:
     bench.persistence.mark()
     assert bench.journal.calls == [("prepare mark", 0), ("mark", 0)]
     assert bench.persistence.outstanding_count == 0
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5])
+@pytest.mark.parametrize("has_mark", [False, True])
+def test_a_close_waits_for_what_was_begun_and_begins_nothing(count: int, *, has_mark: bool) -> None:
+    """A bug of ours: the last answer came after the close, and the next group had no thread."""
+
+    async def story() -> None:
+        bench = Bench(limit_ms=0)
+        if has_mark:
+            bench.persistence.mark()
+        for _ in range(count):
+            bench.persist(ms=1)
+        await bench.persistence.close()
+        begun = list(bench.journal.calls)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert bench.errors == []
+        assert bench.durable == []
+        assert bench.journal.calls == begun
+        kinds = [it for it, _ in begun]
+        assert kinds.count("prepare") == kinds.count("finish") == min(count, 1)
+        assert kinds.count("prepare mark") == kinds.count("mark") == has_mark
+
+    asyncio.run(story())
+
+
+def test_a_failure_during_a_close_is_told() -> None:
+    async def story() -> None:
+        bench = Bench(limit_ms=0)
+        bench.journal.fails = True
+        bench.persist(ms=1)
+        await bench.persistence.close()
+        assert [type(it) for it in bench.errors] == [JournalBroken]
+
+    asyncio.run(story())

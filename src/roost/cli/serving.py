@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ from roost.member import (
 from roost.peer import PeerTls
 from roost.proto import election_pb2, lock_pb2, rpc_pb2
 from roost.server import ClientPort, Listener, ServerConfig, gateway, make_app, reflection
+from roost.tasks import Tasks
 from roost.tls import ALPN, TlsFiles, check_peer, server_context
 
 logger = logging.getLogger("roost")
@@ -44,6 +46,8 @@ logger = logging.getLogger("roost")
 _AROUND_BYTES = 512 << 10
 # How soon a leader that is there is noticed.
 _LOOK_S = 0.02
+# How long a stop may take beyond what open calls are given.
+STOP_S = 4.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +121,7 @@ class MemberServer:
         self._is_forced = is_forced
         self._on_hangup = on_hangup
         self._stop = asyncio.Event()
+        self._tasks = Tasks()
         self._was_removed = False
 
     async def run(self) -> int:
@@ -154,21 +159,22 @@ class MemberServer:
         guard = etcd.Guard(self.member, services.alarms, quota_bytes=chores.quota_bytes)
         guard.start()
         services.start()
-        backups = self._start_backups()
+        self._start_backups()
         gc.collect()
         gc.freeze()
         await self._serve_until_told()
         logger.info("stopping")
         notify("STOPPING=1")
+        _bound_the_stop(serving.grace_s + STOP_S)
         self._health.drain()
         guard.stop()
         services.stop()
-        if backups is not None:
-            backups.cancel()
+        await self._tasks.close()
         # Whoever leads next answers what still comes in here.
         await self.member.hand_over()
         for port, _ in ports:
             await port.close(serving.grace_s)
+        await services.close()
         await self.member.stop()
         if self._was_removed:
             click.echo("roost: this member was removed from the cluster for good", err=True)
@@ -227,10 +233,10 @@ class MemberServer:
         refusal = partial(check_peer, files)
         return Listener(url.place, self._client_context, refusal, bound=sockets)
 
-    def _start_backups(self) -> asyncio.Task[None] | None:
+    def _start_backups(self) -> None:
         chores = self._chores
         if not chores.backup_dir:
-            return None
+            return
         schedule = BackupSchedule(
             self.member.files,
             Path(chores.backup_dir),
@@ -238,7 +244,7 @@ class MemberServer:
             interval_s=chores.backup_interval_s,
             keep_count=chores.backup_keep,
         )
-        return asyncio.get_running_loop().create_task(schedule.run())
+        self._tasks.start(schedule.run())
 
     async def _open_member(self) -> Member:
         """Open the directory, after what has to be done to it first."""
@@ -313,6 +319,22 @@ class MemberServer:
         ):
             found.append("certificates made here are checked by nobody")
         return found
+
+
+def _bound_the_stop(limit_s: float) -> None:
+    """End the process after so long, whatever a device, a thread or a task of ours waits for.
+
+    It is an end as by a crash: nothing that was acknowledged is lost by it.
+    """
+
+    def end() -> None:
+        logger.critical("the stop was cut short: a device has not answered for %.0f s", limit_s)
+        sys.stderr.flush()
+        os._exit(EXIT_DEVICE)
+
+    backstop = threading.Timer(limit_s, end)
+    backstop.daemon = True
+    backstop.start()
 
 
 def _start_anew(config: MemberConfig, reason: str) -> NoReturn:

@@ -9,6 +9,7 @@ from google.protobuf.message import DecodeError
 from roost.errors import RoostError
 from roost.etcd import errors
 from roost.etcd.ports import StreamCall
+from roost.tasks import Tasks
 
 logger = logging.getLogger(__name__)
 
@@ -19,8 +20,11 @@ class Answering:
     The client may go away at any time; the coroutine is cancelled then.
     """
 
-    def __init__(self, call: StreamCall, answer: Callable[[bytes], Awaitable[None]]) -> None:
-        """`answer` is called with the request."""
+    def __init__(
+        self, tasks: Tasks, call: StreamCall, answer: Callable[[bytes], Awaitable[None]]
+    ) -> None:
+        """`answer` is called with the request, and runs as one of `tasks`."""
+        self._tasks = tasks
         self._call = call
         self._answer = answer
         self._task: asyncio.Task[None] | None = None
@@ -28,7 +32,7 @@ class Answering:
     def on_message(self, message: bytes) -> None:
         """The request."""
         if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._run(message))
+            self._task = self._tasks.start(self._run(message))
 
     def on_half_close(self) -> None:
         """There is one request only."""

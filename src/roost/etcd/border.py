@@ -30,6 +30,7 @@ from roost.etcd.requests import fail
 from roost.etcd.wire import Header
 from roost.outcome import settle_future
 from roost.store import Txn, View
+from roost.tasks import Tasks
 
 AS = "etcd.as"
 # A name may be as long as a request.
@@ -65,6 +66,8 @@ class Border:
         self.limits = limits
         self.header = Header(replica.cluster_id, replica.member_id)
         self._tokens = tokens
+        # What answers calls that may take long.
+        self.tasks = Tasks()
         self._operations: dict[str, tuple[Operation, Check]] = {}
         replica.register(AS, self._run_as)
 

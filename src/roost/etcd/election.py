@@ -41,7 +41,7 @@ class ElectionService:
             said = election_pb2.CampaignResponse(leader=leader)
             call.send(self._border.headed(said.SerializeToString(), turn.revision))
 
-        return Answering(call, answer)
+        return Answering(self._border.tasks, call, answer)
 
     def proclaim(self, call: Call, body: bytes) -> None:
         """Proclaim: the leader changes its value; refused to whoever does not lead."""
@@ -121,7 +121,7 @@ class ElectionService:
                     call.send(self._border.headed(field(b"\x12", encoded), revision))
                 await self._turns.wait_change(prefix)
 
-        return Answering(call, answer)
+        return Answering(self._border.tasks, call, answer)
 
 
 def _check_leader(

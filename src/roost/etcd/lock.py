@@ -25,7 +25,7 @@ class LockService:
             turn = await self._turns.take(call, request.name, request.lease)
             call.send(self._border.headed(field(b"\x12", turn.key), turn.revision))
 
-        return Answering(call, answer)
+        return Answering(self._border.tasks, call, answer)
 
     def unlock(self, call: Call, body: bytes) -> None:
         """Unlock: the key goes away, and the next has its turn."""

@@ -229,7 +229,7 @@ class _Sending(Answering):
 
     def __init__(self, border: Border, call: StreamCall) -> None:
         """Nothing is sent before the request has come."""
-        super().__init__(call, self._serve)
+        super().__init__(border.tasks, call, self._serve)
         self._border = border
         self._replica = border.replica
         self._headed = border.headed

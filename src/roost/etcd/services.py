@@ -103,6 +103,7 @@ class Services:
         self._auth = Auth(store, self._mvcc)
         self._tokens = _tokens(replica, self._auth, options, clock_s)
         border = Border(replica, self._mvcc, self.alarms, self._auth, self._tokens, limits=limits)
+        self._tasks = border.tasks
         self.lessor = Lessor(replica, self._mvcc, self.alarms, limits=limits, clock_s=clock_s)
         self.watches = WatchHub(border)
         operations = KvOperations(self._mvcc, self.alarms)
@@ -146,6 +147,10 @@ class Services:
         self._tokens.stop()
         if self._compactor is not None:
             self._compactor.stop()
+
+    async def close(self) -> None:
+        """End what still answers calls; none can come any more."""
+        await self._tasks.close()
 
     def routes(self) -> dict[bytes, Route]:
         """Every method served, by its path."""

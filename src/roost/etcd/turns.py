@@ -186,7 +186,7 @@ class Turns:
             lease = await self._grant(caller)
         prefix = name + b"/"
         key = prefix + b"%x" % (lease & 0xFFFF_FFFF_FFFF_FFFF)
-        keeping = asyncio.get_running_loop().create_task(self._keep_alive(caller, lease))
+        keeping = self.border.tasks.start(self._keep_alive(caller, lease))
         is_there = False
         try:
             while True:

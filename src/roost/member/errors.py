@@ -47,6 +47,10 @@ class BackupDamaged(CallerFault):
     """A file is no backup, or not what was saved."""
 
 
+class BackupFailed(DeviceFault):
+    """A backup could not be written; the text says why, and the next one is tried in time."""
+
+
 class RolledBack(DeviceFault):
     """The directory is an old state or a copy of one that the cluster has seen since.
 

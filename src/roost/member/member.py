@@ -364,7 +364,7 @@ class Member:
         self._catchup.stop()
         await self.snapshots.close()
         await self.transport.close()
-        self.persistence.close()
+        await self.persistence.close()
         self._home.close(self._loop)
 
     def abandon(self) -> None:

@@ -80,6 +80,9 @@ class Persistence:
         self._writing_count = 0  # those at the front that the thread has
         self._batch: Batch | None = None
         self._mark_count = 0
+        self._asked_count = 0  # what the thread has been asked and not yet answered
+        # Made by `close`, which waits for it.
+        self._drained: asyncio.Future[None] | None = None
 
     @property
     def mean_ms(self) -> float:
@@ -98,6 +101,7 @@ class Persistence:
 
     def persist(self, ready: Ready) -> None:
         """Make `ready` durable, now or in order behind those before it."""
+        assert self._drained is None, "nothing follows a close"
         has_work = ready.hard_state is not None or bool(ready.entries)
         if self._thread is None:
             if has_work:
@@ -118,6 +122,7 @@ class Persistence:
         self._writing_count = count
         self._batch = self._journal.prepare(hard_state, entries)
         loop = asyncio.get_running_loop()
+        self._asked_count += 1
         future = self._thread.submit(self._write_timed, self._batch)
 
         def finished(done: Future[float]) -> None:
@@ -165,6 +170,7 @@ class Persistence:
             self._settle(done.result())
         except Exception as error:  # noqa: BLE001 - nobody above would take it, and our state is in doubt
             self._on_failure(error)
+        self._on_answered()
 
     def _settle(self, took_s: float) -> None:
         """The thread has written what it was given: say so, and give it the next."""
@@ -172,6 +178,8 @@ class Persistence:
         if self._batch.hard_state is not None or self._batch.writes:
             self._note(took_s)
         self._journal.finish(self._batch)
+        if self._drained is not None:
+            return  # it is in the journal; nobody is promised anything any more
         for _ in range(self._writing_count):
             self._on_durable(self._outstanding.popleft())
         self._writing_count = 0
@@ -195,15 +203,29 @@ class Persistence:
             loop.call_soon_threadsafe(self._on_marked, done)
 
         self._mark_count += 1
+        self._asked_count += 1
         self._thread.submit(work).add_done_callback(finished)
 
     def _on_marked(self, done: Future[None]) -> None:
         self._mark_count -= 1
         if (error := done.exception()) is not None:
             self._on_failure(error)
+        self._on_answered()
 
-    def close(self) -> None:
-        """Wait for the thread's last write; no more Readys may follow."""
+    async def close(self) -> None:
+        """Return when the thread has answered for all it was given; no more Readys may follow.
+
+        What waits behind that is not written: nobody was promised it.
+        """
+        assert self._drained is None, "it is closed once"
+        self._drained = asyncio.get_running_loop().create_future()
+        if self._asked_count:
+            await self._drained
         if self._thread is not None:
-            self._thread.shutdown(wait=True)
-            self._thread = None
+            self._thread.shutdown(wait=False)
+
+    def _on_answered(self) -> None:
+        """If that was all that the thread was asked, whoever closes goes on."""
+        self._asked_count -= 1
+        if self._drained is not None and not self._asked_count:
+            self._drained.set_result(None)

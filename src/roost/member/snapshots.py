@@ -43,6 +43,7 @@ from roost.peer.frame import REFUSAL, Refusal
 from roost.peer.snapshot import INVITATION
 from roost.raft import Configuration, Snapshot
 from roost.store import SnapshotFile, read_metadata
+from roost.tasks import Tasks
 
 logger = logging.getLogger(__name__)
 IDLE_S = 60.0
@@ -92,7 +93,7 @@ class Snapshots:
         self._identify = identify
         self._made: Made | None = None
         self._making = asyncio.Lock()
-        self._tasks: dict[asyncio.Task[None], None] = {}
+        self._tasks = Tasks()
         self._fetch: asyncio.Task[None] | None = None
 
     @property
@@ -102,26 +103,15 @@ class Snapshots:
 
     def spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         """Run something that `close` ends; its errors reach the loop's handler."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks[task] = None
-        task.add_done_callback(self._on_done)
-        return task
-
-    def _on_done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.pop(task, None)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            raise error
+        return self._tasks.start(work)
 
     def cancel(self) -> None:
         """End every transfer, without waiting for the end."""
-        for task in list(self._tasks):
-            task.cancel()
+        self._tasks.cancel()
 
     async def close(self) -> None:
         """End every transfer."""
-        tasks = list(self._tasks)
-        self.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tasks.close()
 
     # --- making and sending ---------------------------------------------------------------------
 

@@ -8,13 +8,13 @@ import asyncio
 import os
 import shutil
 import signal
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from roost.children import run_module
 from roost.journal import Disk, JournalConfig, OsDisk
 from roost.member.dice import SystemDice
 from roost.member.errors import SnapshotFailed
@@ -86,50 +86,23 @@ class World:
             SnapshotFailed: the process that copies failed.
 
         """
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-c",
-            "from roost.store.snapshot import main; main()",
-            str(directory),
-            str(target),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-        )
-        try:
-            said, _ = await process.communicate()
-        except asyncio.CancelledError:
-            process.kill()
-            await process.wait()
-            raise
-        if process.returncode:
-            raise SnapshotFailed(f"the copy of the store ended with {process.returncode}")
-        return msgspec.json.decode(said, type=SnapshotFile)
+        ended = await run_module("roost.store.snapshot", str(directory), str(target))
+        if ended.code:
+            raise SnapshotFailed(f"the copy of the store ended with {ended.code}")
+        return msgspec.json.decode(ended.said, type=SnapshotFile)
 
     async def scrub(self, directory: Path) -> ScrubReport | None:
         """Read all of the store in `directory`; None when that could not be done.
 
         A process that dies of what it reads has found that the store is damaged.
         """
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-c",
-            "from roost.store.scrub import main; main()",
-            str(directory),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-        )
-        try:
-            said, _ = await process.communicate()
-        except asyncio.CancelledError:
-            process.kill()
-            await process.wait()
-            raise
-        if process.returncode in (-signal.SIGBUS, -signal.SIGSEGV, -signal.SIGABRT):
-            fault = f"reading it ends the process: signal {-process.returncode}"
+        ended = await run_module("roost.store.scrub", str(directory))
+        if ended.code in (-signal.SIGBUS, -signal.SIGSEGV, -signal.SIGABRT):
+            fault = f"reading it ends the process: signal {-ended.code}"
             return ScrubReport(record_count=0, value_bytes=0, index=0, took_s=0.0, fault=fault)
-        if process.returncode:
+        if ended.code:
             return None
-        return msgspec.json.decode(said, type=ScrubReport)
+        return msgspec.json.decode(ended.said, type=ScrubReport)
 
     async def sync_file(self, descriptor: int) -> None:
         """Make a file durable without holding the loop up."""

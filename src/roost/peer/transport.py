@@ -16,7 +16,7 @@ import errno
 import logging
 import socket
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -37,6 +37,7 @@ from roost.peer.errors import (
 from roost.peer.frame import FrameReader, Hello, Refusal, Welcome
 from roost.peer.snapshot import JOIN, PULL, SNAPSHOT_CHANNEL, Join, Pull, Stream
 from roost.peer.sockets import Connection, PeerTls, connect, receive, send_all
+from roost.tasks import Tasks
 
 logger = logging.getLogger(__name__)
 CONTROL, BULK = 0, 1
@@ -441,7 +442,8 @@ class Transport:
         self._listen = list(listen)
         self._servers: list[socket.socket] = []
         self._links: dict[int, tuple[Link, Link]] = {}
-        self._tasks: dict[int, list[asyncio.Task[None]]] = {}
+        self._tasks = Tasks()
+        self._running: dict[int, list[asyncio.Task[None]]] = {}
         self._incoming: set[Incoming] = set()
         self._by_channel: dict[tuple[int, int], Incoming] = {}
         self._newest_incarnation = newest_incarnation
@@ -617,7 +619,7 @@ class Transport:
         if member_id not in self._links:
             links = (self.make_link(member_id, CONTROL), self.make_link(member_id, BULK))
             self._links[member_id] = links
-            self._tasks[member_id] = [self._spawn(link.run()) for link in links]
+            self._running[member_id] = [self._tasks.start(link.run()) for link in links]
         for link in self._links[member_id]:
             link.addresses = list(addresses)
 
@@ -625,14 +627,9 @@ class Transport:
         """A link, not dialled yet; a simulator makes its own kind."""
         return Link(self, member_id, channel)
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        task = self.loop.create_task(work)
-        task.add_done_callback(_raise_failure)
-        return task
-
     def remove_peer(self, member_id: int) -> None:
         """Close all links to a member and refuse it from now on."""
-        for task in self._tasks.pop(member_id, ()):
+        for task in self._running.pop(member_id, ()):
             task.cancel()
         for link in self._links.pop(member_id, ()):
             link.close()
@@ -673,15 +670,8 @@ class Transport:
             self.loop.remove_reader(server)
             server.close()
         self._servers = []
-        tasks = [task for group in self._tasks.values() for task in group]
         for member_id in list(self._links):
             self.remove_peer(member_id)
         for incoming in list(self._incoming):
             incoming.close()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _raise_failure(task: asyncio.Task[None]) -> None:
-    """An error in a link's task is a bug: let the loop's handler see it."""
-    if not task.cancelled() and (error := task.exception()) is not None:
-        raise error
+        await self._tasks.close()

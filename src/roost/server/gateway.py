@@ -26,6 +26,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from roost.proto import election_pb2, lock_pb2, rpc_pb2
+from roost.tasks import Tasks
 
 logger = logging.getLogger(__name__)
 VERSIONS = ("v3", "v3beta", "v3alpha")
@@ -274,19 +275,21 @@ class JsonMethod:
         """Answer a method that may take long; it is cancelled when the client goes away."""
         handler = self._route.open(call)
         handler.on_message(message)
-        leaving: asyncio.Future[Any] = asyncio.ensure_future(_leave(receive))
+        tasks = Tasks()
+        leaving = tasks.start(_leave(receive))
         try:
             await asyncio.wait((call.outcome, leaving), return_when=asyncio.FIRST_COMPLETED)
             if not call.outcome.done():
                 handler.on_cancel()
             return await call.outcome
         finally:
-            leaving.cancel()
+            await tasks.close()
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = JsonStream(_token_of(scope), _address_of(scope), self._response)
         handler = self._route.open(call)
-        reading = asyncio.ensure_future(self._read(handler, call, receive))
+        tasks = Tasks()
+        tasks.start(self._read(handler, call, receive))
         is_begun = False
         try:
             while (line := await call.next_line()) is not None:
@@ -300,8 +303,8 @@ class JsonMethod:
                 await send({"type": "http.response.start", "status": 200, "headers": _JSON_HEAD})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
-            reading.cancel()
             handler.on_cancel()
+            await tasks.close()
 
     async def _read(self, handler: Any, call: JsonStream, receive: Receive) -> None:
         """Hand every request in the body on as soon as it is whole."""

@@ -238,7 +238,7 @@ class SimTransport(Transport):
 
     def accept(self, stream: "SimStream") -> None:
         """Somebody dialled for a snapshot."""
-        self._spawn(self._greet_stream(stream))
+        self._tasks.start(self._greet_stream(stream))
 
     async def _greet_stream(self, stream: "SimStream") -> None:
         try:

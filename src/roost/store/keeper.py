@@ -24,9 +24,9 @@ what LMDB holds is always the state at one index.
 
 import asyncio
 import os
+import select
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections import deque
@@ -35,6 +35,7 @@ from pathlib import Path
 from struct import Struct
 from typing import Protocol
 
+from roost import children
 from roost.store.base import BaseReader, BaseWriter, environment
 from roost.store.digest import DIGEST_ENTRIES
 from roost.store.errors import DiskFull, StoreBroken, StoreError, ValueCorrupt
@@ -89,8 +90,8 @@ class Keeper(Protocol):
     def unwatch(self, loop: asyncio.AbstractEventLoop) -> None:
         """Stop that."""
 
-    def wait(self) -> None:
-        """Block until the flush asked for is answered."""
+    def wait(self, within_s: float | None = None) -> bool:
+        """Block until all that was asked for is answered; False when it is not within that time."""
 
     def close(self) -> None:
         """End; nothing asked for before is waited for."""
@@ -233,8 +234,10 @@ class InlineKeeper:
     def unwatch(self, loop: asyncio.AbstractEventLoop) -> None:
         """Nothing was watched."""
 
-    def wait(self) -> None:
+    def wait(self, within_s: float | None = None) -> bool:
         """Nothing waits."""
+        del within_s
+        return True
 
     def close(self) -> None:
         """Close the environment."""
@@ -250,10 +253,9 @@ class ProcessKeeper:
         ours, theirs = socket.socketpair()
         for end in (ours, theirs):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "roost.store", str(directory), str(theirs.fileno())],
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
+        fileno = theirs.fileno()
+        self._process = children.start(
+            "roost.store", str(directory), str(fileno), pass_fds=[fileno]
         )
         theirs.close()
         self._socket = ours
@@ -387,20 +389,25 @@ class ProcessKeeper:
         kind: type[StoreError] = ValueCorrupt if is_corrupt else StoreBroken
         self.on_failed(kind(f"the keeper failed: {reason}"))
 
-    def wait(self) -> None:
-        """Block until every flush asked for is answered."""
-        self._socket.setblocking(True)
-        try:
+    def wait(self, within_s: float | None = None) -> bool:
+        """Block until all that was asked for is answered; False when it is not within that time."""
+        deadline = None if within_s is None else time.monotonic() + within_s
+        poller = select.poll()
+        while self._is_waiting:
+            left_ms = None if deadline is None else 1000 * (deadline - time.monotonic())
+            if left_ms is not None and left_ms <= 0:
+                return False
             self.pump()
-            while self._is_waiting:
-                self.on_readable()
-        finally:
-            self._socket.setblocking(False)
+            wanted = select.POLLIN | select.POLLOUT if self._outgoing else select.POLLIN
+            poller.register(self._socket, wanted)
+            poller.poll(left_ms)
+            self.on_readable()
+        return True
 
     def close(self) -> None:
-        """Close the socket, which ends the process, and wait for its end."""
+        """End the process."""
         self._socket.close()
-        self._process.wait()
+        children.end(self._process)
 
 
 def serve(directory: Path, end: socket.socket) -> None:

@@ -109,6 +109,5 @@ def digest_of(path: Path) -> str:
 
 def main() -> None:
     """Entry point of the process: directory and file are the arguments."""
-    os.umask(0o077)
     held = copy_base(Path(sys.argv[1]), Path(sys.argv[2]))
     sys.stdout.write(msgspec.json.encode(held).decode() + "\n")

@@ -48,12 +48,14 @@ class Cluster:
         *,
         command: Sequence[str] = ROOST,
         extra_flags: Sequence[str] = (),
+        has_own_groups: bool = False,
     ) -> None:
-        """Nothing runs before `start`."""
+        """Nothing runs before `start`; members may lead process groups of their own."""
         self.root = root
         self.size = size
         self._command = list(command)
         self._extra_flags = list(extra_flags)
+        self._group = 0 if has_own_groups else None
         ports = free_ports(2 * size)
         self.client_ports, self.peer_ports = ports[:size], ports[size:]
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
@@ -111,7 +113,10 @@ class Cluster:
         """Start one member; it need not serve yet when this returns."""
         with self.log_path(position).open("ab") as log:
             process = subprocess.Popen(
-                [*self._command, *self.flags(position), *more_flags], stdout=log, stderr=log
+                [*self._command, *self.flags(position), *more_flags],
+                stdout=log,
+                stderr=log,
+                process_group=self._group,
             )
         self._processes[position] = process
         return process

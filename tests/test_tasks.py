@@ -1,0 +1,127 @@
+"""Tasks and processes have an owner that hears of their errors and ends them, whenever it comes."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+
+from roost.children import run_module
+from roost.tasks import Tasks
+from roost.testing.cluster import wait_until
+from roost.testing.processes import children_of, is_there
+
+TURNS_MAX = 400
+
+
+def test_an_error_reaches_whoever_asked_for_it() -> None:
+    heard: list[BaseException] = []
+
+    async def fail() -> None:
+        raise ValueError("a bug")
+
+    async def main() -> None:
+        tasks = Tasks(heard.append)
+        tasks.start(fail())
+        await asyncio.sleep(0)
+        await tasks.close()
+
+    asyncio.run(main())
+    assert [str(it) for it in heard] == ["a bug"]
+
+
+def test_an_error_that_nobody_asked_for_reaches_the_loop() -> None:
+    heard: list[dict[str, Any]] = []
+
+    async def fail() -> None:
+        raise ValueError("a bug")
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, said: heard.append(said))
+        tasks = Tasks()
+        tasks.start(fail())
+        await asyncio.sleep(0)
+        await tasks.close()
+        assert len(tasks) == 0
+
+    asyncio.run(main())
+    assert [str(it["exception"]) for it in heard] == ["a bug"]
+
+
+def test_a_task_that_misses_a_cancellation_is_cancelled_again() -> None:
+    missed: list[int] = []
+
+    async def work() -> None:
+        while len(missed) < 2:
+            try:
+                await asyncio.sleep(100)
+            except asyncio.CancelledError:
+                missed.append(1)
+        await asyncio.sleep(100)
+
+    async def main() -> None:
+        tasks = Tasks()
+        task = tasks.start(work())
+        await asyncio.sleep(0)
+        async with asyncio.timeout(20):
+            await tasks.close()
+        assert task.cancelled()
+
+    asyncio.run(main())
+    assert len(missed) == 2
+
+
+def test_what_a_process_says_and_how_it_ends(tmp_path: Path) -> None:
+    ended = asyncio.run(run_module("tests.child", "say", "hello"))
+    assert (ended.code, ended.said) == (0, b"hello\n")
+    assert asyncio.run(run_module("tests.child", "raise")).code == 1
+    assert asyncio.run(run_module("tests.child", "kill")).code == -signal.SIGKILL
+    del tmp_path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runner", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize("is_gone", [False, True], ids=["alive", "gone"])
+def test_a_cancellation_at_any_moment_ends_the_process_and_stays_one(
+    runner: Callable[[Any], Any], *, is_gone: bool
+) -> None:
+    """A child that is gone already (a signal to the whole group) must not replace it."""
+
+    async def cancel_after(turns: int) -> bool:
+        task = asyncio.get_running_loop().create_task(run_module("tests.child", "say", "x"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        own = children_of(os.getpid())
+        if is_gone:
+            for pid in own:
+                os.kill(pid, signal.SIGKILL)
+            wait_until(lambda: not any(is_there(it) for it in own))
+        was_done = not task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled() or was_done or task.result()
+        assert not any(is_there(it) for it in own)
+        return was_done
+
+    async def main() -> None:
+        for turns in [*range(12), *range(12, TURNS_MAX, 40)]:
+            await cancel_after(turns)
+
+    runner(main())
+
+
+@pytest.mark.slow
+def test_a_process_ends_with_an_owner_that_was_killed() -> None:
+    code = "import asyncio; from roost.children import run_module; "
+    code += "asyncio.run(run_module('tests.child', 'wait'))"
+    owner = subprocess.Popen([sys.executable, "-c", code])
+    wait_until(lambda: bool(children_of(owner.pid)))
+    left = children_of(owner.pid)
+    owner.kill()
+    owner.wait()
+    wait_until(lambda: not any(is_there(it) for it in left))
