@@ -50,6 +50,9 @@ class LocalFiles:
     def defragment(self, done: ReadDone) -> None:
         done(None)
 
+    def settle(self, done: ReadDone) -> None:
+        done(None)
+
     def lend_snapshot(self) -> AbstractAsyncContextManager[Path]:
         raise NotImplementedError
 

@@ -142,3 +142,27 @@ def test_without_a_quota_only_the_disk_counts(server: Server) -> None:
     guard = Guard(server.replica, server.services.alarms, quota_bytes=0)
     guard.check(Space(store_bytes=1 << 50))
     assert server.listed() == []
+
+
+def test_a_request_that_would_pass_the_quota_is_refused_before_it_is_proposed(
+    server: Server,
+) -> None:
+    """Issue 12: between two looks of the guard 44.8 MB went into a quota of 16 MiB."""
+    guard = Guard(server.replica, server.services.alarms, quota_bytes=10_000)
+    large = pb.PutRequest(key=b"large", value=bytes(3000))
+    guard.check(Space(store_bytes=1000))
+    assert server.call("KV/Put", large).code == 0
+    refused = server.call("KV/Put", large)
+    assert (refused.code, refused.text) == (8, "etcdserver: mvcc: database space exceeded")
+    nested = pb.TxnRequest(success=[pb.RequestOp(request_put=large)])
+    assert server.call("KV/Txn", nested).code == 8
+    # Much is left for smaller ones, so it is no alarm.
+    assert server.call("KV/Put", PUT).code == 0
+    assert server.call("KV/Txn", READING).code == 0
+    guard.check(Space(store_bytes=7600))
+    assert server.listed() == []
+    # Little is left, and something did not fit: it is one.
+    guard.check(Space(store_bytes=9200))
+    assert server.call("KV/Put", large).code == 8
+    guard.check(Space(store_bytes=9200))
+    assert server.listed() == [(1, NOSPACE)]

@@ -389,3 +389,25 @@ def test_a_flush_may_be_answered_when_the_keeper_has_gone_on(tmp_path: Path) -> 
     assert store.view.get(tree, b"a") == b"1"
     assert store.view.get(tree, b"i") == b"2"
     store.abandon()
+
+
+def test_what_is_to_settle_is_durable_when_it_is_said_also_behind_a_flush_under_way(
+    tmp_path: Path,
+) -> None:
+    keeper = ProcessKeeper(tmp_path)
+    store = Store.open(config=StoreConfig(), keeper=keeper)
+    store.bootstrap(make_trees, guid=GUID)
+    tree = store.tree("one").id
+    said: list[tuple[str, int]] = []
+    store.settle(lambda: said.append(("nothing", store.durable_index)))
+    assert said == [("nothing", 1)], "nothing is in memory"
+    put(store, tree, b"a", b"1")
+    store.flush()
+    put(store, tree, b"b", b"2")
+    store.settle(lambda: said.append(("b", store.durable_index)))
+    put(store, tree, b"c", b"3")
+    keeper.wait()  # for the flush under way, and for the one that follows
+    keeper.wait()
+    assert said[1:] == [("b", 4)]
+    assert store.durable_index == 4
+    store.close()

@@ -21,6 +21,8 @@ ALARM_OPERATION = "etcd.alarm"
 NOSPACE, CORRUPT, LOST_ENTRIES = pb.NOSPACE, pb.CORRUPT, pb.LOST_ENTRIES
 _KEY = struct.Struct(">QB")
 Alarm = tuple[int, pb.AlarmType]
+# What one write takes beside what the client sent: its revision, its history, their places.
+WRITE_BYTES = 256
 
 
 class Alarms:
@@ -30,6 +32,10 @@ class Alarms:
         """Look at what is applied."""
         self.tree = store.tree(ALARMS_TREE).id
         self._view = store.view
+        # What may be written here before the quota is reached, by the last look; None = any.
+        self.room_bytes: int | None = None
+        # Whether something was refused for want of room since `room_bytes` was set.
+        self.is_short = False
         self.read_again()
 
     def read_again(self) -> None:
@@ -61,15 +67,25 @@ class Alarms:
         said = pb.AlarmMember(memberID=request.memberID, alarm=request.alarm)
         return pb.AlarmResponse(alarms=[said]).SerializeToString()
 
-    def check_space(self) -> None:
-        """Refuse what takes space, while there is none.
+    def take_space(self, cost_bytes: int) -> None:
+        """Take room for a write of so many bytes in the store, before it is proposed.
+
+        The quota is looked at again ten times a second (`guard`); between two looks what is
+        written takes from the room that the last one found.
 
         Raises:
-            Refused: etcd's ErrNoSpace.
+            Refused: etcd's ErrNoSpace; there is an alarm, or not that much room.
 
         """
-        if self.has_no_space:
-            raise errors.no_space()
+        room = self.room_bytes
+        if room is not None and not self.has_no_space:
+            if cost_bytes <= room:
+                self.room_bytes = room - cost_bytes
+                return
+            self.is_short = True
+        elif not self.has_no_space:
+            return
+        raise errors.no_space()
 
     def check_sound(self) -> None:
         """Refuse to read or write keys while members differ.
@@ -80,6 +96,11 @@ class Alarms:
         """
         if self.is_corrupt:
             raise errors.corrupt()
+
+
+def cost_of(body: bytes, write_count: int) -> int:
+    """What a request takes in the store at the most; a value stands under its revision, too."""
+    return 2 * len(body) + write_count * WRITE_BYTES
 
 
 def check_request(request: pb.AlarmRequest) -> None:

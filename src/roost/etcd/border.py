@@ -112,15 +112,30 @@ class Border:
             raise errors.auth_old_revision()
         return Judge(self.auth, self.mvcc, view, user)
 
-    def write(self, call: Call, name: str, body: bytes, *, headed_only: bool = False) -> None:
-        """Run an operation on the leader and answer with its result, or a header alone."""
+    def write(
+        self,
+        call: Call,
+        name: str,
+        body: bytes,
+        *,
+        headed_only: bool = False,
+        after: Callable[[Callable[[], None]], None] | None = None,
+    ) -> None:
+        """Run an operation on the leader and answer with its result, or a header alone.
+
+        `after(answer)` may put the answer off until what the operation began is complete.
+        """
 
         def done(result: bytes | None, error: RoostError | None) -> None:
             if error is not None or result is None:
                 fail(call, error or errors.malformed_request())
                 return
             revision = int.from_bytes(result[:8], "big")
-            call.reply(self.headed(b"" if headed_only else result[8:], revision))
+            answer = self.headed(b"" if headed_only else result[8:], revision)
+            if after is None:
+                call.reply(answer)
+            else:
+                after(lambda: call.reply(answer))
 
         if len(body) > self.limits.request_bytes_max:
             fail(call, errors.request_too_large())

@@ -1,7 +1,8 @@
 """Raises and takes back the alarms of one member: space, and states that differ (etcd api: Alarm).
 
 Each member looks after itself: NOSPACE when its store has grown to the quota, or its file system
-is down to the reserve.  It is raised while there is still room to delete, compact and recover,
+is down to the reserve, or when a request was refused because it would have passed the quota and
+little is left.  It is raised while there is still room to delete, compact and recover,
 and taken back when there is room again.  CORRUPT is raised for members whose state digest was
 found to differ, LOST_ENTRIES for those that came back with less than they had acknowledged; an
 operator takes these back.
@@ -49,9 +50,14 @@ class Guard:
 
     def check(self, space: Space) -> None:
         """Raise or take back what is due, one alarm at a time."""
-        own_id, raised = self._replica.member_id, self._alarms.raised
+        alarms = self._alarms
+        own_id, raised = self._replica.member_id, alarms.raised
+        part = _CALM_PART if alarms.is_short else 1.0
+        if self._quota_bytes:
+            alarms.room_bytes = max(0, self._quota_bytes - space.store_bytes)
+            alarms.is_short = False
         is_raised = (own_id, NOSPACE) in raised
-        if not is_raised and self._is_full(space, 1.0):
+        if not is_raised and self._is_full(space, part):
             text = "no space is left: %d bytes in the store, %d free on its disk"
             logger.error(text, space.store_bytes, space.disk_free_bytes)
             self._ask(pb.AlarmRequest.ACTIVATE, own_id, NOSPACE)

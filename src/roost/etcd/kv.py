@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import cast
 
 from roost.etcd import errors
-from roost.etcd.alarms import Alarms
+from roost.etcd.alarms import Alarms, cost_of
 from roost.etcd.leases import check_exists
 from roost.etcd.limits import OPERATIONS_MAX
 from roost.etcd.mvcc import Mvcc, Writer, range_stop
@@ -236,7 +236,7 @@ class KvOperations:
         """Operation `etcd.put`: body is a checked PutRequest."""
         if self._alarms.raised:
             self._alarms.check_sound()
-            self._alarms.check_space()
+        self._alarms.take_space(cost_of(body, 1))
         writer = Writer(self.mvcc, txn)
         plain = read_put(body)
         if plain is not None:
@@ -291,8 +291,9 @@ class KvOperations:
         request = pb.TxnRequest.FromString(body)
         if self._alarms.raised:
             self._alarms.check_sound()
-            if _has_put(request):
-                self._alarms.check_space()
+        if _has_put(request):
+            count = max(len(request.success), len(request.failure))
+            self._alarms.take_space(cost_of(body, count))
         writer = Writer(self.mvcc, txn)
         answer = self._txn(writer, request)
         return writer.revision.to_bytes(8, "big") + answer

@@ -7,6 +7,7 @@ from roost.etcd.kv import KvOperations
 from roost.etcd.permissions import Judge
 from roost.etcd.ports import Call
 from roost.etcd.requests import fail, parse
+from roost.etcd.sweep import Sweep
 from roost.etcd.wire import read_key, read_put
 from roost.proto import rpc_pb2 as pb
 
@@ -14,10 +15,11 @@ from roost.proto import rpc_pb2 as pb
 class KvService:
     """Range, Put, DeleteRange, Txn and Compact."""
 
-    def __init__(self, border: Border, operations: KvOperations) -> None:
-        """Register the operations."""
+    def __init__(self, border: Border, operations: KvOperations, sweep: Sweep) -> None:
+        """Register the operations; `sweep` removes what is compacted."""
         self._border = border
         self._operations = operations
+        self._sweep = sweep
         border.register("etcd.put", operations.put, permissions.put)
         border.register("etcd.delete_range", operations.delete_range, permissions.delete_range)
         border.register("etcd.txn", operations.txn, permissions.txn)
@@ -106,6 +108,8 @@ class KvService:
         border.read(call, answer, check, is_local=kv.is_serializable(request))
 
     def compact(self, call: Call, body: bytes) -> None:
-        """Compact."""
-        if parse(call, pb.CompactionRequest, body) is not None:
-            self._border.write(call, "etcd.compact", body)
+        """Compact; a `physical` one is answered when what it removes is gone here."""
+        request = parse(call, pb.CompactionRequest, body)
+        if request is not None:
+            after = self._sweep.wait if request.physical else None
+            self._border.write(call, "etcd.compact", body, after=after)

@@ -22,7 +22,7 @@ from itertools import islice
 
 from roost.errors import RoostError
 from roost.etcd import errors, leases
-from roost.etcd.alarms import Alarms
+from roost.etcd.alarms import WRITE_BYTES, Alarms
 from roost.etcd.deadlines import LeaderDeadlines
 from roost.etcd.leases import Lease, id_of, name_of
 from roost.etcd.limits import Limits
@@ -142,7 +142,7 @@ class Lessor:
 
     def grant(self, txn: Txn, body: bytes) -> bytes:
         """Operation: body is a LeaseGrantRequest."""
-        self._alarms.check_space()
+        self._alarms.take_space(WRITE_BYTES)
         request = pb.LeaseGrantRequest.FromString(body)
         if request.TTL > leases.TTL_S_MAX:
             raise errors.lease_ttl_too_large()

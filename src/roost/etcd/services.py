@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from roost.errors import RoostError
 from roost.etcd import auth, mvcc
 from roost.etcd.alarms import ALARM_OPERATION, Alarms
 from roost.etcd.auth import Auth
@@ -26,8 +25,9 @@ from roost.etcd.lessor import Lessor
 from roost.etcd.limits import Limits
 from roost.etcd.lock import LockService
 from roost.etcd.maintenance import MaintenanceService
-from roost.etcd.mvcc import COMPACTING_KEY, Mvcc
+from roost.etcd.mvcc import Mvcc
 from roost.etcd.ports import Call, Replica, StreamCall, StreamHandler
+from roost.etcd.sweep import SLICE_OPERATION, Sweep
 from roost.etcd.turns import Turns
 from roost.etcd.watch import WatchHub, WatchStream
 from roost.proto import rpc_pb2 as pb
@@ -107,7 +107,8 @@ class Services:
         self.lessor = Lessor(replica, self._mvcc, self.alarms, limits=limits, clock_s=clock_s)
         self.watches = WatchHub(border)
         operations = KvOperations(self._mvcc, self.alarms)
-        self._kv = KvService(border, operations)
+        self._sweep = Sweep(replica, self._mvcc)
+        self._kv = KvService(border, operations, self._sweep)
         self._leases = LeaseService(border, self.lessor)
         self._users = AuthService(
             border,
@@ -122,13 +123,11 @@ class Services:
         self._turns = Turns(border)
         self._locks, self._elections = LockService(self._turns), ElectionService(self._turns)
         replica.register(ALARM_OPERATION, self.alarms.change)
-        replica.register("etcd.compact_slice", operations.compact_slice)
+        replica.register(SLICE_OPERATION, operations.compact_slice)
         replica.register(AUTO_COMPACT, operations.compact)
         self._compactor = (
             Compactor(replica, self._mvcc, keeping, clock_s=clock_s) if keeping else None
         )
-        self._is_compacting = False
-        self._may_compact = True
         replica.observe(self._on_applied)
         replica.observe_switch(lambda: self._read_again)
 
@@ -137,6 +136,7 @@ class Services:
         self.lessor.start()
         self.watches.start()
         self._tokens.start()
+        self._sweep.start()
         if self._compactor is not None:
             self._compactor.start()
 
@@ -145,6 +145,7 @@ class Services:
         self.lessor.stop()
         self.watches.stop()
         self._tokens.stop()
+        self._sweep.stop()
         if self._compactor is not None:
             self._compactor.stop()
 
@@ -268,33 +269,16 @@ class Services:
         self.alarms.read_again()
         self._auth.read_again()
         self.watches.on_rights_changed()
-
-    # --- removing what was compacted ------------------------------------------------------------
+        self._sweep.on_switched()
 
     def _on_applied(self, _index: int, changes: Changes) -> None:
-        """Notice alarms and rights; the leader removes compacted revisions, in the background."""
+        """Notice alarms, rights and compactions."""
         if self.alarms.tree in changes.trees:
             self.alarms.read_again()
         if not changes.trees.isdisjoint(self._auth.trees):
             self._auth.on_applied(changes)
             self.watches.on_rights_changed()
-        replica = self._replica
-        if self._is_compacting or replica.leader_id != replica.member_id:
-            return
-        if not self._may_compact and COMPACTING_KEY not in changes.payload:
-            return
-        self._may_compact = False
-        if replica.view.get(self._mvcc.meta, COMPACTING_KEY) is not None:
-            self._is_compacting = True
-            replica.transact_nowait("etcd.compact_slice", b"", self._on_slice)
-
-    def _on_slice(self, result: bytes | None, error: RoostError | None) -> None:
-        if error is None and result:
-            self._replica.transact_nowait("etcd.compact_slice", b"", self._on_slice)
-            return
-        self._is_compacting = False
-        # Without an answer the next write looks again whether something is left to do.
-        self._may_compact = error is not None
+        self._sweep.on_applied(changes)
 
     # --- the rest -------------------------------------------------------------------------------
 

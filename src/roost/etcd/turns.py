@@ -18,6 +18,7 @@ import msgspec
 
 from roost.errors import Refused, RoostError
 from roost.etcd import errors, leases
+from roost.etcd.alarms import cost_of
 from roost.etcd.border import Border
 from roost.etcd.mvcc import Writer, prefix_end
 from roost.etcd.permissions import Judge
@@ -96,7 +97,7 @@ class Turns:
         if encoded is None and join.is_there:
             raise errors.session_expired()
         if encoded is None:
-            self.border.alarms.check_space()
+            self.border.alarms.take_space(cost_of(body, 1))
             leases.check_exists(mvcc, txn, join.lease)
             writer.put(join.key, join.value, join.lease, None)
         elif join.sets_value and decode_key_value(encoded).value != join.value:

@@ -82,10 +82,9 @@ class Custody:
     def space(self, store: StoreStatistics) -> SpaceReport:
         """What the store takes, what is left for it, and who differs."""
         # What is in memory will be on the disk: in the store's file it takes no more than here.
-        coming = store.applied_bytes + store.flushing_bytes
         return SpaceReport(
-            store.db_in_use_bytes + coming,
-            self.reserve.free_bytes() - coming,
+            store.in_use_bytes,
+            self.reserve.free_bytes() - store.memory_bytes,
             self.reserve.size_bytes,
             frozenset(self.corrupt),
             frozenset(self._core.lost_entries),

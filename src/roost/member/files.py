@@ -35,6 +35,11 @@ class Files:
         """Rewrite the store's file without the pages it does not use; `done(error)` follows."""
         self._home.defragment(told_read(done))
 
+    def settle(self, done: ReadDone) -> None:
+        """Make everything applied so far durable in the store; `done(None)` follows."""
+        tell = told_read(done)
+        self._home.store.settle(lambda: tell(None))
+
     def lend_snapshot(self) -> AbstractAsyncContextManager[Path]:
         """A copy of the store that holds everything applied now; it is kept while it is used.
 

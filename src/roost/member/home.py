@@ -153,7 +153,8 @@ class Home:
             logger.info("the store was defragmented at entry %d", index)
             done(None)
 
-        self.store.move(directory, moved)
+        # What is only in memory yet, deletions above all, would be missing in the new one.
+        self.store.settle(lambda: self.store.move(directory, moved))
 
     def close(self, loop: asyncio.AbstractEventLoop) -> None:
         """Flush and close everything; the directory is clean afterwards."""

@@ -61,16 +61,32 @@ class StoreConfig:
 
 @dataclass(frozen=True, slots=True)
 class StoreStatistics:
-    """A frozen view of the store."""
+    """A frozen view of the store; what is in memory only is not in `db_bytes`."""
 
     applied_index: int
     durable_index: int
     applied_bytes: int
     flushing_bytes: int
     speculative_count: int
+    speculative_bytes: int
     db_bytes: int
     db_in_use_bytes: int
     flush_count: int
+
+    @property
+    def memory_bytes(self) -> int:
+        """What is not in the file yet: proposed, applied, on its way."""
+        return self.speculative_bytes + self.applied_bytes + self.flushing_bytes
+
+    @property
+    def in_use_bytes(self) -> int:
+        """What the trees take, once all of them is in the file."""
+        return self.db_in_use_bytes + self.memory_bytes
+
+    @property
+    def size_bytes(self) -> int:
+        """How large the file is, once what is in memory stands in it."""
+        return max(self.db_bytes, self.in_use_bytes)
 
 
 class Store:
@@ -97,6 +113,8 @@ class Store:
         self.view = View(self._stack, self._base)
         self._observers: list[Observer] = []
         self._switch_observers: list[Callable[[], Callable[[], None]]] = []
+        # (log position, whom to tell when it is durable), oldest first; see `settle`.
+        self._settling: deque[tuple[int, Callable[[], None]]] = deque()
         self._flush_count = 0
         self._flush_began_s = 0.0
         self.flushes = Histogram()
@@ -251,6 +269,22 @@ class Store:
         self._flush_began_s = perf_counter()
         self._keeper.flush(self.applied_index, self.applied_term)
 
+    def settle(self, done: Callable[[], None]) -> None:
+        """Make everything applied so far durable, as soon as the keeper can, and call `done`."""
+        self._settling.append((self.applied_index, done))
+        self._go_on_settling()
+
+    def _go_on_settling(self) -> None:
+        """Tell who waited for what is durable; flush for the others."""
+        while self._settling and self._is_durable(self._settling[0][0]):
+            self._settling.popleft()[1]()
+        if self._settling:
+            self.flush()
+
+    def _is_durable(self, index: int) -> bool:
+        """Whether nothing that was written up to `index` is in memory alone."""
+        return index <= self.durable_index or (self._flushing is None and not self._is_dirty)
+
     def flush_if_due(self, now: float) -> None:
         """Flush when the oldest unflushed change is old enough; `now` in seconds, monotonic."""
         self._keeper.pump()
@@ -273,6 +307,7 @@ class Store:
         self._stack[:] = [self._applied]
         if self._applied.size_bytes >= self._config.layer_bytes_max:
             self.flush()
+        self._go_on_settling()
         self.on_room()
 
     def _attach(self, keeper: Keeper) -> None:
@@ -313,6 +348,7 @@ class Store:
         self._stack[:] = [self._applied]
         for tell in on_switched:
             tell()
+        self._go_on_settling()
 
     def durable_digest(self) -> bytes:
         """The digest of what is durable."""
@@ -346,6 +382,7 @@ class Store:
             self._applied.size_bytes,
             self._flushing.size_bytes if self._flushing else 0,
             len(self._speculative),
+            sum(layer.size_bytes for _, layer, _ in self._speculative),
             db_bytes,
             in_use,
             self._flush_count,
