@@ -32,7 +32,7 @@ def keys(cluster: Cluster) -> list[bytes]:
         return [it.key for it in client.range(b"k", b"l")]
 
 
-def restored(root: Path, files: list[Path], size: int) -> Cluster:
+def restored(root: Path, files: list[Path], size: int, *options: str) -> Cluster:
     """A new cluster of `size` members, each of which has restored the same files."""
     cluster = Cluster(root, size)
     members = next(it for it in cluster.flags(0) if it.startswith("--initial-cluster="))
@@ -45,6 +45,7 @@ def restored(root: Path, files: list[Path], size: int) -> Cluster:
             f"--name=m{position}",
             members,
             f"--initial-advertise-peer-urls={cluster.peer_url(position)}",
+            *options,
         )
         assert said.exit_code == 0, said.output
     return cluster
@@ -172,3 +173,44 @@ def test_etcdctl_lists_and_disarms_alarms_compares_hashes_and_defragments(tmp_pa
             assert new.dbSize <= old.dbSize
         put(cluster, range(100, 110))
         assert keys(cluster) == [key(it) for it in range(110)]
+
+
+def test_a_restored_cluster_may_go_on_at_later_revisions_and_forget_the_earlier(
+    tmp_path: Path,
+) -> None:
+    """As `etcdutl snapshot restore --bump-revision --mark-compacted` of etcd 3.6."""
+    full = tmp_path / "full.db"
+    old = tmp_path / "old"
+    old.mkdir()
+    with Cluster(old, 1) as cluster:
+        cluster.leader()
+        put(cluster, range(5))
+        etcdctl(cluster.endpoints[0], "snapshot", "save", str(full))
+        revision = cluster.status(0).header.revision
+    refused = roost(
+        "snapshot", "restore", full, "--bump-revision=5", f"--data-dir={tmp_path / 'x'}"
+    )
+    assert refused.exit_code == 2
+    assert "--mark-compacted" in refused.output
+    new = tmp_path / "new"
+    new.mkdir()
+    bumped = ["--bump-revision=1000000", "--mark-compacted"]
+    with restored(new, [full], 1, *bumped) as cluster:
+        cluster.leader()
+        endpoint = cluster.endpoints[0]
+        assert keys(cluster) == [key(it) for it in range(5)]
+        assert cluster.status(0).header.revision == revision + 1_000_000
+        for asked in (("get", "--rev", str(revision), "k"), ("watch", "--rev", str(revision), "k")):
+            said = run_etcdctl(endpoint, *asked)
+            assert "required revision has been compacted" in said.out + said.error
+        put(cluster, range(5, 6))
+        assert cluster.status(0).header.revision == revision + 1_000_001
+        with Client(cluster.endpoints, timeout_s=20) as client:
+            kept = client.get(key(1))
+        assert kept is not None
+        assert kept.mod_revision < revision
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    with restored(plain, [full], 1) as cluster:
+        cluster.leader()
+        assert cluster.status(0).header.revision == revision

@@ -1,6 +1,7 @@
 """`roost snapshot`: save a backup, look at one, make a new cluster of it."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import click
@@ -9,7 +10,9 @@ from roost.cli.settings import parse_initial_cluster
 from roost.cli.shared import client_options, connect, say_json
 from roost.client import Client, ClientError, is_lost
 from roost.errors import RoostError
+from roost.etcd import REVISION_MAX, raise_revision
 from roost.member import (
+    Amendment,
     Backup,
     MemberConfig,
     read_backup,
@@ -127,6 +130,18 @@ def _say(held: Backup, *, as_json: bool) -> None:
     help="Peer URLs of this member.",
 )
 @click.option("--initial-cluster-token", "token", default="etcd-cluster", show_default=True)
+@click.option(
+    "--bump-revision",
+    "raised_by",
+    type=click.IntRange(0, REVISION_MAX),
+    default=0,
+    help="Go on so many revisions later, more than were written behind the backup.",
+)
+@click.option(
+    "--mark-compacted",
+    is_flag=True,
+    help="Count all earlier revisions as compacted; goes with --bump-revision.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def restore_command(
     files: tuple[Path, ...],
@@ -135,17 +150,27 @@ def restore_command(
     initial_cluster: str | None,
     advertised: str,
     token: str,
+    raised_by: int,
     *,
+    mark_compacted: bool,
     as_json: bool,
 ) -> None:
     r"""Make the directory of a member of a new cluster from a full backup and its increments.
 
-    Every first member restores the same files, each with its own name.
+    Every first member restores the same files with the same options, each with its own name.
+    Clients that hold revisions of the old cluster, as caches and controllers do, must not meet
+    the same revisions with other contents: for them, --bump-revision and --mark-compacted.
 
     \b
     Example:
         roost snapshot restore monday.db tuesday.inc --data-dir restored
+        roost snapshot restore monday.db --bump-revision 1000000000 --mark-compacted
     """
+    if bool(raised_by) != mark_compacted:
+        raise click.UsageError("--bump-revision and --mark-compacted go together: give both")
+    amendment = None
+    if raised_by:
+        amendment = Amendment(f"+{raised_by}", partial(raise_revision, by=raised_by))
     try:
         config = MemberConfig(
             name=name,
@@ -155,7 +180,7 @@ def restore_command(
             listen_peer_urls=tuple(advertised.split(",")),
             initial_cluster_token=token,
         )
-        identity = restore(config, files)
+        identity = restore(config, files, amendment=amendment)
     except (RoostError, OSError) as error:
         raise click.ClickException(str(error)) from error
     if as_json:

@@ -5,10 +5,12 @@ from roost.etcd.guard import QUOTA_BYTES, Guard
 from roost.etcd.identity import JwtOptions
 from roost.etcd.limits import Limits
 from roost.etcd.maintenance import SERVER_VERSION
+from roost.etcd.mvcc import REVISION_MAX, raise_revision
 from roost.etcd.services import AuthOptions, Route, Services, Stream, Unary, bootstrap
 
 __all__ = [
     "QUOTA_BYTES",
+    "REVISION_MAX",
     "SERVER_VERSION",
     "AuthOptions",
     "Guard",
@@ -22,4 +24,5 @@ __all__ = [
     "Stream",
     "Unary",
     "bootstrap",
+    "raise_revision",
 ]

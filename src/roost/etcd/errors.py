@@ -51,6 +51,11 @@ def duplicate_key() -> Refused:
     return _refused(INVALID_ARGUMENT, "etcdserver: duplicate key given in txn request")
 
 
+def too_many_revisions(revision: int) -> Refused:
+    """A restored store would begin where revisions end."""
+    return _refused(OUT_OF_RANGE, f"revision {revision} is beyond what can be counted up from")
+
+
 def compacted() -> Refused:
     """ErrGRPCCompacted."""
     return _refused(OUT_OF_RANGE, "etcdserver: mvcc: required revision has been compacted")

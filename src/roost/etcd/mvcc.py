@@ -29,6 +29,8 @@ KV_TREE, REVISIONS_TREE, HISTORY_TREE, META_TREE = "kv", "revisions", "history",
 ALARMS_TREE, LEASES_TREE, LEASE_KEYS_TREE = "alarms", "leases", "lease_keys"
 REVISION_KEY, COMPACTED_KEY, COMPACTING_KEY = b"revision", b"compacted", b"compacting"
 FIRST_REVISION = 1
+# Half of what an int64 holds: a restored cluster still has room to write.
+REVISION_MAX = 1 << 62
 _TOMBSTONE = b"x"
 _REVISION_BYTES = 16
 
@@ -72,6 +74,25 @@ def bootstrap(txn: Txn) -> None:
         txn.tree(name)
     meta = txn.tree(META_TREE)
     txn.put_latest(meta.id, REVISION_KEY, FIRST_REVISION.to_bytes(8, "big"))
+
+
+def raise_revision(txn: Txn, by: int) -> None:
+    """Let a restored store go on `by` revisions later, and forget all before (etcdutl restore).
+
+    Whoever watched or cached what was written behind the backup meets a revision that is
+    compacted, and looks at everything anew; no revision is ever given twice.
+
+    Raises:
+        Refused: there are not so many revisions.
+
+    """
+    meta = txn.tree(META_TREE).id
+    raised = int.from_bytes(txn.get(meta, REVISION_KEY) or b"", "big") + by
+    if raised > REVISION_MAX:
+        raise errors.too_many_revisions(raised)
+    txn.put_latest(meta, REVISION_KEY, raised.to_bytes(8, "big"))
+    txn.put(meta, COMPACTED_KEY, raised.to_bytes(8, "big"))
+    txn.put(meta, COMPACTING_KEY, b"")
 
 
 class Mvcc:

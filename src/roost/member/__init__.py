@@ -2,7 +2,7 @@
 
 from roost.member import membership
 from roost.member.accept_loss import Loss, accept_loss, inspect
-from roost.member.backup import Backup, read_backup, restore, write_full, write_increment
+from roost.member.backup import Amendment, Backup, read_backup, restore, write_full, write_increment
 from roost.member.config import MemberConfig, address_of
 from roost.member.errors import (
     BackupDamaged,
@@ -36,6 +36,7 @@ from roost.member.world import World
 
 __all__ = [
     "AddMember",
+    "Amendment",
     "Backup",
     "BackupDamaged",
     "BackupSchedule",

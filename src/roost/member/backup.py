@@ -19,7 +19,7 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -51,6 +51,7 @@ from roost.store import (
     Store,
     StoreConfig,
     StoreError,
+    Txn,
     read_applied_file,
     scrub,
 )
@@ -225,7 +226,24 @@ def _decode(path: Path, blob: bytes) -> list[Entry]:
 # --- restoring -----------------------------------------------------------------------------------
 
 
-def restore(config: MemberConfig, paths: Sequence[Path], world: World | None = None) -> Identity:
+@dataclass(frozen=True, slots=True)
+class Amendment:
+    """What a restored cluster begins with beside what was saved.
+
+    All first members must be given the same one, so its `name` is part of the cluster id.
+    """
+
+    name: str
+    write: Callable[[Txn], None]
+
+
+def restore(
+    config: MemberConfig,
+    paths: Sequence[Path],
+    world: World | None = None,
+    *,
+    amendment: Amendment | None = None,
+) -> Identity:
     """Make a member's directory from a full backup and the increments that follow it.
 
     `config` says which members the new cluster has, and which of them this is.
@@ -248,12 +266,12 @@ def restore(config: MemberConfig, paths: Sequence[Path], world: World | None = N
     made = config.data_dir.with_name(config.data_dir.name + ".restoring")
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir(mode=0o700, parents=True)
-    cluster_id = _new_cluster_id(cluster_id_of(it.id for it in records), backups)
+    cluster_id = _new_cluster_id(cluster_id_of(it.id for it in records), backups, amendment)
     directory = made / StoreRecord().directory
     directory.mkdir(mode=0o700)
     _copy_store(backups[0], directory / "data.mdb")
     _check_store(directory)
-    index, term = _go_on(directory, backups[1:], config, cluster_id)
+    index, term = _go_on(directory, backups[1:], config, cluster_id, amendment)
     _write_record(made, index, term, world)
     identity = Identity(
         cluster_id=cluster_id,
@@ -280,9 +298,11 @@ def _check_chain(backups: Sequence[Backup]) -> None:
             raise RestoreRefused(f"{text} {before.index}")
 
 
-def _new_cluster_id(of_members: int, backups: Sequence[Backup]) -> int:
+def _new_cluster_id(of_members: int, backups: Sequence[Backup], amendment: Amendment | None) -> int:
     """Another cluster's, whatever its members are called."""
     told = f"{of_members:x}/" + "/".join(it.digest for it in backups)
+    if amendment is not None:
+        told += f"/{amendment.name}"
     return int.from_bytes(hashlib.sha256(told.encode()).digest()[:8], "big") or 1
 
 
@@ -305,7 +325,11 @@ def _check_store(directory: Path) -> None:
 
 
 def _go_on(
-    directory: Path, increments: Sequence[Backup], config: MemberConfig, cluster_id: int
+    directory: Path,
+    increments: Sequence[Backup],
+    config: MemberConfig,
+    cluster_id: int,
+    amendment: Amendment | None,
 ) -> tuple[int, int]:
     """Apply the increments, then the entry that makes it another cluster; return that entry."""
     try:
@@ -323,6 +347,8 @@ def _go_on(
         records = initial_records(config.initial_cluster, config.initial_cluster_token)
         bootstrap_roster(txn, records, version=index)
         txn.put(METADATA_ID, GUID_KEY, uuid.UUID(int=cluster_id).bytes)
+        if amendment is not None:
+            amendment.write(txn)
         store.apply(index, txn.encode(), term)
     finally:
         store.close()
