@@ -16,6 +16,7 @@ from roost.testing.cluster import PATIENCE_S, ROOST, Cluster, wait_until
 from roost.testing.devices import LoopDisk, fuse_reason, loop_reason, strace_reason, under_strace
 from roost.testing.namespaces import Network, NetworkCluster, namespace_reason
 from roost.testing.outage import run_outages
+from roost.testing.processes import children_of, processes_about
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 needs_loop = pytest.mark.skipif(bool(loop_reason()), reason=loop_reason())
@@ -205,6 +206,36 @@ def test_when_the_leaders_disk_hangs_another_leads_within_five_seconds(
         took_s = time.monotonic() - began
         disk.thaw()
         assert took_s < 5
+
+
+def keeper_of(cluster: Cluster, position: int) -> int:
+    """The process that writes the store of a member."""
+    own = children_of(cluster.process(position).pid)
+    (found,) = set(own) & set(processes_about("-m roost.store "))
+    return found
+
+
+def test_a_leader_whose_store_makes_no_room_hands_over_within_five_seconds(tmp_path: Path) -> None:
+    """Its keeper is stopped: heartbeats and journal go on, and nothing could be executed."""
+    with Cluster(tmp_path, 3) as cluster:
+        stuck = cluster.leader()
+        wait_until(lambda: all(cluster.status(it) is not None for it in range(3)))
+        keeper = keeper_of(cluster, stuck)
+        os.kill(keeper, signal.SIGSTOP)
+        others = [it for position, it in enumerate(cluster.endpoints) if position != stuck]
+        longest_s, written, last_s = 0.0, 0, time.monotonic()
+        with Client(others, timeout_s=20) as client:
+            while written < 120:
+                with suppress(ClientError):
+                    client.put(b"k%03d" % written, bytes(1 << 20))
+                    written += 1
+                    longest_s = max(longest_s, time.monotonic() - last_s)
+                    last_s = time.monotonic()
+        assert cluster.leader() != stuck
+        assert longest_s < 5
+        os.kill(keeper, signal.SIGCONT)
+        with Client([cluster.endpoints[stuck]], timeout_s=20) as client:
+            wait_until(lambda: client.count(b"k", b"l") == 120)
 
 
 class MovedCluster(Cluster):

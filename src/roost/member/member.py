@@ -144,7 +144,11 @@ class Member:
         self.links.transport = self.transport = self._make_transport()
         self._announcer = Announcer(self.core, on_announced=self._on_news)
         self._hurry = Hurry(self.core, self._world.dice, on_campaign=self._on_news)
-        self._transfers = Transfers(self.core, timeout_ticks=2 * self._election_ticks)
+        self._transfers = Transfers(
+            self.core,
+            timeout_ticks=2 * self._election_ticks,
+            is_stuck=lambda: self.store.is_stuck,
+        )
         self._neighbours = self._make_neighbours()
         self.snapshots = self._make_snapshots()
         self.custody = self._make_custody()

@@ -1,10 +1,18 @@
-"""Handing leadership over on request, and before a leader stops (thesis §3.10)."""
+"""Handing leadership over: on request, before a leader stops, and when it is stuck (thesis §3.10).
+
+A leader whose store makes no room can execute nothing, while its heartbeats and its journal go
+on; the others could, so it lets one of them.
+"""
 
 import asyncio
+import logging
+from collections.abc import Callable
 
 from roost.errors import OutcomeUnknown, RoostError
 from roost.outcome import ReadDone
-from roost.raft import Core
+from roost.raft import Core, Role
+
+logger = logging.getLogger(__name__)
 
 # How long a leader that stops waits for the next one.
 HAND_OVER_S = 1.0
@@ -16,9 +24,12 @@ class Transfers:
     Bounded by the callers: each has one request under way.
     """
 
-    def __init__(self, core: Core, *, timeout_ticks: int) -> None:
-        """Nobody waits."""
+    def __init__(
+        self, core: Core, *, timeout_ticks: int, is_stuck: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Nobody waits; `is_stuck()` says that this member should not lead."""
         self._core = core
+        self._is_stuck = is_stuck
         self._timeout_ticks = timeout_ticks
         self._ticks = 0
         self._waiting: list[tuple[int, int, ReadDone]] = []
@@ -37,6 +48,16 @@ class Transfers:
         """One heartbeat interval has passed."""
         self._ticks += 1
         self.settle()
+        core = self._core
+        if core.role is Role.LEADER and not core.transfer_target and self._is_stuck():
+            self._leave_office()
+
+    def _leave_office(self) -> None:
+        """Let another lead, if one can; if it does not come to that, the next tick tries again."""
+        target = self._core.best_successor()
+        if target:
+            logger.warning("the store makes no room: leadership goes to member %x", target)
+            self._core.transfer_leadership(target)
 
     def settle(self) -> None:
         """Tell those whose target leads by now, or whose time is over."""

@@ -40,6 +40,7 @@ from roost.store.errors import (
 )
 from roost.store.keeper import Keeper
 from roost.store.layer import Layer
+from roost.store.stall import Stall
 from roost.store.txn import Txn
 from roost.store.view import View
 from roost.store.write_set import Changes
@@ -118,6 +119,7 @@ class Store:
         self._flush_count = 0
         self._flush_began_s = 0.0
         self.flushes = Histogram()
+        self._stall = Stall()
         # Called with a log position and the digest of the state there, now and then.
         self.on_digest: Callable[[int, bytes], None] = lambda _index, _digest: None
         # Committed entries that were no write sets.
@@ -257,6 +259,11 @@ class Store:
             self._flushing is not None and self._applied.size_bytes >= self._config.layer_bytes_max
         )
 
+    @property
+    def is_stuck(self) -> bool:
+        """Whether memory is full, and the flush that would make room does not get on."""
+        return self._stall.is_stuck and self.is_backed_up
+
     def flush(self) -> None:
         """Start making the applied layer durable, unless a flush is on its way already."""
         if self._flushing is not None or not self._is_dirty:
@@ -288,6 +295,8 @@ class Store:
     def flush_if_due(self, now: float) -> None:
         """Flush when the oldest unflushed change is old enough; `now` in seconds, monotonic."""
         self._keeper.pump()
+        is_flushing = self._flushing is not None
+        self._stall.look(self._flush_count, is_flushing=is_flushing, now_s=now)
         if not self._is_dirty:
             return
         if self._applied_since is None:
