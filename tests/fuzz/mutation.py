@@ -14,11 +14,12 @@ def mutations(corpus: Sequence[bytes], *, seed: int = 1) -> Iterator[bytes]:
     for _ in range(EXECUTIONS - len(corpus)):
         data = bytearray(dice.choice(corpus))
         for _ in range(1 + int(dice.expovariate(0.7))):
-            _mutate(dice, data, corpus)
+            mutate(dice, data, corpus)
         yield bytes(data)
 
 
-def _mutate(dice: random.Random, data: bytearray, corpus: Sequence[bytes]) -> None:
+def mutate(dice: random.Random, data: bytearray, corpus: Sequence[bytes]) -> None:
+    """Make one change, where the dice say."""
     at = dice.randrange(len(data) + 1)
     match dice.randrange(7):
         case 0 if data:
