@@ -71,3 +71,8 @@ class OutcomeUnknown(RoostError):
 
 class AnswerFailed(OutcomeUnknown):
     """What was asked may have been done, but a fault of ours kept the answer from being made."""
+
+
+# What decoding bytes from outside raises, whatever they are: `msgspec.MsgspecError` and
+# `UnicodeDecodeError` are ValueErrors, and what is nested too deep is a RecursionError.
+UNDECODABLE = (ValueError, RecursionError)

@@ -11,6 +11,7 @@ cluster serves.  The frames come from the seed; what they meet is a live cluster
 import argparse
 import asyncio
 import random
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-from roost.errors import PeerFault
+from roost.errors import OutcomeUnknown, Overloaded, PeerFault, Refused
 from roost.member import Member, forwarding
 from roost.member.membership import ADD, PROMOTE, REMOVE, REPLACE, UPDATE
 from roost.member.protocol import (
@@ -60,8 +61,9 @@ def made_up(victim: Member) -> list[Frame]:
     for name, body in requests:
         frames.append((FRAME_REQUESTS, b"".join(forwarding.encode_request(7, name, body))))
     frames.append((FRAME_ANSWERS, b"".join(forwarding.encode_answer(7, b"result", None))))
-    for error in (PeerFault("no"), forwarding.Refused(9, "no"), forwarding.Overloaded("no")):
-        frames.append((FRAME_ANSWERS, b"".join(forwarding.encode_answer(7, None, error))))
+    errors = (OutcomeUnknown("no"), Refused(9, "no"), Overloaded("no"))
+    refusals = [b"".join(forwarding.encode_answer(7, None, it)) for it in errors]
+    frames += [(FRAME_ANSWERS, it) for it in refusals]
     asked = [Wanted(it, term, 5, 99) for it in (index, index + 1, 1)]
     told = [Found(it, term, answer, b"payload") for answer in Answer for it in (index, index + 1)]
     frames.append((FRAME_REPAIR, bytes([ASKED]) + msgspec.msgpack.encode(asked)))
@@ -76,7 +78,7 @@ class Liar:
     def __init__(self, liar: Member, victim: Member, seed: int) -> None:
         self._liar_id = liar.member_id
         self._victim = victim
-        self._dice = random.Random(seed)  # noqa: S311 - a test is no secret
+        self._dice = random.Random(seed)
         self._overheard: list[Frame] = []
         self.counts: Counter[str] = Counter()
 
@@ -84,11 +86,11 @@ class Liar:
         """Keep some of what a member sends."""
         send = member.transport.send
 
-        def heard(to: int, encoded: list[bytes], *, bulk: bool) -> bool:
+        def heard(member_id: int, encoded: list[bytes], *, bulk: bool) -> bool:
             whole = b"".join(encoded)
             self._overheard.append((whole[6], whole[HEAD.size :]))
             del self._overheard[:-OVERHEARD_MAX]
-            return send(to, encoded, bulk=bulk)
+            return send(member_id, encoded, bulk=bulk)
 
         member.transport.send = heard  # type: ignore[method-assign]  # an ear on the wire
 
@@ -171,6 +173,10 @@ async def _let_lead(cluster: Cluster, position: int) -> None:
         await asyncio.sleep(0.001)
 
 
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+
+
 def main() -> None:
     """Lie as often as is asked for, and say how it was taken."""
     parser = argparse.ArgumentParser(description="a member of a running cluster lies")
@@ -179,10 +185,10 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as root:
         counts = asyncio.run(
-            lie_to_a_cluster(Path(root), frames=options.frames, seed=options.seed, say=print)
+            lie_to_a_cluster(Path(root), frames=options.frames, seed=options.seed, say=_say)
         )
     for what, count in counts.most_common():
-        print(f"{count:8,}  {what}")
+        _say(f"{count:8,}  {what}")
 
 
 if __name__ == "__main__":

@@ -629,3 +629,32 @@ def test_a_lease_needs_what_it_rests_on(options: dict[str, object]) -> None:
     """Checklist 2, 54."""
     with pytest.raises(BadCoreConfig, match="lease"):
         CoreConfig(id=1, **options)  # type: ignore[arg-type]  # a test's options
+
+
+def test_a_peer_was_heard_once_it_answered_and_not_for_long() -> None:
+    """Peers count as active after an election and between two looks; that is no sign of life."""
+    cluster = CoreCluster(3)
+    core = cluster.elect(1)
+    assert core.was_heard(1)
+    assert core.was_heard(2)
+    assert not core.was_heard(4)
+    assert not cluster.nodes[2].core.was_heard(1), "only a leader hears"
+    cluster.cut |= {(3, 1)}
+    for _ in range(core.config.election_ticks):
+        cluster.tick(1)
+        cluster.settle()
+    assert core.was_heard(2)
+    assert core.was_heard(3)
+    cluster.tick(1)
+    cluster.settle()
+    assert core.was_heard(2)
+    assert not core.was_heard(3)
+
+
+def test_after_an_election_nobody_was_heard_who_said_nothing() -> None:
+    cluster = CoreCluster(3)
+    cluster.crash(3)
+    core = cluster.elect(1)
+    assert core.peers[3].is_active
+    assert core.was_heard(2)
+    assert not core.was_heard(3)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from roost.errors import UNDECODABLE
 from roost.journal.disk import Disk
 from roost.journal.errors import JournalDamaged
 from roost.journal.twin import Twin
@@ -41,7 +42,7 @@ class HardRecord:
             self._is_new = False
             try:
                 self.held = msgspec.json.decode(body, type=HardState)
-            except msgspec.MsgspecError as error:
+            except UNDECODABLE as error:
                 raise JournalDamaged(self._path, 0, 0, f"the hard state: {error}") from error
             if min(msgspec.structs.astuple(self.held)) < 0:
                 raise JournalDamaged(self._path, 0, 0, f"{self.held} is no hard state")

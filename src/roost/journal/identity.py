@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from roost.errors import UNDECODABLE
 from roost.journal.disk import Disk, File
 from roost.journal.errors import (
     DirectoryLocked,
@@ -83,7 +84,7 @@ def load_identity(disk: Disk, directory: Path) -> Identity | None:
         twin.close()
     try:
         return None if body is None else msgspec.json.decode(body, type=Identity)
-    except msgspec.MsgspecError as error:
+    except UNDECODABLE as error:
         raise JournalDamaged(directory / "identity.a", 0, 0, f"the identity: {error}") from error
 
 

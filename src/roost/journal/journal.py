@@ -37,6 +37,7 @@ from pathlib import Path
 import msgspec
 from crc32c import crc32c
 
+from roost.errors import UNDECODABLE
 from roost.journal import segment as segments
 from roost.journal.disk import Disk, File, OsDisk
 from roost.journal.errors import (
@@ -780,7 +781,7 @@ class Journal:
 def _read_catalog(body: bytes, directory: Path) -> Catalog:
     try:
         return msgspec.json.decode(body, type=Catalog)
-    except msgspec.MsgspecError as error:
+    except UNDECODABLE as error:
         raise JournalDamaged(directory / "catalog.a", 0, 0, f"the catalogue: {error}") from error
 
 

@@ -8,9 +8,7 @@ before that, the next start begins anew.
 import asyncio
 import logging
 
-import msgspec
-
-from roost.errors import PeerFault
+from roost.errors import UNDECODABLE, PeerFault
 from roost.journal import Identity, Journal, OsDisk
 from roost.member.config import Address, MemberConfig, address_of
 from roost.member.errors import CannotJoin
@@ -44,7 +42,7 @@ async def join_cluster(config: MemberConfig, world: World | None = None) -> None
         for address in others:
             try:
                 await _join_by(address, config, world)
-            except (OSError, TimeoutError, PeerFault, msgspec.MsgspecError) as error:
+            except (OSError, TimeoutError, PeerFault, *UNDECODABLE) as error:
                 logger.warning("joining by %s:%d: %s", *address, error)
                 last = error
             else:

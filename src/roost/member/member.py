@@ -124,7 +124,7 @@ class Member:
         self._operations = own_operations(
             self.roster,
             token=config.initial_cluster_token,
-            is_active=self._is_active,
+            is_alive=self._is_alive,
             now_s=self._world.wall_s,
         )
         self._election_ticks = config.election_ms // config.heartbeat_ms
@@ -212,12 +212,11 @@ class Member:
             transact=self.transact_nowait,
         )
 
-    def _is_active(self, member_id: int) -> bool:
-        """Whether a member was heard within an election timeout; only its leader can say."""
+    def _is_alive(self, member_id: int) -> bool:
+        """Whether a member is there now, for all that its leader can see."""
         if member_id == self.member_id:
             return True
-        progress = self.core.peers.get(member_id)
-        return progress is not None and progress.is_active
+        return self.transport.is_open_to(member_id) and self.core.was_heard(member_id)
 
     def _make_snapshots(self) -> Snapshots:
         return Snapshots(

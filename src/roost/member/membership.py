@@ -8,21 +8,23 @@ leave fewer started voters than a majority is refused.  `replace` is ours: etcd 
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 import msgspec
 
-from roost.errors import Refused
+from roost.errors import UNDECODABLE, Refused
 from roost.member.config import address_of
 from roost.member.errors import BadMemberConfig
 from roost.member.executor import ChangeOperation, Operation
 from roost.member.roster import MemberRecord, Roster, member_id_of
-from roost.raft import Change, ChangeKind
+from roost.raft import Change, ChangeKind, Id
 from roost.store import Txn
 
 _INVALID_ARGUMENT, _NOT_FOUND, _FAILED_PRECONDITION, _UNAVAILABLE = 3, 5, 9, 14
 LEARNERS_MAX = 1  # etcd's --experimental-max-learners
 ADD, REMOVE, PROMOTE, UPDATE = "member.add", "member.remove", "member.promote", "member.update"
 REPLACE = "member.replace"
+Asked = TypeVar("Asked", bound=msgspec.Struct)
 
 
 class AddMember(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,33 +37,34 @@ class AddMember(msgspec.Struct, frozen=True, kw_only=True):
 class RemoveMember(msgspec.Struct, frozen=True):
     """Remove a member for good."""
 
-    id: int
+    id: Id
 
 
 class ReplaceMember(msgspec.Struct, frozen=True):
     """Put a new member that will be reached at these URLs in the place of another."""
 
-    id: int
+    id: Id
     peer_urls: tuple[str, ...]
 
 
 class PromoteMember(msgspec.Struct, frozen=True):
     """Make a learner a voter."""
 
-    id: int
+    id: Id
 
 
 class UpdateMember(msgspec.Struct, frozen=True):
     """Give a member other peer URLs."""
 
-    id: int
+    id: Id
     peer_urls: tuple[str, ...]
 
 
 class Membership:
     """The operations of one member.
 
-    `token` makes ids of added members; `is_active(id)` says whether a voter was heard lately.
+    `token` makes ids of added members; `is_alive(id)` says whether a voter's link is open and it
+    was heard lately: a change that takes a majority of those is refused.
     """
 
     def __init__(
@@ -69,13 +72,13 @@ class Membership:
         roster: Roster,
         *,
         token: str,
-        is_active: Callable[[int], bool],
+        is_alive: Callable[[int], bool],
         now_s: Callable[[], float] = time.time,
     ) -> None:
         """Remember where to look."""
         self._roster = roster
         self._token = token
-        self._is_active = is_active
+        self._is_alive = is_alive
         self._now_s = now_s
 
     def changes(self) -> dict[str, ChangeOperation]:
@@ -93,7 +96,7 @@ class Membership:
             Refused: with etcd's code and text.
 
         """
-        asked = msgspec.json.decode(body, type=AddMember)
+        asked = _read(body, AddMember)
         records = self._roster.records(txn)
         record = self._new_record(txn, asked.peer_urls, records, is_learner=asked.is_learner)
         if asked.is_learner:
@@ -113,12 +116,13 @@ class Membership:
             Refused: with etcd's codes and texts of a removal and an addition.
 
         """
-        asked = msgspec.json.decode(body, type=ReplaceMember)
+        asked = _read(body, ReplaceMember)
         records = self._roster.records(txn)
         gone = _find(records, asked.id)
         rest = [it for it in records if it.id != gone.id]
         record = self._new_record(txn, asked.peer_urls, rest, is_learner=gone.is_learner)
         if not gone.is_learner:
+            self._check_quorum_after(records, added=0)  # the old half decides, too
             self._check_quorum_after(rest, added=1)
         self._roster.remove(txn, gone.id)
         changes = [Change(ChangeKind.REMOVE, gone.id), _addition_of(record)]
@@ -144,7 +148,7 @@ class Membership:
             Refused: with etcd's code and text.
 
         """
-        member_id = msgspec.json.decode(body, type=RemoveMember).id
+        member_id = _read(body, RemoveMember).id
         records = self._roster.records(txn)
         gone = _find(records, member_id)
         rest = [it for it in records if it.id != member_id]
@@ -160,7 +164,7 @@ class Membership:
             Refused: with etcd's code and text.
 
         """
-        member_id = msgspec.json.decode(body, type=PromoteMember).id
+        member_id = _read(body, PromoteMember).id
         records = self._roster.records(txn)
         if not _find(records, member_id).is_learner:
             text = "etcdserver: can only promote a learner member"
@@ -179,7 +183,7 @@ class Membership:
             Refused: with etcd's code and text.
 
         """
-        asked = msgspec.json.decode(body, type=UpdateMember)
+        asked = _read(body, UpdateMember)
         records = self._roster.records(txn)
         held = _find(records, asked.id)
         _check_urls(asked.peer_urls)
@@ -203,8 +207,17 @@ class Membership:
         if started < needed:
             text = "etcdserver: re-configuration failed due to not enough started members"
             raise Refused(_FAILED_PRECONDITION, text)
-        if sum(1 for it in voters if self._is_active(it.id)) < needed:
+        if sum(1 for it in voters if self._is_alive(it.id)) < needed:
             raise Refused(_UNAVAILABLE, "etcdserver: unhealthy cluster")
+
+
+def _read(body: bytes, kind: type[Asked]) -> Asked:
+    """What was asked, wherever it comes from."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except UNDECODABLE as error:
+        text = f"etcdserver: no request to change the cluster: {error}"
+        raise Refused(_INVALID_ARGUMENT, text) from error
 
 
 def _addition_of(record: MemberRecord) -> Change:

@@ -11,11 +11,11 @@ def own_operations(
     roster: Roster,
     *,
     token: str,
-    is_active: Callable[[int], bool],
+    is_alive: Callable[[int], bool],
     now_s: Callable[[], float],
 ) -> dict[str, Operation | Changing]:
     """Publishing, and every change of who is in the cluster, by name."""
-    membership = Membership(roster, token=token, is_active=is_active, now_s=now_s)
+    membership = Membership(roster, token=token, is_alive=is_alive, now_s=now_s)
     return {
         PUBLISH_OPERATION: roster.publish,
         **membership.operations(),

@@ -14,7 +14,7 @@ import logging
 
 import msgspec
 
-from roost.errors import PeerFault
+from roost.errors import UNDECODABLE, PeerFault
 from roost.journal import Identity, OsDisk, Twin, load_identity, lock_directory
 from roost.member.config import Address, MemberConfig, address_of
 from roost.member.errors import CannotRebuild
@@ -71,7 +71,7 @@ async def _try_all(
         for address in others:
             try:
                 await _fetch(address, config, identity, world)
-            except (OSError, TimeoutError, PeerFault, msgspec.MsgspecError) as error:
+            except (OSError, TimeoutError, PeerFault, *UNDECODABLE) as error:
                 logger.warning("fetching the store of %s:%d: %s", *address, error)
                 last = error
             else:

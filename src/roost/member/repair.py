@@ -23,7 +23,7 @@ from enum import IntEnum
 
 import msgspec
 
-from roost.errors import PeerFault
+from roost.errors import UNDECODABLE, PeerFault
 from roost.journal import Journal
 from roost.member.persistence import Persistence
 from roost.raft import Core, Count, Role, has_quorum
@@ -136,7 +136,7 @@ class Repair:
                 self._answer(sender, _WANTED.decode(body[1:]))
             else:
                 self._take(sender, _FOUND.decode(body[1:]))
-        except msgspec.MsgspecError as error:
+        except UNDECODABLE as error:
             raise PeerFault(f"a malformed repair frame: {error}") from error
 
     def _answer(self, asker: int, wanted: list[Wanted]) -> None:

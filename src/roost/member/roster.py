@@ -17,7 +17,8 @@ from typing import Protocol
 
 import msgspec
 
-from roost.raft.types import Configuration, NodeId
+from roost.errors import UNDECODABLE, Refused
+from roost.raft.types import COUNT_MAX, NODE_ID_MAX, Configuration, NodeId
 from roost.store import BOOTSTRAP_INDEX, Txn, View, encode_put
 
 MEMBERS_TREE = "members"
@@ -25,6 +26,7 @@ REMOVED_TREE = "removed_members"
 METADATA_TREE_ID = 1
 CONFIGURATION_KEY = b"configuration"
 PUBLISH_OPERATION = "member.publish"
+_INVALID_ARGUMENT = 3
 
 
 class MemberRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +68,11 @@ def initial_records(cluster: Mapping[str, Sequence[str]], token: str) -> tuple[M
 def encode_record(record: MemberRecord) -> bytes:
     """Encode a record as the tree holds it."""
     return msgspec.json.encode(record)
+
+
+def _counted(record: MemberRecord) -> int:
+    """A record's incarnation; 0 where somebody once wrote one that no member can come to."""
+    return record.incarnation if 0 <= record.incarnation <= COUNT_MAX else 0
 
 
 def _key(member_id: int) -> bytes:
@@ -152,7 +159,7 @@ class Roster:
     def incarnation_of(self, member_id: int) -> int:
         """The newest incarnation of a member that the cluster has heard of; 0 = none yet."""
         held = self._view.get(self.tree_id, _key(member_id))
-        return 0 if held is None else msgspec.json.decode(held, type=MemberRecord).incarnation
+        return 0 if held is None else _counted(msgspec.json.decode(held, type=MemberRecord))
 
     def put(self, txn: Txn, record: MemberRecord) -> None:
         """Add or change a member's record."""
@@ -164,8 +171,19 @@ class Roster:
         txn.put(self.removed_id, _key(member_id), b"")
 
     def publish(self, txn: Txn, body: bytes) -> bytes:
-        """Operation: a started member says its name and client URLs (etcd: publishV3)."""
-        said = msgspec.json.decode(body, type=MemberRecord)
+        """Operation: a started member says its name and client URLs (etcd: publishV3).
+
+        Raises:
+            Refused: it says what no member can say of itself.
+
+        """
+        try:
+            said = msgspec.json.decode(body, type=MemberRecord)
+        except UNDECODABLE as error:
+            raise Refused(_INVALID_ARGUMENT, f"etcdserver: no member's record: {error}") from error
+        if not 0 < said.id <= NODE_ID_MAX or said.incarnation != _counted(said):
+            text = f"etcdserver: no member is {said.id} in incarnation {said.incarnation}"
+            raise Refused(_INVALID_ARGUMENT, text)
         held = txn.get(self.tree_id, _key(said.id))
         if held is None:
             return b""  # it has been removed meanwhile; nothing to publish
@@ -174,7 +192,7 @@ class Roster:
             record,
             name=said.name,
             client_urls=said.client_urls,
-            incarnation=max(record.incarnation, said.incarnation),
+            incarnation=max(_counted(record), said.incarnation),
         )
         if changed != record:
             txn.put(self.tree_id, _key(said.id), encode_record(changed))

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import msgspec
 
-from roost.errors import PeerFault
+from roost.errors import UNDECODABLE, PeerFault
 from roost.member.errors import SnapshotFailed
 from roost.member.home import Home
 from roost.member.roster import CONFIGURATION_KEY
@@ -277,7 +277,7 @@ class Snapshots:
         path = self._home.snapshot_directory / "incoming.mdb"
         try:
             await Fetch(path, snapshot, addresses, self._local, self._world).run()
-        except (PeerFault, OSError, TimeoutError, msgspec.MsgspecError) as error:
+        except (PeerFault, OSError, TimeoutError, *UNDECODABLE) as error:
             logger.warning("snapshot at %d was not fetched: %s", snapshot.index, error)
             on_end(snapshot, None)
         else:

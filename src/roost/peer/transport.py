@@ -590,6 +590,11 @@ class Transport:
         """Everybody we dial."""
         return list(self._links)
 
+    def is_open_to(self, member_id: int) -> bool:
+        """Whether the link for heartbeats and votes to a member is open."""
+        links = self._links.get(member_id)
+        return links is not None and links[CONTROL].is_open
+
     def addresses_of(self, member_id: int) -> list[Address]:
         """Where a member is dialled; empty when it is not known."""
         links = self._links.get(member_id)

@@ -175,7 +175,7 @@ def on_heartbeat_reply(core: Core, message: HeartbeatReply) -> None:
     progress = core.peers.get(message.sender)
     if core.role is not Role.LEADER or progress is None:
         return
-    progress.is_active = True
+    core.note_heard(progress)
     if message.token:
         on_token_echoed(core, progress, message.token)
     if not progress.is_nudge_due:
@@ -194,7 +194,7 @@ def on_restarted(core: Core, message: Restarted) -> None:
     progress = core.peers.get(message.sender)
     if core.role is not Role.LEADER or progress is None or progress.session == message.session:
         return
-    progress.is_active = True
+    core.note_heard(progress)
     progress.begin_session(message.session)
     send_append(core, message.sender, progress, or_empty=True)
 

@@ -122,6 +122,7 @@ class Core:
         self.peers: dict[int, Progress] = {}
         # Peers that came back with less than they had acknowledged, and how much that was.
         self.lost_entries: dict[int, int] = {}
+        self.tick_count = 1
         self.elapsed_ticks = self.heartbeat_elapsed_ticks = 0
         # Where our own disk stood at the last tick, and for how many it has not moved.
         self.stalled_index = self.stalled_ticks = 0
@@ -194,6 +195,7 @@ class Core:
 
     def tick(self, now_s: float = 0.0) -> None:
         """One unit of time has passed; `now_s` is monotonic and only leases need it."""
+        self.tick_count += 1
         self.elapsed_ticks += 1
         self.quiet_ticks = max(0, self.quiet_ticks - 1)
         self.reads.now_s = now_s
@@ -506,8 +508,27 @@ class Core:
         progress = self.peers.get(sender)
         if self.role is not Role.LEADER or progress is None or progress.session != session:
             return None
-        progress.is_active = True
+        self.note_heard(progress)
         return progress
+
+    def note_heard(self, progress: Progress) -> None:
+        """A peer has answered this leader."""
+        progress.is_active = True
+        progress.heard_tick = self.tick_count
+
+    def was_heard(self, node: int) -> bool:
+        """Whether this leader heard `node` within an election timeout; itself it always hears.
+
+        Not the same as being active: that is given to new peers, and to all after an election,
+        and asked only once in an election timeout.
+        """
+        if self.role is not Role.LEADER:
+            return False
+        progress = self.peers.get(node)
+        if progress is None:
+            return node == self.id
+        silent_ticks = self.tick_count - progress.heard_tick
+        return progress.heard_tick > 0 and silent_ticks <= self.config.election_ticks
 
     # --- changing role: the only places that do -------------------------------------------------
 

@@ -71,7 +71,7 @@ def _is_caught_up(core: Core, node: int) -> bool:
     lag_entries = core.log.commit_index - progress.match_index
     return (
         progress.state is ProgressState.REPLICATE
-        and progress.is_active
+        and core.was_heard(node)
         and lag_entries <= core.config.promotion_lag_entries_max
     )
 

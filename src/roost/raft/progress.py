@@ -41,6 +41,7 @@ class Progress:
     __slots__ = (
         "acked_index",
         "has_stepped_back",
+        "heard_tick",
         "inflight_bytes",
         "inflights",
         "is_active",
@@ -67,6 +68,8 @@ class Progress:
         self.next_index = next_index
         self.state = ProgressState.PROBE
         self.is_active = True
+        # When it last answered, in ticks of our core; 0 = not since we lead, or since it came.
+        self.heard_tick = 0
         self.is_probe_sent = False
         self.is_nudge_due = False
         self.sent_commit = 0

@@ -1,0 +1,72 @@
+"""Changes of who is in the cluster, while some of it is dead (etcd: --strict-reconfig-check)."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from roost.errors import Refused
+from roost.member.membership import ADD, PROMOTE, REMOVE, REPLACE, UPDATE
+from roost.member.roster import PUBLISH_OPERATION
+from tests.member.cluster import Cluster
+
+URL = "http://127.0.0.1:9"
+
+
+@pytest.mark.slow
+def test_no_change_takes_the_majority_of_those_who_live(tmp_path: Path) -> None:
+    """Of five, two die, and at once a living one is to go: etcd says no, and so do we.
+
+    For an election timeout the leader counted the dead among the living, and the cluster died.
+    """
+
+    async def run() -> None:
+        cluster = Cluster(tmp_path, 5, heartbeat_ms=100)
+        await cluster.start_all()
+        leader = cluster.members[at := await cluster.quiet()]
+        dead = [cluster.members.pop((at + step) % 5) for step in (1, 2)]
+        living = cluster.members[(at + 3) % 5].member_id
+        for member in dead:
+            await member.stop()
+        gone = [it.member_id for it in dead]
+        await cluster.until(lambda: not any(leader.transport.is_open_to(it) for it in gone))
+        changes = [
+            (REMOVE, {"id": living}),
+            (REMOVE, {"id": leader.member_id}),
+            (ADD, {"peer_urls": [URL]}),
+            (REPLACE, {"id": living, "peer_urls": [URL]}),
+        ]
+        for name, asked in changes:
+            with pytest.raises(Refused, match="unhealthy cluster"):
+                await leader.transact(name, json.dumps(asked).encode())
+        await cluster.put(at, b"still", b"here")
+        # A dead one may go: those who live are still a majority of what is left.
+        await leader.transact(REMOVE, json.dumps({"id": gone[0]}).encode())
+        assert len(leader.members()) == 4
+        await cluster.stop_all()
+
+    asyncio.run(run())
+
+
+@pytest.mark.slow
+def test_a_change_that_cannot_be_read_is_refused_and_nothing_more(tmp_path: Path) -> None:
+    async def run() -> None:
+        cluster = Cluster(tmp_path, 1)
+        member = await cluster.start(0)
+        await cluster.quiet()
+        for name in (ADD, REMOVE, REPLACE, PROMOTE, UPDATE, PUBLISH_OPERATION):
+            negative, deep = b'{"id": -1, "peer_urls": []}', b'{"x":' * 5000
+            for body in (b"", b"[]", negative, b'{"id": "x"}', b'{"name": "\xff"}', deep):
+                with pytest.raises(Refused) as refused:
+                    await member.transact(name, body)
+                assert refused.value.code == 3
+        record = {"id": member.member_id, "name": "m", "peer_urls": [URL]}
+        for field, number in (("id", 2**64), ("id", 0), ("incarnation", 2**63)):
+            body = json.dumps({**record, field: number}).encode()
+            with pytest.raises(Refused, match="no member is"):
+                await member.transact(PUBLISH_OPERATION, body)
+        assert member.roster.incarnation_of(member.member_id) == member.transport.local.incarnation
+        await cluster.stop_all()
+
+    asyncio.run(run())
