@@ -122,8 +122,7 @@ class Core:
         self.peers: dict[int, Progress] = {}
         # Peers that came back with less than they had acknowledged, and how much that was.
         self.lost_entries: dict[int, int] = {}
-        self.tick_count = 1
-        self.elapsed_ticks = self.heartbeat_elapsed_ticks = 0
+        self.tick_count, self.elapsed_ticks, self.heartbeat_elapsed_ticks = 1, 0, 0
         # Where our own disk stood at the last tick, and for how many it has not moved.
         self.stalled_index = self.stalled_ticks = 0
         self.election_timeout_ticks = 0
