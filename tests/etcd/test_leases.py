@@ -101,6 +101,16 @@ def world() -> Iterator[World]:
     made.replica.close()
 
 
+def test_leases_are_listed_by_the_time_that_is_left(world: World) -> None:
+    """As etcd's leader lists them; the others ask it."""
+    for lease_id, ttl_s in ((1, 300), (2, 100), (3, 200), (4, 100)):
+        world.grant(ttl_s, lease_id)
+    assert world.ids() == [2, 4, 3, 1]
+    world.pass_time(50)
+    world.renew(2)
+    assert world.ids() == [4, 2, 3, 1]
+
+
 def test_a_lease_and_its_keys_go_at_one_revision(world: World) -> None:
     world.grant(10)
     world.put(b"a", 1)

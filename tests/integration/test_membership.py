@@ -67,7 +67,9 @@ def test_a_member_is_added_joins_with_everything_and_votes(cluster: Cluster) -> 
     wait_until(lambda: serves(cluster, newcomer, b"more4", b"v4"))
 
 
-def test_a_learner_follows_refuses_clients_and_is_promoted(cluster: Cluster) -> None:
+def test_a_learner_follows_refuses_clients_and_is_promoted(
+    cluster: Cluster, tmp_path: Path
+) -> None:
     put_many(cluster, 0, 100)
     newcomer = cluster.grow()
     url = cluster.peer_url(newcomer)
@@ -86,6 +88,14 @@ def test_a_learner_follows_refuses_clients_and_is_promoted(cluster: Cluster) -> 
     assert local.out == "v1\n"
     status = cluster.status(newcomer)
     assert status.isLearner
+    for command in (("put", "k", "v"), ("lease", "list"), ("alarm", "list")):
+        assert (
+            "rpc not supported for learner"
+            in run_etcdctl(cluster.endpoints[newcomer], *command).error
+        )
+    copy = tmp_path / "learner.db"
+    saved = run_etcdctl(cluster.endpoints[newcomer], "snapshot", "save", str(copy))
+    assert copy.exists(), saved.error
     wait_until(lambda: member_ids(cluster, 0).get("m3") is not None)
     promoted = run_etcdctl(cluster.endpoints[0], "member", "promote", member_ids(cluster, 0)["m3"])
     assert "promoted in cluster" in promoted.out

@@ -258,6 +258,29 @@ def test_a_connection_that_cannot_be_written_to_costs_no_other() -> None:
     asyncio.run(run())
 
 
+def test_streams_that_need_a_leader_end_when_there_was_none_for_as_long_as_is_said() -> None:
+    class Connection:
+        ended: tuple[int, str] | None = None
+
+        def tick(self, _now: float) -> None:
+            pass
+
+        def end_streams(self, code: int, text: str, *, only_leaderless: bool) -> None:
+            assert only_leaderless
+            self.ended = (code, text)
+
+    has_leader = True
+    server = GrpcServer({}, message_bytes_max=1, has_leader=lambda: has_leader, leaderless_s=0.75)
+    connection: Any = Connection()
+    server.connections.add(connection)
+    server.tick(10.0)
+    has_leader = False
+    server.tick(10.7)
+    assert connection.ended is None
+    server.tick(10.8)
+    assert connection.ended == (14, "etcdserver: no leader")
+
+
 def test_compressed_messages_are_refused_as_unimplemented(channel: grpc.Channel) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         channel.unary_unary("/test.Service/Echo")(

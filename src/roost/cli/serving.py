@@ -44,6 +44,8 @@ from roost.tls import ALPN, TlsFiles, check_peer, server_context
 logger = logging.getLogger("roost")
 # etcd takes 512 KiB more than a request may have, for what goes around it.
 _AROUND_BYTES = 512 << 10
+# Streams that need a leader end after so many election timeouts (etcd: v3rpc.monitorLeader).
+_LEADERLESS_ELECTIONS = 3
 # How soon a leader that is there is noticed.
 _LOOK_S = 0.02
 # How long a stop may take beyond what open calls are given.
@@ -202,6 +204,7 @@ class MemberServer:
             hosts=serving.hosts,
         )
         config = ServerConfig(
+            leaderless_s=_LEADERLESS_ELECTIONS * self._config.election_ms / 1000,
             message_bytes_max=body_bytes_max,
             connections_max=serving.connections_max,
             streams_max=serving.streams_max,

@@ -6,7 +6,8 @@ from roost.etcd.identity import JwtOptions
 from roost.etcd.limits import Limits
 from roost.etcd.maintenance import SERVER_VERSION
 from roost.etcd.mvcc import REVISION_MAX, raise_revision
-from roost.etcd.services import AuthOptions, Route, Services, Stream, Unary, bootstrap
+from roost.etcd.ports import Route, Stream, Unary
+from roost.etcd.services import AuthOptions, Services, bootstrap
 
 __all__ = [
     "QUOTA_BYTES",

@@ -198,10 +198,6 @@ class AuthService:
         request = parse(call, pb.AuthenticateRequest, body)
         if request is None:
             return
-        replica = self._border.replica
-        if replica.is_learner:
-            fail(call, errors.not_for_learner())
-            return
 
         def ready(error: RoostError | None) -> None:
             if error is not None:
@@ -209,7 +205,7 @@ class AuthService:
             else:
                 self._check_password(call, request)
 
-        replica.read_nowait(ready)
+        self._border.replica.read_nowait(ready)
 
     def _check_password(self, call: Call, request: pb.AuthenticateRequest) -> None:
         view, name = self._border.replica.view, request.name

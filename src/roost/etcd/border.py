@@ -26,7 +26,7 @@ from roost.etcd.limits import Limits
 from roost.etcd.mvcc import Mvcc
 from roost.etcd.permissions import Check, Judge
 from roost.etcd.ports import Call, Caller, Replica
-from roost.etcd.requests import fail
+from roost.etcd.requests import fail, guarded
 from roost.etcd.wire import Header
 from roost.outcome import settle_future
 from roost.store import Txn, View
@@ -135,12 +135,10 @@ class Border:
             if after is None:
                 call.reply(answer)
             else:
-                after(lambda: call.reply(answer))
+                after(guarded(call, lambda: call.reply(answer)))
 
         if len(body) > self.limits.request_bytes_max:
             fail(call, errors.request_too_large())
-        elif self.replica.is_learner:
-            fail(call, errors.not_for_learner())
         else:
             self.run(call, name, body, done)
 
@@ -221,8 +219,12 @@ class Border:
         else:
             self.replica.read_nowait(ready)
 
-    async def wait_admitted(self, caller: Caller, check: Callable[[Judge], None]) -> None:
+    async def wait_admitted(
+        self, caller: Caller, check: Callable[[Judge], None], *, is_local: bool = False
+    ) -> None:
         """Return when a read barrier has passed and the caller may do what `check` asks.
+
+        With `is_local` there is no barrier.
 
         Raises:
             RoostError: there is no leader, or somebody else asks.
@@ -233,7 +235,7 @@ class Border:
         def settle(error: RoostError | None = None) -> None:
             settle_future(future, None, error)
 
-        self.admit(caller, check, settle, settle)
+        self.admit(caller, check, settle, settle, is_local=is_local)
         await future
 
     def admit_root(

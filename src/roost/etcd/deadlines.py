@@ -5,8 +5,9 @@ that was stopped, or a machine that slept, gives everybody the time that nobody 
 deadline may come late, and never early (P10).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from heapq import heapify, heappop, heappush
+from math import inf
 
 from roost.etcd.ports import Replica
 from roost.store import DELETE_FROM, Changes
@@ -78,6 +79,11 @@ class Deadlines:
         """Seconds that an id has left; 0 when its time is up, or it has none."""
         self.look()
         return max(0.0, self._at.get(name, 0.0) - self._now_s)
+
+    def by_time(self, names: Iterable[bytes]) -> list[bytes]:
+        """Sort ids by their deadlines; those that have none come last."""
+        at, never = self._at, inf
+        return sorted(names, key=lambda name: at.get(name, never))
 
     def is_due(self, name: bytes) -> bool:
         """Whether an id has a deadline, and it has passed."""

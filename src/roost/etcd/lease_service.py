@@ -3,14 +3,14 @@
 from google.protobuf.message import DecodeError
 
 from roost.errors import RoostError
-from roost.etcd import errors, leases, permissions
+from roost.etcd import errors, permissions
 from roost.etcd.border import Border
 from roost.etcd.lessor import CHECKPOINT, EXPIRE, Lessor
 from roost.etcd.ports import Call, StreamCall
 from roost.etcd.requests import parse
 from roost.proto import rpc_pb2 as pb
 
-RENEW = "etcd.lease_renew"
+RENEW, LIST = "etcd.lease_renew", "etcd.lease_list"
 
 
 class LeaseService:
@@ -25,6 +25,7 @@ class LeaseService:
         border.register(
             "etcd.lease_time_to_live", lessor.time_to_live, permissions.lease_time_to_live
         )
+        border.register(LIST, lessor.list_leases, permissions.anybody)
         border.replica.register(EXPIRE, lessor.expire)
         border.replica.register(CHECKPOINT, lessor.checkpoint)
 
@@ -43,16 +44,10 @@ class LeaseService:
         if parse(call, pb.LeaseTimeToLiveRequest, body) is not None:
             self._border.write(call, "etcd.lease_time_to_live", body)
 
-    def list_leases(self, call: Call, _body: bytes) -> None:
-        """LeaseLeases: the ids, in order."""
-        border = self._border
-
-        def answer() -> bytes:
-            rows = border.replica.view.iterate(border.mvcc.leases)
-            found = [pb.LeaseStatus(ID=leases.id_of(name)) for name, _ in rows]
-            return border.headed(pb.LeaseLeasesResponse(leases=found).SerializeToString())
-
-        border.read(call, answer, permissions.somebody)
+    def list_leases(self, call: Call, body: bytes) -> None:
+        """LeaseLeases: the ids, by the time that is left; the leader knows it."""
+        if parse(call, pb.LeaseLeasesRequest, body) is not None:
+            self._border.write(call, LIST, body)
 
     def keep_alive(self, call: StreamCall) -> "KeepAliveStream":
         """LeaseKeepAlive."""

@@ -195,6 +195,14 @@ class Lessor:
                 said.keys.extend(leases.keys_of(self._mvcc, txn, name))
         return self._answer(txn, said.SerializeToString())
 
+    def list_leases(self, txn: Txn, _body: bytes) -> bytes:
+        """Operation: all leases, the one that runs out first before the others (as etcd)."""
+        names = [name for name, _ in txn.iterate(self._mvcc.leases)]
+        if self._deadlines.leads():
+            names = self._deadlines.by_time(names)
+        found = [pb.LeaseStatus(ID=id_of(name)) for name in names]
+        return self._answer(txn, pb.LeaseLeasesResponse(leases=found).SerializeToString())
+
     def expire(self, txn: Txn, name: bytes) -> bytes:
         """Operation: revoke a lease whose time is up, if it still is where this runs."""
         if not self._deadlines.leads() or not self._deadlines.is_due(name):

@@ -5,6 +5,7 @@ They are protocols, so that the services can be tested without either.
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -146,3 +147,24 @@ class StreamHandler(Protocol):
 
     def on_cancel(self) -> None:
         """The stream is gone; nothing may be sent."""
+
+
+UnaryHandler = Callable[[Call, bytes], None]
+OpenStream = Callable[[StreamCall], StreamHandler]
+
+
+@dataclass(frozen=True, slots=True)
+class Unary:
+    """A method with one request and one answer."""
+
+    handle: UnaryHandler
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A method whose client and server both send any number of messages."""
+
+    open: OpenStream
+
+
+Route = Unary | Stream

@@ -20,13 +20,14 @@ from roost.etcd.election import ElectionService
 from roost.etcd.identity import TOKEN_TTL_S, JwtOptions, SimpleTokens, Tokens
 from roost.etcd.kv import KvOperations
 from roost.etcd.kv_service import KvService
+from roost.etcd.learners import refusing
 from roost.etcd.lease_service import LeaseService
 from roost.etcd.lessor import Lessor
 from roost.etcd.limits import Limits
 from roost.etcd.lock import LockService
 from roost.etcd.maintenance import MaintenanceService
 from roost.etcd.mvcc import Mvcc
-from roost.etcd.ports import Call, Replica, StreamCall, StreamHandler
+from roost.etcd.ports import Replica, Route, Stream, StreamCall, StreamHandler, Unary
 from roost.etcd.sweep import SLICE_OPERATION, Sweep
 from roost.etcd.turns import Turns
 from roost.etcd.watch import WatchHub, WatchStream
@@ -38,27 +39,6 @@ def bootstrap(txn: Txn) -> None:
     """Make the trees of an empty store."""
     mvcc.bootstrap(txn)
     auth.bootstrap(txn)
-
-
-UnaryHandler = Callable[[Call, bytes], None]
-OpenStream = Callable[[StreamCall], StreamHandler]
-
-
-@dataclass(frozen=True, slots=True)
-class Unary:
-    """A method with one request and one answer."""
-
-    handle: UnaryHandler
-
-
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """A method whose client and server both send any number of messages."""
-
-    open: OpenStream
-
-
-Route = Unary | Stream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +135,7 @@ class Services:
 
     def routes(self) -> dict[bytes, Route]:
         """Every method served, by its path."""
-        return {
+        routes = {
             **_named("etcdserverpb.KV", self._kv_routes()),
             **_named("etcdserverpb.Watch", {"Watch": Stream(self._watch)}),
             **_named("etcdserverpb.Lease", self._lease_routes()),
@@ -167,6 +147,7 @@ class Services:
             b"/roost.Maintenance/Since": Stream(self._maintenance.since),
             b"/roost.Cluster/MemberReplace": Unary(self._cluster.replace),
         }
+        return {path: refusing(path, route, self._replica) for path, route in routes.items()}
 
     def _kv_routes(self) -> dict[str, Route]:
         service = self._kv

@@ -319,15 +319,17 @@ class GrpcServer:
         message_bytes_max: int,
         has_leader: Callable[[], bool] = lambda: True,
         streams_max: int = STREAMS_MAX,
+        leaderless_s: float = LEADERLESS_S,
     ) -> None:
         """`routes` maps a path to an object with `handle` or `open`.
 
         Calls that need a leader are refused while `has_leader` says there is none; streams that
-        need one end LEADERLESS_S later (etcd: v3rpc.monitorLeader).
+        need one end `leaderless_s` later (etcd: v3rpc.monitorLeader).
         """
         self.message_bytes_max = message_bytes_max
         self.has_leader = has_leader
         self.streams_max = streams_max
+        self._leaderless_s = leaderless_s
         self._leader_seen_s = 0.0
         self._unary: dict[bytes, UnaryHandler] = {}
         self._openers: dict[bytes, StreamOpener] = {}
@@ -405,7 +407,7 @@ class GrpcServer:
         """End calls whose deadline has passed; a few times a second."""
         if self.has_leader():
             self._leader_seen_s = now
-        is_leaderless = self._leader_seen_s and now > self._leader_seen_s + LEADERLESS_S
+        is_leaderless = self._leader_seen_s and now > self._leader_seen_s + self._leaderless_s
         for protocol in self.connections:
             protocol.tick(now)
             if is_leaderless:

@@ -18,11 +18,11 @@ from typing import cast
 
 from starlette.types import ASGIApp
 from uvicorn import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from roost.server.grpc import SERVER_STOPPED, GrpcProtocol, GrpcServer, Route
+from roost.server.grpc import LEADERLESS_S, SERVER_STOPPED, GrpcProtocol, GrpcServer, Route
 from roost.server.h2 import PREFACE, STREAMS_MAX
+from roost.server.http1 import Http1Protocol
 from roost.server.listening import Address, CannotListen, Place, bind, describe
 from roost.tls import Certificate
 
@@ -48,6 +48,8 @@ class ServerConfig:
     shares_port: bool = False
     # Open calls of one connection.
     streams_max: int = STREAMS_MAX
+    # Streams that need a leader end after so long without one (etcd: three election timeouts).
+    leaderless_s: float = LEADERLESS_S
     # Whether the name in a client's certificate says who it is (etcd: --client-cert-auth).
     trusts_certificates: bool = False
 
@@ -149,6 +151,7 @@ class ClientPort:
             message_bytes_max=config.message_bytes_max,
             has_leader=has_leader,
             streams_max=config.streams_max,
+            leaderless_s=config.leaderless_s,
         )
         self.connection_count = 0
         self._http_config = Config(
@@ -163,23 +166,16 @@ class ClientPort:
     def make_grpc(self) -> asyncio.Protocol:
         """A connection that speaks HTTP/2."""
         trusts = self.config.trusts_certificates
-        return GrpcProtocol(self.grpc, self._on_lost, trusts_certificates=trusts)
+        return GrpcProtocol(
+            self.grpc, lambda _protocol: self._on_lost(), trusts_certificates=trusts
+        )
 
-    def _on_lost(self, _protocol: GrpcProtocol) -> None:
+    def _on_lost(self) -> None:
         self.connection_count -= 1
 
     def make_http(self) -> asyncio.Protocol:
         """A connection that speaks HTTP/1.1, or is told that it speaks nothing we know."""
-        port = self
-
-        class CountedProtocol(HttpToolsProtocol):
-            def connection_lost(self, exc: Exception | None) -> None:
-                port.connection_count -= 1
-                super().connection_lost(exc)
-
-        return CountedProtocol(
-            config=self._http_config, server_state=self._http_state, app_state={}
-        )
+        return Http1Protocol(self._http_config, self._http_state, self._on_lost)
 
     async def start(self, listeners: Sequence[Listener]) -> list[Address]:
         """Listen; return where we really do, on the network.

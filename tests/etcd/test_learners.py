@@ -1,0 +1,66 @@
+"""A learner answers what etcd's answers, and refuses the rest in etcd's words."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from roost import etcd
+from roost.proto import rpc_pb2 as pb
+from tests.etcd.replica import Answer, LocalReplica
+from tests.etcd.test_auth import REQUESTS, WANTED, StreamAnswer, short
+
+NOT_SUPPORTED = (14, "etcdserver: rpc not supported for learner")
+
+
+class Learner(LocalReplica):
+    @property
+    def is_learner(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def routes() -> Iterator[dict[bytes, etcd.Route]]:
+    replica = Learner()
+    yield etcd.Services(replica, replica.store).routes()
+    replica.close()
+
+
+def call(routes: dict[bytes, etcd.Route], method: str, body: bytes) -> tuple[int, str] | None:
+    """How a call was refused; None when it was not."""
+    [route] = [it for path, it in routes.items() if short(path) == method]
+    if isinstance(route, etcd.Unary):
+        answer = Answer()
+        route.handle(answer, body)
+        return answer.error
+    stream = StreamAnswer("")
+
+    async def talk() -> None:
+        handler = route.open(stream)
+        handler.on_message(body)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        handler.on_cancel()
+        await asyncio.sleep(0)
+
+    asyncio.run(talk())
+    return stream.finished
+
+
+@pytest.mark.parametrize("method", WANTED)
+def test_a_learner_serves_its_own_state_and_refuses_the_rest(
+    routes: dict[bytes, etcd.Route], method: str
+) -> None:
+    request = REQUESTS.get(method)
+    refused = call(routes, method, request.SerializeToString() if request else b"")
+    is_served = method in ("Maintenance/Status", "Maintenance/Snapshot", "Maintenance/Since")
+    assert (refused != NOT_SUPPORTED) is is_served
+
+
+def test_a_learner_serves_ranges_that_need_no_quorum(routes: dict[bytes, etcd.Route]) -> None:
+    local = pb.RangeRequest(key=b"k", serializable=True)
+    assert call(routes, "KV/Range", local.SerializeToString()) is None
+    for request in (pb.RangeRequest(key=b"k"), pb.RangeRequest(key=b"k", range_end=b"l")):
+        assert call(routes, "KV/Range", request.SerializeToString()) == NOT_SUPPORTED
+    txn = pb.TxnRequest(success=[pb.RequestOp(request_range=local)])
+    assert call(routes, "KV/Txn", txn.SerializeToString()) == NOT_SUPPORTED
