@@ -26,13 +26,14 @@ from roost.proto import rpc_pb2
 
 MESSAGE_BYTES_MAX = 64 << 20
 # etcd takes more than one ping in 5 s for an attack.
-_PING_MS, _PING_TIMEOUT_MS = 6000, 3000
+_PING_MS, _PING_TIMEOUT_MS = 6000, 5000
 _OPTIONS = [
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     ("grpc.enable_retries", 0),
     ("grpc.keepalive_time_ms", _PING_MS),
     ("grpc.keepalive_timeout_ms", _PING_TIMEOUT_MS),
     ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.http2.ping_timeout_ms", _PING_TIMEOUT_MS),
 ]
 # A token that these are said of is got anew.
 _STALE = ("invalid auth token", "revision of auth store is old")

@@ -49,9 +49,10 @@ class Patience:
             self._heard = time.monotonic()
         self._failed_count += 1
         count = len(self._connections.endpoints)
-        if not self._has_begun and self._failed_count >= count:
-            raise error
-        if time.monotonic() - self._heard > self._patience_s:
+        if not self._has_begun:
+            if self._failed_count >= count:
+                raise error
+        elif time.monotonic() - self._heard > self._patience_s:
             text = f"no endpoint has answered for {self._patience_s:g} s: {error.text}"
             raise Unreachable(error.code, text) from error
         round_count, at = divmod(self._failed_count, count)
