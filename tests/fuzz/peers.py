@@ -22,12 +22,15 @@ import msgspec
 from roost.errors import OutcomeUnknown, Overloaded, PeerFault, Refused
 from roost.member import Member, forwarding
 from roost.member.membership import ADD, PROMOTE, REMOVE, REPLACE, UPDATE
+from roost.member.neighbours import Vouched
 from roost.member.protocol import (
     FRAME_ANSWERS,
     FRAME_DIGESTS,
     FRAME_RAFT,
     FRAME_REPAIR,
     FRAME_REQUESTS,
+    FRAME_WHO,
+    FRAME_WHO_IS,
 )
 from roost.member.repair import ANSWERED, ASKED, Answer, Found, Wanted
 from roost.member.roster import PUBLISH_OPERATION, MemberRecord
@@ -69,6 +72,8 @@ def made_up(victim: Member) -> list[Frame]:
     frames.append((FRAME_REPAIR, bytes([ASKED]) + msgspec.msgpack.encode(asked)))
     frames.append((FRAME_REPAIR, bytes([ANSWERED]) + msgspec.msgpack.encode(told)))
     frames.append((FRAME_DIGESTS, index.to_bytes(8, "big") + bytes(16)))
+    frames.append((FRAME_WHO, victim.member_id.to_bytes(8, "big")))
+    frames.append((FRAME_WHO_IS, msgspec.json.encode(Vouched(index + 9, record))))
     return frames
 
 

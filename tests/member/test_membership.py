@@ -66,7 +66,9 @@ def test_a_change_that_cannot_be_read_is_refused_and_nothing_more(tmp_path: Path
             body = json.dumps({**record, field: number}).encode()
             with pytest.raises(Refused, match="no member is"):
                 await member.transact(PUBLISH_OPERATION, body)
-        assert member.roster.incarnation_of(member.member_id) == member.transport.local.incarnation
+        life = member.transport.local.life
+        published = member.roster.published_life(member.member_id)
+        assert published == (life.directory, life.incarnation)
         await cluster.stop_all()
 
     asyncio.run(run())

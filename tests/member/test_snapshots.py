@@ -13,13 +13,11 @@ from roost.member import MemberConfig
 from roost.member.home import Home, open_home
 from roost.member.snapshots import ATTEMPTS_MAX, Fetch
 from roost.member.world import World
-from roost.peer import Head, LocalPeer, SnapshotDamaged, SnapshotGone, Stream
-from roost.peer.frame import WELCOME, Hello, Welcome
+from roost.peer import Head, SnapshotDamaged, SnapshotGone, Stream
 from roost.peer.snapshot import CHUNK, END, HEAD, PULL, Pull
 from roost.raft import Configuration, Entry, EntryKind, HardState, Snapshot
 from roost.store import InlineKeeper, Keeper, SnapshotFile, Txn, digest_of
 
-LOCAL = LocalPeer(cluster_id=1, member_id=2, incarnation=1, protocol_version=1, storage_version=1)
 SNAPSHOT = Snapshot(index=50, term=3, sender=1, configuration=Configuration(voters=(1, 2)))
 CONTENT = bytes(range(256)) * 10
 PIECE = 300
@@ -37,9 +35,6 @@ class Sender(Stream):
         self.pulled: list[int] = []
 
     async def send(self, kind: int, body: object) -> None:
-        if isinstance(body, Hello):
-            self._said.append((WELCOME, Welcome(member_id=1, incarnation=1)))
-            return
         assert kind == PULL
         assert isinstance(body, Pull)
         self.pulled.append(body.offset)
@@ -65,13 +60,13 @@ class Sender(Stream):
 
 
 class FakeWorld(World):
-    """Dials the senders it was given, one after another."""
+    """Dials the senders it was given, one after another; they were greeted."""
 
     def __init__(self, senders: Sequence[Sender | Exception]) -> None:
         super().__init__()
         self._senders = list(senders)
 
-    async def dial(self, address: tuple[str, int]) -> Stream:
+    async def dial_for_snapshot(self, _member_id: int, _address: tuple[str, int]) -> Stream:
         sender = self._senders.pop(0)
         if isinstance(sender, Exception):
             raise sender
@@ -86,7 +81,7 @@ def fetch(
 ) -> None:
     monkeypatch.setattr("roost.member.snapshots._RETRY_S", 0)
     world = FakeWorld(senders)
-    asyncio.run(Fetch(path, SNAPSHOT, [("h", 1)], LOCAL, world).run())
+    asyncio.run(Fetch(path, SNAPSHOT, [("h", 1)], world.dial_for_snapshot, world).run())
 
 
 def test_a_transfer_that_is_cut_goes_on_where_it_was(

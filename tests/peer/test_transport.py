@@ -8,7 +8,18 @@ from dataclasses import replace
 import pytest
 
 from roost.errors import PeerFault
-from roost.peer import LocalPeer, PeerConfig, RemovedMember, Transport
+from roost.peer import (
+    Invitation,
+    Join,
+    Known,
+    Life,
+    LocalPeer,
+    PeerConfig,
+    RefusedThere,
+    RemovedMember,
+    Secrets,
+    Transport,
+)
 from roost.peer.errors import WrongCluster, WrongIncarnation, WrongMember, WrongVersion
 from roost.peer.frame import HANDSHAKE_BYTES_MAX, encode
 
@@ -20,19 +31,36 @@ def free_port() -> int:
 
 
 class LowDice:
+    """No back-off beyond the least; nonces are never drawn twice."""
+
+    def __init__(self) -> None:
+        self.drawn = 0
+
     def below(self, n: int) -> int:
-        return 0
+        self.drawn += 1
+        return (id(self) << 32 | self.drawn) % n if n > 1 << 64 else 0
+
+
+def nobody_joins(_join: Join) -> tuple[Invitation, Known]:
+    raise WrongMember("nobody was added")
 
 
 class Peer:
     """One transport and what it was told."""
 
     def __init__(
-        self, member_id: int, addresses: Sequence[tuple[str, int]] = (), **changes: int
+        self,
+        member_id: int,
+        addresses: Sequence[tuple[str, int]] = (),
+        *,
+        life: Life | None = None,
+        secrets: Secrets | None = None,
+        **changes: int,
     ) -> None:
-        identity = {"cluster_id": 9, "incarnation": 5, "protocol_version": 1, "storage_version": 1}
+        identity = {"cluster_id": 9, "protocol_version": 1, "storage_version": 1}
         listen_port = changes.pop("listen_port", 0)
         identity |= changes
+        self.asked_about: list[int] = []
         self.frames: list[tuple[int, int, bytes]] = []
         self.refusals: list[Exception] = []
         self.unreachable: list[int] = []
@@ -40,22 +68,31 @@ class Peer:
         self.fault: PeerFault | None = None
         self.id = member_id
         self.transport = Transport(
-            local=LocalPeer(member_id=member_id, addresses=tuple(addresses), **identity),
+            local=LocalPeer(
+                member_id=member_id, addresses=tuple(addresses),
+                life=life or Life(1, 5, member_id), **identity,
+            ),
             listen=[("127.0.0.1", listen_port)],
             config=PeerConfig(
                 backoff_ms_min=2, backoff_ms_max=20, handshake_ms_max=300,
-                queue_bytes_max=4 << 20, half_open_count_max=8,
+                queue_bytes_max=4 << 20, half_open_host_max=8,
             ),
             dice=LowDice(),
             on_frame=self._on_frame,
             on_batch_end=lambda: None,
             on_connected=self.connected.append,
             on_unreachable=self.unreachable.append,
-            on_refused=lambda _member, error: self.refusals.append(error),
+            on_refused=self._on_refused,
             on_pull=lambda stream, _asked: stream.close(),
             on_join=lambda stream, _asked: stream.close(),
             is_removed=lambda member: member == 66,
+            invite=nobody_joins,
+            ask_about=self.asked_about.append,
+            secrets=secrets,
         )  # fmt: skip
+
+    def _on_refused(self, _member_id: int, said: RefusedThere) -> None:
+        self.refusals.append(said.refusal)
 
     def _on_frame(self, sender: int, kind: int, body: bytes) -> None:
         if self.fault is not None:
@@ -155,7 +192,7 @@ def test_strangers_are_refused_by_name(changes: dict[str, int], error: type[Exce
         assert {type(it) for it in a.refusals + b.refusals} == {error}
         assert not a.is_linked_to(b)
 
-    run(story, Peer(1), Peer(2, (), **changes), linked=False)
+    run(story, Peer(1), Peer(2, (), life=None, secrets=None, **changes), linked=False)
 
 
 def test_who_is_not_in_the_cluster_and_who_dials_the_wrong_member_is_refused() -> None:
@@ -165,7 +202,8 @@ def test_who_is_not_in_the_cluster_and_who_dials_the_wrong_member_is_refused() -
         stranger.transport.add_peer(1, [a.address])
         await until(lambda: bool(stranger.refusals))
         assert isinstance(stranger.refusals[0], WrongMember)
-        assert "does not say where it is" in str(stranger.refusals[0])
+        assert "is not known here" in str(stranger.refusals[0])
+        assert set(a.asked_about) == {3}
         await stranger.transport.close()
         confused = Peer(4)
         await confused.transport.start()
@@ -177,32 +215,35 @@ def test_who_is_not_in_the_cluster_and_who_dials_the_wrong_member_is_refused() -
     run(story, Peer(1))
 
 
-def test_a_member_that_is_newer_than_what_we_know_is_taken_in_and_dialled_back() -> None:
+SHARED = Secrets([b"a secret of members"])
+
+
+def test_with_a_secret_a_member_that_is_newer_than_what_we_know_is_taken_in_and_dialled() -> None:
     """The leader that a lagging member needs may have joined after all it has applied."""
 
     async def story(a: Peer) -> None:
         port = free_port()
-        newcomer = Peer(3, (("127.0.0.1", port),), listen_port=port)
+        newcomer = Peer(3, (("127.0.0.1", port),), listen_port=port, secrets=SHARED)
         await newcomer.transport.start()
         newcomer.transport.add_peer(1, [a.address])
         await until(lambda: bool(newcomer.connected) and bool(a.connected))
         assert a.transport.peers() == [3]
         await newcomer.transport.close()
 
-    run(story, Peer(1))
+    run(story, Peer(1, secrets=SHARED))
 
 
 def test_more_members_than_the_bound_are_refused() -> None:
     async def story(a: Peer) -> None:
         a.transport.config = replace(a.transport.config, peer_count_max=0)
-        newcomer = Peer(3, (("127.0.0.1", 1),))
+        newcomer = Peer(3, (("127.0.0.1", 1),), secrets=SHARED)
         await newcomer.transport.start()
         newcomer.transport.add_peer(1, [a.address])
         await until(lambda: bool(newcomer.refusals))
         assert "too many" in str(newcomer.refusals[0])
         await newcomer.transport.close()
 
-    run(story, Peer(1))
+    run(story, Peer(1, secrets=SHARED))
 
 
 def test_a_removed_member_is_told_so() -> None:
@@ -221,8 +262,9 @@ def test_an_older_incarnation_is_refused() -> None:
     """Checklist 1, 97: a log that went back belongs to another life, and is not listened to."""
 
     async def story(a: Peer, b: Peer) -> None:
+        _, port = b.address
         await b.transport.close()
-        older = Peer(2, incarnation=4)
+        older = Peer(2, life=Life(1, 4, 2), listen_port=port)
         await older.transport.start()
         older.transport.add_peer(1, [a.address])
         await until(lambda: bool(older.refusals))
@@ -287,9 +329,10 @@ def test_who_does_not_say_hello_is_closed(data: bytes) -> None:
 def test_silent_connections_are_bounded_and_closed_in_time() -> None:
     async def story(a: Peer, b: Peer) -> None:
         silent = [socket.create_connection(a.address) for _ in range(30)]
-        await until(lambda: len(a.transport._incoming) <= 10)
+        await until(lambda: len(a.transport._accepted) > 2)
+        await until(lambda: len(a.transport._accepted) <= 10)
         assert a.is_linked_to(b)
-        await until(lambda: len(a.transport._incoming) == 2)
+        await until(lambda: len(a.transport._accepted) == 2)
         for sock in silent:
             sock.close()
 

@@ -59,5 +59,12 @@ class RolledBack(DeviceFault):
     """
 
 
+class DirectoryLost(BadMemberConfig):
+    """The directory is new, but its member has lived in another one before.
+
+    What it promised there it does not know here, so it must not take part.
+    """
+
+
 class StoreBehindJournal(DeviceFault):
     """The journal was trimmed past what the store holds: entries in between are gone."""

@@ -47,6 +47,7 @@ from roost.member.roster import (
     read_configuration,
 )
 from roost.member.world import World
+from roost.peer import Life
 from roost.raft import Configuration
 from roost.store import (
     BOOTSTRAP_INDEX,
@@ -63,6 +64,11 @@ from roost.store import (
 logger = logging.getLogger(__name__)
 SNAPSHOTS = "snapshots"
 _FAILED_PRECONDITION = 9
+
+
+def directory_of(identity: Identity) -> int:
+    """When a member's directory was made, in microseconds: no other one of it is made then."""
+    return max(1, int(identity.created * 1e6))
 
 
 class StoreRecord(msgspec.Struct, frozen=True):
@@ -93,6 +99,11 @@ class Home:
     twin: Twin
     world: World
     _is_moving: bool = False
+
+    def life(self, number: int) -> Life:
+        """Which life of its member this is; `number` is the process's own."""
+        incarnation = self.identity.incarnation + self.journal.starts
+        return Life(directory_of(self.identity), incarnation, number)
 
     @property
     def store_directory(self) -> Path:

@@ -25,7 +25,7 @@ from roost.member.announcer import Announcer
 from roost.member.catchup import Catchup
 from roost.member.config import MemberConfig, address_of
 from roost.member.custody import Custody
-from roost.member.errors import RolledBack, StoreDamaged
+from roost.member.errors import MemberRemoved, StoreDamaged
 from roost.member.executor import Executor, Operation
 from roost.member.files import Files
 from roost.member.forwarding import Forwarder
@@ -40,6 +40,8 @@ from roost.member.protocol import (
     FRAME_ANSWERS,
     FRAME_DIGESTS,
     FRAME_REPAIR,
+    FRAME_WHO,
+    FRAME_WHO_IS,
     PROTOCOL_VERSION,
     STORAGE_VERSION,
 )
@@ -57,14 +59,13 @@ from roost.member.transfers import Transfers
 from roost.member.world import World
 from roost.outcome import Done, ReadDone, settle_future, told, told_read
 from roost.peer import (
-    Join,
+    Joins,
     LocalPeer,
     PeerConfig,
     Pull,
-    RemovedMember,
+    RefusedThere,
     Stream,
     Transport,
-    WrongIncarnation,
     encode_frame,
 )
 from roost.raft import (
@@ -141,7 +142,8 @@ class Member:
         self.links = self._make_links()
         self.router = self._make_router(timeout_ticks)
         self.persistence = self._make_persistence()
-        self.links.transport = self.transport = self._make_transport()
+        self._neighbours = self._make_neighbours()
+        self.transport = self._make_transport()
         self._announcer = Announcer(self.core, on_announced=self._on_news)
         self._hurry = Hurry(self.core, self._world.dice, on_campaign=self._on_news)
         self._transfers = Transfers(
@@ -149,7 +151,6 @@ class Member:
             timeout_ticks=2 * self._election_ticks,
             is_stuck=lambda: self.store.is_stuck,
         )
-        self._neighbours = self._make_neighbours()
         self.snapshots = self._make_snapshots()
         self.custody = self._make_custody()
         self._register_frames()
@@ -180,6 +181,8 @@ class Member:
         self.links.register(FRAME_ANSWERS, self.router.forwarder.on_answers)
         self.links.register(FRAME_REPAIR, self.custody.repair.on_frame)
         self.links.register(FRAME_DIGESTS, self.custody.digests.on_frame)
+        self.links.register(FRAME_WHO, self._neighbours.on_who)
+        self.links.register(FRAME_WHO_IS, self._neighbours.on_who_is)
 
     def _make_persistence(self) -> Persistence:
         return Persistence(
@@ -205,11 +208,12 @@ class Member:
     def _make_neighbours(self) -> Neighbours:
         return Neighbours(
             self.roster,
-            self.transport,
             own_id=self.member_id,
             cluster_id=self.cluster_id,
             config=self.config,
             transact=self.transact_nowait,
+            applied_index=lambda: self.store.applied_index,
+            clock_s=self._world.clock_s,
         )
 
     def _is_alive(self, member_id: int) -> bool:
@@ -221,10 +225,9 @@ class Member:
     def _make_snapshots(self) -> Snapshots:
         return Snapshots(
             self._home,
-            local=self.transport.local,
             world=self._world,
             bytes_per_s=self.config.snapshot_bytes_per_s,
-            identify=self._neighbours.identify,
+            dial=self.transport.dial_for_snapshot,
         )
 
     def _make_catchup(self) -> Catchup:
@@ -295,12 +298,11 @@ class Member:
 
     def _make_transport(self) -> Transport:
         """The links to all peers; nothing is open yet."""
-        return self._world.make_transport(
+        made = self._world.make_transport(
             local=LocalPeer(
                 cluster_id=self.cluster_id,
                 member_id=self.member_id,
-                incarnation=self._home.identity.incarnation + self.journal.starts,
-                life=self.core.config.life,
+                life=self._home.life(self.core.config.life),
                 protocol_version=PROTOCOL_VERSION,
                 storage_version=STORAGE_VERSION,
                 addresses=tuple(address_of(url) for url in self.config.advertise_peer_urls),
@@ -316,8 +318,13 @@ class Member:
             on_pull=self._on_pull,
             on_join=self._on_join,
             is_removed=self.roster.is_removed,
-            newest_incarnation=self.roster.incarnation_of,
+            published=self.roster.published_life,
+            names_of=self.roster.names_of,
+            invite=self._neighbours.invite,
+            ask_about=self._neighbours.ask_about,
         )
+        self.links.transport = self._neighbours.transport = made
+        return made
 
     # --- life -----------------------------------------------------------------------------------
 
@@ -709,19 +716,19 @@ class Member:
         logger.error("this member was removed from the cluster")
         self.on_removed()
 
-    def _on_refused(self, member_id: int, error: Exception) -> None:
-        logger.error("member %x refuses this member: %s", member_id, error)
-        if isinstance(error, RemovedMember):
+    def _on_refused(self, member_id: int, said: RefusedThere) -> None:
+        end = self._neighbours.on_refused(member_id, said)
+        if isinstance(end, MemberRemoved):
             self._tell_removed()
-        elif isinstance(error, WrongIncarnation):
-            self._fatal(RolledBack(str(error)))
+        elif end is not None:
+            self._fatal(end)
 
     def _on_pull(self, stream: Stream, asked: Pull) -> None:
         self.snapshots.serve_pull(stream, asked)
 
-    def _on_join(self, stream: Stream, asked: Join) -> None:
+    def _on_join(self, stream: Stream, joins: Joins) -> None:
         version = self.core.configuration.version
-        self.snapshots.serve_join(stream, asked, version, lambda: self.journal.first_index)
+        self.snapshots.serve_join(stream, joins, version, lambda: self.journal.first_index)
 
     def transfer_leadership(self, target: int, done: ReadDone) -> None:
         """Hand leadership to `target`; see `Transfers.start`."""

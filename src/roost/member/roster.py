@@ -1,9 +1,9 @@
 """Who is in the cluster: ids, names and URLs, kept in the replicated tree `members`.
 
 A record is `u64 member id (big-endian) -> JSON of MemberRecord`; the tree `removed_members` keeps
-the ids of those who were removed, which are never given again.  Who votes and who learns is the
-Raft configuration's to say, which stands in `$metadata`, written by every member when it applies
-the change.  Ids are derived as etcd derives them (server/etcdserver/api/membership:
+the ids of those who were removed, which are never given again, and their last records.  Who votes
+and who learns is the Raft configuration's to say, which stands in `$metadata`, written by every
+member when it applies the change.  Ids are derived as etcd derives them (api/membership:
 computeMemberId and genID), so that the same flags give the same ids:
 
     member id  = first 8 bytes of sha1(sorted peer URLs joined, then the cluster token, then for
@@ -30,7 +30,10 @@ _INVALID_ARGUMENT = 3
 
 
 class MemberRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One member as everybody knows it; `client_urls` is empty until it has started once."""
+    """One member as everybody knows it; `client_urls` is empty until it has started once.
+
+    `directory` and `incarnation` are the newest life that it has told of; see `peer.Life`.
+    """
 
     id: int
     name: str
@@ -38,6 +41,7 @@ class MemberRecord(msgspec.Struct, frozen=True, kw_only=True):
     client_urls: tuple[str, ...] = ()
     is_learner: bool = False
     incarnation: int = 0
+    directory: int = 0
 
 
 def member_id_of(peer_urls: Iterable[str], cluster_token: str, added_s: int | None = None) -> int:
@@ -146,6 +150,19 @@ class Roster:
             for it in records
         ]
 
+    def linked(self) -> list[MemberRecord]:
+        """Everybody who takes part: all members, and who leaves and still votes meanwhile."""
+        records = {it.id: it for it in self.records()}
+        for node in read_configuration(self._view).all_nodes():
+            left = self._left(node) if node not in records else None
+            if left is not None:
+                records[node] = left
+        return list(records.values())
+
+    def _left(self, member_id: int) -> MemberRecord | None:
+        held = self._view.get(self.removed_id, _key(member_id))
+        return msgspec.json.decode(held, type=MemberRecord) if held else None
+
     def is_removed(self, member_id: int, view: View | None = None) -> bool:
         """Whether that id was a member once and is none any more.
 
@@ -156,19 +173,32 @@ class Roster:
             return False
         return member_id not in read_configuration(view).all_nodes()
 
-    def incarnation_of(self, member_id: int) -> int:
-        """The newest incarnation of a member that the cluster has heard of; 0 = none yet."""
+    def record_of(self, member_id: int) -> MemberRecord | None:
+        """One member, or one that left, as applied; whether it votes is not looked up."""
         held = self._view.get(self.tree_id, _key(member_id))
-        return 0 if held is None else _counted(msgspec.json.decode(held, type=MemberRecord))
+        if held is None:
+            return self._left(member_id)
+        return msgspec.json.decode(held, type=MemberRecord)
+
+    def published_life(self, member_id: int) -> tuple[int, int]:
+        """The directory and the newest incarnation that a member has told of; 0 = none yet."""
+        record = self.record_of(member_id)
+        return (0, 0) if record is None else (record.directory, _counted(record))
+
+    def names_of(self, member_id: int) -> tuple[str, ...]:
+        """What a member is called; nothing before it has started once."""
+        record = self.record_of(member_id)
+        return () if record is None or not record.name else (record.name,)
 
     def put(self, txn: Txn, record: MemberRecord) -> None:
         """Add or change a member's record."""
         txn.put(self.tree_id, _key(record.id), encode_record(record))
 
     def remove(self, txn: Txn, member_id: int) -> None:
-        """Remove a member's record, and remember its id."""
+        """Remove a member's record, and remember its id, and where it is while it still votes."""
+        held = txn.get(self.tree_id, _key(member_id))
         txn.delete(self.tree_id, _key(member_id))
-        txn.put(self.removed_id, _key(member_id), b"")
+        txn.put(self.removed_id, _key(member_id), held or b"")
 
     def publish(self, txn: Txn, body: bytes) -> bytes:
         """Operation: a started member says its name and client URLs (etcd: publishV3).
@@ -193,6 +223,7 @@ class Roster:
             name=said.name,
             client_urls=said.client_urls,
             incarnation=max(_counted(record), said.incarnation),
+            directory=said.directory or record.directory,
         )
         if changed != record:
             txn.put(self.tree_id, _key(said.id), encode_record(changed))

@@ -13,34 +13,32 @@ Full?  More than TASKS_MAX transfers at once are not begun: the connection is cl
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from roost.errors import UNDECODABLE, PeerFault
+from roost.errors import PeerFault
 from roost.member.errors import SnapshotFailed
 from roost.member.home import Home
 from roost.member.roster import CONFIGURATION_KEY
 from roost.member.world import World
 from roost.peer import (
-    SNAPSHOT_CHANNEL,
+    INVITATION,
+    REFUSAL,
     Head,
     Incoming,
-    Invitation,
-    Join,
-    LocalPeer,
+    Joins,
     Pull,
+    Refusal,
     SnapshotDamaged,
     SnapshotGone,
     Stream,
     pull,
     send_file,
 )
-from roost.peer.frame import REFUSAL, Refusal
-from roost.peer.snapshot import INVITATION
 from roost.raft import Configuration, Snapshot
 from roost.store import SnapshotFile, read_metadata
 from roost.tasks import Tasks
@@ -79,18 +77,16 @@ class Snapshots:
         self,
         home: Home,
         *,
-        local: LocalPeer,
         world: World,
         bytes_per_s: int,
-        identify: Callable[[Join], Invitation],
+        dial: Callable[[int, Address], Awaitable[Stream]],
     ) -> None:
-        """Nothing runs; `identify` says who a newcomer is, or raises a HandshakeRefused."""
+        """Nothing runs; `dial(member_id, address)` gives a stream for snapshots."""
         self._home = home
-        self._local = local
+        self._dial = dial
         self._world = world
         self._bytes_per_s = bytes_per_s
         self._flush_waiters: list[asyncio.Future[None]] = []
-        self._identify = identify
         self._made: Made | None = None
         self._making = asyncio.Lock()
         self._tasks = Tasks()
@@ -208,11 +204,11 @@ class Snapshots:
             stream.close()
 
     def serve_join(
-        self, stream: Stream, asked: Join, index: int, first_index: Callable[[], int]
+        self, stream: Stream, joins: Joins, index: int, first_index: Callable[[], int]
     ) -> None:
-        """A newcomer asks who it is, and gets a snapshot that holds entry `index`."""
+        """A newcomer is told who it is, and gets a snapshot that holds entry `index`."""
         if self._has_room(stream):
-            self.spawn(self._serve_join(stream, asked, index, first_index))
+            self.spawn(self._serve_join(stream, joins, index, first_index))
 
     def _has_room(self, stream: Stream) -> bool:
         """Whether another transfer may begin; if not, whoever asked comes again."""
@@ -223,17 +219,12 @@ class Snapshots:
         return False
 
     async def _serve_join(
-        self, stream: Stream, asked: Join, index: int, first_index: Callable[[], int]
+        self, stream: Stream, joins: Joins, index: int, first_index: Callable[[], int]
     ) -> None:
         try:
-            invitation = self._identify(asked)
             made = await self.make(index, first_index)
-            await stream.send(INVITATION, invitation)
+            await stream.send(INVITATION, joins.invitation)
             await self._send(stream, made, 0)
-        except PeerFault as refusal:
-            logger.warning("a newcomer was refused: %s", refusal)
-            said = Refusal(kind=type(refusal).__name__, text=str(refusal))
-            await stream.send(REFUSAL, said)
         except (OSError, TimeoutError, SnapshotFailed) as error:
             logger.info("a newcomer's snapshot was cut: %s", error)
         finally:
@@ -276,8 +267,8 @@ class Snapshots:
     ) -> None:
         path = self._home.snapshot_directory / "incoming.mdb"
         try:
-            await Fetch(path, snapshot, addresses, self._local, self._world).run()
-        except (PeerFault, OSError, TimeoutError, *UNDECODABLE) as error:
+            await Fetch(path, snapshot, addresses, self._dial, self._world).run()
+        except (PeerFault, OSError, TimeoutError, msgspec.MsgspecError) as error:
             logger.warning("snapshot at %d was not fetched: %s", snapshot.index, error)
             on_end(snapshot, None)
         else:
@@ -292,14 +283,14 @@ class Fetch:
         path: Path,
         snapshot: Snapshot,
         addresses: list[Address],
-        local: LocalPeer,
+        dial: Callable[[int, Address], Awaitable[Stream]],
         world: World,
     ) -> None:
         """Nothing is fetched yet."""
         self._path = path
         self._snapshot = snapshot
         self._addresses = addresses
-        self._local = local
+        self._dial = dial
         self._world = world
 
     async def run(self) -> None:
@@ -330,10 +321,9 @@ class Fetch:
 
     async def _attempt(self, address: Address, incoming: Incoming) -> Head:
         snapshot = self._snapshot
-        stream = await self._world.dial(address)
+        stream = await self._dial(snapshot.sender, address)
         try:
-            hello = self._local.hello(snapshot.sender, SNAPSHOT_CHANNEL)
-            head = await pull(stream, hello, snapshot.index, incoming.offset)
+            head = await pull(stream, snapshot.index, incoming.offset)
             if (head.index, head.term) != (snapshot.index, snapshot.term):
                 raise SnapshotDamaged(f"{head.term}:{head.index} was sent")
             await incoming.take(stream, head)

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from roost.member.dice import SystemDice
 from roost.member.errors import SnapshotFailed
 from roost.member.persistence import Worker, one_thread
 from roost.member.reserve import Reserve
-from roost.peer import Dice, PeerTls, Stream, Transport, dial
+from roost.peer import Dice, Doorbell, PeerTls, Secrets, Stream, Transport, dial
 from roost.store import Keeper, ProcessKeeper, ScrubReport, SnapshotFile
 
 Address = tuple[str, int]
@@ -34,10 +35,15 @@ class World:
     """The real one."""
 
     def __init__(
-        self, *, segment_bytes: int = SEGMENT_BYTES, peer_tls: PeerTls | None = None
+        self,
+        *,
+        segment_bytes: int = SEGMENT_BYTES,
+        peer_tls: PeerTls | None = None,
+        peer_secrets: Secrets | None = None,
     ) -> None:
         """Use the operating system; segments of the journal have that size."""
         self._peer_tls = peer_tls
+        self.peer_secrets = peer_secrets or Secrets()
         self.disk: Disk = OsDisk()
         self.dice: Dice = SystemDice()
         slot_count = max(SLOTS_MIN, segment_bytes // BYTES_PER_SLOT)
@@ -73,11 +79,15 @@ class World:
 
     def make_transport(self, **options: Any) -> Transport:  # Any: Transport's own options
         """Links to the other members."""
-        return Transport(tls=self._peer_tls, **options)
+        return Transport(tls=self._peer_tls, secrets=self.peer_secrets, **options)
 
     async def dial(self, address: Address) -> Stream:
-        """Connect to a peer's port, for a snapshot."""
+        """Connect to a peer's port, to join."""
         return await dial(address, self._peer_tls)
+
+    def make_doorbell(self, listen: Sequence[Address]) -> Doorbell:
+        """What answers our peer port until the member runs."""
+        return Doorbell(listen, self._peer_tls)
 
     async def copy_store(self, directory: Path, target: Path) -> SnapshotFile:
         """Copy the store in `directory` to a file, while it is written to.

@@ -1,54 +1,78 @@
 """Framed one-way messages between members."""
 
+from roost.peer.config import Dice, PeerConfig, TransportStatistics
+from roost.peer.doorbell import Doorbell
 from roost.peer.errors import (
+    AlreadyBootstrapped,
     HandshakeRefused,
     MalformedFrame,
+    RefusedThere,
     RemovedMember,
+    UnprovenMember,
     WrongCluster,
     WrongIncarnation,
     WrongMember,
     WrongVersion,
 )
-from roost.peer.frame import FrameReader
-from roost.peer.frame import encode as encode_frame
-from roost.peer.snapshot import (
-    SNAPSHOT_CHANNEL,
-    Head,
-    Incoming,
+from roost.peer.frame import (
+    INVITATION,
+    NONCE_BYTES,
+    REFUSAL,
+    FrameReader,
     Invitation,
     Join,
+    Life,
+    Refusal,
+)
+from roost.peer.frame import encode as encode_frame
+from roost.peer.greeting import Joins, Known, LocalPeer
+from roost.peer.secret import BadSecret, Secrets, read_secrets
+from roost.peer.snapshot import (
+    Head,
+    Incoming,
     Pull,
     SnapshotDamaged,
-    SnapshotGone,
-    Stream,
     dial,
     join,
     pull,
     send_file,
 )
 from roost.peer.sockets import PeerTls
-from roost.peer.transport import Dice, LocalPeer, PeerConfig, Transport, TransportStatistics
+from roost.peer.stream import SnapshotGone, Stream
+from roost.peer.transport import Transport
 
 __all__ = [
-    "SNAPSHOT_CHANNEL",
+    "INVITATION",
+    "NONCE_BYTES",
+    "REFUSAL",
+    "AlreadyBootstrapped",
+    "BadSecret",
     "Dice",
+    "Doorbell",
     "FrameReader",
     "HandshakeRefused",
     "Head",
     "Incoming",
     "Invitation",
     "Join",
+    "Joins",
+    "Known",
+    "Life",
     "LocalPeer",
     "MalformedFrame",
     "PeerConfig",
     "PeerTls",
     "Pull",
+    "Refusal",
+    "RefusedThere",
     "RemovedMember",
+    "Secrets",
     "SnapshotDamaged",
     "SnapshotGone",
     "Stream",
     "Transport",
     "TransportStatistics",
+    "UnprovenMember",
     "WrongCluster",
     "WrongIncarnation",
     "WrongMember",
@@ -57,5 +81,6 @@ __all__ = [
     "encode_frame",
     "join",
     "pull",
+    "read_secrets",
     "send_file",
 ]

@@ -27,8 +27,29 @@ class WrongIncarnation(HandshakeRefused):
     """The peer's data directory is older than one seen before: it was rolled back or copied."""
 
 
+class AlreadyBootstrapped(HandshakeRefused):
+    """The peer's data directory is new, and its member has lived in another one before."""
+
+
+class UnprovenMember(HandshakeRefused):
+    """The peer did not prove that it is who it says it is."""
+
+
 class WrongVersion(HandshakeRefused):
     """The peer speaks another protocol or stores in another format."""
+
+
+class RefusedThere(PeerFault):
+    """The other side will not talk to us; `refusal` is what it said.
+
+    `is_proven` says whether it is known that a member of our cluster said so.
+    """
+
+    def __init__(self, refusal: HandshakeRefused, *, is_proven: bool) -> None:
+        """Keep what was said."""
+        super().__init__(str(refusal))
+        self.refusal = refusal
+        self.is_proven = is_proven
 
 
 REFUSALS: dict[str, type[HandshakeRefused]] = {
@@ -39,6 +60,8 @@ REFUSALS: dict[str, type[HandshakeRefused]] = {
         WrongMember,
         RemovedMember,
         WrongIncarnation,
+        AlreadyBootstrapped,
+        UnprovenMember,
         WrongVersion,
     )
 }

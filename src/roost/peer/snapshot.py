@@ -1,13 +1,13 @@
 """Snapshots on a connection of their own, fetched by whoever needs one (D6, D7).
 
-    a member      HELLO, channel SNAPSHOT   ->  WELCOME
-                  PULL {index, offset}      ->  HEAD, CHUNK ..., END
-    a newcomer    JOIN {peer_urls, ...}     ->  INVITATION {cluster_id, member_id}, HEAD, CHUNK ...
+    a member      greets on channel SNAPSHOT; then PULL {index, offset}
+                                                    ->  HEAD, CHUNK ..., END
+    a newcomer    joins, and has an INVITATION      ->  HEAD, CHUNK ..., END
 
-Either may be answered with REFUSAL.  HEAD says what the file is; CHUNK is u64 offset and bytes,
-under its frame's checksum; END follows the last one.  A transfer that is cut goes on at the
-offset reached, as long as the sender still has the same file.  Nobody holds more than one chunk
-in memory, and the sender keeps to a rate.
+`greeting` has how both begin.  Either may be answered with REFUSAL.  HEAD says what the file is;
+CHUNK is u64 offset and bytes, under its frame's checksum; END follows the last one.  A transfer
+that is cut goes on at the offset reached, as long as the sender still has the same file.  Nobody
+holds more than one chunk in memory, and the sender keeps to a rate.
 """
 
 import asyncio
@@ -20,26 +20,23 @@ from typing import Self
 import msgspec
 
 from roost.errors import PeerFault
-from roost.peer import frame
-from roost.peer.errors import REFUSALS, HandshakeRefused, MalformedFrame
-from roost.peer.frame import FrameReader, Hello, Refusal, Welcome
-from roost.peer.sockets import Connection, PeerTls, connect, receive, send_all
-from roost.raft.types import Count, Id
+from roost.peer.errors import MalformedFrame
+from roost.peer.frame import Invitation, Join
+from roost.peer.greeting import Address, Dialler
+from roost.peer.handshake import greet
+from roost.peer.secret import Secrets
+from roost.peer.sockets import PeerTls, connect
+from roost.peer.stream import Stream
+from roost.raft.types import Count
 
-SNAPSHOT_CHANNEL = 2
-PULL, HEAD, CHUNK, END, JOIN, INVITATION = 243, 244, 245, 246, 247, 248
+PULL, HEAD, CHUNK, END = 243, 244, 245, 246
 CHUNK_BYTES = 256 << 10
-_BODY_BYTES_MAX = CHUNK_BYTES + 64
-_SILENCE_S_MAX = 10.0
-Address = tuple[str, int]
+STREAM_BYTES_MAX = CHUNK_BYTES + 64
+_DIAL_S_MAX = 10.0
 
 
 class SnapshotDamaged(PeerFault):
     """What was fetched is not what was offered."""
-
-
-class SnapshotGone(HandshakeRefused):
-    """The sender has no snapshot at that index any more."""
 
 
 class Pull(msgspec.Struct, frozen=True):
@@ -49,21 +46,6 @@ class Pull(msgspec.Struct, frozen=True):
     offset: Count
 
 
-class Join(msgspec.Struct, frozen=True, kw_only=True):
-    """I was added to your cluster under these peer URLs: tell me who I am and what you hold."""
-
-    peer_urls: tuple[str, ...]
-    protocol_version: Count
-    storage_version: Count
-
-
-class Invitation(msgspec.Struct, frozen=True, kw_only=True):
-    """Who the newcomer is; a snapshot that knows it follows."""
-
-    cluster_id: Id
-    member_id: Id
-
-
 class Head(msgspec.Struct, frozen=True, kw_only=True):
     """The file that follows; blake2b-256 of all of it."""
 
@@ -71,57 +53,6 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     term: Count
     size_bytes: Count
     digest: str
-
-
-class Stream:
-    """Frames on a socket, both ways, by coroutines."""
-
-    def __init__(self, sock: Connection) -> None:
-        """Take over a connected, non-blocking socket."""
-        self._socket = sock
-        self._loop = asyncio.get_running_loop()
-        self._reader = FrameReader(_BODY_BYTES_MAX)
-        self._frames: list[tuple[int, bytes]] = []
-
-    async def send(self, kind: int, body: msgspec.Struct) -> None:
-        """Send one small frame."""
-        await send_all(self._loop, self._socket, frame.encode_struct(kind, body))
-
-    async def send_chunk(self, offset: int, data: bytes) -> None:
-        """Send a piece of the file."""
-        for buffer in frame.encode(CHUNK, [offset.to_bytes(8, "big"), data]):
-            await send_all(self._loop, self._socket, buffer)
-
-    async def receive(self) -> tuple[int, bytes]:
-        """The next frame, within _SILENCE_S_MAX.
-
-        Raises:
-            ConnectionResetError: the other side closed.
-            HandshakeRefused: the other side said no, and why.
-            MalformedFrame, TimeoutError: nonsense, or nothing.
-
-        """
-        while not self._frames:
-            async with asyncio.timeout(_SILENCE_S_MAX):
-                data = await receive(self._loop, self._socket, 2 * CHUNK_BYTES)
-            if not data:
-                raise ConnectionResetError("closed in the middle of a snapshot")
-            self._frames = self._reader.feed(data)
-        kind, body = self._frames.pop(0)
-        if kind == frame.REFUSAL:
-            raise refusal_error(body)
-        return kind, body
-
-    def close(self) -> None:
-        """Close the socket."""
-        self._socket.close()
-
-
-def refusal_error(body: bytes) -> HandshakeRefused:
-    """What a REFUSAL frame says, as the error it names."""
-    refusal = msgspec.msgpack.decode(body, type=Refusal)
-    kinds: dict[str, type[HandshakeRefused]] = {**REFUSALS, SnapshotGone.__name__: SnapshotGone}
-    return kinds.get(refusal.kind, HandshakeRefused)(refusal.text)
 
 
 async def send_file(
@@ -134,41 +65,39 @@ async def send_file(
         file.seek(offset)
         while data := file.read(CHUNK_BYTES):
             begin = loop.time()
-            await stream.send_chunk(offset, data)
+            await stream.send_buffers(CHUNK, [offset.to_bytes(8, "big"), data])
             offset += len(data)
             await asyncio.sleep(max(0.0, len(data) / bytes_per_s - (loop.time() - begin)))
     await stream.send(END, head)
 
 
 async def dial(address: Address, tls: PeerTls | None = None) -> Stream:
-    """Connect to a peer's port."""
-    async with asyncio.timeout(_SILENCE_S_MAX):
-        return Stream(await connect(asyncio.get_running_loop(), address, tls))
+    """Connect to a peer's port; nothing is said yet."""
+    async with asyncio.timeout(_DIAL_S_MAX):
+        sock, _ = await connect(asyncio.get_running_loop(), address, tls)
+        return Stream(sock, STREAM_BYTES_MAX)
 
 
-async def pull(stream: Stream, hello: Hello, index: int, offset: int) -> Head:
-    """Ask as a member for a snapshot; its chunks follow."""
-    await stream.send(frame.HELLO, hello)
-    kind, body = await stream.receive()
-    if kind != frame.WELCOME:
-        raise MalformedFrame(f"frame kind {kind} instead of a welcome")
-    welcome = msgspec.msgpack.decode(body, type=Welcome)
-    if welcome.member_id != hello.target_id:
-        raise HandshakeRefused(f"reached member {welcome.member_id:x}")
+async def join(stream: Stream, asked: Join, secrets: Secrets) -> tuple[Invitation, Head]:
+    """Ask as a newcomer who we are; the chunks of a snapshot follow.
+
+    Raises:
+        RefusedThere, HandshakeRefused, MalformedFrame, OSError, TimeoutError: see `handshake`.
+
+    """
+    invitation = await greet(stream, Dialler(asked, secrets))
+    assert isinstance(invitation, Invitation), "a join is answered by an invitation"
+    return invitation, await receive_head(stream)
+
+
+async def pull(stream: Stream, index: int, offset: int) -> Head:
+    """Ask for a snapshot on a stream that was greeted; its chunks follow."""
     await stream.send(PULL, Pull(index, offset))
-    return await _receive_head(stream)
+    return await receive_head(stream)
 
 
-async def join(stream: Stream, asked: Join) -> tuple[Invitation, Head]:
-    """Ask as a newcomer who we are; the chunks of a snapshot follow."""
-    await stream.send(JOIN, asked)
-    kind, body = await stream.receive()
-    if kind != INVITATION:
-        raise MalformedFrame(f"frame kind {kind} instead of an invitation")
-    return msgspec.msgpack.decode(body, type=Invitation), await _receive_head(stream)
-
-
-async def _receive_head(stream: Stream) -> Head:
+async def receive_head(stream: Stream) -> Head:
+    """What the file is that follows."""
     kind, body = await stream.receive()
     if kind != HEAD:
         raise MalformedFrame(f"frame kind {kind} instead of a head")

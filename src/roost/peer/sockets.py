@@ -3,6 +3,7 @@
 import asyncio
 import socket
 
+from roost.peer.certificate import ShownCertificate
 from roost.peer.errors import HandshakeRefused
 from roost.tls import TlsFiles, TlsSocket, check_peer, client_context, server_context
 
@@ -51,11 +52,48 @@ class PeerTls:
             if wrong:
                 raise HandshakeRefused(wrong)
 
+    def shown(self, sock: Connection) -> ShownCertificate | None:
+        """The good certificate of whoever dialled us; None when it was asked for none.
+
+        Raises:
+            HandshakeRefused: it is good, but revoked, or not what the settings ask for.
+
+        """
+        files = self._files
+        if not isinstance(sock, TlsSocket) or files.is_self_signed or not files.checks_clients:
+            return None
+        self.check(sock)
+        is_allowed = bool(files.allowed_name or files.allowed_host)
+        return ShownCertificate(sock.certificate() or {}, is_allowed=is_allowed)
+
+
+async def listen_at(loop: asyncio.AbstractEventLoop, address: Address) -> socket.socket:
+    """Listen on a peer port.
+
+    Raises:
+        OSError: the address cannot be bound.
+
+    """
+    infos = await loop.getaddrinfo(*address, type=socket.SOCK_STREAM)
+    family, kind, protocol, _, target = infos[0]
+    server = socket.socket(family, kind, protocol)
+    try:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind(target)
+        server.listen(128)
+        server.setblocking(False)
+    except BaseException:
+        server.close()
+        raise
+    return server
+
 
 async def connect(
     loop: asyncio.AbstractEventLoop, address: Address, tls: PeerTls | None
-) -> Connection:
+) -> tuple[Connection, str]:
     """Connect to a peer's port; with TLS its certificate is checked before anything is said.
+
+    Returns the connection, and the address that the host's name has led to.
 
     Raises:
         OSError: it cannot be reached, or its certificate is not good.
@@ -77,7 +115,7 @@ async def connect(
     except BaseException:
         made.close()
         raise
-    return made
+    return made, str(target[0])
 
 
 async def _shake_hands(loop: asyncio.AbstractEventLoop, sock: TlsSocket) -> None:

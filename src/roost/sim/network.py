@@ -2,24 +2,24 @@
 
 It behaves as TCP does: what arrives on a connection arrives in order; what is lost is lost
 because the connection breaks, and everything behind it is lost too.  A cut direction swallows what
-is sent until somebody notices, within DETECT_S_MAX.  Frames are encoded and decoded by the
-production code.
+is sent until somebody notices, within DETECT_S_MAX.  Frames are encoded and decoded, members
+greeted, called back and refused by the production code.
 """
 
 import asyncio
 import hashlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
 from roost.errors import PeerFault
-from roost.peer import HandshakeRefused, Join, Pull, Stream, Transport
-from roost.peer import frame as frames
-from roost.peer.frame import FrameReader, Hello
-from roost.peer.snapshot import CHUNK, JOIN, PULL, refusal_error
-from roost.peer.transport import Link
+from roost.peer import Doorbell, Stream, Transport
+from roost.peer.accepting import Accepted
+from roost.peer.frame import FrameReader
+from roost.peer.greeting import Admitted
+from roost.peer.link import Link
 from roost.sim.disk import PowerCut
 
 Address = tuple[str, int]
@@ -47,7 +47,7 @@ class SimNetwork:
         """Nobody listens."""
         self.dice = dice
         self.delay_s_mean = delay_s_mean
-        self.listening: dict[Address, SimTransport] = {}
+        self.listening: dict[Address, SimTransport | SimDoorbell] = {}
         self.cut: set[tuple[Address, Address]] = set()
         self.connections: list[Connection] = []
         self.streams: list[SimStream] = []
@@ -66,12 +66,21 @@ class SimNetwork:
         """Whether nothing gets from one to the other."""
         return (source, target) in self.cut
 
-    async def reach(self, source: Address, target: Address) -> "SimTransport | None":
-        """Who answers a caller there, after a round trip; nobody when either way is cut."""
+    async def reach(self, source: Address, target: Address) -> "SimStream":
+        """A new connection, after a round trip.
+
+        Raises:
+            ConnectionRefusedError: nobody answers there, or either way is cut.
+
+        """
         await asyncio.sleep(2 * self.delay_s())
-        if self.is_cut(source, target) or self.is_cut(target, source):
-            return None
-        return self.listening.get(target)
+        is_cut = self.is_cut(source, target) or self.is_cut(target, source)
+        answers = None if is_cut else self.listening.get(target)
+        if answers is None:
+            raise ConnectionRefusedError(f"nobody answers at {target}")
+        near, far = SimStream.pair(self, (self.listening.get(source), source), (answers, target))
+        answers.accept(far, source[0])
+        return near
 
     def transmit(self, connection: Connection, data: bytes) -> None:
         """Carry bytes, or lose them and, in time, the connection."""
@@ -168,38 +177,15 @@ class SimLink(Link):
         self.owner.network.transmit(self.connection, b"".join(buffers))
         return True
 
-    async def run(self) -> None:
-        """Dial, stay connected, and dial again, until cancelled."""
-        while True:
-            for address in self.addresses:
-                try:
-                    connection = await self._dial(address)
-                except HandshakeRefused as refusal:
-                    self.owner.on_refused(self.member_id, refusal)
-                    continue
-                if connection is None:
-                    continue
-                self.connection = connection
-                self._failures = 0
-                self._closed = asyncio.get_running_loop().create_future()
-                self.owner.on_connected(self.member_id)
-                await self._closed
-                self.owner.on_unreachable(self.member_id)
-            await self._back_off()
-
-    async def _dial(self, address: Address) -> Connection | None:
-        network = self.owner.network
-        target = await network.reach(self.source, address)
-        if target is None:
-            return None
-        hello = self.owner.local.hello(self.member_id, self.channel)
-        target.check_hello(hello)
-        welcome = target.local.welcome()
-        self.owner.check_incarnation(welcome.member_id, welcome.incarnation, welcome.life)
-        connection = Connection(self, target)
-        network.connections.append(connection)
-        target.wake_links_to(self.own_id)
-        return connection
+    def _attach(self, stream: Stream) -> None:
+        """Use a connection that was greeted."""
+        assert isinstance(stream, SimStream), "that is what is dialled here"
+        target, is_gone = stream.other.owner, stream.is_closed
+        stream.close()
+        if is_gone or not isinstance(target, SimTransport) or not target.is_alive:
+            raise ConnectionResetError("it was there a moment ago")
+        self.connection = Connection(self, target)
+        self.owner.network.connections.append(self.connection)
 
     def close(self) -> None:
         """Close the connection; what is on its way is lost."""
@@ -231,30 +217,18 @@ class SimTransport(Transport):
         """A link of the simulated kind."""
         return SimLink(self, member_id, channel)
 
-    def wake_links_to(self, member_id: int) -> None:
-        """A peer has dialled us, so it is there."""
-        for link in self._links.get(member_id, ()):
-            link.wake()
+    def make_accepted(self, stream: Stream, host: str) -> Accepted:
+        """What follows the greeting comes by a `Connection`."""
+        return SimAccepted(self, stream, host)
 
-    def accept(self, stream: "SimStream") -> None:
-        """Somebody dialled for a snapshot."""
-        self._tasks.start(self._greet_stream(stream))
+    def on_greeted(self, accepted: Accepted, admitted: Admitted) -> None:
+        """The dialler has the connection from now on."""
+        self.forget(accepted)
+        super().on_greeted(accepted, admitted)
 
-    async def _greet_stream(self, stream: "SimStream") -> None:
-        try:
-            kind, body = await stream.receive()
-            if kind == JOIN:
-                asked = msgspec.msgpack.decode(body, type=Join)
-                self.check_join(asked)
-                self.on_join(stream, asked)
-                return
-            self.check_hello(msgspec.msgpack.decode(body, type=Hello))
-            await stream.send(frames.WELCOME, self.local.welcome())
-            kind, body = await stream.receive()
-            assert kind == PULL, "that is what follows"
-            self.on_pull(stream, msgspec.msgpack.decode(body, type=Pull))
-        except (PeerFault, OSError, TimeoutError):
-            stream.close()
+    async def dial(self, address: Address) -> Stream:
+        """Connect on the simulated network."""
+        return await self.network.reach(self.own_address, address)
 
     def abandon(self) -> None:
         """The member crashed."""
@@ -267,38 +241,81 @@ class SimTransport(Transport):
         await super().close()
 
 
+class SimAccepted(Accepted):
+    """An accepted connection, until it has greeted."""
+
+    def listen(self) -> None:
+        """Nothing comes this way."""
+
+    def close(self) -> None:
+        """Close it, if it was not handed on."""
+        if self.hello is None:
+            super().close()
+
+
+class SimDoorbell(Doorbell):
+    """What answers at the address of a machine whose member does not run yet."""
+
+    def __init__(self, network: SimNetwork, listen: Sequence[Address]) -> None:
+        """Nothing is open yet."""
+        super().__init__([])
+        self._network = network
+        self._addresses = list(listen)
+
+    async def __aenter__(self) -> "SimDoorbell":
+        """Listen."""
+        for address in self._addresses:
+            self._network.listening[address] = self
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close everything."""
+        for address in self._addresses:
+            if self._network.listening.get(address) is self:
+                del self._network.listening[address]
+        await super().__aexit__()
+
+
 class SimStream(Stream):
     """One end of a connection that carries a snapshot."""
 
     other: "SimStream"
 
-    def __init__(self, network: SimNetwork, owner: SimTransport | None, address: Address) -> None:
+    def __init__(
+        self,
+        network: SimNetwork,
+        owner: SimTransport | SimDoorbell | None,
+        address: Address,
+    ) -> None:
         """Use `pair`."""
         self._network = network
         self.owner = owner
         self.address = address
         self.queue: asyncio.Queue[tuple[int, bytes] | None] = asyncio.Queue()
+        self.reader = FrameReader(_FRAME_BYTES_MAX)
         self._last_s = 0.0
         self.is_closed = False
 
     @classmethod
     def pair(
-        cls, network: SimNetwork, source: Address, target: SimTransport
+        cls,
+        network: SimNetwork,
+        near: tuple[SimTransport | SimDoorbell | None, Address],
+        far: tuple[SimTransport | SimDoorbell | None, Address],
     ) -> tuple["SimStream", "SimStream"]:
-        """Both ends of a new connection."""
-        near = cls(network, network.listening.get(source), source)
-        far = cls(network, target, target.own_address)
-        near.other, far.other = far, near
-        network.streams += [near, far]
-        return near, far
+        """Both ends of a new connection: who has each, and where."""
+        ends = cls(network, *near), cls(network, *far)
+        ends[0].other, ends[1].other = ends[1], ends[0]
+        network.streams += ends
+        return ends
 
     async def send(self, kind: int, body: msgspec.Struct) -> None:
         """Send one small frame."""
         await self._put(kind, msgspec.msgpack.encode(body))
 
-    async def send_chunk(self, offset: int, data: bytes) -> None:
-        """Send a piece of the file."""
-        await self._put(CHUNK, offset.to_bytes(8, "big") + data)
+    async def send_buffers(self, kind: int, buffers: list[bytes]) -> None:
+        """Send one frame whose body is `buffers`."""
+        await self._put(kind, b"".join(buffers))
 
     async def _put(self, kind: int, body: bytes) -> None:
         network = self._network
@@ -311,16 +328,17 @@ class SimStream(Stream):
         loop.call_at(self._last_s, self.other.queue.put_nowait, (kind, body))
         await asyncio.sleep(self._last_s - loop.time())
 
-    async def receive(self) -> tuple[int, bytes]:
+    async def next_frame(self) -> tuple[int, bytes]:
         """The next frame, within ten seconds."""
         async with asyncio.timeout(10.0):
             item = await self.queue.get()
         if item is None:
             raise ConnectionResetError("the connection is gone")
-        kind, body = item
-        if kind == frames.REFUSAL:
-            raise refusal_error(body)
-        return kind, body
+        return item
+
+    def take_frames(self) -> list[tuple[int, bytes]]:
+        """Nothing is said before the greeting is over."""
+        return []
 
     def close(self) -> None:
         """Close both ends."""

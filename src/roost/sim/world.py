@@ -3,7 +3,7 @@
 import asyncio
 import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,9 +15,9 @@ from roost.member.errors import SnapshotFailed
 from roost.member.persistence import Worker
 from roost.member.reserve import Reserve
 from roost.member.world import World
-from roost.peer import Stream, Transport
+from roost.peer import Doorbell, Secrets, Stream, Transport
 from roost.sim.disk import SimDisk
-from roost.sim.network import SimNetwork, SimStream, SimTransport
+from roost.sim.network import SimDoorbell, SimNetwork, SimTransport
 from roost.store import InlineKeeper, Keeper, ScrubReport, SnapshotFile
 
 Address = tuple[str, int]
@@ -94,8 +94,10 @@ class SimWorld(World):
         *,
         segment_bytes: int,
         clock_rate: float = 1.0,
+        peer_secrets: Secrets | None = None,
     ) -> None:
         """Begin with an empty disk; the clock runs `clock_rate` times as fast as true time."""
+        self.peer_secrets = peer_secrets or Secrets()
         self.network = network
         self.address = address
         self.disk: SimDisk = SimDisk()
@@ -147,17 +149,15 @@ class SimWorld(World):
 
     def make_transport(self, **options: Any) -> Transport:  # Any: Transport's own options
         """Links on the simulated network."""
-        return SimTransport(self.network, **options)
+        return SimTransport(self.network, secrets=self.peer_secrets, **options)
 
     async def dial(self, address: Address) -> Stream:
-        """Connect for a snapshot."""
-        network = self.network
-        target = await network.reach(self.address, address)
-        if target is None:
-            raise ConnectionRefusedError(f"nobody answers at {address}")
-        near, far = SimStream.pair(network, self.address, target)
-        target.accept(far)
-        return near
+        """Connect, to join."""
+        return await self.network.reach(self.address, address)
+
+    def make_doorbell(self, listen: Sequence[Address]) -> Doorbell:
+        """What answers our peer port until the member runs."""
+        return SimDoorbell(self.network, listen)
 
     async def copy_store(self, directory: Path, target: Path) -> SnapshotFile:
         """Copy what the keeper wrote; it takes a while."""

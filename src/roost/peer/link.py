@@ -1,0 +1,188 @@
+"""One outgoing connection: dialled again and again while its peer is known.
+
+`send` writes to the socket at once when nothing is queued, so that the bytes are on their way
+before the caller goes on to its disk.  What the socket does not take is queued.
+
+Full?  A link's queue is bounded by count and bytes; past it a message is dropped and `send` says
+False.  The core probes again; nothing waits for a slow peer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from roost.peer.errors import HandshakeRefused, MalformedFrame, RefusedThere
+from roost.peer.greeting import Address
+
+if TYPE_CHECKING:
+    from roost.peer.sockets import Connection
+    from roost.peer.stream import Stream
+    from roost.peer.transport import Transport
+
+logger = logging.getLogger(__name__)
+_IOV_MAX = 1000
+
+
+class Link:
+    """One outgoing connection: dialled again and again while its peer is known."""
+
+    def __init__(self, transport: Transport, member_id: int, channel: int) -> None:
+        """Closed; `run` dials."""
+        self._transport = transport
+        self.member_id = member_id
+        self.channel = channel
+        self.addresses: list[Address] = []
+        self._socket: Connection | None = None
+        self._queue: deque[bytes] = deque()
+        self._queue_bytes = 0
+        self._closed: asyncio.Future[None] | None = None
+        self._wake = asyncio.Event()
+        self._failures = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages can leave."""
+        return self._socket is not None
+
+    def send(self, buffers: list[bytes]) -> bool:
+        """Send one frame's buffers, or queue them; False when they were dropped."""
+        sock = self._socket
+        if sock is None:
+            return False
+        if self._queue:
+            return self._enqueue(buffers)
+        if len(buffers) > _IOV_MAX:
+            buffers = [b"".join(buffers)]
+        try:
+            sent = sock.send(buffers[0]) if len(buffers) == 1 else sock.sendmsg(buffers)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self.close()
+            return False
+        for position, buffer in enumerate(buffers):
+            if sent < len(buffer):
+                rest = [buffer[sent:], *buffers[position + 1 :]]
+                self._queue.extend(rest)
+                self._queue_bytes += sum(map(len, rest))
+                self._transport.loop.add_writer(sock, self._on_writable)
+                break
+            sent -= len(buffer)
+        return True
+
+    def _enqueue(self, buffers: list[bytes]) -> bool:
+        config = self._transport.config
+        size = sum(map(len, buffers))
+        if len(self._queue) >= config.queue_count_max or (
+            self._queue_bytes + size > config.queue_bytes_max
+        ):
+            return False
+        self._queue.extend(buffers)
+        self._queue_bytes += size
+        return True
+
+    @property
+    def queued_bytes(self) -> int:
+        """What waits for the socket."""
+        return self._queue_bytes
+
+    def _on_writable(self) -> None:
+        sock, queue = self._socket, self._queue
+        assert sock is not None, "a closed link has no writer"
+        try:
+            sent = sock.sendmsg([queue[i] for i in range(min(len(queue), _IOV_MAX))])
+        except BlockingIOError:
+            return
+        except OSError:
+            self.close()
+            return
+        self._queue_bytes -= sent
+        while queue and sent >= len(queue[0]):
+            sent -= len(queue.popleft())
+        if sent:
+            queue[0] = queue[0][sent:]
+        if not queue:
+            self._transport.loop.remove_writer(sock)
+
+    def wake(self) -> None:
+        """The peer has dialled us, so it is there: dial it at once."""
+        self._failures = 0
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Dial, stay connected, and dial again, until cancelled."""
+        transport = self._transport
+        while True:
+            for address in self.addresses:
+                try:
+                    await self._connect(address)
+                except (OSError, TimeoutError, MalformedFrame, msgspec.MsgspecError) as error:
+                    logger.debug("dialling %x at %s: %s", self.member_id, address, error)
+                except RefusedThere as said:
+                    transport.on_refused(self.member_id, said)
+                except HandshakeRefused as refusal:
+                    text = "who answers as member %x at %s:%d is not believed: %s"
+                    logger.warning(text, self.member_id, *address, refusal)
+                else:
+                    self._failures = 0
+                    assert self._closed is not None, "a connected link can be closed"
+                    await self._closed
+                    transport.on_unreachable(self.member_id)
+            await self._back_off()
+
+    async def _back_off(self) -> None:
+        config = self._transport.config
+        ceiling = min(config.backoff_ms_max, config.backoff_ms_min << min(self._failures, 10))
+        self._failures += 1
+        # Randomised over the upper half, so that members do not come back in step.
+        delay_ms = ceiling // 2 + self._transport.dice.below(ceiling // 2 + 1)
+        self._wake.clear()
+        try:
+            # Not `wait_for`, which forgets in Python 3.11 that it was cancelled when the peer wakes
+            # us in the same turn: the member could not stop.
+            async with asyncio.timeout(delay_ms / 1000):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+    async def _connect(self, address: Address) -> None:
+        transport = self._transport
+        async with asyncio.timeout(transport.config.handshake_ms_max / 1000):
+            stream = await transport.greet(self.member_id, self.channel, address)
+        self._attach(stream)
+        self._closed = transport.loop.create_future()
+        transport.on_connected(self.member_id)
+
+    def _attach(self, stream: Stream) -> None:
+        """Use a connection that was greeted; a simulator has its own kind."""
+        self._socket = stream.socket
+        self._transport.loop.add_reader(self._socket, self._on_readable)
+
+    def _on_readable(self) -> None:
+        """The acceptor never sends: whatever comes is the end, or nonsense."""
+        assert self._socket is not None, "a closed link has no reader"
+        try:
+            self._socket.recv(4096)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            logger.debug("link to %x: %s", self.member_id, error)
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; what was queued is lost."""
+        sock, self._socket = self._socket, None
+        if sock is None:
+            return
+        self._transport.loop.remove_reader(sock)
+        self._transport.loop.remove_writer(sock)
+        sock.close()
+        self._queue.clear()
+        self._queue_bytes = 0
+        if self._closed is not None and not self._closed.done():
+            self._closed.set_result(None)
