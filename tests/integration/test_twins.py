@@ -282,7 +282,7 @@ def test_users_and_their_rights(twins: Twins) -> None:
         for path, request in RESTRICTED:
             twins.ask(path, request, user)
         for key, end in ((b"k", b""), (b"k", b"m"), (b"\0", b"\0"), (b"q", b"")):
-            create = pb.WatchCreateRequest(key=key, range_end=end)
+            create = pb.WatchCreateRequest(key=key, range_end=end, watch_id=5)
             watch = pb.WatchRequest(create_request=create)
             twins.talk("Watch/Watch", [watch], 1, user, mask=("watch_id", "cancel_reason"))
     for user in ("u", "root"):
