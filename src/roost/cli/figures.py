@@ -6,6 +6,7 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from roost import etcd
+from roost.errors import NoLeader, RoostError
 from roost.etcd.alarms import CORRUPT, NOSPACE
 from roost.histogram import Histogram
 from roost.member import Member, MemberStatus
@@ -70,9 +71,18 @@ class Figures:
         return [name for kind, name in _ALARM_NAMES.items() if kind in raised]
 
     async def check_health(self, *, is_serializable: bool) -> None:
-        """A member is healthy when it can confirm a read; by itself it only has to run."""
-        if not is_serializable:
+        """A member is healthy when it can confirm a read; by itself it only has to run.
+
+        Without a leader nobody is kept waiting; the words are etcd's (etcdhttp/health.go).
+        """
+        if is_serializable:
+            return
+        if not self._member.leader_id:
+            raise NoLeader("RAFT NO LEADER")
+        try:
             await self._member.read_barrier()
+        except RoostError as error:
+            raise NoLeader(f"RANGE ERROR:{error}") from error
 
     def families(self) -> list[Metric]:
         """Metrics with labels or buckets; see `FAMILIES`."""

@@ -33,6 +33,8 @@ from roost.store import Txn, View
 from roost.tasks import Tasks
 
 AS = "etcd.as"
+# How long a request about this member's own files waits to hear that they hold everything.
+FRESH_S_MAX = 2.0
 # A name may be as long as a request.
 _LENGTH_BYTES = 4
 Operation = Callable[[Txn, bytes], bytes]
@@ -192,8 +194,13 @@ class Border:
         refused: Callable[[RoostError], None],
         *,
         is_local: bool = False,
+        may_be_stale: bool = False,
     ) -> None:
-        """Go on when a read barrier has passed and the caller may do what `check` asks."""
+        """Go on when a read barrier has passed and the caller may do what `check` asks.
+
+        A caller that wants a local answer waits for none; one that `may_be_stale` waits only while
+        somebody leads, and not for long.
+        """
 
         def ready(error: RoostError | None) -> None:
             if error is not None:
@@ -214,13 +221,35 @@ class Border:
 
         if is_local:
             ready(None)
+        elif may_be_stale:
+            self._when_fresh(lambda: ready(None))
         elif self.replica.is_learner:
             refused(errors.not_for_learner())
         else:
             self.replica.read_nowait(ready)
 
+    def _when_fresh(self, go_on: Callable[[], None]) -> None:
+        """Go on when all that was acknowledged is here, or at once when nobody could say so.
+
+        Without a majority the store of a survivor is what there is to be saved (etcd never waits).
+        """
+        is_over = False
+
+        def once(_error: RoostError | None = None) -> None:
+            nonlocal is_over
+            if not is_over:
+                is_over = True
+                patience.cancel()
+                go_on()
+
+        patience = asyncio.get_running_loop().call_later(FRESH_S_MAX, once)
+        if self.replica.leader_id:
+            self.replica.read_nowait(once)
+        else:
+            once()
+
     async def wait_admitted(
-        self, caller: Caller, check: Callable[[Judge], None], *, is_local: bool = False
+        self, caller: Caller, check: Callable[[Judge], None], *, may_be_stale: bool = False
     ) -> None:
         """Return when a read barrier has passed and the caller may do what `check` asks.
 
@@ -235,7 +264,7 @@ class Border:
         def settle(error: RoostError | None = None) -> None:
             settle_future(future, None, error)
 
-        self.admit(caller, check, settle, settle, is_local=is_local)
+        self.admit(caller, check, settle, settle, may_be_stale=may_be_stale)
         await future
 
     def admit_root(
@@ -243,10 +272,12 @@ class Border:
         caller: Caller,
         allowed: Callable[[], None],
         refused: Callable[[RoostError], None],
+        *,
+        may_be_stale: bool = False,
     ) -> None:
         """Go on at once, or after a check that it is root who asks while authentication is on."""
         if self.auth.may_be_enabled:
-            self.admit(caller, Judge.need_root, allowed, refused)
+            self.admit(caller, Judge.need_root, allowed, refused, may_be_stale=may_be_stale)
         else:
             allowed()
 

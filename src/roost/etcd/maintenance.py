@@ -104,7 +104,7 @@ class MaintenanceService:
             said = pb.HashResponse(hash=int.from_bytes(digest[:4], "big"))
             call.reply(self._headed(said.SerializeToString()))
 
-        self._border.admit_root(call, allowed, lambda error: fail(call, error))
+        self._border.admit_root(call, allowed, lambda error: fail(call, error), may_be_stale=True)
 
     def hash_kv(self, call: Call, body: bytes) -> None:
         """HashKV: of all that can be seen of the keys up to a revision; equal on all members."""
@@ -124,7 +124,9 @@ class MaintenanceService:
                 hashing = KeyHash(call, mvcc, view, max(compacted, 0), revision)
                 hashing.run(lambda value: self._say_hash(call, value, compacted))
 
-        self._border.admit(call, Judge.need_root, allowed, lambda error: fail(call, error))
+        self._border.admit(
+            call, Judge.need_root, allowed, lambda error: fail(call, error), may_be_stale=True
+        )
 
     def _say_hash(self, call: Call, value: int, compacted: int) -> None:
         said = pb.HashKVResponse(hash=value, compact_revision=compacted)
@@ -144,7 +146,7 @@ class MaintenanceService:
         def allowed() -> None:
             self._replica.files.defragment(done)
 
-        self._border.admit_root(call, allowed, lambda error: fail(call, error))
+        self._border.admit_root(call, allowed, lambda error: fail(call, error), may_be_stale=True)
 
     def downgrade(self, call: Call, body: bytes) -> None:
         """Downgrade: there is one version of the store, so there is none to go back to."""
@@ -155,7 +157,7 @@ class MaintenanceService:
         def allowed() -> None:
             fail(call, _downgrade_refusal(request))
 
-        self._border.admit_root(call, allowed, lambda error: fail(call, error))
+        self._border.admit_root(call, allowed, lambda error: fail(call, error), may_be_stale=True)
 
     def snapshot(self, call: StreamCall) -> "SnapshotStream":
         """Snapshot: the whole store as of now, and the SHA-256 of it behind it."""
@@ -237,10 +239,9 @@ class _Sending(Answering):
         call.on_drain = self._drained.set
 
     async def _serve(self, message: bytes) -> None:
-        # It holds all that was acknowledged before then, and it is root who asks.  A learner has
-        # what it has.
-        is_local = self._replica.is_learner
-        await self._border.wait_admitted(self._call, Judge.need_root, is_local=is_local)
+        # It is root who asks, and the files hold all that was acknowledged, if anybody can say so.
+        # A learner has what it has.
+        await self._border.wait_admitted(self._call, Judge.need_root, may_be_stale=True)
         await self._send_all(message)
 
     async def _send_all(self, message: bytes) -> None:
