@@ -2,6 +2,7 @@
 
 import pytest
 
+from roost.errors import DeviceFault
 from roost.raft import (
     BadCoreConfig,
     Change,
@@ -317,8 +318,9 @@ def test_a_rejection_says_where_the_logs_may_agree() -> None:
 def test_a_leader_that_counts_on_lost_entries_is_told_so() -> None:
     """Checklist 71."""
     core = core_with([entry(1, 1)], 1)
-    with pytest.raises(LogLost):
+    with pytest.raises(LogLost) as raised:
         core.step(Heartbeat(1, 2, 5, 0))
+    assert isinstance(raised.value, DeviceFault), "our own disk's fault, not the leader's"
 
 
 def test_entries_of_an_older_term_are_not_committed_by_count() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from roost.raft import Entry, EntryKind, Role
+from roost.raft import Change, ChangeKind, Entry, EntryKind, Role
 from roost.raft.messages import (
     AppendEntries,
     Heartbeat,
@@ -57,6 +57,7 @@ def test_what_a_follower_lost_is_noticed_and_not_counted_until_it_is_back() -> N
     made.nodes[3].storage.lose_from(4)
     made.restart(3)
     matches: list[int] = []
+    seen: list[dict[int, int]] = []
     for _ in range(12):
         made.tick(1)
         while made.flying:
@@ -64,10 +65,52 @@ def test_what_a_follower_lost_is_noticed_and_not_counted_until_it_is_back() -> N
             for node in made.nodes.values():
                 made.persist(node)
             matches.append(leader.peers[3].match_index)
-    assert leader.lost_entries == {3: leader.last_index}
+            if leader.lost_entries and leader.lost_entries not in seen:
+                seen.append(leader.lost_entries)
+    assert seen == [{3: leader.last_index}], "it is known while it lasts"
+    assert leader.lost_entries == {}, "and not any longer"
+    assert leader.take_losses() == {3: leader.last_index}, "whoever asks late hears of it once"
+    assert leader.take_losses() == {}
     assert 0 in matches, "what it said before it restarted counts no more"
     assert matches[-1] == leader.last_index
     assert made.nodes[3].storage.last_index == leader.last_index
+
+
+def forgetful() -> CoreCluster:
+    """Node 3 came back without what it had acknowledged, and the leader has just heard of it."""
+    made = cluster()
+    made.crash(3)
+    made.nodes[3].storage.lose_from(4)
+    made.restart(3)
+    leader = made.nodes[1].core
+    for _ in range(60):
+        if leader.lost_entries:
+            return made
+        if made.flying:
+            made.deliver(0)
+        else:
+            made.tick(1)
+        for node in made.nodes.values():
+            made.persist(node)
+    raise AssertionError("the leader never heard of it")
+
+
+def test_what_a_follower_lost_is_no_business_of_a_leader_that_leads_no_more() -> None:
+    made = forgetful()
+    leader = made.nodes[1].core
+    leader.step(Heartbeat(leader.term + 1, 2, 0, 0))
+    assert leader.lost_entries == {}
+
+
+def test_what_a_removed_follower_lost_is_forgotten_with_it() -> None:
+    made = forgetful()
+    leader = made.nodes[1].core
+    made.crash(3)
+    made.flying.clear()
+    leader.propose_change([Change(ChangeKind.REMOVE, 3)])
+    heartbeat(made)
+    assert 3 not in leader.peers
+    assert leader.lost_entries == {}
 
 
 def test_a_heartbeat_of_before_the_restart_is_not_believed() -> None:

@@ -191,7 +191,7 @@ class Figures:
                 float(status.is_fenced),
             ),
             "roost_members_lost_entries": (
-                "Members that came back with less than they had acknowledged, as leader here.",
+                "Members that do not yet hold again what they had acknowledged, as leader here.",
                 float(len(status.lost_entries)),
             ),
             "roost_disk_free_bytes": (

@@ -50,7 +50,9 @@ class Custody:
         self._scrub_ticks = scrub_ticks
         self._ticks = home.world.dice.below(scrub_ticks) if scrub_ticks else 0
         self._spawn = spawn
-        self._said: dict[int, int] = {}
+        self._is_scrubbing = False
+        # Members that lost what they had acknowledged while we lead, and how much that was.
+        self._forgetful: dict[int, int] = {}
         self._on_store_damaged = on_store_damaged
         self.last_scrub: ScrubReport | None = None
         self.repair = Repair(
@@ -63,7 +65,19 @@ class Custody:
         )
 
     async def scrub(self) -> None:
-        """Read all of the store, and have it rebuilt when something in it has changed."""
+        """Read all of the store, and have it rebuilt when something in it has changed.
+
+        On a busy machine that may take longer than the interval: there is one at a time.
+        """
+        if self._is_scrubbing:
+            return
+        self._is_scrubbing = True
+        try:
+            await self._scrub()
+        finally:
+            self._is_scrubbing = False
+
+    async def _scrub(self) -> None:
         directory = self._home.store_directory
         report = await self._home.world.scrub(directory)
         if report is None or directory != self._home.store_directory:
@@ -87,8 +101,23 @@ class Custody:
             self.reserve.free_bytes() - store.memory_bytes,
             self.reserve.size_bytes,
             frozenset(self.corrupt),
-            frozenset(self._core.lost_entries),
+            frozenset(self._forgetful),
         )
+
+    def _note_losses(self) -> None:
+        """Say once which members came back with less, and forget it when it is not our business.
+
+        The alarm stays until an operator takes it back (J23); whether they have it again by now,
+        the core knows.
+        """
+        core = self._core
+        for node, index in core.take_losses().items():
+            if self._forgetful.get(node, 0) < index:
+                self._forgetful[node] = index
+                logger.error("member %x came back without entries it had acknowledged", node)
+        if self._forgetful:
+            members = core.peers  # none, when we do not lead
+            self._forgetful = {it: at for it, at in self._forgetful.items() if it in members}
 
     def tick(self) -> None:
         """A heartbeat interval has passed.
@@ -105,10 +134,7 @@ class Custody:
             self._spawn(self.scrub())
         if journal.faulty:
             self.repair.tick()
-        for node, index in self._core.lost_entries.items():
-            if self._said.setdefault(node, 0) < index:
-                self._said[node] = index
-                logger.error("member %x came back without entries it had acknowledged", node)
+        self._note_losses()
         if self._persistence.outstanding_count:
             return
         if journal.is_fenced and not self._core.is_fenced:

@@ -165,7 +165,7 @@ def on_rejected(core: Core, message: AppendRejected) -> None:
         agree_index, _ = core.log.conflict_hint(message.hint_index, message.hint_term)
     is_news = progress.on_rejected(message.prev_index, agree_index)
     if progress.has_stepped_back:
-        core.lost_entries[message.sender] = progress.acked_index
+        core.losses[message.sender] = progress.acked_index
     if is_news:
         send_append(core, message.sender, progress, or_empty=True)
 

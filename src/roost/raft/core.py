@@ -59,7 +59,7 @@ from roost.raft.messages import (
     VoteReply,
     VoteRequest,
 )
-from roost.raft.progress import Progress, ProgressStatistics
+from roost.raft.progress import Progress, ProgressStatistics, own_progress
 from roost.raft.quorum import committed_index, has_quorum
 from roost.raft.read_index import Reads
 from roost.raft.ready import ReadReady, Ready
@@ -120,8 +120,8 @@ class Core:
         self.role, self.leader_id = Role.FOLLOWER, 0
         self.votes: dict[int, bool] = {}
         self.peers: dict[int, Progress] = {}
-        # Peers that came back with less than they had acknowledged, and how much that was.
-        self.lost_entries: dict[int, int] = {}
+        # What `take_losses` will say.
+        self.losses: dict[int, int] = {}
         self.tick_count, self.elapsed_ticks, self.heartbeat_elapsed_ticks = 1, 0, 0
         # Where our own disk stood at the last tick, and for how many it has not moved.
         self.stalled_index = self.stalled_ticks = 0
@@ -182,13 +182,9 @@ class Core:
         """What the leader believes of each node, itself included; empty elsewhere."""
         if self.role is not Role.LEADER:
             return {}
-        own = Progress(self.log.last_index + 1)
-        own.become_replicate()
-        own.match_index = self.log.stable_index
-        own.next_index = self.log.last_index + 1
+        own = own_progress(self.log.last_index, self.log.stable_index)
         rows = {node: progress.statistics() for node, progress in self.peers.items()}
-        rows[self.id] = own.statistics()
-        return rows
+        return rows | {self.id: own.statistics()}
 
     # --- news -----------------------------------------------------------------------------------
 
@@ -341,6 +337,16 @@ class Core:
 
         """
         transfer.start(self, target)
+
+    @property
+    def lost_entries(self) -> dict[int, int]:
+        """Peers that do not yet hold again what they had acknowledged, and how much that was."""
+        return fence.lost_entries(self)
+
+    def take_losses(self) -> dict[int, int]:
+        """Peers that were found, since last asked, to hold less than they had acknowledged."""
+        losses, self.losses = self.losses, {}
+        return losses
 
     def best_successor(self) -> int:
         """The other voter that is in step and furthest; 0 when none is or we do not lead."""

@@ -51,5 +51,9 @@ class Contradiction(PeerFault):
     """A peer said what nobody can say who follows the rules; nothing was changed by it."""
 
 
-class LogLost(PeerFault):
-    """The leader says we hold entries that our log does not have: storage lost them."""
+class LogLost(DeviceFault):
+    """Our storage lost entries: the leader counts on some that our log does not have.
+
+    It is our own fault, not the leader's, so the node must end.  Only a node that does not tell
+    its restarts (`life` 0) can say so; any other asks for what it lacks, or is fenced.
+    """

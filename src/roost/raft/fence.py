@@ -29,6 +29,12 @@ def is_introduced(core: Core, leader: int, session: int) -> bool:
     return False
 
 
+def lost_entries(core: Core) -> dict[int, int]:
+    """See `Core.lost_entries`: it follows from what a leader knows of each peer."""
+    peers = core.peers.items()
+    return {node: progress.acked_index for node, progress in peers if progress.has_stepped_back}
+
+
 def lift_if_due(core: Core) -> None:
     """Take the fence away once we hold again everything that we may have promised to hold.
 

@@ -168,3 +168,12 @@ class Progress:
             len(self.inflights),
             self.inflight_bytes,
         )
+
+
+def own_progress(last_index: int, durable_index: int) -> Progress:
+    """A leader's own place among its peers."""
+    own = Progress(last_index + 1)
+    own.become_replicate()
+    own.match_index = durable_index
+    own.next_index = last_index + 1
+    return own
