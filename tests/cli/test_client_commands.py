@@ -159,7 +159,7 @@ def test_a_mirror_copies_and_follows(shell: Shell, tmp_path: Path) -> None:
 def test_compaction_and_health(shell: Shell) -> None:
     [row] = shell.rows("put", "h", "1")
     shell.run("compact", str(row["revision"]))
-    assert "has been compacted" in shell.run("compact", "1", code=1)
+    assert "has been compacted" in shell.run("compact", "1", code=3)
     assert "healthy, " in shell.run("health")
     [said] = shell.rows("health")
     assert said["health"] is True
@@ -173,8 +173,8 @@ def test_users_roles_and_who_may_do_what(tmp_path: Path) -> None:
         shell = Shell(cluster.endpoints[0])
         run = shell.run
         run("user", "add", "root", "--password", "rootpw")
-        assert "shorter than 3" in run("user", "add", "x", "--password", "no", code=1)
-        assert "longer than 72" in run("user", "add", "x", "--password", "n" * 73, code=1)
+        assert "shorter than 3" in run("user", "add", "x", "--password", "no", code=3)
+        assert "longer than 72" in run("user", "add", "x", "--password", "n" * 73, code=3)
         run("user", "grant-role", "root", "root")
         run("user", "add", "alice", stdin="alicepw\nalicepw\n")
         run("user", "add", "machine", "--no-password")
@@ -190,19 +190,19 @@ def test_users_roles_and_who_may_do_what(tmp_path: Path) -> None:
         assert run("role", "list") == "readers\n"
         assert run("auth", "status").startswith("authentication is off")
         run("auth", "enable")
-        assert "user name is empty" in run("get", "config/x", code=1)
+        assert "--user NAME" in run("get", "config/x", code=3)
         as_root, as_alice = ("--user", "root:rootpw"), ("--user", "alice:alicepw")
         run("put", "config/x", "1", *as_root)
         assert run("get", "config/x", *as_alice) == "1\n"
         assert run("get", "config/x", ROOST_USER="alice:alicepw") == "1\n"
         assert run("get", "config/x", "--user", "alice", stdin="alicepw\n") == "1\n"
-        assert "permission denied" in run("put", "config/x", "2", *as_alice, code=1)
-        assert "authentication failed" in run("get", "x", "--user", "alice:no", code=1)
+        assert "permission denied" in run("put", "config/x", "2", *as_alice, code=3)
+        assert "password is wrong" in run("get", "x", "--user", "alice:no", code=3)
         run("put", "own", "1", *as_alice)
         run("user", "password", "alice", "--password", "new", *as_root)
-        assert "authentication failed" in run("get", "own", *as_alice, code=1)
+        assert "password is wrong" in run("get", "own", *as_alice, code=3)
         run("role", "revoke", "readers", "own", *as_root)
-        assert "permission denied" in run("get", "own", "--user", "alice:new", code=1)
+        assert "permission denied" in run("get", "own", "--user", "alice:new", code=3)
         run("user", "revoke-role", "alice", "readers", *as_root)
         run("role", "delete", "readers", *as_root)
         run("user", "delete", "alice", *as_root)
@@ -234,5 +234,5 @@ def test_commands_speak_tls(tmp_path: Path) -> None:
         who = ["--cacert", str(authority.path)]
         ours = ["--cert", str(client.certificate), "--key", str(client.key)]
         assert shell.run("put", "k", "v", *who, *ours) == "OK, revision 2\n"
-        shell.run("get", "k", *who, "--timeout", "2", code=1)
-        assert "No such file" in shell.run("get", "k", "--cacert", "/nowhere", code=1)
+        shell.run("get", "k", *who, "--timeout", "2", code=4)
+        assert "no such file" in shell.run("get", "k", "--cacert", "/nowhere", code=2)

@@ -1,13 +1,16 @@
 """The commands people type, against a running member."""
 
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from roost.testing.cluster import Cluster
+from roost.testing.cluster import Cluster, wait_until
+from roost.testing.ports import free_ports
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 
@@ -47,7 +50,7 @@ def test_txn_reads_protobuf_json(endpoint: str) -> None:
     assert code == 0
     assert json.loads(said)["succeeded"] is True
     code, said = roost(endpoint, "txn", stdin=b"nonsense")
-    assert code == 1
+    assert code == 2
     assert "standard input is no TxnRequest" in said
 
 
@@ -77,9 +80,9 @@ def test_watch_prints_changes_as_they_come(endpoint: str) -> None:
         process.communicate()
 
 
-def test_an_endpoint_that_does_not_answer_is_one_line_and_exit_code_1() -> None:
+def test_an_endpoint_that_does_not_answer_is_one_line_and_exit_code_4() -> None:
     code, said = roost("127.0.0.1:1", "get", "k", "--timeout", "1")
-    assert code == 1
+    assert code == 4
     assert said.startswith("Error: ")
     assert said.count("\n") == 1
 
@@ -101,7 +104,7 @@ def test_member_commands_change_the_cluster_and_say_so(endpoint: str) -> None:
     assert added in said
     assert "unstarted" in said
     code, said = roost(endpoint, "member", "promote", added)
-    assert code == 1
+    assert code == 3
     assert "in sync with leader" in said
     code, said = roost(endpoint, "member", "update", added, "--peer-urls=http://127.0.0.1:2")
     assert code == 0
@@ -113,7 +116,7 @@ def test_member_commands_change_the_cluster_and_say_so(endpoint: str) -> None:
     code, said = roost(endpoint, "member", "list", "--json")
     assert {json.loads(row)["id"] for row in said.splitlines()} == {own["id"], second}
     code, said = roost(endpoint, "member", "remove", added)
-    assert code == 1
+    assert code == 3
     assert "member not found" in said
     code, said = roost(endpoint, "member", "remove", second)
     assert code == 0
@@ -122,3 +125,44 @@ def test_member_commands_change_the_cluster_and_say_so(endpoint: str) -> None:
     code, said = roost(endpoint, "member", "remove", "xyz")
     assert code == 2
     assert "is no id" in said
+
+
+def test_the_command_for_a_new_member_starts_it_beside_one_that_has_not_started(
+    tmp_path: Path,
+) -> None:
+    with Cluster(tmp_path, 2) as cluster:
+        cluster.leader()
+        peers = [f"http://127.0.0.1:{port}" for port in free_ports(2)]
+        for words, peer in zip((["absent", "--learner"], ["new"]), peers, strict=True):
+            add = ["member", "add", *words, f"--peer-urls={peer}/", "--timeout=20"]
+            code, said = roost(cluster.endpoints[0], *add)
+            assert code == 0, said
+        assert "=http" in said
+        command = shlex.split(said.partition(":\n")[2].replace("\\\n", " "))
+        assert command[:2] == ["roost", "serve"]
+        client = free_ports(1)[0]
+        with (tmp_path / "new.log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "roost.cli", *command[1:],
+                 f"--listen-client-urls=http://127.0.0.1:{client}"],
+                cwd=tmp_path, stdout=log, stderr=log,
+            )  # fmt: skip
+        try:
+            wait_until(lambda: "'new' serves" in (tmp_path / "new.log").read_text(), 60)
+        finally:
+            process.kill()
+            process.wait()
+
+
+def test_health_sees_alarms(tmp_path: Path) -> None:
+    with Cluster(tmp_path, 1, extra_flags=["--quota-backend-bytes=100000"]) as cluster:
+        cluster.leader()
+        endpoint = cluster.endpoints[0]
+        assert roost(endpoint, "health")[0] == 0
+        value = b"x" * 90_000
+        wait_until(lambda: roost(endpoint, "put", "k", stdin=value)[0] == 3, 60)
+        code, said = roost(endpoint, "health")
+        assert code == 1
+        assert "alarms are raised: NOSPACE" in said
+        code, said = roost(endpoint, "health", "--json")
+        assert (code, json.loads(said)["health"]) == (1, False)

@@ -8,6 +8,8 @@ EXIT_REFUSED = 3
 EXIT_UNREACHABLE = 4
 # As sysexits.h has them.
 EXIT_BUG, EXIT_LOCKED, EXIT_DEVICE = 70, 73, 74
+# What was held is lost; EX_TEMPFAIL: another try may do better.
+LEASE_LOST = 75
 # As a shell has it for SIGINT.
 EXIT_INTERRUPTED = 130
 
@@ -17,6 +19,7 @@ OF_COMMANDS = {
     EXIT_USAGE: "an option, argument or file cannot be used; nothing was asked",
     EXIT_REFUSED: "the cluster refused, with its reason: rights, limits, what must be there first",
     EXIT_UNREACHABLE: "no endpoint answered, or not in time; a write may have happened or not",
+    LEASE_LOST: "`lock`, `elect`, `lease keep-alive`: what was held is lost",
     EXIT_INTERRUPTED: "interrupted before it was done",
 }
 OF_SERVE = {

@@ -5,7 +5,8 @@ import threading
 
 import click
 
-from roost.cli.lock import LEASE_LOST, say_trouble
+from roost.cli.exits import LEASE_LOST
+from roost.cli.lock import say_trouble
 from roost.cli.shared import client_options, connect, hexadecimal, say_json, text_of
 
 _id = click.argument("lease_id", callback=hexadecimal, metavar="ID")

@@ -8,12 +8,19 @@ from contextlib import contextmanager
 
 import click
 
+from roost.cli.exits import EXIT_USAGE, LEASE_LOST
 from roost.cli.guarded import Guarded
-from roost.cli.shared import client_options, connect, say_json, text_of
+from roost.cli.shared import (
+    Failed,
+    bytes_of,
+    client_options,
+    connect,
+    say_json,
+    text_of,
+    until_interrupted,
+)
 from roost.client import Client, ClientError, Leader, LeaseLost, Session
 
-# What was held is lost; sysexits.h calls it EX_TEMPFAIL: another try may do better.
-LEASE_LOST = 75
 # A command that is told to end has so long, if the lease is long enough.
 _GRACE_S_MAX = 10.0
 _ttl = click.option("--ttl", "ttl_s", default=60, show_default=True, help="Seconds of the lease.")
@@ -89,7 +96,7 @@ def lock(
 
     with connect(endpoints, timeout_s) as client, _session(client, ttl_s, on_lost) as session:
         held = client.leases.lock(
-            name.encode(), session.lease_id, wait_s=wait_s, scope=session.scope
+            bytes_of(name), session.lease_id, wait_s=wait_s, scope=session.scope
         )
         key = text_of(held.key)
         if command:
@@ -107,7 +114,7 @@ def _run(guarded: Guarded, session: Session) -> None:
     try:
         code = guarded.run(min(_GRACE_S_MAX, session.margin_s * 0.75))
     except OSError as error:
-        raise click.ClickException(f"COMMAND cannot be run: {error}") from error
+        raise Failed(f"COMMAND cannot be run: {error}", EXIT_USAGE) from error
     session.check()
     sys.exit(code)
 
@@ -144,14 +151,15 @@ def elect(
     over = threading.Event()
     with connect(endpoints, timeout_s) as client:
         if value is None:
-            for leader in client.leases.observe(name.encode()):
-                _say_leader(leader, as_json=as_json)
+            with until_interrupted():
+                for leader in client.leases.observe(bytes_of(name)):
+                    _say_leader(leader, as_json=as_json)
             return
         with _session(client, ttl_s, over.set) as session:
             leader = client.leases.campaign(
-                name.encode(),
+                bytes_of(name),
                 session.lease_id,
-                value.encode(),
+                bytes_of(value),
                 wait_s=wait_s,
                 scope=session.scope,
             )

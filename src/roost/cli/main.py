@@ -1,18 +1,26 @@
 """The `roost` command and its subcommands; each is imported only when it is asked for."""
 
+import os
+import sys
 from importlib import import_module
+from typing import Any
 
 import click
+
+from roost.cli.exits import EXIT_INTERRUPTED
+
+# What gRPC's core has to say goes to standard error, past everybody; `ClientError` says it again.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 _COMMANDS = {
     "serve": "roost.cli.serve:serve",
     "put": "roost.cli.kv:put",
-    "get": "roost.cli.kv:get",
+    "get": "roost.cli.get:get",
     "del": "roost.cli.kv:delete",
     "txn": "roost.cli.kv:txn",
     "watch": "roost.cli.kv:watch",
     "compact": "roost.cli.kv:compact",
-    "mirror": "roost.cli.kv:mirror",
+    "mirror": "roost.cli.mirror:mirror",
     "lease": "roost.cli.lease:lease",
     "lock": "roost.cli.lock:lock",
     "elect": "roost.cli.lock:elect",
@@ -46,7 +54,23 @@ class LazyGroup(click.Group):
         module, _, name = place.partition(":")
         command = getattr(import_module(module), name)
         assert isinstance(command, click.Command), "the table names commands"
+        _keep_lines(command)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:  # Any: what a command returns
+        """Run a command; whoever interrupts it knows that."""
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, click.Abort):
+            sys.exit(EXIT_INTERRUPTED)
+
+
+def _keep_lines(command: click.Command) -> None:
+    r"""Let click see the mark before examples: a docstring with a \b in it is a raw one."""
+    command.help = (command.help or "").replace("\\b\n", "\b\n")
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            _keep_lines(inner)
 
 
 @click.group(cls=LazyGroup)

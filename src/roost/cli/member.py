@@ -1,9 +1,15 @@
 """`roost member`: who is in the cluster, and who leads it."""
 
+import shlex
+from urllib.parse import urlsplit
+
 import click
 
 from roost.cli.shared import client_options, connect, hexadecimal, say_json
 from roost.client import Member
+
+# etcd's; its clients' is one below.
+_PEER_PORT = 2380
 
 
 @click.group()
@@ -15,6 +21,11 @@ _id = click.argument("member_id", callback=hexadecimal, metavar="ID")
 _urls = click.option(
     "--peer-urls", required=True, help="Where the others reach it, comma-separated."
 )
+
+
+def _split(urls: str) -> list[str]:
+    """URLs, without the slash that some tools put behind."""
+    return [it.strip().rstrip("/") for it in urls.split(",") if it.strip()]
 
 
 def _say(members: list[Member], *, as_json: bool) -> None:
@@ -67,7 +78,7 @@ def add(
         roost member add m4 --peer-urls http://10.0.0.4:2380
     """
     with connect(endpoints, timeout_s) as client:
-        added, members = client.add_member(peer_urls.split(","), is_learner=learner)
+        added, members = client.add_member(_split(peer_urls), is_learner=learner)
     _say_how_to_start(name, added, members, as_json=as_json)
 
 
@@ -76,15 +87,38 @@ def _say_how_to_start(name: str, added: Member, members: list[Member], *, as_jso
     if as_json:
         _say([added], as_json=True)
         return
-    known = [f"{it.name}={url}" for it in members if it.id != added.id for url in it.peer_urls]
+    # Members that have not started have no name yet, and nobody can be let in by them.
+    known = [
+        f"{it.name}={url}"
+        for it in members
+        if it.name and it.id != added.id
+        for url in it.peer_urls
+    ]
     cluster = ",".join([*known, *(f"{name}={url}" for url in added.peer_urls)])
     urls = ",".join(added.peer_urls)
-    click.echo(f"Member {added.id:x} added. On its machine, with its own client URLs:")
-    click.echo(
-        f"  roost serve --name {name} --initial-cluster-state existing \\\n"
-        f"    --initial-advertise-peer-urls {urls} --listen-peer-urls {urls} \\\n"
-        f"    --initial-cluster {cluster}"
+    is_secure = any(url.startswith("https://") for it in members for url in it.client_urls)
+    clients = ",".join(
+        dict.fromkeys(_client_url(it, is_secure=is_secure) for it in added.peer_urls)
     )
+    words = [
+        ["roost", "serve", "--name", name, "--data-dir", f"{name}.roost"],
+        ["--initial-cluster-state", "existing", "--initial-cluster", cluster],
+        ["--initial-advertise-peer-urls", urls, "--listen-peer-urls", urls],
+        ["--listen-client-urls", ",".join(dict.fromkeys(clients))],
+    ]
+    click.echo(
+        f"Member {added.id:x} added. On its machine, with the client URLs that it shall have:"
+    )
+    click.echo("  " + " \\\n    ".join(map(shlex.join, words)))
+    if is_secure or any(url.startswith("https://") for url in added.peer_urls):
+        click.echo("and with its certificates, as the others have them.")
+
+
+def _client_url(peer_url: str, *, is_secure: bool) -> str:
+    """Where a new member's clients may come: beside its peers, as etcd's ports are."""
+    parts = urlsplit(peer_url)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return f"{'https' if is_secure else 'http'}://{host}:{(parts.port or _PEER_PORT) - 1}"
 
 
 @member.command()
@@ -104,7 +138,7 @@ def replace(
         roost member replace 8e9e05c52164694d m4 --peer-urls http://10.0.0.4:2380
     """
     with connect(endpoints, timeout_s) as client:
-        added, members = client.replace_member(member_id, peer_urls.split(","))
+        added, members = client.replace_member(member_id, _split(peer_urls))
     _say_how_to_start(name, added, members, as_json=as_json)
 
 
@@ -137,7 +171,7 @@ def update(
         roost member update 8e9e05c52164694d --peer-urls http://10.0.0.9:2380
     """
     with connect(endpoints, timeout_s) as client:
-        members = client.update_member(member_id, peer_urls.split(","))
+        members = client.update_member(member_id, _split(peer_urls))
     _say(members, as_json=as_json)
 
 

@@ -1,6 +1,7 @@
 """What all commands of a client share: options, a client, one way to print JSON."""
 
 import base64
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +10,10 @@ from typing import Any
 import click
 import msgspec
 
+from roost.cli.exits import DONE, EXIT_FAILED, EXIT_USAGE
+from roost.cli.troubles import trouble_of
 from roost.client import Client, ClientError, Credentials, Item
+from roost.errors import CallerFault, RoostError
 
 _endpoints = click.option(
     "--endpoints",
@@ -70,7 +74,7 @@ def _credentials() -> Credentials:
     said = click.get_current_context().meta
     user, colon, password = said.get("roost.user_name", "").partition(":")
     if user and not colon:
-        password = click.prompt(f"Password of {user}", hide_input=True, err=True)
+        password = ask_password(f"Password of {user}")
     return Credentials(
         ca_file=said.get("roost.ca_file", ""),
         cert_file=said.get("roost.cert_file", ""),
@@ -80,14 +84,71 @@ def _credentials() -> Credentials:
     )
 
 
+def ask_password(text: str, *, twice: bool = False) -> str:
+    """Ask whoever sits there for a password; else it is the next line of standard input."""
+    if _has_terminal():
+        said: str = click.prompt(text, hide_input=True, confirmation_prompt=twice, err=True)
+        return said
+    line = sys.stdin.readline().rstrip("\n")
+    if not line:
+        raise click.UsageError(
+            "nobody is there to ask for a password: write NAME:PASSWORD or --password, or give "
+            "it on standard input"
+        )
+    return line
+
+
+def _has_terminal() -> bool:
+    if sys.stdin.isatty():
+        return True
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR))
+    except OSError:
+        return False
+    return True
+
+
+class Failed(click.ClickException):
+    """Ends the command with a sentence, and with a code that says what kind of failure it is."""
+
+    def __init__(self, text: str, code: int) -> None:
+        """Say both."""
+        super().__init__(text)
+        self.code = code
+
+    @property
+    def exit_code(self) -> int:  # type: ignore[override]  # click says so to all instances alike
+        """What click ends the process with."""
+        return self.code
+
+
+def failed(error: RoostError | OSError) -> Failed:
+    """An error of a client as the end of a command."""
+    if not isinstance(error, ClientError):
+        return Failed(str(error), EXIT_USAGE if isinstance(error, CallerFault) else EXIT_FAILED)
+    said = click.get_current_context().meta
+    speaks_tls = bool(said.get("roost.ca_file") or said.get("roost.cert_file"))
+    trouble = trouble_of(error, speaks_tls=speaks_tls)
+    return Failed(trouble.text, trouble.code)
+
+
 @contextmanager
 def connect(endpoints: str, timeout_s: float) -> Iterator[Client]:
-    """A client whose errors become one line and exit code 1."""
+    """A client whose errors become one line and an exit code (`roost.cli.exits`)."""
     try:
         with Client(endpoints, timeout_s=timeout_s, credentials=_credentials()) as client:
             yield client
-    except (ClientError, OSError) as error:
-        raise click.ClickException(str(error)) from error
+    except (RoostError, OSError) as error:
+        raise failed(error) from error
+
+
+@contextmanager
+def until_interrupted() -> Iterator[None]:
+    """What goes on until it is interrupted is done then: exit code 0, and nothing to say."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.exit(DONE)
 
 
 def at_each(
@@ -101,12 +162,13 @@ def at_each(
                 ask(name, one)
             except ClientError as error:
                 is_complete = False
+                text = failed(error).message
                 if as_json:
-                    say_json({"endpoint": name, "error": str(error)})
+                    say_json({"endpoint": name, "error": text})
                 else:
-                    click.echo(f"{name}: {error}", err=True)
+                    click.echo(f"{name}: {text}", err=True)
     if not is_complete:
-        sys.exit(1)
+        sys.exit(EXIT_FAILED)
 
 
 def say_json(row: dict[str, Any]) -> None:  # Any: what JSON can hold
@@ -117,6 +179,25 @@ def say_json(row: dict[str, Any]) -> None:  # Any: what JSON can hold
 def text_of(data: bytes) -> str:
     """Bytes for people."""
     return data.decode(errors="backslashreplace")
+
+
+def escaped(data: bytes) -> bytes:
+    r"""Bytes without a NUL: it, and a backslash, are written as in a shell's $'\0'."""
+    return data.replace(b"\\", b"\\\\").replace(b"\0", b"\\0")
+
+
+def bytes_of(text: str) -> bytes:
+    """An argument as it was typed, also when that is no text."""
+    return text.encode(errors="surrogateescape")
+
+
+def say_bytes(*parts: bytes, end: bytes = b"\n") -> None:
+    """Print a row: as text on a terminal, and elsewhere as the bytes that they are."""
+    row = b"\t".join(parts)
+    if sys.stdout.isatty():
+        click.echo(text_of(row + end), nl=False)
+    else:
+        sys.stdout.buffer.write(row + end)
 
 
 def row_of(item: Item) -> dict[str, Any]:  # Any: what JSON can hold

@@ -1,5 +1,6 @@
 """`roost snapshot`: save a backup, look at one, make a new cluster of it."""
 
+import shlex
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import click
 
 from roost.cli.settings import parse_initial_cluster
-from roost.cli.shared import client_options, connect, say_json
+from roost.cli.shared import client_options, connect, failed, say_json
 from roost.client import Client, ClientError, is_lost
 from roost.errors import RoostError
 from roost.etcd import REVISION_MAX, raise_revision
@@ -50,7 +51,7 @@ def save(
         with connect(endpoints, timeout_s) as client:
             saved = _save(client, file, base, as_json=as_json)
     except (RoostError, OSError) as error:
-        raise click.ClickException(str(error)) from error
+        raise failed(error) from error
     _say(saved, as_json=as_json)
 
 
@@ -93,7 +94,7 @@ def status(file: Path, *, as_json: bool) -> None:
     try:
         held = read_backup(file)
     except (RoostError, OSError) as error:
-        raise click.ClickException(str(error)) from error
+        raise failed(error) from error
     _say(held, as_json=as_json)
 
 
@@ -182,10 +183,13 @@ def restore_command(
         )
         identity = restore(config, files, amendment=amendment)
     except (RoostError, OSError) as error:
-        raise click.ClickException(str(error)) from error
+        raise failed(error) from error
     if as_json:
         row = {"data_dir": str(config.data_dir), "cluster_id": f"{identity.cluster_id:x}"}
         say_json({**row, "member_id": f"{identity.member_id:x}"})
         return
     click.echo(f"Member {name!r} ({identity.member_id:x}) of a new cluster {identity.cluster_id:x}")
-    click.echo(f"Start it with: roost serve --name {name} --data-dir {config.data_dir} …")
+    words = ["roost", "serve", "--name", name, "--data-dir", str(config.data_dir)]
+    words += ["--initial-advertise-peer-urls", advertised, "--listen-peer-urls", advertised]
+    click.echo(f"Start it with: {shlex.join(words)}")
+    click.echo("and the client URLs that it shall have.")

@@ -5,8 +5,9 @@ import time
 
 import click
 
-from roost.cli.shared import client_options, connect, say_json
-from roost.client import ClientError
+from roost.cli.exits import EXIT_FAILED
+from roost.cli.shared import client_options, connect, failed, say_json
+from roost.client import Client, ClientError
 
 
 @click.command()
@@ -18,21 +19,20 @@ def status(endpoints: str, timeout_s: float, *, as_json: bool) -> None:
     Example:
         roost status --endpoints 127.0.0.1:2379,127.0.0.1:22379
     """
-    names = endpoints.split(",")
     is_complete = True
     if not as_json:
         click.echo(
             f"{'ENDPOINT':<24}{'MEMBER':<18}{'LEADER':<8}{'TERM':>6}{'INDEX':>10}{'REVISION':>10}"
         )
     with connect(endpoints, timeout_s) as client:
-        rows = client.status()
+        names, rows = client.endpoints, client.status()
     for position, answer in rows:
         if isinstance(answer, ClientError):
             is_complete = False
             if as_json:
-                say_json({"endpoint": names[position], "error": str(answer)})
+                say_json({"endpoint": names[position], "error": failed(answer).message})
             else:
-                click.echo(f"{names[position]:<24}{answer}")
+                click.echo(f"{names[position]:<24}{failed(answer).message}")
             continue
         member = answer.header.member_id
         is_leader = answer.leader == member
@@ -57,34 +57,42 @@ def status(endpoints: str, timeout_s: float, *, as_json: bool) -> None:
                 f"{answer.raftTerm:>6}{answer.raftIndex:>10}{answer.header.revision:>10}"
             )
     if not is_complete:
-        sys.exit(1)
+        sys.exit(EXIT_FAILED)
 
 
 @click.command()
 @client_options
 def health(endpoints: str, timeout_s: float, *, as_json: bool) -> None:
-    r"""Say whether each endpoint serves reads that are current; exit code 1 when one does not.
+    r"""Say whether each endpoint serves reads that are current, and no alarm is raised.
+
+    Exit code 1 when one does not, or one is.
 
     \b
     Example:
         roost health --endpoints 127.0.0.1:2379,127.0.0.1:22379
     """
     is_good = True
-    for endpoint in endpoints.split(","):
-        begin = time.monotonic()
-        wrong = ""
-        try:
-            with connect(endpoint, timeout_s) as client:
-                client.get(b"health")
-        except click.ClickException as error:
-            # As with etcdctl: who may not read is at least answered.
-            wrong = "" if "permission denied" in error.message else error.message
-        took_ms = (time.monotonic() - begin) * 1000
-        is_good &= not wrong
-        if as_json:
-            row = {"endpoint": endpoint, "health": not wrong, "took_ms": round(took_ms, 2)}
-            say_json({**row, "error": wrong} if wrong else row)
-        else:
-            click.echo(f"{endpoint:<24}{wrong or f'healthy, {took_ms:.1f} ms'}")
+    with connect(endpoints, timeout_s) as client:
+        for endpoint, one in client.each():
+            begin = time.monotonic()
+            wrong = _what_is_wrong(one)
+            took_ms = (time.monotonic() - begin) * 1000
+            is_good &= not wrong
+            if as_json:
+                row = {"endpoint": endpoint, "health": not wrong, "took_ms": round(took_ms, 2)}
+                say_json({**row, "error": wrong} if wrong else row)
+            else:
+                click.echo(f"{endpoint:<24}{wrong or f'healthy, {took_ms:.1f} ms'}")
     if not is_good:
-        sys.exit(1)
+        sys.exit(EXIT_FAILED)
+
+
+def _what_is_wrong(client: Client) -> str:
+    """Why an endpoint is not healthy; empty when it is."""
+    try:
+        client.get(b"health")
+        raised = sorted({kind for _, kind in client.alarms()})
+    except ClientError as error:
+        # As with etcdctl: who may not read, or see alarms, is at least answered.
+        return "" if "permission denied" in error.text else failed(error).message
+    return f"alarms are raised: {', '.join(raised)}; see `roost alarm list`" if raised else ""

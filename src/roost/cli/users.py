@@ -3,7 +3,7 @@
 import click
 
 from roost.cli.kv import range_of, range_options
-from roost.cli.shared import client_options, connect, say_json, text_of
+from roost.cli.shared import ask_password, client_options, connect, say_json, text_of
 from roost.client import Permission
 from roost.client.users import KINDS
 
@@ -93,7 +93,7 @@ def add_user(
     """
     if password is None and not no_password:
         text = f"Password of {name}"
-        password = click.prompt(text, hide_input=True, confirmation_prompt=True, err=True)
+        password = ask_password(text, twice=True)
     with connect(endpoints, timeout_s) as client:
         client.users.add_user(name, password or "")
     _say(f"user {name} added", {"user": name}, as_json=as_json)
@@ -159,7 +159,7 @@ def change_password(
     """
     if password is None:
         text = f"New password of {name}"
-        password = click.prompt(text, hide_input=True, confirmation_prompt=True, err=True)
+        password = ask_password(text, twice=True)
     with connect(endpoints, timeout_s) as client:
         client.users.change_password(name, password)
     _say(f"password of {name} changed", {"user": name}, as_json=as_json)

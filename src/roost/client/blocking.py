@@ -38,6 +38,11 @@ class Item:
     version: int
     lease: int
 
+    @classmethod
+    def of(cls, kv: kv_pb2.KeyValue) -> "Item":
+        """What a message says."""
+        return cls(kv.key, kv.value, kv.create_revision, kv.mod_revision, kv.version, kv.lease)
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -61,10 +66,6 @@ class Member:
 
 def _member(said: rpc_pb2.Member) -> Member:
     return Member(said.ID, said.name, tuple(said.peerURLs), tuple(said.clientURLs), said.isLearner)
-
-
-def _item(kv: kv_pb2.KeyValue) -> Item:
-    return Item(kv.key, kv.value, kv.create_revision, kv.mod_revision, kv.version, kv.lease)
 
 
 class Client:
@@ -169,6 +170,38 @@ class Client:
         descending: bool = False,
     ) -> list[Item]:
         """The keys of a range; `sort_by` is key, version, create, mod or value."""
+        answer = self.ask_range(
+            key,
+            range_end,
+            limit=limit,
+            revision=revision,
+            serializable=serializable,
+            keys_only=keys_only,
+            sort_by=sort_by,
+            descending=descending,
+        )
+        return [Item.of(kv) for kv in answer.kvs]
+
+    def ask_range(
+        self,
+        key: bytes,
+        range_end: bytes = b"",
+        *,
+        limit: int = 0,
+        revision: int = 0,
+        serializable: bool = False,
+        keys_only: bool = False,
+        count_only: bool = False,
+        sort_by: str = "key",
+        descending: bool = False,
+    ) -> rpc_pb2.RangeResponse:
+        """The keys of a range in etcd's own form: with the revision, and whether there are more.
+
+        Raises:
+            Compacted: the revision is forgotten.
+            ClientError: with the server's words.
+
+        """
         request = rpc_pb2.RangeRequest(
             key=key,
             range_end=range_end,
@@ -176,11 +209,11 @@ class Client:
             revision=revision,
             serializable=serializable,
             keys_only=keys_only,
+            count_only=count_only,
             sort_target=sort_by.upper(),
             sort_order=_DESCEND if descending else _NONE,
         )
-        answer = self._call("/etcdserverpb.KV/Range", request, rpc_pb2.RangeResponse)
-        return [_item(kv) for kv in answer.kvs]
+        return self._call("/etcdserverpb.KV/Range", request, rpc_pb2.RangeResponse)
 
     def delete(self, key: bytes, range_end: bytes = b"") -> int:
         """Delete a key or range; return how many were there."""
@@ -353,8 +386,8 @@ class Client:
         )
         for events in watch(self._connections, watched, self._patience_s):
             for event in events:
-                before = _item(event.prev_kv) if event.HasField("prev_kv") else None
-                yield Change(event.type == kv_pb2.Event.DELETE, _item(event.kv), before)
+                before = Item.of(event.prev_kv) if event.HasField("prev_kv") else None
+                yield Change(event.type == kv_pb2.Event.DELETE, Item.of(event.kv), before)
 
 
 def _members(

@@ -20,7 +20,7 @@ from google.protobuf.message import Message
 
 from roost.client.credentials import Credentials
 from roost.client.endpoints import parse_endpoints
-from roost.client.errors import ClientError, Unreachable
+from roost.client.errors import ClientError, Compacted, Unreachable
 from roost.client.scope import Scope
 from roost.proto import rpc_pb2
 
@@ -400,5 +400,7 @@ def is_lost(error: ClientError) -> bool:
 def client_error(error: Any) -> ClientError:  # Any: a call and an error at once
     """What grpcio raised, as one of ours."""
     code, text = error.code().name, error.details() or ""
+    if code == "OUT_OF_RANGE" and text.endswith("has been compacted"):
+        return Compacted(0, text)
     kind = Unreachable if code == "UNAVAILABLE" and "connect" in text.lower() else ClientError
     return kind(code, text)

@@ -29,13 +29,21 @@ class Credentials:
         """A connection to one endpoint, by TLS when it or these say so.
 
         Raises:
+            BadCertificate: a file cannot be used; gRPC would end the process, or say nothing.
             OSError: a file cannot be read.
 
         """
         if not (endpoint.is_secure or self.ca_file or self.cert_file):
             return grpc.insecure_channel(endpoint.address, options=options)
+        from roost.tls import TlsFiles, client_context  # most clients speak in the clear
+
+        client_context(
+            TlsFiles(cert_file=self.cert_file, key_file=self.key_file, ca_file=self.ca_file)
+        )
+        # A file may hold the key beside the certificate.
+        key_file = self.key_file or self.cert_file
         made = grpc.ssl_channel_credentials(
-            _read(self.ca_file), _read(self.key_file), _read(self.cert_file)
+            _read(self.ca_file), _read(key_file), _read(self.cert_file)
         )
         return grpc.secure_channel(endpoint.address, made, options=options)
 

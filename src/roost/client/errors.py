@@ -30,7 +30,7 @@ class BadEndpoint(ClientError):
 
 
 class Compacted(ClientError):
-    """The revisions asked for are forgotten; what is left begins at `revision`."""
+    """The revisions asked for are forgotten; what is left begins at `revision`, 0 = not said."""
 
     def __init__(self, revision: int, text: str) -> None:
         """Keep where history begins."""

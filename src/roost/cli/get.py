@@ -1,0 +1,241 @@
+"""`roost get`: keys as people, pipes and programs want them.
+
+On a terminal bytes that are no text are escaped; into a pipe or a file they go as they are.  With
+`-w` the answer has one of etcdctl's forms, for scripts that were written for it.
+"""
+
+import base64
+import json
+import sys
+from collections.abc import Callable, Sequence
+
+import click
+
+from roost.cli.exits import EXIT_FAILED
+from roost.cli.kv import SORT_KEYS, range_of, range_options
+from roost.cli.shared import client_options, connect, row_of, say_bytes, say_json, text_of
+from roost.client import Item
+from roost.proto import kv_pb2, rpc_pb2
+
+_COLUMNS = ("KEY", "VALUE", "CREATED", "MODIFIED", "VERSION", "LEASE")
+
+
+@click.command()
+@click.argument("key")
+@range_options
+@click.option("--limit", default=0, help="At most so many keys.")
+@click.option("--revision", default=0, help="As of this revision; 0 is now.")
+@click.option("--serializable", is_flag=True, help="The member's own state, without a round.")
+@click.option("--keys-only", is_flag=True, help="Without values.")
+@click.option("--count-only", is_flag=True, help="Only how many there are.")
+@click.option("--sort-by", type=click.Choice(SORT_KEYS), default="key", help="What orders them.")
+@click.option("--descending", is_flag=True, help="The highest first.")
+@click.option("--raw", is_flag=True, help="Only the values' bytes, and nothing between them.")
+@click.option("--hex", "is_hex", is_flag=True, help=r"Keys and values as \x6b\x65\x79.")
+@click.option(
+    "--write-out",
+    "-w",
+    "form",
+    type=click.Choice(["simple", "table", "json", "fields", "protobuf"]),
+    help="The whole answer, in a form of etcdctl's.",
+)
+@client_options
+def get(
+    key: str,
+    endpoints: str,
+    timeout_s: float,
+    limit: int,
+    revision: int,
+    sort_by: str,
+    end: str,
+    form: str | None,
+    *,
+    as_json: bool,
+    prefix: bool,
+    from_key: bool,
+    serializable: bool,
+    keys_only: bool,
+    count_only: bool,
+    descending: bool,
+    raw: bool,
+    is_hex: bool,
+) -> None:
+    r"""Print KEY, or all keys of a range; exit code 1 when there is none.
+
+    \b
+    Example:
+        roost get greeting
+        roost get config/ --prefix
+        roost get picture --raw > picture.png
+        roost get greeting -w json
+    """
+    if sum((as_json, raw, form is not None)) > 1:
+        raise click.UsageError("--json, --raw and --write-out exclude each other")
+    first, stop = range_of(key, end, prefix=prefix, from_key=from_key)
+    with connect(endpoints, timeout_s) as client:
+        answer = client.ask_range(
+            first,
+            stop,
+            limit=limit,
+            revision=revision,
+            serializable=serializable,
+            keys_only=keys_only,
+            count_only=count_only,
+            sort_by=sort_by,
+            descending=descending,
+        )
+    if form is not None:
+        _FORMS[form](answer, _as_hex if is_hex else _as_is)
+    elif count_only:
+        say_json({"count": answer.count}) if as_json else click.echo(answer.count)
+    elif as_json:
+        for kv in answer.kvs:
+            say_json(row_of(Item.of(kv)))
+    else:
+        _say_rows(answer.kvs, is_range=bool(stop), keys_only=keys_only, raw=raw, is_hex=is_hex)
+    if not answer.kvs and not count_only:
+        sys.exit(EXIT_FAILED)
+
+
+def _as_is(data: bytes) -> bytes:
+    return data
+
+
+def _as_hex(data: bytes) -> bytes:
+    """As etcdctl --hex."""
+    return "".join(f"\\x{byte:02x}" for byte in data).encode()
+
+
+def _say_rows(
+    kvs: Sequence[kv_pb2.KeyValue], *, is_range: bool, keys_only: bool, raw: bool, is_hex: bool
+) -> None:
+    show = _as_hex if is_hex else _as_is
+    for kv in kvs:
+        if raw:
+            sys.stdout.buffer.write(show(kv.key if keys_only else kv.value))
+        elif keys_only:
+            say_bytes(show(kv.key))
+        elif is_range:
+            say_bytes(show(kv.key), show(kv.value))
+        else:
+            say_bytes(show(kv.value))
+
+
+# --- etcdctl's forms ----------------------------------------------------------------------------
+
+_Show = Callable[[bytes], bytes]
+
+
+def _simple(answer: rpc_pb2.RangeResponse, show: _Show) -> None:
+    for kv in answer.kvs:
+        say_bytes(show(kv.key))
+        say_bytes(show(kv.value))
+
+
+def _json(answer: rpc_pb2.RangeResponse, _show: _Show) -> None:
+    """As Go's encoding/json writes it: numbers are numbers, and what is zero is left out."""
+    header = answer.header
+    row = {
+        "header": _present(
+            cluster_id=header.cluster_id,
+            member_id=header.member_id,
+            revision=header.revision,
+            raft_term=header.raft_term,
+        ),
+        **_present(
+            kvs=[
+                _present(
+                    key=base64.b64encode(kv.key).decode(),
+                    create_revision=kv.create_revision,
+                    mod_revision=kv.mod_revision,
+                    version=kv.version,
+                    value=base64.b64encode(kv.value).decode(),
+                    lease=kv.lease,
+                )
+                for kv in answer.kvs
+            ],
+            more=answer.more,
+            count=answer.count,
+        ),
+    }
+    click.echo(json.dumps(row, separators=(",", ":")))
+
+
+def _present(**fields: object) -> dict[str, object]:
+    return {name: value for name, value in fields.items() if value}
+
+
+def _fields(answer: rpc_pb2.RangeResponse, _show: _Show) -> None:
+    header = answer.header
+    rows: list[tuple[str, object]] = [
+        ("ClusterID", header.cluster_id),
+        ("MemberID", header.member_id),
+        ("Revision", header.revision),
+        ("RaftTerm", header.raft_term),
+    ]
+    for kv in answer.kvs:
+        rows += [
+            ("Key", _quoted(kv.key)),
+            ("CreateRevision", kv.create_revision),
+            ("ModRevision", kv.mod_revision),
+            ("Version", kv.version),
+            ("Value", _quoted(kv.value)),
+            ("Lease", kv.lease),
+        ]
+    rows += [("More", str(answer.more).lower()), ("Count", answer.count)]
+    for name, value in rows:
+        click.echo(f'"{name}" : {value}')
+
+
+def _quoted(data: bytes) -> str:
+    """As Go's %q, as far as text goes."""
+    shown = text_of(data).replace("\\", "\\\\") if _is_text(data) else text_of(data)
+    for char, escape in (('"', '\\"'), ("\n", "\\n"), ("\t", "\\t"), ("\r", "\\r")):
+        shown = shown.replace(char, escape)
+    return f'"{shown}"'
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _table(answer: rpc_pb2.RangeResponse, show: _Show) -> None:
+    """Etcdctl has no table of keys; this one looks like its others."""
+    rows = [
+        (
+            text_of(show(kv.key)),
+            text_of(show(kv.value)),
+            str(kv.create_revision),
+            str(kv.mod_revision),
+            str(kv.version),
+            f"{kv.lease:x}",
+        )
+        for kv in answer.kvs
+    ]
+    widths = [max(map(len, column)) for column in zip(_COLUMNS, *rows, strict=True)]
+    rule = "+" + "+".join("-" * (width + 2) for width in widths) + "+"
+    click.echo(rule)
+    for position, row in enumerate((_COLUMNS, *rows)):
+        cells = (f" {cell:<{width}} " for cell, width in zip(row, widths, strict=True))
+        click.echo(f"|{'|'.join(cells)}|")
+        if not position:
+            click.echo(rule)
+    if rows:
+        click.echo(rule)
+
+
+def _protobuf(answer: rpc_pb2.RangeResponse, _show: _Show) -> None:
+    sys.stdout.buffer.write(answer.SerializeToString())
+
+
+_FORMS: dict[str, Callable[[rpc_pb2.RangeResponse, _Show], None]] = {
+    "simple": _simple,
+    "table": _table,
+    "json": _json,
+    "fields": _fields,
+    "protobuf": _protobuf,
+}

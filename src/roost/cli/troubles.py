@@ -1,0 +1,92 @@
+"""What went wrong, for people: what it means and what to do next, and with which code we end.
+
+A client's errors have the words of gRPC, which name files of its own and numbers of OpenSSL, or
+those of the server, which are etcd's.  Here both are turned into a sentence and a next step; what
+we do not know is said as it came.
+"""
+
+import re
+from dataclasses import dataclass
+
+from roost.cli.exits import EXIT_FAILED, EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_USAGE
+from roost.client import BadEndpoint, ClientError, Compacted, LeaseLost
+
+_ADDRESS = re.compile(r"(?:ipv4|ipv6|unix):([^\s;]+?):? |resolving ([^\s]+): ")
+_GO_PREFIX = re.compile(r"^rpc error: code = \w+ desc = ")
+_LOST = ("UNAVAILABLE", "DEADLINE_EXCEEDED")
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A sentence, and the code to end with."""
+
+    text: str
+    code: int
+
+
+# What a connection that cannot be made is described with, and what it means.
+_OTHER_HOST = "the certificate of {at} is not for this host: ask by a name that is in it"
+_NO_HOST = "there is no host of the name in {at}"
+_CONNECTING = {
+    "WRONG_VERSION_NUMBER": "{at} speaks no TLS: write http://, without --cacert and --cert",
+    "CERTIFICATE_VERIFY_FAILED": "the authority that signed the certificate of {at} is not known "
+    "here: name its file with --cacert",
+    "No match found for server name": _OTHER_HOST,
+    "peer name": _OTHER_HOST,
+    "hostname verification": _OTHER_HOST,
+    "Connection refused": "nobody listens on {at}: is the member running there?",
+    "lookup": _NO_HOST,
+    "resolving": _NO_HOST,
+    "No such file": "there is no socket {at}: is the member running there?",
+    "unreachable": "there is no way to {at} from this machine",
+}
+# A connection that was taken and ended at once, without and with TLS.
+_ENDED = ("Socket closed", "Connection reset", "SETTINGS", "GOAWAY", "Broken pipe")
+_WANTS_TLS = "{at} ends the connection: if it speaks TLS, write https:// and --cacert"
+_WANTS_CERTIFICATE = (
+    "{at} ends the connection: if it wants a client's certificate, give one of its authority with "
+    "--cert and --key"
+)
+# What the server says, and what to do about it.
+_REFUSALS = {
+    "user name is empty": "the cluster wants to know who asks: --user NAME",
+    "invalid user ID or password": "the user's name or password is wrong",
+    "permission denied": "{text}: the user has no role that may do this",
+    "authentication is not enabled": "{text}: see `roost auth enable`, or leave out --user",
+    "database space exceeded": "{text}: `roost compact`, `roost defrag`, `roost alarm disarm`",
+}
+_NO_LEADER = ("no leader", "leader changed", "timed out")
+
+
+def trouble_of(error: ClientError, *, speaks_tls: bool) -> Trouble:
+    """What to say of an error."""
+    text = _GO_PREFIX.sub("", error.text)
+    if isinstance(error, BadEndpoint):
+        return Trouble(f"{text} (--endpoints)", EXIT_USAGE)
+    if isinstance(error, LeaseLost):
+        return Trouble(text, EXIT_FAILED)
+    if isinstance(error, Compacted):
+        return Trouble(text, EXIT_REFUSED)
+    for words, said in _REFUSALS.items():
+        if words in text:
+            return Trouble(said.format(text=text), EXIT_REFUSED)
+    if error.code not in _LOST:
+        return Trouble(text or error.code, EXIT_REFUSED)
+    if text.startswith(("etcdserver:", "roost:")):
+        more = ": `roost status` shows who answers" if any(it in text for it in _NO_LEADER) else ""
+        return Trouble(f"{text}{more}", EXIT_UNREACHABLE)
+    return Trouble(_unreachable(error, text, speaks_tls=speaks_tls), EXIT_UNREACHABLE)
+
+
+def _unreachable(error: ClientError, text: str, *, speaks_tls: bool) -> str:
+    found = _ADDRESS.search(text + " ")
+    at = next(filter(None, found.groups()), "") if found else ""
+    at = at or "the endpoint"
+    for words, said in _CONNECTING.items():
+        if words.lower() in text.lower():
+            return said.format(at=at)
+    if any(it in text for it in _ENDED):
+        return (_WANTS_CERTIFICATE if speaks_tls else _WANTS_TLS).format(at=at)
+    if error.code == "DEADLINE_EXCEEDED" or "timeout" in text.lower():
+        return "no answer in time: is the endpoint right? --timeout allows more seconds"
+    return text or error.code

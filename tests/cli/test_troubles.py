@@ -1,0 +1,154 @@
+"""What goes wrong between a command and a cluster is one line: what it means, and what to do."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from roost.cli.main import main
+from roost.testing.cluster import Cluster
+from roost.testing.ports import free_ports
+from tests.integration.certificates import Authority, Pair
+
+pytestmark = [pytest.mark.slow, pytest.mark.cluster]
+
+
+class Secure(Cluster):
+    """A member with a port in the clear and one by TLS that wants certificates."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root, 1)
+        self.authority = Authority(root)
+        self.server = self.authority.sign("server")
+        self.stranger = Authority(root, "stranger").sign("mallory")
+        self.secure_port = free_ports(1)[0]
+
+    def flags(self, position: int) -> list[str]:
+        urls = f"http://{self.endpoints[0]},https://127.0.0.1:{self.secure_port}"
+        return [
+            *super().flags(position),
+            f"--listen-client-urls={urls}",
+            f"--cert-file={self.server.certificate}",
+            f"--key-file={self.server.key}",
+            f"--trusted-ca-file={self.authority.path}",
+            "--client-cert-auth",
+        ]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secure]:
+    with Secure(tmp_path_factory.mktemp("troubles")) as started:
+        started.leader()
+        yield started
+
+
+def fail(code: int, *arguments: object) -> str:
+    """The one line that a command ends with."""
+    done = subprocess.run(
+        [sys.executable, "-m", "roost.cli", *map(str, arguments)],
+        capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert done.returncode == code, (done.stdout, done.stderr)
+    *usage, line = done.stderr.splitlines()
+    assert all("Usage: " in it or "Try '" in it or not it for it in usage), done.stderr
+    for words in ("UNAVAILABLE", "INVALID_ARGUMENT", "rpc error", "SSL_ERROR", "Traceback"):
+        assert words not in line
+    return line.removeprefix("Error: ")
+
+
+def pair_of(pair: Pair) -> list[object]:
+    return ["--cert", pair.certificate, "--key", pair.key]
+
+
+def test_endpoints_that_are_none() -> None:
+    for endpoint, words in (
+        ("", "no endpoint is given"),
+        ("127.0.0.1", "has no port"),
+        ("127.0.0.1:x", "say host:port"),
+        ("ftp://127.0.0.1:1", "another scheme"),
+    ):
+        assert words in fail(2, "get", "k", "--endpoints", endpoint)
+
+
+def test_endpoints_that_do_not_answer() -> None:
+    refused = f"127.0.0.1:{free_ports(1)[0]}"
+    text = fail(4, "get", "k", "--endpoints", refused)
+    assert text == f"nobody listens on {refused}: is the member running there?"
+    text = fail(4, "get", "k", "--endpoints", "no-such-host.invalid:1")
+    assert text == "there is no host of the name in no-such-host.invalid:1"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"127.0.0.1:{silent.getsockname()[1]}"
+        text = fail(4, "get", "k", "--endpoints", endpoint, "--timeout", "1")
+        assert text.startswith("no answer in time")
+    assert "unix" not in fail(4, "get", "k", "--endpoints", "unix:///no/such/socket")
+
+
+def test_the_wrong_scheme(cluster: Secure) -> None:
+    plain, secure = cluster.endpoints[0], f"127.0.0.1:{cluster.secure_port}"
+    assert "if it speaks TLS, write https://" in fail(4, "get", "k", "--endpoints", secure)
+    text = fail(4, "get", "k", "--endpoints", f"https://{plain}")
+    assert text == f"{plain} speaks no TLS: write http://, without --cacert and --cert"
+
+
+def test_certificates_that_do_not_fit(cluster: Secure) -> None:
+    endpoint = ["get", "k", "--endpoints", f"https://127.0.0.1:{cluster.secure_port}"]
+    ca = ["--cacert", cluster.authority.path]
+    own = pair_of(cluster.server)
+    assert "name its file with --cacert" in fail(4, *endpoint)
+    other = ["--cacert", cluster.root / "stranger.pem"]
+    assert "name its file with --cacert" in fail(4, *endpoint, *other, *own)
+    assert "--cert and --key" in fail(4, *endpoint, *ca)
+    assert "--cert and --key" in fail(4, *endpoint, *ca, *pair_of(cluster.stranger))
+
+
+def test_files_that_cannot_be_used(cluster: Secure, tmp_path: Path) -> None:
+    nonsense, missing = tmp_path / "nonsense", tmp_path / "missing"
+    nonsense.write_text("no certificate")
+    endpoint = ["get", "k", "--endpoints", f"https://127.0.0.1:{cluster.secure_port}"]
+    good = cluster.server
+    for options, words in (
+        (["--cert", good.certificate], f"{good.certificate}: .*where is its key"),
+        (["--cert", good.certificate, "--key", cluster.stranger.key], "is not the key of"),
+        (["--key", good.key], "a key without a certificate"),
+        (["--cacert", missing], f"{missing}: "),
+        (["--cacert", nonsense], f"{nonsense}: "),
+    ):
+        with pytest.raises(AssertionError, match=words):
+            raise AssertionError(fail(2, *endpoint, *options))
+
+
+def test_who_asks(tmp_path: Path) -> None:
+    with Cluster(tmp_path, 1) as cluster:
+        cluster.leader()
+        at = ["--endpoints", cluster.endpoints[0]]
+        runner = CliRunner()
+        for words in (
+            ["user", "add", "root", "--password=p"],
+            ["role", "add", "root"],
+            ["user", "grant-role", "root", "root"],
+            ["user", "add", "al", "--password=q"],
+            ["auth", "enable"],
+        ):
+            assert runner.invoke(main, [*words, *at]).exit_code == 0
+        assert fail(3, "get", "k", *at) == "the cluster wants to know who asks: --user NAME"
+        assert "--user NAME" in fail(3, "watch", "k", *at)
+        assert "password is wrong" in fail(3, "get", "k", *at, "--user", "root:x")
+        assert "no role that may" in fail(3, "get", "k", *at, "--user", "al:q")
+        assert "nobody is there to ask" in fail(2, "get", "k", *at, "--user", "root")
+
+
+def test_examples_in_help_pages_keep_their_lines() -> None:
+    shown = CliRunner().invoke(main, ["member", "add", "--help"]).output
+    assert "\n  Example:\n      roost member add m4 --peer-urls http://10.0.0.4:2380\n" in shown
+    assert "\\b" not in shown
+    page = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
+    assert "\\b" not in page.read_text()
+
+
+def test_gRPC_keeps_its_words_to_itself() -> None:  # noqa: N802 - its name
+    assert os.environ["GRPC_VERBOSITY"] == "NONE"
