@@ -15,7 +15,7 @@ import pytest
 
 from roost.client import Client, ClientError
 from roost.journal import OsDisk, Twin
-from roost.member.home import StoreRecord
+from roost.member.store_record import StoreRecord
 from roost.testing.cluster import ROOST, Cluster, wait_until
 from roost.testing.devices import strace_reason, under_strace
 from roost.testing.processes import children_of, processes_about

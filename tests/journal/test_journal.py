@@ -14,7 +14,6 @@ from roost.journal import (
     JournalBroken,
     JournalConfig,
     JournalDamaged,
-    UnsafePermissions,
     WrongIdentity,
 )
 from roost.journal.record import FRAME_MAGIC
@@ -127,9 +126,6 @@ def test_it_works_on_a_real_file_system(tmp_path: Path) -> None:
     other = Identity(cluster_id=9, member_id=9, incarnation=1, created=0.0)
     with pytest.raises(WrongIdentity):
         Journal.open(home, identity=other)
-    home.chmod(0o750)
-    with pytest.raises(UnsafePermissions):
-        Journal.open(home, identity=IDENTITY)
 
 
 def test_segments_roll_and_the_whole_log_is_read_across_them() -> None:

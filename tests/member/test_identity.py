@@ -15,7 +15,6 @@ from roost.journal import (
     OsDisk,
     Twin,
     UnknownFormat,
-    UnsafePermissions,
     WrongIdentity,
     load_identity,
     replace_identity,
@@ -75,19 +74,13 @@ async def test_a_directory_in_use(tmp_path: Path) -> None:
 
 
 @in_a_loop
-async def test_a_directory_that_others_may_enter(tmp_path: Path) -> None:
+async def test_a_directory_whose_term_and_vote_are_gone(tmp_path: Path) -> None:
     cluster = await stopped(tmp_path)
-    home(cluster).chmod(0o755)
-    with pytest.raises(UnsafePermissions):
-        reopen(cluster)
-
-
-@in_a_loop
-async def test_a_journal_file_that_others_may_read(tmp_path: Path) -> None:
-    cluster = await stopped(tmp_path)
-    next((home(cluster) / "wal").glob("*.wal")).chmod(0o644)
-    with pytest.raises(UnsafePermissions):
-        reopen(cluster)
+    for copy in ("hard.a", "hard.b"):
+        (home(cluster) / copy).unlink()
+    for _ in range(2):
+        with pytest.raises(JournalDamaged, match="term and vote are gone"):
+            reopen(cluster)
 
 
 @in_a_loop

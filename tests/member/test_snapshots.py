@@ -147,7 +147,7 @@ def write(home: Home, count: int, value: bytes) -> None:
 def close(home: Home) -> None:
     home.store.close()
     home.journal.close()
-    home.twin.close()
+    home.record_file.close()
 
 
 def snapshot_of(home: Home, target: Path) -> SnapshotFile:
@@ -176,7 +176,7 @@ def test_a_crash_in_an_installation_leaves_the_old_state_or_the_new_one(
     if crash_before == "place":
         monkeypatch.setattr("roost.member.home._place", crash)
     elif crash_before == "record":
-        monkeypatch.setattr(home.twin, "save", crash)
+        monkeypatch.setattr(home.record_file.twin, "save", crash)
     elif crash_before == "journal":
         monkeypatch.setattr(home.journal, "begin_behind", crash)
     elif crash_before == "keeper":

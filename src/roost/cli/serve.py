@@ -222,6 +222,7 @@ def member_config(settings: Settings) -> MemberConfig:
         election_ms=settings["election-timeout"],
         trailing_entries=settings["snapshot-count"],
         lease_reads=settings["lease-reads"],
+        strict_permissions=settings["strict-permissions"],
         scrub_interval_s=parse_duration("scrub-interval", settings["scrub-interval"]),
     )
 

@@ -30,14 +30,14 @@ from roost.member import (
     MemberConfig,
     StoreDamaged,
     World,
-    found_new_cluster,
-    join_cluster,
     mark_damaged,
-    rebuild_store,
+    mark_suspect,
+    open_member,
 )
 from roost.peer import PeerTls
 from roost.proto import election_pb2, lock_pb2, rpc_pb2
 from roost.server import ClientPort, Listener, ServerConfig, gateway, make_app, reflection
+from roost.store import StoreSuspect, crash
 from roost.tasks import Tasks
 from roost.tls import ALPN, TlsFiles, check_peer, server_context
 
@@ -251,26 +251,26 @@ class MemberServer:
 
     async def _open_member(self) -> Member:
         """Open the directory, after what has to be done to it first."""
-        if self._joins and not (self._config.data_dir / "identity.a").exists():
-            await join_cluster(self._config, self._world)
-        if self._is_forced:
-            found_new_cluster(self._config, etcd.bootstrap, self._world)
-        while True:
-            try:
-                return Member(
-                    self._config,
-                    bootstrap=etcd.bootstrap,
-                    on_fatal=self._on_fatal,
-                    world=self._world,
-                )
-            except StoreDamaged as damage:
-                logger.warning("the store is damaged, and fetched anew: %s", damage)
-                await rebuild_store(self._config, self._world)
+        data_dir = self._config.data_dir
+        if data_dir.exists():
+            crash.watch(data_dir)
+        member = await open_member(
+            self._config,
+            bootstrap=etcd.bootstrap,
+            on_fatal=self._on_fatal,
+            world=self._world,
+            joins=self._joins,
+            is_forced=self._is_forced,
+        )
+        crash.watch(data_dir)  # it may be new
+        return member
 
     def _on_fatal(self, error: BaseException) -> None:
         """End at once, or start anew: what this process believes can no longer be trusted."""
         if isinstance(error, StoreDamaged):
-            _start_anew(self._config, str(error))
+            _start_anew(self._config, error, mark_damaged)
+        if isinstance(error, StoreSuspect):
+            _start_anew(self._config, error, mark_suspect)
         _die(error)
 
     def _on_removed(self) -> None:
@@ -340,10 +340,15 @@ def _bound_the_stop(limit_s: float) -> None:
     backstop.start()
 
 
-def _start_anew(config: MemberConfig, reason: str) -> NoReturn:
-    """Remember that the store is damaged, and be replaced by a process that fetches another."""
-    logger.critical("the member stops serving and rebuilds its store: %s", reason)
-    mark_damaged(config, reason)
+def _start_anew(
+    config: MemberConfig, error: DeviceFault, mark: Callable[[MemberConfig, str], None]
+) -> NoReturn:
+    """Remember what is wrong with the store, and be replaced by a process that sees to it."""
+    logger.critical("the member stops serving and looks after its store: %s", error)
+    try:
+        mark(config, str(error))
+    except Exception as second:  # noqa: BLE001 - a member that has stopped must not stay
+        _die(second)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - ourselves, as we were started

@@ -84,6 +84,12 @@ TAKEN: tuple[Flag, ...] = (
     Flag("max-request-bytes", int, 1_572_864, "Largest request a client may send, in bytes."),
     Flag("quota-backend-bytes", int, 0, "Size of the store at which writes stop; 0 = 2 GiB."),
     Flag("segment-bytes", int, 16 << 20, "Size of a journal file, in bytes."),
+    Flag(
+        "strict-permissions",
+        bool,
+        False,
+        "Refuse a data directory that others than its owner may use, instead of a warning.",
+    ),
     Flag("scrub-interval", str, "24h", "How often the whole store is read and checked; 0 = never."),
     Flag("backup-dir", str, "", "Where backups are saved; none are when it is empty."),
     Flag("backup-interval", str, "24h", "How often a backup is saved."),

@@ -13,6 +13,8 @@ from roost.journal.errors import (
 )
 from roost.journal.identity import Identity, load_identity, lock_directory, replace_identity
 from roost.journal.journal import Batch, Journal, JournalConfig, JournalStatistics
+from roost.journal.life import has_lived
+from roost.journal.privacy import check_private
 from roost.journal.record import PAYLOAD_BYTES_MAX
 from roost.journal.twin import Twin
 
@@ -34,6 +36,8 @@ __all__ = [
     "UnknownFormat",
     "UnsafePermissions",
     "WrongIdentity",
+    "check_private",
+    "has_lived",
     "load_identity",
     "lock_directory",
     "replace_identity",

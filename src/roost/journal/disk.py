@@ -8,8 +8,10 @@ bring their own, with faults.  Every error is an `OSError`; the journal turns it
 import ctypes
 import fcntl
 import os
+import stat
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from errno import EIO
 from pathlib import Path
 from typing import Protocol
@@ -22,6 +24,16 @@ _BLOCK_BYTES = 512
 # linux/stat.h: the mask, the offset of stx_mnt_id, and the size of struct statx.
 _STATX_MNT_ID_UNIQUE, _STATX_MNT_ID_OFFSET, _STATX_BYTES = 0x4000, 0x90, 256
 _AT_FDCWD = -100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathFacts:
+    """What a directory says of one name: permission bits, the owner's number, the kind."""
+
+    mode: int
+    owner: int
+    is_link: bool
+    is_directory: bool
 
 
 class File(Protocol):
@@ -58,8 +70,8 @@ class Disk(Protocol):
     def exists(self, path: Path) -> bool:
         """Whether there is such a file."""
 
-    def mode(self, path: Path) -> int:
-        """Permission bits."""
+    def facts(self, path: Path, *, follows: bool) -> "PathFacts":
+        """Who owns a path and who may use it; of what a link leads to when it `follows`."""
 
     def open(self, path: Path, *, create: bool = False) -> File:
         """Open for reading and writing."""
@@ -135,10 +147,13 @@ class OsDisk:
     """The file system of the operating system; files 0600, directories 0700 (J1)."""
 
     def make_directory(self, path: Path) -> None:
-        """Create a private directory and make its name durable."""
-        if not path.is_dir():
-            path.mkdir(mode=DIRECTORY_MODE, parents=True)
-            self.sync_directory(path.parent)
+        """Create a private directory, and those above it, and make their names durable."""
+        if path.is_dir():
+            return
+        if not path.parent.is_dir():
+            self.make_directory(path.parent)  # `parents` would make them for everybody
+        path.mkdir(mode=DIRECTORY_MODE)
+        self.sync_directory(path.parent)
 
     def list_directory(self, path: Path) -> list[str]:
         """Names in a directory, sorted."""
@@ -148,9 +163,16 @@ class OsDisk:
         """Whether there is such a file."""
         return path.exists()
 
-    def mode(self, path: Path) -> int:
-        """Permission bits."""
-        return path.stat().st_mode & 0o777
+    def facts(self, path: Path, *, follows: bool) -> PathFacts:
+        """Who owns a path and who may use it; a link that leads nowhere is looked at itself."""
+        found = path.stat() if follows and path.exists() else path.lstat()
+        mode = found.st_mode
+        return PathFacts(
+            mode=stat.S_IMODE(mode),
+            owner=found.st_uid,
+            is_link=stat.S_ISLNK(mode),
+            is_directory=stat.S_ISDIR(mode),
+        )
 
     def open(self, path: Path, *, create: bool = False) -> OsFile:
         """Open for reading and writing; symbolic links are not followed."""

@@ -42,7 +42,7 @@ class DirectoryLocked(JournalError):
 
 
 class UnsafePermissions(JournalError):
-    """The directory or a file in it may be read by others."""
+    """The directory or a file in it belongs to another user, or others may use it."""
 
 
 class UnknownFormat(JournalError):

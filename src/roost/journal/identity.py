@@ -3,8 +3,8 @@
 It is written again only when a survivor founds a new cluster; then `journal_id` keeps the cluster
 id that stands in the heads of the journal's segments.
 
-A directory that belongs to another member or cluster is refused by name, and so is one that
-others may read.  `LOCK` is held with flock while a process uses the directory.
+A directory that belongs to another member or cluster is refused by name, and so is one of another
+user.  `LOCK` is held with flock while a process uses the directory.
 """
 
 import os
@@ -14,16 +14,10 @@ import msgspec
 
 from roost.errors import UNDECODABLE
 from roost.journal.disk import Disk, File
-from roost.journal.errors import (
-    DirectoryLocked,
-    JournalDamaged,
-    UnsafePermissions,
-    WrongIdentity,
-)
+from roost.journal.errors import DirectoryLocked, JournalDamaged, WrongIdentity
+from roost.journal.privacy import refuse_foreign
 from roost.journal.twin import Twin
 from roost.raft.types import Count, Id
-
-_OTHERS = 0o077
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,19 +40,15 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def lock_directory(disk: Disk, directory: Path) -> File:
-    """Make the directory if needed, check that it is private, and take its lock.
+    """Make the directory if needed, check that it is ours, and take its lock.
 
     Raises:
-        UnsafePermissions: group or others have any right on it.
+        UnsafePermissions: it belongs to another user.
         DirectoryLocked: another process holds the lock.
 
     """
     disk.make_directory(directory)
-    mode = disk.mode(directory)
-    if mode & _OTHERS:
-        raise UnsafePermissions(
-            f"{directory} has mode {mode:04o}; only its owner may enter it: chmod 700 {directory}"
-        )
+    refuse_foreign(disk, directory)
     lock = disk.lock(directory / "LOCK")
     if lock is None:
         raise DirectoryLocked(f"{directory} is used by another process")

@@ -44,7 +44,6 @@ from roost.journal.errors import (
     EntryTooLarge,
     JournalBroken,
     JournalDamaged,
-    UnsafePermissions,
     WrongIdentity,
 )
 from roost.journal.hard_state import HardRecord
@@ -267,8 +266,6 @@ class Journal:
         path = segments.segment_path(self._wal, name.sequence, name.first_index)
         if not self._disk.exists(path):
             return JournalDamaged(path, 0, 0, "the file is missing")
-        if self._disk.mode(path) & 0o077:
-            raise UnsafePermissions(f"{path} may be read by others: chmod 600 {path}")
         try:
             segment = segments.open_segment(self._disk, path, self.identity)
         except JournalDamaged as damage:

@@ -27,7 +27,8 @@ from roost.member.membership import (
     ReplaceMember,
     UpdateMember,
 )
-from roost.member.rebuild import mark_damaged, rebuild_store
+from roost.member.opening import open_member
+from roost.member.rebuild import mark_damaged, mark_suspect, rebuild_store
 from roost.member.recovery import found_new_cluster
 from roost.member.roster import MemberRecord, cluster_id_of, member_id_of
 from roost.member.schedule import BackupSchedule
@@ -68,8 +69,10 @@ __all__ = [
     "inspect",
     "join_cluster",
     "mark_damaged",
+    "mark_suspect",
     "member_id_of",
     "membership",
+    "open_member",
     "read_backup",
     "rebuild_store",
     "restore",

@@ -25,15 +25,12 @@ from itertools import pairwise
 from pathlib import Path
 from struct import Struct
 
-import lmdb
-import msgspec
 from crc32c import crc32c
 
-from roost.journal import Identity, Journal, Twin
+from roost.journal import Identity, Journal
 from roost.member.config import MemberConfig
 from roost.member.errors import BackupDamaged, NotAMember, RestoreRefused
 from roost.member.files import decode_entries
-from roost.member.home import StoreRecord
 from roost.member.roster import (
     MEMBERS_TREE,
     REMOVED_TREE,
@@ -42,6 +39,7 @@ from roost.member.roster import (
     cluster_id_of,
     initial_records,
 )
+from roost.member.store_record import StoreRecord, change_record
 from roost.member.world import World
 from roost.raft import Entry, EntryKind, decode_change
 from roost.store import (
@@ -272,7 +270,7 @@ def restore(
     _copy_store(backups[0], directory / "data.mdb")
     _check_store(directory)
     index, term = _go_on(directory, backups[1:], config, cluster_id, amendment)
-    _write_record(made, index, term, world)
+    change_record(world.disk, made, index=index, term=term)
     identity = Identity(
         cluster_id=cluster_id,
         member_id=own.id,
@@ -334,8 +332,8 @@ def _go_on(
     """Apply the increments, then the entry that makes it another cluster; return that entry."""
     try:
         store = Store.open(config=StoreConfig(), keeper=InlineKeeper(directory))
-    except lmdb.Error as error:
-        raise BackupDamaged(f"LMDB: {error}") from error
+    except StoreError as error:
+        raise BackupDamaged(str(error)) from error
     try:
         for backup in increments:
             for entry in _entries_of(backup):
@@ -360,11 +358,3 @@ def _payload_of(entry: Entry) -> bytes:
         configuration, context = decode_change(entry.payload)
         return change_payload(context, configuration)
     return entry.payload if entry.kind is EntryKind.NORMAL else b""
-
-
-def _write_record(made: Path, index: int, term: int, world: World) -> None:
-    twin = Twin(world.disk, made, "store")
-    try:
-        twin.save(msgspec.json.encode(StoreRecord(1, index, term)))
-    finally:
-        twin.close()

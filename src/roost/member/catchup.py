@@ -94,6 +94,7 @@ class Catchup:
     def _on_fetched(self, snapshot: Snapshot, path: Path | None) -> None:
         """Install what was fetched, when nothing is on its way to the disk."""
         if self._is_stopped or snapshot != self._wanted:
+            self._discard(path)
             return
         self._drive()
         if path is not None and self._persistence.outstanding_count:
@@ -101,6 +102,7 @@ class Catchup:
             return
         self._wanted = None
         if path is None or not self._core.may_restore(snapshot):
+            self._discard(path)
             self._core.snapshot_failed(snapshot)
             self._drive()
             return
@@ -108,6 +110,10 @@ class Catchup:
             self._install(snapshot, path)
         except Exception as error:  # noqa: BLE001 - half an installation: our state is in doubt
             self._on_fatal(error)
+
+    def _discard(self, path: Path | None) -> None:
+        if path is not None:
+            self._snapshots.discard(path)
 
     def _install(self, snapshot: Snapshot, path: Path) -> None:
         """Go over to a snapshot: store, journal, core, in this order."""

@@ -52,6 +52,8 @@ class MemberConfig:
     inline_sync_ms_max: float = 5.0
     # How often all of the store is read and checked; 0 = never.
     scrub_interval_s: float = 24 * 3600.0
+    # Refuse a directory that others than its owner may use, instead of a warning.
+    strict_permissions: bool = False
     store_layer_bytes_max: int = field(default=32 << 20)
 
     @property

@@ -66,5 +66,5 @@ class DirectoryLost(BadMemberConfig):
     """
 
 
-class StoreBehindJournal(DeviceFault):
+class StoreBehindJournal(StoreDamaged):
     """The journal was trimmed past what the store holds: entries in between are gone."""

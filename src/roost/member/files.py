@@ -33,7 +33,11 @@ class Files:
 
     def defragment(self, done: ReadDone) -> None:
         """Rewrite the store's file without the pages it does not use; `done(error)` follows."""
-        self._home.defragment(told_read(done))
+
+        def leave(directory: Path) -> None:
+            self._snapshots.spawn(self._snapshots.remove(directory))
+
+        self._home.defragment(told_read(done), on_left=leave)
 
     def settle(self, done: ReadDone) -> None:
         """Make everything applied so far durable in the store; `done(None)` follows."""

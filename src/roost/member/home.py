@@ -1,9 +1,7 @@
 """The data directory of one member: opened and checked, or made new.
 
     <data-dir>/            0700; the journal's files lie here, see `roost.journal`
-               store.a .b  {number, index, term, damage}: where the store is, the snapshot that
-                           it began with, and why it must not be used any more, if that is so;
-                           doubly written, see `roost.journal.twin`
+               store.a .b  where the store is, and what is known of it, see `store_record`
                db.N/       the store, see `roost.store`; any other db.* is a leftover
                snapshots/  copies being sent, and one being fetched; emptied at each start
 
@@ -17,6 +15,9 @@ A snapshot is installed in this order, each step durable before the next (checkl
     2  `store` names db.N: from here on the snapshot counts
     3  the journal begins behind it
     4  the old db.* goes
+
+A store that cannot be read, or is not there although the journal has followed one, is damage
+(`StoreDamaged`): `opening` has it fetched anew.  It never counts as an empty one.
 
 After a crash behind step 2 the next start finds a journal that does not reach the store's
 snapshot, and does step 3 again; before it, the old store is the one that counts.
@@ -34,7 +35,15 @@ from pathlib import Path
 import msgspec
 
 from roost.errors import Refused, RoostError
-from roost.journal import Identity, Journal, OsDisk, Twin, load_identity, lock_directory
+from roost.journal import (
+    Identity,
+    Journal,
+    OsDisk,
+    check_private,
+    has_lived,
+    load_identity,
+    lock_directory,
+)
 from roost.member.config import MemberConfig
 from roost.member.errors import MemberRemoved, NotAMember, StoreBehindJournal, StoreDamaged
 from roost.member.roster import (
@@ -46,6 +55,13 @@ from roost.member.roster import (
     initial_records,
     read_configuration,
 )
+from roost.member.store_record import (
+    RecordFile,
+    StoreRecord,
+    open_record,
+    read_record,
+    renew_record,
+)
 from roost.member.world import World
 from roost.peer import Life
 from roost.raft import Configuration
@@ -53,8 +69,9 @@ from roost.store import (
     BOOTSTRAP_INDEX,
     Keeper,
     Store,
+    StoreBroken,
     StoreConfig,
-    StoreError,
+    StoreCorrupt,
     StoreForeign,
     Txn,
     read_applied,
@@ -71,20 +88,6 @@ def directory_of(identity: Identity) -> int:
     return max(1, int(identity.created * 1e6))
 
 
-class StoreRecord(msgspec.Struct, frozen=True):
-    """Which directory holds the store, and the snapshot it began with (index 0: none)."""
-
-    number: int = 1
-    index: int = 0
-    term: int = 0
-    damage: str = ""
-
-    @property
-    def directory(self) -> str:
-        """The directory's name."""
-        return f"db.{self.number}"
-
-
 @dataclass(slots=True)
 class Home:
     """The open files of one member."""
@@ -95,10 +98,14 @@ class Home:
     store: Store
     keeper: Keeper
     configuration: Configuration
-    record: StoreRecord
-    twin: Twin
+    record_file: RecordFile
     world: World
-    _is_moving: bool = False
+    _on_moved: Callable[[RoostError | None], None] | None = None
+
+    @property
+    def record(self) -> StoreRecord:
+        """What is known of the store."""
+        return self.record_file.record
 
     def life(self, number: int) -> Life:
         """Which life of its member this is; `number` is the process's own."""
@@ -129,43 +136,53 @@ class Home:
 
         """
         old = self.store_directory
-        record = StoreRecord(self.record.number + 1, index, term)
+        record = self.record.successor(self.data_dir, index, term)
         _place(self.data_dir, fetched, record)
-        self.twin.save(msgspec.json.encode(record))
-        self.record = record
+        self.record_file.save(record)
         self.journal.begin_behind(index, term)
         keeper = self.world.make_keeper(self.store_directory)
         self.store.switch(keeper)
         self.keeper = keeper
         self.configuration = read_configuration(self.store.view)
+        on_moved, self._on_moved = self._on_moved, None
+        if on_moved is not None:
+            on_moved(Refused(_FAILED_PRECONDITION, "roost: a snapshot has replaced the store"))
         return old
 
-    def defragment(self, done: Callable[[RoostError | None], None]) -> None:
+    def defragment(
+        self, done: Callable[[RoostError | None], None], *, on_left: Callable[[Path], object]
+    ) -> None:
         """Have the store rewritten in a directory of its own, without the pages it does not use.
 
         The record names it before anything else is written there: a crash before that leaves the
-        old one, which the journal still follows.
+        old one, which the journal still follows.  `on_left(directory)` says what may go.
         """
-        if self._is_moving:
+        if self._on_moved is not None:
             done(Refused(_FAILED_PRECONDITION, "roost: a defragmentation is under way"))
             return
-        self._is_moving = True
-        old = self.store_directory
-        record = StoreRecord(self.record.number + 1, self.record.index, self.record.term)
+        self._on_moved = done
+        old, held = self.store_directory, self.record
+        record = held.successor(self.data_dir, held.index, held.term)
         directory = self.data_dir / record.directory
-        if directory.exists():
-            shutil.rmtree(directory)  # of a move that a crash ended
 
         def moved(index: int, _term: int) -> None:
-            self.twin.save(msgspec.json.encode(record))
-            self.record = record
-            self._is_moving = False
-            shutil.rmtree(old)
+            self.record_file.save(record)
+            self._on_moved = None
+            on_left(old)
             logger.info("the store was defragmented at entry %d", index)
             done(None)
 
         # What is only in memory yet, deletions above all, would be missing in the new one.
         self.store.settle(lambda: self.store.move(directory, moved))
+
+    def remember_peers(self, urls: Sequence[str]) -> None:
+        """Keep where the other members are: a store that must be fetched cannot say it."""
+        if self.record.peers == tuple(urls):
+            return
+        try:
+            self.record_file.save(msgspec.structs.replace(self.record, peers=tuple(urls)))
+        except OSError as error:
+            self.store.on_failure(StoreBroken(f"the store's record: {error}"))
 
     def close(self, loop: asyncio.AbstractEventLoop) -> None:
         """Flush and close everything; the directory is clean afterwards."""
@@ -176,14 +193,12 @@ class Home:
         """Flush and close everything that no loop watches."""
         self.store.close()
         self.journal.close()
-        self.twin.close()
+        self.record_file.close()
 
 
 def _place(data_dir: Path, fetched: Path, record: StoreRecord) -> None:
     """Make the fetched file a store's directory, durably."""
     disk, directory = OsDisk(), data_dir / record.directory
-    if directory.exists():
-        shutil.rmtree(directory)  # of an installation that a crash ended
     disk.make_directory(directory)
     fetched.rename(directory / "data.mdb")
     disk.sync_directory(directory)
@@ -192,15 +207,13 @@ def _place(data_dir: Path, fetched: Path, record: StoreRecord) -> None:
 
 def place_store(data_dir: Path, fetched: Path, index: int, term: int, world: World) -> None:
     """Give a directory that nobody has opened a snapshot as its store, its first or a new one."""
-    twin = Twin(world.disk, data_dir, "store")
+    file = renew_record(world.disk, data_dir)
     try:
-        held = twin.load()
-        number = msgspec.json.decode(held, type=StoreRecord).number + 1 if held else 1
-        record = StoreRecord(number, index, term)
+        record = file.record.successor(data_dir, index, term)
         _place(data_dir, fetched, record)
-        twin.save(msgspec.json.encode(record))
+        file.save(record)
     finally:
-        twin.close()
+        file.close()
 
 
 def open_home(
@@ -216,14 +229,30 @@ def open_home(
         NotAMember: the directory is new, and name and URLs are not in the initial cluster.
         StoreBehindJournal: entries between the store and the journal are gone.
         StoreDamaged: the store must be fetched anew, see `rebuild`.
+        StoreSuspect: the store must be read first, see `opening`.
         MemberRemoved: the member was removed from its cluster.
         DeviceFault: see `roost.journal` and `roost.store`.
 
     """
+    try:
+        return _open_home(config, bootstrap, world=world, on_store_failure=on_store_failure)
+    except StoreCorrupt as error:
+        raise StoreDamaged(str(error)) from error
+
+
+def _open_home(
+    config: MemberConfig,
+    bootstrap: Callable[[Txn], None],
+    *,
+    world: World,
+    on_store_failure: Callable[[BaseException], None],
+) -> Home:
     records = initial_records(config.initial_cluster, config.initial_cluster_token)
     exists = world.has_directory(config.data_dir)
     lock = lock_directory(world.disk, config.data_dir) if exists else None
     try:
+        if exists:
+            check_private(world.disk, config.data_dir, is_strict=config.strict_permissions)
         identity = load_identity(world.disk, config.data_dir) if exists else None
         if identity is None:
             identity = _new_identity(config, records, world)
@@ -246,10 +275,13 @@ def open_home(
         undo.callback(journal.close)
         if seen.is_alone:
             _drop_doubtful(journal)
-        twin, record = _open_record(config.data_dir, world)
-        undo.callback(twin.close)
+        file = open_record(world.disk, config.data_dir)
+        undo.callback(file.close)
+        record = file.record
         directory = config.data_dir / record.directory
         OsDisk().make_directory(directory)
+        if not file.is_whole:
+            file.save(record)
         _clear_leftovers(config.data_dir, record)
         keeper = world.make_keeper(directory)
         undo.callback(keeper.close)
@@ -266,9 +298,7 @@ def open_home(
             raise MemberRemoved(f"{text}; its data directory must be removed")
         configuration = read_configuration(store.view)
         undo.pop_all()
-    return Home(
-        config.data_dir, identity, journal, store, keeper, configuration, record, twin, world
-    )
+    return Home(config.data_dir, identity, journal, store, keeper, configuration, file, world)
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,28 +318,41 @@ def peek_store(data_dir: Path, world: World, own_id: int) -> Peeked:
     """Look at the store of a member that is not running.
 
     Raises:
-        StoreDamaged: it cannot be read, or was found to be damaged before.
+        StoreDamaged: it cannot be read, is not there any more, or was found to be damaged before.
+        DeviceFault: the journal has lost what nobody else knows.
 
     """
-    record = StoreRecord()
-    if world.disk.exists(data_dir / "store.a"):
-        twin, record = _open_record(data_dir, world)
-        twin.close()
+    record = read_record(world.disk, data_dir)
     if record.damage:
         raise StoreDamaged(record.damage)
     directory = data_dir / record.directory
-    if not (directory / "data.mdb").exists():
-        return Peeked()
+    path = directory / "data.mdb"
+    must_be_there = bool(record.index) or has_lived(world.disk, data_dir)
     try:
-        applied = read_applied(directory)
-        encoded = read_metadata(directory / "data.mdb", CONFIGURATION_KEY)
-    except StoreError as error:
-        raise StoreDamaged(str(error)) from error
+        applied = read_applied(directory) if path.exists() else None
+        encoded = read_metadata(path, CONFIGURATION_KEY) if applied else None
+    except StoreCorrupt as error:
+        if must_be_there:
+            raise StoreDamaged(str(error)) from error
+        shutil.rmtree(directory)  # a crash before the bootstrap was durable
+        return Peeked()
     if encoded is None:
-        return Peeked()  # a crash before the bootstrap was durable
+        if must_be_there:
+            fact = "does not say whose it is" if applied else "is not there"
+            raise StoreDamaged(f"{record.directory}/{path.name} {fact}")
+        return Peeked()
+    return Peeked(applied, record.index or BOOTSTRAP_INDEX, _is_alone(encoded, own_id))
+
+
+def _is_alone(encoded: bytes, own_id: int) -> bool:
     configuration = msgspec.json.decode(encoded, type=Configuration)
-    is_alone = configuration.all_voters() in ((own_id,), ())
-    return Peeked(applied, record.index or BOOTSTRAP_INDEX, is_alone)
+    return configuration.all_voters() in ((own_id,), ())
+
+
+def is_alone_in(directory: Path, own_id: int) -> bool:
+    """Whether a store that can be read says that its member has no other voters."""
+    encoded = read_metadata(directory / "data.mdb", CONFIGURATION_KEY)
+    return encoded is not None and _is_alone(encoded, own_id)
 
 
 def _drop_doubtful(journal: Journal) -> None:
@@ -337,24 +380,13 @@ def _bootstrap(
     identity: Identity,
 ) -> None:
     """Write the first content, which is the same on every first member."""
-    if journal.last_index:
-        raise StoreBehindJournal("the store is empty, the journal is not")
+    assert not journal.last_index, "a store that was lost is not begun anew"
 
     def write(txn: Txn) -> None:
         bootstrap_roster(txn, records)
         bootstrap(txn)
 
     store.bootstrap(write, guid=uuid.UUID(int=identity.cluster_id))
-
-
-def _open_record(data_dir: Path, world: World) -> tuple[Twin, StoreRecord]:
-    twin = Twin(world.disk, data_dir, "store")
-    held = twin.load()
-    if held is not None:
-        return twin, msgspec.json.decode(held, type=StoreRecord)
-    record = StoreRecord()
-    twin.save(msgspec.json.encode(record))
-    return twin, record
 
 
 def _clear_leftovers(data_dir: Path, record: StoreRecord) -> None:

@@ -10,7 +10,7 @@ runs, a doorbell does that.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from roost.errors import UNDECODABLE, PeerFault
 from roost.journal import Identity, Journal, OsDisk
@@ -62,11 +62,20 @@ def _believe(_invitation: Invitation) -> None:
     """A newcomer is whoever it is told it is."""
 
 
+def others_of(config: MemberConfig, known: Sequence[str]) -> list[Address]:
+    """Where the other members are, by the initial cluster and the peer URLs that are `known`."""
+    own = {address_of(url) for url in config.advertise_peer_urls}
+    urls = [url for of_one in config.initial_cluster.values() for url in of_one]
+    addresses = dict.fromkeys(address_of(url) for url in (*urls, *known))
+    return [it for it in addresses if it not in own]
+
+
 class StoreFetch:
     """Asks one member after another for its store, and puts it in place.
 
-    `directory` is when our own was made, if it has been a member's before; `check` raises a
-    PeerFault when an invitation is for somebody else.
+    Those of the initial cluster are asked, unless `others` says whom.  `directory` is when our
+    own was made, if it has been a member's before; `check` raises a PeerFault when an invitation
+    is for somebody else.
     """
 
     def __init__(
@@ -74,6 +83,7 @@ class StoreFetch:
         config: MemberConfig,
         world: World,
         *,
+        others: Sequence[Address] | None = None,
         directory: int = 0,
         check: Callable[[Invitation], None] = _believe,
     ) -> None:
@@ -82,9 +92,7 @@ class StoreFetch:
         self._world = world
         self._directory = directory
         self._check = check
-        own = {address_of(url) for url in config.advertise_peer_urls}
-        urls = [url for of_one in config.initial_cluster.values() for url in of_one]
-        self.others = [address_of(url) for url in urls if address_of(url) not in own]
+        self._others = others_of(config, ()) if others is None else others
 
     async def run(self, *, rounds_max: int, retry_s: float) -> tuple[Invitation, Head]:
         """Ask until somebody sends its store, and put that in place.
@@ -97,7 +105,7 @@ class StoreFetch:
         listen = [address_of(url) for url in self._config.listen_peer_urls]
         async with self._world.make_doorbell(listen) as doorbell:
             for _ in range(rounds_max):
-                for address in self.others:
+                for address in self._others:
                     try:
                         return await self._ask(address, doorbell)
                     except (OSError, PeerFault, *UNDECODABLE) as error:

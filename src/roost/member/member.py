@@ -76,7 +76,7 @@ from roost.raft import (
     Ready,
     Role,
 )
-from roost.store import Changes, Txn, ValueCorrupt, View
+from roost.store import Changes, StoreCorrupt, Txn, View
 
 logger = logging.getLogger(__name__)
 TRIM_TICKS = 20
@@ -214,6 +214,7 @@ class Member:
             transact=self.transact_nowait,
             applied_index=lambda: self.store.applied_index,
             clock_s=self._world.clock_s,
+            remember=self._home.remember_peers,
         )
 
     def _is_alive(self, member_id: int) -> bool:
@@ -390,7 +391,7 @@ class Member:
     def _fatal(self, error: BaseException) -> None:
         """Stop at once: what this member says can no longer be trusted."""
         self._is_stopped = True
-        self._on_fatal(StoreDamaged(str(error)) if isinstance(error, ValueCorrupt) else error)
+        self._on_fatal(StoreDamaged(str(error)) if isinstance(error, StoreCorrupt) else error)
 
     # --- what the layers above call -------------------------------------------------------------
 

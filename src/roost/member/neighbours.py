@@ -64,6 +64,7 @@ class Neighbours:
         transact: Callable[[str, bytes, Done], None],
         applied_index: Callable[[], int],
         clock_s: Callable[[], float],
+        remember: Callable[[list[str]], None],
     ) -> None:
         """Nothing is dialled before `follow`."""
         self._roster = roster
@@ -73,6 +74,7 @@ class Neighbours:
         self._transact = transact
         self._applied_index = applied_index
         self._clock_s = clock_s
+        self._remember = remember
         self._is_published = False
         self._vouched: dict[int, Vouched] = {}
         # What each member last said, so that it is told once.
@@ -93,6 +95,9 @@ class Neighbours:
         for member_id in self.transport.peers():
             if self._roster.is_removed(member_id):
                 self.transport.remove_peer(member_id)
+        self._remember(
+            [url for it in self._roster.linked() if it.id != self._own_id for url in it.peer_urls]
+        )
 
     # --- members we do not know yet -------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import msgspec
 
-from roost.errors import PeerFault
+from roost.errors import UNDECODABLE, PeerFault
 from roost.member.errors import SnapshotFailed
 from roost.member.home import Home
 from roost.member.roster import CONFIGURATION_KEY
@@ -40,7 +40,7 @@ from roost.peer import (
     send_file,
 )
 from roost.raft import Configuration, Snapshot
-from roost.store import SnapshotFile, read_metadata
+from roost.store import SnapshotFile, StoreError, read_metadata
 from roost.tasks import Tasks
 
 logger = logging.getLogger(__name__)
@@ -90,7 +90,10 @@ class Snapshots:
         self._made: Made | None = None
         self._making = asyncio.Lock()
         self._tasks = Tasks()
+        self._transfers: set[asyncio.Task[None]] = set()
         self._fetch: asyncio.Task[None] | None = None
+        self._fetch_count = 0
+        self._is_ending = False
 
     @property
     def task_count(self) -> int:
@@ -103,10 +106,12 @@ class Snapshots:
 
     def cancel(self) -> None:
         """End every transfer, without waiting for the end."""
+        self._is_ending = True
         self._tasks.cancel()
 
     async def close(self) -> None:
         """End every transfer."""
+        self._is_ending = True
         await self._tasks.close()
 
     # --- making and sending ---------------------------------------------------------------------
@@ -162,7 +167,11 @@ class Snapshots:
     async def _copy(self) -> Made:
         loop = asyncio.get_running_loop()
         path = self._home.snapshot_directory / f"{loop.time():.6f}.mdb"
-        file = await self._world.copy_store(self._home.store_directory, path)
+        try:
+            file = await self._world.copy_store(self._home.store_directory, path)
+        except StoreError as error:
+            self._home.store.on_failure(error)
+            raise SnapshotFailed(f"the store cannot be copied: {error}") from error
         encoded = read_metadata(path, CONFIGURATION_KEY)
         assert encoded is not None, "every store has a configuration"
         configuration = msgspec.json.decode(encoded, type=Configuration)
@@ -175,7 +184,12 @@ class Snapshots:
             # Whoever reads it has it open: the name may go, the content stays until then.
             logger.debug("a newer copy replaces %s while it is read", made.path.name)
         if made is not None:
-            made.path.unlink()
+            self.discard(made.path)
+
+    def discard(self, path: Path) -> None:
+        """Remove a copy that may be large; a member that ends leaves that to its next start."""
+        if not self._is_ending:
+            self.spawn(self._world.remove_file(path))
 
     def drop_idle(self) -> None:
         """Remove a copy that nobody has used for a while; called now and then."""
@@ -188,7 +202,7 @@ class Snapshots:
     def serve_pull(self, stream: Stream, asked: Pull) -> None:
         """A member fetches what it was offered."""
         if self._has_room(stream):
-            self.spawn(self._serve_pull(stream, asked))
+            self._transfer(self._serve_pull(stream, asked))
 
     async def _serve_pull(self, stream: Stream, asked: Pull) -> None:
         made = self._made
@@ -208,13 +222,19 @@ class Snapshots:
     ) -> None:
         """A newcomer is told who it is, and gets a snapshot that holds entry `index`."""
         if self._has_room(stream):
-            self.spawn(self._serve_join(stream, joins, index, first_index))
+            self._transfer(self._serve_join(stream, joins, index, first_index))
+
+    def _transfer(self, work: Coroutine[None, None, None]) -> None:
+        """Serve a peer; only so many are served at once."""
+        task = self.spawn(work)
+        self._transfers.add(task)
+        task.add_done_callback(self._transfers.discard)
 
     def _has_room(self, stream: Stream) -> bool:
         """Whether another transfer may begin; if not, whoever asked comes again."""
-        if len(self._tasks) < TASKS_MAX:
+        if len(self._transfers) < TASKS_MAX:
             return True
-        logger.warning("a snapshot was asked for while %d transfers run", len(self._tasks))
+        logger.warning("a snapshot was asked for while %d transfers run", len(self._transfers))
         stream.close()
         return False
 
@@ -265,14 +285,19 @@ class Snapshots:
         addresses: list[Address],
         on_end: Callable[[Snapshot, Path | None], None],
     ) -> None:
-        path = self._home.snapshot_directory / "incoming.mdb"
+        # A name of its own: to begin a large file again would hold the loop up.
+        self._fetch_count += 1
+        path = self._home.snapshot_directory / f"incoming-{self._fetch_count}.mdb"
+        is_whole = False
         try:
             await Fetch(path, snapshot, addresses, self._dial, self._world).run()
-        except (PeerFault, OSError, TimeoutError, msgspec.MsgspecError) as error:
+            is_whole = True
+        except (PeerFault, OSError, TimeoutError, *UNDECODABLE) as error:
             logger.warning("snapshot at %d was not fetched: %s", snapshot.index, error)
-            on_end(snapshot, None)
-        else:
-            on_end(snapshot, path)
+        finally:
+            if not is_whole:
+                self.discard(path)
+        on_end(snapshot, path if is_whole else None)
 
 
 class Fetch:

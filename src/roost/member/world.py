@@ -7,7 +7,6 @@ machine of its own, and run the same member on it (DESIGN.md D10).
 import asyncio
 import os
 import shutil
-import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +21,9 @@ from roost.member.errors import SnapshotFailed
 from roost.member.persistence import Worker, one_thread
 from roost.member.reserve import Reserve
 from roost.peer import Dice, Doorbell, PeerTls, Secrets, Stream, Transport, dial
-from roost.store import Keeper, ProcessKeeper, ScrubReport, SnapshotFile
+from roost.store import Keeper, PageCorrupt, ProcessKeeper, ScrubReport, SnapshotFile
+from roost.store.crash import crash_signal
+from roost.store.snapshot import EXIT_CORRUPT
 
 Address = tuple[str, int]
 SEGMENT_BYTES, SEGMENT_BYTES_MIN = 16 << 20, 64 << 10
@@ -94,9 +95,14 @@ class World:
 
         Raises:
             SnapshotFailed: the process that copies failed.
+            PageCorrupt: what it read is damaged.
 
         """
         ended = await run_module("roost.store.snapshot", str(directory), str(target))
+        if ended.code == EXIT_CORRUPT:
+            raise PageCorrupt(ended.said.decode(errors="replace").strip())
+        if number := crash_signal(ended.code):
+            raise PageCorrupt(f"copying it ends the process: signal {number}")
         if ended.code:
             raise SnapshotFailed(f"the copy of the store ended with {ended.code}")
         return msgspec.json.decode(ended.said, type=SnapshotFile)
@@ -107,8 +113,8 @@ class World:
         A process that dies of what it reads has found that the store is damaged.
         """
         ended = await run_module("roost.store.scrub", str(directory))
-        if ended.code in (-signal.SIGBUS, -signal.SIGSEGV, -signal.SIGABRT):
-            fault = f"reading it ends the process: signal {-ended.code}"
+        if number := crash_signal(ended.code):
+            fault = f"reading it ends the process: signal {number}"
             return ScrubReport(record_count=0, value_bytes=0, index=0, took_s=0.0, fault=fault)
         if ended.code:
             return None
@@ -117,6 +123,10 @@ class World:
     async def sync_file(self, descriptor: int) -> None:
         """Make a file durable without holding the loop up."""
         await asyncio.get_running_loop().run_in_executor(None, os.fsync, descriptor)
+
+    async def remove_file(self, path: Path) -> None:
+        """Remove a file without holding the loop up: giving back its blocks takes a while."""
+        await asyncio.get_running_loop().run_in_executor(None, path.unlink, True)
 
     async def remove_tree(self, directory: Path) -> None:
         """Remove a directory without holding the loop up."""

@@ -5,12 +5,13 @@ Files are byte arrays with pending writes, kept in pieces of SECTOR bytes, and p
 a power cut may leave behind on a file system that keeps its promises about fsync.
 """
 
+import os
 import random
 from collections.abc import Sequence
 from errno import EIO
 from pathlib import Path
 
-from roost.journal.disk import DIRECTORY_MODE, FILE_MODE
+from roost.journal.disk import DIRECTORY_MODE, FILE_MODE, PathFacts
 
 SECTOR = 512
 
@@ -150,9 +151,12 @@ class SimDisk:
         """Whether there is such a file."""
         return path in self.files
 
-    def mode(self, path: Path) -> int:
-        """Permission bits."""
-        return DIRECTORY_MODE if path in self.directories else FILE_MODE
+    def facts(self, path: Path, *, follows: bool) -> PathFacts:
+        """Everything is ours, and nothing a link."""
+        del follows
+        is_directory = path in self.directories
+        mode = DIRECTORY_MODE if is_directory else FILE_MODE
+        return PathFacts(mode=mode, owner=os.geteuid(), is_link=False, is_directory=is_directory)
 
     def open(self, path: Path, *, create: bool = False) -> SimFile:
         """Open a file."""

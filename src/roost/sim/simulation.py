@@ -269,6 +269,7 @@ class Simulation:
                 )
             except StoreDamaged as damage:
                 self.say(f"{machine.config.name} fetches a store: {damage}")
+                mark_damaged(machine.config, str(damage), machine.world)
                 await rebuild_store(machine.config, machine.world)
 
     def _count_snapshot(self) -> Callable[[], None]:

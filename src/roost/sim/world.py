@@ -8,8 +8,6 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
 
-import lmdb
-
 from roost.journal import JournalConfig
 from roost.member.errors import SnapshotFailed
 from roost.member.persistence import Worker
@@ -18,7 +16,7 @@ from roost.member.world import World
 from roost.peer import Doorbell, Secrets, Stream, Transport
 from roost.sim.disk import SimDisk
 from roost.sim.network import SimDoorbell, SimNetwork, SimTransport
-from roost.store import InlineKeeper, Keeper, ScrubReport, SnapshotFile
+from roost.store import InlineKeeper, Keeper, ScrubReport, SnapshotFile, StoreError
 
 Address = tuple[str, int]
 Result = TypeVar("Result")
@@ -164,7 +162,7 @@ class SimWorld(World):
         await asyncio.sleep(self._stream.uniform(0, 0.5))
         try:
             return self._keepers[directory].copy(target)
-        except lmdb.Error as error:  # the store went away meanwhile
+        except StoreError as error:  # the store went away meanwhile
             raise SnapshotFailed(str(error)) from error
 
     async def scrub(self, directory: Path) -> ScrubReport | None:
@@ -174,6 +172,10 @@ class SimWorld(World):
 
     async def sync_file(self, descriptor: int) -> None:
         """The simulated machine has no such cache to lose."""
+
+    async def remove_file(self, path: Path) -> None:
+        """Remove a file."""
+        path.unlink(missing_ok=True)  # noqa: ASYNC240 - no time passes here
 
     async def remove_tree(self, directory: Path) -> None:
         """Remove a directory."""

@@ -21,6 +21,7 @@ the digest of all other records, see `digest`.
 import os
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from errno import EIO, ENOSPC
 from pathlib import Path
 
@@ -29,8 +30,16 @@ import msgspec
 from crc32c import crc32c
 
 from roost.store import digest
-from roost.store.errors import DiskFull, StoreBroken, ValueCorrupt
+from roost.store.errors import (
+    DiskFull,
+    PageCorrupt,
+    StoreBroken,
+    StoreCorrupt,
+    StoreError,
+    ValueCorrupt,
+)
 from roost.store.layer import Layer, TreeLayer
+from roost.store.meta import check_file
 
 LONG_KEY_BYTES = 480
 METADATA_ID = 1
@@ -38,6 +47,22 @@ APPLIED_KEY, DIGEST_KEY = b"applied", b"digest"
 MAP_BYTES_FIRST = 1 << 30
 _FULL_BYTES = 1 << 20
 Bucket = list[tuple[bytes, bytes]]
+# A record whose length is garbage is asked of the interpreter as memory that there is not.
+LMDB_FAULTS = (lmdb.Error, MemoryError, SystemError)
+READ_FAULTS = (StoreCorrupt, *LMDB_FAULTS)
+NOT_DAMAGE = (
+    lmdb.DbsFullError,
+    lmdb.DiskError,
+    lmdb.LockError,
+    lmdb.MapFullError,
+    lmdb.MapResizedError,
+    lmdb.MemoryError,
+    lmdb.PanicError,  # follows a write that failed
+    lmdb.ReadersFullError,
+    lmdb.ReadonlyError,
+    lmdb.TlsFullError,
+    lmdb.TxnFullError,
+)
 APPLIED_NAME = METADATA_ID.to_bytes(2, "big") + APPLIED_KEY
 DIGEST_NAME = METADATA_ID.to_bytes(2, "big") + DIGEST_KEY
 
@@ -74,33 +99,41 @@ def _bounds(tree_id: int, first: bytes, stop: bytes | None) -> tuple[bytes, byte
 
 
 def environment(directory: Path, *, is_writer: bool, is_synced: bool = True) -> lmdb.Environment:
-    """Open the environment; files 0600 (LMDB's own default would let others read them)."""
-    return lmdb.open(
-        str(directory),
-        map_size=MAP_BYTES_FIRST,
-        readonly=not is_writer,
-        mode=0o600,
-        readahead=False,
-        max_readers=64,
-        max_spare_txns=1,
-        metasync=is_synced,
-        sync=is_synced,
-    )
-
-
-def check_length(env: lmdb.Environment) -> None:
-    """Refuse a file that is shorter than what it holds: to read past its end ends the process.
+    """Open the environment; files 0600 (LMDB's own default would let others read them).
 
     Raises:
-        StoreBroken: it is.
+        PageCorrupt: the file is not as LMDB leaves it.
+        StoreBroken: LMDB cannot open it, for another reason.
 
     """
-    path = Path(env.path())
-    path = path / "data.mdb" if path.is_dir() else path
-    wanted = (env.info()["last_pgno"] + 1) * env.stat()["psize"]
-    size = path.stat().st_size
-    if size < wanted:
-        raise StoreBroken(f"{path.name} has {size} bytes, and must have {wanted}")
+    path = directory / "data.mdb"
+    if path.exists() and (not is_writer or path.stat().st_size):
+        check_file(path)
+    with faults_told():
+        return lmdb.open(
+            str(directory),
+            map_size=MAP_BYTES_FIRST,
+            readonly=not is_writer,
+            mode=0o600,
+            readahead=False,
+            max_readers=64,
+            max_spare_txns=1,
+            metasync=is_synced,
+            sync=is_synced,
+        )
+
+
+def open_copy(path: Path) -> lmdb.Environment:
+    """Open a store's file that nobody writes to.
+
+    Raises:
+        PageCorrupt, StoreBroken: as `environment`.
+
+    """
+    if path.exists():
+        check_file(path)
+    with faults_told():
+        return lmdb.open(str(path), subdir=False, readonly=True, lock=False)
 
 
 class BaseReader:
@@ -109,15 +142,15 @@ class BaseReader:
     def __init__(self, env: lmdb.Environment, *, is_shared: bool = False) -> None:
         """Read `env`; a shared one is closed by its writer."""
         # Called with what is wrong before it is raised: whoever reads may not know whom to tell.
-        self.on_corrupt: Callable[[ValueCorrupt], None] = lambda _error: None
+        self.on_corrupt: Callable[[StoreCorrupt], None] = lambda _error: None
         self._open(env, is_shared=is_shared)
 
     def _open(self, env: lmdb.Environment, *, is_shared: bool) -> None:
-        check_length(env)
         self._env = env
         self._is_shared = is_shared
-        self._env.reader_check()
-        self._txn = self._env.begin(buffers=False)
+        with faults_told():
+            self._env.reader_check()
+            self._txn = self._env.begin(buffers=False)
 
     def become(self, other: "BaseReader") -> None:
         """Read what `other` reads, which is used up; views that read through us stay good."""
@@ -126,13 +159,19 @@ class BaseReader:
         self._open(other._env, is_shared=other._is_shared)  # noqa: SLF001 - of our own kind
 
     def refresh(self) -> None:
-        """See what the keeper has committed meanwhile."""
+        """See what the keeper has committed meanwhile.
+
+        Raises:
+            PageCorrupt, StoreBroken: LMDB refuses.
+
+        """
         self.release()
-        try:
-            self._txn = self._env.begin(buffers=False)
-        except lmdb.MapResizedError:
-            self._env.set_mapsize(0)
-            self._txn = self._env.begin(buffers=False)
+        with faults_told():
+            try:
+                self._txn = self._env.begin(buffers=False)
+            except lmdb.MapResizedError:
+                self._env.set_mapsize(0)
+                self._txn = self._env.begin(buffers=False)
 
     def release(self) -> None:
         """End the read transaction; nothing may be read until `refresh`."""
@@ -152,13 +191,20 @@ class BaseReader:
 
         Raises:
             ValueCorrupt: its checksum does not match.
+            PageCorrupt: LMDB does not find its way to it.
 
         """
         try:
             return self._get(tree_id, key)
-        except ValueCorrupt as error:
-            self.on_corrupt(error)
-            raise
+        except READ_FAULTS as error:
+            raise self._told(error) from error
+
+    def _told(self, error: BaseException) -> StoreError:
+        """What a read that failed says of the store; whoever must know is told."""
+        fault = error if isinstance(error, StoreError) else fault_of(error)
+        if isinstance(fault, StoreCorrupt):
+            self.on_corrupt(fault)
+        return fault
 
     def _get(self, tree_id: int, key: bytes) -> bytes | None:
         name = tree_id.to_bytes(2, "big") + key
@@ -179,13 +225,13 @@ class BaseReader:
 
         Raises:
             ValueCorrupt: the checksum of one does not match.
+            PageCorrupt: LMDB does not find its way to it.
 
         """
         try:
             yield from self._items(tree_id, first, stop, reverse=reverse)
-        except ValueCorrupt as error:
-            self.on_corrupt(error)
-            raise
+        except READ_FAULTS as error:
+            raise self._told(error) from error
 
     def _items(
         self, tree_id: int, first: bytes, stop: bytes | None, *, reverse: bool
@@ -239,15 +285,26 @@ class BaseWriter:
         self._env = environment(directory, is_writer=True, is_synced=is_synced)
 
     def applied(self) -> tuple[int, int]:
-        """Index and term of the log entry up to which the base holds everything."""
-        with self._env.begin() as txn:
+        """Index and term of the log entry up to which the base holds everything.
+
+        Raises:
+            StoreCorrupt: that cannot be read.
+
+        """
+        with faults_told(), self._env.begin() as txn:
             sealed = txn.get(APPLIED_NAME)
         held = bytes(16) if sealed is None else open_sealed(APPLIED_NAME, sealed)
         return int.from_bytes(held[:8], "big"), int.from_bytes(held[8:], "big")
 
     def copy_to(self, descriptor: int) -> None:
-        """Write a consistent, compacted copy to a file."""
-        self._env.copyfd(descriptor, compact=True)
+        """Write a consistent, compacted copy to a file.
+
+        Raises:
+            StoreCorrupt, StoreBroken, DiskFull: LMDB cannot.
+
+        """
+        with faults_told():
+            self._env.copyfd(descriptor, compact=True)
 
     def reader(self) -> BaseReader:
         """A reader in the same process: LMDB wants one environment a process."""
@@ -261,7 +318,7 @@ class BaseWriter:
         Raises:
             StoreBroken: LMDB failed; what it holds is the state before.
             DiskFull: there is no room; the same may be asked for again.
-            ValueCorrupt: what it held has changed.
+            StoreCorrupt: what it held has changed.
 
         """
         while True:
@@ -281,13 +338,33 @@ class BaseWriter:
             except lmdb.Error as error:
                 if _is_full(self._env, error):
                     raise DiskFull(f"LMDB: {error}") from error
-                raise StoreBroken(f"LMDB: {error}") from error
+                raise fault_of(error) from error
             else:
                 return total
 
     def close(self) -> None:
         """Close the environment."""
         self._env.close()
+
+
+def fault_of(error: BaseException) -> StoreError:
+    """What an error of LMDB's says: all that is not about room, rights or our calls is damage.
+
+    Those that are an error number of the system have no class of their own.
+    """
+    if isinstance(error, NOT_DAMAGE) or type(error) is lmdb.Error:
+        kind = DiskFull if os.strerror(ENOSPC) in str(error) else StoreBroken
+        return kind(f"LMDB: {error}")
+    return PageCorrupt(f"LMDB: {type(error).__name__}: {error}")
+
+
+@contextmanager
+def faults_told() -> Iterator[None]:
+    """Turn what LMDB raises into errors of ours."""
+    try:
+        yield
+    except LMDB_FAULTS as error:
+        raise fault_of(error) from error
 
 
 def _is_full(env: lmdb.Environment, error: lmdb.Error) -> bool:

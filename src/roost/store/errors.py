@@ -27,8 +27,20 @@ class DiskFull(StoreError):
     """There is no room for a commit; what the store holds is the state before."""
 
 
-class ValueCorrupt(StoreError):
+class StoreCorrupt(StoreError):
+    """What the store's disk holds is not what was written there."""
+
+
+class ValueCorrupt(StoreCorrupt):
     """A value does not have its checksum any more; it was never handed out."""
+
+
+class PageCorrupt(StoreCorrupt):
+    """LMDB cannot follow its own pages, or the file is not long enough for them."""
+
+
+class StoreSuspect(StoreError):
+    """The keeper was ended by a signal: maybe by what it read in the store."""
 
 
 class StoreForeign(StoreError):

@@ -17,6 +17,7 @@ From the keeper:                       u8 kind, u64 index, u32 length, text
          6  the disk is full: what was asked for is tried again until there is room
          7  moved: the environment is in the other directory now, with everything up to `index`;
             the text is u64 term
+         8  ready: the environment is open; the first answer, unless it is 4
 
 The keeper ends when the socket closes.  It does not flush then: the journal has everything, and
 what LMDB holds is always the state at one index.
@@ -37,15 +38,25 @@ from typing import Protocol
 
 from roost import children
 from roost.store.base import BaseReader, BaseWriter, environment
+from roost.store.crash import crash_signal
 from roost.store.digest import DIGEST_ENTRIES
-from roost.store.errors import DiskFull, StoreBroken, StoreError, ValueCorrupt
+from roost.store.errors import (
+    DiskFull,
+    PageCorrupt,
+    StoreBroken,
+    StoreError,
+    StoreSuspect,
+    ValueCorrupt,
+)
 from roost.store.layer import Layer
 from roost.store.snapshot import SnapshotFile, make_copy, sync_directory
 from roost.store.write_set import decode
 
 HEAD = Struct(">BQI")
 PAYLOAD, FLUSH, MOVE = 1, 2, 3
-FLUSHED, FAILED, DIGEST, FULL, MOVED = 3, 4, 5, 6, 7
+FLUSHED, FAILED, DIGEST, FULL, MOVED, READY = 3, 4, 5, 6, 7, 8
+# What the text of a failure begins with, where its kind matters to who hears of it.
+_KINDS: dict[str, type[StoreError]] = {it.__name__: it for it in (PageCorrupt, ValueCorrupt)}
 _FULL_RETRY_S = 0.5
 _SEND_BYTES = 256 << 10
 _BUFFER_BYTES = 4 << 20
@@ -268,10 +279,39 @@ class ProcessKeeper:
         self.on_digest: Callable[[int, bytes], None] = lambda _index, _digest: None
         self.on_flushed: Callable[[int], None] = lambda _index: None
         self.on_failed: Callable[[StoreError], None] = lambda _error: None
-        ready = ours.recv(1)
-        if ready != b"+":
-            raise StoreBroken(f"the keeper did not start: exit code {self._process.wait()}")
+        try:
+            self._wait_ready()
+        except StoreError:
+            self.close()
+            raise
         ours.setblocking(False)
+
+    def _wait_ready(self) -> None:
+        """Hear that the environment is open.
+
+        Raises:
+            StoreError: it is not; the class says what that means.
+
+        """
+        head = self._socket.recv(HEAD.size, socket.MSG_WAITALL)
+        if len(head) < HEAD.size:
+            raise self._why_it_ended()
+        kind, _, length = HEAD.unpack(head)
+        if kind != READY:
+            raise _failure(self._socket.recv(length, socket.MSG_WAITALL))
+
+    def _why_it_fails(self, error: OSError) -> StoreError:
+        """What an error of the socket says."""
+        if isinstance(error, BrokenPipeError | ConnectionResetError):
+            return self._why_it_ended()
+        return StoreBroken(f"the keeper failed: its socket: {error}")
+
+    def _why_it_ended(self) -> StoreError:
+        """The socket has closed: what the process's end says."""
+        code = self._process.wait()
+        if number := crash_signal(code):
+            return StoreSuspect(f"the keeper was ended by signal {number}")
+        return StoreBroken(f"the keeper ended: exit code {code}")
 
     def reader(self) -> BaseReader:
         """Open the environment that the process writes, for reading only."""
@@ -325,7 +365,7 @@ class ProcessKeeper:
             except BlockingIOError:
                 return
             except OSError as error:
-                self._fail(f"its socket: {error}")
+                self._fail(self._why_it_fails(error))
                 return
             self._outgoing_bytes -= sent
             while sent:
@@ -357,10 +397,10 @@ class ProcessKeeper:
         except BlockingIOError:
             return
         except OSError as error:
-            self._fail(f"its socket: {error}")
+            self._fail(self._why_it_fails(error))
             return
         if not data:
-            self._fail("it ended")
+            self._fail(self._why_it_ended())
             return
         self._incoming += data
         while len(self._incoming) >= HEAD.size:
@@ -380,14 +420,12 @@ class ProcessKeeper:
                 self._is_waiting -= 1
                 self.on_moved(index, int.from_bytes(text, "big"))
             else:
-                self._fail(text.decode(errors="replace"))
+                self._fail(_failure(text))
 
-    def _fail(self, reason: str) -> None:
+    def _fail(self, error: StoreError) -> None:
         self._is_waiting = 0
         self._outgoing.clear()
-        is_corrupt = reason.startswith(ValueCorrupt.__name__)
-        kind: type[StoreError] = ValueCorrupt if is_corrupt else StoreBroken
-        self.on_failed(kind(f"the keeper failed: {reason}"))
+        self.on_failed(error)
 
     def wait(self, within_s: float | None = None) -> bool:
         """Block until all that was asked for is answered; False when it is not within that time."""
@@ -410,15 +448,31 @@ class ProcessKeeper:
         children.end(self._process)
 
 
+def _failure(text: bytes) -> StoreError:
+    """What a keeper that failed says of itself."""
+    said = text.decode(errors="replace")
+    kind = _KINDS.get(said.partition(":")[0], StoreBroken)
+    return kind(f"the keeper failed: {said}")
+
+
+def _say_failure(end: socket.socket, index: int, error: BaseException) -> None:
+    text = f"{type(error).__name__}: {error}".encode()[:4096]
+    end.sendall(HEAD.pack(FAILED, index, len(text)) + text)
+
+
 def serve(directory: Path, end: socket.socket) -> None:
     """Be the keeper until the other side closes."""
-    engine = Engine(directory)
+    try:
+        engine = Engine(directory)
+    except StoreError as error:
+        _say_failure(end, 0, error)
+        return
 
     def say_digest(index: int, total: bytes) -> None:
         end.sendall(HEAD.pack(DIGEST, index, len(total)) + total)
 
     engine.on_digest = say_digest
-    end.sendall(b"+")
+    end.sendall(HEAD.pack(READY, 0, 0))
     incoming = end.makefile("rb", buffering=_SEND_BYTES)
     while len(head := incoming.read(HEAD.size)) == HEAD.size:
         kind, index, length = HEAD.unpack(head)
@@ -430,8 +484,7 @@ def serve(directory: Path, end: socket.socket) -> None:
                 end.sendall(HEAD.pack(FULL, index, 0))
                 time.sleep(_FULL_RETRY_S)
         except Exception as error:  # noqa: BLE001 - whatever it is, the serving side must know
-            text = f"{type(error).__name__}: {error}".encode()[:4096]
-            end.sendall(HEAD.pack(FAILED, index, len(text)) + text)
+            _say_failure(end, index, error)
             return
     engine.close()
 

@@ -1,22 +1,31 @@
 """Reading everything a store holds, to find what has changed behind everybody's back.
 
 `main`, given DIRECTORY, is a process of its own: it reads every record in one read transaction,
-checks its checksum, and compares the sum of all with the digest that was kept while they were
-written.  It prints one line of JSON, `ScrubReport`.  LMDB does not survive every damage to its
-pages; when the process dies by SIGBUS or SIGSEGV, that is what it has found.
+in the order of the pages, checks that it is the order of the keys, and each checksum; counts
+them, and compares the sum of all with the digest that was kept while they were written.  It
+prints one line of JSON, `ScrubReport`.  LMDB does not survive every damage to its pages; when the
+process ends by a signal (see `crash`), that is what it has found.
 """
 
 import os
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import lmdb
 import msgspec
 
 from roost.store import digest
-from roost.store.base import APPLIED_NAME, DIGEST_NAME, environment, open_sealed
-from roost.store.errors import ValueCorrupt
+from roost.store.base import (
+    APPLIED_NAME,
+    DIGEST_NAME,
+    READ_FAULTS,
+    environment,
+    fault_of,
+    open_sealed,
+)
+from roost.store.errors import PageCorrupt, StoreCorrupt
 
 
 class ScrubReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,33 +38,93 @@ class ScrubReport(msgspec.Struct, frozen=True, kw_only=True):
     fault: str = ""
 
 
+@dataclass(slots=True)
+class _Tally:
+    """What was read so far; `total` is the digest of it, `kept` the one in the store."""
+
+    count: int = 0
+    value_bytes: int = 0
+    index: int = 0
+    total: int = 0
+    kept: bytes = b""
+
+
 def scrub(directory: Path) -> ScrubReport:
-    """Read all of the store in `directory`, which another process may write."""
-    began = time.monotonic()
-    env = environment(directory, is_writer=False)
-    count = size = total = index = 0
-    fault = ""
+    """Read all of the store in `directory`, which another process may write.
+
+    Raises:
+        StoreBroken: it cannot be opened, for want of something else than a sound store.
+
+    """
     try:
-        with env.begin() as txn, txn.cursor() as cursor:
-            applied = txn.get(APPLIED_NAME)
-            index = int.from_bytes(open_sealed(APPLIED_NAME, applied)[:8], "big") if applied else 0
-            for name, sealed in cursor:
-                open_sealed(name, sealed)
-                count += 1
-                size += len(sealed)
-                if name not in (APPLIED_NAME, DIGEST_NAME):
-                    total += digest.record_hash(name, sealed)
-            kept = txn.get(DIGEST_NAME)
-            if kept is not None and open_sealed(DIGEST_NAME, kept) != digest.encode(total):
-                fault = f"the sum of {count} records is not the digest kept with them"
-    except (lmdb.Error, ValueCorrupt) as error:
-        fault = f"{type(error).__name__}: {error}"
+        env = environment(directory, is_writer=False)
+    except StoreCorrupt as error:
+        return ScrubReport(record_count=0, value_bytes=0, index=0, took_s=0.0, fault=str(error))
+    try:
+        return read_all(env)
     finally:
         env.close()
-    took_s = time.monotonic() - began
+
+
+def read_all(env: lmdb.Environment) -> ScrubReport:
+    """Read all of an open store.
+
+    Raises:
+        StoreBroken: LMDB refuses, for want of something else than a sound store.
+
+    """
+    began = time.monotonic()
+    tally = _Tally()
+    fault = ""
+    try:
+        with env.begin() as txn:
+            _read_records(txn, tally)
+            fault = _missing(txn.stat(env.open_db(txn=txn))["entries"], tally)
+    except READ_FAULTS as error:
+        told = error if isinstance(error, StoreCorrupt) else fault_of(error)
+        if not isinstance(told, StoreCorrupt):
+            raise told from error
+        fault = f"{type(told).__name__}: {told}"
     return ScrubReport(
-        record_count=count, value_bytes=size, index=index, took_s=took_s, fault=fault
+        record_count=tally.count,
+        value_bytes=tally.value_bytes,
+        index=tally.index,
+        took_s=time.monotonic() - began,
+        fault=fault,
     )
+
+
+def _read_records(txn: "lmdb.Transaction[bytes]", tally: _Tally) -> None:
+    """Read every record, from the first to the last.
+
+    Raises:
+        StoreCorrupt: one has changed, or stands where it does not belong.
+
+    """
+    before = b""
+    with txn.cursor() as cursor:
+        for name, sealed in cursor:
+            value = open_sealed(name, sealed)
+            if name <= before:
+                raise PageCorrupt(f"the record {name!r} lies behind {before!r}")
+            before = name
+            tally.count += 1
+            tally.value_bytes += len(sealed)
+            if name == APPLIED_NAME:
+                tally.index = int.from_bytes(value[:8], "big")
+            elif name == DIGEST_NAME:
+                tally.kept = value
+            else:
+                tally.total += digest.record_hash(name, sealed)
+
+
+def _missing(entry_count: int, tally: _Tally) -> str:
+    """What the records that were read are not, all together; empty when nothing is wrong."""
+    if tally.count != entry_count:
+        return f"{tally.count} records were found, and there are {entry_count}"
+    if tally.count and tally.kept != digest.encode(tally.total):
+        return f"the sum of {tally.count} records is not the digest kept with them"
+    return ""
 
 
 def main() -> None:

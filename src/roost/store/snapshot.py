@@ -4,6 +4,9 @@
 read transaction, compacting on the way, syncs the file, and prints one line of JSON,
 `SnapshotFile`.  The file is LMDB's own `data.mdb`: to install a snapshot is to give it a
 directory.  Memory does not grow with the size.
+
+The copy is read as a scrub does before it is handed out: damage is copied to nobody.  When there
+is any, the process prints what is wrong, and ends with EXIT_CORRUPT.
 """
 
 import hashlib
@@ -12,12 +15,20 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import lmdb
 import msgspec
 
-from roost.store.base import APPLIED_KEY, METADATA_ID, BaseReader, environment
-from roost.store.errors import StoreBroken
+from roost.store.base import (
+    APPLIED_KEY,
+    METADATA_ID,
+    BaseReader,
+    environment,
+    faults_told,
+    open_copy,
+)
+from roost.store.errors import PageCorrupt, StoreCorrupt
+from roost.store.scrub import read_all
 
+EXIT_CORRUPT = 3
 _READ_BYTES = 1 << 20
 
 
@@ -31,12 +42,26 @@ class SnapshotFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def copy_base(directory: Path, target: Path) -> SnapshotFile:
-    """Copy the base in `directory`, which another process writes, to the new file `target`."""
+    """Copy the base in `directory`, which another process writes, to the new file `target`.
+
+    Raises:
+        StoreCorrupt: something in it is damaged.
+
+    """
     source = environment(directory, is_writer=False)
     try:
-        return make_copy(target, lambda descriptor: source.copyfd(descriptor, compact=True))
+        with faults_told():
+            made = make_copy(target, lambda descriptor: source.copyfd(descriptor, compact=True))
     finally:
         source.close()
+    copy = open_copy(target)
+    try:
+        fault = read_all(copy).fault
+    finally:
+        copy.close()
+    if fault:
+        raise PageCorrupt(fault)
+    return made
 
 
 def make_copy(target: Path, copy: Callable[[int], None]) -> SnapshotFile:
@@ -48,7 +73,7 @@ def make_copy(target: Path, copy: Callable[[int], None]) -> SnapshotFile:
         size_bytes = os.fstat(descriptor).st_size
     finally:
         os.close(descriptor)
-    reader = BaseReader(lmdb.open(str(target), subdir=False, readonly=True, lock=False))
+    reader = BaseReader(open_copy(target))
     try:
         index, term = reader.applied()
     finally:
@@ -69,24 +94,22 @@ def read_metadata(path: Path, key: bytes) -> bytes | None:
     """One value of the `$metadata` of a file that nobody writes to.
 
     Raises:
-        ValueCorrupt, StoreBroken: the file is damaged.
+        StoreCorrupt: the file is damaged.
+        StoreBroken: it cannot be opened.
 
     """
+    copy = BaseReader(open_copy(path))
     try:
-        copy = BaseReader(lmdb.open(str(path), subdir=False, readonly=True, lock=False))
-        try:
-            return copy.get(METADATA_ID, key)
-        finally:
-            copy.close()
-    except lmdb.Error as error:
-        raise StoreBroken(f"LMDB: {path.name}: {error}") from error
+        return copy.get(METADATA_ID, key)
+    finally:
+        copy.close()
 
 
 def read_applied(directory: Path) -> tuple[int, int]:
     """Index and term up to which the store in `directory`, which nobody uses, has everything.
 
     Raises:
-        ValueCorrupt, StoreBroken: it is damaged.
+        StoreCorrupt, StoreBroken: as `read_metadata`.
 
     """
     return read_applied_file(directory / "data.mdb")
@@ -109,5 +132,9 @@ def digest_of(path: Path) -> str:
 
 def main() -> None:
     """Entry point of the process: directory and file are the arguments."""
-    held = copy_base(Path(sys.argv[1]), Path(sys.argv[2]))
+    try:
+        held = copy_base(Path(sys.argv[1]), Path(sys.argv[2]))
+    except StoreCorrupt as fault:
+        sys.stdout.write(f"{fault}\n")
+        sys.exit(EXIT_CORRUPT)
     sys.stdout.write(msgspec.json.encode(held).decode() + "\n")

@@ -33,10 +33,10 @@ from roost.store.catalog import (
 )
 from roost.store.errors import (
     MalformedWriteSet,
+    StoreCorrupt,
     StoreError,
     StoreForeign,
     UnknownTree,
-    ValueCorrupt,
 )
 from roost.store.keeper import Keeper
 from roost.store.layer import Layer
@@ -306,7 +306,11 @@ class Store:
 
     def _on_flushed(self, index: int) -> None:
         assert index == self._flushing_index, "flushes are answered in order"
-        self._base.refresh()
+        try:
+            self._base.refresh()
+        except StoreError as error:
+            self.on_failure(error)
+            return
         self.durable_index = index
         # It may have gone on to the next point at which digests are compared.
         assert self._base.applied()[0] >= index, "the keeper wrote what it was given"
@@ -333,7 +337,7 @@ class Store:
     def _on_failed(self, error: StoreError) -> None:
         self.on_failure(error)
 
-    def _on_corrupt(self, error: ValueCorrupt) -> None:
+    def _on_corrupt(self, error: StoreCorrupt) -> None:
         self.on_failure(error)
 
     def switch(self, keeper: Keeper) -> None:

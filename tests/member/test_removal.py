@@ -1,0 +1,88 @@
+"""Large files go without holding the event loop up."""
+
+import asyncio
+import threading
+from pathlib import Path
+
+import pytest
+
+from roost.errors import Refused, RoostError
+from roost.member import World
+from tests.member.cluster import Cluster
+from tests.member.test_snapshots import close, open_at, snapshot_of, write
+
+
+@pytest.mark.slow
+def test_nothing_large_is_removed_by_the_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Heartbeats would wait for the file system to give back gigabytes."""
+    removed: list[tuple[str, bool]] = []
+    unlink, loop_thread = Path.unlink, threading.get_ident()
+
+    def note_unlink(path: Path, missing_ok: bool = False) -> None:  # noqa: FBT001, FBT002
+        removed.append((path.name, threading.get_ident() == loop_thread))
+        unlink(path, missing_ok)
+
+    def note_tree(path: Path) -> None:
+        removed.append((path.name, threading.get_ident() == loop_thread))
+
+    async def run() -> None:
+        cluster = Cluster(tmp_path, 1)
+        await cluster.start_all()
+        position = await cluster.quiet()
+        await cluster.put(position, b"a", b"1")
+        member = cluster.members[position]
+        monkeypatch.setattr("shutil.rmtree", note_tree)
+        monkeypatch.setattr(Path, "unlink", note_unlink)
+        told: list[BaseException | None] = []
+        async with member.files.lend_snapshot() as copy:
+            assert copy.exists()
+        await cluster.put(position, b"a", b"2")
+        async with member.files.lend_snapshot() as newer:
+            assert newer != copy
+        member.files.defragment(told.append)
+        await cluster.until(lambda: bool(told) and not member.snapshots.task_count)
+        assert told == [None]
+        assert not copy.exists()
+        monkeypatch.undo()
+        await cluster.stop_all()
+
+    asyncio.run(run())
+    assert {name for name, _ in removed} >= {"db.1"}
+    assert any(name.endswith(".mdb") for name, _ in removed)
+    assert not [name for name, is_by_loop in removed if is_by_loop]
+
+
+def test_a_defragmentation_that_a_snapshot_overtakes_is_answered_and_its_directory_left(
+    tmp_path: Path,
+) -> None:
+    ahead = open_at(tmp_path, "ahead")
+    write(ahead, 30, b"new")
+    held = snapshot_of(ahead, tmp_path / "copy")
+    home = open_at(tmp_path, "behind")
+    write(home, 5, b"old")
+    answers: list[RoostError | None] = []
+
+    def move(directory: Path) -> None:
+        """The keeper has begun, and does not come to its end."""
+        directory.mkdir()
+        (directory / "data.mdb").write_bytes(b"half of it")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(home.keeper, "move", move)
+        home.defragment(answers.append, on_left=lambda _directory: None)
+    home.install(tmp_path / "copy", held.index, held.term)
+    assert [type(it) for it in answers] == [Refused]
+    assert home.record.number == 3, "not the one that was being written"
+    home.defragment(answers.append, on_left=lambda _directory: None)
+    assert answers[1:] == [None], "and another may begin"
+    close(home)
+    close(ahead)
+    again = open_at(tmp_path, "behind")
+    assert again.store.applied_index == 31
+    close(again)
+
+
+def test_a_file_that_is_gone_already_is_as_good_as_removed(tmp_path: Path) -> None:
+    asyncio.run(World().remove_file(tmp_path / "gone"))
