@@ -4,17 +4,28 @@ The keys are read in pages as of one revision, and followed from the next one on
 forgets that revision by a compaction, meanwhile or while we were cut off from it, the keys are
 read again; what we have copied and is there no more is deleted then.  For that the keys that were
 copied are remembered: memory grows with their number.
+
+A target that does not answer is tried again, and the keys are read again then: what it took of
+the last write is not known.  What is alike there is not written.
 """
 
 import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import click
 
 from roost.cli.kv import range_of
 from roost.cli.shared import bytes_of, client_options, connect, say_json, until_interrupted
-from roost.client import Client, Compacted
+from roost.client import Client, ClientError, Compacted, is_lost
+from roost.proto import kv_pb2, rpc_pb2
 
-PAGE_KEYS = 1000
+# As many as a transaction of etcd's may have, and some to spare.
+PAGE_KEYS = 100
+_PATIENCE_S, _PAUSE_S = 300.0, 1.0
+Said = TypeVar("Said")
 
 
 @click.command()
@@ -43,15 +54,35 @@ def mirror(
         Client(destination, timeout_s=timeout_s) as target,
     ):
         copy = Mirror(source, target, bytes_of(prefix), bytes_of(dest_prefix))
+        away_since: float | None = None
         while True:
-            count = copy.copy_all()
-            if as_json:
-                say_json({"copied": count})
+            try:
+                count = copy.copy_all()
+                away_since = None
+                if as_json:
+                    say_json({"copied": count})
+                else:
+                    click.echo(f"{count} keys copied; following")
+                sys.stdout.flush()
+                copy.follow()
+            except TargetAway as away:
+                now = time.monotonic()
+                away_since = away_since or now
+                if now - away_since > _PATIENCE_S:
+                    raise away.error from away
+                click.echo(f"the target does not answer, trying on: {away.error}", err=True)
+                threading.Event().wait(_PAUSE_S)
             else:
-                click.echo(f"{count} keys copied; following")
-            sys.stdout.flush()
-            copy.follow()
-            click.echo("the source has forgotten where we were: copying again", err=True)
+                click.echo("the source has forgotten where we were: copying again", err=True)
+
+
+class TargetAway(Exception):
+    """The target does not answer; what it took of the last write is not known."""
+
+    def __init__(self, error: ClientError) -> None:
+        """Keep what the client said."""
+        super().__init__(str(error))
+        self.error = error
 
 
 class Mirror:
@@ -74,7 +105,12 @@ class Mirror:
         return self._dest_prefix + key[len(self._prefix) :]
 
     def copy_all(self) -> int:
-        """Bring the target to one revision of the source; say how many keys that has."""
+        """Bring the target to one revision of the source; say how many keys that has.
+
+        Raises:
+            TargetAway: it may have got a part of it.
+
+        """
         while True:
             try:
                 return self._copy_once()
@@ -87,30 +123,57 @@ class Mirror:
         while True:
             page = self._source.ask_range(begin, self._end, limit=PAGE_KEYS, revision=revision)
             revision = revision or page.header.revision
-            for kv in page.kvs:
-                self._target.put(self._there(kv.key), kv.value)
-                found.add(kv.key)
-                self._known.add(kv.key)
+            if page.kvs:
+                self._copy_page(page.kvs)
+            found.update(kv.key for kv in page.kvs)
             if not page.more:
                 break
             begin = page.kvs[-1].key + b"\0"
         for key in self._known - found:
-            self._target.delete(self._there(key))
+            self._delete(key)
         self._known = found
         self._revision = revision
         return len(found)
 
+    def _copy_page(self, rows: Sequence[kv_pb2.KeyValue]) -> None:
+        """Put what the target does not have alike."""
+        asked = [rpc_pb2.RangeRequest(key=self._there(it.key)) for it in rows]
+        request = rpc_pb2.TxnRequest(success=[rpc_pb2.RequestOp(request_range=it) for it in asked])
+        said = self._at_target(lambda it: it.txn(request))
+        for row, answer in zip(rows, said.responses, strict=True):
+            self._known.add(row.key)
+            if [it.value for it in answer.response_range.kvs] != [row.value]:
+                self._put(row.key, row.value)
+
+    def _put(self, key: bytes, value: bytes) -> None:
+        self._known.add(key)
+        self._at_target(lambda it: it.put(self._there(key), value))
+
+    def _delete(self, key: bytes) -> None:
+        self._at_target(lambda it: it.delete(self._there(key)))
+        self._known.discard(key)
+
+    def _at_target(self, ask: Callable[[Client], Said]) -> Said:
+        try:
+            return ask(self._target)
+        except ClientError as error:
+            if is_lost(error):
+                raise TargetAway(error) from error
+            raise
+
     def follow(self) -> None:
-        """Carry every change over; return when the source has forgotten where we are."""
+        """Carry every change over; return when the source has forgotten where we are.
+
+        Raises:
+            TargetAway: it may have the last change or not.
+
+        """
         begin = self._revision + 1
         try:
             for change in self._source.watch(self._begin, self._end, start_revision=begin):
-                key = change.item.key
                 if change.is_delete:
-                    self._target.delete(self._there(key))
-                    self._known.discard(key)
+                    self._delete(change.item.key)
                 else:
-                    self._target.put(self._there(key), change.item.value)
-                    self._known.add(key)
+                    self._put(change.item.key, change.item.value)
         except Compacted:
             return
