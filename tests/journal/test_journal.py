@@ -1,6 +1,8 @@
 """The journal: what is persisted comes back, damage is told from a torn write."""
 
+import errno
 import json
+import os
 import random
 from itertools import product
 from pathlib import Path
@@ -18,10 +20,12 @@ from roost.journal import (
 )
 from roost.journal.record import FRAME_MAGIC
 from roost.journal.recovery import VERDICTS, Evidence, FrameState, SlotState
+from roost.journal.segment import Segment
+from roost.journal.spare import Spare
 from roost.journal.twin import Twin
 from roost.raft import CorruptState, Entry, EntryKind, HardState
 from roost.raft.admission import RESTORED_TERM
-from roost.sim.disk import SimDisk
+from roost.sim.disk import SimDisk, SimFile
 
 IDENTITY = Identity(cluster_id=1, member_id=2, incarnation=3, created=0.0)
 HOME = Path("home")
@@ -92,6 +96,33 @@ def test_a_log_that_an_attack_used_up_is_named_with_what_can_be_done() -> None:
     journal.close()
     with pytest.raises(CorruptState, match="no election can follow that; restore"):
         open_journal(disk)
+
+
+@pytest.mark.parametrize("lacking", [errno.EMFILE, errno.ENFILE, errno.ENOSPC])
+def test_a_spare_that_lacks_a_descriptor_or_room_is_made_when_it_is_needed(lacking: int) -> None:
+    """That there is no descriptor says nothing of the device: it ended the member."""
+
+    class Poor(SimDisk):
+        is_poor = False
+
+        def open(self, path: Path, *, create: bool = False) -> SimFile:
+            if self.is_poor:
+                raise OSError(lacking, os.strerror(lacking), str(path))
+            return super().open(path, create=create)
+
+    disk = Poor()
+    spare = Spare(disk, HOME / "spare.tmp", 1 << 16, is_made_ahead=True)
+    disk.make_directory(HOME)
+    disk.is_poor = True
+    spare.prepare()
+    assert spare._coming is not None
+    with pytest.raises(OSError, match=r"spare\.tmp"):
+        spare._coming.result()
+    disk.is_poor = False
+    segment = Segment(HOME / "1.wal", 1, 5, 1, 64, 1 << 16)
+    spare.install(segment, IDENTITY)
+    assert segment.file is not None
+    spare.close()
 
 
 @pytest.mark.parametrize("name", ["hard", "identity", "catalog"])

@@ -33,6 +33,7 @@ from roost.cli.settings import (
     settings_of,
 )
 from roost.cli.urls import Url, doubts, listened, told_to_clients, urls_of
+from roost.descriptors import raise_limit
 from roost.errors import RoostError
 from roost.member import MemberConfig
 from roost.member.world import SEGMENT_BYTES_MIN
@@ -104,6 +105,7 @@ def _run(**given: str | None) -> None:
         logger.warning(note)
     for files in tls_files(settings, config.data_dir):
         warn_of_age(files)
+    raise_limit()
     gc.set_threshold(*_GC_THRESHOLDS)
     try:
         sys.exit(uvloop.run(server.run()))

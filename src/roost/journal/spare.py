@@ -1,7 +1,8 @@
 """The next segment's file, written with zeros ahead of time, in the background (J3).
 
-A background thread that finds no room on the disk says nothing: only when the segment is needed
-is it tried again, after whoever keeps a reserve has given it up (`on_full`).
+A background thread that finds no room on the disk, or no file descriptor, says nothing: only when
+the segment is needed is it tried again, after whoever keeps a reserve has given it up (`on_full`).
+Descriptors for that are held here: to have none says nothing of the device.
 """
 
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from errno import ENOSPC
 from pathlib import Path
 
+from roost.descriptors import EXHAUSTED, HELD_COUNT, Held
 from roost.journal import segment as segments
 from roost.journal.disk import Disk
 from roost.journal.identity import Identity
@@ -26,9 +28,12 @@ class Spare:
         self._maker = ThreadPoolExecutor(1, "segments") if is_made_ahead else None
         self._coming: Future[None] | None = None
         self.on_full: Callable[[], None] = lambda: None
+        # What is not prepared for is a simulation, which needs none.
+        self._held = Held(HELD_COUNT if is_made_ahead else 0)
 
     def prepare(self) -> None:
         """Begin to write the next one."""
+        self._held.hold()
         if self._maker is not None and not self._disk.exists(self.path):
             self._coming = self._maker.submit(
                 segments.write_blank, self._disk, self.path, self._size_bytes
@@ -41,6 +46,7 @@ class Spare:
             OSError: the device failed, or there is no room even without the reserve.
 
         """
+        self._held.release()
         coming, self._coming = self._coming, None
         is_whole = coming is None or _is_made(coming)
         if segment.size != self._size_bytes or not is_whole or not self._disk.exists(self.path):
@@ -55,16 +61,17 @@ class Spare:
 
     def close(self) -> None:
         """Wait for what is being written."""
+        self._held.release()
         if self._maker is not None:
             self._maker.shutdown(wait=True)
 
 
 def _is_made(coming: Future[None]) -> bool:
-    """Wait for a file; False when there was no room for it."""
+    """Wait for a file; False when there was no room or no descriptor for it."""
     try:
         coming.result()
     except OSError as error:
-        if error.errno != ENOSPC:
+        if error.errno not in (ENOSPC, *EXHAUSTED):
             raise
         return False
     return True

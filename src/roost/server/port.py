@@ -3,7 +3,8 @@
 HTTP/2's preface goes to our gRPC protocol; everything else to uvicorn's HTTP/1.1 protocol with
 the ASGI application.  A connection that says nothing is closed after FIRST_BYTES_S.
 
-Full?  `connections_max` connections are served; one more is closed at once.
+Full?  `connections_max` connections are served, and fewer when the process has not so many file
+descriptors (see `roost.descriptors`); one more is closed at once.
 """
 
 import asyncio
@@ -20,10 +21,13 @@ from starlette.types import ASGIApp
 from uvicorn import Config
 from uvicorn.server import ServerState
 
+from roost.descriptors import free_for_all, limit
+from roost.server.accepting import Acceptor, Counted
 from roost.server.grpc import LEADERLESS_S, SERVER_STOPPED, GrpcProtocol, GrpcServer, Route
 from roost.server.h2 import PREFACE, STREAMS_MAX
 from roost.server.http1 import Http1Protocol
 from roost.server.listening import Address, CannotListen, Place, bind, describe
+from roost.tasks import Tasks
 from roost.tls import Certificate
 
 logger = logging.getLogger(__name__)
@@ -31,6 +35,7 @@ FIRST_BYTES_S = 5.0
 # For a TLS handshake, and for the end of one.
 HANDSHAKE_S = 5.0
 TICK_S = 0.25
+WARNING_S = 5.0
 _PROBES = 4
 
 
@@ -66,7 +71,7 @@ class Listener:
     bound: Sequence[socket.socket] = ()
 
 
-class SniffingProtocol(asyncio.Protocol):
+class SniffingProtocol(Counted):
     """Holds a connection until its first bytes say what it speaks."""
 
     def __init__(self, port: "ClientPort", listener: Listener) -> None:
@@ -80,16 +85,13 @@ class SniffingProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the first bytes, not for ever."""
         transport = cast("asyncio.Transport", transport)  # uvloop's is none by class
-        if self._port.connection_count >= self._port.config.connections_max:
-            transport.abort()
-            return
+        self.is_made = True
         if self._listener.context is not None:
             wrong = self._listener.refusal(transport.get_extra_info("peercert"))
             if wrong:
                 logger.warning("a client was refused: %s", wrong)
                 transport.abort()
                 return
-        self._port.connection_count += 1
         self._transport = transport
         sock = transport.get_extra_info("socket")
         if sock.family != socket.AF_UNIX:
@@ -117,7 +119,7 @@ class SniffingProtocol(asyncio.Protocol):
         """It never said what it was."""
         if self._deadline is not None:
             self._deadline.cancel()
-            self._port.connection_count -= 1
+        self._port.on_gone()
 
 
 def _keep_alive(sock: socket.socket, config: ServerConfig) -> None:
@@ -159,23 +161,42 @@ class ClientPort:
         )
         self._http_config.load()
         self._http_state = ServerState()
-        self._servers: list[asyncio.Server] = []
+        self._acceptors: list[Acceptor] = []
+        self._tasks = Tasks()
+        self._refused_count, self._next_warning_s = 0, 0.0
         self._paths: list[Path] = []
         self._timer: asyncio.TimerHandle | None = None
 
     def make_grpc(self) -> asyncio.Protocol:
         """A connection that speaks HTTP/2."""
         trusts = self.config.trusts_certificates
-        return GrpcProtocol(
-            self.grpc, lambda _protocol: self._on_lost(), trusts_certificates=trusts
-        )
+        return GrpcProtocol(self.grpc, lambda _protocol: self.on_gone(), trusts_certificates=trusts)
 
-    def _on_lost(self) -> None:
+    def on_gone(self) -> None:
+        """A connection that was admitted has ended."""
         self.connection_count -= 1
+
+    def admit(self, sock: socket.socket) -> bool:
+        """Whether one more connection is served; it counts from now on until it is gone."""
+        if self.connection_count >= self.config.connections_max:
+            self._note_refused(f"{self.connection_count} are served (--max-connections)")
+            return False
+        if sock.fileno() >= free_for_all():
+            self._note_refused(f"{limit()} file descriptors are too few (ulimit -n)")
+            return False
+        self.connection_count += 1
+        return True
+
+    def _note_refused(self, why: str) -> None:
+        """Say it, but not as often as it happens."""
+        self._refused_count += 1
+        if self._loop.time() >= self._next_warning_s:
+            logger.warning("closed %d connections at once: %s", self._refused_count, why)
+            self._refused_count, self._next_warning_s = 0, self._loop.time() + WARNING_S
 
     def make_http(self) -> asyncio.Protocol:
         """A connection that speaks HTTP/1.1, or is told that it speaks nothing we know."""
-        return Http1Protocol(self._http_config, self._http_state, self._on_lost)
+        return Http1Protocol(self._http_config, self._http_state, self.on_gone)
 
     async def start(self, listeners: Sequence[Listener]) -> list[Address]:
         """Listen; return where we really do, on the network.
@@ -184,40 +205,37 @@ class ClientPort:
             CannotListen: a place cannot be taken; none is then.
 
         """
-        loop = asyncio.get_running_loop()
+        self._loop = asyncio.get_running_loop()
         try:
             for it in listeners:
-                await self._listen(loop, it)
+                self._listen(it)
         except CannotListen:
             await self.close(0)
             raise
-        self._loop = loop
-        self._timer = loop.call_later(TICK_S, self._tick)
-        found = [it for server in self._servers for it in server.sockets]
+        self._timer = self._loop.call_later(TICK_S, self._tick)
+        found = [it.sock for it in self._acceptors]
         return [it.getsockname()[:2] for it in found if it.family != socket.AF_UNIX]
 
-    async def _listen(self, loop: asyncio.AbstractEventLoop, listener: Listener) -> None:
-        shares_port = self.config.shares_port
-        limit_s = None if listener.context is None else HANDSHAKE_S
+    def _listen(self, listener: Listener) -> None:
         if isinstance(listener.place, Path):
             self._paths.append(listener.place)
+        shares_port = self.config.shares_port
         for sock in listener.bound or bind(listener.place, shares_port=shares_port):
-            is_path = sock.family == socket.AF_UNIX
-            make = loop.create_unix_server if is_path else loop.create_server
             try:
-                server = await make(
-                    partial(SniffingProtocol, self, listener),
-                    sock=sock,
-                    backlog=1024,
-                    ssl=listener.context,
-                    ssl_handshake_timeout=limit_s,
-                    ssl_shutdown_timeout=limit_s,
+                acceptor = Acceptor(
+                    sock,
+                    make=partial(SniffingProtocol, self, listener),
+                    admit=self.admit,
+                    on_failed=self.on_gone,
+                    tasks=self._tasks,
+                    context=listener.context,
+                    handshake_s=None if listener.context is None else HANDSHAKE_S,
                 )
             except OSError as error:
                 raise CannotListen(
                     f"cannot listen on {describe(listener.place)}: {error.strerror}"
                 ) from error
-            self._servers.append(server)
+            self._acceptors.append(acceptor)
 
     def _tick(self) -> None:
         self._timer = self._loop.call_later(TICK_S, self._tick)
@@ -225,8 +243,9 @@ class ClientPort:
 
     async def close(self, grace_s: float) -> None:
         """Take no more; let what is open end for `grace_s` seconds, then close it."""
-        for server in self._servers:
-            server.close()
+        for acceptor in self._acceptors:
+            acceptor.close()
+        await self._tasks.close()
         for path in self._paths:
             path.unlink(missing_ok=True)
         if self._timer is not None:
