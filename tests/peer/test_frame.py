@@ -1,5 +1,6 @@
 """Frames: round trips in any pieces, and nothing but MalformedFrame from anything else."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,3 +56,30 @@ def test_a_length_is_refused_before_its_body_comes() -> None:
     head = encode(1, [bytes(1001)])[: frame.HEAD.size]
     with pytest.raises(MalformedFrame, match="1001 bytes; 1000 are taken"):
         FrameReader(1000).feed(head)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xc1",
+        b"\x81\xa4kind\xa1\xff",
+        b"\x81\xa1x" * 2000,
+        msgspec.msgpack.encode({"kind": 5, "text": "no"}),
+    ],
+)
+def test_what_is_no_body_is_malformed_whatever_it_is(body: bytes) -> None:
+    """Bytes that are no UTF-8, or nested too deep, are no error of msgspec's own."""
+    with pytest.raises(MalformedFrame, match="no refusal"):
+        frame.decode(body, frame.Refusal)
+
+
+@pytest.mark.parametrize("number", [-1, 2**63, 2**64 - 1])
+def test_no_number_is_taken_that_could_not_be_counted_on_from(number: int) -> None:
+    """An incarnation of 2^63 made the member that is meant a copy for ever."""
+    good = [2**63 - 1] * 3
+    assert frame.decode(msgspec.msgpack.encode(good), frame.Life)
+    for place in range(3):
+        life = [*good[:place], number, *good[place + 1 :]]
+        with pytest.raises(MalformedFrame):
+            frame.decode(msgspec.msgpack.encode(life), frame.Life)

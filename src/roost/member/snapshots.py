@@ -20,7 +20,7 @@ from pathlib import Path
 
 import msgspec
 
-from roost.errors import UNDECODABLE, PeerFault
+from roost.errors import PeerFault
 from roost.member.errors import SnapshotFailed
 from roost.member.home import Home
 from roost.member.roster import CONFIGURATION_KEY
@@ -292,7 +292,7 @@ class Snapshots:
         try:
             await Fetch(path, snapshot, addresses, self._dial, self._world).run()
             is_whole = True
-        except (PeerFault, OSError, TimeoutError, *UNDECODABLE) as error:
+        except (PeerFault, OSError) as error:
             logger.warning("snapshot at %d was not fetched: %s", snapshot.index, error)
         finally:
             if not is_whole:

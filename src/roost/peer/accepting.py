@@ -12,12 +12,11 @@ import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from roost.errors import PeerFault
 from roost.peer import frame
 from roost.peer.errors import HandshakeRefused, MalformedFrame
-from roost.peer.greeting import BULK, CONTROL, SNAPSHOT, Acceptor, Admitted, Joins, decode
+from roost.peer.frame import decode
+from roost.peer.greeting import BULK, CONTROL, SNAPSHOT, Acceptor, Admitted, Joins
 from roost.peer.handshake import admit
 from roost.peer.snapshot import PULL, Pull
 
@@ -141,7 +140,7 @@ class Accepted:
             for kind, body in frames:
                 transport.statistics.received_count += 1
                 transport.on_frame(hello.member_id, kind, body)
-        except (PeerFault, msgspec.MsgspecError) as error:
+        except PeerFault as error:
             self._end(error)
         transport.on_batch_end()
 

@@ -8,6 +8,8 @@ import socket
 from collections.abc import Sequence
 from typing import Self
 
+from roost.descriptors import free_for_members
+from roost.door import Door
 from roost.errors import PeerFault
 from roost.peer import frame
 from roost.peer.errors import HandshakeRefused
@@ -32,7 +34,7 @@ class Doorbell:
         self.nonces: set[bytes] = set()
         self._listen = list(listen)
         self._tls = tls
-        self._servers: list[socket.socket] = []
+        self._doors: list[Door] = []
         self._tasks = Tasks()
         # In the order in which they came.
         self._callers: dict[asyncio.Task[None], None] = {}
@@ -48,8 +50,7 @@ class Doorbell:
         try:
             for address in self._listen:
                 server = await listen_at(self._loop, address)
-                self._servers.append(server)
-                self._loop.add_reader(server, self._on_acceptable, server)
+                self._doors.append(Door(server, on_come=self._on_come, free=free_for_members))
         except OSError:
             await self.__aexit__()
             raise
@@ -57,17 +58,11 @@ class Doorbell:
 
     async def __aexit__(self, *_: object) -> None:
         """Close everything."""
-        for server in self._servers:
-            self._loop.remove_reader(server)
-            server.close()
+        for door in self._doors:
+            door.close()
         await self._tasks.close()
 
-    def _on_acceptable(self, server: socket.socket) -> None:
-        try:
-            sock, _ = server.accept()
-        except OSError:
-            return  # it is gone again, or there is no room for it
-        sock.setblocking(False)
+    def _on_come(self, sock: socket.socket, _address: object) -> None:
         secured = sock if self._tls is None else self._tls.accepted(sock)
         self.accept(Stream(secured, HANDSHAKE_BYTES_MAX), "")
 

@@ -14,11 +14,12 @@ length is checked before anything is allocated, and every number and text where 
 
 from collections.abc import Sequence
 from struct import Struct
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 from crc32c import crc32c
 
+from roost.errors import UNDECODABLE
 from roost.peer.errors import MalformedFrame
 from roost.raft.types import Count, Id
 
@@ -39,6 +40,7 @@ NONCE_BYTES, MAC_BYTES = 16, 32
 Nonce = Annotated[bytes, msgspec.Meta(min_length=NONCE_BYTES, max_length=NONCE_BYTES)]
 # Empty where no secret is shared.
 Mac = Annotated[bytes, msgspec.Meta(max_length=MAC_BYTES)]
+Body = TypeVar("Body", bound=msgspec.Struct)
 TcpPort = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Text = Annotated[str, msgspec.Meta(max_length=1024)]
 
@@ -150,6 +152,19 @@ def encode(kind: int, buffers: Sequence[bytes]) -> list[bytes]:
 def encode_struct(kind: int, body: msgspec.Struct) -> bytes:
     """A whole handshake frame."""
     return b"".join(encode(kind, [msgspec.msgpack.encode(body)]))
+
+
+def decode(body: bytes, kind: type[Body]) -> Body:
+    """Decode what was said.
+
+    Raises:
+        MalformedFrame: it is nothing of that kind.
+
+    """
+    try:
+        return msgspec.msgpack.decode(body, type=kind)
+    except UNDECODABLE as error:
+        raise MalformedFrame(f"this is no {kind.__name__.lower()}: {error}") from error
 
 
 class FrameReader:

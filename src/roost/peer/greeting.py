@@ -51,7 +51,6 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from roost.errors import UNDECODABLE
 from roost.peer import frame
 from roost.peer.errors import (
     REFUSALS,
@@ -75,6 +74,7 @@ from roost.peer.frame import (
     Proof,
     Refusal,
     Welcome,
+    decode,
 )
 from roost.peer.lives import Lives
 from roost.peer.secret import Secrets
@@ -87,7 +87,6 @@ _TEXT_MAX = 1024
 _ADDRESSES_MAX = 16
 _DIALLER, _ACCEPTOR, _REFUSAL = "dialler", "acceptor", "refusal"
 Address = tuple[str, int]
-Body = TypeVar("Body", bound=msgspec.Struct)
 Answer = TypeVar("Answer", Welcome, Invitation)
 
 
@@ -220,19 +219,6 @@ class _At(Enum):
     CHALLENGED = 1
     CALLING = 2
     OVER = 3
-
-
-def decode(body: bytes, kind: type[Body]) -> Body:
-    """Decode what was said.
-
-    Raises:
-        MalformedFrame: it is nothing of that kind.
-
-    """
-    try:
-        return msgspec.msgpack.decode(body, type=kind)
-    except UNDECODABLE as error:
-        raise MalformedFrame(f"this is no {kind.__name__.lower()}: {error}") from error
 
 
 class Acceptor:

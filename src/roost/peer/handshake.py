@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from roost.errors import PeerFault
 from roost.peer import frame
 from roost.peer.errors import HandshakeRefused, MalformedFrame
-from roost.peer.frame import Confirm, Confirmed, Invitation, Refusal, Welcome
+from roost.peer.frame import Confirm, Confirmed, Invitation, Refusal, Welcome, decode
 from roost.peer.greeting import (
     Acceptor,
     Address,
@@ -19,7 +19,6 @@ from roost.peer.greeting import (
     Joins,
     Say,
     Told,
-    decode,
 )
 from roost.peer.stream import Stream
 

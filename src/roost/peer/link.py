@@ -14,8 +14,6 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from roost.peer.errors import HandshakeRefused, MalformedFrame, RefusedThere
 from roost.peer.greeting import Address
 
@@ -121,7 +119,7 @@ class Link:
             for address in self.addresses:
                 try:
                     await self._connect(address)
-                except (OSError, TimeoutError, MalformedFrame, msgspec.MsgspecError) as error:
+                except (OSError, MalformedFrame) as error:
                     logger.debug("dialling %x at %s: %s", self.member_id, address, error)
                 except RefusedThere as said:
                     transport.on_refused(self.member_id, said)

@@ -21,7 +21,7 @@ import msgspec
 
 from roost.errors import PeerFault
 from roost.peer.errors import MalformedFrame
-from roost.peer.frame import Invitation, Join
+from roost.peer.frame import Invitation, Join, decode
 from roost.peer.greeting import Address, Dialler
 from roost.peer.handshake import greet
 from roost.peer.secret import Secrets
@@ -101,7 +101,7 @@ async def receive_head(stream: Stream) -> Head:
     kind, body = await stream.receive()
     if kind != HEAD:
         raise MalformedFrame(f"frame kind {kind} instead of a head")
-    return msgspec.msgpack.decode(body, type=Head)
+    return decode(body, Head)
 
 
 async def chunks(stream: Stream, head: Head, offset: int) -> AsyncIterator[bytes]:

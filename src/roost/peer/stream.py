@@ -62,7 +62,7 @@ class Stream:
         """
         kind, body = await self.next_frame()
         if kind == frame.REFUSAL:
-            raise refusal_error(msgspec.msgpack.decode(body, type=Refusal))
+            raise refusal_error(frame.decode(body, Refusal))
         return kind, body
 
     def take_frames(self) -> list[tuple[int, bytes]]:

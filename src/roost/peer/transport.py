@@ -7,12 +7,13 @@ dialler to the acceptor; answers travel on the other side's own links.  `link` h
 """
 
 import asyncio
-import errno
 import ipaddress
 import logging
 import socket
 from collections.abc import Callable, Sequence
 
+from roost.descriptors import free_for_members
+from roost.door import Door
 from roost.peer.accepting import Accepted, make_room
 from roost.peer.certificate import ShownCertificate
 from roost.peer.config import Dice, PeerConfig, TransportStatistics
@@ -95,7 +96,7 @@ class Transport:
         self._tell_refused = on_refused
         self._names_of = names_of
         self._listen = list(listen)
-        self._servers: list[socket.socket] = []
+        self._doors: list[Door] = []
         self._links: dict[int, tuple[Link, Link]] = {}
         self.tasks = Tasks()
         self._running: dict[int, list[asyncio.Task[None]]] = {}
@@ -121,8 +122,7 @@ class Transport:
         try:
             for address in self._listen:
                 server = await listen_at(self.loop, address)
-                self._servers.append(server)
-                self.loop.add_reader(server, self._on_acceptable, server)
+                self._doors.append(Door(server, on_come=self._on_come, free=free_for_members))
         except OSError:
             await self.close()
             raise
@@ -130,19 +130,10 @@ class Transport:
     @property
     def addresses(self) -> list[Address]:
         """Where we really listen."""
-        return [server.getsockname()[:2] for server in self._servers]
+        return [door.sock.getsockname()[:2] for door in self._doors]
 
-    def _on_acceptable(self, server: socket.socket) -> None:
-        try:
-            sock, address = server.accept()
-        except BlockingIOError:
-            return
-        except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ECONNABORTED):
-                logger.warning("a peer connection was not accepted: %s", error)
-                return
-            raise
-        sock.setblocking(False)
+    def _on_come(self, sock: socket.socket, address: object) -> None:
+        assert isinstance(address, tuple), "members dial over IP"
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         secured = sock if self._tls is None else self._tls.accepted(sock)
         self.accept(Stream(secured, HANDSHAKE_BYTES_MAX), str(address[0]))
@@ -378,10 +369,9 @@ class Transport:
     async def close(self) -> None:
         """Close everything; what is queued is lost."""
         self._is_closed = True
-        for server in self._servers:
-            self.loop.remove_reader(server)
-            server.close()
-        self._servers = []
+        for door in self._doors:
+            door.close()
+        self._doors = []
         for member_id in list(self._links):
             self.remove_peer(member_id)
         for accepted in list(self._accepted):

@@ -21,7 +21,6 @@ from starlette.types import ASGIApp
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from roost.descriptors import free_for_all, limit
 from roost.server.accepting import Acceptor, Counted
 from roost.server.grpc import LEADERLESS_S, SERVER_STOPPED, GrpcProtocol, GrpcServer, Route
 from roost.server.h2 import PREFACE, STREAMS_MAX
@@ -35,7 +34,6 @@ FIRST_BYTES_S = 5.0
 # For a TLS handshake, and for the end of one.
 HANDSHAKE_S = 5.0
 TICK_S = 0.25
-WARNING_S = 5.0
 _PROBES = 4
 
 
@@ -163,7 +161,6 @@ class ClientPort:
         self._http_state = ServerState()
         self._acceptors: list[Acceptor] = []
         self._tasks = Tasks()
-        self._refused_count, self._next_warning_s = 0, 0.0
         self._paths: list[Path] = []
         self._timer: asyncio.TimerHandle | None = None
 
@@ -176,23 +173,12 @@ class ClientPort:
         """A connection that was admitted has ended."""
         self.connection_count -= 1
 
-    def admit(self, sock: socket.socket) -> bool:
-        """Whether one more connection is served; it counts from now on until it is gone."""
+    def admit(self) -> str:
+        """Count one more connection until it is gone; why it is not served, if it is not."""
         if self.connection_count >= self.config.connections_max:
-            self._note_refused(f"{self.connection_count} are served (--max-connections)")
-            return False
-        if sock.fileno() >= free_for_all():
-            self._note_refused(f"{limit()} file descriptors are too few (ulimit -n)")
-            return False
+            return f"{self.connection_count} are served (--max-connections)"
         self.connection_count += 1
-        return True
-
-    def _note_refused(self, why: str) -> None:
-        """Say it, but not as often as it happens."""
-        self._refused_count += 1
-        if self._loop.time() >= self._next_warning_s:
-            logger.warning("closed %d connections at once: %s", self._refused_count, why)
-            self._refused_count, self._next_warning_s = 0, self._loop.time() + WARNING_S
+        return ""
 
     def make_http(self) -> asyncio.Protocol:
         """A connection that speaks HTTP/1.1, or is told that it speaks nothing we know."""
@@ -213,7 +199,7 @@ class ClientPort:
             await self.close(0)
             raise
         self._timer = self._loop.call_later(TICK_S, self._tick)
-        found = [it.sock for it in self._acceptors]
+        found = [it.door.sock for it in self._acceptors]
         return [it.getsockname()[:2] for it in found if it.family != socket.AF_UNIX]
 
     def _listen(self, listener: Listener) -> None:
@@ -244,7 +230,7 @@ class ClientPort:
     async def close(self, grace_s: float) -> None:
         """Take no more; let what is open end for `grace_s` seconds, then close it."""
         for acceptor in self._acceptors:
-            acceptor.close()
+            acceptor.door.close()
         await self._tasks.close()
         for path in self._paths:
             path.unlink(missing_ok=True)
