@@ -204,14 +204,15 @@ def consensus_page() -> str:
 def differences_page() -> str:
     """Where Roost answers another way than etcd; held to the tests that compare both."""
     sys.path.insert(0, str(ROOT))
-    explained = import_module("tests.integration.test_twins").EXPLAINED
+    explained = import_module("tests.integration.explained").EXPLAINED
     lines = [
         MADE,
         "# Differences from etcd 3.5",
         "",
         "`tests/integration/test_twins.py` asks Roost and etcd 3.5.1 the same over every RPC and the JSON gateway, and",
-        "`tests/etcd/test_differential.py` 3,000 random requests to the KV service; answers are compared field by field. What is",
-        "known to differ:",
+        "`tests/etcd/test_differential.py` 3,000 random requests to the KV service; `tests/integration/test_edges.py` has every",
+        "field of every message at its edges, in sequences, to leaders and followers. Answers are compared field by field. What",
+        "is known to differ:",
         "",
         "| request | why |",
         "|---|---|",

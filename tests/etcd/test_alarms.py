@@ -94,6 +94,8 @@ def test_while_members_differ_no_key_is_read_or_written(server: Server) -> None:
         ("KV/Range", GET),
         ("KV/Txn", READING),
         ("KV/DeleteRange", pb.DeleteRangeRequest(key=b"a")),
+        ("Lease/LeaseGrant", pb.LeaseGrantRequest(TTL=10)),
+        ("Lease/LeaseRevoke", pb.LeaseRevokeRequest(ID=99)),
     ):
         refused = server.call(path, request)
         assert (refused.code, refused.text) == (15, "etcdserver: corrupt cluster"), path
@@ -112,6 +114,9 @@ def test_alarms_are_listed_by_type_and_disarmed_one_by_one(server: Server) -> No
     assert server.listed() == [(2, NOSPACE), (2, CORRUPT)]
     assert server.change(9, NOSPACE).code == 3
     assert server.change(pb.AlarmRequest.ACTIVATE, 9).code == 3
+    assert server.change(pb.AlarmRequest.ACTIVATE, pb.NONE).code == 0
+    assert server.listed() == [(2, NOSPACE), (2, CORRUPT)]
+    assert server.listed(9) == []
 
 
 def test_the_guard_raises_what_is_due_and_takes_it_back(server: Server) -> None:
@@ -136,6 +141,20 @@ def test_the_guard_raises_what_is_due_and_takes_it_back(server: Server) -> None:
         server.change(pb.AlarmRequest.DEACTIVATE, kind, member_id)
     guard.check(Space(corrupt_members=frozenset({5}), forgetful_members=frozenset({6})))
     assert server.listed() == [], "an operator has seen them"
+
+
+def test_what_a_client_raised_stays_until_a_client_disarms_it(server: Server) -> None:
+    guard = Guard(server.replica, server.services.alarms, quota_bytes=1000)
+    server.change(pb.AlarmRequest.ACTIVATE, NOSPACE)
+    guard.check(Space(store_bytes=1))
+    assert server.listed() == [(1, NOSPACE)]
+    server.change(pb.AlarmRequest.DEACTIVATE, NOSPACE)
+    guard.check(Space(store_bytes=1000))
+    server.change(pb.AlarmRequest.ACTIVATE, NOSPACE)
+    guard.check(Space(store_bytes=1))
+    assert server.listed() == [(1, NOSPACE)], "it is the client's from then on"
+    server.change(pb.AlarmRequest.DEACTIVATE, NOSPACE)
+    assert server.listed() == []
 
 
 def test_without_a_quota_only_the_disk_counts(server: Server) -> None:

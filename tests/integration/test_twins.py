@@ -1,7 +1,8 @@
 """Every RPC asked of Roost and of real etcd 3.5.1: equal answers, or a difference with a reason.
 
-What is known to differ stands in EXPLAINED, with the reason; those requests are asked of Roost
-alone, elsewhere.  `tests/etcd/test_differential.py` has 3,000 random requests to the KV service.
+What is known to differ stands in `explained.py`, with the reason; those requests are asked of
+Roost alone, elsewhere.  `test_edges.py` has every field of every message at its edges, and
+`tests/etcd/test_differential.py` 3,000 random requests to the KV service.
 """
 
 import base64
@@ -23,72 +24,6 @@ from tests.integration.twins import Side, Twins, running_twins
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 
-# Request -> why Roost answers another way.  docs/reference/differences.md is made of it.
-EXPLAINED = {
-    "--listen-peer-urls unix://": (
-        "etcd's own tests use it; members on one machine have loopback, and clients have unix://"
-    ),
-    "--client-crl-file, --peer-crl-file that cannot be read any more": (
-        "etcd refuses everybody from then on; Roost goes on with the list it had, and logs that"
-    ),
-    "--advertise-client-urls left out": (
-        "etcd wants it when --listen-client-urls is given; Roost tells what it listens on"
-    ),
-    "--auto-tls, --peer-auto-tls with http URLs": (
-        "etcd warns and serves in the clear; Roost refuses to start"
-    ),
-    "Auth/Authenticate of a user without a password": (
-        "etcd names such users (code 2); Roost says what it says of every wrong password"
-    ),
-    "KV/Put, KV/DeleteRange with prev_kv and no right to read": (
-        "etcd 3.5.1 shows the value (CVE-2026-44283); Roost refuses"
-    ),
-    "any RPC of Lease, Cluster, Maintenance, and KV/Compact without a token": (
-        "etcd 3.5.1 answers while authentication is on (CVE-2026-33413); Roost wants a user, "
-        "and root for what changes the cluster, compacts, hashes or changes alarms"
-    ),
-    "Maintenance/Defragment, Maintenance/HashKV without a right": (
-        "etcd 3.5.1 answers with code 2 and the text of an inner error; Roost as everywhere else"
-    ),
-    "Maintenance/Downgrade to 3.4.0": "etcd has an older format of its store; Roost has none",
-    "a token that is sent while authentication is off": (
-        "etcd refuses tokens it does not know; Roost asks nobody for one then"
-    ),
-    "Auth/UserAdd, Auth/UserChangePassword with an empty password": (
-        "etcd takes it (CVE-2020-15115); Roost refuses"
-    ),
-    "Auth/RoleGrantPermission of the same range twice, with another between": (
-        "etcd adds a second row when its search ends at the other one; Roost changes the first"
-    ),
-    "Lease/LeaseTimeToLive": "etcd lists keys in any order; Roost in theirs",
-    "Election/Campaign again with another value": (
-        "etcd's header has the revision before the change; Roost's the one of the change"
-    ),
-    "Election/Observe": "Roost may leave out a value that was proclaimed over at once",
-    "Watch/Watch with a progress request while watchers are behind": (
-        "etcd answers with a revision that they have not reached (#15220); Roost waits"
-    ),
-    "Watch/Watch without the right to": (
-        "etcd 3.5.1 says `permission denied` with the id asked for, whatever is wrong; Roost says "
-        "what is wrong with id -1, as etcd from 3.5.5 on, so that Go's client logs in again"
-    ),
-    "Lease/LeaseLeases at a follower": (
-        "etcd's followers know no times and list in any order; Roost's ask the leader"
-    ),
-    "Health/Check, and reflection, at a learner": (
-        "etcd refuses them like all it does not know; Roost answers"
-    ),
-    "Auth/Authenticate with ten wrong passwords a second at a name from an address, or a hundred": (
-        "etcd lets anybody guess; Roost refuses (code 8)"
-    ),
-    "KV/DeleteRange, Lease/LeaseRevoke of so many keys that more than 64 MiB is written": (
-        "etcd does it; Roost refuses (code 3, `request is too large`), and wants it in parts"
-    ),
-    "POST /v3alpha/": "etcd 3.5 has dropped this old name of the gateway; Roost has it",
-    "POST with broken JSON": "the texts are those of two JSON libraries; status and code are equal",
-    "Cluster/MemberPromote of nobody": "etcd waits until the client gives up; Roost says so",
-    "GET /health": "Roost says that it is JSON",
-}
 R = auth_pb2.Permission
 MEMBER = ("ID", "name", "peerURLs", "clientURLs", "isLearner")
 STATUS = ("dbSize", "dbSizeInUse", "leader", "raftIndex", "raftAppliedIndex", "raftTerm")

@@ -1,24 +1,26 @@
 """Alarms: what is wrong with a member, kept in the replicated tree `alarms` (etcd api: Alarm).
 
-    u64 member id, u8 type (etcd's AlarmType)  ->  b""
+    u64 member id, u8 type (etcd's AlarmType)  ->  b"" when a client has raised it, else b"m"
 
 While NOSPACE is raised for any member, nothing that takes space is written; reads, deletes and
-compaction go on.  While CORRUPT is raised nothing of the key space is read or written.
+compaction go on.  While CORRUPT is raised nothing of the key space is read or written, and no
+lease comes or goes.
 LOST_ENTRIES stops nothing: its member is filled again by then, but its disk wants looking at.
 Every member looks at what is applied, so an alarm counts wherever it was raised.
 """
 
 import struct
-from typing import cast
 
 from roost.errors import Refused
 from roost.etcd import errors
 from roost.etcd.mvcc import ALARMS_TREE
 from roost.proto import rpc_pb2 as pb
-from roost.store import Store, Txn, View
+from roost.store import Store, Txn
 
 ALARM_OPERATION = "etcd.alarm"
 NOSPACE, CORRUPT, LOST_ENTRIES = pb.NOSPACE, pb.CORRUPT, pb.LOST_ENTRIES
+KINDS = (NOSPACE, CORRUPT, LOST_ENTRIES)
+_BY_CLIENT, _BY_MEMBER = b"", b"m"
 _KEY = struct.Struct(">QB")
 Alarm = tuple[int, pb.AlarmType]
 # What one write takes beside what the client sent: its revision, its history, their places.
@@ -40,30 +42,36 @@ class Alarms:
 
     def read_again(self) -> None:
         """A snapshot has replaced everything, or something was applied."""
-        self.raised = self.rows(self._view)
+        rows = [(*_KEY.unpack(key), by) for key, by in self._view.iterate(self.tree)]
+        # (member id, type) of every alarm, in order.
+        self.raised: list[Alarm] = [(member_id, kind) for member_id, kind, _ in rows]
+        # Those that a member raised because it saw what is wrong, and may take back.
+        self.raised_by_members = {(it[0], it[1]) for it in rows if it[2] == _BY_MEMBER}
         self.has_no_space = any(kind == NOSPACE for _, kind in self.raised)
         self.is_corrupt = any(kind == CORRUPT for _, kind in self.raised)
 
-    def rows(self, view: View) -> list[Alarm]:
-        """(member id, type) of every alarm, in order."""
-        found: list[Alarm] = []
-        for key, _ in view.iterate(self.tree):
-            member_id, kind = _KEY.unpack(key)
-            found.append((member_id, cast("pb.AlarmType", kind)))
-        return found
+    def change_by_hand(self, txn: Txn, body: bytes) -> bytes:
+        """Operation: a client raises or disarms; the answer is what was raised or disarmed."""
+        return self._change(txn, body, _BY_CLIENT)
 
-    def change(self, txn: Txn, body: bytes) -> bytes:
-        """Operation: raise or disarm one alarm; the answer is what was raised or disarmed."""
+    def change_by_member(self, txn: Txn, body: bytes) -> bytes:
+        """Operation: a member raises what it sees, or takes back what a member has raised."""
+        return self._change(txn, body, _BY_MEMBER)
+
+    def _change(self, txn: Txn, body: bytes, by: bytes) -> bytes:
         request = pb.AlarmRequest.FromString(body)
+        if request.alarm not in KINDS:
+            return b""  # as etcd: nothing is raised, and there is nothing to disarm
         key = _KEY.pack(request.memberID, request.alarm)
-        is_raised = txn.get(self.tree, key) is not None
+        held = txn.get(self.tree, key)
         if request.action == pb.AlarmRequest.ACTIVATE:
-            if not is_raised:
-                txn.put(self.tree, key, b"")
-        elif is_raised:
-            txn.delete(self.tree, key)
-        else:
+            # What a client has raised stays the client's.
+            if held is None or by == _BY_CLIENT != held:
+                txn.put(self.tree, key, by)
+        elif held is None or by == _BY_MEMBER != held:
             return b""
+        else:
+            txn.delete(self.tree, key)
         said = pb.AlarmMember(memberID=request.memberID, alarm=request.alarm)
         return pb.AlarmResponse(alarms=[said]).SerializeToString()
 
@@ -104,7 +112,7 @@ def cost_of(body: bytes, write_count: int) -> int:
 
 
 def check_request(request: pb.AlarmRequest) -> None:
-    """Refuse what is no action and no alarm.
+    """Refuse what is no action, and to raise what is no alarm: etcd's members end at these.
 
     Raises:
         Refused: INVALID_ARGUMENT.
@@ -112,5 +120,6 @@ def check_request(request: pb.AlarmRequest) -> None:
     """
     if request.action not in pb.AlarmRequest.AlarmAction.values():
         raise Refused(errors.INVALID_ARGUMENT, f"alarm action {request.action} is unknown")
-    if request.alarm not in pb.AlarmType.values():
+    is_known = request.alarm in pb.AlarmType.values()
+    if request.action == pb.AlarmRequest.ACTIVATE and not is_known:
         raise Refused(errors.INVALID_ARGUMENT, f"alarm type {request.alarm} is unknown")

@@ -1,4 +1,8 @@
-"""Calls that a coroutine answers, since they may wait for long."""
+"""Calls that a coroutine answers, since they may wait for long; and calls passed on.
+
+etcd's lock and election services are clients of its other services: what these refuse is passed
+on with its text, and without its code.
+"""
 
 import asyncio
 import logging
@@ -8,10 +12,34 @@ from google.protobuf.message import DecodeError
 
 from roost.errors import RoostError
 from roost.etcd import errors
-from roost.etcd.ports import StreamCall
+from roost.etcd.ports import Call, StreamCall
 from roost.tasks import Tasks
 
 logger = logging.getLogger(__name__)
+
+
+class PassedOn:
+    """A unary call whose refusals lose their code, as etcd's do when they are passed on."""
+
+    def __init__(self, call: Call) -> None:
+        """Answer `call`."""
+        self._call = call
+        self.token = call.token
+        self.certificate_name = call.certificate_name
+        self.address = call.address
+
+    def reply(self, message: bytes) -> None:
+        """Answer."""
+        self._call.reply(message)
+
+    def fail(self, code: int, text: str) -> None:
+        """Answer with a status."""
+        self._call.fail(code_passed_on(code), text)
+
+
+def code_passed_on(code: int) -> int:
+    """The code of a status of another service; who may try again is still told so."""
+    return code if code in (0, errors.UNAVAILABLE) else errors.UNKNOWN
 
 
 class Answering:
@@ -21,11 +49,20 @@ class Answering:
     """
 
     def __init__(
-        self, tasks: Tasks, call: StreamCall, answer: Callable[[bytes], Awaitable[None]]
+        self,
+        tasks: Tasks,
+        call: StreamCall,
+        answer: Callable[[bytes], Awaitable[None]],
+        *,
+        passes_on: bool = False,
     ) -> None:
-        """`answer` is called with the request, and runs as one of `tasks`."""
+        """`answer` is called with the request, and runs as one of `tasks`.
+
+        `passes_on` takes the code from refusals.
+        """
         self._tasks = tasks
         self._call = call
+        self._passes_on = passes_on
         self._answer = answer
         self._task: asyncio.Task[None] | None = None
 
@@ -46,7 +83,8 @@ class Answering:
         try:
             await self._answer(message)
         except RoostError as error:
-            self._call.finish(*errors.status_of(error))
+            code, text = errors.status_of(error)
+            self._call.finish(code_passed_on(code) if self._passes_on else code, text)
         except DecodeError:
             self._call.finish(*errors.status_of(errors.malformed_request()))
         except OSError as error:

@@ -91,11 +91,13 @@ class ClusterService:
         self._admit(call, lambda: self._move_leader(call, request.targetID))
 
     def _move_leader(self, call: Call, target: int) -> None:
+        """As etcd: the answer has no header."""
+
         def done(error: RoostError | None) -> None:
             if error is not None:
                 fail(call, error)
             else:
-                call.reply(self._headed(pb.MoveLeaderResponse()))
+                call.reply(b"")
 
         if target == self._replica.member_id:
             done(None)

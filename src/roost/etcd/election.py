@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 from roost.errors import RoostError
 from roost.etcd import errors
-from roost.etcd.answering import Answering
+from roost.etcd.answering import Answering, PassedOn
 from roost.etcd.border import Border
+from roost.etcd.kv import check_txn
 from roost.etcd.mvcc import prefix_end
 from roost.etcd.ports import Call, StreamCall
 from roost.etcd.requests import fail, parse
@@ -41,7 +42,7 @@ class ElectionService:
             said = election_pb2.CampaignResponse(leader=leader)
             call.send(self._border.headed(said.SerializeToString(), turn.revision))
 
-        return Answering(self._border.tasks, call, answer)
+        return Answering(self._border.tasks, call, answer, passes_on=True)
 
     def proclaim(self, call: Call, body: bytes) -> None:
         """Proclaim: the leader changes its value; refused to whoever does not lead."""
@@ -69,7 +70,10 @@ class ElectionService:
     ) -> None:
         """Do something if the key is still the one that was elected."""
         compare = pb.Compare(key=leader.key, target=pb.Compare.CREATE, create_revision=leader.rev)
-        request = pb.TxnRequest(compare=[compare], success=[operation])
+        asked = pb.TxnRequest(compare=[compare], success=[operation]).SerializeToString()
+        call = PassedOn(call)
+        if parse(call, pb.TxnRequest, asked, check_txn) is None:
+            return
 
         def done(result: bytes | None, error: RoostError | None) -> None:
             if error is not None or result is None:
@@ -80,7 +84,7 @@ class ElectionService:
                 return
             call.reply(self._border.headed(b"", int.from_bytes(result[:8], "big")))
 
-        self._border.run(call, "etcd.txn", request.SerializeToString(), done)
+        self._border.run(call, "etcd.txn", asked, done)
 
     def leader(self, call: Call, body: bytes) -> None:
         """Leader: the key of who leads now."""
@@ -96,7 +100,7 @@ class ElectionService:
             return self._border.headed(field(b"\x12", encoded))
 
         end = prefix_end(prefix)
-        self._border.read(call, answer, lambda judge: judge.need_read(prefix, end))
+        self._border.read(PassedOn(call), answer, lambda judge: judge.need_read(prefix, end))
 
     def _first(self, view: View, prefix: bytes) -> bytes | None:
         """The KeyValue with the lowest create revision; None when nobody leads."""
@@ -121,7 +125,7 @@ class ElectionService:
                     call.send(self._border.headed(field(b"\x12", encoded), revision))
                 await self._turns.wait_change(prefix)
 
-        return Answering(self._border.tasks, call, answer)
+        return Answering(self._border.tasks, call, answer, passes_on=True)
 
 
 def _check_leader(

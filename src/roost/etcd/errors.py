@@ -56,6 +56,11 @@ def too_many_revisions(revision: int) -> Refused:
     return _refused(OUT_OF_RANGE, f"revision {revision} is beyond what can be counted up from")
 
 
+def invalid_sort_option() -> Refused:
+    """ErrGRPCInvalidSortOption."""
+    return _refused(INVALID_ARGUMENT, "etcdserver: invalid sort option")
+
+
 def compacted() -> Refused:
     """ErrGRPCCompacted."""
     return _refused(OUT_OF_RANGE, "etcdserver: mvcc: required revision has been compacted")

@@ -3,9 +3,9 @@
 Each member looks after itself: NOSPACE when its store has grown to the quota, or its file system
 is down to the reserve, or when a request was refused because it would have passed the quota and
 little is left.  It is raised while there is still room to delete, compact and recover,
-and taken back when there is room again.  CORRUPT is raised for members whose state digest was
-found to differ, LOST_ENTRIES for those that came back with less than they had acknowledged; an
-operator takes these back.
+and taken back when there is room again; what a client has raised stays until a client disarms it.
+CORRUPT is raised for members whose state digest was found to differ, LOST_ENTRIES for those that
+came back with less than they had acknowledged; an operator takes these back.
 """
 
 import logging
@@ -57,11 +57,12 @@ class Guard:
             alarms.room_bytes = max(0, self._quota_bytes - space.store_bytes)
             alarms.is_short = False
         is_raised = (own_id, NOSPACE) in raised
+        is_ours = (own_id, NOSPACE) in alarms.raised_by_members
         if not is_raised and self._is_full(space, part):
             text = "no space is left: %d bytes in the store, %d free on its disk"
             logger.error(text, space.store_bytes, space.disk_free_bytes)
             self._ask(pb.AlarmRequest.ACTIVATE, own_id, NOSPACE)
-        elif is_raised and not self._is_full(space, _CALM_PART):
+        elif is_ours and not self._is_full(space, _CALM_PART):
             logger.warning("there is space again")
             self._ask(pb.AlarmRequest.DEACTIVATE, own_id, NOSPACE)
         suspects = [(it, CORRUPT) for it in sorted(space.corrupt_members)]

@@ -8,7 +8,8 @@ so that whichever member answers the client puts its own header before it.  Refu
 codes and texts.  A read-only transaction is a read and never goes through the log.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import cast
 
 from roost.etcd import errors
@@ -40,14 +41,18 @@ _SORT_KEYS: dict[int, Callable[[KeyValue], object]] = {
     pb.RangeRequest.VALUE: lambda kv: kv.value,
 }
 
+_SORT_ORDERS = frozenset(pb.RangeRequest.SortOrder.values())
+
 
 # --- checks at the border -----------------------------------------------------------------------
 
 
 def check_range(request: pb.RangeRequest) -> None:
-    """Refuse what etcd's checkRangeRequest refuses."""
+    """Refuse what etcd's checkRangeRequest refuses (of sorting since 3.5.5: before it panics)."""
     if not request.key:
         raise errors.empty_key()
+    if request.sort_order not in _SORT_ORDERS or request.sort_target not in _SORT_KEYS:
+        raise errors.invalid_sort_option()
 
 
 def check_put(request: pb.PutRequest) -> None:
@@ -166,6 +171,9 @@ def _range_answer(request: pb.RangeRequest, found: list[bytes]) -> bytes:
         return number_field(b"\x20", count)
     if _is_filtered(request):
         found = [encoded for encoded in found if _passes(request, decode_key_value(encoded))]
+    elif request.sort_order == pb.RangeRequest.NONE and request.limit > 0:
+        # As etcd: who names no order gets the first keys, and only these are sorted.
+        found = found[: request.limit + 1]
     found = _sort(request, found)
     has_more = 0 < request.limit < len(found)
     if has_more:
@@ -205,9 +213,7 @@ def _sort(request: pb.RangeRequest, found: list[bytes]) -> list[bytes]:
         order = pb.RangeRequest.ASCEND
     if target == pb.RangeRequest.KEY:
         return found[::-1] if order == pb.RangeRequest.DESCEND else found
-    key = _SORT_KEYS.get(target)
-    if key is None:
-        return found
+    key = _SORT_KEYS[target]
     rows = sorted(
         ((decode_key_value(encoded), encoded) for encoded in found),
         key=lambda row: key(row[0]),  # type: ignore[arg-type,return-value]  # bytes or int
@@ -244,6 +250,9 @@ class KvOperations:
             writer.put(key, value, 0, txn.get(self.mvcc.kv, key))
             return writer.revision.to_bytes(8, "big")
         request = pb.PutRequest.FromString(body)
+        if request.lease:
+            check_exists(self.mvcc, txn, request.lease)
+        self._check_held(txn, request)
         answer = self._put(writer, request)
         return writer.revision.to_bytes(8, "big") + answer
 
@@ -252,17 +261,20 @@ class KvOperations:
         old = writer.txn.get(self.mvcc.kv, key)
         value, lease = request.value, request.lease
         if request.ignore_value or request.ignore_lease:
-            if old is None:
-                raise errors.key_not_found()
+            assert old is not None, "it was checked"
             held = decode_key_value(old)
             if request.ignore_value:
                 value = held.value
             if request.ignore_lease:
                 lease = held.lease
-        if lease:
-            check_exists(self.mvcc, writer.txn, lease)
         writer.put(key, value, lease, old)
         return field(b"\x12", old) if request.prev_kv and old is not None else b""
+
+    def _check_held(self, view: View, request: pb.PutRequest) -> None:
+        """Refuse to keep the value or the lease of a key that is not there."""
+        keeps = request.ignore_value or request.ignore_lease
+        if keeps and view.get(self.mvcc.kv, request.key) is None:
+            raise errors.key_not_found()
 
     def delete_range(self, txn: Txn, body: bytes) -> bytes:
         """Operation `etcd.delete_range`: body is a checked DeleteRangeRequest."""
@@ -310,12 +322,33 @@ class KvOperations:
         # so a nested comparison never sees this transaction's own writes.
         branch = request.success if succeeded else request.failure
         plans = [_plan(self.mvcc, writer.txn, operation) for operation in branch]
+        self._check_plans(writer.txn, plans)
         parts += [self._carry_out(writer, plan) for plan in plans]
         return b"".join(parts)
 
+    def _check_plans(self, view: View, plans: list["Plan"]) -> None:
+        """Refuse what a taken branch cannot do, before any of it is done (etcd: checkRequests).
+
+        Revisions are held against the state before the transaction, so its own is in the future.
+        """
+        operations = [plan.operation for plan in _taken(plans)]
+        for operation in operations:
+            if operation.HasField("request_put"):
+                put = operation.request_put
+                self._check_held(view, put)
+                if put.lease:
+                    check_exists(self.mvcc, view, put.lease)
+        current, compacted = self.mvcc.revision(view), self.mvcc.compacted(view)
+        for operation in operations:
+            revision = operation.request_range.revision
+            if revision > current:
+                raise errors.future_revision()
+            if revision and revision < compacted:
+                raise errors.compacted()
+
     def _carry_out(self, writer: Writer, plan: "Plan") -> bytes:
         """One operation of a transaction, as a ResponseOp field (number 3)."""
-        operation, nested, succeeded = plan
+        operation = plan.operation
         match operation.WhichOneof("request"):
             case "request_range":
                 body = range_body(self.mvcc, writer.txn, operation.request_range, writer.revision)
@@ -327,8 +360,8 @@ class KvOperations:
                 body = self._delete_range(writer, operation.request_delete_range)
                 response = field(b"\x1a", revision_header(writer.revision) + body)
             case _:
-                parts = [b"\x0a\x00"] + ([b"\x10\x01"] if succeeded else [])
-                parts += [self._carry_out(writer, inner) for inner in nested]
+                parts = [b"\x0a\x00"] + ([b"\x10\x01"] if plan.succeeded else [])
+                parts += [self._carry_out(writer, inner) for inner in plan.nested]
                 response = field(b"\x22", b"".join(parts))
         return field(b"\x1a", response)
 
@@ -352,16 +385,29 @@ def _has_put(request: pb.TxnRequest) -> bool:
     )
 
 
-Plan = tuple[pb.RequestOp, list["Plan"], bool]
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One operation of a taken branch; a nested transaction has the plans of its own branch."""
+
+    operation: pb.RequestOp
+    nested: list["Plan"]
+    succeeded: bool
+
+
+def _taken(plans: Iterable[Plan]) -> Iterator[Plan]:
+    """All that will be done, at any depth, in order."""
+    for plan in plans:
+        yield plan
+        yield from _taken(plan.nested)
 
 
 def _plan(mvcc: Mvcc, view: View, operation: pb.RequestOp) -> Plan:
     if operation.WhichOneof("request") != "request_txn":
-        return operation, [], False
+        return Plan(operation, [], succeeded=False)
     request = operation.request_txn
     succeeded = compares_hold(mvcc, view, request.compare)
     branch = request.success if succeeded else request.failure
-    return operation, [_plan(mvcc, view, inner) for inner in branch], succeeded
+    return Plan(operation, [_plan(mvcc, view, inner) for inner in branch], succeeded)
 
 
 # --- comparing ----------------------------------------------------------------------------------
@@ -403,7 +449,7 @@ def _passes_compare(compare: pb.Compare, kv: KeyValue) -> bool:
         case pb.Compare.LEASE:
             held, wanted = kv.lease, compare.lease
         case _:
-            return True  # as etcd: an unknown target compares equal to nothing and everything
+            held = wanted = 0  # as etcd: what has no target is equal
     order = (held > wanted) - (held < wanted)  # type: ignore[operator]  # both of one type
     match compare.result:
         case pb.Compare.EQUAL:

@@ -142,6 +142,7 @@ class Lessor:
 
     def grant(self, txn: Txn, body: bytes) -> bytes:
         """Operation: body is a LeaseGrantRequest."""
+        self._alarms.check_sound()
         self._alarms.take_space(WRITE_BYTES)
         request = pb.LeaseGrantRequest.FromString(body)
         if request.TTL > leases.TTL_S_MAX:
@@ -161,6 +162,7 @@ class Lessor:
 
     def revoke(self, txn: Txn, body: bytes) -> bytes:
         """Operation: body is a LeaseRevokeRequest."""
+        self._alarms.check_sound()
         writer = Writer(self._mvcc, txn)
         name = name_of(pb.LeaseRevokeRequest.FromString(body).ID)
         leases.revoke(self._mvcc, writer, name)

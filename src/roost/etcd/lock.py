@@ -1,6 +1,7 @@
 """The Lock service (etcd api: v3lock): a lock is a turn in the line of its name."""
 
-from roost.etcd.answering import Answering
+from roost.etcd.answering import Answering, PassedOn
+from roost.etcd.kv import check_delete
 from roost.etcd.ports import Call, StreamCall
 from roost.etcd.requests import parse
 from roost.etcd.turns import Turns
@@ -25,11 +26,14 @@ class LockService:
             turn = await self._turns.take(call, request.name, request.lease)
             call.send(self._border.headed(field(b"\x12", turn.key), turn.revision))
 
-        return Answering(self._border.tasks, call, answer)
+        return Answering(self._border.tasks, call, answer, passes_on=True)
 
     def unlock(self, call: Call, body: bytes) -> None:
         """Unlock: the key goes away, and the next has its turn."""
         request = parse(call, lock_pb2.UnlockRequest, body)
-        if request is not None:
-            doomed = pb.DeleteRangeRequest(key=request.key).SerializeToString()
+        if request is None:
+            return
+        call = PassedOn(call)
+        doomed = pb.DeleteRangeRequest(key=request.key).SerializeToString()
+        if parse(call, pb.DeleteRangeRequest, doomed, check_delete) is not None:
             self._border.write(call, "etcd.delete_range", doomed, headed_only=True)

@@ -13,7 +13,7 @@ from roost.etcd import errors, permissions
 from roost.etcd.alarms import check_request
 from roost.etcd.answering import Answering
 from roost.etcd.border import Border
-from roost.etcd.mvcc import Mvcc, main_of
+from roost.etcd.mvcc import KV_TREE, Mvcc, main_of
 from roost.etcd.permissions import Judge
 from roost.etcd.ports import Call, StreamCall
 from roost.etcd.requests import fail, guarded, parse
@@ -51,7 +51,8 @@ class MaintenanceService:
         problems = [] if status.leader_id else ["etcdserver: no leader"]
         # As etcd lists them: alarms count among what is wrong.
         problems += [
-            f"memberID:{it} alarm:{pb.AlarmType.Name(kind)} " for it, kind in self._alarms.raised
+            (f"memberID:{it} " if it else "") + f"alarm:{pb.AlarmType.Name(kind)} "
+            for it, kind in self._alarms.raised
         ]
         message = pb.StatusResponse(
             version=SERVER_VERSION,
@@ -81,7 +82,7 @@ class MaintenanceService:
 
     def _change_alarm(self, txn: Txn, body: bytes) -> bytes:
         """Operation: a client raises or disarms an alarm."""
-        return self._mvcc.revision(txn).to_bytes(8, "big") + self._alarms.change(txn, body)
+        return self._mvcc.revision(txn).to_bytes(8, "big") + self._alarms.change_by_hand(txn, body)
 
     def _list_alarms(self, call: Call, wanted: pb.AlarmType) -> None:
         def answer() -> bytes:
@@ -116,12 +117,13 @@ class MaintenanceService:
             view, mvcc = self._replica.view, self._mvcc
             current, compacted = mvcc.revision(view), mvcc.compacted(view)
             revision = request.revision or current
-            if request.revision and request.revision < compacted:
+            if 0 < request.revision <= compacted:
                 fail(call, errors.compacted())
             elif revision > current:
                 fail(call, errors.future_revision())
             else:
-                hashing = KeyHash(call, mvcc, view, max(compacted, 0), revision)
+                # As etcd: there is nothing at a negative revision, and its hash is answered.
+                hashing = KeyHash(call, mvcc, view, max(compacted, 0), max(revision, 0))
                 hashing.run(lambda value: self._say_hash(call, value, compacted))
 
         self._border.admit(
@@ -183,7 +185,8 @@ class KeyHash:
         self._view = view
         self._compacted = compacted
         self._revision = revision
-        self._crc = 0
+        # Never nothing: a hash of no keys is one too.
+        self._crc = crc32c(KV_TREE.encode())
 
     def run(self, done: Callable[[int], None]) -> None:
         """Read in slices, then call `done(hash)`."""

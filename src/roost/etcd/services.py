@@ -102,7 +102,7 @@ class Services:
         self._cluster = ClusterService(border)
         self._turns = Turns(border)
         self._locks, self._elections = LockService(self._turns), ElectionService(self._turns)
-        replica.register(ALARM_OPERATION, self.alarms.change)
+        replica.register(ALARM_OPERATION, self.alarms.change_by_member)
         replica.register(SLICE_OPERATION, operations.compact_slice)
         replica.register(AUTO_COMPACT, operations.compact)
         self._compactor = (

@@ -92,6 +92,7 @@ class Turns:
     def _join(self, txn: Txn, body: bytes) -> bytes:
         join = msgspec.msgpack.decode(body, type=_Join)
         mvcc = self.border.mvcc
+        self.border.alarms.check_sound()
         writer = Writer(mvcc, txn)
         encoded = txn.get(mvcc.kv, join.key)
         if encoded is None and join.is_there:
@@ -199,12 +200,9 @@ class Turns:
                     return Turn(key, joined.create_revision, lease, revision)
                 is_there = True
                 await self._wait_gone(joined.before)
-        except (RoostError, asyncio.CancelledError) as error:
+        except (RoostError, asyncio.CancelledError):
             if is_there:
                 self._leave(caller, key)
-            if isinstance(error, Refused) and error.code == errors.NOT_FOUND:
-                # As etcd, whose lock service is a client of its own.
-                raise Refused(errors.UNKNOWN, error.text) from error
             raise
         finally:
             keeping.cancel()

@@ -477,20 +477,21 @@ class WatchStream:
         if self.is_over:
             return
         limits = hub.border.limits
-        watcher.id = request.watch_id or self._free_id()
         reason = ""
-        if watcher.id in self._watchers:
+        if watcher.stop is not None and watcher.stop <= watcher.first:
+            reason = "mvcc: watcher range is empty"
+        elif request.watch_id in self._watchers and request.watch_id:
             reason = "mvcc: duplicate watch ID provided on the WatchStream"
         elif (
             len(self._watchers) >= limits.watchers_per_stream_max
             or hub.count >= limits.watchers_max
         ):
             reason = "etcdserver: too many watchers"
-        if not reason and watcher.stop is not None and watcher.stop <= watcher.first:
-            reason = "mvcc: watcher range is empty"
         if reason:
             self._cancel_new(reason)
             return
+        # A refused watch takes no number.
+        watcher.id = request.watch_id or self._free_id()
         first = request.start_revision
         if first < 0 and hub.mvcc.compacted(hub.replica.view) < 0:
             first = 0  # as etcd: where nothing is compacted it begins now

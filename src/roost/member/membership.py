@@ -9,6 +9,7 @@ leave fewer started voters than a majority is refused.  `replace` is ours: etcd 
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -20,7 +21,8 @@ from roost.member.roster import MemberRecord, Roster, member_id_of
 from roost.raft import Change, ChangeKind, Id
 from roost.store import Txn
 
-_INVALID_ARGUMENT, _NOT_FOUND, _FAILED_PRECONDITION, _UNAVAILABLE = 3, 5, 9, 14
+_UNKNOWN, _INVALID_ARGUMENT, _NOT_FOUND = 2, 3, 5
+_FAILED_PRECONDITION, _UNAVAILABLE = 9, 14
 LEARNERS_MAX = 1  # etcd's --experimental-max-learners
 ADD, REMOVE, PROMOTE, UPDATE = "member.add", "member.remove", "member.promote", "member.update"
 REPLACE = "member.replace"
@@ -206,7 +208,7 @@ class Membership:
         needed = count // 2 + 1
         if started < needed:
             text = "etcdserver: re-configuration failed due to not enough started members"
-            raise Refused(_FAILED_PRECONDITION, text)
+            raise Refused(_UNKNOWN, text)  # etcd maps it to an error that has no code
         if sum(1 for it in voters if self._is_alive(it.id)) < needed:
             raise Refused(_UNAVAILABLE, "etcdserver: unhealthy cluster")
 
@@ -235,7 +237,9 @@ def _find(records: Iterable[MemberRecord], member_id: int) -> MemberRecord:
 def _check_urls(urls: Sequence[str]) -> None:
     try:
         for url in urls:
-            address_of(url)
+            host, _ = address_of(url)
+            if urlsplit(url).path or not host.isprintable() or " " in host:
+                raise BadMemberConfig(f"{url!r} must be of the form http://host:port")
     except BadMemberConfig as error:
         text = "etcdserver: given member URLs are invalid"
         raise Refused(_INVALID_ARGUMENT, text) from error
