@@ -11,7 +11,7 @@ import pytest
 
 from roost.client import Client, ClientError
 from roost.proto import rpc_pb2
-from roost.testing.cluster import Cluster, wait_until
+from roost.testing.cluster import ROOST, Cluster, wait_until
 from roost.testing.pages import damage_page, find_pages
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
@@ -158,6 +158,23 @@ def test_a_store_that_is_gone_is_fetched_anew_and_not_taken_for_an_empty_one(
         check_whole(cluster)
 
 
+def test_a_majority_that_lost_its_stores_has_them_from_the_one_that_is_left(
+    cluster: Cluster,
+) -> None:
+    """There is no leader then: whoever has a whole store sends it."""
+    for position in range(3):
+        assert cluster.stop(position) == 0
+    for position in (0, 1):
+        path = store_of(cluster, position) / "data.mdb"
+        pages = find_pages(path.read_bytes())
+        damage_page(path, pages["branch"][0], "zeros")
+    cluster.start(2)
+    cluster.start(0)
+    start_until_whole(cluster, 1)
+    wait_until(partial(is_said, cluster.log_path(0), b"fetched anew; it holds"), timeout_s=WAIT_S)
+    check_whole(cluster)
+
+
 def test_a_member_knows_whom_to_ask_when_its_flags_do_not_say_it(cluster: Cluster) -> None:
     """As with etcd, the initial cluster may be left out of every start but the first."""
     assert cluster.stop(1) == 0
@@ -179,6 +196,19 @@ def test_a_member_that_a_signal_ended_reads_its_store_before_it_uses_it(cluster:
         cluster.start(position)
         wait_until(partial(is_serving, cluster, position), timeout_s=WAIT_S)
         assert log.read_bytes().count(b"before it is used") == 1, "once"
+
+
+def test_all_that_a_member_makes_is_only_for_its_owner_whatever_the_umask(tmp_path: Path) -> None:
+    command = ("sh", "-c", 'umask 0; exec "$@"', "sh", *ROOST)
+    with Cluster(tmp_path, 1, command=command) as cluster:
+        fill(cluster)
+        with Client(cluster.endpoints, timeout_s=20) as client:
+            client.defragment()
+            assert b"".join(client.snapshot())
+        home = tmp_path / "m0"
+        modes = {it: it.stat().st_mode & 0o777 for it in [home, *home.rglob("*")]}
+        assert {mode for path, mode in modes.items() if path.is_dir()} == {0o700}, modes
+        assert {mode for path, mode in modes.items() if path.is_file()} == {0o600}, modes
 
 
 def keeper_of(pid: int) -> int:

@@ -41,9 +41,9 @@ class InlineWorld(World):
             raise StoreSuspect("the keeper was ended by signal 11")
         return InlineKeeper(directory)
 
-    async def scrub(self, directory: Path) -> ScrubReport | None:
+    async def scrub(self, directory: Path, *, is_awaited: bool = False) -> ScrubReport | None:
         """Say what the test wants."""
-        del directory
+        assert is_awaited, "nobody can do anything before"
         self.scrub_count += 1
         return ScrubReport(record_count=3, value_bytes=3, index=1, took_s=0.0, fault=self.fault)
 
@@ -124,8 +124,8 @@ def test_a_keeper_that_is_always_ended_is_not_tried_for_ever(config: MemberConfi
 
 def test_a_suspicion_that_cannot_be_looked_into_ends_the_start(config: MemberConfig) -> None:
     class Blind(InlineWorld):
-        async def scrub(self, directory: Path) -> ScrubReport | None:
-            del directory
+        async def scrub(self, directory: Path, *, is_awaited: bool = False) -> ScrubReport | None:
+            del directory, is_awaited
             return None
 
     world = Blind()

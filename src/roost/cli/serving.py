@@ -252,7 +252,7 @@ class MemberServer:
     async def _open_member(self) -> Member:
         """Open the directory, after what has to be done to it first."""
         data_dir = self._config.data_dir
-        if data_dir.exists():
+        if crash.is_watched(data_dir):
             crash.watch(data_dir)
         member = await open_member(
             self._config,

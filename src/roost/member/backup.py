@@ -27,7 +27,7 @@ from struct import Struct
 
 from crc32c import crc32c
 
-from roost.journal import Identity, Journal
+from roost.journal import Identity, Journal, OsDisk
 from roost.member.config import MemberConfig
 from roost.member.errors import BackupDamaged, NotAMember, RestoreRefused
 from roost.member.files import decode_entries
@@ -263,7 +263,7 @@ def restore(
         raise NotAMember(f"--initial-cluster does not name {config.name}")
     made = config.data_dir.with_name(config.data_dir.name + ".restoring")
     shutil.rmtree(made, ignore_errors=True)
-    made.mkdir(mode=0o700, parents=True)
+    OsDisk().make_directory(made)
     cluster_id = _new_cluster_id(cluster_id_of(it.id for it in records), backups, amendment)
     directory = made / StoreRecord().directory
     directory.mkdir(mode=0o700)

@@ -105,7 +105,7 @@ async def _try_store(
     """Have a process of its own read the store, and keep what that says; False when it cannot."""
     logger.warning("the store is read before it is used: %s", reason)
     directory = data_dir / record.directory
-    report = await world.scrub(directory)
+    report = await world.scrub(directory, is_awaited=True)
     if report is None:
         logger.error("the store could not be read to its end")
         return False

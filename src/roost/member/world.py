@@ -23,6 +23,7 @@ from roost.member.reserve import Reserve
 from roost.peer import Dice, Doorbell, PeerTls, Secrets, Stream, Transport, dial
 from roost.store import Keeper, PageCorrupt, ProcessKeeper, ScrubReport, SnapshotFile
 from roost.store.crash import crash_signal
+from roost.store.scrub import NICENESS
 from roost.store.snapshot import EXIT_CORRUPT
 
 Address = tuple[str, int]
@@ -107,12 +108,14 @@ class World:
             raise SnapshotFailed(f"the copy of the store ended with {ended.code}")
         return msgspec.json.decode(ended.said, type=SnapshotFile)
 
-    async def scrub(self, directory: Path) -> ScrubReport | None:
+    async def scrub(self, directory: Path, *, is_awaited: bool = False) -> ScrubReport | None:
         """Read all of the store in `directory`; None when that could not be done.
 
-        A process that dies of what it reads has found that the store is damaged.
+        A process that dies of what it reads has found that the store is damaged.  It leaves the
+        machine to everybody else, unless it `is_awaited`.
         """
-        ended = await run_module("roost.store.scrub", str(directory))
+        niceness = 0 if is_awaited else NICENESS
+        ended = await run_module("roost.store.scrub", str(directory), str(niceness))
         if number := crash_signal(ended.code):
             fault = f"reading it ends the process: signal {number}"
             return ScrubReport(record_count=0, value_bytes=0, index=0, took_s=0.0, fault=fault)

@@ -165,9 +165,9 @@ class SimWorld(World):
         except StoreError as error:  # the store went away meanwhile
             raise SnapshotFailed(str(error)) from error
 
-    async def scrub(self, directory: Path) -> ScrubReport | None:
+    async def scrub(self, directory: Path, *, is_awaited: bool = False) -> ScrubReport | None:
         """Not this time: another process would run in another time, and we have it open."""
-        del directory
+        del directory, is_awaited
         return None
 
     async def sync_file(self, descriptor: int) -> None:

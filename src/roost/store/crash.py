@@ -27,14 +27,18 @@ def crash_signal(returncode: int | None) -> int:
 
 def watch(directory: Path) -> None:
     """Have this process leave a note in `directory` when such a signal ends it."""
-    descriptor = os.open(
-        directory / NOTE, os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC, 0o600
-    )
+    flags = os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(directory / NOTE, flags, 0o600)
     file = os.fdopen(descriptor, "w")
     faulthandler.enable(file)
     for before in _watched:
         before.close()
     _watched[:] = [file]
+
+
+def is_watched(directory: Path) -> bool:
+    """Whether a process has ever watched there; nothing is written to a directory of others."""
+    return (directory / NOTE).exists()
 
 
 def read_note(directory: Path) -> str:

@@ -1,10 +1,10 @@
 """Reading everything a store holds, to find what has changed behind everybody's back.
 
-`main`, given DIRECTORY, is a process of its own: it reads every record in one read transaction,
-in the order of the pages, checks that it is the order of the keys, and each checksum; counts
-them, and compares the sum of all with the digest that was kept while they were written.  It
-prints one line of JSON, `ScrubReport`.  LMDB does not survive every damage to its pages; when the
-process ends by a signal (see `crash`), that is what it has found.
+`main`, given DIRECTORY NICENESS, is a process of its own: it reads every record in one read
+transaction, in the order of the pages, checks that it is the order of the keys, and each
+checksum; counts them, and compares the sum of all with the digest that was kept while they were
+written.  It prints one line of JSON, `ScrubReport`.  LMDB does not survive every damage to its
+pages; when the process ends by a signal (see `crash`), that is what it has found.
 """
 
 import os
@@ -26,6 +26,9 @@ from roost.store.base import (
     open_sealed,
 )
 from roost.store.errors import PageCorrupt, StoreCorrupt
+
+# Of a scrub that nobody waits for.
+NICENESS = 19
 
 
 class ScrubReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,7 +131,7 @@ def _missing(entry_count: int, tally: _Tally) -> str:
 
 
 def main() -> None:
-    """Entry point of the process: the directory is the argument."""
-    os.nice(19)
+    """Entry point of the process: the directory and its niceness are the arguments."""
+    os.nice(int(sys.argv[2]))
     report = scrub(Path(sys.argv[1]))
     sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
