@@ -134,9 +134,11 @@ def test_failures_are_limited_by_name_and_address_and_lock_nobody_else_out(
 ) -> None:
     async def story() -> None:
         slow.let(1000)
-        guesses = [ask(world, name, f"guess{number}") for number in range(attempts.NAME_MAX + 5)]
+        guesses = [
+            ask(world, name, f"guess{number}") for number in range(attempts.FAILURES_MAX + 5)
+        ]
         heard = await said(*guesses)
-        assert heard == [WRONG] * attempts.NAME_MAX + [OFTEN] * 5
+        assert heard == [WRONG] * attempts.FAILURES_MAX + [OFTEN] * 5
         right = ask(world, "reader", "reader", "10.0.0.2")
         assert await said(right, ask(world, "root", "root")) == [None, None]
         world.now_s += attempts.WINDOW_S
@@ -148,7 +150,7 @@ def test_failures_are_limited_by_name_and_address_and_lock_nobody_else_out(
 def test_a_right_password_is_not_held_against_anybody(world: World, slow: Bcrypt) -> None:
     async def story() -> None:
         slow.let(1000)
-        for _ in range(5 * attempts.NAME_MAX):
+        for _ in range(5 * attempts.FAILURES_MAX):
             assert await said(ask(world, "reader", "reader")) == [None]
 
     run(story)
@@ -177,6 +179,22 @@ def test_a_queue_of_guesses_delays_a_right_password_by_a_turn(world: World, slow
         assert await said(elsewhere, same_place) == [None, None]
         slow.let(1000)
         assert set(await said(*guesses)) == {WRONG}
+
+    run(story)
+
+
+def test_guesses_that_go_on_leave_a_thread_to_who_has_not_failed(
+    world: World, slow: Bcrypt
+) -> None:
+    async def story() -> None:
+        slow.let(1)
+        assert await said(ask(world, "reader", "guess")) == [WRONG]
+        guesses = [ask(world, "reader", f"guess{number}") for number in range(5)]
+        right = ask(world, "root", "root")
+        slow.let(2)  # one guess was begun, and nothing else: the other thread was free
+        assert await said(right) == [None]
+        slow.let(1000)
+        assert await said(*guesses) == [WRONG] * 5
 
     run(story)
 
@@ -228,6 +246,22 @@ def test_what_was_tried_takes_bounded_room() -> None:
     now_s = 0.0
     counts = Attempts(lambda: now_s)
     for number in range(3 * attempts.ROWS_MAX):
-        counts.begin("n" * 1000 + str(number), str(number))
-    assert len(counts._by_name._rows) <= attempts.ROWS_MAX
-    assert len(counts._by_network._rows) <= attempts.ROWS_MAX
+        name, network = "n" * 1000 + str(number), str(number)
+        counts.fail(name, network)
+        counts.begin(name, network)
+    assert len(counts._windows) <= attempts.ROWS_MAX
+    assert len(counts._failed_s) <= attempts.ROWS_MAX
+
+
+def test_who_succeeds_is_no_suspect_and_who_fails_is_one_for_a_while() -> None:
+    now_s = 0.0
+    counts = Attempts(lambda: now_s)
+    for name in ("mistyped", "guessed"):
+        assert counts.begin(name, "here")
+        counts.fail(name, "here")
+        assert counts.is_suspect(name, "here")
+        assert not counts.is_suspect(name, "there")
+    counts.succeed("mistyped", "here")
+    assert not counts.is_suspect("mistyped", "here")
+    now_s = attempts.SUSPECT_S
+    assert not counts.is_suspect("guessed", "here")

@@ -63,7 +63,7 @@ EXPLAINED = {
     "Health/Check, and reflection, at a learner": (
         "etcd refuses them like all it does not know; Roost answers"
     ),
-    "Auth/Authenticate with ten wrong passwords a second at a name from an address, or a hundred": (
+    "Auth/Authenticate with ten wrong passwords a second at a name from an address": (
         "etcd lets anybody guess; Roost refuses (code 8)"
     ),
     "KV/DeleteRange, Lease/LeaseRevoke of so many keys that more than 64 MiB is written": (

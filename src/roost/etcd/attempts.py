@@ -1,71 +1,74 @@
 """Attempts to log in: how many, at which name, from where.
 
-By name alone, anybody could lock its owner out; by address alone, one could guess at many names.
-So attempts are counted for a name from a network, and for a network; one that succeeds does not
-count.  A network is an IPv4 address, or a whole /64 of IPv6, which is what one customer gets.
+By name alone, anybody could lock its owner out; by address alone, one could lock out all who share
+it.  So attempts are counted for a name from a network, and one that succeeds does not count.  A
+network is an IPv4 address, or a whole /64 of IPv6, which is what one customer gets.  Guessing one
+password at many names is not refused, but slow: see `hashers.py`.
 
 Full?  ROWS_MAX rows; then those go whose time is over, and if there are none, all.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from ipaddress import IPv6Address, ip_network
-from typing import Generic, TypeVar
 
-WINDOW_S = 1.0
-NAME_MAX, NETWORK_MAX = 10, 100
+WINDOW_S, FAILURES_MAX = 1.0, 10
+# Who has failed is a suspect for so long.
+SUSPECT_S = 60.0
 ROWS_MAX = 10_000
 _NAME_CHARS_MAX = 256
-Key = TypeVar("Key", bound=Hashable)
-
-
-class _Counts(Generic[Key]):
-    """How often each key was counted in its window, which begins with the first."""
-
-    def __init__(self) -> None:
-        self._rows: dict[Key, tuple[float, int]] = {}
-
-    def of(self, key: Key, now_s: float) -> int:
-        began_s, count = self._rows.get(key, (now_s, 0))
-        return count if now_s < began_s + WINDOW_S else 0
-
-    def add(self, key: Key, now_s: float, change: int) -> None:
-        count = self.of(key, now_s)
-        if not count and change < 0:
-            return
-        rows = self._rows
-        if key not in rows and len(rows) >= ROWS_MAX:
-            self._rows = rows = {it: rows[it] for it in rows if self.of(it, now_s)}
-            if len(rows) >= ROWS_MAX:
-                rows.clear()
-        rows[key] = (rows[key][0] if count else now_s, count + change)
+_Key = tuple[str, str]
 
 
 class Attempts:
-    """What was tried lately."""
+    """What was tried lately; `clock_s` never goes back."""
 
     def __init__(self, clock_s: Callable[[], float]) -> None:
-        """Nothing was tried; `clock_s` never goes back."""
+        """Nothing was tried."""
         self._clock_s = clock_s
-        self._by_name: _Counts[tuple[str, str]] = _Counts()
-        self._by_network: _Counts[str] = _Counts()
+        # When a window began, and how many attempts in it have not succeeded (yet).
+        self._windows: dict[_Key, tuple[float, int]] = {}
+        self._failed_s: dict[_Key, float] = {}
 
     def begin(self, name: str, network: str) -> bool:
         """Count an attempt; False when it may not be made now, and it is not counted then."""
-        now_s, key = self._clock_s(), (name[:_NAME_CHARS_MAX], network)
-        if (
-            self._by_name.of(key, now_s) >= NAME_MAX
-            or self._by_network.of(network, now_s) >= NETWORK_MAX
-        ):
+        now_s, key = self._clock_s(), _key(name, network)
+        began_s, count = self._windows.get(key, (now_s, 0))
+        if now_s >= began_s + WINDOW_S:
+            began_s, count = now_s, 0
+        if count >= FAILURES_MAX:
             return False
-        self._by_name.add(key, now_s, 1)
-        self._by_network.add(network, now_s, 1)
+        if len(self._windows) >= ROWS_MAX:
+            rows = self._windows.items()
+            lasting = {it: row for it, row in rows if now_s < row[0] + WINDOW_S}
+            self._windows = lasting if len(lasting) < ROWS_MAX else {}
+        self._windows[key] = (began_s, count + 1)
         return True
 
     def succeed(self, name: str, network: str) -> None:
         """An attempt was no guess."""
+        key = _key(name, network)
+        self._failed_s.pop(key, None)
+        began_s, count = self._windows.get(key, (0.0, 0))
+        if count:
+            self._windows[key] = (began_s, count - 1)
+
+    def fail(self, name: str, network: str) -> None:
+        """An attempt was wrong."""
         now_s = self._clock_s()
-        self._by_name.add((name[:_NAME_CHARS_MAX], network), now_s, -1)
-        self._by_network.add(network, now_s, -1)
+        if len(self._failed_s) >= ROWS_MAX:
+            rows = self._failed_s.items()
+            lasting = {it: at_s for it, at_s in rows if now_s < at_s + SUSPECT_S}
+            self._failed_s = lasting if len(lasting) < ROWS_MAX else {}
+        self._failed_s[_key(name, network)] = now_s
+
+    def is_suspect(self, name: str, network: str) -> bool:
+        """Whether the last attempt at that name from there was wrong, and not long ago."""
+        at_s = self._failed_s.get(_key(name, network))
+        return at_s is not None and self._clock_s() < at_s + SUSPECT_S
+
+
+def _key(name: str, network: str) -> _Key:
+    return name[:_NAME_CHARS_MAX], network
 
 
 def network_of(address: str) -> str:

@@ -8,8 +8,8 @@ costs a hasher: the answer to a name that is nobody's waits for as long as one o
 took.  Equal passwords for a name that come at once are checked once, so a fleet that comes back
 does not queue behind itself.
 
-Full?  Attempts are limited for a name from a network and for a network (`attempts.py`), whether
-there is such a user or not; who waits for a hasher is bounded there.
+Full?  Attempts are limited for a name from a network (`attempts.py`), whether there is such a
+user or not; who waits for a hasher is bounded there.
 """
 
 import asyncio
@@ -239,7 +239,8 @@ class AuthService:
         def done(future: "asyncio.Future[bool]") -> None:
             self._tell_checked(attempt, future.result)
 
-        self._hashers.run(attempt.network, attempt.name, work, done)
+        is_suspect = self._attempts.is_suspect(attempt.name, attempt.network)
+        self._hashers.run(attempt.network, attempt.name, work, done, is_suspect=is_suspect)
 
     def _tell_checked(self, attempt: "_Attempt", result: Callable[[], bool]) -> None:
         """Answer all who asked the same; `result()` says whether the password is right."""
@@ -247,6 +248,7 @@ class AuthService:
 
         def told(call: Call) -> None:
             if not result():
+                self._attempts.fail(attempt.name, attempt.network)
                 fail(call, errors.auth_failed())
             else:
                 self._issue(call, attempt)

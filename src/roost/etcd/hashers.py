@@ -3,7 +3,8 @@
 Hashing takes a core for a twentieth of a second and more, so whoever guesses passwords would have
 all others wait.  HASHERS threads work; those who wait take turns by network, and within one by
 name: a queue of guesses from one place delays nobody elsewhere by more than a turn, and guesses at
-one name nobody with another.
+one name nobody with another.  Where guesses came from lately has one thread at most, and stands
+behind all others, so who has not failed finds a thread free.
 
 Full?  From one network ADDRESS_MAX wait; one more is refused.  When WAITING_MAX wait in all, the
 youngest of the longest queue is refused instead of whoever comes from elsewhere.
@@ -19,7 +20,7 @@ from typing import TypeVar
 
 from roost.errors import Overloaded
 
-HASHERS = 2
+HASHERS, HASHERS_OF_SUSPECTS = 2, 1
 ADDRESS_MAX, WAITING_MAX = 128, 256
 _REMEMBERED_MAX = 64
 Worked = TypeVar("Worked")
@@ -36,6 +37,8 @@ class _Job:
 
 
 _Lane = dict[str, deque[_Job]]
+# Network -> name -> work that waits; whose turn is next stands first in either.
+_Lanes = dict[str, _Lane]
 
 
 class Hashers:
@@ -44,9 +47,9 @@ class Hashers:
     def __init__(self) -> None:
         """Nobody waits."""
         self._threads = ThreadPoolExecutor(HASHERS, thread_name_prefix="bcrypt")
-        # Network -> name -> work that waits; whose turn is next stands first in either.
-        self._lanes: dict[str, _Lane] = {}
-        self._running_count = self.waiting_count = 0
+        self._lanes: _Lanes = {}
+        self._suspects: _Lanes = {}
+        self._running_count = self._suspect_count = self.waiting_count = 0
         # From asking to the result, of the last that were done.
         self._took_s: deque[float] = deque(maxlen=_REMEMBERED_MAX)
 
@@ -65,6 +68,8 @@ class Hashers:
         name: str,
         work: Callable[[], Worked],
         done: Callable[["asyncio.Future[Worked]"], None],
+        *,
+        is_suspect: bool = False,
     ) -> None:
         """Do `work` on a thread when its turn comes; `done(future)` is called once, in the loop.
 
@@ -76,6 +81,7 @@ class Hashers:
         def ended(future: "asyncio.Future[Worked]") -> None:
             self._took_s.append(perf_counter() - asked_s)
             self._running_count -= 1
+            self._suspect_count -= is_suspect
             self._begin_next()
             done(future)
 
@@ -88,44 +94,57 @@ class Hashers:
             done(refused)
 
         job = _Job(begin, refuse)
-        if _count(self._lanes.get(network, {})) >= ADDRESS_MAX:
+        lanes = self._suspects if is_suspect else self._lanes
+        if _count(lanes.get(network, {})) >= ADDRESS_MAX:
             refuse(Overloaded("too many passwords are being checked"))
             return
-        self._lanes.setdefault(network, {}).setdefault(name, deque()).append(job)
+        lanes.setdefault(network, {}).setdefault(name, deque()).append(job)
         self.waiting_count += 1
         self._begin_next()
         if self.waiting_count > WAITING_MAX:
             self._refuse_one()
 
     def _begin_next(self) -> None:
-        """Give free threads to those whose turn it is, and put their lanes at the end."""
-        lanes = self._lanes
-        while lanes and self._running_count < HASHERS:
-            network = next(iter(lanes))
-            lane = lanes.pop(network)
-            name = next(iter(lane))
-            waiting = lane.pop(name)
-            job = waiting.popleft()
-            if waiting:
-                lane[name] = waiting
-            if lane:
-                lanes[network] = lane
+        """Give free threads to those whose turn it is."""
+        while self._running_count < HASHERS:
+            if self._lanes:
+                job = _take_next(self._lanes)
+            elif self._suspects and self._suspect_count < HASHERS_OF_SUSPECTS:
+                job = _take_next(self._suspects)
+                self._suspect_count += 1
+            else:
+                return
             self.waiting_count -= 1
             self._running_count += 1
             job.begin()
 
     def _refuse_one(self) -> None:
-        """Refuse the youngest of the longest queue."""
-        network = max(self._lanes, key=lambda it: _count(self._lanes[it]))
-        lane = self._lanes[network]
+        """Refuse the youngest of the longest queue; of suspects, if there are any."""
+        lanes = self._suspects or self._lanes
+        network = max(lanes, key=lambda it: _count(lanes[it]))
+        lane = lanes[network]
         name = max(lane, key=lambda it: len(lane[it]))
         job = lane[name].pop()
         if not lane[name]:
             del lane[name]
         if not lane:
-            del self._lanes[network]
+            del lanes[network]
         self.waiting_count -= 1
         job.refuse(Overloaded("too many passwords are being checked"))
+
+
+def _take_next(lanes: _Lanes) -> _Job:
+    """Whose turn it is; its network, and its name there, go to the end."""
+    network = next(iter(lanes))
+    lane = lanes.pop(network)
+    name = next(iter(lane))
+    waiting = lane.pop(name)
+    job = waiting.popleft()
+    if waiting:
+        lane[name] = waiting
+    if lane:
+        lanes[network] = lane
+    return job
 
 
 def _count(lane: _Lane) -> int:
