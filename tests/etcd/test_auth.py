@@ -111,11 +111,15 @@ class World:
         body = request.SerializeToString()
         if isinstance(route, etcd.Unary):
             answer = Answer(self.tokens[user])
-            route.handle(answer, body)
+            asyncio.run(_handle(route, answer, body))
             return answer.error or answer.message or b""
         stream = StreamAnswer(self.tokens[user])
         asyncio.run(_talk(route, stream, body))
         return stream.finished or b"".join(stream.sent)
+
+
+async def _handle(route: etcd.Unary, answer: Answer, body: bytes) -> None:
+    route.handle(answer, body)
 
 
 async def _talk(route: etcd.Stream, stream: StreamAnswer, body: bytes) -> None:

@@ -28,7 +28,7 @@ from roost.etcd.permissions import Check, Judge
 from roost.etcd.ports import Call, Caller, Replica
 from roost.etcd.requests import fail, guarded
 from roost.etcd.wire import Header
-from roost.outcome import settle_future
+from roost.outcome import ReadDone, settle_future, told_read
 from roost.store import Txn, View
 from roost.tasks import Tasks
 
@@ -222,13 +222,13 @@ class Border:
         if is_local:
             ready(None)
         elif may_be_stale:
-            self._when_fresh(lambda: ready(None))
+            self._when_fresh(told_read(ready))  # a timer may be who calls it
         elif self.replica.is_learner:
             refused(errors.not_for_learner())
         else:
             self.replica.read_nowait(ready)
 
-    def _when_fresh(self, go_on: Callable[[], None]) -> None:
+    def _when_fresh(self, go_on: ReadDone) -> None:
         """Go on when all that was acknowledged is here, or at once when nobody could say so.
 
         Without a majority the store of a survivor is what there is to be saved (etcd never waits).
@@ -240,7 +240,7 @@ class Border:
             if not is_over:
                 is_over = True
                 patience.cancel()
-                go_on()
+                go_on(None)
 
         patience = asyncio.get_running_loop().call_later(FRESH_S_MAX, once)
         if self.replica.leader_id:
