@@ -94,7 +94,8 @@ def test_every_call_is_answered_whichever_look_at_the_state_raises(
         said = asyncio.run(_ask(world, world.routes[path], request.SerializeToString()))
         is_over, breaking.left = bool(breaking.left), 0
         assert said, (method, number)
-        failed_count += (INTERNAL, "internal error") in said
+        # With another code from a service that passes on what others refuse.
+        failed_count += any(isinstance(it, tuple) and it[1] == "internal error" for it in said)
         if is_over:
             break
     else:
