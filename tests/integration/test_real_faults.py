@@ -328,14 +328,52 @@ def wait_put(cluster: Cluster, positions: list[int], value: bytes, key: bytes = 
 
 
 def put_until_it_ends(cluster: Cluster) -> list[bytes]:
-    """The keys acknowledged by a member whose device has begun to fail, or soon will."""
+    """The keys acknowledged by a member whose device has begun to fail, or soon will.
+
+    A put may fail for other reasons, as time on a busy machine: only the member's end ends it.
+    """
     acknowledged: list[bytes] = []
-    with Client(cluster.endpoints, timeout_s=20) as client, suppress(ClientError):
-        while True:
-            key = b"k%05d" % len(acknowledged)
-            client.put(key, os.urandom(50_000))
-            acknowledged.append(key)
+    process, number = cluster.process(0), 0
+    deadline = time.monotonic() + 240
+    with Client(cluster.endpoints, timeout_s=20) as client:
+        while process.poll() is None:
+            assert time.monotonic() < deadline, cluster.log_end(0)
+            key = b"k%05d" % number
+            number += 1
+            with suppress(ClientError):
+                client.put(key, os.urandom(50_000))
+                acknowledged.append(key)
     return acknowledged
+
+
+@contextmanager
+def keeper_under_strace(keeper: int, log: Path, injection: str) -> Iterator[None]:
+    """System calls of a keeper that runs already fail."""
+    call = injection.partition(":")[0]
+    options = ("-e", f"trace={call}", "-e", f"inject={injection}")
+    command = ["strace", "-f", "-o", str(log), *options, "-p", str(keeper)]
+    tracer = subprocess.Popen(command, stderr=subprocess.PIPE)
+    try:
+        assert tracer.stderr is not None
+        assert b"attached" in tracer.stderr.readline()
+        yield
+    finally:
+        tracer.terminate()
+        tracer.communicate()
+
+
+@needs_strace
+@pytest.mark.parametrize("error", ["EIO", "ENOSPC"])
+def test_a_failed_sync_of_the_store_ends_the_process(tmp_path: Path, error: str) -> None:
+    """P3: a device with less room than its file system believes says ENOSPC, and says it once."""
+    with Cluster(tmp_path, 1) as cluster:
+        cluster.leader()
+        keeper = keeper_of(cluster, 0)
+        with keeper_under_strace(keeper, tmp_path / "strace", f"fdatasync:error={error}"):
+            acknowledged = put_until_it_ends(cluster)
+        assert cluster.process(0).wait(timeout=30) == EXIT_DEVICE
+        assert acknowledged
+        check_holds(cluster, acknowledged)
 
 
 @needs_loop

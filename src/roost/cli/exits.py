@@ -28,6 +28,6 @@ OF_SERVE = {
     EXIT_USAGE: "a setting cannot be used",
     EXIT_BUG: "a bug: an assertion of ours failed",
     EXIT_LOCKED: "another process uses the data directory",
-    EXIT_DEVICE: "the disk failed, or holds what it must not",
+    EXIT_DEVICE: "the disk failed, holds what it must not, or did not answer during a stop",
     EXIT_INTERRUPTED: "interrupted before it served",
 }

@@ -7,9 +7,9 @@ import os
 import signal
 import socket
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import NoReturn
 import click
 
 from roost import etcd
+from roost.cli.ending import end_now, end_within
 from roost.cli.exits import EXIT_BUG, EXIT_DEVICE, EXIT_FAILED, EXIT_LOCKED
 from roost.cli.figures import Figures
 from roost.cli.hello import command_to_try, notify, place_of, say
@@ -50,6 +51,8 @@ _LEADERLESS_ELECTIONS = 3
 _LOOK_S = 0.02
 # How long a stop may take beyond what open calls are given.
 STOP_S = 4.0
+# How long a damaged store may take to be marked.
+ANEW_S = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +170,10 @@ class MemberServer:
         await self._serve_until_told()
         logger.info("stopping")
         notify("STOPPING=1")
-        _bound_the_stop(serving.grace_s + STOP_S)
+        limit_s = serving.grace_s + STOP_S
+        # As by a crash: nothing that was acknowledged is lost by it.
+        text = f"the stop was cut short: a device has not answered for {limit_s:.0f} s"
+        end_within(limit_s, EXIT_DEVICE, text)
         self._health.drain()
         guard.stop()
         services.stop()
@@ -265,13 +271,18 @@ class MemberServer:
         crash.watch(data_dir)  # it may be new
         return member
 
-    def _on_fatal(self, error: BaseException) -> None:
+    def _on_fatal(self, error: BaseException) -> NoReturn:
         """End at once, or start anew: what this process believes can no longer be trusted."""
-        if isinstance(error, StoreDamaged):
-            _start_anew(self._config, error, mark_damaged)
-        if isinstance(error, StoreSuspect):
-            _start_anew(self._config, error, mark_suspect)
-        _die(error)
+        try:
+            if isinstance(error, StoreDamaged):
+                _start_anew(self._config, error, mark_damaged)
+            if isinstance(error, StoreSuspect):
+                _start_anew(self._config, error, mark_suspect)
+        except Exception as second:  # noqa: BLE001 - a member that has stopped must not stay
+            error = second
+        finally:
+            code = EXIT_DEVICE if isinstance(error, DeviceFault | OSError) else EXIT_BUG
+            end_now(code, f"the member ends itself: {error}", error)
 
     def _on_removed(self) -> None:
         self._was_removed = True
@@ -324,39 +335,17 @@ class MemberServer:
         return found
 
 
-def _bound_the_stop(limit_s: float) -> None:
-    """End the process after so long, whatever a device, a thread or a task of ours waits for.
-
-    It is an end as by a crash: nothing that was acknowledged is lost by it.
-    """
-
-    def end() -> None:
-        logger.critical("the stop was cut short: a device has not answered for %.0f s", limit_s)
-        sys.stderr.flush()
-        os._exit(EXIT_DEVICE)
-
-    backstop = threading.Timer(limit_s, end)
-    backstop.daemon = True
-    backstop.start()
-
-
 def _start_anew(
     config: MemberConfig, error: DeviceFault, mark: Callable[[MemberConfig, str], None]
 ) -> NoReturn:
-    """Remember what is wrong with the store, and be replaced by a process that sees to it."""
+    """Remember what is wrong with the store, and be replaced by a process that sees to it.
+
+    Whatever is raised, that could not be remembered.
+    """
+    end_within(ANEW_S, EXIT_DEVICE, "a damaged store could not be marked: its disk hangs")
     logger.critical("the member stops serving and looks after its store: %s", error)
-    try:
-        mark(config, str(error))
-    except Exception as second:  # noqa: BLE001 - a member that has stopped must not stay
-        _die(second)
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+    mark(config, str(error))
+    with suppress(OSError):
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
     os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - ourselves, as we were started
-
-
-def _die(error: BaseException) -> None:
-    """End at once: what this process believes can no longer be trusted (journal rule J15)."""
-    logger.critical("the member ends itself: %s", error, exc_info=error)
-    code = EXIT_DEVICE if isinstance(error, DeviceFault) else EXIT_BUG
-    sys.stderr.flush()
-    os._exit(code)

@@ -46,6 +46,8 @@ METADATA_ID = 1
 APPLIED_KEY, DIGEST_KEY = b"applied", b"digest"
 MAP_BYTES_FIRST = 1 << 30
 _FULL_BYTES = 1 << 20
+# With so much free, or such a part of a small disk, none is full.
+_PLENTY_BYTES, _PLENTY_PART = 64 << 20, 16
 Bucket = list[tuple[bytes, bytes]]
 # A record whose length is garbage is asked of the interpreter as memory that there is not.
 LMDB_FAULTS = (lmdb.Error, MemoryError, SystemError)
@@ -368,11 +370,16 @@ def faults_told() -> Iterator[None]:
 
 
 def _is_full(env: lmdb.Environment, error: lmdb.Error) -> bool:
-    """Whether a commit failed for want of space: LMDB calls a short write an I/O error."""
-    if os.strerror(ENOSPC) in str(error):
-        return True
+    """Whether a commit failed for want of space: LMDB calls a short write an I/O error.
+
+    A device that has less room than its file system believes says the same of what it was to
+    write back, once and from a sync: there is room then, and it is the device that failed (P3).
+    """
     space = os.statvfs(env.path())
-    return os.strerror(EIO) in str(error) and space.f_bavail * space.f_frsize < _FULL_BYTES
+    free_bytes = space.f_bavail * space.f_frsize
+    if os.strerror(ENOSPC) in str(error):
+        return free_bytes < min(_PLENTY_BYTES, space.f_blocks * space.f_frsize // _PLENTY_PART)
+    return os.strerror(EIO) in str(error) and free_bytes < _FULL_BYTES
 
 
 class _Writing:

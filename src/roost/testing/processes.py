@@ -39,7 +39,12 @@ def processes_about(text: str) -> dict[int, str]:
     found = {}
     for it in _pids():
         with suppress(OSError):
-            line = (_PROC / str(it) / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            line = (
+                (_PROC / str(it) / "cmdline")
+                .read_bytes()
+                .replace(b"\0", b" ")
+                .decode(errors="replace")
+            )
             if text in line and it != os.getpid() and is_there(it):
                 found[it] = line
     return found

@@ -1,0 +1,37 @@
+"""The end of the process, when nothing else may happen any more.
+
+Last words go to a log that may lie on the very disk that failed, or into a pipe that nobody reads:
+writing them may raise, or never return.  The end comes all the same (P3).
+"""
+
+import logging
+import os
+import sys
+import threading
+from typing import NoReturn
+
+logger = logging.getLogger("roost")
+LAST_WORDS_S = 2.0
+
+
+def end_now(code: int, text: str, error: BaseException | None = None) -> NoReturn:
+    """Say why, as far as that can be said, and end with an exit code."""
+    try:
+        end_within(LAST_WORDS_S, code)
+        logger.critical(text, exc_info=error)
+        sys.stderr.flush()
+    finally:
+        os._exit(code)
+
+
+def end_within(limit_s: float, code: int, text: str = "") -> None:
+    """End after so long, whatever a device, a thread or a task of ours waits for until then."""
+
+    def end() -> None:
+        if text:
+            end_now(code, text)
+        os._exit(code)
+
+    backstop = threading.Timer(limit_s, end)
+    backstop.daemon = True
+    backstop.start()

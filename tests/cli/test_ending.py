@@ -1,0 +1,65 @@
+"""The process ends when it must, whatever becomes of its last words."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+CODE = """
+from roost.cli.ending import end_now
+from roost.cli.logs import configure_logs
+configure_logs("info", "json")
+try:
+    raise ValueError("why")
+except ValueError as error:
+    end_now(74, "the member ends itself", error)
+"""
+
+
+def nobody_reads() -> int:
+    """A pipe that is full."""
+    _, writing = os.pipe()
+    os.set_blocking(writing, False)
+    try:
+        while True:
+            os.write(writing, bytes(4096))
+    except BlockingIOError:
+        os.set_blocking(writing, True)
+    return writing
+
+
+def no_room() -> int:
+    """A file that takes nothing."""
+    return os.open("/dev/full", os.O_WRONLY)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("log", [nobody_reads, no_room])
+def test_the_end_comes_although_the_log_takes_nothing(log: Callable[[], int]) -> None:
+    stderr = log()
+    try:
+        done = subprocess.run([sys.executable, "-c", CODE], stderr=stderr, check=False, timeout=60)
+    finally:
+        os.close(stderr)
+    assert done.returncode == 74
+
+
+@pytest.mark.slow
+def test_the_reason_is_said() -> None:
+    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, check=False)
+    assert done.returncode == 74
+    assert b"the member ends itself" in done.stderr
+    assert b"ValueError: why" in done.stderr
+
+
+@pytest.mark.slow
+def test_what_hangs_is_cut_short() -> None:
+    code = "import threading\nfrom roost.cli.ending import end_within\n"
+    code += "end_within(0.1, 74, 'it hangs')\nthreading.Event().wait()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=False, timeout=60
+    )
+    assert done.returncode == 74
+    assert b"it hangs" in done.stderr
