@@ -176,6 +176,7 @@ def test_a_peer_of_another_cluster_is_refused_by_name(cluster: Cluster, tmp_path
                 break
             signal.sigtimedwait([], 0.01)
         assert "refuses this member: cluster" in log.read_text()
+        assert "--initial-cluster-token" in log.read_text()
     finally:
         process.kill()
         process.wait()

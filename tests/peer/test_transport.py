@@ -195,6 +195,17 @@ def test_strangers_are_refused_by_name(changes: dict[str, int], error: type[Exce
     run(story, Peer(1), Peer(2, (), life=None, secrets=None, **changes), linked=False)
 
 
+def test_a_refusal_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    async def story(a: Peer) -> None:
+        for _ in range(3):
+            a.transport.note_refused("host", WrongCluster("another"))
+        a.transport._refused_log_s -= 3600  # an hour later
+        a.transport.note_refused("host", WrongCluster("another"))
+
+    run(story, Peer(1))
+    assert len([it for it in caplog.messages if "a peer at host was refused: another" in it]) == 1
+
+
 def test_who_is_not_in_the_cluster_and_who_dials_the_wrong_member_is_refused() -> None:
     async def story(a: Peer) -> None:
         stranger = Peer(3)

@@ -61,6 +61,8 @@ _REPEATABLE = frozenset(
         "Auth/RoleList",
     )
 )
+# How late gRPC may be with the end of a call.
+_LATE_S = 1.0
 _FAILED = grpc.ChannelConnectivity.TRANSIENT_FAILURE
 _Metadata = list[tuple[str, str]]
 Answer = TypeVar("Answer", bound=Message)
@@ -198,12 +200,14 @@ class Connections:
                     running.append(method.future(request, timeout=left_s, metadata=metadata))
                     running[-1].add_done_callback(lambda it, at=position: ended.put((at, it)))
                 left_s = max(0.0, until - time.monotonic())
+                # Each has a deadline, and ends by itself; but whoever interrupts gRPC in the wrong
+                # moment has it never say so.
+                wait_s = left_s / (len(waiting) + 1) if waiting else left_s + _LATE_S
                 try:
-                    # Each has a deadline: when nobody else can be asked, they end by themselves.
-                    position, done = ended.get(
-                        timeout=left_s / (len(waiting) + 1) if waiting else None
-                    )
+                    position, done = ended.get(timeout=wait_s)
                 except Empty:
+                    if not waiting:
+                        raise ClientError("DEADLINE_EXCEEDED", "no answer in time") from None
                     continue  # the next is asked as well
                 if done.code() is grpc.StatusCode.OK:
                     self._stay(position)

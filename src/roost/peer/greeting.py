@@ -432,7 +432,10 @@ def check_hello(local: LocalPeer, hello: Hello) -> None:
 
     """
     if hello.cluster_id != local.cluster_id:
-        raise WrongCluster(f"cluster {hello.cluster_id:x} dialled cluster {local.cluster_id:x}")
+        raise WrongCluster(
+            f"cluster {hello.cluster_id:x} dialled cluster {local.cluster_id:x}: --initial-cluster-"
+            "token or --initial-cluster is another there, or the directory is another cluster's"
+        )
     _check_versions(local, hello)
     if hello.target_id != local.member_id:
         raise WrongMember(f"member {hello.target_id:x} was meant, this is {local.member_id:x}")

@@ -43,6 +43,8 @@ from roost.tasks import Tasks
 logger = logging.getLogger(__name__)
 _CHANNELS = (CONTROL, BULK)
 _REFUSALS_LOGGED_S = 1.0
+# A refusal that was said is not said again, until there were so many others.
+_REFUSALS_HELD_MAX = 256
 
 
 class Transport:
@@ -109,6 +111,7 @@ class Transport:
         # Where names in peer URLs have led to.
         self._resolved: dict[str, str] = {}
         self._refused_log_s, self._unlogged_count = 0.0, 0
+        self._said_refusals: set[str] = set()
         self._is_closed = False
 
     async def start(self) -> None:
@@ -261,13 +264,20 @@ class Transport:
             link.wake()
 
     def note_refused(self, host: str, error: Exception) -> None:
-        """Somebody was not let in: say so, but not more often than people can read."""
+        """Somebody was not let in: say so once, and not more often than people can read."""
         now_s = self.loop.time()
+        said = f"{host}: {error}"
+        if said in self._said_refusals:
+            self._unlogged_count += 1
+            return
         if self._refused_log_s and now_s - self._refused_log_s < _REFUSALS_LOGGED_S:
             self._unlogged_count += 1
             return
         more = f" ({self._unlogged_count} more since the last)" if self._unlogged_count else ""
         self._refused_log_s, self._unlogged_count = now_s, 0
+        if len(self._said_refusals) >= _REFUSALS_HELD_MAX:
+            self._said_refusals.clear()
+        self._said_refusals.add(said)
         logger.warning("a peer at %s was refused%s: %s", host, more, error)
 
     def on_refused(self, member_id: int, said: RefusedThere) -> None:
