@@ -2,6 +2,7 @@
 
 import os
 import pty
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -100,7 +101,7 @@ def test_a_watch_that_is_interrupted_is_done(cluster: Cluster) -> None:
                 return told.endswith(b"PUT\tw\t" + BYTES + b"\n")
 
             wait_until(is_told, 60)
-        process.send_signal(2)
+        process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
         assert (process.returncode, said) == (0, b"")
     finally:
@@ -120,7 +121,7 @@ def test_an_interrupted_command_is_silent(cluster: Cluster) -> None:
         )  # fmt: skip
         try:
             wait_until(lambda: client.count(b"taken/", b"taken0") == 2, 60)
-            process.send_signal(2)
+            process.send_signal(signal.SIGINT)
             assert process.communicate(timeout=60) == (b"", b"")
             assert process.returncode == 130
             wait_until(lambda: client.count(b"taken/", b"taken0") == 1, 60)
@@ -128,6 +129,28 @@ def test_an_interrupted_command_is_silent(cluster: Cluster) -> None:
             process.kill()
             process.communicate()
             client.leases.revoke(lease_id)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["int", "term"])
+def test_who_is_told_to_end_gives_the_lead_back(cluster: Cluster, number: signal.Signals) -> None:
+    """In whatever moment: it is told as soon as others can see that it leads."""
+    command = [sys.executable, "-m", "roost.cli", "elect", "boss", "me"]
+    with Client(cluster.endpoints) as client:
+        for _ in range(5):
+            process = subprocess.Popen(
+                [*command, "--endpoints", cluster.endpoints[0]],
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            )  # fmt: skip
+            try:
+                wait_until(lambda: client.count(b"boss/", b"boss0") == 1, 60)
+                process.send_signal(number)
+                _, said = process.communicate(timeout=60)
+                assert said == b""
+                assert process.returncode in (0, 130)
+                assert client.count(b"boss/", b"boss0") == 0
+            finally:
+                process.kill()
+                process.communicate()
 
 
 @pytest.mark.parametrize("prefix", [b"", b"m/"], ids=["everything", "a prefix without a key"])
@@ -150,7 +173,7 @@ def test_a_mirror_begins_at_a_source_that_was_compacted(
                 source.put(b"m/new", b"1")
                 wait_until(lambda: target.get(b"m/new") is not None, 60)
                 assert (target.get(b"b") is None) == bool(prefix)
-                process.send_signal(2)
+                process.send_signal(signal.SIGINT)
                 assert process.wait(timeout=60) == 0
                 assert process.communicate()[1] == ""
             finally:

@@ -140,7 +140,7 @@ def test_a_command_that_a_signal_ends_says_so_as_a_shell_does(three: Cluster) ->
     assert holding.returncode == 128 + signal.SIGKILL
     holding = start(three.endpoints, "lock", "job", "--", "no-such-command")
     _, said = holding.communicate(timeout=60)
-    assert holding.returncode == 1
+    assert holding.returncode == 2
     assert "COMMAND cannot be run" in said
 
 

@@ -8,6 +8,7 @@ import click
 from google.protobuf import json_format
 
 from roost.cli.exits import EXIT_USAGE
+from roost.cli.interrupts import interruptible, leave_done
 from roost.cli.shared import (
     Failed,
     bytes_of,
@@ -18,7 +19,6 @@ from roost.cli.shared import (
     row_of,
     say_bytes,
     say_json,
-    until_interrupted,
 )
 from roost.client import Change, prefix_end
 from roost.proto import rpc_pb2
@@ -169,7 +169,7 @@ def watch(
         roost watch config/ --prefix -- sh -c 'echo $ROOST_WATCH_KEY'
     """
     first, stop = range_of(key, end, prefix=prefix, from_key=from_key)
-    with until_interrupted(), connect(endpoints, timeout_s) as client:
+    with interruptible(leave_done), connect(endpoints, timeout_s) as client:
         for change in client.watch(first, stop, start_revision=revision, prev_kv=prev_kv):
             if command:
                 _run(command, change)

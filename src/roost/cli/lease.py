@@ -6,6 +6,7 @@ import threading
 import click
 
 from roost.cli.exits import LEASE_LOST
+from roost.cli.interrupts import interruptible
 from roost.cli.lock import say_trouble
 from roost.cli.shared import client_options, connect, hexadecimal, say_json, text_of
 
@@ -84,7 +85,7 @@ def keep_alive(
             on_lost=lambda _: over.set(),
             on_trouble=say_trouble,
         )
-        with session:
+        with session, interruptible(lambda _number: over.set()):
             if not once:
                 over.wait()
     if session.lost is not None:

@@ -1,15 +1,15 @@
 """`roost lock`, `roost elect`: what is held as long as a lease is."""
 
-import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
 
-from roost.cli.exits import EXIT_USAGE, LEASE_LOST
+from roost.cli.exits import DONE, EXIT_INTERRUPTED, EXIT_USAGE, LEASE_LOST
 from roost.cli.guarded import Guarded
+from roost.cli.interrupts import interruptible, leave_done
 from roost.cli.shared import (
     Failed,
     bytes_of,
@@ -17,7 +17,6 @@ from roost.cli.shared import (
     connect,
     say_json,
     text_of,
-    until_interrupted,
 )
 from roost.client import Client, ClientError, Leader, LeaseLost, Session
 
@@ -31,23 +30,48 @@ def say_trouble(error: ClientError) -> None:
     click.echo(f"the lease could not be renewed; trying on: {error}", err=True)
 
 
-def _on_stop(_number: int, _frame: object) -> None:
-    raise KeyboardInterrupt
+class _Held:
+    """What is held by a lease, and why it is held no more."""
+
+    def __init__(self) -> None:
+        self.over = threading.Event()
+        self.was_interrupted = False
+        # What is told to stop is known when there is something to guard.
+        self.guarded: list[Guarded] = []
+
+    def lose(self) -> None:
+        """It is another's now."""
+        self.over.set()
+        for it in self.guarded:
+            it.lose()
+
+    def wait(self) -> None:
+        """Until it is lost, or somebody wants us to end: that is what we wait for."""
+        self.over.wait()
+        if self.was_interrupted:
+            sys.exit(DONE)
 
 
 @contextmanager
-def _session(client: Client, ttl_s: int, on_lost: Callable[[], None]) -> Iterator[Session]:
+def _session(client: Client, ttl_s: int, held: _Held) -> Iterator[Session]:
     """A lease that is renewed meanwhile, and given back in the end, also when we are stopped.
 
     When it is lost we say so, and exit with `LEASE_LOST`.
     """
-    signal.signal(signal.SIGTERM, _on_stop)
 
     def say_lost(lost: LeaseLost) -> None:
         click.echo(f"Error: {lost}: what was held is lost", err=True)
-        on_lost()
+        held.lose()
 
-    with client.leases.session(ttl_s, on_lost=say_lost, on_trouble=say_trouble) as session:
+    def stop(_number: int) -> None:
+        held.was_interrupted = True
+        held.over.set()
+        session.scope.end(ClientError("CANCELLED", "interrupted"))
+
+    with (
+        client.leases.session(ttl_s, on_lost=say_lost, on_trouble=say_trouble) as session,
+        interruptible(stop),
+    ):
         try:
             yield session
             session.check()
@@ -55,6 +79,10 @@ def _session(client: Client, ttl_s: int, on_lost: Callable[[], None]) -> Iterato
             if session.lost is None:
                 raise
             sys.exit(LEASE_LOST)
+        except ClientError:
+            if held.was_interrupted:
+                sys.exit(EXIT_INTERRUPTED)
+            raise
 
 
 @click.command()
@@ -85,34 +113,27 @@ def lock(
     Example:
         roost lock backups -- sh -c 'tar c data > data.tar'
     """
-    over = threading.Event()
-    # What is told to stop is known when the lock is held.
-    guarded: list[Guarded] = []
-
-    def on_lost() -> None:
-        over.set()
-        for it in guarded:
-            it.lose()
-
-    with connect(endpoints, timeout_s) as client, _session(client, ttl_s, on_lost) as session:
-        held = client.leases.lock(
+    held = _Held()
+    with connect(endpoints, timeout_s) as client, _session(client, ttl_s, held) as session:
+        turn = client.leases.lock(
             bytes_of(name), session.lease_id, wait_s=wait_s, scope=session.scope
         )
-        key = text_of(held.key)
+        key = text_of(turn.key)
         if command:
-            told = {"ROOST_LOCK_KEY": key, "ROOST_LOCK_REVISION": str(held.create_revision)}
-            guarded.append(Guarded(command, told))
-            _run(guarded[0], session)
+            told = {"ROOST_LOCK_KEY": key, "ROOST_LOCK_REVISION": str(turn.create_revision)}
+            held.guarded.append(Guarded(command, told))
+            _run(held.guarded[0], session)
         say_json({"key": key}) if as_json else click.echo(key)
         sys.stdout.flush()
-        over.wait()
+        held.wait()
 
 
 def _run(guarded: Guarded, session: Session) -> None:
     if session.lost is not None:
         guarded.lose()
     try:
-        code = guarded.run(min(_GRACE_S_MAX, session.margin_s * 0.75))
+        with interruptible(lambda _number: None):  # the command is told, and ends or not
+            code = guarded.run(min(_GRACE_S_MAX, session.margin_s * 0.75))
     except OSError as error:
         raise Failed(f"COMMAND cannot be run: {error}", EXIT_USAGE) from error
     session.check()
@@ -148,14 +169,14 @@ def elect(
     """
     if listen == (value is not None):
         raise click.UsageError("either VALUE or --listen")
-    over = threading.Event()
+    held = _Held()
     with connect(endpoints, timeout_s) as client:
         if value is None:
-            with until_interrupted():
+            with interruptible(leave_done):
                 for leader in client.leases.observe(bytes_of(name)):
                     _say_leader(leader, as_json=as_json)
             return
-        with _session(client, ttl_s, over.set) as session:
+        with _session(client, ttl_s, held) as session:
             leader = client.leases.campaign(
                 bytes_of(name),
                 session.lease_id,
@@ -164,7 +185,7 @@ def elect(
                 scope=session.scope,
             )
             _say_leader(leader, as_json=as_json)
-            over.wait()
+            held.wait()
 
 
 def _say_leader(leader: Leader, *, as_json: bool) -> None:

@@ -17,8 +17,9 @@ from typing import TypeVar
 
 import click
 
+from roost.cli.interrupts import interruptible, leave_done
 from roost.cli.kv import range_of
-from roost.cli.shared import bytes_of, client_options, connect, say_json, until_interrupted
+from roost.cli.shared import bytes_of, client_options, connect, say_json
 from roost.client import Client, ClientError, Compacted, is_lost
 from roost.proto import kv_pb2, rpc_pb2
 
@@ -49,7 +50,7 @@ def mirror(
         roost mirror 10.0.0.9:2379 --prefix config/
     """
     with (
-        until_interrupted(),
+        interruptible(leave_done),
         connect(endpoints, timeout_s) as source,
         Client(destination, timeout_s=timeout_s) as target,
     ):

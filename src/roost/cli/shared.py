@@ -4,13 +4,14 @@ import base64
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import click
 import msgspec
 
-from roost.cli.exits import DONE, EXIT_FAILED, EXIT_USAGE
+from roost.cli.exits import EXIT_FAILED, EXIT_USAGE
+from roost.cli.interrupts import interruptible, is_interruptible
 from roost.cli.troubles import trouble_of
 from roost.client import Client, ClientError, Credentials, Item
 from roost.errors import CallerFault, RoostError
@@ -136,19 +137,14 @@ def failed(error: RoostError | OSError) -> Failed:
 def connect(endpoints: str, timeout_s: float) -> Iterator[Client]:
     """A client whose errors become one line and an exit code (`roost.cli.exits`)."""
     try:
-        with Client(endpoints, timeout_s=timeout_s, credentials=_credentials()) as client:
-            yield client
+        credentials = _credentials()
+        with ExitStack() as stack:
+            if not is_interruptible():
+                stack.enter_context(interruptible())
+            client = Client(endpoints, timeout_s=timeout_s, credentials=credentials)
+            yield stack.enter_context(client)
     except (RoostError, OSError) as error:
         raise failed(error) from error
-
-
-@contextmanager
-def until_interrupted() -> Iterator[None]:
-    """What goes on until it is interrupted is done then: exit code 0, and nothing to say."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        sys.exit(DONE)
 
 
 def at_each(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from roost.cli.interrupts import interruptible, leave
 from roost.cli.settings import parse_initial_cluster
 from roost.cli.shared import client_options, connect, failed, say_json
 from roost.client import Client, ClientError, is_lost
@@ -16,6 +17,7 @@ from roost.member import (
     Amendment,
     Backup,
     MemberConfig,
+    part_of,
     read_backup,
     restore,
     write_full,
@@ -48,11 +50,17 @@ def save(
     """
     try:
         base = None if since is None else read_backup(since)
-        with connect(endpoints, timeout_s) as client:
+        with interruptible(partial(_drop, file)), connect(endpoints, timeout_s) as client:
             saved = _save(client, file, base, as_json=as_json)
     except (RoostError, OSError) as error:
         raise failed(error) from error
     _say(saved, as_json=as_json)
+
+
+def _drop(file: Path, number: int) -> None:
+    """Leave nothing half saved behind."""
+    part_of(file).unlink(missing_ok=True)
+    leave(number)
 
 
 def _save(client: Client, file: Path, base: Backup | None, *, as_json: bool) -> Backup:

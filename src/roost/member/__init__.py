@@ -2,7 +2,15 @@
 
 from roost.member import membership
 from roost.member.accept_loss import Loss, accept_loss, inspect
-from roost.member.backup import Amendment, Backup, read_backup, restore, write_full, write_increment
+from roost.member.backup import (
+    Amendment,
+    Backup,
+    part_of,
+    read_backup,
+    restore,
+    write_full,
+    write_increment,
+)
 from roost.member.config import MemberConfig, address_of
 from roost.member.errors import (
     BackupDamaged,
@@ -73,6 +81,7 @@ __all__ = [
     "member_id_of",
     "membership",
     "open_member",
+    "part_of",
     "read_backup",
     "rebuild_store",
     "restore",

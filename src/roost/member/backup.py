@@ -79,13 +79,18 @@ class Backup:
 # --- writing -------------------------------------------------------------------------------------
 
 
+def part_of(path: Path) -> Path:
+    """Where a backup is written before all of it is there."""
+    return path.with_name(path.name + ".part")
+
+
 class FileWriter:
     """A file that appears under its name only when it is whole; use it as a context manager."""
 
     def __init__(self, path: Path) -> None:
         """Begin `path`.part."""
         self._path = path
-        self._part = path.with_name(path.name + ".part")
+        self._part = part_of(path)
         descriptor = os.open(self._part, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
         self._file = os.fdopen(descriptor, "wb")
         self.size_bytes = 0
