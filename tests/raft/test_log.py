@@ -112,3 +112,30 @@ def test_pages_of_committed_entries_skip_none(sizes: list[int], room: int) -> No
         seen += page
         assert log.commit_index == len(entries)
     assert seen == entries
+
+
+def test_a_hint_is_found_without_a_walk_along_the_log() -> None:
+    """One rejection could make a leader look at each of its entries in turn."""
+
+    class Counting(MemoryStorage):
+        looked = 0
+
+        def term_at(self, index: int) -> int | None:
+            self.looked += 1
+            return super().term_at(index)
+
+    terms = [2] * 5000 + [3] * 5000 + [5] * 5000
+    entries = [Entry(at, term, EntryKind.NORMAL, b"") for at, term in enumerate(terms, 8)]
+    storage = Counting(entries, floor_index=7, floor_term=2)
+    log = Log(storage, applied_index=7, cache_bytes_max=1)
+    for index, term, hint in [
+        (20_000, 5, (15_007, 5)),
+        (20_000, 4, (10_007, 3)),
+        (20_000, 2, (5007, 2)),
+        (20_000, 1, (6, 0)),
+        (7, 2, (7, 2)),
+        (3, 9, (3, 0)),
+    ]:
+        storage.looked = 0
+        assert log.conflict_hint(index, term) == hint
+        assert storage.looked < 40

@@ -1,9 +1,9 @@
 """What is let into the core: no message may end a node, whatever it says (DESIGN.md D15).
 
-`check` looks at a message before anything of it is believed.  What nobody can say who follows
-the rules is its sender's fault, and changes nothing here:
+A row of `CHECKS` looks at a message before anything of it is believed.  What nobody can say who
+follows the rules is its sender's fault, and changes nothing here:
 
-    a message of our own
+    a message of our own (`Core.step` sees that)
     a claim to lead the term that we lead, or in which we know another leader
     an answer that the sender holds, or lacks, what our log never had
     an echo of a read that was never asked
@@ -76,50 +76,38 @@ def restored(held: HardState, last_term: int) -> HardState:
     return HardState(term, 0, held.change_index, held.change_term)
 
 
-def check(core: Core, message: Message) -> None:
-    """Refuse what contradicts what is known; nothing is changed.
-
-    Raises:
-        Contradiction: with what it is.
-
-    """
-    if message.sender == core.id:
-        raise Contradiction(f"a message from node {core.id:x} to itself")
-    checker = _CHECKERS.get(type(message))
-    if checker is not None:
-        checker(core, message)
-
-
 def _check_leads(
     core: Core, message: AppendEntries | Heartbeat | SnapshotOffer | TimeoutNow
 ) -> None:
     """Who leads a term is decided once (thesis Figure 3.2, election safety)."""
     leader = core.leader_id
-    if message.term == core.term and leader not in (0, message.sender):
+    if leader not in (0, message.sender) and message.term == core.term:
         text = f"node {message.sender:x} claims to lead term {core.term}"
         raise Contradiction(f"{text}, which node {leader:x} leads")
 
 
+# Those that answer a leader: nobody else listens to them.  What is rarely so is asked first.
+
+
 def _check_holds(core: Core, message: AppendAccepted | AppendHeld) -> None:
-    if _is_answer(core, message.term) and message.match_index > core.log.last_index:
+    if message.match_index > core.log.last_index and _is_answer(core, message.term):
         text = f"node {message.sender:x} would hold entry {message.match_index}"
         raise Contradiction(f"{text}, our log ends at {core.log.last_index}")
 
 
 def _check_lacks(core: Core, message: AppendRejected) -> None:
-    if _is_answer(core, message.term) and message.prev_index > core.log.last_index:
+    if message.prev_index > core.log.last_index and _is_answer(core, message.term):
         text = f"node {message.sender:x} refuses what follows entry {message.prev_index}"
         raise Contradiction(f"{text}, our log ends at {core.log.last_index}")
 
 
 def _check_echo(core: Core, message: HeartbeatReply) -> None:
-    if _is_answer(core, message.term) and message.token > core.reads.newest_token:
+    if message.token > core.reads.newest_token and _is_answer(core, message.term):
         text = f"node {message.sender:x} confirms read {message.token}"
         raise Contradiction(f"{text}, the newest is {core.reads.newest_token}")
 
 
 def _is_answer(core: Core, term: int) -> bool:
-    """Whether it answers us as the leader that we are; others are not listened to."""
     return core.role is Role.LEADER and term == core.term
 
 
@@ -136,7 +124,7 @@ def _check_commit(
         raise Contradiction(f"{text}, this leader does not")
 
 
-_CHECKERS: dict[type[Message], Callable[[Core, Any], None]] = {
+CHECKS: dict[type[Message], Callable[[Core, Any], None]] = {
     AppendEntries: _check_leads,
     Heartbeat: _check_leads,
     SnapshotOffer: _check_leads,

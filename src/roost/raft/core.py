@@ -37,7 +37,7 @@ from roost.raft import (
 )
 from roost.raft.confchange import Change, Transition, decode_change
 from roost.raft.config import CoreConfig, Dice
-from roost.raft.errors import CorruptState, DropReason, ProposalDropped
+from roost.raft.errors import Contradiction, CorruptState, DropReason, ProposalDropped
 from roost.raft.log import Log, Storage
 from roost.raft.messages import (
     AppendAccepted,
@@ -446,7 +446,11 @@ class Core:
             LogLost: the leader relies on entries that our log does not have.
 
         """
-        admission.check(self, message)
+        if message.sender == self.id:
+            raise Contradiction(f"a message from node {self.id:x} to itself")
+        check = admission.CHECKS.get(type(message))
+        if check is not None:
+            check(self, message)
         term = message.term
         if not term:
             # Requests carry no term, so that none is refused for it (checklist 11).

@@ -14,6 +14,7 @@ is bounded by the core's limits on uncommitted bytes where it leads, and by `tai
 where it follows.
 """
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
@@ -267,11 +268,12 @@ class Log:
 
         The term is 0 when it is not known here any more.
         """
-        index = min(index, self.last_index)
-        while True:
-            held = self.term_at(index)
-            if held is None:
-                return index, 0
-            if held <= term:
-                return index, held
-            index -= 1
+        index, first = min(index, self.last_index), self.first_index - 1
+        if index < first:
+            return index, 0
+        # Terms never decrease along the log, and it may be long: whoever asks decides how far back.
+        known = range(first, index + 1)
+        count = bisect_right(known, term, key=lambda at: self.term_at(at) or 0)
+        if not count:
+            return first - 1, 0
+        return known[count - 1], self.term_at(known[count - 1]) or 0
