@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from roost.cli.exits import EXIT_USAGE, LEASE_LOST
 from roost.client import Client
 from roost.testing.cluster import Cluster, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
-LEASE_LOST = 75
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def test_a_command_that_a_signal_ends_says_so_as_a_shell_does(three: Cluster) ->
     assert holding.returncode == 128 + signal.SIGKILL
     holding = start(three.endpoints, "lock", "job", "--", "no-such-command")
     _, said = holding.communicate(timeout=60)
-    assert holding.returncode == 2
+    assert holding.returncode == EXIT_USAGE
     assert "COMMAND cannot be run" in said
 
 

@@ -113,7 +113,8 @@ class Connections:
 
         """
         until = time.monotonic() + (self.timeout_s if timeout_s is None else timeout_s)
-        way = self._race if is_repeatable or path in _REPEATABLE else self._in_turn
+        may_race = len(self._channels) > 1 and (is_repeatable or path in _REPEATABLE)
+        way = self._race if may_race else self._in_turn
         try:
             return way(path, request, answer, until, self._metadata())
         except ClientError as error:

@@ -19,6 +19,7 @@ _GONE = "has expired or was revoked"
 _PAUSE_S = 0.5
 # How often the clock is looked at: it goes on while a machine sleeps, a wait does not.
 _LOOK_S = 1.0
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class Renewing(Protocol):
@@ -30,7 +31,7 @@ class Renewing(Protocol):
 
 
 def _now() -> float:
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.clock_gettime(_CLOCK)
 
 
 class Session:
