@@ -56,12 +56,13 @@ class Authority:
             .not_valid_after(_NOW + _DAY)
         )
 
-    def sign(self, common_name: str, *, file: str = "") -> Pair:
-        """A certificate for localhost with that common name."""
+    def sign(self, common_name: str, *, file: str = "", host: str = "localhost") -> Pair:
+        """A certificate for a host, by default for localhost, with that common name."""
         key = ec.generate_private_key(ec.SECP256R1())
-        names = x509.SubjectAlternativeName(
-            [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-        )
+        hosts: list[x509.GeneralName] = [x509.DNSName(host)]
+        if host == "localhost":
+            hosts.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
+        names = x509.SubjectAlternativeName(hosts)
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
         made = self._builder(subject, key).add_extension(names, critical=False)
         signed = made.sign(self._key, hashes.SHA256())

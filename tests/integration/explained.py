@@ -14,6 +14,14 @@ EXPLAINED = {
     "--auto-tls, --peer-auto-tls with http URLs": (
         "etcd warns and serves in the clear; Roost refuses to start"
     ),
+    "--experimental-peer-skip-client-san-verification": (
+        "etcd compares a member's certificate with the address it comes from, or not; Roost always "
+        "with the member it greets as"
+    ),
+    "a member whose directory is lost, with --initial-cluster-state existing": (
+        "etcd starts it empty under its old id, with its promises forgotten; Roost wants it "
+        "removed and added anew"
+    ),
     "Auth/Authenticate of a user without a password": (
         "etcd names such users (code 2); Roost says what it says of every wrong password"
     ),

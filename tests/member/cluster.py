@@ -40,16 +40,24 @@ class Cluster:
         self.members: dict[int, Member] = {}
 
     async def start(
-        self, position: int, on_fatal: Callable[[BaseException], None] = raise_fatal
+        self,
+        position: int,
+        on_fatal: Callable[[BaseException], None] = raise_fatal,
+        *,
+        double: Path | None = None,
     ) -> Member:
-        """Start the member at `position` on its own directory."""
+        """Start the member at `position` on its own directory.
+
+        With `double` that is another process of that name, on another directory and port.
+        """
         name = self.names[position]
+        url = f"http://127.0.0.1:{free_ports(1)[0]}"
         config = MemberConfig(
             name=name,
-            data_dir=self.root / name,
+            data_dir=double or self.root / name,
             initial_cluster=self.urls,
             advertise_peer_urls=self.urls[name],
-            listen_peer_urls=self.urls[name],
+            listen_peer_urls=(url,) if double else self.urls[name],
             advertise_client_urls=(f"http://{name}:2379",),
             heartbeat_ms=self.heartbeat_ms,
             election_ms=10 * self.heartbeat_ms,
@@ -73,7 +81,8 @@ class Cluster:
         member.register("put", put)
         member.register("touch_nothing", touch_nothing)
         await member.start()
-        self.members[position] = member
+        if double is None:
+            self.members[position] = member
         return member
 
     async def start_all(self) -> None:

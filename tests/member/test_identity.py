@@ -19,8 +19,21 @@ from roost.journal import (
     load_identity,
     replace_identity,
 )
-from roost.member import Member, MemberConfig, RolledBack, StoreDamaged, mark_damaged
+from roost.member import (
+    CannotJoin,
+    DirectoryLost,
+    Member,
+    MemberConfig,
+    RolledBack,
+    StoreDamaged,
+    World,
+    join_cluster,
+    mark_damaged,
+)
+from roost.member.joining import StoreFetch
+from roost.member.membership import ADD
 from roost.store import StoreForeign
+from roost.testing.ports import free_ports
 from tests.member.cluster import Cluster, bootstrap, raise_fatal
 
 
@@ -142,6 +155,105 @@ async def test_a_store_that_is_marked_as_damaged(tmp_path: Path) -> None:
     with pytest.raises(StoreDamaged, match="a value has changed"):
         reopen(cluster)
     assert Twin(OsDisk(), home(cluster), "store").load() is not None
+
+
+@in_a_loop
+async def test_a_double_on_an_empty_directory_ends_and_the_healthy_member_goes_on(
+    tmp_path: Path,
+) -> None:
+    """Issue 12, A4: the newer directory outranked the healthy member, which ended itself."""
+    cluster = Cluster(tmp_path, 3)
+    await cluster.start_all()
+    leader = await cluster.quiet()
+    at = (leader + 1) % 3
+    ended: list[BaseException] = []
+    double = await cluster.start(at, ended.append, double=tmp_path / "double")
+    await cluster.until(lambda: bool(ended))
+    assert isinstance(ended[0], DirectoryLost)
+    member_id = cluster.members[at].member_id
+    assert f"member {member_id:x} has already been bootstrapped" in str(ended[0])
+    assert f"member remove {member_id:x}" in str(ended[0])
+    await double.stop()
+    await cluster.put(at, b"still", b"here")
+    assert await cluster.get(at, b"still") == b"here"
+    await cluster.stop_all()
+
+
+@in_a_loop
+async def test_a_double_on_a_copied_directory_never_takes_part_and_harms_nobody(
+    tmp_path: Path,
+) -> None:
+    cluster = await stopped(tmp_path, 3)
+    copy = tmp_path / "copy"
+    shutil.copytree(home(cluster), copy)
+    await cluster.start_all()
+    await cluster.quiet()
+    for _ in range(2):
+        # Once it is as old as the one that runs, and once it has been started more often.
+        ended: list[BaseException] = []
+        double = await cluster.start(0, ended.append, double=copy)
+        others = [cluster.members[it].transport.statistics for it in (1, 2)]
+        before = [it.refused_count for it in others]
+        await cluster.until(
+            lambda before=before, others=others: all(  # type: ignore[misc]  # bound now
+                it.refused_count > count for it, count in zip(others, before, strict=True)
+            )
+        )
+        assert double.leader_id == 0
+        await double.stop()
+    await cluster.put(0, b"still", b"here")
+    assert await cluster.get(0, b"still") == b"here"
+    await cluster.stop_all()
+
+
+@in_a_loop
+async def test_a_member_whose_directory_is_lost_does_not_come_back_on_an_empty_one(
+    tmp_path: Path,
+) -> None:
+    """It has forgotten what it promised: it could vote twice in one term."""
+    cluster = await stopped(tmp_path, 3)
+    shutil.rmtree(home(cluster))
+    for position in (1, 2):
+        await cluster.start(position)
+    await cluster.leader()
+    ended = await start_and_catch(cluster, 0)
+    await cluster.until(lambda: bool(ended))
+    assert isinstance(ended[0], DirectoryLost)
+    await cluster.stop(0)
+    joining = MemberConfig(
+        name="m0",
+        data_dir=tmp_path / "joining",
+        initial_cluster=cluster.urls,
+        advertise_peer_urls=cluster.urls["m0"],
+        listen_peer_urls=cluster.urls["m0"],
+    )
+    with pytest.raises(CannotJoin, match="has already been bootstrapped"):
+        await join_cluster(joining)
+    await cluster.stop_all()
+
+
+@in_a_loop
+async def test_a_stranger_is_sent_no_store(tmp_path: Path) -> None:
+    """It says the URLs of a member that was added, but is not there."""
+    cluster = await stopped(tmp_path, 3)
+    for position in (1, 2):
+        await cluster.start(position)
+    await cluster.leader()
+    elsewhere = f"http://127.0.0.1:{free_ports(1)[0]}"
+    added = f"http://127.0.0.1:{free_ports(1)[0]}"
+    asked = b'{"peer_urls": ["%s"], "is_learner": true}' % added.encode()
+    await cluster.members[1].transact(ADD, asked)
+    stranger = MemberConfig(
+        name="stranger",
+        data_dir=tmp_path / "stranger",
+        initial_cluster=cluster.urls,
+        advertise_peer_urls=(added,),
+        listen_peer_urls=(elsewhere,),
+    )
+    with pytest.raises(CannotJoin, match="nobody who joins is at these peer URLs"):
+        await StoreFetch(stranger, World()).run(rounds_max=2, retry_s=0)
+    assert not list((tmp_path / "stranger").glob("db.*"))
+    await cluster.stop_all()
 
 
 async def start_and_catch(cluster: Cluster, position: int) -> list[BaseException]:

@@ -182,6 +182,7 @@ def test_what_is_not_proven_leaves_nothing_behind() -> None:
         greet(house, hello(life=claimed), answer="it is not me")
     greet(house, hello())
     assert house.asked_about == [2]
+    assert house.lives.directory_of(2) == PEER.life.directory
 
 
 def test_a_member_that_was_started_again_is_believed_and_a_second_directory_is_not() -> None:

@@ -15,12 +15,21 @@ from roost.peer import (
     Life,
     LocalPeer,
     PeerConfig,
+    PeerTls,
     RefusedThere,
     RemovedMember,
     Secrets,
     Transport,
 )
-from roost.peer.errors import WrongCluster, WrongIncarnation, WrongMember, WrongVersion
+from roost.peer.accepting import Accepted, make_room
+from roost.peer.errors import (
+    AlreadyBootstrapped,
+    UnprovenMember,
+    WrongCluster,
+    WrongIncarnation,
+    WrongMember,
+    WrongVersion,
+)
 from roost.peer.frame import HANDSHAKE_BYTES_MAX, encode
 
 
@@ -28,6 +37,9 @@ def free_port() -> int:
     """A port that was free a moment ago."""
     with socket.create_server(("127.0.0.1", 0)) as held:
         return int(held.getsockname()[1])
+
+
+SHARED = Secrets([b"a secret of members"])
 
 
 class LowDice:
@@ -55,6 +67,7 @@ class Peer:
         *,
         life: Life | None = None,
         secrets: Secrets | None = None,
+        tls: PeerTls | None = None,
         **changes: int,
     ) -> None:
         identity = {"cluster_id": 9, "protocol_version": 1, "storage_version": 1}
@@ -63,6 +76,7 @@ class Peer:
         self.asked_about: list[int] = []
         self.frames: list[tuple[int, int, bytes]] = []
         self.refusals: list[Exception] = []
+        self.proven: list[bool] = []
         self.unreachable: list[int] = []
         self.connected: list[int] = []
         self.fault: PeerFault | None = None
@@ -89,10 +103,12 @@ class Peer:
             invite=nobody_joins,
             ask_about=self.asked_about.append,
             secrets=secrets,
+            tls=tls,
         )  # fmt: skip
 
     def _on_refused(self, _member_id: int, said: RefusedThere) -> None:
         self.refusals.append(said.refusal)
+        self.proven.append(said.is_proven)
 
     def _on_frame(self, sender: int, kind: int, body: bytes) -> None:
         if self.fault is not None:
@@ -192,7 +208,7 @@ def test_strangers_are_refused_by_name(changes: dict[str, int], error: type[Exce
         assert {type(it) for it in a.refusals + b.refusals} == {error}
         assert not a.is_linked_to(b)
 
-    run(story, Peer(1), Peer(2, (), life=None, secrets=None, **changes), linked=False)
+    run(story, Peer(1), Peer(2, (), life=None, secrets=None, tls=None, **changes), linked=False)
 
 
 def test_a_refusal_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -224,9 +240,6 @@ def test_who_is_not_in_the_cluster_and_who_dials_the_wrong_member_is_refused() -
         await confused.transport.close()
 
     run(story, Peer(1))
-
-
-SHARED = Secrets([b"a secret of members"])
 
 
 def test_with_a_secret_a_member_that_is_newer_than_what_we_know_is_taken_in_and_dialled() -> None:
@@ -283,6 +296,120 @@ def test_an_older_incarnation_is_refused() -> None:
         await older.transport.close()
 
     run(story, Peer(1), Peer(2))
+
+
+def test_a_stranger_that_greets_as_a_member_is_refused_and_harms_nobody() -> None:
+    """Issue 12, A1 and A3: it said incarnation 2^63, and the real one was a copy from then on."""
+
+    async def story(a: Peer, b: Peer) -> None:
+        stranger = Peer(2, life=Life(1, 1 << 62, 66))
+        await stranger.transport.start()
+        stranger.transport.add_peer(1, [a.address])
+        await until(lambda: bool(stranger.refusals))
+        assert isinstance(stranger.refusals[0], UnprovenMember)
+        assert not stranger.is_linked_to(a)
+        again = Peer(2, life=Life(1, 6, 3))
+        again.transport._listen = [b.address]
+        await b.transport.close()
+        # Not even now: whoever greets as member 2 must be where member 2 is.
+        before = len(stranger.refusals)
+        await until(lambda: len(stranger.refusals) > before + 2)
+        assert not stranger.is_linked_to(a)
+        await again.transport.start()
+        again.transport.add_peer(1, [a.address])
+        await until(lambda: a.is_linked_to(again) and again.is_linked_to(a))
+        assert a.frames == []
+        await stranger.transport.close()
+        await again.transport.close()
+
+    run(story, Peer(1), Peer(2))
+
+
+def test_a_second_directory_of_a_member_is_refused_by_etcds_text_and_the_first_goes_on() -> None:
+    """Issue 12, A4: its newer incarnation outranked that of the healthy member, which ended."""
+
+    async def story(a: Peer, b: Peer) -> None:
+        newcomer = Peer(2, life=Life(2, 1 << 62, 5))
+        await newcomer.transport.start()
+        newcomer.transport.add_peer(1, [a.address])
+        await until(lambda: bool(newcomer.refusals))
+        assert isinstance(newcomer.refusals[0], AlreadyBootstrapped)
+        assert str(newcomer.refusals[0]) == "member 2 has already been bootstrapped"
+        await newcomer.transport.close()
+        assert b.refusals == []
+        assert a.transport.send(2, encode(1, [b"x"]), bulk=False)
+        assert b.transport.send(1, encode(1, [b"y"]), bulk=False)
+        await until(lambda: bool(a.frames) and bool(b.frames))
+
+    run(story, Peer(1), Peer(2))
+
+
+def test_silent_connections_keep_no_member_from_coming_back() -> None:
+    """Issue 12, A7: 64 idle connections held every place of those who have not greeted."""
+
+    async def story(a: Peer, b: Peer) -> None:
+        a.transport.config = replace(a.transport.config, handshake_ms_max=60_000)
+        silent = [await asyncio.open_connection(*a.address) for _ in range(200)]
+        port = b.address
+        await b.transport.close()
+        again = Peer(2, life=Life(1, 6, 3))
+        again.transport._listen = [port]
+        await again.transport.start()
+        again.transport.add_peer(1, [a.address])
+        await until(lambda: again.is_linked_to(a) and a.is_linked_to(again))
+        assert sum(it.hello is None for it in a.transport._accepted) > 1
+        for _, writer in silent:
+            writer.close()
+        await again.transport.close()
+
+    run(story, Peer(1), Peer(2))
+
+
+def test_the_refusal_of_somebody_who_does_not_know_the_secret_is_not_proven() -> None:
+    """Nobody ends itself because of a stranger at the address of a member that is down."""
+
+    async def story(a: Peer, b: Peer) -> None:
+        port = b.address
+        await b.transport.close()
+        stranger = Peer(2, secrets=Secrets([b"what strangers guess"]))
+        stranger.transport._listen = [port]
+        await stranger.transport.start()
+        await until(lambda: bool(a.refusals))
+        assert a.proven == [False] * len(a.proven)
+        await stranger.transport.close()
+
+    run(story, Peer(1, secrets=SHARED), Peer(2, secrets=SHARED))
+
+
+def waiting(*hosts: str, spoken: Sequence[int] = ()) -> list[Accepted]:
+    made = []
+    for number, host in enumerate(hosts):
+        accepted = Accepted(Peer(1).transport, None, host)  # type: ignore[arg-type]  # never read
+        accepted.has_spoken = number in spoken
+        made.append(accepted)
+    return made
+
+
+def test_a_new_connection_takes_the_place_of_the_oldest_that_is_silent() -> None:
+    config = PeerConfig(half_open_count_max=4, half_open_host_max=2)
+    known = frozenset({"m"})
+    for held, host, leaving in (
+        (["a", "b", "c"], "d", None),
+        (["a", "b", "c", "d"], "e", 0),
+        (["a", "a", "b"], "a", 0),
+        (["b", "a", "a"], "a", 1),
+        (["a", "b", "c", "d"], "m", None),
+        (["m", "m", "c", "d"], "e", None),
+        (["a", "m", "m"], "m", 1),
+    ):
+        them = waiting(*held)
+        assert make_room(them, host, known, config) is (
+            None if leaving is None else them[leaving]
+        ), (held, host)
+    them = waiting("a", "b", "c", "d", spoken=(0, 2))
+    assert make_room(them, "e", known, config) is them[1]
+    them = waiting("a", "a", spoken=(0, 1))
+    assert make_room(them, "a", known, config) is them[0]
 
 
 def test_a_peer_that_comes_back_is_linked_again_and_its_loss_was_told() -> None:

@@ -6,6 +6,7 @@ from roost import etcd
 from roost.cli.ciphers import ciphers_of, versions_of
 from roost.cli.settings import BadSetting, Settings, parse_duration
 from roost.cli.urls import listened, urls_of
+from roost.peer import BadSecret, Secrets, read_secrets
 from roost.tls import TlsFiles
 
 _YEAR_DAYS = 365
@@ -82,6 +83,21 @@ def peer_tls(settings: Settings, data_dir: Path) -> TlsFiles | None:
     if not settings["peer-auto-tls"]:
         raise BadSetting("https peer URLs need --peer-cert-file, or --peer-auto-tls")
     return _self_signed(settings, data_dir / "fixtures" / "peer", "listen-peer-urls")
+
+
+def peer_secrets(settings: Settings) -> Secrets:
+    """What members prove to each other that they know; nothing when no file is named.
+
+    Raises:
+        BadSetting: the file cannot be used.
+
+    """
+    if not settings["peer-secret-file"]:
+        return Secrets()
+    try:
+        return read_secrets(Path(settings["peer-secret-file"]))
+    except BadSecret as error:
+        raise BadSetting(f"--peer-secret-file: {error}") from error
 
 
 def unused_certificates(settings: Settings) -> list[str]:

@@ -15,7 +15,13 @@ import uvloop
 from roost import etcd
 from roost.cli.exits import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
 from roost.cli.logs import configure_logs
-from roost.cli.security import auth_options, client_tls, peer_tls, unused_certificates
+from roost.cli.security import (
+    auth_options,
+    client_tls,
+    peer_secrets,
+    peer_tls,
+    unused_certificates,
+)
 from roost.cli.serving import Chores, MemberServer, Serving
 from roost.cli.settings import (
     FLAGS,
@@ -256,6 +262,7 @@ def serving(settings: Settings, data_dir: Path) -> Serving:
         metrics=listened(settings, "listen-metrics-urls"),
         client_tls=client_tls(settings, data_dir),
         peer_tls=peer_tls(settings, data_dir),
+        peer_secrets=peer_secrets(settings),
         trusts_certificates=settings["client-cert-auth"],
         limits=limits,
         connections_max=settings["max-connections"],

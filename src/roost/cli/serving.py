@@ -22,8 +22,9 @@ from roost.cli.ending import end_now, end_within
 from roost.cli.exits import EXIT_BUG, EXIT_DEVICE, EXIT_FAILED, EXIT_LOCKED
 from roost.cli.figures import Figures
 from roost.cli.hello import command_to_try, notify, place_of, say
+from roost.cli.insecurity import insecurities
 from roost.cli.urls import Url
-from roost.errors import DeviceFault, RoostError
+from roost.errors import CallerFault, DeviceFault, RoostError
 from roost.journal import DirectoryLocked
 from roost.member import (
     BackupSchedule,
@@ -35,7 +36,7 @@ from roost.member import (
     mark_suspect,
     open_member,
 )
-from roost.peer import PeerTls
+from roost.peer import PeerTls, Secrets
 from roost.proto import election_pb2, lock_pb2, rpc_pb2
 from roost.server import ClientPort, Listener, ServerConfig, gateway, make_app, reflection
 from roost.store import StoreSuspect, crash
@@ -75,6 +76,7 @@ class Serving:
     metrics: Sequence[Url]
     client_tls: TlsFiles | None
     peer_tls: TlsFiles | None
+    peer_secrets: Secrets
     trusts_certificates: bool
     limits: etcd.Limits
     connections_max: int
@@ -117,7 +119,11 @@ class MemberServer:
         self._serving = serving
         self._chores = chores
         peer_tls = PeerTls(serving.peer_tls) if serving.peer_tls else None
-        self._world = World(segment_bytes=chores.segment_bytes, peer_tls=peer_tls)
+        self._world = World(
+            segment_bytes=chores.segment_bytes,
+            peer_tls=peer_tls,
+            peer_secrets=serving.peer_secrets,
+        )
         self._client_context = (
             None if serving.client_tls is None else server_context(serving.client_tls, alpn=ALPN)
         )
@@ -255,6 +261,10 @@ class MemberServer:
         )
         self._tasks.start(schedule.run())
 
+    def _insecurities(self) -> list[str]:
+        it = self._serving
+        return insecurities(it.clients, it.client_tls, it.peer_tls, it.peer_secrets)
+
     async def _open_member(self) -> Member:
         """Open the directory, after what has to be done to it first."""
         data_dir = self._config.data_dir
@@ -282,6 +292,9 @@ class MemberServer:
             error = second
         finally:
             code = EXIT_DEVICE if isinstance(error, DeviceFault | OSError) else EXIT_BUG
+            if isinstance(error, CallerFault):
+                # It should not have been started like that, and where it came up tells nothing.
+                end_now(EXIT_FAILED, f"the member ends itself: {error}")
             end_now(code, f"the member ends itself: {error}", error)
 
     def _on_removed(self) -> None:
@@ -319,20 +332,6 @@ class MemberServer:
         notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
         self._on_hangup()
         notify("READY=1")
-
-    def _insecurities(self) -> list[str]:
-        """What anybody on the network could read or do (security.md 4.1)."""
-        serving = self._serving
-        found = []
-        if any(not it.is_secure for it in serving.clients):
-            found.append("clients are served in the clear: --cert-file or --auto-tls end that")
-        if serving.peer_tls is None:
-            found.append("members talk in the clear: --peer-cert-file or --peer-auto-tls end that")
-        if any(
-            it is not None and it.is_self_signed for it in (serving.client_tls, serving.peer_tls)
-        ):
-            found.append("certificates made here are checked by nobody")
-        return found
 
 
 def _start_anew(

@@ -116,6 +116,7 @@ TAKEN: tuple[Flag, ...] = (
     Flag("peer-cert-allowed-cn", str, "", "The common name a member's certificate must have."),
     Flag("peer-cert-allowed-hostname", str, "", "The host a member's certificate must be for."),
     Flag("peer-auto-tls", bool, False, "Talk to members with a certificate made here."),
+    Flag("peer-secret-file", str, "", "Secrets, one a line; who knows none of them is no member."),
     Flag("self-signed-cert-validity", int, 1, "Years for which certificates made here are good."),
     Flag(
         "cipher-suites",
@@ -192,12 +193,6 @@ NOTED: tuple[Flag, ...] = (
     Flag("experimental-distributed-tracing-address", str, "localhost:4317", _TRACING),
     Flag("experimental-distributed-tracing-service-name", str, "etcd", _TRACING),
     Flag("experimental-distributed-tracing-instance-id", str, "", _TRACING),
-    Flag(
-        "experimental-peer-skip-client-san-verification",
-        bool,
-        False,
-        "a member is known by its id and its certificate's issuer, not by its address",
-    ),
 )
 
 _DISCOVERY = "discovery is not there; name the members with --initial-cluster"
@@ -212,6 +207,13 @@ REFUSED: tuple[Flag, ...] = (
     Flag("discovery-srv-name", str, "", _DISCOVERY, ("",)),
     Flag("proxy", str, "off", _V2_PROXY, ("off",)),
     Flag("experimental-enable-v2v3", str, "", "the v2 interface is not there yet", ("",)),
+    Flag(
+        "experimental-peer-skip-client-san-verification",
+        bool,
+        False,
+        "a certificate must belong to its member; --peer-cert-allowed-cn takes one name for all",
+        ("false",),
+    ),
 )
 
 FLAGS: dict[str, Flag] = {flag.name: flag for flag in (*TAKEN, *NOTED, *REFUSED)}

@@ -39,9 +39,10 @@ Refusals, in the order in which they are looked for; those below the line only a
     -----------------
     RemovedMember        it was a member once
     WrongMember          it is not known here; too many are
-    UnprovenMember       its certificate is somebody else's; the one at its address says no
+    UnprovenMember       its certificate is somebody else's
     AlreadyBootstrapped  its directory is not the one that member has lived in
     WrongIncarnation     its directory is an old state, or a copy
+    UnprovenMember       the one at its address says that it greets nobody like that
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -313,6 +314,8 @@ class Acceptor:
                 raise WrongMember(f"member {member_id:x} is not known here, and too many are")
             known = Known(hello.addresses[:_ADDRESSES_MAX])
         _check_certificate(shown, known, member_id)
+        # Whoever has the wrong directory is told so by name, wherever it is.
+        house.lives.check(member_id, hello.life)
         return CallBack(member_id, known.addresses, hello.nonce)
 
     def answered(self, refused: str) -> Admitted | Joins:

@@ -39,6 +39,16 @@ class Lives:
             AlreadyBootstrapped, WrongIncarnation: it cannot be; see the table.
 
         """
+        self.check(member_id, life)
+        self._heard[member_id] = life
+
+    def check(self, member_id: int, life: Life) -> None:
+        """Refuse what cannot be, whoever claims it; nothing is kept.
+
+        Raises:
+            AlreadyBootstrapped, WrongIncarnation: see the table.
+
+        """
         heard = self._heard.get(member_id, NOBODY)
         _, newest = self._published(member_id)
         directory = self.directory_of(member_id)
@@ -50,7 +60,6 @@ class Lives:
         if life.incarnation < newest or (heard is not NOBODY and is_copy):
             text = f"member {member_id:x} came with incarnation {life.incarnation} after {newest}"
             raise WrongIncarnation(f"{text}: its data directory is a copy, or an old state")
-        self._heard[member_id] = life
 
     def directory_of(self, member_id: int) -> int:
         """When the directory was made that a member lives in; 0 = it has not lived yet."""

@@ -186,10 +186,11 @@ class Clients:
             )
             handler.on_message(rpc_pb2.WatchRequest(create_request=create).SerializeToString())
             until = asyncio.get_running_loop().time() + dice.expovariate(1 / _WATCH_S_MEAN)
-            while endpoint.life == life and not call.is_over and not self.is_stopping:
-                if asyncio.get_running_loop().time() > until:
-                    break
+            while asyncio.get_running_loop().time() <= until:
+                # Also when it was refused at once, as by a learner: time must go on.
                 await asyncio.sleep(0.05)
+                if endpoint.life != life or call.is_over or self.is_stopping:
+                    break
             call.is_over = True
             if endpoint.life == life:
                 handler.on_cancel()

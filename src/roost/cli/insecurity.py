@@ -1,0 +1,67 @@
+"""What anybody on the network could read or do: said at every start (security.md 4.1)."""
+
+import ssl
+from collections.abc import Iterable
+from pathlib import Path
+
+from roost.cli.urls import Url
+from roost.peer import Secrets
+from roost.tls import TlsFiles
+
+_END, _BEGIN = "-----END CERTIFICATE-----", "-----BEGIN CERTIFICATE-----"
+
+
+def insecurities(
+    clients: Iterable[Url],
+    client_tls: TlsFiles | None,
+    peer_tls: TlsFiles | None,
+    secrets: Secrets,
+) -> list[str]:
+    """A line for each, with what ends it."""
+    found = []
+    if any(not it.is_secure for it in clients):
+        found.append("clients are served in the clear: --cert-file or --auto-tls end that")
+    found += _of_peers(peer_tls, secrets)
+    if peer_tls is not None and not secrets and _is_one_authority(client_tls, peer_tls):
+        found.append(
+            "one authority signs for clients and for members: a client whose certificate has a "
+            "member's host or name passes for that member, and may do anything: another "
+            "--peer-trusted-ca-file, --peer-cert-allowed-cn or --peer-secret-file end that"
+        )
+    if any(it is not None and it.is_self_signed for it in (client_tls, peer_tls)):
+        found.append("certificates made here are checked by nobody")
+    return found
+
+
+def _of_peers(tls: TlsFiles | None, secrets: Secrets) -> list[str]:
+    """What the peer port takes for a member."""
+    is_address = "whoever has a member's address passes for it, and may do anything"
+    if tls is None and secrets:
+        return ["members talk in the clear: --peer-cert-file or --peer-auto-tls end that"]
+    if tls is None:
+        ends = (
+            "--peer-secret-file ends the latter, --peer-cert-file with --peer-trusted-ca-file both"
+        )
+        return [f"members talk in the clear, and {is_address}: {ends}"]
+    if not secrets and (tls.is_self_signed or not tls.checks_clients):
+        text = "other members need no certificate, and"
+        return [f"{text} {is_address}: --peer-trusted-ca-file or --peer-secret-file end that"]
+    return []
+
+
+def _is_one_authority(client_tls: TlsFiles | None, peer_tls: TlsFiles) -> bool:
+    """Whether what a client is given a certificate by may also say who is a member."""
+    if client_tls is None or peer_tls.allowed_name or peer_tls.allowed_host:
+        return False
+    shared = _authorities(client_tls.ca_file) & _authorities(peer_tls.ca_file)
+    return bool(shared)
+
+
+def _authorities(path: str) -> set[bytes]:
+    """The certificates in a file; none where it cannot be read, which is told elsewhere."""
+    try:
+        text = Path(path).read_text(encoding="ascii", errors="replace") if path else ""
+        blocks = [it.partition(_BEGIN)[2] for it in text.split(_END)[:-1]]
+        return {ssl.PEM_cert_to_DER_cert(f"{_BEGIN}{it}{_END}\n") for it in blocks if it}
+    except (OSError, ValueError):
+        return set()

@@ -1,0 +1,84 @@
+"""Certificates between members: each belongs to the member it greets as, whoever signed it."""
+
+from pathlib import Path
+
+import pytest
+
+from roost.errors import PeerFault
+from roost.peer import Join, PeerTls, Secrets, UnprovenMember, dial, join
+from roost.tls import TlsFiles
+from tests.integration.certificates import Authority, Pair
+from tests.peer.test_transport import Peer, run, until
+
+pytestmark = pytest.mark.slow
+
+
+def tls(authority: Authority, pair: Pair, **changes: str) -> PeerTls:
+    return PeerTls(
+        TlsFiles(
+            cert_file=str(pair.certificate),
+            key_file=str(pair.key),
+            ca_file=str(authority.path),
+            needs_certificate=True,
+            **changes,  # type: ignore[arg-type]  # texts
+        )
+    )
+
+
+def test_a_clients_certificate_greets_as_no_member(tmp_path: Path) -> None:
+    """Issue 12, A2: one authority signed for both, and alice wrote as root."""
+    authority = Authority(tmp_path)
+    ours = authority.sign("any name")
+    alice = tls(authority, authority.sign("alice", host="alice.example"))
+
+    async def story(a: Peer, b: Peer) -> None:
+        _, port = b.address
+        await b.transport.close()
+        # Even at the address of the member, which is down.
+        stranger = Peer(2, tls=alice, listen_port=port)
+        await stranger.transport.start()
+        stranger.transport.add_peer(1, [a.address])
+        await until(lambda: bool(stranger.refusals))
+        assert isinstance(stranger.refusals[0], UnprovenMember)
+        assert "a certificate of alice" in str(stranger.refusals[0])
+        assert not a.is_linked_to(b)
+        assert a.frames == []
+        await stranger.transport.close()
+
+    run(story, Peer(1, tls=tls(authority, ours)), Peer(2, tls=tls(authority, ours)))
+
+
+def test_with_an_allowed_name_all_members_show_that_one(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    member = tls(authority, authority.sign("member"), allowed_name="member")
+    other = tls(authority, authority.sign("other"))
+
+    async def story(a: Peer, b: Peer) -> None:
+        assert a.is_linked_to(b)
+        stranger = Peer(3, tls=other)
+        await stranger.transport.start()
+        stranger.transport.add_peer(1, [a.address])
+        await until(lambda: bool(stranger.refusals))
+        assert "certificate of 'other'" in str(stranger.refusals[0])
+        assert not stranger.is_linked_to(a)
+        await stranger.transport.close()
+
+    run(story, Peer(1, tls=member), Peer(2, tls=member))
+
+
+def test_who_shows_another_ones_certificate_does_not_join_either(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    ours = tls(authority, authority.sign("any name"))
+    alice = tls(authority, authority.sign("alice", host="alice.example"))
+
+    async def story(a: Peer) -> None:
+        stream = await dial(a.address, alice)
+        asked = Join(
+            peer_urls=("https://127.0.0.1:1",), protocol_version=1, storage_version=1,
+            nonce=b"1" * 16,
+        )  # fmt: skip
+        with pytest.raises(PeerFault, match="nobody was added"):
+            await join(stream, asked, Secrets())
+        stream.close()
+
+    run(story, Peer(1, tls=ours))
