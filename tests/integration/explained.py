@@ -78,6 +78,19 @@ EXPLAINED = {
         "etcd does it; Roost refuses (code 3, `request is too large`), and wants it in parts"
     ),
     "POST /v3alpha/": "etcd 3.5 has dropped this old name of the gateway; Roost has it",
+    "POST with base64 that is url-safe or has no padding": (
+        "etcd 3.5 refuses it; Roost takes it, as etcd 3.6 does; bytes as an array of numbers are "
+        "refused"
+    ),
+    "POST with two fields of which one may be given, or with more behind its object": (
+        "etcd takes one of the two by chance and passes over the rest; Roost refuses"
+    ),
+    "POST /v3/watch and other streams with broken JSON": (
+        "etcd says that it is the server's fault (500); Roost that it is the client's (400)"
+    ),
+    "messages within each other, more than 100 deep": (
+        "etcd takes some thousands; Roost refuses what protobuf's own parser does"
+    ),
     "POST with broken JSON": "the texts are those of two JSON libraries; status and code are equal",
     "Cluster/MemberPromote of nobody": "etcd waits until the client gives up; Roost says so",
     "GET /health": "Roost says that it is JSON",

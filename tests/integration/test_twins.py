@@ -461,7 +461,20 @@ GATEWAY = [
     ("election/resign", {}),
     ("election/proclaim", {}),
     ("nope", {}),
+    ("kv/range", {"key": "YQ=\n=\r\n"}),
+    ("kv/range", {"key": text("a"), "limit": " 5"}),
+    ("kv/range", {"key": text("a"), "limit": None, "serializable": None}),
+    ("kv/txn", {"success": None}),
+    ("cluster/member/add", {"peerURLs": [None]}),
 ]
+# Refused by both; in other words, for they are of two JSON libraries.
+_WRONG: dict[str, list[object]] = {
+    "sort_order": ["FOO", "ascend", "1", 1.0, True, 1 << 40],
+    "limit": ["5.0", 5.0, "+5", "1_0", "", 1 << 63, True, []],
+    "serializable": ["true", 1],
+    "key": ["!!!", "Y", "YQ=Q", "YQ===", "Y Q=", 5, ["YQ=="]],
+}
+REFUSED = [{"key": text("a"), name: value} for name, values in _WRONG.items() for value in values]
 
 
 def test_the_json_gateway(twins: Twins) -> None:
@@ -472,10 +485,34 @@ def test_the_json_gateway(twins: Twins) -> None:
     for path in ("/v3/kv/put", "/version", "/nope"):
         twins.post(path, method="GET")
     for side in (twins.etcd, twins.roost):
-        for body in (b"{nonsense", json.dumps({"key": "!!!"}).encode(), b"x" * 3_000_000):
+        deep = b'{"key":"YQ==","x":' + b"[" * 100_000
+        for body in (b"{nonsense", b"x" * 3_000_000, deep, deep + b"]" * 100_000 + b"}"):
             status, said = side.post("/v3/kv/put", body)
             assert (status, said["code"]) == (400, 3), (side.name, body[:20])
+        for refused in REFUSED:
+            status, said = side.post("/v3/kv/range", refused)
+            assert (status, said["code"]) == (400, 3), (side.name, refused)
+        grant = {"name": "r", "perm": {"permType": "WRITEONLY", "key": text("k")}}
+        assert side.post("/v3/auth/role/grant", grant)[0] == 400, side.name
         assert side.post("/health", None, method="GET")[1]["health"] == "true"
+
+
+def test_the_gateway_waits_as_long_as_its_client_says(twins: Twins) -> None:
+    for lease_id in (101, 102):
+        grant(twins, 60, lease_id)
+    twins.ask("Lock/Lock", lk.LockRequest(name=b"x", lease=101))
+    for timeout in ("1S", "0S", "x", "1", "1s", "-1S", "+5S", "999999999S", ""):
+        headers = {"Grpc-Timeout": timeout}
+        twins.post("/v3/kv/range", {"key": text("a")}, headers=headers)
+    second = {"name": text("x"), "lease": "102"}
+    twins.post("/v3/lock/lock", second, headers={"Grpc-Timeout": "300m"})
+    create = {"create_request": {"key": text("w")}}
+    ended = {"grpc_code": 4, "http_code": 504, "message": "context deadline exceeded"}
+    for side in (twins.etcd, twins.roost):
+        status, said = side.post("/v3/watch", create, headers={"Grpc-Timeout": "300m"})
+        assert status == 200
+        error = json.loads(said.splitlines()[-1])["error"]
+        assert error == {**ended, "http_status": "Gateway Timeout"}, side.name
 
 
 def test_the_gateway_takes_tokens(twins: Twins) -> None:

@@ -4,7 +4,7 @@ import json
 import queue
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -150,7 +150,13 @@ class Side:
         return [("token", self.tokens[user])] if user else None
 
     def post(
-        self, path: str, body: Any, *, method: str = "POST", user: str = ""
+        self,
+        path: str,
+        body: Any,
+        *,
+        method: str = "POST",
+        user: str = "",
+        headers: Mapping[str, str] | None = None,
     ) -> tuple[int, Any]:
         """HTTP status and JSON, or text, of a request to the gateway."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -158,7 +164,7 @@ class Side:
             f"http://{self.endpoint}{path}",
             data=data if method == "POST" else None,
             method=method,
-            headers={"Authorization": self.tokens[user]} if user else {},
+            headers={**(headers or {}), **({"Authorization": self.tokens[user]} if user else {})},
         )
         try:
             with urllib.request.urlopen(request, timeout=10) as response:
@@ -216,11 +222,21 @@ class Twins:
         self._compare(asked, *([_said(it, mask) for it in said] for said in answers))
         return answers[1]
 
-    def post(self, path: str, body: Any = None, *, method: str = "POST", user: str = "") -> None:
+    def post(
+        self,
+        path: str,
+        body: Any = None,
+        *,
+        method: str = "POST",
+        user: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         """Ask both by HTTP."""
         sides = (self.etcd, self.roost)
         asked = {} if body is None else body
-        answers = [side.post(path, asked, method=method, user=user) for side in sides]
+        answers = [
+            side.post(path, asked, method=method, user=user, headers=headers) for side in sides
+        ]
         self._compare(
             f"{method} {path} {body!r} as {user or 'nobody'}",
             *([_masked_json(it)] for it in answers),

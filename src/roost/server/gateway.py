@@ -10,22 +10,24 @@ Full?  A body is at most `body_bytes_max`; a stream whose client does not read i
 """
 
 import asyncio
-import base64
 import codecs
 import json
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Protocol
 
 from google.protobuf import json_format
-from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
+from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from roost.proto import election_pb2, lock_pb2, rpc_pb2
+from roost.server.grpc import TIMEOUT_UNITS
+from roost.server.json_request import BadJson, build, read_first, read_whole
 from roost.tasks import Tasks
 
 logger = logging.getLogger(__name__)
@@ -101,8 +103,11 @@ _STATUS = {
     14: 503,
     16: 401,
 }
-_INVALID_ARGUMENT, _RESOURCE_EXHAUSTED, _INTERNAL = 3, 8, 13
-_URL_SAFE = str.maketrans("-_", "+/")
+_CANCELLED, _INVALID_ARGUMENT, _RESOURCE_EXHAUSTED, _INTERNAL = 1, 3, 8, 13
+_LATE = (4, "context deadline exceeded")
+_TIMEOUT = re.compile(r"([+-]?[0-9]{1,18})([HMSmun])")
+# A longer timeout is none that anybody waits for.
+_TIMEOUT_S_MAX = 10 * 365 * 86400.0
 _JSON_HEAD = [(b"content-type", b"application/json")]
 
 
@@ -169,6 +174,8 @@ class JsonStream:
         self.pending_bytes = 0
         self._kind = kind
         self._lines: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self.first_status = 200
+        self._is_begun = self._is_over = False
 
     def send(self, message: bytes) -> None:
         """Queue an answer."""
@@ -181,13 +188,21 @@ class JsonStream:
 
     def finish(self, code: int, text: str) -> None:
         """End the stream; an error is its last line."""
+        if self._is_over:
+            return
         if code:
             status = _STATUS.get(code, 500)
+            if not self._is_begun:
+                self.first_status = status
             said = {"grpc_code": code, "http_code": status, "message": text}
             self._put({"error": {**said, "http_status": HTTPStatus(status).phrase}})
+        self._is_over = True
         self._lines.put_nowait(None)
 
     def _put(self, row: dict[str, Any]) -> None:
+        if self._is_over:
+            return
+        self._is_begun = True
         line = json.dumps(row, separators=(",", ":")).encode() + b"\n"
         self.pending_bytes += len(line)
         self._lines.put_nowait(line)
@@ -229,22 +244,17 @@ class JsonMethod:
         except _FailedError as failed:
             await _send_error(send, failed.code, failed.text)
 
-    def _parse(self, text: str) -> bytes:
-        """The request's bytes.
+    def _encode(self, value: object) -> bytes:
+        """The bytes of the request that a JSON value says.
 
         Raises:
-            _FailedError: the text is no such request.
+            _FailedError: it is no such request.
 
         """
         try:
-            value = json.loads(text or "{}")
-            if not isinstance(value, dict):
-                raise json_format.ParseError("a request is a JSON object")
-            _check_bytes(value, self._request.DESCRIPTOR)
-            message = json_format.ParseDict(value, self._request(), ignore_unknown_fields=True)
-        except (json_format.ParseError, ValueError) as error:
+            return build(self._request, value).SerializeToString()
+        except BadJson as error:
             raise _FailedError(_INVALID_ARGUMENT, str(error)) from error
-        return message.SerializeToString()
 
     async def _unary(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = b""
@@ -259,15 +269,20 @@ class JsonMethod:
             if not event.get("more_body"):
                 break
         try:
-            message = self._parse(body.decode())
-        except UnicodeDecodeError as error:
+            message = self._encode(read_whole(body.decode() or "{}"))
+        except ValueError as error:  # BadJson, or no UTF-8
             raise _FailedError(_INVALID_ARGUMENT, str(error)) from error
         call = JsonCall(_token_of(scope), _address_of(scope))
-        if hasattr(self._route, "handle"):
-            self._route.handle(call, message)
-            answer = await call.outcome
-        else:
-            answer = await self._wait_long(call, message, receive)
+        timeout_s = _timeout_of(scope)
+        try:
+            async with asyncio.timeout(timeout_s):
+                if hasattr(self._route, "handle"):
+                    self._route.handle(call, message)
+                    answer = await call.outcome
+                else:
+                    answer = await self._wait_long(call, message, receive)
+        except TimeoutError:
+            raise _FailedError(*_LATE) from None
         said = json.dumps(_to_json(self._response.FromString(answer)), separators=(",", ":"))
         await _send_whole(send, 200, said.encode())
 
@@ -279,36 +294,41 @@ class JsonMethod:
         leaving = tasks.start(_leave(receive))
         try:
             await asyncio.wait((call.outcome, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if call.outcome.done():
+                return call.outcome.result()
+            raise _FailedError(_CANCELLED, "the client is gone")
+        finally:
             if not call.outcome.done():
                 handler.on_cancel()
-            return await call.outcome
-        finally:
             await tasks.close()
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
+        timeout_s = _timeout_of(scope)
         call = JsonStream(_token_of(scope), _address_of(scope), self._response)
         handler = self._route.open(call)
         tasks = Tasks()
         tasks.start(self._read(handler, call, receive))
-        is_begun = False
+        late = None
+        if timeout_s is not None:
+            late = asyncio.get_running_loop().call_later(timeout_s, call.finish, *_LATE)
         try:
-            while (line := await call.next_line()) is not None:
-                if not is_begun:
-                    await send(
-                        {"type": "http.response.start", "status": 200, "headers": _JSON_HEAD}
-                    )
-                    is_begun = True
+            line = await call.next_line()
+            # What fails before anything was said has its status in the head, as etcd's.
+            head = {"type": "http.response.start", "status": call.first_status}
+            await send({**head, "headers": _JSON_HEAD})
+            while line is not None:
                 await send({"type": "http.response.body", "body": line, "more_body": True})
-            if not is_begun:
-                await send({"type": "http.response.start", "status": 200, "headers": _JSON_HEAD})
+                line = await call.next_line()
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
+            if late is not None:
+                late.cancel()
             handler.on_cancel()
             await tasks.close()
 
     async def _read(self, handler: Any, call: JsonStream, receive: Receive) -> None:
         """Hand every request in the body on as soon as it is whole."""
-        decoder, text, is_whole = json.JSONDecoder(), "", False
+        text, is_whole = "", False
         utf8 = codecs.getincrementaldecoder("utf-8")()
         try:
             while True:
@@ -320,11 +340,11 @@ class JsonMethod:
                 if len(text) > self._body_bytes_max:
                     raise _FailedError(_RESOURCE_EXHAUSTED, "a request is too large")
                 while text := text.lstrip():
-                    try:
-                        value, end = decoder.raw_decode(text)
-                    except ValueError:
+                    found = read_first(text)
+                    if found is None:
                         break  # the rest has yet to come
-                    handler.on_message(self._parse(json.dumps(value)))
+                    value, end = found
+                    handler.on_message(self._encode(value))
                     text = text[end:]
                 if not event.get("more_body") and not is_whole:
                     is_whole = True
@@ -333,7 +353,7 @@ class JsonMethod:
                     handler.on_half_close()
         except _FailedError as failed:
             call.finish(failed.code, failed.text)
-        except UnicodeDecodeError as error:
+        except ValueError as error:  # BadJson, or no UTF-8
             call.finish(_INVALID_ARGUMENT, str(error))
         except Exception:
             logger.exception("a stream of the gateway failed")
@@ -346,35 +366,30 @@ async def _leave(receive: Receive) -> None:
         pass
 
 
-def _check_bytes(value: object, kind: Any) -> None:  # a Descriptor of either implementation
-    """Refuse bytes that are not base64: the library would take what it can read of them.
-
-    Raises:
-        ValueError: they are not.
-
-    """
-    if not isinstance(value, dict):
-        return
-    for name, inner in value.items():
-        field = kind.fields_by_camelcase_name.get(name) or kind.fields_by_name.get(name)
-        if field is None:
-            continue
-        for it in inner if isinstance(inner, list) else [inner]:
-            if field.message_type is not None:
-                _check_bytes(it, field.message_type)
-            elif field.type == FieldDescriptor.TYPE_BYTES and isinstance(it, str):
-                padded = it.translate(_URL_SAFE) + "=" * (-len(it) % 4)
-                try:
-                    base64.b64decode(padded, validate=True)
-                except ValueError:
-                    raise ValueError(f"{name}: illegal base64 data") from None
-
-
 def _token_of(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name in (b"authorization", b"grpc-metadata-token"):
             return str(value.decode("latin-1")).removeprefix("Bearer ")
     return ""
+
+
+def _timeout_of(scope: Scope) -> float | None:
+    """How long the client waits, by its `Grpc-Timeout`; None when it does not say, or 0.
+
+    Raises:
+        _FailedError: it is malformed.
+
+    """
+    text = dict(scope["headers"]).get(b"grpc-timeout", b"").decode("latin-1")
+    if not text:
+        return None
+    found = _TIMEOUT.fullmatch(text)
+    if found is None:
+        raise _FailedError(_INVALID_ARGUMENT, f"invalid grpc-timeout: {text}")
+    timeout_s = int(found[1]) * TIMEOUT_UNITS[found[2]]
+    if timeout_s < 0:
+        raise _FailedError(*_LATE)
+    return min(timeout_s, _TIMEOUT_S_MAX) or None
 
 
 def _address_of(scope: Scope) -> str:

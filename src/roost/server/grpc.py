@@ -32,7 +32,7 @@ _STATUS_200 = b"\x88"  # static table, entry 8
 _CONTENT_TYPE = encode_literal(b"content-type", b"application/grpc")
 _HEADERS = _STATUS_200 + _CONTENT_TYPE
 _ANSWER = Answer(_HEADERS, encode_literal(b"grpc-status", b"0"))
-_TIMEOUT_UNITS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+TIMEOUT_UNITS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 _TIMEOUT_DIGITS_MAX = 8
 LEADERLESS_S = 3.0
 
@@ -422,7 +422,7 @@ def address_of(peername: object) -> str:
 def parse_timeout(value: bytes) -> float | None:
     """A grpc-timeout in seconds; None when it is malformed."""
     text = value.decode("ascii", errors="replace")
-    unit = _TIMEOUT_UNITS.get(text[-1:])
+    unit = TIMEOUT_UNITS.get(text[-1:])
     digits = text[:-1]
     if unit is None or not digits.isdigit() or len(digits) > _TIMEOUT_DIGITS_MAX:
         return None

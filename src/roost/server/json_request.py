@@ -1,0 +1,193 @@
+"""JSON -> a request, as strictly as etcd's gateway reads it (protobuf's JSON mapping; Go: jsonpb).
+
+Names are those of the schema or their camelCase; unknown names are passed over, null is absent.
+Numbers of 64 bits may be strings; enumerations are names or numbers, and a name that is not there
+is refused, never a default.  Bytes are base64 of either alphabet, with line breaks, with or
+without padding.  Nothing is converted that is of another type.
+
+Full?  What is nested deeper than DEPTH_MAX messages, or deeper than Python's parser reads, is
+refused; how long a text may be is up to whoever reads it.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+
+# As deep as protobuf's own parser goes, which reads the request again.
+DEPTH_MAX = 100
+_URL_SAFE = str.maketrans("-_", "+/", "\r\n")
+_NUMBER = re.compile(r"[ \t\r\n]*(-?(?:0|[1-9][0-9]*))[ \t\r\n]*")
+_INTEGERS = (
+    *(FieldDescriptor.TYPE_INT32, FieldDescriptor.TYPE_INT64),
+    *(FieldDescriptor.TYPE_UINT32, FieldDescriptor.TYPE_UINT64),
+)
+# What null is in an array.
+_ZERO = {
+    **dict.fromkeys((*_INTEGERS, FieldDescriptor.TYPE_ENUM), 0),
+    **dict.fromkeys((FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES), ""),
+    FieldDescriptor.TYPE_BOOL: False,
+}
+_INT32 = range(-(1 << 31), 1 << 31)
+
+
+class BadJson(ValueError):
+    """A text is no such request; says which field is wrong."""
+
+
+class _Fraction:
+    """A number that is no integer: no field takes one."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+def _refuse_constant(name: str) -> None:
+    raise BadJson(f"{name} is no JSON")
+
+
+_DECODER = json.JSONDecoder(parse_float=_Fraction, parse_constant=_refuse_constant)
+
+
+def read_whole(text: str) -> object:
+    """The value of a text that has one.
+
+    Raises:
+        BadJson: it has none, more than one, or one that is too deep.
+
+    """
+    try:
+        return _DECODER.decode(text)
+    except RecursionError:
+        raise BadJson("the JSON is nested too deep") from None
+    except BadJson:
+        raise
+    except ValueError as error:
+        raise BadJson(str(error)) from error
+
+
+def read_first(text: str) -> tuple[object, int] | None:
+    """The value that a text begins with, and where it ends; None when the rest has yet to come.
+
+    Raises:
+        BadJson: it begins with something that is too deep, or no JSON.
+
+    """
+    try:
+        return _DECODER.raw_decode(text)
+    except RecursionError:
+        raise BadJson("the JSON is nested too deep") from None
+    except BadJson:
+        raise
+    except ValueError:
+        return None
+
+
+def build(kind: type[Message], value: object) -> Message:
+    """The request that a JSON object says.
+
+    Raises:
+        BadJson: it says none.
+
+    """
+    message = kind()
+    _fill(message, value, "", 0)
+    return message
+
+
+def _fill(message: Message, value: object, where: str, depth: int) -> None:
+    if not isinstance(value, dict):
+        raise BadJson(f"{where or 'a request'} is a JSON object")
+    if depth >= DEPTH_MAX:
+        raise BadJson(f"a request has at most {DEPTH_MAX} messages within each other")
+    kind = message.DESCRIPTOR
+    for name, inner in value.items():
+        field = kind.fields_by_name.get(name) or kind.fields_by_camelcase_name.get(name)
+        if field is None or inner is None:
+            continue
+        place = f"{where}.{name}" if where else name
+        if field.is_repeated:
+            _extend(message, field, inner, place, depth)
+            continue
+        oneof = field.containing_oneof
+        if oneof is not None and message.WhichOneof(oneof.name) not in (None, field.name):
+            raise BadJson(f"{place}: only one of {oneof.name} may be given")
+        if field.message_type is not None:
+            child = getattr(message, field.name)
+            child.SetInParent()
+            _fill(child, inner, place, depth + 1)
+        else:
+            _store(partial(setattr, message, field.name), _scalar(field, inner, place), place)
+
+
+def _extend(message: Message, field: Any, value: object, place: str, depth: int) -> None:
+    """Fill a repeated field; `field` is a FieldDescriptor of either implementation."""
+    if not isinstance(value, list):
+        raise BadJson(f"{place} is a JSON array")
+    held = getattr(message, field.name)
+    for inner in value:
+        if field.message_type is not None:
+            child = held.add()
+            if inner is not None:
+                _fill(child, inner, place, depth + 1)
+        else:
+            zero = _ZERO[field.type]
+            _store(held.append, _scalar(field, zero if inner is None else inner, place), place)
+
+
+def _store(store: Callable[[Any], None], value: object, place: str) -> None:
+    """Store a value, if it is in its type's range."""
+    try:
+        store(value)
+    except ValueError as error:
+        raise BadJson(f"{place}: {error}") from error
+
+
+def _scalar(field: Any, value: object, place: str) -> object:
+    """A value as its field takes it."""
+    if field.enum_type is not None:
+        return _enum(field, value, place)
+    if field.type == FieldDescriptor.TYPE_BYTES:
+        return _bytes(value, place)
+    if field.type in _INTEGERS:
+        return _integer(value, place)
+    wanted = bool if field.type == FieldDescriptor.TYPE_BOOL else str
+    if not isinstance(value, wanted):
+        raise BadJson(f"{place} is {'a string' if wanted is str else 'true or false'}")
+    return value
+
+
+def _enum(field: Any, value: object, place: str) -> int:
+    if isinstance(value, str):
+        found = field.enum_type.values_by_name.get(value)
+        if found is None:
+            raise BadJson(f'{place}: unknown value "{value}" for enum {field.enum_type.full_name}')
+        return int(found.number)
+    if not isinstance(value, int) or isinstance(value, bool) or value not in _INT32:
+        raise BadJson(f"{place} is a name or a number of enum {field.enum_type.full_name}")
+    return value
+
+
+def _integer(value: object, place: str) -> int:
+    if isinstance(value, str) and (found := _NUMBER.fullmatch(value)):
+        value = int(found[1])
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise BadJson(f"{place} is an integer")
+    return value
+
+
+def _bytes(value: object, place: str) -> bytes:
+    if not isinstance(value, str):
+        raise BadJson(f"{place} is base64 in a string")
+    text = value.translate(_URL_SAFE)
+    if not text.endswith("="):
+        text += "=" * (-len(text) % 4)
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        raise BadJson(f"{place}: illegal base64 data") from None

@@ -1,0 +1,117 @@
+"""Requests from JSON: what the gateway takes, and what it refuses."""
+
+import base64
+import json
+
+import pytest
+from google.protobuf import json_format
+from google.protobuf.message import Message
+
+from roost.proto import auth_pb2
+from roost.proto import rpc_pb2 as pb
+from roost.server.json_request import DEPTH_MAX, BadJson, build, read_first, read_whole
+from tests.integration.edges import every_edge
+
+KEY = b"a" * 60 + b"\xff\xfe\xfb"
+A = base64.b64encode(b"a").decode()
+
+
+def read(kind: type[Message], text: str) -> Message:
+    return build(kind, read_whole(text))
+
+
+@pytest.mark.parametrize("is_camel", [False, True])
+@pytest.mark.parametrize(
+    "plain",
+    [
+        pb.RangeRequest(key=b"a"),
+        pb.TxnRequest(success=[pb.RequestOp(request_put=pb.PutRequest(key=b"a"))]),
+        pb.MemberAddRequest(peerURLs=["http://a:1"]),
+        pb.AlarmRequest(),
+        pb.WatchRequest(create_request=pb.WatchCreateRequest(key=b"a")),
+        pb.AuthRoleGrantPermissionRequest(name="r", perm=auth_pb2.Permission(key=b"a")),
+    ],
+)
+def test_every_edge_of_every_field_is_read_as_it_is_written(
+    plain: Message, *, is_camel: bool
+) -> None:
+    for request in every_edge(plain):
+        text = json_format.MessageToJson(request, preserving_proto_field_name=not is_camel)
+        assert read(type(plain), text) == request, text
+
+
+def test_base64_may_be_of_either_alphabet_broken_into_lines_and_unpadded() -> None:
+    text = base64.b64encode(KEY).decode()
+    urlsafe = base64.urlsafe_b64encode(KEY).decode()
+    for key in (text, urlsafe, f"{text[:20]}\n{text[20:]}\n", f"{text[:40]}\r\n{text[40:]}"):
+        assert read(pb.RangeRequest, json.dumps({"key": key})) == pb.RangeRequest(key=KEY)
+    for key in ("YQ==", "YQ", "YQ\n=\n=\n", "YR=="):
+        assert read(pb.RangeRequest, json.dumps({"key": key})) == pb.RangeRequest(key=b"a")
+    for key in ("Y", "YQ=", "YQ===", "YQ=Q", "=YQ=", "Y Q=", "é", "!!!!"):
+        with pytest.raises(BadJson, match="key: illegal base64 data"):
+            read(pb.RangeRequest, json.dumps({"key": key}))
+
+
+WRONG: dict[str, list[object]] = {
+    "sort_order": ["FOO", "ascend", "1", "", 1.0, 1.5, True, 1 << 31, [], {}],
+    "limit": [
+        *(5.0, "5.0", "+5", "0x5", "1_0", "", "٣", True, 1 << 63, [], {}),
+        *(str(1 << 63), -(1 << 63) - 1, "NaN", "5 5", "05"),
+    ],
+    "serializable": ["true", 1, 0, "", [], {}],
+    "key": [5, True, ["YQ=="], {}, 1.5],
+}
+
+
+@pytest.mark.parametrize(("field", "value"), [(name, it) for name in WRONG for it in WRONG[name]])
+def test_what_is_of_another_type_is_refused_and_never_a_default(field: str, value: object) -> None:
+    with pytest.raises(BadJson, match=f"^{field}"):
+        read(pb.RangeRequest, json.dumps({"key": A, field: value}))
+
+
+def test_names_numbers_nulls_and_what_is_not_known() -> None:
+    for text, expected in (
+        ('{"key":"YQ==","limit":" 5"}', pb.RangeRequest(key=b"a", limit=5)),
+        ('{"key":"YQ==","rangeEnd":"Yg=="}', pb.RangeRequest(key=b"a", range_end=b"b")),
+        ('{"key":"YQ==","sort_order":"DESCEND"}', pb.RangeRequest(key=b"a", sort_order="DESCEND")),
+        ('{"key":"YQ==","sort_order":2}', pb.RangeRequest(key=b"a", sort_order="DESCEND")),
+        ('{"key":null,"limit":null,"x":{"a":[1.5]}}', pb.RangeRequest()),
+        (' \n{"key":"\\u0059Q=="}\n ', pb.RangeRequest(key=b"a")),
+    ):
+        assert read(pb.RangeRequest, text) == expected, text
+    assert read(pb.MemberAddRequest, '{"peerURLs":[null]}') == pb.MemberAddRequest(peerURLs=[""])
+    assert read(pb.TxnRequest, '{"success":[null]}') == pb.TxnRequest(success=[pb.RequestOp()])
+    for text in ("[]", "null", '"x"', "5", '{"key":}', '{"a":1}{', '{"limit":NaN}', "\ufeff{}"):
+        with pytest.raises(BadJson):
+            read(pb.RangeRequest, text)
+    for kind, text in (
+        (pb.TxnRequest, '{"success":{}}'),
+        (pb.TxnRequest, '{"success":[{"request_put":{},"request_range":{}}]}'),
+        (pb.AuthRoleAddRequest, '{"name":5}'),
+        (pb.AuthRoleAddRequest, '{"name":"\\ud800"}'),
+        (pb.MemberRemoveRequest, '{"ID":-5}'),
+        (pb.WatchRequest, '{"create_request":{"filters":["NOPE"]}}'),
+    ):
+        with pytest.raises(BadJson):
+            read(kind, text)
+
+
+def test_what_is_nested_too_deep_is_refused() -> None:
+    for text in ("[" * 100_000, '{"x":' * 100_000, '{"x":' * 100_000 + "1" + "}" * 100_000):
+        with pytest.raises(BadJson, match="nested too deep"):
+            read(pb.RangeRequest, text)
+        with pytest.raises(BadJson, match="nested too deep"):
+            read_first(text)
+    for depth, is_good in ((DEPTH_MAX // 2 - 1, True), (DEPTH_MAX, False)):
+        text = '{"success":[{"request_txn":' * depth + "{}" + "}]}" * depth
+        if is_good:
+            said = read(pb.TxnRequest, text).SerializeToString()
+            assert pb.TxnRequest.FromString(said) == read(pb.TxnRequest, text)
+        else:
+            with pytest.raises(BadJson, match="at most"):
+                read(pb.TxnRequest, text)
+
+
+def test_the_first_of_several_values_is_read_when_it_is_whole() -> None:
+    assert read_first('{"a":1} {"b"') == ({"a": 1}, 7)
+    assert read_first('{"b"') is None
