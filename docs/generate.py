@@ -33,6 +33,8 @@ def settings_page() -> str:
         "",
         "A setting is a flag (`--name m1`, `--name=m1` or `-name m1`), else a variable (`ROOST_NAME`, else",
         "`ETCD_NAME`), else its default. `--config-file` names a YAML file whose settings replace all of these.",
+        "A variable or a value of the file that is empty is not set. SIGHUP has a member read its log level again, and look at",
+        "its certificates; those are also read whenever their files change.",
         "",
         "| flag | default | meaning |",
         "|---|---|---|",

@@ -76,7 +76,7 @@ def test_the_data_of_an_etcd_member_is_left_alone(tmp_path: Path) -> None:
     assert [it.name for it in (tmp_path / "data").iterdir()] == ["member"]
 
 
-@pytest.mark.parametrize("kind", ["plain", "wildcard", "auto", "files", "mutual", "unix"])
+@pytest.mark.parametrize("kind", ["plain", "wildcard", "auto", "files", "mutual", "unix", "unixs"])
 def test_the_command_that_a_member_proposes_works_when_it_is_pasted(
     tmp_path: Path, kind: str
 ) -> None:
@@ -92,6 +92,7 @@ def test_the_command_that_a_member_proposes_works_when_it_is_pasted(
         "auto": ("https://0.0.0.0:{port}", ["--auto-tls"]),
         "files": ("https://127.0.0.1:{port}", [*files, ca]),
         "mutual": ("https://0.0.0.0:{port}", [*files, ca, "--client-cert-auth"]),
+        "unixs": (f"unixs://{tmp_path}/s,http://127.0.0.1:{{port}}", ["--auto-tls"]),
         "unix": (f"unix://{tmp_path}/s,http://127.0.0.1:{{port}}", []),
     }[kind]
     with OneMember(tmp_path, listens, *flags) as member:

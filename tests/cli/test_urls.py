@@ -122,6 +122,22 @@ def test_a_place_that_is_taken_is_named(tmp_path: Path) -> None:
     second.close()
 
 
+def test_a_place_is_listened_on_once() -> None:
+    first, second = (f"http://127.0.0.1:{port}" for port in free_ports(2))
+    given = {
+        "listen-client-urls": f"{first},{first}/",
+        "listen-peer-urls": second,
+        "listen-metrics-urls": "",
+    }
+    [sockets] = take_places(load_settings(given, {})).values()
+    for sock in sockets:
+        sock.close()
+    assert told_to_clients(load_settings(given, {})) == (first,)
+    for flag in ("listen-metrics-urls", "listen-peer-urls"):
+        with pytest.raises(BadSetting, match=f"--{flag}: .* is in --listen-client-urls already"):
+            take_places(load_settings({**given, flag: first}, {}))
+
+
 def test_a_place_is_written_as_people_write_it() -> None:
     assert describe(("::1", 5)) == "[::1]:5"
     assert [it.host for it in listened(load_settings({}, {}), "listen-client-urls")] == [

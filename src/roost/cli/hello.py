@@ -49,7 +49,11 @@ def command_to_try(url: Url, tls: TlsFiles | None) -> str:
     """A command that works on this machine when it is pasted."""
     words = ["roost", "put", "greeting", "hello"]
     if isinstance(url.place, Path):
-        return shlex.join([*words, "--endpoints", f"unix://{url.place.absolute()}"])
+        path = url.place.absolute()
+        if not url.is_secure or tls is None:
+            return shlex.join([*words, "--endpoints", f"unix://{path}"])
+        more, _ = _secure_words(tls, "localhost")
+        return shlex.join([*words, "--endpoints", f"unixs://{path}", *more])
     host, port = url.place
     host = _ALL_ADDRESSES.get(host, host)
     if not url.is_secure or tls is None:

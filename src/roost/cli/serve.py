@@ -4,7 +4,7 @@ import gc
 import logging
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -43,7 +43,7 @@ from roost.descriptors import raise_limit
 from roost.errors import RoostError
 from roost.member import MemberConfig
 from roost.member.world import SEGMENT_BYTES_MIN
-from roost.server import CannotListen, bind
+from roost.server import CannotListen, Place, bind, describe
 from roost.tls import TlsFiles, server_context, warn_of_age
 
 logger = logging.getLogger("roost")
@@ -122,25 +122,36 @@ def _run(**given: str | None) -> None:
 serve = click.Command("serve", callback=_run, params=_options(), help=_run.__doc__)
 
 
+def _close(sockets: Iterable[socket.socket]) -> None:
+    for sock in sockets:
+        sock.close()
+
+
 def take_places(settings: Settings) -> dict[Url, list[socket.socket]]:
     """Find out that a port is taken before anything is made, or joined.
 
     Raises:
         CannotListen: one is.
+        BadSetting: one is to be listened on twice.
 
     """
-    shares_port = settings["socket-reuse-port"]
-    flags = ("listen-client-urls", "listen-metrics-urls")
-    urls = dict.fromkeys(url for flag in flags for url in listened(settings, flag))
+    taken: dict[Place, str] = {}
     bound: dict[Url, list[socket.socket]] = {}
     with ExitStack() as undo:
-        for url in urls:
-            bound[url] = bind(url.place, shares_port=shares_port)
-            for sock in bound[url]:
-                undo.callback(sock.close)
-        for url in listened(settings, "listen-peer-urls"):
-            for sock in bind(url.place):
-                sock.close()  # the member takes it when it starts
+        for flag in ("listen-client-urls", "listen-metrics-urls", "listen-peer-urls"):
+            for url in listened(settings, flag):
+                if url.place in taken:
+                    text = f"{describe(url.place)} is in --{taken[url.place]} already"
+                    raise BadSetting(f"--{flag}: {text}")
+                taken[url.place] = flag
+                is_peers = flag == "listen-peer-urls"
+                shares_port = settings["socket-reuse-port"] and not is_peers
+                sockets = bind(url.place, shares_port=shares_port)
+                if is_peers:  # the member takes its own when it starts
+                    _close(sockets)
+                else:
+                    bound[url] = sockets
+                    undo.callback(_close, sockets)
         undo.pop_all()
     return bound
 

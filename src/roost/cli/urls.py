@@ -74,7 +74,7 @@ def listened(settings: Settings, name: str) -> list[Url]:
         BadSetting: one of its URLs has another form.
 
     """
-    return [parse_url(name, it) for it in urls_of(settings, name)]
+    return list(dict.fromkeys(parse_url(name, it) for it in urls_of(settings, name)))
 
 
 def told_to_clients(settings: Settings) -> tuple[str, ...]:
@@ -89,14 +89,9 @@ def told_to_clients(settings: Settings) -> tuple[str, ...]:
     given = urls_of(settings, "advertise-client-urls")
     for url in given:
         parse_url("advertise-client-urls", url)
-    return given or tuple(
-        _reachable(url, parsed, settings)
-        for url, parsed in zip(
-            urls_of(settings, "listen-client-urls"),
-            listened(settings, "listen-client-urls"),
-            strict=True,
-        )
-    )
+    heard = urls_of(settings, "listen-client-urls")
+    told = (_reachable(it, parse_url("listen-client-urls", it), settings) for it in heard)
+    return given or tuple(dict.fromkeys(told))
 
 
 def _reachable(text: str, url: Url, settings: Settings) -> str:

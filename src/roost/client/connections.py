@@ -27,7 +27,7 @@ from roost.proto import rpc_pb2
 MESSAGE_BYTES_MAX = 64 << 20
 # etcd takes more than one ping in 5 s for an attack.
 _PING_MS, _PING_TIMEOUT_MS = 6000, 5000
-_OPTIONS = [
+_OPTIONS: list[tuple[str, int | str]] = [
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     ("grpc.enable_retries", 0),
     ("grpc.keepalive_time_ms", _PING_MS),

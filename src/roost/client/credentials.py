@@ -25,7 +25,7 @@ class Credentials:
         """Without the password."""
         return f"Credentials(user={self.user!r}, ca_file={self.ca_file!r})"
 
-    def channel(self, endpoint: Endpoint, options: list[tuple[str, int]]) -> grpc.Channel:
+    def channel(self, endpoint: Endpoint, options: list[tuple[str, int | str]]) -> grpc.Channel:
         """A connection to one endpoint, by TLS when it or these say so.
 
         Raises:
@@ -45,6 +45,9 @@ class Credentials:
         made = grpc.ssl_channel_credentials(
             _read(self.ca_file), _read(key_file), _read(self.cert_file)
         )
+        if endpoint.address.startswith("unix:"):
+            # A path is no host: the certificate is that of this machine.
+            options = [*options, ("grpc.ssl_target_name_override", "localhost")]
         return grpc.secure_channel(endpoint.address, made, options=options)
 
 
