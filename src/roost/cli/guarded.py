@@ -31,6 +31,8 @@ class Guarded:
         self._changed = threading.Event()
         self._lost = threading.Event()
         self._child: subprocess.Popen[bytes] | None = None
+        # Signals that came before there was somebody to pass them on to.
+        self._early: list[int] = []
 
     def lose(self) -> None:
         """It must not run any longer."""
@@ -54,6 +56,8 @@ class Guarded:
                 return None
             child = subprocess.Popen(self._command, env=self._environment)  # noqa: S603 - as asked
             self._child = child
+            for number in self._early:
+                child.send_signal(number)
             threading.Thread(target=self._reap, args=(child,), daemon=True).start()
             self._changed.wait()
             if self._lost.is_set():
@@ -66,7 +70,9 @@ class Guarded:
         return code if code >= 0 else 128 - code
 
     def _pass_on(self, number: int, _frame: object) -> None:
-        if self._child is not None:
+        if self._child is None:
+            self._early.append(number)
+        else:
             self._child.send_signal(number)
 
     def _reap(self, child: subprocess.Popen[bytes]) -> None:

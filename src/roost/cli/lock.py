@@ -129,8 +129,7 @@ def lock(
 
 
 def _run(guarded: Guarded, session: Session) -> None:
-    if session.lost is not None:
-        guarded.lose()
+    session.scope.check()  # lost, or told to end, before there was anything to end
     try:
         with interruptible(lambda _number: None):  # the command is told, and ends or not
             code = guarded.run(min(_GRACE_S_MAX, session.margin_s * 0.75))
