@@ -172,7 +172,7 @@ def test_a_stop_while_a_damaged_store_waits_for_a_peer(tmp_path: Path, number: i
         cluster.start(0)
 
         def waits(it: Cluster) -> bool:
-            return "fetching the store" in it.log_end(0)
+            return "joining by" in it.log_end(0)
 
         assert stop_at(cluster, 0, number, waits) in before_it_serves(number)
 
@@ -187,6 +187,22 @@ def test_a_stop_while_nobody_lets_a_newcomer_in(tmp_path: Path, number: int) -> 
             return bool(it.log_end(1))
 
         assert stop_at(cluster, 1, number, waits) in before_it_serves(number)
+
+
+def test_a_stop_while_the_keeper_does_not_answer(tmp_path: Path) -> None:
+    """What is not in the store yet is in the journal."""
+    with members(tmp_path, 1) as cluster:
+        cluster.start(0)
+        cluster.leader()
+        fill(cluster, 8)
+        for pid, line in processes_about(str(cluster.root)).items():
+            if "-m roost.store " in line:
+                os.kill(pid, signal.SIGSTOP)
+        assert stop_at(cluster, 0, signal.SIGTERM, lambda _: True) == 0
+        cluster.start(0)
+        cluster.leader()
+        with Client(cluster.endpoints, timeout_s=20) as client:
+            assert client.count(b"k", b"l") == 8
 
 
 @pytest.mark.skipif(bool(strace_reason()), reason=strace_reason())

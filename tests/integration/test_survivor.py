@@ -14,8 +14,8 @@ from tests.integration.etcdctl import etcdctl
 from tests.integration.test_operations import page
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
-# Far below the seven seconds after which a read without a leader is given up.
-AT_ONCE_S = 4.0
+# Less than the seven seconds after which a read without a leader is given up.
+AT_ONCE_S = 6.0
 COUNT = 50
 
 
