@@ -11,12 +11,12 @@ import pytest
 from roost.errors import PeerFault
 from roost.member import MemberConfig
 from roost.member.home import Home, open_home
-from roost.member.snapshots import ATTEMPTS_MAX, Fetch
+from roost.member.snapshots import ATTEMPTS_MAX, Fetch, check_content
 from roost.member.world import World
 from roost.peer import Head, SnapshotDamaged, SnapshotGone, Stream
 from roost.peer.snapshot import CHUNK, END, HEAD, PULL, Pull
 from roost.raft import Configuration, Entry, EntryKind, HardState, Snapshot
-from roost.store import InlineKeeper, Keeper, SnapshotFile, Txn, digest_of
+from roost.store import InlineKeeper, Keeper, SnapshotFile, Txn, digest_of, read_applied_file
 
 SNAPSHOT = Snapshot(index=50, term=3, sender=1, configuration=Configuration(voters=(1, 2)))
 CONTENT = bytes(range(256)) * 10
@@ -129,6 +129,25 @@ def open_at(root: Path, name: str) -> Home:
         raise error
 
     return open_home(config, bootstrap, world=FakeWorld([]), on_store_failure=fail)
+
+
+def test_a_file_that_is_not_the_store_that_was_offered_is_refused(tmp_path: Path) -> None:
+    """It was put in place, and the member ended by an assertion."""
+    home = open_at(tmp_path, "a")
+    write(home, 5, b"value")
+    home.close_files()
+    path = home.store_directory / "data.mdb"
+    index, term = read_applied_file(path)
+    right = Snapshot(index=index, term=term, sender=1, configuration=home.configuration)
+    check_content(path, right)
+    others = Configuration(version=1, voters=(1, 2, 3))
+    for wrong in ({"index": index + 1}, {"term": term + 1}, {"configuration": others}):
+        with pytest.raises(SnapshotDamaged, match="was offered"):
+            check_content(path, msgspec.structs.replace(right, **wrong))
+    nothing = tmp_path / "nothing"
+    nothing.write_bytes(CONTENT)
+    with pytest.raises(SnapshotDamaged, match="no store"):
+        check_content(nothing, right)
 
 
 def write(home: Home, count: int, value: bytes) -> None:

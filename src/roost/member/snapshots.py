@@ -20,7 +20,7 @@ from pathlib import Path
 
 import msgspec
 
-from roost.errors import PeerFault
+from roost.errors import UNDECODABLE, PeerFault
 from roost.member.errors import SnapshotFailed
 from roost.member.home import Home
 from roost.member.roster import CONFIGURATION_KEY
@@ -40,7 +40,7 @@ from roost.peer import (
     send_file,
 )
 from roost.raft import Configuration, Snapshot
-from roost.store import SnapshotFile, StoreError, read_metadata
+from roost.store import SnapshotFile, StoreError, read_applied_file, read_metadata
 from roost.tasks import Tasks
 
 logger = logging.getLogger(__name__)
@@ -291,6 +291,7 @@ class Snapshots:
         is_whole = False
         try:
             await Fetch(path, snapshot, addresses, self._dial, self._world).run()
+            check_content(path, snapshot)
             is_whole = True
         except (PeerFault, OSError) as error:
             logger.warning("snapshot at %d was not fetched: %s", snapshot.index, error)
@@ -298,6 +299,26 @@ class Snapshots:
             if not is_whole:
                 self.discard(path)
         on_end(snapshot, path if is_whole else None)
+
+
+def check_content(path: Path, snapshot: Snapshot) -> None:
+    """Refuse a file that is not the store that its offer told of.
+
+    It would be put in place, and contradict what the core was told.
+
+    Raises:
+        SnapshotDamaged: it is another one, or none.
+
+    """
+    try:
+        applied = read_applied_file(path)
+        encoded = read_metadata(path, CONFIGURATION_KEY)
+        held = msgspec.json.decode(encoded or b"", type=Configuration)
+    except (StoreError, *UNDECODABLE) as error:
+        raise SnapshotDamaged(f"what was sent is no store: {error}") from error
+    if applied != (snapshot.index, snapshot.term) or held != snapshot.configuration:
+        text = f"{snapshot.term}:{snapshot.index} was offered"
+        raise SnapshotDamaged(f"{text}, the file holds {applied[1]}:{applied[0]}, {held}")
 
 
 class Fetch:
