@@ -7,8 +7,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import pytest
 
+from roost.proto import rpc_pb2
 from roost.testing.cluster import Cluster, wait_until
 from roost.testing.ports import free_ports
 
@@ -155,12 +157,16 @@ def test_the_command_for_a_new_member_starts_it_beside_one_that_has_not_started(
 
 
 def test_health_sees_alarms(tmp_path: Path) -> None:
-    with Cluster(tmp_path, 1, extra_flags=["--quota-backend-bytes=100000"]) as cluster:
+    with Cluster(tmp_path, 1) as cluster:
         cluster.leader()
         endpoint = cluster.endpoints[0]
         assert roost(endpoint, "health")[0] == 0
-        value = b"x" * 90_000
-        wait_until(lambda: roost(endpoint, "put", "k", stdin=value)[0] == 3, 60)
+        with grpc.insecure_channel(endpoint) as channel:
+            request = rpc_pb2.AlarmRequest(
+                action=rpc_pb2.AlarmRequest.ACTIVATE, memberID=7, alarm=rpc_pb2.NOSPACE
+            )
+            raise_alarm = channel.unary_unary("/etcdserverpb.Maintenance/Alarm")
+            raise_alarm(request.SerializeToString(), timeout=60)
         code, said = roost(endpoint, "health")
         assert code == 1
         assert "alarms are raised: NOSPACE" in said
