@@ -7,9 +7,14 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from roost.sim.mutants import MUTANTS, applied
 from tests.order import RECORD, Order, Progress
+
+# On a busy machine everything takes longer, also to make an example: that is no fault.
+settings.register_profile("roost", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("roost")
 
 
 @pytest.fixture(scope="session", autouse=True)
