@@ -323,6 +323,9 @@ class Owner:
     def make_head(self, fields: object) -> object:
         return fields
 
+    def make_large_head(self) -> object:
+        return []
+
     def on_headers(self, stream: Any, head: object) -> None:
         pass
 

@@ -92,6 +92,9 @@ EXPLAINED = {
     "POST /v3/watch and other streams with broken JSON": (
         "etcd says that it is the server's fault (500); Roost that it is the client's (400)"
     ),
+    "a request with more than 16 KiB of metadata": (
+        "etcd takes 16 MiB; Roost refuses it with RESOURCE_EXHAUSTED, and the connection goes on"
+    ),
     "messages within each other, more than 100 deep": (
         "etcd takes some thousands; Roost refuses what protobuf's own parser does"
     ),

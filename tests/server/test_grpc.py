@@ -2,7 +2,9 @@
 
 import asyncio
 import http.client
+import queue
 import threading
+import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from prometheus_client.metrics_core import Metric
 
 from roost.server import ClientPort, Listener, ServerConfig, make_app
+from roost.server.compression import BadCompression, TooLarge, inflate
 from roost.server.grpc import GrpcServer, StreamingCall, UnaryCall, parse_timeout
 
 MESSAGE_BYTES_MAX = 100_000
@@ -174,6 +177,54 @@ def test_a_message_over_the_limit_is_refused_in_grpcs_words(channel: grpc.Channe
     assert caught.value.details() == expected
 
 
+def test_compressed_requests_are_taken(channel: grpc.Channel) -> None:
+    echo = channel.unary_unary("/test.Service/Echo")
+    chat = channel.stream_stream("/test.Service/Chat")
+    body, gzip = b"x" * 50_000, grpc.Compression.Gzip
+    assert echo(body, timeout=5, compression=gzip) == body
+    assert list(chat(iter([body] * 3), timeout=5, compression=gzip)) == [body] * 3
+    with pytest.raises(grpc.RpcError) as caught:
+        echo(b"x" * (MESSAGE_BYTES_MAX + 1), timeout=5, compression=gzip)
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    with pytest.raises(grpc.RpcError) as caught:
+        list(chat(iter([bytes(MESSAGE_BYTES_MAX + 1)]), timeout=5, compression=gzip))
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    with pytest.raises(grpc.RpcError) as caught:
+        echo(body, timeout=5, compression=grpc.Compression.Deflate)
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    text = 'grpc: Decompressor is not installed for grpc-encoding "deflate"'
+    assert caught.value.details() == text
+    assert EchoStream.open_count == 0
+
+
+def test_a_compressed_message_that_is_none_is_refused() -> None:
+    whole = zlib.compress(b"x" * 100, wbits=31)
+    assert inflate(whole, 100) == b"x" * 100
+    with pytest.raises(TooLarge):
+        inflate(whole, 99)
+    for bad in (b"", b"garbage", whole[:-1], whole + b"x", zlib.compress(b"x")):
+        with pytest.raises(BadCompression):
+            inflate(bad, 100)
+
+
+def test_a_request_with_a_mebibyte_of_metadata_is_refused_alone(channel: grpc.Channel) -> None:
+    chat = channel.stream_stream("/test.Service/Chat")
+    more: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+    stream = chat(iter(more.get, None), timeout=20)
+    more.put(b"a")
+    assert next(stream) == b"a"
+    echo = channel.unary_unary("/test.Service/Echo")
+    for size in (20_000, 1 << 20):
+        with pytest.raises(grpc.RpcError) as caught:
+            echo(b"x", timeout=5, metadata=[("x", "v" * size)])
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert echo(b"x", timeout=5, metadata=[("x", "v" * 10_000)]) == b"x"
+    more.put(b"b")
+    assert next(stream) == b"b", "the connection is the same"
+    more.put(None)
+    assert list(stream) == []
+
+
 def test_deadlines_end_calls(channel: grpc.Channel) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         channel.unary_unary("/test.Service/Never")(b"x", timeout=0.3)
@@ -279,14 +330,6 @@ def test_streams_that_need_a_leader_end_when_there_was_none_for_as_long_as_is_sa
     assert connection.ended is None
     server.tick(10.8)
     assert connection.ended == (14, "etcdserver: no leader")
-
-
-def test_compressed_messages_are_refused_as_unimplemented(channel: grpc.Channel) -> None:
-    with pytest.raises(grpc.RpcError) as caught:
-        channel.unary_unary("/test.Service/Echo")(
-            bytes(1000), timeout=5, compression=grpc.Compression.Gzip
-        )
-    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
 def get(port: int, path: str, method: str = "GET") -> tuple[int, bytes]:

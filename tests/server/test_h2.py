@@ -11,9 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roost.server.h2 import PREFACE, Answer, Connection, ConnectionBroken, ErrorCode, Stream
+from roost.server.h2 import (
+    PREFACE,
+    Answer,
+    Connection,
+    ConnectionBroken,
+    ErrorCode,
+    Stream,
+    Unfinished,
+)
 from roost.server.h2 import frames as f
-from roost.server.h2.connection import CONTROL_COUNT_MAX, STREAMS_MAX
+from roost.server.h2.connection import CONTROL_COUNT_MAX, HEADER_BLOCK_BYTES_MAX, STREAMS_MAX
 from roost.server.h2.hpack import Decoder, HpackError, decode_huffman, encode_literal
 
 NAMES = st.sampled_from([b":path", b":method", b"te", b"content-type", b"x-1", b"grpc-timeout"])
@@ -26,6 +34,9 @@ HEADERS = [
     (":authority", "x"),
     ("te", "trailers"),
 ]
+
+
+LARGE: list[tuple[bytes, bytes]] = [(b"too", b"large")]
 
 
 class Owner:
@@ -42,6 +53,9 @@ class Owner:
     def make_head(self, fields: list[tuple[bytes, bytes]]) -> object:
         self.decoded += 1
         return fields
+
+    def make_large_head(self) -> object:
+        return LARGE
 
     def on_headers(self, stream: Stream, head: object) -> None:
         assert isinstance(head, list)
@@ -323,6 +337,79 @@ def test_floods_of_control_frames_end_the_connection(kind: str) -> None:
     with pytest.raises(ConnectionBroken) as caught:
         server.receive(b"".join(frames))
     assert caught.value.code is ErrorCode.ENHANCE_YOUR_CALM
+
+
+def sent(block: bytes, stream_id: int) -> bytes:
+    """A header block in frames."""
+    parts = [block[at : at + 16_384] for at in range(0, len(block), 16_384)]
+    last = len(parts) - 1
+    kinds = [f.HEADERS] + [f.CONTINUATION] * last
+    flags = [f.END_HEADERS if it == last else 0 for it in range(len(parts))]
+    return b"".join(
+        f.frame(kind, flag | (f.END_STREAM if kind == f.HEADERS else 0), stream_id, part)
+        for kind, flag, part in zip(kinds, flags, parts, strict=True)
+    )
+
+
+@pytest.mark.parametrize(
+    ("sizes", "is_huffman"),
+    [
+        *([[1 << 20], False], [[5000] * 200, False], [[5000] * 10, True]),
+        *([[20_000], it] for it in (False, True)),
+        *([[200] * 100, it] for it in (False, True)),
+        *([[3000] * 12, it] for it in (False, True)),
+    ],
+)
+def test_a_list_of_headers_that_is_too_large_is_refused_alone(
+    sizes: list[int], *, is_huffman: bool
+) -> None:
+    """What it has put into the table is there for those that follow."""
+    owner, encoder = Owner(), hpack.Encoder()
+    server = Connection(owner)
+    server.receive(PREFACE + f.settings({}))
+    large = [(f"x-{number}", "v" * size) for number, size in enumerate(sizes)]
+    # Names that are new are indexed, so the table after the large list is another one.
+    lists = [HEADERS, [*HEADERS, ("before", "1")], [*HEADERS, *large, ("after", "2")]]
+    lists += [[*HEADERS, ("before", "1"), ("after", "2")], HEADERS]
+    for number, fields in enumerate(lists):
+        block = encoder.encode(fields, huffman=is_huffman)
+        server.receive(sent(block, 2 * number + 1))
+    wanted = [
+        LARGE if fields is lists[2] else [(a.encode(), b.encode()) for a, b in fields]
+        for fields in lists
+    ]
+    assert [head for _, head in owner.heads] == wanted
+
+
+def test_header_blocks_without_end_are_bounded_for_one_and_for_all() -> None:
+    def begin(server: Connection, count: int) -> None:
+        server.receive(PREFACE + f.settings({}) + f.frame(f.HEADERS, 0, 1, bytes(16_384)))
+        for _ in range(count):
+            server.receive(f.frame(f.CONTINUATION, 0, 1, bytes(16_384)))
+
+    with pytest.raises(ConnectionBroken) as caught:
+        begin(Connection(Owner()), HEADER_BLOCK_BYTES_MAX // 16_384)
+    assert caught.value.code is ErrorCode.ENHANCE_YOUR_CALM
+    unfinished = Unfinished()
+    servers = [Connection(Owner(), unfinished=unfinished) for _ in range(100)]
+
+    def begin_all() -> None:
+        for server in servers:
+            begin(server, 100)
+
+    with pytest.raises(ConnectionBroken) as caught:
+        begin_all()
+    assert caught.value.code is ErrorCode.ENHANCE_YOUR_CALM
+    for server in servers:
+        server.drop_block()
+    assert unfinished.free_bytes == Unfinished().free_bytes
+
+
+def test_what_nobody_reads_of_a_large_list_is_bounded() -> None:
+    many = [(b"x", b"v" * 4000)] * 100
+    block = b"".join(b"\x40\x01x\x7f\xa1\x1e" + value for _, value in many)
+    with pytest.raises(HpackError, match="far too many"):
+        Decoder().decode(block)
 
 
 FRAMES = st.builds(

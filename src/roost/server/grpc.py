@@ -14,8 +14,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, cast
 from urllib.parse import quote
 
-from roost.server.h2 import STREAMS_MAX, Answer, Connection, ConnectionBroken, ErrorCode, Stream
-from roost.server.h2.hpack import encode_literal
+from roost.server.compression import ENCODINGS, BadCompression, TooLarge, inflate
+from roost.server.h2 import (
+    STREAMS_MAX,
+    Answer,
+    Connection,
+    ConnectionBroken,
+    ErrorCode,
+    Stream,
+    Unfinished,
+)
+from roost.server.h2.hpack import HEADER_LIST_BYTES_MAX, encode_literal
 from roost.tls import common_name
 
 logger = logging.getLogger(__name__)
@@ -75,6 +84,7 @@ class Head:
     __slots__ = (
         "figures",
         "http_status",
+        "is_compressed",
         "needs_leader",
         "opener",
         "refusal",
@@ -92,6 +102,7 @@ class Head:
         self.timeout_s: float | None = None
         self.token = ""
         self.needs_leader = False
+        self.is_compressed = False
         self.figures = MethodFigures()
 
 
@@ -166,8 +177,9 @@ class Call:
         end = len(data)
         if end - offset < _PREFIX_BYTES:
             return _NOT_HERE
-        if data[offset]:
-            self.finish(UNIMPLEMENTED, "grpc: Decompressor is not installed for grpc-encoding")
+        if data[offset] and not self.head.is_compressed:
+            text = "grpc: compressed flag set with identity or empty encoding"
+            self.finish(INTERNAL, text)
             return _OVER
         length = int.from_bytes(data[offset + 1 : offset + _PREFIX_BYTES], "big")
         limit = self._protocol.message_bytes_max
@@ -177,6 +189,19 @@ class Call:
             return _OVER
         stop = offset + _PREFIX_BYTES + length
         return stop if stop <= end else _NOT_HERE
+
+    def _inflate(self, data: bytes) -> bytes | None:
+        """A message that was compressed; None when the call has failed."""
+        limit = self._protocol.message_bytes_max
+        try:
+            return inflate(data, limit)
+        except TooLarge:
+            text = f"grpc: received message after decompression larger than max ({limit})"
+            self.finish(RESOURCE_EXHAUSTED, text)
+        except BadCompression as error:
+            text = f"grpc: failed to decompress the received message: {error}"
+            self.finish(INTERNAL, text)
+        return None
 
 
 class UnaryCall(Call):
@@ -220,7 +245,13 @@ class UnaryCall(Call):
             self.finish(INTERNAL, "grpc: the request ended within a message")
         else:
             self._buffer = b""
-            self._handle(self, data[_PREFIX_BYTES:])
+            message = data[_PREFIX_BYTES:]
+            if data[0]:
+                inflated = self._inflate(message)
+                if inflated is None:
+                    return
+                message = inflated
+            self._handle(self, message)
 
 
 class StreamingCall(Call):
@@ -277,7 +308,12 @@ class StreamingCall(Call):
             data = self._buffer + data
         offset = 0
         while (stop := self._next_message(data, offset)) >= 0:
-            self._handler.on_message(data[offset + _PREFIX_BYTES : stop])
+            sent = data[offset + _PREFIX_BYTES : stop]
+            message = self._inflate(sent) if data[offset] else sent
+            if message is None:
+                stop = _OVER
+                break
+            self._handler.on_message(message)
             offset = stop
             if self.is_over:
                 return  # the handler has ended the call
@@ -342,6 +378,7 @@ class GrpcServer:
         self.figures = {path: MethodFigures() for path in routes}
         self._services = {path.split(b"/")[1] for path in routes}
         self.connections: set[GrpcProtocol] = set()
+        self.unfinished = Unfinished()
         self.received_bytes = self.sent_bytes = 0
         self._unflushed: list[GrpcProtocol] = []
 
@@ -364,9 +401,11 @@ class GrpcServer:
                 head.token = value.decode(errors="replace").removeprefix("Bearer ")
             elif name == b"hasleader":
                 head.needs_leader = value == b"true"
-            elif name == b"grpc-encoding" and value != b"identity":
+            elif name == b"grpc-encoding" and value in ENCODINGS:
+                head.is_compressed = value != b"identity"
+            elif name == b"grpc-encoding":
                 encoding = value.decode(errors="replace")
-                text = f"grpc: Decompressor is not installed for grpc-encoding {encoding!r}"
+                text = f'grpc: Decompressor is not installed for grpc-encoding "{encoding}"'
                 head.refusal = (UNIMPLEMENTED, text)
         if method != b"POST":
             head.http_status = 405
@@ -377,6 +416,13 @@ class GrpcServer:
         head.opener = self._openers.get(path)
         if head.unary is None and head.opener is None and head.refusal is None:
             head.refusal = (UNIMPLEMENTED, self._unknown(path))
+        return head
+
+    def make_large_head(self) -> Head:
+        """Refuse a request whose headers are too large; nobody else on its connection notices."""
+        head = Head()
+        text = f"grpc: received metadata larger than max ({HEADER_LIST_BYTES_MAX} bytes)"
+        head.refusal = (RESOURCE_EXHAUSTED, text)
         return head
 
     def _unknown(self, path: bytes) -> str:
@@ -443,7 +489,7 @@ class GrpcProtocol(asyncio.Protocol):
         self._trusts_certificates = trusts_certificates
         self.server = server
         self.message_bytes_max = server.message_bytes_max
-        self.h2 = Connection(self, streams_max=server.streams_max)
+        self.h2 = Connection(self, streams_max=server.streams_max, unfinished=server.unfinished)
         self.is_flush_due = False
         self._on_lost = on_lost
         self._transport: asyncio.Transport | None = None
@@ -484,6 +530,7 @@ class GrpcProtocol(asyncio.Protocol):
         """The client is gone: so are its calls."""
         self._transport = None
         self.server.connections.discard(self)
+        self.h2.drop_block()
         streams, self.h2.streams = list(self.h2.streams.values()), {}
         for stream in streams:
             self.on_reset(stream)
@@ -494,6 +541,10 @@ class GrpcProtocol(asyncio.Protocol):
     def make_head(self, fields: list[tuple[bytes, bytes]]) -> object:
         """Read a request's headers."""
         return self.server.make_head(fields)
+
+    def make_large_head(self) -> object:
+        """Refuse a request whose headers are too large."""
+        return self.server.make_large_head()
 
     def on_headers(self, stream: Stream, head: object) -> None:
         """A call begins."""

@@ -7,7 +7,8 @@ so that the answers of one turn leave in one write.
 Flow control is kept both ways.  What a window does not let out waits in its stream; the window
 we grant is given back when the owner has taken the bytes.
 
-Full?  Streams, header lists, frame sizes and unsent bytes are bounded; a client that breaks a
+Full?  Streams, header lists, frame sizes and unsent bytes are bounded; all connections together
+have UNFINISHED_BYTES_MAX for large header blocks that have yet to end; a client that breaks a
 bound gets RST_STREAM or GOAWAY with the code the standard names.  PING, SETTINGS, RST_STREAM,
 PRIORITY and empty DATA frames are counted: more than CONTROL_COUNT_MAX between two calls of
 `tick` is an attack (rapid reset and its kin) and ends the connection.
@@ -25,7 +26,10 @@ STREAM_WINDOW_BYTES = 4 << 20
 CONNECTION_WINDOW_BYTES = 16 << 20
 CONTROL_COUNT_MAX = 5000
 HEADER_BLOCKS_MAX = 256
-_HEADER_BLOCK_BYTES_MAX = 64 << 10
+# What is larger than the list of headers may be is read to its end, for the sake of the table.
+HEADER_BLOCK_BYTES_MAX = 2 << 20
+_BLOCK_BYTES_FREE = 64 << 10
+UNFINISHED_BYTES_MAX = 32 << 20
 # A window is topped up when half of it is used.
 _STREAM_CREDIT = STREAM_WINDOW_BYTES // 2
 _CONNECTION_CREDIT = CONNECTION_WINDOW_BYTES // 2
@@ -73,11 +77,24 @@ class Answer:
         self.trailers_head = f.head(len(trailers), f.HEADERS, f.END_HEADERS | f.END_STREAM, 0)[:-4]
 
 
+class Unfinished:
+    """What large header blocks that have yet to end may take, of all connections together."""
+
+    __slots__ = ("free_bytes",)
+
+    def __init__(self) -> None:
+        """Nothing is taken."""
+        self.free_bytes = UNFINISHED_BYTES_MAX
+
+
 class Owner(Protocol):
     """Who is told what comes in."""
 
     def make_head(self, fields: list[tuple[bytes, bytes]]) -> object:
         """Turn a header list into what `on_headers` gets; called once for equal blocks."""
+
+    def make_large_head(self) -> object:
+        """What `on_headers` gets in the place of a header list that is too large."""
 
     def on_headers(self, stream: Stream, head: object) -> None:
         """A stream begins."""
@@ -95,15 +112,22 @@ class Owner(Protocol):
 class Connection:
     """The server's side of one connection."""
 
-    def __init__(self, owner: Owner, *, streams_max: int = STREAMS_MAX) -> None:
-        """Announce our settings."""
+    def __init__(
+        self,
+        owner: Owner,
+        *,
+        streams_max: int = STREAMS_MAX,
+        unfinished: Unfinished | None = None,
+    ) -> None:
+        """Announce our settings; connections of one server share `unfinished`."""
         self._streams_max = streams_max
+        self._unfinished = unfinished or Unfinished()
         self._owner = owner
         self._rest = b""
         self._is_greeted = False
         self._decoder = Decoder()
         self._heads: dict[bytes, object] = {}
-        self._block: bytes | None = None  # a header block that CONTINUATION frames go on with
+        self._block: bytearray | None = None  # a header block that CONTINUATION frames go on with
         self._block_stream = 0
         self._block_flags = 0
         self.streams: dict[int, Stream] = {}
@@ -196,20 +220,28 @@ class Connection:
         if flags & f.END_HEADERS:
             self._on_block(stream_id, flags, payload)
         else:
-            self._block, self._block_stream, self._block_flags = payload, stream_id, flags
+            self._block = bytearray(payload)
+            self._block_stream, self._block_flags = stream_id, flags
 
     def _on_continuation(self, stream_id: int, flags: int, payload: bytes) -> None:
         if self._block is None or stream_id != self._block_stream:
             raise ConnectionBroken(ErrorCode.PROTOCOL_ERROR, "nothing to continue")
         self._note_control()
-        block = self._block + payload
-        if len(block) > _HEADER_BLOCK_BYTES_MAX:
+        block = self._block
+        before = len(block)
+        block += payload
+        self._unfinished.free_bytes -= _unfree(len(block)) - _unfree(before)
+        if len(block) > HEADER_BLOCK_BYTES_MAX or self._unfinished.free_bytes < 0:
             raise ConnectionBroken(ErrorCode.ENHANCE_YOUR_CALM, "a header block is too large")
         if flags & f.END_HEADERS:
+            self.drop_block()
+            self._on_block(stream_id, self._block_flags, bytes(block))
+
+    def drop_block(self) -> None:
+        """Keep no unfinished header block; whoever gives a connection up does it."""
+        if self._block is not None:
+            self._unfinished.free_bytes += _unfree(len(self._block))
             self._block = None
-            self._on_block(stream_id, self._block_flags, block)
-        else:
-            self._block = block
 
     def _on_block(self, stream_id: int, flags: int, block: bytes) -> None:
         head = self._heads.get(block)
@@ -240,6 +272,9 @@ class Connection:
             fields, changed = self._decoder.decode(block)
         except HpackError as error:
             raise ConnectionBroken(ErrorCode.COMPRESSION_ERROR, str(error)) from error
+        if fields is None:
+            self._heads.clear()
+            return self._owner.make_large_head()
         head = self._owner.make_head(fields)
         if changed:
             self._heads.clear()
@@ -466,6 +501,11 @@ class Connection:
         """Take no new streams; those that are open may end."""
         self.is_draining = True
         self.out.append(f.goaway(self.last_stream_id, code, text))
+
+
+def _unfree(size: int) -> int:
+    """What a header block of that size takes of `Unfinished`."""
+    return max(0, size - _BLOCK_BYTES_FREE)
 
 
 def _unpadded(payload: bytes, flags: int) -> bytes:

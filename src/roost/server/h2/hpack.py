@@ -4,8 +4,10 @@ The decoder keeps the dynamic table and says of each block whether it changed it
 not change it mean the same again, so a connection looks them up instead of decoding them.
 Huffman-coded strings are looked up too, since clients repeat them.
 
-Full?  The dynamic table has the size we announced; a block decodes to HEADER_LIST_BYTES_MAX at
-most; the cache of strings is emptied when it has STRINGS_MAX entries.
+Full?  The dynamic table has the size we announced.  A block that decodes to more than
+HEADER_LIST_BYTES_MAX is read on for the sake of the table alone, and no longer than
+UNREAD_BYTES_MAX; its request is refused, the connection goes on.  The cache of strings is emptied
+when it has STRINGS_MAX entries.
 """
 
 from collections import deque
@@ -13,6 +15,8 @@ from collections import deque
 HEADER_TABLE_BYTES = 4096
 HEADER_LIST_BYTES_MAX = 16 << 10
 ENTRY_OVERHEAD_BYTES = 32
+# Of a list that is too large, what is decoded only since it may go into the table.
+UNREAD_BYTES_MAX = 64 << 10
 STRINGS_MAX = 4096
 _STRING_BYTES_CACHED_MAX = 64
 
@@ -103,8 +107,10 @@ class Decoder:
         self._strings: dict[bytes, bytes] = {}
         self._changed = False
 
-    def decode(self, block: bytes) -> tuple[list[tuple[bytes, bytes]], bool]:
+    def decode(self, block: bytes) -> tuple[list[tuple[bytes, bytes]] | None, bool]:
         """Decode a whole header block; also say whether the dynamic table changed.
+
+        A list that is too large is None; the table is what the client thinks it is all the same.
 
         Raises:
             HpackError: the block breaks the rules.
@@ -133,11 +139,41 @@ class Decoder:
                     item, offset = self._read_literal(block, offset, 4)
                 size += len(item[0]) + len(item[1]) + ENTRY_OVERHEAD_BYTES
                 if size > HEADER_LIST_BYTES_MAX:
-                    raise HpackError(f"more than {HEADER_LIST_BYTES_MAX} bytes of headers")
+                    self._read_on(block, offset)
+                    return None, True
                 fields.append(item)
         except IndexError as error:
             raise HpackError("the block ends early") from error
         return fields, self._changed
+
+    def _read_on(self, block: bytes, offset: int) -> None:
+        """Read the rest of a list that is too large: only what goes into the table is decoded."""
+        end, unread = len(block), UNREAD_BYTES_MAX
+        while offset < end:
+            byte = block[offset]
+            if byte & 0x80:
+                _, offset = _read_int(block, offset, 7)
+                continue
+            if byte & 0x60 == 0x20:
+                raise HpackError("a size update after the first field")
+            begin = offset
+            index, offset = _read_int(block, offset, 6 if byte & 0x40 else 4)
+            fits = True
+            for _ in range(1 if index else 2):
+                is_huffman = block[offset] & 0x80
+                length, offset = _read_int(block, offset, 7)
+                offset += length
+                fits &= length <= (HEADER_LIST_BYTES_MAX if is_huffman else HEADER_TABLE_BYTES)
+                if offset > end:
+                    raise HpackError("a string ends early")
+            if byte & 0x40 and not fits:
+                self._evict(0)  # what is larger than the table empties it (section 4.4)
+            elif byte & 0x40:
+                unread -= offset - begin
+                if unread < 0:
+                    raise HpackError("far too many headers")
+                item, _ = self._read_literal(block, begin, 6)
+                self._insert(item)
 
     def _lookup(self, index: int) -> tuple[bytes, bytes]:
         if 0 < index <= len(STATIC_TABLE):
@@ -166,6 +202,9 @@ class Decoder:
             raise HpackError("a string ends early")
         data = block[offset:end]
         if not is_huffman:
+            return data, end
+        if length > HEADER_LIST_BYTES_MAX:
+            # Too large for a list and, decoded, for the table: 30 bits a byte are the most.
             return data, end
         decoded = self._strings.get(data)
         if decoded is None:
