@@ -9,8 +9,8 @@ EXPLAINED = {
         "etcd refuses everybody from then on; Roost goes on with the list it had, and logs that"
     ),
     "KV/Put, KV/Txn that would pass the quota": (
-        "etcd raises NOSPACE at once and for good; Roost refuses it alike, and raises the alarm when "
-        "nine tenths of the quota are used, until there is room again"
+        "etcd raises NOSPACE at once and for good; Roost refuses it alike, and raises the alarm "
+        "when nine tenths of the quota are used, until there is room again"
     ),
     "--advertise-client-urls left out": (
         "etcd wants it when --listen-client-urls is given; Roost tells what it listens on"
