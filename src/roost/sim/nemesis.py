@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 MACHINES_MAX = 9
 DAMAGE_SIZE_MIN = 3
+# How often members share a secret.
+SECRET_ODDS = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class Swarm:
     drift: bool = False
     lease_reads: bool = False
     damage: bool = False
+    # Whether members share one.
+    has_secret: bool = False
     # Holders of leases; they are not drawn, so that seeds stay what they were.
     lease_holders: int = 0
 
@@ -70,8 +74,8 @@ class Swarm:
         )
         # Two others must remain whole; who is in the cluster is somebody else's worry here.
         if dice.random() < 0.4 and swarm.size >= DAMAGE_SIZE_MIN and not swarm.changes:
-            return replace(swarm, damage=True, kills=True)
-        return swarm
+            swarm = replace(swarm, damage=True, kills=True)
+        return replace(swarm, has_secret=dice.random() < SECRET_ODDS)
 
 
 class Nemesis:

@@ -29,6 +29,7 @@ from roost.member import (
     mark_damaged,
     rebuild_store,
 )
+from roost.peer import Secrets
 from roost.proto import kv_pb2
 from roost.raft import Role
 from roost.raft.quorum import has_quorum
@@ -45,6 +46,7 @@ from roost.sim.world import SimWorld
 HEAL_S = 30.0
 HEARTBEAT_MS, ELECTION_TICKS = 50, 10
 WATCHERS = 2
+SECRET = b"what the simulated members share"
 # How far the rate of a machine's clock may be off, where clocks drift.
 DRIFT_MAX = 0.06
 
@@ -210,6 +212,7 @@ class Simulation:
             stream,
             segment_bytes=self.swarm.segment_bytes,
             clock_rate=rate,
+            peer_secrets=Secrets([SECRET] if self.swarm.has_secret else []),
         )
         machine = Machine(world, config)
         self.machines.append(machine)
