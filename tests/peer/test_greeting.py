@@ -302,6 +302,21 @@ def test_who_proves_to_be_of_the_cluster_may_be_new_to_us() -> None:
         greet(House(OURS, full=True), new, secrets=OURS)
 
 
+def test_who_proves_to_be_of_the_cluster_may_have_moved_while_we_were_away() -> None:
+    """With all others: nobody whom we know is left that could say where they are."""
+    moved = hello(addresses=(FAR,))
+    for house, secrets, shown in (
+        (House(OURS), OURS, None),
+        (House(OURS), OURS, Certificate(("10.0.0.9",))),
+        (House(), None, Certificate((), is_allowed=True)),
+    ):
+        calling, admitted = greet(house, moved, secrets=secrets, shown=shown)
+        assert calling.addresses == (HOME, FAR)
+        assert admitted.new_addresses == (FAR,)
+    with pytest.raises(UnprovenMember, match=r"10\.0\.0\.9"):
+        greet(House(), moved, shown=Certificate(("10.0.0.9",)))
+
+
 def test_who_is_new_to_us_and_proves_nothing_is_asked_about() -> None:
     house = House()
     with pytest.raises(WrongMember, match="not known here, or not yet"):

@@ -31,6 +31,8 @@ from roost.peer.errors import (
     WrongVersion,
 )
 from roost.peer.frame import HANDSHAKE_BYTES_MAX, encode
+from roost.peer.greeting import CallBack
+from roost.peer.transport import literal_of
 
 
 def free_port() -> int:
@@ -255,6 +257,78 @@ def test_with_a_secret_a_member_that_is_newer_than_what_we_know_is_taken_in_and_
         await newcomer.transport.close()
 
     run(story, Peer(1, secrets=SHARED))
+
+
+def test_with_a_secret_a_member_that_has_moved_is_dialled_where_it_says_it_is() -> None:
+    """All others may have moved while a member was away: the roster it has finds nobody."""
+
+    async def story(a: Peer) -> None:
+        old, new = ("127.0.0.1", free_port()), ("127.0.0.1", free_port())
+        moved = Peer(3, (new,), listen_port=new[1], secrets=SHARED)
+        await moved.transport.start()
+        a.transport.add_peer(3, [old])
+        moved.transport.add_peer(1, [a.address])
+        await until(lambda: a.is_linked_to(moved) and moved.is_linked_to(a))
+        a.transport.add_peer(3, [old])  # the roster is applied again, and is no newer
+        assert a.transport.addresses_of(3) == [old, new]
+        a.transport.add_peer(3, [new])
+        a.transport.add_peer(3, [old])  # it knew better once: what was said is over
+        assert a.transport.addresses_of(3) == [old]
+        await moved.transport.close()
+
+    run(story, Peer(1, secrets=SHARED))
+
+
+def test_who_greets_in_a_members_name_from_elsewhere_uses_up_none_of_its_calls_back() -> None:
+    """A few strangers at a time kept a member out whose answers take a while."""
+
+    async def story(a: Peer) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            step = CallBack(2, (("127.0.0.1", silent.getsockname()[1]),), b"n" * 16)
+            calls = [
+                asyncio.create_task(a.transport.call_back(step, "127.0.0.9"))
+                for _ in range(a.transport.config.call_back_count_max)
+            ]
+            await asyncio.sleep(0)
+            assert "too many" in await a.transport.call_back(step, "127.0.0.9")
+            own = asyncio.create_task(a.transport.call_back(step, "127.0.0.1"))
+            loop = asyncio.get_running_loop()
+            silent.setblocking(False)
+            for _ in range(len(calls) + 1):
+                connection, _ = await loop.sock_accept(silent)
+                connection.close()
+            assert "too many" not in await own
+            await asyncio.gather(*calls)
+
+    run(story, Peer(1))
+
+
+def test_an_ipv4_address_that_an_ipv6_socket_shows_is_that_address() -> None:
+    assert literal_of("::ffff:10.0.0.2") == literal_of("::ffff:a00:2") == "10.0.0.2"
+    assert literal_of("fe80::0:1") == "fe80::1"
+    assert literal_of("fe80::1%eth0") == "fe80::1%eth0"
+    assert literal_of("db.example") == "db.example"
+
+
+def test_every_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name may have an IPv6 address first, at which its member does not listen."""
+    resolve = socket.getaddrinfo
+
+    def several(host: str, *more: int, **options: int) -> list[object]:
+        hosts = ["127.0.0.2", "127.0.0.1"] if host == "two.example" else [host]
+        return [it for literal in hosts for it in resolve(literal, *more, **options)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", several)
+
+    async def story(a: Peer) -> None:
+        b = Peer(2)
+        await b.transport.start()
+        b.transport.add_peer(1, [a.address])
+        a.transport.add_peer(2, [("two.example", b.address[1])])
+        await until(lambda: a.is_linked_to(b))
+        await b.transport.close()
+
+    run(story, Peer(1))
 
 
 def test_more_members_than_the_bound_are_refused() -> None:

@@ -85,7 +85,7 @@ class Accepted:
 
     async def _call_back(self, step: CallBack) -> str:
         self.has_spoken = True
-        return await self._transport.call_back(step)
+        return await self._transport.call_back(step, self.host)
 
     def _begin(self, step: Admitted | Joins | None, pull: Pull | None) -> bool:
         """Go on after the greeting; False when that was all."""

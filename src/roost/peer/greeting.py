@@ -28,6 +28,8 @@ What is believed, and why:
   leader that we need to catch up.  It is taken in where a secret or an allowed name proves that it
   is of our cluster; otherwise its greeting is refused, and those whom we do know are asked: what
   one of them says of it, in its name, counts as if it stood in our roster (`House.ask_about`).
+* **A member that has moved** while we were away, with all whom we could ask, is looked for where it
+  says it is, too, when the secret or an allowed name proves that it is of our cluster.
 * Nobody ends itself because of a refusal that is not proven (`RefusedThere.is_proven`).
 
 Refusals, in the order in which they are looked for; those below the line only after the proof:
@@ -198,7 +200,7 @@ class Admitted:
 
     hello: Hello
     welcome: Welcome
-    # Where it is, when it is not in our roster.
+    # Where it is besides, when it is not in our roster, or has moved.
     new_addresses: tuple[Address, ...] = ()
 
 
@@ -239,6 +241,9 @@ class Acceptor:
         self._invitation: Invitation | None = None
         self._first_body = b""
         self._challenge_body = msgspec.msgpack.encode(self._challenge)
+        # Where the other side says it is, beside where we know it to be; believed once it is
+        # proven to be of our cluster.
+        self._new_addresses: tuple[Address, ...] = ()
         # The secret that the other side has proven to know.
         self._shared: Secrets | None = None
         self._handlers: Mapping[tuple[_At, int], Callable[[bytes], AcceptorStep]] = {
@@ -306,13 +311,16 @@ class Acceptor:
             raise RemovedMember(f"member {member_id:x} was removed from the cluster")
         known = house.known(member_id)
         is_of_cluster = self._shared is not None or (shown is not None and shown.is_allowed)
+        told = hello.addresses[:_ADDRESSES_MAX] if is_of_cluster else ()
         if known is None:
             if not is_of_cluster:
                 house.ask_about(member_id)
                 raise WrongMember(f"member {member_id:x} is not known here, or not yet")
             if house.is_full():
                 raise WrongMember(f"member {member_id:x} is not known here, and too many are")
-            known = Known(hello.addresses[:_ADDRESSES_MAX])
+            known = Known(())
+        self._new_addresses = tuple(it for it in told if it not in known.addresses)
+        known = Known((*known.addresses, *self._new_addresses), known.names)
         _check_certificate(shown, known, member_id)
         # Whoever has the wrong directory is told so by name, wherever it is.
         house.lives.check(member_id, hello.life)
@@ -337,15 +345,14 @@ class Acceptor:
         member_id = first.member_id
         if refused:
             house.ask_about(member_id)  # it may have moved, and we may be behind
-            raise UnprovenMember(f"member {member_id:x} is not who greets: {refused}")
+            text = f"member {member_id:x} is not who greets: {refused}"
+            raise UnprovenMember(f"{text}; if it has moved, some member must be able to say so")
         if house.is_removed(member_id):
             raise RemovedMember(f"member {member_id:x} was removed from the cluster")
         house.lives.believe(member_id, first.life)
         local = house.local
         welcome = Welcome(member_id=local.member_id, life=local.life)
-        is_new = house.known(member_id) is None
-        addresses = first.addresses[:_ADDRESSES_MAX] if is_new else ()
-        return Admitted(first, self._signed(welcome), addresses)
+        return Admitted(first, self._signed(welcome), self._new_addresses)
 
     def refusal(self, error: HandshakeRefused) -> Refusal:
         """Say no; by name, and signed when the other side has proven that it may know."""

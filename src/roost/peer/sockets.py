@@ -93,21 +93,17 @@ async def connect(
 ) -> tuple[Connection, str]:
     """Connect to a peer's port; with TLS its certificate is checked before anything is said.
 
-    Returns the connection, and the address that the host's name has led to.
+    Returns the connection, and the address that the host's name has led to: the first of those it
+    has at which somebody answers.
 
     Raises:
         OSError: it cannot be reached, or its certificate is not good.
         HandshakeRefused: its certificate names somebody else.
 
     """
-    infos = await loop.getaddrinfo(*address, type=socket.SOCK_STREAM)
-    family, kind, protocol, _, target = infos[0]
-    sock = socket.socket(family, kind, protocol)
+    sock, host = await _reach(loop, address)
     made: Connection = sock
     try:
-        sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        await loop.sock_connect(sock, target)
         if tls is not None:
             made = secured = tls.dialled(sock, address[0])
             await _shake_hands(loop, secured)
@@ -115,7 +111,28 @@ async def connect(
     except BaseException:
         made.close()
         raise
-    return made, str(target[0])
+    return made, host
+
+
+async def _reach(loop: asyncio.AbstractEventLoop, address: Address) -> tuple[socket.socket, str]:
+    unreached: OSError | None = None
+    for family, kind, protocol, _, target in await loop.getaddrinfo(
+        *address, type=socket.SOCK_STREAM
+    ):
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await loop.sock_connect(sock, target)
+        except OSError as error:
+            sock.close()
+            unreached = error
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return sock, str(target[0])
+    raise unreached or OSError(f"{address[0]} has no address")
 
 
 async def _shake_hands(loop: asyncio.AbstractEventLoop, sock: TlsSocket) -> None:

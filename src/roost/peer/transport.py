@@ -10,7 +10,7 @@ import asyncio
 import ipaddress
 import logging
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from roost.descriptors import free_for_members
 from roost.door import Door
@@ -107,7 +107,10 @@ class Transport:
         self._by_channel: dict[tuple[int, int], Accepted] = {}
         # The nonces of greetings that are under way.
         self._greetings: set[bytes] = set()
-        self._calls_back: dict[int, int] = {}
+        # By member, and whether who greets in its name comes from an address of its own.
+        self._calls_back: dict[tuple[int, bool], int] = {}
+        # Where members said that they are, until the roster says so too.
+        self._told: dict[int, tuple[Address, ...]] = {}
         # Where names in peer URLs have led to.
         self._resolved: dict[str, str] = {}
         self._refused_log_s, self._unlogged_count = 0.0, 0
@@ -139,7 +142,7 @@ class Transport:
         assert isinstance(address, tuple), "members dial over IP"
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         secured = sock if self._tls is None else self._tls.accepted(sock)
-        self.accept(Stream(secured, HANDSHAKE_BYTES_MAX), str(address[0]))
+        self.accept(Stream(secured, HANDSHAKE_BYTES_MAX), literal_of(str(address[0])))
 
     def accept(self, stream: Stream, host: str) -> None:
         """Somebody at `host` has dialled: have it greet us, if there is room."""
@@ -161,8 +164,12 @@ class Transport:
 
     def _known_hosts(self) -> frozenset[str]:
         """The addresses that members come from, as far as they are known."""
-        hosts = {host for links in self._links.values() for host, _ in links[0].addresses}
-        return frozenset(self._resolved.get(host) or literal_of(host) for host in hosts)
+        return self._seen_from(it for links in self._links.values() for it in links[0].addresses)
+
+    def _seen_from(self, addresses: Iterable[Address]) -> frozenset[str]:
+        """Where connections from there seem to come from, as far as that is known."""
+        hosts = {host for host, _ in addresses}
+        return frozenset(literal_of(self._resolved.get(host, host)) for host in hosts)
 
     # --- greetings ---------------------------------------------------------------------------
 
@@ -189,19 +196,23 @@ class Transport:
         """What the other side has shown, when it had to show something."""
         return None if self._tls is None else self._tls.shown(stream.socket)
 
-    async def call_back(self, step: CallBack) -> str:
-        """Ask a member, where it is known to be, whether it greets us; why not, or ""."""
-        config, target = self.config, step.target_id
-        running = self._calls_back.get(target, 0)
+    async def call_back(self, step: CallBack, host: str) -> str:
+        """Ask a member, where it is known to be, whether it greets us; why not, or "".
+
+        Whoever greets in its name from elsewhere than its own `host` uses up no call of its own.
+        """
+        config = self.config
+        key = (step.target_id, host in self._seen_from(step.addresses))
+        running = self._calls_back.get(key, 0)
         if running >= config.call_back_count_max:
             return "it is being asked about too many others"
-        self._calls_back[target] = running + 1
+        self._calls_back[key] = running + 1
         try:
             return await call_back(step, self.dial, limit_s=config.call_back_ms_max / 1000)
         finally:
-            self._calls_back[target] -= 1
-            if not self._calls_back[target]:
-                del self._calls_back[target]
+            self._calls_back[key] -= 1
+            if not self._calls_back[key]:
+                del self._calls_back[key]
 
     async def dial(self, address: Address) -> Stream:
         """Connect to a peer's port; nothing is said yet.
@@ -249,7 +260,8 @@ class Transport:
         hello = admitted.hello
         if hello.member_id not in self._links:
             logger.info("member %x is new to this one", hello.member_id)
-            self.add_peer(hello.member_id, admitted.new_addresses)
+        if admitted.new_addresses or hello.member_id not in self._links:
+            self._hear_of(hello.member_id, admitted.new_addresses)
         key = (hello.member_id, hello.channel)
         old = self._by_channel.get(key)
         self._by_channel[key] = accepted
@@ -328,12 +340,23 @@ class Transport:
     def add_peer(self, member_id: int, addresses: Sequence[Address]) -> None:
         """Dial a member, and let it dial us; again with other addresses to change them."""
         assert member_id != self.local.member_id, "nobody dials itself"
+        told = self._told.pop(member_id, ())
+        if not set(told) <= set(addresses):
+            self._told[member_id] = told
+            addresses = list(dict.fromkeys((*addresses, *told)))
         if member_id not in self._links:
             links = (self.make_link(member_id, CONTROL), self.make_link(member_id, BULK))
             self._links[member_id] = links
             self._running[member_id] = [self.tasks.start(link.run()) for link in links]
         for link in self._links[member_id]:
             link.addresses = list(addresses)
+
+    def _hear_of(self, member_id: int, told: tuple[Address, ...]) -> None:
+        """A member has proven that it is there, too: dial it there until the roster says where."""
+        before = self._told.get(member_id, ())
+        held = [it for it in self.addresses_of(member_id) if it not in before]
+        self._told[member_id] = told
+        self.add_peer(member_id, held)
 
     def make_link(self, member_id: int, channel: int) -> Link:
         """A link, not dialled yet; a simulator makes its own kind."""
@@ -346,6 +369,7 @@ class Transport:
         for link in self._links.pop(member_id, ()):
             link.close()
         self.lives.forget(member_id)
+        self._told.pop(member_id, None)
         for channel in _CHANNELS:
             accepted = self._by_channel.get((member_id, channel))
             if accepted is not None:
@@ -390,8 +414,13 @@ class Transport:
 
 
 def literal_of(host: str) -> str:
-    """A host as a connection from it shows; names stay names."""
+    """A host as a connection from it shows; names stay names.
+
+    A socket that listens at `::` shows IPv4 addresses as IPv6 ones.
+    """
     try:
-        return str(ipaddress.ip_address(host))
+        address = ipaddress.ip_address(host)
     except ValueError:
         return host
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(mapped or address)
