@@ -176,8 +176,8 @@ MUTANTS = (
            "if recovered.fault is not None:", "if False:"),
     Mutant("a lost end of the log goes unnoticed", "journal.journal:Journal._salvage",
            "is_fenced=True", "is_fenced=False"),
-    Mutant("a removed member may come back", "member.neighbours:Neighbours.identify",
-           "if sorted(record.peer_urls) == sorted(asked.peer_urls):", "if True:"),
+    Mutant("a newcomer is told another's id", "member.neighbours:Neighbours.invite",
+           "member_id=record.id)", "member_id=self._own_id)"),
 )  # fmt: skip
 
 
