@@ -105,6 +105,30 @@ async def test_an_identity_that_cannot_be_read(tmp_path: Path) -> None:
         reopen(cluster)
 
 
+@pytest.mark.parametrize("copy", ["identity.a", "identity.b"])
+def test_either_copy_of_the_identity_is_enough(tmp_path: Path, copy: str) -> None:
+    """A member whose first copy was gone took itself for a new one, and wrote over the other."""
+    cluster = asyncio.run(stopped(tmp_path))
+    disk = OsDisk()
+    held = load_identity(disk, home(cluster))
+    (home(cluster) / copy).unlink()
+    reopen(cluster)
+    assert load_identity(disk, home(cluster)) == held
+    assert (home(cluster) / copy).stat().st_size
+
+
+@pytest.mark.parametrize("left", [None, b"", bytes(100)])
+def test_an_identity_that_is_gone_is_not_drawn_anew(tmp_path: Path, left: bytes | None) -> None:
+    cluster = asyncio.run(stopped(tmp_path))
+    for copy in ("identity.a", "identity.b"):
+        (home(cluster) / copy).unlink()
+        if left is not None:
+            (home(cluster) / copy).write_bytes(left)
+    for _ in range(2):
+        with pytest.raises(JournalDamaged, match="whose directory this is"):
+            reopen(cluster)
+
+
 @in_a_loop
 async def test_a_journal_of_another_member(tmp_path: Path) -> None:
     cluster = await stopped(tmp_path)

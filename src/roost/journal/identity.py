@@ -60,22 +60,36 @@ def load_identity(disk: Disk, directory: Path) -> Identity | None:
     """Read whose directory this is; None when it is new.
 
     Raises:
-        JournalDamaged: there was an identity and it cannot be read.
+        JournalDamaged: there was an identity, and it cannot be read, or is gone.
 
     """
-    if not disk.exists(directory / "identity.a"):
+    body = _load_body(disk, directory)
+    if body is None:
+        # The identity is the first that is made durable: whatever else is there has lived.
+        if any(disk.exists(directory / name) for name in ("hard.a", "hard.b")):
+            fact = "whose directory this is cannot be told any more: put a copy of it back, or "
+            raise JournalDamaged(
+                directory / "identity.a", 0, 0, f"{fact}remove this member and add another"
+            )
+        return None
+    try:
+        return msgspec.json.decode(body, type=Identity)
+    except UNDECODABLE as error:
+        raise JournalDamaged(directory / "identity.a", 0, 0, f"the identity: {error}") from error
+
+
+def _load_body(disk: Disk, directory: Path) -> bytes | None:
+    """What either copy says; one that is not there, or not good, is written anew."""
+    if not any(disk.exists(directory / f"identity.{it}") for it in "ab"):
         return None
     twin = Twin(disk, directory, "identity")
     try:
         body = twin.load()
         if body is not None and twin.is_damaged:
             twin.save(body)
+        return body
     finally:
         twin.close()
-    try:
-        return None if body is None else msgspec.json.decode(body, type=Identity)
-    except UNDECODABLE as error:
-        raise JournalDamaged(directory / "identity.a", 0, 0, f"the identity: {error}") from error
 
 
 def save_identity(disk: Disk, directory: Path, identity: Identity) -> None:

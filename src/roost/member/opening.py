@@ -53,7 +53,7 @@ async def open_member(
 
     """
     world = world or World()
-    if joins and not world.disk.exists(config.data_dir / "identity.a"):
+    if joins and _is_new(config, world):
         await join_cluster(config, world)
     await _heed_last_life(config, world)
     if is_forced:
@@ -75,6 +75,12 @@ async def open_member(
             mark_suspect(config, str(suspicion), world)
             if not await _heed_last_life(config, world):
                 raise
+
+
+def _is_new(config: MemberConfig, world: World) -> bool:
+    """Whether nobody has lived in the directory so far."""
+    data_dir = config.data_dir
+    return not world.has_directory(data_dir) or load_identity(world.disk, data_dir) is None
 
 
 async def _heed_last_life(config: MemberConfig, world: World) -> bool:
