@@ -142,6 +142,9 @@ def test_the_command_for_a_new_member_starts_it_beside_one_that_has_not_started(
         assert "=http" in said
         command = shlex.split(said.partition(":\n")[2].replace("\\\n", " "))
         assert command[:2] == ["roost", "serve"]
+        beside = int(peers[1].rpartition(":")[2]) - 1
+        assert command[-2:] == ["--listen-client-urls", f"http://127.0.0.1:{beside}"]
+        # What is free beside a free port is nobody's promise: clients go elsewhere in this test.
         client = free_ports(1)[0]
         with (tmp_path / "new.log").open("wb") as log:
             process = subprocess.Popen(

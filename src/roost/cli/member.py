@@ -87,6 +87,18 @@ def _say_how_to_start(name: str, added: Member, members: list[Member], *, as_jso
     if as_json:
         _say([added], as_json=True)
         return
+    is_secure = _speak_tls(members)
+    words = command_for(name, added, members)
+    click.echo(
+        f"Member {added.id:x} added. On its machine, with the client URLs that it shall have:"
+    )
+    click.echo("  " + " \\\n    ".join(map(shlex.join, words)))
+    if is_secure or any(url.startswith("https://") for url in added.peer_urls):
+        click.echo("and with its certificates, as the others have them.")
+
+
+def command_for(name: str, added: Member, members: list[Member]) -> list[list[str]]:
+    """What starts a new member, in lines: it can be pasted as it is."""
     # Members that have not started have no name yet, and nobody can be let in by them.
     known = [
         f"{it.name}={url}"
@@ -96,22 +108,18 @@ def _say_how_to_start(name: str, added: Member, members: list[Member], *, as_jso
     ]
     cluster = ",".join([*known, *(f"{name}={url}" for url in added.peer_urls)])
     urls = ",".join(added.peer_urls)
-    is_secure = any(url.startswith("https://") for it in members for url in it.client_urls)
-    clients = ",".join(
-        dict.fromkeys(_client_url(it, is_secure=is_secure) for it in added.peer_urls)
-    )
-    words = [
+    is_secure = _speak_tls(members)
+    clients = dict.fromkeys(_client_url(it, is_secure=is_secure) for it in added.peer_urls)
+    return [
         ["roost", "serve", "--name", name, "--data-dir", f"{name}.roost"],
         ["--initial-cluster-state", "existing", "--initial-cluster", cluster],
         ["--initial-advertise-peer-urls", urls, "--listen-peer-urls", urls],
-        ["--listen-client-urls", ",".join(dict.fromkeys(clients))],
+        ["--listen-client-urls", ",".join(clients)],
     ]
-    click.echo(
-        f"Member {added.id:x} added. On its machine, with the client URLs that it shall have:"
-    )
-    click.echo("  " + " \\\n    ".join(map(shlex.join, words)))
-    if is_secure or any(url.startswith("https://") for url in added.peer_urls):
-        click.echo("and with its certificates, as the others have them.")
+
+
+def _speak_tls(members: list[Member]) -> bool:
+    return any(url.startswith("https://") for it in members for url in it.client_urls)
 
 
 def _client_url(peer_url: str, *, is_secure: bool) -> str:
