@@ -10,6 +10,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+from roost.cli.shared import say_table
 from roost.proto import rpc_pb2
 from roost.testing.cluster import Cluster, wait_until
 from roost.testing.ports import free_ports
@@ -157,6 +158,14 @@ def test_the_command_for_a_new_member_starts_it_beside_one_that_has_not_started(
         finally:
             process.kill()
             process.wait()
+
+
+def test_columns_are_as_wide_as_what_is_in_them(capsys: pytest.CaptureFixture[str]) -> None:
+    say_table([("NAME", "N"), ("a-long-name-indeed", "1000000031"), ("b", "7")], right=(1,))
+    assert capsys.readouterr().out == (
+        "NAME                         N\na-long-name-indeed  1000000031\n"
+        "b                            7\n"
+    )
 
 
 def test_health_sees_alarms(tmp_path: Path) -> None:

@@ -88,6 +88,43 @@ def test_endpoints_that_do_not_answer() -> None:
     assert "unix" not in fail(4, "get", "k", "--endpoints", "unix:///no/such/socket")
 
 
+def test_a_port_of_members_and_a_lock_that_is_taken_are_told_apart_from_silence(
+    cluster: Secure,
+) -> None:
+    at = ["--endpoints", cluster.endpoints[0]]
+    peers = cluster.peer_url(0).removeprefix("http://")
+    assert "ask where clients are" in fail(4, "get", "k", "--endpoints", peers)
+    with subprocess.Popen(
+        [sys.executable, "-m", "roost.cli", "lock", "taken", *at], stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline().startswith(b"taken/")
+        said = fail(4, "lock", "taken", "--wait=0.5", *at, "--", "true")
+        holder.terminate()
+    assert said == "it was somebody else's turn for 0.5 s"
+
+
+def test_what_cannot_be_written_or_read_is_said_without_a_number(
+    cluster: Secure, tmp_path: Path
+) -> None:
+    at = ["--endpoints", cluster.endpoints[0]]
+    assert CliRunner().invoke(main, ["put", "k", "v", *at]).exit_code == 0
+    for words in (["get", "k"], ["get", "k", "--prefix", "-w", "json"], ["status"]):
+        done = subprocess.run(
+            f"{sys.executable} -m roost.cli {' '.join([*words, *at])} >/dev/full",
+            shell=True, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (74, "Error: No space left on device\n")
+    missing = tmp_path / "missing"
+    text = f"{missing}: No such file or directory"
+    assert fail(2, "snapshot", "status", missing) == text
+    assert fail(2, "snapshot", "restore", missing, "--data-dir", tmp_path / "d") == text
+    assert "No such file or directory" in fail(2, "snapshot", "save", missing / "f", *at)
+    assert fail(2, "lock", "l", *at, "--", "no-such") == (
+        "COMMAND cannot be run: no-such: No such file or directory"
+    )
+
+
 def test_the_wrong_scheme(cluster: Secure) -> None:
     plain, secure = cluster.endpoints[0], f"127.0.0.1:{cluster.secure_port}"
     assert "if it speaks TLS, write https://" in fail(4, "get", "k", "--endpoints", secure)
@@ -131,7 +168,7 @@ def test_who_asks(tmp_path: Path) -> None:
             ["user", "add", "root", "--password=p"],
             ["role", "add", "root"],
             ["user", "grant-role", "root", "root"],
-            ["user", "add", "al", "--password=q"],
+            ["user", "add", "al:q"],
             ["auth", "enable"],
         ):
             assert runner.invoke(main, [*words, *at]).exit_code == 0
@@ -139,7 +176,8 @@ def test_who_asks(tmp_path: Path) -> None:
         assert "--user NAME" in fail(3, "watch", "k", *at)
         assert "password is wrong" in fail(3, "get", "k", *at, "--user", "root:x")
         assert "no role that may" in fail(3, "get", "k", *at, "--user", "al:q")
-        assert "nobody is there to ask" in fail(2, "get", "k", *at, "--user", "root")
+        assert "--user NAME:PASSWORD" in fail(2, "get", "k", *at, "--user", "root")
+        assert "with --password, or" in fail(2, "user", "add", "bo", *at, "--user", "root:p")
 
 
 def test_examples_in_help_pages_keep_their_lines() -> None:

@@ -19,6 +19,7 @@ OF_COMMANDS = {
     EXIT_USAGE: "an option, argument or file cannot be used; nothing was asked",
     EXIT_REFUSED: "the cluster refused, with its reason: rights, limits, what must be there first",
     EXIT_UNREACHABLE: "no endpoint answered, or not in time; a write may have happened or not",
+    EXIT_DEVICE: "standard output or a file could not be written, as on a full disk",
     LEASE_LOST: "`lock`, `elect`, `lease keep-alive`: what was held is lost",
     EXIT_INTERRUPTED: "interrupted before it was done",
 }

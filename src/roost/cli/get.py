@@ -24,7 +24,7 @@ _COLUMNS = ("KEY", "VALUE", "CREATED", "MODIFIED", "VERSION", "LEASE")
 @click.argument("key")
 @range_options
 @click.option("--limit", default=0, help="At most so many keys.")
-@click.option("--revision", default=0, help="As of this revision; 0 is now.")
+@click.option("--revision", "--rev", default=0, help="As of this revision; 0 is now.")
 @click.option("--serializable", is_flag=True, help="The member's own state, without a round.")
 @click.option("--keys-only", is_flag=True, help="Without values.")
 @click.option("--count-only", is_flag=True, help="Only how many there are.")
@@ -66,6 +66,7 @@ def get(
     Example:
         roost get greeting
         roost get config/ --prefix
+        roost get '' --prefix
         roost get picture --raw > picture.png
         roost get greeting -w json
     """

@@ -142,7 +142,7 @@ def txn(endpoints: str, timeout_s: float, *, as_json: bool) -> None:
 @click.argument("key")
 @click.argument("command", nargs=-1)
 @range_options
-@click.option("--revision", default=0, help="From this revision on; 0 is from now on.")
+@click.option("--revision", "--rev", default=0, help="From this revision on; 0 is from now on.")
 @click.option("--prev-kv", is_flag=True, help="What was there before, too.")
 @client_options
 def watch(

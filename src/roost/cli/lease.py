@@ -22,11 +22,12 @@ def lease() -> None:
 @click.argument("ttl_s", type=int, metavar="TTL")
 @client_options
 def grant(ttl_s: int, endpoints: str, timeout_s: float, *, as_json: bool) -> None:
-    r"""Make a lease of TTL seconds, and print its id.
+    r"""Make a lease of TTL seconds, and print its id, with the seconds granted behind a tab.
 
     \b
     Example:
         roost lease grant 60
+        roost put greeting hello --lease $(roost lease grant 60 | cut -f 1)
     """
     with connect(endpoints, timeout_s) as client:
         lease_id, granted_s = client.leases.grant(ttl_s)

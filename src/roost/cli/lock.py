@@ -18,6 +18,7 @@ from roost.cli.shared import (
     say_json,
     text_of,
 )
+from roost.cli.troubles import words_of
 from roost.client import Client, ClientError, Leader, LeaseLost, Session
 
 # A command that is told to end has so long, if the lease is long enough.
@@ -134,7 +135,7 @@ def _run(guarded: Guarded, session: Session) -> None:
         with interruptible(lambda _number: None):  # the command is told, and ends or not
             code = guarded.run(min(_GRACE_S_MAX, session.margin_s * 0.75))
     except OSError as error:
-        raise Failed(f"COMMAND cannot be run: {error}", EXIT_USAGE) from error
+        raise Failed(f"COMMAND cannot be run: {words_of(error)}", EXIT_USAGE) from error
     session.check()
     sys.exit(code)
 

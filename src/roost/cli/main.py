@@ -1,7 +1,9 @@
 """The `roost` command and its subcommands; each is imported only when it is asked for."""
 
+import errno
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -60,9 +62,26 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:  # Any: what a command returns
         """Run a command; whoever interrupts it knows that."""
         try:
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            finally:
+                if sys.stdout is not None:  # as it is when it was closed: >&-
+                    sys.stdout.flush()
         except (KeyboardInterrupt, click.Abort):
             sys.exit(EXIT_INTERRUPTED)
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # click ends silently, as what is in a pipe does
+            from roost.cli.shared import failed  # it loads gRPC, which `serve` does without
+
+            _give_up_output()
+            raise failed(error) from error
+
+
+def _give_up_output() -> None:
+    """What could not be written is tried again at the end, unless it can go nowhere."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _keep_lines(command: click.Command) -> None:

@@ -75,7 +75,7 @@ def defrag(endpoints: str, timeout_s: float, *, as_json: bool) -> None:
 
 @click.command()
 @client_options
-@click.option("--rev", "revision", default=0, help="Up to this revision; 0 = the current one.")
+@click.option("--revision", "--rev", default=0, help="Up to this revision; 0 is the current one.")
 def hashkv(endpoints: str, timeout_s: float, revision: int, *, as_json: bool) -> None:
     r"""Show a hash of all keys as each endpoint holds them; equal on all members.
 

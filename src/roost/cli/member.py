@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from roost.cli.shared import client_options, connect, hexadecimal, say_json
+from roost.cli.shared import client_options, connect, hexadecimal, say_json, say_table
 from roost.client import Member
 
 # etcd's; its clients' is one below.
@@ -29,8 +29,7 @@ def _split(urls: str) -> list[str]:
 
 
 def _say(members: list[Member], *, as_json: bool) -> None:
-    if not as_json:
-        click.echo(f"{'ID':<18}{'NAME':<12}{'STATUS':<12}{'VOTES':<7}{'PEER URLS':<34}CLIENT URLS")
+    table = [("ID", "NAME", "STATUS", "VOTES", "PEER URLS", "CLIENT URLS")]
     for it in members:
         state = "started" if it.name else "unstarted"
         if as_json:
@@ -47,7 +46,9 @@ def _say(members: list[Member], *, as_json: bool) -> None:
         else:
             votes = "no" if it.is_learner else "yes"
             peers, clients = ",".join(it.peer_urls), ",".join(it.client_urls)
-            click.echo(f"{it.id:<18x}{it.name:<12}{state:<12}{votes:<7}{peers:<34}{clients}")
+            table.append((f"{it.id:x}", it.name, state, votes, peers, clients))
+    if not as_json:
+        say_table(table)
 
 
 @member.command("list")

@@ -3,7 +3,7 @@
 import base64
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -12,7 +12,7 @@ import msgspec
 
 from roost.cli.exits import EXIT_FAILED, EXIT_USAGE
 from roost.cli.interrupts import interruptible, is_interruptible
-from roost.cli.troubles import trouble_of
+from roost.cli.troubles import Trouble, trouble_of, trouble_of_file
 from roost.client import Client, ClientError, Credentials, Item
 from roost.errors import CallerFault, RoostError
 
@@ -22,7 +22,7 @@ _endpoints = click.option(
     default="127.0.0.1:2379",
     show_default=True,
     envvar=["ROOST_ENDPOINTS", "ETCDCTL_ENDPOINTS"],
-    help="Members to ask, comma-separated.",
+    help="Members to ask, comma-separated: host:port, https:// or unix:// URLs.",
 )
 _json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 _timeout = click.option(
@@ -75,7 +75,7 @@ def _credentials() -> Credentials:
     said = click.get_current_context().meta
     user, colon, password = said.get("roost.user_name", "").partition(":")
     if user and not colon:
-        password = ask_password(f"Password of {user}")
+        password = ask_password(f"Password of {user}", option="--user NAME:PASSWORD")
     return Credentials(
         ca_file=said.get("roost.ca_file", ""),
         cert_file=said.get("roost.cert_file", ""),
@@ -85,16 +85,18 @@ def _credentials() -> Credentials:
     )
 
 
-def ask_password(text: str, *, twice: bool = False) -> str:
-    """Ask whoever sits there for a password; else it is the next line of standard input."""
+def ask_password(text: str, *, option: str, twice: bool = False) -> str:
+    """Ask whoever sits there for a password; else it is the next line of standard input.
+
+    `option` is how else it can be given.
+    """
     if _has_terminal():
         said: str = click.prompt(text, hide_input=True, confirmation_prompt=twice, err=True)
         return said
     line = sys.stdin.readline().rstrip("\n")
     if not line:
         raise click.UsageError(
-            "nobody is there to ask for a password: write NAME:PASSWORD or --password, or give "
-            "it on standard input"
+            f"nobody is there to ask for a password: give it with {option}, or on standard input"
         )
     return line
 
@@ -125,11 +127,15 @@ class Failed(click.ClickException):
 
 def failed(error: RoostError | OSError) -> Failed:
     """An error of a client as the end of a command."""
-    if not isinstance(error, ClientError):
-        return Failed(str(error), EXIT_USAGE if isinstance(error, CallerFault) else EXIT_FAILED)
-    said = click.get_current_context().meta
-    speaks_tls = bool(said.get("roost.ca_file") or said.get("roost.cert_file"))
-    trouble = trouble_of(error, speaks_tls=speaks_tls)
+    if isinstance(error, ClientError):
+        said = click.get_current_context().meta
+        speaks_tls = bool(said.get("roost.ca_file") or said.get("roost.cert_file"))
+        trouble = trouble_of(error, speaks_tls=speaks_tls)
+    elif isinstance(error, OSError):
+        trouble = trouble_of_file(error)
+    else:
+        is_theirs = isinstance(error, CallerFault)
+        trouble = Trouble(str(error), EXIT_USAGE if is_theirs else EXIT_FAILED)
     return Failed(trouble.text, trouble.code)
 
 
@@ -170,6 +176,20 @@ def at_each(
 def say_json(row: dict[str, Any]) -> None:  # Any: what JSON can hold
     """Print one object on a line."""
     click.echo(msgspec.json.encode(row).decode())
+
+
+def say_table(rows: Sequence[Sequence[str]], *, right: Collection[int] = ()) -> None:
+    """Print rows, the first with the names of the columns, each as wide as what is in it.
+
+    Columns whose position is in `right` are numbers.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [
+            f"{cell:>{width}}" if position in right else f"{cell:<{width}}"
+            for position, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        click.echo("  ".join(cells).rstrip())
 
 
 def text_of(data: bytes) -> str:

@@ -2,11 +2,12 @@
 
 import sys
 import time
+from collections.abc import Sequence
 
 import click
 
 from roost.cli.exits import EXIT_FAILED
-from roost.cli.shared import client_options, connect, failed, say_json
+from roost.cli.shared import client_options, connect, failed, say_json, say_table
 from roost.client import Client, ClientError
 
 
@@ -20,10 +21,8 @@ def status(endpoints: str, timeout_s: float, *, as_json: bool) -> None:
         roost status --endpoints 127.0.0.1:2379,127.0.0.1:22379
     """
     is_complete = True
-    if not as_json:
-        click.echo(
-            f"{'ENDPOINT':<24}{'MEMBER':<18}{'LEADER':<8}{'TERM':>6}{'INDEX':>10}{'REVISION':>10}"
-        )
+    table: list[Sequence[str]] = [("ENDPOINT", "MEMBER", "LEADER", "TERM", "INDEX", "REVISION")]
+    silent: list[str] = []
     with connect(endpoints, timeout_s) as client:
         names, rows = client.endpoints, client.status()
     for position, answer in rows:
@@ -32,7 +31,7 @@ def status(endpoints: str, timeout_s: float, *, as_json: bool) -> None:
             if as_json:
                 say_json({"endpoint": names[position], "error": failed(answer).message})
             else:
-                click.echo(f"{names[position]:<24}{failed(answer).message}")
+                silent.append(f"{names[position]}  {failed(answer).message}")
             continue
         member = answer.header.member_id
         is_leader = answer.leader == member
@@ -52,10 +51,13 @@ def status(endpoints: str, timeout_s: float, *, as_json: bool) -> None:
                 }
             )
         else:
-            click.echo(
-                f"{names[position]:<24}{member:<18x}{'yes' if is_leader else 'no':<8}"
-                f"{answer.raftTerm:>6}{answer.raftIndex:>10}{answer.header.revision:>10}"
-            )
+            numbers = (answer.raftTerm, answer.raftIndex, answer.header.revision)
+            leads = "yes" if is_leader else "no"
+            table.append((names[position], f"{member:x}", leads, *map(str, numbers)))
+    if not as_json:
+        say_table(table, right=(3, 4, 5))
+        for line in silent:
+            click.echo(line)
     if not is_complete:
         sys.exit(EXIT_FAILED)
 
@@ -73,6 +75,7 @@ def health(endpoints: str, timeout_s: float, *, as_json: bool) -> None:
     """
     is_good = True
     with connect(endpoints, timeout_s) as client:
+        width = max(map(len, client.endpoints))
         for endpoint, one in client.each():
             begin = time.monotonic()
             wrong = _what_is_wrong(one)
@@ -82,7 +85,7 @@ def health(endpoints: str, timeout_s: float, *, as_json: bool) -> None:
                 row = {"endpoint": endpoint, "health": not wrong, "took_ms": round(took_ms, 2)}
                 say_json({**row, "error": wrong} if wrong else row)
             else:
-                click.echo(f"{endpoint:<24}{wrong or f'healthy, {took_ms:.1f} ms'}")
+                click.echo(f"{endpoint:<{width}}  {wrong or f'healthy, {took_ms:.1f} ms'}")
     if not is_good:
         sys.exit(EXIT_FAILED)
 

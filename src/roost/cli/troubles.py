@@ -5,10 +5,18 @@ those of the server, which are etcd's.  Here both are turned into a sentence and
 we do not know is said as it came.
 """
 
+import errno
+import os
 import re
 from dataclasses import dataclass
 
-from roost.cli.exits import EXIT_FAILED, EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_USAGE
+from roost.cli.exits import (
+    EXIT_DEVICE,
+    EXIT_FAILED,
+    EXIT_REFUSED,
+    EXIT_UNREACHABLE,
+    EXIT_USAGE,
+)
 from roost.client import BadEndpoint, ClientError, Compacted, LeaseLost
 
 _ADDRESS = re.compile(r"(?:ipv4|ipv6|unix):([^\s;]+?):? |resolving ([^\s]+): ")
@@ -42,7 +50,10 @@ _CONNECTING = {
 }
 # A connection that was taken and ended at once, without and with TLS.
 _ENDED = ("Socket closed", "Connection reset", "SETTINGS", "GOAWAY", "Broken pipe")
-_WANTS_TLS = "{at} ends the connection: if it speaks TLS, write https:// and --cacert"
+_WANTS_TLS = (
+    "{at} ends the connection: if it speaks TLS, write https:// and --cacert; if other members "
+    "are heard there, ask where clients are"
+)
 _WANTS_CERTIFICATE = (
     "{at} ends the connection: if it wants a client's certificate, give one of its authority with "
     "--cert and --key"
@@ -56,6 +67,17 @@ _REFUSALS = {
     "database space exceeded": "{text}: `roost compact`, `roost defrag`, `roost alarm disarm`",
 }
 _NO_LEADER = ("no leader", "leader changed", "timed out")
+# What gRPC, and our client, say of a deadline; whoever waited for something else says for what.
+_TIMEOUTS = ("deadline exceeded", "no answer in time", "says nothing", "timeout")
+_NOT_IN_TIME = (
+    "no answer in time: is the endpoint right, and is there a leader (`roost status`)? --timeout "
+    "allows more seconds"
+)
+# A file that cannot be used; anything else that a file says is the device's fault.
+_UNUSABLE = (
+    errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EACCES, errno.EPERM,
+    errno.EROFS, errno.ELOOP, errno.ENAMETOOLONG,
+)  # fmt: skip
 
 
 def trouble_of(error: ClientError, *, speaks_tls: bool) -> Trouble:
@@ -78,6 +100,20 @@ def trouble_of(error: ClientError, *, speaks_tls: bool) -> Trouble:
     return Trouble(_unreachable(error, text, speaks_tls=speaks_tls), EXIT_UNREACHABLE)
 
 
+def trouble_of_file(error: OSError) -> Trouble:
+    """What to say of a file, or of standard output, that could not be used."""
+    code = EXIT_USAGE if error.errno in _UNUSABLE else EXIT_DEVICE
+    return Trouble(words_of(error), code)
+
+
+def words_of(error: OSError) -> str:
+    """An error of the system without its number, and with the name first, as elsewhere."""
+    if error.errno is None:
+        return str(error)
+    text = os.strerror(error.errno)
+    return text if error.filename is None else f"{os.fsdecode(error.filename)}: {text}"
+
+
 def _unreachable(error: ClientError, text: str, *, speaks_tls: bool) -> str:
     found = _ADDRESS.search(text + " ")
     at = next(filter(None, found.groups()), "") if found else ""
@@ -87,6 +123,6 @@ def _unreachable(error: ClientError, text: str, *, speaks_tls: bool) -> str:
             return said.format(at=at)
     if any(it in text for it in _ENDED):
         return (_WANTS_CERTIFICATE if speaks_tls else _WANTS_TLS).format(at=at)
-    if error.code == "DEADLINE_EXCEEDED" or "timeout" in text.lower():
-        return "no answer in time: is the endpoint right? --timeout allows more seconds"
+    if text.lower().endswith(_TIMEOUTS):
+        return _NOT_IN_TIME
     return text or error.code

@@ -85,15 +85,17 @@ def add_user(
     as_json: bool,
     no_password: bool,
 ) -> None:
-    r"""Add a user.
+    r"""Add a user; NAME:PASSWORD gives the password at once, as with etcdctl.
 
     \b
     Example:
         roost user add alice
     """
     if password is None and not no_password:
-        text = f"Password of {name}"
-        password = ask_password(text, twice=True)
+        name, colon, password = name.partition(":")
+        if not colon:
+            text = f"Password of {name}"
+            password = ask_password(text, option="--password", twice=True)
     with connect(endpoints, timeout_s) as client:
         client.users.add_user(name, password or "")
     _say(f"user {name} added", {"user": name}, as_json=as_json)
@@ -159,7 +161,7 @@ def change_password(
     """
     if password is None:
         text = f"New password of {name}"
-        password = ask_password(text, twice=True)
+        password = ask_password(text, option="--password", twice=True)
     with connect(endpoints, timeout_s) as client:
         client.users.change_password(name, password)
     _say(f"password of {name} changed", {"user": name}, as_json=as_json)
