@@ -11,6 +11,7 @@ and the log says that it is old: OpenSSL would lock everybody out at that second
 
 import datetime as dt
 import logging
+import re
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
@@ -144,15 +145,18 @@ class _ServedConnection(ssl.SSLObject):
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise
         except ssl.SSLError as error:
-            logger.warning("a TLS handshake failed: %s", _reason(error))
+            logger.warning("a TLS handshake failed: %s", reason_of(error))
             raise
 
 
-def _reason(error: Exception) -> str:
-    """OpenSSL's words without its numbers."""
+_SOURCE = re.compile(r"^\[ssl\] | *\( *ssl\.c:\d+\)")
+
+
+def reason_of(error: Exception) -> str:
+    """OpenSSL's words without its numbers, and where in its source that is."""
     verdict = getattr(error, "verify_message", "")
     said = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
-    words = str(said).replace("_", " ").lower()
+    words = _SOURCE.sub("", str(said).replace("_", " ").lower())
     return f"{words} ({verdict})" if verdict else words
 
 
@@ -172,7 +176,7 @@ def _load(context: ssl.SSLContext, files: TlsFiles) -> None:
         try:
             context.load_verify_locations(files.ca_file)
         except (OSError, ssl.SSLError) as error:
-            raise BadCertificate(f"{files.ca_file}: {_reason(error)}") from error
+            raise BadCertificate(f"{files.ca_file}: {reason_of(error)}") from error
     if files.crl_file:
         _revocations(files.crl_file).read()
     if files.ciphers:
@@ -196,9 +200,9 @@ def _load_pair(context: ssl.SSLContext, cert_file: str, key_file: str) -> None:
         if getattr(error, "reason", "") == "KEY_VALUES_MISMATCH":
             text = f"{key_file or cert_file} is not the key of {cert_file}"
         elif key_file:
-            text = f"{cert_file}, {key_file}: {_reason(error)}"
+            text = f"{cert_file}, {key_file}: {reason_of(error)}"
         else:
-            text = f"{cert_file}: {_reason(error)}; where is its key?"
+            text = f"{cert_file}: {reason_of(error)}; where is its key?"
         raise BadCertificate(text) from error
 
 

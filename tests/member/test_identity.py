@@ -257,6 +257,20 @@ async def test_a_member_whose_directory_is_lost_does_not_come_back_on_an_empty_o
 
 
 @in_a_loop
+async def test_who_names_no_other_member_is_told_at_once(tmp_path: Path) -> None:
+    """It waited five seconds in silence, and said "the last said: None"."""
+    config = MemberConfig(
+        name="m0",
+        data_dir=tmp_path / "alone",
+        initial_cluster={"m0": ("http://127.0.0.1:1",)},
+        advertise_peer_urls=("http://127.0.0.1:1",),
+        listen_peer_urls=("http://127.0.0.1:1",),
+    )
+    with pytest.raises(CannotJoin, match="name those that run with --initial-cluster"):
+        await join_cluster(config)
+
+
+@in_a_loop
 async def test_a_stranger_is_sent_no_store(tmp_path: Path) -> None:
     """It says the URLs of a member that was added, but is not there."""
     cluster = await stopped(tmp_path, 3)

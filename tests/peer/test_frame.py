@@ -83,3 +83,24 @@ def test_no_number_is_taken_that_could_not_be_counted_on_from(number: int) -> No
         life = [*good[:place], number, *good[place + 1 :]]
         with pytest.raises(MalformedFrame):
             frame.decode(msgspec.msgpack.encode(life), frame.Life)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(20), "must be https"),
+        (b"\x15\x03\x01\x00\x02\x02\x46", "it answers by TLS"),
+        (b"GET /version HTTP/1.1\r\n", "clients are served at the client URLs"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "gRPC"),
+        (b"HTTP/1.1 400 Bad Request\r\n", "a client URL, not a peer URL"),
+        (b"SSH-2.0-OpenSSH_9.2 some more", "no frame"),
+    ],
+)
+def test_what_people_mix_up_with_a_member_is_named(data: bytes, words: str) -> None:
+    def read() -> None:
+        reader = FrameReader(1000)
+        reader.feed(data)
+        reader.end()
+
+    with pytest.raises(MalformedFrame, match=words):
+        read()

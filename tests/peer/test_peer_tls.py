@@ -1,5 +1,6 @@
 """Certificates between members: each belongs to the member it greets as, whoever signed it."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,25 @@ def test_a_clients_certificate_greets_as_no_member(tmp_path: Path) -> None:
         await stranger.transport.close()
 
     run(story, Peer(1, tls=tls(authority, ours)), Peer(2, tls=tls(authority, ours)))
+
+
+def test_a_member_by_tls_and_one_in_the_clear_say_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    authority = Authority(tmp_path)
+    secured = Peer(1, tls=tls(authority, authority.sign("any name")))
+    expected = (
+        "member 2 cannot be reached at .*: are its peer URLs https, as here",
+        "a peer at 127.0.0.1 was refused: it speaks no TLS: here peer URLs are https",
+        "a peer at 127.0.0.1 was refused: these bytes are TLS: here peer URLs are http,",
+    )
+
+    async def story(_: Peer, __: Peer) -> None:
+        await until(
+            lambda: all(any(re.match(it, said) for said in caplog.messages) for it in expected)
+        )
+
+    run(story, secured, Peer(2), linked=False)
 
 
 def test_with_an_allowed_name_all_members_show_that_one(tmp_path: Path) -> None:

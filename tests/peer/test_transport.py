@@ -224,6 +224,25 @@ def test_a_refusal_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     assert len([it for it in caplog.messages if "a peer at host was refused: another" in it]) == 1
 
 
+def test_why_a_member_cannot_be_reached_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    dead = free_port()
+
+    async def story(a: Peer, b: Peer) -> None:
+        a.transport.add_peer(3, [("127.0.0.1", dead)])
+        links = [link for links in a.transport._links.values() for link in links]
+        await until(lambda: all(link._failures > 3 for link in links))
+        assert not a.is_linked_to(b)
+
+    secrets = Secrets((b"k" * 32,))
+    run(story, Peer(1, secrets=secrets), Peer(2), linked=False)
+    said = [it for it in caplog.messages if "not believed" in it or "cannot be reached" in it]
+    ours = [it for it in said if "member 2" in it or "member 3" in it]
+    assert len(ours) == 2, said
+    assert any("does not know the secret of --peer-secret-file" in it for it in ours)
+    dialled = f"member 3 cannot be reached at 127.0.0.1:{dead}: Connection refused"
+    assert dialled in ours
+
+
 def test_who_is_not_in_the_cluster_and_who_dials_the_wrong_member_is_refused() -> None:
     async def story(a: Peer) -> None:
         stranger = Peer(3)

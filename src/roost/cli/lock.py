@@ -18,8 +18,8 @@ from roost.cli.shared import (
     say_json,
     text_of,
 )
-from roost.cli.troubles import words_of
 from roost.client import Client, ClientError, Leader, LeaseLost, Session
+from roost.os_errors import words_of
 
 # A command that is told to end has so long, if the lease is long enough.
 _GRACE_S_MAX = 10.0

@@ -6,7 +6,6 @@ we do not know is said as it came.
 """
 
 import errno
-import os
 import re
 from dataclasses import dataclass
 
@@ -18,6 +17,7 @@ from roost.cli.exits import (
     EXIT_USAGE,
 )
 from roost.client import BadEndpoint, ClientError, Compacted, LeaseLost
+from roost.os_errors import words_of
 
 _ADDRESS = re.compile(r"(?:ipv4|ipv6|unix):([^\s;]+?):? |resolving ([^\s]+): ")
 _GO_PREFIX = re.compile(r"^rpc error: code = \w+ desc = ")
@@ -104,14 +104,6 @@ def trouble_of_file(error: OSError) -> Trouble:
     """What to say of a file, or of standard output, that could not be used."""
     code = EXIT_USAGE if error.errno in _UNUSABLE else EXIT_DEVICE
     return Trouble(words_of(error), code)
-
-
-def words_of(error: OSError) -> str:
-    """An error of the system without its number, and with the name first, as elsewhere."""
-    if error.errno is None:
-        return str(error)
-    text = os.strerror(error.errno)
-    return text if error.filename is None else f"{os.fsdecode(error.filename)}: {text}"
 
 
 def _unreachable(error: ClientError, text: str, *, speaks_tls: bool) -> str:

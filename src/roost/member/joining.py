@@ -19,6 +19,7 @@ from roost.member.errors import CannotJoin
 from roost.member.home import SNAPSHOTS, place_store
 from roost.member.protocol import PROTOCOL_VERSION, STORAGE_VERSION
 from roost.member.world import World
+from roost.os_errors import words_of
 from roost.peer import (
     NONCE_BYTES,
     AlreadyBootstrapped,
@@ -34,6 +35,10 @@ from roost.peer import (
 logger = logging.getLogger(__name__)
 ROUNDS_MAX = 10
 _RETRY_S = 0.5
+_NOBODY = (
+    "there is no other member to join: name those that run with --initial-cluster, as `roost "
+    "member add` printed it"
+)
 
 
 async def join_cluster(config: MemberConfig, world: World | None = None) -> None:
@@ -101,7 +106,10 @@ class StoreFetch:
             CannotJoin: nobody does, or the member has lived in another directory.
 
         """
-        last: BaseException | None = None
+        if not self._others:
+            raise CannotJoin(_NOBODY)
+        last = ""
+        said: set[str] = set()
         listen = [address_of(url) for url in self._config.listen_peer_urls]
         async with self._world.make_doorbell(listen) as doorbell:
             for _ in range(rounds_max):
@@ -109,12 +117,13 @@ class StoreFetch:
                     try:
                         return await self._ask(address, doorbell)
                     except (OSError, PeerFault, *UNDECODABLE) as error:
-                        text = str(error) or type(error).__name__
-                        logger.warning("joining by %s:%d: %s", *address, text)
-                        last = error
+                        last = f"{address[0]}:{address[1]}: {_words(error)}"
+                        if last not in said:
+                            logger.warning("joining by %s", last)
+                        said.add(last)
                         _give_up_if_final(error)
                 await asyncio.sleep(retry_s)
-        raise CannotJoin(f"no member lets this one join; the last said: {last}")
+        raise CannotJoin(f"no member lets this one join; the last was {last}")
 
     async def _ask(self, address: Address, doorbell: Doorbell) -> tuple[Invitation, Head]:
         config, world = self._config, self._world
@@ -144,6 +153,11 @@ class StoreFetch:
             stream.close()
         place_store(config.data_dir, path, head.index, head.term, world)
         return invitation, head
+
+
+def _words(error: BaseException) -> str:
+    text = words_of(error) if isinstance(error, OSError) else str(error)
+    return text or type(error).__name__
 
 
 def _give_up_if_final(error: BaseException) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from roost.peer.frame import decode
 from roost.peer.greeting import BULK, CONTROL, SNAPSHOT, Acceptor, Admitted, Joins
 from roost.peer.handshake import admit
 from roost.peer.snapshot import PULL, Pull
+from roost.peer.troubles import words_of_tls
 
 if TYPE_CHECKING:
     from roost.peer.config import PeerConfig
@@ -77,6 +79,8 @@ class Accepted:
         except PeerFault as error:
             transport.statistics.malformed_count += 1
             transport.note_refused(self.host, error)
+        except ssl.SSLError as error:
+            transport.note_refused(self.host, PeerFault(words_of_tls(error)))
         except OSError as error:
             logger.debug("who dialled from %s is gone: %r", self.host, error)
         finally:

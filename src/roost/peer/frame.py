@@ -167,6 +167,24 @@ def decode(body: bytes, kind: type[Body]) -> Body:
         raise MalformedFrame(f"this is no {kind.__name__.lower()}: {error}") from error
 
 
+_NO_FRAMES = {
+    b"\x16\x03": "these bytes are TLS: here peer URLs are http, and must be https on all members",
+    b"\x15\x03": "it answers by TLS: here its peer URL is http, and must be https on all members",
+    b"GET ": "a client's request over HTTP: clients are served at the client URLs",
+    b"POST ": "a client's request over HTTP: clients are served at the client URLs",
+    b"PRI * HTTP": "a client's request over gRPC: clients are served at the client URLs",
+    b"HTTP/": "it answers by HTTP: that is a client URL, not a peer URL",
+}
+
+
+def _what_it_is(data: bytes | bytearray) -> str:
+    """Name what is no frame, where it is something that people mix up with one."""
+    for begin, said in _NO_FRAMES.items():
+        if data.startswith(begin):
+            return said
+    return "these bytes are no frame"
+
+
 class FrameReader:
     """Splits a byte stream into frames; `body_bytes_max` bounds what it ever holds."""
 
@@ -211,10 +229,20 @@ class FrameReader:
             rest += data[offset:]
         return frames
 
+    def end(self) -> None:
+        """Nothing more will come.
+
+        Raises:
+            MalformedFrame: what did come, and was too short for a frame, is something else.
+
+        """
+        if self._rest and _what_it_is(self._rest) in _NO_FRAMES.values():
+            raise MalformedFrame(_what_it_is(self._rest))
+
     def _length(self, data: bytes | bytearray, offset: int) -> int:
         _, magic, _, zero, length = HEAD.unpack_from(data, offset)
         if magic != MAGIC or zero:
-            raise MalformedFrame("these bytes are no frame")
+            raise MalformedFrame(_what_it_is(data[offset:]))
         if length > self.body_bytes_max:
             raise MalformedFrame(f"a frame of {length} bytes; {self.body_bytes_max} are taken")
         return int(length)

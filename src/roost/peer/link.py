@@ -119,13 +119,10 @@ class Link:
             for address in self.addresses:
                 try:
                     await self._connect(address)
-                except (OSError, MalformedFrame) as error:
-                    logger.debug("dialling %x at %s: %s", self.member_id, address, error)
                 except RefusedThere as said:
                     transport.on_refused(self.member_id, said)
-                except HandshakeRefused as refusal:
-                    text = "who answers as member %x at %s:%d is not believed: %s"
-                    logger.warning(text, self.member_id, *address, refusal)
+                except (OSError, MalformedFrame, HandshakeRefused) as error:
+                    transport.troubles.note(self.member_id, address, error)
                 else:
                     self._failures = 0
                     assert self._closed is not None, "a connected link can be closed"

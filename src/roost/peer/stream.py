@@ -43,12 +43,14 @@ class Stream:
         Raises:
             ConnectionResetError: the other side closed.
             MalformedFrame, TimeoutError: nonsense, or nothing.
+            ssl.SSLError: it is no TLS, or its certificate is not good.
 
         """
         while not self._frames:
             async with asyncio.timeout(_SILENCE_S_MAX):
                 data = await receive(self._loop, self._socket, _READ_BYTES)
             if not data:
+                self.reader.end()
                 raise ConnectionResetError("the other side closed the connection")
             self._frames = self.reader.feed(data)
         return self._frames.pop(0)

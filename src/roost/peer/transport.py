@@ -38,6 +38,7 @@ from roost.peer.secret import Secrets
 from roost.peer.snapshot import STREAM_BYTES_MAX, Pull
 from roost.peer.sockets import PeerTls, connect, listen_at
 from roost.peer.stream import Stream
+from roost.peer.troubles import Troubles
 from roost.tasks import Tasks
 
 logger = logging.getLogger(__name__)
@@ -113,6 +114,7 @@ class Transport:
         self._told: dict[int, tuple[Address, ...]] = {}
         # Where names in peer URLs have led to.
         self._resolved: dict[str, str] = {}
+        self.troubles = Troubles()
         self._refused_log_s, self._unlogged_count = 0.0, 0
         self._said_refusals: set[str] = set()
         self._is_closed = False
@@ -298,7 +300,9 @@ class Transport:
 
     def on_connected(self, member_id: int) -> None:
         """A dialled link is open."""
-        logger.info("link to member %x is open", member_id)
+        self.troubles.forget(member_id)
+        if all(link.is_open for link in self._links.get(member_id, ())):
+            logger.info("links to member %x are open", member_id)
         self._tell_connected(member_id)
 
     def forget(self, accepted: Accepted) -> None:
@@ -369,6 +373,7 @@ class Transport:
         for link in self._links.pop(member_id, ()):
             link.close()
         self.lives.forget(member_id)
+        self.troubles.forget(member_id)
         self._told.pop(member_id, None)
         for channel in _CHANNELS:
             accepted = self._by_channel.get((member_id, channel))
