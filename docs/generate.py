@@ -14,10 +14,10 @@ import click
 
 import roost
 from roost.cli.exits import OF_COMMANDS, OF_SERVE
-from roost.cli.figures import FAMILIES
 from roost.cli.main import main
 from roost.cli.settings import NOTED, REFUSED, TAKEN
 from roost.errors import RoostError
+from roost.server.figures import FIGURES
 from roost.sim.scenario import points_in, points_of
 
 ROOT = Path(__file__).parent.parent
@@ -97,29 +97,8 @@ def cli_page() -> str:
 
 
 def metric_names() -> list[tuple[str, str, str]]:
-    """(name, kind, help) of every metric, read from the methods that make them."""
-    tree = ast.parse((ROOT / "src/roost/cli/figures.py").read_text())
-    rows: list[tuple[str, str, str]] = []
-    kinds = {
-        "gauges": "gauge",
-        "_file_gauges": "gauge",
-        "_etcd_gauges": "gauge",
-        "counters": "counter",
-        "_peer_counters": "counter",
-    }
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef) and node.name in kinds:
-            for inner in ast.walk(node):
-                if isinstance(inner, ast.Dict):
-                    for key, value in zip(inner.keys, inner.values, strict=True):
-                        if key is None:
-                            continue  # another of these methods
-                        assert isinstance(key, ast.Constant), "a literal table"
-                        assert isinstance(value, ast.Tuple), "help and figure"
-                        text = ast.literal_eval(value.elts[0])
-                        suffix = "_total" if kinds[node.name] == "counter" else ""
-                        rows.append((f"{key.value}{suffix}", kinds[node.name], text))
-    return [*rows, *FAMILIES]
+    """(name, kind, help) of every metric."""
+    return [(it.name, it.kind, it.text) for it in FIGURES]
 
 
 def metrics_page() -> str:
@@ -128,7 +107,8 @@ def metrics_page() -> str:
         MADE,
         "# Metrics",
         "",
-        "`/metrics` on the client port. Names that etcd has too mean the same.",
+        "`/metrics` on the client port. Names that etcd has too mean the same, but for what etcd counts on every member",
+        "because every member runs every request: Roost runs a write once, where it leads, and counts it there.",
         "",
         "| metric | kind | meaning |",
         "|---|---|---|",

@@ -178,6 +178,13 @@ class Side:
             return status, text.decode()
 
 
+@contextmanager
+def connect(name: str, endpoint: str) -> Iterator[Side]:
+    """One server that runs already."""
+    with grpc.insecure_channel(endpoint) as channel:
+        yield Side(name, channel, endpoint)
+
+
 class Twins:
     """Both servers; `ask` fails the test when they do not answer alike."""
 

@@ -9,6 +9,8 @@ import pytest
 
 from roost.errors import AnswerFailed, NoLeader, Refused, RoostError
 from roost.member import Member
+from roost.member.protocol import FRAME_DIGESTS
+from roost.peer import encode_frame
 from roost.store import Txn
 from tests.member.cluster import TREE, Cluster
 
@@ -271,5 +273,35 @@ def test_who_writes_through_a_member_reads_it_there_at_once(tmp_path: Path) -> N
             value = b"%d" % number
             await member.transact("put", b"k=" + value)
             assert member.view.get(tree_id, b"k") == value
+
+    run(tmp_path, 3, story)
+
+
+def test_the_status_shows_what_waits_for_a_socket(tmp_path: Path) -> None:
+    async def story(cluster: Cluster) -> None:
+        leader = cluster.members[await cluster.leader()]
+        assert leader.status().send_queue_bytes == 0
+        peer = leader.transport.peers()[0]
+        # More than a socket takes at once; and nothing else runs before we look.
+        assert leader.transport.send(
+            peer, encode_frame(FRAME_DIGESTS, [bytes(40 << 20)]), bulk=True
+        )
+        queued = leader.status().send_queue_bytes
+        assert queued == leader.transport.queued_bytes() > 0
+        assert leader.status().waiting["send_queue_bytes"] == queued
+
+    run(tmp_path, 3, story)
+
+
+def test_a_leader_times_the_answers_of_its_peers(tmp_path: Path) -> None:
+    async def story(cluster: Cluster) -> None:
+        leader = cluster.members[await cluster.leader()]
+        times = leader.links.round_trips.times
+        while set(times) != set(leader.transport.peers()):
+            await asyncio.sleep(0.001)
+        for held in times.values():
+            *_, (_, count) = held.buckets()
+            assert count > 0
+            assert held.sum_s > 0
 
     run(tmp_path, 3, story)

@@ -10,10 +10,10 @@ from typing import Any
 
 import grpc
 import pytest
-from prometheus_client.metrics_core import Metric
 
 from roost.server import ClientPort, Listener, ServerConfig, make_app
 from roost.server.compression import BadCompression, TooLarge, inflate
+from roost.server.exposition import Family, Sample
 from roost.server.grpc import GrpcServer, StreamingCall, UnaryCall, parse_timeout
 
 MESSAGE_BYTES_MAX = 100_000
@@ -69,14 +69,11 @@ class Crashing:
 
 
 class Source:
-    def gauges(self) -> dict[str, tuple[str, float]]:
-        return {"roost_test": ("A figure.", 1.0)}
+    def collect(self) -> list[Family]:
+        return [Family("roost_test", "gauge", "A figure.", [Sample(1.0)])]
 
-    def counters(self) -> dict[str, tuple[str, float]]:
-        return {"roost_count": ("A count.", 2.0)}
-
-    def families(self) -> list[Metric]:
-        return []
+    def note_health(self, *, is_good: bool) -> None:
+        pass
 
     def alarms(self) -> list[str]:
         return []
@@ -347,7 +344,7 @@ def test_the_same_port_speaks_http_1(port: int) -> None:
     assert get(port, "/health?serializable=true") == (200, b'{"health":"true","reason":""}')
     status, metrics = get(port, "/metrics")
     assert status == 200
-    assert b"roost_test 1.0" in metrics
+    assert b"roost_test 1" in metrics
     assert b"roost_count_total 2.0" in metrics
     assert get(port, "/nothing")[0] == 404
     assert get(port, "/version", "DELETE")[0] == 405

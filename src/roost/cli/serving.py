@@ -20,7 +20,6 @@ import click
 from roost import etcd
 from roost.cli.ending import end_now, end_within
 from roost.cli.exits import EXIT_BUG, EXIT_DEVICE, EXIT_FAILED, EXIT_LOCKED
-from roost.cli.figures import Figures
 from roost.cli.hello import command_to_try, notify, place_of, say
 from roost.cli.insecurity import insecurities
 from roost.cli.urls import Url
@@ -39,6 +38,7 @@ from roost.member import (
 from roost.peer import PeerTls, Secrets
 from roost.proto import election_pb2, lock_pb2, rpc_pb2
 from roost.server import ClientPort, Listener, ServerConfig, gateway, make_app, reflection
+from roost.server.figures import Figures
 from roost.store import StoreSuspect, crash
 from roost.tasks import Tasks
 from roost.tls import ALPN, TlsFiles, check_peer, server_context

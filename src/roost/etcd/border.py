@@ -70,6 +70,8 @@ class Border:
         self._tokens = tokens
         # What answers calls that may take long.
         self.tasks = Tasks()
+        # Requests that no answer of the cluster was had for.
+        self.failed_write_count = self.failed_read_count = 0
         self._operations: dict[str, tuple[Operation, Check]] = {}
         replica.register(AS, self._run_as)
 
@@ -130,6 +132,7 @@ class Border:
 
         def done(result: bytes | None, error: RoostError | None) -> None:
             if error is not None or result is None:
+                self.failed_write_count += not isinstance(error, Refused)
                 fail(call, error or errors.malformed_request())
                 return
             revision = int.from_bytes(result[:8], "big")
@@ -204,6 +207,7 @@ class Border:
 
         def ready(error: RoostError | None) -> None:
             if error is not None:
+                self.failed_read_count += 1
                 refused(error)
             elif self.auth.may_be_enabled:
                 self.identify(caller, identified, refused)

@@ -140,12 +140,14 @@ def _check_overlaps(operations: Sequence[pb.RequestOp]) -> tuple[set[bytes], lis
 
 def one_key_body(mvcc: Mvcc, view: View, key: bytes) -> bytes:
     """What `range_body` says to a request that names a key and nothing else."""
+    mvcc.counts.ranges += 1
     encoded = view.get(mvcc.kv, key)
     return b"" if encoded is None else field(b"\x12", encoded) + b"\x20\x01"
 
 
 def range_body(mvcc: Mvcc, view: View, request: pb.RangeRequest, current: int) -> bytes:
     """The RangeResponse without its header (etcd: applierV3backend.Range)."""
+    mvcc.counts.ranges += 1
     revision = request.revision
     if revision > 0:
         mvcc.check_revision(view, revision, current)
@@ -285,6 +287,7 @@ class KvOperations:
         return writer.revision.to_bytes(8, "big") + answer
 
     def _delete_range(self, writer: Writer, request: pb.DeleteRangeRequest) -> bytes:
+        self.mvcc.counts.deletes += 1
         key, tree = request.key, self.mvcc.kv
         if request.range_end:
             found = writer.txn.scan(tree, key, range_stop(key, request.range_end))
@@ -316,6 +319,7 @@ class KvOperations:
         return self._txn(Writer(self.mvcc, cast("Txn", view)), request)
 
     def _txn(self, writer: Writer, request: pb.TxnRequest) -> bytes:
+        self.mvcc.counts.transactions += 1
         succeeded = compares_hold(self.mvcc, writer.txn, request.compare)
         parts = [b"\x10\x01"] if succeeded else []
         # Which branches are taken is settled before anything is written (etcd: compareToPath),

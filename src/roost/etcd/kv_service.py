@@ -58,6 +58,7 @@ class KvService:
 
         def done(error: RoostError | None) -> None:
             if error is not None:
+                border.failed_read_count += 1
                 fail(call, error)
                 return
             if border.alarms.is_corrupt:

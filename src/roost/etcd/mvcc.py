@@ -3,7 +3,7 @@
     kv         key                              -> mvccpb.KeyValue as answered; living keys only
     revisions  u64 main, u64 sub (big-endian)   -> mvccpb.KeyValue; a tombstone has no version
     history    escaped key, u64 main, u64 sub   -> b"" for a put, b"x" for a delete
-    etcd       b"revision"                      -> u64, the current revision
+    etcd       b"revision"                      -> u64, the current revision; u64, living keys
                b"compacted"                     -> u64, reads below it are refused
                b"compacting"                    -> where the removal of old revisions has come
 
@@ -19,7 +19,9 @@ slices afterwards: every history entry at or below the revision but a key's last
 one too if it is a delete below it (a delete *at* it is still an event to a watch from there).
 """
 
+import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from roost.etcd import errors
 from roost.etcd.wire import encode_key_value, encode_tombstone, read_origin
@@ -32,6 +34,8 @@ FIRST_REVISION = 1
 # Half of what an int64 holds: a restored cluster still has room to write.
 REVISION_MAX = 1 << 62
 _TOMBSTONE = b"x"
+_NOW = struct.Struct(">QQ")
+_NOTHING = bytes(_NOW.size)
 _REVISION_BYTES = 16
 
 
@@ -73,7 +77,7 @@ def bootstrap(txn: Txn) -> None:
     for name in (KV_TREE, REVISIONS_TREE, HISTORY_TREE, ALARMS_TREE, LEASES_TREE, LEASE_KEYS_TREE):
         txn.tree(name)
     meta = txn.tree(META_TREE)
-    txn.put_latest(meta.id, REVISION_KEY, FIRST_REVISION.to_bytes(8, "big"))
+    txn.put_latest(meta.id, REVISION_KEY, _NOW.pack(FIRST_REVISION, 0))
 
 
 def raise_revision(txn: Txn, by: int) -> None:
@@ -87,12 +91,24 @@ def raise_revision(txn: Txn, by: int) -> None:
 
     """
     meta = txn.tree(META_TREE).id
-    raised = int.from_bytes(txn.get(meta, REVISION_KEY) or b"", "big") + by
+    revision, key_count = _NOW.unpack(txn.get(meta, REVISION_KEY) or _NOTHING)
+    raised: int = revision + by
     if raised > REVISION_MAX:
         raise errors.too_many_revisions(raised)
-    txn.put_latest(meta, REVISION_KEY, raised.to_bytes(8, "big"))
+    txn.put_latest(meta, REVISION_KEY, _NOW.pack(raised, key_count))
     txn.put(meta, COMPACTED_KEY, raised.to_bytes(8, "big"))
     txn.put(meta, COMPACTING_KEY, b"")
+
+
+@dataclass(slots=True)
+class KeyCounts:
+    """What was done to keys by operations that ran here, and read here, since the start."""
+
+    puts: int = 0
+    deletes: int = 0
+    ranges: int = 0
+    transactions: int = 0
+    compacted: int = 0
 
 
 class Mvcc:
@@ -100,6 +116,7 @@ class Mvcc:
 
     def __init__(self, store: Store) -> None:
         """Look the trees up; they were made by `bootstrap`."""
+        self.counts = KeyCounts()
         self.kv = store.tree(KV_TREE).id
         self.revisions = store.tree(REVISIONS_TREE).id
         self.history = store.tree(HISTORY_TREE).id
@@ -109,7 +126,11 @@ class Mvcc:
 
     def revision(self, view: View) -> int:
         """The current revision."""
-        return int.from_bytes(view.get(self.meta, REVISION_KEY) or b"", "big")
+        return int.from_bytes((view.get(self.meta, REVISION_KEY) or b"")[:8], "big")
+
+    def key_count(self, view: View) -> int:
+        """How many keys live."""
+        return int.from_bytes((view.get(self.meta, REVISION_KEY) or b"")[8:], "big")
 
     def compacted(self, view: View) -> int:
         """Reads below this revision are refused; -1 when nothing was compacted."""
@@ -163,13 +184,16 @@ class Mvcc:
 class Writer:
     """Writes of one operation: all of them share one main revision."""
 
-    __slots__ = ("_mvcc", "_sub", "begin_revision", "txn")
+    __slots__ = ("_key_count", "_mvcc", "_sub", "begin_revision", "txn")
 
     def __init__(self, mvcc: Mvcc, txn: Txn) -> None:
         """Nothing is written yet; the revision moves with the first write."""
         self._mvcc = mvcc
         self.txn = txn
-        self.begin_revision = mvcc.revision(txn)
+        row = txn.get(mvcc.meta, REVISION_KEY) or _NOTHING
+        self.begin_revision: int
+        self._key_count: int
+        self.begin_revision, self._key_count = _NOW.unpack(row)
         self._sub = 0
 
     @property
@@ -180,6 +204,7 @@ class Writer:
     def put(self, key: bytes, value: bytes, lease: int, old: bytes | None) -> None:
         """Set a key; `old` is its current KeyValue."""
         mvcc, txn = self._mvcc, self.txn
+        mvcc.counts.puts += 1
         main = self.begin_revision + 1
         create_revision, version = main, 1
         if old is not None:
@@ -194,7 +219,7 @@ class Writer:
         txn.put(mvcc.kv, key, encoded)
         txn.put_same(mvcc.revisions, where, encoded)
         txn.put(mvcc.history, escape(key) + where, b"")
-        self._count(main)
+        self._count(main, 1 if old is None else 0)
 
     def delete(self, key: bytes, old: bytes) -> None:
         """Delete a living key; `old` is its KeyValue."""
@@ -207,11 +232,14 @@ class Writer:
         txn.delete(mvcc.kv, key)
         txn.put(mvcc.revisions, where, encode_tombstone(key, main))
         txn.put(mvcc.history, escape(key) + where, _TOMBSTONE)
-        self._count(main)
+        self._count(main, -1)
 
-    def _count(self, main: int) -> None:
-        if not self._sub:
-            self.txn.put_latest(self._mvcc.meta, REVISION_KEY, main.to_bytes(8, "big"))
+    def _count(self, main: int, born: int) -> None:
+        """One more write, by which so many keys more live."""
+        if born or not self._sub:
+            self._key_count += born
+            row = _NOW.pack(main, self._key_count)
+            self.txn.put_latest(self._mvcc.meta, REVISION_KEY, row)
         self._sub += 1
 
 
@@ -266,6 +294,7 @@ def compact_slice(mvcc: Mvcc, txn: Txn, count_max: int) -> bool:
     has_more = len(rows) == count_max
     if not has_more:
         settle()
+    mvcc.counts.compacted += len(doomed)
     for name in doomed:
         txn.delete(mvcc.history, name)
         txn.delete(mvcc.revisions, name[-_REVISION_BYTES:])

@@ -26,7 +26,7 @@ from roost.etcd.lessor import Lessor
 from roost.etcd.limits import Limits
 from roost.etcd.lock import LockService
 from roost.etcd.maintenance import MaintenanceService
-from roost.etcd.mvcc import Mvcc
+from roost.etcd.mvcc import KeyCounts, Mvcc
 from roost.etcd.ports import Replica, Route, Stream, StreamCall, StreamHandler, Unary
 from roost.etcd.sweep import SLICE_OPERATION, Sweep
 from roost.etcd.turns import Turns
@@ -60,6 +60,10 @@ class EtcdFigures:
     compacted_revision: int
     lease_count: int
     waiting_count: int
+    key_count: int
+    keys: KeyCounts
+    failed_write_count: int
+    failed_read_count: int
 
 
 class Services:
@@ -83,6 +87,7 @@ class Services:
         self._auth = Auth(store, self._mvcc)
         self._tokens = _tokens(replica, self._auth, options, clock_s)
         border = Border(replica, self._mvcc, self.alarms, self._auth, self._tokens, limits=limits)
+        self._border = border
         self._tasks = border.tasks
         self.lessor = Lessor(replica, self._mvcc, self.alarms, limits=limits, clock_s=clock_s)
         self.watches = WatchHub(border)
@@ -243,6 +248,10 @@ class Services:
             compacted_revision=max(0, self._mvcc.compacted(self._replica.view)),
             lease_count=self.lessor.timed_count,
             waiting_count=self._turns.waiting_count,
+            key_count=self._mvcc.key_count(self._replica.view),
+            keys=self._mvcc.counts,
+            failed_write_count=self._border.failed_write_count,
+            failed_read_count=self._border.failed_read_count,
         )
 
     def _read_again(self) -> None:

@@ -13,8 +13,10 @@ from roost.errors import NoLeader, PeerFault, RoostError
 from roost.member import forwarding
 from roost.member.executor import Changing, Executor, Operation
 from roost.member.protocol import FRAME_ANSWERS, FRAME_RAFT, FRAME_REQUESTS
+from roost.member.round_trips import RoundTrips
 from roost.peer import Transport, encode_frame
 from roost.raft import Core, MalformedMessage, Message, Role, codec
+from roost.raft.messages import Heartbeat, HeartbeatReply
 
 # Takes the sender's id and a frame's body; raises PeerFault when it breaks its format.
 FrameHandler = Callable[[int, bytes], None]
@@ -34,6 +36,7 @@ class Links:
         applied_index: Callable[[], int],
         schedule: Callable[[], None],
         on_fatal: Callable[[BaseException], None],
+        clock_s: Callable[[], float],
     ) -> None:
         """Take messages of consensus and forwarded requests; `register` adds the rest.
 
@@ -46,6 +49,7 @@ class Links:
         self._applied_index = applied_index
         self._schedule = schedule
         self._on_fatal = on_fatal
+        self.round_trips = RoundTrips(clock_s)
         self._handlers: dict[int, FrameHandler] = {
             FRAME_RAFT: self._on_raft,
             FRAME_REQUESTS: self._on_requests,
@@ -70,6 +74,8 @@ class Links:
             self._encoded = encode_frame(FRAME_RAFT, codec.encode(message))
         if not self.transport.send(to, self._encoded, bulk=codec.is_bulk(message)):
             self._core.report_unreachable(to)
+        elif type(message) is Heartbeat:
+            self.round_trips.note_sent(to)
 
     def send_requests(self, leader: int, buffers: list[bytes]) -> bool:
         """Hand requests to the leader; False when the link did not take them."""
@@ -112,6 +118,8 @@ class Links:
         message = codec.decode(body)
         if message.sender != sender:
             raise MalformedMessage(f"sent by {message.sender:x} on the link of {sender:x}")
+        if type(message) is HeartbeatReply:
+            self.round_trips.note_answer(sender)
         try:
             self._core.step(message)
         except PeerFault:

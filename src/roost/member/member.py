@@ -174,6 +174,7 @@ class Member:
             applied_index=lambda: self.store.applied_index,
             schedule=self._schedule,
             on_fatal=self._fatal,
+            clock_s=self._world.clock_s,
         )
 
     def _register_frames(self) -> None:

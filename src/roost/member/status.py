@@ -83,7 +83,7 @@ def read_status(member: Member) -> MemberStatus:
         unapplied_bytes=core.unapplied_bytes,
         persist_count=member.persistence.outstanding_count,
         snapshot_transfer_count=member.snapshots.task_count,
-        send_queue_bytes=member.transport.statistics.queued_bytes,
+        send_queue_bytes=member.transport.queued_bytes(),
         damaged_entry_count=len(member.journal.faulty),
         mended_entry_count=member.custody.repair.mended_count,
         is_fenced=core.is_fenced,

@@ -36,7 +36,7 @@ class PeerConfig:
 
 @dataclass(slots=True)
 class TransportStatistics:
-    """Counters since the start; the queue figures are zero when idle."""
+    """Counters since the start."""
 
     sent_count: int = 0
     dropped_count: int = 0
@@ -45,4 +45,3 @@ class TransportStatistics:
     received_bytes: int = 0
     malformed_count: int = 0
     refused_count: int = 0
-    queued_bytes: int = 0

@@ -93,6 +93,8 @@ class Transport:
         self.invite = invite
         self.ask_about = ask_about
         self.statistics = TransportStatistics()
+        # Frames dropped, by the member they were for.
+        self.dropped_counts: dict[int, int] = {}
         self._tls = tls
         self._tell_connected = on_connected
         self._tell_unreachable = on_unreachable
@@ -391,6 +393,7 @@ class Transport:
             self.statistics.sent_bytes += sum(map(len, encoded))
             return True
         self.statistics.dropped_count += 1
+        self.dropped_counts[member_id] = self.dropped_counts.get(member_id, 0) + 1
         return False
 
     def queued_bytes(self) -> int:

@@ -11,10 +11,6 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -23,6 +19,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from roost.errors import RoostError
+from roost.server.exposition import Family, as_json, as_text, process_families
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # What stands behind /livez and /readyz (etcd: etcdhttp/health.go).
@@ -35,17 +32,14 @@ _CORS_HEADERS = b"accept, content-type, authorization"
 class StatusSource(Protocol):
     """What the pages show."""
 
-    def gauges(self) -> dict[str, tuple[str, float]]:
-        """Metric name -> (help, value)."""
-
-    def counters(self) -> dict[str, tuple[str, float]]:
-        """Metric name without `_total` -> (help, value)."""
-
-    def families(self) -> Sequence[Metric]:
-        """Metrics with labels or buckets."""
+    def collect(self) -> Sequence[Family]:
+        """All figures as of now."""
 
     def alarms(self) -> Sequence[str]:
         """Names of the alarms that are raised."""
+
+    def note_health(self, *, is_good: bool) -> None:
+        """Somebody was told whether this member serves."""
 
     async def check_health(self, *, is_serializable: bool) -> None:
         """Return when this member serves.
@@ -56,44 +50,32 @@ class StatusSource(Protocol):
         """
 
 
-class _StatusCollector(Collector):
-    def __init__(self, source: StatusSource) -> None:
-        self._source = source
-
-    def collect(self) -> list[Metric]:
-        rows: list[Metric] = [
-            GaugeMetricFamily(name, text, value=value)
-            for name, (text, value) in self._source.gauges().items()
-        ]
-        rows += [
-            CounterMetricFamily(name, text, value=value)
-            for name, (text, value) in self._source.counters().items()
-        ]
-        return [*rows, *self._source.families()]
-
-
 class _Pages:
     """The handlers, over what a source says."""
 
     def __init__(self, source: StatusSource, server_version: str) -> None:
         self._source = source
         self._server_version = server_version
-        self._registry = CollectorRegistry()
-        self._registry.register(_StatusCollector(source))
-        ProcessCollector(registry=self._registry)
 
     async def health(self, request: Request) -> Response:
         """Whether this member serves; `exclude` names alarms that do not matter."""
+        reason = await self._what_is_wrong(request)
+        self._source.note_health(is_good=not reason)
+        if reason:
+            return JSONResponse({"health": "false", "reason": reason}, status_code=503)
+        return JSONResponse({"health": "true", "reason": ""})
+
+    async def _what_is_wrong(self, request: Request) -> str:
         excluded = request.query_params.getlist("exclude")
         for alarm in self._source.alarms():
             if alarm not in excluded:
-                return _unhealthy(f"ALARM {alarm}")
+                return f"ALARM {alarm}"
         is_serializable = request.query_params.get("serializable", "") == "true"
         try:
             await self._source.check_health(is_serializable=is_serializable)
         except RoostError as error:
-            return _unhealthy(str(error))
-        return JSONResponse({"health": "true", "reason": ""})
+            return str(error) or type(error).__name__
+        return ""
 
     async def _check(self, name: str) -> str:
         """What is wrong, as one of the checks of /readyz sees it; empty when nothing is."""
@@ -136,17 +118,13 @@ class _Pages:
 
     async def metrics(self, _request: Request) -> Response:
         """All metrics, for Prometheus."""
-        return Response(generate_latest(self._registry), media_type=METRICS_TYPE)
+        families = [*self._source.collect(), *process_families()]
+        return Response(as_text(families), media_type=METRICS_TYPE)
 
     async def variables(self, _request: Request) -> Response:
         """The same figures as one JSON object."""
-        rows = {**self._source.gauges(), **self._source.counters()}
-        figures = {name: value for name, (_, value) in rows.items()}
+        figures = as_json(self._source.collect())
         return Response(json.dumps(figures, indent=1) + "\n", media_type="application/json")
-
-
-def _unhealthy(reason: str) -> Response:
-    return JSONResponse({"health": "false", "reason": reason}, status_code=503)
 
 
 async def _not_found(request: Request, _error: Exception) -> Response:

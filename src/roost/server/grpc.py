@@ -11,9 +11,11 @@ client does not read is not read from either until it does.
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from time import monotonic
 from typing import Protocol, cast
 from urllib.parse import quote
 
+from roost.histogram import CALL_BOUNDS_S, Histogram
 from roost.server.compression import ENCODINGS, BadCompression, TooLarge, inflate
 from roost.server.h2 import (
     STREAMS_MAX,
@@ -68,14 +70,15 @@ class Route(Protocol):
 
 
 class MethodFigures:
-    """How often a method was called, and how the calls ended: by gRPC status."""
+    """How often a method was called, how the calls ended (by gRPC status), how long they took."""
 
-    __slots__ = ("ended", "started_count")
+    __slots__ = ("ended", "handling", "started_count")
 
     def __init__(self) -> None:
         """Nobody has called."""
         self.started_count = 0
         self.ended: dict[int, int] = {OK: 0}
+        self.handling = Histogram(CALL_BOUNDS_S)
 
 
 class Head:
@@ -109,7 +112,7 @@ class Head:
 class Call:
     """One call: what unary calls and streams have in common."""
 
-    __slots__ = ("_buffer", "_protocol", "_stream", "deadline", "head", "is_done")
+    __slots__ = ("_begun_s", "_buffer", "_protocol", "_stream", "deadline", "head", "is_done")
 
     def __init__(self, protocol: "GrpcProtocol", stream: Stream, head: Head) -> None:
         """Answer `stream`, which began with `head`."""
@@ -118,6 +121,7 @@ class Call:
         self._protocol = protocol
         self._stream = stream
         self._buffer = b""
+        self._begun_s = protocol.received_s
         self.is_done = False
         self.deadline = 0.0
 
@@ -158,8 +162,9 @@ class Call:
         if self.is_done:
             return
         self.is_done = True
-        ended = self.head.figures.ended
-        ended[code] = ended.get(code, 0) + 1
+        figures = self.head.figures
+        figures.ended[code] = figures.ended.get(code, 0) + 1
+        figures.handling.note(monotonic() - self._begun_s)
         trailers = encode_literal(b"grpc-status", b"%d" % code)
         if text:
             trailers += encode_literal(
@@ -221,7 +226,9 @@ class UnaryCall(Call):
         if self.is_done:
             return
         self.is_done = True
-        self.head.figures.ended[OK] += 1
+        figures = self.head.figures
+        figures.ended[OK] += 1
+        figures.handling.note(monotonic() - self._begun_s)
         protocol = self._protocol
         data = b"\0" + len(message).to_bytes(4, "big") + message
         protocol.h2.send_answer(self._stream, _ANSWER, data)
@@ -491,6 +498,8 @@ class GrpcProtocol(asyncio.Protocol):
         self.message_bytes_max = server.message_bytes_max
         self.h2 = Connection(self, streams_max=server.streams_max, unfinished=server.unfinished)
         self.is_flush_due = False
+        # When the bytes came that are being read.
+        self.received_s = 0.0
         self._on_lost = on_lost
         self._transport: asyncio.Transport | None = None
         self._deadlines: dict[int, Call] = {}
@@ -510,6 +519,7 @@ class GrpcProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the client."""
+        self.received_s = monotonic()
         self.server.received_bytes += len(data)
         try:
             self.h2.receive(data)
