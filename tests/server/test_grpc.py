@@ -70,7 +70,10 @@ class Crashing:
 
 class Source:
     def collect(self) -> list[Family]:
-        return [Family("roost_test", "gauge", "A figure.", [Sample(1.0)])]
+        return [
+            Family("roost_test", "gauge", "A figure.", [Sample(1.0)]),
+            Family("roost_count_total", "counter", "A count.", [Sample(2.0)]),
+        ]
 
     def note_health(self, *, is_good: bool) -> None:
         pass
@@ -345,7 +348,7 @@ def test_the_same_port_speaks_http_1(port: int) -> None:
     status, metrics = get(port, "/metrics")
     assert status == 200
     assert b"roost_test 1" in metrics
-    assert b"roost_count_total 2.0" in metrics
+    assert b"roost_count_total 2" in metrics
     assert get(port, "/nothing")[0] == 404
     assert get(port, "/version", "DELETE")[0] == 405
 
