@@ -32,7 +32,7 @@ from roost.member.protocol import (
     FRAME_WHO,
     FRAME_WHO_IS,
 )
-from roost.member.repair import ANSWERED, ASKED, Answer, Found, Wanted
+from roost.member.repair import ANSWERED, ASKED, Answer, Found, Question, Reply, Wanted
 from roost.member.roster import PUBLISH_OPERATION, MemberRecord
 from roost.peer.frame import HEAD
 from roost.raft import codec
@@ -69,8 +69,9 @@ def made_up(victim: Member) -> list[Frame]:
     frames += [(FRAME_ANSWERS, it) for it in refusals]
     asked = [Wanted(it, term, 5, 99) for it in (index, index + 1, 1)]
     told = [Found(it, term, answer, b"payload") for answer in Answer for it in (index, index + 1)]
-    frames.append((FRAME_REPAIR, bytes([ASKED]) + msgspec.msgpack.encode(asked)))
-    frames.append((FRAME_REPAIR, bytes([ANSWERED]) + msgspec.msgpack.encode(told)))
+    question, reply = Question(0, 0, asked), Reply(victim.core.config.life, 2**62, told)
+    frames.append((FRAME_REPAIR, bytes([ASKED]) + msgspec.msgpack.encode(question)))
+    frames.append((FRAME_REPAIR, bytes([ANSWERED]) + msgspec.msgpack.encode(reply)))
     frames.append((FRAME_DIGESTS, index.to_bytes(8, "big") + bytes(16)))
     frames.append((FRAME_WHO, victim.member_id.to_bytes(8, "big")))
     frames.append((FRAME_WHO_IS, msgspec.json.encode(Vouched(index + 9, record))))

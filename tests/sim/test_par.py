@@ -75,3 +75,44 @@ def test_damage_on_all_disks_is_told_from_a_torn_write() -> None:
             rot.zero(scene.disks[node], path, place, length)
 
     assert run_case(Case(name="gone", damage=damage), 1) == "unavailable"
+
+
+def lose_end(disk: SimDisk) -> None:
+    """The newest segment is gone: nobody can say what was in it."""
+    rot.remove(disk, rot.segments(disk)[-1])
+
+
+def test_a_lost_end_and_a_torn_entry_elsewhere_stop_nobody() -> None:
+    """`roost sim --seed 138`: of three members one lost its end, one lags, one tore an entry.
+
+    The torn one holds all that was acknowledged, and the lagging one may vote for it.
+    """
+
+    def damage(scene: Scene) -> None:
+        lose_end(scene.disks[0])
+        tear(scene.disks[1])
+
+    assert run_case(Case(name="lost and torn", damage=damage, is_lagging=True), 1) == "correct"
+
+
+def test_a_lost_end_and_a_damaged_entry_elsewhere_stop_all() -> None:
+    """It was durable once, and may have been in the end that is lost: then it was committed."""
+
+    def damage(scene: Scene) -> None:
+        lose_end(scene.disks[0])
+        path, place, length = scene.places[1][-1]
+        rot.zero(scene.disks[1], path, place, length)
+
+    case = Case(name="lost and damaged", damage=damage, is_lagging=True)
+    assert run_case(case, 1) == "unavailable"
+
+
+def test_two_lost_ends_and_a_torn_entry_stop_all() -> None:
+    """The two that lost their ends may have held it, and were a majority."""
+
+    def damage(scene: Scene) -> None:
+        lose_end(scene.disks[0])
+        tear(scene.disks[1])
+        lose_end(scene.disks[2])
+
+    assert run_case(Case(name="two lost", damage=damage), 1) == "unavailable"

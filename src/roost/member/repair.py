@@ -9,12 +9,14 @@ content.  Each answers for every entry:
     DOUBTFUL  damaged here, too, perhaps by the power cut that interrupted its writing
     DAMAGED   damaged here, too, and it was durable here once
     GONE      compacted: it is in this member's store
+    LOST      the end of this member's log is lost, and it may have been there
 
-An entry that no voter holds, and that was not certainly durable at a majority, was never
-committed; it is dropped when every voter has said so.  One that is gone elsewhere comes with the
-store of a peer (`rebuild`).
+An entry that no voter holds, and that cannot have been durable at a majority, was never committed;
+it is dropped when every voter has said so, twice (`Inquiry`).  Who has lost its end counts as
+one that held it: so that it stops nobody, as long as the others are enough to know.  One that is
+gone elsewhere comes with the store of a peer (`rebuild`).
 
-    FRAME_REPAIR   u8 what (0 = asked, 1 = answered), then MessagePack
+    FRAME_REPAIR   u8 what (0 = asked, 1 = answered), then MessagePack, `Question` or `Reply`
 """
 
 import logging
@@ -26,7 +28,7 @@ import msgspec
 from roost.errors import UNDECODABLE, PeerFault
 from roost.journal import Journal
 from roost.member.persistence import Persistence
-from roost.raft import Core, Count, Role, has_quorum
+from roost.raft import Configuration, Core, Count, Role, has_quorum
 
 logger = logging.getLogger(__name__)
 ASKED, ANSWERED = 0, 1
@@ -43,6 +45,7 @@ class Answer(IntEnum):
     DOUBTFUL = 3
     DAMAGED = 4
     GONE = 5
+    LOST = 6
 
 
 class Wanted(msgspec.Struct, frozen=True, array_like=True):
@@ -63,8 +66,67 @@ class Found(msgspec.Struct, frozen=True, array_like=True):
     payload: bytes = b""
 
 
-_WANTED = msgspec.msgpack.Decoder(list[Wanted])
-_FOUND = msgspec.msgpack.Decoder(list[Found])
+class Question(msgspec.Struct, frozen=True, array_like=True):
+    """What one member asks all others, for the `number`th time in its life `life`."""
+
+    life: Count
+    number: Count
+    wanted: list[Wanted]
+
+
+class Reply(msgspec.Struct, frozen=True, array_like=True):
+    """What one member says to a question, named by its life and number."""
+
+    life: Count
+    number: Count
+    found: list[Found]
+
+
+_QUESTION = msgspec.msgpack.Decoder(Question)
+_REPLY = msgspec.msgpack.Decoder(Reply)
+
+
+class Inquiry:
+    """What the others said of one damaged entry; every voter is asked twice.
+
+    Once is not enough.  Whoever lacks it today may get it tomorrow from a leader that holds it,
+    and that counts, too, what we acknowledged before it was damaged here.  If that leader then
+    loses it before it answers, nobody says that he holds it, and it is committed.  But once a
+    leader has said that it does not hold it (any more), what we said to it before counts for
+    nothing: it has been restarted, or follows another.  So who still lacks it when all have
+    spoken is no part of a majority that our old word completes.
+    """
+
+    def __init__(self, index: int, term: int) -> None:
+        """Nobody was asked about entry (index, term)."""
+        self.subject = index, term
+        # Answers to earlier questions do not count; 0 = not all have spoken.
+        self._first_number = 0
+        self._said: dict[int, Answer] = {}
+
+    def note(self, sender: int, number: int, answer: Answer) -> None:
+        """`sender` says `answer` to question `number`."""
+        if number >= self._first_number:
+            self._said[sender] = answer
+
+    def is_gone_somewhere(self) -> bool:
+        """Whether somebody's log begins behind it."""
+        return Answer.GONE in self._said.values()
+
+    def lets_drop(self, configuration: Configuration, own: tuple[int, Answer], asked: int) -> bool:
+        """Whether it was certainly never committed.
+
+        `own` is who we are and what we say ourselves, `asked` the number of our newest question.
+        """
+        answers: Mapping[int, Answer] = {**self._said, own[0]: own[1]}
+        voters = configuration.all_voters()
+        if any(answers.get(it, Answer.HELD) is Answer.HELD for it in voters):
+            return False
+        if not self._first_number:
+            self._first_number, self._said = asked + 1, {}
+            return False
+        was_there = (Answer.DAMAGED, Answer.LOST)
+        return not has_quorum(configuration, lambda node: answers[node] in was_there)
 
 
 class Repair:
@@ -92,9 +154,9 @@ class Repair:
         self._drive = drive
         self._on_gone = on_gone
         self._ticks = 0
-        # What the others said of the oldest damaged entry.
-        self._said: dict[int, Answer] = {}
-        self._said_of = (0, 0)
+        self._question_number = 0
+        # About the oldest damaged entry.
+        self._inquiry = Inquiry(0, 0)
         self.mended_count = 0
         self.dropped_count = 0
 
@@ -107,7 +169,9 @@ class Repair:
         if self._ticks % ASK_TICKS != 1 or self._persistence.outstanding_count:
             return
         wanted = [self._wanted(index) for index in sorted(faulty)[:ENTRIES_MAX]]
-        frame = [bytes([ASKED]), msgspec.msgpack.encode(wanted)]
+        self._question_number += 1
+        question = Question(self._core.config.life, self._question_number, wanted)
+        frame = [bytes([ASKED]), msgspec.msgpack.encode(question)]
         others = self._others()
         for node in others:
             self._send(node, frame)
@@ -133,16 +197,16 @@ class Repair:
         """
         try:
             if body[:1] == bytes([ASKED]):
-                self._answer(sender, _WANTED.decode(body[1:]))
+                self._answer(sender, _QUESTION.decode(body[1:]))
             else:
-                self._take(sender, _FOUND.decode(body[1:]))
+                self._take(sender, _REPLY.decode(body[1:]))
         except UNDECODABLE as error:
             raise PeerFault(f"a malformed repair frame: {error}") from error
 
-    def _answer(self, asker: int, wanted: list[Wanted]) -> None:
+    def _answer(self, asker: int, question: Question) -> None:
         found: list[Found] = []
         size = 0
-        for it in wanted[:ENTRIES_MAX]:
+        for it in question.wanted[:ENTRIES_MAX]:
             said = self._look_up(it)
             if said is not None:
                 found.append(said)
@@ -150,41 +214,42 @@ class Repair:
             if size > ANSWER_BYTES_MAX:
                 break
         if found:
-            self._send(asker, [bytes([ANSWERED]), msgspec.msgpack.encode(found)])
+            reply = Reply(question.life, question.number, found)
+            self._send(asker, [bytes([ANSWERED]), msgspec.msgpack.encode(reply)])
 
     def _look_up(self, wanted: Wanted) -> Found | None:
         """What we know of an entry; None when we cannot say."""
-        journal, index, term = self._journal, wanted.index, wanted.term
+        core, journal = self._core, self._journal
+        index, term = wanted.index, wanted.term
         if index < journal.first_index:
             return Found(index, term, Answer.GONE)
         if index > journal.durable_index or journal.term_at(index) != term:
-            # What is on its way to the disk may be this entry, and what was lost may have been.
-            core = self._core
-            is_coming = self._persistence.outstanding_count or core.log.holds(index, term)
-            is_known = not core.is_fenced and not is_coming
-            return Found(index, term, Answer.LACKED) if is_known else None
-        fault = journal.faulty.get(index)
-        if fault is None:
+            # What is on its way to the disk may be this entry.
+            if self._persistence.outstanding_count or core.log.holds(index, term):
+                return None
+            return Found(index, term, Answer.LOST if core.is_fenced else Answer.LACKED)
+        if index not in journal.faulty:
             entries = journal.entries(index, index + 1, 1)
             if entries:
                 return Found(index, term, Answer.HELD, entries[0].payload)
-            fault = journal.faulty[index]
-        return Found(index, term, Answer.DAMAGED if fault.is_certain else Answer.DOUBTFUL)
+        if core.role is Role.LEADER:
+            return None  # it may still be in memory, and be sent
+        return Found(index, term, self._own(index))
 
     # --- being answered -------------------------------------------------------------------------
 
-    def _take(self, sender: int, found: list[Found]) -> None:
+    def _take(self, sender: int, reply: Reply) -> None:
         journal = self._journal
-        if self._persistence.outstanding_count:
-            return  # the journal's thread is writing: we ask again
+        if self._persistence.outstanding_count or reply.life != self._core.config.life:
+            return  # the journal's thread is writing, or another life asked: we ask again
         before = self.mended_count
-        for it in found:
+        for it in reply.found:
             if it.index not in journal.faulty or journal.term_at(it.index) != it.term:
                 continue
             if it.answer is Answer.HELD and journal.mend(it.index, it.payload):
                 self.mended_count += 1
             elif it.index == journal.first_faulty:
-                self._note(sender, it)
+                self._about_oldest().note(sender, reply.number, it.answer)
         if self.mended_count > before:
             text = "member %x brought back %d damaged entries, %d are left"
             logger.warning(text, sender, self.mended_count - before, len(journal.faulty))
@@ -192,10 +257,13 @@ class Repair:
         else:
             self._settle_doubts()
 
-    def _note(self, sender: int, found: Found) -> None:
-        if self._said_of != (found.index, found.term):
-            self._said_of, self._said = (found.index, found.term), {}
-        self._said[sender] = found.answer
+    def _about_oldest(self) -> Inquiry:
+        """What was said of the oldest damaged entry, whichever that is now."""
+        journal = self._journal
+        subject = journal.first_faulty, journal.term_at(journal.first_faulty) or 0
+        if self._inquiry.subject != subject:
+            self._inquiry = Inquiry(*subject)
+        return self._inquiry
 
     def _settle_doubts(self) -> None:
         """Drop the oldest damaged entry and what follows, if it certainly was never committed."""
@@ -203,17 +271,14 @@ class Repair:
         index = journal.first_faulty
         if not index:
             return
-        said = self._said if self._said_of == (index, journal.term_at(index)) else {}
-        if Answer.GONE in said.values():
+        inquiry = self._about_oldest()
+        if inquiry.is_gone_somewhere():
             self._on_gone(f"entry {index} is damaged here and compacted elsewhere")
             return
-        voters = core.configuration.all_voters()
-        answers: Mapping[int, Answer] = {**said, core.id: self._own(index)}
         if core.role is not Role.FOLLOWER or index <= core.commit_index:
             return
-        if any(it not in answers or answers[it] is Answer.HELD for it in voters):
-            return
-        if has_quorum(core.configuration, lambda node: answers[node] is Answer.DAMAGED):
+        own = core.id, self._own(index)
+        if not inquiry.lets_drop(core.configuration, own, self._question_number):
             return
         text = "entries from %d to %d are dropped: no member holds %d, so it was never committed"
         logger.warning(text, index, journal.last_index, index)
@@ -223,4 +288,10 @@ class Repair:
         self._drive()
 
     def _own(self, index: int) -> Answer:
+        """What we say of an entry that is damaged here.
+
+        Who lost the end of its log may have held before what a power cut tore when it came again.
+        """
+        if self._core.is_fenced:
+            return Answer.LOST
         return Answer.DAMAGED if self._journal.faulty[index].is_certain else Answer.DOUBTFUL
