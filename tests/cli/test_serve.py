@@ -55,8 +55,10 @@ def test_a_port_that_is_taken_is_named_before_anything_is_made(tmp_path: Path) -
                 cwd=tmp_path,
                 code=1,
             )
-            text = f"roost: cannot listen on 127.0.0.1:{taken}: Address already in use\n"
-            assert said == text
+            flag = "listen-client-urls" if ports[0] == taken else "listen-peer-urls"
+            text = f"roost: --{flag}: cannot listen on 127.0.0.1:{taken}: Address already in use: "
+            assert said.startswith(text)
+            assert said.count("\n") == 1
             assert list(tmp_path.iterdir()) == []
 
 
@@ -74,6 +76,8 @@ def test_the_data_of_an_etcd_member_is_left_alone(tmp_path: Path) -> None:
     said = serve("--data-dir=data", cwd=tmp_path, code=2)
     assert "holds the data of an etcd member" in said
     assert [it.name for it in (tmp_path / "data").iterdir()] == ["member"]
+    (tmp_path / "file").touch()
+    assert "--data-dir=file is a file" in serve("--data-dir=file", cwd=tmp_path, code=2)
 
 
 @pytest.mark.parametrize("kind", ["plain", "wildcard", "auto", "files", "mutual", "unix", "unixs"])

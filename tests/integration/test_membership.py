@@ -111,10 +111,13 @@ def test_a_removed_member_ends_and_never_comes_back(cluster: Cluster) -> None:
     assert "removed from cluster" in said.out
     assert cluster.process(gone).wait(timeout=PATIENCE_S) == 0
     assert "removed from the cluster" in cluster.log_end(gone)
+    assert f"`roost member add m{gone} --peer-urls {cluster.peer_url(gone)}`" in cluster.log_end(
+        gone
+    )
     put_many(cluster, leader, 10, b"two")
     cluster.start(gone)
     assert cluster.process(gone).wait(timeout=PATIENCE_S) == 1
-    assert "permanently removed" in cluster.log_end(gone)
+    assert "permanently removed from the cluster: remove " in cluster.log_end(gone)
     unknown = run_etcdctl(cluster.endpoints[leader], "member", "remove", "1234")
     assert "member not found" in unknown.error
 

@@ -86,6 +86,32 @@ async def test_a_directory_in_use(tmp_path: Path) -> None:
     await cluster.stop_all()
 
 
+def test_a_member_that_is_called_something_else_is_told_whose_directory_it_has(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The command of one member with the directory of another is a mistake that is made."""
+
+    async def story() -> None:
+        cluster = await stopped(tmp_path)
+        name = cluster.names[0]
+        config = MemberConfig(
+            name="other",
+            data_dir=home(cluster),
+            initial_cluster=cluster.urls,
+            advertise_peer_urls=cluster.urls[name],
+            listen_peer_urls=cluster.urls[name],
+            heartbeat_ms=20,
+            election_ms=200,
+        )
+        member = Member(config, bootstrap=bootstrap, on_fatal=raise_fatal)
+        await member.start()
+        await cluster.until(lambda: f"is the directory of member '{name}'" in caplog.text)
+        assert "is called 'other' from now on" in caplog.text
+        await member.stop()
+
+    asyncio.run(story())
+
+
 @in_a_loop
 async def test_a_directory_whose_term_and_vote_are_gone(tmp_path: Path) -> None:
     cluster = await stopped(tmp_path)

@@ -24,7 +24,7 @@ OF_COMMANDS = {
     EXIT_INTERRUPTED: "interrupted before it was done",
 }
 OF_SERVE = {
-    DONE: "stopped by a signal, in order",
+    DONE: "stopped by a signal, in order; or removed from the cluster, for good",
     EXIT_FAILED: "could not start: an address in use, a wrong cluster",
     EXIT_USAGE: "a setting cannot be used",
     EXIT_BUG: "a bug: an assertion of ours failed",

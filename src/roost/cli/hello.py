@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from roost.cli.urls import Url
+from roost.os_errors import words_of
 from roost.server import describe
 from roost.tls import TlsFiles
 
@@ -23,6 +24,12 @@ def say(text: str) -> None:
     """A line for people, at once."""
     click.echo(text)
     sys.stdout.flush()
+
+
+def say_error(error: Exception | str) -> None:
+    """Why a member does not start, or has ended."""
+    text = words_of(error) if isinstance(error, OSError) else error
+    click.echo(f"roost: {text}", err=True)
 
 
 def notify(*lines: str) -> None:

@@ -20,7 +20,10 @@ def insecurities(
     """A line for each, with what ends it."""
     found = []
     if any(not it.is_secure for it in clients):
-        found.append("clients are served in the clear: --cert-file or --auto-tls end that")
+        found.append(
+            "clients are served in the clear: https:// in --listen-client-urls ends that, with "
+            "--cert-file or --auto-tls"
+        )
     found += _of_peers(peer_tls, secrets)
     if peer_tls is not None and not secrets and _is_one_authority(client_tls, peer_tls):
         found.append(
@@ -37,10 +40,12 @@ def _of_peers(tls: TlsFiles | None, secrets: Secrets) -> list[str]:
     """What the peer port takes for a member."""
     is_address = "whoever has a member's address passes for it, and may do anything"
     if tls is None and secrets:
-        return ["members talk in the clear: --peer-cert-file or --peer-auto-tls end that"]
+        text = "https:// in all peer URLs ends that, with --peer-cert-file or --peer-auto-tls"
+        return [f"members talk in the clear: {text}"]
     if tls is None:
         ends = (
-            "--peer-secret-file ends the latter, --peer-cert-file with --peer-trusted-ca-file both"
+            "--peer-secret-file ends the latter; https:// in all peer URLs both, with "
+            "--peer-cert-file and --peer-trusted-ca-file"
         )
         return [f"members talk in the clear, and {is_address}: {ends}"]
     if not secrets and (tls.is_self_signed or not tls.checks_clients):

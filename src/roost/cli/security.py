@@ -64,8 +64,10 @@ def peer_tls(settings: Settings, data_dir: Path) -> TlsFiles | None:
         if settings["peer-auto-tls"]:
             raise BadSetting(_IN_VAIN.format("peer-auto-tls", "listen-peer-urls"))
         return None
-    if not all(is_secure(url) for name in names for url in urls_of(settings, name)):
-        raise BadSetting("peer URLs are all https, or none of them is")
+    for name in names:
+        for url in urls_of(settings, name):
+            if not is_secure(url):
+                raise BadSetting(f"peer URLs are all https, or none of them is: --{name}={url}")
     if settings["peer-cert-file"]:
         oldest, newest = versions_of(settings)
         return TlsFiles(

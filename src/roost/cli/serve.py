@@ -14,6 +14,7 @@ import uvloop
 
 from roost import etcd
 from roost.cli.exits import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
+from roost.cli.hello import say_error
 from roost.cli.logs import configure_logs
 from roost.cli.security import (
     auth_options,
@@ -38,7 +39,7 @@ from roost.cli.settings import (
     read_given,
     settings_of,
 )
-from roost.cli.urls import Url, doubts, listened, told_to_clients, urls_of
+from roost.cli.urls import Url, check_peer_url, doubts, listened, told_to_clients, urls_of
 from roost.descriptors import raise_limit
 from roost.errors import RoostError
 from roost.member import MemberConfig
@@ -100,7 +101,7 @@ def _run(**given: str | None) -> None:
         )
         configure_logs(settings["log-level"], settings["log-format"], settings["log-outputs"])
     except (RoostError, OSError) as error:
-        click.echo(f"roost: {error}", err=True)
+        say_error(error)
         sys.exit(EXIT_FAILED if isinstance(error, CannotListen) else EXIT_USAGE)
     for note in (
         *said.unknown,
@@ -146,7 +147,10 @@ def take_places(settings: Settings) -> dict[Url, list[socket.socket]]:
                 taken[url.place] = flag
                 is_peers = flag == "listen-peer-urls"
                 shares_port = settings["socket-reuse-port"] and not is_peers
-                sockets = bind(url.place, shares_port=shares_port)
+                try:
+                    sockets = bind(url.place, shares_port=shares_port)
+                except CannotListen as error:
+                    raise CannotListen(f"--{flag}: {error}") from error
                 if is_peers:  # the member takes its own when it starts
                     _close(sockets)
                 else:
@@ -186,9 +190,11 @@ def refuse_etcd_directory(data_dir: Path) -> None:
     """Leave the data of an etcd member alone: our files beside them would help nobody.
 
     Raises:
-        BadSetting: it is one.
+        BadSetting: it holds them, or is a file.
 
     """
+    if data_dir.is_file():
+        raise BadSetting(f"--data-dir={data_dir} is a file, and must be a directory")
     if (data_dir / "member" / "wal").is_dir() or (data_dir / "member" / "snap").is_dir():
         raise BadSetting(
             f"--data-dir={data_dir} holds the data of an etcd member, which Roost does not read: "
@@ -225,14 +231,18 @@ def member_config(settings: Settings) -> MemberConfig:
         if not urls_of(settings, flag):
             raise BadSetting(f"--{flag} must not be empty")
     for flag in ("listen-peer-urls", "initial-advertise-peer-urls"):
-        listened(settings, flag)
+        for url in urls_of(settings, flag):
+            check_peer_url(flag, url)
     advertised = urls_of(settings, "initial-advertise-peer-urls")
     cluster = settings["initial-cluster"] or ",".join(f"{name}={url}" for url in advertised)
     data_dir = Path(settings["data-dir"] or f"{name}.roost")
+    members = parse_initial_cluster(cluster)
+    for url in (it for urls in members.values() for it in urls):
+        check_peer_url("initial-cluster", url)
     return MemberConfig(
         name=name,
         data_dir=data_dir,
-        initial_cluster=parse_initial_cluster(cluster),
+        initial_cluster=members,
         advertise_peer_urls=advertised,
         listen_peer_urls=urls_of(settings, "listen-peer-urls"),
         advertise_client_urls=told_to_clients(settings),

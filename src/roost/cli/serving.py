@@ -15,12 +15,10 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-import click
-
 from roost import etcd
 from roost.cli.ending import end_now, end_within
 from roost.cli.exits import EXIT_BUG, EXIT_DEVICE, EXIT_FAILED, EXIT_LOCKED
-from roost.cli.hello import command_to_try, notify, place_of, say
+from roost.cli.hello import command_to_try, notify, place_of, say, say_error
 from roost.cli.insecurity import insecurities
 from roost.cli.urls import Url
 from roost.errors import CallerFault, DeviceFault, RoostError
@@ -31,6 +29,7 @@ from roost.member import (
     MemberConfig,
     StoreDamaged,
     World,
+    added_anew,
     mark_damaged,
     mark_suspect,
     open_member,
@@ -140,13 +139,13 @@ class MemberServer:
         try:
             self.member = await self._open_member()
         except DirectoryLocked as error:
-            click.echo(f"roost: {error}", err=True)
+            say_error(error)
             return EXIT_LOCKED
         except DeviceFault as error:
-            click.echo(f"roost: {error}", err=True)
+            say_error(error)
             return EXIT_DEVICE
         except (RoostError, OSError) as error:
-            click.echo(f"roost: {error}", err=True)
+            say_error(error)
             return EXIT_FAILED
         self.member.on_removed = self._on_removed
         serving, chores = self._serving, self._chores
@@ -164,7 +163,7 @@ class MemberServer:
             for port, listeners in ports:
                 await port.start(listeners)
         except (OSError, RoostError) as error:
-            click.echo(f"roost: {error}", err=True)
+            say_error(error)
             await self.member.stop()
             return EXIT_FAILED
         guard = etcd.Guard(self.member, services.alarms, quota_bytes=chores.quota_bytes)
@@ -191,7 +190,9 @@ class MemberServer:
         await services.close()
         await self.member.stop()
         if self._was_removed:
-            click.echo("roost: this member was removed from the cluster for good", err=True)
+            text = f"its data in {self._config.data_dir} are of no use any more"
+            text = f"this member was removed from the cluster for good; {text}"
+            say_error(f"{text}; for a new one here: {added_anew(self._config)}")
         return 0
 
     def _make_ports(self, services: etcd.Services) -> list[tuple[ClientPort, list[Listener]]]:

@@ -25,6 +25,7 @@ from typing import Any
 import yaml
 
 from roost.errors import CallerFault
+from roost.os_errors import words_of
 
 LOG_LEVELS = ("debug", "info", "warn", "error", "panic", "fatal")
 
@@ -283,7 +284,7 @@ def settings_of(given: Given) -> Settings:
 
 # Variables that begin as a setting's do, and are the commands' (`roost.cli.shared`) or a child's.
 _OTHER_VARIABLES = re.compile(
-    "ROOST_(ENDPOINTS|USER|PASSWORD|CACERT|CERT|KEY|LOCK_KEY|WATCH_[A-Z_]+|TEST_[A-Z_]+)"
+    "ROOST_(ENDPOINTS|USER|PASSWORD|CACERT|CERT|KEY|LOCK_[A-Z_]+|WATCH_[A-Z_]+|TEST_[A-Z_]+)"
 )
 
 
@@ -326,7 +327,9 @@ def _read_file(path: Path) -> tuple[dict[str, str], list[str]]:
     """The settings in a file, and a line for each that nobody knows."""
     try:
         content = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except OSError as error:
+        raise BadSetting(f"--config-file: {words_of(error)}") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise BadSetting(f"config-file {path}: {error}") from error
     if not isinstance(content, dict):
         raise BadSetting(f"config-file {path} holds no settings")

@@ -67,6 +67,18 @@ def parse_url(flag: str, text: str) -> Url:
     return Url((host, port), parts.scheme == "https")
 
 
+def check_peer_url(flag: str, text: str) -> None:
+    """Look at the form of a URL of members.
+
+    Raises:
+        BadSetting: it has another form, or is a path: members are reached from other machines.
+
+    """
+    if isinstance(parse_url(flag, text).place, Path):
+        raise BadSetting(f"--{flag}: {text!r} must be of the form http://host:port; only clients "
+                         "can be served at a path")  # fmt: skip
+
+
 def listened(settings: Settings, name: str) -> list[Url]:
     """Where is listened, by a setting.
 

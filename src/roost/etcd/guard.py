@@ -59,8 +59,9 @@ class Guard:
         is_raised = (own_id, NOSPACE) in raised
         is_ours = (own_id, NOSPACE) in alarms.raised_by_members
         if not is_raised and self._is_full(space, part):
-            text = "no space is left: %d bytes in the store, %d free on its disk"
-            logger.error(text, space.store_bytes, space.disk_free_bytes)
+            text = "no space is left: %d bytes in the store of %s, %d free on its disk"
+            quota = f"{self._quota_bytes} (--quota-backend-bytes)" if self._quota_bytes else "any"
+            logger.error(text, space.store_bytes, quota, space.disk_free_bytes)
             self._ask(pb.AlarmRequest.ACTIVATE, own_id, NOSPACE)
         elif is_ours and not self._is_full(space, _CALM_PART):
             logger.warning("there is space again")

@@ -11,7 +11,7 @@ from roost.member.backup import (
     write_full,
     write_increment,
 )
-from roost.member.config import MemberConfig, address_of
+from roost.member.config import MemberConfig, added_anew, address_of
 from roost.member.errors import (
     BackupDamaged,
     BadMemberConfig,
@@ -73,6 +73,7 @@ __all__ = [
     "UpdateMember",
     "World",
     "accept_loss",
+    "added_anew",
     "address_of",
     "cluster_id_of",
     "found_new_cluster",

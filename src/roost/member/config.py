@@ -79,6 +79,13 @@ class MemberConfig:
             address_of(url)
 
 
+def added_anew(config: MemberConfig) -> str:
+    """How a machine whose member is gone gets one again, in words to paste."""
+    urls = ",".join(config.advertise_peer_urls)
+    add = f"`roost member add {config.name} --peer-urls {urls}`"
+    return f"{add}, and start it as that prints, on an empty directory"
+
+
 def address_of(url: str) -> Address:
     """Split `http://host:port`, or `https://`, into what a socket needs.
 

@@ -44,7 +44,7 @@ from roost.journal import (
     load_identity,
     lock_directory,
 )
-from roost.member.config import MemberConfig
+from roost.member.config import MemberConfig, added_anew
 from roost.member.errors import MemberRemoved, NotAMember, StoreBehindJournal, StoreDamaged
 from roost.member.roster import (
     CONFIGURATION_KEY,
@@ -295,7 +295,7 @@ def _open_home(
         _match_journal(journal, store, record)
         if Roster(store, store.view).is_removed(identity.member_id):
             text = "the member has been permanently removed from the cluster"
-            raise MemberRemoved(f"{text}; its data directory must be removed")
+            raise MemberRemoved(f"{text}: remove {config.data_dir}, {added_anew(config)}")
         configuration = read_configuration(store.view)
         undo.pop_all()
     return Home(config.data_dir, identity, journal, store, keeper, configuration, file, world)

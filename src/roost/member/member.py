@@ -162,7 +162,7 @@ class Member:
         self._ticks = 0
         self._seen = (self.core.role, 0, self.core.term)
         self.leader_change_count = 0
-        self._is_driving = self._is_scheduled = self._is_closed = False
+        self._is_driving = self._is_scheduled = self._is_closed = self._was_told_removed = False
         self._is_stopped = True
         self._timer: asyncio.TimerHandle | None = None
 
@@ -713,8 +713,9 @@ class Member:
         self.is_learner = not self.core.configuration.is_voter(self.member_id)
 
     def _tell_removed(self) -> None:
-        if self._is_stopped:
+        if self._is_stopped or self._was_told_removed:
             return
+        self._was_told_removed = True
         logger.error("this member was removed from the cluster")
         self.on_removed()
 

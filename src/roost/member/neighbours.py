@@ -15,7 +15,7 @@ from collections.abc import Callable
 import msgspec
 
 from roost.errors import UNDECODABLE, PeerFault, RoostError
-from roost.member.config import MemberConfig, address_of
+from roost.member.config import MemberConfig, added_anew, address_of
 from roost.member.errors import BadMemberConfig, DirectoryLost, MemberRemoved, RolledBack
 from roost.member.protocol import FRAME_WHO, FRAME_WHO_IS
 from roost.member.roster import PUBLISH_OPERATION, MemberRecord, Roster, encode_record
@@ -167,9 +167,7 @@ class Neighbours:
         if not said.is_proven:
             return None  # a stranger may say anything
         remove = f"`roost member remove {self._own_id:x}`"
-        urls = ",".join(self._config.advertise_peer_urls)
-        add = f"`roost member add {self._config.name} --peer-urls {urls}`"
-        anew = f"{remove}, {add}, and start it on an empty directory"
+        anew = f"{remove}, {added_anew(self._config)}"
         match said.refusal:
             case RemovedMember():
                 return MemberRemoved(str(said))
@@ -210,6 +208,10 @@ class Neighbours:
             return
         self._is_published = True
         config, life = self._config, self.transport.local.life
+        for name in self._roster.names_of(self._own_id):
+            if name != config.name:
+                text = "%s is the directory of member %r (%x), which is called %r from now on"
+                logger.warning(text, config.data_dir, name, self._own_id, config.name)
         record = MemberRecord(
             id=self._own_id,
             name=config.name,

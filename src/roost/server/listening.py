@@ -16,6 +16,9 @@ Address = tuple[str, int]
 Place = Address | Path
 
 
+_TAKEN = ": end who listens there, perhaps another member, or choose another place"
+
+
 class CannotListen(RoostError):
     """A place to listen at is taken, or is none; the text names it."""
 
@@ -40,7 +43,9 @@ def bind(place: Place, *, shares_port: bool = False) -> list[socket.socket]:
             return [_bind_path(place)]
         return _bind_all(place, shares_port=shares_port)
     except OSError as error:
-        raise CannotListen(f"cannot listen on {describe(place)}: {error.strerror}") from error
+        more = _TAKEN if error.errno == errno.EADDRINUSE else ""
+        text = f"cannot listen on {describe(place)}: {error.strerror}{more}"
+        raise CannotListen(text) from error
 
 
 def _bind_all(address: Address, *, shares_port: bool) -> list[socket.socket]:
