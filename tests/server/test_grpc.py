@@ -298,7 +298,7 @@ def test_a_connection_that_cannot_be_written_to_costs_no_other() -> None:
             self.aborted_count += 1
 
     async def run() -> None:
-        server = GrpcServer({}, message_bytes_max=1)
+        server = GrpcServer({}, message_bytes_max=1, unread_bytes_max=1)
         broken: Any = Connection(is_broken=True)
         good: Any = Connection(is_broken=False)
         server.schedule_flush(broken)
@@ -321,7 +321,13 @@ def test_streams_that_need_a_leader_end_when_there_was_none_for_as_long_as_is_sa
             self.ended = (code, text)
 
     has_leader = True
-    server = GrpcServer({}, message_bytes_max=1, has_leader=lambda: has_leader, leaderless_s=0.75)
+    server = GrpcServer(
+        {},
+        message_bytes_max=1,
+        unread_bytes_max=1,
+        has_leader=lambda: has_leader,
+        leaderless_s=0.75,
+    )
     connection: Any = Connection()
     server.connections.add(connection)
     server.tick(10.0)

@@ -5,7 +5,8 @@ and no future for a unary call.  Answers collect in the connection and leave in 
 end of the loop turn.
 
 Full?  A message is at most `message_bytes_max` (etcd's limit and its answer); a connection whose
-client does not read is not read from either until it does.
+client does not read is not read from either until it does; what was answered before is bounded by
+`unread`.
 """
 
 import asyncio
@@ -27,6 +28,7 @@ from roost.server.h2 import (
     Unfinished,
 )
 from roost.server.h2.hpack import HEADER_LIST_BYTES_MAX, encode_literal
+from roost.server.unread import Unread
 from roost.tls import common_name
 
 logger = logging.getLogger(__name__)
@@ -234,6 +236,11 @@ class UnaryCall(Call):
         protocol.h2.send_answer(self._stream, _ANSWER, data)
         if not protocol.is_flush_due:
             protocol.schedule_flush()
+        size, unread = len(data), protocol.server.unread
+        protocol.unread_bytes += size
+        unread.bytes += size
+        if unread.bytes > unread.bytes_max:
+            unread.shrink(protocol.server.connections)
 
     def feed(self, data: bytes) -> None:
         """Bytes of the request; it is handled when the stream has ended."""
@@ -360,6 +367,7 @@ class GrpcServer:
         routes: Mapping[bytes, Route],
         *,
         message_bytes_max: int,
+        unread_bytes_max: int,
         has_leader: Callable[[], bool] = lambda: True,
         streams_max: int = STREAMS_MAX,
         leaderless_s: float = LEADERLESS_S,
@@ -386,6 +394,7 @@ class GrpcServer:
         self._services = {path.split(b"/")[1] for path in routes}
         self.connections: set[GrpcProtocol] = set()
         self.unfinished = Unfinished()
+        self.unread = Unread(unread_bytes_max)
         self.received_bytes = self.sent_bytes = 0
         self._unflushed: list[GrpcProtocol] = []
 
@@ -504,6 +513,8 @@ class GrpcProtocol(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._deadlines: dict[int, Call] = {}
         self._is_paused = False
+        # What was answered and has not left, as last counted.
+        self.unread_bytes = 0
         self.certificate_name = self.address = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -541,6 +552,8 @@ class GrpcProtocol(asyncio.Protocol):
         self._transport = None
         self.server.connections.discard(self)
         self.h2.drop_block()
+        self.h2.forget()  # we and it hold each other: nobody else does that soon
+        self.server.unread.recount(self, 0)
         streams, self.h2.streams = list(self.h2.streams.values()), {}
         for stream in streams:
             self.on_reset(stream)
@@ -646,6 +659,19 @@ class GrpcProtocol(asyncio.Protocol):
             output = self.h2.take_output()
             self.server.sent_bytes += len(output)
             self._transport.write(output)
+        if self.unread_bytes:
+            self._recount()
+
+    def _recount(self) -> None:
+        self.server.unread.recount(self, self.unsent_bytes + self.h2.blocked_bytes)
+
+    def give_up(self) -> None:
+        """Keep nothing more for a client that does not read: it finds its connection broken."""
+        self.h2.forget()
+        for stream in self.h2.streams.values():
+            if isinstance(stream.state, UnaryCall):
+                stream.state.cancel()  # streams hear of it when the connection is gone
+        self.abort()
 
     def pause_writing(self) -> None:
         """The client does not read: do not take more from it either."""
@@ -658,12 +684,15 @@ class GrpcProtocol(asyncio.Protocol):
         if self._transport is not None and self._is_paused:
             self._is_paused = False
             self._transport.resume_reading()
+            self._recount()
         for stream in list(self.h2.streams.values()):
             self.on_drain(stream)
 
     def tick(self, now: float) -> None:
         """End calls whose deadline has passed."""
         self.h2.tick()
+        if self.unread_bytes:
+            self._recount()
         for stream_id, call in list(self._deadlines.items()):
             if call.is_done:
                 del self._deadlines[stream_id]

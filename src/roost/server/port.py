@@ -12,7 +12,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -26,6 +26,7 @@ from roost.server.grpc import LEADERLESS_S, SERVER_STOPPED, GrpcProtocol, GrpcSe
 from roost.server.h2 import PREFACE, STREAMS_MAX
 from roost.server.http1 import Http1Protocol
 from roost.server.listening import Address, CannotListen, Place, bind, describe
+from roost.server.unread import unread_bytes_max
 from roost.tasks import Tasks
 from roost.tls import Certificate
 
@@ -44,6 +45,8 @@ class ServerConfig:
     # etcd takes 512 KiB more than a request may have, for what goes around it.
     message_bytes_max: int = (1536 + 512) * 1024
     connections_max: int = 10_000
+    # What answers may take, of all connections, that their clients do not read.
+    unread_bytes_max: int = field(default_factory=unread_bytes_max)
     # A connection is asked for a sign of life after so much silence, and ends without one.
     keepalive_s: float = 7200.0
     keepalive_timeout_s: float = 20.0
@@ -149,6 +152,7 @@ class ClientPort:
         self.grpc = GrpcServer(
             routes,
             message_bytes_max=config.message_bytes_max,
+            unread_bytes_max=config.unread_bytes_max,
             has_leader=has_leader,
             streams_max=config.streams_max,
             leaderless_s=config.leaderless_s,

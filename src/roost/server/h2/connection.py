@@ -483,6 +483,18 @@ class Connection:
         else:
             self._owner.on_drain(stream)
 
+    @property
+    def blocked_bytes(self) -> int:
+        """What the windows do not let out."""
+        return sum(stream.pending_bytes for stream in self._blocked.values())
+
+    def forget(self) -> None:
+        """Keep nothing of what was to be sent: the connection will be closed."""
+        self.out = []
+        for stream in self._blocked.values():
+            stream.pending, stream.pending_bytes = None, 0
+        self._blocked.clear()
+
     def reset(self, stream: Stream, code: ErrorCode) -> None:
         """Give a stream up."""
         if self.streams.pop(stream.id, None) is not None:

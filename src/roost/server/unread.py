@@ -1,0 +1,65 @@
+"""Answers that have not left yet: what a member keeps for clients that do not read them.
+
+A client may ask for more, in one small packet, than a machine has memory: the windows of HTTP/2
+hold its answers back, but they have been made.  So all connections together keep no more than a
+part of the memory that the process may use; when that is not enough, the one that holds the most
+is given up, and its client sees a connection that broke.
+"""
+
+import logging
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+logger = logging.getLogger(__name__)
+# So much of the memory.
+_PART = 4
+_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
+
+
+def unread_bytes_max() -> int:
+    """What answers may take that nobody reads."""
+    found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    for path in _LIMITS:
+        with suppress(OSError, ValueError):  # there is none, or it is "max"
+            found.append(int(path.read_text()))
+    return min(found) // _PART
+
+
+class Holder(Protocol):
+    """A connection that keeps answers for its client."""
+
+    unread_bytes: int
+    address: str
+
+    def give_up(self) -> None:
+        """Drop them, and close."""
+
+
+class Unread:
+    """What all connections of a port keep."""
+
+    __slots__ = ("bytes", "bytes_max")
+
+    def __init__(self, bytes_max: int) -> None:
+        """Nothing is kept."""
+        self.bytes = 0
+        self.bytes_max = bytes_max
+
+    def recount(self, holder: Holder, count: int) -> None:
+        """A connection keeps so many bytes now."""
+        self.bytes += count - holder.unread_bytes
+        holder.unread_bytes = count
+
+    def shrink(self, holders: Iterable[Holder]) -> None:
+        """Too much is kept: give up the connection that keeps the most."""
+        most = max(holders, key=lambda it: it.unread_bytes)
+        text = "the client at %s does not read its answers, and is given up: %d bytes of %d"
+        logger.warning(text, most.address, most.unread_bytes, self.bytes)
+        self.recount(most, 0)
+        most.give_up()
