@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from roost.cli.exits import EXIT_USAGE
 from roost.cli.main import main
 from roost.client import Client, ClientError
 from roost.testing.cluster import Cluster, wait_until
@@ -105,7 +106,7 @@ def test_files_that_do_not_fit_are_refused_and_nothing_is_made(tmp_path: Path) -
         ([tmp_path / "m0.log"], "digest"),
     ):
         refused = roost("snapshot", "restore", *files, f"--data-dir={target}")
-        assert refused.exit_code == 1
+        assert refused.exit_code == EXIT_USAGE
         assert words in refused.output
         assert not target.exists()
     data = bytearray(full.read_bytes())
@@ -154,7 +155,7 @@ def test_etcdctl_lists_and_disarms_alarms_compares_hashes_and_defragments(tmp_pa
         assert len(values) == 1, hashes
         with pytest.raises(ClientError, match="database space exceeded"):
             put_large(cluster)
-        assert "NOSPACE" in etcdctl(endpoint, "alarm", "list")
+        wait_until(lambda: "NOSPACE" in etcdctl(endpoint, "alarm", "list"))
         with Client(cluster.endpoints, timeout_s=20) as client:
             client.delete(b"big", b"bih")
             revision = client.hash_kv()[1]
