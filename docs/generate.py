@@ -85,6 +85,9 @@ def cli_page() -> str:
     parts = [
         MADE,
         "# Commands\n",
+        "Options that every command of a client has may be variables: `ROOST_ENDPOINTS`, `ROOST_USER`, `ROOST_CACERT`, `ROOST_CERT`,",
+        "`ROOST_KEY`, or etcdctl's `ETCDCTL_ENDPOINTS` and so on. Endpoints are `host:port`, `http://`, `https://` or `unix://` URLs,",
+        "comma-separated. `--rev` is `--revision`, as with etcdctl.\n",
         "A command of a client ends with a code that says how:\n",
         "| code | meaning |\n|---|---|",
         *(f"| {code} | {text} |" for code, text in OF_COMMANDS.items()),

@@ -95,4 +95,8 @@ def _keep_lines(command: click.Command) -> None:
 @click.group(cls=LazyGroup)
 @click.version_option(package_name="roost")
 def main() -> None:
-    """Roost: replicated storage for Python, and an etcd that installs with pip."""
+    """Roost: replicated storage for Python, and an etcd that installs with pip.
+
+    Options that all commands of a client share may be variables: ROOST_ENDPOINTS, ROOST_USER,
+    ROOST_CACERT, ROOST_CERT and ROOST_KEY, or etcdctl's ETCDCTL_ENDPOINTS and so on.
+    """

@@ -1,4 +1,11 @@
-"""Clients for Roost and etcd."""
+"""Clients for Roost and etcd.
+
+`Client` is where to begin; `docs/how-to/python-client.md` shows it.
+
+    with Client("127.0.0.1:2379") as client:
+        client.put(b"greeting", b"hello")
+        print(client.get(b"greeting"))
+"""
 
 from roost.client.blocking import Change, Client, Item, Member
 from roost.client.connections import is_lost
