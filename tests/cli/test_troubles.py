@@ -190,3 +190,19 @@ def test_examples_in_help_pages_keep_their_lines() -> None:
 
 def test_gRPC_keeps_its_words_to_itself() -> None:  # noqa: N802 - its name
     assert os.environ["GRPC_VERBOSITY"] == "NONE"
+
+
+def test_refusals_of_etcd_come_with_the_next_step(cluster: Secure) -> None:
+    at = ["--endpoints", cluster.endpoints[0]]
+    for words, step in (
+        (["member", "add", "x", "--peer-urls", "10.0.0.1:2380"], "write http://host:port"),
+        (["member", "add", "x", "--peer-urls", cluster.peer_url(0)], "`roost member list`"),
+        (["member", "remove", "1234"], "`roost member list`"),
+        (["member", "lead", "1234"], "`roost member list`"),
+        (["lease", "revoke", "1234"], "`roost lease list`"),
+        (["user", "get", "nobody"], "`roost user list`"),
+        (["role", "get", "none"], "`roost role list`"),
+        (["auth", "enable"], "`roost user add root`"),
+        (["get", "k", "--rev", "999999"], "`roost status`"),
+    ):
+        assert step in fail(3, *words, *at), words

@@ -65,6 +65,23 @@ _REFUSALS = {
     "permission denied": "{text}: the user has no role that may do this",
     "authentication is not enabled": "{text}: see `roost auth enable`, or leave out --user",
     "database space exceeded": "{text}: `roost compact`, `roost defrag`, `roost alarm disarm`",
+    "request is too large": "{text}: --max-request-bytes of the members says how large",
+    "corrupt cluster": "{text}: members differ; `roost hashkv` and `roost alarm list` show which",
+    "root user does not exist": "{text}: `roost user add root` first, `user grant-role root root`",
+    "does not have root role": "{text}: `roost user grant-role root root` first",
+    "user name not found": "{text}: `roost user list` shows all",
+    "role name not found": "{text}: `roost role list` shows all",
+    "invalid auth management": "{text}: the user root, and its role root, stay while "
+    "authentication is on",
+    "lease not found": "{text}: it has ended, or has another id: `roost lease list`",
+    "required revision is a future revision": "{text}: `roost status` shows the current one",
+    "member URLs are invalid": "{text}: write http://host:port, or https://",
+    "Peer URLs already exist": "{text}: `roost member list` shows whose they are",
+    "member not found": "{text}: `roost member list` shows the ids",
+    "not enough started members": "{text}: start the members that were added; `roost member list`",
+    "unhealthy cluster": "{text}: fewer would answer than are needed; `roost status`",
+    "in sync with leader": "{text}: try again when it has caught up",
+    "bad leader transferee": "{text}: it must be a voter; `roost member list` shows the ids",
 }
 _NO_LEADER = ("no leader", "leader changed", "timed out")
 # What gRPC, and our client, say of a deadline; whoever waited for something else says for what.
@@ -88,7 +105,8 @@ def trouble_of(error: ClientError, *, speaks_tls: bool) -> Trouble:
     if isinstance(error, LeaseLost):
         return Trouble(text, EXIT_FAILED)
     if isinstance(error, Compacted):
-        return Trouble(text, EXIT_REFUSED)
+        begins = f"; history begins at {error.revision}" if error.revision else ""
+        return Trouble(f"{text}{begins}", EXIT_REFUSED)
     for words, said in _REFUSALS.items():
         if words in text:
             return Trouble(said.format(text=text), EXIT_REFUSED)
