@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -10,8 +10,9 @@ import pytest
 
 from roost.errors import PeerFault
 from roost.member import MemberConfig
+from roost.member.errors import SnapshotFailed
 from roost.member.home import Home, open_home
-from roost.member.snapshots import ATTEMPTS_MAX, Fetch, check_content
+from roost.member.snapshots import ATTEMPTS_MAX, Fetch, Snapshots, check_content
 from roost.member.world import World
 from roost.peer import Head, SnapshotDamaged, SnapshotGone, Stream
 from roost.peer.snapshot import CHUNK, END, HEAD, PULL, Pull
@@ -172,6 +173,71 @@ def close(home: Home) -> None:
 def snapshot_of(home: Home, target: Path) -> SnapshotFile:
     assert isinstance(home.keeper, InlineKeeper)
     return home.keeper.copy(target)
+
+
+class CopyingWorld(FakeWorld):
+    """Copies by the keeper itself; `on_copy` may come first."""
+
+    def __init__(self, home: Home) -> None:
+        super().__init__([])
+        self._home = home
+        self.copied: list[Path] = []
+        self.on_copy: Callable[[Path], None] = lambda _directory: None
+
+    async def copy_store(self, directory: Path, target: Path) -> SnapshotFile:
+        self.copied.append(directory)
+        self.on_copy(directory)
+        return snapshot_of(self._home, target)
+
+
+def test_a_copy_stays_for_as_long_as_somebody_uses_it_and_no_longer(tmp_path: Path) -> None:
+    """A backup that was about to open its copy found none: a newer copy had replaced it."""
+    home = open_at(tmp_path, "a")
+    write(home, 5, b"value")
+
+    async def story() -> None:
+        copies = Snapshots(home, world=CopyingWorld(home), bytes_per_s=1, dial=refuse)
+        first = home.journal.first_index
+        async with copies.lend(3, lambda: first) as one, copies.lend(3, lambda: first) as same:
+            assert one == same
+            write(home, 5, b"newer")
+            async with copies.lend(home.store.applied_index, lambda: first) as other:
+                assert other != one
+                assert one.exists()
+        while copies.task_count:
+            await asyncio.sleep(0)
+        assert (one.exists(), other.exists()) == (False, True)
+        await copies.close()
+
+    asyncio.run(story())
+    close(home)
+
+
+def test_a_store_that_moves_before_its_copy_begins_is_copied_where_it_is(tmp_path: Path) -> None:
+    home = open_at(tmp_path, "a")
+    write(home, 5, b"value")
+    world = CopyingWorld(home)
+    old = home.store_directory
+
+    def move(directory: Path) -> None:
+        if directory == old:
+            home.defragment(lambda _error: None, on_left=lambda _directory: None)
+            raise SnapshotFailed("the directory is gone")
+
+    async def story() -> None:
+        world.on_copy = move
+        copies = Snapshots(home, world=world, bytes_per_s=1, dial=refuse)
+        async with copies.lend(3, lambda: home.journal.first_index) as copy:
+            assert copy.exists()
+        assert world.copied == [old, home.store_directory]
+        await copies.close()
+
+    asyncio.run(story())
+    close(home)
+
+
+async def refuse(_member_id: int, _address: tuple[str, int]) -> Stream:
+    raise ConnectionRefusedError
 
 
 @pytest.mark.parametrize("crash_before", ["place", "record", "journal", "keeper", "nothing"])

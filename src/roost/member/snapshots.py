@@ -13,8 +13,8 @@ Full?  More than TASKS_MAX transfers at once are not begun: the connection is cl
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -138,13 +138,20 @@ class Snapshots:
     @asynccontextmanager
     async def lend(self, index_min: int, first_index: Callable[[], int]) -> AsyncIterator[Path]:
         """A copy that holds entry `index_min`, kept for as long as it is used."""
-        made = await self.make(index_min, first_index)
+        with self._using(await self.make(index_min, first_index)) as made:
+            yield made.path
+
+    @contextmanager
+    def _using(self, made: Made) -> Iterator[Made]:
+        """Keep a copy while it is used: whoever uses it may yet have to open it."""
         made.user_count += 1
         try:
-            yield made.path
+            yield made
         finally:
             made.user_count -= 1
             made.used_s = asyncio.get_running_loop().time()
+            if made is not self._made and not made.user_count:
+                self.discard(made.path)
 
     async def _wait_durable(self, index: int) -> None:
         """Return when the store has `index` durably."""
@@ -168,7 +175,7 @@ class Snapshots:
         loop = asyncio.get_running_loop()
         path = self._home.snapshot_directory / f"{loop.time():.6f}.mdb"
         try:
-            file = await self._world.copy_store(self._home.store_directory, path)
+            file = await self._copy_to(path)
         except StoreError as error:
             self._home.store.on_failure(error)
             raise SnapshotFailed(f"the store cannot be copied: {error}") from error
@@ -178,12 +185,20 @@ class Snapshots:
         logger.info("snapshot at %d:%d, %d bytes", file.term, file.index, file.size_bytes)
         return Made(path, file, configuration, loop.time())
 
+    async def _copy_to(self, path: Path) -> SnapshotFile:
+        """Copy the store, again when it has moved before it was opened."""
+        while True:
+            directory = self._home.store_directory
+            try:
+                return await self._world.copy_store(directory, path)
+            except SnapshotFailed:
+                if directory == self._home.store_directory:
+                    raise
+                await self._world.remove_file(path)
+
     def _drop_made(self) -> None:
         made, self._made = self._made, None
-        if made is not None and made.user_count:
-            # Whoever reads it has it open: the name may go, the content stays until then.
-            logger.debug("a newer copy replaces %s while it is read", made.path.name)
-        if made is not None:
+        if made is not None and not made.user_count:
             self.discard(made.path)
 
     def discard(self, path: Path) -> None:
@@ -242,22 +257,18 @@ class Snapshots:
         self, stream: Stream, joins: Joins, index: int, first_index: Callable[[], int]
     ) -> None:
         try:
-            made = await self.make(index, first_index)
-            await stream.send(INVITATION, joins.invitation)
-            await self._send(stream, made, 0)
+            with self._using(await self.make(index, first_index)) as made:
+                await stream.send(INVITATION, joins.invitation)
+                await self._send(stream, made, 0)
         except (OSError, TimeoutError, SnapshotFailed) as error:
             logger.info("a newcomer's snapshot was cut: %s", error)
         finally:
             stream.close()
 
     async def _send(self, stream: Stream, made: Made, offset: int) -> None:
-        made.user_count += 1
-        try:
+        with self._using(made):
             path, head = made.path, made.head
             await send_file(stream, path, head, offset, bytes_per_s=self._bytes_per_s)
-        finally:
-            made.user_count -= 1
-            made.used_s = asyncio.get_running_loop().time()
 
     async def remove(self, directory: Path) -> None:
         """Remove what is not needed any more, without holding the loop up."""

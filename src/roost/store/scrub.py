@@ -25,7 +25,7 @@ from roost.store.base import (
     fault_of,
     open_sealed,
 )
-from roost.store.errors import PageCorrupt, StoreCorrupt
+from roost.store.errors import PageCorrupt, StoreCorrupt, StoreError
 
 # Of a scrub that nobody waits for.
 NICENESS = 19
@@ -133,5 +133,8 @@ def _missing(entry_count: int, tally: _Tally) -> str:
 def main() -> None:
     """Entry point of the process: the directory and its niceness are the arguments."""
     os.nice(int(sys.argv[2]))
-    report = scrub(Path(sys.argv[1]))
+    try:
+        report = scrub(Path(sys.argv[1]))
+    except StoreError as error:  # it may have moved meanwhile
+        sys.exit(f"the store was not read: {error}")
     sys.stdout.write(msgspec.json.encode(report).decode() + "\n")

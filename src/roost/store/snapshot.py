@@ -25,7 +25,7 @@ from roost.store.base import (
     faults_told,
     open_copy,
 )
-from roost.store.errors import PageCorrupt, StoreCorrupt
+from roost.store.errors import PageCorrupt, StoreCorrupt, StoreError
 from roost.store.scrub import read_all
 
 EXIT_CORRUPT = 3
@@ -137,4 +137,6 @@ def main() -> None:
     except StoreCorrupt as fault:
         sys.stdout.write(f"{fault}\n")
         sys.exit(EXIT_CORRUPT)
+    except StoreError as error:  # it may have moved meanwhile
+        sys.exit(f"the store was not copied: {error}")
     sys.stdout.write(msgspec.json.encode(held).decode() + "\n")
