@@ -203,6 +203,8 @@ def test_a_copy_stays_for_as_long_as_somebody_uses_it_and_no_longer(tmp_path: Pa
             write(home, 5, b"newer")
             async with copies.lend(home.store.applied_index, lambda: first) as other:
                 assert other != one
+                while copies.task_count:
+                    await asyncio.sleep(0)
                 assert one.exists()
         while copies.task_count:
             await asyncio.sleep(0)
