@@ -190,6 +190,12 @@ class CopyingWorld(FakeWorld):
         return snapshot_of(self._home, target)
 
 
+async def idle(copies: Snapshots) -> None:
+    """Return when what may be removed is removed."""
+    while copies.task_count:
+        await asyncio.sleep(0)
+
+
 def test_a_copy_stays_for_as_long_as_somebody_uses_it_and_no_longer(tmp_path: Path) -> None:
     """A backup that was about to open its copy found none: a newer copy had replaced it."""
     home = open_at(tmp_path, "a")
@@ -203,11 +209,9 @@ def test_a_copy_stays_for_as_long_as_somebody_uses_it_and_no_longer(tmp_path: Pa
             write(home, 5, b"newer")
             async with copies.lend(home.store.applied_index, lambda: first) as other:
                 assert other != one
-                while copies.task_count:
-                    await asyncio.sleep(0)
+                await idle(copies)
                 assert one.exists()
-        while copies.task_count:
-            await asyncio.sleep(0)
+        await idle(copies)
         assert (one.exists(), other.exists()) == (False, True)
         await copies.close()
 
