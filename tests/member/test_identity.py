@@ -32,7 +32,7 @@ from roost.member import (
 )
 from roost.member.joining import StoreFetch
 from roost.member.membership import ADD
-from roost.store import StoreForeign
+from roost.store import METADATA_ID, STORAGE_VERSION, StoreForeign, Txn
 from roost.testing.ports import free_ports
 from tests.member.cluster import Cluster, bootstrap, raise_fatal
 
@@ -174,6 +174,24 @@ async def test_a_store_of_another_cluster(tmp_path: Path) -> None:
     shutil.copytree(home(second) / "db.1", home(first) / "db.1")
     with pytest.raises(StoreForeign):
         reopen(first)
+
+
+@in_a_loop
+async def test_a_store_of_another_version(tmp_path: Path) -> None:
+    """It served, and every write was an internal error: a row was longer than it had been."""
+    cluster = Cluster(tmp_path, 1)
+    member = await cluster.start(0)
+    await cluster.quiet()
+
+    def make_old(txn: Txn, body: bytes) -> bytes:
+        txn.put(METADATA_ID, b"storage_version", body)
+        return b""
+
+    member.register("make old", make_old)
+    await member.transact("make old", (STORAGE_VERSION - 1).to_bytes(4, "big"))
+    await cluster.stop_all()
+    with pytest.raises(StoreForeign, match="start that version, and copy with `roost mirror`"):
+        reopen(cluster)
 
 
 @in_a_loop

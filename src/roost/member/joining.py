@@ -17,7 +17,7 @@ from roost.journal import Identity, Journal, OsDisk
 from roost.member.config import Address, MemberConfig, address_of
 from roost.member.errors import CannotJoin
 from roost.member.home import SNAPSHOTS, place_store
-from roost.member.protocol import PROTOCOL_VERSION, STORAGE_VERSION
+from roost.member.protocol import PROTOCOL_VERSION
 from roost.member.world import World
 from roost.os_errors import words_of
 from roost.peer import (
@@ -31,6 +31,7 @@ from roost.peer import (
     RefusedThere,
     join,
 )
+from roost.store import STORAGE_VERSION
 
 logger = logging.getLogger(__name__)
 ROUNDS_MAX = 10

@@ -43,7 +43,6 @@ from roost.member.protocol import (
     FRAME_WHO,
     FRAME_WHO_IS,
     PROTOCOL_VERSION,
-    STORAGE_VERSION,
 )
 from roost.member.reads import Reads
 from roost.member.reserve import SpaceReport
@@ -76,7 +75,7 @@ from roost.raft import (
     Ready,
     Role,
 )
-from roost.store import Changes, StoreCorrupt, Txn, View
+from roost.store import STORAGE_VERSION, Changes, StoreCorrupt, Txn, View
 
 logger = logging.getLogger(__name__)
 TRIM_TICKS = 20

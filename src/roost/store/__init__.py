@@ -1,6 +1,6 @@
 """Ordered trees: layers in memory over LMDB, transactions, write sets, the keeper."""
 
-from roost.store.catalog import GUID_KEY, METADATA_ID, Tree
+from roost.store.catalog import GUID_KEY, METADATA_ID, STORAGE_VERSION, Tree
 from roost.store.errors import (
     BadTreeName,
     DiskFull,
@@ -41,6 +41,7 @@ __all__ = [
     "DELETE_FROM",
     "GUID_KEY",
     "METADATA_ID",
+    "STORAGE_VERSION",
     "BadTreeName",
     "Changes",
     "DiskFull",

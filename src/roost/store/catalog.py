@@ -16,7 +16,8 @@ CATALOG_ID = 0
 METADATA_ID = 1
 FIRST_TREE_ID = 2
 METADATA_NAME = "$metadata"
-STORAGE_VERSION = 1
+# Raised with every change of what any room writes: `tests/etcd/test_layout.py`.
+STORAGE_VERSION = 2
 VERSION_KEY = b"storage_version"
 GUID_KEY = b"guid"
 _NAME_CHARACTERS_MAX = 128

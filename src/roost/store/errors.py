@@ -44,4 +44,4 @@ class StoreSuspect(StoreError):
 
 
 class StoreForeign(StoreError):
-    """The directory holds the store of another cluster, or of a newer version."""
+    """The directory holds the store of another cluster, or of another version of Roost."""

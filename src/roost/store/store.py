@@ -135,14 +135,17 @@ class Store:
         """Open the store that `keeper` writes; `is_new` says whether `bootstrap` must follow.
 
         Raises:
-            StoreForeign: a newer version wrote it.
+            StoreForeign: another version wrote it.
 
         """
         store = cls(config, keeper)
         version = store.view.get(METADATA_ID, VERSION_KEY)
         if version is not None and int.from_bytes(version, "big") != STORAGE_VERSION:
-            known = f"this version knows {STORAGE_VERSION}"
-            raise StoreForeign(f"storage version {int.from_bytes(version, 'big')}; {known}")
+            written = int.from_bytes(version, "big")
+            raise StoreForeign(
+                f"another version of Roost wrote this store, in format {written}; this one knows "
+                f"{STORAGE_VERSION}: start that version, and copy with `roost mirror`"
+            )
         return store
 
     @property

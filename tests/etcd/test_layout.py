@@ -1,0 +1,47 @@
+"""What is written, and how, has a number: a directory of another one is refused, not misread.
+
+A row of another length that is read by the new code is an internal error in every write.
+"""
+
+from roost import etcd
+from roost.proto import auth_pb2, rpc_pb2
+from roost.store import STORAGE_VERSION
+from tests.etcd.replica import LocalReplica
+
+# When this fails and the change is meant: raise STORAGE_VERSION in `store/catalog.py`, and put the
+# new number and digest here.
+LAYOUT = (2, "d5509c37be107d64e474ad2c75ecd8e2")
+
+PUT, DELETE = rpc_pb2.PutRequest, rpc_pb2.DeleteRangeRequest
+STORY = [
+    ("etcd.put", PUT(key=b"a", value=b"1")),
+    ("etcd.put", PUT(key=b"a", value=b"2")),
+    ("etcd.lease_grant", rpc_pb2.LeaseGrantRequest(TTL=60, ID=7)),
+    ("etcd.put", PUT(key=b"b", value=b"3", lease=7)),
+    ("etcd.txn", rpc_pb2.TxnRequest(success=[
+        rpc_pb2.RequestOp(request_put=PUT(key=b"c", value=b"4")),
+        rpc_pb2.RequestOp(request_put=PUT(key=b"d", value=b"5")),
+    ])),
+    ("etcd.delete_range", DELETE(key=b"c")),
+    ("etcd.compact", rpc_pb2.CompactionRequest(revision=3)),
+    ("etcd.alarm", rpc_pb2.AlarmRequest(action="ACTIVATE", memberID=1, alarm=rpc_pb2.NOSPACE)),
+    ("etcd.role_add", rpc_pb2.AuthRoleAddRequest(name="r")),
+    ("etcd.role_grant", rpc_pb2.AuthRoleGrantPermissionRequest(
+        name="r", perm=auth_pb2.Permission(key=b"a", range_end=b"b"))),
+    ("etcd.user_add", rpc_pb2.AuthUserAddRequest(name="u", hashedPassword="$2b$04$x")),
+    ("etcd.user_grant", rpc_pb2.AuthUserGrantRoleRequest(user="u", role="r")),
+]  # fmt: skip
+
+
+def test_a_changed_layout_has_a_new_number() -> None:
+    replica = LocalReplica()
+    etcd.Services(replica, replica.store)
+    errors: list[object] = []
+    for name, request in STORY:
+        body = request.SerializeToString()
+        replica.transact_nowait(name, body, lambda _result, error: errors.append(error))
+    assert errors == [None] * len(STORY)
+    replica.store.flush()
+    digest = replica.store.durable_digest().hex()
+    replica.close()
+    assert (STORAGE_VERSION, digest) == LAYOUT
