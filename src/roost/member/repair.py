@@ -126,7 +126,7 @@ class Inquiry:
             self._first_number, self._said = asked + 1, {}
             return False
         was_there = (Answer.DAMAGED, Answer.LOST)
-        return not has_quorum(configuration, lambda node: answers[node] in was_there)
+        return not has_quorum(configuration, lambda node: answers.get(node) in was_there)
 
 
 class Repair:
