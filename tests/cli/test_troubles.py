@@ -11,6 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from roost.cli.main import main
+from roost.cli.troubles import trouble_of
+from roost.client import ClientError
 from roost.testing.cluster import Cluster
 from roost.testing.ports import free_ports
 from tests.integration.certificates import Authority, Pair
@@ -186,6 +188,21 @@ def test_examples_in_help_pages_keep_their_lines() -> None:
     assert "\\b" not in shown
     page = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
     assert "\\b" not in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "words"),
+    [
+        ("DEADLINE_EXCEEDED", "Deadline Exceeded", "no answer in time"),
+        ("DEADLINE_EXCEEDED", "", "no answer in time"),
+        ("UNAVAILABLE", "Stream removed (Deadline Exceeded)", "no answer in time"),
+        ("DEADLINE_EXCEEDED", "it was somebody else's turn for 1 s", "somebody else's turn"),
+    ],
+)
+def test_what_was_waited_for_is_said(code: str, text: str, words: str) -> None:
+    trouble = trouble_of(ClientError(code, text), speaks_tls=False)
+    assert words in trouble.text
+    assert trouble.code == 4
 
 
 def test_gRPC_keeps_its_words_to_itself() -> None:  # noqa: N802 - its name

@@ -1,12 +1,13 @@
 """Members that are new to us: asked about, vouched for, and no more than that."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from roost.errors import PeerFault
-from roost.member import DirectoryLost, MemberConfig, MemberRemoved, RolledBack
+from roost.member import DirectoryLost, MemberConfig, MemberRemoved, RolledBack, added_anew
 from roost.member.neighbours import ASKED_MAX, Neighbours, Vouched
 from roost.member.protocol import FRAME_WHO, FRAME_WHO_IS
 from roost.member.roster import MemberRecord
@@ -209,3 +210,17 @@ def test_a_refusal_ends_us_only_when_it_is_proven(refusal: WrongMember, end: typ
     assert isinstance(ended, end)
     if isinstance(ended, RolledBack | DirectoryLost):
         assert "roost member remove 1" in str(ended)
+
+
+def test_the_way_back_names_urls_that_others_can_dial(tmp_path: Path) -> None:
+    listens = ("http://10.0.0.3:2380",)
+    config = MemberConfig(
+        name="m3",
+        data_dir=tmp_path,
+        initial_cluster={},
+        advertise_peer_urls=("http://localhost:2380",),
+        listen_peer_urls=listens,
+    )
+    assert "`roost member add m3 --peer-urls http://10.0.0.3:2380`" in added_anew(config)
+    named = replace(config, advertise_peer_urls=("http://m3.example:2380",))
+    assert "--peer-urls http://m3.example:2380`" in added_anew(named)

@@ -133,6 +133,7 @@ def _unreachable(error: ClientError, text: str, *, speaks_tls: bool) -> str:
             return said.format(at=at)
     if any(it in text for it in _ENDED):
         return (_WANTS_CERTIFICATE if speaks_tls else _WANTS_TLS).format(at=at)
-    if text.lower().endswith(_TIMEOUTS):
+    said = (text or error.code).lower().replace("_", " ")
+    if any(it in said for it in _TIMEOUTS):
         return _NOT_IN_TIME
     return text or error.code

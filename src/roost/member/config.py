@@ -82,6 +82,8 @@ class MemberConfig:
 def added_anew(config: MemberConfig) -> str:
     """How a machine whose member is gone gets one again, in words to paste."""
     urls = ",".join(config.advertise_peer_urls)
+    if all("//localhost:" in it for it in config.advertise_peer_urls):
+        urls = ",".join(config.listen_peer_urls)  # as when nothing was said to later starts
     add = f"`roost member add {config.name} --peer-urls {urls}`"
     return f"{add}, and start it as that prints, on an empty directory"
 
