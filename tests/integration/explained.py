@@ -105,6 +105,15 @@ EXPLAINED = {
         "etcd 3.5.1 does not sort by the first and ends by the second; Roost refuses both, as "
         "etcd does since 3.5.5"
     ),
+    "KV/Txn, Election/Proclaim that put a key on a lease with keys the user may not write": (
+        "etcd asks this of Put only, Roost wherever a key is put: revoking the lease deletes them"
+    ),
+    "KV/Txn with a nested transaction, without the right or without a token": (
+        "etcd 3.5.1 looks at the outer operations only, so anybody may do anything; Roost refuses"
+    ),
+    "KV/Range, KV/DeleteRange of a range that is the wrong way round, by a user": (
+        "etcd looks at other rights too; Roost at the first key, for nothing else is there"
+    ),
     "KV/Txn without operations and without a token": (
         "etcd answers while authentication is on; Roost wants a user for whatever is asked"
     ),

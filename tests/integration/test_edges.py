@@ -194,16 +194,17 @@ def twins(tmp_path: Path) -> Iterator[Twins]:
         made.check()
 
 
-def begin(twins: Twins) -> None:
+def begin(twins: Twins, user: str = "") -> None:
     """Some keys, some of them on a lease, as if nothing had been there."""
-    twins.ask("KV/DeleteRange", pb.DeleteRangeRequest(key=b"\0", range_end=b"\0"))
-    twins.ask("Lease/LeaseRevoke", pb.LeaseRevokeRequest(ID=LEASE))
-    twins.ask("Lease/LeaseGrant", pb.LeaseGrantRequest(ID=LEASE, TTL=1000))
+    everything = pb.DeleteRangeRequest(key=b"\0", range_end=b"\0")
+    twins.ask("KV/DeleteRange", everything, user)
+    twins.ask("Lease/LeaseRevoke", pb.LeaseRevokeRequest(ID=LEASE), user)
+    twins.ask("Lease/LeaseGrant", pb.LeaseGrantRequest(ID=LEASE, TTL=1000), user)
     for key in KEYS[1:6]:
-        twins.ask("KV/Put", pb.PutRequest(key=key, value=b"v" + key))
+        twins.ask("KV/Put", pb.PutRequest(key=key, value=b"v" + key), user)
     for key in (b"c", b"\xff"):
-        twins.ask("KV/Put", pb.PutRequest(key=key, value=b"w", lease=LEASE))
-    twins.ask("KV/Put", PUT)
+        twins.ask("KV/Put", pb.PutRequest(key=key, value=b"w", lease=LEASE), user)
+    twins.ask("KV/Put", PUT, user)
 
 
 def ask(twins: Twins, path: str, request: Message, user: str = "") -> Message | str:
@@ -220,10 +221,11 @@ def ask(twins: Twins, path: str, request: Message, user: str = "") -> Message | 
         twins.ask("Lease/LeaseTimeToLive", pb.LeaseTimeToLiveRequest(ID=request.ID), mask=("TTL",))
         twins.ask("Lease/LeaseRevoke", pb.LeaseRevokeRequest(ID=request.ID))
     elif isinstance(request, lk.LockRequest | el.CampaignRequest):
-        line = pb.DeleteRangeRequest(key=request.name + b"/", range_end=request.name + b"0")
-        twins.ask("KV/DeleteRange", line)
+        twins.ask("KV/DeleteRange", line_of(request))
         revoke_drawn(twins)
     elif isinstance(request, el.ProclaimRequest | el.ResignRequest):
+        # It may have made the key: of revision 0 is what is not there.
+        twins.ask("KV/DeleteRange", pb.DeleteRangeRequest(key=request.leader.key))
         revoke_drawn(twins)
     elif isinstance(request, pb.AlarmRequest) and request.action == pb.AlarmRequest.ACTIVATE:
         twins.ask("Maintenance/Alarm", pb.AlarmRequest())
@@ -239,6 +241,11 @@ def ask(twins: Twins, path: str, request: Message, user: str = "") -> Message | 
         )
         twins.ask("Auth/RoleRevokePermission", revoke, user)
     return answer
+
+
+def line_of(request: lk.LockRequest | el.CampaignRequest) -> pb.DeleteRangeRequest:
+    """All keys of those who wait."""
+    return pb.DeleteRangeRequest(key=request.name + b"/", range_end=request.name + b"0")
 
 
 def revoke_drawn(twins: Twins) -> None:
@@ -318,6 +325,79 @@ def test_a_sequence_of_rare_requests_to_leaders_and_followers(tmp_path: Path) ->
     with running_clusters(tmp_path, 3) as pairs:
         begin(pairs[0])
         ask_by_chance(pairs, [*KV, *KV, *LEASES, *TURNS[1:], *UPKEEP], 1000, seed=13)
+
+
+RIGHTS = [
+    _R(permType=_R.READWRITE, key=b"a", range_end=b"b"),
+    _R(permType=_R.READ, key=b"b", range_end=b"c\0"),
+    _R(permType=_R.WRITE, key=b"q"),
+    _R(permType=_R.READWRITE, key=b"\xff", range_end=b"\0"),
+]
+
+
+def make_users(twins: Twins) -> None:
+    """Root, who may do everything, and somebody with RIGHTS."""
+    for name, role in (("root", "root"), ("u", "r")):
+        twins.ask("Auth/RoleAdd", pb.AuthRoleAddRequest(name=role))
+        twins.ask("Auth/UserAdd", pb.AuthUserAddRequest(name=name, password="p"))
+        twins.ask("Auth/UserGrantRole", pb.AuthUserGrantRoleRequest(user=name, role=role))
+    for right in RIGHTS:
+        grant = pb.AuthRoleGrantPermissionRequest(name="r", perm=right)
+        twins.ask("Auth/RoleGrantPermission", grant)
+    twins.ask("Auth/AuthEnable", pb.AuthEnableRequest())
+    for name in ("root", "u"):
+        twins.log_in(name, "p")
+    for side in (twins.etcd, twins.roost):
+        side.tokens["a stranger"] = "garbage"
+
+
+def _is_judged_otherwise(user: str, path: str, request: Message) -> bool:
+    """What `explained.py` says of requests without the right, or without a token."""
+    if "request_txn" in str(request):
+        return user in {"", "u"}
+    if user == "":
+        return path == "KV/Compact" or (path == "KV/Txn" and not str(request))
+    said = str(request)
+    puts_on_lease = f"lease: {LEASE}" in said and path in {"KV/Txn", "Election/Proclaim"}
+    is_refused = path == "KV/Compact" or "prev_kv: true" in said
+    return user == "u" and (is_refused or puts_on_lease or _is_reversed(request))
+
+
+def _is_reversed(message: Message) -> bool:
+    """Whether a range in it is the wrong way round."""
+    key, end = getattr(message, "key", b""), getattr(message, "range_end", b"")
+    if b"\0" != end <= key and end:
+        return True
+    held = [(row, getattr(message, row.name)) for row in message.DESCRIPTOR.fields]
+    inner = [
+        it
+        for row, value in held
+        if row.message_type is not None and (row.is_repeated or message.HasField(row.name))
+        for it in (value if row.is_repeated else [value])
+    ]
+    return any(_is_reversed(it) for it in inner)
+
+
+def test_a_sequence_of_rare_requests_of_users(twins: Twins) -> None:
+    make_users(twins)
+    edges = Edges(14)
+    for number in range(2000):
+        user = edges.dice.choice(["u", "u", "u", "root", "", "a stranger"])
+        path, begun = edges.dice.choice([*KV, *TURNS])
+        request = edges.of(begun)
+        if is_known(path, request) or _UNSTABLE.search(str(request)):
+            continue
+        if path in {"Lock/Lock", "Election/Campaign"} and not getattr(request, "lease", 1):
+            continue  # a session of the server's own
+        if not _is_judged_otherwise(user, path, request):
+            twins.ask(path, request, user, timeout_s=1)
+        if isinstance(request, lk.LockRequest | el.CampaignRequest):
+            twins.ask("KV/DeleteRange", line_of(request), "root")
+        if isinstance(request, el.ProclaimRequest):
+            twins.ask("KV/DeleteRange", pb.DeleteRangeRequest(key=request.leader.key), "root")
+        if number % 50 == 0:
+            begin(twins, "root")
+        twins.check()
 
 
 SENTINEL = b"sentinel"
