@@ -512,7 +512,9 @@ def test_the_gateway_waits_as_long_as_its_client_says(twins: Twins) -> None:
         status, said = side.post("/v3/watch", create, headers={"Grpc-Timeout": "300m"})
         assert status == 200
         error = json.loads(said.splitlines()[-1])["error"]
-        assert error == {**ended, "http_status": "Gateway Timeout"}, side.name
+        assert error["message"] == ended["message"], side.name
+    # (etcd sometimes says code 2, when its own deadline is the first to notice.)
+    assert error == {**ended, "http_status": "Gateway Timeout"}
 
 
 def test_the_gateway_takes_tokens(twins: Twins) -> None:
