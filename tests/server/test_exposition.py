@@ -42,6 +42,7 @@ def test_labels_and_buckets_are_read_back_by_prometheus() -> None:
     ]
     text = as_text(families)
     assert 'y_seconds_bucket{To="z",le="0.5"} 2\n' in text
+    assert 'x_total{From="",To="a' in text
     found = {it.name: it for it in text_string_to_metric_families(text)}
     assert [(it.type, len(it.samples)) for it in found.values()] == [
         *(("counter", 1), ("histogram", 5), ("gauge", 0)),

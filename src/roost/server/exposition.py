@@ -83,10 +83,11 @@ def _lines(family: Family) -> Iterator[str]:
     yield f"# HELP {family.name} {family.text}"
     yield f"# TYPE {family.name} {family.kind}"
     for sample in family.samples:
+        labels = tuple(sorted(sample.labels))  # as Go's library has them
         if isinstance(sample.value, Histogram):
-            yield from _buckets(family.name, sample.labels, sample.value)
+            yield from _buckets(family.name, labels, sample.value)
         else:
-            yield _line(family.name, sample.labels, sample.value)
+            yield _line(family.name, labels, sample.value)
 
 
 def _buckets(name: str, labels: Labels, held: Histogram) -> Iterator[str]:
