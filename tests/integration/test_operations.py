@@ -224,7 +224,7 @@ def test_hosts_metrics_and_notes_are_as_the_flags_say(tmp_path: Path) -> None:
             "etcd_disk_wal_fsync_duration_seconds_bucket",
             "etcd_disk_backend_commit_duration_seconds_bucket",
             "process_resident_memory_bytes",
-            "etcd_server_leader_changes_seen_total 1.0",
+            "etcd_server_leader_changes_seen_total 1",
             "etcd_network_client_grpc_sent_bytes_total",
         ):
             assert name in figures, name
