@@ -340,7 +340,11 @@ class BaseWriter:
             except lmdb.Error as error:
                 if _is_full(self._env, error):
                     raise DiskFull(f"LMDB: {error}") from error
-                raise fault_of(error) from error
+                fault = fault_of(error)
+                # There is room, so it is the device that failed.
+                if isinstance(fault, DiskFull):
+                    fault = StoreBroken(str(fault))
+                raise fault from error
             else:
                 return total
 
