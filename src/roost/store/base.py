@@ -340,11 +340,7 @@ class BaseWriter:
             except lmdb.Error as error:
                 if _is_full(self._env, error):
                     raise DiskFull(f"LMDB: {error}") from error
-                fault = fault_of(error)
-                # There is room, so it is the device that failed.
-                if isinstance(fault, DiskFull):
-                    fault = StoreBroken(str(fault))
-                raise fault from error
+                raise fault_of(error, has_room=True) from error
             else:
                 return total
 
@@ -353,13 +349,15 @@ class BaseWriter:
         self._env.close()
 
 
-def fault_of(error: BaseException) -> StoreError:
+def fault_of(error: BaseException, *, has_room: bool = False) -> StoreError:
     """What an error of LMDB's says: all that is not about room, rights or our calls is damage.
 
-    Those that are an error number of the system have no class of their own.
+    Those that are an error number of the system have no class of their own.  Where there is room
+    (`_is_full`), one that speaks of none is the device's fault.
     """
     if isinstance(error, NOT_DAMAGE) or type(error) is lmdb.Error:
-        kind = DiskFull if os.strerror(ENOSPC) in str(error) else StoreBroken
+        is_full = os.strerror(ENOSPC) in str(error) and not has_room
+        kind = DiskFull if is_full else StoreBroken
         return kind(f"LMDB: {error}")
     return PageCorrupt(f"LMDB: {type(error).__name__}: {error}")
 
