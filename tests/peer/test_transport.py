@@ -33,13 +33,7 @@ from roost.peer.errors import (
 from roost.peer.frame import HANDSHAKE_BYTES_MAX, encode
 from roost.peer.greeting import CallBack
 from roost.peer.transport import literal_of
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        return int(held.getsockname()[1])
-
+from roost.testing.ports import free_ports
 
 SHARED = Secrets([b"a secret of members"])
 
@@ -225,7 +219,7 @@ def test_a_refusal_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_why_a_member_cannot_be_reached_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
-    dead = free_port()
+    dead = free_ports(1)[0]
 
     async def story(a: Peer, b: Peer) -> None:
         a.transport.add_peer(3, [("127.0.0.1", dead)])
@@ -267,7 +261,7 @@ def test_with_a_secret_a_member_that_is_newer_than_what_we_know_is_taken_in_and_
     """The leader that a lagging member needs may have joined after all it has applied."""
 
     async def story(a: Peer) -> None:
-        port = free_port()
+        port = free_ports(1)[0]
         newcomer = Peer(3, (("127.0.0.1", port),), listen_port=port, secrets=SHARED)
         await newcomer.transport.start()
         newcomer.transport.add_peer(1, [a.address])
@@ -282,7 +276,7 @@ def test_with_a_secret_a_member_that_has_moved_is_dialled_where_it_says_it_is() 
     """All others may have moved while a member was away: the roster it has finds nobody."""
 
     async def story(a: Peer) -> None:
-        old, new = ("127.0.0.1", free_port()), ("127.0.0.1", free_port())
+        old, new = ("127.0.0.1", free_ports(1)[0]), ("127.0.0.1", free_ports(1)[0])
         moved = Peer(3, (new,), listen_port=new[1], secrets=SHARED)
         await moved.transport.start()
         a.transport.add_peer(3, [old])
