@@ -69,10 +69,8 @@ class LocalReplica:
     leader_id = 1
     files = LocalFiles()
 
-    def space(self) -> Space:
-        return Space()
-
     def __init__(self) -> None:
+        self.reported_space = Space()
         self.directory = tempfile.TemporaryDirectory()
         path = Path(self.directory.name)
         self.store = Store.open(config=StoreConfig(), keeper=InlineKeeper(path))
@@ -104,6 +102,9 @@ class LocalReplica:
 
     def read_nowait(self, done: ReadDone) -> None:
         told_read(done)(None)
+
+    def space(self) -> Space:
+        return self.reported_space
 
     def observe(self, callback: Callable[[int, Changes], None]) -> None:
         self.store.observe(callback)

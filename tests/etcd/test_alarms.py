@@ -163,13 +163,19 @@ def test_without_a_quota_only_the_disk_counts(server: Server) -> None:
     assert server.listed() == []
 
 
+def look(server: Server, guard: Guard, store_bytes: int) -> None:
+    """The store has this size, and the guard looks at it."""
+    server.replica.reported_space = Space(store_bytes=store_bytes)
+    guard.check(server.replica.space())
+
+
 def test_a_request_that_would_pass_the_quota_is_refused_before_it_is_proposed(
     server: Server,
 ) -> None:
     """Issue 12: between two looks of the guard 44.8 MB went into a quota of 16 MiB."""
     guard = Guard(server.replica, server.services.alarms, quota_bytes=10_000)
     large = pb.PutRequest(key=b"large", value=bytes(3000))
-    guard.check(Space(store_bytes=1000))
+    look(server, guard, 1000)
     assert server.call("KV/Put", large).code == 0
     refused = server.call("KV/Put", large)
     assert (refused.code, refused.text) == (8, "etcdserver: mvcc: database space exceeded")
@@ -178,10 +184,23 @@ def test_a_request_that_would_pass_the_quota_is_refused_before_it_is_proposed(
     # Much is left for smaller ones, so it is no alarm.
     assert server.call("KV/Put", PUT).code == 0
     assert server.call("KV/Txn", READING).code == 0
-    guard.check(Space(store_bytes=7600))
+    look(server, guard, 7600)
     assert server.listed() == []
     # Little is left, and something did not fit: it is one.
-    guard.check(Space(store_bytes=9200))
+    look(server, guard, 9200)
     assert server.call("KV/Put", large).code == 8
-    guard.check(Space(store_bytes=9200))
+    look(server, guard, 9200)
     assert server.listed() == [(1, NOSPACE)]
+
+
+def test_a_compaction_has_freed_its_space_when_it_is_answered(server: Server) -> None:
+    """Issue 12: a put right after one was told that there is no space."""
+    guard = Guard(server.replica, server.services.alarms, quota_bytes=10_000)
+    large = pb.PutRequest(key=b"large", value=bytes(3000))
+    assert server.call("KV/Put", PUT).code == 0
+    look(server, guard, 9000)
+    assert server.call("KV/Put", large).code == 8
+    server.replica.reported_space = Space(store_bytes=1000)
+    compaction = pb.CompactionRequest(revision=2, physical=True)
+    assert server.call("KV/Compact", compaction).code == 0
+    assert server.call("KV/Put", large).code == 0

@@ -10,6 +10,7 @@ Every member looks at what is applied, so an alarm counts wherever it was raised
 """
 
 import struct
+from collections.abc import Callable
 
 from roost.errors import Refused
 from roost.etcd import errors
@@ -38,6 +39,8 @@ class Alarms:
         self.room_bytes: int | None = None
         # Whether something was refused for want of room since `room_bytes` was set.
         self.is_short = False
+        # Looks now at what there is (`guard`): something was freed.
+        self.look: Callable[[], None] = lambda: None
         self.read_again()
 
     def read_again(self) -> None:

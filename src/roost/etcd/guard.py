@@ -35,6 +35,7 @@ class Guard:
         # Alarms about members that were raised once: an operator may take them back.
         self._told: set[tuple[int, pb.AlarmType]] = set()
         self._ticker = Ticker(CHECK_S, self._look)
+        alarms.look = self._look
 
     def start(self) -> None:
         """Look from now on."""

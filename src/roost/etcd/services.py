@@ -92,7 +92,7 @@ class Services:
         self.lessor = Lessor(replica, self._mvcc, self.alarms, limits=limits, clock_s=clock_s)
         self.watches = WatchHub(border)
         operations = KvOperations(self._mvcc, self.alarms)
-        self._sweep = Sweep(replica, self._mvcc)
+        self._sweep = Sweep(replica, self._mvcc, self.alarms)
         self._kv = KvService(border, operations, self._sweep)
         self._leases = LeaseService(border, self.lessor)
         self._users = AuthService(

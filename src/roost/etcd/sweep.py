@@ -12,6 +12,7 @@ back.  Full?  Each waiter is an open call, and those are bounded at the port.
 from collections.abc import Callable
 
 from roost.errors import RoostError
+from roost.etcd.alarms import Alarms
 from roost.etcd.mvcc import COMPACTING_KEY, Mvcc
 from roost.etcd.ports import Replica
 from roost.etcd.ticker import Ticker
@@ -25,8 +26,9 @@ LOOK_S = 1.0
 class Sweep:
     """The removal on one member."""
 
-    def __init__(self, replica: Replica, mvcc: Mvcc) -> None:
+    def __init__(self, replica: Replica, mvcc: Mvcc, alarms: Alarms) -> None:
         """Nothing is removed before `start`, or something applied says that there is work."""
+        self._alarms = alarms
         self._replica = replica
         self._mvcc = mvcc
         self._is_running = False
@@ -69,6 +71,7 @@ class Sweep:
         waiting, self._waiting = self._waiting, []
 
         def durable(_error: RoostError | None) -> None:
+            self._alarms.look()  # there is room again before anybody is told so
             for done in waiting:
                 done()
 
