@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from roost.etcd import Guard, Services, Unary
-from roost.etcd.alarms import CORRUPT, LOST_ENTRIES, NOSPACE
+from roost.etcd.model.alarms import CORRUPT, LOST_ENTRIES, NOSPACE
 from roost.proto import rpc_pb2 as pb
 from tests.etcd.replica import LocalReplica, Space
 

@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 from roost import etcd
 from roost.errors import Refused, RoostError
 from roost.etcd import border
-from roost.etcd.auth import TOKENS_TREE
-from roost.etcd.identity import ADD, Identity, digest_of
-from roost.etcd.jwt_tokens import BadTokenOptions, jwt_options
-from roost.etcd.permissions import covers
+from roost.etcd.access.jwt_tokens import BadTokenOptions, jwt_options
+from roost.etcd.access.permissions import covers
+from roost.etcd.access.tokens import ADD, Identity, digest_of
+from roost.etcd.access.users import TOKENS_TREE
 from roost.proto import auth_pb2, election_pb2, lock_pb2
 from roost.proto import rpc_pb2 as pb
 from roost.server.gateway import PATHS
@@ -315,7 +315,7 @@ def test_ranges_are_covered_as_a_set_of_keys_is(
     rows: list[tuple[bytes, bytes]], first: bytes, stop: bytes
 ) -> None:
     """Against all keys of up to four letters: a range is covered when each of its keys is."""
-    from roost.etcd.permissions import _intervals
+    from roost.etcd.access.permissions import _intervals
 
     role = auth_pb2.Role(keyPermission=[R(key=key, range_end=end) for key, end in rows])
     intervals = _intervals((role.SerializeToString(),), (R.READ,))

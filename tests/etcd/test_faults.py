@@ -8,7 +8,7 @@ import bcrypt
 import pytest
 
 from roost import etcd
-from roost.etcd import watch
+from roost.etcd.v3 import watch
 from roost.proto import auth_pb2
 from roost.proto import rpc_pb2 as pb
 from roost.store import View

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from roost import etcd
-from roost.etcd.deadlines import STEP_S_MAX, Deadlines
-from roost.etcd.lessor import CHECKPOINT_S
-from roost.etcd.mvcc import LEASE_KEYS_TREE, LEASES_TREE
+from roost.etcd.model.mvcc import LEASE_KEYS_TREE, LEASES_TREE
+from roost.etcd.upkeep.deadlines import STEP_S_MAX, Deadlines
+from roost.etcd.upkeep.lessor import CHECKPOINT_S
 from roost.proto import rpc_pb2 as pb
 from tests.etcd.replica import Answer, LocalReplica
 

@@ -8,8 +8,8 @@ import bcrypt
 import pytest
 
 from roost import etcd
-from roost.etcd import attempts, hashers
-from roost.etcd.attempts import Attempts, network_of
+from roost.etcd.access import attempts, hashers
+from roost.etcd.access.attempts import Attempts, network_of
 from roost.proto import rpc_pb2 as pb
 from tests.etcd.replica import Answer
 from tests.etcd.test_auth import World

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from roost import etcd
 from roost.client import prefix_end
-from roost.etcd import watch as watch_module
+from roost.etcd.v3 import watch as watch_module
 from roost.proto import kv_pb2
 from roost.proto import rpc_pb2 as pb
 from tests.etcd.replica import Answer, LocalReplica

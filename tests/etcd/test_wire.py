@@ -3,7 +3,7 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from roost.etcd.wire import (
+from roost.etcd.model.wire import (
     Header,
     decode_key_value,
     encode_key_value,

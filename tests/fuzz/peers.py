@@ -20,9 +20,11 @@ from pathlib import Path
 import msgspec
 
 from roost.errors import OutcomeUnknown, Overloaded, PeerFault, Refused
-from roost.member import Member, forwarding
-from roost.member.membership import ADD, PROMOTE, REMOVE, REPLACE, UPDATE
-from roost.member.neighbours import Vouched
+from roost.member import Member
+from roost.member.cluster.membership import ADD, PROMOTE, REMOVE, REPLACE, UPDATE
+from roost.member.cluster.neighbours import Vouched
+from roost.member.cluster.roster import PUBLISH_OPERATION, MemberRecord
+from roost.member.custody.repair import ANSWERED, ASKED, Answer, Found, Question, Reply, Wanted
 from roost.member.protocol import (
     FRAME_ANSWERS,
     FRAME_DIGESTS,
@@ -32,8 +34,7 @@ from roost.member.protocol import (
     FRAME_WHO,
     FRAME_WHO_IS,
 )
-from roost.member.repair import ANSWERED, ASKED, Answer, Found, Question, Reply, Wanted
-from roost.member.roster import PUBLISH_OPERATION, MemberRecord
+from roost.member.work import forwarding
 from roost.peer.frame import HEAD
 from roost.raft import codec
 from tests.fuzz.mutation import mutate

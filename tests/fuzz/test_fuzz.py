@@ -16,10 +16,11 @@ from google.protobuf.message_factory import GetMessageClass
 from roost import etcd
 from roost.cli.settings import BadSetting, load_settings, parse_duration, parse_initial_cluster
 from roost.errors import PeerFault, RoostError
-from roost.etcd import border, wire
-from roost.etcd.identity import Identity
+from roost.etcd import border
+from roost.etcd.access.tokens import Identity
+from roost.etcd.model import wire
 from roost.journal import record
-from roost.member import forwarding
+from roost.member.work import forwarding
 from roost.peer import frame
 from roost.proto import election_pb2, lock_pb2
 from roost.proto import rpc_pb2 as pb

@@ -15,7 +15,7 @@ import pytest
 
 from roost.client import Client, ClientError
 from roost.journal import OsDisk, Twin
-from roost.member.store_record import StoreRecord
+from roost.member.directory.store_record import StoreRecord
 from roost.testing.cluster import ROOST, Cluster, wait_until
 from roost.testing.devices import strace_reason, under_strace
 from roost.testing.processes import children_of, processes_about
@@ -75,7 +75,7 @@ BACKUP_MOMENTS = {
     "waiting": has_file("kept"),
     "copying": has_child("roost.store.snapshot"),
     "the copy is there": has_file("m0/snapshots/*.mdb"),
-    "writing": has_child("roost.member.schedule"),
+    "writing": has_child("roost.member.snapshots.schedule"),
     "half a file": has_file("kept/*.part"),
     "one is done": has_file("kept/m0-0*.db"),
 }
@@ -256,7 +256,11 @@ def test_a_killed_member_leaves_no_process(tmp_path: Path) -> None:
         "--scrub-interval=100ms",
     )
     with members(tmp_path, 1, *flags) as cluster:
-        for module in ("roost.store.snapshot", "roost.store.scrub", "roost.member.schedule"):
+        for module in (
+            "roost.store.snapshot",
+            "roost.store.scrub",
+            "roost.member.snapshots.schedule",
+        ):
             process = cluster.start(0)
             moment = partial(has_child(module), cluster)
             wait_until(moment)

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from roost.cli.main import main
 from roost.client import Client, Credentials
-from roost.member.backup import read_backup
+from roost.member.snapshots.backup import read_backup
 from roost.testing.cluster import Cluster, wait_until
 from tests.integration.etcdctl import etcdctl
 from tests.integration.test_operations import page

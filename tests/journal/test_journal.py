@@ -25,7 +25,7 @@ from roost.journal.spare import Spare
 from roost.journal.twin import Twin
 from roost.raft import CorruptState, Entry, EntryKind, HardState
 from roost.raft.admission import RESTORED_TERM
-from roost.sim.disk import SimDisk, SimFile
+from roost.sim.members.disk import SimDisk, SimFile
 
 IDENTITY = Identity(cluster_id=1, member_id=2, incarnation=3, created=0.0)
 HOME = Path("home")

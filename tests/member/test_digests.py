@@ -6,7 +6,7 @@ from typing import cast
 import pytest
 
 from roost.errors import PeerFault
-from roost.member.digests import POINTS_MAX, Digests
+from roost.member.custody.digests import POINTS_MAX, Digests
 from roost.raft import Configuration, Core
 
 GOOD, BAD = b"g" * 16, b"b" * 16

@@ -9,8 +9,8 @@ import pytest
 
 from roost.errors import RoostError
 from roost.member import MemberConfig
-from roost.member.executor import Executor
-from roost.member.pacing import Pacing
+from roost.member.work.executor import Executor
+from roost.member.work.pacing import Pacing
 from roost.store import InlineKeeper, Store, StoreConfig, Txn
 
 

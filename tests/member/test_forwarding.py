@@ -14,9 +14,9 @@ from roost.errors import (
     RoostError,
     Stopped,
 )
-from roost.member import forwarding
 from roost.member.errors import MalformedForward
-from roost.member.forwarding import Forwarder
+from roost.member.work import forwarding
+from roost.member.work.forwarding import Forwarder
 
 IDS = st.integers(0, 2**64 - 1)
 NAMES = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=40)

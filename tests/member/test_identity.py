@@ -30,8 +30,8 @@ from roost.member import (
     join_cluster,
     mark_damaged,
 )
-from roost.member.joining import StoreFetch
-from roost.member.membership import ADD
+from roost.member.cluster.membership import ADD
+from roost.member.directory.joining import StoreFetch
 from roost.store import METADATA_ID, STORAGE_VERSION, StoreForeign, Txn
 from roost.testing.ports import free_ports
 from tests.member.cluster import Cluster, bootstrap, raise_fatal

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from roost.errors import Refused
-from roost.member.membership import ADD, PROMOTE, REMOVE, REPLACE, UPDATE
-from roost.member.roster import PUBLISH_OPERATION
+from roost.member.cluster.membership import ADD, PROMOTE, REMOVE, REPLACE, UPDATE
+from roost.member.cluster.roster import PUBLISH_OPERATION
 from tests.member.cluster import Cluster
 
 URL = "http://127.0.0.1:9"

@@ -8,9 +8,9 @@ import pytest
 
 from roost.errors import PeerFault
 from roost.member import DirectoryLost, MemberConfig, MemberRemoved, RolledBack, added_anew
-from roost.member.neighbours import ASKED_MAX, Neighbours, Vouched
+from roost.member.cluster.neighbours import ASKED_MAX, Neighbours, Vouched
+from roost.member.cluster.roster import MemberRecord
 from roost.member.protocol import FRAME_WHO, FRAME_WHO_IS
-from roost.member.roster import MemberRecord
 from roost.peer import AlreadyBootstrapped, Join, RefusedThere, RemovedMember, WrongMember
 from roost.peer.errors import WrongIncarnation
 from roost.peer.frame import HEAD

@@ -15,8 +15,8 @@ from roost.member import (
     mark_suspect,
     open_member,
 )
+from roost.member.directory.store_record import StoreRecord, change_record, read_record
 from roost.member.opening import TRIALS_ALONE_MAX
-from roost.member.store_record import StoreRecord, change_record, read_record
 from roost.store import InlineKeeper, Keeper, ScrubReport, StoreSuspect
 from roost.store.crash import NOTE
 from tests.member.cluster import bootstrap, raise_fatal
@@ -139,7 +139,7 @@ def test_a_suspicion_that_cannot_be_looked_into_ends_the_start(config: MemberCon
 def test_a_record_that_names_peers_has_them_asked(config: MemberConfig) -> None:
     change_record(OsDisk(), config.data_dir, peers=("http://127.0.0.1:9",), damage="gone")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("roost.member.rebuild.ROUNDS_MAX", 1)
-        patch.setattr("roost.member.rebuild._RETRY_S", 0)
+        patch.setattr("roost.member.directory.rebuild.ROUNDS_MAX", 1)
+        patch.setattr("roost.member.directory.rebuild._RETRY_S", 0)
         with pytest.raises(CannotRebuild, match="no member sends its store"):
             open_and_close(config, InlineWorld())

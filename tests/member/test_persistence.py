@@ -8,7 +8,7 @@ import pytest
 
 from roost.journal import Batch, JournalBroken
 from roost.journal.journal import Write
-from roost.member.persistence import Persistence
+from roost.member.work.persistence import Persistence
 from roost.raft import Entry, EntryKind, HardState, Ready
 
 LIMIT_MS = 5.0

@@ -8,12 +8,12 @@ import pytest
 
 from roost.journal import JournalConfig
 from roost.member import MemberConfig, MemberRemoved, found_new_cluster, member_id_of
-from roost.member.home import Home, open_home
-from roost.member.roster import MemberRecord, Roster, change_payload, encode_record
-from roost.member.world import World
+from roost.member.cluster.roster import MemberRecord, Roster, change_payload, encode_record
+from roost.member.directory.home import Home, open_home
+from roost.member.machine.world import World
 from roost.raft import Change, ChangeKind, Entry, EntryKind, HardState, Transition, encode_change
 from roost.raft.confchange import next_configuration
-from roost.sim.disk import PowerCut, SimDisk
+from roost.sim.members.disk import PowerCut, SimDisk
 from roost.store import InlineKeeper, Keeper, Txn
 
 URLS = {f"m{it}": (f"http://127.0.0.1:{it + 1}",) for it in range(3)}

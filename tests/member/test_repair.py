@@ -6,8 +6,7 @@ import msgspec
 import pytest
 
 from roost.journal import Identity, Journal
-from roost.member.persistence import Persistence
-from roost.member.repair import (
+from roost.member.custody.repair import (
     ANSWERED,
     ASKED,
     Answer,
@@ -18,9 +17,10 @@ from roost.member.repair import (
     Reply,
     Wanted,
 )
+from roost.member.work.persistence import Persistence
 from roost.raft import Configuration, Core, CoreConfig, Entry, EntryKind, HardState, Role
-from roost.sim import rot
-from roost.sim.disk import SimDisk
+from roost.sim.members import rot
+from roost.sim.members.disk import SimDisk
 
 THREE = Configuration(voters=(1, 2, 3))
 FIVE = Configuration(voters=(1, 2, 3, 4, 5))

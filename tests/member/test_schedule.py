@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from roost.member import BackupSchedule
-from roost.member.schedule import Shelf
+from roost.member.snapshots.schedule import Shelf
 
 OTHERS = [
     "m-1-0000000000000001.db",

@@ -10,10 +10,10 @@ import pytest
 
 from roost.errors import PeerFault
 from roost.member import MemberConfig
+from roost.member.directory.home import Home, open_home
 from roost.member.errors import SnapshotFailed
-from roost.member.home import Home, open_home
-from roost.member.snapshots import ATTEMPTS_MAX, Fetch, Snapshots, check_content
-from roost.member.world import World
+from roost.member.machine.world import World
+from roost.member.snapshots.snapshots import ATTEMPTS_MAX, Fetch, Snapshots, check_content
 from roost.peer import Head, SnapshotDamaged, SnapshotGone, Stream
 from roost.peer.snapshot import CHUNK, END, HEAD, PULL, Pull
 from roost.raft import Configuration, Entry, EntryKind, HardState, Snapshot
@@ -80,7 +80,7 @@ class FakeWorld(World):
 def fetch(
     path: Path, senders: Sequence[Sender | Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("roost.member.snapshots._RETRY_S", 0)
+    monkeypatch.setattr("roost.member.snapshots.snapshots._RETRY_S", 0)
     world = FakeWorld(senders)
     asyncio.run(Fetch(path, SNAPSHOT, [("h", 1)], world.dial_for_snapshot, world).run())
 
@@ -265,7 +265,7 @@ def test_a_crash_in_an_installation_leaves_the_old_state_or_the_new_one(
         raise CrashError
 
     if crash_before == "place":
-        monkeypatch.setattr("roost.member.home._place", crash)
+        monkeypatch.setattr("roost.member.directory.home._place", crash)
     elif crash_before == "record":
         monkeypatch.setattr(home.record_file.twin, "save", crash)
     elif crash_before == "journal":

@@ -28,7 +28,7 @@ from roost.raft.messages import (
     SnapshotOffer,
     TransferRequest,
 )
-from roost.sim.storm import Storm
+from roost.sim.cores.storm import Storm
 
 # Not the core's state: settings, chance, and the disk, which the core only reads.
 _OUTSIDE = ("config", "dice", "_storage")

@@ -36,7 +36,7 @@ from roost.raft.messages import (
     VoteReply,
     VoteRequest,
 )
-from roost.sim.cores import CoreCluster, MemoryStorage, SeededDice
+from roost.sim.cores.cores import CoreCluster, MemoryStorage, SeededDice
 
 
 def entry(index: int, term: int, payload: bytes = b"") -> Entry:

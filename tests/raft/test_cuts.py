@@ -8,7 +8,7 @@ from itertools import combinations, permutations
 import pytest
 
 from roost.raft import Role
-from roost.sim.cores import CoreCluster
+from roost.sim.cores.cores import CoreCluster
 
 ELECTION_TICKS = 10
 DEADLINE_TICKS = 10 * ELECTION_TICKS

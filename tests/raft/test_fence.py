@@ -11,7 +11,7 @@ from roost.raft.messages import (
     SnapshotOffer,
     VoteRequest,
 )
-from roost.sim.cores import CoreCluster, Node
+from roost.sim.cores.cores import CoreCluster, Node
 
 
 def cluster(entries: int = 6, size: int = 3) -> CoreCluster:

@@ -33,7 +33,7 @@ from roost.raft.messages import (
     VoteReply,
     VoteRequest,
 )
-from roost.sim.cores import CoreCluster, MemoryStorage, SeededDice
+from roost.sim.cores.cores import CoreCluster, MemoryStorage, SeededDice
 from tests.raft.test_core import answers, entry
 
 ADD, LEARN, REMOVE = ChangeKind.ADD_VOTER, ChangeKind.ADD_LEARNER, ChangeKind.REMOVE

@@ -3,7 +3,7 @@
 import pytest
 
 from roost.sim.crashes import Script, count_calls, run_states
-from roost.sim.disk import SimDisk, SimFile
+from roost.sim.members.disk import SimDisk, SimFile
 
 pytestmark = pytest.mark.slow
 

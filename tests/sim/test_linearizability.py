@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roost.sim.linearizability import Operation, RegisterModel, Verdict, check_register
-from roost.sim.simulation import Simulation
+from roost.sim.members.simulation import Simulation
 
 
 def write(value: int, called: float, returned: float = inf) -> Operation:

@@ -4,8 +4,8 @@ import pytest
 
 from roost.journal import Journal, load_identity
 from roost.raft import Entry, EntryKind
-from roost.sim import rot
-from roost.sim.disk import SimDisk
+from roost.sim.members import rot
+from roost.sim.members.disk import SimDisk
 from roost.sim.par import Case, Scene, groups, run_case, run_group
 
 pytestmark = pytest.mark.slow

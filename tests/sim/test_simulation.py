@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from roost.sim.campaign import Totals, run_seeds, shrink, simulate
-from roost.sim.loop import DeadlockError, VirtualLoop
-from roost.sim.nemesis import Swarm
+from roost.sim.members.loop import DeadlockError, VirtualLoop
+from roost.sim.members.nemesis import Swarm
 
 # Seeds that once broke a promise, or showed that the simulator was wrong: docs/bugs.md.
 ONCE_BROKEN = (

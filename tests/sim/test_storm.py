@@ -2,7 +2,7 @@
 
 import pytest
 
-from roost.sim.storm import Storm, run_storm
+from roost.sim.cores.storm import Storm, run_storm
 
 
 @pytest.mark.slow

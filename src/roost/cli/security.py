@@ -136,7 +136,7 @@ def auth_options(settings: Settings) -> etcd.AuthOptions:
     kind, *parts = text.split(",")
     jwt = None
     if kind == "jwt":
-        from roost.etcd.jwt_tokens import BadTokenOptions, jwt_options
+        from roost.etcd.access.jwt_tokens import BadTokenOptions, jwt_options
 
         options = dict(part.partition("=")[::2] for part in parts)
         try:

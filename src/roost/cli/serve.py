@@ -43,7 +43,7 @@ from roost.cli.urls import Url, check_peer_url, doubts, listened, told_to_client
 from roost.descriptors import raise_limit
 from roost.errors import RoostError
 from roost.member import MemberConfig
-from roost.member.world import SEGMENT_BYTES_MIN
+from roost.member.machine.world import SEGMENT_BYTES_MIN
 from roost.server import CannotListen, Place, bind, describe
 from roost.tls import TlsFiles, server_context, warn_of_age
 

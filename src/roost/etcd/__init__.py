@@ -1,13 +1,13 @@
 """etcd's data model and services over a replicated store."""
 
-from roost.etcd.compactor import Keeping, KeepRevisions, KeepTime
-from roost.etcd.guard import QUOTA_BYTES, Guard
-from roost.etcd.identity import JwtOptions
+from roost.etcd.access.tokens import JwtOptions
 from roost.etcd.limits import Limits
-from roost.etcd.maintenance import SERVER_VERSION
-from roost.etcd.mvcc import REVISION_MAX, raise_revision
+from roost.etcd.model.mvcc import REVISION_MAX, raise_revision
 from roost.etcd.ports import Route, Stream, Unary
 from roost.etcd.services import AuthOptions, Services, bootstrap
+from roost.etcd.upkeep.compactor import Keeping, KeepRevisions, KeepTime
+from roost.etcd.upkeep.guard import QUOTA_BYTES, Guard
+from roost.etcd.v3.maintenance import SERVER_VERSION
 
 __all__ = [
     "QUOTA_BYTES",

@@ -19,15 +19,15 @@ import msgspec
 
 from roost.errors import Refused, RoostError
 from roost.etcd import errors
-from roost.etcd.alarms import Alarms
-from roost.etcd.auth import Auth
-from roost.etcd.identity import Identity, Tokens
+from roost.etcd.access.permissions import Check, Judge
+from roost.etcd.access.tokens import Identity, Tokens
+from roost.etcd.access.users import Auth
 from roost.etcd.limits import Limits
-from roost.etcd.mvcc import Mvcc
-from roost.etcd.permissions import Check, Judge
+from roost.etcd.model.alarms import Alarms
+from roost.etcd.model.mvcc import Mvcc
+from roost.etcd.model.wire import Header
 from roost.etcd.ports import Call, Caller, Replica
-from roost.etcd.requests import fail, guarded
-from roost.etcd.wire import Header
+from roost.etcd.v3.requests import fail, guarded
 from roost.outcome import ReadDone, settle_future, told_read
 from roost.store import Txn, View
 from roost.tasks import Tasks

@@ -9,28 +9,29 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from roost.etcd import auth, mvcc
-from roost.etcd.alarms import ALARM_OPERATION, Alarms
-from roost.etcd.auth import Auth
-from roost.etcd.auth_service import BCRYPT_COST, AuthService
+from roost.etcd.access import users as auth
+from roost.etcd.access.tokens import TOKEN_TTL_S, JwtOptions, SimpleTokens, Tokens
+from roost.etcd.access.users import Auth
 from roost.etcd.border import Border
-from roost.etcd.cluster import ClusterService
-from roost.etcd.compactor import AUTO_COMPACT, Compactor, Keeping
-from roost.etcd.election import ElectionService
-from roost.etcd.identity import TOKEN_TTL_S, JwtOptions, SimpleTokens, Tokens
-from roost.etcd.kv import KvOperations
-from roost.etcd.kv_service import KvService
-from roost.etcd.learners import refusing
-from roost.etcd.lease_service import LeaseService
-from roost.etcd.lessor import Lessor
 from roost.etcd.limits import Limits
-from roost.etcd.lock import LockService
-from roost.etcd.maintenance import MaintenanceService
-from roost.etcd.mvcc import KeyCounts, Mvcc
+from roost.etcd.model import mvcc
+from roost.etcd.model.alarms import ALARM_OPERATION, Alarms
+from roost.etcd.model.kv import KvOperations
+from roost.etcd.model.mvcc import KeyCounts, Mvcc
 from roost.etcd.ports import Replica, Route, Stream, StreamCall, StreamHandler, Unary
-from roost.etcd.sweep import SLICE_OPERATION, Sweep
-from roost.etcd.turns import Turns
-from roost.etcd.watch import WatchHub, WatchStream
+from roost.etcd.upkeep.compactor import AUTO_COMPACT, Compactor, Keeping
+from roost.etcd.upkeep.lessor import Lessor
+from roost.etcd.upkeep.sweep import SLICE_OPERATION, Sweep
+from roost.etcd.v3.auth import BCRYPT_COST, AuthService
+from roost.etcd.v3.cluster import ClusterService
+from roost.etcd.v3.election import ElectionService
+from roost.etcd.v3.kv import KvService
+from roost.etcd.v3.learners import refusing
+from roost.etcd.v3.lease import LeaseService
+from roost.etcd.v3.lock import LockService
+from roost.etcd.v3.maintenance import MaintenanceService
+from roost.etcd.v3.turns import Turns
+from roost.etcd.v3.watch import WatchHub, WatchStream
 from roost.proto import rpc_pb2 as pb
 from roost.store import Changes, Store, Txn
 
@@ -281,7 +282,7 @@ def _tokens(
 ) -> Tokens:
     if options.jwt is None:
         return SimpleTokens(replica, auth, ttl_s=options.token_ttl_s, clock_s=clock_s)
-    from roost.etcd.jwt_tokens import JwtTokens  # what it needs is slow to import
+    from roost.etcd.access.jwt_tokens import JwtTokens  # what it needs is slow to import
 
     return JwtTokens(replica, auth, options.jwt)
 

@@ -1,17 +1,19 @@
 """One running member of a cluster: the consensus core, its disk, its store and its links."""
 
-from roost.member import membership
-from roost.member.accept_loss import Loss, accept_loss, inspect
-from roost.member.backup import (
-    Amendment,
-    Backup,
-    part_of,
-    read_backup,
-    restore,
-    write_full,
-    write_increment,
+from roost.member.cluster import membership
+from roost.member.cluster.membership import (
+    AddMember,
+    PromoteMember,
+    RemoveMember,
+    ReplaceMember,
+    UpdateMember,
 )
+from roost.member.cluster.roster import MemberRecord, cluster_id_of, member_id_of
 from roost.member.config import MemberConfig, added_anew, address_of
+from roost.member.directory.accept_loss import Loss, accept_loss, inspect
+from roost.member.directory.joining import join_cluster
+from roost.member.directory.new_cluster import found_new_cluster
+from roost.member.directory.rebuild import mark_damaged, mark_suspect, rebuild_store
 from roost.member.errors import (
     BackupDamaged,
     BadMemberConfig,
@@ -27,22 +29,20 @@ from roost.member.errors import (
     StoreBehindJournal,
     StoreDamaged,
 )
-from roost.member.joining import join_cluster
+from roost.member.machine.world import World
 from roost.member.member import Member
-from roost.member.membership import (
-    AddMember,
-    PromoteMember,
-    RemoveMember,
-    ReplaceMember,
-    UpdateMember,
-)
 from roost.member.opening import open_member
-from roost.member.rebuild import mark_damaged, mark_suspect, rebuild_store
-from roost.member.recovery import found_new_cluster
-from roost.member.roster import MemberRecord, cluster_id_of, member_id_of
-from roost.member.schedule import BackupSchedule
+from roost.member.snapshots.backup import (
+    Amendment,
+    Backup,
+    part_of,
+    read_backup,
+    restore,
+    write_full,
+    write_increment,
+)
+from roost.member.snapshots.schedule import BackupSchedule
 from roost.member.status import MemberStatus
-from roost.member.world import World
 
 __all__ = [
     "AddMember",

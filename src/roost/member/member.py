@@ -22,20 +22,21 @@ from collections.abc import Callable, Sequence
 
 from roost.errors import Stopped
 from roost.member.announcer import Announcer
-from roost.member.catchup import Catchup
+from roost.member.cluster.neighbours import Neighbours
+from roost.member.cluster.roster import (
+    MemberRecord,
+    Roster,
+    change_payload,
+)
 from roost.member.config import MemberConfig, address_of
-from roost.member.custody import Custody
+from roost.member.custody.custody import Custody
+from roost.member.directory.home import Home, open_home
 from roost.member.errors import MemberRemoved, StoreDamaged
-from roost.member.executor import Executor, Operation
-from roost.member.files import Files
-from roost.member.forwarding import Forwarder
-from roost.member.home import Home, open_home
 from roost.member.hurry import Hurry
 from roost.member.links import Links
-from roost.member.neighbours import Neighbours
+from roost.member.machine.reserve import SpaceReport
+from roost.member.machine.world import World
 from roost.member.operations import own_operations
-from roost.member.pacing import Pacing
-from roost.member.persistence import Persistence
 from roost.member.protocol import (
     FRAME_ANSWERS,
     FRAME_DIGESTS,
@@ -44,18 +45,17 @@ from roost.member.protocol import (
     FRAME_WHO_IS,
     PROTOCOL_VERSION,
 )
-from roost.member.reads import Reads
-from roost.member.reserve import SpaceReport
-from roost.member.roster import (
-    MemberRecord,
-    Roster,
-    change_payload,
-)
-from roost.member.router import Router
-from roost.member.snapshots import Snapshots
+from roost.member.snapshots.catchup import Catchup
+from roost.member.snapshots.files import Files
+from roost.member.snapshots.snapshots import Snapshots
 from roost.member.status import MemberStatus, read_status
 from roost.member.transfers import Transfers
-from roost.member.world import World
+from roost.member.work.executor import Executor, Operation
+from roost.member.work.forwarding import Forwarder
+from roost.member.work.pacing import Pacing
+from roost.member.work.persistence import Persistence
+from roost.member.work.reads import Reads
+from roost.member.work.router import Router
 from roost.outcome import Done, ReadDone, settle_future, told, told_read
 from roost.peer import (
     Joins,

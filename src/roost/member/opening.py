@@ -16,14 +16,14 @@ from pathlib import Path
 
 from roost.journal import load_identity, lock_directory
 from roost.member.config import MemberConfig
+from roost.member.directory.home import is_alone_in
+from roost.member.directory.joining import join_cluster, others_of
+from roost.member.directory.new_cluster import found_new_cluster
+from roost.member.directory.rebuild import mark_damaged, mark_suspect, no_way_out, rebuild_store
+from roost.member.directory.store_record import StoreRecord, change_record, read_record
 from roost.member.errors import CannotRebuild, StoreDamaged
-from roost.member.home import is_alone_in
-from roost.member.joining import join_cluster, others_of
+from roost.member.machine.world import World
 from roost.member.member import Member
-from roost.member.rebuild import mark_damaged, mark_suspect, no_way_out, rebuild_store
-from roost.member.recovery import found_new_cluster
-from roost.member.store_record import StoreRecord, change_record, read_record
-from roost.member.world import World
 from roost.store import StoreSuspect, Txn
 from roost.store.crash import forget_note, read_note
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from roost.member.executor import Changing, Operation
-from roost.member.membership import Membership
-from roost.member.roster import PUBLISH_OPERATION, Roster
+from roost.member.cluster.membership import Membership
+from roost.member.cluster.roster import PUBLISH_OPERATION, Roster
+from roost.member.work.executor import Changing, Operation
 
 
 def own_operations(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from roost import descriptors, etcd
 from roost.errors import NoLeader, RoostError
-from roost.etcd.alarms import CORRUPT, NOSPACE
+from roost.etcd.model.alarms import CORRUPT, NOSPACE
 from roost.etcd.services import EtcdFigures
 from roost.member import Member, MemberStatus
 from roost.proto import election_pb2, lock_pb2, rpc_pb2

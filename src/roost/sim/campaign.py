@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from roost.sim.nemesis import Swarm
-from roost.sim.simulation import Result, Simulation
+from roost.sim.members.nemesis import Swarm
+from roost.sim.members.simulation import Result, Simulation
 
 # LMDB's files of a run are small and short-lived: memory, where there is a place for it.
 _SCRATCH = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - made by mkdtemp

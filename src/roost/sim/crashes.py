@@ -23,8 +23,8 @@ import click
 
 from roost.journal import Identity, Journal, JournalConfig, JournalError
 from roost.raft import Entry, EntryKind, HardState
-from roost.sim import rot
-from roost.sim.disk import PowerCut, SimDisk, SimFile
+from roost.sim.members import rot
+from roost.sim.members.disk import PowerCut, SimDisk, SimFile
 
 SUBSET_BITS = 8
 DRAWN_SUBSETS = 24

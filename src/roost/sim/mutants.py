@@ -23,9 +23,9 @@ from types import CodeType, FunctionType
 import click
 
 from roost.sim.campaign import simulate
-from roost.sim.nemesis import Swarm
-from roost.sim.scenario import record
-from roost.sim.storm import run_storm
+from roost.sim.cores.scenario import record
+from roost.sim.cores.storm import run_storm
+from roost.sim.members.nemesis import Swarm
 
 SEEDS_MAX = 40
 STREAMS = 5
@@ -123,7 +123,8 @@ MUTANTS = (
            "core.snapshots_wanted.append(node)", "pass"),
     Mutant("a snapshot keeps the old log", "raft.log:Log.restore",
            "self._tail.clear()", "pass"),
-    Mutant("a snapshot carries the newest configuration", "member.catchup:Catchup._make_and_offer",
+    Mutant("a snapshot carries the newest configuration",
+           "member.snapshots.catchup:Catchup._make_and_offer",
            "configuration=made.configuration", "configuration=self._core.configuration"),
     Mutant("a leader without a quorum goes on", "raft.core:Core._tick_leader",
            "config.check_quorum and not self._has_active_quorum()", "False"),
@@ -141,17 +142,18 @@ MUTANTS = (
            'self._place(writes, TRUNCATE, first, entries[0].term, b"")', "pass"),
     Mutant("the journal forgets its floor", "journal.journal:Journal.begin_behind",
            "self._index = Index(index, term)", "self._index = Index(index, 0)"),
-    Mutant("an installed snapshot leaves the journal as it is", "member.home:Home.install",
+    Mutant("an installed snapshot leaves the journal as it is",
+           "member.directory.home:Home.install",
            "self.journal.begin_behind(index, term)", "pass"),
-    Mutant("callers are answered before the commit", "member.executor:Executor._run_batch",
+    Mutant("callers are answered before the commit", "member.work.executor:Executor._run_batch",
            "self._pacing.on_proposed()", "self._inflight.pop(index).settle()"),
-    Mutant("a new leader executes on an old state", "member.executor:Executor.run",
+    Mutant("a new leader executes on an old state", "member.work.executor:Executor.run",
            "and self._is_open", "and True"),
-    Mutant("an unknown outcome is called a failure", "member.executor:Executor.close",
+    Mutant("an unknown outcome is called a failure", "member.work.executor:Executor.close",
            'OutcomeUnknown("etcdserver: leader changed")', 'NotLeader("etcdserver: no")'),
-    Mutant("what was proposed stays visible", "member.executor:Executor.close",
+    Mutant("what was proposed stays visible", "member.work.executor:Executor.close",
            "self._store.drop_speculative()", "pass"),
-    Mutant("reads do not wait until they are applied", "member.reads:Reads.on_confirmed",
+    Mutant("reads do not wait until they are applied", "member.work.reads:Reads.on_confirmed",
            "if wanted <= applied_index", "if True"),
     Mutant("a switch of stores keeps the old layer", "store.store:Store.switch",
            "self._stack[:] = [self._applied]", "pass"),
@@ -160,7 +162,8 @@ MUTANTS = (
            "self.writer.commit(self._layer, index + 1, term)"),
     Mutant("a flush loses what came with it", "store.keeper:Engine.flush",
            "self._layer = Layer()", "self._layer = Layer(); self.add = lambda *given: None"),
-    Mutant("requests are sent again when their outcome is unknown", "member.router:Router._route",
+    Mutant("requests are sent again when their outcome is unknown",
+           "member.work.router:Router._route",
            "isinstance(error, NotLeader)", "error is not None"),
     Mutant("a leader is not told of a restart", "raft.fence:is_introduced",
            "if core.term != core.unfamiliar_term:", "if True:"),
@@ -169,14 +172,14 @@ MUTANTS = (
     Mutant("a fenced node votes", "raft.election:on_vote_request", "not core.is_fenced", "True"),
     Mutant("a damaged copy counts", "raft.log:Log.vouched",
            "min(index, faulty - 1) if faulty else index", "index"),
-    Mutant("damage is dropped unasked", "member.repair:Inquiry.lets_drop",
+    Mutant("damage is dropped unasked", "member.custody.repair:Inquiry.lets_drop",
            "if any(answers.get(it, Answer.HELD) is Answer.HELD for it in voters):",
            "if False:"),
     Mutant("damaged entries are dropped as if torn", "journal.replay:Replay._append",
            "if recovered.fault is not None:", "if False:"),
     Mutant("a lost end of the log goes unnoticed", "journal.journal:Journal._salvage",
            "is_fenced=True", "is_fenced=False"),
-    Mutant("a newcomer is told another's id", "member.neighbours:Neighbours.invite",
+    Mutant("a newcomer is told another's id", "member.cluster.neighbours:Neighbours.invite",
            "member_id=record.id)", "member_id=self._own_id)"),
 )  # fmt: skip
 

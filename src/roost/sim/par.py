@@ -34,11 +34,11 @@ import click
 
 from roost.errors import RoostError
 from roost.proto import rpc_pb2
-from roost.sim import rot
-from roost.sim.disk import SECTOR, SimDisk
-from roost.sim.judge import Violation, dump
-from roost.sim.nemesis import Swarm
-from roost.sim.simulation import Machine, Simulation
+from roost.sim.members import rot
+from roost.sim.members.disk import SECTOR, SimDisk
+from roost.sim.members.judge import Violation, dump
+from roost.sim.members.nemesis import Swarm
+from roost.sim.members.simulation import Machine, Simulation
 
 MEMBERS, ENTRIES = 3, 4
 WAIT_S = 12.0

@@ -1,0 +1,1 @@
+"""Who may do what: users and roles, passwords and tokens, and what a request needs."""

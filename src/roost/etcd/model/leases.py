@@ -1,0 +1,91 @@
+"""Leases in the replicated state: keys that go away together (etcd: server/lease).
+
+    leases      u64 id                 -> u64 granted TTL, u64 remaining TTL, in s; 0 = all of it
+    lease_keys  u64 id, then the key   -> b""
+
+An id is an int64 as clients write it, here its two's complement.  A key's lease stands in its
+KeyValue; `lease_keys` is the way back, written with every key that has one (see `mvcc.Writer`).
+
+Time is not here: the leader keeps it (`lessor.py`), and writes down now and then what is left of
+long leases, so that a new leader does not begin them anew.
+"""
+
+import struct
+from typing import NamedTuple
+
+from roost.etcd import errors
+from roost.etcd.model.mvcc import Mvcc, Writer
+from roost.store import Txn, View
+
+TTL_S_MAX = 9_000_000_000
+_ROW = struct.Struct(">QQ")
+_ID_MASK = (1 << 64) - 1
+ID_BYTES = 8
+
+
+class Lease(NamedTuple):
+    """What is written of a lease; `remaining_s` 0 is all of `ttl_s`."""
+
+    ttl_s: int
+    remaining_s: int
+
+
+def name_of(lease_id: int) -> bytes:
+    """An id as it stands in keys."""
+    return (lease_id & _ID_MASK).to_bytes(ID_BYTES, "big")
+
+
+def id_of(name: bytes) -> int:
+    """The id as clients write it."""
+    return int.from_bytes(name, "big", signed=True)
+
+
+def get(mvcc: Mvcc, view: View, name: bytes) -> Lease | None:
+    """What is written of a lease; None when there is none."""
+    row = view.get(mvcc.leases, name)
+    return None if row is None else decode(row)
+
+
+def decode(row: bytes) -> Lease:
+    """Read a row."""
+    return Lease(*_ROW.unpack(row))
+
+
+def put(mvcc: Mvcc, txn: Txn, name: bytes, lease: Lease) -> None:
+    """Write a row."""
+    txn.put(mvcc.leases, name, _ROW.pack(*lease))
+
+
+def check_exists(mvcc: Mvcc, view: View, lease_id: int) -> None:
+    """Refuse a lease that is not there.
+
+    Raises:
+        Refused: etcd's ErrLeaseNotFound.
+
+    """
+    if view.get(mvcc.leases, name_of(lease_id)) is None:
+        raise errors.lease_not_found()
+
+
+def keys_of(mvcc: Mvcc, view: View, name: bytes) -> list[bytes]:
+    """The keys that have a lease, in order."""
+    stop = (int.from_bytes(name, "big") + 1).to_bytes(ID_BYTES + 1, "big")[1:]
+    end = stop if any(stop) else None
+    return [row[ID_BYTES:] for row, _ in view.iterate(mvcc.lease_keys, name, end)]
+
+
+def revoke(mvcc: Mvcc, writer: Writer, name: bytes) -> None:
+    """Remove a lease and the keys that have it, at one revision.
+
+    Raises:
+        Refused: there is no such lease.
+
+    """
+    txn = writer.txn
+    if txn.get(mvcc.leases, name) is None:
+        raise errors.lease_not_found()
+    for key in keys_of(mvcc, txn, name):
+        encoded = txn.get(mvcc.kv, key)
+        assert encoded is not None, "a key with a lease is alive"
+        writer.delete(key, encoded)
+    txn.delete(mvcc.leases, name)

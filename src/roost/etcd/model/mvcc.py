@@ -1,0 +1,306 @@
+"""etcd's multi-version keys on ordered trees.
+
+    kv         key                              -> mvccpb.KeyValue as answered; living keys only
+    revisions  u64 main, u64 sub (big-endian)   -> mvccpb.KeyValue; a tombstone has no version
+    history    escaped key, u64 main, u64 sub   -> b"" for a put, b"x" for a delete
+    etcd       b"revision"                      -> u64, the current revision; u64, living keys
+               b"compacted"                     -> u64, reads below it are refused
+               b"compacting"                    -> where the removal of old revisions has come
+
+A main revision is one transaction that wrote something; sub counts its writes.  An empty store
+is at revision 1.  A current read is one look-up in `kv`; a read at an older revision finds, for
+each key in `history`, the last entry at or below it.
+
+An escaped key has 0x00 written as 0x00 0xff and ends with 0x00 0x01, so that the order of keys is
+kept whatever follows.
+
+Compaction takes effect at once by `compacted`; what nobody can see any more is removed by bounded
+slices afterwards: every history entry at or below the revision but a key's last one, and that
+one too if it is a delete below it (a delete *at* it is still an event to a watch from there).
+"""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from roost.etcd import errors
+from roost.etcd.model.wire import encode_key_value, encode_tombstone, read_origin
+from roost.store import Store, Txn, View
+
+KV_TREE, REVISIONS_TREE, HISTORY_TREE, META_TREE = "kv", "revisions", "history", "etcd"
+ALARMS_TREE, LEASES_TREE, LEASE_KEYS_TREE = "alarms", "leases", "lease_keys"
+REVISION_KEY, COMPACTED_KEY, COMPACTING_KEY = b"revision", b"compacted", b"compacting"
+FIRST_REVISION = 1
+# Half of what an int64 holds: a restored cluster still has room to write.
+REVISION_MAX = 1 << 62
+_TOMBSTONE = b"x"
+_NOW = struct.Struct(">QQ")
+_NOTHING = bytes(_NOW.size)
+_REVISION_BYTES = 16
+
+
+def escape(key: bytes) -> bytes:
+    """A form of `key` that keeps its order whatever is appended."""
+    return key.replace(b"\0", b"\0\xff") + b"\0\x01" if b"\0" in key else key + b"\0\x01"
+
+
+def unescape(name: bytes) -> bytes:
+    """The key of a history entry."""
+    return name[: -_REVISION_BYTES - 2].replace(b"\0\xff", b"\0")
+
+
+def revision_bytes(main: int, sub: int) -> bytes:
+    """A revision as it stands in keys."""
+    return (main << 64 | sub).to_bytes(16, "big")
+
+
+def main_of(revision: bytes) -> int:
+    """The main part of a revision's 16 bytes."""
+    return int.from_bytes(revision[:8], "big")
+
+
+def range_stop(key: bytes, range_end: bytes) -> bytes | None:
+    """Etcd's range_end as an exclusive stop; None = to the end.  Empty = just `key`."""
+    if not range_end:
+        return key + b"\0"
+    return None if range_end == b"\0" else range_end
+
+
+def prefix_end(prefix: bytes) -> bytes:
+    """Etcd's range_end of all keys with a prefix."""
+    stripped = prefix.rstrip(b"\xff")
+    return stripped[:-1] + bytes([stripped[-1] + 1]) if stripped else b"\0"
+
+
+def bootstrap(txn: Txn) -> None:
+    """Make the trees of an empty store."""
+    for name in (KV_TREE, REVISIONS_TREE, HISTORY_TREE, ALARMS_TREE, LEASES_TREE, LEASE_KEYS_TREE):
+        txn.tree(name)
+    meta = txn.tree(META_TREE)
+    txn.put_latest(meta.id, REVISION_KEY, _NOW.pack(FIRST_REVISION, 0))
+
+
+def raise_revision(txn: Txn, by: int) -> None:
+    """Let a restored store go on `by` revisions later, and forget all before (etcdutl restore).
+
+    Whoever watched or cached what was written behind the backup meets a revision that is
+    compacted, and looks at everything anew; no revision is ever given twice.
+
+    Raises:
+        Refused: there are not so many revisions.
+
+    """
+    meta = txn.tree(META_TREE).id
+    revision, key_count = _NOW.unpack(txn.get(meta, REVISION_KEY) or _NOTHING)
+    raised: int = revision + by
+    if raised > REVISION_MAX:
+        raise errors.too_many_revisions(raised)
+    txn.put_latest(meta, REVISION_KEY, _NOW.pack(raised, key_count))
+    txn.put(meta, COMPACTED_KEY, raised.to_bytes(8, "big"))
+    txn.put(meta, COMPACTING_KEY, b"")
+
+
+@dataclass(slots=True)
+class KeyCounts:
+    """What was done to keys by operations that ran here, and read here, since the start."""
+
+    puts: int = 0
+    deletes: int = 0
+    ranges: int = 0
+    transactions: int = 0
+    compacted: int = 0
+
+
+class Mvcc:
+    """The trees, and reads at a revision."""
+
+    def __init__(self, store: Store) -> None:
+        """Look the trees up; they were made by `bootstrap`."""
+        self.counts = KeyCounts()
+        self.kv = store.tree(KV_TREE).id
+        self.revisions = store.tree(REVISIONS_TREE).id
+        self.history = store.tree(HISTORY_TREE).id
+        self.meta = store.tree(META_TREE).id
+        self.leases = store.tree(LEASES_TREE).id
+        self.lease_keys = store.tree(LEASE_KEYS_TREE).id
+
+    def revision(self, view: View) -> int:
+        """The current revision."""
+        return int.from_bytes((view.get(self.meta, REVISION_KEY) or b"")[:8], "big")
+
+    def key_count(self, view: View) -> int:
+        """How many keys live."""
+        return int.from_bytes((view.get(self.meta, REVISION_KEY) or b"")[8:], "big")
+
+    def compacted(self, view: View) -> int:
+        """Reads below this revision are refused; -1 when nothing was compacted."""
+        held = view.get(self.meta, COMPACTED_KEY)
+        return -1 if held is None else int.from_bytes(held, "big")
+
+    def check_revision(self, view: View, wanted: int, current: int) -> None:
+        """Refuse revisions that are gone or not there yet.
+
+        Raises:
+            Refused: OUT_OF_RANGE with etcd's text.
+
+        """
+        if wanted > current:
+            raise errors.future_revision()
+        if wanted > 0 and wanted < self.compacted(view):
+            raise errors.compacted()
+
+    def at(self, view: View, key: bytes, revision: int) -> bytes | None:
+        """The KeyValue of one key at an older revision."""
+        prefix = escape(key)
+        stop = prefix + revision_bytes(revision + 1, 0)
+        found = view.scan(self.history, prefix, stop, reverse=True, limit=1)
+        if not found or found[0][1] == _TOMBSTONE:
+            return None
+        return view.get(self.revisions, found[0][0][-_REVISION_BYTES:])
+
+    def range_at(
+        self, view: View, first: bytes, stop: bytes | None, revision: int
+    ) -> Iterator[bytes]:
+        """The KeyValues of a range at an older revision, in key order."""
+        history_stop = None if stop is None else escape(stop)
+        last: bytes | None = None  # the newest entry seen of the key we are in
+        flag = b""
+        for name, value in view.iterate(self.history, escape(first), history_stop):
+            if last is not None and name[:-_REVISION_BYTES] != last[:-_REVISION_BYTES]:
+                yield from self._living(view, last, flag)
+                last = None
+            if main_of(name[-_REVISION_BYTES:]) <= revision:
+                last, flag = name, value
+        if last is not None:
+            yield from self._living(view, last, flag)
+
+    def _living(self, view: View, name: bytes, flag: bytes) -> Iterator[bytes]:
+        if flag != _TOMBSTONE:
+            encoded = view.get(self.revisions, name[-_REVISION_BYTES:])
+            assert encoded is not None, "a history entry has its revision"
+            yield encoded
+
+
+class Writer:
+    """Writes of one operation: all of them share one main revision."""
+
+    __slots__ = ("_key_count", "_mvcc", "_sub", "begin_revision", "txn")
+
+    def __init__(self, mvcc: Mvcc, txn: Txn) -> None:
+        """Nothing is written yet; the revision moves with the first write."""
+        self._mvcc = mvcc
+        self.txn = txn
+        row = txn.get(mvcc.meta, REVISION_KEY) or _NOTHING
+        self.begin_revision: int
+        self._key_count: int
+        self.begin_revision, self._key_count = _NOW.unpack(row)
+        self._sub = 0
+
+    @property
+    def revision(self) -> int:
+        """The revision as this operation's reads and answers see it."""
+        return self.begin_revision + 1 if self._sub else self.begin_revision
+
+    def put(self, key: bytes, value: bytes, lease: int, old: bytes | None) -> None:
+        """Set a key; `old` is its current KeyValue."""
+        mvcc, txn = self._mvcc, self.txn
+        mvcc.counts.puts += 1
+        main = self.begin_revision + 1
+        create_revision, version = main, 1
+        if old is not None:
+            create_revision, version, held_lease = read_origin(old)
+            version += 1
+            if held_lease and held_lease != lease:
+                txn.delete(mvcc.lease_keys, _lease_key(held_lease, key))
+        if lease:
+            txn.put(mvcc.lease_keys, _lease_key(lease, key), b"")
+        encoded = encode_key_value(key, create_revision, main, version, value, lease)
+        where = revision_bytes(main, self._sub)
+        txn.put(mvcc.kv, key, encoded)
+        txn.put_same(mvcc.revisions, where, encoded)
+        txn.put(mvcc.history, escape(key) + where, b"")
+        self._count(main, 1 if old is None else 0)
+
+    def delete(self, key: bytes, old: bytes) -> None:
+        """Delete a living key; `old` is its KeyValue."""
+        mvcc, txn = self._mvcc, self.txn
+        lease = read_origin(old)[2]
+        if lease:
+            txn.delete(mvcc.lease_keys, _lease_key(lease, key))
+        main = self.begin_revision + 1
+        where = revision_bytes(main, self._sub)
+        txn.delete(mvcc.kv, key)
+        txn.put(mvcc.revisions, where, encode_tombstone(key, main))
+        txn.put(mvcc.history, escape(key) + where, _TOMBSTONE)
+        self._count(main, -1)
+
+    def _count(self, main: int, born: int) -> None:
+        """One more write, by which so many keys more live."""
+        if born or not self._sub:
+            self._key_count += born
+            row = _NOW.pack(main, self._key_count)
+            self.txn.put_latest(self._mvcc.meta, REVISION_KEY, row)
+        self._sub += 1
+
+
+def _lease_key(lease: int, key: bytes) -> bytes:
+    return (lease & 0xFFFF_FFFF_FFFF_FFFF).to_bytes(8, "big") + key
+
+
+def compact(mvcc: Mvcc, txn: Txn, revision: int) -> None:
+    """Refuse reads below `revision` from now on; the removal follows by `compact_slice`.
+
+    Raises:
+        Refused: it is compacted already, or not there yet.
+
+    """
+    if revision <= mvcc.compacted(txn):
+        raise errors.compacted()
+    if revision > mvcc.revision(txn):
+        raise errors.future_revision()
+    txn.put(mvcc.meta, COMPACTED_KEY, revision.to_bytes(8, "big"))
+    # A removal that is on its way starts over with the new revision.
+    txn.put(mvcc.meta, COMPACTING_KEY, b"")
+
+
+def compact_slice(mvcc: Mvcc, txn: Txn, count_max: int) -> bool:
+    """Remove what nobody can see from a part of the history; say whether more is left."""
+    cursor = txn.get(mvcc.meta, COMPACTING_KEY)
+    if cursor is None:
+        return False
+    revision = mvcc.compacted(txn)
+    rows = txn.scan(mvcc.history, cursor, None, limit=count_max)
+    doomed: list[bytes] = []
+    newest: bytes | None = None  # the newest entry of the key we are in that may be visible
+    newest_flag = b""
+
+    def settle() -> None:
+        """The newest entry stays, unless it is a delete below the revision."""
+        is_delete = newest is not None and newest_flag == _TOMBSTONE
+        if newest is not None and is_delete and main_of(newest[-_REVISION_BYTES:]) < revision:
+            doomed.append(newest)
+
+    for name, flag in rows:
+        if newest is not None and name[:-_REVISION_BYTES] != newest[:-_REVISION_BYTES]:
+            settle()
+            newest = None
+        if main_of(name[-_REVISION_BYTES:]) <= revision:
+            if newest is not None:
+                doomed.append(newest)
+            newest, newest_flag = name, flag
+        elif newest is not None:
+            settle()
+            newest = None
+    has_more = len(rows) == count_max
+    if not has_more:
+        settle()
+    mvcc.counts.compacted += len(doomed)
+    for name in doomed:
+        txn.delete(mvcc.history, name)
+        txn.delete(mvcc.revisions, name[-_REVISION_BYTES:])
+    if has_more:
+        # The last key may go on in the next slice: begin with its newest entry again.
+        txn.put(mvcc.meta, COMPACTING_KEY, rows[-1][0])
+    else:
+        txn.delete(mvcc.meta, COMPACTING_KEY)
+    return has_more

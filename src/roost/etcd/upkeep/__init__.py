@@ -1,0 +1,1 @@
+"""What a member does by itself: leases that run out, compactions, alarms."""

@@ -1,0 +1,240 @@
+"""The lessor: keeps the time of leases where this member leads, and the operations on them.
+
+Deadlines live in the leader's memory (`deadlines.py`).  A member that begins to lead gives every
+lease what is written of it, and a grace.  Renewals only move the deadline; they are answered once
+leadership is confirmed, and against a state that holds every revocation before them, so nobody is
+told that a lease lives which is gone (etcd #20615).  A lease whose time is up goes away by an
+operation that looks at the deadline again where it runs: a deposed leader that wakes up revokes
+nothing (etcd #17425).
+
+Every CHECKPOINT_S the leader writes down what is left of long leases that nobody renews.
+
+Full?  `leases_max` leases; beyond that a grant is refused.
+"""
+
+import logging
+import secrets
+import struct
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from roost.errors import RoostError
+from roost.etcd import errors
+from roost.etcd.limits import Limits
+from roost.etcd.model import leases
+from roost.etcd.model.alarms import WRITE_BYTES, Alarms
+from roost.etcd.model.leases import Lease, id_of, name_of
+from roost.etcd.model.mvcc import Mvcc, Writer
+from roost.etcd.ports import Replica
+from roost.etcd.upkeep.deadlines import LeaderDeadlines
+from roost.etcd.upkeep.ticker import Ticker
+from roost.proto import rpc_pb2 as pb
+from roost.store import Txn
+
+logger = logging.getLogger(__name__)
+LOOK_S = 0.25
+CHECKPOINT_S = 300.0
+EXPIRE = "etcd.lease_expire"
+CHECKPOINT = "etcd.lease_checkpoint"
+# Revocations on their way at a time, and leases looked at for a checkpoint in one turn.
+_EXPIRING_MAX = 1000
+_CHECKPOINT_SLICE = 1000
+_CHECKPOINT_ROW = struct.Struct(">8sQ")
+
+
+@dataclass(slots=True)
+class LeaseCounts:
+    """What was done to leases here since the start."""
+
+    granted: int = 0
+    revoked: int = 0
+    renewed: int = 0
+    expired: int = 0
+
+
+class Lessor:
+    """Leases of one member; it keeps their time while it leads."""
+
+    def __init__(
+        self,
+        replica: Replica,
+        mvcc: Mvcc,
+        alarms: Alarms,
+        *,
+        limits: Limits,
+        clock_s: Callable[[], float] = time.monotonic,
+        draw_id: Callable[[], int] = lambda: secrets.randbits(63),
+    ) -> None:
+        """Time stands still before `start`."""
+        self._replica = replica
+        self._mvcc = mvcc
+        self._alarms = alarms
+        self._limits = limits
+        self._draw_id = draw_id
+        self._clock_s = clock_s
+        self._deadlines = LeaderDeadlines(
+            replica,
+            mvcc.leases,
+            seconds_of=_seconds_of,
+            clock_s=clock_s,
+            grace_s=limits.lease_grace_s,
+        )
+        self._expiring_count = 0
+        self._checkpoint_at_s = 0.0
+        self._unchecked: Iterator[bytes] | None = None
+        self._ticker = Ticker(LOOK_S, self.look)
+        self.counts = LeaseCounts()
+
+    def start(self) -> None:
+        """Look at the clock from now on."""
+        self._ticker.start()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._ticker.stop()
+
+    @property
+    def timed_count(self) -> int:
+        """How many leases have their time kept here; zero when another member leads."""
+        return len(self._deadlines)
+
+    # --- time -----------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Revoke what is due, and write down what is left of long leases."""
+        if not self._deadlines.leads():
+            return
+        for name in self._deadlines.take_due(_EXPIRING_MAX - self._expiring_count):
+            self._expiring_count += 1
+            self._replica.transact_nowait(EXPIRE, name, self._on_expired)
+        clock_s = self._clock_s()
+        if clock_s >= self._checkpoint_at_s:
+            if self._checkpoint_at_s:
+                names = [name for name, _ in self._replica.view.iterate(self._mvcc.leases)]
+                self._unchecked = iter(names)
+            self._checkpoint_at_s = clock_s + CHECKPOINT_S
+        if self._unchecked is not None:
+            self._checkpoint_slice(self._unchecked)
+
+    def _on_expired(self, _result: bytes | None, error: RoostError | None) -> None:
+        self._expiring_count -= 1
+        if error is not None:
+            logger.info("a lease could not be revoked yet: %s", error)
+
+    def _checkpoint_slice(self, unchecked: Iterator[bytes]) -> None:
+        """Write down what is left of some of the leases that nobody has renewed for long."""
+        names = list(islice(unchecked, _CHECKPOINT_SLICE))
+        if not names:
+            self._unchecked = None
+            return
+        rows: list[bytes] = []
+        for name in names:
+            lease = leases.get(self._mvcc, self._replica.view, name)
+            left = int(self._deadlines.remaining_s(name))
+            written = 0 if lease is None else lease.remaining_s or lease.ttl_s
+            if 0 < left < written - CHECKPOINT_S / 2:
+                rows.append(_CHECKPOINT_ROW.pack(name, left + 1))
+        if rows:
+            self._replica.transact_nowait(CHECKPOINT, b"".join(rows), _ignore)
+
+    # --- operations -----------------------------------------------------------------------------
+
+    def grant(self, txn: Txn, body: bytes) -> bytes:
+        """Operation: body is a LeaseGrantRequest."""
+        self._alarms.check_sound()
+        self._alarms.take_space(WRITE_BYTES)
+        request = pb.LeaseGrantRequest.FromString(body)
+        if request.TTL > leases.TTL_S_MAX:
+            raise errors.lease_ttl_too_large()
+        if self._deadlines.leads() and len(self._deadlines) >= self._limits.leases_max:
+            raise errors.too_many_leases()
+        mvcc, lease_id = self._mvcc, request.ID
+        while not lease_id or (not request.ID and leases.get(mvcc, txn, name_of(lease_id))):
+            lease_id = self._draw_id()
+        if leases.get(mvcc, txn, name_of(lease_id)) is not None:
+            raise errors.lease_exists()
+        ttl_s = max(request.TTL, self._limits.lease_ttl_min_s)
+        leases.put(mvcc, txn, name_of(lease_id), Lease(ttl_s, 0))
+        self.counts.granted += 1
+        said = pb.LeaseGrantResponse(ID=lease_id, TTL=ttl_s)
+        return self._answer(txn, said.SerializeToString())
+
+    def revoke(self, txn: Txn, body: bytes) -> bytes:
+        """Operation: body is a LeaseRevokeRequest."""
+        self._alarms.check_sound()
+        writer = Writer(self._mvcc, txn)
+        name = name_of(pb.LeaseRevokeRequest.FromString(body).ID)
+        leases.revoke(self._mvcc, writer, name)
+        self.counts.revoked += 1
+        return writer.revision.to_bytes(8, "big")
+
+    def renew(self, txn: Txn, body: bytes) -> bytes:
+        """Operation: body is a LeaseKeepAliveRequest; a lease that is gone has a TTL of 0."""
+        lease_id = pb.LeaseKeepAliveRequest.FromString(body).ID
+        name = name_of(lease_id)
+        said = pb.LeaseKeepAliveResponse(ID=lease_id)
+        lease = leases.get(self._mvcc, txn, name)
+        if lease is not None and self._deadlines.leads():
+            if lease.remaining_s:
+                leases.put(self._mvcc, txn, name, Lease(lease.ttl_s, 0))
+            self._deadlines.extend(name, lease.ttl_s)
+            self.counts.renewed += 1
+            said.TTL = lease.ttl_s
+        return self._answer(txn, said.SerializeToString())
+
+    def time_to_live(self, txn: Txn, body: bytes) -> bytes:
+        """Operation: body is a LeaseTimeToLiveRequest; a lease that is gone has a TTL of -1."""
+        request = pb.LeaseTimeToLiveRequest.FromString(body)
+        name = name_of(request.ID)
+        lease = leases.get(self._mvcc, txn, name)
+        said = pb.LeaseTimeToLiveResponse(ID=request.ID, TTL=-1)
+        if lease is not None:
+            is_timed = self._deadlines.leads() and name in self._deadlines
+            left = self._deadlines.remaining_s(name) if is_timed else lease.ttl_s
+            said.TTL, said.grantedTTL = int(min(left, lease.ttl_s)), lease.ttl_s
+            if request.keys:
+                said.keys.extend(leases.keys_of(self._mvcc, txn, name))
+        return self._answer(txn, said.SerializeToString())
+
+    def list_leases(self, txn: Txn, _body: bytes) -> bytes:
+        """Operation: all leases, the one that runs out first before the others (as etcd)."""
+        names = [name for name, _ in txn.iterate(self._mvcc.leases)]
+        if self._deadlines.leads():
+            names = self._deadlines.by_time(names)
+        found = [pb.LeaseStatus(ID=id_of(name)) for name in names]
+        return self._answer(txn, pb.LeaseLeasesResponse(leases=found).SerializeToString())
+
+    def expire(self, txn: Txn, name: bytes) -> bytes:
+        """Operation: revoke a lease whose time is up, if it still is where this runs."""
+        if not self._deadlines.leads() or not self._deadlines.is_due(name):
+            return b""
+        if leases.get(self._mvcc, txn, name) is None:
+            return b""
+        leases.revoke(self._mvcc, Writer(self._mvcc, txn), name)
+        self.counts.expired += 1
+        logger.debug("lease %x has expired", id_of(name))
+        return b""
+
+    def checkpoint(self, txn: Txn, body: bytes) -> bytes:
+        """Operation: write down what was left of leases when the leader looked."""
+        for name, remaining_s in _CHECKPOINT_ROW.iter_unpack(body):
+            lease = leases.get(self._mvcc, txn, name)
+            if lease is not None and self._deadlines.remaining_s(name) <= remaining_s:
+                leases.put(self._mvcc, txn, name, Lease(lease.ttl_s, remaining_s))
+        return b""
+
+    def _answer(self, txn: Txn, body: bytes) -> bytes:
+        return self._mvcc.revision(txn).to_bytes(8, "big") + body
+
+
+def _seconds_of(row: bytes) -> float:
+    lease = leases.decode(row)
+    return lease.remaining_s or lease.ttl_s
+
+
+def _ignore(_result: bytes | None, error: RoostError | None) -> None:
+    """What is left of a lease is written down again later."""
+    if error is not None:
+        logger.info("what is left of leases was not written down: %s", error)

@@ -1,0 +1,90 @@
+"""Removes what was compacted, slice by slice, where this member leads; and says when it is gone.
+
+A compaction takes effect at once; `etcd.compact_slice` removes a bounded part of what nobody can
+see any more and says whether there is more.  The tree says itself whether something is left, so a
+new leader goes on where the last one was.
+
+Who waits for the removal (`physical` in etcd's CompactionRequest) is told when this member has
+applied all of it and holds it durably: the space is free then, and a defragmentation gives it
+back.  Full?  Each waiter is an open call, and those are bounded at the port.
+"""
+
+from collections.abc import Callable
+
+from roost.errors import RoostError
+from roost.etcd.model.alarms import Alarms
+from roost.etcd.model.mvcc import COMPACTING_KEY, Mvcc
+from roost.etcd.ports import Replica
+from roost.etcd.upkeep.ticker import Ticker
+from roost.store import Changes
+
+SLICE_OPERATION = "etcd.compact_slice"
+# A leader that has just begun finds what the last one left within this time.
+LOOK_S = 1.0
+
+
+class Sweep:
+    """The removal on one member."""
+
+    def __init__(self, replica: Replica, mvcc: Mvcc, alarms: Alarms) -> None:
+        """Nothing is removed before `start`, or something applied says that there is work."""
+        self._alarms = alarms
+        self._replica = replica
+        self._mvcc = mvcc
+        self._is_running = False
+        self._waiting: list[Callable[[], None]] = []
+        self._ticker = Ticker(LOOK_S, self._go_on)
+
+    def start(self) -> None:
+        """Look for what is left now and then."""
+        self._ticker.start()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._ticker.stop()
+
+    def on_applied(self, changes: Changes) -> None:
+        """See whether a compaction began, or its removal ended."""
+        if self._mvcc.meta not in changes.trees or COMPACTING_KEY not in changes.payload:
+            return
+        if self._has_work():
+            self._go_on()
+        else:
+            self._settle()
+
+    def on_switched(self) -> None:
+        """A snapshot has replaced everything: perhaps the removal is in it."""
+        if not self._has_work():
+            self._settle()
+
+    def wait(self, done: Callable[[], None]) -> None:
+        """Call `done` when nothing that was compacted is left here, and that is durable."""
+        self._waiting.append(done)
+        if not self._has_work():
+            self._settle()
+
+    def _has_work(self) -> bool:
+        return self._replica.view.get(self._mvcc.meta, COMPACTING_KEY) is not None
+
+    def _settle(self) -> None:
+        """Make the removal durable, so that sizes are true, and tell who waits."""
+        waiting, self._waiting = self._waiting, []
+
+        def durable(_error: RoostError | None) -> None:
+            self._alarms.look()  # there is room again before anybody is told so
+            for done in waiting:
+                done()
+
+        self._replica.files.settle(durable)
+
+    def _go_on(self) -> None:
+        replica = self._replica
+        is_leader = replica.leader_id == replica.member_id
+        if is_leader and not self._is_running and self._has_work():
+            self._is_running = True
+            replica.transact_nowait(SLICE_OPERATION, b"", self._on_slice)
+
+    def _on_slice(self, result: bytes | None, error: RoostError | None) -> None:
+        self._is_running = False
+        if error is None and result:
+            self._go_on()  # else the next look finds what is left

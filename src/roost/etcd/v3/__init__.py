@@ -1,0 +1,1 @@
+"""The handlers of etcd's v3 services, one file a service."""

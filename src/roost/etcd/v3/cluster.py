@@ -1,0 +1,158 @@
+"""The Cluster service, and the move of leadership (etcd api: Cluster, Maintenance.MoveLeader)."""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+from google.protobuf.message import Message
+
+from roost.errors import CallerFault, RoostError
+from roost.etcd import errors
+from roost.etcd.access import permissions
+from roost.etcd.border import Border
+from roost.etcd.ports import Call, MemberInfo
+from roost.etcd.v3.requests import fail, parse
+from roost.member import (
+    AddMember,
+    MemberRecord,
+    PromoteMember,
+    RemoveMember,
+    ReplaceMember,
+    UpdateMember,
+    membership,
+)
+from roost.proto import rpc_pb2 as pb
+
+
+class ClusterService:
+    """Who is in the cluster, and who leads it."""
+
+    def __init__(self, border: Border) -> None:
+        """Remember whom to ask."""
+        self._border = border
+        self._replica = border.replica
+        self._header = border.header
+
+    def list_members(self, call: Call, body: bytes) -> None:
+        """MemberList; linearizable unless the caller says otherwise."""
+        request = parse(call, pb.MemberListRequest, body)
+        if request is None:
+            return
+
+        def answer() -> bytes:
+            rows = [_member(it) for it in self._replica.members()]
+            return self._headed(pb.MemberListResponse(members=rows))
+
+        self._border.read(call, answer, permissions.somebody, is_local=not request.linearizable)
+
+    def add(self, call: Call, body: bytes) -> None:
+        """MemberAdd."""
+        request = parse(call, pb.MemberAddRequest, body)
+        if request is None:
+            return
+        asked = AddMember(peer_urls=tuple(request.peerURLs), is_learner=request.isLearner)
+
+        self._change(call, membership.ADD, asked, _added)
+
+    def replace(self, call: Call, body: bytes) -> None:
+        """MemberReplace, Roost's own: a new member with these URLs in the place of one."""
+        request = parse(call, pb.MemberUpdateRequest, body)
+        if request is not None:
+            asked = ReplaceMember(request.ID, tuple(request.peerURLs))
+            self._change(call, membership.REPLACE, asked, _added)
+
+    def remove(self, call: Call, body: bytes) -> None:
+        """MemberRemove."""
+        request = parse(call, pb.MemberRemoveRequest, body)
+        if request is not None:
+            asked = RemoveMember(request.ID)
+            self._change(call, membership.REMOVE, asked, _answering(pb.MemberRemoveResponse))
+
+    def update(self, call: Call, body: bytes) -> None:
+        """MemberUpdate."""
+        request = parse(call, pb.MemberUpdateRequest, body)
+        if request is not None:
+            asked = UpdateMember(request.ID, tuple(request.peerURLs))
+            self._change(call, membership.UPDATE, asked, _answering(pb.MemberUpdateResponse))
+
+    def promote(self, call: Call, body: bytes) -> None:
+        """MemberPromote."""
+        request = parse(call, pb.MemberPromoteRequest, body)
+        if request is not None:
+            asked = PromoteMember(request.ID)
+            self._change(call, membership.PROMOTE, asked, _answering(pb.MemberPromoteResponse))
+
+    def move_leader(self, call: Call, body: bytes) -> None:
+        """MoveLeader: only the leader itself is asked, as with etcd."""
+        request = parse(call, pb.MoveLeaderRequest, body)
+        if request is None:
+            return
+        if self._replica.leader_id != self._replica.member_id:
+            call.fail(errors.FAILED_PRECONDITION, "etcdserver: not leader")
+            return
+        self._admit(call, lambda: self._move_leader(call, request.targetID))
+
+    def _move_leader(self, call: Call, target: int) -> None:
+        """As etcd: the answer has no header."""
+
+        def done(error: RoostError | None) -> None:
+            if error is not None:
+                fail(call, error)
+            else:
+                call.reply(b"")
+
+        if target == self._replica.member_id:
+            done(None)
+            return
+        try:
+            self._replica.transfer_leadership(target, done)
+        except CallerFault:
+            call.fail(errors.FAILED_PRECONDITION, "etcdserver: bad leader transferee")
+
+    def _admit(self, call: Call, allowed: Callable[[], None]) -> None:
+        """Only root changes the cluster while authentication is on."""
+        self._border.admit_root(call, allowed, lambda error: fail(call, error))
+
+    def _change(
+        self,
+        call: Call,
+        operation: str,
+        asked: msgspec.Struct,
+        answer: Callable[[Sequence[MemberRecord]], Message],
+    ) -> None:
+        def done(result: bytes | None, error: RoostError | None) -> None:
+            if error is not None or result is None:
+                fail(call, error or errors.malformed_request())
+                return
+            records = msgspec.json.decode(result, type=list[MemberRecord])
+            call.reply(self._headed(answer(records)))
+
+        body = msgspec.json.encode(asked)
+        self._admit(call, lambda: self._replica.transact_nowait(operation, body, done))
+
+    def _headed(self, message: Message) -> bytes:
+        return self._header.encode(0, self._replica.term) + message.SerializeToString()
+
+
+def _added(records: Sequence[MemberRecord]) -> Message:
+    """The new member, and all of them."""
+    rows = [_member(it) for it in sorted(records, key=lambda it: it.id)]
+    return pb.MemberAddResponse(member=_member(records[0]), members=rows)
+
+
+def _answering(
+    kind: type[pb.MemberRemoveResponse | pb.MemberUpdateResponse | pb.MemberPromoteResponse],
+) -> Callable[[Sequence[MemberRecord]], Message]:
+    def answer(records: Sequence[MemberRecord]) -> Message:
+        return kind(members=[_member(it) for it in records])
+
+    return answer
+
+
+def _member(info: MemberInfo | MemberRecord) -> pb.Member:
+    return pb.Member(
+        ID=info.id,
+        name=info.name,
+        peerURLs=info.peer_urls,
+        clientURLs=info.client_urls,
+        isLearner=info.is_learner,
+    )

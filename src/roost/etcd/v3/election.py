@@ -1,0 +1,135 @@
+"""The Election service (etcd api: v3election): who has the turn leads, and its key's value says so.
+
+Whoever leads may change the value, and may resign; everybody may ask who leads, and watch.
+"""
+
+from collections.abc import Callable
+
+from roost.errors import RoostError
+from roost.etcd import errors
+from roost.etcd.border import Border
+from roost.etcd.model.kv import check_txn
+from roost.etcd.model.mvcc import prefix_end
+from roost.etcd.model.wire import decode_key_value, field, read_origin
+from roost.etcd.ports import Call, StreamCall
+from roost.etcd.v3.answering import Answering, PassedOn
+from roost.etcd.v3.requests import fail, parse
+from roost.etcd.v3.turns import Turns
+from roost.proto import election_pb2
+from roost.proto import rpc_pb2 as pb
+from roost.store import View
+
+
+class ElectionService:
+    """Campaign, proclaim, resign; who leads, and who leads from now on."""
+
+    def __init__(self, turns: Turns) -> None:
+        """Elections are lines."""
+        self._turns = turns
+        self._border: Border = turns.border
+
+    def campaign(self, call: StreamCall) -> Answering:
+        """Campaign: answers when the caller leads."""
+
+        async def answer(message: bytes) -> None:
+            request = election_pb2.CampaignRequest.FromString(message)
+            turn = await self._turns.take(
+                call, request.name, request.lease, value=request.value, is_vote=True
+            )
+            leader = election_pb2.LeaderKey(
+                name=request.name, key=turn.key, rev=turn.create_revision, lease=turn.lease
+            )
+            said = election_pb2.CampaignResponse(leader=leader)
+            call.send(self._border.headed(said.SerializeToString(), turn.revision))
+
+        return Answering(self._border.tasks, call, answer, passes_on=True)
+
+    def proclaim(self, call: Call, body: bytes) -> None:
+        """Proclaim: the leader changes its value; refused to whoever does not lead."""
+        request = parse(call, election_pb2.ProclaimRequest, body, _check_leader)
+        if request is None:
+            return
+        leader = request.leader
+        put = pb.PutRequest(key=leader.key, value=request.value, lease=leader.lease)
+        self._change(call, leader, pb.RequestOp(request_put=put), errors.not_elected)
+
+    def resign(self, call: Call, body: bytes) -> None:
+        """Resign: nothing happens when the caller does not lead any more."""
+        request = parse(call, election_pb2.ResignRequest, body, _check_leader)
+        if request is None:
+            return
+        delete = pb.DeleteRangeRequest(key=request.leader.key)
+        self._change(call, request.leader, pb.RequestOp(request_delete_range=delete), None)
+
+    def _change(
+        self,
+        call: Call,
+        leader: election_pb2.LeaderKey,
+        operation: pb.RequestOp,
+        refusal: Callable[[], RoostError] | None,
+    ) -> None:
+        """Do something if the key is still the one that was elected."""
+        compare = pb.Compare(key=leader.key, target=pb.Compare.CREATE, create_revision=leader.rev)
+        asked = pb.TxnRequest(compare=[compare], success=[operation]).SerializeToString()
+        call = PassedOn(call)
+        if parse(call, pb.TxnRequest, asked, check_txn) is None:
+            return
+
+        def done(result: bytes | None, error: RoostError | None) -> None:
+            if error is not None or result is None:
+                fail(call, error or errors.malformed_request())
+                return
+            if refusal is not None and not pb.TxnResponse.FromString(result[8:]).succeeded:
+                fail(call, refusal())
+                return
+            call.reply(self._border.headed(b"", int.from_bytes(result[:8], "big")))
+
+        self._border.run(call, "etcd.txn", asked, done)
+
+    def leader(self, call: Call, body: bytes) -> None:
+        """Leader: the key of who leads now."""
+        request = parse(call, election_pb2.LeaderRequest, body)
+        if request is None:
+            return
+        prefix = request.name + b"/"
+
+        def answer() -> bytes:
+            encoded = self._first(self._border.replica.view, prefix)
+            if encoded is None:
+                raise errors.nobody_elected()
+            return self._border.headed(field(b"\x12", encoded))
+
+        end = prefix_end(prefix)
+        self._border.read(PassedOn(call), answer, lambda judge: judge.need_read(prefix, end))
+
+    def _first(self, view: View, prefix: bytes) -> bytes | None:
+        """The KeyValue with the lowest create revision; None when nobody leads."""
+        kv = self._border.mvcc.kv
+        rows = [encoded for _, encoded in view.iterate(kv, prefix, prefix_end(prefix))]
+        return min(rows, key=lambda it: read_origin(it)[0], default=None)
+
+    def observe(self, call: StreamCall) -> Answering:
+        """Observe: who leads, from now on, and what it proclaims; the newest when there is much."""
+
+        async def answer(message: bytes) -> None:
+            request = election_pb2.LeaderRequest.FromString(message)
+            prefix = request.name + b"/"
+            end = prefix_end(prefix)
+            await self._border.wait_admitted(call, lambda judge: judge.need_read(prefix, end))
+            told: bytes | None = None
+            while True:
+                encoded = self._first(self._border.replica.view, prefix)
+                if encoded is not None and encoded != told:
+                    told = encoded
+                    revision = decode_key_value(encoded).mod_revision
+                    call.send(self._border.headed(field(b"\x12", encoded), revision))
+                await self._turns.wait_change(prefix)
+
+        return Answering(self._border.tasks, call, answer, passes_on=True)
+
+
+def _check_leader(
+    request: election_pb2.ProclaimRequest | election_pb2.ResignRequest,
+) -> None:
+    if not request.HasField("leader"):
+        raise errors.leader_key_missing()

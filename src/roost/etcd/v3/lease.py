@@ -1,0 +1,109 @@
+"""The Lease service's requests at the border (etcd api: Lease); what they do is in `lessor.py`."""
+
+from google.protobuf.message import DecodeError
+
+from roost.errors import RoostError
+from roost.etcd import errors
+from roost.etcd.access import permissions
+from roost.etcd.border import Border
+from roost.etcd.ports import Call, StreamCall
+from roost.etcd.upkeep.lessor import CHECKPOINT, EXPIRE, Lessor
+from roost.etcd.v3.requests import parse
+from roost.proto import rpc_pb2 as pb
+
+RENEW, LIST = "etcd.lease_renew", "etcd.lease_list"
+
+
+class LeaseService:
+    """Grant, revoke, keep-alive, time to live, list."""
+
+    def __init__(self, border: Border, lessor: Lessor) -> None:
+        """Register the operations."""
+        self._border = border
+        border.register("etcd.lease_grant", lessor.grant, permissions.anybody)
+        border.register("etcd.lease_revoke", lessor.revoke, permissions.lease_revoke)
+        border.register(RENEW, lessor.renew, permissions.lease_renew)
+        border.register(
+            "etcd.lease_time_to_live", lessor.time_to_live, permissions.lease_time_to_live
+        )
+        border.register(LIST, lessor.list_leases, permissions.anybody)
+        border.replica.register(EXPIRE, lessor.expire)
+        border.replica.register(CHECKPOINT, lessor.checkpoint)
+
+    def grant(self, call: Call, body: bytes) -> None:
+        """LeaseGrant."""
+        if parse(call, pb.LeaseGrantRequest, body) is not None:
+            self._border.write(call, "etcd.lease_grant", body)
+
+    def revoke(self, call: Call, body: bytes) -> None:
+        """LeaseRevoke."""
+        if parse(call, pb.LeaseRevokeRequest, body) is not None:
+            self._border.write(call, "etcd.lease_revoke", body)
+
+    def time_to_live(self, call: Call, body: bytes) -> None:
+        """LeaseTimeToLive."""
+        if parse(call, pb.LeaseTimeToLiveRequest, body) is not None:
+            self._border.write(call, "etcd.lease_time_to_live", body)
+
+    def list_leases(self, call: Call, body: bytes) -> None:
+        """LeaseLeases: the ids, by the time that is left; the leader knows it."""
+        if parse(call, pb.LeaseLeasesRequest, body) is not None:
+            self._border.write(call, LIST, body)
+
+    def keep_alive(self, call: StreamCall) -> "KeepAliveStream":
+        """LeaseKeepAlive."""
+        return KeepAliveStream(self._border, call)
+
+
+class KeepAliveStream:
+    """Renews leases, one answer a request; a lease that is gone is answered with a TTL of 0.
+
+    Full?  Renewals wait in the executor's queue, which refuses what is too much; that ends the
+    stream.
+    """
+
+    def __init__(self, border: Border, call: StreamCall) -> None:
+        """Nothing is asked yet."""
+        self._border = border
+        self._call = call
+        self._pending_count = 0
+        self._is_closing = self._is_over = False
+
+    def on_message(self, message: bytes) -> None:
+        """Renew one lease."""
+        try:
+            pb.LeaseKeepAliveRequest.FromString(message)
+        except DecodeError:
+            self._end(errors.malformed_request())
+            return
+        self._pending_count += 1
+        self._border.run(self._call, RENEW, message, self._on_renewed)
+
+    def _on_renewed(self, result: bytes | None, error: RoostError | None) -> None:
+        self._pending_count -= 1
+        if self._is_over:
+            return
+        if error is not None or result is None:
+            self._end(error or errors.malformed_request())
+            return
+        revision = int.from_bytes(result[:8], "big")
+        self._call.send(self._border.headed(result[8:], revision))
+        self._close_when_done()
+
+    def _close_when_done(self) -> None:
+        if self._is_closing and not self._pending_count:
+            self._is_over = True
+            self._call.finish(0, "")
+
+    def _end(self, error: RoostError) -> None:
+        self._is_over = True
+        self._call.finish(*errors.status_of(error))
+
+    def on_half_close(self) -> None:
+        """The client asks no more."""
+        self._is_closing = True
+        self._close_when_done()
+
+    def on_cancel(self) -> None:
+        """The client is gone."""
+        self._is_over = True

@@ -1,0 +1,260 @@
+"""Taking turns: keys under a prefix are a line, and who came first has the turn.
+
+A lock and an election are the same thing (etcd: client/v3/concurrency): everybody puts a key of
+its own, named by its lease, under `name/`; the key with the lowest create revision has the turn;
+everybody else waits for the deletion of the key just before its own, so that nobody is woken in
+vain.  A key goes away with its lease, so a holder that is gone makes room.
+
+The turn is given where the key and its lease are seen in one state of the leader, so it is never
+given on a lease that has run out (etcd #11456).  Whoever writes elsewhere under the lock should
+say the key's create revision there: it only ever grows from holder to holder.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+import msgspec
+
+from roost.errors import Refused, RoostError
+from roost.etcd import errors
+from roost.etcd.access.permissions import Judge
+from roost.etcd.border import Border
+from roost.etcd.model import leases
+from roost.etcd.model.alarms import cost_of
+from roost.etcd.model.mvcc import Writer, prefix_end
+from roost.etcd.model.wire import decode_key_value, read_origin
+from roost.etcd.ports import Caller
+from roost.outcome import settle_future
+from roost.proto import rpc_pb2 as pb
+from roost.store import Changes, Txn, View
+
+logger = logging.getLogger(__name__)
+JOIN = "etcd.turn_join"
+# The lease of somebody who brought none, as etcd's sessions have it.
+SESSION_TTL_S = 60
+
+
+class _Join(msgspec.Struct, frozen=True, array_like=True):
+    """Put `key`, or see whether it is still there when it was put before."""
+
+    prefix: bytes
+    key: bytes
+    value: bytes
+    lease: int
+    is_there: bool
+    # An election's value is set anew by who joins again; a lock has none.
+    sets_value: bool
+
+
+class _Joined(msgspec.Struct, frozen=True, array_like=True):
+    """The key's create revision; and the key before it, b"" when it is its turn."""
+
+    create_revision: int
+    before: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Somebody's turn: the key that says so, and the revision at which it was seen."""
+
+    key: bytes
+    create_revision: int
+    lease: int
+    revision: int
+
+
+def check_join(judge: Judge, body: bytes) -> None:
+    """Whoever joins writes its key, and reads the line."""
+    join = msgspec.msgpack.decode(body, type=_Join)
+    judge.need_write(join.key)
+    judge.need_read(join.prefix, prefix_end(join.prefix))
+
+
+class Turns:
+    """Lines of one member, and those who wait in them here."""
+
+    def __init__(self, border: Border) -> None:
+        """Register the operation, and observe deletions."""
+        self.border = border
+        self._waiting: dict[bytes, set[asyncio.Future[None]]] = {}
+        self._observing: dict[bytes, set[asyncio.Future[None]]] = {}
+        border.register(JOIN, self._join, check_join)
+        border.replica.observe(self._on_applied)
+        border.replica.observe_switch(lambda: self._wake_all)
+
+    @property
+    def waiting_count(self) -> int:
+        """How many wait here for something to change; zero when nobody does."""
+        return sum(len(it) for it in (*self._waiting.values(), *self._observing.values()))
+
+    # --- the operation --------------------------------------------------------------------------
+
+    def _join(self, txn: Txn, body: bytes) -> bytes:
+        join = msgspec.msgpack.decode(body, type=_Join)
+        mvcc = self.border.mvcc
+        self.border.alarms.check_sound()
+        writer = Writer(mvcc, txn)
+        encoded = txn.get(mvcc.kv, join.key)
+        if encoded is None and join.is_there:
+            raise errors.session_expired()
+        if encoded is None:
+            self.border.alarms.take_space(cost_of(body, 1))
+            leases.check_exists(mvcc, txn, join.lease)
+            writer.put(join.key, join.value, join.lease, None)
+        elif join.sets_value and decode_key_value(encoded).value != join.value:
+            writer.put(join.key, join.value, join.lease, encoded)
+        encoded = txn.get(mvcc.kv, join.key)
+        assert encoded is not None, "it was put, if it was not there"
+        create_revision = read_origin(encoded)[0]
+        before = _last_before(txn, mvcc.kv, join.prefix, create_revision)
+        said = msgspec.msgpack.encode(_Joined(create_revision, before))
+        return writer.revision.to_bytes(8, "big") + said
+
+    # --- waiting --------------------------------------------------------------------------------
+
+    def _on_applied(self, _index: int, changes: Changes) -> None:
+        if not self._waiting and not self._observing:
+            return
+        kv = self.border.mvcc.kv
+        if kv not in changes.trees:
+            return
+        for _, tree_id, key, value in changes.writes:
+            if tree_id != kv:
+                continue
+            if value is None:
+                self._wake(self._waiting, key)
+            self._wake(self._observing, key[: key.rfind(b"/") + 1])
+
+    def _wake_all(self) -> None:
+        for groups in (self._waiting, self._observing):
+            for name in list(groups):
+                self._wake(groups, name)
+
+    @staticmethod
+    def _wake(groups: dict[bytes, set[asyncio.Future[None]]], name: bytes) -> None:
+        for future in groups.get(name, ()):
+            if not future.done():
+                future.set_result(None)
+
+    async def _wait_gone(self, key: bytes) -> None:
+        """Return when a key is not there, as applied here after a barrier."""
+        await self.barrier()
+        if self.border.replica.view.get(self.border.mvcc.kv, key) is not None:
+            await _wait(self._waiting, key)
+
+    async def wait_change(self, prefix: bytes) -> None:
+        """Return when a key of a line has changed since this was called."""
+        await _wait(self._observing, prefix)
+
+    async def barrier(self) -> None:
+        """Return when everything acknowledged before is applied here.
+
+        Raises:
+            RoostError: there is no leader.
+
+        """
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        self.border.replica.read_nowait(lambda error: settle_future(future, None, error))
+        await future
+
+    async def run(self, caller: Caller, name: str, body: bytes) -> bytes:
+        """Run an operation for a caller.
+
+        Raises:
+            RoostError: it was refused, or its outcome is not known.
+
+        """
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+        def done(result: bytes | None, error: RoostError | None) -> None:
+            settle_future(future, result or b"", error)
+
+        self.border.run(caller, name, body, done)
+        return await future
+
+    async def take(
+        self, caller: Caller, name: bytes, lease: int, *, value: bytes = b"", is_vote: bool = False
+    ) -> Turn:
+        """Join the line of `name`, and return when it is this lease's turn.
+
+        The lease is kept alive meanwhile.  Whoever gives up leaves the line.
+
+        Raises:
+            RoostError: it was refused; the key is not in the line.
+
+        """
+        if not lease:
+            lease = await self._grant(caller)
+        prefix = name + b"/"
+        key = prefix + b"%x" % (lease & 0xFFFF_FFFF_FFFF_FFFF)
+        keeping = self.border.tasks.start(self._keep_alive(caller, lease))
+        is_there = False
+        try:
+            while True:
+                join = _Join(prefix, key, value, lease, is_there, is_vote and not is_there)
+                result = await self.run(caller, JOIN, msgspec.msgpack.encode(join))
+                joined = msgspec.msgpack.decode(result[8:], type=_Joined)
+                if not joined.before:
+                    revision = int.from_bytes(result[:8], "big")
+                    return Turn(key, joined.create_revision, lease, revision)
+                is_there = True
+                await self._wait_gone(joined.before)
+        except (RoostError, asyncio.CancelledError):
+            if is_there:
+                self._leave(caller, key)
+            raise
+        finally:
+            keeping.cancel()
+
+    def _leave(self, caller: Caller, key: bytes) -> None:
+        """Take a key back; its lease does it if this fails."""
+        body = pb.DeleteRangeRequest(key=key).SerializeToString()
+        self.border.run(caller, "etcd.delete_range", body, lambda _result, _error: None)
+
+    async def _grant(self, caller: Caller) -> int:
+        body = pb.LeaseGrantRequest(TTL=SESSION_TTL_S).SerializeToString()
+        result = await self.run(caller, "etcd.lease_grant", body)
+        return pb.LeaseGrantResponse.FromString(result[8:]).ID
+
+    async def _keep_alive(self, caller: Caller, lease: int) -> None:
+        """Renew a lease while its owner waits in line."""
+        body = pb.LeaseKeepAliveRequest(ID=lease).SerializeToString()
+        while True:
+            try:
+                result = await self.run(caller, "etcd.lease_renew", body)
+            except Refused:
+                return
+            except Exception as error:
+                if not isinstance(error, RoostError):
+                    logger.exception("a lease could not be renewed for who waits on it")
+                ttl_s = 1  # try again soon: somebody else may lead by then
+            else:
+                ttl_s = pb.LeaseKeepAliveResponse.FromString(result[8:]).TTL
+            if not ttl_s:
+                return
+            await asyncio.sleep(ttl_s / 3)
+
+
+async def _wait(groups: dict[bytes, set[asyncio.Future[None]]], name: bytes) -> None:
+    """Wait to be woken with all others of a group; nothing is left behind."""
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    groups.setdefault(name, set()).add(future)
+    try:
+        await future
+    finally:
+        group = groups[name]
+        group.discard(future)
+        if not group:
+            del groups[name]
+
+
+def _last_before(view: View, kv: int, prefix: bytes, create_revision: int) -> bytes:
+    """The key of a line with the highest create revision below this one; b"" when it is first."""
+    found, highest = b"", 0
+    for key, encoded in view.iterate(kv, prefix, prefix_end(prefix)):
+        created = read_origin(encoded)[0]
+        if highest < created < create_revision:
+            found, highest = key, created
+    return found

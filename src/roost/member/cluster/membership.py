@@ -1,0 +1,253 @@
+"""Operations that change who is in the cluster; they run on the leader, one at a time.
+
+Requests are JSON of `AddMember`, `RemoveMember` and so on; the answer is JSON of all
+`MemberRecord`s afterwards, the added one first.  Texts and codes of refusals are etcd's (etcd:
+server/etcdserver/api/membership, rpctypes/error.go), so is the strictness: a change that would
+leave fewer started voters than a majority is refused.  `replace` is ours: etcd has none.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+
+from roost.errors import UNDECODABLE, Refused
+from roost.member.cluster.roster import MemberRecord, Roster, member_id_of
+from roost.member.config import address_of
+from roost.member.errors import BadMemberConfig
+from roost.member.work.executor import ChangeOperation, Operation
+from roost.raft import Change, ChangeKind, Id
+from roost.store import Txn
+
+_UNKNOWN, _INVALID_ARGUMENT, _NOT_FOUND = 2, 3, 5
+_FAILED_PRECONDITION, _UNAVAILABLE = 9, 14
+LEARNERS_MAX = 1  # etcd's --experimental-max-learners
+ADD, REMOVE, PROMOTE, UPDATE = "member.add", "member.remove", "member.promote", "member.update"
+REPLACE = "member.replace"
+Asked = TypeVar("Asked", bound=msgspec.Struct)
+
+
+class AddMember(msgspec.Struct, frozen=True, kw_only=True):
+    """Add a member that will be reached at these URLs."""
+
+    peer_urls: tuple[str, ...]
+    is_learner: bool = False
+
+
+class RemoveMember(msgspec.Struct, frozen=True):
+    """Remove a member for good."""
+
+    id: Id
+
+
+class ReplaceMember(msgspec.Struct, frozen=True):
+    """Put a new member that will be reached at these URLs in the place of another."""
+
+    id: Id
+    peer_urls: tuple[str, ...]
+
+
+class PromoteMember(msgspec.Struct, frozen=True):
+    """Make a learner a voter."""
+
+    id: Id
+
+
+class UpdateMember(msgspec.Struct, frozen=True):
+    """Give a member other peer URLs."""
+
+    id: Id
+    peer_urls: tuple[str, ...]
+
+
+class Membership:
+    """The operations of one member.
+
+    `token` makes ids of added members; `is_alive(id)` says whether a voter's link is open and it
+    was heard lately: a change that takes a majority of those is refused.
+    """
+
+    def __init__(
+        self,
+        roster: Roster,
+        *,
+        token: str,
+        is_alive: Callable[[int], bool],
+        now_s: Callable[[], float] = time.time,
+    ) -> None:
+        """Remember where to look."""
+        self._roster = roster
+        self._token = token
+        self._is_alive = is_alive
+        self._now_s = now_s
+
+    def changes(self) -> dict[str, ChangeOperation]:
+        """The operations that change the configuration, by name."""
+        return {ADD: self.add, REMOVE: self.remove, PROMOTE: self.promote, REPLACE: self.replace}
+
+    def operations(self) -> dict[str, Operation]:
+        """The one that only changes a record."""
+        return {UPDATE: self.update}
+
+    def add(self, txn: Txn, body: bytes) -> tuple[Sequence[Change], bytes]:
+        """Add a voter or a learner.
+
+        Raises:
+            Refused: with etcd's code and text.
+
+        """
+        asked = _read(body, AddMember)
+        records = self._roster.records(txn)
+        record = self._new_record(txn, asked.peer_urls, records, is_learner=asked.is_learner)
+        if asked.is_learner:
+            if sum(it.is_learner for it in records) >= LEARNERS_MAX:
+                text = "etcdserver: too many learner members in cluster"
+                raise Refused(_FAILED_PRECONDITION, text)
+        else:
+            self._check_quorum_after(records, added=1)
+        return [_addition_of(record)], msgspec.json.encode([record, *records])
+
+    def replace(self, txn: Txn, body: bytes) -> tuple[Sequence[Change], bytes]:
+        """Put a new member in another's place by one joint change.
+
+        There is never a voter too few or too many; the new one may have the old one's URLs.
+
+        Raises:
+            Refused: with etcd's codes and texts of a removal and an addition.
+
+        """
+        asked = _read(body, ReplaceMember)
+        records = self._roster.records(txn)
+        gone = _find(records, asked.id)
+        rest = [it for it in records if it.id != gone.id]
+        record = self._new_record(txn, asked.peer_urls, rest, is_learner=gone.is_learner)
+        if not gone.is_learner:
+            self._check_quorum_after(records, added=0)  # the old half decides, too
+            self._check_quorum_after(rest, added=1)
+        self._roster.remove(txn, gone.id)
+        changes = [Change(ChangeKind.REMOVE, gone.id), _addition_of(record)]
+        return changes, msgspec.json.encode([record, *rest])
+
+    def _new_record(
+        self, txn: Txn, urls: tuple[str, ...], records: Sequence[MemberRecord], *, is_learner: bool
+    ) -> MemberRecord:
+        """Write down somebody new beside `records`."""
+        _check_urls(urls)
+        _check_free(urls, records)
+        member_id = member_id_of(urls, self._token, int(self._now_s()))
+        if self._roster.is_removed(member_id, txn) or any(it.id == member_id for it in records):
+            raise Refused(_FAILED_PRECONDITION, "etcdserver: member ID already exist")
+        record = MemberRecord(id=member_id, name="", peer_urls=urls)
+        self._roster.put(txn, record)
+        return msgspec.structs.replace(record, is_learner=is_learner)
+
+    def remove(self, txn: Txn, body: bytes) -> tuple[Sequence[Change], bytes]:
+        """Remove a member; it learns of it, and its id is never used again.
+
+        Raises:
+            Refused: with etcd's code and text.
+
+        """
+        member_id = _read(body, RemoveMember).id
+        records = self._roster.records(txn)
+        gone = _find(records, member_id)
+        rest = [it for it in records if it.id != member_id]
+        if not gone.is_learner:
+            self._check_quorum_after(rest, added=0)
+        self._roster.remove(txn, member_id)
+        return [Change(ChangeKind.REMOVE, member_id)], msgspec.json.encode(rest)
+
+    def promote(self, txn: Txn, body: bytes) -> tuple[Sequence[Change], bytes]:
+        """Make a learner a voter; the core refuses one that has not caught up.
+
+        Raises:
+            Refused: with etcd's code and text.
+
+        """
+        member_id = _read(body, PromoteMember).id
+        records = self._roster.records(txn)
+        if not _find(records, member_id).is_learner:
+            text = "etcdserver: can only promote a learner member"
+            raise Refused(_FAILED_PRECONDITION, text)
+        self._check_quorum_after(records, added=1)
+        after = [
+            msgspec.structs.replace(it, is_learner=False) if it.id == member_id else it
+            for it in records
+        ]
+        return [Change(ChangeKind.ADD_VOTER, member_id)], msgspec.json.encode(after)
+
+    def update(self, txn: Txn, body: bytes) -> bytes:
+        """Change a member's peer URLs.
+
+        Raises:
+            Refused: with etcd's code and text.
+
+        """
+        asked = _read(body, UpdateMember)
+        records = self._roster.records(txn)
+        held = _find(records, asked.id)
+        _check_urls(asked.peer_urls)
+        _check_free(asked.peer_urls, [it for it in records if it.id != asked.id])
+        changed = msgspec.structs.replace(held, peer_urls=asked.peer_urls, is_learner=False)
+        self._roster.put(txn, changed)
+        return msgspec.json.encode([changed if it.id == asked.id else it for it in records])
+
+    def _check_quorum_after(self, voters_and_more: Iterable[MemberRecord], *, added: int) -> None:
+        """Refuse a change after which the started voters would be no majority.
+
+        Two members may come of one, though the second has not started: how else (etcd:
+        IsReadyToAddVotingMember).
+        """
+        voters = [it for it in voters_and_more if not it.is_learner]
+        count = len(voters) + added
+        started = sum(1 for it in voters if it.name)
+        if added and started == 1 and count == 2:
+            return
+        needed = count // 2 + 1
+        if started < needed:
+            text = "etcdserver: re-configuration failed due to not enough started members"
+            raise Refused(_UNKNOWN, text)  # etcd maps it to an error that has no code
+        if sum(1 for it in voters if self._is_alive(it.id)) < needed:
+            raise Refused(_UNAVAILABLE, "etcdserver: unhealthy cluster")
+
+
+def _read(body: bytes, kind: type[Asked]) -> Asked:
+    """What was asked, wherever it comes from."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except UNDECODABLE as error:
+        text = f"etcdserver: no request to change the cluster: {error}"
+        raise Refused(_INVALID_ARGUMENT, text) from error
+
+
+def _addition_of(record: MemberRecord) -> Change:
+    kind = ChangeKind.ADD_LEARNER if record.is_learner else ChangeKind.ADD_VOTER
+    return Change(kind, record.id)
+
+
+def _find(records: Iterable[MemberRecord], member_id: int) -> MemberRecord:
+    for record in records:
+        if record.id == member_id:
+            return record
+    raise Refused(_NOT_FOUND, "etcdserver: member not found")
+
+
+def _check_urls(urls: Sequence[str]) -> None:
+    try:
+        for url in urls:
+            host, _ = address_of(url)
+            if urlsplit(url).path or not host.isprintable() or " " in host:
+                raise BadMemberConfig(f"{url!r} must be of the form http://host:port")
+    except BadMemberConfig as error:
+        text = "etcdserver: given member URLs are invalid"
+        raise Refused(_INVALID_ARGUMENT, text) from error
+    if not urls:
+        raise Refused(_INVALID_ARGUMENT, "etcdserver: given member URLs are invalid")
+
+
+def _check_free(urls: Sequence[str], records: Iterable[MemberRecord]) -> None:
+    taken = {url for record in records for url in record.peer_urls}
+    if not taken.isdisjoint(urls):
+        raise Refused(_FAILED_PRECONDITION, "etcdserver: Peer URLs already exists")

@@ -1,0 +1,1 @@
+"""The data directory before a member runs: opened, filled by others, begun anew."""

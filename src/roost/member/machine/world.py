@@ -1,0 +1,136 @@
+"""The machine under a member: files, time, chance, other machines.
+
+Everything that a member takes from outside comes through here, so that a simulator can bring a
+machine of its own, and run the same member on it (DESIGN.md D10).
+"""
+
+import asyncio
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from roost.children import run_module
+from roost.journal import Disk, JournalConfig, OsDisk
+from roost.member.dice import SystemDice
+from roost.member.errors import SnapshotFailed
+from roost.member.machine.reserve import Reserve
+from roost.member.work.persistence import Worker, one_thread
+from roost.peer import Dice, Doorbell, PeerTls, Secrets, Stream, Transport, dial
+from roost.store import Keeper, PageCorrupt, ProcessKeeper, ScrubReport, SnapshotFile
+from roost.store.crash import crash_signal
+from roost.store.scrub import NICENESS
+from roost.store.snapshot import EXIT_CORRUPT
+
+Address = tuple[str, int]
+SEGMENT_BYTES, SEGMENT_BYTES_MIN = 16 << 20, 64 << 10
+# One identifier slot for so many bytes of a segment.
+BYTES_PER_SLOT, SLOTS_MIN = 512, 64
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+class World:
+    """The real one."""
+
+    def __init__(
+        self,
+        *,
+        segment_bytes: int = SEGMENT_BYTES,
+        peer_tls: PeerTls | None = None,
+        peer_secrets: Secrets | None = None,
+    ) -> None:
+        """Use the operating system; segments of the journal have that size."""
+        self._peer_tls = peer_tls
+        self.peer_secrets = peer_secrets or Secrets()
+        self.disk: Disk = OsDisk()
+        self.dice: Dice = SystemDice()
+        slot_count = max(SLOTS_MIN, segment_bytes // BYTES_PER_SLOT)
+        self.journal_config = JournalConfig(segment_bytes=segment_bytes, slot_count=slot_count)
+
+    def wall_s(self) -> float:
+        """Seconds since 1970."""
+        return time.time()
+
+    def clock_s(self) -> float:
+        """Seconds of a clock that never goes back, and goes on while the machine sleeps."""
+        return time.clock_gettime(_CLOCK)
+
+    def new_incarnation(self) -> int:
+        """A number above all that were drawn before."""
+        return time.time_ns()
+
+    def has_directory(self, path: Path) -> bool:
+        """Whether there is such a directory."""
+        return path.exists()
+
+    def make_keeper(self, directory: Path) -> Keeper:
+        """Start what writes the store in `directory`."""
+        return ProcessKeeper(directory)
+
+    def make_reserve(self, data_dir: Path) -> Reserve:
+        """Space set aside on the disk of a member."""
+        return Reserve(data_dir)
+
+    def make_worker(self) -> Worker:
+        """What writes the journal when the disk is slow."""
+        return one_thread()
+
+    def make_transport(self, **options: Any) -> Transport:  # Any: Transport's own options
+        """Links to the other members."""
+        return Transport(tls=self._peer_tls, secrets=self.peer_secrets, **options)
+
+    async def dial(self, address: Address) -> Stream:
+        """Connect to a peer's port, to join."""
+        return await dial(address, self._peer_tls)
+
+    def make_doorbell(self, listen: Sequence[Address]) -> Doorbell:
+        """What answers our peer port until the member runs."""
+        return Doorbell(listen, self._peer_tls)
+
+    async def copy_store(self, directory: Path, target: Path) -> SnapshotFile:
+        """Copy the store in `directory` to a file, while it is written to.
+
+        Raises:
+            SnapshotFailed: the process that copies failed.
+            PageCorrupt: what it read is damaged.
+
+        """
+        ended = await run_module("roost.store.snapshot", str(directory), str(target))
+        if ended.code == EXIT_CORRUPT:
+            raise PageCorrupt(ended.said.decode(errors="replace").strip())
+        if number := crash_signal(ended.code):
+            raise PageCorrupt(f"copying it ends the process: signal {number}")
+        if ended.code:
+            raise SnapshotFailed(f"the copy of the store ended with {ended.code}")
+        return msgspec.json.decode(ended.said, type=SnapshotFile)
+
+    async def scrub(self, directory: Path, *, is_awaited: bool = False) -> ScrubReport | None:
+        """Read all of the store in `directory`; None when that could not be done.
+
+        A process that dies of what it reads has found that the store is damaged.  It leaves the
+        machine to everybody else, unless it `is_awaited`.
+        """
+        niceness = 0 if is_awaited else NICENESS
+        ended = await run_module("roost.store.scrub", str(directory), str(niceness))
+        if number := crash_signal(ended.code):
+            fault = f"reading it ends the process: signal {number}"
+            return ScrubReport(record_count=0, value_bytes=0, index=0, took_s=0.0, fault=fault)
+        if ended.code:
+            return None
+        return msgspec.json.decode(ended.said, type=ScrubReport)
+
+    async def sync_file(self, descriptor: int) -> None:
+        """Make a file durable without holding the loop up."""
+        await asyncio.get_running_loop().run_in_executor(None, os.fsync, descriptor)
+
+    async def remove_file(self, path: Path) -> None:
+        """Remove a file without holding the loop up: giving back its blocks takes a while."""
+        await asyncio.get_running_loop().run_in_executor(None, path.unlink, True)
+
+    async def remove_tree(self, directory: Path) -> None:
+        """Remove a directory without holding the loop up."""
+        await asyncio.get_running_loop().run_in_executor(None, shutil.rmtree, directory)

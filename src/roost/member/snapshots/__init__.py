@@ -1,0 +1,1 @@
+"""Copies of the store: for peers that lag, for defragmentation, for operators."""

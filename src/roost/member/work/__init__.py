@@ -1,0 +1,1 @@
+"""Requests on their way: batched, forwarded, read, made durable."""

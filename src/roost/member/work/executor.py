@@ -1,0 +1,289 @@
+"""The executor: runs operations on the leader and merges their writes into one entry.
+
+Everything that waits when a loop turn comes round is run, one after another, against a view
+that includes what is proposed but not yet committed; the writes of the whole batch become one
+Raft entry (DESIGN.md D1).  An idle system proposes at once, a loaded one merges more; `pacing`
+says when a little patience pays.
+
+Rules that make this safe:
+
+* A new leader executes nothing before an entry of its own term is applied (`open`): until then
+  its applied state may miss entries that are already committed.
+* Answers are released when the batch's entry is applied *in the term it was proposed in*.  That
+  commit also proves that no newer leader answered anybody in between, so refusals ride along.
+* A batch that wrote nothing is a read: it is answered after a read barrier that also waits for
+  every speculative batch it has seen.
+* An operation that writes more than an entry holds is refused: the journal could not take it, and
+  a journal that refuses is a member that ends.
+* `close` (leadership lost) answers proposed batches with `OutcomeUnknown`: their entries may
+  still be committed by the next leader.  Operations that never ran are handed back.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from roost.errors import NotLeader, OutcomeUnknown, Overloaded, Refused, RoostError
+from roost.journal import PAYLOAD_BYTES_MAX
+from roost.member.cluster.roster import change_payload, put_configuration
+from roost.member.config import MemberConfig
+from roost.member.work.pacing import HOLD_S, Pace, Pacing
+from roost.outcome import Done, ReadDone
+from roost.raft import (
+    Change,
+    ChangeRefused,
+    Core,
+    DropReason,
+    ProposalDropped,
+    decode_change,
+)
+from roost.store import Store, Txn
+
+logger = logging.getLogger(__name__)
+
+Operation = Callable[[Txn, bytes], bytes]
+# Writes what goes with a change of the configuration; returns its steps and the answer.
+ChangeOperation = Callable[[Txn, bytes], tuple[Sequence[Change], bytes]]
+_INVALID_ARGUMENT, _FAILED_PRECONDITION, _INTERNAL = 3, 9, 13  # gRPC status codes
+_ENTRY_BYTES = 1 << 20
+# What the operations of one batch may write together: an entry of the journal holds no more.
+WRITES_BYTES_MAX = PAYLOAD_BYTES_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class Changing:
+    """An operation that changes the configuration: it is an entry of its own."""
+
+    run: ChangeOperation
+
+
+@dataclass(slots=True)
+class Batch:
+    """One proposed write set and the callers it will answer."""
+
+    term: int
+    answers: list[tuple[Done, bytes | None, RoostError | None]]
+
+    def settle(self) -> None:
+        """The entry is applied: every caller gets its own answer."""
+        for done, result, error in self.answers:
+            done(result, error)
+
+    def fail(self, make_error: Callable[[], RoostError]) -> None:
+        """Tell every caller that its own answer will not come."""
+        for done, _, _ in self.answers:
+            done(None, make_error())
+
+
+class Executor:
+    """The queue of operations on the leader, and the batches on their way.
+
+    `propose_done` is called after each proposal, so that the owner moves messages and disk on.
+    `barrier(index, done)` is the owner's read barrier that also waits for `index`.
+    `run_again(delay_s)` asks the owner to call `run` again; 0 = in the next loop turn.
+    """
+
+    def __init__(
+        self,
+        config: MemberConfig,
+        core: Core,
+        store: Store,
+        *,
+        propose_done: Callable[[], None],
+        barrier: Callable[[int, ReadDone], None],
+        run_again: Callable[[float], None],
+        pacing: Pacing,
+    ) -> None:
+        """Start closed: `open` follows when this member leads and is caught up."""
+        self._config = config
+        self._core = core
+        self._store = store
+        self._propose_done = propose_done
+        self._barrier = barrier
+        self._run_again = run_again
+        self._pacing = pacing
+        self._is_held = False
+        self._queue: deque[tuple[str, Operation | Changing, bytes, Done]] = deque()
+        self._queue_bytes = 0
+        self._inflight: dict[int, Batch] = {}
+        self._last_index = 0
+        self._is_open = False
+
+    @property
+    def queue_count(self) -> int:
+        """Operations waiting to run; zero when idle."""
+        return len(self._queue)
+
+    @property
+    def inflight_count(self) -> int:
+        """Batches proposed and not yet applied; zero when idle."""
+        return len(self._inflight)
+
+    def submit(self, name: str, operation: Operation | Changing, body: bytes, done: Done) -> bool:
+        """Queue one operation; False when the queue is full and the caller was told."""
+        config = self._config
+        if (
+            len(self._queue) >= config.queue_count_max
+            or self._queue_bytes + len(body) > config.queue_bytes_max
+        ):
+            done(None, Overloaded("etcdserver: too many requests"))
+            return False
+        self._queue.append((name, operation, body, done))
+        self._queue_bytes += len(body)
+        return True
+
+    def open(self) -> None:
+        """Begin: the member leads and has applied an entry of its own term."""
+        self._is_open = True
+
+    def run(self) -> None:
+        """Execute what waits, as far as the pipeline and the store's memory have room."""
+        while (
+            self._queue
+            and self._is_open
+            and len(self._inflight) < self._config.batch_inflight_max
+            and not self._store.is_backed_up
+            and not self._core.transfer_target
+        ):
+            pace = self._pacing.pace(len(self._queue), len(self._inflight))
+            if pace is Pace.GO:
+                self._run_batch()
+                continue
+            if pace is Pace.LOOK_AGAIN:
+                self._run_again(0)
+            elif not self._is_held:
+                self._is_held = True
+                self._run_again(HOLD_S)
+            return
+
+    def release(self) -> None:
+        """The delay that `run_again` asked for has passed."""
+        self._is_held = False
+        self.run()
+
+    def _run_batch(self) -> None:
+        """Run one batch and propose its writes as one entry."""
+        if type(self._queue[0][1]) is Changing:
+            self._run_change()
+            return
+        txn = self._store.begin()
+        answers = self._execute(txn)
+        if txn.is_empty:
+            batch = Batch(self._core.term, answers)
+            self._barrier(self._last_index, _answer_after(batch))
+            return
+        try:
+            payload = txn.encode()
+            index = self._core.propose(payload)
+        except ProposalDropped as error:
+            text = f"etcdserver: too many requests ({error})"
+            Batch(self._core.term, answers).fail(lambda: Overloaded(text))
+            return
+        self._store.speculate(index, txn, payload)
+        self._inflight[index] = Batch(self._core.term, answers)
+        self._last_index = index
+        self._pacing.on_proposed()
+        self._propose_done()
+
+    def _execute(self, txn: Txn) -> list[tuple[Done, bytes | None, RoostError | None]]:
+        """Run queued operations on `txn` until it is large enough; collect their answers."""
+        queue = self._queue
+        bytes_max = self._config.batch_bytes_max
+        answers: list[tuple[Done, bytes | None, RoostError | None]] = []
+        while queue and txn.size_bytes < bytes_max:
+            name, operation, body, done = queue[0]
+            if isinstance(operation, Changing):
+                break
+            queue.popleft()
+            self._queue_bytes -= len(body)
+            mark = txn.savepoint()
+            try:
+                result = operation(txn, body)
+                if txn.size_bytes > bytes_max and txn.encoded_bytes > WRITES_BYTES_MAX:
+                    raise Refused(_INVALID_ARGUMENT, "etcdserver: request is too large")
+                answers.append((done, result, None))
+            except Refused as refusal:
+                txn.rollback(mark)
+                answers.append((done, None, refusal))
+            except Exception:
+                # A bug in one operation must cost its caller an answer, not everybody the
+                # member: nothing of it is kept.
+                txn.rollback(mark)
+                logger.exception("operation failed", extra={"operation": name})
+                answers.append((done, None, Refused(_INTERNAL, f"{name}: internal error")))
+        return answers
+
+    def _run_change(self) -> None:
+        """Run the operation at the head of the queue, which changes the configuration."""
+        name, changing, body, done = self._queue.popleft()
+        assert isinstance(changing, Changing), "only such operations come here"
+        self._queue_bytes -= len(body)
+        core, txn = self._core, self._store.begin()
+        try:
+            steps, result = changing.run(txn, body)
+            context = txn.encode()
+            index = core.propose_change(steps, context=context)
+        except (Refused, ChangeRefused, ProposalDropped) as error:
+            refusal = error if isinstance(error, Refused) else _refusal_of(error)
+            self._barrier(
+                self._last_index, _answer_after(Batch(core.term, [(done, None, refusal)]))
+            )
+            return
+        except Exception:
+            logger.exception("operation failed", extra={"operation": name})
+            done(None, Refused(_INTERNAL, f"{name}: internal error"))
+            return
+        configuration, _ = decode_change(core.log.slice(index, _ENTRY_BYTES)[0].payload)
+        put_configuration(txn, configuration)
+        self._store.speculate(index, txn, change_payload(context, configuration))
+        self._inflight[index] = Batch(core.term, [(done, result, None)])
+        self._last_index = index
+        self._propose_done()
+
+    def on_applied(self, index: int, term: int) -> None:
+        """Answer the callers of the batch at `index`, now that its entry is applied."""
+        batch = self._inflight.pop(index, None)
+        if batch is None:
+            return
+        if batch.term == term:
+            batch.settle()
+            self._pacing.on_settled(len(batch.answers), len(self._queue))
+        else:
+            # Another leader's entry took the position: ours can never be committed.
+            batch.fail(lambda: NotLeader("etcdserver: leader changed"))
+
+    def close(self) -> list[tuple[str, bytes, Done]]:
+        """Leadership is lost: settle what was proposed, hand back what never ran."""
+        self._is_open = False
+        batches = list(self._inflight.values())
+        self._inflight.clear()
+        self._last_index = 0
+        self._store.drop_speculative()
+        unran = [(name, body, done) for name, _, body, done in self._queue]
+        self._queue.clear()
+        self._queue_bytes = 0
+        for batch in batches:
+            batch.fail(lambda: OutcomeUnknown("etcdserver: leader changed"))
+        return unran
+
+
+def _refusal_of(error: ChangeRefused | ProposalDropped) -> Refused:
+    """What a client is told when the core takes no change."""
+    if isinstance(error, ProposalDropped) and error.reason is DropReason.NOT_CAUGHT_UP:
+        text = "can only promote a learner member which is in sync with leader"
+    else:
+        text = str(error)
+    return Refused(_FAILED_PRECONDITION, f"etcdserver: {text}")
+
+
+def _answer_after(batch: Batch) -> ReadDone:
+    """Answer a batch without writes once leadership was confirmed."""
+
+    def on_barrier(error: RoostError | None) -> None:
+        if error is None:
+            batch.settle()
+        else:
+            batch.fail(lambda: NotLeader(str(error)))
+
+    return on_barrier

@@ -1,0 +1,102 @@
+"""Requests that this member cannot run itself: on their way to the leader, or parked.
+
+A request that did not run, because nobody leads or because it reached a member that does not
+lead any more, is parked and tried again until its time is over; only then its caller is told
+`NoLeader`.
+
+Full?  A request that finds PARKED_COUNT_MAX others parked is refused with `Overloaded`.
+"""
+
+from collections.abc import Callable
+
+from roost.errors import NoLeader, NotLeader, Overloaded, RoostError
+from roost.member.work.forwarding import Forwarder
+from roost.outcome import Done
+
+PARKED_COUNT_MAX = 10_000
+
+
+class Router:
+    """One member's way to the leader; times in ticks.
+
+    `leader_id()` is the leader as far as we know, 0 when unknown; `run_here` takes a request when
+    that is this member, `own_id`.
+    """
+
+    def __init__(
+        self,
+        forwarder: Forwarder,
+        *,
+        own_id: int,
+        leader_id: Callable[[], int],
+        run_here: Callable[[str, bytes, Done], None],
+        timeout_ticks: int,
+    ) -> None:
+        """Start with nothing parked."""
+        self.forwarder = forwarder
+        self._own_id = own_id
+        self._leader_id = leader_id
+        self._run_here = run_here
+        self._timeout_ticks = timeout_ticks
+        self._ticks = 0
+        self._is_closed = False
+        # (deadline tick, operation name, body, who waits)
+        self._parked: list[tuple[int, str, bytes, Done]] = []
+
+    def submit(self, name: str, body: bytes, done: Done) -> None:
+        """Send a new request to the leader, or park it until there is one."""
+        self._route(self._ticks + self._timeout_ticks, name, body, done)
+
+    def _route(self, deadline: int, name: str, body: bytes, done: Done) -> None:
+        leader = self._leader_id()
+        if leader == self._own_id:
+            self._run_here(name, body, done)
+            return
+        if not leader:
+            self._park(deadline, name, body, done)
+            return
+
+        def answered(result: bytes | None, error: RoostError | None) -> None:
+            if isinstance(error, NotLeader) and not self._is_closed:
+                self._park(deadline, name, body, done)
+            else:
+                done(result, error)
+
+        self.forwarder.forward(leader, name, body, answered, self._ticks)
+
+    def _park(self, deadline: int, name: str, body: bytes, done: Done) -> None:
+        if len(self._parked) >= PARKED_COUNT_MAX:
+            done(None, Overloaded("etcdserver: too many requests"))
+        else:
+            self._parked.append((deadline, name, body, done))
+
+    def retry(self) -> None:
+        """There is a leader, as far as we know: try what is parked."""
+        parked, self._parked = self._parked, []
+        for request in parked:
+            self._route(*request)
+
+    def on_deposed(self, leader: int) -> None:
+        """`leader` does not lead any more."""
+        self.forwarder.on_deposed(leader, self._ticks)
+
+    def tick(self) -> None:
+        """One heartbeat interval has passed: end what is too late, try the rest again."""
+        self._ticks += 1
+        self.forwarder.expire(self._ticks)
+        if not self._parked:
+            return
+        late = [request for request in self._parked if request[0] <= self._ticks]
+        self._parked = [request for request in self._parked if request[0] > self._ticks]
+        for _, _, _, done in late:
+            done(None, NoLeader("etcdserver: no leader"))
+        if self._leader_id():
+            self.retry()
+
+    def close(self, error: RoostError) -> None:
+        """End every request: with an unknown outcome if it was sent, else with `error`."""
+        self._is_closed = True
+        self.forwarder.give_up()
+        parked, self._parked = self._parked, []
+        for _, _, _, done in parked:
+            done(None, error)

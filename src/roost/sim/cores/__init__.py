@@ -1,0 +1,1 @@
+"""Consensus cores alone, in scenarios and storms."""
