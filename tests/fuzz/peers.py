@@ -38,7 +38,7 @@ from roost.member.work import forwarding
 from roost.peer.frame import HEAD
 from roost.raft import codec
 from tests.fuzz.mutation import mutate
-from tests.member.cluster import Cluster
+from tests.member.members import Cluster
 from tests.raft.test_codec import KINDS_BY_EXAMPLE
 
 OVERHEARD_MAX = 200

@@ -19,7 +19,7 @@ from roost.member.directory.store_record import StoreRecord, change_record, read
 from roost.member.opening import TRIALS_ALONE_MAX
 from roost.store import InlineKeeper, Keeper, ScrubReport, StoreSuspect
 from roost.store.crash import NOTE
-from tests.member.cluster import bootstrap, raise_fatal
+from tests.member.members import bootstrap, raise_fatal
 
 URL = "http://127.0.0.1:1"
 

@@ -12,7 +12,7 @@ from roost.member.protocol import FRAME_RAFT
 from roost.raft import HardState, codec
 from roost.raft.admission import RESTORED_TERM, TERM_LEAP_MAX
 from roost.raft.messages import VoteRequest
-from tests.member.cluster import Cluster
+from tests.member.members import Cluster
 
 pytestmark = pytest.mark.slow
 

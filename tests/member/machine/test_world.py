@@ -8,8 +8,8 @@ import pytest
 
 from roost.errors import Refused, RoostError
 from roost.member import World
-from tests.member.cluster import Cluster
-from tests.member.test_snapshots import close, open_at, snapshot_of, write
+from tests.member.members import Cluster
+from tests.member.snapshots.test_snapshots import close, open_at, snapshot_of, write
 
 
 @pytest.mark.slow

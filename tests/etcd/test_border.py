@@ -12,10 +12,17 @@ from roost.etcd.v3 import watch
 from roost.proto import auth_pb2
 from roost.proto import rpc_pb2 as pb
 from roost.store import View
+from tests.etcd.access.test_permissions import (
+    ANYTHING,
+    REQUESTS,
+    WANTED,
+    StreamAnswer,
+    World,
+    short,
+)
 from tests.etcd.replica import Answer
-from tests.etcd.test_auth import ANYTHING, REQUESTS, WANTED, StreamAnswer, World, short
-from tests.etcd.test_watch import FakeStream
-from tests.etcd.test_watch import World as WatchWorld
+from tests.etcd.v3.test_watch import FakeStream
+from tests.etcd.v3.test_watch import World as WatchWorld
 
 INTERNAL = 13
 

@@ -9,7 +9,7 @@ import pytest
 from roost.errors import Refused
 from roost.member.cluster.membership import ADD, PROMOTE, REMOVE, REPLACE, UPDATE
 from roost.member.cluster.roster import PUBLISH_OPERATION
-from tests.member.cluster import Cluster
+from tests.member.members import Cluster
 
 URL = "http://127.0.0.1:9"
 

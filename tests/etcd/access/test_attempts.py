@@ -11,8 +11,8 @@ from roost import etcd
 from roost.etcd.access import attempts, hashers
 from roost.etcd.access.attempts import Attempts, network_of
 from roost.proto import rpc_pb2 as pb
+from tests.etcd.access.test_permissions import World
 from tests.etcd.replica import Answer
-from tests.etcd.test_auth import World
 
 WRONG = (3, "etcdserver: authentication failed, invalid user ID or password")
 OFTEN = (8, "etcdserver: too many failed authentications")

@@ -12,7 +12,7 @@ from roost.member import Member
 from roost.member.protocol import FRAME_DIGESTS
 from roost.peer import encode_frame
 from roost.store import Txn
-from tests.member.cluster import TREE, Cluster
+from tests.member.members import TREE, Cluster
 
 
 def all_published(member: Member) -> bool:

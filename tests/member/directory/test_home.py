@@ -34,7 +34,7 @@ from roost.member.cluster.membership import ADD
 from roost.member.directory.joining import StoreFetch
 from roost.store import METADATA_ID, STORAGE_VERSION, StoreForeign, Txn
 from roost.testing.ports import free_ports
-from tests.member.cluster import Cluster, bootstrap, raise_fatal
+from tests.member.members import Cluster, bootstrap, raise_fatal
 
 
 def in_a_loop(test: Callable[[Path], Awaitable[None]]) -> Callable[[Path], None]:

@@ -7,8 +7,8 @@ import pytest
 
 from roost import etcd
 from roost.proto import rpc_pb2 as pb
+from tests.etcd.access.test_permissions import REQUESTS, WANTED, StreamAnswer, short
 from tests.etcd.replica import Answer, LocalReplica
-from tests.etcd.test_auth import REQUESTS, WANTED, StreamAnswer, short
 
 NOT_SUPPORTED = (14, "etcdserver: rpc not supported for learner")
 
