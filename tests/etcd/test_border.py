@@ -8,6 +8,7 @@ import bcrypt
 import pytest
 
 from roost import etcd
+from roost.call import Stream, Unary
 from roost.etcd.v3 import watch
 from roost.proto import auth_pb2
 from roost.proto import rpc_pb2 as pb
@@ -56,9 +57,9 @@ class Breaking:
         return look
 
 
-async def _ask(world: World, route: etcd.Unary | etcd.Stream, body: bytes) -> list[object]:
+async def _ask(world: World, route: Unary | Stream, body: bytes) -> list[object]:
     """Everything that was said, with the server's own guard around the handler."""
-    if isinstance(route, etcd.Unary):
+    if isinstance(route, Unary):
         answer = Answer(world.tokens["root"])
         try:
             route.handle(answer, body)
@@ -137,7 +138,7 @@ def test_a_user_with_a_name_longer_than_any_head_is_served(world: World) -> None
     world.run_as_root("etcd.user_grant", pb.AuthUserGrantRoleRequest(user=name, role="root"))
     answer = Answer(certificate_name=name)
     route = world.routes[b"/etcdserverpb.KV/Put"]
-    assert isinstance(route, etcd.Unary)
+    assert isinstance(route, Unary)
     route.handle(answer, pb.PutRequest(key=b"k").SerializeToString())
     assert answer.message is not None
 

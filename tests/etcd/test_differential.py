@@ -8,6 +8,7 @@ import grpc
 import pytest
 
 from roost import etcd
+from roost.call import Unary
 from roost.proto import rpc_pb2 as pb
 from roost.testing.cluster import Cluster
 from tests.etcd.replica import Answer, LocalReplica
@@ -170,7 +171,7 @@ def test_random_requests_are_answered_as_etcd_answers_them(oracle: grpc.Channel)
             expected = ask_etcd(oracle, name, request, kind)
             answer = Answer()
             route = routes[f"/etcdserverpb.KV/{name}".encode()]
-            assert isinstance(route, etcd.Unary)
+            assert isinstance(route, Unary)
             route.handle(answer, request.SerializeToString())
             if answer.error is not None:
                 found = f"{answer.error[0]} {answer.error[1]}"

@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from roost import etcd
+from roost.call import Stream, Unary
 from roost.cli.settings import BadSetting, load_settings, parse_duration, parse_initial_cluster
 from roost.errors import PeerFault, RoostError
 from roost.etcd import border
@@ -141,7 +142,7 @@ def test_no_request_is_too_strange_for_a_service(services: etcd.Services, servic
     corpus = [b""]
     for path, route in sorted(services.routes().items()):
         name = path.decode().rpartition(".")[2]
-        if name.partition("/")[0] in group and isinstance(route, etcd.Unary) and name not in SLOW:
+        if name.partition("/")[0] in group and isinstance(route, Unary) and name not in SLOW:
             handlers.append(route.handle)
             corpus += [it.SerializeToString() for it in REQUESTS.get(name, [])]
     for number, body in enumerate(mutations(corpus)):
@@ -196,7 +197,7 @@ def test_no_message_is_too_strange_for_a_stream(services: etcd.Services) -> None
         for number, body in enumerate(mutations(corpus)):
             which = number % 2
             route = routes[which]
-            assert isinstance(route, etcd.Stream)
+            assert isinstance(route, Stream)
             if handlers[which] is None or sinks[which].is_over or number % 1000 < 2:
                 if handlers[which] is not None:
                     handlers[which].on_cancel()

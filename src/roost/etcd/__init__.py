@@ -3,7 +3,6 @@
 from roost.etcd.access.tokens import JwtOptions
 from roost.etcd.limits import Limits
 from roost.etcd.model.mvcc import REVISION_MAX, raise_revision
-from roost.etcd.ports import Route, Stream, Unary
 from roost.etcd.services import AuthOptions, Services, bootstrap
 from roost.etcd.upkeep.compactor import Keeping, KeepRevisions, KeepTime
 from roost.etcd.upkeep.guard import QUOTA_BYTES, Guard
@@ -20,10 +19,7 @@ __all__ = [
     "KeepTime",
     "Keeping",
     "Limits",
-    "Route",
     "Services",
-    "Stream",
-    "Unary",
     "bootstrap",
     "raise_revision",
 ]

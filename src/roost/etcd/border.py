@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from roost.call import Call, Caller
 from roost.errors import Refused, RoostError
 from roost.etcd import errors
 from roost.etcd.access.permissions import Check, Judge
@@ -26,7 +27,7 @@ from roost.etcd.limits import Limits
 from roost.etcd.model.alarms import Alarms
 from roost.etcd.model.mvcc import Mvcc
 from roost.etcd.model.wire import Header
-from roost.etcd.ports import Call, Caller, Replica
+from roost.etcd.ports import Replica
 from roost.etcd.v3.requests import fail, guarded
 from roost.outcome import ReadDone, settle_future, told_read
 from roost.store import Txn, View

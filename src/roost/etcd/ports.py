@@ -1,11 +1,10 @@
-"""What the etcd services need from the layers below and from the port above.
+"""What the etcd services ask of a replica, the layer below.
 
-They are protocols, so that the services can be tested without either.
+They are protocols, so that the services can be tested without it.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -94,77 +93,3 @@ class Replica(Protocol):
     def members(self) -> Sequence[MemberInfo]: ...
     def status(self) -> ReplicaStatus: ...
     def space(self) -> Space: ...
-
-
-class Caller(Protocol):
-    """Who sent a request, and from where; empty texts when that is not said."""
-
-    @property
-    def token(self) -> str: ...
-    @property
-    def certificate_name(self) -> str: ...
-    @property
-    def address(self) -> str: ...
-
-
-class Call(Caller, Protocol):
-    """A unary call; answered once, now or later."""
-
-    def reply(self, message: bytes) -> None:
-        """Answer with a message."""
-
-    def fail(self, code: int, text: str) -> None:
-        """Answer with a gRPC status."""
-
-
-class StreamCall(Caller, Protocol):
-    """A bidirectional stream as its server sees it."""
-
-    on_drain: Callable[[], None] | None
-
-    def send(self, message: bytes) -> None:
-        """Queue one message."""
-
-    def send_all(self, messages: Sequence[bytes]) -> None:
-        """Queue messages, in order."""
-
-    def finish(self, code: int, text: str) -> None:
-        """End the stream with a gRPC status."""
-
-    @property
-    def pending_bytes(self) -> int:
-        """What was sent and has not left yet."""
-
-
-class StreamHandler(Protocol):
-    """What a stream's server does with what comes in."""
-
-    def on_message(self, message: bytes) -> None:
-        """The client sent a message."""
-
-    def on_half_close(self) -> None:
-        """The client will send no more."""
-
-    def on_cancel(self) -> None:
-        """The stream is gone; nothing may be sent."""
-
-
-UnaryHandler = Callable[[Call, bytes], None]
-OpenStream = Callable[[StreamCall], StreamHandler]
-
-
-@dataclass(frozen=True, slots=True)
-class Unary:
-    """A method with one request and one answer."""
-
-    handle: UnaryHandler
-
-
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """A method whose client and server both send any number of messages."""
-
-    open: OpenStream
-
-
-Route = Unary | Stream

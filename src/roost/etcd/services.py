@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from roost.call import Route, Stream, StreamCall, StreamHandler, Unary
 from roost.etcd.access import users as auth
 from roost.etcd.access.tokens import TOKEN_TTL_S, JwtOptions, SimpleTokens, Tokens
 from roost.etcd.access.users import Auth
@@ -18,7 +19,7 @@ from roost.etcd.model import mvcc
 from roost.etcd.model.alarms import ALARM_OPERATION, Alarms
 from roost.etcd.model.kv import KvOperations
 from roost.etcd.model.mvcc import KeyCounts, Mvcc
-from roost.etcd.ports import Replica, Route, Stream, StreamCall, StreamHandler, Unary
+from roost.etcd.ports import Replica
 from roost.etcd.upkeep.compactor import AUTO_COMPACT, Compactor, Keeping
 from roost.etcd.upkeep.lessor import Lessor
 from roost.etcd.upkeep.sweep import SLICE_OPERATION, Sweep

@@ -8,6 +8,7 @@ import bcrypt
 import pytest
 
 from roost import etcd
+from roost.call import Unary
 from roost.etcd.access import attempts, hashers
 from roost.etcd.access.attempts import Attempts, network_of
 from roost.proto import rpc_pb2 as pb
@@ -61,7 +62,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Bcrypt:
 
 def ask(world: World, name: str, password: str, address: str = "10.0.0.1") -> Answer:
     route = world.routes[b"/etcdserverpb.Auth/Authenticate"]
-    assert isinstance(route, etcd.Unary)
+    assert isinstance(route, Unary)
     answer = Answer(address=address)
     request = pb.AuthenticateRequest(name=name, password=password)
     route.handle(answer, request.SerializeToString())
@@ -233,7 +234,7 @@ def test_only_those_who_may_set_a_password_cost_a_hash(world: World, slow: Bcryp
             ("UserChangePassword", pb.AuthUserChangePasswordRequest(name="root", password="p")),
         ):
             route = world.routes[f"/etcdserverpb.Auth/{method}".encode()]
-            assert isinstance(route, etcd.Unary)
+            assert isinstance(route, Unary)
             answer = Answer()
             route.handle(answer, request.SerializeToString())
             assert await said(answer) == [(3, "etcdserver: user name is empty")]

@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roost import etcd
+from roost.call import Stream, Unary
 from roost.errors import Refused, RoostError
 from roost.etcd import border
 from roost.etcd.access.jwt_tokens import BadTokenOptions, jwt_options
@@ -109,7 +110,7 @@ class World:
     def call(self, path: str, request: Message, user: str = "root") -> tuple[int, str] | bytes:
         route = self.routes[path.encode()]
         body = request.SerializeToString()
-        if isinstance(route, etcd.Unary):
+        if isinstance(route, Unary):
             answer = Answer(self.tokens[user])
             asyncio.run(_handle(route, answer, body))
             return answer.error or answer.message or b""
@@ -118,11 +119,11 @@ class World:
         return stream.finished or b"".join(stream.sent)
 
 
-async def _handle(route: etcd.Unary, answer: Answer, body: bytes) -> None:
+async def _handle(route: Unary, answer: Answer, body: bytes) -> None:
     route.handle(answer, body)
 
 
-async def _talk(route: etcd.Stream, stream: StreamAnswer, body: bytes) -> None:
+async def _talk(route: Stream, stream: StreamAnswer, body: bytes) -> None:
     handler = route.open(stream)
     handler.on_message(body)
     for _ in range(5):
@@ -406,7 +407,7 @@ def test_a_watch_ends_when_its_user_may_no_longer_see_the_keys(world: World) -> 
     async def run() -> None:
         stream = StreamAnswer(world.tokens["reader"])
         route = world.routes[b"/etcdserverpb.Watch/Watch"]
-        assert isinstance(route, etcd.Stream)
+        assert isinstance(route, Stream)
         handler = route.open(stream)
         create = pb.WatchCreateRequest(key=b"r")
         handler.on_message(pb.WatchRequest(create_request=create).SerializeToString())

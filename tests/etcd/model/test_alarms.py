@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from roost.etcd import Guard, Services, Unary
+from roost.call import Unary
+from roost.etcd import Guard, Services
 from roost.etcd.model.alarms import CORRUPT, LOST_ENTRIES, NOSPACE
 from roost.proto import rpc_pb2 as pb
 from tests.etcd.replica import LocalReplica, Space

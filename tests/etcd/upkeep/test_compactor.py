@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from roost import etcd
+from roost.call import Unary
 from roost.proto import rpc_pb2 as pb
 from tests.etcd.replica import Answer, LocalReplica
 
@@ -21,7 +22,7 @@ class World:
     def put(self) -> None:
         answer = Answer()
         route = self.services.routes()[b"/etcdserverpb.KV/Put"]
-        assert isinstance(route, etcd.Unary)
+        assert isinstance(route, Unary)
         route.handle(answer, pb.PutRequest(key=b"k").SerializeToString())
 
     def look(self) -> int:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from roost import etcd
+from roost.call import Stream, Unary
 from roost.etcd.model.mvcc import LEASE_KEYS_TREE, LEASES_TREE
 from roost.etcd.upkeep.deadlines import STEP_S_MAX, Deadlines
 from roost.etcd.upkeep.lessor import CHECKPOINT_S
@@ -32,7 +33,7 @@ class World:
     def call(self, path: str, request: Message) -> Answer:
         answer = Answer()
         route = self.services.routes()[f"/etcdserverpb.{path}".encode()]
-        assert isinstance(route, etcd.Unary)
+        assert isinstance(route, Unary)
         route.handle(answer, request.SerializeToString())
         return answer
 
@@ -48,7 +49,7 @@ class World:
     def renew(self, lease_id: int) -> int:
         done: list[int] = []
 
-        class Stream:
+        class Alive:
             on_drain: Callable[[], None] | None = None
             token = certificate_name = address = ""
             pending_bytes = 0
@@ -64,8 +65,8 @@ class World:
                 raise AssertionError(text)
 
         route = self.services.routes()[b"/etcdserverpb.Lease/LeaseKeepAlive"]
-        assert isinstance(route, etcd.Stream)
-        route.open(Stream()).on_message(pb.LeaseKeepAliveRequest(ID=lease_id).SerializeToString())
+        assert isinstance(route, Stream)
+        route.open(Alive()).on_message(pb.LeaseKeepAliveRequest(ID=lease_id).SerializeToString())
         [ttl] = done
         return ttl
 

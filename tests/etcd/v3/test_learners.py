@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from roost import etcd
+from roost.call import Route, Unary
 from roost.proto import rpc_pb2 as pb
 from tests.etcd.access.test_permissions import REQUESTS, WANTED, StreamAnswer, short
 from tests.etcd.replica import Answer, LocalReplica
@@ -20,16 +21,16 @@ class Learner(LocalReplica):
 
 
 @pytest.fixture
-def routes() -> Iterator[dict[bytes, etcd.Route]]:
+def routes() -> Iterator[dict[bytes, Route]]:
     replica = Learner()
     yield etcd.Services(replica, replica.store).routes()
     replica.close()
 
 
-def call(routes: dict[bytes, etcd.Route], method: str, body: bytes) -> tuple[int, str] | None:
+def call(routes: dict[bytes, Route], method: str, body: bytes) -> tuple[int, str] | None:
     """How a call was refused; None when it was not."""
     [route] = [it for path, it in routes.items() if short(path) == method]
-    if isinstance(route, etcd.Unary):
+    if isinstance(route, Unary):
         answer = Answer()
         route.handle(answer, body)
         return answer.error
@@ -49,7 +50,7 @@ def call(routes: dict[bytes, etcd.Route], method: str, body: bytes) -> tuple[int
 
 @pytest.mark.parametrize("method", WANTED)
 def test_a_learner_serves_its_own_state_and_refuses_the_rest(
-    routes: dict[bytes, etcd.Route], method: str
+    routes: dict[bytes, Route], method: str
 ) -> None:
     request = REQUESTS.get(method)
     refused = call(routes, method, request.SerializeToString() if request else b"")
@@ -57,7 +58,7 @@ def test_a_learner_serves_its_own_state_and_refuses_the_rest(
     assert (refused != NOT_SUPPORTED) is is_served
 
 
-def test_a_learner_serves_ranges_that_need_no_quorum(routes: dict[bytes, etcd.Route]) -> None:
+def test_a_learner_serves_ranges_that_need_no_quorum(routes: dict[bytes, Route]) -> None:
     local = pb.RangeRequest(key=b"k", serializable=True)
     assert call(routes, "KV/Range", local.SerializeToString()) is None
     for request in (pb.RangeRequest(key=b"k"), pb.RangeRequest(key=b"k", range_end=b"l")):

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roost import etcd
+from roost.call import Unary
 from roost.client import prefix_end
 from roost.etcd.v3 import watch as watch_module
 from roost.proto import kv_pb2
@@ -56,7 +57,7 @@ class World:
     ) -> None:
         answer = Answer()
         route = self.services.routes()[f"/etcdserverpb.KV/{name}".encode()]
-        assert isinstance(route, etcd.Unary)
+        assert isinstance(route, Unary)
         route.handle(answer, request.SerializeToString())
         assert answer.error is None, answer.error
 

@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable
 
 from google.protobuf.message import DecodeError
 
+from roost.call import Call, StreamCall
 from roost.errors import RoostError
 from roost.etcd import errors
-from roost.etcd.ports import Call, StreamCall
 from roost.tasks import Tasks
 
 logger = logging.getLogger(__name__)

@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import bcrypt
 
+from roost.call import Call
 from roost.errors import RoostError
 from roost.etcd import errors
 from roost.etcd.access import permissions
@@ -29,7 +30,6 @@ from roost.etcd.access.tokens import Tokens
 from roost.etcd.access.users import Auth, check_permission_kind
 from roost.etcd.border import Border
 from roost.etcd.model.wire import field
-from roost.etcd.ports import Call
 from roost.etcd.v3.requests import fail, guarded, parse
 from roost.proto import rpc_pb2 as pb
 

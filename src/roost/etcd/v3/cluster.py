@@ -5,11 +5,12 @@ from collections.abc import Callable, Sequence
 import msgspec
 from google.protobuf.message import Message
 
+from roost.call import Call
 from roost.errors import CallerFault, RoostError
 from roost.etcd import errors
 from roost.etcd.access import permissions
 from roost.etcd.border import Border
-from roost.etcd.ports import Call, MemberInfo
+from roost.etcd.ports import MemberInfo
 from roost.etcd.v3.requests import fail, parse
 from roost.member import (
     AddMember,

@@ -5,13 +5,13 @@ Whoever leads may change the value, and may resign; everybody may ask who leads,
 
 from collections.abc import Callable
 
+from roost.call import Call, StreamCall
 from roost.errors import RoostError
 from roost.etcd import errors
 from roost.etcd.border import Border
 from roost.etcd.model.kv import check_txn
 from roost.etcd.model.mvcc import prefix_end
 from roost.etcd.model.wire import decode_key_value, field, read_origin
-from roost.etcd.ports import Call, StreamCall
 from roost.etcd.v3.answering import Answering, PassedOn
 from roost.etcd.v3.requests import fail, parse
 from roost.etcd.v3.turns import Turns

@@ -1,5 +1,6 @@
 """The KV service's requests at the border (etcd api: KV); what they do is in `kv.py`."""
 
+from roost.call import Call
 from roost.errors import RoostError
 from roost.etcd import errors
 from roost.etcd.access import permissions
@@ -8,7 +9,6 @@ from roost.etcd.border import Border
 from roost.etcd.model import kv
 from roost.etcd.model.kv import KvOperations
 from roost.etcd.model.wire import read_key, read_put
-from roost.etcd.ports import Call
 from roost.etcd.upkeep.sweep import Sweep
 from roost.etcd.v3.requests import fail, parse
 from roost.proto import rpc_pb2 as pb

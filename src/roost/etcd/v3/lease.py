@@ -2,11 +2,11 @@
 
 from google.protobuf.message import DecodeError
 
+from roost.call import Call, StreamCall
 from roost.errors import RoostError
 from roost.etcd import errors
 from roost.etcd.access import permissions
 from roost.etcd.border import Border
-from roost.etcd.ports import Call, StreamCall
 from roost.etcd.upkeep.lessor import CHECKPOINT, EXPIRE, Lessor
 from roost.etcd.v3.requests import parse
 from roost.proto import rpc_pb2 as pb

@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 from crc32c import crc32c
 
+from roost.call import Call, StreamCall
 from roost.errors import Refused, RoostError
 from roost.etcd import errors
 from roost.etcd.access import permissions
@@ -16,7 +17,6 @@ from roost.etcd.border import Border
 from roost.etcd.model.alarms import check_request
 from roost.etcd.model.mvcc import KV_TREE, Mvcc, main_of
 from roost.etcd.model.wire import decode_key_value
-from roost.etcd.ports import Call, StreamCall
 from roost.etcd.v3.answering import Answering
 from roost.etcd.v3.requests import fail, guarded, parse
 from roost.proto import rpc_pb2 as pb

@@ -6,9 +6,9 @@ from typing import Protocol, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
+from roost.call import Call
 from roost.errors import Refused, RoostError
 from roost.etcd import errors
-from roost.etcd.ports import Call
 
 logger = logging.getLogger(__name__)
 Request = TypeVar("Request", bound=Message)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from roost.call import Caller
 from roost.errors import Refused, RoostError
 from roost.etcd import errors
 from roost.etcd.access.permissions import Judge
@@ -24,7 +25,6 @@ from roost.etcd.model import leases
 from roost.etcd.model.alarms import cost_of
 from roost.etcd.model.mvcc import Writer, prefix_end
 from roost.etcd.model.wire import decode_key_value, read_origin
-from roost.etcd.ports import Caller
 from roost.outcome import settle_future
 from roost.proto import rpc_pb2 as pb
 from roost.store import Changes, Txn, View

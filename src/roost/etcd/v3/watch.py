@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from google.protobuf.message import DecodeError
 
+from roost.call import StreamCall
 from roost.errors import RoostError
 from roost.etcd import errors
 from roost.etcd.access.permissions import Judge
@@ -30,7 +31,6 @@ from roost.etcd.access.tokens import Identity
 from roost.etcd.border import Border
 from roost.etcd.model.mvcc import main_of, prefix_end, range_stop, revision_bytes
 from roost.etcd.model.wire import decode_key_value, field, varint
-from roost.etcd.ports import StreamCall
 from roost.etcd.upkeep.ticker import Ticker
 from roost.proto import rpc_pb2 as pb
 from roost.store import Changes

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Protocol
 
-from roost import etcd
+from roost.call import Route, Stream, Unary
 from roost.proto import rpc_pb2
 from roost.sim.linearizability import Operation
 from roost.sim.members.judge import Violation
@@ -30,7 +30,7 @@ class Endpoint(Protocol):
     """A member that clients reach, while it runs."""
 
     @property
-    def routes(self) -> dict[bytes, etcd.Route]:
+    def routes(self) -> dict[bytes, Route]:
         """What it answers."""
 
     @property
@@ -174,7 +174,7 @@ class Clients:
                 continue
             endpoint = dice.choice(running)
             route = endpoint.routes[_WATCH_PATH]
-            assert isinstance(route, etcd.Stream), "a watch is a stream"
+            assert isinstance(route, Stream), "a watch is a stream"
             life = endpoint.life
             if log is None:
                 log = WatchLog(2, 2)
@@ -204,7 +204,7 @@ class Clients:
         """
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         route = endpoint.routes[method]
-        assert isinstance(route, etcd.Unary), "these are unary calls"
+        assert isinstance(route, Unary), "these are unary calls"
         route.handle(Answer(future), body)
         async with asyncio.timeout(CLIENT_TIMEOUT_S):
             return await future

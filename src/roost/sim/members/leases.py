@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from roost import etcd
+from roost.call import Stream
 from roost.proto import rpc_pb2
 from roost.sim.members.clients import CLIENT_TIMEOUT_S, CallFailed, Clients, Endpoint
 from roost.sim.members.judge import Violation
@@ -130,7 +130,7 @@ class LeaseHolders:
         if not running:
             return None
         route = dice.choice(running).routes[_KEEP_ALIVE]
-        assert isinstance(route, etcd.Stream), "keep-alives are streams"
+        assert isinstance(route, Stream), "keep-alives are streams"
         stream = _Renewing()
         handler = route.open(stream)
         handler.on_message(rpc_pb2.LeaseKeepAliveRequest(ID=lease_id).SerializeToString())

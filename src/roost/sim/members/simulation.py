@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from roost import etcd
+from roost.call import Route
 from roost.errors import RoostError
 from roost.member import (
     Member,
@@ -90,7 +91,7 @@ class Machine:
         self.world = world
         self.config = config
         self.member: Member | None = None
-        self.routes: dict[bytes, etcd.Route] = {}
+        self.routes: dict[bytes, Route] = {}
         self.on_end: Callable[[], None] = lambda: None
         self.lives = 0
         self.is_starting = False

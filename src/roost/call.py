@@ -1,0 +1,113 @@
+"""What a call is, whoever carries it: a request, who sent it, and how it is answered.
+
+Services are written against this and nothing else.  gRPC (`server.calls`) and the JSON gateway
+(`server.gateway`) carry calls today; tests and the simulator carry them by hand.  A route says
+which of two kinds a method is:
+
+    Unary     one request, one answer: the handler answers through its `Call`, now or later
+    Stream    any number of messages both ways: the opener gets a `StreamCall`, and gives back
+              the `StreamHandler` that hears what the client sends
+
+What a handler raises ends its call, and no other.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Protocol
+
+
+class Code(IntEnum):
+    """How a call ended (grpc: doc/statuscodes.md)."""
+
+    OK = 0
+    CANCELLED = 1
+    UNKNOWN = 2
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    ABORTED = 10
+    OUT_OF_RANGE = 11
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    DATA_LOSS = 15
+    UNAUTHENTICATED = 16
+
+
+class Caller(Protocol):
+    """Who sent a request, and from where; empty texts when that is not said."""
+
+    @property
+    def token(self) -> str: ...
+    @property
+    def certificate_name(self) -> str: ...
+    @property
+    def address(self) -> str: ...
+
+
+class Call(Caller, Protocol):
+    """A unary call; answered once, now or later."""
+
+    def reply(self, message: bytes) -> None:
+        """Answer with a message."""
+
+    def fail(self, code: int, text: str) -> None:
+        """Answer with a status (`Code`)."""
+
+
+class StreamCall(Caller, Protocol):
+    """A bidirectional stream as its server sees it."""
+
+    on_drain: Callable[[], None] | None
+
+    def send(self, message: bytes) -> None:
+        """Queue one message."""
+
+    def send_all(self, messages: Sequence[bytes]) -> None:
+        """Queue messages, in order."""
+
+    def finish(self, code: int, text: str) -> None:
+        """End the stream with a status (`Code`)."""
+
+    @property
+    def pending_bytes(self) -> int:
+        """What was sent and has not left yet."""
+
+
+class StreamHandler(Protocol):
+    """What a stream's server does with what comes in."""
+
+    def on_message(self, message: bytes) -> None:
+        """The client sent a message."""
+
+    def on_half_close(self) -> None:
+        """The client will send no more."""
+
+    def on_cancel(self) -> None:
+        """The stream is gone; nothing may be sent."""
+
+
+UnaryHandler = Callable[[Call, bytes], None]
+OpenStream = Callable[[StreamCall], StreamHandler]
+
+
+@dataclass(frozen=True, slots=True)
+class Unary:
+    """A method with one request and one answer."""
+
+    handle: UnaryHandler
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A method whose client and server both send any number of messages."""
+
+    open: OpenStream
+
+
+Route = Unary | Stream
