@@ -15,6 +15,7 @@ from roost.server import ClientPort, Listener, ServerConfig, make_app
 from roost.server.compression import BadCompression, TooLarge, inflate
 from roost.server.exposition import Family, Sample
 from roost.server.grpc import GrpcServer, StreamingCall, UnaryCall, parse_timeout
+from roost.testing.cluster import wait_until
 
 MESSAGE_BYTES_MAX = 100_000
 
@@ -194,7 +195,7 @@ def test_compressed_requests_are_taken(channel: grpc.Channel) -> None:
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
     text = 'grpc: Decompressor is not installed for grpc-encoding "deflate"'
     assert caught.value.details() == text
-    assert EchoStream.open_count == 0
+    wait_until(lambda: EchoStream.open_count == 0)
 
 
 def test_a_compressed_message_that_is_none_is_refused() -> None:
@@ -235,7 +236,7 @@ def test_streams_carry_messages_both_ways_and_end(channel: grpc.Channel) -> None
     chat = channel.stream_stream("/test.Service/Chat")
     messages = [b"a%d" % number for number in range(500)]
     assert list(chat(iter(messages), timeout=10)) == messages
-    assert EchoStream.open_count == 0
+    wait_until(lambda: EchoStream.open_count == 0)
 
 
 def test_large_stream_messages_pass_the_windows(channel: grpc.Channel) -> None:
@@ -250,16 +251,13 @@ def test_a_cancelled_stream_is_told(channel: grpc.Channel) -> None:
         yield b"first"
         said.wait(5)
 
+    wait_until(lambda: EchoStream.open_count == 0)  # that of the test before may be ending yet
     call = channel.stream_stream("/test.Service/Chat")(messages())
     assert next(call) == b"first"
     assert EchoStream.open_count == 1
     call.cancel()
     said.set()
-    for _ in range(500):
-        if EchoStream.open_count == 0:
-            break
-        threading.Event().wait(0.01)
-    assert EchoStream.open_count == 0
+    wait_until(lambda: EchoStream.open_count == 0)
 
 
 def test_a_stream_that_fails_as_it_is_cancelled_costs_no_other(channel: grpc.Channel) -> None:
