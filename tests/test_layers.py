@@ -1,0 +1,199 @@
+"""No circle among files, and no arrow back up: the order of the rooms, as one table.
+
+import-linter holds the order of packages; this holds the order of files.  An import counts
+wherever it stands: in a function, and for the type checker only, too.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCES = Path(__file__).parent.parent / "src"
+
+# From the top down, package by package.  A file imports what stands on a lower floor; `a | b`
+# stand side by side and do not know each other.  Rooms without a row here only have no circle.
+FLOORS = {
+    "roost": """
+        cli
+        testing
+        sim
+        server
+        etcd
+        member
+        peer | journal | store | client
+        raft
+        self_signed | door | children
+        tls | descriptors | tasks | histogram | os_errors
+        call | outcome
+        proto | errors
+    """,
+    "roost.etcd": """
+        services
+        v3
+        border
+        access
+        upkeep
+        model
+        errors | limits | ports
+    """,
+    "roost.member": """
+        opening
+        member
+        loop
+        links | parts
+        operations | transfers | announcer | hurry | status
+        custody | snapshots
+        directory | work
+        cluster
+        machine
+        config | protocol | round_trips | dice
+        errors
+    """,
+    "roost.raft": """
+        core | codec
+        membership
+        transfer
+        read_index
+        heartbeat
+        append
+        election | snapshot
+        fence
+        state
+        admission | log | progress | quorum | confchange | ready | config
+        messages
+        types | errors
+    """,
+    "roost.sim": """
+        mutants
+        campaign | par | crashes | poison
+        members | cores
+        linearizability
+    """,
+}
+
+# What still points up, while issue 13 is under way; nothing may join it.
+OWED_ROOMS = {
+    "roost.raft",
+    "roost.member.cluster.membership -> roost.member.work.executor",
+    "roost.member.machine.world -> roost.member.work.persistence",
+    "roost.member.status -> roost.member.member",
+    "roost.etcd.border -> roost.etcd.v3.requests",
+}
+OWED_CIRCLES = {"roost.raft", "roost.peer", "roost.member", "roost.sim.members"}
+
+Arrows = dict[str, set[str]]
+
+
+def _files() -> dict[str, Path]:
+    """Each module's file, by the module's name."""
+    found = {}
+    for path in sorted((SOURCES / "roost").rglob("*.py")):
+        parts = path.relative_to(SOURCES).with_suffix("").parts
+        found[".".join(parts).removesuffix(".__init__")] = path
+    return found
+
+
+def _imported(path: Path, files: dict[str, Path]) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (it.name for it in node.names if it.name in files)
+        elif isinstance(node, ast.ImportFrom) and node.module in files:
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                yield name if name in files else node.module
+
+
+def _arrows() -> Arrows:
+    files = _files()
+    return {name: set(_imported(path, files)) - {name} for name, path in files.items()}
+
+
+ARROWS = _arrows()
+
+
+def floors_of(package: str) -> dict[str, int]:
+    """Each file's or room's floor in `package`, 0 at the top."""
+    rows = FLOORS[package].split("\n")
+    lines = [it for it in rows if it.strip()]
+    return {name.strip(): floor for floor, row in enumerate(lines) for name in row.split("|")}
+
+
+def _parting(importer: str, imported: str) -> tuple[str, str, str] | None:
+    """Where the ways to two modules part: the package, and the two names in it."""
+    ours, theirs = importer.split("."), imported.split(".")
+    depth = 0
+    while depth < min(len(ours), len(theirs)) and ours[depth] == theirs[depth]:
+        depth += 1
+    if depth in (len(ours), len(theirs)):
+        return None  # a package's face imports its rooms; circles are looked for elsewhere
+    return ".".join(ours[:depth]), ours[depth], theirs[depth]
+
+
+def _upward() -> Iterator[str]:
+    """Each import of something that stands on the same floor or above."""
+    for importer, targets in ARROWS.items():
+        for imported in targets:
+            parting = _parting(importer, imported)
+            if parting is not None and parting[0] in FLOORS:
+                package, ours, theirs = parting
+                floors = floors_of(package)
+                if not floors.get(ours, -1) < floors.get(theirs, len(floors)):
+                    yield f"{importer} -> {imported}"
+
+
+def circles(arrows: Arrows) -> list[set[str]]:
+    """Sets of modules each of which leads to all others of its set (Tarjan's components)."""
+    number: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    path: list[str] = []
+    found: list[set[str]] = []
+
+    def visit(name: str) -> None:
+        number[name] = lowest[name] = len(number)
+        path.append(name)
+        for other in sorted(arrows[name]):
+            if other not in number:
+                visit(other)
+            if other in path:
+                lowest[name] = min(lowest[name], lowest[other])
+        if lowest[name] == number[name]:
+            place = path.index(name)
+            if len(path) - place > 1:
+                found.append(set(path[place:]))
+            del path[place:]
+
+    for name in arrows:
+        if name not in number:
+            visit(name)
+    return found
+
+
+def test_circles_are_found() -> None:
+    arrows = {"a": {"b"}, "b": {"c", "d"}, "c": {"a"}, "d": {"e"}, "e": {"d"}, "f": {"a"}}
+    assert sorted(map(sorted, circles(arrows))) == [["a", "b", "c"], ["d", "e"]]
+
+
+def test_no_file_imports_in_a_circle() -> None:
+    found = [
+        sorted(it)
+        for it in circles(ARROWS)
+        if not any(all(name.startswith(owed) for name in it) for owed in OWED_CIRCLES)
+    ]
+    assert found == []
+
+
+def test_no_file_imports_what_stands_above_it() -> None:
+    found = [it for it in _upward() if it not in OWED_ROOMS and it.split(".raft.")[0] != "roost"]
+    assert found == []
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_every_file_and_room_has_a_floor(package: str) -> None:
+    inside = {
+        name.removeprefix(f"{package}.").split(".")[0]
+        for name in ARROWS
+        if name.startswith(f"{package}.")
+    }
+    assert inside - set(floors_of(package)) == set()
