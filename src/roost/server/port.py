@@ -35,6 +35,8 @@ FIRST_BYTES_S = 5.0
 # For a TLS handshake, and for the end of one.
 HANDSHAKE_S = 5.0
 TICK_S = 0.25
+# How long a closed connection may take to hand over what it was sent.
+LAST_BYTES_S = 0.5
 _PROBES = 4
 
 
@@ -243,13 +245,25 @@ class ClientPort:
         for protocol in list(self.grpc.connections):
             protocol.drain()
             protocol.end_streams(*SERVER_STOPPED)
-        try:
-            async with asyncio.timeout(grace_s):
-                while any(protocol.h2.streams for protocol in self.grpc.connections):
-                    await asyncio.sleep(0.01)
-        except TimeoutError:
-            pass  # what is still open is closed below
-        for protocol in list(self.grpc.connections):
+        connections = self.grpc.connections
+        await _wait_for(lambda: not any(it.h2.streams for it in connections), grace_s)
+        for protocol in list(connections):
             protocol.close()
         for connection in list(self._http_state.connections):
             connection.shutdown()
+        # A closed connection goes when its last bytes have been taken; nobody waits for long.
+        if not await _wait_for(lambda: not connections, LAST_BYTES_S):
+            for protocol in list(connections):
+                protocol.abort()
+            await _wait_for(lambda: not connections, LAST_BYTES_S)
+
+
+async def _wait_for(is_so: Callable[[], bool], within_s: float) -> bool:
+    """Wait until it is so, or for `within_s` seconds; say whether it is."""
+    try:
+        async with asyncio.timeout(within_s):
+            while not is_so():
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        return is_so()
+    return True
