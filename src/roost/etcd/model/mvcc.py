@@ -14,9 +14,7 @@ each key in `history`, the last entry at or below it.
 An escaped key has 0x00 written as 0x00 0xff and ends with 0x00 0x01, so that the order of keys is
 kept whatever follows.
 
-Compaction takes effect at once by `compacted`; what nobody can see any more is removed by bounded
-slices afterwards: every history entry at or below the revision but a key's last one, and that
-one too if it is a delete below it (a delete *at* it is still an event to a watch from there).
+What is compacted is refused at once, by `compacted`, and removed later (`compaction.py`).
 """
 
 import struct
@@ -33,20 +31,15 @@ REVISION_KEY, COMPACTED_KEY, COMPACTING_KEY = b"revision", b"compacted", b"compa
 FIRST_REVISION = 1
 # Half of what an int64 holds: a restored cluster still has room to write.
 REVISION_MAX = 1 << 62
-_TOMBSTONE = b"x"
+TOMBSTONE = b"x"
 _NOW = struct.Struct(">QQ")
 _NOTHING = bytes(_NOW.size)
-_REVISION_BYTES = 16
+REVISION_BYTES = 16
 
 
 def escape(key: bytes) -> bytes:
     """A form of `key` that keeps its order whatever is appended."""
     return key.replace(b"\0", b"\0\xff") + b"\0\x01" if b"\0" in key else key + b"\0\x01"
-
-
-def unescape(name: bytes) -> bytes:
-    """The key of a history entry."""
-    return name[: -_REVISION_BYTES - 2].replace(b"\0\xff", b"\0")
 
 
 def revision_bytes(main: int, sub: int) -> bytes:
@@ -154,9 +147,9 @@ class Mvcc:
         prefix = escape(key)
         stop = prefix + revision_bytes(revision + 1, 0)
         found = view.scan(self.history, prefix, stop, reverse=True, limit=1)
-        if not found or found[0][1] == _TOMBSTONE:
+        if not found or found[0][1] == TOMBSTONE:
             return None
-        return view.get(self.revisions, found[0][0][-_REVISION_BYTES:])
+        return view.get(self.revisions, found[0][0][-REVISION_BYTES:])
 
     def range_at(
         self, view: View, first: bytes, stop: bytes | None, revision: int
@@ -166,17 +159,17 @@ class Mvcc:
         last: bytes | None = None  # the newest entry seen of the key we are in
         flag = b""
         for name, value in view.iterate(self.history, escape(first), history_stop):
-            if last is not None and name[:-_REVISION_BYTES] != last[:-_REVISION_BYTES]:
+            if last is not None and name[:-REVISION_BYTES] != last[:-REVISION_BYTES]:
                 yield from self._living(view, last, flag)
                 last = None
-            if main_of(name[-_REVISION_BYTES:]) <= revision:
+            if main_of(name[-REVISION_BYTES:]) <= revision:
                 last, flag = name, value
         if last is not None:
             yield from self._living(view, last, flag)
 
     def _living(self, view: View, name: bytes, flag: bytes) -> Iterator[bytes]:
-        if flag != _TOMBSTONE:
-            encoded = view.get(self.revisions, name[-_REVISION_BYTES:])
+        if flag != TOMBSTONE:
+            encoded = view.get(self.revisions, name[-REVISION_BYTES:])
             assert encoded is not None, "a history entry has its revision"
             yield encoded
 
@@ -231,7 +224,7 @@ class Writer:
         where = revision_bytes(main, self._sub)
         txn.delete(mvcc.kv, key)
         txn.put(mvcc.revisions, where, encode_tombstone(key, main))
-        txn.put(mvcc.history, escape(key) + where, _TOMBSTONE)
+        txn.put(mvcc.history, escape(key) + where, TOMBSTONE)
         self._count(main, -1)
 
     def _count(self, main: int, born: int) -> None:
@@ -245,62 +238,3 @@ class Writer:
 
 def _lease_key(lease: int, key: bytes) -> bytes:
     return (lease & 0xFFFF_FFFF_FFFF_FFFF).to_bytes(8, "big") + key
-
-
-def compact(mvcc: Mvcc, txn: Txn, revision: int) -> None:
-    """Refuse reads below `revision` from now on; the removal follows by `compact_slice`.
-
-    Raises:
-        Refused: it is compacted already, or not there yet.
-
-    """
-    if revision <= mvcc.compacted(txn):
-        raise errors.compacted()
-    if revision > mvcc.revision(txn):
-        raise errors.future_revision()
-    txn.put(mvcc.meta, COMPACTED_KEY, revision.to_bytes(8, "big"))
-    # A removal that is on its way starts over with the new revision.
-    txn.put(mvcc.meta, COMPACTING_KEY, b"")
-
-
-def compact_slice(mvcc: Mvcc, txn: Txn, count_max: int) -> bool:
-    """Remove what nobody can see from a part of the history; say whether more is left."""
-    cursor = txn.get(mvcc.meta, COMPACTING_KEY)
-    if cursor is None:
-        return False
-    revision = mvcc.compacted(txn)
-    rows = txn.scan(mvcc.history, cursor, None, limit=count_max)
-    doomed: list[bytes] = []
-    newest: bytes | None = None  # the newest entry of the key we are in that may be visible
-    newest_flag = b""
-
-    def settle() -> None:
-        """The newest entry stays, unless it is a delete below the revision."""
-        is_delete = newest is not None and newest_flag == _TOMBSTONE
-        if newest is not None and is_delete and main_of(newest[-_REVISION_BYTES:]) < revision:
-            doomed.append(newest)
-
-    for name, flag in rows:
-        if newest is not None and name[:-_REVISION_BYTES] != newest[:-_REVISION_BYTES]:
-            settle()
-            newest = None
-        if main_of(name[-_REVISION_BYTES:]) <= revision:
-            if newest is not None:
-                doomed.append(newest)
-            newest, newest_flag = name, flag
-        elif newest is not None:
-            settle()
-            newest = None
-    has_more = len(rows) == count_max
-    if not has_more:
-        settle()
-    mvcc.counts.compacted += len(doomed)
-    for name in doomed:
-        txn.delete(mvcc.history, name)
-        txn.delete(mvcc.revisions, name[-_REVISION_BYTES:])
-    if has_more:
-        # The last key may go on in the next slice: begin with its newest entry again.
-        txn.put(mvcc.meta, COMPACTING_KEY, rows[-1][0])
-    else:
-        txn.delete(mvcc.meta, COMPACTING_KEY)
-    return has_more

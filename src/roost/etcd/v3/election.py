@@ -9,10 +9,10 @@ from roost.call import Call, StreamCall
 from roost.errors import RoostError
 from roost.etcd import errors
 from roost.etcd.border import Border
-from roost.etcd.model.kv import check_txn
 from roost.etcd.model.mvcc import prefix_end
 from roost.etcd.model.wire import decode_key_value, field, read_origin
 from roost.etcd.v3.answering import Answering, PassedOn
+from roost.etcd.v3.checks import check_txn
 from roost.etcd.v3.requests import fail, parse
 from roost.etcd.v3.turns import Turns
 from roost.proto import election_pb2

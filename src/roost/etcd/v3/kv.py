@@ -6,10 +6,11 @@ from roost.etcd import errors
 from roost.etcd.access import permissions
 from roost.etcd.access.permissions import Judge
 from roost.etcd.border import Border
-from roost.etcd.model import kv
+from roost.etcd.model import ranges
 from roost.etcd.model.kv import KvOperations
 from roost.etcd.model.wire import read_key, read_put
 from roost.etcd.upkeep.sweep import Sweep
+from roost.etcd.v3 import checks
 from roost.etcd.v3.requests import fail, parse
 from roost.proto import rpc_pb2 as pb
 
@@ -34,7 +35,7 @@ class KvService:
         if key is not None and not border.auth.may_be_enabled:
             self._range_one(call, key)
             return
-        request = parse(call, pb.RangeRequest, body, kv.check_range)
+        request = parse(call, pb.RangeRequest, body, checks.check_range)
         if request is None:
             return
 
@@ -43,7 +44,7 @@ class KvService:
             view, mvcc = border.replica.view, border.mvcc
             revision = mvcc.revision(view)
             headed = border.header.encode(revision, border.replica.term)
-            return headed + kv.range_body(mvcc, view, request, revision)
+            return headed + ranges.range_body(mvcc, view, request, revision)
 
         def check(judge: Judge) -> None:
             permissions.check_range(judge, request)
@@ -71,19 +72,19 @@ class KvService:
                 return
             view = replica.view
             headed = header.encode(mvcc.revision(view), replica.term)
-            call.reply(headed + kv.one_key_body(mvcc, view, key))
+            call.reply(headed + ranges.one_key_body(mvcc, view, key))
 
         replica.read_nowait(done)
 
     def put(self, call: Call, body: bytes) -> None:
         """Put."""
-        is_good = read_put(body) or parse(call, pb.PutRequest, body, kv.check_put)
+        is_good = read_put(body) or parse(call, pb.PutRequest, body, checks.check_put)
         if is_good is not None:
             self._border.write(call, "etcd.put", body)
 
     def delete_range(self, call: Call, body: bytes) -> None:
         """DeleteRange."""
-        if parse(call, pb.DeleteRangeRequest, body, kv.check_delete) is not None:
+        if parse(call, pb.DeleteRangeRequest, body, checks.check_delete) is not None:
             self._border.write(call, "etcd.delete_range", body)
 
     def txn(self, call: Call, body: bytes) -> None:
@@ -91,12 +92,12 @@ class KvService:
         border = self._border
 
         def check_request(request: pb.TxnRequest) -> None:
-            kv.check_txn(request, border.limits.operations_max)
+            checks.check_txn(request, border.limits.operations_max)
 
         request = parse(call, pb.TxnRequest, body, check_request)
         if request is None:
             return
-        if not kv.is_read_only(request):
+        if not checks.is_read_only(request):
             border.write(call, "etcd.txn", body)
             return
 
@@ -108,7 +109,7 @@ class KvService:
         def check(judge: Judge) -> None:
             permissions.check_txn(judge, request)
 
-        border.read(call, answer, check, is_local=kv.is_serializable(request))
+        border.read(call, answer, check, is_local=checks.is_serializable(request))
 
     def compact(self, call: Call, body: bytes) -> None:
         """Compact; a `physical` one is answered when what it removes is gone here."""

@@ -1,9 +1,9 @@
 """The Lock service (etcd api: v3lock): a lock is a turn in the line of its name."""
 
 from roost.call import Call, StreamCall
-from roost.etcd.model.kv import check_delete
 from roost.etcd.model.wire import field
 from roost.etcd.v3.answering import Answering, PassedOn
+from roost.etcd.v3.checks import check_delete
 from roost.etcd.v3.requests import parse
 from roost.etcd.v3.turns import Turns
 from roost.proto import lock_pb2

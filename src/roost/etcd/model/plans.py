@@ -1,0 +1,43 @@
+"""Plans: what a transaction is going to do, settled before it does anything.
+
+Which branches are taken is decided by the state before the transaction, at every depth (etcd:
+compareToPath), so a nested comparison never sees this transaction's own writes.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from roost.etcd.model.compares import compares_hold
+from roost.etcd.model.mvcc import Mvcc
+from roost.proto import rpc_pb2 as pb
+from roost.store import View
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The taken branch of one transaction; a nested transaction stands in it as its own plan."""
+
+    succeeded: bool
+    steps: list["pb.RequestOp | Plan"]
+
+
+def plan_of(mvcc: Mvcc, view: View, request: pb.TxnRequest) -> Plan:
+    """Choose the branches of a transaction by what `view` holds."""
+    succeeded = compares_hold(mvcc, view, request.compare)
+    branch = request.success if succeeded else request.failure
+    return Plan(
+        succeeded,
+        [
+            plan_of(mvcc, view, step.request_txn) if step.HasField("request_txn") else step
+            for step in branch
+        ],
+    )
+
+
+def operations_of(plan: Plan) -> Iterator[pb.RequestOp]:
+    """All that will be done, at any depth, in order."""
+    for step in plan.steps:
+        if isinstance(step, Plan):
+            yield from operations_of(step)
+        else:
+            yield step
