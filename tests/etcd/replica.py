@@ -2,7 +2,7 @@
 
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,8 +106,10 @@ class LocalReplica:
     def space(self) -> Space:
         return self.reported_space
 
-    def observe(self, callback: Callable[[int, Changes], None]) -> None:
-        self.store.observe(callback)
+    def observe(
+        self, callback: Callable[[int, Changes], None], trees: Iterable[int] | None = None
+    ) -> None:
+        self.store.observe(callback, trees)
 
     @property
     def is_learner(self) -> bool:

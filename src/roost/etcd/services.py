@@ -115,7 +115,9 @@ class Services:
         self._compactor = (
             Compactor(replica, self._mvcc, keeping, clock_s=clock_s) if keeping else None
         )
-        replica.observe(self._on_applied)
+        replica.observe(self._on_alarms_applied, trees=(self.alarms.tree,))
+        replica.observe(self._on_rights_applied, trees=self._auth.trees)
+        replica.observe(self._sweep.on_applied, trees=(self._mvcc.meta,))
         replica.observe_switch(lambda: self._read_again)
 
     def start(self) -> None:
@@ -263,14 +265,12 @@ class Services:
         self.watches.on_rights_changed()
         self._sweep.on_switched()
 
-    def _on_applied(self, _index: int, changes: Changes) -> None:
-        """Notice alarms, rights and compactions."""
-        if self.alarms.tree in changes.trees:
-            self.alarms.read_again()
-        if not changes.trees.isdisjoint(self._auth.trees):
-            self._auth.on_applied(changes)
-            self.watches.on_rights_changed()
-        self._sweep.on_applied(changes)
+    def _on_alarms_applied(self, _index: int, _changes: Changes) -> None:
+        self.alarms.read_again()
+
+    def _on_rights_applied(self, _index: int, changes: Changes) -> None:
+        self._auth.on_applied(changes)
+        self.watches.on_rights_changed()
 
     # --- the rest -------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ its own state must not answer anybody.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from roost.errors import Stopped
 from roost.member.announcer import Announcer
@@ -341,7 +341,7 @@ class Member:
         self.store.on_room = self._schedule
         await self.transport.start()
         self._neighbours.follow()
-        self.store.observe(self._on_applied)
+        self.store.observe(self._on_roster_applied, trees=(self.roster.tree_id,))
         self._home.watch_keeper(self._loop, self._on_keeper_news)
         if self.core.configuration.all_voters() == (self.member_id,):
             self.core.campaign()
@@ -414,9 +414,11 @@ class Member:
         assert name not in self._operations, f"operation {name} is registered twice"
         self._operations[name] = operation
 
-    def observe(self, callback: Callable[[int, Changes], None]) -> None:
-        """Call `callback(index, changes)` for every applied write set, in order."""
-        self.store.observe(callback)
+    def observe(
+        self, callback: Callable[[int, Changes], None], trees: Iterable[int] | None = None
+    ) -> None:
+        """Call `callback(index, changes)` for each applied write set of `trees`, None = of all."""
+        self.store.observe(callback, trees)
 
     def observe_switch(self, prepare: Callable[[], Callable[[], None]]) -> None:
         """Call `prepare()` before a snapshot replaces everything, and what it returns after."""
@@ -691,10 +693,9 @@ class Member:
 
     # --- who is in the cluster, who leads -------------------------------------------------------
 
-    def _on_applied(self, _index: int, changes: Changes) -> None:
-        """Notice changes of the roster; a last message to somebody removed leaves first."""
-        if self.roster.tree_id in changes.trees:
-            self._follow_soon()
+    def _on_roster_applied(self, _index: int, _changes: Changes) -> None:
+        """Follow the roster; a last message to somebody removed leaves first."""
+        self._follow_soon()
 
     def _follow_soon(self) -> None:
         self._loop.call_later(self.config.heartbeat_ms / 1000, self._follow_roster)

@@ -16,7 +16,7 @@ says so, and the owner stops applying and executing until `on_room` is called.
 import logging
 import uuid
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -40,13 +40,13 @@ from roost.store.errors import (
 )
 from roost.store.keeper import Keeper
 from roost.store.layer import Layer
+from roost.store.observers import Observer, Observers
 from roost.store.stall import Stall
 from roost.store.txn import Txn
 from roost.store.view import View
 from roost.store.write_set import Changes
 
 logger = logging.getLogger(__name__)
-Observer = Callable[[int, Changes], None]
 BOOTSTRAP_INDEX, BOOTSTRAP_TERM = 1, 1
 # How long a store that is closed waits for each of its last flushes.
 CLOSE_S = 1.0
@@ -112,7 +112,7 @@ class Store:
         # The applied view's stack; it is changed in place, so `view` stays one object.
         self._stack: list[Layer] = [self._applied]
         self.view = View(self._stack, self._base)
-        self._observers: list[Observer] = []
+        self._observers = Observers()
         self._switch_observers: list[Callable[[], Callable[[], None]]] = []
         # (log position, whom to tell when it is durable), oldest first; see `settle`.
         self._settling: deque[tuple[int, Callable[[], None]]] = deque()
@@ -219,24 +219,30 @@ class Store:
         self.applied_term = term
         if not payload:
             return
-        changes = Changes(payload)
-        speculative = self._speculative
-        if speculative and speculative[0][0] == index:
-            _, layer, proposed = speculative.popleft()
-            if proposed is payload or proposed == payload:
-                self._applied.cover(layer)
-            else:
-                speculative.clear()  # another leader's entry took the position
-                if not self._apply_writes(index, changes):
-                    return
-        elif not self._apply_writes(index, changes):
-            return
+        proposed = self._take_proposed(index, payload)
+        if proposed is not None:
+            # The layer says itself which trees it writes: the leader decodes nothing.
+            changes = Changes(payload, trees=frozenset(proposed.trees))
+            self._applied.cover(proposed)
+        else:
+            changes = Changes(payload)
+            if not self._apply_writes(index, changes):
+                return
         self._is_dirty = True
         self._keeper.add(index, term, payload)
-        for observer in self._observers:
-            observer(index, changes)
+        self._observers.tell(index, changes)
         if self._applied.size_bytes >= self._config.layer_bytes_max:
             self.flush()
+
+    def _take_proposed(self, index: int, payload: bytes) -> Layer | None:
+        """The layer that was proposed as this very entry; None where it is another's."""
+        if not self._speculative or self._speculative[0][0] != index:
+            return None
+        _, layer, proposed = self._speculative.popleft()
+        if proposed is payload or proposed == payload:
+            return layer
+        self._speculative.clear()  # another leader's entry took the position
+        return None
 
     def _apply_writes(self, index: int, changes: Changes) -> bool:
         """Carry out a write set; False when it is none."""
@@ -249,9 +255,13 @@ class Store:
         self._applied.apply(writes)
         return True
 
-    def observe(self, observer: Observer) -> None:
-        """Call `observer(index, changes)` after each applied write set, in order."""
-        self._observers.append(observer)
+    def observe(self, observer: Observer, trees: Iterable[int] | None = None) -> None:
+        """Call `observer(index, changes)` after each applied write set that writes one of `trees`.
+
+        None means every write set, also one that only annotates.  Calls come in log order, and
+        for one entry in the order in which the observers were added.
+        """
+        self._observers.add(observer, trees)
 
     # --- flushing ------------------------------------------------------------------------------
 

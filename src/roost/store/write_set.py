@@ -79,11 +79,11 @@ class Changes:
 
     __slots__ = ("_trees", "_writes", "payload")
 
-    def __init__(self, payload: bytes) -> None:
-        """Keep the payload."""
+    def __init__(self, payload: bytes, *, trees: frozenset[int] | None = None) -> None:
+        """Keep the payload; `trees` are the trees it writes, where they are known already."""
         self.payload = payload
         self._writes: list[Write] | None = None
-        self._trees: frozenset[int] | None = None
+        self._trees = trees
 
     @property
     def writes(self) -> list[Write]:
@@ -94,7 +94,7 @@ class Changes:
 
     @property
     def trees(self) -> frozenset[int]:
-        """Ids of the trees that were written: most observers need look no further."""
+        """Ids of the trees that were written."""
         if self._trees is None:
             self._trees = frozenset([row[1] for row in self.writes if row[0] != ANNOTATION])
         return self._trees

@@ -131,7 +131,7 @@ class LeaderDeadlines(Deadlines):
         self._grace_s = grace_s
         # The term in which the deadlines hold; 0 when this member does not lead.
         self._term = 0
-        replica.observe(self._on_applied)
+        replica.observe(self._on_applied, trees=(tree_id,))
 
     def leads(self) -> bool:
         """Whether the deadlines are ours to keep; they are made when leadership begins."""
@@ -145,7 +145,7 @@ class LeaderDeadlines(Deadlines):
         return bool(term)
 
     def _on_applied(self, _index: int, changes: Changes) -> None:
-        if not self._term or self._tree_id not in changes.trees:
+        if not self._term:
             return
         for kind, tree_id, name, row in changes.writes:
             if tree_id != self._tree_id:

@@ -80,7 +80,7 @@ class Turns:
         self._waiting: dict[bytes, set[asyncio.Future[None]]] = {}
         self._observing: dict[bytes, set[asyncio.Future[None]]] = {}
         border.register(JOIN, self._join, check_join)
-        border.replica.observe(self._on_applied)
+        border.replica.observe(self._on_applied, trees=(border.mvcc.kv,))
         border.replica.observe_switch(lambda: self._wake_all)
 
     @property
@@ -117,8 +117,6 @@ class Turns:
         if not self._waiting and not self._observing:
             return
         kv = self.border.mvcc.kv
-        if kv not in changes.trees:
-            return
         for _, tree_id, key, value in changes.writes:
             if tree_id != kv:
                 continue

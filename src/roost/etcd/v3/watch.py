@@ -145,7 +145,7 @@ class WatchHub:
         self._behind: dict[Watcher, None] = {}
         self._is_catching_up = False
         self._ticker = Ticker(border.limits.progress_interval_s, self.note_progress)
-        replica.observe(self._on_applied)
+        replica.observe(self._on_applied, trees=(self.mvcc.revisions,))
         replica.observe_switch(self._before_switch)
 
     def revision(self) -> int:

@@ -1,0 +1,46 @@
+"""Who wants to know what is applied, by tree.
+
+Most write sets concern few of those who observe: a put of a key is nothing to whoever keeps users,
+leases or the roster.  So an observer names its trees and is called for them only.  What is to be
+looked up for a write set are its trees, a handful, not its records.
+
+Full?  Observers are added when a member is put together, and never go.
+"""
+
+from collections.abc import Callable, Iterable
+
+from roost.store.write_set import Changes
+
+Observer = Callable[[int, Changes], None]
+
+
+class Observers:
+    """Those who are called after each applied write set, by the trees they named."""
+
+    def __init__(self) -> None:
+        """Nobody observes."""
+        self._observers: list[Observer] = []
+        # Positions in `_observers`: of those who want everything, and of each tree's.
+        self._of_all: list[int] = []
+        self._of_tree: dict[int, list[int]] = {}
+
+    def add(self, observer: Observer, trees: Iterable[int] | None) -> None:
+        """Call `observer` for write sets that write one of `trees`; None = for all."""
+        position = len(self._observers)
+        self._observers.append(observer)
+        if trees is None:
+            self._of_all.append(position)
+            return
+        for tree_id in trees:
+            self._of_tree.setdefault(tree_id, []).append(position)
+
+    def tell(self, index: int, changes: Changes) -> None:
+        """Call each of those concerned once, in the order in which they were added."""
+        of_tree = self._of_tree
+        concerned = set(self._of_all)
+        if of_tree:
+            for tree_id in changes.trees:
+                concerned.update(of_tree.get(tree_id, ()))
+        # The order of a set is nobody's business: every member calls in the same order.
+        for position in sorted(concerned):
+            self._observers[position](index, changes)
