@@ -1,1 +1,5 @@
-"""Checking what a cluster did: so far the linearizability checker."""
+"""Whole clusters in virtual time, from a seed, and the judges of what they did.
+
+`members` runs the production members on simulated machines, `cores` consensus alone; `campaign`,
+`par`, `crashes`, `poison` and `mutants` run many of them.
+"""

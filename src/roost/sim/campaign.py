@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from roost.sim.members.nemesis import Swarm
-from roost.sim.members.simulation import Result, Simulation
+from roost.sim.members.chronicle import Chronicle, Result
+from roost.sim.members.simulation import Simulation
+from roost.sim.members.swarm import Swarm
 
 # LMDB's files of a run are small and short-lived: memory, where there is a place for it.
 _SCRATCH = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - made by mkdtemp
@@ -56,7 +57,7 @@ def simulate(seed: int, swarm: Swarm | None = None) -> tuple[Result, list[str]]:
     logging.disable(logging.CRITICAL)
     try:
         simulation = Simulation(seed, root, swarm)
-        return simulation.run(), simulation.trace
+        return simulation.run(), simulation.chronicle.trace
     finally:
         logging.disable(was_disabled)
         shutil.rmtree(root, ignore_errors=True)
@@ -78,7 +79,7 @@ def shrink(seed: int, say: Callable[[str], None]) -> Swarm:
         ValueError: the seed breaks none.
 
     """
-    swarm = Simulation(seed, Path()).swarm
+    swarm = Swarm.draw(Chronicle(seed).stream("swarm"))
     if not simulate(seed, swarm)[0].violation:
         raise ValueError(f"seed {seed} breaks no promise")
     candidates: list[Callable[[Swarm], Swarm]] = [

@@ -25,7 +25,7 @@ import click
 from roost.sim.campaign import simulate
 from roost.sim.cores.scenario import record
 from roost.sim.cores.storm import run_storm
-from roost.sim.members.nemesis import Swarm
+from roost.sim.members.swarm import Swarm
 
 SEEDS_MAX = 40
 STREAMS = 5

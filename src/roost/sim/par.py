@@ -37,8 +37,9 @@ from roost.proto import rpc_pb2
 from roost.sim.members import rot
 from roost.sim.members.disk import SECTOR, SimDisk
 from roost.sim.members.judge import Violation, dump
-from roost.sim.members.nemesis import Swarm
-from roost.sim.members.simulation import Machine, Simulation
+from roost.sim.members.machines import Machine
+from roost.sim.members.simulation import Simulation
+from roost.sim.members.swarm import Swarm
 
 MEMBERS, ENTRIES = 3, 4
 WAIT_S = 12.0
@@ -109,25 +110,27 @@ class CaseRun(Simulation):
 
     async def _run(self) -> None:
         for _ in range(MEMBERS):
-            self.add_machine()
+            self.machines.add()
         for machine in self.machines:
-            await self.start(machine)
-        await self._until_even(self.machines)
-        writers = self.machines
+            await self.machines.start(machine)
+        await self._until_even(list(self.machines))
+        writers = list(self.machines)
         early = self.case.puts // 2
         await self._put_all(range(early))
         if self.case.is_lagging:
-            await self._until_even(self.machines)
-            self.crash(self.machines[2], loses_power=False)
-            writers = self.machines[:2]
+            await self._until_even(list(self.machines))
+            self.machines.crash(self.machines[2], loses_power=False)
+            writers = writers[:2]
         await self._put_all(range(early, self.case.puts))
         await self._until_even(writers)
         if self.case.is_durable:
             await asyncio.sleep(11)  # virtual: the stores flush by age
         places = [self._places(it) for it in self.machines]
         for machine in self.machines:
-            self.crash(machine, loses_power=False)
-        scene = Scene([it.world.disk for it in self.machines], places, self.stream("damage"))
+            self.machines.crash(machine, loses_power=False)
+        scene = Scene(
+            [it.world.disk for it in self.machines], places, self.chronicle.stream("damage")
+        )
         self.case.damage(scene)
         self.verdict = await self._judge_case()
 
@@ -155,7 +158,7 @@ class CaseRun(Simulation):
     async def _put(self, key: bytes, value: bytes) -> None:
         body = rpc_pb2.PutRequest(key=key, value=value).SerializeToString()
         while True:
-            leader = self._leader()
+            leader = self.machines.leader()
             if leader is not None:
                 try:
                     await leader.transact("etcd.put", body)
@@ -167,7 +170,7 @@ class CaseRun(Simulation):
 
     async def _until_even(self, machines: list[Machine]) -> None:
         while True:
-            leader = self._leader()
+            leader = self.machines.leader()
             members = [it.member for it in machines]
             if leader is not None and all(
                 it is not None and it.core.applied_index == leader.core.last_index for it in members
@@ -179,24 +182,24 @@ class CaseRun(Simulation):
         """Start everybody, wait, and look."""
         for machine in self.machines:
             try:
-                await self.start(machine)
+                await self.machines.start(machine)
             except Violation:
-                self.say(f"{machine.config.name} refuses")
+                self.chronicle.say(f"{machine.config.name} refuses")
         loop = asyncio.get_running_loop()
         deadline = loop.time() + WAIT_S
         while loop.time() < deadline:
             await asyncio.sleep(0.2)
-            leader = self._leader()
-            if leader is not None and self._is_even(leader):
+            leader = self.machines.leader()
+            if leader is not None and self.is_even(leader):
                 break
             for machine in self.machines:
-                if machine.member is None and not machine.is_starting:
+                if machine.may_start:
                     try:
-                        await self.start(machine)
+                        await self.machines.start(machine)
                     except Violation:
-                        self.say(f"{machine.config.name} refuses")
+                        self.chronicle.say(f"{machine.config.name} refuses")
         else:
-            leader = self._leader()
+            leader = self.machines.leader()
             if leader is None:
                 return "unavailable"
         assert leader is not None, "somebody leads"

@@ -9,7 +9,7 @@ import pytest
 
 from roost.sim.campaign import Totals, run_seeds, shrink, simulate
 from roost.sim.members.loop import DeadlockError, VirtualLoop
-from roost.sim.members.nemesis import Swarm
+from roost.sim.members.swarm import Swarm
 
 # Seeds that once broke a promise, or showed that the simulator was wrong: docs/bugs.md.
 ONCE_BROKEN = (

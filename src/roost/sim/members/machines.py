@@ -1,0 +1,225 @@
+"""The machines of one run, and the life of the members on them: started, killed, started again."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from roost import etcd
+from roost.call import Route
+from roost.errors import RoostError
+from roost.member import Member, MemberConfig, StoreDamaged, mark_damaged
+from roost.member.errors import MemberRemoved
+from roost.member.opening import open_member
+from roost.peer import Secrets
+from roost.sim.members.chronicle import Chronicle
+from roost.sim.members.disk import PowerCut
+from roost.sim.members.judge import Violation
+from roost.sim.members.network import SimNetwork
+from roost.sim.members.swarm import Swarm
+from roost.sim.members.world import SimWorld
+
+HEARTBEAT_MS, ELECTION_TICKS = 50, 10
+SECRET = b"what the simulated members share"
+# How far the rate of a machine's clock may be off, where clocks drift.
+DRIFT_MAX = 0.06
+
+
+class Machine:
+    """One machine: its world, and the member on it when one runs."""
+
+    def __init__(self, world: SimWorld, config: MemberConfig, *, is_first: bool) -> None:
+        """Nothing runs; `is_first` says that it is of the initial cluster."""
+        self.world = world
+        self.config = config
+        self.is_first = is_first
+        self.member: Member | None = None
+        self.routes: dict[bytes, Route] = {}
+        self.on_end: Callable[[], None] = lambda: None
+        self.lives = 0
+        self.is_starting = False
+        self.is_gone = False
+        self.is_damaged = False
+
+    @property
+    def has_identity(self) -> bool:
+        """Whether a member has lived here."""
+        return self.config.data_dir / "identity.a" in self.world.disk.files
+
+    @property
+    def may_start(self) -> bool:
+        """Whether no member runs here, and one may."""
+        return self.member is None and not self.is_starting and not self.is_gone
+
+    @property
+    def life(self) -> int:
+        """Grows when the member dies and when it comes back."""
+        return 2 * self.lives + (self.member is not None)
+
+
+class Machines(Sequence[Machine]):
+    """All machines of a run."""
+
+    def __init__(self, chronicle: Chronicle, network: SimNetwork, swarm: Swarm, root: Path) -> None:
+        """None yet; `root` is a directory for what LMDB writes."""
+        self._chronicle = chronicle
+        self._network = network
+        self._swarm = swarm
+        self._root = root
+        self._held: list[Machine] = []
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def __getitem__(self, position: int) -> Machine:  # type: ignore[override] # nobody slices
+        return self._held[position]
+
+    def __iter__(self) -> Iterator[Machine]:
+        return iter(self._held)
+
+    def running(self) -> list[Machine]:
+        """Those on which a member runs."""
+        return [it for it in self._held if it.member is not None]
+
+    def leader(self) -> Member | None:
+        """The member that leads, in the highest term if several think so."""
+        leading = [it.member for it in self._held if it.member and it.member.core.is_leader_ready]
+        return max(leading, key=lambda it: it.core.term, default=None)
+
+    def _config(self, number: int, *, size: int, heartbeat_ms: int) -> MemberConfig:
+        urls = {f"m{it}": (f"http://10.0.0.{it + 1}:2380",) for it in range(size)}
+        swarm = self._swarm
+        return MemberConfig(
+            name=f"m{number}",
+            data_dir=self._root / f"m{number}",
+            initial_cluster=urls,
+            advertise_peer_urls=urls[f"m{number}"],
+            listen_peer_urls=urls[f"m{number}"],
+            advertise_client_urls=(f"http://10.0.0.{number + 1}:2379",),
+            heartbeat_ms=heartbeat_ms,
+            election_ms=ELECTION_TICKS * heartbeat_ms,
+            trailing_entries=swarm.trailing_entries,
+            request_timeout_ms=2000,
+            store_layer_bytes_max=swarm.layer_bytes,
+            lease_reads=swarm.lease_reads,
+            inline_sync_ms_max=0.0 if swarm.slow_disks else 5.0,
+        )
+
+    def add(self) -> Machine:
+        """One more machine, on which nothing runs."""
+        number, swarm = len(self._held), self._swarm
+        stream = self._chronicle.stream(f"machine {number}")
+        rate = 1.0 + (stream.uniform(-DRIFT_MAX, DRIFT_MAX) if swarm.drift else 0.0)
+        size = max(number + 1, swarm.size)
+        config = self._config(number, size=size, heartbeat_ms=round(HEARTBEAT_MS / rate))
+        world = SimWorld(
+            self._network,
+            (f"10.0.0.{number + 1}", 2380),
+            stream,
+            segment_bytes=swarm.segment_bytes,
+            clock_rate=rate,
+            peer_secrets=Secrets([SECRET] if swarm.has_secret else []),
+        )
+        machine = Machine(world, config, is_first=number < swarm.size)
+        self._held.append(machine)
+        return machine
+
+    async def start(self, machine: Machine) -> None:
+        """Start the member of a machine; one that was added is filled by the cluster first."""
+        machine.is_starting = True
+        name = machine.config.name
+        try:
+            await self._start(machine)
+        except PowerCut:
+            self._chronicle.say(f"{name} is cut off while it starts")
+            machine.world.crash(loses_power=self._swarm.power_cuts)
+        except RoostError as error:
+            self._chronicle.say(f"{name} does not start: {error}")
+            machine.is_gone = isinstance(error, MemberRemoved)
+            if machine.is_first and not machine.is_gone:
+                raise Violation(f"{name} does not start again: {error}") from error
+        finally:
+            machine.is_starting = False
+
+    async def _start(self, machine: Machine) -> None:
+        config = machine.config
+        config.data_dir.mkdir(exist_ok=True)
+        member = await open_member(
+            config,
+            bootstrap=etcd.bootstrap,
+            on_fatal=lambda error: self._on_fatal(machine, error),
+            world=machine.world,
+            joins=not machine.is_first,
+        )
+        services = etcd.Services(
+            member,
+            member.store,
+            limits=etcd.Limits(lease_ttl_min_s=1, lease_grace_s=config.election_ms / 1000),
+            clock_s=machine.world.clock_s,
+        )
+        machine.routes = services.routes()
+        member.on_removed = lambda: self._on_removed(machine)
+        member.observe_switch(self._count_snapshot)
+        await member.start()
+        machine.member = member
+        if self._swarm.lease_holders:
+            services.start()
+            machine.on_end = services.stop
+        machine.lives += 1
+        self._chronicle.say(f"{config.name} starts at {member.store.applied_index}")
+
+    async def start_all(self) -> None:
+        """Start whoever is down and expected to run: those of old, and those that were added."""
+        for machine in self._held:
+            is_expected = machine.is_first or machine.has_identity or self._was_added(machine)
+            if machine.may_start and is_expected:
+                await self.start(machine)
+
+    def _was_added(self, machine: Machine) -> bool:
+        urls = machine.config.advertise_peer_urls
+        return any(
+            urls == record.peer_urls
+            for other in self._held
+            if other.member is not None
+            for record in other.member.members()
+        )
+
+    def _count_snapshot(self) -> Callable[[], None]:
+        self._chronicle.result.snapshots += 1
+        return lambda: None
+
+    def _on_fatal(self, machine: Machine, error: BaseException) -> None:
+        if isinstance(error, StoreDamaged):
+            self._chronicle.say(f"{machine.config.name} stops: {error}")
+            mark_damaged(machine.config, str(error), machine.world)
+            self.crash(machine, loses_power=False)
+            return
+        raise Violation(f"a member ended itself: {error!r}") from error
+
+    def _on_removed(self, machine: Machine) -> None:
+        if not machine.is_gone:
+            self._chronicle.say(f"{machine.config.name} is told that it was removed")
+            machine.is_gone = True
+            self.crash(machine, loses_power=False)
+
+    def crash(self, machine: Machine, *, loses_power: bool) -> None:
+        """The member dies; with the power goes what was not synced."""
+        member, machine.member = machine.member, None
+        if member is None:
+            return
+        self._chronicle.result.crashes += 1
+        how = "loses power" if loses_power else "is killed"
+        self._chronicle.say(f"{machine.config.name} {how}")
+        machine.on_end()
+        member.abandon()
+        machine.world.crash(loses_power=loses_power)
+
+    def on_power_cut(self, cut: PowerCut) -> None:
+        """A machine went away in the middle of a device call."""
+        for machine in self._held:
+            if machine.world.disk is cut.disk:
+                self._chronicle.say(f"{machine.config.name} is cut off in the middle of a write")
+                self.crash(machine, loses_power=self._swarm.power_cuts)
+
+    def end(self) -> None:
+        """Stop what members do by themselves, so that the run can end."""
+        for machine in self._held:
+            machine.on_end()
