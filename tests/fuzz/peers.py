@@ -37,6 +37,7 @@ from roost.member.protocol import (
 from roost.member.work import forwarding
 from roost.peer.frame import HEAD
 from roost.raft import codec
+from roost.sim.members.loop import pass_time, run_virtually
 from tests.fuzz.mutation import mutate
 from tests.member.members import Cluster
 from tests.raft.test_codec import KINDS_BY_EXAMPLE
@@ -153,7 +154,7 @@ async def lie_to_a_cluster(
             await asyncio.sleep(0)
         if count % 50 == 0:
             cluster.members[count // 50 % 3].transact_nowait("put", b"k=v", lambda *_: None)
-            await asyncio.sleep(0.002)
+            await pass_time(0.002)
         if count % LIES_TO_A_LEADER == 0:
             await _let_lead(cluster, 0)
         if count % 5000 == 0:
@@ -177,7 +178,7 @@ async def _let_lead(cluster: Cluster, position: int) -> None:
                 return
             if not leading[0].core.transfer_target:
                 leading[0].transfer_leadership(target, lambda _error: None)
-        await asyncio.sleep(0.001)
+        await pass_time(0.001)
 
 
 def _say(text: str) -> None:
@@ -191,7 +192,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as root:
-        counts = asyncio.run(
+        counts = run_virtually(
             lie_to_a_cluster(Path(root), frames=options.frames, seed=options.seed, say=_say)
         )
     for what, count in counts.most_common():

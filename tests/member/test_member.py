@@ -1,7 +1,6 @@
-"""Whole members over real sockets and real files, one to three in one loop."""
+"""Whole members, one to three of them in virtual time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
@@ -12,32 +11,11 @@ from roost.member import Member
 from roost.member.protocol import FRAME_DIGESTS
 from roost.peer import encode_frame
 from roost.store import Txn
-from tests.member.members import TREE, Cluster
+from tests.member.members import TREE, Cluster, look_again, run_cluster
 
 
 def all_published(member: Member) -> bool:
     return all(record.client_urls for record in member.members())
-
-
-def run(
-    tmp_path: Path,
-    size: int,
-    story: Callable[[Cluster], Awaitable[None]],
-    heartbeat_ms: int = 20,
-    *,
-    lease_reads: bool = False,
-) -> None:
-    """Run `story` with a started cluster that is stopped afterwards."""
-
-    async def main() -> None:
-        cluster = Cluster(tmp_path, size, heartbeat_ms, lease_reads=lease_reads)
-        await cluster.start_all()
-        try:
-            await story(cluster)
-        finally:
-            await cluster.stop_all()
-
-    asyncio.run(main())
 
 
 def test_a_single_member_serves_at_once(tmp_path: Path) -> None:
@@ -46,7 +24,7 @@ def test_a_single_member_serves_at_once(tmp_path: Path) -> None:
         assert await cluster.put(0, b"k", b"w") == b"v"
         assert await cluster.get(0, b"k") == b"w"
 
-    run(tmp_path, 1, story)
+    run_cluster(tmp_path, 1, story)
 
 
 def test_every_member_takes_writes_and_reads_the_latest(tmp_path: Path) -> None:
@@ -58,7 +36,7 @@ def test_every_member_takes_writes_and_reads_the_latest(tmp_path: Path) -> None:
             for position in range(3):
                 assert await cluster.get(position, b"k") == value
 
-    run(tmp_path, 3, story)
+    run_cluster(tmp_path, 3, story)
 
 
 def test_a_refusal_reaches_the_caller_of_any_member_and_leaves_nothing(tmp_path: Path) -> None:
@@ -73,7 +51,7 @@ def test_a_refusal_reaches_the_caller_of_any_member_and_leaves_nothing(tmp_path:
             assert await cluster.get(position, b"trace") is None
         assert max(it.core.last_index for it in cluster.members.values()) == last_index
 
-    run(tmp_path, 3, story)
+    run_cluster(tmp_path, 3, story)
 
 
 def test_an_operation_that_writes_nothing_is_a_read(tmp_path: Path) -> None:
@@ -85,7 +63,7 @@ def test_an_operation_that_writes_nothing_is_a_read(tmp_path: Path) -> None:
             assert await cluster.members[position].transact("touch_nothing", b"k") == b"v"
         assert cluster.members[leader].core.last_index == last_index
 
-    run(tmp_path, 3, story)
+    run_cluster(tmp_path, 3, story)
 
 
 def test_concurrent_writes_share_entries(tmp_path: Path) -> None:
@@ -102,7 +80,7 @@ def test_concurrent_writes_share_entries(tmp_path: Path) -> None:
             b"%d" % number for number in range(500)
         ]
 
-    run(tmp_path, 3, story)
+    run_cluster(tmp_path, 3, story)
 
 
 def test_followers_learn_of_a_commit_without_a_heartbeat_or_another_write(tmp_path: Path) -> None:
@@ -115,7 +93,7 @@ def test_followers_learn_of_a_commit_without_a_heartbeat_or_another_write(tmp_pa
                 view = member.view
                 await cluster.until(lambda: view.get(tree, b"k") == number)  # noqa: B023 - awaited
 
-    run(tmp_path, 3, story, heartbeat_ms=60_000)
+    run_cluster(tmp_path, 3, story, heartbeat_ms=60_000)
 
 
 def test_a_request_that_reaches_a_member_that_led_is_tried_with_the_next_leader(
@@ -136,7 +114,7 @@ def test_a_request_that_reaches_a_member_that_led_is_tried_with_the_next_leader(
             for number in range(3):
                 assert await cluster.get(leader, b"%d.%d" % (turn, number)) == b"v"
 
-    run(tmp_path, 3, story)
+    run_cluster(tmp_path, 3, story)
 
 
 def test_when_the_leader_stops_another_serves_with_every_acknowledged_write(
@@ -153,10 +131,12 @@ def test_when_the_leader_stops_another_serves_with_every_acknowledged_write(
                 assert await cluster.get(survivor, b"k%d" % earlier) == b"v"
             await cluster.start(leader)
 
-    run(tmp_path, 3, story)
+    run_cluster(tmp_path, 3, story)
 
 
 def test_a_stopped_cluster_comes_back_with_its_content(tmp_path: Path) -> None:
+    """On real sockets, with the keepers' processes."""
+
     async def story(cluster: Cluster) -> None:
         await cluster.leader()
         for number in range(50):
@@ -167,7 +147,7 @@ def test_a_stopped_cluster_comes_back_with_its_content(tmp_path: Path) -> None:
         for number in range(50):
             assert await cluster.get(number % 3, b"k%d" % number) == b"v%d" % number
 
-    run(tmp_path, 3, story)
+    run_cluster(tmp_path, 3, story, on_loopback=True)
 
 
 def test_members_publish_their_names_and_client_urls(tmp_path: Path) -> None:
@@ -177,7 +157,7 @@ def test_members_publish_their_names_and_client_urls(tmp_path: Path) -> None:
             await cluster.until(partial(all_published, member))
             assert sorted(r.name for r in member.members()) == ["m0", "m1", "m2"]
 
-    run(tmp_path, 3, story)
+    run_cluster(tmp_path, 3, story)
 
 
 @pytest.mark.slow
@@ -211,7 +191,7 @@ def test_a_leader_with_a_lease_reads_without_asking_and_only_while_it_is_heard(
             await member.read_barrier()
         assert asked
 
-    run(tmp_path, 3, story, lease_reads=True)
+    run_cluster(tmp_path, 3, story, lease_reads=True)
 
 
 def test_a_callback_that_raises_is_told_so_and_costs_nobody_else(tmp_path: Path) -> None:
@@ -236,7 +216,7 @@ def test_a_callback_that_raises_is_told_so_and_costs_nobody_else(tmp_path: Path)
             assert await cluster.put(position, b"k", b"w") in (b"v", b"w")
         assert await cluster.leader() == leader
 
-    run(tmp_path, 3, story)
+    run_cluster(tmp_path, 3, story)
 
 
 def test_an_operation_that_writes_more_than_an_entry_holds_is_refused(tmp_path: Path) -> None:
@@ -258,7 +238,7 @@ def test_an_operation_that_writes_more_than_an_entry_holds_is_refused(tmp_path: 
         assert await member.transact("flood", b"3") == b"flooded"
         assert member.view.count(tree_id) == 3
 
-    run(tmp_path, 1, story)
+    run_cluster(tmp_path, 1, story)
 
 
 def test_who_writes_through_a_member_reads_it_there_at_once(tmp_path: Path) -> None:
@@ -274,7 +254,7 @@ def test_who_writes_through_a_member_reads_it_there_at_once(tmp_path: Path) -> N
             await member.transact("put", b"k=" + value)
             assert member.view.get(tree_id, b"k") == value
 
-    run(tmp_path, 3, story)
+    run_cluster(tmp_path, 3, story)
 
 
 def test_the_status_shows_what_waits_for_a_socket(tmp_path: Path) -> None:
@@ -290,7 +270,7 @@ def test_the_status_shows_what_waits_for_a_socket(tmp_path: Path) -> None:
         assert queued == leader.transport.queued_bytes() > 0
         assert leader.status().waiting["send_queue_bytes"] == queued
 
-    run(tmp_path, 3, story)
+    run_cluster(tmp_path, 3, story, on_loopback=True)
 
 
 def test_a_leader_times_the_answers_of_its_peers(tmp_path: Path) -> None:
@@ -298,10 +278,10 @@ def test_a_leader_times_the_answers_of_its_peers(tmp_path: Path) -> None:
         leader = cluster.members[await cluster.leader()]
         times = leader.links.round_trips.times
         while set(times) != set(leader.transport.peers()):
-            await asyncio.sleep(0.001)
+            await look_again()
         for held in times.values():
             *_, (_, count) = held.buckets()
             assert count > 0
             assert held.sum_s > 0
 
-    run(tmp_path, 3, story)
+    run_cluster(tmp_path, 3, story)

@@ -1,6 +1,5 @@
 """Terms that somebody used up: one frame ended a cluster, and every start of it after that."""
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from roost.member.protocol import FRAME_RAFT
 from roost.raft import HardState, codec
 from roost.raft.admission import RESTORED_TERM, TERM_LEAP_MAX
 from roost.raft.messages import VoteRequest
+from roost.sim.members.loop import run_virtually
 from tests.member.members import Cluster
 
 pytestmark = pytest.mark.slow
@@ -47,7 +47,7 @@ def test_members_that_hold_such_a_term_start_elect_and_have_all_that_was_acknowl
         assert RESTORED_TERM < min(terms) <= max(terms) < RESTORED_TERM + TERM_LEAP_MAX
         await cluster.stop_all()
 
-    asyncio.run(run())
+    run_virtually(run())
 
 
 def test_a_frame_that_would_use_them_up_ends_its_link_and_nobody(tmp_path: Path) -> None:
@@ -71,4 +71,4 @@ def test_a_frame_that_would_use_them_up_ends_its_link_and_nobody(tmp_path: Path)
         await cluster.put(0, b"after", b"1")
         await cluster.stop_all()
 
-    asyncio.run(run())
+    run_virtually(run())

@@ -1,6 +1,5 @@
 """Changes of who is in the cluster, while some of it is dead (etcd: --strict-reconfig-check)."""
 
-import asyncio
 import json
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 from roost.errors import Refused
 from roost.member.cluster.membership import ADD, PROMOTE, REMOVE, REPLACE, UPDATE
 from roost.member.cluster.roster import PUBLISH_OPERATION
+from roost.sim.members.loop import run_virtually
 from tests.member.members import Cluster
 
 URL = "http://127.0.0.1:9"
@@ -46,7 +46,7 @@ def test_no_change_takes_the_majority_of_those_who_live(tmp_path: Path) -> None:
         assert len(leader.members()) == 4
         await cluster.stop_all()
 
-    asyncio.run(run())
+    run_virtually(run())
 
 
 @pytest.mark.slow
@@ -71,4 +71,4 @@ def test_a_change_that_cannot_be_read_is_refused_and_nothing_more(tmp_path: Path
         assert published == (life.directory, life.incarnation)
         await cluster.stop_all()
 
-    asyncio.run(run())
+    run_virtually(run())

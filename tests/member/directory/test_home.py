@@ -1,9 +1,9 @@
 """Directories that must not be used as they are, each refused by its own name (P12)."""
 
-import asyncio
 import hashlib
 import shutil
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -22,26 +22,24 @@ from roost.journal import (
 from roost.member import (
     CannotJoin,
     DirectoryLost,
-    Member,
     MemberConfig,
     RolledBack,
     StoreDamaged,
-    World,
     join_cluster,
     mark_damaged,
 )
 from roost.member.cluster.membership import ADD
 from roost.member.directory.joining import StoreFetch
+from roost.sim.members.loop import run_virtually
 from roost.store import METADATA_ID, STORAGE_VERSION, StoreForeign, Txn
-from roost.testing.ports import free_ports
-from tests.member.members import Cluster, bootstrap, raise_fatal
+from tests.member.members import Cluster, Network
 
 
 def in_a_loop(test: Callable[[Path], Awaitable[None]]) -> Callable[[Path], None]:
     """Run a test in an event loop of its own."""
 
     def run(tmp_path: Path) -> None:
-        asyncio.run(_awaited(test(tmp_path)))
+        run_virtually(_awaited(test(tmp_path)))
 
     run.__name__ = test.__name__
     return run
@@ -51,9 +49,9 @@ async def _awaited(work: Awaitable[None]) -> None:
     await work
 
 
-async def stopped(root: Path, size: int = 1) -> Cluster:
+async def stopped(root: Path, size: int = 1, *, network: Network | None = None) -> Cluster:
     """A cluster that has lived, and is stopped."""
-    cluster = Cluster(root, size)
+    cluster = Cluster(root, size, network=network)
     await cluster.start_all()
     await cluster.put(await cluster.quiet(), b"a", b"1")
     await cluster.stop_all()
@@ -62,15 +60,7 @@ async def stopped(root: Path, size: int = 1) -> Cluster:
 
 def reopen(cluster: Cluster) -> None:
     """Open the first member's directory, as a start does."""
-    name = cluster.names[0]
-    config = MemberConfig(
-        name=name,
-        data_dir=cluster.root / name,
-        initial_cluster=cluster.urls,
-        advertise_peer_urls=cluster.urls[name],
-        listen_peer_urls=cluster.urls[name],
-    )
-    Member(config, bootstrap=bootstrap, on_fatal=raise_fatal).abandon()
+    cluster.open(cluster.config(0)).abandon()
 
 
 def home(cluster: Cluster) -> Path:
@@ -94,22 +84,13 @@ def test_a_member_that_is_called_something_else_is_told_whose_directory_it_has(
     async def story() -> None:
         cluster = await stopped(tmp_path)
         name = cluster.names[0]
-        config = MemberConfig(
-            name="other",
-            data_dir=home(cluster),
-            initial_cluster=cluster.urls,
-            advertise_peer_urls=cluster.urls[name],
-            listen_peer_urls=cluster.urls[name],
-            heartbeat_ms=20,
-            election_ms=200,
-        )
-        member = Member(config, bootstrap=bootstrap, on_fatal=raise_fatal)
+        member = cluster.open(replace(cluster.config(0), name="other"))
         await member.start()
         await cluster.until(lambda: f"is the directory of member '{name}'" in caplog.text)
         assert "is called 'other' from now on" in caplog.text
         await member.stop()
 
-    asyncio.run(story())
+    run_virtually(story())
 
 
 @in_a_loop
@@ -134,7 +115,7 @@ async def test_an_identity_that_cannot_be_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("copy", ["identity.a", "identity.b"])
 def test_either_copy_of_the_identity_is_enough(tmp_path: Path, copy: str) -> None:
     """A member whose first copy was gone took itself for a new one, and wrote over the other."""
-    cluster = asyncio.run(stopped(tmp_path))
+    cluster = run_virtually(stopped(tmp_path))
     disk = OsDisk()
     held = load_identity(disk, home(cluster))
     (home(cluster) / copy).unlink()
@@ -145,7 +126,7 @@ def test_either_copy_of_the_identity_is_enough(tmp_path: Path, copy: str) -> Non
 
 @pytest.mark.parametrize("left", [None, b"", bytes(100)])
 def test_an_identity_that_is_gone_is_not_drawn_anew(tmp_path: Path, left: bytes | None) -> None:
-    cluster = asyncio.run(stopped(tmp_path))
+    cluster = run_virtually(stopped(tmp_path))
     for copy in ("identity.a", "identity.b"):
         (home(cluster) / copy).unlink()
         if left is not None:
@@ -169,7 +150,7 @@ async def test_a_journal_of_another_member(tmp_path: Path) -> None:
 @in_a_loop
 async def test_a_store_of_another_cluster(tmp_path: Path) -> None:
     first = await stopped(tmp_path / "one")
-    second = await stopped(tmp_path / "two")
+    second = await stopped(tmp_path / "two", network=first.network)
     shutil.rmtree(home(first) / "db.1")
     shutil.copytree(home(second) / "db.1", home(first) / "db.1")
     with pytest.raises(StoreForeign):
@@ -211,15 +192,7 @@ async def test_a_journal_of_another_format(tmp_path: Path) -> None:
 @in_a_loop
 async def test_a_store_that_is_marked_as_damaged(tmp_path: Path) -> None:
     cluster = await stopped(tmp_path)
-    name = cluster.names[0]
-    config = MemberConfig(
-        name=name,
-        data_dir=home(cluster),
-        initial_cluster=cluster.urls,
-        advertise_peer_urls=cluster.urls[name],
-        listen_peer_urls=cluster.urls[name],
-    )
-    mark_damaged(config, "a value has changed")
+    mark_damaged(cluster.config(0), "a value has changed")
     with pytest.raises(StoreDamaged, match="a value has changed"):
         reopen(cluster)
     assert Twin(OsDisk(), home(cluster), "store").load() is not None
@@ -288,15 +261,9 @@ async def test_a_member_whose_directory_is_lost_does_not_come_back_on_an_empty_o
     await cluster.until(lambda: bool(ended))
     assert isinstance(ended[0], DirectoryLost)
     await cluster.stop(0)
-    joining = MemberConfig(
-        name="m0",
-        data_dir=tmp_path / "joining",
-        initial_cluster=cluster.urls,
-        advertise_peer_urls=cluster.urls["m0"],
-        listen_peer_urls=cluster.urls["m0"],
-    )
+    joining = replace(cluster.config(0), data_dir=tmp_path / "joining")
     with pytest.raises(CannotJoin, match="has already been bootstrapped"):
-        await join_cluster(joining)
+        await join_cluster(joining, cluster.network.machine(*cluster.urls["m0"]))
     await cluster.stop_all()
 
 
@@ -311,7 +278,7 @@ async def test_who_names_no_other_member_is_told_at_once(tmp_path: Path) -> None
         listen_peer_urls=("http://127.0.0.1:1",),
     )
     with pytest.raises(CannotJoin, match="name those that run with --initial-cluster"):
-        await join_cluster(config)
+        await join_cluster(config, Network().machine("http://127.0.0.1:1"))
 
 
 @in_a_loop
@@ -321,8 +288,7 @@ async def test_a_stranger_is_sent_no_store(tmp_path: Path) -> None:
     for position in (1, 2):
         await cluster.start(position)
     await cluster.leader()
-    elsewhere = f"http://127.0.0.1:{free_ports(1)[0]}"
-    added = f"http://127.0.0.1:{free_ports(1)[0]}"
+    elsewhere, added = cluster.network.new_url(), cluster.network.new_url()
     asked = b'{"peer_urls": ["%s"], "is_learner": true}' % added.encode()
     await cluster.members[1].transact(ADD, asked)
     stranger = MemberConfig(
@@ -333,7 +299,7 @@ async def test_a_stranger_is_sent_no_store(tmp_path: Path) -> None:
         listen_peer_urls=(elsewhere,),
     )
     with pytest.raises(CannotJoin, match="nobody who joins is at these peer URLs"):
-        await StoreFetch(stranger, World()).run(rounds_max=2, retry_s=0)
+        await StoreFetch(stranger, cluster.network.machine(elsewhere)).run(rounds_max=2, retry_s=0)
     assert not list((tmp_path / "stranger").glob("db.*"))
     await cluster.stop_all()
 

@@ -8,7 +8,7 @@ import pytest
 
 from roost.errors import Refused, RoostError
 from roost.member import World
-from tests.member.members import Cluster
+from tests.member.members import Cluster, Loopback
 from tests.member.snapshots.test_snapshots import close, open_at, snapshot_of, write
 
 
@@ -28,7 +28,7 @@ def test_nothing_large_is_removed_by_the_loop(
         removed.append((path.name, threading.get_ident() == loop_thread))
 
     async def run() -> None:
-        cluster = Cluster(tmp_path, 1)
+        cluster = Cluster(tmp_path, 1, network=Loopback())
         await cluster.start_all()
         position = await cluster.quiet()
         await cluster.put(position, b"a", b"1")

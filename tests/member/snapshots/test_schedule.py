@@ -11,6 +11,9 @@ import pytest
 
 from roost.member import BackupSchedule
 from roost.member.snapshots.schedule import Shelf
+from roost.sim.members.loop import pass_time, run_virtually
+
+INTERVAL_S = 3600.0
 
 OTHERS = [
     "m-1-0000000000000001.db",
@@ -60,7 +63,7 @@ class FailingFiles:
         self.asked += 1
         if self.failures:
             raise self.failures.pop(0)
-        await asyncio.sleep(100)
+        await asyncio.Event().wait()
         yield Path()
 
 
@@ -72,19 +75,18 @@ def test_no_failure_ends_the_backups_and_each_is_said(
         files,  # type: ignore[arg-type]  # the part of it that is used
         tmp_path,
         name="m",
-        interval_s=0.001,
+        interval_s=INTERVAL_S,
         keep_count=1,
     )
 
     async def main() -> None:
         task = asyncio.get_running_loop().create_task(schedule.run())
-        async with asyncio.timeout(20):
-            while files.asked < 4:
-                await asyncio.sleep(0)
+        await pass_time(4.5 * INTERVAL_S)
+        assert files.asked == 4
         task.cancel()
         await asyncio.wait([task])
         assert task.cancelled()
 
     with caplog.at_level(logging.ERROR):
-        asyncio.run(main())
+        run_virtually(main())
     assert [it.getMessage().split(":")[0] for it in caplog.records] == ["no backup this time"] * 3

@@ -17,7 +17,9 @@ from roost.member.snapshots.snapshots import ATTEMPTS_MAX, Fetch, Snapshots, che
 from roost.peer import Head, SnapshotDamaged, SnapshotGone, Stream
 from roost.peer.snapshot import CHUNK, END, HEAD, PULL, Pull
 from roost.raft import Configuration, Entry, EntryKind, HardState, Snapshot
+from roost.sim.members.loop import run_virtually
 from roost.store import InlineKeeper, Keeper, SnapshotFile, Txn, digest_of, read_applied_file
+from tests.member.members import SEGMENT_BYTES, UnsyncedDisk
 
 SNAPSHOT = Snapshot(index=50, term=3, sender=1, configuration=Configuration(voters=(1, 2)))
 CONTENT = bytes(range(256)) * 10
@@ -64,7 +66,8 @@ class FakeWorld(World):
     """Dials the senders it was given, one after another; they were greeted."""
 
     def __init__(self, senders: Sequence[Sender | Exception]) -> None:
-        super().__init__()
+        super().__init__(segment_bytes=SEGMENT_BYTES)
+        self.disk = UnsyncedDisk()
         self._senders = list(senders)
 
     async def dial_for_snapshot(self, _member_id: int, _address: tuple[str, int]) -> Stream:
@@ -76,39 +79,33 @@ class FakeWorld(World):
     def make_keeper(self, directory: Path) -> Keeper:
         return InlineKeeper(directory, is_synced=False)
 
+    async def sync_file(self, _descriptor: int) -> None:
+        """Nothing is lost without it."""
 
-def fetch(
-    path: Path, senders: Sequence[Sender | Exception], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("roost.member.snapshots.snapshots._RETRY_S", 0)
+
+def fetch(path: Path, senders: Sequence[Sender | Exception]) -> None:
     world = FakeWorld(senders)
-    asyncio.run(Fetch(path, SNAPSHOT, [("h", 1)], world.dial_for_snapshot, world).run())
+    run_virtually(Fetch(path, SNAPSHOT, [("h", 1)], world.dial_for_snapshot, world).run())
 
 
-def test_a_transfer_that_is_cut_goes_on_where_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_transfer_that_is_cut_goes_on_where_it_was(tmp_path: Path) -> None:
     senders = [Sender(CONTENT, breaks_after=count) for count in (3, 0, 1)]
     last = Sender(CONTENT, breaks_after=None)
-    fetch(tmp_path / "file", [*senders, ConnectionRefusedError(), last], monkeypatch)
+    fetch(tmp_path / "file", [*senders, ConnectionRefusedError(), last])
     assert (tmp_path / "file").read_bytes() == CONTENT
     assert [it.pulled for it in (*senders, last)] == [[0], [900], [900], [1200]]
 
 
-def test_what_is_not_what_was_offered_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_not_what_was_offered_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SnapshotDamaged, match="digest"):
-        fetch(tmp_path / "a", [Sender(CONTENT, breaks_after=None, digest="00")], monkeypatch)
+        fetch(tmp_path / "a", [Sender(CONTENT, breaks_after=None, digest="00")])
     with pytest.raises(PeerFault):
-        fetch(tmp_path / "b", [SnapshotGone("not here any more")], monkeypatch)
+        fetch(tmp_path / "b", [SnapshotGone("not here any more")])
 
 
-def test_a_sender_that_never_answers_is_given_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_sender_that_never_answers_is_given_up(tmp_path: Path) -> None:
     with pytest.raises(ConnectionRefusedError):
-        fetch(tmp_path / "a", [ConnectionRefusedError() for _ in range(ATTEMPTS_MAX)], monkeypatch)
+        fetch(tmp_path / "a", [ConnectionRefusedError() for _ in range(ATTEMPTS_MAX)])
 
 
 # --- putting in place ---------------------------------------------------------------------------
