@@ -10,6 +10,8 @@ import pytest
 from roost import etcd
 from roost.call import Stream, Unary
 from roost.etcd.v3 import watch
+from roost.etcd.v3.watch_hub import WatchHub
+from roost.etcd.v3.watchers import Watcher
 from roost.proto import auth_pb2
 from roost.proto import rpc_pb2 as pb
 from roost.store import View
@@ -189,14 +191,14 @@ def test_a_watcher_that_cannot_be_served_ends_its_own_stream_only(
     world.put(b"a", b"1")
     broken = FakeStream()
     handler = watch.WatchStream(world.services.watches, broken)
-    real = watch.WatchHub._answers
+    real = WatchHub._answers
 
-    def answers(hub: watch.WatchHub, watcher: watch.Watcher, *rest: Any) -> list[bytes]:
+    def answers(hub: WatchHub, watcher: Watcher, *rest: Any) -> list[bytes]:
         if watcher.stream is handler:
             raise ValueError("this one cannot be told")
         return real(hub, watcher, *rest)
 
-    monkeypatch.setattr(watch.WatchHub, "_answers", answers)
+    monkeypatch.setattr(WatchHub, "_answers", answers)
 
     def story() -> None:
         for _ in range(2):

@@ -263,6 +263,25 @@ def malformed_request() -> Refused:
     return _refused(INTERNAL, "grpc: error unmarshalling request")
 
 
+# Why a watch is not begun, or ended, while its stream goes on.
+WATCH_RANGE_EMPTY = "mvcc: watcher range is empty"
+WATCH_ID_TAKEN = "mvcc: duplicate watch ID provided on the WatchStream"
+TOO_MANY_WATCHERS = "etcdserver: too many watchers"
+WATCH_DENIED = "rpc error: code = PermissionDenied desc = etcdserver: permission denied"
+_GO_NAMES = {
+    INVALID_ARGUMENT: "InvalidArgument",
+    PERMISSION_DENIED: "PermissionDenied",
+    UNAUTHENTICATED: "Unauthenticated",
+}
+
+
+def watch_refusal(error: RoostError) -> str | None:
+    """Why a watch is not begun, as Go prints the error; None when its stream ends with it."""
+    code, text = status_of(error)
+    name = _GO_NAMES.get(code)
+    return None if name is None else f"rpc error: code = {name} desc = {text}"
+
+
 def status_of(error: RoostError) -> tuple[int, str]:
     """The gRPC status for an error of the layers below."""
     match error:

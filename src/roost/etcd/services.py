@@ -32,7 +32,8 @@ from roost.etcd.v3.lease import LeaseService
 from roost.etcd.v3.lock import LockService
 from roost.etcd.v3.maintenance import MaintenanceService
 from roost.etcd.v3.turns import Turns
-from roost.etcd.v3.watch import WatchHub, WatchStream
+from roost.etcd.v3.watch import WatchStream
+from roost.etcd.v3.watch_hub import WatchHub
 from roost.proto import rpc_pb2 as pb
 from roost.store import Changes, Store, Txn
 

@@ -375,9 +375,9 @@ def test_every_watcher_is_told_what_is_in_its_range(
         for number in gone:
             assert not world.stream.events(number)
         world.handler.on_cancel()
-        hub = world.services.watches
-        assert not hub._by_key and not hub._by_prefix and not hub._ranges
-        assert not hub._prefix_lengths
+        synced = world.services.watches._synced
+        assert not synced and not list(synced) and not list(synced.candidates(b"key"))
+        assert not synced._prefix_lengths
 
     try:
         asyncio.run(run())

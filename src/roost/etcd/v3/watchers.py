@@ -1,0 +1,184 @@
+"""Watchers: what one of them wants, and an index of those that have been sent everything.
+
+A watcher belongs to a stream, of which the hub knows no more than `Listener` says.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Protocol
+
+from roost.call import StreamCall
+from roost.etcd.access.permissions import Judge
+from roost.etcd.access.tokens import Identity
+from roost.etcd.model.mvcc import main_of, prefix_end, range_stop
+from roost.etcd.model.wire import decode_key_value, field
+from roost.proto import rpc_pb2 as pb
+
+
+class Listener(Protocol):
+    """Whoever is told what watchers see; what goes wrong with one of them ends it alone."""
+
+    call: StreamCall
+    is_over: bool
+
+    @property
+    def has_room(self) -> bool:
+        """Whether it takes what it is sent."""
+
+    def note_progress(self, watcher: "Watcher") -> None:
+        """A watcher has had its turn to be told how far it has come."""
+
+    def cancel_compacted(self, watcher: "Watcher", compacted: int) -> None:
+        """The revisions a watcher needs are gone."""
+
+    def cancel_denied(self, watcher: "Watcher") -> None:
+        """Who watches may not see these keys any more."""
+
+    def fail(self, error: Exception) -> None:
+        """There was a fault of ours."""
+
+
+class Event:
+    """One change: its main revision, its key, and the mvccpb.Event as all watchers get it."""
+
+    __slots__ = ("_encoded", "_wire", "is_delete", "key", "main")
+
+    def __init__(self, revision: bytes, encoded: bytes) -> None:
+        """`encoded` is the KeyValue written at `revision`."""
+        kv = decode_key_value(encoded)
+        self.main = main_of(revision)
+        self.key = kv.key
+        self.is_delete = kv.version == 0
+        self._encoded = encoded
+        self._wire: bytes | None = None
+
+    def wire(self, previous: bytes | None = None) -> bytes:
+        """The field of a WatchResponse; made once for all who do not want the value before."""
+        if previous is None and self._wire is not None:
+            return self._wire
+        body = (b"\x08\x01" if self.is_delete else b"") + field(b"\x12", self._encoded)
+        if previous is not None:
+            return field(b"\x5a", body + field(b"\x1a", previous))
+        self._wire = field(b"\x5a", body)
+        return self._wire
+
+
+class Watcher:
+    """One watch of a stream."""
+
+    __slots__ = (
+        "first",
+        "id",
+        "identity",
+        "is_quiet",
+        "may_fragment",
+        "next_revision",
+        "no_delete",
+        "no_put",
+        "range_end",
+        "stop",
+        "stream",
+        "wants_previous",
+        "wants_progress",
+    )
+
+    def __init__(self, stream: Listener, request: pb.WatchCreateRequest) -> None:
+        """Watch the range of `request`."""
+        self.stream = stream
+        self.id = request.watch_id
+        # An empty key means the smallest one (etcd: watchServer.recvLoop).
+        self.first = request.key or b"\0"
+        self.range_end = request.range_end
+        self.stop = range_stop(self.first, request.range_end)
+        self.wants_previous = request.prev_kv
+        self.no_put = pb.WatchCreateRequest.NOPUT in request.filters
+        self.no_delete = pb.WatchCreateRequest.NODELETE in request.filters
+        self.wants_progress = request.progress_notify
+        self.may_fragment = request.fragment
+        self.next_revision = 0
+        # Who watches, while authentication is on; and whether nothing was said since the last
+        # note of progress.
+        self.identity: Identity | None = None
+        self.is_quiet = True
+
+    def check(self, judge: Judge) -> None:
+        """Whoever watches must have the right to read the range."""
+        judge.need_read(self.first, self.range_end)
+
+    def wants(self, event: Event) -> bool:
+        """Whether the event is in range, new to this watcher and not filtered."""
+        key = event.key
+        return (
+            event.main >= self.next_revision
+            and key >= self.first
+            and (self.stop is None or key < self.stop)
+            and not (self.no_delete if event.is_delete else self.no_put)
+        )
+
+
+class SyncedWatchers:
+    """Watchers that have been sent everything, by what they watch: a key, a prefix, any range.
+
+    A key that is written finds its watchers by as many look-ups as there are lengths of prefixes;
+    only ranges that are neither are held against it one by one.
+    """
+
+    def __init__(self) -> None:
+        """Nobody watches."""
+        self._by_key: dict[bytes, set[Watcher]] = {}
+        self._by_prefix: dict[bytes, set[Watcher]] = {}
+        self._prefix_lengths: Counter[int] = Counter()
+        self._ranges: dict[Watcher, None] = {}
+
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return bool(self._by_key or self._by_prefix or self._ranges)
+
+    def __iter__(self) -> Iterator[Watcher]:
+        """All of them."""
+        yield from self._ranges
+        for groups in (self._by_key, self._by_prefix):
+            for group in groups.values():
+                yield from group
+
+    def add(self, watcher: Watcher) -> None:
+        """Tell it of new events from now on."""
+        if watcher.stop == watcher.first + b"\0":
+            self._by_key.setdefault(watcher.first, set()).add(watcher)
+        elif watcher.stop == range_stop(watcher.first, prefix_end(watcher.first)):
+            group = self._by_prefix.setdefault(watcher.first, set())
+            if not group:
+                self._prefix_lengths[len(watcher.first)] += 1
+            group.add(watcher)
+        else:
+            self._ranges[watcher] = None
+
+    def discard(self, watcher: Watcher) -> None:
+        """Tell it no more, if it was told at all."""
+        self._ranges.pop(watcher, None)
+        first = watcher.first
+        if _leave(self._by_prefix, first, watcher):
+            length = len(first)
+            self._prefix_lengths[length] -= 1
+            if not self._prefix_lengths[length]:
+                del self._prefix_lengths[length]
+        _leave(self._by_key, first, watcher)
+
+    def candidates(self, key: bytes) -> Iterator[Watcher]:
+        """Those that may want a key."""
+        yield from self._by_key.get(key, ())
+        for length in self._prefix_lengths:
+            if length <= len(key):
+                yield from self._by_prefix.get(key[:length], ())
+        yield from self._ranges
+
+
+def _leave(groups: dict[bytes, set[Watcher]], name: bytes, watcher: Watcher) -> bool:
+    """Take a watcher out of its group; say whether that was the last one of it."""
+    group = groups.get(name)
+    if group is None or watcher not in group:
+        return False
+    group.discard(watcher)
+    if not group:
+        del groups[name]
+    return not group
