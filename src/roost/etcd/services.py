@@ -1,15 +1,10 @@
-"""The routes: from gRPC method paths to what answers them.
-
-A unary handler gets the call and the request's bytes, checks them, and answers through the call,
-now or when the replica calls back.  Nothing here knows of Raft, and nothing of HTTP/2.
-"""
+"""etcd over one replica: its storeys put together, from the model to the services of v3."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from roost.call import Route, Stream, StreamCall, StreamHandler, Unary
+from roost.call import Route
 from roost.etcd.access import users as auth
 from roost.etcd.access.tokens import TOKEN_TTL_S, JwtOptions, SimpleTokens, Tokens
 from roost.etcd.access.users import Auth
@@ -27,14 +22,12 @@ from roost.etcd.v3.auth import BCRYPT_COST, AuthService
 from roost.etcd.v3.cluster import ClusterService
 from roost.etcd.v3.election import ElectionService
 from roost.etcd.v3.kv import KvService
-from roost.etcd.v3.learners import refusing
 from roost.etcd.v3.lease import LeaseService
 from roost.etcd.v3.lock import LockService
 from roost.etcd.v3.maintenance import MaintenanceService
+from roost.etcd.v3.routes import Api, routes_of
 from roost.etcd.v3.turns import Turns
-from roost.etcd.v3.watch import WatchStream
 from roost.etcd.v3.watch_hub import WatchHub
-from roost.proto import rpc_pb2 as pb
 from roost.store import Changes, Store, Txn
 
 
@@ -87,34 +80,40 @@ class Services:
         self._replica = replica
         self._mvcc = Mvcc(store)
         self.alarms = Alarms(store)
+        operations = KvOperations(self._mvcc, self.alarms)
+        replica.register(ALARM_OPERATION, self.alarms.change_by_member)
+        replica.register(SLICE_OPERATION, operations.compact_slice)
+        replica.register(AUTO_COMPACT, operations.compact)
+
+        self.lessor = Lessor(replica, self._mvcc, self.alarms, limits=limits, clock_s=clock_s)
+        self._sweep = Sweep(replica, self._mvcc, self.alarms)
+        self._compactor = (
+            Compactor(replica, self._mvcc, keeping, clock_s=clock_s) if keeping else None
+        )
+
         self._auth = Auth(store, self._mvcc)
         self._tokens = _tokens(replica, self._auth, options, clock_s)
         border = Border(replica, self._mvcc, self.alarms, self._auth, self._tokens, limits=limits)
         self._border = border
-        self._tasks = border.tasks
-        self.lessor = Lessor(replica, self._mvcc, self.alarms, limits=limits, clock_s=clock_s)
-        self.watches = WatchHub(border)
-        operations = KvOperations(self._mvcc, self.alarms)
-        self._sweep = Sweep(replica, self._mvcc, self.alarms)
-        self._kv = KvService(border, operations, self._sweep)
-        self._leases = LeaseService(border, self.lessor)
-        self._users = AuthService(
-            border,
-            self._auth,
-            self._tokens,
-            bcrypt_cost=options.bcrypt_cost,
-            password_chars_min=options.password_chars_min,
-            clock_s=clock_s,
-        )
-        self._maintenance = MaintenanceService(border)
-        self._cluster = ClusterService(border)
+
         self._turns = Turns(border)
-        self._locks, self._elections = LockService(self._turns), ElectionService(self._turns)
-        replica.register(ALARM_OPERATION, self.alarms.change_by_member)
-        replica.register(SLICE_OPERATION, operations.compact_slice)
-        replica.register(AUTO_COMPACT, operations.compact)
-        self._compactor = (
-            Compactor(replica, self._mvcc, keeping, clock_s=clock_s) if keeping else None
+        self.watches = WatchHub(border)
+        self._api = Api(
+            kv=KvService(border, operations, self._sweep),
+            watches=self.watches,
+            leases=LeaseService(border, self.lessor),
+            users=AuthService(
+                border,
+                self._auth,
+                self._tokens,
+                bcrypt_cost=options.bcrypt_cost,
+                password_chars_min=options.password_chars_min,
+                clock_s=clock_s,
+            ),
+            cluster=ClusterService(border),
+            maintenance=MaintenanceService(border),
+            locks=LockService(self._turns),
+            elections=ElectionService(self._turns),
         )
         replica.observe(self._on_alarms_applied, trees=(self.alarms.tree,))
         replica.observe(self._on_rights_applied, trees=self._auth.trees)
@@ -141,105 +140,11 @@ class Services:
 
     async def close(self) -> None:
         """End what still answers calls; none can come any more."""
-        await self._tasks.close()
+        await self._border.tasks.close()
 
     def routes(self) -> dict[bytes, Route]:
         """Every method served, by its path."""
-        routes = {
-            **_named("etcdserverpb.KV", self._kv_routes()),
-            **_named("etcdserverpb.Watch", {"Watch": Stream(self._watch)}),
-            **_named("etcdserverpb.Lease", self._lease_routes()),
-            **_named("etcdserverpb.Auth", self._auth_routes()),
-            **_named("etcdserverpb.Cluster", self._cluster_routes()),
-            **_named("etcdserverpb.Maintenance", self._maintenance_routes()),
-            **_named("v3lockpb.Lock", self._lock_routes()),
-            **_named("v3electionpb.Election", self._election_routes()),
-            b"/roost.Maintenance/Since": Stream(self._maintenance.since),
-            b"/roost.Cluster/MemberReplace": Unary(self._cluster.replace),
-        }
-        return {path: refusing(path, route, self._replica) for path, route in routes.items()}
-
-    def _kv_routes(self) -> dict[str, Route]:
-        service = self._kv
-        return {
-            "Range": Unary(service.range),
-            "Put": Unary(service.put),
-            "DeleteRange": Unary(service.delete_range),
-            "Txn": Unary(service.txn),
-            "Compact": Unary(service.compact),
-        }
-
-    def _lease_routes(self) -> dict[str, Route]:
-        service = self._leases
-        return {
-            "LeaseGrant": Unary(service.grant),
-            "LeaseRevoke": Unary(service.revoke),
-            "LeaseKeepAlive": Stream(service.keep_alive),
-            "LeaseTimeToLive": Unary(service.time_to_live),
-            "LeaseLeases": Unary(service.list_leases),
-        }
-
-    def _auth_routes(self) -> dict[str, Route]:
-        service = self._users
-        writing: Any = service.writing  # any of etcd's requests
-        return {
-            "AuthEnable": Unary(writing("etcd.auth_enable", pb.AuthEnableRequest)),
-            "AuthDisable": Unary(writing("etcd.auth_disable", pb.AuthDisableRequest)),
-            "AuthStatus": Unary(service.status),
-            "Authenticate": Unary(service.authenticate),
-            "UserAdd": Unary(service.add_user),
-            "UserGet": Unary(service.get_user),
-            "UserList": Unary(service.list_users),
-            "UserDelete": Unary(writing("etcd.user_delete", pb.AuthUserDeleteRequest)),
-            "UserChangePassword": Unary(service.change_password),
-            "UserGrantRole": Unary(writing("etcd.user_grant", pb.AuthUserGrantRoleRequest)),
-            "UserRevokeRole": Unary(writing("etcd.user_revoke", pb.AuthUserRevokeRoleRequest)),
-            "RoleAdd": Unary(writing("etcd.role_add", pb.AuthRoleAddRequest)),
-            "RoleGet": Unary(service.get_role),
-            "RoleList": Unary(service.list_roles),
-            "RoleDelete": Unary(writing("etcd.role_delete", pb.AuthRoleDeleteRequest)),
-            "RoleGrantPermission": Unary(service.grant_permission),
-            "RoleRevokePermission": Unary(
-                writing("etcd.role_revoke", pb.AuthRoleRevokePermissionRequest)
-            ),
-        }
-
-    def _cluster_routes(self) -> dict[str, Route]:
-        service = self._cluster
-        return {
-            "MemberAdd": Unary(service.add),
-            "MemberRemove": Unary(service.remove),
-            "MemberUpdate": Unary(service.update),
-            "MemberPromote": Unary(service.promote),
-            "MemberList": Unary(service.list_members),
-        }
-
-    def _maintenance_routes(self) -> dict[str, Route]:
-        service = self._maintenance
-        return {
-            "Alarm": Unary(service.alarm),
-            "Status": Unary(service.status),
-            "Defragment": Unary(service.defragment),
-            "Hash": Unary(service.hash),
-            "HashKV": Unary(service.hash_kv),
-            "Snapshot": Stream(service.snapshot),
-            "MoveLeader": Unary(self._cluster.move_leader),
-            "Downgrade": Unary(service.downgrade),
-        }
-
-    def _lock_routes(self) -> dict[str, Route]:
-        service = self._locks
-        return {"Lock": Stream(service.lock), "Unlock": Unary(service.unlock)}
-
-    def _election_routes(self) -> dict[str, Route]:
-        service = self._elections
-        return {
-            "Campaign": Stream(service.campaign),
-            "Proclaim": Unary(service.proclaim),
-            "Leader": Unary(service.leader),
-            "Observe": Stream(service.observe),
-            "Resign": Unary(service.resign),
-        }
+        return routes_of(self._api, self._replica)
 
     def revision(self) -> int:
         """The current revision here."""
@@ -273,11 +178,6 @@ class Services:
         self._auth.on_applied(changes)
         self.watches.on_rights_changed()
 
-    # --- the rest -------------------------------------------------------------------------------
-
-    def _watch(self, call: StreamCall) -> StreamHandler:
-        return WatchStream(self.watches, call)
-
 
 def _tokens(
     replica: Replica, auth: Auth, options: AuthOptions, clock_s: Callable[[], float]
@@ -287,7 +187,3 @@ def _tokens(
     from roost.etcd.access.jwt_tokens import JwtTokens  # what it needs is slow to import
 
     return JwtTokens(replica, auth, options.jwt)
-
-
-def _named(service: str, methods: dict[str, Route]) -> dict[bytes, Route]:
-    return {f"/{service}/{method}".encode(): route for method, route in methods.items()}

@@ -19,8 +19,9 @@ from functools import partial
 from typing import NamedTuple
 
 import bcrypt
+from google.protobuf.message import Message
 
-from roost.call import Call
+from roost.call import Call, UnaryHandler
 from roost.errors import RoostError
 from roost.etcd import errors
 from roost.etcd.access import permissions
@@ -64,7 +65,7 @@ class AuthService:
             check = permissions.anybody if name == "etcd.auth_enable" else permissions.root
             border.register(name, operation, check)
 
-    def writing(self, operation: str, kind: type[pb.AuthEnableRequest]) -> Callable[..., None]:
+    def writing(self, operation: str, kind: type[Message]) -> UnaryHandler:
         """A handler that checks that a request is one, and runs `operation`."""
 
         def handle(call: Call, body: bytes) -> None:
