@@ -14,7 +14,7 @@ What a handler raises ends its call, and no other.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 class Code(IntEnum):
@@ -37,6 +37,13 @@ class Code(IntEnum):
     UNAVAILABLE = 14
     DATA_LOSS = 15
     UNAUTHENTICATED = 16
+
+
+class Status(NamedTuple):
+    """How a call ended, and why; the text is empty when all is well."""
+
+    code: int
+    text: str
 
 
 class Caller(Protocol):

@@ -20,6 +20,7 @@ from roost.errors import PeerFault, RoostError
 from roost.etcd import border
 from roost.etcd.access.tokens import Identity
 from roost.etcd.model import wire
+from roost.etcd.v3.interface import JSON_PATHS
 from roost.journal import record
 from roost.member.work import forwarding
 from roost.peer import frame
@@ -34,12 +35,12 @@ from roost.raft.messages import (
     PreVoteReply,
     VoteRequest,
 )
-from roost.server.gateway import PATHS
-from roost.server.grpc import parse_timeout
 from roost.server.h2 import PREFACE, Connection, ConnectionBroken
 from roost.server.h2 import frames as h2
+from roost.server.health import Health, HealthStream
 from roost.server.json_request import BadJson, build, read_whole
-from roost.server.reflection import Health, HealthStream, ReflectionStream
+from roost.server.methods import parse_timeout
+from roost.server.reflection import ReflectionStream
 from roost.store import MalformedWriteSet
 from roost.store.write_set import decode as decode_write_set
 from roost.store.write_set import encode_put
@@ -216,7 +217,7 @@ def test_no_body_is_too_strange_for_the_gateway() -> None:
     methods = []
     corpus = [b"{}", b""]
     schemas = {"etcdserverpb": pb, "v3lockpb": lock_pb2, "v3electionpb": election_pb2}
-    for full in sorted(set(PATHS.values())):
+    for full in sorted(set(JSON_PATHS.values())):
         package, _, rest = full.partition(".")
         service, _, method = rest.partition("/")
         row = schemas[package].DESCRIPTOR.services_by_name[service].methods_by_name[method]

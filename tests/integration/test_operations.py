@@ -14,7 +14,10 @@ from pathlib import Path
 import grpc
 import pytest
 
+from roost.call import Code
+from roost.proto import reflection_pb2
 from roost.proto import rpc_pb2 as pb
+from roost.proto.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from roost.testing.cluster import PATIENCE_S, Cluster, wait_until
 from roost.testing.ports import free_ports
 
@@ -248,10 +251,8 @@ def test_hosts_metrics_and_notes_are_as_the_flags_say(tmp_path: Path) -> None:
 
 
 def test_health_and_reflection_are_served(tmp_path: Path) -> None:
-    from roost.server import reflection
-
-    asked = reflection._Asked
-    answered = reflection._Answered
+    asked = reflection_pb2.ServerReflectionRequest
+    answered = reflection_pb2.ServerReflectionResponse
     with (
         Cluster(tmp_path, 1) as cluster,
         grpc.insecure_channel(cluster.endpoints[0]) as channel,
@@ -259,11 +260,11 @@ def test_health_and_reflection_are_served(tmp_path: Path) -> None:
         cluster.leader()
         check = channel.unary_unary("/grpc.health.v1.Health/Check")
         for service in ("", "etcdserverpb.KV"):
-            request = reflection._HealthRequest(service=service).SerializeToString()
-            said = reflection._HealthResponse.FromString(check(request, timeout=10))
-            assert said.status == reflection.SERVING
+            request = HealthCheckRequest(service=service).SerializeToString()
+            said = HealthCheckResponse.FromString(check(request, timeout=10))
+            assert said.status == HealthCheckResponse.SERVING
         with pytest.raises(grpc.RpcError) as caught:
-            check(reflection._HealthRequest(service="none").SerializeToString(), timeout=10)
+            check(HealthCheckRequest(service="none").SerializeToString(), timeout=10)
         assert caught.value.code() is grpc.StatusCode.NOT_FOUND
         reflect = channel.stream_stream(
             "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
@@ -275,12 +276,12 @@ def test_health_and_reflection_are_served(tmp_path: Path) -> None:
             asked(file_containing_symbol="nobody.knows"),
         ]
         bodies = iter([it.SerializeToString() for it in questions])
-        said = [answered.FromString(it) for it in reflect(bodies, timeout=10)]
-        names = [it.name for it in said[0].list_services_response.service]
+        told = [answered.FromString(it) for it in reflect(bodies, timeout=10)]
+        names = [it.name for it in told[0].list_services_response.service]
         assert {"etcdserverpb.KV", "v3lockpb.Lock", "grpc.health.v1.Health"} <= set(names)
-        assert said[1].file_descriptor_response.file_descriptor_proto
-        assert said[2].file_descriptor_response.file_descriptor_proto
-        assert said[3].error_response.error_code == reflection.NOT_FOUND
+        assert told[1].file_descriptor_response.file_descriptor_proto
+        assert told[2].file_descriptor_response.file_descriptor_proto
+        assert told[3].error_response.error_code == Code.NOT_FOUND
 
 
 def test_a_lease_that_is_renewed_outlives_leaders(three: Cluster) -> None:

@@ -5,24 +5,21 @@ import http.client
 import queue
 import threading
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import grpc
 import pytest
 
+from roost.call import Call, Code, Route, Status, Stream, StreamCall, Unary
 from roost.server import ClientPort, Listener, ServerConfig, make_app
 from roost.server.compression import BadCompression, TooLarge, inflate
 from roost.server.exposition import Family, Sample
-from roost.server.grpc import GrpcServer, StreamingCall, UnaryCall, parse_timeout
+from roost.server.grpc import GrpcServer
+from roost.server.methods import parse_timeout
 from roost.testing.cluster import wait_until
 
 MESSAGE_BYTES_MAX = 100_000
-
-
-class Unary:
-    def __init__(self, handle: Callable[[UnaryCall, bytes], None]) -> None:
-        self.handle = handle
 
 
 class EchoStream:
@@ -30,7 +27,7 @@ class EchoStream:
 
     open_count = 0
 
-    def __init__(self, call: StreamingCall) -> None:
+    def __init__(self, call: StreamCall) -> None:
         self.call = call
         EchoStream.open_count += 1
 
@@ -45,15 +42,11 @@ class EchoStream:
         EchoStream.open_count -= 1
 
 
-class Stream:
-    open = EchoStream
-
-
-def fail(call: UnaryCall, message: bytes) -> None:
+def fail(call: Call, message: bytes) -> None:
     call.fail(9, f"no: {message.decode()} % ä")
 
 
-def crash(_call: UnaryCall, _message: bytes) -> None:
+def crash(_call: Call, _message: bytes) -> None:
     raise ValueError("a bug in a handler")
 
 
@@ -63,10 +56,6 @@ class CrashingStream(EchoStream):
     def on_cancel(self) -> None:
         super().on_cancel()
         raise ValueError("a bug at the end of a stream")
-
-
-class Crashing:
-    open = CrashingStream
 
 
 class Source:
@@ -89,13 +78,13 @@ class Source:
             raise NoLeader("nobody leads")
 
 
-ROUTES = {
-    b"/test.Service/Echo": Unary(UnaryCall.reply),
+ROUTES: dict[bytes, Route] = {
+    b"/test.Service/Echo": Unary(lambda call, message: call.reply(message)),
     b"/test.Service/Fail": Unary(fail),
     b"/test.Service/Crash": Unary(crash),
     b"/test.Service/Never": Unary(lambda _call, _message: None),
-    b"/test.Service/Chat": Stream(),
-    b"/test.Service/CrashAtEnd": Crashing(),
+    b"/test.Service/Chat": Stream(EchoStream),
+    b"/test.Service/CrashAtEnd": Stream(CrashingStream),
 }
 
 
@@ -309,14 +298,14 @@ def test_a_connection_that_cannot_be_written_to_costs_no_other() -> None:
 
 def test_streams_that_need_a_leader_end_when_there_was_none_for_as_long_as_is_said() -> None:
     class Connection:
-        ended: tuple[int, str] | None = None
+        ended: Status | None = None
 
         def tick(self, _now: float) -> None:
             pass
 
-        def end_streams(self, code: int, text: str, *, only_leaderless: bool) -> None:
+        def end_streams(self, status: Status, *, only_leaderless: bool) -> None:
             assert only_leaderless
-            self.ended = (code, text)
+            self.ended = status
 
     has_leader = True
     server = GrpcServer(
@@ -325,6 +314,7 @@ def test_streams_that_need_a_leader_end_when_there_was_none_for_as_long_as_is_sa
         unread_bytes_max=1,
         has_leader=lambda: has_leader,
         leaderless_s=0.75,
+        no_leader=Status(Code.UNAVAILABLE, "nobody leads"),
     )
     connection: Any = Connection()
     server.connections.add(connection)
@@ -333,7 +323,7 @@ def test_streams_that_need_a_leader_end_when_there_was_none_for_as_long_as_is_sa
     server.tick(10.7)
     assert connection.ended is None
     server.tick(10.8)
-    assert connection.ended == (14, "etcdserver: no leader")
+    assert connection.ended == (14, "nobody leads")
 
 
 def get(port: int, path: str, method: str = "GET") -> tuple[int, bytes]:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from roost.call import Call, Unary
 from roost.server import ClientPort, Listener, ServerConfig
-from roost.server.grpc import UnaryCall
 from roost.server.h2 import PREFACE
 from roost.server.h2 import frames as f
 from roost.server.h2.hpack import encode_literal
@@ -26,9 +26,8 @@ HEADERS = b"".join(
 )
 
 
-class Large:
-    def handle(self, call: UnaryCall, _message: bytes) -> None:
-        call.reply(bytes(ANSWER_BYTES))
+def answer(call: Call, _message: bytes) -> None:
+    call.reply(bytes(ANSWER_BYTES))
 
 
 async def call_often(address: tuple[str, int], *settings: bytes) -> socket.socket:
@@ -51,10 +50,9 @@ def serve(
     story: Callable[[ClientPort, tuple[str, int]], Awaitable[None]], *, unread_bytes_max: int
 ) -> None:
     async def run() -> None:
-        route: Any = Large()
         app: Any = None
         config = ServerConfig(unread_bytes_max=unread_bytes_max)
-        port = ClientPort(routes={b"/test/Large": route}, app=app, config=config)
+        port = ClientPort(routes={b"/test/Large": Unary(answer)}, app=app, config=config)
         (address,) = await port.start([Listener(("127.0.0.1", 0))])
         try:
             async with asyncio.timeout(60):
@@ -77,7 +75,7 @@ def test_what_clients_do_not_read_is_bounded_and_they_are_given_up(
     async def story(port: ClientPort, address: tuple[str, int]) -> None:
         unread = port.grpc.unread
         clients = [await call_often(address, *settings) for _ in repeat(None, 4)]
-        done = port.grpc.figures[b"/test/Large"]
+        done = port.grpc.methods.figures[b"/test/Large"]
         while done.started_count < 4 * CALLS:
             assert unread.bytes <= unread.bytes_max + ANSWER_BYTES
             await asyncio.sleep(0)

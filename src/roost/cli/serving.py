@@ -35,8 +35,7 @@ from roost.member import (
     open_member,
 )
 from roost.peer import PeerTls, Secrets
-from roost.proto import election_pb2, lock_pb2, rpc_pb2
-from roost.server import ClientPort, Listener, ServerConfig, gateway, make_app, reflection
+from roost.server import ClientPort, Listener, ServerConfig, gateway, health, make_app, reflection
 from roost.server.figures import Figures
 from roost.store import StoreSuspect, crash
 from roost.tasks import Tasks
@@ -201,11 +200,12 @@ class MemberServer:
         figures = Figures(self.member, services, quota_bytes=chores.quota_bytes)
         routes = dict(services.routes())
         names = sorted({path[1:].split(b"/")[0].decode() for path in routes})
-        self._health = reflection.Health(names)
-        schemas = [it.DESCRIPTOR for it in (rpc_pb2, lock_pb2, election_pb2)]
+        self._health = health.Health(names)
         body_bytes_max = serving.limits.request_bytes_max + _AROUND_BYTES
         json_routes = (
-            gateway.make_routes(routes, body_bytes_max=2 * body_bytes_max)
+            gateway.make_routes(
+                routes, etcd.JSON_PATHS, etcd.SCHEMAS, body_bytes_max=2 * body_bytes_max
+            )
             if serving.has_gateway
             else []
         )
@@ -225,9 +225,12 @@ class MemberServer:
             keepalive_s=serving.keepalive_s,
             keepalive_timeout_s=serving.keepalive_timeout_s,
             shares_port=serving.shares_port,
+            no_leader=etcd.NO_LEADER,
+            stopped=etcd.STOPPED,
         )
+        schemas = (*etcd.SCHEMAS, *health.SCHEMAS)
         port = ClientPort(
-            routes={**routes, **reflection.make_routes(schemas, names, self._health)},
+            routes={**routes, **self._health.routes(), **reflection.make_routes(schemas)},
             app=app,
             config=config,
             has_leader=lambda: bool(self.member.leader_id),

@@ -1,4 +1,4 @@
-"""etcd's v3 messages: the schemas beside this file, and what `generate` made of them."""
+"""The schemas beside this file, etcd's v3 and gRPC's own, and what `generate` made of them."""
 
 from roost.proto.pool import POOL
 

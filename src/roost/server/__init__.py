@@ -1,6 +1,6 @@
 """The client port: gRPC on a protocol of our own, everything else as an ASGI application."""
 
-from roost.server import gateway, reflection
+from roost.server import gateway, health, reflection
 from roost.server.app import StatusSource, make_app
 from roost.server.listening import CannotListen, Place, bind, describe
 from roost.server.port import ClientPort, Listener, ServerConfig
@@ -15,6 +15,7 @@ __all__ = [
     "bind",
     "describe",
     "gateway",
+    "health",
     "make_app",
     "reflection",
 ]

@@ -17,7 +17,7 @@ from roost.member import Member, MemberStatus
 from roost.proto import election_pb2, lock_pb2, rpc_pb2
 from roost.raft import Role
 from roost.server.exposition import Family, Figure, Sample, read_all
-from roost.server.grpc import MethodFigures
+from roost.server.methods import MethodFigures
 from roost.server.port import ClientPort
 
 _ALARM_NAMES = {NOSPACE: "NOSPACE", CORRUPT: "CORRUPT"}
@@ -121,7 +121,7 @@ class Figures:
 
 def _method_samples(now: Now) -> Iterator[tuple[tuple[tuple[str, str], ...], MethodFigures]]:
     """The labels and the figures of every gRPC method."""
-    for path, figures in sorted(now.port.grpc.figures.items()):
+    for path, figures in sorted(now.port.grpc.methods.figures.items()):
         name = path.decode()
         service, _, method = name[1:].partition("/")
         kind = _TYPES.get(name, "bidi_stream")

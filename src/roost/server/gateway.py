@@ -1,4 +1,4 @@
-"""The JSON gateway: etcd's gRPC methods as HTTP posts (etcd: the http annotations of rpc.proto).
+"""The JSON gateway: methods as HTTP posts, as grpc-gateway v1 has etcd's.
 
 A post to `/v3/kv/put` has the request as JSON, bytes in base64, and gets the answer as JSON:
 names as in the schema, 64-bit numbers as strings, defaults left out.  A stream answers
@@ -14,105 +14,46 @@ import codecs
 import json
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any
 
 from google.protobuf import json_format
-from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-from starlette.routing import Route
+from starlette import routing
 from starlette.types import Receive, Scope, Send
 
-from roost.proto import election_pb2, lock_pb2, rpc_pb2
-from roost.server.grpc import TIMEOUT_UNITS
+from roost.call import Code, OpenStream, Route, Status, Stream, StreamHandler, Unary
 from roost.server.json_request import BadJson, build, read_first, read_whole
+from roost.server.methods import TIMEOUT_UNITS
 from roost.tasks import Tasks
 
 logger = logging.getLogger(__name__)
 VERSIONS = ("v3", "v3beta", "v3alpha")
-# Path behind the version -> service and method.
-PATHS: Mapping[str, str] = {
-    "kv/range": "etcdserverpb.KV/Range",
-    "kv/put": "etcdserverpb.KV/Put",
-    "kv/deleterange": "etcdserverpb.KV/DeleteRange",
-    "kv/txn": "etcdserverpb.KV/Txn",
-    "kv/compaction": "etcdserverpb.KV/Compact",
-    "watch": "etcdserverpb.Watch/Watch",
-    "lease/grant": "etcdserverpb.Lease/LeaseGrant",
-    "lease/revoke": "etcdserverpb.Lease/LeaseRevoke",
-    "kv/lease/revoke": "etcdserverpb.Lease/LeaseRevoke",
-    "lease/keepalive": "etcdserverpb.Lease/LeaseKeepAlive",
-    "lease/timetolive": "etcdserverpb.Lease/LeaseTimeToLive",
-    "kv/lease/timetolive": "etcdserverpb.Lease/LeaseTimeToLive",
-    "lease/leases": "etcdserverpb.Lease/LeaseLeases",
-    "kv/lease/leases": "etcdserverpb.Lease/LeaseLeases",
-    "cluster/member/add": "etcdserverpb.Cluster/MemberAdd",
-    "cluster/member/remove": "etcdserverpb.Cluster/MemberRemove",
-    "cluster/member/update": "etcdserverpb.Cluster/MemberUpdate",
-    "cluster/member/list": "etcdserverpb.Cluster/MemberList",
-    "cluster/member/promote": "etcdserverpb.Cluster/MemberPromote",
-    "maintenance/alarm": "etcdserverpb.Maintenance/Alarm",
-    "maintenance/status": "etcdserverpb.Maintenance/Status",
-    "maintenance/defragment": "etcdserverpb.Maintenance/Defragment",
-    "maintenance/hash": "etcdserverpb.Maintenance/HashKV",
-    "maintenance/snapshot": "etcdserverpb.Maintenance/Snapshot",
-    "maintenance/transfer-leadership": "etcdserverpb.Maintenance/MoveLeader",
-    "maintenance/downgrade": "etcdserverpb.Maintenance/Downgrade",
-    "auth/enable": "etcdserverpb.Auth/AuthEnable",
-    "auth/disable": "etcdserverpb.Auth/AuthDisable",
-    "auth/status": "etcdserverpb.Auth/AuthStatus",
-    "auth/authenticate": "etcdserverpb.Auth/Authenticate",
-    "auth/user/add": "etcdserverpb.Auth/UserAdd",
-    "auth/user/get": "etcdserverpb.Auth/UserGet",
-    "auth/user/list": "etcdserverpb.Auth/UserList",
-    "auth/user/delete": "etcdserverpb.Auth/UserDelete",
-    "auth/user/changepw": "etcdserverpb.Auth/UserChangePassword",
-    "auth/user/grant": "etcdserverpb.Auth/UserGrantRole",
-    "auth/user/revoke": "etcdserverpb.Auth/UserRevokeRole",
-    "auth/role/add": "etcdserverpb.Auth/RoleAdd",
-    "auth/role/get": "etcdserverpb.Auth/RoleGet",
-    "auth/role/list": "etcdserverpb.Auth/RoleList",
-    "auth/role/delete": "etcdserverpb.Auth/RoleDelete",
-    "auth/role/grant": "etcdserverpb.Auth/RoleGrantPermission",
-    "auth/role/revoke": "etcdserverpb.Auth/RoleRevokePermission",
-    "lock/lock": "v3lockpb.Lock/Lock",
-    "lock/unlock": "v3lockpb.Lock/Unlock",
-    "election/campaign": "v3electionpb.Election/Campaign",
-    "election/proclaim": "v3electionpb.Election/Proclaim",
-    "election/leader": "v3electionpb.Election/Leader",
-    "election/observe": "v3electionpb.Election/Observe",
-    "election/resign": "v3electionpb.Election/Resign",
+# What HTTP says of a call's end (grpc-gateway v1: HTTPStatusFromCode); anything else is 500.
+_HTTP_STATUS: Mapping[int, int] = {
+    Code.OK: 200,
+    Code.CANCELLED: 408,
+    Code.INVALID_ARGUMENT: 400,
+    Code.DEADLINE_EXCEEDED: 504,
+    Code.NOT_FOUND: 404,
+    Code.ALREADY_EXISTS: 409,
+    Code.PERMISSION_DENIED: 403,
+    Code.RESOURCE_EXHAUSTED: 429,
+    Code.FAILED_PRECONDITION: 400,
+    Code.ABORTED: 409,
+    Code.OUT_OF_RANGE: 400,
+    Code.UNIMPLEMENTED: 501,
+    Code.UNAVAILABLE: 503,
+    Code.UNAUTHENTICATED: 401,
 }
-_FILES = {"etcdserverpb": rpc_pb2, "v3lockpb": lock_pb2, "v3electionpb": election_pb2}
-# gRPC status -> HTTP status (grpc-gateway v1: HTTPStatusFromCode); anything else is 500.
-_STATUS = {
-    0: 200,
-    1: 408,
-    3: 400,
-    4: 504,
-    5: 404,
-    6: 409,
-    7: 403,
-    8: 429,
-    9: 400,
-    10: 409,
-    11: 400,
-    12: 501,
-    14: 503,
-    16: 401,
-}
-_CANCELLED, _INVALID_ARGUMENT, _RESOURCE_EXHAUSTED, _INTERNAL = 1, 3, 8, 13
-_LATE = (4, "context deadline exceeded")
+_LATE = Status(Code.DEADLINE_EXCEEDED, "context deadline exceeded")
 _TIMEOUT = re.compile(r"([+-]?[0-9]{1,18})([HMSmun])")
 # A longer timeout is none that anybody waits for.
 _TIMEOUT_S_MAX = 10 * 365 * 86400.0
 _JSON_HEAD = [(b"content-type", b"application/json")]
-
-
-class GrpcRoute(Protocol):
-    """A method of the services: it has `handle`, or `open` when it may take long."""
 
 
 class JsonCall:
@@ -191,7 +132,7 @@ class JsonStream:
         if self._is_over:
             return
         if code:
-            status = _STATUS.get(code, 500)
+            status = _HTTP_STATUS.get(code, 500)
             if not self._is_begun:
                 self.first_status = status
             said = {"grpc_code": code, "http_code": status, "message": text}
@@ -224,11 +165,9 @@ def _to_json(message: Message) -> dict[str, Any]:
 class JsonMethod:
     """One method, as an ASGI application of its own."""
 
-    def __init__(
-        self, descriptor: MethodDescriptor, route: GrpcRoute, *, body_bytes_max: int
-    ) -> None:
+    def __init__(self, descriptor: MethodDescriptor, route: Route, *, body_bytes_max: int) -> None:
         """Answer posts by what `route` does."""
-        self._route: Any = route
+        self._route = route
         self._request: type[Message] = GetMessageClass(descriptor.input_type)
         self._response: type[Message] = GetMessageClass(descriptor.output_type)
         self._streams = descriptor.server_streaming
@@ -237,8 +176,8 @@ class JsonMethod:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         try:
-            if self._streams:
-                await self._stream(scope, receive, send)
+            if self._streams and isinstance(self._route, Stream):
+                await self._stream(self._route.open, scope, receive, send)
             else:
                 await self._unary(scope, receive, send)
         except _FailedError as failed:
@@ -254,7 +193,7 @@ class JsonMethod:
         try:
             return build(self._request, value).SerializeToString()
         except BadJson as error:
-            raise _FailedError(_INVALID_ARGUMENT, str(error)) from error
+            raise _FailedError(Code.INVALID_ARGUMENT, str(error)) from error
 
     async def _unary(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = b""
@@ -265,47 +204,33 @@ class JsonMethod:
             body += event.get("body", b"")
             if len(body) > self._body_bytes_max:
                 text = f"request body is larger than {self._body_bytes_max} bytes"
-                raise _FailedError(_RESOURCE_EXHAUSTED, text)
+                raise _FailedError(Code.RESOURCE_EXHAUSTED, text)
             if not event.get("more_body"):
                 break
         try:
             message = self._encode(read_whole(body.decode() or "{}"))
         except ValueError as error:  # BadJson, or no UTF-8
-            raise _FailedError(_INVALID_ARGUMENT, str(error)) from error
+            raise _FailedError(Code.INVALID_ARGUMENT, str(error)) from error
         call = JsonCall(_token_of(scope), _address_of(scope))
         timeout_s = _timeout_of(scope)
         try:
             async with asyncio.timeout(timeout_s):
-                if hasattr(self._route, "handle"):
+                if isinstance(self._route, Unary):
                     self._route.handle(call, message)
                     answer = await call.outcome
                 else:
-                    answer = await self._wait_long(call, message, receive)
+                    answer = await _wait_long(self._route.open(call), call, message, receive)
         except TimeoutError:
             raise _FailedError(*_LATE) from None
         said = json.dumps(_to_json(self._response.FromString(answer)), separators=(",", ":"))
         await _send_whole(send, 200, said.encode())
 
-    async def _wait_long(self, call: JsonCall, message: bytes, receive: Receive) -> bytes:
-        """Answer a method that may take long; it is cancelled when the client goes away."""
-        handler = self._route.open(call)
-        handler.on_message(message)
-        tasks = Tasks()
-        leaving = tasks.start(_leave(receive))
-        try:
-            await asyncio.wait((call.outcome, leaving), return_when=asyncio.FIRST_COMPLETED)
-            if call.outcome.done():
-                return call.outcome.result()
-            raise _FailedError(_CANCELLED, "the client is gone")
-        finally:
-            if not call.outcome.done():
-                handler.on_cancel()
-            await tasks.close()
-
-    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _stream(
+        self, open_stream: OpenStream, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         timeout_s = _timeout_of(scope)
         call = JsonStream(_token_of(scope), _address_of(scope), self._response)
-        handler = self._route.open(call)
+        handler = open_stream(call)
         tasks = Tasks()
         tasks.start(self._read(handler, call, receive))
         late = None
@@ -326,7 +251,7 @@ class JsonMethod:
             handler.on_cancel()
             await tasks.close()
 
-    async def _read(self, handler: Any, call: JsonStream, receive: Receive) -> None:
+    async def _read(self, handler: StreamHandler, call: JsonStream, receive: Receive) -> None:
         """Hand every request in the body on as soon as it is whole."""
         text, is_whole = "", False
         utf8 = codecs.getincrementaldecoder("utf-8")()
@@ -338,7 +263,7 @@ class JsonMethod:
                     return
                 text += utf8.decode(event.get("body", b""), not event.get("more_body"))
                 if len(text) > self._body_bytes_max:
-                    raise _FailedError(_RESOURCE_EXHAUSTED, "a request is too large")
+                    raise _FailedError(Code.RESOURCE_EXHAUSTED, "a request is too large")
                 while text := text.lstrip():
                     found = read_first(text)
                     if found is None:
@@ -349,15 +274,33 @@ class JsonMethod:
                 if not event.get("more_body") and not is_whole:
                     is_whole = True
                     if text:
-                        raise _FailedError(_INVALID_ARGUMENT, "the body ends within a request")
+                        raise _FailedError(Code.INVALID_ARGUMENT, "the body ends within a request")
                     handler.on_half_close()
         except _FailedError as failed:
             call.finish(failed.code, failed.text)
         except ValueError as error:  # BadJson, or no UTF-8
-            call.finish(_INVALID_ARGUMENT, str(error))
+            call.finish(Code.INVALID_ARGUMENT, str(error))
         except Exception:
             logger.exception("a stream of the gateway failed")
-            call.finish(_INTERNAL, "internal error")
+            call.finish(Code.INTERNAL, "internal error")
+
+
+async def _wait_long(
+    handler: StreamHandler, call: JsonCall, message: bytes, receive: Receive
+) -> bytes:
+    """Answer a method that may take long; it is cancelled when the client goes away."""
+    handler.on_message(message)
+    tasks = Tasks()
+    leaving = tasks.start(_leave(receive))
+    try:
+        await asyncio.wait((call.outcome, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if call.outcome.done():
+            return call.outcome.result()
+        raise _FailedError(Code.CANCELLED, "the client is gone")
+    finally:
+        if not call.outcome.done():
+            handler.on_cancel()
+        await tasks.close()
 
 
 async def _leave(receive: Receive) -> None:
@@ -385,7 +328,7 @@ def _timeout_of(scope: Scope) -> float | None:
         return None
     found = _TIMEOUT.fullmatch(text)
     if found is None:
-        raise _FailedError(_INVALID_ARGUMENT, f"invalid grpc-timeout: {text}")
+        raise _FailedError(Code.INVALID_ARGUMENT, f"invalid grpc-timeout: {text}")
     timeout_s = int(found[1]) * TIMEOUT_UNITS[found[2]]
     if timeout_s < 0:
         raise _FailedError(*_LATE)
@@ -405,17 +348,31 @@ async def _send_whole(send: Send, status: int, body: bytes) -> None:
 
 async def _send_error(send: Send, code: int, text: str) -> None:
     said = {"error": text, "message": text, "code": code}
-    await _send_whole(send, _STATUS.get(code, 500), json.dumps(said).encode())
+    await _send_whole(send, _HTTP_STATUS.get(code, 500), json.dumps(said).encode())
 
 
-def make_routes(services: Mapping[bytes, GrpcRoute], *, body_bytes_max: int) -> list[Route]:
-    """All paths of the gateway, over the methods in `services`."""
-    made: list[Route] = []
-    for path, full in PATHS.items():
+def make_routes(
+    services: Mapping[bytes, Route],
+    paths: Mapping[str, str],
+    schemas: Iterable[FileDescriptor],
+    *,
+    body_bytes_max: int,
+) -> list[routing.Route]:
+    """All `paths` of the gateway, each to a method in `services` that is in one of `schemas`.
+
+    A path stands behind the version; the method is the whole name of its service, a slash and
+    its own name.
+    """
+    offered = {
+        f"{schema.package}.{name}": service
+        for schema in schemas
+        for name, service in schema.services_by_name.items()
+    }
+    made: list[routing.Route] = []
+    for path, full in paths.items():
         service, _, method = full.partition("/")
-        package, _, name = service.rpartition(".")
-        descriptor = _FILES[package].DESCRIPTOR.services_by_name[name].methods_by_name[method]
+        descriptor = offered[service].methods_by_name[method]
         route = services[f"/{full}".encode()]
         app = JsonMethod(descriptor, route, body_bytes_max=body_bytes_max)
-        made += [Route(f"/{version}/{path}", app, methods=["POST"]) for version in VERSIONS]
+        made += [routing.Route(f"/{version}/{path}", app, methods=["POST"]) for version in VERSIONS]
     return made

@@ -1,362 +1,31 @@
-"""gRPC over our HTTP/2 (grpc: doc/PROTOCOL-HTTP2.md): calls, streams, deadlines, errors.
+"""gRPC over our HTTP/2 (grpc: doc/PROTOCOL-HTTP2.md): connections, and what they share.
 
-A request costs a dictionary look-up, one object and one call of its handler; there is no task
-and no future for a unary call.  Answers collect in the connection and leave in one write at the
-end of the loop turn.
+`methods` reads what a request's head says, `calls` is one call; here is the connection that
+carries calls, their deadlines and their ends.  Answers collect in the connection and leave in one
+write at the end of the loop turn.
 
-Full?  A message is at most `message_bytes_max` (etcd's limit and its answer); a connection whose
-client does not read is not read from either until it does; what was answered before is bounded by
-`unread`.
+Full?  A connection whose client does not read is not read from either until it does; what was
+answered before is bounded by `unread`.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from time import monotonic
-from typing import Protocol, cast
-from urllib.parse import quote
+from typing import cast
 
-from roost.histogram import CALL_BOUNDS_S, Histogram
-from roost.server.compression import ENCODINGS, BadCompression, TooLarge, inflate
-from roost.server.h2 import (
-    STREAMS_MAX,
-    Answer,
-    Connection,
-    ConnectionBroken,
-    ErrorCode,
-    Stream,
-    Unfinished,
-)
-from roost.server.h2.hpack import HEADER_LIST_BYTES_MAX, encode_literal
+from roost.call import Code, Route, Status, Unary
+from roost.server.calls import Call, StreamingCall, UnaryCall
+from roost.server.h2 import STREAMS_MAX, Connection, ConnectionBroken, ErrorCode, Stream, Unfinished
+from roost.server.h2.hpack import encode_literal
+from roost.server.methods import Head, Methods
 from roost.server.unread import Unread
 from roost.tls import common_name
 
 logger = logging.getLogger(__name__)
-
-OK, CANCELLED, UNKNOWN, DEADLINE_EXCEEDED = 0, 1, 2, 4
-RESOURCE_EXHAUSTED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE = 8, 12, 13, 14
-_PREFIX_BYTES = 5
-_NOT_HERE, _OVER = -1, -2
-# gRPC clients send the first, the JSON gateway's the second (etcd: rpctypes/metadatafields.go).
-_TOKEN_FIELDS = (b"token", b"authorization")
-SERVER_STOPPED = (UNAVAILABLE, "etcdserver: server stopped")
-NO_LEADER = (UNAVAILABLE, "etcdserver: no leader")
-_STATUS_200 = b"\x88"  # static table, entry 8
-_CONTENT_TYPE = encode_literal(b"content-type", b"application/grpc")
-_HEADERS = _STATUS_200 + _CONTENT_TYPE
-_ANSWER = Answer(_HEADERS, encode_literal(b"grpc-status", b"0"))
-TIMEOUT_UNITS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
-_TIMEOUT_DIGITS_MAX = 8
 LEADERLESS_S = 3.0
-
-
-class StreamHandler(Protocol):
-    """What a stream's server does with what comes in."""
-
-    def on_message(self, message: bytes) -> None:
-        """The client sent a message."""
-
-    def on_half_close(self) -> None:
-        """The client will send no more."""
-
-    def on_cancel(self) -> None:
-        """The stream is gone."""
-
-
-UnaryHandler = Callable[["UnaryCall", bytes], None]
-StreamOpener = Callable[["StreamingCall"], StreamHandler]
-
-
-class Route(Protocol):
-    """A method: it has `handle` for unary calls, or `open` for streams."""
-
-
-class MethodFigures:
-    """How often a method was called, how the calls ended (by gRPC status), how long they took."""
-
-    __slots__ = ("ended", "handling", "started_count")
-
-    def __init__(self) -> None:
-        """Nobody has called."""
-        self.started_count = 0
-        self.ended: dict[int, int] = {OK: 0}
-        self.handling = Histogram(CALL_BOUNDS_S)
-
-
-class Head:
-    """What the headers of a request say; one object for all equal requests."""
-
-    __slots__ = (
-        "figures",
-        "http_status",
-        "is_compressed",
-        "needs_leader",
-        "opener",
-        "refusal",
-        "timeout_s",
-        "token",
-        "unary",
-    )
-
-    def __init__(self) -> None:
-        """Nothing is known."""
-        self.unary: UnaryHandler | None = None
-        self.opener: StreamOpener | None = None
-        self.refusal: tuple[int, str] | None = None
-        self.http_status = 0
-        self.timeout_s: float | None = None
-        self.token = ""
-        self.needs_leader = False
-        self.is_compressed = False
-        self.figures = MethodFigures()
-
-
-class Call:
-    """One call: what unary calls and streams have in common."""
-
-    __slots__ = ("_begun_s", "_buffer", "_protocol", "_stream", "deadline", "head", "is_done")
-
-    def __init__(self, protocol: "GrpcProtocol", stream: Stream, head: Head) -> None:
-        """Answer `stream`, which began with `head`."""
-        stream.state = self
-        self.head = head
-        self._protocol = protocol
-        self._stream = stream
-        self._buffer = b""
-        self._begun_s = protocol.received_s
-        self.is_done = False
-        self.deadline = 0.0
-
-    @property
-    def token(self) -> str:
-        """What the client says to be somebody; empty when it says nothing."""
-        return self.head.token
-
-    @property
-    def certificate_name(self) -> str:
-        """The common name of the client's certificate; empty when it has none."""
-        return self._protocol.certificate_name
-
-    @property
-    def address(self) -> str:
-        """The network address that the client has; empty when it has none."""
-        return self._protocol.address
-
-    def feed(self, data: bytes) -> None:
-        """Bytes of the request; deliver the messages they complete."""
-        raise NotImplementedError
-
-    def cancel(self) -> None:
-        """The stream is gone."""
-        self.is_done = True
-
-    def expire(self) -> None:
-        """The deadline has passed."""
-        if not self.is_done:
-            self.finish(DEADLINE_EXCEEDED, "context deadline exceeded")
-
-    def fail(self, code: int, text: str) -> None:
-        """End the call with a status."""
-        self.finish(code, text)
-
-    def finish(self, code: int, text: str) -> None:
-        """End the call with a status; what was sent before leaves first."""
-        if self.is_done:
-            return
-        self.is_done = True
-        figures = self.head.figures
-        figures.ended[code] = figures.ended.get(code, 0) + 1
-        figures.handling.note(monotonic() - self._begun_s)
-        trailers = encode_literal(b"grpc-status", b"%d" % code)
-        if text:
-            trailers += encode_literal(
-                b"grpc-message", quote(text, safe=" !#$&'()*+,-./:;<=>?@[]^_`{|}~\"").encode()
-            )
-        self._send_end(trailers)
-        self._protocol.schedule_flush()
-
-    def _send_end(self, trailers: bytes) -> None:
-        """Headers and trailers are one block when nothing was sent between them."""
-        self._protocol.h2.send_trailers(self._stream, _HEADERS + trailers)
-
-    def _next_message(self, data: bytes, offset: int) -> int:
-        """Where the message at `offset` ends, or _NOT_HERE yet, or _OVER: the call has failed."""
-        end = len(data)
-        if end - offset < _PREFIX_BYTES:
-            return _NOT_HERE
-        if data[offset] and not self.head.is_compressed:
-            text = "grpc: compressed flag set with identity or empty encoding"
-            self.finish(INTERNAL, text)
-            return _OVER
-        length = int.from_bytes(data[offset + 1 : offset + _PREFIX_BYTES], "big")
-        limit = self._protocol.message_bytes_max
-        if length > limit:
-            text = f"grpc: received message larger than max ({length} vs. {limit})"
-            self.finish(RESOURCE_EXHAUSTED, text)
-            return _OVER
-        stop = offset + _PREFIX_BYTES + length
-        return stop if stop <= end else _NOT_HERE
-
-    def _inflate(self, data: bytes) -> bytes | None:
-        """A message that was compressed; None when the call has failed."""
-        limit = self._protocol.message_bytes_max
-        try:
-            return inflate(data, limit)
-        except TooLarge:
-            text = f"grpc: received message after decompression larger than max ({limit})"
-            self.finish(RESOURCE_EXHAUSTED, text)
-        except BadCompression as error:
-            text = f"grpc: failed to decompress the received message: {error}"
-            self.finish(INTERNAL, text)
-        return None
-
-
-class UnaryCall(Call):
-    """One request, one answer; the handler answers once, now or later."""
-
-    __slots__ = ("_handle",)
-
-    def __init__(
-        self, protocol: "GrpcProtocol", stream: Stream, head: Head, handle: "UnaryHandler"
-    ) -> None:
-        """Give the request to `handle`."""
-        super().__init__(protocol, stream, head)
-        self._handle = handle
-
-    def reply(self, message: bytes) -> None:
-        """Answer."""
-        if self.is_done:
-            return
-        self.is_done = True
-        figures = self.head.figures
-        figures.ended[OK] += 1
-        figures.handling.note(monotonic() - self._begun_s)
-        protocol = self._protocol
-        data = b"\0" + len(message).to_bytes(4, "big") + message
-        protocol.h2.send_answer(self._stream, _ANSWER, data)
-        if not protocol.is_flush_due:
-            protocol.schedule_flush()
-        size, unread = len(data), protocol.server.unread
-        protocol.unread_bytes += size
-        unread.bytes += size
-        if unread.bytes > unread.bytes_max:
-            unread.shrink(protocol.server.connections)
-
-    def feed(self, data: bytes) -> None:
-        """Bytes of the request; it is handled when the stream has ended."""
-        if self.is_done:
-            return
-        if self._buffer:
-            data = self._buffer + data
-        stop = self._next_message(data, 0)
-        if stop == _OVER:
-            return
-        if 0 <= stop < len(data):
-            self.finish(INTERNAL, "grpc: a unary call has one message")
-        elif not self._stream.is_remote_closed:
-            self._buffer = data
-        elif stop == _NOT_HERE:
-            self.finish(INTERNAL, "grpc: the request ended within a message")
-        else:
-            self._buffer = b""
-            message = data[_PREFIX_BYTES:]
-            if data[0]:
-                inflated = self._inflate(message)
-                if inflated is None:
-                    return
-                message = inflated
-            self._handle(self, message)
-
-
-class StreamingCall(Call):
-    """Any number of messages both ways."""
-
-    __slots__ = ("_handler", "_is_begun", "_is_left", "on_drain")
-
-    def __init__(
-        self, protocol: "GrpcProtocol", stream: Stream, head: Head, opener: "StreamOpener"
-    ) -> None:
-        """Open the handler."""
-        super().__init__(protocol, stream, head)
-        self._is_begun = self._is_left = False
-        self.on_drain: Callable[[], None] | None = None
-        self._handler = opener(self)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the call has ended, by whatever side."""
-        return self.is_done
-
-    @property
-    def pending_bytes(self) -> int:
-        """What was sent on this stream and has not left yet."""
-        return self._stream.pending_bytes + self._protocol.unsent_bytes
-
-    def send(self, message: bytes) -> None:
-        """Send one message."""
-        self.send_all((message,))
-
-    def send_all(self, messages: Sequence[bytes]) -> None:
-        """Send messages, in one piece."""
-        if self.is_done:
-            return
-        h2 = self._protocol.h2
-        if not self._is_begun:
-            self._is_begun = True
-            h2.send_headers(self._stream, _HEADERS)
-        parts = [part for it in messages for part in (b"\0", len(it).to_bytes(4, "big"), it)]
-        h2.send_data(self._stream, b"".join(parts))
-        self._protocol.schedule_flush()
-
-    def _send_end(self, trailers: bytes) -> None:
-        if self._is_begun:
-            self._protocol.h2.send_trailers(self._stream, trailers)
-        else:
-            super()._send_end(trailers)
-
-    def feed(self, data: bytes) -> None:
-        """Bytes of the request; deliver the messages they complete."""
-        if self.is_done:
-            return
-        if self._buffer:
-            data = self._buffer + data
-        offset = 0
-        while (stop := self._next_message(data, offset)) >= 0:
-            sent = data[offset + _PREFIX_BYTES : stop]
-            message = self._inflate(sent) if data[offset] else sent
-            if message is None:
-                stop = _OVER
-                break
-            self._handler.on_message(message)
-            offset = stop
-            if self.is_over:
-                return  # the handler has ended the call
-        self._buffer = data[offset:]
-        if stop == _OVER:
-            self._leave()
-        elif self._stream.is_remote_closed:
-            if self._buffer:
-                self.finish(INTERNAL, "grpc: the request ended within a message")
-                self._leave()
-            else:
-                self._handler.on_half_close()
-
-    def cancel(self) -> None:
-        """The stream is gone."""
-        self.is_done = True
-        self._leave()
-
-    def expire(self) -> None:
-        """The deadline has passed."""
-        if not self.is_done:
-            super().expire()
-            self._leave()
-
-    def _leave(self) -> None:
-        """Tell the handler, once, that the stream is gone."""
-        if not self._is_left:
-            self._is_left = True
-            self._handler.on_cancel()
+# What callers are told; a data model has words of its own for it.
+NO_LEADER = Status(Code.UNAVAILABLE, "no leader")
 
 
 class GrpcServer:
@@ -371,84 +40,25 @@ class GrpcServer:
         has_leader: Callable[[], bool] = lambda: True,
         streams_max: int = STREAMS_MAX,
         leaderless_s: float = LEADERLESS_S,
+        no_leader: Status = NO_LEADER,
     ) -> None:
-        """`routes` maps a path to an object with `handle` or `open`.
+        """Calls that need a leader are refused while `has_leader` says there is none.
 
-        Calls that need a leader are refused while `has_leader` says there is none; streams that
-        need one end `leaderless_s` later (etcd: v3rpc.monitorLeader).
+        Streams that need one end `leaderless_s` later (etcd: v3rpc.monitorLeader), both with
+        `no_leader`.
         """
         self.message_bytes_max = message_bytes_max
         self.has_leader = has_leader
+        self.no_leader = no_leader
         self.streams_max = streams_max
         self._leaderless_s = leaderless_s
         self._leader_seen_s = 0.0
-        self._unary: dict[bytes, UnaryHandler] = {}
-        self._openers: dict[bytes, StreamOpener] = {}
-        for path, route in routes.items():
-            handle = getattr(route, "handle", None)
-            if handle is not None:
-                self._unary[path] = handle
-            else:
-                self._openers[path] = route.open  # type: ignore[attr-defined]  # see Route
-        self.figures = {path: MethodFigures() for path in routes}
-        self._services = {path.split(b"/")[1] for path in routes}
+        self.methods = Methods(routes)
         self.connections: set[GrpcProtocol] = set()
         self.unfinished = Unfinished()
-        self.unread = Unread(unread_bytes_max)
+        self.unread = Unread(unread_bytes_max, self.connections)
         self.received_bytes = self.sent_bytes = 0
         self._unflushed: list[GrpcProtocol] = []
-
-    def make_head(self, fields: list[tuple[bytes, bytes]]) -> Head:
-        """Read a request's headers; whatever is wrong with them becomes its answer."""
-        head = Head()
-        path = content_type = method = b""
-        for name, value in fields:
-            if name == b":path":
-                path = value
-            elif name == b":method":
-                method = value
-            elif name == b"content-type":
-                content_type = value
-            elif name == b"grpc-timeout":
-                head.timeout_s = parse_timeout(value)
-                if head.timeout_s is None:
-                    head.refusal = (INTERNAL, "malformed grpc-timeout")
-            elif name in _TOKEN_FIELDS:
-                head.token = value.decode(errors="replace").removeprefix("Bearer ")
-            elif name == b"hasleader":
-                head.needs_leader = value == b"true"
-            elif name == b"grpc-encoding" and value in ENCODINGS:
-                head.is_compressed = value != b"identity"
-            elif name == b"grpc-encoding":
-                encoding = value.decode(errors="replace")
-                text = f'grpc: Decompressor is not installed for grpc-encoding "{encoding}"'
-                head.refusal = (UNIMPLEMENTED, text)
-        if method != b"POST":
-            head.http_status = 405
-        elif not content_type.startswith(b"application/grpc"):
-            head.http_status = 415
-        head.figures = self.figures.get(path, head.figures)
-        head.unary = self._unary.get(path)
-        head.opener = self._openers.get(path)
-        if head.unary is None and head.opener is None and head.refusal is None:
-            head.refusal = (UNIMPLEMENTED, self._unknown(path))
-        return head
-
-    def make_large_head(self) -> Head:
-        """Refuse a request whose headers are too large; nobody else on its connection notices."""
-        head = Head()
-        text = f"grpc: received metadata larger than max ({HEADER_LIST_BYTES_MAX} bytes)"
-        head.refusal = (RESOURCE_EXHAUSTED, text)
-        return head
-
-    def _unknown(self, path: bytes) -> str:
-        """grpc-go's words for a method that is not there."""
-        service, _, method = path[1:].rpartition(b"/")
-        if service in self._services:
-            return (
-                f"unknown method {method.decode(errors='replace')} for service {service.decode()}"
-            )
-        return f"unknown service {service.decode(errors='replace')}"
 
     def schedule_flush(self, protocol: "GrpcProtocol") -> None:
         """Let a connection write at the end of this loop turn, with all others that must."""
@@ -473,22 +83,12 @@ class GrpcServer:
         for protocol in self.connections:
             protocol.tick(now)
             if is_leaderless:
-                protocol.end_streams(*NO_LEADER, only_leaderless=True)
+                protocol.end_streams(self.no_leader, only_leaderless=True)
 
 
 def address_of(peername: object) -> str:
     """The host in a socket's name; a socket of the file system has none."""
     return str(peername[0]) if isinstance(peername, tuple) and peername else ""
-
-
-def parse_timeout(value: bytes) -> float | None:
-    """A grpc-timeout in seconds; None when it is malformed."""
-    text = value.decode("ascii", errors="replace")
-    unit = TIMEOUT_UNITS.get(text[-1:])
-    digits = text[:-1]
-    if unit is None or not digits.isdigit() or len(digits) > _TIMEOUT_DIGITS_MAX:
-        return None
-    return int(digits) * unit
 
 
 class GrpcProtocol(asyncio.Protocol):
@@ -504,6 +104,7 @@ class GrpcProtocol(asyncio.Protocol):
         """Wait for the transport."""
         self._trusts_certificates = trusts_certificates
         self.server = server
+        self.unread = server.unread
         self.message_bytes_max = server.message_bytes_max
         self.h2 = Connection(self, streams_max=server.streams_max, unfinished=server.unfinished)
         self.is_flush_due = False
@@ -553,21 +154,19 @@ class GrpcProtocol(asyncio.Protocol):
         self.server.connections.discard(self)
         self.h2.drop_block()
         self.h2.forget()  # we and it hold each other: nobody else does that soon
-        self.server.unread.recount(self, 0)
+        self.unread.recount(self, 0)
         streams, self.h2.streams = list(self.h2.streams.values()), {}
         for stream in streams:
             self.on_reset(stream)
         self._on_lost(self)
 
-    # --- the owner of the HTTP/2 connection ----------------------------------------------------
-
     def make_head(self, fields: list[tuple[bytes, bytes]]) -> object:
         """Read a request's headers."""
-        return self.server.make_head(fields)
+        return self.server.methods.read_head(fields)
 
     def make_large_head(self) -> object:
         """Refuse a request whose headers are too large."""
-        return self.server.make_large_head()
+        return self.server.methods.large_head()
 
     def on_headers(self, stream: Stream, head: object) -> None:
         """A call begins."""
@@ -578,18 +177,19 @@ class GrpcProtocol(asyncio.Protocol):
             return
         head.figures.started_count += 1
         if head.needs_leader and not self.server.has_leader():
-            Call(self, stream, head).finish(*NO_LEADER)
+            Call(self, stream, head).finish(*self.server.no_leader)
             return
         if head.refusal is not None:
             Call(self, stream, head).finish(*head.refusal)
             return
+        route = head.route
+        assert route is not None, "there is a route, or a refusal"
         call: Call
-        if head.unary is not None:
-            call = UnaryCall(self, stream, head, head.unary)
+        if isinstance(route, Unary):
+            call = UnaryCall(self, stream, head, route.handle)
         else:
-            assert head.opener is not None, "there is a route, or a refusal"
             try:
-                call = StreamingCall(self, stream, head, head.opener)
+                call = StreamingCall(self, stream, head, route.open)
             except Exception as error:  # noqa: BLE001 - one call must not cost the others
                 self._on_failure(Call(self, stream, head), error)
                 return
@@ -617,7 +217,7 @@ class GrpcProtocol(asyncio.Protocol):
     def _on_failure(self, call: Call, error: Exception) -> None:
         """End a call whose handler raised: answered once, logged, and forgotten."""
         logger.error("a handler failed", exc_info=error)
-        call.finish(INTERNAL, "internal error")
+        call.finish(Code.INTERNAL, "internal error")
         try:
             call.cancel()
         except Exception:
@@ -638,8 +238,6 @@ class GrpcProtocol(asyncio.Protocol):
                 call.on_drain()
             except Exception as error:  # noqa: BLE001 - one call must not cost the others
                 self._on_failure(call, error)
-
-    # --- going out -------------------------------------------------------------------------------
 
     @property
     def unsent_bytes(self) -> int:
@@ -663,7 +261,7 @@ class GrpcProtocol(asyncio.Protocol):
             self._recount()
 
     def _recount(self) -> None:
-        self.server.unread.recount(self, self.unsent_bytes + self.h2.blocked_bytes)
+        self.unread.recount(self, self.unsent_bytes + self.h2.blocked_bytes)
 
     def give_up(self) -> None:
         """Keep nothing more for a client that does not read: it finds its connection broken."""
@@ -700,14 +298,14 @@ class GrpcProtocol(asyncio.Protocol):
                 del self._deadlines[stream_id]
                 self._step(call, call.expire)
 
-    def end_streams(self, code: int, text: str, *, only_leaderless: bool = False) -> None:
+    def end_streams(self, status: Status, *, only_leaderless: bool = False) -> None:
         """End all streams, or those that need a leader."""
         for stream in list(self.h2.streams.values()):
             call = stream.state
             if not isinstance(call, StreamingCall) or call.is_done:
                 continue
             if call.head.needs_leader or not only_leaderless:
-                call.finish(code, text)
+                call.finish(*status)
                 self._step(call, call.cancel)
 
     def drain(self) -> None:

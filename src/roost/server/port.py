@@ -21,8 +21,9 @@ from starlette.types import ASGIApp
 from uvicorn import Config
 from uvicorn.server import ServerState
 
+from roost.call import Code, Route, Status
 from roost.server.accepting import Acceptor, Counted
-from roost.server.grpc import LEADERLESS_S, SERVER_STOPPED, GrpcProtocol, GrpcServer, Route
+from roost.server.grpc import LEADERLESS_S, NO_LEADER, GrpcProtocol, GrpcServer
 from roost.server.h2 import PREFACE, STREAMS_MAX
 from roost.server.http1 import Http1Protocol
 from roost.server.listening import Address, CannotListen, Place, bind, describe
@@ -38,6 +39,7 @@ TICK_S = 0.25
 # How long a closed connection may take to hand over what it was sent.
 LAST_BYTES_S = 0.5
 _PROBES = 4
+STOPPED = Status(Code.UNAVAILABLE, "server stopped")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +60,9 @@ class ServerConfig:
     streams_max: int = STREAMS_MAX
     # Streams that need a leader end after so long without one (etcd: three election timeouts).
     leaderless_s: float = LEADERLESS_S
+    # What callers are told; a data model has words of its own.
+    no_leader: Status = NO_LEADER
+    stopped: Status = STOPPED
     # Whether the name in a client's certificate says who it is (etcd: --client-cert-auth).
     trusts_certificates: bool = False
 
@@ -158,6 +163,7 @@ class ClientPort:
             has_leader=has_leader,
             streams_max=config.streams_max,
             leaderless_s=config.leaderless_s,
+            no_leader=config.no_leader,
         )
         self.connection_count = 0
         self._http_config = Config(
@@ -244,7 +250,7 @@ class ClientPort:
             self._timer.cancel()
         for protocol in list(self.grpc.connections):
             protocol.drain()
-            protocol.end_streams(*SERVER_STOPPED)
+            protocol.end_streams(self.config.stopped)
         connections = self.grpc.connections
         await _wait_for(lambda: not any(it.h2.streams for it in connections), grace_s)
         for protocol in list(connections):

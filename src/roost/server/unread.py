@@ -8,7 +8,7 @@ is given up, and its client sees a connection that broke.
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -44,21 +44,22 @@ class Holder(Protocol):
 class Unread:
     """What all connections of a port keep."""
 
-    __slots__ = ("bytes", "bytes_max")
+    __slots__ = ("_holders", "bytes", "bytes_max")
 
-    def __init__(self, bytes_max: int) -> None:
-        """Nothing is kept."""
+    def __init__(self, bytes_max: int, holders: Collection[Holder]) -> None:
+        """Nothing is kept; `holders` are the connections that there are, at any time."""
         self.bytes = 0
         self.bytes_max = bytes_max
+        self._holders = holders
 
     def recount(self, holder: Holder, count: int) -> None:
         """A connection keeps so many bytes now."""
         self.bytes += count - holder.unread_bytes
         holder.unread_bytes = count
 
-    def shrink(self, holders: Iterable[Holder]) -> None:
+    def shrink(self) -> None:
         """Too much is kept: give up the connection that keeps the most."""
-        most = max(holders, key=lambda it: it.unread_bytes)
+        most = max(self._holders, key=lambda it: it.unread_bytes)
         text = "the client at %s does not read its answers, and is given up: %d bytes of %d"
         logger.warning(text, most.address, most.unread_bytes, self.bytes)
         self.recount(most, 0)

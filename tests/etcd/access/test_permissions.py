@@ -26,9 +26,9 @@ from roost.etcd.access.jwt_tokens import BadTokenOptions, jwt_options
 from roost.etcd.access.permissions import covers
 from roost.etcd.access.tokens import ADD, Identity, digest_of
 from roost.etcd.access.users import TOKENS_TREE
+from roost.etcd.v3.interface import JSON_PATHS
 from roost.proto import auth_pb2, election_pb2, lock_pb2
 from roost.proto import rpc_pb2 as pb
-from roost.server.gateway import PATHS
 from tests.etcd.replica import Answer, LocalReplica
 
 R = auth_pb2.Permission
@@ -200,7 +200,7 @@ def short(path: bytes) -> str:
 
 def test_every_method_has_a_row(world: World) -> None:
     assert {short(path) for path in world.routes} == set(WANTED)
-    assert {short(f"/{full}".encode()) for full in PATHS.values()} <= set(WANTED)
+    assert {short(f"/{full}".encode()) for full in JSON_PATHS.values()} <= set(WANTED)
 
 
 @pytest.mark.parametrize("method", WANTED)

@@ -1,0 +1,295 @@
+"""One gRPC call from its first bytes to its status (grpc: doc/PROTOCOL-HTTP2.md).
+
+A request costs one object and one call of its handler; there is no task and no future for a
+unary call.  What a call sends collects in the connection that carries it, and leaves in one write
+at the end of the loop turn.
+
+Full?  A message is at most `message_bytes_max` (etcd's limit and its answer); what was answered
+and not read is bounded by `unread`, of all connections together.
+"""
+
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import Protocol
+from urllib.parse import quote
+
+from roost.call import Code, OpenStream, UnaryHandler
+from roost.server.compression import BadCompression, TooLarge, inflate
+from roost.server.h2 import Answer, Connection, Stream
+from roost.server.h2.hpack import encode_literal
+from roost.server.methods import Head
+from roost.server.unread import Unread
+
+_PREFIX_BYTES = 5
+_NOT_HERE, _OVER = -1, -2
+_OK = Code.OK
+_STATUS_200 = b"\x88"  # static table, entry 8
+_CONTENT_TYPE = encode_literal(b"content-type", b"application/grpc")
+_HEADERS = _STATUS_200 + _CONTENT_TYPE
+_ANSWER = Answer(_HEADERS, encode_literal(b"grpc-status", b"0"))
+
+
+class Carrier(Protocol):
+    """The connection that a call came by."""
+
+    h2: Connection
+    message_bytes_max: int
+    certificate_name: str
+    address: str
+    # When the bytes came that are being read.
+    received_s: float
+    is_flush_due: bool
+    # What all connections were answered and have not read, and this one's part of it.
+    unread: Unread
+    unread_bytes: int
+
+    @property
+    def unsent_bytes(self) -> int:
+        """What its socket has not taken yet."""
+
+    def schedule_flush(self) -> None:
+        """Write everything at the end of this loop turn."""
+
+
+class Call:
+    """One call: what unary calls and streams have in common."""
+
+    __slots__ = ("_begun_s", "_buffer", "_carrier", "_stream", "deadline", "head", "is_done")
+
+    def __init__(self, carrier: Carrier, stream: Stream, head: Head) -> None:
+        """Answer `stream`, which began with `head`."""
+        stream.state = self
+        self.head = head
+        self._carrier = carrier
+        self._stream = stream
+        self._buffer = b""
+        self._begun_s = carrier.received_s
+        self.is_done = False
+        self.deadline = 0.0
+
+    @property
+    def token(self) -> str:
+        """What the client says to be somebody; empty when it says nothing."""
+        return self.head.token
+
+    @property
+    def certificate_name(self) -> str:
+        """The common name of the client's certificate; empty when it has none."""
+        return self._carrier.certificate_name
+
+    @property
+    def address(self) -> str:
+        """The network address that the client has; empty when it has none."""
+        return self._carrier.address
+
+    def feed(self, data: bytes) -> None:
+        """Bytes of the request; deliver the messages they complete."""
+        raise NotImplementedError
+
+    def cancel(self) -> None:
+        """The stream is gone."""
+        self.is_done = True
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+        if not self.is_done:
+            self.finish(Code.DEADLINE_EXCEEDED, "context deadline exceeded")
+
+    def fail(self, code: int, text: str) -> None:
+        """End the call with a status."""
+        self.finish(code, text)
+
+    def finish(self, code: int, text: str) -> None:
+        """End the call with a status; what was sent before leaves first."""
+        if self.is_done:
+            return
+        self.is_done = True
+        figures = self.head.figures
+        figures.ended[code] = figures.ended.get(code, 0) + 1
+        figures.handling.note(monotonic() - self._begun_s)
+        trailers = encode_literal(b"grpc-status", b"%d" % code)
+        if text:
+            trailers += encode_literal(
+                b"grpc-message", quote(text, safe=" !#$&'()*+,-./:;<=>?@[]^_`{|}~\"").encode()
+            )
+        self._send_end(trailers)
+        self._carrier.schedule_flush()
+
+    def _send_end(self, trailers: bytes) -> None:
+        """Headers and trailers are one block when nothing was sent between them."""
+        self._carrier.h2.send_trailers(self._stream, _HEADERS + trailers)
+
+    def _next_message(self, data: bytes, offset: int) -> int:
+        """Where the message at `offset` ends, or _NOT_HERE yet, or _OVER: the call has failed."""
+        end = len(data)
+        if end - offset < _PREFIX_BYTES:
+            return _NOT_HERE
+        if data[offset] and not self.head.is_compressed:
+            text = "grpc: compressed flag set with identity or empty encoding"
+            self.finish(Code.INTERNAL, text)
+            return _OVER
+        length = int.from_bytes(data[offset + 1 : offset + _PREFIX_BYTES], "big")
+        limit = self._carrier.message_bytes_max
+        if length > limit:
+            text = f"grpc: received message larger than max ({length} vs. {limit})"
+            self.finish(Code.RESOURCE_EXHAUSTED, text)
+            return _OVER
+        stop = offset + _PREFIX_BYTES + length
+        return stop if stop <= end else _NOT_HERE
+
+    def _inflate(self, data: bytes) -> bytes | None:
+        """A message that was compressed; None when the call has failed."""
+        limit = self._carrier.message_bytes_max
+        try:
+            return inflate(data, limit)
+        except TooLarge:
+            text = f"grpc: received message after decompression larger than max ({limit})"
+            self.finish(Code.RESOURCE_EXHAUSTED, text)
+        except BadCompression as error:
+            text = f"grpc: failed to decompress the received message: {error}"
+            self.finish(Code.INTERNAL, text)
+        return None
+
+
+class UnaryCall(Call):
+    """One request, one answer; the handler answers once, now or later."""
+
+    __slots__ = ("_handle",)
+
+    def __init__(self, carrier: Carrier, stream: Stream, head: Head, handle: UnaryHandler) -> None:
+        """Give the request to `handle`."""
+        super().__init__(carrier, stream, head)
+        self._handle = handle
+
+    def reply(self, message: bytes) -> None:
+        """Answer."""
+        if self.is_done:
+            return
+        self.is_done = True
+        figures = self.head.figures
+        figures.ended[_OK] += 1
+        figures.handling.note(monotonic() - self._begun_s)
+        carrier = self._carrier
+        data = b"\0" + len(message).to_bytes(4, "big") + message
+        carrier.h2.send_answer(self._stream, _ANSWER, data)
+        if not carrier.is_flush_due:
+            carrier.schedule_flush()
+        size, unread = len(data), carrier.unread
+        carrier.unread_bytes += size
+        unread.bytes += size
+        if unread.bytes > unread.bytes_max:
+            unread.shrink()
+
+    def feed(self, data: bytes) -> None:
+        """Bytes of the request; it is handled when the stream has ended."""
+        if self.is_done:
+            return
+        if self._buffer:
+            data = self._buffer + data
+        stop = self._next_message(data, 0)
+        if stop == _OVER:
+            return
+        if 0 <= stop < len(data):
+            self.finish(Code.INTERNAL, "grpc: a unary call has one message")
+        elif not self._stream.is_remote_closed:
+            self._buffer = data
+        elif stop == _NOT_HERE:
+            self.finish(Code.INTERNAL, "grpc: the request ended within a message")
+        else:
+            self._buffer = b""
+            message = data[_PREFIX_BYTES:]
+            if data[0]:
+                inflated = self._inflate(message)
+                if inflated is None:
+                    return
+                message = inflated
+            self._handle(self, message)
+
+
+class StreamingCall(Call):
+    """Any number of messages both ways."""
+
+    __slots__ = ("_handler", "_is_begun", "_is_left", "on_drain")
+
+    def __init__(self, carrier: Carrier, stream: Stream, head: Head, opener: OpenStream) -> None:
+        """Open the handler."""
+        super().__init__(carrier, stream, head)
+        self._is_begun = self._is_left = False
+        self.on_drain: Callable[[], None] | None = None
+        self._handler = opener(self)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the call has ended, by whatever side."""
+        return self.is_done
+
+    @property
+    def pending_bytes(self) -> int:
+        """What was sent on this stream and has not left yet."""
+        return self._stream.pending_bytes + self._carrier.unsent_bytes
+
+    def send(self, message: bytes) -> None:
+        """Send one message."""
+        self.send_all((message,))
+
+    def send_all(self, messages: Sequence[bytes]) -> None:
+        """Send messages, in one piece."""
+        if self.is_done:
+            return
+        h2 = self._carrier.h2
+        if not self._is_begun:
+            self._is_begun = True
+            h2.send_headers(self._stream, _HEADERS)
+        parts = [part for it in messages for part in (b"\0", len(it).to_bytes(4, "big"), it)]
+        h2.send_data(self._stream, b"".join(parts))
+        self._carrier.schedule_flush()
+
+    def _send_end(self, trailers: bytes) -> None:
+        if self._is_begun:
+            self._carrier.h2.send_trailers(self._stream, trailers)
+        else:
+            super()._send_end(trailers)
+
+    def feed(self, data: bytes) -> None:
+        """Bytes of the request; deliver the messages they complete."""
+        if self.is_done:
+            return
+        if self._buffer:
+            data = self._buffer + data
+        offset = 0
+        while (stop := self._next_message(data, offset)) >= 0:
+            sent = data[offset + _PREFIX_BYTES : stop]
+            message = self._inflate(sent) if data[offset] else sent
+            if message is None:
+                stop = _OVER
+                break
+            self._handler.on_message(message)
+            offset = stop
+            if self.is_over:
+                return  # the handler has ended the call
+        self._buffer = data[offset:]
+        if stop == _OVER:
+            self._leave()
+        elif self._stream.is_remote_closed:
+            if self._buffer:
+                self.finish(Code.INTERNAL, "grpc: the request ended within a message")
+                self._leave()
+            else:
+                self._handler.on_half_close()
+
+    def cancel(self) -> None:
+        """The stream is gone."""
+        self.is_done = True
+        self._leave()
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+        if not self.is_done:
+            super().expire()
+            self._leave()
+
+    def _leave(self) -> None:
+        """Tell the handler, once, that the stream is gone."""
+        if not self._is_left:
+            self._is_left = True
+            self._handler.on_cancel()
