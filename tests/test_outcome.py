@@ -3,24 +3,23 @@
 import pytest
 
 from roost.errors import AnswerFailed, DeviceFault, NoLeader, RoostError
-from roost.outcome import told, told_read
+from roost.outcome import Outcome, told, told_read
 
 
 def test_what_a_callback_raises_comes_back_to_it_as_an_error(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    heard: list[tuple[bytes | None, RoostError | None]] = []
+    heard: list[Outcome] = []
 
-    def done(result: bytes | None, error: RoostError | None) -> None:
-        heard.append((result, error))
-        if error is None:
+    def done(outcome: Outcome) -> None:
+        heard.append(outcome)
+        if isinstance(outcome, bytes):
             raise ZeroDivisionError("a bug")
 
-    told(done)(b"result", None)
-    assert heard[0] == (b"result", None)
-    result, error = heard[1]
-    assert result is None
-    assert isinstance(error, AnswerFailed)
+    told(done)(b"result")
+    assert heard[0] == b"result"
+    assert isinstance(heard[1], AnswerFailed)
+    assert len(heard) == 2
     assert "ZeroDivisionError: a bug" in caplog.text
 
 

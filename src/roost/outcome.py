@@ -1,7 +1,8 @@
 """How a request ends, and who is told.
 
-Whoever asks for something leaves a callback, which is called once with the outcome.  It belongs
-to the one who asked, so nothing that it raises may reach the one who tells: that is a member,
+Whoever asks for something leaves a callback, which is called once with the outcome: the result, or
+the error that stands in its place, so that there is never both and never neither.  It belongs to
+the one who asked, so nothing that it raises may reach the one who tells: that is a member,
 telling thousands in one turn.  What a callback raises is logged, and the callback is told once
 more, that answering has failed; so its call is answered whatever happened on the way.
 
@@ -18,7 +19,9 @@ from roost.errors import AnswerFailed, DeviceFault, RoostError
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
-Done = Callable[[bytes | None, RoostError | None], None]
+Outcome = bytes | RoostError
+Done = Callable[[Outcome], None]
+# A read barrier has no result: `None` says that the view holds everything.
 ReadDone = Callable[[RoostError | None], None]
 
 
@@ -28,11 +31,11 @@ def told(done: Done) -> Done:
     A `DeviceFault` goes on to the caller as well: it is about the member, not about the request.
     """
 
-    def tell(result: bytes | None, error: RoostError | None) -> None:
+    def tell(outcome: Outcome) -> None:
         try:
-            done(result, error)
+            done(outcome)
         except Exception as failure:  # noqa: BLE001 - whatever it is, it is this request's
-            _tell_failure(lambda it: done(None, it), failure)
+            _tell_failure(done, failure)
 
     return tell
 
@@ -49,7 +52,7 @@ def told_read(done: ReadDone) -> ReadDone:
     return tell
 
 
-def _tell_failure(done: ReadDone, failure: Exception) -> None:
+def _tell_failure(done: Callable[[RoostError], None], failure: Exception) -> None:
     logger.error("a request failed while it was answered", exc_info=failure)
     try:
         done(AnswerFailed("internal error"))
@@ -59,11 +62,11 @@ def _tell_failure(done: ReadDone, failure: Exception) -> None:
         raise failure
 
 
-def settle_future(future: asyncio.Future[Result], result: Result, error: RoostError | None) -> None:
+def settle_future(future: asyncio.Future[Result], outcome: Result | RoostError) -> None:
     """Answer whoever awaits, unless nobody does any more."""
     if future.done():
         return
-    if error is not None:
-        future.set_exception(error)
+    if isinstance(outcome, RoostError):
+        future.set_exception(outcome)
     else:
-        future.set_result(result)
+        future.set_result(outcome)

@@ -85,20 +85,20 @@ class LocalReplica:
     def transact_nowait(self, name: str, body: bytes, done: Done) -> None:
         done = told(done)  # as a member does
         if name not in self._operations:
-            done(None, Refused(12, f"{name} is an operation of a real member"))
+            done(Refused(12, f"{name} is an operation of a real member"))
             return
         txn = self.store.begin()
         try:
             result = self._operations[name](txn, body)
         except Refused as refusal:
-            done(None, refusal)
+            done(refusal)
             return
         except Exception:  # noqa: BLE001 - as the executor: it costs its caller an answer
-            done(None, Refused(13, f"{name}: internal error"))
+            done(Refused(13, f"{name}: internal error"))
             return
         if not txn.is_empty:
             self.store.apply(self.store.applied_index + 1, txn.encode())
-        done(result, None)
+        done(result)
 
     def read_nowait(self, done: ReadDone) -> None:
         told_read(done)(None)

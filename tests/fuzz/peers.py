@@ -65,9 +65,9 @@ def made_up(victim: Member) -> list[Frame]:
     ]
     for name, body in requests:
         frames.append((FRAME_REQUESTS, b"".join(forwarding.encode_request(7, name, body))))
-    frames.append((FRAME_ANSWERS, b"".join(forwarding.encode_answer(7, b"result", None))))
+    frames.append((FRAME_ANSWERS, b"".join(forwarding.encode_answer(7, b"result"))))
     errors = (OutcomeUnknown("no"), Refused(9, "no"), Overloaded("no"))
-    refusals = [b"".join(forwarding.encode_answer(7, None, it)) for it in errors]
+    refusals = [b"".join(forwarding.encode_answer(7, it)) for it in errors]
     frames += [(FRAME_ANSWERS, it) for it in refusals]
     asked = [Wanted(it, term, 5, 99) for it in (index, index + 1, 1)]
     told = [Found(it, term, answer, b"payload") for answer in Answer for it in (index, index + 1)]

@@ -16,7 +16,7 @@ from google.protobuf.message_factory import GetMessageClass
 from roost import etcd
 from roost.call import Stream, Unary
 from roost.cli.settings import BadSetting, load_settings, parse_duration, parse_initial_cluster
-from roost.errors import PeerFault, RoostError
+from roost.errors import PeerFault, Refused, RoostError
 from roost.etcd import border
 from roost.etcd.access.tokens import Identity
 from roost.etcd.model import wire
@@ -109,14 +109,14 @@ class Once(LocalReplica):
 
     def transact_nowait(self, name: str, body: bytes, done: Any) -> None:
         if name not in self._operations:
-            done(None, None)
+            done(Refused(12, f"{name} is an operation of a real member"))
             return
         try:
             result = self._operations[name](self.store.begin(), body)
         except RoostError as error:
-            done(None, error)
+            done(error)
         else:
-            done(result, None)
+            done(result)
 
 
 @pytest.fixture
@@ -314,7 +314,7 @@ def test_records_of_the_journal() -> None:
 
 def test_forwarded_requests_and_answers() -> None:
     requests = b"".join(forwarding.encode_request(7, "etcd.put", b"body") * 2)
-    answer = forwarding.encode_answer(7, b"result", None)
+    answer = forwarding.encode_answer(7, b"result")
     answers = b"".join([forwarding.encode_applied(5), *answer])
     fuzz(forwarding.decode_requests, [requests], PeerFault)
     fuzz(forwarding.decode_answers, [answers], PeerFault)

@@ -9,6 +9,7 @@ import pytest
 from roost.errors import AnswerFailed, NoLeader, Refused, RoostError
 from roost.member import Member
 from roost.member.protocol import FRAME_DIGESTS
+from roost.outcome import Outcome
 from roost.peer import encode_frame
 from roost.store import Txn
 from tests.member.members import TREE, Cluster, look_again, run_cluster
@@ -199,19 +200,19 @@ def test_a_callback_that_raises_is_told_so_and_costs_nobody_else(tmp_path: Path)
 
     async def story(cluster: Cluster) -> None:
         leader = await cluster.leader()
-        heard: list[RoostError | None] = []
+        heard: list[Outcome | None] = []
 
-        def crash(error: RoostError | None) -> None:
-            heard.append(error)
-            if error is None:
+        def crash(outcome: Outcome | None) -> None:
+            heard.append(outcome)
+            if not isinstance(outcome, RoostError):
                 raise OverflowError("cannot convert float NaN to integer")
 
         for member in cluster.members.values():
-            member.transact_nowait("put", b"k=v", lambda _result, error: crash(error))
-            member.transact_nowait("touch_nothing", b"k", lambda _result, error: crash(error))
+            member.transact_nowait("put", b"k=v", crash)
+            member.transact_nowait("touch_nothing", b"k", crash)
             member.read_nowait(crash)
         await cluster.until(lambda: len(heard) == 2 * 9)
-        assert sum(isinstance(error, AnswerFailed) for error in heard) == 9
+        assert sum(isinstance(it, AnswerFailed) for it in heard) == 9
         for position in range(3):
             assert await cluster.put(position, b"k", b"w") in (b"v", b"w")
         assert await cluster.leader() == leader

@@ -29,7 +29,7 @@ from roost.etcd.model.mvcc import Mvcc
 from roost.etcd.model.wire import Header
 from roost.etcd.ports import Replica
 from roost.etcd.v3.requests import fail, guarded
-from roost.outcome import ReadDone, settle_future, told_read
+from roost.outcome import Done, Outcome, ReadDone, settle_future, told_read
 from roost.store import Txn, View
 from roost.tasks import Tasks
 
@@ -131,13 +131,13 @@ class Border:
         `after(answer)` may put the answer off until what the operation began is complete.
         """
 
-        def done(result: bytes | None, error: RoostError | None) -> None:
-            if error is not None or result is None:
-                self.failed_write_count += not isinstance(error, Refused)
-                fail(call, error or errors.malformed_request())
+        def done(outcome: Outcome) -> None:
+            if isinstance(outcome, RoostError):
+                self.failed_write_count += not isinstance(outcome, Refused)
+                fail(call, outcome)
                 return
-            revision = int.from_bytes(result[:8], "big")
-            answer = self.headed(b"" if headed_only else result[8:], revision)
+            revision = int.from_bytes(outcome[:8], "big")
+            answer = self.headed(b"" if headed_only else outcome[8:], revision)
             if after is None:
                 call.reply(answer)
             else:
@@ -148,13 +148,7 @@ class Border:
         else:
             self.run(call, name, body, done)
 
-    def run(
-        self,
-        caller: Caller,
-        name: str,
-        body: bytes,
-        done: Callable[[bytes | None, RoostError | None], None],
-    ) -> None:
+    def run(self, caller: Caller, name: str, body: bytes, done: Done) -> None:
         """Run an operation for a caller who is answered by somebody else."""
 
         def identified(identity: Identity | None) -> None:
@@ -164,7 +158,7 @@ class Border:
                 self.replica.transact_nowait(AS, sign(name, identity, body), done)
 
         if self.auth.may_be_enabled:
-            self.identify(caller, identified, lambda error: done(None, error))
+            self.identify(caller, identified, done)
         else:
             self.replica.transact_nowait(name, body, done)
 
@@ -267,7 +261,7 @@ class Border:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def settle(error: RoostError | None = None) -> None:
-            settle_future(future, None, error)
+            settle_future(future, error)
 
         self.admit(caller, check, settle, settle, may_be_stale=may_be_stale)
         await future

@@ -9,11 +9,12 @@ a lost message to the core and an unknown outcome to a caller.
 
 from collections.abc import Callable, Mapping
 
-from roost.errors import NoLeader, PeerFault, RoostError
+from roost.errors import NoLeader, PeerFault
 from roost.member.protocol import FRAME_ANSWERS, FRAME_RAFT, FRAME_REQUESTS
 from roost.member.round_trips import RoundTrips
 from roost.member.work import forwarding
 from roost.member.work.executor import Changing, Executor, Operation
+from roost.outcome import Outcome
 from roost.peer import Transport, encode_frame
 from roost.raft import Core, MalformedMessage, Message, Role, codec
 from roost.raft.messages import Heartbeat, HeartbeatReply
@@ -134,8 +135,8 @@ class Links:
     def _on_request(self, sender: int, request_id: int, name: str, body: bytes) -> None:
         """A follower's request: run it here, or say that we do not lead."""
 
-        def answer(result: bytes | None, error: RoostError | None) -> None:
-            buffers = forwarding.encode_answer(request_id, result, error)
+        def answer(outcome: Outcome) -> None:
+            buffers = forwarding.encode_answer(request_id, outcome)
             collected = self._answers.setdefault(sender, [])
             collected += buffers
             self._answer_bytes += len(buffers[-1])
@@ -148,6 +149,6 @@ class Links:
         if operation is None:
             raise PeerFault(f"operation {name!r} is unknown here")
         if self._core.role is not Role.LEADER:
-            answer(None, NoLeader("etcdserver: not leader"))
+            answer(NoLeader("etcdserver: not leader"))
         else:
             self._executor.submit(name, operation, body, answer)

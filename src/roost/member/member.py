@@ -368,7 +368,7 @@ class Member:
             self._timer.cancel()
         error = Stopped("etcdserver: server stopped")
         for _, _, done in self.executor.close():
-            done(None, error)
+            done(error)
         self.reads.fail_all(error)
         self.router.close(error)
         self._transfers.close(error)
@@ -425,9 +425,9 @@ class Member:
         self.store.observe_switch(prepare)
 
     def transact_nowait(self, name: str, body: bytes, done: Done) -> None:
-        """Run the operation `name` on the leader and call `done(result, error)` once.
+        """Run the operation `name` on the leader and call `done(outcome)` once.
 
-        The result is durable on a majority when `done` gets it.  Errors are `Refused`,
+        A result is durable on a majority when `done` gets it.  Errors are `Refused`,
         leaves of `NotExecuted` (safe to retry) or `OutcomeUnknown`.
         """
         core = self.core
@@ -437,7 +437,7 @@ class Member:
                 self._is_scheduled = True
                 self._loop.call_soon(self._run_turn)
         elif self._is_stopped:
-            done(None, Stopped("etcdserver: server stopped"))
+            done(Stopped("etcdserver: server stopped"))
         else:
             self.router.submit(name, body, told(done))
             self._schedule()
@@ -445,9 +445,7 @@ class Member:
     async def transact(self, name: str, body: bytes) -> bytes:
         """Run the operation `name` on the leader and return its result; see `transact_nowait`."""
         future: asyncio.Future[bytes] = self._loop.create_future()
-        self.transact_nowait(
-            name, body, lambda said, error: settle_future(future, said or b"", error)
-        )
+        self.transact_nowait(name, body, lambda outcome: settle_future(future, outcome))
         return await future
 
     def read_nowait(self, done: ReadDone) -> None:
@@ -468,7 +466,7 @@ class Member:
 
         """
         future: asyncio.Future[None] = self._loop.create_future()
-        self.read_nowait(lambda error: settle_future(future, None, error))
+        self.read_nowait(lambda error: settle_future(future, error))
         await future
 
     def members(self) -> list[MemberRecord]:

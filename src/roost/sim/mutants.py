@@ -164,7 +164,7 @@ MUTANTS = (
            "self._layer = Layer()", "self._layer = Layer(); self.add = lambda *given: None"),
     Mutant("requests are sent again when their outcome is unknown",
            "member.work.router:Router._route",
-           "isinstance(error, NotLeader)", "error is not None"),
+           "isinstance(outcome, NotLeader)", "isinstance(outcome, RoostError)"),
     Mutant("a leader is not told of a restart", "raft.fence:is_introduced",
            "if core.term != core.unfamiliar_term:", "if True:"),
     Mutant("a fence falls at once", "raft.fence:lift_if_due",

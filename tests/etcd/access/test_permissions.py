@@ -20,13 +20,14 @@ from hypothesis import strategies as st
 
 from roost import etcd
 from roost.call import Stream, Unary
-from roost.errors import Refused, RoostError
+from roost.errors import Refused
 from roost.etcd import border
 from roost.etcd.access.jwt_tokens import BadTokenOptions, jwt_options
 from roost.etcd.access.permissions import covers
 from roost.etcd.access.tokens import ADD, Identity, digest_of
 from roost.etcd.access.users import TOKENS_TREE
 from roost.etcd.v3.interface import JSON_PATHS
+from roost.outcome import Outcome
 from roost.proto import auth_pb2, election_pb2, lock_pb2
 from roost.proto import rpc_pb2 as pb
 from tests.etcd.replica import Answer, LocalReplica
@@ -99,9 +100,10 @@ class World:
         self.transact(operation, request.SerializeToString())
 
     def transact(self, operation: str, body: bytes) -> None:
-        said: list[RoostError | None] = []
-        self.replica.transact_nowait(operation, body, lambda _result, error: said.append(error))
-        assert said == [None]
+        said: list[Outcome] = []
+        self.replica.transact_nowait(operation, body, said.append)
+        [outcome] = said
+        assert isinstance(outcome, bytes), outcome
 
     def run_as_root(self, operation: str, request: Message) -> None:
         signed = border.sign(operation, Identity("root"), request.SerializeToString())
@@ -340,8 +342,8 @@ def test_a_right_that_was_taken_away_is_gone_for_what_is_on_its_way(world: World
     world.transact(border.AS, signed)
     gone = pb.AuthUserRevokeRoleRequest(name="reader", role="reading")
     world.run_as_root("etcd.user_revoke", gone)
-    said: list[RoostError | None] = []
-    world.replica.transact_nowait(border.AS, signed, lambda _result, error: said.append(error))
+    said: list[Outcome] = []
+    world.replica.transact_nowait(border.AS, signed, said.append)
     assert isinstance(said[0], Refused)
     assert (said[0].code, said[0].text) == DENIED
 
@@ -456,11 +458,17 @@ def jwt_world(keys: tuple[Path, Path]) -> Iterator[World]:
     made.replica.close()
 
 
+def _issued(world: World, user: str) -> str:
+    """A token that a member made for a user."""
+    said: list[Outcome] = []
+    world.services._tokens.issue(user, b"", said.append)
+    [token] = said
+    assert isinstance(token, bytes), token
+    return token.decode()
+
+
 def test_a_jwt_is_somebody_until_users_or_roles_change(jwt_world: World) -> None:
-    issued: list[str] = []
-    tokens = jwt_world.services._tokens
-    tokens.issue("reader", b"", lambda token, error: issued.append(token))
-    jwt_world.tokens["signed"] = issued[0]
+    jwt_world.tokens["signed"] = _issued(jwt_world, "reader")
     read = pb.RangeRequest(key=b"r")
     assert isinstance(jwt_world.call("/etcdserverpb.KV/Range", read, "signed"), bytes)
     assert jwt_world.call("/etcdserverpb.KV/Range", pb.RangeRequest(key=b"q"), "signed") == DENIED
@@ -585,9 +593,7 @@ def test_a_public_key_may_be_of_any_form_that_etcd_takes(
             loaded.public_key().public_bytes(encoding, format_) if format_ else _self_signed(loaded)
         )
     world = World(etcd.AuthOptions(jwt=jwt_options(options, lambda _: 60.0)))
-    issued: list[str] = []
-    world.services._tokens.issue("reader", b"", lambda token, error: issued.append(token))
-    world.tokens["signed"] = issued[0]
+    world.tokens["signed"] = _issued(world, "reader")
     read = pb.RangeRequest(key=b"r")
     assert isinstance(world.call("/etcdserverpb.KV/Range", read, "signed"), bytes)
     world.replica.close()
@@ -617,8 +623,8 @@ def test_a_member_with_the_public_key_only_checks_and_does_not_sign(
     options = {"sign-method": "RS256", "pub-key": str(keys[1])}
     world = World(etcd.AuthOptions(jwt=jwt_options(options, lambda _: 60.0)))
     try:
-        said: list[RoostError | None] = []
-        world.services._tokens.issue("root", b"", lambda _token, error: said.append(error))
+        said: list[Outcome] = []
+        world.services._tokens.issue("root", b"", said.append)
         assert isinstance(said[0], Refused)
     finally:
         world.replica.close()

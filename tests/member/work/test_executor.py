@@ -7,10 +7,10 @@ from uuid import UUID
 
 import pytest
 
-from roost.errors import RoostError
 from roost.member import MemberConfig
 from roost.member.work.executor import Executor
 from roost.member.work.pacing import Pacing
+from roost.outcome import Outcome
 from roost.store import InlineKeeper, Store, StoreConfig, Txn
 
 
@@ -68,7 +68,7 @@ def put(store: Store) -> Callable[[Txn, bytes], bytes]:
     return operation
 
 
-def ignore(_result: bytes | None, _error: RoostError | None) -> None:
+def ignore(_outcome: Outcome) -> None:
     """Nobody waits."""
 
 

@@ -17,6 +17,7 @@ from roost.errors import (
 from roost.member.errors import MalformedForward
 from roost.member.work import forwarding
 from roost.member.work.forwarding import Forwarder
+from roost.outcome import Outcome
 
 IDS = st.integers(0, 2**64 - 1)
 NAMES = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=40)
@@ -39,15 +40,15 @@ class Caller:
     """Somebody who waits; a second answer fails the test."""
 
     def __init__(self) -> None:
-        self.answers: list[tuple[bytes | None, RoostError | None]] = []
+        self.answers: list[Outcome] = []
 
-    def __call__(self, result: bytes | None, error: RoostError | None) -> None:
+    def __call__(self, outcome: Outcome) -> None:
         assert not self.answers, "answered twice"
-        self.answers.append((result, error))
+        self.answers.append(outcome)
 
     @property
-    def error(self) -> RoostError | None:
-        return self.answers[0][1]
+    def outcome(self) -> Outcome:
+        return self.answers[0]
 
 
 def forwarder_on(link: Link, **options: int) -> Forwarder:
@@ -89,10 +90,9 @@ def test_any_bytes_decode_or_are_refused_by_name(frame: bytes) -> None:
 def test_an_error_keeps_its_meaning_across_the_link(
     error: RoostError, kind: type[RoostError]
 ) -> None:
-    frame = answers(forwarding.encode_answer(7, None, error), index=9)
-    index, [(request_id, result, decoded)] = forwarding.decode_answers(frame)
-    assert index == 9
-    assert (request_id, result) == (7, None)
+    frame = answers(forwarding.encode_answer(7, error), index=9)
+    index, [(request_id, decoded)] = forwarding.decode_answers(frame)
+    assert (index, request_id) == (9, 7)
     assert isinstance(decoded, kind)
     assert str(decoded) == str(error)
 
@@ -108,10 +108,10 @@ def test_requests_of_one_turn_share_a_frame_and_get_their_own_answers() -> None:
     requests = forwarding.decode_requests(frame)
     assert [body for _, _, body in requests] == [b"a", b"b"]
     for request_id, _, body in reversed(requests):
-        answer = forwarding.encode_answer(request_id, body * 2, None)
+        answer = forwarding.encode_answer(request_id, body * 2)
         forwarder.on_answers(1, answers(answer))
-    assert callers[0].answers == [(b"aa", None)]
-    assert callers[1].answers == [(b"bb", None)]
+    assert callers[0].answers == [b"aa"]
+    assert callers[1].answers == [b"bb"]
     assert len(forwarder) == 0
 
 
@@ -121,7 +121,7 @@ def test_what_the_link_does_not_take_was_not_executed() -> None:
     forwarder = forwarder_on(link, timeout_ticks=5, grace_ticks=2)
     forwarder.forward(1, "x", b"", caller, 0)
     forwarder.flush()
-    assert isinstance(caller.error, NotExecuted)
+    assert isinstance(caller.outcome, NotExecuted)
 
 
 def test_an_answer_after_giving_up_is_dropped() -> None:
@@ -130,8 +130,8 @@ def test_an_answer_after_giving_up_is_dropped() -> None:
     forwarder.forward(1, "x", b"", caller, 0)
     forwarder.flush()
     forwarder.give_up(1)
-    assert isinstance(caller.error, OutcomeUnknown)
-    forwarder.on_answers(1, answers(forwarding.encode_answer(1, b"late", None)))
+    assert isinstance(caller.outcome, OutcomeUnknown)
+    forwarder.on_answers(1, answers(forwarding.encode_answer(1, b"late")))
 
 
 def test_an_answer_from_somebody_else_is_dropped() -> None:
@@ -139,7 +139,7 @@ def test_an_answer_from_somebody_else_is_dropped() -> None:
     forwarder = forwarder_on(link, timeout_ticks=5, grace_ticks=2)
     forwarder.forward(1, "x", b"", caller, 0)
     forwarder.flush()
-    forwarder.on_answers(2, answers(forwarding.encode_answer(1, b"forged", None)))
+    forwarder.on_answers(2, answers(forwarding.encode_answer(1, b"forged")))
     assert caller.answers == []
 
 
@@ -150,7 +150,7 @@ def test_a_request_without_an_answer_is_unknown_after_its_time() -> None:
     forwarder.forward(1, "x", b"", late, 2)
     forwarder.flush()
     forwarder.expire(5)
-    assert isinstance(early.error, OutcomeUnknown)
+    assert isinstance(early.outcome, OutcomeUnknown)
     assert late.answers == []
 
 
@@ -164,11 +164,11 @@ def test_a_deposed_leader_may_still_answer_for_a_while() -> None:
     forwarder.flush()
     forwarder.expire(4)
     no = NotLeader("etcdserver: not leader")
-    forwarder.on_answers(1, answers(forwarding.encode_answer(1, None, no)))
-    assert isinstance(asked.error, NotLeader)
+    forwarder.on_answers(1, answers(forwarding.encode_answer(1, no)))
+    assert isinstance(asked.outcome, NotLeader)
     assert unasked.answers == []
     forwarder.expire(5)
-    assert isinstance(unasked.error, OutcomeUnknown)
+    assert isinstance(unasked.outcome, OutcomeUnknown)
     assert later.answers == []  # it was sent after the member led again
 
 
@@ -178,10 +178,10 @@ def test_an_answer_for_an_earlier_life_acknowledges_nothing() -> None:
     forwarder = forwarder_on(link, timeout_ticks=5, grace_ticks=2, first_id=1 << 40)
     forwarder.forward(1, "x", b"", caller, 0)
     forwarder.flush()
-    forwarder.on_answers(1, answers(forwarding.encode_answer(1, b"of the life before", None)))
+    forwarder.on_answers(1, answers(forwarding.encode_answer(1, b"of the life before")))
     assert caller.answers == []
-    forwarder.on_answers(1, answers(forwarding.encode_answer(1 << 40, b"ours", None)))
-    assert caller.answers == [(b"ours", None)]
+    forwarder.on_answers(1, answers(forwarding.encode_answer(1 << 40, b"ours")))
+    assert caller.answers == [b"ours"]
 
 
 def test_no_frame_outgrows_what_a_link_takes() -> None:
@@ -195,14 +195,13 @@ def test_no_frame_outgrows_what_a_link_takes() -> None:
     assert max(len(frame) for _, frame in link.frames) < 2 * forwarding.FRAME_BYTES
     caller = Caller()
     forwarder.forward(7, "put", bytes(forwarding.BODY_BYTES_MAX + 1), caller, 0)
-    assert isinstance(caller.error, Refused)
+    assert isinstance(caller.outcome, Refused)
 
 
 def test_an_answer_that_no_frame_holds_is_an_unknown_outcome() -> None:
-    large = answers(forwarding.encode_answer(1, bytes(forwarding.BODY_BYTES_MAX + 1), None))
-    _, [(_, result, error)] = forwarding.decode_answers(large)
-    assert result is None
-    assert isinstance(error, OutcomeUnknown)
+    large = answers(forwarding.encode_answer(1, bytes(forwarding.BODY_BYTES_MAX + 1)))
+    _, [(_, outcome)] = forwarding.decode_answers(large)
+    assert isinstance(outcome, OutcomeUnknown)
 
 
 def test_an_answer_is_held_until_its_position_is_applied_here() -> None:
@@ -216,12 +215,12 @@ def test_an_answer_is_held_until_its_position_is_applied_here() -> None:
         forwarder.forward(1, "x", b"", caller, 0)
     forwarder.flush()
     no = Refused(9, "not now")
-    forwarder.on_answers(1, answers(forwarding.encode_answer(2, b"b", None), index=6))
+    forwarder.on_answers(1, answers(forwarding.encode_answer(2, b"b"), index=6))
     forwarder.on_answers(
         1,
         answers(
-            forwarding.encode_answer(1, b"a", None),
-            forwarding.encode_answer(3, None, no),
+            forwarding.encode_answer(1, b"a"),
+            forwarding.encode_answer(3, no),
             index=5,
         ),
     )
@@ -230,11 +229,11 @@ def test_an_answer_is_held_until_its_position_is_applied_here() -> None:
     # The leader is gone, but it has said what happened.
     forwarder.give_up(1)
     forwarder.on_applied(5)
-    assert first.answers == [(b"a", None)]
-    assert str(refused.error) == str(no)
+    assert first.answers == [b"a"]
+    assert str(refused.outcome) == str(no)
     assert second.answers == []
     forwarder.on_applied(6)
-    assert second.answers == [(b"b", None)]
+    assert second.answers == [b"b"]
     assert len(forwarder) == 0
 
 
@@ -246,13 +245,13 @@ def test_an_answer_that_cannot_be_shown_in_time_is_unknown_and_what_did_not_run_
     forwarder.forward(1, "x", b"", caller, 0)
     forwarder.forward(1, "x", b"", unran, 0)
     forwarder.flush()
-    not_leader = forwarding.encode_answer(2, None, NotLeader("etcdserver: not leader"))
-    frame = answers(forwarding.encode_answer(1, b"done", None), not_leader, index=9)
+    not_leader = forwarding.encode_answer(2, NotLeader("etcdserver: not leader"))
+    frame = answers(forwarding.encode_answer(1, b"done"), not_leader, index=9)
     forwarder.on_answers(1, frame)
-    assert isinstance(unran.error, NotLeader)
+    assert isinstance(unran.outcome, NotLeader)
     forwarder.expire(4)
     assert caller.answers == []
     forwarder.expire(5)
-    assert isinstance(caller.error, OutcomeUnknown)
+    assert isinstance(caller.outcome, OutcomeUnknown)
     forwarder.on_applied(9)
     assert len(forwarder) == 0

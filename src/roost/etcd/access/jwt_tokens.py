@@ -21,6 +21,7 @@ from roost.etcd import errors
 from roost.etcd.access.tokens import Identity, JwtOptions
 from roost.etcd.access.users import Auth
 from roost.etcd.ports import Replica
+from roost.outcome import Done
 from roost.store import View
 
 _ALGORITHMS = (
@@ -163,11 +164,11 @@ class JwtTokens:
         except Exception:  # noqa: BLE001 - a stranger's bytes may break the library in any way
             raise errors.invalid_auth_token() from None
 
-    def issue(self, user: str, password: bytes, done: Callable[..., None]) -> None:
+    def issue(self, user: str, password: bytes, done: Done) -> None:
         """Sign a token (see `Tokens`)."""
         del password
         if self._options.sign_key is None:
-            done(None, errors.cannot_sign())
+            done(errors.cannot_sign())
             return
         claims = {
             "username": user,
@@ -175,7 +176,7 @@ class JwtTokens:
             "exp": int(time.time() + self._options.ttl_s),
         }
         token = jwt.encode(claims, self._options.sign_key, algorithm=self._options.method)
-        done(token, None)
+        done(token.encode())
 
 
 def _read_claims(claims: Mapping[str, object]) -> tuple[str, int, float]:

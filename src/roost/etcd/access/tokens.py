@@ -22,6 +22,7 @@ from roost.etcd.access.users import Auth
 from roost.etcd.ports import Replica
 from roost.etcd.upkeep.deadlines import LeaderDeadlines
 from roost.etcd.upkeep.ticker import Ticker
+from roost.outcome import Done, Outcome
 from roost.store import Txn, View
 
 logger = logging.getLogger(__name__)
@@ -60,8 +61,8 @@ class Tokens(Protocol):
 
         """
 
-    def issue(self, user: str, password: bytes, done: Callable[..., None]) -> None:
-        """Make a token; `done(token, error)`."""
+    def issue(self, user: str, password: bytes, done: Done) -> None:
+        """Make a token; `done` gets it as bytes, or why there is none."""
 
 
 class _NewToken(msgspec.Struct, frozen=True, array_like=True):
@@ -122,11 +123,15 @@ class SimpleTokens:
             self._untold[digest] = None
         return Identity(user.decode(), digest)
 
-    def issue(self, user: str, password: bytes, done: Callable[..., None]) -> None:
+    def issue(self, user: str, password: bytes, done: Done) -> None:
         """Write a new token down (see `Tokens`)."""
         token = secrets.token_urlsafe(16)
         new = msgspec.msgpack.encode(_NewToken(digest_of(token), user, password))
-        self._replica.transact_nowait(ADD, new, lambda _, error: done(token, error))
+
+        def added(outcome: Outcome) -> None:
+            done(outcome if isinstance(outcome, RoostError) else token.encode())
+
+        self._replica.transact_nowait(ADD, new, added)
 
     # --- time -----------------------------------------------------------------------------------
 
@@ -171,10 +176,10 @@ class SimpleTokens:
         return b""
 
 
-def _ignore(_result: bytes | None, error: RoostError | None) -> None:
+def _ignore(outcome: Outcome) -> None:
     """It is tried again when the token is used, or looked at, again."""
-    if error is not None:
-        logger.info("the leader could not be told of tokens: %s", error)
+    if isinstance(outcome, RoostError):
+        logger.info("the leader could not be told of tokens: %s", outcome)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,11 +11,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from roost.errors import Refused, RoostError
+from roost.errors import Refused
 from roost.etcd.model.mvcc import Mvcc
 from roost.etcd.ports import Replica
 from roost.etcd.upkeep.ticker import Ticker
-from roost.outcome import Done
+from roost.outcome import Done, Outcome
 from roost.proto import rpc_pb2 as pb
 
 logger = logging.getLogger(__name__)
@@ -99,10 +99,10 @@ class Compactor:
 
 
 def _note(revision: int) -> Done:
-    def done(_result: bytes | None, error: RoostError | None) -> None:
-        if error is None:
+    def done(outcome: Outcome) -> None:
+        if isinstance(outcome, bytes):
             logger.info("compacted up to revision %d", revision)
-        elif not isinstance(error, Refused):
-            logger.warning("compaction up to revision %d failed: %s", revision, error)
+        elif not isinstance(outcome, Refused):
+            logger.warning("compaction up to revision %d failed: %s", revision, outcome)
 
     return done

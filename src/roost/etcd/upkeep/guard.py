@@ -14,6 +14,7 @@ from roost.errors import RoostError
 from roost.etcd.model.alarms import ALARM_OPERATION, CORRUPT, LOST_ENTRIES, NOSPACE, Alarms
 from roost.etcd.ports import Replica, Space
 from roost.etcd.upkeep.ticker import Ticker
+from roost.outcome import Outcome
 from roost.proto import rpc_pb2 as pb
 
 logger = logging.getLogger(__name__)
@@ -82,10 +83,10 @@ class Guard:
         self._is_asking = True
         request = pb.AlarmRequest(action=action, memberID=member_id, alarm=kind)
 
-        def done(_result: bytes | None, error: RoostError | None) -> None:
+        def done(outcome: Outcome) -> None:
             self._is_asking = False
-            if error is not None:
+            if isinstance(outcome, RoostError):
                 self._told.discard((member_id, kind))
-                logger.info("an alarm could not be changed yet: %s", error)
+                logger.info("an alarm could not be changed yet: %s", outcome)
 
         self._replica.transact_nowait(ALARM_OPERATION, request.SerializeToString(), done)

@@ -30,6 +30,7 @@ from roost.etcd.model.mvcc import Mvcc, Writer
 from roost.etcd.ports import Replica
 from roost.etcd.upkeep.deadlines import LeaderDeadlines
 from roost.etcd.upkeep.ticker import Ticker
+from roost.outcome import Outcome
 from roost.proto import rpc_pb2 as pb
 from roost.store import Txn
 
@@ -118,10 +119,10 @@ class Lessor:
         if self._unchecked is not None:
             self._checkpoint_slice(self._unchecked)
 
-    def _on_expired(self, _result: bytes | None, error: RoostError | None) -> None:
+    def _on_expired(self, outcome: Outcome) -> None:
         self._expiring_count -= 1
-        if error is not None:
-            logger.info("a lease could not be revoked yet: %s", error)
+        if isinstance(outcome, RoostError):
+            logger.info("a lease could not be revoked yet: %s", outcome)
 
     def _checkpoint_slice(self, unchecked: Iterator[bytes]) -> None:
         """Write down what is left of some of the leases that nobody has renewed for long."""
@@ -234,7 +235,7 @@ def _seconds_of(row: bytes) -> float:
     return lease.remaining_s or lease.ttl_s
 
 
-def _ignore(_result: bytes | None, error: RoostError | None) -> None:
+def _ignore(outcome: Outcome) -> None:
     """What is left of a lease is written down again later."""
-    if error is not None:
-        logger.info("what is left of leases was not written down: %s", error)
+    if isinstance(outcome, RoostError):
+        logger.info("what is left of leases was not written down: %s", outcome)

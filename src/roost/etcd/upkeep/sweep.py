@@ -16,6 +16,7 @@ from roost.etcd.model.alarms import Alarms
 from roost.etcd.model.mvcc import COMPACTING_KEY, Mvcc
 from roost.etcd.ports import Replica
 from roost.etcd.upkeep.ticker import Ticker
+from roost.outcome import Outcome
 from roost.store import Changes
 
 SLICE_OPERATION = "etcd.compact_slice"
@@ -88,7 +89,7 @@ class Sweep:
             self._is_running = True
             replica.transact_nowait(SLICE_OPERATION, b"", self._on_slice)
 
-    def _on_slice(self, result: bytes | None, error: RoostError | None) -> None:
+    def _on_slice(self, outcome: Outcome) -> None:
         self._is_running = False
-        if error is None and result:
+        if isinstance(outcome, bytes) and outcome:
             self._go_on()  # else the next look finds what is left

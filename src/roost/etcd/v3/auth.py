@@ -32,6 +32,7 @@ from roost.etcd.access.users import Auth, check_permission_kind
 from roost.etcd.border import Border
 from roost.etcd.model.wire import field
 from roost.etcd.v3.requests import fail, guarded, parse
+from roost.outcome import Outcome
 from roost.proto import rpc_pb2 as pb
 
 BCRYPT_COST = 10
@@ -259,11 +260,11 @@ class AuthService:
             guarded(call, partial(told, call))()
 
     def _issue(self, call: Call, attempt: "_Attempt") -> None:
-        def issued(token: str | None, error: RoostError | None) -> None:
-            if error is not None or token is None:
-                fail(call, error or errors.auth_failed())
+        def issued(outcome: Outcome) -> None:
+            if isinstance(outcome, RoostError):
+                fail(call, outcome)
             else:
-                call.reply(self._border.headed(field(b"\x12", token.encode())))
+                call.reply(self._border.headed(field(b"\x12", outcome)))
 
         self._attempts.succeed(attempt.name, attempt.network)
         self._tokens.issue(attempt.name, attempt.held, issued)

@@ -21,6 +21,7 @@ from roost.member import (
     UpdateMember,
     membership,
 )
+from roost.outcome import Outcome
 from roost.proto import rpc_pb2 as pb
 
 
@@ -120,11 +121,11 @@ class ClusterService:
         asked: msgspec.Struct,
         answer: Callable[[Sequence[MemberRecord]], Message],
     ) -> None:
-        def done(result: bytes | None, error: RoostError | None) -> None:
-            if error is not None or result is None:
-                fail(call, error or errors.malformed_request())
+        def done(outcome: Outcome) -> None:
+            if isinstance(outcome, RoostError):
+                fail(call, outcome)
                 return
-            records = msgspec.json.decode(result, type=list[MemberRecord])
+            records = msgspec.json.decode(outcome, type=list[MemberRecord])
             call.reply(self._headed(answer(records)))
 
         body = msgspec.json.encode(asked)

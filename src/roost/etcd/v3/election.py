@@ -15,6 +15,7 @@ from roost.etcd.v3.answering import Answering, PassedOn
 from roost.etcd.v3.checks import check_txn
 from roost.etcd.v3.requests import fail, parse
 from roost.etcd.v3.turns import Turns
+from roost.outcome import Outcome
 from roost.proto import election_pb2
 from roost.proto import rpc_pb2 as pb
 from roost.store import View
@@ -75,14 +76,14 @@ class ElectionService:
         if parse(call, pb.TxnRequest, asked, check_txn) is None:
             return
 
-        def done(result: bytes | None, error: RoostError | None) -> None:
-            if error is not None or result is None:
-                fail(call, error or errors.malformed_request())
+        def done(outcome: Outcome) -> None:
+            if isinstance(outcome, RoostError):
+                fail(call, outcome)
                 return
-            if refusal is not None and not pb.TxnResponse.FromString(result[8:]).succeeded:
+            if refusal is not None and not pb.TxnResponse.FromString(outcome[8:]).succeeded:
                 fail(call, refusal())
                 return
-            call.reply(self._border.headed(b"", int.from_bytes(result[:8], "big")))
+            call.reply(self._border.headed(b"", int.from_bytes(outcome[:8], "big")))
 
         self._border.run(call, "etcd.txn", asked, done)
 

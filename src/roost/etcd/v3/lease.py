@@ -9,6 +9,7 @@ from roost.etcd.access import permissions
 from roost.etcd.border import Border
 from roost.etcd.upkeep.lessor import CHECKPOINT, EXPIRE, Lessor
 from roost.etcd.v3.requests import parse
+from roost.outcome import Outcome
 from roost.proto import rpc_pb2 as pb
 
 RENEW, LIST = "etcd.lease_renew", "etcd.lease_list"
@@ -79,15 +80,15 @@ class KeepAliveStream:
         self._pending_count += 1
         self._border.run(self._call, RENEW, message, self._on_renewed)
 
-    def _on_renewed(self, result: bytes | None, error: RoostError | None) -> None:
+    def _on_renewed(self, outcome: Outcome) -> None:
         self._pending_count -= 1
         if self._is_over:
             return
-        if error is not None or result is None:
-            self._end(error or errors.malformed_request())
+        if isinstance(outcome, RoostError):
+            self._end(outcome)
             return
-        revision = int.from_bytes(result[:8], "big")
-        self._call.send(self._border.headed(result[8:], revision))
+        revision = int.from_bytes(outcome[:8], "big")
+        self._call.send(self._border.headed(outcome[8:], revision))
         self._close_when_done()
 
     def _close_when_done(self) -> None:

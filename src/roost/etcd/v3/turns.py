@@ -154,7 +154,7 @@ class Turns:
         """
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-        self.border.replica.read_nowait(lambda error: settle_future(future, None, error))
+        self.border.replica.read_nowait(lambda error: settle_future(future, error))
         await future
 
     async def run(self, caller: Caller, name: str, body: bytes) -> bytes:
@@ -165,11 +165,7 @@ class Turns:
 
         """
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-
-        def done(result: bytes | None, error: RoostError | None) -> None:
-            settle_future(future, result or b"", error)
-
-        self.border.run(caller, name, body, done)
+        self.border.run(caller, name, body, lambda outcome: settle_future(future, outcome))
         return await future
 
     async def take(
@@ -209,7 +205,7 @@ class Turns:
     def _leave(self, caller: Caller, key: bytes) -> None:
         """Take a key back; its lease does it if this fails."""
         body = pb.DeleteRangeRequest(key=key).SerializeToString()
-        self.border.run(caller, "etcd.delete_range", body, lambda _result, _error: None)
+        self.border.run(caller, "etcd.delete_range", body, lambda _outcome: None)
 
     async def _grant(self, caller: Caller) -> int:
         body = pb.LeaseGrantRequest(TTL=SESSION_TTL_S).SerializeToString()

@@ -19,7 +19,7 @@ from roost.member.cluster.roster import PUBLISH_OPERATION, MemberRecord, Roster,
 from roost.member.config import MemberConfig, added_anew, address_of
 from roost.member.errors import BadMemberConfig, DirectoryLost, MemberRemoved, RolledBack
 from roost.member.protocol import FRAME_WHO, FRAME_WHO_IS
-from roost.outcome import Done
+from roost.outcome import Done, Outcome
 from roost.peer import (
     AlreadyBootstrapped,
     Invitation,
@@ -222,6 +222,6 @@ class Neighbours:
         )
         self._transact(PUBLISH_OPERATION, encode_record(record), self._on_published)
 
-    def _on_published(self, _result: bytes | None, error: RoostError | None) -> None:
-        if error is not None:
+    def _on_published(self, outcome: Outcome) -> None:
+        if isinstance(outcome, RoostError):
             self._is_published = False  # tried again by the next tick

@@ -29,7 +29,7 @@ from roost.journal import PAYLOAD_BYTES_MAX
 from roost.member.cluster.roster import change_payload, put_configuration
 from roost.member.config import MemberConfig
 from roost.member.work.pacing import HOLD_S, Pace, Pacing
-from roost.outcome import Done, ReadDone
+from roost.outcome import Done, Outcome, ReadDone
 from roost.raft import (
     Change,
     ChangeRefused,
@@ -63,17 +63,17 @@ class Batch:
     """One proposed write set and the callers it will answer."""
 
     term: int
-    answers: list[tuple[Done, bytes | None, RoostError | None]]
+    answers: list[tuple[Done, Outcome]]
 
     def settle(self) -> None:
         """The entry is applied: every caller gets its own answer."""
-        for done, result, error in self.answers:
-            done(result, error)
+        for done, outcome in self.answers:
+            done(outcome)
 
     def fail(self, make_error: Callable[[], RoostError]) -> None:
         """Tell every caller that its own answer will not come."""
-        for done, _, _ in self.answers:
-            done(None, make_error())
+        for done, _ in self.answers:
+            done(make_error())
 
 
 class Executor:
@@ -127,7 +127,7 @@ class Executor:
             len(self._queue) >= config.queue_count_max
             or self._queue_bytes + len(body) > config.queue_bytes_max
         ):
-            done(None, Overloaded("etcdserver: too many requests"))
+            done(Overloaded("etcdserver: too many requests"))
             return False
         self._queue.append((name, operation, body, done))
         self._queue_bytes += len(body)
@@ -186,11 +186,11 @@ class Executor:
         self._pacing.on_proposed()
         self._propose_done()
 
-    def _execute(self, txn: Txn) -> list[tuple[Done, bytes | None, RoostError | None]]:
+    def _execute(self, txn: Txn) -> list[tuple[Done, Outcome]]:
         """Run queued operations on `txn` until it is large enough; collect their answers."""
         queue = self._queue
         bytes_max = self._config.batch_bytes_max
-        answers: list[tuple[Done, bytes | None, RoostError | None]] = []
+        answers: list[tuple[Done, Outcome]] = []
         while queue and txn.size_bytes < bytes_max:
             name, operation, body, done = queue[0]
             if isinstance(operation, Changing):
@@ -202,16 +202,16 @@ class Executor:
                 result = operation(txn, body)
                 if txn.size_bytes > bytes_max and txn.encoded_bytes > WRITES_BYTES_MAX:
                     raise Refused(_INVALID_ARGUMENT, "etcdserver: request is too large")
-                answers.append((done, result, None))
+                answers.append((done, result))
             except Refused as refusal:
                 txn.rollback(mark)
-                answers.append((done, None, refusal))
+                answers.append((done, refusal))
             except Exception:
                 # A bug in one operation must cost its caller an answer, not everybody the
                 # member: nothing of it is kept.
                 txn.rollback(mark)
                 logger.exception("operation failed", extra={"operation": name})
-                answers.append((done, None, Refused(_INTERNAL, f"{name}: internal error")))
+                answers.append((done, Refused(_INTERNAL, f"{name}: internal error")))
         return answers
 
     def _run_change(self) -> None:
@@ -226,18 +226,16 @@ class Executor:
             index = core.propose_change(steps, context=context)
         except (Refused, ChangeRefused, ProposalDropped) as error:
             refusal = error if isinstance(error, Refused) else _refusal_of(error)
-            self._barrier(
-                self._last_index, _answer_after(Batch(core.term, [(done, None, refusal)]))
-            )
+            self._barrier(self._last_index, _answer_after(Batch(core.term, [(done, refusal)])))
             return
         except Exception:
             logger.exception("operation failed", extra={"operation": name})
-            done(None, Refused(_INTERNAL, f"{name}: internal error"))
+            done(Refused(_INTERNAL, f"{name}: internal error"))
             return
         configuration, _ = decode_change(core.log.slice(index, _ENTRY_BYTES)[0].payload)
         put_configuration(txn, configuration)
         self._store.speculate(index, txn, change_payload(context, configuration))
-        self._inflight[index] = Batch(core.term, [(done, result, None)])
+        self._inflight[index] = Batch(core.term, [(done, result)])
         self._last_index = index
         self._propose_done()
 

@@ -32,9 +32,9 @@ from itertools import count
 from struct import Struct
 from struct import error as StructError
 
-from roost.errors import NotExecuted, NotLeader, OutcomeUnknown, Overloaded, Refused, RoostError
+from roost.errors import NotExecuted, NotLeader, OutcomeUnknown, Overloaded, Refused
 from roost.member.errors import MalformedForward
-from roost.outcome import Done
+from roost.outcome import Done, Outcome
 from roost.raft.types import COUNT_MAX
 
 _HEAD = Struct(">QBI")
@@ -46,7 +46,7 @@ BODY_BYTES_MAX = 64 << 20
 _INVALID_ARGUMENT = 3  # gRPC status code
 
 
-class Outcome(IntEnum):
+class Ending(IntEnum):
     """How a forwarded operation ended."""
 
     DONE = 0
@@ -85,21 +85,22 @@ def decode_requests(frame: bytes) -> list[tuple[int, str, bytes]]:
     return records
 
 
-def encode_answer(request_id: int, result: bytes | None, error: RoostError | None) -> list[bytes]:
+def encode_answer(request_id: int, outcome: Outcome) -> list[bytes]:
     """Build one answer record from what `Done` was called with."""
-    if result is not None and len(result) > BODY_BYTES_MAX:
-        result, error = None, OutcomeUnknown("etcdserver: the answer is too large to be forwarded")
-    if error is None:
-        outcome, body = Outcome.DONE, result or b""
-    elif isinstance(error, Refused):
-        outcome, body = Outcome.REFUSED, bytes([error.code]) + error.text.encode()
-    elif isinstance(error, Overloaded):
-        outcome, body = Outcome.FULL, str(error).encode()
-    elif isinstance(error, NotExecuted):
-        outcome, body = Outcome.ASTRAY, str(error).encode()
-    else:
-        outcome, body = Outcome.UNKNOWN, str(error).encode()
-    return [_HEAD.pack(request_id, outcome, len(body)), body]
+    if isinstance(outcome, bytes) and len(outcome) > BODY_BYTES_MAX:
+        outcome = OutcomeUnknown("etcdserver: the answer is too large to be forwarded")
+    match outcome:
+        case bytes():
+            ending, body = Ending.DONE, outcome
+        case Refused():
+            ending, body = Ending.REFUSED, bytes([outcome.code]) + outcome.text.encode()
+        case Overloaded():
+            ending, body = Ending.FULL, str(outcome).encode()
+        case NotExecuted():
+            ending, body = Ending.ASTRAY, str(outcome).encode()
+        case _:
+            ending, body = Ending.UNKNOWN, str(outcome).encode()
+    return [_HEAD.pack(request_id, ending, len(body)), body]
 
 
 def encode_applied(index: int) -> bytes:
@@ -107,45 +108,45 @@ def encode_applied(index: int) -> bytes:
     return _APPLIED.pack(index)
 
 
-def decode_answers(frame: bytes) -> tuple[int, list[tuple[int, bytes | None, RoostError | None]]]:
-    """Split a frame into the position the leader had applied, and (id, result, error) each.
+def decode_answers(frame: bytes) -> tuple[int, list[tuple[int, Outcome]]]:
+    """Split a frame into the position the leader had applied, and (id, outcome) each.
 
     Raises:
         MalformedForward: the frame ends early or holds an unknown outcome.
 
     """
-    records: list[tuple[int, bytes | None, RoostError | None]] = []
+    records: list[tuple[int, Outcome]] = []
     try:
         (index,) = _APPLIED.unpack_from(frame)
         if index > COUNT_MAX:
             raise MalformedForward(f"nobody has applied position {index}")
         offset = _APPLIED.size
         while offset < len(frame):
-            request_id, outcome, body_bytes = _HEAD.unpack_from(frame, offset)
+            request_id, ending, body_bytes = _HEAD.unpack_from(frame, offset)
             offset += _HEAD.size + body_bytes
             if offset > len(frame):
                 raise MalformedForward("a forwarded answer ends early")
             body = frame[offset - body_bytes : offset]
-            records.append((request_id, *_answer(outcome, body)))
+            records.append((request_id, _answer(ending, body)))
     except (StructError, UnicodeDecodeError) as error:
         raise MalformedForward(str(error)) from error
     return index, records
 
 
-def _answer(outcome: int, body: bytes) -> tuple[bytes | None, RoostError | None]:
-    match outcome:
-        case Outcome.DONE:
-            return body, None
-        case Outcome.REFUSED if body and body[0] <= CODE_MAX:
-            return None, Refused(body[0], body[1:].decode())
-        case Outcome.ASTRAY:
-            return None, NotLeader(body.decode())
-        case Outcome.FULL:
-            return None, Overloaded(body.decode())
-        case Outcome.UNKNOWN:
-            return None, OutcomeUnknown(body.decode())
+def _answer(ending: int, body: bytes) -> Outcome:
+    match ending:
+        case Ending.DONE:
+            return body
+        case Ending.REFUSED if body and body[0] <= CODE_MAX:
+            return Refused(body[0], body[1:].decode())
+        case Ending.ASTRAY:
+            return NotLeader(body.decode())
+        case Ending.FULL:
+            return Overloaded(body.decode())
+        case Ending.UNKNOWN:
+            return OutcomeUnknown(body.decode())
         case _:
-            raise MalformedForward(f"outcome {outcome} of {len(body)} bytes is none")
+            raise MalformedForward(f"outcome {ending} of {len(body)} bytes is none")
 
 
 class Forwarder:
@@ -179,7 +180,7 @@ class Forwarder:
         # request id -> (who waits, leader it went to, tick after which it is given up)
         self._waiting: dict[int, tuple[Done, int, int]] = {}
         # heap: answers that wait for (position, order) to be applied here, and until which tick
-        self._held: list[tuple[int, int, int, Done, bytes | None, RoostError | None]] = []
+        self._held: list[tuple[int, int, int, Done, Outcome]] = []
         self._order = count()
         self._batch: list[bytes] = []
         self._batch_ids: list[int] = []
@@ -195,10 +196,10 @@ class Forwarder:
     def forward(self, leader: int, name: str, body: bytes, done: Done, now_ticks: int) -> None:
         """Queue one request for `leader`; `flush` must follow in the same loop turn."""
         if len(self) >= WAITING_COUNT_MAX:
-            done(None, Overloaded("etcdserver: too many requests"))
+            done(Overloaded("etcdserver: too many requests"))
             return
         if len(body) > BODY_BYTES_MAX:
-            done(None, Refused(_INVALID_ARGUMENT, "etcdserver: request is too large"))
+            done(Refused(_INVALID_ARGUMENT, "etcdserver: request is too large"))
             return
         if leader != self._batch_leader or self._batch_bytes > FRAME_BYTES:
             self.flush()
@@ -220,7 +221,7 @@ class Forwarder:
             return
         for request_id in ids:
             done, _, _ = self._waiting.pop(request_id)
-            done(None, NotLeader("etcdserver: no leader"))
+            done(NotLeader("etcdserver: no leader"))
 
     def on_answers(self, sender: int, frame: bytes) -> None:
         """Hand the leader's answers to those who wait, or hold them until all of it is applied.
@@ -231,25 +232,25 @@ class Forwarder:
         """
         index, records = decode_answers(frame)
         is_applied = index <= self._applied_index()
-        for request_id, result, error in records:
+        for request_id, outcome in records:
             waiting = self._waiting.get(request_id)
             if waiting is None or waiting[1] != sender:
                 continue  # given up before, and its caller told so
             del self._waiting[request_id]
             done, _, deadline = waiting
             # What did not run leaves nothing to be seen, and may be tried again at once.
-            if is_applied or isinstance(error, NotExecuted):
-                done(result, error)
+            if is_applied or isinstance(outcome, NotExecuted):
+                done(outcome)
             else:
-                held = (index, next(self._order), deadline, done, result, error)
+                held = (index, next(self._order), deadline, done, outcome)
                 heappush(self._held, held)
 
     def on_applied(self, index: int) -> None:
         """Hand on what waited until everything up to `index` is applied here."""
         held = self._held
         while held and held[0][0] <= index:
-            _, _, _, done, result, error = heappop(held)
-            done(result, error)
+            _, _, _, done, outcome = heappop(held)
+            done(outcome)
 
     def on_deposed(self, leader: int, now_ticks: int) -> None:
         """Another leads now: `leader` may still say, for a while, that our requests did not run."""
@@ -266,10 +267,9 @@ class Forwarder:
             if leader is None or sent_to == leader:
                 self._waiting.pop(request_id, None)
                 done(
-                    None,
                     OutcomeUnknown(
                         "etcdserver: request timed out, possibly due to previous leader failure"
-                    ),
+                    )
                 )
 
     def expire(self, now_ticks: int) -> None:
@@ -282,7 +282,7 @@ class Forwarder:
             if deadline > now_ticks:
                 return
             self._waiting.pop(request_id, None)
-            done(None, OutcomeUnknown("etcdserver: request timed out"))
+            done(OutcomeUnknown("etcdserver: request timed out"))
 
     def _expire_held(self, now_ticks: int) -> None:
         """Give up answers that this member cannot show yet: it is cut off, or far behind."""
@@ -290,5 +290,5 @@ class Forwarder:
         if late:
             self._held = [it for it in self._held if it[2] > now_ticks]
             heapify(self._held)
-        for _, _, _, done, _, _ in late:
-            done(None, OutcomeUnknown("etcdserver: request timed out"))
+        for _, _, _, done, _ in late:
+            done(OutcomeUnknown("etcdserver: request timed out"))

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from roost.errors import NoLeader, NotLeader, Overloaded, RoostError
 from roost.member.work.forwarding import Forwarder
-from roost.outcome import Done
+from roost.outcome import Done, Outcome
 
 PARKED_COUNT_MAX = 10_000
 
@@ -56,17 +56,17 @@ class Router:
             self._park(deadline, name, body, done)
             return
 
-        def answered(result: bytes | None, error: RoostError | None) -> None:
-            if isinstance(error, NotLeader) and not self._is_closed:
+        def answered(outcome: Outcome) -> None:
+            if isinstance(outcome, NotLeader) and not self._is_closed:
                 self._park(deadline, name, body, done)
             else:
-                done(result, error)
+                done(outcome)
 
         self.forwarder.forward(leader, name, body, answered, self._ticks)
 
     def _park(self, deadline: int, name: str, body: bytes, done: Done) -> None:
         if len(self._parked) >= PARKED_COUNT_MAX:
-            done(None, Overloaded("etcdserver: too many requests"))
+            done(Overloaded("etcdserver: too many requests"))
         else:
             self._parked.append((deadline, name, body, done))
 
@@ -89,7 +89,7 @@ class Router:
         late = [request for request in self._parked if request[0] <= self._ticks]
         self._parked = [request for request in self._parked if request[0] > self._ticks]
         for _, _, _, done in late:
-            done(None, NoLeader("etcdserver: no leader"))
+            done(NoLeader("etcdserver: no leader"))
         if self._leader_id():
             self.retry()
 
@@ -99,4 +99,4 @@ class Router:
         self.forwarder.give_up()
         parked, self._parked = self._parked, []
         for _, _, _, done in parked:
-            done(None, error)
+            done(error)

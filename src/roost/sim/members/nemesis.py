@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from roost.errors import RoostError
 from roost.member.cluster import membership
+from roost.outcome import Outcome
 from roost.raft import Role
 from roost.sim.members.chronicle import Chronicle
 from roost.sim.members.machines import Machine, Machines
@@ -142,9 +143,9 @@ class Nemesis:
             name, body = membership.REMOVE, b'{"id":%d}' % dice.choice(records).id
         chronicle.say(f"{asked.config.name} is asked: {name} {body.decode()}")
 
-        def done(_result: bytes | None, error: RoostError | None) -> None:
-            chronicle.say(f"{name}: {error or 'done'}")
-            chronicle.result.changes += error is None
+        def done(outcome: Outcome) -> None:
+            chronicle.say(f"{name}: {outcome if isinstance(outcome, RoostError) else 'done'}")
+            chronicle.result.changes += not isinstance(outcome, RoostError)
 
         member.transact_nowait(name, body, done)
 
