@@ -179,7 +179,7 @@ def test_a_leader_with_a_lease_reads_without_asking_and_only_while_it_is_heard(
             ask(token)
 
         member.core.read_index = count_and_ask  # type: ignore[method-assign]  # to see it
-        clock = member._world.clock_s
+        clock = cluster.network.machine(cluster.urls[cluster.names[leader]][0]).clock_s
         await cluster.until(lambda: member.core.read_lease(clock()) is not None)
         asked.clear()
         await member.read_barrier()

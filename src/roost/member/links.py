@@ -10,10 +10,11 @@ a lost message to the core and an unknown outcome to a caller.
 from collections.abc import Callable, Mapping
 
 from roost.errors import NoLeader, PeerFault
+from roost.member.operation import Changing, Operation
 from roost.member.protocol import FRAME_ANSWERS, FRAME_RAFT, FRAME_REQUESTS
 from roost.member.round_trips import RoundTrips
 from roost.member.work import forwarding
-from roost.member.work.executor import Changing, Executor, Operation
+from roost.member.work.executor import Executor
 from roost.outcome import Outcome
 from roost.peer import Transport, encode_frame
 from roost.raft import Core, MalformedMessage, Message, Role, codec

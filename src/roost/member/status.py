@@ -1,14 +1,8 @@
 """What a member says about itself."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from roost.raft import Role
-
-if TYPE_CHECKING:
-    from roost.member.member import Member
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,36 +50,3 @@ class MemberStatus:
             "snapshot_transfers": self.snapshot_transfer_count,
             "send_queue_bytes": self.send_queue_bytes,
         }
-
-
-def read_status(member: Member) -> MemberStatus:
-    """How a member is now."""
-    core, statistics = member.core, member.store.statistics()
-    return MemberStatus(
-        member_id=member.member_id,
-        cluster_id=member.cluster_id,
-        name=member.config.name,
-        role=core.role,
-        leader_id=core.leader_id,
-        term=core.term,
-        last_index=core.last_index,
-        commit_index=core.commit_index,
-        applied_index=member.store.applied_index,
-        durable_index=member.store.durable_index,
-        db_bytes=statistics.size_bytes,
-        db_in_use_bytes=statistics.in_use_bytes,
-        queue_count=member.executor.queue_count,
-        inflight_count=member.executor.inflight_count,
-        read_count=len(member.reads),
-        forward_count=len(member.router.forwarder),
-        sync_ms_mean=member.persistence.mean_ms,
-        uncommitted_bytes=core.uncommitted_bytes,
-        unapplied_bytes=core.unapplied_bytes,
-        persist_count=member.persistence.outstanding_count,
-        snapshot_transfer_count=member.snapshots.task_count,
-        send_queue_bytes=member.transport.queued_bytes(),
-        damaged_entry_count=len(member.journal.faulty),
-        mended_entry_count=member.custody.repair.mended_count,
-        is_fenced=core.is_fenced,
-        lost_entries=dict(core.lost_entries),
-    )

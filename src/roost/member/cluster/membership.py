@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 import msgspec
 
 from roost.errors import UNDECODABLE, Refused
-from roost.member.cluster.roster import MemberRecord, Roster, member_id_of
+from roost.member.cluster.roster import PUBLISH_OPERATION, MemberRecord, Roster, member_id_of
 from roost.member.config import address_of
 from roost.member.errors import BadMemberConfig
-from roost.member.work.executor import ChangeOperation, Operation
+from roost.member.operation import Changing, Operation
 from roost.raft import Change, ChangeKind, Id
 from roost.store import Txn
 
@@ -83,13 +83,16 @@ class Membership:
         self._is_alive = is_alive
         self._now_s = now_s
 
-    def changes(self) -> dict[str, ChangeOperation]:
-        """The operations that change the configuration, by name."""
-        return {ADD: self.add, REMOVE: self.remove, PROMOTE: self.promote, REPLACE: self.replace}
-
-    def operations(self) -> dict[str, Operation]:
-        """The one that only changes a record."""
-        return {UPDATE: self.update}
+    def operations(self) -> dict[str, Operation | Changing]:
+        """By name: those that change the configuration, and those that only change a record."""
+        return {
+            ADD: Changing(self.add),
+            REMOVE: Changing(self.remove),
+            PROMOTE: Changing(self.promote),
+            REPLACE: Changing(self.replace),
+            UPDATE: self.update,
+            PUBLISH_OPERATION: self._roster.publish,
+        }
 
     def add(self, txn: Txn, body: bytes) -> tuple[Sequence[Change], bytes]:
         """Add a voter or a learner.

@@ -6,6 +6,7 @@ machine of its own, and run the same member on it (DESIGN.md D10).
 
 import asyncio
 import os
+import random
 import shutil
 import time
 from collections.abc import Sequence
@@ -16,10 +17,9 @@ import msgspec
 
 from roost.children import run_module
 from roost.journal import Disk, JournalConfig, OsDisk
-from roost.member.dice import SystemDice
 from roost.member.errors import SnapshotFailed
 from roost.member.machine.reserve import Reserve
-from roost.member.work.persistence import Worker, one_thread
+from roost.member.machine.worker import Worker, one_thread
 from roost.peer import Dice, Doorbell, PeerTls, Secrets, Stream, Transport, dial
 from roost.store import Keeper, PageCorrupt, ProcessKeeper, ScrubReport, SnapshotFile
 from roost.store.crash import crash_signal
@@ -31,6 +31,18 @@ SEGMENT_BYTES, SEGMENT_BYTES_MIN = 16 << 20, 64 << 10
 # One identifier slot for so many bytes of a segment.
 BYTES_PER_SLOT, SLOTS_MIN = 512, 64
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+class SystemDice:
+    """Chance from the operating system, so that members never draw the same timeouts."""
+
+    def __init__(self) -> None:
+        """Seed from the operating system's entropy."""
+        self._random = random.SystemRandom()
+
+    def below(self, n: int) -> int:
+        """A number from 0 to n - 1."""
+        return self._random.randrange(n)
 
 
 class World:

@@ -1,5 +1,6 @@
 """Snapshots between the core and the files: offered to peers, put in place here (D6)."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -32,7 +33,6 @@ class Catchup:
         persistence: Persistence,
         *,
         drive: Callable[[], None],
-        call_later: Callable[[float, Callable[[], None]], object],
         before_install: Callable[[], None],
         after_install: Callable[[int], None],
         on_fatal: Callable[[BaseException], None],
@@ -44,7 +44,6 @@ class Catchup:
         self._transport = transport
         self._persistence = persistence
         self._drive = drive
-        self._call_later = call_later
         self._before_install = before_install
         self._after_install = after_install
         self._on_fatal = on_fatal
@@ -98,7 +97,8 @@ class Catchup:
             return
         self._drive()
         if path is not None and self._persistence.outstanding_count:
-            self._call_later(RETRY_S, lambda: self._on_fetched(snapshot, path))
+            loop = asyncio.get_running_loop()
+            loop.call_later(RETRY_S, self._on_fetched, snapshot, path)
             return
         self._wanted = None
         if path is None or not self._core.may_restore(snapshot):

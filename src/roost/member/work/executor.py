@@ -21,17 +21,17 @@ Rules that make this safe:
 
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from roost.errors import NotLeader, OutcomeUnknown, Overloaded, Refused, RoostError
 from roost.journal import PAYLOAD_BYTES_MAX
 from roost.member.cluster.roster import change_payload, put_configuration
 from roost.member.config import MemberConfig
+from roost.member.operation import Changing, Operation
 from roost.member.work.pacing import HOLD_S, Pace, Pacing
 from roost.outcome import Done, Outcome, ReadDone
 from roost.raft import (
-    Change,
     ChangeRefused,
     Core,
     DropReason,
@@ -42,20 +42,10 @@ from roost.store import Store, Txn
 
 logger = logging.getLogger(__name__)
 
-Operation = Callable[[Txn, bytes], bytes]
-# Writes what goes with a change of the configuration; returns its steps and the answer.
-ChangeOperation = Callable[[Txn, bytes], tuple[Sequence[Change], bytes]]
 _INVALID_ARGUMENT, _FAILED_PRECONDITION, _INTERNAL = 3, 9, 13  # gRPC status codes
 _ENTRY_BYTES = 1 << 20
 # What the operations of one batch may write together: an entry of the journal holds no more.
 WRITES_BYTES_MAX = PAYLOAD_BYTES_MAX
-
-
-@dataclass(frozen=True, slots=True)
-class Changing:
-    """An operation that changes the configuration: it is an entry of its own."""
-
-    run: ChangeOperation
 
 
 @dataclass(slots=True)

@@ -13,36 +13,20 @@ When the device fails the journal is poisoned; `on_failure` ends the process (jo
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from time import perf_counter
-from typing import Any, Protocol, TypeVar
 
 from roost.histogram import Histogram
 from roost.journal import Batch, Journal
+from roost.member.machine.worker import Worker, one_thread
 from roost.raft import Entry, HardState, Ready
 
-Result = TypeVar("Result")
 # Weight of the newest measurement in the running mean of write times, and how many times the
 # limit it may count: one hiccup, however long, must not change the way of writing.
 _WEIGHT = 0.05
 _OUTLIER_TIMES = 4
 # A thread is left again when writes take this part of what made us use it.
 _RETURN_PART = 0.25
-
-
-class Worker(Protocol):
-    """Does what it is given in order, and answers through futures."""
-
-    def submit(self, call: Callable[..., Result], /, *given: Any) -> Future[Result]:
-        """Do it when everything before it is done."""
-
-    def shutdown(self, wait: bool = True) -> None:  # noqa: FBT001, FBT002 - the executor's own
-        """No more will come."""
-
-
-def one_thread() -> Worker:
-    """A thread of its own."""
-    return ThreadPoolExecutor(1, thread_name_prefix="journal")
 
 
 class Persistence:

@@ -1,4 +1,4 @@
-"""Requests that this member cannot run itself: on their way to the leader, or parked.
+"""Where a request runs: here, when this member leads; else it is on its way, or parked.
 
 A request that did not run, because nobody leads or because it reached a member that does not
 lead any more, is parked and tried again until its time is over; only then its caller is told
@@ -7,11 +7,14 @@ lead any more, is parked and tried again until its time is over; only then its c
 Full?  A request that finds PARKED_COUNT_MAX others parked is refused with `Overloaded`.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping
 
 from roost.errors import NoLeader, NotLeader, Overloaded, RoostError
+from roost.member.operation import Changing, Operation
+from roost.member.work.executor import Executor
 from roost.member.work.forwarding import Forwarder
 from roost.outcome import Done, Outcome
+from roost.raft import Core, Role
 
 PARKED_COUNT_MAX = 10_000
 
@@ -19,24 +22,23 @@ PARKED_COUNT_MAX = 10_000
 class Router:
     """One member's way to the leader; times in ticks.
 
-    `leader_id()` is the leader as far as we know, 0 when unknown; `run_here` takes a request when
-    that is this member, `own_id`.
+    Whether that is this member, the core's role says, here as everywhere in a member.
     """
 
     def __init__(
         self,
+        core: Core,
+        executor: Executor,
         forwarder: Forwarder,
+        operations: Mapping[str, Operation | Changing],
         *,
-        own_id: int,
-        leader_id: Callable[[], int],
-        run_here: Callable[[str, bytes, Done], None],
         timeout_ticks: int,
     ) -> None:
         """Start with nothing parked."""
+        self._core = core
+        self._executor = executor
         self.forwarder = forwarder
-        self._own_id = own_id
-        self._leader_id = leader_id
-        self._run_here = run_here
+        self._operations = operations
         self._timeout_ticks = timeout_ticks
         self._ticks = 0
         self._is_closed = False
@@ -44,13 +46,16 @@ class Router:
         self._parked: list[tuple[int, str, bytes, Done]] = []
 
     def submit(self, name: str, body: bytes, done: Done) -> None:
-        """Send a new request to the leader, or park it until there is one."""
-        self._route(self._ticks + self._timeout_ticks, name, body, done)
+        """Run a new request here, or send it to the leader, or park it until there is one."""
+        if self._core.role is Role.LEADER:
+            self._executor.submit(name, self._operations[name], body, done)
+        else:
+            self._route(self._ticks + self._timeout_ticks, name, body, done)
 
     def _route(self, deadline: int, name: str, body: bytes, done: Done) -> None:
-        leader = self._leader_id()
-        if leader == self._own_id:
-            self._run_here(name, body, done)
+        leader = self._core.leader_id
+        if self._core.role is Role.LEADER:
+            self._executor.submit(name, self._operations[name], body, done)
             return
         if not leader:
             self._park(deadline, name, body, done)
@@ -90,7 +95,7 @@ class Router:
         self._parked = [request for request in self._parked if request[0] > self._ticks]
         for _, _, _, done in late:
             done(NoLeader("etcdserver: no leader"))
-        if self._leader_id():
+        if self._core.leader_id:
             self.retry()
 
     def close(self, error: RoostError) -> None:

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 from roost.journal import JournalConfig
 from roost.member.errors import SnapshotFailed
 from roost.member.machine.reserve import Reserve
+from roost.member.machine.worker import Worker
 from roost.member.machine.world import World
-from roost.member.work.persistence import Worker
 from roost.peer import Doorbell, Secrets, Stream, Transport
 from roost.sim.members.disk import SimDisk
 from roost.sim.members.network import SimDoorbell, SimNetwork, SimTransport

@@ -1,0 +1,23 @@
+"""What an operation is: a named function that runs on the leader and writes.
+
+An operation gets a transaction, which sees everything proposed before it, and the bytes it was
+asked with.  It may use clocks and chance, because only its writes are replicated, not its run; it
+raises `Refused` to say no, and nothing of it is kept then.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from roost.raft import Change
+from roost.store import Txn
+
+Operation = Callable[[Txn, bytes], bytes]
+# Writes what goes with a change of the configuration; returns its steps and the answer.
+ChangeOperation = Callable[[Txn, bytes], tuple[Sequence[Change], bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Changing:
+    """An operation that changes the configuration: it is an entry of its own."""
+
+    run: ChangeOperation

@@ -1,0 +1,92 @@
+"""Committed entries become the state of the store, and whoever waited for that is told.
+
+Entries are applied in index order, each once.  While the store's memory is full they wait here;
+that is bounded, because the core hands out no more than its apply quota before it is told how far
+they are applied.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from roost.member.cluster.roster import change_payload
+from roost.member.work.executor import Executor
+from roost.member.work.forwarding import Forwarder
+from roost.member.work.reads import Reads
+from roost.raft import Core, Entry, EntryKind, Role
+from roost.store import Store
+
+
+class Applier:
+    """Applies for one member; `on_change()` is called when the configuration has changed."""
+
+    def __init__(
+        self,
+        core: Core,
+        store: Store,
+        executor: Executor,
+        reads: Reads,
+        forwarder: Forwarder,
+        *,
+        on_change: Callable[[], None],
+    ) -> None:
+        """Nothing waits."""
+        self._core = core
+        self._store = store
+        self._executor = executor
+        self._reads = reads
+        self._forwarder = forwarder
+        self._on_change = on_change
+        self._waiting: deque[Entry] = deque()
+        self.is_learner = False
+        self._note_vote()
+
+    def apply(self, entries: Sequence[Entry]) -> None:
+        """Apply committed entries in order, or keep them until the store's memory has room."""
+        if self._waiting or self._store.is_backed_up:
+            self._waiting.extend(entries)
+        else:
+            self._apply_now(entries)
+
+    def apply_rest(self) -> None:
+        """The store may have room again: apply what had to wait."""
+        while self._waiting and not self._store.is_backed_up:
+            self._apply_now((self._waiting.popleft(),))
+
+    def _apply_now(self, entries: Sequence[Entry]) -> None:
+        store, core, executor = self._store, self._core, self._executor
+        index = 0
+        for entry in entries:
+            index = entry.index
+            kind = entry.kind
+            if kind is EntryKind.NORMAL:
+                payload = entry.payload
+            elif kind is EntryKind.CONFIGURATION:
+                configuration, context = core.apply_change(entry)
+                payload = change_payload(context, configuration)
+                self._note_vote()
+                self._on_change()
+            else:
+                payload = b""
+            store.apply(index, payload, entry.term)
+            executor.on_applied(index, entry.term)
+            if kind is EntryKind.EMPTY and entry.term == core.term and core.role is Role.LEADER:
+                executor.open()
+        core.applied(index)
+        self._tell(index)
+
+    def _tell(self, index: int) -> None:
+        """Everything up to `index` can be seen here: answer those who waited for that."""
+        self._reads.on_applied(index)
+        self._forwarder.on_applied(index)
+
+    def forget_waiting(self) -> None:
+        """A snapshot comes in the place of what waits."""
+        self._waiting.clear()
+
+    def on_installed(self, index: int) -> None:
+        """A snapshot was put in place: it holds everything up to `index`."""
+        self._tell(index)
+        self._note_vote()
+
+    def _note_vote(self) -> None:
+        self.is_learner = not self._core.configuration.is_voter(self._core.id)
