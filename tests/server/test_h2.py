@@ -21,8 +21,15 @@ from roost.server.h2 import (
     Unfinished,
 )
 from roost.server.h2 import frames as f
-from roost.server.h2.connection import CONTROL_COUNT_MAX, HEADER_BLOCK_BYTES_MAX, STREAMS_MAX
+from roost.server.h2.connection import (
+    CONTROL_COUNT_MAX,
+    FRAME_BYTES_SENT_MAX,
+    HEADER_BLOCK_BYTES_MAX,
+    STREAMS_MAX,
+)
 from roost.server.h2.hpack import Decoder, HpackError, decode_huffman, encode_literal
+from roost.server.h2.outgoing import PUMP_FRAMES_MAX
+from tests.steps import steps_of
 
 NAMES = st.sampled_from([b":path", b":method", b"te", b"content-type", b"x-1", b"grpc-timeout"])
 VALUES = st.one_of(st.binary(max_size=20), st.sampled_from([b"POST", b"/a/b", b"1S", b"trailers"]))
@@ -382,13 +389,16 @@ def test_a_list_of_headers_that_is_too_large_is_refused_alone(
 
 
 def test_header_blocks_without_end_are_bounded_for_one_and_for_all() -> None:
+    # A string of which nobody sees the end.
+    endless = b"\0\1x\x7f\x81\xff\xff\x07"
+
     def begin(server: Connection, count: int) -> None:
-        server.receive(PREFACE + f.settings({}) + f.frame(f.HEADERS, 0, 1, bytes(16_384)))
+        server.receive(PREFACE + f.settings({}) + f.frame(f.HEADERS, 0, 1, endless))
         for _ in range(count):
             server.receive(f.frame(f.CONTINUATION, 0, 1, bytes(16_384)))
 
     with pytest.raises(ConnectionBroken) as caught:
-        begin(Connection(Owner()), HEADER_BLOCK_BYTES_MAX // 16_384)
+        begin(Connection(Owner()), HEADER_BLOCK_BYTES_MAX // 16_384 + 1)
     assert caught.value.code is ErrorCode.ENHANCE_YOUR_CALM
     unfinished = Unfinished()
     servers = [Connection(Owner(), unfinished=unfinished) for _ in range(100)]
@@ -410,6 +420,118 @@ def test_what_nobody_reads_of_a_large_list_is_bounded() -> None:
     block = b"".join(b"\x40\x01x\x7f\xa1\x1e" + value for _, value in many)
     with pytest.raises(HpackError, match="far too many"):
         Decoder().decode(block)
+
+
+def test_a_list_without_end_of_fields_that_nobody_keeps_is_refused() -> None:
+    decoder = Decoder()
+    decoder.feed(b"\x82" * 600)
+    decoder.feed(b"\x82" * (1 << 20))  # fields that stand in the table cost a look
+    with pytest.raises(HpackError, match="far too many"):
+        decoder.feed(b"\0\0\0" * 5000)
+
+
+@given(st.lists(FIELDS, max_size=4), st.integers(1, 40))
+def test_a_block_means_the_same_in_whatever_parts_it_comes(
+    lists: list[list[tuple[bytes, bytes]]], size: int
+) -> None:
+    encoder, whole, parts = hpack.Encoder(), Decoder(), Decoder()
+    for fields in lists:
+        block = encoder.encode(fields)
+        for at in range(0, len(block), size):
+            parts.feed(block[at : at + size])
+        assert parts.end() == whole.decode(block)
+
+
+def opened(count: int) -> tuple[Connection, list[Stream]]:
+    """A server of which a client has so many answers open, and lets none of them out."""
+    server = Connection(Owner())
+    server.receive(PREFACE + f.settings({f.INITIAL_WINDOW_SIZE: 0}))
+    plain = b"".join(encode_literal(name.encode(), value.encode()) for name, value in HEADERS)
+    for number in range(count):
+        server.receive(f.frame(f.HEADERS, f.END_HEADERS | f.END_STREAM, 2 * number + 1, plain))
+    streams = list(server.streams.values())
+    for stream in streams:
+        server.send_answer(stream, Answer(b"\x88", b"\x88"), b"z" * 100)
+    server.take_output()
+    return server, streams
+
+
+def test_settings_cost_their_entries_however_many_streams_are_open() -> None:
+    """Issue 14: 4,000 streams and one frame of 2,700 entries held the loop for 17.5 s."""
+    many = b"".join(f.SETTING.pack(f.INITIAL_WINDOW_SIZE, it & 1) for it in range(2700))
+    data = f.frame(f.SETTINGS, 0, 0, many)
+    few, lots = opened(10)[0], opened(1000)[0]
+    cost = steps_of(lambda: few.receive(data))
+    assert steps_of(lambda: lots.receive(data)) < cost + 10 * 1000
+    # The last value counts, and lets each out by one byte.
+    assert lots.blocked_bytes == 1000 * 100
+    while lots.has_more:
+        lots.take_output()
+    assert lots.blocked_bytes == 1000 * 99
+
+
+def test_a_window_that_opens_costs_what_it_lets_out() -> None:
+    """Issue 14: 4,000 answers that were held and 5,000 WINDOW_UPDATE frames took 14 s."""
+    server, streams = opened(1000)
+    server.receive(f.settings({f.INITIAL_WINDOW_SIZE: 1000}))
+    server.receive(f.window_update(0, 1))
+    server.take_output()
+    server.send_window = 0
+
+    def open_by_one() -> None:
+        server.receive(f.window_update(0, 1))
+        server.take_output()
+
+    assert steps_of(open_by_one) < 100
+    assert server.blocked_bytes == sum(it.pending_bytes for it in streams)
+
+
+def test_answers_leave_in_turn_and_a_bounded_part_at_a_time() -> None:
+    server = Connection(Owner())
+    wide = f.settings({f.INITIAL_WINDOW_SIZE: 1 << 30, f.MAX_FRAME_SIZE: 1 << 23})
+    server.receive(PREFACE + wide + f.window_update(0, 1 << 30))
+    plain = b"".join(encode_literal(name.encode(), value.encode()) for name, value in HEADERS)
+    for stream_id in (1, 3):
+        server.receive(f.frame(f.HEADERS, f.END_HEADERS | f.END_STREAM, stream_id, plain))
+    large, small = server.streams.values()
+    server.send_answer(large, Answer(b"\x88", b"\x88"), bytes(8 << 20))
+    server.send_answer(small, Answer(b"\x88", b"\x88"), bytes(100_000))
+    sent = server.take_output()
+    assert len(sent) <= PUMP_FRAMES_MAX * FRAME_BYTES_SENT_MAX * 1.1
+    assert small.is_local_closed, "it does not wait for the large one"
+    while server.has_more:
+        sent += server.take_output()
+    assert large.is_local_closed
+    assert server.blocked_bytes == 0
+    assert len(sent) > (8 << 20) + 100_000
+
+
+def test_reading_stops_where_its_budget_ends_and_goes_on() -> None:
+    owner = Owner()
+    server = Connection(owner)
+    plain = b"".join(encode_literal(name.encode(), value.encode()) for name, value in HEADERS)
+    data = PREFACE + f.settings({})
+    data += b"".join(
+        f.frame(f.HEADERS, f.END_HEADERS | f.END_STREAM, 2 * number + 1, plain)
+        for number in range(100)
+    )
+    assert server.receive(data + b"\0\0", budget=30)
+    turns = 1
+    while server.receive(b"", budget=30):
+        turns += 1
+    assert 3 <= turns <= 10
+    assert len(owner.ended) == 100
+    assert not server.receive(b"\x08\x06\0\0\0\0\0" + bytes(8), budget=30)
+    assert b"\0\0\x08\x06\x01\0\0\0\0" in server.take_output(), "the ping that was cut"
+
+
+def test_held_streams_that_are_reset_leave_nothing() -> None:
+    server, streams = opened(100)
+    server.receive(f.settings({f.INITIAL_WINDOW_SIZE: 10}))
+    for stream in streams:
+        server.receive(f.rst_stream(stream.id, ErrorCode.CANCEL))
+    assert (server.blocked_bytes, server.has_more, server.streams) == (0, False, {})
+    assert server.take_output().count(f.head(10, f.DATA, 0, 0)[:5]) == 0
 
 
 FRAMES = st.builds(

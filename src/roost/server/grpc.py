@@ -18,6 +18,7 @@ from roost.call import Code, Route, Status, Unary
 from roost.server.calls import Call, StreamingCall, UnaryCall
 from roost.server.h2 import STREAMS_MAX, Connection, ConnectionBroken, ErrorCode, Stream, Unfinished
 from roost.server.h2.hpack import encode_literal
+from roost.server.h2.outgoing import PUMP_FRAMES_MAX
 from roost.server.methods import Head, Methods
 from roost.server.unread import Unread
 from roost.tls import common_name
@@ -139,7 +140,7 @@ class GrpcProtocol(asyncio.Protocol):
             logger.info("client connection closed: %s (%s)", error.text, error.code.name)
             self._abandon(error.code, error.text)
             return
-        if self.h2.out and not self.is_flush_due:
+        if (self.h2.out or self.h2.has_more) and not self.is_flush_due:
             self.schedule_flush()
 
     def _abandon(self, code: ErrorCode, text: str) -> None:
@@ -253,10 +254,13 @@ class GrpcProtocol(asyncio.Protocol):
     def flush(self) -> None:
         """Write what has collected."""
         self.is_flush_due = False
-        if self._transport is not None and self.h2.out:
-            output = self.h2.take_output()
+        h2, transport = self.h2, self._transport
+        if transport is not None and (h2.out or h2.has_more):
+            output = h2.take_output(0 if self._is_paused else PUMP_FRAMES_MAX)
             self.server.sent_bytes += len(output)
-            self._transport.write(output)
+            transport.write(output)
+            if h2.has_more and not self._is_paused:
+                self.schedule_flush()
         if self.unread_bytes:
             self._recount()
 
@@ -283,6 +287,7 @@ class GrpcProtocol(asyncio.Protocol):
             self._is_paused = False
             self._transport.resume_reading()
             self._recount()
+            self.schedule_flush()
         for stream in list(self.h2.streams.values()):
             self.on_drain(stream)
 

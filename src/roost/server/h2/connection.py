@@ -14,18 +14,28 @@ PRIORITY and empty DATA frames are counted: more than CONTROL_COUNT_MAX between 
 `tick` is an attack (rapid reset and its kin) and ends the connection.
 """
 
-from collections import deque
-from typing import Any, Protocol
+from typing import Protocol
 
 from roost.server.h2 import frames as f
 from roost.server.h2.frames import ConnectionBroken, ErrorCode
 from roost.server.h2.hpack import HEADER_LIST_BYTES_MAX, Decoder, HpackError
+from roost.server.h2.outgoing import Outgoing
+from roost.server.h2.streams import STREAM_WINDOW_BYTES, Stream
 
 STREAMS_MAX = 4096
-STREAM_WINDOW_BYTES = 4 << 20
 CONNECTION_WINDOW_BYTES = 16 << 20
 CONTROL_COUNT_MAX = 5000
+# A connection keeps so many header blocks, and so many bytes of them, that mean what they meant.
 HEADER_BLOCKS_MAX = 256
+HEADER_CACHE_BYTES_MAX = 64 << 10
+# Larger frames are not sent, whatever a client would take: others want to be served as well.
+FRAME_BYTES_SENT_MAX = 32 << 10
+# What SETTINGS frames cost: entries, and streams that a wider window puts in line.
+_ENTRIES_PER_CONTROL = 64
+_MOVED_PER_CONTROL = 64
+BUDGET_MAX = 1 << 60
+# Decoding sixteen bytes of headers costs a unit of the budget.
+_DECODED_PER_UNIT_LOG2 = 4
 # What is larger than the list of headers may be is read to its end, for the sake of the table.
 HEADER_BLOCK_BYTES_MAX = 2 << 20
 _BLOCK_BYTES_FREE = 64 << 10
@@ -33,48 +43,6 @@ UNFINISHED_BYTES_MAX = 32 << 20
 # A window is topped up when half of it is used.
 _STREAM_CREDIT = STREAM_WINDOW_BYTES // 2
 _CONNECTION_CREDIT = CONNECTION_WINDOW_BYTES // 2
-
-
-class Stream:
-    """One request and its answer.  `state` is the owner's."""
-
-    __slots__ = (
-        "credit",
-        "id",
-        "is_local_closed",
-        "is_remote_closed",
-        "pending",
-        "pending_bytes",
-        "receive_window",
-        "send_window",
-        "state",
-        "trailers",
-    )
-
-    def __init__(self, stream_id: int, send_window: int) -> None:
-        """Opened by the client's HEADERS."""
-        self.id = stream_id
-        self.send_window = send_window
-        self.receive_window = STREAM_WINDOW_BYTES
-        self.credit = 0
-        self.is_remote_closed = False
-        self.is_local_closed = False
-        self.pending: deque[bytes] | None = None
-        self.pending_bytes = 0
-        self.trailers: bytes | None = None
-        self.state: Any = None  # the owner's object; Any because this layer never looks at it
-
-
-class Answer:
-    """The header and trailer blocks of an answer that is sent whole, laid out once."""
-
-    def __init__(self, headers: bytes, trailers: bytes) -> None:
-        """Both are complete blocks."""
-        self.headers = headers
-        self.trailers = trailers
-        # Without the stream id, the last four bytes of a frame's head.
-        self.headers_head = f.head(len(headers), f.HEADERS, f.END_HEADERS, 0)[:-4]
-        self.trailers_head = f.head(len(trailers), f.HEADERS, f.END_HEADERS | f.END_STREAM, 0)[:-4]
 
 
 class Unfinished:
@@ -109,7 +77,7 @@ class Owner(Protocol):
         """What was pending on the stream has left."""
 
 
-class Connection:
+class Connection(Outgoing):
     """The server's side of one connection."""
 
     def __init__(
@@ -120,28 +88,28 @@ class Connection:
         unfinished: Unfinished | None = None,
     ) -> None:
         """Announce our settings; connections of one server share `unfinished`."""
+        super().__init__(owner)
         self._streams_max = streams_max
         self._unfinished = unfinished or Unfinished()
         self._owner = owner
-        self._rest = b""
+        # What has come and was not read: it ends within a frame, or the budget was used up.
+        self._unread: list[bytes] = []
+        self._unread_bytes = 0
+        self._needed_bytes = 0
+        self._spent = 0
         self._is_greeted = False
         self._decoder = Decoder()
         self._heads: dict[bytes, object] = {}
-        self._block: bytearray | None = None  # a header block that CONTINUATION frames go on with
-        self._block_stream = 0
+        self._head_bytes = 0
+        # The stream whose header block CONTINUATION frames go on with; 0 = none.
+        self._block_stream = self._block_bytes = 0
         self._block_flags = 0
-        self.streams: dict[int, Stream] = {}
         self.last_stream_id = 0
-        self.initial_send_window = f.WINDOW_DEFAULT
-        self.send_window = f.WINDOW_DEFAULT
-        self.peer_frame_bytes_max = f.FRAME_BYTES_MAX
-        self.peer_table_bytes = 4096
         self._credit = 0
         self._receive_window = CONNECTION_WINDOW_BYTES
-        self._blocked: dict[int, Stream] = {}
         self._control_count = 0
         self.is_draining = False
-        self.out: list[bytes] = [
+        self.out += [
             f.settings(
                 {
                     f.MAX_CONCURRENT_STREAMS: streams_max,
@@ -152,39 +120,42 @@ class Connection:
             f.window_update(0, CONNECTION_WINDOW_BYTES - f.WINDOW_DEFAULT),
         ]
 
-    def take_output(self) -> bytes:
-        """What is to be sent."""
-        out, self.out = self.out, []
-        return b"".join(out)
-
     def tick(self) -> None:
         """Forget the count of control frames; called about once a second."""
         self._control_count = 0
 
-    # --- coming in -------------------------------------------------------------------------------
+    def receive(self, data: bytes, budget: int = BUDGET_MAX) -> bool:
+        """Take bytes from the client; say whether frames are left for which the budget was spent.
 
-    def receive(self, data: bytes) -> None:
-        """Take bytes from the client.
+        Then call again, with no more data, in a later turn: reading costs a unit of the budget
+        or so a frame and a kilobyte, decoding headers more, and the owner may `spend` for what
+        a request costs.
 
         Raises:
             ConnectionBroken: send what `take_output` gives, then close.
 
         """
-        if self._rest:
-            data = self._rest + data
-            self._rest = b""
+        if self._unread:
+            self._unread.append(data)
+            self._unread_bytes += len(data)
+            if self._unread_bytes < self._needed_bytes:
+                return False
+            data = b"".join(self._unread)
+            self._unread, self._unread_bytes = [], 0
         offset = 0
         if not self._is_greeted:
             preface = f.PREFACE
             if data[: len(preface)] != preface[: len(data)]:
                 raise ConnectionBroken(ErrorCode.PROTOCOL_ERROR, "no HTTP/2 preface")
             if len(data) < len(preface):
-                self._rest = data
-                return
+                self._keep(data, len(preface))
+                return False
             self._is_greeted = True
             offset = len(preface)
+        self._spent = 0
         end = len(data)
         unpack = f.HEAD.unpack_from
+        needed = f.HEAD_BYTES
         while end - offset >= f.HEAD_BYTES:
             high, low, kind, flags, stream_id = unpack(data, offset)
             length = high << 8 | low
@@ -193,20 +164,36 @@ class Connection:
             begin = offset + f.HEAD_BYTES
             stop = begin + length
             if stop > end:
+                needed = stop - offset
                 break
-            stream_id &= 0x7FFF_FFFF
+            if self._spent >= budget:
+                self._keep(data[offset:], 0)
+                return True
+            self._spent += 1 + (length >> 10)
             payload = data[begin:stop]
             offset = stop
-            if self._block is not None and kind != f.CONTINUATION:
-                raise ConnectionBroken(ErrorCode.PROTOCOL_ERROR, "a header block is not finished")
-            if kind == f.DATA:
-                self._on_data(stream_id, flags, payload)
-            elif kind == f.HEADERS:
-                self._on_headers(stream_id, flags, payload)
-            else:
-                self._on_other(kind, stream_id, flags, payload)
+            self._on_frame(kind, flags, stream_id & 0x7FFF_FFFF, payload)
         if offset < end:
-            self._rest = data[offset:]
+            self._keep(data[offset:], needed)
+        return False
+
+    def spend(self, units: int) -> None:
+        """What the owner did for the frame that is being read costs so much of the budget."""
+        self._spent += units
+
+    def _keep(self, data: bytes, needed_bytes: int) -> None:
+        self._unread = [data]
+        self._unread_bytes, self._needed_bytes = len(data), needed_bytes
+
+    def _on_frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
+        if self._block_stream and kind != f.CONTINUATION:
+            raise ConnectionBroken(ErrorCode.PROTOCOL_ERROR, "a header block is not finished")
+        if kind == f.DATA:
+            self._on_data(stream_id, flags, payload)
+        elif kind == f.HEADERS:
+            self._on_headers(stream_id, flags, payload)
+        else:
+            self._on_other(kind, stream_id, flags, payload)
 
     def _on_headers(self, stream_id: int, flags: int, payload: bytes) -> None:
         if not stream_id & 1:
@@ -218,35 +205,67 @@ class Connection:
                     raise ConnectionBroken(ErrorCode.FRAME_SIZE_ERROR, "a short HEADERS frame")
                 payload = payload[5:]
         if flags & f.END_HEADERS:
-            self._on_block(stream_id, flags, payload)
+            head = self._heads.get(payload)
+            self._on_head(stream_id, flags, self._read_head(payload) if head is None else head)
         else:
-            self._block = bytearray(payload)
             self._block_stream, self._block_flags = stream_id, flags
+            self._read_part(payload)
 
     def _on_continuation(self, stream_id: int, flags: int, payload: bytes) -> None:
-        if self._block is None or stream_id != self._block_stream:
+        if not self._block_stream or stream_id != self._block_stream:
             raise ConnectionBroken(ErrorCode.PROTOCOL_ERROR, "nothing to continue")
         self._note_control()
-        block = self._block
-        before = len(block)
-        block += payload
-        self._unfinished.free_bytes -= _unfree(len(block)) - _unfree(before)
-        if len(block) > HEADER_BLOCK_BYTES_MAX or self._unfinished.free_bytes < 0:
-            raise ConnectionBroken(ErrorCode.ENHANCE_YOUR_CALM, "a header block is too large")
+        self._read_part(payload)
         if flags & f.END_HEADERS:
             self.drop_block()
-            self._on_block(stream_id, self._block_flags, bytes(block))
+            self._on_head(stream_id, self._block_flags, self._end_head()[0])
+
+    def _read_part(self, part: bytes) -> None:
+        """Decode as much of a header block as has come."""
+        self._spent += len(part) >> _DECODED_PER_UNIT_LOG2
+        self._block_bytes += len(part)
+        before = self._decoder.rest_bytes
+        try:
+            self._decoder.feed(part)
+        except HpackError as error:
+            raise ConnectionBroken(ErrorCode.COMPRESSION_ERROR, str(error)) from error
+        self._unfinished.free_bytes -= _unfree(self._decoder.rest_bytes) - _unfree(before)
+        if self._block_bytes > HEADER_BLOCK_BYTES_MAX or self._unfinished.free_bytes < 0:
+            raise ConnectionBroken(ErrorCode.ENHANCE_YOUR_CALM, "a header block is too large")
 
     def drop_block(self) -> None:
         """Keep no unfinished header block; whoever gives a connection up does it."""
-        if self._block is not None:
-            self._unfinished.free_bytes += _unfree(len(self._block))
-            self._block = None
+        self._unfinished.free_bytes += _unfree(self._decoder.rest_bytes)
+        self._block_stream = self._block_bytes = 0
 
-    def _on_block(self, stream_id: int, flags: int, block: bytes) -> None:
-        head = self._heads.get(block)
-        if head is None:
-            head = self._decode(block)
+    def _read_head(self, block: bytes) -> object:
+        """Decode a block that came whole, and remember it while the table stays as it is."""
+        self._read_part(block)
+        self.drop_block()
+        head, is_constant = self._end_head()
+        size = len(block)
+        if is_constant and size <= HEADER_CACHE_BYTES_MAX:
+            self._head_bytes += size
+            if self._head_bytes > HEADER_CACHE_BYTES_MAX or len(self._heads) >= HEADER_BLOCKS_MAX:
+                self._heads.clear()
+                self._head_bytes = size
+            self._heads[block] = head
+        return head
+
+    def _end_head(self) -> tuple[object, bool]:
+        """What the block that has ended says, and whether it will say so again."""
+        try:
+            fields, changed = self._decoder.end()
+        except HpackError as error:
+            raise ConnectionBroken(ErrorCode.COMPRESSION_ERROR, str(error)) from error
+        if changed:
+            self._heads.clear()
+            self._head_bytes = 0
+        if fields is None:
+            return self._owner.make_large_head(), False
+        return self._owner.make_head(fields), not changed
+
+    def _on_head(self, stream_id: int, flags: int, head: object) -> None:
         stream = self.streams.get(stream_id)
         if stream is not None:
             # Trailers of the request; gRPC clients send none, but they are legal.
@@ -262,27 +281,10 @@ class Connection:
             self._note_control()
             self.out.append(f.rst_stream(stream_id, ErrorCode.REFUSED_STREAM))
             return
-        stream = self.streams[stream_id] = Stream(stream_id, self.initial_send_window)
+        stream = self.streams[stream_id] = Stream(stream_id)
         if flags & f.END_STREAM:
             stream.is_remote_closed = True
         self._owner.on_headers(stream, head)
-
-    def _decode(self, block: bytes) -> object:
-        try:
-            fields, changed = self._decoder.decode(block)
-        except HpackError as error:
-            raise ConnectionBroken(ErrorCode.COMPRESSION_ERROR, str(error)) from error
-        if fields is None:
-            self._heads.clear()
-            return self._owner.make_large_head()
-        head = self._owner.make_head(fields)
-        if changed:
-            self._heads.clear()
-        else:
-            if len(self._heads) >= HEADER_BLOCKS_MAX:
-                self._heads.clear()
-            self._heads[block] = head
-        return head
 
     def _on_data(self, stream_id: int, flags: int, payload: bytes) -> None:
         size = len(payload)
@@ -335,8 +337,8 @@ class Connection:
                 self._on_rst_stream(stream_id, payload)
         # Frames of unknown types are ignored (section 4.1).
 
-    def _note_control(self) -> None:
-        self._control_count += 1
+    def _note_control(self, count: int = 1) -> None:
+        self._control_count += count
         if self._control_count > CONTROL_COUNT_MAX:
             raise ConnectionBroken(ErrorCode.ENHANCE_YOUR_CALM, "too many control frames")
 
@@ -345,26 +347,21 @@ class Connection:
             raise ConnectionBroken(ErrorCode.FRAME_SIZE_ERROR, "a malformed SETTINGS frame")
         if flags & f.ACK:
             return
-        for name, value in f.SETTING.iter_unpack(payload):
+        self._note_control(len(payload) // f.SETTING.size // _ENTRIES_PER_CONTROL)
+        # Of a setting that is given more than once only the last value counts.
+        for name, value in dict(f.SETTING.iter_unpack(payload)).items():
             if name == f.INITIAL_WINDOW_SIZE:
                 if value > f.WINDOW_MAX:
                     raise ConnectionBroken(ErrorCode.FLOW_CONTROL_ERROR, "too large a window")
-                change = value - self.initial_send_window
-                self.initial_send_window = value
-                for stream in self.streams.values():
-                    stream.send_window += change
+                self._note_control(self.begin_with(value) // _MOVED_PER_CONTROL)
             elif name == f.MAX_FRAME_SIZE:
                 if not f.FRAME_BYTES_MAX <= value < 1 << 24:
                     raise ConnectionBroken(ErrorCode.PROTOCOL_ERROR, f"frames of {value} bytes")
-                self.peer_frame_bytes_max = value
-            elif name == f.HEADER_TABLE_SIZE:
-                self.peer_table_bytes = value
+                self.peer_frame_bytes_max = min(value, FRAME_BYTES_SENT_MAX)
             elif name == f.ENABLE_PUSH and value > 1:
                 raise ConnectionBroken(ErrorCode.PROTOCOL_ERROR, f"ENABLE_PUSH {value}")
         # The client counts with its new windows from our ACK on: nothing may use them before.
         self.out.append(f.frame(f.SETTINGS, f.ACK, 0, b""))
-        for stream in list(self.streams.values()):
-            self._send_pending(stream)
 
     def _on_ping(self, stream_id: int, flags: int, payload: bytes) -> None:
         if stream_id or len(payload) != 8:
@@ -379,8 +376,7 @@ class Connection:
             raise ConnectionBroken(ErrorCode.PROTOCOL_ERROR, f"reset of idle {stream_id}")
         stream = self.streams.pop(stream_id, None)
         if stream is not None:
-            self._blocked.pop(stream_id, None)
-            stream.is_local_closed = True
+            self.drop(stream)
             self._owner.on_reset(stream)
 
     def _on_window_update(self, stream_id: int, payload: bytes) -> None:
@@ -390,124 +386,11 @@ class Connection:
         if count == 0:
             raise ConnectionBroken(ErrorCode.PROTOCOL_ERROR, "a WINDOW_UPDATE of nothing")
         if stream_id == 0:
-            self.send_window += count
-            if self.send_window > f.WINDOW_MAX:
-                raise ConnectionBroken(ErrorCode.FLOW_CONTROL_ERROR, "too large a window")
-            for stream in list(self._blocked.values()):
-                self._send_pending(stream)
+            self.widen(count)
             return
         found = self.streams.get(stream_id)
         if found is not None:
-            found.send_window += count
-            if found.send_window > f.WINDOW_MAX:
-                raise ConnectionBroken(ErrorCode.FLOW_CONTROL_ERROR, "too large a window")
-            self._send_pending(found)
-
-    # --- going out -------------------------------------------------------------------------------
-
-    def send_answer(self, stream: Stream, answer: Answer, data: bytes) -> None:
-        """Answer a stream whole: headers, data, trailers; it is closed then."""
-        size, stream_id = len(data), stream.id
-        if (
-            size <= stream.send_window
-            and size <= self.send_window
-            and size <= self.peer_frame_bytes_max
-            and not stream.pending
-        ):
-            self.send_window -= size
-            number = stream_id.to_bytes(4, "big")
-            self.out += (
-                answer.headers_head,
-                number,
-                answer.headers,
-                size.to_bytes(3, "big"),
-                b"\0\0",  # DATA, no flags
-                number,
-                data,
-                answer.trailers_head,
-                number,
-                answer.trailers,
-            )
-            self._close(stream)
-            return
-        self.send_headers(stream, answer.headers)
-        self.send_data(stream, data)
-        self.send_trailers(stream, answer.trailers)
-
-    def send_headers(self, stream: Stream, block: bytes) -> None:
-        """Begin an answer."""
-        self.out += (f.head(len(block), f.HEADERS, f.END_HEADERS, stream.id), block)
-
-    def send_data(self, stream: Stream, data: bytes) -> None:
-        """Send data, or keep what the windows do not let out."""
-        assert not stream.is_local_closed, "nothing follows the trailers"
-        if stream.pending is None:
-            stream.pending = deque()
-        stream.pending.append(data)
-        stream.pending_bytes += len(data)
-        self._send_pending(stream)
-
-    def send_trailers(self, stream: Stream, block: bytes) -> None:
-        """End an answer, after what is pending."""
-        if stream.pending:
-            stream.trailers = block
-            return
-        end = f.END_HEADERS | f.END_STREAM
-        self.out += (f.head(len(block), f.HEADERS, end, stream.id), block)
-        self._close(stream)
-
-    def _send_pending(self, stream: Stream) -> None:
-        pending = stream.pending
-        if not pending:
-            return
-        limit = self.peer_frame_bytes_max
-        while pending:
-            room = min(stream.send_window, self.send_window, limit)
-            data = pending[0]
-            if room <= 0 and data:
-                self._blocked[stream.id] = stream
-                return
-            if len(data) > room:
-                pending[0] = data[room:]
-                data = data[:room]
-            else:
-                pending.popleft()
-            size = len(data)
-            stream.send_window -= size
-            self.send_window -= size
-            stream.pending_bytes -= size
-            self.out += (f.head(size, f.DATA, 0, stream.id), data)
-        self._blocked.pop(stream.id, None)
-        if stream.trailers is not None:
-            self.send_trailers(stream, stream.trailers)
-        else:
-            self._owner.on_drain(stream)
-
-    @property
-    def blocked_bytes(self) -> int:
-        """What the windows do not let out."""
-        return sum(stream.pending_bytes for stream in self._blocked.values())
-
-    def forget(self) -> None:
-        """Keep nothing of what was to be sent: the connection will be closed."""
-        self.out = []
-        for stream in self._blocked.values():
-            stream.pending, stream.pending_bytes = None, 0
-        self._blocked.clear()
-
-    def reset(self, stream: Stream, code: ErrorCode) -> None:
-        """Give a stream up."""
-        if self.streams.pop(stream.id, None) is not None:
-            self._blocked.pop(stream.id, None)
-            stream.is_local_closed = True
-            self.out.append(f.rst_stream(stream.id, code))
-
-    def _close(self, stream: Stream) -> None:
-        """We have said everything; a client that still talks is told to stop (section 8.1)."""
-        stream.is_local_closed = True
-        del self.streams[stream.id]
-        if not stream.is_remote_closed:
-            self.out.append(f.rst_stream(stream.id, ErrorCode.NO_ERROR))
+            self.add_credit(found, count)
 
     def go_away(self, code: ErrorCode, text: str = "") -> None:
         """Take no new streams; those that are open may end."""

@@ -4,20 +4,26 @@ The decoder keeps the dynamic table and says of each block whether it changed it
 not change it mean the same again, so a connection looks them up instead of decoding them.
 Huffman-coded strings are looked up too, since clients repeat them.
 
+A block may come in parts: each is decoded when it comes, so that no turn has all of a large one.
+
 Full?  The dynamic table has the size we announced.  A block that decodes to more than
 HEADER_LIST_BYTES_MAX is read on for the sake of the table alone, and no longer than
-UNREAD_BYTES_MAX; its request is refused, the connection goes on.  The cache of strings is emptied
-when it has STRINGS_MAX entries.
+UNREAD_BYTES_MAX and SKIPPED_FIELDS_MAX; its request is refused, the connection goes on.  The
+cache of strings is emptied when it has STRINGS_MAX entries.
 """
 
+import re
 from collections import deque
+from dataclasses import dataclass
 
 HEADER_TABLE_BYTES = 4096
 HEADER_LIST_BYTES_MAX = 16 << 10
 ENTRY_OVERHEAD_BYTES = 32
 # Of a list that is too large, what is decoded only since it may go into the table.
 UNREAD_BYTES_MAX = 64 << 10
-STRINGS_MAX = 4096
+# Nobody sends so many fields that are not even looked at.
+SKIPPED_FIELDS_MAX = 2048
+STRINGS_MAX = 512
 _STRING_BYTES_CACHED_MAX = 64
 
 # Appendix A: the static table, entries 1 to 61.
@@ -48,52 +54,93 @@ _CODE_LENGTHS = bytes.fromhex(
     "1b1b1b1a1e"
 )
 _EOS = 256
+# Fields of one byte, which stand in a table.
+_INDEXED = re.compile(rb"[\x81-\xfe]+")
 
 
 class HpackError(Exception):
     """A header block cannot be decoded; the connection is of no more use."""
 
 
-def _canonical_codes() -> dict[tuple[int, int], int]:
-    """(length, code) -> symbol."""
-    codes: dict[tuple[int, int], int] = {}
+class _Incomplete(Exception):
+    """The field goes on in the next frame of the block."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Automaton:
+    """Huffman decoding four bits at a time; at `state << 4 | bits` stands what they lead to.
+
+    No code is shorter than five bits, so four of them end one symbol at the most.
+    """
+
+    states: list[int]
+    # The symbol that ends within the four bits, or -1.
+    symbols: list[int]
+    # Whether a string may end there: what is left over is padding, at most seven ones.
+    is_end: list[bool]
+
+
+def _codes() -> dict[str, int]:
+    """Every symbol's code, as zeros and ones; the code is canonical (appendix B)."""
+    codes: dict[str, int] = {}
     code = length = 0
     for symbol in sorted(range(257), key=lambda it: (_CODE_LENGTHS[it], it)):
         code <<= _CODE_LENGTHS[symbol] - length
         length = _CODE_LENGTHS[symbol]
-        codes[length, code] = symbol
+        codes[f"{code:0{length}b}"] = symbol
         code += 1
     return codes
 
 
-_CODES = _canonical_codes()
-_CODE_BITS_MAX = max(_CODE_LENGTHS)
+def _automaton() -> _Automaton:
+    codes = _codes()
+    prefixes = sorted({code[:size] for code in codes for size in range(len(code))}, key=len)
+    numbers = {prefix: number for number, prefix in enumerate(prefixes)}
+    states: list[int] = []
+    symbols: list[int] = []
+    for prefix in prefixes:
+        for bits in range(16):
+            path, found = prefix, -1
+            for bit in f"{bits:04b}":
+                path += bit
+                if path in codes:
+                    found, path = codes[path], ""
+            states.append(numbers[path])
+            symbols.append(found)
+    is_end = [len(prefix) < 8 and "0" not in prefix for prefix in prefixes]
+    return _Automaton(states, symbols, is_end)
+
+
+_AUTOMATON = _automaton()
 
 
 def decode_huffman(data: bytes) -> bytes:
     """Decode a Huffman-coded string.
 
     Raises:
-        HpackError: a code does not exist, EOS is used, or the padding is wrong.
+        HpackError: EOS is used, or the padding is wrong.
 
     """
-    symbols = bytearray()
-    code = length = 0
+    out = bytearray()
+    states, symbols = _AUTOMATON.states, _AUTOMATON.symbols
+    state = 0
     for byte in data:
-        for shift in range(7, -1, -1):
-            code = code << 1 | byte >> shift & 1
-            length += 1
-            symbol = _CODES.get((length, code))
-            if symbol is not None:
-                if symbol == _EOS:
-                    raise HpackError("EOS in a string")
-                symbols.append(symbol)
-                code = length = 0
-            elif length > _CODE_BITS_MAX:
-                raise HpackError("no such code")
-    if length > 7 or code != (1 << length) - 1:
+        at = state << 4 | byte >> 4
+        symbol = symbols[at]
+        if symbol >= 0:
+            if symbol == _EOS:
+                raise HpackError("EOS in a string")
+            out.append(symbol)
+        at = states[at] << 4 | byte & 15
+        symbol = symbols[at]
+        if symbol >= 0:
+            if symbol == _EOS:
+                raise HpackError("EOS in a string")
+            out.append(symbol)
+        state = states[at]
+    if not _AUTOMATON.is_end[state]:
         raise HpackError("the padding is not of ones, or too long")
-    return bytes(symbols)
+    return bytes(out)
 
 
 class Decoder:
@@ -105,7 +152,22 @@ class Decoder:
         self._table_bytes = 0
         self._table_bytes_max = HEADER_TABLE_BYTES
         self._strings: dict[bytes, bytes] = {}
-        self._changed = False
+        self._begin()
+
+    def _begin(self) -> None:
+        """A block begins."""
+        self._changed = self._is_large = False
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._size = self._field_count = 0
+        # What is decoded of a list that is too large, for the sake of the table.
+        self._unread = UNREAD_BYTES_MAX
+        # A field that goes on in the next part.
+        self._rest = b""
+
+    @property
+    def rest_bytes(self) -> int:
+        """What is kept of a block until more of it comes."""
+        return len(self._rest)
 
     def decode(self, block: bytes) -> tuple[list[tuple[bytes, bytes]] | None, bool]:
         """Decode a whole header block; also say whether the dynamic table changed.
@@ -116,64 +178,94 @@ class Decoder:
             HpackError: the block breaks the rules.
 
         """
-        self._changed = False
-        fields: list[tuple[bytes, bytes]] = []
-        size = offset = 0
-        end = len(block)
+        self.feed(block)
+        return self.end()
+
+    def feed(self, part: bytes) -> None:
+        """Decode as much of a block as has come.
+
+        Raises:
+            HpackError: the block breaks the rules.
+
+        """
+        block = self._rest + part if self._rest else part
+        offset, end = 0, len(block)
         try:
             while offset < end:
-                byte = block[offset]
-                if byte & 0x80:
-                    index, offset = _read_int(block, offset, 7)
-                    item = self._lookup(index)
-                elif byte & 0x40:
-                    item, offset = self._read_literal(block, offset, 6)
-                    self._insert(item)
-                elif byte & 0x20:
-                    if fields:
-                        raise HpackError("a size update after the first field")
-                    limit, offset = _read_int(block, offset, 5)
-                    self._resize(limit)
-                    continue
+                if self._is_large:
+                    offset = self._skip_field(block, offset)
                 else:
-                    item, offset = self._read_literal(block, offset, 4)
-                size += len(item[0]) + len(item[1]) + ENTRY_OVERHEAD_BYTES
-                if size > HEADER_LIST_BYTES_MAX:
-                    self._read_on(block, offset)
-                    return None, True
-                fields.append(item)
-        except IndexError as error:
-            raise HpackError("the block ends early") from error
-        return fields, self._changed
+                    offset = self._read_field(block, offset)
+        except (IndexError, _Incomplete):
+            self._rest = block[offset:]
+        else:
+            self._rest = b""
 
-    def _read_on(self, block: bytes, offset: int) -> None:
-        """Read the rest of a list that is too large: only what goes into the table is decoded."""
-        end, unread = len(block), UNREAD_BYTES_MAX
-        while offset < end:
-            byte = block[offset]
-            if byte & 0x80:
-                _, offset = _read_int(block, offset, 7)
-                continue
-            if byte & 0x60 == 0x20:
+    def end(self) -> tuple[list[tuple[bytes, bytes]] | None, bool]:
+        """Say what the block was; as `decode`."""
+        if self._rest:
+            raise HpackError("the block ends early")
+        fields, changed = self._fields, self._changed
+        is_large = self._is_large
+        self._begin()
+        return (None, True) if is_large else (fields, changed)
+
+    def _read_field(self, block: bytes, offset: int) -> int:
+        """Take the field at `offset` into the list; return where the next one begins."""
+        byte = block[offset]
+        if byte & 0x80:
+            index, offset = _read_int(block, offset, 7)
+            item = self._lookup(index)
+        elif byte & 0x40:
+            item, offset = self._read_literal(block, offset, 6)
+            self._insert(item)
+        elif byte & 0x20:
+            if self._fields:
                 raise HpackError("a size update after the first field")
-            begin = offset
-            index, offset = _read_int(block, offset, 6 if byte & 0x40 else 4)
-            fits = True
-            for _ in range(1 if index else 2):
-                is_huffman = block[offset] & 0x80
-                length, offset = _read_int(block, offset, 7)
-                offset += length
-                fits &= length <= (HEADER_LIST_BYTES_MAX if is_huffman else HEADER_TABLE_BYTES)
-                if offset > end:
-                    raise HpackError("a string ends early")
-            if byte & 0x40 and not fits:
-                self._evict(0)  # what is larger than the table empties it (section 4.4)
-            elif byte & 0x40:
-                unread -= offset - begin
-                if unread < 0:
-                    raise HpackError("far too many headers")
-                item, _ = self._read_literal(block, begin, 6)
-                self._insert(item)
+            limit, offset = _read_int(block, offset, 5)
+            self._resize(limit)
+            return offset
+        else:
+            item, offset = self._read_literal(block, offset, 4)
+        self._size += len(item[0]) + len(item[1]) + ENTRY_OVERHEAD_BYTES
+        if self._size > HEADER_LIST_BYTES_MAX:
+            self._is_large = True
+            self._fields = []
+        else:
+            self._fields.append(item)
+        return offset
+
+    def _skip_field(self, block: bytes, offset: int) -> int:
+        """Pass the field at `offset` of a list that is too large: only the table has to know it."""
+        run = _INDEXED.match(block, offset)
+        if run is not None:
+            return run.end()
+        self._field_count += 1
+        if self._field_count > SKIPPED_FIELDS_MAX:
+            raise HpackError("far too many headers")
+        begin, byte = offset, block[offset]
+        if byte & 0x80:
+            return _read_int(block, offset, 7)[1]
+        if byte & 0x60 == 0x20:
+            raise HpackError("a size update after the first field")
+        index, offset = _read_int(block, offset, 6 if byte & 0x40 else 4)
+        fits = True
+        for _ in range(1 if index else 2):
+            is_huffman = block[offset] & 0x80
+            length, offset = _read_int(block, offset, 7)
+            offset += length
+            fits &= length <= (HEADER_LIST_BYTES_MAX if is_huffman else HEADER_TABLE_BYTES)
+            if offset > len(block):
+                raise _Incomplete
+        if byte & 0x40 and not fits:
+            self._evict(0)  # what is larger than the table empties it (section 4.4)
+        elif byte & 0x40:
+            self._unread -= offset - begin
+            if self._unread < 0:
+                raise HpackError("far too many headers")
+            item, _ = self._read_literal(block, begin, 6)
+            self._insert(item)
+        return offset
 
     def _lookup(self, index: int) -> tuple[bytes, bytes]:
         if 0 < index <= len(STATIC_TABLE):
@@ -199,7 +291,7 @@ class Decoder:
         length, offset = _read_int(block, offset, 7)
         end = offset + length
         if end > len(block):
-            raise HpackError("a string ends early")
+            raise _Incomplete
         data = block[offset:end]
         if not is_huffman:
             return data, end
