@@ -62,7 +62,8 @@ class Call:
         self.head = head
         self._carrier = carrier
         self._stream = stream
-        self._buffer = b""
+        # What has come of a message that goes on; it grows in place, however small its parts are.
+        self._buffer: bytearray | None = None
         self._begun_s = carrier.received_s
         self.is_done = False
         self.deadline = 0.0
@@ -104,6 +105,7 @@ class Call:
         if self.is_done:
             return
         self.is_done = True
+        self._buffer = None
         figures = self.head.figures
         figures.ended[code] = figures.ended.get(code, 0) + 1
         figures.handling.note(monotonic() - self._begun_s)
@@ -119,7 +121,14 @@ class Call:
         """Headers and trailers are one block when nothing was sent between them."""
         self._carrier.h2.send_trailers(self._stream, _HEADERS + trailers)
 
-    def _next_message(self, data: bytes, offset: int) -> int:
+    def _gather(self, data: bytes) -> bytes | bytearray:
+        """All that has come and was not read."""
+        if self._buffer is None:
+            return data
+        self._buffer += data
+        return self._buffer
+
+    def _next_message(self, data: bytes | bytearray, offset: int) -> int:
         """Where the message at `offset` ends, or _NOT_HERE yet, or _OVER: the call has failed."""
         end = len(data)
         if end - offset < _PREFIX_BYTES:
@@ -184,21 +193,21 @@ class UnaryCall(Call):
         """Bytes of the request; it is handled when the stream has ended."""
         if self.is_done:
             return
-        if self._buffer:
-            data = self._buffer + data
-        stop = self._next_message(data, 0)
+        found = self._gather(data)
+        stop = self._next_message(found, 0)
         if stop == _OVER:
             return
-        if 0 <= stop < len(data):
+        if 0 <= stop < len(found):
             self.finish(Code.INTERNAL, "grpc: a unary call has one message")
         elif not self._stream.is_remote_closed:
-            self._buffer = data
+            if self._buffer is None:
+                self._buffer = bytearray(found)
         elif stop == _NOT_HERE:
             self.finish(Code.INTERNAL, "grpc: the request ended within a message")
         else:
-            self._buffer = b""
-            message = data[_PREFIX_BYTES:]
-            if data[0]:
+            self._buffer = None
+            message = _cut(found, _PREFIX_BYTES, stop)
+            if found[0]:
                 inflated = self._inflate(message)
                 if inflated is None:
                     return
@@ -254,12 +263,11 @@ class StreamingCall(Call):
         """Bytes of the request; deliver the messages they complete."""
         if self.is_done:
             return
-        if self._buffer:
-            data = self._buffer + data
+        found = self._gather(data)
         offset = 0
-        while (stop := self._next_message(data, offset)) >= 0:
-            sent = data[offset + _PREFIX_BYTES : stop]
-            message = self._inflate(sent) if data[offset] else sent
+        while (stop := self._next_message(found, offset)) >= 0:
+            sent = _cut(found, offset + _PREFIX_BYTES, stop)
+            message = self._inflate(sent) if found[offset] else sent
             if message is None:
                 stop = _OVER
                 break
@@ -267,11 +275,19 @@ class StreamingCall(Call):
             offset = stop
             if self.is_over:
                 return  # the handler has ended the call
-        self._buffer = data[offset:]
         if stop == _OVER:
+            self._buffer = None
             self._leave()
-        elif self._stream.is_remote_closed:
-            if self._buffer:
+            return
+        rest_bytes = len(found) - offset
+        if not rest_bytes:
+            self._buffer = None
+        elif self._buffer is None:
+            self._buffer = bytearray(found[offset:])
+        else:
+            del self._buffer[:offset]
+        if self._stream.is_remote_closed:
+            if rest_bytes:
                 self.finish(Code.INTERNAL, "grpc: the request ended within a message")
                 self._leave()
             else:
@@ -293,3 +309,8 @@ class StreamingCall(Call):
         if not self._is_left:
             self._is_left = True
             self._handler.on_cancel()
+
+
+def _cut(data: bytes | bytearray, begin: int, end: int) -> bytes:
+    """A part of what has come, copied once."""
+    return data[begin:end] if isinstance(data, bytes) else bytes(memoryview(data)[begin:end])

@@ -19,6 +19,7 @@ from roost.server.calls import Call, StreamingCall, UnaryCall
 from roost.server.h2 import STREAMS_MAX, Connection, ConnectionBroken, ErrorCode, Stream, Unfinished
 from roost.server.h2.hpack import encode_literal
 from roost.server.h2.outgoing import PUMP_FRAMES_MAX
+from roost.server.intake import REQUEST_UNITS, Intake
 from roost.server.methods import Head, Methods
 from roost.server.unread import Unread
 from roost.tls import common_name
@@ -58,6 +59,7 @@ class GrpcServer:
         self.connections: set[GrpcProtocol] = set()
         self.unfinished = Unfinished()
         self.unread = Unread(unread_bytes_max, self.connections)
+        self.intake = Intake()
         self.received_bytes = self.sent_bytes = 0
         self._unflushed: list[GrpcProtocol] = []
 
@@ -114,7 +116,8 @@ class GrpcProtocol(asyncio.Protocol):
         self._on_lost = on_lost
         self._transport: asyncio.Transport | None = None
         self._deadlines: dict[int, Call] = {}
-        self._is_paused = False
+        # The client does not read its answers; it has sent more than its share of a turn.
+        self._is_paused = self._is_in_line = False
         # What was answered and has not left, as last counted.
         self.unread_bytes = 0
         self.certificate_name = self.address = ""
@@ -134,12 +137,28 @@ class GrpcProtocol(asyncio.Protocol):
         """Bytes from the client."""
         self.received_s = monotonic()
         self.server.received_bytes += len(data)
+        self._read(data, 0 if self._is_in_line else self.server.intake.budget())
+
+    def read_on(self, budget: int) -> None:
+        """Read what has come and was left: it is this connection's turn."""
+        self._is_in_line = False
+        if self._transport is not None and not self._transport.is_closing():
+            self._read(b"", budget)
+            self._let_read()
+
+    def _read(self, data: bytes, budget: int) -> None:
         try:
-            self.h2.receive(data)
+            has_more = self.h2.receive(data, budget)
         except ConnectionBroken as error:
             logger.info("client connection closed: %s (%s)", error.text, error.code.name)
             self._abandon(error.code, error.text)
             return
+        if has_more and not self._is_in_line:
+            self._is_in_line = True
+            self.server.intake.note(self, self.h2.spent, has_more=True)
+            self._let_read()
+        elif self.h2.spent:
+            self.server.intake.note(self, self.h2.spent, has_more=False)
         if (self.h2.out or self.h2.has_more) and not self.is_flush_due:
             self.schedule_flush()
 
@@ -183,6 +202,7 @@ class GrpcProtocol(asyncio.Protocol):
         if head.refusal is not None:
             Call(self, stream, head).finish(*head.refusal)
             return
+        self.h2.spend(REQUEST_UNITS)
         route = head.route
         assert route is not None, "there is a route, or a refusal"
         call: Call
@@ -277,15 +297,24 @@ class GrpcProtocol(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The client does not read: do not take more from it either."""
-        if self._transport is not None and not self._is_paused:
-            self._is_paused = True
-            self._transport.pause_reading()
+        self._is_paused = True
+        self._let_read()
+
+    def _let_read(self) -> None:
+        """Take bytes from the client, or leave them in its socket."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if self._is_paused or self._is_in_line:
+            transport.pause_reading()
+        else:
+            transport.resume_reading()
 
     def resume_writing(self) -> None:
         """The client reads again."""
         if self._transport is not None and self._is_paused:
             self._is_paused = False
-            self._transport.resume_reading()
+            self._let_read()
             self._recount()
             self.schedule_flush()
         for stream in list(self.h2.streams.values()):

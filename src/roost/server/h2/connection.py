@@ -96,7 +96,8 @@ class Connection(Outgoing):
         self._unread: list[bytes] = []
         self._unread_bytes = 0
         self._needed_bytes = 0
-        self._spent = 0
+        # What the last call of `receive` used of its budget.
+        self.spent = 0
         self._is_greeted = False
         self._decoder = Decoder()
         self._heads: dict[bytes, object] = {}
@@ -138,6 +139,7 @@ class Connection(Outgoing):
         if self._unread:
             self._unread.append(data)
             self._unread_bytes += len(data)
+            self.spent = 0
             if self._unread_bytes < self._needed_bytes:
                 return False
             data = b"".join(self._unread)
@@ -152,7 +154,7 @@ class Connection(Outgoing):
                 return False
             self._is_greeted = True
             offset = len(preface)
-        self._spent = 0
+        self.spent = 0
         end = len(data)
         unpack = f.HEAD.unpack_from
         needed = f.HEAD_BYTES
@@ -166,10 +168,10 @@ class Connection(Outgoing):
             if stop > end:
                 needed = stop - offset
                 break
-            if self._spent >= budget:
+            if self.spent >= budget:
                 self._keep(data[offset:], 0)
                 return True
-            self._spent += 1 + (length >> 10)
+            self.spent += 1 + (length >> 10)
             payload = data[begin:stop]
             offset = stop
             self._on_frame(kind, flags, stream_id & 0x7FFF_FFFF, payload)
@@ -179,7 +181,7 @@ class Connection(Outgoing):
 
     def spend(self, units: int) -> None:
         """What the owner did for the frame that is being read costs so much of the budget."""
-        self._spent += units
+        self.spent += units
 
     def _keep(self, data: bytes, needed_bytes: int) -> None:
         self._unread = [data]
@@ -222,7 +224,7 @@ class Connection(Outgoing):
 
     def _read_part(self, part: bytes) -> None:
         """Decode as much of a header block as has come."""
-        self._spent += len(part) >> _DECODED_PER_UNIT_LOG2
+        self.spent += len(part) >> _DECODED_PER_UNIT_LOG2
         self._block_bytes += len(part)
         before = self._decoder.rest_bytes
         try:
