@@ -13,8 +13,9 @@ import pytest
 import uvloop
 
 from roost.children import run_module
+from roost.sim.members.loop import run_virtually, until_idle
 from roost.tasks import Tasks
-from roost.testing.cluster import wait_until
+from roost.testing.patience import wait_until
 from roost.testing.processes import children_of, is_there
 
 TURNS_MAX = 400
@@ -29,10 +30,10 @@ def test_an_error_reaches_whoever_asked_for_it() -> None:
     async def main() -> None:
         tasks = Tasks(heard.append)
         tasks.start(fail())
-        await asyncio.sleep(0)
+        await until_idle()
         await tasks.close()
 
-    asyncio.run(main())
+    run_virtually(main())
     assert [str(it) for it in heard] == ["a bug"]
 
 
@@ -46,11 +47,11 @@ def test_an_error_that_nobody_asked_for_reaches_the_loop() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _loop, said: heard.append(said))
         tasks = Tasks()
         tasks.start(fail())
-        await asyncio.sleep(0)
+        await until_idle()
         await tasks.close()
         assert len(tasks) == 0
 
-    asyncio.run(main())
+    run_virtually(main())
     assert [str(it["exception"]) for it in heard] == ["a bug"]
 
 
@@ -60,20 +61,20 @@ def test_a_task_that_misses_a_cancellation_is_cancelled_again() -> None:
     async def work() -> None:
         while len(missed) < 2:
             try:
-                await asyncio.sleep(100)
+                await asyncio.Event().wait()
             except asyncio.CancelledError:
                 missed.append(1)
-        await asyncio.sleep(100)
+        await asyncio.Event().wait()
 
     async def main() -> None:
         tasks = Tasks()
         task = tasks.start(work())
-        await asyncio.sleep(0)
+        await until_idle()
         async with asyncio.timeout(20):
             await tasks.close()
         assert task.cancelled()
 
-    asyncio.run(main())
+    run_virtually(main())
     assert len(missed) == 2
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from roost.testing.cluster import Cluster, wait_until
+from roost.testing.cluster import Cluster
+from roost.testing.patience import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 ROOST = [sys.executable, "-m", "roost.cli"]

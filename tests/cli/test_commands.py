@@ -12,7 +12,8 @@ import pytest
 
 from roost.cli.shared import say_table
 from roost.proto import rpc_pb2
-from roost.testing.cluster import Cluster, wait_until
+from roost.testing.cluster import Cluster
+from roost.testing.patience import wait_until
 from roost.testing.ports import free_ports
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]

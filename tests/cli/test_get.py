@@ -12,7 +12,8 @@ import pytest
 
 from roost.cli.mirror import PAGE_KEYS, Mirror
 from roost.client import Client
-from roost.testing.cluster import Cluster, wait_until
+from roost.testing.cluster import Cluster
+from roost.testing.patience import wait_until
 from tests.integration.etcdctl import binary
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]

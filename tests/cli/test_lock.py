@@ -11,7 +11,8 @@ import pytest
 
 from roost.cli.exits import EXIT_USAGE, LEASE_LOST
 from roost.client import Client
-from roost.testing.cluster import Cluster, wait_until
+from roost.testing.cluster import Cluster
+from roost.testing.patience import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 

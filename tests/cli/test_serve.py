@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from roost.testing.cluster import Cluster, wait_until
+from roost.testing.cluster import Cluster
+from roost.testing.patience import wait_until
 from roost.testing.ports import free_ports
 from tests.integration.certificates import Authority
 

@@ -12,7 +12,7 @@ import pytest
 from roost.client import Client, ClientError, Compacted, Credentials, Permission, Unreachable
 from roost.proto import kv_pb2
 from roost.proto import rpc_pb2 as pb
-from roost.testing.cluster import wait_until
+from roost.testing.patience import wait_until
 from tests.client.fakes import Context, Fake, Script, silent
 
 RANGE = "/etcdserverpb.KV/Range"

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from roost.client import ClientError, LeaseLost, Scope, Session
-from roost.testing.cluster import wait_until
+from roost.testing.patience import wait_until
 
 
 class Leases:

@@ -14,6 +14,7 @@ from roost.etcd.v3.watch_hub import WatchHub
 from roost.etcd.v3.watchers import Watcher
 from roost.proto import auth_pb2
 from roost.proto import rpc_pb2 as pb
+from roost.sim.members.loop import run_virtually, until_idle
 from roost.store import View
 from tests.etcd.access.test_permissions import (
     ANYTHING,
@@ -81,7 +82,6 @@ async def _ask(world: World, route: Unary | Stream, body: bytes) -> list[object]
         while stream.finished is None and not stream.sent:
             await asyncio.sleep(0)
     handler.on_cancel()
-    await asyncio.sleep(0)
     return [*stream.sent, stream.finished]
 
 
@@ -151,10 +151,9 @@ def test_a_user_with_a_name_longer_than_any_head_is_served(world: World) -> None
 def _told(world: WatchWorld, story: Callable[[], None]) -> None:
     async def main() -> None:
         story()
-        for _ in range(20):
-            await asyncio.sleep(0)
+        await until_idle()
 
-    asyncio.run(main())
+    run_virtually(main())
 
 
 def test_a_watch_from_before_the_beginning_begins_now() -> None:

@@ -9,7 +9,6 @@ cluster serves.  The frames come from the seed; what they meet is a live cluster
 """
 
 import argparse
-import asyncio
 import random
 import sys
 import tempfile
@@ -37,7 +36,7 @@ from roost.member.protocol import (
 from roost.member.work import forwarding
 from roost.peer.frame import HEAD
 from roost.raft import codec
-from roost.sim.members.loop import pass_time, run_virtually
+from roost.sim.members.loop import pass_time, run_virtually, until_idle
 from tests.fuzz.mutation import mutate
 from tests.member.members import Cluster
 from tests.raft.test_codec import KINDS_BY_EXAMPLE
@@ -151,7 +150,7 @@ async def lie_to_a_cluster(
         liar.lie()
         assert not ends, f"a member ended itself: {ends[0]!r}"
         if count % 10 == 0:
-            await asyncio.sleep(0)
+            await until_idle()
         if count % 50 == 0:
             cluster.members[count // 50 % 3].transact_nowait("put", b"k=v", lambda *_: None)
             await pass_time(0.002)

@@ -8,7 +8,8 @@ from click.testing import CliRunner, Result
 from roost.cli.exits import EXIT_USAGE
 from roost.cli.main import main
 from roost.client import Client, ClientError
-from roost.testing.cluster import Cluster, wait_until
+from roost.testing.cluster import Cluster
+from roost.testing.patience import wait_until
 from tests.integration.etcdctl import etcdctl, run_etcdctl
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]

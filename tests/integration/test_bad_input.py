@@ -12,7 +12,8 @@ import grpc
 import pytest
 
 from roost.client import Client
-from roost.testing.cluster import PATIENCE_S, ROOST, Cluster
+from roost.testing.cluster import ROOST, Cluster
+from roost.testing.patience import PATIENCE_S
 from roost.testing.ports import free_ports
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]

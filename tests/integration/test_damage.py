@@ -10,7 +10,8 @@ from roost.client import Client, ClientError
 from roost.journal.record import FRAME_MAGIC
 from roost.store.base import BaseWriter
 from roost.store.layer import Layer
-from roost.testing.cluster import PATIENCE_S, Cluster, wait_until
+from roost.testing.cluster import Cluster
+from roost.testing.patience import PATIENCE_S, wait_until
 
 KEYS = 300
 

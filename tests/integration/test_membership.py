@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from roost.client import Client, ClientError
-from roost.testing.cluster import PATIENCE_S, Cluster, wait_until
+from roost.testing.cluster import Cluster
+from roost.testing.patience import PATIENCE_S, wait_until
 from tests.integration.etcdctl import run_etcdctl
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from roost.proto import rpc_pb2 as pb
-from roost.testing.cluster import Cluster, wait_until
+from roost.testing.cluster import Cluster
+from roost.testing.patience import wait_until
 from tests.integration.etcdctl import binary
 from tests.integration.twins import Side, connect
 

@@ -18,7 +18,8 @@ from roost.call import Code
 from roost.proto import reflection_pb2
 from roost.proto import rpc_pb2 as pb
 from roost.proto.health_pb2 import HealthCheckRequest, HealthCheckResponse
-from roost.testing.cluster import PATIENCE_S, Cluster, wait_until
+from roost.testing.cluster import Cluster
+from roost.testing.patience import PATIENCE_S, wait_until
 from roost.testing.ports import free_ports
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from roost.client import Client
-from roost.testing.cluster import ROOST, Cluster, wait_until
+from roost.testing.cluster import ROOST, Cluster
+from roost.testing.patience import wait_until
 from roost.testing.ports import free_ports
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]

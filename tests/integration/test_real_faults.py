@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from roost.client import Client, ClientError
-from roost.testing.cluster import PATIENCE_S, ROOST, Cluster, wait_until
+from roost.testing.cluster import ROOST, Cluster
 from roost.testing.devices import LoopDisk, fuse_reason, loop_reason, strace_reason, under_strace
 from roost.testing.namespaces import Network, NetworkCluster, namespace_reason
 from roost.testing.outage import run_outages
+from roost.testing.patience import PATIENCE_S, wait_until
 from roost.testing.processes import children_of, processes_about
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]

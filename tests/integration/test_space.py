@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from roost.client import Client, ClientError
-from roost.testing.cluster import Cluster, wait_until
+from roost.testing.cluster import Cluster
+from roost.testing.patience import wait_until
 from tests.integration.etcdctl import etcdctl
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]

@@ -16,8 +16,9 @@ import pytest
 from roost.client import Client, ClientError
 from roost.journal import OsDisk, Twin
 from roost.member.directory.store_record import StoreRecord
-from roost.testing.cluster import ROOST, Cluster, wait_until
+from roost.testing.cluster import ROOST, Cluster
 from roost.testing.devices import strace_reason, under_strace
+from roost.testing.patience import wait_until
 from roost.testing.processes import children_of, processes_about
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]

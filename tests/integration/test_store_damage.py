@@ -11,8 +11,9 @@ import pytest
 
 from roost.client import Client, ClientError
 from roost.proto import rpc_pb2
-from roost.testing.cluster import ROOST, Cluster, wait_until
+from roost.testing.cluster import ROOST, Cluster
 from roost.testing.pages import damage_page, find_pages
+from roost.testing.patience import wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 KEYS = 1000

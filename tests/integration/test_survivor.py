@@ -9,7 +9,8 @@ from click.testing import CliRunner
 from roost.cli.main import main
 from roost.client import Client, Credentials
 from roost.member.snapshots.backup import read_backup
-from roost.testing.cluster import Cluster, wait_until
+from roost.testing.cluster import Cluster
+from roost.testing.patience import wait_until
 from tests.integration.etcdctl import etcdctl
 from tests.integration.test_operations import page
 

@@ -14,7 +14,8 @@ import pytest
 
 from roost.client import Client
 from roost.proto import rpc_pb2 as pb
-from roost.testing.cluster import Cluster, wait_until
+from roost.testing.cluster import Cluster
+from roost.testing.patience import wait_until
 from roost.testing.ports import free_ports
 from tests.integration.certificates import Authority, Pair
 from tests.integration.etcdctl import run_etcdctl

@@ -18,7 +18,7 @@ from roost.proto import auth_pb2
 from roost.proto import election_pb2 as el
 from roost.proto import lock_pb2 as lk
 from roost.proto import rpc_pb2 as pb
-from roost.testing.cluster import wait_until
+from roost.testing.patience import wait_until
 from tests.etcd.test_differential import Generator
 from tests.integration.twins import Side, Twins, running_twins
 

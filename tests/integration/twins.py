@@ -16,7 +16,8 @@ from google.protobuf.message_factory import GetMessageClass
 
 from roost.proto import election_pb2, lock_pb2, rpc_pb2
 from roost.proto import rpc_pb2 as pb
-from roost.testing.cluster import Cluster, wait_until
+from roost.testing.cluster import Cluster
+from roost.testing.patience import wait_until
 from tests.integration.etcdctl import binary
 
 # Fields that name the cluster, a member or a moment; they only have to be there alike.

@@ -17,7 +17,8 @@ from roost.server.compression import BadCompression, TooLarge, inflate
 from roost.server.exposition import Family, Sample
 from roost.server.grpc import GrpcServer
 from roost.server.methods import parse_timeout
-from roost.testing.cluster import wait_until
+from roost.sim.members.loop import run_virtually, until_idle
+from roost.testing.patience import wait_until
 
 MESSAGE_BYTES_MAX = 100_000
 
@@ -238,7 +239,7 @@ def test_a_cancelled_stream_is_told(channel: grpc.Channel) -> None:
 
     def messages() -> Iterator[bytes]:
         yield b"first"
-        said.wait(5)
+        assert said.wait(10)
 
     wait_until(lambda: EchoStream.open_count == 0)  # that of the test before may be ending yet
     call = channel.stream_stream("/test.Service/Chat")(messages())
@@ -255,7 +256,7 @@ def test_a_stream_that_fails_as_it_is_cancelled_costs_no_other(channel: grpc.Cha
 
     def messages() -> Iterator[bytes]:
         yield b"first"
-        said.wait(10)
+        assert said.wait(10)
         yield b"second"
 
     kept = channel.stream_stream("/test.Service/Chat")(messages())
@@ -290,10 +291,10 @@ def test_a_connection_that_cannot_be_written_to_costs_no_other() -> None:
         good: Any = Connection(is_broken=False)
         server.schedule_flush(broken)
         server.schedule_flush(good)
-        await asyncio.sleep(0)
+        await until_idle()
         assert (broken.aborted_count, good.flushed_count) == (1, 1)
 
-    asyncio.run(run())
+    run_virtually(run())
 
 
 def test_streams_that_need_a_leader_end_when_there_was_none_for_as_long_as_is_said() -> None:

@@ -20,8 +20,9 @@ from pathlib import Path
 
 from roost.client import Client, ClientError, Member
 from roost.sim.linearizability import Verdict, check_register
-from roost.testing.cluster import Cluster, wait_until
+from roost.testing.cluster import Cluster
 from roost.testing.load import History, LoadClient
+from roost.testing.patience import wait_until
 
 logger = logging.getLogger(__name__)
 CLIENTS = 4
@@ -68,12 +69,8 @@ def wait_served(cluster: Cluster) -> float:
 
 def wait_puts(history: History, count: int) -> None:
     """Wait until the clients have had `count` more puts acknowledged."""
-    deadline = time.monotonic() + SERVE_DEADLINE_S
     wanted = len(history.acknowledged) + count
-    while len(history.acknowledged) < wanted:
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{len(history.acknowledged)} puts, wanted {wanted}")
-        threading.Event().wait(0.01)
+    wait_until(lambda: len(history.acknowledged) >= wanted, SERVE_DEADLINE_S)
 
 
 def start_load(cluster: Cluster, history: History, stop: threading.Event) -> list[LoadClient]:
@@ -195,7 +192,7 @@ def change(cluster: Cluster, position: int, ask: Ask) -> None:
         shutil.rmtree(cluster.root / f"m{position}")
     if now:
         cluster.start(position, "--initial-cluster-state=existing")
-        wait_named(cluster, url, deadline)
+        wait_named(cluster, url)
 
 
 def members_of(cluster: Cluster) -> list[Member]:
@@ -215,12 +212,13 @@ def id_at(cluster: Cluster, url: str) -> int:
     return next((it.id for it in members_of(cluster) if url in it.peer_urls), 0)
 
 
-def wait_named(cluster: Cluster, url: str, deadline: float) -> None:
+def wait_named(cluster: Cluster, url: str) -> None:
     """Wait until a new member takes part: it has told its name."""
-    while not any(url in it.peer_urls and it.name for it in members_of(cluster)):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"the member at {url} does not start")
-        threading.Event().wait(0.02)
+
+    def is_named() -> bool:
+        return any(url in it.peer_urls and it.name for it in members_of(cluster))
+
+    wait_until(is_named, SERVE_DEADLINE_S)
 
 
 def kill_and_return(cluster: Cluster, position: int, report: Report) -> None:

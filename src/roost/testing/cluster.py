@@ -3,35 +3,18 @@
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
 import grpc
 
 from roost.proto import rpc_pb2
+from roost.testing.patience import PATIENCE_S, wait_until
 from roost.testing.ports import free_ports
 
 ROOST = (sys.executable, "-m", "roost.cli", "serve")
-_POLL_S = 0.01
-# How long a test waits for what must come, on a machine that may be busy with much else.
-PATIENCE_S = 120.0
-
-
-def wait_until(condition: Callable[[], bool], timeout_s: float = PATIENCE_S) -> None:
-    """Look again and again until `condition` holds.
-
-    Raises:
-        TimeoutError: it does not in time.
-
-    """
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"it did not come true within {timeout_s} s")
-        threading.Event().wait(_POLL_S)
 
 
 class NotReadyError(Exception):
@@ -160,12 +143,18 @@ class Cluster:
             NotReadyError: it does not in time.
 
         """
-        deadline = time.monotonic() + PATIENCE_S
-        while (said := self.status_now(position)) is None:
-            if time.monotonic() > deadline:
-                raise NotReadyError(f"m{position} says nothing\n{self.log_end(position)}")
-            threading.Event().wait(_POLL_S)
-        return said
+        said: list[rpc_pb2.StatusResponse] = []
+
+        def answers() -> bool:
+            said.extend(filter(None, [self.status_now(position)]))
+            return bool(said)
+
+        try:
+            wait_until(answers)
+        except TimeoutError as error:
+            text = f"m{position} says nothing\n{self.log_end(position)}"
+            raise NotReadyError(text) from error
+        return said[0]
 
     def status_now(self, position: int) -> rpc_pb2.StatusResponse | None:
         """What a member says of itself; None when it does not answer within a second."""

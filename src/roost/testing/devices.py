@@ -11,11 +11,11 @@ import struct
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 from functools import cache
 from pathlib import Path
 from typing import Self
+
+from roost.testing.patience import wait_until
 
 _EXT4_IOC_SHUTDOWN = 0x8004587D
 _SHUTDOWN_WITHOUT_LOG_FLUSH = 2
@@ -97,12 +97,12 @@ class LoopDisk:
         command = [sys.executable, "-m", "roost.testing.failing_file", str(self._backing)]
         backing = str(self._backing.with_suffix(".img"))
         self._server = subprocess.Popen([*command, backing, str(self._ranges)])
-        deadline = time.monotonic() + self._patience_s
-        while not self._image.exists():
-            if self._server.poll() is not None or time.monotonic() > deadline:
-                message = "the FUSE file system did not come up"
-                raise OSError(message)
-            threading.Event().wait(0.05)
+        wait_until(
+            lambda: self._image.exists() or self._server.poll() is not None, self._patience_s
+        )
+        if not self._image.exists():
+            message = "the FUSE file system did not come up"
+            raise OSError(message)
 
     def _unmount(self) -> None:
         """Unmount once those who used it are gone; a killed member's helpers end after it."""
@@ -120,14 +120,14 @@ class LoopDisk:
             CalledProcessError: it does not work in time.
 
         """
-        deadline = time.monotonic() + self._patience_s
-        while True:
-            done = subprocess.run(command, capture_output=True, check=False)
-            if done.returncode == 0:
-                return
-            if time.monotonic() > deadline:
-                done.check_returncode()
-            threading.Event().wait(0.05)
+
+        def works() -> bool:
+            return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+        try:
+            wait_until(works, self._patience_s)
+        except TimeoutError:
+            _run(*command)  # it says why
 
     def cut_power(self) -> None:
         """From now on nothing reaches the disk; what was not synced is gone."""

@@ -65,7 +65,8 @@ class LoadClient(threading.Thread):
             ) as channel:
                 self._work(channel)
             self._endpoint = (self._endpoint + 1) % len(self._endpoints)
-            self._halt.wait(0.02)  # a dead endpoint must not be hammered
+            if self._halt.wait(0.02):  # a dead endpoint must not be hammered
+                return
 
     def _work(self, channel: grpc.Channel) -> None:
         put = channel.unary_unary(

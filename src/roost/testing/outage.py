@@ -19,8 +19,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from roost.client import Client, ClientError
-from roost.testing.cluster import Cluster, wait_until
+from roost.testing.cluster import Cluster
 from roost.testing.devices import LoopDisk, loop_reason
+from roost.testing.patience import wait_until
 
 logger = logging.getLogger(__name__)
 WRITERS = 4

@@ -73,7 +73,7 @@ async def said(*answers: Answer) -> list[tuple[int, str] | None]:
     """Wait until all are answered; None is a token."""
     async with asyncio.timeout(30):
         while any(it.error is None and it.message is None for it in answers):
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0)
     return [it.error for it in answers]
 
 

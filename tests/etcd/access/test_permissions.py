@@ -30,6 +30,7 @@ from roost.etcd.v3.interface import JSON_PATHS
 from roost.outcome import Outcome
 from roost.proto import auth_pb2, election_pb2, lock_pb2
 from roost.proto import rpc_pb2 as pb
+from roost.sim.members.loop import run_virtually, until_idle
 from tests.etcd.replica import Answer, LocalReplica
 
 R = auth_pb2.Permission
@@ -114,10 +115,10 @@ class World:
         body = request.SerializeToString()
         if isinstance(route, Unary):
             answer = Answer(self.tokens[user])
-            asyncio.run(_handle(route, answer, body))
+            run_virtually(_handle(route, answer, body))
             return answer.error or answer.message or b""
         stream = StreamAnswer(self.tokens[user])
-        asyncio.run(_talk(route, stream, body))
+        run_virtually(_talk(route, stream, body))
         return stream.finished or b"".join(stream.sent)
 
 
@@ -128,10 +129,9 @@ async def _handle(route: Unary, answer: Answer, body: bytes) -> None:
 async def _talk(route: Stream, stream: StreamAnswer, body: bytes) -> None:
     handler = route.open(stream)
     handler.on_message(body)
-    for _ in range(5):
-        await asyncio.sleep(0)
+    await until_idle()
     handler.on_cancel()
-    await asyncio.sleep(0)
+    await until_idle()
 
 
 @pytest.fixture

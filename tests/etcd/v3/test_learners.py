@@ -1,6 +1,5 @@
 """A learner answers what etcd's answers, and refuses the rest in etcd's words."""
 
-import asyncio
 from collections.abc import Iterator
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from roost import etcd
 from roost.call import Route, Unary
 from roost.proto import rpc_pb2 as pb
+from roost.sim.members.loop import run_virtually, until_idle
 from tests.etcd.access.test_permissions import REQUESTS, WANTED, StreamAnswer, short
 from tests.etcd.replica import Answer, LocalReplica
 
@@ -39,12 +39,11 @@ def call(routes: dict[bytes, Route], method: str, body: bytes) -> tuple[int, str
     async def talk() -> None:
         handler = route.open(stream)
         handler.on_message(body)
-        for _ in range(5):
-            await asyncio.sleep(0)
+        await until_idle()
         handler.on_cancel()
-        await asyncio.sleep(0)
+        await until_idle()
 
-    asyncio.run(talk())
+    run_virtually(talk())
     return stream.finished
 
 

@@ -13,6 +13,7 @@ from roost.client import prefix_end
 from roost.etcd.v3 import watch as watch_module
 from roost.proto import kv_pb2
 from roost.proto import rpc_pb2 as pb
+from roost.sim.members.loop import run_virtually, until_idle
 from tests.etcd.replica import Answer, LocalReplica
 
 
@@ -82,12 +83,11 @@ def story(tell: Callable[[World], Iterator[None]]) -> None:
         world = World()
         try:
             for _ in tell(world):
-                for _ in range(50):
-                    await asyncio.sleep(0)
+                await until_idle()
         finally:
             world.replica.close()
 
-    asyncio.run(main())
+    run_virtually(main())
 
 
 def test_new_events_come_as_they_are_applied() -> None:

@@ -1,6 +1,7 @@
 """When the disk is written in the loop and when on a thread, against a journal of the test's."""
 
 import asyncio
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -8,8 +9,11 @@ import pytest
 
 from roost.journal import Batch, JournalBroken
 from roost.journal.journal import Write
+from roost.member.machine.worker import Worker, one_thread
 from roost.member.work.persistence import Persistence
 from roost.raft import Entry, EntryKind, HardState, Ready
+from roost.sim.members.loop import pass_time, run_virtually
+from roost.sim.members.world import SlowWorker
 
 LIMIT_MS = 5.0
 
@@ -53,7 +57,9 @@ class SlowJournal:
 class Bench:
     """A Persistence over a SlowJournal, and what it said."""
 
-    def __init__(self, limit_ms: float = LIMIT_MS) -> None:
+    def __init__(
+        self, limit_ms: float = LIMIT_MS, *, make_worker: Callable[[], Worker] = one_thread
+    ) -> None:
         self.journal = SlowJournal()
         self.durable: list[int] = []
         self.errors: list[BaseException] = []
@@ -63,6 +69,7 @@ class Bench:
             on_durable=lambda ready: self.durable.extend(it.index for it in ready.entries),
             on_failure=self.errors.append,
             clock=lambda: self.journal.now_s,
+            make_worker=make_worker,
         )
         self._index = 0
 
@@ -246,15 +253,14 @@ def test_a_close_waits_for_what_was_begun_and_begins_nothing(count: int, *, has_
     """A bug of ours: the last answer came after the close, and the next group had no thread."""
 
     async def story() -> None:
-        bench = Bench(limit_ms=0)
+        bench = Bench(limit_ms=0, make_worker=lambda: SlowWorker(random.Random(1)))
         if has_mark:
             bench.persistence.mark()
         for _ in range(count):
             bench.persist(ms=1)
         await bench.persistence.close()
         begun = list(bench.journal.calls)
-        for _ in range(20):
-            await asyncio.sleep(0)
+        await pass_time(60)
         assert bench.errors == []
         assert bench.durable == []
         assert bench.journal.calls == begun
@@ -262,7 +268,7 @@ def test_a_close_waits_for_what_was_begun_and_begins_nothing(count: int, *, has_
         assert kinds.count("prepare") == kinds.count("finish") == min(count, 1)
         assert kinds.count("prepare mark") == kinds.count("mark") == has_mark
 
-    asyncio.run(story())
+    run_virtually(story())
 
 
 def test_a_failure_during_a_close_is_told() -> None:
