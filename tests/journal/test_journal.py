@@ -166,7 +166,7 @@ def test_segments_roll_and_the_whole_log_is_read_across_them() -> None:
     journal.persist(HardState(1, 0), [])
     for it in expected:
         journal.persist(None, [it])
-    assert journal.statistics().segment_count > 3
+    assert sum(it.suffix == ".wal" for it in disk.files) > 3
     assert content(reopened(journal, disk)) == expected
 
 

@@ -21,7 +21,7 @@ def test_the_script_reaches_every_kind_of_call() -> None:
     script = Script(disk)
     assert not script.run()
     assert script.journal is not None
-    assert script.journal.last_index == 111
+    assert script.journal.last_index == 133
     assert count_calls() == disk.calls
 
 

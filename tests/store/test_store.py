@@ -399,12 +399,12 @@ def test_what_is_to_settle_is_durable_when_it_is_said_also_behind_a_flush_under_
     store.bootstrap(make_trees, guid=GUID)
     tree = store.tree("one").id
     said: list[tuple[str, int]] = []
-    store.settle(lambda: said.append(("nothing", store.durable_index)))
+    store.make_durable(lambda: said.append(("nothing", store.durable_index)))
     assert said == [("nothing", 1)], "nothing is in memory"
     put(store, tree, b"a", b"1")
     store.flush()
     put(store, tree, b"b", b"2")
-    store.settle(lambda: said.append(("b", store.durable_index)))
+    store.make_durable(lambda: said.append(("b", store.durable_index)))
     put(store, tree, b"c", b"3")
     keeper.wait()  # for the flush under way, and for the one that follows
     keeper.wait()

@@ -12,7 +12,7 @@ from roost.journal.errors import (
     WrongIdentity,
 )
 from roost.journal.identity import Identity, load_identity, lock_directory, replace_identity
-from roost.journal.journal import Batch, Journal, JournalConfig, JournalStatistics
+from roost.journal.journal import Batch, Journal, JournalConfig
 from roost.journal.life import has_lived
 from roost.journal.privacy import check_private
 from roost.journal.record import PAYLOAD_BYTES_MAX
@@ -30,7 +30,6 @@ __all__ = [
     "JournalConfig",
     "JournalDamaged",
     "JournalError",
-    "JournalStatistics",
     "OsDisk",
     "Twin",
     "UnknownFormat",

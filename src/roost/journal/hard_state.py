@@ -58,7 +58,7 @@ class HardRecord:
         if not self._is_new and (always or self._twin.is_damaged):
             self.save(self.held)
 
-    def settle(self, base_term: int, last_term: int) -> HardState:
+    def resume(self, base_term: int, last_term: int) -> HardState:
         """What to go on with, given the terms of the log's base and of its end.
 
         Raises:

@@ -67,6 +67,19 @@ class Index:
         """The newest entry; `base` when there is none."""
         return self.base + len(self.terms)
 
+    def invariants(self) -> None:
+        """Assert that the columns are in step, and that what is damaged is kept."""
+        columns = (self._sequences, self._offsets, self._lengths, self._crcs, self._kinds)
+        assert all(len(it) == len(self.terms) for it in columns), "a row has all its columns"
+        if self.faulty:
+            assert self.base < min(self.faulty), "what is not kept is not damaged"
+            assert max(self.faulty) <= self.last, "nor what is not there"
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether no entry is in doubt: each was durable once, or is whole."""
+        return all(fault.is_certain for fault in self.faulty.values())
+
     def append(self, place: tuple[int, int, int, int, int, int]) -> None:
         """One entry more, as the fields of `Place`."""
         sequence, offset, length, payload_crc, term, kind = place

@@ -10,14 +10,14 @@ import msgspec
 
 from roost.journal.disk import Disk
 from roost.journal.errors import JournalDamaged
-from roost.journal.journal import Catalog
+from roost.journal.manifest import Manifest
 from roost.journal.twin import Twin
 
 
 def has_lived(disk: Disk, directory: Path) -> bool:
     """Whether a journal is here that began behind a store.
 
-    Term and vote are saved when it does, and then the catalogue says so.
+    Term and vote are saved when it does, and then the manifest says so.
 
     Raises:
         JournalDamaged: a record cannot be read, or term and vote are gone.
@@ -26,7 +26,7 @@ def has_lived(disk: Disk, directory: Path) -> bool:
     if _load(disk, directory, "hard") is not None:
         return True
     held = _load(disk, directory, "catalog")
-    if held is not None and msgspec.json.decode(held, type=Catalog).floor_index:
+    if held is not None and msgspec.json.decode(held, type=Manifest).floor_index:
         fact = "term and vote are gone, and nobody else knows them: remove this member, add another"
         raise JournalDamaged(directory / "hard.a", 0, 0, fact)
     return False

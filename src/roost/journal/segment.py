@@ -67,6 +67,11 @@ class Segment:
         """Where frames begin."""
         return SLOTS_OFFSET + self.slot_count * SLOT_BYTES
 
+    def invariants(self) -> None:
+        """Assert that what was placed is inside the file, and that what is marked was placed."""
+        assert 0 <= self.marked <= self.position <= self.slot_count, "a slot a frame"
+        assert self.data_offset <= self.offset <= self.size, "frames lie in the data area"
+
     def has_room(self, length: int) -> bool:
         """Whether one more frame with a payload of `length` fits."""
         return self.position < self.slot_count and self.offset + frame_bytes(length) <= self.size

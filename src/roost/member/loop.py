@@ -296,6 +296,8 @@ class Loop:
                 parts.neighbours.publish()
             parts.transfers.tick()
             parts.custody.tick()
+            parts.home.store.invariants()
+            parts.home.journal.invariants()
             if self._ticks % TRIM_TICKS == 0:
                 self._trim()
                 parts.snapshots.drop_idle()

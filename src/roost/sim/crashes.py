@@ -39,7 +39,9 @@ def make_entry(index: int, term: int) -> Entry:
     return Entry(index, term, EntryKind.NORMAL, b"%d/%d-" % (index, term) + b"x" * size)
 
 
-def open_journal(disk: SimDisk, held: Position | None = None) -> Journal:
+def open_journal(
+    disk: SimDisk, held: Position | None = None, *, may_lose_tail: bool = False
+) -> Journal:
     """The journal of the script; `held` is the installed snapshot, if there is one."""
     draws = random.Random(disk.calls)  # noqa: S311 - a simulation is no secret
     config = JournalConfig(
@@ -50,8 +52,15 @@ def open_journal(disk: SimDisk, held: Position | None = None) -> Journal:
     )
     index, term = held or (0, 0)
     journal = Journal.open(
-        _HOME, identity=_IDENTITY, disk=disk, config=config, held=held, begins_at=index
+        _HOME,
+        identity=_IDENTITY,
+        disk=disk,
+        config=config,
+        held=held,
+        begins_at=index,
+        may_lose_tail=may_lose_tail,
     )
+    journal.invariants()
     # As a member does when the installation of a snapshot was interrupted.
     if journal.last_index < index or (held and journal.term_at(index) != term):
         journal.begin_behind(index, term)
@@ -81,6 +90,8 @@ class Script:
         self.sure = Truth()
         self.pending: Truth | None = None
         self.held: Position | None = None
+        # Whether a segment is being lost: then what is left opens fenced.
+        self.is_losing = False
         self.journal: Journal | None = None
 
     def run(self, fail_at: int = 0) -> bool:
@@ -108,15 +119,23 @@ class Script:
         self._persist(None, [(75, 3), (76, 3)])
         self._install((90, 4))
         self._persist(HardState(5, 2), [(index, 5) for index in range(91, 101)])
-        self._fence()
-        self._persist(None, [(101, 5)])
+        self._persist(None, [(index, 5) for index in range(101, 126)])
+        last = self._lose_newest_segment()
+        self._persist(None, [(last + 1, 5)])
+        self._lift_fence()
         self._stop_and_start()
-        self._persist(None, [(index, 5) for index in range(102, 112)])
+        self._persist(None, [(index, 5) for index in range(last + 2, last + 12)])
+
+    def open(self, disk: SimDisk) -> Journal:
+        """The journal on a disk, as the script would open it now."""
+        return open_journal(disk, self.held, may_lose_tail=self.is_losing)
 
     def _attempt(self, after: Truth, act: Callable[[], None]) -> None:
         self.pending = after
         act()
         self.sure, self.pending = after, None
+        assert self.journal is not None, "it is open"
+        self.journal.invariants()
 
     def _persist(self, hard: HardState | None, entries: list[Position]) -> None:
         after = self.sure.copy()
@@ -152,11 +171,30 @@ class Script:
         self.held = position
         self._attempt(after, lambda: journal.begin_behind(*position))
 
-    def _fence(self) -> None:
+    def _lose_newest_segment(self) -> int:
+        """A file is gone: what is left begins anew, fenced; say where it ends."""
         assert self.journal is not None, "it is open"
-        after = self.sure.copy()
-        after.is_fenced = True
-        self._attempt(after, self.journal.raise_fence)
+        self.journal.close()
+        newest = rot.segments(self.disk)[-1]
+        # What is left is written again; until it is, none of it need be there.
+        after = Truth({}, self.sure.hard_state, self.sure.floor, is_fenced=True)
+        self.is_losing = True
+
+        def lose() -> None:
+            self.disk.unlink(newest)
+            self.disk.sync_directory(newest.parent)
+            self.journal = self.open(self.disk)
+
+        self._attempt(after, lose)
+        self.is_losing = False
+        last = self.journal.last_index
+        assert self.journal.is_fenced, "nobody knows how much was promised"
+        assert last > self.sure.floor, "something is left"
+        self.sure.entries = dict.fromkeys(range(self.journal.first_index, last + 1), 5)
+        return last
+
+    def _lift_fence(self) -> None:
+        assert self.journal is not None, "it is open"
         after = self.sure.copy()
         after.is_fenced = False
         self._attempt(after, self.journal.lift_fence)
@@ -164,7 +202,7 @@ class Script:
     def _stop_and_start(self) -> None:
         assert self.journal is not None, "it is open"
         self.journal.close()
-        self.journal = open_journal(self.disk, self.held)
+        self.journal = self.open(self.disk)
 
     def check(self, journal: Journal) -> bool:
         """Whether what came back is what it must be; doubtful entries are dropped first.
@@ -208,9 +246,6 @@ def _is_between(found: dict[int, int], journal: Journal, sure: Truth, after: Tru
             return False
     known = set(sure.entries.items()) | set(after.entries.items())
     return all(item in known for item in found.items())
-
-
-# --- the states ----------------------------------------------------------------------------------
 
 
 def count_calls() -> int:
@@ -285,7 +320,7 @@ def _run_cut(fail_at: int, dice: random.Random, totals: Totals) -> None:
             if number % 10 == 0:
                 state = _cut_recovery(script, state, dice)
                 totals.double += 1
-            totals.doubtful += script.check(open_journal(state, script.held))
+            totals.doubtful += script.check(script.open(state))
         except (AssertionError, JournalError, OSError) as error:
             totals.wrong.append(f"cut {fail_at}, state {number}: {error}")
 
@@ -294,7 +329,7 @@ def _cut_recovery(script: Script, state: SimDisk, dice: random.Random) -> SimDis
     """Cut the power once more, somewhere in the recovery."""
     state.cut_at(dice.randint(1, 25))
     try:
-        open_journal(state, script.held)
+        script.open(state)
     except PowerCut:
         state.is_cut_at = False
         return dice.choice(list(states_after(state, dice)))

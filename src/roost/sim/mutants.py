@@ -177,7 +177,7 @@ MUTANTS = (
            "if False:"),
     Mutant("damaged entries are dropped as if torn", "journal.replay:Replay._append",
            "if recovered.fault is not None:", "if False:"),
-    Mutant("a lost end of the log goes unnoticed", "journal.journal:Journal._salvage",
+    Mutant("a lost end of the log goes unnoticed", "journal.opening:_Opening._salvage",
            "is_fenced=True", "is_fenced=False"),
     Mutant("a newcomer is told another's id", "member.cluster.neighbours:Neighbours.invite",
            "member_id=record.id)", "member_id=self._own_id)"),

@@ -90,6 +90,15 @@ class StoreStatistics:
         return max(self.db_bytes, self.in_use_bytes)
 
 
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """A write set at the log position that it was proposed for, and what it writes."""
+
+    index: int
+    layer: Layer
+    payload: bytes
+
+
 class Store:
     """One member's trees.  One owner, one thread."""
 
@@ -107,15 +116,15 @@ class Store:
         self._flushing_index = 0
         self._applied_since: float | None = None
         self._is_dirty = False
-        # (log position, what was written, the encoded write set), oldest first.
-        self._speculative: deque[tuple[int, Layer, bytes]] = deque()
+        # What was proposed and is not yet committed, oldest first.
+        self._speculative: deque[Proposed] = deque()
         # The applied view's stack; it is changed in place, so `view` stays one object.
         self._stack: list[Layer] = [self._applied]
         self.view = View(self._stack, self._base)
         self._observers = Observers()
         self._switch_observers: list[Callable[[], Callable[[], None]]] = []
-        # (log position, whom to tell when it is durable), oldest first; see `settle`.
-        self._settling: deque[tuple[int, Callable[[], None]]] = deque()
+        # (log position, whom to tell when it is durable), oldest first; see `make_durable`.
+        self._waiting: deque[tuple[int, Callable[[], None]]] = deque()
         self._flush_count = 0
         self._flush_began_s = 0.0
         self.flushes = Histogram()
@@ -190,20 +199,18 @@ class Store:
         rows = self.view.scan(CATALOG_ID)
         return [Tree(int.from_bytes(value, "big"), name.decode()) for name, value in rows]
 
-    # --- writing -------------------------------------------------------------------------------
-
     def begin(self) -> Txn:
         """A transaction that sees everything applied and proposed."""
         if not self._speculative:
             return Txn(self._stack, self._base)
-        proposed = [layer for _, layer, _ in self._speculative]
+        proposed = [it.layer for it in self._speculative]
         proposed.reverse()
         return Txn([*proposed, *self._stack], self._base)
 
     def speculate(self, index: int, txn: Txn, payload: bytes) -> None:
         """`txn` was proposed as `payload` at log position `index`; later transactions see it."""
-        assert not self._speculative or index > self._speculative[-1][0], "positions grow"
-        self._speculative.append((index, txn.layer, payload))
+        assert not self._speculative or index > self._speculative[-1].index, "positions grow"
+        self._speculative.append(Proposed(index, txn.layer, payload))
 
     def drop_speculative(self) -> None:
         """Leadership is lost: nobody may see what was proposed."""
@@ -236,11 +243,11 @@ class Store:
 
     def _take_proposed(self, index: int, payload: bytes) -> Layer | None:
         """The layer that was proposed as this very entry; None where it is another's."""
-        if not self._speculative or self._speculative[0][0] != index:
+        if not self._speculative or self._speculative[0].index != index:
             return None
-        _, layer, proposed = self._speculative.popleft()
-        if proposed is payload or proposed == payload:
-            return layer
+        proposed = self._speculative.popleft()
+        if proposed.payload is payload or proposed.payload == payload:
+            return proposed.layer
         self._speculative.clear()  # another leader's entry took the position
         return None
 
@@ -262,8 +269,6 @@ class Store:
         for one entry in the order in which the observers were added.
         """
         self._observers.add(observer, trees)
-
-    # --- flushing ------------------------------------------------------------------------------
 
     @property
     def is_backed_up(self) -> bool:
@@ -289,16 +294,16 @@ class Store:
         self._flush_began_s = perf_counter()
         self._keeper.flush(self.applied_index, self.applied_term)
 
-    def settle(self, done: Callable[[], None]) -> None:
+    def make_durable(self, done: Callable[[], None]) -> None:
         """Make everything applied so far durable, as soon as the keeper can, and call `done`."""
-        self._settling.append((self.applied_index, done))
-        self._go_on_settling()
+        self._waiting.append((self.applied_index, done))
+        self._tell_waiting()
 
-    def _go_on_settling(self) -> None:
+    def _tell_waiting(self) -> None:
         """Tell who waited for what is durable; flush for the others."""
-        while self._settling and self._is_durable(self._settling[0][0]):
-            self._settling.popleft()[1]()
-        if self._settling:
+        while self._waiting and self._is_durable(self._waiting[0][0]):
+            self._waiting.popleft()[1]()
+        if self._waiting:
             self.flush()
 
     def _is_durable(self, index: int) -> bool:
@@ -333,7 +338,7 @@ class Store:
         self._stack[:] = [self._applied]
         if self._applied.size_bytes >= self._config.layer_bytes_max:
             self.flush()
-        self._go_on_settling()
+        self._tell_waiting()
         self.on_room()
 
     def _attach(self, keeper: Keeper) -> None:
@@ -374,7 +379,7 @@ class Store:
         self._stack[:] = [self._applied]
         for tell in on_switched:
             tell()
-        self._go_on_settling()
+        self._tell_waiting()
 
     def durable_digest(self) -> bytes:
         """The digest of what is durable."""
@@ -399,6 +404,22 @@ class Store:
         """Call `prepare()` before a snapshot replaces everything, and what it returns after."""
         self._switch_observers.append(prepare)
 
+    def invariants(self) -> None:
+        """Assert what holds between any two calls; it looks at no key."""
+        assert self.durable_index <= self.applied_index, "what is durable was applied"
+        flushing = self._flushing
+        expected = [self._applied] if flushing is None else [self._applied, flushing]
+        assert self._stack == expected, "a read sees each layer once, the newest first"
+        if flushing is not None:
+            assert self.durable_index < self._flushing_index <= self.applied_index, "on its way"
+        if not self._is_dirty:
+            assert not self._applied.trees, "what was applied is to be flushed"
+        if self._speculative:
+            assert self._speculative[0].index > self.applied_index, "what is proposed lies ahead"
+        assert not self._waiting or not self._is_durable(self._waiting[0][0]), (
+            "nobody waits in vain"
+        )
+
     def statistics(self) -> StoreStatistics:
         """A frozen view."""
         db_bytes, in_use = self._base.size_bytes()
@@ -408,7 +429,7 @@ class Store:
             self._applied.size_bytes,
             self._flushing.size_bytes if self._flushing else 0,
             len(self._speculative),
-            sum(layer.size_bytes for _, layer, _ in self._speculative),
+            sum(it.layer.size_bytes for it in self._speculative),
             db_bytes,
             in_use,
             self._flush_count,

@@ -173,7 +173,7 @@ class Home:
             done(None)
 
         # What is only in memory yet, deletions above all, would be missing in the new one.
-        self.store.settle(lambda: self.store.move(directory, moved))
+        self.store.make_durable(lambda: self.store.move(directory, moved))
 
     def remember_peers(self, urls: Sequence[str]) -> None:
         """Keep where the other members are: a store that must be fetched cannot say it."""

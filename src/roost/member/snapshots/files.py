@@ -42,7 +42,7 @@ class Files:
     def settle(self, done: ReadDone) -> None:
         """Make everything applied so far durable in the store; `done(None)` follows."""
         tell = told_read(done)
-        self._home.store.settle(lambda: tell(None))
+        self._home.store.make_durable(lambda: tell(None))
 
     def lend_snapshot(self) -> AbstractAsyncContextManager[Path]:
         """A copy of the store that holds everything applied now; it is kept while it is used.

@@ -158,6 +158,7 @@ class Machines(Sequence[Machine]):
         machine.routes = services.routes()
         member.on_removed = lambda: self._on_removed(machine)
         member.observe_switch(self._count_snapshot)
+        member.observe(lambda _index, _changes: _check(member))
         await member.start()
         machine.member = member
         if self._swarm.lease_holders:
@@ -223,3 +224,9 @@ class Machines(Sequence[Machine]):
         """Stop what members do by themselves, so that the run can end."""
         for machine in self._held:
             machine.on_end()
+
+
+def _check(member: Member) -> None:
+    """What must hold between any two steps holds after each entry that is applied."""
+    member.store.invariants()
+    member.journal.invariants()
