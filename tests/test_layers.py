@@ -25,7 +25,7 @@ FLOORS = {
         peer | journal | store | client
         raft
         self_signed | door | children
-        tls | descriptors | tasks | histogram | os_errors
+        tls | descriptors | tasks | ticker | histogram | os_errors
         call | outcome
         proto | errors
     """,
@@ -44,7 +44,7 @@ FLOORS = {
         loop
         parts
         links
-        transfers | announcer | hurry | status
+        transfers | announcer | hurry | status | periodic
         custody | snapshots
         directory | work
         cluster

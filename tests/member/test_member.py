@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from roost.errors import AnswerFailed, NoLeader, Refused, RoostError
+from roost.errors import AnswerFailed, NoLeader, Refused, RoostError, Stopped
 from roost.member import Member
 from roost.member.protocol import FRAME_DIGESTS
 from roost.outcome import Outcome
@@ -65,6 +65,21 @@ def test_an_operation_that_writes_nothing_is_a_read(tmp_path: Path) -> None:
         assert cluster.members[leader].core.last_index == last_index
 
     run_cluster(tmp_path, 3, story)
+
+
+def test_who_asks_a_stopped_leader_is_told_so(tmp_path: Path) -> None:
+    """It has nobody to hand over to, and would take requests that no turn comes for."""
+
+    async def story(cluster: Cluster) -> None:
+        member = cluster.members[await cluster.quiet()]
+        await cluster.stop(0)
+        told: list[Outcome | None] = []
+        member.transact_nowait("put", b"k=v", told.append)
+        member.read_nowait(told.append)
+        member.transfer_leadership(member.member_id, told.append)
+        assert [type(it) for it in told] == [Stopped, Stopped, Stopped]
+
+    run_cluster(tmp_path, 1, story)
 
 
 def test_concurrent_writes_share_entries(tmp_path: Path) -> None:

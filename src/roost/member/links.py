@@ -1,17 +1,27 @@
 """Frames in and out: what peers say to this member, and what it says to them.
 
-Whoever takes a kind of frame registers for it; a kind that nobody takes ends the link.  Answers
-to forwarded requests are collected over a turn of the loop and leave one frame a member.
+Whoever takes a kind of frame registers for it.  A kind of the member's own that nobody takes ends
+the link; one of a room's (see `protocol`) is dropped and counted: a member of another version may
+have rooms that we have not, and what it says to them must not cost us the link that consensus
+needs.  Answers to forwarded requests are collected over a turn of the loop and leave one frame a
+member.
 
 Full?  The transport bounds what waits for a socket; what it does not take is dropped, which is
 a lost message to the core and an unknown outcome to a caller.
 """
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Mapping, Sequence
 
 from roost.errors import NoLeader, PeerFault
 from roost.member.operation import Changing, Operation
-from roost.member.protocol import FRAME_ANSWERS, FRAME_RAFT, FRAME_REQUESTS
+from roost.member.protocol import (
+    FRAME_ANSWERS,
+    FRAME_RAFT,
+    FRAME_REQUESTS,
+    ROOM_KIND_MAX,
+    ROOM_KIND_MIN,
+)
 from roost.member.round_trips import RoundTrips
 from roost.member.work import forwarding
 from roost.member.work.executor import Executor
@@ -20,6 +30,7 @@ from roost.peer import Transport, encode_frame
 from roost.raft import Core, MalformedMessage, Message, Role, codec
 from roost.raft.messages import Heartbeat, HeartbeatReply
 
+logger = logging.getLogger(__name__)
 # Takes the sender's id and a frame's body; raises PeerFault when it breaks its format.
 FrameHandler = Callable[[int, bytes], None]
 
@@ -56,6 +67,9 @@ class Links:
             FRAME_RAFT: self._on_raft,
             FRAME_REQUESTS: self._on_requests,
         }
+        # Frames for rooms that are not here, and frames that a room's handler failed at.
+        self.unknown_count = 0
+        self.failed_count = 0
         self._answers: dict[int, list[bytes]] = {}
         self._answer_bytes = 0
         self._encoded_message: Message | None = None
@@ -65,6 +79,22 @@ class Links:
         """Have `handler` take all frames of a kind."""
         assert kind not in self._handlers, f"frame kind {kind} is taken twice"
         self._handlers[kind] = handler
+
+    def register_room(self, kind: int, handler: FrameHandler) -> None:
+        """Have a room's `handler` take all frames of a kind; see `Member.register_frame`."""
+        assert ROOM_KIND_MIN <= kind <= ROOM_KIND_MAX, f"kind {kind} is not for rooms to have"
+
+        def take(sender: int, body: bytes) -> None:
+            try:
+                handler(sender, body)
+            except PeerFault:
+                raise
+            except Exception:
+                # A bug of one room costs it a frame, not everybody the link or the member.
+                self.failed_count += 1
+                logger.exception("a frame of kind %d was not taken", kind)
+
+        self.register(kind, take)
 
     # Out.
 
@@ -82,6 +112,12 @@ class Links:
     def send_requests(self, leader: int, buffers: list[bytes]) -> bool:
         """Hand requests to the leader; False when the link did not take them."""
         return self.transport.send(leader, encode_frame(FRAME_REQUESTS, buffers), bulk=True)
+
+    def send_frame(self, to: int, kind: int, buffers: Sequence[bytes]) -> bool:
+        """Send a room's frame; False when it was dropped: not connected, or too much waits."""
+        assert ROOM_KIND_MIN <= kind <= ROOM_KIND_MAX, f"kind {kind} is not for rooms to have"
+        assert sum(map(len, buffers)) <= forwarding.BODY_BYTES_MAX, "no link takes such a frame"
+        return self.transport.send(to, encode_frame(kind, buffers), bulk=True)
 
     @property
     def has_answers(self) -> bool:
@@ -112,9 +148,12 @@ class Links:
 
         """
         handler = self._handlers.get(kind)
-        if handler is None:
+        if handler is not None:
+            handler(sender, body)
+        elif ROOM_KIND_MIN <= kind <= ROOM_KIND_MAX:
+            self.unknown_count += 1
+        else:
             raise PeerFault(f"frame kind {kind} of {len(body)} bytes is unknown")
-        handler(sender, body)
 
     def _on_raft(self, sender: int, body: bytes) -> None:
         message = codec.decode(body)

@@ -102,6 +102,7 @@ class Loop:
             self._core.campaign()
             self.drive()
         self._timer = self._event_loop.call_later(self._heartbeat_s, self._tick)
+        parts.periodic.start()
 
     def halt(self) -> None:
         """Take no more turns; what is under way ends with its owners."""
@@ -110,6 +111,7 @@ class Loop:
         parts.hurry.stop()
         parts.announcer.stop()
         parts.roster_watch.stop()
+        parts.periodic.stop()
         if self._timer is not None:
             self._timer.cancel()
 

@@ -5,13 +5,14 @@ register operations, transact, read, observe; start and stop.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from roost.errors import Stopped
 from roost.member.cluster.roster import MemberRecord
 from roost.member.config import MemberConfig
 from roost.member.directory.home import open_home
 from roost.member.errors import StoreDamaged
+from roost.member.links import FrameHandler
 from roost.member.loop import Loop
 from roost.member.machine.reserve import SpaceReport
 from roost.member.machine.world import World
@@ -139,10 +140,41 @@ class Member:
         assert name not in operations, f"operation {name} is registered twice"
         operations[name] = operation
 
+    def register_frame(self, kind: int, handler: FrameHandler) -> None:
+        """Have `handler(sender, body)` take all frames of a kind from other members.
+
+        Kinds from ROOM_KIND_MIN to ROOM_KIND_MAX are for rooms; each is registered once, before
+        `start`, and means the same on every member for ever.  A member without the room drops the
+        frame and counts it, so a room lives with lost frames, as it must anyway: nothing is sent
+        twice, and frames to one member come in order or not at all.  `handler` must return soon.
+        It raises a PeerFault when the body breaks its format, which closes the link; any other
+        error is logged and counted.
+        """
+        self.links.register_room(kind, handler)
+
+    def send_frame(self, member_id: int, kind: int, buffers: Sequence[bytes]) -> bool:
+        """Send a frame of a registered kind to another member.
+
+        False when it was dropped: there is no link now, or too much waits for it.
+        """
+        return self.links.send_frame(member_id, kind, buffers)
+
+    def every(self, interval_s: float, work: Callable[[], None]) -> None:
+        """Have `work` called every `interval_s` seconds while the member runs.
+
+        It is called on the event loop, first one interval after the start, and must return soon:
+        heartbeats wait meanwhile.  What it raises is logged and counted, and it is called again.
+        """
+        self._parts.periodic.every(interval_s, work)
+
     def observe(
         self, callback: Callable[[int, Changes], None], trees: Iterable[int] | None = None
     ) -> None:
-        """Call `callback(index, changes)` for each applied write set of `trees`, None = of all."""
+        """Call `callback(index, changes)` for each applied write set that writes one of `trees`.
+
+        None is every write set.  Calls come in the order of the log, on every member, also for
+        what a batch of others wrote; a snapshot that is installed is told by `observe_switch`.
+        """
         self.store.observe(callback, trees)
 
     def observe_switch(self, prepare: Callable[[], Callable[[], None]]) -> None:
@@ -183,6 +215,9 @@ class Member:
 
     def transfer_leadership(self, target: int, done: ReadDone) -> None:
         """Hand leadership to `target`; see `Transfers.start`."""
+        if self._loop.is_stopped:
+            done(Stopped("etcdserver: server stopped"))
+            return
         self._parts.transfers.start(target, told_read(done))
         self._loop.schedule()
 
@@ -222,6 +257,7 @@ class Member:
             send_queue_bytes=self.transport.queued_bytes(),
             damaged_entry_count=len(self.journal.faulty),
             mended_entry_count=self.custody.repair.mended_count,
+            failed_work_count=parts.periodic.failed_count + parts.links.failed_count,
             is_fenced=core.is_fenced,
             lost_entries=dict(core.lost_entries),
         )

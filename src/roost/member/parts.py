@@ -20,6 +20,7 @@ from roost.member.errors import StoreDamaged
 from roost.member.hurry import Hurry
 from roost.member.links import Links
 from roost.member.machine.world import World
+from roost.member.periodic import Periodic
 from roost.member.protocol import (
     FRAME_ANSWERS,
     FRAME_DIGESTS,
@@ -120,6 +121,7 @@ class Parts:
         home.store.on_digest = self.custody.digests.on_own
         self.files = Files(self.core, home, self.snapshots)
         self.catchup = self._make_catchup()
+        self.periodic = Periodic()
 
     @property
     def _election_ticks(self) -> int:

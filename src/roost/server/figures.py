@@ -469,6 +469,18 @@ _NETWORK: tuple[Figure[Now], ...] = (
         lambda it: it.member.transport.statistics.malformed_count,
     ),
     Figure(
+        "roost_peer_frames_unknown_total",
+        "counter",
+        "Frames for rooms that this member does not have: another version's.",
+        lambda it: it.member.links.unknown_count,
+    ),
+    Figure(
+        "roost_failed_work_total",
+        "counter",
+        "Turns of a room's periodic work, or frames for it, that failed; the log says how.",
+        lambda it: it.status.failed_work_count,
+    ),
+    Figure(
         "roost_peer_send_queue_bytes",
         "gauge",
         "Bytes that wait to be sent to other members.",

@@ -21,9 +21,9 @@ from roost.etcd import errors
 from roost.etcd.access.users import Auth
 from roost.etcd.ports import Replica
 from roost.etcd.upkeep.deadlines import LeaderDeadlines
-from roost.etcd.upkeep.ticker import Ticker
 from roost.outcome import Done, Outcome
 from roost.store import Txn, View
+from roost.ticker import Ticker
 
 logger = logging.getLogger(__name__)
 TOKEN_TTL_S = 300.0

@@ -14,9 +14,9 @@ from typing import Protocol
 from roost.errors import Refused
 from roost.etcd.model.mvcc import Mvcc
 from roost.etcd.ports import Replica
-from roost.etcd.upkeep.ticker import Ticker
 from roost.outcome import Done, Outcome
 from roost.proto import rpc_pb2 as pb
+from roost.ticker import Ticker
 
 logger = logging.getLogger(__name__)
 REVISION_LOOK_S = 300.0

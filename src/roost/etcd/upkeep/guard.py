@@ -13,9 +13,9 @@ import logging
 from roost.errors import RoostError
 from roost.etcd.model.alarms import ALARM_OPERATION, CORRUPT, LOST_ENTRIES, NOSPACE, Alarms
 from roost.etcd.ports import Replica, Space
-from roost.etcd.upkeep.ticker import Ticker
 from roost.outcome import Outcome
 from roost.proto import rpc_pb2 as pb
+from roost.ticker import Ticker
 
 logger = logging.getLogger(__name__)
 CHECK_S = 0.1

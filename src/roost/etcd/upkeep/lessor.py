@@ -29,10 +29,10 @@ from roost.etcd.model.leases import Lease, id_of, name_of
 from roost.etcd.model.mvcc import Mvcc, Writer
 from roost.etcd.ports import Replica
 from roost.etcd.upkeep.deadlines import LeaderDeadlines
-from roost.etcd.upkeep.ticker import Ticker
 from roost.outcome import Outcome
 from roost.proto import rpc_pb2 as pb
 from roost.store import Txn
+from roost.ticker import Ticker
 
 logger = logging.getLogger(__name__)
 LOOK_S = 0.25

@@ -15,9 +15,9 @@ from roost.errors import RoostError
 from roost.etcd.model.alarms import Alarms
 from roost.etcd.model.mvcc import COMPACTING_KEY, Mvcc
 from roost.etcd.ports import Replica
-from roost.etcd.upkeep.ticker import Ticker
 from roost.outcome import Outcome
 from roost.store import Changes
+from roost.ticker import Ticker
 
 SLICE_OPERATION = "etcd.compact_slice"
 # A leader that has just begun finds what the last one left within this time.

@@ -20,9 +20,9 @@ from roost.etcd.access.tokens import Identity
 from roost.etcd.border import Border
 from roost.etcd.model.mvcc import REVISION_BYTES, main_of, revision_bytes
 from roost.etcd.model.wire import varint
-from roost.etcd.upkeep.ticker import Ticker
 from roost.etcd.v3.watchers import Event, Listener, SyncedWatchers, Watcher
 from roost.store import Changes
+from roost.ticker import Ticker
 
 SLICE_COUNT_MAX = 1000
 
