@@ -119,7 +119,7 @@ def test_a_request_that_reaches_a_member_that_led_is_tried_with_the_next_leader(
         leader = await cluster.leader()
         for turn in range(3):
             old = cluster.members[leader]
-            old.core.become_follower(old.core.term, 0)
+            old.core.state.become_follower(old.core.term, 0)
             # The others still send to it, and hear that it does not lead.
             others = [it for position, it in cluster.members.items() if position != leader]
             assert {it.leader_id for it in others} == {old.member_id}

@@ -158,5 +158,5 @@ class LyingStorm(Storm):
     def _number(self, core: Core) -> int:
         log, pick = core.log, self.liar.choice
         near = pick((0, 1, log.last_index, log.commit_index, log.applied_index, log.first_index))
-        far = pick((2, 7, core.reads.newest_token, core.config.life, COUNT_MAX))
+        far = pick((2, 7, core.state.reads.newest_token, core.config.life, COUNT_MAX))
         return max(0, pick((near, near, near + 1, near - 1, far)))

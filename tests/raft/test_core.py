@@ -94,7 +94,7 @@ def test_timeouts_are_uniform_from_t_to_2t_minus_1() -> None:
             configuration=Configuration(voters=(1, 2, 3)),
             applied_index=0,
         )
-        drawn.add(core.election_timeout_ticks)
+        drawn.add(core.state.election_timeout_ticks)
     assert drawn == set(range(10, 20))
 
 
@@ -133,7 +133,7 @@ def test_a_pre_vote_changes_neither_term_nor_timer() -> None:
     core = core_with([], 3)
     core.tick()
     core.step(PreVoteRequest(9, 2, 0, 0))
-    assert (core.term, core.vote, core.elapsed_ticks) == (3, 0, 1)
+    assert (core.term, core.vote, core.state.elapsed_ticks) == (3, 0, 1)
     assert answers(core) == [PreVoteReply(9, 1, is_granted=True)]
 
 
@@ -217,7 +217,7 @@ def test_who_hears_a_leader_ignores_candidates() -> None:
     assert core.term == 1
     assert answers(core) == []
     for _ in range(10):
-        core.elapsed_ticks += 1
+        core.state.elapsed_ticks += 1
     core.step(VoteRequest(9, 3, 5, 5))
     assert core.term == 9
 
@@ -239,7 +239,7 @@ def test_the_first_answer_of_a_voter_counts() -> None:
     core.step(PreVoteReply(core.term, 2, is_granted=False))
     for _ in range(3):
         core.step(PreVoteReply(core.term + 1, 2, is_granted=True))
-    assert core.votes == {1: True, 2: False}
+    assert core.state.votes == {1: True, 2: False}
     assert core.role is Role.PRE_CANDIDATE
 
 
@@ -549,7 +549,7 @@ def test_forgetting_the_leader_changes_neither_term_nor_timer() -> None:
     core.step(Heartbeat(4, 2, 0, 0))
     core.tick()
     core.forget_leader()
-    assert (core.leader_id, core.term, core.elapsed_ticks) == (0, 4, 1)
+    assert (core.leader_id, core.term, core.state.elapsed_ticks) == (0, 4, 1)
 
 
 def test_memory_for_the_tail_must_hold_the_cache_and_a_message() -> None:
@@ -572,6 +572,8 @@ def test_only_a_leader_has_progress_and_a_successor() -> None:
     assert network.nodes[1].core.best_successor() == 0
     leader = network.elect(1)
     assert set(leader.progress()) == {1, 2, 3}
+    assert leader.is_leader_ready
+    assert not network.nodes[2].core.is_leader_ready
     assert leader.best_successor() == 2
     network.cut = {(1, 2)}
     network.propose(1, b"x")
@@ -695,7 +697,7 @@ def test_only_the_leader_and_a_real_vote_reset_the_timer(message: Message, *, re
     core.step(Heartbeat(2, 2, 0, 0))
     core.tick()
     core.step(message)
-    assert (core.elapsed_ticks == 0) == resets
+    assert (core.state.elapsed_ticks == 0) == resets
 
 
 def test_a_vote_that_is_given_resets_the_timer_and_one_that_is_not_does_not() -> None:
@@ -703,6 +705,6 @@ def test_a_vote_that_is_given_resets_the_timer_and_one_that_is_not_does_not() ->
     core = core_with([entry(1, 1)], 2)
     core.tick()
     core.step(VoteRequest(2, 3, 0, 0))
-    assert core.elapsed_ticks == 1
+    assert core.state.elapsed_ticks == 1
     core.step(VoteRequest(2, 3, 1, 1))
-    assert core.elapsed_ticks == 0
+    assert core.state.elapsed_ticks == 0

@@ -143,8 +143,8 @@ def test_a_fenced_node_neither_votes_nor_campaigns() -> None:
     assert not core.is_promotable
     core.campaign()
     assert core.role is Role.FOLLOWER
-    core.elapsed_ticks = 1000
-    core.leader_id = 0
+    core.state.elapsed_ticks = 1000
+    core.state.leader_id = 0
     core.step(PreVoteRequest(core.term + 1, 2, 100, core.term, 0, 0))
     core.step(VoteRequest(core.term + 1, 2, 100, core.term, False, 0, 0))
     made.collect(node)
@@ -171,8 +171,8 @@ def test_the_fence_falls_in_a_later_term_too() -> None:
     made = cluster()
     fenced(made, 3, 4)
     made.crash(1)
-    made.nodes[2].core.elapsed_ticks = 1000
-    made.nodes[2].core.leader_id = 0
+    made.nodes[2].core.state.elapsed_ticks = 1000
+    made.nodes[2].core.state.leader_id = 0
     made.nodes[2].core.campaign()
     made.settle()
     assert made.nodes[2].core.role is not Role.LEADER, "the fenced node gives no vote"
@@ -201,8 +201,8 @@ def test_a_damaged_entry_stops_applying_and_counting_but_not_the_vote() -> None:
     assert leader.peers[3].match_index == 3
     assert node.core.last_index > 3, "what is new is taken all the same"
     term = node.core.term
-    node.core.elapsed_ticks = 1000
-    node.core.leader_id = 0
+    node.core.state.elapsed_ticks = 1000
+    node.core.state.leader_id = 0
     node.core.step(VoteRequest(term + 1, 2, leader.last_index, leader.term, False, 0, 0))
     assert node.core.vote == 2, "its identities are enough to vote with"
     node.storage.faulty.clear()
@@ -219,7 +219,7 @@ def test_an_offer_from_a_leader_that_does_not_know_of_the_restart_waits() -> Non
     core = node.core
     offer = SnapshotOffer(core.term, 1, 50, core.term, 0, core.configuration)
     core.step(offer)
-    assert core.offered_snapshot is None
+    assert core.state.offered_snapshot is None
     ready = core.take_ready()
     assert ready is not None
     assert [type(it) for _, it in ready.messages_after_persist] == [Restarted]

@@ -133,7 +133,8 @@ def test_a_new_leader_waits_for_what_may_be_a_change() -> None:
             network.persist(node)
         network.deliver(0)
     network.nodes[1].core.log.applied_index = 0  # nothing of the log is applied here yet
-    core.pending_change_index = core.last_index
+    assert core.state.leading is not None
+    core.state.leading.pending_change_index = core.last_index
     with pytest.raises(ProposalDropped) as caught:
         core.propose_change([Change(LEARN, 4)])
     assert caught.value.reason is DropReason.CHANGE_PENDING
@@ -153,7 +154,7 @@ def test_a_joint_configuration_is_left_by_itself_even_by_the_next_leader() -> No
     assert network.nodes[1].configuration.is_joint
     network.down.add(1)
     network.flying.clear()
-    network.nodes[3].core.elapsed_ticks = network.nodes[2].core.elapsed_ticks = 10
+    network.nodes[3].core.state.elapsed_ticks = network.nodes[2].core.state.elapsed_ticks = 10
     for _ in range(60):
         for node_id in (2, 3, 4):
             network.tick(node_id)
@@ -344,11 +345,13 @@ def test_a_transfer_to_a_silent_target_ends_after_an_election_timeout() -> None:
     core = network.nodes[1].core
     network.down.add(3)
     core.transfer_leadership(3)
+    assert core.transfer_target == 3
     for _ in range(10):
         core.tick()
         core.step(HeartbeatReply(core.term, 2, 0))
     assert core.role is Role.LEADER
     core.propose(b"goes again")
+    assert core.transfer_target == 0
 
 
 def test_a_second_target_replaces_the_first() -> None:
@@ -440,7 +443,7 @@ def test_an_offer_for_others_is_ignored() -> None:
     """Checklist 102."""
     core = follower_with([], 1)
     core.step(SnapshotOffer(2, 2, 10, 2, 0, Configuration(voters=(2, 3))))
-    assert core.offered_snapshot is None
+    assert core.state.offered_snapshot is None
 
 
 def test_a_restored_core_follows_from_there() -> None:
@@ -482,7 +485,7 @@ def test_a_failed_fetch_is_said_and_probed_after_a_heartbeat() -> None:
     core.snapshot_failed(ready.snapshot)
     assert answers(core) == []
     core.step(OFFER)
-    assert core.offered_snapshot == ready.snapshot
+    assert core.state.offered_snapshot == ready.snapshot
 
 
 def test_the_leader_probes_again_after_a_failed_fetch() -> None:
@@ -582,7 +585,7 @@ def test_the_leader_waits_for_a_heartbeat_before_it_sends_to_a_full_follower() -
 def leased() -> CoreCluster:
     network = CoreCluster(3, joiners=1, lease_s=0.9)
     for node in network.nodes.values():
-        node.core.quiet_ticks = 0
+        node.core.state.quiet_ticks = 0
     network.elect(1)
     return network
 

@@ -20,12 +20,11 @@ no election ever reached, nor its vote: so no term can have two leaders by it.  
 it there in one step.
 """
 
-from __future__ import annotations
+from enum import Enum
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
-
+from roost.raft import election
 from roost.raft.errors import Contradiction, CorruptState
+from roost.raft.handler import Handler, row
 from roost.raft.messages import (
     AppendAccepted,
     AppendEntries,
@@ -36,15 +35,18 @@ from roost.raft.messages import (
     Message,
     PreVoteReply,
     PreVoteRequest,
+    ReadIndexReply,
+    ReadIndexRequest,
+    Restarted,
+    SnapshotFailed,
     SnapshotOffer,
     TimeoutNow,
+    TransferRequest,
     VoteReply,
     VoteRequest,
 )
+from roost.raft.state import State
 from roost.raft.types import COUNT_MAX, HardState, Role
-
-if TYPE_CHECKING:
-    from roost.raft.core import Core
 
 TERM_LEAP_MAX = 2**24
 RESTORED_TERM = 2**62
@@ -77,64 +79,193 @@ def restored(held: HardState, last_term: int) -> HardState:
 
 
 def _check_leads(
-    core: Core, message: AppendEntries | Heartbeat | SnapshotOffer | TimeoutNow
+    state: State, message: AppendEntries | Heartbeat | SnapshotOffer | TimeoutNow
 ) -> None:
     """Who leads a term is decided once (thesis Figure 3.2, election safety)."""
-    leader = core.leader_id
-    if leader not in (0, message.sender) and message.term == core.term:
-        text = f"node {message.sender:x} claims to lead term {core.term}"
+    leader = state.leader_id
+    if leader not in (0, message.sender) and message.term == state.term:
+        text = f"node {message.sender:x} claims to lead term {state.term}"
         raise Contradiction(f"{text}, which node {leader:x} leads")
 
 
 # Those that answer a leader: nobody else listens to them.  What is rarely so is asked first.
 
 
-def _check_holds(core: Core, message: AppendAccepted | AppendHeld) -> None:
-    if message.match_index > core.log.last_index and _is_answer(core, message.term):
+def _check_holds(state: State, message: AppendAccepted | AppendHeld) -> None:
+    if message.match_index > state.log.last_index and _is_answer(state, message.term):
         text = f"node {message.sender:x} would hold entry {message.match_index}"
-        raise Contradiction(f"{text}, our log ends at {core.log.last_index}")
+        raise Contradiction(f"{text}, our log ends at {state.log.last_index}")
 
 
-def _check_lacks(core: Core, message: AppendRejected) -> None:
-    if message.prev_index > core.log.last_index and _is_answer(core, message.term):
+def _check_lacks(state: State, message: AppendRejected) -> None:
+    if message.prev_index > state.log.last_index and _is_answer(state, message.term):
         text = f"node {message.sender:x} refuses what follows entry {message.prev_index}"
-        raise Contradiction(f"{text}, our log ends at {core.log.last_index}")
+        raise Contradiction(f"{text}, our log ends at {state.log.last_index}")
 
 
-def _check_echo(core: Core, message: HeartbeatReply) -> None:
-    if message.token > core.reads.newest_token and _is_answer(core, message.term):
+def _check_echo(state: State, message: HeartbeatReply) -> None:
+    if message.token > state.reads.newest_token and _is_answer(state, message.term):
         text = f"node {message.sender:x} confirms read {message.token}"
-        raise Contradiction(f"{text}, the newest is {core.reads.newest_token}")
+        raise Contradiction(f"{text}, the newest is {state.reads.newest_token}")
 
 
-def _is_answer(core: Core, term: int) -> bool:
-    return core.role is Role.LEADER and term == core.term
+def _is_answer(state: State, term: int) -> bool:
+    return state.role is Role.LEADER and term == state.term
 
 
 def _check_commit(
-    core: Core, message: PreVoteRequest | PreVoteReply | VoteRequest | VoteReply
+    state: State, message: PreVoteRequest | PreVoteReply | VoteRequest | VoteReply
 ) -> None:
     """Entries of a term are committed by its leader, and others learn it from there."""
     if (
-        core.role is Role.LEADER
-        and message.commit_term == core.term
-        and message.commit_index > core.log.commit_index
+        state.role is Role.LEADER
+        and message.commit_term == state.term
+        and message.commit_index > state.log.commit_index
     ):
         text = f"node {message.sender:x} takes entry {message.commit_index} for committed"
         raise Contradiction(f"{text}, this leader does not")
 
 
-CHECKS: dict[type[Message], Callable[[Core, Any], None]] = {
-    AppendEntries: _check_leads,
-    Heartbeat: _check_leads,
-    SnapshotOffer: _check_leads,
-    TimeoutNow: _check_leads,
-    AppendAccepted: _check_holds,
-    AppendHeld: _check_holds,
-    AppendRejected: _check_lacks,
-    HeartbeatReply: _check_echo,
-    PreVoteRequest: _check_commit,
-    PreVoteReply: _check_commit,
-    VoteRequest: _check_commit,
-    VoteReply: _check_commit,
+CHECKS: dict[type[Message], tuple[Handler, ...]] = dict(
+    (
+        row(AppendEntries, _check_leads),
+        row(Heartbeat, _check_leads),
+        row(SnapshotOffer, _check_leads),
+        row(TimeoutNow, _check_leads),
+        row(AppendAccepted, _check_holds),
+        row(AppendHeld, _check_holds),
+        row(AppendRejected, _check_lacks),
+        row(HeartbeatReply, _check_echo),
+        row(PreVoteRequest, _check_commit),
+        row(PreVoteReply, _check_commit),
+        row(VoteRequest, _check_commit),
+        row(VoteReply, _check_commit),
+    )
+)
+
+
+class Standing(Enum):
+    """How a message's term stands to ours."""
+
+    NONE = "none"
+    LOWER = "lower"
+    EQUAL = "equal"
+    HIGHER = "higher"
+
+
+class Admission(Enum):
+    """What a message's term makes us do, before anybody reads the rest of it."""
+
+    HANDLE = "handle it"
+    DROP = "drop it"
+    TELL_TERM = "tell it our term"
+    REFUSE = "refuse, with our term"
+    MOVE = "move to its term, then handle it"
+    FOLLOW = "move to its term, follow its sender, then handle it"
+    UNLESS_GRANTED = "a grant: handle it; a refusal: move to its term, then handle it"
+    UNLESS_LED = "drop it while we hear a leader, but for a transfer; else move, then handle it"
+
+
+_NONE, _LOWER, _EQUAL, _HIGHER = Standing
+_HANDLE, _DROP, _MOVE, _FOLLOW = Admission.HANDLE, Admission.DROP, Admission.MOVE, Admission.FOLLOW
+
+# Every kind at every standing that it can have: requests carry no term, so that none is refused
+# for it (checklist 11), and everything else has one (`codec`).
+#
+# A higher term is believed of nearly everybody ("if RPC request or response contains term T >
+# currentTerm: set currentTerm = T, convert to follower", thesis Figure 3.1).  The exceptions are
+# what keeps a node that was cut off from ending a leadership that works (thesis §4.2.3, §9.6): a
+# pre-vote names a term that nobody has yet, so neither the question nor a grant moves anybody,
+# and a vote is not even heard while a leader is.
+#
+# A lower term is dropped, with two exceptions for nodes that would else be stuck.  Whoever leads
+# an old term, or whom we passed by in a term of our own that no leader has, is told our term by
+# the answer to a heartbeat (checklist 15); so is a candidate, that it may catch up (checklist 16).
+ADMISSION: dict[tuple[type[Message], Standing], Admission] = {
+    (PreVoteRequest, _LOWER): Admission.REFUSE,
+    (PreVoteRequest, _EQUAL): _HANDLE,
+    (PreVoteRequest, _HIGHER): _HANDLE,
+    (PreVoteReply, _LOWER): _DROP,
+    (PreVoteReply, _EQUAL): _HANDLE,
+    (PreVoteReply, _HIGHER): Admission.UNLESS_GRANTED,
+    (VoteRequest, _LOWER): _DROP,
+    (VoteRequest, _EQUAL): _HANDLE,
+    (VoteRequest, _HIGHER): Admission.UNLESS_LED,
+    (VoteReply, _LOWER): _DROP,
+    (VoteReply, _EQUAL): _HANDLE,
+    (VoteReply, _HIGHER): _MOVE,
+    (AppendEntries, _LOWER): Admission.TELL_TERM,
+    (AppendEntries, _EQUAL): _HANDLE,
+    (AppendEntries, _HIGHER): _FOLLOW,
+    (AppendAccepted, _LOWER): _DROP,
+    (AppendAccepted, _EQUAL): _HANDLE,
+    (AppendAccepted, _HIGHER): _MOVE,
+    (AppendHeld, _LOWER): _DROP,
+    (AppendHeld, _EQUAL): _HANDLE,
+    (AppendHeld, _HIGHER): _MOVE,
+    (AppendRejected, _LOWER): _DROP,
+    (AppendRejected, _EQUAL): _HANDLE,
+    (AppendRejected, _HIGHER): _MOVE,
+    (Restarted, _LOWER): _DROP,
+    (Restarted, _EQUAL): _HANDLE,
+    (Restarted, _HIGHER): _MOVE,
+    (Heartbeat, _LOWER): Admission.TELL_TERM,
+    (Heartbeat, _EQUAL): _HANDLE,
+    (Heartbeat, _HIGHER): _FOLLOW,
+    (HeartbeatReply, _LOWER): _DROP,
+    (HeartbeatReply, _EQUAL): _HANDLE,
+    (HeartbeatReply, _HIGHER): _MOVE,
+    (ReadIndexRequest, _NONE): _HANDLE,
+    (ReadIndexReply, _LOWER): _DROP,
+    (ReadIndexReply, _EQUAL): _HANDLE,
+    (ReadIndexReply, _HIGHER): _MOVE,
+    (TimeoutNow, _LOWER): _DROP,
+    (TimeoutNow, _EQUAL): _HANDLE,
+    (TimeoutNow, _HIGHER): _MOVE,
+    (TransferRequest, _NONE): _HANDLE,
+    (SnapshotOffer, _LOWER): _DROP,
+    (SnapshotOffer, _EQUAL): _HANDLE,
+    (SnapshotOffer, _HIGHER): _FOLLOW,
+    (SnapshotFailed, _LOWER): _DROP,
+    (SnapshotFailed, _EQUAL): _HANDLE,
+    (SnapshotFailed, _HIGHER): _MOVE,
 }
+
+
+def admit(state: State, message: Message) -> bool:
+    """Do what the term of a message makes us do; say whether the message is to be handled."""
+    if message.term == state.term or not message.term:
+        # Nearly every message; every row for an equal term, or none, says so.
+        return True
+    standing = _LOWER if message.term < state.term else _HIGHER
+    sender, kind = message.sender, type(message)
+    match ADMISSION[kind, standing]:
+        case Admission.HANDLE:
+            return True
+        case Admission.DROP:
+            return False
+        case Admission.TELL_TERM:
+            state.reply(sender, HeartbeatReply(state.term, state.id, 0))
+            return False
+        case Admission.REFUSE:
+            election.refuse_pre_vote(state, sender)
+            return False
+        case Admission.UNLESS_GRANTED if isinstance(message, PreVoteReply) and message.is_granted:
+            return True
+        case Admission.UNLESS_LED if _is_unheard(state, message):
+            return False  # neither term nor vote: we hear a leader (checklist 33)
+        case admission:
+            return _move(state, message, follows=admission is Admission.FOLLOW)
+
+
+def _is_unheard(state: State, message: Message) -> bool:
+    is_transfer = isinstance(message, VoteRequest) and message.is_transfer
+    return not is_transfer and state.is_in_lease_of_other(message.sender)
+
+
+def _move(state: State, message: Message, *, follows: bool) -> bool:
+    """Move to the message's term, or as far as one message may; say whether we are there."""
+    reached = reach(state.term, message.term)
+    is_reached = reached == message.term
+    state.become_follower(reached, message.sender if follows and is_reached else 0)
+    return is_reached

@@ -240,6 +240,26 @@ class Log:
             self.applying_index = entries[-1].index
         return entries
 
+    def invariants(self) -> None:
+        """What holds between any two calls: the order in the header, and what follows from it."""
+        assert (
+            self._storage.first_index - 1
+            <= self.applied_index
+            <= self.applying_index
+            <= self.commit_index
+            <= self.last_index
+        ), "storage.first_index - 1 <= applied <= applying <= committed <= last"
+        assert self.applying_index <= self.stable_index, "what is applied is durable here"
+        assert self.stable_index <= self.handed_index <= self.last_index, (
+            "durable <= handed <= last"
+        )
+        assert self.first_cached <= self.handed_index + 1, "what the disk lacks is in memory"
+        assert self.first_cached + len(self._tail) == self.last_index + 1, "the tail is whole"
+        assert self._tail_bytes >= 0, "only what is in memory is trimmed"
+        changes = self.change_indexes
+        assert not changes or self.applied_index < changes[0], "a change is applied, or waits"
+        assert not changes or changes[-1] <= self.last_index, "a change on its way is in the log"
+
     def applied_to(self, index: int) -> None:
         """The state machine has applied everything up to `index`."""
         assert self.applied_index <= index <= self.applying_index, "applied moves forward"

@@ -78,6 +78,11 @@ class Progress:
         self.inflights: deque[tuple[int, int]] = deque()
         self.inflight_bytes = 0
 
+    def note_heard(self, tick: int) -> None:
+        """The peer answered, at our tick `tick`."""
+        self.is_active = True
+        self.heard_tick = tick
+
     def is_full(self, count_max: int, bytes_max: int) -> bool:
         """Whether the window takes no more; one message may overshoot the bytes."""
         return len(self.inflights) >= count_max or self.inflight_bytes >= bytes_max
@@ -157,6 +162,12 @@ class Progress:
         self.next_index = max(min(prev_index, agree_index + 1), self.match_index + 1)
         self.is_probe_sent = False
         return True
+
+    def invariants(self, last_index: int) -> None:
+        """What holds between any two calls of the core; the leader's log ends at `last_index`."""
+        assert 0 <= self.match_index < self.next_index, "match is below next"
+        assert self.match_index <= last_index, "a peer holds only what we sent"
+        assert self.next_index <= last_index + 1, "next is at most the end of the log"
 
     def statistics(self) -> ProgressStatistics:
         """A frozen view."""

@@ -10,180 +10,125 @@ before its election timeout has passed (checklist 54).  That trusts clocks to ru
 does not.
 """
 
-from __future__ import annotations
-
-from collections import deque
-from typing import TYPE_CHECKING
-
-from roost.raft import append
-from roost.raft.messages import ReadIndexReply, ReadIndexRequest
+from roost.raft import heartbeat
+from roost.raft.leading import Leading
+from roost.raft.messages import HeartbeatReply, ReadIndexReply, ReadIndexRequest
 from roost.raft.quorum import has_quorum
-from roost.raft.types import Role
-
-if TYPE_CHECKING:
-    from roost.raft.core import Core
-    from roost.raft.progress import Progress
+from roost.raft.reads import Asked, Round
+from roost.raft.ready import ReadReady
+from roost.raft.state import State
 
 # Reads of other members waiting for our first commit, or for a round; more are answered with
 # "ask again".  Our own reads are bounded by our caller.
 REMOTE_COUNT_MAX = 10_000
 
 
-class Reads:
-    """Reads on their way, at the leader's end and at the asker's."""
-
-    def __init__(self) -> None:
-        """Nothing is on its way."""
-        self.newest_token = 0
-        # Leader: rounds on their way, oldest first: (token, index, asker, asker's token).
-        self.rounds: deque[tuple[int, int, int, int]] = deque()
-        # Leader: reads that came before an entry of our own term was committed.
-        self.deferred: list[tuple[int, int]] = []
-        # Follower: our own tokens that the leader was asked for.
-        self.asked: list[int] = []
-        self.ready: list[tuple[int, int]] = []
-        self.failed: list[int] = []
-        self.own_id = 0
-        # Leases: the time of the last tick, (token, time sent) of rounds, and how far it reaches.
-        self.now_s = 0.0
-        self.sent: deque[tuple[int, float]] = deque()
-        self.lease_end_s = 0.0
-        self.may_lease = True
-
-    def take_failed(self) -> list[int]:
-        """Hand over the reads that must be asked again."""
-        if not self.failed:
-            return []
-        failed, self.failed = self.failed, []
-        return failed
-
-    def fail_remote(self) -> None:
-        """The leader we asked is gone."""
-        self.failed += self.asked
-        self.asked = []
-
-    def fail_all(self) -> None:
-        """The term or our role changed: nothing that was on its way may be answered."""
-        self.fail_remote()
-        own = self.own_id
-        self.failed += [token for _, _, asker, token in self.rounds if asker == own]
-        self.failed += [token for asker, token in self.deferred if asker == own]
-        self.rounds.clear()
-        self.deferred = []
-        self.end_lease()
-        self.may_lease = True
-
-    def end_lease(self) -> None:
-        """Nothing answered so far may extend it again (openraft 1ef3e574)."""
-        self.sent.clear()
-        self.lease_end_s = 0.0
-
-
-def start(core: Core, token: int) -> None:
+def start(state: State, token: int) -> None:
     """A read of our own starts."""
-    reads = core.reads
-    reads.own_id = core.id
-    if core.role is Role.LEADER:
-        _start_round(core, core.id, token)
-    elif core.leader_id:
+    reads = state.reads
+    if state.leading is not None:
+        _start_round(state, state.leading, Asked(state.id, token))
+    elif state.leader_id:
         reads.asked.append(token)
-        core.send(core.leader_id, ReadIndexRequest(core.id, token))
+        state.send(state.leader_id, ReadIndexRequest(state.id, token))
     else:
         reads.failed.append(token)
 
 
-def forbid_lease(core: Core) -> None:
+def forbid_lease(leading: Leading) -> None:
     """Somebody was told to campaign at once, and may obey at any time while this term lasts."""
-    core.reads.end_lease()
-    core.reads.may_lease = False
+    leading.rounds.end_lease()
+    leading.rounds.may_lease = False
 
 
-def by_lease(core: Core, now_s: float) -> int | None:
+def by_lease(state: State, now_s: float) -> int | None:
     """The commit index, if our lease covers `now_s`."""
-    is_covered = now_s < core.reads.lease_end_s and not core.transfer_target
-    return core.log.commit_index if is_covered and core.is_leader_ready else None
+    leading = state.leading
+    if leading is None or leading.transfer is not None:
+        return None
+    is_covered = now_s < leading.rounds.lease_end_s
+    return state.log.commit_index if is_covered and state.is_leader_ready else None
 
 
-def note_round_sent(core: Core) -> None:
-    """A heartbeat of the tick leaves: a quorum's answers will extend the lease from now."""
-    reads = core.reads
-    if core.config.lease_s and reads.may_lease and not core.transfer_target:
+def note_round_sent(state: State) -> None:
+    """The heartbeat of the tick leaves: a quorum's answers will extend the lease from now."""
+    leading, reads = state.leading, state.reads
+    assert leading is not None, "only a leader has a heartbeat"
+    if state.config.lease_s and leading.rounds.may_lease and leading.transfer is None:
         reads.newest_token += 1
-        reads.sent.append((reads.newest_token, reads.now_s))
+        leading.rounds.sent.append((reads.newest_token, reads.now_s))
 
 
-def _extend_lease(core: Core) -> None:
-    reads = core.reads
-    while reads.sent and _is_confirmed(core, reads.sent[0][0]):
-        reads.lease_end_s = reads.sent.popleft()[1] + core.config.lease_s
-
-
-def _is_confirmed(core: Core, token: int) -> bool:
+def _is_confirmed(state: State, leading: Leading, token: int) -> bool:
     """Whether a quorum followed us after `token` was made."""
-    peers, own = core.peers, core.id
+    peers, own = leading.peers, state.id
     return has_quorum(
-        core.configuration, lambda node: node == own or peers[node].read_token >= token
+        state.configuration, lambda node: node == own or peers[node].read_token >= token
     )
 
 
-def on_request(core: Core, message: ReadIndexRequest) -> None:
+def on_request(state: State, message: ReadIndexRequest) -> None:
     """Another member asks; if we do not lead it will ask again."""
-    if core.role is not Role.LEADER or message.sender not in core.peers:
+    leading = state.leading
+    if leading is None or message.sender not in leading.peers:
         return
-    reads = core.reads
-    if len(reads.deferred) + len(reads.rounds) >= REMOTE_COUNT_MAX:
-        core.send(message.sender, ReadIndexReply(core.term, core.id, message.token, 0))
+    if leading.rounds.count >= REMOTE_COUNT_MAX:
+        state.send(message.sender, ReadIndexReply(state.term, state.id, message.token, 0))
         return
-    _start_round(core, message.sender, message.token)
+    _start_round(state, leading, Asked(message.sender, message.token))
 
 
-def _start_round(core: Core, asker: int, token: int) -> None:
-    reads = core.reads
-    if not core.is_leader_ready:
-        reads.deferred.append((asker, token))
+def _start_round(state: State, leading: Leading, asked: Asked) -> None:
+    if not state.is_leader_ready:
+        leading.rounds.deferred.append(asked)
         return
-    if core.configuration.all_voters() == (core.id,):
-        _answer(core, asker, token, core.log.commit_index)
+    if state.configuration.all_voters() == (state.id,):
+        _answer(state, asked, state.log.commit_index)
         return
+    reads = state.reads
     reads.newest_token += 1
-    reads.rounds.append((reads.newest_token, core.log.commit_index, asker, token))
-    append.broadcast_heartbeat(core, is_tick=False)
+    leading.rounds.on_way.append(Round(reads.newest_token, state.log.commit_index, asked))
+    heartbeat.broadcast(state)
 
 
-def release_deferred(core: Core) -> None:
-    """An entry of our own term is committed: reads that waited for it may start."""
-    deferred, core.reads.deferred = core.reads.deferred, []
-    for asker, token in deferred:
-        _start_round(core, asker, token)
+def release_deferred(state: State) -> None:
+    """Reads that waited until an entry of our own term was committed start, if one is by now."""
+    leading = state.leading
+    if leading is not None and leading.rounds.deferred and state.is_leader_ready:
+        deferred, leading.rounds.deferred = leading.rounds.deferred, []
+        for asked in deferred:
+            _start_round(state, leading, asked)
 
 
-def on_token_echoed(core: Core, progress: Progress, token: int) -> None:
+def on_echo(state: State, message: HeartbeatReply) -> None:
     """A peer answered the heartbeat with this token: it followed us after the read arrived."""
-    if token <= progress.read_token:
+    leading, token = state.leading, message.token
+    progress = leading.peers.get(message.sender) if leading is not None else None
+    if leading is None or progress is None or token <= progress.read_token:
         return
     progress.read_token = token
-    if core.reads.sent:
-        _extend_lease(core)
-    rounds = core.reads.rounds
-    while rounds and _is_confirmed(core, rounds[0][0]):
-        _, index, asker, asker_token = rounds.popleft()
-        _answer(core, asker, asker_token, index)
+    rounds = leading.rounds
+    while rounds.sent and _is_confirmed(state, leading, rounds.sent[0][0]):
+        rounds.lease_end_s = rounds.sent.popleft()[1] + state.config.lease_s
+    while rounds.on_way and _is_confirmed(state, leading, rounds.on_way[0].token):
+        confirmed = rounds.on_way.popleft()
+        _answer(state, confirmed.asked, confirmed.index)
 
 
-def _answer(core: Core, asker: int, token: int, index: int) -> None:
-    if asker == core.id:
-        core.reads.ready.append((token, index))
+def _answer(state: State, asked: Asked, index: int) -> None:
+    if asked.node == state.id:
+        state.reads.ready.append(ReadReady(asked.token, index))
     else:
-        core.send(asker, ReadIndexReply(core.term, core.id, token, index))
+        state.send(asked.node, ReadIndexReply(state.term, state.id, asked.token, index))
 
 
-def on_reply(core: Core, message: ReadIndexReply) -> None:
+def on_reply(state: State, message: ReadIndexReply) -> None:
     """The leader confirmed a read of ours, or asks us to come again."""
-    reads = core.reads
-    if message.sender != core.leader_id or message.token not in reads.asked:
+    reads = state.reads
+    if message.sender != state.leader_id or message.token not in reads.asked:
         return
     reads.asked.remove(message.token)
     if message.index:
-        reads.ready.append((message.token, message.index))
+        reads.ready.append(ReadReady(message.token, message.index))
     else:
         reads.failed.append(message.token)

@@ -7,85 +7,77 @@ Until then the peer is an ordinary follower with an old log, so that nothing has
 when the fetch fails, the leader changes or the process dies.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from roost.raft.fence import is_introduced
 from roost.raft.messages import AppendAccepted, SnapshotFailed, SnapshotOffer
-from roost.raft.progress import ProgressState
+from roost.raft.progress import Progress, ProgressState
+from roost.raft.state import State
 from roost.raft.types import Role, Snapshot
 
-if TYPE_CHECKING:
-    from roost.raft.core import Core
-    from roost.raft.progress import Progress
 
-
-def want(core: Core, node: int, progress: Progress) -> None:
+def want(state: State, node: int, progress: Progress) -> None:
     """The entries `node` needs are gone: ask the driver for a snapshot, if the peer is alive."""
     progress.become_snapshot()
     if progress.is_active:
-        core.snapshots_wanted.append(node)
+        assert state.leading is not None, "only a leader offers snapshots"
+        state.leading.snapshots_wanted.append(node)
 
 
-def offer(core: Core, node: int, snapshot: Snapshot) -> bool:
+def offer(state: State, node: int, snapshot: Snapshot) -> bool:
     """Offer a snapshot to a peer that waits for one; False when it does not any more."""
-    progress = core.peers.get(node)
-    if (
-        core.role is not Role.LEADER
-        or progress is None
-        or progress.state is not ProgressState.SNAPSHOT
-    ):
+    progress = state.leading.peers.get(node) if state.leading is not None else None
+    if progress is None or progress.state is not ProgressState.SNAPSHOT:
         return False
-    assert snapshot.index <= core.log.applied_index, "a snapshot holds only what was applied"
+    assert snapshot.index <= state.log.applied_index, "a snapshot holds only what was applied"
     progress.offer = SnapshotOffer(
-        core.term,
-        core.id,
+        state.term,
+        state.id,
         snapshot.index,
         snapshot.term,
         progress.session,
         snapshot.configuration,
     )
     progress.next_index = max(snapshot.index, progress.match_index) + 1
-    core.send(node, progress.offer)
+    state.send(node, progress.offer)
     return True
 
 
-def remind(core: Core, node: int, progress: Progress) -> None:
+def remind(state: State, node: int, progress: Progress) -> None:
     """The peer is alive: the offer may have been lost, or was never asked for."""
+    leading = state.leading
+    assert leading is not None, "only a leader offers snapshots"
     if progress.offer is not None:
-        core.send(node, progress.offer)
-    elif node not in core.snapshots_wanted:
-        core.snapshots_wanted.append(node)
+        state.send(node, progress.offer)
+    elif node not in leading.snapshots_wanted:
+        leading.snapshots_wanted.append(node)
 
 
-def on_offer(core: Core, message: SnapshotOffer) -> None:
+def on_offer(state: State, message: SnapshotOffer) -> None:
     """The leader offers a snapshot: fetch it, unless our log says as much (checklist 102)."""
-    core.follow(message.sender)
-    if not is_introduced(core, message.sender, message.session):
+    state.follow(message.sender)
+    if not is_introduced(state, message.sender, message.session):
         return
-    log = core.log
+    log = state.log
     if message.index <= log.commit_index or log.holds(message.index, message.index_term):
         log.commit_to(message.index)
         reached = log.vouched(max(log.commit_index, message.index))
-        core.reply(message.sender, AppendAccepted(core.term, core.id, reached, message.session))
+        state.reply(message.sender, AppendAccepted(state.term, state.id, reached, message.session))
         return
-    if core.id not in message.configuration.all_nodes():
+    if state.id not in message.configuration.all_nodes():
         return  # it is not for us: we would not even be in it
-    core.offer_session = message.session
+    state.offer_session = message.session
     offered = Snapshot(
         index=message.index,
         term=message.index_term,
         sender=message.sender,
         configuration=message.configuration,
     )
-    if offered != core.offered_snapshot:
-        core.offered_snapshot = core.fresh_offer = offered
+    if offered != state.offered_snapshot:
+        state.offered_snapshot = state.outbox.fresh_offer = offered
 
 
-def on_failed(core: Core, message: SnapshotFailed) -> None:
+def on_failed(state: State, message: SnapshotFailed) -> None:
     """The peer could not get what we offered: pause, then begin again."""
-    progress = core.peer_answering(message.sender, message.session)
+    progress = state.peer_answering(message.sender, message.session)
     if progress is None:
         return
     offered = progress.offer
@@ -94,38 +86,38 @@ def on_failed(core: Core, message: SnapshotFailed) -> None:
         progress.pause_probe()
 
 
-def fail(core: Core, snapshot: Snapshot) -> None:
+def fail(state: State, snapshot: Snapshot) -> None:
     """Our driver could not fetch it."""
-    if core.offered_snapshot != snapshot:
+    if state.offered_snapshot != snapshot:
         return
-    core.offered_snapshot = None
-    if core.role is Role.FOLLOWER and core.leader_id:
-        core.send(
-            core.leader_id,
-            SnapshotFailed(core.term, core.id, snapshot.index, core.offer_session),
+    state.offered_snapshot = None
+    if state.role is Role.FOLLOWER and state.leader_id:
+        state.send(
+            state.leader_id,
+            SnapshotFailed(state.term, state.id, snapshot.index, state.offer_session),
         )
 
 
-def may_restore(core: Core, snapshot: Snapshot) -> bool:
+def may_restore(state: State, snapshot: Snapshot) -> bool:
     """Whether `restore` would take it now (checklist 102, 103).
 
     Not when appends have brought what it holds while it was fetched: the log may go on behind it
     with entries that the leader was told we hold, and to put it in place would drop them.
     """
-    return _is_ahead(core, snapshot) and not core.log.holds(snapshot.index, snapshot.term)
+    return _is_ahead(state, snapshot) and not state.log.holds(snapshot.index, snapshot.term)
 
 
-def _is_ahead(core: Core, snapshot: Snapshot) -> bool:
-    return core.role is Role.FOLLOWER and snapshot.index > core.log.commit_index
+def _is_ahead(state: State, snapshot: Snapshot) -> bool:
+    return state.role is Role.FOLLOWER and snapshot.index > state.log.commit_index
 
 
-def restore(core: Core, snapshot: Snapshot) -> None:
+def restore(state: State, snapshot: Snapshot) -> None:
     """The snapshot is in place, durably, and the storage begins behind it."""
-    assert _is_ahead(core, snapshot), "the driver asked `may_restore` before it touched anything"
-    core.log.restore(snapshot.index, snapshot.term)
-    core.forget_handed_out()
-    core.configuration = snapshot.configuration
-    core.offered_snapshot = None
-    if core.leader_id:
-        accepted = AppendAccepted(core.term, core.id, snapshot.index, core.offer_session)
-        core.reply(core.leader_id, accepted)
+    assert _is_ahead(state, snapshot), "the driver asked `may_restore` before it touched anything"
+    state.log.restore(snapshot.index, snapshot.term)
+    state.outbox.forget_handed()
+    state.configuration = snapshot.configuration
+    state.offered_snapshot = None
+    if state.leader_id:
+        accepted = AppendAccepted(state.term, state.id, snapshot.index, state.offer_session)
+        state.reply(state.leader_id, accepted)

@@ -1,102 +1,111 @@
-"""The conversation that hands leadership over (thesis §3.10, checklist 118-123)."""
+"""The conversation that hands leadership over (thesis §3.10, checklist 118-123).
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+The leader takes no more proposals, brings the target's log up to its own, and tells it to
+campaign at once.  Nothing of that is a promise: the target has to win like anybody else, and a
+transfer that has not ended within an election timeout is given up (`timers`).
+"""
 
 from roost.raft import append, election, read_index
 from roost.raft.errors import TransferRefused
-from roost.raft.messages import TimeoutNow, TransferRequest
+from roost.raft.leading import Leading, Transfer
+from roost.raft.messages import AppendAccepted, TimeoutNow, TransferRequest
 from roost.raft.progress import ProgressState
+from roost.raft.state import State
 from roost.raft.types import Role
 
-if TYPE_CHECKING:
-    from roost.raft.core import Core
 
-
-def start(core: Core, target: int) -> None:
+def start(state: State, target: int) -> None:
     """Hand leadership to `target`; on a follower, ask the leader to.
 
     Raises:
         TransferRefused: the target is no other voter, or there is no leader to ask.
 
     """
-    if target == core.id and core.role is Role.LEADER:
+    leading = state.leading
+    if target == state.id and leading is not None:
         raise TransferRefused("the target leads already")
-    if not core.configuration.is_voter(target):
+    if not state.configuration.is_voter(target):
         raise TransferRefused(f"node {target:x} does not vote")
-    if core.role is Role.LEADER:
-        _begin(core, target)
-    elif core.leader_id:
-        core.send(core.leader_id, TransferRequest(core.id, target))
+    if leading is not None:
+        _begin(state, leading, target)
+    elif state.leader_id:
+        state.send(state.leader_id, TransferRequest(state.id, target))
     else:
         raise TransferRefused("there is no leader to hand over")
 
 
-def on_request(core: Core, message: TransferRequest) -> None:
+def on_request(state: State, message: TransferRequest) -> None:
     """A follower was asked to pass leadership on."""
-    target = message.target
-    known = message.sender in core.peers
+    leading, target = state.leading, message.target
     if (
-        known
-        and core.role is Role.LEADER
-        and target != core.id
-        and core.configuration.is_voter(target)
+        leading is not None
+        and message.sender in leading.peers
+        and target != state.id
+        and state.configuration.is_voter(target)
     ):
-        _begin(core, target)
+        _begin(state, leading, target)
 
 
-def _begin(core: Core, target: int) -> None:
-    if core.transfer_target == target:
+def _begin(state: State, leading: Leading, target: int) -> None:
+    if leading.transfer is not None and leading.transfer.target == target:
         return
-    core.transfer_target = target
-    core.elapsed_ticks = 0
-    core.transfer_ticks = 0
-    core.reads.end_lease()
-    progress = core.peers[target]
-    if not try_finish(core, target):
-        append.send_append(core, target, progress, or_empty=True)
+    leading.transfer = Transfer(target)
+    state.elapsed_ticks = 0
+    leading.rounds.end_lease()
+    if not _try_finish(state, leading, target):
+        append.send_append(state, target, leading.peers[target], or_empty=True)
 
 
-def try_finish(core: Core, node: int) -> bool:
-    """Tell `node` to campaign if it is the target and holds all of our log, durably."""
-    progress = core.peers[node]
-    log = core.log
-    if node != core.transfer_target or progress.match_index != log.last_index:
+def _try_finish(state: State, leading: Leading, target: int) -> bool:
+    """Tell the target to campaign if it holds all of our log, durably; say whether we did."""
+    log = state.log
+    if leading.peers[target].match_index != log.last_index:
         return False
-    read_index.forbid_lease(core)
-    core.send(node, TimeoutNow(core.term, core.id, log.last_index, log.last_term))
+    read_index.forbid_lease(leading)
+    state.send(target, TimeoutNow(state.term, state.id, log.last_index, log.last_term))
     return True
 
 
-def abort(core: Core) -> None:
+def on_accepted(state: State, message: AppendAccepted) -> None:
+    """A peer holds more of our log: if it is the target, and it is all, it may campaign."""
+    leading = state.leading
+    if (
+        leading is not None
+        and leading.transfer is not None
+        and leading.transfer.target == message.sender
+    ):
+        _try_finish(state, leading, message.sender)
+
+
+def abort(leading: Leading) -> None:
     """Proposals may come again; the target may still win if it was told to campaign."""
-    core.transfer_target = 0
+    leading.transfer = None
 
 
-def on_timeout_now(core: Core, message: TimeoutNow) -> None:
+def on_timeout_now(state: State, message: TimeoutNow) -> None:
     """The leader wants us to lead.  We skip the pre-vote, never the vote (checklist 121)."""
-    if core.role is not Role.FOLLOWER or not core.is_promotable:
+    if state.role is not Role.FOLLOWER or not state.is_promotable:
         return
-    core.follow(message.sender)
-    log = core.log
+    state.follow(message.sender)
+    log = state.log
     if (log.last_index, log.last_term) == (message.last_index, message.last_term):
-        election.campaign(core, is_transfer=True)
+        election.campaign(state, is_transfer=True)
 
 
-def best_successor(core: Core) -> int:
+def best_successor(state: State) -> int:
     """The other voter that is in step and furthest; 0 when none is or we do not lead."""
+    peers = state.leading.peers.items() if state.leading is not None else ()
     in_step = [
         (progress.match_index, -node)
-        for node, progress in core.peers.items()
-        if progress.state is ProgressState.REPLICATE and core.configuration.is_voter(node)
+        for node, progress in peers
+        if progress.state is ProgressState.REPLICATE and state.configuration.is_voter(node)
     ]
     return -max(in_step)[1] if in_step else 0
 
 
-def hand_over(core: Core) -> None:
+def hand_over(state: State) -> None:
     """We lead and do not vote any more: the voter that is furthest campaigns (checklist 132)."""
-    node = best_successor(core)
+    node = best_successor(state)
     if node:
-        log = core.log
-        core.send(node, TimeoutNow(core.term, core.id, log.last_index, log.last_term))
+        log = state.log
+        state.send(node, TimeoutNow(state.term, state.id, log.last_index, log.last_term))

@@ -170,7 +170,7 @@ def test_who_lost_the_end_of_its_log_says_so_of_all_that_it_does_not_hold() -> N
 def test_a_leader_never_says_that_it_holds_an_entry_no_more() -> None:
     """It may still have it in memory, send it, and count what others said of it."""
     node = Node()
-    node.core.role = Role.LEADER
+    node.core.state.role = Role.LEADER
     assert node.answer_to(4) is None
 
 

@@ -191,6 +191,7 @@ class Node:
             applied_index=self.durable_applied,
             is_fenced=self.is_fenced,
         )
+        self.core.is_checked = True
         if self.lives is not None:
             self.lives += 1
 

@@ -540,8 +540,10 @@ class Scenario:
         """What is on its way in a core; all zero when it is idle."""
         node = self._node(words)
         core = node.core
+        leading = core.state.leading
+        rounds = leading.rounds.count if leading is not None else 0
         yield (
             f"n{node.id} uncommitted={core.uncommitted_bytes} unapplied={core.unapplied_bytes} "
             f"inflight={sum(len(it.inflights) for it in core.peers.values())} "
-            f"reads={len(core.reads.rounds) + len(core.reads.deferred) + len(core.reads.asked)}"
+            f"reads={rounds + len(core.state.reads.asked)}"
         )

@@ -1,0 +1,74 @@
+"""The heartbeat conversation, both ends: "I lead", and "I hear you" (thesis §3.4, §6.2).
+
+A heartbeat promises nothing and asks for nothing, so that neither end waits for its disk: it is
+what keeps a follower from campaigning while everything else is slow.  Three things ride on it,
+since it goes to everybody all the time: the commit index, as far as the peer is known to hold it;
+the newest read token (`read_index`); and, with the answer, the chance to send again what was lost.
+"""
+
+from roost.raft import snapshot
+from roost.raft.append import send_append
+from roost.raft.errors import LogLost
+from roost.raft.fence import is_introduced
+from roost.raft.messages import Heartbeat, HeartbeatReply
+from roost.raft.progress import ProgressState
+from roost.raft.state import State
+
+
+def beat(state: State) -> None:
+    """The heartbeat of the tick: whoever answers it may be sent again what it seems to lack."""
+    leading = state.leading
+    assert leading is not None, "only a leader has a heartbeat"
+    for progress in leading.peers.values():
+        progress.is_nudge_due = True
+    broadcast(state)
+
+
+def broadcast(state: State) -> None:
+    """Say that we lead, with the newest read token (checklist 114)."""
+    leading = state.leading
+    assert leading is not None, "only a leader has a heartbeat"
+    commit_index, token = state.log.commit_index, state.reads.newest_token
+    for node, progress in leading.peers.items():
+        # Not the commit index as such: a peer may hold something else at that position still.
+        known = min(progress.match_index, commit_index)
+        state.send(node, Heartbeat(state.term, state.id, known, token))
+
+
+def on_heartbeat(state: State, message: Heartbeat) -> None:
+    """The leader lives; it knows that we hold everything up to its commit index.
+
+    Raises:
+        LogLost: we do not.
+
+    """
+    state.follow(message.sender)
+    is_known = is_introduced(state, message.sender, 0)
+    if state.config.life and message.commit_index > state.log.last_index:
+        is_known = False  # sent before we restarted
+    if not is_known:
+        state.send(message.sender, HeartbeatReply(state.term, state.id, message.token))
+        return
+    if message.commit_index > state.log.last_index:
+        text = f"the leader counts on entry {message.commit_index}, our log ends at"
+        raise LogLost(f"{text} {state.log.last_index}")
+    state.log.commit_to(message.commit_index)
+    state.send(message.sender, HeartbeatReply(state.term, state.id, message.token))
+
+
+def on_reply(state: State, message: HeartbeatReply) -> None:
+    """A peer is alive: let a probe go on, and nudge a peer whose messages may be lost."""
+    leading = state.leading
+    progress = leading.peers.get(message.sender) if leading is not None else None
+    if progress is None:
+        return
+    progress.note_heard(state.tick_count)
+    if not progress.is_nudge_due:
+        return
+    progress.is_nudge_due = False
+    progress.is_probe_sent = False
+    if progress.state is ProgressState.SNAPSHOT:
+        snapshot.remind(state, message.sender, progress)
+        return
+    if progress.match_index < state.log.last_index or progress.state is ProgressState.PROBE:
+        send_append(state, message.sender, progress, or_empty=True)

@@ -1,0 +1,67 @@
+"""What time does: elections and, at the leader, heartbeats and three reasons to stop leading.
+
+Counted in ticks, each from its own beginning:
+
+    election        nobody has been heard for as long as was drawn: campaign
+    heartbeat       say that we lead
+    check quorum    once an election timeout: a leader that no quorum answers is none (§6.2)
+    stall           our own disk does not answer: somebody whose disk does should lead
+    transfer        the target has not won within an election timeout: go on as before
+"""
+
+from roost.raft import election, heartbeat, membership, read_index, transfer
+from roost.raft.leading import Leading
+from roost.raft.quorum import has_quorum
+from roost.raft.state import State
+
+
+def tick(state: State, now_s: float) -> None:
+    """One unit of time has passed."""
+    state.tick_count += 1
+    state.elapsed_ticks += 1
+    state.quiet_ticks = max(0, state.quiet_ticks - 1)
+    state.reads.now_s = now_s
+    if state.leading is not None:
+        _tick_leader(state, state.leading)
+    elif state.elapsed_ticks >= state.election_timeout_ticks and state.is_promotable:
+        state.elapsed_ticks = 0
+        election.campaign(state)
+
+
+def _tick_leader(state: State, leading: Leading) -> None:
+    config = state.config
+    if _is_stalled(state, leading):
+        # Heartbeats would only keep a working leader from being elected (checklist 53).
+        state.become_follower(state.term, 0)
+        return
+    if state.elapsed_ticks >= config.election_ticks:
+        state.elapsed_ticks = 0
+        if config.check_quorum and not _has_active_quorum(state, leading):
+            state.become_follower(state.term, 0)
+            return
+        for progress in leading.peers.values():
+            progress.is_active = False
+    if leading.transfer is not None:
+        leading.transfer.ticks += 1
+        if leading.transfer.ticks >= config.election_ticks:
+            transfer.abort(leading)  # checklist 120
+            membership.leave_if_due(state)
+    leading.heartbeat_elapsed_ticks += 1
+    if leading.heartbeat_elapsed_ticks >= config.heartbeat_ticks:
+        leading.heartbeat_elapsed_ticks = 0
+        read_index.note_round_sent(state)
+        heartbeat.beat(state)
+
+
+def _is_stalled(state: State, leading: Leading) -> bool:
+    """Whether the disk has had something to write, and finished nothing, for too long."""
+    stable_index = state.log.stable_index
+    is_stuck = stable_index < state.log.handed_index and stable_index == leading.stalled_index
+    leading.stalled_ticks = leading.stalled_ticks + 1 if is_stuck else 0
+    leading.stalled_index = stable_index
+    return leading.stalled_ticks > state.config.stalled_elections_max * state.config.election_ticks
+
+
+def _has_active_quorum(state: State, leading: Leading) -> bool:
+    peers, own = leading.peers, state.id
+    return has_quorum(state.configuration, lambda node: node == own or peers[node].is_active)
