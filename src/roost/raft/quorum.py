@@ -1,5 +1,16 @@
 """Majorities, of one half or of both (thesis §4.3).  Pure arithmetic over node ids.
 
+Everything that Raft promises rests on one fact: two majorities of the same nodes share a node.
+The one that voted for the new leader and the one that held the old leader's entry have a node in
+common, and it gives its vote to no log that lacks the entry.
+
+While the configuration changes there are two sets of voters, and a majority of one need not meet
+a majority of the other.  In a *joint* configuration every decision therefore takes a majority of
+each: "agreement (for elections and entry commitment) requires majorities from both the old and
+new configurations" (§4.3).  Whatever the old voters decide alone before it, or the new ones alone
+after it, meets it in a node.  There is no third kind of quorum: one of all the nodes together,
+which would be less than either half asks for.
+
 An empty half agrees with everything: outside a joint configuration `outgoing` is empty.
 """
 
@@ -19,6 +30,8 @@ class Verdict(Enum):
 
 def _majority_match(nodes: Sequence[int], match_of: Callable[[int], int]) -> int:
     """The highest index that a majority of `nodes` holds."""
+    # Sorted, the one that as many lie above as a majority has besides it.  Of 3 the middle, of 4
+    # the second: three of four must hold it, for two would not meet the other two.
     matches = [match_of(node) for node in nodes]
     matches.sort()
     return matches[(len(matches) - 1) // 2]
@@ -26,6 +39,8 @@ def _majority_match(nodes: Sequence[int], match_of: Callable[[int], int]) -> int
 
 def committed_index(configuration: Configuration, match_of: Callable[[int], int]) -> int:
     """The highest index that the quorum holds (checklist 75)."""
+    # The smaller of the two: each half must hold it.  To sort the matches of all nodes together
+    # would let the many of one half speak for the few of the other.
     index = _majority_match(configuration.voters, match_of)
     if configuration.outgoing:
         index = min(index, _majority_match(configuration.outgoing, match_of))
@@ -34,6 +49,8 @@ def committed_index(configuration: Configuration, match_of: Callable[[int], int]
 
 def _half_verdict(nodes: Sequence[int], votes: Mapping[int, bool]) -> Verdict:
     needed = len(nodes) // 2 + 1
+    # Who has not answered is neither: a lost message must not decide an election.  It is lost
+    # only when those who refused are so many that the rest is no majority any more.
     granted = sum(1 for node in nodes if votes.get(node) is True)
     refused = sum(1 for node in nodes if votes.get(node) is False)
     if granted >= needed:
@@ -53,6 +70,7 @@ def tally(configuration: Configuration, votes: Mapping[int, bool]) -> Verdict:
 
 def has_quorum(configuration: Configuration, is_counted: Callable[[int], bool]) -> bool:
     """Whether the counted nodes are a majority of each half."""
+    # Counts down and stops, since this is asked for every heartbeat that a read waits for.
     for half in (configuration.voters, configuration.outgoing):
         missing = len(half) // 2 + 1 if half else 0
         for node in half:

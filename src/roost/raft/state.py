@@ -47,7 +47,7 @@ class State:
         self.id = config.id
         self.dice = dice
         # The configuration of the newest change that is *applied*, not of the newest in the log:
-        # why that is safe stands in `membership`.
+        # why that is safe stands in `membership`.  Its version only grows.
         self.configuration = configuration
         self.log = Log(storage, applied_index=applied_index, cache_bytes_max=config.cache_bytes_max)
         if self.log.last_term > hard_state.term:
@@ -57,15 +57,18 @@ class State:
         # Within a term it moves once, from 0 to a candidate: two votes could make two leaders.
         self.vote = hard_state.vote
         self.role = Role.FOLLOWER
-        # Who leads our term, as far as we heard; 0 = nobody yet.  Within a term no second one.
+        # Who leads our term, as far as we heard; 0 = nobody yet, or nobody any more as we believe.
+        # Within a term never a second one: "election safety", thesis Figure 3.2.
         self.leader_id = 0
-        # A candidate's answers of this round, the first of each voter.
+        # A candidate's answers of this round, the first of each voter: a voter that changes its
+        # mind has restarted, or lies.  Empty while we are no candidate.
         self.votes: dict[int, bool] = {}
         # Everything that only a leader has; there exactly while `role` is LEADER.
         self.leading: Leading | None = None
         self.reads = Reads()
         self.outbox = Outbox(hard_state)
-        # (index, term) of the newest committed change that we know of; see `HardState`.
+        # (index, term) of the newest committed change that we know of; see `HardState`.  Never
+        # moves back: what is committed stays so.
         self.known_change = (hard_state.change_index, hard_state.change_term)
         if hard_state.change_index and self.log.holds(*self.known_change):
             self.log.commit_to(hard_state.change_index)
@@ -82,6 +85,7 @@ class State:
         # Since the leader was heard, a vote was given, or a campaign began; for a leader, since
         # it last asked whether a quorum is with it.
         self.elapsed_ticks = 0
+        # Drawn anew whenever the role may change, so that two that collided once do not again.
         self.election_timeout_ticks = 0
         # A voter that restarts may have promised a lease, and cannot remember: it keeps quiet as
         # long as that may last.
@@ -132,6 +136,10 @@ class State:
 
     def follow(self, leader: int) -> None:
         """The leader of our term speaks: there can be only one (checklist 18, 72)."""
+        # A quorum elected whoever sent this, and we were not refused by it but overtaken: so a
+        # candidate of the same term has lost, and says so by following.  A *leader* that hears
+        # this has another one in its own term: two quorums would have had to vote for both, and
+        # they share a voter.  `admission` has refused that message as its sender's fault already.
         assert self.role is not Role.LEADER, "two leaders in one term"
         if self.role is not Role.FOLLOWER or self.leader_id != leader:
             self.become_follower(self.term, leader)
@@ -142,6 +150,8 @@ class State:
 
         Only a leader listens, to peers it has, and to what they say in this session (checklist 96).
         """
+        # An answer from an earlier session was true of a node that is not there any more: it was
+        # removed and its log with it, or it restarted on a disk that may hold less.
         if self.leading is None:
             return None
         progress = self.leading.peers.get(sender)
@@ -174,6 +184,10 @@ class State:
     def become_pre_candidate(self) -> None:
         """Ask whether an election could be won; term and vote stay (checklist 45)."""
         assert self.role is not Role.LEADER, "a leader does not campaign"
+        # We know no leader from here on: else we would refuse the pre-votes of others for the
+        # sake of one that we have just given up, and all could refuse each other for ever (etcd
+        # #8334).  The term stays because nothing is at stake: a node that is cut off asks for
+        # ever, and comes back without having moved anybody's term (thesis §9.6).
         self.votes = {}
         self.leader_id = 0
         self.reads.fail_remote()
@@ -184,6 +198,8 @@ class State:
         """Stand for election in the next term; our own vote counts once it is durable."""
         assert self.role is not Role.LEADER, "a leader does not campaign"
         self._begin(self.term + 1)
+        # Not counted yet, though nobody else will get it: a crash now would leave no trace of
+        # this term, and we could win it again with other entries in it (`election._decide`).
         self.role = Role.CANDIDATE
         self.vote = self.id
 
@@ -195,17 +211,24 @@ class State:
         self.leader_id = self.id
         last_index = self.log.last_index
         others = [it for it in self.configuration.all_nodes() if it != self.id]
+        # All we know of a follower is that it may hold what we hold: so each is probed from our
+        # log's end on, and steps back from there (thesis §3.5).
         self.leading = Leading(
             peers={it: Progress(last_index + 1) for it in others},
             own_term_first_index=last_index + 1,
             # It may be an uncommitted change: cheaper than looking (checklist 40).
             pending_change_index=last_index,
         )
+        # Whoever leads holds everything committed (thesis §3.6.3): it needs nobody's snapshot.
         self.offered_snapshot = None
+        # Entries of earlier terms cannot be committed by counting them (`commit_by_quorum`); one
+        # of our own commits them all, and nobody knows when the next proposal comes.
         self.append_own(EntryKind.EMPTY, b"")
 
     def _begin(self, term: int) -> None:
         """Forget what belonged to the role before; with a new term, the vote too."""
+        # The vote belongs to the term, not to the role: a candidate that steps down within its
+        # term has voted in it all the same.
         if term != self.term:
             self.term = term
             self.vote = 0
@@ -220,17 +243,36 @@ class State:
 
     def _draw_timeout(self) -> None:
         """Uniform in [T, 2T - 1] (checklist 3)."""
+        # "Randomized election timeouts to ensure that split votes are rare" (thesis §3.4): of
+        # several that lost their leader together, one wakes up first and asks the others.
         ticks = self.config.election_ticks
         self.election_timeout_ticks = ticks + self.dice.below(ticks)
 
     def send(self, to: int, message: Message) -> None:
-        """Send now: the message promises nothing that a crash could undo."""
+        """Send now: the message promises nothing that a crash could undo.
+
+        Questions, heartbeats and their echoes, and a leader's entries, which are its word for
+        what it *will* hold: nobody counts them before somebody has said that they are durable.
+        """
         assert to != self.id, "nothing is sent to oneself"
         self.outbox.messages.append((to, message))
 
     def reply(self, to: int, message: Message) -> None:
         """Send after everything handed to the disk so far is durable (thesis §3.8)."""
         assert to != self.id, "nothing is sent to oneself"
+        # An answer tells of our term, of our vote, or of entries, and whoever hears it builds on
+        # that.  Were it to leave first, and we to crash, it would be on record everywhere but
+        # here: we could vote again in that term, or lack an entry that was committed with us.
+        #
+        # Refusals wait as well, though they grant nothing.  Each names our term, often one that we
+        # have reached by the very question: whoever hears it may move there, and would find us,
+        # after a crash, in an older term than it was told.  And a refusal may be true only by what
+        # the same Ready writes: "my vote in this term is given", "my log ends at 9:3".  Forgotten,
+        # the next who asks is granted what the first was refused.  No proof counts refusals, so
+        # some could be let go; but that takes an argument for each, and waiting takes one write
+        # that is on its way anyhow.
+        #
+        # Where nothing is on its way to the disk this costs nothing: the Ready is durable at once.
         self.outbox.messages_after_persist.append((to, message))
 
     def check_may_propose(self) -> Leading:
@@ -261,6 +303,8 @@ class State:
 
     def match_of(self, node: int) -> int:
         """The highest index `node` is known to hold durably."""
+        # Our own copy is one among the others, and counts from where the *disk* has it, too: a
+        # leader that counted its memory could commit with a quorum of which one forgets.
         assert self.leading is not None, "only a leader knows"
         return self.log.stable_index if node == self.id else self.leading.peers[node].match_index
 
@@ -269,6 +313,11 @@ class State:
 
         Thesis §3.6.2, Figure 3.7.
         """
+        # "Raft never commits log entries from previous terms by counting replicas.  Only log
+        # entries from the leader's current term are committed by counting replicas" (§3.6.2).
+        # An entry of an older term may be on a majority and still lose to a log that ends in a
+        # newer term, whose owner can win without ever having seen it (Figure 3.7).  Once an
+        # entry of our own term is on a majority, no such log can win any more.
         log = self.log
         index = committed_index(self.configuration, self.match_of)
         if index <= log.commit_index or log.term_at(index) != self.term:

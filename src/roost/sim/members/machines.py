@@ -159,6 +159,7 @@ class Machines(Sequence[Machine]):
         member.on_removed = lambda: self._on_removed(machine)
         member.observe_switch(self._count_snapshot)
         member.observe(lambda _index, _changes: _check(member))
+        member.core.is_checked = True
         await member.start()
         machine.member = member
         if self._swarm.lease_holders:
