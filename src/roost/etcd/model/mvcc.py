@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from roost.etcd import errors
+from roost.etcd.model.lines import Lines
 from roost.etcd.model.wire import encode_key_value, encode_tombstone, read_origin
 from roost.store import Store, Txn, View
 
@@ -110,6 +111,7 @@ class Mvcc:
     def __init__(self, store: Store) -> None:
         """Look the trees up; they were made by `bootstrap`."""
         self.counts = KeyCounts()
+        self.lines = Lines()
         self.kv = store.tree(KV_TREE).id
         self.revisions = store.tree(REVISIONS_TREE).id
         self.history = store.tree(HISTORY_TREE).id
@@ -212,6 +214,8 @@ class Writer:
         txn.put(mvcc.kv, key, encoded)
         txn.put_same(mvcc.revisions, where, encoded)
         txn.put(mvcc.history, escape(key) + where, b"")
+        if old is None:
+            mvcc.lines.note_created(key, main)
         self._count(main, 1 if old is None else 0)
 
     def delete(self, key: bytes, old: bytes) -> None:

@@ -23,11 +23,12 @@ from roost.etcd.access.permissions import Judge
 from roost.etcd.border import Border
 from roost.etcd.model import leases
 from roost.etcd.model.alarms import cost_of
+from roost.etcd.model.lines import Now
 from roost.etcd.model.mvcc import Writer, prefix_end
 from roost.etcd.model.wire import decode_key_value, read_origin
 from roost.outcome import settle_future
 from roost.proto import rpc_pb2 as pb
-from roost.store import Changes, Txn, View
+from roost.store import Changes, Txn
 
 logger = logging.getLogger(__name__)
 JOIN = "etcd.turn_join"
@@ -107,7 +108,9 @@ class Turns:
         encoded = txn.get(mvcc.kv, join.key)
         assert encoded is not None, "it was put, if it was not there"
         create_revision = read_origin(encoded)[0]
-        before = _last_before(txn, mvcc.kv, join.prefix, create_revision)
+        replica = self.border.replica
+        now = Now(replica.term, replica.view, mvcc.revision(replica.view))
+        before = mvcc.lines.before(txn, mvcc.kv, join.prefix, create_revision, now=now)
         said = msgspec.msgpack.encode(_Joined(create_revision, before))
         return writer.revision.to_bytes(8, "big") + said
 
@@ -242,13 +245,3 @@ async def _wait(groups: dict[bytes, set[asyncio.Future[None]]], name: bytes) -> 
         group.discard(future)
         if not group:
             del groups[name]
-
-
-def _last_before(view: View, kv: int, prefix: bytes, create_revision: int) -> bytes:
-    """The key of a line with the highest create revision below this one; b"" when it is first."""
-    found, highest = b"", 0
-    for key, encoded in view.iterate(kv, prefix, prefix_end(prefix)):
-        created = read_origin(encoded)[0]
-        if highest < created < create_revision:
-            found, highest = key, created
-    return found
