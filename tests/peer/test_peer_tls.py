@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from roost.errors import PeerFault
-from roost.peer import Join, PeerTls, Secrets, UnprovenMember, dial, join
+from roost.peer import Join, OsNetwork, PeerTls, Secrets, UnprovenMember, dial, join
 from roost.tls import TlsFiles
 from tests.integration.certificates import Authority, Pair
 from tests.peer.test_transport import Peer, run, until
@@ -92,7 +92,7 @@ def test_who_shows_another_ones_certificate_does_not_join_either(tmp_path: Path)
     alice = tls(authority, authority.sign("alice", host="alice.example"))
 
     async def story(a: Peer) -> None:
-        stream = await dial(a.address, alice)
+        stream = await dial(OsNetwork(alice), a.address)
         asked = Join(
             peer_urls=("https://127.0.0.1:1",), protocol_version=1, storage_version=1,
             nonce=b"1" * 16,

@@ -14,6 +14,7 @@ from roost.peer import (
     Known,
     Life,
     LocalPeer,
+    OsNetwork,
     PeerConfig,
     PeerTls,
     RefusedThere,
@@ -32,7 +33,7 @@ from roost.peer.errors import (
 )
 from roost.peer.frame import HANDSHAKE_BYTES_MAX, encode
 from roost.peer.greeting import CallBack
-from roost.peer.transport import literal_of
+from roost.peer.sockets import literal_of
 from roost.testing.ports import free_ports
 
 SHARED = Secrets([b"a secret of members"])
@@ -99,7 +100,7 @@ class Peer:
             invite=nobody_joins,
             ask_about=self.asked_about.append,
             secrets=secrets,
-            tls=tls,
+            network=OsNetwork(tls),
         )  # fmt: skip
 
     def _on_refused(self, _member_id: int, said: RefusedThere) -> None:

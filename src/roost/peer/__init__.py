@@ -26,6 +26,7 @@ from roost.peer.frame import (
 )
 from roost.peer.frame import encode as encode_frame
 from roost.peer.greeting import Joins, Known, LocalPeer
+from roost.peer.network import Connection, Listener, Network
 from roost.peer.secret import BadSecret, Secrets, read_secrets
 from roost.peer.snapshot import (
     Head,
@@ -37,7 +38,7 @@ from roost.peer.snapshot import (
     pull,
     send_file,
 )
-from roost.peer.sockets import PeerTls
+from roost.peer.sockets import OsNetwork, PeerTls
 from roost.peer.stream import SnapshotGone, Stream
 from roost.peer.transport import Transport
 
@@ -47,6 +48,7 @@ __all__ = [
     "REFUSAL",
     "AlreadyBootstrapped",
     "BadSecret",
+    "Connection",
     "Dice",
     "Doorbell",
     "FrameReader",
@@ -58,8 +60,11 @@ __all__ = [
     "Joins",
     "Known",
     "Life",
+    "Listener",
     "LocalPeer",
     "MalformedFrame",
+    "Network",
+    "OsNetwork",
     "PeerConfig",
     "PeerTls",
     "Pull",

@@ -5,29 +5,33 @@ a new one takes the place of the oldest, first of one that has not said a word. 
 members that we know are counted by themselves, so whoever fills the rest keeps no member out.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import ssl
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from roost.errors import PeerFault
 from roost.peer import frame
+from roost.peer.config import PeerConfig, TransportStatistics
 from roost.peer.errors import HandshakeRefused, MalformedFrame
-from roost.peer.frame import decode
-from roost.peer.greeting import BULK, CONTROL, SNAPSHOT, Acceptor, Admitted, Joins
+from roost.peer.frame import Hello, decode
+from roost.peer.greeting import (
+    BULK,
+    CONTROL,
+    SNAPSHOT,
+    Acceptor,
+    Admitted,
+    CallBack,
+    House,
+    Joins,
+    Shown,
+)
 from roost.peer.handshake import admit
 from roost.peer.snapshot import PULL, Pull
+from roost.peer.stream import Stream
 from roost.peer.troubles import words_of_tls
-
-if TYPE_CHECKING:
-    from roost.peer.config import PeerConfig
-    from roost.peer.frame import Hello
-    from roost.peer.greeting import CallBack
-    from roost.peer.stream import Stream
-    from roost.peer.transport import Transport
+from roost.tasks import Tasks
 
 logger = logging.getLogger(__name__)
 _LIMITS = {
@@ -38,10 +42,52 @@ _LIMITS = {
 _READ_BYTES = 64 << 10
 
 
+class Reception(House, Protocol):
+    """What an accepted connection needs of whoever has it; it is told what becomes of it."""
+
+    loop: asyncio.AbstractEventLoop
+    config: PeerConfig
+    statistics: TransportStatistics
+    tasks: Tasks
+
+    def draw_nonce(self) -> bytes:
+        """A number that was never used before."""
+
+    def certificate_of(self, stream: Stream) -> Shown | None:
+        """What the other side has shown, when it had to show something."""
+
+    async def call_back(self, step: CallBack, host: str) -> str:
+        """Ask a member whether it greets us; why not, or ""."""
+
+    def note_refused(self, host: str, error: Exception) -> None:
+        """Somebody was not let in."""
+
+    def on_greeted(self, accepted: "Accepted", admitted: Admitted) -> None:
+        """A member has greeted; it is to be listened to."""
+
+    def on_pull(self, stream: Stream, asked: Pull, /) -> None:
+        """A member asks for a snapshot, on a stream that is the callee's from now on."""
+
+    def on_join(self, stream: Stream, joins: Joins, /) -> None:
+        """So does a newcomer."""
+
+    def on_frame(self, member_id: int, kind: int, body: bytes, /) -> None:
+        """Take a frame; a PeerFault closes the connection."""
+
+    def on_batch_end(self) -> None:
+        """All frames of one read were handed on."""
+
+    def forget(self, accepted: "Accepted") -> None:
+        """Somebody else owns that connection now."""
+
+    def on_accepted_closed(self, accepted: "Accepted") -> None:
+        """It ended."""
+
+
 class Accepted:
     """One accepted connection; nobody until it has greeted."""
 
-    def __init__(self, transport: Transport, stream: Stream, host: str) -> None:
+    def __init__(self, transport: Reception, stream: Stream, host: str) -> None:
         """Whoever is at `host` must greet in time; `begin` listens to it."""
         self._transport = transport
         self._stream = stream
@@ -113,7 +159,7 @@ class Accepted:
 
     def listen(self) -> None:
         """Hand on every frame from now on."""
-        self._transport.loop.add_reader(self._stream.socket, self._on_readable)
+        self._transport.loop.add_reader(self._stream.connection, self._on_readable)
         frames = self._stream.take_frames()
         if frames:
             self._hand_on(frames)
@@ -121,7 +167,7 @@ class Accepted:
     def _on_readable(self) -> None:
         transport, stream = self._transport, self._stream
         try:
-            data = stream.socket.recv(_READ_BYTES)
+            data = stream.connection.recv(_READ_BYTES)
         except BlockingIOError:
             return
         except OSError:
@@ -160,7 +206,7 @@ class Accepted:
         self._is_over = True
         transport = self._transport
         if self.hello is not None:
-            transport.loop.remove_reader(self._stream.socket)
+            transport.loop.remove_reader(self._stream.connection)
         self._stream.close()
         if self._task is not None and self._task is not asyncio.current_task(transport.loop):
             self._task.cancel()

@@ -4,18 +4,15 @@ Whoever joins has no member yet that could say "it is me who asks"; this says it
 """
 
 import asyncio
-import socket
 from collections.abc import Sequence
 from typing import Self
 
-from roost.descriptors import free_for_members
-from roost.door import Door
 from roost.errors import PeerFault
 from roost.peer import frame
 from roost.peer.errors import HandshakeRefused
 from roost.peer.frame import HANDSHAKE_BYTES_MAX, Refusal
 from roost.peer.greeting import NEWCOMER, Address, confirm
-from roost.peer.sockets import PeerTls, listen_at
+from roost.peer.network import Connection, Listener, Network
 from roost.peer.stream import Stream
 from roost.tasks import Tasks
 
@@ -29,12 +26,12 @@ class Doorbell:
     Full?  One caller more than _CALLERS_MAX takes the place of the oldest.
     """
 
-    def __init__(self, listen: Sequence[Address], tls: PeerTls | None = None) -> None:
+    def __init__(self, listen: Sequence[Address], network: Network) -> None:
         """Nothing is open yet."""
         self.nonces: set[bytes] = set()
         self._listen = list(listen)
-        self._tls = tls
-        self._doors: list[Door] = []
+        self._network = network
+        self._listeners: list[Listener] = []
         self._tasks = Tasks()
         # In the order in which they came.
         self._callers: dict[asyncio.Task[None], None] = {}
@@ -46,11 +43,9 @@ class Doorbell:
             OSError: an address cannot be bound.
 
         """
-        self._loop = asyncio.get_running_loop()
         try:
             for address in self._listen:
-                server = await listen_at(self._loop, address)
-                self._doors.append(Door(server, on_come=self._on_come, free=free_for_members))
+                self._listeners.append(await self._network.listen(address, self._on_come))
         except OSError:
             await self.__aexit__()
             raise
@@ -58,19 +53,15 @@ class Doorbell:
 
     async def __aexit__(self, *_: object) -> None:
         """Close everything."""
-        for door in self._doors:
-            door.close()
+        for listener in self._listeners:
+            listener.close()
         await self._tasks.close()
 
-    def _on_come(self, sock: socket.socket, _address: object) -> None:
-        secured = sock if self._tls is None else self._tls.accepted(sock)
-        self.accept(Stream(secured, HANDSHAKE_BYTES_MAX), "")
-
-    def accept(self, stream: Stream, _host: str) -> None:
+    def _on_come(self, connection: Connection, _host: str) -> None:
         """Somebody has dialled."""
         if len(self._callers) >= _CALLERS_MAX:
             next(iter(self._callers)).cancel()
-        task = self._tasks.start(self._answer(stream))
+        task = self._tasks.start(self._answer(Stream(connection, HANDSHAKE_BYTES_MAX)))
         self._callers[task] = None
         task.add_done_callback(lambda done: self._callers.pop(done, None))
 

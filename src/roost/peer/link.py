@@ -7,29 +7,47 @@ Full?  A link's queue is bounded by count and bytes; past it a message is droppe
 False.  The core probes again; nothing waits for a slow peer.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from roost.peer.config import Dice, PeerConfig
 from roost.peer.errors import HandshakeRefused, MalformedFrame, RefusedThere
 from roost.peer.greeting import Address
-
-if TYPE_CHECKING:
-    from roost.peer.sockets import Connection
-    from roost.peer.stream import Stream
-    from roost.peer.transport import Transport
+from roost.peer.network import Connection
+from roost.peer.stream import Stream
+from roost.peer.troubles import Troubles
 
 logger = logging.getLogger(__name__)
 _IOV_MAX = 1000
 
 
+class LinkOwner(Protocol):
+    """What a link needs of whoever has it; it is told what becomes of the link."""
+
+    loop: asyncio.AbstractEventLoop
+    config: PeerConfig
+    dice: Dice
+    troubles: Troubles
+
+    async def greet(self, member_id: int, channel: int, address: Address) -> Stream:
+        """Dial a member and greet it."""
+
+    def on_connected(self, member_id: int) -> None:
+        """The link is open."""
+
+    def on_unreachable(self, member_id: int) -> None:
+        """It broke."""
+
+    def on_refused(self, member_id: int, said: RefusedThere) -> None:
+        """The member will not talk to us."""
+
+
 class Link:
     """One outgoing connection: dialled again and again while its peer is known."""
 
-    def __init__(self, transport: Transport, member_id: int, channel: int) -> None:
+    def __init__(self, transport: LinkOwner, member_id: int, channel: int) -> None:
         """Closed; `run` dials."""
         self._transport = transport
         self.member_id = member_id
@@ -149,14 +167,10 @@ class Link:
         transport = self._transport
         async with asyncio.timeout(transport.config.handshake_ms_max / 1000):
             stream = await transport.greet(self.member_id, self.channel, address)
-        self._attach(stream)
+        self._socket = stream.connection
+        transport.loop.add_reader(self._socket, self._on_readable)
         self._closed = transport.loop.create_future()
         transport.on_connected(self.member_id)
-
-    def _attach(self, stream: Stream) -> None:
-        """Use a connection that was greeted; a simulator has its own kind."""
-        self._socket = stream.socket
-        self._transport.loop.add_reader(self._socket, self._on_readable)
 
     def _on_readable(self) -> None:
         """The acceptor never sends: whatever comes is the end, or nonsense."""

@@ -24,8 +24,8 @@ from roost.peer.errors import MalformedFrame
 from roost.peer.frame import Invitation, Join, decode
 from roost.peer.greeting import Address, Dialler
 from roost.peer.handshake import greet
+from roost.peer.network import Network
 from roost.peer.secret import Secrets
-from roost.peer.sockets import PeerTls, connect
 from roost.peer.stream import Stream
 from roost.raft.types import Count
 
@@ -71,11 +71,11 @@ async def send_file(
     await stream.send(END, head)
 
 
-async def dial(address: Address, tls: PeerTls | None = None) -> Stream:
+async def dial(network: Network, address: Address) -> Stream:
     """Connect to a peer's port; nothing is said yet."""
     async with asyncio.timeout(_DIAL_S_MAX):
-        sock, _ = await connect(asyncio.get_running_loop(), address, tls)
-        return Stream(sock, STREAM_BYTES_MAX)
+        connection, _ = await network.connect(address)
+        return Stream(connection, STREAM_BYTES_MAX)
 
 
 async def join(stream: Stream, asked: Join, secrets: Secrets) -> tuple[Invitation, Head]:

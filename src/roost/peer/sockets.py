@@ -1,15 +1,18 @@
-"""The sockets between members: plain, or TLS when it is configured (`roost.tls`)."""
+"""The operating system's network: plain sockets, or TLS when it is configured (`roost.tls`)."""
 
 import asyncio
+import ipaddress
 import socket
+from collections.abc import Callable
 
+from roost.descriptors import free_for_members
+from roost.door import Door
 from roost.peer.certificate import ShownCertificate
 from roost.peer.errors import HandshakeRefused
+from roost.peer.greeting import Address
+from roost.peer.network import Connection, Listener
+from roost.peer.waiting import wait_ready
 from roost.tls import TlsFiles, TlsSocket, check_peer, client_context, server_context
-
-Address = tuple[str, int]
-# What links read from and write to; both raise BlockingIOError.
-Connection = socket.socket | TlsSocket
 
 
 class PeerTls:
@@ -40,7 +43,7 @@ class PeerTls:
             self._dialling = (client_context(self._files), stamp)
         return TlsSocket(sock, self._dialling[0], server_name=host)
 
-    def check(self, sock: Connection) -> None:
+    def check(self, sock: object) -> None:
         """Refuse a peer whose certificate is good, but not one of ours.
 
         Raises:
@@ -52,7 +55,7 @@ class PeerTls:
             if wrong:
                 raise HandshakeRefused(wrong)
 
-    def shown(self, sock: Connection) -> ShownCertificate | None:
+    def shown(self, sock: object) -> ShownCertificate | None:
         """The good certificate of whoever dialled us; None when it was asked for none.
 
         Raises:
@@ -67,13 +70,65 @@ class PeerTls:
         return ShownCertificate(sock.certificate() or {}, is_allowed=is_allowed)
 
 
-async def listen_at(loop: asyncio.AbstractEventLoop, address: Address) -> socket.socket:
-    """Listen on a peer port.
+class OsNetwork:
+    """The `Network` of a process; by TLS when there are files for it."""
 
-    Raises:
-        OSError: the address cannot be bound.
+    def __init__(self, tls: PeerTls | None = None) -> None:
+        """Nothing is open yet."""
+        self._tls = tls
 
-    """
+    async def listen(
+        self, address: Address, on_come: Callable[[Connection, str], None]
+    ) -> Listener:
+        """Hand on every connection that is dialled to `address`; see `Network`."""
+        server = await _listen_at(asyncio.get_running_loop(), address)
+
+        def on_accepted(sock: socket.socket, source: object) -> None:
+            assert isinstance(source, tuple), "members dial over IP"
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            secured = sock if self._tls is None else self._tls.accepted(sock)
+            on_come(secured, literal_of(str(source[0])))
+
+        return _OsListener(Door(server, on_come=on_accepted, free=free_for_members))
+
+    async def connect(self, address: Address) -> tuple[Connection, str]:
+        """Connect; with TLS the certificate is checked before anything is said."""
+        loop, tls = asyncio.get_running_loop(), self._tls
+        sock, host = await _reach(loop, address)
+        made: Connection = sock
+        try:
+            if tls is not None:
+                made = secured = tls.dialled(sock, address[0])
+                await _shake_hands(loop, secured)
+                tls.check(made)
+        except BaseException:
+            made.close()
+            raise
+        return made, host
+
+    def shown(self, connection: Connection) -> ShownCertificate | None:
+        """What the other side has shown, when it had to show something."""
+        return None if self._tls is None else self._tls.shown(connection)
+
+
+class _OsListener:
+    """A door, and where it is."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+
+    @property
+    def address(self) -> Address:
+        """Where we really listen."""
+        host, port = self._door.sock.getsockname()[:2]
+        return str(host), int(port)
+
+    def close(self) -> None:
+        """Take nobody any more."""
+        self._door.close()
+
+
+async def _listen_at(loop: asyncio.AbstractEventLoop, address: Address) -> socket.socket:
     infos = await loop.getaddrinfo(*address, type=socket.SOCK_STREAM)
     family, kind, protocol, _, target = infos[0]
     server = socket.socket(family, kind, protocol)
@@ -86,32 +141,6 @@ async def listen_at(loop: asyncio.AbstractEventLoop, address: Address) -> socket
         server.close()
         raise
     return server
-
-
-async def connect(
-    loop: asyncio.AbstractEventLoop, address: Address, tls: PeerTls | None
-) -> tuple[Connection, str]:
-    """Connect to a peer's port; with TLS its certificate is checked before anything is said.
-
-    Returns the connection, and the address that the host's name has led to: the first of those it
-    has at which somebody answers.
-
-    Raises:
-        OSError: it cannot be reached, or its certificate is not good.
-        HandshakeRefused: its certificate names somebody else.
-
-    """
-    sock, host = await _reach(loop, address)
-    made: Connection = sock
-    try:
-        if tls is not None:
-            made = secured = tls.dialled(sock, address[0])
-            await _shake_hands(loop, secured)
-            tls.check(made)
-    except BaseException:
-        made.close()
-        raise
-    return made, host
 
 
 async def _reach(loop: asyncio.AbstractEventLoop, address: Address) -> tuple[socket.socket, str]:
@@ -140,51 +169,19 @@ async def _shake_hands(loop: asyncio.AbstractEventLoop, sock: TlsSocket) -> None
         try:
             sock.do_handshake()
         except BlockingIOError:
-            await _wait(loop, sock, is_reading=True)
+            await wait_ready(loop, sock, is_reading=True)
         else:
             return
 
 
-async def send_all(loop: asyncio.AbstractEventLoop, sock: Connection, data: bytes) -> None:
-    """Send everything, as fast as the other side takes it."""
-    if isinstance(sock, socket.socket):
-        await loop.sock_sendall(sock, data)
-        return
-    sent = 0
-    while sent < len(data):
-        try:
-            sent += sock.sendmsg([data[sent:] if sent else data])
-        except BlockingIOError:
-            await _wait(loop, sock, is_reading=False)
+def literal_of(host: str) -> str:
+    """A host as a connection from it shows; names stay names.
 
-
-async def receive(loop: asyncio.AbstractEventLoop, sock: Connection, count: int) -> bytes:
-    """What has come, `count` bytes or so at most; b"" at the end."""
-    if isinstance(sock, socket.socket):
-        return await loop.sock_recv(sock, count)
-    while True:
-        try:
-            return sock.recv(count)
-        except BlockingIOError:
-            await _wait(loop, sock, is_reading=True)
-
-
-async def _wait(loop: asyncio.AbstractEventLoop, sock: TlsSocket, *, is_reading: bool) -> None:
-    """Return when the network has news, or room."""
-    ready: asyncio.Future[None] = loop.create_future()
-    descriptor = sock.fileno()
-
-    def on_ready() -> None:
-        if not ready.done():
-            ready.set_result(None)
-
-    add, remove = (
-        (loop.add_reader, loop.remove_reader)
-        if is_reading
-        else (loop.add_writer, loop.remove_writer)
-    )
-    add(descriptor, on_ready)
+    A socket that listens at `::` shows IPv4 addresses as IPv6 ones.
+    """
     try:
-        await ready
-    finally:
-        remove(descriptor)
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(mapped or address)

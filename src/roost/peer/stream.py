@@ -1,4 +1,4 @@
-"""Frames on a socket, both ways, by coroutines: greetings and snapshots."""
+"""Frames on a connection, both ways, by coroutines: greetings and snapshots."""
 
 import asyncio
 
@@ -7,35 +7,31 @@ import msgspec
 from roost.peer import frame
 from roost.peer.errors import REFUSALS, HandshakeRefused
 from roost.peer.frame import FrameReader, Refusal
-from roost.peer.sockets import Connection, receive, send_all
+from roost.peer.network import Connection
+from roost.peer.waiting import receive, send_all
 
 _READ_BYTES = 512 << 10
 _SILENCE_S_MAX = 10.0
 
 
 class Stream:
-    """Frames of at most `body_bytes_max` on a connected socket."""
+    """Frames of at most `body_bytes_max` on a connection."""
 
-    def __init__(self, sock: Connection, body_bytes_max: int) -> None:
-        """Take over a connected, non-blocking socket."""
-        self._socket = sock
+    def __init__(self, connection: Connection, body_bytes_max: int) -> None:
+        """Take it over."""
+        self.connection = connection
         self._loop = asyncio.get_running_loop()
         self.reader = FrameReader(body_bytes_max)
         self._frames: list[tuple[int, bytes]] = []
 
-    @property
-    def socket(self) -> Connection:
-        """What is underneath."""
-        return self._socket
-
     async def send(self, kind: int, body: msgspec.Struct) -> None:
         """Send one small frame."""
-        await send_all(self._loop, self._socket, frame.encode_struct(kind, body))
+        await send_all(self._loop, self.connection, frame.encode_struct(kind, body))
 
     async def send_buffers(self, kind: int, buffers: list[bytes]) -> None:
         """Send one frame whose body is `buffers`."""
         for buffer in frame.encode(kind, buffers):
-            await send_all(self._loop, self._socket, buffer)
+            await send_all(self._loop, self.connection, buffer)
 
     async def next_frame(self) -> tuple[int, bytes]:
         """The next frame, within _SILENCE_S_MAX.
@@ -48,7 +44,7 @@ class Stream:
         """
         while not self._frames:
             async with asyncio.timeout(_SILENCE_S_MAX):
-                data = await receive(self._loop, self._socket, _READ_BYTES)
+                data = await receive(self._loop, self.connection, _READ_BYTES)
             if not data:
                 self.reader.end()
                 raise ConnectionResetError("the other side closed the connection")
@@ -73,8 +69,8 @@ class Stream:
         return frames
 
     def close(self) -> None:
-        """Close the socket."""
-        self._socket.close()
+        """Close the connection."""
+        self.connection.close()
 
 
 class SnapshotGone(HandshakeRefused):

@@ -7,15 +7,10 @@ dialler to the acceptor; answers travel on the other side's own links.  `link` h
 """
 
 import asyncio
-import ipaddress
 import logging
-import socket
 from collections.abc import Callable, Iterable, Sequence
 
-from roost.descriptors import free_for_members
-from roost.door import Door
 from roost.peer.accepting import Accepted, make_room
-from roost.peer.certificate import ShownCertificate
 from roost.peer.config import Dice, PeerConfig, TransportStatistics
 from roost.peer.errors import RefusedThere
 from roost.peer.frame import HANDSHAKE_BYTES_MAX, NONCE_BYTES, Invitation, Join, Welcome
@@ -30,13 +25,15 @@ from roost.peer.greeting import (
     Joins,
     Known,
     LocalPeer,
+    Shown,
 )
 from roost.peer.handshake import call_back, greet
 from roost.peer.link import Link
 from roost.peer.lives import Lives
+from roost.peer.network import Connection, Listener, Network
 from roost.peer.secret import Secrets
 from roost.peer.snapshot import STREAM_BYTES_MAX, Pull
-from roost.peer.sockets import PeerTls, connect, listen_at
+from roost.peer.sockets import literal_of
 from roost.peer.stream import Stream
 from roost.peer.troubles import Troubles
 from roost.tasks import Tasks
@@ -55,6 +52,7 @@ class Transport:
         self,
         *,
         local: LocalPeer,
+        network: Network,
         listen: Sequence[Address],
         config: PeerConfig,
         dice: Dice,
@@ -71,7 +69,6 @@ class Transport:
         names_of: Callable[[int], tuple[str, ...]] = lambda _member_id: (),
         ask_about: Callable[[int], None] = lambda _member_id: None,
         secrets: Secrets | None = None,
-        tls: PeerTls | None = None,
     ) -> None:
         """Nothing is open before `start`.
 
@@ -95,13 +92,13 @@ class Transport:
         self.statistics = TransportStatistics()
         # Frames dropped, by the member they were for.
         self.dropped_counts: dict[int, int] = {}
-        self._tls = tls
+        self._network = network
         self._tell_connected = on_connected
         self._tell_unreachable = on_unreachable
         self._tell_refused = on_refused
         self._names_of = names_of
         self._listen = list(listen)
-        self._doors: list[Door] = []
+        self._listeners: list[Listener] = []
         self._links: dict[int, tuple[Link, Link]] = {}
         self.tasks = Tasks()
         self._running: dict[int, list[asyncio.Task[None]]] = {}
@@ -131,8 +128,7 @@ class Transport:
         self.loop = asyncio.get_running_loop()
         try:
             for address in self._listen:
-                server = await listen_at(self.loop, address)
-                self._doors.append(Door(server, on_come=self._on_come, free=free_for_members))
+                self._listeners.append(await self._network.listen(address, self._on_come))
         except OSError:
             await self.close()
             raise
@@ -140,15 +136,9 @@ class Transport:
     @property
     def addresses(self) -> list[Address]:
         """Where we really listen."""
-        return [door.sock.getsockname()[:2] for door in self._doors]
+        return [it.address for it in self._listeners]
 
-    def _on_come(self, sock: socket.socket, address: object) -> None:
-        assert isinstance(address, tuple), "members dial over IP"
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        secured = sock if self._tls is None else self._tls.accepted(sock)
-        self.accept(Stream(secured, HANDSHAKE_BYTES_MAX), literal_of(str(address[0])))
-
-    def accept(self, stream: Stream, host: str) -> None:
+    def _on_come(self, connection: Connection, host: str) -> None:
         """Somebody at `host` has dialled: have it greet us, if there is room."""
         waiting = [it for it in self._accepted if it.hello is None]
         leaving = make_room(waiting, host, self._known_hosts(), self.config)
@@ -156,15 +146,11 @@ class Transport:
             logger.debug("a connection from %s has not greeted, and makes room", leaving.host)
             leaving.close()
         if len(self._accepted) >= self.config.incoming_count_max:
-            stream.close()
+            connection.close()
             return
-        accepted = self.make_accepted(stream, host)
+        accepted = Accepted(self, Stream(connection, HANDSHAKE_BYTES_MAX), host)
         self._accepted[accepted] = None
         accepted.begin()
-
-    def make_accepted(self, stream: Stream, host: str) -> Accepted:
-        """An accepted connection; a simulator makes its own kind."""
-        return Accepted(self, stream, host)
 
     def _known_hosts(self) -> frozenset[str]:
         """The addresses that members come from, as far as they are known."""
@@ -196,9 +182,9 @@ class Transport:
         """Whether we have just sent a greeting with that nonce."""
         return nonce in self._greetings
 
-    def certificate_of(self, stream: Stream) -> ShownCertificate | None:
+    def certificate_of(self, stream: Stream) -> Shown | None:
         """What the other side has shown, when it had to show something."""
-        return None if self._tls is None else self._tls.shown(stream.socket)
+        return self._network.shown(stream.connection)
 
     async def call_back(self, step: CallBack, host: str) -> str:
         """Ask a member, where it is known to be, whether it greets us; why not, or "".
@@ -226,8 +212,8 @@ class Transport:
             HandshakeRefused: its certificate names somebody else.
 
         """
-        sock, self._resolved[address[0]] = await connect(self.loop, address, self._tls)
-        return Stream(sock, STREAM_BYTES_MAX)
+        connection, self._resolved[address[0]] = await self._network.connect(address)
+        return Stream(connection, STREAM_BYTES_MAX)
 
     async def greet(self, member_id: int, channel: int, address: Address) -> Stream:
         """Dial a member and greet it; what it says of itself is believed from now on.
@@ -351,7 +337,7 @@ class Transport:
             self._told[member_id] = told
             addresses = list(dict.fromkeys((*addresses, *told)))
         if member_id not in self._links:
-            links = (self.make_link(member_id, CONTROL), self.make_link(member_id, BULK))
+            links = (Link(self, member_id, CONTROL), Link(self, member_id, BULK))
             self._links[member_id] = links
             self._running[member_id] = [self.tasks.start(link.run()) for link in links]
         for link in self._links[member_id]:
@@ -363,10 +349,6 @@ class Transport:
         held = [it for it in self.addresses_of(member_id) if it not in before]
         self._told[member_id] = told
         self.add_peer(member_id, held)
-
-    def make_link(self, member_id: int, channel: int) -> Link:
-        """A link, not dialled yet; a simulator makes its own kind."""
-        return Link(self, member_id, channel)
 
     def remove_peer(self, member_id: int) -> None:
         """Close all links to a member and refuse it from now on."""
@@ -403,6 +385,9 @@ class Transport:
     def abandon(self) -> None:
         """Drop every link at once, as a crash would; for simulators and tests."""
         self._is_closed = True
+        for listener in self._listeners:
+            listener.close()
+        self._listeners = []
         for member_id in list(self._links):
             self.remove_peer(member_id)
         for accepted in list(self._accepted):
@@ -410,25 +395,5 @@ class Transport:
 
     async def close(self) -> None:
         """Close everything; what is queued is lost."""
-        self._is_closed = True
-        for door in self._doors:
-            door.close()
-        self._doors = []
-        for member_id in list(self._links):
-            self.remove_peer(member_id)
-        for accepted in list(self._accepted):
-            accepted.close()
+        self.abandon()
         await self.tasks.close()
-
-
-def literal_of(host: str) -> str:
-    """A host as a connection from it shows; names stay names.
-
-    A socket that listens at `::` shows IPv4 addresses as IPv6 ones.
-    """
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return str(mapped or address)

@@ -20,7 +20,17 @@ from roost.journal import Disk, JournalConfig, OsDisk
 from roost.member.errors import SnapshotFailed
 from roost.member.machine.reserve import Reserve
 from roost.member.machine.worker import Worker, one_thread
-from roost.peer import Dice, Doorbell, PeerTls, Secrets, Stream, Transport, dial
+from roost.peer import (
+    Dice,
+    Doorbell,
+    Network,
+    OsNetwork,
+    PeerTls,
+    Secrets,
+    Stream,
+    Transport,
+    dial,
+)
 from roost.store import Keeper, PageCorrupt, ProcessKeeper, ScrubReport, SnapshotFile
 from roost.store.crash import crash_signal
 from roost.store.scrub import NICENESS
@@ -56,7 +66,7 @@ class World:
         peer_secrets: Secrets | None = None,
     ) -> None:
         """Use the operating system; segments of the journal have that size."""
-        self._peer_tls = peer_tls
+        self.network: Network = OsNetwork(peer_tls)
         self.peer_secrets = peer_secrets or Secrets()
         self.disk: Disk = OsDisk()
         self.dice: Dice = SystemDice()
@@ -93,15 +103,15 @@ class World:
 
     def make_transport(self, **options: Any) -> Transport:  # Any: Transport's own options
         """Links to the other members."""
-        return Transport(tls=self._peer_tls, secrets=self.peer_secrets, **options)
+        return Transport(network=self.network, secrets=self.peer_secrets, **options)
 
     async def dial(self, address: Address) -> Stream:
         """Connect to a peer's port, to join."""
-        return await dial(address, self._peer_tls)
+        return await dial(self.network, address)
 
     def make_doorbell(self, listen: Sequence[Address]) -> Doorbell:
         """What answers our peer port until the member runs."""
-        return Doorbell(listen, self._peer_tls)
+        return Doorbell(listen, self.network)
 
     async def copy_store(self, directory: Path, target: Path) -> SnapshotFile:
         """Copy the store in `directory` to a file, while it is written to.

@@ -26,8 +26,11 @@ DRIFT_MAX = 0.06
 class Machine:
     """One machine: its world, and the member on it when one runs."""
 
-    def __init__(self, world: SimWorld, config: MemberConfig, *, is_first: bool) -> None:
+    def __init__(
+        self, number: int, world: SimWorld, config: MemberConfig, *, is_first: bool
+    ) -> None:
         """Nothing runs; `is_first` says that it is of the initial cluster."""
+        self.number = number
         self.world = world
         self.config = config
         self.is_first = is_first
@@ -58,8 +61,20 @@ class Machine:
 class Machines(Sequence[Machine]):
     """All machines of a run."""
 
-    def __init__(self, chronicle: Chronicle, network: SimNetwork, swarm: Swarm, root: Path) -> None:
-        """None yet; `root` is a directory for what LMDB writes."""
+    def __init__(
+        self,
+        chronicle: Chronicle,
+        network: SimNetwork,
+        swarm: Swarm,
+        root: Path,
+        *,
+        look: Callable[[Machine], None],
+    ) -> None:
+        """None yet; `root` is a directory for what LMDB writes.
+
+        `look(machine)` is called whenever its member was told something by another.
+        """
+        self._look = look
         self._chronicle = chronicle
         self._network = network
         self._swarm = swarm
@@ -118,7 +133,8 @@ class Machines(Sequence[Machine]):
             clock_rate=rate,
             peer_secrets=Secrets([SECRET] if swarm.has_secret else []),
         )
-        machine = Machine(world, config, is_first=number < swarm.size)
+        machine = Machine(number, world, config, is_first=number < swarm.size)
+        world.on_frames = lambda: self._look(machine)
         self._held.append(machine)
         return machine
 
@@ -211,6 +227,9 @@ class Machines(Sequence[Machine]):
         how = "loses power" if loses_power else "is killed"
         self._chronicle.say(f"{machine.config.name} {how}")
         machine.on_end()
+        if loses_power:
+            # First: such a machine says no farewell to those it is linked to.
+            machine.world.network.end(loses_power=True)
         member.abandon()
         machine.world.crash(loses_power=loses_power)
 

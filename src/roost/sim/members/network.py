@@ -1,62 +1,65 @@
-"""A network between simulated members: connections that delay, break, and are cut one way.
+"""A network between simulated machines: connections that delay, break, fill, and are cut one way.
 
 It behaves as TCP does: what arrives on a connection arrives in order; what is lost is lost
 because the connection breaks, and everything behind it is lost too.  A cut direction swallows what
-is sent until somebody notices, within DETECT_S_MAX.  Frames are encoded and decoded, members
-greeted, called back and refused by the production code.
+is sent until somebody notices, within DETECT_S_MAX: the one that sent, and the other side too,
+unless connections are left half open.  Who sends more than the other side reads is told to wait,
+as by a full socket.
+
+A `Host` is a machine's `peer.Network`, and a `SimSocket` its `peer.Connection`: all above them,
+links, greetings and snapshots, is what runs in production.
 """
 
 import asyncio
 import hashlib
 import random
+from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from errno import EADDRINUSE, EBADF
+from selectors import EVENT_READ, EVENT_WRITE
 
-import msgspec
-
-from roost.errors import PeerFault
-from roost.peer import Doorbell, Stream, Transport
-from roost.peer.accepting import Accepted
-from roost.peer.frame import FrameReader
-from roost.peer.greeting import Admitted
-from roost.peer.link import Link
-from roost.sim.members.disk import PowerCut
+from roost.peer import Connection
+from roost.sim.members.loop import virtual_loop
 
 Address = tuple[str, int]
 DETECT_S_MAX = 1.0
-_FRAME_BYTES_MAX = 80 << 20
-
-
-class Connection:
-    """One direction of one channel between two members, while it lasts."""
-
-    def __init__(self, link: "SimLink", target: "SimTransport") -> None:
-        """Open."""
-        self.link = link
-        self.target = target
-        self.reader = FrameReader(_FRAME_BYTES_MAX)
-        self.last_s = 0.0
-        self.is_broken = False
-        self.is_doomed = False
+# What a connection takes before the other side reads it, unless a run says otherwise.
+WINDOW_BYTES = 256 << 10
+# How often a dialler that hears nothing is refused in the end, and how soon it first tries again.
+REFUSED_ODDS, SYN_AGAIN_S = 0.5, 1.0
 
 
 class SimNetwork:
     """Who listens where, which directions are cut, and how long a message takes."""
 
-    def __init__(self, dice: random.Random, *, delay_s_mean: float) -> None:
+    def __init__(
+        self,
+        dice: random.Random,
+        *,
+        delay_s_mean: float,
+        window_bytes: int = WINDOW_BYTES,
+        leaves_half_open: bool = False,
+    ) -> None:
         """Nobody listens."""
         self.dice = dice
         self.delay_s_mean = delay_s_mean
-        self.listening: dict[Address, SimTransport | SimDoorbell] = {}
+        self.window_bytes = window_bytes
+        self.leaves_half_open = leaves_half_open
+        self.listening: dict[Address, SimListener] = {}
         self.cut: set[tuple[Address, Address]] = set()
-        self.connections: list[Connection] = []
-        self.streams: list[SimStream] = []
         # Until when what goes from one to another is held up.
         self.clogged: dict[tuple[Address, Address], float] = {}
+        # Until when a machine reads nothing that comes.
+        self.deaf: dict[Address, float] = {}
         self.delivered = 0
-        self.after_delivery: Callable[[SimTransport], None] = lambda _transport: None
         # Every byte that arrived anywhere, so that two runs can be told apart.
         self.digest = hashlib.blake2b(digest_size=16)
+
+    def heal(self) -> None:
+        """Every direction is open, and everybody reads."""
+        self.cut.clear()
+        self.clogged.clear()
+        self.deaf.clear()
 
     def delay_s(self) -> float:
         """How long the next message takes."""
@@ -66,284 +69,272 @@ class SimNetwork:
         """Whether nothing gets from one to the other."""
         return (source, target) in self.cut
 
-    async def reach(self, source: Address, target: Address) -> "SimStream":
+    def is_reading(self, address: Address) -> bool:
+        """Whether a machine takes what has come."""
+        return not self.deaf or self.deaf.get(address, 0.0) <= virtual_loop().time()
+
+    async def reach(self, source: "Host", target: Address) -> "SimSocket":
         """A new connection, after a round trip.
 
         Raises:
-            ConnectionRefusedError: nobody answers there, or either way is cut.
+            ConnectionRefusedError: nobody answers there, or a router between says so.
 
         """
+        again_s = SYN_AGAIN_S
+        while self.is_cut(source.address, target) or self.is_cut(target, source.address):
+            if self.dice.random() < REFUSED_ODDS:
+                await asyncio.sleep(self.delay_s())
+                raise ConnectionRefusedError(f"no way leads to {target}")
+            await asyncio.sleep(again_s)
+            again_s *= 2
         await asyncio.sleep(2 * self.delay_s())
-        is_cut = self.is_cut(source, target) or self.is_cut(target, source)
-        answers = None if is_cut else self.listening.get(target)
-        if answers is None:
+        listener = self.listening.get(target)
+        if listener is None:
             raise ConnectionRefusedError(f"nobody answers at {target}")
-        near, far = SimStream.pair(self, (self.listening.get(source), source), (answers, target))
-        answers.accept(far, source[0])
+        near, far = SimSocket(self, source), SimSocket(self, listener.host)
+        near.other, far.other = far, near
+        virtual_loop().call_soon(listener.take, far, source.address[0])
         return near
 
-    def transmit(self, connection: Connection, data: bytes) -> None:
-        """Carry bytes, or lose them and, in time, the connection."""
-        source, target = connection.link.source, connection.target.own_address
-        if self.is_cut(source, target) or connection.is_doomed:
-            self.doom(connection)
-            return
-        loop = asyncio.get_running_loop()
-        open_s = self.clogged.get((source, target), 0.0)
-        connection.last_s = max(connection.last_s, loop.time() + self.delay_s(), open_s)
-        loop.call_at(connection.last_s, self._deliver, connection, data)
 
-    def doom(self, connection: Connection) -> None:
-        """Something was lost: the connection breaks when that is noticed."""
-        if not connection.is_doomed:
-            connection.is_doomed = True
-            loop = asyncio.get_running_loop()
-            loop.call_later(self.dice.uniform(0, DETECT_S_MAX), self.break_connection, connection)
+class Host:
+    """One machine on the network; what it has open ends when it does."""
 
-    def _deliver(self, connection: Connection, data: bytes) -> None:
-        target = connection.target
-        if connection.is_broken or not target.is_alive:
-            return
-        self.delivered += 1
-        self.digest.update(data)
-        sender = connection.link.own_id
-        try:
-            for kind, body in connection.reader.feed(data):
-                target.statistics.received_count += 1
-                target.on_frame(sender, kind, body)
-        except PeerFault:
-            self.break_connection(connection)
-            raise
-        target.on_batch_end()
-        self.after_delivery(target)
-
-    def break_connection(self, connection: Connection) -> None:
-        """Both ends notice that it is gone."""
-        if connection.is_broken:
-            return
-        connection.is_broken = True
-        self.connections.remove(connection)
-        connection.link.close()
-        if connection.target.is_alive:
-            try:
-                connection.target.on_unreachable(connection.link.own_id)
-            except PowerCut as cut:
-                # It was about to write, and dies of that by itself: not here, where somebody
-                # else's connections are being broken.
-                loop = asyncio.get_running_loop()
-                loop.call_exception_handler({"message": "a power cut", "exception": cut})
-
-    def kill(self, transport: "SimTransport") -> None:
-        """A member died: everything to and from it breaks."""
-        transport.is_alive = False
-        for address in [it for it, held in self.listening.items() if held is transport]:
-            del self.listening[address]
-        for connection in list(self.connections):
-            if connection.target is transport or connection.link.owner is transport:
-                self.break_connection(connection)
-        for stream in list(self.streams):
-            if transport in (stream.owner, stream.other.owner):
-                stream.close()
-
-
-class SimLink(Link):
-    """A link that dials on the simulated network."""
-
-    def __init__(self, transport: "SimTransport", member_id: int, channel: int) -> None:
-        """Closed; `run` dials."""
-        super().__init__(transport, member_id, channel)
-        self.owner = transport
-        self.connection: Connection | None = None
-
-    @property
-    def own_id(self) -> int:
-        """Who dials."""
-        return self.owner.local.member_id
-
-    @property
-    def source(self) -> Address:
-        """Where it dials from."""
-        return self.owner.own_address
-
-    @property
-    def is_open(self) -> bool:
-        """Whether messages can leave."""
-        return self.connection is not None
-
-    def send(self, buffers: list[bytes]) -> bool:
-        """Send one frame; False when there is no connection."""
-        if self.connection is None:
-            return False
-        self.owner.network.transmit(self.connection, b"".join(buffers))
-        return True
-
-    def _attach(self, stream: Stream) -> None:
-        """Use a connection that was greeted."""
-        assert isinstance(stream, SimStream), "that is what is dialled here"
-        target, is_gone = stream.other.owner, stream.is_closed
-        stream.close()
-        if is_gone or not isinstance(target, SimTransport) or not target.is_alive:
-            raise ConnectionResetError("it was there a moment ago")
-        self.connection = Connection(self, target)
-        self.owner.network.connections.append(self.connection)
-
-    def close(self) -> None:
-        """Close the connection; what is on its way is lost."""
-        connection, self.connection = self.connection, None
-        if connection is None:
-            return
-        self.owner.network.break_connection(connection)
-        if self._closed is not None and not self._closed.done():
-            self._closed.set_result(None)
-
-
-class SimTransport(Transport):
-    """The production transport's rules on simulated links."""
-
-    def __init__(self, network: SimNetwork, **options: Any) -> None:  # Any: Transport's own
-        """Nothing is open before `start`."""
-        super().__init__(**options)
-        self.network = network
-        self.own_address: Address = self._listen[0]
-        self.is_alive = True
-
-    async def start(self) -> None:
-        """Listen."""
-        self.loop = asyncio.get_running_loop()
-        for address in self._listen:
-            self.network.listening[address] = self
-
-    def make_link(self, member_id: int, channel: int) -> Link:
-        """A link of the simulated kind."""
-        return SimLink(self, member_id, channel)
-
-    def make_accepted(self, stream: Stream, host: str) -> Accepted:
-        """What follows the greeting comes by a `Connection`."""
-        return SimAccepted(self, stream, host)
-
-    def on_greeted(self, accepted: Accepted, admitted: Admitted) -> None:
-        """The dialler has the connection from now on."""
-        self.forget(accepted)
-        super().on_greeted(accepted, admitted)
-
-    async def dial(self, address: Address) -> Stream:
-        """Connect on the simulated network."""
-        return await self.network.reach(self.own_address, address)
-
-    def abandon(self) -> None:
-        """The member crashed."""
-        self.network.kill(self)
-        super().abandon()
-
-    async def close(self) -> None:
-        """Close everything."""
-        self.network.kill(self)
-        await super().close()
-
-
-class SimAccepted(Accepted):
-    """An accepted connection, until it has greeted."""
-
-    def listen(self) -> None:
-        """Nothing comes this way."""
-
-    def close(self) -> None:
-        """Close it, if it was not handed on."""
-        if self.hello is None:
-            super().close()
-
-
-class SimDoorbell(Doorbell):
-    """What answers at the address of a machine whose member does not run yet."""
-
-    def __init__(self, network: SimNetwork, listen: Sequence[Address]) -> None:
-        """Nothing is open yet."""
-        super().__init__([])
+    def __init__(self, network: SimNetwork, address: Address) -> None:
+        """Nothing is open; what it dials comes from `address`."""
         self._network = network
-        self._addresses = list(listen)
+        self.address = address
+        self._listeners: list[SimListener] = []
+        # In the order in which they were opened.
+        self.sockets: dict[SimSocket, None] = {}
 
-    async def __aenter__(self) -> "SimDoorbell":
-        """Listen."""
-        for address in self._addresses:
-            self._network.listening[address] = self
-        return self
+    async def listen(
+        self, address: Address, on_come: Callable[[Connection, str], None]
+    ) -> "SimListener":
+        """Hand on every connection to one of our addresses.
 
-    async def __aexit__(self, *_: object) -> None:
-        """Close everything."""
-        for address in self._addresses:
-            if self._network.listening.get(address) is self:
-                del self._network.listening[address]
-        await super().__aexit__()
+        Raises:
+            OSError: somebody listens there.
+
+        """
+        if address in self._network.listening:
+            raise OSError(EADDRINUSE, f"somebody listens at {address}")
+        listener = SimListener(self._network, self, address, on_come)
+        self._network.listening[address] = listener
+        self._listeners.append(listener)
+        return listener
+
+    async def connect(self, address: Address) -> tuple[Connection, str]:
+        """Connect; names are addresses here."""
+        return await self._network.reach(self, address), address[0]
+
+    def shown(self, connection: Connection) -> None:
+        """Nobody has certificates."""
+
+    def deafen(self, until_s: float) -> None:
+        """Read nothing that comes until then."""
+        self._network.deaf[self.address] = until_s
+        virtual_loop().call_at(until_s, self._look_again)
+
+    def _look_again(self) -> None:
+        for sock in self.sockets:
+            sock.note()
+
+    def end(self, *, loses_power: bool) -> None:
+        """Close everything, as the operating system does for a process that was killed.
+
+        With the power all of it goes without a word.
+        """
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()
+        for sock in list(self.sockets):
+            if loses_power:
+                sock.lose()
+            else:
+                sock.close()
 
 
-class SimStream(Stream):
-    """One end of a connection that carries a snapshot."""
-
-    other: "SimStream"
+class SimListener:
+    """An address at which a machine listens."""
 
     def __init__(
         self,
         network: SimNetwork,
-        owner: SimTransport | SimDoorbell | None,
+        host: Host,
         address: Address,
+        on_come: Callable[[Connection, str], None],
     ) -> None:
-        """Use `pair`."""
+        """Open."""
         self._network = network
-        self.owner = owner
+        self._on_come = on_come
+        self.host = host
         self.address = address
-        self.queue: asyncio.Queue[tuple[int, bytes] | None] = asyncio.Queue()
-        self.reader = FrameReader(_FRAME_BYTES_MAX)
-        self._last_s = 0.0
-        self.is_closed = False
 
-    @classmethod
-    def pair(
-        cls,
-        network: SimNetwork,
-        near: tuple[SimTransport | SimDoorbell | None, Address],
-        far: tuple[SimTransport | SimDoorbell | None, Address],
-    ) -> tuple["SimStream", "SimStream"]:
-        """Both ends of a new connection: who has each, and where."""
-        ends = cls(network, *near), cls(network, *far)
-        ends[0].other, ends[1].other = ends[1], ends[0]
-        network.streams += ends
-        return ends
-
-    async def send(self, kind: int, body: msgspec.Struct) -> None:
-        """Send one small frame."""
-        await self._put(kind, msgspec.msgpack.encode(body))
-
-    async def send_buffers(self, kind: int, buffers: list[bytes]) -> None:
-        """Send one frame whose body is `buffers`."""
-        await self._put(kind, b"".join(buffers))
-
-    async def _put(self, kind: int, body: bytes) -> None:
-        network = self._network
-        if network.is_cut(self.address, self.other.address):
-            self.close()
-        if self.is_closed:
-            raise ConnectionResetError("the connection is gone")
-        loop = asyncio.get_running_loop()
-        self._last_s = max(self._last_s, loop.time() + network.delay_s())
-        loop.call_at(self._last_s, self.other.queue.put_nowait, (kind, body))
-        await asyncio.sleep(self._last_s - loop.time())
-
-    async def next_frame(self) -> tuple[int, bytes]:
-        """The next frame, within ten seconds."""
-        async with asyncio.timeout(10.0):
-            item = await self.queue.get()
-        if item is None:
-            raise ConnectionResetError("the connection is gone")
-        return item
-
-    def take_frames(self) -> list[tuple[int, bytes]]:
-        """Nothing is said before the greeting is over."""
-        return []
+    def take(self, sock: "SimSocket", source: str) -> None:
+        """Somebody was connected."""
+        if self._network.listening.get(self.address) is self:
+            self._on_come(sock, source)
+        else:
+            sock.vanish()
+            sock.other.reset_later(self._network.delay_s())
 
     def close(self) -> None:
-        """Close both ends."""
-        for end in (self, self.other):
-            if not end.is_closed:
-                end.is_closed = True
-                end.queue.put_nowait(None)
-                self._network.streams.remove(end)
+        """Take nobody any more."""
+        if self._network.listening.get(self.address) is self:
+            del self._network.listening[self.address]
+
+
+class SimSocket:
+    """One end of a connection."""
+
+    other: "SimSocket"
+
+    def __init__(self, network: SimNetwork, host: Host) -> None:
+        """Open; the two ends know each other before anything is sent."""
+        self._network = network
+        self._host = host
+        self._loop = virtual_loop()
+        self._descriptor = self._loop.attach(self)
+        self._received: deque[bytes] = deque()
+        # What comes to this side, in order; timers that are due at one time are not in order.
+        self._on_way: deque[bytes] = deque()
+        # What was sent and not read by the other side yet.
+        self._unread_bytes = 0
+        # When the last of what was sent arrives: nothing overtakes it.
+        self._last_s = 0.0
+        self._is_open = True
+        self._is_closed = False  # by whoever had it; the machine may have gone before
+        self._is_ended = False  # the other side has closed
+        self._is_reset = False
+        self._is_doomed = False  # something that this side sent was lost
+        host.sockets[self] = None
+
+    def events(self) -> int:
+        """What can be done now."""
+        if not self._is_open:
+            return 0
+        is_readable = self._received or self._is_ended or self._is_reset
+        is_writable = self._is_reset or self._unread_bytes < self._network.window_bytes
+        reads = EVENT_READ if is_readable and self._network.is_reading(self._host.address) else 0
+        return reads | (EVENT_WRITE if is_writable else 0)
+
+    def note(self) -> None:
+        """Something has changed."""
+        self._loop.note(self._descriptor)
+
+    def fileno(self) -> int:
+        """What the event loop knows it by."""
+        return -1 if self._is_closed else self._descriptor
+
+    def send(self, data: bytes) -> int:
+        """Send a beginning of `data`, as far as there is room."""
+        self._check()
+        room = self._network.window_bytes - self._unread_bytes
+        if room <= 0:
+            raise BlockingIOError
+        taken = data if len(data) <= room else data[:room]
+        self._unread_bytes += len(taken)
+        self._carry(taken)
+        return len(taken)
+
+    def sendmsg(self, buffers: Sequence[bytes]) -> int:
+        """Send a beginning of all that."""
+        return self.send(b"".join(buffers))
+
+    def recv(self, count: int) -> bytes:
+        """What has come."""
+        if not self._network.is_reading(self._host.address):
+            raise BlockingIOError
+        if self._received and not self._is_reset:
+            data = self._received.popleft()
+            if len(data) > count:
+                self._received.appendleft(data[count:])
+                data = data[:count]
+            other = self.other
+            is_full = other._unread_bytes >= self._network.window_bytes  # noqa: SLF001 - the same
+            other._unread_bytes -= len(data)  # noqa: SLF001 - connection
+            if is_full:
+                other.note()
+            return data
+        self._check()
+        if not self._is_ended:
+            raise BlockingIOError
+        return b""
+
+    def _check(self) -> None:
+        if not self._is_open:
+            raise OSError(EBADF, "it is closed")
+        if self._is_reset:
+            raise ConnectionResetError("the connection is gone")
+
+    def close(self) -> None:
+        """Say that nothing follows."""
+        self._is_closed = True
+        if self._is_open:
+            self.vanish()
+            if not self._is_reset:
+                self._carry(b"")
+
+    def vanish(self) -> None:
+        """Be gone, without a word to the other side."""
+        self._is_open = False
+        self._received.clear()
+        self._loop.detach(self._descriptor)
+        self._host.sockets.pop(self, None)
+
+    def lose(self) -> None:
+        """Be gone with the machine; the other side notices, if it has reason to."""
+        self.vanish()
+        network = self._network
+        if self.other._unread_bytes or not network.leaves_half_open:  # noqa: SLF001 - other end
+            self.other.reset_later(network.dice.uniform(0, DETECT_S_MAX))
+
+    def reset_later(self, delay_s: float) -> None:
+        """Notice in a while that the connection is gone."""
+        self._loop.call_later(delay_s, self._reset)
+
+    def _reset(self) -> None:
+        if self._is_open and not self._is_reset:
+            self._is_reset = True
+            self._received.clear()
+            self.note()
+
+    def _carry(self, data: bytes) -> None:
+        """Carry bytes, or the end; or lose them and, in time, the connection."""
+        network, loop = self._network, self._loop
+        way = (self._host.address, self.other._host.address)  # noqa: SLF001 - the other end
+        if self._is_doomed or way in network.cut:
+            self._doom()
+            return
+        open_s = network.clogged.get(way, 0.0)
+        self._last_s = max(self._last_s, loop.time() + network.delay_s(), open_s)
+        other = self.other
+        other._on_way.append(data)  # noqa: SLF001 - the other end
+        loop.call_at(self._last_s, other._arrive)  # noqa: SLF001 - the other end
+
+    def _doom(self) -> None:
+        """Something was lost: the connection breaks when that is noticed."""
+        if self._is_doomed:
+            return
+        self._is_doomed = True
+        network = self._network
+        self.reset_later(network.dice.uniform(0, DETECT_S_MAX))
+        if not network.leaves_half_open:
+            self.other.reset_later(network.dice.uniform(0, DETECT_S_MAX))
+
+    def _arrive(self) -> None:
+        """Something that the other side sent is here; b"" is the end."""
+        network, data = self._network, self._on_way.popleft()
+        if not self._is_open or self._is_reset:
+            if data:
+                # Whoever sends to somebody that is gone hears of it.
+                self.other.reset_later(network.delay_s())
+            return
+        if data:
+            network.delivered += 1
+            network.digest.update(data)
+            self._received.append(data)
+        else:
+            self._is_ended = True
+        self.note()

@@ -26,7 +26,7 @@ from roost.sim.members.leases import LeaseHolders
 from roost.sim.members.loop import VirtualLoop
 from roost.sim.members.machines import Machine, Machines
 from roost.sim.members.nemesis import Nemesis
-from roost.sim.members.network import SimNetwork, SimTransport
+from roost.sim.members.network import SimNetwork
 from roost.sim.members.swarm import Swarm
 
 HEAL_S = 30.0
@@ -50,8 +50,7 @@ class Simulation:
         stream = self.chronicle.stream
         self.swarm = swarm or Swarm.draw(stream("swarm"))
         self.network = SimNetwork(stream("network"), delay_s_mean=self.swarm.delay_s_mean)
-        self.network.after_delivery = self._look_after_delivery
-        self.machines = Machines(self.chronicle, self.network, self.swarm, root)
+        self.machines = Machines(self.chronicle, self.network, self.swarm, root, look=self._look)
         self.clients = Clients(self.machines.running, stream)
         self._judge = Judge()
         self._terms_won: set[tuple[int, int]] = set()
@@ -126,22 +125,19 @@ class Simulation:
             self._check()
             await asyncio.sleep(0.01)
 
-    def _look_after_delivery(self, transport: SimTransport) -> None:
-        """A message has arrived: look at whoever got it."""
-        for number, machine in enumerate(self.machines):
-            if machine.member is not None and machine.member.transport is transport:
-                self._look(number, machine, machine.member)
-
     def _check(self) -> None:
         if isinstance(self._failure, Violation):
             raise self._failure
         if self._failure is not None:
             raise Violation(f"an error nobody took: {self._failure!r}") from self._failure
-        for number, machine in enumerate(self.machines):
-            if machine.member is not None:
-                self._look(number, machine, machine.member)
+        for machine in self.machines:
+            self._look(machine)
 
-    def _look(self, number: int, machine: Machine, member: Member) -> None:
+    def _look(self, machine: Machine) -> None:
+        """A member was told something, or some time has passed: look at it."""
+        member, number = machine.member, machine.number
+        if member is None:
+            return
         core, chronicle = member.core, self.chronicle
         if core.role is Role.LEADER and (core.term, core.id) not in self._terms_won:
             self._terms_won.add((core.term, core.id))
@@ -157,8 +153,7 @@ class Simulation:
     async def _heal(self) -> None:
         """Everything runs and talks; within HEAL_S somebody must lead and serve."""
         self.chronicle.say("everything heals")
-        self.network.cut.clear()
-        self.network.clogged.clear()
+        self.network.heal()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + HEAL_S
         while not self._is_serving():

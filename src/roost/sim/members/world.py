@@ -3,7 +3,7 @@
 import asyncio
 import random
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,9 +13,9 @@ from roost.member.errors import SnapshotFailed
 from roost.member.machine.reserve import Reserve
 from roost.member.machine.worker import Worker
 from roost.member.machine.world import World
-from roost.peer import Doorbell, Secrets, Stream, Transport
+from roost.peer import PeerConfig, Secrets, Transport
 from roost.sim.members.disk import SimDisk
-from roost.sim.members.network import SimDoorbell, SimNetwork, SimTransport
+from roost.sim.members.network import Host, SimNetwork
 from roost.store import InlineKeeper, Keeper, ScrubReport, SnapshotFile, StoreError
 
 Address = tuple[str, int]
@@ -93,11 +93,15 @@ class SimWorld(World):
         segment_bytes: int,
         clock_rate: float = 1.0,
         peer_secrets: Secrets | None = None,
+        peer_config: PeerConfig | None = None,
     ) -> None:
         """Begin with an empty disk; the clock runs `clock_rate` times as fast as true time."""
         self.peer_secrets = peer_secrets or Secrets()
-        self.network = network
+        self.network: Host = Host(network, address)
         self.address = address
+        # Called when whatever came from one connection at one time was handed to the member.
+        self.on_frames: Callable[[], None] = lambda: None
+        self._peer_config = peer_config or PeerConfig()
         self.disk: SimDisk = SimDisk()
         self.dice = RandomDice(stream)
         self._stream = stream
@@ -146,16 +150,15 @@ class SimWorld(World):
         return keeper
 
     def make_transport(self, **options: Any) -> Transport:  # Any: Transport's own options
-        """Links on the simulated network."""
-        return SimTransport(self.network, secrets=self.peer_secrets, **options)
+        """Links with bounds of this machine, whose frames are heard of."""
+        on_batch_end = options["on_batch_end"]
 
-    async def dial(self, address: Address) -> Stream:
-        """Connect, to join."""
-        return await self.network.reach(self.address, address)
+        def on_frames() -> None:
+            on_batch_end()
+            self.on_frames()
 
-    def make_doorbell(self, listen: Sequence[Address]) -> Doorbell:
-        """What answers our peer port until the member runs."""
-        return SimDoorbell(self.network, listen)
+        changed = {"config": self._peer_config, "on_batch_end": on_frames}
+        return super().make_transport(**(options | changed))
 
     async def copy_store(self, directory: Path, target: Path) -> SnapshotFile:
         """Copy what the keeper wrote; it takes a while."""
@@ -183,6 +186,7 @@ class SimWorld(World):
 
     def crash(self, *, loses_power: bool) -> None:
         """The member is gone; after a power cut so is what was not synced."""
+        self.network.end(loses_power=loses_power)
         self._keepers.clear()
         for worker in self._workers:
             worker.die()
