@@ -1,9 +1,10 @@
 """Writes the reference pages from the program itself; `make docs` runs it, a test compares.
 
-`python docs/generate.py` writes docs/reference/{settings,cli,metrics,errors,consensus,differences}.md.
+`python docs/generate.py` writes docs/reference/{settings,cli,metrics,errors,consensus,journal,differences}.md.
 """
 
 import ast
+import re
 import sys
 from importlib import import_module
 from inspect import getdoc, getmembers, isclass
@@ -186,6 +187,50 @@ def consensus_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def journal_points() -> dict[str, str]:
+    """The points of docs/journal-points.txt: number and text."""
+    lines = (ROOT / "docs" / "journal-points.txt").read_text().splitlines()
+    rows = [line.split(" ", 1) for line in lines if re.match(r"J[0-9]", line)]
+    return dict(rows)
+
+
+def journal_shown_by() -> dict[str, list[str]]:
+    """Who shows each point of the journal: tests, and files of tests, that say so."""
+    found: dict[str, list[str]] = {}
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        place = path.relative_to(ROOT / "tests")
+        tree = ast.parse(path.read_text())
+        says = [(str(place), ast.get_docstring(tree))]
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                says.append((f"{place}::{node.name}", ast.get_docstring(node)))
+        for name, said in says:
+            for point in re.findall(r"\bJ[0-9]+\b", said or ""):
+                found.setdefault(point, []).append(name)
+    return found
+
+
+def journal_page() -> str:
+    """The points of docs/journal-points.txt, with who shows each."""
+    shown = journal_shown_by()
+    lines = [
+        MADE,
+        "# What the journal keeps, and who shows it",
+        "",
+        "The code names these points where it keeps them, and each is shown by the tests named, among others; all of them",
+        "together by the states of `python -m roost.sim.crashes` and the cases of `python -m roost.sim.par`. Numbers are never",
+        "given twice: one that is missing was a rule that another has taken in.",
+    ]
+    for line in (ROOT / "docs" / "journal-points.txt").read_text().splitlines():
+        number, _, text = line.partition(" ")
+        if not re.match(r"J[0-9]", line):
+            lines += ["", f"## {line}", "", "| point | | shown by |", "|---|---|---|"]
+            continue
+        tests = "<br>".join(f"`{it}`" for it in dict.fromkeys(shown.get(number, [])))
+        lines.append(f"| {number} | {text} | {tests} |")
+    return "\n".join(lines) + "\n"
+
+
 def differences_page() -> str:
     """Where Roost answers another way than etcd; held to the tests that compare both."""
     sys.path.insert(0, str(ROOT))
@@ -213,6 +258,7 @@ PAGES = {
     "metrics.md": metrics_page,
     "errors.md": errors_page,
     "consensus.md": consensus_page,
+    "journal.md": journal_page,
 }
 
 

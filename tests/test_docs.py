@@ -20,7 +20,15 @@ def load_generator() -> ModuleType:
 
 @pytest.mark.parametrize(
     "name",
-    ["settings.md", "cli.md", "metrics.md", "errors.md", "consensus.md", "differences.md"],
+    [
+        "settings.md",
+        "cli.md",
+        "metrics.md",
+        "errors.md",
+        "consensus.md",
+        "journal.md",
+        "differences.md",
+    ],
 )
 def test_a_reference_page_is_what_the_program_says(name: str) -> None:
     generator = load_generator()
@@ -56,3 +64,36 @@ def test_every_point_of_consensus_is_shown_by_somebody() -> None:
     assert listed == list(range(1, 151))
     assert [it for it in listed if it not in shown] == []
     assert set(shown) <= set(listed)
+
+
+def numbers_named(letter: str) -> dict[str, Path]:
+    """Numbers such as `J17` in code, tests and pages, with a file that names each."""
+    found: dict[str, Path] = {}
+    for room in ("src", "tests", "docs", "bench"):
+        for path in sorted((ROOT / room).rglob("*")):
+            if path.suffix in (".py", ".md", ".txt") and path.name != f"{LISTS[letter]}":
+                for number in re.findall(rf"\b{letter}[1-9][0-9]?\b", path.read_text()):
+                    found.setdefault(number, path)
+    return found
+
+
+LISTS = {"J": "journal-points.txt", "P": "reliability.md"}
+
+
+def test_every_point_of_the_journal_is_shown_by_somebody() -> None:
+    generator = load_generator()
+    listed, shown = list(generator.journal_points()), generator.journal_shown_by()
+    assert listed == sorted(set(listed), key=lambda it: int(it[1:])), "in order, none twice"
+    assert [it for it in listed if it not in shown] == []
+    assert {it: path for it, path in numbers_named("J").items() if it not in listed} == {}
+
+
+def test_every_promise_that_is_named_has_a_row_that_says_who_shows_it() -> None:
+    text = (ROOT / "docs" / "reliability.md").read_text()
+    rows = re.findall(r"^\| (P[0-9]+) [^|]+\| ([^|]+) \| ([^|]+) \|$", text, re.MULTILINE)
+    listed = {number for number, _, _ in rows}
+    assert len(rows) == len(listed) > 10, "none twice"
+    assert {it: path for it, path in numbers_named("P").items() if it not in listed} == {}
+    for number, shown_by, _ in rows:
+        for path in re.findall(r"`(tests/[a-z_/]+(?:\.py)?)`", shown_by):
+            assert (ROOT / path).exists(), f"{number} is shown by {path}, which is not there"

@@ -7,7 +7,7 @@ import pytest
 from roost.journal import Journal, JournalBroken
 from roost.raft import HardState
 from roost.sim.members.disk import InjectedError, SimDisk
-from tests.journal.test_journal import content, entry, open_journal
+from tests.journal.journals import content, entry, open_journal
 
 
 class Script:

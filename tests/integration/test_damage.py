@@ -72,7 +72,7 @@ def hashes(cluster: Cluster) -> set[tuple[int, int, int]]:
 
 
 def test_a_zeroed_sector_in_one_log_loses_nothing_where_etcd_loses_half(lagging: Cluster) -> None:
-    """The script of faults.md 0.2: etcd starts with half its entries, and reads disagree."""
+    """The script with which etcd starts with half its entries, and reads disagree."""
     path = journal_of(lagging, 0)
     zero_sector(path, path.read_bytes().index(value(150)))
     lagging.start(0)
@@ -212,6 +212,7 @@ def test_a_member_whose_state_differs_finds_out_and_rebuilds(tmp_path: Path) -> 
 
 
 def test_a_single_member_says_what_would_be_lost_before_it_loses_it(tmp_path: Path) -> None:
+    """J22."""
     from click.testing import CliRunner
 
     from roost.cli.main import main

@@ -1,4 +1,4 @@
-"""Connections that do nothing use up file descriptors; the member goes on (faults.md: EMFILE)."""
+"""Connections that do nothing use up file descriptors; the member goes on."""
 
 import resource
 import socket

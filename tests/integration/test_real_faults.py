@@ -136,7 +136,7 @@ def test_forty_power_cuts_of_everybody_at_once_lose_nothing(
 def test_a_full_disk_raises_an_alarm_and_room_takes_it_back(
     tmp_path: Path, size_mb: int, segment_bytes: int
 ) -> None:
-    """Writes stop before the disk is full; reads, deletes and compaction go on."""
+    """J38: writes stop before the disk is full; reads, deletes and compaction go on."""
     root = tmp_path / "loop"
     root.mkdir()
     with LoopDisk(root, size_mb) as disk:
@@ -366,7 +366,7 @@ def keeper_under_strace(keeper: int, log: Path, injection: str) -> Iterator[None
 @needs_strace
 @pytest.mark.parametrize("error", ["EIO", "ENOSPC"])
 def test_a_failed_sync_of_the_store_ends_the_process(tmp_path: Path, error: str) -> None:
-    """P3: a device with less room than its file system believes says ENOSPC, and says it once."""
+    """P3, J18: a device with less room than its file system believes says so once."""
     with Cluster(tmp_path, 1) as cluster:
         cluster.leader()
         keeper = keeper_of(cluster, 0)

@@ -183,7 +183,7 @@ def test_votes_go_to_logs_at_least_as_new(
 
 
 def test_a_vote_leaves_only_after_it_is_durable() -> None:
-    """Checklist 27, 73."""
+    """Checklist 27, 73; J11."""
     core = core_with([], 1)
     core.step(VoteRequest(2, 2, 0, 0))
     ready = core.take_ready()
@@ -339,7 +339,7 @@ def test_entries_of_an_older_term_are_not_committed_by_count() -> None:
 
 
 def test_the_leader_counts_itself_only_when_durable_but_may_commit_without_itself() -> None:
-    """Checklist 76."""
+    """Checklist 76; J12."""
     network = CoreCluster(3)
     core = network.elect(1)
     index = network.propose(1, b"x")

@@ -1,4 +1,4 @@
-"""Nodes whose disks lose what they promised, and what others make of it (journal.md J19-J23)."""
+"""Nodes whose disks lose what they promised, and what others make of it (J19, J23)."""
 
 import pytest
 
@@ -185,6 +185,7 @@ def test_the_fence_falls_in_a_later_term_too() -> None:
 
 
 def test_a_damaged_entry_stops_applying_and_counting_but_not_the_vote() -> None:
+    """J19."""
     made = cluster()
     made.crash(3)
     node = made.nodes[3]

@@ -13,7 +13,7 @@ class JournalBroken(JournalError):
     """A write or sync failed; nothing later can be trusted, the process must end.
 
     After a failed sync the page cache may have dropped our writes, so a retry that succeeds
-    proves nothing (faults.md 0.2).
+    proves nothing (J15; Rebello et al., ATC'20).
     """
 
 

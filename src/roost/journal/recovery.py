@@ -1,4 +1,4 @@
-"""Reading a segment back: what is good, what is torn, what is damaged (journal.md 3.5).
+"""Reading a segment back: what is good, what is torn, what is damaged.
 
 For each position in order, three things are seen: the state of the frame, the state of its
 slot, and whether anything after it proves that it was written.  `VERDICTS` decides; it is the

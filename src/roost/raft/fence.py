@@ -1,4 +1,4 @@
-"""A node whose disk may have lost what it promised (journal.md J19, J23).
+"""A node whose disk may have lost what it promised (J19, J23).
 
 Raft takes it for granted that what was durable stays so.  Disks break that: a sector rots, a
 cache lies about a flush, somebody restores an old image.  A node that comes back with less than

@@ -1,4 +1,4 @@
-"""What a cluster makes of damage: the suite of PAR's authors (FAST'18, specs: testing.md 5.5).
+"""What a cluster makes of damage: the suite of PAR's authors (FAST'18).
 
 Every case is three members on simulated disks that have acknowledged some puts and were then
 killed together, or lost power.  Disks are damaged, the members start, and the cluster is

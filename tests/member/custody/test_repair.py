@@ -56,6 +56,7 @@ def lets_drop(configuration: Configuration, own: Answer, *said: Answer) -> bool:
 def test_what_cannot_have_been_on_a_majority_is_dropped(
     own: Answer, others: tuple[Answer, ...], *, is_dropped: bool
 ) -> None:
+    """J21."""
     assert lets_drop(THREE, own, *others) is is_dropped
 
 

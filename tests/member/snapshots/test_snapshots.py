@@ -247,7 +247,7 @@ async def refuse(_member_id: int, _address: tuple[str, int]) -> Stream:
 def test_a_crash_in_an_installation_leaves_the_old_state_or_the_new_one(
     tmp_path: Path, crash_before: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Checklist 110."""
+    """Checklist 110; J32."""
     ahead = open_at(tmp_path, "ahead")
     write(ahead, 30, b"new")
     held = snapshot_of(ahead, tmp_path / "copy")

@@ -1,4 +1,4 @@
-"""Damaged journal entries, brought back by whoever holds them (specs: journal.md J19 to J21).
+"""Damaged journal entries, brought back by whoever holds them (J19 to J21).
 
 A member with damaged entries knows their identities and keeps its vote; it asks all others for
 them, a page at a time, with or without a leader, because (term, index, checksum) names one

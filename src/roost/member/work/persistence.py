@@ -7,7 +7,7 @@ moves to one thread, and back when the disk has recovered.  What comes while the
 written together afterwards, with one sync.  Order is kept either way: a Ready is reported durable
 only after all Readys before it.
 
-When the device fails the journal is poisoned; `on_failure` ends the process (journal.md J15).
+When the device fails the journal is poisoned; `on_failure` ends the process (J15).
 """
 
 import asyncio

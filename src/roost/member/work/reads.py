@@ -4,9 +4,9 @@ A read waits for a round that *starts* after it arrived, then until this member 
 index the round confirmed.  One round is on its way at a time; what arrives meanwhile shares the
 next one, so a loaded member spends one round on many reads and an idle one starts at once.
 
-Tokens are counted up and never used again: a late answer can never confirm a newer read
-(faults.md 84).  Rounds that get no answer are started again with a fresh token; a read that
-finds no leader is tried again until its deadline and then told `NoLeader`.
+Tokens are counted up and never used again: a late answer can never confirm a newer read.
+Rounds that get no answer are started again with a fresh token; a read that finds no leader is
+tried again until its deadline and then told `NoLeader`.
 """
 
 from collections.abc import Callable
