@@ -25,6 +25,7 @@ from roost.member.protocol import (
 from roost.member.round_trips import RoundTrips
 from roost.member.work import forwarding
 from roost.member.work.executor import Executor
+from roost.member.work.forwarding import Forwarded
 from roost.outcome import Outcome
 from roost.peer import Transport, encode_frame
 from roost.raft import Core, MalformedMessage, Message, Role, codec
@@ -169,14 +170,14 @@ class Links:
             self._on_fatal(error)
 
     def _on_requests(self, sender: int, body: bytes) -> None:
-        for request_id, name, request in forwarding.decode_requests(body):
-            self._on_request(sender, request_id, name, request)
+        for request in forwarding.decode_requests(body):
+            self._on_request(sender, request)
 
-    def _on_request(self, sender: int, request_id: int, name: str, body: bytes) -> None:
+    def _on_request(self, sender: int, request: Forwarded) -> None:
         """A follower's request: run it here, or say that we do not lead."""
 
         def answer(outcome: Outcome) -> None:
-            buffers = forwarding.encode_answer(request_id, outcome)
+            buffers = forwarding.encode_answer(request.id, outcome)
             collected = self._answers.setdefault(sender, [])
             collected += buffers
             self._answer_bytes += len(buffers[-1])
@@ -185,10 +186,10 @@ class Links:
             else:
                 self._schedule()
 
-        operation = self._operations.get(name)
+        operation = self._operations.get(request.name)
         if operation is None:
-            raise PeerFault(f"operation {name!r} is unknown here")
+            raise PeerFault(f"operation {request.name!r} is unknown here")
         if self._core.role is not Role.LEADER:
             answer(NoLeader("etcdserver: not leader"))
         else:
-            self._executor.submit(name, operation, body, answer)
+            self._executor.submit(request.name, operation, request.body, answer)

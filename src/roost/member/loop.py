@@ -147,7 +147,7 @@ class Loop:
         self.on_news()
 
     def _run_again(self, delay_s: float) -> None:
-        """The executor waits for more to come, or for a batch to settle."""
+        """The executor waits for more to come, or for a batch to be answered."""
         if delay_s:
             self._event_loop.call_later(delay_s, self._release)
         else:
@@ -270,11 +270,11 @@ class Loop:
         self.leader_change_count += leader not in (0, old_leader)
         logger.info("leadership: role %s, leader %x, term %d", role.name.lower(), leader, term)
         if old_role is Role.LEADER and (role is not Role.LEADER or term != old_term):
-            for name, body, done in self._executor.close():
-                self._router.submit(name, body, done)
+            for it in self._executor.close():
+                self._router.submit(it.name, it.body, it.done)
         if old_leader and leader != old_leader:
             self._router.on_deposed(old_leader)
-        self.parts.transfers.settle()
+        self.parts.transfers.look()
         if leader:
             self._router.retry()
             self.parts.neighbours.publish()

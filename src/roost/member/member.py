@@ -88,8 +88,8 @@ class Member:
         await self.hand_over()
         self._loop.halt()
         error, parts = Stopped("etcdserver: server stopped"), self._parts
-        for _, _, done in parts.executor.close():
-            done(error)
+        for it in parts.executor.close():
+            it.done(error)
         parts.reads.fail_all(error)
         parts.router.close(error)
         parts.transfers.close(error)

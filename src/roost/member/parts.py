@@ -38,7 +38,7 @@ from roost.member.work.executor import Executor
 from roost.member.work.forwarding import Forwarder
 from roost.member.work.pacing import Pacing
 from roost.member.work.persistence import Persistence
-from roost.member.work.reads import Reads
+from roost.member.work.reads import ReadRounds
 from roost.member.work.router import Router
 from roost.outcome import Done, ReadDone
 from roost.peer import (
@@ -182,8 +182,8 @@ class Parts:
             pacing=Pacing(lambda: self.persistence.mean_ms / 1000, self._world.clock_s),
         )
 
-    def _make_reads(self) -> Reads:
-        return Reads(
+    def _make_reads(self) -> ReadRounds:
+        return ReadRounds(
             self._wiring.start_read_round,
             retry_ticks=max(2, self._election_ticks // 2),
             timeout_ticks=self._timeout_ticks,

@@ -7,6 +7,7 @@ on; the others could, so it lets one of them.
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from roost.errors import OutcomeUnknown, RoostError
 from roost.outcome import ReadDone
@@ -16,6 +17,15 @@ logger = logging.getLogger(__name__)
 
 # How long a leader that stops waits for the next one.
 HAND_OVER_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Waiting:
+    """Somebody who waits for `target` to lead."""
+
+    target: int
+    deadline_tick: int
+    done: ReadDone
 
 
 class Transfers:
@@ -32,7 +42,7 @@ class Transfers:
         self._is_stuck = is_stuck
         self._timeout_ticks = timeout_ticks
         self._ticks = 0
-        self._waiting: list[tuple[int, int, ReadDone]] = []
+        self._waiting: list[Waiting] = []
 
     def start(self, target: int, done: ReadDone) -> None:
         """Hand leadership to `target`; `done(error)` is called once, when it leads or too late.
@@ -42,12 +52,12 @@ class Transfers:
 
         """
         self._core.transfer_leadership(target)
-        self._waiting.append((target, self._ticks + self._timeout_ticks, done))
+        self._waiting.append(Waiting(target, self._ticks + self._timeout_ticks, done))
 
     def tick(self) -> None:
         """One heartbeat interval has passed."""
         self._ticks += 1
-        self.settle()
+        self.look()
         core = self._core
         if core.role is Role.LEADER and not core.transfer_target and self._is_stuck():
             self._leave_office()
@@ -59,24 +69,26 @@ class Transfers:
             logger.warning("the store makes no room: leadership goes to member %x", target)
             self._core.transfer_leadership(target)
 
-    def settle(self) -> None:
+    def look(self) -> None:
         """Tell those whose target leads by now, or whose time is over."""
         if not self._waiting:
             return
         waiting, self._waiting = self._waiting, []
-        for target, deadline, done in waiting:
-            if self._core.leader_id == target:
-                done(None)
-            elif self._ticks >= deadline:
-                done(OutcomeUnknown("etcdserver: request timed out, leader transfer took too long"))
+        for it in waiting:
+            if self._core.leader_id == it.target:
+                it.done(None)
+            elif self._ticks >= it.deadline_tick:
+                it.done(
+                    OutcomeUnknown("etcdserver: request timed out, leader transfer took too long")
+                )
             else:
-                self._waiting.append((target, deadline, done))
+                self._waiting.append(it)
 
     def close(self, error: RoostError) -> None:
         """Tell everybody that it will not be seen here."""
         waiting, self._waiting = self._waiting, []
-        for _, _, done in waiting:
-            done(error)
+        for it in waiting:
+            it.done(error)
 
     def start_best(self) -> "asyncio.Future[None] | None":
         """Let the voter that is furthest lead; None when we do not lead or nobody could.

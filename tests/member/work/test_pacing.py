@@ -36,7 +36,7 @@ def test_a_batch_waits_for_the_one_before_it_but_not_for_long() -> None:
 
 def test_callers_that_come_back_go_together_with_those_who_waited() -> None:
     pacing, clock = make()
-    pacing.on_settled(answered=5, waiting=4)
+    pacing.on_answered(answered=5, waiting=4)
     for waiting in range(4, 9):
         assert pacing.pace(waiting, 0) is Pace.LOOK_AGAIN
         clock.now += SYNC_S / 10
@@ -47,14 +47,14 @@ def test_callers_that_come_back_go_together_with_those_who_waited() -> None:
 def test_a_lone_caller_never_waits() -> None:
     pacing, _ = make()
     for _ in range(5):
-        pacing.on_settled(answered=1, waiting=0)
+        pacing.on_answered(answered=1, waiting=0)
         assert pacing.pace(1, 0) is Pace.GO
 
 
 def test_patience_ends_after_the_time_of_a_sync_and_is_bounded() -> None:
     for sync_s, patience_s in ((SYNC_S, SYNC_S), (10.0, PATIENCE_S_MAX)):
         pacing, clock = make(sync_s)
-        pacing.on_settled(answered=10, waiting=0)
+        pacing.on_answered(answered=10, waiting=0)
         clock.now += patience_s * 0.99
         assert pacing.pace(9, 0) is Pace.LOOK_AGAIN
         clock.now += patience_s * 0.02
@@ -65,7 +65,7 @@ def test_patience_that_was_wasted_is_skipped_twice_as_long_each_time() -> None:
     pacing, clock = make()
     skipped = [0]
     while len(skipped) < 12:
-        pacing.on_settled(answered=10, waiting=1)
+        pacing.on_answered(answered=10, waiting=1)
         if pacing.pace(1, 0) is Pace.GO:
             skipped[-1] += 1
             continue
@@ -78,7 +78,7 @@ def test_patience_that_was_wasted_is_skipped_twice_as_long_each_time() -> None:
 def test_most_of_a_wave_counts_as_the_wave() -> None:
     pacing, clock = make()
     for _ in range(3):
-        pacing.on_settled(answered=10, waiting=0)
+        pacing.on_answered(answered=10, waiting=0)
         assert pacing.pace(8, 0) is Pace.LOOK_AGAIN
         clock.now += SYNC_S * 2
         assert pacing.pace(8, 0) is Pace.GO

@@ -1,7 +1,7 @@
 """Read rounds: each read is confirmed by a round that started after it arrived."""
 
 from roost.errors import NoLeader, RoostError, Stopped
-from roost.member.work.reads import Reads
+from roost.member.work.reads import ReadRounds
 
 
 class Rounds:
@@ -9,7 +9,7 @@ class Rounds:
 
     def __init__(self) -> None:
         self.tokens: list[int] = []
-        self.reads = Reads(self.tokens.append, retry_ticks=3, timeout_ticks=10)
+        self.reads = ReadRounds(self.tokens.append, retry_ticks=3, timeout_ticks=10)
         self.answers: list[tuple[str, RoostError | None]] = []
 
     def read(self, name: str, index: int = 0) -> None:

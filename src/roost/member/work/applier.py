@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from roost.member.cluster.roster import change_payload
 from roost.member.work.executor import Executor
 from roost.member.work.forwarding import Forwarder
-from roost.member.work.reads import Reads
+from roost.member.work.reads import ReadRounds
 from roost.raft import Core, Entry, EntryKind, Role
 from roost.store import Store
 
@@ -24,7 +24,7 @@ class Applier:
         core: Core,
         store: Store,
         executor: Executor,
-        reads: Reads,
+        reads: ReadRounds,
         forwarder: Forwarder,
         *,
         on_change: Callable[[], None],

@@ -48,22 +48,33 @@ _ENTRY_BYTES = 1 << 20
 WRITES_BYTES_MAX = PAYLOAD_BYTES_MAX
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
+class Request:
+    """One operation that was asked for; once it has run, what came of it waits in `outcome`."""
+
+    name: str
+    operation: Operation | Changing
+    body: bytes
+    done: Done
+    outcome: Outcome = b""
+
+
+@dataclass(slots=True, eq=False)
 class Batch:
-    """One proposed write set and the callers it will answer."""
+    """One proposed write set and the requests that wrote it."""
 
     term: int
-    answers: list[tuple[Done, Outcome]]
+    requests: list[Request]
 
-    def settle(self) -> None:
+    def answer(self) -> None:
         """The entry is applied: every caller gets its own answer."""
-        for done, outcome in self.answers:
-            done(outcome)
+        for it in self.requests:
+            it.done(it.outcome)
 
     def fail(self, make_error: Callable[[], RoostError]) -> None:
         """Tell every caller that its own answer will not come."""
-        for done, _ in self.answers:
-            done(make_error())
+        for it in self.requests:
+            it.done(make_error())
 
 
 class Executor:
@@ -94,7 +105,7 @@ class Executor:
         self._run_again = run_again
         self._pacing = pacing
         self._is_held = False
-        self._queue: deque[tuple[str, Operation | Changing, bytes, Done]] = deque()
+        self._queue: deque[Request] = deque()
         self._queue_bytes = 0
         self._inflight: dict[int, Batch] = {}
         self._last_index = 0
@@ -119,7 +130,7 @@ class Executor:
         ):
             done(Overloaded("etcdserver: too many requests"))
             return False
-        self._queue.append((name, operation, body, done))
+        self._queue.append(Request(name, operation, body, done))
         self._queue_bytes += len(body)
         return True
 
@@ -154,13 +165,12 @@ class Executor:
 
     def _run_batch(self) -> None:
         """Run one batch and propose its writes as one entry."""
-        if type(self._queue[0][1]) is Changing:
+        if type(self._queue[0].operation) is Changing:
             self._run_change()
             return
         txn = self._store.begin()
-        answers = self._execute(txn)
+        batch = Batch(self._core.term, self._execute(txn))
         if txn.is_empty:
-            batch = Batch(self._core.term, answers)
             self._barrier(self._last_index, _answer_after(batch))
             return
         try:
@@ -168,64 +178,67 @@ class Executor:
             index = self._core.propose(payload)
         except ProposalDropped as error:
             text = f"etcdserver: too many requests ({error})"
-            Batch(self._core.term, answers).fail(lambda: Overloaded(text))
+            batch.fail(lambda: Overloaded(text))
             return
         self._store.speculate(index, txn, payload)
-        self._inflight[index] = Batch(self._core.term, answers)
+        self._inflight[index] = batch
         self._last_index = index
         self._pacing.on_proposed()
         self._propose_done()
 
-    def _execute(self, txn: Txn) -> list[tuple[Done, Outcome]]:
-        """Run queued operations on `txn` until it is large enough; collect their answers."""
+    def _execute(self, txn: Txn) -> list[Request]:
+        """Run queued operations on `txn` until it is large enough; return those that ran."""
         queue = self._queue
         bytes_max = self._config.batch_bytes_max
-        answers: list[tuple[Done, Outcome]] = []
+        ran: list[Request] = []
         while queue and txn.size_bytes < bytes_max:
-            name, operation, body, done = queue[0]
+            request = queue[0]
+            operation = request.operation
             if isinstance(operation, Changing):
                 break
             queue.popleft()
-            self._queue_bytes -= len(body)
+            ran.append(request)
+            self._queue_bytes -= len(request.body)
             mark = txn.savepoint()
             try:
-                result = operation(txn, body)
+                request.outcome = operation(txn, request.body)
                 if txn.size_bytes > bytes_max and txn.encoded_bytes > WRITES_BYTES_MAX:
                     raise Refused(_INVALID_ARGUMENT, "etcdserver: request is too large")
-                answers.append((done, result))
             except Refused as refusal:
                 txn.rollback(mark)
-                answers.append((done, refusal))
+                request.outcome = refusal
             except Exception:
                 # A bug in one operation must cost its caller an answer, not everybody the
                 # member: nothing of it is kept.
                 txn.rollback(mark)
-                logger.exception("operation failed", extra={"operation": name})
-                answers.append((done, Refused(_INTERNAL, f"{name}: internal error")))
-        return answers
+                logger.exception("operation failed", extra={"operation": request.name})
+                request.outcome = _internal_error(request)
+        return ran
 
     def _run_change(self) -> None:
         """Run the operation at the head of the queue, which changes the configuration."""
-        name, changing, body, done = self._queue.popleft()
+        request = self._queue.popleft()
+        changing = request.operation
         assert isinstance(changing, Changing), "only such operations come here"
-        self._queue_bytes -= len(body)
+        self._queue_bytes -= len(request.body)
+        batch = Batch(self._core.term, [request])
         core, txn = self._core, self._store.begin()
         try:
-            steps, result = changing.run(txn, body)
+            steps, request.outcome = changing.run(txn, request.body)
             context = txn.encode()
             index = core.propose_change(steps, context=context)
         except (Refused, ChangeRefused, ProposalDropped) as error:
-            refusal = error if isinstance(error, Refused) else _refusal_of(error)
-            self._barrier(self._last_index, _answer_after(Batch(core.term, [(done, refusal)])))
+            request.outcome = error if isinstance(error, Refused) else _refusal_of(error)
+            self._barrier(self._last_index, _answer_after(batch))
             return
         except Exception:
-            logger.exception("operation failed", extra={"operation": name})
-            done(Refused(_INTERNAL, f"{name}: internal error"))
+            logger.exception("operation failed", extra={"operation": request.name})
+            request.done(_internal_error(request))
             return
         configuration, _ = decode_change(core.log.slice(index, _ENTRY_BYTES)[0].payload)
         put_configuration(txn, configuration)
         self._store.speculate(index, txn, change_payload(context, configuration))
-        self._inflight[index] = Batch(core.term, [(done, result)])
+        self._inflight[index] = batch
         self._last_index = index
         self._propose_done()
 
@@ -235,25 +248,30 @@ class Executor:
         if batch is None:
             return
         if batch.term == term:
-            batch.settle()
-            self._pacing.on_settled(len(batch.answers), len(self._queue))
+            batch.answer()
+            self._pacing.on_answered(len(batch.requests), len(self._queue))
         else:
             # Another leader's entry took the position: ours can never be committed.
             batch.fail(lambda: NotLeader("etcdserver: leader changed"))
 
-    def close(self) -> list[tuple[str, bytes, Done]]:
-        """Leadership is lost: settle what was proposed, hand back what never ran."""
+    def close(self) -> list[Request]:
+        """Leadership is lost: answer what was proposed, hand back what never ran."""
         self._is_open = False
         batches = list(self._inflight.values())
         self._inflight.clear()
         self._last_index = 0
         self._store.drop_speculative()
-        unran = [(name, body, done) for name, _, body, done in self._queue]
+        unran = list(self._queue)
         self._queue.clear()
         self._queue_bytes = 0
         for batch in batches:
             batch.fail(lambda: OutcomeUnknown("etcdserver: leader changed"))
         return unran
+
+
+def _internal_error(request: Request) -> Refused:
+    """What a caller is told whose operation failed at a bug, which the log shows."""
+    return Refused(_INTERNAL, f"{request.name}: internal error")
 
 
 def _refusal_of(error: ChangeRefused | ProposalDropped) -> Refused:
@@ -270,7 +288,7 @@ def _answer_after(batch: Batch) -> ReadDone:
 
     def on_barrier(error: RoostError | None) -> None:
         if error is None:
-            batch.settle()
+            batch.answer()
         else:
             batch.fail(lambda: NotLeader(str(error)))
 

@@ -26,11 +26,13 @@ When the table of waiting requests is full, a new one is refused with `Overloade
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import IntEnum
 from heapq import heapify, heappop, heappush
 from itertools import count
 from struct import Struct
 from struct import error as StructError
+from typing import NamedTuple
 
 from roost.errors import NotExecuted, NotLeader, OutcomeUnknown, Overloaded, Refused
 from roost.member.errors import MalformedForward
@@ -56,20 +58,28 @@ class Ending(IntEnum):
     FULL = 4
 
 
+class Forwarded(NamedTuple):
+    """One request as a follower handed it over; `id` is the follower's own."""
+
+    id: int
+    name: str
+    body: bytes
+
+
 def encode_request(request_id: int, name: str, body: bytes) -> list[bytes]:
     """Build one request record; the body is not copied."""
     label = name.encode("ascii")
     return [_HEAD.pack(request_id, len(label), len(body)) + label, body]
 
 
-def decode_requests(frame: bytes) -> list[tuple[int, str, bytes]]:
-    """Split a frame into (id, operation name, body).
+def decode_requests(frame: bytes) -> list[Forwarded]:
+    """Split a frame into the requests it holds.
 
     Raises:
         MalformedForward: the frame ends early or a name is not ASCII.
 
     """
-    records: list[tuple[int, str, bytes]] = []
+    records: list[Forwarded] = []
     offset = 0
     try:
         while offset < len(frame):
@@ -79,7 +89,7 @@ def decode_requests(frame: bytes) -> list[tuple[int, str, bytes]]:
             offset += name_bytes + body_bytes
             if offset > len(frame):
                 raise MalformedForward("a forwarded request ends early")
-            records.append((request_id, name, frame[offset - body_bytes : offset]))
+            records.append(Forwarded(request_id, name, frame[offset - body_bytes : offset]))
     except (StructError, UnicodeDecodeError) as error:
         raise MalformedForward(str(error)) from error
     return records
@@ -149,6 +159,34 @@ def _answer(ending: int, body: bytes) -> Outcome:
             raise MalformedForward(f"outcome {ending} of {len(body)} bytes is none")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Sent:
+    """A request that has no answer so far: who waits, and until when."""
+
+    done: Done
+    leader: int
+    deadline_tick: int
+
+
+class Held(NamedTuple):
+    """An answer that waits until `wanted_index` is applied; those of one index in their order."""
+
+    wanted_index: int
+    order: int
+    deadline_tick: int
+    done: Done
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Deposed:
+    """A leader that was, and until when it may answer the requests before an id."""
+
+    deadline_tick: int
+    leader: int
+    before_id: int
+
+
 class Forwarder:
     """Requests on their way to the leader, and who waits for them.
 
@@ -177,17 +215,14 @@ class Forwarder:
         self._timeout_ticks = timeout_ticks
         self._grace_ticks = grace_ticks
         self._next_id = first_id
-        # request id -> (who waits, leader it went to, tick after which it is given up)
-        self._waiting: dict[int, tuple[Done, int, int]] = {}
-        # heap: answers that wait for (position, order) to be applied here, and until which tick
-        self._held: list[tuple[int, int, int, Done, Outcome]] = []
+        self._waiting: dict[int, Sent] = {}  # by request id
+        self._held: list[Held] = []  # a heap
         self._order = count()
         self._batch: list[bytes] = []
         self._batch_ids: list[int] = []
         self._batch_bytes = 0
         self._batch_leader = 0
-        # (tick, leader, first request id after): what a deposed leader has not answered by then
-        self._deposed: deque[tuple[int, int, int]] = deque()
+        self._deposed: deque[Deposed] = deque()
 
     def __len__(self) -> int:
         """Requests whose caller has no answer so far."""
@@ -206,7 +241,7 @@ class Forwarder:
             self._batch_leader = leader
         request_id = self._next_id
         self._next_id += 1
-        self._waiting[request_id] = (done, leader, now_ticks + self._timeout_ticks)
+        self._waiting[request_id] = Sent(done, leader, now_ticks + self._timeout_ticks)
         self._batch += encode_request(request_id, name, body)
         self._batch_ids.append(request_id)
         self._batch_bytes += len(body)
@@ -220,8 +255,7 @@ class Forwarder:
         if self._send(self._batch_leader, buffers):
             return
         for request_id in ids:
-            done, _, _ = self._waiting.pop(request_id)
-            done(NotLeader("etcdserver: no leader"))
+            self._waiting.pop(request_id).done(NotLeader("etcdserver: no leader"))
 
     def on_answers(self, sender: int, frame: bytes) -> None:
         """Hand the leader's answers to those who wait, or hold them until all of it is applied.
@@ -233,40 +267,39 @@ class Forwarder:
         index, records = decode_answers(frame)
         is_applied = index <= self._applied_index()
         for request_id, outcome in records:
-            waiting = self._waiting.get(request_id)
-            if waiting is None or waiting[1] != sender:
+            sent = self._waiting.get(request_id)
+            if sent is None or sent.leader != sender:
                 continue  # given up before, and its caller told so
             del self._waiting[request_id]
-            done, _, deadline = waiting
             # What did not run leaves nothing to be seen, and may be tried again at once.
             if is_applied or isinstance(outcome, NotExecuted):
-                done(outcome)
+                sent.done(outcome)
             else:
-                held = (index, next(self._order), deadline, done, outcome)
+                held = Held(index, next(self._order), sent.deadline_tick, sent.done, outcome)
                 heappush(self._held, held)
 
     def on_applied(self, index: int) -> None:
         """Hand on what waited until everything up to `index` is applied here."""
         held = self._held
-        while held and held[0][0] <= index:
-            _, _, _, done, outcome = heappop(held)
-            done(outcome)
+        while held and held[0].wanted_index <= index:
+            it = heappop(held)
+            it.done(it.outcome)
 
     def on_deposed(self, leader: int, now_ticks: int) -> None:
         """Another leads now: `leader` may still say, for a while, that our requests did not run."""
-        self._deposed.append((now_ticks + self._grace_ticks, leader, self._next_id))
+        self._deposed.append(Deposed(now_ticks + self._grace_ticks, leader, self._next_id))
 
     def give_up(self, leader: int | None = None, before_id: int | None = None) -> None:
         """Tell those who wait that their outcome is unknown.
 
         `leader` limits it to the requests sent there, `before_id` to the older ones.
         """
-        for request_id, (done, sent_to, _) in list(self._waiting.items()):
+        for request_id, sent in list(self._waiting.items()):
             if before_id is not None and request_id >= before_id:
                 return
-            if leader is None or sent_to == leader:
+            if leader is None or sent.leader == leader:
                 self._waiting.pop(request_id, None)
-                done(
+                sent.done(
                     OutcomeUnknown(
                         "etcdserver: request timed out, possibly due to previous leader failure"
                     )
@@ -274,21 +307,21 @@ class Forwarder:
 
     def expire(self, now_ticks: int) -> None:
         """Give up requests whose time is over; they stand in the order of their deadlines."""
-        while self._deposed and self._deposed[0][0] <= now_ticks:
-            _, leader, before_id = self._deposed.popleft()
-            self.give_up(leader, before_id)
+        while self._deposed and self._deposed[0].deadline_tick <= now_ticks:
+            deposed = self._deposed.popleft()
+            self.give_up(deposed.leader, deposed.before_id)
         self._expire_held(now_ticks)
-        for request_id, (done, _, deadline) in list(self._waiting.items()):
-            if deadline > now_ticks:
+        for request_id, sent in list(self._waiting.items()):
+            if sent.deadline_tick > now_ticks:
                 return
             self._waiting.pop(request_id, None)
-            done(OutcomeUnknown("etcdserver: request timed out"))
+            sent.done(OutcomeUnknown("etcdserver: request timed out"))
 
     def _expire_held(self, now_ticks: int) -> None:
         """Give up answers that this member cannot show yet: it is cut off, or far behind."""
-        late = [it for it in self._held if it[2] <= now_ticks]
+        late = [it for it in self._held if it.deadline_tick <= now_ticks]
         if late:
-            self._held = [it for it in self._held if it[2] > now_ticks]
+            self._held = [it for it in self._held if it.deadline_tick > now_ticks]
             heapify(self._held)
-        for _, _, _, done, _ in late:
-            done(OutcomeUnknown("etcdserver: request timed out"))
+        for it in late:
+            it.done(OutcomeUnknown("etcdserver: request timed out"))

@@ -1,12 +1,12 @@
 """When the next batch may go: a short patience makes fewer, larger entries.
 
-Callers that wait for their answer before they ask again come in waves: a batch settles, its
+Callers that wait for their answer before they ask again come in waves: a batch is answered, its
 callers return within a fraction of a millisecond, and what arrived meanwhile forms a second wave
 that is always half a round behind.  Two waves cost twice the syncs and messages of one.  So
 
 * while a batch younger than HOLD_S is on its way, the next one is held: over a fast network it
-  settles first, over a slow one batches overlap after all;
-* after a batch settled, its callers are given the time of one sync to come back, and whoever
+  is answered first, over a slow one batches overlap after all;
+* after a batch was answered, its callers are given the time of one sync to come back, and whoever
   waits goes with them: a second wave would cost a sync too, so patience never costs more than
   it may save.  It ends at once when all of them are here: a lone caller never waits.
 
@@ -30,7 +30,7 @@ class Pace(Enum):
 
     GO = "go"
     LOOK_AGAIN = "look again"  # in the next loop turn
-    HOLD = "hold"  # until something settles, or HOLD_S has passed
+    HOLD = "hold"  # until something is answered, or HOLD_S has passed
 
 
 class Pacing:
@@ -52,7 +52,7 @@ class Pacing:
         """A batch is on its way."""
         self._proposed_at = self._clock()
 
-    def on_settled(self, answered: int, waiting: int) -> None:
+    def on_answered(self, answered: int, waiting: int) -> None:
         """A batch was answered: `answered` callers may come back to the `waiting` ones."""
         if self._skips:
             self._skips -= 1

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from time import perf_counter
+from typing import NamedTuple
 
 from roost.histogram import Histogram
 from roost.journal import Batch, Journal
@@ -27,6 +28,14 @@ _WEIGHT = 0.05
 _OUTLIER_TIMES = 4
 # A thread is left again when writes take this part of what made us use it.
 _RETURN_PART = 0.25
+
+
+class Group(NamedTuple):
+    """Readys that are written together: how many, the newest hard state, and all entries."""
+
+    ready_count: int
+    hard_state: HardState | None
+    entries: list[Entry]
 
 
 class Persistence:
@@ -102,9 +111,9 @@ class Persistence:
     def _write_group(self) -> None:
         """Give the thread what waits, as one batch: it is written and synced together."""
         assert self._thread is not None, "only a thread is given groups"
-        count, hard_state, entries = self._group()
-        self._writing_count = count
-        self._batch = self._journal.prepare(hard_state, entries)
+        group = self._group()
+        self._writing_count = group.ready_count
+        self._batch = self._journal.prepare(group.hard_state, group.entries)
         loop = asyncio.get_running_loop()
         self._asked_count += 1
         future = self._thread.submit(self._write_timed, self._batch)
@@ -114,19 +123,16 @@ class Persistence:
 
         future.add_done_callback(finished)
 
-    def _group(self) -> tuple[int, HardState | None, list[Entry]]:
-        """How many Readys make the next batch, the newest hard state and all entries of them.
-
-        A Ready that overwrites entries begins a batch of its own.
-        """
+    def _group(self) -> Group:
+        """Those that wait, up to one that overwrites entries: that begins a group of its own."""
         hard_state: HardState | None = None
         entries: list[Entry] = []
         for count, ready in enumerate(self._outstanding):
             if entries and ready.entries and ready.entries[0].index != entries[-1].index + 1:
-                return count, hard_state, entries
+                return Group(count, hard_state, entries)
             hard_state = ready.hard_state or hard_state
             entries += ready.entries
-        return len(self._outstanding), hard_state, entries
+        return Group(len(self._outstanding), hard_state, entries)
 
     def _write_inline(self, ready: Ready) -> None:
         journal = self._journal
@@ -151,12 +157,12 @@ class Persistence:
 
     def _on_written(self, done: Future[float]) -> None:
         try:
-            self._settle(done.result())
+            self._finish(done.result())
         except Exception as error:  # noqa: BLE001 - nobody above would take it, and our state is in doubt
             self._on_failure(error)
         self._on_answered()
 
-    def _settle(self, took_s: float) -> None:
+    def _finish(self, took_s: float) -> None:
         """The thread has written what it was given: say so, and give it the next."""
         assert self._batch is not None, "it was written"
         if self._batch.hard_state is not None or self._batch.writes:

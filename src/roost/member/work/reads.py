@@ -10,18 +10,35 @@ tried again until its deadline and then told `NoLeader`.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import count
+from typing import NamedTuple
 
 from roost.errors import NoLeader, Overloaded, RoostError
 from roost.outcome import ReadDone
 
-# (index that must be applied besides the round's, deadline in ticks, who waits)
-_Read = tuple[int, int, ReadDone]
 WAITING_COUNT_MAX = 100_000
 
 
-class Reads:
+@dataclass(frozen=True, slots=True, eq=False)
+class Read:
+    """One read without a round that confirmed it; `index` must be applied, whatever that says."""
+
+    index: int
+    deadline_tick: int
+    done: ReadDone
+
+
+class ConfirmedRead(NamedTuple):
+    """A read that waits until `wanted_index` is applied; those of one index in their order."""
+
+    wanted_index: int
+    order: int
+    done: ReadDone
+
+
+class ReadRounds:
     """Reads on their way on one member."""
 
     def __init__(
@@ -41,11 +58,11 @@ class Reads:
         self._retry_ticks = retry_ticks
         self._timeout_ticks = timeout_ticks
         self._tokens = count(first_token)
-        self._waiting: list[_Read] = []
-        self._round: list[_Read] = []
+        self._waiting: list[Read] = []
+        self._round: list[Read] = []
         self._round_token = 0
         self._round_tick = 0
-        self._unapplied: list[tuple[int, int, ReadDone]] = []  # heap: (index, order, who waits)
+        self._unapplied: list[ConfirmedRead] = []  # a heap
         self._order = count()
         self._now_ticks = 0
 
@@ -58,7 +75,7 @@ class Reads:
         if len(self._waiting) >= WAITING_COUNT_MAX:
             done(Overloaded("etcdserver: too many requests"))
             return
-        self._waiting.append((index, self._now_ticks + self._timeout_ticks, done))
+        self._waiting.append(Read(index, self._now_ticks + self._timeout_ticks, done))
 
     @property
     def is_due(self) -> bool:
@@ -79,12 +96,12 @@ class Reads:
         if token != self._round_token or not self._round:
             return  # a round that was given up and started again
         reads, self._round = self._round, []
-        for own_index, _, done in reads:
-            wanted = max(index, own_index)
+        for read in reads:
+            wanted = max(index, read.index)
             if wanted <= applied_index:
-                done(None)
+                read.done(None)
             else:
-                heappush(self._unapplied, (wanted, next(self._order), done))
+                heappush(self._unapplied, ConfirmedRead(wanted, next(self._order), read.done))
 
     def on_failed(self, token: int) -> None:
         """A round could not be confirmed: its reads wait for the next try."""
@@ -95,27 +112,24 @@ class Reads:
     def on_applied(self, applied_index: int) -> None:
         """Answer the confirmed reads that waited for this index."""
         unapplied = self._unapplied
-        while unapplied and unapplied[0][0] <= applied_index:
-            heappop(unapplied)[2](None)
+        while unapplied and unapplied[0].wanted_index <= applied_index:
+            heappop(unapplied).done(None)
 
     def tick(self) -> None:
         """Give up rounds without an answer and reads whose time is over; start the next round."""
         self._now_ticks += 1
         if self._round and self._now_ticks - self._round_tick >= self._retry_ticks:
             self.on_failed(self._round_token)
-        if self._waiting and self._waiting[0][1] <= self._now_ticks:
-            late = [read for read in self._waiting if read[1] <= self._now_ticks]
-            self._waiting = [read for read in self._waiting if read[1] > self._now_ticks]
-            for _, _, done in late:
-                done(NoLeader("etcdserver: no leader"))
+        if self._waiting and self._waiting[0].deadline_tick <= self._now_ticks:
+            late = [it for it in self._waiting if it.deadline_tick <= self._now_ticks]
+            self._waiting = [it for it in self._waiting if it.deadline_tick > self._now_ticks]
+            for read in late:
+                read.done(NoLeader("etcdserver: no leader"))
         self.flush()
 
     def fail_all(self, error: RoostError) -> None:
         """The member stops: nobody is left waiting."""
-        reads = self._round + self._waiting
-        unapplied, self._unapplied = self._unapplied, []
-        self._round, self._waiting = [], []
-        for _, _, done in reads:
-            done(error)
-        for _, _, done in unapplied:
-            done(error)
+        waiting: list[Read | ConfirmedRead] = [*self._round, *self._waiting, *self._unapplied]
+        self._round, self._waiting, self._unapplied = [], [], []
+        for it in waiting:
+            it.done(error)

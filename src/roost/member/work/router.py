@@ -8,6 +8,7 @@ Full?  A request that finds PARKED_COUNT_MAX others parked is refused with `Over
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from roost.errors import NoLeader, NotLeader, Overloaded, RoostError
 from roost.member.operation import Changing, Operation
@@ -17,6 +18,16 @@ from roost.outcome import Done, Outcome
 from roost.raft import Core, Role
 
 PARKED_COUNT_MAX = 10_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parked:
+    """A request that has not run anywhere so far, and until when it may be tried."""
+
+    deadline_tick: int
+    name: str
+    body: bytes
+    done: Done
 
 
 class Router:
@@ -42,44 +53,43 @@ class Router:
         self._timeout_ticks = timeout_ticks
         self._ticks = 0
         self._is_closed = False
-        # (deadline tick, operation name, body, who waits)
-        self._parked: list[tuple[int, str, bytes, Done]] = []
+        self._parked: list[Parked] = []
 
     def submit(self, name: str, body: bytes, done: Done) -> None:
         """Run a new request here, or send it to the leader, or park it until there is one."""
         if self._core.role is Role.LEADER:
             self._executor.submit(name, self._operations[name], body, done)
         else:
-            self._route(self._ticks + self._timeout_ticks, name, body, done)
+            self._route(Parked(self._ticks + self._timeout_ticks, name, body, done))
 
-    def _route(self, deadline: int, name: str, body: bytes, done: Done) -> None:
+    def _route(self, it: Parked) -> None:
         leader = self._core.leader_id
         if self._core.role is Role.LEADER:
-            self._executor.submit(name, self._operations[name], body, done)
+            self._executor.submit(it.name, self._operations[it.name], it.body, it.done)
             return
         if not leader:
-            self._park(deadline, name, body, done)
+            self._park(it)
             return
 
         def answered(outcome: Outcome) -> None:
             if isinstance(outcome, NotLeader) and not self._is_closed:
-                self._park(deadline, name, body, done)
+                self._park(it)
             else:
-                done(outcome)
+                it.done(outcome)
 
-        self.forwarder.forward(leader, name, body, answered, self._ticks)
+        self.forwarder.forward(leader, it.name, it.body, answered, self._ticks)
 
-    def _park(self, deadline: int, name: str, body: bytes, done: Done) -> None:
+    def _park(self, it: Parked) -> None:
         if len(self._parked) >= PARKED_COUNT_MAX:
-            done(Overloaded("etcdserver: too many requests"))
+            it.done(Overloaded("etcdserver: too many requests"))
         else:
-            self._parked.append((deadline, name, body, done))
+            self._parked.append(it)
 
     def retry(self) -> None:
         """There is a leader, as far as we know: try what is parked."""
         parked, self._parked = self._parked, []
-        for request in parked:
-            self._route(*request)
+        for it in parked:
+            self._route(it)
 
     def on_deposed(self, leader: int) -> None:
         """`leader` does not lead any more."""
@@ -91,10 +101,10 @@ class Router:
         self.forwarder.expire(self._ticks)
         if not self._parked:
             return
-        late = [request for request in self._parked if request[0] <= self._ticks]
-        self._parked = [request for request in self._parked if request[0] > self._ticks]
-        for _, _, _, done in late:
-            done(NoLeader("etcdserver: no leader"))
+        late = [it for it in self._parked if it.deadline_tick <= self._ticks]
+        self._parked = [it for it in self._parked if it.deadline_tick > self._ticks]
+        for it in late:
+            it.done(NoLeader("etcdserver: no leader"))
         if self._core.leader_id:
             self.retry()
 
@@ -103,5 +113,5 @@ class Router:
         self._is_closed = True
         self.forwarder.give_up()
         parked, self._parked = self._parked, []
-        for _, _, _, done in parked:
-            done(error)
+        for it in parked:
+            it.done(error)
