@@ -1,5 +1,6 @@
 """Leases: never early, whatever the clock, the leader and the process do (P10)."""
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
@@ -10,10 +11,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from roost import etcd
 from roost.call import Stream, Unary
+from roost.etcd.model import leases
+from roost.etcd.model.leases import Lease
 from roost.etcd.model.mvcc import LEASE_KEYS_TREE, LEASES_TREE
-from roost.etcd.upkeep.deadlines import STEP_S_MAX, Deadlines
+from roost.etcd.upkeep.deadlines import SLICE_ROWS, STEP_S_MAX, Deadlines
 from roost.etcd.upkeep.lessor import CHECKPOINT_S
 from roost.proto import rpc_pb2 as pb
+from roost.store import View
 from tests.etcd.replica import Answer, LocalReplica
 
 LIMITS = etcd.Limits(lease_ttl_min_s=1, lease_grace_s=0.5, leases_max=1000)
@@ -264,6 +268,97 @@ def test_a_hundred_thousand_leases_one_in_ten_kept_alive() -> None:
         world.replica.close()
 
 
+class CountingView(View):
+    """Counts the rows that are read."""
+
+    row_count = 0
+
+    def iterate(
+        self, tree_id: int, first: bytes = b"", stop: bytes | None = None, *, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        for row in super().iterate(tree_id, first, stop, reverse=reverse):
+            self.row_count += 1
+            yield row
+
+
+def other_leads(world: World, count: int, ttl_s: int) -> CountingView:
+    """Somebody else leads, and has granted many leases; returns what is read here from now on."""
+    world.replica.leader_id = 99
+    txn = world.replica.store.begin()
+    for lease_id in range(1, count + 1):
+        leases.put(world.services._mvcc, txn, leases.name_of(lease_id), Lease(ttl_s, 0))
+    world.replica.store.apply(world.replica.store.applied_index + 1, txn.encode())
+    world.lessor.look()
+    assert world.lessor.timed_count == 0
+    world.replica.view = view = CountingView(world.replica.view._layers, world.replica.view._base)
+    return view
+
+
+def test_a_new_leader_takes_over_in_slices_and_every_lease_counts_from_its_first_moment() -> None:
+    count, ttl_s = 100_000, 60
+    world = World()
+    view = other_leads(world, count, ttl_s)
+
+    async def run() -> None:
+        world.replica.leader_id, world.replica.term = 1, world.replica.term + 2
+        began_s = world.now_s
+        world.lessor.look()
+        turns = 0
+        while world.lessor.timed_count < count:
+            assert view.row_count <= SLICE_ROWS, "read in one turn of the loop"
+            view.row_count = 0
+            if turns == 50:
+                assert world.renew(count) == ttl_s, "a renewal counts before its row is read"
+                renewed_s = world.now_s
+            turns += 1
+            world.now_s += 0.2
+            await asyncio.sleep(0)
+        assert turns + 1 >= count // SLICE_ROWS
+        grace_s = LIMITS.lease_grace_s
+        while world.now_s < began_s + ttl_s + grace_s - 0.25:
+            world.pass_time(0.2, step_s=0.2)
+        assert world.lessor.timed_count == count
+        world.pass_time(0.5)
+        assert world.lessor.timed_count < count, "and late by a look at the most"
+        assert world.time_to_live(count).TTL == int(renewed_s + ttl_s - world.now_s) > 0
+
+    try:
+        asyncio.run(run())
+    finally:
+        world.replica.close()
+
+
+def test_whoever_leads_no_more_stops_to_take_over() -> None:
+    world = World()
+    view = other_leads(world, 3 * SLICE_ROWS, 60)
+
+    async def run() -> None:
+        world.replica.leader_id, world.replica.term = 1, world.replica.term + 2
+        world.lessor.look()
+        world.replica.leader_id = 99
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert (view.row_count, world.lessor.timed_count) == (SLICE_ROWS, 0)
+
+    try:
+        asyncio.run(run())
+    finally:
+        world.replica.close()
+
+
+def test_what_an_earlier_leader_wrote_down_late_shortens_no_lease(world: World) -> None:
+    """Its request runs at a leader that has not taken over yet, behind a renewal."""
+    ttl_s = round(10 * CHECKPOINT_S)
+    world.grant(ttl_s)
+    services = etcd.Services(
+        world.replica, world.replica.store, limits=LIMITS, clock_s=lambda: world.now_s
+    )
+    txn = world.replica.store.begin()
+    row = leases.name_of(1) + (100).to_bytes(8, "big")
+    assert services.lessor.checkpoint(txn, row) == b""
+    assert txn.is_empty
+
+
 class Clock(RuleBasedStateMachine):
     """Deadlines against a dumb model: never early; late only by what nobody could use."""
 
@@ -271,14 +366,14 @@ class Clock(RuleBasedStateMachine):
         super().__init__()
         self.clock_s = 50.0
         self.deadlines = Deadlines(lambda: self.clock_s)
-        self.deadlines.look()
+        self.deadlines.advance()
         self.usable_s = 0.0
         self.model: dict[bytes, float] = {}
 
     @rule(seconds=st.floats(0, 5))
     def pass_time(self, seconds: float) -> None:
         self.clock_s += seconds
-        self.deadlines.look()
+        self.deadlines.advance()
         self.usable_s += min(seconds, STEP_S_MAX)
 
     @rule(name=st.sampled_from([b"a", b"b", b"c"]), seconds=st.floats(0, 10))

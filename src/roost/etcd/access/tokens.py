@@ -112,6 +112,7 @@ class SimpleTokens:
     def stop(self) -> None:
         """Look no more."""
         self._ticker.stop()
+        self._deadlines.stop()
 
     def identify(self, view: View, token: str) -> Identity:
         """Whose token this is (see `Tokens`)."""
@@ -137,14 +138,15 @@ class SimpleTokens:
 
     def look(self) -> None:
         """Tell the leader what was used, and end what was not."""
-        self._now_s = clock_s = self._clock_s()
+        self._now_s = now_s = self._clock_s()
         if self._untold:
             used, self._untold = list(self._untold), {}
-            self._told.update((digest, clock_s) for digest in used)
+            self._told.update((digest, now_s) for digest in used)
             self._replica.transact_nowait(TOUCH, b"".join(used), _ignore)
         if len(self._told) > TOKENS_MAX:
             self._told.clear()
-        if self._deadlines.leads():
+        self._deadlines.follow_leadership()
+        if self._deadlines.is_leading:
             for digest in self._deadlines.take_due(100):
                 self._replica.transact_nowait(EXPIRE, digest, _ignore)
 
@@ -157,7 +159,7 @@ class SimpleTokens:
             raise errors.auth_not_enabled()
         if user is None or user.password != new.password:
             raise errors.auth_failed()
-        if self._deadlines.leads() and len(self._deadlines) >= TOKENS_MAX:
+        if self._deadlines.is_leading and len(self._deadlines) >= TOKENS_MAX:
             raise errors.too_many_tokens()
         txn.put(self._auth.tokens, new.digest, new.user.encode())
         return b""
@@ -165,13 +167,13 @@ class SimpleTokens:
     def _touch(self, txn: Txn, body: bytes) -> bytes:
         for start in range(0, len(body), 32):
             digest = body[start : start + 32]
-            if self._deadlines.leads() and txn.get(self._auth.tokens, digest) is not None:
+            if self._deadlines.is_leading and txn.get(self._auth.tokens, digest) is not None:
                 self._deadlines.extend(digest, self._ttl_s)
         return b""
 
     def _expire(self, txn: Txn, digest: bytes) -> bytes:
         is_there = txn.get(self._auth.tokens, digest) is not None
-        if is_there and self._deadlines.leads() and self._deadlines.is_due(digest):
+        if is_there and self._deadlines.is_leading and self._deadlines.is_due(digest):
             txn.delete(self._auth.tokens, digest)
         return b""
 

@@ -9,7 +9,8 @@ nothing (etcd #17425).
 
 Every CHECKPOINT_S the leader writes down what is left of long leases that nobody renews.
 
-Full?  `leases_max` leases; beyond that a grant is refused.
+Full?  `leases_max` leases; beyond that a grant is refused.  Those count whose time is kept, so a
+leader of the last seconds, which is still taking over, may grant a few more.
 """
 
 import logging
@@ -95,6 +96,7 @@ class Lessor:
     def stop(self) -> None:
         """Look no more."""
         self._ticker.stop()
+        self._deadlines.stop()
 
     @property
     def timed_count(self) -> int:
@@ -105,17 +107,18 @@ class Lessor:
 
     def look(self) -> None:
         """Revoke what is due, and write down what is left of long leases."""
-        if not self._deadlines.leads():
+        self._deadlines.follow_leadership()
+        if not self._deadlines.is_leading:
             return
         for name in self._deadlines.take_due(_EXPIRING_MAX - self._expiring_count):
             self._expiring_count += 1
             self._replica.transact_nowait(EXPIRE, name, self._on_expired)
-        clock_s = self._clock_s()
-        if clock_s >= self._checkpoint_at_s:
+        now_s = self._clock_s()
+        if now_s >= self._checkpoint_at_s:
             if self._checkpoint_at_s:
                 names = [name for name, _ in self._replica.view.iterate(self._mvcc.leases)]
                 self._unchecked = iter(names)
-            self._checkpoint_at_s = clock_s + CHECKPOINT_S
+            self._checkpoint_at_s = now_s + CHECKPOINT_S
         if self._unchecked is not None:
             self._checkpoint_slice(self._unchecked)
 
@@ -133,7 +136,7 @@ class Lessor:
         rows: list[bytes] = []
         for name in names:
             lease = leases.get(self._mvcc, self._replica.view, name)
-            left = int(self._deadlines.remaining_s(name))
+            left = int(self._deadlines.remaining_s(name) or 0)
             written = 0 if lease is None else lease.remaining_s or lease.ttl_s
             if 0 < left < written - CHECKPOINT_S / 2:
                 rows.append(_CHECKPOINT_ROW.pack(name, left + 1))
@@ -149,7 +152,7 @@ class Lessor:
         request = pb.LeaseGrantRequest.FromString(body)
         if request.TTL > leases.TTL_S_MAX:
             raise errors.lease_ttl_too_large()
-        if self._deadlines.leads() and len(self._deadlines) >= self._limits.leases_max:
+        if self._deadlines.is_leading and len(self._deadlines) >= self._limits.leases_max:
             raise errors.too_many_leases()
         mvcc, lease_id = self._mvcc, request.ID
         while not lease_id or (not request.ID and leases.get(mvcc, txn, name_of(lease_id))):
@@ -177,7 +180,7 @@ class Lessor:
         name = name_of(lease_id)
         said = pb.LeaseKeepAliveResponse(ID=lease_id)
         lease = leases.get(self._mvcc, txn, name)
-        if lease is not None and self._deadlines.leads():
+        if lease is not None and self._deadlines.is_leading:
             if lease.remaining_s:
                 leases.put(self._mvcc, txn, name, Lease(lease.ttl_s, 0))
             self._deadlines.extend(name, lease.ttl_s)
@@ -192,8 +195,9 @@ class Lessor:
         lease = leases.get(self._mvcc, txn, name)
         said = pb.LeaseTimeToLiveResponse(ID=request.ID, TTL=-1)
         if lease is not None:
-            is_timed = self._deadlines.leads() and name in self._deadlines
-            left = self._deadlines.remaining_s(name) if is_timed else lease.ttl_s
+            left = self._deadlines.remaining_s(name) if self._deadlines.is_leading else None
+            if left is None:
+                left = lease.remaining_s or lease.ttl_s
             said.TTL, said.grantedTTL = int(min(left, lease.ttl_s)), lease.ttl_s
             if request.keys:
                 said.keys.extend(leases.keys_of(self._mvcc, txn, name))
@@ -202,14 +206,14 @@ class Lessor:
     def list_leases(self, txn: Txn, _body: bytes) -> bytes:
         """Operation: all leases, the one that runs out first before the others (as etcd)."""
         names = [name for name, _ in txn.iterate(self._mvcc.leases)]
-        if self._deadlines.leads():
+        if self._deadlines.is_leading:
             names = self._deadlines.by_time(names)
         found = [pb.LeaseStatus(ID=id_of(name)) for name in names]
         return self._answer(txn, pb.LeaseLeasesResponse(leases=found).SerializeToString())
 
     def expire(self, txn: Txn, name: bytes) -> bytes:
         """Operation: revoke a lease whose time is up, if it still is where this runs."""
-        if not self._deadlines.leads() or not self._deadlines.is_due(name):
+        if not self._deadlines.is_leading or not self._deadlines.is_due(name):
             return b""
         if leases.get(self._mvcc, txn, name) is None:
             return b""
@@ -222,7 +226,9 @@ class Lessor:
         """Operation: write down what was left of leases when the leader looked."""
         for name, remaining_s in _CHECKPOINT_ROW.iter_unpack(body):
             lease = leases.get(self._mvcc, txn, name)
-            if lease is not None and self._deadlines.remaining_s(name) <= remaining_s:
+            left = self._deadlines.remaining_s(name)
+            # Where its time is not kept (yet), an earlier leader may have renewed it since.
+            if lease is not None and left is not None and left <= remaining_s:
                 leases.put(self._mvcc, txn, name, Lease(lease.ttl_s, remaining_s))
         return b""
 
