@@ -1,7 +1,7 @@
 """Where requests of clients come in: writes go to the leader, reads wait for a barrier.
 
-Whatever service a request is for, it is answered here: with the header of the member that was
-asked, or with the error in etcd's words.
+It knows no protocol: whoever serves one brings what answers, and what says that a request was
+refused (`v3/desk.py` for etcd's gRPC).
 
 While authentication is on, a write travels to the leader as the operation `etcd.as`, which names
 its user, and is checked where it runs, by the state that it sees:
@@ -17,21 +17,17 @@ from collections.abc import Callable
 
 import msgspec
 
-from roost.call import Call, Caller
+from roost.call import Caller
 from roost.errors import Refused, RoostError
 from roost.etcd import errors
-from roost.etcd.access.permissions import Check, Judge
-from roost.etcd.access.tokens import Identity, Tokens
+from roost.etcd.access.callers import Callers
+from roost.etcd.access.judge import Check, Judge
+from roost.etcd.access.tokens import Identity
 from roost.etcd.access.users import Auth
 from roost.etcd.limits import Limits
-from roost.etcd.model.alarms import Alarms
-from roost.etcd.model.mvcc import Mvcc
-from roost.etcd.model.wire import Header
 from roost.etcd.ports import Replica
-from roost.etcd.v3.requests import fail, guarded
 from roost.outcome import Done, Outcome, ReadDone, settle_future, told_read
-from roost.store import Txn, View
-from roost.tasks import Tasks
+from roost.store import Txn
 
 AS = "etcd.as"
 # How long a request about this member's own files waits to hear that they hold everything.
@@ -49,41 +45,18 @@ class _Signature(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Border:
-    """What all services share."""
+    """The one way in, for whatever protocol."""
 
-    def __init__(
-        self,
-        replica: Replica,
-        mvcc: Mvcc,
-        alarms: Alarms,
-        auth: Auth,
-        tokens: Tokens,
-        *,
-        limits: Limits,
-    ) -> None:
+    def __init__(self, replica: Replica, auth: Auth, callers: Callers, *, limits: Limits) -> None:
         """Remember whom to ask."""
         self.replica = replica
-        self.mvcc = mvcc
-        self.alarms = alarms
         self.auth = auth
+        self.callers = callers
         self.limits = limits
-        self.header = Header(replica.cluster_id, replica.member_id)
-        self._tokens = tokens
-        # What answers calls that may take long.
-        self.tasks = Tasks()
         # Requests that no answer of the cluster was had for.
         self.failed_write_count = self.failed_read_count = 0
         self._operations: dict[str, tuple[Operation, Check]] = {}
         replica.register(AS, self._run_as)
-
-    def headed(self, body: bytes, revision: int | None = None) -> bytes:
-        """An answer of this member, as of now or of a revision."""
-        replica = self.replica
-        if revision is None:
-            revision = self.mvcc.revision(replica.view)
-        return self.header.encode(revision, replica.term) + body
-
-    # --- writing --------------------------------------------------------------------------------
 
     def register(self, name: str, operation: Operation, check: Check) -> None:
         """Let clients run `operation`, as far as `check` permits while authentication is on."""
@@ -105,51 +78,36 @@ class Border:
         operation, check = self._operations[signature.operation]
         if self.auth.is_enabled(txn):
             identity = Identity(signature.user, signature.token, signature.revision)
-            check(self._judge(txn, identity), inner)
+            check(self.callers.judge(txn, identity), inner)
         return operation(txn, inner)
-
-    def _judge(self, view: View, identity: Identity) -> Judge:
-        """Refuses whose token has gone or grown old, and nobody."""
-        user, token, revision = identity
-        if token and view.get(self.auth.tokens, token) != user.encode():
-            raise errors.invalid_auth_token()
-        if revision and revision < self.auth.revision(view):
-            raise errors.auth_old_revision()
-        return Judge(self.auth, self.mvcc, view, user)
 
     def write(
         self,
-        call: Call,
+        caller: Caller,
         name: str,
         body: bytes,
-        *,
-        headed_only: bool = False,
-        after: Callable[[Callable[[], None]], None] | None = None,
+        answer: Callable[[bytes], None],
+        refused: Callable[[RoostError], None],
     ) -> None:
-        """Run an operation on the leader and answer with its result, or a header alone.
-
-        `after(answer)` may put the answer off until what the operation began is complete.
-        """
+        """Run what a client asks for on the leader; `answer` gets the operation's result."""
 
         def done(outcome: Outcome) -> None:
             if isinstance(outcome, RoostError):
                 self.failed_write_count += not isinstance(outcome, Refused)
-                fail(call, outcome)
-                return
-            revision = int.from_bytes(outcome[:8], "big")
-            answer = self.headed(b"" if headed_only else outcome[8:], revision)
-            if after is None:
-                call.reply(answer)
+                refused(outcome)
             else:
-                after(guarded(call, lambda: call.reply(answer)))
+                answer(outcome)
 
         if len(body) > self.limits.request_bytes_max:
-            fail(call, errors.request_too_large())
+            refused(errors.request_too_large())
         else:
-            self.run(call, name, body, done)
+            self.run(caller, name, body, done)
 
     def run(self, caller: Caller, name: str, body: bytes, done: Done) -> None:
         """Run an operation for a caller who is answered by somebody else."""
+        if not self.auth.may_be_enabled:
+            self.replica.transact_nowait(name, body, done)
+            return
 
         def identified(identity: Identity | None) -> None:
             if identity is None:
@@ -157,32 +115,29 @@ class Border:
             else:
                 self.replica.transact_nowait(AS, sign(name, identity, body), done)
 
-        if self.auth.may_be_enabled:
-            self.identify(caller, identified, done)
-        else:
-            self.replica.transact_nowait(name, body, done)
-
-    # --- reading --------------------------------------------------------------------------------
+        self.callers.identify(caller, identified, done)
 
     def read(
         self,
-        call: Call,
-        answer: Callable[[], bytes],
+        caller: Caller,
         check: Callable[[Judge], None],
+        answer: Callable[[], None],
+        refused: Callable[[RoostError], None],
         *,
         is_local: bool = False,
     ) -> None:
-        """Answer from the view, after a read barrier unless the caller wants a local answer."""
+        """Answer from the view, after a read barrier unless the caller wants a local answer.
+
+        `answer` may raise `Refused`.
+        """
 
         def allowed() -> None:
             try:
-                message = answer()
+                answer()
             except Refused as refusal:
-                fail(call, refusal)
-            else:
-                call.reply(message)
+                refused(refusal)
 
-        self.admit(call, check, allowed, lambda error: fail(call, error), is_local=is_local)
+        self.admit(caller, check, allowed, refused, is_local=is_local)
 
     def admit(
         self,
@@ -205,14 +160,14 @@ class Border:
                 self.failed_read_count += 1
                 refused(error)
             elif self.auth.may_be_enabled:
-                self.identify(caller, identified, refused)
+                self.callers.identify(caller, identified, refused)
             else:
                 allowed()
 
         def identified(identity: Identity | None) -> None:
             try:
                 if identity is not None:
-                    check(self._judge(self.replica.view, identity))
+                    check(self.callers.judge(self.replica.view, identity))
             except Refused as refusal:
                 refused(refusal)
             else:
@@ -252,8 +207,6 @@ class Border:
     ) -> None:
         """Return when a read barrier has passed and the caller may do what `check` asks.
 
-        With `is_local` there is no barrier.
-
         Raises:
             RoostError: there is no leader, or somebody else asks.
 
@@ -279,62 +232,6 @@ class Border:
             self.admit(caller, Judge.need_root, allowed, refused, may_be_stale=may_be_stale)
         else:
             allowed()
-
-    # --- who is it? -----------------------------------------------------------------------------
-
-    def identify(
-        self,
-        caller: Caller,
-        then: Callable[[Identity | None], None],
-        refused: Callable[[RoostError], None],
-    ) -> None:
-        """Find out who calls; None when nobody has to say so.
-
-        A token may be newer than what is applied here, so it is looked up again after a barrier.
-        """
-
-        def again(error: RoostError | None) -> None:
-            if error is not None:
-                refused(error)
-                return
-            try:
-                identity = self.identity_of(caller)
-            except Refused as refusal:
-                refused(refusal)
-            else:
-                then(identity)
-
-        try:
-            identity = self.identity_of(caller)
-        except Refused:
-            self.replica.read_nowait(again)
-        else:
-            then(identity)
-
-    def identity_of(self, caller: Caller) -> Identity | None:
-        """Who calls, by what is applied here.
-
-        Raises:
-            Refused: the token is nobody's, or too old.
-
-        """
-        view = self.replica.view
-        if not self.auth.is_enabled(view):
-            return None
-        if caller.token:
-            return self._tokens.identify(view, caller.token)
-        return Identity(caller.certificate_name)
-
-    def check_again(self, identity: Identity, check: Callable[[Judge], None]) -> bool:
-        """Whether somebody may still do something, by what is applied here."""
-        view = self.replica.view
-        if not self.auth.is_enabled(view):
-            return True
-        try:
-            check(self._judge(view, identity))
-        except Refused:
-            return False
-        return True
 
 
 def sign(operation: str, identity: Identity, body: bytes) -> bytes:

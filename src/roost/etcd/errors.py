@@ -16,6 +16,8 @@ FAILED_PRECONDITION, OUT_OF_RANGE, UNIMPLEMENTED, INTERNAL, UNAVAILABLE = 9, 11,
 INTERNAL_ERROR = (INTERNAL, "internal error")
 DATA_LOSS, UNAUTHENTICATED, PERMISSION_DENIED, UNKNOWN = 15, 16, 7, 2
 
+NO_LEADER = "etcdserver: no leader"
+
 
 def _refused(code: int, text: str) -> Refused:
     return Refused(code, text)
@@ -238,6 +240,36 @@ def nobody_elected() -> Refused:
     return _refused(UNKNOWN, "election: no leader")
 
 
+def unknown_alarm_action(action: int) -> Refused:
+    """Ours: etcd's members end at it."""
+    return _refused(INVALID_ARGUMENT, f"alarm action {action} is unknown")
+
+
+def unknown_alarm(kind: int) -> Refused:
+    """Ours: etcd's members end at it."""
+    return _refused(INVALID_ARGUMENT, f"alarm type {kind} is unknown")
+
+
+def unknown_permission(kind: int) -> Refused:
+    """Ours: etcd grants it, and it permits nothing."""
+    return _refused(INVALID_ARGUMENT, f"etcdserver: permission type {kind} is unknown")
+
+
+def not_leader() -> Refused:
+    """ErrGRPCNotLeader."""
+    return _refused(FAILED_PRECONDITION, "etcdserver: not leader")
+
+
+def bad_transferee() -> Refused:
+    """ErrGRPCBadLeaderTransferee."""
+    return _refused(FAILED_PRECONDITION, "etcdserver: bad leader transferee")
+
+
+def file_failed(error: OSError) -> Refused:
+    """A file could not be read or written for a caller."""
+    return _refused(INTERNAL, f"etcdserver: {error}")
+
+
 def no_space() -> Refused:
     """ErrGRPCNoSpace."""
     return _refused(RESOURCE_EXHAUSTED, "etcdserver: mvcc: database space exceeded")
@@ -296,6 +328,6 @@ def status_of(error: RoostError) -> tuple[int, str]:
         case OutcomeUnknown():
             return UNAVAILABLE, str(error) or "etcdserver: request timed out"
         case NoLeader():
-            return UNAVAILABLE, "etcdserver: no leader"
+            return UNAVAILABLE, NO_LEADER
         case _:
             return UNAVAILABLE, str(error) or "etcdserver: leader changed"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from roost.call import Route
 from roost.etcd.access import users as auth
+from roost.etcd.access.callers import Callers
 from roost.etcd.access.tokens import TOKEN_TTL_S, JwtOptions, SimpleTokens, Tokens
 from roost.etcd.access.users import Auth
 from roost.etcd.border import Border
@@ -20,6 +21,7 @@ from roost.etcd.upkeep.lessor import Lessor
 from roost.etcd.upkeep.sweep import SLICE_OPERATION, Sweep
 from roost.etcd.v3.auth import BCRYPT_COST, AuthService
 from roost.etcd.v3.cluster import ClusterService
+from roost.etcd.v3.desk import Desk
 from roost.etcd.v3.election import ElectionService
 from roost.etcd.v3.kv import KvService
 from roost.etcd.v3.lease import LeaseService
@@ -93,25 +95,26 @@ class Services:
 
         self._auth = Auth(store, self._mvcc)
         self._tokens = _tokens(replica, self._auth, options, clock_s)
-        border = Border(replica, self._mvcc, self.alarms, self._auth, self._tokens, limits=limits)
-        self._border = border
+        callers = Callers(replica, self._auth, self._tokens)
+        self._border = Border(replica, self._auth, callers, limits=limits)
 
-        self._turns = Turns(border)
-        self.watches = WatchHub(border)
+        self._desk = desk = Desk(self._border, self._mvcc, self.alarms)
+        self._turns = Turns(desk)
+        self.watches = WatchHub(desk)
         self._api = Api(
-            kv=KvService(border, operations, self._sweep),
+            kv=KvService(desk, operations, self._sweep),
             watches=self.watches,
-            leases=LeaseService(border, self.lessor),
+            leases=LeaseService(desk, self.lessor),
             users=AuthService(
-                border,
+                desk,
                 self._auth,
                 self._tokens,
                 bcrypt_cost=options.bcrypt_cost,
                 password_chars_min=options.password_chars_min,
                 clock_s=clock_s,
             ),
-            cluster=ClusterService(border),
-            maintenance=MaintenanceService(border),
+            cluster=ClusterService(desk),
+            maintenance=MaintenanceService(desk),
             locks=LockService(self._turns),
             elections=ElectionService(self._turns),
         )
@@ -140,7 +143,7 @@ class Services:
 
     async def close(self) -> None:
         """End what still answers calls; none can come any more."""
-        await self._border.tasks.close()
+        await self._desk.tasks.close()
 
     def routes(self) -> dict[bytes, Route]:
         """Every method served, by its path."""

@@ -22,12 +22,12 @@ from roost import etcd
 from roost.call import Stream, Unary
 from roost.errors import Refused
 from roost.etcd import border
+from roost.etcd.access.judge import covers
 from roost.etcd.access.jwt_tokens import BadTokenOptions, jwt_options
-from roost.etcd.access.permissions import covers
 from roost.etcd.access.tokens import ADD, Identity, digest_of
 from roost.etcd.access.users import TOKENS_TREE
 from roost.etcd.v3.interface import JSON_PATHS
-from roost.outcome import Outcome
+from roost.outcome import Outcome, ReadDone
 from roost.proto import auth_pb2, election_pb2, lock_pb2
 from roost.proto import rpc_pb2 as pb
 from roost.sim.members.loop import run_virtually, until_idle
@@ -318,7 +318,7 @@ def test_ranges_are_covered_as_a_set_of_keys_is(
     rows: list[tuple[bytes, bytes]], first: bytes, stop: bytes
 ) -> None:
     """Against all keys of up to four letters: a range is covered when each of its keys is."""
-    from roost.etcd.access.permissions import _intervals
+    from roost.etcd.access.judge import _intervals
 
     role = auth_pb2.Role(keyPermission=[R(key=key, range_end=end) for key, end in rows])
     intervals = _intervals((role.SerializeToString(),), (R.READ,))
@@ -628,3 +628,33 @@ def test_a_member_with_the_public_key_only_checks_and_does_not_sign(
         assert isinstance(said[0], Refused)
     finally:
         world.replica.close()
+
+
+@pytest.mark.parametrize(
+    ("user", "expected"),
+    [
+        ("reader", None),
+        ("nobody", (3, "etcdserver: user name is empty")),
+        ("mallory", (16, "etcdserver: invalid auth token")),
+    ],
+)
+def test_who_reads_while_authentication_is_turned_on_is_asked_who_it_is(
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    user: str,
+    expected: tuple[int, str] | None,
+) -> None:
+    """A caller with a good token was told that its name is empty."""
+    world.run_as_root("etcd.auth_disable", pb.AuthDisableRequest())
+    held: list[ReadDone] = []
+    monkeypatch.setattr(world.replica, "read_nowait", held.append)
+    answer = Answer(world.tokens[user])
+    route = world.routes[b"/etcdserverpb.KV/Range"]
+    assert isinstance(route, Unary)
+    route.handle(answer, pb.RangeRequest(key=b"r").SerializeToString())
+    world.run("etcd.auth_enable", pb.AuthEnableRequest())
+    world.log_in("reader")
+    while held:
+        held.pop()(None)
+    assert answer.error == expected
+    assert (answer.message is None) == (expected is not None)

@@ -15,7 +15,6 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 
-from roost.errors import Refused
 from roost.etcd import errors
 from roost.etcd.model.mvcc import Mvcc
 from roost.proto import auth_pb2, rpc_pb2
@@ -278,15 +277,3 @@ class Auth:
         role.keyPermission.extend(kept)
         self._put_role(txn, role)
         return True
-
-
-def check_permission_kind(request: rpc_pb2.AuthRoleGrantPermissionRequest) -> None:
-    """Refuse a kind of permission that is none.
-
-    Raises:
-        Refused: INVALID_ARGUMENT.
-
-    """
-    if request.perm.permType not in auth_pb2.Permission.Type.values():
-        kind = request.perm.permType
-        raise Refused(errors.INVALID_ARGUMENT, f"etcdserver: permission type {kind} is unknown")

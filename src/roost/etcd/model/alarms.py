@@ -12,7 +12,6 @@ Every member looks at what is applied, so an alarm counts wherever it was raised
 import struct
 from collections.abc import Callable
 
-from roost.errors import Refused
 from roost.etcd import errors
 from roost.etcd.model.mvcc import ALARMS_TREE
 from roost.proto import rpc_pb2 as pb
@@ -112,17 +111,3 @@ class Alarms:
 def cost_of(body: bytes, write_count: int) -> int:
     """What a request takes in the store at the most; a value stands under its revision, too."""
     return 2 * len(body) + write_count * WRITE_BYTES
-
-
-def check_request(request: pb.AlarmRequest) -> None:
-    """Refuse what is no action, and to raise what is no alarm: etcd's members end at these.
-
-    Raises:
-        Refused: INVALID_ARGUMENT.
-
-    """
-    if request.action not in pb.AlarmRequest.AlarmAction.values():
-        raise Refused(errors.INVALID_ARGUMENT, f"alarm action {request.action} is unknown")
-    is_known = request.alarm in pb.AlarmType.values()
-    if request.action == pb.AlarmRequest.ACTIVATE and not is_known:
-        raise Refused(errors.INVALID_ARGUMENT, f"alarm type {request.alarm} is unknown")

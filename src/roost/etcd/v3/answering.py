@@ -88,7 +88,7 @@ class Answering:
         except DecodeError:
             self._call.finish(*errors.status_of(errors.malformed_request()))
         except OSError as error:
-            self._call.finish(errors.INTERNAL, f"etcdserver: {error}")
+            self._call.finish(*errors.status_of(errors.file_failed(error)))
         except Exception:
             logger.exception("a call failed")
             self._call.finish(*errors.INTERNAL_ERROR)

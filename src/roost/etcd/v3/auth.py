@@ -24,13 +24,15 @@ from google.protobuf.message import Message
 from roost.call import Call, UnaryHandler
 from roost.errors import RoostError
 from roost.etcd import errors
-from roost.etcd.access import permissions
 from roost.etcd.access.attempts import Attempts, network_of
 from roost.etcd.access.hashers import Hashers
+from roost.etcd.access.judge import Judge, anybody, root
 from roost.etcd.access.tokens import Tokens
-from roost.etcd.access.users import Auth, check_permission_kind
-from roost.etcd.border import Border
+from roost.etcd.access.users import Auth
 from roost.etcd.model.wire import field
+from roost.etcd.v3 import rights
+from roost.etcd.v3.checks import check_permission
+from roost.etcd.v3.desk import Desk
 from roost.etcd.v3.requests import fail, guarded, parse
 from roost.outcome import Outcome
 from roost.proto import rpc_pb2 as pb
@@ -44,7 +46,7 @@ class AuthService:
 
     def __init__(
         self,
-        border: Border,
+        desk: Desk,
         auth: Auth,
         tokens: Tokens,
         *,
@@ -54,7 +56,7 @@ class AuthService:
     ) -> None:
         """Register the operations."""
         self._password_chars_min = password_chars_min
-        self._border = border
+        self._desk = desk
         self._auth = auth
         self._tokens = tokens
         self._bcrypt_cost = bcrypt_cost
@@ -63,15 +65,15 @@ class AuthService:
         # Who is told of each password that is being checked.
         self._checking: dict[_Attempt, list[Call]] = {}
         for name, operation in auth.operations().items():
-            check = permissions.anybody if name == "etcd.auth_enable" else permissions.root
-            border.register(name, operation, check)
+            check = anybody if name == "etcd.auth_enable" else root
+            desk.border.register(name, operation, check)
 
     def writing(self, operation: str, kind: type[Message]) -> UnaryHandler:
         """A handler that checks that a request is one, and runs `operation`."""
 
         def handle(call: Call, body: bytes) -> None:
             if parse(call, kind, body) is not None:
-                self._border.write(call, operation, body)
+                self._desk.write(call, operation, body)
 
         return handle
 
@@ -81,13 +83,13 @@ class AuthService:
         """AuthStatus."""
 
         def body() -> bytes:
-            view = self._border.replica.view
+            view = self._desk.replica.view
             said = pb.AuthStatusResponse(
                 enabled=self._auth.is_enabled(view), authRevision=self._auth.revision(view)
             )
             return said.SerializeToString()
 
-        self._read(call, body, permissions.Judge.need_root)
+        self._read(call, body, Judge.need_root)
 
     def get_user(self, call: Call, body: bytes) -> None:
         """UserGet."""
@@ -95,8 +97,8 @@ class AuthService:
         if request is not None:
             self._read(
                 call,
-                lambda: self._auth.get_user(self._border.replica.view, request),
-                lambda judge: permissions.get_user(judge, request),
+                lambda: self._auth.get_user(self._desk.replica.view, request),
+                lambda judge: rights.get_user(judge, request),
             )
 
     def get_role(self, call: Call, body: bytes) -> None:
@@ -105,33 +107,33 @@ class AuthService:
         if request is not None:
             self._read(
                 call,
-                lambda: self._auth.get_role(self._border.replica.view, request),
-                lambda judge: permissions.get_role(judge, request),
+                lambda: self._auth.get_role(self._desk.replica.view, request),
+                lambda judge: rights.get_role(judge, request),
             )
 
     def list_users(self, call: Call, _body: bytes) -> None:
         """UserList."""
-        view = self._border.replica.view
-        self._read(call, lambda: self._auth.list_users(view), permissions.Judge.need_root)
+        view = self._desk.replica.view
+        self._read(call, lambda: self._auth.list_users(view), Judge.need_root)
 
     def list_roles(self, call: Call, _body: bytes) -> None:
         """RoleList."""
-        view = self._border.replica.view
-        self._read(call, lambda: self._auth.list_roles(view), permissions.Judge.need_root)
+        view = self._desk.replica.view
+        self._read(call, lambda: self._auth.list_roles(view), Judge.need_root)
 
     def _read(
         self,
         call: Call,
         body: Callable[[], bytes],
-        check: Callable[[permissions.Judge], None],
+        check: Callable[[Judge], None],
     ) -> None:
-        self._border.read(call, lambda: self._border.headed(body()), check)
+        self._desk.read(call, lambda: self._desk.headed(body()), check)
 
     def grant_permission(self, call: Call, body: bytes) -> None:
         """RoleGrantPermission."""
-        request = parse(call, pb.AuthRoleGrantPermissionRequest, body, check_permission_kind)
+        request = parse(call, pb.AuthRoleGrantPermissionRequest, body, check_permission)
         if request is not None:
-            self._border.write(call, "etcd.role_grant", body)
+            self._desk.write(call, "etcd.role_grant", body)
 
     # --- passwords ------------------------------------------------------------------------------
 
@@ -141,7 +143,7 @@ class AuthService:
         if request is None:
             return
         if request.options.no_password:
-            self._border.write(call, "etcd.user_add", body)
+            self._desk.write(call, "etcd.user_add", body)
             return
 
         self._write_hashed(call, "etcd.user_add", request)
@@ -163,7 +165,7 @@ class AuthService:
 
         def hashed(future: "asyncio.Future[bytes]") -> None:
             request.password, request.hashedPassword = "", future.result().decode()
-            self._border.write(call, operation, request.SerializeToString())
+            self._desk.write(call, operation, request.SerializeToString())
 
         def allowed() -> None:
             self._hashers.run(
@@ -173,7 +175,7 @@ class AuthService:
                 lambda future: guarded(call, lambda: hashed(future))(),
             )
 
-        self._border.admit_root(call, allowed, lambda error: fail(call, error))
+        self._desk.admit_root(call, allowed)
 
     def _check_new_user(self, request: pb.AuthUserAddRequest) -> None:
         if not request.name:
@@ -208,10 +210,10 @@ class AuthService:
             else:
                 self._check_password(call, request)
 
-        self._border.replica.read_nowait(ready)
+        self._desk.replica.read_nowait(ready)
 
     def _check_password(self, call: Call, request: pb.AuthenticateRequest) -> None:
-        view, name = self._border.replica.view, request.name
+        view, name = self._desk.replica.view, request.name
         if not self._auth.is_enabled(view):
             fail(call, errors.auth_not_enabled())
             return
@@ -264,7 +266,7 @@ class AuthService:
             if isinstance(outcome, RoostError):
                 fail(call, outcome)
             else:
-                call.reply(self._border.headed(field(b"\x12", outcome)))
+                call.reply(self._desk.headed(field(b"\x12", outcome)))
 
         self._attempts.succeed(attempt.name, attempt.network)
         self._tokens.issue(attempt.name, attempt.held, issued)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from roost.etcd import errors
 from roost.etcd.limits import OPERATIONS_MAX
 from roost.etcd.model.ranges import SORT_KEYS
+from roost.proto import auth_pb2
 from roost.proto import rpc_pb2 as pb
 
 _SORT_ORDERS = frozenset(pb.RangeRequest.SortOrder.values())
@@ -99,6 +100,21 @@ def _check_overlaps(operations: Sequence[pb.RequestOp]) -> tuple[set[bytes], lis
                 raise errors.duplicate_key()
             puts.add(key)
     return puts, deletes
+
+
+def check_alarm(request: pb.AlarmRequest) -> None:
+    """Refuse what is no action, and to raise what is no alarm: etcd's members end at these."""
+    if request.action not in pb.AlarmRequest.AlarmAction.values():
+        raise errors.unknown_alarm_action(request.action)
+    is_known = request.alarm in pb.AlarmType.values()
+    if request.action == pb.AlarmRequest.ACTIVATE and not is_known:
+        raise errors.unknown_alarm(request.alarm)
+
+
+def check_permission(request: pb.AuthRoleGrantPermissionRequest) -> None:
+    """Refuse a kind of permission that is none."""
+    if request.perm.permType not in auth_pb2.Permission.Type.values():
+        raise errors.unknown_permission(request.perm.permType)
 
 
 def is_read_only(request: pb.TxnRequest) -> bool:

@@ -8,9 +8,9 @@ from google.protobuf.message import Message
 from roost.call import Call
 from roost.errors import CallerFault, RoostError
 from roost.etcd import errors
-from roost.etcd.access import permissions
-from roost.etcd.border import Border
+from roost.etcd.access.judge import somebody
 from roost.etcd.ports import MemberInfo
+from roost.etcd.v3.desk import Desk
 from roost.etcd.v3.requests import fail, parse
 from roost.member import (
     AddMember,
@@ -28,11 +28,11 @@ from roost.proto import rpc_pb2 as pb
 class ClusterService:
     """Who is in the cluster, and who leads it."""
 
-    def __init__(self, border: Border) -> None:
+    def __init__(self, desk: Desk) -> None:
         """Remember whom to ask."""
-        self._border = border
-        self._replica = border.replica
-        self._header = border.header
+        self._desk = desk
+        self._replica = desk.replica
+        self._header = desk.header
 
     def list_members(self, call: Call, body: bytes) -> None:
         """MemberList; linearizable unless the caller says otherwise."""
@@ -44,7 +44,7 @@ class ClusterService:
             rows = [_member(it) for it in self._replica.members()]
             return self._headed(pb.MemberListResponse(members=rows))
 
-        self._border.read(call, answer, permissions.somebody, is_local=not request.linearizable)
+        self._desk.read(call, answer, somebody, is_local=not request.linearizable)
 
     def add(self, call: Call, body: bytes) -> None:
         """MemberAdd."""
@@ -89,7 +89,7 @@ class ClusterService:
         if request is None:
             return
         if self._replica.leader_id != self._replica.member_id:
-            call.fail(errors.FAILED_PRECONDITION, "etcdserver: not leader")
+            fail(call, errors.not_leader())
             return
         self._admit(call, lambda: self._move_leader(call, request.targetID))
 
@@ -108,11 +108,11 @@ class ClusterService:
         try:
             self._replica.transfer_leadership(target, done)
         except CallerFault:
-            call.fail(errors.FAILED_PRECONDITION, "etcdserver: bad leader transferee")
+            fail(call, errors.bad_transferee())
 
     def _admit(self, call: Call, allowed: Callable[[], None]) -> None:
         """Only root changes the cluster while authentication is on."""
-        self._border.admit_root(call, allowed, lambda error: fail(call, error))
+        self._desk.admit_root(call, allowed)
 
     def _change(
         self,

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from roost.call import Call, StreamCall
 from roost.errors import RoostError
 from roost.etcd import errors
-from roost.etcd.border import Border
 from roost.etcd.model.mvcc import prefix_end
 from roost.etcd.model.wire import decode_key_value, field, read_origin
 from roost.etcd.v3.answering import Answering, PassedOn
@@ -27,7 +26,7 @@ class ElectionService:
     def __init__(self, turns: Turns) -> None:
         """Elections are lines."""
         self._turns = turns
-        self._border: Border = turns.border
+        self._desk = turns.desk
 
     def campaign(self, call: StreamCall) -> Answering:
         """Campaign: answers when the caller leads."""
@@ -41,9 +40,9 @@ class ElectionService:
                 name=request.name, key=turn.key, rev=turn.create_revision, lease=turn.lease
             )
             said = election_pb2.CampaignResponse(leader=leader)
-            call.send(self._border.headed(said.SerializeToString(), turn.revision))
+            call.send(self._desk.headed(said.SerializeToString(), turn.revision))
 
-        return Answering(self._border.tasks, call, answer, passes_on=True)
+        return Answering(self._desk.tasks, call, answer, passes_on=True)
 
     def proclaim(self, call: Call, body: bytes) -> None:
         """Proclaim: the leader changes its value; refused to whoever does not lead."""
@@ -83,9 +82,9 @@ class ElectionService:
             if refusal is not None and not pb.TxnResponse.FromString(outcome[8:]).succeeded:
                 fail(call, refusal())
                 return
-            call.reply(self._border.headed(b"", int.from_bytes(outcome[:8], "big")))
+            call.reply(self._desk.headed(b"", int.from_bytes(outcome[:8], "big")))
 
-        self._border.run(call, "etcd.txn", asked, done)
+        self._desk.border.run(call, "etcd.txn", asked, done)
 
     def leader(self, call: Call, body: bytes) -> None:
         """Leader: the key of who leads now."""
@@ -95,17 +94,17 @@ class ElectionService:
         prefix = request.name + b"/"
 
         def answer() -> bytes:
-            encoded = self._first(self._border.replica.view, prefix)
+            encoded = self._first(self._desk.replica.view, prefix)
             if encoded is None:
                 raise errors.nobody_elected()
-            return self._border.headed(field(b"\x12", encoded))
+            return self._desk.headed(field(b"\x12", encoded))
 
         end = prefix_end(prefix)
-        self._border.read(PassedOn(call), answer, lambda judge: judge.need_read(prefix, end))
+        self._desk.read(PassedOn(call), answer, lambda judge: judge.need_read(prefix, end))
 
     def _first(self, view: View, prefix: bytes) -> bytes | None:
         """The KeyValue with the lowest create revision; None when nobody leads."""
-        kv = self._border.mvcc.kv
+        kv = self._desk.mvcc.kv
         rows = [encoded for _, encoded in view.iterate(kv, prefix, prefix_end(prefix))]
         return min(rows, key=lambda it: read_origin(it)[0], default=None)
 
@@ -116,17 +115,17 @@ class ElectionService:
             request = election_pb2.LeaderRequest.FromString(message)
             prefix = request.name + b"/"
             end = prefix_end(prefix)
-            await self._border.wait_admitted(call, lambda judge: judge.need_read(prefix, end))
+            await self._desk.border.wait_admitted(call, lambda judge: judge.need_read(prefix, end))
             told: bytes | None = None
             while True:
-                encoded = self._first(self._border.replica.view, prefix)
+                encoded = self._first(self._desk.replica.view, prefix)
                 if encoded is not None and encoded != told:
                     told = encoded
                     revision = decode_key_value(encoded).mod_revision
-                    call.send(self._border.headed(field(b"\x12", encoded), revision))
+                    call.send(self._desk.headed(field(b"\x12", encoded), revision))
                 await self._turns.wait_change(prefix)
 
-        return Answering(self._border.tasks, call, answer, passes_on=True)
+        return Answering(self._desk.tasks, call, answer, passes_on=True)
 
 
 def _check_leader(

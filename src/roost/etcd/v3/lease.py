@@ -1,14 +1,15 @@
-"""The Lease service's requests at the border (etcd api: Lease); what they do is in `lessor.py`."""
+"""The Lease service (etcd api: Lease); what its operations do is in `upkeep/lessor.py`."""
 
 from google.protobuf.message import DecodeError
 
 from roost.call import Call, StreamCall
 from roost.errors import RoostError
 from roost.etcd import errors
-from roost.etcd.access import permissions
-from roost.etcd.border import Border
+from roost.etcd.access.judge import anybody
 from roost.etcd.upkeep.lessor import CHECKPOINT, EXPIRE, Lessor
+from roost.etcd.v3.desk import Desk
 from roost.etcd.v3.requests import parse
+from roost.etcd.v3.rights import Rights
 from roost.outcome import Outcome
 from roost.proto import rpc_pb2 as pb
 
@@ -18,42 +19,41 @@ RENEW, LIST = "etcd.lease_renew", "etcd.lease_list"
 class LeaseService:
     """Grant, revoke, keep-alive, time to live, list."""
 
-    def __init__(self, border: Border, lessor: Lessor) -> None:
+    def __init__(self, desk: Desk, lessor: Lessor) -> None:
         """Register the operations."""
-        self._border = border
-        border.register("etcd.lease_grant", lessor.grant, permissions.anybody)
-        border.register("etcd.lease_revoke", lessor.revoke, permissions.lease_revoke)
-        border.register(RENEW, lessor.renew, permissions.lease_renew)
-        border.register(
-            "etcd.lease_time_to_live", lessor.time_to_live, permissions.lease_time_to_live
-        )
-        border.register(LIST, lessor.list_leases, permissions.anybody)
+        self._desk = desk
+        border, rights = desk.border, Rights(desk.mvcc)
+        border.register("etcd.lease_grant", lessor.grant, anybody)
+        border.register("etcd.lease_revoke", lessor.revoke, rights.lease_revoke)
+        border.register(RENEW, lessor.renew, rights.lease_renew)
+        border.register("etcd.lease_time_to_live", lessor.time_to_live, rights.lease_time_to_live)
+        border.register(LIST, lessor.list_leases, anybody)
         border.replica.register(EXPIRE, lessor.expire)
         border.replica.register(CHECKPOINT, lessor.checkpoint)
 
     def grant(self, call: Call, body: bytes) -> None:
         """LeaseGrant."""
         if parse(call, pb.LeaseGrantRequest, body) is not None:
-            self._border.write(call, "etcd.lease_grant", body)
+            self._desk.write(call, "etcd.lease_grant", body)
 
     def revoke(self, call: Call, body: bytes) -> None:
         """LeaseRevoke."""
         if parse(call, pb.LeaseRevokeRequest, body) is not None:
-            self._border.write(call, "etcd.lease_revoke", body)
+            self._desk.write(call, "etcd.lease_revoke", body)
 
     def time_to_live(self, call: Call, body: bytes) -> None:
         """LeaseTimeToLive."""
         if parse(call, pb.LeaseTimeToLiveRequest, body) is not None:
-            self._border.write(call, "etcd.lease_time_to_live", body)
+            self._desk.write(call, "etcd.lease_time_to_live", body)
 
     def list_leases(self, call: Call, body: bytes) -> None:
         """LeaseLeases: the ids, by the time that is left; the leader knows it."""
         if parse(call, pb.LeaseLeasesRequest, body) is not None:
-            self._border.write(call, LIST, body)
+            self._desk.write(call, LIST, body)
 
     def keep_alive(self, call: StreamCall) -> "KeepAliveStream":
         """LeaseKeepAlive."""
-        return KeepAliveStream(self._border, call)
+        return KeepAliveStream(self._desk, call)
 
 
 class KeepAliveStream:
@@ -63,9 +63,9 @@ class KeepAliveStream:
     stream.
     """
 
-    def __init__(self, border: Border, call: StreamCall) -> None:
+    def __init__(self, desk: Desk, call: StreamCall) -> None:
         """Nothing is asked yet."""
-        self._border = border
+        self._desk = desk
         self._call = call
         self._pending_count = 0
         self._is_closing = self._is_over = False
@@ -78,7 +78,7 @@ class KeepAliveStream:
             self._end(errors.malformed_request())
             return
         self._pending_count += 1
-        self._border.run(self._call, RENEW, message, self._on_renewed)
+        self._desk.border.run(self._call, RENEW, message, self._on_renewed)
 
     def _on_renewed(self, outcome: Outcome) -> None:
         self._pending_count -= 1
@@ -87,8 +87,7 @@ class KeepAliveStream:
         if isinstance(outcome, RoostError):
             self._end(outcome)
             return
-        revision = int.from_bytes(outcome[:8], "big")
-        self._call.send(self._border.headed(outcome[8:], revision))
+        self._call.send(self._desk.headed_result(outcome))
         self._close_when_done()
 
     def _close_when_done(self) -> None:

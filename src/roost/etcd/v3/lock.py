@@ -16,7 +16,7 @@ class LockService:
     def __init__(self, turns: Turns) -> None:
         """Hand out turns."""
         self._turns = turns
-        self._border = turns.border
+        self._desk = turns.desk
 
     def lock(self, call: StreamCall) -> Answering:
         """Lock: answers when the lock is the caller's; it is whose lease is in the key's name."""
@@ -24,9 +24,9 @@ class LockService:
         async def answer(message: bytes) -> None:
             request = lock_pb2.LockRequest.FromString(message)
             turn = await self._turns.take(call, request.name, request.lease)
-            call.send(self._border.headed(field(b"\x12", turn.key), turn.revision))
+            call.send(self._desk.headed(field(b"\x12", turn.key), turn.revision))
 
-        return Answering(self._border.tasks, call, answer, passes_on=True)
+        return Answering(self._desk.tasks, call, answer, passes_on=True)
 
     def unlock(self, call: Call, body: bytes) -> None:
         """Unlock: the key goes away, and the next has its turn."""
@@ -36,4 +36,4 @@ class LockService:
         call = PassedOn(call)
         doomed = pb.DeleteRangeRequest(key=request.key).SerializeToString()
         if parse(call, pb.DeleteRangeRequest, doomed, check_delete) is not None:
-            self._border.write(call, "etcd.delete_range", doomed, headed_only=True)
+            self._desk.write(call, "etcd.delete_range", doomed, headed_only=True)

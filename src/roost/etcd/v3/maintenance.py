@@ -11,13 +11,12 @@ from crc32c import crc32c
 from roost.call import Call, StreamCall
 from roost.errors import Refused, RoostError
 from roost.etcd import errors
-from roost.etcd.access import permissions
-from roost.etcd.access.permissions import Judge
-from roost.etcd.border import Border
-from roost.etcd.model.alarms import check_request
+from roost.etcd.access.judge import Judge, root, somebody
 from roost.etcd.model.mvcc import KV_TREE, Mvcc, main_of
 from roost.etcd.model.wire import decode_key_value
 from roost.etcd.v3.answering import Answering
+from roost.etcd.v3.checks import check_alarm
+from roost.etcd.v3.desk import Desk
 from roost.etcd.v3.requests import fail, guarded, parse
 from roost.proto import rpc_pb2 as pb
 from roost.store import Txn, View
@@ -34,22 +33,22 @@ _SLICE_ROWS = 2000
 class MaintenanceService:
     """Looks after one member; most of it is about the member that is asked."""
 
-    def __init__(self, border: Border) -> None:
+    def __init__(self, desk: Desk) -> None:
         """Remember whom to ask."""
-        self._border = border
-        self._replica = border.replica
-        self._mvcc = border.mvcc
-        self._alarms = border.alarms
-        self._headed = border.headed
-        border.register(CLIENT_ALARM, self._change_alarm, permissions.root)
+        self._desk = desk
+        self._replica = desk.replica
+        self._mvcc = desk.mvcc
+        self._alarms = desk.alarms
+        self._headed = desk.headed
+        desk.border.register(CLIENT_ALARM, self._change_alarm, root)
 
     def status(self, call: Call, _body: bytes) -> None:
         """Status of the member that is asked, as it sees itself."""
-        self._border.read(call, self._status, permissions.somebody, is_local=True)
+        self._desk.read(call, self._status, somebody, is_local=True)
 
     def _status(self) -> bytes:
         status = self._replica.status()
-        problems = [] if status.leader_id else ["etcdserver: no leader"]
+        problems = [] if status.leader_id else [errors.NO_LEADER]
         # As etcd lists them: alarms count among what is wrong.
         problems += [
             (f"memberID:{it} " if it else "") + f"alarm:{pb.AlarmType.Name(kind)} "
@@ -72,14 +71,14 @@ class MaintenanceService:
 
     def alarm(self, call: Call, body: bytes) -> None:
         """Alarm: list, raise or disarm."""
-        request = parse(call, pb.AlarmRequest, body, check_request)
+        request = parse(call, pb.AlarmRequest, body, check_alarm)
         if request is None:
             return
         if request.action == pb.AlarmRequest.GET:
             self._list_alarms(call, request.alarm)
             return
 
-        self._border.write(call, CLIENT_ALARM, body)
+        self._desk.write(call, CLIENT_ALARM, body)
 
     def _change_alarm(self, txn: Txn, body: bytes) -> bytes:
         """Operation: a client raises or disarms an alarm."""
@@ -94,7 +93,7 @@ class MaintenanceService:
             ]
             return self._headed(pb.AlarmResponse(alarms=rows).SerializeToString())
 
-        self._border.read(call, answer, permissions.somebody)
+        self._desk.read(call, answer, somebody)
 
     # --- hashes ---------------------------------------------------------------------------------
 
@@ -106,7 +105,7 @@ class MaintenanceService:
             said = pb.HashResponse(hash=int.from_bytes(digest[:4], "big"))
             call.reply(self._headed(said.SerializeToString()))
 
-        self._border.admit_root(call, allowed, lambda error: fail(call, error), may_be_stale=True)
+        self._desk.admit_root(call, allowed, may_be_stale=True)
 
     def hash_kv(self, call: Call, body: bytes) -> None:
         """HashKV: of all that can be seen of the keys up to a revision; equal on all members."""
@@ -127,7 +126,7 @@ class MaintenanceService:
                 hashing = KeyHash(call, mvcc, view, max(compacted, 0), max(revision, 0))
                 hashing.run(lambda value: self._say_hash(call, value, compacted))
 
-        self._border.admit(
+        self._desk.border.admit(
             call, Judge.need_root, allowed, lambda error: fail(call, error), may_be_stale=True
         )
 
@@ -149,7 +148,7 @@ class MaintenanceService:
         def allowed() -> None:
             self._replica.files.defragment(done)
 
-        self._border.admit_root(call, allowed, lambda error: fail(call, error), may_be_stale=True)
+        self._desk.admit_root(call, allowed, may_be_stale=True)
 
     def downgrade(self, call: Call, body: bytes) -> None:
         """Downgrade: there is one version of the store, so there is none to go back to."""
@@ -160,15 +159,15 @@ class MaintenanceService:
         def allowed() -> None:
             fail(call, _downgrade_refusal(request))
 
-        self._border.admit_root(call, allowed, lambda error: fail(call, error), may_be_stale=True)
+        self._desk.admit_root(call, allowed, may_be_stale=True)
 
     def snapshot(self, call: StreamCall) -> "SnapshotStream":
         """Snapshot: the whole store as of now, and the SHA-256 of it behind it."""
-        return SnapshotStream(self._border, call)
+        return SnapshotStream(self._desk, call)
 
     def since(self, call: StreamCall) -> "SinceStream":
         """Since, Roost's own: everything written behind a log position (incremental backup)."""
-        return SinceStream(self._border, call)
+        return SinceStream(self._desk, call)
 
 
 class KeyHash:
@@ -233,19 +232,19 @@ class KeyHash:
 class _Sending(Answering):
     """A stream that one task fills, as fast as the client takes it."""
 
-    def __init__(self, border: Border, call: StreamCall) -> None:
+    def __init__(self, desk: Desk, call: StreamCall) -> None:
         """Nothing is sent before the request has come."""
-        super().__init__(border.tasks, call, self._serve)
-        self._border = border
-        self._replica = border.replica
-        self._headed = border.headed
+        super().__init__(desk.tasks, call, self._serve)
+        self._desk = desk
+        self._replica = desk.replica
+        self._headed = desk.headed
         self._drained = asyncio.Event()
         call.on_drain = self._drained.set
 
     async def _serve(self, message: bytes) -> None:
         # It is root who asks, and the files hold all that was acknowledged, if anybody can say so.
         # A learner has what it has.
-        await self._border.wait_admitted(self._call, Judge.need_root, may_be_stale=True)
+        await self._desk.border.wait_admitted(self._call, Judge.need_root, may_be_stale=True)
         await self._send_all(message)
 
     async def _send_all(self, message: bytes) -> None:

@@ -19,13 +19,13 @@ import msgspec
 from roost.call import Caller
 from roost.errors import Refused, RoostError
 from roost.etcd import errors
-from roost.etcd.access.permissions import Judge
-from roost.etcd.border import Border
+from roost.etcd.access.judge import Judge
 from roost.etcd.model import leases
 from roost.etcd.model.alarms import cost_of
 from roost.etcd.model.lines import Now
 from roost.etcd.model.mvcc import Writer, prefix_end
 from roost.etcd.model.wire import decode_key_value, read_origin
+from roost.etcd.v3.desk import Desk
 from roost.outcome import settle_future
 from roost.proto import rpc_pb2 as pb
 from roost.store import Changes, Txn
@@ -75,14 +75,14 @@ def check_join(judge: Judge, body: bytes) -> None:
 class Turns:
     """Lines of one member, and those who wait in them here."""
 
-    def __init__(self, border: Border) -> None:
+    def __init__(self, desk: Desk) -> None:
         """Register the operation, and observe deletions."""
-        self.border = border
+        self.desk = desk
         self._waiting: dict[bytes, set[asyncio.Future[None]]] = {}
         self._observing: dict[bytes, set[asyncio.Future[None]]] = {}
-        border.register(JOIN, self._join, check_join)
-        border.replica.observe(self._on_applied, trees=(border.mvcc.kv,))
-        border.replica.observe_switch(lambda: self._wake_all)
+        desk.border.register(JOIN, self._join, check_join)
+        desk.replica.observe(self._on_applied, trees=(desk.mvcc.kv,))
+        desk.replica.observe_switch(lambda: self._wake_all)
 
     @property
     def waiting_count(self) -> int:
@@ -93,14 +93,14 @@ class Turns:
 
     def _join(self, txn: Txn, body: bytes) -> bytes:
         join = msgspec.msgpack.decode(body, type=_Join)
-        mvcc = self.border.mvcc
-        self.border.alarms.check_sound()
+        mvcc = self.desk.mvcc
+        self.desk.alarms.check_sound()
         writer = Writer(mvcc, txn)
         encoded = txn.get(mvcc.kv, join.key)
         if encoded is None and join.is_there:
             raise errors.session_expired()
         if encoded is None:
-            self.border.alarms.take_space(cost_of(body, 1))
+            self.desk.alarms.take_space(cost_of(body, 1))
             leases.check_exists(mvcc, txn, join.lease)
             writer.put(join.key, join.value, join.lease, None)
         elif join.sets_value and decode_key_value(encoded).value != join.value:
@@ -119,7 +119,7 @@ class Turns:
     def _on_applied(self, _index: int, changes: Changes) -> None:
         if not self._waiting and not self._observing:
             return
-        kv = self.border.mvcc.kv
+        kv = self.desk.mvcc.kv
         for _, tree_id, key, value in changes.writes:
             if tree_id != kv:
                 continue
@@ -141,7 +141,7 @@ class Turns:
     async def _wait_gone(self, key: bytes) -> None:
         """Return when a key is not there, as applied here after a barrier."""
         await self.barrier()
-        if self.border.replica.view.get(self.border.mvcc.kv, key) is not None:
+        if self.desk.replica.view.get(self.desk.mvcc.kv, key) is not None:
             await _wait(self._waiting, key)
 
     async def wait_change(self, prefix: bytes) -> None:
@@ -157,7 +157,7 @@ class Turns:
         """
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-        self.border.replica.read_nowait(lambda error: settle_future(future, error))
+        self.desk.replica.read_nowait(lambda error: settle_future(future, error))
         await future
 
     async def run(self, caller: Caller, name: str, body: bytes) -> bytes:
@@ -168,7 +168,7 @@ class Turns:
 
         """
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self.border.run(caller, name, body, lambda outcome: settle_future(future, outcome))
+        self.desk.border.run(caller, name, body, lambda outcome: settle_future(future, outcome))
         return await future
 
     async def take(
@@ -186,7 +186,7 @@ class Turns:
             lease = await self._grant(caller)
         prefix = name + b"/"
         key = prefix + b"%x" % (lease & 0xFFFF_FFFF_FFFF_FFFF)
-        keeping = self.border.tasks.start(self._keep_alive(caller, lease))
+        keeping = self.desk.tasks.start(self._keep_alive(caller, lease))
         is_there = False
         try:
             while True:
@@ -208,7 +208,7 @@ class Turns:
     def _leave(self, caller: Caller, key: bytes) -> None:
         """Take a key back; its lease does it if this fails."""
         body = pb.DeleteRangeRequest(key=key).SerializeToString()
-        self.border.run(caller, "etcd.delete_range", body, lambda _outcome: None)
+        self.desk.border.run(caller, "etcd.delete_range", body, lambda _outcome: None)
 
     async def _grant(self, caller: Caller) -> int:
         body = pb.LeaseGrantRequest(TTL=SESSION_TTL_S).SerializeToString()

@@ -64,19 +64,19 @@ class WatchStream:
 
     def _create(self, request: pb.WatchCreateRequest) -> None:
         """Watch a range, if the client may: while authentication is on that takes a barrier."""
-        border = self.hub.border
-        if not border.auth.may_be_enabled:
+        desk = self.hub.desk
+        if not desk.auth.may_be_enabled:
             self._watch(Watcher(self, request), request)
             return
         watcher = Watcher(self, request)
 
         def allowed() -> None:
-            identity = border.identity_of(self.call)
+            identity = desk.border.callers.identity_of(self.call)
             # A watch outlives the token that it was begun with.
             watcher.identity = Identity(identity.user) if identity else None
             self._watch(watcher, request)
 
-        border.admit(self.call, watcher.check, allowed, self._refuse)
+        desk.border.admit(self.call, watcher.check, allowed, self._refuse)
 
     def _refuse(self, error: RoostError) -> None:
         """Say created and canceled at once, as etcd 3.5.5 does; or end the stream.
@@ -100,7 +100,7 @@ class WatchStream:
         hub, revision = self.hub, self.hub.revision()
         if self.is_over:
             return
-        limits = hub.border.limits
+        limits = hub.desk.limits
         reason = ""
         if watcher.stop is not None and watcher.stop <= watcher.first:
             reason = errors.WATCH_RANGE_EMPTY

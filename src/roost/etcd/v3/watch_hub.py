@@ -17,9 +17,9 @@ import asyncio
 from collections.abc import Callable, Iterable
 
 from roost.etcd.access.tokens import Identity
-from roost.etcd.border import Border
 from roost.etcd.model.mvcc import REVISION_BYTES, main_of, revision_bytes
 from roost.etcd.model.wire import varint
+from roost.etcd.v3.desk import Desk
 from roost.etcd.v3.watchers import Event, Listener, SyncedWatchers, Watcher
 from roost.store import Changes
 from roost.ticker import Ticker
@@ -30,17 +30,17 @@ SLICE_COUNT_MAX = 1000
 class WatchHub:
     """All watchers of one member."""
 
-    def __init__(self, border: Border) -> None:
+    def __init__(self, desk: Desk) -> None:
         """Observe what is applied."""
-        self.border = border
-        self.replica = replica = border.replica
-        self.mvcc = border.mvcc
-        self.header = border.header
+        self.desk = desk
+        self.replica = replica = desk.replica
+        self.mvcc = desk.mvcc
+        self.header = desk.header
         self.count = self.stream_count = self.event_count = 0
         self._synced = SyncedWatchers()
         self._behind: dict[Watcher, None] = {}
         self._is_catching_up = False
-        self._ticker = Ticker(border.limits.progress_interval_s, self.note_progress)
+        self._ticker = Ticker(desk.limits.progress_interval_s, self.note_progress)
         replica.observe(self._on_applied, trees=(self.mvcc.revisions,))
         replica.observe_switch(self._before_switch)
 
@@ -149,7 +149,7 @@ class WatchHub:
             rows = [event.wire() for event in events]
         if not watcher.may_fragment:
             return [head + b"".join(rows)]
-        *parts, last = _fragments(rows, self.border.limits.request_bytes_max)
+        *parts, last = _fragments(rows, self.desk.limits.request_bytes_max)
         answers = [head + b"\x38\x01" + b"".join(part) for part in parts]
         return [*answers, head + b"".join(last)]
 
@@ -166,7 +166,7 @@ class WatchHub:
 
     def _check_again(self, watcher: Watcher) -> None:
         identity = watcher.identity or Identity(watcher.stream.call.certificate_name)
-        if not self.border.check_again(identity, watcher.check):
+        if not self.desk.border.callers.check_again(identity, watcher.check):
             watcher.stream.cancel_denied(watcher)
 
     def _before_switch(self) -> Callable[[], None]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from roost.call import StreamCall
-from roost.etcd.access.permissions import Judge
+from roost.etcd.access.judge import Judge
 from roost.etcd.access.tokens import Identity
 from roost.etcd.model.mvcc import main_of, prefix_end, range_stop
 from roost.etcd.model.wire import decode_key_value, field

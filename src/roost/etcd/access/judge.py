@@ -1,8 +1,7 @@
-"""Who may do what: one check for each kind of request (security.md 4.1; etcd: server/auth).
+"""Who may: one user, one state, and the intervals of keys that its roles permit.
 
-A `Judge` knows one caller and one state.  The checks walk a request to its ends: both branches of
-a transaction at any depth, what `prev_kv`, `ignore_value` and `ignore_lease` would show of a key,
-and the keys that hang on a lease.  Nothing that is not permitted here is allowed.
+A `Judge` knows nothing of requests.  Whoever serves some says what they need: `v3/rights.py` for
+etcd's, and others for theirs.  Nothing that is not permitted here is allowed.
 """
 
 from collections.abc import Callable, Iterable
@@ -10,10 +9,8 @@ from functools import lru_cache
 
 from roost.etcd import errors
 from roost.etcd.access.users import ROOT, Auth
-from roost.etcd.model import leases
-from roost.etcd.model.mvcc import Mvcc, range_stop
+from roost.etcd.model.mvcc import range_stop
 from roost.proto import auth_pb2
-from roost.proto import rpc_pb2 as pb
 from roost.store import View
 
 # From a key to before another; None is the end of all keys.
@@ -51,9 +48,9 @@ def _intervals(role_rows: tuple[bytes, ...], kinds: tuple[int, ...]) -> tuple[In
 class Judge:
     """Says what one user may do, by one state."""
 
-    __slots__ = ("_rows", "auth", "mvcc", "name", "roles", "view")
+    __slots__ = ("_auth", "_rows", "name", "roles", "view")
 
-    def __init__(self, auth: Auth, mvcc: Mvcc, view: View, name: str) -> None:
+    def __init__(self, auth: Auth, view: View, name: str) -> None:
         """Judge the user of that name.
 
         Raises:
@@ -65,7 +62,7 @@ class Judge:
         row = view.get(auth.users, name.encode())
         if row is None:
             raise errors.permission_denied()
-        self.auth, self.mvcc, self.view, self.name = auth, mvcc, view, name
+        self._auth, self.view, self.name = auth, view, name
         self.roles = _roles_of(row)
         self._rows: tuple[bytes, ...] | None = None
 
@@ -106,21 +103,10 @@ class Judge:
         if self.is_root:
             return
         if self._rows is None:
-            rows = (self.view.get(self.auth.roles, it.encode()) for it in self.roles)
+            rows = (self.view.get(self._auth.roles, it.encode()) for it in self.roles)
             self._rows = tuple(row for row in rows if row is not None)
         if not covers(_intervals(self._rows, kinds), key, range_stop(key, range_end)):
             raise errors.permission_denied()
-
-    def need_lease_keys(self, lease_id: int) -> None:
-        """The user must have the right to write every key of a lease.
-
-        Raises:
-            Refused: etcd's ErrPermissionDenied.
-
-        """
-        if not self.is_root:
-            for key in leases.keys_of(self.mvcc, self.view, leases.name_of(lease_id)):
-                self.need_write(key)
 
 
 def covers(intervals: Iterable[Interval], first: bytes, stop: bytes | None) -> bool:
@@ -133,6 +119,7 @@ def covers(intervals: Iterable[Interval], first: bytes, stop: bytes | None) -> b
     return False
 
 
+# What an operation needs, by the bytes of its request.
 Check = Callable[[Judge, bytes], None]
 
 
@@ -147,85 +134,3 @@ def somebody(_judge: Judge) -> None:
 def root(judge: Judge, _body: bytes) -> None:
     """Root only."""
     judge.need_root()
-
-
-def check_range(judge: Judge, request: pb.RangeRequest) -> None:
-    """Range."""
-    judge.need_read(request.key, request.range_end)
-
-
-def _check_put(judge: Judge, request: pb.PutRequest) -> None:
-    judge.need_write(request.key)
-    if request.prev_kv or request.ignore_value or request.ignore_lease:
-        judge.need_read(request.key)
-    if request.lease:
-        judge.need_lease_keys(request.lease)
-
-
-def _check_delete(judge: Judge, request: pb.DeleteRangeRequest) -> None:
-    judge.need_write(request.key, request.range_end)
-    if request.prev_kv:
-        judge.need_read(request.key, request.range_end)
-
-
-def check_txn(judge: Judge, request: pb.TxnRequest) -> None:
-    """Txn: all it could do, whichever branch it takes."""
-    for compare in request.compare:
-        judge.need_read(compare.key, compare.range_end)
-    for operation in (*request.success, *request.failure):
-        match operation.WhichOneof("request"):
-            case "request_range":
-                check_range(judge, operation.request_range)
-            case "request_put":
-                _check_put(judge, operation.request_put)
-            case "request_delete_range":
-                _check_delete(judge, operation.request_delete_range)
-            case "request_txn":
-                check_txn(judge, operation.request_txn)
-            case _:
-                raise errors.permission_denied()
-
-
-def put(judge: Judge, body: bytes) -> None:
-    """Put."""
-    _check_put(judge, pb.PutRequest.FromString(body))
-
-
-def delete_range(judge: Judge, body: bytes) -> None:
-    """DeleteRange."""
-    _check_delete(judge, pb.DeleteRangeRequest.FromString(body))
-
-
-def txn(judge: Judge, body: bytes) -> None:
-    """Txn."""
-    check_txn(judge, pb.TxnRequest.FromString(body))
-
-
-def lease_revoke(judge: Judge, body: bytes) -> None:
-    """LeaseRevoke deletes keys."""
-    judge.need_lease_keys(pb.LeaseRevokeRequest.FromString(body).ID)
-
-
-def lease_renew(judge: Judge, body: bytes) -> None:
-    """LeaseKeepAlive keeps keys there."""
-    judge.need_lease_keys(pb.LeaseKeepAliveRequest.FromString(body).ID)
-
-
-def lease_time_to_live(judge: Judge, body: bytes) -> None:
-    """LeaseTimeToLive may name keys (CVE-2023-32082)."""
-    request = pb.LeaseTimeToLiveRequest.FromString(body)
-    if request.keys and not judge.is_root:
-        for key in leases.keys_of(judge.mvcc, judge.view, leases.name_of(request.ID)):
-            judge.need_read(key)
-
-
-def get_user(judge: Judge, request: pb.AuthUserGetRequest) -> None:
-    """UserGet: root, or the user itself."""
-    if request.name != judge.name:
-        judge.need_root()
-
-
-def get_role(judge: Judge, request: pb.AuthRoleGetRequest) -> None:
-    """RoleGet: root, or a user who has the role."""
-    if request.role not in judge.roles:
-        judge.need_root()

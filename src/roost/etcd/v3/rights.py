@@ -1,0 +1,97 @@
+"""What requests of v3 need of whoever sends them (etcd: server/auth).
+
+Each walks a request to its ends: both branches of a transaction at any depth, what `prev_kv`,
+`ignore_value` and `ignore_lease` would show of a key, and the keys that hang on a lease.
+"""
+
+from roost.etcd import errors
+from roost.etcd.access.judge import Judge
+from roost.etcd.model import leases
+from roost.etcd.model.mvcc import Mvcc
+from roost.proto import rpc_pb2 as pb
+
+
+class Rights:
+    """The checks of requests about keys and leases."""
+
+    def __init__(self, mvcc: Mvcc) -> None:
+        """Look at leases there."""
+        self._mvcc = mvcc
+
+    def check_range(self, judge: Judge, request: pb.RangeRequest) -> None:
+        """Range."""
+        judge.need_read(request.key, request.range_end)
+
+    def _put(self, judge: Judge, request: pb.PutRequest) -> None:
+        judge.need_write(request.key)
+        if request.prev_kv or request.ignore_value or request.ignore_lease:
+            judge.need_read(request.key)
+        if request.lease:
+            self._need_lease_keys(judge, request.lease)
+
+    def _delete(self, judge: Judge, request: pb.DeleteRangeRequest) -> None:
+        judge.need_write(request.key, request.range_end)
+        if request.prev_kv:
+            judge.need_read(request.key, request.range_end)
+
+    def check_txn(self, judge: Judge, request: pb.TxnRequest) -> None:
+        """Txn: all it could do, whichever branch it takes."""
+        for compare in request.compare:
+            judge.need_read(compare.key, compare.range_end)
+        for operation in (*request.success, *request.failure):
+            match operation.WhichOneof("request"):
+                case "request_range":
+                    self.check_range(judge, operation.request_range)
+                case "request_put":
+                    self._put(judge, operation.request_put)
+                case "request_delete_range":
+                    self._delete(judge, operation.request_delete_range)
+                case "request_txn":
+                    self.check_txn(judge, operation.request_txn)
+                case _:
+                    raise errors.permission_denied()
+
+    def put(self, judge: Judge, body: bytes) -> None:
+        """Put."""
+        self._put(judge, pb.PutRequest.FromString(body))
+
+    def delete_range(self, judge: Judge, body: bytes) -> None:
+        """DeleteRange."""
+        self._delete(judge, pb.DeleteRangeRequest.FromString(body))
+
+    def txn(self, judge: Judge, body: bytes) -> None:
+        """Txn."""
+        self.check_txn(judge, pb.TxnRequest.FromString(body))
+
+    def lease_revoke(self, judge: Judge, body: bytes) -> None:
+        """LeaseRevoke deletes keys."""
+        self._need_lease_keys(judge, pb.LeaseRevokeRequest.FromString(body).ID)
+
+    def lease_renew(self, judge: Judge, body: bytes) -> None:
+        """LeaseKeepAlive keeps keys there."""
+        self._need_lease_keys(judge, pb.LeaseKeepAliveRequest.FromString(body).ID)
+
+    def lease_time_to_live(self, judge: Judge, body: bytes) -> None:
+        """LeaseTimeToLive may name keys (CVE-2023-32082)."""
+        request = pb.LeaseTimeToLiveRequest.FromString(body)
+        if request.keys and not judge.is_root:
+            for key in leases.keys_of(self._mvcc, judge.view, leases.name_of(request.ID)):
+                judge.need_read(key)
+
+    def _need_lease_keys(self, judge: Judge, lease_id: int) -> None:
+        """The user must have the right to write every key of a lease."""
+        if not judge.is_root:
+            for key in leases.keys_of(self._mvcc, judge.view, leases.name_of(lease_id)):
+                judge.need_write(key)
+
+
+def get_user(judge: Judge, request: pb.AuthUserGetRequest) -> None:
+    """UserGet: root, or the user itself."""
+    if request.name != judge.name:
+        judge.need_root()
+
+
+def get_role(judge: Judge, request: pb.AuthRoleGetRequest) -> None:
+    """RoleGet: root, or a user who has the role."""
+    if request.role not in judge.roles:
+        judge.need_root()
