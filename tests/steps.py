@@ -2,30 +2,45 @@
 
 import sys
 from collections.abc import Callable
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from _typeshed import TraceFunction
 
+_OURS = "/roost/"
 
-def steps_of(work: Callable[[], object], *, package: str = "roost") -> int:
-    """How many lines of a package's files run while `work` does."""
-    count = 0
-    folder = f"/{package.replace('.', '/')}/"
 
-    def on_line(_frame: FrameType, event: str, _arg: object) -> "TraceFunction":
-        nonlocal count
-        count += event == "line"
-        return on_line
+class Steps:
+    """Counts the lines of the package that run while it is entered; `count` says how many."""
 
-    def on_call(frame: FrameType, _event: str, _arg: object) -> "TraceFunction | None":
-        return on_line if folder in frame.f_code.co_filename else None
+    def __init__(self) -> None:
+        self.count = 0
+        self._before: TraceFunction | None = None
 
-    before = sys.gettrace()
-    sys.settrace(on_call)
-    try:
+    def __enter__(self) -> "Steps":
+        self._before = sys.gettrace()
+        sys.settrace(self._on_call)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        sys.settrace(self._before)
+
+    def _on_call(self, frame: FrameType, _event: str, _arg: object) -> "TraceFunction | None":
+        return self._on_line if _OURS in frame.f_code.co_filename else None
+
+    def _on_line(self, _frame: FrameType, event: str, _arg: object) -> "TraceFunction":
+        self.count += event == "line"
+        return self._on_line
+
+
+def steps_of(work: Callable[[], object]) -> int:
+    """How many steps `work` takes."""
+    with Steps() as steps:
         work()
-    finally:
-        sys.settrace(before)
-    return count
+    return steps.count

@@ -190,14 +190,14 @@ def test_a_watcher_that_cannot_be_served_ends_its_own_stream_only(
     world.put(b"a", b"1")
     broken = FakeStream()
     handler = watch.WatchStream(world.services.watches, broken)
-    real = WatchHub._answers
+    real = WatchHub.answers
 
     def answers(hub: WatchHub, watcher: Watcher, *rest: Any) -> list[bytes]:
         if watcher.stream is handler:
             raise ValueError("this one cannot be told")
         return real(hub, watcher, *rest)
 
-    monkeypatch.setattr(WatchHub, "_answers", answers)
+    monkeypatch.setattr(WatchHub, "answers", answers)
 
     def story() -> None:
         for _ in range(2):

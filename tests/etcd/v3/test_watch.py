@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 from roost import etcd
 from roost.call import Unary
 from roost.client import prefix_end
+from roost.etcd.v3 import latecomers
 from roost.etcd.v3 import watch as watch_module
 from roost.proto import kv_pb2
 from roost.proto import rpc_pb2 as pb
 from roost.sim.members.loop import run_virtually, until_idle
 from tests.etcd.replica import Answer, LocalReplica
+from tests.steps import Steps
 
 
 class FakeStream:
@@ -37,6 +39,11 @@ class FakeStream:
 
     def finish(self, code: int, text: str) -> None:
         self.finished = (code, text)
+
+    def drain(self) -> None:
+        """The client has read, and may have room."""
+        assert self.on_drain is not None
+        self.on_drain()
 
     def events(self, watch_id: int) -> list[kv_pb2.Event]:
         return [event for it in self.sent if it.watch_id == watch_id for event in it.events]
@@ -236,12 +243,18 @@ def test_a_closed_stream_leaves_nothing() -> None:
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(["put", "delete", "compact", "watch", "turn"]), st.integers(0, 3)
+            st.sampled_from(["put", "put", "delete", "compact", "watch", "fill", "turn"]),
+            st.integers(0, 3),
         ),
-        max_size=40,
-    )
+        max_size=60,
+    ),
+    st.sampled_from([2, 3, 128]),
 )
-def test_every_watch_sees_every_event_once_or_is_cancelled(actions: list[tuple[str, int]]) -> None:
+def test_every_watch_sees_every_event_once_or_is_cancelled(
+    actions: list[tuple[str, int]], rows_max: int
+) -> None:
+    """Its stream fills and drains; what is read in one part of the pass is little, or much."""
+
     def tell(world: World) -> Iterator[None]:
         history: list[tuple[int, bytes]] = []
         starts: dict[int, int] = {}
@@ -260,18 +273,55 @@ def test_every_watch_sees_every_event_once_or_is_cancelled(actions: list[tuple[s
                 start = max(1, before - 2 * number)
                 starts[len(starts)] = start
                 world.watch(key=b"k", range_end=b"l", start_revision=start)
+            elif what == "fill":
+                world.stream.pending_bytes = watch_module.STREAM_BYTES_MAX + number
+                world.stream.drain()
             else:
                 yield
             if world.services.revision() > before:
                 history.append((before + 1, key))
         yield
+        world.stream.pending_bytes = 0
+        world.stream.drain()
+        yield
+        assert world.services.watches.behind_count == 0
         cancelled = {it.watch_id for it in world.stream.sent if it.canceled}
         for watch_id, start in starts.items():
             seen = [(it.kv.mod_revision, it.kv.key) for it in world.stream.events(watch_id)]
             if watch_id not in cancelled:
                 assert seen == [it for it in history if it[0] >= start]
 
-    story(tell)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(latecomers, "ROWS_MAX", rows_max)
+        patch.setattr(latecomers, "HANDED_MAX", rows_max)
+        patch.setattr(latecomers, "WORK_MAX", 2 * rows_max)
+        story(tell)
+
+
+def test_a_thousand_that_are_behind_cost_what_one_does() -> None:
+    """Issue 14: 1,000 watches from revision 1 that matched nothing cost the leader its office."""
+
+    def cost(watch_count: int) -> int:
+        steps = Steps()
+
+        async def main() -> None:
+            world = World()
+            for number in range(600):
+                world.put(b"k%d" % number)
+            for number in range(watch_count):
+                first, start = b"n%d" % number, 1 + number % 7
+                world.watch(key=first, range_end=first + b"0", start_revision=start)
+            with steps:
+                await until_idle()
+            assert world.services.watches.behind_count == 0
+            world.replica.close()
+
+        run_virtually(main())
+        return steps.count
+
+    alone = cost(1)
+    # Each is handed over and met on the way; the history is read and decoded once for all.
+    assert cost(1000) < alone + 1000 * 150
 
 
 def test_watchers_are_bounded() -> None:

@@ -36,7 +36,7 @@ class WatchStream:
         self._next_id = 0
         self.is_over = False
         hub.stream_count += 1
-        call.on_drain = hub.schedule_catch_up
+        call.on_drain = lambda: hub.resume(self)
 
     @property
     def has_room(self) -> bool:

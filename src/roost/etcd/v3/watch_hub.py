@@ -5,26 +5,24 @@ the events.  A member without watchers only looks whether there is one.
 
 A watcher is *synced* when it has been sent everything up to the current revision; it then gets
 new events as they are applied.  One that starts in the past, or whose stream has more unsent
-bytes than it takes, is *behind*: it is served from the `revisions` tree in bounded slices,
-whenever its stream has room, until it has caught up.  Nothing is buffered for it, and applying
-never waits for it.  A watcher that needs compacted revisions is cancelled.
+bytes than it takes, is *behind*: it is served from the `revisions` tree with all others that are
+(`latecomers.py`), whenever its stream has room, until it has caught up.  Nothing is buffered for
+it, and applying never waits for it.  A watcher that needs compacted revisions is cancelled.
 
 Every watcher is served in a step of its own: one that cannot be served ends its own stream, and
 no other notices.  Answers never split a revision.
 """
 
-import asyncio
 from collections.abc import Callable, Iterable
 
 from roost.etcd.access.tokens import Identity
-from roost.etcd.model.mvcc import REVISION_BYTES, main_of, revision_bytes
+from roost.etcd.model.mvcc import REVISION_BYTES
 from roost.etcd.model.wire import varint
 from roost.etcd.v3.desk import Desk
-from roost.etcd.v3.watchers import Event, Listener, SyncedWatchers, Watcher
+from roost.etcd.v3.latecomers import Latecomers
+from roost.etcd.v3.watchers import Event, Listener, Watcher, WatcherIndex
 from roost.store import Changes
 from roost.ticker import Ticker
-
-SLICE_COUNT_MAX = 1000
 
 
 class WatchHub:
@@ -37,9 +35,8 @@ class WatchHub:
         self.mvcc = desk.mvcc
         self.header = desk.header
         self.count = self.stream_count = self.event_count = 0
-        self._synced = SyncedWatchers()
-        self._behind: dict[Watcher, None] = {}
-        self._is_catching_up = False
+        self._synced = WatcherIndex()
+        self._behind = Latecomers(self, desk)
         self._ticker = Ticker(desk.limits.progress_interval_s, self.note_progress)
         replica.observe(self._on_applied, trees=(self.mvcc.revisions,))
         replica.observe_switch(self._before_switch)
@@ -57,19 +54,19 @@ class WatchHub:
         """Begin: synced when it starts now or later, behind otherwise."""
         self.count += 1
         if watcher.next_revision > self.revision():
-            self._sync(watcher)
+            self.sync(watcher)
         else:
             self.fall_behind(watcher)
 
-    def _sync(self, watcher: Watcher) -> None:
-        self._behind.pop(watcher, None)
+    def sync(self, watcher: Watcher) -> None:
+        """It has been sent everything: tell it of new events as they are applied."""
         self._synced.add(watcher)
 
     def remove(self, watcher: Watcher) -> None:
         """Stop."""
         self.count -= 1
         self._synced.discard(watcher)
-        self._behind.pop(watcher, None)
+        self._behind.discard(watcher)
 
     def is_behind(self, watcher: Watcher) -> bool:
         """Whether events it wants are applied and not yet sent."""
@@ -78,8 +75,11 @@ class WatchHub:
     def fall_behind(self, watcher: Watcher) -> None:
         """Serve it from history, when its stream has room."""
         self._synced.discard(watcher)
-        self._behind[watcher] = None
-        self.schedule_catch_up()
+        self._behind.add(watcher)
+
+    def resume(self, listener: Listener) -> None:
+        """A client has read what it was sent: those of its watchers that wait for it go on."""
+        self._behind.resume(listener)
 
     def _on_applied(self, _index: int, changes: Changes) -> None:
         if not self._synced:
@@ -116,7 +116,7 @@ class WatchHub:
                     self.fall_behind(watcher)
                 else:
                     watcher.next_revision = revision + 1
-                    answers += self._answers(watcher, wanted, revision)
+                    answers += self.answers(watcher, wanted, revision)
             except Exception as error:  # noqa: BLE001 - it is this stream's alone
                 stream.fail(error)
         for stream, answers in outgoing.items():
@@ -134,7 +134,7 @@ class WatchHub:
             except Exception as error:  # noqa: BLE001 - it is this stream's alone
                 watcher.stream.fail(error)
 
-    def _answers(self, watcher: Watcher, events: list[Event], revision: int) -> list[bytes]:
+    def answers(self, watcher: Watcher, events: list[Event], revision: int) -> list[bytes]:
         """What a watcher is told of events; one answer, or several when it takes fragments."""
         watcher.is_quiet = False
         self.event_count += len(events)
@@ -193,47 +193,6 @@ class WatchHub:
         """Once an interval: every synced watcher that asked for it and heard nothing."""
         wanting = [it for it in self._synced if it.wants_progress]
         self._for_each(wanting, lambda it: it.stream.note_progress(it))
-
-    def schedule_catch_up(self) -> None:
-        """Serve those behind in the next loop turn."""
-        if self._behind and not self._is_catching_up:
-            self._is_catching_up = True
-            asyncio.get_running_loop().call_soon(self._catch_up)
-
-    def _catch_up(self) -> None:
-        """One bounded slice for each watcher behind whose stream has room."""
-        self._is_catching_up = False
-        self._for_each(list(self._behind), self._serve_slice)
-        if any(it.stream.has_room for it in self._behind):
-            self.schedule_catch_up()
-
-    def _serve_slice(self, watcher: Watcher) -> None:
-        """Send a watcher its next events, if its stream has room; it may stay behind."""
-        if not watcher.stream.has_room or watcher not in self._behind:
-            return
-        view, mvcc = self.replica.view, self.mvcc
-        compacted, current = mvcc.compacted(view), self.revision()
-        if watcher.next_revision < compacted:
-            watcher.stream.cancel_compacted(watcher, compacted)
-            return
-        first = revision_bytes(watcher.next_revision, 0)
-        rows = view.scan(mvcc.revisions, first, None, limit=SLICE_COUNT_MAX)
-        until = current
-        if len(rows) == SLICE_COUNT_MAX:
-            # The last revision may go on behind the slice; it is sent whole next time.
-            last = main_of(rows[-1][0])
-            if main_of(rows[0][0]) == last:
-                rows = view.scan(mvcc.revisions, first, revision_bytes(last + 1, 0))
-            else:
-                rows = [row for row in rows if main_of(row[0]) < last]
-            until = main_of(rows[-1][0])
-        events = [Event(name, encoded) for name, encoded in rows]
-        wanted = [event for event in events if watcher.wants(event)]
-        watcher.next_revision = max(watcher.next_revision, until + 1)
-        if wanted:
-            watcher.stream.call.send_all(self._answers(watcher, wanted, current))
-        if until >= current:
-            self._sync(watcher)
 
 
 def _fragments(rows: list[bytes], bytes_max: int) -> list[list[bytes]]:

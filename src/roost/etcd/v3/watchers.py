@@ -1,4 +1,4 @@
-"""Watchers: what one of them wants, and an index of those that have been sent everything.
+"""Watchers: what one of them wants, and an index by what they want.
 
 A watcher belongs to a stream, of which the hub knows no more than `Listener` says.
 """
@@ -12,6 +12,7 @@ from roost.etcd.access.judge import Judge
 from roost.etcd.access.tokens import Identity
 from roost.etcd.model.mvcc import main_of, prefix_end, range_stop
 from roost.etcd.model.wire import decode_key_value, field
+from roost.etcd.v3.range_index import RangeIndex
 from roost.proto import rpc_pb2 as pb
 
 
@@ -116,11 +117,11 @@ class Watcher:
         )
 
 
-class SyncedWatchers:
-    """Watchers that have been sent everything, by what they watch: a key, a prefix, any range.
+class WatcherIndex:
+    """Watchers by what they watch: a key, a prefix, any range.
 
-    A key that is written finds its watchers by as many look-ups as there are lengths of prefixes;
-    only ranges that are neither are held against it one by one.
+    A key that is written finds its watchers by as many look-ups as there are lengths of prefixes,
+    and ranges that are neither by an index of their own.
     """
 
     def __init__(self) -> None:
@@ -128,11 +129,12 @@ class SyncedWatchers:
         self._by_key: dict[bytes, set[Watcher]] = {}
         self._by_prefix: dict[bytes, set[Watcher]] = {}
         self._prefix_lengths: Counter[int] = Counter()
-        self._ranges: dict[Watcher, None] = {}
+        self._ranges: RangeIndex[Watcher] = RangeIndex()
+        self._count = 0
 
-    def __bool__(self) -> bool:
-        """Whether there is any."""
-        return bool(self._by_key or self._by_prefix or self._ranges)
+    def __len__(self) -> int:
+        """How many there are."""
+        return self._count
 
     def __iter__(self) -> Iterator[Watcher]:
         """All of them."""
@@ -142,7 +144,8 @@ class SyncedWatchers:
                 yield from group
 
     def add(self, watcher: Watcher) -> None:
-        """Tell it of new events from now on."""
+        """Find it by what it watches from now on; it is not there yet."""
+        self._count += 1
         if watcher.stop == watcher.first + b"\0":
             self._by_key.setdefault(watcher.first, set()).add(watcher)
         elif watcher.stop == range_stop(watcher.first, prefix_end(watcher.first)):
@@ -151,18 +154,24 @@ class SyncedWatchers:
                 self._prefix_lengths[len(watcher.first)] += 1
             group.add(watcher)
         else:
-            self._ranges[watcher] = None
+            self._ranges.add(watcher)
 
     def discard(self, watcher: Watcher) -> None:
-        """Tell it no more, if it was told at all."""
-        self._ranges.pop(watcher, None)
+        """Find it no more, if it was there."""
         first = watcher.first
-        if _leave(self._by_prefix, first, watcher):
-            length = len(first)
-            self._prefix_lengths[length] -= 1
-            if not self._prefix_lengths[length]:
-                del self._prefix_lengths[length]
-        _leave(self._by_key, first, watcher)
+        if watcher in self._ranges:
+            self._ranges.discard(watcher)
+        elif watcher in self._by_key.get(first, ()):
+            _leave(self._by_key, first, watcher)
+        elif watcher in self._by_prefix.get(first, ()):
+            if _leave(self._by_prefix, first, watcher):
+                length = len(first)
+                self._prefix_lengths[length] -= 1
+                if not self._prefix_lengths[length]:
+                    del self._prefix_lengths[length]
+        else:
+            return
+        self._count -= 1
 
     def candidates(self, key: bytes) -> Iterator[Watcher]:
         """Those that may want a key."""
@@ -170,14 +179,13 @@ class SyncedWatchers:
         for length in self._prefix_lengths:
             if length <= len(key):
                 yield from self._by_prefix.get(key[:length], ())
-        yield from self._ranges
+        if self._ranges:
+            yield from self._ranges.at(key)
 
 
 def _leave(groups: dict[bytes, set[Watcher]], name: bytes, watcher: Watcher) -> bool:
     """Take a watcher out of its group; say whether that was the last one of it."""
-    group = groups.get(name)
-    if group is None or watcher not in group:
-        return False
+    group = groups[name]
     group.discard(watcher)
     if not group:
         del groups[name]

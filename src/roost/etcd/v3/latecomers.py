@@ -1,0 +1,237 @@
+"""Watchers that are behind share one pass over the history of keys.
+
+Those that stand at the same revision are a *party*.  The pass takes the party that is furthest
+back, reads what follows, decodes each record once, and offers it to those of the party that may
+want it; then the party stands where it has read to, and is one with whoever stands there.  So a
+thousand watchers from the same revision cost what one does, and a thousand from a thousand
+revisions come together on the way.
+
+A turn of the loop takes WORK_MAX steps: a record read, an event sent.  A watcher whose stream has
+no room rests, and joins the pass again, where it left, when its client has read.
+
+Full?  Nothing is kept but where each watcher stands; the hub bounds how many there are.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from heapq import heappop, heappush
+from itertools import islice
+from typing import Protocol
+
+from roost.etcd.model.mvcc import main_of, revision_bytes
+from roost.etcd.v3.desk import Desk
+from roost.etcd.v3.watchers import Event, Listener, Watcher, WatcherIndex
+
+WORK_MAX = 400
+ROWS_MAX = 128
+# So many watchers that have caught up are handed over in one step.
+HANDED_MAX = 200
+
+
+class Hub(Protocol):
+    """Who knows how watchers are answered, and has those that are not behind."""
+
+    def answers(self, watcher: Watcher, events: list[Event], revision: int) -> list[bytes]:
+        """What a watcher is told of events."""
+
+    def sync(self, watcher: Watcher) -> None:
+        """A watcher has been sent everything."""
+
+
+class _Party:
+    """Watchers that stand at one revision: the next that they want."""
+
+    __slots__ = ("members", "revision")
+
+    def __init__(self, revision: int) -> None:
+        self.revision = revision
+        self.members = WatcherIndex()
+
+
+class Latecomers:
+    """The watchers of one member that are behind."""
+
+    def __init__(self, hub: Hub, desk: Desk) -> None:
+        """Nobody is."""
+        self._hub = hub
+        self._mvcc, self._replica = desk.mvcc, desk.replica
+        # Where each stands; None = its stream has no room.
+        self._places: dict[Watcher, _Party | None] = {}
+        self._resting: dict[Listener, dict[Watcher, None]] = {}
+        self._parties: dict[int, _Party] = {}
+        # Revisions of parties, some of which are gone; the lowest first.
+        self._revisions: list[int] = []
+        self._is_due = False
+
+    def __len__(self) -> int:
+        """How many are behind."""
+        return len(self._places)
+
+    def __iter__(self) -> Iterator[Watcher]:
+        """All of them."""
+        return iter(self._places)
+
+    def __contains__(self, watcher: Watcher) -> bool:
+        """Whether a watcher is behind."""
+        return watcher in self._places
+
+    def add(self, watcher: Watcher) -> None:
+        """Serve it from its `next_revision` on."""
+        if watcher.stream.has_room:
+            party = self._party_at(watcher.next_revision)
+            party.members.add(watcher)
+            self._places[watcher] = party
+            self._schedule()
+        else:
+            self._places[watcher] = None
+            self._resting.setdefault(watcher.stream, {})[watcher] = None
+
+    def discard(self, watcher: Watcher) -> None:
+        """Serve it no more, if it was; its `next_revision` says what it has not been sent."""
+        if watcher not in self._places:
+            return
+        party = self._places.pop(watcher)
+        if party is None:
+            resting = self._resting[watcher.stream]
+            del resting[watcher]
+            if not resting:
+                del self._resting[watcher.stream]
+        else:
+            watcher.next_revision = max(watcher.next_revision, party.revision)
+            party.members.discard(watcher)
+            if not party.members:
+                del self._parties[party.revision]
+
+    def resume(self, listener: Listener) -> None:
+        """A client has read: those of its watchers that rest go on."""
+        if listener in self._resting and listener.has_room:
+            for watcher in self._resting.pop(listener):
+                self.add(watcher)
+
+    def _party_at(self, revision: int) -> _Party:
+        party = self._parties.get(revision)
+        if party is None:
+            party = self._parties[revision] = _Party(revision)
+            heappush(self._revisions, revision)
+        return party
+
+    def _schedule(self) -> None:
+        if self._parties and not self._is_due:
+            self._is_due = True
+            asyncio.get_running_loop().call_soon(self._turn)
+
+    def _turn(self) -> None:
+        """Lead those that are furthest back on, for a bounded part of a turn."""
+        self._is_due = False
+        try:
+            work = 0
+            while self._parties and work < WORK_MAX:
+                work += self._advance()
+        finally:
+            self._schedule()
+
+    def _lowest(self) -> tuple[_Party, int | None]:
+        """The party that is furthest back, and the revision of the next one."""
+        revisions, parties = self._revisions, self._parties
+        found: _Party | None = None
+        while revisions:
+            revision = revisions[0]
+            if revision not in parties or (found is not None and revision == found.revision):
+                heappop(revisions)
+            elif found is None:
+                found = parties[heappop(revisions)]
+            else:
+                break
+        assert found is not None, "every party's revision is in the heap"
+        heappush(revisions, found.revision)
+        return found, revisions[1] if len(revisions) > 1 else None
+
+    def _advance(self) -> int:
+        """Lead one party on; say how much work it was."""
+        party, next_revision = self._lowest()
+        view, mvcc = self._replica.view, self._mvcc
+        compacted, current = mvcc.compacted(view), mvcc.revision(view)
+        if party.revision < compacted:
+            return self._cancel_compacted(party, compacted)
+        if party.revision > current:
+            return self._hand_over(party)
+        limit = current + 1 if next_revision is None else min(next_revision, current + 1)
+        rows, until = self._read(party.revision, limit)
+        events = [Event(name, encoded) for name, encoded in rows]
+        sent_count = self._offer(party, events, current)
+        if party.members:
+            self._move(party, until + 1)
+        return 1 + len(rows) + sent_count
+
+    def _read(self, first: int, limit: int) -> tuple[list[tuple[bytes, bytes]], int]:
+        """Records from a revision on, below `limit`, whole revisions; and the last of these."""
+        view, tree = self._replica.view, self._mvcc.revisions
+        begin = revision_bytes(first, 0)
+        rows = view.scan(tree, begin, revision_bytes(limit, 0), limit=ROWS_MAX)
+        if len(rows) < ROWS_MAX:
+            return rows, limit - 1
+        last = main_of(rows[-1][0])
+        if main_of(rows[0][0]) == last:
+            return view.scan(tree, begin, revision_bytes(last + 1, 0)), last
+        # The last revision may go on behind what was read; it is read whole next time.
+        rows = [row for row in rows if main_of(row[0]) < last]
+        return rows, main_of(rows[-1][0])
+
+    def _offer(self, party: _Party, events: list[Event], current: int) -> int:
+        """Send each of a party what it wants; say how many events were sent."""
+        by_watcher: dict[Watcher, list[Event]] = {}
+        for event in events:
+            for watcher in party.members.candidates(event.key):
+                if watcher.wants(event):
+                    by_watcher.setdefault(watcher, []).append(event)
+        count = 0
+        for watcher, wanted in by_watcher.items():
+            count += len(wanted)
+            if watcher not in self._places:
+                continue  # another watch of its stream has ended it meanwhile
+            try:
+                if watcher.stream.has_room:
+                    watcher.stream.call.send_all(self._hub.answers(watcher, wanted, current))
+                else:
+                    self.discard(watcher)
+                    watcher.next_revision = wanted[0].main
+                    self.add(watcher)
+            except Exception as error:  # noqa: BLE001 - it is this stream's alone
+                watcher.stream.fail(error)
+        return count
+
+    def _move(self, party: _Party, revision: int) -> None:
+        """A party has been led to a revision; it joins whoever stands there."""
+        del self._parties[party.revision]
+        party.revision = revision
+        there = self._parties.get(revision)
+        if there is None:
+            self._parties[revision] = party
+            heappush(self._revisions, revision)
+            return
+        small, large = sorted((party, there), key=lambda it: len(it.members))
+        self._parties[revision] = large
+        for watcher in list(small.members):
+            small.members.discard(watcher)
+            # Those that it joins may have older places in mind: the party's is what counts.
+            watcher.next_revision = revision
+            large.members.add(watcher)
+            self._places[watcher] = large
+
+    def _hand_over(self, party: _Party) -> int:
+        """Some of a party that has been sent everything are not behind any more."""
+        done = list(islice(party.members, HANDED_MAX))
+        for watcher in done:
+            self.discard(watcher)
+            self._hub.sync(watcher)
+        return len(done)
+
+    def _cancel_compacted(self, party: _Party, compacted: int) -> int:
+        """The revisions that some of a party need are gone."""
+        gone = list(islice(party.members, HANDED_MAX))
+        for watcher in gone:
+            try:
+                watcher.stream.cancel_compacted(watcher, compacted)
+            except Exception as error:  # noqa: BLE001 - it is this stream's alone
+                watcher.stream.fail(error)
+        return len(gone)
