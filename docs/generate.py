@@ -40,7 +40,7 @@ def settings_page() -> str:
         "| flag | default | meaning |",
         "|---|---|---|",
     ]
-    lines += [f"| `--{flag.name}` | `{flag.default}` | {flag.text} |" for flag in TAKEN]
+    lines += [f"| `--{flag.name}` | `{flag.default_text}` | {flag.text} |" for flag in TAKEN]
     lines += [
         "",
         "## Flags of etcd's that have nothing to act on",

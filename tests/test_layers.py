@@ -24,8 +24,9 @@ FLOORS = {
         member
         peer | journal | store | client
         raft
+        settings
         self_signed | door | children
-        tls | descriptors | tasks | ticker | histogram | os_errors
+        tls | descriptors | tasks | ticker | histogram | os_errors | places
         call | outcome
         proto | errors
     """,
@@ -39,7 +40,7 @@ FLOORS = {
         errors | limits | ports
     """,
     "roost.member": """
-        opening
+        opening | settings
         member
         loop
         parts

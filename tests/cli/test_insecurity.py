@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from roost.cli.insecurity import insecurities
-from roost.cli.security import peer_secrets
-from roost.cli.settings import BadSetting, load_settings
+from roost.member.settings import peer_secrets
 from roost.peer import Secrets
+from roost.settings import BadSetting, Settings
 from roost.tls import TlsFiles
 from tests.integration.certificates import Authority
 
@@ -69,18 +69,18 @@ def test_a_secret_file_that_protects_nobody_is_refused(
         path.write_bytes(content)
         path.chmod(mode)
     with pytest.raises(BadSetting, match=f"--peer-secret-file: .*{why}"):
-        peer_secrets(load_settings({"peer-secret-file": str(path)}, {}))
+        peer_secrets(Settings(peer_secret_file=str(path)))
 
 
 def test_a_secret_file_holds_one_secret_a_line_and_never_shows_it(tmp_path: Path) -> None:
     path = tmp_path / "secret"
     path.write_bytes(b"the first of two secrets\n\n  the second of two secrets \n")
     path.chmod(0o640)
-    held = peer_secrets(load_settings({"peer-secret-file": str(path)}, {}))
+    held = peer_secrets(Settings(peer_secret_file=str(path)))
     assert held
     assert "secrets" not in repr(held)
     for secret in (b"the first of two secrets", b"the second of two secrets"):
         mac = Secrets([secret]).sign("dialler", b"x")
         assert held.find(mac, "dialler", b"x")
         assert held.find(mac, "dialler", b"y") is None
-    assert not peer_secrets(load_settings({}, {}))
+    assert not peer_secrets(Settings())

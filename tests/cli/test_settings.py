@@ -8,26 +8,28 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from roost.cli.ciphers import ciphers_of, versions_of
 from roost.cli.main import main
-from roost.cli.security import unused_certificates
-from roost.cli.serve import chores, member_config, serving
 from roost.cli.settings import (
     FLAGS,
     NOTED,
     REFUSED,
     TAKEN,
-    BadSetting,
     Flag,
+    Given,
     load_settings,
     notes,
-    parse_duration,
-    parse_initial_cluster,
     read_given,
     settings_of,
 )
 from roost.errors import RoostError
 from roost.member import cluster_id_of, member_id_of
+from roost.member.settings import make_world, member_config
+from roost.server import serving_of
+from roost.settings import BadSetting, Settings
+from roost.settings.certificates import tls_files, unused_certificates
+from roost.settings.ciphers import ciphers_of, versions_of
+from roost.settings.durations import parse_duration, write_duration
+from roost.settings.urls import parse_initial_cluster
 from tests.integration.etcdctl import binary
 
 
@@ -47,13 +49,13 @@ NUMBERS = [it for it in TAKEN if it.kind is int and it.name != "quota-backend-by
 @pytest.mark.parametrize("flag", NOTED, ids=lambda it: it.name)
 def test_a_flag_with_nothing_to_act_on_is_taken_and_said_aloud(flag: Flag) -> None:
     value = {bool: str(not flag.default), int: "7", str: "something"}[flag.kind]
-    [note] = notes(load_settings({flag.name: value}, {}))
+    [note] = notes(Given({flag.name: value}))
     assert f"--{flag.name}" in note
     assert flag.text in note
 
 
 def test_flags_left_alone_are_not_spoken_of() -> None:
-    assert notes(load_settings({}, {})) == []
+    assert notes(Given({})) == []
 
 
 def test_every_flag_of_etcds_is_known() -> None:
@@ -72,9 +74,9 @@ def test_a_number_that_is_none_is_refused(flag: Flag, text: str) -> None:
 
 def test_flags_come_before_our_variables_and_those_before_etcds() -> None:
     environment = {"ETCD_NAME": "etcds", "ROOST_NAME": "ours", "ETCD_DATA_DIR": "d"}
-    assert load_settings({}, environment)["name"] == "ours"
-    assert load_settings({"name": "flag"}, environment)["name"] == "flag"
-    assert load_settings({}, environment)["data-dir"] == "d"
+    assert load_settings({}, environment).name == "ours"
+    assert load_settings({"name": "flag"}, environment).name == "flag"
+    assert load_settings({}, environment).data_dir == "d"
 
 
 @pytest.mark.parametrize("flag", FLAGS.values(), ids=lambda it: it.name)
@@ -82,12 +84,11 @@ def test_what_is_empty_in_the_environment_or_the_file_is_not_set(
     flag: Flag, tmp_path: Path
 ) -> None:
     ours, theirs = flag.environment
-    default = load_settings({}, {})[flag.name]
-    assert load_settings({}, {ours: "", theirs: ""})[flag.name] == default
+    assert load_settings({}, {ours: "", theirs: ""}) == Settings()
     path = tmp_path / "roost.yaml"
     for empty in ("", "''", "[]"):
         path.write_text(f"{flag.name}: {empty}\n")
-        assert load_settings({"config-file": str(path)}, {})[flag.name] == default
+        assert load_settings({"config-file": str(path)}, {}) == Settings()
 
 
 def test_a_misspelt_variable_is_warned_of() -> None:
@@ -152,11 +153,11 @@ def test_etcds_sample_configuration_starts_a_member(tmp_path: Path) -> None:
     given = read_given({"config-file": str(path)}, {})
     settings = settings_of(given)
     config = member_config(settings)
-    serving(settings, config.data_dir)
-    chores(settings)
+    serving_of(settings)
+    make_world(settings)
     assert given.unknown == ()
     assert config.name == "default"
-    assert [it.split("=")[0] for it in notes(settings)] == [
+    assert [it.split("=")[0] for it in notes(given)] == [
         "--strict-reconfig-check", "--enable-pprof",
     ]  # fmt: skip
     assert ciphers_of(settings) == "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-GCM-SHA384"
@@ -186,14 +187,14 @@ GO_CIPHERS = (
 @pytest.mark.parametrize("name", GO_CIPHERS)
 def test_gos_names_of_ciphers_are_known_to_openssl(name: str) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.set_ciphers(ciphers_of({"cipher-suites": name}) + ":@SECLEVEL=0")
+    context.set_ciphers(ciphers_of(Settings(cipher_suites=name)) + ":@SECLEVEL=0")
 
 
 def test_ciphers_and_versions_that_are_none_are_refused() -> None:
     for name in ("TLS_X", "TLS_ECDHE_RSA_WITH_NULL", "TLS_DHE_RSA_WITH_AES_128_CBC_SHA"):
         with pytest.raises(BadSetting, match=name):
-            ciphers_of({"cipher-suites": name})
-    assert ciphers_of({"cipher-suites": "AES128-SHA:AES256-SHA"}) == "AES128-SHA:AES256-SHA"
+            ciphers_of(Settings(cipher_suites=name))
+    assert ciphers_of(Settings(cipher_suites="AES128-SHA:AES256-SHA")) == "AES128-SHA:AES256-SHA"
     only_new = load_settings({"cipher-suites": "TLS_AES_128_GCM_SHA256"}, {})
     assert (ciphers_of(only_new), versions_of(only_new)) == ("", ("TLS1.3", ""))
     for changes in ({"tls-min-version": "TLS1.1"}, {"tls-max-version": "1.2"}):
@@ -204,17 +205,15 @@ def test_ciphers_and_versions_that_are_none_are_refused() -> None:
 
 
 @pytest.mark.parametrize(("prefix", "urls"), [("", "client"), ("peer-", "peer")])
-def test_certificates_that_nobody_would_be_shown_are_said(
-    prefix: str, urls: str, tmp_path: Path
-) -> None:
+def test_certificates_that_nobody_would_be_shown_are_said(prefix: str, urls: str) -> None:
     with pytest.raises(BadSetting, match=f"--{prefix}auto-tls protects nobody.*listen-{urls}-urls"):
-        serving(load_settings({f"{prefix}auto-tls": "true"}, {}), tmp_path)
+        tls_files(load_settings({f"{prefix}auto-tls": "true"}, {}))
     half = {"listen-peer-urls": "https://localhost:1", "peer-auto-tls": "true"}
     with pytest.raises(BadSetting, match="none of them is: --initial-advertise-peer-urls=http:"):
-        serving(load_settings(half, {}), tmp_path)
+        tls_files(load_settings(half, {}))
     settings = load_settings({f"{prefix}cert-file": "c.pem"}, {})
-    serving(settings, tmp_path)
-    [note] = notes(settings) + unused_certificates(settings)
+    assert tls_files(settings) == []
+    [note] = unused_certificates(settings)
     assert f"--{prefix}cert-file=c.pem is not used: --listen-{urls}-urls" in note
 
 
@@ -222,7 +221,7 @@ def test_a_configuration_file_replaces_flags_and_variables(tmp_path: Path) -> No
     path = tmp_path / "roost.yaml"
     path.write_text("name: filed\nheartbeat-interval: 50\nenable-v2: false\n")
     settings = load_settings({"config-file": str(path), "name": "flag"}, {"ETCD_DATA_DIR": "d"})
-    assert (settings["name"], settings["heartbeat-interval"], settings["data-dir"]) == (
+    assert (settings.name, settings.heartbeat_interval, settings.data_dir) == (
         "filed", 50, "",
     )  # fmt: skip
     path.write_text(
@@ -230,10 +229,10 @@ def test_a_configuration_file_replaces_flags_and_variables(tmp_path: Path) -> No
         "peer-transport-security:\n  trusted-ca-file: p\nlog-outputs: [stderr, x]\n"
     )
     settings = load_settings({"config-file": str(path)}, {})
-    assert settings["cert-file"] == "c"
-    assert settings["client-cert-auth"]
-    assert settings["peer-trusted-ca-file"] == "p"
-    assert settings["log-outputs"] == "stderr,x"
+    assert settings.cert_file == "c"
+    assert settings.client_cert_auth
+    assert settings.peer_trusted_ca_file == "p"
+    assert settings.log_outputs == ("stderr", "x")
     path.write_text("nmae: x\npeer-transport-security: {cert_file: y, key-file: k}\n")
     given = read_given({"config-file": str(path)}, {})
     assert [re.findall("'([^']+)'", it)[0] for it in given.unknown] == [
@@ -241,8 +240,7 @@ def test_a_configuration_file_replaces_flags_and_variables(tmp_path: Path) -> No
     ]  # fmt: skip
     assert given.raw == {"peer-key-file": "k"}
     path.write_text("grpc-keepalive-interval: 3000000000\n")
-    said = load_settings({"config-file": str(path)}, {})["grpc-keepalive-interval"]
-    assert parse_duration("grpc-keepalive-interval", said) == 3.0
+    assert load_settings({"config-file": str(path)}, {}).grpc_keepalive_interval == 3.0
     path.write_text("- just\n- a list\n")
     with pytest.raises(BadSetting, match="no settings"):
         load_settings({"config-file": str(path)}, {})
@@ -267,6 +265,18 @@ def test_a_configuration_file_replaces_flags_and_variables(tmp_path: Path) -> No
 def test_settings_that_contradict_each_other_are_named(changes: dict[str, str], words: str) -> None:
     with pytest.raises(RoostError, match=words):
         member_config(load_settings(changes, {}))
+
+
+@pytest.mark.parametrize("flag", TAKEN, ids=lambda it: it.name)
+def test_a_default_may_be_given_as_it_is_written(flag: Flag) -> None:
+    """The reference page shows it so."""
+    if flag.name not in ("quota-backend-bytes", "config-file"):
+        assert load_settings({flag.name: flag.default_text}, {}) == Settings()
+
+
+def test_durations_are_written_as_they_are_read() -> None:
+    for text in ("1h", "24h", "10m", "90s", "1s", "61m"):
+        assert write_duration(parse_duration("f", text)) == text
 
 
 def test_a_name_may_have_several_urls() -> None:

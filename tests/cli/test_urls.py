@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from roost.cli.serve import member_config, take_places
-from roost.cli.settings import BadSetting, load_settings
-from roost.cli.urls import doubts, listened, parse_url, told_to_clients, urls_of
+from roost.cli.serve import take_places
+from roost.cli.settings import load_settings
 from roost.errors import RoostError
-from roost.server import CannotListen, bind, describe
+from roost.member.settings import member_config
+from roost.places import describe
+from roost.server import CannotListen, bind
+from roost.settings import BadSetting, Settings
+from roost.settings.urls import doubts, parse_url, parse_urls, told_to_clients
 from roost.testing.ports import free_ports
 
 
@@ -46,7 +49,7 @@ def test_there_is_somewhere_to_listen(flag: str) -> None:
 def test_a_slash_behind_a_url_is_nothing() -> None:
     text = "http://a:1/, https://b:2/"
     settings = load_settings({"listen-client-urls": text, "initial-cluster": "m=http://p:1/"}, {})
-    assert urls_of(settings, "listen-client-urls") == ("http://a:1", "https://b:2")
+    assert settings.listen_client_urls == ("http://a:1", "https://b:2")
     assert member_config(settings).initial_cluster == {"m": ("http://p:1",)}
 
 
@@ -140,6 +143,4 @@ def test_a_place_is_listened_on_once() -> None:
 
 def test_a_place_is_written_as_people_write_it() -> None:
     assert describe(("::1", 5)) == "[::1]:5"
-    assert [it.host for it in listened(load_settings({}, {}), "listen-client-urls")] == [
-        "localhost"
-    ]
+    assert [it.host for it in parse_urls("f", Settings().listen_client_urls)] == ["localhost"]

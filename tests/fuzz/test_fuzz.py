@@ -14,7 +14,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from roost import etcd
 from roost.call import Stream, Unary
-from roost.cli.settings import BadSetting, load_settings, parse_duration, parse_initial_cluster
+from roost.cli.settings import load_settings
 from roost.errors import PeerFault, Refused, RoostError
 from roost.etcd import border
 from roost.etcd.access.tokens import Identity
@@ -40,6 +40,9 @@ from roost.server.health import Health, HealthStream
 from roost.server.json_request import BadJson, build, read_whole
 from roost.server.methods import parse_timeout
 from roost.server.reflection import ReflectionStream
+from roost.settings import BadSetting
+from roost.settings.durations import parse_duration
+from roost.settings.urls import parse_initial_cluster
 from roost.sim.members.loop import run_virtually, until_idle
 from roost.store import MalformedWriteSet
 from roost.store.write_set import decode as decode_write_set

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import click
 
-from roost.cli.urls import Url
 from roost.os_errors import words_of
-from roost.server import describe
+from roost.places import describe
+from roost.settings.urls import Url
 from roost.tls import TlsFiles
 
 _ALL_ADDRESSES = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - how to reach them
@@ -43,13 +43,6 @@ def notify(*lines: str) -> None:
             sock.sendto("\n".join(lines).encode(), address)
     except OSError:
         pass  # nobody listens, so nobody waits
-
-
-def place_of(url: Url) -> str:
-    """A URL for people."""
-    if isinstance(url.place, Path):
-        return f"{'unixs' if url.is_secure else 'unix'}://{url.place}"
-    return f"{'https' if url.is_secure else 'http'}://{describe(url.place)}"
 
 
 def command_to_try(url: Url, tls: TlsFiles | None) -> str:

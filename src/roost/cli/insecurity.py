@@ -4,8 +4,8 @@ import ssl
 from collections.abc import Iterable
 from pathlib import Path
 
-from roost.cli.urls import Url
 from roost.peer import Secrets
+from roost.settings.urls import Url
 from roost.tls import TlsFiles
 
 _END, _BEGIN = "-----END CERTIFICATE-----", "-----BEGIN CERTIFICATE-----"

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Sequence
 
 import structlog
 from structlog.typing import Processor
@@ -16,7 +17,7 @@ _LEVELS = {
 }
 
 
-def configure_logs(level: str, log_format: str, outputs: str = "default") -> None:
+def configure_logs(level: str, log_format: str, outputs: Sequence[str] = ("default",)) -> None:
     """Send every log record of the process through structlog to each of `outputs`.
 
     Raises:
@@ -40,7 +41,7 @@ def configure_logs(level: str, log_format: str, outputs: str = "default") -> Non
         foreign_pre_chain=shared,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
     )
-    handlers = [_handler(name) for name in dict.fromkeys(outputs.split(",")) if name]
+    handlers = [_handler(name) for name in dict.fromkeys(outputs)]
     for handler in handlers:
         handler.setFormatter(formatter)
     root = logging.getLogger()

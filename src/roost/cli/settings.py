@@ -8,11 +8,12 @@ environment together, as with etcd.
 An empty variable, and an empty value in the file, mean "not set", as with etcd: a compose file or
 a unit passes on what nobody has filled in.
 
-`TAKEN` flags do what etcd's do.  `NOTED` ones have nothing to act on here, or do the safer thing
-in any case: they are taken with any value, and `notes` says why.  A flag of `REFUSED` may be given
-with its harmless value, since tools pass it; any other value would promise what is not done, and
-ends with the reason.  What nobody knows is warned of (variables, keys of the file) or refused
-(flags), as with etcd.  Nothing is swallowed in silence.
+`TAKEN` flags are the fields of `roost.settings.Settings`, and do what etcd's do.  `NOTED` ones
+have nothing to act on here, or do the safer thing in any case: they are taken with any value, and
+`notes` says why.  A flag of `REFUSED` may be given with its harmless value, since tools pass it;
+any other value would promise what is not done, and ends with the reason.  What nobody knows is
+warned of (variables, keys of the file) or refused (flags), as with etcd.  Nothing is swallowed in
+silence.
 """
 
 import os
@@ -20,23 +21,26 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import yaml
 
-from roost.errors import CallerFault
 from roost.os_errors import words_of
+from roost.settings import DEFAULTS, BadSetting, Settings
+from roost.settings.durations import parse_duration, write_duration
+from roost.settings.settings import Texts
 
 LOG_LEVELS = ("debug", "info", "warn", "error", "panic", "fatal")
 
 
-class BadSetting(CallerFault):
-    """A setting has a value that cannot be used; the text names the setting."""
+# A duration in seconds is a float.
+Value = str | int | bool | float | Texts
+_KINDS: Mapping[object, type] = {it: it for it in (str, int, bool, float)} | {Texts: tuple}
 
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """One setting.  `kind` is str, int or bool.
+    """One setting.  `kind` is str, int, bool, float (a duration) or tuple (texts).
 
     `text` says what it does, or why it does nothing; `harmless` are the only values of a flag
     that is refused.
@@ -44,9 +48,20 @@ class Flag:
 
     name: str
     kind: type
-    default: Any  # a str, int or bool, as `kind` says
+    default: Value
     text: str
     harmless: tuple[str, ...] = ()
+
+    @property
+    def default_text(self) -> str:
+        """The default as it would be given."""
+        match self.default:
+            case float():
+                return write_duration(self.default)
+            case tuple():
+                return ",".join(self.default)
+            case _:
+                return str(self.default)
 
     @property
     def environment(self) -> tuple[str, str]:
@@ -55,104 +70,14 @@ class Flag:
         return f"ROOST_{base}", f"ETCD_{base}"
 
 
-TAKEN: tuple[Flag, ...] = (
-    Flag("name", str, "default", "Human-readable name of this member."),
-    Flag("data-dir", str, "", "Where the data lies; default <name>.roost."),
-    Flag("listen-client-urls", str, "http://localhost:2379", "Where clients are served."),
-    Flag(
-        "advertise-client-urls", str, "", "Client URLs told to others; default: those listened on."
-    ),
-    Flag("listen-peer-urls", str, "http://localhost:2380", "Where other members are heard."),
-    Flag("initial-advertise-peer-urls", str, "http://localhost:2380", "Peer URLs told to others."),
-    Flag("initial-cluster", str, "", "All first members: name=url,name=url."),
-    Flag("initial-cluster-state", str, "new", "`new`: this is the first start of the cluster."),
-    Flag("initial-cluster-token", str, "etcd-cluster", "Tells clusters with equal URLs apart."),
-    Flag(
-        "force-new-cluster",
-        bool,
-        False,
-        "A majority is lost for good: go on alone, as a new cluster, with what is here.",
-    ),
-    Flag(
-        "lease-reads",
-        bool,
-        False,
-        "The leader reads without asking, as long as clocks run alike; on all members or on none.",
-    ),
-    Flag("heartbeat-interval", int, 100, "Milliseconds between a leader's heartbeats."),
-    Flag("election-timeout", int, 1000, "Milliseconds without a leader until an election."),
-    Flag("snapshot-count", int, 10_000, "Entries kept in the journal for members that lag."),
-    Flag("max-request-bytes", int, 1_572_864, "Largest request a client may send, in bytes."),
-    Flag("quota-backend-bytes", int, 0, "Size of the store at which writes stop; 0 = 2 GiB."),
-    Flag("segment-bytes", int, 16 << 20, "Size of a journal file, in bytes."),
-    Flag(
-        "strict-permissions",
-        bool,
-        False,
-        "Refuse a data directory that others than its owner may use, instead of a warning.",
-    ),
-    Flag("scrub-interval", str, "24h", "How often the whole store is read and checked; 0 = never."),
-    Flag("backup-dir", str, "", "Where backups are saved; none are when it is empty."),
-    Flag("backup-interval", str, "24h", "How often a backup is saved."),
-    Flag("backup-keep", int, 7, "How many backups are kept."),
-    Flag("max-txn-ops", int, 128, "Most operations in a transaction."),
-    Flag("max-concurrent-streams", int, 4096, "Most open calls of one client connection."),
-    Flag("max-connections", int, 10_000, "Most open client connections."),
-    Flag("max-watchers", int, 100_000, "Most watchers on this member."),
-    Flag("max-leases", int, 1_000_000, "Most leases in the cluster."),
-    Flag("auto-compaction-mode", str, "periodic", "`periodic` keeps hours, `revision` revisions."),
-    Flag("auto-compaction-retention", str, "0", "What compaction keeps: 1h, 30m, 1000; 0 = all."),
-    Flag("cert-file", str, "", "Certificate for clients; with it https URLs are served."),
-    Flag("key-file", str, "", "Key of --cert-file."),
-    Flag("trusted-ca-file", str, "", "Whose certificates clients must have."),
-    Flag("client-cert-auth", bool, False, "Clients need certificates, whose name is their user."),
-    Flag("client-crl-file", str, "", "Certificates of clients that were revoked."),
-    Flag("client-cert-allowed-hostname", str, "", "The host a client's certificate must be for."),
-    Flag("auto-tls", bool, False, "Serve clients with a certificate made here."),
-    Flag("peer-cert-file", str, "", "Certificate for other members."),
-    Flag("peer-key-file", str, "", "Key of --peer-cert-file."),
-    Flag("peer-trusted-ca-file", str, "", "Whose certificates other members must have."),
-    Flag("peer-client-cert-auth", bool, False, "Other members must show certificates."),
-    Flag("peer-crl-file", str, "", "Certificates of members that were revoked."),
-    Flag("peer-cert-allowed-cn", str, "", "The common name a member's certificate must have."),
-    Flag("peer-cert-allowed-hostname", str, "", "The host a member's certificate must be for."),
-    Flag("peer-auto-tls", bool, False, "Talk to members with a certificate made here."),
-    Flag("peer-secret-file", str, "", "Secrets, one a line; who knows none of them is no member."),
-    Flag("self-signed-cert-validity", int, 1, "Years for which certificates made here are good."),
-    Flag(
-        "cipher-suites",
-        str,
-        "",
-        "TLS 1.2 ciphers: Go's names, comma-separated, or OpenSSL's, colon-separated.",
-    ),
-    Flag("tls-min-version", str, "", "Oldest TLS spoken: TLS1.2 (the default) or TLS1.3."),
-    Flag("tls-max-version", str, "", "Newest TLS spoken: TLS1.2 or TLS1.3; default: the newest."),
-    Flag(
-        "auth-token", str, "simple", "`simple`, or jwt,sign-method=..,pub-key=..,priv-key=..,ttl=.."
-    ),
-    Flag("auth-token-ttl", int, 300, "Seconds after which a simple token that nobody uses ends."),
-    Flag("bcrypt-cost", int, 10, "Work for one password: 4 to 31, each step doubles it."),
-    Flag("password-length-min", int, 1, "Fewest characters of a new password."),
-    Flag("cors", str, "*", "Origins whose pages may use the JSON gateway, comma-separated."),
-    Flag("host-whitelist", str, "*", "Hosts that plain HTTP requests may be for, comma-separated."),
-    Flag("enable-grpc-gateway", bool, True, "Serve the JSON gateway under /v3/."),
-    Flag("listen-metrics-urls", str, "", "Where /metrics and /health are served besides."),
-    Flag("grpc-keepalive-interval", str, "2h", "Silence after which a client is asked for life."),
-    Flag("grpc-keepalive-timeout", str, "20s", "How long a client may take to answer that."),
-    Flag("socket-reuse-port", bool, False, "Share the client port with other processes."),
-    Flag("shutdown-grace", str, "2s", "How long open calls may go on when the member stops."),
-    Flag(
-        "experimental-watch-progress-notify-interval",
-        str,
-        "10m",
-        "How often a quiet watcher that asked for it hears how far it has come.",
-    ),
-    Flag("logger", str, "zap", "The one logger, whose lines look like zap's."),
-    Flag("log-outputs", str, "default", "`stderr`, `stdout` or paths, comma-separated."),
-    Flag("log-level", str, "info", "debug, info, warn, error, panic or fatal."),
-    Flag("log-format", str, "json", "json or console."),
-    Flag("config-file", str, "", "YAML file with settings; replaces flags and environment."),
-)
+def _taken() -> Iterator[Flag]:
+    """A flag for each field of `Settings`; fields and flags have each other's names."""
+    for name, hint in get_type_hints(Settings, include_extras=True).items():
+        kind, text = hint.__origin__, hint.__metadata__[0]
+        yield Flag(name.replace("_", "-"), _KINDS[kind], getattr(DEFAULTS, name), text)
+
+
+TAKEN = tuple(_taken())
 
 _BBOLT = "the store is not bbolt, and flushes by itself"
 _ROTATION = "what runs the member rotates its log"
@@ -231,7 +156,6 @@ _DURATIONS = frozenset(
         "experimental-watch-progress-notify-interval",
     }
 )
-Settings = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +203,11 @@ def settings_of(given: Given) -> Settings:
         BadSetting: a value cannot be used, or has no effect yet and is not harmless.
 
     """
-    return {name: _value(flag, given.raw.get(name)) for name, flag in FLAGS.items()}
+    for flag in (*NOTED, *REFUSED):
+        _value(flag, given.raw.get(flag.name))  # it may be one that cannot be
+    taken = ((it.name.replace("-", "_"), _value(it, given.raw.get(it.name))) for it in TAKEN)
+    fields: dict[str, Any] = dict(taken)  # Any: each is of its field's kind
+    return Settings(**fields)
 
 
 # Variables that begin as a setting's do, and are the commands' (`roost.cli.shared`) or a child's.
@@ -300,12 +228,13 @@ def _unknown_variables(environment: Mapping[str, str]) -> list[str]:
     ]
 
 
-def notes(settings: Settings) -> list[str]:
+def notes(given: Given) -> list[str]:
     """A line for each flag that was given something and changes nothing."""
+    found = ((flag, _value(flag, given.raw.get(flag.name))) for flag in NOTED)
     return [
-        f"--{flag.name}={settings[flag.name]} changes nothing: {flag.text}"
-        for flag in NOTED
-        if settings[flag.name] != flag.default
+        f"--{flag.name}={value} changes nothing: {flag.text}"
+        for flag, value in found
+        if value != flag.default
     ]
 
 
@@ -365,7 +294,13 @@ def _as_text(name: str, value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _value(flag: Flag, text: str | None) -> Any:  # a str, int or bool, as the flag says
+def _value(flag: Flag, text: str | None) -> Value:
+    """A value of the flag's kind.
+
+    Raises:
+        BadSetting: the text says none.
+
+    """
     if text is None:
         return flag.default
     if flag.harmless and text.lower() not in flag.harmless:
@@ -382,42 +317,12 @@ def _value(flag: Flag, text: str | None) -> Any:  # a str, int or bool, as the f
         if flag in TAKEN and number <= 0 and flag.name not in _MAY_BE_ANY:
             raise BadSetting(f"--{flag.name}={text} must be positive")
         return number
+    if flag.kind is float:
+        return parse_duration(flag.name, text)
+    if flag.kind is tuple:
+        # Some tools put a slash behind a URL.
+        return tuple(it.strip().rstrip("/") for it in text.split(",") if it.strip())
     return text
-
-
-def parse_initial_cluster(text: str) -> dict[str, tuple[str, ...]]:
-    """Read name=url,name=url; a name may stand several times, once for each of its URLs.
-
-    Raises:
-        BadSetting: an item is not name=url.
-
-    """
-    cluster: dict[str, tuple[str, ...]] = {}
-    for item in text.split(","):
-        name, equals, url = item.strip().partition("=")
-        if not equals or not name or not url:
-            raise BadSetting(f"--initial-cluster: {item.strip()!r} is not name=url")
-        cluster[name] = (*cluster.get(name, ()), url.rstrip("/"))
-    return cluster
-
-
-_UNITS_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(h|ms|us|µs|ns|m|s)")
-
-
-def parse_duration(flag: str, text: str) -> float:
-    """Seconds of a duration as Go writes it: 1h30m, 500ms, 0.
-
-    Raises:
-        BadSetting: it is none.
-
-    """
-    if text == "0":
-        return 0.0
-    parts = _DURATION.findall(text)
-    if not parts or "".join(f"{number}{unit}" for number, unit in parts) != text:
-        raise BadSetting(f"--{flag}={text}: write a duration as 1h30m or 500ms")
-    return sum(float(number) * _UNITS_S[unit] for number, unit in parts)
 
 
 def from_environment() -> Mapping[str, str]:

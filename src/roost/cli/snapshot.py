@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from roost.cli.interrupts import interruptible, leave
-from roost.cli.settings import parse_initial_cluster
 from roost.cli.shared import client_options, connect, failed, say_json
 from roost.client import Client, ClientError, is_lost
 from roost.errors import RoostError
@@ -23,6 +22,7 @@ from roost.member import (
     write_full,
     write_increment,
 )
+from roost.settings.urls import parse_initial_cluster
 
 _PATH = click.Path(path_type=Path, dir_okay=False)
 

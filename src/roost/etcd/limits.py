@@ -2,22 +2,21 @@
 
 from dataclasses import dataclass
 
-REQUEST_BYTES_MAX = 1536 * 1024
-OPERATIONS_MAX = 128
+from roost.settings import DEFAULTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """On by default; more than that is answered with an error, never queued without end."""
 
-    request_bytes_max: int = REQUEST_BYTES_MAX
+    request_bytes_max: int = DEFAULTS.max_request_bytes
     # Comparisons, and operations in either branch, of one transaction.
-    operations_max: int = OPERATIONS_MAX
+    operations_max: int = DEFAULTS.max_txn_ops
     watchers_per_stream_max: int = 10_000
-    watchers_max: int = 100_000
+    watchers_max: int = DEFAULTS.max_watchers
     # A watcher that asked for it hears this often how far it has come, if nothing else.
-    progress_interval_s: float = 600.0
-    leases_max: int = 1_000_000
+    progress_interval_s: float = DEFAULTS.experimental_watch_progress_notify_interval
+    leases_max: int = DEFAULTS.max_leases
     # A lease lives at least this long: one and a half election timeouts, in whole seconds.
     lease_ttl_min_s: int = 2
     # A new leader gives every lease so much more, for a renewal that was on its way.

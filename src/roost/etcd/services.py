@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from roost.call import Route
 from roost.etcd.access import users as auth
 from roost.etcd.access.callers import Callers
-from roost.etcd.access.tokens import TOKEN_TTL_S, JwtOptions, SimpleTokens, Tokens
+from roost.etcd.access.tokens import JwtOptions, SimpleTokens, Tokens
 from roost.etcd.access.users import Auth
 from roost.etcd.border import Border
 from roost.etcd.limits import Limits
@@ -19,7 +19,7 @@ from roost.etcd.ports import Replica
 from roost.etcd.upkeep.compactor import AUTO_COMPACT, Compactor, Keeping
 from roost.etcd.upkeep.lessor import Lessor
 from roost.etcd.upkeep.sweep import SLICE_OPERATION, Sweep
-from roost.etcd.v3.auth import BCRYPT_COST, AuthService
+from roost.etcd.v3.auth import AuthService
 from roost.etcd.v3.cluster import ClusterService
 from roost.etcd.v3.desk import Desk
 from roost.etcd.v3.election import ElectionService
@@ -30,6 +30,7 @@ from roost.etcd.v3.maintenance import MaintenanceService
 from roost.etcd.v3.routes import Api, routes_of
 from roost.etcd.v3.turns import Turns
 from roost.etcd.v3.watch_hub import WatchHub
+from roost.settings import DEFAULTS
 from roost.store import Changes, Store, Txn
 
 
@@ -44,9 +45,9 @@ class AuthOptions:
     """How users say who they are; `jwt` None is simple tokens."""
 
     jwt: JwtOptions | None = None
-    token_ttl_s: float = TOKEN_TTL_S
-    bcrypt_cost: int = BCRYPT_COST
-    password_chars_min: int = 1
+    token_ttl_s: float = DEFAULTS.auth_token_ttl
+    bcrypt_cost: int = DEFAULTS.bcrypt_cost
+    password_chars_min: int = DEFAULTS.password_length_min
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

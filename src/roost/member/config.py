@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from roost.member.errors import BadMemberConfig
+from roost.settings import DEFAULTS
 
 Address = tuple[str, int]
 
@@ -28,9 +29,9 @@ class MemberConfig:
     advertise_peer_urls: tuple[str, ...]
     listen_peer_urls: tuple[str, ...]
     advertise_client_urls: tuple[str, ...] = ()
-    initial_cluster_token: str = "etcd-cluster"  # noqa: S105 - etcd's name for a name
-    heartbeat_ms: int = 100
-    election_ms: int = 1000
+    initial_cluster_token: str = DEFAULTS.initial_cluster_token
+    heartbeat_ms: int = DEFAULTS.heartbeat_interval
+    election_ms: int = DEFAULTS.election_timeout
     # Requests waiting to be executed; one more is answered with Overloaded.
     queue_count_max: int = 20_000
     queue_bytes_max: int = 64 << 20
@@ -39,7 +40,7 @@ class MemberConfig:
     batch_inflight_max: int = 8
     batch_bytes_max: int = 4 << 20
     # Entries kept in the journal below what the store has durably, for slightly slow members.
-    trailing_entries: int = 10_000
+    trailing_entries: int = DEFAULTS.snapshot_count
     # How fast a snapshot is sent, so that it leaves room for everything else.
     snapshot_bytes_per_s: int = 100 << 20
     # A forwarded request without an answer is given up as unknown after this long.
@@ -47,13 +48,13 @@ class MemberConfig:
     # The leader answers reads without asking others for this part of the time that a voter which
     # heard it waits before it votes for another, so clocks may differ by the rest in rate.  All
     # members must have it set alike.
-    lease_reads: bool = False
+    lease_reads: bool = DEFAULTS.lease_reads
     # The journal's sync moves to a thread when it takes longer than this on average.
     inline_sync_ms_max: float = 5.0
     # How often all of the store is read and checked; 0 = never.
-    scrub_interval_s: float = 24 * 3600.0
+    scrub_interval_s: float = DEFAULTS.scrub_interval
     # Refuse a directory that others than its owner may use, instead of a warning.
-    strict_permissions: bool = False
+    strict_permissions: bool = DEFAULTS.strict_permissions
     store_layer_bytes_max: int = field(default=32 << 20)
 
     @property

@@ -1,21 +1,21 @@
 """The client port: gRPC on a protocol of our own, everything else as an ASGI application."""
 
-from roost.server import gateway, health, reflection
 from roost.server.app import StatusSource, make_app
-from roost.server.listening import CannotListen, Place, bind, describe
+from roost.server.listening import CannotListen, bind
+from roost.server.options import Serving, serving_of
 from roost.server.port import ClientPort, Listener, ServerConfig
+from roost.server.serving import MemberServer, make_listeners
 
 __all__ = [
     "CannotListen",
     "ClientPort",
     "Listener",
-    "Place",
+    "MemberServer",
     "ServerConfig",
+    "Serving",
     "StatusSource",
     "bind",
-    "describe",
-    "gateway",
-    "health",
     "make_app",
-    "reflection",
+    "make_listeners",
+    "serving_of",
 ]

@@ -1,4 +1,4 @@
-"""Where a port is: an address of the network, or a socket in the file system.
+"""Taking the place of a port: an address of the network, or a socket in the file system.
 
 Binding stands apart from listening: a member learns that its port is taken before it makes or
 joins anything, and nobody is let in before it serves.
@@ -10,25 +10,13 @@ import socket
 from pathlib import Path
 
 from roost.errors import RoostError
-
-Address = tuple[str, int]
-# A path is that of a Unix socket.
-Place = Address | Path
-
+from roost.places import Address, Place, describe
 
 _TAKEN = ": end who listens there, perhaps another member, or choose another place"
 
 
 class CannotListen(RoostError):
     """A place to listen at is taken, or is none; the text names it."""
-
-
-def describe(place: Place) -> str:
-    """A place as people write it."""
-    if isinstance(place, Path):
-        return str(place)
-    host, port = place
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def bind(place: Place, *, shares_port: bool = False) -> list[socket.socket]:

@@ -22,12 +22,14 @@ from uvicorn import Config
 from uvicorn.server import ServerState
 
 from roost.call import Code, Route, Status
+from roost.places import Address, Place, describe
 from roost.server.accepting import Acceptor, Counted
 from roost.server.grpc import LEADERLESS_S, NO_LEADER, GrpcProtocol, GrpcServer
-from roost.server.h2 import PREFACE, STREAMS_MAX
+from roost.server.h2 import PREFACE
 from roost.server.http1 import Http1Protocol
-from roost.server.listening import Address, CannotListen, Place, bind, describe
+from roost.server.listening import CannotListen, bind
 from roost.server.unread import unread_bytes_max
+from roost.settings import DEFAULTS
 from roost.tasks import Tasks
 from roost.tls import Certificate
 
@@ -39,6 +41,8 @@ TICK_S = 0.25
 # How long a closed connection may take to hand over what it was sent.
 LAST_BYTES_S = 0.5
 _PROBES = 4
+# etcd takes so much more than a request may have, for what goes around it.
+AROUND_BYTES = 512 << 10
 STOPPED = Status(Code.UNAVAILABLE, "server stopped")
 
 
@@ -46,18 +50,17 @@ STOPPED = Status(Code.UNAVAILABLE, "server stopped")
 class ServerConfig:
     """Limits of the port."""
 
-    # etcd takes 512 KiB more than a request may have, for what goes around it.
-    message_bytes_max: int = (1536 + 512) * 1024
-    connections_max: int = 10_000
+    message_bytes_max: int = DEFAULTS.max_request_bytes + AROUND_BYTES
+    connections_max: int = DEFAULTS.max_connections
     # What answers may take, of all connections, that their clients do not read.
     unread_bytes_max: int = field(default_factory=unread_bytes_max)
     # A connection is asked for a sign of life after so much silence, and ends without one.
-    keepalive_s: float = 7200.0
-    keepalive_timeout_s: float = 20.0
+    keepalive_s: float = DEFAULTS.grpc_keepalive_interval
+    keepalive_timeout_s: float = DEFAULTS.grpc_keepalive_timeout
     # Whether other processes may listen on the same port.
-    shares_port: bool = False
+    shares_port: bool = DEFAULTS.socket_reuse_port
     # Open calls of one connection.
-    streams_max: int = STREAMS_MAX
+    streams_max: int = DEFAULTS.max_concurrent_streams
     # Streams that need a leader end after so long without one (etcd: three election timeouts).
     leaderless_s: float = LEADERLESS_S
     # What callers are told; a data model has words of its own.

@@ -26,7 +26,6 @@ from roost.store import Txn, View
 from roost.ticker import Ticker
 
 logger = logging.getLogger(__name__)
-TOKEN_TTL_S = 300.0
 TOKENS_MAX = 100_000
 LOOK_S = 0.5
 ADD, TOUCH, EXPIRE = "etcd.token_add", "etcd.token_touch", "etcd.token_expire"
@@ -85,7 +84,7 @@ class SimpleTokens:
         replica: Replica,
         auth: Auth,
         *,
-        ttl_s: float = TOKEN_TTL_S,
+        ttl_s: float,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """Time stands still before `start`."""

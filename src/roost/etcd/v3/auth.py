@@ -37,7 +37,6 @@ from roost.etcd.v3.requests import fail, guarded, parse
 from roost.outcome import Outcome
 from roost.proto import rpc_pb2 as pb
 
-BCRYPT_COST = 10
 PASSWORD_BYTES_MAX = 72  # bcrypt looks at no more
 
 
@@ -50,8 +49,8 @@ class AuthService:
         auth: Auth,
         tokens: Tokens,
         *,
-        bcrypt_cost: int = BCRYPT_COST,
-        password_chars_min: int = 1,
+        bcrypt_cost: int,
+        password_chars_min: int,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """Register the operations."""

@@ -7,10 +7,10 @@ right to ask is another question (`rights.py`).
 from collections.abc import Iterable, Sequence
 
 from roost.etcd import errors
-from roost.etcd.limits import OPERATIONS_MAX
 from roost.etcd.model.ranges import SORT_KEYS
 from roost.proto import auth_pb2
 from roost.proto import rpc_pb2 as pb
+from roost.settings import DEFAULTS
 
 _SORT_ORDERS = frozenset(pb.RangeRequest.SortOrder.values())
 # The first key of a delete, and the end of its range as requests have it.
@@ -41,7 +41,7 @@ def check_delete(request: pb.DeleteRangeRequest) -> None:
         raise errors.empty_key()
 
 
-def check_txn(request: pb.TxnRequest, operations_max: int = OPERATIONS_MAX) -> None:
+def check_txn(request: pb.TxnRequest, operations_max: int = DEFAULTS.max_txn_ops) -> None:
     """Refuse what etcd's checkTxnRequest and checkIntervals refuse."""
     _check_txn_operations(request, operations_max)
     for branch in (request.success, request.failure):

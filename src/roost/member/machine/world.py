@@ -31,13 +31,14 @@ from roost.peer import (
     Transport,
     dial,
 )
+from roost.settings import DEFAULTS
 from roost.store import Keeper, PageCorrupt, ProcessKeeper, ScrubReport, SnapshotFile
 from roost.store.crash import crash_signal
 from roost.store.scrub import NICENESS
 from roost.store.snapshot import EXIT_CORRUPT
 
 Address = tuple[str, int]
-SEGMENT_BYTES, SEGMENT_BYTES_MIN = 16 << 20, 64 << 10
+SEGMENT_BYTES_MIN = 64 << 10
 # One identifier slot for so many bytes of a segment.
 BYTES_PER_SLOT, SLOTS_MIN = 512, 64
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -61,7 +62,7 @@ class World:
     def __init__(
         self,
         *,
-        segment_bytes: int = SEGMENT_BYTES,
+        segment_bytes: int = DEFAULTS.segment_bytes,
         peer_tls: PeerTls | None = None,
         peer_secrets: Secrets | None = None,
     ) -> None:

@@ -7,7 +7,7 @@ them, only TLS 1.3 is left to speak.
 
 import re
 
-from roost.cli.settings import BadSetting, Settings
+from roost.settings.settings import BadSetting, Settings
 
 # Go: crypto/tls, CipherSuites and InsecureCipherSuites; etcd: pkg/tlsutil/cipher_suites.go.
 _EXCHANGES = {"RSA": "", "ECDHE_RSA": "ECDHE-RSA-", "ECDHE_ECDSA": "ECDHE-ECDSA-"}
@@ -34,9 +34,9 @@ def ciphers_of(settings: Settings) -> str:
         BadSetting: a name is none.
 
     """
-    text = settings["cipher-suites"]
+    text = settings.cipher_suites
     if not text.startswith("TLS_"):
-        return str(text)
+        return text
     names = [it.strip() for it in text.split(",") if it.strip()]
     return ":".join(_openssl_name(it) for it in names if it not in _NEWER)
 
@@ -56,13 +56,12 @@ def versions_of(settings: Settings) -> tuple[str, str]:
         BadSetting: one of them is not known, or the oldest is newer than the newest.
 
     """
-    oldest = settings["tls-min-version"] or TLS_1_2
-    newest = settings["tls-max-version"]
+    oldest = settings.tls_min_version or TLS_1_2
+    newest = settings.tls_max_version
     for name, value in (("tls-min-version", oldest), ("tls-max-version", newest)):
         if value not in ("", TLS_1_2, TLS_1_3):
             raise BadSetting(f"--{name}={value}: {TLS_1_2} or {TLS_1_3}")
-    names = settings["cipher-suites"]
-    if names.startswith("TLS_") and not ciphers_of(settings):
+    if settings.cipher_suites.startswith("TLS_") and not ciphers_of(settings):
         oldest = TLS_1_3
     if newest and oldest > newest:
         raise BadSetting(f"--tls-max-version={newest}, and the oldest that may be is {oldest}")

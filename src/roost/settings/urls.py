@@ -5,13 +5,13 @@ clients also unix:// and unixs://, whose host and path are together a path of th
 """
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from roost.cli.settings import BadSetting, Settings
-from roost.server import Place
+from roost.places import Place, describe
+from roost.settings.settings import BadSetting, Settings
 
 _UNIX = ("unix", "unixs")
 _ONLY_HERE = (
@@ -36,10 +36,10 @@ class Url:
         """The host; empty for a path."""
         return "" if isinstance(self.place, Path) else self.place[0]
 
-
-def urls_of(settings: Settings, name: str) -> tuple[str, ...]:
-    """The URLs of a setting that holds several, without the slash that some tools put behind."""
-    return tuple(url.strip().rstrip("/") for url in settings[name].split(",") if url.strip())
+    def __str__(self) -> str:
+        """As people write it."""
+        scheme = "unix" if isinstance(self.place, Path) else "http"
+        return f"{scheme}{'s' if self.is_secure else ''}://{describe(self.place)}"
 
 
 def parse_url(flag: str, text: str) -> Url:
@@ -79,14 +79,30 @@ def check_peer_url(flag: str, text: str) -> None:
                          "can be served at a path")  # fmt: skip
 
 
-def listened(settings: Settings, name: str) -> list[Url]:
-    """Where is listened, by a setting.
+def parse_urls(flag: str, texts: Iterable[str]) -> list[Url]:
+    """The places of a setting, each once.
 
     Raises:
         BadSetting: one of its URLs has another form.
 
     """
-    return list(dict.fromkeys(parse_url(name, it) for it in urls_of(settings, name)))
+    return list(dict.fromkeys(parse_url(flag, it) for it in texts))
+
+
+def parse_initial_cluster(text: str) -> dict[str, tuple[str, ...]]:
+    """Read name=url,name=url; a name may stand several times, once for each of its URLs.
+
+    Raises:
+        BadSetting: an item is not name=url.
+
+    """
+    cluster: dict[str, tuple[str, ...]] = {}
+    for item in text.split(","):
+        name, equals, url = item.strip().partition("=")
+        if not equals or not name or not url:
+            raise BadSetting(f"--initial-cluster: {item.strip()!r} is not name=url")
+        cluster[name] = (*cluster.get(name, ()), url.rstrip("/"))
+    return cluster
 
 
 def told_to_clients(settings: Settings) -> tuple[str, ...]:
@@ -98,10 +114,10 @@ def told_to_clients(settings: Settings) -> tuple[str, ...]:
         BadSetting: one of them has another form.
 
     """
-    given = urls_of(settings, "advertise-client-urls")
+    given = settings.advertise_client_urls
     for url in given:
         parse_url("advertise-client-urls", url)
-    heard = urls_of(settings, "listen-client-urls")
+    heard = settings.listen_client_urls
     told = (_reachable(it, parse_url("listen-client-urls", it), settings) for it in heard)
     return given or tuple(dict.fromkeys(told))
 
@@ -110,7 +126,7 @@ def _reachable(text: str, url: Url, settings: Settings) -> str:
     """A URL with a host that others can dial, in place of one that means all addresses."""
     if isinstance(url.place, Path) or not _is_wildcard(url.host):
         return text
-    peers = [urlsplit(it).hostname or "" for it in urls_of(settings, "initial-advertise-peer-urls")]
+    peers = [urlsplit(it).hostname or "" for it in settings.initial_advertise_peer_urls]
     host = next((it for it in peers if it and not _is_wildcard(it)), "localhost")
     scheme = "https" if url.is_secure else "http"
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{url.place[1]}"
@@ -132,7 +148,7 @@ def _is_local(host: str) -> bool:
 
 def doubts(settings: Settings) -> list[str]:
     """What clients that ask for the members' URLs would find out, said at the start."""
-    heard = listened(settings, "listen-client-urls")
+    heard = parse_urls("listen-client-urls", settings.listen_client_urls)
     told = [parse_url("advertise-client-urls", it) for it in told_to_clients(settings)]
     found = [
         f"--advertise-client-urls: {it.host} means every machine to itself; name one"

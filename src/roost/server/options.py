@@ -1,0 +1,159 @@
+"""How a member serves its clients, and what it does besides: made of the settings, and checked."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from roost import etcd
+from roost.server.port import AROUND_BYTES, ServerConfig
+from roost.settings import BadSetting, Settings
+from roost.settings.durations import parse_duration
+
+BCRYPT_COST_MIN, BCRYPT_COST_MAX = 4, 31
+# Streams that need a leader end after so many election timeouts (etcd: v3rpc.monitorLeader).
+_LEADERLESS_ELECTIONS = 3
+_HOUR_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backups:
+    """Where backups are saved, how often, and how many stay."""
+
+    directory: Path
+    interval_s: float
+    keep_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """What a member is served with; sizes in bytes, times in seconds."""
+
+    port: ServerConfig
+    limits: etcd.Limits
+    auth: etcd.AuthOptions
+    # None: nothing is compacted but what somebody asks for.
+    keeping: etcd.Keeping | None
+    # Where writes stop; 0 is nowhere.
+    quota_bytes: int
+    # None: none are saved.
+    backups: Backups | None
+    has_gateway: bool
+    # Origins and hosts whose requests are answered; see `app`.
+    cors: Sequence[str]
+    hosts: Sequence[str]
+    # How long open calls may go on when the member stops.
+    grace_s: float
+
+
+def serving_of(settings: Settings) -> Serving:
+    """What the settings say.
+
+    Raises:
+        BadSetting: one cannot be used; the text names it.
+
+    """
+    quota = settings.quota_backend_bytes
+    limits = _limits(settings)
+    return Serving(
+        port=_port(settings, limits),
+        limits=limits,
+        auth=_auth(settings),
+        keeping=_keeping(settings),
+        # As with etcd: 0 is the default, less than that is no quota.
+        quota_bytes=max(0, quota) if quota else etcd.QUOTA_BYTES,
+        backups=_backups(settings),
+        has_gateway=settings.enable_grpc_gateway,
+        cors=settings.cors,
+        hosts=settings.host_whitelist,
+        grace_s=settings.shutdown_grace,
+    )
+
+
+def _limits(settings: Settings) -> etcd.Limits:
+    progress_s = settings.experimental_watch_progress_notify_interval
+    if progress_s <= 0:
+        raise BadSetting("--experimental-watch-progress-notify-interval must be positive")
+    return etcd.Limits(
+        request_bytes_max=settings.max_request_bytes,
+        operations_max=settings.max_txn_ops,
+        watchers_max=settings.max_watchers,
+        leases_max=settings.max_leases,
+        progress_interval_s=progress_s,
+        # As etcd: three halves of an election timeout, in whole seconds.
+        lease_ttl_min_s=max(1, -(-3 * settings.election_timeout // 2000)),
+        lease_grace_s=settings.election_timeout / 1000,
+    )
+
+
+def _port(settings: Settings, limits: etcd.Limits) -> ServerConfig:
+    return ServerConfig(
+        leaderless_s=_LEADERLESS_ELECTIONS * settings.election_timeout / 1000,
+        message_bytes_max=limits.request_bytes_max + AROUND_BYTES,
+        connections_max=settings.max_connections,
+        streams_max=settings.max_concurrent_streams,
+        trusts_certificates=settings.client_cert_auth,
+        keepalive_s=settings.grpc_keepalive_interval,
+        keepalive_timeout_s=settings.grpc_keepalive_timeout,
+        shares_port=settings.socket_reuse_port,
+        no_leader=etcd.NO_LEADER,
+        stopped=etcd.STOPPED,
+    )
+
+
+def _auth(settings: Settings) -> etcd.AuthOptions:
+    """How users say who they are."""
+    cost, text = settings.bcrypt_cost, settings.auth_token
+    if not BCRYPT_COST_MIN <= cost <= BCRYPT_COST_MAX:
+        raise BadSetting(f"--bcrypt-cost={cost}: {BCRYPT_COST_MIN} to {BCRYPT_COST_MAX}")
+    kind, *parts = text.split(",")
+    if kind not in ("simple", "jwt"):
+        raise BadSetting(f"--auth-token={text}: simple or jwt")
+    options = dict(part.partition("=")[::2] for part in parts)
+    return etcd.AuthOptions(
+        jwt=_jwt(options) if kind == "jwt" else None,
+        token_ttl_s=float(settings.auth_token_ttl),
+        bcrypt_cost=cost,
+        password_chars_min=settings.password_length_min,
+    )
+
+
+def _jwt(options: Mapping[str, str]) -> etcd.JwtOptions:
+    # What it needs is slow to import.
+    from roost.etcd.access.jwt_tokens import BadTokenOptions, jwt_options
+
+    try:
+        return jwt_options(options, lambda ttl: parse_duration("auth-token", ttl))
+    except BadTokenOptions as error:
+        raise BadSetting(f"--auth-token: {error}") from error
+
+
+def _keeping(settings: Settings) -> etcd.Keeping | None:
+    """What automatic compaction keeps."""
+    mode, text = settings.auto_compaction_mode, settings.auto_compaction_retention
+    if mode not in ("periodic", "revision"):
+        raise BadSetting(f"--auto-compaction-mode={mode}: periodic or revision")
+    if text == "0":
+        return None
+    if mode == "revision":
+        if not text.isdigit():
+            raise BadSetting(f"--auto-compaction-retention={text} is no number of revisions")
+        return etcd.KeepRevisions(int(text))
+    # As with etcd: a bare number is hours.
+    if text.isdigit():
+        return etcd.KeepTime(int(text) * _HOUR_S)
+    kept_s = parse_duration("auto-compaction-retention", text)
+    if kept_s <= 0:
+        raise BadSetting("--auto-compaction-retention must be positive")
+    return etcd.KeepTime(kept_s)
+
+
+def _backups(settings: Settings) -> Backups | None:
+    if not settings.backup_dir:
+        return None
+    if settings.backup_interval <= 0 or settings.backup_keep <= 0:
+        raise BadSetting("--backup-interval and --backup-keep must be positive")
+    return Backups(
+        directory=Path(settings.backup_dir),
+        interval_s=settings.backup_interval,
+        keep_count=settings.backup_keep,
+    )

@@ -1,0 +1,161 @@
+"""A member that is served: etcd's services over it, its ports, and what it does besides.
+
+`MemberServer` takes a member that has been opened and not started.  Its operations and observers
+are there before the member runs, the ports when it does; at the end clients are seen off first,
+and leadership is handed over before their calls end.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from socket import socket
+
+from roost import etcd
+from roost.call import Route
+from roost.errors import RoostError
+from roost.member import BackupSchedule, Member
+from roost.server import gateway, health, reflection
+from roost.server.app import make_app
+from roost.server.figures import Figures
+from roost.server.options import Serving
+from roost.server.port import ClientPort, Listener
+from roost.settings.urls import Url
+from roost.tasks import Tasks
+from roost.tls import ALPN, TlsFiles, check_peer, server_context
+
+
+def make_listeners(
+    urls: Iterable[Url], tls: TlsFiles | None, bound: Mapping[Url, Sequence[socket]]
+) -> list[Listener]:
+    """Where clients are served; `bound` are sockets that have taken the places already.
+
+    Raises:
+        BadCertificate: TLS is asked for, and a file cannot be used.
+
+    """
+    context = None if tls is None else server_context(tls, alpn=ALPN)
+    listeners = []
+    for url in urls:
+        sockets = bound.get(url, ())
+        if url.is_secure:
+            assert tls is not None, "https URLs have certificates"
+            refusal = partial(check_peer, tls)
+            listeners.append(Listener(url.place, context, refusal, bound=sockets))
+        else:
+            listeners.append(Listener(url.place, bound=sockets))
+    return listeners
+
+
+class MemberServer:
+    """A member, its services and its ports, from start to stop."""
+
+    def __init__(
+        self,
+        member: Member,
+        serving: Serving,
+        *,
+        clock_s: Callable[[], float],
+        clients: Sequence[Listener],
+        metrics: Sequence[Listener] = (),
+    ) -> None:
+        """Nothing is served before `start`; on `metrics` there are pages only.
+
+        `clock_s` is that of the machine under the member.
+        """
+        self._member = member
+        self._serving = serving
+        self._services = etcd.Services(
+            member,
+            member.store,
+            limits=serving.limits,
+            auth_options=serving.auth,
+            keeping=serving.keeping,
+            clock_s=clock_s,
+        )
+        self._guard = etcd.Guard(member, self._services.alarms, quota_bytes=serving.quota_bytes)
+        self._figures = Figures(member, self._services, quota_bytes=serving.quota_bytes)
+        routes = self._services.routes()
+        names = sorted({path[1:].split(b"/")[0].decode() for path in routes})
+        self._health = health.Health(names)
+        port = self._make_port(routes)
+        self._figures.show_port(port)
+        self._ports = [(port, clients)]
+        if metrics:
+            self._ports.append((self._make_pages(), metrics))
+        self._tasks = Tasks()
+
+    def _make_port(self, routes: Mapping[bytes, Route]) -> ClientPort:
+        """The client port: services, gRPC's own, the pages and the gateway."""
+        serving, member = self._serving, self._member
+        json_routes = (
+            gateway.make_routes(
+                routes,
+                etcd.JSON_PATHS,
+                etcd.SCHEMAS,
+                body_bytes_max=2 * serving.port.message_bytes_max,
+            )
+            if serving.has_gateway
+            else []
+        )
+        app = make_app(
+            self._figures,
+            server_version=etcd.SERVER_VERSION,
+            gateway=json_routes,
+            cors=serving.cors,
+            hosts=serving.hosts,
+        )
+        schemas = (*etcd.SCHEMAS, *health.SCHEMAS)
+        return ClientPort(
+            routes={**routes, **self._health.routes(), **reflection.make_routes(schemas)},
+            app=app,
+            config=serving.port,
+            has_leader=lambda: bool(member.leader_id),
+        )
+
+    def _make_pages(self) -> ClientPort:
+        """A port that has the pages only."""
+        app = make_app(self._figures, server_version=etcd.SERVER_VERSION, hosts=self._serving.hosts)
+        return ClientPort(routes={}, app=app, config=self._serving.port)
+
+    async def start(self) -> None:
+        """Start the member, and serve.
+
+        Raises:
+            OSError, RoostError: a place cannot be listened on; the member is stopped again.
+
+        """
+        try:
+            await self._member.start()
+            for port, listeners in self._ports:
+                await port.start(listeners)
+        except (OSError, RoostError):
+            await self._member.stop()
+            raise
+        self._guard.start()
+        self._services.start()
+        self._start_backups()
+
+    def _start_backups(self) -> None:
+        backups, member = self._serving.backups, self._member
+        if backups is None:
+            return
+        schedule = BackupSchedule(
+            member.files,
+            backups.directory,
+            name=member.config.name,
+            interval_s=backups.interval_s,
+            keep_count=backups.keep_count,
+        )
+        self._tasks.start(schedule.run())
+
+    async def stop(self) -> None:
+        """Serve no more, hand leadership over, and stop the member."""
+        self._health.drain()
+        self._guard.stop()
+        self._services.stop()
+        await self._tasks.close()
+        # Whoever leads next answers what still comes in here.
+        await self._member.hand_over()
+        for port, _ in self._ports:
+            await port.close(self._serving.grace_s)
+        await self._services.close()
+        await self._member.stop()

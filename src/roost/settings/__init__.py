@@ -1,0 +1,5 @@
+"""What a member can be told, and what it means: URLs, durations, certificates."""
+
+from roost.settings.settings import DEFAULTS, BadSetting, Settings
+
+__all__ = ["DEFAULTS", "BadSetting", "Settings"]

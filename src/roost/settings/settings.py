@@ -1,0 +1,163 @@
+"""What a member can be told, as one typed value: the names and the defaults of the command line.
+
+A field is a flag of `roost serve`, with `_` for `-`; its text is the flag's help.  Whole numbers
+have their unit in the text; a `float` is a duration in seconds, which a flag writes as 1h30m;
+`Texts` are comma-separated in a flag.  Defaults are here and nowhere else.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from roost.errors import CallerFault
+
+Texts = tuple[str, ...]
+_HOUR_S = 3600.0
+
+
+class BadSetting(CallerFault):
+    """A setting has a value that cannot be used; the text names the setting."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings of one member and its port."""
+
+    name: Annotated[str, "Human-readable name of this member."] = "default"
+    data_dir: Annotated[str, "Where the data lies; default <name>.roost."] = ""
+    listen_client_urls: Annotated[Texts, "Where clients are served."] = ("http://localhost:2379",)
+    advertise_client_urls: Annotated[
+        Texts,
+        "Client URLs told to others; default: those listened on.",
+    ] = ()
+    listen_peer_urls: Annotated[
+        Texts,
+        "Where other members are heard.",
+    ] = ("http://localhost:2380",)
+    initial_advertise_peer_urls: Annotated[
+        Texts,
+        "Peer URLs told to others.",
+    ] = ("http://localhost:2380",)
+    initial_cluster: Annotated[str, "All first members: name=url,name=url."] = ""
+    initial_cluster_state: Annotated[str, "`new`: this is the first start of the cluster."] = "new"
+    initial_cluster_token: Annotated[str, "Tells clusters with equal URLs apart."] = "etcd-cluster"  # noqa: S105 - a name
+    force_new_cluster: Annotated[
+        bool,
+        "A majority is lost for good: go on alone, as a new cluster, with what is here.",
+    ] = False
+    lease_reads: Annotated[
+        bool,
+        "The leader reads without asking, as long as clocks run alike; on all members or on none.",
+    ] = False
+    heartbeat_interval: Annotated[int, "Milliseconds between a leader's heartbeats."] = 100
+    election_timeout: Annotated[int, "Milliseconds without a leader until an election."] = 1000
+    snapshot_count: Annotated[int, "Entries kept in the journal for members that lag."] = 10_000
+    max_request_bytes: Annotated[int, "Largest request a client may send, in bytes."] = 1536 << 10
+    quota_backend_bytes: Annotated[int, "Size of the store at which writes stop; 0 = 2 GiB."] = 0
+    segment_bytes: Annotated[int, "Size of a journal file, in bytes."] = 16 << 20
+    strict_permissions: Annotated[
+        bool,
+        "Refuse a data directory that others than its owner may use, instead of a warning.",
+    ] = False
+    scrub_interval: Annotated[
+        float,
+        "How often the whole store is read and checked; 0 = never.",
+    ] = 24 * _HOUR_S
+    backup_dir: Annotated[str, "Where backups are saved; none are when it is empty."] = ""
+    backup_interval: Annotated[float, "How often a backup is saved."] = 24 * _HOUR_S
+    backup_keep: Annotated[int, "How many backups are kept."] = 7
+    max_txn_ops: Annotated[int, "Most operations in a transaction."] = 128
+    max_concurrent_streams: Annotated[int, "Most open calls of one client connection."] = 4096
+    max_connections: Annotated[int, "Most open client connections."] = 10_000
+    max_watchers: Annotated[int, "Most watchers on this member."] = 100_000
+    max_leases: Annotated[int, "Most leases in the cluster."] = 1_000_000
+    auto_compaction_mode: Annotated[
+        str,
+        "`periodic` keeps hours, `revision` revisions.",
+    ] = "periodic"
+    auto_compaction_retention: Annotated[
+        str,
+        "What compaction keeps: 1h, 30m, 1000; 0 = all.",
+    ] = "0"
+    cert_file: Annotated[str, "Certificate for clients; with it https URLs are served."] = ""
+    key_file: Annotated[str, "Key of --cert-file."] = ""
+    trusted_ca_file: Annotated[str, "Whose certificates clients must have."] = ""
+    client_cert_auth: Annotated[
+        bool,
+        "Clients need certificates, whose name is their user.",
+    ] = False
+    client_crl_file: Annotated[str, "Certificates of clients that were revoked."] = ""
+    client_cert_allowed_hostname: Annotated[
+        str,
+        "The host a client's certificate must be for.",
+    ] = ""
+    auto_tls: Annotated[bool, "Serve clients with a certificate made here."] = False
+    peer_cert_file: Annotated[str, "Certificate for other members."] = ""
+    peer_key_file: Annotated[str, "Key of --peer-cert-file."] = ""
+    peer_trusted_ca_file: Annotated[str, "Whose certificates other members must have."] = ""
+    peer_client_cert_auth: Annotated[bool, "Other members must show certificates."] = False
+    peer_crl_file: Annotated[str, "Certificates of members that were revoked."] = ""
+    peer_cert_allowed_cn: Annotated[str, "The common name a member's certificate must have."] = ""
+    peer_cert_allowed_hostname: Annotated[str, "The host a member's certificate must be for."] = ""
+    peer_auto_tls: Annotated[bool, "Talk to members with a certificate made here."] = False
+    peer_secret_file: Annotated[
+        str,
+        "Secrets, one a line; who knows none of them is no member.",
+    ] = ""
+    self_signed_cert_validity: Annotated[
+        int,
+        "Years for which certificates made here are good.",
+    ] = 1
+    cipher_suites: Annotated[
+        str,
+        "TLS 1.2 ciphers: Go's names, comma-separated, or OpenSSL's, colon-separated.",
+    ] = ""
+    tls_min_version: Annotated[str, "Oldest TLS spoken: TLS1.2 (the default) or TLS1.3."] = ""
+    tls_max_version: Annotated[
+        str,
+        "Newest TLS spoken: TLS1.2 or TLS1.3; default: the newest.",
+    ] = ""
+    auth_token: Annotated[
+        str,
+        "`simple`, or jwt,sign-method=..,pub-key=..,priv-key=..,ttl=..",
+    ] = "simple"  # noqa: S105 - a kind
+    auth_token_ttl: Annotated[
+        int,
+        "Seconds after which a simple token that nobody uses ends.",
+    ] = 300
+    bcrypt_cost: Annotated[int, "Work for one password: 4 to 31, each step doubles it."] = 10
+    password_length_min: Annotated[int, "Fewest characters of a new password."] = 1
+    cors: Annotated[
+        Texts,
+        "Origins whose pages may use the JSON gateway, comma-separated.",
+    ] = ("*",)
+    host_whitelist: Annotated[
+        Texts,
+        "Hosts that plain HTTP requests may be for, comma-separated.",
+    ] = ("*",)
+    enable_grpc_gateway: Annotated[bool, "Serve the JSON gateway under /v3/."] = True
+    listen_metrics_urls: Annotated[Texts, "Where /metrics and /health are served besides."] = ()
+    grpc_keepalive_interval: Annotated[
+        float,
+        "Silence after which a client is asked for life.",
+    ] = 2 * _HOUR_S
+    grpc_keepalive_timeout: Annotated[float, "How long a client may take to answer that."] = 20.0
+    socket_reuse_port: Annotated[bool, "Share the client port with other processes."] = False
+    shutdown_grace: Annotated[float, "How long open calls may go on when the member stops."] = 2.0
+    experimental_watch_progress_notify_interval: Annotated[
+        float,
+        "How often a quiet watcher that asked for it hears how far it has come.",
+    ] = 10 * 60.0
+    logger: Annotated[str, "The one logger, whose lines look like zap's."] = "zap"
+    log_outputs: Annotated[Texts, "`stderr`, `stdout` or paths, comma-separated."] = ("default",)
+    log_level: Annotated[str, "debug, info, warn, error, panic or fatal."] = "info"
+    log_format: Annotated[str, "json or console."] = "json"
+    config_file: Annotated[str, "YAML file with settings; replaces flags and environment."] = ""
+
+    @property
+    def directory(self) -> Path:
+        """Where the data really lies."""
+        return Path(self.data_dir or f"{self.name}.roost")
+
+
+DEFAULTS = Settings()
