@@ -44,8 +44,11 @@ def test_every_link_between_our_pages_leads_somewhere() -> None:
                 assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
-def test_the_walk_through_a_put_names_functions_that_exist() -> None:
-    text = (ROOT / "docs" / "explanation" / "one-put.md").read_text()
+@pytest.mark.parametrize("page", ["explanation/one-put.md", "architecture.md"])
+def test_a_page_that_leads_through_the_code_names_what_exists(page: str) -> None:
+    text = (ROOT / "docs" / page).read_text()
+    for path in re.findall(r"`([a-z_/0-9]+\.py)`", text):
+        assert (ROOT / "src" / "roost" / path).exists() or path.startswith("tests/"), path
     named = re.findall(r"`([a-z_/0-9]+\.py):([A-Za-z_.]+)`", text)
     assert len(named) >= 15
     for path, name in named:
@@ -77,7 +80,21 @@ def numbers_named(letter: str) -> dict[str, Path]:
     return found
 
 
-LISTS = {"J": "journal-points.txt", "P": "reliability.md"}
+LISTS = {"J": "journal-points.txt", "P": "reliability.md", "D": "architecture.md"}
+
+
+def test_every_decision_that_is_named_stands_on_the_first_page() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    listed = re.findall(r"^\| (D[0-9]+) \|", text, re.MULTILINE)
+    assert listed == [f"D{number}" for number in range(1, len(listed) + 1)]
+    assert {it: path for it, path in numbers_named("D").items() if it not in listed} == {}
+
+
+def test_the_first_page_shows_every_room() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    picture = text.split("```")[1]
+    rooms = {it.parent.name for it in (ROOT / "src" / "roost").glob("*/__init__.py")}
+    assert rooms - set(re.findall(r"[a-z]+", picture)) == set()
 
 
 def test_every_point_of_the_journal_is_shown_by_somebody() -> None:

@@ -1,4 +1,4 @@
-"""What is let into the core: no message may end a node, whatever it says (DESIGN.md D15).
+"""What is let into the core: no message may end a node, whatever it says (D15).
 
 A row of `CHECKS` looks at a message before anything of it is believed.  What nobody can say who
 follows the rules is its sender's fault, and changes nothing here:

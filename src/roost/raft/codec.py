@@ -95,7 +95,7 @@ _TOLD = (
 
 
 def is_bulk(message: Message) -> bool:
-    """Whether the message carries entries and so must not delay heartbeats (DESIGN.md D7)."""
+    """Whether the message carries entries and so must not delay heartbeats (D7)."""
     return type(message) is AppendEntries and bool(message.entries)
 
 

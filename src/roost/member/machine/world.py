@@ -1,7 +1,7 @@
 """The machine under a member: files, time, chance, other machines.
 
 Everything that a member takes from outside comes through here, so that a simulator can bring a
-machine of its own, and run the same member on it (DESIGN.md D10).
+machine of its own, and run the same member on it (D10).
 """
 
 import asyncio

@@ -2,7 +2,7 @@
 
 Everything that waits when a loop turn comes round is run, one after another, against a view
 that includes what is proposed but not yet committed; the writes of the whole batch become one
-Raft entry (DESIGN.md D1).  An idle system proposes at once, a loaded one merges more; `pacing`
+Raft entry (D1).  An idle system proposes at once, a loaded one merges more; `pacing`
 says when a little patience pays.
 
 Rules that make this safe:
