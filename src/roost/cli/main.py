@@ -4,6 +4,7 @@ import errno
 import os
 import sys
 from contextlib import suppress
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
@@ -14,30 +15,114 @@ from roost.cli.exits import EXIT_INTERRUPTED
 # What gRPC's core has to say goes to standard error, past everybody; `ClientError` says it again.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
-_COMMANDS = {
-    "serve": "roost.cli.serve:serve",
-    "put": "roost.cli.kv:put",
-    "get": "roost.cli.get:get",
-    "del": "roost.cli.kv:delete",
-    "txn": "roost.cli.kv:txn",
-    "watch": "roost.cli.kv:watch",
-    "compact": "roost.cli.kv:compact",
-    "mirror": "roost.cli.mirror:mirror",
-    "lease": "roost.cli.lease:lease",
-    "lock": "roost.cli.lock:lock",
-    "elect": "roost.cli.lock:elect",
-    "status": "roost.cli.status:status",
-    "health": "roost.cli.status:health",
-    "member": "roost.cli.member:member",
-    "auth": "roost.cli.users:auth",
-    "user": "roost.cli.users:user",
-    "role": "roost.cli.users:role",
-    "alarm": "roost.cli.maintenance:alarm",
-    "defrag": "roost.cli.maintenance:defrag",
-    "hashkv": "roost.cli.maintenance:hashkv",
-    "snapshot": "roost.cli.snapshot:snapshot",
-    "repair": "roost.cli.repair:repair",
-    "sim": "roost.cli.sim:sim",
+
+@dataclass(frozen=True, slots=True)
+class Lazy:
+    """A command that has not been imported: where it is, and the first sentence of its help."""
+
+    module: str
+    name: str
+    text: str
+
+
+# In the order in which people meet them.  Each text is the command's own (a test compares), so that
+# a list of all imports none.
+COMMANDS = {
+    "serve": Lazy("roost.cli.serve", "serve", "Start one member of a cluster, and serve clients."),
+    "put": Lazy(
+        "roost.cli.kv",
+        "put",
+        "Set KEY to VALUE; without VALUE it is read from standard input.",
+    ),
+    "get": Lazy(
+        "roost.cli.get",
+        "get",
+        "Print KEY, or all keys of a range; exit code 1 when there is none.",
+    ),
+    "del": Lazy("roost.cli.kv", "delete", "Delete KEY, or all keys of a range."),
+    "txn": Lazy(
+        "roost.cli.kv",
+        "txn",
+        "Run a transaction: a TxnRequest as protobuf JSON on standard input.",
+    ),
+    "watch": Lazy(
+        "roost.cli.kv",
+        "watch",
+        "Print every change of KEY until interrupted, or run COMMAND for each.",
+    ),
+    "compact": Lazy("roost.cli.kv", "compact", "Forget the history before REVISION."),
+    "mirror": Lazy(
+        "roost.cli.mirror",
+        "mirror",
+        "Copy all keys to the cluster at DESTINATION, then every change, until interrupted.",
+    ),
+    "lease": Lazy(
+        "roost.cli.lease",
+        "lease",
+        "Grant, renew, look at and revoke leases; keys may go away with one.",
+    ),
+    "lock": Lazy(
+        "roost.cli.lock",
+        "lock",
+        "Wait for a lock, then run COMMAND, or hold it until interrupted.",
+    ),
+    "elect": Lazy(
+        "roost.cli.lock",
+        "elect",
+        "Lead the election NAME with VALUE until interrupted, or say who does.",
+    ),
+    "status": Lazy(
+        "roost.cli.status",
+        "status",
+        "Show what each endpoint says of itself; exit code 1 when one does not answer.",
+    ),
+    "health": Lazy(
+        "roost.cli.status",
+        "health",
+        "Say whether each endpoint serves reads that are current, and no alarm is raised.",
+    ),
+    "member": Lazy(
+        "roost.cli.member",
+        "member",
+        "List, add, remove, update and promote members; choose who leads.",
+    ),
+    "auth": Lazy("roost.cli.users", "auth", "Turn authentication on and off."),
+    "user": Lazy(
+        "roost.cli.users",
+        "user",
+        "Add, delete, list and look at users; give them passwords and roles.",
+    ),
+    "role": Lazy(
+        "roost.cli.users",
+        "role",
+        "Add, delete, list and look at roles; say what they may do.",
+    ),
+    "alarm": Lazy("roost.cli.maintenance", "alarm", "List and disarm alarms."),
+    "defrag": Lazy(
+        "roost.cli.maintenance",
+        "defrag",
+        "Give what the stores of the endpoints do not use back to their file systems.",
+    ),
+    "hashkv": Lazy(
+        "roost.cli.maintenance",
+        "hashkv",
+        "Show a hash of all keys as each endpoint holds them; equal on all members.",
+    ),
+    "snapshot": Lazy(
+        "roost.cli.snapshot",
+        "snapshot",
+        "Save backups of a running cluster, and restore them.",
+    ),
+    "repair": Lazy(
+        "roost.cli.repair",
+        "repair",
+        "Say what is damaged in the directory of a member that is not running.",
+    ),
+    "sim": Lazy(
+        "roost.cli.sim",
+        "sim",
+        "Run simulated clusters; exit code 1 when a promise was broken.",
+    ),
 }
 
 
@@ -45,19 +130,28 @@ class LazyGroup(click.Group):
     """Knows its commands by name, and imports one when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """The names, in the order in which people meet them."""
-        return list(_COMMANDS)
+        """The names."""
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import a command."""
-        place = _COMMANDS.get(cmd_name)
-        if place is None:
+        lazy = COMMANDS.get(cmd_name)
+        if lazy is None:
             return None
-        module, _, name = place.partition(":")
-        command = getattr(import_module(module), name)
+        command = getattr(import_module(lazy.module), lazy.name)
         assert isinstance(command, click.Command), "the table names commands"
         _keep_lines(command)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the list of all commands, as click does, and import none."""
+        width = formatter.width - 6 - max(map(len, COMMANDS))
+        rows = [
+            (name, click.Command(name, help=lazy.text).get_short_help_str(width))
+            for name, lazy in COMMANDS.items()
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
     def invoke(self, ctx: click.Context) -> Any:  # Any: what a command returns
         """Run a command; whoever interrupts it knows that."""
