@@ -92,6 +92,7 @@ FLOORS = {
     "roost.sim.members": """
         simulation
         nemesis | leases
+        intruders
         machines | clients
         judge | chronicle | swarm
         world

@@ -15,7 +15,7 @@ from roost.sim.members.swarm import Swarm
 _SCRATCH = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - made by mkdtemp
 _KINDS = (
     "kills", "power_cuts", "partitions", "one_way_cuts", "changes", "transfers", "slow_disks",
-    "clogs", "drift", "lease_reads",
+    "clogs", "drift", "lease_reads", "strangers", "copies", "deafness", "garbage", "half_open",
 )  # fmt: skip
 
 
@@ -31,6 +31,8 @@ class Totals:
     elections: int = 0
     crashes: int = 0
     changes: int = 0
+    intrusions: int = 0
+    dropped: int = 0
     snapshots: int = 0
     watched: int = 0
     committed: int = 0
@@ -43,7 +45,7 @@ class Totals:
         self.stranded += result.is_stranded
         for name in (
             "events", "virtual_s", "acknowledged", "operations", "elections", "crashes",
-            "changes", "snapshots", "watched", "committed",
+            "changes", "intrusions", "dropped", "snapshots", "watched", "committed",
         ):  # fmt: skip
             setattr(self, name, getattr(self, name) + getattr(result, name))
         if result.violation:

@@ -47,6 +47,9 @@ STORM = Swarm(
     layer_bytes=4 << 10,
     nemesis_s_mean=0.1,
     slow_disks=True,
+    strangers=True,
+    deafness=True,
+    garbage=True,
 )
 
 # Members come, go and are replaced all the time, on slow disks, and need snapshots.
@@ -181,6 +184,10 @@ MUTANTS = (
            "is_fenced=True", "is_fenced=False"),
     Mutant("a newcomer is told another's id", "member.cluster.neighbours:Neighbours.invite",
            "member_id=record.id)", "member_id=self._own_id)"),
+    Mutant("whoever greets is believed", "peer.handshake:admit",
+           "await ask_back(step)", '""'),
+    Mutant("a member's nonsense is nobody's fault", "peer.accepting:Accepted._hand_on",
+           "except PeerFault as error:", "except KeyError as error:"),
 )  # fmt: skip
 
 

@@ -25,6 +25,8 @@ class Result:
     damages: int = 0
     mended: int = 0
     changes: int = 0
+    intrusions: int = 0
+    dropped: int = 0
     snapshots: int = 0
     committed: int = 0
     expired: int = 0

@@ -134,6 +134,8 @@ class SimDisk:
     def counts_down(self) -> bool:
         """Count a call that touches the device; True when it is the one to fail."""
         self.calls += 1
+        if self.is_cut_at:
+            return self.calls >= self.fail_at  # a machine that is off does nothing any more
         return self.calls == self.fail_at
 
     def _touch_names(self, directory: Path) -> None:
@@ -205,6 +207,20 @@ class SimDisk:
             names |= {it: file for it, file in snapshot.items() if it.parent == directory}
             found.append(names)
         return found
+
+    def moved(self, old: Path, new: Path) -> "SimDisk":
+        """A copy of it, in which what was below `old` is below `new`."""
+        copy = SimDisk()
+        copy.boots = self.boots
+
+        def place(path: Path) -> Path:
+            return new / path.relative_to(old) if path.is_relative_to(old) else path
+
+        copy.directories = {place(it) for it in self.directories}
+        for name, file in self.files.items():
+            copy.files[place(name)] = file.with_sectors(copy, file.pending)
+        copy.durable_names = dict(copy.files)
+        return copy
 
     def crash(self, dice: random.Random, *, keep: float) -> "SimDisk":
         """The disk as a power cut may leave it."""

@@ -9,7 +9,7 @@ from roost.errors import RoostError
 from roost.member import Member, MemberConfig, StoreDamaged, mark_damaged
 from roost.member.errors import MemberRemoved
 from roost.member.opening import open_member
-from roost.peer import Secrets
+from roost.peer import PeerConfig, Secrets
 from roost.sim.members.chronicle import Chronicle
 from roost.sim.members.disk import PowerCut
 from roost.sim.members.judge import Violation
@@ -19,6 +19,9 @@ from roost.sim.members.world import SimWorld
 
 HEARTBEAT_MS, ELECTION_TICKS = 50, 10
 SECRET = b"what the simulated members share"
+# Bounds that a run can reach.
+QUEUE_COUNT_MAX, INCOMING_COUNT_MAX = 256, 64
+HALF_OPEN_COUNT_MAX, HALF_OPEN_HOST_MAX = 16, 6
 # How far the rate of a machine's clock may be off, where clocks drift.
 DRIFT_MAX = 0.06
 
@@ -132,6 +135,13 @@ class Machines(Sequence[Machine]):
             segment_bytes=swarm.segment_bytes,
             clock_rate=rate,
             peer_secrets=Secrets([SECRET] if swarm.has_secret else []),
+            peer_config=PeerConfig(
+                queue_bytes_max=swarm.queue_bytes,
+                queue_count_max=QUEUE_COUNT_MAX,
+                incoming_count_max=INCOMING_COUNT_MAX,
+                half_open_count_max=HALF_OPEN_COUNT_MAX,
+                half_open_host_max=HALF_OPEN_HOST_MAX,
+            ),
         )
         machine = Machine(number, world, config, is_first=number < swarm.size)
         world.on_frames = lambda: self._look(machine)
@@ -224,6 +234,7 @@ class Machines(Sequence[Machine]):
         if member is None:
             return
         self._chronicle.result.crashes += 1
+        self._chronicle.result.dropped += member.transport.statistics.dropped_count
         how = "loses power" if loses_power else "is killed"
         self._chronicle.say(f"{machine.config.name} {how}")
         machine.on_end()
@@ -244,6 +255,9 @@ class Machines(Sequence[Machine]):
         """Stop what members do by themselves, so that the run can end."""
         for machine in self._held:
             machine.on_end()
+            if machine.member is not None:
+                statistics = machine.member.transport.statistics
+                self._chronicle.result.dropped += statistics.dropped_count
 
 
 def _check(member: Member) -> None:

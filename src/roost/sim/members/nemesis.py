@@ -5,15 +5,21 @@ from collections.abc import Callable
 
 from roost.errors import RoostError
 from roost.member.cluster import membership
+from roost.member.protocol import FRAME_RAFT, ROOM_KIND_MAX
 from roost.outcome import Outcome
+from roost.peer import encode_frame
+from roost.peer.frame import HELLO
 from roost.raft import Role
 from roost.sim.members.chronicle import Chronicle
+from roost.sim.members.intruders import Intruders
 from roost.sim.members.machines import Machine, Machines
 from roost.sim.members.network import Address, SimNetwork
 from roost.sim.members.rot import damage_journal
 from roost.sim.members.swarm import Swarm
 
 MACHINES_MAX = 9
+# Nobody takes these, but for what consensus says, of which random bytes are nothing.
+_NONSENSE_KINDS = (0, FRAME_RAFT, 63, ROOM_KIND_MAX, HELLO)
 
 
 class Nemesis:
@@ -28,6 +34,7 @@ class Nemesis:
         self._chronicle = chronicle
         self._swarm = swarm
         self._dice = chronicle.stream("nemesis")
+        self._intruders = Intruders(machines, network, chronicle)
 
     async def rage(self) -> None:
         """Break things for as long as the swarm says."""
@@ -37,6 +44,10 @@ class Nemesis:
         acts += [self._crash_some] * 2 if swarm.kills or swarm.power_cuts else []
         acts += [self._change_some] * 2 if swarm.changes else []
         acts += [self._move_leader] if swarm.transfers else []
+        acts += [self._intruders.intrude] * 3 if swarm.strangers else []
+        acts += [self._intruders.double] if swarm.copies else []
+        acts += [self._deafen_some] if swarm.deafness else []
+        acts += [self._garble_some, self._talk_nonsense] if swarm.garbage else []
         until = loop.time() + swarm.safety_s
         while loop.time() < until:
             await asyncio.sleep(dice.expovariate(1 / swarm.nemesis_s_mean))
@@ -44,6 +55,7 @@ class Nemesis:
                 await self._start_some()
             else:
                 dice.choice(acts)()
+        await self._intruders.leave()
 
     def _crash_some(self) -> None:
         dice, swarm = self._dice, self._swarm
@@ -113,6 +125,31 @@ class Nemesis:
             if victim in (a, b):
                 network.clogged[a, b] = until
         self._chronicle.say(f"{victim[0]} is clogged until {until:.3f}")
+
+    def _deafen_some(self) -> None:
+        """A machine takes nothing that comes for a while, and those who send to it must wait."""
+        machine = self._dice.choice(list(self._machines))
+        until_s = asyncio.get_running_loop().time() + self._dice.choice((0.2, 1.0, 3.0))
+        machine.world.network.deafen(until_s)
+        self._chronicle.say(f"{machine.config.name} reads nothing until {until_s:.3f}")
+
+    def _garble_some(self) -> None:
+        """A bit changes in what one machine sends to another."""
+        pairs = self._pairs()
+        if pairs:
+            self._network.garbled.add(self._dice.choice(pairs))
+
+    def _talk_nonsense(self) -> None:
+        """A member that was greeted says something that is none of the things members say."""
+        dice = self._dice
+        running = [it.member for it in self._machines if it.member is not None]
+        if not running:
+            return
+        transport = dice.choice(running).transport
+        kind = dice.choice(_NONSENSE_KINDS)
+        encoded = encode_frame(kind, [dice.randbytes(dice.randint(0, 200))])
+        for peer in transport.peers():
+            transport.send(peer, encoded, bulk=dice.random() < 0.5)
 
     def _change_some(self) -> None:
         """Somebody asks any member to change who is in the cluster."""

@@ -19,12 +19,15 @@ from errno import EADDRINUSE, EBADF
 from selectors import EVENT_READ, EVENT_WRITE
 
 from roost.peer import Connection
+from roost.peer.frame import HELLO, PROOF
 from roost.sim.members.loop import virtual_loop
 
 Address = tuple[str, int]
 DETECT_S_MAX = 1.0
 # What a connection takes before the other side reads it, unless a run says otherwise.
 WINDOW_BYTES = 256 << 10
+OVERHEARD_MAX = 64
+_KIND_AT, _GREETINGS = 6, (HELLO, PROOF)
 # How often a dialler that hears nothing is refused in the end, and how soon it first tries again.
 REFUSED_ODDS, SYN_AGAIN_S = 0.5, 1.0
 
@@ -51,6 +54,10 @@ class SimNetwork:
         self.clogged: dict[tuple[Address, Address], float] = {}
         # Until when a machine reads nothing that comes.
         self.deaf: dict[Address, float] = {}
+        # On which way the next bytes change.
+        self.garbled: set[tuple[Address, Address]] = set()
+        # What was lately said in greetings, and when: anybody may have listened.
+        self.overheard: deque[tuple[float, bytes]] = deque(maxlen=OVERHEARD_MAX)
         self.delivered = 0
         # Every byte that arrived anywhere, so that two runs can be told apart.
         self.digest = hashlib.blake2b(digest_size=16)
@@ -60,6 +67,7 @@ class SimNetwork:
         self.cut.clear()
         self.clogged.clear()
         self.deaf.clear()
+        self.garbled.clear()
 
     def delay_s(self) -> float:
         """How long the next message takes."""
@@ -68,6 +76,11 @@ class SimNetwork:
     def is_cut(self, source: Address, target: Address) -> bool:
         """Whether nothing gets from one to the other."""
         return (source, target) in self.cut
+
+    def garble(self, data: bytes) -> bytes:
+        """Some bytes, one of them changed."""
+        place = self.dice.randrange(len(data))
+        return data[:place] + bytes([data[place] ^ 1 << self.dice.randrange(8)]) + data[place + 1 :]
 
     def is_reading(self, address: Address) -> bool:
         """Whether a machine takes what has come."""
@@ -307,6 +320,11 @@ class SimSocket:
         if self._is_doomed or way in network.cut:
             self._doom()
             return
+        if len(data) > _KIND_AT and data[_KIND_AT] in _GREETINGS:
+            network.overheard.append((loop.time(), data))
+        if data and way in network.garbled:
+            network.garbled.discard(way)
+            data = network.garble(data)
         open_s = network.clogged.get(way, 0.0)
         self._last_s = max(self._last_s, loop.time() + network.delay_s(), open_s)
         other = self.other

@@ -49,7 +49,12 @@ class Simulation:
         self.chronicle = Chronicle(seed)
         stream = self.chronicle.stream
         self.swarm = swarm or Swarm.draw(stream("swarm"))
-        self.network = SimNetwork(stream("network"), delay_s_mean=self.swarm.delay_s_mean)
+        self.network = SimNetwork(
+            stream("network"),
+            delay_s_mean=self.swarm.delay_s_mean,
+            window_bytes=self.swarm.window_bytes,
+            leaves_half_open=self.swarm.half_open,
+        )
         self.machines = Machines(self.chronicle, self.network, self.swarm, root, look=self._look)
         self.clients = Clients(self.machines.running, stream)
         self._judge = Judge()

@@ -33,6 +33,17 @@ class Swarm:
     damage: bool = False
     # Whether members share one.
     has_secret: bool = False
+    # Somebody dials who is no member; somebody runs a copy of a member's directory.
+    strangers: bool = False
+    copies: bool = False
+    # A machine reads nothing for a while; bytes change on their way; members send nonsense.
+    deafness: bool = False
+    garbage: bool = False
+    # Whoever does not send does not hear that a connection is gone.
+    half_open: bool = False
+    # What a connection takes before the other side reads it, and what may wait for that.
+    window_bytes: int = 256 << 10
+    queue_bytes: int = 128 << 20
     # Holders of leases; they are not drawn, so that seeds stay what they were.
     lease_holders: int = 0
 
@@ -62,4 +73,14 @@ class Swarm:
         # Two others must remain whole; who is in the cluster is somebody else's worry here.
         if dice.random() < 0.4 and swarm.size >= DAMAGE_SIZE_MIN and not swarm.changes:
             swarm = replace(swarm, damage=True, kills=True)
-        return replace(swarm, has_secret=dice.random() < SECRET_ODDS)
+        return replace(
+            swarm,
+            has_secret=dice.random() < SECRET_ODDS,
+            strangers=dice.random() < 0.4,
+            copies=dice.random() < 0.25,
+            deafness=dice.random() < 0.3,
+            garbage=dice.random() < 0.3,
+            half_open=dice.random() < 0.4,
+            window_bytes=dice.choice((4 << 10, 64 << 10, 256 << 10)),
+            queue_bytes=dice.choice((8 << 10, 256 << 10, 128 << 20)),
+        )
