@@ -69,6 +69,27 @@ def test_nothing_names_this_machine_or_a_registry() -> None:
             assert found is None, f"{path.relative_to(ROOT)}: {found}"
 
 
+def test_the_words_and_codes_that_clients_see_have_one_place() -> None:
+    """etcd's texts stand in etcd/errors.py, gRPC's codes in call.py (issue 13)."""
+    source = ROOT / "src/roost"
+    # These are clients: they read what a member says.
+    readers = {source / "cli/troubles.py", source / "testing/load.py"}
+    numbered = re.compile(r"\b(?:fail|finish|Status|ModelRefused)\(\d")
+    table = re.compile(
+        r"\b_?(?:INVALID_ARGUMENT|NOT_FOUND|PERMISSION_DENIED|RESOURCE_EXHAUSTED|OUT_OF_RANGE"
+        r"|FAILED_PRECONDITION|UNAVAILABLE|UNAUTHENTICATED|UNIMPLEMENTED|DATA_LOSS)\b[^()\n]*= *\d"
+        r"|[\"'](?:InvalidArgument|FailedPrecondition|ResourceExhausted)[\"']"
+    )
+    for path in source.rglob("*.py"):
+        text = path.read_text()
+        where = path.relative_to(ROOT)
+        if path != source / "etcd/errors.py" and path not in readers:
+            assert "etcdserver:" not in text, f"{where} speaks for etcd"
+        if path != source / "call.py" and not path.name.endswith("_pb2.py"):
+            found = table.search(text) or numbered.search(text)
+            assert found is None, f"{where} has codes of its own: {found}"
+
+
 def test_a_temporary_test_never_sleeps() -> None:
     for path in (ROOT / "tests").rglob("*.py"):
         assert "time.sleep" + "(" not in path.read_text(), f"{path.name} sleeps"

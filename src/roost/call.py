@@ -38,6 +38,14 @@ class Code(IntEnum):
     DATA_LOSS = 15
     UNAUTHENTICATED = 16
 
+    @property
+    def go_name(self) -> str:
+        """As Go's gRPC writes it: in the texts of etcd's errors, and in its metrics."""
+        return _GO_NAMES.get(self.name) or self.name.title().replace("_", "")
+
+
+_GO_NAMES = {"OK": "OK", "CANCELLED": "Canceled"}
+
 
 class Status(NamedTuple):
     """How a call ended, and why; the text is empty when all is well."""

@@ -9,7 +9,9 @@ Three questions decide how a caller must react, so they are families:
 The outcome of a transaction is one of: a result, `Refused` (the operation itself said no and
 wrote nothing), `NotExecuted` and its leaves (it never ran, retry is safe), or `OutcomeUnknown`
 (it may or may not take effect: only the caller can know whether a retry is harmless).
-Each package derives its own leaves from these in its `errors.py`.
+Each package derives its own leaves from these in its `errors.py`, named for the fact.  What a
+client is told of a leaf is decided where clients are answered (`etcd/errors.py`), so the texts
+here are for our own log.
 """
 
 
@@ -30,9 +32,14 @@ class DeviceFault(RoostError):
 
 
 class Refused(CallerFault):
-    """An operation looked at the state and said no; it wrote nothing.
+    """An operation looked at the state and said no; it wrote nothing."""
 
-    `code` is a gRPC status code (0-16), `text` what the client is told.
+
+class ModelRefused(Refused):
+    """A data model said no in the words that its own clients know.
+
+    `code` is a gRPC status code (1-16), `text` what the client is told.  Members relay both to
+    each other and read neither.
     """
 
     def __init__(self, code: int, text: str) -> None:

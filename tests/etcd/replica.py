@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from roost import etcd
-from roost.errors import Refused
+from roost.errors import ModelRefused, Refused
+from roost.member.errors import OperationFailed
 from roost.outcome import Done, ReadDone, told, told_read
 from roost.store import Changes, InlineKeeper, Store, StoreConfig, Txn
 
@@ -85,7 +86,7 @@ class LocalReplica:
     def transact_nowait(self, name: str, body: bytes, done: Done) -> None:
         done = told(done)  # as a member does
         if name not in self._operations:
-            done(Refused(12, f"{name} is an operation of a real member"))
+            done(ModelRefused(12, f"{name} is an operation of a real member"))
             return
         txn = self.store.begin()
         try:
@@ -94,7 +95,7 @@ class LocalReplica:
             done(refusal)
             return
         except Exception:  # noqa: BLE001 - as the executor: it costs its caller an answer
-            done(Refused(13, f"{name}: internal error"))
+            done(OperationFailed(f"{name}: internal error"))
             return
         if not txn.is_empty:
             self.store.apply(self.store.applied_index + 1, txn.encode())

@@ -18,12 +18,13 @@ from pathlib import Path
 
 import msgspec
 
-from roost.errors import OutcomeUnknown, Overloaded, PeerFault, Refused
+from roost.errors import ModelRefused, OutcomeUnknown, Overloaded, PeerFault
 from roost.member import Member
 from roost.member.cluster.membership import ADD, PROMOTE, REMOVE, REPLACE, UPDATE
 from roost.member.cluster.neighbours import Vouched
 from roost.member.cluster.roster import PUBLISH_OPERATION, MemberRecord
 from roost.member.custody.repair import ANSWERED, ASKED, Answer, Found, Question, Reply, Wanted
+from roost.member.errors import MemberNotFound
 from roost.member.protocol import (
     FRAME_ANSWERS,
     FRAME_DIGESTS,
@@ -65,7 +66,7 @@ def made_up(victim: Member) -> list[Frame]:
     for name, body in requests:
         frames.append((FRAME_REQUESTS, b"".join(forwarding.encode_request(7, name, body))))
     frames.append((FRAME_ANSWERS, b"".join(forwarding.encode_answer(7, b"result"))))
-    errors = (OutcomeUnknown("no"), Refused(9, "no"), Overloaded("no"))
+    errors = (OutcomeUnknown("no"), ModelRefused(9, "no"), MemberNotFound("no"), Overloaded("no"))
     refusals = [b"".join(forwarding.encode_answer(7, it)) for it in errors]
     frames += [(FRAME_ANSWERS, it) for it in refusals]
     asked = [Wanted(it, term, 5, 99) for it in (index, index + 1, 1)]

@@ -15,7 +15,7 @@ from google.protobuf.message_factory import GetMessageClass
 from roost import etcd
 from roost.call import Stream, Unary
 from roost.cli.settings import load_settings
-from roost.errors import PeerFault, Refused, RoostError
+from roost.errors import ModelRefused, PeerFault, RoostError
 from roost.etcd import border
 from roost.etcd.access.tokens import Identity
 from roost.etcd.model import wire
@@ -112,7 +112,7 @@ class Once(LocalReplica):
 
     def transact_nowait(self, name: str, body: bytes, done: Any) -> None:
         if name not in self._operations:
-            done(Refused(12, f"{name} is an operation of a real member"))
+            done(ModelRefused(12, f"{name} is an operation of a real member"))
             return
         try:
             result = self._operations[name](self.store.begin(), body)

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
-from roost.errors import NotExecuted, OutcomeUnknown, Refused
+from roost.errors import ModelRefused, NotExecuted, OutcomeUnknown
 from roost.journal import OsDisk
 from roost.journal.disk import OsFile
 from roost.member import Member, MemberConfig, World
@@ -176,7 +176,7 @@ class Cluster:
             key, _, value = body.partition(b"=")
             if key == b"forbidden":
                 txn.put(tree_id, b"trace", b"must not stay")
-                raise Refused(9, "that key is forbidden")
+                raise ModelRefused(9, "that key is forbidden")
             old = txn.get(tree_id, key) or b""
             txn.put(tree_id, key, value)
             return old

@@ -1,298 +1,329 @@
-"""etcd's error codes and texts: clients match on them (etcd api: rpctypes/error.go)."""
+"""etcd's error codes and texts: clients match on them (etcd api: rpctypes/error.go).
 
+They stand here and nowhere else.  etcd's own refusals are made by the functions, with code and
+text; what the layers below raise has a name only, and `status_of` says it in etcd's words.
+"""
+
+from collections.abc import Mapping
+
+from roost.call import Code, Status
 from roost.errors import (
     AnswerFailed,
+    ModelRefused,
     NoLeader,
+    NotLeader,
     OutcomeUnknown,
     Overloaded,
     Refused,
     RoostError,
     Stopped,
 )
+from roost.member.errors import (
+    AnswerLate,
+    AnswerTooLarge,
+    BadPeerUrls,
+    ChangeNotTaken,
+    DefragmentationRunning,
+    HistoryTrimmed,
+    LeadershipLost,
+    LeaderSilent,
+    LearnerBehind,
+    MalformedChange,
+    MalformedRecord,
+    MemberExists,
+    MemberNotFound,
+    NotALearner,
+    OperationFailed,
+    OtherHistory,
+    PeerUrlsTaken,
+    RequestTooLarge,
+    StoreReplaced,
+    TooFewAlive,
+    TooFewStarted,
+    TooManyLearners,
+    TransferLate,
+)
 
-INVALID_ARGUMENT, NOT_FOUND, RESOURCE_EXHAUSTED = 3, 5, 8
-FAILED_PRECONDITION, OUT_OF_RANGE, UNIMPLEMENTED, INTERNAL, UNAVAILABLE = 9, 11, 12, 13, 14
 # What a client is told of a fault of ours; the log says which.
-INTERNAL_ERROR = (INTERNAL, "internal error")
-DATA_LOSS, UNAUTHENTICATED, PERMISSION_DENIED, UNKNOWN = 15, 16, 7, 2
+INTERNAL_ERROR = Status(Code.INTERNAL, "internal error")
 
 NO_LEADER = "etcdserver: no leader"
 
 
-def _refused(code: int, text: str) -> Refused:
-    return Refused(code, text)
+def _refused(code: Code, text: str) -> ModelRefused:
+    return ModelRefused(code, text)
 
 
-def empty_key() -> Refused:
+def empty_key() -> ModelRefused:
     """ErrGRPCEmptyKey."""
-    return _refused(INVALID_ARGUMENT, "etcdserver: key is not provided")
+    return _refused(Code.INVALID_ARGUMENT, "etcdserver: key is not provided")
 
 
-def key_not_found() -> Refused:
+def key_not_found() -> ModelRefused:
     """ErrGRPCKeyNotFound."""
-    return _refused(INVALID_ARGUMENT, "etcdserver: key not found")
+    return _refused(Code.INVALID_ARGUMENT, "etcdserver: key not found")
 
 
-def value_provided() -> Refused:
+def value_provided() -> ModelRefused:
     """ErrGRPCValueProvided."""
-    return _refused(INVALID_ARGUMENT, "etcdserver: value is provided")
+    return _refused(Code.INVALID_ARGUMENT, "etcdserver: value is provided")
 
 
-def lease_provided() -> Refused:
+def lease_provided() -> ModelRefused:
     """ErrGRPCLeaseProvided."""
-    return _refused(INVALID_ARGUMENT, "etcdserver: lease is provided")
+    return _refused(Code.INVALID_ARGUMENT, "etcdserver: lease is provided")
 
 
-def too_many_operations() -> Refused:
+def too_many_operations() -> ModelRefused:
     """ErrGRPCTooManyOps."""
-    return _refused(INVALID_ARGUMENT, "etcdserver: too many operations in txn request")
+    return _refused(Code.INVALID_ARGUMENT, "etcdserver: too many operations in txn request")
 
 
-def duplicate_key() -> Refused:
+def duplicate_key() -> ModelRefused:
     """ErrGRPCDuplicateKey."""
-    return _refused(INVALID_ARGUMENT, "etcdserver: duplicate key given in txn request")
+    return _refused(Code.INVALID_ARGUMENT, "etcdserver: duplicate key given in txn request")
 
 
-def too_many_revisions(revision: int) -> Refused:
+def too_many_revisions(revision: int) -> ModelRefused:
     """A restored store would begin where revisions end."""
-    return _refused(OUT_OF_RANGE, f"revision {revision} is beyond what can be counted up from")
+    return _refused(Code.OUT_OF_RANGE, f"revision {revision} is beyond what can be counted up from")
 
 
-def invalid_sort_option() -> Refused:
+def invalid_sort_option() -> ModelRefused:
     """ErrGRPCInvalidSortOption."""
-    return _refused(INVALID_ARGUMENT, "etcdserver: invalid sort option")
+    return _refused(Code.INVALID_ARGUMENT, "etcdserver: invalid sort option")
 
 
-def compacted() -> Refused:
+def compacted() -> ModelRefused:
     """ErrGRPCCompacted."""
-    return _refused(OUT_OF_RANGE, "etcdserver: mvcc: required revision has been compacted")
+    return _refused(Code.OUT_OF_RANGE, "etcdserver: mvcc: required revision has been compacted")
 
 
-def future_revision() -> Refused:
+def future_revision() -> ModelRefused:
     """ErrGRPCFutureRev."""
-    return _refused(OUT_OF_RANGE, "etcdserver: mvcc: required revision is a future revision")
+    return _refused(Code.OUT_OF_RANGE, "etcdserver: mvcc: required revision is a future revision")
 
 
-def lease_not_found() -> Refused:
+def lease_not_found() -> ModelRefused:
     """ErrGRPCLeaseNotFound."""
-    return _refused(NOT_FOUND, "etcdserver: requested lease not found")
+    return _refused(Code.NOT_FOUND, "etcdserver: requested lease not found")
 
 
-def lease_exists() -> Refused:
+def lease_exists() -> ModelRefused:
     """ErrGRPCLeaseExist."""
-    return _refused(FAILED_PRECONDITION, "etcdserver: lease already exists")
+    return _refused(Code.FAILED_PRECONDITION, "etcdserver: lease already exists")
 
 
-def lease_ttl_too_large() -> Refused:
+def lease_ttl_too_large() -> ModelRefused:
     """ErrGRPCLeaseTTLTooLarge."""
-    return _refused(OUT_OF_RANGE, "etcdserver: too large lease TTL")
+    return _refused(Code.OUT_OF_RANGE, "etcdserver: too large lease TTL")
 
 
-def too_many_leases() -> Refused:
+def too_many_leases() -> ModelRefused:
     """Ours: etcd takes any number."""
-    return _refused(RESOURCE_EXHAUSTED, "etcdserver: too many leases")
+    return _refused(Code.RESOURCE_EXHAUSTED, "etcdserver: too many leases")
 
 
-def root_user_missing() -> Refused:
+def root_user_missing() -> ModelRefused:
     """ErrGRPCRootUserNotExist."""
-    return _refused(FAILED_PRECONDITION, "etcdserver: root user does not exist")
+    return _refused(Code.FAILED_PRECONDITION, "etcdserver: root user does not exist")
 
 
-def root_role_missing() -> Refused:
+def root_role_missing() -> ModelRefused:
     """ErrGRPCRootRoleNotExist."""
-    return _refused(FAILED_PRECONDITION, "etcdserver: root user does not have root role")
+    return _refused(Code.FAILED_PRECONDITION, "etcdserver: root user does not have root role")
 
 
-def user_exists() -> Refused:
+def user_exists() -> ModelRefused:
     """ErrGRPCUserAlreadyExist."""
-    return _refused(FAILED_PRECONDITION, "etcdserver: user name already exists")
+    return _refused(Code.FAILED_PRECONDITION, "etcdserver: user name already exists")
 
 
-def user_empty() -> Refused:
+def user_empty() -> ModelRefused:
     """ErrGRPCUserEmpty."""
-    return _refused(INVALID_ARGUMENT, "etcdserver: user name is empty")
+    return _refused(Code.INVALID_ARGUMENT, "etcdserver: user name is empty")
 
 
-def user_not_found() -> Refused:
+def user_not_found() -> ModelRefused:
     """ErrGRPCUserNotFound."""
-    return _refused(FAILED_PRECONDITION, "etcdserver: user name not found")
+    return _refused(Code.FAILED_PRECONDITION, "etcdserver: user name not found")
 
 
-def role_exists() -> Refused:
+def role_exists() -> ModelRefused:
     """ErrGRPCRoleAlreadyExist."""
-    return _refused(FAILED_PRECONDITION, "etcdserver: role name already exists")
+    return _refused(Code.FAILED_PRECONDITION, "etcdserver: role name already exists")
 
 
-def role_not_found() -> Refused:
+def role_not_found() -> ModelRefused:
     """ErrGRPCRoleNotFound."""
-    return _refused(FAILED_PRECONDITION, "etcdserver: role name not found")
+    return _refused(Code.FAILED_PRECONDITION, "etcdserver: role name not found")
 
 
-def role_empty() -> Refused:
+def role_empty() -> ModelRefused:
     """ErrGRPCRoleEmpty."""
-    return _refused(INVALID_ARGUMENT, "etcdserver: role name is empty")
+    return _refused(Code.INVALID_ARGUMENT, "etcdserver: role name is empty")
 
 
-def auth_failed() -> Refused:
+def auth_failed() -> ModelRefused:
     """ErrGRPCAuthFailed."""
     return _refused(
-        INVALID_ARGUMENT, "etcdserver: authentication failed, invalid user ID or password"
+        Code.INVALID_ARGUMENT, "etcdserver: authentication failed, invalid user ID or password"
     )
 
 
-def permission_not_given() -> Refused:
+def permission_not_given() -> ModelRefused:
     """ErrGRPCPermissionNotGiven."""
-    return _refused(INVALID_ARGUMENT, "etcdserver: permission not given")
+    return _refused(Code.INVALID_ARGUMENT, "etcdserver: permission not given")
 
 
-def permission_denied() -> Refused:
+def permission_denied() -> ModelRefused:
     """ErrGRPCPermissionDenied."""
-    return _refused(PERMISSION_DENIED, "etcdserver: permission denied")
+    return _refused(Code.PERMISSION_DENIED, "etcdserver: permission denied")
 
 
-def role_not_granted() -> Refused:
+def role_not_granted() -> ModelRefused:
     """ErrGRPCRoleNotGranted."""
-    return _refused(FAILED_PRECONDITION, "etcdserver: role is not granted to the user")
+    return _refused(Code.FAILED_PRECONDITION, "etcdserver: role is not granted to the user")
 
 
-def permission_not_granted() -> Refused:
+def permission_not_granted() -> ModelRefused:
     """ErrGRPCPermissionNotGranted."""
-    return _refused(FAILED_PRECONDITION, "etcdserver: permission is not granted to the role")
+    return _refused(Code.FAILED_PRECONDITION, "etcdserver: permission is not granted to the role")
 
 
-def auth_not_enabled() -> Refused:
+def auth_not_enabled() -> ModelRefused:
     """ErrGRPCAuthNotEnabled."""
-    return _refused(FAILED_PRECONDITION, "etcdserver: authentication is not enabled")
+    return _refused(Code.FAILED_PRECONDITION, "etcdserver: authentication is not enabled")
 
 
-def invalid_auth_token() -> Refused:
+def invalid_auth_token() -> ModelRefused:
     """ErrGRPCInvalidAuthToken."""
-    return _refused(UNAUTHENTICATED, "etcdserver: invalid auth token")
+    return _refused(Code.UNAUTHENTICATED, "etcdserver: invalid auth token")
 
 
-def invalid_auth_management() -> Refused:
+def invalid_auth_management() -> ModelRefused:
     """ErrGRPCInvalidAuthMgmt."""
-    return _refused(INVALID_ARGUMENT, "etcdserver: invalid auth management")
+    return _refused(Code.INVALID_ARGUMENT, "etcdserver: invalid auth management")
 
 
-def auth_old_revision() -> Refused:
+def auth_old_revision() -> ModelRefused:
     """ErrGRPCAuthOldRevision."""
-    return _refused(INVALID_ARGUMENT, "etcdserver: revision of auth store is old")
+    return _refused(Code.INVALID_ARGUMENT, "etcdserver: revision of auth store is old")
 
 
-def too_many_tokens() -> Refused:
+def too_many_tokens() -> ModelRefused:
     """Ours: etcd keeps any number."""
-    return _refused(RESOURCE_EXHAUSTED, "etcdserver: too many auth tokens")
+    return _refused(Code.RESOURCE_EXHAUSTED, "etcdserver: too many auth tokens")
 
 
-def too_many_attempts() -> Refused:
+def too_many_attempts() -> ModelRefused:
     """Ours: etcd lets anybody guess."""
-    return _refused(RESOURCE_EXHAUSTED, "etcdserver: too many failed authentications")
+    return _refused(Code.RESOURCE_EXHAUSTED, "etcdserver: too many failed authentications")
 
 
-def cannot_sign() -> Refused:
+def cannot_sign() -> ModelRefused:
     """ErrVerifyOnly: a member that has only the public key."""
-    return _refused(UNKNOWN, "auth: token was attempted to sign by a verify-only member")
+    return _refused(Code.UNKNOWN, "auth: token was attempted to sign by a verify-only member")
 
 
-def password_refused(text: str) -> Refused:
+def password_refused(text: str) -> ModelRefused:
     """Ours: etcd takes empty passwords."""
-    return _refused(INVALID_ARGUMENT, f"etcdserver: {text}")
+    return _refused(Code.INVALID_ARGUMENT, f"etcdserver: {text}")
 
 
-def no_downgrade() -> Refused:
+def no_downgrade() -> ModelRefused:
     """ErrGRPCNoInflightDowngrade."""
-    return _refused(FAILED_PRECONDITION, "etcdserver: no inflight downgrade job")
+    return _refused(Code.FAILED_PRECONDITION, "etcdserver: no inflight downgrade job")
 
 
-def wrong_downgrade_version() -> Refused:
+def wrong_downgrade_version() -> ModelRefused:
     """ErrGRPCWrongDowngradeVersionFormat."""
-    return _refused(INVALID_ARGUMENT, "etcdserver: wrong downgrade target version format")
+    return _refused(Code.INVALID_ARGUMENT, "etcdserver: wrong downgrade target version format")
 
 
-def invalid_downgrade_target() -> Refused:
+def invalid_downgrade_target() -> ModelRefused:
     """ErrGRPCInvalidDowngradeTargetVersion."""
-    return _refused(INVALID_ARGUMENT, "etcdserver: invalid downgrade target version")
+    return _refused(Code.INVALID_ARGUMENT, "etcdserver: invalid downgrade target version")
 
 
-def unknown_method() -> Refused:
+def unknown_method() -> ModelRefused:
     """ErrUnknownMethod."""
-    return _refused(UNKNOWN, "etcdserver: unknown method")
+    return _refused(Code.UNKNOWN, "etcdserver: unknown method")
 
 
-def session_expired() -> Refused:
+def session_expired() -> ModelRefused:
     """clientv3's concurrency.ErrSessionExpired."""
-    return _refused(UNKNOWN, "mutex: session is expired")
+    return _refused(Code.UNKNOWN, "mutex: session is expired")
 
 
-def leader_key_missing() -> Refused:
+def leader_key_missing() -> ModelRefused:
     """v3election.ErrMissingLeaderKey."""
-    return _refused(UNKNOWN, '"leader" field must be provided')
+    return _refused(Code.UNKNOWN, '"leader" field must be provided')
 
 
-def not_elected() -> Refused:
+def not_elected() -> ModelRefused:
     """clientv3's concurrency.ErrElectionNotLeader."""
-    return _refused(UNKNOWN, "election: not leader")
+    return _refused(Code.UNKNOWN, "election: not leader")
 
 
-def nobody_elected() -> Refused:
+def nobody_elected() -> ModelRefused:
     """clientv3's concurrency.ErrElectionNoLeader."""
-    return _refused(UNKNOWN, "election: no leader")
+    return _refused(Code.UNKNOWN, "election: no leader")
 
 
-def unknown_alarm_action(action: int) -> Refused:
+def unknown_alarm_action(action: int) -> ModelRefused:
     """Ours: etcd's members end at it."""
-    return _refused(INVALID_ARGUMENT, f"alarm action {action} is unknown")
+    return _refused(Code.INVALID_ARGUMENT, f"alarm action {action} is unknown")
 
 
-def unknown_alarm(kind: int) -> Refused:
+def unknown_alarm(kind: int) -> ModelRefused:
     """Ours: etcd's members end at it."""
-    return _refused(INVALID_ARGUMENT, f"alarm type {kind} is unknown")
+    return _refused(Code.INVALID_ARGUMENT, f"alarm type {kind} is unknown")
 
 
-def unknown_permission(kind: int) -> Refused:
+def unknown_permission(kind: int) -> ModelRefused:
     """Ours: etcd grants it, and it permits nothing."""
-    return _refused(INVALID_ARGUMENT, f"etcdserver: permission type {kind} is unknown")
+    return _refused(Code.INVALID_ARGUMENT, f"etcdserver: permission type {kind} is unknown")
 
 
-def not_leader() -> Refused:
+def not_leader() -> ModelRefused:
     """ErrGRPCNotLeader."""
-    return _refused(FAILED_PRECONDITION, "etcdserver: not leader")
+    return _refused(Code.FAILED_PRECONDITION, "etcdserver: not leader")
 
 
-def bad_transferee() -> Refused:
+def bad_transferee() -> ModelRefused:
     """ErrGRPCBadLeaderTransferee."""
-    return _refused(FAILED_PRECONDITION, "etcdserver: bad leader transferee")
+    return _refused(Code.FAILED_PRECONDITION, "etcdserver: bad leader transferee")
 
 
-def file_failed(error: OSError) -> Refused:
+def file_failed(error: OSError) -> ModelRefused:
     """A file could not be read or written for a caller."""
-    return _refused(INTERNAL, f"etcdserver: {error}")
+    return _refused(Code.INTERNAL, f"etcdserver: {error}")
 
 
-def no_space() -> Refused:
+def no_space() -> ModelRefused:
     """ErrGRPCNoSpace."""
-    return _refused(RESOURCE_EXHAUSTED, "etcdserver: mvcc: database space exceeded")
+    return _refused(Code.RESOURCE_EXHAUSTED, "etcdserver: mvcc: database space exceeded")
 
 
-def corrupt() -> Refused:
+def corrupt() -> ModelRefused:
     """ErrGRPCCorrupt."""
-    return _refused(DATA_LOSS, "etcdserver: corrupt cluster")
+    return _refused(Code.DATA_LOSS, "etcdserver: corrupt cluster")
 
 
-def request_too_large() -> Refused:
+def request_too_large() -> ModelRefused:
     """ErrGRPCRequestTooLarge."""
-    return _refused(INVALID_ARGUMENT, "etcdserver: request is too large")
+    return _refused(Code.INVALID_ARGUMENT, "etcdserver: request is too large")
 
 
-def not_for_learner() -> Refused:
+def not_for_learner() -> ModelRefused:
     """ErrGRPCNotSupportedForLearner."""
-    return _refused(UNAVAILABLE, "etcdserver: rpc not supported for learner")
+    return _refused(Code.UNAVAILABLE, "etcdserver: rpc not supported for learner")
 
 
-def malformed_request() -> Refused:
+def malformed_request() -> ModelRefused:
     """What grpc-go answers to bytes that are no message."""
-    return _refused(INTERNAL, "grpc: error unmarshalling request")
+    return _refused(Code.INTERNAL, "grpc: error unmarshalling request")
 
 
 # Why a watch is not begun, or ended, while its stream goes on.
@@ -300,34 +331,79 @@ WATCH_RANGE_EMPTY = "mvcc: watcher range is empty"
 WATCH_ID_TAKEN = "mvcc: duplicate watch ID provided on the WatchStream"
 TOO_MANY_WATCHERS = "etcdserver: too many watchers"
 WATCH_DENIED = "rpc error: code = PermissionDenied desc = etcdserver: permission denied"
-_GO_NAMES = {
-    INVALID_ARGUMENT: "InvalidArgument",
-    PERMISSION_DENIED: "PermissionDenied",
-    UNAUTHENTICATED: "Unauthenticated",
-}
+# The refusals that a watch is told in an answer of its own; any other ends its stream.
+_TOLD_WATCHES = (Code.INVALID_ARGUMENT, Code.PERMISSION_DENIED, Code.UNAUTHENTICATED)
 
 
 def watch_refusal(error: RoostError) -> str | None:
     """Why a watch is not begun, as Go prints the error; None when its stream ends with it."""
     code, text = status_of(error)
-    name = _GO_NAMES.get(code)
-    return None if name is None else f"rpc error: code = {name} desc = {text}"
+    if code not in _TOLD_WATCHES:
+        return None
+    return f"rpc error: code = {Code(code).go_name} desc = {text}"
 
 
-def status_of(error: RoostError) -> tuple[int, str]:
-    """The gRPC status for an error of the layers below."""
-    match error:
-        case Refused():
-            return error.code, error.text
-        case Overloaded():
-            return RESOURCE_EXHAUSTED, "etcdserver: too many requests"
-        case Stopped():
-            return UNAVAILABLE, "etcdserver: server stopped"
-        case AnswerFailed():
-            return INTERNAL, str(error)
-        case OutcomeUnknown():
-            return UNAVAILABLE, str(error) or "etcdserver: request timed out"
-        case NoLeader():
-            return UNAVAILABLE, NO_LEADER
-        case _:
-            return UNAVAILABLE, str(error) or "etcdserver: leader changed"
+# What a client is told of an error of the layers below: of the nearest kind in this table, with
+# its own text where `{error}` stands.
+_STATUSES: Mapping[type[RoostError], Status] = {
+    # Nothing of it ran.
+    Overloaded: Status(Code.RESOURCE_EXHAUSTED, "etcdserver: too many requests"),
+    Stopped: Status(Code.UNAVAILABLE, "etcdserver: server stopped"),
+    NoLeader: Status(Code.UNAVAILABLE, NO_LEADER),
+    NotLeader: Status(Code.UNAVAILABLE, "etcdserver: leader changed"),
+    # It may have.
+    OutcomeUnknown: Status(Code.UNAVAILABLE, "etcdserver: request timed out"),
+    AnswerFailed: Status(Code.INTERNAL, "{error}"),
+    AnswerLate: Status(Code.UNAVAILABLE, "etcdserver: request timed out"),
+    AnswerTooLarge: Status(Code.UNAVAILABLE, "etcdserver: the answer is too large to be forwarded"),
+    LeadershipLost: Status(Code.UNAVAILABLE, "etcdserver: leader changed"),
+    LeaderSilent: Status(
+        Code.UNAVAILABLE, "etcdserver: request timed out, possibly due to previous leader failure"
+    ),
+    TransferLate: Status(
+        Code.UNAVAILABLE, "etcdserver: request timed out, leader transfer took too long"
+    ),
+    # A member said no.
+    Refused: Status(Code.FAILED_PRECONDITION, "roost: {error}"),
+    RequestTooLarge: Status(Code.INVALID_ARGUMENT, "etcdserver: request is too large"),
+    OperationFailed: Status(Code.INTERNAL, "{error}"),
+    MemberNotFound: Status(Code.NOT_FOUND, "etcdserver: member not found"),
+    MemberExists: Status(Code.FAILED_PRECONDITION, "etcdserver: member ID already exist"),
+    PeerUrlsTaken: Status(Code.FAILED_PRECONDITION, "etcdserver: Peer URLs already exists"),
+    BadPeerUrls: Status(Code.INVALID_ARGUMENT, "etcdserver: given member URLs are invalid"),
+    TooManyLearners: Status(
+        Code.FAILED_PRECONDITION, "etcdserver: too many learner members in cluster"
+    ),
+    NotALearner: Status(Code.FAILED_PRECONDITION, "etcdserver: can only promote a learner member"),
+    LearnerBehind: Status(
+        Code.FAILED_PRECONDITION,
+        "etcdserver: can only promote a learner member which is in sync with leader",
+    ),
+    TooFewStarted: Status(  # etcd maps it to an error that has no code
+        Code.UNKNOWN, "etcdserver: re-configuration failed due to not enough started members"
+    ),
+    TooFewAlive: Status(Code.UNAVAILABLE, "etcdserver: unhealthy cluster"),
+    ChangeNotTaken: Status(Code.FAILED_PRECONDITION, "etcdserver: {error}"),
+    MalformedChange: Status(
+        Code.INVALID_ARGUMENT, "etcdserver: no request to change the cluster: {error}"
+    ),
+    MalformedRecord: Status(Code.INVALID_ARGUMENT, "etcdserver: {error}"),
+    OtherHistory: Status(Code.FAILED_PRECONDITION, "roost: that position is of another history"),
+    HistoryTrimmed: Status(
+        Code.FAILED_PRECONDITION,
+        "roost: the journal does not reach back that far; save a full snapshot",
+    ),
+    StoreReplaced: Status(Code.FAILED_PRECONDITION, "roost: a snapshot has replaced the store"),
+    DefragmentationRunning: Status(
+        Code.FAILED_PRECONDITION, "roost: a defragmentation is under way"
+    ),
+    RoostError: Status(Code.UNAVAILABLE, "{error}"),
+}
+
+
+def status_of(error: RoostError) -> Status:
+    """How a call ends that met an error of the layers below, or of ours."""
+    if isinstance(error, ModelRefused):
+        return Status(error.code, error.text)
+    found = next(_STATUSES[it] for it in type(error).__mro__ if it in _STATUSES)
+    return found._replace(text=found.text.replace("{error}", str(error)))

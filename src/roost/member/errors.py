@@ -1,6 +1,11 @@
-"""What can go wrong with a member as a whole: its start and its configuration."""
+"""What can go wrong with a member: its start, its files, its cluster, and requests on their way.
 
-from roost.errors import CallerFault, DeviceFault, PeerFault
+Refusals and unknown outcomes have names here and no words for clients: those who answer clients
+choose them by the name.  A member that forwards a request gets the name back with the answer
+(`work/forwarding.py`), so it says what the leader would have said.
+"""
+
+from roost.errors import CallerFault, DeviceFault, OutcomeUnknown, PeerFault, Refused
 
 
 class BadMemberConfig(CallerFault):
@@ -68,3 +73,95 @@ class DirectoryLost(BadMemberConfig):
 
 class StoreBehindJournal(StoreDamaged):
     """The journal was trimmed past what the store holds: entries in between are gone."""
+
+
+class MemberNotFound(Refused):
+    """No member has that id."""
+
+
+class MemberExists(Refused):
+    """The id that a new member would have is somebody's, or was."""
+
+
+class PeerUrlsTaken(Refused):
+    """Another member has one of these peer URLs."""
+
+
+class BadPeerUrls(Refused):
+    """A peer URL is none, or there is none."""
+
+
+class TooManyLearners(Refused):
+    """The cluster has as many learners as it may."""
+
+
+class NotALearner(Refused):
+    """Only a learner can be promoted."""
+
+
+class LearnerBehind(Refused):
+    """The learner has not caught up with the leader."""
+
+
+class TooFewStarted(Refused):
+    """The started voters would be no majority after the change."""
+
+
+class TooFewAlive(Refused):
+    """The voters that can be reached would be no majority after the change."""
+
+
+class ChangeNotTaken(Refused):
+    """The consensus core takes no such change of the configuration, or not now."""
+
+
+class MalformedChange(Refused):
+    """The bytes are no request to change the cluster."""
+
+
+class MalformedRecord(Refused):
+    """A member said of itself what no member can say."""
+
+
+class RequestTooLarge(Refused):
+    """The request, or what it would write, is more than an entry or a frame holds."""
+
+
+class OperationFailed(Refused):
+    """A fault of ours in one operation; nothing of it is kept."""
+
+
+class OtherHistory(Refused):
+    """The log position is of another history than this member's."""
+
+
+class HistoryTrimmed(Refused):
+    """The journal does not reach back as far as was asked."""
+
+
+class StoreReplaced(Refused):
+    """A snapshot has replaced the store that was being rewritten."""
+
+
+class DefragmentationRunning(Refused):
+    """The store is being rewritten already."""
+
+
+class LeadershipLost(OutcomeUnknown):
+    """Leadership was lost between proposal and answer."""
+
+
+class LeaderSilent(OutcomeUnknown):
+    """The leader that was asked leads no more, and has not said what became of the request."""
+
+
+class AnswerLate(OutcomeUnknown):
+    """The answer did not come, or could not be shown, in time."""
+
+
+class TransferLate(OutcomeUnknown):
+    """Leadership has not moved in time; it may still."""
+
+
+class AnswerTooLarge(OutcomeUnknown):
+    """It was done, but no frame holds the answer."""

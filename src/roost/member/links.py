@@ -13,7 +13,7 @@ a lost message to the core and an unknown outcome to a caller.
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
-from roost.errors import NoLeader, PeerFault
+from roost.errors import NotLeader, PeerFault
 from roost.member.operation import Changing, Operation
 from roost.member.protocol import (
     FRAME_ANSWERS,
@@ -190,6 +190,6 @@ class Links:
         if operation is None:
             raise PeerFault(f"operation {request.name!r} is unknown here")
         if self._core.role is not Role.LEADER:
-            answer(NoLeader("etcdserver: not leader"))
+            answer(NotLeader("another leads, or nobody"))
         else:
             self._executor.submit(request.name, operation, request.body, answer)

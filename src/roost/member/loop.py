@@ -125,7 +125,7 @@ class Loop:
     def transact(self, name: str, body: bytes, done: Done) -> None:
         """Run the operation `name` on the leader, wherever that is; `done` is safe to call."""
         if self.is_stopped:
-            done(Stopped("etcdserver: server stopped"))
+            done(Stopped("this member stops"))
             return
         self._router.submit(name, body, done)
         self.schedule()

@@ -87,7 +87,7 @@ class Member:
         self._is_closed = True
         await self.hand_over()
         self._loop.halt()
-        error, parts = Stopped("etcdserver: server stopped"), self._parts
+        error, parts = Stopped("this member stops"), self._parts
         for it in parts.executor.close():
             it.done(error)
         parts.reads.fail_all(error)
@@ -198,7 +198,7 @@ class Member:
     def read_nowait(self, done: ReadDone) -> None:
         """Call `done` when `view` holds everything acknowledged before this call."""
         if self._loop.is_stopped:
-            done(Stopped("etcdserver: server stopped"))
+            done(Stopped("this member stops"))
             return
         self._loop.barrier(0, told_read(done))
 
@@ -216,7 +216,7 @@ class Member:
     def transfer_leadership(self, target: int, done: ReadDone) -> None:
         """Hand leadership to `target`; see `Transfers.start`."""
         if self._loop.is_stopped:
-            done(Stopped("etcdserver: server stopped"))
+            done(Stopped("this member stops"))
             return
         self._parts.transfers.start(target, told_read(done))
         self._loop.schedule()

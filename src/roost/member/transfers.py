@@ -9,7 +9,8 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from roost.errors import OutcomeUnknown, RoostError
+from roost.errors import RoostError
+from roost.member.errors import TransferLate
 from roost.outcome import ReadDone
 from roost.raft import Core, Role
 
@@ -78,9 +79,7 @@ class Transfers:
             if self._core.leader_id == it.target:
                 it.done(None)
             elif self._ticks >= it.deadline_tick:
-                it.done(
-                    OutcomeUnknown("etcdserver: request timed out, leader transfer took too long")
-                )
+                it.done(TransferLate(f"member {it.target:x} does not lead yet"))
             else:
                 self._waiting.append(it)
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from roost import descriptors, etcd
+from roost.call import Code
 from roost.errors import NoLeader, RoostError
 from roost.etcd.model.alarms import CORRUPT, NOSPACE
 from roost.etcd.services import EtcdFigures
@@ -22,11 +23,6 @@ from roost.server.port import ClientPort
 
 _ALARM_NAMES = {NOSPACE: "NOSPACE", CORRUPT: "CORRUPT"}
 _SCHEMAS = (rpc_pb2, lock_pb2, election_pb2)
-_CODES = (
-    *("OK", "Canceled", "Unknown", "InvalidArgument", "DeadlineExceeded", "NotFound"),
-    *("AlreadyExists", "PermissionDenied", "ResourceExhausted", "FailedPrecondition", "Aborted"),
-    *("OutOfRange", "Unimplemented", "Internal", "Unavailable", "DataLoss", "Unauthenticated"),
-)
 
 
 def _method_types() -> dict[str, str]:
@@ -136,7 +132,7 @@ def _started(now: Now) -> Iterator[Sample]:
 def _handled(now: Now) -> Iterator[Sample]:
     for labels, figures in _method_samples(now):
         for code, count in sorted(figures.ended.items()):
-            yield Sample(count, (*labels, ("grpc_code", _CODES[code])))
+            yield Sample(count, (*labels, ("grpc_code", Code(code).go_name)))
 
 
 def _handling(now: Now) -> Iterator[Sample]:

@@ -259,7 +259,7 @@ class JsonMethod:
             while True:
                 event = await receive()
                 if event["type"] == "http.disconnect":
-                    call.finish(0, "")
+                    call.finish(Code.OK, "")
                     return
                 text += utf8.decode(event.get("body", b""), not event.get("more_body"))
                 if len(text) > self._body_bytes_max:

@@ -153,7 +153,7 @@ MUTANTS = (
     Mutant("a new leader executes on an old state", "member.work.executor:Executor.run",
            "and self._is_open", "and True"),
     Mutant("an unknown outcome is called a failure", "member.work.executor:Executor.close",
-           'OutcomeUnknown("etcdserver: leader changed")', 'NotLeader("etcdserver: no")'),
+           "LeadershipLost(", "NotLeader("),
     Mutant("what was proposed stays visible", "member.work.executor:Executor.close",
            "self._store.drop_speculative()", "pass"),
     Mutant("reads do not wait until they are applied", "member.work.reads:ReadRounds.on_confirmed",

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from roost.errors import Refused
 from roost.member.cluster.membership import ADD, PROMOTE, REMOVE, REPLACE, UPDATE
 from roost.member.cluster.roster import PUBLISH_OPERATION
+from roost.member.errors import BadPeerUrls, MalformedChange, MalformedRecord, TooFewAlive
 from roost.sim.members.loop import run_virtually
 from tests.member.members import Cluster
 
@@ -38,7 +38,7 @@ def test_no_change_takes_the_majority_of_those_who_live(tmp_path: Path) -> None:
             (REPLACE, {"id": living, "peer_urls": [URL]}),
         ]
         for name, asked in changes:
-            with pytest.raises(Refused, match="unhealthy cluster"):
+            with pytest.raises(TooFewAlive):
                 await leader.transact(name, json.dumps(asked).encode())
         await cluster.put(at, b"still", b"here")
         # A dead one may go: those who live are still a majority of what is left.
@@ -58,13 +58,12 @@ def test_a_change_that_cannot_be_read_is_refused_and_nothing_more(tmp_path: Path
         for name in (ADD, REMOVE, REPLACE, PROMOTE, UPDATE, PUBLISH_OPERATION):
             negative, deep = b'{"id": -1, "peer_urls": []}', b'{"x":' * 5000
             for body in (b"", b"[]", negative, b'{"id": "x"}', b'{"name": "\xff"}', deep):
-                with pytest.raises(Refused) as refused:
+                with pytest.raises((MalformedChange, MalformedRecord, BadPeerUrls)):
                     await member.transact(name, body)
-                assert refused.value.code == 3
         record = {"id": member.member_id, "name": "m", "peer_urls": [URL]}
         for field, number in (("id", 2**64), ("id", 0), ("incarnation", 2**63)):
             body = json.dumps({**record, field: number}).encode()
-            with pytest.raises(Refused, match="no member is"):
+            with pytest.raises(MalformedRecord, match="no member is"):
                 await member.transact(PUBLISH_OPERATION, body)
         life = member.transport.local.life
         published = member.roster.published_life(member.member_id)

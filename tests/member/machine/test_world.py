@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from roost.errors import Refused, RoostError
+from roost.errors import RoostError
 from roost.member import World
+from roost.member.errors import StoreReplaced
 from tests.member.members import Cluster, Loopback
 from tests.member.snapshots.test_snapshots import close, open_at, snapshot_of, write
 
@@ -73,7 +74,7 @@ def test_a_defragmentation_that_a_snapshot_overtakes_is_answered_and_its_directo
         patch.setattr(home.keeper, "move", move)
         home.defragment(answers.append, on_left=lambda _directory: None)
     home.install(tmp_path / "copy", held.index, held.term)
-    assert [type(it) for it in answers] == [Refused]
+    assert [type(it) for it in answers] == [StoreReplaced]
     assert home.record.number == 3, "not the one that was being written"
     home.defragment(answers.append, on_left=lambda _directory: None)
     assert answers[1:] == [None], "and another may begin"

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roost.errors import (
+    ModelRefused,
     NoLeader,
     NotExecuted,
     NotLeader,
@@ -14,6 +15,7 @@ from roost.errors import (
     RoostError,
     Stopped,
 )
+from roost.member import errors
 from roost.member.errors import MalformedForward
 from roost.member.work import forwarding
 from roost.member.work.forwarding import Forwarder
@@ -21,6 +23,13 @@ from roost.outcome import Outcome
 
 IDS = st.integers(0, 2**64 - 1)
 NAMES = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=40)
+
+
+NAMED = [
+    it
+    for it in vars(errors).values()
+    if isinstance(it, type) and issubclass(it, Refused | OutcomeUnknown)
+]
 
 
 class Link:
@@ -79,12 +88,14 @@ def test_any_bytes_decode_or_are_refused_by_name(frame: bytes) -> None:
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
-        (Refused(11, "etcdserver: mvcc: required revision has been compacted"), Refused),
+        (ModelRefused(11, "etcdserver: mvcc: required revision has been compacted"), Refused),
         (NotLeader("no"), NotLeader),
         (NoLeader("nobody"), NotLeader),
         (Stopped("gone"), NotLeader),
         (Overloaded("full"), Overloaded),
         (OutcomeUnknown("lost"), OutcomeUnknown),
+        (Refused("plain"), Refused),
+        *((kind("why it is so"), kind) for kind in NAMED),
     ],
 )
 def test_an_error_keeps_its_meaning_across_the_link(
@@ -95,6 +106,20 @@ def test_an_error_keeps_its_meaning_across_the_link(
     assert (index, request_id) == (9, 7)
     assert isinstance(decoded, kind)
     assert str(decoded) == str(error)
+
+
+def test_a_name_that_is_not_known_here_stands_for_its_family() -> None:
+    """A newer member may have leaves that this one has not."""
+
+    class New(Refused): ...
+
+    class Newer(OutcomeUnknown): ...
+
+    for error, family in ((New("no"), Refused), (Newer("lost"), OutcomeUnknown)):
+        frame = answers(forwarding.encode_answer(7, error))
+        _, [(_, decoded)] = forwarding.decode_answers(frame)
+        assert type(decoded) is family
+        assert str(decoded) == str(error)
 
 
 def test_requests_of_one_turn_share_a_frame_and_get_their_own_answers() -> None:
@@ -214,7 +239,7 @@ def test_an_answer_is_held_until_its_position_is_applied_here() -> None:
     for caller in (first, second, refused):
         forwarder.forward(1, "x", b"", caller, 0)
     forwarder.flush()
-    no = Refused(9, "not now")
+    no = ModelRefused(9, "not now")
     forwarder.on_answers(1, answers(forwarding.encode_answer(2, b"b"), index=6))
     forwarder.on_answers(
         1,

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from google.protobuf.message import DecodeError
 
-from roost.call import Call, StreamCall
+from roost.call import Call, Code, StreamCall
 from roost.errors import RoostError
 from roost.etcd import errors
 from roost.tasks import Tasks
@@ -39,7 +39,7 @@ class PassedOn:
 
 def code_passed_on(code: int) -> int:
     """The code of a status of another service; who may try again is still told so."""
-    return code if code in (0, errors.UNAVAILABLE) else errors.UNKNOWN
+    return code if code in (Code.OK, Code.UNAVAILABLE) else Code.UNKNOWN
 
 
 class Answering:
@@ -93,4 +93,4 @@ class Answering:
             logger.exception("a call failed")
             self._call.finish(*errors.INTERNAL_ERROR)
         else:
-            self._call.finish(0, "")
+            self._call.finish(Code.OK, "")

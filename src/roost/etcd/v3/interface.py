@@ -5,15 +5,14 @@ The paths are etcd's (etcd: the http annotations of rpc.proto).
 
 from collections.abc import Mapping
 
-from roost.call import Status
 from roost.errors import NoLeader, Stopped
 from roost.etcd.errors import status_of
 from roost.proto import election_pb2, lock_pb2, rpc_pb2
 
 SCHEMAS = (rpc_pb2.DESCRIPTOR, lock_pb2.DESCRIPTOR, election_pb2.DESCRIPTOR)
 # What the port itself says in etcd's words.
-NO_LEADER = Status(*status_of(NoLeader()))
-STOPPED = Status(*status_of(Stopped()))
+NO_LEADER = status_of(NoLeader())
+STOPPED = status_of(Stopped())
 # Path behind the version -> service and method.
 JSON_PATHS: Mapping[str, str] = {
     "kv/range": "etcdserverpb.KV/Range",

@@ -38,8 +38,7 @@ def refusing(path: bytes, route: Route, replica: Replica) -> Route:
     def open_stream(call: StreamCall) -> StreamHandler:
         if not replica.is_learner:
             return open_served(call)
-        refusal = errors.not_for_learner()
-        call.finish(refusal.code, refusal.text)
+        call.finish(*errors.status_of(errors.not_for_learner()))
         return _Ended()
 
     return Stream(open_stream)

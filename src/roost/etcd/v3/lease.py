@@ -2,7 +2,7 @@
 
 from google.protobuf.message import DecodeError
 
-from roost.call import Call, StreamCall
+from roost.call import Call, Code, StreamCall
 from roost.errors import RoostError
 from roost.etcd import errors
 from roost.etcd.access.judge import anybody
@@ -93,7 +93,7 @@ class KeepAliveStream:
     def _close_when_done(self) -> None:
         if self._is_closing and not self._pending_count:
             self._is_over = True
-            self._call.finish(0, "")
+            self._call.finish(Code.OK, "")
 
     def _end(self, error: RoostError) -> None:
         self._is_over = True

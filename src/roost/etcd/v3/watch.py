@@ -48,9 +48,8 @@ class WatchStream:
         try:
             request = pb.WatchRequest.FromString(message)
         except DecodeError:
-            refusal = errors.malformed_request()
             self._end()
-            self.call.finish(refusal.code, refusal.text)
+            self.call.finish(*errors.status_of(errors.malformed_request()))
             return
         match request.WhichOneof("request_union"):
             case "create_request":

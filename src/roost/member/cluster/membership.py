@@ -1,9 +1,9 @@
 """Operations that change who is in the cluster; they run on the leader, one at a time.
 
 Requests are JSON of `AddMember`, `RemoveMember` and so on; the answer is JSON of all
-`MemberRecord`s afterwards, the added one first.  Texts and codes of refusals are etcd's (etcd:
-server/etcdserver/api/membership, rpctypes/error.go), so is the strictness: a change that would
-leave fewer started voters than a majority is refused.  `replace` is ours: etcd has none.
+`MemberRecord`s afterwards, the added one first.  The strictness is etcd's (etcd:
+server/etcdserver/api/membership): a change that would leave fewer started voters than a majority
+is refused.  `replace` is ours: etcd has none.
 """
 
 import time
@@ -13,16 +13,25 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from roost.errors import UNDECODABLE, Refused
+from roost.errors import UNDECODABLE
 from roost.member.cluster.roster import PUBLISH_OPERATION, MemberRecord, Roster, member_id_of
 from roost.member.config import address_of
-from roost.member.errors import BadMemberConfig
+from roost.member.errors import (
+    BadMemberConfig,
+    BadPeerUrls,
+    MalformedChange,
+    MemberExists,
+    MemberNotFound,
+    NotALearner,
+    PeerUrlsTaken,
+    TooFewAlive,
+    TooFewStarted,
+    TooManyLearners,
+)
 from roost.member.operation import Changing, Operation
 from roost.raft import Change, ChangeKind, Id
 from roost.store import Txn
 
-_UNKNOWN, _INVALID_ARGUMENT, _NOT_FOUND = 2, 3, 5
-_FAILED_PRECONDITION, _UNAVAILABLE = 9, 14
 LEARNERS_MAX = 1  # etcd's --experimental-max-learners
 ADD, REMOVE, PROMOTE, UPDATE = "member.add", "member.remove", "member.promote", "member.update"
 REPLACE = "member.replace"
@@ -98,7 +107,7 @@ class Membership:
         """Add a voter or a learner.
 
         Raises:
-            Refused: with etcd's code and text.
+            Refused: the leaf says why.
 
         """
         asked = _read(body, AddMember)
@@ -106,8 +115,7 @@ class Membership:
         record = self._new_record(txn, asked.peer_urls, records, is_learner=asked.is_learner)
         if asked.is_learner:
             if sum(it.is_learner for it in records) >= LEARNERS_MAX:
-                text = "etcdserver: too many learner members in cluster"
-                raise Refused(_FAILED_PRECONDITION, text)
+                raise TooManyLearners(f"there may be {LEARNERS_MAX}")
         else:
             self._check_quorum_after(records, added=1)
         return [_addition_of(record)], msgspec.json.encode([record, *records])
@@ -118,7 +126,7 @@ class Membership:
         There is never a voter too few or too many; the new one may have the old one's URLs.
 
         Raises:
-            Refused: with etcd's codes and texts of a removal and an addition.
+            Refused: as a removal or an addition would be.
 
         """
         asked = _read(body, ReplaceMember)
@@ -141,7 +149,7 @@ class Membership:
         _check_free(urls, records)
         member_id = member_id_of(urls, self._token, int(self._now_s()))
         if self._roster.is_removed(member_id, txn) or any(it.id == member_id for it in records):
-            raise Refused(_FAILED_PRECONDITION, "etcdserver: member ID already exist")
+            raise MemberExists(f"member {member_id:x} exists, or did")
         record = MemberRecord(id=member_id, name="", peer_urls=urls)
         self._roster.put(txn, record)
         return msgspec.structs.replace(record, is_learner=is_learner)
@@ -150,7 +158,7 @@ class Membership:
         """Remove a member; it learns of it, and its id is never used again.
 
         Raises:
-            Refused: with etcd's code and text.
+            Refused: the leaf says why.
 
         """
         member_id = _read(body, RemoveMember).id
@@ -166,14 +174,13 @@ class Membership:
         """Make a learner a voter; the core refuses one that has not caught up.
 
         Raises:
-            Refused: with etcd's code and text.
+            Refused: the leaf says why.
 
         """
         member_id = _read(body, PromoteMember).id
         records = self._roster.records(txn)
         if not _find(records, member_id).is_learner:
-            text = "etcdserver: can only promote a learner member"
-            raise Refused(_FAILED_PRECONDITION, text)
+            raise NotALearner(f"member {member_id:x} votes already")
         self._check_quorum_after(records, added=1)
         after = [
             msgspec.structs.replace(it, is_learner=False) if it.id == member_id else it
@@ -185,7 +192,7 @@ class Membership:
         """Change a member's peer URLs.
 
         Raises:
-            Refused: with etcd's code and text.
+            Refused: the leaf says why.
 
         """
         asked = _read(body, UpdateMember)
@@ -210,10 +217,9 @@ class Membership:
             return
         needed = count // 2 + 1
         if started < needed:
-            text = "etcdserver: re-configuration failed due to not enough started members"
-            raise Refused(_UNKNOWN, text)  # etcd maps it to an error that has no code
+            raise TooFewStarted(f"{started} of {count} would have started")
         if sum(1 for it in voters if self._is_alive(it.id)) < needed:
-            raise Refused(_UNAVAILABLE, "etcdserver: unhealthy cluster")
+            raise TooFewAlive(f"{needed} must be reached")
 
 
 def _read(body: bytes, kind: type[Asked]) -> Asked:
@@ -221,8 +227,7 @@ def _read(body: bytes, kind: type[Asked]) -> Asked:
     try:
         return msgspec.json.decode(body, type=kind)
     except UNDECODABLE as error:
-        text = f"etcdserver: no request to change the cluster: {error}"
-        raise Refused(_INVALID_ARGUMENT, text) from error
+        raise MalformedChange(str(error)) from error
 
 
 def _addition_of(record: MemberRecord) -> Change:
@@ -234,7 +239,7 @@ def _find(records: Iterable[MemberRecord], member_id: int) -> MemberRecord:
     for record in records:
         if record.id == member_id:
             return record
-    raise Refused(_NOT_FOUND, "etcdserver: member not found")
+    raise MemberNotFound(f"there is no member {member_id:x}")
 
 
 def _check_urls(urls: Sequence[str]) -> None:
@@ -244,13 +249,12 @@ def _check_urls(urls: Sequence[str]) -> None:
             if urlsplit(url).path or not host.isprintable() or " " in host:
                 raise BadMemberConfig(f"{url!r} must be of the form http://host:port")
     except BadMemberConfig as error:
-        text = "etcdserver: given member URLs are invalid"
-        raise Refused(_INVALID_ARGUMENT, text) from error
+        raise BadPeerUrls(str(error)) from error
     if not urls:
-        raise Refused(_INVALID_ARGUMENT, "etcdserver: given member URLs are invalid")
+        raise BadPeerUrls("a member has at least one peer URL")
 
 
 def _check_free(urls: Sequence[str], records: Iterable[MemberRecord]) -> None:
     taken = {url for record in records for url in record.peer_urls}
     if not taken.isdisjoint(urls):
-        raise Refused(_FAILED_PRECONDITION, "etcdserver: Peer URLs already exists")
+        raise PeerUrlsTaken("another member has one of these peer URLs")

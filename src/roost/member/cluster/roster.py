@@ -17,7 +17,8 @@ from typing import Protocol
 
 import msgspec
 
-from roost.errors import UNDECODABLE, Refused
+from roost.errors import UNDECODABLE
+from roost.member.errors import MalformedRecord
 from roost.raft.types import COUNT_MAX, NODE_ID_MAX, Configuration, NodeId
 from roost.store import BOOTSTRAP_INDEX, Txn, View, encode_put
 
@@ -26,7 +27,6 @@ REMOVED_TREE = "removed_members"
 METADATA_TREE_ID = 1
 CONFIGURATION_KEY = b"configuration"
 PUBLISH_OPERATION = "member.publish"
-_INVALID_ARGUMENT = 3
 
 
 class MemberRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -204,16 +204,16 @@ class Roster:
         """Operation: a started member says its name and client URLs (etcd: publishV3).
 
         Raises:
-            Refused: it says what no member can say of itself.
+            MalformedRecord: it says what no member can say of itself.
 
         """
         try:
             said = msgspec.json.decode(body, type=MemberRecord)
         except UNDECODABLE as error:
-            raise Refused(_INVALID_ARGUMENT, f"etcdserver: no member's record: {error}") from error
+            raise MalformedRecord(f"no member's record: {error}") from error
         if not 0 < said.id <= NODE_ID_MAX or said.incarnation != _counted(said):
-            text = f"etcdserver: no member is {said.id} in incarnation {said.incarnation}"
-            raise Refused(_INVALID_ARGUMENT, text)
+            text = f"no member is {said.id} in incarnation {said.incarnation}"
+            raise MalformedRecord(text)
         held = txn.get(self.tree_id, _key(said.id))
         if held is None:
             return b""  # it has been removed meanwhile; nothing to publish

@@ -34,7 +34,7 @@ from pathlib import Path
 
 import msgspec
 
-from roost.errors import Refused, RoostError
+from roost.errors import RoostError
 from roost.journal import (
     Identity,
     Journal,
@@ -61,7 +61,14 @@ from roost.member.directory.store_record import (
     read_record,
     renew_record,
 )
-from roost.member.errors import MemberRemoved, NotAMember, StoreBehindJournal, StoreDamaged
+from roost.member.errors import (
+    DefragmentationRunning,
+    MemberRemoved,
+    NotAMember,
+    StoreBehindJournal,
+    StoreDamaged,
+    StoreReplaced,
+)
 from roost.member.machine.world import World
 from roost.peer import Life
 from roost.raft import Configuration
@@ -80,7 +87,6 @@ from roost.store import (
 
 logger = logging.getLogger(__name__)
 SNAPSHOTS = "snapshots"
-_FAILED_PRECONDITION = 9
 
 
 def directory_of(identity: Identity) -> int:
@@ -146,7 +152,7 @@ class Home:
         self.configuration = read_configuration(self.store.view)
         on_moved, self._on_moved = self._on_moved, None
         if on_moved is not None:
-            on_moved(Refused(_FAILED_PRECONDITION, "roost: a snapshot has replaced the store"))
+            on_moved(StoreReplaced("a snapshot has replaced the store"))
         return old
 
     def defragment(
@@ -158,7 +164,7 @@ class Home:
         old one, which the journal still follows.  `on_left(directory)` says what may go.
         """
         if self._on_moved is not None:
-            done(Refused(_FAILED_PRECONDITION, "roost: a defragmentation is under way"))
+            done(DefragmentationRunning("the store is being rewritten"))
             return
         self._on_moved = done
         old, held = self.store_directory, self.record

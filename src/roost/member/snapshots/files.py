@@ -5,9 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-from roost.errors import Refused
 from roost.member.directory.home import Home
-from roost.member.errors import SnapshotFailed
+from roost.member.errors import HistoryTrimmed, OtherHistory, SnapshotFailed
 from roost.member.snapshots.snapshots import Snapshots
 from roost.outcome import ReadDone, told_read
 from roost.raft import Core, Entry, EntryKind
@@ -15,7 +14,6 @@ from roost.raft import Core, Entry, EntryKind
 # An increment is entries one after another: u64 index, u64 term, u8 kind, u32 length, payload.
 ENTRY_HEAD = struct.Struct(">QQBI")
 _PAGE_BYTES = 1 << 20
-_FAILED_PRECONDITION = 9
 
 
 class Files:
@@ -58,18 +56,18 @@ class Files:
         """Applied entries behind `index`, which must be an entry of `term`, in pages.
 
         Raises:
-            Refused: they are compacted, or the position is of another history.
+            HistoryTrimmed: the journal has them no more.
+            OtherHistory: the position is none of ours.
 
         """
         log = self._core.log
         if index > self._core.applied_index or log.term_at(index) not in (term, None):
-            raise Refused(_FAILED_PRECONDITION, "roost: that position is of another history")
+            raise OtherHistory(f"{term}:{index} is no position of ours")
         stop = self._core.applied_index + 1
         first = index + 1
         while first < stop:
             if first < log.first_index:
-                text = "roost: the journal does not reach back that far; save a full snapshot"
-                raise Refused(_FAILED_PRECONDITION, text)
+                raise HistoryTrimmed(f"the journal begins at {log.first_index}")
             entries = log.slice(first, _PAGE_BYTES, stop)
             if not entries:
                 raise SnapshotFailed(f"entry {first} is damaged and being repaired; try again")

@@ -15,7 +15,7 @@ Rules that make this safe:
   every speculative batch it has seen.
 * An operation that writes more than an entry holds is refused: the journal could not take it, and
   a journal that refuses is a member that ends.
-* `close` (leadership lost) answers proposed batches with `OutcomeUnknown`: their entries may
+* `close` (leadership lost) answers proposed batches with `LeadershipLost`: their entries may
   still be committed by the next leader.  Operations that never ran are handed back.
 """
 
@@ -24,10 +24,17 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from roost.errors import NotLeader, OutcomeUnknown, Overloaded, Refused, RoostError
+from roost.errors import NotLeader, Overloaded, Refused, RoostError
 from roost.journal import PAYLOAD_BYTES_MAX
 from roost.member.cluster.roster import change_payload, put_configuration
 from roost.member.config import MemberConfig
+from roost.member.errors import (
+    ChangeNotTaken,
+    LeadershipLost,
+    LearnerBehind,
+    OperationFailed,
+    RequestTooLarge,
+)
 from roost.member.operation import Changing, Operation
 from roost.member.work.pacing import HOLD_S, Pace, Pacing
 from roost.outcome import Done, Outcome, ReadDone
@@ -42,7 +49,6 @@ from roost.store import Store, Txn
 
 logger = logging.getLogger(__name__)
 
-_INVALID_ARGUMENT, _FAILED_PRECONDITION, _INTERNAL = 3, 9, 13  # gRPC status codes
 _ENTRY_BYTES = 1 << 20
 # What the operations of one batch may write together: an entry of the journal holds no more.
 WRITES_BYTES_MAX = PAYLOAD_BYTES_MAX
@@ -128,7 +134,7 @@ class Executor:
             len(self._queue) >= config.queue_count_max
             or self._queue_bytes + len(body) > config.queue_bytes_max
         ):
-            done(Overloaded("etcdserver: too many requests"))
+            done(Overloaded("too many operations wait"))
             return False
         self._queue.append(Request(name, operation, body, done))
         self._queue_bytes += len(body)
@@ -177,7 +183,7 @@ class Executor:
             payload = txn.encode()
             index = self._core.propose(payload)
         except ProposalDropped as error:
-            text = f"etcdserver: too many requests ({error})"
+            text = str(error)
             batch.fail(lambda: Overloaded(text))
             return
         self._store.speculate(index, txn, payload)
@@ -203,7 +209,7 @@ class Executor:
             try:
                 request.outcome = operation(txn, request.body)
                 if txn.size_bytes > bytes_max and txn.encoded_bytes > WRITES_BYTES_MAX:
-                    raise Refused(_INVALID_ARGUMENT, "etcdserver: request is too large")
+                    raise RequestTooLarge(f"{request.name} writes more than an entry holds")
             except Refused as refusal:
                 txn.rollback(mark)
                 request.outcome = refusal
@@ -252,7 +258,7 @@ class Executor:
             self._pacing.on_answered(len(batch.requests), len(self._queue))
         else:
             # Another leader's entry took the position: ours can never be committed.
-            batch.fail(lambda: NotLeader("etcdserver: leader changed"))
+            batch.fail(lambda: NotLeader("another leader's entry took its place"))
 
     def close(self) -> list[Request]:
         """Leadership is lost: answer what was proposed, hand back what never ran."""
@@ -265,22 +271,20 @@ class Executor:
         self._queue.clear()
         self._queue_bytes = 0
         for batch in batches:
-            batch.fail(lambda: OutcomeUnknown("etcdserver: leader changed"))
+            batch.fail(lambda: LeadershipLost("leadership was lost before the answer"))
         return unran
 
 
-def _internal_error(request: Request) -> Refused:
+def _internal_error(request: Request) -> OperationFailed:
     """What a caller is told whose operation failed at a bug, which the log shows."""
-    return Refused(_INTERNAL, f"{request.name}: internal error")
+    return OperationFailed(f"{request.name}: internal error")
 
 
 def _refusal_of(error: ChangeRefused | ProposalDropped) -> Refused:
-    """What a client is told when the core takes no change."""
+    """Why the core takes no change, as an answer to who asked for it."""
     if isinstance(error, ProposalDropped) and error.reason is DropReason.NOT_CAUGHT_UP:
-        text = "can only promote a learner member which is in sync with leader"
-    else:
-        text = str(error)
-    return Refused(_FAILED_PRECONDITION, f"etcdserver: {text}")
+        return LearnerBehind(str(error))
+    return ChangeNotTaken(str(error))
 
 
 def _answer_after(batch: Batch) -> ReadDone:
@@ -290,6 +294,6 @@ def _answer_after(batch: Batch) -> ReadDone:
         if error is None:
             batch.answer()
         else:
-            batch.fail(lambda: NotLeader(str(error)))
+            batch.fail(lambda: error)
 
     return on_barrier

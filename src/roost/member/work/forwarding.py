@@ -8,10 +8,15 @@ that the leader had applied when it answered:
     answer    u64 id, u8 outcome,     u32 body length, body
 
     outcome 0 done     body is the operation's result
-            1 refused  body is u8 gRPC code (0 … 16), then the text in UTF-8
+            1 refused  body is u8 gRPC code and its text in UTF-8, as a data model refused, or
+                       u8 0 and a name with its text, as a member did
             2 astray   it did not run: the member asked does not lead (any more)
-            3 unknown  it may have taken effect
+            3 unknown  it may have taken effect; body is a name with its text
             4 full     it did not run: the leader has too many requests
+
+A name is that of a leaf in `member/errors.py`, u8 0 behind it: the member that forwards raises the
+same leaf as the leader, so its client is told the same.  A name that is not known here stands for
+its family.
 
 No frame is larger than a link takes: requests and answers are spread over frames of about
 FRAME_BYTES, a request above BODY_BYTES_MAX is refused, and an answer above it is an outcome that
@@ -25,17 +30,32 @@ When the table of waiting requests is full, a new one is refused with `Overloade
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from heapq import heapify, heappop, heappush
 from itertools import count
 from struct import Struct
 from struct import error as StructError
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from roost.errors import NotExecuted, NotLeader, OutcomeUnknown, Overloaded, Refused
-from roost.member.errors import MalformedForward
+from roost.errors import (
+    ModelRefused,
+    NotExecuted,
+    NotLeader,
+    OutcomeUnknown,
+    Overloaded,
+    Refused,
+    RoostError,
+)
+from roost.member import errors
+from roost.member.errors import (
+    AnswerLate,
+    AnswerTooLarge,
+    LeaderSilent,
+    MalformedForward,
+    RequestTooLarge,
+)
 from roost.outcome import Done, Outcome
 from roost.raft.types import COUNT_MAX
 
@@ -45,7 +65,7 @@ WAITING_COUNT_MAX = 50_000
 CODE_MAX = 16  # the last of gRPC's
 FRAME_BYTES = 4 << 20
 BODY_BYTES_MAX = 64 << 20
-_INVALID_ARGUMENT = 3  # gRPC status code
+Kind = TypeVar("Kind", bound=RoostError)
 
 
 class Ending(IntEnum):
@@ -98,18 +118,20 @@ def decode_requests(frame: bytes) -> list[Forwarded]:
 def encode_answer(request_id: int, outcome: Outcome) -> list[bytes]:
     """Build one answer record from what `Done` was called with."""
     if isinstance(outcome, bytes) and len(outcome) > BODY_BYTES_MAX:
-        outcome = OutcomeUnknown("etcdserver: the answer is too large to be forwarded")
+        outcome = AnswerTooLarge(f"{len(outcome)} bytes")
     match outcome:
         case bytes():
             ending, body = Ending.DONE, outcome
-        case Refused():
+        case ModelRefused():
             ending, body = Ending.REFUSED, bytes([outcome.code]) + outcome.text.encode()
+        case Refused():
+            ending, body = Ending.REFUSED, bytes(1) + _named(outcome)
         case Overloaded():
             ending, body = Ending.FULL, str(outcome).encode()
         case NotExecuted():
             ending, body = Ending.ASTRAY, str(outcome).encode()
         case _:
-            ending, body = Ending.UNKNOWN, str(outcome).encode()
+            ending, body = Ending.UNKNOWN, _named(outcome)
     return [_HEAD.pack(request_id, ending, len(body)), body]
 
 
@@ -147,16 +169,38 @@ def _answer(ending: int, body: bytes) -> Outcome:
     match ending:
         case Ending.DONE:
             return body
+        case Ending.REFUSED if body and not body[0]:
+            return _by_name(body[1:], _REFUSALS, Refused)
         case Ending.REFUSED if body and body[0] <= CODE_MAX:
-            return Refused(body[0], body[1:].decode())
+            return ModelRefused(body[0], body[1:].decode())
         case Ending.ASTRAY:
             return NotLeader(body.decode())
         case Ending.FULL:
             return Overloaded(body.decode())
         case Ending.UNKNOWN:
-            return OutcomeUnknown(body.decode())
+            return _by_name(body, _UNKNOWNS, OutcomeUnknown)
         case _:
             raise MalformedForward(f"outcome {ending} of {len(body)} bytes is none")
+
+
+def _named(error: RoostError) -> bytes:
+    """The name and the text of an error; a text may quote what is no Unicode."""
+    return f"{type(error).__name__}\0{error}".encode(errors="backslashreplace")
+
+
+def _by_name(body: bytes, kinds: Mapping[str, type[Kind]], family: type[Kind]) -> Kind:
+    """What `_named` was given."""
+    name, _, text = body.decode().partition("\0")
+    return kinds.get(name, family)(text)
+
+
+def _leaves(family: type[Kind]) -> Mapping[str, type[Kind]]:
+    """The leaves of a family in `member/errors.py`, by name."""
+    found = vars(errors).items()
+    return {name: it for name, it in found if isinstance(it, type) and issubclass(it, family)}
+
+
+_REFUSALS, _UNKNOWNS = _leaves(Refused), _leaves(OutcomeUnknown)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -231,10 +275,10 @@ class Forwarder:
     def forward(self, leader: int, name: str, body: bytes, done: Done, now_ticks: int) -> None:
         """Queue one request for `leader`; `flush` must follow in the same loop turn."""
         if len(self) >= WAITING_COUNT_MAX:
-            done(Overloaded("etcdserver: too many requests"))
+            done(Overloaded("too many requests are on their way"))
             return
         if len(body) > BODY_BYTES_MAX:
-            done(Refused(_INVALID_ARGUMENT, "etcdserver: request is too large"))
+            done(RequestTooLarge(f"{len(body)} bytes are more than a frame holds"))
             return
         if leader != self._batch_leader or self._batch_bytes > FRAME_BYTES:
             self.flush()
@@ -255,7 +299,7 @@ class Forwarder:
         if self._send(self._batch_leader, buffers):
             return
         for request_id in ids:
-            self._waiting.pop(request_id).done(NotLeader("etcdserver: no leader"))
+            self._waiting.pop(request_id).done(NotLeader("there is no link to the leader"))
 
     def on_answers(self, sender: int, frame: bytes) -> None:
         """Hand the leader's answers to those who wait, or hold them until all of it is applied.
@@ -299,11 +343,7 @@ class Forwarder:
                 return
             if leader is None or sent.leader == leader:
                 self._waiting.pop(request_id, None)
-                sent.done(
-                    OutcomeUnknown(
-                        "etcdserver: request timed out, possibly due to previous leader failure"
-                    )
-                )
+                sent.done(LeaderSilent(f"member {sent.leader:x} has not answered"))
 
     def expire(self, now_ticks: int) -> None:
         """Give up requests whose time is over; they stand in the order of their deadlines."""
@@ -315,7 +355,7 @@ class Forwarder:
             if sent.deadline_tick > now_ticks:
                 return
             self._waiting.pop(request_id, None)
-            sent.done(OutcomeUnknown("etcdserver: request timed out"))
+            sent.done(AnswerLate("the leader has not answered in time"))
 
     def _expire_held(self, now_ticks: int) -> None:
         """Give up answers that this member cannot show yet: it is cut off, or far behind."""
@@ -324,4 +364,4 @@ class Forwarder:
             self._held = [it for it in self._held if it.deadline_tick > now_ticks]
             heapify(self._held)
         for it in late:
-            it.done(OutcomeUnknown("etcdserver: request timed out"))
+            it.done(AnswerLate("this member has not applied the answer's position in time"))

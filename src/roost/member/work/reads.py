@@ -73,7 +73,7 @@ class ReadRounds:
     def add(self, done: ReadDone, index: int = 0) -> None:
         """Queue a read that must also see `index`; `flush` follows in the same loop turn."""
         if len(self._waiting) >= WAITING_COUNT_MAX:
-            done(Overloaded("etcdserver: too many requests"))
+            done(Overloaded("too many reads wait"))
             return
         self._waiting.append(Read(index, self._now_ticks + self._timeout_ticks, done))
 
@@ -124,7 +124,7 @@ class ReadRounds:
             late = [it for it in self._waiting if it.deadline_tick <= self._now_ticks]
             self._waiting = [it for it in self._waiting if it.deadline_tick > self._now_ticks]
             for read in late:
-                read.done(NoLeader("etcdserver: no leader"))
+                read.done(NoLeader("nobody has confirmed that it leads"))
         self.flush()
 
     def fail_all(self, error: RoostError) -> None:

@@ -81,7 +81,7 @@ class Router:
 
     def _park(self, it: Parked) -> None:
         if len(self._parked) >= PARKED_COUNT_MAX:
-            it.done(Overloaded("etcdserver: too many requests"))
+            it.done(Overloaded("too many requests are parked"))
         else:
             self._parked.append(it)
 
@@ -104,7 +104,7 @@ class Router:
         late = [it for it in self._parked if it.deadline_tick <= self._ticks]
         self._parked = [it for it in self._parked if it.deadline_tick > self._ticks]
         for it in late:
-            it.done(NoLeader("etcdserver: no leader"))
+            it.done(NoLeader("nobody has led in time"))
         if self._core.leader_id:
             self.retry()
 
