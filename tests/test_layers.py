@@ -25,12 +25,13 @@ FLOORS = {
         peer | journal | store | client
         raft
         settings
-        self_signed | door | children
+        self_signed | door | children | figures
         tls | descriptors | tasks | ticker | histogram | os_errors | places
         call | outcome
         proto | errors
     """,
     "roost.etcd": """
+        figures
         services
         v3
         border
@@ -40,7 +41,7 @@ FLOORS = {
         errors | limits | ports
     """,
     "roost.member": """
-        opening | settings
+        opening | settings | figures
         member
         loop
         parts

@@ -4,16 +4,9 @@ import math
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from roost.figures import Family, Figure, Sample, read_all
 from roost.histogram import Histogram, doubling
-from roost.server.exposition import (
-    Family,
-    Figure,
-    Sample,
-    as_json,
-    as_text,
-    process_families,
-    read_all,
-)
+from roost.server.exposition import as_json, as_text, process_families
 
 
 def test_whole_numbers_are_written_as_whole_numbers() -> None:

@@ -12,9 +12,9 @@ import grpc
 import pytest
 
 from roost.call import Call, Code, Route, Status, Stream, StreamCall, Unary
+from roost.figures import Family, Sample
 from roost.server import ClientPort, Listener, ServerConfig, make_app
 from roost.server.compression import BadCompression, TooLarge, inflate
-from roost.server.exposition import Family, Sample
 from roost.server.grpc import GrpcServer
 from roost.server.methods import parse_timeout
 from roost.sim.members.loop import run_virtually, until_idle

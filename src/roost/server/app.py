@@ -19,7 +19,8 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from roost.errors import RoostError
-from roost.server.exposition import Family, as_json, as_text, process_families
+from roost.figures import Family
+from roost.server.exposition import as_json, as_text, process_families
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # What stands behind /livez and /readyz (etcd: etcdhttp/health.go).

@@ -1,60 +1,16 @@
 """Figures as Prometheus reads them (text format 0.0.4), and as one JSON object.
 
-A figure is a row of a table: its name, its kind, what it means, and how to read it from whatever
-the table is about.  Nothing is counted here.  Whole numbers are written as whole numbers.
+Whole numbers are written as whole numbers.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from collections.abc import Iterable, Iterator
 
 from prometheus_client import ProcessCollector
 
+from roost.figures import Family, Labels, Sample
 from roost.histogram import Histogram
 
-Source = TypeVar("Source")
-Value = int | float | Histogram
-# Names and values of a sample's labels -> its value.
-Labels = tuple[tuple[str, str], ...]
 _ESCAPED = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One value, and what it is of."""
-
-    value: Value
-    labels: Labels = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Figure(Generic[Source]):
-    """A row; `read` gives one number, or samples where there are labels or buckets."""
-
-    name: str
-    kind: str  # gauge, counter or histogram
-    text: str
-    read: Callable[[Source], Value | Iterable[Sample]]
-
-    def samples(self, source: Source) -> Sequence[Sample]:
-        """All values as of now."""
-        found = self.read(source)
-        return [Sample(found)] if isinstance(found, Value) else list(found)
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """A figure that has been read."""
-
-    name: str
-    kind: str
-    text: str
-    samples: Sequence[Sample]
-
-
-def read_all(figures: Iterable[Figure[Source]], source: Source) -> list[Family]:
-    """Every figure of a table, as of now."""
-    return [Family(it.name, it.kind, it.text, it.samples(source)) for it in figures]
 
 
 def process_families() -> Iterator[Family]:
