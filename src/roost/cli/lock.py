@@ -110,6 +110,10 @@ def lock(
     When the lease is lost, COMMAND and all that it started gets TERM, then KILL, before somebody
     else can have the lock if possible; the exit code is 75.
 
+    Who ends this command itself by KILL leaves COMMAND running, and the lock goes to the next when
+    the lease has run out. End it by TERM, which COMMAND is passed; or run it where the end of one
+    is the end of all, as in a unit of systemd.
+
     \b
     Example:
         roost lock backups -- sh -c 'tar c data > data.tar'
