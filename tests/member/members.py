@@ -13,7 +13,7 @@ from pathlib import Path
 from roost.errors import ModelRefused, NotExecuted, OutcomeUnknown
 from roost.journal import OsDisk
 from roost.journal.disk import OsFile
-from roost.member import Member, MemberConfig, World
+from roost.member import Member, MemberConfig, World, address_of
 from roost.raft import Role
 from roost.sim.members.loop import VirtualLoop, pass_time, run_virtually
 from roost.sim.members.network import SimNetwork
@@ -146,6 +146,10 @@ class Cluster:
             election_ms=10 * self.heartbeat_ms,
             lease_reads=self.lease_reads,
         )
+
+    def address(self, position: int) -> tuple[str, int]:
+        """Where the member at `position` is."""
+        return address_of(self.urls[self.names[position]][0])
 
     def open(
         self, config: MemberConfig, on_fatal: Callable[[BaseException], None] = raise_fatal

@@ -6,14 +6,26 @@ from pathlib import Path
 
 import pytest
 
-from roost.errors import AnswerFailed, ModelRefused, NoLeader, RoostError, Stopped
+from roost.errors import (
+    AnswerFailed,
+    ModelRefused,
+    NoLeader,
+    OutcomeUnknown,
+    RoostError,
+    Stopped,
+)
 from roost.member import Member
 from roost.member.errors import RequestTooLarge
 from roost.member.protocol import FRAME_DIGESTS
 from roost.outcome import Outcome
 from roost.peer import encode_frame
+from roost.raft import Role
+from roost.sim.members.loop import pass_time
 from roost.store import Txn
 from tests.member.members import TREE, Cluster, look_again, run_cluster
+
+# Longer than an election takes.
+CLOGGED_S = 0.6
 
 
 def all_published(member: Member) -> bool:
@@ -64,6 +76,35 @@ def test_an_operation_that_writes_nothing_is_a_read(tmp_path: Path) -> None:
         for position in range(3):
             assert await cluster.members[position].transact("touch_nothing", b"k") == b"v"
         assert cluster.members[leader].core.last_index == last_index
+
+    run_cluster(tmp_path, 3, story)
+
+
+def test_what_was_read_from_a_proposal_is_never_told_when_another_leader_has_its_place(
+    tmp_path: Path,
+) -> None:
+    """It ran on the old leader, on top of a put that is never committed, and wrote nothing."""
+
+    async def story(cluster: Cluster) -> None:
+        old = await cluster.quiet()
+        await cluster.put(old, b"k", b"old")
+        member, addresses = cluster.members[old], [cluster.address(it) for it in range(3)]
+        others = {it: cluster.members[it] for it in range(3) if it != old}
+        clogged = cluster.network.simulated.clogged
+        for it in others:
+            for way in ((addresses[old], addresses[it]), (addresses[it], addresses[old])):
+                clogged[way] = asyncio.get_running_loop().time() + CLOGGED_S
+        put: list[Outcome] = []
+        read: list[Outcome] = []
+        member.transact_nowait("put", b"k=lost", put.append)
+        await pass_time(0.005)
+        member.transact_nowait("touch_nothing", b"k", read.append)
+        await cluster.until(lambda: any(it.core.role is Role.LEADER for it in others.values()))
+        await cluster.put(next(iter(others)), b"k", b"new")
+        assert not read
+        await cluster.until(lambda: bool(put and read))
+        assert isinstance(put[0], OutcomeUnknown)
+        assert read == [b"new"]
 
     run_cluster(tmp_path, 3, story)
 

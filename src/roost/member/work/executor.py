@@ -12,11 +12,13 @@ Rules that make this safe:
 * Answers are released when the batch's entry is applied *in the term it was proposed in*.  That
   commit also proves that no newer leader answered anybody in between, so refusals ride along.
 * A batch that wrote nothing is a read: it is answered after a read barrier that also waits for
-  every speculative batch it has seen.
+  every speculative batch it has seen, and only in the term in which it ran: in a later one, what
+  it saw may never have been committed.
 * An operation that writes more than an entry holds is refused: the journal could not take it, and
   a journal that refuses is a member that ends.
 * `close` (leadership lost) answers proposed batches with `LeadershipLost`: their entries may
-  still be committed by the next leader.  Operations that never ran are handed back.
+  still be committed by the next leader.  What never ran is handed back, and so is what ran,
+  wrote nothing and has not been confirmed: whoever leads next can run it again.
 """
 
 import logging
@@ -114,6 +116,8 @@ class Executor:
         self._queue: deque[Request] = deque()
         self._queue_bytes = 0
         self._inflight: dict[int, Batch] = {}
+        # Batches that wrote nothing, and whose barrier is on its way; in their order.
+        self._unconfirmed: dict[Batch, None] = {}
         self._last_index = 0
         self._is_open = False
 
@@ -177,7 +181,7 @@ class Executor:
         txn = self._store.begin()
         batch = Batch(self._core.term, self._execute(txn))
         if txn.is_empty:
-            self._barrier(self._last_index, _answer_after(batch))
+            self._answer_when_confirmed(batch)
             return
         try:
             payload = txn.encode()
@@ -235,7 +239,7 @@ class Executor:
             index = core.propose_change(steps, context=context)
         except (Refused, ChangeRefused, ProposalDropped) as error:
             request.outcome = error if isinstance(error, Refused) else _refusal_of(error)
-            self._barrier(self._last_index, _answer_after(batch))
+            self._answer_when_confirmed(batch)
             return
         except Exception:
             logger.exception("operation failed", extra={"operation": request.name})
@@ -247,6 +251,28 @@ class Executor:
         self._inflight[index] = batch
         self._last_index = index
         self._propose_done()
+
+    def _answer_when_confirmed(self, batch: Batch) -> None:
+        """Answer a batch that wrote nothing, once all it saw is committed and we still led then.
+
+        It saw what is proposed, too.  Nobody else's entry can take those positions in this term,
+        so when they are applied and the term is the same, they are ours.  When it is not, `close`
+        follows, or was, and has the requests run again.
+        """
+        self._unconfirmed[batch] = None
+        seen_index = self._last_index
+
+        def on_barrier(error: RoostError | None) -> None:
+            if batch not in self._unconfirmed or (error is None and self._core.term != batch.term):
+                return
+            del self._unconfirmed[batch]
+            if error is not None:
+                batch.fail(lambda: error)
+                return
+            assert self._store.applied_index >= seen_index, "what it saw is applied"
+            batch.answer()
+
+        self._barrier(seen_index, on_barrier)
 
     def on_applied(self, index: int, term: int) -> None:
         """Answer the callers of the batch at `index`, now that its entry is applied."""
@@ -261,18 +287,20 @@ class Executor:
             batch.fail(lambda: NotLeader("another leader's entry took its place"))
 
     def close(self) -> list[Request]:
-        """Leadership is lost: answer what was proposed, hand back what never ran."""
+        """Leadership is lost: answer what was proposed, hand back what may run elsewhere."""
         self._is_open = False
         batches = list(self._inflight.values())
         self._inflight.clear()
         self._last_index = 0
         self._store.drop_speculative()
-        unran = list(self._queue)
+        handed_back = [it for batch in self._unconfirmed for it in batch.requests]
+        handed_back += self._queue
+        self._unconfirmed.clear()
         self._queue.clear()
         self._queue_bytes = 0
         for batch in batches:
             batch.fail(lambda: LeadershipLost("leadership was lost before the answer"))
-        return unran
+        return handed_back
 
 
 def _internal_error(request: Request) -> OperationFailed:
@@ -285,15 +313,3 @@ def _refusal_of(error: ChangeRefused | ProposalDropped) -> Refused:
     if isinstance(error, ProposalDropped) and error.reason is DropReason.NOT_CAUGHT_UP:
         return LearnerBehind(str(error))
     return ChangeNotTaken(str(error))
-
-
-def _answer_after(batch: Batch) -> ReadDone:
-    """Answer a batch without writes once leadership was confirmed."""
-
-    def on_barrier(error: RoostError | None) -> None:
-        if error is None:
-            batch.answer()
-        else:
-            batch.fail(lambda: error)
-
-    return on_barrier
