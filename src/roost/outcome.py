@@ -6,8 +6,9 @@ the one who asked, so nothing that it raises may reach the one who tells: that i
 telling thousands in one turn.  What a callback raises is logged, and the callback is told once
 more, that answering has failed; so its call is answered whatever happened on the way.
 
-`told` and `told_read` make a callback safe to call.  They stand where requests enter a member,
-and nowhere behind that.
+`told` and `told_read` make a callback safe to call.  They stand where a member takes a request to
+keep it, and nowhere behind that; an operation that waits on the leader does the same itself
+(`Request.tell`), which costs no closure a put.
 """
 
 import asyncio
@@ -35,7 +36,7 @@ def told(done: Done) -> Done:
         try:
             done(outcome)
         except Exception as failure:  # noqa: BLE001 - whatever it is, it is this request's
-            _tell_failure(done, failure)
+            tell_failure(done, failure)
 
     return tell
 
@@ -47,12 +48,13 @@ def told_read(done: ReadDone) -> ReadDone:
         try:
             done(error)
         except Exception as failure:  # noqa: BLE001 - whatever it is, it is this request's
-            _tell_failure(done, failure)
+            tell_failure(done, failure)
 
     return tell
 
 
-def _tell_failure(done: Callable[[RoostError], None], failure: Exception) -> None:
+def tell_failure(done: Callable[[RoostError], None], failure: Exception) -> None:
+    """Log what a callback raised, and tell it that answering has failed."""
     logger.error("a request failed while it was answered", exc_info=failure)
     try:
         done(AnswerFailed("internal error"))

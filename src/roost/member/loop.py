@@ -123,7 +123,7 @@ class Loop:
     # What brings news.
 
     def transact(self, name: str, body: bytes, done: Done) -> None:
-        """Run the operation `name` on the leader, wherever that is; `done` is safe to call."""
+        """Run the operation `name` on the leader, wherever that is."""
         if self.is_stopped:
             done(Stopped("this member stops"))
             return

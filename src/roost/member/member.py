@@ -18,7 +18,7 @@ from roost.member.machine.reserve import SpaceReport
 from roost.member.machine.world import World
 from roost.member.operation import Operation
 from roost.member.status import MemberStatus
-from roost.outcome import Done, ReadDone, settle_future, told, told_read
+from roost.outcome import Done, ReadDone, settle_future, told_read
 from roost.store import Changes, StoreCorrupt, Txn
 
 
@@ -89,7 +89,7 @@ class Member:
         self._loop.halt()
         error, parts = Stopped("this member stops"), self._parts
         for it in parts.executor.close():
-            it.done(error)
+            it.tell(error)
         parts.reads.fail_all(error)
         parts.router.close(error)
         parts.transfers.close(error)
@@ -187,7 +187,7 @@ class Member:
         A result is durable on a majority when `done` gets it.  Errors are `Refused`,
         leaves of `NotExecuted` (safe to retry) or `OutcomeUnknown`.
         """
-        self._loop.transact(name, body, told(done))
+        self._loop.transact(name, body, done)
 
     async def transact(self, name: str, body: bytes) -> bytes:
         """Run the operation `name` on the leader and return its result; see `transact_nowait`."""

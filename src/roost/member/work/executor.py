@@ -39,7 +39,7 @@ from roost.member.errors import (
 )
 from roost.member.operation import Changing, Operation
 from roost.member.work.pacing import HOLD_S, Pace, Pacing
-from roost.outcome import Done, Outcome, ReadDone
+from roost.outcome import Done, Outcome, ReadDone, tell_failure
 from roost.raft import (
     ChangeRefused,
     Core,
@@ -66,6 +66,13 @@ class Request:
     done: Done
     outcome: Outcome = b""
 
+    def tell(self, outcome: Outcome) -> None:
+        """Tell the caller; what `done` raises is the caller's alone, as with `told`."""
+        try:
+            self.done(outcome)
+        except Exception as failure:  # noqa: BLE001 - whatever it is, it is this request's
+            tell_failure(self.done, failure)
+
 
 @dataclass(slots=True, eq=False)
 class Batch:
@@ -77,12 +84,12 @@ class Batch:
     def answer(self) -> None:
         """The entry is applied: every caller gets its own answer."""
         for it in self.requests:
-            it.done(it.outcome)
+            it.tell(it.outcome)
 
     def fail(self, make_error: Callable[[], RoostError]) -> None:
         """Tell every caller that its own answer will not come."""
         for it in self.requests:
-            it.done(make_error())
+            it.tell(make_error())
 
 
 class Executor:
@@ -133,14 +140,14 @@ class Executor:
 
     def submit(self, name: str, operation: Operation | Changing, body: bytes, done: Done) -> bool:
         """Queue one operation; False when the queue is full and the caller was told."""
-        config = self._config
+        config, request = self._config, Request(name, operation, body, done)
         if (
             len(self._queue) >= config.queue_count_max
             or self._queue_bytes + len(body) > config.queue_bytes_max
         ):
-            done(Overloaded("too many operations wait"))
+            request.tell(Overloaded("too many operations wait"))
             return False
-        self._queue.append(Request(name, operation, body, done))
+        self._queue.append(request)
         self._queue_bytes += len(body)
         return True
 
@@ -243,7 +250,7 @@ class Executor:
             return
         except Exception:
             logger.exception("operation failed", extra={"operation": request.name})
-            request.done(_internal_error(request))
+            request.tell(_internal_error(request))
             return
         configuration, _ = decode_change(core.log.slice(index, _ENTRY_BYTES)[0].payload)
         put_configuration(txn, configuration)

@@ -14,7 +14,7 @@ from roost.errors import NoLeader, NotLeader, Overloaded, RoostError
 from roost.member.operation import Changing, Operation
 from roost.member.work.executor import Executor
 from roost.member.work.forwarding import Forwarder
-from roost.outcome import Done, Outcome
+from roost.outcome import Done, Outcome, told
 from roost.raft import Core, Role
 
 PARKED_COUNT_MAX = 10_000
@@ -60,7 +60,7 @@ class Router:
         if self._core.role is Role.LEADER:
             self._executor.submit(name, self._operations[name], body, done)
         else:
-            self._route(Parked(self._ticks + self._timeout_ticks, name, body, done))
+            self._route(Parked(self._ticks + self._timeout_ticks, name, body, told(done)))
 
     def _route(self, it: Parked) -> None:
         leader = self._core.leader_id
