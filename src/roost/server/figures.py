@@ -18,6 +18,7 @@ from roost.figures import Family, Figure, Labels, Sample, read_all
 from roost.member import Member
 from roost.member.figures import FIGURES as MEMBER_FIGURES
 from roost.member.figures import MemberNow
+from roost.server.loop_watch import LoopWatch
 from roost.server.methods import MethodFigures
 from roost.server.port import ClientPort
 
@@ -55,13 +56,17 @@ class Now:
     port: ClientPort
     quota_bytes: int
     health: HealthCounts
+    watch: LoopWatch
 
 
 class Figures:
     """Reads them where they are; keeps none but of health."""
 
-    def __init__(self, member: Member, services: etcd.Services, *, quota_bytes: int) -> None:
+    def __init__(
+        self, member: Member, services: etcd.Services, *, quota_bytes: int, watch: LoopWatch
+    ) -> None:
         """The port comes by `show_port`."""
+        self._watch = watch
         self._quota_bytes = quota_bytes
         self._member = member
         self._services = services
@@ -78,7 +83,7 @@ class Figures:
         return [
             *read_all(MEMBER_FIGURES, MemberNow(member, member.status())),
             *read_all(ETCD_FIGURES, EtcdNow(services, services.figures())),
-            *read_all(_SERVER, Now(self._port, self._quota_bytes, self._health)),
+            *read_all(_SERVER, Now(self._port, self._quota_bytes, self._health, self._watch)),
         ]
 
     def alarms(self) -> Sequence[str]:
@@ -201,6 +206,24 @@ _SERVER: tuple[Figure[Now], ...] = (
         "gauge",
         "Open client connections.",
         lambda it: it.port.connection_count,
+    ),
+    Figure(
+        "roost_client_connections_in_line",
+        "gauge",
+        "Client connections that have sent more than their share of a turn.",
+        lambda it: it.port.grpc.intake.waiting_count,
+    ),
+    Figure(
+        "roost_loop_turn_seconds",
+        "histogram",
+        "How late a timer of the loop comes: what others' turns take meanwhile.",
+        lambda it: it.watch.turns,
+    ),
+    Figure(
+        "roost_loop_held_total",
+        "counter",
+        "Times the loop was held for more than 50 ms; the log says by whom.",
+        lambda it: it.watch.held_count,
     ),
     Figure("os_fd_used", "gauge", "File descriptors in use.", _used_descriptors),
     Figure(

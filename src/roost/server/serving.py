@@ -16,6 +16,7 @@ from roost.member import BackupSchedule, Member
 from roost.server import gateway, health, reflection
 from roost.server.app import make_app
 from roost.server.figures import Figures
+from roost.server.loop_watch import LoopWatch
 from roost.server.options import Serving
 from roost.server.port import ClientPort, Listener
 from roost.settings.urls import Url
@@ -72,7 +73,10 @@ class MemberServer:
             clock_s=clock_s,
         )
         self._guard = etcd.Guard(member, self._services.alarms, quota_bytes=serving.quota_bytes)
-        self._figures = Figures(member, self._services, quota_bytes=serving.quota_bytes)
+        self._watch = LoopWatch()
+        self._figures = Figures(
+            member, self._services, quota_bytes=serving.quota_bytes, watch=self._watch
+        )
         routes = self._services.routes()
         names = sorted({path[1:].split(b"/")[0].decode() for path in routes})
         self._health = health.Health(names)
@@ -130,6 +134,7 @@ class MemberServer:
         except (OSError, RoostError):
             await self._member.stop()
             raise
+        self._watch.start()
         self._guard.start()
         self._services.start()
         self._start_backups()
@@ -150,6 +155,7 @@ class MemberServer:
     async def stop(self) -> None:
         """Serve no more, hand leadership over, and stop the member."""
         self._health.drain()
+        self._watch.stop()
         self._guard.stop()
         self._services.stop()
         await self._tasks.close()

@@ -1,0 +1,98 @@
+"""How long the loop is held, and by whom (D14).
+
+A timer of the loop beats; what it comes too late is what others' turns took meanwhile.  A thread
+looks whether the beat is overdue, and if it is, at what the loop's thread is doing: the innermost
+function of ours.  So the loop itself pays for a timer, and whoever holds it is caught at it.
+
+Full?  A line of log in LOG_S; a beat that nobody saw late costs nothing.
+"""
+
+import asyncio
+import logging
+import sys
+import threading
+from collections.abc import Callable
+from time import monotonic
+from types import FrameType
+
+from roost.histogram import Histogram, doubling
+
+logger = logging.getLogger(__name__)
+BEAT_S = 0.02
+# Held longer than that is said, with the name of who did it.
+HELD_S = 0.05
+LOG_S = 1.0
+_BOUNDS_S = doubling(0.001, 14)
+
+
+class LoopWatch:
+    """Watches the loop on which it is started."""
+
+    def __init__(self, clock_s: Callable[[], float] = monotonic, package: str = "roost") -> None:
+        """Nothing is watched before `start`; functions of `package` are named."""
+        self._package = package
+        self.turns = Histogram(_BOUNDS_S)
+        self.held_count = 0
+        self._clock_s = clock_s
+        self._due_s = 0.0
+        self.held_by = ""
+        self._logged_s = float("-inf")
+        self._timer: asyncio.TimerHandle | None = None
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Watch the running loop."""
+        self._loop = asyncio.get_running_loop()
+        self._beat_again()
+        watched = threading.get_ident()
+        self._thread = threading.Thread(target=self._look, args=(watched,), daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Watch no more."""
+        self._stopped.set()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _beat_again(self) -> None:
+        self.held_by = ""
+        self._due_s = self._clock_s() + BEAT_S
+        self._timer = self._loop.call_later(BEAT_S, self._beat)
+
+    def _beat(self) -> None:
+        now = self._clock_s()
+        late_s = max(0.0, now - self._due_s)
+        self.turns.note(late_s)
+        if late_s > HELD_S:
+            self._say(now, late_s)
+        self._beat_again()
+
+    def _say(self, now: float, late_s: float) -> None:
+        self.held_count += 1
+        if now - self._logged_s >= LOG_S:
+            self._logged_s = now
+            by = self.held_by or "what had ended when we looked"
+            logger.warning("the loop was held for %.0f ms by %s", 1000 * late_s, by)
+
+    def _look(self, watched: int) -> None:
+        """The thread: catch whoever holds the loop at it."""
+        while not self._stopped.wait(HELD_S / 2):
+            if not self.held_by and self._clock_s() - self._due_s > HELD_S / 2:
+                self.held_by = innermost(_stack_of(watched), self._package)
+
+
+def innermost(frame: FrameType | None, package: str) -> str:
+    """The innermost function of a package in a stack, as `module.function`; "" = there is none."""
+    while frame is not None:
+        module = frame.f_globals.get("__name__", "")
+        if module.split(".")[0] == package:
+            return f"{module}.{frame.f_code.co_qualname}"
+        frame = frame.f_back
+    return ""
+
+
+def _stack_of(thread: int) -> FrameType | None:
+    return sys._current_frames().get(thread)  # noqa: SLF001 - documented, for this very use

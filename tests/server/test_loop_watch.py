@@ -1,0 +1,64 @@
+"""Who holds the loop is found out, by name."""
+
+import asyncio
+import logging
+import sys
+import threading
+
+import pytest
+
+from roost.server.loop_watch import BEAT_S, HELD_S, LoopWatch, innermost
+
+
+class Clock:
+    """Goes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+async def hold(watch: LoopWatch, clock: Clock) -> None:
+    """Hold the loop until the watching thread has seen us at it, and a beat has come after."""
+    clock.now_s += BEAT_S + 4 * HELD_S
+    seen = threading.Event()
+    while not watch.held_by:
+        seen.wait(0.001)
+    before = watch.held_count
+    while watch.held_count == before:
+        await asyncio.sleep(0)
+
+
+def test_a_beat_that_comes_late_is_counted_and_said_with_a_name(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main() -> LoopWatch:
+        clock = Clock()
+        watch = LoopWatch(clock, package="tests")
+        watch.start()
+        try:
+            await hold(watch, clock)
+            await hold(watch, clock)
+        finally:
+            watch.stop()
+        return watch
+
+    with caplog.at_level(logging.WARNING, "roost.server.loop_watch"):
+        watch = asyncio.run(main())
+    buckets = dict(watch.turns.buckets())
+    assert buckets["+Inf"] - buckets["0.128"] == watch.held_count == 2
+    # Two in a second are one line.
+    said = [record.getMessage() for record in caplog.records]
+    assert said == ["the loop was held for 200 ms by tests.server.test_loop_watch.hold"]
+
+
+def test_the_innermost_function_of_a_package_is_named() -> None:
+    def inner() -> str:
+        return innermost(sys._getframe(), "tests")
+
+    name = "test_the_innermost_function_of_a_package_is_named.<locals>.inner"
+    assert inner() == f"tests.server.test_loop_watch.{name}"
+    assert innermost(sys._getframe(), "nobody") == ""
+    assert innermost(None, "tests") == ""
