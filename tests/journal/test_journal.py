@@ -133,20 +133,19 @@ def test_what_is_larger_than_an_entry_may_be_changes_nothing() -> None:
     journal.invariants()
 
 
-def test_a_later_batch_may_truncate_one_that_is_still_being_written() -> None:
-    """What is durable never reaches behind the end of the log."""
+def test_one_batch_is_prepared_at_a_time() -> None:
+    """J9: what replaces part of one that is being written waits for it."""
     journal = open_journal(SimDisk())
-    journal.persist(HardState(1, 0), [entry(1)])
-    first = journal.prepare(None, [entry(2), entry(3), entry(4)])
-    second = journal.prepare(HardState(2, 0), [entry(2, 2)])
+    batch = journal.prepare(HardState(1, 0), [entry(1), entry(2)])
     journal.invariants()
-    journal.write(first)
-    journal.finish(first)
-    assert journal.durable_index == 2 == journal.last_index
-    journal.write(second)
-    journal.finish(second)
+    with pytest.raises(AssertionError, match="one batch at a time"):
+        journal.prepare(None, [entry(3)])
+    with pytest.raises(AssertionError, match="one batch at a time"):
+        journal.compact(1)
+    journal.write(batch)
+    journal.finish(batch)
     journal.invariants()
-    assert content(journal) == [entry(1), entry(2, 2)]
+    assert journal.durable_index == 2
 
 
 def test_what_may_be_damaged_is_dropped_by_an_owner_that_has_asked() -> None:

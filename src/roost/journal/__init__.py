@@ -1,5 +1,6 @@
 """The durable log of one member: entries, hard state, identity."""
 
+from roost.journal.batch import Batch, JournalConfig
 from roost.journal.disk import Disk, OsDisk
 from roost.journal.errors import (
     DirectoryLocked,
@@ -12,7 +13,7 @@ from roost.journal.errors import (
     WrongIdentity,
 )
 from roost.journal.identity import Identity, load_identity, lock_directory, replace_identity
-from roost.journal.journal import Batch, Journal, JournalConfig
+from roost.journal.journal import Journal
 from roost.journal.life import has_lived
 from roost.journal.privacy import check_private
 from roost.journal.record import PAYLOAD_BYTES_MAX

@@ -19,7 +19,9 @@ from typing import Protocol
 FILE_MODE = 0o600
 DIRECTORY_MODE = 0o700
 _ZEROS = bytes(1 << 20)
+# The kernel takes 1,024 buffers a call.
 _IOV_MAX = 1000
+# What a device reads or fails to read as one, at the least.
 _BLOCK_BYTES = 512
 # linux/stat.h: the mask, the offset of stx_mnt_id, and the size of struct statx.
 _STATX_MNT_ID_UNIQUE, _STATX_MNT_ID_OFFSET, _STATX_BYTES = 0x4000, 0x90, 256
@@ -113,6 +115,9 @@ class OsFile:
 
     def pwrite(self, buffers: Sequence[bytes], offset: int) -> None:
         """Write all buffers; a short write is carried on, or fails."""
+        # A short write is no error of its own, but what is not written must be, or must be said:
+        # the batch counts as a whole (J10).  Only where the fast way falls short are the buffers
+        # joined, which copies them.
         wanted = sum(map(len, buffers))
         if len(buffers) <= _IOV_MAX:
             written = os.pwritev(self._fd, buffers, offset)
@@ -151,7 +156,8 @@ class OsDisk:
         if path.is_dir():
             return
         if not path.parent.is_dir():
-            self.make_directory(path.parent)  # `parents` would make them for everybody
+            # `parents=True` would make those above with the modes of everybody's files.
+            self.make_directory(path.parent)
         path.mkdir(mode=DIRECTORY_MODE)
         self.sync_directory(path.parent)
 
@@ -176,6 +182,7 @@ class OsDisk:
 
     def open(self, path: Path, *, create: bool = False) -> OsFile:
         """Open for reading and writing; symbolic links are not followed."""
+        # A link in our directory that somebody else put there must not have us write elsewhere.
         flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_CREAT if create else 0)
         return OsFile(os.open(path, flags, FILE_MODE))
 
@@ -197,6 +204,8 @@ class OsDisk:
 
     def lock(self, path: Path) -> OsFile | None:
         """Take the exclusive lock; the kernel gives it back when the process ends."""
+        # flock, not a file that is there or not: after a crash nothing has to be cleaned up, and
+        # a pid that is used again locks nobody out.
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -211,6 +220,9 @@ class OsDisk:
             boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         except OSError:
             return ""  # not Linux: nobody can say
+        # The boot alone is not enough: a file system that was taken away and mounted again has
+        # lost its pages, in the same boot.  Where one of the two is not known nobody can say, and
+        # a start takes the careful way.
         mount = unique_mount_id(path)
         return f"{boot}:{mount}" if mount else ""
 
@@ -241,6 +253,7 @@ def read_or_zeros(file: File, count: int, offset: int = 0) -> bytes:
     except OSError as error:
         if error.errno != EIO:
             raise
+    # Only now piece by piece: one bad sector in a segment of 16 MiB must not cost all of it.
     count = max(0, min(count, file.size() - offset))
     found = bytearray(count)
     for begin in range(0, count, _BLOCK_BYTES):

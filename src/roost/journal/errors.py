@@ -9,6 +9,11 @@ class JournalError(DeviceFault):
     """Base of everything the journal says."""
 
 
+# Two facts that must not be mixed.  Broken is the device's present: it failed us just now, and all
+# that we know of it is in doubt.  Damaged is its past: it works, and gives back other bytes than it
+# was given.  The first ends the process, the second is a question to the other members.
+
+
 class JournalBroken(JournalError):
     """A write or sync failed; nothing later can be trusted, the process must end.
 

@@ -44,17 +44,23 @@ class HardRecord:
                 self.held = msgspec.json.decode(body, type=HardState)
             except UNDECODABLE as error:
                 raise JournalDamaged(self._path, 0, 0, f"the hard state: {error}") from error
+            # It is whole, so we wrote it or somebody did on purpose: not a matter of the device,
+            # and all the more no state to vote from.
             if min(msgspec.structs.astuple(self.held)) < 0:
                 raise JournalDamaged(self._path, 0, 0, f"{self.held} is no hard state")
         return self.held
 
     def save(self, state: HardState) -> None:
         """Make `state` the durable one."""
+        # `held` is set first: where the device fails nothing is promised any more, so what it
+        # says then is nobody's business.
         self.held, self._is_new = state, False
         self._twin.save(msgspec.json.encode(state))
 
     def save_again(self, *, always: bool) -> None:
         """Write the same bytes, where a copy is damaged or its cache may not be its disk (J17)."""
+        # A vote that was read from a page that never reached the disk would be given twice: once
+        # before the power cut that follows, to one candidate, and once after it, to another.
         if not self._is_new and (always or self._twin.is_damaged):
             self.save(self.held)
 

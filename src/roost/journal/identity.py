@@ -48,10 +48,13 @@ def lock_directory(disk: Disk, directory: Path) -> File:
 
     """
     disk.make_directory(directory)
+    # Before the lock: a file of ours in somebody else's directory is theirs to replace.
     refuse_foreign(disk, directory)
     lock = disk.lock(directory / "LOCK")
     if lock is None:
         raise DirectoryLocked(f"{directory} is used by another process")
+    # For whoever looks with `cat`; the kernel alone says who holds it, and gives it back when the
+    # process ends however it ends.  Nothing is ever decided by this number.
     lock.pwrite([f"{os.getpid():<20}\n".encode()], 0)
     return lock
 
@@ -65,7 +68,9 @@ def load_identity(disk: Disk, directory: Path) -> Identity | None:
     """
     body = _load_body(disk, directory)
     if body is None:
-        # The identity is the first that is made durable: whatever else is there has lived.
+        # The identity is the first that is made durable: whatever else is there has lived.  A new
+        # one in its place would be a new member in the clothes of an old one: the others count
+        # on votes and entries that it would not know of.
         if any(disk.exists(directory / name) for name in ("hard.a", "hard.b")):
             fact = "whose directory this is cannot be told any more: put a copy of it back, or "
             raise JournalDamaged(
@@ -85,6 +90,7 @@ def _load_body(disk: Disk, directory: Path) -> bytes | None:
     twin = Twin(disk, directory, "identity")
     try:
         body = twin.load()
+        # It is written once and read for years: a copy that rots is not to wait for the other.
         if body is not None and twin.is_damaged:
             twin.save(body)
         return body

@@ -52,14 +52,19 @@ class Index:
 
     def __init__(self, base: int = 0, base_term: int = 0) -> None:
         """Begin behind entry `base`."""
+        # The entry just below the first; of it only the term is known, which is all that a
+        # leader's next entry is checked against.
         self.base = base
         self.base_term = base_term
+        # Columns of machine numbers, not rows of objects: a log of ten million entries takes
+        # 370 MB so, and several times that as tuples, which a collector would walk besides.
         self.terms = array("Q")
         self._sequences = array("Q")
         self._offsets = array("Q")
         self._lengths = array("I")
         self._crcs = array("I")
         self._kinds = bytearray()
+        # base < each <= last: what is not kept is not damaged.
         self.faulty: dict[int, Fault] = {}
 
     @property
@@ -116,13 +121,15 @@ class Index:
 
     def first_of(self, sequence: int) -> int:
         """The first entry kept that lies in a segment."""
+        # A walk, and rare: once a compaction.
         return self.base + 1 + self._sequences.index(sequence)
 
     def truncate(self, index: int) -> None:
         """Forget entries from `index` on."""
         keep = index - self.base - 1
         if keep < 0:
-            # Only while recovering: the entries below lie in segments already compacted away.
+            # Only while recovering: the entries below lie in segments already compacted away, and
+            # with them went the term of the last; what follows was checked when it was written.
             keep = 0
             self.base, self.base_term = index - 1, 0
         for column in (self.terms, self._sequences, self._offsets, self._lengths, self._crcs):
@@ -136,6 +143,7 @@ class Index:
         count = index - self.base
         if count <= 0:
             return
+        # Taken before the row goes; a snapshot's owner knows better and sets it (see `opening`).
         self.base_term = self.terms[count - 1]
         self.base = index
         for column in (self.terms, self._sequences, self._offsets, self._lengths, self._crcs):

@@ -16,15 +16,13 @@ that replace what it drops.  The first error of the device poisons the journal f
 count; `reading` brings entries back.
 """
 
-import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from crc32c import crc32c
 
-from roost.journal import segment as segments
+from roost.journal.batch import Batch, JournalConfig, Write, begin_segment
 from roost.journal.disk import Disk, File, OsDisk
 from roost.journal.errors import EntryTooLarge, JournalBroken, JournalDamaged
 from roost.journal.identity import Identity, lock_directory
@@ -39,40 +37,9 @@ from roost.journal.record import (
     frame_bytes,
     padding,
 )
-from roost.journal.segment import Segment
+from roost.journal.segment import Segment, write_mark
 from roost.journal.spare import Spare
 from roost.raft.types import Entry, EntryKind, HardState
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JournalConfig:
-    """Sizes in bytes; `entropy` draws a segment's epoch."""
-
-    segment_bytes: int = 16 << 20
-    slot_count: int = 32_768
-    prepares_ahead: bool = True
-    entropy: Callable[[], int] = field(default=lambda: secrets.randbits(64))
-
-
-@dataclass(slots=True)
-class Write:
-    """The part of a batch that goes into one segment."""
-
-    segment: Segment
-    is_new: bool
-    frames_offset: int
-    slots_offset: int
-    frames: list[bytes] = field(default_factory=list)
-    slots: list[bytes] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Batch:
-    """What `prepare` decided and `write` carries out."""
-
-    hard_state: HardState | None
-    writes: list[Write]
-    last_index: int
 
 
 class Journal:
@@ -94,7 +61,12 @@ class Journal:
         self._index = opened.index
         # What was asked for last; `_hard.held` is what is durable of it.
         self.hard_state = opened.hard.held
+        # The newest entry that a sync has covered.  Opening has synced everything it found.
         self.durable_index = self.last_index
+        # The batch between `prepare` and `finish`.  There is one at a time: while a thread writes
+        # it, nothing else may touch the files or the manifest.
+        self._underway: Batch | None = None
+        # The first error of the device; nothing is written after it.
         self._broken: BaseException | None = None
         self.spare = Spare(
             disk,
@@ -144,12 +116,157 @@ class Journal:
             )
             journal = cls(directory, disk, config or JournalConfig(), lock, opened)
             if opened.salvaged:
+                # Into a new segment, as any other entries: the files they were read from are
+                # already put aside.
                 journal.persist(None, opened.salvaged)
         except BaseException:
             lock.close()
             raise
         journal.spare.prepare()
         return journal
+
+    def prepare(self, hard_state: HardState | None, entries: Sequence[Entry]) -> Batch:
+        """Decide where `entries` go; truncates first when they begin at or below the end.
+
+        One batch at a time: `write` and `finish` it before the next.
+
+        Raises:
+            EntryTooLarge: a payload is larger than PAYLOAD_BYTES_MAX; nothing was changed.
+            JournalBroken: an earlier write failed.
+
+        """
+        self._refuse_when_broken()
+        assert self._underway is None, "one batch at a time"
+        # Refusals come before the first change: half a batch in the index would be a log that
+        # the file never gets.
+        for entry in entries:
+            if len(entry.payload) > PAYLOAD_BYTES_MAX:
+                raise EntryTooLarge(f"entry {entry.index} has {len(entry.payload)} bytes")
+        if hard_state is not None:
+            assert hard_state.term >= self.hard_state.term, "terms never decrease"
+            self.hard_state = hard_state
+        writes: list[Write] = []
+        last_index = self.last_index
+        if entries and entries[0].index <= last_index:
+            first = entries[0].index
+            assert first > self._index.base, "what was compacted is committed and never truncated"
+            # What is overwritten stays in its file; that it does not count any more must be as
+            # durable as what replaces it, and not earlier.  Were the old entries erased first, a
+            # crash would leave this member with less than it acknowledged; were the record left
+            # out, a start would find two entries at one index.  One batch, one sync: after a
+            # crash there is the old tail or the new one (J27).
+            self._truncate_index(first)
+            self._place(writes, TRUNCATE, first, entries[0].term, b"")
+            last_index = first - 1
+        # From here on readers see the entries: the index has them, and who proposes or answers
+        # goes by `durable_index`, which has not moved.
+        for entry in entries:
+            last_index += 1
+            assert entry.index == last_index, "entries are contiguous"
+            self._place(writes, entry.kind, entry.index, entry.term, entry.payload)
+        self._underway = Batch(hard_state, writes, last_index)
+        return self._underway
+
+    def _place(self, writes: list[Write], kind: int, index: int, term: int, payload: bytes) -> None:
+        """Give one frame its place in the newest segment, or in a new one."""
+        length = len(payload)
+        if not self._segments or not self._segments[-1].has_room(length):
+            before = self._segments[-1] if self._segments else None
+            segment = begin_segment(self._wal, before, index, length, self._config)
+            self._segments.append(segment)
+            writes.append(Write(segment, True, segment.offset, segment.slot_offset(0)))
+        segment = self._segments[-1]
+        if not writes or writes[-1].segment is not segment:
+            slots_offset = segment.slot_offset(segment.position)
+            writes.append(Write(segment, False, segment.offset, slots_offset))
+        write = writes[-1]
+        payload_crc = crc32c(payload)
+        # How many frames before this one share its sync.  After a crash this tells a torn write
+        # from damage: all of one batch may be torn, but a frame of a later batch proves that the
+        # sync before it came back (see `recovery`).  In the next segment the count begins anew,
+        # for that part of the batch has a sync of its own.
+        delta = len(write.slots)
+        position, offset, epoch = segment.position, segment.offset, segment.epoch
+        # The chain: a frame of another history at the same place, whole in itself, does not have
+        # the checksum of the frame before it.
+        frame = (kind, index, term, length, payload_crc, segment.chain, position, delta)
+        write.frames.append(encode_frame(frame, epoch))
+        if length:
+            write.frames.append(payload)
+            if length & 7:
+                write.frames.append(padding(length))
+        slot = (index, term, offset, length, payload_crc, delta, kind)
+        write.slots.append(encode_slot(slot, epoch))
+        segment.position = position + 1
+        segment.offset = offset + frame_bytes(length)
+        segment.chain = payload_crc
+        # A truncation has a place in the file, and none in the log.
+        if kind != TRUNCATE:
+            self._index.append((segment.sequence, offset, length, payload_crc, term, kind))
+
+    def write(self, batch: Batch) -> None:
+        """Do the device work of a batch; durable on return.
+
+        May run in a thread of its own, one batch at a time, in the order of `prepare`.
+
+        Raises:
+            JournalBroken: final; the process must end.
+
+        """
+        with self._poisoned_by_errors():
+            # Term and vote first, and synced: an entry on the disk of a term that the hard state
+            # does not know would be one that nobody was elected for (J13).
+            if batch.hard_state is not None:
+                self._hard.save(batch.hard_state)
+            for write in batch.writes:
+                if write.is_new:
+                    # The segments before this one are synced by now, so a start may take all of
+                    # them but the newest for whole (J28).
+                    self._install(write.segment)
+                file = write.segment.file
+                assert file is not None, "the segment was made before"
+                # Frames before slots.  While the machine runs the page cache keeps this order:
+                # a slot that is there vouches for a frame that was there.  A power cut does not
+                # keep it, nor does it need to: one sync covers both, and before it returns
+                # nobody is told anything.
+                file.pwrite(write.frames, write.frames_offset)
+                file.pwrite(write.slots, write.slots_offset)
+                # The file's size never changes, its blocks were written once as zeros: the sync
+                # costs the data alone, no metadata (J3, J14).
+                file.sync_data()
+
+    def finish(self, batch: Batch) -> None:
+        """The batch is written: what it holds may be promised."""
+        assert batch is self._underway, "it was prepared last"
+        self._underway = None
+        self.durable_index = batch.last_index
+
+    def persist(self, hard_state: HardState | None, entries: Sequence[Entry]) -> None:
+        """Prepare, write and finish at once."""
+        batch = self.prepare(hard_state, entries)
+        self.write(batch)
+        self.finish(batch)
+
+    def _install(self, segment: Segment) -> None:
+        """Make the file of a new segment and have the manifest name it, durably."""
+        self.spare.install(segment, self.identity)
+        # Named before the first entry in it is written, so that no acknowledged entry is ever in
+        # a file that a start would put aside.  A crash in between leaves an empty segment, which
+        # costs nothing.  A later segment of the batch has no file yet, and is not named.
+        self._save_manifest()
+        self.spare.prepare()
+
+    def _save_manifest(self, *, is_clean: bool = False) -> None:
+        # Entries in doubt are the exception, and few; with none this is no loop at all.
+        is_certain = self._index.is_certain
+        self._manifest.save(self._segments, is_clean=is_clean, is_certain=is_certain)
+
+    def _truncate_index(self, index: int) -> None:
+        """Forget entries from `index` on."""
+        # The file still has them, and a start before the next sync would bring them back: they are
+        # not durable any more, and not yet durably gone.
+        self._index.truncate(index)
+        self.durable_index = min(self.durable_index, self.last_index)
 
     @property
     def first_index(self) -> int:
@@ -199,6 +316,9 @@ class Journal:
 
     def changes_after(self, index: int) -> list[int]:
         """Where changes of the configuration stand behind `index`, whether they can be read."""
+        # The kind of an entry stands in its slot and in the index, so a configuration is found also
+        # where its payload is damaged: then it is known that there is one, and a member that does
+        # not know it does not campaign by the one before.
         first = max(index, self._index.base) + 1
         kinds = self._index.kinds_from(first)
         return [
@@ -225,7 +345,10 @@ class Journal:
             JournalBroken: the device failed.
 
         """
+        assert self._underway is None, "one batch at a time"
         fault, place = self._index.faulty[index], self._index.place(index)
+        # Length and checksum are from the slot, which is whole; with index and term they name
+        # one content (J20).  So it does not matter who brings it, a leader or not.
         if (len(payload), crc32c(payload)) != (place.length, place.payload_crc):
             return False
         segment = next(it for it in self._segments if it.sequence == place.sequence)
@@ -233,8 +356,10 @@ class Journal:
         head = encode_frame((*frame, fault.chain, fault.position, fault.batch_delta), segment.epoch)
         with self._poisoned_by_errors():
             assert segment.file is not None, "a segment with entries is open"
+            # The same bytes at the same place: torn, it is as damaged as it was before.
             segment.file.pwrite([head, payload, padding(place.length)], place.offset)
             segment.file.sync_data()
+        # Only now: whoever counts this entry may count on it.
         del self._index.faulty[index]
         return True
 
@@ -247,17 +372,86 @@ class Journal:
             JournalBroken: the device failed.
 
         """
+        assert self._underway is None, "one batch at a time"
         assert index > self._index.base, "what was compacted is committed and never dropped"
         writes: list[Write] = []
         term = self._index.terms[index - self._index.base - 1]
         self._truncate_index(index)
         self._place(writes, TRUNCATE, index, term, b"")
-        batch = Batch(None, writes, self.last_index)
+        # The record is of the term of what it drops: a start checks no term of a truncation, and
+        # a leader's entries that come here later bring their own.
+        batch = self._underway = Batch(None, writes, self.last_index)
         self.write(batch)
         self.finish(batch)
 
+    def compact(self, index: int) -> None:
+        """Drop whole segments that hold nothing above `index`; the manifest goes first (J30).
+
+        Not while a batch is being written in another thread.
+
+        Raises:
+            JournalBroken: the device failed.
+
+        """
+        self._refuse_when_broken()
+        assert self._underway is None, "one batch at a time"
+        # One durable entry stays: its term is what a leader's next entry is checked against.
+        index = min(index, self.durable_index - 1)
+        if index < self.first_index:
+            return
+        keep = self._index.place(index + 1).sequence
+        dropped = [segment for segment in self._segments if segment.sequence < keep]
+        if not dropped:
+            return
+        self._index.drop_to(self._index.first_of(keep) - 1)
+        self._segments = self._segments[len(dropped) :]
+        self._manifest.note_floor(self._index.base, self._index.base_term)
+        # The names go first, durably.  The other way round a crash would leave a manifest that
+        # names files which are not there, and that is how a lost segment looks.
+        with self._poisoned_by_errors():
+            self._save_manifest()
+            self._discard(dropped)
+
+    def begin_behind(self, index: int, term: int) -> None:
+        """Forget every entry: the next one follows (index, term), which a snapshot holds.
+
+        Done at once when the manifest is saved; a crash before leaves the old entries, one
+        after leaves files that the next start puts aside (checklist 110).
+
+        Raises:
+            JournalBroken: the device failed.
+
+        """
+        self._refuse_when_broken()
+        assert self._underway is None, "one batch at a time"
+        dropped, self._segments = self._segments, []
+        self._index = Index(index, term)
+        self.durable_index = index
+        self._manifest.note_floor(index, term)
+        with self._poisoned_by_errors():
+            # The snapshot may be of a term that this member slept through.  It takes the term,
+            # and no vote with it (J25); and it takes it before the log can say that term.
+            if self.hard_state.term < term:
+                self.hard_state = HardState(term=term)
+                self._hard.save(self.hard_state)
+            self._save_manifest()
+            self._discard(dropped)
+
+    def _discard(self, dropped: Sequence[Segment]) -> None:
+        """Remove the files of segments that the manifest does not name any more."""
+        # One that has no file was placed in memory and never written; nothing is there to remove.
+        for segment in dropped:
+            if segment.file is not None:
+                segment.file.close()
+                self._disk.unlink(segment.path)
+        self._disk.sync_directory(self._wal)
+
     def lift_fence(self) -> None:
-        """The log holds everything again that this member ever promised."""
+        """The log holds everything again that this member ever promised.
+
+        Who says so is the core: here nobody can know what was lost (`raft.fence`).
+        """
+        assert self._underway is None, "one batch at a time"
         with self._poisoned_by_errors():
             self._manifest.note_fence(is_fenced=False)
             self._save_manifest()
@@ -274,6 +468,9 @@ class Journal:
         Not while a batch is being written in another thread.  The work may run in that thread;
         it raises JournalBroken when the device fails.
         """
+        # Without a mark the newest batch can only be told from a torn write by what follows it,
+        # and behind the last entry of an idle member nothing ever follows.  The mark is what
+        # follows: one small write, when nothing more comes.
         newest = self._segments[-1] if self._segments else None
         if newest is None or newest.file is None or self.durable_index < self.last_index:
             return lambda: None
@@ -282,7 +479,7 @@ class Journal:
 
         def work() -> None:
             with self._poisoned_by_errors():
-                segments.write_mark(file, epoch, count)
+                write_mark(file, epoch, count)
 
         return work
 
@@ -297,191 +494,20 @@ class Journal:
         try:
             yield
         except BaseException as error:
+            # Whatever it was, a batch may be half on the disk.  After a failed sync the kernel
+            # may have dropped our pages and called them clean, so the next sync would say "all
+            # well" of bytes that are nowhere: there is no second try, and no way on.
             self._broken = error
             if isinstance(error, OSError):
                 raise JournalBroken(f"{self._directory}: {error}") from error
             raise
-
-    def prepare(self, hard_state: HardState | None, entries: Sequence[Entry]) -> Batch:
-        """Decide where `entries` go; truncates first when they begin at or below the end.
-
-        Raises:
-            EntryTooLarge: a payload is larger than PAYLOAD_BYTES_MAX; nothing was changed.
-            JournalBroken: an earlier write failed.
-
-        """
-        self._refuse_when_broken()
-        for entry in entries:
-            if len(entry.payload) > PAYLOAD_BYTES_MAX:
-                raise EntryTooLarge(f"entry {entry.index} has {len(entry.payload)} bytes")
-        if hard_state is not None:
-            assert hard_state.term >= self.hard_state.term, "terms never decrease"
-            self.hard_state = hard_state
-        writes: list[Write] = []
-        last_index = self.last_index
-        if entries and entries[0].index <= last_index:
-            first = entries[0].index
-            assert first > self._index.base, "what was compacted is committed and never truncated"
-            self._truncate_index(first)
-            self._place(writes, TRUNCATE, first, entries[0].term, b"")
-            last_index = first - 1
-        for entry in entries:
-            last_index += 1
-            assert entry.index == last_index, "entries are contiguous"
-            self._place(writes, entry.kind, entry.index, entry.term, entry.payload)
-        return Batch(hard_state, writes, last_index)
-
-    def _place(self, writes: list[Write], kind: int, index: int, term: int, payload: bytes) -> None:
-        """Give one frame its place in the newest segment, or in a new one."""
-        length = len(payload)
-        if not self._segments or not self._segments[-1].has_room(length):
-            writes.append(self._roll(index, length))
-        segment = self._segments[-1]
-        if not writes or writes[-1].segment is not segment:
-            slots_offset = segment.slot_offset(segment.position)
-            writes.append(Write(segment, False, segment.offset, slots_offset))
-        write = writes[-1]
-        payload_crc = crc32c(payload)
-        delta = len(write.slots)
-        position, offset, epoch = segment.position, segment.offset, segment.epoch
-        frame = (kind, index, term, length, payload_crc, segment.chain, position, delta)
-        write.frames.append(encode_frame(frame, epoch))
-        if length:
-            write.frames.append(payload)
-            if length & 7:
-                write.frames.append(padding(length))
-        slot = (index, term, offset, length, payload_crc, delta, kind)
-        write.slots.append(encode_slot(slot, epoch))
-        segment.position = position + 1
-        segment.offset = offset + frame_bytes(length)
-        segment.chain = payload_crc
-        if kind != TRUNCATE:
-            self._index.append((segment.sequence, offset, length, payload_crc, term, kind))
-
-    def _roll(self, index: int, length: int) -> Write:
-        """Begin the next segment in memory; `write` makes its file."""
-        config = self._config
-        before = self._segments[-1] if self._segments else None
-        sequence = before.sequence + 1 if before else 1
-        segment = Segment(
-            segments.segment_path(self._wal, sequence, index),
-            sequence,
-            config.entropy(),
-            index,
-            config.slot_count,
-            segments.size_for(length, config.slot_count, config.segment_bytes),
-            before.position if before else 0,
-        )
-        self._segments.append(segment)
-        return Write(segment, True, segment.offset, segment.slot_offset(0))
-
-    def write(self, batch: Batch) -> None:
-        """Do the device work of a batch; durable on return.
-
-        May run in a thread of its own, one batch at a time, in the order of `prepare`.
-
-        Raises:
-            JournalBroken: final; the process must end.
-
-        """
-        with self._poisoned_by_errors():
-            if batch.hard_state is not None:
-                self._hard.save(batch.hard_state)
-            for write in batch.writes:
-                if write.is_new:
-                    self._install(write.segment)
-                file = write.segment.file
-                assert file is not None, "the segment was made before"
-                file.pwrite(write.frames, write.frames_offset)
-                file.pwrite(write.slots, write.slots_offset)
-                file.sync_data()
-
-    def finish(self, batch: Batch) -> None:
-        """The batch is written: what it holds may be promised."""
-        # A later batch may already have truncated part of this one.
-        self.durable_index = min(batch.last_index, self.last_index)
-
-    def persist(self, hard_state: HardState | None, entries: Sequence[Entry]) -> None:
-        """Prepare, write and finish at once."""
-        batch = self.prepare(hard_state, entries)
-        self.write(batch)
-        self.finish(batch)
-
-    def _install(self, segment: Segment) -> None:
-        """Make the file of a new segment and have the manifest name it, durably."""
-        self.spare.install(segment, self.identity)
-        # A later segment of the batch has no file yet, and is not named.
-        self._save_manifest()
-        self.spare.prepare()
-
-    def _save_manifest(self, *, is_clean: bool = False) -> None:
-        is_certain = self._index.is_certain
-        self._manifest.save(self._segments, is_clean=is_clean, is_certain=is_certain)
-
-    def _truncate_index(self, index: int) -> None:
-        """Forget entries from `index` on."""
-        self._index.truncate(index)
-        self.durable_index = min(self.durable_index, self.last_index)
-
-    def compact(self, index: int) -> None:
-        """Drop whole segments that hold nothing above `index`; the manifest goes first (J30).
-
-        Not while a batch is being written in another thread.
-
-        Raises:
-            JournalBroken: the device failed.
-
-        """
-        self._refuse_when_broken()
-        index = min(index, self.durable_index - 1)
-        if index < self.first_index:
-            return
-        keep = self._index.place(index + 1).sequence
-        dropped = [segment for segment in self._segments if segment.sequence < keep]
-        if not dropped:
-            return
-        self._index.drop_to(self._index.first_of(keep) - 1)
-        self._segments = self._segments[len(dropped) :]
-        self._manifest.note_floor(self._index.base, self._index.base_term)
-        with self._poisoned_by_errors():
-            self._save_manifest()
-            self._discard(dropped)
-
-    def begin_behind(self, index: int, term: int) -> None:
-        """Forget every entry: the next one follows (index, term), which a snapshot holds.
-
-        Done at once when the manifest is saved; a crash before leaves the old entries, one
-        after leaves files that the next start puts aside (checklist 110).
-
-        Raises:
-            JournalBroken: the device failed.
-
-        """
-        self._refuse_when_broken()
-        dropped, self._segments = self._segments, []
-        self._index = Index(index, term)
-        self.durable_index = index
-        self._manifest.note_floor(index, term)
-        with self._poisoned_by_errors():
-            if self.hard_state.term < term:
-                self.hard_state = HardState(term=term)
-                self._hard.save(self.hard_state)
-            self._save_manifest()
-            self._discard(dropped)
-
-    def _discard(self, dropped: Sequence[Segment]) -> None:
-        """Remove the files of segments that the manifest does not name any more."""
-        for segment in dropped:
-            if segment.file is not None:
-                segment.file.close()
-                self._disk.unlink(segment.path)
-        self._disk.sync_directory(self._wal)
 
     def invariants(self) -> None:
         """Assert what holds between any two calls, also while a batch is being written.
 
         Cheap: what it looks at are the segments and the damaged entries, not the entries.
         """
+        # Nothing of a file is asked here: a thread may be writing it.
         index, held = self._index, self._segments
         index.invariants()
         assert index.base <= self.durable_index <= index.last, "nothing unknown is durable"
@@ -499,12 +525,15 @@ class Journal:
 
     def abandon(self) -> None:
         """Close the files and write nothing more."""
+        # To `close`, a journal that was given up is one that failed: it says of no clean stop.
         self._broken = self._broken or JournalBroken("the journal was closed")
         self.close()
 
     def close(self) -> None:
         """Close the files; a journal that is not broken is marked as stopped in order."""
         self.spare.close()
+        # The word "clean" is believed at the next start, and spares it every doubt: it must be
+        # the last thing that is written, and not by a journal that has failed.
         if self._broken is None:
             self.prepare_mark()()
             self._save_manifest(is_clean=True)

@@ -25,6 +25,8 @@ def has_lived(disk: Disk, directory: Path) -> bool:
     """
     if _load(disk, directory, "hard") is not None:
         return True
+    # The floor is set when a journal begins behind its store, in the same step as the term, and
+    # the term goes first: a floor without one means that the record was lost, not that it is new.
     held = _load(disk, directory, "catalog")
     if held is not None and msgspec.json.decode(held, type=Manifest).floor_index:
         fact = "term and vote are gone, and nobody else knows them: remove this member, add another"
@@ -34,6 +36,7 @@ def has_lived(disk: Disk, directory: Path) -> bool:
 
 def _load(disk: Disk, directory: Path, name: str) -> bytes | None:
     """What a record says; None when it was never written, or is not there."""
+    # To look must leave no trace: opening a record makes its files, and files say "has lived".
     if not any(disk.exists(directory / f"{name}.{it}") for it in "ab"):
         return None
     twin = Twin(disk, directory, name)

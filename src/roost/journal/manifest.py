@@ -55,7 +55,8 @@ class ManifestRecord:
         self._path = directory / "catalog.a"
         self._boot = ""
         self.held = Manifest()
-        # Whether nothing written since the last stop can be torn; true of a new journal.
+        # Whether nothing in the segments can be torn: the last stop was in order.  True of a new
+        # journal.  It stays as it was read, whatever is saved meanwhile.
         self.was_clean = True
         # Whether what was written since the last start still stands in the page cache.
         self.is_cache_alive = False
@@ -76,6 +77,9 @@ class ManifestRecord:
             self.was_clean = self.held.clean
         self._boot = boot
         self.is_cache_alive = bool(boot) and self.held.boot == boot
+        # Counted in memory, and durable with the first save of this start.  A start that ends
+        # before it has changed nothing that the number would have to tell apart: incarnations
+        # are made of it, and none was told to anybody.
         self._change(starts=self.held.starts + 1)
 
     def note_floor(self, index: int, term: int) -> None:
@@ -91,6 +95,8 @@ class ManifestRecord:
 
         `is_certain`: no entry is in doubt, see `Fault`.
         """
+        # A segment without a file is decided on and not made yet.  To name it would be to miss it
+        # at the next start.
         names = tuple(
             SegmentName(it.sequence, it.first_index, it.epoch)
             for it in segments

@@ -80,6 +80,8 @@ def open_journal(
         JournalBroken: the device failed while recovering.
 
     """
+    # First of all, and durably: everything else in the directory is judged by it, and whatever is
+    # found beside a missing identity has lived (see `identity`).
     kept = load_identity(disk, directory)
     if kept is None:
         save_identity(disk, directory, identity)
@@ -223,6 +225,8 @@ class _Opening:
     def _begin_at_floor(self, floor: Position) -> None:
         """Forget what lies at or below the floor."""
         index = self._index
+        # The floor is above all there is: a snapshot was installed, or the store has everything.
+        # Nothing of the segments counts, and what is behind the floor is still to come.
         if floor.index > index.last:
             if index.last > index.base or floor.index < index.base:
                 self._put_aside_all()
@@ -230,6 +234,8 @@ class _Opening:
         elif floor.index >= index.base:
             index.drop_to(floor.index)
             index.base_term = floor.term
+        # Between the floor and the first entry some are missing, and the manifest says that they
+        # are kept: a whole segment went without a trace.
         elif self._segments:
             fact = f"entries {index.base + 1} … {index.last} do not reach floor {floor.index}"
             raise JournalDamaged(self._segments[0].path, 0, 0, fact)
@@ -241,6 +247,7 @@ class _Opening:
         if index.last == index.base:
             self._put_aside_all()
             return
+        # They are left out of the manifest, not cut to size: a segment is dropped whole, or kept.
         first = index.place(index.base + 1).sequence
         for segment in self._segments:
             if segment.sequence < first and segment.file is not None:
@@ -280,6 +287,7 @@ class _Opening:
         known = {segment.path.name for segment in self._segments}
         lost = self._directory / "lost"
         for name in disk.list_directory(wal):
+            # Half written or whole, it holds zeros, and nobody knows how many are on the disk.
             if name == SPARE_NAME:
                 disk.unlink(wal / name)
             elif name not in known:

@@ -28,6 +28,8 @@ def refuse_foreign(disk: Disk, path: Path) -> None:
         UnsafePermissions: another user does.
 
     """
+    # The link and what it leads to are two things to own: who owns the link may lead it elsewhere
+    # tomorrow, who owns the target may change it today.
     own = os.geteuid()
     for follows in (False, True):
         owner = disk.facts(path, follows=follows).owner
@@ -44,6 +46,8 @@ def check_private(disk: Disk, directory: Path, *, is_strict: bool) -> None:
             any right, or a symbolic link leads elsewhere.
 
     """
+    # Everything is looked at before anything is said: whoever mends a directory wants the list,
+    # not one name a start.
     found: list[str] = []
     for path in _all_in(disk, directory):
         refuse_foreign(disk, path)
@@ -55,6 +59,8 @@ def check_private(disk: Disk, directory: Path, *, is_strict: bool) -> None:
     rest = f"; and {len(found) - _NAMES_MAX} more" if len(found) > _NAMES_MAX else ""
     text = f"others than the owner reach this member's data: {named}{rest}"
     advice = f"chmod -R go-rwx {directory}"
+    # A warning by default, and not for comfort: container platforms mount volumes with modes that
+    # the process may not change, and a member that refuses to start protects nobody's data there.
     if is_strict:
         raise UnsafePermissions(f"{text}: {advice}, or start without --strict-permissions")
     logger.warning("%s; %s ends that, --strict-permissions would refuse it", text, advice)
@@ -62,6 +68,7 @@ def check_private(disk: Disk, directory: Path, *, is_strict: bool) -> None:
 
 def _all_in(disk: Disk, directory: Path) -> list[Path]:
     """The directory, what is in it, and what is in its directories."""
+    # Two levels are all that a member makes; what lies deeper is somebody else's and not read.
     found = [directory]
     for name in disk.list_directory(directory):
         if name in _NOT_OURS:
@@ -76,6 +83,7 @@ def _all_in(disk: Disk, directory: Path) -> list[Path]:
 def _exposure(disk: Disk, path: Path) -> str:
     """What is wrong with one path; empty when nothing is."""
     said = ["is a symbolic link"] if disk.facts(path, follows=False).is_link else []
+    # The mode of the target: every link is 0777, which says nothing.
     mode = disk.facts(path, follows=True).mode
     if mode & _OTHERS_WRITE:
         said.append(f"can be written by others (mode {mode:04o})")

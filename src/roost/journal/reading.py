@@ -40,12 +40,16 @@ def read_entries(
     for log_index in range(first, stop):
         place = index.place(log_index)
         size += place.length
+        # At least one, however large: a page of nothing would be asked for again for ever.
         if (found and size > bytes_max) or log_index in index.faulty:
             break
         segment = by_sequence[place.sequence]
         assert segment.file is not None, "a segment with entries is open"
         payload = _read_payload(segment.file, place)
         if payload is None:
+            # The index still says what it must be, from when it was written or opened.  To write
+            # it anew, the frame's place in its batch is wanted as well, and only the slot has
+            # that.
             fault = find_fault(segment, place)
             if fault is None:
                 fact = "the payload and its slot changed"
@@ -66,6 +70,8 @@ def _read_payload(file: File, place: Place) -> bytes | None:
         if error.errno != EIO:
             raise
         return None
+    # Checked at each read, not once at the start: what the log hands out goes to other disks, and
+    # rot that was replicated would be the truth (J19).
     if len(payload) != place.length or crc32c(payload) != place.payload_crc:
         return None
     return payload

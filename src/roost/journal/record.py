@@ -36,6 +36,8 @@ FRAME_MAGIC = b"RFRM"
 TRUNCATE = 255
 FRAME_HEAD_BYTES = 64
 SLOT_BYTES = 64
+# Before a length is believed it is held against this and against the file's end (J6): a flipped
+# bit of it must not make a start ask for gigabytes.
 PAYLOAD_BYTES_MAX = 64 << 20
 
 _FRAME = Struct("<4sB3xQQQIIIII8x")
@@ -84,6 +86,8 @@ def padding(length: int) -> bytes:
 
 def encode_frame(frame: tuple[int, int, int, int, int, int, int, int], epoch: int) -> bytes:
     """Build a frame's head from the fields of `Frame`; a plain tuple does for hot paths."""
+    # The checksum of the payload stands in the head, and the head's own covers it: so a whole
+    # head says what the payload must be, also when the payload is not that.
     head = _FRAME.pack(FRAME_MAGIC, frame[0], epoch, *frame[1:])
     return head + _CRC.pack(crc32c(head))
 
@@ -91,10 +95,12 @@ def encode_frame(frame: tuple[int, int, int, int, int, int, int, int], epoch: in
 def decode_frame(data: bytes, offset: int, epoch: int) -> Frame | None:
     """Read a frame's head; None when it is not a valid one of this epoch."""
     head = data[offset : offset + FRAME_HEAD_BYTES]
+    # The magic first: most places that are asked hold payloads or zeros, and need no checksum.
     if len(head) < FRAME_HEAD_BYTES or head[:4] != FRAME_MAGIC:
         return None
     if _CRC.unpack_from(head, 60)[0] != crc32c(head[:60]):
         return None
+    # Whole, and of another epoch: a frame of an older life of these blocks (J2).
     _, kind, frame_epoch, *rest = _FRAME.unpack_from(head)
     return Frame(kind, *rest) if frame_epoch == epoch else None
 
@@ -118,6 +124,7 @@ def read_whole(
     payload = data[begin : begin + length]
     if len(payload) != length or crc32c(payload) != payload_crc or length > PAYLOAD_BYTES_MAX:
         return None
+    # The slot is not decoded: it is what this frame's slot would be, byte for byte, or not.
     body = _SLOT.pack(index, term, offset, length, payload_crc, delta, kind, epoch)
     if data[slot_offset : slot_offset + SLOT_BYTES] != body + _CRC.pack(crc32c(body)):
         return None

@@ -88,15 +88,27 @@ def _rows(frame: FrameState, slot: SlotState, verdict: Verdict) -> dict[object, 
 
 
 VERDICTS: dict[object, Verdict] = {
+    # A whole frame is an entry, whatever its slot says, and whether or not it was acknowledged:
+    # to keep one that nobody was promised is always safe, since Raft overwrites it if need be.
     **_rows(FrameState.OK, SlotState.OK, Verdict.GOOD),
     **_rows(FrameState.OK, SlotState.ZERO, Verdict.REWRITE_SLOT),
     **_rows(FrameState.OK, SlotState.GARBAGE, Verdict.REWRITE_SLOT),
+    # Both whole, and not of one entry: no crash and no rot does that.
     **_rows(FrameState.OK, SlotState.DIFFERS, Verdict.CONFLICT),
     **_rows(FrameState.HEAD_BAD, SlotState.OK, Verdict.REWRITE_HEAD),
+    # Also in the newest batch, where a crash may have done it: from here the two look the same
+    # (PAR, FAST'18), and to call damage a crash drops what was acknowledged, while to call a
+    # crash damage costs a question to the others.
     **_rows(FrameState.BAD, SlotState.OK, Verdict.FAULTY),
+    # Neither frame nor slot, and nothing of a later batch: the write was cut short, in whatever
+    # order its sectors reached the disk.  Entries of the same batch behind it prove nothing, for
+    # the sync that covers them all did not come back.
     (FrameState.BAD, SlotState.ZERO, Evidence.NONE): Verdict.TORN,
     (FrameState.BAD, SlotState.ZERO, Evidence.SAME_BATCH): Verdict.TORN,
+    # A later batch was begun after this one's sync had come back: this was acknowledged.
     (FrameState.BAD, SlotState.ZERO, Evidence.LATER_BATCH): Verdict.DOUBLE_FAULT,
+    # A slot lies in one sector: a crash leaves it whole or zero.  Garbage there is rot, and says
+    # that something was written, but not what.
     (FrameState.BAD, SlotState.GARBAGE, Evidence.NONE): Verdict.TAIL_UNKNOWN,
     (FrameState.BAD, SlotState.GARBAGE, Evidence.SAME_BATCH): Verdict.TAIL_UNKNOWN,
     (FrameState.BAD, SlotState.GARBAGE, Evidence.LATER_BATCH): Verdict.DOUBLE_FAULT,
@@ -135,8 +147,12 @@ class SegmentReader:
         self._is_clean = is_clean
         self._is_cache_alive = is_cache_alive
         self._marked = read_mark(self._data, segment.epoch)
+        # The first position of the batch that was read last: where to begin to write again.
         self._newest_batch_start = 0
+        # What `_find_newest` came to; it reads all slots, so once is enough.
         self._newest: tuple[int, int] | None = None
+        # Heads and slots to be written anew, and where.  Nothing is written before everything is
+        # read: a reader that mends as it goes would judge what follows by what it wrote.
         self._repairs: list[tuple[bytes, int]] = []
 
     def recover(self, frame_count: int | None) -> list[Recovered | Hole]:
@@ -146,6 +162,7 @@ class SegmentReader:
         while segment.position < segment.slot_count and segment.position != frame_count:
             position = segment.position
             slot_offset = segment.slot_offset(position)
+            # Nearly all frames are whole and end here; the table is for the others.
             frame = read_whole(self._data, segment.offset, slot_offset, position, segment.epoch)
             if frame is not None and frame.chain == segment.chain:
                 found.append(Recovered(frame, segment.offset))
@@ -162,6 +179,7 @@ class SegmentReader:
                 recovered = self._faulty(is_sealed=frame_count is not None)
             elif frame is not None and verdict is not Verdict.CONFLICT:
                 recovered = Recovered(frame, segment.offset)
+                # Behind a hole there is nothing that the chain could be held against.
                 if frame.chain != segment.chain and not _follows_hole(found):
                     verdict = Verdict.CONFLICT
                     fact = "the entry does not continue the one before"
@@ -186,6 +204,8 @@ class SegmentReader:
         segment = self._segment
         slot, _ = self._read_slot(segment.position)
         assert slot is not None, "the verdict says so"
+        # Whether it was durable once, or may be what a power cut left.  A certain one is worth
+        # waiting for as long as it takes; an uncertain one is dropped when nobody has it.
         is_certain = (
             is_sealed
             or self._is_clean
@@ -200,6 +220,8 @@ class SegmentReader:
     def _skip_hole(self) -> bool:
         """Go to the next position whose slot can be read; say whether there is one."""
         segment = self._segment
+        # By slots, not by looking for the next magic: a payload may hold anything, whole frames of
+        # another journal included.
         begin, end = segment.offset, segment.size
         for position in range(segment.position + 1, segment.slot_count):
             slot, _ = self._read_slot(position)
@@ -217,6 +239,7 @@ class SegmentReader:
             slot_state = SlotState.DIFFERS
         if slot is not None and frame is None and slot.offset != segment.offset:
             slot_state = SlotState.GARBAGE  # it is not of this frame
+        # Evidence decides only where the frame is bad, and to look for it reads the whole segment.
         evidence = Evidence.NONE
         if frame_state is FrameState.BAD:
             is_known = is_sealed or segment.position < self._marked
@@ -279,6 +302,8 @@ class SegmentReader:
 
     def _find_newest(self) -> tuple[int, int]:
         """The newest batch's first position and the last position, as all that is valid says."""
+        # Slots and frames are asked apart: each may have outlived the other.  A frame found by its
+        # magic may be a payload's bytes, but not one with our epoch, which no client has seen.
         segment, data = self._segment, self._data
         batch_start = newest = -1
         begin = segment.slot_offset(0)
@@ -300,6 +325,8 @@ class SegmentReader:
 
     def repair(self) -> None:
         """Write anew what was damaged beside an intact twin, and sync."""
+        # At once, and not when somebody meets it again: the next damage to the same entry would be
+        # the second, and then nobody knows what it was.
         if not self._repairs:
             return
         file = self._segment.file
@@ -320,7 +347,11 @@ class SegmentReader:
         assert file is not None, "the segment is open"
         slots_begin = segment.slot_offset(segment.position)
         if found and isinstance(found[-1], Hole):
-            return  # what lies behind it is not known to be torn
+            # What lies behind it is not known to be torn; and this segment is not written again,
+            # for a log that ends in a hole begins anew (see `opening`).
+            return
+        # Left as it is, an old slot would one day lie behind a write that a crash cut short, and be
+        # taken for proof that it was acknowledged.
         for begin, end in ((slots_begin, segment.data_offset), (segment.offset, segment.size)):
             count = len(data[begin:end].rstrip(b"\0"))
             if count:
@@ -333,6 +364,8 @@ class SegmentReader:
         newest = found[max(0, self._newest_batch_start)]
         assert isinstance(newest, Recovered), "no hole among them"
         first, frames_begin = newest.frame.position, newest.offset
+        # What was read, with the repairs in it.  The same bytes over the same sectors are safe even
+        # where this write is torn in its turn: before and after, each sector holds the same.
         fixed = bytearray(data)
         for body, offset in self._repairs:
             fixed[offset : offset + len(body)] = body
@@ -346,6 +379,8 @@ def find_fault(segment: Segment, place: Place) -> Fault | None:
     """What an entry's frame must look like, as its slot says; None when that is damaged, too."""
     assert segment.file is not None, "the segment is open"
     data = read_or_zeros(segment.file, segment.data_offset)
+    # The chain is the checksum of the frame before, which its slot has as well; where that slot is
+    # damaged this frame cannot be built again.
     chain: int | None = 0
     for position in range(segment.position):
         slot = decode_slot(data, segment.slot_offset(position), segment.epoch)

@@ -49,13 +49,19 @@ class Replay:
 
     def note_hole(self, damage: JournalDamaged) -> None:
         """Frames are missing here."""
+        # The first one says where the run ends; those behind it, before the next frame that can be
+        # read, are the same gap.
         if self.runs[-1].hole is None:
             self.runs[-1].hole = damage
 
     def _truncate(self, log_index: int) -> None:
+        # A run that begins at or behind the place is gone with all it holds.
         runs = self.runs
         while len(runs) > 1 and log_index <= runs[-1].index.base:
             runs.pop()
+        # A hole at the end of the run that is left is healed when the truncation begins at or
+        # before it: whatever was in the hole was dropped, and we know from where on.  When it
+        # begins behind the hole, the entries in between were kept, and they are lost.
         run = runs[-1]
         if run.hole is None or log_index <= run.index.last + 1:
             run.index.truncate(log_index)
@@ -63,9 +69,12 @@ class Replay:
 
     def _append(self, segment: Segment, recovered: Recovered) -> None:
         frame = recovered.frame
+        # Behind a hole an entry's own index is all that says where we are.
         if self.runs[-1].hole is not None:
             self.runs.append(Run(Index(frame.log_index - 1)))
         index = self.runs[-1].index
+        # The frame's checksums are good, so this is no rot.  It is two histories in one file, or a
+        # bug of ours: to go on would be to choose one, and nobody here can (J6).
         last_term = index.terms[-1] if index.terms else 0
         if (
             frame.kind >= _KIND_COUNT
@@ -75,6 +84,8 @@ class Replay:
             raise self._contradiction(segment, recovered, last_term)
         place = (segment.sequence, recovered.offset, frame.length, frame.payload_crc)
         index.append((*place, frame.term, frame.kind))
+        # In its place like any other: the log is as long as the last identity, so a vote is given
+        # and asked for by what was acknowledged, not by what can be read today (J19).
         if recovered.fault is not None:
             index.faulty[index.last] = recovered.fault
 

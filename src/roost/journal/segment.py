@@ -31,6 +31,9 @@ from roost.journal.record import SLOT_BYTES, frame_bytes
 
 MAGIC = b"RSEG"
 FORMAT = 1
+# The two heads lie in blocks of their own, 4,096 bytes apart, and no slot or frame shares one with
+# them: what writes entries never touches the sectors that say whose they are, and no block that a
+# device loses costs both.
 SLOTS_OFFSET = 8192
 _COPIES = (0, 4096)
 _HEAD = Struct("<4sIQQQQQQQQ")
@@ -52,9 +55,12 @@ class Segment:
     size: int
     frames_before: int = 0
     file: File | None = None
+    # The next frame's number, its place in the file, and the checksum that it continues.  They
+    # are what is decided, which may be ahead of what is written.
     position: int = 0
     offset: int = 0
     chain: int = 0
+    # How many frames the newest mark of this process vouches for; never more than `position`.
     marked: int = 0
 
     def __post_init__(self) -> None:
@@ -95,6 +101,8 @@ def write_blank(disk: Disk, path: Path, size: int) -> None:
     """Write a file of zeros and make it durable; its name is not yet."""
     file = disk.open(path, create=True)
     try:
+        # A leftover that is larger was begun for an entry that had a segment to its measure.  It is
+        # rare, and a new file needs no call of the disk that nothing else does.
         if file.size() > size:
             disk.unlink(path)
             file.close()
@@ -120,17 +128,22 @@ def install(disk: Disk, blank: Path, segment: Segment, identity: Identity) -> No
         segment.frames_before,
     )
     head = body + _CRC.pack(crc32c(body))
+    # Under its old name the file is nobody's: a crash before the rename leaves a spare, which the
+    # next start removes.  After it the head is whole, for it was synced first.
     file = disk.open(blank)
     for offset in _COPIES:
         file.pwrite([head], offset)
     file.sync_all()
     disk.rename(blank, segment.path)
+    # Some file systems lose a rename in a crash though the file itself was synced (J14).
     disk.sync_directory(segment.path.parent)
     segment.file = file
 
 
 def write_mark(file: File, epoch: int, count: int) -> None:
     """Say durably that `count` frames are durable."""
+    # In place, in one sector: torn, the mark says nothing, and nothing is what was said before
+    # there was one.  It is only ever a witness for, never against.
     body = _MARK_BODY.pack(epoch, count)
     file.pwrite([_MARK_MAGIC + _CRC.pack(crc32c(body)) + body], _MARK_OFFSET)
     file.sync_data()
@@ -166,10 +179,14 @@ def open_segment(disk: Disk, path: Path, identity: Identity) -> Segment:
         _, file_format, cluster, member, sequence, epoch, first, slots, size, before = _HEAD.unpack(
             body
         )
+        # The head is whole, so this is no damage: it is to be said by name, before anything in the
+        # file is taken for rot and sent for repair.
         if file_format != FORMAT:
             raise UnknownFormat(f"{path.name}: segment format {file_format}, we know {FORMAT}")
         if (cluster, member) != (identity.segment_cluster_id, identity.member_id):
             raise WrongIdentity(f"{path.name} belongs to member {member:x} of {cluster:x}")
+        # A file that was cut, by a copy that stopped, say: with zeros at its end everything that
+        # follows is judged by one rule, and not by how a read happens to end.
         if (have := file.size()) < size:
             write_zeros(file, size - have, have)
             file.sync_all()

@@ -25,14 +25,19 @@ class Spare:
         self._disk = disk
         self.path = path
         self._size_bytes = size_bytes
+        # A thread of its own: sixteen megabytes and their sync take longer than many a batch, and
+        # neither the loop nor the thread that writes batches may wait for them.
         self._maker = ThreadPoolExecutor(1, "segments") if is_made_ahead else None
         self._coming: Future[None] | None = None
+        # Called when there is no room for a segment that is needed now.
         self.on_full: Callable[[], None] = lambda: None
         # What is not prepared for is a simulation, which needs none.
         self._held = Held(HELD_COUNT if is_made_ahead else 0)
 
     def prepare(self) -> None:
         """Begin to write the next one."""
+        # The descriptors that the next file will need are taken while there are some.  A process
+        # that has none left can still answer; it must not be the journal that goes without.
         self._held.hold()
         if self._maker is not None and not self._disk.exists(self.path):
             self._coming = self._maker.submit(
@@ -48,11 +53,16 @@ class Spare:
         """
         self._held.release()
         coming, self._coming = self._coming, None
+        # Waiting here is right: the segment is needed now, and a second file beside the one that
+        # is half made would take twice the room and be no sooner there.
         is_whole = coming is None or _is_made(coming)
         if segment.size != self._size_bytes or not is_whole or not self._disk.exists(self.path):
             try:
                 segments.write_blank(self._disk, self.path, segment.size)
             except OSError as error:
+                # Only "no space" is no failure of the device; nothing was promised on this file,
+                # so what was written of it does no harm.  The reserve is given up once: if that
+                # is not enough, the second error is final.
                 if error.errno != ENOSPC:
                     raise
                 self.on_full()
@@ -71,6 +81,8 @@ def _is_made(coming: Future[None]) -> bool:
     try:
         coming.result()
     except OSError as error:
+        # An error of the device must not be swallowed because it happened in the background: what
+        # it says of the device it says of the segments, too (J15).
         if error.errno not in (ENOSPC, *EXHAUSTED):
             raise
         return False

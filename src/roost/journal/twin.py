@@ -43,10 +43,14 @@ def _decode(record: bytes) -> tuple[int, bytes] | None:
     magic, file_format, sequence, length, digest = _HEAD.unpack_from(record)
     body = record[_HEAD.size : _HEAD.size + length]
     bare = _HEAD.pack(magic, file_format, sequence, length, bytes(16))
+    # The digest is over the head, too: a flipped bit of the number would make the older copy the
+    # newer one.
     if magic != MAGIC or len(body) != length or digest != _digest(bare, body):
         return None
     if sequence > COUNT_MAX:
         return None  # the next could not be written
+    # Only a record that is whole may say that it is of another format: a damaged one would send
+    # people to look for a version of Roost that there never was.
     if file_format != FORMAT:
         raise UnknownFormat(f"record format {file_format}, this version knows {FORMAT}")
     return sequence, body
@@ -61,6 +65,8 @@ class Twin:
         self._is_new = not any(disk.exists(path) for path in self._paths)
         self._files: list[File] = [disk.open(path, create=True) for path in self._paths]
         self._sizes = [file.size() for file in self._files]
+        # Both names are durable before anything is written: a record whose files are gone after
+        # a crash would be taken for one that was never saved.
         if self._is_new:
             disk.sync_directory(directory)
         self._sequence = 0
@@ -78,6 +84,9 @@ class Twin:
         copies = [read_or_zeros(file, _HEAD.size + BODY_BYTES_MAX) for file in self._files]
         valid = [decoded for copy in copies if (decoded := _decode(copy)) is not None]
         if valid:
+            # The higher number is the newer body.  It may be one that was never acknowledged: a
+            # crash after the first copy leaves it alone.  That is as well, for nobody was told
+            # either way; what matters is that it is never taken back, and the owner saves it again.
             self._sequence, body = max(valid)
             self.is_damaged = valid != [(self._sequence, body)] * len(self._files)
             return body
@@ -91,8 +100,12 @@ class Twin:
         assert len(body) <= BODY_BYTES_MAX, "the record stays small"
         self._sequence += 1
         record = _encode(self._sequence, body)
+        # At each instant one copy is whole: the old one while the first is written, the new one
+        # while the second is.  A device that tears a write tears what is being written (J24).
         for position, file in enumerate(self._files):
             file.pwrite([record], 0)
+            # A shorter record leaves the end of a longer one behind it; the length in the head
+            # says where to stop, so the size of the file only grows and rarely costs a sync.
             if len(record) > self._sizes[position]:
                 self._sizes[position] = len(record)
                 file.sync_all()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from roost.journal import Batch, JournalBroken
-from roost.journal.journal import Write
+from roost.journal.batch import Write
 from roost.member.machine.worker import Worker, one_thread
 from roost.member.work.persistence import Persistence
 from roost.raft import Entry, EntryKind, HardState, Ready
