@@ -7,15 +7,17 @@ Full?  What comes out is at most as large as a message may be, however small wha
 
 import zlib
 
+from roost.errors import PeerFault
+
 ENCODINGS = (b"identity", b"gzip")
 _GZIP_WINDOW = 31
 
 
-class BadCompression(Exception):
+class BadCompression(PeerFault):
     """Bytes are not gzip's."""
 
 
-class TooLarge(Exception):
+class TooLarge(PeerFault):
     """What comes out is larger than a message may be."""
 
 

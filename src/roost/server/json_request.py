@@ -19,6 +19,8 @@ from typing import Any
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
+from roost.errors import PeerFault
+
 # As deep as protobuf's own parser goes, which reads the request again.
 DEPTH_MAX = 100
 _URL_SAFE = str.maketrans("-_", "+/", "\r\n")
@@ -36,7 +38,7 @@ _ZERO = {
 _INT32 = range(-(1 << 31), 1 << 31)
 
 
-class BadJson(ValueError):
+class BadJson(PeerFault, ValueError):
     """A text is no such request; says which field is wrong."""
 
 

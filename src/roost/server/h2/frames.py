@@ -6,6 +6,8 @@
 from enum import IntEnum
 from struct import Struct
 
+from roost.errors import PeerFault
+
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 HEAD_BYTES = 9
 FRAME_BYTES_MAX = 16_384  # what we announce, the smallest there is
@@ -42,7 +44,7 @@ class ErrorCode(IntEnum):
     ENHANCE_YOUR_CALM = 11
 
 
-class ConnectionBroken(Exception):
+class ConnectionBroken(PeerFault):
     """The other side broke the protocol: the connection ends with a GOAWAY of this code."""
 
     def __init__(self, code: ErrorCode, text: str) -> None:

@@ -16,6 +16,8 @@ import re
 from collections import deque
 from dataclasses import dataclass
 
+from roost.errors import PeerFault
+
 HEADER_TABLE_BYTES = 4096
 HEADER_LIST_BYTES_MAX = 16 << 10
 ENTRY_OVERHEAD_BYTES = 32
@@ -58,7 +60,7 @@ _EOS = 256
 _INDEXED = re.compile(rb"[\x81-\xfe]+")
 
 
-class HpackError(Exception):
+class HpackError(PeerFault):
     """A header block cannot be decoded; the connection is of no more use."""
 
 
