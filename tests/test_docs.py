@@ -44,6 +44,23 @@ def test_every_link_between_our_pages_leads_somewhere() -> None:
                 assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+def test_every_test_that_a_page_names_is_there() -> None:
+    """A row of `docs/bugs.md` is worth the test that showed the bug."""
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    named = {
+        (page.name, path, function)
+        for page in pages
+        for path, function in re.findall(
+            r"`(tests/[\w/]+(?:\.py|\.txt)?)(?:::(\w+))?", page.read_text()
+        )
+    }
+    assert len(named) > 50
+    for page_name, path, function in named:
+        assert (ROOT / path).exists(), f"{page_name} names {path}"
+        if function:
+            assert f"def {function}" in (ROOT / path).read_text(), f"{page_name}: {function}"
+
+
 @pytest.mark.parametrize("page", ["explanation/one-put.md", "architecture.md"])
 def test_a_page_that_leads_through_the_code_names_what_exists(page: str) -> None:
     text = (ROOT / "docs" / page).read_text()

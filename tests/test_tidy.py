@@ -1,24 +1,54 @@
-"""Our own rules, held as tests."""
+"""Our own rules, held as tests; `docs/style.md` says why they are rules."""
 
 import ast
 import re
 import shutil
 import subprocess
+import tomllib
+import warnings
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
-FILE_LINES_MAX = 800
+SOURCES = ROOT / "src" / "roost"
+FILE_LINES_AIM, FILE_LINES_MAX = 600, 800
 FUNCTION_LINES_MAX = 70
 UNFINISHED = "FIX" + "ME"
-FORBIDDEN_MODULES = {"pickle", "marshal", "shelve"}
-PYTHON = [
-    path
-    for folder in ("src", "tests", "bench", "docs")
-    for path in sorted((ROOT / folder).rglob("*.py"))
-    if not path.name.endswith("_pb2.py")
-]
+FORBIDDEN_MODULES = {"pickle", "marshal", "shelve", "unittest.mock"}
+# Words that say nothing of what is in a file.
+EMPTY_NAMES = {"utils", "helpers", "common", "manager", "misc"}
+# Tests look again and again here, and nowhere else.
+THE_ONE_THAT_SLEEPS = SOURCES / "testing" / "patience.py"
+# Who gives a loop one turn because others ask it to, one look each.
+GIVES_TURNS = {"look_again"}
+# A line that only draws a line: the file wants to be two.
+BANNER = re.compile(r"^ *# ?[-=#*]{3,}", re.MULTILINE)
+
+
+class LongFileWarning(UserWarning):
+    """A file that should be cut before it has to be."""
+
+
+def _python(*folders: str) -> list[Path]:
+    return [
+        path
+        for folder in folders
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        if not path.name.endswith("_pb2.py")
+    ]
+
+
+PYTHON = _python("src", "tests", "bench", "docs")
+PRODUCTION = _python("src")
+TESTS = [*_python("tests"), *_python("src/roost/testing")]
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
 
 
 def tracked_files() -> list[Path]:
@@ -28,34 +58,127 @@ def tracked_files() -> list[Path]:
     return [ROOT / name for name in listed.decode().split("\0") if name]
 
 
-@pytest.mark.parametrize("path", PYTHON, ids=lambda path: str(path.relative_to(ROOT)))
-def test_file_is_tidy(path: Path) -> None:
-    text = path.read_text()
-    tree = ast.parse(text)
-    assert ast.get_docstring(tree), "a file opens by saying what it is for"
-    assert len(text.splitlines()) <= FILE_LINES_MAX
-    assert UNFINISHED not in text, "finish it before it lands"
-    for node in ast.walk(tree):
+def faults(rule: Callable[[Path], Iterator[str]], paths: list[Path]) -> list[str]:
+    """What `rule` finds in any of the files, each with its place."""
+    return [f"{path.relative_to(ROOT)}: {fault}" for path in paths for fault in rule(path)]
+
+
+def _shape_of_file(path: Path) -> Iterator[str]:
+    if not ast.get_docstring(parsed(path)):
+        yield "it does not open by saying what it is for"
+    if EMPTY_NAMES & {path.stem, path.parent.name}:
+        yield "its name does not say what is in it"
+    if (count := len(path.read_text().splitlines())) > FILE_LINES_MAX:
+        yield f"{count} lines"
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             lines = (node.end_lineno or 0) - node.lineno + 1
-            assert lines <= FUNCTION_LINES_MAX, f"{node.name}: {lines} lines"
+            if lines > FUNCTION_LINES_MAX:
+                yield f"{node.name} has {lines} lines"
+
+
+@pytest.mark.filterwarnings("always::tests.test_tidy.LongFileWarning")
+def test_a_file_says_what_it_is_for_and_fits_into_a_head() -> None:
+    assert faults(_shape_of_file, PYTHON) == []
+    for path in PYTHON:
+        if (count := len(path.read_text().splitlines())) > FILE_LINES_AIM:
+            text = f"{path.relative_to(ROOT)} has {count} lines"
+            warnings.warn(text, LongFileWarning, stacklevel=1)
+
+
+def _forbidden(path: Path) -> Iterator[str]:
+    if UNFINISHED in path.read_text():
+        yield "it is not finished"
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import | ast.ImportFrom):
             names = {alias.name for alias in node.names} | {getattr(node, "module", None)}
-            assert not names & FORBIDDEN_MODULES, "bytes from outside never become code"
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            assert node.func.id not in ("eval", "exec"), "nothing is evaluated"
+            if names & FORBIDDEN_MODULES:
+                yield f"line {node.lineno}: bytes never become code, and fakes are real"
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("eval", "exec"):
+            yield f"line {node.lineno}: something is evaluated"
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
             called = ast.unparse(node.value.func)
-            is_held = called == "group.create_task"  # a TaskGroup holds its tasks
-            assert is_held or not called.endswith("create_task"), "somebody must hold a task"
+            # A TaskGroup holds its tasks.
+            if called.endswith("create_task") and called != "group.create_task":
+                yield f"line {node.lineno}: nobody holds that task"
+
+
+def test_what_must_not_land_does_not() -> None:
+    assert faults(_forbidden, PYTHON) == []
+
+
+def _unexplained(path: Path) -> Iterator[str]:
+    lines = path.read_text().splitlines()
+    for number, line in enumerate(lines, 1):
+        for mark in ("# type: " + "ignore[", "# no" + "qa:"):
+            _, found, rest = line.partition(mark)
+            if found and not re.search(r"(#|-) \S", rest):
+                yield f"line {number} does not say why"
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.ExceptHandler) and isinstance(node.body[0], ast.Pass):
+            said = lines[node.lineno - 1 : node.body[0].lineno]
+            if not any("#" in it for it in said):
+                yield f"line {node.lineno} swallows an error"
+
+
+def test_an_exception_to_a_rule_says_why() -> None:
+    assert faults(_unexplained, PYTHON) == []
+
+
+def _banners(path: Path) -> Iterator[str]:
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        if BANNER.match(line):
+            yield f"line {number} wants to be a file"
+
+
+def test_no_file_has_a_banner() -> None:
+    assert faults(_banners, _python("tests")) == []
+
+
+def test_every_rule_of_ruffs_that_we_leave_out_has_its_reason() -> None:
+    text = (ROOT / "pyproject.toml").read_text()
+    ignored = tomllib.loads(text)["tool"]["ruff"]["lint"]["ignore"]
+    bare = [it for it in ignored if not re.search(rf'^    "{it}", *# \S', text, re.MULTILINE)]
+    assert bare == []
+
+
+def _more_than_names(path: Path) -> Iterator[str]:
+    _docstring, *rest = parsed(path).body
+    for node in rest:
+        is_list = isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+        if not is_list and not isinstance(node, ast.Import | ast.ImportFrom):
+            yield f"line {node.lineno}"
+
+
+def test_a_package_states_its_public_names_and_nothing_else() -> None:
+    assert faults(_more_than_names, [it for it in PRODUCTION if it.name == "__init__.py"]) == []
 
 
 @pytest.mark.parametrize(
-    "package", sorted(it.parent for it in (ROOT / "src/roost").glob("*/__init__.py")), ids=str
+    "package", sorted(it.parent for it in SOURCES.glob("*/__init__.py")), ids=lambda it: it.name
 )
 def test_a_package_has_its_design(package: Path) -> None:
     if package.name != "cli":
-        assert (package / "DESIGN.md").exists()
+        text = (package / "DESIGN.md").read_text()
+        assert "**Purpose.**" in text
+        assert "## Invariants" in text
+
+
+def _loose_data(path: Path) -> Iterator[str]:
+    for node in ast.walk(parsed(path)):
+        if not isinstance(node, ast.ClassDef):
+            continue
+        given = {it.arg: ast.unparse(it.value) for it in node.keywords}
+        is_struct = any(ast.unparse(it).endswith("Struct") for it in node.bases)
+        if is_struct and given.get("frozen") != "True":
+            yield f"{node.name} is not frozen"
+        for decorator in map(ast.unparse, node.decorator_list):
+            if decorator.startswith("dataclass") and "slots=True" not in decorator:
+                yield f"{node.name} has no slots"
+
+
+def test_wire_and_disk_never_change_and_memory_has_its_fields_only() -> None:
+    assert faults(_loose_data, PRODUCTION) == []
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
@@ -71,28 +194,90 @@ def test_nothing_names_this_machine_or_a_registry() -> None:
 
 def test_the_words_and_codes_that_clients_see_have_one_place() -> None:
     """etcd's texts stand in etcd/errors.py, gRPC's codes in call.py (issue 13)."""
-    source = ROOT / "src/roost"
     # These are clients: they read what a member says.
-    readers = {source / "cli/troubles.py", source / "testing/load.py"}
+    readers = {SOURCES / "cli/troubles.py", SOURCES / "testing/load.py"}
     numbered = re.compile(r"\b(?:fail|finish|Status|ModelRefused)\(\d")
     table = re.compile(
         r"\b_?(?:INVALID_ARGUMENT|NOT_FOUND|PERMISSION_DENIED|RESOURCE_EXHAUSTED|OUT_OF_RANGE"
         r"|FAILED_PRECONDITION|UNAVAILABLE|UNAUTHENTICATED|UNIMPLEMENTED|DATA_LOSS)\b[^()\n]*= *\d"
         r"|[\"'](?:InvalidArgument|FailedPrecondition|ResourceExhausted)[\"']"
     )
-    for path in source.rglob("*.py"):
+    for path in SOURCES.rglob("*.py"):
         text = path.read_text()
         where = path.relative_to(ROOT)
-        if path != source / "etcd/errors.py" and path not in readers:
+        if path != SOURCES / "etcd/errors.py" and path not in readers:
             assert "etcdserver:" not in text, f"{where} speaks for etcd"
-        if path != source / "call.py" and not path.name.endswith("_pb2.py"):
+        if path != SOURCES / "call.py" and not path.name.endswith("_pb2.py"):
             found = table.search(text) or numbered.search(text)
             assert found is None, f"{where} has codes of its own: {found}"
 
 
-def test_a_temporary_test_never_sleeps() -> None:
-    for path in (ROOT / "tests").rglob("*.py"):
-        assert "time.sleep" + "(" not in path.read_text(), f"{path.name} sleeps"
+def _pauses(tree: ast.AST, around: tuple[ast.AST, ...] = ()) -> Iterator[str]:
+    """Where time passes, or turns of a loop do, for no reason that could be named."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Call):
+            yield from _pauses_of_call(node, around)
+        yield from _pauses(node, (*around, node))
+
+
+def _pauses_of_call(node: ast.Call, around: tuple[ast.AST, ...]) -> Iterator[str]:
+    called, given = ast.unparse(node.func), [ast.unparse(it) for it in node.args]
+    said = f"line {node.lineno}: {ast.unparse(node)}"
+    if called == "time.sleep":
+        yield f"{said} sleeps: wait for a fact, with `wait_until`"
+    elif called == "asyncio.sleep" and given != ["0"]:
+        yield f"{said} sleeps: wait for a fact, or let virtual time pass with `pass_time`"
+    elif called == "asyncio.sleep":
+        looks = any(isinstance(it, ast.While) for it in around)
+        # Moments that are counted on purpose are counted by a name.
+        counts = any(
+            isinstance(it, ast.For) and re.match(r"range\([a-z]", ast.unparse(it.iter))
+            for it in around
+        )
+        gives = any(
+            isinstance(it, ast.AsyncFunctionDef) and it.name in GIVES_TURNS for it in around
+        )
+        if not (looks or counts or gives):
+            yield f"{said} waits for turns: `until_idle`, or look for a fact in a `while`"
+    elif called.endswith("Event().wait") and given:
+        yield f"{said} waits for what nobody can say"
+    elif called.endswith(".wait") and given and isinstance(around[-1], ast.Expr):
+        yield f"{said} does not look whether it came"
+
+
+def test_a_test_waits_for_facts_and_never_for_time() -> None:
+    waiting = [it for it in TESTS if it != THE_ONE_THAT_SLEEPS]
+    assert faults(lambda path: _pauses(parsed(path)), waiting) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "time.sleep(1)",
+        "await asyncio.sleep(0.1)",
+        "await asyncio.sleep(A_WHILE)",
+        "for _ in range(5):\n    await asyncio.sleep(0)",
+        "threading.Event().wait(0.1)",
+        "over.wait(0.3)",
+    ],
+)
+def test_a_pause_is_found_under_every_name(text: str) -> None:
+    assert len(list(_pauses(ast.parse(text)))) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "while not told:\n    await asyncio.sleep(0)",
+        "for _ in range(turns):\n    await asyncio.sleep(0)",
+        "assert over.wait(10)",
+        "while not over.wait(0.3):\n    renew()",
+        "process.wait(timeout=30)",
+        "await asyncio.Event().wait()",
+    ],
+)
+def test_a_bound_on_waiting_for_a_fact_is_no_pause(text: str) -> None:
+    assert list(_pauses(ast.parse(text))) == []
 
 
 def test_tasks_and_processes_have_one_owner() -> None:

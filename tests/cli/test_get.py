@@ -98,7 +98,7 @@ def test_a_watch_that_is_interrupted_is_done(cluster: Cluster) -> None:
 
             def is_told() -> bool:
                 client.put(b"w", BYTES)
-                told.extend(process.stdout.read() or b"")  # type: ignore[union-attr]
+                told.extend(process.stdout.read() or b"")  # type: ignore[union-attr]  # a pipe
                 return told.endswith(b"PUT\tw\t" + BYTES + b"\n")
 
             wait_until(is_told, 60)

@@ -15,7 +15,7 @@ def test_a_signal_that_comes_while_the_command_starts_is_passed_on(
 ) -> None:
     class Starting(subprocess.Popen[bytes]):
         def __init__(self, *arguments: object, **options: object) -> None:
-            super().__init__(*arguments, **options)  # type: ignore[call-overload]
+            super().__init__(*arguments, **options)  # type: ignore[call-overload]  # as given
             os.kill(os.getpid(), signal.SIGTERM)  # it runs, and nobody knows it yet
 
     monkeypatch.setattr("roost.cli.guarded.subprocess.Popen", Starting)

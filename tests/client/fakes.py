@@ -7,6 +7,8 @@ from typing import Any, Self
 
 import grpc
 
+from roost.proto import rpc_pb2 as pb
+
 # A request, what it comes with, and whether the call is still wanted -> the answers.
 Script = Callable[[bytes, "Context"], Iterator[bytes]]
 
@@ -74,3 +76,43 @@ class _Handler(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpcio is not t
             return self._fake.answer(path, requests, context)
 
         return grpc.stream_stream_rpc_method_handler(handle)
+
+
+RANGE = "/etcdserverpb.KV/Range"
+
+
+PUT = "/etcdserverpb.KV/Put"
+
+
+WATCH = "/etcdserverpb.Watch/Watch"
+
+
+SNAPSHOT = "/etcdserverpb.Maintenance/Snapshot"
+
+
+AUTHENTICATE = "/etcdserverpb.Auth/Authenticate"
+
+
+GONE = grpc.StatusCode.UNAVAILABLE
+
+
+HEADER = pb.ResponseHeader
+
+
+def saying(*answers: Any) -> Script:
+    def script(_request: bytes, _context: Context) -> Iterator[bytes]:
+        yield from (it.SerializeToString() for it in answers)
+
+    return script
+
+
+def failing(code: grpc.StatusCode, text: str, *before: Any) -> Script:
+    def script(_request: bytes, context: Context) -> Iterator[bytes]:
+        yield from (it.SerializeToString() for it in before)
+        context.fail(code, text)
+
+    return script
+
+
+def created(revision: int) -> pb.WatchResponse:
+    return pb.WatchResponse(header=HEADER(revision=revision), created=True)

@@ -1,6 +1,5 @@
 """Over several endpoints: who is asked, until when, and where a stream goes on."""
 
-import itertools
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -9,19 +8,11 @@ from typing import Any
 import grpc
 import pytest
 
-from roost.client import Client, ClientError, Compacted, Credentials, Permission, Unreachable
+from roost.client import Client, ClientError, Permission, Unreachable
 from roost.proto import kv_pb2
 from roost.proto import rpc_pb2 as pb
 from roost.testing.patience import wait_until
-from tests.client.fakes import Context, Fake, Script, silent
-
-RANGE = "/etcdserverpb.KV/Range"
-PUT = "/etcdserverpb.KV/Put"
-WATCH = "/etcdserverpb.Watch/Watch"
-SNAPSHOT = "/etcdserverpb.Maintenance/Snapshot"
-AUTHENTICATE = "/etcdserverpb.Auth/Authenticate"
-GONE = grpc.StatusCode.UNAVAILABLE
-HEADER = pb.ResponseHeader
+from tests.client.fakes import HEADER, PUT, RANGE, Context, Fake, failing, saying
 
 CALLS: dict[str, Callable[[Client], Any]] = {
     "put": lambda it: it.put(b"k", b"v"),
@@ -68,21 +59,6 @@ def test_no_call_waits_for_ever(endpoint_count: int) -> None:
                 call(client)
             assert caught.value.code == "DEADLINE_EXCEEDED", name
         assert all(isinstance(said, ClientError) for _, said in client.status())
-
-
-def saying(*answers: Any) -> Script:
-    def script(_request: bytes, _context: Context) -> Iterator[bytes]:
-        yield from (it.SerializeToString() for it in answers)
-
-    return script
-
-
-def failing(code: grpc.StatusCode, text: str, *before: Any) -> Script:
-    def script(_request: bytes, context: Context) -> Iterator[bytes]:
-        yield from (it.SerializeToString() for it in before)
-        context.fail(code, text)
-
-    return script
 
 
 @pytest.mark.slow
@@ -167,170 +143,3 @@ def test_endpoints_that_nobody_serves_are_unreachable() -> None:
         for call in (CALLS["get"], CALLS["put"], CALLS["watch"], CALLS["snapshot"]):
             with pytest.raises(Unreachable):
                 call(client)
-
-
-# --- watches -------------------------------------------------------------------------------------
-
-
-def created(revision: int) -> pb.WatchResponse:
-    return pb.WatchResponse(header=HEADER(revision=revision), created=True)
-
-
-def told(*revisions: int) -> pb.WatchResponse:
-    """Events of these revisions; the header is ahead, as a member's is that catches up."""
-    events = [kv_pb2.Event(kv=kv_pb2.KeyValue(key=b"k", mod_revision=it)) for it in revisions]
-    return pb.WatchResponse(header=HEADER(revision=100), events=events)
-
-
-def progress(revision: int) -> pb.WatchResponse:
-    return pb.WatchResponse(header=HEADER(revision=revision))
-
-
-@pytest.mark.parametrize(
-    ("asked", "said", "goes_on_at"),
-    [
-        (0, [], 0),
-        (0, [created(10)], 11),
-        (5, [created(10)], 5),
-        (5, [created(10), told(6, 6, 8)], 9),
-        (5, [created(10), told(6), progress(20)], 21),
-        (30, [created(10), progress(20)], 30),
-    ],
-)
-def test_a_watch_goes_on_behind_what_it_was_told_of(
-    asked: int, said: list[pb.WatchResponse], goes_on_at: int
-) -> None:
-    with (
-        Fake({WATCH: failing(GONE, "etcdserver: no leader", *said)}) as first,
-        Fake({WATCH: failing(GONE, "etcdserver: no leader", created(50), told(60))}) as second,
-        Client([first.endpoint, second.endpoint]) as client,
-    ):
-        changes = client.watch(b"k", start_revision=asked)
-        count = sum(len(it.events) for it in said)
-        seen = [it.item.mod_revision for it in itertools.islice(changes, count + 1)]
-        assert seen[-1] == 60
-        changes.close()  # type: ignore[attr-defined]  # it is a generator
-        starts = [pb.WatchRequest.FromString(it).create_request for _, it in second.asked]
-        assert starts[0].start_revision == goes_on_at
-        assert starts[0].progress_notify
-
-
-def test_a_watch_needs_a_leader_all_the_while() -> None:
-    seen: list[dict[str, str]] = []
-
-    def script(request: bytes, context: Context) -> Iterator[bytes]:
-        seen.append(context.metadata)
-        yield from saying(created(1), told(2))(request, context)
-
-    with Fake({WATCH: script}) as fake, Client(fake.endpoint) as client:
-        next(client.watch(b"k"))
-    assert seen[0]["hasleader"] == "true"
-
-
-def test_a_watch_whose_history_is_forgotten_says_where_it_begins() -> None:
-    compacted = pb.WatchResponse(canceled=True, compact_revision=40)
-    with (
-        Fake({WATCH: failing(GONE, "", created(10), told(11))}) as first,
-        Fake({WATCH: saying(created(50), compacted)}) as second,
-        Client([first.endpoint, second.endpoint]) as client,
-    ):
-        changes = client.watch(b"k", start_revision=1)
-        assert next(changes).item.mod_revision == 11
-        with pytest.raises(Compacted) as caught:
-            next(changes)
-        assert caught.value.revision == 40
-
-
-@pytest.mark.slow
-def test_a_watch_that_has_begun_ends_when_nobody_answers_for_long() -> None:
-    answers = iter([saying(created(1), told(2))])
-
-    def once(request: bytes, context: Context) -> Iterator[bytes]:
-        script = next(answers, None) or failing(GONE, "etcdserver: no leader")
-        yield from script(request, context)
-
-    with Fake({WATCH: once}) as fake, Client(fake.endpoint, patience_s=0.2) as client:
-        changes = client.watch(b"k")
-        assert next(changes).item.mod_revision == 2
-        with pytest.raises(Unreachable, match=r"no endpoint has answered for 0\.2 s"):
-            next(changes)
-
-
-def test_a_watch_gets_a_new_token_when_its_own_has_run_out() -> None:
-    denied = pb.WatchResponse(
-        watch_id=-1, created=True, canceled=True,
-        cancel_reason="rpc error: code = Unauthenticated desc = etcdserver: invalid auth token",
-    )  # fmt: skip
-    tokens = (pb.AuthenticateResponse(token=f"t{it}") for it in itertools.count())
-
-    def authenticate(request: bytes, context: Context) -> Iterator[bytes]:
-        yield from saying(next(tokens))(request, context)
-
-    def script(request: bytes, context: Context) -> Iterator[bytes]:
-        answers = (denied,) if context.metadata["token"] == "t0" else (created(1), told(2))
-        yield from saying(*answers)(request, context)
-
-    credentials = Credentials(user="root", password="secret")
-    with (
-        Fake({WATCH: script, AUTHENTICATE: authenticate}) as fake,
-        Client(fake.endpoint, credentials=credentials) as client,
-    ):
-        assert next(client.watch(b"k")).item.mod_revision == 2
-
-
-# --- files and leaders ---------------------------------------------------------------------------
-
-
-def test_a_file_that_breaks_is_asked_of_the_next_endpoint() -> None:
-    piece = pb.SnapshotResponse(blob=b"piece")
-    with (
-        Fake({SNAPSHOT: failing(GONE, "Socket closed")}) as gone,
-        Fake({SNAPSHOT: failing(GONE, "Socket closed", piece)}) as broken,
-        Fake({SNAPSHOT: saying(piece, piece)}) as well,
-        Client([it.endpoint for it in (gone, broken, well)]) as client,
-    ):
-        blobs = client.snapshot()
-        assert next(blobs) == b"piece"
-        with pytest.raises(ClientError, match="Socket closed"):
-            next(blobs)
-        assert list(client.snapshot()) == [b"piece", b"piece"]
-        assert [it.count(SNAPSHOT) for it in (gone, broken, well)] == [1, 1, 1]
-
-
-def test_a_file_that_stands_still_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("roost.client.blocking._SILENCE_S", 0.1)
-
-    def script(request: bytes, context: Context) -> Iterator[bytes]:
-        yield from saying(pb.SnapshotResponse(blob=b"piece"))(request, context)
-        yield from silent(request, context)
-
-    with Fake({SNAPSHOT: script}) as fake, Client(fake.endpoint) as client:
-        blobs = client.snapshot()
-        assert next(blobs) == b"piece"
-        with pytest.raises(Unreachable, match="says nothing"):
-            next(blobs)
-
-
-def test_every_leader_is_observed_once_also_those_that_led_while_we_were_away() -> None:
-    def key(name: bytes, created_at: int, value: bytes) -> kv_pb2.KeyValue:
-        return kv_pb2.KeyValue(
-            key=b"e/" + name, value=value, create_revision=created_at, mod_revision=created_at
-        )
-
-    def gone(name: bytes, revision: int) -> kv_pb2.Event:
-        kv = kv_pb2.KeyValue(key=b"e/" + name, mod_revision=revision)
-        return kv_pb2.Event(type=kv_pb2.Event.DELETE, kv=kv)
-
-    line = pb.RangeResponse(
-        header=HEADER(revision=5), kvs=[key(b"a", 2, b"A"), key(b"b", 3, b"B"), key(b"c", 4, b"C")]
-    )
-    missed = pb.WatchResponse(events=[gone(b"a", 6), gone(b"b", 7), gone(b"d", 8)])
-    with (
-        Fake({RANGE: saying(line), WATCH: failing(GONE, "", created(5))}) as first,
-        Fake({WATCH: saying(created(9), missed)}) as second,
-        Client([first.endpoint, second.endpoint]) as client,
-    ):
-        leaders = client.leases.observe(b"e")
-        assert [next(leaders).value for _ in range(3)] == [b"A", b"B", b"C"]
-        [(_, asked)] = second.asked[:1]
-        assert pb.WatchRequest.FromString(asked).create_request.start_revision == 6

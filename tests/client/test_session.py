@@ -28,7 +28,7 @@ class Leases:
             raise answer
         return answer
 
-    def wait(self, count: int) -> None:
+    def wait_renewed(self, count: int) -> None:
         wait_until(lambda: len(self.renewed) >= count)
 
     def revoke(self, lease_id: int) -> None:
@@ -57,7 +57,7 @@ def test_a_lease_is_renewed_once_a_third_of_its_time_and_given_back(clock: Clock
     with Session(leases, 60) as session:
         for count in range(1, 4):
             clock.now += 20
-            leases.wait(count)
+            leases.wait_renewed(count)
     assert session.lost is None
     assert leases.revoked == [7]
 
@@ -83,7 +83,7 @@ def test_a_lease_that_nobody_renews_is_lost_a_quarter_before_its_end(clock: Cloc
     with Session(leases, 60, on_trouble=troubles.append) as session:
         for at in (20, 30, 44):
             clock.now = 1000 + at
-            leases.wait(len(leases.renewed) + 1)
+            leases.wait_renewed(len(leases.renewed) + 1)
         assert session.lost is None
         clock.now = 1045
         wait_until(lambda: session.lost is not None)

@@ -1,14 +1,18 @@
 """Other people's clients, as their users use them, each in an environment of its own.
 
 The scripts beside this file say what is used.  The clients come from PyPI and npm, and want
-versions of gRPC and protobuf that no other one takes; where they cannot be had, the test says so.
+versions of gRPC and protobuf that no other one takes.  Where neither is reached a test is skipped
+and says so; where they are, a client that cannot be installed is a failure.  With
+ROOST_CLIENTS=required in the environment nothing of this is skipped.
 """
 
+import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -33,24 +37,58 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
         yield started
 
 
+# What pip and npm say when nobody answers where the packages are.
+UNREACHED = (
+    "Retrying (Retry", "NewConnectionError", "ConnectTimeoutError", "ProxyError",
+    "ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "ENETUNREACH",
+)  # fmt: skip
+
+
+def give_up(reason: str) -> NoReturn:
+    """Skip the test, where that is allowed."""
+    if os.environ.get("ROOST_CLIENTS") == "required":
+        pytest.fail(f"it is required: {reason}")
+    pytest.skip(f"nothing is known of this client here: {reason}")
+
+
 def install(home: Path, *commands: list[str]) -> None:
-    """Make an environment, once; skip the test where that cannot be done."""
+    """Make an environment, once; give up where the packages cannot be reached."""
     if (home / "installed").exists():
         return
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
     for command in commands:
-        done = subprocess.run(
-            command, cwd=home, capture_output=True, text=True, timeout=300, check=False
-        )
-        if done.returncode:
-            pytest.skip(f"{command[-1]} cannot be installed here: {done.stderr[-300:]}")
+        try:
+            done = subprocess.run(
+                command, cwd=home, capture_output=True, text=True, timeout=300, check=False
+            )
+        except subprocess.TimeoutExpired:
+            give_up(f"the packages of {command[-1]} did not come")
+        if done.returncode and any(it in done.stderr for it in UNREACHED):
+            give_up(f"{command[-1]} is not reached: {done.stderr[-300:]}")
+        assert not done.returncode, f"{command[-1]} cannot be installed: {done.stderr}"
     (home / "installed").touch()
 
 
 def check(said: subprocess.CompletedProcess[str], expected: list[str]) -> None:
     assert said.returncode == 0, f"{said.stdout}\n{said.stderr}"
     assert said.stdout.split() == expected
+
+
+def test_only_a_network_that_is_not_there_excuses_a_client(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(text: str) -> list[str]:
+        return ["sh", "-c", f"echo '{text}' >&2; exit 1"]
+
+    monkeypatch.delenv("ROOST_CLIENTS", raising=False)
+    with pytest.raises(AssertionError, match="No matching distribution"):
+        install(tmp_path / "a", fail("ERROR: No matching distribution found for etcd3"))
+    with pytest.raises(pytest.skip.Exception, match="nothing is known of this client"):
+        install(tmp_path / "a", fail("npm error code EAI_AGAIN"))
+    monkeypatch.setenv("ROOST_CLIENTS", "required")
+    with pytest.raises(pytest.fail.Exception, match="it is required"):
+        install(tmp_path / "a", fail("npm error code EAI_AGAIN"))
 
 
 @pytest.mark.parametrize("name", PYTHON_CLIENTS)
@@ -67,7 +105,7 @@ def test_a_python_client_is_served(cluster: Cluster, name: str) -> None:
 
 def test_the_node_client_is_served(cluster: Cluster) -> None:
     if shutil.which("npm") is None or shutil.which("node") is None:
-        pytest.skip("node is not installed")
+        give_up("node is not installed")
     home = HOMES / "node"
     install(home, ["npm", "init", "-y"], ["npm", "install", "--silent", "etcd3@1.1.2"])
     shutil.copy(HERE / "use_node.js", home / "use_node.js")

@@ -49,7 +49,9 @@ async def main(port: int) -> None:
         lease = await etcd.grant_lease(20)
         await etcd.put("l", "1", lease=lease)
         keeping = etcd.create_lease_keepalive_task(lease, 0.1)
-        await asyncio.sleep(0.5)
+        for number in range(200):
+            await etcd.put("l", str(number), lease=lease)
+        assert not keeping.done()
         keeping.cancel()
         await etcd.revoke_lease(lease)
         assert await etcd.get("l") is None

@@ -9,14 +9,10 @@ import pytest
 
 from roost import etcd
 from roost.call import Stream, Unary
-from roost.etcd.v3 import watch
-from roost.etcd.v3.watch_hub import WatchHub
-from roost.etcd.v3.watchers import Watcher
 from roost.proto import auth_pb2
 from roost.proto import rpc_pb2 as pb
-from roost.sim.members.loop import run_virtually, until_idle
 from roost.store import View
-from tests.etcd.access.test_permissions import (
+from tests.etcd.guarded import (
     ANYTHING,
     REQUESTS,
     WANTED,
@@ -25,8 +21,6 @@ from tests.etcd.access.test_permissions import (
     short,
 )
 from tests.etcd.replica import Answer
-from tests.etcd.v3.test_watch import FakeStream
-from tests.etcd.v3.test_watch import World as WatchWorld
 
 INTERNAL = 13
 
@@ -143,72 +137,3 @@ def test_a_user_with_a_name_longer_than_any_head_is_served(world: World) -> None
     assert isinstance(route, Unary)
     route.handle(answer, pb.PutRequest(key=b"k").SerializeToString())
     assert answer.message is not None
-
-
-# --- between watchers -----------------------------------------------------------------------------
-
-
-def _told(world: WatchWorld, story: Callable[[], None]) -> None:
-    async def main() -> None:
-        story()
-        await until_idle()
-
-    run_virtually(main())
-
-
-def test_a_watch_from_before_the_beginning_begins_now() -> None:
-    """As etcd; and it ended the catching up of every other watcher of the member."""
-    world = WatchWorld()
-    world.put(b"a")
-    stream = FakeStream()
-    other = watch.WatchStream(world.services.watches, stream)
-    create = pb.WatchCreateRequest(key=b"a", start_revision=-1)
-
-    def story() -> None:
-        other.on_message(pb.WatchRequest(create_request=create).SerializeToString())
-        world.watch(key=b"a", start_revision=2)
-
-    _told(world, story)
-    assert [it.kv.mod_revision for it in world.stream.events(0)] == [2]
-    _told(world, lambda: world.put(b"a"))
-    assert [it.kv.mod_revision for it in stream.events(0)] == [3]
-    world.compact(3)
-    _told(
-        world,
-        lambda: other.on_message(pb.WatchRequest(create_request=create).SerializeToString()),
-    )
-    assert stream.sent[-1].canceled
-    assert stream.sent[-1].compact_revision == 3
-    world.replica.close()
-
-
-@pytest.mark.parametrize("start", [0, 2], ids=["synced", "behind"])
-def test_a_watcher_that_cannot_be_served_ends_its_own_stream_only(
-    monkeypatch: pytest.MonkeyPatch, start: int
-) -> None:
-    world = WatchWorld()
-    world.put(b"a", b"1")
-    broken = FakeStream()
-    handler = watch.WatchStream(world.services.watches, broken)
-    real = WatchHub.answers
-
-    def answers(hub: WatchHub, watcher: Watcher, *rest: Any) -> list[bytes]:
-        if watcher.stream is handler:
-            raise ValueError("this one cannot be told")
-        return real(hub, watcher, *rest)
-
-    monkeypatch.setattr(WatchHub, "answers", answers)
-
-    def story() -> None:
-        for _ in range(2):
-            create = pb.WatchCreateRequest(key=b"a", start_revision=start)
-            handler.on_message(pb.WatchRequest(create_request=create).SerializeToString())
-        world.watch(key=b"a", start_revision=start)
-        world.put(b"a", b"2")
-
-    _told(world, story)
-    assert broken.finished == (INTERNAL, "internal error")
-    assert world.stream.events(0)[-1].kv.value == b"2"
-    hub = world.services.watches
-    assert (hub.count, hub.stream_count, hub.behind_count) == (1, 1, 0)
-    world.replica.close()

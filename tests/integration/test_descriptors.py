@@ -37,7 +37,7 @@ def is_closed(sock: socket.socket) -> bool:
     except BlockingIOError:
         return False
     except ConnectionError:
-        pass
+        pass  # it was reset, so it is closed
     return True
 
 

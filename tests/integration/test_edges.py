@@ -26,7 +26,7 @@ STATUS = ("dbSize", "dbSizeInUse", "leader", "raftIndex", "raftAppliedIndex", "r
 
 
 def _op(**kind: Message) -> pb.RequestOp:
-    return pb.RequestOp(**kind)  # type: ignore[arg-type]
+    return pb.RequestOp(**kind)  # type: ignore[arg-type]  # one of them
 
 
 PUT = pb.PutRequest(key=b"a", value=b"1")

@@ -296,14 +296,13 @@ def test_a_lease_that_is_renewed_outlives_leaders(three: Cluster) -> None:
 
     def renew() -> None:
         position = 0
-        while not over.is_set():
+        while not over.wait(0.3):
             with Client([three.endpoints[position % 3]], timeout_s=1) as one:
                 try:
                     assert one.leases.renew(lease_id) in (0, ttl_s)
                     renewed.set()
                 except ClientError:
                     position += 1
-            over.wait(0.3)
 
     renewing = threading.Thread(target=renew, daemon=True)
     renewing.start()

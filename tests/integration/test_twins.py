@@ -42,7 +42,7 @@ def test_random_requests_over_the_wire(twins: Twins) -> None:
         name, request, _ = generator.request()
         answer = twins.ask(f"KV/{name}", request)
         if not isinstance(answer, str):
-            generator.revision = answer.header.revision  # type: ignore[attr-defined]
+            generator.revision = answer.header.revision  # type: ignore[attr-defined]  # of pb
     assert generator.revision > 50
 
 
@@ -365,7 +365,7 @@ def test_locks(twins: Twins) -> None:
     assert not said
     twins.ask("Lock/Unlock", lk.UnlockRequest(key=b"x/65"))
     wait_until(lambda: len(said) == 2)
-    assert [it.key for it in said] == [b"x/66", b"x/66"]  # type: ignore[attr-defined]
+    assert [it.key for it in said] == [b"x/66", b"x/66"]  # type: ignore[attr-defined]  # of pb
     twins.ask("Lock/Unlock", lk.UnlockRequest(key=b"x/66"))
     twins.ask("Lock/Unlock", lk.UnlockRequest(key=b"none"))
     twins.ask("Lock/Lock", lk.LockRequest(name=b"sessionless"), mask=("key",))

@@ -66,7 +66,7 @@ def test_the_first_copy_is_durable_before_the_second_is_touched() -> None:
         try:
             twin.save(b"new")
         except PowerCut:
-            pass
+            pass  # as it was told to
         else:
             return
         for seed in range(20):

@@ -39,7 +39,7 @@ def test_any_bytes_are_frames_or_malformed(data: bytes, piece: int) -> None:
         for begin in range(0, len(data), piece):
             reader.feed(data[begin : begin + piece])
     except MalformedFrame:
-        pass
+        pass  # no other error
 
 
 @given(st.binary(min_size=1, max_size=50), st.data())
@@ -49,7 +49,7 @@ def test_a_damaged_frame_is_never_delivered(body: bytes, data: st.DataObject) ->
     try:
         assert FrameReader(1000).feed(bytes(whole)) == []
     except MalformedFrame:
-        pass
+        pass  # no other error
 
 
 def test_a_length_is_refused_before_its_body_comes() -> None:

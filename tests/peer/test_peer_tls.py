@@ -9,7 +9,7 @@ from roost.errors import PeerFault
 from roost.peer import Join, OsNetwork, PeerTls, Secrets, UnprovenMember, dial, join
 from roost.tls import TlsFiles
 from tests.integration.certificates import Authority, Pair
-from tests.peer.test_transport import Peer, run, until
+from tests.peer.peers import Peer, on_loopback, run, until
 
 pytestmark = pytest.mark.slow
 
@@ -36,7 +36,7 @@ def test_a_clients_certificate_greets_as_no_member(tmp_path: Path) -> None:
         _, port = b.address
         await b.transport.close()
         # Even at the address of the member, which is down.
-        stranger = Peer(2, tls=alice, listen_port=port)
+        stranger = Peer(2, **on_loopback(port, alice))
         await stranger.transport.start()
         stranger.transport.add_peer(1, [a.address])
         await until(lambda: bool(stranger.refusals))
@@ -46,14 +46,18 @@ def test_a_clients_certificate_greets_as_no_member(tmp_path: Path) -> None:
         assert a.frames == []
         await stranger.transport.close()
 
-    run(story, Peer(1, tls=tls(authority, ours)), Peer(2, tls=tls(authority, ours)))
+    run(
+        story,
+        *(Peer(it, **on_loopback(tls=tls(authority, ours))) for it in (1, 2)),
+        on_loopback=True,
+    )
 
 
 def test_a_member_by_tls_and_one_in_the_clear_say_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     authority = Authority(tmp_path)
-    secured = Peer(1, tls=tls(authority, authority.sign("any name")))
+    secured = Peer(1, **on_loopback(tls=tls(authority, authority.sign("any name"))))
     expected = (
         "member 2 cannot be reached at .*: are its peer URLs https, as here",
         "a peer at 127.0.0.1 was refused: it speaks no TLS: here peer URLs are https",
@@ -65,7 +69,7 @@ def test_a_member_by_tls_and_one_in_the_clear_say_so(
             lambda: all(any(re.match(it, said) for said in caplog.messages) for it in expected)
         )
 
-    run(story, secured, Peer(2), linked=False)
+    run(story, secured, Peer(2, **on_loopback()), linked=False, on_loopback=True)
 
 
 def test_with_an_allowed_name_all_members_show_that_one(tmp_path: Path) -> None:
@@ -75,7 +79,7 @@ def test_with_an_allowed_name_all_members_show_that_one(tmp_path: Path) -> None:
 
     async def story(a: Peer, b: Peer) -> None:
         assert a.is_linked_to(b)
-        stranger = Peer(3, tls=other)
+        stranger = Peer(3, **on_loopback(tls=other))
         await stranger.transport.start()
         stranger.transport.add_peer(1, [a.address])
         await until(lambda: bool(stranger.refusals))
@@ -83,7 +87,7 @@ def test_with_an_allowed_name_all_members_show_that_one(tmp_path: Path) -> None:
         assert not stranger.is_linked_to(a)
         await stranger.transport.close()
 
-    run(story, Peer(1, tls=member), Peer(2, tls=member))
+    run(story, *(Peer(it, **on_loopback(tls=member)) for it in (1, 2)), on_loopback=True)
 
 
 def test_who_shows_another_ones_certificate_does_not_join_either(tmp_path: Path) -> None:
@@ -101,4 +105,4 @@ def test_who_shows_another_ones_certificate_does_not_join_either(tmp_path: Path)
             await join(stream, asked, Secrets())
         stream.close()
 
-    run(story, Peer(1, tls=ours))
+    run(story, Peer(1, **on_loopback(tls=ours)), on_loopback=True)

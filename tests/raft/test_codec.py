@@ -145,7 +145,7 @@ def test_any_bytes_are_a_message_or_malformed(body: bytes) -> None:
     try:
         codec.decode(body)
     except MalformedMessage:
-        pass
+        pass  # no other error
 
 
 @given(MESSAGES, st.data())
@@ -156,7 +156,7 @@ def test_a_damaged_message_is_a_message_or_malformed(message: Message, data: st.
     try:
         codec.decode(bytes(body))
     except MalformedMessage:
-        pass
+        pass  # no other error
 
 
 @pytest.mark.parametrize("length", range(40))

@@ -553,4 +553,4 @@ def test_any_frames_are_taken_or_end_the_connection(frames: list[bytes]) -> None
         for data in [PREFACE, *frames]:
             server.receive(data)
     except ConnectionBroken:
-        pass
+        pass  # it was ended

@@ -3,11 +3,12 @@
 import asyncio
 import logging
 import sys
-import threading
+from functools import partial
 
 import pytest
 
 from roost.server.loop_watch import BEAT_S, HELD_S, LoopWatch, innermost
+from roost.testing.patience import wait_until
 
 
 class Clock:
@@ -23,9 +24,8 @@ class Clock:
 async def hold(watch: LoopWatch, clock: Clock) -> None:
     """Hold the loop until the watching thread has seen us at it, and a beat has come after."""
     clock.now_s += BEAT_S + 4 * HELD_S
-    seen = threading.Event()
-    while not watch.held_by:
-        seen.wait(0.001)
+    # No function of ours runs meanwhile: it would be the one that holds the loop.
+    wait_until(partial(getattr, watch, "held_by"))
     before = watch.held_count
     while watch.held_count == before:
         await asyncio.sleep(0)

@@ -133,7 +133,7 @@ class LazyGroup(click.Group):
         """The names."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's
         """Import a command."""
         lazy = COMMANDS.get(cmd_name)
         if lazy is None:
@@ -143,7 +143,7 @@ class LazyGroup(click.Group):
         _keep_lines(command)
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
         """Write the list of all commands, as click does, and import none."""
         width = formatter.width - 6 - max(map(len, COMMANDS))
         rows = [

@@ -8,7 +8,7 @@ a member that comes back takes the keys of its broken calls out of the line.
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -182,8 +182,8 @@ def _after_each(line: dict[bytes, Any], events: list[Any]) -> Iterator[dict[byte
 
 @contextmanager
 def _ending_after(seconds: float, scope: Scope, text: str) -> Iterator[None]:
-    end: Callable[[], None] = lambda: scope.end(ClientError("DEADLINE_EXCEEDED", text))  # noqa: E731
-    timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), end)
+    error = ClientError("DEADLINE_EXCEEDED", text)
+    timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), scope.end, [error])
     timer.daemon = True
     timer.start()
     try:

@@ -161,7 +161,7 @@ class Link:
             async with asyncio.timeout(delay_ms / 1000):
                 await self._wake.wait()
         except TimeoutError:
-            pass
+            pass  # nobody woke us: it is time
 
     async def _connect(self, address: Address) -> None:
         transport = self._transport

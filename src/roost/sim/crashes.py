@@ -301,7 +301,7 @@ def run_states(
     while totals.states < count:
         for fail_at in range(1, calls + 1):
             totals.cuts += 1
-            _run_cut(fail_at, random.Random(f"{seed}/{fail_at}"), totals)  # noqa: S311
+            _run_cut(fail_at, random.Random(f"{seed}/{fail_at}"), totals)  # noqa: S311 - replayed
             say(totals)
             if totals.states >= count and seed > first_seed:
                 break

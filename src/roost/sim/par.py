@@ -163,7 +163,7 @@ class CaseRun(Simulation):
                 try:
                     await leader.transact("etcd.put", body)
                 except RoostError:
-                    pass
+                    pass  # again, until it is acknowledged
                 else:
                     return
             await asyncio.sleep(0.05)
@@ -297,7 +297,7 @@ def groups() -> dict[str, Callable[[int], Iterator[Case]]]:
 
     def entries(count: int) -> Iterator[Case]:
         cases = list(entry_cases())
-        return iter(random.Random(1).sample(cases, min(count, len(cases))))  # noqa: S311
+        return iter(random.Random(1).sample(cases, min(count, len(cases))))  # noqa: S311 - replayed
 
     def repeated(damage: Damage, **options: bool) -> Callable[[int], Iterator[Case]]:
         def make(count: int) -> Iterator[Case]:

@@ -101,7 +101,7 @@ class NetworkCluster(Cluster):
 
 
 def _ip(*arguments: str) -> None:
-    subprocess.run(["ip", *arguments], check=True, capture_output=True)  # noqa: S607
+    subprocess.run(["ip", *arguments], check=True, capture_output=True)  # noqa: S607 - as root's PATH has it
 
 
 @cache

@@ -12,7 +12,7 @@ from roost.call import Unary
 from roost.etcd.access import attempts, hashers
 from roost.etcd.access.attempts import Attempts, network_of
 from roost.proto import rpc_pb2 as pb
-from tests.etcd.access.test_permissions import World
+from tests.etcd.guarded import World
 from tests.etcd.replica import Answer
 
 WRONG = (3, "etcdserver: authentication failed, invalid user ID or password")

@@ -1,138 +1,36 @@
 """Users and rights: who may do what, decided where it is done; default is no (security.md 4.1)."""
 
 import asyncio
-import time
-from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
 from itertools import product
-from pathlib import Path
 
-import jwt
-import msgspec
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import NameOID
-from google.protobuf.message import Message
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roost import etcd
 from roost.call import Stream, Unary
 from roost.errors import Refused
 from roost.etcd import border
 from roost.etcd.access.judge import covers
-from roost.etcd.access.jwt_tokens import BadTokenOptions, jwt_options
-from roost.etcd.access.tokens import ADD, Identity, digest_of
-from roost.etcd.access.users import TOKENS_TREE
+from roost.etcd.access.tokens import Identity, digest_of
 from roost.etcd.errors import status_of
 from roost.etcd.v3.interface import JSON_PATHS
 from roost.outcome import Outcome, ReadDone
-from roost.proto import auth_pb2, election_pb2, lock_pb2
+from roost.proto import auth_pb2
 from roost.proto import rpc_pb2 as pb
-from roost.sim.members.loop import run_virtually, until_idle
-from tests.etcd.replica import Answer, LocalReplica
-
-R = auth_pb2.Permission
-DENIED = (7, "etcdserver: permission denied")
-NOBODY = (3, "etcdserver: user name is empty")
-BAD_TOKEN = (16, "etcdserver: invalid auth token")
-USERS = {"root": "root", "reader": "reading", "nothing": ""}
-
-
-class StreamAnswer:
-    """A stream that remembers what was said."""
-
-    on_drain: Callable[[], None] | None = None
-    pending_bytes = 0
-    certificate_name = address = ""
-
-    def __init__(self, token: str) -> None:
-        self.token = token
-        self.sent: list[bytes] = []
-        self.finished: tuple[int, str] | None = None
-
-    def send(self, message: bytes) -> None:
-        self.sent.append(message)
-
-    def send_all(self, messages: Sequence[bytes]) -> None:
-        for message in messages:
-            self.send(message)
-
-    def finish(self, code: int, text: str) -> None:
-        self.finished = (code, text)
-
-
-class World:
-    """A replica with authentication on, and a token for each user."""
-
-    def __init__(self, options: etcd.AuthOptions | None = None) -> None:
-        self.replica = LocalReplica()
-        self.now_s = 0.0
-        self.services = etcd.Services(
-            self.replica,
-            self.replica.store,
-            auth_options=options,
-            clock_s=lambda: self.now_s,
-        )
-        self.routes = self.services.routes()
-        self.tokens = {"nobody": "", "mallory": "made up"}
-        self.run("etcd.role_add", pb.AuthRoleAddRequest(name="reading"))
-        for permission in (R(key=b"r", range_end=b"s"), R(permType=R.WRITE, key=b"w")):
-            asked = pb.AuthRoleGrantPermissionRequest(name="reading", perm=permission)
-            self.run("etcd.role_grant", asked)
-        for name, role in USERS.items():
-            self.run("etcd.user_add", pb.AuthUserAddRequest(name=name, hashedPassword=f"#{name}"))
-            if role:
-                self.run("etcd.user_grant", pb.AuthUserGrantRoleRequest(user=name, role=role))
-        self.run("etcd.auth_enable", pb.AuthEnableRequest())
-        if options is None:
-            for name in USERS:
-                self.log_in(name)
-
-    def log_in(self, name: str) -> None:
-        token = f"token of {name}, as long as a real one"
-        body = msgspec.msgpack.encode([digest_of(token), name, f"#{name}".encode()])
-        self.transact(ADD, body)
-        self.tokens[name] = token
-
-    def run(self, operation: str, request: Message) -> None:
-        """An operation of the cluster's own, as before authentication was on."""
-        self.transact(operation, request.SerializeToString())
-
-    def transact(self, operation: str, body: bytes) -> None:
-        said: list[Outcome] = []
-        self.replica.transact_nowait(operation, body, said.append)
-        [outcome] = said
-        assert isinstance(outcome, bytes), outcome
-
-    def run_as_root(self, operation: str, request: Message) -> None:
-        signed = border.sign(operation, Identity("root"), request.SerializeToString())
-        self.transact(border.AS, signed)
-
-    def call(self, path: str, request: Message, user: str = "root") -> tuple[int, str] | bytes:
-        route = self.routes[path.encode()]
-        body = request.SerializeToString()
-        if isinstance(route, Unary):
-            answer = Answer(self.tokens[user])
-            run_virtually(_handle(route, answer, body))
-            return answer.error or answer.message or b""
-        stream = StreamAnswer(self.tokens[user])
-        run_virtually(_talk(route, stream, body))
-        return stream.finished or b"".join(stream.sent)
-
-
-async def _handle(route: Unary, answer: Answer, body: bytes) -> None:
-    route.handle(answer, body)
-
-
-async def _talk(route: Stream, stream: StreamAnswer, body: bytes) -> None:
-    handler = route.open(stream)
-    handler.on_message(body)
-    await until_idle()
-    handler.on_cancel()
-    await until_idle()
+from tests.etcd.guarded import (
+    ANYTHING,
+    BAD_TOKEN,
+    DENIED,
+    NOBODY,
+    REQUESTS,
+    WANTED,
+    R,
+    StreamAnswer,
+    World,
+    short,
+)
+from tests.etcd.replica import Answer
 
 
 @pytest.fixture
@@ -140,65 +38,6 @@ def world() -> Iterator[World]:
     made = World()
     yield made
     made.replica.close()
-
-
-# What each method wants of a caller: "root", "somebody", or "open"; others look at their keys.
-WANTED = {
-    "Auth/AuthEnable": "somebody", "Auth/AuthDisable": "root", "Auth/AuthStatus": "root",
-    "Auth/Authenticate": "open", "Auth/UserAdd": "root", "Auth/UserGet": "root",
-    "Auth/UserList": "root", "Auth/UserDelete": "root", "Auth/UserChangePassword": "root",
-    "Auth/UserGrantRole": "root", "Auth/UserRevokeRole": "root", "Auth/RoleAdd": "root",
-    "Auth/RoleGet": "root", "Auth/RoleList": "root", "Auth/RoleDelete": "root",
-    "Auth/RoleGrantPermission": "root", "Auth/RoleRevokePermission": "root",
-    "KV/Range": "root", "KV/Put": "root", "KV/DeleteRange": "root", "KV/Txn": "root",
-    "KV/Compact": "root", "Watch/Watch": "root",
-    "Lease/LeaseGrant": "somebody", "Lease/LeaseRevoke": "root", "Lease/LeaseKeepAlive": "root",
-    "Lease/LeaseTimeToLive": "root", "Lease/LeaseLeases": "somebody",
-    "Cluster/MemberAdd": "root", "Cluster/MemberRemove": "root", "Cluster/MemberUpdate": "root",
-    "Cluster/MemberPromote": "root", "Cluster/MemberList": "somebody",
-    "Cluster/MemberReplace": "root",
-    "Maintenance/Alarm": "somebody", "Maintenance/Status": "somebody",
-    "Maintenance/Defragment": "root", "Maintenance/Hash": "root", "Maintenance/HashKV": "root",
-    "Maintenance/Snapshot": "root", "Maintenance/MoveLeader": "root",
-    "Maintenance/Downgrade": "root", "Maintenance/Since": "root",
-    "Lock/Lock": "root", "Lock/Unlock": "root",
-    "Election/Campaign": "root", "Election/Proclaim": "root", "Election/Leader": "root",
-    "Election/Observe": "root", "Election/Resign": "root",
-}  # fmt: skip
-KEY = election_pb2.LeaderKey(name=b"x", key=b"x/1", rev=1, lease=1)
-REQUESTS: dict[str, Message] = {
-    "KV/Range": pb.RangeRequest(key=b"x"),
-    "KV/Put": pb.PutRequest(key=b"x", value=b"1", prev_kv=True),
-    "KV/DeleteRange": pb.DeleteRangeRequest(key=b"x"),
-    "KV/Txn": pb.TxnRequest(compare=[pb.Compare(key=b"x")]),
-    "KV/Compact": pb.CompactionRequest(revision=1),
-    "Watch/Watch": pb.WatchRequest(create_request=pb.WatchCreateRequest(key=b"x")),
-    "Lease/LeaseGrant": pb.LeaseGrantRequest(TTL=10),
-    "Lease/LeaseRevoke": pb.LeaseRevokeRequest(ID=5),
-    "Lease/LeaseKeepAlive": pb.LeaseKeepAliveRequest(ID=5),
-    "Lease/LeaseTimeToLive": pb.LeaseTimeToLiveRequest(ID=5, keys=True),
-    "Auth/UserGet": pb.AuthUserGetRequest(name="root"),
-    "Auth/RoleGet": pb.AuthRoleGetRequest(role="root"),
-    "Auth/UserAdd": pb.AuthUserAddRequest(
-        name="new", options=auth_pb2.UserAddOptions(no_password=True)
-    ),
-    "Auth/RoleAdd": pb.AuthRoleAddRequest(name="new"),
-    "Auth/UserChangePassword": pb.AuthUserChangePasswordRequest(name="root", password="p"),
-    "Auth/RoleGrantPermission": pb.AuthRoleGrantPermissionRequest(name="reading", perm=R()),
-    "Lock/Lock": lock_pb2.LockRequest(name=b"x", lease=5),
-    "Lock/Unlock": lock_pb2.UnlockRequest(key=b"x"),
-    "Election/Campaign": election_pb2.CampaignRequest(name=b"x", lease=5),
-    "Election/Proclaim": election_pb2.ProclaimRequest(leader=KEY),
-    "Election/Leader": election_pb2.LeaderRequest(name=b"x"),
-    "Election/Observe": election_pb2.LeaderRequest(name=b"x"),
-    "Election/Resign": election_pb2.ResignRequest(leader=KEY),
-}
-ANYTHING = pb.AuthEnableRequest()
-
-
-def short(path: bytes) -> str:
-    """`/etcdserverpb.KV/Put` as `KV/Put`."""
-    return path.decode().rpartition(".")[2]
 
 
 def test_every_method_has_a_row(world: World) -> None:
@@ -367,45 +206,6 @@ def test_anybody_may_list_alarms_and_only_root_changes_them(world: World) -> Non
     assert world.call(path, raised, "nothing") == DENIED
 
 
-@pytest.mark.parametrize(
-    ("operation", "request_"),
-    [
-        ("etcd.user_delete", pb.AuthUserDeleteRequest(name="reader")),
-        ("etcd.user_password", pb.AuthUserChangePasswordRequest(name="reader")),
-    ],
-    ids=["deleted", "another password"],
-)
-def test_tokens_go_with_their_user(world: World, operation: str, request_: Message) -> None:
-    read = pb.RangeRequest(key=b"r")
-    assert isinstance(world.call("/etcdserverpb.KV/Range", read, "reader"), bytes)
-    world.run_as_root(operation, request_)
-    assert world.call("/etcdserverpb.KV/Range", read, "reader") == BAD_TOKEN
-
-
-def test_tokens_end_with_authentication_and_when_nobody_uses_them(world: World) -> None:
-    tree = world.replica.store.tree(TOKENS_TREE).id
-    world.services._tokens.look()  # type: ignore[attr-defined]
-    read = pb.RangeRequest(key=b"r")
-    for _ in range(400):
-        world.now_s += 1
-        if world.now_s % 50 == 0:
-            world.call("/etcdserverpb.KV/Range", read, "reader")
-        world.services._tokens.look()  # type: ignore[attr-defined]
-    assert [user for _, user in world.replica.view.iterate(tree)] == [b"reader"]
-    world.run_as_root("etcd.auth_disable", pb.AuthDisableRequest())
-    assert world.replica.view.count(tree) == 0
-    assert isinstance(world.call("/etcdserverpb.KV/Range", read, "nobody"), bytes)
-
-
-def test_no_token_and_no_password_is_ever_written_down(world: World) -> None:
-    """CVE-2021-28235: what is in the store lends nobody's rights."""
-    for tree in ("auth", "users", "roles", "tokens"):
-        rows = world.replica.view.iterate(world.replica.store.tree(tree).id)
-        said = b"".join(key + value for key, value in rows)
-        for token in world.tokens.values():
-            assert not token or token.encode() not in said
-
-
 def test_a_watch_ends_when_its_user_may_no_longer_see_the_keys(world: World) -> None:
     async def run() -> None:
         stream = StreamAnswer(world.tokens["reader"])
@@ -425,210 +225,6 @@ def test_a_watch_ends_when_its_user_may_no_longer_see_the_keys(world: World) -> 
         assert "permission denied" in canceled.cancel_reason
 
     asyncio.run(run())
-
-
-# --- JWT ----------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    root = tmp_path_factory.mktemp("keys")
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    private, public = root / "private.pem", root / "public.pem"
-    private.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    public.write_bytes(
-        key.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-    )
-    return private, public
-
-
-@pytest.fixture
-def jwt_world(keys: tuple[Path, Path]) -> Iterator[World]:
-    private, public = keys
-    options = {"sign-method": "RS256", "priv-key": str(private), "pub-key": str(public)}
-    made = World(etcd.AuthOptions(jwt=jwt_options(options, lambda _: 60.0)))
-    yield made
-    made.replica.close()
-
-
-def _issued(world: World, user: str) -> str:
-    """A token that a member made for a user."""
-    said: list[Outcome] = []
-    world.services._tokens.issue(user, b"", said.append)
-    [token] = said
-    assert isinstance(token, bytes), token
-    return token.decode()
-
-
-def test_a_jwt_is_somebody_until_users_or_roles_change(jwt_world: World) -> None:
-    jwt_world.tokens["signed"] = _issued(jwt_world, "reader")
-    read = pb.RangeRequest(key=b"r")
-    assert isinstance(jwt_world.call("/etcdserverpb.KV/Range", read, "signed"), bytes)
-    assert jwt_world.call("/etcdserverpb.KV/Range", pb.RangeRequest(key=b"q"), "signed") == DENIED
-    jwt_world.run_as_root("etcd.role_add", pb.AuthRoleAddRequest(name="more"))
-    old = (3, "etcdserver: revision of auth store is old")
-    assert jwt_world.call("/etcdserverpb.KV/Range", read, "signed") == old
-
-
-# JSON of any library but Go's holds these.
-NO_NUMBERS: tuple[object, ...] = (
-    float("nan"),
-    float("inf"),
-    -float("inf"),
-    -1,
-    1e30,
-    [1],
-    {},
-    "1e3",
-    False,
-)
-
-
-def test_a_jwt_that_is_not_ours_is_refused(jwt_world: World, keys: tuple[Path, Path]) -> None:
-    """CVE-2025-30204 and older: other algorithms, other keys, other claims, other types."""
-    private, public = (it.read_text() for it in keys)
-    other = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    now = int(time.time())
-    good = {"username": "root", "revision": 99, "exp": now + 60}
-    header = {"alg": "HS256", "typ": "JWT"}
-    encode = msgspec.json.encode
-    import base64
-    import hashlib
-    import hmac
-
-    def part(data: bytes) -> str:
-        return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-    # The public key as the secret of an HS algorithm, by hand: the library refuses to make it.
-    signed = f"{part(encode(header))}.{part(encode(good))}"
-    confused = hmac.new(public.encode(), signed.encode(), hashlib.sha256).digest()
-    bad = [
-        f"{signed}.{part(confused)}",
-        jwt.encode(good, "", algorithm="none"),
-        jwt.encode(good, other, algorithm="RS256"),
-        jwt.encode(good, private, algorithm="RS512"),
-        jwt.encode({**good, "exp": now - 3600}, private, algorithm="RS256"),
-        *(
-            jwt.encode({k: v for k, v in good.items() if k != missing}, private, algorithm="RS256")
-            for missing in good
-        ),
-        *(
-            jwt.encode({**good, name: value}, private, algorithm="RS256")
-            for name, value in (
-                *(("username", 5), ("username", None), ("username", ""), ("username", ["root"])),
-                *(("revision", "99"), ("revision", None), ("revision", True)),
-                *((name, value) for name in ("revision", "exp") for value in NO_NUMBERS),
-                ("username", "\ud800"),
-            )
-        ),
-        "a.b.c",
-        "",
-        "\0",
-        "." * 10_000,
-    ]
-    for number, token in enumerate(bad):
-        jwt_world.tokens["bad"] = token
-        said = jwt_world.call("/etcdserverpb.KV/Range", pb.RangeRequest(key=b"r"), "bad")
-        assert said == (BAD_TOKEN if token else NOBODY), (number, token)
-
-
-def test_token_options_that_do_not_fit_are_refused(keys: tuple[Path, Path]) -> None:
-    private, public = map(str, keys)
-    for options in (
-        {},
-        {"sign-method": "none", "pub-key": public},
-        {"sign-method": "RS256"},
-        {"sign-method": "RS256", "pub-key": "/nowhere"},
-        {"sign-method": "HS256", "pub-key": public},
-        {"sign-method": "ES256", "pub-key": public, "priv-key": private},
-    ):
-        with pytest.raises(BadTokenOptions):
-            jwt_options(options, lambda _: 60.0)
-    with pytest.raises(BadTokenOptions):
-        jwt_options({"sign-method": "RS256", "pub-key": public}, lambda _: 0.0)
-
-
-def _self_signed(key: rsa.RSAPrivateKey) -> bytes:
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tokens")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now)
-        .not_valid_after(now + timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    return made.public_bytes(serialization.Encoding.PEM)
-
-
-@pytest.mark.parametrize("form", ["certificate", "PKIX", "PKCS#1", "none"])
-def test_a_public_key_may_be_of_any_form_that_etcd_takes(
-    keys: tuple[Path, Path], tmp_path: Path, form: str
-) -> None:
-    """A certificate was taken, and the first token that was checked ended the member."""
-    loaded = serialization.load_pem_private_key(keys[0].read_bytes(), None)
-    assert isinstance(loaded, rsa.RSAPrivateKey)
-    private, public = tmp_path / "private.pem", tmp_path / "public.pem"
-    encoding, plain = serialization.Encoding.PEM, serialization.NoEncryption()
-    traditional = serialization.PrivateFormat.TraditionalOpenSSL
-    private.write_bytes(loaded.private_bytes(encoding, traditional, plain))
-    format_ = {
-        "PKIX": serialization.PublicFormat.SubjectPublicKeyInfo,
-        "PKCS#1": serialization.PublicFormat.PKCS1,
-    }.get(form)
-    options = {"sign-method": "PS256", "priv-key": str(private)}
-    if form != "none":
-        options["pub-key"] = str(public)
-        public.write_bytes(
-            loaded.public_key().public_bytes(encoding, format_) if format_ else _self_signed(loaded)
-        )
-    world = World(etcd.AuthOptions(jwt=jwt_options(options, lambda _: 60.0)))
-    world.tokens["signed"] = _issued(world, "reader")
-    read = pb.RangeRequest(key=b"r")
-    assert isinstance(world.call("/etcdserverpb.KV/Range", read, "signed"), bytes)
-    world.replica.close()
-
-
-@pytest.mark.parametrize("content", [b"no key", b"\xff\xfe", b"", None])
-def test_a_key_that_cannot_be_used_is_found_at_the_start(
-    keys: tuple[Path, Path], tmp_path: Path, content: bytes | None
-) -> None:
-    other = tmp_path / "key.pem"
-    if content is None:  # a good key, of somebody else
-        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        content = _self_signed(key)
-    other.write_bytes(content)
-    for options in (
-        {"pub-key": str(other), "priv-key": str(keys[0])},
-        {"pub-key": str(keys[1]), "priv-key": str(other)},
-        *([{"pub-key": str(other)}] if b"BEGIN" not in content else []),
-    ):
-        with pytest.raises(BadTokenOptions):
-            jwt_options({"sign-method": "RS256", **options}, lambda _: 60.0)
-
-
-def test_a_member_with_the_public_key_only_checks_and_does_not_sign(
-    keys: tuple[Path, Path],
-) -> None:
-    options = {"sign-method": "RS256", "pub-key": str(keys[1])}
-    world = World(etcd.AuthOptions(jwt=jwt_options(options, lambda _: 60.0)))
-    try:
-        said: list[Outcome] = []
-        world.services._tokens.issue("root", b"", said.append)
-        assert isinstance(said[0], Refused)
-    finally:
-        world.replica.close()
 
 
 @pytest.mark.parametrize(

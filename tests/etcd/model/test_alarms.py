@@ -38,18 +38,18 @@ class Server:
         route = self.routes[b"/etcdserverpb." + path.encode()]
         assert isinstance(route, Unary)
         answer = Answer()
-        route.handle(answer, request.SerializeToString())  # type: ignore[attr-defined]
+        route.handle(answer, request.SerializeToString())  # type: ignore[attr-defined]  # any of pb
         for work in self.replica.deferred:
             work()
         self.replica.deferred.clear()
         return answer
 
     def change(self, action: int, kind: int, member_id: int = 1) -> Answer:
-        request = pb.AlarmRequest(action=action, memberID=member_id, alarm=kind)  # type: ignore[arg-type]
+        request = pb.AlarmRequest(action=action, memberID=member_id, alarm=kind)  # type: ignore[arg-type]  # numbers
         return self.call("Maintenance/Alarm", request)
 
     def listed(self, kind: int = 0) -> list[tuple[int, int]]:
-        request = pb.AlarmRequest(action=pb.AlarmRequest.GET, alarm=kind)  # type: ignore[arg-type]
+        request = pb.AlarmRequest(action=pb.AlarmRequest.GET, alarm=kind)  # type: ignore[arg-type]  # numbers
         answer = self.call("Maintenance/Alarm", request)
         rows = pb.AlarmResponse.FromString(answer.message).alarms
         return [(it.memberID, it.alarm) for it in rows]

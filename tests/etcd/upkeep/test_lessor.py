@@ -17,6 +17,7 @@ from roost.etcd.model.mvcc import LEASE_KEYS_TREE, LEASES_TREE
 from roost.etcd.upkeep.deadlines import SLICE_ROWS, STEP_S_MAX, Deadlines
 from roost.etcd.upkeep.lessor import CHECKPOINT_S
 from roost.proto import rpc_pb2 as pb
+from roost.sim.members.loop import run_virtually, until_idle
 from roost.store import View
 from tests.etcd.replica import Answer, LocalReplica
 
@@ -336,12 +337,11 @@ def test_whoever_leads_no_more_stops_to_take_over() -> None:
         world.replica.leader_id, world.replica.term = 1, world.replica.term + 2
         world.lessor.look()
         world.replica.leader_id = 99
-        for _ in range(10):
-            await asyncio.sleep(0)
+        await until_idle()
         assert (view.row_count, world.lessor.timed_count) == (SLICE_ROWS, 0)
 
     try:
-        asyncio.run(run())
+        run_virtually(run())
     finally:
         world.replica.close()
 

@@ -8,7 +8,7 @@ from roost import etcd
 from roost.call import Route, Unary
 from roost.proto import rpc_pb2 as pb
 from roost.sim.members.loop import run_virtually, until_idle
-from tests.etcd.access.test_permissions import REQUESTS, WANTED, StreamAnswer, short
+from tests.etcd.guarded import REQUESTS, WANTED, StreamAnswer, short
 from tests.etcd.replica import Answer, LocalReplica
 
 NOT_SUPPORTED = (14, "etcdserver: rpc not supported for learner")

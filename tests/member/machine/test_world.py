@@ -9,8 +9,8 @@ import pytest
 from roost.errors import RoostError
 from roost.member import World
 from roost.member.errors import StoreReplaced
+from tests.member.directory.homes import close, open_at, snapshot_of, write
 from tests.member.members import Cluster, Loopback
-from tests.member.snapshots.test_snapshots import close, open_at, snapshot_of, write
 
 
 @pytest.mark.slow
@@ -21,7 +21,7 @@ def test_nothing_large_is_removed_by_the_loop(
     removed: list[tuple[str, bool]] = []
     unlink, loop_thread = Path.unlink, threading.get_ident()
 
-    def note_unlink(path: Path, missing_ok: bool = False) -> None:  # noqa: FBT001, FBT002
+    def note_unlink(path: Path, missing_ok: bool = False) -> None:  # noqa: FBT001, FBT002 - Path's
         removed.append((path.name, threading.get_ident() == loop_thread))
         unlink(path, missing_ok)
 

@@ -9,17 +9,15 @@ import msgspec
 import pytest
 
 from roost.errors import PeerFault
-from roost.member import MemberConfig
-from roost.member.directory.home import Home, open_home
+from roost.member.directory.home import Home
 from roost.member.errors import SnapshotFailed
-from roost.member.machine.world import World
-from roost.member.snapshots.snapshots import ATTEMPTS_MAX, Fetch, Snapshots, check_content
+from roost.member.snapshots.snapshots import ATTEMPTS_MAX, Fetch, Snapshots
 from roost.peer import Head, SnapshotDamaged, SnapshotGone, Stream
 from roost.peer.snapshot import CHUNK, END, HEAD, PULL, Pull
-from roost.raft import Configuration, Entry, EntryKind, HardState, Snapshot
+from roost.raft import Configuration, Snapshot
 from roost.sim.members.loop import run_virtually
-from roost.store import InlineKeeper, Keeper, SnapshotFile, Txn, digest_of, read_applied_file
-from tests.member.members import SEGMENT_BYTES, UnsyncedDisk
+from roost.store import SnapshotFile
+from tests.member.directory.homes import HomeWorld, close, open_at, snapshot_of, write
 
 SNAPSHOT = Snapshot(index=50, term=3, sender=1, configuration=Configuration(voters=(1, 2)))
 CONTENT = bytes(range(256)) * 10
@@ -62,12 +60,11 @@ class Sender(Stream):
         """Nothing to close."""
 
 
-class FakeWorld(World):
+class FakeWorld(HomeWorld):
     """Dials the senders it was given, one after another; they were greeted."""
 
     def __init__(self, senders: Sequence[Sender | Exception]) -> None:
-        super().__init__(segment_bytes=SEGMENT_BYTES)
-        self.disk = UnsyncedDisk()
+        super().__init__()
         self._senders = list(senders)
 
     async def dial_for_snapshot(self, _member_id: int, _address: tuple[str, int]) -> Stream:
@@ -75,12 +72,6 @@ class FakeWorld(World):
         if isinstance(sender, Exception):
             raise sender
         return sender
-
-    def make_keeper(self, directory: Path) -> Keeper:
-        return InlineKeeper(directory, is_synced=False)
-
-    async def sync_file(self, _descriptor: int) -> None:
-        """Nothing is lost without it."""
 
 
 def fetch(path: Path, senders: Sequence[Sender | Exception]) -> None:
@@ -106,70 +97,6 @@ def test_what_is_not_what_was_offered_is_refused(tmp_path: Path) -> None:
 def test_a_sender_that_never_answers_is_given_up(tmp_path: Path) -> None:
     with pytest.raises(ConnectionRefusedError):
         fetch(tmp_path / "a", [ConnectionRefusedError() for _ in range(ATTEMPTS_MAX)])
-
-
-# --- putting in place ---------------------------------------------------------------------------
-
-
-def open_at(root: Path, name: str) -> Home:
-    config = MemberConfig(
-        name="m0",
-        data_dir=root / name,
-        initial_cluster={"m0": ("http://127.0.0.1:1",)},
-        advertise_peer_urls=("http://127.0.0.1:1",),
-        listen_peer_urls=("http://127.0.0.1:1",),
-    )
-
-    def bootstrap(txn: Txn) -> None:
-        txn.tree("things")
-
-    def fail(error: BaseException) -> None:
-        raise error
-
-    return open_home(config, bootstrap, world=FakeWorld([]), on_store_failure=fail)
-
-
-def test_a_file_that_is_not_the_store_that_was_offered_is_refused(tmp_path: Path) -> None:
-    """It was put in place, and the member ended by an assertion."""
-    home = open_at(tmp_path, "a")
-    write(home, 5, b"value")
-    home.close_files()
-    path = home.store_directory / "data.mdb"
-    index, term = read_applied_file(path)
-    right = Snapshot(index=index, term=term, sender=1, configuration=home.configuration)
-    check_content(path, right)
-    others = Configuration(version=1, voters=(1, 2, 3))
-    for wrong in ({"index": index + 1}, {"term": term + 1}, {"configuration": others}):
-        with pytest.raises(SnapshotDamaged, match="was offered"):
-            check_content(path, msgspec.structs.replace(right, **wrong))
-    nothing = tmp_path / "nothing"
-    nothing.write_bytes(CONTENT)
-    with pytest.raises(SnapshotDamaged, match="no store"):
-        check_content(nothing, right)
-
-
-def write(home: Home, count: int, value: bytes) -> None:
-    """Have `count` more entries, in the journal and the store."""
-    tree = home.store.tree("things").id
-    for _ in range(count):
-        index = home.store.applied_index + 1
-        txn = home.store.begin()
-        txn.put(tree, b"key", value)
-        payload = txn.encode()
-        home.journal.persist(HardState(term=2), [Entry(index, 2, EntryKind.NORMAL, payload)])
-        home.store.apply(index, payload, 2)
-    home.store.flush()
-
-
-def close(home: Home) -> None:
-    home.store.close()
-    home.journal.close()
-    home.record_file.close()
-
-
-def snapshot_of(home: Home, target: Path) -> SnapshotFile:
-    assert isinstance(home.keeper, InlineKeeper)
-    return home.keeper.copy(target)
 
 
 class CopyingWorld(FakeWorld):
@@ -241,51 +168,3 @@ def test_a_store_that_moves_before_its_copy_begins_is_copied_where_it_is(tmp_pat
 
 async def refuse(_member_id: int, _address: tuple[str, int]) -> Stream:
     raise ConnectionRefusedError
-
-
-@pytest.mark.parametrize("crash_before", ["place", "record", "journal", "keeper", "nothing"])
-def test_a_crash_in_an_installation_leaves_the_old_state_or_the_new_one(
-    tmp_path: Path, crash_before: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Checklist 110; J32."""
-    ahead = open_at(tmp_path, "ahead")
-    write(ahead, 30, b"new")
-    held = snapshot_of(ahead, tmp_path / "copy")
-    assert digest_of(tmp_path / "copy") == held.digest
-    home = open_at(tmp_path, "behind")
-    write(home, 5, b"old")
-
-    class CrashError(Exception):
-        pass
-
-    def crash(*_args: object, **_more: object) -> None:
-        raise CrashError
-
-    if crash_before == "place":
-        monkeypatch.setattr("roost.member.directory.home._place", crash)
-    elif crash_before == "record":
-        monkeypatch.setattr(home.record_file.twin, "save", crash)
-    elif crash_before == "journal":
-        monkeypatch.setattr(home.journal, "begin_behind", crash)
-    elif crash_before == "keeper":
-        monkeypatch.setattr(home.world, "make_keeper", crash)
-    try:
-        home.install(tmp_path / "copy", held.index, held.term)
-    except CrashError:
-        pass
-    monkeypatch.undo()
-    close(home)
-    again = open_at(tmp_path, "behind")
-    is_new = crash_before in ("journal", "keeper", "nothing")
-    tree = again.store.tree("things").id
-    assert again.store.view.get(tree, b"key") == (b"new" if is_new else b"old")
-    assert again.store.applied_index == (31 if is_new else 6)
-    assert again.journal.last_index == again.store.applied_index
-    assert again.journal.term_at(again.store.applied_index) == 2
-    assert [it.name for it in (tmp_path / "behind").glob("db.*")] == [again.record.directory]
-    write(again, 3, b"later")
-    close(again)
-    close(ahead)
-    last = open_at(tmp_path, "behind")
-    assert last.store.view.get(tree, b"key") == b"later"
-    close(last)

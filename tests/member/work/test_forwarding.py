@@ -82,7 +82,7 @@ def test_any_bytes_decode_or_are_refused_by_name(frame: bytes) -> None:
         try:
             decode(frame)
         except MalformedForward:
-            pass
+            pass  # that is a name
 
 
 @pytest.mark.parametrize(

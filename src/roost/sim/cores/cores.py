@@ -38,7 +38,7 @@ class SeededDice:
         return self._random.randrange(n)
 
 
-@dataclass
+@dataclass(slots=True)
 class MemoryStorage:
     """A log in memory, with a floor below which it was compacted, and entries that rotted."""
 

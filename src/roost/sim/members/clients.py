@@ -230,7 +230,7 @@ class Clients:
             returned = loop.time()
             self.acknowledged_count += 1
         except TimeoutError:
-            pass
+            pass  # nobody knows: it counts as written at any time
         except CallFailed as failure:
             if not any(words in failure.text for words in _TERM_UNKNOWN_TEXTS):
                 return False  # it certainly did not happen
