@@ -56,6 +56,7 @@ class Loop:
         self._core = parts.core
         self._executor = parts.executor
         self._reads = parts.reads
+        self._journal = home.journal
         self._links = parts.links
         self._router = parts.router
         self._ticks = 0
@@ -208,7 +209,15 @@ class Loop:
             self.fail(error)
 
     def drive(self) -> None:
-        """Carry out what the core asks, until it asks nothing."""
+        """Carry out what the core asks, until it asks nothing.
+
+        First leave the messages that promise nothing: an append may go out before we have the
+        entry ourselves, because our own copy counts only when `persisted` says so (thesis §10.2.1).
+        What needs no disk is over at once, but not while something is on its way there: Readys are
+        over in their order, or a later one would vouch for an earlier one.  Reads come behind the
+        entries that were committed with them, most of which they wait for; and only when callers
+        were told of what is applied, what has lost its leader is given up.
+        """
         if self._is_driving:
             return  # an outer call goes on
         self._is_driving = True
@@ -240,6 +249,8 @@ class Loop:
 
     def _on_durable(self, ready: Ready) -> None:
         """A Ready is on disk: promises that rest on it may leave."""
+        is_there = not ready.entries or self._journal.durable_index >= ready.entries[-1].index
+        assert is_there, "nothing is promised that is not durable"
         self._core.persisted(ready)
         for to, message in ready.messages_after_persist:
             self._links.send(to, message)
@@ -313,7 +324,7 @@ class Loop:
 
         A peer that needs older ones gets a snapshot, and what follows it is kept meanwhile.
         """
-        journal, store = self.parts.home.journal, self.parts.home.store
+        journal, store = self._journal, self.parts.home.store
         index = min(store.durable_index, self._core.retained_index() - 1) - self._trailing_entries
         if index > journal.first_index and not self.parts.persistence.outstanding_count:
             before = journal.first_index

@@ -97,6 +97,7 @@ class Member:
         await parts.snapshots.close()
         await parts.transport.close()
         await parts.persistence.close()
+        assert not self.snapshots.task_count, "who starts a task ends it"
         parts.home.close(asyncio.get_running_loop())
 
     def abandon(self) -> None:

@@ -19,6 +19,7 @@ class StubCore:
 
     term = 2
     transfer_target = 0
+    is_leader_ready = True
 
     def __init__(self) -> None:
         self.proposed: list[bytes] = []

@@ -145,6 +145,7 @@ class Home:
         record = self.record.successor(self.data_dir, index, term)
         _place(self.data_dir, fetched, record)
         self.record_file.save(record)
+        assert self.record.index == index, "the snapshot counts before the journal lets go"
         self.journal.begin_behind(index, term)
         keeper = self.world.make_keeper(self.store_directory)
         self.store.switch(keeper)

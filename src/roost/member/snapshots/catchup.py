@@ -116,7 +116,14 @@ class Catchup:
             self._snapshots.discard(path)
 
     def _install(self, snapshot: Snapshot, path: Path) -> None:
-        """Go over to a snapshot: store, journal, core, in this order."""
+        """Go over to a snapshot: store, journal, core, in this order.
+
+        The record that names the new store decides which state counts after a crash.  The journal
+        follows, because a journal that begins behind a store that is not there yet has lost what
+        lies between; the other way round it has only kept too much.  The core comes last: what it
+        says from then on rests on both.
+        """
+        assert not self._persistence.outstanding_count, "no write comes behind the journal's back"
         self._before_install()
         old = self._home.install(path, snapshot.index, snapshot.term)
         self._snapshots.spawn(self._snapshots.remove(old))

@@ -54,6 +54,7 @@ class Applier:
 
     def _apply_now(self, entries: Sequence[Entry]) -> None:
         store, core, executor = self._store, self._core, self._executor
+        assert entries[0].index == store.applied_index + 1, "each once, in the order of the log"
         index = 0
         for entry in entries:
             index = entry.index
@@ -61,6 +62,7 @@ class Applier:
             if kind is EntryKind.NORMAL:
                 payload = entry.payload
             elif kind is EntryKind.CONFIGURATION:
+                # Record and configuration are one write set, so no crash leaves one of them.
                 configuration, context = core.apply_change(entry)
                 payload = change_payload(context, configuration)
                 self._note_vote()

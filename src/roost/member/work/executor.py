@@ -83,13 +83,18 @@ class Batch:
 
     def answer(self) -> None:
         """The entry is applied: every caller gets its own answer."""
-        for it in self.requests:
+        for it in self._take():
             it.tell(it.outcome)
 
     def fail(self, make_error: Callable[[], RoostError]) -> None:
         """Tell every caller that its own answer will not come."""
-        for it in self.requests:
+        for it in self._take():
             it.tell(make_error())
+
+    def _take(self) -> list[Request]:
+        assert self.requests, "every caller is answered exactly once"
+        requests, self.requests = self.requests, []
+        return requests
 
 
 class Executor:
@@ -153,6 +158,7 @@ class Executor:
 
     def open(self) -> None:
         """Begin: the member leads and has applied an entry of its own term."""
+        assert self._core.is_leader_ready, "its entry is committed, so all before it are applied"
         self._is_open = True
 
     def run(self) -> None:
@@ -181,7 +187,14 @@ class Executor:
         self.run()
 
     def _run_batch(self) -> None:
-        """Run one batch and propose its writes as one entry."""
+        """Run one batch and propose its writes as one entry.
+
+        Operations run before anything is agreed on, and see what is proposed and not committed.
+        That is safe because of where their writes stand: in one log, behind all that they saw.  If
+        something they saw is never committed, another leader's entry has its place, and everything
+        of ours behind it is gone with it (Raft: log matching), so no caller is told of either.
+        What wrote nothing has no place in the log, and is confirmed in another way.
+        """
         if type(self._queue[0].operation) is Changing:
             self._run_change()
             return
@@ -286,9 +299,11 @@ class Executor:
         batch = self._inflight.pop(index, None)
         if batch is None:
             return
+        assert index == self._store.applied_index, "a caller sees what it wrote"
         if batch.term == term:
+            request_count = len(batch.requests)
             batch.answer()
-            self._pacing.on_answered(len(batch.requests), len(self._queue))
+            self._pacing.on_answered(request_count, len(self._queue))
         else:
             # Another leader's entry took the position: ours can never be committed.
             batch.fail(lambda: NotLeader("another leader's entry took its place"))
