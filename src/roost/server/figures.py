@@ -83,7 +83,7 @@ class Figures:
         return [
             *read_all(MEMBER_FIGURES, MemberNow(member, member.status())),
             *read_all(ETCD_FIGURES, EtcdNow(services, services.figures())),
-            *read_all(_SERVER, Now(self._port, self._quota_bytes, self._health, self._watch)),
+            *read_all(PORT_FIGURES, Now(self._port, self._quota_bytes, self._health, self._watch)),
         ]
 
     def alarms(self) -> Sequence[str]:
@@ -145,7 +145,7 @@ def _used_descriptors(_now: Now) -> int:
         return 0
 
 
-_SERVER: tuple[Figure[Now], ...] = (
+PORT_FIGURES: tuple[Figure[Now], ...] = (
     Figure(
         "etcd_server_version",
         "gauge",
@@ -233,4 +233,4 @@ _SERVER: tuple[Figure[Now], ...] = (
         lambda _: descriptors.limit(),
     ),
 )
-FIGURES = (*MEMBER_FIGURES, *ETCD_FIGURES, *_SERVER)
+FIGURES = (*MEMBER_FIGURES, *ETCD_FIGURES, *PORT_FIGURES)
