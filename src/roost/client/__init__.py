@@ -12,11 +12,11 @@ from roost.client.connections import is_lost
 from roost.client.credentials import Credentials
 from roost.client.errors import BadEndpoint, ClientError, Compacted, LeaseLost, Unreachable
 from roost.client.leases import Leases, TimeToLive
-from roost.client.ranges import prefix_end
 from roost.client.scope import Scope
 from roost.client.session import Session
 from roost.client.turns import Leader
 from roost.client.users import Permission, Users
+from roost.proto.ranges import prefix_end
 
 __all__ = [
     "BadEndpoint",

@@ -12,8 +12,9 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -68,6 +69,17 @@ _Metadata = list[tuple[str, str]]
 Answer = TypeVar("Answer", bound=Message)
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked(Generic[Answer]):
+    """What is asked for one answer: with whose token, and until when."""
+
+    path: str
+    request: Message
+    answer: type[Answer]
+    until: float
+    metadata: _Metadata | None
+
+
 class Connections:
     """A channel to each endpoint; safe to use from several threads."""
 
@@ -116,11 +128,11 @@ class Connections:
         may_race = len(self._channels) > 1 and (is_repeatable or path in _REPEATABLE)
         way = self._race if may_race else self._in_turn
         try:
-            return way(path, request, answer, until, self._metadata())
+            return way(_Asked(path, request, answer, until, self._metadata()))
         except ClientError as error:
             if not self.is_stale(error):
                 raise
-        return way(path, request, answer, until, self._metadata())
+        return way(_Asked(path, request, answer, until, self._metadata()))
 
     def call_at(self, position: int, path: str, request: Message, answer: type[Answer]) -> Answer:
         """Ask one endpoint, and nobody else.
@@ -145,28 +157,21 @@ class Connections:
             response_deserializer=answer.FromString,
         )
 
-    def _in_turn(
-        self,
-        path: str,
-        request: Message,
-        answer: type[Answer],
-        until: float,
-        metadata: _Metadata | None,
-    ) -> Answer:
+    def _in_turn(self, asked: _Asked[Answer]) -> Answer:
         """Ask one endpoint after the other, until the request may have been sent."""
         last: ClientError | None = None
         order = self._order()
         for tried, position in enumerate(order, start=1):
             if tried < len(order) and position not in self._answering:
-                part_s = (until - time.monotonic()) / (len(order) - tried + 1)
+                part_s = (asked.until - time.monotonic()) / (len(order) - tried + 1)
                 if not _is_reached(self._channels[position], part_s):
                     self._leave(position)
                     last = Unreachable("UNAVAILABLE", f"{self.endpoints[position].name}: no answer")
                     continue
-            method = self._unary(position, path, request, answer)
+            method = self._unary(position, asked.path, asked.request, asked.answer)
             try:
-                left_s = until - time.monotonic()
-                said: Answer = method(request, timeout=left_s, metadata=metadata)
+                left_s = asked.until - time.monotonic()
+                said: Answer = method(asked.request, timeout=left_s, metadata=asked.metadata)
             except grpc.RpcError as error:
                 last = client_error(error)
                 if last.code in _LOST:
@@ -179,14 +184,7 @@ class Connections:
         assert last is not None, "there is an endpoint"
         raise last
 
-    def _race(
-        self,
-        path: str,
-        request: Message,
-        answer: type[Answer],
-        until: float,
-        metadata: _Metadata | None,
-    ) -> Answer:
+    def _race(self, asked: _Asked[Answer]) -> Answer:
         """Ask the next endpoint too when one is slow or gone; the first answer counts."""
         ended: SimpleQueue[tuple[int, Any]] = SimpleQueue()
         waiting = self._order()
@@ -196,11 +194,13 @@ class Connections:
             while True:
                 if waiting:
                     position = waiting.pop(0)
-                    method = self._unary(position, path, request, answer)
-                    left_s = until - time.monotonic()
-                    running.append(method.future(request, timeout=left_s, metadata=metadata))
+                    method = self._unary(position, asked.path, asked.request, asked.answer)
+                    left_s = asked.until - time.monotonic()
+                    running.append(
+                        method.future(asked.request, timeout=left_s, metadata=asked.metadata)
+                    )
                     running[-1].add_done_callback(lambda it, at=position: ended.put((at, it)))
-                left_s = max(0.0, until - time.monotonic())
+                left_s = max(0.0, asked.until - time.monotonic())
                 # Each has a deadline, and ends by itself; but whoever interrupts gRPC in the wrong
                 # moment has it never say so.
                 wait_s = left_s / (len(waiting) + 1) if waiting else left_s + _LATE_S
@@ -302,7 +302,7 @@ class Connections:
             path = "/etcdserverpb.Auth/Authenticate"
             until = time.monotonic() + self.timeout_s
             try:
-                said = self._race(path, request, rpc_pb2.AuthenticateResponse, until, None)
+                said = self._race(_Asked(path, request, rpc_pb2.AuthenticateResponse, until, None))
                 self._token = said.token
             except ClientError as error:
                 if not error.text.endswith("authentication is not enabled"):

@@ -15,10 +15,10 @@ from typing import Any
 
 from roost.client.connections import Connections
 from roost.client.errors import ClientError, Compacted, LeaseLost
-from roost.client.ranges import prefix_end
 from roost.client.scope import Scope
 from roost.client.watches import Watched, watch
 from roost.proto import kv_pb2, rpc_pb2
+from roost.proto.ranges import prefix_end
 
 _TXN = "/etcdserverpb.KV/Txn"
 _DESCEND = rpc_pb2.RangeRequest.DESCEND

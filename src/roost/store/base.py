@@ -30,6 +30,7 @@ import msgspec
 from crc32c import crc32c
 
 from roost.store import digest
+from roost.store.catalog import METADATA_ID
 from roost.store.errors import (
     DiskFull,
     PageCorrupt,
@@ -42,7 +43,6 @@ from roost.store.layer import Layer, TreeLayer
 from roost.store.meta import check_file
 
 LONG_KEY_BYTES = 480
-METADATA_ID = 1
 APPLIED_KEY, DIGEST_KEY = b"applied", b"digest"
 MAP_BYTES_FIRST = 1 << 30
 _FULL_BYTES = 1 << 20

@@ -19,12 +19,12 @@ import msgspec
 
 from roost.store.base import (
     APPLIED_KEY,
-    METADATA_ID,
     BaseReader,
     environment,
     faults_told,
     open_copy,
 )
+from roost.store.catalog import METADATA_ID
 from roost.store.errors import PageCorrupt, StoreCorrupt, StoreError
 from roost.store.scrub import read_all
 

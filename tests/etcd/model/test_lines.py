@@ -9,8 +9,9 @@ import pytest
 from roost.errors import Refused
 from roost.etcd.model import lines as lines_module
 from roost.etcd.model.lines import Lines, Now
-from roost.etcd.model.mvcc import Mvcc, Writer, prefix_end
+from roost.etcd.model.mvcc import Mvcc, Writer
 from roost.etcd.model.wire import read_origin
+from roost.proto.ranges import prefix_end
 from roost.store import Txn, View
 from tests.etcd.replica import LocalReplica
 from tests.steps import steps_of

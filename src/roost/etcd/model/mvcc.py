@@ -60,12 +60,6 @@ def range_stop(key: bytes, range_end: bytes) -> bytes | None:
     return None if range_end == b"\0" else range_end
 
 
-def prefix_end(prefix: bytes) -> bytes:
-    """Etcd's range_end of all keys with a prefix."""
-    stripped = prefix.rstrip(b"\xff")
-    return stripped[:-1] + bytes([stripped[-1] + 1]) if stripped else b"\0"
-
-
 def bootstrap(txn: Txn) -> None:
     """Make the trees of an empty store."""
     for name in (KV_TREE, REVISIONS_TREE, HISTORY_TREE, ALARMS_TREE, LEASES_TREE, LEASE_KEYS_TREE):

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from roost.call import Call, StreamCall
 from roost.errors import RoostError
 from roost.etcd import errors
-from roost.etcd.model.mvcc import prefix_end
 from roost.etcd.model.wire import decode_key_value, field, read_origin
 from roost.etcd.v3.answering import Answering, PassedOn
 from roost.etcd.v3.checks import check_txn
@@ -17,6 +16,7 @@ from roost.etcd.v3.turns import Turns
 from roost.outcome import Outcome
 from roost.proto import election_pb2
 from roost.proto import rpc_pb2 as pb
+from roost.proto.ranges import prefix_end
 from roost.store import View
 
 

@@ -23,11 +23,12 @@ from roost.etcd.access.judge import Judge
 from roost.etcd.model import leases
 from roost.etcd.model.alarms import cost_of
 from roost.etcd.model.lines import Now
-from roost.etcd.model.mvcc import Writer, prefix_end
+from roost.etcd.model.mvcc import Writer
 from roost.etcd.model.wire import decode_key_value, read_origin
 from roost.etcd.v3.desk import Desk
 from roost.outcome import settle_future
 from roost.proto import rpc_pb2 as pb
+from roost.proto.ranges import prefix_end
 from roost.store import Changes, Txn
 
 logger = logging.getLogger(__name__)

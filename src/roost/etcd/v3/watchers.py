@@ -10,10 +10,11 @@ from typing import Protocol
 from roost.call import StreamCall
 from roost.etcd.access.judge import Judge
 from roost.etcd.access.tokens import Identity
-from roost.etcd.model.mvcc import main_of, prefix_end, range_stop
+from roost.etcd.model.mvcc import main_of, range_stop
 from roost.etcd.model.wire import decode_key_value, field
 from roost.etcd.v3.range_index import RangeIndex
 from roost.proto import rpc_pb2 as pb
+from roost.proto.ranges import prefix_end
 
 
 class Listener(Protocol):

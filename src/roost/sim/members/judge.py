@@ -10,15 +10,13 @@ from dataclasses import dataclass, field
 
 from roost.member import Member
 from roost.raft import Role
-from roost.store import View
+from roost.store import METADATA_ID, View
 
 
 class Violation(AssertionError):
     """A promise was broken; the text says which."""
 
 
-# The tree in which each member keeps how far it is, too.
-METADATA_ID = 1
 TREES_MAX = 16
 
 
