@@ -102,3 +102,23 @@ def test_a_mirror_goes_on_when_its_target_was_away(
         target.start(0)
         target.leader()
         wait_until(lambda: held(there) == {b"b": b"2"})
+
+
+def test_a_mirror_goes_on_when_its_source_was_away(
+    clusters: tuple[Cluster, Cluster], tmp_path: Path
+) -> None:
+    """Also when it went while the mirror had read the keys, and did not follow yet."""
+    source, target = clusters
+    log = tmp_path / "log"
+    with Client(source.endpoints) as here, Client(target.endpoints) as there, ExitStack() as stack:
+        here.put(b"a", b"1")
+        mirror = stack.enter_context(mirroring(clusters, log, "--timeout", "1"))
+        wait_until(lambda: b"1 keys copied" in log.read_bytes())
+        mirror.send_signal(signal.SIGSTOP)
+        source.kill(0)
+        mirror.send_signal(signal.SIGCONT)
+        wait_until(lambda: b"the source does not answer, trying on" in log.read_bytes())
+        source.start(0)
+        source.leader()
+        here.put(b"b", b"2")
+        wait_until(lambda: held(there) == {b"a": b"1", b"b": b"2"})

@@ -5,8 +5,9 @@ forgets that revision by a compaction, meanwhile or while we were cut off from i
 read again; what we have copied and is there no more is deleted then.  For that the keys that were
 copied are remembered: memory grows with their number.
 
-A target that does not answer is tried again, and the keys are read again then: what it took of
-the last write is not known.  What is alike there is not written.
+A target that does not answer is tried again, and so is a source that has answered once; the keys
+are read again then: what the target took of the last write is not known.  What is alike there is
+not written.
 """
 
 import sys
@@ -66,23 +67,24 @@ def mirror(
                     click.echo(f"{count} keys copied; following")
                 sys.stdout.flush()
                 copy.follow()
-            except TargetAway as away:
+            except Away as away:
                 now = time.monotonic()
                 away_since = away_since or now
                 if now - away_since > _PATIENCE_S:
                     raise away.error from away
-                click.echo(f"the target does not answer, trying on: {away.error}", err=True)
+                click.echo(f"the {away.who} does not answer, trying on: {away.error}", err=True)
                 threading.Event().wait(_PAUSE_S)
             else:
                 click.echo("the source has forgotten where we were: copying again", err=True)
 
 
-class TargetAway(Exception):
-    """The target does not answer; what it took of the last write is not known."""
+class Away(Exception):
+    """One end does not answer; what the target took of the last write is not known."""
 
-    def __init__(self, error: ClientError) -> None:
-        """Keep what the client said."""
+    def __init__(self, who: str, error: ClientError) -> None:
+        """Keep which end it is, and what the client said."""
         super().__init__(str(error))
+        self.who = who
         self.error = error
 
 
@@ -109,7 +111,7 @@ class Mirror:
         """Bring the target to one revision of the source; say how many keys that has.
 
         Raises:
-            TargetAway: it may have got a part of it.
+            Away: the target may have got a part of it.
 
         """
         while True:
@@ -122,7 +124,7 @@ class Mirror:
         found: set[bytes] = set()
         begin, revision = self._begin, 0
         while True:
-            page = self._source.ask_range(begin, self._end, limit=PAGE_KEYS, revision=revision)
+            page = self._page(begin, revision)
             revision = revision or page.header.revision
             if page.kvs:
                 self._copy_page(page.kvs)
@@ -135,6 +137,15 @@ class Mirror:
         self._known = found
         self._revision = revision
         return len(found)
+
+    def _page(self, begin: bytes, revision: int) -> rpc_pb2.RangeResponse:
+        try:
+            return self._source.ask_range(begin, self._end, limit=PAGE_KEYS, revision=revision)
+        except ClientError as error:
+            # Before anything was read it may never have been there: that is said at once.
+            if is_lost(error) and self._revision:
+                raise Away("source", error) from error
+            raise
 
     def _copy_page(self, rows: Sequence[kv_pb2.KeyValue]) -> None:
         """Put what the target does not have alike."""
@@ -159,14 +170,14 @@ class Mirror:
             return ask(self._target)
         except ClientError as error:
             if is_lost(error):
-                raise TargetAway(error) from error
+                raise Away("target", error) from error
             raise
 
     def follow(self) -> None:
         """Carry every change over; return when the source has forgotten where we are.
 
         Raises:
-            TargetAway: it may have the last change or not.
+            Away: the target may have the last change or not.
 
         """
         begin = self._revision + 1
@@ -178,3 +189,7 @@ class Mirror:
                     self._put(change.item.key, change.item.value)
         except Compacted:
             return
+        except ClientError as error:
+            if is_lost(error):
+                raise Away("source", error) from error
+            raise
