@@ -197,7 +197,8 @@ def test_an_interrupt_before_a_member_serves_is_silent(tmp_path: Path) -> None:
         assert "joining by" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
-        assert process.wait() == 130
+        has_given_up = "no member lets this one join" in rest  # on a busy machine, just then
+        assert process.wait() == (1 if has_given_up else 130)
         assert "Traceback" not in rest
     finally:
         guard.cancel()

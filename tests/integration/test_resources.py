@@ -2,7 +2,8 @@
 
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -10,6 +11,7 @@ import pytest
 
 from roost.proto import rpc_pb2
 from roost.testing.cluster import Cluster
+from roost.testing.patience import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 WINDOW_S, WINDOWS = 3.0, 4
@@ -65,6 +67,17 @@ def test_an_idle_member_costs_next_to_nothing(cluster: Cluster) -> None:
         assert rss_bytes(cluster.process(position).pid) < RSS_BYTES_MAX
 
 
+def is_taken(ask: Callable[..., object], body: bytes) -> bool:
+    """Whether a request has been answered; there may be no leader for a while."""
+    try:
+        ask(body, timeout=60)
+    except grpc.RpcError as error:
+        if error.code() is not grpc.StatusCode.UNAVAILABLE:
+            raise
+        return False
+    return True
+
+
 def test_100_000_keys_are_put_read_and_survive_a_kill_of_all(cluster: Cluster) -> None:
     with grpc.insecure_channel(
         cluster.endpoints[cluster.leader()], options=[("grpc.max_receive_message_length", -1)]
@@ -84,7 +97,7 @@ def test_100_000_keys_are_put_read_and_survive_a_kill_of_all(cluster: Cluster) -
             if call.exception() is not None:
                 # A busy machine may change its leader; the puts are harmless to repeat.
                 assert call.code() is grpc.StatusCode.UNAVAILABLE, call.exception()
-                txn(body, timeout=60)
+                wait_until(partial(is_taken, txn, body))
     cluster.kill(0, 1, 2)
     for position in range(3):
         cluster.start(position)

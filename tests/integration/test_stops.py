@@ -18,11 +18,12 @@ from roost.journal import OsDisk, Twin
 from roost.member.directory.store_record import StoreRecord
 from roost.testing.cluster import ROOST, Cluster
 from roost.testing.devices import strace_reason, under_strace
-from roost.testing.patience import wait_until
+from roost.testing.patience import PATIENCE_S, wait_until
 from roost.testing.processes import children_of, processes_about
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
-STOP_S = 5.0
+# A stop takes seconds; what waits for a device that does not answer takes for ever.
+STOP_S = 30.0
 Moment = Callable[[Cluster], bool]
 
 
@@ -48,11 +49,11 @@ def members(root: Path, size: int, *flags: str) -> Iterator[Cluster]:
 def stop_at(cluster: Cluster, position: int, number: int, moment: Moment) -> int:
     """Signal the group at that moment; say how the member ended, and leave nothing of it."""
     process = cluster.process(position)
-    wait_until(lambda: moment(cluster) or process.poll() is not None, timeout_s=30)
+    wait_until(lambda: moment(cluster) or process.poll() is not None)
     assert process.poll() is None, cluster.log_end(position)
     began = time.monotonic()
     os.killpg(process.pid, number)
-    code = process.wait(timeout=30)
+    code = process.wait(timeout=PATIENCE_S)
     mine = str(cluster.root / f"m{position}")
     wait_until(lambda: not processes_about(mine))
     took_s = time.monotonic() - began
@@ -219,7 +220,7 @@ def test_a_stop_while_the_disk_is_slow(tmp_path: Path, delay_ms: int) -> None:
         with load(cluster.endpoints) as acknowledged:
             wait_until(lambda: len(acknowledged) > 300, timeout_s=60)
             os.kill(member, signal.SIGTERM)
-            assert process.wait(timeout=30) == 0, cluster.log_end(0)
+            assert process.wait(timeout=PATIENCE_S) == 0, cluster.log_end(0)
     finally:
         cluster.stop_all()
 
