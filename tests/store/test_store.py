@@ -392,7 +392,7 @@ def test_a_flush_may_be_answered_when_the_keeper_has_gone_on(tmp_path: Path) -> 
     store.abandon()
 
 
-def test_what_is_to_settle_is_durable_when_it_is_said_also_behind_a_flush_under_way(
+def test_what_is_made_durable_is_so_when_it_is_said_also_behind_a_flush_under_way(
     tmp_path: Path,
 ) -> None:
     keeper = ProcessKeeper(tmp_path)

@@ -228,7 +228,9 @@ class Store:
             return
         proposed = self._take_proposed(index, payload)
         if proposed is not None:
-            # The layer says itself which trees it writes: the leader decodes nothing.
+            # What was proposed is what was committed, so the layer is what the write set would
+            # come to.  It says itself which trees it writes: the leader decodes nothing, and
+            # observers pay for the records only when they look at them.
             changes = Changes(payload, trees=frozenset(proposed.trees))
             self._applied.cover(proposed)
         else:
@@ -246,9 +248,12 @@ class Store:
         if not self._speculative or self._speculative[0].index != index:
             return None
         proposed = self._speculative.popleft()
+        # The same position is not the same entry: we may have lost the lead with this one on its
+        # way.  The bytes decide; where the entry never left this process it is the same object.
         if proposed.payload is payload or proposed.payload == payload:
             return proposed.layer
-        self._speculative.clear()  # another leader's entry took the position
+        # Another leader's entry took the position: whatever was proposed upon ours is gone, too.
+        self._speculative.clear()
         return None
 
     def _apply_writes(self, index: int, changes: Changes) -> bool:
@@ -286,6 +291,8 @@ class Store:
         """Start making the applied layer durable, unless a flush is on its way already."""
         if self._flushing is not None or not self._is_dirty:
             return
+        # The layer on its way stays in the stack, and readers go on to see it, until the base is
+        # read again and holds the same.  At no instant is anything in neither.
         self._flushing, self._applied = self._applied, Layer()
         self._flushing_index = self.applied_index
         self._stack[:] = [self._applied, self._flushing]
@@ -310,16 +317,16 @@ class Store:
         """Whether nothing that was written up to `index` is in memory alone."""
         return index <= self.durable_index or (self._flushing is None and not self._is_dirty)
 
-    def flush_if_due(self, now: float) -> None:
-        """Flush when the oldest unflushed change is old enough; `now` in seconds, monotonic."""
+    def flush_if_due(self, now_s: float) -> None:
+        """Flush when the oldest unflushed change is old enough; `now_s` never goes back."""
         self._keeper.pump()
         is_flushing = self._flushing is not None
-        self._stall.look(self._flush_count, is_flushing=is_flushing, now_s=now)
+        self._stall.look(self._flush_count, is_flushing=is_flushing, now_s=now_s)
         if not self._is_dirty:
             return
         if self._applied_since is None:
-            self._applied_since = now
-        elif now - self._applied_since >= self._config.flush_age_s:
+            self._applied_since = now_s
+        elif now_s - self._applied_since >= self._config.flush_age_s:
             self.flush()
 
     def _on_flushed(self, index: int) -> None:
@@ -329,6 +336,8 @@ class Store:
         except StoreError as error:
             self.on_failure(error)
             return
+        # Only after the reader sees it: whoever compacts the journal goes by this number, and what
+        # the journal has forgotten must be here to be read (J29).
         self.durable_index = index
         # It may have gone on to the next point at which digests are compared.
         assert self._base.applied()[0] >= index, "the keeper wrote what it was given"
