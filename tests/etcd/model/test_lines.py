@@ -21,7 +21,7 @@ def last_before(view: View, kv: int, prefix: bytes, create_revision: int) -> byt
     """As etcd finds it (client/v3/concurrency/key.go, waitDeletes)."""
     found, highest = b"", 0
     for key, encoded in view.iterate(kv, prefix, prefix_end(prefix)):
-        created = read_origin(encoded)[0]
+        created = read_origin(encoded).create_revision
         if highest < created < create_revision:
             found, highest = key, created
     return found
@@ -64,7 +64,9 @@ class Line:
             wanted = last_before(view, kv, prefix, revision)
             if found != wanted:  # of keys that one transaction created any will do
                 assert found, f"{wanted!r} is before {revision}"
-                made = [read_origin(view.get(kv, it) or b"")[0] for it in (found, wanted)]
+                made = [
+                    read_origin(view.get(kv, it) or b"").create_revision for it in (found, wanted)
+                ]
                 assert made[0] == made[1], (found, wanted)
             self.checked_count += bool(wanted)
 

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from roost.etcd.model.wire import (
     Header,
+    Origin,
     decode_key_value,
     encode_key_value,
     encode_tombstone,
@@ -37,6 +38,7 @@ def test_a_number_comes_back_as_protobuf_writes_it(number: int) -> None:
 def test_key_values_are_those_of_protobuf(
     key: bytes, create: int, mod: int, version: int, value: bytes, lease: int
 ) -> None:
+    create, mod = sorted((create, mod))
     encoded = encode_key_value(key, create, mod, version, value, lease)
     message = kv_pb2.KeyValue.FromString(encoded)
     assert message == kv_pb2.KeyValue(
@@ -47,7 +49,7 @@ def test_key_values_are_those_of_protobuf(
         value=value,
         lease=lease,
     )
-    assert read_origin(encoded) == (create, version, lease)
+    assert read_origin(encoded) == Origin(create, version, lease)
     assert decode_key_value(encoded) == (key, create, mod, version, value, lease)
     tombstone = kv_pb2.KeyValue.FromString(encode_tombstone(key, mod))
     assert tombstone == kv_pb2.KeyValue(key=key, mod_revision=mod)

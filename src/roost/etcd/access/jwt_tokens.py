@@ -10,7 +10,7 @@ and `exp`.  It is refused when users or roles have changed since.
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jwt
 from cryptography.hazmat.primitives import serialization
@@ -115,6 +115,14 @@ def _try(options: JwtOptions) -> None:
         raise BadTokenOptions(f"pub-key does not fit {method}: {error}") from error
 
 
+class _Claims(NamedTuple):
+    """What a token says; it holds until `end_s`, in seconds since 1970."""
+
+    user: str
+    revision: int
+    end_s: float
+
+
 class JwtTokens:
     """Signed tokens; nothing of them is kept."""
 
@@ -124,7 +132,7 @@ class JwtTokens:
         self._auth = auth
         self._options = options
         # Tokens whose signature was good, until they run out: checking one takes longer than a put.
-        self._known: dict[str, tuple[str, int, float]] = {}
+        self._known: dict[str, _Claims] = {}
 
     def start(self) -> None:
         """There is nothing to look after."""
@@ -135,18 +143,17 @@ class JwtTokens:
     def identify(self, view: View, token: str) -> Identity:
         """Whose token this is (see `Tokens`)."""
         known = self._known.get(token)
-        if known is None or known[2] < time.time():
+        if known is None or known.end_s < time.time():
             known = self._verified(token)
             if len(self._known) >= _KNOWN_MAX:
                 self._known.clear()
             self._known[token] = known
-        user, revision, _ = known
-        if revision < self._auth.revision(view):
+        if known.revision < self._auth.revision(view):
             raise errors.auth_old_revision()
-        return Identity(user, b"", revision)
+        return Identity(known.user, b"", known.revision)
 
-    def _verified(self, token: str) -> tuple[str, int, float]:
-        """User, revision and end of a token that is ours.
+    def _verified(self, token: str) -> _Claims:
+        """What a token says that is ours.
 
         Raises:
             Refused: it is not, or it has run out.
@@ -179,8 +186,8 @@ class JwtTokens:
         done(token.encode())
 
 
-def _read_claims(claims: Mapping[str, object]) -> tuple[str, int, float]:
-    """User, revision and end; JSON may hold any type, and numbers that are none.
+def _read_claims(claims: Mapping[str, object]) -> _Claims:
+    """Check what a token says; JSON may hold any type, and numbers that are none.
 
     Raises:
         ValueError: a claim is not of its type, or out of range.
@@ -190,7 +197,7 @@ def _read_claims(claims: Mapping[str, object]) -> tuple[str, int, float]:
     if not isinstance(user, str) or not user:
         raise ValueError("username is no name")
     user.encode()  # a lone surrogate is in no name
-    return user, int(_number(revision, _REVISION_MAX)), _number(end_s, _END_S_MAX)
+    return _Claims(user, int(_number(revision, _REVISION_MAX)), _number(end_s, _END_S_MAX))
 
 
 def _number(value: object, limit: int) -> float:

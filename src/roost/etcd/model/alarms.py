@@ -44,11 +44,15 @@ class Alarms:
 
     def read_again(self) -> None:
         """A snapshot has replaced everything, or something was applied."""
-        rows = [(*_KEY.unpack(key), by) for key, by in self._view.iterate(self.tree)]
         # (member id, type) of every alarm, in order.
-        self.raised: list[Alarm] = [(member_id, kind) for member_id, kind, _ in rows]
+        self.raised: list[Alarm] = []
         # Those that a member raised because it saw what is wrong, and may take back.
-        self.raised_by_members = {(it[0], it[1]) for it in rows if it[2] == _BY_MEMBER}
+        self.raised_by_members: set[Alarm] = set()
+        for key, by in self._view.iterate(self.tree):
+            alarm: Alarm = _KEY.unpack(key)
+            self.raised.append(alarm)
+            if by == _BY_MEMBER:
+                self.raised_by_members.add(alarm)
         self.has_no_space = any(kind == NOSPACE for _, kind in self.raised)
         self.is_corrupt = any(kind == CORRUPT for _, kind in self.raised)
 

@@ -48,11 +48,14 @@ def get(mvcc: Mvcc, view: View, name: bytes) -> Lease | None:
 
 def decode(row: bytes) -> Lease:
     """Read a row."""
-    return Lease(*_ROW.unpack(row))
+    lease = Lease(*_ROW.unpack(row))
+    assert lease.remaining_s <= lease.ttl_s, "no lease has more left than it was granted"
+    return lease
 
 
 def put(mvcc: Mvcc, txn: Txn, name: bytes, lease: Lease) -> None:
     """Write a row."""
+    assert 0 <= lease.remaining_s <= lease.ttl_s, "no lease has more left than it was granted"
     txn.put(mvcc.leases, name, _ROW.pack(*lease))
 
 
@@ -69,6 +72,7 @@ def check_exists(mvcc: Mvcc, view: View, lease_id: int) -> None:
 
 def keys_of(mvcc: Mvcc, view: View, name: bytes) -> list[bytes]:
     """The keys that have a lease, in order."""
+    assert len(name) == ID_BYTES, "a lease goes by its id"
     stop = (int.from_bytes(name, "big") + 1).to_bytes(ID_BYTES + 1, "big")[1:]
     end = stop if any(stop) else None
     return [row[ID_BYTES:] for row, _ in view.iterate(mvcc.lease_keys, name, end)]

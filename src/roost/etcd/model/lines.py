@@ -108,10 +108,10 @@ class Lines:
 
 def _walk(view: View, kv: int, prefix: bytes) -> Iterator[Entry]:
     stop = prefix[:-1] + bytes([prefix[-1] + 1])
-    return ((read_origin(it)[0], key) for key, it in view.iterate(kv, prefix, stop))
+    return ((read_origin(it).create_revision, key) for key, it in view.iterate(kv, prefix, stop))
 
 
 def _lives(view: View, kv: int, key: bytes, created: int) -> bool:
     """Whether a key is there as it was created then."""
     encoded = view.get(kv, key)
-    return encoded is not None and read_origin(encoded)[0] == created
+    return encoded is not None and read_origin(encoded).create_revision == created

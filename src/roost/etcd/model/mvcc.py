@@ -45,11 +45,13 @@ def escape(key: bytes) -> bytes:
 
 def revision_bytes(main: int, sub: int) -> bytes:
     """A revision as it stands in keys."""
+    assert main > 0, "the first revision is 1"
     return (main << 64 | sub).to_bytes(16, "big")
 
 
 def main_of(revision: bytes) -> int:
     """The main part of a revision's 16 bytes."""
+    assert len(revision) == REVISION_BYTES, "a revision is as long as we wrote it"
     return int.from_bytes(revision[:8], "big")
 
 
@@ -197,10 +199,10 @@ class Writer:
         main = self.begin_revision + 1
         create_revision, version = main, 1
         if old is not None:
-            create_revision, version, held_lease = read_origin(old)
-            version += 1
-            if held_lease and held_lease != lease:
-                txn.delete(mvcc.lease_keys, _lease_key(held_lease, key))
+            held = read_origin(old)
+            create_revision, version = held.create_revision, held.version + 1
+            if held.lease and held.lease != lease:
+                txn.delete(mvcc.lease_keys, _lease_key(held.lease, key))
         if lease:
             txn.put(mvcc.lease_keys, _lease_key(lease, key), b"")
         encoded = encode_key_value(key, create_revision, main, version, value, lease)
@@ -215,7 +217,7 @@ class Writer:
     def delete(self, key: bytes, old: bytes) -> None:
         """Delete a living key; `old` is its KeyValue."""
         mvcc, txn = self._mvcc, self.txn
-        lease = read_origin(old)[2]
+        lease = read_origin(old).lease
         if lease:
             txn.delete(mvcc.lease_keys, _lease_key(lease, key))
         main = self.begin_revision + 1

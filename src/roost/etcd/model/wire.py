@@ -6,6 +6,8 @@ stored in the form in which they are answered, so that a range is a join.
 
 from typing import NamedTuple
 
+import msgspec
+
 _SMALL = tuple(bytes([number]) for number in range(128))
 
 
@@ -54,24 +56,29 @@ class KeyValue(NamedTuple):
     lease: int
 
 
+class Origin(msgspec.Struct, frozen=True, gc=False):
+    """What a put must know of the value before it; every put makes one, so it is a cheap one."""
+
+    create_revision: int
+    version: int
+    lease: int
+
+
 def encode_key_value(
     key: bytes, create_revision: int, mod_revision: int, version: int, value: bytes, lease: int
 ) -> bytes:
-    """Encode an mvccpb.KeyValue with all numbers positive."""
+    """Encode the mvccpb.KeyValue of a living key."""
+    assert 0 < create_revision <= mod_revision, "it was put, and not before it was created"
     length = len(key)
-    head = (
-        b"\x0a"
-        + (_SMALL[length] if length < 128 else varint(length))
-        + key
-        + b"\x10"
-        + varint(create_revision)
-        + b"\x18"
-        + varint(mod_revision)
-        + b"\x20"
-        + (_SMALL[version] if version < 128 else varint(version))
+    head = b"\x0a%b%b\x10%b\x18%b\x20%b" % (
+        _SMALL[length] if length < 128 else varint(length),
+        key,
+        varint(create_revision),
+        varint(mod_revision),
+        _SMALL[version] if version < 128 else varint(version),
     )
     if value:
-        head += b"\x2a" + varint(len(value)) + value
+        head += b"\x2a%b%b" % (varint(len(value)), value)
     return head + b"\x30" + varint(lease) if lease else head
 
 
@@ -104,11 +111,12 @@ def decode_key_value(encoded: bytes) -> KeyValue:
             case _:
                 assert tag == 0x30, "we wrote it"
                 lease = number if number < 1 << 63 else number - (1 << 64)
+    assert offset == end, "we wrote it whole"
     return KeyValue(key, create_revision, mod_revision, version, value, lease)
 
 
-def read_origin(encoded: bytes) -> tuple[int, int, int]:
-    """Only create_revision, version and lease of a stored, living key."""
+def read_origin(encoded: bytes) -> Origin:
+    """Only this of the KeyValue of a living key."""
     length = encoded[1]
     offset = 2
     if length > 127:
@@ -126,9 +134,9 @@ def read_origin(encoded: bytes) -> tuple[int, int, int]:
         length, offset = read_varint(encoded, offset + 1)
         offset += length
     if offset == end:
-        return create_revision, version, 0
+        return Origin(create_revision, version, 0)
     lease, _ = read_varint(encoded, offset + 1)
-    return create_revision, version, lease
+    return Origin(create_revision, version, lease)
 
 
 def read_put(body: bytes) -> tuple[bytes, bytes] | None:

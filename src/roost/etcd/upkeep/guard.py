@@ -18,7 +18,7 @@ from roost.proto import rpc_pb2 as pb
 from roost.ticker import Ticker
 
 logger = logging.getLogger(__name__)
-CHECK_S = 0.1
+LOOK_S = 0.1
 QUOTA_BYTES = 2 << 30
 # An alarm is taken back when usage has fallen below this part of what raised it.
 _CALM_PART = 0.9
@@ -35,7 +35,7 @@ class Guard:
         self._is_asking = False
         # Alarms about members that were raised once: an operator may take them back.
         self._told: set[tuple[int, pb.AlarmType]] = set()
-        self._ticker = Ticker(CHECK_S, self._look)
+        self._ticker = Ticker(LOOK_S, self._look)
         alarms.look = self._look
 
     def start(self) -> None:

@@ -106,7 +106,7 @@ class ElectionService:
         """The KeyValue with the lowest create revision; None when nobody leads."""
         kv = self._desk.mvcc.kv
         rows = [encoded for _, encoded in view.iterate(kv, prefix, prefix_end(prefix))]
-        return min(rows, key=lambda it: read_origin(it)[0], default=None)
+        return min(rows, key=lambda it: read_origin(it).create_revision, default=None)
 
     def observe(self, call: StreamCall) -> Answering:
         """Observe: who leads, from now on, and what it proclaims; the newest when there is much."""

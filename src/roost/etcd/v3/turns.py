@@ -108,7 +108,7 @@ class Turns:
             writer.put(join.key, join.value, join.lease, encoded)
         encoded = txn.get(mvcc.kv, join.key)
         assert encoded is not None, "it was put, if it was not there"
-        create_revision = read_origin(encoded)[0]
+        create_revision = read_origin(encoded).create_revision
         replica = self.desk.replica
         now = Now(replica.term, replica.view, mvcc.revision(replica.view))
         before = mvcc.lines.before(txn, mvcc.kv, join.prefix, create_revision, now=now)
