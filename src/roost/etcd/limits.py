@@ -1,4 +1,4 @@
-"""How much of everything clients may ask for (etcd: embed.Config; security.md 4.1)."""
+"""How much of everything clients may ask for (etcd: embed.Config)."""
 
 from dataclasses import dataclass
 
