@@ -117,7 +117,7 @@ FLOORS = {
     """,
     "roost.sim": """
         mutants
-        campaign | par | crashes | poison
+        campaign | par | crashes | poison | conformance
         members | cores
         linearizability
     """,

@@ -25,7 +25,10 @@ class Connection(Protocol):
         """Send a beginning of all that, as `send`."""
 
     def recv(self, count: int, /) -> bytes:
-        """What has come, at most `count` bytes; b"" when the other side has closed."""
+        """What has come, at most `count` bytes; b"" when the other side has closed.
+
+        It may be more where the rest would wake nobody, as what TLS has decrypted.
+        """
 
     def fileno(self) -> int:
         """What the event loop knows it by."""

@@ -6,7 +6,7 @@ what the cores draw from their dice.
 
 import random
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -106,7 +106,7 @@ class MemoryStorage:
         del self.log[index - self.floor_index - 1 :]
         self.faulty = {it for it in self.faulty if it < index}
 
-    def write(self, entries: list[Entry]) -> None:
+    def write(self, entries: Sequence[Entry]) -> None:
         """Put entries in their places, instead of whatever was there and behind."""
         if entries:
             first = entries[0].index

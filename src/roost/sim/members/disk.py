@@ -8,7 +8,7 @@ a power cut may leave behind on a file system that keeps its promises about fsyn
 import os
 import random
 from collections.abc import Sequence
-from errno import EIO
+from errno import EIO, ENOENT
 from pathlib import Path
 
 from roost.journal.disk import DIRECTORY_MODE, FILE_MODE, PathFacts
@@ -162,22 +162,27 @@ class SimDisk:
 
     def open(self, path: Path, *, create: bool = False) -> SimFile:
         """Open a file."""
-        if path not in self.files:
-            if not create:
-                raise FileNotFoundError(path)
+        if path not in self.files and create:
             self.files[path] = SimFile(self)
             self._touch_names(path.parent)
+        self._check(path)
         return self.files[path]
+
+    def _check(self, path: Path) -> None:
+        if path not in self.files:
+            raise FileNotFoundError(ENOENT, "no such file", str(path))
 
     def rename(self, old: Path, new: Path) -> None:
         """Rename a file."""
         if self.counts_down():
             raise self.failure("injected rename error")
+        self._check(old)
         self.files[new] = self.files.pop(old)
         self._touch_names(new.parent)
 
     def unlink(self, path: Path) -> None:
         """Remove a name."""
+        self._check(path)
         del self.files[path]
         self._touch_names(path.parent)
 
