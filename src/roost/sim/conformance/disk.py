@@ -16,7 +16,7 @@ def a_file_is_made_only_when_asked(disk: Disk, directory: Path) -> None:
     try:
         disk.open(path)
     except FileNotFoundError:
-        pass
+        pass  # as it should be
     else:
         raise AssertionError("a file that is not there was opened")
     file = disk.open(path, create=True)

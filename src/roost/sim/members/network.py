@@ -206,14 +206,14 @@ class SimSocket:
     def __init__(self, network: SimNetwork, host: Host) -> None:
         """Open; the two ends know each other before anything is sent."""
         self._network = network
-        self._host = host
+        self.host = host
         self._loop = virtual_loop()
         self._descriptor = self._loop.attach(self)
         self._received: deque[bytes] = deque()
         # What comes to this side, in order; timers that are due at one time are not in order.
-        self._on_way: deque[bytes] = deque()
+        self.on_way: deque[bytes] = deque()
         # What was sent and not read by the other side yet.
-        self._unread_bytes = 0
+        self.unread_bytes = 0
         # When the last of what was sent arrives: nothing overtakes it.
         self._last_s = 0.0
         self._is_open = True
@@ -228,8 +228,8 @@ class SimSocket:
         if not self._is_open:
             return 0
         is_readable = self._received or self._is_ended or self._is_reset
-        is_writable = self._is_reset or self._unread_bytes < self._network.window_bytes
-        reads = EVENT_READ if is_readable and self._network.is_reading(self._host.address) else 0
+        is_writable = self._is_reset or self.unread_bytes < self._network.window_bytes
+        reads = EVENT_READ if is_readable and self._network.is_reading(self.host.address) else 0
         return reads | (EVENT_WRITE if is_writable else 0)
 
     def note(self) -> None:
@@ -243,11 +243,11 @@ class SimSocket:
     def send(self, data: bytes) -> int:
         """Send a beginning of `data`, as far as there is room."""
         self._check()
-        room = self._network.window_bytes - self._unread_bytes
+        room = self._network.window_bytes - self.unread_bytes
         if room <= 0:
             raise BlockingIOError
         taken = data if len(data) <= room else data[:room]
-        self._unread_bytes += len(taken)
+        self.unread_bytes += len(taken)
         self._carry(taken)
         return len(taken)
 
@@ -257,7 +257,7 @@ class SimSocket:
 
     def recv(self, count: int) -> bytes:
         """What has come."""
-        if not self._network.is_reading(self._host.address):
+        if not self._network.is_reading(self.host.address):
             raise BlockingIOError
         if self._received and not self._is_reset:
             data = self._received.popleft()
@@ -265,8 +265,8 @@ class SimSocket:
                 self._received.appendleft(data[count:])
                 data = data[:count]
             other = self.other
-            is_full = other._unread_bytes >= self._network.window_bytes  # noqa: SLF001 - the same
-            other._unread_bytes -= len(data)  # noqa: SLF001 - connection
+            is_full = other.unread_bytes >= self._network.window_bytes
+            other.unread_bytes -= len(data)
             if is_full:
                 other.note()
             return data
@@ -294,13 +294,13 @@ class SimSocket:
         self._is_open = False
         self._received.clear()
         self._loop.detach(self._descriptor)
-        self._host.sockets.pop(self, None)
+        self.host.sockets.pop(self, None)
 
     def lose(self) -> None:
         """Be gone with the machine; the other side notices, if it has reason to."""
         self.vanish()
         network = self._network
-        if self.other._unread_bytes or not network.leaves_half_open:  # noqa: SLF001 - other end
+        if self.other.unread_bytes or not network.leaves_half_open:
             self.other.reset_later(network.dice.uniform(0, DETECT_S_MAX))
 
     def reset_later(self, delay_s: float) -> None:
@@ -316,7 +316,7 @@ class SimSocket:
     def _carry(self, data: bytes) -> None:
         """Carry bytes, or the end; or lose them and, in time, the connection."""
         network, loop = self._network, self._loop
-        way = (self._host.address, self.other._host.address)  # noqa: SLF001 - the other end
+        way = (self.host.address, self.other.host.address)
         if self._is_doomed or way in network.cut:
             self._doom()
             return
@@ -328,8 +328,8 @@ class SimSocket:
         open_s = network.clogged.get(way, 0.0)
         self._last_s = max(self._last_s, loop.time() + network.delay_s(), open_s)
         other = self.other
-        other._on_way.append(data)  # noqa: SLF001 - the other end
-        loop.call_at(self._last_s, other._arrive)  # noqa: SLF001 - the other end
+        other.on_way.append(data)
+        loop.call_at(self._last_s, other.arrive)
 
     def _doom(self) -> None:
         """Something was lost: the connection breaks when that is noticed."""
@@ -341,9 +341,9 @@ class SimSocket:
         if not network.leaves_half_open:
             self.other.reset_later(network.dice.uniform(0, DETECT_S_MAX))
 
-    def _arrive(self) -> None:
+    def arrive(self) -> None:
         """Something that the other side sent is here; b"" is the end."""
-        network, data = self._network, self._on_way.popleft()
+        network, data = self._network, self.on_way.popleft()
         if not self._is_open or self._is_reset:
             if data:
                 # Whoever sends to somebody that is gone hears of it.

@@ -4,6 +4,8 @@ import random
 from dataclasses import dataclass, replace
 
 DAMAGE_SIZE_MIN = 3
+# What a connection carries at least: a snapshot must not take as long as a run.
+BYTES_PER_S_MIN = 2 << 20
 # How often members share a secret.
 SECRET_ODDS = 0.3
 
@@ -81,6 +83,9 @@ class Swarm:
             deafness=dice.random() < 0.3,
             garbage=dice.random() < 0.3,
             half_open=dice.random() < 0.4,
-            window_bytes=dice.choice((4 << 10, 64 << 10, 256 << 10)),
+            window_bytes=max(
+                dice.choice((4 << 10, 64 << 10, 256 << 10)),
+                round(swarm.delay_s_mean * BYTES_PER_S_MIN),
+            ),
             queue_bytes=dice.choice((8 << 10, 256 << 10, 128 << 20)),
         )
