@@ -21,8 +21,8 @@ import msgspec
 from roost.errors import ModelRefused, OutcomeUnknown, Overloaded, PeerFault
 from roost.member import Member
 from roost.member.cluster.membership import ADD, PROMOTE, REMOVE, REPLACE, UPDATE
-from roost.member.cluster.neighbours import Vouched
 from roost.member.cluster.roster import PUBLISH_OPERATION, MemberRecord
+from roost.member.cluster.vouching import Vouched
 from roost.member.custody.repair import ANSWERED, ASKED, Answer, Found, Question, Reply, Wanted
 from roost.member.errors import MemberNotFound
 from roost.member.protocol import (

@@ -3,7 +3,7 @@
     it joins a cluster                     the cluster's content is fetched (`joining`)
     a signal ended its last life           the store is read by a process of its own: LMDB does not
                                            survive every damage, and would end this life as well
-    a majority is lost for good            it goes on alone, when asked to (`recovery`)
+    a majority is lost for good            it goes on alone, when asked to (`new_cluster`)
     its store is damaged, or lost          another is fetched from a peer (`rebuild`)
 
 A suspicion that reading does not confirm is dropped, but not often: what ends the keeper may lie
@@ -16,9 +16,10 @@ from pathlib import Path
 
 from roost.journal import load_identity, lock_directory
 from roost.member.config import MemberConfig
-from roost.member.directory.home import is_alone_in
-from roost.member.directory.joining import join_cluster, others_of
+from roost.member.directory.fetching import others_of
+from roost.member.directory.joining import join_cluster
 from roost.member.directory.new_cluster import found_new_cluster
+from roost.member.directory.peek import is_alone_in
 from roost.member.directory.rebuild import mark_damaged, mark_suspect, no_way_out, rebuild_store
 from roost.member.directory.store_record import StoreRecord, change_record, read_record
 from roost.member.errors import CannotRebuild, StoreDamaged

@@ -1,8 +1,8 @@
 """What a member consists of, built in the order in which the parts need each other.
 
 Parts know those below them; what they have to say upwards, to the loop that drives them, they say
-through `Wiring`.  Two need somebody who is built later, and are told then: `Links` and `Neighbours`
-send through the transport, which hands them what comes in.
+through `Wiring`.  Three need somebody who is built later, and are told then: `Links`, `Vouching`
+and `Neighbours` send through the transport, which hands them what comes in.
 """
 
 from collections.abc import Callable
@@ -13,6 +13,7 @@ from roost.member.cluster.membership import Membership
 from roost.member.cluster.neighbours import Neighbours
 from roost.member.cluster.roster import Roster
 from roost.member.cluster.roster_watch import RosterWatch
+from roost.member.cluster.vouching import Vouching
 from roost.member.config import MemberConfig, address_of
 from roost.member.custody.custody import Custody
 from roost.member.directory.home import Home
@@ -107,11 +108,13 @@ class Parts:
         self.reads = self._make_reads()
         self.links = self._make_links()
         self.router = self._make_router()
+        self.vouching = self._make_vouching()
         self.neighbours = self._make_neighbours()
         self.roster_watch = self._make_roster_watch()
         self.applier = self._make_applier()
         self.transport = self._make_transport()
-        self.links.transport = self.neighbours.transport = self.transport
+        self.links.transport = self.transport
+        self.vouching.transport = self.neighbours.transport = self.transport
         self.announcer = Announcer(self.core, on_announced=wiring.on_news)
         self.hurry = Hurry(self.core, world.dice, on_campaign=wiring.on_news)
         self.transfers = self._make_transfers()
@@ -217,15 +220,22 @@ class Parts:
             timeout_ticks=self._timeout_ticks,
         )
 
+    def _make_vouching(self) -> Vouching:
+        return Vouching(
+            self.roster,
+            own_id=self.core.id,
+            applied_index=self._applied_index,
+            clock_s=self._world.clock_s,
+        )
+
     def _make_neighbours(self) -> Neighbours:
         return Neighbours(
             self.roster,
+            self.vouching,
             own_id=self.core.id,
             cluster_id=self.home.identity.cluster_id,
             config=self._config,
             transact=self._wiring.transact,
-            applied_index=self._applied_index,
-            clock_s=self._world.clock_s,
             remember=self.home.remember_peers,
         )
 
@@ -275,7 +285,7 @@ class Parts:
             published=self.roster.published_life,
             names_of=self.roster.names_of,
             invite=self.neighbours.invite,
-            ask_about=self.neighbours.ask_about,
+            ask_about=self.vouching.ask_about,
         )
 
     def _on_pull(self, stream: Stream, asked: Pull) -> None:
@@ -323,8 +333,8 @@ class Parts:
         links.register(FRAME_ANSWERS, self.router.forwarder.on_answers)
         links.register(FRAME_REPAIR, self.custody.repair.on_frame)
         links.register(FRAME_DIGESTS, self.custody.digests.on_frame)
-        links.register(FRAME_WHO, self.neighbours.on_who)
-        links.register(FRAME_WHO_IS, self.neighbours.on_who_is)
+        links.register(FRAME_WHO, self.vouching.on_who)
+        links.register(FRAME_WHO_IS, self.vouching.on_who_is)
 
     def _make_catchup(self) -> Catchup:
         return Catchup(

@@ -8,8 +8,9 @@ import pytest
 
 from roost.errors import PeerFault
 from roost.member import DirectoryLost, MemberConfig, MemberRemoved, RolledBack, added_anew
-from roost.member.cluster.neighbours import ASKED_MAX, Neighbours, Vouched
+from roost.member.cluster.neighbours import Neighbours
 from roost.member.cluster.roster import MemberRecord
+from roost.member.cluster.vouching import ASKED_MAX, Vouched, Vouching
 from roost.member.protocol import FRAME_WHO, FRAME_WHO_IS
 from roost.peer import AlreadyBootstrapped, Join, RefusedThere, RemovedMember, WrongMember
 from roost.peer.errors import WrongIncarnation
@@ -82,29 +83,35 @@ class Story:
             name="m1", data_dir=Path("m1"), initial_cluster={}, advertise_peer_urls=url(1),
             listen_peer_urls=url(1),
         )  # fmt: skip
+        self.vouching = Vouching(
+            self.roster,  # type: ignore[arg-type]  # as much of it as is asked for
+            own_id=OWN,
+            applied_index=lambda: self.applied,
+            clock_s=lambda: self.now_s,
+        )
         self.neighbours = Neighbours(
             self.roster,  # type: ignore[arg-type]  # as much of it as is asked for
+            self.vouching,
             own_id=OWN,
             cluster_id=9,
             config=config,
             transact=lambda _name, _body, _done: None,
-            applied_index=lambda: self.applied,
-            clock_s=lambda: self.now_s,
             remember=lambda _urls: None,
         )
+        self.vouching.transport = self.transport  # type: ignore[assignment]  # the same
         self.neighbours.transport = self.transport  # type: ignore[assignment]  # the same
         self.neighbours.follow()
 
     def vouch(self, member_id: int, index: int, at: int | None = None) -> None:
         record = MemberRecord(id=member_id, name="new", peer_urls=url(at or member_id))
-        self.neighbours.on_who_is(PEER, msgspec.json.encode(Vouched(index, record)))
+        self.vouching.on_who_is(PEER, msgspec.json.encode(Vouched(index, record)))
 
 
 def test_who_is_new_is_asked_about_and_believed_when_a_member_vouches_for_it() -> None:
     """A member that is behind must reach a leader that joined after all it has applied."""
     story = Story()
     assert story.transport.peers() == [PEER]
-    story.neighbours.ask_about(NEW)
+    story.vouching.ask_about(NEW)
     assert story.transport.sent == [(PEER, FRAME_WHO, NEW.to_bytes(8, "big"))]
     story.vouch(NEW, 11)
     assert story.transport.links[NEW] == [("10.0.0.5", 2380)]
@@ -114,7 +121,7 @@ def test_who_is_new_is_asked_about_and_believed_when_a_member_vouches_for_it() -
 
 def test_who_has_moved_is_dialled_there_until_we_have_applied_that() -> None:
     story = Story()
-    story.neighbours.ask_about(PEER)
+    story.vouching.ask_about(PEER)
     story.vouch(PEER, 12, at=7)
     assert story.transport.links[PEER] == [("10.0.0.7", 2380)]
     story.neighbours.follow()
@@ -128,7 +135,7 @@ def test_what_nobody_asked_or_is_older_or_concerns_us_does_not_count() -> None:
     story = Story()
     story.vouch(NEW, 11)  # not asked
     for member_id in (NEW, GONE, OWN):
-        story.neighbours.ask_about(member_id)
+        story.vouching.ask_about(member_id)
     story.vouch(NEW, 10)  # we have applied as much
     story.vouch(GONE, 11)
     story.vouch(OWN, 11, at=8)
@@ -141,17 +148,17 @@ def test_a_stranger_cannot_make_us_ask_without_end() -> None:
     story = Story()
     for _ in range(3):
         for member_id in range(100, 100 + 2 * ASKED_MAX):
-            story.neighbours.ask_about(member_id)
+            story.vouching.ask_about(member_id)
     assert len(story.transport.sent) == ASKED_MAX
     story.now_s += 1
-    story.neighbours.ask_about(NEW)
+    story.vouching.ask_about(NEW)
     assert len(story.transport.sent) == ASKED_MAX + 1
 
 
 def test_a_member_says_who_that_is_if_it_knows() -> None:
     story = Story()
     for member_id in (NEW, GONE, PEER):
-        story.neighbours.on_who(PEER, member_id.to_bytes(8, "big"))
+        story.vouching.on_who(PEER, member_id.to_bytes(8, "big"))
     [(to, kind, body)] = story.transport.sent
     assert (to, kind) == (PEER, FRAME_WHO_IS)
     assert msgspec.json.decode(body, type=Vouched) == Vouched(10, story.roster.held[PEER])
@@ -160,7 +167,7 @@ def test_a_member_says_who_that_is_if_it_knows() -> None:
 @pytest.mark.parametrize("body", [b"", b"1234567", b"123456789"])
 def test_a_question_about_nobody_ends_the_link(body: bytes) -> None:
     with pytest.raises(PeerFault):
-        Story().neighbours.on_who(PEER, body)
+        Story().vouching.on_who(PEER, body)
 
 
 NO_ADDRESS = b'{"index":1,"record":{"id":2,"name":"","peer_urls":["no"]}}'
@@ -169,7 +176,7 @@ NO_ADDRESS = b'{"index":1,"record":{"id":2,"name":"","peer_urls":["no"]}}'
 @pytest.mark.parametrize("body", [b"", b"[]", b"\xff", b'{"x":' * 5000, NO_ADDRESS])
 def test_an_answer_that_is_none_ends_the_link(body: bytes) -> None:
     with pytest.raises(PeerFault):
-        Story().neighbours.on_who_is(PEER, body)
+        Story().vouching.on_who_is(PEER, body)
 
 
 def test_a_newcomer_is_invited_where_it_was_added_and_only_once() -> None:

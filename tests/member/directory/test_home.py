@@ -29,7 +29,7 @@ from roost.member import (
     mark_damaged,
 )
 from roost.member.cluster.membership import ADD
-from roost.member.directory.joining import StoreFetch
+from roost.member.directory.fetching import StoreFetch
 from roost.sim.members.loop import run_virtually
 from roost.store import METADATA_ID, STORAGE_VERSION, StoreForeign, Txn
 from tests.member.members import Cluster, Network

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from roost.journal import Identity, Journal, JournalDamaged, load_identity, replace_identity
-from roost.member.directory.home import Peeked, peek_store
+from roost.member.directory.peek import Peeked, peek_store
 from roost.member.errors import NothingToLose
 from roost.member.machine.world import World
 

@@ -40,12 +40,10 @@ from roost.journal import (
     Journal,
     OsDisk,
     check_private,
-    has_lived,
     load_identity,
     lock_directory,
 )
 from roost.member.cluster.roster import (
-    CONFIGURATION_KEY,
     MemberRecord,
     Roster,
     bootstrap_roster,
@@ -54,11 +52,11 @@ from roost.member.cluster.roster import (
     read_configuration,
 )
 from roost.member.config import MemberConfig, added_anew
+from roost.member.directory.peek import Peeked, peek_store
 from roost.member.directory.store_record import (
     RecordFile,
     StoreRecord,
     open_record,
-    read_record,
     renew_record,
 )
 from roost.member.errors import (
@@ -81,8 +79,6 @@ from roost.store import (
     StoreCorrupt,
     StoreForeign,
     Txn,
-    read_applied,
-    read_metadata,
 )
 
 logger = logging.getLogger(__name__)
@@ -306,60 +302,6 @@ def _open_home(
         configuration = read_configuration(store.view)
         undo.pop_all()
     return Home(config.data_dir, identity, journal, store, keeper, configuration, file, world)
-
-
-@dataclass(frozen=True, slots=True)
-class Peeked:
-    """What a store that nobody uses says of itself.
-
-    `applied` is the index and term up to which it has everything, `begins_at` the entry it began
-    with, and `is_alone` whether its member has no other voters.
-    """
-
-    applied: tuple[int, int] | None = None
-    begins_at: int = BOOTSTRAP_INDEX
-    is_alone: bool = True
-
-
-def peek_store(data_dir: Path, world: World, own_id: int) -> Peeked:
-    """Look at the store of a member that is not running.
-
-    Raises:
-        StoreDamaged: it cannot be read, is not there any more, or was found to be damaged before.
-        DeviceFault: the journal has lost what nobody else knows.
-
-    """
-    record = read_record(world.disk, data_dir)
-    if record.damage:
-        raise StoreDamaged(record.damage)
-    directory = data_dir / record.directory
-    path = directory / "data.mdb"
-    must_be_there = bool(record.index) or has_lived(world.disk, data_dir)
-    try:
-        applied = read_applied(directory) if path.exists() else None
-        encoded = read_metadata(path, CONFIGURATION_KEY) if applied else None
-    except StoreCorrupt as error:
-        if must_be_there:
-            raise StoreDamaged(str(error)) from error
-        shutil.rmtree(directory)  # a crash before the bootstrap was durable
-        return Peeked()
-    if encoded is None:
-        if must_be_there:
-            fact = "does not say whose it is" if applied else "is not there"
-            raise StoreDamaged(f"{record.directory}/{path.name} {fact}")
-        return Peeked()
-    return Peeked(applied, record.index or BOOTSTRAP_INDEX, _is_alone(encoded, own_id))
-
-
-def _is_alone(encoded: bytes, own_id: int) -> bool:
-    configuration = msgspec.json.decode(encoded, type=Configuration)
-    return configuration.all_voters() in ((own_id,), ())
-
-
-def is_alone_in(directory: Path, own_id: int) -> bool:
-    """Whether a store that can be read says that its member has no other voters."""
-    encoded = read_metadata(directory / "data.mdb", CONFIGURATION_KEY)
-    return encoded is not None and _is_alone(encoded, own_id)
 
 
 def _drop_doubtful(journal: Journal) -> None:

@@ -15,8 +15,8 @@ import logging
 from roost.errors import PeerFault
 from roost.journal import load_identity, lock_directory
 from roost.member.config import MemberConfig
+from roost.member.directory.fetching import StoreFetch, others_of
 from roost.member.directory.home import directory_of
-from roost.member.directory.joining import StoreFetch, others_of
 from roost.member.directory.store_record import change_record, renew_record
 from roost.member.errors import CannotJoin, CannotRebuild
 from roost.member.machine.world import World
