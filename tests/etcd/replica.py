@@ -51,7 +51,7 @@ class LocalFiles:
     def defragment(self, done: ReadDone) -> None:
         done(None)
 
-    def settle(self, done: ReadDone) -> None:
+    def make_durable(self, done: ReadDone) -> None:
         done(None)
 
     def lend_snapshot(self) -> AbstractAsyncContextManager[Path]:

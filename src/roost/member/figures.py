@@ -204,7 +204,7 @@ FIGURES: tuple[Figure[MemberNow], ...] = (
         "roost_journal_mended_entries_total",
         "counter",
         "Damaged journal entries that peers brought back.",
-        lambda it: it.member.custody.repair.mended_count,
+        lambda it: it.member.custody.repair.repaired_count,
     ),
     Figure(
         "roost_store_durable_index",

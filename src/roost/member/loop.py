@@ -182,7 +182,7 @@ class Loop:
         """The keeper finished a flush: memory is free again."""
         if self.is_stopped:
             return
-        self.parts.snapshots.on_flushed()
+        self.parts.snapshots.copies.on_flushed()
         self.parts.applier.apply_rest()
         self.on_news()
 
@@ -241,8 +241,8 @@ class Loop:
                 self._take_reads(ready)
                 if ready.snapshot is not None:
                     parts.catchup.fetch(ready.snapshot)
-                for node in ready.snapshots_wanted:
-                    parts.catchup.offer(node)
+                for member_id in ready.snapshots_wanted:
+                    parts.catchup.offer(member_id)
                 self._note_leadership()
         finally:
             self._is_driving = False
@@ -313,7 +313,7 @@ class Loop:
             parts.home.journal.invariants()
             if self._ticks % TRIM_TICKS == 0:
                 self._trim()
-                parts.snapshots.drop_idle()
+                parts.snapshots.copies.drop_idle()
         except Exception as error:  # noqa: BLE001 - whatever it is, our state is in doubt
             self.fail(error)
             return

@@ -104,7 +104,7 @@ class Member:
         """End as a crash would: nothing is flushed, nobody is told; for simulators and tests."""
         self._loop.halt()
         self._parts.catchup.stop()
-        self.snapshots.cancel()
+        self.snapshots.abandon()
         self.transport.abandon()
         self.store.abandon()
 
@@ -257,7 +257,7 @@ class Member:
             snapshot_transfer_count=self.snapshots.task_count,
             send_queue_bytes=self.transport.queued_bytes(),
             damaged_entry_count=len(self.journal.faulty),
-            mended_entry_count=self.custody.repair.mended_count,
+            repaired_entry_count=self.custody.repair.repaired_count,
             failed_work_count=parts.periodic.failed_count + parts.links.failed_count,
             is_fenced=core.is_fenced,
             lost_entries=dict(core.lost_entries),

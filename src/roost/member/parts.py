@@ -292,8 +292,7 @@ class Parts:
         self.snapshots.serve_pull(stream, asked)
 
     def _on_join(self, stream: Stream, joins: Joins) -> None:
-        version = self.core.configuration.version
-        self.snapshots.serve_join(stream, joins, version, lambda: self.home.journal.first_index)
+        self.snapshots.serve_join(stream, joins, self.core.configuration.version)
 
     def _make_transfers(self) -> Transfers:
         return Transfers(

@@ -21,9 +21,9 @@ class RoundTrips:
 
     def note_sent(self, peer: int) -> None:
         """A heartbeat has left for a peer."""
-        clock_s = self._clock_s()
-        if self._sent_s.get(peer, -LOST_S) + LOST_S <= clock_s:
-            self._sent_s[peer] = clock_s
+        now_s = self._clock_s()
+        if self._sent_s.get(peer, -LOST_S) + LOST_S <= now_s:
+            self._sent_s[peer] = now_s
 
     def note_answer(self, peer: int) -> None:
         """A peer has answered a heartbeat."""

@@ -32,7 +32,7 @@ class MemberStatus:
     snapshot_transfer_count: int
     send_queue_bytes: int
     damaged_entry_count: int
-    mended_entry_count: int
+    repaired_entry_count: int
     failed_work_count: int
     is_fenced: bool
     lost_entries: dict[int, int]

@@ -128,7 +128,7 @@ MUTANTS = (
            "self._tail.clear()", "pass"),
     Mutant("a snapshot carries the newest configuration",
            "member.snapshots.catchup:Catchup._make_and_offer",
-           "configuration=made.configuration", "configuration=self._core.configuration"),
+           "configuration=copy.configuration", "configuration=self._core.configuration"),
     Mutant("a leader without a quorum goes on", "raft.timers:_tick_leader",
            "config.check_quorum and not _has_active_quorum(state, leading)", "False"),
     Mutant("the journal is not synced", "journal.journal:Journal.write",

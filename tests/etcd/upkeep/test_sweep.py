@@ -17,7 +17,7 @@ class CountingFiles(LocalFiles):
     def __init__(self) -> None:
         self.settled_count = 0
 
-    def settle(self, done: ReadDone) -> None:
+    def make_durable(self, done: ReadDone) -> None:
         self.settled_count += 1
         done(None)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from roost.member.snapshots.snapshots import check_content
+from roost.member.snapshots.fetch import check_content
 from roost.peer import SnapshotDamaged
 from roost.raft import Configuration, Snapshot
 from roost.store import digest_of, read_applied_file

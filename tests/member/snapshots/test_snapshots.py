@@ -11,7 +11,8 @@ import pytest
 from roost.errors import PeerFault
 from roost.member.directory.home import Home
 from roost.member.errors import SnapshotFailed
-from roost.member.snapshots.snapshots import ATTEMPTS_MAX, Fetch, Snapshots
+from roost.member.snapshots.fetch import ATTEMPTS_MAX, Fetch
+from roost.member.snapshots.snapshots import Snapshots
 from roost.peer import Head, SnapshotDamaged, SnapshotGone, Stream
 from roost.peer.snapshot import CHUNK, END, HEAD, PULL, Pull
 from roost.raft import Configuration, Snapshot
@@ -126,18 +127,17 @@ def test_a_copy_stays_for_as_long_as_somebody_uses_it_and_no_longer(tmp_path: Pa
     write(home, 5, b"value")
 
     async def story() -> None:
-        copies = Snapshots(home, world=CopyingWorld(home), bytes_per_s=1, dial=refuse)
-        first = home.journal.first_index
-        async with copies.lend(3, lambda: first) as one, copies.lend(3, lambda: first) as same:
+        snapshots = Snapshots(home, world=CopyingWorld(home), bytes_per_s=1, dial=refuse)
+        async with snapshots.copies.lend(3) as one, snapshots.copies.lend(3) as same:
             assert one == same
             write(home, 5, b"newer")
-            async with copies.lend(home.store.applied_index, lambda: first) as other:
+            async with snapshots.copies.lend(home.store.applied_index) as other:
                 assert other != one
-                await idle(copies)
+                await idle(snapshots)
                 assert one.exists()
-        await idle(copies)
+        await idle(snapshots)
         assert (one.exists(), other.exists()) == (False, True)
-        await copies.close()
+        await snapshots.close()
 
     asyncio.run(story())
     close(home)
@@ -156,11 +156,11 @@ def test_a_store_that_moves_before_its_copy_begins_is_copied_where_it_is(tmp_pat
 
     async def story() -> None:
         world.on_copy = move
-        copies = Snapshots(home, world=world, bytes_per_s=1, dial=refuse)
-        async with copies.lend(3, lambda: home.journal.first_index) as copy:
+        snapshots = Snapshots(home, world=world, bytes_per_s=1, dial=refuse)
+        async with snapshots.copies.lend(3) as copy:
             assert copy.exists()
         assert world.copied == [old, home.store_directory]
-        await copies.close()
+        await snapshots.close()
 
     asyncio.run(story())
     close(home)

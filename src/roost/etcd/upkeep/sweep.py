@@ -80,7 +80,7 @@ class Sweep:
             for done in waiting:
                 done()
 
-        self._replica.files.settle(durable)
+        self._replica.files.make_durable(durable)
 
     def _go_on(self) -> None:
         replica = self._replica

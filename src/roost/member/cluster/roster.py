@@ -153,10 +153,10 @@ class Roster:
     def linked(self) -> list[MemberRecord]:
         """Everybody who takes part: all members, and who leaves and still votes meanwhile."""
         records = {it.id: it for it in self.records()}
-        for node in read_configuration(self._view).all_nodes():
-            left = self._left(node) if node not in records else None
+        for member_id in read_configuration(self._view).all_nodes():
+            left = self._left(member_id) if member_id not in records else None
             if left is not None:
-                records[node] = left
+                records[member_id] = left
         return list(records.values())
 
     def _left(self, member_id: int) -> MemberRecord | None:

@@ -22,7 +22,7 @@ RESERVE_TICKS = 10
 
 
 class Custody:
-    """The journal's keeper of one member; see `Repair` and `Digests` for what is handed in."""
+    """Sees to the files of one member; see `Repair` and `Digests` for what is handed in."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Custody:
         self._persistence = persistence
         self._last_index = 0
         self._home = home
-        self.reserve.tend()
+        self.reserve.look()
         # The first scrub comes somewhere in the first interval: members need not do it together.
         self._scrub_ticks = scrub_ticks
         self._ticks = home.world.dice.below(scrub_ticks) if scrub_ticks else 0
@@ -111,10 +111,10 @@ class Custody:
         the core knows.
         """
         core = self._core
-        for node, index in core.take_losses().items():
-            if self._forgetful.get(node, 0) < index:
-                self._forgetful[node] = index
-                logger.error("member %x came back without entries it had acknowledged", node)
+        for member_id, index in core.take_losses().items():
+            if self._forgetful.get(member_id, 0) < index:
+                self._forgetful[member_id] = index
+                logger.error("member %x came back without entries it had acknowledged", member_id)
         if self._forgetful:
             members = core.peers  # none, when we do not lead
             self._forgetful = {it: at for it, at in self._forgetful.items() if it in members}
@@ -129,7 +129,7 @@ class Custody:
         journal = self._journal
         self._ticks += 1
         if self._ticks % RESERVE_TICKS == 0:
-            self.reserve.tend()
+            self.reserve.look()
         if self._scrub_ticks and self._ticks % self._scrub_ticks == 0:
             self._spawn(self.scrub())
         if journal.faulty:

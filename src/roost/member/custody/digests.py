@@ -50,9 +50,9 @@ class Digests:
     def on_own(self, index: int, digest: bytes) -> None:
         """Our own store is at `index`."""
         frame = [_SAID.pack(index, digest)]
-        for node in self._core.configuration.all_nodes():
-            if node != self._core.id:
-                self._tell(node, frame)
+        for member_id in self._core.configuration.all_nodes():
+            if member_id != self._core.id:
+                self._tell(member_id, frame)
         self._note(self._core.id, index, digest)
 
     def on_frame(self, sender: int, body: bytes) -> None:
@@ -70,8 +70,8 @@ class Digests:
             raise PeerFault(f"a digest at entry {index}, which nobody can reach")
         self._note(sender, index, digest)
 
-    def _note(self, node: int, index: int, digest: bytes) -> None:
-        points = self._said.setdefault(node, {})
+    def _note(self, member_id: int, index: int, digest: bytes) -> None:
+        points = self._said.setdefault(member_id, {})
         points[index] = digest
         while len(points) > POINTS_MAX:
             del points[min(points)]
@@ -82,15 +82,15 @@ class Digests:
         own = said.get(core.id, {}).get(index)
         if own is None:
             return
-        known = {node: points[index] for node, points in said.items() if index in points}
+        known = {it: points[index] for it, points in said.items() if index in points}
         self.compared_count += 1
-        others = sorted(node for node, digest in known.items() if digest != own)
+        others = sorted(it for it, digest in known.items() if digest != own)
         if not others:
             return
         self.mismatch_count += 1
         if self._is_majority(known, own):
-            for node in others:
-                logger.error("member %x differs from the majority at entry %d", node, index)
+            for member_id in others:
+                logger.error("member %x differs from the majority at entry %d", member_id, index)
             return
         if any(self._is_majority(known, digest) for digest in known.values()):
             self._on_minority(f"the state at entry {index} differs from that of the majority")
@@ -100,4 +100,4 @@ class Digests:
             self._on_mismatch(core.id)
 
     def _is_majority(self, known: dict[int, bytes], digest: bytes) -> bool:
-        return has_quorum(self._core.configuration, lambda node: known.get(node) == digest)
+        return has_quorum(self._core.configuration, lambda it: known.get(it) == digest)

@@ -126,13 +126,13 @@ class Inquiry:
             self._first_number, self._said = asked + 1, {}
             return False
         was_there = (Answer.DAMAGED, Answer.LOST)
-        return not has_quorum(configuration, lambda node: answers.get(node) in was_there)
+        return not has_quorum(configuration, lambda it: answers.get(it) in was_there)
 
 
 class Repair:
     """Asks and answers for one member.
 
-    `send(to, buffers)` sends one frame; `drive()` carries on after something was mended;
+    `send(to, buffers)` sends one frame; `drive()` carries on after something was repaired;
     `on_gone(text)` is called when only a peer's store can help.
     """
 
@@ -157,7 +157,7 @@ class Repair:
         self._question_number = 0
         # About the oldest damaged entry.
         self._inquiry = Inquiry(0, 0)
-        self.mended_count = 0
+        self.repaired_count = 0
         self.dropped_count = 0
 
     def tick(self) -> None:
@@ -173,10 +173,10 @@ class Repair:
         question = Question(self._core.config.life, self._question_number, wanted)
         frame = [bytes([ASKED]), msgspec.msgpack.encode(question)]
         others = self._others()
-        for node in others:
-            self._send(node, frame)
+        for member_id in others:
+            self._send(member_id, frame)
         if not others:
-            self._settle_doubts()
+            self._drop_what_never_was()
 
     def _others(self) -> list[int]:
         core = self._core
@@ -185,8 +185,6 @@ class Repair:
     def _wanted(self, index: int) -> Wanted:
         place = self._journal.place(index)
         return Wanted(index, place.term, place.length, place.payload_crc)
-
-    # --- being asked ----------------------------------------------------------------------------
 
     def on_frame(self, sender: int, body: bytes) -> None:
         """A peer asks, or answers.
@@ -236,26 +234,24 @@ class Repair:
             return None  # it may still be in memory, and be sent
         return Found(index, term, self._own(index))
 
-    # --- being answered -------------------------------------------------------------------------
-
     def _take(self, sender: int, reply: Reply) -> None:
         journal = self._journal
         if self._persistence.outstanding_count or reply.life != self._core.config.life:
             return  # the journal's thread is writing, or another life asked: we ask again
-        before = self.mended_count
+        before = self.repaired_count
         for it in reply.found:
             if it.index not in journal.faulty or journal.term_at(it.index) != it.term:
                 continue
             if it.answer is Answer.HELD and journal.mend(it.index, it.payload):
-                self.mended_count += 1
+                self.repaired_count += 1
             elif it.index == journal.first_faulty:
                 self._about_oldest().note(sender, reply.number, it.answer)
-        if self.mended_count > before:
+        if self.repaired_count > before:
             text = "member %x brought back %d damaged entries, %d are left"
-            logger.warning(text, sender, self.mended_count - before, len(journal.faulty))
+            logger.warning(text, sender, self.repaired_count - before, len(journal.faulty))
             self._drive()
         else:
-            self._settle_doubts()
+            self._drop_what_never_was()
 
     def _about_oldest(self) -> Inquiry:
         """What was said of the oldest damaged entry, whichever that is now."""
@@ -265,7 +261,7 @@ class Repair:
             self._inquiry = Inquiry(*subject)
         return self._inquiry
 
-    def _settle_doubts(self) -> None:
+    def _drop_what_never_was(self) -> None:
         """Drop the oldest damaged entry and what follows, if it certainly was never committed."""
         core, journal = self._core, self._journal
         index = journal.first_faulty

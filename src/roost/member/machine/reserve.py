@@ -38,7 +38,7 @@ class Reserve:
     """The file that holds space for bad times."""
 
     def __init__(self, data_dir: Path, size_bytes: int = RESERVE_BYTES) -> None:
-        """Look at the file system; nothing is set aside before `tend`."""
+        """Look at the file system; nothing is set aside before `look`."""
         self._path = data_dir / "reserve"
         self._data_dir = data_dir
         total = _space(data_dir)[1]
@@ -53,7 +53,7 @@ class Reserve:
         """What is free on the disk besides the reserve."""
         return _space(self._data_dir)[0]
 
-    def tend(self) -> None:
+    def look(self) -> None:
         """Set space aside when there is plenty; give it up when nothing else is left."""
         free = self.free_bytes()
         if self.is_held:

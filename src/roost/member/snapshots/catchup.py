@@ -56,29 +56,28 @@ class Catchup:
         """Install nothing any more."""
         self._is_stopped = True
 
-    def offer(self, node: int) -> None:
+    def offer(self, member_id: int) -> None:
         """A peer needs a snapshot: make one, and offer it."""
-        if node not in self._offering:
-            self._offering.add(node)
-            self._snapshots.spawn(self._make_and_offer(node))
+        if member_id not in self._offering:
+            self._offering.add(member_id)
+            self._snapshots.spawn(self._make_and_offer(member_id))
 
-    async def _make_and_offer(self, node: int) -> None:
-        journal = self._home.journal
+    async def _make_and_offer(self, member_id: int) -> None:
         try:
-            made = await self._snapshots.make(0, lambda: journal.first_index)
+            copy = await self._snapshots.copies.make(0)
         except (OSError, SnapshotFailed) as error:
             # The peer goes on answering heartbeats, and is offered one again.
-            logger.warning("no snapshot for member %x: %s", node, error)
+            logger.warning("no snapshot for member %x: %s", member_id, error)
             return
         finally:
-            self._offering.discard(node)
+            self._offering.discard(member_id)
         snapshot = Snapshot(
-            index=made.file.index,
-            term=made.file.term,
+            index=copy.file.index,
+            term=copy.file.term,
             sender=self._core.id,
-            configuration=made.configuration,
+            configuration=copy.configuration,
         )
-        self._core.offer_snapshot(node, snapshot)
+        self._core.offer_snapshot(member_id, snapshot)
         self._drive()
 
     def fetch(self, snapshot: Snapshot) -> None:

@@ -37,7 +37,7 @@ class Files:
 
         self._home.defragment(told_read(done), on_left=leave)
 
-    def settle(self, done: ReadDone) -> None:
+    def make_durable(self, done: ReadDone) -> None:
         """Make everything applied so far durable in the store; `done(None)` follows."""
         tell = told_read(done)
         self._home.store.make_durable(lambda: tell(None))
@@ -49,8 +49,7 @@ class Files:
             SnapshotFailed: it could not be made.
 
         """
-        journal = self._home.journal
-        return self._snapshots.lend(self._core.applied_index, lambda: journal.first_index)
+        return self._snapshots.copies.lend(self._core.applied_index)
 
     async def entries_since(self, index: int, term: int) -> AsyncIterator[bytes]:
         """Applied entries behind `index`, which must be an entry of `term`, in pages.
