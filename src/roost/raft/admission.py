@@ -56,6 +56,8 @@ def reach(own: int, term: int) -> int:
     """How far a message of a higher term moves a node in term `own`."""
     if term - own <= TERM_LEAP_MAX:
         return term
+    # The one leap that is let through is to where restored nodes begin: they are there together,
+    # and to walk to them from a small term would take as long as the attack did.
     begin = RESTORED_TERM if own < RESTORED_TERM <= term else own
     return min(term, begin + TERM_LEAP_MAX)
 
@@ -82,6 +84,8 @@ def _check_leads(
     state: State, message: AppendEntries | Heartbeat | SnapshotOffer | TimeoutNow
 ) -> None:
     """Who leads a term is decided once (thesis Figure 3.2, election safety)."""
+    # Of another term it is none of our business here: a lower one is answered, a higher one moves
+    # us first.
     leader = state.leader_id
     if leader not in (0, message.sender) and message.term == state.term:
         text = f"node {message.sender:x} claims to lead term {state.term}"
@@ -92,6 +96,7 @@ def _check_leads(
 
 
 def _check_holds(state: State, message: AppendAccepted | AppendHeld) -> None:
+    # A leader never cuts its own log, so whoever holds more of this term than we do made it up.
     if message.match_index > state.log.last_index and _is_answer(state, message.term):
         text = f"node {message.sender:x} would hold entry {message.match_index}"
         raise Contradiction(f"{text}, our log ends at {state.log.last_index}")
@@ -117,6 +122,7 @@ def _check_commit(
     state: State, message: PreVoteRequest | PreVoteReply | VoteRequest | VoteReply
 ) -> None:
     """Entries of a term are committed by its leader, and others learn it from there."""
+    # Were we to believe it, an entry would be committed that a quorum may not hold.
     if (
         state.role is Role.LEADER
         and message.commit_term == state.term
@@ -233,10 +239,11 @@ ADMISSION: dict[tuple[type[Message], Standing], Admission] = {
 
 
 def admit(state: State, message: Message) -> bool:
-    """Do what the term of a message makes us do; say whether the message is to be handled."""
-    if message.term == state.term or not message.term:
-        # Nearly every message; every row for an equal term, or none, says so.
-        return True
+    """Do what another term than ours makes us do; say whether the message is to be handled.
+
+    Not asked for an equal term, nor for none: every row of those says "handle it".
+    """
+    assert message.term, "what has no term is handled"
     standing = _LOWER if message.term < state.term else _HIGHER
     sender, kind = message.sender, type(message)
     match ADMISSION[kind, standing]:
@@ -265,6 +272,8 @@ def _is_unheard(state: State, message: Message) -> bool:
 
 def _move(state: State, message: Message, *, follows: bool) -> bool:
     """Move to the message's term, or as far as one message may; say whether we are there."""
+    # Short of it the message is dropped: it is of a term that we are not in.  Who really is there
+    # says it again, and we come closer each time.
     reached = reach(state.term, message.term)
     is_reached = reached == message.term
     state.become_follower(reached, message.sender if follows and is_reached else 0)

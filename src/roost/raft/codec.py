@@ -84,6 +84,8 @@ _OWN_LAYOUT = (AppendEntries, SnapshotOffer)
 _PLAIN = {kind: _plain_fields(kind) for kind in KINDS.values() if kind not in _OWN_LAYOUT}
 _BOOLEANS = ("is_granted", "is_transfer")
 # Messages of numbers only, whose class begins with term and sender: no names are needed.
+# There are as many of these as of all others together, and a dictionary of names for each costs
+# more than the numbers.
 _HOT = frozenset({AppendAccepted, Heartbeat, HeartbeatReply})
 _WITHOUT_TERM = (ReadIndexRequest, TransferRequest)
 # Terms of entries that a message tells of, beside the position each belongs to.
@@ -101,6 +103,7 @@ def is_bulk(message: Message) -> bool:
 
 def encode(message: Message) -> list[bytes]:
     """Encode to buffers: a head, then each entry's payload as the same bytes object."""
+    # By the exact type, which is one comparison of pointers; there are no subclasses.
     if type(message) is AppendEntries:
         return _encode_append(message)
     if type(message) is SnapshotOffer:
@@ -150,6 +153,8 @@ def decode(body: bytes) -> Message:
         _, sender, term, *values = layout.unpack(body)
     except (StructError, KeyError, IndexError) as error:
         raise MalformedMessage(f"{len(body)} bytes are no message") from error
+    # A term where there is none, or none where there is one, would be admitted by another rule
+    # than its own (`admission`).
     if sender == 0 or (term == 0) != (kind in _WITHOUT_TERM) or term > COUNT_MAX:
         raise MalformedMessage(f"sender {sender}, term {term}")
     if kind in _HOT:
@@ -189,6 +194,8 @@ def _decode_append(body: bytes) -> AppendEntries:
         raise MalformedMessage("an append follows position 0 of a term, or none of none")
     if max(term, prev_index + count, commit_index, session) > COUNT_MAX:
         raise MalformedMessage("an append goes beyond what can be counted")
+    # Logs are ordered by term, and leaders only ever append: an append that is not would put a
+    # log in order with none, and elections compare logs by their last terms (checklist 23).
     entries: list[Entry] = []
     index, last_term = prev_index, prev_term
     for _ in range(count):

@@ -67,12 +67,16 @@ def next_configuration(
         raise ChangeRefused("a joint configuration must be left before the next change")
     if not changes:
         raise ChangeRefused("a change without a step changes nothing")
+    # One voter more or less: any majority of the old meets any of the new, so that both may decide
+    # during the change (thesis §4.1).  With two at once they need not, hence the joint one.
     voters, learners, staged = set(old.voters), set(old.learners), set[int]()
     is_joint = transition is not Transition.AUTO or len(changes) > 1
     for change in changes:
         node = change.node
         if not 0 < node <= NODE_ID_MAX:
             raise ChangeRefused(f"node id {node} is not in 1 … 2^64-1")
+        # Whatever it was, it is taken out and put where the step says: so a step may be repeated,
+        # and steps of one change may undo each other.
         was_voter = node in old.voters
         voters.discard(node)
         learners.discard(node)
@@ -82,6 +86,7 @@ def next_configuration(
         elif change.kind is ChangeKind.ADD_LEARNER:
             # A voter of the outgoing half cannot be a learner yet (checklist 127).
             (staged if was_voter and is_joint else learners).add(node)
+    # An empty half agrees with everything, so that such a cluster would commit without anybody.
     if not voters:
         raise ChangeRefused("a configuration without voters decides nothing")
     if len(voters | learners | staged | set(old.voters)) > NODES_MAX:
@@ -153,6 +158,8 @@ def decode_change(payload: bytes) -> tuple[Configuration, bytes]:
             offset += 8 * count
     except StructError as error:
         raise MalformedMessage("the bytes end inside a configuration") from error
+    # Whatever is not as it can be here is refused now: once committed it would have to be applied,
+    # by every node, and there would be nobody to blame.
     voters, outgoing, learners, learners_next = halves
     configuration = Configuration(
         version=version,

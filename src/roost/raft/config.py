@@ -26,15 +26,22 @@ class CoreConfig:
     id: int
     election_ticks: int = 10
     heartbeat_ticks: int = 1
+    # What may be on its way to one peer, unanswered: messages, and bytes of entries.
     inflight_count_max: int = 512
     inflight_bytes_max: int = 64 << 20
     message_bytes_max: int = 1 << 20
+    # Proposals that are not committed; one that is larger by itself is let through alone.
     uncommitted_bytes_max: int = 256 << 20
+    # What is handed out to be applied and is not yet.
     apply_bytes_max: int = 64 << 20
+    # Durable and applied entries that stay in memory for peers a little behind.
     cache_bytes_max: int = 32 << 20
+    # What a follower keeps in memory; a leader bounds itself by `uncommitted_bytes_max`.
     tail_bytes_max: int = 320 << 20
     # How far a learner may be behind the commit index when it is made a voter.
     promotion_lag_entries_max: int = 1000
+    # Ask whether an election could be won before moving anybody's term; with `check_quorum`, who
+    # hears a leader gives no vote, and a leader that no quorum answers stops (checklist 44).
     pre_vote: bool = True
     check_quorum: bool = True
     # Tell followers of a commit at once; False leaves it to `announce_commit`, the next append
@@ -55,6 +62,8 @@ class CoreConfig:
             raise BadCoreConfig(f"node id {self.id} is not in 1 … 2^64-1")
         if self.heartbeat_ticks <= 0:
             raise BadCoreConfig("heartbeat_ticks must be positive")
+        # A follower must hear several heartbeats in a timeout, or each lost one is an election:
+        # "broadcastTime << electionTimeout << MTBF" (thesis §3.9).
         if self.election_ticks <= self.heartbeat_ticks:
             raise BadCoreConfig("election_ticks must be larger than heartbeat_ticks")
         if self.inflight_count_max <= 0 or self.message_bytes_max <= 0:
@@ -63,5 +72,6 @@ class CoreConfig:
             raise BadCoreConfig("inflight_bytes_max must hold one message")
         if self.tail_bytes_max < self.cache_bytes_max + self.message_bytes_max:
             raise BadCoreConfig("tail_bytes_max must hold the cache and one message")
+        # Without `check_quorum` voters that hear the leader would vote for another all the same.
         if self.lease_s < 0 or (self.lease_s and not self.check_quorum):
             raise BadCoreConfig("a lease needs check_quorum, and lasts no negative time")

@@ -207,6 +207,7 @@ class Core:
     @property
     def peers(self) -> Mapping[int, Progress]:
         """What the leader knows of the others, to look at; empty elsewhere."""
+        # Theirs is the state that a leader acts on: whoever looks must not touch.
         leading = self.state.leading
         return leading.peers if leading is not None else {}
 
@@ -240,7 +241,7 @@ class Core:
         return transfer.best_successor(self.state)
 
     def _end(self) -> None:
-        """Every call that may have changed something ends here."""
+        """Every call that may have changed something ends like this; the hot ones say it there."""
         if self.is_checked:
             self.state.invariants()
 
@@ -257,17 +258,22 @@ class Core:
             LogLost: the leader relies on entries that our log does not have.
 
         """
+        # Three gates, each before anything is changed by what is behind it: what nobody can say,
+        # what its term makes us do, and only then what it says.
         state = self.state
         if message.sender == self.id:
             raise Contradiction(f"a message from node {self.id:x} to itself")
-        kind = type(message)
+        kind, term = type(message), message.term
         for check in admission.CHECKS.get(kind, ()):
             check(state, message)
-        if admission.admit(state, message):
+        if term == state.term or not term or admission.admit(state, message):
             for handler in HANDLERS[kind]:
                 handler(state, message)
-        read_index.release_deferred(state)
-        self._end()
+        if state.leading is not None:
+            # Whatever has just been committed may have been the first entry of our own term.
+            read_index.release_deferred(state)
+        if self.is_checked:
+            state.invariants()
 
     def campaign(self) -> None:
         """Try to become leader now; a leader or a node that may not ignores it.
@@ -300,6 +306,8 @@ class Core:
 
         """
         leading = self.state.check_may_propose()
+        # A single proposal always fits: refused for its size it could never be made at all, and
+        # who may propose how much is decided above us.
         size, held = len(payload), leading.uncommitted_bytes
         if held and held + size > self.config.uncommitted_bytes_max:
             raise ProposalDropped(DropReason.LOG_FULL)
@@ -378,14 +386,16 @@ class Core:
     def take_ready(self) -> Ready | None:
         """Hand over what there is to do; None when there is nothing."""
         ready = handing.take(self.state)
-        self._end()
+        if self.is_checked:
+            self.state.invariants()
         return ready
 
     def persisted(self, ready: Ready) -> None:
         """`ready`, the oldest one not yet reported, is durable."""
         handing.on_persisted(self.state, ready)
         read_index.release_deferred(self.state)
-        self._end()
+        if self.is_checked:
+            self.state.invariants()
 
     def apply_change(self, entry: Entry) -> tuple[Configuration, bytes]:
         """Take a committed change into force; return the configuration and its context.
@@ -393,6 +403,8 @@ class Core:
         Call it for each entry of kind CONFIGURATION, in order, before `applied`; make the
         configuration durable with the index.
         """
+        # In force before it is `applied`, and once: who counts decides what is committed next, so
+        # that a change which is skipped or repeated would count other nodes than the others do.
         handed = self.state.outbox.handed_changes.popleft()
         assert handed == entry.index, "changes are applied in order, each once"
         configuration, context = decode_change(entry.payload)
@@ -437,5 +449,7 @@ class Core:
 
         Make the storage forget it, too.  Nothing may be on its way to the disk.
         """
+        # The log asserts that it was not committed as far as we know.  That nobody holds it is the
+        # word of the caller, who has asked them all.
         self.log.forget_from(index)
         self._end()

@@ -1,4 +1,18 @@
-"""The election conversation, both ends: pre-vote and vote (thesis §3.4, §9.6)."""
+"""The election conversation, both ends: pre-vote and vote (thesis §3.4, §9.6).
+
+    timeout -> would you vote for me?  (pre-vote: nothing is promised, nothing becomes durable)
+       quorum -> vote for me!          (one vote a voter and term, durable before it is said)
+          quorum, our own durable among them -> lead
+
+Two rules make it safe.  A voter gives one vote a term, so that a term has one leader at most; and
+it gives none to a log that is older than its own, so that whoever wins holds what is committed:
+"the voter denies its vote if its own log is more up-to-date than that of the candidate" (§3.6.1).
+
+Each message also tells of an entry that its sender knows to be committed.  That is no more than
+a rumour of what the log may hold already, and it mends a hole: only a dead leader may have known
+that a change of the configuration was committed, and those who are left could elect nobody
+without it (etcd #12359).
+"""
 
 from roost.raft.messages import PreVoteReply, PreVoteRequest, VoteReply, VoteRequest
 from roost.raft.quorum import Verdict, tally
@@ -9,9 +23,12 @@ from roost.raft.types import HardState, Role
 def campaign(state: State, *, is_transfer: bool = False) -> None:
     """The election timer fired, somebody asked for a campaign, or the leader for a transfer."""
     if has_unapplied_change(state):
-        return  # who may vote is not settled here yet (checklist 25)
+        # Who may vote is not settled here yet (checklist 25).  A quorum of a configuration that
+        # has been left could elect us beside a leader of the one in force.
+        return
     if state.config.pre_vote and not is_transfer:
         state.become_pre_candidate()
+        # Our own answer counts at once: it promises nothing, so there is nothing to make durable.
         state.votes[state.id] = True
         request = PreVoteRequest(state.term + 1, state.id, *_last(state), *_committed(state))
         _ask(state, request)
@@ -39,17 +56,21 @@ def _committed(state: State) -> tuple[int, int]:
 
 def _learn_commit(state: State, index: int, term: int) -> None:
     """Somebody knows (index, term) to be committed: so is all we hold up to it (checklist 43)."""
+    # Log matching: the same entry at one position, the same entries at all before.  Without the
+    # term the position alone would say nothing, since ours there may be another.
     if term and state.log.holds(index, term):
         state.log.commit_to(index)
 
 
 def has_unapplied_change(state: State) -> bool:
     """Whether a committed change is not in force here yet."""
+    # The list is empty nearly always; only then its members are looked at.
     return bool(state.log.change_indexes) and state.log.committed_change_index > 0
 
 
 def _stand(state: State, *, is_transfer: bool = False) -> None:
     """Ask for real votes; our own is counted when it is durable."""
+    # Asked at once, while the disk still writes: a question rests on nothing.
     state.become_candidate()
     request = VoteRequest(state.term, state.id, *_last(state), is_transfer, *_committed(state))
     _ask(state, request)
@@ -65,15 +86,20 @@ def on_vote_durable(state: State, hard_state: HardState) -> None:
 
 def on_pre_vote_request(state: State, message: PreVoteRequest) -> None:
     """Say whether we would vote; neither vote nor timer changes (checklist 30)."""
+    # Silence, not a refusal: whoever hears a leader does not argue with those who do not, and a
+    # refusal would carry a term that the candidate might move to.
     if state.is_in_lease_of_other(message.sender):
         return
     _learn_commit(state, message.commit_index, message.commit_term)
+    # For a term that nobody is in yet there is no vote that could be given twice.
     is_open = message.term > state.term or _may_vote_for(state, message.sender)
     if (
         is_open
         and not state.is_fenced
         and state.log.is_up_to_date(message.last_term, message.last_index)
     ):
+        # The candidate's term, not ours: we may lag behind, and an answer in an old term would be
+        # dropped.  It is the one message that names a term which its sender is not in.
         granted = PreVoteReply(message.term, state.id, True, *_committed(state))
         state.reply(message.sender, granted)
     else:
@@ -88,6 +114,9 @@ def refuse_pre_vote(state: State, candidate: int) -> None:
 
 def on_vote_request(state: State, message: VoteRequest) -> None:
     """Vote, at most once a term; the answer waits for the disk."""
+    # Once more, though the same was asked of a higher term on the way in: of our own term it was
+    # not, and the promise behind a lease does not depend on terms.  A transfer is the leader's own
+    # wish, and it has let go of its lease.
     if state.is_in_lease_of_other(message.sender) and not message.is_transfer:
         return
     _learn_commit(state, message.commit_index, message.commit_term)
@@ -96,6 +125,9 @@ def on_vote_request(state: State, message: VoteRequest) -> None:
         and _may_vote_for(state, message.sender)
         and state.log.is_up_to_date(message.last_term, message.last_index)
     )
+    # The timer begins again only for a vote that was given: then somebody is about to lead whom
+    # we helped.  Refusing must not delay us, or a candidate that cannot win could keep the one
+    # that can from trying (hashicorp #609).
     if is_granted:
         state.vote = message.sender
         state.elapsed_ticks = 0
@@ -104,6 +136,7 @@ def on_vote_request(state: State, message: VoteRequest) -> None:
 
 def _may_vote_for(state: State, candidate: int) -> bool:
     """Checklist 29: again for the same candidate, or for the first when nobody leads."""
+    # Again, because the first answer may have been lost; to say it twice is to say it once.
     return state.vote == candidate or (state.vote == 0 and state.leader_id == 0)
 
 
@@ -118,6 +151,8 @@ def on_pre_vote_reply(state: State, message: PreVoteReply) -> None:
 
 def on_vote_reply(state: State, message: VoteReply) -> None:
     """Count a vote of this term."""
+    # Those of other terms were not let in, and whoever is no candidate any more counts nothing:
+    # a late vote for an election that was lost must not win the next.
     if state.role is Role.CANDIDATE:
         _count(state, message)
 
@@ -129,6 +164,7 @@ def _count(state: State, reply: PreVoteReply | VoteReply) -> None:
         # Who may vote is not what we thought: apply that first (checklist 43, etcd #12359).
         state.become_follower(state.term, 0)
         return
+    # Only the quorum of voters is tallied, so that an answer from anybody else is harmless here.
     state.votes.setdefault(reply.sender, reply.is_granted)
     _decide(state)
 

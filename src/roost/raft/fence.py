@@ -56,8 +56,8 @@ def lift_if_due(state: State) -> None:
     # reached that index, these are back as well.  What it took from us and has not committed, it
     # will not commit with our old word: a new session begins with match point 0.
     #
-    # The vote needs no more than that.  Terms and votes are kept apart from the log and are not
-    # what was lost; a node that lost those, too, does not start at all.
+    # The vote needs no more than that: terms and votes are kept apart from the log, and are not
+    # what was lost.
     log = state.log
     is_own = state.leader_id and log.term_at(log.stable_index) == state.term
     has_all = state.fence_commit is not None and log.stable_index >= state.fence_commit

@@ -13,12 +13,25 @@ from roost.raft.types import Entry, EntryKind, HardState
 def take(state: State) -> Ready | None:
     """Hand over what there is to do; None when there is nothing."""
     log, outbox, leading, reads = state.log, state.outbox, state.leading, state.reads
+    # Here, and not in `propose`: whatever was proposed since the last Ready goes in one message to
+    # each peer, and one write.
     if leading is not None and leading.has_unsent:
         leading.has_unsent = False
         append.broadcast(state)
-    hard_state = _take_hard_state(state, outbox)
+    if log.change_indexes:
+        _note_committed_change(state)
+    # Against what was handed out last, durable or not: the disk does things in order, so that the
+    # next Ready need not repeat what the one before it takes there (checklist 140).
+    hard_state, saved = None, outbox.hard_state
+    if (
+        saved.term != state.term
+        or saved.vote != state.vote
+        or saved.change_index != state.known_change[0]
+    ):
+        hard_state = _take_hard_state(state, outbox)
     entries = log.take_unhanded() if log.handed_index < log.last_index else []
     committed: tuple[Entry, ...] = ()
+    # Only what an *earlier* Ready made durable: those of this one are not, whoever committed them.
     if log.applying_index < log.commit_index:
         committed = _take_committed(state)
     if not (
@@ -40,8 +53,8 @@ def take(state: State) -> Ready | None:
         entries,
         outbox.messages_after_persist,
         committed,
-        reads.take_ready(),
-        reads.take_failed(),
+        reads.take_ready() if reads.ready else [],
+        reads.take_failed() if reads.failed else [],
         outbox.taken_count,
     )
     outbox.messages = []
@@ -50,21 +63,13 @@ def take(state: State) -> Ready | None:
         ready.snapshot, outbox.fresh_offer = outbox.fresh_offer, None
     if leading is not None and leading.snapshots_wanted:
         ready.snapshots_wanted, leading.snapshots_wanted = leading.snapshots_wanted, []
+    # Also for a Ready without entries: `persisted` counts Readys, not entries.
     log.note_outstanding(has_entries=bool(entries))
     return ready
 
 
-def _take_hard_state(state: State, outbox: Outbox) -> HardState | None:
-    """The hard state, if it is not what was handed out last (checklist 140)."""
-    if state.log.change_indexes:
-        _note_committed_change(state)
+def _take_hard_state(state: State, outbox: Outbox) -> HardState:
     saved = outbox.hard_state
-    if (
-        saved.term == state.term
-        and saved.vote == state.vote
-        and saved.change_index == state.known_change[0]
-    ):
-        return None
     assert state.term >= saved.term, "terms never decrease"
     assert state.term > saved.term or saved.vote in (0, state.vote), "one vote a term"
     outbox.hard_state = HardState(state.term, state.vote, *state.known_change)
@@ -81,6 +86,7 @@ def _note_committed_change(state: State) -> None:
 
 def _take_committed(state: State) -> tuple[Entry, ...]:
     outbox = state.outbox
+    # Bounds what waits for the state machine, in bytes: the next call comes with `applied`.
     room = state.config.apply_bytes_max - outbox.unapplied_bytes
     if room <= 0:
         return ()
@@ -102,11 +108,14 @@ def on_persisted(state: State, ready: Ready) -> None:
     """`ready`, the oldest one not yet reported, is durable."""
     state.outbox.persisted_count += 1
     assert ready.number == state.outbox.persisted_count, "Readys become durable in order"
+    # In this order: what the disk has, decides whether the fence may fall, a vote count, an entry
+    # commit.  Each asks the log only, and none undoes another.
     moved = state.log.note_persisted()
     if state.is_fenced:
         fence.lift_if_due(state)
     if ready.hard_state is not None:
         election.on_vote_durable(state, ready.hard_state)
+    # Our own copy counts from here on, like a peer's acceptance (checklist 76).
     if moved and state.leading is not None:
         append.commit(state)
 
@@ -115,5 +124,6 @@ def on_applied(state: State, index: int) -> None:
     """The state machine has applied everything up to `index`."""
     state.log.applied_to(index)
     state.outbox.note_applied(index)
+    # The joint configuration itself has just been applied, or what kept it from being left.
     if state.configuration.auto_leave:
         membership.leave_if_due(state)

@@ -55,17 +55,26 @@ class Log:
 
     def __init__(self, storage: Storage, *, applied_index: int, cache_bytes_max: int) -> None:
         """Start with an empty tail: everything in storage is durable."""
+        # Read, and never written, from here: the driver writes what a Ready hands it.
         self._storage = storage
         self._cache_bytes_max = cache_bytes_max
+        # Entries first_cached … last_index without a gap; what is below is in storage only.
         self._tail: list[Entry] = []
         self._tail_bytes = 0
         self.first_cached = storage.last_index + 1
+        # How far the *disk* has what the log says; everything that promises asks this, and not
+        # `last_index`.  Moves back when the log is cut, for what was durable there is void.
         self.stable_index = storage.last_index
+        # How far the disk was given it: what is between the two is being written.
         self.handed_index = storage.last_index
+        # Never below the commit index; (last_index, last_term) is what elections compare.
         self.last_index = storage.last_index
         last_term = storage.term_at(storage.last_index)
         self.last_term = last_term if last_term is not None else 0
+        # Only grows.  Not read from the disk: it is learnt again, and what was applied was
+        # committed, as was everything that was compacted (thesis §3.8).
         self.commit_index = max(applied_index, storage.first_index - 1)
+        # Handed out to be applied, and reported as applied; both only grow.
         self.applying_index = self.commit_index
         self.applied_index = self.commit_index
         # Last index of each Ready on its way to the disk, oldest first; 0 = nothing to vouch for.
@@ -80,6 +89,8 @@ class Log:
 
     def vouched(self, index: int) -> int:
         """How far up to `index` this log holds what it says; a damaged copy is none (J19)."""
+        # From the first damaged one on, though what is behind it may be whole: a match point says
+        # *everything* up to here.
         faulty = self._storage.first_faulty
         return min(index, faulty - 1) if faulty else index
 
@@ -95,6 +106,8 @@ class Log:
 
     def term_at(self, index: int) -> int | None:
         """The term of the entry at `index`; 0 at position 0, None when unknown here."""
+        # The tail first: where both have something, as after a truncation that the disk has not
+        # heard of yet, the tail is the log and the storage is the past (checklist 55).
         if index >= self.first_cached:
             position = index - self.first_cached
             return self._tail[position].term if position < len(self._tail) else None
@@ -107,6 +120,7 @@ class Log:
         end = self.last_index + 1 if stop is None else stop
         if first >= end:
             return ()
+        # Never from both at once: whoever asks comes again for the rest.
         if first < self.first_cached:
             return self._storage.entries(first, min(end, self.first_cached), bytes_max)
         tail = self._tail
@@ -116,6 +130,7 @@ class Log:
         size, position, limit = 0, begin, end - self.first_cached
         while position < limit:
             size += len(tail[position].payload)
+            # The first one goes whatever its size, or nothing would ever move (checklist 61).
             if size > bytes_max and position > begin:
                 break
             position += 1
@@ -142,6 +157,9 @@ class Log:
         Only a true conflict truncates: deleting a matching suffix would lose acknowledged
         entries when an old append arrives late (checklist 66).
         """
+        # "If an existing entry conflicts with a new one (same index but different terms), delete
+        # the existing entry and all that follow it" (thesis Figure 3.1).  Only then: what is here
+        # already may be followed by newer entries that we have promised (openraft 9540c904).
         for position, entry in enumerate(entries):
             if entry.index > self.last_index or self.term_at(entry.index) != entry.term:
                 if entry.index <= self.last_index:
@@ -153,6 +171,8 @@ class Log:
 
     def _truncate(self, index: int) -> None:
         """Drop everything from `index` on."""
+        # Committed entries are in every later leader's log (leader completeness, §3.6.3), so no
+        # leader can ask for this.  One that does is none, or our log was not what it seemed.
         assert index > self.commit_index, "a committed entry is never truncated"
         if index >= self.first_cached:
             position = index - self.first_cached
@@ -164,6 +184,9 @@ class Log:
             self.first_cached = index
         last = index - 1
         self.change_indexes = [it for it in self.change_indexes if it <= last]
+        # Writes under way may finish, but what they wrote behind the cut is not what the log says
+        # there any more: they vouch for what is before it, and for that only.  Else the end of an
+        # old write would make a new entry durable that the disk has never seen (checklist 144).
         self._outstanding = deque(min(vouched, last) for vouched in self._outstanding)
         self.stable_index = min(self.stable_index, last)
         self.handed_index = min(self.handed_index, last)
@@ -185,18 +208,23 @@ class Log:
 
     def note_outstanding(self, *, has_entries: bool) -> None:
         """A Ready was taken; `note_persisted` will follow in the same order."""
+        # A Ready without entries has a place in the row all the same: they finish in order, and
+        # `note_persisted` must not take one's end for another's.
         self._outstanding.append(self.handed_index if has_entries else 0)
 
     def note_persisted(self) -> bool:
         """The oldest outstanding Ready is durable; say whether `stable_index` moved."""
+        # Not "everything handed out is durable": later Readys may be on their way behind this one.
         vouched = self._outstanding.popleft()
         if vouched <= self.stable_index:
             return False
+        assert vouched <= self.handed_index, "the disk has only what it was given"
         self.stable_index = vouched
         return True
 
     def commit_to(self, index: int) -> bool:
         """Move the commit index forward; say whether it moved."""
+        # Old news is no news: commit indexes arrive late and out of order (checklist 68, 74).
         if index <= self.commit_index:
             return False
         assert index <= self.last_index, "commit never passes the log's end"
@@ -209,9 +237,11 @@ class Log:
         assert self._storage.first_index == index + 1, "the storage begins behind the snapshot"
         self._tail.clear()
         self._tail_bytes = 0
+        # Writes under way were of a log that is gone.
         self._outstanding = deque(0 for _ in self._outstanding)
         self.first_cached = index + 1
         self.stable_index = self.handed_index = self.last_index = index
+        # A snapshot is of what was applied, somewhere, and so of what was committed.
         self.commit_index = self.applying_index = self.applied_index = index
         self.last_term = term
         self.change_indexes = []
@@ -233,6 +263,8 @@ class Log:
 
     def take_committed(self, bytes_max: int) -> tuple[Entry, ...]:
         """Hand over committed entries that are durable here, each once (checklist 143)."""
+        # A quorum may have committed what our own disk is still writing.  It waits: the state
+        # machine must never be ahead of our log, or we could not start again after a crash.
         stop = self.vouched(min(self.commit_index, self.stable_index)) + 1
         entries = self.slice(self.applying_index + 1, bytes_max, stop)
         if entries:
@@ -271,6 +303,8 @@ class Log:
 
     def _trim(self) -> None:
         """Drop the older half of what is durable and applied from memory."""
+        # What is not durable is nowhere else, and what is not applied will be asked for soon.
+        # Half, so that this is rare: to delete from the front of a list moves all the rest.
         droppable = min(self.applied_index, self.stable_index) - self.first_cached + 1
         count = 0
         while count < droppable and self._tail_bytes > self._cache_bytes_max // 2:
@@ -281,6 +315,10 @@ class Log:
 
     def is_up_to_date(self, last_term: int, last_index: int) -> bool:
         """Whether a log ending there is at least as new as ours (checklist 62)."""
+        # "If the logs have last entries with different terms, then the log with the later term is
+        # more up-to-date.  If the logs end with the same term, then whichever log is longer is
+        # more up-to-date" (§3.6.1): tuples compare just so.  Length alone would elect a node that
+        # took many entries of a leader which nobody followed.
         return (last_term, last_index) >= (self.last_term, self.last_index)
 
     def conflict_hint(self, index: int, term: int) -> tuple[int, int]:

@@ -3,6 +3,15 @@
 At most one change is on its way.  A configuration takes effect on each node when it applies the
 entry; no node campaigns while it knows of a committed change that it has not applied, which is
 what makes that safe (checklist 25, etcd #7280).
+
+We differ from the thesis here, as etcd does: there a server uses "the latest configuration in its
+log, regardless of whether the entry is committed" (§4.1), and must fall back when the entry is cut
+off.  Applied configurations never fall back.  What has to be shown instead is that no two of them
+without a common node decide at the same time.  A leader counts in the old one until it applies
+the change, and by then a quorum of the old one holds it.  Whoever wins after that in the old
+configuration had a vote from that quorum, so it holds the entry; and it learns with the first
+answers that it is committed, if anybody knows (`election`).  Two changes apart would break this,
+so the next is refused until the one before is applied.
 """
 
 from collections.abc import Sequence
@@ -33,6 +42,8 @@ def propose(
 ) -> int:
     """Append the configuration after `changes`; see `Core.propose_change`."""
     leading = _check(state, if_version)
+    # Worked out once, here: the entry carries the whole configuration, so that no two nodes can
+    # come to different ones by applying steps to different pasts.
     index = state.log.last_index + 1
     following = next_configuration(state.configuration, changes, transition, index)
     for change in changes:
@@ -49,6 +60,7 @@ def propose_leave(state: State, *, context: bytes, if_version: int | None) -> in
 
 
 def _check(state: State, if_version: int | None) -> Leading:
+    # Applied *here*: a change that is committed and not in force yet is still on its way.
     leading = state.check_may_propose()
     if leading.pending_change_index > state.log.applied_index:
         raise ProposalDropped(DropReason.CHANGE_PENDING)
@@ -62,6 +74,8 @@ def _is_caught_up(state: State, leading: Leading, node: int) -> bool:
 
     A node that is no learner yet may be added as a voter by whoever insists, as Raft allows.
     """
+    # A voter that lags is no voter for as long as it lags: it raises the quorum, and cannot help
+    # to reach it (thesis §4.2.1 has learners catch up first, for the same reason).
     progress = leading.peers.get(node)
     if progress is None or node not in state.configuration.learners:
         return True
@@ -90,12 +104,17 @@ def adopt(state: State, configuration: Configuration) -> None:
     _meet(state, leading)
     if leading.transfer is not None and not configuration.is_voter(leading.transfer.target):
         transfer.abort(leading)
+    # Fewer may be needed now than before, so that what waited is committed (checklist 80).
     append.commit(state)
     if not configuration.is_voter(state.id):
+        # A leader that has removed itself led until the entry was committed, without counting
+        # itself (§4.2.2).  Now it says so, points at a successor, and goes: if it stayed its
+        # heartbeats would keep those who are left from electing one (etcd #11038).
         append.announce_commit(state)
         transfer.hand_over(state)
         state.become_follower(state.term, 0)
         return
+    # New peers are probed at once, and not a heartbeat later.
     for node, progress in leading.peers.items():
         append.send_append(state, node, progress, or_empty=progress.state is ProgressState.PROBE)
 
@@ -111,6 +130,8 @@ def _meet(state: State, leading: Leading) -> None:
         del peers[node]
     for node in members:
         if node != state.id and node not in peers:
+            # The version is its session: what a node of this name said before it was removed is
+            # not what this one holds (checklist 96).
             peers[node] = Progress(state.log.last_index + 1, configuration.version)
     leading.peers = dict(sorted(peers.items()))
 
@@ -121,6 +142,8 @@ def leave_if_due(state: State) -> None:
     Tried again whenever something is applied, so that neither a change of leader nor a transfer
     can leave a cluster joint (checklist 129, 130).
     """
+    # Not while a transfer is under way: the target holds all of our log, and one more entry would
+    # begin that again.
     configuration, leading = state.configuration, state.leading
     if (
         leading is not None

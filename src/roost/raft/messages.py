@@ -20,8 +20,10 @@ class PreVoteRequest(msgspec.Struct, frozen=True, gc=False, tag="pre_vote"):
 
     term: int
     sender: int
+    # Where the candidate's log ends: what the voter compares its own with (§3.6.1).
     last_index: int
     last_term: int
+    # commit_term 0 = it does not know the term there any more; then the pair says nothing.
     commit_index: int = 0
     commit_term: int = 0
 
@@ -47,6 +49,7 @@ class VoteRequest(msgspec.Struct, frozen=True, gc=False, tag="vote"):
     sender: int
     last_index: int
     last_term: int
+    # The leader itself wants it: voters that hear a leader listen all the same.
     is_transfer: bool = False
     commit_index: int = 0
     commit_term: int = 0
@@ -72,8 +75,10 @@ class AppendEntries(msgspec.Struct, frozen=True, gc=False, tag="append"):
 
     term: int
     sender: int
+    # (0, 0) before the first entry of all.
     prev_index: int
     prev_term: int
+    # The leader's own, which may lie beyond these entries: the follower takes the smaller (§3.5).
     commit_index: int
     entries: tuple[Entry, ...] = ()
     session: int = 0
@@ -113,7 +118,9 @@ class AppendRejected(msgspec.Struct, frozen=True, gc=False, tag="rejected"):
 
     term: int
     sender: int
+    # The one that was asked about: by it a leader tells this answer from an older one.
     prev_index: int
+    # Never a match point.  hint_term 0 = not known there any more, or before the first entry.
     hint_index: int
     hint_term: int
     session: int = 0
@@ -124,7 +131,10 @@ class Heartbeat(msgspec.Struct, frozen=True, gc=False, tag="heartbeat"):
 
     term: int
     sender: int
+    # Not the leader's commit index but min(match, commit): it carries no position and term to
+    # check against, so it may only speak of what the receiver said it holds (checklist 71).
     commit_index: int
+    # The newest there is, 0 before the first: answering it confirms all reads up to it.
     token: int
 
 
@@ -133,6 +143,7 @@ class HeartbeatReply(msgspec.Struct, frozen=True, gc=False, tag="heartbeat_reply
 
     term: int
     sender: int
+    # As it came, never one of the answerer's own: only so does it prove that it followed *then*.
     token: int
 
 
@@ -140,6 +151,7 @@ class ReadIndexRequest(msgspec.Struct, frozen=True, gc=False, tag="read"):
     """Follower to leader: which index must a read that starts now see?  Carries no term."""
 
     sender: int
+    # The asker's own name for the read; the leader has another for the round.
     token: int
     term: int = 0
 
@@ -175,9 +187,11 @@ class SnapshotOffer(msgspec.Struct, frozen=True, gc=False, tag="snapshot"):
 
     term: int
     sender: int
+    # What the snapshot holds: everything up to here.  (index, index_term) is a committed entry.
     index: int
     index_term: int
     session: int
+    # In force at `index`; its version is at most that.
     configuration: Configuration
 
 

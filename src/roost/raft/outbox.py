@@ -37,6 +37,8 @@ class Outbox:
 
     def note_applied(self, index: int) -> None:
         """Everything up to `index` is applied."""
+        # Whole batches only: a part that is applied frees nothing yet, so that the count errs on
+        # the side of asking for less.
         sizes = self.apply_sizes
         while sizes and sizes[0][0] <= index:
             self.unapplied_bytes -= sizes.popleft()[1]

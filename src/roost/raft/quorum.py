@@ -5,11 +5,10 @@ The one that voted for the new leader and the one that held the old leader's ent
 common, and it gives its vote to no log that lacks the entry.
 
 While the configuration changes there are two sets of voters, and a majority of one need not meet
-a majority of the other.  In a *joint* configuration every decision therefore takes a majority of
-each: "agreement (for elections and entry commitment) requires majorities from both the old and
-new configurations" (§4.3).  Whatever the old voters decide alone before it, or the new ones alone
-after it, meets it in a node.  There is no third kind of quorum: one of all the nodes together,
-which would be less than either half asks for.
+a majority of the other.  In a *joint* configuration every decision, elections and commitment
+alike, therefore takes a majority of each.  Whatever the old voters decide alone before it, or the
+new ones alone after it, meets it in a node.  There is no third kind of quorum, one of all the
+nodes together: that would be less than either half asks for.
 
 An empty half agrees with everything: outside a joint configuration `outgoing` is empty.
 """

@@ -1,5 +1,10 @@
 """The linearizable-read conversation, both ends: ReadIndex (thesis §6.4, checklist 111-117).
 
+A read must see every write that was answered before it was asked.  A leader holds all of them,
+but it may have been replaced without knowing, and then others are answered elsewhere.  So it asks
+a quorum whether it still leads: whoever was elected meanwhile needed a voter of that quorum, and
+that one does not answer us any more.
+
 The leader notes its commit index, proves by a round of heartbeats sent *after* the read arrived
 that it still leads, and only then gives the index out.  Rounds are known by tokens counted up by
 the leader and never used again; an echo of a token confirms it and all before it.
@@ -37,12 +42,19 @@ def start(state: State, token: int) -> None:
 
 def forbid_lease(leading: Leading) -> None:
     """Somebody was told to campaign at once, and may obey at any time while this term lasts."""
+    # It asks for votes that no lease refuses: so what a quorum answers from here on proves that
+    # it follows us now, and nothing about the time to come.
     leading.rounds.end_lease()
     leading.rounds.may_lease = False
 
 
 def by_lease(state: State, now_s: float) -> int | None:
     """The commit index, if our lease covers `now_s`."""
+    # Until the lease ends no other can have been elected: each voter of the quorum that answered
+    # refuses for an election timeout after it heard us, and it heard us after we sent.  So what
+    # is committed is committed by us, and we know where that ends (§6.4.1).  The sum is done in
+    # one clock, our own; the voters' may run faster than it by what lies between `lease_s` and
+    # the election timeout, and not by more.
     leading = state.leading
     if leading is None or leading.transfer is not None:
         return None
@@ -55,6 +67,8 @@ def note_round_sent(state: State) -> None:
     leading, reads = state.leading, state.reads
     assert leading is not None, "only a leader has a heartbeat"
     if state.config.lease_s and leading.rounds.may_lease and leading.transfer is None:
+        # A token of its own, though no read waits for it: the echo must tell this sending from
+        # those before, whose time is older.
         reads.newest_token += 1
         leading.rounds.sent.append((reads.newest_token, reads.now_s))
 
@@ -79,12 +93,17 @@ def on_request(state: State, message: ReadIndexRequest) -> None:
 
 
 def _start_round(state: State, leading: Leading, asked: Asked) -> None:
+    # Our log holds all that is committed, but which of it is we learn with the first entry of our
+    # own term; before that the commit index may lag behind what our predecessor answered.
     if not state.is_leader_ready:
         leading.rounds.deferred.append(asked)
         return
+    # A voter that is alone is a quorum, and cannot have been replaced.
     if state.configuration.all_voters() == (state.id,):
         _answer(state, asked, state.log.commit_index)
         return
+    # The index is noted now, before the round: what is committed while it lasts need not be seen,
+    # and what was committed before it must.
     reads = state.reads
     reads.newest_token += 1
     leading.rounds.on_way.append(Round(reads.newest_token, state.log.commit_index, asked))
@@ -106,6 +125,7 @@ def on_echo(state: State, message: HeartbeatReply) -> None:
     progress = leading.peers.get(message.sender) if leading is not None else None
     if leading is None or progress is None or token <= progress.read_token:
         return
+    # An echo of a token stands for all before it: they were made earlier, and it follows us now.
     progress.read_token = token
     rounds = leading.rounds
     while rounds.sent and _is_confirmed(state, leading, rounds.sent[0][0]):
@@ -124,6 +144,8 @@ def _answer(state: State, asked: Asked, index: int) -> None:
 
 def on_reply(state: State, message: ReadIndexReply) -> None:
     """The leader confirmed a read of ours, or asks us to come again."""
+    # From the leader that was asked, or from one that came after and never heard of it: then the
+    # token is none that we wait for, since all were failed when the leader changed.
     reads = state.reads
     if message.sender != state.leader_id or message.token not in reads.asked:
         return

@@ -29,15 +29,11 @@ class Reads:
 
     def take_ready(self) -> list[ReadReady]:
         """Hand over the reads that were answered."""
-        if not self.ready:
-            return []
         ready, self.ready = self.ready, []
         return ready
 
     def take_failed(self) -> list[int]:
         """Hand over the reads that must be asked again."""
-        if not self.failed:
-            return []
         failed, self.failed = self.failed, []
         return failed
 

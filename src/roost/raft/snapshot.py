@@ -1,4 +1,4 @@
-"""The snapshot conversation, both ends (thesis §7, checklist 99-110).
+"""The snapshot conversation, both ends (thesis §5, checklist 99-110).
 
 The leader that no longer has the entries a peer needs asks its driver for a snapshot
 (`Ready.snapshots_wanted`) and offers what it is given.  The peer's driver fetches it
@@ -16,6 +16,7 @@ from roost.raft.types import Role, Snapshot
 
 def want(state: State, node: int, progress: Progress) -> None:
     """The entries `node` needs are gone: ask the driver for a snapshot, if the peer is alive."""
+    # A peer that is silent is not worth the work yet: its first sign of life asks (`remind`).
     progress.become_snapshot()
     if progress.is_active:
         assert state.leading is not None, "only a leader offers snapshots"
@@ -27,6 +28,7 @@ def offer(state: State, node: int, snapshot: Snapshot) -> bool:
     progress = state.leading.peers.get(node) if state.leading is not None else None
     if progress is None or progress.state is not ProgressState.SNAPSHOT:
         return False
+    # Applied is committed, so no leader that follows can miss any of it.
     assert snapshot.index <= state.log.applied_index, "a snapshot holds only what was applied"
     progress.offer = SnapshotOffer(
         state.term,
@@ -36,6 +38,7 @@ def offer(state: State, node: int, snapshot: Snapshot) -> bool:
         progress.session,
         snapshot.configuration,
     )
+    # Where its log will go on.  Not a match point: it has promised nothing by being offered this.
     progress.next_index = max(snapshot.index, progress.match_index) + 1
     state.send(node, progress.offer)
     return True
@@ -56,6 +59,8 @@ def on_offer(state: State, message: SnapshotOffer) -> None:
     state.follow(message.sender)
     if not is_introduced(state, message.sender, message.session):
         return
+    # With the same entry at that position our log says all that the snapshot does, and perhaps
+    # more; to fetch it would be to throw the rest away (thesis §5.1 keeps the suffix as well).
     log = state.log
     if message.index <= log.commit_index or log.holds(message.index, message.index_term):
         log.commit_to(message.index)
@@ -64,6 +69,8 @@ def on_offer(state: State, message: SnapshotOffer) -> None:
         return
     if state.id not in message.configuration.all_nodes():
         return  # it is not for us: we would not even be in it
+    # The session of the newest offer, though it may be of the same snapshot: the answer counts
+    # in the one that the leader has us in now.
     state.offer_session = message.session
     offered = Snapshot(
         index=message.index,
@@ -71,6 +78,7 @@ def on_offer(state: State, message: SnapshotOffer) -> None:
         sender=message.sender,
         configuration=message.configuration,
     )
+    # The same offer again is a reminder, and must not have our driver begin anew.
     if offered != state.offered_snapshot:
         state.offered_snapshot = state.outbox.fresh_offer = offered
 
@@ -88,6 +96,7 @@ def on_failed(state: State, message: SnapshotFailed) -> None:
 
 def fail(state: State, snapshot: Snapshot) -> None:
     """Our driver could not fetch it."""
+    # Another one was offered since, or we came to lead: nobody waits for this one.
     if state.offered_snapshot != snapshot:
         return
     state.offered_snapshot = None
@@ -114,10 +123,14 @@ def _is_ahead(state: State, snapshot: Snapshot) -> bool:
 def restore(state: State, snapshot: Snapshot) -> None:
     """The snapshot is in place, durably, and the storage begins behind it."""
     assert _is_ahead(state, snapshot), "the driver asked `may_restore` before it touched anything"
+    # The log begins behind it, and so does everything that was counted from the log before.
     state.log.restore(snapshot.index, snapshot.term)
     state.outbox.forget_handed()
+    # In force as of the snapshot: entries that changed it are among those that we never saw.
     state.configuration = snapshot.configuration
     state.offered_snapshot = None
+    # As an append would be: the leader of now may be another than who offered it, and then this
+    # is for the wrong session, and says nothing.
     if state.leader_id:
         accepted = AppendAccepted(state.term, state.id, snapshot.index, state.offer_session)
         state.reply(state.leader_id, accepted)

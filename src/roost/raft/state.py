@@ -243,7 +243,7 @@ class State:
 
     def _draw_timeout(self) -> None:
         """Uniform in [T, 2T - 1] (checklist 3)."""
-        # "Randomized election timeouts to ensure that split votes are rare" (thesis §3.4): of
+        # "randomized election timeouts to ensure that split votes are rare" (thesis §3.4): of
         # several that lost their leader together, one wakes up first and asks the others.
         ticks = self.config.election_ticks
         self.election_timeout_ticks = ticks + self.dice.below(ticks)
@@ -334,7 +334,7 @@ class State:
         is_own = self.leader_id == self.id
         assert is_own == (self.role is Role.LEADER), "who leads knows it, and nobody else"
         assert not self.votes or self.role in (Role.PRE_CANDIDATE, Role.CANDIDATE), (
-            "votes count once"
+            "only a candidate counts answers"
         )
         if self.role is Role.CANDIDATE:
             assert self.vote == self.id, "a candidate votes for itself"

@@ -19,10 +19,12 @@ def tick(state: State, now_s: float) -> None:
     """One unit of time has passed."""
     state.tick_count += 1
     state.elapsed_ticks += 1
+    # A promise that we cannot remember is kept until it must have ended (`State.quiet_ticks`).
     state.quiet_ticks = max(0, state.quiet_ticks - 1)
     state.reads.now_s = now_s
     if state.leading is not None:
         _tick_leader(state, state.leading)
+    # Who may not campaign goes on counting: it hears nobody, and will be due when it may.
     elif state.elapsed_ticks >= state.election_timeout_ticks and state.is_promotable:
         state.elapsed_ticks = 0
         election.campaign(state)
@@ -34,6 +36,8 @@ def _tick_leader(state: State, leading: Leading) -> None:
         # Heartbeats would only keep a working leader from being elected (checklist 53).
         state.become_follower(state.term, 0)
         return
+    # A leader that is cut off must find out by itself: those on the other side elect another,
+    # and clients on ours would wait for nothing (thesis §6.2).  It says so within two timeouts.
     if state.elapsed_ticks >= config.election_ticks:
         state.elapsed_ticks = 0
         if config.check_quorum and not _has_active_quorum(state, leading):
@@ -46,6 +50,7 @@ def _tick_leader(state: State, leading: Leading) -> None:
         if leading.transfer.ticks >= config.election_ticks:
             transfer.abort(leading)  # checklist 120
             membership.leave_if_due(state)
+    # Last, so that whoever has just stopped leading says no more that it does (checklist 52).
     leading.heartbeat_elapsed_ticks += 1
     if leading.heartbeat_elapsed_ticks >= config.heartbeat_ticks:
         leading.heartbeat_elapsed_ticks = 0
@@ -55,6 +60,8 @@ def _tick_leader(state: State, leading: Leading) -> None:
 
 def _is_stalled(state: State, leading: Leading) -> bool:
     """Whether the disk has had something to write, and finished nothing, for too long."""
+    # Stuck is: it was given entries, and has not finished any since the last tick.  An idle disk
+    # has nothing to finish, and a slow one moves.
     stable_index = state.log.stable_index
     is_stuck = stable_index < state.log.handed_index and stable_index == leading.stalled_index
     leading.stalled_ticks = leading.stalled_ticks + 1 if is_stuck else 0
@@ -63,5 +70,6 @@ def _is_stalled(state: State, leading: Leading) -> bool:
 
 
 def _has_active_quorum(state: State, leading: Leading) -> bool:
+    # Learners are not asked: they decide nothing (checklist 48).
     peers, own = leading.peers, state.id
     return has_quorum(state.configuration, lambda node: node == own or peers[node].is_active)

@@ -47,10 +47,15 @@ def on_request(state: State, message: TransferRequest) -> None:
 
 
 def _begin(state: State, leading: Leading, target: int) -> None:
+    # Asked twice is asked once; asked for somebody else, the newer wish holds, and the timer
+    # begins again with it.  The first target may have been told already: then both may campaign,
+    # and an election decides, as always.
     if leading.transfer is not None and leading.transfer.target == target:
         return
     leading.transfer = Transfer(target)
     state.elapsed_ticks = 0
+    # From here on others may be elected while they still hear us, so that nothing heard before
+    # keeps them from it: the lease ends before anybody is told (checklist 54).
     leading.rounds.end_lease()
     if not _try_finish(state, leading, target):
         append.send_append(state, target, leading.peers[target], or_empty=True)
@@ -58,6 +63,8 @@ def _begin(state: State, leading: Leading, target: int) -> None:
 
 def _try_finish(state: State, leading: Leading, target: int) -> bool:
     """Tell the target to campaign if it holds all of our log, durably; say whether we did."""
+    # All of it, and durably: whoever lacks an entry would lose the election that it is told to
+    # start, or win it and cut off what was proposed (thesis §3.10, steps 2 and 3).
     log = state.log
     if leading.peers[target].match_index != log.last_index:
         return False
@@ -68,6 +75,8 @@ def _try_finish(state: State, leading: Leading, target: int) -> bool:
 
 def on_accepted(state: State, message: AppendAccepted) -> None:
     """A peer holds more of our log: if it is the target, and it is all, it may campaign."""
+    # Said again at every answer while the target has not won: the first word may be lost, and a
+    # target that campaigns already pays no heed to another.
     leading = state.leading
     if (
         leading is not None
@@ -79,6 +88,7 @@ def on_accepted(state: State, message: AppendAccepted) -> None:
 
 def abort(leading: Leading) -> None:
     """Proposals may come again; the target may still win if it was told to campaign."""
+    # The lease stays forbidden for the rest of the term: whoever was told may obey at any time.
     leading.transfer = None
 
 
@@ -86,6 +96,9 @@ def on_timeout_now(state: State, message: TimeoutNow) -> None:
     """The leader wants us to lead.  We skip the pre-vote, never the vote (checklist 121)."""
     if state.role is not Role.FOLLOWER or not state.is_promotable:
         return
+    # The pre-vote would fail, for everybody hears the leader; that it wishes to be replaced is
+    # what `is_transfer` tells them.  The log is compared since the message may be old: to end a
+    # leadership that was not given away in vain would be rude, though not unsafe.
     state.follow(message.sender)
     log = state.log
     if (log.last_index, log.last_term) == (message.last_index, message.last_term):
@@ -95,6 +108,7 @@ def on_timeout_now(state: State, message: TimeoutNow) -> None:
 def best_successor(state: State) -> int:
     """The other voter that is in step and furthest; 0 when none is or we do not lead."""
     peers = state.leading.peers.items() if state.leading is not None else ()
+    # The lowest id of those that are equally far, so that every run picks the same.
     in_step = [
         (progress.match_index, -node)
         for node, progress in peers
@@ -105,6 +119,7 @@ def best_successor(state: State) -> int:
 
 def hand_over(state: State) -> None:
     """We lead and do not vote any more: the voter that is furthest campaigns (checklist 132)."""
+    # Nothing hangs on it: without the word an election timeout passes first.
     node = best_successor(state)
     if node:
         log = state.log

@@ -1,7 +1,8 @@
 """The nouns of consensus: terms, positions, entries, configurations, roles.
 
-`Term`, `Index` and `NodeId` are plain integers with a name of their own; hot loops may treat
-them as `int`.  Index 0 and node 0 mean "none".
+All three are plain integers, and a field's name says which: types of their own would have to be
+made anew after every `+ 1`, in the loops that can least afford it.  Index 0, term 0 and node 0 mean
+"none".
 
 What is *counted* (terms, log positions, incarnations, lives, sessions, tokens) ends at COUNT_MAX,
 wherever it is decoded.  Half of the 64 bits of its place are never used, so that whoever adds to
@@ -10,13 +11,9 @@ a number that was let in still has one that can be written.  Ids are drawn, not 
 """
 
 from enum import Enum, IntEnum
-from typing import Annotated, NewType
+from typing import Annotated
 
 import msgspec
-
-Term = NewType("Term", int)
-Index = NewType("Index", int)
-NodeId = NewType("NodeId", int)
 
 NODE_ID_MAX = 2**64 - 1
 COUNT_MAX = 2**63 - 1
@@ -36,9 +33,12 @@ class EntryKind(IntEnum):
 class Entry(msgspec.Struct, frozen=True, gc=False):
     """One position of the replicated log; (index, term) names one content for ever."""
 
+    # From 1, without gaps.
     index: int
+    # Of the leader that made it, whoever sends it: it never changes on the way (thesis §3.6.2).
     term: int
     kind: EntryKind
+    # The caller's, not looked into; of a CONFIGURATION, as `confchange` has it.
     payload: bytes
 
 
@@ -50,8 +50,11 @@ class HardState(msgspec.Struct, frozen=True, gc=False):
     in a new configuration and forgot, in a crash, that it is in force would campaign in the old.
     """
 
+    # Never decreases on one disk.
     term: int = 0
+    # Within a term it moves once, from 0 to a candidate.
     vote: int = 0
+    # 0:0 = none is known; else a committed entry of kind CONFIGURATION, never an older one again.
     change_index: int = 0
     change_term: int = 0
 
@@ -77,10 +80,16 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     version: int = 0
+    # The half that stays when a joint configuration is left.
     voters: tuple[int, ...] = ()
+    # The half that goes.  A node may be in both.
     outgoing: tuple[int, ...] = ()
+    # They get the log and decide nothing.
     learners: tuple[int, ...] = ()
+    # Voters of the outgoing half that become learners when it goes: until then their votes count,
+    # and a learner's must not.
     learners_next: tuple[int, ...] = ()
+    # The leader leaves it as soon as it is applied; else somebody has to ask for that.
     auto_leave: bool = False
 
     @property

@@ -19,7 +19,7 @@ import msgspec
 
 from roost.errors import UNDECODABLE
 from roost.member.errors import MalformedRecord
-from roost.raft.types import COUNT_MAX, NODE_ID_MAX, Configuration, NodeId
+from roost.raft.types import COUNT_MAX, NODE_ID_MAX, Configuration
 from roost.store import BOOTSTRAP_INDEX, Txn, View, encode_put
 
 MEMBERS_TREE = "members"
@@ -91,7 +91,7 @@ def bootstrap_roster(
     txn.tree(REMOVED_TREE)
     for record in records:
         txn.put(tree.id, _key(record.id), encode_record(record))
-    voters = tuple(NodeId(record.id) for record in records)
+    voters = tuple(record.id for record in records)
     first = Configuration(version=version, voters=voters)
     txn.put(METADATA_TREE_ID, CONFIGURATION_KEY, msgspec.json.encode(first))
 
