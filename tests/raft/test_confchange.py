@@ -55,7 +55,10 @@ def test_one_step_is_simple(
 
 
 def test_several_steps_are_joint_and_a_demoted_voter_learns_when_it_is_left() -> None:
-    """Checklist 127, 128, 129."""
+    """A voter of the half that goes cannot be a learner yet: its vote still counts.
+
+    Checklist 127, 128, 129.
+    """
     changes = [Change(ADD, 4), Change(LEARN, 1), Change(REMOVE, 2), Change(ADD, 8)]
     joint = next_configuration(THREE, changes, Transition.AUTO, 6)
     assert joint == Configuration(
@@ -84,13 +87,19 @@ def test_one_step_may_be_joint_on_request_and_stays_so() -> None:
 def test_what_makes_no_sense_is_refused(
     old: Configuration, changes: list[Change], words: str
 ) -> None:
-    """Checklist 125, 126."""
+    """Refused by whoever proposes it, since nobody could be blamed once it is committed.
+
+    Checklist 125, 126.
+    """
     with pytest.raises(ChangeRefused, match=words):
         next_configuration(old, changes, Transition.AUTO, 9)
 
 
 def test_only_a_joint_configuration_is_left() -> None:
-    """Checklist 125."""
+    """Of a single half there is nothing to leave.
+
+    Checklist 125.
+    """
     with pytest.raises(ChangeRefused, match="only a joint"):
         left_configuration(THREE, 9)
 
@@ -99,7 +108,10 @@ def test_only_a_joint_configuration_is_left() -> None:
 def test_every_configuration_that_can_be_reached_is_valid_and_survives_its_bytes(
     steps: list[tuple[list[Change], Transition]],
 ) -> None:
-    """Checklist 7, 127, 133."""
+    """What a node stores at a restart is what was in force.
+
+    Checklist 7, 127, 133.
+    """
     held = Configuration(voters=(1, 2, 3))
     for version, (changes, how) in enumerate(steps, start=1):
         try:

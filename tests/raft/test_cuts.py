@@ -54,7 +54,10 @@ def judge(size: int, cut: set[tuple[int, int]], first_leader: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("first_leader", [1, 2, 3])
 def test_all_64_directed_patterns_of_three(first_leader: int) -> None:
-    """Checklist 46, 52."""
+    """A leader that cannot hear a quorum stops, and is silent, so that others can elect.
+
+    Checklist 46, 52.
+    """
     links = list(permutations((1, 2, 3), 2))
     for pattern in range(1 << len(links)):
         cut = {link for place, link in enumerate(links) if pattern >> place & 1}

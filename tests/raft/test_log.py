@@ -57,7 +57,10 @@ def test_what_is_handed_out_is_handed_out_once_and_again_after_a_cut() -> None:
 
 
 def test_what_is_committed_is_never_cut() -> None:
-    """Checklist 58, 67."""
+    """Thesis Figure 3.2, leader completeness: no later leader lacks it, so none asks for that.
+
+    Checklist 58, 67.
+    """
     log = log_of([entry(1, 1), entry(2, 1)], applied=1)
     log.commit_to(2)
     with pytest.raises(AssertionError, match="never truncated"):
@@ -65,14 +68,20 @@ def test_what_is_committed_is_never_cut() -> None:
 
 
 def test_a_snapshot_of_what_is_committed_is_a_mistake_of_the_driver() -> None:
-    """Checklist 60, 104."""
+    """It would take back what may have been applied.
+
+    Checklist 60, 104.
+    """
     log = log_of([entry(1, 1), entry(2, 1)], applied=2)
     with pytest.raises(AssertionError, match="takes anything committed back"):
         log.restore(2, 1)
 
 
 def test_what_was_handed_out_is_not_changed_by_a_cut() -> None:
-    """Checklist 22, 63."""
+    """The disk may still be writing it.
+
+    Checklist 22, 63.
+    """
     log = log_of([])
     log.append_after(0, [entry(1, 1, b"a"), entry(2, 1, b"b")])
     handed, page = log.take_unhanded(), log.slice(1, 100)
@@ -90,7 +99,10 @@ def test_what_was_handed_out_is_not_changed_by_a_cut() -> None:
 def test_a_slice_keeps_to_its_bytes_but_has_at_least_one(
     sizes: list[int], stored: int, first: int, bytes_max: int
 ) -> None:
-    """Checklist 61."""
+    """An entry larger than a page would never move else.
+
+    Checklist 61.
+    """
     entries = [entry(place + 1, 1, bytes(size)) for place, size in enumerate(sizes)]
     log = log_of(entries[:stored])
     for later in entries[stored:]:

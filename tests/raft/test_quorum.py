@@ -18,7 +18,10 @@ VOTES = st.dictionaries(st.integers(1, 9), st.booleans())
 def test_the_committed_index_is_the_highest_that_both_majorities_hold(
     voters: tuple[int, ...], outgoing: tuple[int, ...], matches: dict[int, int]
 ) -> None:
-    """Checklist 75, 81."""
+    """Thesis §4.3: commitment takes majorities "from both the old and new configurations".
+
+    Checklist 75, 81.
+    """
 
     def holds(index: int) -> bool:
         return all(
@@ -36,7 +39,10 @@ def test_the_committed_index_is_the_highest_that_both_majorities_hold(
 def test_a_vote_is_won_by_both_and_lost_by_either(
     voters: tuple[int, ...], outgoing: tuple[int, ...], votes: dict[int, bool]
 ) -> None:
-    """Checklist 35."""
+    """Thesis §4.3: elections take majorities "from both the old and new configurations".
+
+    Checklist 35.
+    """
 
     def outcome(half: tuple[int, ...]) -> str:
         yes = sum(1 for it in half if votes.get(it) is True)

@@ -1,9 +1,10 @@
-"""Leadership handed over; claims of the checklist, the number in the docstring."""
+"""Leadership is handed over."""
 
 import pytest
 
 from roost.raft import (
     Change,
+    ChangeKind,
     DropReason,
     ProposalDropped,
     Role,
@@ -14,12 +15,31 @@ from roost.raft.messages import (
     TimeoutNow,
 )
 from roost.sim.cores.cores import CoreCluster
-from tests.raft.test_core import entry
-from tests.raft.test_membership import REMOVE, follower_with, seeded
+from tests.raft.cores import entry, follower_with, seeded
+
+ADD, LEARN, REMOVE = ChangeKind.ADD_VOTER, ChangeKind.ADD_LEARNER, ChangeKind.REMOVE
+
+
+def test_only_a_leader_has_progress_and_a_successor() -> None:
+    network = CoreCluster(3)
+    assert network.nodes[1].core.progress() == {}
+    assert network.nodes[1].core.best_successor() == 0
+    leader = network.elect(1)
+    assert set(leader.progress()) == {1, 2, 3}
+    assert leader.is_leader_ready
+    assert not network.nodes[2].core.is_leader_ready
+    assert leader.best_successor() == 2
+    network.cut = {(1, 2)}
+    network.propose(1, b"x")
+    network.settle()
+    assert leader.best_successor() == 3
 
 
 def test_leadership_goes_to_the_target_and_proposals_wait() -> None:
-    """Checklist 118, 119, 120, 121."""
+    """Thesis §3.10: "the prior leader stops accepting new client requests", to begin with.
+
+    Checklist 118, 119, 120, 121.
+    """
     network = seeded(3, 1)
     core = network.nodes[1].core
     network.down.add(3)
@@ -40,7 +60,10 @@ def test_leadership_goes_to_the_target_and_proposals_wait() -> None:
 
 
 def test_a_transfer_to_a_silent_target_ends_after_an_election_timeout() -> None:
-    """Checklist 120."""
+    """Thesis §3.10: after about an election timeout "the prior leader aborts the transfer".
+
+    Checklist 120.
+    """
     network = seeded(3, 1)
     core = network.nodes[1].core
     network.down.add(3)
@@ -55,7 +78,10 @@ def test_a_transfer_to_a_silent_target_ends_after_an_election_timeout() -> None:
 
 
 def test_a_second_target_replaces_the_first() -> None:
-    """Checklist 118."""
+    """The newer wish holds.
+
+    Checklist 118.
+    """
     network = seeded(3, 1)
     network.down.add(2)
     network.nodes[1].core.transfer_leadership(2)
@@ -65,7 +91,10 @@ def test_a_second_target_replaces_the_first() -> None:
 
 
 def test_a_follower_passes_the_wish_on() -> None:
-    """Checklist 122."""
+    """Whoever was asked need not lead.
+
+    Checklist 122.
+    """
     network = seeded(3, 1)
     network.nodes[3].core.transfer_leadership(3)
     network.settle()
@@ -74,7 +103,10 @@ def test_a_follower_passes_the_wish_on() -> None:
 
 @pytest.mark.parametrize(("node", "target", "words"), [(1, 1, "already"), (1, 4, "does not vote")])
 def test_leadership_goes_only_to_another_voter(node: int, target: int, words: str) -> None:
-    """Checklist 118."""
+    """Nobody else could win.
+
+    Checklist 118.
+    """
     network = seeded(3, 1)
     with pytest.raises(TransferRefused, match=words):
         network.nodes[node].core.transfer_leadership(target)
@@ -87,7 +119,10 @@ def test_without_a_leader_there_is_nothing_to_hand_over() -> None:
 
 
 def test_a_target_that_misses_entries_does_not_campaign() -> None:
-    """Checklist 123."""
+    """The order to campaign may be older than what the leader has proposed since.
+
+    Checklist 123.
+    """
     core = follower_with([entry(1, 1)], 1)
     core.step(TimeoutNow(1, 2, 5, 1))
     assert core.term == 1
@@ -98,7 +133,10 @@ def test_a_target_that_misses_entries_does_not_campaign() -> None:
 
 
 def test_a_transfer_to_somebody_removed_is_over() -> None:
-    """Checklist 120, 131."""
+    """Proposals would wait for an election that cannot be won.
+
+    Checklist 120, 131.
+    """
     network = seeded(3, 1)
     core = network.nodes[1].core
     core.propose_change([Change(REMOVE, 3)])

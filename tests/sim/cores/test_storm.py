@@ -8,7 +8,10 @@ from roost.sim.cores.storm import Storm, run_storm
 @pytest.mark.slow
 @pytest.mark.parametrize("first", range(0, 120, 20))
 def test_promises_are_kept_and_work_goes_on(first: int) -> None:
-    """Checklist 21, 34, 41, 56, 57, 58, 74, 107, 133, 146."""
+    """Thesis Figure 3.2: the five properties hold "at all times", whatever fails.
+
+    Checklist 21, 34, 41, 56, 57, 58, 74, 107, 133, 146.
+    """
     for seed in range(first, first + 20):
         assert run_storm(seed).violation == "", f"seed {seed}"
 
@@ -26,7 +29,10 @@ def test_a_storm_is_worth_its_name() -> None:
 
 
 def test_the_same_seed_gives_the_same_run() -> None:
-    """Checklist 150."""
+    """A failure that cannot be repeated cannot be understood.
+
+    Checklist 150.
+    """
     runs = []
     for _ in range(2):
         storm = Storm(99)
