@@ -181,26 +181,6 @@ def test_wire_and_disk_never_change_and_memory_has_its_fields_only() -> None:
     assert faults(_loose_data, PRODUCTION) == []
 
 
-CORE = SOURCES / "raft" / "core.py"
-# What asks the core and changes nothing.
-LOOKS_ONLY = {
-    "retained_index", "progress", "was_heard", "best_successor", "read_lease", "may_restore",
-}  # fmt: skip
-
-
-def test_every_call_that_changes_the_core_ends_with_its_invariants() -> None:
-    classes = [it for it in parsed(CORE).body if isinstance(it, ast.ClassDef)]
-    [core] = [it for it in classes if it.name == "Core"]
-    without = set()
-    for method in core.body:
-        # Properties look, too.
-        if isinstance(method, ast.FunctionDef) and not method.decorator_list:
-            calls = {ast.unparse(it.func) for it in ast.walk(method) if isinstance(it, ast.Call)}
-            if not calls & {"self._end", "self.state.invariants"}:
-                without.add(method.name)
-    assert {it for it in without if not it.startswith("_")} == LOOKS_ONLY
-
-
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 def test_nothing_names_this_machine_or_a_registry() -> None:
     words = ["/" + "root/", "/" + "work/", "/" + "tmp/", "pypi" + ".org", "pythonhosted" + ".org"]
