@@ -62,3 +62,30 @@ def test_the_innermost_function_of_a_package_is_named() -> None:
     assert inner() == f"tests.server.test_loop_watch.{name}"
     assert innermost(sys._getframe(), "nobody") == ""
     assert innermost(None, "tests") == ""
+
+
+def test_a_loop_that_waits_for_work_is_held_by_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    """A machine without a free processor lets it wait, too."""
+
+    class Telling(LoopWatch):
+        """Says when it has said something."""
+
+        def _say(self, now: float, late_s: float) -> None:
+            super()._say(now, late_s)
+            said.set()
+
+    said = asyncio.Event()
+
+    async def main() -> None:
+        clock = Clock()
+        watch = Telling(clock, package="tests")
+        watch.start()
+        try:
+            clock.now_s += BEAT_S + 4 * HELD_S
+            await said.wait()
+        finally:
+            watch.stop()
+
+    with caplog.at_level(logging.WARNING, "roost.server.loop_watch"):
+        asyncio.run(main())
+    assert "held for 200 ms by nobody we saw" in caplog.text

@@ -8,12 +8,13 @@ Full?  A line of log in LOG_S; a beat that nobody saw late costs nothing.
 """
 
 import asyncio
+import inspect
 import logging
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from time import monotonic
-from types import FrameType
+from types import CodeType, FrameType
 
 from roost.histogram import Histogram, doubling
 
@@ -36,6 +37,8 @@ class LoopWatch:
         self._clock_s = clock_s
         self._due_s = 0.0
         self.held_by = ""
+        # Frames that run the loop: who is found there is waiting for work.
+        self._base: set[CodeType] = set()
         self._logged_s = float("-inf")
         self._timer: asyncio.TimerHandle | None = None
         self._stopped = threading.Event()
@@ -44,6 +47,7 @@ class LoopWatch:
     def start(self) -> None:
         """Watch the running loop."""
         self._loop = asyncio.get_running_loop()
+        self._base = _code_below_the_loop(inspect.currentframe())
         self._beat_again()
         watched = threading.get_ident()
         self._thread = threading.Thread(target=self._look, args=(watched,), daemon=True)
@@ -74,21 +78,28 @@ class LoopWatch:
         self.held_count += 1
         if now - self._logged_s >= LOG_S:
             self._logged_s = now
-            by = self.held_by or "what had ended when we looked"
+            by = (
+                self.held_by or "nobody we saw: a short turn, or a machine without a free processor"
+            )
             logger.warning("the loop was held for %.0f ms by %s", 1000 * late_s, by)
 
     def _look(self, watched: int) -> None:
         """The thread: catch whoever holds the loop at it."""
         while not self._stopped.wait(HELD_S / 2):
             if not self.held_by and self._clock_s() - self._due_s > HELD_S / 2:
-                self.held_by = innermost(_stack_of(watched), self._package)
+                self.held_by = innermost(_stack_of(watched), self._package, self._base)
 
 
-def innermost(frame: FrameType | None, package: str) -> str:
-    """The innermost function of a package in a stack, as `module.function`; "" = there is none."""
+def innermost(
+    frame: FrameType | None, package: str, base: Collection[CodeType] = frozenset()
+) -> str:
+    """The innermost function of a package in a stack, as `module.function`; "" = there is none.
+
+    What is in `base` does not count.
+    """
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
-        if module.split(".")[0] == package:
+        if module.split(".")[0] == package and frame.f_code not in base:
             return f"{module}.{frame.f_code.co_qualname}"
         frame = frame.f_back
     return ""
@@ -96,3 +107,15 @@ def innermost(frame: FrameType | None, package: str) -> str:
 
 def _stack_of(thread: int) -> FrameType | None:
     return sys._current_frames().get(thread)  # noqa: SLF001 - documented, for this very use
+
+
+def _code_below_the_loop(frame: FrameType | None) -> set[CodeType]:
+    """What runs the loop in which we are called: the frames outside asyncio's outermost one."""
+    outer: list[CodeType] = []
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").startswith("asyncio"):
+            outer = []
+        else:
+            outer.append(frame.f_code)
+        frame = frame.f_back
+    return set(outer)
