@@ -1,0 +1,137 @@
+"""Turns: who came first has it, the next when that one is gone, and never on a lease that ended."""
+
+from collections.abc import Awaitable, Callable
+
+from roost import etcd
+from roost.call import Stream, StreamHandler, Unary
+from roost.proto import lock_pb2
+from roost.proto import rpc_pb2 as pb
+from roost.sim.members.loop import run_virtually, until_idle
+from tests.etcd.guarded import StreamAnswer
+from tests.etcd.replica import Answer, LocalReplica
+
+
+class Line:
+    """A lock of a replica of one, and those who want it."""
+
+    def __init__(self) -> None:
+        self.replica = LocalReplica()
+        self.services = etcd.Services(self.replica, self.replica.store)
+        self.routes = self.services.routes()
+
+    def call(self, path: str, body: bytes) -> Answer:
+        route = self.routes[path.encode()]
+        assert isinstance(route, Unary)
+        answer = Answer()
+        route.handle(answer, body)
+        return answer
+
+    def grant(self, lease_id: int) -> None:
+        request = pb.LeaseGrantRequest(TTL=100, ID=lease_id)
+        answer = self.call("/etcdserverpb.Lease/LeaseGrant", request.SerializeToString())
+        assert answer.error is None
+
+    def revoke(self, lease_id: int) -> None:
+        request = pb.LeaseRevokeRequest(ID=lease_id)
+        self.call("/etcdserverpb.Lease/LeaseRevoke", request.SerializeToString())
+
+    def lock(self, lease_id: int) -> tuple[StreamAnswer, StreamHandler]:
+        route = self.routes[b"/v3lockpb.Lock/Lock"]
+        assert isinstance(route, Stream)
+        stream = StreamAnswer("")
+        handler = route.open(stream)
+        handler.on_message(lock_pb2.LockRequest(name=b"l", lease=lease_id).SerializeToString())
+        return stream, handler
+
+    def unlock(self, lease_id: int) -> None:
+        request = lock_pb2.UnlockRequest(key=b"l/%x" % lease_id)
+        assert self.call("/v3lockpb.Lock/Unlock", request.SerializeToString()).error is None
+
+
+def run(story: Callable[[Line], Awaitable[None]]) -> None:
+    async def main() -> None:
+        line = Line()
+        try:
+            await story(line)
+        finally:
+            line.replica.close()
+
+    run_virtually(main())
+
+
+def key_of(stream: StreamAnswer) -> bytes:
+    """The key that says whose turn it is; nothing before it is."""
+    return lock_pb2.LockResponse.FromString(stream.sent[0]).key if stream.sent else b""
+
+
+def test_who_came_first_has_it_and_the_others_in_their_order() -> None:
+    async def story(line: Line) -> None:
+        waiting = []
+        for lease_id in (1, 2, 3):
+            line.grant(lease_id)
+            waiting.append(line.lock(lease_id)[0])
+            await until_idle()
+        assert [key_of(it) for it in waiting] == [b"l/1", b"", b""]
+        for gone, expected in ((1, [b"l/1", b"l/2", b""]), (2, [b"l/1", b"l/2", b"l/3"])):
+            line.unlock(gone)
+            await until_idle()
+            assert [key_of(it) for it in waiting] == expected
+
+    run(story)
+
+
+def test_a_holder_that_is_gone_makes_room() -> None:
+    async def story(line: Line) -> None:
+        for lease_id in (1, 2):
+            line.grant(lease_id)
+        line.lock(1)
+        await until_idle()
+        second, _ = line.lock(2)
+        await until_idle()
+        line.revoke(1)
+        await until_idle()
+        assert key_of(second) == b"l/2"
+
+    run(story)
+
+
+def test_who_gives_up_leaves_the_line() -> None:
+    async def story(line: Line) -> None:
+        for lease_id in (1, 2, 3):
+            line.grant(lease_id)
+        line.lock(1)
+        await until_idle()
+        _, leaving = line.lock(2)
+        await until_idle()
+        third, _ = line.lock(3)
+        await until_idle()
+        leaving.on_cancel()
+        await until_idle()
+        line.unlock(1)
+        await until_idle()
+        assert key_of(third) == b"l/3"
+
+    run(story)
+
+
+def test_nobody_gets_a_turn_without_a_lease_that_lives() -> None:
+    """etcd #11456: a lock was given on a lease that had run out."""
+
+    async def story(line: Line) -> None:
+        line.grant(1)
+        line.lock(1)
+        await until_idle()
+        line.grant(2)
+        waiting, _ = line.lock(2)
+        await until_idle()
+        line.revoke(2)
+        line.unlock(1)
+        await until_idle()
+        assert key_of(waiting) == b""
+        assert waiting.finished is not None
+        unknown, _ = line.lock(9)
+        await until_idle()
+        assert unknown.finished is not None
+        assert "lease not found" in unknown.finished[1]
+
+    run(story)

@@ -1,0 +1,45 @@
+"""How long peers take to answer: one heartbeat is timed at a time, and a lost one given up."""
+
+from roost.member.round_trips import LOST_S, RoundTrips
+
+
+class Bench:
+    """Round trips by a clock of the test's."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+        self.trips = RoundTrips(lambda: self.now_s)
+
+    def count(self, peer: int) -> int:
+        held = self.trips.times.get(peer)
+        return 0 if held is None else list(held.buckets())[-1][1]
+
+
+def test_an_answer_counts_from_the_heartbeat_that_is_timed() -> None:
+    bench = Bench()
+    bench.trips.note_sent(2)
+    bench.now_s += 0.25
+    bench.trips.note_sent(2)  # sent while the first is on its way
+    bench.now_s += 0.25
+    bench.trips.note_answer(2)
+    assert bench.trips.times[2].sum_s == 0.5
+
+
+def test_an_answer_to_nothing_that_is_timed_does_not_count() -> None:
+    bench = Bench()
+    bench.trips.note_answer(2)
+    bench.trips.note_sent(2)
+    bench.trips.note_answer(2)
+    bench.trips.note_answer(2)
+    assert bench.count(2) == 1
+    assert bench.count(3) == 0
+
+
+def test_a_heartbeat_whose_answer_is_lost_is_given_up() -> None:
+    bench = Bench()
+    bench.trips.note_sent(2)
+    bench.now_s += LOST_S
+    bench.trips.note_sent(2)
+    bench.now_s += 0.25
+    bench.trips.note_answer(2)
+    assert bench.trips.times[2].sum_s == 0.25

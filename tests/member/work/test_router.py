@@ -1,0 +1,136 @@
+"""Where a request runs: it is tried until its time is over, and its caller is told once."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from roost.errors import NoLeader, NotLeader, Overloaded, Stopped
+from roost.member.work import router as module
+from roost.member.work.router import Router
+from roost.outcome import Done, Outcome
+from roost.raft import Role
+
+TIMEOUT_TICKS = 5
+
+
+@dataclass
+class Seat:
+    """Whom this member believes to lead."""
+
+    role: Role = Role.FOLLOWER
+    leader_id: int = 0
+
+
+@dataclass
+class Here:
+    """Runs what it is given at once."""
+
+    ran: list[bytes] = field(default_factory=list)
+
+    def submit(self, _name: str, _operation: object, body: bytes, done: Done) -> None:
+        self.ran.append(body)
+        done(b"ran")
+
+
+@dataclass
+class There:
+    """Holds what is sent to a leader, until the test answers."""
+
+    sent: list[int] = field(default_factory=list)
+    waiting: list[Done] = field(default_factory=list)
+
+    def forward(self, leader: int, _name: str, _body: bytes, done: Done, _now: int) -> None:
+        self.sent.append(leader)
+        self.waiting.append(done)
+
+    def answer(self, outcome: Outcome) -> None:
+        self.waiting.pop(0)(outcome)
+
+    def expire(self, _now: int) -> None:
+        """Not asked here."""
+
+    def give_up(self) -> None:
+        """Not asked here."""
+
+
+class Bench:
+    """A router, and what its callers were told."""
+
+    def __init__(self) -> None:
+        self.seat, self.here, self.there = Seat(), Here(), There()
+        self.told: list[Outcome] = []
+        self.router = Router(
+            self.seat,  # type: ignore[arg-type]  # the part of a core that is asked
+            self.here,  # type: ignore[arg-type]  # the part of an executor
+            self.there,  # type: ignore[arg-type]  # the part of a forwarder
+            {"put": lambda _txn, _body: b""},
+            timeout_ticks=TIMEOUT_TICKS,
+        )
+
+    def submit(self) -> None:
+        self.router.submit("put", b"x", self.told.append)
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def test_whoever_leads_runs_it_itself(bench: Bench) -> None:
+    bench.seat.role = Role.LEADER
+    bench.submit()
+    assert (bench.here.ran, bench.there.sent, bench.told) == ([b"x"], [], [b"ran"])
+
+
+def test_without_a_leader_it_waits_for_one_and_runs_then(bench: Bench) -> None:
+    bench.submit()
+    bench.router.tick()
+    assert bench.told == []
+    bench.seat.leader_id = 2
+    bench.router.tick()
+    bench.there.answer(b"done")
+    assert (bench.there.sent, bench.told) == ([2], [b"done"])
+
+
+def test_without_a_leader_for_as_long_as_it_may_take_its_caller_is_told(bench: Bench) -> None:
+    bench.submit()
+    for _ in range(TIMEOUT_TICKS):
+        bench.router.tick()
+    assert [type(it) for it in bench.told] == [NoLeader]
+    bench.seat.leader_id = 2
+    bench.router.tick()
+    assert bench.there.sent == []
+
+
+def test_what_reached_a_member_that_does_not_lead_is_tried_with_the_next(bench: Bench) -> None:
+    bench.seat.leader_id = 2
+    bench.submit()
+    bench.there.answer(NotLeader("not any more"))
+    assert bench.told == []
+    bench.seat.leader_id = 3
+    bench.router.retry()
+    bench.there.answer(b"done")
+    assert (bench.there.sent, bench.told) == ([2, 3], [b"done"])
+
+
+def test_a_parked_request_runs_here_when_this_member_comes_to_lead(bench: Bench) -> None:
+    bench.submit()
+    bench.seat.role = Role.LEADER
+    bench.router.retry()
+    assert (bench.here.ran, bench.told) == ([b"x"], [b"ran"])
+
+
+def test_more_than_may_be_parked_are_refused(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PARKED_COUNT_MAX", 2)
+    for _ in range(3):
+        bench.submit()
+    assert [type(it) for it in bench.told] == [Overloaded]
+
+
+def test_an_end_tells_everybody_once(bench: Bench) -> None:
+    bench.submit()
+    bench.seat.leader_id = 2
+    bench.submit()
+    bench.router.close(Stopped("over"))
+    bench.there.answer(NotLeader("too late to try again"))
+    assert [type(it) for it in bench.told] == [Stopped, NotLeader]
