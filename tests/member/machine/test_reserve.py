@@ -30,7 +30,7 @@ def space(monkeypatch: pytest.MonkeyPatch) -> Space:
 def test_it_is_held_while_there_is_plenty_and_really_there(tmp_path: Path, space: Space) -> None:
     reserve = Reserve(tmp_path, SIZE)
     assert not is_held(tmp_path)
-    reserve.tend()
+    reserve.look()
     assert is_held(tmp_path)
     assert (tmp_path / "reserve").stat().st_blocks * 512 >= SIZE
     assert reserve.free_bytes() == space.free
@@ -41,18 +41,18 @@ def test_it_is_given_up_when_little_is_left_and_not_taken_before_there_is_plenty
 ) -> None:
     """Or it would be taken and given up in turn."""
     reserve = Reserve(tmp_path, SIZE)
-    reserve.tend()
+    reserve.look()
     space.free = SIZE // 2
-    reserve.tend()
+    reserve.look()
     assert is_held(tmp_path)
     space.free = SIZE // 2 - 1
-    reserve.tend()
+    reserve.look()
     assert not is_held(tmp_path)
     space.free += SIZE
-    reserve.tend()
+    reserve.look()
     assert not is_held(tmp_path)
     space.free = 3 * SIZE + 1
-    reserve.tend()
+    reserve.look()
     assert is_held(tmp_path)
 
 
@@ -63,7 +63,7 @@ def test_a_small_disk_has_a_small_reserve(tmp_path: Path, space: Space) -> None:
 
 def test_it_is_given_up_once(tmp_path: Path, space: Space) -> None:
     reserve = Reserve(tmp_path, SIZE)
-    reserve.tend()
+    reserve.look()
     reserve.release()
     reserve.release()
     assert not is_held(tmp_path)
