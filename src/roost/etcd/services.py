@@ -94,7 +94,7 @@ class Services:
             Compactor(replica, self._mvcc, keeping, clock_s=clock_s) if keeping else None
         )
 
-        self._auth = Auth(store, self._mvcc)
+        self._auth = Auth(store)
         self._tokens = _tokens(replica, self._auth, options, clock_s)
         callers = Callers(replica, self._auth, self._tokens)
         self._border = Border(replica, self._auth, callers, limits=limits)

@@ -22,6 +22,8 @@ from roost.errors import Overloaded
 
 HASHERS, HASHERS_OF_SUSPECTS = 2, 1
 ADDRESS_MAX, WAITING_MAX = 128, 256
+# bcrypt looks at no more.
+PASSWORD_BYTES_MAX = 72
 _REMEMBERED_MAX = 64
 Worked = TypeVar("Worked")
 

@@ -133,8 +133,6 @@ class SimpleTokens:
 
         self._replica.transact_nowait(ADD, new, added)
 
-    # --- time -----------------------------------------------------------------------------------
-
     def look(self) -> None:
         """Tell the leader what was used, and end what was not."""
         self._now_s = now_s = self._clock_s()
@@ -148,8 +146,6 @@ class SimpleTokens:
         if self._deadlines.is_leading:
             for digest in self._deadlines.take_due(100):
                 self._replica.transact_nowait(EXPIRE, digest, _ignore)
-
-    # --- operations -----------------------------------------------------------------------------
 
     def _add(self, txn: Txn, body: bytes) -> bytes:
         new = msgspec.msgpack.decode(body, type=_NewToken)

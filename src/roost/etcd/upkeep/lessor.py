@@ -103,8 +103,6 @@ class Lessor:
         """How many leases have their time kept here; zero when another member leads."""
         return len(self._deadlines)
 
-    # --- time -----------------------------------------------------------------------------------
-
     def look(self) -> None:
         """Revoke what is due, and write down what is left of long leases."""
         self._deadlines.follow_leadership()
@@ -142,8 +140,6 @@ class Lessor:
                 rows.append(_CHECKPOINT_ROW.pack(name, left + 1))
         if rows:
             self._replica.transact_nowait(CHECKPOINT, b"".join(rows), _ignore)
-
-    # --- operations -----------------------------------------------------------------------------
 
     def grant(self, txn: Txn, body: bytes) -> bytes:
         """Operation: body is a LeaseGrantRequest."""

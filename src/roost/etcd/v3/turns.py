@@ -90,8 +90,6 @@ class Turns:
         """How many wait here for something to change; zero when nobody does."""
         return sum(len(it) for it in (*self._waiting.values(), *self._observing.values()))
 
-    # --- the operation --------------------------------------------------------------------------
-
     def _join(self, txn: Txn, body: bytes) -> bytes:
         join = msgspec.msgpack.decode(body, type=_Join)
         mvcc = self.desk.mvcc
@@ -114,8 +112,6 @@ class Turns:
         before = mvcc.lines.before(txn, mvcc.kv, join.prefix, create_revision, now=now)
         said = msgspec.msgpack.encode(_Joined(create_revision, before))
         return writer.revision.to_bytes(8, "big") + said
-
-    # --- waiting --------------------------------------------------------------------------------
 
     def _on_applied(self, _index: int, changes: Changes) -> None:
         if not self._waiting and not self._observing:

@@ -1,0 +1,190 @@
+"""Changes of users and roles: the operations, each a plain function of a transaction.
+
+Whoever may run them is decided by whoever registers them (`v3/auth.py`).  A change counts up the
+revision of users and roles, by which a JWT grows old.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from google.protobuf.message import Message
+
+from roost.etcd import errors
+from roost.etcd.access.users import ENABLED_KEY, REVISION_KEY, ROOT, Auth
+from roost.etcd.model.mvcc import Mvcc
+from roost.proto import auth_pb2, rpc_pb2
+from roost.store import Txn
+
+Asked = TypeVar("Asked", bound=Message)
+
+
+class AuthOperations:
+    """What changes users and roles, and turns authentication on and off."""
+
+    def __init__(self, auth: Auth, mvcc: Mvcc) -> None:
+        """Change what `auth` reads."""
+        self._auth = auth
+        self._mvcc = mvcc
+
+    def by_name(self) -> dict[str, Callable[[Txn, bytes], bytes]]:
+        """Every change of users and roles, by name; bodies are etcd's requests."""
+        pb = rpc_pb2
+        return {
+            "etcd.auth_enable": self._operation(pb.AuthEnableRequest, self._enable),
+            "etcd.auth_disable": self._operation(pb.AuthDisableRequest, self._disable),
+            "etcd.user_add": self._operation(pb.AuthUserAddRequest, self._add_user),
+            "etcd.user_delete": self._operation(pb.AuthUserDeleteRequest, self._delete_user),
+            "etcd.user_password": self._operation(
+                pb.AuthUserChangePasswordRequest, self._change_password
+            ),
+            "etcd.user_grant": self._operation(pb.AuthUserGrantRoleRequest, self._grant_role),
+            "etcd.user_revoke": self._operation(pb.AuthUserRevokeRoleRequest, self._revoke_role),
+            "etcd.role_add": self._operation(pb.AuthRoleAddRequest, self._add_role),
+            "etcd.role_delete": self._operation(pb.AuthRoleDeleteRequest, self._delete_role),
+            "etcd.role_grant": self._operation(
+                pb.AuthRoleGrantPermissionRequest, self._grant_permission
+            ),
+            "etcd.role_revoke": self._operation(
+                pb.AuthRoleRevokePermissionRequest, self._revoke_permission
+            ),
+        }
+
+    def _operation(
+        self, kind: type[Asked], change: Callable[[Txn, Asked], bool]
+    ) -> Callable[[Txn, bytes], bytes]:
+        def run(txn: Txn, body: bytes) -> bytes:
+            if change(txn, kind.FromString(body)):
+                revision = self._auth.revision(txn) + 1
+                txn.put(self._auth.tree, REVISION_KEY, revision.to_bytes(8, "big"))
+            return self._mvcc.revision(txn).to_bytes(8, "big")
+
+        return run
+
+    def _enable(self, txn: Txn, _request: rpc_pb2.AuthEnableRequest) -> bool:
+        if self._auth.is_enabled(txn):
+            return False
+        root = self._auth.user(txn, ROOT)
+        if root is None:
+            raise errors.root_user_missing()
+        if ROOT not in root.roles:
+            raise errors.root_role_missing()
+        self._auth.may_be_enabled = True
+        txn.put(self._auth.tree, ENABLED_KEY, b"")
+        return False  # as etcd: nobody's rights have changed
+
+    def _disable(self, txn: Txn, _request: rpc_pb2.AuthDisableRequest) -> bool:
+        if not self._auth.is_enabled(txn):
+            return False
+        txn.delete(self._auth.tree, ENABLED_KEY)
+        txn.delete_range(self._auth.tokens, b"")
+        return True
+
+    def _put_user(self, txn: Txn, user: auth_pb2.User) -> None:
+        txn.put(self._auth.users, user.name, user.SerializeToString(deterministic=True))
+
+    def _put_role(self, txn: Txn, role: auth_pb2.Role) -> None:
+        txn.put(self._auth.roles, role.name, role.SerializeToString(deterministic=True))
+
+    def _add_user(self, txn: Txn, request: rpc_pb2.AuthUserAddRequest) -> bool:
+        if not request.name:
+            raise errors.user_empty()
+        if self._auth.user(txn, request.name) is not None:
+            raise errors.user_exists()
+        options = auth_pb2.UserAddOptions(no_password=request.options.no_password)
+        password = b"" if options.no_password else request.hashedPassword.encode()
+        user = auth_pb2.User(name=request.name.encode(), password=password, options=options)
+        self._put_user(txn, user)
+        return True
+
+    def _delete_user(self, txn: Txn, request: rpc_pb2.AuthUserDeleteRequest) -> bool:
+        if request.name == ROOT and self._auth.is_enabled(txn):
+            raise errors.invalid_auth_management()
+        self._auth.known_user(txn, request.name)
+        txn.delete(self._auth.users, request.name.encode())
+        self._drop_tokens(txn, request.name)
+        return True
+
+    def _change_password(self, txn: Txn, request: rpc_pb2.AuthUserChangePasswordRequest) -> bool:
+        user = self._auth.known_user(txn, request.name)
+        user.password = b"" if user.options.no_password else request.hashedPassword.encode()
+        self._put_user(txn, user)
+        self._drop_tokens(txn, request.name)
+        return True
+
+    def _drop_tokens(self, txn: Txn, name: str) -> None:
+        doomed = [
+            digest for digest, user in txn.iterate(self._auth.tokens) if user == name.encode()
+        ]
+        for digest in doomed:
+            txn.delete(self._auth.tokens, digest)
+
+    def _grant_role(self, txn: Txn, request: rpc_pb2.AuthUserGrantRoleRequest) -> bool:
+        user = self._auth.known_user(txn, request.user)
+        if request.role != ROOT:
+            self._auth.known_role(txn, request.role)
+        if request.role in user.roles:
+            return False
+        user.roles[:] = sorted([*user.roles, request.role])
+        self._put_user(txn, user)
+        return True
+
+    def _revoke_role(self, txn: Txn, request: rpc_pb2.AuthUserRevokeRoleRequest) -> bool:
+        if request.name == ROOT and request.role == ROOT and self._auth.is_enabled(txn):
+            raise errors.invalid_auth_management()
+        user = self._auth.known_user(txn, request.name)
+        if request.role not in user.roles:
+            raise errors.role_not_granted()
+        user.roles.remove(request.role)
+        self._put_user(txn, user)
+        return True
+
+    def _add_role(self, txn: Txn, request: rpc_pb2.AuthRoleAddRequest) -> bool:
+        if not request.name:
+            raise errors.role_empty()
+        if self._auth.role(txn, request.name) is not None:
+            raise errors.role_exists()
+        self._put_role(txn, auth_pb2.Role(name=request.name.encode()))
+        return True
+
+    def _delete_role(self, txn: Txn, request: rpc_pb2.AuthRoleDeleteRequest) -> bool:
+        if request.role == ROOT and self._auth.is_enabled(txn):
+            raise errors.invalid_auth_management()
+        self._auth.known_role(txn, request.role)
+        txn.delete(self._auth.roles, request.role.encode())
+        users = [auth_pb2.User.FromString(row) for _, row in txn.iterate(self._auth.users)]
+        for user in users:
+            if request.role in user.roles:
+                user.roles.remove(request.role)
+                self._put_user(txn, user)
+        return True
+
+    def _grant_permission(self, txn: Txn, request: rpc_pb2.AuthRoleGrantPermissionRequest) -> bool:
+        if not request.HasField("perm"):
+            raise errors.permission_not_given()
+        role, asked = self._auth.known_role(txn, request.name), request.perm
+        for held in role.keyPermission:
+            if (held.key, held.range_end) == (asked.key, asked.range_end):
+                held.permType = asked.permType
+                break
+        else:
+            held_all = [*role.keyPermission, asked]
+            del role.keyPermission[:]
+            role.keyPermission.extend(sorted(held_all, key=lambda it: it.key))
+        self._put_role(txn, role)
+        return True
+
+    def _revoke_permission(
+        self, txn: Txn, request: rpc_pb2.AuthRoleRevokePermissionRequest
+    ) -> bool:
+        role = self._auth.known_role(txn, request.role)
+        kept = [
+            it
+            for it in role.keyPermission
+            if (it.key, it.range_end) != (request.key, request.range_end)
+        ]
+        if len(kept) == len(role.keyPermission):
+            raise errors.permission_not_granted()
+        del role.keyPermission[:]
+        role.keyPermission.extend(kept)
+        self._put_role(txn, role)
+        return True
