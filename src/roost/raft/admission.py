@@ -71,6 +71,7 @@ def restored(held: HardState, last_term: int) -> HardState:
         CorruptState: entries themselves are of such terms, so that none can follow them.
 
     """
+    # The vote goes with the term that it was given in: nobody ever asked for one in the new term.
     if held.term <= COUNT_MAX:
         return held
     term = max(RESTORED_TERM, last_term + TERM_LEAP_MAX)
@@ -103,12 +104,14 @@ def _check_holds(state: State, message: AppendAccepted | AppendHeld) -> None:
 
 
 def _check_lacks(state: State, message: AppendRejected) -> None:
+    # A refusal names the append that it refuses, and none followed an entry that we lack.
     if message.prev_index > state.log.last_index and _is_answer(state, message.term):
         text = f"node {message.sender:x} refuses what follows entry {message.prev_index}"
         raise Contradiction(f"{text}, our log ends at {state.log.last_index}")
 
 
 def _check_echo(state: State, message: HeartbeatReply) -> None:
+    # Believed, it would confirm reads that are yet to be asked, by a peer that may not follow then.
     if message.token > state.reads.newest_token and _is_answer(state, message.term):
         text = f"node {message.sender:x} confirms read {message.token}"
         raise Contradiction(f"{text}, the newest is {state.reads.newest_token}")
@@ -172,6 +175,7 @@ class Admission(Enum):
     UNLESS_LED = "drop it while we hear a leader, but for a transfer; else move, then handle it"
 
 
+# Short names, so that a row of the table below is a line.
 _NONE, _LOWER, _EQUAL, _HIGHER = Standing
 _HANDLE, _DROP, _MOVE, _FOLLOW = Admission.HANDLE, Admission.DROP, Admission.MOVE, Admission.FOLLOW
 

@@ -84,11 +84,12 @@ _OWN_LAYOUT = (AppendEntries, SnapshotOffer)
 _PLAIN = {kind: _plain_fields(kind) for kind in KINDS.values() if kind not in _OWN_LAYOUT}
 _BOOLEANS = ("is_granted", "is_transfer")
 # Messages of numbers only, whose class begins with term and sender: no names are needed.
-# There are as many of these as of all others together, and a dictionary of names for each costs
-# more than the numbers.
+# Beside appends nearly all messages are of these, and a dictionary of names for each costs more
+# than the numbers.
 _HOT = frozenset({AppendAccepted, Heartbeat, HeartbeatReply})
 _WITHOUT_TERM = (ReadIndexRequest, TransferRequest)
 # Terms of entries that a message tells of, beside the position each belongs to.
+# None can be above the message's own term: who knows of an entry of a term is in that term.
 _TOLD = (
     ("last_term", "last_index"),
     ("commit_term", "commit_index"),
@@ -205,6 +206,7 @@ def _decode_append(body: bytes) -> AppendEntries:
         if entry_term < last_term or kind >= len(_ENTRY_KINDS) or entry_term == 0:
             raise MalformedMessage(f"entry {index} of term {entry_term} cannot follow {last_term}")
         last_term = entry_term
+        # A copy of its own: the log keeps it for long, and a view would keep the whole message.
         payload = bytes(body[offset : offset + length])
         if kind == EntryKind.CONFIGURATION:
             _check_change(payload, index)

@@ -70,6 +70,7 @@ def next_configuration(
     # One voter more or less: any majority of the old meets any of the new, so that both may decide
     # during the change (thesis §4.1).  With two at once they need not, hence the joint one.
     voters, learners, staged = set(old.voters), set(old.learners), set[int]()
+    # More than one step is joint even if they cancel out: to tell would take more than it saves.
     is_joint = transition is not Transition.AUTO or len(changes) > 1
     for change in changes:
         node = change.node

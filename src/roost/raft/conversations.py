@@ -27,6 +27,8 @@ from roost.raft.messages import (
     VoteRequest,
 )
 
+# In the order of the life of a cluster: somebody is elected, entries go out, heartbeats keep it so,
+# reads are answered, leadership moves, and whoever fell behind is brought up.
 HANDLERS: dict[type[Message], tuple[Handler, ...]] = dict(
     (
         row(PreVoteRequest, election.on_pre_vote_request),

@@ -96,6 +96,7 @@ def _append(state: State, leading: Leading, following: Configuration, context: b
 
 def adopt(state: State, configuration: Configuration) -> None:
     """A committed configuration is applied: it decides from now on (checklist 131)."""
+    # Version and entry are one number, so that this is the order of the log.
     assert configuration.version > state.configuration.version, "configurations follow each other"
     state.configuration = configuration
     leading = state.leading

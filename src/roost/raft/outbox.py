@@ -48,6 +48,7 @@ class Outbox:
 
     def forget_handed(self) -> None:
         """What was handed out to be applied never will be: a snapshot replaced it."""
+        # Else `applied` would be waited for that never comes, and no entry be handed out again.
         self.unapplied_bytes = 0
         self.apply_sizes.clear()
         self.handed_changes.clear()

@@ -19,14 +19,23 @@ class ReadReady:
 class Ready:
     """What the core asks of the world.  Fields are in the order to do them."""
 
+    # To whom, and what; they may leave before anything of this Ready is durable.
     messages: list[tuple[int, Message]]
+    # None = as in the Ready before.
     hard_state: HardState | None
+    # Contiguous.  Where they begin at or below an earlier Ready's end, they replace what it wrote
+    # from there on.
     entries: list[Entry]
+    # In a field of their own, so that to send them too early takes an effort.
     messages_after_persist: list[tuple[int, Message]]
+    # Contiguous with those of the Ready before, each once, durable here already.
     committed: tuple[Entry, ...]
+    # Each token that was asked ends in one of these, once.
     reads: list[ReadReady]
     reads_failed: list[int]
     # Counts the Readys of a core, so that `persisted` can see that none is overtaken.
     number: int
+    # To be fetched; until `restore` nothing depends on it.
     snapshot: Snapshot | None = None
+    # Peers that need one of us.
     snapshots_wanted: Sequence[int] = ()

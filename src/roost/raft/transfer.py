@@ -36,6 +36,7 @@ def start(state: State, target: int) -> None:
 
 def on_request(state: State, message: TransferRequest) -> None:
     """A follower was asked to pass leadership on."""
+    # Who asks is one of ours, but need not know better than we what the target may do.
     leading, target = state.leading, message.target
     if (
         leading is not None
