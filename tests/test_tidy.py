@@ -131,8 +131,18 @@ def _banners(path: Path) -> Iterator[str]:
             yield f"line {number} wants to be a file"
 
 
+# What still has some; nothing may join it.
+OWED_BANNERS = {
+    "client/blocking.py", "client/connections.py", "client/leases.py", "client/turns.py",
+    "etcd/access/tokens.py", "etcd/access/users.py", "etcd/upkeep/lessor.py", "etcd/v3/auth.py",
+    "etcd/v3/maintenance.py", "etcd/v3/turns.py", "member/snapshots/backup.py",
+    "peer/transport.py", "sim/cores/scenario.py", "sim/cores/storm.py", "sim/par.py",
+}  # fmt: skip
+
+
 def test_no_file_has_a_banner() -> None:
-    assert faults(_banners, _python("tests")) == []
+    owed = {SOURCES / it for it in OWED_BANNERS}
+    assert faults(_banners, [it for it in PYTHON if it not in owed]) == []
 
 
 def test_every_rule_of_ruffs_that_we_leave_out_has_its_reason() -> None:

@@ -204,3 +204,12 @@ def test_an_interrupt_before_a_member_serves_is_silent(tmp_path: Path) -> None:
         guard.cancel()
         process.kill()
         process.communicate()
+
+
+def test_a_start_without_asserts_is_refused(tmp_path: Path) -> None:
+    """They say that we have a bug, and stop; a member that went on would be wrong in silence."""
+    command = [sys.executable, "-O", "-m", "roost.cli", "serve", f"--data-dir={tmp_path / 'd'}"]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert said.returncode
+    assert "-O" in said.stderr
+    assert not (tmp_path / "d").exists()
