@@ -33,14 +33,13 @@ from roost.member.machine.world import World
 from roost.member.member import Member
 from roost.member.opening import open_member
 from roost.member.snapshots.backup import (
-    Amendment,
     Backup,
     part_of,
     read_backup,
-    restore,
     write_full,
     write_increment,
 )
+from roost.member.snapshots.restoring import Amendment, restore
 from roost.member.snapshots.schedule import BackupSchedule
 from roost.member.status import MemberStatus
 

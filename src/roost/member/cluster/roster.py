@@ -19,6 +19,7 @@ import msgspec
 
 from roost.errors import UNDECODABLE
 from roost.member.errors import MalformedRecord
+from roost.raft import Entry, EntryKind, decode_change
 from roost.raft.types import COUNT_MAX, NODE_ID_MAX, Configuration
 from roost.store import BOOTSTRAP_INDEX, Txn, View, encode_put
 
@@ -107,6 +108,14 @@ def change_payload(context: bytes, configuration: Configuration) -> bytes:
     """The write set of a change: what the caller writes with it, and the configuration."""
     value = msgspec.json.encode(configuration)
     return context + encode_put(METADATA_TREE_ID, CONFIGURATION_KEY, value)
+
+
+def write_set_of(entry: Entry) -> bytes:
+    """What an entry of the log writes, for whoever replays one without a core."""
+    if entry.kind is EntryKind.CONFIGURATION:
+        configuration, context = decode_change(entry.payload)
+        return change_payload(context, configuration)
+    return entry.payload if entry.kind is EntryKind.NORMAL else b""
 
 
 def put_configuration(txn: Txn, configuration: Configuration) -> None:

@@ -19,11 +19,11 @@ from collections.abc import Callable
 import msgspec
 
 from roost.journal import Identity, load_identity, replace_identity
-from roost.member.cluster.roster import Roster, change_payload
+from roost.member.cluster.roster import Roster, change_payload, write_set_of
 from roost.member.config import MemberConfig
 from roost.member.directory.home import Home, open_home
 from roost.member.machine.world import World
-from roost.raft import Configuration, Entry, EntryKind, HardState, decode_change, encode_change
+from roost.raft import Configuration, Entry, EntryKind, HardState, encode_change
 from roost.store import GUID_KEY, METADATA_ID, Txn
 
 logger = logging.getLogger(__name__)
@@ -85,16 +85,9 @@ def _apply_rest(home: Home) -> None:
     while store.applied_index < journal.last_index:
         first = store.applied_index + 1
         for entry in journal.entries(first, journal.last_index + 1, _PAGE_BYTES):
-            store.apply(entry.index, _payload_of(entry), entry.term)
+            store.apply(entry.index, write_set_of(entry), entry.term)
             if store.is_backed_up:
                 home.keeper.wait()
-
-
-def _payload_of(entry: Entry) -> bytes:
-    if entry.kind is EntryKind.CONFIGURATION:
-        configuration, context = decode_change(entry.payload)
-        return change_payload(context, configuration)
-    return entry.payload if entry.kind is EntryKind.NORMAL else b""
 
 
 def _leave_others(home: Home) -> None:
