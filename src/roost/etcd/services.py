@@ -17,6 +17,7 @@ from roost.etcd.model.kv import KvOperations
 from roost.etcd.model.mvcc import KeyCounts, Mvcc
 from roost.etcd.ports import Replica
 from roost.etcd.upkeep.compactor import AUTO_COMPACT, Compactor, Keeping
+from roost.etcd.upkeep.counting import Counting
 from roost.etcd.upkeep.lessor import Lessor
 from roost.etcd.upkeep.sweep import SLICE_OPERATION, Sweep
 from roost.etcd.v3.auth import AuthService
@@ -90,6 +91,7 @@ class Services:
 
         self.lessor = Lessor(replica, self._mvcc, self.alarms, limits=limits, clock_s=clock_s)
         self._sweep = Sweep(replica, self._mvcc, self.alarms)
+        self._counting = Counting(self._mvcc)
         self._compactor = (
             Compactor(replica, self._mvcc, keeping, clock_s=clock_s) if keeping else None
         )
@@ -130,6 +132,7 @@ class Services:
         self.watches.start()
         self._tokens.start()
         self._sweep.start()
+        self._counting.start()
         if self._compactor is not None:
             self._compactor.start()
 
@@ -139,6 +142,7 @@ class Services:
         self.watches.stop()
         self._tokens.stop()
         self._sweep.stop()
+        self._counting.stop()
         if self._compactor is not None:
             self._compactor.stop()
 

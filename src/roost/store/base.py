@@ -220,6 +220,21 @@ class BaseReader:
         rest = key[LONG_KEY_BYTES:]
         return next((value for held, value in _open_bucket(name, sealed) if held == rest), None)
 
+    def has(self, tree_id: int, key: bytes) -> bool:
+        """Whether there is a value; it is not read.
+
+        Raises:
+            ValueCorrupt, PageCorrupt: as `get`.
+
+        """
+        if len(key) >= LONG_KEY_BYTES:
+            return self.get(tree_id, key) is not None
+        try:
+            with self._txn.cursor() as cursor:
+                return bool(cursor.set_key(tree_id.to_bytes(2, "big") + key))
+        except READ_FAULTS as error:
+            raise self._told(error) from error
+
     def items(
         self, tree_id: int, first: bytes, stop: bytes | None, *, reverse: bool
     ) -> Iterator[tuple[bytes, bytes]]:

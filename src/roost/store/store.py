@@ -31,6 +31,7 @@ from roost.store.catalog import (
     VERSION_KEY,
     Tree,
 )
+from roost.store.counted import Counted
 from roost.store.errors import (
     MalformedWriteSet,
     StoreCorrupt,
@@ -122,6 +123,7 @@ class Store:
         self._stack: list[Layer] = [self._applied]
         self.view = View(self._stack, self._base)
         self._observers = Observers()
+        self._counted: dict[int, Counted] = {}
         self._switch_observers: list[Callable[[], Callable[[], None]]] = []
         # (log position, whom to tell when it is durable), oldest first; see `make_durable`.
         self._waiting: deque[tuple[int, Callable[[], None]]] = deque()
@@ -232,11 +234,16 @@ class Store:
             # come to.  It says itself which trees it writes: the leader decodes nothing, and
             # observers pay for the records only when they look at them.
             changes = Changes(payload, trees=frozenset(proposed.trees))
-            self._applied.cover(proposed)
+            written = proposed
         else:
             changes = Changes(payload)
-            if not self._apply_writes(index, changes):
+            found = self._carried_out(index, changes)
+            if found is None:
                 return
+            written = found
+        if self._counted:
+            self._count(written)
+        self._applied.cover(written)
         self._is_dirty = True
         self._keeper.add(index, term, payload)
         self._observers.tell(index, changes)
@@ -256,16 +263,35 @@ class Store:
         self._speculative.clear()
         return None
 
-    def _apply_writes(self, index: int, changes: Changes) -> bool:
-        """Carry out a write set; False when it is none."""
+    def _carried_out(self, index: int, changes: Changes) -> Layer | None:
+        """What a write set leaves, as a layer; None when it is none."""
         try:
             writes = changes.writes
         except MalformedWriteSet as error:
             self.poison_count += 1
             logger.error("entry %d changes nothing: %s", index, error)  # noqa: TRY400 - it is said
-            return False
-        self._applied.apply(writes)
-        return True
+            return None
+        layer = Layer()
+        layer.apply(writes)
+        return layer
+
+    def count_keys(self, tree_id: int, may_be_new: Callable[[View, bytes], bool]) -> Counted:
+        """Keep how many keys the ranges of a tree have; see `counted`.
+
+        `may_be_new(view, value)` says whether a value that is written may be of a key that was
+        not there: what is surely not need not be looked up.
+        """
+        counted = Counted(tree_id, self.view, may_be_new)
+        self._counted[tree_id] = counted
+        self.observe_switch(lambda: counted.begin_anew)
+        return counted
+
+    def _count(self, written: Layer) -> None:
+        """Note the keys that come and go, before they do."""
+        for tree_id, counted in self._counted.items():
+            tree = written.trees.get(tree_id)
+            if tree is not None:
+                counted.note(tree)
 
     def observe(self, observer: Observer, trees: Iterable[int] | None = None) -> None:
         """Call `observer(index, changes)` after each applied write set that writes one of `trees`.

@@ -41,6 +41,18 @@ class View:
                     return None
         return self._base.get(tree_id, key)
 
+    def has(self, tree_id: int, key: bytes) -> bool:
+        """Whether a key has a value."""
+        for layer in self._layers:
+            tree = layer.trees.get(tree_id)
+            if tree is not None:
+                value = tree.values.get(key, MISSING)
+                if value is not MISSING:
+                    return value is not None
+                if tree.ranges and tree.hides(key):
+                    return False
+        return self._base.has(tree_id, key)
+
     def iterate(
         self, tree_id: int, first: bytes = b"", stop: bytes | None = None, *, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:

@@ -106,6 +106,7 @@ class Mvcc:
 
     def __init__(self, store: Store) -> None:
         """Look the trees up; they were made by `bootstrap`."""
+        self._applied = store.view
         self.counts = KeyCounts()
         self.lines = Lines()
         self.kv = store.tree(KV_TREE).id
@@ -114,6 +115,17 @@ class Mvcc:
         self.meta = store.tree(META_TREE).id
         self.leases = store.tree(LEASES_TREE).id
         self.lease_keys = store.tree(LEASE_KEYS_TREE).id
+        self.key_counts = store.count_keys(self.kv, self._may_be_new)
+
+    def _may_be_new(self, before: View, encoded: bytes) -> bool:
+        """Whether a KeyValue that is written was created by what writes it."""
+        return read_origin(encoded).create_revision > self.revision(before)
+
+    def count(self, view: View, first: bytes, stop: bytes | None) -> int:
+        """How many keys live in a range: known of what is applied, walked over in operations."""
+        if view is self._applied:
+            return self.key_counts.count(first, stop)
+        return view.count(self.kv, first, stop)
 
     def revision(self, view: View) -> int:
         """The current revision."""

@@ -45,25 +45,41 @@ def range_body(mvcc: Mvcc, view: View, request: pb.RangeRequest, current: int) -
     if not range_end:
         encoded = view.get(mvcc.kv, key) if is_current else mvcc.at(view, key, revision)
         found = [] if encoded is None else [encoded]
+    elif is_current:
+        return _current_range(mvcc, view, request, key, range_stop(key, range_end))
     else:
-        stop = range_stop(key, range_end)
-        if is_current and request.count_only:
-            return number_field(b"\x20", view.count(mvcc.kv, key, stop))
-        if is_current:
-            found = [encoded for _, encoded in view.iterate(mvcc.kv, key, stop)]
-        else:
-            found = list(mvcc.range_at(view, key, stop, revision))
-    return _range_answer(request, found)
+        found = list(mvcc.range_at(view, key, range_stop(key, range_end), revision))
+    return _range_answer(request, found, len(found))
 
 
-def _range_answer(request: pb.RangeRequest, found: list[bytes]) -> bytes:
-    count = len(found)
+def _current_range(
+    mvcc: Mvcc, view: View, request: pb.RangeRequest, first: bytes, stop: bytes | None
+) -> bytes:
+    """A range of the newest values; where it can end at its limit, it does."""
+    if request.count_only:
+        return number_field(b"\x20", mvcc.count(view, first, stop))
+    limit = request.limit
+    is_by_key = request.sort_target == pb.RangeRequest.KEY
+    ends_at_limit = limit > 0 and not _is_filtered(request)
+    # As etcd: who names no order gets the first keys, and only these are sorted.
+    if ends_at_limit and (is_by_key or request.sort_order == pb.RangeRequest.NONE):
+        is_reverse = is_by_key and request.sort_order == pb.RangeRequest.DESCEND
+        rows = view.scan(mvcc.kv, first, stop, reverse=is_reverse, limit=limit + 1)
+        if is_reverse:
+            rows.reverse()
+        count = len(rows) if len(rows) <= limit else mvcc.count(view, first, stop)
+        return _range_answer(request, [encoded for _, encoded in rows], count)
+    found = [encoded for _, encoded in view.iterate(mvcc.kv, first, stop)]
+    return _range_answer(request, found, len(found))
+
+
+def _range_answer(request: pb.RangeRequest, found: list[bytes], count: int) -> bytes:
+    """The answer with those that were found of `count` keys, in the order of keys."""
     if request.count_only:
         return number_field(b"\x20", count)
     if _is_filtered(request):
         found = [encoded for encoded in found if _passes(request, decode_key_value(encoded))]
     elif request.sort_order == pb.RangeRequest.NONE and request.limit > 0:
-        # As etcd: who names no order gets the first keys, and only these are sorted.
         found = found[: request.limit + 1]
     found = _sort(request, found)
     has_more = 0 < request.limit < len(found)

@@ -1,0 +1,40 @@
+"""Has the keys counted, a little each turn, so that a count or a page need not walk over all.
+
+At a start, and after a snapshot has replaced everything, the keys are walked over once; then only
+blocks that have grown are cut.  A turn takes BLOCKS_A_TURN; when nothing is left the next look
+comes after LOOK_S.
+"""
+
+import asyncio
+
+from roost.etcd.model.mvcc import Mvcc
+
+BLOCKS_A_TURN = 2
+LOOK_S = 0.25
+
+
+class Counting:
+    """The counting on one member."""
+
+    def __init__(self, mvcc: Mvcc) -> None:
+        """Nothing is counted before `start`."""
+        self._counts = mvcc.key_counts
+        self._handle: asyncio.Handle | None = None
+
+    def start(self) -> None:
+        """Count until all is counted, and look now and then."""
+        self._handle = asyncio.get_running_loop().call_soon(self._turn)
+
+    def stop(self) -> None:
+        """Count no more."""
+        if self._handle is not None:
+            self._handle.cancel()
+
+    def _turn(self) -> None:
+        for _ in range(BLOCKS_A_TURN):
+            self._counts.go_on()
+        loop = asyncio.get_running_loop()
+        if self._counts.is_settled:
+            self._handle = loop.call_later(LOOK_S, self._turn)
+        else:
+            self._handle = loop.call_soon(self._turn)

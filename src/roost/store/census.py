@@ -1,0 +1,142 @@
+"""How many keys a range of a tree has, without walking over them (order statistics).
+
+The keys of a tree are cut into blocks of neighbours, and of each block is known where it begins
+and how many keys it has.  A range is then a sum over the blocks that lie in it whole, and two
+walks over a part of a block at its ends: for a million keys four thousand numbers and at most two
+times BLOCK_COUNT_MAX keys, whatever the range is.
+
+It is derived, and stands in memory alone: whoever opens a store lets it be built, a part a turn
+(`build`), and it says None until it knows.  What is written meanwhile counts when it lies where
+the building has been already; what lies beyond is met there.
+
+`note_born` and `note_dead` take a key when it begins or ceases to be in the tree.  Blocks that have
+grown are cut by `tend`, a cut a call: so no call walks over more than a block.
+
+Full?  A number and a key for every BLOCK_COUNT_MAX / 2 keys, or so.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+BLOCK_COUNT_MAX = 512
+# Neighbours that have no more than that are one block.
+_MERGE_COUNT_MAX = BLOCK_COUNT_MAX // 4
+# The keys of a range in order; `stop` None = to the end.
+Walk = Callable[[bytes, bytes | None], Iterator[bytes]]
+
+
+class Census:
+    """The counts of one tree."""
+
+    def __init__(self) -> None:
+        """Nothing is counted yet."""
+        self._begin()
+
+    def _begin(self) -> None:
+        self._firsts: list[bytes] = [b""]
+        self._counts: list[int] = [0]
+        # Where the building goes on; None when it is done.
+        self._frontier: bytes | None = b""
+        # Where blocks begin that have grown beyond their size.
+        self._crowded: set[bytes] = set()
+
+    def begin_anew(self) -> None:
+        """Another tree has taken this one's place: forget everything, and build again."""
+        self._begin()
+
+    @property
+    def is_built(self) -> bool:
+        """Whether the whole tree has been counted."""
+        return self._frontier is None
+
+    @property
+    def block_count(self) -> int:
+        """How many blocks there are."""
+        return len(self._firsts)
+
+    def build(self, walk: Walk) -> bool:
+        """Count another block; say whether the whole tree has been counted."""
+        begin = self._frontier
+        if begin is None:
+            return True
+        size = BLOCK_COUNT_MAX // 2
+        keys = list(islice(walk(begin, None), size + 1))
+        self._counts[-1] = min(len(keys), size)
+        if len(keys) <= size:
+            self._frontier = None
+        else:
+            self._frontier = keys[size]
+            self._firsts.append(keys[size])
+            self._counts.append(0)
+        return self._frontier is None
+
+    def _block_of(self, key: bytes) -> int:
+        """The block that a key belongs to; -1 when the building has not been there."""
+        if self._frontier is not None and key >= self._frontier:
+            return -1
+        return bisect_right(self._firsts, key) - 1
+
+    def note_born(self, key: bytes) -> None:
+        """A key is in the tree that was not."""
+        block = self._block_of(key)
+        if block < 0:
+            return
+        self._counts[block] += 1
+        if self._counts[block] > BLOCK_COUNT_MAX:
+            self._crowded.add(self._firsts[block])
+
+    def note_dead(self, key: bytes) -> None:
+        """A key was in the tree, and is not any more."""
+        block = self._block_of(key)
+        if block < 0:
+            return
+        counts = self._counts
+        counts[block] -= 1
+        assert counts[block] >= 0, "only what was counted goes"
+        # The last block may be one that is being built.
+        last = len(counts) - (1 if self._frontier is None else 2)
+        if 0 < block <= last and counts[block] + counts[block - 1] <= _MERGE_COUNT_MAX:
+            counts[block - 1] += counts.pop(block)
+            self._crowded.discard(self._firsts.pop(block))
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether a block wants to be cut."""
+        return bool(self._crowded)
+
+    def tend(self, walk: Walk) -> None:
+        """Cut one block that has grown; the tree must be as it was counted."""
+        first = self._crowded.pop()
+        block = bisect_left(self._firsts, first)
+        size = BLOCK_COUNT_MAX // 2
+        middle = next(islice(walk(first, None), size, None), None)
+        assert middle is not None, "a block that is crowded has so many keys"
+        rest = self._counts[block] - size
+        self._counts[block] = size
+        self._firsts.insert(block + 1, middle)
+        self._counts.insert(block + 1, rest)
+        if rest > BLOCK_COUNT_MAX:
+            self._crowded.add(middle)
+
+    def count(self, first: bytes, stop: bytes | None, walk: Walk) -> int | None:
+        """How many keys are in a range; None when that is not known yet."""
+        if self._frontier is not None:
+            return None
+        if stop is not None and stop <= first:
+            return 0
+        firsts, counts = self._firsts, self._counts
+        head = bisect_right(firsts, first) - 1
+        # The block in which the range ends; beyond the last when it takes that whole.
+        tail = len(firsts) if stop is None else bisect_right(firsts, stop) - 1
+        if head == tail:
+            return sum(1 for _ in walk(first, stop))
+        total = sum(counts[head + 1 : tail])
+        if first == firsts[head]:
+            total += counts[head]
+        else:
+            end = firsts[head + 1] if head + 1 < len(firsts) else None
+            total += sum(1 for _ in walk(first, end))
+        if stop is not None and tail < len(firsts):
+            total += sum(1 for _ in walk(firsts[tail], stop))
+        return total

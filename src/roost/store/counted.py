@@ -1,0 +1,59 @@
+"""A tree of which is known how many keys its ranges have: a census, kept as entries are applied."""
+
+from collections.abc import Callable, Iterator
+
+from roost.store.census import Census
+from roost.store.layer import TreeLayer
+from roost.store.view import View
+
+
+class Counted:
+    """One tree of the applied state.
+
+    Whoever wants it counted has it built, a part a turn, by `go_on`; until it is, a count is the
+    walk that it always was.
+    """
+
+    def __init__(self, tree_id: int, view: View, may_be_new: Callable[[View, bytes], bool]) -> None:
+        """Nothing is counted yet; `view` is that of what is applied."""
+        self._tree_id = tree_id
+        self._view = view
+        self._may_be_new = may_be_new
+        self._census = Census()
+
+    def begin_anew(self) -> None:
+        """Another tree has taken this one's place."""
+        self._census.begin_anew()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether `go_on` has nothing to do."""
+        return self._census.is_built and not self._census.is_crowded
+
+    def go_on(self) -> None:
+        """Count another block, or cut one that has grown."""
+        if not self._census.is_built:
+            self._census.build(self._walk)
+        elif self._census.is_crowded:
+            self._census.tend(self._walk)
+
+    def note(self, written: TreeLayer) -> None:
+        """Note which keys come and go by what is about to be applied."""
+        if written.ranges:
+            self._census.begin_anew()  # how many a range takes is not known
+            return
+        census, view, tree_id = self._census, self._view, self._tree_id
+        for key, value in written.values.items():
+            if value is None:
+                if view.has(tree_id, key):
+                    census.note_dead(key)
+            elif self._may_be_new(view, value) and not view.has(tree_id, key):
+                census.note_born(key)
+
+    def count(self, first: bytes, stop: bytes | None) -> int:
+        """How many keys are in a range."""
+        found = self._census.count(first, stop, self._walk)
+        return self._view.count(self._tree_id, first, stop) if found is None else found
+
+    def _walk(self, first: bytes, stop: bytes | None) -> Iterator[bytes]:
+        return (key for key, _ in self._view.iterate(self._tree_id, first, stop))

@@ -1,0 +1,109 @@
+"""Counts of ranges without walking: held against a sorted list."""
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from roost.store.census import BLOCK_COUNT_MAX, Census
+
+KEYS = st.one_of(st.binary(max_size=3), st.integers(0, 3000).map(lambda it: b"%05d" % it))
+
+
+class Tree:
+    """A sorted list of keys, and how many of them were walked over."""
+
+    def __init__(self) -> None:
+        self.keys: list[bytes] = []
+        self.walked_count = 0
+
+    def walk(self, first: bytes, stop: bytes | None) -> Iterator[bytes]:
+        for position in range(bisect_left(self.keys, first), len(self.keys)):
+            if stop is not None and self.keys[position] >= stop:
+                return
+            self.walked_count += 1
+            yield self.keys[position]
+
+    def count(self, first: bytes, stop: bytes | None) -> int:
+        end = len(self.keys) if stop is None else bisect_left(self.keys, stop)
+        return max(0, end - bisect_left(self.keys, first))
+
+
+class Counting(RuleBasedStateMachine):
+    """Keys come and go, also while it is built; counts are a sorted list's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tree, self.census = Tree(), Census()
+
+    @rule(key=KEYS)
+    def put(self, key: bytes) -> None:
+        if key not in self.tree.keys:
+            self.census.note_born(key)
+            insort(self.tree.keys, key)
+
+    @rule(begin=st.integers(0, 3000), size=st.integers(1, 900))
+    def put_many(self, begin: int, size: int) -> None:
+        for number in range(begin, begin + size):
+            self.put(b"%05d" % number)
+
+    @rule(key=KEYS)
+    def delete(self, key: bytes) -> None:
+        if key in self.tree.keys:
+            self.census.note_dead(key)
+            self.tree.keys.remove(key)
+
+    @rule(begin=st.integers(0, 3000), size=st.integers(1, 2000))
+    def delete_many(self, begin: int, size: int) -> None:
+        for number in range(begin, begin + size):
+            self.delete(b"%05d" % number)
+
+    @rule()
+    def build(self) -> None:
+        self.census.build(self.tree.walk)
+
+    @rule()
+    def build_all(self) -> None:
+        while not self.census.build(self.tree.walk):
+            pass
+
+    @rule()
+    def begin_anew(self) -> None:
+        self.census.begin_anew()
+
+    @rule(first=KEYS, stop=st.one_of(st.none(), KEYS))
+    def count(self, first: bytes, stop: bytes | None) -> None:
+        self.tree.walked_count = 0
+        found = self.census.count(first, stop, self.tree.walk)
+        if self.census.is_built:
+            assert found == self.tree.count(first, stop)
+        else:
+            assert found is None
+
+    @invariant()
+    def nobody_walks_far(self) -> None:
+        while self.census.is_crowded:
+            self.tree.walked_count = 0
+            self.census.tend(self.tree.walk)
+            assert self.tree.walked_count <= BLOCK_COUNT_MAX
+
+
+TestCounting = Counting.TestCase
+TestCounting.settings = settings(max_examples=60, stateful_step_count=30)
+
+
+def test_a_count_over_many_keys_walks_over_two_blocks_at_the_most() -> None:
+    tree, census = Tree(), Census()
+    tree.keys = [b"%08d" % number for number in range(100_000)]
+    while not census.build(tree.walk):
+        pass
+    tree.walked_count = 0
+    assert census.count(b"00000100", b"00099900", tree.walk) == 99_800
+    assert tree.walked_count <= 2 * BLOCK_COUNT_MAX
+    for key in list(tree.keys[10:-10]):
+        census.note_dead(key)
+    del tree.keys[10:-10]
+    assert census.block_count < 10, "blocks that are nearly empty are one"
+    assert census.count(b"", None, tree.walk) == 20
