@@ -81,8 +81,8 @@ FLOORS = {
     "roost.store": """
         __main__
         store
-        keeper | txn
-        snapshot | view | observers
+        keeper | txn | counted
+        snapshot | view | observers | census
         scrub
         base
         layer | meta | catalog
