@@ -82,16 +82,39 @@ class Counting(RuleBasedStateMachine):
         else:
             assert found is None
 
-    @invariant()
-    def nobody_walks_far(self) -> None:
-        while self.census.is_crowded:
+    @rule()
+    def tend(self) -> None:
+        while self.census.is_built and self.census.is_crowded:
             self.tree.walked_count = 0
             self.census.tend(self.tree.walk)
             assert self.tree.walked_count <= BLOCK_COUNT_MAX
 
+    @invariant()
+    def all_are_counted(self) -> None:
+        if self.census.is_built:
+            assert self.census.count(b"", None, self.tree.walk) == len(self.tree.keys)
+
 
 TestCounting = Counting.TestCase
 TestCounting.settings = settings(max_examples=60, stateful_step_count=30)
+
+
+def test_a_block_that_grows_and_shrinks_before_it_is_cut_stays_whole() -> None:
+    tree, census = Tree(), Census()
+    tree.keys = [b"%05d" % number for number in range(2000)]
+    while not census.build(tree.walk):
+        pass
+    guests = [b"00010.%03d" % number for number in range(300)]
+    for key in guests:
+        census.note_born(key)
+        insort(tree.keys, key)
+    for key in [*guests, *tree.keys[:5]]:
+        census.note_dead(key)
+        tree.keys.remove(key)
+    assert not census.is_crowded, "there is nothing to cut any more"
+    for first in range(0, 2000, 100):
+        begin, stop = b"%05d" % first, b"%05d" % (first + 300)
+        assert census.count(begin, stop, tree.walk) == tree.count(begin, stop)
 
 
 def test_a_count_over_many_keys_walks_over_two_blocks_at_the_most() -> None:

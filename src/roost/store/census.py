@@ -38,7 +38,7 @@ class Census:
         self._counts: list[int] = [0]
         # Where the building goes on; None when it is done.
         self._frontier: bytes | None = b""
-        # Where blocks begin that have grown beyond their size.
+        # Where blocks begin that have more than BLOCK_COUNT_MAX keys: those, and no others.
         self._crowded: set[bytes] = set()
 
     def begin_anew(self) -> None:
@@ -94,6 +94,8 @@ class Census:
         counts = self._counts
         counts[block] -= 1
         assert counts[block] >= 0, "only what was counted goes"
+        if counts[block] == BLOCK_COUNT_MAX:
+            self._crowded.discard(self._firsts[block])  # it has shrunk before it was cut
         # The last block may be one that is being built.
         last = len(counts) - (1 if self._frontier is None else 2)
         if 0 < block <= last and counts[block] + counts[block - 1] <= _MERGE_COUNT_MAX:
@@ -110,6 +112,7 @@ class Census:
         first = self._crowded.pop()
         block = bisect_left(self._firsts, first)
         size = BLOCK_COUNT_MAX // 2
+        assert self._counts[block] > BLOCK_COUNT_MAX, "who is cut has enough for two"
         middle = next(islice(walk(first, None), size, None), None)
         assert middle is not None, "a block that is crowded has so many keys"
         rest = self._counts[block] - size

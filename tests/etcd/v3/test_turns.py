@@ -2,8 +2,11 @@
 
 from collections.abc import Awaitable, Callable
 
+import pytest
+
 from roost import etcd
 from roost.call import Stream, StreamHandler, Unary
+from roost.outcome import ReadDone
 from roost.proto import lock_pb2
 from roost.proto import rpc_pb2 as pb
 from roost.sim.members.loop import run_virtually, until_idle
@@ -76,6 +79,28 @@ def test_who_came_first_has_it_and_the_others_in_their_order() -> None:
             line.unlock(gone)
             await until_idle()
             assert [key_of(it) for it in waiting] == expected
+
+    run(story)
+
+
+def test_who_comes_back_before_it_was_missed_stands_at_the_end() -> None:
+    async def story(line: Line) -> None:
+        for lease_id in (1, 2):
+            line.grant(lease_id)
+        line.lock(1)
+        await until_idle()
+        barriers: list[ReadDone] = []
+        with pytest.MonkeyPatch.context() as slow:
+            slow.setattr(line.replica, "read_nowait", barriers.append)
+            second, _ = line.lock(2)
+            await until_idle()
+            line.unlock(1)
+            again, _ = line.lock(1)
+            await until_idle()
+        for tell in barriers:
+            tell(None)
+        await until_idle()
+        assert (key_of(second), key_of(again)) == (b"l/2", b""), "one holds it, and not nobody"
 
     run(story)
 

@@ -135,10 +135,15 @@ class Turns:
             if not future.done():
                 future.set_result(None)
 
-    async def _wait_gone(self, key: bytes) -> None:
-        """Return when a key is not there, as applied here after a barrier."""
+    async def _wait_gone(self, key: bytes, create_revision: int) -> None:
+        """Return when a key that was created before then is gone, as applied here after a barrier.
+
+        One of its name may be there all the same: who left and came back stands at the end, waits
+        for us perhaps, and must not be waited for.
+        """
         await self.barrier()
-        if self.desk.replica.view.get(self.desk.mvcc.kv, key) is not None:
+        encoded = self.desk.replica.view.get(self.desk.mvcc.kv, key)
+        if encoded is not None and read_origin(encoded).create_revision < create_revision:
             await _wait(self._waiting, key)
 
     async def wait_change(self, prefix: bytes) -> None:
@@ -194,7 +199,7 @@ class Turns:
                     revision = int.from_bytes(result[:8], "big")
                     return Turn(key, joined.create_revision, lease, revision)
                 is_there = True
-                await self._wait_gone(joined.before)
+                await self._wait_gone(joined.before, joined.create_revision)
         except (RoostError, asyncio.CancelledError):
             if is_there:
                 self._leave(caller, key)
