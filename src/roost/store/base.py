@@ -236,9 +236,15 @@ class BaseReader:
             raise self._told(error) from error
 
     def items(
-        self, tree_id: int, first: bytes, stop: bytes | None, *, reverse: bool
+        self,
+        tree_id: int,
+        first: bytes,
+        stop: bytes | None,
+        *,
+        reverse: bool,
+        keys_only: bool = False,
     ) -> Iterator[tuple[bytes, bytes]]:
-        """Keys and values in a range, in order.
+        """Keys and values in a range, in order; b"" for values that are not read.
 
         Raises:
             ValueCorrupt: the checksum of one does not match.
@@ -246,12 +252,12 @@ class BaseReader:
 
         """
         try:
-            yield from self._items(tree_id, first, stop, reverse=reverse)
+            yield from self._items(tree_id, first, stop, reverse=reverse, keys_only=keys_only)
         except READ_FAULTS as error:
             raise self._told(error) from error
 
     def _items(
-        self, tree_id: int, first: bytes, stop: bytes | None, *, reverse: bool
+        self, tree_id: int, first: bytes, stop: bytes | None, *, reverse: bool, keys_only: bool
     ) -> Iterator[tuple[bytes, bytes]]:
         begin, end = _bounds(tree_id, first, stop)
         with self._txn.cursor() as cursor:
@@ -263,11 +269,13 @@ class BaseReader:
                 name = cursor.key()
                 if not begin <= name < end:
                     return
-                sealed = cursor.value()
-                if len(name) < LONG_KEY_BYTES + 2:
-                    yield name[2:], open_sealed(name, sealed)
-                else:
+                if len(name) >= LONG_KEY_BYTES + 2:
+                    sealed = cursor.value()
                     yield from _bucket_items(name, sealed, first, stop, reverse=reverse)
+                elif keys_only:
+                    yield name[2:], b""
+                else:
+                    yield name[2:], open_sealed(name, cursor.value())
                 is_on = cursor.prev() if reverse else cursor.next()
 
     def size_bytes(self) -> tuple[int, int]:

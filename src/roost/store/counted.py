@@ -56,4 +56,5 @@ class Counted:
         return self._view.count(self._tree_id, first, stop) if found is None else found
 
     def _walk(self, first: bytes, stop: bytes | None) -> Iterator[bytes]:
-        return (key for key, _ in self._view.iterate(self._tree_id, first, stop))
+        rows = self._view.iterate(self._tree_id, first, stop, keys_only=True)
+        return (key for key, _ in rows)

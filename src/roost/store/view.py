@@ -54,10 +54,17 @@ class View:
         return self._base.has(tree_id, key)
 
     def iterate(
-        self, tree_id: int, first: bytes = b"", stop: bytes | None = None, *, reverse: bool = False
+        self,
+        tree_id: int,
+        first: bytes = b"",
+        stop: bytes | None = None,
+        *,
+        reverse: bool = False,
+        keys_only: bool = False,
     ) -> Iterator[tuple[bytes, bytes]]:
         """Keys and values in a range, in order: `first` inclusive, `stop` exclusive, None = end.
 
+        With `keys_only` values of the base are not read, and b"" stands for them.
         The store must not be written to while the iterator is in use.
         """
         trees = [
@@ -66,13 +73,13 @@ class View:
             if (tree := layer.trees.get(tree_id)) is not None and (tree.values or tree.ranges)
         ]
         if not trees:
-            yield from self._base.items(tree_id, first, stop, reverse=reverse)
+            yield from self._base.items(tree_id, first, stop, reverse=reverse, keys_only=keys_only)
             return
         sources = [
             _ranked(rank, tree.items(first, stop, reverse=reverse))
             for rank, tree in enumerate(trees)
         ]
-        base = self._base.items(tree_id, first, stop, reverse=reverse)
+        base = self._base.items(tree_id, first, stop, reverse=reverse, keys_only=keys_only)
         sources.append(_ranked(len(trees), base))
         # In a merge from the end the newer layer must still come first among equal keys, which
         # `merge` grants to earlier sources when only the key is compared.
@@ -106,4 +113,4 @@ class View:
 
     def count(self, tree_id: int, first: bytes = b"", stop: bytes | None = None) -> int:
         """How many keys are in a range; takes as long as walking over them."""
-        return sum(1 for _ in self.iterate(tree_id, first, stop))
+        return sum(1 for _ in self.iterate(tree_id, first, stop, keys_only=True))

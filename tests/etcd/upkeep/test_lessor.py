@@ -274,9 +274,15 @@ class CountingView(View):
     row_count = 0
 
     def iterate(
-        self, tree_id: int, first: bytes = b"", stop: bytes | None = None, *, reverse: bool = False
+        self,
+        tree_id: int,
+        first: bytes = b"",
+        stop: bytes | None = None,
+        *,
+        reverse: bool = False,
+        keys_only: bool = False,
     ) -> Iterator[tuple[bytes, bytes]]:
-        for row in super().iterate(tree_id, first, stop, reverse=reverse):
+        for row in super().iterate(tree_id, first, stop, reverse=reverse, keys_only=keys_only):
             self.row_count += 1
             yield row
 
