@@ -59,7 +59,7 @@ FLOORS = {
         accepting | link | doorbell
         snapshot
         handshake
-        troubles | stream | sockets
+        troubles | refusals | stream | sockets
         waiting
         network
         greeting
@@ -82,8 +82,8 @@ FLOORS = {
         __main__
         store
         keeper | txn | counted
-        snapshot | view | observers | census
-        scrub
+        snapshot | view | observers | census | base_writer
+        base_reader | scrub
         base
         layer | meta | catalog
         write_set | digest | stall | crash

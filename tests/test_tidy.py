@@ -133,11 +133,6 @@ def _banners(path: Path) -> Iterator[str]:
 
 # What still has some; nothing may join it.
 OWED_BANNERS = {
-    "client/blocking.py",
-    "client/connections.py",
-    "client/leases.py",
-    "client/turns.py",
-    "peer/transport.py",
     "sim/cores/scenario.py",
     "sim/cores/storm.py",
     "sim/par.py",

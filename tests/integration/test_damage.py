@@ -8,7 +8,7 @@ import pytest
 
 from roost.client import Client, ClientError
 from roost.journal.record import FRAME_MAGIC
-from roost.store.base import BaseWriter
+from roost.store.base_writer import BaseWriter
 from roost.store.layer import Layer
 from roost.testing.cluster import Cluster
 from roost.testing.patience import PATIENCE_S, wait_until

@@ -86,17 +86,6 @@ def test_strangers_are_refused_by_name(changes: dict[str, int], error: type[Exce
     )
 
 
-def test_a_refusal_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
-    async def story(a: Peer) -> None:
-        for _ in range(3):
-            a.transport.note_refused("host", WrongCluster("another"))
-        a.transport._refused_log_s -= 3600  # an hour later
-        a.transport.note_refused("host", WrongCluster("another"))
-
-    run(story, Peer(1))
-    assert len([it for it in caplog.messages if "a peer at host was refused: another" in it]) == 1
-
-
 def test_why_a_member_cannot_be_reached_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     dead = ("10.0.9.1", 2380)
 

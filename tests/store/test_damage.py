@@ -21,7 +21,9 @@ from roost.store import (
     StoreSuspect,
     read_applied,
 )
-from roost.store.base import BaseReader, BaseWriter, environment, fault_of
+from roost.store.base import environment, fault_of
+from roost.store.base_reader import BaseReader
+from roost.store.base_writer import BaseWriter
 from roost.store.crash import crash_signal, forget_note, read_note
 from roost.store.layer import Layer
 from roost.store.meta import check_file

@@ -237,8 +237,6 @@ class Client:
                 rows.append((position, error))
         return rows
 
-    # --- looking after a member -----------------------------------------------------------------
-
     def alarms(self) -> list[tuple[int, str]]:
         """Every alarm raised: (member id, NOSPACE or CORRUPT)."""
         request = rpc_pb2.AlarmRequest(action=rpc_pb2.AlarmRequest.GET)
@@ -305,8 +303,6 @@ class Client:
                 patience.failed(error)
             else:
                 return
-
-    # --- who is in the cluster ------------------------------------------------------------------
 
     def members(self) -> list[Member]:
         """All members, linearizably."""

@@ -9,7 +9,6 @@
 - A peer that does not answer pings is gone, also when its connection is open.
 """
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from roost.client.credentials import Credentials
 from roost.client.endpoints import parse_endpoints
 from roost.client.errors import ClientError, Compacted, Unreachable
 from roost.client.scope import Scope
+from roost.client.streams import OneRequest, Watchdog
 from roost.proto import rpc_pb2
 
 MESSAGE_BYTES_MAX = 64 << 20
@@ -106,8 +106,6 @@ class Connections:
         """Close the connections; what waits for an answer ends."""
         for channel in self._channels:
             channel.close()
-
-    # --- one answer -----------------------------------------------------------------------------
 
     def call(
         self,
@@ -225,8 +223,6 @@ class Connections:
             for call in running:
                 call.cancel()
 
-    # --- many answers ---------------------------------------------------------------------------
-
     def stream(
         self,
         path: str,
@@ -250,14 +246,14 @@ class Connections:
         position = self._order()[0]
         channel = self._channels[position]
         metadata = [*(self._metadata() or ()), *([_NEEDS_LEADER] if is_held else ())]
-        held = _OneRequest(request)
+        held = OneRequest(request)
         method = (channel.stream_stream if is_held else channel.unary_stream)(
             path,
             request_serializer=type(request).SerializeToString,
             response_deserializer=answer.FromString,
         )
         call = method(held if is_held else request, metadata=metadata)
-        watchdog = _Watchdog(call)
+        watchdog = Watchdog(call)
         watchdog.expect(self.timeout_s)
         try:
             with scope.ending(call):
@@ -278,8 +274,6 @@ class Connections:
             call.cancel()
             held.end()
         scope.check()
-
-    # --- which endpoint, and who we are -----------------------------------------------------------
 
     def _order(self) -> list[int]:
         count = len(self._channels)
@@ -315,63 +309,6 @@ class Connections:
             return False
         self._token = ""
         return True
-
-
-class _OneRequest:
-    """Sends one request and then keeps the stream open until it is ended."""
-
-    def __init__(self, request: Message) -> None:
-        self._requests = [request]
-        self._ended = threading.Event()
-
-    def __iter__(self) -> "_OneRequest":
-        return self
-
-    def __next__(self) -> Message:
-        if self._requests:
-            return self._requests.pop()
-        self._ended.wait()
-        raise StopIteration
-
-    def end(self) -> None:
-        """Let grpc's sending thread go."""
-        self._ended.set()
-
-
-class _Watchdog:
-    """Ends a stream that is silent for too long."""
-
-    def __init__(self, call: Any) -> None:  # Any: grpcio's calls are not typed
-        self._call = call
-        self._changed = threading.Condition()
-        self._until: float | None = None
-        self._is_over = False
-        self.has_barked = False
-        threading.Thread(target=self._run, name="roost-stream", daemon=True).start()
-
-    def expect(self, within_s: float | None) -> None:
-        """Something must come in time from now on; None: whenever it likes."""
-        until = None if within_s is None else time.monotonic() + within_s
-        if until is not self._until:
-            with self._changed:
-                self._until = until
-                self._changed.notify()
-
-    def end(self) -> None:
-        """Watch no more."""
-        with self._changed:
-            self._is_over = True
-            self._changed.notify()
-
-    def _run(self) -> None:
-        with self._changed:
-            while not self._is_over:
-                left_s = None if self._until is None else self._until - time.monotonic()
-                if left_s is not None and left_s <= 0:
-                    self.has_barked = True
-                    self._call.cancel()
-                    return
-                self._changed.wait(left_s)
 
 
 def _is_reached(channel: grpc.Channel, within_s: float) -> bool:

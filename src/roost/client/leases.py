@@ -90,8 +90,6 @@ class Leases:
         said = self._ask("LeaseLeases", rpc_pb2.LeaseLeasesRequest(), rpc_pb2.LeaseLeasesResponse)
         return [it.ID for it in said.leases]
 
-    # --- locks and elections --------------------------------------------------------------------
-
     def lock(
         self, name: bytes, lease_id: int, *, wait_s: float = 3600.0, scope: Scope | None = None
     ) -> Leader:

@@ -135,8 +135,6 @@ class Turns:
             _TXN, request, rpc_pb2.TxnResponse, is_repeatable=is_repeatable
         )
 
-    # --- who has the turn -------------------------------------------------------------------------
-
     def observe(self, name: bytes) -> Iterator[Leader]:
         """Whose turn it is, now and from now on, for ever; none is left out or said twice."""
         last: Leader | None = None

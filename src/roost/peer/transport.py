@@ -31,6 +31,7 @@ from roost.peer.handshake import call_back, greet
 from roost.peer.link import Link
 from roost.peer.lives import Lives
 from roost.peer.network import Connection, Listener, Network
+from roost.peer.refusals import Refusals
 from roost.peer.secret import Secrets
 from roost.peer.snapshot import STREAM_BYTES_MAX, Pull
 from roost.peer.sockets import literal_of
@@ -40,9 +41,6 @@ from roost.tasks import Tasks
 
 logger = logging.getLogger(__name__)
 _CHANNELS = (CONTROL, BULK)
-_REFUSALS_LOGGED_S = 1.0
-# A refusal that was said is not said again, until there were so many others.
-_REFUSALS_HELD_MAX = 256
 
 
 class Transport:
@@ -114,8 +112,7 @@ class Transport:
         # Where names in peer URLs have led to.
         self._resolved: dict[str, str] = {}
         self.troubles = Troubles()
-        self._refused_log_s, self._unlogged_count = 0.0, 0
-        self._said_refusals: set[str] = set()
+        self._refusals = Refusals()
         self._is_closed = False
 
     async def start(self) -> None:
@@ -160,8 +157,6 @@ class Transport:
         """Where connections from there seem to come from, as far as that is known."""
         hosts = {host for host, _ in addresses}
         return frozenset(literal_of(self._resolved.get(host, host)) for host in hosts)
-
-    # --- greetings ---------------------------------------------------------------------------
 
     def draw_nonce(self) -> bytes:
         """A number that was never used before."""
@@ -266,21 +261,8 @@ class Transport:
             link.wake()
 
     def note_refused(self, host: str, error: Exception) -> None:
-        """Somebody was not let in: say so once, and not more often than people can read."""
-        now_s = self.loop.time()
-        said = f"{host}: {error}"
-        if said in self._said_refusals:
-            self._unlogged_count += 1
-            return
-        if self._refused_log_s and now_s - self._refused_log_s < _REFUSALS_LOGGED_S:
-            self._unlogged_count += 1
-            return
-        more = f" ({self._unlogged_count} more since the last)" if self._unlogged_count else ""
-        self._refused_log_s, self._unlogged_count = now_s, 0
-        if len(self._said_refusals) >= _REFUSALS_HELD_MAX:
-            self._said_refusals.clear()
-        self._said_refusals.add(said)
-        logger.warning("a peer at %s was refused%s: %s", host, more, error)
+        """Somebody was not let in."""
+        self._refusals.note(host, error, self.loop.time())
 
     def on_refused(self, member_id: int, said: RefusedThere) -> None:
         """A member that we dialled will not talk to us."""
@@ -326,8 +308,6 @@ class Transport:
         """A link to or from a peer broke."""
         if not self._is_closed and member_id in self._links:
             self._tell_unreachable(member_id)
-
-    # --- peers ---------------------------------------------------------------------------------
 
     def add_peer(self, member_id: int, addresses: Sequence[Address]) -> None:
         """Dial a member, and let it dial us; again with other addresses to change them."""

@@ -37,7 +37,9 @@ from struct import Struct
 from typing import Protocol
 
 from roost import children
-from roost.store.base import BaseReader, BaseWriter, environment
+from roost.store.base import environment
+from roost.store.base_reader import BaseReader
+from roost.store.base_writer import BaseWriter
 from roost.store.crash import crash_signal
 from roost.store.digest import DIGEST_ENTRIES
 from roost.store.errors import (

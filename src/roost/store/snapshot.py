@@ -19,11 +19,11 @@ import msgspec
 
 from roost.store.base import (
     APPLIED_KEY,
-    BaseReader,
     environment,
     faults_told,
     open_copy,
 )
+from roost.store.base_reader import BaseReader
 from roost.store.catalog import METADATA_ID
 from roost.store.errors import PageCorrupt, StoreCorrupt, StoreError
 from roost.store.scrub import read_all

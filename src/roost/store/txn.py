@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from roost.store.base import BaseReader
+from roost.store.base_reader import BaseReader
 from roost.store.catalog import CATALOG_ID, FIRST_TREE_ID, Tree, check_name
 from roost.store.layer import Layer
 from roost.store.view import View

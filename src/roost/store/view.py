@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
 from operator import itemgetter
 
-from roost.store.base import BaseReader
+from roost.store.base_reader import BaseReader
 from roost.store.layer import MISSING, Layer
 
 _Item = tuple[bytes, int, bytes | None]

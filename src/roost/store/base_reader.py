@@ -1,0 +1,189 @@
+"""Reads the base, by every process but the keeper.
+
+A reader sees the base as it was at one commit, until it is told to look again.  Whatever a read
+finds to be damaged is told to somebody who must know before it is raised: whoever reads may not
+know whom to tell.
+"""
+
+from collections.abc import Callable, Iterator
+
+import lmdb
+
+from roost.store import digest
+from roost.store.base import (
+    APPLIED_KEY,
+    DIGEST_KEY,
+    LONG_KEY_BYTES,
+    READ_FAULTS,
+    bounds,
+    fault_of,
+    faults_told,
+    open_bucket,
+    open_sealed,
+)
+from roost.store.catalog import METADATA_ID
+from roost.store.errors import StoreCorrupt, StoreError
+
+
+class BaseReader:
+    """Reads the base; one read transaction, renewed after each flush."""
+
+    def __init__(self, env: lmdb.Environment, *, is_shared: bool = False) -> None:
+        """Read `env`; a shared one is closed by its writer."""
+        # Called with what is wrong before it is raised: whoever reads may not know whom to tell.
+        self.on_corrupt: Callable[[StoreCorrupt], None] = lambda _error: None
+        self._open(env, is_shared=is_shared)
+
+    def _open(self, env: lmdb.Environment, *, is_shared: bool) -> None:
+        self._env = env
+        self._is_shared = is_shared
+        with faults_told():
+            self._env.reader_check()
+            self._txn = self._env.begin(buffers=False)
+
+    def become(self, other: "BaseReader") -> None:
+        """Read what `other` reads, which is used up; views that read through us stay good."""
+        self.close()
+        other.release()
+        self._open(other._env, is_shared=other._is_shared)  # noqa: SLF001 - of our own kind
+
+    def refresh(self) -> None:
+        """See what the keeper has committed meanwhile.
+
+        Raises:
+            PageCorrupt, StoreBroken: LMDB refuses.
+
+        """
+        self.release()
+        with faults_told():
+            try:
+                self._txn = self._env.begin(buffers=False)
+            except lmdb.MapResizedError:
+                self._env.set_mapsize(0)
+                self._txn = self._env.begin(buffers=False)
+
+    def release(self) -> None:
+        """End the read transaction; nothing may be read until `refresh`."""
+        self._txn.abort()
+
+    def applied(self) -> tuple[int, int]:
+        """Index and term of the log entry up to which the base holds everything."""
+        held = self.get(METADATA_ID, APPLIED_KEY) or bytes(16)
+        return int.from_bytes(held[:8], "big"), int.from_bytes(held[8:], "big")
+
+    def digest(self) -> bytes:
+        """The digest of everything, at the applied index."""
+        return self.get(METADATA_ID, DIGEST_KEY) or bytes(digest.DIGEST_BYTES)
+
+    def get(self, tree_id: int, key: bytes) -> bytes | None:
+        """One value.
+
+        Raises:
+            ValueCorrupt: its checksum does not match.
+            PageCorrupt: LMDB does not find its way to it.
+
+        """
+        try:
+            return self._get(tree_id, key)
+        except READ_FAULTS as error:
+            raise self._told(error) from error
+
+    def _told(self, error: BaseException) -> StoreError:
+        """What a read that failed says of the store; whoever must know is told."""
+        fault = error if isinstance(error, StoreError) else fault_of(error)
+        if isinstance(fault, StoreCorrupt):
+            self.on_corrupt(fault)
+        return fault
+
+    def _get(self, tree_id: int, key: bytes) -> bytes | None:
+        name = tree_id.to_bytes(2, "big") + key
+        if len(key) < LONG_KEY_BYTES:
+            sealed = self._txn.get(name)
+            return None if sealed is None else open_sealed(name, sealed)
+        name = name[: LONG_KEY_BYTES + 2]
+        sealed = self._txn.get(name)
+        if sealed is None:
+            return None
+        rest = key[LONG_KEY_BYTES:]
+        return next((value for held, value in open_bucket(name, sealed) if held == rest), None)
+
+    def has(self, tree_id: int, key: bytes) -> bool:
+        """Whether there is a value; it is not read.
+
+        Raises:
+            ValueCorrupt, PageCorrupt: as `get`.
+
+        """
+        if len(key) >= LONG_KEY_BYTES:
+            return self.get(tree_id, key) is not None
+        try:
+            with self._txn.cursor() as cursor:
+                return bool(cursor.set_key(tree_id.to_bytes(2, "big") + key))
+        except READ_FAULTS as error:
+            raise self._told(error) from error
+
+    def items(
+        self,
+        tree_id: int,
+        first: bytes,
+        stop: bytes | None,
+        *,
+        reverse: bool,
+        keys_only: bool = False,
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Keys and values in a range, in order; b"" for values that are not read.
+
+        Raises:
+            ValueCorrupt: the checksum of one does not match.
+            PageCorrupt: LMDB does not find its way to it.
+
+        """
+        try:
+            yield from self._items(tree_id, first, stop, reverse=reverse, keys_only=keys_only)
+        except READ_FAULTS as error:
+            raise self._told(error) from error
+
+    def _items(
+        self, tree_id: int, first: bytes, stop: bytes | None, *, reverse: bool, keys_only: bool
+    ) -> Iterator[tuple[bytes, bytes]]:
+        begin, end = bounds(tree_id, first, stop)
+        with self._txn.cursor() as cursor:
+            if reverse:
+                is_on = cursor.last() if not cursor.set_range(end) else cursor.prev()
+            else:
+                is_on = cursor.set_range(begin)
+            while is_on:
+                name = cursor.key()
+                if not begin <= name < end:
+                    return
+                if len(name) >= LONG_KEY_BYTES + 2:
+                    sealed = cursor.value()
+                    yield from _bucket_items(name, sealed, first, stop, reverse=reverse)
+                elif keys_only:
+                    yield name[2:], b""
+                else:
+                    yield name[2:], open_sealed(name, cursor.value())
+                is_on = cursor.prev() if reverse else cursor.next()
+
+    def size_bytes(self) -> tuple[int, int]:
+        """Bytes of the file, and bytes of it in use."""
+        info, stat = self._env.info(), self._env.stat()
+        page = stat["psize"]
+        pages = stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
+        return (info["last_pgno"] + 1) * page, pages * page
+
+    def close(self) -> None:
+        """Close the environment, unless its writer does."""
+        self._txn.abort()
+        if not self._is_shared:
+            self._env.close()
+
+
+def _bucket_items(
+    name: bytes, sealed: bytes, first: bytes, stop: bytes | None, *, reverse: bool
+) -> Iterator[tuple[bytes, bytes]]:
+    bucket = open_bucket(name, sealed)
+    for rest, value in reversed(bucket) if reverse else bucket:
+        key = name[2:] + rest
+        if key >= first and (stop is None or key < stop):
+            yield key, value

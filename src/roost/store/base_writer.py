@@ -1,0 +1,221 @@
+"""Writes the base: layers, each in one durable transaction with the log position it stands for.
+
+Only the keeper does.  The digest of all records goes on with each record that is written or goes
+away, so what a record held before is read first.
+
+And when it is full?  The map is doubled.  A disk that is full is told from one that fails, since
+the first may be asked again and the second may not.
+"""
+
+import os
+from bisect import bisect_left
+from collections.abc import Iterator
+from errno import EIO, ENOSPC
+from pathlib import Path
+
+import lmdb
+import msgspec
+from crc32c import crc32c
+
+from roost.store import digest
+from roost.store.base import (
+    APPLIED_NAME,
+    DIGEST_NAME,
+    LONG_KEY_BYTES,
+    Bucket,
+    bounds,
+    environment,
+    fault_of,
+    faults_told,
+    open_bucket,
+    open_sealed,
+    seal,
+)
+from roost.store.base_reader import BaseReader
+from roost.store.errors import DiskFull
+from roost.store.layer import Layer, TreeLayer
+
+_FULL_BYTES = 1 << 20
+# With so much free, or such a part of a small disk, none is full.
+_PLENTY_BYTES, _PLENTY_PART = 64 << 20, 16
+
+
+class BaseWriter:
+    """Writes layers into the base; only the keeper has one."""
+
+    def __init__(self, directory: Path, *, is_synced: bool = True) -> None:
+        """Open for writing, making the environment when it is not there."""
+        self._env = environment(directory, is_writer=True, is_synced=is_synced)
+
+    def applied(self) -> tuple[int, int]:
+        """Index and term of the log entry up to which the base holds everything.
+
+        Raises:
+            StoreCorrupt: that cannot be read.
+
+        """
+        with faults_told(), self._env.begin() as txn:
+            sealed = txn.get(APPLIED_NAME)
+        held = bytes(16) if sealed is None else open_sealed(APPLIED_NAME, sealed)
+        return int.from_bytes(held[:8], "big"), int.from_bytes(held[8:], "big")
+
+    def copy_to(self, descriptor: int) -> None:
+        """Write a consistent, compacted copy to a file.
+
+        Raises:
+            StoreCorrupt, StoreBroken, DiskFull: LMDB cannot.
+
+        """
+        with faults_told():
+            self._env.copyfd(descriptor, compact=True)
+
+    def reader(self) -> BaseReader:
+        """A reader in the same process: LMDB wants one environment a process."""
+        return BaseReader(self._env, is_shared=True)
+
+    def commit(self, layer: Layer, index: int, term: int) -> bytes:
+        """Write a layer, and what was applied last, in one durable transaction; return the digest.
+
+        A full map is doubled and the same layer written again (J38).
+
+        Raises:
+            StoreBroken: LMDB failed; what it holds is the state before.
+            DiskFull: there is no room; the same may be asked for again.
+            StoreCorrupt: what it held has changed.
+
+        """
+        while True:
+            try:
+                with self._env.begin(write=True) as txn:
+                    kept = txn.get(DIGEST_NAME)
+                    before = digest.decode(open_sealed(DIGEST_NAME, bytes(kept))) if kept else 0
+                    writing = _Writing(txn, before)
+                    for tree_id, tree in layer.trees.items():
+                        writing.write_tree(tree_id, tree)
+                    applied = index.to_bytes(8, "big") + term.to_bytes(8, "big")
+                    txn.put(APPLIED_NAME, seal(APPLIED_NAME, applied))
+                    total = digest.encode(writing.total)
+                    txn.put(DIGEST_NAME, seal(DIGEST_NAME, total))
+            except lmdb.MapFullError:
+                self._env.set_mapsize(self._env.info()["map_size"] * 2)
+            except lmdb.Error as error:
+                if _is_full(self._env, error):
+                    raise DiskFull(f"LMDB: {error}") from error
+                raise fault_of(error, has_room=True) from error
+            else:
+                return total
+
+    def close(self) -> None:
+        """Close the environment."""
+        self._env.close()
+
+
+def _is_full(env: lmdb.Environment, error: lmdb.Error) -> bool:
+    """Whether a commit failed for want of space: LMDB calls a short write an I/O error.
+
+    A device that has less room than its file system believes says the same of what it was to
+    write back, once and from a sync: there is room then, and it is the device that failed (P3).
+    """
+    space = os.statvfs(env.path())
+    free_bytes = space.f_bavail * space.f_frsize
+    if os.strerror(ENOSPC) in str(error):
+        return free_bytes < min(_PLENTY_BYTES, space.f_blocks * space.f_frsize // _PLENTY_PART)
+    return os.strerror(EIO) in str(error) and free_bytes < _FULL_BYTES
+
+
+class _Writing:
+    """One transaction that writes, and the digest as it goes on."""
+
+    def __init__(self, txn: lmdb.Transaction, total: int) -> None:
+        """Go on from `total`, the digest of what is there."""
+        self._txn = txn
+        self.total = total
+
+    def write_tree(self, tree_id: int, tree: TreeLayer) -> None:
+        """Deletions first; then everything else in the order of its keys, in one call."""
+        for first, stop in tree.ranges:
+            self._delete_range(tree_id, first, stop)
+        prefix = tree_id.to_bytes(2, "big")
+        values = tree.values
+        plain: list[bytes] = []
+        for key in tree.keys():  # noqa: SIM118 - in order, which iterating a dict is not
+            value = values[key]
+            if len(key) >= LONG_KEY_BYTES:
+                self._write_long(prefix + key[:LONG_KEY_BYTES], key[LONG_KEY_BYTES:], value)
+            elif value is None:
+                self._delete(prefix + key)
+            else:
+                plain.append(key)
+        if plain:
+            with self._txn.cursor() as cursor:
+                cursor.putmulti(self._sealed(prefix, plain, values))
+
+    def _sealed(
+        self, prefix: bytes, keys: list[bytes], values: dict[bytes, bytes | None]
+    ) -> Iterator[tuple[bytes, bytes]]:
+        held, record_hash, total = self._txn.get, digest.record_hash, self.total
+        for key in keys:
+            name, value = prefix + key, values[key]
+            assert value is not None, "deletions are not put"
+            sealed = crc32c(value, crc32c(name)).to_bytes(4, "little") + value
+            if (old := held(name)) is not None:
+                total -= record_hash(name, bytes(old))
+            total += record_hash(name, sealed)
+            yield name, sealed
+        self.total = total
+
+    def _put(self, name: bytes, sealed: bytes) -> None:
+        self._subtract(name)
+        self.total += digest.record_hash(name, sealed)
+        self._txn.put(name, sealed)
+
+    def _delete(self, name: bytes) -> None:
+        self._subtract(name)
+        self._txn.delete(name)
+
+    def _subtract(self, name: bytes) -> None:
+        old = self._txn.get(name)
+        if old is not None:
+            self.total -= digest.record_hash(name, bytes(old))
+
+    def _write_long(self, name: bytes, rest: bytes, value: bytes | None) -> None:
+        sealed = self._txn.get(name)
+        bucket = [] if sealed is None else open_bucket(name, bytes(sealed))
+        position = bisect_left(bucket, rest, key=lambda item: item[0])
+        if position < len(bucket) and bucket[position][0] == rest:
+            del bucket[position]
+        if value is not None:
+            bucket.insert(position, (rest, value))
+        self._put_bucket(name, bucket)
+
+    def _put_bucket(self, name: bytes, bucket: Bucket) -> None:
+        if bucket:
+            self._put(name, seal(name, msgspec.msgpack.encode(bucket)))
+        else:
+            self._delete(name)
+
+    def _delete_range(self, tree_id: int, first: bytes, stop: bytes | None) -> None:
+        begin, end = bounds(tree_id, first, stop)
+        with self._txn.cursor() as cursor:
+            is_on = cursor.set_range(begin)
+            while is_on:
+                name = bytes(cursor.key())
+                if name >= end:
+                    return
+                sealed = bytes(cursor.value())
+                if len(name) < LONG_KEY_BYTES + 2:
+                    self.total -= digest.record_hash(name, sealed)
+                    is_on = cursor.delete() and bool(cursor.key())
+                    continue
+                bucket = open_bucket(name, sealed)
+                kept = [
+                    (rest, value)
+                    for rest, value in bucket
+                    if name[2:] + rest < first or (stop is not None and name[2:] + rest >= stop)
+                ]
+                if kept:
+                    self._put_bucket(name, kept)
+                    is_on = cursor.set_key(name) and cursor.next()
+                else:
+                    self.total -= digest.record_hash(name, sealed)
+                    is_on = cursor.delete() and bool(cursor.key())
