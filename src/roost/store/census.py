@@ -26,6 +26,10 @@ _MERGE_COUNT_MAX = BLOCK_COUNT_MAX // 4
 Walk = Callable[[bytes, bytes | None], Iterator[bytes]]
 
 
+class MiscountError(Exception):
+    """What was counted is not what is there: whoever counts begins anew."""
+
+
 class Census:
     """The counts of one tree."""
 
@@ -87,13 +91,19 @@ class Census:
             self._crowded.add(self._firsts[block])
 
     def note_dead(self, key: bytes) -> None:
-        """A key was in the tree, and is not any more."""
+        """A key was in the tree, and is not any more.
+
+        Raises:
+            MiscountError: it was never counted.
+
+        """
         block = self._block_of(key)
         if block < 0:
             return
         counts = self._counts
+        if not counts[block]:
+            raise MiscountError(key)
         counts[block] -= 1
-        assert counts[block] >= 0, "only what was counted goes"
         if counts[block] == BLOCK_COUNT_MAX:
             self._crowded.discard(self._firsts[block])  # it has shrunk before it was cut
         # The last block may be one that is being built.
@@ -108,13 +118,19 @@ class Census:
         return bool(self._crowded)
 
     def tend(self, walk: Walk) -> None:
-        """Cut one block that has grown; the tree must be as it was counted."""
+        """Cut one block that has grown; the tree must be as it was counted.
+
+        Raises:
+            MiscountError: it is not.
+
+        """
         first = self._crowded.pop()
         block = bisect_left(self._firsts, first)
         size = BLOCK_COUNT_MAX // 2
         assert self._counts[block] > BLOCK_COUNT_MAX, "who is cut has enough for two"
         middle = next(islice(walk(first, None), size, None), None)
-        assert middle is not None, "a block that is crowded has so many keys"
+        if middle is None:
+            raise MiscountError(first)
         rest = self._counts[block] - size
         self._counts[block] = size
         self._firsts.insert(block + 1, middle)

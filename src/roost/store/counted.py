@@ -1,10 +1,13 @@
 """A tree of which is known how many keys its ranges have: a census, kept as entries are applied."""
 
+import logging
 from collections.abc import Callable, Iterator
 
-from roost.store.census import Census
+from roost.store.census import Census, MiscountError
 from roost.store.layer import TreeLayer
 from roost.store.view import View
+
+logger = logging.getLogger(__name__)
 
 
 class Counted:
@@ -35,13 +38,27 @@ class Counted:
         if not self._census.is_built:
             self._census.build(self._walk)
         elif self._census.is_crowded:
-            self._census.tend(self._walk)
+            try:
+                self._census.tend(self._walk)
+            except MiscountError:
+                self._on_miscount()
+
+    def _on_miscount(self) -> None:
+        """A fault of ours: counts are derived, so it costs a walk, and no entry and no member."""
+        logger.error("the count of a tree's keys was wrong; it is counted anew", stack_info=True)
+        self._census.begin_anew()
 
     def note(self, written: TreeLayer) -> None:
         """Note which keys come and go by what is about to be applied."""
         if written.ranges:
             self._census.begin_anew()  # how many a range takes is not known
             return
+        try:
+            self._note_keys(written)
+        except MiscountError:
+            self._on_miscount()  # before it is applied: what is counted now has it in
+
+    def _note_keys(self, written: TreeLayer) -> None:
         census, view, tree_id = self._census, self._view, self._tree_id
         for key, value in written.values.items():
             if value is None:

@@ -107,3 +107,17 @@ def test_the_keys_of_another_store_are_counted_anew(replica: LocalReplica) -> No
     assert answered(replica, mvcc, key=b"a", range_end=b"c", count_only=True).count == 2
     mvcc.key_counts.go_on()
     assert answered(replica, mvcc, key=b"a", range_end=b"c", count_only=True).count == 2
+
+
+def test_a_count_that_is_wrong_costs_a_walk_and_no_member(
+    replica: LocalReplica, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is a fault of ours, where entries are applied: on every member alike."""
+    mvcc = Mvcc(replica.store)
+    write(replica, mvcc, [(b"a", True), (b"b", True)])
+    mvcc.key_counts.go_on()
+    mvcc.key_counts._census._counts[0] = 0
+    write(replica, mvcc, [(b"a", False)])
+    assert "counted anew" in caplog.text
+    mvcc.key_counts.go_on()
+    assert answered(replica, mvcc, key=b"a", range_end=b"c", count_only=True).count == 1
