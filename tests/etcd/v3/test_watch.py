@@ -225,6 +225,30 @@ def test_a_client_that_does_not_read_is_served_from_history_later() -> None:
     story(tell)
 
 
+def test_who_is_woken_by_the_answer_to_another_misses_nothing() -> None:
+    """HTTP/2 says that a stream has drained while it is being sent something."""
+
+    def tell(world: World) -> Iterator[None]:
+        world.put(b"k", b"1")
+        world.put(b"k", b"2")
+        stream = world.stream
+        stream.pending_bytes = watch_module.STREAM_BYTES_MAX + 1
+        world.watch(key=b"k", start_revision=2)
+        stream.pending_bytes, send_all = 0, stream.send_all
+
+        def send_and_drain(messages: Sequence[bytes]) -> None:
+            send_all(messages)
+            stream.drain()
+
+        stream.send_all = send_and_drain  # type: ignore[method-assign]  # a test's stream
+        world.watch(key=b"k", start_revision=2)
+        yield
+        for watch_id in (0, 1):
+            assert [it.kv.value for it in stream.events(watch_id)] == [b"1", b"2"]
+
+    story(tell)
+
+
 def test_a_closed_stream_leaves_nothing() -> None:
     def tell(world: World) -> Iterator[None]:
         world.watch(key=b"k")

@@ -158,10 +158,11 @@ class Latecomers:
         limit = current + 1 if next_revision is None else min(next_revision, current + 1)
         rows, until = self._read(party.revision, limit)
         events = [Event(name, encoded) for name, encoded in rows]
-        sent_count = self._offer(party, events, current)
-        if party.members:
-            self._move(party, until + 1)
-        return 1 + len(rows) + sent_count
+        wanted = _wanted(party, events)
+        # Before anybody is sent anything: that may wake others of the stream, and who comes to
+        # stand where the party stood must be led on from there.
+        self._move(party, until + 1)
+        return 1 + len(rows) + self._send(wanted, current)
 
     def _read(self, first: int, limit: int) -> tuple[list[tuple[bytes, bytes]], int]:
         """Records from a revision on, below `limit`, whole revisions; and the last of these."""
@@ -177,13 +178,8 @@ class Latecomers:
         rows = [row for row in rows if main_of(row[0]) < last]
         return rows, main_of(rows[-1][0])
 
-    def _offer(self, party: _Party, events: list[Event], current: int) -> int:
-        """Send each of a party what it wants; say how many events were sent."""
-        by_watcher: dict[Watcher, list[Event]] = {}
-        for event in events:
-            for watcher in party.members.candidates(event.key):
-                if watcher.wants(event):
-                    by_watcher.setdefault(watcher, []).append(event)
+    def _send(self, by_watcher: dict[Watcher, list[Event]], current: int) -> int:
+        """Send each what it wants; say how many events were sent."""
         count = 0
         for watcher, wanted in by_watcher.items():
             count += len(wanted)
@@ -235,3 +231,13 @@ class Latecomers:
             except Exception as error:  # noqa: BLE001 - it is this stream's alone
                 watcher.stream.fail(error)
         return len(gone)
+
+
+def _wanted(party: _Party, events: list[Event]) -> dict[Watcher, list[Event]]:
+    """What each of a party wants of what was read, in order."""
+    by_watcher: dict[Watcher, list[Event]] = {}
+    for event in events:
+        for watcher in party.members.candidates(event.key):
+            if watcher.wants(event):
+                by_watcher.setdefault(watcher, []).append(event)
+    return by_watcher
