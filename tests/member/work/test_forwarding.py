@@ -149,6 +149,32 @@ def test_what_the_link_does_not_take_was_not_executed() -> None:
     assert isinstance(caller.outcome, NotExecuted)
 
 
+@pytest.mark.parametrize("leader", [5, None], ids=["the link breaks", "the member stops"])
+def test_what_is_given_up_before_it_has_left_did_not_run(leader: int | None) -> None:
+    link, early, late = Link(), Caller(), Caller()
+    forwarder = forwarder_on(link, timeout_ticks=10, grace_ticks=3)
+    forwarder.forward(5, "put", b"1", early, 0)
+    forwarder.flush()
+    forwarder.forward(5, "put", b"2", late, 0)
+    forwarder.give_up(leader)
+    link.is_open = False
+    forwarder.flush()
+    assert isinstance(early.outcome, OutcomeUnknown)
+    assert isinstance(late.outcome, NotLeader)
+    assert len(forwarder) == 0
+    assert len(link.frames) == 1
+
+
+def test_an_answer_to_what_has_not_left_ends_nobody() -> None:
+    link, caller = Link(), Caller()
+    forwarder = forwarder_on(link, timeout_ticks=10, grace_ticks=3)
+    forwarder.forward(5, "put", b"", caller, 0)
+    forwarder.on_answers(5, answers(forwarding.encode_answer(1, b"made up")))
+    link.is_open = False
+    forwarder.flush()
+    assert caller.outcome == b"made up"
+
+
 def test_an_answer_after_giving_up_is_dropped() -> None:
     link, caller = Link(), Caller()
     forwarder = forwarder_on(link, timeout_ticks=5, grace_ticks=2)

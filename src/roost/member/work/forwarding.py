@@ -294,12 +294,21 @@ class Forwarder:
         """Send what has collected; what the link does not take did not run."""
         if not self._batch:
             return
-        buffers, ids = self._batch, self._batch_ids
+        buffers, ids = self._take_batch()
+        if not self._send(self._batch_leader, buffers):
+            self._hand_back(ids)
+
+    def _take_batch(self) -> tuple[list[bytes], list[int]]:
+        taken = self._batch, self._batch_ids
         self._batch, self._batch_ids, self._batch_bytes = [], [], 0
-        if self._send(self._batch_leader, buffers):
-            return
+        return taken
+
+    def _hand_back(self, ids: list[int]) -> None:
+        """These requests have not left, so they did not run."""
         for request_id in ids:
-            self._waiting.pop(request_id).done(NotLeader("there is no link to the leader"))
+            sent = self._waiting.pop(request_id, None)
+            if sent is not None:  # an answer to an id that a peer made up has ended it
+                sent.done(NotLeader("there is no link to the leader"))
 
     def on_answers(self, sender: int, frame: bytes) -> None:
         """Hand the leader's answers to those who wait, or hold them until all of it is applied.
@@ -334,10 +343,12 @@ class Forwarder:
         self._deposed.append(Deposed(now_ticks + self._grace_ticks, leader, self._next_id))
 
     def give_up(self, leader: int | None = None, before_id: int | None = None) -> None:
-        """Tell those who wait that their outcome is unknown.
+        """Tell those who wait that their outcome is unknown; what has not left did not run.
 
         `leader` limits it to the requests sent there, `before_id` to the older ones.
         """
+        if before_id is None and leader in (None, self._batch_leader):
+            self._hand_back(self._take_batch()[1])
         for request_id, sent in list(self._waiting.items()):
             if before_id is not None and request_id >= before_id:
                 return
