@@ -1,0 +1,277 @@
+"""Changes of users, roles and permissions, against dictionaries (etcd: server/auth/store.go)."""
+
+from collections.abc import Iterator
+
+import pytest
+from google.protobuf.message import Message
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from roost import etcd
+from roost.errors import ModelRefused, Refused
+from roost.etcd.access.changes import AuthOperations
+from roost.etcd.access.users import Auth
+from roost.etcd.errors import status_of
+from roost.etcd.model.mvcc import Mvcc
+from roost.proto import auth_pb2
+from roost.proto import rpc_pb2 as pb
+from tests.etcd.replica import LocalReplica
+
+P = auth_pb2.Permission
+NAMES = st.sampled_from(["root", "ann", "bob", ""])
+ROLES = st.sampled_from(["root", "reader", "writer", ""])
+RANGES = st.sampled_from([(b"a", b""), (b"a", b"b"), (b"c", b"\0"), (b"", b"\0")])
+KINDS = st.sampled_from([P.READ, P.WRITE, P.READWRITE])
+
+NO_USER = "etcdserver: user name not found"
+NO_ROLE = "etcdserver: role name not found"
+MANAGED = "etcdserver: invalid auth management"
+
+
+class State:
+    """Users and roles in a replica of one, changed by the operations alone."""
+
+    def __init__(self) -> None:
+        self.replica = LocalReplica()
+        etcd.Services(self.replica, self.replica.store)
+        self.auth = Auth(self.replica.store)
+        self.operations = AuthOperations(self.auth, Mvcc(self.replica.store)).by_name()
+
+    def run(self, name: str, request: Message) -> str:
+        """Change something; say why it was refused, nothing when it was done."""
+        store = self.replica.store
+        txn = store.begin()
+        try:
+            self.operations[f"etcd.{name}"](txn, request.SerializeToString())
+        except ModelRefused as refusal:
+            assert txn.is_empty, "what is refused has written nothing"
+            return status_of(refusal).text
+        if not txn.is_empty:
+            store.apply(store.applied_index + 1, txn.encode())
+        return ""
+
+    @property
+    def revision(self) -> int:
+        return self.auth.revision(self.replica.view)
+
+    def token_names(self) -> list[bytes]:
+        return [name for _, name in self.replica.view.iterate(self.auth.tokens)]
+
+
+class Changes(RuleBasedStateMachine):
+    """Every rule does the same to the state and to dictionaries, refusals included."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state = State()
+        self.users: dict[str, set[str]] = {}
+        self.roles: dict[str, dict[tuple[bytes, bytes], int]] = {}
+        self.is_on = False
+        self.revision = self.state.revision
+
+    def change(self, name: str, request: Message, refusal: str, *, counts: bool = True) -> bool:
+        """Ask for a change that must go as the model says; whether it was made."""
+        assert self.state.run(name, request) == refusal
+        self.revision += not refusal and counts
+        return not refusal
+
+    @rule(name=NAMES)
+    def add_user(self, name: str) -> None:
+        taken = "etcdserver: user name already exists" if name in self.users else ""
+        refusal = taken if name else "etcdserver: user name is empty"
+        if self.change("user_add", pb.AuthUserAddRequest(name=name), refusal):
+            self.users[name] = set()
+
+    @rule(name=NAMES)
+    def delete_user(self, name: str) -> None:
+        refusal = "" if name in self.users else NO_USER
+        if name == "root" and self.is_on:
+            refusal = MANAGED
+        if self.change("user_delete", pb.AuthUserDeleteRequest(name=name), refusal):
+            del self.users[name]
+
+    @rule(name=ROLES)
+    def add_role(self, name: str) -> None:
+        taken = "etcdserver: role name already exists" if name in self.roles else ""
+        refusal = taken if name else "etcdserver: role name is empty"
+        if self.change("role_add", pb.AuthRoleAddRequest(name=name), refusal):
+            self.roles[name] = {}
+
+    @rule(name=ROLES)
+    def delete_role(self, name: str) -> None:
+        refusal = "" if name in self.roles else NO_ROLE
+        if name == "root" and self.is_on:
+            refusal = MANAGED
+        if self.change("role_delete", pb.AuthRoleDeleteRequest(role=name), refusal):
+            del self.roles[name]
+            for held in self.users.values():
+                held.discard(name)
+
+    @rule(user=NAMES, role=ROLES)
+    def grant_role(self, user: str, role: str) -> None:
+        refusal = "" if role in self.roles or role == "root" else NO_ROLE
+        if user not in self.users:
+            refusal = NO_USER
+        has_it = role in self.users.get(user, ())
+        request = pb.AuthUserGrantRoleRequest(user=user, role=role)
+        if self.change("user_grant", request, refusal, counts=not has_it):
+            self.users[user].add(role)
+
+    @rule(user=NAMES, role=ROLES)
+    def revoke_role(self, user: str, role: str) -> None:
+        has_it = role in self.users.get(user, ())
+        refusal = "" if has_it else "etcdserver: role is not granted to the user"
+        if user not in self.users:
+            refusal = NO_USER
+        if user == role == "root" and self.is_on:
+            refusal = MANAGED
+        request = pb.AuthUserRevokeRoleRequest(name=user, role=role)
+        if self.change("user_revoke", request, refusal):
+            self.users[user].remove(role)
+
+    @rule(role=ROLES, range_=RANGES, kind=KINDS)
+    def grant_permission(self, role: str, range_: tuple[bytes, bytes], kind: P.Type) -> None:
+        permission = P(permType=kind, key=range_[0], range_end=range_[1])
+        request = pb.AuthRoleGrantPermissionRequest(name=role, perm=permission)
+        if self.change("role_grant", request, "" if role in self.roles else NO_ROLE):
+            self.roles[role][range_] = kind
+
+    @rule(role=ROLES, range_=RANGES)
+    def revoke_permission(self, role: str, range_: tuple[bytes, bytes]) -> None:
+        has_it = range_ in self.roles.get(role, {})
+        refusal = "" if has_it else "etcdserver: permission is not granted to the role"
+        if role not in self.roles:
+            refusal = NO_ROLE
+        key, range_end = range_
+        request = pb.AuthRoleRevokePermissionRequest(role=role, key=key, range_end=range_end)
+        if self.change("role_revoke", request, refusal):
+            del self.roles[role][range_]
+
+    @rule()
+    def turn_on(self) -> None:
+        refusal = ""
+        if not self.is_on and "root" not in self.users:
+            refusal = "etcdserver: root user does not exist"
+        elif not self.is_on and "root" not in self.users["root"]:
+            refusal = "etcdserver: root user does not have root role"
+        self.is_on |= self.change("auth_enable", pb.AuthEnableRequest(), refusal, counts=False)
+
+    @rule()
+    def turn_off(self) -> None:
+        self.change("auth_disable", pb.AuthDisableRequest(), "", counts=self.is_on)
+        self.is_on = False
+
+    @invariant()
+    def what_is_written_is_the_model(self) -> None:
+        state, view = self.state, self.state.replica.view
+        auth = state.auth
+        assert auth.is_enabled(view) is self.is_on
+        assert auth.revision(view) == self.revision
+        listed = pb.AuthUserListResponse.FromString(auth.list_users(view)).users
+        assert listed == sorted(self.users)
+        assert pb.AuthRoleListResponse.FromString(auth.list_roles(view)).roles == sorted(self.roles)
+        for name, roles in self.users.items():
+            assert auth.known_user(view, name).roles == sorted(roles)
+        for name, permissions in self.roles.items():
+            held = auth.known_role(view, name).keyPermission
+            assert {(it.key, it.range_end): it.permType for it in held} == permissions
+            assert [it.key for it in held] == sorted(it.key for it in held)
+
+    def teardown(self) -> None:
+        self.state.replica.close()
+
+
+Changes.TestCase.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
+test_users_and_roles_are_dictionaries = pytest.mark.slow(Changes.TestCase)
+
+
+@pytest.fixture
+def empty() -> Iterator[State]:
+    made = State()
+    yield made
+    made.replica.close()
+
+
+@pytest.fixture
+def state(empty: State) -> State:
+    """Root and Ann, each with a token."""
+    for name in ("root", "ann"):
+        empty.run("user_add", pb.AuthUserAddRequest(name=name, hashedPassword=f"#{name}"))
+    empty.run("user_grant", pb.AuthUserGrantRoleRequest(user="root", role="root"))
+    store = empty.replica.store
+    txn = store.begin()
+    for owner in (b"root", b"ann"):
+        txn.put(empty.auth.tokens, b"digest of " + owner, owner)
+    store.apply(store.applied_index + 1, txn.encode())
+    return empty
+
+
+def test_a_new_password_takes_the_tokens_that_the_old_one_bought(state: State) -> None:
+    asked = pb.AuthUserChangePasswordRequest(name="ann", hashedPassword="#new")
+    assert state.run("user_password", asked) == ""
+    assert state.token_names() == [b"root"]
+    user = state.auth.known_user(state.replica.view, "ann")
+    assert user.password == b"#new"
+
+
+def test_a_user_that_is_gone_takes_its_tokens_along(state: State) -> None:
+    assert state.run("user_delete", pb.AuthUserDeleteRequest(name="ann")) == ""
+    assert state.token_names() == [b"root"]
+    assert state.run("user_add", pb.AuthUserAddRequest(name="ann")) == ""
+    assert state.token_names() == [b"root"], "another of that name is another"
+
+
+def test_nobody_has_a_token_once_authentication_is_off(state: State) -> None:
+    state.run("auth_disable", pb.AuthDisableRequest())
+    assert len(state.token_names()) == 2, "it was not on"
+    state.run("auth_enable", pb.AuthEnableRequest())
+    state.run("auth_disable", pb.AuthDisableRequest())
+    assert state.token_names() == []
+
+
+def test_who_has_no_password_gets_none(state: State) -> None:
+    options = auth_pb2.UserAddOptions(no_password=True)
+    asked = pb.AuthUserAddRequest(name="cert", hashedPassword="#kept", options=options)
+    state.run("user_add", asked)
+    change = pb.AuthUserChangePasswordRequest(name="cert", hashedPassword="#new")
+    assert state.run("user_password", change) == ""
+    user = state.auth.known_user(state.replica.view, "cert")
+    assert (user.password, user.options.no_password) == (b"", True)
+
+
+def test_a_password_is_somebodys(state: State) -> None:
+    asked = pb.AuthUserChangePasswordRequest(name="bob", hashedPassword="#new")
+    assert state.run("user_password", asked) == NO_USER
+
+
+def test_a_permission_is_given(state: State) -> None:
+    asked = pb.AuthRoleGrantPermissionRequest(name="nobody's")
+    assert state.run("role_grant", asked) == "etcdserver: permission not given"
+
+
+def test_requests_are_looked_at_from_before_the_first_could_be_refused_until_none_can(
+    state: State,
+) -> None:
+    """`may_be_enabled` false spares every request a look: it must never be false too early."""
+    auth, store = state.auth, state.replica.store
+    state.replica.observe(lambda _index, changes: auth.on_applied(changes))
+    said = [auth.may_be_enabled]
+    for name in ("auth_enable", "auth_disable"):
+        txn = store.begin()
+        state.operations[f"etcd.{name}"](txn, b"")
+        said.append(auth.may_be_enabled)
+        store.apply(store.applied_index + 1, txn.encode())
+        said.append(auth.may_be_enabled)
+        assert Auth(store).may_be_enabled is auth.may_be_enabled, "a restart finds the same"
+    # On as soon as it may be proposed; off when the opposite has been applied.
+    assert said == [False, True, True, True, False]
+
+
+def test_who_is_not_there_is_nobody(empty: State) -> None:
+    view = empty.replica.view
+    for name in ("", "ann"):
+        assert (empty.auth.user(view, name), empty.auth.role(view, name)) == (None, None)
+        for known in (empty.auth.known_user, empty.auth.known_role):
+            with pytest.raises(Refused):
+                known(view, name)
