@@ -176,6 +176,7 @@ RANGES = st.tuples(KEYS, KEYS).map(lambda it: delete(*it))
 OPERATIONS = st.one_of(KEYS.map(put), KEYS.map(delete), RANGES, KEYS.map(get))
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(st.lists(OPERATIONS, max_size=4))
 def test_a_branch_is_refused_when_a_set_of_its_keys_says_so(branch: list[pb.RequestOp]) -> None:
