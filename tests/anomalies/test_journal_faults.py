@@ -17,7 +17,7 @@ class Script:
         self.acknowledged: list[tuple[int, int]] = []  # (index, term)
         self.hard_state = HardState()
         # What a crash may have left of the call on its way.
-        self.unsettled: tuple[HardState, list[tuple[int, int]]] | None = None
+        self.underway: tuple[HardState, list[tuple[int, int]]] | None = None
 
     def persist(
         self, journal: Journal, hard: HardState | None, entries: list[tuple[int, int]]
@@ -25,11 +25,11 @@ class Script:
         kept = self.acknowledged
         if entries:
             kept = [it for it in kept if it[0] < entries[0][0]]
-        self.unsettled = (hard or self.hard_state, kept + entries)
+        self.underway = (hard or self.hard_state, kept + entries)
         journal.persist(hard, [entry(*it) for it in entries])
         self.hard_state = hard or self.hard_state
         self.acknowledged = kept + entries
-        self.unsettled = None
+        self.underway = None
 
     def run(self, journal: Journal) -> None:
         self.persist(journal, HardState(1, 1), [])
@@ -68,15 +68,15 @@ def check(journal: Journal, script: Script) -> None:
         if index < journal.first_index or found.get(index) == term:
             continue
         # The call on its way may already have replaced it.
-        assert script.unsettled is not None, f"entry {index} of term {term} is lost"
+        assert script.underway is not None, f"entry {index} of term {term} is lost"
         assert found.get(index) != term and index >= min(
-            (it[0] for it in script.unsettled[1] if it not in script.acknowledged), default=10**9
+            (it[0] for it in script.underway[1] if it not in script.acknowledged), default=10**9
         ), f"entry {index} of term {term} is lost"
-    known = set(script.acknowledged) | set(script.unsettled[1] if script.unsettled else [])
+    known = set(script.acknowledged) | set(script.underway[1] if script.underway else [])
     assert set(found.items()) <= known, "an entry nobody wrote"
     allowed = {script.hard_state}
-    if script.unsettled:
-        allowed.add(script.unsettled[0])
+    if script.underway:
+        allowed.add(script.underway[0])
     assert journal.hard_state in allowed
 
 
@@ -102,21 +102,21 @@ def test_power_cuts_that_keep_any_subset_of_sectors_lose_nothing() -> None:
             crashed = disk.crash(random.Random(seed * 1000 + fail_at), keep=0.5)
             states += 1
             journal = open_journal(crashed)
-            doubtful += settle_doubts(journal, script)
+            doubtful += drop_doubtful(journal, script)
             check(journal, script)
             if seed == 0:  # and once more: a crash right after the recovery
                 again = open_journal(crashed.crash(random.Random(fail_at), keep=0.5))
-                settle_doubts(again, script)
+                drop_doubtful(again, script)
                 check(again, script)
     assert states > 100
     assert 0 < doubtful < states / 4
 
 
-def settle_doubts(journal: Journal, script: Script) -> bool:
+def drop_doubtful(journal: Journal, script: Script) -> bool:
     """Drop what may be torn, as a member does when nobody holds it; it was never acknowledged."""
-    if not journal.faulty:
+    if not journal.damaged:
         return False
-    assert not any(it.is_certain for it in journal.faulty.values()), "a crash damages nothing"
-    assert script.unsettled is not None, "damage without a torn write"
-    journal.drop_from(journal.first_faulty)
+    assert not any(it.is_certain for it in journal.damaged.values()), "a crash damages nothing"
+    assert script.underway is not None, "damage without a torn write"
+    journal.drop_from(journal.first_damaged)
     return True

@@ -59,7 +59,7 @@ def acknowledged(count: int = 20) -> SimDisk:
 WHOLE = [entry(it) for it in range(1, 21)]
 
 
-def mend_all(journal: Journal, source: list[Entry]) -> None:
+def repair_all(journal: Journal, source: list[Entry]) -> None:
     """As a peer would that holds everything."""
-    for index in list(journal.faulty):
-        assert journal.mend(index, source[index - 1].payload)
+    for index in list(journal.damaged):
+        assert journal.repair(index, source[index - 1].payload)

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roost.journal.index import Fault, Index, Place
+from roost.journal.index import Damage, Index, Place
 
 PLACES = st.builds(
     Place,
@@ -19,17 +19,17 @@ STEPS = st.lists(
         st.tuples(st.just("append"), PLACES),
         st.tuples(st.just("truncate"), st.integers(0, 40)),
         st.tuples(st.just("drop"), st.integers(0, 40)),
-        st.tuples(st.just("fault"), st.integers(0, 40)),
+        st.tuples(st.just("damage"), st.integers(0, 40)),
     ),
     max_size=60,
 )
-FAULT = Fault(0, 0, 0, is_certain=True)
+DAMAGE = Damage(0, 0, 0, is_certain=True)
 
 
 @given(STEPS)
 def test_an_index_is_a_dict_of_places(steps: list[tuple[str, Place | int]]) -> None:
     index, model = Index(), dict[int, Place]()
-    faulty: set[int] = set()
+    damaged: set[int] = set()
     for step, what in steps:
         if isinstance(what, Place):
             index.append(what)
@@ -40,12 +40,12 @@ def test_an_index_is_a_dict_of_places(steps: list[tuple[str, Place | int]]) -> N
         elif step == "drop" and what <= index.last:
             index.drop_to(what)
             model = {it: place for it, place in model.items() if it > what}
-        elif step == "fault" and what in model:
-            index.faulty[what] = FAULT
-            faulty.add(what)
-        faulty &= set(model)
+        elif step == "damage" and what in model:
+            index.damaged[what] = DAMAGE
+            damaged.add(what)
+        damaged &= set(model)
         index.invariants()
-        assert set(index.faulty) == faulty
+        assert set(index.damaged) == damaged
         assert {it: index.place(it) for it in range(index.base + 1, index.last + 1)} == model
 
 
@@ -62,5 +62,5 @@ def test_an_entry_that_may_be_torn_leaves_the_index_in_doubt() -> None:
     index = Index()
     index.append(Place(1, 0, 0, 0, 1, 0))
     assert index.is_certain
-    index.faulty[1] = Fault(0, 0, 0, is_certain=False)
+    index.damaged[1] = Damage(0, 0, 0, is_certain=False)
     assert not index.is_certain

@@ -33,7 +33,7 @@ def test_damage_below_what_the_store_holds_is_no_damage() -> None:
         _, data = wal_file(disk)
         data[data.index(b"%d/1-" % index) + 8] ^= 1
         journal = Journal.open(HOME, identity=IDENTITY, disk=disk, config=config(), held=(index, 1))
-        assert not journal.faulty
+        assert not journal.damaged
         assert journal.first_index == index + 1
         assert journal.term_at(index) == 1
         assert content(journal) == WHOLE[index:]

@@ -8,9 +8,9 @@ from tests.journal.journals import (
     WHOLE,
     acknowledged,
     content,
-    mend_all,
     open_journal,
     reopened,
+    repair_all,
     wal_file,
 )
 
@@ -22,7 +22,7 @@ def test_an_entry_that_changes_while_the_journal_is_open_is_not_handed_out() -> 
     data[data.index(b"9/1-") + 8] ^= 1
     assert journal.entries(1, 21, 1 << 20) == tuple(WHOLE[:8])
     assert journal.entries(9, 21, 1 << 20) == ()
-    mend_all(journal, WHOLE)
+    repair_all(journal, WHOLE)
     assert content(journal) == WHOLE
     assert content(reopened(journal, disk)) == WHOLE
 
@@ -35,9 +35,9 @@ def test_a_sector_that_cannot_be_read_is_a_damaged_entry() -> None:
     disk.files[path].unreadable = {data.index(b"9/1-") // SECTOR}
     read = journal.entries(1, 21, 1 << 20)
     assert read == tuple(WHOLE[: len(read)])
-    assert journal.first_faulty == len(read) + 1 <= 9
+    assert journal.first_damaged == len(read) + 1 <= 9
     disk.files[path].unreadable = set()
-    mend_all(journal, WHOLE)
+    repair_all(journal, WHOLE)
     assert content(journal) == WHOLE
 
 

@@ -15,9 +15,9 @@ from tests.journal.journals import (
     acknowledged,
     content,
     entry,
-    mend_all,
     open_journal,
     reopened,
+    repair_all,
     wal_file,
 )
 
@@ -60,12 +60,12 @@ def test_a_damaged_payload_keeps_its_identity_until_a_peer_brings_it_back(positi
     index = position + 1
     data[data.index(b"%d/1-" % index) + 8] ^= 1
     journal = open_journal(disk)
-    assert list(journal.faulty) == [index] == [journal.first_faulty]
+    assert list(journal.damaged) == [index] == [journal.first_damaged]
     assert journal.last_index == 20
     assert journal.term_at(index) == 1
     assert journal.entries(1, 21, 1 << 20) == tuple(WHOLE[:position])
-    assert not journal.mend(index, b"something else")
-    mend_all(journal, WHOLE)
+    assert not journal.repair(index, b"something else")
+    repair_all(journal, WHOLE)
     assert content(journal) == WHOLE
     assert content(reopened(journal, disk)) == WHOLE
 
@@ -74,15 +74,15 @@ def test_a_damaged_payload_keeps_its_identity_until_a_peer_brings_it_back(positi
 def test_zeroed_blocks_never_lose_an_acknowledged_entry(size: int) -> None:
     """J8: zeros are no end of the log; etcd drops acknowledged writes there."""
     end = len(wal_file(acknowledged())[1])
-    outcomes = {"whole": 0, "mended": 0}
+    outcomes = {"whole": 0, "repaired": 0}
     for begin in range(0, min(end, 8192 + 64 * 64 + 20 * 136), size):
         disk = acknowledged()
         data = wal_file(disk)[1]
         data[begin : begin + size] = bytes(size)
         journal = open_journal(disk)
         assert journal.last_index == 20, f"block at {begin}"
-        outcomes["mended" if journal.faulty else "whole"] += 1
-        mend_all(journal, WHOLE)
+        outcomes["repaired" if journal.damaged else "whole"] += 1
+        repair_all(journal, WHOLE)
         assert content(journal) == WHOLE, f"block at {begin}"
         assert content(reopened(journal, disk)) == WHOLE
     assert all(outcomes.values())
@@ -94,7 +94,7 @@ def test_a_flipped_bit_never_loses_an_acknowledged_entry() -> None:
         disk = acknowledged()
         wal_file(disk)[1][place] ^= 1 << place % 8
         journal = open_journal(disk)
-        mend_all(journal, WHOLE)
+        repair_all(journal, WHOLE)
         assert content(journal) == WHOLE, f"bit at {place}"
 
 
@@ -131,8 +131,8 @@ def test_a_torn_entry_whose_slot_survived_is_known_to_be_doubtful() -> None:
         begin = data.index(b"6/1-") - 64
         data[begin : begin + 200] = bytes(200)
         journal = open_journal(disk)
-        assert {it.is_certain for it in journal.faulty.values()} == {is_certain}
-        journal.drop_from(journal.first_faulty)
+        assert {it.is_certain for it in journal.damaged.values()} == {is_certain}
+        journal.drop_from(journal.first_damaged)
         assert content(journal) == WHOLE[:5]
         journal.persist(None, [entry(6)])
         assert content(reopened(journal, disk)) == WHOLE[:6]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from roost.journal import JournalDamaged
-from roost.journal.index import Fault
+from roost.journal.index import Damage
 from roost.journal.record import TRUNCATE, Frame
 from roost.journal.recovery import Hole, Recovered
 from roost.journal.replay import Replay
@@ -13,11 +13,11 @@ from roost.journal.segment import Segment
 
 SEGMENT = Segment(Path("1.wal"), 1, 5, 1, 64, 1 << 16)
 HOLE = Hole(JournalDamaged(Path("1.wal"), 0, 0, "a hole"))
-FAULT = Fault(0, 0, 0, is_certain=True)
+DAMAGE = Damage(0, 0, 0, is_certain=True)
 
 
-def frame(index: int, term: int = 1, kind: int = 0, fault: Fault | None = None) -> Recovered:
-    return Recovered(Frame(kind, index, term, 0, 0, 0, 0, 0), 0, fault)
+def frame(index: int, term: int = 1, kind: int = 0, damage: Damage | None = None) -> Recovered:
+    return Recovered(Frame(kind, index, term, 0, 0, 0, 0, 0), 0, damage)
 
 
 def replay(*items: Recovered | Hole, term_max: int = 9) -> Replay:
@@ -72,10 +72,10 @@ def test_a_truncation_takes_back_a_whole_run_behind_a_hole() -> None:
 
 def test_a_damaged_entry_keeps_its_place_and_its_term() -> None:
     """J19: what is known of it is enough to vote with."""
-    it = replay(frame(1), frame(2, 3, fault=FAULT), frame(3, 3))
+    it = replay(frame(1), frame(2, 3, damage=DAMAGE), frame(3, 3))
     index = it.runs[0].index
     assert list(index.terms) == [1, 3, 3]
-    assert index.faulty == {2: FAULT}
+    assert index.damaged == {2: DAMAGE}
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def test_a_small_record_with_numbers_beyond_all_is_damage(name: str) -> None:
     twin.close()
 
 
-def test_a_flipped_bit_in_any_small_file_is_mended_from_its_twin() -> None:
+def test_a_flipped_bit_in_any_small_file_is_repaired_from_its_twin() -> None:
     """J24."""
     names = [f"{name}.{copy}" for name in ("hard", "catalog", "identity") for copy in "ab"]
     for name in names:
@@ -44,7 +44,7 @@ def test_a_flipped_bit_in_any_small_file_is_mended_from_its_twin() -> None:
             journal.close()
             other = f"{name[:-1]}{'b' if name.endswith('a') else 'a'}"
             disk.files[HOME / other].cache[place] ^= 4
-            assert content(open_journal(disk)) == WHOLE, f"{name} was not mended"
+            assert content(open_journal(disk)) == WHOLE, f"{name} was not repaired"
 
 
 def test_the_newest_body_comes_back() -> None:

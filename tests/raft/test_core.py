@@ -137,9 +137,9 @@ def test_an_old_write_does_not_vouch_for_a_newer_entry() -> None:
     second = core.take_ready()
     assert first is not None and second is not None
     core.persisted(first)
-    assert core.log.stable_index == 0
+    assert core.log.durable_index == 0
     core.persisted(second)
-    assert core.log.stable_index == 1
+    assert core.log.durable_index == 1
 
 
 def test_forgetting_the_leader_changes_neither_term_nor_timer() -> None:

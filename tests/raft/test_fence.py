@@ -190,7 +190,7 @@ def test_a_damaged_entry_stops_applying_and_counting_but_not_the_vote() -> None:
     made.crash(3)
     node = made.nodes[3]
     node.durable_applied = 2
-    node.storage.faulty = {4}
+    node.storage.damaged = {4}
     made.restart(3)
     assert not node.core.is_promotable
     heartbeat(made)
@@ -206,7 +206,7 @@ def test_a_damaged_entry_stops_applying_and_counting_but_not_the_vote() -> None:
     node.core.state.leader_id = 0
     node.core.step(VoteRequest(term + 1, 2, leader.last_index, leader.term, False, 0, 0))
     assert node.core.vote == 2, "its identities are enough to vote with"
-    node.storage.faulty.clear()
+    node.storage.damaged.clear()
     for _ in range(60):
         for it in made.nodes:
             made.tick(it)

@@ -173,7 +173,7 @@ def test_a_leader_that_cannot_be_is_told(broken: Callable[[Leading], None]) -> N
 
 
 @pytest.mark.parametrize(
-    "index", ["applied_index", "applying_index", "stable_index", "handed_index", "last_index"]
+    "index", ["applied_index", "applying_index", "durable_index", "handed_index", "last_index"]
 )
 def test_a_log_out_of_order_is_told(index: str) -> None:
     core_, _ = leader()

@@ -44,16 +44,16 @@ def test_what_is_handed_out_is_handed_out_once_and_again_after_a_cut() -> None:
     """Checklist 57, 59: the mark of what the disk was given is pulled back to the cut."""
     log = log_of([entry(1, 1)])
     log.append_after(1, [entry(2, 1), entry(3, 1)])
-    assert [it.index for it in log.take_unhanded()] == [2, 3]
+    assert [it.index for it in log.take_entries()] == [2, 3]
     log.note_outstanding(has_entries=True)
-    assert log.take_unhanded() == []
+    assert log.take_entries() == []
     log.append_after(2, [entry(3, 2)])
-    assert [(it.index, it.term) for it in log.take_unhanded()] == [(3, 2)]
+    assert [(it.index, it.term) for it in log.take_entries()] == [(3, 2)]
     log.note_outstanding(has_entries=True)
     assert log.note_persisted()
-    assert log.stable_index == 2, "the first write vouches for nothing that was cut"
+    assert log.durable_index == 2, "the first write vouches for nothing that was cut"
     assert log.note_persisted()
-    assert log.stable_index == 3
+    assert log.durable_index == 3
 
 
 def test_what_is_committed_is_never_cut() -> None:
@@ -84,7 +84,7 @@ def test_what_was_handed_out_is_not_changed_by_a_cut() -> None:
     """
     log = log_of([])
     log.append_after(0, [entry(1, 1, b"a"), entry(2, 1, b"b")])
-    handed, page = log.take_unhanded(), log.slice(1, 100)
+    handed, page = log.take_entries(), log.slice(1, 100)
     log.append_after(0, [entry(1, 2, b"z")])
     assert [it.payload for it in handed] == [b"a", b"b"]
     assert [it.payload for it in page] == [b"a", b"b"]

@@ -28,7 +28,7 @@ from roost.server.h2.connection import (
     STREAMS_MAX,
 )
 from roost.server.h2.hpack import Decoder, HpackError, decode_huffman, encode_literal
-from roost.server.h2.outgoing import PUMP_FRAMES_MAX
+from roost.server.h2.outgoing import FRAMES_A_TURN_MAX
 from tests.steps import steps_of
 
 NAMES = st.sampled_from([b":path", b":method", b"te", b"content-type", b"x-1", b"grpc-timeout"])
@@ -91,9 +91,9 @@ class Pair:
         self.client = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
         self.client.initiate_connection()
         self.events: list[h2.events.Event] = []
-        self.pump()
+        self.exchange()
 
-    def pump(self, piece: int = 1 << 20) -> None:
+    def exchange(self, piece: int = 1 << 20) -> None:
         """Carry bytes both ways until nothing moves; `piece` bytes at a time."""
         while True:
             data = self.client.data_to_send()
@@ -109,7 +109,7 @@ class Pair:
         self.client.send_headers(stream_id, headers, end_stream=not body)
         offset = 0
         while offset < len(body):
-            self.pump()
+            self.exchange()
             room = min(
                 self.client.local_flow_control_window(stream_id),
                 self.client.max_outbound_frame_size,
@@ -117,14 +117,14 @@ class Pair:
             chunk = body[offset : offset + room]
             offset += len(chunk)
             self.client.send_data(stream_id, chunk, end_stream=offset == len(body))
-        self.pump()
+        self.exchange()
         return stream_id
 
     def answer(self, stream_id: int, body: bytes) -> None:
         block = b"\x88" + encode_literal(b"content-type", b"application/grpc")
         trailers = encode_literal(b"grpc-status", b"0")
         self.server.send_answer(self.server.streams[stream_id], Answer(block, trailers), body)
-        self.pump()
+        self.exchange()
 
     def received(self, stream_id: int) -> bytes:
         return b"".join(
@@ -181,7 +181,7 @@ def test_requests_arrive_whole_however_they_are_cut(piece: int) -> None:
     stream_id = pair.client.get_next_available_stream_id()
     pair.client.send_headers(stream_id, HEADERS)
     pair.client.send_data(stream_id, b"hello", end_stream=True, pad_length=9)
-    pair.pump(piece)
+    pair.exchange(piece)
     assert pair.owner.bodies == {stream_id: b"hello"}
     assert pair.owner.ended == [stream_id]
     assert (b":path", b"/a/b") in pair.owner.heads[0][1]
@@ -222,7 +222,7 @@ def test_a_large_answer_waits_for_windows() -> None:
             break
         pair.client.increment_flow_control_window(30_000, stream_id)
         pair.client.increment_flow_control_window(30_000)
-        pair.pump()
+        pair.exchange()
     assert pair.received(stream_id) == body
     assert not pair.server.streams
 
@@ -230,15 +230,15 @@ def test_a_large_answer_waits_for_windows() -> None:
 def test_a_changed_initial_window_moves_open_streams() -> None:
     pair = Pair()
     pair.client.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 10})
-    pair.pump()
+    pair.exchange()
     stream_id = pair.request(b"x")
     pair.answer(stream_id, b"z" * 100)
     assert len(pair.received(stream_id)) == 10
     pair.client.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 60})
-    pair.pump()
+    pair.exchange()
     assert len(pair.received(stream_id)) == 60
     pair.client.increment_flow_control_window(100, stream_id)
-    pair.pump()
+    pair.exchange()
     assert pair.received(stream_id) == b"z" * 100
 
 
@@ -248,12 +248,12 @@ def test_a_stream_drains_as_windows_open() -> None:
     stream = pair.server.streams[stream_id]
     pair.server.send_headers(stream, b"\x88")
     pair.server.send_data(stream, b"z" * 100_000)
-    pair.pump()
+    pair.exchange()
     assert stream.pending_bytes == 100_000 - 65_535
     assert pair.owner.drained == []
     pair.client.increment_flow_control_window(100_000, stream_id)
     pair.client.increment_flow_control_window(100_000)
-    pair.pump()
+    pair.exchange()
     assert (stream.pending_bytes, pair.owner.drained) == (0, [stream_id])
 
 
@@ -262,7 +262,7 @@ def test_pings_are_answered_and_resets_are_told() -> None:
     pair.client.ping(b"12345678")
     stream_id = pair.request(b"")
     pair.client.reset_stream(stream_id)
-    pair.pump()
+    pair.exchange()
     assert any(isinstance(it, h2.events.PingAckReceived) for it in pair.events)
     assert pair.owner.reset == [stream_id]
     assert not pair.server.streams
@@ -285,7 +285,7 @@ def test_going_away_lets_open_streams_end() -> None:
     pair = Pair()
     stream_id = pair.request(b"x")
     pair.server.go_away(ErrorCode.NO_ERROR)
-    pair.pump()
+    pair.exchange()
     assert any(isinstance(it, h2.events.ConnectionTerminated) for it in pair.events)
     pair.server.send_answer(pair.server.streams[stream_id], Answer(b"\x88", b"\x88"), b"late")
     assert b"late" in pair.server.take_output()
@@ -497,7 +497,7 @@ def test_answers_leave_in_turn_and_a_bounded_part_at_a_time() -> None:
     server.send_answer(large, Answer(b"\x88", b"\x88"), bytes(8 << 20))
     server.send_answer(small, Answer(b"\x88", b"\x88"), bytes(100_000))
     sent = server.take_output()
-    assert len(sent) <= PUMP_FRAMES_MAX * FRAME_BYTES_SENT_MAX * 1.1
+    assert len(sent) <= FRAMES_A_TURN_MAX * FRAME_BYTES_SENT_MAX * 1.1
     assert small.is_local_closed, "it does not wait for the large one"
     while server.has_more:
         sent += server.take_output()

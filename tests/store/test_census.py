@@ -83,10 +83,10 @@ class Counting(RuleBasedStateMachine):
             assert found is None
 
     @rule()
-    def tend(self) -> None:
+    def cut_crowded(self) -> None:
         while self.census.is_built and self.census.is_crowded:
             self.tree.walked_count = 0
-            self.census.tend(self.tree.walk)
+            self.census.cut_crowded(self.tree.walk)
             assert self.tree.walked_count <= BLOCK_COUNT_MAX
 
     @invariant()

@@ -5,7 +5,7 @@ When it is lost the command and everything that it started is asked to end (TERM
 our own child (prctl's PR_SET_CHILD_SUBREAPER); it stays in our process group and on our terminal.
 
 Limit: whoever ends us with KILL leaves the command running, with nothing held (said to users in
-docs/explanation/leases.md).  PR_SET_PDEATHSIG would not mend that: a direct child alone hears of
+docs/explanation/leases.md).  PR_SET_PDEATHSIG would not help: a direct child alone hears of
 it, and what that has started goes on; and to set it means to run code of ours between fork and
 exec, in a process with threads.
 """

@@ -1,6 +1,6 @@
 """Where every entry of the journal is, in memory: some 37 bytes an entry.
 
-Entry `base + 1 + i` is at position i of each column.  An entry in `faulty` is damaged on the
+Entry `base + 1 + i` is at position i of each column.  An entry in `damaged` is so on the
 disk: its identity (term, length, checksum) is known from its slot, its payload is not, until a
 peer that holds the same entry brings it back (J19, J20).
 """
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class Damage:
     """What a damaged frame must look like when it is written anew.
 
     `is_certain` says that the entry was durable once.  Where it is not certain, the frame may
@@ -46,7 +46,7 @@ class Index:
         "_sequences",
         "base",
         "base_term",
-        "faulty",
+        "damaged",
         "terms",
     )
 
@@ -65,7 +65,7 @@ class Index:
         self._crcs = array("I")
         self._kinds = bytearray()
         # base < each <= last: what is not kept is not damaged.
-        self.faulty: dict[int, Fault] = {}
+        self.damaged: dict[int, Damage] = {}
 
     @property
     def last(self) -> int:
@@ -76,14 +76,14 @@ class Index:
         """Assert that the columns are in step, and that what is damaged is kept."""
         columns = (self._sequences, self._offsets, self._lengths, self._crcs, self._kinds)
         assert all(len(it) == len(self.terms) for it in columns), "a row has all its columns"
-        if self.faulty:
-            assert self.base < min(self.faulty), "what is not kept is not damaged"
-            assert max(self.faulty) <= self.last, "nor what is not there"
+        if self.damaged:
+            assert self.base < min(self.damaged), "what is not kept is not damaged"
+            assert max(self.damaged) <= self.last, "nor what is not there"
 
     @property
     def is_certain(self) -> bool:
         """Whether no entry is in doubt: each was durable once, or is whole."""
-        return all(fault.is_certain for fault in self.faulty.values())
+        return all(damage.is_certain for damage in self.damaged.values())
 
     def append(self, place: tuple[int, int, int, int, int, int]) -> None:
         """One entry more, as the fields of `Place`."""
@@ -135,8 +135,8 @@ class Index:
         for column in (self.terms, self._sequences, self._offsets, self._lengths, self._crcs):
             del column[keep:]
         del self._kinds[keep:]
-        for it in [it for it in self.faulty if it >= index]:
-            del self.faulty[it]
+        for it in [it for it in self.damaged if it >= index]:
+            del self.damaged[it]
 
     def drop_to(self, index: int) -> None:
         """Forget entries up to `index`, which is kept as the base."""
@@ -149,5 +149,5 @@ class Index:
         for column in (self.terms, self._sequences, self._offsets, self._lengths, self._crcs):
             del column[:count]
         del self._kinds[:count]
-        for it in [it for it in self.faulty if it <= index]:
-            del self.faulty[it]
+        for it in [it for it in self.damaged if it <= index]:
+            del self.damaged[it]

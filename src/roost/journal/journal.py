@@ -26,7 +26,7 @@ from roost.journal.batch import Batch, JournalConfig, Write, begin_segment
 from roost.journal.disk import Disk, File, OsDisk
 from roost.journal.errors import EntryTooLarge, JournalBroken, JournalDamaged
 from roost.journal.identity import Identity, lock_directory
-from roost.journal.index import Fault, Index, Place
+from roost.journal.index import Damage, Index, Place
 from roost.journal.opening import SPARE_NAME, Opened, Position, open_journal
 from roost.journal.reading import read_entries
 from roost.journal.record import (
@@ -115,10 +115,10 @@ class Journal:
                 may_lose_tail=may_lose_tail,
             )
             journal = cls(directory, disk, config or JournalConfig(), lock, opened)
-            if opened.salvaged:
+            if opened.kept:
                 # Into a new segment, as any other entries: the files they were read from are
                 # already put aside.
-                journal.persist(None, opened.salvaged)
+                journal.persist(None, opened.kept)
         except BaseException:
             lock.close()
             raise
@@ -283,14 +283,14 @@ class Journal:
         return self._index.term_at(index)
 
     @property
-    def faulty(self) -> Mapping[int, Fault]:
+    def damaged(self) -> Mapping[int, Damage]:
         """Entries whose payload is damaged here, by their position in the log."""
-        return self._index.faulty
+        return self._index.damaged
 
     @property
-    def first_faulty(self) -> int:
+    def first_damaged(self) -> int:
         """The oldest entry whose payload is damaged here; 0 when there is none."""
-        return min(self._index.faulty, default=0)
+        return min(self._index.damaged, default=0)
 
     @property
     def is_fenced(self) -> bool:
@@ -306,7 +306,7 @@ class Journal:
         """What is wrong with a damaged entry, as an error that says what can be done."""
         place = self._index.place(index)
         segment = next(it for it in self._segments if it.sequence == place.sequence)
-        position = self._index.faulty[index].position
+        position = self._index.damaged[index].position
         fact = f"entry {index} of term {place.term} is damaged"
         return JournalDamaged(segment.path, position, place.offset, fact)
 
@@ -331,12 +331,12 @@ class Journal:
         """Read entries from the file up to `bytes_max` of payload, at least one.
 
         They end before the first damaged one, which may be the first.  Damage that nobody knew
-        of is noted in `faulty`.
+        of is noted in `damaged`.
         """
         assert self.first_index <= first < stop <= self.last_index + 1, "entries that are kept"
         return read_entries(self._index, self._segments, first, stop, bytes_max)
 
-    def mend(self, index: int, payload: bytes) -> bool:
+    def repair(self, index: int, payload: bytes) -> bool:
         """Write a damaged entry anew, durably; False when the payload is not that entry's.
 
         Not while a batch is being written in another thread.
@@ -346,21 +346,23 @@ class Journal:
 
         """
         assert self._underway is None, "one batch at a time"
-        fault, place = self._index.faulty[index], self._index.place(index)
+        damage, place = self._index.damaged[index], self._index.place(index)
         # Length and checksum are from the slot, which is whole; with index and term they name
         # one content (J20).  So it does not matter who brings it, a leader or not.
         if (len(payload), crc32c(payload)) != (place.length, place.payload_crc):
             return False
         segment = next(it for it in self._segments if it.sequence == place.sequence)
         frame = (place.kind, index, place.term, place.length, place.payload_crc)
-        head = encode_frame((*frame, fault.chain, fault.position, fault.batch_delta), segment.epoch)
+        head = encode_frame(
+            (*frame, damage.chain, damage.position, damage.batch_delta), segment.epoch
+        )
         with self._poisoned_by_errors():
             assert segment.file is not None, "a segment with entries is open"
             # The same bytes at the same place: torn, it is as damaged as it was before.
             segment.file.pwrite([head, payload, padding(place.length)], place.offset)
             segment.file.sync_data()
         # Only now: whoever counts this entry may count on it.
-        del self._index.faulty[index]
+        del self._index.damaged[index]
         return True
 
     def drop_from(self, index: int) -> None:

@@ -93,7 +93,7 @@ class ManifestRecord:
     def save(self, segments: Sequence[Segment], *, is_clean: bool, is_certain: bool) -> None:
         """Name those of `segments` that have a file, durably.
 
-        `is_certain`: no entry is in doubt, see `Fault`.
+        `is_certain`: no entry is in doubt, see `Damage`.
         """
         # A segment without a file is decided on and not made yet.  To name it would be to miss it
         # at the next start.

@@ -10,7 +10,7 @@
 Damage is met in this order:
 
     below what the store holds    not needed: the journal begins behind it
-    an entry whose slot is good   `faulty`: it keeps its place and its vote; peers bring it back
+    an entry whose slot is good   `damaged`: it keeps its place and its vote; peers bring it back
     anything else                 the end of the log is lost, and nobody knows how much was
                                   promised: the journal is *fenced*.  Its member may not vote
                                   before it holds an entry of a leader's own term, which proves
@@ -60,7 +60,7 @@ class Opened:
     hard: HardRecord
     manifest: ManifestRecord
     # What was left before a loss, behind the floor: to be written again, into a new segment.
-    salvaged: tuple[Entry, ...]
+    kept: tuple[Entry, ...]
 
 
 def open_journal(
@@ -112,7 +112,7 @@ class _Opening:
         self._manifest = ManifestRecord(disk, directory)
         self._segments: list[Segment] = []
         self._index = Index()
-        self._salvaged: tuple[Entry, ...] = ()
+        self._kept: tuple[Entry, ...] = ()
 
     def run(self, *, may_lose_tail: bool) -> Opened:
         """All of it."""
@@ -127,8 +127,8 @@ class _Opening:
         self._decide(runs, may_lose_tail=may_lose_tail)
         index = self._index
         last_term = index.terms[-1] if index.terms else index.base_term
-        if self._salvaged:
-            last_term = self._salvaged[-1].term
+        if self._kept:
+            last_term = self._kept[-1].term
         hard.resume(index.base_term, last_term)
         # The manifest first: a crash in between leaves files that nobody names, and the next
         # start puts them aside.  The other way round it would miss files that it names.
@@ -140,7 +140,7 @@ class _Opening:
             segments=self._segments,
             hard=hard,
             manifest=manifest,
-            salvaged=self._salvaged,
+            kept=self._kept,
         )
 
     def _read_segments(self) -> list[Run]:
@@ -206,21 +206,21 @@ class _Opening:
         # A gap of which the store holds everything is none: the run behind it is the log.
         if newest.hole is None and (not has_gap or newest.index.base <= behind.index):
             self._index = index = newest.index
-            if has_gap or any(it <= held.index for it in index.faulty):
+            if has_gap or any(it <= held.index for it in index.damaged):
                 floor = behind
             self._begin_at_floor(floor)
             if has_gap:
                 self._leave_segments_before_gap()
-            if index.faulty:
+            if index.damaged:
                 text = "%d entries from %d on are damaged; the other members will be asked"
-                logger.warning(text, len(index.faulty), min(index.faulty))
+                logger.warning(text, len(index.damaged), min(index.damaged))
             return
         damage = newest.hole or runs[-2].hole
         assert damage is not None, "something is missing"
         if not may_lose_tail:
             raise damage
         logger.error("the end of the log is lost: %s", damage)
-        self._salvage(runs, behind)
+        self._begin_anew(runs, behind)
 
     def _begin_at_floor(self, floor: Position) -> None:
         """Forget what lies at or below the floor."""
@@ -254,24 +254,24 @@ class _Opening:
                 segment.file.close()
         self._segments = [it for it in self._segments if it.sequence >= first]
 
-    def _salvage(self, runs: list[Run], floor: Position) -> None:
+    def _begin_anew(self, runs: list[Run], floor: Position) -> None:
         """Begin anew with what is left behind `floor`, fenced.
 
         Only what follows the floor without a gap is of use, and only to the first damaged entry:
-        the log that is gone on with has neither holes nor faulty entries.  The rest comes back
+        the log that is gone on with has neither holes nor damaged entries.  The rest comes back
         from a leader, like everything that this member has forgotten.
         """
         for run in runs:
             index = run.index
-            last = min(index.faulty, default=index.last + 1) - 1
+            last = min(index.damaged, default=index.last + 1) - 1
             if index.base <= floor.index < last:
                 first = floor.index + 1
-                self._salvaged = read_entries(index, self._segments, first, last + 1, _EVERYTHING)
+                self._kept = read_entries(index, self._segments, first, last + 1, _EVERYTHING)
         self._put_aside_all()
         self._index = Index(floor.index, floor.term)
         self._manifest.note_floor(floor.index, floor.term)
         # From here on the fence outlives every restart.  If the power goes before what was
-        # salvaged is written again, less is left, and the fence says so already.
+        # kept is written again, less is left, and the fence says so already.
         self._manifest.note_fence(is_fenced=True)
 
     def _put_aside_all(self) -> None:

@@ -46,7 +46,7 @@ def check_private(disk: Disk, directory: Path, *, is_strict: bool) -> None:
             any right, or a symbolic link leads elsewhere.
 
     """
-    # Everything is looked at before anything is said: whoever mends a directory wants the list,
+    # Everything is looked at before anything is said: whoever repairs a directory wants the list,
     # not one name a start.
     found: list[str] = []
     for path in _all_in(disk, directory):

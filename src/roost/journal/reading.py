@@ -2,7 +2,7 @@
 
 The index says where an entry lies and what its checksum must be, so what comes back is what was
 written, or it is damaged.  Damage that nobody knew of is met here first: the entry becomes
-`faulty` then and there, and peers bring it back as one that was found at a start.
+`damaged` then and there, and peers bring it back as one that was found at a start.
 """
 
 import logging
@@ -15,7 +15,7 @@ from roost.journal.disk import File
 from roost.journal.errors import JournalDamaged
 from roost.journal.index import Index, Place
 from roost.journal.record import FRAME_HEAD_BYTES
-from roost.journal.recovery import find_fault
+from roost.journal.recovery import find_damage
 from roost.journal.segment import Segment
 from roost.raft.types import Entry, EntryKind
 
@@ -41,7 +41,7 @@ def read_entries(
         place = index.place(log_index)
         size += place.length
         # At least one, however large: a page of nothing would be asked for again for ever.
-        if (found and size > bytes_max) or log_index in index.faulty:
+        if (found and size > bytes_max) or log_index in index.damaged:
             break
         segment = by_sequence[place.sequence]
         assert segment.file is not None, "a segment with entries is open"
@@ -50,12 +50,12 @@ def read_entries(
             # The index still says what it must be, from when it was written or opened.  To write
             # it anew, the frame's place in its batch is wanted as well, and only the slot has
             # that.
-            fault = find_fault(segment, place)
-            if fault is None:
+            damage = find_damage(segment, place)
+            if damage is None:
                 fact = "the payload and its slot changed"
                 raise JournalDamaged(segment.path, 0, place.offset, fact)
             logger.error("entry %d has changed on the disk: %s", log_index, segment.path.name)
-            index.faulty[log_index] = fault
+            index.damaged[log_index] = damage
             break
         found.append(Entry(log_index, place.term, _KINDS[place.kind], payload))
     return tuple(found)

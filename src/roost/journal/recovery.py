@@ -6,7 +6,7 @@ whole rule, and a test reaches every row.
 
 A *torn* write is one that a crash cut short: it was never acknowledged, so everything from it
 on is dropped.  *Damage* is anything else: it may have been acknowledged, so nothing is dropped.
-A *faulty* entry is damaged and its slot is not: it keeps its place, and a peer may bring its
+A *damaged* entry has a bad frame and a good slot: it keeps its place, and a peer may bring its
 payload back.  A *hole* is damage of which not even the identity is known; what follows it is
 read on, but nobody can say what was in between.
 
@@ -24,7 +24,7 @@ from crc32c import crc32c
 
 from roost.journal.disk import read_or_zeros
 from roost.journal.errors import JournalDamaged
-from roost.journal.index import Fault, Place
+from roost.journal.index import Damage, Place
 from roost.journal.record import (
     FRAME_HEAD_BYTES,
     FRAME_MAGIC,
@@ -74,7 +74,7 @@ class Verdict(Enum):
     REWRITE_SLOT = "good; its slot is written anew"
     REWRITE_HEAD = "good; its head is written anew"
     TORN = "torn: a crash cut the write short"
-    FAULTY = "the entry is damaged; its identity is known from its slot"
+    DAMAGED = "the entry is damaged; its identity is known from its slot"
     DOUBLE_FAULT = "entry and slot are damaged, and later entries prove that it was written"
     TAIL_UNKNOWN = "the last entry and its slot are damaged"
     CONFLICT = "the entry and its slot contradict each other"
@@ -99,7 +99,7 @@ VERDICTS: dict[object, Verdict] = {
     # Also in the newest batch, where a crash may have done it: from here the two look the same
     # (PAR, FAST'18), and to call damage a crash drops what was acknowledged, while to call a
     # crash damage costs a question to the others.
-    **_rows(FrameState.BAD, SlotState.OK, Verdict.FAULTY),
+    **_rows(FrameState.BAD, SlotState.OK, Verdict.DAMAGED),
     # Neither frame nor slot, and nothing of a later batch: the write was cut short, in whatever
     # order its sectors reached the disk.  Entries of the same batch behind it prove nothing, for
     # the sync that covers them all did not come back.
@@ -118,11 +118,11 @@ _ROT_BITS_MAX = 2
 
 @dataclass(slots=True)
 class Recovered:
-    """One frame and where it lies; with `fault`, only its slot could be read."""
+    """One frame and where it lies; with `damage`, only its slot could be read."""
 
     frame: Frame
     offset: int
-    fault: Fault | None = None
+    damage: Damage | None = None
 
 
 @dataclass(slots=True)
@@ -152,7 +152,7 @@ class SegmentReader:
         # What `_find_newest` came to; it reads all slots, so once is enough.
         self._newest: tuple[int, int] | None = None
         # Heads and slots to be written anew, and where.  Nothing is written before everything is
-        # read: a reader that mends as it goes would judge what follows by what it wrote.
+        # read: a reader that repairs as it goes would judge what follows by what it wrote.
         self._repairs: list[tuple[bytes, int]] = []
 
     def recover(self, frame_count: int | None) -> list[Recovered | Hole]:
@@ -175,8 +175,8 @@ class SegmentReader:
             if verdict is Verdict.TORN:
                 break
             fact = verdict.value
-            if verdict is Verdict.FAULTY:
-                recovered = self._faulty(is_sealed=frame_count is not None)
+            if verdict is Verdict.DAMAGED:
+                recovered = self._damaged(is_sealed=frame_count is not None)
             elif frame is not None and verdict is not Verdict.CONFLICT:
                 recovered = Recovered(frame, segment.offset)
                 # Behind a hole there is nothing that the chain could be held against.
@@ -199,7 +199,7 @@ class SegmentReader:
             segment.position += 1
         return found
 
-    def _faulty(self, *, is_sealed: bool) -> Recovered:
+    def _damaged(self, *, is_sealed: bool) -> Recovered:
         """The frame at this position, as its slot has it."""
         segment = self._segment
         slot, _ = self._read_slot(segment.position)
@@ -214,8 +214,8 @@ class SegmentReader:
             or self._evidence() is Evidence.LATER_BATCH
         )
         frame = _frame_of(slot, segment)
-        fault = Fault(segment.position, segment.chain, slot.batch_delta, is_certain)
-        return Recovered(frame, segment.offset, fault)
+        damage = Damage(segment.position, segment.chain, slot.batch_delta, is_certain)
+        return Recovered(frame, segment.offset, damage)
 
     def _skip_hole(self) -> bool:
         """Go to the next position whose slot can be read; say whether there is one."""
@@ -375,7 +375,7 @@ class SegmentReader:
         file.sync_data()
 
 
-def find_fault(segment: Segment, place: Place) -> Fault | None:
+def find_damage(segment: Segment, place: Place) -> Damage | None:
     """What an entry's frame must look like, as its slot says; None when that is damaged, too."""
     assert segment.file is not None, "the segment is open"
     data = read_or_zeros(segment.file, segment.data_offset)
@@ -387,7 +387,7 @@ def find_fault(segment: Segment, place: Place) -> Fault | None:
         if slot is not None and slot.offset == place.offset:
             if position and chain is None:
                 return None
-            return Fault(position, chain or 0, slot.batch_delta, is_certain=True)
+            return Damage(position, chain or 0, slot.batch_delta, is_certain=True)
         chain = None if slot is None else slot.payload_crc
     return None
 

@@ -86,8 +86,8 @@ class Replay:
         index.append((*place, frame.term, frame.kind))
         # In its place like any other: the log is as long as the last identity, so a vote is given
         # and asked for by what was acknowledged, not by what can be read today (J19).
-        if recovered.fault is not None:
-            index.faulty[index.last] = recovered.fault
+        if recovered.damage is not None:
+            index.damaged[index.last] = recovered.damage
 
     def _contradiction(
         self, segment: Segment, recovered: Recovered, last_term: int

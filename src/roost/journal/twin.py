@@ -70,7 +70,7 @@ class Twin:
         if self._is_new:
             disk.sync_directory(directory)
         self._sequence = 0
-        # Whether the last `load` found a copy that is not the newest; `save` mends it.
+        # Whether the last `load` found a copy that is not the newest; `save` repairs it.
         self.is_damaged = False
 
     def load(self) -> bytes | None:

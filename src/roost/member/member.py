@@ -256,7 +256,7 @@ class Member:
             persist_count=self.persistence.outstanding_count,
             snapshot_transfer_count=self.snapshots.task_count,
             send_queue_bytes=self.transport.queued_bytes(),
-            damaged_entry_count=len(self.journal.faulty),
+            damaged_entry_count=len(self.journal.damaged),
             repaired_entry_count=self.custody.repair.repaired_count,
             failed_work_count=parts.periodic.failed_count + parts.links.failed_count,
             is_fenced=core.is_fenced,

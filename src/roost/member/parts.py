@@ -100,7 +100,7 @@ class Parts:
             self.roster,
             token=config.initial_cluster_token,
             is_alive=self._is_alive,
-            now_s=world.wall_s,
+            wall_s=world.wall_s,
         ).operations()
         self.core = self._make_core()
         self.persistence = self._make_persistence()
@@ -170,7 +170,7 @@ class Parts:
             inline_ms_max=self._config.inline_sync_ms_max,
             on_durable=self._wiring.on_durable,
             on_failure=self._wiring.on_fatal,
-            clock=self._world.clock_s,
+            clock_s=self._world.clock_s,
             make_worker=self._world.make_worker,
         )
 

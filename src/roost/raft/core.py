@@ -228,7 +228,7 @@ class Core:
         """What the leader believes of each node, itself included; empty elsewhere."""
         if self.state.leading is None:
             return {}
-        own = own_progress(self.log.last_index, self.log.stable_index)
+        own = own_progress(self.log.last_index, self.log.durable_index)
         rows = {node: progress.statistics() for node, progress in self.peers.items()}
         return rows | {self.id: own.statistics()}
 

@@ -9,7 +9,7 @@ it gives none to a log that is older than its own, so that whoever wins holds wh
 "the voter denies its vote if its own log is more up-to-date than that of the candidate" (§3.6.1).
 
 Each message also tells of an entry that its sender knows to be committed.  That is no more than
-a rumour of what the log may hold already, and it mends a hole: only a dead leader may have known
+a rumour of what the log may hold already, and it closes a hole: only a dead leader may have known
 that a change of the configuration was committed, and those who are left could elect nobody
 without it (etcd #12359).
 """
@@ -23,7 +23,7 @@ from roost.raft.types import HardState, Role
 def campaign(state: State, *, is_transfer: bool = False) -> None:
     """The election timer fired, somebody asked for a campaign, or the leader for a transfer."""
     if has_unapplied_change(state):
-        # Who may vote is not settled here yet (checklist 25).  A quorum of a configuration that
+        # Who may vote is not known here yet (checklist 25).  A quorum of a configuration that
         # has been left could elect us beside a leader of the one in force.
         return
     if state.config.pre_vote and not is_transfer:

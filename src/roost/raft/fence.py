@@ -59,7 +59,7 @@ def lift_if_due(state: State) -> None:
     # The vote needs no more than that: terms and votes are kept apart from the log, and are not
     # what was lost.
     log = state.log
-    is_own = state.leader_id and log.term_at(log.stable_index) == state.term
-    has_all = state.fence_commit is not None and log.stable_index >= state.fence_commit
-    if is_own and has_all and not log.first_faulty:
+    is_own = state.leader_id and log.term_at(log.durable_index) == state.term
+    has_all = state.fence_commit is not None and log.durable_index >= state.fence_commit
+    if is_own and has_all and not log.first_damaged:
         state.is_fenced = False

@@ -29,7 +29,7 @@ def take(state: State) -> Ready | None:
         or saved.change_index != state.known_change[0]
     ):
         hard_state = _take_hard_state(state, outbox)
-    entries = log.take_unhanded() if log.handed_index < log.last_index else []
+    entries = log.take_entries() if log.handed_index < log.last_index else []
     committed: tuple[Entry, ...] = ()
     # Only what an *earlier* Ready made durable: those of this one are not, whoever committed them.
     if log.applying_index < log.commit_index:

@@ -1,11 +1,11 @@
-"""The log as the core sees it: a tail in memory over stable storage.
+"""The log as the core sees it: a tail in memory over durable storage.
 
-    storage.first_index … stable_index … handed_index … last_index
+    storage.first_index … durable_index … handed_index … last_index
                           |  durable   |  being written | not yet handed to the disk
           first_cached … (recent entries stay in memory, for peers that are slightly behind)
 
 Index order always: storage.first_index - 1 <= applied <= applying <= committed <= last.
-A Ready hands out what follows `handed_index`; `persisted` moves `stable_index`.  Truncation
+A Ready hands out what follows `handed_index`; `persisted` moves `durable_index`.  Truncation
 pulls both back, and forgets what older Readys still on their way to the disk will report, so
 that an old write can never vouch for a newer entry at its position (checklist 59, 144).
 
@@ -37,7 +37,7 @@ class Storage(Protocol):
         """The term of an entry; None when compacted or beyond the end."""
 
     @property
-    def first_faulty(self) -> int:
+    def first_damaged(self) -> int:
         """The oldest entry whose payload is damaged; 0 when there is none.  Its term counts."""
 
     def entries(self, first: int, stop: int, bytes_max: int) -> tuple[Entry, ...]:
@@ -64,7 +64,7 @@ class Log:
         self.first_cached = storage.last_index + 1
         # How far the *disk* has what the log says; everything that promises asks this, and not
         # `last_index`.  Moves back when the log is cut, for what was durable there is void.
-        self.stable_index = storage.last_index
+        self.durable_index = storage.last_index
         # How far the disk was given it: what is between the two is being written.
         self.handed_index = storage.last_index
         # Never below the commit index; (last_index, last_term) is what elections compare.
@@ -83,16 +83,16 @@ class Log:
         self.change_indexes = storage.changes_after(self.applied_index)
 
     @property
-    def first_faulty(self) -> int:
+    def first_damaged(self) -> int:
         """The oldest entry whose payload is damaged here; 0 when there is none."""
-        return self._storage.first_faulty
+        return self._storage.first_damaged
 
     def vouched(self, index: int) -> int:
         """How far up to `index` this log holds what it says; a damaged copy is none (J19)."""
         # From the first damaged one on, though what is behind it may be whole: a match point says
         # *everything* up to here.
-        faulty = self._storage.first_faulty
-        return min(index, faulty - 1) if faulty else index
+        damaged = self._storage.first_damaged
+        return min(index, damaged - 1) if damaged else index
 
     @property
     def committed_change_index(self) -> int:
@@ -187,8 +187,8 @@ class Log:
         # Writes under way may finish, but what they wrote behind the cut is not what the log says
         # there any more: they vouch for what is before it, and for that only.  Else the end of an
         # old write would make a new entry durable that the disk has never seen (checklist 144).
-        self._outstanding = deque(min(vouched, last) for vouched in self._outstanding)
-        self.stable_index = min(self.stable_index, last)
+        self._outstanding = deque(min(durable, last) for durable in self._outstanding)
+        self.durable_index = min(self.durable_index, last)
         self.handed_index = min(self.handed_index, last)
         self.last_index = last
         last_term = self.term_at(last)
@@ -199,10 +199,10 @@ class Log:
         """Entries from `index` on are known to be nowhere: they were never committed."""
         self._truncate(index)
 
-    def take_unhanded(self) -> list[Entry]:
+    def take_entries(self) -> list[Entry]:
         """Hand over what the disk has not been given yet."""
         begin = self.handed_index + 1 - self.first_cached
-        assert begin >= 0, "unhanded entries stay in memory"
+        assert begin >= 0, "what was not handed out stays in memory"
         self.handed_index = self.last_index
         return self._tail[begin:]
 
@@ -213,13 +213,13 @@ class Log:
         self._outstanding.append(self.handed_index if has_entries else 0)
 
     def note_persisted(self) -> bool:
-        """The oldest outstanding Ready is durable; say whether `stable_index` moved."""
+        """The oldest outstanding Ready is durable; say whether `durable_index` moved."""
         # Not "everything handed out is durable": later Readys may be on their way behind this one.
-        vouched = self._outstanding.popleft()
-        if vouched <= self.stable_index:
+        durable = self._outstanding.popleft()
+        if durable <= self.durable_index:
             return False
-        assert vouched <= self.handed_index, "the disk has only what it was given"
-        self.stable_index = vouched
+        assert durable <= self.handed_index, "the disk has only what it was given"
+        self.durable_index = durable
         return True
 
     def commit_to(self, index: int) -> bool:
@@ -240,7 +240,7 @@ class Log:
         # Writes under way were of a log that is gone.
         self._outstanding = deque(0 for _ in self._outstanding)
         self.first_cached = index + 1
-        self.stable_index = self.handed_index = self.last_index = index
+        self.durable_index = self.handed_index = self.last_index = index
         # A snapshot is of what was applied, somewhere, and so of what was committed.
         self.commit_index = self.applying_index = self.applied_index = index
         self.last_term = term
@@ -265,7 +265,7 @@ class Log:
         """Hand over committed entries that are durable here, each once (checklist 143)."""
         # A quorum may have committed what our own disk is still writing.  It waits: the state
         # machine must never be ahead of our log, or we could not start again after a crash.
-        stop = self.vouched(min(self.commit_index, self.stable_index)) + 1
+        stop = self.vouched(min(self.commit_index, self.durable_index)) + 1
         entries = self.slice(self.applying_index + 1, bytes_max, stop)
         if entries:
             assert entries[0].index == self.applying_index + 1, "no entry is skipped"
@@ -281,8 +281,8 @@ class Log:
             <= self.commit_index
             <= self.last_index
         ), "storage.first_index - 1 <= applied <= applying <= committed <= last"
-        assert self.applying_index <= self.stable_index, "what is applied is durable here"
-        assert self.stable_index <= self.handed_index <= self.last_index, (
+        assert self.applying_index <= self.durable_index, "what is applied is durable here"
+        assert self.durable_index <= self.handed_index <= self.last_index, (
             "durable <= handed <= last"
         )
         assert self.first_cached <= self.handed_index + 1, "what the disk lacks is in memory"
@@ -305,7 +305,7 @@ class Log:
         """Drop the older half of what is durable and applied from memory."""
         # What is not durable is nowhere else, and what is not applied will be asked for soon.
         # Half, so that this is rare: to delete from the front of a list moves all the rest.
-        droppable = min(self.applied_index, self.stable_index) - self.first_cached + 1
+        droppable = min(self.applied_index, self.durable_index) - self.first_cached + 1
         count = 0
         while count < droppable and self._tail_bytes > self._cache_bytes_max // 2:
             self._tail_bytes -= len(self._tail[count].payload)

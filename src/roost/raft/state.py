@@ -112,7 +112,7 @@ class State:
         """Whether this node may campaign (checklist 8, 25): it lacks nothing it promised (J19)."""
         return (
             not self.is_fenced
-            and not self.log.first_faulty
+            and not self.log.first_damaged
             and self.configuration.is_voter(self.id)
         )
 
@@ -306,7 +306,7 @@ class State:
         # Our own copy is one among the others, and counts from where the *disk* has it, too: a
         # leader that counted its memory could commit with a quorum of which one forgets.
         assert self.leading is not None, "only a leader knows"
-        return self.log.stable_index if node == self.id else self.leading.peers[node].match_index
+        return self.log.durable_index if node == self.id else self.leading.peers[node].match_index
 
     def commit_by_quorum(self) -> bool:
         """Commit what a quorum holds, if it is of our own term; say whether there was more.

@@ -62,10 +62,10 @@ def _is_stalled(state: State, leading: Leading) -> bool:
     """Whether the disk has had something to write, and finished nothing, for too long."""
     # Stuck is: it was given entries, and has not finished any since the last tick.  An idle disk
     # has nothing to finish, and a slow one moves.
-    stable_index = state.log.stable_index
-    is_stuck = stable_index < state.log.handed_index and stable_index == leading.stalled_index
+    durable_index = state.log.durable_index
+    is_stuck = durable_index < state.log.handed_index and durable_index == leading.stalled_index
     leading.stalled_ticks = leading.stalled_ticks + 1 if is_stuck else 0
-    leading.stalled_index = stable_index
+    leading.stalled_index = durable_index
     return leading.stalled_ticks > state.config.stalled_elections_max * state.config.election_ticks
 
 

@@ -18,7 +18,7 @@ from roost.call import Code, Route, Status, Unary
 from roost.server.calls import Call, StreamingCall, UnaryCall
 from roost.server.h2 import STREAMS_MAX, Connection, ConnectionBroken, ErrorCode, Stream, Unfinished
 from roost.server.h2.hpack import encode_literal
-from roost.server.h2.outgoing import PUMP_FRAMES_MAX
+from roost.server.h2.outgoing import FRAMES_A_TURN_MAX
 from roost.server.intake import REQUEST_UNITS, Intake
 from roost.server.methods import Head, Methods
 from roost.server.unread import Unread
@@ -151,7 +151,7 @@ class GrpcProtocol(asyncio.Protocol):
             has_more = self.h2.receive(data, budget)
         except ConnectionBroken as error:
             logger.info("client connection closed: %s (%s)", error.text, error.code.name)
-            self._abandon(error.code, error.text)
+            self._go_away(error.code, error.text)
             return
         if has_more and not self._is_in_line:
             self._is_in_line = True
@@ -162,7 +162,7 @@ class GrpcProtocol(asyncio.Protocol):
         if (self.h2.out or self.h2.has_more) and not self.is_flush_due:
             self.schedule_flush()
 
-    def _abandon(self, code: ErrorCode, text: str) -> None:
+    def _go_away(self, code: ErrorCode, text: str) -> None:
         self.h2.go_away(code, text)
         self.flush()
         if self._transport is not None:
@@ -276,7 +276,7 @@ class GrpcProtocol(asyncio.Protocol):
         self.is_flush_due = False
         h2, transport = self.h2, self._transport
         if transport is not None and (h2.out or h2.has_more):
-            output = h2.take_output(0 if self._is_paused else PUMP_FRAMES_MAX)
+            output = h2.take_output(0 if self._is_paused else FRAMES_A_TURN_MAX)
             self.server.sent_bytes += len(output)
             transport.write(output)
             if h2.has_more and not self._is_paused:

@@ -161,8 +161,8 @@ class Script:
         path = next(it for it in rot.segments(self.disk) if int(it.name[:16], 16) == place.sequence)
         rot.flip(self.disk, path, place.offset + 70)
         assert not self.journal.entries(index, index + 1, 1), "it is damaged"
-        # Until it is mended it may be damaged after a cut; its identity stays.
-        self.journal.mend(index, make_entry(index, self.sure.entries[index]).payload)
+        # Until it is repaired it may be damaged after a cut; its identity stays.
+        self.journal.repair(index, make_entry(index, self.sure.entries[index]).payload)
 
     def _install(self, position: Position) -> None:
         assert self.journal is not None, "it is open"
@@ -211,15 +211,15 @@ class Script:
             AssertionError: it is not.
 
         """
-        is_doubtful = bool(journal.faulty)
+        is_doubtful = bool(journal.damaged)
         if is_doubtful:
-            index = journal.first_faulty
+            index = journal.first_damaged
             is_known = self.sure.entries.get(index) == journal.term_at(index)
-            if is_known and all(it.is_certain for it in journal.faulty.values()):
-                for it in list(journal.faulty):  # it had rotted when the power was cut
-                    journal.mend(it, make_entry(it, journal.term_at(it) or 0).payload)
+            if is_known and all(it.is_certain for it in journal.damaged.values()):
+                for it in list(journal.damaged):  # it had rotted when the power was cut
+                    journal.repair(it, make_entry(it, journal.term_at(it) or 0).payload)
             else:
-                assert not any(it.is_certain for it in journal.faulty.values()), "no cut damages"
+                assert not any(it.is_certain for it in journal.damaged.values()), "no cut damages"
                 journal.drop_from(index)
         found = {}
         if journal.first_index <= journal.last_index:

@@ -10,7 +10,7 @@ It is derived, and stands in memory alone: whoever opens a store lets it be buil
 the building has been already; what lies beyond is met there.
 
 `note_born` and `note_dead` take a key when it begins or ceases to be in the tree.  Blocks that have
-grown are cut by `tend`, a cut a call: so no call walks over more than a block.
+grown are cut by `cut_crowded`, a cut a call: so no call walks over more than a block.
 
 Full?  A number and a key for every BLOCK_COUNT_MAX / 2 keys, or so.
 """
@@ -117,7 +117,7 @@ class Census:
         """Whether a block wants to be cut."""
         return bool(self._crowded)
 
-    def tend(self, walk: Walk) -> None:
+    def cut_crowded(self, walk: Walk) -> None:
         """Cut one block that has grown; the tree must be as it was counted.
 
         Raises:

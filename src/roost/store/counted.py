@@ -29,7 +29,7 @@ class Counted:
         self._census.begin_anew()
 
     @property
-    def is_settled(self) -> bool:
+    def is_done(self) -> bool:
         """Whether `go_on` has nothing to do."""
         return self._census.is_built and not self._census.is_crowded
 
@@ -39,7 +39,7 @@ class Counted:
             self._census.build(self._walk)
         elif self._census.is_crowded:
             try:
-                self._census.tend(self._walk)
+                self._census.cut_crowded(self._walk)
             except MiscountError:
                 self._on_miscount()
 

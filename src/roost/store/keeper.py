@@ -94,7 +94,7 @@ class Keeper(Protocol):
     def moved_reader(self) -> BaseReader:
         """Open for reading what was moved to."""
 
-    def pump(self) -> None:
+    def send_queued(self) -> None:
         """Move on what could not be handed over at once."""
 
     def watch(self, loop: asyncio.AbstractEventLoop, on_news: Callable[[], None]) -> None:
@@ -238,7 +238,7 @@ class InlineKeeper:
         """Read what was moved to."""
         return self._engine.writer.reader()
 
-    def pump(self) -> None:
+    def send_queued(self) -> None:
         """Nothing waits."""
 
     def watch(self, loop: asyncio.AbstractEventLoop, on_news: Callable[[], None]) -> None:
@@ -335,14 +335,14 @@ class ProcessKeeper:
         self._outgoing.append(payload)
         self._outgoing_bytes += len(payload) + len(head)
         if self._outgoing_bytes > _SEND_BYTES:
-            self.pump()
+            self.send_queued()
 
     def flush(self, index: int, term: int) -> None:
         """Queue a flush, and hand over as much as the socket takes."""
         self._is_waiting += 1
         self._outgoing.append(HEAD.pack(FLUSH, index, 8) + term.to_bytes(8, "big"))
         self._outgoing_bytes += HEAD.size + 8
-        self.pump()
+        self.send_queued()
 
     def move(self, directory: Path) -> None:
         """Queue a move."""
@@ -351,13 +351,13 @@ class ProcessKeeper:
         name = os.fsencode(directory)
         self._outgoing.append(HEAD.pack(MOVE, 0, len(name)) + name)
         self._outgoing_bytes += HEAD.size + len(name)
-        self.pump()
+        self.send_queued()
 
     def moved_reader(self) -> BaseReader:
         """Open what was moved to, for reading only."""
         return self.reader()
 
-    def pump(self) -> None:
+    def send_queued(self) -> None:
         """Send what is queued, as far as the socket takes it without waiting."""
         queue = self._outgoing
         while queue:
@@ -437,7 +437,7 @@ class ProcessKeeper:
             left_ms = None if deadline is None else 1000 * (deadline - time.monotonic())
             if left_ms is not None and left_ms <= 0:
                 return False
-            self.pump()
+            self.send_queued()
             wanted = select.POLLIN | select.POLLOUT if self._outgoing else select.POLLIN
             poller.register(self._socket, wanted)
             poller.poll(left_ms)

@@ -345,7 +345,7 @@ class Store:
 
     def flush_if_due(self, now_s: float) -> None:
         """Flush when the oldest unflushed change is old enough; `now_s` never goes back."""
-        self._keeper.pump()
+        self._keeper.send_queued()
         is_flushing = self._flushing is not None
         self._stall.look(self._flush_count, is_flushing=is_flushing, now_s=now_s)
         if not self._is_dirty:

@@ -73,7 +73,7 @@ def test_counts_and_pages_are_those_of_a_walk(replica: LocalReplica, seed: int) 
         assert (answer.count, answer.more) == (len(inside), 0 < limit < len(inside))
         counted = answered(replica, mvcc, key=first, range_end=end, count_only=True)
         assert (counted.count, len(counted.kvs)) == (len(inside), 0)
-    assert mvcc.key_counts.is_settled
+    assert mvcc.key_counts.is_done
     assert mvcc.count(replica.store.view, b"", None) == mvcc.key_count(replica.store.view)
 
 
@@ -82,7 +82,7 @@ def test_a_page_and_a_count_of_many_keys_cost_little(replica: LocalReplica) -> N
     mvcc = Mvcc(replica.store)
     for begin in range(0, 20_000, 500):
         write(replica, mvcc, [(b"k/%06d" % it, True) for it in range(begin, begin + 500)])
-    while not mvcc.key_counts.is_settled:
+    while not mvcc.key_counts.is_done:
         mvcc.key_counts.go_on()
 
     def page() -> pb.RangeResponse:
@@ -101,7 +101,7 @@ def test_the_keys_of_another_store_are_counted_anew(replica: LocalReplica) -> No
     mvcc = Mvcc(replica.store)
     write(replica, mvcc, [(b"a", True)])
     mvcc.key_counts.go_on()
-    assert mvcc.key_counts.is_settled
+    assert mvcc.key_counts.is_done
     mvcc.key_counts.begin_anew()
     write(replica, mvcc, [(b"b", True)])
     assert answered(replica, mvcc, key=b"a", range_end=b"c", count_only=True).count == 2

@@ -15,10 +15,10 @@ class CountingFiles(LocalFiles):
     """Counts how often everything was to be made durable."""
 
     def __init__(self) -> None:
-        self.settled_count = 0
+        self.durable_count = 0
 
     def make_durable(self, done: ReadDone) -> None:
-        self.settled_count += 1
+        self.durable_count += 1
         done(None)
 
 
@@ -44,6 +44,6 @@ def test_a_value_with_the_name_of_the_mark_in_it_is_no_compaction(replica: Local
     assert isinstance(replica.files, CountingFiles)
     request = pb.PutRequest(key=b"log", value=b"the database is compacting")
     call(services, "Put", request.SerializeToString())
-    assert replica.files.settled_count == 0
+    assert replica.files.durable_count == 0
     call(services, "Compact", pb.CompactionRequest(revision=2).SerializeToString())
-    assert replica.files.settled_count == 1
+    assert replica.files.durable_count == 1

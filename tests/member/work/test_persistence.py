@@ -68,7 +68,7 @@ class Bench:
             inline_ms_max=limit_ms,
             on_durable=lambda ready: self.durable.extend(it.index for it in ready.entries),
             on_failure=self.errors.append,
-            clock=lambda: self.journal.now_s,
+            clock_s=lambda: self.journal.now_s,
             make_worker=make_worker,
         )
         self._index = 0
@@ -79,7 +79,7 @@ class Bench:
         entry = Entry(self._index, 1, EntryKind.NORMAL, b"")
         self.persistence.persist(Ready([], None, [entry], [], (), [], [], entry.index))
 
-    async def settle(self) -> None:
+    async def until_durable(self) -> None:
         """Wait until the thread has answered everything."""
         async with asyncio.timeout(20):
             while self.persistence.outstanding_count and not self.errors:
@@ -88,7 +88,7 @@ class Bench:
     async def make_slow(self) -> None:
         for _ in range(100):
             self.persist(ms=4 * LIMIT_MS)
-            await self.settle()
+            await self.until_durable()
         assert self.persistence.uses_thread
 
 
@@ -114,7 +114,7 @@ def test_a_slow_disk_gets_a_thread_and_a_fast_one_the_loop_again() -> None:
         await bench.make_slow()
         for _ in range(200):
             bench.persist(ms=0.2)
-            await bench.settle()
+            await bench.until_durable()
         assert not bench.persistence.uses_thread
         assert bench.durable == list(range(1, 301))
 
@@ -133,7 +133,7 @@ def test_on_the_thread_order_is_kept_and_nothing_is_promised_early() -> None:
             bench.persist(ms=4 * LIMIT_MS)
         assert bench.durable == []  # only the loop reports, and it has not turned yet
         assert bench.persistence.outstanding_count == 5
-        await bench.settle()
+        await bench.until_durable()
         assert bench.durable == [101, 102, 103, 104, 105]
         # What came while the first was written is written together, with one sync.
         for what in ("prepare", "write", "finish"):
@@ -150,7 +150,7 @@ def test_a_failure_on_the_thread_is_told_and_nothing_becomes_durable() -> None:
         bench.durable.clear()
         bench.journal.fails = True
         bench.persist(ms=1)
-        await bench.settle()
+        await bench.until_durable()
         assert [type(it) for it in bench.errors] == [JournalBroken]
         assert bench.durable == []
         await bench.persistence.close()
@@ -166,7 +166,7 @@ def test_what_overwrites_begins_a_batch_of_its_own() -> None:
         for index, term in ((101, 1), (102, 1), (103, 1), (102, 2), (103, 2)):
             entry = Entry(index, term, EntryKind.NORMAL, b"")
             bench.persistence.persist(Ready([], None, [entry], [], (), [], [], 0))
-        await bench.settle()
+        await bench.until_durable()
         assert bench.durable[-5:] == [101, 102, 103, 102, 103]
         written = [index for it, index in bench.journal.calls if it == "write"]
         assert written == [101, 103, 103]
@@ -180,7 +180,7 @@ def test_with_a_limit_of_zero_the_thread_is_used_from_the_start() -> None:
         bench = Bench(limit_ms=0.0)
         bench.persist(ms=0.1)
         assert bench.durable == []
-        await bench.settle()
+        await bench.until_durable()
         assert bench.durable == [1]
         assert bench.persistence.uses_thread
         await bench.persistence.close()
@@ -199,7 +199,7 @@ def test_a_ready_without_work_is_not_reported_before_those_that_are_being_writte
         bench.persistence._on_durable = reported.append
         bench.persistence.persist(empty)
         assert reported == []
-        await bench.settle()
+        await bench.until_durable()
         assert [it.number for it in reported] == [1, 2]
         bench.persistence.persist(empty)
         assert len(reported) == 3
@@ -214,7 +214,7 @@ def test_what_cannot_be_prepared_after_a_write_is_told_too() -> None:
         bench.persist(ms=0.1)
         bench.journal.fails_to_prepare = True
         bench.persist(ms=0.1)
-        await bench.settle()
+        await bench.until_durable()
         assert bench.durable == [1]
         assert [type(it) for it in bench.errors] == [JournalBroken]
         await bench.persistence.close()
@@ -229,11 +229,11 @@ def test_a_mark_on_the_thread_counts_until_it_is_written() -> None:
         bench = Bench(limit_ms=0)
         bench.persistence.mark()
         assert bench.persistence.outstanding_count == 1
-        await bench.settle()
+        await bench.until_durable()
         assert bench.persistence.outstanding_count == 0
         bench.journal.fails = True
         bench.persistence.mark()
-        await bench.settle()
+        await bench.until_durable()
         assert [str(it) for it in bench.errors] == ["the device failed"]
         await bench.persistence.close()
 

@@ -1,4 +1,4 @@
-"""Plans: what a transaction is going to do, settled before it does anything.
+"""Plans: what a transaction is going to do, decided before it does anything.
 
 Which branches are taken is decided by the state before the transaction, at every depth (etcd:
 compareToPath), so a nested comparison never sees this transaction's own writes.

@@ -34,7 +34,7 @@ class Counting:
         for _ in range(BLOCKS_A_TURN):
             self._counts.go_on()
         loop = asyncio.get_running_loop()
-        if self._counts.is_settled:
+        if self._counts.is_done:
             self._handle = loop.call_later(LOOK_S, self._turn)
         else:
             self._handle = loop.call_soon(self._turn)

@@ -55,23 +55,23 @@ class Sweep:
         if self._has_work():
             self._go_on()
         else:
-            self._settle()
+            self._finish()
 
     def on_switched(self) -> None:
         """A snapshot has replaced everything: perhaps the removal is in it."""
         if not self._has_work():
-            self._settle()
+            self._finish()
 
     def wait(self, done: Callable[[], None]) -> None:
         """Call `done` when nothing that was compacted is left here, and that is durable."""
         self._waiting.append(done)
         if not self._has_work():
-            self._settle()
+            self._finish()
 
     def _has_work(self) -> bool:
         return self._replica.view.get(self._mvcc.meta, COMPACTING_KEY) is not None
 
-    def _settle(self) -> None:
+    def _finish(self) -> None:
         """Make the removal durable, so that sizes are true, and tell who waits."""
         waiting, self._waiting = self._waiting, []
 

@@ -84,13 +84,13 @@ class Membership:
         *,
         token: str,
         is_alive: Callable[[int], bool],
-        now_s: Callable[[], float] = time.time,
+        wall_s: Callable[[], float] = time.time,
     ) -> None:
         """Remember where to look."""
         self._roster = roster
         self._token = token
         self._is_alive = is_alive
-        self._now_s = now_s
+        self._wall_s = wall_s
 
     def operations(self) -> dict[str, Operation | Changing]:
         """By name: those that change the configuration, and those that only change a record."""
@@ -147,7 +147,7 @@ class Membership:
         """Write down somebody new beside `records`."""
         _check_urls(urls)
         _check_free(urls, records)
-        member_id = member_id_of(urls, self._token, int(self._now_s()))
+        member_id = member_id_of(urls, self._token, int(self._wall_s()))
         if self._roster.is_removed(member_id, txn) or any(it.id == member_id for it in records):
             raise MemberExists(f"member {member_id:x} exists, or did")
         record = MemberRecord(id=member_id, name="", peer_urls=urls)

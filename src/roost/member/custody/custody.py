@@ -132,7 +132,7 @@ class Custody:
             self.reserve.look()
         if self._scrub_ticks and self._ticks % self._scrub_ticks == 0:
             self._spawn(self.scrub())
-        if journal.faulty:
+        if journal.damaged:
             self.repair.tick()
         self._note_losses()
         if self._persistence.outstanding_count:

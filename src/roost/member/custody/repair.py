@@ -162,13 +162,13 @@ class Repair:
 
     def tick(self) -> None:
         """Ask, every few ticks, while something is damaged."""
-        faulty = self._journal.faulty
-        if not faulty:
+        damaged = self._journal.damaged
+        if not damaged:
             return
         self._ticks += 1
         if self._ticks % ASK_TICKS != 1 or self._persistence.outstanding_count:
             return
-        wanted = [self._wanted(index) for index in sorted(faulty)[:ENTRIES_MAX]]
+        wanted = [self._wanted(index) for index in sorted(damaged)[:ENTRIES_MAX]]
         self._question_number += 1
         question = Question(self._core.config.life, self._question_number, wanted)
         frame = [bytes([ASKED]), msgspec.msgpack.encode(question)]
@@ -226,7 +226,7 @@ class Repair:
             if self._persistence.outstanding_count or core.log.holds(index, term):
                 return None
             return Found(index, term, Answer.LOST if core.is_fenced else Answer.LACKED)
-        if index not in journal.faulty:
+        if index not in journal.damaged:
             entries = journal.entries(index, index + 1, 1)
             if entries:
                 return Found(index, term, Answer.HELD, entries[0].payload)
@@ -240,15 +240,15 @@ class Repair:
             return  # the journal's thread is writing, or another life asked: we ask again
         before = self.repaired_count
         for it in reply.found:
-            if it.index not in journal.faulty or journal.term_at(it.index) != it.term:
+            if it.index not in journal.damaged or journal.term_at(it.index) != it.term:
                 continue
-            if it.answer is Answer.HELD and journal.mend(it.index, it.payload):
+            if it.answer is Answer.HELD and journal.repair(it.index, it.payload):
                 self.repaired_count += 1
-            elif it.index == journal.first_faulty:
+            elif it.index == journal.first_damaged:
                 self._about_oldest().note(sender, reply.number, it.answer)
         if self.repaired_count > before:
             text = "member %x brought back %d damaged entries, %d are left"
-            logger.warning(text, sender, self.repaired_count - before, len(journal.faulty))
+            logger.warning(text, sender, self.repaired_count - before, len(journal.damaged))
             self._drive()
         else:
             self._drop_what_never_was()
@@ -256,7 +256,7 @@ class Repair:
     def _about_oldest(self) -> Inquiry:
         """What was said of the oldest damaged entry, whichever that is now."""
         journal = self._journal
-        subject = journal.first_faulty, journal.term_at(journal.first_faulty) or 0
+        subject = journal.first_damaged, journal.term_at(journal.first_damaged) or 0
         if self._inquiry.subject != subject:
             self._inquiry = Inquiry(*subject)
         return self._inquiry
@@ -264,7 +264,7 @@ class Repair:
     def _drop_what_never_was(self) -> None:
         """Drop the oldest damaged entry and what follows, if it certainly was never committed."""
         core, journal = self._core, self._journal
-        index = journal.first_faulty
+        index = journal.first_damaged
         if not index:
             return
         inquiry = self._about_oldest()
@@ -290,4 +290,4 @@ class Repair:
         """
         if self._core.is_fenced:
             return Answer.LOST
-        return Answer.DAMAGED if self._journal.faulty[index].is_certain else Answer.DOUBTFUL
+        return Answer.DAMAGED if self._journal.damaged[index].is_certain else Answer.DOUBTFUL

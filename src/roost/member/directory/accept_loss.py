@@ -64,13 +64,13 @@ def inspect(data_dir: Path, world: World | None = None) -> Loss:
             fact=damage.fact,
         )
     try:
-        damaged = tuple(sorted(journal.faulty))
+        damaged = tuple(sorted(journal.damaged))
         return Loss(
             member_id=identity.member_id,
             held_index=seen.applied[0] if seen.applied else 0,
             first_index=journal.first_index,
             last_known=journal.last_index,
-            first_lost=journal.first_faulty,
+            first_lost=journal.first_damaged,
             damaged=damaged,
             is_tail_lost=False,
             fact=journal.damage_at(damaged[0]).fact if damaged else "",
@@ -100,8 +100,8 @@ def accept_loss(data_dir: Path, first_lost: int, world: World | None = None) -> 
     seen = peek_store(data_dir, world, identity.member_id)
     journal = _open(data_dir, identity, seen, world, may_lose_tail=True)
     try:
-        if journal.faulty:
-            journal.drop_from(journal.first_faulty)
+        if journal.damaged:
+            journal.drop_from(journal.first_damaged)
         if journal.is_fenced:
             journal.lift_fence()
     finally:

@@ -311,14 +311,14 @@ def _drop_doubtful(journal: Journal) -> None:
         JournalDamaged: an entry is damaged that was durable once.
 
     """
-    if not journal.faulty:
+    if not journal.damaged:
         return
-    for index, fault in sorted(journal.faulty.items()):
+    for index, fault in sorted(journal.damaged.items()):
         if fault.is_certain:
             raise journal.damage_at(index)
     text = "entries from %d on were being written when the power was cut, and are dropped"
-    logger.warning(text, journal.first_faulty)
-    journal.drop_from(journal.first_faulty)
+    logger.warning(text, journal.first_damaged)
+    journal.drop_from(journal.first_damaged)
 
 
 def _bootstrap(

@@ -1,1 +1,1 @@
-"""The machine under a member: its clock, chance, disk, threads, children and links."""
+"""What a member finds on its machine: clock, chance, disk, threads, children and links."""

@@ -1,7 +1,7 @@
-"""The machine under a member: files, time, chance, other machines.
+"""What a member finds around it: files, time, chance, other members.
 
 Everything that a member takes from outside comes through here, so that a simulator can bring a
-machine of its own, and run the same member on it (D10).
+world of its own, and run the same member in it (D10).
 """
 
 import asyncio
@@ -57,7 +57,7 @@ class SystemDice:
 
 
 class World:
-    """The real one."""
+    """The real one: what the operating system gives."""
 
     def __init__(
         self,

@@ -34,14 +34,14 @@ class Pace(Enum):
 
 
 class Pacing:
-    """One leader's pace; `sync_s` tells what a sync takes, times are in seconds by `clock`."""
+    """One leader's pace; `sync_s` tells what a sync takes, times are in seconds by `clock_s`."""
 
     def __init__(
-        self, sync_s: Callable[[], float], clock: Callable[[], float] = perf_counter
+        self, sync_s: Callable[[], float], clock_s: Callable[[], float] = perf_counter
     ) -> None:
         """Nothing is on its way."""
         self._sync_s = sync_s
-        self._clock = clock
+        self._clock_s = clock_s
         self._proposed_at = 0.0
         self._patient_until = 0.0
         self._wave = 0
@@ -50,7 +50,7 @@ class Pacing:
 
     def on_proposed(self) -> None:
         """A batch is on its way."""
-        self._proposed_at = self._clock()
+        self._proposed_at = self._clock_s()
 
     def on_answered(self, answered: int, waiting: int) -> None:
         """A batch was answered: `answered` callers may come back to the `waiting` ones."""
@@ -59,16 +59,16 @@ class Pacing:
             return
         self._wave = answered + waiting
         patience_s = min(max(self._sync_s(), PATIENCE_S_MIN), PATIENCE_S_MAX)
-        self._patient_until = self._clock() + patience_s
+        self._patient_until = self._clock_s() + patience_s
 
     def pace(self, waiting: int, inflight: int) -> Pace:
         """Whether `waiting` operations may go while `inflight` batches are on their way."""
         if inflight:
-            is_young = self._clock() - self._proposed_at < HOLD_S
+            is_young = self._clock_s() - self._proposed_at < HOLD_S
             return Pace.HOLD if is_young else Pace.GO
         if not self._patient_until:
             return Pace.GO
-        if waiting < self._wave and self._clock() < self._patient_until:
+        if waiting < self._wave and self._clock_s() < self._patient_until:
             return Pace.LOOK_AGAIN
         self._patient_until = 0.0
         if waiting < self._wave * _RETURNED_PART:

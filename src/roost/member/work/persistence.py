@@ -54,15 +54,15 @@ class Persistence:
         inline_ms_max: float,
         on_durable: Callable[[Ready], None],
         on_failure: Callable[[BaseException], None],
-        clock: Callable[[], float] = perf_counter,
+        clock_s: Callable[[], float] = perf_counter,
         make_worker: Callable[[], Worker] = one_thread,
     ) -> None:
-        """Start inline; `clock` is in seconds, `make_worker` makes the thread."""
+        """Start inline; `clock_s` never goes back, `make_worker` makes the thread."""
         self._journal = journal
         self._inline_s_max = inline_ms_max / 1000
         self._on_durable = on_durable
         self._on_failure = on_failure
-        self._clock = clock
+        self._clock_s = clock_s
         self._mean_s = 0.0
         self.syncs = Histogram()
         self._make_worker = make_worker
@@ -137,9 +137,9 @@ class Persistence:
     def _write_inline(self, ready: Ready) -> None:
         journal = self._journal
         batch = journal.prepare(ready.hard_state, ready.entries)
-        started = self._clock()
+        started = self._clock_s()
         journal.write(batch)
-        took = self._clock() - started
+        took = self._clock_s() - started
         journal.finish(batch)
         self._note(took)
         if self._mean_s > self._inline_s_max:
@@ -151,9 +151,9 @@ class Persistence:
         self._mean_s += _WEIGHT * (took_s - self._mean_s)
 
     def _write_timed(self, batch: Batch) -> float:
-        started = self._clock()
+        started = self._clock_s()
         self._journal.write(batch)
-        return self._clock() - started
+        return self._clock_s() - started
 
     def _on_written(self, done: Future[float]) -> None:
         try:

@@ -17,7 +17,7 @@ from roost.server.h2.frames import ConnectionBroken, ErrorCode
 from roost.server.h2.streams import Answer, Stream
 
 # What one turn sends of what waited, on one connection: half a megabyte.
-PUMP_FRAMES_MAX = 32
+FRAMES_A_TURN_MAX = 32
 
 
 class Drained(Protocol):
@@ -46,10 +46,10 @@ class Outgoing:
         # What the windows, or turns to come, do not let out yet.
         self.blocked_bytes = 0
 
-    def take_output(self, frames_max: int = PUMP_FRAMES_MAX) -> bytes:
+    def take_output(self, frames_max: int = FRAMES_A_TURN_MAX) -> bytes:
         """What is to be sent now, with at most so many frames of what waited; see `has_more`."""
         if self._line:
-            self._pump(frames_max)
+            self._send_waiting(frames_max)
         out, self.out = self.out, []
         return b"".join(out)
 
@@ -118,7 +118,7 @@ class Outgoing:
         self.out += (f.head(len(block), f.HEADERS, end, stream.id), block)
         self._close(stream)
 
-    def _pump(self, frames_max: int) -> None:
+    def _send_waiting(self, frames_max: int) -> None:
         line = self._line
         while line and self.send_window > 0 and frames_max > 0:
             frames_max -= 1

@@ -47,7 +47,7 @@ def what_is_not_flushed_is_not_there(open_keeper: OpenKeeper, root: Path) -> Non
     keeper = open_keeper(_directory(root))
     reader = keeper.reader()
     _put(keeper, 1, b"value")
-    keeper.pump()
+    keeper.send_queued()
     reader.refresh()
     assert reader.applied() == (0, 0)
     assert reader.get(TREE, b"key-1") is None

@@ -37,7 +37,7 @@ def an_empty_log_stands_behind_its_beginning(log: WritableStorage) -> None:
     assert (log.first_index, log.last_index) == (1, 0)
     assert log.term_at(0) == 0
     assert log.term_at(1) is None
-    assert log.first_faulty == 0
+    assert log.first_damaged == 0
     assert log.changes_after(0) == []
 
 

@@ -43,7 +43,7 @@ class MemoryStorage:
     """A log in memory, with a floor below which it was compacted, and entries that rotted."""
 
     log: list[Entry] = field(default_factory=list)
-    faulty: set[int] = field(default_factory=set)
+    damaged: set[int] = field(default_factory=set)
     floor_index: int = 0
     floor_term: int = 0
 
@@ -72,15 +72,15 @@ class MemoryStorage:
         kept: list[Entry] = []
         for entry in found:
             size += len(entry.payload)
-            if (kept and size > bytes_max) or entry.index in self.faulty:
+            if (kept and size > bytes_max) or entry.index in self.damaged:
                 break
             kept.append(entry)
         return tuple(kept)
 
     @property
-    def first_faulty(self) -> int:
+    def first_damaged(self) -> int:
         """The oldest entry that rotted; 0 when there is none."""
-        return min(self.faulty, default=0)
+        return min(self.damaged, default=0)
 
     def changes_after(self, index: int) -> list[int]:
         """Where changes of the configuration stand behind `index`."""
@@ -93,18 +93,18 @@ class MemoryStorage:
         assert term is not None
         del self.log[: index - self.floor_index]
         self.floor_index, self.floor_term = index, term
-        self.faulty = {it for it in self.faulty if it > index}
+        self.damaged = {it for it in self.damaged if it > index}
 
     def begin_behind(self, index: int, term: int) -> None:
         """Forget everything; the next entry follows `index`."""
         self.log.clear()
-        self.faulty.clear()
+        self.damaged.clear()
         self.floor_index, self.floor_term = index, term
 
     def lose_from(self, index: int) -> None:
         """The end of the log is gone."""
         del self.log[index - self.floor_index - 1 :]
-        self.faulty = {it for it in self.faulty if it < index}
+        self.damaged = {it for it in self.damaged if it < index}
 
     def write(self, entries: Sequence[Entry]) -> None:
         """Put entries in their places, instead of whatever was there and behind."""
@@ -112,7 +112,7 @@ class MemoryStorage:
             first = entries[0].index
             assert self.first_index <= first <= self.last_index + 1, "entries follow what is there"
             del self.log[first - self.floor_index - 1 :]
-            self.faulty = {it for it in self.faulty if it < first}
+            self.damaged = {it for it in self.damaged if it < first}
             self.log += entries
 
 
@@ -163,7 +163,7 @@ class Node:
         self.fetching: Snapshot | None = None
         self.unapplied: deque[Entry] = deque()  # handed out, while applying is held
         self.is_held = False
-        self.clock_s = 0.0
+        self.now_s = 0.0
         self.checked_count = 0  # how much of `applied` the cluster's checks have seen
         self.restart()
 
@@ -360,8 +360,8 @@ class CoreCluster:
         """Time passes for one node."""
         node = self.nodes[node_id]
         for _ in range(count):
-            node.clock_s += TICK_S
-            node.core.tick(node.clock_s)
+            node.now_s += TICK_S
+            node.core.tick(node.now_s)
             self.collect(node)
 
     def crash(self, node_id: int) -> None:

@@ -308,7 +308,7 @@ class Scenario:
     def do_lease(self, words: Words) -> Iterator[str]:
         """What a lease lets a node read now."""
         node = self._node(words)
-        index = node.core.read_lease(node.clock_s)
+        index = node.core.read_lease(node.now_s)
         yield f"n{node.id} reads {index}" if index is not None else f"n{node.id} must ask"
 
     def do_transfer(self, words: Words) -> Iterator[str]:

@@ -122,7 +122,7 @@ class Storm(CoreCluster):
             (pick((2, 6, 12)), self._tick_some),
             (pick((2, 6, 15)), self._propose_some),
             (0.5, self._read_some),
-            (pick((0.1, 1)) if self._damage_odds else 0, self._mend_some),
+            (pick((0.1, 1)) if self._damage_odds else 0, self._repair_some),
             (pick((0.2, 0.5, 0.5, 2)), self._crash_or_return),
             (pick((0.1, 0.5, 1)), self._cut_or_heal),
             (pick((0.1, 0.5, 2)), self._campaign_some),
@@ -256,9 +256,9 @@ class Storm(CoreCluster):
         first = max(storage.first_index, node.durable_applied + 1)
         is_spare = len(node.configuration.voters) > 2 and not self.has_changes
         others = [it for it in self.nodes.values() if it is not node]
-        if not is_spare or any(it.is_fenced or it.storage.faulty for it in others):
+        if not is_spare or any(it.is_fenced or it.storage.damaged for it in others):
             return
-        if first > storage.last_index or node.is_fenced or storage.faulty:
+        if first > storage.last_index or node.is_fenced or storage.damaged:
             return
         self.result.damages += 1
         last = storage.last_index
@@ -266,16 +266,16 @@ class Storm(CoreCluster):
             storage.lose_from(self.dice.randint(first, last))
             node.is_fenced, node.lost_before = True, node.lives or 0
         else:
-            storage.faulty = {it for it in range(first, last + 1) if self.dice.random() < 0.5}
+            storage.damaged = {it for it in range(first, last + 1) if self.dice.random() < 0.5}
 
-    def _mend_some(self) -> None:
+    def _repair_some(self) -> None:
         """An entry that rotted is brought back by any node that holds the same."""
         for node in self.nodes.values():
-            if node.storage.faulty and node.id not in self.down:
-                index = self.dice.choice(sorted(node.storage.faulty))
-                self._mend(node, index)
+            if node.storage.damaged and node.id not in self.down:
+                index = self.dice.choice(sorted(node.storage.damaged))
+                self._repair(node, index)
 
-    def _mend(self, node: Node, index: int) -> None:
+    def _repair(self, node: Node, index: int) -> None:
         term = node.storage.term_at(index)
         holders = [
             it
@@ -283,7 +283,7 @@ class Storm(CoreCluster):
             if it is not node and it.core.log.term_at(index) == term
         ]
         if any(it.id not in self.down and index >= it.storage.first_index for it in holders):
-            node.storage.faulty.discard(index)
+            node.storage.damaged.discard(index)
         elif not self.down and not holders and not node.waiting:
             # Everybody was asked, and nobody has it: it was never committed.
             node.storage.lose_from(index)
@@ -298,7 +298,7 @@ class Storm(CoreCluster):
             self.restart(node_id)
         self.cut.clear()
         for _ in range(_HEAL_ROUNDS_MAX):
-            self._mend_some()
+            self._repair_some()
             self.settle()
             self.check()
             for node in self.nodes.values():

@@ -23,7 +23,7 @@ class Result:
     elections: int = 0
     crashes: int = 0
     damages: int = 0
-    mended: int = 0
+    repaired: int = 0
     changes: int = 0
     intrusions: int = 0
     dropped: int = 0

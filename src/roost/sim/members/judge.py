@@ -49,7 +49,7 @@ class Judge:
         for index in range(first, stop + 1):
             found = log.slice(index, 1)
             if not found:
-                stop = index - 1  # it is damaged here, and looked at when it is mended
+                stop = index - 1  # it is damaged here, and looked at when it is repaired
                 break
             entry = found[0]
             content = (entry.term, hash_of(entry.payload))

@@ -118,7 +118,7 @@ class Simulation:
                 # Who was cut off in its last write comes back: leases need a leader to end.
                 await machines.start_all()
                 await asyncio.sleep(0.1)
-            await self._settle()
+            await self._until_all_even()
             machines.end()
             self.chronicle.result.expired = holders.expired_count
             watcher.cancel()
@@ -149,9 +149,9 @@ class Simulation:
             chronicle.result.elections += 1
             chronicle.say(f"m{number} leads term {core.term} from {core.last_index}")
             self._judge.on_leader(member)
-        if machine.is_damaged and not member.journal.faulty and not core.is_fenced:
+        if machine.is_damaged and not member.journal.damaged and not core.is_fenced:
             machine.is_damaged = False
-            chronicle.result.mended += 1
+            chronicle.result.repaired += 1
             chronicle.say(f"m{number} is whole again")
         self._judge.look(number, machine.lives, member)
 
@@ -188,7 +188,7 @@ class Simulation:
         }
         return known == {leader.member_id}
 
-    async def _settle(self) -> None:
+    async def _until_all_even(self) -> None:
         """Wait until every member of the configuration holds the same."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + HEAL_S

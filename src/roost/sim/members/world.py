@@ -1,4 +1,4 @@
-"""The machine under one simulated member; survives the member's crashes, as a machine does."""
+"""The world of one simulated member; it survives the member's crashes, as a disk does."""
 
 import asyncio
 import random
