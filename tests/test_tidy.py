@@ -325,3 +325,53 @@ def test_tasks_and_processes_have_one_owner() -> None:
         if path.name not in owners and rooms[0] not in ("sim", "testing"):
             found = bare.search(path.read_text())
             assert found is None, f"{path.relative_to(ROOT)}: {found}"
+
+
+# Second words for a thing that has one; the table in `docs/style.md` has the first ones.
+SECOND_WORDS = {
+    *("stable", "faulty", "rotten", "mend", "mended", "salvage", "salvaged", "unhanded"),
+    *("pump", "tend", "settle", "settled", "unsettled"),
+}
+# To settle a future, and the word of the scenarios.
+SETTLERS = {"settle_future", "settle", "do_settle"}
+
+
+def _names_of(node: ast.AST) -> str:
+    match node:
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            return "" if name.startswith("test_") else name
+        case ast.Name(id=name) | ast.Attribute(attr=name) | ast.arg(arg=name):
+            return name
+        case _:
+            return ""
+
+
+def _is_misnamed_time(node: ast.AST) -> bool:
+    """Whether a parameter has the name of a moment and is a clock, or the other way round."""
+    if not isinstance(node, ast.arg) or node.annotation is None:
+        return False
+    kind = ast.unparse(node.annotation)
+    if node.arg in ("clock", "now", "now_s"):
+        return kind.startswith("Callable")
+    return node.arg == "clock_s" and kind == "float"
+
+
+def _second_words(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        name = _names_of(node)
+        words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower().split("_")
+        if name not in SETTLERS and SECOND_WORDS & {*words}:
+            yield f"line {getattr(node, 'lineno', 0)}: {name} has another word"
+        if _is_misnamed_time(node):
+            yield f"line {getattr(node, 'lineno', 0)}: {name} is not what it says"
+
+
+def test_a_thing_has_one_word() -> None:
+    assert faults(lambda path: _second_words(parsed(path)), PYTHON) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["log.stable_index", "class FaultyDisk: ...", "def f(now_s: Callable[[], float]): ..."]
+)
+def test_a_second_word_is_found_wherever_a_name_is(text: str) -> None:
+    assert len(list(_second_words(ast.parse(text)))) == 1
