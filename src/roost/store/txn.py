@@ -19,7 +19,8 @@ from roost.store.write_set import (
 )
 
 # How much was written in order, and what stands in `put_latest`.
-Mark = tuple[int, tuple[tuple[int, bytes, bytes], ...]]
+_Latest = tuple[tuple[int, bytes, bytes], ...]
+Mark = tuple[int, _Latest]
 
 
 class Txn(View):
@@ -35,7 +36,7 @@ class Txn(View):
         """Begin over `below`, newest first."""
         self.layer = Layer()
         self._parts: list[bytes] = []
-        self._latest: tuple[tuple[int, bytes, bytes], ...] = ()
+        self._latest: _Latest = ()
         self.size_bytes = 0
         super().__init__([self.layer, *below], base)
 
@@ -57,12 +58,14 @@ class Txn(View):
 
         It is written after everything else, so such a key must never be deleted.
         """
-        latest = self._latest
-        if latest and (len(latest) > 1 or latest[0][:2] != (tree_id, key)):
-            others = [row for row in latest if row[:2] != (tree_id, key)]
-            self._latest = (*others, (tree_id, key, value))
+        latest, row = self._latest, (tree_id, key, value)
+        if len(latest) == 1 and latest[0][:2] == (tree_id, key):
+            self.size_bytes += len(value) - len(latest[0][2])
+            self._latest = (row,)
         else:
-            self._latest = ((tree_id, key, value),)
+            others = [it for it in latest if it[:2] != (tree_id, key)]
+            self._latest = (*others, row)
+            self.size_bytes += _bytes_of(self._latest) - _bytes_of(latest)
         self.layer.put(tree_id, key, value)
 
     def delete(self, tree_id: int, key: bytes) -> None:
@@ -123,7 +126,7 @@ class Txn(View):
         del self._parts[count:]
         self.layer.trees.clear()
         self.layer.size_bytes = 0
-        self.size_bytes = sum(map(len, self._parts))
+        self.size_bytes = sum(map(len, self._parts)) + _bytes_of(self._latest)
         self.layer.apply(decode(self.encode()))
 
     def encode(self) -> bytes:
@@ -134,3 +137,7 @@ class Txn(View):
             for tree_id, key, value in self._latest:
                 parts += (HEAD.pack(PUT, tree_id, len(key), len(value)), key, value)
         return b"".join(parts)
+
+
+def _bytes_of(latest: _Latest) -> int:
+    return sum(len(key) + len(value) for _, key, value in latest)

@@ -8,6 +8,8 @@ from uuid import UUID
 import pytest
 
 from roost.member import MemberConfig
+from roost.member.errors import RequestTooLarge
+from roost.member.work import executor as executor_module
 from roost.member.work.executor import Executor
 from roost.member.work.pacing import Pacing
 from roost.outcome import Outcome
@@ -109,3 +111,30 @@ def test_another_leaders_entry_at_our_position_counts_and_ours_does_not(store: S
     store.apply(2, theirs.encode(), 3)
     assert store.view.get(tree, b"key") == b"theirs"
     assert store.begin().get(tree, b"key") == b"theirs"
+
+
+@pytest.mark.parametrize("is_rewritten", [False, True])
+def test_what_writes_more_than_an_entry_holds_is_refused_however_it_is_written(
+    store: Store, monkeypatch: pytest.MonkeyPatch, *, is_rewritten: bool
+) -> None:
+    """The journal could not take it, and a journal that refuses is a member that ends."""
+    monkeypatch.setattr(executor_module, "WRITES_BYTES_MAX", 1 << 20)
+    tree = store.tree("things").id
+
+    def operation(txn: Txn, body: bytes) -> bytes:
+        write = txn.put_latest if is_rewritten else txn.put
+        write(tree, b"key", body)
+        return b"done"
+
+    core, said = StubCore(), list[Outcome]()
+    executor = make(store, core)
+    executor.open()
+    body = bytes(executor._config.batch_bytes_max)
+    executor.submit("large", operation, body, said.append)
+    executor.submit("put", put(store), b"v", ignore)
+    executor.run()
+    [payload] = core.proposed
+    assert len(payload) < 1000
+    store.apply(2, payload)
+    executor.on_applied(2, core.term)
+    assert [type(it) for it in said] == [RequestTooLarge]

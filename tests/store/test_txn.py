@@ -1,0 +1,172 @@
+"""Transactions: what operations write becomes one write set, which says the same everywhere."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from roost.store import BadTreeName, Txn
+from roost.store.catalog import CATALOG_ID, FIRST_TREE_ID
+from roost.store.layer import Layer
+from roost.store.view import View
+from roost.store.write_set import ANNOTATION, HEAD_BYTES, PUT, decode
+from tests.store.stacks import KEYS, OTHER, STOPS, TREE, DictBase, Rows, in_range
+
+LATEST = OTHER
+BASE: Rows = {b"a": b"base", b"c": b"base"}
+VALUES = st.binary(max_size=3)
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("put"), KEYS, VALUES),
+        st.tuples(st.just("same"), KEYS, st.none()),
+        st.tuples(st.just("latest"), KEYS, VALUES),
+        st.tuples(st.just("delete"), KEYS, st.none()),
+        st.tuples(st.just("range"), KEYS, STOPS),
+        st.tuples(st.just("annotate"), KEYS, st.none()),
+        st.tuples(st.just("mark"), KEYS, st.none()),
+        st.tuples(st.just("undo"), KEYS, st.none()),
+    ),
+    max_size=12,
+)
+
+
+def begin(base: Rows = BASE) -> Txn:
+    return Txn([], DictBase(base))
+
+
+class Story:
+    """A transaction, and beside it two dictionaries."""
+
+    def __init__(self) -> None:
+        self.txn = begin()
+        self.rows, self.latest = dict(BASE), Rows()
+        self._value: bytes | None = None
+        self._marks: list[Any] = []  # a mark is the transaction's own
+
+    def step(self, what: str, key: bytes, value: bytes | None) -> None:
+        txn = self.txn
+        match what:
+            case "put":
+                assert value is not None
+                txn.put(TREE, key, value)
+                self.rows[key] = self._value = value
+            case "same" if self._value is not None:
+                txn.put_same(TREE, key, self._value)
+                self.rows[key] = self._value
+            case "latest":
+                assert value is not None
+                txn.put_latest(LATEST, key, value)
+                self.latest[key] = value
+            case "delete":
+                txn.delete(TREE, key)
+                self.rows.pop(key, None)
+            case "range":
+                txn.delete_range(TREE, key, value)
+                for doomed, _ in in_range(self.rows, key, value):
+                    del self.rows[doomed]
+            case "annotate":
+                txn.annotate(3, key)
+            case "mark":
+                held = dict(self.rows), dict(self.latest), self._value
+                self._marks.append((txn.savepoint(), held))
+            case "undo" if self._marks:
+                mark, (rows, latest, self._value) = self._marks.pop()
+                txn.rollback(mark)
+                self.rows, self.latest = rows, latest
+
+
+@pytest.mark.slow
+@settings(max_examples=120)
+@given(STEPS)
+def test_a_write_set_makes_of_the_state_below_what_the_transaction_saw(
+    steps: list[tuple[str, bytes, bytes | None]],
+) -> None:
+    story = Story()
+    txn = story.txn
+    for step in steps:
+        story.step(*step)
+        assert txn.scan(TREE) == in_range(story.rows, b"", None)
+        assert txn.scan(LATEST) == in_range(story.latest, b"", None)
+        assert txn.encoded_bytes >= len(txn.encode())
+        assert txn.is_empty is (txn.encode() == b"")
+    elsewhere = Layer()
+    elsewhere.apply(decode(txn.encode()))
+    view = View([elsewhere], DictBase(BASE))
+    assert view.scan(TREE) == txn.scan(TREE)
+    assert view.scan(LATEST) == txn.scan(LATEST)
+
+
+def test_what_every_operation_rewrites_counts_as_much_as_is_carried_of_it() -> None:
+    """An operation that writes more than an entry holds is refused by this count alone."""
+    txn = begin()
+    for value in (b"x" * 1000, b"x" * 10, b"x" * 100):
+        txn.put_latest(LATEST, b"now", value)
+        assert txn.size_bytes == len(b"now") + len(value)
+    mark = txn.savepoint()
+    txn.put_latest(LATEST, b"other", b"x" * 50)
+    txn.put_latest(LATEST, b"now", b"")
+    assert txn.size_bytes == len(b"other") + 50 + len(b"now")
+    txn.rollback(mark)
+    assert txn.size_bytes == len(b"now") + 100
+    assert len(txn.encode()) == HEAD_BYTES + len(b"now") + 100
+
+
+def test_what_is_rewritten_by_every_operation_is_carried_once_behind_all_else() -> None:
+    txn = begin()
+    for number in range(3):
+        txn.put_latest(LATEST, b"now", b"%d" % number)
+        txn.put(TREE, b"k%d" % number, b"")
+    records = decode(txn.encode())
+    assert [key for _, _, key, _ in records] == [b"k0", b"k1", b"k2", b"now"]
+    assert records[-1] == (PUT, LATEST, b"now", b"2")
+
+
+def test_a_value_under_two_keys_is_carried_once() -> None:
+    once, twice = begin(), begin()
+    value = b"v" * 1000
+    for txn in (once, twice):
+        txn.put(TREE, b"a", value)
+    once.put_same(TREE, b"b", value)
+    twice.put(TREE, b"b", value)
+    assert decode(once.encode()) == decode(twice.encode())
+    assert len(once.encode()) == len(twice.encode()) - len(value)
+
+
+def test_an_annotation_is_no_change_of_a_tree_and_yet_something_to_tell() -> None:
+    txn = begin()
+    assert (txn.is_empty, txn.encode()) == (True, b"")
+    txn.annotate(3, b"said")
+    assert not txn.is_empty
+    assert decode(txn.encode()) == [(ANNOTATION, 3, b"", b"said")]
+    assert txn.scan(TREE) == in_range(BASE, b"", None)
+
+
+def test_nothing_is_left_of_what_was_undone() -> None:
+    txn = begin()
+    mark = txn.savepoint()
+    txn.put(TREE, b"a", b"never")
+    txn.put_latest(LATEST, b"now", b"never")
+    txn.annotate(3, b"never")
+    txn.delete_range(TREE, b"")
+    txn.rollback(mark)
+    assert (txn.is_empty, txn.encode(), txn.size_bytes, txn.layer.size_bytes) == (True, b"", 0, 0)
+    assert txn.scan(TREE) == in_range(BASE, b"", None)
+
+
+def test_a_tree_is_made_once_and_its_id_is_never_anothers() -> None:
+    txn = begin({})
+    first, second = txn.tree("first"), txn.tree("second")
+    assert (first.id, second.id) == (FIRST_TREE_ID, FIRST_TREE_ID + 1)
+    written = txn.encode()
+    assert txn.tree("first") == first
+    assert txn.encode() == written, "a tree that is there is only looked up"
+    assert [name for name, _ in txn.scan(CATALOG_ID)] == [b"first", b"second"]
+
+
+@pytest.mark.parametrize("name", ["", "a b", "\x7f", "ä", "x" * 129])
+def test_a_tree_whose_name_breaks_the_rules_is_not_made(name: str) -> None:
+    txn = begin({})
+    with pytest.raises(BadTreeName):
+        txn.tree(name)
+    assert txn.is_empty
