@@ -113,6 +113,7 @@ def metrics_page() -> str:
         "",
         "`/metrics` on the client port. Names that etcd has too mean the same, but for what etcd counts on every member",
         "because every member runs every request: Roost runs a write once, where it leads, and counts it there.",
+        "Besides these there are the `process_...` metrics that Prometheus's Python client has of every process.",
         "",
         "| metric | kind | meaning |",
         "|---|---|---|",

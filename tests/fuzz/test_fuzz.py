@@ -1,4 +1,4 @@
-"""200,000 executions of every decoder and request validator (issue 5; security.md 4.4).
+"""200,000 executions of every decoder and request validator (issue 5).
 
 Whatever bytes come: the answer, or the error the docstring names, and nothing else.
 """

@@ -1,4 +1,4 @@
-"""No message ends a node, and none uses up the terms (DESIGN.md D15)."""
+"""No message ends a node, and none uses up the terms (D15 of docs/architecture.md)."""
 
 from itertools import product
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What anybody on the network could read or do: said at every start (security.md 4.1)."""
+"""What anybody on the network could read or do: said at every start."""
 
 import ssl
 from collections.abc import Iterable

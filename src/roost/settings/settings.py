@@ -39,7 +39,9 @@ class Settings:
         "Peer URLs told to others.",
     ] = ("http://localhost:2380",)
     initial_cluster: Annotated[str, "All first members: name=url,name=url."] = ""
-    initial_cluster_state: Annotated[str, "`new`: this is the first start of the cluster."] = "new"
+    initial_cluster_state: Annotated[
+        str, "`new`: the cluster begins; `existing`: this member joins."
+    ] = "new"
     initial_cluster_token: Annotated[str, "Tells clusters with equal URLs apart."] = "etcd-cluster"  # noqa: S105 - a name
     force_new_cluster: Annotated[
         bool,

@@ -1,4 +1,4 @@
-"""Users and rights: who may do what, decided where it is done; default is no (security.md 4.1)."""
+"""Users and rights: who may do what, decided where it is done; default is no."""
 
 import asyncio
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """Making Readys durable: inline while the disk is fast, on a thread when it is not.
 
-Measured (specification of the write path, 2026-11): an inline `fdatasync` is both the fastest
+Measured (2026-11): an inline `fdatasync` is both the fastest
 and the cheapest way while it takes about 0.1 ms, because sockets fill meanwhile and the next
 batch is larger.  A disk that needs many milliseconds would hold up heartbeats, so the work
 moves to one thread, and back when the disk has recovered.  What comes while the thread writes is
