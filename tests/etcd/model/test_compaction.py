@@ -1,0 +1,109 @@
+"""What compaction takes away, and what it must not, against the history as dicts."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from roost.errors import Refused
+from roost.etcd import errors
+from roost.etcd.model.compaction import compact, compact_slice
+from roost.etcd.model.mvcc import REVISION_BYTES, TOMBSTONE, Mvcc, main_of
+from tests.etcd.model.histories import PLAIN_TRANSACTIONS, TRANSACTIONS, History, Write
+from tests.etcd.replica import LocalReplica
+
+
+def compacted(
+    shared: LocalReplica, transactions: list[list[Write]], revision: int, slice_max: int
+) -> tuple[History, int]:
+    """A history, compacted somewhere slice by slice; and where."""
+    history = History(Mvcc(shared.store), shared.store.begin())
+    history.write(transactions)
+    at = 1 + revision % history.revision
+    compact(history.mvcc, history.txn, at)
+    while compact_slice(history.mvcc, history.txn, slice_max):
+        pass
+    return history, at
+
+
+def entries(history: History) -> list[tuple[bytes, int, bool]]:
+    """What is left: (escaped key, main revision, whether it is a delete), in order."""
+    rows = history.txn.iterate(history.mvcc.history)
+    return [
+        (name[:-REVISION_BYTES], main_of(name[-REVISION_BYTES:]), flag == TOMBSTONE)
+        for name, flag in rows
+    ]
+
+
+@settings(max_examples=60)
+@given(TRANSACTIONS, st.integers(0, 20), st.integers(2, 9))
+def test_from_the_compacted_revision_on_everything_reads_as_before(
+    shared: LocalReplica, transactions: list[list[Write]], revision: int, slice_max: int
+) -> None:
+    history, at = compacted(shared, transactions, revision, slice_max)
+    for later in range(at, history.revision + 1):
+        assert history.told_at(later) == history.states[later]
+        assert history.range_at(b"", None, later) == sorted(history.states[later])
+
+
+@settings(max_examples=60)
+@given(TRANSACTIONS, st.integers(0, 20), st.integers(2, 9))
+def test_nothing_is_left_that_nobody_can_see(
+    shared: LocalReplica, transactions: list[list[Write]], revision: int, slice_max: int
+) -> None:
+    history, at = compacted(shared, transactions, revision, slice_max)
+    left = entries(history)
+    for (key, main, _), (next_key, next_main, _) in pairwise(left):
+        assert key != next_key or next_main > at, (main, "is outdone by what is seen instead")
+    assert not [it for it in left if it[2] and it[1] < at], "a delete that nobody is told of"
+    kept = list(history.txn.iterate(history.mvcc.revisions))
+    assert len(kept) == len(left), "each entry has its revision, and no revision is left alone"
+
+
+@settings(max_examples=60)
+@given(PLAIN_TRANSACTIONS, st.integers(0, 20), st.integers(2, 9))
+def test_a_delete_from_the_compacted_revision_on_is_still_an_event(
+    shared: LocalReplica, transactions: list[list[Write]], revision: int, slice_max: int
+) -> None:
+    history, at = compacted(shared, transactions, revision, slice_max)
+    told = sorted(main for _, main, is_delete in entries(history) if is_delete)
+    assert told == [it for it in history.deletes if it >= at]
+
+
+def test_revisions_below_are_refused_before_anything_is_removed(shared: LocalReplica) -> None:
+    history = History(Mvcc(shared.store), shared.store.begin())
+    history.write([[(b"a", True)]] * 3)
+    before = entries(history)
+    compact(history.mvcc, history.txn, 3)
+    assert entries(history) == before
+    with pytest.raises(Refused) as refused:
+        history.mvcc.check_revision(history.txn, 2, 4)
+    assert str(refused.value) == str(errors.compacted())
+    history.mvcc.check_revision(history.txn, 3, 4)
+
+
+@pytest.mark.parametrize(
+    ("revision", "refusal"), [(2, errors.compacted()), (5, errors.future_revision())]
+)
+def test_nobody_compacts_twice_or_what_is_not_there_yet(
+    shared: LocalReplica, revision: int, refusal: Refused
+) -> None:
+    history = History(Mvcc(shared.store), shared.store.begin())
+    history.write([[(b"a", True)]] * 3)
+    compact(history.mvcc, history.txn, 2)
+    with pytest.raises(Refused) as refused:
+        compact(history.mvcc, history.txn, revision)
+    assert str(refused.value) == str(refusal)
+
+
+def test_a_removal_on_its_way_starts_over_with_the_newer_revision(shared: LocalReplica) -> None:
+    history = History(Mvcc(shared.store), shared.store.begin())
+    history.write([[(b"a", True)], [(b"b", True)]] * 4)
+    compact(history.mvcc, history.txn, 5)
+    assert compact_slice(history.mvcc, history.txn, 2)
+    compact(history.mvcc, history.txn, 9)
+    while compact_slice(history.mvcc, history.txn, 2):
+        pass
+    assert [main for _, main, _ in entries(history)] == [8, 9]
+    assert not compact_slice(history.mvcc, history.txn, 2), "there is nothing more to do"
