@@ -229,9 +229,6 @@ def run_case(case: Case, seed: int) -> str:
     return f"unsafe: {result.violation}" if result.violation else loop_run.verdict
 
 
-# --- the cases -----------------------------------------------------------------------------------
-
-
 def entry_cases() -> Iterator[Case]:
     """Every way to damage four entries on three disks."""
     for bits in product((False, True), repeat=MEMBERS * ENTRIES):

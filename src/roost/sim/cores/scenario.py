@@ -216,8 +216,6 @@ class Scenario:
             yield f"n{node.id} refuses: {error}"
         self.cluster.collect(node)
 
-    # --- making and moving the cluster ----------------------------------------------------------
-
     def do_cluster(self, words: Words) -> Iterator[str]:
         """Make it."""
         size, joiners = int(words.take("nodes")), int(words.take("joiners", "0"))
@@ -337,8 +335,6 @@ class Scenario:
         """Leave a joint configuration."""
         node = self._node(words)
         yield from self._ask(node, node.core.propose_leave)
-
-    # --- disks, messages, faults ----------------------------------------------------------------
 
     def do_settle(self, words: Words) -> Iterator[str]:
         """Deliver, persist and fetch until all is quiet; among some, others' messages wait."""
@@ -462,8 +458,6 @@ class Scenario:
         node = self._node(words)
         self.cluster.fetch(node, fails=words.take("fails") == "yes")
         yield from ()
-
-    # --- looking --------------------------------------------------------------------------------
 
     def _down(self, node: Node) -> str:
         return f"n{node.id} down" if node.id in self.cluster.down else ""

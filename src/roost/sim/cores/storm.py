@@ -111,8 +111,6 @@ class Storm(CoreCluster):
             node.reads.clear()
             node.reads_failed.clear()
 
-    # --- one step -------------------------------------------------------------------------------
-
     def _draw_acts(self) -> list[tuple[float, Callable[[], None]]]:
         """What may happen, with odds of this storm's own, summed up."""
         pick = self.dice.choice
@@ -248,8 +246,6 @@ class Storm(CoreCluster):
             if self.dice.random() < self._damage_odds:
                 self._damage(node)
 
-    # --- disks that lose what they held ---------------------------------------------------------
-
     def _damage(self, node: Node) -> None:
         """A disk loses the end of the log, or some entries; one disk at a time (P4)."""
         storage = node.storage
@@ -289,8 +285,6 @@ class Storm(CoreCluster):
             node.storage.lose_from(index)
             node.core.forget_from(index)
         self.collect(node)
-
-    # --- the end --------------------------------------------------------------------------------
 
     def heal(self) -> Node:
         """Everything runs and talks; return the leader once its configuration is even."""
