@@ -65,10 +65,10 @@ def made_up(victim: Member) -> list[Frame]:
     ]
     for name, body in requests:
         frames.append((FRAME_REQUESTS, b"".join(forwarding.encode_request(7, name, body))))
-    frames.append((FRAME_ANSWERS, b"".join(forwarding.encode_answer(7, b"result"))))
     errors = (OutcomeUnknown("no"), ModelRefused(9, "no"), MemberNotFound("no"), Overloaded("no"))
-    refusals = [b"".join(forwarding.encode_answer(7, it)) for it in errors]
-    frames += [(FRAME_ANSWERS, it) for it in refusals]
+    for outcome in (b"result", *errors):
+        answer = [forwarding.encode_applied(index), *forwarding.encode_answer(7, outcome)]
+        frames.append((FRAME_ANSWERS, b"".join(answer)))
     asked = [Wanted(it, term, 5, 99) for it in (index, index + 1, 1)]
     told = [Found(it, term, answer, b"payload") for answer in Answer for it in (index, index + 1)]
     question, reply = Question(0, 0, asked), Reply(victim.core.config.life, 2**62, told)

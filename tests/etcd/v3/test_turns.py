@@ -6,7 +6,7 @@ import pytest
 
 from roost import etcd
 from roost.call import Stream, StreamHandler, Unary
-from roost.outcome import ReadDone
+from roost.outcome import Done, ReadDone
 from roost.proto import lock_pb2
 from roost.proto import rpc_pb2 as pb
 from roost.sim.members.loop import run_virtually, until_idle
@@ -45,6 +45,33 @@ class Line:
         handler = route.open(stream)
         handler.on_message(lock_pb2.LockRequest(name=b"l", lease=lease_id).SerializeToString())
         return stream, handler
+
+    async def lock_and_leave(
+        self,
+        lease_id: int,
+        *,
+        is_told_before: bool,
+        meanwhile: Callable[[], Awaitable[None]] = until_idle,
+    ) -> None:
+        """Give up when the line was joined, before the caller has heard of it."""
+        answers: list[Callable[[], None]] = []
+        transact = self.replica.transact_nowait
+
+        def late(name: str, body: bytes, done: Done) -> None:
+            transact(name, body, lambda outcome: answers.append(lambda: done(outcome)))
+
+        with pytest.MonkeyPatch.context() as slow:
+            slow.setattr(self.replica, "transact_nowait", late)
+            _, leaving = self.lock(lease_id)
+            await until_idle()
+        if not is_told_before:
+            leaving.on_cancel()
+            await until_idle()
+        await meanwhile()
+        for tell in answers:
+            tell()
+        if is_told_before:
+            leaving.on_cancel()
 
     def unlock(self, lease_id: int) -> None:
         request = lock_pb2.UnlockRequest(key=b"l/%x" % lease_id)
@@ -135,6 +162,66 @@ def test_who_gives_up_leaves_the_line() -> None:
         line.unlock(1)
         await until_idle()
         assert key_of(third) == b"l/3"
+
+    run(story)
+
+
+TOLD = pytest.mark.parametrize("is_told_before", [True, False], ids=["just told", "not told"])
+
+
+@TOLD
+def test_who_gives_up_while_it_joins_leaves_the_line(*, is_told_before: bool) -> None:
+    async def story(line: Line) -> None:
+        for lease_id in (1, 2, 3):
+            line.grant(lease_id)
+        line.lock(1)
+        await until_idle()
+        await line.lock_and_leave(2, is_told_before=is_told_before)
+        await until_idle()
+        line.unlock(1)
+        third, _ = line.lock(3)
+        await until_idle()
+        assert key_of(third) == b"l/3"
+
+    run(story)
+
+
+def test_who_comes_back_keeps_the_turn_that_it_gets_while_its_first_call_ends() -> None:
+    async def story(line: Line) -> None:
+        for lease_id in (1, 2, 3):
+            line.grant(lease_id)
+        line.lock(1)
+        await until_idle()
+
+        async def come_back() -> None:
+            line.unlock(1)
+            again, _ = line.lock(2)
+            await until_idle()
+            assert key_of(again) == b"l/2"
+
+        await line.lock_and_leave(2, is_told_before=False, meanwhile=come_back)
+        third, _ = line.lock(3)
+        await until_idle()
+        assert key_of(third) == b"", "the second one holds it"
+
+    run(story)
+
+
+@TOLD
+def test_a_turn_that_is_held_is_not_taken_back_with_another_call_that_gives_up(
+    *,
+    is_told_before: bool,
+) -> None:
+    async def story(line: Line) -> None:
+        for lease_id in (1, 2):
+            line.grant(lease_id)
+        line.lock(1)
+        await until_idle()
+        await line.lock_and_leave(1, is_told_before=is_told_before)
+        await until_idle()
+        second, _ = line.lock(2)
+        await until_idle()
+        assert key_of(second) == b"", "the first one holds it"
 
     run(story)
 

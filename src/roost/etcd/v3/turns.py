@@ -26,7 +26,7 @@ from roost.etcd.model.lines import Now
 from roost.etcd.model.mvcc import Writer
 from roost.etcd.model.wire import decode_key_value, read_origin
 from roost.etcd.v3.desk import Desk
-from roost.outcome import settle_future
+from roost.outcome import Outcome, settle_future
 from roost.proto import rpc_pb2 as pb
 from roost.proto.ranges import prefix_end
 from roost.store import Changes, Txn
@@ -193,7 +193,7 @@ class Turns:
         try:
             while True:
                 join = _Join(prefix, key, value, lease, is_there, is_vote and not is_there)
-                result = await self.run(caller, JOIN, msgspec.msgpack.encode(join))
+                result = await self._run_join(caller, join)
                 joined = msgspec.msgpack.decode(result[8:], type=_Joined)
                 if not joined.before:
                     revision = int.from_bytes(result[:8], "big")
@@ -206,6 +206,48 @@ class Turns:
             raise
         finally:
             keeping.cancel()
+
+    async def _run_join(self, caller: Caller, join: _Join) -> bytes:
+        """Join; who gives up before it has heard of its place leaves when that is known."""
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+        def give_back(outcome: Outcome) -> None:
+            if isinstance(outcome, bytes) and not join.is_there:
+                joined = msgspec.msgpack.decode(outcome[8:], type=_Joined)
+                if joined.before:
+                    self._leave_behind(caller, join.key, joined)
+
+        def done(outcome: Outcome) -> None:
+            if future.cancelled():
+                give_back(outcome)
+            else:
+                settle_future(future, outcome)
+
+        self.desk.border.run(caller, JOIN, msgspec.msgpack.encode(join), done)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if not future.cancelled() and not future.exception():
+                give_back(future.result())
+            raise
+
+    def _leave_behind(self, caller: Caller, key: bytes, joined: _Joined) -> None:
+        """Take a key back while the one before it is there, so that nobody has its turn.
+
+        Whoever gave up may have come back with the same lease by another member, and must not lose
+        what it was given there.
+        """
+        is_there, is_older = (
+            pb.Compare(key=joined.before, target=pb.Compare.CREATE, result=it, create_revision=than)
+            for it, than in (
+                (pb.Compare.GREATER, 0),
+                (pb.Compare.LESS, joined.create_revision),
+            )
+        )
+        delete = pb.RequestOp(request_delete_range=pb.DeleteRangeRequest(key=key))
+        asked = pb.TxnRequest(compare=[is_there, is_older], success=[delete])
+        body = asked.SerializeToString()
+        self.desk.border.run(caller, "etcd.txn", body, lambda _outcome: None)
 
     def _leave(self, caller: Caller, key: bytes) -> None:
         """Take a key back; its lease does it if this fails."""
