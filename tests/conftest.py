@@ -4,6 +4,7 @@ ROOST_MUTANT names one of `roost.sim.mutants`, to see which test finds it.
 """
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -36,6 +37,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Order the tests; say which runs, but for the workers, whose controller says it."""
+    # Whoever runs us in the background of a shell has us ignore interrupts, and so would the
+    # processes that tests start and interrupt.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.pluginmanager.register(Order(RECORD), "order")
     terminal = config.pluginmanager.get_plugin("terminalreporter")
     if terminal is not None and not hasattr(config, "workerinput"):

@@ -19,7 +19,8 @@ from types import CodeType, FrameType
 from roost.histogram import Histogram, doubling
 
 logger = logging.getLogger(__name__)
-BEAT_S = 0.02
+# An idle member costs next to nothing: ten beats a second, and a look when one is overdue.
+BEAT_S = 0.1
 # Held longer than that is said, with the name of who did it.
 HELD_S = 0.05
 LOG_S = 1.0
@@ -85,8 +86,12 @@ class LoopWatch:
 
     def _look(self, watched: int) -> None:
         """The thread: catch whoever holds the loop at it."""
-        while not self._stopped.wait(HELD_S / 2):
-            if not self.held_by and self._clock_s() - self._due_s > HELD_S / 2:
+        wait_s = BEAT_S
+        while not self._stopped.wait(wait_s):
+            overdue_s = self._clock_s() - self._due_s
+            # The next look is when the next beat would be overdue, or soon when this one is.
+            wait_s = max(HELD_S / 2, HELD_S / 2 - overdue_s)
+            if not self.held_by and overdue_s > HELD_S / 2:
                 self.held_by = innermost(_stack_of(watched), self._package, self._base)
 
 

@@ -10,7 +10,7 @@ import asyncio
 from roost.etcd.model.mvcc import Mvcc
 
 BLOCKS_A_TURN = 2
-LOOK_S = 0.25
+LOOK_S = 1.0
 
 
 class Counting:
