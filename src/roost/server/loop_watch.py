@@ -19,8 +19,8 @@ from types import CodeType, FrameType
 from roost.histogram import Histogram, doubling
 
 logger = logging.getLogger(__name__)
-# An idle member costs next to nothing: ten beats a second, and a look when one is overdue.
-BEAT_S = 0.1
+# An idle member costs next to nothing: four beats a second, and a look when one is overdue.
+BEAT_S = 0.25
 # Held longer than that is said, with the name of who did it.
 HELD_S = 0.05
 LOG_S = 1.0
