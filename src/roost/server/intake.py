@@ -17,8 +17,9 @@ from typing import Protocol
 TURN_UNITS = 700
 # Of one that stands in line, in one turn.
 SHARE_UNITS_MIN = 50
-# A request that is begun: its handler, and its part of the batch that it goes into.
-REQUEST_UNITS = 16
+# A request that is begun: its handler.  With 16 a thousand puts under way were a third slower,
+# since each turn's batch was small (`python -m bench`, 2026-11-26).
+REQUEST_UNITS = 4
 
 
 class Reader(Protocol):
