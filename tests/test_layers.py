@@ -48,7 +48,7 @@ FLOORS = {
         links
         transfers | announcer | hurry | status | periodic
         custody | snapshots
-        directory | work
+        directory | pipeline
         cluster
         machine
         config | protocol | round_trips | operation

@@ -17,7 +17,7 @@ from roost.errors import (
 from roost.etcd import errors as etcd_errors
 from roost.etcd.errors import status_of, watch_refusal
 from roost.member import errors
-from roost.member.work import forwarding
+from roost.member.pipeline import forwarding
 
 LEAVES = [
     it

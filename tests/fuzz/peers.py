@@ -25,6 +25,7 @@ from roost.member.cluster.roster import PUBLISH_OPERATION, MemberRecord
 from roost.member.cluster.vouching import Vouched
 from roost.member.custody.repair import ANSWERED, ASKED, Answer, Found, Question, Reply, Wanted
 from roost.member.errors import MemberNotFound
+from roost.member.pipeline import forwarding
 from roost.member.protocol import (
     FRAME_ANSWERS,
     FRAME_DIGESTS,
@@ -34,7 +35,6 @@ from roost.member.protocol import (
     FRAME_WHO,
     FRAME_WHO_IS,
 )
-from roost.member.work import forwarding
 from roost.peer.frame import HEAD
 from roost.raft import codec
 from roost.sim.members.loop import pass_time, run_virtually, until_idle

@@ -21,7 +21,7 @@ from roost.etcd.access.tokens import Identity
 from roost.etcd.model import wire
 from roost.etcd.v3.interface import JSON_PATHS
 from roost.journal import record
-from roost.member.work import forwarding
+from roost.member.pipeline import forwarding
 from roost.peer import frame
 from roost.proto import election_pb2, lock_pb2
 from roost.proto import rpc_pb2 as pb

@@ -6,6 +6,7 @@ import pytest
 
 from roost.errors import NotLeader, PeerFault
 from roost.member.links import Links
+from roost.member.pipeline import forwarding
 from roost.member.protocol import (
     FRAME_ANSWERS,
     FRAME_DIGESTS,
@@ -14,7 +15,6 @@ from roost.member.protocol import (
     ROOM_KIND_MAX,
     ROOM_KIND_MIN,
 )
-from roost.member.work import forwarding
 from roost.outcome import Done, Outcome
 from roost.peer import encode_frame
 from roost.raft import MalformedMessage, Message, Role, codec

@@ -2,7 +2,7 @@
 
 Refusals and unknown outcomes have names here and no words for clients: those who answer clients
 choose them by the name.  A member that forwards a request gets the name back with the answer
-(`work/forwarding.py`), so it says what the leader would have said.
+(`pipeline/forwarding.py`), so it says what the leader would have said.
 """
 
 from roost.errors import CallerFault, DeviceFault, OutcomeUnknown, PeerFault, Refused

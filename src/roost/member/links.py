@@ -15,6 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from roost.errors import NotLeader, PeerFault
 from roost.member.operation import Changing, Operation
+from roost.member.pipeline import forwarding
+from roost.member.pipeline.executor import Executor
+from roost.member.pipeline.forwarding import Forwarded
 from roost.member.protocol import (
     FRAME_ANSWERS,
     FRAME_RAFT,
@@ -23,9 +26,6 @@ from roost.member.protocol import (
     ROOM_KIND_MIN,
 )
 from roost.member.round_trips import RoundTrips
-from roost.member.work import forwarding
-from roost.member.work.executor import Executor
-from roost.member.work.forwarding import Forwarded
 from roost.outcome import Outcome
 from roost.peer import Transport, encode_frame
 from roost.raft import Core, MalformedMessage, Message, Role, codec

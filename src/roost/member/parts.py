@@ -22,6 +22,13 @@ from roost.member.hurry import Hurry
 from roost.member.links import Links
 from roost.member.machine.world import World
 from roost.member.periodic import Periodic
+from roost.member.pipeline.applier import Applier
+from roost.member.pipeline.executor import Executor
+from roost.member.pipeline.forwarding import Forwarder
+from roost.member.pipeline.pacing import Pacing
+from roost.member.pipeline.persistence import Persistence
+from roost.member.pipeline.reads import ReadRounds
+from roost.member.pipeline.router import Router
 from roost.member.protocol import (
     FRAME_ANSWERS,
     FRAME_DIGESTS,
@@ -34,13 +41,6 @@ from roost.member.snapshots.catchup import Catchup
 from roost.member.snapshots.files import Files
 from roost.member.snapshots.snapshots import Snapshots
 from roost.member.transfers import Transfers
-from roost.member.work.applier import Applier
-from roost.member.work.executor import Executor
-from roost.member.work.forwarding import Forwarder
-from roost.member.work.pacing import Pacing
-from roost.member.work.persistence import Persistence
-from roost.member.work.reads import ReadRounds
-from roost.member.work.router import Router
 from roost.outcome import Done, ReadDone
 from roost.peer import (
     Joins,

@@ -17,7 +17,7 @@ from roost.member.custody.repair import (
     Reply,
     Wanted,
 )
-from roost.member.work.persistence import Persistence
+from roost.member.pipeline.persistence import Persistence
 from roost.raft import Configuration, Core, CoreConfig, Entry, EntryKind, HardState, Role
 from roost.sim.members import rot
 from roost.sim.members.disk import SimDisk

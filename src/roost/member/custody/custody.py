@@ -13,7 +13,7 @@ from roost.member.custody.digests import Digests
 from roost.member.custody.repair import Repair
 from roost.member.directory.home import Home
 from roost.member.machine.reserve import SpaceReport
-from roost.member.work.persistence import Persistence
+from roost.member.pipeline.persistence import Persistence
 from roost.raft import Core
 from roost.store import ScrubReport, StoreStatistics
 

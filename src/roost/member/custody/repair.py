@@ -27,7 +27,7 @@ import msgspec
 
 from roost.errors import UNDECODABLE, PeerFault
 from roost.journal import Journal
-from roost.member.work.persistence import Persistence
+from roost.member.pipeline.persistence import Persistence
 from roost.raft import Configuration, Core, Count, Role, has_quorum
 
 logger = logging.getLogger(__name__)

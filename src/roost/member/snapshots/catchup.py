@@ -7,8 +7,8 @@ from pathlib import Path
 
 from roost.member.directory.home import Home
 from roost.member.errors import SnapshotFailed
+from roost.member.pipeline.persistence import Persistence
 from roost.member.snapshots.snapshots import Snapshots
-from roost.member.work.persistence import Persistence
 from roost.peer import Transport
 from roost.raft import Core, Snapshot
 

@@ -9,9 +9,9 @@ import pytest
 
 from roost.member import MemberConfig
 from roost.member.errors import RequestTooLarge
-from roost.member.work import executor as executor_module
-from roost.member.work.executor import Executor
-from roost.member.work.pacing import Pacing
+from roost.member.pipeline import executor as executor_module
+from roost.member.pipeline.executor import Executor
+from roost.member.pipeline.pacing import Pacing
 from roost.outcome import Outcome
 from roost.store import InlineKeeper, Store, StoreConfig, Txn
 

@@ -38,7 +38,7 @@ from roost.member.errors import (
     RequestTooLarge,
 )
 from roost.member.operation import Changing, Operation
-from roost.member.work.pacing import HOLD_S, Pace, Pacing
+from roost.member.pipeline.pacing import HOLD_S, Pace, Pacing
 from roost.outcome import Done, Outcome, ReadDone, tell_failure
 from roost.raft import (
     ChangeRefused,

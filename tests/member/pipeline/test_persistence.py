@@ -10,7 +10,7 @@ import pytest
 from roost.journal import Batch, JournalBroken
 from roost.journal.batch import Write
 from roost.member.machine.worker import Worker, one_thread
-from roost.member.work.persistence import Persistence
+from roost.member.pipeline.persistence import Persistence
 from roost.raft import Entry, EntryKind, HardState, Ready
 from roost.sim.members.loop import pass_time, run_virtually
 from roost.sim.members.world import SlowWorker

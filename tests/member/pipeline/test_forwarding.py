@@ -17,8 +17,8 @@ from roost.errors import (
 )
 from roost.member import errors
 from roost.member.errors import MalformedForward
-from roost.member.work import forwarding
-from roost.member.work.forwarding import Forwarder
+from roost.member.pipeline import forwarding
+from roost.member.pipeline.forwarding import Forwarder
 from roost.outcome import Outcome
 
 IDS = st.integers(0, 2**64 - 1)

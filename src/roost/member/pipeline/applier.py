@@ -9,9 +9,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from roost.member.cluster.roster import change_payload
-from roost.member.work.executor import Executor
-from roost.member.work.forwarding import Forwarder
-from roost.member.work.reads import ReadRounds
+from roost.member.pipeline.executor import Executor
+from roost.member.pipeline.forwarding import Forwarder
+from roost.member.pipeline.reads import ReadRounds
 from roost.raft import Core, Entry, EntryKind, Role
 from roost.store import Store
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from roost.errors import NoLeader, NotLeader, Overloaded, RoostError
 from roost.member.operation import Changing, Operation
-from roost.member.work.executor import Executor
-from roost.member.work.forwarding import Forwarder
+from roost.member.pipeline.executor import Executor
+from roost.member.pipeline.forwarding import Forwarder
 from roost.outcome import Done, Outcome, told
 from roost.raft import Core, Role
 

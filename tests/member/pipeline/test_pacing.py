@@ -1,6 +1,6 @@
 """When the next batch may go, by a clock of the test's."""
 
-from roost.member.work.pacing import HOLD_S, PATIENCE_S_MAX, Pace, Pacing
+from roost.member.pipeline.pacing import HOLD_S, PATIENCE_S_MAX, Pace, Pacing
 
 SYNC_S = 0.0004
 

@@ -1,7 +1,7 @@
 """Read rounds: each read is confirmed by a round that started after it arrived."""
 
 from roost.errors import NoLeader, RoostError, Stopped
-from roost.member.work.reads import ReadRounds
+from roost.member.pipeline.reads import ReadRounds
 
 
 class Rounds:

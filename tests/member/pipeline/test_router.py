@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from roost.errors import NoLeader, NotLeader, Overloaded, Stopped
-from roost.member.work import router as module
-from roost.member.work.router import Router
+from roost.member.pipeline import router as module
+from roost.member.pipeline.router import Router
 from roost.outcome import Done, Outcome
 from roost.raft import Role
 
