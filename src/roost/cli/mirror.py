@@ -13,8 +13,8 @@ not written.
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 
 import click
 
@@ -27,7 +27,6 @@ from roost.proto import kv_pb2, rpc_pb2
 # As many as a transaction of etcd's may have, and some to spare.
 PAGE_KEYS = 100
 _PATIENCE_S, _PAUSE_S = 300.0, 1.0
-Said = TypeVar("Said")
 
 
 @click.command()
@@ -88,6 +87,17 @@ class Away(Exception):
         self.error = error
 
 
+@contextmanager
+def reaching(who: str) -> Iterator[None]:
+    """Say which end it is that does not answer."""
+    try:
+        yield
+    except ClientError as error:
+        if is_lost(error):
+            raise Away(who, error) from error
+        raise
+
+
 class Mirror:
     """The copy of a range of keys, and how far it is."""
 
@@ -139,19 +149,16 @@ class Mirror:
         return len(found)
 
     def _page(self, begin: bytes, revision: int) -> rpc_pb2.RangeResponse:
-        try:
+        # Before anything was read it may never have been there: that is said at once.
+        with reaching("source") if self._revision else nullcontext():
             return self._source.ask_range(begin, self._end, limit=PAGE_KEYS, revision=revision)
-        except ClientError as error:
-            # Before anything was read it may never have been there: that is said at once.
-            if is_lost(error) and self._revision:
-                raise Away("source", error) from error
-            raise
 
     def _copy_page(self, rows: Sequence[kv_pb2.KeyValue]) -> None:
         """Put what the target does not have alike."""
         asked = [rpc_pb2.RangeRequest(key=self._there(it.key)) for it in rows]
         request = rpc_pb2.TxnRequest(success=[rpc_pb2.RequestOp(request_range=it) for it in asked])
-        said = self._at_target(lambda it: it.txn(request))
+        with reaching("target"):
+            said = self._target.txn(request)
         for row, answer in zip(rows, said.responses, strict=True):
             self._known.add(row.key)
             if [it.value for it in answer.response_range.kvs] != [row.value]:
@@ -159,19 +166,13 @@ class Mirror:
 
     def _put(self, key: bytes, value: bytes) -> None:
         self._known.add(key)
-        self._at_target(lambda it: it.put(self._there(key), value))
+        with reaching("target"):
+            self._target.put(self._there(key), value)
 
     def _delete(self, key: bytes) -> None:
-        self._at_target(lambda it: it.delete(self._there(key)))
+        with reaching("target"):
+            self._target.delete(self._there(key))
         self._known.discard(key)
-
-    def _at_target(self, ask: Callable[[Client], Said]) -> Said:
-        try:
-            return ask(self._target)
-        except ClientError as error:
-            if is_lost(error):
-                raise Away("target", error) from error
-            raise
 
     def follow(self) -> None:
         """Carry every change over; return when the source has forgotten where we are.
@@ -181,15 +182,9 @@ class Mirror:
 
         """
         begin = self._revision + 1
-        try:
+        with suppress(Compacted), reaching("source"):
             for change in self._source.watch(self._begin, self._end, start_revision=begin):
                 if change.is_delete:
                     self._delete(change.item.key)
                 else:
                     self._put(change.item.key, change.item.value)
-        except Compacted:
-            return
-        except ClientError as error:
-            if is_lost(error):
-                raise Away("source", error) from error
-            raise

@@ -52,6 +52,9 @@ class Intake:
         self._left -= units
         if has_more:
             self._line.append(reader)
+        self._schedule()
+
+    def _schedule(self) -> None:
         if not self._is_turn_due:
             self._is_turn_due = True
             asyncio.get_running_loop().call_soon(self._begin_turn)
@@ -68,6 +71,5 @@ class Intake:
                 count -= 1
                 self._line.popleft().read_on(min(share, self._left))
         finally:
-            if self._line and not self._is_turn_due:
-                self._is_turn_due = True
-                asyncio.get_running_loop().call_soon(self._begin_turn)
+            if self._line:
+                self._schedule()

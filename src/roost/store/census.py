@@ -35,19 +35,16 @@ class Census:
 
     def __init__(self) -> None:
         """Nothing is counted yet."""
-        self._begin()
+        self.begin_anew()
 
-    def _begin(self) -> None:
+    def begin_anew(self) -> None:
+        """Another tree has taken this one's place: forget everything, and build again."""
         self._firsts: list[bytes] = [b""]
         self._counts: list[int] = [0]
         # Where the building goes on; None when it is done.
         self._frontier: bytes | None = b""
         # Where blocks begin that have more than BLOCK_COUNT_MAX keys: those, and no others.
         self._crowded: set[bytes] = set()
-
-    def begin_anew(self) -> None:
-        """Another tree has taken this one's place: forget everything, and build again."""
-        self._begin()
 
     @property
     def is_built(self) -> bool:

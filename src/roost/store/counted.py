@@ -8,6 +8,9 @@ from roost.store.layer import TreeLayer
 from roost.store.view import View
 
 logger = logging.getLogger(__name__)
+# From the state before a write set to whether a value in it may be of a key that was not there:
+# what is surely not need not be looked up.
+Newness = Callable[[View], Callable[[bytes], bool]]
 
 
 class Counted:
@@ -17,11 +20,11 @@ class Counted:
     walk that it always was.
     """
 
-    def __init__(self, tree_id: int, view: View, may_be_new: Callable[[View, bytes], bool]) -> None:
+    def __init__(self, tree_id: int, view: View, newness: Newness) -> None:
         """Nothing is counted yet; `view` is that of what is applied."""
         self._tree_id = tree_id
         self._view = view
-        self._may_be_new = may_be_new
+        self._newness = newness
         self._census = Census()
 
     def begin_anew(self) -> None:
@@ -60,11 +63,12 @@ class Counted:
 
     def _note_keys(self, written: TreeLayer) -> None:
         census, view, tree_id = self._census, self._view, self._tree_id
+        may_be_new = self._newness(view)
         for key, value in written.values.items():
             if value is None:
                 if view.has(tree_id, key):
                     census.note_dead(key)
-            elif self._may_be_new(view, value) and not view.has(tree_id, key):
+            elif may_be_new(value) and not view.has(tree_id, key):
                 census.note_born(key)
 
     def count(self, first: bytes, stop: bytes | None) -> int:

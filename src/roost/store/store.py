@@ -31,7 +31,7 @@ from roost.store.catalog import (
     VERSION_KEY,
     Tree,
 )
-from roost.store.counted import Counted
+from roost.store.counted import Counted, Newness
 from roost.store.errors import (
     MalformedWriteSet,
     StoreCorrupt,
@@ -275,13 +275,9 @@ class Store:
         layer.apply(writes)
         return layer
 
-    def count_keys(self, tree_id: int, may_be_new: Callable[[View, bytes], bool]) -> Counted:
-        """Keep how many keys the ranges of a tree have; see `counted`.
-
-        `may_be_new(view, value)` says whether a value that is written may be of a key that was
-        not there: what is surely not need not be looked up.
-        """
-        counted = Counted(tree_id, self.view, may_be_new)
+    def count_keys(self, tree_id: int, newness: Newness) -> Counted:
+        """Keep how many keys the ranges of a tree have; see `counted`."""
+        counted = Counted(tree_id, self.view, newness)
         self._counted[tree_id] = counted
         self.observe_switch(lambda: counted.begin_anew)
         return counted

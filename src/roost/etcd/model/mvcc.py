@@ -18,7 +18,7 @@ What is compacted is refused at once, by `compacted`, and removed later (`compac
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from roost.etcd import errors
@@ -115,11 +115,12 @@ class Mvcc:
         self.meta = store.tree(META_TREE).id
         self.leases = store.tree(LEASES_TREE).id
         self.lease_keys = store.tree(LEASE_KEYS_TREE).id
-        self.key_counts = store.count_keys(self.kv, self._may_be_new)
+        self.key_counts = store.count_keys(self.kv, self._newness)
 
-    def _may_be_new(self, before: View, encoded: bytes) -> bool:
+    def _newness(self, before: View) -> Callable[[bytes], bool]:
         """Whether a KeyValue that is written was created by what writes it."""
-        return read_origin(encoded).create_revision > self.revision(before)
+        revision = self.revision(before)
+        return lambda encoded: read_origin(encoded).create_revision > revision
 
     def count(self, view: View, first: bytes, stop: bytes | None) -> int:
         """How many keys live in a range: known of what is applied, walked over in operations."""
