@@ -17,7 +17,6 @@ SCHEMAS = {
     **{it: f"roost/proto/{it}.proto" for it in ("auth", "election", "kv", "lock", "rpc")},
     "health": "grpc/health/v1/health.proto",
     "reflection": "grpc/reflection/v1/reflection.proto",
-    "reflection_v1alpha": "grpc/reflection/v1alpha/reflection.proto",
 }
 _FILES = {called: name for name, called in SCHEMAS.items()}
 _ROOT = Path(__file__).parents[2]

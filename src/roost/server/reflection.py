@@ -3,15 +3,34 @@
 from collections.abc import Iterable, Mapping
 
 from google.protobuf.descriptor import FileDescriptor
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.message import DecodeError
 
 from roost.call import Code, Route, Stream, StreamCall
-from roost.proto import reflection_pb2, reflection_v1alpha_pb2
-
-# v1alpha's are the same on the wire.
+from roost.proto import reflection_pb2
+from roost.proto.pool import POOL
 from roost.proto.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
 
-SCHEMAS = (reflection_pb2.DESCRIPTOR, reflection_v1alpha_pb2.DESCRIPTOR)
+
+def _as_v1alpha(file: FileDescriptor) -> FileDescriptor:
+    """The schema under the name it had before: its messages are the same on the wire."""
+    schema = FileDescriptorProto.FromString(file.serialized_pb)
+    schema.name = schema.name.replace("/v1/", "/v1alpha/")
+    schema.package = f"{file.package}alpha"
+    before, after = f".{file.package}.", f".{schema.package}."
+    for message in schema.message_type:
+        for field in message.field:
+            if field.type_name:
+                field.type_name = field.type_name.replace(before, after)
+    for service in schema.service:
+        for method in service.method:
+            method.input_type = method.input_type.replace(before, after)
+            method.output_type = method.output_type.replace(before, after)
+    POOL.AddSerializedFile(schema.SerializeToString())
+    return POOL.FindFileByName(schema.name)
+
+
+SCHEMAS = (reflection_pb2.DESCRIPTOR, _as_v1alpha(reflection_pb2.DESCRIPTOR))
 
 
 class ReflectionStream:
