@@ -1,6 +1,6 @@
 """Real faults of this machine: file systems on loop devices that lose power, fill up or hang.
 
-They need root, `mkfs.ext4`, `mount` and loop devices; `loop_reason` says what is missing.  System
+They need root, `mkfs.ext4`, `e2fsck`, `mount` and loop devices; `loop_reason` says what is missing.  System
 calls are made to fail by `strace`; `strace_reason` says whether that works here.
 """
 
@@ -20,6 +20,7 @@ from roost.testing.patience import wait_until
 _EXT4_IOC_SHUTDOWN = 0x8004587D
 _SHUTDOWN_WITHOUT_LOG_FLUSH = 2
 _FREEZE, _THAW = 0xC0045877, 0xC0045878
+_E2FSCK_MENDED = 1  # the one bit of its exit code that is no failure
 _PATIENCE_S = 60.0
 
 
@@ -109,8 +110,11 @@ class LoopDisk:
         self._run_until_it_works("umount", str(self.path))
 
     def _mount(self) -> None:
-        """Mount; the loop device of the mount before may still be letting go of the image."""
-        self._run_until_it_works("mount", "-o", "loop", str(self._image), str(self.path))
+        """Mount; the loop device of the mount before may still be letting go of the image.
+
+        `rw` is said aloud because `mount` otherwise falls back to a read-only one without a word.
+        """
+        self._run_until_it_works("mount", "-o", "loop,rw", str(self._image), str(self.path))
         self.path.chmod(0o700)
 
     def _run_until_it_works(self, *command: str) -> None:
@@ -134,9 +138,24 @@ class LoopDisk:
         self._ioctl(_EXT4_IOC_SHUTDOWN, struct.pack("I", _SHUTDOWN_WITHOUT_LOG_FLUSH))
 
     def restore_power(self) -> None:
-        """Mount again what the cut left; nobody may have a file open for long."""
+        """Mount again what the cut left; nobody may have a file open for long.
+
+        A cut leaves what ext4's own journal mends.  A device that failed writes may have lost some
+        of the metadata as well: mounted unchecked, it can turn read-only at the next change.
+        """
         self._unmount()
+        if self._backing_mb or self._may_fail:
+            self._check()
         self._mount()
+
+    def _check(self) -> None:
+        """Mend the metadata, as whoever runs the machine does before the disk is used again."""
+        done = subprocess.run(
+            ["e2fsck", "-f", "-y", str(self._image)], check=False, capture_output=True, text=True
+        )
+        if done.returncode & ~_E2FSCK_MENDED:
+            message = f"e2fsck ended with {done.returncode}: {done.stdout}{done.stderr}"
+            raise OSError(message)
 
     def freeze(self) -> None:
         """Let every write and sync hang."""
@@ -171,7 +190,7 @@ def loop_reason() -> str:
     """Why there can be no loop file systems here; empty when there can."""
     if os.geteuid():
         return "mounting needs root"
-    for tool in ("mkfs.ext4", "mount", "umount"):
+    for tool in ("mkfs.ext4", "e2fsck", "mount", "umount"):
         if shutil.which(tool) is None:
             return f"{tool} is not installed"
     root = Path(tempfile.mkdtemp())
