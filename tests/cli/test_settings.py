@@ -66,7 +66,7 @@ def test_every_flag_of_etcds_is_known() -> None:
 
 
 @pytest.mark.parametrize("flag", NUMBERS, ids=lambda it: it.name)
-@pytest.mark.parametrize("text", ["-1", "0", "x", "", "1.5"])
+@pytest.mark.parametrize("text", ["-1", "0", "x", "", "1.5", "9" * 30, "9" * 5000])
 def test_a_number_that_is_none_is_refused(flag: Flag, text: str) -> None:
     with pytest.raises(BadSetting, match=f"--{flag.name}"):
         load_settings({flag.name: text}, {})

@@ -145,6 +145,7 @@ REFUSED: tuple[Flag, ...] = (
 FLAGS: dict[str, Flag] = {flag.name: flag for flag in (*TAKEN, *NOTED, *REFUSED)}
 # Its zero is the default, and anything below is no quota, as with etcd.
 _MAY_BE_ANY = frozenset({"quota-backend-bytes"})
+_NUMBER_MAX = (1 << 63) - 1  # as Go's flags: what counts with it stays within 64 bits
 # Go reads a bare number in the file as so many nanoseconds.
 _DURATIONS = frozenset(
     {
@@ -316,6 +317,8 @@ def _value(flag: Flag, text: str | None) -> Value:
             raise BadSetting(f"--{flag.name}={text} is no number") from error
         if flag in TAKEN and number <= 0 and flag.name not in _MAY_BE_ANY:
             raise BadSetting(f"--{flag.name}={text} must be positive")
+        if abs(number) > _NUMBER_MAX:
+            raise BadSetting(f"--{flag.name}={text} is larger than {_NUMBER_MAX}")
         return number
     if flag.kind is float:
         return parse_duration(flag.name, text)

@@ -1,7 +1,7 @@
 """Real faults of this machine: file systems on loop devices that lose power, fill up or hang.
 
-They need root, `mkfs.ext4`, `e2fsck`, `mount` and loop devices; `loop_reason` says what is missing.  System
-calls are made to fail by `strace`; `strace_reason` says whether that works here.
+They need root, `mkfs.ext4`, `e2fsck`, `mount` and loop devices; `loop_reason` says what is
+missing.  System calls are made to fail by `strace`; `strace_reason` says whether that works here.
 """
 
 import fcntl
@@ -20,7 +20,7 @@ from roost.testing.patience import wait_until
 _EXT4_IOC_SHUTDOWN = 0x8004587D
 _SHUTDOWN_WITHOUT_LOG_FLUSH = 2
 _FREEZE, _THAW = 0xC0045877, 0xC0045878
-_E2FSCK_MENDED = 1  # the one bit of its exit code that is no failure
+_CORRECTED = 1  # the one bit of its exit code that is no failure
 _PATIENCE_S = 60.0
 
 
@@ -150,10 +150,9 @@ class LoopDisk:
 
     def _check(self) -> None:
         """Mend the metadata, as whoever runs the machine does before the disk is used again."""
-        done = subprocess.run(
-            ["e2fsck", "-f", "-y", str(self._image)], check=False, capture_output=True, text=True
-        )
-        if done.returncode & ~_E2FSCK_MENDED:
+        command = ["e2fsck", "-f", "-y", str(self._image)]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        if done.returncode & ~_CORRECTED:
             message = f"e2fsck ended with {done.returncode}: {done.stdout}{done.stderr}"
             raise OSError(message)
 

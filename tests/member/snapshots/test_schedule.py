@@ -3,12 +3,14 @@
 import asyncio
 import logging
 import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from roost.children import Ended, run_module
 from roost.member import BackupSchedule
 from roost.member.snapshots.schedule import Shelf
 from roost.sim.members.loop import pass_time, run_virtually
@@ -67,17 +69,74 @@ class FailingFiles:
         yield Path()
 
 
+def schedule_of(files: FailingFiles, directory: Path, said: bytes) -> BackupSchedule:
+    """A schedule whose process says of the newest backup what `said` is."""
+
+    async def run_process(_module: str, *_arguments: str) -> Ended:
+        return Ended(0 if said else 1, said)
+
+    return BackupSchedule(
+        files,  # type: ignore[arg-type]  # the part of it that is used
+        directory,
+        name="m",
+        interval_s=INTERVAL_S,
+        keep_count=1,
+        run_process=run_process,
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "wait_share"),
+    [
+        (b'{"age_s": null}', 1.0),
+        (b'{"age_s": 0}', 1.0),
+        (b'{"age_s": 900.0}', 0.75),
+        (b'{"age_s": 3600.0}', 0.0),
+        (b'{"age_s": 1e9}', 0.0),
+        (b'{"age_s": -5000.0}', 1.0),  # the clock was ahead when it was written
+        (b"", 1.0),  # the directory cannot be read
+    ],
+)
+def test_the_first_is_due_an_interval_after_the_newest_that_is_there(
+    tmp_path: Path, said: bytes, wait_share: float
+) -> None:
+    """A member that restarts more often than the interval is long must save, too."""
+    files = FailingFiles()
+    schedule = schedule_of(files, tmp_path, said)
+
+    async def main() -> None:
+        task = asyncio.get_running_loop().create_task(schedule.run())
+        await pass_time(wait_share * INTERVAL_S - 1)
+        assert files.asked == 0
+        await pass_time(2)
+        assert files.asked == 1
+        task.cancel()
+        await asyncio.wait([task])
+
+    run_virtually(main())
+
+
+def test_the_process_knows_the_age_of_the_newest(tmp_path: Path) -> None:
+    names = [f"m-{number:016x}.db" for number in (3, 7)]
+    for name, age_s in zip([*names, "m-1-0000000000000002.db"], (5000, 900, 10), strict=True):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (time.time() - age_s,) * 2)
+
+    async def age_of(directory: Path) -> bytes:
+        ended = await run_module("roost.member.snapshots.schedule", str(directory), "m")
+        assert ended.code == 0
+        return ended.said
+
+    assert asyncio.run(age_of(tmp_path / "none")) == b'{"age_s":null}\n'
+    said = asyncio.run(age_of(tmp_path))
+    assert said.startswith(b'{"age_s":9'), said
+
+
 def test_no_failure_ends_the_backups_and_each_is_said(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     files = FailingFiles()
-    schedule = BackupSchedule(
-        files,  # type: ignore[arg-type]  # the part of it that is used
-        tmp_path,
-        name="m",
-        interval_s=INTERVAL_S,
-        keep_count=1,
-    )
+    schedule = schedule_of(files, tmp_path, b"{}")
 
     async def main() -> None:
         task = asyncio.get_running_loop().create_task(schedule.run())

@@ -4,9 +4,12 @@ Each member that is told to does it for itself, so that one lost machine does no
 backups, too.  A file is named after the member and the entry it ends at, and appears under its
 name only when it is whole.  Members may share a directory: each removes files of its own alone.
 A backup that fails is said so, whatever it was, and tried again the next time.
+The first one is due an interval after the newest that is there, so that a member which restarts
+often saves as many as one that does not.
 
-`main`, given COPY, DIRECTORY, NAME and the count to keep, is a process of its own, which can be
-ended at any moment: a directory on another machine may not answer for long.
+`main` is a process of its own, which can be ended at any moment: a directory on another machine
+may not answer for long.  Given COPY, DIRECTORY, NAME and the count to keep it saves one; given
+DIRECTORY and NAME it says how old the newest is.
 """
 
 import asyncio
@@ -15,13 +18,14 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 
-from roost.children import run_module
+from roost.children import Ended, run_module
 from roost.errors import RoostError
 from roost.member.errors import BackupFailed
 from roost.member.snapshots.backup import Backup, write_full
@@ -39,11 +43,24 @@ class Saved(msgspec.Struct, frozen=True):
     fault: str = ""
 
 
+class Newest(msgspec.Struct, frozen=True):
+    """How old the newest backup is; None when there is none."""
+
+    age_s: float | None = None
+
+
 class BackupSchedule:
     """Saves a member's store into a directory."""
 
     def __init__(
-        self, files: Files, directory: Path, *, name: str, interval_s: float, keep_count: int
+        self,
+        files: Files,
+        directory: Path,
+        *,
+        name: str,
+        interval_s: float,
+        keep_count: int,
+        run_process: Callable[..., Awaitable[Ended]] = run_module,
     ) -> None:
         """`name` begins every file's name; at most `keep_count` files of it stay."""
         assert interval_s > 0, "the settings say so"
@@ -53,11 +70,12 @@ class BackupSchedule:
         self._name = name
         self._interval_s = interval_s
         self._keep_count = keep_count
+        self._run_process = run_process
 
     async def run(self) -> None:
         """Save one backup after another, until cancelled."""
+        await asyncio.sleep(await self._first_wait_s())
         while True:
-            await asyncio.sleep(self._interval_s)
             try:
                 saved = await self.save()
             except (RoostError, OSError) as error:
@@ -67,6 +85,21 @@ class BackupSchedule:
                 logger.exception("no backup this time")
             else:
                 logger.info("backup %s, %d bytes", saved.name, saved.size_bytes)
+            await asyncio.sleep(self._interval_s)
+
+    async def _first_wait_s(self) -> float:
+        """How long until the first backup is due.
+
+        A whole interval where there is none: whoever starts many members to try something wants
+        no copy of each.  A file from the future, by a clock that was wrong, counts as made now.
+        """
+        try:
+            ended = await self._run(str(self._directory), self._name)
+            age_s = msgspec.json.decode(ended.said, type=Newest).age_s
+        except (RoostError, OSError) as error:
+            logger.warning("the age of the newest backup is not known: %s", error)
+            age_s = None
+        return self._interval_s - max(0.0, min(age_s or 0.0, self._interval_s))
 
     async def save(self) -> Saved:
         """Save one backup now, and remove the oldest ones.
@@ -77,13 +110,17 @@ class BackupSchedule:
         """
         async with self._files.lend_snapshot() as copy:
             arguments = (str(copy), str(self._directory), self._name, str(self._keep_count))
-            ended = await run_module("roost.member.snapshots.schedule", *arguments)
-        if ended.code:
-            raise BackupFailed(f"the process that wrote it ended with {ended.code}")
+            ended = await self._run(*arguments)
         saved = msgspec.json.decode(ended.said, type=Saved)
         if saved.fault:
             raise BackupFailed(saved.fault)
         return saved
+
+    async def _run(self, *arguments: str) -> Ended:
+        ended = await self._run_process("roost.member.snapshots.schedule", *arguments)
+        if ended.code:
+            raise BackupFailed(f"the process for it ended with {ended.code}")
+        return ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +148,11 @@ class Shelf:
         found = [it for it in self.directory.iterdir() if ours.fullmatch(it.name)]
         return sorted(found, key=lambda it: (it.stat().st_mtime_ns, it.name))
 
+    def newest(self, now_s: float) -> Newest:
+        """How old the newest is, by the clock of the machine, which may be wrong."""
+        found = self.backups() if self.directory.exists() else []
+        return Newest(now_s - found[-1].stat().st_mtime) if found else Newest()
+
     def keep(self, count: int) -> None:
         """Remove all but the newest."""
         for old in self.backups()[:-count]:
@@ -127,8 +169,12 @@ def _with_digest(copy: Path) -> Iterator[bytes]:
 
 
 def main() -> None:
-    """Entry point of the process: copy, directory, name and count are the arguments."""
+    """Entry point of the process; the module's first lines say what its arguments are."""
     os.nice(19)
+    if len(sys.argv) == len(("program", "directory", "name")):
+        _, directory, name = sys.argv
+        _say(Shelf(Path(directory), name).newest(time.time()))
+        return
     copy, directory, name, count = sys.argv[1:]
     shelf = Shelf(Path(directory), name)
     try:
@@ -137,4 +183,8 @@ def main() -> None:
         saved = Saved(name=backup.path.name, size_bytes=backup.size_bytes)
     except (RoostError, OSError) as error:
         saved = Saved(fault=str(error))
-    sys.stdout.write(msgspec.json.encode(saved).decode() + "\n")
+    _say(saved)
+
+
+def _say(answer: Saved | Newest) -> None:
+    sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
