@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 SOURCES := src tests bench
 WORKERS ?= auto
 
-.PHONY: serve test lint types layers unit coverage docs campaign sim mutants bench format lock fresh clean
+.PHONY: serve test lint types layers unit coverage docs faces campaign sim mutants bench format lock fresh clean
 
 serve: $(VENV)/.installed
 	@$(BIN)/roost serve --name default --data-dir data
@@ -38,6 +38,10 @@ coverage: $(VENV)/.installed-test
 
 docs: $(VENV)/.installed-test
 	$(BIN)/python docs/generate.py
+
+# The blocking classes, of those of asyncio.
+faces: $(VENV)/.installed-test
+	$(BIN)/python -m roost.faces.writer tests.faces.example
 
 campaign: $(VENV)/.installed-test
 	$(BIN)/python -m roost.testing.campaign --rounds 10

@@ -26,7 +26,7 @@ FLOORS = {
         raft
         settings
         self_signed | door | children | figures
-        tls | descriptors | tasks | ticker | histogram | os_errors | places
+        tls | descriptors | faces | tasks | ticker | histogram | os_errors | places
         call | outcome
         proto | errors
     """,
@@ -97,6 +97,12 @@ FLOORS = {
         calls | intake
         methods | unread
         compression | h2
+    """,
+    "roost.faces": """
+        writer
+        face
+        loop_thread
+        errors | marks
     """,
     "roost.raft": """
         core | codec

@@ -1,0 +1,16 @@
+"""Two faces of one implementation: asyncio's, written by people, and a blocking one, made of it."""
+
+from roost.faces.errors import CalledInsideLoop, Closed, Forked
+from roost.faces.face import Face
+from roost.faces.loop_thread import LoopThread
+from roost.faces.marks import opening, translated
+
+__all__ = [
+    "CalledInsideLoop",
+    "Closed",
+    "Face",
+    "Forked",
+    "LoopThread",
+    "opening",
+    "translated",
+]

@@ -1,0 +1,37 @@
+"""What the blocking classes that `roost.faces.writer` makes have in common."""
+
+from typing import Any, Self
+
+from roost.faces.loop_thread import LoopThread
+
+
+class Face:
+    """An object that lives on a loop, seen from other threads."""
+
+    _inner: Any  # the object; each class made of one knows its own
+    _loop: LoopThread
+    _owns_loop = False
+
+    @classmethod
+    def _of(cls, inner: Any, loop: LoopThread) -> Self:
+        """The face of an object on a loop that is somebody else's."""
+        face = cls.__new__(cls)
+        face._inner, face._loop = inner, loop  # noqa: SLF001 - our own
+        return face
+
+    @classmethod
+    def _owning(cls, inner: Any, loop: LoopThread) -> Self:
+        """As `_of`; the loop ends with it."""
+        face = cls._of(inner, loop)
+        face._owns_loop = True  # noqa: SLF001 - our own
+        return face
+
+    @classmethod
+    def _of_any(cls, inner: Any, loop: LoopThread) -> Self | None:
+        """As `_of`; None for none."""
+        return None if inner is None else cls._of(inner, loop)
+
+    def _close_loop(self) -> None:
+        """End the loop, if it is ours."""
+        if self._owns_loop:
+            self._loop.close()

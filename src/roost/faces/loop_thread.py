@@ -1,0 +1,218 @@
+"""An event loop on a thread of its own, called from others.
+
+A call is a coroutine that runs on the loop while its caller waits.  Whoever is interrupted
+meanwhile (an exception of a signal's, as KeyboardInterrupt is one) has the coroutine cancelled,
+and waits for its end for a moment, so that nothing is left half done.
+
+What is given to be called back is called on a second thread, one call after the other: it may
+make blocking calls itself, and the loop never waits for it.  Whoever calls back faster than that
+is told waits for nobody: `CALLS_MAX` may wait, and one more ends the loop's call with an error.
+"""
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator
+from concurrent.futures import CancelledError, Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from queue import Full, Queue
+from typing import Any, TypeVar
+
+from roost.faces.errors import CalledInsideLoop, Closed, Forked
+
+logger = logging.getLogger(__name__)
+Result = TypeVar("Result")
+CALLS_MAX = 1000
+# How long what was interrupted may take to end.
+_GRACE_S = 2.0
+
+
+class LoopThread:
+    """A loop that begins with the first call, and ends with `close`; safe to use by any thread."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        make_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
+    ) -> None:
+        """Nothing runs yet; threads are named `name`."""
+        self._name = name
+        self._make_loop = make_loop
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._calls: Queue[Callable[[], object] | None] = Queue(CALLS_MAX)
+        self._calling: threading.Thread | None = None
+        self._is_closed = False
+        self._process = os.getpid()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it was closed, or is another process's: nothing of it can be called."""
+        return self._is_closed or self._process != os.getpid()
+
+    def call(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Run `work` on the loop; return what it does, or raise what it raises.
+
+        Raises:
+            Closed: the loop has ended.
+            CalledInsideLoop: we are the loop's thread.
+            Forked: the loop is another process's.
+
+        """
+        try:
+            loop = self._running()
+        except BaseException:
+            work.close()
+            raise
+        return self._wait(asyncio.run_coroutine_threadsafe(work, loop))
+
+    def _wait(self, future: "Future[Result]") -> Result:
+        try:
+            return future.result()
+        except CancelledError as error:
+            raise Closed("it was closed while something was waited for") from error
+        except BaseException:
+            if not future.done():
+                future.cancel()
+                self._let_end()
+            raise
+
+    def _let_end(self) -> None:
+        """Wait until what was cancelled has ended, for a moment."""
+        loop = self._loop
+        if loop is None or loop.is_closed():
+            return
+        ended = asyncio.run_coroutine_threadsafe(_until_cancelled_end(), loop)
+        try:
+            ended.result(_GRACE_S)
+        except (FutureTimeoutError, CancelledError):
+            logger.warning("what was interrupted does not end within %g s", _GRACE_S)
+
+    def iterate(self, items: AsyncIterator[Result]) -> Generator[Result, None, None]:
+        """What comes of `items`, one after the other; they are closed with the generator."""
+        try:
+            while True:
+                try:
+                    item = self.call(_next(items))
+                except StopAsyncIteration:
+                    return
+                yield item
+        finally:
+            self._end(items)
+
+    def _end(self, items: AsyncIterator[Any]) -> None:
+        close = getattr(items, "aclose", None)
+        if close is None or self.is_over:
+            return  # with the loop all that was on it has ended
+        if threading.current_thread() is self._thread:
+            # A generator that nobody wants any more is collected wherever the interpreter is.
+            assert self._loop is not None, "it runs us"
+            asyncio.run_coroutine_threadsafe(close(), self._loop)
+        else:
+            self.call(close())
+
+    def calling(self, told: Callable[..., object]) -> Callable[..., None]:
+        """`told`, for the loop to call: it runs on another thread, after what was called before.
+
+        What it raises is logged.
+        """
+
+        def call(*given: object) -> None:
+            try:
+                self._calls.put_nowait(lambda: told(*given))
+            except Full:
+                text = f"{CALLS_MAX} calls of {told} and others wait to be made"
+                raise RuntimeError(text) from None
+            with self._lock:
+                if self._calling is None:
+                    self._calling = self._start(self._call_back, "-calls")
+
+        return call
+
+    def _call_back(self) -> None:
+        while (told := self._calls.get()) is not None:
+            try:
+                told()
+            except Exception:
+                logger.exception("what %s called back failed", self._name)
+
+    def _start(self, target: Callable[[], None], suffix: str = "") -> threading.Thread:
+        thread = threading.Thread(target=target, name=f"{self._name}{suffix}", daemon=True)
+        thread.start()
+        return thread
+
+    def _running(self) -> asyncio.AbstractEventLoop:
+        """The loop; it is started when it was not."""
+        if self._process != os.getpid():
+            raise Forked("it was opened before this process was forked: open another one here")
+        if threading.current_thread() is self._thread:
+            raise CalledInsideLoop(
+                "a blocking call from the loop's own thread would never return: use the asyncio "
+                "face there, or another thread"
+            )
+        with self._lock:
+            if self._is_closed:
+                raise Closed("it was closed: open another one")
+            if self._loop is None:
+                self._loop = self._make_loop()
+                self._thread = self._start(self._run)
+            return self._loop
+
+    def _run(self) -> None:
+        assert self._loop is not None, "it was made before"
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_forever()
+        finally:
+            self._loop.close()
+
+    def close(self) -> None:
+        """Cancel what runs, and end the loop and the threads; more than once does nothing.
+
+        Raises:
+            CalledInsideLoop: we are the loop's thread.
+
+        """
+        if self._process != os.getpid():
+            return  # none of it came along
+        if threading.current_thread() is self._thread:
+            raise CalledInsideLoop("a loop cannot wait for its own end")
+        with self._lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
+            loop, thread, calling = self._loop, self._thread, self._calling
+        if loop is not None and thread is not None:
+            asyncio.run_coroutine_threadsafe(_end_all(loop), loop).result()
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+        if calling is not None and threading.current_thread() is not calling:
+            self._calls.put(None)
+            calling.join()
+
+
+async def _next(items: AsyncIterator[Result]) -> Result:
+    return await anext(items)
+
+
+def _others() -> list["asyncio.Task[Any]"]:
+    ours = asyncio.current_task()
+    return [it for it in asyncio.all_tasks() if it is not ours]
+
+
+async def _until_cancelled_end() -> None:
+    cancelled = [it for it in _others() if it.cancelling()]
+    if cancelled:
+        await asyncio.wait(cancelled)
+
+
+async def _end_all(loop: asyncio.AbstractEventLoop) -> None:
+    """Cancel every task, and again as long as some run: one may miss it (see `roost.tasks`)."""
+    while others := _others():
+        for it in others:
+            it.cancel()
+        await asyncio.wait(others, timeout=0.5)
+    await loop.shutdown_asyncgens()
