@@ -81,12 +81,12 @@ FLOORS = {
     "roost.store": """
         __main__
         store
-        keeper | txn | counted
-        snapshot | view | observers | census | base_writer
+        held | keeper | txn | counted
+        stack | snapshot | view | observers | census | base_writer
         base_reader | scrub
         base
         layer | meta | catalog
-        write_set | digest | stall | crash
+        key_order | write_set | digest | stall | crash
         errors
     """,
     "roost.server": """
@@ -163,7 +163,9 @@ SANS_IO = (
     "roost.peer.lives",
     "roost.journal.record",
     "roost.store.write_set",
+    "roost.store.key_order",
     "roost.store.layer",
+    "roost.store.stack",
     "roost.etcd.model",
     "roost.server.h2",
     "roost.server.json_request",

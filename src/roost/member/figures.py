@@ -219,6 +219,30 @@ FIGURES: tuple[Figure[MemberNow], ...] = (
         lambda it: it.member.store.poison_count,
     ),
     Figure(
+        "roost_store_held_states",
+        "gauge",
+        "States of the store that long reads hold.",
+        lambda it: it.member.store.held_views.count,
+    ),
+    Figure(
+        "roost_store_held_bytes",
+        "gauge",
+        "Memory that is kept for long reads alone.",
+        lambda it: it.member.store.held_views.bytes,
+    ),
+    Figure(
+        "roost_store_held_oldest_seconds",
+        "gauge",
+        "How long the oldest state has been held.",
+        lambda it: it.member.store.held_views.age_s,
+    ),
+    Figure(
+        "roost_store_held_lost_total",
+        "counter",
+        "States that long reads lost: too old, too large, or the file was replaced.",
+        lambda it: it.member.store.held_views.lost_count,
+    ),
+    Figure(
         "roost_disk_free_bytes",
         "gauge",
         "What the disk has left, once all that is in memory is on it.",

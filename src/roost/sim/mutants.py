@@ -160,7 +160,7 @@ MUTANTS = (
            "member.pipeline.reads:ReadRounds.on_confirmed",
            "if wanted <= applied_index", "if True"),
     Mutant("a switch of stores keeps the old layer", "store.store:Store.switch",
-           "self._stack[:] = [self._applied]", "pass"),
+           "self._stack.clear()", "pass"),
     Mutant("the store names a later entry than it holds", "store.keeper:Engine.flush",
            "self.writer.commit(self._layer, index, term)",
            "self.writer.commit(self._layer, index + 1, term)"),

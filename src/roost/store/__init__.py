@@ -4,6 +4,7 @@ from roost.store.catalog import GUID_KEY, METADATA_ID, STORAGE_VERSION, Tree
 from roost.store.errors import (
     BadTreeName,
     DiskFull,
+    HeldViewLost,
     MalformedWriteSet,
     PageCorrupt,
     StoreBroken,
@@ -14,6 +15,7 @@ from roost.store.errors import (
     UnknownTree,
     ValueCorrupt,
 )
+from roost.store.held import HeldView
 from roost.store.keeper import InlineKeeper, Keeper, ProcessKeeper
 from roost.store.scrub import ScrubReport, scrub
 from roost.store.snapshot import (
@@ -45,6 +47,8 @@ __all__ = [
     "BadTreeName",
     "Changes",
     "DiskFull",
+    "HeldView",
+    "HeldViewLost",
     "InlineKeeper",
     "Keeper",
     "MalformedWriteSet",

@@ -32,6 +32,8 @@ class BaseReader:
         """Read `env`; a shared one is closed by its writer."""
         # Called with what is wrong before it is raised: whoever reads may not know whom to tell.
         self.on_corrupt: Callable[[StoreCorrupt], None] = lambda _error: None
+        # Called before what is pinned cannot be read any more, with why: pins must be closed.
+        self.on_closing: Callable[[str], None] = lambda _why: None
         self._open(env, is_shared=is_shared)
 
     def _open(self, env: lmdb.Environment, *, is_shared: bool) -> None:
@@ -43,7 +45,8 @@ class BaseReader:
 
     def become(self, other: "BaseReader") -> None:
         """Read what `other` reads, which is used up; views that read through us stay good."""
-        self.close()
+        self.on_closing("the file was replaced")
+        self._close()
         other.release()
         self._open(other._env, is_shared=other._is_shared)  # noqa: SLF001 - of our own kind
 
@@ -59,8 +62,23 @@ class BaseReader:
             try:
                 self._txn = self._env.begin(buffers=False)
             except lmdb.MapResizedError:
+                self.on_closing("the file has outgrown its map")
                 self._env.set_mapsize(0)
                 self._txn = self._env.begin(buffers=False)
+
+    def pin(self) -> "BaseReader":
+        """A reader that goes on to see what is committed now; whoever has it closes it.
+
+        Raises:
+            PageCorrupt, StoreBroken: LMDB refuses.
+
+        """
+        with faults_told():
+            try:
+                return _PinnedReader(self, self._env)
+            except lmdb.MapResizedError:
+                self.refresh()
+                return _PinnedReader(self, self._env)
 
     def release(self) -> None:
         """End the read transaction; nothing may be read until `refresh`."""
@@ -174,9 +192,25 @@ class BaseReader:
 
     def close(self) -> None:
         """Close the environment, unless its writer does."""
+        self.on_closing("the store is closed")
+        self._close()
+
+    def _close(self) -> None:
         self._txn.abort()
         if not self._is_shared:
             self._env.close()
+
+
+class _PinnedReader(BaseReader):
+    """Reads the base as of one commit, whatever another reader does."""
+
+    def __init__(self, owner: BaseReader, env: lmdb.Environment) -> None:
+        """Begin now; what is damaged is told to whom `owner` tells it."""
+        self._env = env
+        self._is_shared = True
+        self._txn = env.begin(buffers=False)
+        self.on_corrupt = owner.on_corrupt
+        self.on_closing = lambda _why: None
 
 
 def _bucket_items(

@@ -9,7 +9,7 @@ the first may be asked again and the second may not.
 
 import os
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from errno import EIO, ENOSPC
 from pathlib import Path
 
@@ -46,6 +46,8 @@ class BaseWriter:
     def __init__(self, directory: Path, *, is_synced: bool = True) -> None:
         """Open for writing, making the environment when it is not there."""
         self._env = environment(directory, is_writer=True, is_synced=is_synced)
+        # Called before the map is moved: nobody in this process may read then.
+        self.on_growing: Callable[[], None] = lambda: None
 
     def applied(self) -> tuple[int, int]:
         """Index and term of the log entry up to which the base holds everything.
@@ -97,6 +99,7 @@ class BaseWriter:
                     total = digest.encode(writing.total)
                     txn.put(DIGEST_NAME, seal(DIGEST_NAME, total))
             except lmdb.MapFullError:
+                self.on_growing()
                 self._env.set_mapsize(self._env.info()["map_size"] * 2)
             except lmdb.Error as error:
                 if _is_full(self._env, error):

@@ -195,8 +195,17 @@ class InlineKeeper:
 
     def reader(self) -> BaseReader:
         """Read the environment we write."""
-        self._reader = self._engine.writer.reader()
+        self._reader = self._read()
         return self._reader
+
+    def _read(self) -> BaseReader:
+        """A reader of what we write, which hears of it before the map is moved."""
+        self._engine.writer.on_growing = self._on_growing
+        return self._engine.writer.reader()
+
+    def _on_growing(self) -> None:
+        if self._reader is not None:
+            self._reader.on_closing("the file has outgrown its map")
 
     def _on_digest(self, index: int, total: bytes) -> None:
         self.on_digest(index, total)
@@ -231,12 +240,13 @@ class InlineKeeper:
     def move(self, directory: Path) -> None:
         """Move at once."""
         if self._reader is not None:
+            self._reader.on_closing("the file was replaced")
             self._reader.release()
         self.on_moved(*self._engine.move(directory))
 
     def moved_reader(self) -> BaseReader:
         """Read what was moved to."""
-        return self._engine.writer.reader()
+        return self._read()
 
     def send_queued(self) -> None:
         """Nothing waits."""

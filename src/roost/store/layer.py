@@ -1,19 +1,17 @@
 """Layers: ordered maps in memory that lie over one another, and over LMDB (D2).
 
 A `TreeLayer` knows some keys of a tree: a value, or None for "deleted here".  Besides, it may
-hide whole ranges of everything below it.  Keys are kept in a dict; their order is made only when
-a scan asks: a few new keys are inserted where they belong, many are sorted in one go.  Keys that
-come in increasing order cost nothing either way.
+hide whole ranges of everything below it.  Keys are kept in a dict, and in order beside it
+(`key_order`).
 """
 
-from bisect import bisect_left, insort
 from collections.abc import Iterator
 from enum import Enum
 from typing import Final
 
+from roost.store.key_order import FRESH_COUNT_MAX, KeyOrder
 from roost.store.write_set import ANNOTATION, DELETE, DELETE_FROM, DELETE_RANGE, PUT, Write
 
-_INSERT_COUNT_MAX = 64
 ENTRY_BYTES = 150  # what Python keeps for one key besides its bytes, roughly
 
 
@@ -28,19 +26,19 @@ Found = bytes | None | _Missing
 class TreeLayer:
     """What a layer knows of one tree."""
 
-    __slots__ = ("_fresh", "_sorted", "ranges", "values")
+    __slots__ = ("order", "ranges", "values")
 
     def __init__(self) -> None:
         """Know nothing."""
         self.values: dict[bytes, bytes | None] = {}
         self.ranges: list[tuple[bytes, bytes | None]] = []
-        self._sorted: list[bytes] = []
-        self._fresh: list[bytes] = []
+        # The keys of `values`.
+        self.order = KeyOrder()
 
     def put(self, key: bytes, value: bytes | None) -> None:
         """Set a value, or None for "deleted here"."""
         if key not in self.values:
-            self._fresh.append(key)
+            self.order.fresh.append(key)
         self.values[key] = value
 
     def get(self, key: bytes) -> Found:
@@ -56,46 +54,38 @@ class TreeLayer:
 
     def delete_range(self, first: bytes, stop: bytes | None) -> None:
         """Delete everything in the range, here and below."""
-        keys = self.keys()
-        begin = bisect_left(keys, first)
-        end = len(keys) if stop is None else bisect_left(keys, stop)
-        for key in keys[begin:end]:
-            del self.values[key]
-        if begin < end:
-            del keys[begin:end]
+        self.drop(first, stop)
         self.ranges.append((first, stop))
 
+    def drop(self, first: bytes, stop: bytes | None, count_max: int | None = None) -> int:
+        """Know nothing of the keys of a range, of `count_max` at most; say of how many."""
+        keys = self.order.take(first, stop, count_max)
+        values = self.values
+        for key in keys:
+            del values[key]
+        return len(keys)
+
     def keys(self) -> list[bytes]:
-        """All keys of this layer in order; the list is the layer's own."""
-        fresh = self._fresh
-        if fresh:
-            keys = self._sorted
-            if len(fresh) <= _INSERT_COUNT_MAX and len(keys) > _INSERT_COUNT_MAX:
-                for key in fresh:
-                    insort(keys, key)
-            else:
-                keys += fresh
-                keys.sort()
-            self._fresh = []
-        return self._sorted
+        """All keys of this layer, in order."""
+        return self.order.keys()
 
     def items(
         self, first: bytes, stop: bytes | None, *, reverse: bool
     ) -> Iterator[tuple[bytes, bytes | None]]:
         """Keys and values in a range, in order; the layer must not change meanwhile."""
-        keys, values = self.keys(), self.values
-        begin = bisect_left(keys, first) if first else 0
-        end = len(keys) if stop is None else bisect_left(keys, stop)
-        positions = range(end - 1, begin - 1, -1) if reverse else range(begin, end)
-        return ((keys[position], values[keys[position]]) for position in positions)
+        values = self.values
+        return ((key, values[key]) for key in self.order.iterate(first, stop, reverse=reverse))
 
     def cover(self, above: "TreeLayer") -> None:
         """Take over what a newer layer knows."""
         for first, stop in above.ranges:
             self.delete_range(first, stop)
         values = self.values
-        self._fresh += [key for key in above.values if key not in values]
+        order = self.order
+        order.fresh += [key for key in above.values if key not in values]
         values.update(above.values)
+        if len(order.fresh) > FRESH_COUNT_MAX:
+            order.settle()
 
 
 class Layer:
@@ -122,7 +112,7 @@ class Layer:
             tree = self.trees[tree_id] = TreeLayer()
         values = tree.values
         if key not in values:
-            tree._fresh.append(key)  # noqa: SLF001 - the hot path spares a call
+            tree.order.fresh.append(key)
         values[key] = value
         self.size_bytes += len(key) + ENTRY_BYTES + (len(value) if value else 0)
 
@@ -142,13 +132,24 @@ class Layer:
                     tree = trees[tree_id] = TreeLayer()
                 values = tree.values
                 if key not in values:
-                    tree._fresh.append(key)  # noqa: SLF001 - spares a call
+                    tree.order.fresh.append(key)
                 values[key] = value
                 size += len(key) + ENTRY_BYTES + (len(value) if value else 0)
             elif kind != ANNOTATION:
                 assert kind in (DELETE_RANGE, DELETE_FROM), "decode knows all kinds"
                 self.delete_range(tree_id, key, value)
         self.size_bytes += size
+
+    @property
+    def key_count(self) -> int:
+        """How many keys it knows, of all trees."""
+        return sum(len(tree.values) for tree in self.trees.values())
+
+    def settle(self) -> None:
+        """Put keys in order; whoever builds a large layer does that now and then."""
+        for tree in self.trees.values():
+            if len(tree.order.fresh) > FRESH_COUNT_MAX:
+                tree.order.settle()
 
     def cover(self, above: "Layer") -> None:
         """Take over what a newer layer knows."""

@@ -1,15 +1,16 @@
 """The store: trees as layers over LMDB.
 
     speculative layers   leader only: proposed, not yet committed, one for each log position
-    applied layer        committed, not yet on its way to LMDB
-    flushing layer       on its way: the keeper has been asked to make it durable
+    applied layers       committed, not yet on their way to LMDB: one that is open, and sealed ones
+    flushing layers      on their way: the keeper has been asked to make them durable
     LMDB                 durable, lagging; says itself up to which log position (applied_index)
 
-A read looks from the top down.  When the applied layer is large or old enough it becomes the
-flushing layer; when the keeper answers, that layer is dropped.  After a crash LMDB is the state
-at its applied index, and the journal has the rest.
+A read looks from the top down.  When the applied layers are large or old enough they become the
+flushing ones; when the keeper answers, those are dropped.  After a crash LMDB is the state at its
+applied index, and the journal has the rest.  `hold` gives a view of the state of now that stays
+readable over many turns, see `held`.
 
-Full?  While a flush is on its way and the applied layer is over its size again, `is_backed_up`
+Full?  While a flush is on its way and the applied layers are over their size again, `is_backed_up`
 says so, and the owner stops applying and executing until `on_room` is called.
 """
 
@@ -39,9 +40,11 @@ from roost.store.errors import (
     StoreForeign,
     UnknownTree,
 )
+from roost.store.held import HeldView, HeldViews
 from roost.store.keeper import Keeper
 from roost.store.layer import Layer
 from roost.store.observers import Observer, Observers
+from roost.store.stack import LayerStack
 from roost.store.stall import Stall
 from roost.store.txn import Txn
 from roost.store.view import View
@@ -51,6 +54,8 @@ logger = logging.getLogger(__name__)
 BOOTSTRAP_INDEX, BOOTSTRAP_TERM = 1, 1
 # How long a store that is closed waits for each of its last flushes.
 CLOSE_S = 1.0
+# Keys of sealed layers that are merged in a tick: a millisecond.
+_MERGE_COUNT = 4000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +64,8 @@ class StoreConfig:
 
     layer_bytes_max: int = 32 << 20
     flush_age_s: float = 5.0
+    # Of layers that are kept for held views alone.
+    held_bytes_max: int = 128 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,16 +119,17 @@ class Store:
         self._base.on_corrupt = self._on_corrupt
         self.durable_index, self.applied_term = self._base.applied()
         self.applied_index = self.durable_index
-        self._applied = Layer()
-        self._flushing: Layer | None = None
         self._flushing_index = 0
         self._applied_since: float | None = None
         self._is_dirty = False
         # What was proposed and is not yet committed, oldest first.
         self._speculative: deque[Proposed] = deque()
-        # The applied view's stack; it is changed in place, so `view` stays one object.
-        self._stack: list[Layer] = [self._applied]
-        self.view = View(self._stack, self._base)
+        # Its list is changed in place, so `view` stays one object.
+        self._stack = LayerStack()
+        self.view = View(self._stack.layers, self._base)
+        self.held_views = HeldViews(self._stack, self._base, bytes_max=config.held_bytes_max)
+        # Up to here something was written: what follows moved only the index.
+        self._written_index = self.applied_index
         self._observers = Observers()
         self._counted: dict[int, Counted] = {}
         self._switch_observers: list[Callable[[], Callable[[], None]]] = []
@@ -204,10 +212,25 @@ class Store:
     def begin(self) -> Txn:
         """A transaction that sees everything applied and proposed."""
         if not self._speculative:
-            return Txn(self._stack, self._base)
+            return Txn(self._stack.layers, self._base)
         proposed = [it.layer for it in self._speculative]
         proposed.reverse()
-        return Txn([*proposed, *self._stack], self._base)
+        return Txn([*proposed, *self._stack.layers], self._base)
+
+    @property
+    def can_hold(self) -> bool:
+        """Whether the state of now can be held; `held_views.on_room` says when it can again."""
+        return self.held_views.has_room(self._written_index)
+
+    def hold(self) -> HeldView:
+        """Keep what is applied now readable over many turns; whoever gets it closes it.
+
+        Raises:
+            Overloaded: as many states are held as can be.
+            StoreError: LMDB refuses.
+
+        """
+        return self.held_views.hold(self._written_index)
 
     def speculate(self, index: int, txn: Txn, payload: bytes) -> None:
         """`txn` was proposed as `payload` at log position `index`; later transactions see it."""
@@ -243,11 +266,12 @@ class Store:
             written = found
         if self._counted:
             self._count(written)
-        self._applied.cover(written)
+        self._stack.add(written)
+        self._written_index = index
         self._is_dirty = True
         self._keeper.add(index, term, payload)
         self._observers.tell(index, changes)
-        if self._applied.size_bytes >= self._config.layer_bytes_max:
+        if self._stack.unflushed_bytes >= self._config.layer_bytes_max:
             self.flush()
 
     def _take_proposed(self, index: int, payload: bytes) -> Layer | None:
@@ -300,9 +324,8 @@ class Store:
     @property
     def is_backed_up(self) -> bool:
         """Whether memory is full: a flush is on its way and the next layer is over its size."""
-        return (
-            self._flushing is not None and self._applied.size_bytes >= self._config.layer_bytes_max
-        )
+        stack = self._stack
+        return stack.is_flushing and stack.unflushed_bytes >= self._config.layer_bytes_max
 
     @property
     def is_stuck(self) -> bool:
@@ -310,14 +333,13 @@ class Store:
         return self._stall.is_stuck and self.is_backed_up
 
     def flush(self) -> None:
-        """Start making the applied layer durable, unless a flush is on its way already."""
-        if self._flushing is not None or not self._is_dirty:
+        """Start making what is applied durable, unless a flush is on its way already."""
+        if self._stack.is_flushing or not self._is_dirty:
             return
-        # The layer on its way stays in the stack, and readers go on to see it, until the base is
+        # What is on its way stays in the stack, and readers go on to see it, until the base is
         # read again and holds the same.  At no instant is anything in neither.
-        self._flushing, self._applied = self._applied, Layer()
+        self._stack.flush()
         self._flushing_index = self.applied_index
-        self._stack[:] = [self._applied, self._flushing]
         self._applied_since = None
         self._is_dirty = False
         self._flush_began_s = perf_counter()
@@ -337,13 +359,16 @@ class Store:
 
     def _is_durable(self, index: int) -> bool:
         """Whether nothing that was written up to `index` is in memory alone."""
-        return index <= self.durable_index or (self._flushing is None and not self._is_dirty)
+        return index <= self.durable_index or not (self._stack.is_flushing or self._is_dirty)
 
     def flush_if_due(self, now_s: float) -> None:
         """Flush when the oldest unflushed change is old enough; `now_s` never goes back."""
         self._keeper.send_queued()
-        is_flushing = self._flushing is not None
+        is_flushing = self._stack.is_flushing
         self._stall.look(self._flush_count, is_flushing=is_flushing, now_s=now_s)
+        self.held_views.look(now_s)
+        if self._stack.wants_merge:
+            self._stack.merge(_MERGE_COUNT)
         if not self._is_dirty:
             return
         if self._applied_since is None:
@@ -363,11 +388,11 @@ class Store:
         self.durable_index = index
         # It may have gone on to the next point at which digests are compared.
         assert self._base.applied()[0] >= index, "the keeper wrote what it was given"
-        self._flushing = None
+        self._stack.on_flushed()
+        self.held_views.shrink()
         self._flush_count += 1
         self.flushes.note(perf_counter() - self._flush_began_s)
-        self._stack[:] = [self._applied]
-        if self._applied.size_bytes >= self._config.layer_bytes_max:
+        if self._stack.unflushed_bytes >= self._config.layer_bytes_max:
             self.flush()
         self._tell_waiting()
         self.on_room()
@@ -395,19 +420,18 @@ class Store:
         What was in memory is forgotten; `view` stays good and shows the new trees.
         """
         on_switched = [prepare() for prepare in self._switch_observers]
+        self.held_views.lose_all("a snapshot has taken its place")
         self._keeper.close()
         self._keeper = keeper
         self._attach(keeper)
         self._base.become(keeper.reader())
         self.durable_index, self.applied_term = self._base.applied()
         assert self.durable_index > self.applied_index, "a snapshot never takes anything back"
-        self.applied_index = self.durable_index
-        self._applied = Layer()
-        self._flushing = None
+        self.applied_index = self._written_index = self.durable_index
+        self._stack.clear()
         self._speculative.clear()
         self._applied_since = None
         self._is_dirty = False
-        self._stack[:] = [self._applied]
         for tell in on_switched:
             tell()
         self._tell_waiting()
@@ -438,13 +462,12 @@ class Store:
     def invariants(self) -> None:
         """Assert what holds between any two calls; it looks at no key."""
         assert self.durable_index <= self.applied_index, "what is durable was applied"
-        flushing = self._flushing
-        expected = [self._applied] if flushing is None else [self._applied, flushing]
-        assert self._stack == expected, "a read sees each layer once, the newest first"
-        if flushing is not None:
+        self._stack.invariants()
+        if self._stack.is_flushing:
             assert self.durable_index < self._flushing_index <= self.applied_index, "on its way"
         if not self._is_dirty:
-            assert not self._applied.trees, "what was applied is to be flushed"
+            assert self._stack.is_clean, "what was applied is to be flushed"
+        assert self._written_index <= self.applied_index, "what was written was applied"
         if self._speculative:
             assert self._speculative[0].index > self.applied_index, "what is proposed lies ahead"
         assert not self._waiting or not self._is_durable(self._waiting[0][0]), (
@@ -457,8 +480,8 @@ class Store:
         return StoreStatistics(
             self.applied_index,
             self.durable_index,
-            self._applied.size_bytes,
-            self._flushing.size_bytes if self._flushing else 0,
+            self._stack.unflushed_bytes,
+            self._stack.flushing_bytes,
             len(self._speculative),
             sum(it.layer.size_bytes for it in self._speculative),
             db_bytes,
@@ -468,7 +491,7 @@ class Store:
 
     def close(self) -> None:
         """Make everything applied durable, as far as the disk answers in time, then close."""
-        is_done = self._flushing is None or self._keeper.wait(CLOSE_S)
+        is_done = not self._stack.is_flushing or self._keeper.wait(CLOSE_S)
         if is_done:
             self.flush()
             is_done = self._keeper.wait(CLOSE_S)

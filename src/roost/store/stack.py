@@ -1,0 +1,248 @@
+"""The stack of layers that are applied and not yet durable (D2).
+
+    open layer        what is applied is taken over into it
+    sealed layers     nothing is written to them any more; the newest first
+    flushing layers   on their way to LMDB
+
+A *hold* is a reader that wants the state of now for many turns.  Taking one seals the open layer,
+which costs no copy: what it holds is a list of layers that nobody writes to.  A layer of many keys
+is pushed upon the stack as it is, instead of being taken over key by key (D14).
+
+Sealed layers become fewer by `merge`, a bounded part a call: what the upper of two neighbours knows
+is copied into the lower one, and then the upper one goes.  Whoever sees the lower one sees the
+upper one above it, so no state in between can be seen; that is why two are merged only when each
+hold has both or neither.
+
+Full?  Who may hold, and how many, is the store's business (`snapshots`); there is a sealed layer
+for each hold's state and one for each PUSH_COUNT_MIN keys, until they are merged or flushed.
+"""
+
+from collections.abc import Iterator
+from itertools import islice, pairwise
+
+from roost.store.layer import Layer
+
+# A layer of so many keys is pushed: taking it over would cost more than a millisecond.
+PUSH_COUNT_MIN = 8000
+# So many sealed layers may stand there before `merge` has something to do.
+SEALED_COUNT_FREE = 2
+_STEP_COUNT = 256
+
+
+class Held:
+    """The layers of one state, newest first; nobody writes to them."""
+
+    __slots__ = ("layers",)
+
+    def __init__(self, layers: list[Layer]) -> None:
+        """Hold these."""
+        self.layers = layers
+
+
+class LayerStack:
+    """All layers of what is applied; `layers` is what a view reads, changed in place."""
+
+    def __init__(self) -> None:
+        """Nothing is applied."""
+        self._open = Layer()
+        self._sealed: list[Layer] = []
+        self._flushing: list[Layer] = []
+        self._sealed_bytes = 0
+        self._holds: list[Held] = []
+        self._merging: _Merging | None = None
+        self.layers: list[Layer] = [self._open]
+
+    @property
+    def unflushed_bytes(self) -> int:
+        """What is applied and not on its way to LMDB."""
+        return self._open.size_bytes + self._sealed_bytes
+
+    @property
+    def flushing_bytes(self) -> int:
+        """What is on its way."""
+        return sum(it.size_bytes for it in self._flushing)
+
+    @property
+    def is_flushing(self) -> bool:
+        """Whether something is on its way."""
+        return bool(self._flushing)
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing is to be flushed."""
+        return not self._sealed and not self._open.trees
+
+    @property
+    def sealed_count(self) -> int:
+        """How many layers are sealed, and not on their way."""
+        return len(self._sealed)
+
+    @property
+    def held_bytes(self) -> int:
+        """What is in memory only because somebody holds it."""
+        held = dict.fromkeys(it for hold in self._holds for it in hold.layers)
+        return sum(it.size_bytes for it in held if it not in self.layers)
+
+    def add(self, written: Layer) -> None:
+        """What `written` knows is applied, whole; it is the stack's from now on."""
+        if _is_long_to_take_over(self._open, written):
+            self._push(written)
+        else:
+            self._open.cover(written)
+
+    def _push(self, layer: Layer) -> None:
+        """Seal a layer that is complete, upon all others."""
+        self._seal()
+        self._sealed.insert(0, layer)
+        self._sealed_bytes += layer.size_bytes
+        self._line_up()
+
+    def _seal(self) -> None:
+        """Write to the open layer no more."""
+        if self._open.trees:
+            self._sealed.insert(0, self._open)
+            self._sealed_bytes += self._open.size_bytes
+            self._open = Layer()
+            self._line_up()
+
+    def _line_up(self) -> None:
+        self.layers[:] = [self._open, *self._sealed, *self._flushing]
+
+    def flush(self) -> None:
+        """All that is applied is on its way; readers go on to see it."""
+        assert not self._flushing, "one flush at a time"
+        self._seal()
+        self._flushing, self._sealed = self._sealed, []
+        self._sealed_bytes = 0
+        self._merging = None
+        self._line_up()
+
+    def on_flushed(self) -> None:
+        """What was on its way is in LMDB, and can be read there."""
+        self._flushing = []
+        self._line_up()
+
+    def clear(self) -> None:
+        """Another store has taken the place of this one; who holds has lost its state."""
+        assert not self._holds, "what they held is gone below"
+        self._open = Layer()
+        self._sealed, self._flushing = [], []
+        self._sealed_bytes = 0
+        self._merging = None
+        self._line_up()
+
+    def hold(self) -> Held:
+        """Keep the state of now readable until `release`."""
+        self._seal()
+        held = Held([*self._sealed, *self._flushing])
+        self._holds.append(held)
+        return held
+
+    def release(self, held: Held) -> None:
+        """Nobody reads that state any more."""
+        self._holds.remove(held)
+        held.layers.clear()
+
+    @property
+    def wants_merge(self) -> bool:
+        """Whether `merge` has something to do."""
+        return len(self._sealed) > SEALED_COUNT_FREE and (
+            self._merging is not None or self._next_merge() is not None
+        )
+
+    def merge(self, count_max: int) -> int:
+        """Make two sealed layers one, a part a call; say how many keys that was for."""
+        if self._merging is None:
+            self._merging = self._next_merge()
+            if self._merging is None:
+                return 0
+        merging = self._merging
+        count = merging.go_on(count_max)
+        if merging.is_done:
+            self._merging = None
+            self._drop(merging.upper)
+        return count
+
+    def _next_merge(self) -> "_Merging | None":
+        """The two neighbours whose upper one is the smallest, of those that may be merged."""
+        sealed = self._sealed
+        pairs = [
+            (upper, lower)
+            for upper, lower in pairwise(sealed)
+            if all(upper in hold.layers for hold in self._holds if lower in hold.layers)
+        ]
+        if len(sealed) <= SEALED_COUNT_FREE or not pairs:
+            return None
+        upper, lower = min(pairs, key=lambda pair: pair[0].key_count)
+        return _Merging(upper, lower)
+
+    def _drop(self, upper: Layer) -> None:
+        """All that a layer knows, the one below it knows as well."""
+        self._sealed.remove(upper)
+        for hold in self._holds:
+            if upper in hold.layers:
+                hold.layers.remove(upper)
+        self._line_up()
+
+    def invariants(self) -> None:
+        """Assert what holds between any two calls; it looks at no key."""
+        expected = [self._open, *self._sealed, *self._flushing]
+        assert self.layers == expected, "a read sees each layer once, the newest first"
+        assert self._sealed_bytes == sum(it.size_bytes for it in self._sealed), "sizes add up"
+        for hold in self._holds:
+            assert self._open not in hold.layers, "nobody writes to what is held"
+            # A hold has the lower end of what is sealed: what was written after it lies above.
+            held = [it for it in self._sealed if it in hold.layers]
+            assert held == self._sealed[len(self._sealed) - len(held) :], "states are nested"
+        merging = self._merging
+        if merging is not None:
+            position = self._sealed.index(merging.upper)
+            assert self._sealed[position + 1] is merging.lower, "neighbours are merged"
+
+
+def _is_long_to_take_over(mine: Layer, written: Layer) -> bool:
+    """Whether it takes more than a bounded part of a turn; see `Layer.cover`."""
+    for tree_id, tree in written.trees.items():
+        if len(tree.values) >= PUSH_COUNT_MIN:
+            return True
+        if tree.ranges:
+            held = mine.trees.get(tree_id)
+            if held is not None and len(held.values) >= PUSH_COUNT_MIN:
+                return True
+    return False
+
+
+class _Merging:
+    """What an upper layer knows on its way into the one below it."""
+
+    __slots__ = ("_steps", "is_done", "lower", "upper")
+
+    def __init__(self, upper: Layer, lower: Layer) -> None:
+        self.upper, self.lower = upper, lower
+        self.is_done = False
+        self._steps = self._run()
+
+    def go_on(self, count_max: int) -> int:
+        """Take over about `count_max` keys; say how many it was."""
+        count = 0
+        for step in self._steps:
+            count += step
+            if count >= count_max:
+                return count
+        self.is_done = True
+        return count
+
+    def _run(self) -> Iterator[int]:
+        for tree_id, tree in self.upper.trees.items():
+            mine = self.lower.tree(tree_id)
+            for first, stop in tree.ranges:
+                while dropped := mine.drop(first, stop, _STEP_COUNT):
+                    yield dropped
+                mine.ranges.append((first, stop))
+            values = iter(tree.values.items())
+            while rows := list(islice(values, _STEP_COUNT)):
+                for key, value in rows:
+                    mine.put(key, value)
+                self.lower.settle()
+                yield len(rows)
+        self.lower.size_bytes += self.upper.size_bytes

@@ -1,0 +1,76 @@
+"""The order of a layer's keys, held against a sorted list; and what a call may cost (D14)."""
+
+import random
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from roost.store import key_order
+from roost.store.key_order import KeyOrder
+from tests.steps import steps_of
+
+KEYS = st.one_of(st.binary(max_size=2), st.integers(0, 300).map(lambda it: b"%03d" % it))
+STOPS = st.one_of(st.none(), KEYS)
+
+
+class Ordering(RuleBasedStateMachine):
+    """Blocks are so small that there are many."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(key_order, "BLOCK_COUNT_MAX", 8)
+        self.patch.setattr(key_order, "_SORTED_COUNT_MIN", 3)
+        self.order = KeyOrder()
+        self.keys: set[bytes] = set()
+
+    @rule(key=KEYS)
+    def add(self, key: bytes) -> None:
+        if key not in self.keys:
+            self.keys.add(key)
+            self.order.fresh.append(key)
+
+    @rule(first=st.integers(0, 300), count=st.integers(1, 40))
+    def add_neighbours(self, first: int, count: int) -> None:
+        for number in range(first, first + count):
+            self.add(b"%03d" % number)
+
+    @rule(first=KEYS, stop=STOPS, count_max=st.one_of(st.none(), st.integers(1, 12)))
+    def take(self, first: bytes, stop: bytes | None, count_max: int | None) -> None:
+        expected = self.in_range(first, stop)[:count_max]
+        assert self.order.take(first, stop, count_max) == expected
+        self.keys.difference_update(expected)
+
+    @rule(first=KEYS, stop=STOPS)
+    def iterate(self, first: bytes, stop: bytes | None) -> None:
+        expected = self.in_range(first, stop)
+        assert list(self.order.iterate(first, stop)) == expected
+        assert list(self.order.iterate(first, stop, reverse=True)) == expected[::-1]
+
+    def in_range(self, first: bytes, stop: bytes | None) -> list[bytes]:
+        return sorted(it for it in self.keys if it >= first and (stop is None or it < stop))
+
+    @invariant()
+    def no_block_is_long_and_none_is_empty(self) -> None:
+        sizes = [len(it) for it in self.order._blocks]
+        assert all(0 < it <= 8 for it in sizes)
+
+    def teardown(self) -> None:
+        assert self.order.keys() == sorted(self.keys)
+        self.patch.undo()
+
+
+Ordering.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+test_it_is_a_sorted_list = pytest.mark.slow(Ordering.TestCase)
+
+
+def test_putting_new_keys_in_order_does_not_cost_more_the_more_there_are() -> None:
+    dice = random.Random(7)
+    order = KeyOrder()
+    steps: list[int] = []
+    for _ in range(60):
+        order.fresh += [dice.randbytes(8) for _ in range(key_order.FRESH_COUNT_MAX)]
+        steps.append(steps_of(order.settle))
+    assert max(steps) < 8 * key_order.FRESH_COUNT_MAX
