@@ -26,8 +26,9 @@ FLOORS = {
         raft
         settings
         self_signed | door | children | figures
-        tls | descriptors | faces | tasks | ticker | histogram | os_errors | places
+        tls | descriptors | faces | tasks | ticker | histogram | os_errors | places | fair_queue
         call | outcome
+        flow
         proto | errors
     """,
     "roost.etcd": """

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple, Protocol
 
+from roost.flow import Flow
+
 
 class Code(IntEnum):
     """How a call ended (grpc: doc/statuscodes.md)."""
@@ -55,7 +57,10 @@ class Status(NamedTuple):
 
 
 class Caller(Protocol):
-    """Who sent a request, and from where; empty texts when that is not said."""
+    """Who sent a request, and from where; empty texts when that is not said.
+
+    With others it shares work as `flow` says, as long as nobody has to be somebody.
+    """
 
     @property
     def token(self) -> str: ...
@@ -63,6 +68,8 @@ class Caller(Protocol):
     def certificate_name(self) -> str: ...
     @property
     def address(self) -> str: ...
+    @property
+    def flow(self) -> Flow: ...
 
 
 class Call(Caller, Protocol):

@@ -9,6 +9,7 @@ from roost import etcd
 from roost.call import Stream, Unary
 from roost.etcd import border
 from roost.etcd.access.tokens import ADD, Identity, digest_of
+from roost.flow import OWN
 from roost.outcome import Outcome
 from roost.proto import auth_pb2, election_pb2, lock_pb2
 from roost.proto import rpc_pb2 as pb
@@ -36,6 +37,7 @@ class StreamAnswer:
     on_drain: Callable[[], None] | None = None
     pending_bytes = 0
     certificate_name = address = ""
+    flow = OWN
 
     def __init__(self, token: str) -> None:
         self.token = token

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from roost import etcd
 from roost.errors import ModelRefused, Refused
+from roost.flow import OWN, Flow
 from roost.member.errors import OperationFailed
 from roost.outcome import Done, ReadDone, told, told_read
 from roost.store import Changes, InlineKeeper, Store, StoreConfig, Txn
@@ -83,7 +84,8 @@ class LocalReplica:
     def register(self, name: str, operation: Callable[[Txn, bytes], bytes]) -> None:
         self._operations[name] = operation
 
-    def transact_nowait(self, name: str, body: bytes, done: Done) -> None:
+    def transact_nowait(self, name: str, body: bytes, done: Done, flow: Flow = OWN) -> None:
+        del flow  # everything runs at once
         done = told(done)  # as a member does
         if name not in self._operations:
             done(ModelRefused(12, f"{name} is an operation of a real member"))
@@ -140,6 +142,7 @@ class Answer:
         self.token = token
         self.certificate_name = certificate_name
         self.address = address
+        self.flow = OWN
         self.message: bytes | None = None
         self.error: tuple[int, str] | None = None
 

@@ -20,6 +20,7 @@ from roost.etcd import border
 from roost.etcd.access.tokens import Identity
 from roost.etcd.model import wire
 from roost.etcd.v3.interface import JSON_PATHS
+from roost.flow import OWN, Flow
 from roost.journal import record
 from roost.member.pipeline import forwarding
 from roost.peer import frame
@@ -110,7 +111,8 @@ SLOW = {
 class Once(LocalReplica):
     """Runs operations and keeps nothing of them, so that every request sees the same state."""
 
-    def transact_nowait(self, name: str, body: bytes, done: Any) -> None:
+    def transact_nowait(self, name: str, body: bytes, done: Any, flow: Flow = OWN) -> None:
+        del flow
         if name not in self._operations:
             done(ModelRefused(12, f"{name} is an operation of a real member"))
             return
@@ -161,6 +163,7 @@ class Sink:
     """A stream whose client never reads."""
 
     token = certificate_name = address = ""
+    flow = OWN
     on_drain: Callable[[], None] | None = None
     pending_bytes = 0
     is_over = False

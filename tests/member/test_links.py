@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from roost.errors import NotLeader, PeerFault
+from roost.flow import Flow
 from roost.member.links import Links
 from roost.member.pipeline import forwarding
 from roost.member.protocol import (
@@ -64,7 +65,7 @@ class Ledger:
     def report_unreachable(self, member_id: int) -> None:
         self.unreachable.append(member_id)
 
-    def submit(self, name: str, _operation: object, body: bytes, done: Done) -> None:
+    def submit(self, name: str, _operation: object, body: bytes, done: Done, _flow: Flow) -> None:
         self.submitted.append((name, body))
         self.dones.append(done)
 

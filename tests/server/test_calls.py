@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from roost.call import Call as AnyCall
 from roost.call import Code, StreamCall
+from roost.flow import flow_of
 from roost.server.calls import Call, StreamingCall, UnaryCall
 from roost.server.h2 import Answer, Connection, Stream
 from roost.server.h2.hpack import Decoder
@@ -83,6 +84,7 @@ class Wire:
 
     certificate_name = "cn"
     address = "10.0.0.9"
+    flow = flow_of("10.0.0.9", 7)
     received_s = 0.0
     message_bytes_max = MESSAGE_BYTES_MAX
     unread_bytes = 0

@@ -12,6 +12,7 @@ import pytest
 from roost.call import Stream
 from roost.etcd import figures as of_etcd
 from roost.figures import Figure, Source, Value
+from roost.flow import OWN
 from roost.member import figures as of_member
 from roost.proto import lock_pb2
 from roost.proto import rpc_pb2 as pb
@@ -115,6 +116,7 @@ class Listener:
 
     on_drain: Callable[[], None] | None = None
     token = certificate_name = address = ""
+    flow = OWN
     pending_bytes = 1 << 30
 
     def send(self, message: bytes) -> None:

@@ -106,14 +106,15 @@ class Border:
     def run(self, caller: Caller, name: str, body: bytes, done: Done) -> None:
         """Run an operation for a caller who is answered by somebody else."""
         if not self.auth.may_be_enabled:
-            self.replica.transact_nowait(name, body, done)
+            self.replica.transact_nowait(name, body, done, caller.flow)
             return
 
         def identified(identity: Identity | None) -> None:
             if identity is None:
-                self.replica.transact_nowait(name, body, done)
+                self.replica.transact_nowait(name, body, done, caller.flow)
             else:
-                self.replica.transact_nowait(AS, sign(name, identity, body), done)
+                flow = caller.flow.as_user(identity.user)
+                self.replica.transact_nowait(AS, sign(name, identity, body), done, flow)
 
         self.callers.identify(caller, identified, done)
 

@@ -32,7 +32,8 @@ class MemberConfig:
     initial_cluster_token: str = DEFAULTS.initial_cluster_token
     heartbeat_ms: int = DEFAULTS.heartbeat_interval
     election_ms: int = DEFAULTS.election_timeout
-    # Requests waiting to be executed; one more is answered with Overloaded.
+    # Requests waiting to be executed; a client with too large a part of them, or more than there is
+    # room for, is answered with Overloaded (`roost.fair_queue`).
     queue_count_max: int = 20_000
     queue_bytes_max: int = 64 << 20
     # Write sets proposed and not yet applied: more pipelining buys nothing past a few

@@ -87,6 +87,24 @@ FIGURES: tuple[Figure[MemberNow], ...] = (
         lambda it: it.status.queue_count + it.status.inflight_count,
     ),
     Figure(
+        "roost_queue_bytes",
+        "gauge",
+        "Bytes of the requests that wait to be executed.",
+        lambda it: it.status.queue_bytes,
+    ),
+    Figure(
+        "roost_queue_flows",
+        "gauge",
+        "Client connections that take turns because of requests that wait to be executed.",
+        lambda it: it.status.queue_flow_count,
+    ),
+    Figure(
+        "roost_queue_refused_total",
+        "counter",
+        "Requests refused because their client had too many waiting to be executed.",
+        lambda it: it.status.queue_refused_count,
+    ),
+    Figure(
         "etcd_mvcc_db_total_size_in_bytes",
         "gauge",
         "Size of the store.",

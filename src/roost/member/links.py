@@ -192,4 +192,4 @@ class Links:
         if self._core.role is not Role.LEADER:
             answer(NotLeader("another leads, or nobody"))
         else:
-            self._executor.submit(request.name, operation, request.body, answer)
+            self._executor.submit(request.name, operation, request.body, answer, request.flow)

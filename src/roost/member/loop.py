@@ -20,6 +20,7 @@ import logging
 from collections.abc import Callable
 
 from roost.errors import Stopped
+from roost.flow import OWN, Flow
 from roost.member.config import MemberConfig
 from roost.member.directory.home import Home
 from roost.member.errors import MemberRemoved
@@ -123,12 +124,12 @@ class Loop:
 
     # What brings news.
 
-    def transact(self, name: str, body: bytes, done: Done) -> None:
+    def transact(self, name: str, body: bytes, done: Done, flow: Flow = OWN) -> None:
         """Run the operation `name` on the leader, wherever that is."""
         if self.is_stopped:
             done(Stopped("this member stops"))
             return
-        self._router.submit(name, body, done)
+        self._router.submit(name, body, done, flow)
         self.schedule()
 
     def barrier(self, index: int, done: ReadDone) -> None:
@@ -282,7 +283,7 @@ class Loop:
         logger.info("leadership: role %s, leader %x, term %d", role.name.lower(), leader, term)
         if old_role is Role.LEADER and (role is not Role.LEADER or term != old_term):
             for it in self._executor.close():
-                self._router.submit(it.name, it.body, it.done)
+                self._router.submit(it.name, it.body, it.done, it.flow)
         if old_leader and leader != old_leader:
             self._router.on_deposed(old_leader)
         self.parts.transfers.look()

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 
 from roost.errors import Stopped
+from roost.flow import OWN, Flow
 from roost.member.cluster.roster import MemberRecord
 from roost.member.config import MemberConfig
 from roost.member.directory.home import open_home
@@ -182,13 +183,14 @@ class Member:
         """Call `prepare()` before a snapshot replaces everything, and what it returns after."""
         self.store.observe_switch(prepare)
 
-    def transact_nowait(self, name: str, body: bytes, done: Done) -> None:
+    def transact_nowait(self, name: str, body: bytes, done: Done, flow: Flow = OWN) -> None:
         """Run the operation `name` on the leader and call `done(outcome)` once.
 
         A result is durable on a majority when `done` gets it.  Errors are `Refused`,
-        leaves of `NotExecuted` (safe to retry) or `OutcomeUnknown`.
+        leaves of `NotExecuted` (safe to retry) or `OutcomeUnknown`.  Flows take turns; what is of
+        one flow runs in its order.
         """
-        self._loop.transact(name, body, done)
+        self._loop.transact(name, body, done, flow)
 
     async def transact(self, name: str, body: bytes) -> bytes:
         """Run the operation `name` on the leader and return its result; see `transact_nowait`."""
@@ -247,6 +249,9 @@ class Member:
             db_bytes=statistics.size_bytes,
             db_in_use_bytes=statistics.in_use_bytes,
             queue_count=parts.executor.queue_count,
+            queue_bytes=parts.executor.queue_bytes,
+            queue_flow_count=parts.executor.flow_count,
+            queue_refused_count=parts.executor.refused_count,
             inflight_count=parts.executor.inflight_count,
             read_count=len(parts.reads),
             forward_count=len(parts.router.forwarder),

@@ -22,6 +22,9 @@ class MemberStatus:
     db_bytes: int
     db_in_use_bytes: int
     queue_count: int
+    queue_bytes: int
+    queue_flow_count: int
+    queue_refused_count: int
     inflight_count: int
     read_count: int
     forward_count: int

@@ -14,6 +14,7 @@ from typing import Protocol
 from urllib.parse import quote
 
 from roost.call import Code, OpenStream, UnaryHandler
+from roost.flow import Flow
 from roost.server.compression import BadCompression, TooLarge, inflate
 from roost.server.h2 import Answer, Connection, Stream
 from roost.server.h2.hpack import encode_literal
@@ -36,6 +37,7 @@ class Carrier(Protocol):
     message_bytes_max: int
     certificate_name: str
     address: str
+    flow: Flow
     # When the bytes came that are being read.
     received_s: float
     is_flush_due: bool
@@ -82,6 +84,11 @@ class Call:
     def address(self) -> str:
         """The network address that the client has; empty when it has none."""
         return self._carrier.address
+
+    @property
+    def flow(self) -> Flow:
+        """With whom it shares its turns: what comes by the same connection."""
+        return self._carrier.flow
 
     def feed(self, data: bytes) -> None:
         """Bytes of the request; deliver the messages they complete."""

@@ -26,6 +26,7 @@ from starlette import routing
 from starlette.types import Receive, Scope, Send
 
 from roost.call import Code, OpenStream, Route, Status, Stream, StreamHandler, Unary
+from roost.flow import Flow, flow_of
 from roost.server.json_request import BadJson, build, read_first, read_whole
 from roost.server.methods import TIMEOUT_UNITS
 from roost.tasks import Tasks
@@ -62,10 +63,11 @@ class JsonCall:
     on_drain: Callable[[], None] | None = None
     pending_bytes = 0
 
-    def __init__(self, token: str, address: str) -> None:
+    def __init__(self, token: str, address: str, flow: Flow) -> None:
         """Nothing has come yet."""
         self.token = token
         self.address = address
+        self.flow = flow
         # A proxy's certificate must not make its clients somebody (CVE-2018-16886).
         self.certificate_name = ""
         self.outcome: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -106,10 +108,11 @@ class _FailedError(Exception):
 class JsonStream:
     """A stream: messages wait here until the client has taken those before."""
 
-    def __init__(self, token: str, address: str, kind: type[Message]) -> None:
+    def __init__(self, token: str, address: str, flow: Flow, kind: type[Message]) -> None:
         """`kind` is that of the answers."""
         self.token = token
         self.address = address
+        self.flow = flow
         self.certificate_name = ""
         self.on_drain: Callable[[], None] | None = None
         self.pending_bytes = 0
@@ -211,7 +214,7 @@ class JsonMethod:
             message = self._encode(read_whole(body.decode() or "{}"))
         except ValueError as error:  # BadJson, or no UTF-8
             raise _FailedError(Code.INVALID_ARGUMENT, str(error)) from error
-        call = JsonCall(_token_of(scope), _address_of(scope))
+        call = JsonCall(_token_of(scope), _address_of(scope), _flow_of(scope))
         timeout_s = _timeout_of(scope)
         try:
             async with asyncio.timeout(timeout_s):
@@ -229,7 +232,8 @@ class JsonMethod:
         self, open_stream: OpenStream, scope: Scope, receive: Receive, send: Send
     ) -> None:
         timeout_s = _timeout_of(scope)
-        call = JsonStream(_token_of(scope), _address_of(scope), self._response)
+        token, address, flow = _token_of(scope), _address_of(scope), _flow_of(scope)
+        call = JsonStream(token, address, flow, self._response)
         handler = open_stream(call)
         tasks = Tasks()
         tasks.start(self._read(handler, call, receive))
@@ -338,6 +342,11 @@ def _timeout_of(scope: Scope) -> float | None:
 def _address_of(scope: Scope) -> str:
     client = scope.get("client")
     return str(client[0]) if client else ""
+
+
+def _flow_of(scope: Scope) -> Flow:
+    client = scope.get("client")
+    return flow_of(str(client[0]), int(client[1] or 0)) if client else flow_of("", 0)
 
 
 async def _send_whole(send: Send, status: int, body: bytes) -> None:

@@ -15,6 +15,7 @@ from time import monotonic
 from typing import cast
 
 from roost.call import Code, Route, Status, Unary
+from roost.flow import OWN, Flow, flow_of
 from roost.server.calls import Call, StreamingCall, UnaryCall
 from roost.server.h2 import STREAMS_MAX, Connection, ConnectionBroken, ErrorCode, Stream, Unfinished
 from roost.server.h2.hpack import encode_literal
@@ -94,6 +95,13 @@ def address_of(peername: object) -> str:
     return str(peername[0]) if isinstance(peername, tuple) and peername else ""
 
 
+def _flow_of(peername: object) -> Flow:
+    """With whom a connection shares its turns; all by sockets of the file system are one."""
+    if isinstance(peername, tuple) and len(peername) > 1:
+        return flow_of(str(peername[0]), int(peername[1]))
+    return OWN
+
+
 class GrpcProtocol(asyncio.Protocol):
     """One client connection."""
 
@@ -121,6 +129,7 @@ class GrpcProtocol(asyncio.Protocol):
         # What was answered and has not left, as last counted.
         self.unread_bytes = 0
         self.certificate_name = self.address = ""
+        self.flow = OWN
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The client is there."""
@@ -128,7 +137,8 @@ class GrpcProtocol(asyncio.Protocol):
         self._transport = transport
         if self._trusts_certificates:
             self.certificate_name = common_name(transport.get_extra_info("peercert"))
-        self.address = address_of(transport.get_extra_info("peername"))
+        peername = transport.get_extra_info("peername")
+        self.address, self.flow = address_of(peername), _flow_of(peername)
         self._loop = asyncio.get_running_loop()
         self.server.connections.add(self)
         self.schedule_flush()

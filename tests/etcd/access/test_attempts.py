@@ -10,7 +10,8 @@ import pytest
 from roost import etcd
 from roost.call import Unary
 from roost.etcd.access import attempts, hashers
-from roost.etcd.access.attempts import Attempts, network_of
+from roost.etcd.access.attempts import Attempts
+from roost.flow import network_of
 from roost.proto import rpc_pb2 as pb
 from tests.etcd.guarded import World
 from tests.etcd.replica import Answer

@@ -8,6 +8,7 @@ import pytest
 from roost.call import Unary
 from roost.etcd import Services
 from roost.etcd.model.alarms import CORRUPT, NOSPACE
+from roost.flow import OWN, Flow
 from roost.proto import rpc_pb2 as pb
 from tests.etcd.replica import LocalReplica
 
@@ -20,6 +21,7 @@ class Answer:
     token: str = ""
     certificate_name: str = ""
     address: str = ""
+    flow: Flow = OWN
 
     def reply(self, message: bytes) -> None:
         self.message = message

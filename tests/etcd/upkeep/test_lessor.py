@@ -15,6 +15,7 @@ from roost.etcd.model.leases import Lease
 from roost.etcd.model.mvcc import LEASE_KEYS_TREE, LEASES_TREE
 from roost.etcd.upkeep.deadlines import SLICE_ROWS, STEP_S_MAX
 from roost.etcd.upkeep.lessor import CHECKPOINT_S
+from roost.flow import OWN
 from roost.proto import rpc_pb2 as pb
 from roost.sim.members.loop import run_virtually, until_idle
 from roost.store import View
@@ -56,6 +57,7 @@ class World:
         class Alive:
             on_drain: Callable[[], None] | None = None
             token = certificate_name = address = ""
+            flow = OWN
             pending_bytes = 0
 
             def send(self, message: bytes) -> None:

@@ -12,6 +12,7 @@ from roost.call import Unary
 from roost.client import prefix_end
 from roost.etcd.v3 import latecomers
 from roost.etcd.v3 import watch as watch_module
+from roost.flow import OWN
 from roost.proto import kv_pb2
 from roost.proto import rpc_pb2 as pb
 from roost.sim.members.loop import run_virtually, until_idle
@@ -23,6 +24,7 @@ class FakeStream:
     """A stream whose client reads only when told to."""
 
     token = certificate_name = address = ""
+    flow = OWN
 
     def __init__(self) -> None:
         self.sent: list[pb.WatchResponse] = []

@@ -7,8 +7,11 @@ from uuid import UUID
 
 import pytest
 
+from roost.errors import Overloaded
+from roost.flow import Flow
 from roost.member import MemberConfig
-from roost.member.errors import RequestTooLarge
+from roost.member.errors import ChangeNotTaken, RequestTooLarge
+from roost.member.operation import Changing
 from roost.member.pipeline import executor as executor_module
 from roost.member.pipeline.executor import Executor
 from roost.member.pipeline.pacing import Pacing
@@ -43,11 +46,11 @@ def store(tmp_path: Path) -> Iterator[Store]:
     made.close()
 
 
-def make(store: Store, core: StubCore) -> Executor:
+def make(store: Store, core: StubCore, **options: Any) -> Executor:
     url = ("http://127.0.0.1:1",)
     config = MemberConfig(
         name="m", data_dir=Path(), initial_cluster={"m": url}, advertise_peer_urls=url,
-        listen_peer_urls=url,
+        listen_peer_urls=url, **options,
     )  # fmt: skip
     any_core: Any = core  # the stub has what the executor asks
     return Executor(
@@ -138,3 +141,84 @@ def test_what_writes_more_than_an_entry_holds_is_refused_however_it_is_written(
     store.apply(2, payload)
     executor.on_applied(2, core.term)
     assert [type(it) for it in said] == [RequestTooLarge]
+
+
+BUSY, LIGHT = Flow("10.0.0.1", 1), Flow("10.0.0.2", 1)
+
+
+def appending(store: Store, order: list[bytes]) -> Callable[[Txn, bytes], bytes]:
+    """An operation that remembers that it ran."""
+    tree = store.tree("things").id
+
+    def operation(txn: Txn, body: bytes) -> bytes:
+        order.append(body[:10])
+        txn.put(tree, body[:10], body)
+        return b"done"
+
+    return operation
+
+
+def test_three_thousand_requests_of_one_client_add_no_batch_to_anothers_wait(store: Store) -> None:
+    core, order = StubCore(), list[bytes]()
+    executor = make(store, core, batch_bytes_max=64 << 10)
+    executor.open()
+    operation = appending(store, order)
+    bodies = [b"%08d--" % it + bytes(200) for it in range(3000)]
+    for body in bodies[:2999]:
+        assert executor.submit("put", operation, body, ignore, BUSY)
+    told: list[Outcome] = []
+    executor.submit("put", operation, b"light-----", told.append, LIGHT)
+    assert executor.submit("put", operation, bodies[2999], ignore, BUSY)
+    executor._run_batch()
+    assert b"light-----" in order, "it is in the first batch that runs"
+    assert executor.queue_count > 1500, "which is not all there is"
+    while executor.queue_count:
+        executor._run_batch()
+    order.remove(b"light-----")
+    assert order == [it[:10] for it in bodies], "what is of one client runs in its order"
+
+
+def test_a_client_with_too_much_is_refused_and_another_is_not(store: Store) -> None:
+    executor = make(store, StubCore(), queue_count_max=10)
+    told: list[Outcome] = []
+    taken = [executor.submit("put", put(store), b"v", told.append, BUSY) for _ in range(20)]
+    assert (sum(taken), [type(it) for it in told]) == (5, [Overloaded] * 15)
+    assert executor.submit("put", put(store), b"v", ignore, LIGHT)
+    assert (executor.queue_count, executor.flow_count, executor.refused_count) == (6, 2, 15)
+
+
+def test_a_change_runs_alone_when_its_turn_comes_and_what_was_before_it_first(store: Store) -> None:
+    core, order = StubCore(), list[bytes]()
+    executor = make(store, core)
+    executor.open()
+    operation = appending(store, order)
+
+    def refused(_txn: Txn, _body: bytes) -> Any:
+        order.append(b"change")
+        raise ChangeNotTaken("no")
+
+    executor.submit("put", operation, b"before", ignore)
+    executor.submit("change", Changing(refused), b"", ignore)
+    executor.submit("put", operation, b"behind", ignore)
+    executor._run_batch()
+    assert (order, executor.queue_count) == ([b"before"], 2)
+    executor._run_batch()
+    assert (order, executor.queue_count) == ([b"before", b"change"], 1)
+    executor._run_batch()
+    assert (order, executor.queue_count) == ([b"before", b"change", b"behind"], 0)
+
+
+def test_what_never_ran_is_handed_back_with_its_flow_a_change_too(store: Store) -> None:
+    executor = make(store, StubCore())
+    executor.open()
+
+    def never(_txn: Txn, _body: bytes) -> Any:
+        raise AssertionError("it does not run")
+
+    executor.submit("change", Changing(never), b"", ignore, BUSY)
+    executor._run_batch()  # it is its turn, and it is alone
+    executor.submit("put", put(store), b"1", ignore, LIGHT)
+    executor.submit("put", put(store), b"2", ignore, LIGHT)
+    handed = [(it.flow, it.body) for it in executor.close()]
+    assert handed == [(BUSY, b""), (LIGHT, b"1"), (LIGHT, b"2")]
+    assert executor.queue_count == executor.queue_bytes == executor.flow_count == 0

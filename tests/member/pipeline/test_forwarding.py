@@ -15,10 +15,11 @@ from roost.errors import (
     RoostError,
     Stopped,
 )
+from roost.flow import CONNECTION_MAX, Flow, flow_of
 from roost.member import errors
 from roost.member.errors import MalformedForward
 from roost.member.pipeline import forwarding
-from roost.member.pipeline.forwarding import Forwarder
+from roost.member.pipeline.forwarding import Forwarded, Forwarder
 from roost.outcome import Outcome
 
 IDS = st.integers(0, 2**64 - 1)
@@ -70,8 +71,15 @@ def answers(*records: list[bytes], index: int = 100) -> bytes:
     return forwarding.encode_applied(index) + b"".join(b"".join(it) for it in records)
 
 
-@given(st.lists(st.tuples(IDS, NAMES, st.binary(max_size=300)), max_size=5))
-def test_requests_survive_a_frame(records: list[tuple[int, str, bytes]]) -> None:
+FLOWS = st.builds(
+    flow_of, st.sampled_from(["", "10.0.0.1", "2001:db8::1"]), st.integers(0, CONNECTION_MAX)
+)
+FLOWS |= st.builds(Flow.as_user, FLOWS, st.text())
+REQUESTS = st.builds(Forwarded, IDS, NAMES, st.binary(max_size=300), FLOWS)
+
+
+@given(st.lists(REQUESTS, max_size=5))
+def test_requests_survive_a_frame(records: list[Forwarded]) -> None:
     frame = b"".join(b"".join(forwarding.encode_request(*record)) for record in records)
     assert forwarding.decode_requests(frame) == records
 
@@ -131,9 +139,9 @@ def test_requests_of_one_turn_share_a_frame_and_get_their_own_answers() -> None:
     [(leader, frame)] = link.frames
     assert leader == 1
     requests = forwarding.decode_requests(frame)
-    assert [body for _, _, body in requests] == [b"a", b"b"]
-    for request_id, _, body in reversed(requests):
-        answer = forwarding.encode_answer(request_id, body * 2)
+    assert [it.body for it in requests] == [b"a", b"b"]
+    for request in reversed(requests):
+        answer = forwarding.encode_answer(request.id, request.body * 2)
         forwarder.on_answers(1, answers(answer))
     assert callers[0].answers == [b"aa"]
     assert callers[1].answers == [b"bb"]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from roost.errors import NoLeader, NotLeader, Overloaded, Stopped
+from roost.flow import OWN, Flow
 from roost.member.pipeline import router as module
 from roost.member.pipeline.router import Router
 from roost.outcome import Done, Outcome
@@ -27,7 +28,7 @@ class Here:
 
     ran: list[bytes] = field(default_factory=list)
 
-    def submit(self, _name: str, _operation: object, body: bytes, done: Done) -> None:
+    def submit(self, _name: str, _operation: object, body: bytes, done: Done, _flow: Flow) -> None:
         self.ran.append(body)
         done(b"ran")
 
@@ -39,7 +40,9 @@ class There:
     sent: list[int] = field(default_factory=list)
     waiting: list[Done] = field(default_factory=list)
 
-    def forward(self, leader: int, _name: str, _body: bytes, done: Done, _now: int) -> None:
+    def forward(
+        self, leader: int, _name: str, _body: bytes, done: Done, _now: int, _flow: Flow
+    ) -> None:
         self.sent.append(leader)
         self.waiting.append(done)
 
@@ -67,8 +70,8 @@ class Bench:
             timeout_ticks=TIMEOUT_TICKS,
         )
 
-    def submit(self) -> None:
-        self.router.submit("put", b"x", self.told.append)
+    def submit(self, flow: Flow = OWN) -> None:
+        self.router.submit("put", b"x", self.told.append, flow)
 
 
 @pytest.fixture
@@ -121,10 +124,15 @@ def test_a_parked_request_runs_here_when_this_member_comes_to_lead(bench: Bench)
 
 
 def test_more_than_may_be_parked_are_refused(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PARKED_COUNT_MAX", 2)
+    monkeypatch.setattr(module, "PARKED_COUNT_MAX", 4)
     for _ in range(3):
         bench.submit()
     assert [type(it) for it in bench.told] == [Overloaded]
+    bench.submit(Flow("10.0.0.1", 1))  # who has none parked finds room
+    assert len(bench.told) == 1
+    bench.router.retry()
+    bench.submit()
+    assert len(bench.told) == 2, "what is parked again counts once"
 
 
 def test_an_end_tells_everybody_once(bench: Bench) -> None:

@@ -9,7 +9,6 @@ Full?  ROWS_MAX rows; then those go whose time is over, and if there are none, a
 """
 
 from collections.abc import Callable
-from ipaddress import IPv6Address, ip_network
 
 WINDOW_S, FAILURES_MAX = 1.0, 10
 # Who has failed is a suspect for so long.
@@ -69,14 +68,3 @@ class Attempts:
 
 def _key(name: str, network: str) -> _Key:
     return name[:_NAME_CHARS_MAX], network
-
-
-def network_of(address: str) -> str:
-    """What counts as one place."""
-    try:
-        parsed = IPv6Address(address.partition("%")[0])
-    except ValueError:
-        return address  # IPv4, or no network at all
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(ip_network((int(parsed), 64), strict=False))

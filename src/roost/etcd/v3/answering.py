@@ -27,6 +27,7 @@ class PassedOn:
         self.token = call.token
         self.certificate_name = call.certificate_name
         self.address = call.address
+        self.flow = call.flow
 
     def reply(self, message: bytes) -> None:
         """Answer."""

@@ -13,7 +13,6 @@ from google.protobuf.message import Message
 
 from roost.call import Call, UnaryHandler
 from roost.etcd import errors
-from roost.etcd.access.attempts import network_of
 from roost.etcd.access.changes import AuthOperations
 from roost.etcd.access.hashers import PASSWORD_BYTES_MAX, Hashers
 from roost.etcd.access.judge import Judge, anybody, root
@@ -24,6 +23,7 @@ from roost.etcd.v3.checks import check_permission
 from roost.etcd.v3.desk import Desk
 from roost.etcd.v3.logins import Logins
 from roost.etcd.v3.requests import guarded, parse
+from roost.flow import network_of
 from roost.proto import rpc_pb2 as pb
 
 

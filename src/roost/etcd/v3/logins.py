@@ -19,13 +19,14 @@ import bcrypt
 from roost.call import Call
 from roost.errors import RoostError
 from roost.etcd import errors
-from roost.etcd.access.attempts import Attempts, network_of
+from roost.etcd.access.attempts import Attempts
 from roost.etcd.access.hashers import PASSWORD_BYTES_MAX, Hashers
 from roost.etcd.access.tokens import Tokens
 from roost.etcd.access.users import Auth
 from roost.etcd.model.wire import field
 from roost.etcd.v3.desk import Desk
 from roost.etcd.v3.requests import fail, guarded, parse
+from roost.flow import network_of
 from roost.outcome import Outcome
 from roost.proto import rpc_pb2 as pb
 

@@ -1,9 +1,9 @@
 """The executor: runs operations on the leader and merges their writes into one entry.
 
-Everything that waits when a loop turn comes round is run, one after another, against a view
-that includes what is proposed but not yet committed; the writes of the whole batch become one
-Raft entry (D1).  An idle system proposes at once, a loaded one merges more; `pacing`
-says when a little patience pays.
+Everything that waits when a loop turn comes round is run, one after another and clients by turns
+(`roost.fair_queue`), against a view that includes what is proposed but not yet committed; the
+writes of the whole batch become one Raft entry (D1).  An idle system proposes at once, a loaded
+one merges more; `pacing` says when a little patience pays.
 
 Rules that make this safe:
 
@@ -22,11 +22,12 @@ Rules that make this safe:
 """
 
 import logging
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from roost.errors import NotLeader, Overloaded, Refused, RoostError
+from roost.fair_queue import FairQueue
+from roost.flow import OWN, Flow
 from roost.journal import PAYLOAD_BYTES_MAX
 from roost.member.cluster.roster import change_payload, put_configuration
 from roost.member.config import MemberConfig
@@ -64,6 +65,7 @@ class Request:
     operation: Operation | Changing
     body: bytes
     done: Done
+    flow: Flow
     outcome: Outcome = b""
 
     def tell(self, outcome: Outcome) -> None:
@@ -125,8 +127,11 @@ class Executor:
         self._run_again = run_again
         self._pacing = pacing
         self._is_held = False
-        self._queue: deque[Request] = deque()
-        self._queue_bytes = 0
+        self._queue: FairQueue[Request] = FairQueue(
+            count_max=config.queue_count_max, bytes_max=config.queue_bytes_max
+        )
+        # It changes the configuration: its turn has come, and it runs alone.
+        self._change: Request | None = None
         self._inflight: dict[int, Batch] = {}
         # Batches that wrote nothing, and whose barrier is on its way; in their order.
         self._unconfirmed: dict[Batch, None] = {}
@@ -136,25 +141,42 @@ class Executor:
     @property
     def queue_count(self) -> int:
         """Operations waiting to run; zero when idle."""
-        return len(self._queue)
+        return self._queue.count + (self._change is not None)
+
+    @property
+    def queue_bytes(self) -> int:
+        """What they hold."""
+        return self._queue.bytes
+
+    @property
+    def flow_count(self) -> int:
+        """How many clients' connections they are of."""
+        return self._queue.flow_count
+
+    @property
+    def refused_count(self) -> int:
+        """Operations refused because too many waited."""
+        return self._queue.refused_count
 
     @property
     def inflight_count(self) -> int:
         """Batches proposed and not yet applied; zero when idle."""
         return len(self._inflight)
 
-    def submit(self, name: str, operation: Operation | Changing, body: bytes, done: Done) -> bool:
-        """Queue one operation; False when the queue is full and the caller was told."""
-        config, request = self._config, Request(name, operation, body, done)
-        if (
-            len(self._queue) >= config.queue_count_max
-            or self._queue_bytes + len(body) > config.queue_bytes_max
-        ):
-            request.tell(Overloaded("too many operations wait"))
-            return False
-        self._queue.append(request)
-        self._queue_bytes += len(body)
-        return True
+    def submit(
+        self,
+        name: str,
+        operation: Operation | Changing,
+        body: bytes,
+        done: Done,
+        flow: Flow = OWN,
+    ) -> bool:
+        """Queue one operation; False when its flow has too many and the caller was told."""
+        request = Request(name, operation, body, done, flow)
+        if self._queue.submit(flow, request, len(body)):
+            return True
+        request.tell(Overloaded("too many operations wait"))
+        return False
 
     def open(self) -> None:
         """Begin: the member leads and has applied an entry of its own term."""
@@ -164,13 +186,13 @@ class Executor:
     def run(self) -> None:
         """Execute what waits, as far as the pipeline and the store's memory have room."""
         while (
-            self._queue
+            (self._queue.count or self._change is not None)
             and self._is_open
             and len(self._inflight) < self._config.batch_inflight_max
             and not self._store.is_backed_up
             and not self._core.transfer_target
         ):
-            pace = self._pacing.pace(len(self._queue), len(self._inflight))
+            pace = self._pacing.pace(self.queue_count, len(self._inflight))
             if pace is Pace.GO:
                 self._run_batch()
                 continue
@@ -195,11 +217,13 @@ class Executor:
         of ours behind it is gone with it (Raft: log matching), so no caller is told of either.
         What wrote nothing has no place in the log, and is confirmed in another way.
         """
-        if type(self._queue[0].operation) is Changing:
-            self._run_change()
+        if self._change is not None:
+            self._run_change(self._change)
             return
         txn = self._store.begin()
         batch = Batch(self._core.term, self._execute(txn))
+        if not batch.requests:
+            return  # a change stands first: it comes next
         if txn.is_empty:
             self._answer_when_confirmed(batch)
             return
@@ -217,18 +241,17 @@ class Executor:
         self._propose_done()
 
     def _execute(self, txn: Txn) -> list[Request]:
-        """Run queued operations on `txn` until it is large enough; return those that ran."""
+        """Run operations on `txn`, by turns, until it is large enough; return those that ran."""
         queue = self._queue
         bytes_max = self._config.batch_bytes_max
         ran: list[Request] = []
-        while queue and txn.size_bytes < bytes_max:
-            request = queue[0]
+        while queue.count and txn.size_bytes < bytes_max:
+            request = queue.take()
             operation = request.operation
             if isinstance(operation, Changing):
+                self._change = request
                 break
-            queue.popleft()
             ran.append(request)
-            self._queue_bytes -= len(request.body)
             mark = txn.savepoint()
             try:
                 request.outcome = operation(txn, request.body)
@@ -245,12 +268,11 @@ class Executor:
                 request.outcome = _internal_error(request)
         return ran
 
-    def _run_change(self) -> None:
-        """Run the operation at the head of the queue, which changes the configuration."""
-        request = self._queue.popleft()
+    def _run_change(self, request: Request) -> None:
+        """Run an operation that changes the configuration."""
+        self._change = None
         changing = request.operation
         assert isinstance(changing, Changing), "only such operations come here"
-        self._queue_bytes -= len(request.body)
         batch = Batch(self._core.term, [request])
         core, txn = self._core, self._store.begin()
         try:
@@ -303,7 +325,7 @@ class Executor:
         if batch.term == term:
             request_count = len(batch.requests)
             batch.answer()
-            self._pacing.on_answered(request_count, len(self._queue))
+            self._pacing.on_answered(request_count, self.queue_count)
         else:
             # Another leader's entry took the position: ours can never be committed.
             batch.fail(lambda: NotLeader("another leader's entry took its place"))
@@ -316,10 +338,11 @@ class Executor:
         self._last_index = 0
         self._store.drop_speculative()
         handed_back = [it for batch in self._unconfirmed for it in batch.requests]
-        handed_back += self._queue
+        if self._change is not None:
+            handed_back.append(self._change)
+            self._change = None
+        handed_back += self._queue.take_all()
         self._unconfirmed.clear()
-        self._queue.clear()
-        self._queue_bytes = 0
         for batch in batches:
             batch.fail(lambda: LeadershipLost("leadership was lost before the answer"))
         return handed_back

@@ -4,8 +4,12 @@ Two frame kinds on the peer link, integers big-endian.  A frame holds any number
 one loop turn's requests travel together; a frame of answers begins with the log position (u64)
 that the leader had applied when it answered:
 
-    request   u64 id, u8 name length, u32 body length, name (ASCII), body
+    request   u64 id, u8 name length, u32 body length, u16 connection, u8 owner length,
+              name (ASCII), owner (UTF-8), body
     answer    u64 id, u8 outcome,     u32 body length, body
+
+    owner and connection say whose request it is (`roost.flow`): the leader gives turns to clients,
+    wherever they came in
 
     outcome 0 done     body is the operation's result
             1 refused  body is u8 gRPC code and its text in UTF-8, as a data model refused, or
@@ -48,6 +52,7 @@ from roost.errors import (
     Refused,
     RoostError,
 )
+from roost.flow import OWN, Flow
 from roost.member import errors
 from roost.member.errors import (
     AnswerLate,
@@ -60,6 +65,7 @@ from roost.outcome import Done, Outcome
 from roost.raft.types import COUNT_MAX
 
 _HEAD = Struct(">QBI")
+_REQUEST_HEAD = Struct(">QBIHB")
 _APPLIED = Struct(">Q")
 WAITING_COUNT_MAX = 50_000
 CODE_MAX = 16  # the last of gRPC's
@@ -84,32 +90,38 @@ class Forwarded(NamedTuple):
     id: int
     name: str
     body: bytes
+    flow: Flow
 
 
-def encode_request(request_id: int, name: str, body: bytes) -> list[bytes]:
+def encode_request(request_id: int, name: str, body: bytes, flow: Flow = OWN) -> list[bytes]:
     """Build one request record; the body is not copied."""
-    label = name.encode("ascii")
-    return [_HEAD.pack(request_id, len(label), len(body)) + label, body]
+    label, owner = name.encode("ascii"), flow.owner.encode(errors="backslashreplace")
+    head = _REQUEST_HEAD.pack(request_id, len(label), len(body), flow.connection, len(owner))
+    return [head + label + owner, body]
 
 
 def decode_requests(frame: bytes) -> list[Forwarded]:
     """Split a frame into the requests it holds.
 
     Raises:
-        MalformedForward: the frame ends early or a name is not ASCII.
+        MalformedForward: the frame ends early, a name is not ASCII or an owner no UTF-8.
 
     """
     records: list[Forwarded] = []
     offset = 0
     try:
         while offset < len(frame):
-            request_id, name_bytes, body_bytes = _HEAD.unpack_from(frame, offset)
-            offset += _HEAD.size
-            name = frame[offset : offset + name_bytes].decode("ascii")
-            offset += name_bytes + body_bytes
+            head = _REQUEST_HEAD.unpack_from(frame, offset)
+            request_id, name_bytes, body_bytes, connection, owner_bytes = head
+            begin = offset + _REQUEST_HEAD.size
+            owner_begin = begin + name_bytes
+            body_begin = owner_begin + owner_bytes
+            offset = body_begin + body_bytes
             if offset > len(frame):
                 raise MalformedForward("a forwarded request ends early")
-            records.append(Forwarded(request_id, name, frame[offset - body_bytes : offset]))
+            name = frame[begin:owner_begin].decode("ascii")
+            flow = Flow(frame[owner_begin:body_begin].decode(), connection)
+            records.append(Forwarded(request_id, name, frame[body_begin:offset], flow))
     except (StructError, UnicodeDecodeError) as error:
         raise MalformedForward(str(error)) from error
     return records
@@ -272,7 +284,15 @@ class Forwarder:
         """Requests whose caller has no answer so far."""
         return len(self._waiting) + len(self._held)
 
-    def forward(self, leader: int, name: str, body: bytes, done: Done, now_ticks: int) -> None:
+    def forward(
+        self,
+        leader: int,
+        name: str,
+        body: bytes,
+        done: Done,
+        now_ticks: int,
+        flow: Flow = OWN,
+    ) -> None:
         """Queue one request for `leader`; `flush` must follow in the same loop turn."""
         if len(self) >= WAITING_COUNT_MAX:
             done(Overloaded("too many requests are on their way"))
@@ -286,7 +306,7 @@ class Forwarder:
         request_id = self._next_id
         self._next_id += 1
         self._waiting[request_id] = Sent(done, leader, now_ticks + self._timeout_ticks)
-        self._batch += encode_request(request_id, name, body)
+        self._batch += encode_request(request_id, name, body, flow)
         self._batch_ids.append(request_id)
         self._batch_bytes += len(body)
 

@@ -4,13 +4,16 @@ A request that did not run, because nobody leads or because it reached a member 
 lead any more, is parked and tried again until its time is over; only then its caller is told
 `NoLeader`.
 
-Full?  A request that finds PARKED_COUNT_MAX others parked is refused with `Overloaded`.
+Full?  A flow may have as many parked as there is room left for, of PARKED_COUNT_MAX; more are
+refused with `Overloaded`.  So who asks much while nobody leads leaves room for others.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from roost.errors import NoLeader, NotLeader, Overloaded, RoostError
+from roost.flow import OWN, Flow
 from roost.member.operation import Changing, Operation
 from roost.member.pipeline.executor import Executor
 from roost.member.pipeline.forwarding import Forwarder
@@ -28,6 +31,7 @@ class Parked:
     name: str
     body: bytes
     done: Done
+    flow: Flow
 
 
 class Router:
@@ -54,18 +58,19 @@ class Router:
         self._ticks = 0
         self._is_closed = False
         self._parked: list[Parked] = []
+        self._parked_counts: Counter[Flow] = Counter()
 
-    def submit(self, name: str, body: bytes, done: Done) -> None:
+    def submit(self, name: str, body: bytes, done: Done, flow: Flow = OWN) -> None:
         """Run a new request here, or send it to the leader, or park it until there is one."""
         if self._core.role is Role.LEADER:
-            self._executor.submit(name, self._operations[name], body, done)
+            self._executor.submit(name, self._operations[name], body, done, flow)
         else:
-            self._route(Parked(self._ticks + self._timeout_ticks, name, body, told(done)))
+            self._route(Parked(self._ticks + self._timeout_ticks, name, body, told(done), flow))
 
     def _route(self, it: Parked) -> None:
         leader = self._core.leader_id
         if self._core.role is Role.LEADER:
-            self._executor.submit(it.name, self._operations[it.name], it.body, it.done)
+            self._executor.submit(it.name, self._operations[it.name], it.body, it.done, it.flow)
             return
         if not leader:
             self._park(it)
@@ -77,18 +82,23 @@ class Router:
             else:
                 it.done(outcome)
 
-        self.forwarder.forward(leader, it.name, it.body, answered, self._ticks)
+        self.forwarder.forward(leader, it.name, it.body, answered, self._ticks, it.flow)
 
     def _park(self, it: Parked) -> None:
-        if len(self._parked) >= PARKED_COUNT_MAX:
+        if self._parked_counts[it.flow] >= PARKED_COUNT_MAX - len(self._parked):
             it.done(Overloaded("too many requests are parked"))
         else:
             self._parked.append(it)
+            self._parked_counts[it.flow] += 1
+
+    def _take_parked(self) -> list[Parked]:
+        parked, self._parked = self._parked, []
+        self._parked_counts.clear()
+        return parked
 
     def retry(self) -> None:
         """There is a leader, as far as we know: try what is parked."""
-        parked, self._parked = self._parked, []
-        for it in parked:
+        for it in self._take_parked():
             self._route(it)
 
     def on_deposed(self, leader: int) -> None:
@@ -103,6 +113,7 @@ class Router:
             return
         late = [it for it in self._parked if it.deadline_tick <= self._ticks]
         self._parked = [it for it in self._parked if it.deadline_tick > self._ticks]
+        self._parked_counts = Counter(it.flow for it in self._parked)
         for it in late:
             it.done(NoLeader("nobody has led in time"))
         if self._core.leader_id:
@@ -112,6 +123,5 @@ class Router:
         """End every request: with an unknown outcome if it was sent, else with `error`."""
         self._is_closed = True
         self.forwarder.give_up()
-        parked, self._parked = self._parked, []
-        for it in parked:
+        for it in self._take_parked():
             it.done(error)

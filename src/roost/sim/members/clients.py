@@ -14,6 +14,7 @@ from math import inf
 from typing import Protocol
 
 from roost.call import Route, Stream, Unary
+from roost.flow import OWN, Flow
 from roost.proto import rpc_pb2
 from roost.sim.linearizability import Operation
 from roost.sim.members.judge import Violation
@@ -52,6 +53,7 @@ class Answer:
     """A call that resolves a future."""
 
     token = certificate_name = address = ""
+    flow = OWN
 
     def __init__(self, future: "asyncio.Future[bytes]") -> None:
         """Answer `future`."""
@@ -79,6 +81,7 @@ class Watching:
     token: str = ""
     certificate_name: str = ""
     address: str = ""
+    flow: Flow = OWN
 
     def send(self, message: bytes) -> None:
         """Some events, or an answer to the creation."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from roost.call import Stream
+from roost.flow import OWN
 from roost.proto import rpc_pb2
 from roost.sim.members.clients import CLIENT_TIMEOUT_S, CallFailed, Clients, Endpoint
 from roost.sim.members.judge import Violation
@@ -27,6 +28,7 @@ class _Renewing:
     """A keep-alive stream that carries one request."""
 
     token = certificate_name = address = ""
+    flow = OWN
     pending_bytes = 0
     on_drain: Callable[[], None] | None = None
 

@@ -1,0 +1,174 @@
+"""A queue in which flows take turns: what one has waiting delays no other by more than a turn.
+
+It is a deficit round robin in two stages (Shreedhar and Varghese, 1995), among owners and then
+among the connections of one.  Whoever has the turn is served until what it was granted is used
+up; a large request may use more, and is paid for with the turns that follow.  What one connection
+has asked for stays in its order.  Whatever the number of flows, to queue and to take costs the
+same: an item is moved past at most once for each QUANTUM that it costs.
+
+Full?  Who may queue one more is decided by dynamic thresholds (Choudhury and Hahne, 1998): a
+connection may have as many waiting as there is room left for, an owner OWNER_SHARES times as many.
+So the heaviest is refused first, and long before there is no room for somebody else; nobody is
+ever thrown out who was let in.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+from roost.flow import Flow
+
+# What is granted in one turn, and what an item costs beside its bytes.
+QUANTUM = 16 << 10
+ITEM_COST = 512
+OWNER_SHARES = 4
+
+Item = TypeVar("Item")
+
+
+class _Lane(Generic[Item]):
+    """What one connection has waiting."""
+
+    __slots__ = ("balance", "flow", "group", "items")
+
+    def __init__(self, flow: Flow, group: "_Group[Item]") -> None:
+        self.flow = flow
+        self.group = group
+        self.items: deque[tuple[Item, int]] = deque()
+        self.balance = QUANTUM
+
+
+class _Group(Generic[Item]):
+    """The lanes of one owner that take turns."""
+
+    __slots__ = ("balance", "bytes", "count", "lanes", "owner")
+
+    def __init__(self, owner: str) -> None:
+        self.owner = owner
+        self.lanes: deque[_Lane[Item]] = deque()
+        self.count = self.bytes = 0
+        self.balance = QUANTUM
+
+
+class FairQueue(Generic[Item]):
+    """Items of flows that wait; `count` of them, and their `bytes`."""
+
+    def __init__(self, *, count_max: int, bytes_max: int) -> None:
+        """Nobody waits."""
+        self.count = self.bytes = 0
+        self.refused_count = 0
+        self._count_max = count_max
+        self._bytes_max = bytes_max
+        # Whose turn it is stands first in either; who owes for what it was given stays in line.
+        self._groups: deque[_Group[Item]] = deque()
+        self._by_owner: dict[str, _Group[Item]] = {}
+        self._by_flow: dict[Flow, _Lane[Item]] = {}
+
+    def __len__(self) -> int:
+        """How many wait."""
+        return self.count
+
+    @property
+    def flow_count(self) -> int:
+        """How many connections have something waiting, or owe for what they had; none when idle."""
+        return len(self._by_flow)
+
+    def submit(self, flow: Flow, item: Item, size: int) -> bool:
+        """Queue an item of so many bytes; False when its flow has too much waiting."""
+        room, room_bytes = self._count_max - self.count, self._bytes_max - self.bytes
+        # When all together have less than is left, nobody has too much.
+        is_roomy = self.count < room and self.bytes + size <= room_bytes
+        if not is_roomy and not self._may_add(flow, size, room, room_bytes):
+            self.refused_count += 1
+            return False
+        lane = self._by_flow.get(flow) or self._lane(flow)
+        group = lane.group
+        lane.items.append((item, size))
+        group.count += 1
+        group.bytes += size
+        self.count += 1
+        self.bytes += size
+        return True
+
+    def _may_add(self, flow: Flow, size: int, room: int, room_bytes: int) -> bool:
+        """Whether a flow may queue one more where there is room for so much."""
+        lane, group = self._by_flow.get(flow), self._by_owner.get(flow.owner)
+        return (
+            room > 0
+            and size <= room_bytes
+            and (lane is None or len(lane.items) < room)
+            and (group is None or group.count < room * OWNER_SHARES)
+            and (group is None or group.bytes < room_bytes * OWNER_SHARES)
+        )
+
+    def _lane(self, flow: Flow) -> _Lane[Item]:
+        """A new one, which has its turn after those that there are."""
+        group = self._by_owner.get(flow.owner)
+        if group is None:
+            group = self._by_owner[flow.owner] = _Group(flow.owner)
+            self._groups.append(group)
+        lane = self._by_flow[flow] = _Lane(flow, group)
+        group.lanes.append(lane)
+        return lane
+
+    def take(self) -> Item:
+        """The next item, by whose turn it is; there must be one."""
+        group = self._groups[0]
+        if not group.count or group.balance <= 0:
+            group = self._next_group()
+        lane = group.lanes[0]
+        if not lane.items or lane.balance <= 0:
+            lane = self._next_lane(group)
+        item, size = lane.items.popleft()
+        cost = ITEM_COST + size
+        lane.balance -= cost
+        group.balance -= cost
+        group.count -= 1
+        group.bytes -= size
+        self.bytes -= size
+        self.count -= 1
+        if not self.count:
+            self._reset()  # whoever owes something owes it to nobody
+        return item
+
+    def _next_group(self) -> _Group[Item]:
+        """Move on to an owner that has something waiting, and owes nothing."""
+        groups = self._groups
+        assert self.count, "something waits"
+        while True:
+            group = groups[0]
+            if group.balance <= 0:
+                group.balance += QUANTUM
+                groups.rotate(-1)
+            elif group.count:
+                return group
+            else:
+                groups.popleft()
+                del self._by_owner[group.owner]
+                for lane in group.lanes:
+                    del self._by_flow[lane.flow]
+
+    def _next_lane(self, group: _Group[Item]) -> _Lane[Item]:
+        """Move on to a connection of an owner that has something waiting, and owes nothing."""
+        lanes = group.lanes
+        assert group.count, "something of it waits"
+        while True:
+            lane = lanes[0]
+            if lane.balance <= 0:
+                lane.balance += QUANTUM
+                lanes.rotate(-1)
+            elif lane.items:
+                return lane
+            else:
+                lanes.popleft()
+                del self._by_flow[lane.flow]
+
+    def take_all(self) -> Iterator[Item]:
+        """Everything, by turns."""
+        while self.count:
+            yield self.take()
+
+    def _reset(self) -> None:
+        self._groups.clear()
+        self._by_owner.clear()
+        self._by_flow.clear()
