@@ -1,8 +1,7 @@
 """Frames on a connection by coroutines, and waiting for it: cut anywhere, slow, silent, ended."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from selectors import EVENT_READ, EVENT_WRITE
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -12,60 +11,9 @@ from roost.peer.frame import Refusal
 from roost.peer.stream import SnapshotGone, Stream, refusal_error
 from roost.peer.waiting import receive, send_all
 from roost.sim.members.loop import pass_time, run_virtually, until_idle, virtual_loop
+from tests.peer.pipes import Pipe
 
 KIND = 99
-
-
-class Pipe:
-    """Our end of a connection: what comes is put in, what leaves needs room."""
-
-    def __init__(self, room: int = 1 << 20) -> None:
-        self._loop = virtual_loop()
-        self._descriptor = self._loop.attach(self)
-        self._came: list[bytes] = []
-        self.left = b""
-        self.room = room
-        self.is_closed = False
-
-    def events(self) -> int:
-        return (EVENT_READ if self._came else 0) | (EVENT_WRITE if self.room else 0)
-
-    def put(self, *parts: bytes) -> None:
-        """Let these come one by one; b"" is the end."""
-        self._came += parts
-        self._loop.note(self._descriptor)
-
-    def widen(self, count: int) -> None:
-        self.room += count
-        self._loop.note(self._descriptor)
-
-    def send(self, data: bytes, /) -> int:
-        sent = data[: self.room]
-        if not sent:
-            raise BlockingIOError
-        self.left += sent
-        self.room -= len(sent)
-        return len(sent)
-
-    def sendmsg(self, buffers: Sequence[bytes], /) -> int:
-        return self.send(b"".join(buffers))
-
-    def recv(self, count: int, /) -> bytes:
-        if not self._came:
-            raise BlockingIOError
-        part = self._came.pop(0)
-        assert len(part) <= count
-        return part
-
-    def fileno(self) -> int:
-        return self._descriptor
-
-    def close(self) -> None:
-        self.is_closed = True
-
-    @property
-    def is_waited_for(self) -> bool:
-        return self._descriptor in self._loop._selector.get_map()  # type: ignore[attr-defined]  # asyncio's own
 
 
 def framed(*bodies: bytes) -> bytes:

@@ -17,7 +17,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from roost.store import (
     BadTreeName,
     InlineKeeper,
-    MalformedWriteSet,
     ProcessKeeper,
     Store,
     StoreConfig,
@@ -314,14 +313,6 @@ def test_the_map_grows_when_it_is_full(tmp_path: Path, monkeypatch: pytest.Monke
         store.flush()
     assert store.view.count(tree) == 8
     store.close()
-
-
-@pytest.mark.parametrize(
-    "payload", [b"\1", b"\7" + bytes(10), b"\2" + bytes(10), b"\1\0\2\0\0\0\5" + bytes(4)]
-)
-def test_what_is_no_write_set_is_refused(payload: bytes) -> None:
-    with pytest.raises(MalformedWriteSet):
-        decode(payload)
 
 
 def test_a_key_that_every_operation_rewrites_is_carried_once(tmp_path: Path) -> None:

@@ -8,15 +8,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from roost import etcd
-from roost.errors import ModelRefused, Refused
-from roost.etcd.access.changes import AuthOperations
-from roost.etcd.access.users import Auth
-from roost.etcd.errors import status_of
-from roost.etcd.model.mvcc import Mvcc
 from roost.proto import auth_pb2
 from roost.proto import rpc_pb2 as pb
-from tests.etcd.replica import LocalReplica
+from tests.etcd.access.states import State
 
 P = auth_pb2.Permission
 NAMES = st.sampled_from(["root", "ann", "bob", ""])
@@ -27,36 +21,6 @@ KINDS = st.sampled_from([P.READ, P.WRITE, P.READWRITE])
 NO_USER = "etcdserver: user name not found"
 NO_ROLE = "etcdserver: role name not found"
 MANAGED = "etcdserver: invalid auth management"
-
-
-class State:
-    """Users and roles in a replica of one, changed by the operations alone."""
-
-    def __init__(self) -> None:
-        self.replica = LocalReplica()
-        etcd.Services(self.replica, self.replica.store)
-        self.auth = Auth(self.replica.store)
-        self.operations = AuthOperations(self.auth, Mvcc(self.replica.store)).by_name()
-
-    def run(self, name: str, request: Message) -> str:
-        """Change something; say why it was refused, nothing when it was done."""
-        store = self.replica.store
-        txn = store.begin()
-        try:
-            self.operations[f"etcd.{name}"](txn, request.SerializeToString())
-        except ModelRefused as refusal:
-            assert txn.is_empty, "what is refused has written nothing"
-            return status_of(refusal).text
-        if not txn.is_empty:
-            store.apply(store.applied_index + 1, txn.encode())
-        return ""
-
-    @property
-    def revision(self) -> int:
-        return self.auth.revision(self.replica.view)
-
-    def token_names(self) -> list[bytes]:
-        return [name for _, name in self.replica.view.iterate(self.auth.tokens)]
 
 
 class Changes(RuleBasedStateMachine):
@@ -248,30 +212,3 @@ def test_a_password_is_somebodys(state: State) -> None:
 def test_a_permission_is_given(state: State) -> None:
     asked = pb.AuthRoleGrantPermissionRequest(name="nobody's")
     assert state.run("role_grant", asked) == "etcdserver: permission not given"
-
-
-def test_requests_are_looked_at_from_before_the_first_could_be_refused_until_none_can(
-    state: State,
-) -> None:
-    """`may_be_enabled` false spares every request a look: it must never be false too early."""
-    auth, store = state.auth, state.replica.store
-    state.replica.observe(lambda _index, changes: auth.on_applied(changes))
-    said = [auth.may_be_enabled]
-    for name in ("auth_enable", "auth_disable"):
-        txn = store.begin()
-        state.operations[f"etcd.{name}"](txn, b"")
-        said.append(auth.may_be_enabled)
-        store.apply(store.applied_index + 1, txn.encode())
-        said.append(auth.may_be_enabled)
-        assert Auth(store).may_be_enabled is auth.may_be_enabled, "a restart finds the same"
-    # On as soon as it may be proposed; off when the opposite has been applied.
-    assert said == [False, True, True, True, False]
-
-
-def test_who_is_not_there_is_nobody(empty: State) -> None:
-    view = empty.replica.view
-    for name in ("", "ann"):
-        assert (empty.auth.user(view, name), empty.auth.role(view, name)) == (None, None)
-        for known in (empty.auth.known_user, empty.auth.known_role):
-            with pytest.raises(Refused):
-                known(view, name)

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator
-from itertools import product
 
 import pytest
 from hypothesis import given, settings
@@ -11,12 +10,10 @@ from hypothesis import strategies as st
 from roost.call import Stream, Unary
 from roost.errors import Refused
 from roost.etcd import border
-from roost.etcd.access.judge import covers
 from roost.etcd.access.tokens import Identity, digest_of
 from roost.etcd.errors import status_of
 from roost.etcd.v3.interface import JSON_PATHS
 from roost.outcome import Outcome, ReadDone
-from roost.proto import auth_pb2
 from roost.proto import rpc_pb2 as pb
 from tests.etcd.guarded import (
     ANYTHING,
@@ -25,7 +22,6 @@ from tests.etcd.guarded import (
     NOBODY,
     REQUESTS,
     WANTED,
-    R,
     StreamAnswer,
     World,
     short,
@@ -148,30 +144,6 @@ def test_a_transaction_is_walked_to_its_ends(case: tuple[pb.RequestOp, bool]) ->
 
 
 SHARED = World()
-BYTES = [bytes(it) for size in range(3) for it in product(b"ab", repeat=size)]
-EDGES = st.sampled_from([*BYTES, b"c"])
-
-
-@settings(max_examples=400, deadline=None)
-@given(st.lists(st.tuples(EDGES, EDGES), max_size=4), EDGES, EDGES)
-def test_ranges_are_covered_as_a_set_of_keys_is(
-    rows: list[tuple[bytes, bytes]], first: bytes, stop: bytes
-) -> None:
-    """Against all keys of up to four letters: a range is covered when each of its keys is."""
-    from roost.etcd.access.judge import _intervals
-
-    role = auth_pb2.Role(keyPermission=[R(key=key, range_end=end) for key, end in rows])
-    intervals = _intervals((role.SerializeToString(),), (R.READ,))
-    keys = [bytes(it) for size in range(5) for it in product(b"\0abc", repeat=size)]
-
-    def holds(key: bytes, begin: bytes, end: bytes) -> bool:
-        return key == begin if not end else begin <= key < end
-
-    wanted = [it for it in keys if holds(it, first, stop)]
-    if not wanted:
-        return  # an empty range is judged by its first key
-    permitted = all(any(holds(it, *row) for row in rows) for it in wanted)
-    assert covers(intervals, first, stop or first + b"\0") is permitted
 
 
 def test_a_right_that_was_taken_away_is_gone_for_what_is_on_its_way(world: World) -> None:

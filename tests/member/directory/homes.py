@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+from roost.journal import JournalConfig
 from roost.member import MemberConfig
 from roost.member.directory.home import Home, open_home
 from roost.member.machine.world import World
 from roost.raft import Entry, EntryKind, HardState
+from roost.sim.members.disk import SimDisk
 from roost.store import InlineKeeper, Keeper, SnapshotFile, Txn
 from tests.member.members import SEGMENT_BYTES, UnsyncedDisk
 
@@ -22,6 +24,23 @@ class HomeWorld(World):
 
     async def sync_file(self, _descriptor: int) -> None:
         """Nothing is lost without it."""
+
+
+class MemoryWorld(World):
+    """The journal in memory, the store in this process."""
+
+    def __init__(self, disk: SimDisk) -> None:
+        super().__init__()
+        self.disk = self.sim_disk = disk
+        self.journal_config = JournalConfig(
+            segment_bytes=32 << 10, slot_count=64, prepares_ahead=False
+        )
+
+    def make_keeper(self, directory: Path) -> Keeper:
+        return InlineKeeper(directory, is_synced=False)
+
+    def has_directory(self, path: Path) -> bool:
+        return path in self.sim_disk.directories
 
 
 def open_at(root: Path, name: str) -> Home:

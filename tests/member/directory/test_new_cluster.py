@@ -6,37 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from roost.journal import JournalConfig
 from roost.member import MemberConfig, MemberRemoved, found_new_cluster, member_id_of
 from roost.member.cluster.roster import MemberRecord, Roster, change_payload, encode_record
 from roost.member.directory.home import Home, open_home
-from roost.member.machine.world import World
 from roost.raft import Change, ChangeKind, Entry, EntryKind, HardState, Transition, encode_change
 from roost.raft.confchange import next_configuration
 from roost.sim.members.disk import PowerCut, SimDisk
-from roost.store import InlineKeeper, Keeper, Txn
+from roost.store import Txn
+from tests.member.directory.homes import MemoryWorld
 
 URLS = {f"m{it}": (f"http://127.0.0.1:{it + 1}",) for it in range(3)}
 OWN = member_id_of(URLS["m0"], "etcd-cluster")
 OTHERS = [member_id_of(URLS[name], "etcd-cluster") for name in ("m1", "m2")]
 NEWCOMER = 77
-
-
-class MemoryWorld(World):
-    """The journal in memory, the store in this process."""
-
-    def __init__(self, disk: SimDisk) -> None:
-        super().__init__()
-        self.disk = self.sim_disk = disk
-        self.journal_config = JournalConfig(
-            segment_bytes=32 << 10, slot_count=64, prepares_ahead=False
-        )
-
-    def make_keeper(self, directory: Path) -> Keeper:
-        return InlineKeeper(directory, is_synced=False)
-
-    def has_directory(self, path: Path) -> bool:
-        return path in self.sim_disk.directories
 
 
 def config_at(root: Path) -> MemberConfig:

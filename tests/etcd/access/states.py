@@ -1,0 +1,41 @@
+"""Users and roles in a replica of one."""
+
+from google.protobuf.message import Message
+
+from roost import etcd
+from roost.errors import ModelRefused
+from roost.etcd.access.changes import AuthOperations
+from roost.etcd.access.users import Auth
+from roost.etcd.errors import status_of
+from roost.etcd.model.mvcc import Mvcc
+from tests.etcd.replica import LocalReplica
+
+
+class State:
+    """Users and roles in a replica of one, changed by the operations alone."""
+
+    def __init__(self) -> None:
+        self.replica = LocalReplica()
+        etcd.Services(self.replica, self.replica.store)
+        self.auth = Auth(self.replica.store)
+        self.operations = AuthOperations(self.auth, Mvcc(self.replica.store)).by_name()
+
+    def run(self, name: str, request: Message) -> str:
+        """Change something; say why it was refused, nothing when it was done."""
+        store = self.replica.store
+        txn = store.begin()
+        try:
+            self.operations[f"etcd.{name}"](txn, request.SerializeToString())
+        except ModelRefused as refusal:
+            assert txn.is_empty, "what is refused has written nothing"
+            return status_of(refusal).text
+        if not txn.is_empty:
+            store.apply(store.applied_index + 1, txn.encode())
+        return ""
+
+    @property
+    def revision(self) -> int:
+        return self.auth.revision(self.replica.view)
+
+    def token_names(self) -> list[bytes]:
+        return [name for _, name in self.replica.view.iterate(self.auth.tokens)]
