@@ -19,7 +19,7 @@ from roost.member.pipeline.persistence import Persistence
 from roost.raft import Configuration, Entry, EntryKind, HardState, Ready
 from roost.sim.members import rot
 from roost.sim.members.disk import SimDisk
-from roost.sim.members.loop import run_virtually
+from roost.sim.members.loop import run_virtually, until_idle
 from roost.store import ScrubReport, StoreStatistics
 
 ROOT = Path("/m")
@@ -267,7 +267,7 @@ def scrubbed(keeping: Keeping, report: ScrubReport | None, *, moves: bool = Fals
 
     async def story() -> None:
         work = asyncio.ensure_future(keeping.custody.scrub())
-        await asyncio.sleep(0)
+        await until_idle()
         await keeping.custody.scrub()  # there is one at a time: this one is over at once
         assert len(keeping.machine.scrubbed) == 1
         if moves:
