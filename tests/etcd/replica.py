@@ -103,7 +103,8 @@ class LocalReplica:
             self.store.apply(self.store.applied_index + 1, txn.encode())
         done(result)
 
-    def read_nowait(self, done: ReadDone) -> None:
+    def read_nowait(self, done: ReadDone, flow: Flow = OWN) -> None:
+        del flow
         told_read(done)(None)
 
     def space(self) -> Space:

@@ -181,7 +181,7 @@ class Border:
         elif self.replica.is_learner:
             refused(errors.not_for_learner())
         else:
-            self.replica.read_nowait(ready)
+            self.replica.read_nowait(ready, caller.flow)
 
     def _when_fresh(self, go_on: ReadDone) -> None:
         """Go on when all that was acknowledged is here, or at once when nobody could say so.

@@ -87,6 +87,12 @@ FIGURES: tuple[Figure[MemberNow], ...] = (
         lambda it: it.status.queue_count + it.status.inflight_count,
     ),
     Figure(
+        "roost_reads_in_line",
+        "gauge",
+        "Reads that could be answered, and wait for a turn of the loop.",
+        lambda it: it.status.read_line_count,
+    ),
+    Figure(
         "roost_queue_bytes",
         "gauge",
         "Bytes of the requests that wait to be executed.",

@@ -132,9 +132,9 @@ class Loop:
         self._router.submit(name, body, done, flow)
         self.schedule()
 
-    def barrier(self, index: int, done: ReadDone) -> None:
+    def barrier(self, index: int, done: ReadDone, flow: Flow = OWN) -> None:
         """Tell `done` when everything acknowledged before, and `index`, can be seen here."""
-        self._reads.add(done, index)
+        self._reads.add(done, index, flow)
         self.schedule()
 
     def schedule(self) -> None:
@@ -146,6 +146,12 @@ class Loop:
     def _run_turn(self) -> None:
         """Execute, forward and confirm everything that arrived in this turn."""
         self._is_scheduled = False
+        if self.is_stopped:
+            return
+        try:
+            self._reads.begin_turn()
+        except Exception as error:  # noqa: BLE001 - whatever it is, our state is in doubt
+            self.fail(error)
         self.on_news()
 
     def _run_again(self, delay_s: float) -> None:

@@ -198,12 +198,15 @@ class Member:
         self.transact_nowait(name, body, lambda outcome: settle_future(future, outcome))
         return await future
 
-    def read_nowait(self, done: ReadDone) -> None:
-        """Call `done` when `view` holds everything acknowledged before this call."""
+    def read_nowait(self, done: ReadDone, flow: Flow = OWN) -> None:
+        """Call `done` when `view` holds everything acknowledged before this call.
+
+        A turn of the loop answers a bounded number of reads; when there are more, flows take turns.
+        """
         if self._loop.is_stopped:
             done(Stopped("this member stops"))
             return
-        self._loop.barrier(0, told_read(done))
+        self._loop.barrier(0, told_read(done), flow)
 
     async def read_barrier(self) -> None:
         """Wait until `view` holds everything acknowledged before this call.
@@ -254,6 +257,7 @@ class Member:
             queue_refused_count=parts.executor.refused_count,
             inflight_count=parts.executor.inflight_count,
             read_count=len(parts.reads),
+            read_line_count=parts.reads.line_count,
             forward_count=len(parts.router.forwarder),
             sync_ms_mean=self.persistence.mean_ms,
             uncommitted_bytes=core.uncommitted_bytes,

@@ -188,6 +188,7 @@ class Parts:
     def _make_reads(self) -> ReadRounds:
         return ReadRounds(
             self._wiring.start_read_round,
+            schedule=self._wiring.schedule,
             retry_ticks=max(2, self._election_ticks // 2),
             timeout_ticks=self._timeout_ticks,
             first_token=1 + self._world.dice.below(LIFE_IDS),

@@ -27,6 +27,7 @@ class MemberStatus:
     queue_refused_count: int
     inflight_count: int
     read_count: int
+    read_line_count: int
     forward_count: int
     sync_ms_mean: float
     uncommitted_bytes: int

@@ -216,7 +216,7 @@ def test_who_reads_while_authentication_is_turned_on_is_asked_who_it_is(
     """A caller with a good token was told that its name is empty."""
     world.run_as_root("etcd.auth_disable", pb.AuthDisableRequest())
     held: list[ReadDone] = []
-    monkeypatch.setattr(world.replica, "read_nowait", held.append)
+    monkeypatch.setattr(world.replica, "read_nowait", lambda done, _flow: held.append(done))
     answer = Answer(world.tokens[user])
     route = world.routes[b"/etcdserverpb.KV/Range"]
     assert isinstance(route, Unary)

@@ -1,6 +1,10 @@
 """Read rounds: each read is confirmed by a round that started after it arrived."""
 
-from roost.errors import NoLeader, RoostError, Stopped
+import pytest
+
+from roost.errors import NoLeader, Overloaded, RoostError, Stopped
+from roost.flow import OWN, Flow
+from roost.member.pipeline import reads as module
 from roost.member.pipeline.reads import ReadRounds
 
 
@@ -9,11 +13,25 @@ class Rounds:
 
     def __init__(self) -> None:
         self.tokens: list[int] = []
-        self.reads = ReadRounds(self.tokens.append, retry_ticks=3, timeout_ticks=10)
+        self.turns_due = 0
+        self.reads = ReadRounds(
+            self.tokens.append, schedule=self.schedule, retry_ticks=3, timeout_ticks=10
+        )
         self.answers: list[tuple[str, RoostError | None]] = []
 
-    def read(self, name: str, index: int = 0) -> None:
-        self.reads.add(lambda error: self.answers.append((name, error)), index)
+    def schedule(self) -> None:
+        self.turns_due += 1
+
+    def read(self, name: str, index: int = 0, flow: Flow = OWN) -> None:
+        self.reads.add(lambda error: self.answers.append((name, error)), index, flow)
+
+    def confirm(self) -> None:
+        """Begin a round and have it confirmed, with all that it needs applied."""
+        self.reads.flush()
+        self.reads.on_confirmed(self.tokens[-1], index=5, applied_index=5)
+
+    def names(self) -> list[str]:
+        return [name for name, _ in self.answers]
 
 
 def test_reads_of_one_turn_share_a_round() -> None:
@@ -96,3 +114,82 @@ def test_stopping_leaves_nobody_waiting() -> None:
     it.reads.fail_all(Stopped("stopped"))
     assert {name for name, _ in it.answers} == {"confirmed", "in round", "waiting"}
     assert len(it.reads) == 0
+
+
+BUSY, LIGHT = Flow("10.0.0.1", 1), Flow("10.0.0.2", 1)
+
+
+def test_a_turn_answers_a_bounded_number_and_the_rest_follows_in_turns_of_the_loop() -> None:
+    it = Rounds()
+    for _ in range(1000):
+        it.read("busy", flow=BUSY)
+    it.read("light", flow=LIGHT)
+    it.confirm()
+    most = module.ANSWERS_A_TURN + module.BUNCH_MAX
+    assert module.ANSWERS_A_TURN <= len(it.answers) <= most
+    assert (it.reads.line_count, it.turns_due > 0) == (1001 - len(it.answers), True)
+    assert "light" in it.names(), "whoever asked for one waits for no thousand"
+    before = len(it.answers)
+    it.reads.begin_turn()
+    assert module.ANSWERS_A_TURN <= len(it.answers) - before <= most
+    while it.reads.line_count:
+        it.reads.begin_turn()
+    assert sorted(it.names()) == ["busy"] * 1000 + ["light"]
+    assert len(it.reads) == 0
+
+
+def test_what_is_applied_and_what_is_confirmed_share_one_turn() -> None:
+    it = Rounds()
+    for _ in range(module.ANSWERS_A_TURN):
+        it.read("now")
+    for _ in range(2):
+        it.read("applied", index=9)
+    it.confirm()
+    it.reads.on_applied(9)
+    assert it.names() == ["now"] * module.ANSWERS_A_TURN
+    it.reads.begin_turn()
+    assert it.names().count("applied") == 2
+
+
+def test_what_stands_in_line_is_told_of_an_end() -> None:
+    it = Rounds()
+    for number in range(module.ANSWERS_A_TURN + 3):
+        it.read("a", flow=Flow("10.0.0.1", number))
+    it.confirm()
+    it.reads.fail_all(Stopped("over"))
+    assert sum(isinstance(error, Stopped) for _, error in it.answers) == 3
+    assert len(it.reads) == 0
+
+
+def test_when_many_wait_a_flow_may_add_what_there_is_room_left_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "WAITING_COUNT_MAX", 100)
+    it = Rounds()
+    for _ in range(100):
+        it.read("busy", flow=BUSY)
+    refused = [error for _, error in it.answers]
+    assert [type(error) for error in refused] == [Overloaded] * 25
+    it.read("light", flow=LIGHT)
+    assert len(it.reads) == 76
+    it.answers.clear()
+    it.confirm()
+    it.read("busy", flow=BUSY)
+    assert Overloaded not in [type(error) for _, error in it.answers]
+
+
+def test_no_round_begins_while_too_many_wait_to_be_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "WAITING_COUNT_MAX", 10)
+    it = Rounds()
+    for _ in range(2):
+        for _ in range(5):
+            it.read("a", index=9)
+        it.confirm()
+    it.read("late")
+    it.reads.flush()
+    assert (len(it.tokens), len(it.reads)) == (2, 11)
+    it.reads.on_applied(9)
+    it.reads.flush()
+    assert len(it.tokens) == 3

@@ -46,7 +46,7 @@ class Callers:
         try:
             identity = self.identity_of(caller)
         except Refused:
-            self._replica.read_nowait(again)
+            self._replica.read_nowait(again, caller.flow)
         else:
             then(identity)
 

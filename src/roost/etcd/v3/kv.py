@@ -80,7 +80,7 @@ class KvService:
             headed = header.encode(mvcc.revision(view), replica.term)
             call.reply(headed + ranges.one_key_body(mvcc, view, key))
 
-        replica.read_nowait(done)
+        replica.read_nowait(done, call.flow)
 
     def put(self, call: Call, body: bytes) -> None:
         """Put."""

@@ -66,7 +66,7 @@ class Logins:
             else:
                 self._check_password(call, request)
 
-        self._desk.replica.read_nowait(ready)
+        self._desk.replica.read_nowait(ready, call.flow)
 
     def _check_password(self, call: Call, request: pb.AuthenticateRequest) -> None:
         view, name = self._desk.replica.view, request.name
