@@ -19,8 +19,10 @@ FLOORS = {
         cli
         testing
         sim
+        aio | opening
         server
         etcd
+        database
         member
         peer | journal | store | client
         raft
@@ -90,7 +92,27 @@ FLOORS = {
         key_order | write_set | digest | stall | crash
         errors
     """,
+    "roost.database": """
+        blocking
+        aio
+        status
+        embedded | place
+        runner
+        builtin
+        once | optimistic
+        source
+        operations
+        transaction
+        conventions
+        carried
+        rows
+        bounds | declared
+        codecs | answers
+        limits | ordered
+        errors
+    """,
     "roost.server": """
+        embedding
         serving
         app | figures | options | gateway | health | reflection
         port | exposition | loop_watch | json_request
@@ -103,7 +125,7 @@ FLOORS = {
         writer
         face
         loop_thread
-        errors | marks
+        errors | marks | mapping
     """,
     "roost.raft": """
         core | codec

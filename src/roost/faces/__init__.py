@@ -3,14 +3,18 @@
 from roost.faces.errors import CalledInsideLoop, Closed, Forked
 from roost.faces.face import Face
 from roost.faces.loop_thread import LoopThread
-from roost.faces.marks import opening, translated
+from roost.faces.mapping import KeyedRead, KeyedWrite
+from roost.faces.marks import also, opening, translated
 
 __all__ = [
     "CalledInsideLoop",
     "Closed",
     "Face",
     "Forked",
+    "KeyedRead",
+    "KeyedWrite",
     "LoopThread",
+    "also",
     "opening",
     "translated",
 ]

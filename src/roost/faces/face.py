@@ -1,8 +1,13 @@
 """What the blocking classes that `roost.faces.writer` makes have in common."""
 
+import atexit
+import logging
 from typing import Any, Self
+from weakref import WeakSet
 
 from roost.faces.loop_thread import LoopThread
+
+logger = logging.getLogger(__name__)
 
 
 class Face:
@@ -24,6 +29,7 @@ class Face:
         """As `_of`; the loop ends with it."""
         face = cls._of(inner, loop)
         face._owns_loop = True  # noqa: SLF001 - our own
+        _opened.add(face)
         return face
 
     @classmethod
@@ -35,3 +41,19 @@ class Face:
         """End the loop, if it is ours."""
         if self._owns_loop:
             self._loop.close()
+
+
+# Those that nobody may have closed when the interpreter ends.
+_opened: WeakSet[Face] = WeakSet()
+
+
+@atexit.register
+def _close_opened() -> None:
+    """Close what is open still: its loop's thread would be cut off in the middle of something."""
+    for face in list(_opened):
+        close: Any = getattr(face, "close", None)
+        if close is not None:
+            try:
+                close()
+            except Exception:
+                logger.exception("%s could not be closed at the end", type(face).__name__)

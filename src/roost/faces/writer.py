@@ -10,6 +10,7 @@ class there is a `Face` of one here, by these rules:
     @translated                           the body without `await`, in the caller's thread
     a parameter that is a Callable        it is called on a thread of its own
     @opening on __init__                  makes the object, and the loop that it lives on
+    @also(Base) on a class                it is derived from Base, too
     close                                 also ends the loop, if it was made here
     async def open(...) -> X in a file    a function that makes an X, and the loop that it lives on
 
@@ -36,7 +37,7 @@ _WORDS = (
     (r"\basync def\b", "def"),
     (r"\bawait ", ""),
     (
-        r"\bAsyncGenerator\[([^\[\]]*(?:\[[^\[\]]*\])?[^\[\]]*), None\]",
+        r"\bAsyncGenerator\[([^\[\]]*(?:\[(?:[^\[\]]|\[[^\[\]]*\])*\])?[^\[\]]*), None\]",
         r"Generator[\1, None, None]",
     ),
     (r"\bAwaitable\[(\w+)\]", r"\1"),
@@ -95,7 +96,8 @@ class Writer:
         """The blocking file, formatted."""
         tree = ast.parse(source.read_text())
         doc = (ast.get_docstring(tree) or "").replace("asyncio", "blocking")
-        parts = [f'"""{_translate(doc)}"""\n', MADE]
+        ending = "\n" if "\n" in doc else ""
+        parts = [f'"""{_translate(doc)}{ending}"""\n', MADE]
         parts += [self._import(it) for it in tree.body if _is_import(it)]
         if source.name == "__init__.py":
             parts += [ast.unparse(it) for it in tree.body if isinstance(it, ast.Assign)]
@@ -111,10 +113,14 @@ class Writer:
         return ast.unparse(node).replace(f"{self.package}.aio", f"{self.package}.blocking")
 
     def _class(self, node: ast.ClassDef) -> str:
-        bases = [ast.unparse(it) for it in node.bases if ast.unparse(it) in self.faces]
-        lines = [f"class {node.name}({', '.join(bases or ['Face'])}):", _doc(node)]
+        given = [ast.unparse(it) for it in node.bases]
+        bases = [it for it in given if _name(it) in self.faces]
+        kinds = [it for it in given if _name(it) == "Generic"]
+        derived = [*(bases or ["Face"]), *_also(node), *kinds]
+        lines = [f"class {node.name}({', '.join(derived)}):", _doc(node)]
         if not bases or any(_is_init(it) for it in node.body):
-            lines.append(f"    _inner: aio.{node.name}\n")
+            parameters = kinds[0].removeprefix("Generic") if kinds else ""
+            lines.append(f"    _inner: aio.{node.name}{parameters}\n")
         lines += [
             indent(self._method(node, it), "    ")
             for it in node.body
@@ -143,7 +149,9 @@ class Writer:
         returns = _translate(ast.unparse(node.returns)) if node.returns else "None"
         head = f"def {name}({_translate(ast.unparse(node.args))}) -> {returns}:"
         kept = [f"@{it}" for it in marks if it not in _MARKS]
-        if "translated" in marks:
+        if "overload" in marks:
+            body = "..."
+        elif "translated" in marks:
             body = _translated_body(node)
         elif _is_init(node):
             body = (
@@ -162,10 +170,10 @@ class Writer:
             return f"return {self._wrapped(f'self._inner.{node.name}', returns)}"
         asked = f"self._inner.{node.name}({self._given(node)})"
         if gives := _GIVES.search(returns):
-            if gives[1] in self.faces:
+            if _name(gives[1]) in self.faces:
                 return (
                     f"for it in self._loop.iterate({asked}):\n"
-                    f"    yield {gives[1]}._of(it, self._loop)"
+                    f"    yield {_name(gives[1])}._of(it, self._loop)"
                 )
             return f"return self._loop.iterate({asked})"
         if isinstance(node, ast.AsyncFunctionDef):
@@ -182,10 +190,10 @@ class Writer:
         return f"return {self._wrapped(asked, returns)}"
 
     def _wrapped(self, said: str, returns: str) -> str:
-        name, _, rest = returns.partition(" | ")
-        if name not in self.faces:
+        kind, _, rest = returns.partition(" | ")
+        if _name(kind) not in self.faces:
             return said
-        return f"{name}.{'_of_any' if rest else '_of'}({said}, self._loop)"
+        return f"{_name(kind)}.{'_of_any' if rest else '_of'}({said}, self._loop)"
 
     def _given(self, node: _Function, loop: str = "self._loop") -> str:
         """The arguments of a call that passes on what this one was given."""
@@ -199,6 +207,8 @@ class Writer:
             yield f"*{args.vararg.arg}"
         for it in args.kwonlyargs:
             yield f"{it.arg}={self._passed(it, loop)}"
+        if args.kwarg is not None:
+            yield f"**{args.kwarg.arg}"
 
     def _passed(self, parameter: ast.arg, loop: str) -> str:
         name = parameter.arg
@@ -211,6 +221,20 @@ class Writer:
         else:
             return name
         return f"None if {name} is None else {passed}" if kind != first else passed
+
+
+def _name(kind: str) -> str:
+    """A class's name, without what it is a class of."""
+    return kind.partition("[")[0]
+
+
+def _also(node: ast.ClassDef) -> list[str]:
+    """What the blocking class is derived from besides."""
+    return [
+        ast.unparse(it.args[0])
+        for it in node.decorator_list
+        if isinstance(it, ast.Call) and ast.unparse(it.func) == "also"
+    ]
 
 
 def _classes(tree: ast.Module) -> list[ast.ClassDef]:

@@ -161,6 +161,10 @@ class Member:
         """
         return self.links.send_frame(member_id, kind, buffers)
 
+    def tell_clients(self, urls: tuple[str, ...]) -> None:
+        """Have the cluster know that clients are served at `urls` from now on."""
+        self._parts.neighbours.tell_clients(urls)
+
     def every(self, interval_s: float, work: Callable[[], None]) -> None:
         """Have `work` called every `interval_s` seconds while the member runs.
 

@@ -82,7 +82,8 @@ class MemberServer:
         self._health = health.Health(names)
         port = self._make_port(routes)
         self._figures.show_port(port)
-        self._ports = [(port, clients)]
+        self._port = port
+        self._ports = [(port, clients)] if clients else []
         if metrics:
             self._ports.append((self._make_pages(), metrics))
         self._tasks = Tasks()
@@ -138,6 +139,30 @@ class MemberServer:
         self._guard.start()
         self._services.start()
         self._start_backups()
+
+    @property
+    def is_served(self) -> bool:
+        """Whether there is a port."""
+        return bool(self._ports)
+
+    async def listen(self, clients: Sequence[Listener], metrics: Sequence[Listener] = ()) -> None:
+        """Serve a member that has started without ports.
+
+        Raises:
+            OSError, RoostError: a place cannot be listened on; those that could be are closed.
+
+        """
+        assert not self._ports, "it is served once"
+        self._ports = [(self._port, clients)]
+        if metrics:
+            self._ports.append((self._make_pages(), metrics))
+        try:
+            for port, listeners in self._ports:
+                await port.start(listeners)
+        except (OSError, RoostError):
+            for port, _ in self._ports:
+                await port.close(0)
+            raise
 
     def _start_backups(self) -> None:
         backups, member = self._serving.backups, self._member

@@ -1,6 +1,13 @@
 """Ordered trees: layers in memory over LMDB, transactions, write sets, the keeper."""
 
-from roost.store.catalog import GUID_KEY, METADATA_ID, STORAGE_VERSION, Tree
+from roost.store.catalog import (
+    CATALOG_ID,
+    GUID_KEY,
+    METADATA_ID,
+    STORAGE_VERSION,
+    Tree,
+    check_name,
+)
 from roost.store.errors import (
     BadTreeName,
     DiskFull,
@@ -40,6 +47,7 @@ from roost.store.write_set import DELETE_FROM, Changes, Write, encode_put
 __all__ = [
     "BOOTSTRAP_INDEX",
     "BOOTSTRAP_TERM",
+    "CATALOG_ID",
     "DELETE_FROM",
     "GUID_KEY",
     "METADATA_ID",
@@ -70,6 +78,7 @@ __all__ = [
     "ValueCorrupt",
     "View",
     "Write",
+    "check_name",
     "copy_base",
     "digest_of",
     "encode_put",

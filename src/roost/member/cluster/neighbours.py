@@ -5,6 +5,7 @@ Members that our roster does not know yet are believed when others vouch for the
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 from roost.errors import RoostError
 from roost.member.cluster.roster import PUBLISH_OPERATION, MemberRecord, Roster, encode_record
@@ -115,6 +116,11 @@ class Neighbours:
         addresses = tuple(address_of(url) for url in record.peer_urls)
         invitation = Invitation(cluster_id=self._cluster_id, member_id=record.id)
         return invitation, Known(addresses, self._roster.names_of(record.id))
+
+    def tell_clients(self, urls: tuple[str, ...]) -> None:
+        """From now on clients are served at `urls`; the next tick tells the cluster."""
+        self._config = replace(self._config, advertise_client_urls=urls)
+        self._is_published = False
 
     def publish(self) -> None:
         """Tell the cluster our name and client URLs, once after a start (etcd: publishV3)."""

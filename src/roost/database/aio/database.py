@@ -1,0 +1,302 @@
+"""The asyncio face of a database: trees, operations and transactions, on a member in this process.
+
+    async with open_database("data") as db: ...
+
+What cannot be reached from where it is called says so: see `roost.database.errors`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Self, overload
+
+from roost.database.aio.trees import MultiTree, Queue, ReadTree, Tree
+from roost.database.bounds import K, V
+from roost.database.builtin import DESCRIBE
+from roost.database.carried import CarriedRows
+from roost.database.embedded import Embedded, Served
+from roost.database.errors import BadArgument, BadOpening, Conflict
+from roost.database.limits import Limits
+from roost.database.operations import Operation, P, R
+from roost.database.optimistic import COMMIT, GuardedRows
+from roost.database.ordered import utf8
+from roost.database.source import LiveSource
+from roost.database.status import Status, status_of
+from roost.database.transaction import Transaction
+from roost.faces import translated
+
+ONCE_BYTES_MAX = 256
+
+
+class Local:
+    """Reads of what this member has applied, without asking others.
+
+    They may be behind what was acknowledged elsewhere; `Status.lag_entries` says how far, as far as
+    this member knows.
+    """
+
+    def __init__(self, embedded: Embedded) -> None:
+        """Read what `embedded` holds."""
+
+        async def ready() -> None:
+            embedded.check()
+
+        self._source = LiveSource(embedded.member.view, ready)
+
+    @overload
+    def tree(self, name: str) -> ReadTree[bytes, bytes]: ...
+    @overload
+    def tree(self, name: str, *, key: type[K]) -> ReadTree[K, bytes]: ...
+    @overload
+    def tree(self, name: str, *, value: type[V]) -> ReadTree[bytes, V]: ...
+    @overload
+    def tree(self, name: str, *, key: type[K], value: type[V]) -> ReadTree[K, V]: ...
+    def tree(
+        self, name: str, *, key: type[Any] = bytes, value: type[Any] = bytes
+    ) -> ReadTree[Any, Any]:
+        """The tree of that name.
+
+        Raises:
+            BadTreeName: no tree can have that name.
+            BadKey, BadValue: keys or values cannot be of these types.
+
+        """
+        return ReadTree(name, key, value, self._source)
+
+    def multi_tree(self, name: str, *, key: type[K], value: type[V]) -> MultiTree[K, V]:
+        """The tree of that name, which begins with `@`: many values under a key.
+
+        Raises:
+            BadTreeName, BadKey: as `tree`.
+
+        """
+        return MultiTree(name, key, value, self._source)
+
+
+class Attempt:
+    """A transaction that is written where it runs, for a `with` block: `Database.transaction`."""
+
+    def __init__(self, embedded: Embedded, limits: Limits) -> None:
+        """Nothing is read before the block begins."""
+        self._embedded = embedded
+        self._limits = limits
+        self._rows: GuardedRows | None = None
+        self._txn: Transaction | None = None
+
+    async def __aenter__(self) -> Transaction:
+        """Begin.
+
+        Raises:
+            NoLeader: no majority could be asked in time.
+
+        """
+        await self._embedded.barrier()
+        self._rows = GuardedRows(self._embedded.member.store, self._limits)
+        self._txn = Transaction(CarriedRows(self._rows))
+        return self._txn
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_rest: object) -> None:
+        """Commit, unless the block raised.
+
+        Raises:
+            Conflict: something that it read has changed; nothing of it is kept.
+            Refused, OutcomeUnknown, NotExecuted: as `Database.run`.
+
+        """
+        txn, rows = self._txn, self._rows
+        assert txn is not None, "it was begun"
+        assert rows is not None, "it was begun"
+        txn.end()
+        if kind is None:
+            body = COMMIT.encode((rows.reads, rows.done), {})
+            await self._embedded.ask(COMMIT.name, body, None)
+
+
+class Database:
+    """Replicated ordered trees; see the module."""
+
+    def __init__(self, embedded: Embedded, limits: Limits) -> None:
+        """Use `open_database`."""
+        self._embedded = embedded
+        self._limits = limits
+        self._asker = _Asker(embedded)
+        self._source = LiveSource(embedded.member.view, embedded.barrier)
+        self._local = Local(embedded)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    @translated
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Hand leadership over, stop, and close all files; more than once does nothing.
+
+        What was acknowledged is durable already: nothing is lost without it.
+        """
+        await self._embedded.close()
+
+    @property
+    def name(self) -> str:
+        """The name of the member in this process."""
+        return self._embedded.member.config.name
+
+    @property
+    def local(self) -> Local:
+        """Reads without asking others: what this member has applied."""
+        return self._local
+
+    @overload
+    def tree(self, name: str) -> Tree[bytes, bytes]: ...
+    @overload
+    def tree(self, name: str, *, key: type[K]) -> Tree[K, bytes]: ...
+    @overload
+    def tree(self, name: str, *, value: type[V]) -> Tree[bytes, V]: ...
+    @overload
+    def tree(self, name: str, *, key: type[K], value: type[V]) -> Tree[K, V]: ...
+    def tree(
+        self, name: str, *, key: type[Any] = bytes, value: type[Any] = bytes
+    ) -> Tree[Any, Any]:
+        """The tree of that name; its first write makes it, and says what is in it.
+
+        `key` is bytes, str, int, datetime or a tuple of these (`tuple[str, int]`), `value` whatever
+        msgspec can encode.
+
+        Raises:
+            BadTreeName: no tree can have that name.
+            BadKey, BadValue: keys or values cannot be of these types.
+
+        """
+        return Tree(name, key, value, self._source, self._asker)
+
+    def multi_tree(self, name: str, *, key: type[K], value: type[V]) -> MultiTree[K, V]:
+        """The tree of that name, which begins with `@`: many values under a key.
+
+        Raises:
+            BadTreeName, BadKey: as `tree`.
+
+        """
+        return MultiTree(name, key, value, self._source)
+
+    @overload
+    def queue(self, name: str) -> Queue[bytes]: ...
+    @overload
+    def queue(self, name: str, *, value: type[V]) -> Queue[V]: ...
+    def queue(self, name: str, *, value: type[Any] = bytes) -> Queue[Any]:
+        """The queue of that name: append at the end, take from the start.
+
+        Raises:
+            BadTreeName, BadValue: as `tree`.
+
+        """
+        return Queue(name, value, self._source, self._asker)
+
+    async def describe(
+        self, tree: str, purpose: str, *, key_bytes_max: int = 0, value_bytes_max: int = 0
+    ) -> None:
+        """Say what a tree is for, and how large its keys and values may be; 0 = as the database.
+
+        Raises:
+            BadTreeName: no tree can have that name.
+            Refused: it is somebody else's, or the purpose is too long.
+
+        """
+        await self._asker.ask(DESCRIBE, tree, purpose, key_bytes_max, value_bytes_max)
+
+    @overload
+    async def run(self, operation: Operation[P, R], *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    async def run(
+        self, operation: Operation[..., R], *args: Any, once: str, **kwargs: Any
+    ) -> R: ...
+    async def run(
+        self, operation: Operation[..., Any], *args: Any, once: Any = None, **kwargs: Any
+    ) -> Any:
+        """Run an operation on the member that leads, wherever that is; what it returns.
+
+        When this returns, what it wrote is durable on a majority, and can be read here.  With
+        `once`, a key of yours of at most ONCE_BYTES_MAX bytes, asking again answers what the first
+        run answered, as long as `Limits.once_count_max` and `once_age_s` go back; a refusal is not
+        kept.
+
+        Raises:
+            BadArgument: the arguments are not those of its annotations.
+            Refused: it said no, or cannot run there; nothing of it is kept.
+            OutcomeUnknown: it may have happened; ask again with `once`, or look.
+            NotExecuted: it did not run; ask again.
+
+        """
+        if not isinstance(operation, Operation):
+            raise BadArgument(f"{operation!r} is no operation: declare it with roost.Operations")
+        key = None if once is None else utf8(once)
+        if key is not None and not 0 < len(key) <= ONCE_BYTES_MAX:
+            raise BadArgument(f"once= is a key of 1 to {ONCE_BYTES_MAX} bytes; this has {len(key)}")
+        body = operation.encode(args, kwargs)
+        return operation.result(await self._embedded.ask(operation.name, body, key))
+
+    def transaction(self) -> Attempt:
+        """A transaction as a block: `async with db.transaction() as txn: ...`.
+
+        It runs here, whoever leads.  What it reads is noted, what it writes is kept, and the end of
+        the block is one operation that commits all of it if nothing that was read has changed, else
+        raises `Conflict`.  A block that raises writes nothing.  It costs a round to a majority at
+        its beginning, one operation at its end, and on the leader each read again; while it runs,
+        it may see some of what others write meanwhile, and then it ends in `Conflict`.
+        """
+        return Attempt(self._embedded, self._limits)
+
+    @translated
+    async def transact(self, function: Callable[[Transaction], R], *, retries: int = 10) -> R:
+        """Run `function(txn)` as a `transaction`, and again when it met a conflict.
+
+        Raises:
+            Conflict: it met one more than `retries` times.
+            Refused, OutcomeUnknown, NotExecuted: as `run`.
+
+        """
+        for left in range(retries, -1, -1):
+            try:
+                async with self.transaction() as txn:
+                    result = function(txn)
+            except Conflict:
+                if not left:
+                    raise
+            else:
+                return result
+        raise BadArgument(f"retries={retries!r}: a number from 0")
+
+    async def serve(
+        self, client_urls: Sequence[str] | None = None, *, metrics_urls: Sequence[str] = ()
+    ) -> None:
+        """Serve clients from this process, until the database is closed; once.
+
+        They get what `roost serve` gives them: etcd's services, the gateway, health and metrics.
+        `client_urls` are where, `http://127.0.0.1:2379`; None = `listen_client_urls` as it was
+        opened with.  At `metrics_urls` there are pages only.
+
+        Raises:
+            BadOpening: the database was opened without these services, or is served already.
+            BadSetting, CannotListen: a URL cannot be listened at; none is then.
+
+        """
+        self._embedded.check()
+        rooms = self._embedded.rooms
+        if not isinstance(rooms, Served):
+            raise BadOpening("there are no services to be served: open it with roost.open")
+        await rooms.serve(client_urls, metrics_urls)
+
+    async def status(self) -> Status:
+        """What this member says of itself and of its cluster."""
+        self._embedded.check()
+        return status_of(self._embedded)
+
+
+class _Asker:
+    """Has operations of the database's own run."""
+
+    def __init__(self, embedded: Embedded) -> None:
+        self._embedded = embedded
+
+    async def ask(self, operation: Operation[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """See `roost.database.source.Asker`."""
+        body = operation.encode(args, kwargs)
+        return operation.result(await self._embedded.ask(operation.name, body, None))

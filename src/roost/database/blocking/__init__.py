@@ -1,0 +1,18 @@
+"""The blocking face of a database."""
+
+# Made by roost.faces.writer of the room `aio`; do not edit: `make faces`.
+
+from roost.database.blocking.database import Attempt, Database, Local
+from roost.database.blocking.opening import open_database
+from roost.database.blocking.trees import MultiTree, Queue, ReadTree, Tree
+
+__all__ = [
+    "Attempt",
+    "Database",
+    "Local",
+    "MultiTree",
+    "Queue",
+    "ReadTree",
+    "Tree",
+    "open_database",
+]

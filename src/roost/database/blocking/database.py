@@ -1,0 +1,268 @@
+"""The blocking face of a database: trees, operations and transactions, on a member in this process.
+
+    with open_database("data") as db: ...
+
+What cannot be reached from where it is called says so: see `roost.database.errors`.
+"""
+
+# Made by roost.faces.writer of the room `aio`; do not edit: `make faces`.
+
+from collections.abc import Callable, Sequence
+from typing import Any, Self, overload
+
+from roost.database.aio import database as aio
+from roost.database.blocking.trees import MultiTree, Queue, ReadTree, Tree
+from roost.database.bounds import K, V
+from roost.database.errors import BadArgument, Conflict
+from roost.database.operations import Operation, P, R
+from roost.database.status import Status
+from roost.database.transaction import Transaction
+from roost.faces import Face
+
+
+class Local(Face):
+    """Reads of what this member has applied, without asking others.
+
+    They may be behind what was acknowledged elsewhere; `Status.lag_entries` says how far, as far as
+    this member knows.
+
+    """
+
+    _inner: aio.Local
+
+    @overload
+    def tree(self, name: str) -> ReadTree[bytes, bytes]: ...
+
+    @overload
+    def tree(self, name: str, *, key: type[K]) -> ReadTree[K, bytes]: ...
+
+    @overload
+    def tree(self, name: str, *, value: type[V]) -> ReadTree[bytes, V]: ...
+
+    @overload
+    def tree(self, name: str, *, key: type[K], value: type[V]) -> ReadTree[K, V]: ...
+
+    def tree(
+        self, name: str, *, key: type[Any] = bytes, value: type[Any] = bytes
+    ) -> ReadTree[Any, Any]:
+        """The tree of that name.
+
+        Raises:
+            BadTreeName: no tree can have that name.
+            BadKey, BadValue: keys or values cannot be of these types.
+
+        """
+        return ReadTree._of(self._inner.tree(name, key=key, value=value), self._loop)
+
+    def multi_tree(self, name: str, *, key: type[K], value: type[V]) -> MultiTree[K, V]:
+        """The tree of that name, which begins with `@`: many values under a key.
+
+        Raises:
+            BadTreeName, BadKey: as `tree`.
+
+        """
+        return MultiTree._of(self._inner.multi_tree(name, key=key, value=value), self._loop)
+
+
+class Attempt(Face):
+    """A transaction that is written where it runs, for a `with` block: `Database.transaction`."""
+
+    _inner: aio.Attempt
+
+    def __enter__(self) -> Transaction:
+        """Begin.
+
+        Raises:
+            NoLeader: no majority could be asked in time.
+
+        """
+        return self._loop.call(self._inner.__aenter__())
+
+    def __exit__(self, kind: type[BaseException] | None, *_rest: object) -> None:
+        """Commit, unless the block raised.
+
+        Raises:
+            Conflict: something that it read has changed; nothing of it is kept.
+            Refused, OutcomeUnknown, NotExecuted: as `Database.run`.
+
+        """
+        self._loop.call(self._inner.__aexit__(kind, *_rest))
+
+
+class Database(Face):
+    """Replicated ordered trees; see the module."""
+
+    _inner: aio.Database
+
+    def __enter__(self) -> Self:
+        self._loop.call(self._inner.__aenter__())
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hand leadership over, stop, and close all files; more than once does nothing.
+
+        What was acknowledged is durable already: nothing is lost without it.
+
+        """
+        if self._loop.is_over:
+            return
+        try:
+            self._loop.call(self._inner.close())
+        finally:
+            self._close_loop()
+
+    @property
+    def name(self) -> str:
+        """The name of the member in this process."""
+        return self._inner.name
+
+    @property
+    def local(self) -> Local:
+        """Reads without asking others: what this member has applied."""
+        return Local._of(self._inner.local, self._loop)
+
+    @overload
+    def tree(self, name: str) -> Tree[bytes, bytes]: ...
+
+    @overload
+    def tree(self, name: str, *, key: type[K]) -> Tree[K, bytes]: ...
+
+    @overload
+    def tree(self, name: str, *, value: type[V]) -> Tree[bytes, V]: ...
+
+    @overload
+    def tree(self, name: str, *, key: type[K], value: type[V]) -> Tree[K, V]: ...
+
+    def tree(
+        self, name: str, *, key: type[Any] = bytes, value: type[Any] = bytes
+    ) -> Tree[Any, Any]:
+        """The tree of that name; its first write makes it, and says what is in it.
+
+        `key` is bytes, str, int, datetime or a tuple of these (`tuple[str, int]`), `value` whatever
+        msgspec can encode.
+
+        Raises:
+            BadTreeName: no tree can have that name.
+            BadKey, BadValue: keys or values cannot be of these types.
+
+        """
+        return Tree._of(self._inner.tree(name, key=key, value=value), self._loop)
+
+    def multi_tree(self, name: str, *, key: type[K], value: type[V]) -> MultiTree[K, V]:
+        """The tree of that name, which begins with `@`: many values under a key.
+
+        Raises:
+            BadTreeName, BadKey: as `tree`.
+
+        """
+        return MultiTree._of(self._inner.multi_tree(name, key=key, value=value), self._loop)
+
+    @overload
+    def queue(self, name: str) -> Queue[bytes]: ...
+
+    @overload
+    def queue(self, name: str, *, value: type[V]) -> Queue[V]: ...
+
+    def queue(self, name: str, *, value: type[Any] = bytes) -> Queue[Any]:
+        """The queue of that name: append at the end, take from the start.
+
+        Raises:
+            BadTreeName, BadValue: as `tree`.
+
+        """
+        return Queue._of(self._inner.queue(name, value=value), self._loop)
+
+    def describe(
+        self, tree: str, purpose: str, *, key_bytes_max: int = 0, value_bytes_max: int = 0
+    ) -> None:
+        """Say what a tree is for, and how large its keys and values may be; 0 = as the database.
+
+        Raises:
+            BadTreeName: no tree can have that name.
+            Refused: it is somebody else's, or the purpose is too long.
+
+        """
+        self._loop.call(
+            self._inner.describe(
+                tree, purpose, key_bytes_max=key_bytes_max, value_bytes_max=value_bytes_max
+            )
+        )
+
+    @overload
+    def run(self, operation: Operation[P, R], *args: P.args, **kwargs: P.kwargs) -> R: ...
+
+    @overload
+    def run(self, operation: Operation[..., R], *args: Any, once: str, **kwargs: Any) -> R: ...
+
+    def run(
+        self, operation: Operation[..., Any], *args: Any, once: Any = None, **kwargs: Any
+    ) -> Any:
+        """Run an operation on the member that leads, wherever that is; what it returns.
+
+        When this returns, what it wrote is durable on a majority, and can be read here.  With
+        `once`, a key of yours of at most ONCE_BYTES_MAX bytes, asking again answers what the first
+        run answered, as long as `Limits.once_count_max` and `once_age_s` go back; a refusal is not
+        kept.
+
+        Raises:
+            BadArgument: the arguments are not those of its annotations.
+            Refused: it said no, or cannot run there; nothing of it is kept.
+            OutcomeUnknown: it may have happened; ask again with `once`, or look.
+            NotExecuted: it did not run; ask again.
+
+        """
+        return self._loop.call(self._inner.run(operation, *args, once=once, **kwargs))
+
+    def transaction(self) -> Attempt:
+        """A transaction as a block: `with db.transaction() as txn: ...`.
+
+        It runs here, whoever leads.  What it reads is noted, what it writes is kept, and the end of
+        the block is one operation that commits all of it if nothing that was read has changed, else
+        raises `Conflict`.  A block that raises writes nothing.  It costs a round to a majority at
+        its beginning, one operation at its end, and on the leader each read again; while it runs,
+        it may see some of what others write meanwhile, and then it ends in `Conflict`.
+
+        """
+        return Attempt._of(self._inner.transaction(), self._loop)
+
+    def transact(self, function: Callable[[Transaction], R], *, retries: int = 10) -> R:
+        """Run `function(txn)` as a `transaction`, and again when it met a conflict.
+
+        Raises:
+            Conflict: it met one more than `retries` times.
+            Refused, OutcomeUnknown, NotExecuted: as `run`.
+
+        """
+        for left in range(retries, -1, -1):
+            try:
+                with self.transaction() as txn:
+                    result = function(txn)
+            except Conflict:
+                if not left:
+                    raise
+            else:
+                return result
+        raise BadArgument(f"retries={retries!r}: a number from 0")
+
+    def serve(
+        self, client_urls: Sequence[str] | None = None, *, metrics_urls: Sequence[str] = ()
+    ) -> None:
+        """Serve clients from this process, until the database is closed; once.
+
+        They get what `roost serve` gives them: etcd's services, the gateway, health and metrics.
+        `client_urls` are where, `http://127.0.0.1:2379`; None = `listen_client_urls` as it was
+        opened with.  At `metrics_urls` there are pages only.
+
+        Raises:
+            BadOpening: the database was opened without these services, or is served already.
+            BadSetting, CannotListen: a URL cannot be listened at; none is then.
+
+        """
+        self._loop.call(self._inner.serve(client_urls, metrics_urls=metrics_urls))
+
+    def status(self) -> Status:
+        """What this member says of itself and of its cluster."""
+        return self._loop.call(self._inner.status())

@@ -1,0 +1,292 @@
+"""A member inside a program: opened, asked, and ended without ending the program.
+
+`roost serve` ends its process when a member cannot trust its device or its state.  A program is
+not ours to end: here the member ends alone.  It takes no more turns from that moment (`Loop.fail`),
+whoever waits is told what is known of his request, and every later call raises `MemberEnded`.  What
+was found to be damaged is marked, so that opening the directory again sees to it.
+
+One event loop owns all of it; what is asked from another one is refused.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Protocol, runtime_checkable
+
+import msgspec
+
+from roost.database.answers import Asked, decode_answer, of_members
+from roost.database.errors import MemberEnded, MemberLost, WrongLoop
+from roost.database.limits import Limits
+from roost.database.operations import Operation
+from roost.database.runner import OPERATION, Runner
+from roost.errors import RoostError
+from roost.faces import Closed, Forked
+from roost.member import (
+    Member,
+    MemberConfig,
+    StoreDamaged,
+    World,
+    mark_damaged,
+    mark_suspect,
+    open_member,
+)
+from roost.outcome import Outcome, settle_future
+from roost.settings import Settings
+from roost.store import StoreSuspect, Txn
+from roost.tasks import Tasks
+
+logger = logging.getLogger(__name__)
+
+
+class Rooms(Protocol):
+    """What else stands on a member, and starts and stops with it: etcd's services, their ports."""
+
+    async def start(self) -> None:
+        """Start the member and what stands on it."""
+
+    async def stop(self) -> None:
+        """Stop what stands on it, hand leadership over, and stop the member."""
+
+
+@runtime_checkable
+class Served(Protocol):
+    """Rooms that can be served to clients."""
+
+    async def serve(self, client_urls: Sequence[str] | None, metrics_urls: Sequence[str]) -> None:
+        """Listen at these URLs; None = where the settings say.
+
+        Raises:
+            BadSetting, CannotListen: one cannot be listened at; none is then.
+
+        """
+
+
+class Builder(Protocol):
+    """Who builds these rooms."""
+
+    def bootstrap(self, txn: Txn) -> None:
+        """Write the first content of an empty store."""
+
+    def check(self, settings: Settings) -> None:
+        """See that the settings can be used, before anything is opened.
+
+        Raises:
+            BadSetting: one cannot be.
+
+        """
+
+    def build(self, member: Member, world: World, settings: Settings) -> Rooms:
+        """Build them on a member that has not started."""
+
+
+class Bare:
+    """Nothing but the database itself."""
+
+    def bootstrap(self, txn: Txn) -> None:
+        """There is nothing to begin with: trees are made when they are written."""
+
+    def check(self, settings: Settings) -> None:
+        """Nothing of them is used."""
+
+    def build(self, member: Member, world: World, settings: Settings) -> Rooms:
+        """The member alone."""
+        del world, settings
+        return member
+
+
+class Embedded:
+    """One member and what a database asks of it."""
+
+    def __init__(self, config: MemberConfig, world: World) -> None:
+        """Use `open`."""
+        self._config = config
+        self._world = world
+        self._loop = asyncio.get_running_loop()
+        self._process = os.getpid()
+        self._pending: dict[asyncio.Future[Any], None] = {}
+        self._ended: str = ""
+        self._is_closed = False
+        self._closing: asyncio.Task[None] | None = None
+        self._tasks = Tasks()
+        self.member: Member
+        self.rooms: Rooms
+        self.runner: Runner
+        # Called when nothing of the member is left.
+        self.on_closed: Callable[[], None] = lambda: None
+
+    @classmethod
+    async def open(
+        cls,
+        config: MemberConfig,
+        world: World,
+        *,
+        settings: Settings,
+        builder: Builder,
+        operations: Mapping[str, Operation[Any, Any]],
+        limits: Limits,
+        joins: bool = False,
+        is_forced: bool = False,
+    ) -> "Embedded":
+        """Open the member's directory, start it, and take part.
+
+        Raises:
+            RoostError, OSError: as `roost.member.open_member` and `Member.start`; nothing runs.
+
+        """
+        found = cls(config, world)
+        member = found.member = await open_member(
+            config,
+            bootstrap=builder.bootstrap,
+            on_fatal=found._on_fatal,
+            world=world,
+            joins=joins,
+            is_forced=is_forced,
+        )
+        try:
+            member.on_removed = found._on_removed
+            found.runner = Runner(operations, limits, clock_s=world.clock_s, wall_s=world.wall_s)
+            member.register(OPERATION, found.runner.run)
+            found.rooms = builder.build(member, world, settings)
+            await found.rooms.start()
+        except BaseException:
+            await member.stop()
+            raise
+        return found
+
+    def check(self) -> None:
+        """Refuse a call that could get no answer.
+
+        Raises:
+            Closed, Forked, WrongLoop, MemberEnded: see there.
+
+        """
+        if self._process != os.getpid():
+            raise Forked("the database was opened before this process was forked: open it here, "
+                         "after the fork, on a directory of its own")  # fmt: skip
+        if self._is_closed:
+            raise Closed("the database was closed: open it again")
+        if self._ended:
+            raise MemberEnded(f"{self._ended}; close the database, and open it again")
+        try:
+            is_ours = asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            is_ours = False
+        if not is_ours:
+            raise WrongLoop("the database belongs to the event loop that opened it: call it there, "
+                            "or use the blocking face, roost.open, from other threads")  # fmt: skip
+
+    async def ask(self, name: str, arguments: bytes, once: bytes | None) -> bytes:
+        """Run an operation on the member that leads; its result.
+
+        Raises:
+            Refused: it said no.
+            OutcomeUnknown: it may have happened.
+            NotExecuted: it did not run.
+
+        """
+        self.check()
+        future: asyncio.Future[bytes] = self._loop.create_future()
+        self._pending[future] = None
+
+        def done(outcome: Outcome) -> None:
+            settle_future(future, outcome)
+
+        body = msgspec.msgpack.encode(Asked(name=name, arguments=arguments, once=once))
+        try:
+            self.member.transact_nowait(OPERATION, body, done)
+            answer = await future
+        except RoostError as error:
+            raise of_members(error) from error
+        finally:
+            self._pending.pop(future, None)
+        return decode_answer(answer)
+
+    async def change_members(self, name: str, body: bytes) -> bytes:
+        """Run one of the member's own operations.
+
+        Raises:
+            RoostError: as the member says.
+
+        """
+        self.check()
+        return await self.member.transact(name, body)
+
+    async def barrier(self) -> None:
+        """Wait until this member's trees hold everything acknowledged before.
+
+        Raises:
+            NoLeader: nobody could say so in time.
+
+        """
+        self.check()
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._pending[future] = None
+        try:
+            self.member.read_nowait(lambda error: settle_future(future, error))
+            await future
+        finally:
+            self._pending.pop(future, None)
+
+    def _on_fatal(self, error: BaseException) -> None:
+        """The member cannot go on; it takes no more turns already."""
+        if self._ended:
+            return
+        self._ended = f"the member in this process has stopped itself: {error}"
+        logger.critical("%s", self._ended, exc_info=error)
+        try:
+            if isinstance(error, StoreDamaged):
+                mark_damaged(self._config, str(error), self._world)
+            elif isinstance(error, StoreSuspect):
+                mark_suspect(self._config, str(error), self._world)
+        except (RoostError, OSError):
+            logger.exception("what is damaged could not be marked")
+        # We may be deep inside the member.
+        self._loop.call_soon(self._start_end)
+
+    def _on_removed(self) -> None:
+        """The cluster has removed this member for good."""
+        if not self._ended:
+            self._ended = "this member was removed from its cluster for good"
+            self._loop.call_soon(self._start_end)
+
+    def _start_end(self) -> None:
+        if self._closing is None:
+            self._closing = self._tasks.start(self._end())
+
+    async def _end(self) -> None:
+        """Stop everything, and leave nobody waiting, whatever fails meanwhile."""
+        try:
+            await self.rooms.stop()
+        except (RoostError, OSError):
+            if not self._ended:
+                raise
+            logger.exception("a member that has stopped itself could not be stopped in order")
+            self.member.abandon()
+            self.member.journal.abandon()
+        finally:
+            for future in list(self._pending):
+                lost = MemberLost(f"{self._ended or 'the database was closed'} before the answer")
+                settle_future(future, lost)
+            self.on_closed()
+
+    async def close(self) -> None:
+        """Hand leadership over, stop, and close all files; more than once does nothing.
+
+        Raises:
+            RoostError, OSError: what could not be closed; nothing runs all the same.
+
+        """
+        if self._process != os.getpid():
+            return  # none of it came along
+        self._is_closed = True
+        self._start_end()
+        assert self._closing is not None, "it was started"
+        with suppress(asyncio.CancelledError):
+            await asyncio.shield(self._closing)
+            return
+        # Whoever does not want to wait any more must not leave half a member behind.
+        await self._closing
+        raise asyncio.CancelledError

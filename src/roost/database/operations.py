@@ -1,0 +1,195 @@
+"""Operations by name: functions that run once, on the member that leads.
+
+    bank = Operations("bank")
+
+    @bank.operation
+    def transfer(txn: Transaction, source: str, target: str, amount: int) -> int: ...
+
+The name is `bank.transfer`.  Arguments and results travel as MessagePack, by the annotations; what
+they do not allow is refused where it is asked, before anything is sent.  All members of a cluster
+declare the same operations; while a program is upgraded its versions may run side by side as long
+as names and arguments stay.
+"""
+
+import inspect
+import keyword
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, get_type_hints
+
+import msgspec
+
+from roost.database.codecs import decoder_of
+from roost.database.errors import BadArgument, BadDeclaration, UnknownOperation
+from roost.database.transaction import Transaction
+
+P = ParamSpec("P")
+R = TypeVar("R")
+NAME_CHARACTERS_MAX = 128
+
+
+class Operation(Generic[P, R]):
+    """One operation; inside another one it is called like the function that it is."""
+
+    def __init__(self, name: str, function: Callable[Concatenate[Transaction, P], R]) -> None:
+        """Read the annotations.
+
+        Raises:
+            BadDeclaration: an argument or the result could not travel; the text says why.
+
+        """
+        self.name = name
+        self.function = function
+        self.__doc__ = function.__doc__
+        signature, hints = _signature(name, function)
+        self._parameters = _parameters(name, signature)
+        kinds = [_hint(name, hints, it.name) for it in self._parameters]
+        self._signature = inspect.Signature(self._parameters)
+        result = _hint(name, hints, "return")
+        try:
+            self._arguments = decoder_of(tuple[tuple(kinds)] if kinds else tuple[()])  # type: ignore[misc]  # made here
+            self._result = decoder_of(result)
+        except TypeError as error:
+            raise BadDeclaration(f"{name}: msgspec cannot carry that: {error}") from error
+
+    def __call__(self, txn: Transaction, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run it as a part of another operation, in the same transaction."""
+        return self.function(txn, *args, **kwargs)
+
+    def __repr__(self) -> str:
+        """As it would be declared."""
+        return f"<operation {self.name}{self._signature}>"
+
+    def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
+        """The arguments of a call, on their way.
+
+        Raises:
+            BadArgument: they are not those that the annotations say.
+
+        """
+        try:
+            bound = self._signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            body = msgspec.msgpack.encode(list(bound.arguments.values()))
+            self._arguments.decode(body)
+        except (msgspec.MsgspecError, TypeError, RecursionError, OverflowError) as error:
+            raise BadArgument(f"{self.name}{self._signature}: {error}") from error
+        return body
+
+    def run(self, txn: Transaction, body: bytes) -> bytes:
+        """Run it with arguments that were sent; the result, on its way back.
+
+        Raises:
+            Refused: the operation says no, or is not the one that was asked for.
+
+        """
+        try:
+            arguments = self._arguments.decode(body)
+        except (msgspec.MsgspecError, RecursionError) as error:
+            text = f"{self.name} has other arguments where it runs: {error}; upgrade all members"
+            raise UnknownOperation(text) from error
+        bound = inspect.BoundArguments(
+            self._signature,
+            dict(zip(self._signature.parameters, arguments, strict=True)),
+        )
+        result = self.function(txn, *bound.args, **bound.kwargs)  # checked by the decoder
+        content = msgspec.msgpack.encode(result)
+        self._result.decode(content)
+        return content
+
+    def result(self, content: bytes) -> R:
+        """What `run` returned."""
+        found: R = self._result.decode(content)
+        return found
+
+
+class Operations:
+    """Operations that belong together, by the first part of their names."""
+
+    def __init__(self, name: str) -> None:
+        """Nothing is declared.
+
+        Raises:
+            BadDeclaration: the name is no identifier, or `roost`.
+
+        """
+        if name == "roost":
+            raise BadDeclaration("the name 'roost' is the database's own: choose another one")
+        _check_name(name)
+        self.name = name
+        self._operations: dict[str, Operation[Any, Any]] = {}
+
+    def operation(self, function: Callable[Concatenate[Transaction, P], R]) -> Operation[P, R]:
+        """Declare an operation; a decorator.
+
+        Raises:
+            BadDeclaration: it has no annotations, or those of what cannot travel; or there is one
+                of that name.
+
+        """
+        name = f"{self.name}.{function.__name__}"
+        if name in self._operations:
+            raise BadDeclaration(f"{name} is declared twice: give one of them another name")
+        made = Operation(name, function)
+        self._operations[name] = made
+        return made
+
+    def __iter__(self) -> Iterator[Operation[Any, Any]]:
+        """All of them, in the order in which they were declared."""
+        return iter(self._operations.values())
+
+
+def by_name(groups: Iterable[Operations]) -> dict[str, Operation[Any, Any]]:
+    """All operations of several groups.
+
+    Raises:
+        BadDeclaration: two have one name.
+
+    """
+    found: dict[str, Operation[Any, Any]] = {}
+    for group in groups:
+        if not isinstance(group, Operations):
+            raise BadDeclaration(f"{group!r}: operations=[...] takes what roost.Operations makes")
+        for it in group:
+            if it.name in found and found[it.name] is not it:
+                raise BadDeclaration(f"{it.name} is declared twice: rename one of the groups")
+            found[it.name] = it
+    return found
+
+
+def _check_name(name: str) -> None:
+    fits = isinstance(name, str) and name.isascii() and name.isidentifier()
+    if not fits or keyword.iskeyword(name) or len(name) > NAME_CHARACTERS_MAX:
+        raise BadDeclaration(f"{name!r} is no name for operations: use letters, digits and _")
+
+
+def _signature(name: str, function: Callable[..., Any]) -> tuple[inspect.Signature, dict[str, Any]]:
+    _check_name(name.partition(".")[2])
+    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+        text = "an operation runs from its beginning to its end at once; use a plain `def`"
+        raise BadDeclaration(f"{name}: {text}")
+    try:
+        return inspect.signature(function), get_type_hints(function)
+    except NameError as error:
+        text = "an annotation names what is not there when the operation is declared"
+        raise BadDeclaration(f"{name}: {text}: {error}") from error
+
+
+def _parameters(name: str, signature: inspect.Signature) -> list[inspect.Parameter]:
+    """All but the transaction."""
+    given = list(signature.parameters.values())
+    if not given or given[0].kind is not inspect.Parameter.POSITIONAL_OR_KEYWORD:
+        raise BadDeclaration(f"{name}: the first argument of an operation is the transaction")
+    _, *rest = given
+    for it in rest:
+        if it.kind in (it.VAR_POSITIONAL, it.VAR_KEYWORD):
+            raise BadDeclaration(f"{name}: {it} has no types to travel by; name the arguments")
+        if it.name == "once":
+            raise BadDeclaration(f"{name}: `once` is an argument of `run` itself; rename yours")
+    return rest
+
+
+def _hint(name: str, hints: Mapping[str, Any], argument: str) -> Any:  # Any: an annotation
+    if argument not in hints:
+        what = "its result" if argument == "return" else f"the argument {argument!r}"
+        raise BadDeclaration(f"{name}: {what} has no annotation, so nobody knows how it travels")
+    return hints[argument]

@@ -1,0 +1,159 @@
+"""Where a database is, and who it is there, from what `open` was told.
+
+    open("data")                          alone: no port is opened, nobody else can come
+    open("data", members={...})           one of the first members of a cluster
+    open("data", join=[...])              a new member of a cluster that added its URLs before
+    open(None)                            alone, in memory: nothing is left when it is closed
+
+A member of a cluster is heard at its own URL of `members`, or at `listen_peer_urls`.  A directory
+that has lived keeps who it is: `members` and `join` are read the first time only, as with `roost
+serve`, and must be given again for the ports that they name.
+"""
+
+import shutil
+import tempfile
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from roost.database.errors import BadOpening
+from roost.member import MemberConfig
+from roost.member.settings import member_config
+from roost.settings import Settings, SettingsArguments
+
+Urls = str | Sequence[str]
+# Files in it are memory of the machine, on Linux.
+_MEMORY = Path("/dev/shm")  # noqa: S108 - a directory of its own is made in it
+# Less is not worth it: a journal and a store begin with a few tens of megabytes.
+_MEMORY_BYTES_MIN = 256 << 20
+_MEMORY_SEGMENT_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A member's configuration and settings; `temporary` is what goes when it is closed."""
+
+    settings: Settings
+    config: MemberConfig
+    is_alone: bool
+    joins: bool
+    temporary: Path | None
+
+
+def place_of(
+    path: str | Path | None,
+    *,
+    name: str,
+    members: Mapping[str, Urls] | None,
+    join: Sequence[str],
+    given: SettingsArguments,
+) -> Place:
+    """Find out where a database is; in memory, make that.
+
+    Raises:
+        BadOpening: what was told contradicts itself.
+        BadSetting: a setting has a value that cannot be used.
+
+    """
+    if isinstance(members, Mapping) and join:
+        raise BadOpening("members= begins a cluster and join= comes to one: give one of them")
+    settings = _settings(name, members, join, given)
+    is_alone = members is None and not join and not {
+        "initial_cluster",
+        "listen_peer_urls",
+    } & given.keys()  # fmt: skip
+    temporary = None
+    try:
+        if path is None:
+            temporary = _memory()
+            path = temporary / "data"
+            settings = replace(
+                settings,
+                segment_bytes=given.get("segment_bytes", _MEMORY_SEGMENT_BYTES),
+            )
+        settings = replace(settings, data_dir=str(path))
+        config = member_config(settings)
+    except BaseException:
+        remove(temporary)
+        raise
+    if not {"listen_client_urls", "advertise_client_urls"} & given.keys():
+        # Nobody is served before somebody says where.
+        config = replace(config, advertise_client_urls=())
+    if is_alone:
+        # A member that nobody can reach; its URL is only its name among members.
+        config = replace(config, listen_peer_urls=())
+        if "initial_cluster_token" not in given:
+            config = replace(config, initial_cluster_token=uuid.uuid4().hex)
+    return Place(
+        settings=settings,
+        config=config,
+        is_alone=is_alone,
+        joins=bool(join) or settings.initial_cluster_state == "existing",
+        temporary=temporary,
+    )
+
+
+def remove(temporary: Path | None) -> None:
+    """Give memory back."""
+    if temporary is not None:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _settings(
+    name: str,
+    members: Mapping[str, Urls] | None,
+    join: Sequence[str],
+    given: SettingsArguments,
+) -> Settings:
+    unknown = given.keys() - {it.name for it in fields(Settings)}
+    if unknown:
+        raise BadOpening(f"there are no settings {sorted(unknown)}: see docs/reference/settings.md")
+    # A list is as good as a tuple to whoever writes it down.
+    taken: Any = {key: tuple(it) if isinstance(it, list) else it for key, it in given.items()}
+    settings = Settings(name=name, **taken)
+    if isinstance(join, str) or not all(isinstance(it, str) for it in join):
+        raise BadOpening('join= is a list of addresses of members: join=["10.0.0.1:2380"]')
+    if members is not None:
+        cluster = {who: _urls(urls) for who, urls in members.items()}
+        if name not in cluster:
+            raise BadOpening(f"name={name!r} is not among members={sorted(cluster)}")
+        settings = _heard_at(settings, cluster[name], given)
+        texts = (f"{who}={url}" for who, urls in cluster.items() for url in urls)
+        return replace(settings, initial_cluster=",".join(texts))
+    if join:
+        if "listen_peer_urls" not in given and "initial_advertise_peer_urls" not in given:
+            raise BadOpening(
+                "who joins is reached by others: give listen_peer_urls=[...], the URLs that it was "
+                "added with"
+            )
+        own = given.get("initial_advertise_peer_urls") or given["listen_peer_urls"]
+        settings = _heard_at(settings, tuple(own), given)
+        texts = (f"{name}={url}" for url in own)
+        others = (f"peer{at}={url}" for at, it in enumerate(join) for url in _urls(it))
+        return replace(settings, initial_cluster=",".join([*texts, *others]))
+    return settings
+
+
+def _heard_at(settings: Settings, urls: tuple[str, ...], given: SettingsArguments) -> Settings:
+    """A member that is reached at `urls`, and listens there unless it was told otherwise."""
+    listened = given.get("listen_peer_urls", urls)
+    told = given.get("initial_advertise_peer_urls", urls)
+    return replace(
+        settings, listen_peer_urls=tuple(listened), initial_advertise_peer_urls=tuple(told)
+    )
+
+
+def _urls(said: Urls) -> tuple[str, ...]:
+    """`10.0.0.1:2380`, or URLs, as URLs."""
+    texts = (said,) if isinstance(said, str) else tuple(said)
+    if not texts or not all(isinstance(it, str) and it for it in texts):
+        raise BadOpening(f"{said!r} is no address: give host:port, or http://host:port")
+    return tuple(it if "://" in it else f"http://{it}" for it in texts)
+
+
+def _memory() -> Path:
+    """A directory in memory, as far as this machine has such a thing."""
+    has_room = _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free >= _MEMORY_BYTES_MIN
+    return Path(tempfile.mkdtemp(prefix="roost-", dir=_MEMORY if has_room else None))

@@ -1,0 +1,218 @@
+"""Rows of named trees, as a transaction reads and writes them: bytes, and no types.
+
+`Rows` is what a transaction stands on.  `TxnRows` is it where an operation runs, on the member
+that leads; an optimistic transaction has rows of its own (`optimistic`), and one of the blocking
+face has them carried to another thread (`hopping`).
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from roost.database import declared
+from roost.database.declared import Declared, Found
+from roost.database.errors import BadKey, BadValue
+from roost.database.limits import (
+    Limits,
+    TreeLimits,
+    check_key,
+    check_value,
+    check_write_set,
+)
+from roost.store import METADATA_ID, Txn, View, check_name
+
+Row = tuple[bytes, bytes]
+ANNOTATION_KIND_MIN, ANNOTATION_KIND_MAX = 256, 65535
+
+
+class Rows(Protocol):
+    """What a transaction can ask for; trees go by name."""
+
+    def open(self, tree: str, key: str, value: str) -> None:
+        """See that the tree is as it is said to be, or may become so.
+
+        Raises:
+            BadTreeName, NotYourTree, OtherCodec: it is not.
+
+        """
+
+    def get(self, tree: str, key: bytes) -> bytes | None:
+        """The value of a key, or None."""
+
+    def scan(
+        self, tree: str, first: bytes, stop: bytes | None, *, reverse: bool, limit: int
+    ) -> Sequence[Row]:
+        """`limit` rows of a range at most, in order."""
+
+    def put(self, tree: str, key: bytes, value: bytes) -> None:
+        """Set a value."""
+
+    def delete(self, tree: str, key: bytes) -> None:
+        """Remove a key, if it is there."""
+
+    def delete_range(self, tree: str, first: bytes, stop: bytes | None) -> None:
+        """Remove all keys from `first` to before `stop`; None = the end."""
+
+    def describe(self, tree: str, purpose: str, limits: TreeLimits) -> None:
+        """Say what a tree is for, and what may be in it."""
+
+    def annotate(self, kind: int, data: bytes) -> None:
+        """Tell observers on every member something that is in no tree."""
+
+    def savepoint(self) -> object:
+        """A mark to come back to."""
+
+    def rollback(self, mark: object) -> None:
+        """Undo everything since `mark`."""
+
+
+def scan_view(
+    view: View, tree_id: int | None, first: bytes, stop: bytes | None, *, reverse: bool, limit: int
+) -> list[Row]:
+    """Rows of a tree that may never have been written."""
+    if tree_id is None:
+        return []
+    return view.scan(tree_id, first, stop, reverse=reverse, limit=limit)
+
+
+def check_annotation(kind: int, data: bytes) -> None:
+    """Refuse an annotation that no write set could carry.
+
+    Raises:
+        BadKey, BadValue: its kind, or its data, is not what it must be.
+
+    """
+    if not isinstance(kind, int) or not ANNOTATION_KIND_MIN <= kind <= ANNOTATION_KIND_MAX:
+        raise BadKey(f"kinds of annotations are numbers from {ANNOTATION_KIND_MIN} to "
+                     f"{ANNOTATION_KIND_MAX}; {kind!r} is none")  # fmt: skip
+    if not isinstance(data, bytes):
+        raise BadValue("the data of an annotation are bytes")
+
+
+def check_purpose(purpose: str) -> None:
+    """Refuse what is no line of text.
+
+    Raises:
+        BadValue: it is not.
+
+    """
+    if not isinstance(purpose, str) or len(purpose) > declared.PURPOSE_CHARACTERS_MAX:
+        raise BadValue(f"a purpose is text of {declared.PURPOSE_CHARACTERS_MAX} characters at most")
+
+
+class TxnRows:
+    """Rows where an operation runs: what it writes goes into the write set that is replicated."""
+
+    def __init__(self, txn: Txn, limits: Limits) -> None:
+        """Begin; what was written before is another operation's."""
+        self._txn = txn
+        self._limits = limits
+        self._begun_bytes = txn.encoded_bytes
+        self._row_count = 0
+        self._found: dict[str, Found] = {}
+        # What a tree was opened as, so that its first write can say so.
+        self._opened: dict[str, Declared] = {}
+
+    def _find(self, tree: str) -> Found:
+        found = self._found.get(tree)
+        if found is None:
+            check_name(tree)
+            found = self._found[tree] = declared.find(self._txn, tree)
+        return found
+
+    def open(self, tree: str, key: str, value: str) -> None:
+        """See `Rows.open`."""
+        found = self._find(tree)
+        declared.check_codecs(tree, found.declared, key, value)
+        said = self._opened.get(tree)
+        if said is not None:
+            declared.check_codecs(tree, said, key, value)
+        else:
+            self._opened[tree] = Declared(key=key, value=value)
+
+    def get(self, tree: str, key: bytes) -> bytes | None:
+        """See `Rows.get`."""
+        tree_id = self._find(tree).id
+        return None if tree_id is None else self._txn.get(tree_id, key)
+
+    def scan(
+        self, tree: str, first: bytes, stop: bytes | None, *, reverse: bool, limit: int
+    ) -> Sequence[Row]:
+        """See `Rows.scan`."""
+        tree_id = self._find(tree).id
+        return scan_view(self._txn, tree_id, first, stop, reverse=reverse, limit=limit)
+
+    def _writable(self, tree: str) -> Found:
+        """The tree, made and declared when it is not there."""
+        found = self._find(tree)
+        row = found.declared
+        said = self._opened[tree]
+        if found.id is None or row is None or not row.key:
+            row = said if row is None else msgspec.structs.replace(
+                row, key=said.key, value=said.value
+            )  # fmt: skip
+            self._txn.put(METADATA_ID, declared.row_name(tree), declared.encode(row))
+            found = self._found[tree] = Found(self._txn.tree(tree).id, row)
+        return found
+
+    def put(self, tree: str, key: bytes, value: bytes) -> None:
+        """See `Rows.put`."""
+        found = self._writable(tree)
+        assert found.id is not None, "it was made"
+        assert found.declared is not None, "it was declared"
+        own = TreeLimits(found.declared.key_bytes_max, found.declared.value_bytes_max)
+        check_key(key, tree, own, self._limits)
+        check_value(value, tree, own, self._limits)
+        self._txn.put(found.id, key, value)
+        self._note()
+
+    def delete(self, tree: str, key: bytes) -> None:
+        """See `Rows.delete`."""
+        tree_id = self._find(tree).id
+        if tree_id is not None:
+            self._txn.delete(tree_id, key)
+            self._note()
+
+    def delete_range(self, tree: str, first: bytes, stop: bytes | None) -> None:
+        """See `Rows.delete_range`."""
+        tree_id = self._find(tree).id
+        if tree_id is not None and (stop is None or first < stop):
+            self._txn.delete_range(tree_id, first, stop)
+            self._note()
+
+    def describe(self, tree: str, purpose: str, limits: TreeLimits) -> None:
+        """See `Rows.describe`."""
+        check_purpose(purpose)
+        found = self._find(tree)
+        row = msgspec.structs.replace(
+            found.declared or Declared(key="", value=""),
+            purpose=purpose,
+            key_bytes_max=limits.key_bytes_max,
+            value_bytes_max=limits.value_bytes_max,
+        )
+        self._txn.put(METADATA_ID, declared.row_name(tree), declared.encode(row))
+        self._found[tree] = Found(found.id, row)
+        self._note()
+
+    def annotate(self, kind: int, data: bytes) -> None:
+        """See `Rows.annotate`."""
+        check_annotation(kind, data)
+        self._txn.annotate(kind, data)
+        self._note()
+
+    def _note(self) -> None:
+        self._row_count += 1
+        check_write_set(self._txn.encoded_bytes - self._begun_bytes, self._row_count, self._limits)
+
+    def savepoint(self) -> object:
+        """See `Rows.savepoint`."""
+        return self._txn.savepoint(), self._row_count
+
+    def rollback(self, mark: object) -> None:
+        """See `Rows.rollback`."""
+        assert isinstance(mark, tuple), "it is of ours"
+        place, self._row_count = mark
+        self._txn.rollback(place)
+        # A tree that was made since is not there any more.
+        self._found.clear()

@@ -1,0 +1,114 @@
+"""Where operations run: the one operation that a database registers with its member.
+
+All operations of a program are one to the member, `OPERATION`, so that a name that is not known on
+the member that leads is refused by name, and costs no link.  What an operation raises is an answer,
+too: `Refused` as it is, any other error as `OperationFailed`, with the traceback in the log of the
+member that led; a fault of the device is the member's.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from roost import errors
+from roost.database import once
+from roost.database.answers import RAN, Asked, decode_asked, encode_refusal
+from roost.database.errors import OperationFailed, UnknownOperation
+from roost.database.limits import Limits
+from roost.database.operations import Operation
+from roost.database.rows import TxnRows
+from roost.database.transaction import Transaction
+from roost.errors import DeviceFault
+from roost.store import Txn
+
+logger = logging.getLogger(__name__)
+OPERATION = "database.run"
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerFigures:
+    """What ran here, where it led; `slow_count` took longer than `Limits.hold_s`."""
+
+    run_count: int
+    refused_count: int
+    failed_count: int
+    slow_count: int
+
+
+class Runner:
+    """Runs operations by their names."""
+
+    def __init__(
+        self,
+        operations: Mapping[str, Operation[Any, Any]],
+        limits: Limits,
+        *,
+        clock_s: Callable[[], float],
+        wall_s: Callable[[], float],
+    ) -> None:
+        """Know `operations`; `clock_s` never goes back, `wall_s` tells the date."""
+        self._operations = operations
+        self._limits = limits
+        self._clock_s = clock_s
+        self._wall_s = wall_s
+        self._run_count = self._refused_count = self._failed_count = self._slow_count = 0
+
+    def figures(self) -> RunnerFigures:
+        """A snapshot."""
+        return RunnerFigures(
+            self._run_count, self._refused_count, self._failed_count, self._slow_count
+        )
+
+    def run(self, txn: Txn, body: bytes) -> bytes:
+        """Run what is asked, and answer; see `answers`."""
+        mark = txn.savepoint()
+        begun_s = self._clock_s()
+        self._run_count += 1
+        name = "?"
+        try:
+            asked = decode_asked(body)
+            name = asked.name
+            return RAN + self._run(txn, asked)
+        except errors.Refused as refusal:
+            txn.rollback(mark)
+            self._refused_count += 1
+            return encode_refusal(refusal)
+        except DeviceFault:
+            raise
+        except Exception as error:
+            txn.rollback(mark)
+            self._failed_count += 1
+            logger.exception("operation %s failed", name)
+            return encode_refusal(OperationFailed(f"{name}: {type(error).__name__}: {error}"))
+        finally:
+            self._note(name, self._clock_s() - begun_s)
+
+    def _run(self, txn: Txn, asked: Asked) -> bytes:
+        operation = self._operations.get(asked.name)
+        if operation is None:
+            raise UnknownOperation(
+                f"the member that leads knows no operation {asked.name!r}: open all members with "
+                "the same operations=[...]"
+            )
+        rows = TxnRows(txn, self._limits)
+        transaction = Transaction(rows)
+        try:
+            if asked.once is None:
+                return operation.run(transaction, asked.arguments)
+            return once.run_once(
+                rows,
+                asked,
+                lambda: operation.run(transaction, asked.arguments),
+                self._limits,
+                self._wall_s(),
+            )
+        finally:
+            transaction.end()
+
+    def _note(self, name: str, took_s: float) -> None:
+        if took_s > self._limits.hold_s:
+            self._slow_count += 1
+            logger.warning(
+                "operation %s held the member up for %.0f ms: do less in it", name, 1000 * took_s
+            )

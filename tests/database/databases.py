@@ -1,0 +1,92 @@
+"""Databases for tests: three members in virtual time, and one store without a member."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from roost.database import Limits, Operations
+from roost.database.aio import Database
+from roost.database.builtin import BUILTIN
+from roost.database.embedded import Bare, Embedded
+from roost.database.operations import by_name
+from roost.errors import NotExecuted
+from roost.settings import Settings
+from roost.sim.members.loop import run_virtually
+from tests.member.members import Cluster, look_again
+
+DEFAULTS = Limits()
+
+
+class Databases(Cluster):
+    """Members that are databases of the same operations."""
+
+    def __init__(self, root: Path, size: int, *operations: Operations) -> None:
+        super().__init__(root, size)
+        self.operations = operations
+        self.databases: dict[int, Database] = {}
+
+    async def open_at(
+        self, position: int, *operations: Operations, limits: Limits = DEFAULTS
+    ) -> Database:
+        """Open the member at `position`, with other operations than all when some are given."""
+        config = self.config(position)
+        world = self.network.machine(config.listen_peer_urls[0])
+        embedded = await Embedded.open(
+            config,
+            world,
+            settings=Settings(),
+            builder=Bare(),
+            operations={**by_name(operations or self.operations), **BUILTIN},
+            limits=limits,
+        )
+        self.members[position] = embedded.member
+        database = self.databases[position] = Database(embedded, limits)
+        return database
+
+    async def open_all(self, limits: Limits = DEFAULTS) -> None:
+        """Open every member."""
+        for position in range(len(self.names)):
+            await self.open_at(position, limits=limits)
+        await self.leader()
+
+    async def crash(self, position: int) -> None:
+        """End a member as a kill would."""
+        del self.databases[position]
+        member = self.members.pop(position)
+        member.abandon()
+        member.journal.abandon()
+
+    async def close_all(self) -> None:
+        """Close every member."""
+        for position in list(self.databases):
+            self.members.pop(position)
+            await self.databases.pop(position).close()
+
+
+def with_databases(
+    root: Path,
+    story: Callable[[Databases], Awaitable[None]],
+    *operations: Operations,
+    size: int = 3,
+    limits: Limits = DEFAULTS,
+) -> None:
+    """Run `story` with a cluster of databases in virtual time."""
+
+    async def main() -> None:
+        cluster = Databases(root, size, *operations)
+        await cluster.open_all(limits)
+        try:
+            await story(cluster)
+        finally:
+            await cluster.close_all()
+
+    run_virtually(main())
+
+
+async def again(ask: Callable[[], Awaitable[Any]]) -> Any:
+    """What is asked, again as long as it certainly did not run."""
+    while True:
+        try:
+            return await ask()
+        except NotExecuted:
+            await look_again()

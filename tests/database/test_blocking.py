@@ -1,0 +1,236 @@
+"""The blocking face on a real machine: safe from any thread, and nothing is left of it."""
+
+import asyncio
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import roost
+from roost.client import Client
+from roost.database import BadKey, Conflict, WrongLoop
+from roost.database.blocking import Database
+from roost.faces import CalledInsideLoop, Closed
+from roost.journal import DirectoryLocked
+from roost.settings import BadSetting
+from roost.testing.patience import wait_until
+from roost.testing.ports import free_ports
+from roost.testing.processes import children_of
+
+counting = roost.Operations("counting")
+
+
+@counting.operation
+def count(txn: roost.Transaction, name: str) -> int:
+    counts = txn.tree("counts", key=str, value=int)
+    counts[name] = counts.get(name, 0) + 1
+    return counts[name]
+
+
+inside: list[Callable[[], object]] = []
+
+
+@counting.operation
+def call_back(txn: roost.Transaction) -> str:
+    try:
+        inside[-1]()
+    except CalledInsideLoop as error:
+        return str(error)
+    return "it returned"
+
+
+def threads() -> set[str]:
+    return {it.name for it in threading.enumerate() if it.name.startswith(("roost", "journal"))}
+
+
+def test_a_tree_is_a_mapping_and_what_is_in_it_is_there_again(tmp_path: Path) -> None:
+    before = threads(), children_of(os.getpid())
+    with roost.open(tmp_path / "data") as db:
+        people = db.tree("people", key=str, value=int)
+        people["ada"] = 1815
+        people.update({"grace": 1906, "alan": 1912})
+        assert people["ada"] == 1815
+        assert ("ada" in people, "bob" in people, len(people)) == (True, False, 3)
+        assert list(people) == ["ada", "alan", "grace"]
+        assert list(people.items(prefix="a", reverse=True)) == [("alan", 1912), ("ada", 1815)]
+        assert (people.get("bob"), people.get("bob", 0)) == (None, 0)
+        del people["alan"]
+        with pytest.raises(KeyError):
+            del people["alan"]
+        with pytest.raises(KeyError):
+            _ = people["alan"]
+        with pytest.raises(BadKey):
+            people[b"ada"] = 1  # type: ignore[index]  # that is the point
+        jobs = db.queue("jobs", value=str)
+        assert [jobs.append("one"), jobs.append("two")] == [0, 1]
+        assert (jobs.peek(), jobs.take(), jobs.length()) == ("one", "one", 1)
+    with roost.open(tmp_path / "data") as db:
+        again = db.tree("people", key=str, value=int)
+        assert list(again.items()) == [("ada", 1815), ("grace", 1906)]
+        assert db.queue("jobs", value=str).take() == "two"
+    assert (threads(), children_of(os.getpid())) == before
+
+
+@pytest.mark.slow
+def test_every_method_is_safe_from_any_thread() -> None:
+    with roost.open(None, operations=[counting]) as db, ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: db.run(count, "n"), range(64)))
+        assert sorted(found) == list(range(1, 65))
+
+        def add(_: int) -> None:
+            def change(txn: roost.Transaction) -> None:
+                names.add(threading.current_thread().name)
+                tree = txn.tree("counts", key=str, value=int)
+                tree["m"] = tree.get("m", 0) + 1
+
+            db.transact(change, retries=1000)
+
+        names: set[str] = set()
+        list(pool.map(add, range(16)))
+        assert db.tree("counts", key=str, value=int)["m"] == 16
+        assert not {it for it in names if it.startswith("roost")}, "it runs in the caller's thread"
+
+
+def test_a_block_commits_what_it_read_or_nothing() -> None:
+    with roost.open(None) as db:
+        tree = db.tree("t", key=str, value=int)
+        tree["a"] = 1
+        with db.transaction() as txn:
+            rows = txn.tree("t", key=str, value=int)
+            rows["b"] = rows["a"] + 1
+            assert "b" not in tree, "nobody sees it before its end"
+        assert tree["b"] == 2
+        with pytest.raises(Conflict), db.transaction() as txn:  # noqa: PT012 - its end raises
+            rows = txn.tree("t", key=str, value=int)
+            read = rows["a"]
+            tree["a"] = 7
+            rows["b"] = read
+        assert tree["b"] == 2
+
+
+def test_what_cannot_return_is_refused() -> None:
+    db = roost.open(None, operations=[counting])
+    inside.append(lambda: db.run(count, "n"))
+    assert "would never return" in db.run(call_back)
+    rows = db.tree("counts", key=str, value=int).items()
+    db.close()
+    db.close()
+    for ask in (
+        lambda: db.run(count, "n"),
+        lambda: db.tree("t").get(b"a"),
+        lambda: next(rows),
+        lambda: db.local.tree("t").get(b"a"),
+        db.status,
+        db.transaction().__enter__,
+    ):
+        with pytest.raises(Closed):
+            ask()
+
+
+def test_a_generator_that_is_left_half_way_keeps_nothing() -> None:
+    with roost.open(None) as db:
+        tree = db.tree("t", key=int)
+        tree.update(dict.fromkeys(range(600), b""))
+        for number in tree:
+            if number == 3:
+                break
+        tree[600] = b""
+        assert len(tree) == 601
+
+
+def opens_here(path: Path) -> None:
+    with pytest.raises(DirectoryLocked):
+        roost.open(path)
+
+
+def test_a_directory_is_opened_once_and_a_refusal_leaves_nothing(tmp_path: Path) -> None:
+    before = threads()
+    with roost.open(tmp_path / "data") as db:
+        db.tree("t")[b"a"] = b"1"
+        opens_here(tmp_path / "data")
+    for wrong in (
+        {"heartbeat_intervall": 5},
+        {"election_timeout": 1},
+        {"members": {"m1": "10.0.0.1:2380"}},
+        {"members": {"default": "10.0.0.1:2380"}, "join": ["10.0.0.2:2380"]},
+        {"members": {"default": ""}},
+        {"join": ["10.0.0.2:2380"]},
+        {"join": "10.0.0.2:2380"},
+        {"auto_compaction_mode": "sometimes"},
+        {"operations": [count]},
+    ):
+        settings: Any = wrong
+        with pytest.raises(roost.RoostError):
+            roost.open(tmp_path / "new", **settings)
+    assert not (tmp_path / "new").exists()
+    assert threads() == before
+
+
+def test_a_directory_of_a_cluster_is_not_opened_alone(tmp_path: Path) -> None:
+    ports = free_ports(2)
+    members = {f"m{it}": f"127.0.0.1:{port}" for it, port in enumerate(ports)}
+    roost.open(tmp_path / "m0", name="m0", members=members).close()
+    with pytest.raises(roost.BadOpening, match="a member of a cluster of 2"):
+        roost.open(tmp_path / "m0", name="m0")
+
+
+def in_a_fork(db: Database, path: Path, said: Any) -> None:
+    try:
+        db.tree("t").get(b"a")
+    except roost.Forked as error:
+        said.put(str(error))
+    db.close()  # not ours to close: it does nothing
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_a_fork_is_told_that_the_database_is_not_its_own(tmp_path: Path) -> None:
+    forking = multiprocessing.get_context("fork")
+    with roost.open(tmp_path / "data") as db:
+        said = forking.Queue()
+        child = forking.Process(target=in_a_fork, args=(db, tmp_path, said))
+        child.start()
+        assert "forked" in said.get(timeout=30)
+        child.join(30)
+        assert child.exitcode == 0
+        db.tree("t")[b"a"] = b"1"
+        assert db.tree("t")[b"a"] == b"1"
+
+
+def test_a_database_belongs_to_the_loop_that_opened_it() -> None:
+    async def opened() -> Any:
+        async with roost.aio.open(None) as db:
+            await db.tree("t").put(b"a", b"1")
+            with pytest.raises(WrongLoop, match=r"roost\.open"):
+                await asyncio.to_thread(lambda: asyncio.run(db.tree("t").get(b"a")))
+            assert await db.tree("t").get(b"a") == b"1"
+        db = await roost.aio.open(None)
+        await db.close()
+
+    asyncio.run(opened())
+
+
+@pytest.mark.slow
+def test_a_database_is_served_from_its_own_process(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    url = f"http://127.0.0.1:{port}"
+    with roost.open(tmp_path / "data", operations=[counting]) as db:
+        assert db.run(count, "n") == 1
+        with pytest.raises(BadSetting):
+            db.serve(["ftp://127.0.0.1"])
+        db.serve([url])
+        with pytest.raises(roost.BadOpening, match="already"):
+            db.serve([url])
+        with Client(f"127.0.0.1:{port}") as client:
+            client.put(b"greeting", b"hello")
+            held = client.get(b"greeting")
+            assert held is not None
+            assert held.value == b"hello"
+            wait_until(lambda: [it.client_urls for it in client.members()] == [(url,)])
+        assert db.run(count, "n") == 2
+    with roost.open(tmp_path / "data", operations=[counting]) as db:
+        assert db.run(count, "n") == 3

@@ -1,0 +1,338 @@
+"""Three members in virtual time: what operations do, and how they end."""
+
+import asyncio
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from roost.database import (
+    BadKey,
+    Conflict,
+    Limits,
+    MemberEnded,
+    OnceTaken,
+    OperationFailed,
+    Operations,
+    OtherCodec,
+    Refused,
+    Transaction,
+    TransactionOver,
+    UnknownOperation,
+    WriteSetTooLarge,
+)
+from roost.database.aio import Database
+from roost.errors import DeviceFault, NotExecuted, OutcomeUnknown
+from roost.faces import Closed
+from roost.outcome import settle_future
+from tests.database.databases import Databases, again, with_databases
+
+bank = Operations("bank")
+ran: list[str] = []
+
+
+@bank.operation
+def transfer(txn: Transaction, source: str, target: str, amount: int) -> int:
+    accounts = txn.tree("accounts", key=str, value=int)
+    left = accounts.get(source, 0) - amount
+    accounts[source] = left
+    if left < 0:
+        raise Refused("not enough money", code="funds")
+    accounts[target] = accounts.get(target, 0) + amount
+    ran.append(source)
+    return left
+
+
+@bank.operation
+def stumble(txn: Transaction, number: int) -> int:
+    txn.tree("accounts", key=str, value=int)["trace"] = number
+    return 1 // number
+
+
+@bank.operation
+def fill(txn: Transaction, count: int) -> None:
+    tree = txn.tree("filled", key=int)
+    for number in range(count):
+        tree[number] = b"row"
+
+
+kept: list[Transaction] = []
+
+
+@bank.operation
+def keep(txn: Transaction) -> None:
+    kept.append(txn)
+
+
+def followers(cluster: Databases, leader: int) -> list[Database]:
+    return [it for position, it in cluster.databases.items() if position != leader]
+
+
+def test_an_operation_runs_once_on_the_leader_and_is_seen_everywhere(tmp_path: Path) -> None:
+    async def story(cluster: Databases) -> None:
+        leader = await cluster.leader()
+        ran.clear()
+        for database in cluster.databases.values():
+            await database.tree("accounts", key=str, value=int).put("ada", 10)
+            assert await database.run(transfer, "ada", "bob", 4) == 6
+            for other in cluster.databases.values():
+                tree = other.tree("accounts", key=str, value=int)
+                assert await tree.get("ada") == 6
+                assert [key async for key, _ in tree.items()] == ["ada", "bob"]
+        assert ran == ["ada"] * 3
+        status = await cluster.databases[leader].status()
+        assert (status.is_leader, status.leader) == (True, status.name)
+
+    with_databases(tmp_path, story, bank)
+
+
+def test_a_refusal_leaves_nothing_and_is_the_same_from_every_member(tmp_path: Path) -> None:
+    async def story(cluster: Databases) -> None:
+        await cluster.databases[0].tree("accounts", key=str, value=int).put("ada", 1)
+        for database in cluster.databases.values():
+            with pytest.raises(Refused, match="not enough money") as refused:
+                await database.run(transfer, "ada", "bob", 4)
+            assert refused.value.code == "funds"
+            with pytest.raises(OperationFailed, match=r"bank\.stumble: ZeroDivisionError"):
+                await database.run(stumble, 0)
+            rows = database.tree("accounts", key=str, value=int).items()
+            assert [it async for it in rows] == [("ada", 1)]
+            with pytest.raises(OtherCodec):
+                await database.tree("accounts").put(b"ada", b"1")
+
+    with_databases(tmp_path, story, bank)
+
+
+def test_a_name_that_the_leader_does_not_know_is_refused_by_name(tmp_path: Path) -> None:
+    async def story(cluster: Databases) -> None:
+        leader = await cluster.leader()
+        for position in range(3):
+            await cluster.databases.pop(position).close()
+            cluster.members.pop(position)
+        others = Operations("others")
+        for position in range(3):
+            await cluster.open_at(position, others if position == leader else bank)
+        # Whoever leads now may know it.
+        while await cluster.leader() != leader:
+            now = cluster.members[await cluster.leader()]
+            done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            target = cluster.members[leader].member_id
+            now.transfer_leadership(target, partial(settle_future, done))
+            await done
+        for database in followers(cluster, leader):
+            with pytest.raises(UnknownOperation, match=r"bank\.transfer.*operations="):
+                await database.run(transfer, "ada", "bob", 1)
+            await database.tree("t").put(b"links", b"are there still")
+
+    with_databases(tmp_path, story, bank)
+
+
+def test_asking_again_with_the_same_key_answers_what_the_first_run_answered(
+    tmp_path: Path,
+) -> None:
+    async def story(cluster: Databases) -> None:
+        one, two, three = cluster.databases.values()
+        await one.tree("accounts", key=str, value=int).put("ada", 10)
+        ran.clear()
+        for database in (one, two, three, one):
+            assert await database.run(transfer, "ada", "bob", 4, once="order 7") == 6
+        assert ran == ["ada"]
+        assert await one.run(transfer, "ada", "bob", 4, once="order 8") == 2
+        with pytest.raises(OnceTaken):
+            await one.run(transfer, "ada", "bob", 5, once="order 7")
+        with pytest.raises(Refused, match="not enough"):
+            await one.run(transfer, "ada", "bob", 4, once="order 9")
+        await one.tree("accounts", key=str, value=int).put("ada", 10)
+        assert await one.run(transfer, "ada", "bob", 4, once="order 9") == 6
+
+    with_databases(tmp_path, story, bank)
+
+
+def test_results_are_kept_for_a_window_by_count_and_age(tmp_path: Path) -> None:
+    async def story(cluster: Databases) -> None:
+        (database,) = cluster.databases.values()
+        accounts = database.tree("accounts", key=str, value=int)
+        await accounts.put("ada", 100)
+        for number in range(4):
+            await database.run(transfer, "ada", "bob", 1, once=f"order {number}")
+        assert await accounts.get("ada") == 96
+        # Three are kept: the first is forgotten, and runs again.
+        assert await database.run(transfer, "ada", "bob", 1, once="order 3") == 96
+        assert await database.run(transfer, "ada", "bob", 1, once="order 0") == 95
+        await asyncio.sleep(61)
+        assert await database.run(transfer, "ada", "bob", 1, once="order 0") == 94
+        member = cluster.members[0]
+        tree_id = member.store.tree("$once").id
+        assert member.view.count(tree_id) == 2, "what is too old went"
+
+    limits = Limits(once_count_max=3, once_age_s=60)
+    with_databases(tmp_path, story, bank, size=1, limits=limits)
+
+
+def test_an_operation_that_writes_too_much_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    async def story(cluster: Databases) -> None:
+        (database,) = cluster.databases.values()
+        with pytest.raises(WriteSetTooLarge, match="write_set_rows_max=100"):
+            await database.run(fill, 101)
+        assert await database.tree("filled", key=int).count() == 0
+        await database.run(fill, 100)
+        assert await database.tree("filled", key=int).count() == 100
+        await database.run(keep)
+        with pytest.raises(TransactionOver):
+            kept[-1].tree("filled", key=int)
+
+    with_databases(tmp_path, story, bank, size=1, limits=Limits(write_set_rows_max=100))
+
+
+def test_an_optimistic_transaction_commits_on_what_it_read(tmp_path: Path) -> None:
+    async def story(cluster: Databases) -> None:
+        one, two, _ = cluster.databases.values()
+        accounts = one.tree("accounts", key=str, value=int)
+        await accounts.update({"ada": 1, "bob": 2, "cyd": 3})
+
+        async with one.transaction() as txn:
+            tree = txn.tree("accounts", key=str, value=int)
+            tree["ada"] += 1
+            del tree["bob"]
+            assert list(tree.items()) == [("ada", 2), ("cyd", 3)]
+        assert [it async for it in accounts.items()] == [("ada", 2), ("cyd", 3)]
+
+        with pytest.raises(Conflict):  # noqa: PT012 - it is the end of the block that raises
+            async with one.transaction() as txn:
+                tree = txn.tree("accounts", key=str, value=int)
+                read = tree["ada"]
+                await two.tree("accounts", key=str, value=int).put("ada", 7)
+                tree["cyd"] = read
+        assert await accounts.get("cyd") == 3
+
+        async with one.transaction() as txn:  # what it has not read may change
+            tree = txn.tree("accounts", key=str, value=int)
+            tree["cyd"] = tree["cyd"] + 1
+            await two.tree("accounts", key=str, value=int).put("ada", 8)
+        assert await accounts.get("cyd") == 4
+
+        with pytest.raises(Conflict):  # noqa: PT012 - it is the end of the block that raises
+            async with one.transaction() as txn:  # a row that is new in a range that was read
+                tree = txn.tree("accounts", key=str, value=int)
+                assert tree.count(first="b", stop="c") == 0
+                await two.tree("accounts", key=str, value=int).put("bea", 1)
+                txn.tree("other")[b"x"] = b"y"
+
+        with pytest.raises(ZeroDivisionError):  # noqa: PT012 - the error is the block's
+            async with one.transaction() as txn:
+                txn.tree("accounts", key=str, value=int).clear()
+                raise ZeroDivisionError
+        assert await accounts.count() == 3
+
+    with_databases(tmp_path, story, bank)
+
+
+def test_a_function_is_run_again_until_nothing_comes_between(tmp_path: Path) -> None:
+    async def story(cluster: Databases) -> None:
+        def add(txn: Transaction) -> int:
+            tree = txn.tree("counts", key=str, value=int)
+            tree["n"] = tree.get("n", 0) + 1
+            return tree["n"]
+
+        work = [
+            it.transact(add, retries=100) for it in cluster.databases.values() for _ in range(8)
+        ]
+        assert sorted(await asyncio.gather(*work)) == list(range(1, 25))
+
+    with_databases(tmp_path, story, bank)
+
+
+def test_what_was_acknowledged_survives_the_leader(tmp_path: Path) -> None:
+    async def story(cluster: Databases) -> None:
+        leader = await cluster.leader()
+        tree = followers(cluster, leader)[0].tree("t", key=int, value=str)
+        await tree.put(1, "one")
+        pending = asyncio.ensure_future(
+            followers(cluster, leader)[0].run(transfer, "ada", "ada", -1)
+        )
+        await asyncio.sleep(0)
+        await cluster.crash(leader)
+        try:
+            await pending
+        except (OutcomeUnknown, NotExecuted):
+            pass  # both are true here
+        assert await again(lambda: tree.get(1)) == "one"
+        await again(lambda: tree.put(2, "two"))
+        back = await cluster.open_at(leader)
+        assert await again(lambda: back.tree("t", key=int, value=str).get(2)) == "two"
+
+    with_databases(tmp_path, story, bank)
+
+
+def test_local_reads_ask_nobody(tmp_path: Path) -> None:
+    async def story(cluster: Databases) -> None:
+        leader = await cluster.leader()
+        last = followers(cluster, leader)[0]
+        await last.tree("t").put(b"a", b"1")
+        for position, database in list(cluster.databases.items()):
+            if database is not last:
+                await cluster.crash(position)
+        assert await last.local.tree("t").get(b"a") == b"1"
+        with pytest.raises(NotExecuted):
+            await last.tree("t").get(b"a")
+
+    with_databases(tmp_path, story, bank)
+
+
+def test_a_member_that_fails_ends_alone_and_tells_everybody(tmp_path: Path) -> None:
+    async def story(cluster: Databases) -> None:
+        leader = await cluster.leader()
+        database, member = cluster.databases[leader], cluster.members[leader]
+        await database.tree("t").put(b"a", b"1")
+        waiting = [asyncio.ensure_future(database.tree("t").put(b"b", b"2")) for _ in range(3)]
+        await asyncio.sleep(0)
+        member._loop.fail(DeviceFault("the disk is gone"))
+        for ended in await asyncio.gather(*waiting, return_exceptions=True):
+            assert isinstance(ended, OutcomeUnknown | NotExecuted)
+        with pytest.raises(MemberEnded, match="the disk is gone"):
+            await database.tree("t").get(b"a")
+        await database.close()
+        del cluster.databases[leader], cluster.members[leader]
+        back = await cluster.open_at(leader)
+        assert await again(lambda: back.tree("t").get(b"a")) == b"1"
+
+    with_databases(tmp_path, story, bank)
+
+
+def test_nothing_can_be_asked_after_a_close(tmp_path: Path) -> None:
+    async def story(cluster: Databases) -> None:
+        database = cluster.databases.pop(0)
+        cluster.members.pop(0)
+        tree = database.tree("t")
+        rows = tree.pages()
+        await tree.put(b"a", b"1")
+        await asyncio.gather(database.close(), database.close())
+        await database.close()
+        for ask in (
+            lambda: tree.get(b"a"),
+            lambda: tree.put(b"a", b"1"),
+            lambda: database.run(transfer, "ada", "bob", 1),
+            lambda: database.local.tree("t").get(b"a"),
+            lambda: anext(rows),
+            database.status,
+        ):
+            with pytest.raises(Closed, match="open it again"):
+                await ask()
+
+    with_databases(tmp_path, story, bank, size=1)
+
+
+def test_a_cancelled_call_leaves_nothing_waiting(tmp_path: Path) -> None:
+    async def story(cluster: Databases) -> None:
+        (database,) = cluster.databases.values()
+        call = asyncio.ensure_future(database.tree("t").put(b"a", b"1"))
+        await asyncio.sleep(0)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        assert not database._embedded._pending
+        with pytest.raises(BadKey):
+            await database.tree("t").get("a")  # type: ignore[arg-type]  # that is the point
+        await database.tree("t").put(b"b", b"1")
+
+    with_databases(tmp_path, story, bank, size=1)
