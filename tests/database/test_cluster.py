@@ -25,6 +25,7 @@ from roost.database.aio import Database
 from roost.errors import DeviceFault, NotExecuted, OutcomeUnknown
 from roost.faces import Closed
 from roost.outcome import settle_future
+from roost.sim.members.loop import pass_time
 from tests.database.databases import Databases, again, with_databases
 
 bank = Operations("bank")
@@ -62,6 +63,12 @@ kept: list[Transaction] = []
 @bank.operation
 def keep(txn: Transaction) -> None:
     kept.append(txn)
+
+
+async def under_way(database: Database) -> None:
+    """Wait until something was asked that has no answer yet."""
+    while not database._embedded._pending:
+        await asyncio.sleep(0)
 
 
 def followers(cluster: Databases, leader: int) -> list[Database]:
@@ -159,7 +166,7 @@ def test_results_are_kept_for_a_window_by_count_and_age(tmp_path: Path) -> None:
         # Three are kept: the first is forgotten, and runs again.
         assert await database.run(transfer, "ada", "bob", 1, once="order 3") == 96
         assert await database.run(transfer, "ada", "bob", 1, once="order 0") == 95
-        await asyncio.sleep(61)
+        await pass_time(61)
         assert await database.run(transfer, "ada", "bob", 1, once="order 0") == 94
         member = cluster.members[0]
         tree_id = member.store.tree("$once").id
@@ -247,10 +254,9 @@ def test_what_was_acknowledged_survives_the_leader(tmp_path: Path) -> None:
         leader = await cluster.leader()
         tree = followers(cluster, leader)[0].tree("t", key=int, value=str)
         await tree.put(1, "one")
-        pending = asyncio.ensure_future(
-            followers(cluster, leader)[0].run(transfer, "ada", "ada", -1)
-        )
-        await asyncio.sleep(0)
+        database = followers(cluster, leader)[0]
+        pending = asyncio.ensure_future(database.run(transfer, "ada", "ada", -1))
+        await under_way(database)
         await cluster.crash(leader)
         try:
             await pending
@@ -285,7 +291,7 @@ def test_a_member_that_fails_ends_alone_and_tells_everybody(tmp_path: Path) -> N
         database, member = cluster.databases[leader], cluster.members[leader]
         await database.tree("t").put(b"a", b"1")
         waiting = [asyncio.ensure_future(database.tree("t").put(b"b", b"2")) for _ in range(3)]
-        await asyncio.sleep(0)
+        await under_way(database)
         member._loop.fail(DeviceFault("the disk is gone"))
         for ended in await asyncio.gather(*waiting, return_exceptions=True):
             assert isinstance(ended, OutcomeUnknown | NotExecuted)
@@ -326,7 +332,7 @@ def test_a_cancelled_call_leaves_nothing_waiting(tmp_path: Path) -> None:
     async def story(cluster: Databases) -> None:
         (database,) = cluster.databases.values()
         call = asyncio.ensure_future(database.tree("t").put(b"a", b"1"))
-        await asyncio.sleep(0)
+        await under_way(database)
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
