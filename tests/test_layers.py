@@ -28,8 +28,9 @@ FLOORS = {
         raft
         settings
         self_signed | door | children | figures
-        tls | descriptors | faces | tasks | ticker | histogram | os_errors | places | fair_queue
-        call | outcome
+        tls | descriptors | faces | tasks | ticker | histogram | os_errors | places
+        fair_queue | memory
+        call | outcome | memory_limit
         flow
         proto | errors
     """,
@@ -114,11 +115,12 @@ FLOORS = {
     "roost.server": """
         embedding
         serving
-        app | figures | options | gateway | health | reflection
+        figures
+        app | options | gateway | health | reflection | pools
         port | exposition | loop_watch | json_request
         grpc | http1 | accepting | listening
         calls | intake
-        methods | unread
+        methods | unread | bodies | admission
         compression | h2
     """,
     "roost.faces": """

@@ -2,7 +2,7 @@
 
 import pytest
 
-from roost.errors import AnswerFailed, DeviceFault, NoLeader, RoostError
+from roost.errors import AnswerFailed, DeviceFault, NoLeader, RoostError, ShortOfMemory
 from roost.outcome import Outcome, told, told_read
 
 
@@ -47,3 +47,17 @@ def test_a_fault_of_the_device_is_told_and_goes_on() -> None:
     with pytest.raises(DeviceFault):
         told_read(done)(None)
     assert isinstance(heard[1], AnswerFailed)
+
+
+def test_a_read_whose_answer_finds_no_memory_is_refused_and_a_write_is_in_doubt() -> None:
+    """A read changes nothing, so its caller can be told that nothing was done."""
+    heard: list[Outcome | None] = []
+
+    def done(outcome: Outcome | None) -> None:
+        heard.append(outcome)
+        if len(heard) in (1, 3):
+            raise MemoryError
+
+    told_read(done)(None)
+    told(done)(b"result")
+    assert [type(it) for it in heard] == [type(None), ShortOfMemory, bytes, AnswerFailed]

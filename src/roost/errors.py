@@ -65,6 +65,10 @@ class Overloaded(NotExecuted):
     """A bounded queue is full; the request was turned away at the border."""
 
 
+class ShortOfMemory(Overloaded):
+    """Little memory is left, by the limit that the text names; no new work is begun."""
+
+
 class Stopped(NotExecuted):
     """The member is stopping or has stopped."""
 

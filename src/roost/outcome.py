@@ -16,7 +16,7 @@ import logging
 from collections.abc import Callable
 from typing import TypeVar
 
-from roost.errors import AnswerFailed, DeviceFault, RoostError
+from roost.errors import AnswerFailed, DeviceFault, RoostError, ShortOfMemory
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -47,17 +47,22 @@ def told_read(done: ReadDone) -> ReadDone:
     def tell(error: RoostError | None) -> None:
         try:
             done(error)
+        except MemoryError as failure:
+            # A read changes nothing, so there is no doubt about what became of it.
+            tell_failure(done, failure, ShortOfMemory("an allocation has failed"))
         except Exception as failure:  # noqa: BLE001 - whatever it is, it is this request's
             tell_failure(done, failure)
 
     return tell
 
 
-def tell_failure(done: Callable[[RoostError], None], failure: Exception) -> None:
-    """Log what a callback raised, and tell it that answering has failed."""
+def tell_failure(
+    done: Callable[[RoostError], None], failure: Exception, said: RoostError | None = None
+) -> None:
+    """Log what a callback raised, and tell it `said`, or that answering has failed."""
     logger.error("a request failed while it was answered", exc_info=failure)
     try:
-        done(AnswerFailed("internal error"))
+        done(said or AnswerFailed("internal error"))
     except Exception:
         logger.exception("a request could not even be told so")
     if isinstance(failure, DeviceFault):

@@ -43,7 +43,8 @@ def test_a_flag_without_effect_is_refused_with_the_reason(flag: Flag) -> None:
     assert f"--{flag.name}" in str(caught.value)
 
 
-NUMBERS = [it for it in TAKEN if it.kind is int and it.name != "quota-backend-bytes"]
+_MAY_BE_NONE = ("max-memory-bytes", "quota-backend-bytes")
+NUMBERS = [it for it in TAKEN if it.kind is int and it.name not in _MAY_BE_NONE]
 
 
 @pytest.mark.parametrize("flag", NOTED, ids=lambda it: it.name)

@@ -12,6 +12,7 @@ from roost.errors import (
     Overloaded,
     Refused,
     RoostError,
+    ShortOfMemory,
     Stopped,
 )
 from roost.etcd import errors as etcd_errors
@@ -58,6 +59,7 @@ def test_a_member_that_forwards_says_what_the_leader_would_have_said(error: Roos
         (NoLeader("nobody"), (14, "etcdserver: no leader")),
         (NotLeader("another"), (14, "etcdserver: leader changed")),
         (Overloaded("full"), (8, "etcdserver: too many requests")),
+        (ShortOfMemory("a limit"), (8, "etcdserver: too little memory is left: a limit")),
         (OutcomeUnknown("lost"), (14, "etcdserver: request timed out")),
         (AnswerFailed("internal error"), (13, "internal error")),
         (errors.LeadershipLost("x"), (14, "etcdserver: leader changed")),

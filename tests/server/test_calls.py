@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from roost.call import Call as AnyCall
 from roost.call import Code, StreamCall
 from roost.flow import flow_of
+from roost.server.bodies import Bodies
 from roost.server.calls import Call, StreamingCall, UnaryCall
 from roost.server.h2 import Answer, Connection, Stream
 from roost.server.h2.hpack import Decoder
@@ -98,6 +99,8 @@ class Wire:
         self.is_flush_due = False
         self.was_given_up = False
         self.unread = Unread(1 << 20, [self])
+        self.bodies = Bodies(1 << 20)
+        self.left: StreamingCall | None = None
 
     def schedule_flush(self) -> None:
         self.is_flush_due = True
@@ -105,11 +108,17 @@ class Wire:
     def give_up(self) -> None:
         self.was_given_up = True
 
+    def hold(self, call: StreamingCall) -> None:
+        self.left = call
+
     def feed(self, call: Call, *parts: bytes, is_whole: bool = True) -> None:
         """Bytes come; with the last of them the client's side is closed, or stays open."""
         for number, part in enumerate(parts):
             self.stream.is_remote_closed = is_whole and number == len(parts) - 1
             call.feed(part)
+            while self.left is not None:
+                left, self.left = self.left, None
+                left.go_on()
 
     @property
     def status(self) -> tuple[int, str] | None:

@@ -9,21 +9,28 @@ from typing import Any
 
 import pytest
 
-from roost.call import Stream
+from roost.call import Route, Stream, Unary
 from roost.etcd import figures as of_etcd
-from roost.figures import Figure, Source, Value
+from roost.figures import Figure, Labels, Source, Value
 from roost.flow import OWN
 from roost.member import figures as of_member
+from roost.memory import Memory
+from roost.memory_limit import Limit, Taken
+from roost.outcome import Outcome
 from roost.proto import lock_pb2
 from roost.proto import rpc_pb2 as pb
 from roost.server import ClientPort, ServerConfig
 from roost.server.figures import PORT_FIGURES, HealthCounts, Now
+from roost.server.h2 import frames as f
 from roost.server.loop_watch import LoopWatch
+from roost.server.pools import FIGURES as POOL_FIGURES
+from roost.server.pools import Pools
 from roost.sim.members.loop import run_virtually, until_idle
 from roost.sim.members.machines import Machine
 from roost.sim.members.simulation import Simulation
 from tests.etcd.upkeep.test_lessor import World
-from tests.member.members import Cluster, run_cluster
+from tests.member.members import TREE, Cluster, look_again, run_cluster
+from tests.server.test_budgets import Client, all_read
 
 # A simulated cluster with kills, cuts, changes of members and slow disks.
 SEED = 2
@@ -44,16 +51,23 @@ BY_THE_STATUS: dict[str, tuple[dict[str, Any], str]] = {
     "roost_members_lost_entries": ({"lost_entries": {2: 9}}, "raft/test_fence.py"),
     "roost_journal_damaged_entries": ({"damaged_entry_count": 3}, "member/custody/test_repair.py"),
     "roost_peer_send_queue_bytes": ({"send_queue_bytes": 7}, "member/test_member.py"),
+    "roost_queue_bytes": ({"queue_bytes": 5}, "member/pipeline/test_executor.py"),
+    "roost_queue_flows": ({"queue_flow_count": 2}, "member/pipeline/test_executor.py"),
+    "roost_reads_in_line": ({"read_line_count": 2}, "member/pipeline/test_reads.py"),
     "roost_unapplied_bytes": ({"unapplied_bytes": 5}, "raft/test_core.py"),
 }
 BY_THE_STORE = {"roost_store_poison_entries"}
+BY_LONG_READS = {
+    *("roost_store_held_states", "roost_store_held_bytes", "roost_store_held_oldest_seconds"),
+}
+BY_MEMORY = {it.name for it in POOL_FIGURES if it.kind == "gauge"} - {"roost_memory_limit_bytes"}
 BY_THE_PORT = {
     *("roost_client_connections", "roost_client_connections_in_line", "os_fd_used"),
 }
 # They say what this process is, and stay so.
 CONSTANT = {
     *("etcd_server_id", "etcd_server_version", "etcd_cluster_version"),
-    *("etcd_server_quota_backend_bytes", "os_fd_limit"),
+    *("etcd_server_quota_backend_bytes", "os_fd_limit", "roost_memory_limit_bytes"),
 }
 
 
@@ -61,13 +75,22 @@ class Seen:
     """The values that each gauge had, of each member by itself."""
 
     def __init__(self) -> None:
-        self._values: defaultdict[tuple[str, object, object], set[Value]] = defaultdict(set)
+        self._values: defaultdict[tuple[str, object, Labels], set[Value]] = defaultdict(set)
 
     def note(self, rows: Sequence[Figure[Source]], source: Source, whose: object = None) -> None:
         for row in rows:
             if row.kind == "gauge":
                 for sample in row.samples(source):
                     self._values[row.name, whose, sample.labels].add(sample.value)
+
+    def moved_pools(self) -> set[str]:
+        """Names of the pools that have held something, and nothing."""
+        return {
+            value
+            for (name, _, labels), values in self._values.items()
+            if name == "roost_memory_pool_bytes" and len(values) > 1 and 0 in values
+            for _, value in labels
+        }
 
     def moved(self) -> set[str]:
         return {name for (name, _, _), values in self._values.items() if len(values) > 1}
@@ -76,11 +99,13 @@ class Seen:
 def test_every_gauge_is_moved_by_somebody() -> None:
     shown = [
         *(BY_A_RUN, BY_REQUESTS, BY_REAL_TIME, BY_THE_STATUS, BY_THE_STORE, BY_THE_PORT, CONSTANT),
+        *(BY_LONG_READS, BY_MEMORY),
     ]
     gauges = [
         *(it.name for it in of_member.FIGURES if it.kind == "gauge"),
         *(it.name for it in of_etcd.FIGURES if it.kind == "gauge"),
         *(it.name for it in PORT_FIGURES if it.kind == "gauge"),
+        *(it.name for it in POOL_FIGURES if it.kind == "gauge"),
     ]
     assert sorted(name for names in shown for name in names) == sorted(gauges)
     for _, path in BY_THE_STATUS.values():
@@ -198,6 +223,32 @@ def test_what_only_damage_moves_is_read_from_where_it_is_kept(tmp_path: Path) ->
     assert seen.moved() >= {*BY_THE_STATUS, *BY_THE_STORE}
 
 
+def test_long_reads_move_what_is_held_for_them(tmp_path: Path) -> None:
+    seen = Seen()
+
+    async def story(cluster: Cluster) -> None:
+        member = cluster.members[0]
+
+        def look() -> None:
+            seen.note(of_member.FIGURES, of_member.MemberNow(member, member.status()))
+
+        look()
+        await cluster.put(0, b"k", b"kept for who reads, and durable meanwhile")
+        with member.store.hold():
+            member.store.make_durable(lambda: None)
+            while member.store.durable_index < member.store.applied_index:
+                await look_again()
+            look()
+            member.store.held_views.look(1e9)
+            await cluster.put(0, b"k", b"now")
+        with member.store.hold():
+            member.store.held_views.look(1e9 + 1)
+            look()
+
+    run_cluster(tmp_path, 1, story)
+    assert seen.moved() >= BY_LONG_READS
+
+
 def test_the_port_moves_what_it_shows() -> None:
     class Reader:
         def read_on(self, budget: int) -> None:
@@ -219,3 +270,63 @@ def test_the_port_moves_what_it_shows() -> None:
 
     run_virtually(story())
     assert seen.moved() == BY_THE_PORT
+
+
+@pytest.mark.slow
+def test_what_is_held_moves_its_pool_and_memory_says_what_it_is(tmp_path: Path) -> None:
+    app: Any = None
+    path = b"/t/Echo"
+    routes: dict[bytes, Route] = {path: Unary(lambda call, message: call.reply(message))}
+    seen, taken = Seen(), 100 << 20
+
+    async def story(cluster: Cluster) -> None:
+        nonlocal taken
+        member = cluster.members[0]
+        limit = Limit(1 << 30, "one", lambda it: it.anonymous_bytes)
+        member.memory = Memory([limit], lambda: Taken(anonymous_bytes=taken))
+        port = ClientPort(routes=routes, app=app, config=ServerConfig())
+        pools = Pools(member, port)
+
+        def look() -> None:
+            seen.note(POOL_FIGURES, pools)
+
+        look()
+        client = Client(port.grpc)
+        client.send(client.begin(path), b"\0" + (100).to_bytes(4, "big"))
+        client.ask(path, bytes(10_000))
+        client.protocol.data_received(bytes(5))
+        look()
+        client.protocol.connection_lost(None)
+        begun = Client(port.grpc)
+        # A field whose value has 200,000 bytes, of which some have come.
+        block = b"\0\x01x\x7f\xc1\x99\x0c" + bytes(100_000)
+        begun.protocol.data_received(f.frame(f.HEADERS, 0, 1, block[:16_384]))
+        for at in range(16_384, len(block), 16_384):
+            begun.protocol.data_received(f.frame(f.CONTINUATION, 0, 1, block[at : at + 16_384]))
+            await all_read(port.grpc)
+        look()
+        begun.protocol.connection_lost(None)
+        taken = 1 << 30
+        member.memory.look()
+        txn = member.store.begin()
+        txn.put(member.store.tree(TREE).id, b"proposed", b"and given up")
+        member.store.speculate(member.store.applied_index + 1, txn, b"")
+        look()
+        member.store.drop_speculative()
+        done: list[Outcome] = []
+        member.transact_nowait("put", b"k=" + bytes(100), done.append)
+        while not done:
+            look()
+            await look_again()
+        while member.store.durable_index < member.store.applied_index:
+            member.store.make_durable(lambda: None)
+            await look_again()
+        look()
+        assert pools.held() == 0
+
+    run_cluster(tmp_path, 1, story)
+    assert seen.moved() == BY_MEMORY
+    assert seen.moved_pools() == {
+        *("request_bodies", "requests_in_line", "unread_answers", "header_blocks"),
+        *("operations", "proposed", "applied"),
+    }

@@ -56,6 +56,7 @@ class Owner:
         self.reset: list[int] = []
         self.drained: list[int] = []
         self.decoded = 0
+        self.server: Connection | None = None
 
     def make_head(self, fields: list[tuple[bytes, bytes]]) -> object:
         self.decoded += 1
@@ -72,6 +73,8 @@ class Owner:
 
     def on_data(self, stream: Stream, data: bytes) -> None:
         self.bodies[stream.id] = self.bodies.get(stream.id, b"") + data
+        if self.server is not None:
+            self.server.give_back(stream, len(data))
         if stream.is_remote_closed:
             self.ended.append(stream.id)
 
@@ -87,7 +90,7 @@ class Pair:
 
     def __init__(self) -> None:
         self.owner = Owner()
-        self.server = Connection(self.owner)
+        self.server = self.owner.server = Connection(self.owner)
         self.client = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
         self.client.initiate_connection()
         self.events: list[h2.events.Event] = []

@@ -31,6 +31,7 @@ from roost.cli.settings import (
 from roost.descriptors import raise_limit
 from roost.errors import RoostError
 from roost.member.settings import make_world, member_config, peer_secrets
+from roost.memory import tune_allocator
 from roost.places import Place, describe
 from roost.server import CannotListen, bind, make_listeners, serving_of
 from roost.settings import BadSetting, Settings
@@ -89,6 +90,7 @@ def _run(**given: str | None) -> None:
     for files in tls_files(settings):
         warn_of_age(files)
     raise_limit()
+    tune_allocator()
     gc.set_threshold(*_GC_THRESHOLDS)
     try:
         sys.exit(uvloop.run(process.run()))

@@ -144,7 +144,7 @@ REFUSED: tuple[Flag, ...] = (
 
 FLAGS: dict[str, Flag] = {flag.name: flag for flag in (*TAKEN, *NOTED, *REFUSED)}
 # Its zero is the default, and anything below is no quota, as with etcd.
-_MAY_BE_ANY = frozenset({"quota-backend-bytes"})
+_MAY_BE_ANY = frozenset({"max-memory-bytes", "quota-backend-bytes"})
 _NUMBER_MAX = (1 << 63) - 1  # as Go's flags: what counts with it stays within 64 bits
 # Go reads a bare number in the file as so many nanoseconds.
 _DURATIONS = frozenset(

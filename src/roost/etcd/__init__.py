@@ -6,16 +6,18 @@ from roost.etcd.model.mvcc import REVISION_MAX, raise_revision
 from roost.etcd.services import AuthOptions, Services, bootstrap
 from roost.etcd.upkeep.compactor import Keeping, KeepRevisions, KeepTime
 from roost.etcd.upkeep.guard import QUOTA_BYTES, Guard
-from roost.etcd.v3.interface import JSON_PATHS, NO_LEADER, SCHEMAS, STOPPED
+from roost.etcd.v3.interface import JSON_PATHS, LIGHT, NO_LEADER, SCHEMAS, SHORT, STOPPED
 from roost.etcd.v3.maintenance import SERVER_VERSION
 
 __all__ = [
     "JSON_PATHS",
+    "LIGHT",
     "NO_LEADER",
     "QUOTA_BYTES",
     "REVISION_MAX",
     "SCHEMAS",
     "SERVER_VERSION",
+    "SHORT",
     "STOPPED",
     "AuthOptions",
     "Guard",

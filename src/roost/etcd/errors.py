@@ -16,6 +16,7 @@ from roost.errors import (
     Overloaded,
     Refused,
     RoostError,
+    ShortOfMemory,
     Stopped,
 )
 from roost.member.errors import (
@@ -48,6 +49,8 @@ from roost.member.errors import (
 INTERNAL_ERROR = Status(Code.INTERNAL, "internal error")
 
 NO_LEADER = "etcdserver: no leader"
+# Ours: etcd takes what comes until the kernel ends it.
+SHORT_OF_MEMORY = "etcdserver: too little memory is left"
 
 
 def _refused(code: Code, text: str) -> ModelRefused:
@@ -348,6 +351,7 @@ def watch_refusal(error: RoostError) -> str | None:
 _STATUSES: Mapping[type[RoostError], Status] = {
     # Nothing of it ran.
     Overloaded: Status(Code.RESOURCE_EXHAUSTED, "etcdserver: too many requests"),
+    ShortOfMemory: Status(Code.RESOURCE_EXHAUSTED, SHORT_OF_MEMORY + ": {error}"),
     Stopped: Status(Code.UNAVAILABLE, "etcdserver: server stopped"),
     NoLeader: Status(Code.UNAVAILABLE, NO_LEADER),
     NotLeader: Status(Code.UNAVAILABLE, "etcdserver: leader changed"),

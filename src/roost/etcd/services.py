@@ -31,6 +31,7 @@ from roost.etcd.v3.maintenance import MaintenanceService
 from roost.etcd.v3.routes import Api, routes_of
 from roost.etcd.v3.turns import Turns
 from roost.etcd.v3.watch_hub import WatchHub
+from roost.memory import Memory
 from roost.settings import DEFAULTS
 from roost.store import Changes, Store, Txn
 
@@ -78,8 +79,12 @@ class Services:
         auth_options: AuthOptions | None = None,
         keeping: Keeping | None = None,
         clock_s: Callable[[], float] = time.monotonic,
+        memory: Memory | None = None,
     ) -> None:
-        """Register the operations and observe what is applied; `clock_s` never goes back."""
+        """Register the operations and observe what is applied; `clock_s` never goes back.
+
+        Without `memory` there is as much as anybody wants.
+        """
         limits, options = limits or Limits(), auth_options or AuthOptions()
         self._replica = replica
         self._mvcc = Mvcc(store)
@@ -101,7 +106,7 @@ class Services:
         callers = Callers(replica, self._auth, self._tokens)
         self._border = Border(replica, self._auth, callers, limits=limits)
 
-        self._desk = desk = Desk(self._border, self._mvcc, self.alarms)
+        self._desk = desk = Desk(self._border, self._mvcc, self.alarms, memory or Memory())
         self._turns = Turns(desk)
         self.watches = WatchHub(desk)
         self._api = Api(

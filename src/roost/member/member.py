@@ -57,6 +57,7 @@ class Member:
         self._loop = Loop(config, home, world, on_removed=self._on_removed, on_fatal=end)
         self._parts = parts = self._loop.parts
         self.config = config
+        self.memory = world.memory
         self.member_id, self.cluster_id = home.identity.member_id, home.identity.cluster_id
         self.store, self.journal, self.view = home.store, home.journal, home.store.view
         self.core, self.roster = parts.core, parts.roster
@@ -121,6 +122,11 @@ class Member:
     def leader_id(self) -> int:
         """The leader as far as this member knows; 0 = unknown."""
         return self.core.leader_id
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What operations that wait to run take, as leader; zero when idle."""
+        return self._parts.executor.queue_bytes
 
     @property
     def is_learner(self) -> bool:

@@ -146,7 +146,8 @@ class Parts:
 
     def _make_core(self) -> Core:
         """The consensus core, from what the journal and the store hold."""
-        home = self.home
+        home, share = self.home, self._world.memory.share
+        cache_bytes = share(32 << 20, 16)
         return Core(
             CoreConfig(
                 id=home.identity.member_id,
@@ -154,6 +155,9 @@ class Parts:
                 heartbeat_ticks=1,
                 eager_commit=False,
                 lease_s=self._config.lease_s,
+                uncommitted_bytes_max=share(256 << 20, 4),
+                cache_bytes_max=cache_bytes,
+                tail_bytes_max=cache_bytes + share(288 << 20, 4),
                 life=FIRST_LIFE + self._world.dice.below(LIFE_IDS),
             ),
             dice=self._world.dice,
@@ -183,6 +187,7 @@ class Parts:
             barrier=self._wiring.barrier,
             run_again=self._wiring.run_again,
             pacing=Pacing(lambda: self.persistence.mean_ms / 1000, self._world.clock_s),
+            memory=self._world.memory,
         )
 
     def _make_reads(self) -> ReadRounds:
@@ -272,7 +277,7 @@ class Parts:
                 addresses=tuple(address_of(url) for url in config.advertise_peer_urls),
             ),
             listen=[address_of(url) for url in config.listen_peer_urls],
-            config=PeerConfig(),
+            config=PeerConfig(queue_bytes_max=self._world.memory.share(128 << 20, 8)),
             dice=self._world.dice,
             on_frame=self.links.on_frame,
             on_batch_end=wiring.on_news,

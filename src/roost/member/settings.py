@@ -4,6 +4,8 @@ from pathlib import Path
 
 from roost.member.config import MemberConfig
 from roost.member.machine.world import SEGMENT_BYTES_MIN, World
+from roost.memory import Memory
+from roost.memory_limit import find_limits
 from roost.peer import BadSecret, PeerTls, Secrets, read_secrets
 from roost.settings import BadSetting, Settings
 from roost.settings.certificates import peer_tls
@@ -63,8 +65,11 @@ def make_world(settings: Settings) -> World:
     """
     if settings.segment_bytes < SEGMENT_BYTES_MIN:
         raise BadSetting(f"--segment-bytes={settings.segment_bytes}: at least {SEGMENT_BYTES_MIN}")
+    if settings.max_memory_bytes < 0:
+        raise BadSetting(f"--max-memory-bytes={settings.max_memory_bytes}: 0, or a number of bytes")
     files = peer_tls(settings)
     return World(
+        memory=Memory(find_limits(settings.max_memory_bytes)),
         segment_bytes=settings.segment_bytes,
         peer_tls=PeerTls(files) if files else None,
         peer_secrets=peer_secrets(settings),

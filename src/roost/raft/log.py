@@ -83,6 +83,11 @@ class Log:
         self.change_indexes = storage.changes_after(self.applied_index)
 
     @property
+    def cached_bytes(self) -> int:
+        """What the entries in memory take; some stay there when nothing is on its way."""
+        return self._tail_bytes
+
+    @property
     def first_damaged(self) -> int:
         """The oldest entry whose payload is damaged here; 0 when there is none."""
         return self._storage.first_damaged

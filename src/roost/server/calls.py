@@ -15,14 +15,17 @@ from urllib.parse import quote
 
 from roost.call import Code, OpenStream, UnaryHandler
 from roost.flow import Flow
+from roost.server.bodies import FULL, Bodies
 from roost.server.compression import BadCompression, TooLarge, inflate
-from roost.server.h2 import Answer, Connection, Stream
+from roost.server.h2 import STREAM_WINDOW_BYTES, Answer, Connection, Stream
 from roost.server.h2.hpack import encode_literal
 from roost.server.methods import Head
 from roost.server.unread import Unread
 
 _PREFIX_BYTES = 5
 _NOT_HERE, _OVER = -1, -2
+# Of a stream, in one step; and what each costs of the turn's budget (see `intake`).
+MESSAGES_A_STEP_MAX, MESSAGE_UNITS = 16, 4
 _OK = Code.OK
 _STATUS_200 = b"\x88"  # static table, entry 8
 _CONTENT_TYPE = encode_literal(b"content-type", b"application/grpc")
@@ -44,6 +47,8 @@ class Carrier(Protocol):
     # What all connections were answered and have not read, and this one's part of it.
     unread: Unread
     unread_bytes: int
+    # What is kept of requests that are not whole, of all connections.
+    bodies: Bodies
 
     @property
     def unsent_bytes(self) -> int:
@@ -52,23 +57,43 @@ class Carrier(Protocol):
     def schedule_flush(self) -> None:
         """Write everything at the end of this loop turn."""
 
+    def hold(self, call: "StreamingCall") -> None:
+        """Read no more before this call has gone on, in a later turn."""
+
 
 class Call:
     """One call: what unary calls and streams have in common."""
 
-    __slots__ = ("_begun_s", "_buffer", "_carrier", "_stream", "deadline", "head", "is_done")
+    __slots__ = (
+        "_begun_s",
+        "_buffer",
+        "_granted_bytes",
+        "deadline",
+        "has_place",
+        "head",
+        "held_bytes",
+        "is_done",
+        "is_waiting",
+        "moved_s",
+        "needed_bytes",
+        "sender",
+        "stream",
+    )
 
     def __init__(self, carrier: Carrier, stream: Stream, head: Head) -> None:
         """Answer `stream`, which began with `head`."""
         stream.state = self
         self.head = head
-        self._carrier = carrier
-        self._stream = stream
+        self.sender = carrier
+        self.stream = stream
         # What has come of a message that goes on; it grows in place, however small its parts are.
         self._buffer: bytearray | None = None
-        self._begun_s = carrier.received_s
-        self.is_done = False
+        self._begun_s = self.moved_s = carrier.received_s
+        self.is_done = self.is_waiting = self.has_place = False
         self.deadline = 0.0
+        # Of the message that has begun to come (see `bodies`): what is kept of it, what it needs,
+        # and how much its stream's window was widened for it.
+        self.held_bytes = self.needed_bytes = self._granted_bytes = 0
 
     @property
     def token(self) -> str:
@@ -78,17 +103,17 @@ class Call:
     @property
     def certificate_name(self) -> str:
         """The common name of the client's certificate; empty when it has none."""
-        return self._carrier.certificate_name
+        return self.sender.certificate_name
 
     @property
     def address(self) -> str:
         """The network address that the client has; empty when it has none."""
-        return self._carrier.address
+        return self.sender.address
 
     @property
     def flow(self) -> Flow:
         """With whom it shares its turns: what comes by the same connection."""
-        return self._carrier.flow
+        return self.sender.flow
 
     def feed(self, data: bytes) -> None:
         """Bytes of the request; deliver the messages they complete."""
@@ -97,6 +122,7 @@ class Call:
     def cancel(self) -> None:
         """The stream is gone."""
         self.is_done = True
+        self._let_go()
 
     def expire(self) -> None:
         """The deadline has passed."""
@@ -112,7 +138,7 @@ class Call:
         if self.is_done:
             return
         self.is_done = True
-        self._buffer = None
+        self._let_go()
         figures = self.head.figures
         figures.ended[code] = figures.ended.get(code, 0) + 1
         figures.handling.note(monotonic() - self._begun_s)
@@ -122,11 +148,11 @@ class Call:
                 b"grpc-message", quote(text, safe=" !#$&'()*+,-./:;<=>?@[]^_`{|}~\"").encode()
             )
         self._send_end(trailers)
-        self._carrier.schedule_flush()
+        self.sender.schedule_flush()
 
     def _send_end(self, trailers: bytes) -> None:
         """Headers and trailers are one block when nothing was sent between them."""
-        self._carrier.h2.send_trailers(self._stream, _HEADERS + trailers)
+        self.sender.h2.send_trailers(self.stream, _HEADERS + trailers)
 
     def _gather(self, data: bytes) -> bytes | bytearray:
         """All that has come and was not read."""
@@ -134,6 +160,37 @@ class Call:
             return data
         self._buffer += data
         return self._buffer
+
+    def _keep(self, data: bytes | bytearray) -> bool:
+        """Keep the beginning of a message until more of it comes; False when the call has failed.
+
+        One that is larger than its stream's window waits for a place, and then for the rest.
+        """
+        if self._buffer is not data:
+            self._buffer = bytearray(data)
+        bodies, size = self.sender.bodies, len(data)
+        if not bodies.grow(self, size, self.sender.received_s):
+            self.finish(*FULL)
+            return False
+        if not self.needed_bytes and size >= _PREFIX_BYTES:
+            needed = _PREFIX_BYTES + int.from_bytes(data[1:_PREFIX_BYTES], "big")
+            if needed > STREAM_WINDOW_BYTES:
+                self.needed_bytes = needed
+                bodies.ask(self)
+        return True
+
+    def on_place(self) -> None:
+        """There is a place for the whole message: its client may send the rest."""
+        self._granted_bytes = self.needed_bytes - STREAM_WINDOW_BYTES
+        self.sender.h2.widen_stream(self.stream, self._granted_bytes)
+        self.sender.schedule_flush()
+
+    def _let_go(self) -> None:
+        """Keep nothing of a message that is over."""
+        self._buffer = None
+        if self.held_bytes or self.is_waiting:
+            self.sender.bodies.release(self)
+        self.needed_bytes = 0
 
     def _next_message(self, data: bytes | bytearray, offset: int) -> int:
         """Where the message at `offset` ends, or _NOT_HERE yet, or _OVER: the call has failed."""
@@ -145,7 +202,7 @@ class Call:
             self.finish(Code.INTERNAL, text)
             return _OVER
         length = int.from_bytes(data[offset + 1 : offset + _PREFIX_BYTES], "big")
-        limit = self._carrier.message_bytes_max
+        limit = self.sender.message_bytes_max
         if length > limit:
             text = f"grpc: received message larger than max ({length} vs. {limit})"
             self.finish(Code.RESOURCE_EXHAUSTED, text)
@@ -155,7 +212,7 @@ class Call:
 
     def _inflate(self, data: bytes) -> bytes | None:
         """A message that was compressed; None when the call has failed."""
-        limit = self._carrier.message_bytes_max
+        limit = self.sender.message_bytes_max
         try:
             return inflate(data, limit)
         except TooLarge:
@@ -185,9 +242,11 @@ class UnaryCall(Call):
         figures = self.head.figures
         figures.ended[_OK] += 1
         figures.handling.note(monotonic() - self._begun_s)
-        carrier = self._carrier
+        if self.held_bytes:
+            self._let_go()
+        carrier = self.sender
         data = b"\0" + len(message).to_bytes(4, "big") + message
-        carrier.h2.send_answer(self._stream, _ANSWER, data)
+        carrier.h2.send_answer(self.stream, _ANSWER, data)
         if not carrier.is_flush_due:
             carrier.schedule_flush()
         size, unread = len(data), carrier.unread
@@ -206,13 +265,14 @@ class UnaryCall(Call):
             return
         if 0 <= stop < len(found):
             self.finish(Code.INTERNAL, "grpc: a unary call has one message")
-        elif not self._stream.is_remote_closed:
-            if self._buffer is None:
-                self._buffer = bytearray(found)
+        elif not self.stream.is_remote_closed:
+            self._keep(found)
         elif stop == _NOT_HERE:
             self.finish(Code.INTERNAL, "grpc: the request ended within a message")
         else:
-            self._buffer = None
+            if self._buffer is not None:
+                self._buffer = None
+                self.sender.bodies.on_whole(self)
             message = _cut(found, _PREFIX_BYTES, stop)
             if found[0]:
                 inflated = self._inflate(message)
@@ -242,7 +302,7 @@ class StreamingCall(Call):
     @property
     def pending_bytes(self) -> int:
         """What was sent on this stream and has not left yet."""
-        return self._stream.pending_bytes + self._carrier.unsent_bytes
+        return self.stream.pending_bytes + self.sender.unsent_bytes
 
     def send(self, message: bytes) -> None:
         """Send one message."""
@@ -252,27 +312,35 @@ class StreamingCall(Call):
         """Send messages, in one piece."""
         if self.is_done:
             return
-        h2 = self._carrier.h2
+        h2 = self.sender.h2
         if not self._is_begun:
             self._is_begun = True
-            h2.send_headers(self._stream, _HEADERS)
+            h2.send_headers(self.stream, _HEADERS)
         parts = [part for it in messages for part in (b"\0", len(it).to_bytes(4, "big"), it)]
-        h2.send_data(self._stream, b"".join(parts))
-        self._carrier.schedule_flush()
+        h2.send_data(self.stream, b"".join(parts))
+        self.sender.schedule_flush()
 
     def _send_end(self, trailers: bytes) -> None:
         if self._is_begun:
-            self._carrier.h2.send_trailers(self._stream, trailers)
+            self.sender.h2.send_trailers(self.stream, trailers)
         else:
             super()._send_end(trailers)
 
     def feed(self, data: bytes) -> None:
         """Bytes of the request; deliver the messages they complete."""
-        if self.is_done:
-            return
-        found = self._gather(data)
-        offset = 0
-        while (stop := self._next_message(found, offset)) >= 0:
+        if not self.is_done:
+            self._deliver(self._gather(data))
+
+    def go_on(self) -> None:
+        """Deliver more of what has come."""
+        if not self.is_done and self._buffer is not None:
+            self._deliver(self._buffer)
+
+    def _deliver(self, found: bytes | bytearray) -> None:
+        """Hand on so many messages as a step may have; what is left is the connection's to do."""
+        offset = count = 0
+        while (stop := self._next_message(found, offset)) >= 0 and count < MESSAGES_A_STEP_MAX:
+            count += 1
             sent = _cut(found, offset + _PREFIX_BYTES, stop)
             message = self._inflate(sent) if found[offset] else sent
             if message is None:
@@ -283,26 +351,41 @@ class StreamingCall(Call):
             if self.is_over:
                 return  # the handler has ended the call
         if stop == _OVER:
-            self._buffer = None
             self._leave()
             return
-        rest_bytes = len(found) - offset
-        if not rest_bytes:
-            self._buffer = None
-        elif self._buffer is None:
-            self._buffer = bytearray(found[offset:])
+        self.sender.h2.spend(count * MESSAGE_UNITS)
+        rest = self._use(found, offset)
+        if stop >= 0:
+            if self._keep(rest):
+                self.sender.hold(self)
+        elif not self.stream.is_remote_closed:
+            if rest:
+                self._keep(rest)
+        elif rest:
+            self.finish(Code.INTERNAL, "grpc: the request ended within a message")
+            self._leave()
         else:
-            del self._buffer[:offset]
-        if self._stream.is_remote_closed:
-            if rest_bytes:
-                self.finish(Code.INTERNAL, "grpc: the request ended within a message")
-                self._leave()
-            else:
-                self._handler.on_half_close()
+            self._handler.on_half_close()
+
+    def _use(self, found: bytes | bytearray, count: int) -> bytes | bytearray:
+        """The first `count` bytes were used; return the others."""
+        if not count:
+            return found
+        self.sender.h2.give_back(self.stream, count - self._granted_bytes)
+        self._granted_bytes = 0
+        if isinstance(found, bytearray):
+            del found[:count]
+            rest: bytes | bytearray = found
+        else:
+            rest = found[count:]
+        buffer = self._buffer
+        self._let_go()
+        self._buffer = buffer if rest else None
+        return rest
 
     def cancel(self) -> None:
         """The stream is gone."""
-        self.is_done = True
+        super().cancel()
         self._leave()
 
     def expire(self) -> None:

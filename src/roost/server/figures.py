@@ -20,6 +20,8 @@ from roost.member.figures import FIGURES as MEMBER_FIGURES
 from roost.member.figures import MemberNow
 from roost.server.loop_watch import LoopWatch
 from roost.server.methods import MethodFigures
+from roost.server.pools import FIGURES as POOL_FIGURES
+from roost.server.pools import Pools
 from roost.server.port import ClientPort
 
 _ALARM_NAMES = {NOSPACE: "NOSPACE", CORRUPT: "CORRUPT"}
@@ -84,6 +86,7 @@ class Figures:
             *read_all(MEMBER_FIGURES, MemberNow(member, member.status())),
             *read_all(ETCD_FIGURES, EtcdNow(services, services.figures())),
             *read_all(PORT_FIGURES, Now(self._port, self._quota_bytes, self._health, self._watch)),
+            *read_all(POOL_FIGURES, Pools(member, self._port)),
         ]
 
     def alarms(self) -> Sequence[str]:
@@ -233,4 +236,4 @@ PORT_FIGURES: tuple[Figure[Now], ...] = (
         lambda _: descriptors.limit(),
     ),
 )
-FIGURES = (*MEMBER_FIGURES, *ETCD_FIGURES, *PORT_FIGURES)
+FIGURES = (*MEMBER_FIGURES, *ETCD_FIGURES, *PORT_FIGURES, *POOL_FIGURES)

@@ -27,6 +27,7 @@ from starlette.types import Receive, Scope, Send
 
 from roost.call import Code, OpenStream, Route, Status, Stream, StreamHandler, Unary
 from roost.flow import Flow, flow_of
+from roost.server.admission import Admission
 from roost.server.json_request import BadJson, build, read_first, read_whole
 from roost.server.methods import TIMEOUT_UNITS
 from roost.tasks import Tasks
@@ -168,8 +169,18 @@ def _to_json(message: Message) -> dict[str, Any]:
 class JsonMethod:
     """One method, as an ASGI application of its own."""
 
-    def __init__(self, descriptor: MethodDescriptor, route: Route, *, body_bytes_max: int) -> None:
-        """Answer posts by what `route` does."""
+    def __init__(
+        self,
+        descriptor: MethodDescriptor,
+        route: Route,
+        *,
+        path: bytes = b"",
+        admission: Admission | None = None,
+        body_bytes_max: int,
+    ) -> None:
+        """Answer posts by what `route` does, as its gRPC `path` would."""
+        self._path = path
+        self._admission = admission or Admission()
         self._route = route
         self._request: type[Message] = GetMessageClass(descriptor.input_type)
         self._response: type[Message] = GetMessageClass(descriptor.output_type)
@@ -179,12 +190,19 @@ class JsonMethod:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         try:
+            refusal = self._admission.refusal(self._path)
+            if refusal is not None:
+                raise _FailedError(*refusal)
             if self._streams and isinstance(self._route, Stream):
                 await self._stream(self._route.open, scope, receive, send)
             else:
                 await self._unary(scope, receive, send)
         except _FailedError as failed:
             await _send_error(send, failed.code, failed.text)
+        except MemoryError:
+            # An answer that was begun ends with its connection.
+            logger.warning("a request was given no memory: it ends")
+            await _send_error(send, *self._admission.on_error())
 
     def _encode(self, value: object) -> bytes:
         """The bytes of the request that a JSON value says.
@@ -365,6 +383,7 @@ def make_routes(
     paths: Mapping[str, str],
     schemas: Iterable[FileDescriptor],
     *,
+    admission: Admission | None = None,
     body_bytes_max: int,
 ) -> list[routing.Route]:
     """All `paths` of the gateway, each to a method in `services` that is in one of `schemas`.
@@ -381,7 +400,13 @@ def make_routes(
     for path, full in paths.items():
         service, _, method = full.partition("/")
         descriptor = offered[service].methods_by_name[method]
-        route = services[f"/{full}".encode()]
-        app = JsonMethod(descriptor, route, body_bytes_max=body_bytes_max)
+        name = f"/{full}".encode()
+        app = JsonMethod(
+            descriptor,
+            services[name],
+            path=name,
+            admission=admission,
+            body_bytes_max=body_bytes_max,
+        )
         made += [routing.Route(f"/{version}/{path}", app, methods=["POST"]) for version in VERSIONS]
     return made

@@ -16,6 +16,8 @@ from typing import cast
 
 from roost.call import Code, Route, Status, Unary
 from roost.flow import OWN, Flow, flow_of
+from roost.server.admission import Admission
+from roost.server.bodies import MESSAGES_MIN, Bodies
 from roost.server.calls import Call, StreamingCall, UnaryCall
 from roost.server.h2 import STREAMS_MAX, Connection, ConnectionBroken, ErrorCode, Stream, Unfinished
 from roost.server.h2.hpack import encode_literal
@@ -27,6 +29,10 @@ from roost.tls import common_name
 
 logger = logging.getLogger(__name__)
 LEADERLESS_S = 3.0
+# What requests may take that are not whole yet.
+BODIES_BYTES_MAX = 256 << 20
+# Answers that nobody takes are given up after a minute: so often nothing of them has left.
+STALL_LOOK_S, STALLED_LOOKS_MAX = 5.0, 12
 # What callers are told; a data model has words of its own for it.
 NO_LEADER = Status(Code.UNAVAILABLE, "no leader")
 
@@ -40,10 +46,12 @@ class GrpcServer:
         *,
         message_bytes_max: int,
         unread_bytes_max: int,
+        bodies_bytes_max: int = BODIES_BYTES_MAX,
         has_leader: Callable[[], bool] = lambda: True,
         streams_max: int = STREAMS_MAX,
         leaderless_s: float = LEADERLESS_S,
         no_leader: Status = NO_LEADER,
+        admission: Admission | None = None,
     ) -> None:
         """Calls that need a leader are refused while `has_leader` says there is none.
 
@@ -56,12 +64,17 @@ class GrpcServer:
         self.streams_max = streams_max
         self._leaderless_s = leaderless_s
         self._leader_seen_s = 0.0
-        self.methods = Methods(routes)
+        self.admission = admission or Admission()
+        self.memory = self.admission.memory
+        self.methods = Methods(routes, self.admission.light)
         self.connections: set[GrpcProtocol] = set()
         self.unfinished = Unfinished()
         self.unread = Unread(unread_bytes_max, self.connections)
+        self.bodies = Bodies(max(bodies_bytes_max, MESSAGES_MIN * message_bytes_max))
         self.intake = Intake()
         self.received_bytes = self.sent_bytes = 0
+        # Streams and connections that were given up, since nobody read what was sent there.
+        self.stalled_count = 0
         self._unflushed: list[GrpcProtocol] = []
 
     def schedule_flush(self, protocol: "GrpcProtocol") -> None:
@@ -83,8 +96,9 @@ class GrpcServer:
         """End calls whose deadline has passed; a few times a second."""
         if self.has_leader():
             self._leader_seen_s = now
+        self.bodies.tick(monotonic())
         is_leaderless = self._leader_seen_s and now > self._leader_seen_s + self._leaderless_s
-        for protocol in self.connections:
+        for protocol in list(self.connections):
             protocol.tick(now)
             if is_leaderless:
                 protocol.end_streams(self.no_leader, only_leaderless=True)
@@ -115,7 +129,12 @@ class GrpcProtocol(asyncio.Protocol):
         """Wait for the transport."""
         self._trusts_certificates = trusts_certificates
         self.server = server
-        self.unread = server.unread
+        self.unread, self.bodies = server.unread, server.bodies
+        # A stream with messages that it has not been handed yet: nothing is read before.
+        self._left: StreamingCall | None = None
+        # How often it was looked and nothing had left, and what had by then.
+        self._stalled_looks = self._moved_count = self._unsent_bytes = 0
+        self._stall_look_s = 0.0
         self.message_bytes_max = server.message_bytes_max
         self.h2 = Connection(self, streams_max=server.streams_max, unfinished=server.unfinished)
         self.is_flush_due = False
@@ -147,14 +166,31 @@ class GrpcProtocol(asyncio.Protocol):
         """Bytes from the client."""
         self.received_s = monotonic()
         self.server.received_bytes += len(data)
+        self.server.memory.note(len(data))
         self._read(data, 0 if self._is_in_line else self.server.intake.budget())
 
     def read_on(self, budget: int) -> None:
         """Read what has come and was left: it is this connection's turn."""
         self._is_in_line = False
         if self._transport is not None and not self._transport.is_closing():
-            self._read(b"", budget)
+            self._read(b"", budget - self._go_on())
             self._let_read()
+
+    def hold(self, call: StreamingCall) -> None:
+        """Read no more before this call has gone on, in a later turn."""
+        self._left = call
+        self.h2.is_held = True
+
+    def _go_on(self) -> int:
+        """Let the stream that was not handed everything go on; return what that took."""
+        call, self._left = self._left, None
+        if call is None:
+            return 0
+        h2 = self.h2
+        h2.is_held, h2.spent = False, 0
+        self._step(call, call.go_on)
+        self.server.intake.note(self, h2.spent, has_more=False)
+        return h2.spent
 
     def _read(self, data: bytes, budget: int) -> None:
         try:
@@ -163,6 +199,7 @@ class GrpcProtocol(asyncio.Protocol):
             logger.info("client connection closed: %s (%s)", error.text, error.code.name)
             self._go_away(error.code, error.text)
             return
+        has_more |= self._left is not None
         if has_more and not self._is_in_line:
             self._is_in_line = True
             self.server.intake.note(self, self.h2.spent, has_more=True)
@@ -183,6 +220,8 @@ class GrpcProtocol(asyncio.Protocol):
         self._transport = None
         self.server.connections.discard(self)
         self.h2.drop_block()
+        self.h2.forget_heads()
+        self._left = None
         self.h2.forget()  # we and it hold each other: nobody else does that soon
         self.unread.recount(self, 0)
         streams, self.h2.streams = list(self.h2.streams.values()), {}
@@ -211,6 +250,9 @@ class GrpcProtocol(asyncio.Protocol):
             return
         if head.refusal is not None:
             Call(self, stream, head).finish(*head.refusal)
+            return
+        if self.server.memory.is_short and not head.is_light:
+            Call(self, stream, head).finish(*self.server.admission.refuse())
             return
         self.h2.spend(REQUEST_UNITS)
         route = head.route
@@ -247,8 +289,12 @@ class GrpcProtocol(asyncio.Protocol):
 
     def _on_failure(self, call: Call, error: Exception) -> None:
         """End a call whose handler raised: answered once, logged, and forgotten."""
-        logger.error("a handler failed", exc_info=error)
-        call.finish(Code.INTERNAL, "internal error")
+        if isinstance(error, MemoryError):
+            logger.warning("a handler was given no memory: its call ends")
+            call.finish(*self.server.admission.on_error())
+        else:
+            logger.error("a handler failed", exc_info=error)
+            call.finish(Code.INTERNAL, "internal error")
         try:
             call.cancel()
         except Exception:
@@ -291,11 +337,31 @@ class GrpcProtocol(asyncio.Protocol):
             transport.write(output)
             if h2.has_more and not self._is_paused:
                 self.schedule_flush()
-        if self.unread_bytes:
+        if self.unread_bytes or h2.blocked_bytes or self._is_paused:
             self._recount()
 
     def _recount(self) -> None:
-        self.unread.recount(self, self.unsent_bytes + self.h2.blocked_bytes)
+        unread = self.unread
+        unread.recount(self, self.unsent_bytes + self.h2.blocked_bytes)
+        if unread.bytes > unread.bytes_max:
+            unread.shrink()
+
+    def _look_for_stalls(self) -> None:
+        """Give up streams whose windows stay closed, or a client that takes nothing at all."""
+        h2, unsent = self.h2, self.unsent_bytes
+        for stream in h2.take_stalled(STALLED_LOOKS_MAX):
+            self.server.stalled_count += 1
+            h2.reset(stream, ErrorCode.ENHANCE_YOUR_CALM)
+            self.on_reset(stream)
+            self.schedule_flush()
+        is_waiting = bool(unsent or h2.is_waiting)
+        has_moved = h2.moved_count != self._moved_count or unsent < self._unsent_bytes
+        self._moved_count, self._unsent_bytes = h2.moved_count, unsent
+        self._stalled_looks = self._stalled_looks + 1 if is_waiting and not has_moved else 0
+        if self._stalled_looks > STALLED_LOOKS_MAX:
+            self.server.stalled_count += 1
+            logger.info("the client at %s has read nothing for long: given up", self.address)
+            self.give_up()
 
     def give_up(self) -> None:
         """Keep nothing more for a client that does not read: it finds its connection broken."""
@@ -335,6 +401,9 @@ class GrpcProtocol(asyncio.Protocol):
         self.h2.tick()
         if self.unread_bytes:
             self._recount()
+        if now >= self._stall_look_s:
+            self._stall_look_s = now + STALL_LOOK_S
+            self._look_for_stalls()
         for stream_id, call in list(self._deadlines.items()):
             if call.is_done:
                 del self._deadlines[stream_id]

@@ -11,6 +11,10 @@ from roost.proto.health_pb2 import HealthCheckRequest, HealthCheckResponse
 SCHEMAS = (health_pb2.DESCRIPTOR,)
 
 
+# What is answered while memory is short.
+LIGHT = frozenset((b"/grpc.health.v1.Health/Check",))
+
+
 class Health:
     """Says that the services here are served, until `drain`."""
 

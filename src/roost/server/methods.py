@@ -4,7 +4,7 @@ Clients send the same headers again and again, and HTTP/2 sends them as the same
 read once into a `Head`, and found again by those bytes (`h2.connection`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
 from roost.call import Code, Route, Status
 from roost.histogram import CALL_BOUNDS_S, Histogram
@@ -36,6 +36,7 @@ class Head:
         "figures",
         "http_status",
         "is_compressed",
+        "is_light",
         "needs_leader",
         "refusal",
         "route",
@@ -53,15 +54,18 @@ class Head:
         self.token = ""
         self.needs_leader = False
         self.is_compressed = False
+        # Answered while memory is short, too.
+        self.is_light = False
         self.figures = MethodFigures()
 
 
 class Methods:
     """All methods served, by their paths."""
 
-    def __init__(self, routes: Mapping[bytes, Route]) -> None:
-        """Nobody has called."""
+    def __init__(self, routes: Mapping[bytes, Route], light: Set[bytes] = frozenset()) -> None:
+        """Nobody has called; those of `light` are answered while memory is short."""
         self._routes = routes
+        self._light = light
         self.figures = {path: MethodFigures() for path in routes}
         self._services = {path.split(b"/")[1] for path in routes}
 
@@ -96,6 +100,7 @@ class Methods:
             head.http_status = 415
         head.figures = self.figures.get(path, head.figures)
         head.route = self._routes.get(path)
+        head.is_light = path in self._light
         if head.route is None and head.refusal is None:
             head.refusal = Status(Code.UNIMPLEMENTED, self._unknown(path))
         return head

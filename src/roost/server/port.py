@@ -24,7 +24,8 @@ from uvicorn.server import ServerState
 from roost.call import Code, Route, Status
 from roost.places import Address, Place, describe
 from roost.server.accepting import Acceptor, Counted
-from roost.server.grpc import LEADERLESS_S, NO_LEADER, GrpcProtocol, GrpcServer
+from roost.server.admission import Admission
+from roost.server.grpc import BODIES_BYTES_MAX, LEADERLESS_S, NO_LEADER, GrpcProtocol, GrpcServer
 from roost.server.h2 import PREFACE
 from roost.server.http1 import Http1Protocol
 from roost.server.listening import CannotListen, bind
@@ -54,6 +55,8 @@ class ServerConfig:
     connections_max: int = DEFAULTS.max_connections
     # What answers may take, of all connections, that their clients do not read.
     unread_bytes_max: int = field(default_factory=unread_bytes_max)
+    # What requests may take that have not come whole, of all connections.
+    bodies_bytes_max: int = BODIES_BYTES_MAX
     # A connection is asked for a sign of life after so much silence, and ends without one.
     keepalive_s: float = DEFAULTS.grpc_keepalive_interval
     keepalive_timeout_s: float = DEFAULTS.grpc_keepalive_timeout
@@ -66,6 +69,8 @@ class ServerConfig:
     # What callers are told; a data model has words of its own.
     no_leader: Status = NO_LEADER
     stopped: Status = STOPPED
+    # Who is let in while memory is short.
+    admission: Admission = field(default_factory=Admission)
     # Whether the name in a client's certificate says who it is (etcd: --client-cert-auth).
     trusts_certificates: bool = False
 
@@ -163,10 +168,12 @@ class ClientPort:
             routes,
             message_bytes_max=config.message_bytes_max,
             unread_bytes_max=config.unread_bytes_max,
+            bodies_bytes_max=config.bodies_bytes_max,
             has_leader=has_leader,
             streams_max=config.streams_max,
             leaderless_s=config.leaderless_s,
             no_leader=config.no_leader,
+            admission=config.admission,
         )
         self.connection_count = 0
         self._http_config = Config(

@@ -5,7 +5,9 @@ are there before the member runs, the ports when it does; at the end clients are
 and leadership is handed over before their calls end.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from socket import socket
 
@@ -14,13 +16,16 @@ from roost.call import Route
 from roost.errors import RoostError
 from roost.member import BackupSchedule, Member
 from roost.server import gateway, health, reflection
+from roost.server.admission import Admission
 from roost.server.app import make_app
 from roost.server.figures import Figures
 from roost.server.loop_watch import LoopWatch
 from roost.server.options import Serving
+from roost.server.pools import Pools
 from roost.server.port import ClientPort, Listener
 from roost.settings.urls import Url
 from roost.tasks import Tasks
+from roost.ticker import Ticker
 from roost.tls import ALPN, TlsFiles, check_peer, server_context
 
 
@@ -44,6 +49,11 @@ def make_listeners(
         else:
             listeners.append(Listener(url.place, bound=sockets))
     return listeners
+
+
+logger = logging.getLogger(__name__)
+# How often it is looked how much memory is left.
+LOOK_S = 0.25
 
 
 class MemberServer:
@@ -71,12 +81,16 @@ class MemberServer:
             auth_options=serving.auth,
             keeping=serving.keeping,
             clock_s=clock_s,
+            memory=member.memory,
         )
         self._guard = etcd.Guard(member, self._services.alarms, quota_bytes=serving.quota_bytes)
         self._watch = LoopWatch()
+        self._memory = memory = member.memory
+        self._look = Ticker(LOOK_S, memory.look)
         self._figures = Figures(
             member, self._services, quota_bytes=serving.quota_bytes, watch=self._watch
         )
+        self._admission = Admission(memory, etcd.LIGHT | health.LIGHT, etcd.SHORT)
         routes = self._services.routes()
         names = sorted({path[1:].split(b"/")[0].decode() for path in routes})
         self._health = health.Health(names)
@@ -84,6 +98,7 @@ class MemberServer:
         self._figures.show_port(port)
         self._port = port
         self._ports = [(port, clients)] if clients else []
+        memory.held = Pools(member, port).held
         if metrics:
             self._ports.append((self._make_pages(), metrics))
         self._tasks = Tasks()
@@ -91,11 +106,13 @@ class MemberServer:
     def _make_port(self, routes: Mapping[bytes, Route]) -> ClientPort:
         """The client port: services, gRPC's own, the pages and the gateway."""
         serving, member = self._serving, self._member
+        room = self._memory.room_bytes
         json_routes = (
             gateway.make_routes(
                 routes,
                 etcd.JSON_PATHS,
                 etcd.SCHEMAS,
+                admission=self._admission,
                 body_bytes_max=2 * serving.port.message_bytes_max,
             )
             if serving.has_gateway
@@ -112,7 +129,13 @@ class MemberServer:
         return ClientPort(
             routes={**routes, **self._health.routes(), **reflection.make_routes(schemas)},
             app=app,
-            config=serving.port,
+            config=replace(
+                serving.port,
+                admission=self._admission,
+                # Of what is left, so that both and what writes need fit into it.
+                unread_bytes_max=min(serving.port.unread_bytes_max, room // 4),
+                bodies_bytes_max=min(serving.port.bodies_bytes_max, room // 4),
+            ),
             has_leader=lambda: bool(member.leader_id),
         )
 
@@ -135,6 +158,8 @@ class MemberServer:
         except (OSError, RoostError):
             await self._member.stop()
             raise
+        logger.info("memory: %s", self._memory.describe())
+        self._look.start()
         self._watch.start()
         self._guard.start()
         self._services.start()
@@ -181,6 +206,7 @@ class MemberServer:
         """Serve no more, hand leadership over, and stop the member."""
         self._health.drain()
         self._watch.stop()
+        self._look.stop()
         self._guard.stop()
         self._services.stop()
         await self._tasks.close()

@@ -7,28 +7,19 @@ is given up, and its client sees a connection that broke.
 """
 
 import logging
-import os
 from collections.abc import Collection
-from contextlib import suppress
-from pathlib import Path
 from typing import Protocol
+
+from roost.memory_limit import find_limits
 
 logger = logging.getLogger(__name__)
 # So much of the memory.
 _PART = 4
-_LIMITS = (
-    Path("/sys/fs/cgroup/memory.max"),
-    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-)
 
 
 def unread_bytes_max() -> int:
     """What answers may take that nobody reads."""
-    found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
-    for path in _LIMITS:
-        with suppress(OSError, ValueError):  # there is none, or it is "max"
-            found.append(int(path.read_text()))
-    return min(found) // _PART
+    return min(it.bytes_max for it in find_limits()) // _PART
 
 
 class Holder(Protocol):
@@ -44,11 +35,11 @@ class Holder(Protocol):
 class Unread:
     """What all connections of a port keep."""
 
-    __slots__ = ("_holders", "bytes", "bytes_max")
+    __slots__ = ("_holders", "bytes", "bytes_max", "given_up_count")
 
     def __init__(self, bytes_max: int, holders: Collection[Holder]) -> None:
         """Nothing is kept; `holders` are the connections that there are, at any time."""
-        self.bytes = 0
+        self.bytes = self.given_up_count = 0
         self.bytes_max = bytes_max
         self._holders = holders
 
@@ -62,5 +53,6 @@ class Unread:
         most = max(self._holders, key=lambda it: it.unread_bytes)
         text = "the client at %s does not read its answers, and is given up: %d bytes of %d"
         logger.warning(text, most.address, most.unread_bytes, self.bytes)
+        self.given_up_count += 1
         self.recount(most, 0)
         most.give_up()

@@ -68,6 +68,10 @@ class Settings:
     backup_dir: Annotated[str, "Where backups are saved; none are when it is empty."] = ""
     backup_interval: Annotated[float, "How often a backup is saved."] = 24 * _HOUR_S
     backup_keep: Annotated[int, "How many backups are kept."] = 7
+    max_memory_bytes: Annotated[
+        int,
+        "Memory this member may take, in bytes; 0 = what the machine, cgroups and ulimits allow.",
+    ] = 0
     max_txn_ops: Annotated[int, "Most operations in a transaction."] = 128
     max_concurrent_streams: Annotated[int, "Most open calls of one client connection."] = 4096
     max_connections: Annotated[int, "Most open client connections."] = 10_000

@@ -7,14 +7,16 @@ from uuid import UUID
 
 import pytest
 
-from roost.errors import Overloaded
+from roost.errors import Overloaded, ShortOfMemory
 from roost.flow import Flow
 from roost.member import MemberConfig
 from roost.member.errors import ChangeNotTaken, RequestTooLarge
 from roost.member.operation import Changing
 from roost.member.pipeline import executor as executor_module
-from roost.member.pipeline.executor import Executor
+from roost.member.pipeline.executor import SHORT_QUEUE_BYTES_MAX, Executor
 from roost.member.pipeline.pacing import Pacing
+from roost.memory import Memory
+from roost.memory_limit import Limit, Taken
 from roost.outcome import Outcome
 from roost.store import InlineKeeper, Store, StoreConfig, Txn
 
@@ -46,7 +48,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
     made.close()
 
 
-def make(store: Store, core: StubCore, **options: Any) -> Executor:
+def make(store: Store, core: StubCore, memory: Memory | None = None, **options: Any) -> Executor:
     url = ("http://127.0.0.1:1",)
     config = MemberConfig(
         name="m", data_dir=Path(), initial_cluster={"m": url}, advertise_peer_urls=url,
@@ -61,6 +63,7 @@ def make(store: Store, core: StubCore, **options: Any) -> Executor:
         barrier=lambda _index, _done: None,
         run_again=lambda _delay: None,
         pacing=Pacing(lambda: 0.0),
+        memory=memory,
     )
 
 
@@ -222,3 +225,64 @@ def test_what_never_ran_is_handed_back_with_its_flow_a_change_too(store: Store) 
     handed = [(it.flow, it.body) for it in executor.close()]
     assert handed == [(BUSY, b""), (LIGHT, b"1"), (LIGHT, b"2")]
     assert executor.queue_count == executor.queue_bytes == executor.flow_count == 0
+
+
+def test_while_memory_is_short_what_is_small_goes_on_and_what_is_large_is_refused(
+    store: Store,
+) -> None:
+    """What a member asks of itself, the end of a lease or an alarm, must still get through."""
+    taken = 0
+    limit = Limit(600 << 20, "a test", lambda it: it.anonymous_bytes)
+    memory = Memory([limit], lambda: Taken(anonymous_bytes=taken))
+    heard: list[Outcome] = []
+    executor = make(store, StubCore(), memory=memory)
+    taken = 590 << 20
+    memory.look()
+    large = bytes(SHORT_QUEUE_BYTES_MAX)
+    assert executor.submit("put", put(store), b"small", ignore)
+    assert not executor.submit("put", put(store), large, heard.append)
+    assert [type(it) for it in heard] == [ShortOfMemory]
+    taken = 0
+    memory.look()
+    assert executor.submit("put", put(store), large, ignore)
+    assert executor.queue_bytes == len(large) + 5
+
+
+def test_an_operation_that_is_given_no_memory_is_refused_alone(store: Store) -> None:
+    def starve(txn: Txn, body: bytes) -> bytes:
+        txn.put(store.tree("things").id, b"key", b"half of it")
+        raise MemoryError
+
+    heard: list[Outcome] = []
+    core = StubCore()
+    executor = make(store, core)
+    executor.open()
+    executor.submit("put", put(store), b"v", ignore)
+    executor.submit("starve", starve, b"", heard.append)
+    executor.run()
+    assert len(core.proposed) == 1
+    assert store.begin().get(store.tree("things").id, b"key") == b"v"
+    payload = core.proposed[0]
+    store.apply(2, payload)
+    executor.on_applied(2, core.term)
+    assert [type(it) for it in heard] == [ShortOfMemory]
+
+
+def test_a_batch_for_whose_entry_there_is_no_memory_did_not_run(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ended the member: what encodes a batch of 4 MiB asks for 4 MiB more."""
+
+    def starve(_txn: Txn) -> bytes:
+        raise MemoryError
+
+    heard: list[Outcome] = []
+    core = StubCore()
+    executor = make(store, core)
+    executor.open()
+    executor.submit("put", put(store), b"v", heard.append)
+    monkeypatch.setattr(Txn, "encode", starve)
+    executor.run()
+    assert core.proposed == []
+    assert [type(it) for it in heard] == [ShortOfMemory]
+    assert store.begin().get(store.tree("things").id, b"key") is None

@@ -13,6 +13,7 @@ from roost.errors import (
     Overloaded,
     Refused,
     RoostError,
+    ShortOfMemory,
     Stopped,
 )
 from roost.flow import CONNECTION_MAX, Flow, flow_of
@@ -101,6 +102,7 @@ def test_any_bytes_decode_or_are_refused_by_name(frame: bytes) -> None:
         (NoLeader("nobody"), NotLeader),
         (Stopped("gone"), NotLeader),
         (Overloaded("full"), Overloaded),
+        (ShortOfMemory("ulimit -v"), ShortOfMemory),
         (OutcomeUnknown("lost"), OutcomeUnknown),
         (Refused("plain"), Refused),
         *((kind("why it is so"), kind) for kind in NAMED),

@@ -15,6 +15,8 @@ from roost.settings import DEFAULTS
 _SORT_ORDERS = frozenset(pb.RangeRequest.SortOrder.values())
 # The first key of a delete, and the end of its range as requests have it.
 _Interval = tuple[bytes, bytes]
+# Of a page, whose answer is no large one; longer ranges are refused while memory is short.
+PAGE_LIMIT_MAX = 100
 
 
 def check_range(request: pb.RangeRequest) -> None:
@@ -115,6 +117,12 @@ def check_permission(request: pb.AuthRoleGrantPermissionRequest) -> None:
     """Refuse a kind of permission that is none."""
     if request.perm.permType not in auth_pb2.Permission.Type.values():
         raise errors.unknown_permission(request.perm.permType)
+
+
+def is_long(request: pb.RangeRequest) -> bool:
+    """Whether a range may have an answer of any size."""
+    is_page = 0 < request.limit <= PAGE_LIMIT_MAX
+    return bool(request.range_end) and not request.count_only and not is_page
 
 
 def is_read_only(request: pb.TxnRequest) -> bool:

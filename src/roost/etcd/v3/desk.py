@@ -14,14 +14,16 @@ from roost.etcd.model.alarms import Alarms
 from roost.etcd.model.mvcc import Mvcc
 from roost.etcd.model.wire import Header
 from roost.etcd.v3.requests import fail, guarded
+from roost.memory import Memory
 from roost.tasks import Tasks
 
 
 class Desk:
     """What all services of v3 share."""
 
-    def __init__(self, border: Border, mvcc: Mvcc, alarms: Alarms) -> None:
-        """Let calls in by `border`."""
+    def __init__(self, border: Border, mvcc: Mvcc, alarms: Alarms, memory: Memory) -> None:
+        """Let calls in by `border`, and what is long only while there is `memory`."""
+        self.memory = memory
         self.border = border
         self.replica = border.replica
         self.auth = border.auth

@@ -5,14 +5,34 @@ The paths are etcd's (etcd: the http annotations of rpc.proto).
 
 from collections.abc import Mapping
 
+from roost.call import Code, Status
 from roost.errors import NoLeader, Stopped
-from roost.etcd.errors import status_of
+from roost.etcd.errors import SHORT_OF_MEMORY, status_of
 from roost.proto import election_pb2, lock_pb2, rpc_pb2
 
 SCHEMAS = (rpc_pb2.DESCRIPTOR, lock_pb2.DESCRIPTOR, election_pb2.DESCRIPTOR)
 # What the port itself says in etcd's words.
 NO_LEADER = status_of(NoLeader())
 STOPPED = status_of(Stopped())
+SHORT = Status(Code.RESOURCE_EXHAUSTED, SHORT_OF_MEMORY)
+# What is answered while memory is short: it holds little, or ends something, or says how the
+# member is.  Range looks for itself.
+LIGHT = frozenset(
+    f"/etcdserverpb.{name}".encode()
+    for name in (
+        "KV/Range",
+        "KV/Compact",
+        "Lease/LeaseKeepAlive",
+        "Lease/LeaseRevoke",
+        "Lease/LeaseTimeToLive",
+        "Auth/Authenticate",
+        "Auth/AuthStatus",
+        "Cluster/MemberList",
+        "Maintenance/Alarm",
+        "Maintenance/MoveLeader",
+        "Maintenance/Status",
+    )
+)
 # Path behind the version -> service and method.
 JSON_PATHS: Mapping[str, str] = {
     "kv/range": "etcdserverpb.KV/Range",

@@ -40,6 +40,9 @@ class KvService:
         request = parse(call, pb.RangeRequest, body, checks.check_range)
         if request is None:
             return
+        if desk.memory.is_short and checks.is_long(request):
+            fail(call, desk.memory.refusal())
+            return
 
         def answer() -> bytes:
             desk.alarms.check_sound()

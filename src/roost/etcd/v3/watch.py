@@ -110,6 +110,8 @@ class WatchStream:
             or hub.count >= limits.watchers_max
         ):
             reason = errors.TOO_MANY_WATCHERS
+        elif hub.desk.memory.is_short:
+            reason = errors.status_of(hub.desk.memory.refusal()).text
         if reason:
             self._cancel_new(reason)
             return

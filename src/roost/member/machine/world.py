@@ -20,6 +20,7 @@ from roost.journal import Disk, JournalConfig, OsDisk
 from roost.member.errors import SnapshotFailed
 from roost.member.machine.reserve import Reserve
 from roost.member.machine.worker import Worker, one_thread
+from roost.memory import Memory
 from roost.peer import (
     Dice,
     Doorbell,
@@ -65,8 +66,13 @@ class World:
         segment_bytes: int = DEFAULTS.segment_bytes,
         peer_tls: PeerTls | None = None,
         peer_secrets: Secrets | None = None,
+        memory: Memory | None = None,
     ) -> None:
-        """Use the operating system; segments of the journal have that size."""
+        """Use the operating system; segments of the journal have that size.
+
+        Without `memory` there is as much as anybody wants.
+        """
+        self.memory = memory or Memory()
         self.network: Network = OsNetwork(peer_tls)
         self.peer_secrets = peer_secrets or Secrets()
         self.disk: Disk = OsDisk()

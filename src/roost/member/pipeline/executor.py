@@ -40,6 +40,7 @@ from roost.member.errors import (
 )
 from roost.member.operation import Changing, Operation
 from roost.member.pipeline.pacing import HOLD_S, Pace, Pacing
+from roost.memory import Memory
 from roost.outcome import Done, Outcome, ReadDone, tell_failure
 from roost.raft import (
     ChangeRefused,
@@ -55,6 +56,8 @@ logger = logging.getLogger(__name__)
 _ENTRY_BYTES = 1 << 20
 # What the operations of one batch may write together: an entry of the journal holds no more.
 WRITES_BYTES_MAX = PAYLOAD_BYTES_MAX
+# What may wait while memory is short: small requests, a member's own among them, still get on.
+SHORT_QUEUE_BYTES_MAX = 1 << 20
 
 
 @dataclass(slots=True, eq=False)
@@ -117,8 +120,10 @@ class Executor:
         barrier: Callable[[int, ReadDone], None],
         run_again: Callable[[float], None],
         pacing: Pacing,
+        memory: Memory | None = None,
     ) -> None:
         """Start closed: `open` follows when this member leads and is caught up."""
+        self._memory = memory or Memory()
         self._config = config
         self._core = core
         self._store = store
@@ -128,7 +133,8 @@ class Executor:
         self._pacing = pacing
         self._is_held = False
         self._queue: FairQueue[Request] = FairQueue(
-            count_max=config.queue_count_max, bytes_max=config.queue_bytes_max
+            count_max=config.queue_count_max,
+            bytes_max=self._memory.share(config.queue_bytes_max, 8),
         )
         # It changes the configuration: its turn has come, and it runs alone.
         self._change: Request | None = None
@@ -173,6 +179,9 @@ class Executor:
     ) -> bool:
         """Queue one operation; False when its flow has too many and the caller was told."""
         request = Request(name, operation, body, done, flow)
+        if self._memory.is_short and self._queue.bytes + len(body) > SHORT_QUEUE_BYTES_MAX:
+            request.tell(self._memory.refusal())
+            return False
         if self._queue.submit(flow, request, len(body)):
             return True
         request.tell(Overloaded("too many operations wait"))
@@ -229,9 +238,15 @@ class Executor:
             return
         try:
             payload = txn.encode()
+        except MemoryError:
+            # Nothing of it has left this function.
+            error = self._memory.on_error()
+            batch.fail(lambda: error)
+            return
+        try:
             index = self._core.propose(payload)
-        except ProposalDropped as error:
-            text = str(error)
+        except ProposalDropped as dropped:
+            text = str(dropped)
             batch.fail(lambda: Overloaded(text))
             return
         self._store.speculate(index, txn, payload)
@@ -260,6 +275,9 @@ class Executor:
             except Refused as refusal:
                 txn.rollback(mark)
                 request.outcome = refusal
+            except MemoryError:
+                txn.rollback(mark)
+                request.outcome = self._memory.on_error()
             except Exception:
                 # A bug in one operation must cost its caller an answer, not everybody the
                 # member: nothing of it is kept.

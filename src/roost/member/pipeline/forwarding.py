@@ -16,7 +16,8 @@ that the leader had applied when it answered:
                        u8 0 and a name with its text, as a member did
             2 astray   it did not run: the member asked does not lead (any more)
             3 unknown  it may have taken effect; body is a name with its text
-            4 full     it did not run: the leader has too many requests
+            4 full     it did not run: the leader has too many requests, or too little memory;
+                       body is a name with its text, or a text of an older version
 
 A name is that of a leaf in `member/errors.py`, u8 0 behind it: the member that forwards raises the
 same leaf as the leader, so its client is told the same.  A name that is not known here stands for
@@ -51,6 +52,7 @@ from roost.errors import (
     Overloaded,
     Refused,
     RoostError,
+    ShortOfMemory,
 )
 from roost.flow import OWN, Flow
 from roost.member import errors
@@ -139,7 +141,7 @@ def encode_answer(request_id: int, outcome: Outcome) -> list[bytes]:
         case Refused():
             ending, body = Ending.REFUSED, bytes(1) + _named(outcome)
         case Overloaded():
-            ending, body = Ending.FULL, str(outcome).encode()
+            ending, body = Ending.FULL, _named(outcome)
         case NotExecuted():
             ending, body = Ending.ASTRAY, str(outcome).encode()
         case _:
@@ -188,7 +190,7 @@ def _answer(ending: int, body: bytes) -> Outcome:
         case Ending.ASTRAY:
             return NotLeader(body.decode())
         case Ending.FULL:
-            return Overloaded(body.decode())
+            return _by_name(body, _FULL, Overloaded)
         case Ending.UNKNOWN:
             return _by_name(body, _UNKNOWNS, OutcomeUnknown)
         case _:
@@ -212,6 +214,7 @@ def _leaves(family: type[Kind]) -> Mapping[str, type[Kind]]:
     return {name: it for name, it in found if isinstance(it, type) and issubclass(it, family)}
 
 
+_FULL: Mapping[str, type[Overloaded]] = {"ShortOfMemory": ShortOfMemory}
 _REFUSALS, _UNKNOWNS = _leaves(Refused), _leaves(OutcomeUnknown)
 
 

@@ -5,7 +5,9 @@ be sent collects in `out`; whoever holds the socket takes it with `take_output`,
 so that the answers of one turn leave in one write.
 
 Flow control is kept both ways.  What a window does not let out waits in its stream; the window
-we grant is given back when the owner has taken the bytes.
+we grant is given back as the owner uses the bytes: a stream's by `give_back`, and widened for a
+large message by `widen_stream`.  The connection's own is given back at once, for it is no brake:
+held back, it would stop those streams too whose messages are to be finished.
 
 Full?  Streams, header lists, frame sizes and unsent bytes are bounded; all connections together
 have UNFINISHED_BYTES_MAX for large header blocks that have yet to end; a client that breaks a
@@ -25,9 +27,13 @@ from roost.server.h2.streams import STREAM_WINDOW_BYTES, Stream
 STREAMS_MAX = 4096
 CONNECTION_WINDOW_BYTES = 16 << 20
 CONTROL_COUNT_MAX = 5000
-# A connection keeps so many header blocks, and so many bytes of them, that mean what they meant.
+# A connection keeps so many header blocks that mean what they meant, and so many bytes of what they
+# say; all connections together CACHED_BYTES_MAX.
 HEADER_BLOCKS_MAX = 256
-HEADER_CACHE_BYTES_MAX = 64 << 10
+HEADER_CACHE_BYTES_MAX = 256 << 10
+CACHED_BYTES_MAX = 64 << 20
+# What Python keeps of a block besides its bytes and what they say, roughly.
+_HEAD_BYTES = 2 << 10
 # Larger frames are not sent, whatever a client would take: others want to be served as well.
 FRAME_BYTES_SENT_MAX = 32 << 10
 # What SETTINGS frames cost: entries, and streams that a wider window puts in line.
@@ -46,13 +52,22 @@ _CONNECTION_CREDIT = CONNECTION_WINDOW_BYTES // 2
 
 
 class Unfinished:
-    """What large header blocks that have yet to end may take, of all connections together."""
+    """What headers may take, of all connections together.
 
-    __slots__ = ("free_bytes",)
+    Those of large blocks that have yet to end, and those that are kept since they come again.
+    """
+
+    __slots__ = ("cached_bytes", "free_bytes")
 
     def __init__(self) -> None:
         """Nothing is taken."""
         self.free_bytes = UNFINISHED_BYTES_MAX
+        self.cached_bytes = 0
+
+    @property
+    def taken_bytes(self) -> int:
+        """What large blocks take that have yet to end; zero when idle."""
+        return UNFINISHED_BYTES_MAX - self.free_bytes
 
 
 class Owner(Protocol):
@@ -98,6 +113,8 @@ class Connection(Outgoing):
         self._needed_bytes = 0
         # What the last call of `receive` used of its budget.
         self.spent = 0
+        # The owner has to do with the last frame still: nothing more is read before it is over.
+        self.is_held = False
         self._is_greeted = False
         self._decoder = Decoder()
         self._heads: dict[bytes, object] = {}
@@ -120,6 +137,11 @@ class Connection(Outgoing):
             ),
             f.window_update(0, CONNECTION_WINDOW_BYTES - f.WINDOW_DEFAULT),
         ]
+
+    @property
+    def unread_bytes(self) -> int:
+        """What has come and was not read yet."""
+        return self._unread_bytes
 
     def tick(self) -> None:
         """Forget the count of control frames; called about once a second."""
@@ -168,7 +190,7 @@ class Connection(Outgoing):
             if stop > end:
                 needed = stop - offset
                 break
-            if self.spent >= budget:
+            if self.spent >= budget or self.is_held:
                 self._keep(data[offset:], 0)
                 return True
             self.spent += 1 + (length >> 10)
@@ -244,15 +266,26 @@ class Connection(Outgoing):
         """Decode a block that came whole, and remember it while the table stays as it is."""
         self._read_part(block)
         self.drop_block()
+        list_bytes = self._decoder.list_bytes
         head, is_constant = self._end_head()
-        size = len(block)
+        size = len(block) + list_bytes + _HEAD_BYTES
         if is_constant and size <= HEADER_CACHE_BYTES_MAX:
-            self._head_bytes += size
-            if self._head_bytes > HEADER_CACHE_BYTES_MAX or len(self._heads) >= HEADER_BLOCKS_MAX:
-                self._heads.clear()
-                self._head_bytes = size
-            self._heads[block] = head
+            if (
+                self._head_bytes + size > HEADER_CACHE_BYTES_MAX
+                or len(self._heads) >= HEADER_BLOCKS_MAX
+            ):
+                self.forget_heads()
+            if self._unfinished.cached_bytes + size <= CACHED_BYTES_MAX:
+                self._head_bytes += size
+                self._unfinished.cached_bytes += size
+                self._heads[block] = head
         return head
+
+    def forget_heads(self) -> None:
+        """Keep no header blocks; whoever gives a connection up does it."""
+        self._heads.clear()
+        self._unfinished.cached_bytes -= self._head_bytes
+        self._head_bytes = 0
 
     def _end_head(self) -> tuple[object, bool]:
         """What the block that has ended says, and whether it will say so again."""
@@ -261,8 +294,7 @@ class Connection(Outgoing):
         except HpackError as error:
             raise ConnectionBroken(ErrorCode.COMPRESSION_ERROR, str(error)) from error
         if changed:
-            self._heads.clear()
-            self._head_bytes = 0
+            self.forget_heads()
         if fields is None:
             return self._owner.make_large_head(), False
         return self._owner.make_head(fields), not changed
@@ -315,12 +347,21 @@ class Connection(Outgoing):
         else:
             if not payload:
                 self._note_control()
-            stream.credit += size
-            if stream.credit >= _STREAM_CREDIT:
-                self.out.append(f.window_update(stream_id, stream.credit))
-                stream.receive_window += stream.credit
-                stream.credit = 0
+            if size > len(payload):
+                self.give_back(stream, size - len(payload))  # padding
         self._owner.on_data(stream, payload)
+
+    def give_back(self, stream: Stream, count: int) -> None:
+        """So many bytes of a stream were used: its client may send as many again."""
+        stream.credit += count
+        if stream.credit >= _STREAM_CREDIT and not stream.is_remote_closed:
+            self.widen_stream(stream, stream.credit)
+            stream.credit = 0
+
+    def widen_stream(self, stream: Stream, count: int) -> None:
+        """Let a stream's client send so many bytes more."""
+        stream.receive_window += count
+        self.out.append(f.window_update(stream.id, count))
 
     def _on_other(self, kind: int, stream_id: int, flags: int, payload: bytes) -> None:
         if kind == f.WINDOW_UPDATE:

@@ -171,6 +171,11 @@ class Decoder:
         """What is kept of a block until more of it comes."""
         return len(self._rest)
 
+    @property
+    def list_bytes(self) -> int:
+        """What the fields of the block so far take, as the standard counts (section 4.1)."""
+        return self._size
+
     def decode(self, block: bytes) -> tuple[list[tuple[bytes, bytes]] | None, bool]:
         """Decode a whole header block; also say whether the dynamic table changed.
 

@@ -45,6 +45,8 @@ class Outgoing:
         self._held: dict[int, Stream] = {}
         # What the windows, or turns to come, do not let out yet.
         self.blocked_bytes = 0
+        # Frames of what waited that have been sent.
+        self.moved_count = 0
 
     def take_output(self, frames_max: int = FRAMES_A_TURN_MAX) -> bytes:
         """What is to be sent now, with at most so many frames of what waited; see `has_more`."""
@@ -140,6 +142,7 @@ class Outgoing:
         else:
             pending.popleft()
             stream.offset = 0
+        self.moved_count += 1
         stream.send_credit -= size
         self.send_window -= size
         stream.pending_bytes -= size
@@ -155,9 +158,25 @@ class Outgoing:
     def _line_up(self, stream: Stream) -> None:
         """Put a stream with something pending where it waits: in line, or among the held."""
         if stream.send_credit + self.initial_window <= 0:
-            self._held[stream.id] = stream
+            if stream.id not in self._held:
+                stream.looks = 0
+                self._held[stream.id] = stream
         else:
             self._line[stream.id] = stream
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether something waits that its stream's own window would let out."""
+        return bool(self._line)
+
+    def take_stalled(self, looks_max: int) -> list[Stream]:
+        """Look once more: the streams whose windows have been used up for so many looks."""
+        stalled = []
+        for stream in self._held.values():
+            stream.looks += 1
+            if stream.looks > looks_max:
+                stalled.append(stream)
+        return stalled
 
     # The client's windows.
 

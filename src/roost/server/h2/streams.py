@@ -5,7 +5,8 @@ from typing import Any
 
 from roost.server.h2 import frames as f
 
-STREAM_WINDOW_BYTES = 4 << 20
+# Most messages fit; what is larger asks for more (`server.bodies`).
+STREAM_WINDOW_BYTES = 64 << 10
 
 
 class Stream:
@@ -16,6 +17,7 @@ class Stream:
         "id",
         "is_local_closed",
         "is_remote_closed",
+        "looks",
         "offset",
         "pending",
         "pending_bytes",
@@ -40,6 +42,8 @@ class Stream:
         self.pending: deque[bytes] | None = None
         self.offset = 0
         self.pending_bytes = 0
+        # How often somebody has looked since its window was used up.
+        self.looks = 0
         self.trailers: bytes | None = None
         self.state: Any = None  # the owner's object; Any because this layer never looks at it
 

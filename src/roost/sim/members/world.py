@@ -13,6 +13,7 @@ from roost.member.errors import SnapshotFailed
 from roost.member.machine.reserve import Reserve
 from roost.member.machine.worker import Worker
 from roost.member.machine.world import World
+from roost.memory import Memory
 from roost.peer import PeerConfig, Secrets, Transport
 from roost.sim.members.disk import SimDisk
 from roost.sim.members.network import Host, SimNetwork
@@ -97,6 +98,7 @@ class SimWorld(World):
     ) -> None:
         """Begin with an empty disk; the clock runs `clock_rate` times as fast as true time."""
         self.peer_secrets = peer_secrets or Secrets()
+        self.memory = Memory()
         self.network: Host = Host(network, address)
         self.address = address
         # Called when whatever came from one connection at one time was handed to the member.
