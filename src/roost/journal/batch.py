@@ -35,8 +35,12 @@ class Write:
     and the device.
     """
 
+    # Where it is new its file is made by `write`, and named by the manifest before anything is in
+    # it.
     segment: Segment
     is_new: bool
+    # Where the first of each goes; the rest follows without a gap, so that a batch is two writes
+    # and one sync a segment.
     frames_offset: int
     slots_offset: int
     frames: list[bytes] = field(default_factory=list)
@@ -51,6 +55,7 @@ class Batch:
     hard_state: HardState | None
     # In order; more than one where the batch goes on in a new segment.
     writes: list[Write]
+    # What may be promised when it is written.
     last_index: int
 
 

@@ -47,6 +47,8 @@ class File(Protocol):
     def pwrite(self, buffers: Sequence[bytes], offset: int) -> None:
         """Write all buffers one after another, or raise."""
 
+    # Two kinds of sync, since the difference is what a put costs: the first need not write any
+    # metadata where the file was laid out before (J3).
     def sync_data(self) -> None:
         """Make the content durable; the size must not have changed since `sync_all`."""
 
@@ -105,6 +107,7 @@ class OsFile:
         """Read until `count` bytes or the end of the file."""
         parts: list[bytes] = []
         while count > 0:
+            # Less than was asked for is no error and not the end: only nothing is.
             part = os.pread(self._fd, count, offset)
             if not part:
                 break
@@ -128,6 +131,7 @@ class OsFile:
         while written < wanted:
             count = os.pwrite(self._fd, rest[written:], offset + written)
             if count == 0:
+                # Neither done nor refused: to ask again could go on for ever, with callers waiting.
                 raise OSError("a write made no progress")
             written += count
 
@@ -158,6 +162,8 @@ class OsDisk:
         if not path.parent.is_dir():
             # `parents=True` would make those above with the modes of everybody's files.
             self.make_directory(path.parent)
+        # With the mode from the first moment on: a `chmod` afterwards leaves an instant in which
+        # somebody may look in.
         path.mkdir(mode=DIRECTORY_MODE)
         self.sync_directory(path.parent)
 
@@ -188,6 +194,8 @@ class OsDisk:
 
     def rename(self, old: Path, new: Path) -> None:
         """Rename, replacing `new`."""
+        # Durable with the next `sync_directory`, and at once or not at all: what replaces a file is
+        # whole, or the old one is still there.
         old.replace(new)
 
     def unlink(self, path: Path) -> None:
@@ -198,6 +206,7 @@ class OsDisk:
         """Make names durable (J14)."""
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
+            # A file that is durable under a name that is not is lost with its name (J14).
             os.fsync(fd)
         finally:
             os.close(fd)

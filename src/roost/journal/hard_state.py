@@ -79,6 +79,7 @@ class HardRecord:
         if state is not held:
             text = "the term was %d, which no election reaches: somebody sent it; going on with %d"
             logger.error(text, held.term, state.term)
+        # Before anything else is: whoever votes next must vote from what is durable.
         if state is not self.held:
             self.save(state)
         return state

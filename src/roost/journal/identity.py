@@ -107,6 +107,8 @@ def save_identity(disk: Disk, directory: Path, identity: Identity) -> None:
     """
     held = load_identity(disk, directory)
     if held is not None:
+        # Whoever joins or restores into a directory that has lived would put two members' promises
+        # on one disk.
         raise WrongIdentity(f"{directory} belongs to member {held.member_id:x} already")
     replace_identity(disk, directory, identity)
 

@@ -110,6 +110,7 @@ class Index:
 
     def term_at(self, index: int) -> int | None:
         """The term of an entry or of the one just below the first; None when not known."""
+        # Asked for each append that is taken or sent: one subtraction and one look.
         position = index - self.base - 1
         if 0 <= position < len(self.terms):
             return self.terms[position]
@@ -135,6 +136,8 @@ class Index:
         for column in (self.terms, self._sequences, self._offsets, self._lengths, self._crcs):
             del column[keep:]
         del self._kinds[keep:]
+        # What replaces them is whole: they must not be asked for any more, nor hold back what
+        # comes.
         for it in [it for it in self.damaged if it >= index]:
             del self.damaged[it]
 

@@ -142,6 +142,8 @@ class Journal:
         for entry in entries:
             if len(entry.payload) > PAYLOAD_BYTES_MAX:
                 raise EntryTooLarge(f"entry {entry.index} has {len(entry.payload)} bytes")
+        # Told apart from what is durable (`_hard.held`), as the end of the log is: the next batch
+        # is decided while this one is being written.
         if hard_state is not None:
             assert hard_state.term >= self.hard_state.term, "terms never decrease"
             self.hard_state = hard_state
@@ -238,6 +240,7 @@ class Journal:
     def finish(self, batch: Batch) -> None:
         """The batch is written: what it holds may be promised."""
         assert batch is self._underway, "it was prepared last"
+        # By the batch, not by the end of the log: the next one may be in the index already.
         self._underway = None
         self.durable_index = batch.last_index
 
@@ -401,6 +404,7 @@ class Journal:
         index = min(index, self.durable_index - 1)
         if index < self.first_index:
             return
+        # Whole segments only: a file is never cut, so that no crash can leave half of one.
         keep = self._index.place(index + 1).sequence
         dropped = [segment for segment in self._segments if segment.sequence < keep]
         if not dropped:
@@ -427,6 +431,8 @@ class Journal:
         self._refuse_when_broken()
         assert self._underway is None, "one batch at a time"
         dropped, self._segments = self._segments, []
+        # Entries behind the snapshot go as well, though they may be the right ones: the leader
+        # sends them again, and no byte is kept of a log that did not reach the snapshot.
         self._index = Index(index, term)
         self.durable_index = index
         self._manifest.note_floor(index, term)
@@ -455,6 +461,8 @@ class Journal:
         """
         assert self._underway is None, "one batch at a time"
         with self._poisoned_by_errors():
+            # Durable before this member votes again: a fence that comes back after a crash costs
+            # time, one that is forgotten costs votes.
             self._manifest.note_fence(is_fenced=False)
             self._save_manifest()
 

@@ -74,8 +74,11 @@ class ManifestRecord:
                 self.held = msgspec.json.decode(body, type=Manifest)
             except UNDECODABLE as error:
                 raise JournalDamaged(self._path, 0, 0, f"the catalogue: {error}") from error
+            # Believed once, now: the first save of this start takes the word back, so that a crash
+            # after it is no clean stop.
             self.was_clean = self.held.clean
         self._boot = boot
+        # Two empty ones are not the same boot: where nobody can say, the cache counts for lost.
         self.is_cache_alive = bool(boot) and self.held.boot == boot
         # Counted in memory, and durable with the first save of this start.  A start that ends
         # before it has changed nothing that the number would have to tell apart: incarnations

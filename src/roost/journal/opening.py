@@ -118,6 +118,8 @@ class _Opening:
         """All of it."""
         hard, manifest = self._hard, self._manifest
         self._disk.make_directory(self._wal)
+        # Term and vote before any entry: an entry of a term above it was never elected for, and
+        # tells that the two do not belong together.
         hard.load()
         manifest.load(self._disk.boot_id(self._wal))
         runs = self._read_segments()
@@ -133,6 +135,8 @@ class _Opening:
         # The manifest first: a crash in between leaves files that nobody names, and the next
         # start puts them aside.  The other way round it would miss files that it names.
         manifest.save(self._segments, is_clean=False, is_certain=index.is_certain)
+        # Last, when the manifest that does not name them is durable: until then they may be named
+        # by the old one.
         self._put_aside_unknown_files()
         return Opened(
             identity=self._identity,
@@ -154,6 +158,8 @@ class _Opening:
             replay.runs[0].index.base_term = manifest.held.floor_term
         opened = [self._open_segment(name) for name in names]
         for position, segment in enumerate(opened):
+            # Noted and read on: what lies behind a lost segment may be all that is needed, when the
+            # store has the rest.
             if isinstance(segment, JournalDamaged):
                 replay.note_hole(segment)
                 continue
@@ -217,6 +223,8 @@ class _Opening:
             return
         damage = newest.hole or runs[-2].hole
         assert damage is not None, "something is missing"
+        # Where there is nobody else to ask, what was lost stays lost: then a human decides
+        # (`accept_loss`, J22), and no start does.
         if not may_lose_tail:
             raise damage
         logger.error("the end of the log is lost: %s", damage)
@@ -244,6 +252,7 @@ class _Opening:
     def _leave_segments_before_gap(self) -> None:
         """What lies before a gap is not needed; the gap must not be met again."""
         index = self._index
+        # Nothing lies behind the gap: the store has all there ever was.
         if index.last == index.base:
             self._put_aside_all()
             return
@@ -266,6 +275,8 @@ class _Opening:
             last = min(index.damaged, default=index.last + 1) - 1
             if index.base <= floor.index < last:
                 first = floor.index + 1
+                # Read into memory before the files are put aside, and written again as if they had
+                # just come: the new log has one history, in files of one life.
                 self._kept = read_entries(index, self._segments, first, last + 1, _EVERYTHING)
         self._put_aside_all()
         self._index = Index(floor.index, floor.term)
@@ -294,5 +305,6 @@ class _Opening:
                 disk.make_directory(lost)
                 # Names come again after a loss: what was put aside before stays, too.
                 disk.rename(wal / name, lost / f"{self._manifest.held.starts}-{name}")
+                # The new name first: a crash between the two may leave both, never neither.
                 disk.sync_directory(lost)
                 disk.sync_directory(wal)

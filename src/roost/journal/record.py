@@ -43,6 +43,7 @@ PAYLOAD_BYTES_MAX = 64 << 20
 _FRAME = Struct("<4sB3xQQQIIIII8x")
 _SLOT = Struct("<QQQIIIB3xQ12x")
 _CRC = Struct("<I")
+# Made once: there is one behind nearly every payload.
 _PADDING = tuple(bytes(count) for count in range(8))
 
 assert _FRAME.size == FRAME_HEAD_BYTES - 4, "a frame's head is 64 bytes with its checksum"
@@ -118,6 +119,8 @@ def read_whole(
     magic, kind, frame_epoch, index, term, length, payload_crc, chain, at, delta = (
         _FRAME.unpack_from(head)
     )
+    # Whole, and not ours: what was here before the file was, or a frame that landed in another
+    # one's place.
     if magic != FRAME_MAGIC or frame_epoch != epoch or at != position:
         return None
     begin = offset + FRAME_HEAD_BYTES

@@ -143,6 +143,8 @@ class SegmentReader:
         """
         assert segment.file is not None, "the segment is open"
         self._segment = segment
+        # Once, and whole: judging goes back and forth, and a disk that answers the same question
+        # twice in two ways would have us decide by neither.
         self._data = read_or_zeros(segment.file, segment.size)
         self._is_clean = is_clean
         self._is_cache_alive = is_cache_alive
@@ -172,6 +174,8 @@ class SegmentReader:
                 segment.position = position + 1
                 continue
             verdict, frame = self._judge(is_sealed=frame_count is not None)
+            # The end of the log, and the only place where something is dropped without a word: it
+            # was never acknowledged.
             if verdict is Verdict.TORN:
                 break
             fact = verdict.value
@@ -237,6 +241,8 @@ class SegmentReader:
         frame, frame_state = self._read_frame(slot)
         if slot is not None and frame is not None and not _same(frame, slot, segment.offset):
             slot_state = SlotState.DIFFERS
+        # Whole, and it names a frame elsewhere: one misplaced write, and as little proof as
+        # rubbish.
         if slot is not None and frame is None and slot.offset != segment.offset:
             slot_state = SlotState.GARBAGE  # it is not of this frame
         # Evidence decides only where the frame is bad, and to look for it reads the whole segment.
@@ -244,6 +250,7 @@ class SegmentReader:
         if frame_state is FrameState.BAD:
             is_known = is_sealed or segment.position < self._marked
             evidence = Evidence.LATER_BATCH if is_known else self._evidence()
+        # Of all that can be seen of one position, nothing is decided anywhere but in the table.
         verdict = VERDICTS[(frame_state, slot_state, evidence)]
         if verdict is Verdict.REWRITE_SLOT:
             assert frame is not None, "a good frame was read"
@@ -282,6 +289,8 @@ class SegmentReader:
         if slot is not None and slot.offset == offset:
             end = offset + FRAME_HEAD_BYTES + slot.length
             if slot.length <= PAYLOAD_BYTES_MAX and end <= segment.size:
+                # The slot says what the payload must be, so a head that rotted costs nothing: it is
+                # written anew from there.
                 payload = data[offset + FRAME_HEAD_BYTES : end]
                 if crc32c(payload) == slot.payload_crc:
                     return None, FrameState.HEAD_BAD

@@ -39,6 +39,7 @@ class Spare:
         # The descriptors that the next file will need are taken while there are some.  A process
         # that has none left can still answer; it must not be the journal that goes without.
         self._held.hold()
+        # One at a time: the next is begun when this one has become a segment.
         if self._maker is not None and not self._disk.exists(self.path):
             self._coming = self._maker.submit(
                 segments.write_blank, self._disk, self.path, self._size_bytes
@@ -67,6 +68,7 @@ class Spare:
                     raise
                 self.on_full()
                 segments.write_blank(self._disk, self.path, segment.size)
+        # Head and name last: until then it is a blank that any start throws away.
         segments.install(self._disk, self.path, segment, identity)
 
     def close(self) -> None:

@@ -93,6 +93,7 @@ def send_append(state: State, node: int, progress: Progress, *, or_empty: bool =
 def announced_index(state: State) -> int:
     """The commit index that every peer in step has been told; our own where we do not lead."""
     peers = state.leading.peers.values() if state.leading is not None else ()
+    # Others learn it with what they lack: a probe or a snapshot carries a commit index, too.
     told = [it.sent_commit for it in peers if it.state is ProgressState.REPLICATE]
     return min(told, default=state.log.commit_index)
 
@@ -180,6 +181,7 @@ def on_restarted(state: State, message: Restarted) -> None:
     """A peer has lived once more since we lead: it may hold less than it said (J23)."""
     leading = state.leading
     progress = leading.peers.get(message.sender) if leading is not None else None
+    # The same word again is a repetition: to begin the search anew would forget its answers.
     if progress is None or progress.session == message.session:
         return
     # The next append carries the new session, by which the peer knows that we know.  Until it

@@ -127,6 +127,7 @@ def _encode_append(message: AppendEntries) -> list[bytes]:
         message.session,
         len(entries),
     )
+    # What a lone put is, and the commonest append of all: no list is made for it.
     if len(entries) == 1:
         entry = entries[0]
         payload = entry.payload
@@ -173,9 +174,12 @@ def decode(body: bytes) -> Message:
 def _check(fields: Mapping[str, int], term: int) -> None:
     """Refuse a message of numbers only that is not as the top says."""
     for name, value in fields.items():
+        # A target is a node's id, which is drawn and not counted: all of its 64 bits are good.
         if value > COUNT_MAX and name != "target":
             raise MalformedMessage(f"{name} {value} is more than can be counted")
     for name in _BOOLEANS:
+        # What is neither is refused, not guessed: Python takes it for true, another version may
+        # not, and then one message has two meanings.
         if fields.get(name, 0) > 1:
             raise MalformedMessage(f"{name} is {fields[name]}")
     for name, place in _TOLD:
@@ -189,8 +193,12 @@ def _decode_append(body: bytes) -> AppendEntries:
     _, sender, term, prev_index, prev_term, commit_index, session, count = head
     head_offset = _APPEND_HEAD.size
     offset = head_offset + count * _ENTRY_HEAD.size
+    # The count is believed as far as there are bytes for it, before the loop below goes by it: what
+    # a stranger writes must not say how much is done or reserved.
     if offset > len(body) or sender == 0 or term == 0 or prev_term > term:
         raise MalformedMessage("an append's head contradicts itself")
+    # Only the place before the first entry has no term; with one, or elsewhere without, the
+    # comparison on which all appends rest would be of nothing (§3.5).
     if (prev_index == 0) != (prev_term == 0):
         raise MalformedMessage("an append follows position 0 of a term, or none of none")
     if max(term, prev_index + count, commit_index, session) > COUNT_MAX:
@@ -212,6 +220,8 @@ def _decode_append(body: bytes) -> AppendEntries:
             _check_change(payload, index)
         entries.append(Entry(index, entry_term, _ENTRY_KINDS[kind], payload))
         offset += length
+    # To the last byte: what nobody reads, nobody has checked.  And a leader has no entries of terms
+    # above its own, for it would not lead any more (§3.3).
     if offset != len(body) or last_term > term:
         raise MalformedMessage("an append's entries do not fill it")
     return AppendEntries(term, sender, prev_index, prev_term, commit_index, tuple(entries), session)
@@ -232,6 +242,7 @@ def _encode_offer(message: SnapshotOffer) -> list[bytes]:
 def _decode_offer(body: bytes) -> SnapshotOffer:
     _, sender, term, index, index_term, session = _OFFER_HEAD.unpack_from(body)
     configuration, rest = decode_change(body[_OFFER_HEAD.size :])
+    # Behind the configuration of an entry stands its context; an offer has none.
     if rest or sender == 0 or not 0 < index_term <= term or index == 0:
         raise MalformedMessage(f"a snapshot at {index_term}:{index}, term {term}")
     if max(term, index, session) > COUNT_MAX or configuration.version > index:

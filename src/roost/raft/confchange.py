@@ -63,6 +63,8 @@ def next_configuration(
         ChangeRefused: the old one is joint, nobody would vote, or a node id is none.
 
     """
+    # A third set of voters on top of the two would have to meet both, and nobody has shown that it
+    # does: what is begun is ended first (thesis §4.3).
     if old.is_joint:
         raise ChangeRefused("a joint configuration must be left before the next change")
     if not changes:
@@ -95,9 +97,12 @@ def next_configuration(
     return Configuration(
         version=version,
         voters=tuple(sorted(voters)),
+        # The old half as it was, for it must go on meeting the majorities of before.
         outgoing=old.voters if is_joint else (),
         learners=tuple(sorted(learners)),
         learners_next=tuple(sorted(staged)),
+        # While it is joint two majorities are needed, and more failures stop it than before or
+        # after: it should not depend on somebody coming back to end it.
         auto_leave=is_joint and transition is not Transition.JOINT_EXPLICIT,
     )
 
@@ -109,11 +114,13 @@ def left_configuration(joint: Configuration, version: int) -> Configuration:
         ChangeRefused: it is not joint.
 
     """
+    # To leave twice would be a second entry that changes nothing, under a new version.
     if not joint.is_joint:
         raise ChangeRefused("only a joint configuration can be left")
     return Configuration(
         version=version,
         voters=joint.voters,
+        # Here at last they lose their votes: the half in which they had them has gone.
         learners=tuple(sorted({*joint.learners, *joint.learners_next})),
     )
 
@@ -180,10 +187,14 @@ def is_valid(configuration: Configuration) -> bool:
     halves = _halves(configuration)
     everybody_votes = {*configuration.voters, *configuration.outgoing}
     return (
+        # Sorted and once each: equal configurations are equal bytes, and a voter named twice would
+        # be counted twice.
         bool(configuration.voters)
         and all(nodes == tuple(sorted(set(nodes))) for nodes in halves)
         and all(0 < node <= NODE_ID_MAX for nodes in halves for node in nodes)
+        # A learner that votes in a half would be counted as both, and `is_voter` answer for it.
         and everybody_votes.isdisjoint(configuration.learners)
+        # Only who votes yet, and will not, waits to become a learner.
         and set(configuration.learners_next) <= set(configuration.outgoing)
         and set(configuration.learners_next).isdisjoint(configuration.voters)
         and (

@@ -24,6 +24,8 @@ class CoreConfig:
     """
 
     id: int
+    # The least that a follower waits; what it waits is drawn from here to twice as long, so that
+    # several heartbeats in a row may be lost before anybody doubts the leader.
     election_ticks: int = 10
     heartbeat_ticks: int = 1
     # What may be on its way to one peer, unanswered: messages, and bytes of entries.
@@ -48,6 +50,8 @@ class CoreConfig:
     # or the next heartbeat, whichever comes first.
     eager_commit: bool = True
     # A leader whose own disk has not answered for this many election timeouts steps down.
+    # Two, and not one: an election costs a timeout by itself, so that a hiccup shorter than that is
+    # cheaper to wait for.
     stalled_elections_max: int = 2
     # A number that no other life of this node has; 0 for a node whose disk cannot lose anything.
     life: int = 0

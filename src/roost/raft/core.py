@@ -282,6 +282,8 @@ class Core:
         """
         state = self.state
         if state.leading is None and state.is_promotable and not state.has_promised():
+            # The timer begins anew, or it would fire in the middle of this campaign and end it for
+            # another.
             state.elapsed_ticks = 0
             election.campaign(state)
         self._end()
@@ -379,6 +381,7 @@ class Core:
 
     def take_losses(self) -> dict[int, int]:
         """Peers that were found, since last asked, to hold less than they had acknowledged."""
+        # Each once: the alarm that is raised of it stays, whatever the peer does then (J23).
         losses, self.state.losses = self.state.losses, {}
         self._end()
         return losses
@@ -392,6 +395,7 @@ class Core:
 
     def persisted(self, ready: Ready) -> None:
         """`ready`, the oldest one not yet reported, is durable."""
+        # What became durable may be what our first commit of the term was waiting for.
         handing.on_persisted(self.state, ready)
         read_index.release_deferred(self.state)
         if self.is_checked:
@@ -420,6 +424,7 @@ class Core:
 
     def offer_snapshot(self, node: int, snapshot_: Snapshot) -> bool:
         """Answer `snapshots_wanted`; False when the node does not need one any more."""
+        # Late answers are usual: to make one takes long, and the peer may have gone on without it.
         is_offered = snapshot.offer(self.state, node, snapshot_)
         self._end()
         return is_offered

@@ -30,6 +30,7 @@ def campaign(state: State, *, is_transfer: bool = False) -> None:
         state.become_pre_candidate()
         # Our own answer counts at once: it promises nothing, so there is nothing to make durable.
         state.votes[state.id] = True
+        # Our own term stays: we only ask, and if nobody would follow, nobody was disturbed (§9.6).
         request = PreVoteRequest(state.term + 1, state.id, *_last(state), *_committed(state))
         _ask(state, request)
         _decide(state)
@@ -80,6 +81,8 @@ def on_vote_durable(state: State, hard_state: HardState) -> None:
     """A vote reached the disk: count it, if it is our own for this round (checklist 27, 28)."""
     is_candidate = state.role is Role.CANDIDATE
     if is_candidate and hard_state.term == state.term and hard_state.vote == state.id:
+        # For this term only: an older vote that reaches the disk late is of an election that is
+        # over.
         state.votes.setdefault(state.id, True)
         _decide(state)
 
@@ -144,6 +147,7 @@ def on_pre_vote_reply(state: State, message: PreVoteReply) -> None:
     """Count a pre-vote, if this is still the round it answers."""
     if state.role is not Role.PRE_CANDIDATE:
         return
+    # A refusal carries the voter's term, which may be any; a grant echoes ours.
     if message.is_granted and message.term != state.term + 1:
         return  # a grant for another round
     _count(state, message)
@@ -180,6 +184,7 @@ def _decide(state: State) -> None:
             _stand(state)
         case Verdict.WON if state.id in state.votes:
             state.become_leader()
+        # Not a defeat for the term: somebody else may win it yet, and we follow whoever says so.
         case Verdict.LOST:
             state.become_follower(state.term, 0)
         case _:

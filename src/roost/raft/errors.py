@@ -20,7 +20,6 @@ class DropReason(Enum):
     NOT_LEADER = "not leader"
     TRANSFERRING = "leadership is being transferred"
     LOG_FULL = "too many uncommitted bytes"
-    REMOVED = "the leader is not in the configuration any more"
     CHANGE_PENDING = "another change of the configuration is not applied yet"
     VERSION_CHANGED = "the configuration is not the one the change was meant for"
     NOT_CAUGHT_UP = "the learner has not caught up with the leader"

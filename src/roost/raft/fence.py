@@ -23,6 +23,8 @@ def is_introduced(state: State, leader: int, session: int) -> bool:
     # this life of ours said.  A leader of the term that we restarted in may count on our last.
     if state.term != state.unfamiliar_term:
         return True
+    # It names this life of ours, so it has heard of it; every word of it from here on counts again,
+    # heartbeats without a session among them.
     if session == state.config.life:
         state.unfamiliar_term = 0
         return True
@@ -32,6 +34,8 @@ def is_introduced(state: State, leader: int, session: int) -> bool:
 
 def lost_entries(state: State) -> dict[int, int]:
     """See `Core.lost_entries`: it follows from what a leader knows of each peer."""
+    # Not kept beside it: a list of its own would have to be mended whenever a peer is whole again,
+    # goes, or a leadership ends (it once was not).
     peers = state.leading.peers.items() if state.leading is not None else ()
     return {node: progress.acked_index for node, progress in peers if progress.has_stepped_back}
 

@@ -28,6 +28,8 @@ def take(state: State) -> Ready | None:
         or saved.vote != state.vote
         or saved.change_index != state.known_change[0]
     ):
+        # Whole, though one number differs: term and vote are one record, of which no half is ever
+        # on a disk.
         hard_state = _take_hard_state(state, outbox)
     entries = log.take_entries() if log.handed_index < log.last_index else []
     committed: tuple[Entry, ...] = ()
@@ -57,9 +59,12 @@ def take(state: State) -> Ready | None:
         reads.take_failed() if reads.failed else [],
         outbox.taken_count,
     )
+    # New lists, not emptied ones: the Ready that was handed out keeps these while its disk writes,
+    # and a message that is added to them later would leave with the wrong Ready.
     outbox.messages = []
     outbox.messages_after_persist = []
     if outbox.fresh_offer is not None:
+        # Said once: a driver that is told again would begin the fetch again.
         ready.snapshot, outbox.fresh_offer = outbox.fresh_offer, None
     if leading is not None and leading.snapshots_wanted:
         ready.snapshots_wanted, leading.snapshots_wanted = leading.snapshots_wanted, []
@@ -78,6 +83,8 @@ def _take_hard_state(state: State, outbox: Outbox) -> HardState:
 
 def _note_committed_change(state: State) -> None:
     index = state.log.committed_change_index
+    # Becomes durable with the next hard state, before anything that was decided by the change
+    # leaves (record 0005).
     if index > state.known_change[0]:
         term = state.log.term_at(index)
         assert term is not None, "what is committed and not applied is not compacted"
@@ -122,6 +129,7 @@ def on_persisted(state: State, ready: Ready) -> None:
 
 def on_applied(state: State, index: int) -> None:
     """The state machine has applied everything up to `index`."""
+    # The log first: whether a joint configuration may be left asks what is applied.
     state.log.applied_to(index)
     state.outbox.note_applied(index)
     # The joint configuration itself has just been applied, or what kept it from being left.

@@ -79,6 +79,7 @@ def on_reply(state: State, message: HeartbeatReply) -> None:
     # one message a heartbeat, and without it a single loss would be for ever.
     progress.is_nudge_due = False
     progress.is_probe_sent = False
+    # What it lacks is not in our log, so that no append of ours would fit it.
     if progress.state is ProgressState.SNAPSHOT:
         snapshot.remind(state, message.sender, progress)
         return

@@ -40,21 +40,29 @@ class Leading:
     has_unsent: bool = False
     # The newest append: peers in step are sent the same object, so that it is encoded once.
     last_append: AppendEntries | None = None
+    # From the election on: the empty entry that begins a term says all that a heartbeat would.
     heartbeat_elapsed_ticks: int = 0
     # Where our own disk stood at the last tick, and for how many it has not moved though asked.
     stalled_index: int = 0
     stalled_ticks: int = 0
+    # While there is one, proposals are refused: the target could never reach the end of a log that
+    # grows (§3.10).  An election timeout at most, see `timers`.
     transfer: Transfer | None = None
     # Peers in SNAPSHOT for whom our driver has not been asked yet, in the order they came to it.
     snapshots_wanted: list[int] = field(default_factory=list)
+    # Reads that others and we ourselves wait for; dropped unanswered with the leadership, which
+    # fails ours and lets those of others ask again.
     rounds: Rounds = field(default_factory=Rounds)
 
     def invariants(self, configuration: Configuration, own: int, last_index: int) -> None:
         """What holds between any two calls of the core."""
         others = [it for it in configuration.all_nodes() if it != own]
+        # A peer too many would get entries and be counted by nobody; one too few could never be
+        # heard, and a quorum that needs it would wait for ever.
         assert list(self.peers) == others, "its peers are the others, in sorted order"
         for progress in self.peers.values():
             progress.invariants(last_index)
+        # Without one it could commit nothing and answer no read (§3.6.2, §6.4).
         assert 0 < self.own_term_first_index <= last_index, "a leader has an entry of its own term"
         assert self.pending_change_index <= last_index, "a change on its way stands in the log"
         assert self.uncommitted_bytes >= 0, "only what was proposed is committed"

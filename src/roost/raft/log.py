@@ -143,6 +143,8 @@ class Log:
 
     def holds(self, index: int, term: int) -> bool:
         """Whether the entry at `index` is the one of `term`."""
+        # (index, term) names one content for ever, since a leader makes one entry a position and
+        # never another (§3.5): to compare names is to compare entries.
         return self.term_at(index) == term
 
     def append(self, entry: Entry) -> None:
@@ -153,6 +155,7 @@ class Log:
         self._tail_bytes += len(entry.payload)
         self.last_index = entry.index
         self.last_term = entry.term
+        # Remembered by position, so that a campaign need not search the log for one.
         if entry.kind is EntryKind.CONFIGURATION:
             self.change_indexes.append(entry.index)
 
@@ -206,6 +209,8 @@ class Log:
 
     def take_entries(self) -> list[Entry]:
         """Hand over what the disk has not been given yet."""
+        # After a truncation `handed_index` is behind what the disk was given: then these replace
+        # it, which is how a follower's disk learns of another leader's entries.
         begin = self.handed_index + 1 - self.first_cached
         assert begin >= 0, "what was not handed out stays in memory"
         self.handed_index = self.last_index
@@ -300,6 +305,7 @@ class Log:
     def applied_to(self, index: int) -> None:
         """The state machine has applied everything up to `index`."""
         assert self.applied_index <= index <= self.applying_index, "applied moves forward"
+        # Told by the state machine, never concluded: only it knows what it has durably.
         self.applied_index = index
         if self.change_indexes and self.change_indexes[0] <= index:
             self.change_indexes = [it for it in self.change_indexes if it > index]

@@ -64,6 +64,7 @@ def _check(state: State, if_version: int | None) -> Leading:
     leading = state.check_may_propose()
     if leading.pending_change_index > state.log.applied_index:
         raise ProposalDropped(DropReason.CHANGE_PENDING)
+    # Whoever worked out a change from what it saw must not have it made of something else.
     if if_version is not None and if_version != state.configuration.version:
         raise ProposalDropped(DropReason.VERSION_CHANGED)
     return leading
@@ -90,6 +91,8 @@ def _is_caught_up(state: State, leading: Leading, node: int) -> bool:
 def _append(state: State, leading: Leading, following: Configuration, context: bytes) -> int:
     index = state.append_own(EntryKind.CONFIGURATION, encode_change(following, context))
     assert index == following.version, "a configuration is named by its own entry"
+    # Until this one is applied *here* no other is taken: two that overlap could have majorities
+    # that do not meet (thesis §4.1).
     leading.pending_change_index = index
     return index
 

@@ -33,6 +33,7 @@ class PreVoteReply(msgspec.Struct, frozen=True, gc=False, tag="pre_vote_reply"):
 
     term: int
     sender: int
+    # A grant is no promise: it may be given to many at a time, and nobody remembers it.
     is_granted: bool
     commit_index: int = 0
     commit_term: int = 0
@@ -60,6 +61,8 @@ class VoteReply(msgspec.Struct, frozen=True, gc=False, tag="vote_reply"):
 
     term: int
     sender: int
+    # A grant is given once a term, to one candidate (thesis Figure 3.1); a refusal waits for the
+    # disk as well, see `State.reply`.
     is_granted: bool
     commit_index: int = 0
     commit_term: int = 0
@@ -89,6 +92,8 @@ class AppendAccepted(msgspec.Struct, frozen=True, gc=False, tag="accepted"):
 
     term: int
     sender: int
+    # Where the append that is answered ended, not where the sender's log does: what it has behind
+    # that may be another leader's (checklist 69).
     match_index: int
     session: int = 0
 
@@ -98,6 +103,8 @@ class AppendHeld(msgspec.Struct, frozen=True, gc=False, tag="held"):
 
     term: int
     sender: int
+    # Counts for commits like an accepted one; that it may be less than was sent is the only
+    # difference.
     match_index: int
     session: int = 0
 
@@ -161,6 +168,7 @@ class ReadIndexReply(msgspec.Struct, frozen=True, gc=False, tag="read_reply"):
 
     term: int
     sender: int
+    # As it was asked, and not the leader's own for the round.
     token: int
     index: int
 
@@ -170,6 +178,8 @@ class TimeoutNow(msgspec.Struct, frozen=True, gc=False, tag="timeout_now"):
 
     term: int
     sender: int
+    # By it the target sees whether this is of now: on an old word it would end a leadership that
+    # nobody gives away any more.
     last_index: int
     last_term: int
 
@@ -178,6 +188,7 @@ class TransferRequest(msgspec.Struct, frozen=True, gc=False, tag="transfer"):
     """Follower to leader: hand your leadership to `target`.  Carries no term."""
 
     sender: int
+    # Looked at by the leader only: what it may do there, the sender need not know.
     target: int
     term: int = 0
 
@@ -200,6 +211,7 @@ class SnapshotFailed(msgspec.Struct, frozen=True, gc=False, tag="snapshot_failed
 
     term: int
     sender: int
+    # Which offer it was: a failure of an earlier one must not bring another copy about.
     index: int
     session: int = 0
 

@@ -19,6 +19,7 @@ class Outbox:
     # These leave when the Ready that takes them is durable, and all before it; see `State.reply`.
     messages_after_persist: list[tuple[int, Message]] = field(default_factory=list)
     # A snapshot to fetch that the driver has not heard of.
+    # None = the driver knows of the newest.
     fresh_offer: Snapshot | None = None
     # Readys taken, and reported durable: 0 <= persisted_count <= taken_count.
     taken_count: int = 0

@@ -22,6 +22,8 @@ from roost.raft.types import Configuration
 class Verdict(Enum):
     """How a vote stands."""
 
+    # Lost is told from pending, so that a candidate which cannot win any more stops at once and
+    # does not keep others waiting for its timeout.
     WON = "won"
     LOST = "lost"
     PENDING = "pending"
@@ -62,6 +64,7 @@ def tally(configuration: Configuration, votes: Mapping[int, bool]) -> Verdict:
     verdicts = [_half_verdict(configuration.voters, votes)]
     if configuration.outgoing:
         verdicts.append(_half_verdict(configuration.outgoing, votes))
+    # What one half refuses the other cannot give: each must agree by itself.
     if Verdict.LOST in verdicts:
         return Verdict.LOST
     return Verdict.PENDING if Verdict.PENDING in verdicts else Verdict.WON
@@ -71,6 +74,7 @@ def has_quorum(configuration: Configuration, is_counted: Callable[[int], bool]) 
     """Whether the counted nodes are a majority of each half."""
     # Counts down and stops, since this is asked for every heartbeat that a read waits for.
     for half in (configuration.voters, configuration.outgoing):
+        # An empty half misses nothing: outside a joint configuration it has no say.
         missing = len(half) // 2 + 1 if half else 0
         for node in half:
             if missing and is_counted(node):

@@ -84,6 +84,8 @@ def _is_confirmed(state: State, leading: Leading, token: int) -> bool:
 def on_request(state: State, message: ReadIndexRequest) -> None:
     """Another member asks; if we do not lead it will ask again."""
     leading = state.leading
+    # No answer at all: the asker fails the read when its leader changes, and asks again after a
+    # while when it does not.
     if leading is None or message.sender not in leading.peers:
         return
     if leading.rounds.count >= REMOTE_COUNT_MAX:

@@ -26,6 +26,8 @@ def want(state: State, node: int, progress: Progress) -> None:
 def offer(state: State, node: int, snapshot: Snapshot) -> bool:
     """Offer a snapshot to a peer that waits for one; False when it does not any more."""
     progress = state.leading.peers.get(node) if state.leading is not None else None
+    # A copy takes a while to make: meanwhile it may have been removed, have restarted, or have got
+    # entries after all.
     if progress is None or progress.state is not ProgressState.SNAPSHOT:
         return False
     # Applied is committed, so no leader that follows can miss any of it.
@@ -100,6 +102,7 @@ def fail(state: State, snapshot: Snapshot) -> None:
     if state.offered_snapshot != snapshot:
         return
     state.offered_snapshot = None
+    # A report and no promise: without it the leader offers again at the next heartbeat's answer.
     if state.role is Role.FOLLOWER and state.leader_id:
         state.send(
             state.leader_id,

@@ -43,6 +43,7 @@ class State:
         if not storage.first_index - 1 <= applied_index <= storage.last_index:
             text = f"applied {applied_index}, log {storage.first_index} … {storage.last_index}"
             raise CorruptState(f"the log does not reach the applied index: {text}")
+        # These three never change while a node lives.
         self.config = config
         self.id = config.id
         self.dice = dice
@@ -65,6 +66,7 @@ class State:
         self.votes: dict[int, bool] = {}
         # Everything that only a leader has; there exactly while `role` is LEADER.
         self.leading: Leading | None = None
+        # Every role asks for reads and has messages; only what is *answered* belongs to a leader.
         self.reads = Reads()
         self.outbox = Outbox(hard_state)
         # (index, term) of the newest committed change that we know of; see `HardState`.  Never
@@ -171,6 +173,7 @@ class State:
         progress = self.leading.peers.get(node)
         if progress is None:
             return node == self.id
+        # In our own ticks, from our own clock: what a peer's clock says is nobody's business here.
         silent_ticks = self.tick_count - progress.heard_tick
         return progress.heard_tick > 0 and silent_ticks <= self.config.election_ticks
 
@@ -230,6 +233,7 @@ class State:
         # The vote belongs to the term, not to the role: a candidate that steps down within its
         # term has voted in it all the same.
         if term != self.term:
+            # In a term that is new to us nothing was promised; both go to the disk as one record.
             self.term = term
             self.vote = 0
         self.leader_id = 0
@@ -326,10 +330,12 @@ class State:
 
     def invariants(self) -> None:
         """What holds between any two calls of the core; each has its reason at its field."""
+        # Or we could vote in a term whose entries we hold, for somebody who holds fewer.
         assert self.term >= self.log.last_term, "no entry is of a term that we have not reached"
         saved = self.outbox.hard_state
         assert self.term >= saved.term, "terms never decrease"
         assert self.term > saved.term or saved.vote in (0, self.vote), "one vote a term"
+        # Two facts that say the same must not come apart: handlers ask either.
         assert (self.leading is not None) == (self.role is Role.LEADER), "only a leader leads"
         is_own = self.leader_id == self.id
         assert is_own == (self.role is Role.LEADER), "who leads knows it, and nobody else"

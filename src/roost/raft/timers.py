@@ -40,9 +40,13 @@ def _tick_leader(state: State, leading: Leading) -> None:
     # and clients on ours would wait for nothing (thesis §6.2).  It says so within two timeouts.
     if state.elapsed_ticks >= config.election_ticks:
         state.elapsed_ticks = 0
+        # Without the check a leader that nobody hears goes on for ever, harmlessly for safety: what
+        # it appends cannot be committed, and reads ask a quorum of their own.
         if config.check_quorum and not _has_active_quorum(state, leading):
             state.become_follower(state.term, 0)
             return
+        # From here on each must be heard again: an answer counts for one timeout, or a peer that
+        # died long ago would be a quorum for ever.
         for progress in leading.peers.values():
             progress.is_active = False
     if leading.transfer is not None:
@@ -66,6 +70,7 @@ def _is_stalled(state: State, leading: Leading) -> bool:
     is_stuck = durable_index < state.log.handed_index and durable_index == leading.stalled_index
     leading.stalled_ticks = leading.stalled_ticks + 1 if is_stuck else 0
     leading.stalled_index = durable_index
+    # In election timeouts, because that is what a change of leader costs.
     return leading.stalled_ticks > state.config.stalled_elections_max * state.config.election_ticks
 
 

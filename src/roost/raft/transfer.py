@@ -23,12 +23,14 @@ def start(state: State, target: int) -> None:
     """
     leading = state.leading
     if target == state.id and leading is not None:
+        # Said, and not done in silence: whoever asks expects somebody else to lead afterwards.
         raise TransferRefused("the target leads already")
     if not state.configuration.is_voter(target):
         raise TransferRefused(f"node {target:x} does not vote")
     if leading is not None:
         _begin(state, leading, target)
     elif state.leader_id:
+        # Lost, it is asked again by whoever wants it: a request changes nothing at its sender.
         state.send(state.leader_id, TransferRequest(state.id, target))
     else:
         raise TransferRefused("there is no leader to hand over")
@@ -112,6 +114,8 @@ def best_successor(state: State) -> int:
     # The lowest id of those that are equally far, so that every run picks the same.
     in_step = [
         (progress.match_index, -node)
+        # A peer that is probed or fetches a snapshot would need time that the transfer does not
+        # have.
         for node, progress in peers
         if progress.state is ProgressState.REPLICATE and state.configuration.is_voter(node)
     ]

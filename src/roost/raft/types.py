@@ -25,6 +25,8 @@ Id = Annotated[int, msgspec.Meta(ge=0)]
 class EntryKind(IntEnum):
     """What an entry is for; the numbers are on the wire and on disk."""
 
+    # What a leader begins its term with: nothing in it is applied, and all before it is committed
+    # with it.
     EMPTY = 0
     NORMAL = 1
     CONFIGURATION = 2
@@ -68,6 +70,7 @@ class Role(Enum):
     FOLLOWER = "follower"
     PRE_CANDIDATE = "pre-candidate"
     CANDIDATE = "candidate"
+    # One a term at most, and it may not know yet that a later term has another.
     LEADER = "leader"
 
 
@@ -116,6 +119,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     `term` is that of the entry at `index`, `configuration` the one in force there.
     """
 
+    # Everything up to here, and nothing behind it, is in the copy.
     index: int
     term: int
     sender: int
