@@ -19,7 +19,7 @@ from roost.cli.main import main
 from roost.cli.settings import NOTED, REFUSED, TAKEN
 from roost.errors import RoostError
 from roost.server.figures import FIGURES
-from roost.sim.cores.scenario import points_in, points_of
+from roost.sim.cores.script import points_in, points_of
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "docs" / "reference"

@@ -212,9 +212,8 @@ def _nameless_rows(path: Path) -> Iterator[str]:
 
 
 def test_three_things_that_belong_together_have_names() -> None:
-    """In production; campaigns count as they like."""
     may = {SOURCES / it for it in MAY_HAVE_ROWS}
-    concerned = [it for it in PRODUCTION if it not in may and SOURCES / "sim" not in it.parents]
+    concerned = [it for it in PRODUCTION if it not in may]
     assert faults(_nameless_rows, concerned) == []
 
 

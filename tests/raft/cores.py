@@ -10,7 +10,8 @@ from roost.raft import (
     HardState,
     Role,
 )
-from roost.sim.cores.cores import CoreCluster, MemoryStorage, SeededDice
+from roost.sim.cores.cores import CoreCluster, SeededDice
+from roost.sim.cores.storage import MemoryStorage
 
 
 def entry(index: int, term: int, payload: bytes = b"") -> Entry:

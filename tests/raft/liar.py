@@ -28,6 +28,7 @@ from roost.raft.messages import (
     SnapshotOffer,
     TransferRequest,
 )
+from roost.sim.cores.cores import Flying
 from roost.sim.cores.storm import Storm
 
 # Not the core's state: settings, chance, and the disk, which the core only reads.
@@ -101,7 +102,7 @@ class LyingStorm(Storm):
         to = self.liar.choice([it for it in self.nodes if it not in self.down])
         is_made = not self.overheard or self.liar.random() < 0.5
         body = self._made(self.nodes[to].core) if is_made else self._mutated()
-        self.flying.append((1, to, body))
+        self.flying.append(Flying(1, to, body))
         self.deliver(len(self.flying) - 1)
 
     def _mutated(self) -> bytes:

@@ -50,7 +50,8 @@ from roost.raft.messages import (
     VoteRequest,
 )
 from roost.raft.state import State
-from roost.sim.cores.cores import MemoryStorage, SeededDice
+from roost.sim.cores.cores import SeededDice
+from roost.sim.cores.storage import MemoryStorage
 from tests.raft.liar import LyingStorm
 
 TERMS = st.integers(0, COUNT_MAX)

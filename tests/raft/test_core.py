@@ -18,7 +18,8 @@ from roost.raft.messages import (
     AppendEntries,
     Heartbeat,
 )
-from roost.sim.cores.cores import CoreCluster, MemoryStorage, SeededDice
+from roost.sim.cores.cores import CoreCluster, SeededDice
+from roost.sim.cores.storage import MemoryStorage
 from tests.raft.cores import core_with, entry
 
 

@@ -22,7 +22,8 @@ from roost.raft.messages import (
     VoteReply,
     VoteRequest,
 )
-from roost.sim.cores.cores import CoreCluster, MemoryStorage, SeededDice
+from roost.sim.cores.cores import CoreCluster, SeededDice
+from roost.sim.cores.storage import MemoryStorage
 from tests.raft.cores import answers, core_with, entry, follower_with
 
 

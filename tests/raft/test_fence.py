@@ -149,7 +149,7 @@ def test_a_fenced_node_neither_votes_nor_campaigns() -> None:
     core.step(VoteRequest(core.term + 1, 2, 100, core.term, False, 0, 0))
     made.collect(node)
     made.persist(node)
-    answers = [it for it in made.flying if it[0] == 3]
+    answers = [it for it in made.flying if it.sender == 3]
     assert len(answers) == 2
     assert core.vote == 0
 

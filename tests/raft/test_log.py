@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from roost.raft import Entry, EntryKind
 from roost.raft.log import Log
-from roost.sim.cores.cores import MemoryStorage
+from roost.sim.cores.storage import MemoryStorage
 
 
 def entry(index: int, term: int, payload: bytes = b"") -> Entry:

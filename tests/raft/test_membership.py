@@ -39,7 +39,7 @@ def test_a_leader_that_nobody_can_follow_steps_down_without_a_successor() -> Non
     network.flying.clear()
     network.collect(network.nodes[1])
     assert leader.role is Role.FOLLOWER
-    assert not [it for it in network.flying if isinstance(codec.decode(it[2]), TimeoutNow)]
+    assert not [it for it in network.flying if isinstance(codec.decode(it.body), TimeoutNow)]
 
 
 def test_a_learner_gets_everything_and_decides_nothing() -> None:

@@ -81,7 +81,7 @@ def test_more_reads_of_others_than_fit_are_asked_again(monkeypatch: pytest.Monke
     network.collect(network.nodes[2])
     for _ in range(3):
         network.deliver(0)
-    answers_ = [codec.decode(it[2]) for it in network.flying]
+    answers_ = [codec.decode(it.body) for it in network.flying]
     assert [it.index for it in answers_ if isinstance(it, ReadIndexReply)] == [0]
     network.settle()
     assert network.nodes[2].reads_failed == [3]

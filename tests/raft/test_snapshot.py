@@ -17,7 +17,8 @@ from roost.raft.messages import (
     SnapshotFailed,
     SnapshotOffer,
 )
-from roost.sim.cores.cores import CoreCluster, MemoryStorage, SeededDice
+from roost.sim.cores.cores import CoreCluster, SeededDice
+from roost.sim.cores.storage import MemoryStorage
 from tests.raft.cores import answers, entry, follower_with, seeded
 
 ADD, LEARN, REMOVE = ChangeKind.ADD_VOTER, ChangeKind.ADD_LEARNER, ChangeKind.REMOVE

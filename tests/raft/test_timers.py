@@ -10,7 +10,8 @@ from roost.raft import (
 from roost.raft.messages import (
     HeartbeatReply,
 )
-from roost.sim.cores.cores import CoreCluster, MemoryStorage, SeededDice
+from roost.sim.cores.cores import CoreCluster, SeededDice
+from roost.sim.cores.storage import MemoryStorage
 
 
 def test_timeouts_are_uniform_from_t_to_2t_minus_1() -> None:

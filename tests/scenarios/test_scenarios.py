@@ -7,7 +7,8 @@ import pytest
 from roost.raft.messages import Message, SnapshotOffer
 from roost.raft.types import Configuration
 from roost.sim.cores.notation import ScenarioError, make_message, show_message
-from roost.sim.cores.scenario import Scenario, parse, points_of, record
+from roost.sim.cores.scenario import Scenario, record
+from roost.sim.cores.script import parse, points_of
 from tests.raft.test_codec import KINDS_BY_EXAMPLE
 
 FILES = sorted(Path(__file__).parent.glob("*.txt"))

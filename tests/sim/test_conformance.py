@@ -13,7 +13,7 @@ from roost.peer import OsNetwork
 from roost.raft import Entry
 from roost.sim import conformance
 from roost.sim.conformance import Ways, WritableStorage
-from roost.sim.cores.cores import MemoryStorage
+from roost.sim.cores.storage import MemoryStorage
 from roost.sim.members.disk import SimDisk
 from roost.sim.members.loop import run_virtually
 from roost.sim.members.network import Host, SimNetwork

@@ -16,7 +16,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from math import inf
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 State = TypeVar("State", bound=Hashable)
 STEPS_MAX = 5_000_000
@@ -81,21 +81,37 @@ class _Node:
         self.next: _Node | None = None
 
 
+class _Event(NamedTuple):
+    """A call or a return; in the order of time, and at one moment calls come first."""
+
+    at_s: float
+    is_return: bool
+    number: int
+
+
+class _Choice(NamedTuple, Generic[State]):
+    """A call that was put next, and what was so before it was."""
+
+    call: _Node
+    state: State
+    done: int
+
+
 def _timeline(operations: Sequence[Operation]) -> _Node:
-    events: list[tuple[float, int, int]] = []
+    events: list[_Event] = []
     for index, operation in enumerate(operations):
         assert operation.called <= operation.returned, "nothing returns before it is called"
-        events.append((operation.called, 0, index))  # at equal times calls come first
-        events.append((operation.returned, 1, index))
+        events.append(_Event(operation.called, False, index))
+        events.append(_Event(operation.returned, True, index))
     events.sort()
     head = last = _Node(-1)
     calls: dict[int, _Node] = {}
-    for _, is_return, index in events:
-        node = _Node(index)
-        if is_return:
-            calls[index].match = node
+    for event in events:
+        node = _Node(event.number)
+        if event.is_return:
+            calls[event.number].match = node
         else:
-            calls[index] = node
+            calls[event.number] = node
         last.next, node.prev = node, last
         last = node
     return head
@@ -149,7 +165,7 @@ class Checker(Generic[State]):
         needed = sum(1 for operation in operations if operation.returned != inf)
         state, placed, done = self._model.initial(), 0, 0
         seen: set[tuple[int, State]] = {(0, state)}
-        stack: list[tuple[_Node, State, int]] = []
+        stack: list[_Choice[State]] = []
         node = head.next
         for _ in range(self._steps_max):
             if done == needed:
@@ -159,7 +175,7 @@ class Checker(Generic[State]):
                 mark = (placed | 1 << node.index, after)
                 if fits and mark not in seen:
                     seen.add(mark)
-                    stack.append((node, state, done))
+                    stack.append(_Choice(node, state, done))
                     state, placed = after, mark[0]
                     done += operations[node.index].returned != inf
                     _lift(node)

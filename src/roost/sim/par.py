@@ -29,6 +29,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
@@ -64,13 +65,21 @@ _SWARM = Swarm(
 Damage = Callable[["Scene"], None]
 
 
+class Lies(NamedTuple):
+    """Where a put's payload lies in a member's journal."""
+
+    segment: Path
+    offset: int
+    size_bytes: int
+
+
 @dataclass(slots=True)
 class Scene:
     """What a case may damage: the disks, and where every put's entry lies on each."""
 
     disks: list[SimDisk]
-    # For each member, (segment, byte of the payload, bytes) of each put, in order.
-    places: list[list[tuple[Path, int, int]]]
+    # Of each member, each put in order.
+    places: list[list[Lies]]
     dice: random.Random
 
 
@@ -134,7 +143,7 @@ class CaseRun(Simulation):
         self.case.damage(scene)
         self.verdict = await self._judge_case()
 
-    def _places(self, machine: Machine) -> list[tuple[Path, int, int]]:
+    def _places(self, machine: Machine) -> list[Lies]:
         """Where the puts of a running member lie."""
         member = machine.member
         if member is None:
@@ -146,7 +155,7 @@ class CaseRun(Simulation):
             entries = journal.entries(index, index + 1, 1)
             if entries and any(key in entries[0].payload for key in self._keys):
                 place = journal.place(index)
-                found.append((paths[place.sequence], place.offset + 64, place.length))
+                found.append(Lies(paths[place.sequence], place.offset + 64, place.length))
         return found
 
     async def _put_all(self, numbers: range) -> None:
@@ -238,8 +247,8 @@ def entry_cases() -> Iterator[Case]:
             for position, is_damaged in enumerate(bits):
                 if is_damaged:
                     node, entry = divmod(position, ENTRIES)
-                    path, place, _ = scene.places[node][entry]
-                    rot.flip(scene.disks[node], path, place + 3, 2)
+                    payload = scene.places[node][entry]
+                    rot.flip(scene.disks[node], payload.segment, payload.offset + 3, 2)
 
         is_beyond = any(all(bits[entry::ENTRIES]) for entry in range(ENTRIES))
         yield Case(name=name, damage=damage, may_be_unavailable=is_beyond)

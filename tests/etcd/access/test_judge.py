@@ -120,6 +120,16 @@ def test_to_the_end_of_all_keys_is_permitted_only_by_what_goes_there() -> None:
         user.state.replica.close()
 
 
+def test_ranges_that_touch_reach_to_the_end_when_one_of_them_does() -> None:
+    user = Permitted(
+        [P(permType=P.READ, key=b"a", range_end=b"c")],
+        [P(permType=P.READ, key=b"b", range_end=b"\0")],
+    )
+    assert user.may("need_read", b"a", b"\0")
+    assert not user.may("need_read", b"", b"\0")
+    user.state.replica.close()
+
+
 def test_nobody_and_a_stranger_may_nothing(nobodys: Permitted) -> None:
     with pytest.raises(Refused) as refusal:
         nobodys.judge("")

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from roost.peer import (
     Connection,
@@ -42,9 +43,17 @@ class Ways:
 NetworkCheck = Callable[[Ways], Awaitable[None]]
 
 
-@asynccontextmanager
-async def _connected(ways: Ways) -> AsyncIterator[tuple[Connection, Connection, str]]:
+class _Connected(NamedTuple):
     """Both ends of a connection, and the host that the acceptor was told."""
+
+    near: Connection
+    far: Connection
+    host: str
+
+
+@asynccontextmanager
+async def _connected(ways: Ways) -> AsyncIterator[_Connected]:
+    """One connection, which ends with the block."""
     loop = asyncio.get_running_loop()
     came: asyncio.Future[tuple[Connection, str]] = loop.create_future()
     listener = await ways.there.listen(
@@ -54,7 +63,7 @@ async def _connected(ways: Ways) -> AsyncIterator[tuple[Connection, Connection, 
         near, _ = await ways.here.connect(listener.address)
         far, host = await came
     try:
-        yield near, far, host
+        yield _Connected(near, far, host)
     finally:
         for it in (near, far, listener):
             it.close()

@@ -6,9 +6,8 @@ what the cores draw from their dice.
 
 import random
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Collection
+from typing import Any, NamedTuple
 
 from roost.raft import (
     Configuration,
@@ -24,6 +23,7 @@ from roost.raft import (
     codec,
 )
 from roost.raft.messages import AppendAccepted, AppendHeld, Message, VoteReply
+from roost.sim.cores.storage import MemoryStorage
 
 
 class SeededDice:
@@ -36,84 +36,6 @@ class SeededDice:
     def below(self, n: int) -> int:
         """A number from 0 to n - 1."""
         return self._random.randrange(n)
-
-
-@dataclass(slots=True)
-class MemoryStorage:
-    """A log in memory, with a floor below which it was compacted, and entries that rotted."""
-
-    log: list[Entry] = field(default_factory=list)
-    damaged: set[int] = field(default_factory=set)
-    floor_index: int = 0
-    floor_term: int = 0
-
-    @property
-    def first_index(self) -> int:
-        """The oldest entry kept."""
-        return self.floor_index + 1
-
-    @property
-    def last_index(self) -> int:
-        """The newest entry written."""
-        return self.floor_index + len(self.log)
-
-    def term_at(self, index: int) -> int | None:
-        """The term of an entry; None when compacted or beyond the end."""
-        if index == self.floor_index:
-            return self.floor_term
-        position = index - self.floor_index - 1
-        return self.log[position].term if 0 <= position < len(self.log) else None
-
-    def entries(self, first: int, stop: int, bytes_max: int) -> tuple[Entry, ...]:
-        """Entries from `first`, before `stop`, at least one, up to `bytes_max`."""
-        begin = first - self.floor_index - 1
-        found = self.log[begin : stop - self.floor_index - 1]
-        size = 0
-        kept: list[Entry] = []
-        for entry in found:
-            size += len(entry.payload)
-            if (kept and size > bytes_max) or entry.index in self.damaged:
-                break
-            kept.append(entry)
-        return tuple(kept)
-
-    @property
-    def first_damaged(self) -> int:
-        """The oldest entry that rotted; 0 when there is none."""
-        return min(self.damaged, default=0)
-
-    def changes_after(self, index: int) -> list[int]:
-        """Where changes of the configuration stand behind `index`."""
-        kind = EntryKind.CONFIGURATION
-        return [it.index for it in self.log if it.kind is kind and it.index > index]
-
-    def drop_to(self, index: int) -> None:
-        """Compact everything up to `index`."""
-        term = self.term_at(index)
-        assert term is not None
-        del self.log[: index - self.floor_index]
-        self.floor_index, self.floor_term = index, term
-        self.damaged = {it for it in self.damaged if it > index}
-
-    def begin_behind(self, index: int, term: int) -> None:
-        """Forget everything; the next entry follows `index`."""
-        self.log.clear()
-        self.damaged.clear()
-        self.floor_index, self.floor_term = index, term
-
-    def lose_from(self, index: int) -> None:
-        """The end of the log is gone."""
-        del self.log[index - self.floor_index - 1 :]
-        self.damaged = {it for it in self.damaged if it < index}
-
-    def write(self, entries: Sequence[Entry]) -> None:
-        """Put entries in their places, instead of whatever was there and behind."""
-        if entries:
-            first = entries[0].index
-            assert self.first_index <= first <= self.last_index + 1, "entries follow what is there"
-            del self.log[first - self.floor_index - 1 :]
-            self.damaged = {it for it in self.damaged if it < first}
-            self.log += entries
 
 
 TICK_S = 0.1
@@ -262,6 +184,14 @@ class Node:
         return [(to, b"".join(codec.encode(it))) for to, it in ready.messages_after_persist]
 
 
+class Flying(NamedTuple):
+    """A message on its way, as bytes."""
+
+    sender: int
+    to: int
+    body: bytes
+
+
 class CoreCluster:
     """Nodes and messages in flight; `settle` delivers everything, other calls misbehave."""
 
@@ -290,7 +220,7 @@ class CoreCluster:
             )
             for it in range(1, size + joiners + 1)
         }
-        self.flying: list[tuple[int, int, bytes]] = []  # (from, to, message)
+        self.flying: list[Flying] = []
         self.cut: set[tuple[int, int]] = set()
         self.down: set[int] = set()
         self.stalled: set[int] = set()  # disks that finish nothing
@@ -300,12 +230,12 @@ class CoreCluster:
 
     def collect(self, node: Node) -> None:
         """Take what a node has to say; its messages fly."""
-        self.flying += [(node.id, to, body) for to, body in node.take()]
+        self.flying += [Flying(node.id, to, body) for to, body in node.take()]
 
     def persist(self, node: Node, *, all_of_it: bool = True) -> None:
         """A node's disk finishes everything, or the oldest write."""
         while node.waiting and node.id not in self.stalled:
-            self.flying += [(node.id, to, body) for to, body in node.persist_one()]
+            self.flying += [Flying(node.id, to, body) for to, body in node.persist_one()]
             self.collect(node)
             if not all_of_it:
                 return
@@ -338,7 +268,7 @@ class CoreCluster:
 
     def settle(self, among: Collection[int] | None = None) -> None:
         """Deliver, persist and fetch until nothing moves; only `among` some nodes, if told."""
-        waiting: list[tuple[int, int, bytes]] = []
+        waiting: list[Flying] = []
         for _ in range(100_000):
             for node in self.nodes.values():
                 if node.id not in self.down and (among is None or node.id in among):
@@ -350,7 +280,7 @@ class CoreCluster:
             if not self.flying:
                 self.flying = waiting
                 return
-            if among is None or {self.flying[0][0], self.flying[0][1]} <= set(among):
+            if among is None or {self.flying[0].sender, self.flying[0].to} <= set(among):
                 self.deliver(0)
             else:
                 waiting.append(self.flying.pop(0))

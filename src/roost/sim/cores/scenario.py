@@ -25,9 +25,7 @@ Nothing moves but by command: `settle` delivers, persists and fetches until all 
     counters n1
 """
 
-import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from roost.raft import (
@@ -47,7 +45,7 @@ from roost.raft import (
     Transition,
     codec,
 )
-from roost.sim.cores.cores import CoreCluster, Node
+from roost.sim.cores.cores import CoreCluster, Flying, Node
 from roost.sim.cores.notation import (
     ScenarioError,
     kind_of,
@@ -59,9 +57,8 @@ from roost.sim.cores.notation import (
     show_message,
     show_nodes,
 )
+from roost.sim.cores.script import END_OF_COMMANDS, Words, parse, words_of
 
-END_OF_COMMANDS = "----"
-_WORD = re.compile(r"[^\s()=]+=\([^)]*\)|\S+")
 _TRANSITIONS = {
     "auto": Transition.AUTO,
     "joint": Transition.JOINT,
@@ -72,15 +69,6 @@ _CHANGES = {
     "learner": ChangeKind.ADD_LEARNER,
     "remove": ChangeKind.REMOVE,
 }
-
-
-@dataclass(slots=True)
-class Block:
-    """Prose, commands, and what they print."""
-
-    prose: list[str] = field(default_factory=list)
-    commands: list[str] = field(default_factory=list)
-    expected: list[str] = field(default_factory=list)
 
 
 class FixedDice:
@@ -94,35 +82,6 @@ class FixedDice:
         """Always 0."""
         del n
         return 0
-
-
-def parse(text: str) -> list[Block]:
-    """The blocks of a file."""
-    blocks: list[Block] = []
-    for part in re.split(r"\n\s*\n", text.strip()):
-        block, is_answer = Block(), False
-        for line in part.splitlines():
-            if line == END_OF_COMMANDS:
-                is_answer = True
-            elif is_answer:
-                block.expected.append(line)
-            elif line.startswith("#"):
-                block.prose.append(line)
-            else:
-                block.commands.append(line)
-        blocks.append(block)
-    return blocks
-
-
-def points_of(text: str) -> list[int]:
-    """The points of the checklist that a scenario says it shows."""
-    return points_in(" ".join(line.lstrip("# ") for it in parse(text) for line in it.prose))
-
-
-def points_in(prose: str) -> list[int]:
-    """The numbers in `Checklist 75, 76 and 80`."""
-    lists = re.findall(r"Checklist ((?:\d+(?:, | and |,\n\s*)?)+)", prose)
-    return [int(number) for listed in lists for number in re.findall(r"\d+", listed)]
 
 
 def record(text: str) -> str:
@@ -140,31 +99,6 @@ def record(text: str) -> str:
             lines += [END_OF_COMMANDS, *(said or ["ok"])]
         parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"
-
-
-@dataclass(slots=True)
-class Words:
-    """The words of one command: plain ones, and those with a name."""
-
-    plain: list[str]
-    named: dict[str, str]
-
-    def take(self, name: str, default: str = "") -> str:
-        """A named word, once."""
-        return self.named.pop(name, default)
-
-    def rest(self) -> list[str]:
-        """The plain words that are left."""
-        rest, self.plain = self.plain, []
-        return rest
-
-    def take_list(self, name: str) -> list[str]:
-        """A named word's parts; a single one needs no parentheses."""
-        return self.take(name).strip("()").split()
-
-    def take_nodes(self, name: str) -> list[int]:
-        """A named list of nodes."""
-        return [node_id(it) for it in self.take_list(name)]
 
 
 class Scenario:
@@ -188,10 +122,7 @@ class Scenario:
             ScenarioError: it makes no sense.
 
         """
-        name, *rest = _WORD.findall(command)
-        plain = [it for it in rest if "=" not in it]
-        named = dict(it.split("=", 1) for it in rest if "=" in it)
-        words = Words(plain, named)
+        name, words = words_of(command)
         method: Callable[[Words], Iterator[str]] | None = getattr(self, f"do_{name}", None)
         if method is None:
             raise ScenarioError(f"there is no command {name!r}")
@@ -374,16 +305,16 @@ class Scenario:
         self.cluster.collect(node)
         yield from ()
 
-    def _chosen(self, words: Words) -> list[tuple[int, int, bytes]]:
+    def _chosen(self, words: Words) -> list[Flying]:
         """The messages a filter means, oldest first."""
         senders, receivers = words.take_nodes("from"), words.take_nodes("to")
         kinds, count = words.take_list("kind"), int(words.take("count", "1000000"))
         chosen = [
             it
             for it in self.cluster.flying
-            if (not senders or it[0] in senders)
-            and (not receivers or it[1] in receivers)
-            and (not kinds or kind_of(codec.decode(it[2])) in kinds)
+            if (not senders or it.sender in senders)
+            and (not receivers or it.to in receivers)
+            and (not kinds or kind_of(codec.decode(it.body)) in kinds)
         ]
         return chosen[:count]
 

@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import inf
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from roost.call import Route, Stream, Unary
 from roost.flow import OWN, Flow
@@ -100,13 +100,21 @@ class Watching:
         self.is_over = True
 
 
+class Put(NamedTuple):
+    """A put, as the history of a store has it and as watchers see it."""
+
+    revision: int
+    key: bytes
+    value: bytes
+
+
 @dataclass(slots=True)
 class WatchLog:
     """What one watcher has seen from its first revision on, and where it goes on."""
 
     first_revision: int
     next_revision: int
-    events: list[tuple[int, bytes, bytes]] = field(default_factory=list)
+    events: list[Put] = field(default_factory=list)
     violation: str = ""
 
     def take(self, revision: int, key: bytes, value: bytes) -> None:
@@ -115,14 +123,14 @@ class WatchLog:
             # Said later: a member that is interrupted here would take the blame.
             self.violation = f"a watcher at {self.next_revision} was sent revision {revision}"
         self.next_revision = revision + 1
-        self.events.append((revision, key, value))
+        self.events.append(Put(revision, key, value))
 
-    def check(self, history: Sequence[tuple[int, bytes, bytes]]) -> None:
+    def check(self, history: Sequence[Put]) -> None:
         """Compare with the whole history: no gap, nothing else."""
         if self.violation:
             raise Violation(self.violation)
         reached = self.next_revision
-        expected = [it for it in history if self.first_revision <= it[0] < reached]
+        expected = [it for it in history if self.first_revision <= it.revision < reached]
         if self.events != expected:
             text = f"a watcher saw {len(self.events)} events before revision {reached}"
             raise Violation(f"{text}, there were {len(expected)}")

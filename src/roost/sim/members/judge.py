@@ -7,6 +7,7 @@ new leader has all that was committed, unless a newer one has been elected meanw
 
 import hashlib
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from roost.member import Member
 from roost.raft import Role
@@ -20,6 +21,14 @@ class Violation(AssertionError):
 TREES_MAX = 16
 
 
+class Reached(NamedTuple):
+    """How far a member has come; none of it goes back while the member lives."""
+
+    term: int
+    commit_index: int
+    applied_index: int
+
+
 @dataclass(slots=True)
 class Judge:
     """The invariants that are checked all the time; knows everything, unlike any member."""
@@ -27,7 +36,7 @@ class Judge:
     leaders: dict[int, int] = field(default_factory=dict)
     committed: dict[int, tuple[int, int]] = field(default_factory=dict)
     highest: int = 0
-    progress: dict[tuple[int, int], tuple[int, int, int]] = field(default_factory=dict)
+    progress: dict[tuple[int, int], Reached] = field(default_factory=dict)
     checked: dict[int, int] = field(default_factory=dict)
 
     def look(self, machine_number: int, life: int, member: Member) -> None:
@@ -38,7 +47,7 @@ class Judge:
             raise Violation(f"two leaders in term {core.term}")
         key = (machine_number, life)
         before = self.progress.get(key)
-        now = (core.term, log.commit_index, log.applied_index)
+        now = Reached(core.term, log.commit_index, log.applied_index)
         if before is not None and any(a < b for a, b in zip(now, before, strict=True)):
             raise Violation(f"member {core.id:x} went back from {before} to {now}")
         self.progress[key] = now

@@ -19,7 +19,7 @@ from roost.raft import Role
 from roost.raft.quorum import has_quorum
 from roost.sim.linearizability import Verdict, check_register
 from roost.sim.members.chronicle import Chronicle, Result
-from roost.sim.members.clients import Clients
+from roost.sim.members.clients import Clients, Put
 from roost.sim.members.disk import PowerCut
 from roost.sim.members.judge import Judge, Violation, dump
 from roost.sim.members.leases import LeaseHolders
@@ -242,11 +242,11 @@ class Simulation:
                 raise Violation(f"the acknowledged put of {key!r} is lost")
 
 
-def history_of(member: Member) -> list[tuple[int, bytes, bytes]]:
-    """Every put, (revision, key, value), in the order of revisions."""
+def history_of(member: Member) -> list[Put]:
+    """Every put, in the order of revisions."""
     tree = member.store.tree("revisions").id
     rows = [kv_pb2.KeyValue.FromString(value) for _, value in member.view.iterate(tree)]
-    return [(it.mod_revision, it.key, it.value) for it in rows]
+    return [Put(it.mod_revision, it.key, it.value) for it in rows]
 
 
 def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
