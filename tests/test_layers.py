@@ -19,7 +19,8 @@ FLOORS = {
         cli
         testing
         sim
-        aio | opening
+        aio
+        awaited | opening
         server
         etcd
         database
@@ -32,7 +33,7 @@ FLOORS = {
         fair_queue | memory
         call | outcome | memory_limit
         flow
-        proto | errors
+        proto | errors | lazy
     """,
     "roost.etcd": """
         figures
@@ -128,6 +129,24 @@ FLOORS = {
         face
         loop_thread
         errors | marks | mapping
+    """,
+    "roost.client": """
+        blocking
+        aio
+        turns
+        watches
+        prefixed
+        connections
+        channel | backoff
+        credentials | scope
+        endpoints | transactions
+        errors | shapes
+    """,
+    "roost.client.aio": """
+        client
+        locks | keys
+        leases | stm | users | cluster | maintenance
+        session
     """,
     "roost.raft": """
         core | codec

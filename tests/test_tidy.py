@@ -145,9 +145,11 @@ def test_every_rule_of_ruffs_that_we_leave_out_has_its_reason() -> None:
 def _is_lazy(node: ast.AST) -> bool:
     """How the root imports its names when they are used: a client must not load a server."""
     match node:
-        case ast.FunctionDef(name="__getattr__"):
-            return True
-        case ast.If(test=ast.Name(id="TYPE_CHECKING"), body=body, orelse=[]):
+        case ast.If(
+            test=ast.Name(id="TYPE_CHECKING"),
+            body=body,
+            orelse=[*_, ast.Assign(targets=[ast.Name(id="__getattr__")])],
+        ):
             return all(isinstance(it, ast.ImportFrom) for it in body)
     return False
 

@@ -7,8 +7,11 @@ Names are imported when they are used, so that a client does not load a server.
 
 from typing import TYPE_CHECKING
 
+from roost.lazy import lazily
+
 if TYPE_CHECKING:
     from roost import aio
+    from roost.client import Client
     from roost.database import (
         BadArgument,
         BadDeclaration,
@@ -29,6 +32,24 @@ if TYPE_CHECKING:
     from roost.errors import NotExecuted, OutcomeUnknown, RoostError
     from roost.faces import Closed, Forked
     from roost.opening import open  # noqa: A004 - it is called roost.open
+else:
+    _DATABASE = (
+        *("BadArgument", "BadDeclaration", "BadKey", "BadOpening", "BadValue", "Conflict"),
+        *("Limits", "MemberEnded", "Operation", "Operations", "Refused", "Status"),
+        *("Transaction", "UnknownOperation"),
+    )
+    __getattr__ = lazily(
+        __name__,
+        {
+            **dict.fromkeys(_DATABASE, "roost.database"),
+            **dict.fromkeys(("NotExecuted", "OutcomeUnknown", "RoostError"), "roost.errors"),
+            **dict.fromkeys(("Closed", "Forked"), "roost.faces"),
+            "Client": "roost.client",
+            "Database": "roost.database.blocking",
+            "aio": "roost.aio",
+            "open": "roost.opening",
+        },
+    )
 
 __all__ = [
     "BadArgument",
@@ -36,6 +57,7 @@ __all__ = [
     "BadKey",
     "BadOpening",
     "BadValue",
+    "Client",
     "Closed",
     "Conflict",
     "Database",
@@ -54,20 +76,3 @@ __all__ = [
     "aio",
     "open",
 ]
-
-
-def __getattr__(name: str) -> object:
-    """Import a public name."""
-    from importlib import import_module
-
-    if name == "aio":
-        return import_module("roost.aio")
-    places = {"Database": "database.blocking", "open": "opening"}
-    places |= dict.fromkeys(("NotExecuted", "OutcomeUnknown", "RoostError"), "errors")
-    places |= dict.fromkeys(("Closed", "Forked"), "faces")
-    if name not in __all__:
-        raise AttributeError(f"module 'roost' has no attribute {name!r}")
-    module = import_module(f"roost.{places.get(name, 'database')}")
-    held: object = getattr(module, name)
-    globals()[name] = held
-    return held

@@ -1,87 +1,31 @@
 """The asyncio face of Roost: `async with roost.aio.open("data") as db: ...`.
 
-The same names as `roost.open`'s, on the caller's event loop.
+The same names as those of `roost`, on the caller's event loop; each is loaded when it is first
+used, so that a client does not load a server.
 """
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Unpack
+from typing import TYPE_CHECKING
 
-from roost.database.aio import (
-    Attempt,
-    Database,
-    Local,
-    MultiTree,
-    Queue,
-    ReadTree,
-    Tree,
-    open_database,
-)
-from roost.database.limits import DEFAULT_LIMITS, Limits
-from roost.database.operations import Operations
-from roost.database.place import Urls
-from roost.server.embedding import Services
-from roost.settings import SettingsArguments
+from roost.lazy import lazily
 
-
-class Opening:
-    """A database that is about to be opened: by `await`, or for an `async with` block."""
-
-    def __init__(self, path: str | Path | None, given: Mapping[str, Any]) -> None:
-        """Nothing is opened before somebody waits."""
-        self._path = path
-        self._given = given
-        self._database: Database | None = None
-
-    async def _open(self) -> Database:
-        return await open_database(self._path, builder=Services(), **self._given)
-
-    def __await__(self) -> Generator[Any, Any, Database]:
-        """Open it; whoever gets it closes it."""
-        return self._open().__await__()
-
-    async def __aenter__(self) -> Database:
-        """Open it for a block."""
-        self._database = await self._open()
-        return self._database
-
-    async def __aexit__(self, *exc: object) -> None:
-        """Close it."""
-        assert self._database is not None, "it was opened"
-        await self._database.close()
-
-
-def open(  # noqa: A001 - it is called roost.aio.open
-    path: str | Path | None,
-    *,
-    name: str = "default",
-    members: Mapping[str, Urls] | None = None,
-    join: Sequence[str] = (),
-    operations: Iterable[Operations] = (),
-    limits: Limits = DEFAULT_LIMITS,
-    **settings: Unpack[SettingsArguments],
-) -> Opening:
-    """Open the database in a directory, which is made when it is not there; None = in memory.
-
-    As `roost.open`, on the event loop that awaits it.
-
-    Raises:
-        RoostError, OSError: as `roost.open`.
-
-    """
-    given = {
-        "name": name,
-        "members": members,
-        "join": join,
-        "operations": operations,
-        "limits": limits,
-        **settings,
-    }
-    return Opening(path, given)
-
+if TYPE_CHECKING:
+    from roost.awaited import Opening, open  # noqa: A004 - it is called roost.aio.open
+    from roost.client.aio import Client
+    from roost.database.aio import Attempt, Database, Local, MultiTree, Queue, ReadTree, Tree
+else:
+    _DATABASE = ("Attempt", "Database", "Local", "MultiTree", "Queue", "ReadTree", "Tree")
+    __getattr__ = lazily(
+        __name__,
+        {
+            **dict.fromkeys(_DATABASE, "roost.database.aio"),
+            **dict.fromkeys(("Opening", "open"), "roost.awaited"),
+            "Client": "roost.client.aio",
+        },
+    )
 
 __all__ = [
     "Attempt",
+    "Client",
     "Database",
     "Local",
     "MultiTree",

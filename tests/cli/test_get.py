@@ -113,7 +113,7 @@ def test_a_watch_that_is_interrupted_is_done(cluster: Cluster) -> None:
 def test_an_interrupted_command_is_silent(cluster: Cluster) -> None:
     """It waits for a lock that another has."""
     with Client(cluster.endpoints) as client:
-        lease_id, _ = client.leases.grant(600)
+        lease_id = client.leases.grant(600).lease_id
         client.leases.lock(b"taken", lease_id)
         command = [sys.executable, "-m", "roost.cli", "lock", "taken"]
         process = subprocess.Popen(

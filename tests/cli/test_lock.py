@@ -190,7 +190,7 @@ def test_keep_alive_renews_at_another_endpoint(three: Cluster) -> None:
     order = followers_first(three)
     names = [three.endpoints[it] for it in order]
     with Client(names[1:]) as client:
-        lease_id, _ = client.leases.grant(5)
+        lease_id = client.leases.grant(5).lease_id
         renewing = start(names, "lease", "keep-alive", f"{lease_id:x}")
         assert renewing.stdout is not None
         assert "renewed for 5 s" in renewing.stdout.readline()

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import grpc
 
+from roost.client import Client
 from roost.proto import rpc_pb2 as pb
 
 # A request, what it comes with, and whether the call is still wanted -> the answers.
@@ -97,6 +98,11 @@ GONE = grpc.StatusCode.UNAVAILABLE
 
 
 HEADER = pb.ResponseHeader
+
+
+def asking_in_order(endpoints: str | list[str], **how: Any) -> Client:
+    """A client that asks the endpoints in their order, each once."""
+    return Client(endpoints, retries=False, spreads=False, **how)
 
 
 def saying(*answers: Any) -> Script:

@@ -55,7 +55,7 @@ class Writer:
 def collect(endpoints: list[str], seen: list[tuple[int, bytes]]) -> threading.Thread:
     def run() -> None:
         with Client(endpoints) as client:
-            for change in client.watch(b"n/", b"n0", start_revision=1):
+            for change in client.watch(b"n/", b"n0", since=1):
                 seen.append((change.item.mod_revision, change.item.value))
                 if change.item.value == b"last":
                     return

@@ -4,9 +4,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from roost.client import Client, ClientError, Unreachable
+from roost.client import ClientError, Unreachable
 from roost.proto import rpc_pb2 as pb
-from tests.client.fakes import GONE, SNAPSHOT, Context, Fake, failing, saying, silent
+from tests.client.fakes import (
+    GONE,
+    SNAPSHOT,
+    Context,
+    Fake,
+    asking_in_order,
+    failing,
+    saying,
+    silent,
+)
 
 
 def test_a_file_that_breaks_is_asked_of_the_next_endpoint() -> None:
@@ -15,7 +24,7 @@ def test_a_file_that_breaks_is_asked_of_the_next_endpoint() -> None:
         Fake({SNAPSHOT: failing(GONE, "Socket closed")}) as gone,
         Fake({SNAPSHOT: failing(GONE, "Socket closed", piece)}) as broken,
         Fake({SNAPSHOT: saying(piece, piece)}) as well,
-        Client([it.endpoint for it in (gone, broken, well)]) as client,
+        asking_in_order([it.endpoint for it in (gone, broken, well)]) as client,
     ):
         blobs = client.snapshot()
         assert next(blobs) == b"piece"
@@ -26,13 +35,13 @@ def test_a_file_that_breaks_is_asked_of_the_next_endpoint() -> None:
 
 
 def test_a_file_that_stands_still_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("roost.client.blocking._SILENCE_S", 0.1)
+    monkeypatch.setattr("roost.client.aio.maintenance._SILENCE_S", 0.1)
 
     def script(request: bytes, context: Context) -> Iterator[bytes]:
         yield from saying(pb.SnapshotResponse(blob=b"piece"))(request, context)
         yield from silent(request, context)
 
-    with Fake({SNAPSHOT: script}) as fake, Client(fake.endpoint) as client:
+    with Fake({SNAPSHOT: script}) as fake, asking_in_order(fake.endpoint) as client:
         blobs = client.snapshot()
         assert next(blobs) == b"piece"
         with pytest.raises(Unreachable, match="says nothing"):

@@ -8,11 +8,20 @@ from typing import Any
 import grpc
 import pytest
 
-from roost.client import Client, ClientError, Permission, Unreachable
+from roost.client import (
+    Alarm,
+    Client,
+    ClientError,
+    OutcomeUnknown,
+    Permission,
+    Put,
+    RequestRefused,
+    Unreachable,
+)
 from roost.proto import kv_pb2
 from roost.proto import rpc_pb2 as pb
 from roost.testing.patience import wait_until
-from tests.client.fakes import HEADER, PUT, RANGE, Context, Fake, failing, saying
+from tests.client.fakes import HEADER, PUT, RANGE, Context, Fake, asking_in_order, failing, saying
 
 CALLS: dict[str, Callable[[Client], Any]] = {
     "put": lambda it: it.put(b"k", b"v"),
@@ -20,15 +29,18 @@ CALLS: dict[str, Callable[[Client], Any]] = {
     "range": lambda it: it.range(b"k"),
     "count": lambda it: it.count(b"k"),
     "delete": lambda it: it.delete(b"k"),
-    "txn": lambda it: it.txn(pb.TxnRequest()),
+    "txn": lambda it: it.txn(then=[Put("k", "v")]),
+    "stm": lambda it: it.stm(lambda txn: txn.get("k")),
+    "items": lambda it: next(it.items("k")),
+    "follow": lambda it: next(it.follow("k")),
     "compact": lambda it: it.compact(1),
     "watch": lambda it: next(it.watch(b"k")),
     "alarms": lambda it: it.alarms(),
-    "disarm": lambda it: it.disarm(1, "NOSPACE"),
+    "disarm": lambda it: it.disarm(Alarm(1, "NOSPACE")),
     "defragment": lambda it: it.defragment(),
     "hash_kv": lambda it: it.hash_kv(),
     "snapshot": lambda it: next(it.snapshot()),
-    "since": lambda it: next(it.since(1, 1)),
+    "since": lambda it: next(it.written_since(1, 1)),
     "members": lambda it: it.members(),
     "add_member": lambda it: it.add_member(["http://127.0.0.1:1"]),
     "replace_member": lambda it: it.replace_member(1, ["http://127.0.0.1:1"]),
@@ -48,17 +60,27 @@ CALLS: dict[str, Callable[[Client], Any]] = {
 }
 
 
+CHANGES = {
+    *("put", "delete", "txn", "compact", "disarm", "defragment", "add_member", "replace_member"),
+    *("remove_member", "update_member", "promote_member", "revoke", "lock", "campaign", "permit"),
+}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("endpoint_count", [1, 2])
 def test_no_call_waits_for_ever(endpoint_count: int) -> None:
     with ExitStack() as stack:
         fakes = [stack.enter_context(Fake({})) for _ in range(endpoint_count)]
-        client = stack.enter_context(Client([it.endpoint for it in fakes], timeout_s=0.1))
+        client = stack.enter_context(asking_in_order([it.endpoint for it in fakes], timeout_s=0.1))
         for name, call in CALLS.items():
             with pytest.raises(ClientError) as caught:
                 call(client)
             assert caught.value.code == "DEADLINE_EXCEEDED", name
-        assert all(isinstance(said, ClientError) for _, said in client.status())
+            # Whoever asks for a change is told that nobody knows; a question has changed nothing.
+            assert isinstance(caught.value, OutcomeUnknown) == (name in CHANGES), name
+        for it in fakes:
+            with pytest.raises(Unreachable):
+                client.status(it.endpoint)
 
 
 @pytest.mark.slow
@@ -67,7 +89,7 @@ def test_a_read_is_asked_of_the_next_endpoint_when_one_is_slow_and_then_first() 
     with (
         Fake({}) as frozen,
         Fake({RANGE: saying(pb.RangeResponse(kvs=[row]))}) as well,
-        Client([frozen.endpoint, well.endpoint], timeout_s=0.4) as client,
+        asking_in_order([frozen.endpoint, well.endpoint], timeout_s=0.4) as client,
     ):
         for _ in range(3):
             found = client.get(b"k")
@@ -87,7 +109,7 @@ def test_a_slow_endpoint_that_answers_first_is_heard() -> None:
     with (
         Fake({RANGE: slow}) as late,
         Fake({}) as other,
-        Client([late.endpoint, other.endpoint], timeout_s=2) as client,
+        asking_in_order([late.endpoint, other.endpoint], timeout_s=2) as client,
     ):
         assert client.count(b"k") == 1
 
@@ -98,9 +120,9 @@ def test_a_write_is_not_made_twice() -> None:
     with (
         Fake({}) as frozen,
         Fake({PUT: put}) as well,
-        Client([frozen.endpoint, well.endpoint], timeout_s=0.3) as client,
+        asking_in_order([frozen.endpoint, well.endpoint], timeout_s=0.3) as client,
     ):
-        with pytest.raises(ClientError) as caught:
+        with pytest.raises(OutcomeUnknown) as caught:
             client.put(b"k", b"v")
         assert caught.value.code == "DEADLINE_EXCEEDED"
         assert (frozen.count(PUT), well.count(PUT)) == (1, 0)
@@ -119,7 +141,7 @@ def test_a_write_goes_on_past_endpoints_that_nothing_was_sent_to() -> None:
     ):
         names = [f"127.0.0.1:{it.getsockname()[1]}" for it in (mute, shut)]
         shut.close()
-        with Client([*names, well.endpoint], timeout_s=3) as client:
+        with asking_in_order([*names, well.endpoint], timeout_s=3) as client:
             assert client.put(b"k", b"v") == 7
 
 
@@ -128,9 +150,9 @@ def test_an_answer_that_says_no_is_an_answer() -> None:
     with (
         Fake({RANGE: refused}) as first,
         Fake({RANGE: saying(pb.RangeResponse())}) as second,
-        Client([first.endpoint, second.endpoint]) as client,
+        asking_in_order([first.endpoint, second.endpoint]) as client,
     ):
-        with pytest.raises(ClientError) as caught:
+        with pytest.raises(RequestRefused) as caught:
             client.get(b"k")
         assert caught.value.text == "etcdserver: permission denied"
         assert not second.asked
@@ -139,7 +161,7 @@ def test_an_answer_that_says_no_is_an_answer() -> None:
 def test_endpoints_that_nobody_serves_are_unreachable() -> None:
     with socket.create_server(("127.0.0.1", 0)) as held:
         name = f"127.0.0.1:{held.getsockname()[1]}"
-    with Client([name, name], timeout_s=5) as client:
+    with asking_in_order([name, name], timeout_s=5) as client:
         for call in (CALLS["get"], CALLS["put"], CALLS["watch"], CALLS["snapshot"]):
             with pytest.raises(Unreachable):
                 call(client)

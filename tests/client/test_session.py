@@ -1,11 +1,15 @@
 """A session says when its lease is lost, and when renewals begin to fail."""
 
-import threading
+import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 
-from roost.client import ClientError, LeaseLost, Scope, Session
-from roost.testing.patience import wait_until
+from roost.client import ClientError, Granted, LeaseLost
+from roost.client.aio import Session
+from roost.sim.members.loop import pass_time, run_virtually
+
+AWAY = ClientError("UNAVAILABLE", "away")
 
 
 class Leases:
@@ -13,101 +17,119 @@ class Leases:
 
     def __init__(self, *, ttl_s: int = 60) -> None:
         self.ttl_s = ttl_s
+        self.slept_s = 0.0
         self.answers: list[int | ClientError] = []
-        self.renewed: list[int] = []
+        self.renewed_s: list[float] = []
         self.revoked: list[int] = []
+        self.troubles: list[ClientError] = []
+        self.lost: list[LeaseLost] = []
+        self.told: list[int] = []
 
-    def grant(self, ttl_s: int) -> tuple[int, int]:
-        return 7, ttl_s
+    def clock_s(self) -> float:
+        return asyncio.get_running_loop().time() + self.slept_s
 
-    def renew(self, lease_id: int, *, timeout_s: float | None = None) -> int:
+    async def grant(self, ttl_s: int) -> Granted:
+        return Granted(7, ttl_s)
+
+    async def renew(self, lease_id: int, *, timeout_s: float | None = None) -> int:
         assert timeout_s is None or timeout_s > 0
-        self.renewed.append(lease_id)
+        self.renewed_s.append(self.clock_s())
         answer = self.answers.pop(0) if self.answers else self.ttl_s
         if isinstance(answer, ClientError):
             raise answer
         return answer
 
-    def wait_renewed(self, count: int) -> None:
-        wait_until(lambda: len(self.renewed) >= count)
-
-    def revoke(self, lease_id: int) -> None:
+    async def revoke(self, lease_id: int) -> None:
         self.revoked.append(lease_id)
 
-
-class Clock:
-    """Time goes by when a test says so."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now = 1000.0
-        monkeypatch.setattr("roost.client.session._now", lambda: self.now)
-        monkeypatch.setattr("roost.client.session._LOOK_S", 0.001)
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock(monkeypatch)
+    def session(self, ttl_s: int = 60, *, lease_id: int = 0) -> Session:
+        return Session(
+            self,
+            ttl_s,
+            lease_id=lease_id,
+            clock_s=self.clock_s,
+            on_renewed=self.told.append,
+            on_lost=self.lost.append,
+            on_trouble=self.troubles.append,
+        )
 
 
-AWAY = ClientError("UNAVAILABLE", "away")
+def run(leases: Leases, story: Callable[[Session], Awaitable[None]], lease_id: int = 0) -> None:
+    async def main() -> None:
+        async with leases.session(lease_id=lease_id) as session:
+            await story(session)
+
+    run_virtually(main())
 
 
-def test_a_lease_is_renewed_once_a_third_of_its_time_and_given_back(clock: Clock) -> None:
+def test_a_lease_is_renewed_once_a_third_of_its_time_and_given_back() -> None:
     leases = Leases()
-    with Session(leases, 60) as session:
-        for count in range(1, 4):
-            clock.now += 20
-            leases.wait_renewed(count)
-    assert session.lost is None
+
+    async def story(session: Session) -> None:
+        await pass_time(65)
+        assert session.lost is None
+        session.check()
+
+    run(leases, story)
+    assert [round(it) for it in leases.renewed_s] == [20, 40, 60]
+    assert leases.told == [60, 60, 60]
     assert leases.revoked == [7]
 
 
-def test_a_lease_that_is_gone_is_lost_and_not_given_back(clock: Clock) -> None:
-    leases, told = Leases(), threading.Event()
+def test_a_lease_that_is_gone_is_lost_and_not_given_back() -> None:
+    leases = Leases()
     leases.answers = [0]
-    scope: Scope
-    with Session(leases, 60, on_lost=lambda _: told.set()) as session:
-        scope = session.scope
-        clock.now += 20
-        assert told.wait(60)
+
+    async def story(session: Session) -> None:
         with pytest.raises(LeaseLost, match="lease 7 has expired or was revoked"):
-            session.check()
+            async with session.scope.holding():
+                await pass_time(60)
         with pytest.raises(LeaseLost):
-            scope.check()
+            session.check()
+        assert leases.clock_s() < 21
+
+    run(leases, story)
+    assert leases.lost
     assert not leases.revoked
 
 
-def test_a_lease_that_nobody_renews_is_lost_a_quarter_before_its_end(clock: Clock) -> None:
-    leases, troubles = Leases(), list[ClientError]()
+def test_a_lease_that_nobody_renews_is_lost_a_quarter_before_its_end() -> None:
+    leases = Leases()
     leases.answers = [AWAY] * 1000
-    with Session(leases, 60, on_trouble=troubles.append) as session:
-        for at in (20, 30, 44):
-            clock.now = 1000 + at
-            leases.wait_renewed(len(leases.renewed) + 1)
+
+    async def story(session: Session) -> None:
+        await pass_time(44)
         assert session.lost is None
-        clock.now = 1045
-        wait_until(lambda: session.lost is not None)
+        await pass_time(2)
         with pytest.raises(LeaseLost, match="could not be renewed in time"):
             session.check()
-    assert troubles == [AWAY], "it is said once"
+
+    run(leases, story)
+    assert leases.troubles == [AWAY], "it is said once"
 
 
-def test_time_that_we_slept_has_gone_by(clock: Clock) -> None:
+def test_time_that_we_slept_has_gone_by() -> None:
     leases = Leases()
-    with Session(leases, 60) as session:
-        clock.now += 3600
-        wait_until(lambda: session.lost is not None)
-    assert not leases.renewed
+
+    async def story(session: Session) -> None:
+        leases.slept_s = 3600
+        await pass_time(2)
+        assert session.lost is not None
+
+    run(leases, story)
+    assert not leases.renewed_s
 
 
-def test_somebody_elses_lease_is_only_renewed(clock: Clock) -> None:
-    leases, renewed = Leases(ttl_s=30), list[int]()
-    with Session(leases, 0, lease_id=9, on_renewed=renewed.append):
-        clock.now += 10
-        wait_until(lambda: len(renewed) == 2)
-    assert leases.renewed == [9, 9]
-    assert renewed == [30, 30]
+def test_somebody_elses_lease_is_only_renewed() -> None:
+    leases = Leases(ttl_s=30)
+
+    async def story(session: Session) -> None:
+        await pass_time(11)
+        assert session.lease_id == 9
+
+    run(leases, story, lease_id=9)
+    assert leases.told == [30, 30]
     assert not leases.revoked
     leases.answers = [0]
-    with pytest.raises(LeaseLost), Session(leases, 0, lease_id=9):
-        pytest.fail("it was gone")
+    with pytest.raises(LeaseLost):
+        run(leases, story, lease_id=9)

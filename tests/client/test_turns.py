@@ -1,9 +1,18 @@
 """Whose turn it is, seen from outside: each leader once."""
 
-from roost.client import Client
 from roost.proto import kv_pb2
 from roost.proto import rpc_pb2 as pb
-from tests.client.fakes import GONE, HEADER, RANGE, WATCH, Fake, created, failing, saying
+from tests.client.fakes import (
+    GONE,
+    HEADER,
+    RANGE,
+    WATCH,
+    Fake,
+    asking_in_order,
+    created,
+    failing,
+    saying,
+)
 
 
 def test_every_leader_is_observed_once_also_those_that_led_while_we_were_away() -> None:
@@ -23,7 +32,7 @@ def test_every_leader_is_observed_once_also_those_that_led_while_we_were_away() 
     with (
         Fake({RANGE: saying(line), WATCH: failing(GONE, "", created(5))}) as first,
         Fake({WATCH: saying(created(9), missed)}) as second,
-        Client([first.endpoint, second.endpoint]) as client,
+        asking_in_order([first.endpoint, second.endpoint]) as client,
     ):
         leaders = client.leases.observe(b"e")
         assert [next(leaders).value for _ in range(3)] == [b"A", b"B", b"C"]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from roost.client import Client, Compacted, Credentials, Unreachable
+from roost.client import Compacted, Credentials, Unreachable
 from roost.proto import kv_pb2
 from roost.proto import rpc_pb2 as pb
 from tests.client.fakes import (
@@ -15,6 +15,7 @@ from tests.client.fakes import (
     WATCH,
     Context,
     Fake,
+    asking_in_order,
     created,
     failing,
     saying,
@@ -48,13 +49,13 @@ def test_a_watch_goes_on_behind_what_it_was_told_of(
     with (
         Fake({WATCH: failing(GONE, "etcdserver: no leader", *said)}) as first,
         Fake({WATCH: failing(GONE, "etcdserver: no leader", created(50), told(60))}) as second,
-        Client([first.endpoint, second.endpoint]) as client,
+        asking_in_order([first.endpoint, second.endpoint]) as client,
     ):
-        changes = client.watch(b"k", start_revision=asked)
+        changes = client.watch(b"k", since=asked)
         count = sum(len(it.events) for it in said)
         seen = [it.item.mod_revision for it in itertools.islice(changes, count + 1)]
         assert seen[-1] == 60
-        changes.close()  # type: ignore[attr-defined]  # it is a generator
+        changes.close()
         starts = [pb.WatchRequest.FromString(it).create_request for _, it in second.asked]
         assert starts[0].start_revision == goes_on_at
         assert starts[0].progress_notify
@@ -67,7 +68,7 @@ def test_a_watch_needs_a_leader_all_the_while() -> None:
         seen.append(context.metadata)
         yield from saying(created(1), told(2))(request, context)
 
-    with Fake({WATCH: script}) as fake, Client(fake.endpoint) as client:
+    with Fake({WATCH: script}) as fake, asking_in_order(fake.endpoint) as client:
         next(client.watch(b"k"))
     assert seen[0]["hasleader"] == "true"
 
@@ -77,9 +78,9 @@ def test_a_watch_whose_history_is_forgotten_says_where_it_begins() -> None:
     with (
         Fake({WATCH: failing(GONE, "", created(10), told(11))}) as first,
         Fake({WATCH: saying(created(50), compacted)}) as second,
-        Client([first.endpoint, second.endpoint]) as client,
+        asking_in_order([first.endpoint, second.endpoint]) as client,
     ):
-        changes = client.watch(b"k", start_revision=1)
+        changes = client.watch(b"k", since=1)
         assert next(changes).item.mod_revision == 11
         with pytest.raises(Compacted) as caught:
             next(changes)
@@ -94,7 +95,7 @@ def test_a_watch_that_has_begun_ends_when_nobody_answers_for_long() -> None:
         script = next(answers, None) or failing(GONE, "etcdserver: no leader")
         yield from script(request, context)
 
-    with Fake({WATCH: once}) as fake, Client(fake.endpoint, patience_s=0.2) as client:
+    with Fake({WATCH: once}) as fake, asking_in_order(fake.endpoint, patience_s=0.2) as client:
         changes = client.watch(b"k")
         assert next(changes).item.mod_revision == 2
         with pytest.raises(Unreachable, match=r"no endpoint has answered for 0\.2 s"):
@@ -118,6 +119,6 @@ def test_a_watch_gets_a_new_token_when_its_own_has_run_out() -> None:
     credentials = Credentials(user="root", password="secret")
     with (
         Fake({WATCH: script, AUTHENTICATE: authenticate}) as fake,
-        Client(fake.endpoint, credentials=credentials) as client,
+        asking_in_order(fake.endpoint, credentials=credentials) as client,
     ):
         assert next(client.watch(b"k")).item.mod_revision == 2

@@ -9,7 +9,7 @@ import pytest
 
 from roost.faces.writer import Writer
 
-PACKAGES = ["tests.faces.example", "roost.database"]
+PACKAGES = ["tests.faces.example", "roost.database", "roost.client"]
 MODULES = [
     (package, path.stem)
     for package in PACKAGES

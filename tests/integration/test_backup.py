@@ -159,7 +159,7 @@ def test_etcdctl_lists_and_disarms_alarms_compares_hashes_and_defragments(tmp_pa
         wait_until(lambda: "NOSPACE" in etcdctl(endpoint, "alarm", "list"))
         with Client(cluster.endpoints, timeout_s=20) as client:
             client.delete(b"big", b"bih")
-            revision = client.hash_kv()[1]
+            revision = client.hash_kv().revision
         etcdctl(endpoint, "compact", str(revision))
 
         def has_room() -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from roost.client import Client, ClientError
+from roost.client import Client, ClientError, HashKv
 from roost.journal.record import FRAME_MAGIC
 from roost.store.base_writer import BaseWriter
 from roost.store.layer import Layer
@@ -63,7 +63,7 @@ def check_all(cluster: Cluster) -> None:
             assert held == {key(it): value(it) for it in range(KEYS)}, endpoint
 
 
-def hashes(cluster: Cluster) -> set[tuple[int, int, int]]:
+def hashes(cluster: Cluster) -> set[HashKv]:
     found = set()
     for endpoint in cluster.endpoints:
         with Client([endpoint], timeout_s=20) as client:

@@ -290,8 +290,8 @@ def test_a_lease_that_is_renewed_outlives_leaders(three: Cluster) -> None:
     from roost.client import Client, ClientError
 
     with Client(three.endpoints, timeout_s=5) as client:
-        lease_id, ttl_s = client.leases.grant(4)
-        client.put(b"leased", b"1", lease=lease_id)
+        granted = client.leases.grant(4)
+        client.put(b"leased", b"1", lease=granted.lease_id)
     over, renewed = threading.Event(), threading.Event()
 
     def renew() -> None:
@@ -299,7 +299,7 @@ def test_a_lease_that_is_renewed_outlives_leaders(three: Cluster) -> None:
         while not over.wait(0.3):
             with Client([three.endpoints[position % 3]], timeout_s=1) as one:
                 try:
-                    assert one.leases.renew(lease_id) in (0, ttl_s)
+                    assert one.leases.renew(granted.lease_id) in (0, granted.ttl_s)
                     renewed.set()
                 except ClientError:
                     position += 1

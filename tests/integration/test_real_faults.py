@@ -151,7 +151,7 @@ def check_full(cluster: Cluster, filler: Path, value_bytes: int) -> None:
     with Client(cluster.endpoints, timeout_s=20) as client:
         count = fill(client, filler, value_bytes)
         assert count > 50
-        assert [kind for _, kind in client.alarms()] == ["NOSPACE"]
+        assert [it.kind for it in client.alarms()] == ["NOSPACE"]
         assert client.get(b"fill-00000") is not None
         with pytest.raises(ClientError, match="database space exceeded"):
             client.put(b"one more", b"x")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from roost.client import Client, ClientError
+from roost.client import Client, ClientError, HashKv
 from roost.proto import rpc_pb2
 from roost.testing.cluster import ROOST, Cluster
 from roost.testing.pages import damage_page, find_pages
@@ -40,7 +40,7 @@ def is_done(cluster: Cluster, request: rpc_pb2.TxnRequest) -> bool:
     """Carry out what may be carried out again; False when nobody answered in time."""
     try:
         with Client(cluster.endpoints, timeout_s=20) as client:
-            client.txn(request)
+            client.ask_txn(request)
     except ClientError:
         return False
     return True
@@ -96,7 +96,7 @@ def check_whole(cluster: Cluster) -> None:
         except ClientError:
             return False
 
-    def hashes() -> set[tuple[int, int, int]]:
+    def hashes() -> set[HashKv]:
         found = set()
         for endpoint in cluster.endpoints:
             with Client([endpoint], timeout_s=20) as client:

@@ -130,7 +130,7 @@ def txn(endpoints: str, timeout_s: float, *, as_json: bool) -> None:
     except json_format.ParseError as error:
         raise Failed(f"standard input is no TxnRequest: {error}", EXIT_USAGE) from error
     with connect(endpoints, timeout_s) as client:
-        answer = client.txn(request)
+        answer = client.ask_txn(request)
     if as_json:
         click.echo(json_format.MessageToJson(answer, indent=None))
     else:
@@ -170,7 +170,7 @@ def watch(
     """
     first, stop = range_of(key, end, prefix=prefix, from_key=from_key)
     with interruptible(leave_done), connect(endpoints, timeout_s) as client:
-        for change in client.watch(first, stop, start_revision=revision, prev_kv=prev_kv):
+        for change in client.watch(first, stop, since=revision, before=prev_kv):
             if command:
                 _run(command, change)
             else:

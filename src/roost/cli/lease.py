@@ -30,11 +30,11 @@ def grant(ttl_s: int, endpoints: str, timeout_s: float, *, as_json: bool) -> Non
         roost put greeting hello --lease $(roost lease grant 60 | cut -f 1)
     """
     with connect(endpoints, timeout_s) as client:
-        lease_id, granted_s = client.leases.grant(ttl_s)
+        granted = client.leases.grant(ttl_s)
     if as_json:
-        say_json({"id": f"{lease_id:x}", "ttl_s": granted_s})
+        say_json({"id": f"{granted.lease_id:x}", "ttl_s": granted.ttl_s})
     else:
-        click.echo(f"{lease_id:x}\tgranted for {granted_s} s")
+        click.echo(f"{granted.lease_id:x}\tgranted for {granted.ttl_s} s")
 
 
 @lease.command()

@@ -3,7 +3,7 @@
 import click
 
 from roost.cli.shared import at_each, client_options, connect, say_json
-from roost.client import Client
+from roost.client import Alarm, Client
 
 
 @click.group()
@@ -34,18 +34,18 @@ def disarm(endpoints: str, timeout_s: float, *, as_json: bool) -> None:
         roost alarm disarm
     """
     with connect(endpoints, timeout_s) as client:
-        rows = client.alarms()
-        for member_id, kind in rows:
-            client.disarm(member_id, kind)
-        _say_alarms(rows, as_json=as_json)
+        raised = client.alarms()
+        for it in raised:
+            client.disarm(it)
+        _say_alarms(raised, as_json=as_json)
 
 
-def _say_alarms(rows: list[tuple[int, str]], *, as_json: bool) -> None:
-    for member_id, kind in rows:
+def _say_alarms(raised: list[Alarm], *, as_json: bool) -> None:
+    for it in raised:
         if as_json:
-            say_json({"member_id": f"{member_id:x}", "alarm": kind})
+            say_json({"member_id": f"{it.member_id:x}", "alarm": it.kind})
         else:
-            click.echo(f"member {member_id:x}: {kind}")
+            click.echo(f"member {it.member_id:x}: {it.kind}")
 
 
 @click.command()
@@ -61,14 +61,13 @@ def defrag(endpoints: str, timeout_s: float, *, as_json: bool) -> None:
     """
 
     def rewrite(endpoint: str, client: Client) -> None:
-        before = client.status()[0][1]
+        before = client.status(endpoint).db_bytes
         client.defragment()
-        after = client.status()[0][1]
-        sizes = [getattr(it, "dbSize", 0) for it in (before, after)]
+        after = client.status(endpoint).db_bytes
         if as_json:
-            say_json({"endpoint": endpoint, "bytes_before": sizes[0], "bytes_after": sizes[1]})
+            say_json({"endpoint": endpoint, "bytes_before": before, "bytes_after": after})
         else:
-            click.echo(f"{endpoint}: {sizes[0]} bytes before, {sizes[1]} after")
+            click.echo(f"{endpoint}: {before} bytes before, {after} after")
 
     at_each(endpoints, timeout_s, rewrite, as_json=as_json)
 
@@ -87,11 +86,11 @@ def hashkv(endpoints: str, timeout_s: float, revision: int, *, as_json: bool) ->
     """
 
     def say(endpoint: str, client: Client) -> None:
-        value, at, compacted = client.hash_kv(revision)
+        said = client.hash_kv(revision)
         if as_json:
-            row = {"endpoint": endpoint, "hash": value, "revision": at}
-            say_json({**row, "compact_revision": compacted})
+            row = {"endpoint": endpoint, "hash": said.hash, "revision": said.revision}
+            say_json({**row, "compact_revision": said.compact_revision})
         else:
-            click.echo(f"{endpoint}: {value:08x} at revision {at}")
+            click.echo(f"{endpoint}: {said.hash:08x} at revision {said.revision}")
 
     at_each(endpoints, timeout_s, say, as_json=as_json)

@@ -158,7 +158,7 @@ class Mirror:
         asked = [rpc_pb2.RangeRequest(key=self._there(it.key)) for it in rows]
         request = rpc_pb2.TxnRequest(success=[rpc_pb2.RequestOp(request_range=it) for it in asked])
         with reaching("target"):
-            said = self._target.txn(request)
+            said = self._target.ask_txn(request)
         for row, answer in zip(rows, said.responses, strict=True):
             self._known.add(row.key)
             if [it.value for it in answer.response_range.kvs] != [row.value]:
@@ -183,7 +183,7 @@ class Mirror:
         """
         begin = self._revision + 1
         with suppress(Compacted), reaching("source"):
-            for change in self._source.watch(self._begin, self._end, start_revision=begin):
+            for change in self._source.watch(self._begin, self._end, since=begin):
                 if change.is_delete:
                     self._delete(change.item.key)
                 else:

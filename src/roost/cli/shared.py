@@ -147,7 +147,14 @@ def connect(endpoints: str, timeout_s: float) -> Iterator[Client]:
         with ExitStack() as stack:
             if not is_interruptible():
                 stack.enter_context(interruptible())
-            client = Client(endpoints, timeout_s=timeout_s, credentials=credentials)
+            # People see at once what is wrong, and the endpoints are asked in their order.
+            client = Client(
+                endpoints,
+                timeout_s=timeout_s,
+                credentials=credentials,
+                retries=False,
+                spreads=False,
+            )
             yield stack.enter_context(client)
     except (RoostError, OSError) as error:
         raise failed(error) from error
@@ -159,9 +166,10 @@ def at_each(
     """Ask every endpoint by itself; go on past one that fails, and exit with 1 in the end."""
     is_complete = True
     with connect(endpoints, timeout_s) as client:
-        for name, one in client.each():
+        for name in client.endpoints:
             try:
-                ask(name, one)
+                with client.at(name) as one:
+                    ask(name, one)
             except ClientError as error:
                 is_complete = False
                 text = failed(error).message

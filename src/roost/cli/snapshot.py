@@ -69,7 +69,7 @@ def _save(client: Client, file: Path, base: Backup | None, *, as_json: bool) -> 
         try:
             if base is None:
                 return write_full(file, _shown(client.snapshot(), as_json=as_json))
-            return write_increment(file, base, client.since(base.index, base.term))
+            return write_increment(file, base, client.written_since(base.index, base.term))
         except ClientError as error:
             if not left or not is_lost(error):
                 raise

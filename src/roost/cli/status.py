@@ -8,7 +8,7 @@ import click
 
 from roost.cli.exits import EXIT_FAILED
 from roost.cli.shared import client_options, connect, failed, say_json, say_table
-from roost.client import Client, ClientError
+from roost.client import Client, ClientError, Status
 
 
 @click.command()
@@ -24,42 +24,43 @@ def status(endpoints: str, timeout_s: float, *, as_json: bool) -> None:
     table: list[Sequence[str]] = [("ENDPOINT", "MEMBER", "LEADER", "TERM", "INDEX", "REVISION")]
     silent: list[str] = []
     with connect(endpoints, timeout_s) as client:
-        names, rows = client.endpoints, client.status()
-    for position, answer in rows:
-        if isinstance(answer, ClientError):
-            is_complete = False
+        for name in client.endpoints:
+            try:
+                said = client.status(name)
+            except ClientError as error:
+                is_complete = False
+                if as_json:
+                    say_json({"endpoint": name, "error": failed(error).message})
+                else:
+                    silent.append(f"{name}  {failed(error).message}")
+                continue
             if as_json:
-                say_json({"endpoint": names[position], "error": failed(answer).message})
+                say_json(_row_of(said))
             else:
-                silent.append(f"{names[position]}  {failed(answer).message}")
-            continue
-        member = answer.header.member_id
-        is_leader = answer.leader == member
-        if as_json:
-            say_json(
-                {
-                    "endpoint": names[position],
-                    "member_id": f"{member:x}",
-                    "is_leader": is_leader,
-                    "leader": f"{answer.leader:x}",
-                    "term": answer.raftTerm,
-                    "index": answer.raftIndex,
-                    "applied_index": answer.raftAppliedIndex,
-                    "revision": answer.header.revision,
-                    "version": answer.version,
-                    "db_bytes": answer.dbSize,
-                }
-            )
-        else:
-            numbers = (answer.raftTerm, answer.raftIndex, answer.header.revision)
-            leads = "yes" if is_leader else "no"
-            table.append((names[position], f"{member:x}", leads, *map(str, numbers)))
+                numbers = (said.term, said.index, said.revision)
+                leads = "yes" if said.is_leader else "no"
+                table.append((name, f"{said.member_id:x}", leads, *map(str, numbers)))
     if not as_json:
         say_table(table, right=(3, 4, 5))
         for line in silent:
             click.echo(line)
     if not is_complete:
         sys.exit(EXIT_FAILED)
+
+
+def _row_of(said: Status) -> dict[str, object]:
+    return {
+        "endpoint": said.endpoint,
+        "member_id": f"{said.member_id:x}",
+        "is_leader": said.is_leader,
+        "leader": f"{said.leader_id:x}",
+        "term": said.term,
+        "index": said.index,
+        "applied_index": said.applied_index,
+        "revision": said.revision,
+        "version": said.version,
+        "db_bytes": said.db_bytes,
+    }
 
 
 @click.command()
@@ -76,9 +77,10 @@ def health(endpoints: str, timeout_s: float, *, as_json: bool) -> None:
     is_good = True
     with connect(endpoints, timeout_s) as client:
         width = max(map(len, client.endpoints))
-        for endpoint, one in client.each():
-            begin = time.monotonic()
-            wrong = _what_is_wrong(one)
+        for endpoint in client.endpoints:
+            with client.at(endpoint) as one:
+                begin = time.monotonic()
+                wrong = _what_is_wrong(one)
             took_ms = (time.monotonic() - begin) * 1000
             is_good &= not wrong
             if as_json:
@@ -94,7 +96,7 @@ def _what_is_wrong(client: Client) -> str:
     """Why an endpoint is not healthy; empty when it is."""
     try:
         client.get(b"health")
-        raised = sorted({kind for _, kind in client.alarms()})
+        raised = sorted({it.kind for it in client.alarms()})
     except ClientError as error:
         # As with etcdctl: who may not read, or see alarms, is at least answered.
         return "" if "permission denied" in error.text else failed(error).message

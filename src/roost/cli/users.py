@@ -5,7 +5,7 @@ import click
 from roost.cli.kv import range_of, range_options
 from roost.cli.shared import ask_password, client_options, connect, say_json, text_of
 from roost.client import Permission
-from roost.client.users import KINDS
+from roost.client.shapes import PERMISSION_KINDS
 
 _name = click.argument("name")
 _role = click.argument("role")
@@ -269,7 +269,7 @@ def get_role(name: str, endpoints: str, timeout_s: float, *, as_json: bool) -> N
 
 @role.command("grant")
 @_name
-@click.argument("kind", type=click.Choice(KINDS))
+@click.argument("kind", type=click.Choice(PERMISSION_KINDS))
 @click.argument("key")
 @range_options
 @client_options

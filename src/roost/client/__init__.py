@@ -1,41 +1,94 @@
 """Clients for Roost and etcd.
 
-`Client` is where to begin; `docs/how-to/python-client.md` shows it.
+`Client` is where to begin; `docs/how-to/python-client.md` shows it.  `roost.client.aio` has the
+same classes for asyncio, of which those here are made.
 
     with Client("127.0.0.1:2379") as client:
-        client.put(b"greeting", b"hello")
-        print(client.get(b"greeting"))
+        client.put("greeting", "hello")
+        print(client.get("greeting"))
 """
 
-from roost.client.blocking import Change, Client, Item, Member
-from roost.client.connections import is_lost
+from roost.client.blocking import Client, Election, Leases, Lock, Session, Stm, Users
+from roost.client.connections import Manners
 from roost.client.credentials import Credentials
-from roost.client.errors import BadEndpoint, ClientError, Compacted, LeaseLost, Unreachable
-from roost.client.leases import Leases, TimeToLive
+from roost.client.errors import (
+    BadEndpoint,
+    Busy,
+    ClientError,
+    Compacted,
+    Contended,
+    LeaseLost,
+    LeaseNotFound,
+    NoSpace,
+    NotLoggedIn,
+    OutcomeUnknown,
+    PermissionDenied,
+    RequestRefused,
+    TooLarge,
+    Unreachable,
+    WaitedTooLong,
+    is_lost,
+)
 from roost.client.scope import Scope
-from roost.client.session import Session
-from roost.client.turns import Leader
-from roost.client.users import Permission, Users
+from roost.client.shapes import (
+    Alarm,
+    Change,
+    Granted,
+    HashKv,
+    Item,
+    Leader,
+    Member,
+    Page,
+    Permission,
+    Status,
+    TimeToLive,
+)
+from roost.client.transactions import Delete, Get, Key, Put, Txn, TxnAnswer
 from roost.proto.ranges import prefix_end
 
 __all__ = [
+    "Alarm",
     "BadEndpoint",
+    "Busy",
     "Change",
     "Client",
     "ClientError",
     "Compacted",
+    "Contended",
     "Credentials",
+    "Delete",
+    "Election",
+    "Get",
+    "Granted",
+    "HashKv",
     "Item",
+    "Key",
     "Leader",
     "LeaseLost",
+    "LeaseNotFound",
     "Leases",
+    "Lock",
+    "Manners",
     "Member",
+    "NoSpace",
+    "NotLoggedIn",
+    "OutcomeUnknown",
+    "Page",
     "Permission",
+    "PermissionDenied",
+    "Put",
+    "RequestRefused",
     "Scope",
     "Session",
+    "Status",
+    "Stm",
     "TimeToLive",
+    "TooLarge",
+    "Txn",
+    "TxnAnswer",
     "Unreachable",
     "Users",
+    "WaitedTooLong",
     "is_lost",
     "prefix_end",
 ]

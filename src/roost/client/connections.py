@@ -1,49 +1,49 @@
 """Calls over several endpoints: which one is asked, until when, and who is asked instead.
 
-- The endpoint that answered last is asked first.
+- A call has a deadline, and within it is made again, after pauses of random length, when a member
+  turned it away before it ran, or when it changes nothing if it is made twice.
 - A call that changes nothing when it is made twice is also made at the next endpoint when one is
   slow to answer: the first answer counts, and a frozen member costs a part of the deadline only.
-- Any other call goes to another endpoint only when it certainly was not sent.
+- Any other call goes to another endpoint only when it certainly was not sent, or was turned away.
+- Calls are spread over the endpoints that answer, or stay at the one that answered last.  One that
+  did not is asked last, until it has answered to a question of ours.
 - A stream is one try at one endpoint.  When it breaks, the next try is at the next endpoint; how
   it goes on without a gap is the business of whoever knows what is in it.
-- A peer that does not answer pings is gone, also when its connection is open.
 """
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
-from typing import Any, Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-import grpc
 from google.protobuf.message import Message
 
+from roost.client.backoff import Backoff, boot_s
+from roost.client.channel import CallFailed, Channel, GrpcChannel, Metadata, Open
 from roost.client.credentials import Credentials
 from roost.client.endpoints import parse_endpoints
-from roost.client.errors import ClientError, Compacted, Unreachable
-from roost.client.scope import Scope
-from roost.client.streams import OneRequest, Watchdog
+from roost.client.errors import (
+    BadEndpoint,
+    Busy,
+    ClientError,
+    RequestRefused,
+    Unreachable,
+    error_of,
+    is_lost,
+)
+from roost.errors import NotExecuted
+from roost.faces import Closed
 from roost.proto import rpc_pb2
+from roost.tasks import Tasks
 
-MESSAGE_BYTES_MAX = 64 << 20
-# etcd takes more than one ping in 5 s for an attack.
-_PING_MS, _PING_TIMEOUT_MS = 6000, 5000
-_OPTIONS: list[tuple[str, int | str]] = [
-    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
-    ("grpc.enable_retries", 0),
-    ("grpc.keepalive_time_ms", _PING_MS),
-    ("grpc.keepalive_timeout_ms", _PING_TIMEOUT_MS),
-    ("grpc.http2.max_pings_without_data", 0),
-    ("grpc.http2.ping_timeout_ms", _PING_TIMEOUT_MS),
-]
 # A token that these are said of is got anew.
 _STALE = ("invalid auth token", "revision of auth store is old")
-# What a member says who is gone, who has no leader, or who does not say anything.
-_LOST = ("UNAVAILABLE", "DEADLINE_EXCEEDED")
 # A stream goes on elsewhere only where somebody leads (etcd: WithRequireLeader).
 _NEEDS_LEADER = ("hasleader", "true")
-# Made twice they do what they do once.
-_REPEATABLE = frozenset(
+# They change nothing, or nothing more when they are made twice.
+_QUESTIONS = frozenset(
     f"/etcdserverpb.{it}"
     for it in (
         "KV/Range",
@@ -51,7 +51,6 @@ _REPEATABLE = frozenset(
         "Lease/LeaseTimeToLive",
         "Lease/LeaseLeases",
         "Cluster/MemberList",
-        "Maintenance/Alarm",
         "Maintenance/HashKV",
         "Maintenance/Status",
         "Auth/Authenticate",
@@ -62,11 +61,59 @@ _REPEATABLE = frozenset(
         "Auth/RoleList",
     )
 )
-# How late gRPC may be with the end of a call.
+_STATUS = "/etcdserverpb.Maintenance/Status"
+# An endpoint that did not answer is asked how it is after such pauses, and may take so long.
+_PROBE_PAUSE_S_MIN, _PROBE_PAUSE_S_MAX, _PROBE_S = 0.5, 8.0, 2.0
+# How late a channel may be with the end of a call.
 _LATE_S = 1.0
-_FAILED = grpc.ChannelConnectivity.TRANSIENT_FAILURE
-_Metadata = list[tuple[str, str]]
+_NOBODY = Credentials()
 Answer = TypeVar("Answer", bound=Message)
+
+
+def _is_question(path: str, request: Message) -> bool:
+    """Whether a request changes nothing, so that nothing is in doubt when no answer comes."""
+    if isinstance(request, rpc_pb2.TxnRequest):
+        return all(it.HasField("request_range") for it in (*request.success, *request.failure))
+    if isinstance(request, rpc_pb2.AlarmRequest):
+        return request.action == rpc_pb2.AlarmRequest.GET
+    return path in _QUESTIONS
+
+
+class Caller(Protocol):
+    """Who carries requests to a cluster."""
+
+    @property
+    def clock_s(self) -> Callable[[], float]:
+        """Seconds that have gone by, also while the machine slept."""
+
+    @property
+    def endpoint_count(self) -> int:
+        """Over how many endpoints."""
+
+    async def call(
+        self,
+        path: str,
+        request: Message,
+        answer: type[Answer],
+        *,
+        timeout_s: float | None = None,
+        is_repeatable: bool = False,
+    ) -> Answer:
+        """Ask for one answer of the class `answer`."""
+
+    def stream(
+        self,
+        path: str,
+        request: Message,
+        answer: type[Answer],
+        *,
+        is_held: bool = False,
+        silence_s: float | None = None,
+    ) -> AsyncGenerator[Answer, None]:
+        """One try, at one endpoint."""
+
+    def forget_token(self, error: ClientError) -> bool:
+        """Whether an error means that our token has run out; it is got anew then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +121,30 @@ class _Asked(Generic[Answer]):
     """What is asked for one answer: with whose token, and until when."""
 
     path: str
-    request: Message
+    request: bytes
     answer: type[Answer]
-    until: float
-    metadata: _Metadata | None
+    until_s: float
+    metadata: Metadata
+    is_change: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manners:
+    """How a cluster is asked; `open_channel` and `clock_s` are a test's business."""
+
+    timeout_s: float = 5.0
+    patience_s: float = 300.0
+    retries: bool = True
+    spreads: bool = True
+    credentials: Credentials = _NOBODY
+    open_channel: Open = GrpcChannel
+    clock_s: Callable[[], float] = boot_s
 
 
 class Connections:
-    """A channel to each endpoint; safe to use from several threads."""
+    """A channel to each endpoint; it belongs to the loop of its first call."""
 
-    def __init__(
-        self, endpoints: str | Sequence[str], credentials: Credentials, timeout_s: float
-    ) -> None:
+    def __init__(self, endpoints: str | Sequence[str], manners: Manners) -> None:
         """Connect when something is asked.
 
         Raises:
@@ -94,20 +153,34 @@ class Connections:
 
         """
         self.endpoints = parse_endpoints(endpoints)
-        self.timeout_s = timeout_s
-        self._credentials = credentials
+        self.manners = manners
+        self.clock_s = manners.clock_s
+        self._credentials = manners.credentials
+        self._channels: list[Channel] = [
+            manners.open_channel(it, manners.credentials) for it in self.endpoints
+        ]
         self._token = ""
-        self._channels = [credentials.channel(it, _OPTIONS) for it in self.endpoints]
-        self._first = 0
-        # Endpoints that a call was answered by and that have not failed since.
-        self._answering: set[int] = set()
+        self._is_closed = False
+        count = len(self._channels)
+        self._first = random.randrange(count) if manners.spreads else 0  # noqa: S311 - no secret
+        self._answering: set[int] = set()  # they have answered, and not failed since
+        self._silent: set[int] = set()  # they have failed, and not answered since
+        # Nobody waits for a probe, and what it meets is what it looks for.
+        self._probes = Tasks()
 
-    def close(self) -> None:
+    @property
+    def endpoint_count(self) -> int:
+        """Over how many endpoints."""
+        return len(self._channels)
+
+    async def close(self) -> None:
         """Close the connections; what waits for an answer ends."""
+        self._is_closed = True
+        await self._probes.close()
         for channel in self._channels:
-            channel.close()
+            await channel.close()
 
-    def call(
+    async def call(
         self,
         path: str,
         request: Message,
@@ -119,111 +192,133 @@ class Connections:
         """Ask for one answer of the class `answer`.
 
         Raises:
-            ClientError: with the server's words; Unreachable when no endpoint answers.
+            RequestRefused: the cluster said no.
+            Busy, Unreachable: nothing happened, for as long as we tried.
+            OutcomeUnknown: it may have happened.
 
         """
-        until = time.monotonic() + (self.timeout_s if timeout_s is None else timeout_s)
-        may_race = len(self._channels) > 1 and (is_repeatable or path in _REPEATABLE)
-        way = self._race if may_race else self._in_turn
-        try:
-            return way(_Asked(path, request, answer, until, self._metadata()))
-        except ClientError as error:
-            if not self.is_stale(error):
-                raise
-        return way(_Asked(path, request, answer, until, self._metadata()))
+        now_s = asyncio.get_running_loop().time
+        until_s = now_s() + (self.manners.timeout_s if timeout_s is None else timeout_s)
+        is_change = not _is_question(path, request)
+        is_repeatable |= not is_change
+        way = self._race if is_repeatable and len(self._channels) > 1 else self._in_turn
+        body = request.SerializeToString()
+        backoff, was_stale = Backoff(), False
+        while True:
+            metadata = await self._metadata(until_s)
+            try:
+                return await way(_Asked(path, body, answer, until_s, metadata, is_change))
+            except ClientError as error:
+                if not was_stale and self.forget_token(error):
+                    was_stale = True
+                    continue
+                pause_s = backoff.next_s()
+                has_not_run = isinstance(error, NotExecuted)
+                may_retry = has_not_run or (is_repeatable and is_lost(error))
+                if not (may_retry and self.manners.retries) or now_s() + pause_s >= until_s:
+                    raise
+            await asyncio.sleep(pause_s)
 
-    def call_at(self, position: int, path: str, request: Message, answer: type[Answer]) -> Answer:
+    async def call_at(
+        self, endpoint: str, path: str, request: Message, answer: type[Answer]
+    ) -> Answer:
         """Ask one endpoint, and nobody else.
 
         Raises:
             ClientError: with the server's words; Unreachable when it does not answer.
 
         """
-        method = self._unary(position, path, request, answer)
+        position = self.position(endpoint)
+        until_s = asyncio.get_running_loop().time() + self.manners.timeout_s
+        is_change = not _is_question(path, request)
+        metadata = await self._metadata(until_s)
+        asked = _Asked(path, request.SerializeToString(), answer, until_s, metadata, is_change)
+        return await self._ask(position, asked)
+
+    def position(self, endpoint: str) -> int:
+        """Where an endpoint stands.
+
+        Raises:
+            BadEndpoint: it is none of ours.
+
+        """
+        for position, it in enumerate(self.endpoints):
+            if it.name == endpoint:
+                return position
+        raise BadEndpoint(f"{endpoint!r} is none of the client's endpoints")
+
+    async def _ask(self, position: int, asked: _Asked[Answer]) -> Answer:
+        """One try at one endpoint."""
+        if self._is_closed:
+            raise Closed("the client was closed: open another one")
+        left_s = asked.until_s - asyncio.get_running_loop().time()
         try:
-            said: Answer = method(request, timeout=self.timeout_s, metadata=self._metadata())
-        except grpc.RpcError as error:
-            raise client_error(error) from error
-        return said
+            async with asyncio.timeout(max(0.0, left_s) + _LATE_S):
+                said = await self._channels[position].unary(
+                    asked.path, asked.request, metadata=asked.metadata, timeout_s=max(0.0, left_s)
+                )
+        except CallFailed as failed:
+            error = error_of(failed.code, failed.text, is_change=asked.is_change)
+            if is_lost(error) and not isinstance(error, Busy):
+                self._leave(position)
+            raise error from failed
+        except TimeoutError as late:
+            self._leave(position)
+            text = f"{self.endpoints[position].name}: no answer in time"
+            raise error_of("DEADLINE_EXCEEDED", text, is_change=asked.is_change) from late
+        self._stay(position)
+        return asked.answer.FromString(said)
 
-    def _unary(  # Any: grpcio is not typed
-        self, position: int, path: str, request: Message, answer: type[Message]
-    ) -> Any:
-        return self._channels[position].unary_unary(
-            path,
-            request_serializer=type(request).SerializeToString,
-            response_deserializer=answer.FromString,
-        )
-
-    def _in_turn(self, asked: _Asked[Answer]) -> Answer:
+    async def _in_turn(self, asked: _Asked[Answer]) -> Answer:
         """Ask one endpoint after the other, until the request may have been sent."""
         last: ClientError | None = None
         order = self._order()
+        loop = asyncio.get_running_loop()
         for tried, position in enumerate(order, start=1):
             if tried < len(order) and position not in self._answering:
-                part_s = (asked.until - time.monotonic()) / (len(order) - tried + 1)
-                if not _is_reached(self._channels[position], part_s):
+                part_s = (asked.until_s - loop.time()) / (len(order) - tried + 1)
+                if not await self._channels[position].is_reached(part_s):
                     self._leave(position)
                     last = Unreachable("UNAVAILABLE", f"{self.endpoints[position].name}: no answer")
                     continue
-            method = self._unary(position, asked.path, asked.request, asked.answer)
             try:
-                left_s = asked.until - time.monotonic()
-                said: Answer = method(asked.request, timeout=left_s, metadata=asked.metadata)
-            except grpc.RpcError as error:
-                last = client_error(error)
-                if last.code in _LOST:
-                    self._leave(position)
-                if not _was_not_sent(last):
-                    raise last from error
-            else:
-                self._stay(position)
-                return said
+                return await self._ask(position, asked)
+            except (Unreachable, Busy) as error:
+                last = error
         assert last is not None, "there is an endpoint"
         raise last
 
-    def _race(self, asked: _Asked[Answer]) -> Answer:
+    async def _race(self, asked: _Asked[Answer]) -> Answer:
         """Ask the next endpoint too when one is slow or gone; the first answer counts."""
-        ended: SimpleQueue[tuple[int, Any]] = SimpleQueue()
         waiting = self._order()
-        running: list[Any] = []
-        failed_count = 0
+        running: set[asyncio.Task[Answer]] = set()
+        # What each ended with is looked at below.
+        tasks = Tasks(lambda _error: None)
+        loop = asyncio.get_running_loop()
+        last: ClientError | None = None
         try:
-            while True:
+            while waiting or running:
                 if waiting:
-                    position = waiting.pop(0)
-                    method = self._unary(position, asked.path, asked.request, asked.answer)
-                    left_s = asked.until - time.monotonic()
-                    running.append(
-                        method.future(asked.request, timeout=left_s, metadata=asked.metadata)
-                    )
-                    running[-1].add_done_callback(lambda it, at=position: ended.put((at, it)))
-                left_s = max(0.0, asked.until - time.monotonic())
-                # Each has a deadline, and ends by itself; but whoever interrupts gRPC in the wrong
-                # moment has it never say so.
-                wait_s = left_s / (len(waiting) + 1) if waiting else left_s + _LATE_S
-                try:
-                    position, done = ended.get(timeout=wait_s)
-                except Empty:
-                    if not waiting:
-                        raise ClientError("DEADLINE_EXCEEDED", "no answer in time") from None
-                    continue  # the next is asked as well
-                if done.code() is grpc.StatusCode.OK:
-                    self._stay(position)
-                    said: Answer = done.result()
-                    return said
-                failed_count += 1
-                error = client_error(done)
-                if error.code not in _LOST:
-                    raise error
-                self._leave(position)
-                if not waiting and failed_count == len(running):
-                    raise error
+                    running.add(tasks.start(self._ask(waiting.pop(0), asked)))
+                left_s = max(0.0, asked.until_s - loop.time())
+                done, running = await asyncio.wait(
+                    running,
+                    timeout=left_s / (len(waiting) + 1) if waiting else None,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                for task in done:
+                    error = task.exception()
+                    if error is None:
+                        return task.result()
+                    if not isinstance(error, ClientError) or not is_lost(error):
+                        raise error
+                    last = error
         finally:
-            for call in running:
-                call.cancel()
+            await tasks.close()
+        assert last is not None, "one was asked"
+        raise last
 
-    def stream(
+    async def stream(
         self,
         path: str,
         request: Message,
@@ -231,8 +326,7 @@ class Connections:
         *,
         is_held: bool = False,
         silence_s: float | None = None,
-        scope: Scope | None = None,
-    ) -> Iterator[Answer]:
+    ) -> AsyncGenerator[Answer, None]:
         """One try, at one endpoint: yield what comes until it ends or breaks.
 
         With `is_held` our side stays open, and the endpoint must have a leader all the while.
@@ -242,107 +336,97 @@ class Connections:
             ClientError: it broke; `is_lost` says whether another endpoint may do better.
 
         """
-        scope = scope or Scope()
+        if self._is_closed:
+            raise Closed("the client was closed: open another one")
+        loop = asyncio.get_running_loop()
+        metadata = await self._metadata(loop.time() + self.manners.timeout_s)
+        if is_held:
+            metadata = [*metadata, _NEEDS_LEADER]
         position = self._order()[0]
-        channel = self._channels[position]
-        metadata = [*(self._metadata() or ()), *([_NEEDS_LEADER] if is_held else ())]
-        held = OneRequest(request)
-        method = (channel.stream_stream if is_held else channel.unary_stream)(
-            path,
-            request_serializer=type(request).SerializeToString,
-            response_deserializer=answer.FromString,
+        pieces = self._channels[position].stream(
+            path, request.SerializeToString(), metadata=metadata, is_held=is_held
         )
-        call = method(held if is_held else request, metadata=metadata)
-        watchdog = Watchdog(call)
-        watchdog.expect(self.timeout_s)
-        try:
-            with scope.ending(call):
-                for said in call:
-                    watchdog.expect(None)
-                    self._stay(position)
-                    yield said
-                    watchdog.expect(silence_s)
-        except grpc.RpcError as error:
-            scope.check()
-            self._leave(position)
-            if watchdog.has_barked:
-                name = self.endpoints[position].name
-                raise Unreachable("DEADLINE_EXCEEDED", f"{name} says nothing") from error
-            raise client_error(error) from error
-        finally:
-            watchdog.end()
-            call.cancel()
-            held.end()
-        scope.check()
+        within_s: float | None = self.manners.timeout_s
+        async with aclosing(pieces):
+            while True:
+                try:
+                    async with asyncio.timeout(within_s):
+                        said = await anext(pieces, None)
+                except CallFailed as failed:
+                    self._leave(position)
+                    raise error_of(failed.code, failed.text, is_change=False) from failed
+                except TimeoutError as late:
+                    self._leave(position)
+                    text = f"{self.endpoints[position].name} says nothing"
+                    raise Unreachable("DEADLINE_EXCEEDED", text) from late
+                if said is None:
+                    return
+                self._stay(position)
+                yield answer.FromString(said)
+                within_s = silence_s
 
     def _order(self) -> list[int]:
+        """Who is asked, one after the other; those that are silent come last."""
         count = len(self._channels)
-        return [(self._first + it) % count for it in range(count)]
+        order = [(self._first + it) % count for it in range(count)]
+        if self.manners.spreads:
+            self._first = (self._first + 1) % count
+            order.sort(key=lambda it: it in self._silent)
+        return order
 
     def _stay(self, position: int) -> None:
-        self._first = position
         self._answering.add(position)
+        self._silent.discard(position)
+        if not self.manners.spreads:
+            self._first = position
 
     def _leave(self, position: int) -> None:
         self._answering.discard(position)
-        if self._first == position:
-            self._first = (position + 1) % len(self._channels)
+        if len(self._channels) == 1 or self._is_closed:
+            return
+        if not self.manners.spreads:
+            if self._first == position:
+                self._first = (position + 1) % len(self._channels)
+        elif position not in self._silent:
+            self._silent.add(position)
+            self._probes.start(self._probe(position))
 
-    def _metadata(self) -> _Metadata | None:
+    async def _probe(self, position: int) -> None:
+        """Ask an endpoint that has failed how it is, until it answers."""
+        backoff = Backoff(_PROBE_PAUSE_S_MIN, _PROBE_PAUSE_S_MAX)
+        request = rpc_pb2.StatusRequest().SerializeToString()
+        while position in self._silent:
+            await asyncio.sleep(backoff.next_s())
+            metadata = [("token", self._token)] if self._token else []
+            try:
+                async with asyncio.timeout(_PROBE_S + _LATE_S):
+                    await self._channels[position].unary(
+                        _STATUS, request, metadata=metadata, timeout_s=_PROBE_S
+                    )
+            except TimeoutError:
+                continue
+            except CallFailed as failed:
+                if is_lost(error_of(failed.code, failed.text, is_change=False)):
+                    continue
+            self._stay(position)
+
+    async def _metadata(self, until_s: float) -> Metadata:
         """Who we are, as every call says; a token is got when there is none."""
         user = self._credentials.user
         if user and not self._token:
             request = rpc_pb2.AuthenticateRequest(name=user, password=self._credentials.password)
-            path = "/etcdserverpb.Auth/Authenticate"
-            until = time.monotonic() + self.timeout_s
+            path, answer = "/etcdserverpb.Auth/Authenticate", rpc_pb2.AuthenticateResponse
+            asked = _Asked(path, request.SerializeToString(), answer, until_s, [], False)
             try:
-                said = self._race(_Asked(path, request, rpc_pb2.AuthenticateResponse, until, None))
-                self._token = said.token
-            except ClientError as error:
+                self._token = (await self._race(asked)).token
+            except RequestRefused as error:
                 if not error.text.endswith("authentication is not enabled"):
                     raise
-        return [("token", self._token)] if self._token else None
+        return [("token", self._token)] if self._token else []
 
-    def is_stale(self, error: ClientError) -> bool:
+    def forget_token(self, error: ClientError) -> bool:
         """Whether an error means that our token has run out; it is got anew then."""
         if not self._credentials.user or not any(it in error.text for it in _STALE):
             return False
         self._token = ""
         return True
-
-
-def _is_reached(channel: grpc.Channel, within_s: float) -> bool:
-    """Whether a channel has a connection, or gets one in time."""
-    states: SimpleQueue[grpc.ChannelConnectivity] = SimpleQueue()
-    note: Callable[[grpc.ChannelConnectivity], None] = states.put
-    until = time.monotonic() + within_s
-    channel.subscribe(note, try_to_connect=True)
-    try:
-        while True:
-            state = states.get(timeout=max(0.0, until - time.monotonic()))
-            if state is grpc.ChannelConnectivity.READY:
-                return True
-            if state in (_FAILED, grpc.ChannelConnectivity.SHUTDOWN):
-                return False
-    except Empty:
-        return False
-    finally:
-        channel.unsubscribe(note)
-
-
-def _was_not_sent(error: ClientError) -> bool:
-    return error.code == "UNAVAILABLE" and "failed to connect" in error.text.lower()
-
-
-def is_lost(error: ClientError) -> bool:
-    """Whether a stream broke because of the endpoint it was at."""
-    return error.code in _LOST or error.code == "INTERNAL" or error.text == "Stream removed"
-
-
-def client_error(error: Any) -> ClientError:  # Any: a call and an error at once
-    """What grpcio raised, as one of ours."""
-    code, text = error.code().name, error.details() or ""
-    if code == "OUT_OF_RANGE" and text.endswith("has been compacted"):
-        return Compacted(0, text)
-    kind = Unreachable if code == "UNAVAILABLE" and "connect" in text.lower() else ClientError
-    return kind(code, text)

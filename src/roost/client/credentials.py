@@ -1,9 +1,12 @@
 """Who a client is, and how it knows the server: certificates, a user and a password."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import grpc
+from grpc import aio
 
 from roost.client.endpoints import Endpoint
 
@@ -25,8 +28,10 @@ class Credentials:
         """Without the password."""
         return f"Credentials(user={self.user!r}, ca_file={self.ca_file!r})"
 
-    def channel(self, endpoint: Endpoint, options: list[tuple[str, int | str]]) -> grpc.Channel:
-        """A connection to one endpoint, by TLS when it or these say so.
+    def opener(
+        self, endpoint: Endpoint, options: list[tuple[str, int | str]]
+    ) -> Callable[[], aio.Channel]:
+        """What makes a connection to one endpoint, by TLS when it or these say so.
 
         Raises:
             BadCertificate: a file cannot be used; gRPC would end the process, or say nothing.
@@ -34,7 +39,7 @@ class Credentials:
 
         """
         if not (endpoint.is_secure or self.ca_file or self.cert_file):
-            return grpc.insecure_channel(endpoint.address, options=options)
+            return partial(aio.insecure_channel, endpoint.address, options=options)
         from roost.tls import TlsFiles, client_context  # most clients speak in the clear
 
         client_context(
@@ -48,7 +53,7 @@ class Credentials:
         if endpoint.address.startswith("unix:"):
             # A path is no host: the certificate is that of this machine.
             options = [*options, ("grpc.ssl_target_name_override", "localhost")]
-        return grpc.secure_channel(endpoint.address, made, options=options)
+        return partial(aio.secure_channel, endpoint.address, made, options=options)
 
 
 def _read(path: str) -> bytes | None:

@@ -1,10 +1,11 @@
-"""What a call to a cluster can end with."""
+"""What a call to a cluster can end with; what is told apart is what the caller does next."""
 
-from roost.errors import RoostError
+from roost import errors
+from roost.errors import CallerFault, NotExecuted, Refused, RoostError
 
 
 class ClientError(RoostError):
-    """A call failed; `code` is the gRPC status code's name, `text` the server's words."""
+    """A call failed; `code` is the name of a status code, `text` the server's words, or ours."""
 
     def __init__(self, code: str, text: str) -> None:
         """Keep both."""
@@ -13,11 +14,19 @@ class ClientError(RoostError):
         self.text = text
 
 
-class Unreachable(ClientError):
-    """No endpoint answered; the call may or may not have taken effect if it was a write."""
+class Unreachable(ClientError, NotExecuted):
+    """No endpoint answered, and nothing has happened; asking again is safe."""
 
 
-class BadEndpoint(ClientError):
+class Busy(ClientError, NotExecuted):
+    """A member turned it away before it ran: nobody leads, or too much waits; nothing happened."""
+
+
+class OutcomeUnknown(ClientError, errors.OutcomeUnknown):
+    """A change was sent, and no answer came: it may have happened, or happen yet, or never."""
+
+
+class BadEndpoint(ClientError, CallerFault):
     """An endpoint is missing or cannot be one; nothing was tried."""
 
     def __init__(self, text: str) -> None:
@@ -29,13 +38,37 @@ class BadEndpoint(ClientError):
         return self.text
 
 
-class Compacted(ClientError):
+class RequestRefused(ClientError, Refused):
+    """The cluster said no; nothing happened, and asking the same again is of no use."""
+
+
+class Compacted(RequestRefused):
     """The revisions asked for are forgotten; what is left begins at `revision`, 0 = not said."""
 
     def __init__(self, revision: int, text: str) -> None:
         """Keep where history begins."""
         super().__init__("OUT_OF_RANGE", text)
         self.revision = revision
+
+
+class PermissionDenied(RequestRefused):
+    """The user has no role that may do this."""
+
+
+class NotLoggedIn(RequestRefused):
+    """The cluster wants to know who asks, or does not believe it."""
+
+
+class NoSpace(RequestRefused):
+    """The store is as large as it may be: writes are refused until it is compacted."""
+
+
+class TooLarge(RequestRefused):
+    """The request has more bytes, or more operations, than members take at once."""
+
+
+class LeaseNotFound(RequestRefused):
+    """There is no such lease: it has ended, or never was."""
 
 
 class LeaseLost(ClientError):
@@ -49,3 +82,70 @@ class LeaseLost(ClientError):
     def __str__(self) -> str:
         """Without a code: it is we who say so."""
         return self.text
+
+
+class WaitedTooLong(ClientError):
+    """It was not our turn in time; we are out of the line."""
+
+    def __init__(self, text: str) -> None:
+        """Say what was waited for."""
+        super().__init__("DEADLINE_EXCEEDED", text)
+
+
+class Contended(ClientError):
+    """A transaction was overtaken by others as often as it was tried; nothing was written."""
+
+    def __init__(self, attempts_count: int) -> None:
+        """Say how often."""
+        super().__init__("ABORTED", f"{attempts_count} attempts were overtaken by other writers")
+
+
+# What a refusal is known by, in etcd's words (etcd api: rpctypes/error.go).
+_REFUSALS: tuple[tuple[str, type[RequestRefused]], ...] = (
+    ("permission denied", PermissionDenied),
+    ("user name is empty", NotLoggedIn),
+    ("invalid auth token", NotLoggedIn),
+    ("invalid user ID or password", NotLoggedIn),
+    ("database space exceeded", NoSpace),
+    ("request is too large", TooLarge),
+    ("too many operations in txn", TooLarge),
+    ("requested lease not found", LeaseNotFound),
+)
+# A member says these before it begins, and never later.
+_TURNED_AWAY = (
+    "no leader",
+    "too many requests",
+    "rpc not supported for learner",
+    "unhealthy cluster",
+)
+# After these nobody can say whether it was done.
+_LOST = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "INTERNAL")
+# How gRPC says that a connection broke, when it knows no better.
+_REMOVED = "Stream removed"
+_NOT_SENT = ("failed to connect", "connections to all backends failing", "name resolution")
+
+
+def error_of(code: str, text: str, *, is_change: bool) -> ClientError:
+    """What a status means; `is_change` says that something may have been done."""
+    if text.endswith("has been compacted"):
+        return Compacted(0, text)
+    for words, kind in _REFUSALS:
+        if words in text:
+            return kind(code, text)
+    if any(text.endswith(it) for it in _TURNED_AWAY):
+        return Busy(code, text)
+    if code == "UNAVAILABLE" and any(it in text.lower() for it in _NOT_SENT):
+        return Unreachable(code, text)
+    if code not in _LOST and text != _REMOVED:
+        return RequestRefused(code, text)
+    if is_change:
+        return OutcomeUnknown(code, text)
+    return Unreachable(code, text) if code in _LOST[:2] else ClientError(code, text)
+
+
+def is_lost(error: ClientError) -> bool:
+    """Whether another endpoint may do better: this one is gone, or says nothing."""
+    if isinstance(error, RequestRefused | LeaseLost | WaitedTooLong | Contended):
+        return False
+    is_theirs = error.code in ("UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL")
+    return is_theirs or error.text == _REMOVED or isinstance(error, Busy)

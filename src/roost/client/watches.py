@@ -5,15 +5,16 @@ event it was given; and while nothing happens, behind the last one it was told o
 not left behind by a compaction (etcd api: rpc.proto WatchCreateRequest.progress_notify).
 """
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
 
-from roost.client.connections import Connections
-from roost.client.errors import ClientError, Compacted
-from roost.client.patience import Patience
-from roost.client.scope import Scope
-from roost.proto import rpc_pb2
+from roost.client.backoff import Patience
+from roost.client.connections import Caller
+from roost.client.errors import ClientError, Compacted, Unreachable, error_of
+from roost.client.shapes import Span
+from roost.proto import kv_pb2, rpc_pb2
 
 _PATH = "/etcdserverpb.Watch/Watch"
 
@@ -22,54 +23,60 @@ _PATH = "/etcdserverpb.Watch/Watch"
 class Watched:
     """What is watched: a key or range, from a revision on; 0 is from now on."""
 
-    key: bytes
-    range_end: bytes = b""
-    start_revision: int = 0
-    prev_kv: bool = False
+    span: Span
+    since: int = 0
+    before: bool = False
+    insists: bool = False
+
+    def request(self, since: int) -> rpc_pb2.WatchRequest:
+        """What asks for it, from a revision on."""
+        create = rpc_pb2.WatchCreateRequest(
+            key=self.span.key,
+            range_end=self.span.range_end,
+            start_revision=since,
+            prev_kv=self.before,
+            progress_notify=True,
+        )
+        return rpc_pb2.WatchRequest(create_request=create)
 
 
-def watch(
-    connections: Connections, watched: Watched, patience_s: float, scope: Scope | None = None
-) -> Iterator[list[Any]]:
-    """Yield the events of one answer after the other, for ever.  Any: messages, of mvccpb.
+async def watch(
+    caller: Caller, watched: Watched, patience_s: float
+) -> AsyncGenerator[list[kv_pb2.Event], None]:
+    """Yield the events of one answer after the other, for ever.
 
     Raises:
         Compacted: the revisions asked for, or missed, are gone.
         ClientError: it was refused, or no endpoint has answered for `patience_s`.
 
     """
-    scope = scope or Scope()
-    patience = Patience(connections, patience_s, scope)
-    next_revision = watched.start_revision
+    patience = Patience(caller.endpoint_count, patience_s, caller.clock_s, insists=watched.insists)
+    since, was_stale = watched.since, False
     while True:
-        create = rpc_pb2.WatchCreateRequest(
-            key=watched.key,
-            range_end=watched.range_end,
-            start_revision=next_revision,
-            prev_kv=watched.prev_kv,
-            progress_notify=True,
-        )
-        request = rpc_pb2.WatchRequest(create_request=create)
-        answers = connections.stream(
-            _PATH, request, rpc_pb2.WatchResponse, is_held=True, scope=scope
-        )
+        answers = caller.stream(_PATH, watched.request(since), rpc_pb2.WatchResponse, is_held=True)
         try:
-            for answer in answers:
-                if answer.canceled:
-                    raise _cancelled(answer)
-                patience.heard()
-                if answer.events:
-                    next_revision = answer.events[-1].kv.mod_revision + 1
-                    yield list(answer.events)
-                elif not answer.created or not next_revision:
-                    next_revision = max(next_revision, answer.header.revision + 1)
-            raise ClientError("UNAVAILABLE", "the watch ended")
+            async with aclosing(answers):
+                async for answer in answers:
+                    if answer.canceled:
+                        raise _cancelled(answer)
+                    patience.heard()
+                    was_stale = False
+                    if answer.events:
+                        since = answer.events[-1].kv.mod_revision + 1
+                        yield list(answer.events)
+                    elif not answer.created or not since:
+                        since = max(since, answer.header.revision + 1)
+            raise Unreachable("UNAVAILABLE", "the watch ended")
         except ClientError as error:
-            patience.failed(error)
+            if not was_stale and caller.forget_token(error):
+                was_stale = True
+                continue
+            pause_s = patience.failed(error)
+        await asyncio.sleep(pause_s)
 
 
 def _cancelled(answer: rpc_pb2.WatchResponse) -> ClientError:
     if answer.compact_revision:
         text = answer.cancel_reason or f"compacted at {answer.compact_revision}"
         return Compacted(answer.compact_revision, text)
-    return ClientError("CANCELLED", answer.cancel_reason or "the watch was ended")
+    return error_of("CANCELLED", answer.cancel_reason or "the watch was ended", is_change=False)

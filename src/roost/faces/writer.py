@@ -36,6 +36,7 @@ _WORDS = (
     (r"\basync for\b", "for"),
     (r"\basync def\b", "def"),
     (r"\bawait ", ""),
+    (r"\baio\.(?=[A-Z])", ""),
     (
         r"\bAsyncGenerator\[([^\[\]]*(?:\[(?:[^\[\]]|\[[^\[\]]*\])*\])?[^\[\]]*), None\]",
         r"Generator[\1, None, None]",
@@ -95,7 +96,7 @@ class Writer:
     def text(self, source: Path) -> str:
         """The blocking file, formatted."""
         tree = ast.parse(source.read_text())
-        doc = (ast.get_docstring(tree) or "").replace("asyncio", "blocking")
+        doc = (ast.get_docstring(tree) or "").replace("for asyncio", "that blocks")
         ending = "\n" if "\n" in doc else ""
         parts = [f'"""{_translate(doc)}{ending}"""\n', MADE]
         parts += [self._import(it) for it in tree.body if _is_import(it)]
@@ -105,6 +106,7 @@ class Writer:
         parts.append(f"from {self.package}.aio import {source.stem} as aio")
         parts.append("from collections.abc import Generator")
         parts.append("from roost.faces import Face, LoopThread")
+        parts += [ast.unparse(it) for it in tree.body if _is_type_variable(it)]
         parts += [self._class(it) for it in _classes(tree)]
         parts += [self._function(it) for it in tree.body if _is_function(it)]
         return _formatted("\n".join(parts) + "\n", self.target(source))
@@ -165,7 +167,7 @@ class Writer:
         return "\n".join(it for it in parts if it) + "\n"
 
     def _wrapper(self, node: _Function, marks: list[str]) -> str:
-        returns = ast.unparse(node.returns) if node.returns else "None"
+        returns = ast.unparse(node.returns).strip("'") if node.returns else "None"
         if "property" in marks:
             return f"return {self._wrapped(f'self._inner.{node.name}', returns)}"
         asked = f"self._inner.{node.name}({self._given(node)})"
@@ -243,6 +245,12 @@ def _classes(tree: ast.Module) -> list[ast.ClassDef]:
 
 def _is_import(node: ast.stmt) -> bool:
     return isinstance(node, ast.Import | ast.ImportFrom)
+
+
+def _is_type_variable(node: ast.stmt) -> bool:
+    if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Call):
+        return False
+    return ast.unparse(node.value.func) == "TypeVar"
 
 
 def _is_function(node: ast.stmt) -> bool:

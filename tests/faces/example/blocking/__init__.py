@@ -1,4 +1,4 @@
-"""The example for blocking."""
+"""The example that blocks."""
 
 # Made by roost.faces.writer of the room `aio`; do not edit: `make faces`.
 

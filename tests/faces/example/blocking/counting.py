@@ -1,4 +1,4 @@
-"""A counter for blocking, with one of everything that a face can have."""
+"""A counter that blocks, with one of everything that a face can have."""
 
 # Made by roost.faces.writer of the room `aio`; do not edit: `make faces`.
 

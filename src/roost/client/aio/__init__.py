@@ -1,0 +1,10 @@
+"""The client for asyncio."""
+
+from roost.client.aio.client import Client
+from roost.client.aio.leases import Leases
+from roost.client.aio.locks import Election, Lock
+from roost.client.aio.session import Session
+from roost.client.aio.stm import Stm
+from roost.client.aio.users import Users
+
+__all__ = ["Client", "Election", "Leases", "Lock", "Session", "Stm", "Users"]

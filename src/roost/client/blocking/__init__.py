@@ -1,0 +1,12 @@
+"""The client that blocks."""
+
+# Made by roost.faces.writer of the room `aio`; do not edit: `make faces`.
+
+from roost.client.blocking.client import Client
+from roost.client.blocking.leases import Leases
+from roost.client.blocking.locks import Election, Lock
+from roost.client.blocking.session import Session
+from roost.client.blocking.stm import Stm
+from roost.client.blocking.users import Users
+
+__all__ = ["Client", "Election", "Leases", "Lock", "Session", "Stm", "Users"]
