@@ -1,6 +1,6 @@
 """Writes the reference pages from the program itself; `make docs` runs it, a test compares.
 
-`python docs/generate.py` writes docs/reference/{settings,cli,metrics,errors,consensus,journal,differences}.md.
+`python docs/generate.py` writes docs/reference/{settings,cli,metrics,errors,client,consensus,journal,differences}.md.
 """
 
 import ast
@@ -232,6 +232,42 @@ def journal_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def client_page() -> str:
+    """Every class and call of the blocking client; asyncio's has the same."""
+    from inspect import isfunction, signature
+
+    blocking = import_module("roost.client.blocking")
+    lines = [
+        MADE,
+        "# The client",
+        "",
+        "`roost.Client`, and what it gives back. `roost.aio.Client` has the same for asyncio: each call is awaited, each generator",
+        "is an `async for`, each `with` an `async with`. [How to use it](../how-to/python-client.md).",
+    ]
+    for name in sorted(blocking.__all__, key=lambda it: (it != "Client", it)):
+        kind = getattr(blocking, name)
+        lines += ["", f"## {name}", "", getdoc(kind) or ""]
+        called = [it for it in reversed(kind.__mro__) for it in vars(it).items()]
+        for call, it in {
+            name: it for name, it in called if name == "__init__" or name[0] != "_"
+        }.items():
+            if isinstance(it, property):
+                lines += ["", f"### {name}.{call}", "", getdoc(it) or ""]
+            elif isfunction(it) and it.__module__.startswith("roost.client"):
+                shown = name if call == "__init__" else f"{name}.{call}"
+                said = re.sub(r"\b(?:[a-z_]\w*\.)+(?=[A-Za-z_])", "", str(signature(it)))
+                said = said.replace("(self, ", "(").replace("(self)", "()").replace("'", "")
+                lines += [
+                    "",
+                    f"### {shown}",
+                    "",
+                    f"```python\n{shown}{said}\n```",
+                    "",
+                    getdoc(it) or "",
+                ]
+    return "\n".join(lines) + "\n"
+
+
 def differences_page() -> str:
     """Where Roost answers another way than etcd; held to the tests that compare both."""
     sys.path.insert(0, str(ROOT))
@@ -258,6 +294,7 @@ PAGES = {
     "cli.md": cli_page,
     "metrics.md": metrics_page,
     "errors.md": errors_page,
+    "client.md": client_page,
     "consensus.md": consensus_page,
     "journal.md": journal_page,
 }

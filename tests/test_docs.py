@@ -25,6 +25,7 @@ def load_generator() -> ModuleType:
         "cli.md",
         "metrics.md",
         "errors.md",
+        "client.md",
         "consensus.md",
         "journal.md",
         "differences.md",

@@ -81,4 +81,4 @@ def test_the_page_about_the_python_client_runs_from_top_to_bottom(
     said = capsys.readouterr().out
     assert "put b'config/color' b'red'" in said
     assert "it is our turn" in said
-    assert "try again UNAVAILABLE" in said
+    assert "it has not happened: try again later" in said

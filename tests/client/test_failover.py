@@ -61,7 +61,8 @@ CALLS: dict[str, Callable[[Client], Any]] = {
 
 
 CHANGES = {
-    *("put", "delete", "txn", "compact", "disarm", "defragment", "add_member", "replace_member"),
+    *("put", "delete", "txn", "compact", "disarm", "defragment", "grant", "add_member"),
+    "replace_member",
     *("remove_member", "update_member", "promote_member", "revoke", "lock", "campaign", "permit"),
 }
 
