@@ -37,4 +37,4 @@ def test_the_first_names_are_those_of_the_rooms() -> None:
     assert roost.Client is roost.client.Client
     assert roost.aio.Client is roost.client.aio.Client
     with pytest.raises(AttributeError, match="module 'roost' has no attribute 'Klient'"):
-        roost.Klient  # type: ignore[attr-defined]  # noqa: B018 - it is asked for
+        roost.Klient  # type: ignore[attr-defined]  # noqa: B018 - it is not there

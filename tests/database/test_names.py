@@ -36,7 +36,7 @@ def test_every_public_name_is_there_and_nothing_else() -> None:
         assert getattr(roost, name) is not None
     assert roost.open is opening.open
     with pytest.raises(AttributeError, match="opne"):
-        _ = roost.opne
+        _ = roost.opne  # type: ignore[attr-defined]  # it is not there
 
 
 def test_a_name_is_imported_when_it_is_used() -> None:

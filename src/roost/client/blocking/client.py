@@ -5,7 +5,8 @@
         item = client.get("greeting")
 
 Every call has a deadline.  A read is asked of the next endpoint when one is slow or gone, a write
-when it certainly has not happened; a watch goes on where it was."""
+when it certainly has not happened; a watch goes on where it was.
+"""
 
 # Made by roost.faces.writer of the room `aio`; do not edit: `make faces`.
 

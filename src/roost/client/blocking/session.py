@@ -3,7 +3,8 @@
 It is renewed at whichever endpoint answers, once a third of its time.  It is lost when a member
 says so; and when nobody has renewed it, a quarter of its time before the cluster may end it: what
 rests on it can still be stopped before it is somebody else's.  Time that we did not run, because
-we were stopped or the machine slept, has gone by all the same."""
+we were stopped or the machine slept, has gone by all the same.
+"""
 
 # Made by roost.faces.writer of the room `aio`; do not edit: `make faces`.
 

@@ -6,7 +6,8 @@ was read has the revision that was seen, no key of a range that was read is youn
 is written.  So what is committed happened at one moment, as if nobody else had been there
 (serializable, and what was read is still so when it is written).
 
-A transaction that wrote nothing has seen one state, and is not compared with what is now."""
+A transaction that wrote nothing has seen one state, and is not compared with what is now.
+"""
 
 # Made by roost.faces.writer of the room `aio`; do not edit: `make faces`.
 

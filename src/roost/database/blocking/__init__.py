@@ -1,4 +1,4 @@
-"""The blocking face of a database."""
+"""The asyncio face of a database."""
 
 # Made by roost.faces.writer of the room `aio`; do not edit: `make faces`.
 

@@ -1,4 +1,4 @@
-"""The blocking face of a database: trees, operations and transactions, on a member in this process.
+"""The asyncio face of a database: trees, operations and transactions, on a member in this process.
 
     with open_database("data") as db: ...
 

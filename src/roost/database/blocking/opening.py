@@ -1,4 +1,4 @@
-"""How the blocking face of a database is opened."""
+"""How the asyncio face of a database is opened."""
 
 # Made by roost.faces.writer of the room `aio`; do not edit: `make faces`.
 

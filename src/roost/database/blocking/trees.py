@@ -1,4 +1,4 @@
-"""The blocking face of trees: reads, a round to a majority each, and writes of a single tree.
+"""The asyncio face of trees: reads, a round to a majority each, and writes of a single tree.
 
 A read sees everything that was acknowledged before it began, on whichever member; of `db.local`,
 what this member has applied.  Bounds are keys of the tree's type: `first` is in the range, `stop`
