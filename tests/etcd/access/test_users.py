@@ -62,6 +62,16 @@ def test_who_is_not_there_is_nobody(state: State) -> None:
             auth.get_role(view, pb.AuthRoleGetRequest(role=name))
 
 
+def test_nobody_has_no_name(state: State) -> None:
+    """Even where a row has got there: who says no name is never somebody."""
+    store, auth = state.replica.store, state.auth
+    txn = store.begin()
+    txn.put(auth.users, b"", auth_pb2.User(roles=["root"]).SerializeToString())
+    txn.put(auth.roles, b"", auth_pb2.Role().SerializeToString())
+    store.apply(store.applied_index + 1, txn.encode())
+    assert (auth.user(store.view, ""), auth.role(store.view, "")) == (None, None)
+
+
 def test_a_user_is_shown_with_its_roles_and_never_with_its_password(state: State) -> None:
     change(state, "user_add", pb.AuthUserAddRequest(name="ann", hashedPassword="#secret"))
     for role in ("writer", "reader"):

@@ -237,5 +237,5 @@ def test_a_snapshot_takes_the_place_of_what_waits() -> None:
 
 def test_an_entry_out_of_its_order_is_a_bug_of_ours() -> None:
     for wrong in (FIRST - 1, FIRST + 1):
-        with pytest.raises(AssertionError):
+        with pytest.raises(AssertionError, match="each once, in the order of the log"):
             World().applier.apply(entries(wrong, 1))
