@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from roost.testing.cluster import Cluster
-from roost.testing.patience import wait_until
+from roost.testing.patience import PATIENCE_S, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 ROOST = [sys.executable, "-m", "roost.cli"]
@@ -35,7 +35,7 @@ class Shell:
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE_S,
             env={**self._environment, **more},
             check=False,
         )
@@ -100,10 +100,10 @@ def test_a_lock_is_held_while_a_command_runs(shell: Shell) -> None:
     wait_until(lambda: len(shell.run("get", "job/", "--prefix", "--keys-only").split()) == 2)
     assert waiting.poll() is None
     holding.terminate()
-    said, _ = waiting.communicate(timeout=30)
+    said, _ = waiting.communicate(timeout=PATIENCE_S)
     assert said.startswith("job/")
     assert waiting.returncode == 7
-    holding.communicate(timeout=30)
+    holding.communicate(timeout=PATIENCE_S)
     shell.run("get", "job/", "--prefix", code=1)
 
 
@@ -116,11 +116,11 @@ def test_somebody_leads_until_it_ends(shell: Shell) -> None:
     assert listening.stdout.readline().endswith("\tone\n")
     second = shell.start("elect", "boss", "two")
     first.terminate()
-    first.communicate(timeout=30)
+    first.communicate(timeout=PATIENCE_S)
     assert listening.stdout.readline().endswith("\ttwo\n")
     for process in (second, listening):
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=PATIENCE_S)
     assert "either VALUE or --listen" in shell.run("elect", "boss", code=2)
 
 
@@ -135,7 +135,7 @@ def test_a_watch_runs_a_command(shell: Shell, tmp_path: Path) -> None:
     shell.run("del", "seen/0")
     wait_until(lambda: out.exists() and len(out.read_text().splitlines()) == 2)
     watching.terminate()
-    watching.communicate(timeout=30)
+    watching.communicate(timeout=PATIENCE_S)
     assert out.read_text() == "PUT seen/0 x\nDELETE seen/0 \n"
 
 
@@ -154,7 +154,7 @@ def test_a_mirror_copies_and_follows(shell: Shell, tmp_path: Path) -> None:
         wait_until(lambda: there.run("get", "copy/2", "--keys-only", "--prefix", code=0) != "")
         wait_until(lambda: there.run("get", "", "--from-key", "--keys-only") == "copy/2\n")
         copying.terminate()
-        copying.communicate(timeout=30)
+        copying.communicate(timeout=PATIENCE_S)
 
 
 def test_compaction_and_health(shell: Shell) -> None:

@@ -13,7 +13,7 @@ import pytest
 from roost.cli.shared import say_table
 from roost.proto import rpc_pb2
 from roost.testing.cluster import Cluster
-from roost.testing.patience import wait_until
+from roost.testing.patience import PATIENCE_S, wait_until
 from roost.testing.ports import free_ports
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
@@ -29,7 +29,7 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def roost(endpoint: str, *arguments: str, stdin: bytes = b"") -> tuple[int, str]:
     done = subprocess.run(
         [sys.executable, "-m", "roost.cli", *arguments, "--endpoints", endpoint],
-        input=stdin, capture_output=True, timeout=20, check=False,
+        input=stdin, capture_output=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
     return done.returncode, (done.stdout + done.stderr).decode()
 
@@ -179,7 +179,7 @@ def test_health_sees_alarms(tmp_path: Path) -> None:
                 action=rpc_pb2.AlarmRequest.ACTIVATE, memberID=7, alarm=rpc_pb2.NOSPACE
             )
             raise_alarm = channel.unary_unary("/etcdserverpb.Maintenance/Alarm")
-            raise_alarm(request.SerializeToString(), timeout=60)
+            raise_alarm(request.SerializeToString(), timeout=PATIENCE_S)
         code, said = roost(endpoint, "health")
         assert code == 1
         assert "alarms are raised: NOSPACE" in said

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
+from roost.testing.patience import PATIENCE_S
+
 CODE = """
 from roost.cli.ending import end_now
 from roost.cli.logs import configure_logs
@@ -40,7 +42,9 @@ def no_room() -> int:
 def test_the_end_comes_although_the_log_takes_nothing(log: Callable[[], int]) -> None:
     stderr = log()
     try:
-        done = subprocess.run([sys.executable, "-c", CODE], stderr=stderr, check=False, timeout=60)
+        done = subprocess.run(
+            [sys.executable, "-c", CODE], stderr=stderr, check=False, timeout=PATIENCE_S
+        )
     finally:
         os.close(stderr)
     assert done.returncode == 74
@@ -59,7 +63,7 @@ def test_what_hangs_is_cut_short() -> None:
     code = "import threading\nfrom roost.cli.ending import end_within\n"
     code += "end_within(0.1, 74, 'it hangs')\nthreading.Event().wait()"
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, check=False, timeout=60
+        [sys.executable, "-c", code], capture_output=True, check=False, timeout=PATIENCE_S
     )
     assert done.returncode == 74
     assert b"it hangs" in done.stderr

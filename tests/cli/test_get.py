@@ -13,7 +13,7 @@ import pytest
 from roost.cli.mirror import PAGE_KEYS, Mirror
 from roost.client import Client
 from roost.testing.cluster import Cluster
-from roost.testing.patience import wait_until
+from roost.testing.patience import PATIENCE_S, wait_until
 from tests.integration.etcdctl import binary
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
@@ -34,7 +34,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def run(cluster: Cluster, *arguments: str | bytes, code: int = 0) -> bytes:
     done = subprocess.run(
         [sys.executable, "-m", "roost.cli", *arguments, "--endpoints", cluster.endpoints[0]],
-        capture_output=True, timeout=60, check=False,
+        capture_output=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
     assert done.returncode == code, done.stderr
     return done.stdout
@@ -64,7 +64,7 @@ def test_keys_that_are_no_text_can_be_typed(cluster: Cluster) -> None:
 def test_a_terminal_is_shown_text(cluster: Cluster) -> None:
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "roost.cli", "get", "b", "--endpoints", cluster.endpoints[0]]
-    subprocess.run(command, stdout=theirs, check=True, timeout=60)
+    subprocess.run(command, stdout=theirs, check=True, timeout=PATIENCE_S)
     os.close(theirs)
     said = os.read(ours, 4096)
     os.close(ours)
@@ -103,7 +103,7 @@ def test_a_watch_that_is_interrupted_is_done(cluster: Cluster) -> None:
 
             wait_until(is_told, 60)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=PATIENCE_S)
         assert (process.returncode, said) == (0, b"")
     finally:
         process.kill()
@@ -123,7 +123,7 @@ def test_an_interrupted_command_is_silent(cluster: Cluster) -> None:
         try:
             wait_until(lambda: client.count(b"taken/", b"taken0") == 2, 60)
             process.send_signal(signal.SIGINT)
-            assert process.communicate(timeout=60) == (b"", b"")
+            assert process.communicate(timeout=PATIENCE_S) == (b"", b"")
             assert process.returncode == 130
             wait_until(lambda: client.count(b"taken/", b"taken0") == 1, 60)
         finally:
@@ -145,7 +145,7 @@ def test_who_is_told_to_end_gives_the_lead_back(cluster: Cluster, number: signal
             try:
                 wait_until(lambda: client.count(b"boss/", b"boss0") == 1, 60)
                 process.send_signal(number)
-                _, said = process.communicate(timeout=60)
+                _, said = process.communicate(timeout=PATIENCE_S)
                 assert said == b""
                 assert process.returncode in (0, 130)
                 assert client.count(b"boss/", b"boss0") == 0
@@ -175,7 +175,7 @@ def test_a_mirror_begins_at_a_source_that_was_compacted(
                 wait_until(lambda: target.get(b"m/new") is not None, 60)
                 assert (target.get(b"b") is None) == bool(prefix)
                 process.send_signal(signal.SIGINT)
-                assert process.wait(timeout=60) == 0
+                assert process.wait(timeout=PATIENCE_S) == 0
                 assert process.communicate()[1] == ""
             finally:
                 process.kill()

@@ -12,7 +12,7 @@ import pytest
 from roost.cli.exits import EXIT_USAGE, LEASE_LOST
 from roost.client import Client
 from roost.testing.cluster import Cluster
-from roost.testing.patience import wait_until
+from roost.testing.patience import PATIENCE_S, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 
@@ -78,7 +78,7 @@ def test_a_lock_is_kept_when_the_endpoint_that_renewed_it_is_gone(
         wait_until(lambda: seen.look() >= 3)  # for longer than the lease would last
         assert holding.poll() is None
         over.touch()
-        _, said = holding.communicate(timeout=60)
+        _, said = holding.communicate(timeout=PATIENCE_S)
         assert holding.returncode == 3, said
         assert client.count(key.encode()) == 0, "it was given back"
 
@@ -99,7 +99,7 @@ def test_a_command_whose_lock_is_lost_is_ended_with_all_it_started(
     with Client(three.endpoints) as client:
         [lease_id] = client.leases.all()
         client.leases.revoke(lease_id)
-    _, said = holding.communicate(timeout=60)
+    _, said = holding.communicate(timeout=PATIENCE_S)
     assert holding.returncode == LEASE_LOST
     assert f"Error: lease {lease_id:x} has expired or was revoked: what was held is lost" in said
     assert not any(is_alive(it) for it in running)
@@ -114,7 +114,7 @@ def test_a_command_is_ended_before_the_lease_when_nobody_renews_it(
     wait_until(started.exists)
     for position in range(3):
         three.process(position).send_signal(signal.SIGSTOP)
-    _, said = holding.communicate(timeout=60)
+    _, said = holding.communicate(timeout=PATIENCE_S)
     for position in range(3):
         three.process(position).send_signal(signal.SIGCONT)
     assert holding.returncode == LEASE_LOST
@@ -131,16 +131,16 @@ def test_the_exit_code_is_the_commands_also_when_nothing_can_be_given_back(
     wait_until(started.exists)
     three.kill(0, 1, 2)
     over.touch()
-    _, said = holding.communicate(timeout=60)
+    _, said = holding.communicate(timeout=PATIENCE_S)
     assert holding.returncode == 0, said
 
 
 def test_a_command_that_a_signal_ends_says_so_as_a_shell_does(three: Cluster) -> None:
     holding = start(three.endpoints, "lock", "job", "--", "sh", "-c", "kill -KILL $$")
-    holding.communicate(timeout=60)
+    holding.communicate(timeout=PATIENCE_S)
     assert holding.returncode == 128 + signal.SIGKILL
     holding = start(three.endpoints, "lock", "job", "--", "no-such-command")
-    _, said = holding.communicate(timeout=60)
+    _, said = holding.communicate(timeout=PATIENCE_S)
     assert holding.returncode == EXIT_USAGE
     assert "COMMAND cannot be run" in said
 
@@ -151,7 +151,7 @@ def test_term_is_passed_on_to_the_command(three: Cluster, tmp_path: Path) -> Non
     holding = start(three.endpoints, "lock", "job", "--", "sh", "-c", script)
     wait_until(started.exists)
     holding.terminate()
-    _, said = holding.communicate(timeout=60)
+    _, said = holding.communicate(timeout=PATIENCE_S)
     assert holding.returncode == 4, said
 
 
@@ -165,7 +165,7 @@ def test_who_waits_for_a_lock_keeps_its_place_when_its_endpoint_is_gone(three: C
         [place] = [it for it in client.range(b"job/", b"job0") if it.key != held.key]
         three.kill(order[0])
         client.leases.unlock(held)
-        said, problem = waiting.communicate(timeout=60)
+        said, problem = waiting.communicate(timeout=PATIENCE_S)
         assert waiting.returncode == 0, problem
         assert int(said) == place.create_revision
 
@@ -181,7 +181,7 @@ def test_who_leads_and_who_renews_are_told_when_their_lease_is_lost(three: Clust
         assert "renewed for 5 s" in renewing.stdout.readline()
         client.leases.revoke(lease_id)
     for process in (leading, renewing):
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == LEASE_LOST
         assert "has expired or was revoked" in said
 
@@ -198,4 +198,4 @@ def test_keep_alive_renews_at_another_endpoint(three: Cluster) -> None:
         for _ in range(3):
             assert "renewed for 5 s" in renewing.stdout.readline()
         client.leases.revoke(lease_id)
-        renewing.communicate(timeout=60)
+        renewing.communicate(timeout=PATIENCE_S)

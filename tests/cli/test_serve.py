@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from roost.testing.cluster import Cluster
-from roost.testing.patience import wait_until
+from roost.testing.patience import PATIENCE_S, wait_until
 from roost.testing.ports import free_ports
 from tests.integration.certificates import Authority
 
@@ -39,7 +39,7 @@ class OneMember(Cluster):
 
 def serve(*flags: str, cwd: Path, code: int) -> str:
     done = subprocess.run(
-        [*SERVE, *flags], capture_output=True, text=True, timeout=60, cwd=cwd, check=False
+        [*SERVE, *flags], capture_output=True, text=True, timeout=PATIENCE_S, cwd=cwd, check=False
     )
     assert done.returncode == code, (done.stdout, done.stderr)
     return done.stdout + done.stderr
@@ -105,7 +105,7 @@ def test_the_command_that_a_member_proposes_works_when_it_is_pasted(
         words = shlex.split(line.removeprefix("Try: ").removesuffix(", or any etcd client"))
         done = subprocess.run(
             [sys.executable, "-m", "roost.cli", *words[1:]],
-            capture_output=True, text=True, timeout=60, check=False,
+            capture_output=True, text=True, timeout=PATIENCE_S, check=False,
         )  # fmt: skip
         assert done.stdout == "OK, revision 2\n", (line, done.stderr)
         assert member.stop(0) == 0
@@ -169,7 +169,7 @@ def test_a_hangup_reloads_the_level_of_the_log_and_looks_at_certificates(tmp_pat
         assert str(pair.certificate) in said()
         assert process.poll() is None
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=PATIENCE_S) == 0
         assert "Traceback" not in said()
     finally:
         process.kill()
@@ -209,7 +209,7 @@ def test_an_interrupt_before_a_member_serves_is_silent(tmp_path: Path) -> None:
 def test_a_start_without_asserts_is_refused(tmp_path: Path) -> None:
     """They say that we have a bug, and stop; a member that went on would be wrong in silence."""
     command = [sys.executable, "-O", "-m", "roost.cli", "serve", f"--data-dir={tmp_path / 'd'}"]
-    said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    said = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert said.returncode
     assert "-O" in said.stderr
     assert not (tmp_path / "d").exists()

@@ -14,6 +14,7 @@ from roost.cli.main import main
 from roost.cli.troubles import trouble_of
 from roost.client import ClientError
 from roost.testing.cluster import Cluster
+from roost.testing.patience import PATIENCE_S
 from roost.testing.ports import free_ports
 from tests.integration.certificates import Authority, Pair
 
@@ -53,7 +54,7 @@ def fail(code: int, *arguments: object) -> str:
     """The one line that a command ends with."""
     done = subprocess.run(
         [sys.executable, "-m", "roost.cli", *map(str, arguments)],
-        capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=PATIENCE_S, check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert done.returncode == code, (done.stdout, done.stderr)
     *usage, line = done.stderr.splitlines()
@@ -114,7 +115,7 @@ def test_what_cannot_be_written_or_read_is_said_without_a_number(
     for words in (["get", "k"], ["get", "k", "--prefix", "-w", "json"], ["status"]):
         done = subprocess.run(
             f"{sys.executable} -m roost.cli {' '.join([*words, *at])} >/dev/full",
-            shell=True, capture_output=True, text=True, timeout=60, check=False,
+            shell=True, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
         )  # fmt: skip
         assert (done.returncode, done.stderr) == (74, "Error: No space left on device\n")
     missing = tmp_path / "missing"

@@ -13,7 +13,7 @@ import pytest
 
 from roost.client import Client, ClientError, Leader
 from roost.testing.cluster import Cluster
-from roost.testing.patience import wait_until
+from roost.testing.patience import PATIENCE_S, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 
@@ -128,7 +128,7 @@ def test_leaders_are_observed_while_the_endpoint_ends(three: Cluster) -> None:
 def roost(endpoints: list[str], *words: str, code: int) -> list[dict[str, object]]:
     done = subprocess.run(
         [sys.executable, "-m", "roost.cli", *words, "--json"], capture_output=True, text=True,
-        timeout=120, env={**os.environ, "ROOST_ENDPOINTS": ",".join(endpoints)}, check=False,
+        timeout=PATIENCE_S, env={**os.environ, "ROOST_ENDPOINTS": ",".join(endpoints)}, check=False,
     )  # fmt: skip
     assert done.returncode == code, (done.stdout, done.stderr)
     return [json.loads(it) for it in done.stdout.splitlines()]

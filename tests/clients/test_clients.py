@@ -17,6 +17,7 @@ from typing import NoReturn
 import pytest
 
 from roost.testing.cluster import Cluster
+from roost.testing.patience import PATIENCE_S
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 HERE = Path(__file__).parent
@@ -98,7 +99,7 @@ def test_a_python_client_is_served(cluster: Cluster, name: str) -> None:
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     install(home, [sys.executable, "-m", "venv", "venv"], [*pip, *PYTHON_CLIENTS[name]])
     command = [str(python), str(HERE / f"use_{name}.py"), str(cluster.client_ports[0])]
-    said = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    said = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     expected = EVERYTHING[:-1] if name == "etcetra" else EVERYTHING  # it has no call for members
     check(said, expected)
 
@@ -114,7 +115,7 @@ def test_the_node_client_is_served(cluster: Cluster) -> None:
         cwd=home,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_S,
         check=False,
     )
     check(said, EVERYTHING)

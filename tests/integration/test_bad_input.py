@@ -34,7 +34,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 def throw(port: int, data: bytes) -> bytes:
     """Send bytes, say no more, and read until the other side closes."""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as sock:
         received = b""
         try:
             sock.sendall(data)
@@ -70,7 +70,7 @@ def test_an_unknown_method_is_unimplemented_in_grpcs_words(cluster: Cluster) -> 
             ("/nowhere.At/All", "unknown service nowhere.At"),
         ]:
             with pytest.raises(grpc.RpcError) as caught:
-                channel.unary_unary(path)(b"", timeout=5)
+                channel.unary_unary(path)(b"", timeout=PATIENCE_S)
             assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
             assert caught.value.details() == text
 
@@ -78,13 +78,15 @@ def test_an_unknown_method_is_unimplemented_in_grpcs_words(cluster: Cluster) -> 
 def test_a_request_that_is_no_message_is_refused(cluster: Cluster) -> None:
     with grpc.insecure_channel(cluster.endpoints[0]) as channel:
         with pytest.raises(grpc.RpcError) as caught:
-            channel.unary_unary("/etcdserverpb.KV/Put")(b"\xff\xff\xff", timeout=5)
+            channel.unary_unary("/etcdserverpb.KV/Put")(b"\xff\xff\xff", timeout=PATIENCE_S)
         assert caught.value.code() is grpc.StatusCode.INTERNAL
 
 
 def test_http_pages_answer(cluster: Cluster) -> None:
     for path, status in [("/health", 200), ("/version", 200), ("/metrics", 200), ("/no", 404)]:
-        connection = http.client.HTTPConnection("127.0.0.1", cluster.client_ports[0], timeout=5)
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", cluster.client_ports[0], timeout=PATIENCE_S
+        )
         connection.request("GET", path)
         answer = connection.getresponse()
         body = answer.read()

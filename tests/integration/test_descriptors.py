@@ -9,7 +9,7 @@ import pytest
 
 from roost.client import Client
 from roost.testing.cluster import ROOST, Cluster
-from roost.testing.patience import wait_until
+from roost.testing.patience import PATIENCE_S, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 LIMIT = 256
@@ -23,7 +23,7 @@ def limited(how: str) -> tuple[str, ...]:
 
 def connect(port: int) -> socket.socket:
     """A connection that only greets."""
-    sock = socket.create_connection(("127.0.0.1", port), timeout=10)
+    sock = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
     sock.sendall(GREETING)
     return sock
 

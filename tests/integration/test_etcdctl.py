@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from roost.testing.cluster import Cluster
+from roost.testing.patience import PATIENCE_S
 from tests.integration.etcdctl import binary, etcdctl
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
@@ -173,7 +174,7 @@ def test_values_from_nothing_to_a_mebibyte_and_no_more(clusters: dict[str, Clust
 
                     body = rpc_pb2.PutRequest(key=b"big", value=bytes(size)).SerializeToString()
                     try:
-                        channel.unary_unary("/etcdserverpb.KV/Put")(body, timeout=10)
+                        channel.unary_unary("/etcdserverpb.KV/Put")(body, timeout=PATIENCE_S)
                         said.append(f"{size}: OK")
                     except grpc.RpcError as error:
                         said.append(f"{size}: {error.code()} {error.details()}")

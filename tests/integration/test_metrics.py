@@ -12,7 +12,7 @@ import pytest
 
 from roost.proto import rpc_pb2 as pb
 from roost.testing.cluster import Cluster
-from roost.testing.patience import wait_until
+from roost.testing.patience import PATIENCE_S, wait_until
 from tests.integration.etcdctl import binary
 from tests.integration.twins import Side, connect
 
@@ -47,7 +47,7 @@ Samples = dict[str, float]
 
 def read(endpoint: str) -> Samples:
     """Sums of all samples of a name."""
-    with urllib.request.urlopen(f"http://{endpoint}/metrics", timeout=10) as response:
+    with urllib.request.urlopen(f"http://{endpoint}/metrics", timeout=PATIENCE_S) as response:
         text = response.read().decode()
     found: Samples = {}
     for line in text.splitlines():

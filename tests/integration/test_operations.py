@@ -70,7 +70,9 @@ class RetryingClient(threading.Thread):
         while True:
             channel = channels[position % len(channels)]
             try:
-                said: bytes = channel.unary_unary(f"/etcdserverpb.KV/{method}")(body, timeout=5)
+                said: bytes = channel.unary_unary(f"/etcdserverpb.KV/{method}")(
+                    body, timeout=PATIENCE_S
+                )
             except grpc.RpcError as error:
                 retried = (grpc.StatusCode.UNAVAILABLE,)
                 if error.code() not in retried or time.monotonic() > deadline:
@@ -140,7 +142,7 @@ def test_leader_moves_under_load_fail_no_request(
         request = pb.MoveLeaderRequest(targetID=target.header.member_id)
         with grpc.insecure_channel(three.endpoints[leader]) as channel:
             move = channel.unary_unary("/etcdserverpb.Maintenance/MoveLeader")
-            move(request.SerializeToString(), timeout=10)
+            move(request.SerializeToString(), timeout=PATIENCE_S)
     wait_progress(clients)
     finish(clients)
 
@@ -159,7 +161,7 @@ def is_closed(connection: socket.socket) -> bool:
 def page(port: int, path: str, headers: dict[str, str] | None = None) -> tuple[int, str]:
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers=headers or {})
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:
@@ -192,7 +194,7 @@ def test_an_alarm_makes_a_member_unhealthy_unless_it_is_excluded(tmp_path: Path)
         alarm = pb.AlarmRequest(action=pb.AlarmRequest.ACTIVATE, alarm=pb.NOSPACE, memberID=7)
         with grpc.insecure_channel(cluster.endpoints[0]) as channel:
             raise_it = channel.unary_unary("/etcdserverpb.Maintenance/Alarm")
-            raise_it(alarm.SerializeToString(), timeout=10)
+            raise_it(alarm.SerializeToString(), timeout=PATIENCE_S)
         assert page(port, "/health") == (503, '{"health":"false","reason":"ALARM NOSPACE"}')
         assert page(port, "/health?exclude=NOSPACE")[0] == 200
 
@@ -219,7 +221,7 @@ def test_hosts_metrics_and_notes_are_as_the_flags_say(tmp_path: Path) -> None:
             asked = urllib.request.Request(
                 f"http://127.0.0.1:{port}/version", headers={"Origin": origin}
             )
-            with urllib.request.urlopen(asked, timeout=30) as answer:
+            with urllib.request.urlopen(asked, timeout=PATIENCE_S) as answer:
                 shown = answer.headers.get("Access-Control-Allow-Origin")
             assert shown == (origin if allowed else None)
         figures = page(metrics, "/metrics")[1]
@@ -245,9 +247,9 @@ def test_hosts_metrics_and_notes_are_as_the_flags_say(tmp_path: Path) -> None:
         puts = [pb.RequestOp(request_put=pb.PutRequest(key=b"%d" % it)) for it in range(3)]
         with grpc.insecure_channel(cluster.endpoints[0]) as channel:
             txn = channel.unary_unary("/etcdserverpb.KV/Txn")
-            txn(pb.TxnRequest(success=puts[:2]).SerializeToString(), timeout=10)
+            txn(pb.TxnRequest(success=puts[:2]).SerializeToString(), timeout=PATIENCE_S)
             with pytest.raises(grpc.RpcError) as caught:
-                txn(pb.TxnRequest(success=puts).SerializeToString(), timeout=10)
+                txn(pb.TxnRequest(success=puts).SerializeToString(), timeout=PATIENCE_S)
         assert caught.value.details() == "etcdserver: too many operations in txn request"
 
 
@@ -262,10 +264,10 @@ def test_health_and_reflection_are_served(tmp_path: Path) -> None:
         check = channel.unary_unary("/grpc.health.v1.Health/Check")
         for service in ("", "etcdserverpb.KV"):
             request = HealthCheckRequest(service=service).SerializeToString()
-            said = HealthCheckResponse.FromString(check(request, timeout=10))
+            said = HealthCheckResponse.FromString(check(request, timeout=PATIENCE_S))
             assert said.status == HealthCheckResponse.SERVING
         with pytest.raises(grpc.RpcError) as caught:
-            check(HealthCheckRequest(service="none").SerializeToString(), timeout=10)
+            check(HealthCheckRequest(service="none").SerializeToString(), timeout=PATIENCE_S)
         assert caught.value.code() is grpc.StatusCode.NOT_FOUND
         reflect = channel.stream_stream(
             "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
@@ -277,7 +279,7 @@ def test_health_and_reflection_are_served(tmp_path: Path) -> None:
             asked(file_containing_symbol="nobody.knows"),
         ]
         bodies = iter([it.SerializeToString() for it in questions])
-        told = [answered.FromString(it) for it in reflect(bodies, timeout=10)]
+        told = [answered.FromString(it) for it in reflect(bodies, timeout=PATIENCE_S)]
         names = [it.name for it in told[0].list_services_response.service]
         assert {"etcdserverpb.KV", "v3lockpb.Lock", "grpc.health.v1.Health"} <= set(names)
         assert told[1].file_descriptor_response.file_descriptor_proto
@@ -360,13 +362,13 @@ def test_a_greedy_client_does_not_starve_a_modest_one(tmp_path: Path) -> None:
             ) as modest,
         ):
             put = greedy.unary_unary("/etcdserverpb.KV/Put")
-            asked = [put.future(body, timeout=60) for _ in range(3000)]
+            asked = [put.future(body, timeout=PATIENCE_S) for _ in range(3000)]
             slowest_s = 0.0
             mine = modest.unary_unary("/etcdserverpb.KV/Put")
             count = 0
             while not all(it.done() for it in asked[-100:]):
                 begin = time.monotonic()
-                mine(pb.PutRequest(key=b"modest").SerializeToString(), timeout=60)
+                mine(pb.PutRequest(key=b"modest").SerializeToString(), timeout=PATIENCE_S)
                 slowest_s = max(slowest_s, time.monotonic() - begin)
                 count += 1
             assert count

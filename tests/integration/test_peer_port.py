@@ -7,7 +7,7 @@ import pytest
 
 from roost.client import Client
 from roost.testing.cluster import ROOST, Cluster
-from roost.testing.patience import wait_until
+from roost.testing.patience import PATIENCE_S, wait_until
 from roost.testing.ports import free_ports
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
@@ -60,7 +60,7 @@ def test_a_double_on_an_empty_directory_ends_with_etcds_text(tmp_path: Path) -> 
         flags = [it for it in cluster.flags(1) if it.partition("=")[0] not in changed]
         flags += [f"{name}={value}" for name, value in changed.items()]
         ended = subprocess.run(
-            [*ROOST, *flags], capture_output=True, text=True, timeout=60, check=False
+            [*ROOST, *flags], capture_output=True, text=True, timeout=PATIENCE_S, check=False
         )
         said = ended.stdout + ended.stderr
         assert ended.returncode == 1, said

@@ -11,7 +11,7 @@ import pytest
 
 from roost.proto import rpc_pb2
 from roost.testing.cluster import Cluster
-from roost.testing.patience import wait_until
+from roost.testing.patience import PATIENCE_S, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 WINDOW_S, WINDOWS = 3.0, 4
@@ -70,7 +70,7 @@ def test_an_idle_member_costs_next_to_nothing(cluster: Cluster) -> None:
 def is_taken(ask: Callable[..., object], body: bytes) -> bool:
     """Whether a request has been answered; there may be no leader for a while."""
     try:
-        ask(body, timeout=60)
+        ask(body, timeout=PATIENCE_S)
     except grpc.RpcError as error:
         if error.code() is not grpc.StatusCode.UNAVAILABLE:
             raise
@@ -92,7 +92,7 @@ def test_100_000_keys_are_put_read_and_survive_a_kill_of_all(cluster: Cluster) -
                 for it in range(begin, min(begin + BATCH, KEYS))
             ]
             body = rpc_pb2.TxnRequest(success=puts).SerializeToString()
-            calls.append((body, txn.future(body, timeout=60)))
+            calls.append((body, txn.future(body, timeout=PATIENCE_S)))
         for body, call in calls:
             if call.exception() is not None:
                 # A busy machine may change its leader; the puts are harmless to repeat.
@@ -109,7 +109,7 @@ def test_100_000_keys_are_put_read_and_survive_a_kill_of_all(cluster: Cluster) -
             read = channel.unary_unary("/etcdserverpb.KV/Range")
             request = rpc_pb2.RangeRequest(key=b"many/", range_end=b"many0")
             answer = rpc_pb2.RangeResponse.FromString(
-                read(request.SerializeToString(), timeout=60, wait_for_ready=True)
+                read(request.SerializeToString(), timeout=PATIENCE_S, wait_for_ready=True)
             )
             assert answer.count == KEYS
             assert all(kv.value == b"%d" % it for it, kv in enumerate(answer.kvs))

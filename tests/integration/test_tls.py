@@ -15,7 +15,7 @@ import pytest
 from roost.client import Client
 from roost.proto import rpc_pb2 as pb
 from roost.testing.cluster import Cluster
-from roost.testing.patience import wait_until
+from roost.testing.patience import PATIENCE_S, wait_until
 from roost.testing.ports import free_ports
 from tests.integration.certificates import Authority, Pair
 from tests.integration.etcdctl import run_etcdctl
@@ -67,7 +67,7 @@ def channel(endpoint: str, authority: Path, pair: Pair | None = None) -> grpc.Ch
 def put(found: grpc.Channel, key: bytes = b"k") -> pb.PutResponse:
     method = found.unary_unary("/etcdserverpb.KV/Put")
     body = pb.PutRequest(key=key, value=b"v").SerializeToString()
-    return pb.PutResponse.FromString(method(body, timeout=5))
+    return pb.PutResponse.FromString(method(body, timeout=PATIENCE_S))
 
 
 def certificate_flags(pair: Pair, prefix: str = "") -> list[str]:
@@ -85,7 +85,7 @@ def test_clients_are_served_by_tls_and_certificates_are_renewed_without_a_restar
         context = ssl.create_default_context(cafile=str(authority.path))
         body = json.dumps({"key": "aw=="}).encode()
         url = f"https://{cluster.secure()}/v3/kv/range"
-        with urllib.request.urlopen(url, body, timeout=5, context=context) as response:
+        with urllib.request.urlopen(url, body, timeout=PATIENCE_S, context=context) as response:
             assert json.load(response)["count"] == "1"
         command = ["--cacert", str(authority.path), "get", "k"]
         assert run_etcdctl(f"https://{cluster.secure()}", *command).out == "k\nv\n"
@@ -178,7 +178,7 @@ def test_the_name_in_a_certificate_is_a_user(tmp_path: Path, authority: Authorit
         context.load_cert_chain(root.certificate, root.key)
         url = f"https://{cluster.secure()}/v3/kv/range"
         with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(url, b'{"key": "aw=="}', timeout=5, context=context)
+            urllib.request.urlopen(url, b'{"key": "aw=="}', timeout=PATIENCE_S, context=context)
         with refused.value as answer:
             assert answer.code == 400
 
@@ -188,7 +188,9 @@ def test_a_handshake_that_does_not_go_on_is_ended(tmp_path: Path) -> None:
     with SecureCluster(tmp_path, 1, ["--auto-tls"]) as cluster:
         cluster.leader()
         begin = time.monotonic()
-        with socket.create_connection(("127.0.0.1", cluster.secure_ports[0]), timeout=20) as idle:
+        with socket.create_connection(
+            ("127.0.0.1", cluster.secure_ports[0]), timeout=PATIENCE_S
+        ) as idle:
             assert idle.recv(100) == b""
         assert 2 < time.monotonic() - begin < 15
 

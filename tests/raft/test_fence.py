@@ -11,6 +11,7 @@ from roost.raft.messages import (
     SnapshotOffer,
     VoteRequest,
 )
+from roost.raft.progress import ProgressState
 from roost.sim.cores.cores import CoreCluster, Node
 
 
@@ -47,6 +48,33 @@ def test_a_restarted_follower_tells_the_leader_that_led_before() -> None:
     assert leader.peers[3].session != before
     assert leader.peers[3].match_index == leader.last_index
     assert leader.lost_entries == {}
+
+
+def test_a_restart_before_the_first_answer_costs_no_snapshot() -> None:
+    """As when a leader hands over and is started again: the new one knows nothing of it yet.
+
+    Nothing is known, so nothing says that the peer lacks anything: the probe stays at the end of
+    the log.  From the log's beginning it would ask for an entry that no journal has, since a
+    store begins with a state that is no entry, and every such restart copied a whole store.
+    """
+    made = cluster()
+    for it in made.nodes.values():
+        it.compact(2)
+    made.cut.add((1, 2))
+    made.tick(3, 12)
+    leader = made.elect(2)
+    made.cut.clear()
+    made.crash(1)
+    assert leader.peers[1].match_index == 0
+    made.restart(1)
+    for _ in range(12):
+        made.tick(2)
+        for _ in range(len(made.flying)):
+            made.deliver(0)
+            assert leader.peers[1].state is not ProgressState.SNAPSHOT
+        for node in made.nodes.values():
+            made.persist(node)
+    assert leader.peers[1].match_index == leader.last_index
 
 
 def test_what_a_follower_lost_is_noticed_and_not_counted_until_it_is_back() -> None:

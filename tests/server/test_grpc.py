@@ -18,7 +18,7 @@ from roost.server.compression import BadCompression, TooLarge, inflate
 from roost.server.grpc import GrpcServer
 from roost.server.methods import parse_timeout
 from roost.sim.members.loop import run_virtually, until_idle
-from roost.testing.patience import wait_until
+from roost.testing.patience import PATIENCE_S, wait_until
 
 MESSAGE_BYTES_MAX = 100_000
 
@@ -135,32 +135,32 @@ def test_unary_calls_of_any_size(channel: grpc.Channel) -> None:
     echo = channel.unary_unary("/test.Service/Echo")
     for size in (0, 1, 100, 16_384, 16_385, 99_000):
         body = bytes(size)
-        assert echo(body, timeout=5) == body
+        assert echo(body, timeout=PATIENCE_S) == body
 
 
 def test_many_calls_at_once(channel: grpc.Channel) -> None:
     echo = channel.unary_unary("/test.Service/Echo")
-    calls = [echo.future(b"%d" % number, timeout=10) for number in range(1000)]
+    calls = [echo.future(b"%d" % number, timeout=PATIENCE_S) for number in range(1000)]
     assert [call.result() for call in calls] == [b"%d" % number for number in range(1000)]
 
 
 def test_a_refusal_has_code_and_text(channel: grpc.Channel) -> None:
     with pytest.raises(grpc.RpcError) as caught:
-        channel.unary_unary("/test.Service/Fail")(b"x", timeout=5)
+        channel.unary_unary("/test.Service/Fail")(b"x", timeout=PATIENCE_S)
     assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
     assert caught.value.details() == "no: x % ä"
 
 
 def test_a_bug_costs_one_call_only(channel: grpc.Channel) -> None:
     with pytest.raises(grpc.RpcError) as caught:
-        channel.unary_unary("/test.Service/Crash")(b"x", timeout=5)
+        channel.unary_unary("/test.Service/Crash")(b"x", timeout=PATIENCE_S)
     assert caught.value.code() is grpc.StatusCode.INTERNAL
-    assert channel.unary_unary("/test.Service/Echo")(b"on", timeout=5) == b"on"
+    assert channel.unary_unary("/test.Service/Echo")(b"on", timeout=PATIENCE_S) == b"on"
 
 
 def test_a_message_over_the_limit_is_refused_in_grpcs_words(channel: grpc.Channel) -> None:
     with pytest.raises(grpc.RpcError) as caught:
-        channel.unary_unary("/test.Service/Echo")(bytes(MESSAGE_BYTES_MAX + 1), timeout=5)
+        channel.unary_unary("/test.Service/Echo")(bytes(MESSAGE_BYTES_MAX + 1), timeout=PATIENCE_S)
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     expected = (
         f"grpc: received message larger than max ({MESSAGE_BYTES_MAX + 1} vs. {MESSAGE_BYTES_MAX})"
@@ -172,16 +172,16 @@ def test_compressed_requests_are_taken(channel: grpc.Channel) -> None:
     echo = channel.unary_unary("/test.Service/Echo")
     chat = channel.stream_stream("/test.Service/Chat")
     body, gzip = b"x" * 50_000, grpc.Compression.Gzip
-    assert echo(body, timeout=5, compression=gzip) == body
-    assert list(chat(iter([body] * 3), timeout=5, compression=gzip)) == [body] * 3
+    assert echo(body, timeout=PATIENCE_S, compression=gzip) == body
+    assert list(chat(iter([body] * 3), timeout=PATIENCE_S, compression=gzip)) == [body] * 3
     with pytest.raises(grpc.RpcError) as caught:
-        echo(b"x" * (MESSAGE_BYTES_MAX + 1), timeout=5, compression=gzip)
+        echo(b"x" * (MESSAGE_BYTES_MAX + 1), timeout=PATIENCE_S, compression=gzip)
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     with pytest.raises(grpc.RpcError) as caught:
-        list(chat(iter([bytes(MESSAGE_BYTES_MAX + 1)]), timeout=5, compression=gzip))
+        list(chat(iter([bytes(MESSAGE_BYTES_MAX + 1)]), timeout=PATIENCE_S, compression=gzip))
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     with pytest.raises(grpc.RpcError) as caught:
-        echo(body, timeout=5, compression=grpc.Compression.Deflate)
+        echo(body, timeout=PATIENCE_S, compression=grpc.Compression.Deflate)
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
     text = 'grpc: Decompressor is not installed for grpc-encoding "deflate"'
     assert caught.value.details() == text
@@ -201,15 +201,15 @@ def test_a_compressed_message_that_is_none_is_refused() -> None:
 def test_a_request_with_a_mebibyte_of_metadata_is_refused_alone(channel: grpc.Channel) -> None:
     chat = channel.stream_stream("/test.Service/Chat")
     more: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-    stream = chat(iter(more.get, None), timeout=20)
+    stream = chat(iter(more.get, None), timeout=PATIENCE_S)
     more.put(b"a")
     assert next(stream) == b"a"
     echo = channel.unary_unary("/test.Service/Echo")
     for size in (20_000, 1 << 20):
         with pytest.raises(grpc.RpcError) as caught:
-            echo(b"x", timeout=5, metadata=[("x", "v" * size)])
+            echo(b"x", timeout=PATIENCE_S, metadata=[("x", "v" * size)])
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert echo(b"x", timeout=5, metadata=[("x", "v" * 10_000)]) == b"x"
+    assert echo(b"x", timeout=PATIENCE_S, metadata=[("x", "v" * 10_000)]) == b"x"
     more.put(b"b")
     assert next(stream) == b"b", "the connection is the same"
     more.put(None)
@@ -225,13 +225,13 @@ def test_deadlines_end_calls(channel: grpc.Channel) -> None:
 def test_streams_carry_messages_both_ways_and_end(channel: grpc.Channel) -> None:
     chat = channel.stream_stream("/test.Service/Chat")
     messages = [b"a%d" % number for number in range(500)]
-    assert list(chat(iter(messages), timeout=10)) == messages
+    assert list(chat(iter(messages), timeout=PATIENCE_S)) == messages
     wait_until(lambda: EchoStream.open_count == 0)
 
 
 def test_large_stream_messages_pass_the_windows(channel: grpc.Channel) -> None:
     chat = channel.stream_stream("/test.Service/Chat")
-    assert [len(it) for it in chat(iter([b"90000"] * 30), timeout=10)] == [90_000] * 30
+    assert [len(it) for it in chat(iter([b"90000"] * 30), timeout=PATIENCE_S)] == [90_000] * 30
 
 
 def test_a_cancelled_stream_is_told(channel: grpc.Channel) -> None:
@@ -264,7 +264,7 @@ def test_a_stream_that_fails_as_it_is_cancelled_costs_no_other(channel: grpc.Cha
     crashing = channel.stream_stream("/test.Service/CrashAtEnd")(messages())
     assert next(crashing) == b"first"
     crashing.cancel()
-    assert channel.unary_unary("/test.Service/Echo")(b"on", timeout=5) == b"on"
+    assert channel.unary_unary("/test.Service/Echo")(b"on", timeout=PATIENCE_S) == b"on"
     said.set()
     assert list(kept) == [b"second"]
 
@@ -328,7 +328,7 @@ def test_streams_that_need_a_leader_end_when_there_was_none_for_as_long_as_is_sa
 
 
 def get(port: int, path: str, method: str = "GET") -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     connection.request(method, path)
     answer = connection.getresponse()
     body = answer.read()

@@ -129,8 +129,10 @@ class Progress:
         self.session = session
         # Remembered, so that it shows when it holds less; but not counted from here on.
         self.acked_index = max(self.acked_index, self.match_index)
-        # It most likely holds what it held: begin there, and it costs one probe.
-        next_index = max(self.match_index + 1, 1)
+        # It most likely holds what it held: begin there, and it costs one probe.  Where it has said
+        # nothing yet, our guess stands: from the beginning of the log we would look for an entry
+        # that nobody has, and have it fetch a whole snapshot instead.
+        next_index = self.match_index + 1 if self.match_index else self.next_index
         self.match_index = 0
         self.become_probe()
         self.next_index = next_index

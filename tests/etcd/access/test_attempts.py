@@ -13,6 +13,7 @@ from roost.etcd.access import attempts, hashers
 from roost.etcd.access.attempts import Attempts
 from roost.flow import network_of
 from roost.proto import rpc_pb2 as pb
+from roost.testing.patience import PATIENCE_S
 from tests.etcd.guarded import World
 from tests.etcd.replica import Answer
 
@@ -39,12 +40,12 @@ class Bcrypt:
         self.gate.release(count)
 
     def check(self, given: bytes, held: bytes) -> bool:
-        assert given in self.free or self.gate.acquire(timeout=30)
+        assert given in self.free or self.gate.acquire(timeout=PATIENCE_S)
         self.checked.append(given)
         return held == b"#" + given
 
     def hash(self, given: bytes, _salt: bytes) -> bytes:
-        assert self.gate.acquire(timeout=30)
+        assert self.gate.acquire(timeout=PATIENCE_S)
         self.hashed_count += 1
         return b"#" + given
 
