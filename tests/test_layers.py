@@ -30,7 +30,7 @@ FLOORS = {
         settings
         self_signed | door | children | figures
         tls | descriptors | faces | tasks | ticker | histogram | os_errors | places
-        fair_queue | memory
+        fair_queue | memory | slices
         call | outcome | memory_limit
         flow
         proto | errors | lazy

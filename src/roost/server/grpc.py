@@ -25,10 +25,13 @@ from roost.server.h2.outgoing import FRAMES_A_TURN_MAX
 from roost.server.intake import REQUEST_UNITS, Intake
 from roost.server.methods import Head, Methods
 from roost.server.unread import Unread
+from roost.slices import Slices
 from roost.tls import common_name
 
 logger = logging.getLogger(__name__)
 LEADERLESS_S = 3.0
+# So many calls of connections that are gone are ended in a turn of the loop.
+ENDED_A_TURN = 200
 # What requests may take that are not whole yet.
 BODIES_BYTES_MAX = 256 << 20
 # Answers that nobody takes are given up after a minute: so often nothing of them has left.
@@ -72,6 +75,7 @@ class GrpcServer:
         self.unread = Unread(unread_bytes_max, self.connections)
         self.bodies = Bodies(max(bodies_bytes_max, MESSAGES_MIN * message_bytes_max))
         self.intake = Intake()
+        self.ending = Slices(ENDED_A_TURN)
         self.received_bytes = self.sent_bytes = 0
         # Streams and connections that were given up, since nobody read what was sent there.
         self.stalled_count = 0
@@ -226,7 +230,9 @@ class GrpcProtocol(asyncio.Protocol):
         self.unread.recount(self, 0)
         streams, self.h2.streams = list(self.h2.streams.values()), {}
         for stream in streams:
-            self.on_reset(stream)
+            if stream.state is not None:
+                stream.state.is_done = True  # nothing is sent, however late it hears of its end
+        self.server.ending.run(map(self.on_reset, streams))
         self._on_lost(self)
 
     def make_head(self, fields: list[tuple[bytes, bytes]]) -> object:

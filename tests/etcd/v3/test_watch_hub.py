@@ -12,6 +12,7 @@ from roost.proto import rpc_pb2 as pb
 from roost.sim.members.loop import run_virtually, until_idle
 from tests.etcd.v3.test_watch import FakeStream
 from tests.etcd.v3.test_watch import World as WatchWorld
+from tests.steps import steps_of
 
 INTERNAL = 13
 
@@ -79,4 +80,33 @@ def test_a_watcher_that_cannot_be_served_ends_its_own_stream_only(
     assert world.stream.events(0)[-1].kv.value == b"2"
     hub = world.services.watches
     assert (hub.count, hub.stream_count, hub.behind_count) == (1, 1, 0)
+    world.replica.close()
+
+
+@pytest.mark.parametrize("start", [0, 2], ids=["synced", "behind"])
+def test_a_stream_of_very_many_watches_ends_over_turns_and_hears_nothing_meanwhile(
+    start: int,
+) -> None:
+    world, stream = WatchWorld(), FakeStream()
+    hub = world.services.watches
+    world.put(b"k0")
+
+    async def main() -> None:
+        handler = watch.WatchStream(hub, stream)
+        for number in range(3000):
+            create = pb.WatchCreateRequest(key=b"k%d" % (number % 7), start_revision=start)
+            handler.on_message(pb.WatchRequest(create_request=create).SerializeToString())
+        said = len(stream.sent)
+        assert steps_of(handler.on_cancel) < 20_000
+        assert hub.count > 2000, "most of them are still there"
+        world.watch(key=b"k1", start_revision=start)
+        world.put(b"k1")
+        hub.note_progress()
+        hub.on_rights_changed()
+        await until_idle()
+        assert len(stream.sent) == said
+        assert (hub.count, hub.behind_count, hub.stream_count) == (1, 0, 1)
+        assert [it.kv.key for it in world.stream.events(0)] == [b"k1"]
+
+    run_virtually(main())
     world.replica.close()

@@ -183,7 +183,7 @@ class Latecomers:
         count = 0
         for watcher, wanted in by_watcher.items():
             count += len(wanted)
-            if watcher not in self._places:
+            if watcher not in self._places or watcher.stream.is_over:
                 continue  # another watch of its stream has ended it meanwhile
             try:
                 if watcher.stream.has_room:
@@ -226,6 +226,9 @@ class Latecomers:
         """The revisions that some of a party need are gone."""
         gone = list(islice(party.members, HANDED_MAX))
         for watcher in gone:
+            if watcher.stream.is_over:
+                self.discard(watcher)
+                continue
             try:
                 watcher.stream.cancel_compacted(watcher, compacted)
             except Exception as error:  # noqa: BLE001 - it is this stream's alone

@@ -190,5 +190,4 @@ class WatchStream:
         self.is_over = True
         self.hub.stream_count -= 1
         watchers, self._watchers = list(self._watchers.values()), {}
-        for watcher in watchers:
-            self.hub.remove(watcher)
+        self.hub.remove_all(watchers)

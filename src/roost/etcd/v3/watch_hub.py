@@ -13,7 +13,7 @@ Every watcher is served in a step of its own: one that cannot be served ends its
 no other notices.  Answers never split a revision.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from roost.etcd.access.tokens import Identity
 from roost.etcd.model.mvcc import REVISION_BYTES
@@ -21,8 +21,12 @@ from roost.etcd.model.wire import varint
 from roost.etcd.v3.desk import Desk
 from roost.etcd.v3.latecomers import Latecomers
 from roost.etcd.v3.watchers import Event, Listener, Watcher, WatcherIndex
+from roost.slices import Slices
 from roost.store import Changes
 from roost.ticker import Ticker
+
+# So many watchers of streams that are over are removed in a turn of the loop.
+REMOVED_A_TURN = 400
 
 
 class WatchHub:
@@ -35,6 +39,7 @@ class WatchHub:
         self.mvcc = desk.mvcc
         self.header = desk.header
         self.count = self.stream_count = self.event_count = 0
+        self._slices = Slices(REMOVED_A_TURN)
         self._synced = WatcherIndex()
         self._behind = Latecomers(self, desk)
         self._ticker = Ticker(desk.limits.progress_interval_s, self.note_progress)
@@ -67,6 +72,10 @@ class WatchHub:
         self.count -= 1
         self._synced.discard(watcher)
         self._behind.discard(watcher)
+
+    def remove_all(self, watchers: Sequence[Watcher]) -> None:
+        """Stop all of a stream that is over; the many in turns to come, when they hear nothing."""
+        self._slices.run(map(self.remove, watchers))
 
     def is_behind(self, watcher: Watcher) -> bool:
         """Whether events it wants are applied and not yet sent."""
@@ -129,6 +138,8 @@ class WatchHub:
     def _for_each(self, watchers: Iterable[Watcher], step: Callable[[Watcher], None]) -> None:
         """Take a step of each watcher; what one raises ends its own stream."""
         for watcher in watchers:
+            if watcher.stream.is_over:
+                continue
             try:
                 step(watcher)
             except Exception as error:  # noqa: BLE001 - it is this stream's alone

@@ -1,0 +1,52 @@
+"""Many small steps: some now, the rest in turns to come, in order."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from roost.sim.members.loop import run_virtually, until_idle
+from roost.slices import Slices
+
+
+def steps(done: list[str], name: str, count: int) -> Iterator[None]:
+    for number in range(count):
+        done.append(f"{name}{number}")
+        yield
+
+
+def test_what_fits_into_the_turn_is_done_at_once_and_the_rest_in_turns_to_come() -> None:
+    async def main() -> None:
+        done: list[str] = []
+        slices = Slices(10)
+        slices.run(steps(done, "a", 3))
+        assert len(done) == 3
+        slices.run(steps(done, "b", 20))
+        slices.run(steps(done, "c", 2))
+        assert len(done) == 10, "all of a turn share its room"
+        await until_idle()
+        assert done == [*steps_of("a", 3), *steps_of("b", 20), *steps_of("c", 2)]
+        assert len(slices) == 0
+
+    run_virtually(main())
+
+
+def steps_of(name: str, count: int) -> list[str]:
+    return [f"{name}{number}" for number in range(count)]
+
+
+def test_who_fails_ends_alone() -> None:
+    def failing() -> Iterator[None]:
+        yield
+        raise ValueError("a step failed")
+
+    async def main() -> None:
+        done: list[str] = []
+        slices = Slices(10)
+        with pytest.raises(ValueError, match="a step failed"):
+            slices.run(failing())
+        slices.run(steps(done, "a", 15))
+        await until_idle()
+        assert len(done) == 15
+        assert len(slices) == 0
+
+    run_virtually(main())
