@@ -190,11 +190,11 @@ FLOORS = {
     "roost.sim.members": """
         simulation
         nemesis | leases
-        intruders
+        intruders | heavy
         machines | clients
         judge | chronicle | swarm
         world
-        network | rot
+        network | rot | turns
         disk | loop
     """,
 }

@@ -10,6 +10,7 @@ from pathlib import Path
 from roost.sim.members.chronicle import Chronicle, Result
 from roost.sim.members.simulation import Simulation
 from roost.sim.members.swarm import Swarm
+from roost.sim.members.turns import SUSPICIOUS_S, CountedTurns, Turns
 
 # LMDB's files of a run are small and short-lived: memory, where there is a place for it.
 _SCRATCH = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - made by mkdtemp
@@ -52,13 +53,27 @@ class Totals:
             self.violations.append(result)
 
 
-def simulate(seed: int, swarm: Swarm | None = None) -> tuple[Result, list[str]]:
-    """Run one seed; the result and the trace."""
+def simulate(
+    seed: int, swarm: Swarm | None = None, *, is_counted: bool = False
+) -> tuple[Result, list[str]]:
+    """Run one seed; the result and the trace.
+
+    The steps of each turn are counted when they are to be, or when a turn took suspiciously long.
+    """
+    if not is_counted:
+        turns = Turns()
+        result, trace = _run(seed, swarm, turns)
+        if result.violation or turns.longest_s < SUSPICIOUS_S:
+            return result, trace
+    return _run(seed, swarm, CountedTurns())
+
+
+def _run(seed: int, swarm: Swarm | None, turns: Turns) -> tuple[Result, list[str]]:
     root = Path(tempfile.mkdtemp(prefix="roost-sim-", dir=_SCRATCH))
     was_disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        simulation = Simulation(seed, root, swarm)
+        simulation = Simulation(seed, root, swarm, turns)
         return simulation.run(), simulation.chronicle.trace
     finally:
         logging.disable(was_disabled)
@@ -101,4 +116,4 @@ def shrink(seed: int, say: Callable[[str], None]) -> Swarm:
 
 
 def _without(kind: str) -> Callable[[Swarm], Swarm]:
-    return lambda swarm: replace(swarm, **{kind: False})
+    return lambda swarm: replace(swarm, **{kind: False})  # type: ignore[arg-type] # all are flags

@@ -26,6 +26,8 @@ class Counted:
         self._view = view
         self._newness = newness
         self._census = Census()
+        # Called when there is something to do for `go_on` that there was not.
+        self.on_work: Callable[[], None] = lambda: None
 
     def begin_anew(self) -> None:
         """Another tree has taken this one's place."""
@@ -53,13 +55,16 @@ class Counted:
 
     def note(self, written: TreeLayer) -> None:
         """Note which keys come and go by what is about to be applied."""
+        was_done = self.is_done
         if written.ranges:
             self._census.begin_anew()  # how many a range takes is not known
-            return
-        try:
-            self._note_keys(written)
-        except MiscountError:
-            self._on_miscount()  # before it is applied: what is counted now has it in
+        else:
+            try:
+                self._note_keys(written)
+            except MiscountError:
+                self._on_miscount()  # before it is applied: what is counted now has it in
+        if was_done and not self.is_done:
+            self.on_work()
 
     def _note_keys(self, written: TreeLayer) -> None:
         census, view, tree_id = self._census, self._view, self._tree_id

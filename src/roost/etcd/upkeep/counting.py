@@ -1,8 +1,8 @@
 """Has the keys counted, a little each turn, so that a count or a page need not walk over all.
 
 At a start, and after a snapshot has replaced everything, the keys are walked over once; then only
-blocks that have grown are cut.  A turn takes BLOCKS_A_TURN; when nothing is left the next look
-comes after LOOK_S.
+blocks that have grown are cut.  A turn takes BLOCKS_A_TURN; when nothing is left the next one
+comes with the write that makes some, and LOOK_S is for what no write has made.
 """
 
 import asyncio
@@ -23,10 +23,18 @@ class Counting:
 
     def start(self) -> None:
         """Count until all is counted, and look now and then."""
+        self._counts.on_work = self._on_work
+        self._on_work()
+
+    def _on_work(self) -> None:
+        """A count that walked over what a block has grown by would be as long as that is."""
+        if self._handle is not None:
+            self._handle.cancel()
         self._handle = asyncio.get_running_loop().call_soon(self._turn)
 
     def stop(self) -> None:
         """Count no more."""
+        self._counts.on_work = lambda: None
         if self._handle is not None:
             self._handle.cancel()
 

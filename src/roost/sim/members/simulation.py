@@ -5,7 +5,8 @@ clients do.  A run has two phases.  In the first anything may fail.  Then every 
 direction is open, and within HEAL_S the cluster must have one leader, serve, and hold the same
 everywhere.
 
-What is checked after every delivery stands in `judge`.  Checked at the end: every acknowledged
+What is checked after every delivery stands in `judge`, and no turn of the loop may be longer than
+`turns` says.  Checked at the end: every acknowledged
 put is there, the history of each key is linearizable, watchers saw what happened, all stores are
 equal, and every queue is empty.
 """
@@ -21,13 +22,14 @@ from roost.sim.linearizability import Verdict, check_register
 from roost.sim.members.chronicle import Chronicle, Result
 from roost.sim.members.clients import Clients, Put
 from roost.sim.members.disk import PowerCut
+from roost.sim.members.heavy import Heavy
 from roost.sim.members.judge import Judge, Violation, dump
 from roost.sim.members.leases import LeaseHolders
-from roost.sim.members.loop import VirtualLoop
 from roost.sim.members.machines import Machine, Machines
 from roost.sim.members.nemesis import Nemesis
 from roost.sim.members.network import SimNetwork
 from roost.sim.members.swarm import Swarm
+from roost.sim.members.turns import TurnLoop, Turns, aside
 
 HEAL_S = 30.0
 WATCHERS = 2
@@ -44,8 +46,14 @@ class Stranded(Exception):
 class Simulation:
     """One seed's world."""
 
-    def __init__(self, seed: int, root: Path, swarm: Swarm | None = None) -> None:
-        """Draw what the run is about, unless told; `root` is an empty directory for LMDB."""
+    def __init__(
+        self, seed: int, root: Path, swarm: Swarm | None = None, turns: Turns | None = None
+    ) -> None:
+        """Draw what the run is about, unless told; `root` is an empty directory for LMDB.
+
+        `turns` takes the measure of every turn of the loop.
+        """
+        self.turns = turns or Turns()
         self.chronicle = Chronicle(seed)
         stream = self.chronicle.stream
         self.swarm = swarm or Swarm.draw(stream("swarm"))
@@ -63,12 +71,15 @@ class Simulation:
 
     def run(self) -> Result:
         """Run to the end; a broken promise stands in the result."""
-        chronicle, loop = self.chronicle, VirtualLoop()
+        chronicle, loop = self.chronicle, TurnLoop(self.turns)
         result = chronicle.result
         asyncio.set_event_loop(loop)
         loop.set_exception_handler(self._on_loop_error)
+        self.turns.start()
         try:
-            loop.run_until_complete(self._run())
+            # What this task does is starting members, and looking at them.
+            self.turns.exempt = loop.create_task(self._run())
+            loop.run_until_complete(self.turns.exempt)
         except BaseExceptionGroup as group:
             first = _first_of(group)
             if isinstance(first, Stranded):
@@ -80,6 +91,7 @@ class Simulation:
         except Violation as violation:
             result.violation = str(violation)
         finally:
+            self.turns.stop()
             result.virtual_s = loop.time()
             result.events = self.network.delivered
             chronicle.digest.update(self.network.digest.digest())
@@ -106,11 +118,19 @@ class Simulation:
         async with asyncio.TaskGroup() as group:
             watcher = group.create_task(self._watch())
             clients = [group.create_task(self.clients.work(it)) for it in range(swarm.clients)]
-            clients += [group.create_task(self.clients.watch(it)) for it in range(WATCHERS)]
+            if swarm.heavy:  # many puts share a revision, so who watches has other things to check
+                heavy = Heavy(self.clients, machines.running)
+                working = group.create_task(heavy.work(swarm.heavy, swarm.heavy_keys))
+            else:
+                working = None
+                clients += [group.create_task(self.clients.watch(it)) for it in range(WATCHERS)]
             holders = LeaseHolders(self.clients, machines.running, stream)
             holding = [group.create_task(holders.work(it)) for it in range(swarm.lease_holders)]
             await Nemesis(machines, self.network, self.chronicle, swarm).rage()
             await self._heal()
+            while working is not None and not working.done():
+                await machines.start_all()
+                await asyncio.sleep(0.1)
             self.clients.is_stopping = True
             for client in clients:
                 await client
@@ -133,6 +153,8 @@ class Simulation:
     def _check(self) -> None:
         if isinstance(self._failure, Violation):
             raise self._failure
+        if self.turns.excess:
+            raise Violation(f"a turn of the loop was too long: {self.turns.excess}")
         if self._failure is not None:
             raise Violation(f"an error nobody took: {self._failure!r}") from self._failure
         for machine in self.machines:
@@ -140,9 +162,12 @@ class Simulation:
 
     def _look(self, machine: Machine) -> None:
         """A member was told something, or some time has passed: look at it."""
-        member, number = machine.member, machine.number
-        if member is None:
-            return
+        if machine.member is not None:
+            with aside():
+                self._look_at(machine, machine.member)
+
+    def _look_at(self, machine: Machine, member: Member) -> None:
+        number = machine.number
         core, chronicle = member.core, self.chronicle
         if core.role is Role.LEADER and (core.term, core.id) not in self._terms_won:
             self._terms_won.add((core.term, core.id))

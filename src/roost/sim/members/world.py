@@ -17,6 +17,7 @@ from roost.memory import Memory
 from roost.peer import PeerConfig, Secrets, Transport
 from roost.sim.members.disk import SimDisk
 from roost.sim.members.network import Host, SimNetwork
+from roost.sim.members.turns import aside
 from roost.store import InlineKeeper, Keeper, ScrubReport, SnapshotFile, StoreError
 
 Address = tuple[str, int]
@@ -78,6 +79,30 @@ class SlowWorker:
         """Simulated members are never stopped in order."""
 
 
+class SimKeeper(InlineKeeper):
+    """A keeper in this process; the work is none of the member's, whose keeper is another."""
+
+    def add(self, index: int, term: int, payload: bytes) -> None:
+        """Merge one payload."""
+        with aside():
+            super().add(index, term, payload)
+
+    def flush(self, index: int, term: int) -> None:
+        """Commit at once."""
+        with aside():
+            super().flush(index, term)
+
+    def move(self, directory: Path) -> None:
+        """Move at once."""
+        with aside():
+            super().move(directory)
+
+    def copy(self, target: Path) -> SnapshotFile:
+        """Copy the environment to a new file."""
+        with aside():
+            return super().copy(target)
+
+
 class SimWorld(World):
     """A disk in memory, a seeded dice, a simulated network; LMDB on the real file system.
 
@@ -116,7 +141,7 @@ class SimWorld(World):
         self._clock_rate = clock_rate
         self._workers: list[SlowWorker] = []
         self._incarnation = 0
-        self._keepers: dict[Path, InlineKeeper] = {}
+        self._keepers: dict[Path, SimKeeper] = {}
 
     def wall_s(self) -> float:
         """Virtual seconds."""
@@ -147,7 +172,7 @@ class SimWorld(World):
 
     def make_keeper(self, directory: Path) -> Keeper:
         """A keeper in this process."""
-        keeper = InlineKeeper(directory, is_synced=False, digest_entries=DIGEST_ENTRIES)
+        keeper = SimKeeper(directory, is_synced=False, digest_entries=DIGEST_ENTRIES)
         self._keepers[directory] = keeper
         return keeper
 
