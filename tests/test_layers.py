@@ -145,7 +145,7 @@ FLOORS = {
     "roost.client.aio": """
         client
         locks | keys
-        leases | stm | users | cluster | maintenance
+        leases | stm | users | cluster | maintenance | operations
         session
     """,
     "roost.raft": """

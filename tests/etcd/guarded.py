@@ -148,6 +148,7 @@ WANTED = {
     "Lock/Lock": "root", "Lock/Unlock": "root",
     "Election/Campaign": "root", "Election/Proclaim": "root", "Election/Leader": "root",
     "Election/Observe": "root", "Election/Resign": "root",
+    "Operations/Run": "root",
 }  # fmt: skip
 
 

@@ -71,6 +71,20 @@ class LeaseNotFound(RequestRefused):
     """There is no such lease: it has ended, or never was."""
 
 
+class OperationRefused(RequestRefused):
+    """An operation of the application said no; `kind` names its error, `reason` is its own code."""
+
+    def __init__(self, kind: str, text: str, reason: str) -> None:
+        """Keep all three."""
+        super().__init__("FAILED_PRECONDITION", text)
+        self.kind = kind
+        self.reason = reason
+
+    def __str__(self) -> str:
+        """In its own words."""
+        return self.text
+
+
 class LeaseLost(ClientError):
     """A lease is gone, or nobody can say that it is not; what rests on it may be another's."""
 
@@ -118,6 +132,7 @@ _TURNED_AWAY = (
     "rpc not supported for learner",
     "unhealthy cluster",
 )
+_SHORT = "too little memory is left"
 # After these nobody can say whether it was done.
 _LOST = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "INTERNAL")
 # How gRPC says that a connection broke, when it knows no better.
@@ -132,7 +147,7 @@ def error_of(code: str, text: str, *, is_change: bool) -> ClientError:
     for words, kind in _REFUSALS:
         if words in text:
             return kind(code, text)
-    if any(text.endswith(it) for it in _TURNED_AWAY):
+    if any(text.endswith(it) for it in _TURNED_AWAY) or _SHORT in text:
         return Busy(code, text)
     if code == "UNAVAILABLE" and any(it in text.lower() for it in _NOT_SENT):
         return Unreachable(code, text)

@@ -28,6 +28,7 @@ from roost.etcd.v3.kv import KvService
 from roost.etcd.v3.lease import LeaseService
 from roost.etcd.v3.lock import LockService
 from roost.etcd.v3.maintenance import MaintenanceService
+from roost.etcd.v3.operations import OperationService
 from roost.etcd.v3.routes import Api, routes_of
 from roost.etcd.v3.turns import Turns
 from roost.etcd.v3.watch_hub import WatchHub
@@ -125,6 +126,7 @@ class Services:
             maintenance=MaintenanceService(desk),
             locks=LockService(self._turns),
             elections=ElectionService(self._turns),
+            operations=OperationService(desk),
         )
         replica.observe(self._on_alarms_applied, trees=(self.alarms.tree,))
         replica.observe(self._on_rights_applied, trees=self._auth.trees)

@@ -538,6 +538,22 @@ class SinceResponse(_message.Message):
     blob: bytes
     def __init__(self, header: _Optional[_Union[ResponseHeader, _Mapping]] = ..., blob: _Optional[bytes] = ...) -> None: ...
 
+class RunRequest(_message.Message):
+    __slots__ = ("name", "arguments", "once")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ARGUMENTS_FIELD_NUMBER: _ClassVar[int]
+    ONCE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    arguments: bytes
+    once: bytes
+    def __init__(self, name: _Optional[str] = ..., arguments: _Optional[bytes] = ..., once: _Optional[bytes] = ...) -> None: ...
+
+class RunResponse(_message.Message):
+    __slots__ = ("answer",)
+    ANSWER_FIELD_NUMBER: _ClassVar[int]
+    answer: bytes
+    def __init__(self, answer: _Optional[bytes] = ...) -> None: ...
+
 class DowngradeRequest(_message.Message):
     __slots__ = ("action", "version")
     class DowngradeAction(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):

@@ -16,6 +16,7 @@ from roost.client.aio.keys import Keys
 from roost.client.aio.leases import Leases
 from roost.client.aio.locks import Election, Lock, make_lock
 from roost.client.aio.maintenance import Maintenance
+from roost.client.aio.operations import Operations
 from roost.client.aio.users import Users
 from roost.client.connections import Connections, Manners
 from roost.client.credentials import Credentials
@@ -25,7 +26,7 @@ from roost.client.shapes import Data, bytes_of
 from roost.faces import opening, translated
 
 
-class Client(Keys, Cluster, Maintenance):
+class Client(Keys, Cluster, Maintenance, Operations):
     """A cluster, by any of its endpoints; it connects when it is first used."""
 
     @opening

@@ -19,6 +19,7 @@ from roost.client.blocking.keys import Keys
 from roost.client.blocking.leases import Leases
 from roost.client.blocking.locks import Election, Lock
 from roost.client.blocking.maintenance import Maintenance
+from roost.client.blocking.operations import Operations
 from roost.client.blocking.users import Users
 from roost.client.connections import Manners
 from roost.client.credentials import Credentials
@@ -27,7 +28,7 @@ from roost.client.shapes import Data
 from roost.faces import LoopThread
 
 
-class Client(Keys, Cluster, Maintenance):
+class Client(Keys, Cluster, Maintenance, Operations):
     """A cluster, by any of its endpoints; it connects when it is first used."""
 
     _inner: aio.Client

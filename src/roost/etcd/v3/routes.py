@@ -16,6 +16,7 @@ from roost.etcd.v3.learners import refusing
 from roost.etcd.v3.lease import LeaseService
 from roost.etcd.v3.lock import LockService
 from roost.etcd.v3.maintenance import MaintenanceService
+from roost.etcd.v3.operations import OperationService
 from roost.etcd.v3.watch import WatchStream
 from roost.etcd.v3.watch_hub import WatchHub
 from roost.proto import rpc_pb2 as pb
@@ -33,6 +34,7 @@ class Api:
     maintenance: MaintenanceService
     locks: LockService
     elections: ElectionService
+    operations: OperationService
 
 
 def routes_of(api: Api, replica: Replica) -> dict[bytes, Route]:
@@ -49,6 +51,7 @@ def routes_of(api: Api, replica: Replica) -> dict[bytes, Route]:
         # Roost's own.
         b"/roost.Maintenance/Since": Stream(api.maintenance.since),
         b"/roost.Cluster/MemberReplace": Unary(api.cluster.replace),
+        b"/roost.Operations/Run": Unary(api.operations.run),
     }
     return {path: refusing(path, route, replica) for path, route in routes.items()}
 
