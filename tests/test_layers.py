@@ -86,12 +86,15 @@ FLOORS = {
     "roost.store": """
         __main__
         store
-        held | keeper | txn | counted
-        stack | snapshot | view | observers | census | base_writer
+        held | keeper | counted
+        long_write
+        stack | txn
+        snapshot | view | observers | census | base_writer
         base_reader | scrub
         base
         layer | meta | catalog
-        key_order | write_set | digest | stall | crash
+        key_order | write_set
+        columns | digest | stall | crash
         errors
     """,
     "roost.database": """

@@ -12,7 +12,17 @@ from roost.errors import ModelRefused, Refused
 from roost.flow import OWN, Flow
 from roost.member.errors import OperationFailed
 from roost.outcome import Done, ReadDone, told, told_read
-from roost.store import Changes, InlineKeeper, Store, StoreConfig, Txn
+from roost.store import (
+    Changes,
+    InlineKeeper,
+    Long,
+    Parts,
+    Store,
+    StoreConfig,
+    Txn,
+    close_layer,
+    encode_effect,
+)
 
 
 @dataclass
@@ -78,10 +88,10 @@ class LocalReplica:
         self.store = Store.open(config=StoreConfig(), keeper=InlineKeeper(path))
         self.store.bootstrap(etcd.bootstrap, guid=uuid.UUID(int=1))
         self.view = self.store.view
-        self._operations: dict[str, Callable[[Txn, bytes], bytes]] = {}
+        self._operations: dict[str, Callable[[Txn, bytes], bytes | Long]] = {}
         self.deferred: list[Callable[[], None]] = []
 
-    def register(self, name: str, operation: Callable[[Txn, bytes], bytes]) -> None:
+    def register(self, name: str, operation: Callable[[Txn, bytes], bytes | Long]) -> None:
         self._operations[name] = operation
 
     def transact_nowait(self, name: str, body: bytes, done: Done, flow: Flow = OWN) -> None:
@@ -93,6 +103,9 @@ class LocalReplica:
         txn = self.store.begin()
         try:
             result = self._operations[name](txn, body)
+            if isinstance(result, Long):
+                done(self._run_long(result, txn))
+                return
         except Refused as refusal:
             done(refusal)
             return
@@ -102,6 +115,26 @@ class LocalReplica:
         if not txn.is_empty:
             self.store.apply(self.store.applied_index + 1, txn.encode())
         done(result)
+
+    def _run_long(self, long: Long, txn: Txn) -> bytes:
+        """All slices of a long operation, and one entry for each."""
+        parts, steps = Parts(), long.run(txn)
+        answer: bytes | None = None
+        while answer is None:
+            try:
+                next(steps)
+            except StopIteration as end:
+                answer = end.value
+            parts.add(txn.take_part(is_last=answer is not None))
+            txn.layer.settle()
+            entry = self.store.begin()
+            parts.put_into(entry)
+            parts.on_proposed()
+            self.store.apply(self.store.applied_index + 1, entry.encode())
+        close_layer(txn.layer)
+        effect = encode_effect(self.term, self.store.applied_index, parts.count)
+        self.store.apply(self.store.applied_index + 1, effect)
+        return answer
 
     def read_nowait(self, done: ReadDone, flow: Flow = OWN) -> None:
         del flow

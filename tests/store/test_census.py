@@ -60,6 +60,16 @@ class Counting(RuleBasedStateMachine):
         for number in range(begin, begin + size):
             self.delete(b"%05d" % number)
 
+    @rule(begin=st.integers(0, 3000), size=st.integers(1, 2000))
+    def delete_many_at_once(self, begin: int, size: int) -> None:
+        keys, stop = self.tree.keys, b"%05d" % (begin + size)
+        doomed = keys[bisect_left(keys, b"%05d" % begin) : bisect_left(keys, stop)]
+        if doomed:
+            self.census.note_all_dead(
+                lambda bounds: [bisect_left(doomed, it) for it in bounds], len(doomed)
+            )
+            self.tree.keys = sorted(set(keys) - set(doomed))
+
     @rule()
     def build(self) -> None:
         self.census.build(self.tree.walk)

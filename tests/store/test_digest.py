@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roost.store import InlineKeeper, Store, StoreConfig, Txn, scrub
+from roost.store.catalog import FIRST_TREE_ID
 
 Step = tuple[str, bytes, bytes]
 keys = st.binary(min_size=1, max_size=3) | st.binary(min_size=2, max_size=3).map(
@@ -102,6 +103,6 @@ def test_a_scrub_finds_a_record_that_is_gone(tmp_path: Path) -> None:
     path = filled(tmp_path / "db")
     env = lmdb.open(str(path.parent), map_size=1 << 30)
     with env.begin(write=True) as txn:
-        assert txn.delete((2).to_bytes(2, "big") + b"0123")
+        assert txn.delete(FIRST_TREE_ID.to_bytes(2, "big") + b"0123")
     env.close()
     assert "is not the digest" in scrub(path.parent).fault

@@ -221,7 +221,7 @@ test_the_store_is_a_dict_of_dicts = pytest.mark.slow(StoreMachine.TestCase)
 def test_what_is_new_is_bootstrapped_once(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     assert store.guid == GUID
-    assert [it.name for it in store.trees()] == ["$metadata", "latest", "one", "two"]
+    assert [it.name for it in store.trees()] == ["$metadata", "$parts", "latest", "one", "two"]
     with pytest.raises(UnknownTree):
         store.tree("three")
     with pytest.raises(BadTreeName):

@@ -27,14 +27,14 @@ from roost.etcd.access.users import Auth
 from roost.etcd.limits import Limits
 from roost.etcd.ports import Replica
 from roost.outcome import Done, Outcome, ReadDone, settle_future, told_read
-from roost.store import Txn
+from roost.store import Long, Txn
 
 AS = "etcd.as"
 # How long a request about this member's own files waits to hear that they hold everything.
 FRESH_S_MAX = 2.0
 # A name may be as long as a request.
 _LENGTH_BYTES = 4
-Operation = Callable[[Txn, bytes], bytes]
+Operation = Callable[[Txn, bytes], bytes | Long]
 
 
 class _Signature(msgspec.Struct, frozen=True, array_like=True):
@@ -63,14 +63,14 @@ class Border:
         self._operations[name] = (operation, check)
         auth = self.auth
 
-        def run(txn: Txn, body: bytes) -> bytes:
+        def run(txn: Txn, body: bytes) -> bytes | Long:
             if auth.may_be_enabled and auth.is_enabled(txn):
                 raise errors.user_empty()
             return operation(txn, body)
 
         self.replica.register(name, run)
 
-    def _run_as(self, txn: Txn, body: bytes) -> bytes:
+    def _run_as(self, txn: Txn, body: bytes) -> bytes | Long:
         """Operation: run another one for a user."""
         stop = _LENGTH_BYTES + int.from_bytes(body[:_LENGTH_BYTES], "big")
         signature = msgspec.msgpack.decode(body[_LENGTH_BYTES:stop], type=_Signature)

@@ -144,11 +144,16 @@ class Loop:
             self._event_loop.call_soon(self._run_turn)
 
     def _run_turn(self) -> None:
-        """Execute, forward and confirm everything that arrived in this turn."""
+        """Execute, forward and confirm everything that arrived in this turn.
+
+        What takes many turns gets its slice here, once in each.
+        """
         self._is_scheduled = False
         if self.is_stopped:
             return
         try:
+            self._executor.go_on()
+            self.parts.applier.go_on()
             self._reads.begin_turn()
         except Exception as error:  # noqa: BLE001 - whatever it is, our state is in doubt
             self.fail(error)

@@ -3,15 +3,18 @@
 An operation gets a transaction, which sees everything proposed before it, and the bytes it was
 asked with.  It may use clocks and chance, because only its writes are replicated, not its run; it
 raises `Refused` to say no, and nothing of it is kept then.
+
+One that finds that it has more to do than a turn of the loop allows returns `Long`, before it has
+written anything, and runs over many turns (`pipeline/long_run.py`).
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from roost.raft import Change
-from roost.store import Txn
+from roost.store import Long, Txn
 
-Operation = Callable[[Txn, bytes], bytes]
+Operation = Callable[[Txn, bytes], bytes | Long]
 # Writes what goes with a change of the configuration; returns its steps and the answer.
 ChangeOperation = Callable[[Txn, bytes], tuple[Sequence[Change], bytes]]
 

@@ -262,6 +262,7 @@ class Parts:
             self.reads,
             self.router.forwarder,
             on_change=self.roster_watch.follow_soon,
+            schedule=self._wiring.schedule,
         )
 
     def _make_transport(self) -> Transport:

@@ -61,6 +61,19 @@ class BaseWriter:
         held = bytes(16) if sealed is None else open_sealed(APPLIED_NAME, sealed)
         return int.from_bytes(held[:8], "big"), int.from_bytes(held[8:], "big")
 
+    def get(self, tree_id: int, key: bytes) -> bytes | None:
+        """The value of a short key.
+
+        Raises:
+            StoreCorrupt: it cannot be read.
+
+        """
+        assert len(key) < LONG_KEY_BYTES, "who asks has short keys"
+        name = tree_id.to_bytes(2, "big") + key
+        with faults_told(), self._env.begin() as txn:
+            sealed = txn.get(name)
+        return None if sealed is None else open_sealed(name, bytes(sealed))
+
     def copy_to(self, descriptor: int) -> None:
         """Write a consistent, compacted copy to a file.
 

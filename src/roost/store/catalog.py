@@ -2,7 +2,8 @@
 
     0  the catalogue itself
     1  $metadata: storage version, GUID of the database, what was applied last
-    2 … 65534  trees in the order they were made; ids are never used again
+    2  $parts: of a long write that has not taken effect; see `long_write`
+    3 … 65534  trees in the order they were made; ids are never used again
 
 Names are 1 to 128 printable ASCII characters.  By convention `@…` holds many values under a key,
 and `ix_…` can be rebuilt from other trees (D3).
@@ -14,10 +15,11 @@ from roost.store.errors import BadTreeName
 
 CATALOG_ID = 0
 METADATA_ID = 1
-FIRST_TREE_ID = 2
-METADATA_NAME = "$metadata"
+PARTS_ID = 2
+FIRST_TREE_ID = 3
+METADATA_NAME, PARTS_NAME = "$metadata", "$parts"
 # Raised with every change of what any room writes: `tests/etcd/test_layout.py`.
-STORAGE_VERSION = 2
+STORAGE_VERSION = 3
 VERSION_KEY = b"storage_version"
 GUID_KEY = b"guid"
 _NAME_CHARACTERS_MAX = 128

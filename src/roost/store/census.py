@@ -24,6 +24,8 @@ BLOCK_COUNT_MAX = 512
 _MERGE_COUNT_MAX = BLOCK_COUNT_MAX // 4
 # The keys of a range in order; `stop` None = to the end.
 Walk = Callable[[bytes, bytes | None], Iterator[bytes]]
+# Of each of some bounds, in order, how many of certain keys lie before it.
+Ranks = Callable[[list[bytes]], list[int]]
 
 
 class MiscountError(Exception):
@@ -108,6 +110,41 @@ class Census:
         if 0 < block <= last and counts[block] + counts[block - 1] <= _MERGE_COUNT_MAX:
             counts[block - 1] += counts.pop(block)
             self._crowded.discard(self._firsts.pop(block))
+
+    def note_all_dead(self, ranks: Ranks, count: int) -> None:
+        """So many keys were in the tree, and are not any more: a step a block.
+
+        Raises:
+            MiscountError: they were never counted.
+
+        """
+        firsts = self._firsts
+        # The last block may be one that is being built: what lies there was not counted.
+        end = count if self._frontier is None else ranks([self._frontier])[0]
+        ends = [*ranks(firsts[1:]), end]
+        begins = [0, *ends[:-1]]
+        left = [
+            held - (stop - begin)
+            for held, begin, stop in zip(self._counts, begins, ends, strict=True)
+        ]
+        if min(left) < 0:
+            raise MiscountError(count)
+        self._merge(left)
+
+    def _merge(self, counts: list[int]) -> None:
+        """Take these counts; small neighbours become one block."""
+        firsts, kept_firsts, kept_counts = self._firsts, [self._firsts[0]], [counts[0]]
+        # A block that is being built stays by itself.
+        last = len(counts) - (1 if self._frontier is None else 2)
+        for block in range(1, len(counts)):
+            if block <= last and kept_counts[-1] + counts[block] <= _MERGE_COUNT_MAX:
+                kept_counts[-1] += counts[block]
+            else:
+                kept_firsts.append(firsts[block])
+                kept_counts.append(counts[block])
+        self._firsts, self._counts = kept_firsts, kept_counts
+        pairs = zip(kept_firsts, kept_counts, strict=True)
+        self._crowded = {first for first, count in pairs if count > BLOCK_COUNT_MAX}
 
     @property
     def is_crowded(self) -> bool:

@@ -1,16 +1,21 @@
 """A tree of which is known how many keys its ranges have: a census, kept as entries are applied."""
 
 import logging
-from collections.abc import Callable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping
 
-from roost.store.census import Census, MiscountError
-from roost.store.layer import TreeLayer
+from roost.store.census import Census, MiscountError, Ranks
+from roost.store.layer import Layer, TreeLayer
 from roost.store.view import View
 
 logger = logging.getLogger(__name__)
 # From the state before a write set to whether a value in it may be of a key that was not there:
 # what is surely not need not be looked up.
 Newness = Callable[[View], Callable[[bytes], bool]]
+# From the state before a write set, and what it writes, to how many keys more the tree has then.
+Growth = Callable[[View, Layer], int]
+# Of so many keys at once not each is looked up; and so many of them may be set.
+_MANY, _PUTS_MAX = 2000, 200
 
 
 class Counted:
@@ -20,11 +25,12 @@ class Counted:
     walk that it always was.
     """
 
-    def __init__(self, tree_id: int, view: View, newness: Newness) -> None:
+    def __init__(self, tree_id: int, view: View, newness: Newness, growth: Growth) -> None:
         """Nothing is counted yet; `view` is that of what is applied."""
         self._tree_id = tree_id
         self._view = view
         self._newness = newness
+        self._growth = growth
         self._census = Census()
         # Called when there is something to do for `go_on` that there was not.
         self.on_work: Callable[[], None] = lambda: None
@@ -53,23 +59,44 @@ class Counted:
         logger.error("the count of a tree's keys was wrong; it is counted anew", stack_info=True)
         self._census.begin_anew()
 
-    def note(self, written: TreeLayer) -> None:
+    def note(self, written: Layer) -> None:
         """Note which keys come and go by what is about to be applied."""
+        tree = written.trees.get(self._tree_id)
+        if tree is None:
+            return
         was_done = self.is_done
-        if written.ranges:
+        if tree.ranges:
             self._census.begin_anew()  # how many a range takes is not known
         else:
             try:
-                self._note_keys(written)
+                if len(tree.values) < _MANY:
+                    self._note_keys(tree.values)
+                else:
+                    self._note_many(tree, self._growth(self._view, written))
             except MiscountError:
                 self._on_miscount()  # before it is applied: what is counted now has it in
         if was_done and not self.is_done:
             self.on_work()
 
-    def _note_keys(self, written: TreeLayer) -> None:
+    def _note_many(self, tree: TreeLayer, growth: int) -> None:
+        """Note many keys without looking each up, if nearly all of them were there and go."""
+        values = tree.values
+        puts = {key: value for key, value in values.items() if value is not None}
+        view, tree_id = self._view, self._tree_id
+        if len(puts) <= _PUTS_MAX:
+            born = sum(not view.has(tree_id, key) for key in puts)
+            # Each of the others takes one key away at most.  If together they take away as many
+            # as they are, each of them does.
+            if growth == born - (len(values) - len(puts)):
+                self._census.note_all_dead(_ranks_but(tree, sorted(puts)), len(values) - len(puts))
+                self._note_keys(puts)
+                return
+        self._census.begin_anew()
+
+    def _note_keys(self, values: Mapping[bytes, bytes | None]) -> None:
         census, view, tree_id = self._census, self._view, self._tree_id
         may_be_new = self._newness(view)
-        for key, value in written.values.items():
+        for key, value in values.items():
             if value is None:
                 if view.has(tree_id, key):
                     census.note_dead(key)
@@ -84,3 +111,15 @@ class Counted:
     def _walk(self, first: bytes, stop: bytes | None) -> Iterator[bytes]:
         rows = self._view.iterate(self._tree_id, first, stop, keys_only=True)
         return (key for key, _ in rows)
+
+
+def _ranks_but(tree: TreeLayer, others: list[bytes]) -> Ranks:
+    """How many keys of a layer lie before bounds, but for `others`, which are in order."""
+
+    def ranks(bounds: list[bytes]) -> list[int]:
+        found = tree.order.ranks(bounds)
+        return [
+            rank - bisect_left(others, bound) for rank, bound in zip(found, bounds, strict=True)
+        ]
+
+    return ranks

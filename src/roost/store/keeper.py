@@ -50,7 +50,8 @@ from roost.store.errors import (
     StoreSuspect,
     ValueCorrupt,
 )
-from roost.store.layer import Layer
+from roost.store.layer import MISSING, Layer
+from roost.store.long_write import Assembly, is_effect
 from roost.store.snapshot import SnapshotFile, make_copy, sync_directory
 from roost.store.write_set import decode
 
@@ -145,8 +146,24 @@ class Engine:
             self._layer = Layer()
             self.on_digest(self._point, total)
             self._point = self._next_point(index)
-        self._layer.apply(decode(payload))
+        if is_effect(payload):
+            self._take_effect(payload)
+        else:
+            self._layer.apply(decode(payload))
         self._last = index, term
+
+    def _take_effect(self, payload: bytes) -> None:
+        """Merge what the parts of a long write come to; they were merged before, or written."""
+        assembly = Assembly(payload, self._get)
+        assembly.finish()
+        if assembly.fault is not None:
+            raise assembly.fault  # what changes nothing is not handed over
+        self._layer.cover(assembly.layer)
+
+    def _get(self, tree_id: int, key: bytes) -> bytes | None:
+        tree = self._layer.trees.get(tree_id)
+        found = MISSING if tree is None else tree.get(key)
+        return self.writer.get(tree_id, key) if found is MISSING else found
 
     def flush(self, index: int, term: int) -> None:
         """Make everything merged so far durable, with the index in the same transaction."""

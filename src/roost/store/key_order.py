@@ -10,6 +10,7 @@ Full?  Two references a key; blocks have BLOCK_COUNT_MAX keys at most.
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
+from itertools import accumulate
 
 BLOCK_COUNT_MAX = 1024
 FRESH_COUNT_MAX = 2048
@@ -98,6 +99,18 @@ class KeyOrder:
         """All keys, in order."""
         self.settle()
         return [key for block in self._blocks for key in block]
+
+    def ranks(self, bounds: list[bytes]) -> list[int]:
+        """Of each bound, in order, how many keys lie before it; a step a block and a bound."""
+        self.settle()
+        blocks, firsts = self._blocks, self._firsts
+        before = [0, *accumulate(map(len, blocks))]
+        found: list[int] = []
+        for bound in bounds:
+            position = bisect_left(firsts, bound) - 1
+            inside = bisect_left(blocks[position], bound) if position >= 0 else 0
+            found.append(before[max(position, 0)] + inside)
+        return found
 
     def iterate(
         self, first: bytes, stop: bytes | None, *, reverse: bool = False

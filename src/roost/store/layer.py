@@ -41,6 +41,11 @@ class TreeLayer:
             self.order.fresh.append(key)
         self.values[key] = value
 
+    def note_fresh(self, keys: list[bytes]) -> None:
+        """These keys are about to be set; a key may stand there twice."""
+        held = self.values
+        self.order.fresh += [key for key in dict.fromkeys(keys) if key not in held]
+
     def get(self, key: bytes) -> Found:
         """A value, None for "deleted here", MISSING for "ask the layer below"."""
         value = self.values.get(key, MISSING)
@@ -68,6 +73,10 @@ class TreeLayer:
     def keys(self) -> list[bytes]:
         """All keys of this layer, in order."""
         return self.order.keys()
+
+    def has_any(self, first: bytes, stop: bytes) -> bool:
+        """Whether a key in a range was set or deleted here, deleted ranges aside."""
+        return next(self.order.iterate(first, stop), None) is not None
 
     def items(
         self, first: bytes, stop: bytes | None, *, reverse: bool
@@ -115,6 +124,19 @@ class Layer:
             tree.order.fresh.append(key)
         values[key] = value
         self.size_bytes += len(key) + ENTRY_BYTES + (len(value) if value else 0)
+
+    def put_rows(self, tree_id: int, names: list[bytes], values: list[bytes] | None) -> None:
+        """Set many values; without values, all are "deleted here"."""
+        tree = self.tree(tree_id)
+        held = tree.values
+        tree.note_fresh(names)
+        size_bytes = sum(map(len, names)) + ENTRY_BYTES * len(names)
+        if values is None:
+            held.update(dict.fromkeys(names))
+        else:
+            held.update(zip(names, values, strict=True))
+            size_bytes += sum(map(len, values))
+        self.size_bytes += size_bytes
 
     def delete_range(self, tree_id: int, first: bytes, stop: bytes | None) -> None:
         """Delete a range, here and below."""

@@ -28,11 +28,13 @@ from roost.store.catalog import (
     GUID_KEY,
     METADATA_ID,
     METADATA_NAME,
+    PARTS_ID,
+    PARTS_NAME,
     STORAGE_VERSION,
     VERSION_KEY,
     Tree,
 )
-from roost.store.counted import Counted, Newness
+from roost.store.counted import Counted, Growth, Newness
 from roost.store.errors import (
     MalformedWriteSet,
     StoreCorrupt,
@@ -43,6 +45,7 @@ from roost.store.errors import (
 from roost.store.held import HeldView, HeldViews
 from roost.store.keeper import Keeper
 from roost.store.layer import Layer
+from roost.store.long_write import Assembly, LongChanges, is_effect
 from roost.store.observers import Observer, Observers
 from roost.store.stack import LayerStack
 from roost.store.stall import Stall
@@ -180,6 +183,7 @@ class Store:
         assert self.is_new, "a store is bootstrapped once"
         txn = self.begin()
         txn.put(CATALOG_ID, METADATA_NAME.encode(), METADATA_ID.to_bytes(2, "big"))
+        txn.put(CATALOG_ID, PARTS_NAME.encode(), PARTS_ID.to_bytes(2, "big"))
         txn.put(METADATA_ID, GUID_KEY, guid.bytes)
         write(txn)
         txn.put(METADATA_ID, VERSION_KEY, STORAGE_VERSION.to_bytes(4, "big"))
@@ -241,8 +245,29 @@ class Store:
         """Leadership is lost: nobody may see what was proposed."""
         self._speculative.clear()
 
-    def apply(self, index: int, payload: bytes, term: int = BOOTSTRAP_TERM) -> None:
+    def assembly(self, index: int, payload: bytes) -> Assembly | None:
+        """What must be assembled before the next entry can be applied; None = nothing.
+
+        Where it was proposed, what it comes to is there already.
+        """
+        if not is_effect(payload):
+            return None
+        assert index == self.applied_index + 1, "its parts are applied, and nothing else"
+        proposed = self._speculative[0] if self._speculative else None
+        if proposed is not None and proposed.index == index and proposed.payload == payload:
+            return None
+        return Assembly(payload, self.view.get)
+
+    def apply(
+        self,
+        index: int,
+        payload: bytes,
+        term: int = BOOTSTRAP_TERM,
+        assembled: Assembly | None = None,
+    ) -> None:
         """Apply the committed entry at `index`; an empty payload only moves the index.
+
+        `assembled` is what `assembly` gave for it, when all of it was taken over.
 
         Total (P13): a payload that is no write set changes nothing, on every member alike.
         """
@@ -256,8 +281,20 @@ class Store:
             # What was proposed is what was committed, so the layer is what the write set would
             # come to.  It says itself which trees it writes: the leader decodes nothing, and
             # observers pay for the records only when they look at them.
-            changes = Changes(payload, trees=frozenset(proposed.trees))
             written = proposed
+            if is_effect(payload):
+                changes: Changes = LongChanges(payload, written)
+            else:
+                changes = Changes(payload, trees=frozenset(written.trees))
+        elif is_effect(payload):
+            assembled = assembled or Assembly(payload, self.view.get)
+            assembled.finish()
+            assert assembled.payload == payload, "it was assembled for this entry"
+            if assembled.fault is not None:
+                self._on_poison(index, assembled.fault)
+                return
+            written = assembled.layer
+            changes = LongChanges(payload, written)
         else:
             changes = Changes(payload)
             found = self._carried_out(index, changes)
@@ -292,16 +329,19 @@ class Store:
         try:
             writes = changes.writes
         except MalformedWriteSet as error:
-            self.poison_count += 1
-            logger.error("entry %d changes nothing: %s", index, error)  # noqa: TRY400 - it is said
+            self._on_poison(index, error)
             return None
         layer = Layer()
         layer.apply(writes)
         return layer
 
-    def count_keys(self, tree_id: int, newness: Newness) -> Counted:
+    def _on_poison(self, index: int, error: MalformedWriteSet) -> None:
+        self.poison_count += 1
+        logger.error("entry %d changes nothing: %s", index, error)
+
+    def count_keys(self, tree_id: int, newness: Newness, growth: Growth) -> Counted:
         """Keep how many keys the ranges of a tree have; see `counted`."""
-        counted = Counted(tree_id, self.view, newness)
+        counted = Counted(tree_id, self.view, newness, growth)
         self._counted[tree_id] = counted
         self.observe_switch(lambda: counted.begin_anew)
         return counted
@@ -309,9 +349,8 @@ class Store:
     def _count(self, written: Layer) -> None:
         """Note the keys that come and go, before they do."""
         for tree_id, counted in self._counted.items():
-            tree = written.trees.get(tree_id)
-            if tree is not None:
-                counted.note(tree)
+            if tree_id in written.trees:
+                counted.note(written)
 
     def observe(self, observer: Observer, trees: Iterable[int] | None = None) -> None:
         """Call `observer(index, changes)` after each applied write set that writes one of `trees`.

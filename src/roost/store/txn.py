@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from roost.store.base_reader import BaseReader
 from roost.store.catalog import CATALOG_ID, FIRST_TREE_ID, Tree, check_name
+from roost.store.columns import Column, encode_columns, encode_keys, make_rows
 from roost.store.layer import Layer
 from roost.store.view import View
 from roost.store.write_set import (
@@ -15,6 +16,7 @@ from roost.store.write_set import (
     HEAD_BYTES,
     PUT,
     PUT_SAME,
+    ROWS,
     decode,
 )
 
@@ -83,6 +85,14 @@ class Txn(View):
         self.size_bytes += len(first)
         self.layer.delete_range(tree_id, first, stop)
 
+    def write_rows(self, columns: Sequence[Column], keys: list[bytes]) -> None:
+        """Write the rows that follow from `keys`, which are carried once; see `columns`."""
+        said, carried = encode_columns(columns), encode_keys(keys)
+        self._parts += (HEAD.pack(ROWS, 0, len(said), len(carried)), said, carried)
+        self.size_bytes += len(said) + len(carried)
+        for rows in make_rows(columns, keys):
+            self.layer.put_rows(rows.tree_id, rows.names, rows.values)
+
     def annotate(self, kind: int, data: bytes) -> None:
         """Tell observers on every member something that is not in a tree."""
         self._parts += (HEAD.pack(ANNOTATION, kind, 0, len(data)), data)
@@ -129,13 +139,24 @@ class Txn(View):
         self.size_bytes = sum(map(len, self._parts)) + _bytes_of(self._latest)
         self.layer.apply(decode(self.encode()))
 
+    def take_part(self, *, is_last: bool) -> bytes:
+        """Hand over what was written since the last call, as a write set; the layer stays.
+
+        What is written by `put_latest` is in the last part alone.  There is no way back then.
+        """
+        parts, self._parts = self._parts, []
+        if is_last:
+            return self._encode(parts)
+        self.size_bytes = _bytes_of(self._latest)
+        return b"".join(parts)
+
     def encode(self) -> bytes:
         """The write set."""
-        parts = self._parts
-        if self._latest:
-            parts = parts.copy()
-            for tree_id, key, value in self._latest:
-                parts += (HEAD.pack(PUT, tree_id, len(key), len(value)), key, value)
+        return self._encode(self._parts.copy() if self._latest else self._parts)
+
+    def _encode(self, parts: list[bytes]) -> bytes:
+        for tree_id, key, value in self._latest:
+            parts += (HEAD.pack(PUT, tree_id, len(key), len(value)), key, value)
         return b"".join(parts)
 
 

@@ -14,16 +14,22 @@ A write set is records one after another, integers big-endian:
          4  delete range  key = first, value = stop; both inclusive-exclusive
          5  delete from   key = first, to the end of the tree; no value
          6  annotation    tree id = annotation kind, key = b"", value = data for higher layers
+         7  rows          tree id = 0, key = columns, value = keys: puts and deletes that follow
+                          from a list of keys; see `columns`
+         8  effect        stands alone: a write set that was carried in parts; see `long_write`
 
-A value written under two keys is carried once.  `decode` checks everything, once.
+A value written under two keys is carried once.  `decode` checks everything, once; to it an effect
+is malformed, because what it stands for is not in these bytes.
 """
 
 from struct import Struct
 from struct import error as StructError
 
+from roost.store.columns import expand
 from roost.store.errors import MalformedWriteSet
 
 PUT, PUT_SAME, DELETE, DELETE_RANGE, DELETE_FROM, ANNOTATION = 1, 2, 3, 4, 5, 6
+ROWS, EFFECT = 7, 8
 HEAD = Struct(">BHII")
 HEAD_BYTES = HEAD.size
 
@@ -34,7 +40,7 @@ Write = tuple[int, int, bytes, bytes | None]
 
 
 def decode(payload: bytes) -> list[Write]:
-    """Split a write set into its records; a put same becomes a put.
+    """Split a write set into its records; a put same becomes a put, and rows become theirs.
 
     Raises:
         MalformedWriteSet: the bytes do not follow the format.
@@ -62,10 +68,25 @@ def decode(payload: bytes) -> list[Write]:
                 writes.append((kind, tree_id, key, None))
             elif kind == DELETE_RANGE or (kind == ANNOTATION and not key_bytes):
                 writes.append((kind, tree_id, key, payload[key_end:value_end]))
+            elif kind == ROWS and not tree_id:
+                writes += _writes_of(key, payload[key_end:value_end])
             else:
                 raise MalformedWriteSet(f"record kind {kind} is unknown or malformed")
     except StructError as error:
         raise MalformedWriteSet("a record's head ends early") from error
+    return writes
+
+
+def _writes_of(columns: bytes, keys: bytes) -> list[Write]:
+    """The puts and deletes that a record of rows stands for."""
+    writes: list[Write] = []
+    for rows in expand(columns, keys):
+        tree_id = rows.tree_id
+        if rows.values is None:
+            writes += [(DELETE, tree_id, name, None) for name in rows.names]
+        else:
+            pairs = zip(rows.names, rows.values, strict=True)
+            writes += [(PUT, tree_id, name, value) for name, value in pairs]
     return writes
 
 
@@ -79,6 +100,10 @@ class Changes:
 
     __slots__ = ("_trees", "_writes", "payload")
 
+    # Whether it is a long write: then its records are many, and whoever does not want to walk
+    # over all of them in one step looks at `layer` (see `LongChanges`).
+    is_long = False
+
     def __init__(self, payload: bytes, *, trees: frozenset[int] | None = None) -> None:
         """Keep the payload; `trees` are the trees it writes, where they are known already."""
         self.payload = payload
@@ -89,8 +114,15 @@ class Changes:
     def writes(self) -> list[Write]:
         """All records in order, annotations included."""
         if self._writes is None:
-            self._writes = decode(self.payload)
+            self._writes = self._decode()
         return self._writes
+
+    def of_tree(self, tree_id: int) -> list[Write]:
+        """The records of one tree."""
+        return [row for row in self.writes if row[1] == tree_id and row[0] != ANNOTATION]
+
+    def _decode(self) -> list[Write]:
+        return decode(self.payload)
 
     @property
     def trees(self) -> frozenset[int]:

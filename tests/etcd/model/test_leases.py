@@ -47,7 +47,7 @@ def test_a_lease_has_the_keys_that_were_last_put_with_it_and_takes_them_along(
             writer.delete(key, old)
             del held[key]
         elif what == "revoke" and lease_id:
-            revoke(mvcc, writer, name_of(lease_id))
+            revoke(mvcc, txn, name_of(lease_id))
             held = {it: other for it, other in held.items() if other != lease_id}
             leases.put(mvcc, txn, name_of(lease_id), Lease(60, 0))
         assert writer.revision <= writer.begin_revision + 1, "all goes at one revision"
@@ -75,4 +75,4 @@ def test_a_lease_that_is_not_there_is_refused(shared: LocalReplica) -> None:
     with pytest.raises(Refused):
         leases.check_exists(mvcc, txn, 7)
     with pytest.raises(Refused):
-        revoke(mvcc, Writer(mvcc, txn), name_of(7))
+        revoke(mvcc, txn, name_of(7))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from roost import etcd
 from roost.call import Unary
 from roost.client import prefix_end
+from roost.etcd.model import kv
 from roost.etcd.v3 import latecomers
 from roost.etcd.v3 import watch as watch_module
 from roost.flow import OWN
@@ -17,7 +18,7 @@ from roost.proto import kv_pb2
 from roost.proto import rpc_pb2 as pb
 from roost.sim.members.loop import run_virtually, until_idle
 from tests.etcd.replica import Answer, LocalReplica
-from tests.steps import Steps
+from tests.steps import Steps, steps_of
 
 
 class FakeStream:
@@ -74,8 +75,8 @@ class World:
     def put(self, key: bytes, value: bytes = b"v") -> None:
         self.call("Put", pb.PutRequest(key=key, value=value))
 
-    def delete(self, key: bytes) -> None:
-        self.call("DeleteRange", pb.DeleteRangeRequest(key=key))
+    def delete(self, key: bytes, range_end: bytes = b"") -> None:
+        self.call("DeleteRange", pb.DeleteRangeRequest(key=key, range_end=range_end))
 
     def compact(self, revision: int) -> None:
         self.call("Compact", pb.CompactionRequest(revision=revision))
@@ -269,7 +270,7 @@ def test_a_closed_stream_leaves_nothing() -> None:
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(["put", "put", "delete", "compact", "watch", "fill", "turn"]),
+            st.sampled_from(["put", "put", "delete", "sweep", "compact", "watch", "fill", "turn"]),
             st.integers(0, 3),
         ),
         max_size=60,
@@ -279,18 +280,29 @@ def test_a_closed_stream_leaves_nothing() -> None:
 def test_every_watch_sees_every_event_once_or_is_cancelled(
     actions: list[tuple[str, int]], rows_max: int
 ) -> None:
-    """Its stream fills and drains; what is read in one part of the pass is little, or much."""
+    """Its stream fills and drains; what is read in one part of the pass is little, or much.
+
+    A sweep deletes all keys that live, at one revision, as a long write.
+    """
 
     def tell(world: World) -> Iterator[None]:
         history: list[tuple[int, bytes]] = []
+        living: set[bytes] = set()
         starts: dict[int, int] = {}
         for what, number in actions:
             key = b"k%d" % number
             before = world.services.revision()
+            written = [key]
             if what == "put":
                 world.put(key)
+                living.add(key)
             elif what == "delete":
                 world.delete(key)
+                living.discard(key)
+            elif what == "sweep":
+                world.delete(b"k", b"l")
+                written = sorted(living)
+                living.clear()
             elif what == "compact" and before - number > 1:
                 compacted = world.services._mvcc.compacted(world.replica.view)
                 if before - number > compacted:
@@ -305,7 +317,7 @@ def test_every_watch_sees_every_event_once_or_is_cancelled(
             else:
                 yield
             if world.services.revision() > before:
-                history.append((before + 1, key))
+                history += [(before + 1, it) for it in written]
         yield
         world.stream.pending_bytes = 0
         world.stream.drain()
@@ -321,7 +333,51 @@ def test_every_watch_sees_every_event_once_or_is_cancelled(
         patch.setattr(latecomers, "ROWS_MAX", rows_max)
         patch.setattr(latecomers, "HANDED_MAX", rows_max)
         patch.setattr(latecomers, "WORK_MAX", 2 * rows_max)
+        patch.setattr(kv, "INLINE_ROWS_MAX", 0)
+        patch.setattr(kv, "SLICE_ROWS", 2)
         story(tell)
+
+
+def test_a_revision_of_many_keys_is_led_through_in_slices_and_told_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    longest = 0
+    turn = latecomers.Latecomers._turn
+
+    def counted(behind: latecomers.Latecomers) -> None:
+        nonlocal longest
+        longest = max(longest, steps_of(lambda: turn(behind)))
+
+    monkeypatch.setattr(latecomers.Latecomers, "_turn", counted)
+
+    def tell(world: World) -> Iterator[None]:
+        for number in range(5000):
+            world.put(b"k%04d" % number)
+        world.watch(key=b"k", range_end=b"l")
+        world.watch(key=b"k0", range_end=b"k1", prev_kv=True)
+        world.watch(key=b"k", range_end=b"l", fragment=True, start_revision=5000)
+        world.watch(key=b"n")
+        world.watch(key=b"k", range_end=b"l", start_revision=5003)
+        yield
+        world.delete(b"k", b"l")
+        world.put(b"n")
+        yield
+        deleted = [(5002, b"k%04d" % number) for number in range(5000)]
+        told = [
+            [(it.kv.mod_revision, it.kv.key) for it in world.stream.events(watch_id)]
+            for watch_id in range(5)
+        ]
+        assert told[0] == deleted
+        assert told[1] == deleted[:1000]
+        assert [it.prev_kv.mod_revision for it in world.stream.events(1)] == [*range(2, 1002)]
+        assert told[2] == [(5000, b"k4998"), (5001, b"k4999"), *deleted]
+        assert (told[3], told[4]) == ([(5003, b"n")], [])
+        answers = [it for it in world.stream.sent if it.watch_id == 0 and it.events]
+        assert len(answers) == 1, "a revision is not split"
+        assert longest < 60_000
+        assert world.services.watches.behind_count == 0
+
+    story(tell)
 
 
 def test_a_thousand_that_are_behind_cost_what_one_does() -> None:

@@ -42,13 +42,26 @@ class World:
         reads, forwarder, executor, heard = [cast("Any", Part(self, it)) for it in PARTS]
         self.core: Part = heard
         core: Any = Core(self)
-        self.applier = Applier(core, this, executor, reads, forwarder, on_change=self.on_change)
+        self.turns = 0
+        self.applier = Applier(
+            core,
+            this,
+            executor,
+            reads,
+            forwarder,
+            on_change=self.on_change,
+            schedule=self.schedule,
+        )
 
     def on_change(self) -> None:
         self.changes += 1
 
-    def apply(self, index: int, payload: bytes, term: int) -> None:
+    def schedule(self) -> None:
+        self.turns += 1
+
+    def apply(self, index: int, payload: bytes, term: int, assembled: object = None) -> None:
         """The store's: takes what follows."""
+        del assembled
         assert index == self.applied_index + 1
         self.applied_index = index
         self.written.append(payload)

@@ -6,13 +6,18 @@ The operations run on the leader (`roost.member`) and return
 
 so that whichever member answers the client puts its own header before it.  Refusals carry etcd's
 codes and texts.  A read-only transaction is a read and never goes through the log.
+
+What writes many keys takes many turns (`Long`), and becomes one revision all the same.  Small or
+large, it is the same steps: what is small takes all of them at once.
 """
+
+from itertools import islice
 
 from roost.etcd import errors
 from roost.etcd.model import compaction
 from roost.etcd.model.alarms import Alarms, cost_of
 from roost.etcd.model.leases import check_exists
-from roost.etcd.model.mvcc import Mvcc, Writer, range_stop
+from roost.etcd.model.mvcc import INLINE_ROWS_MAX, SLICE_ROWS, Mvcc, Writer, range_stop
 from roost.etcd.model.plans import Plan, operations_of, plan_of
 from roost.etcd.model.ranges import range_body
 from roost.etcd.model.wire import (
@@ -23,9 +28,10 @@ from roost.etcd.model.wire import (
     revision_header,
 )
 from roost.proto import rpc_pb2 as pb
-from roost.store import Txn, View
+from roost.store import Long, Steps, Txn, View
 
 COMPACT_SLICE_COUNT = 1000
+OPERATIONS_A_SLICE = 50
 
 
 class KvOperations:
@@ -74,30 +80,49 @@ class KvOperations:
         if keeps and view.get(self.mvcc.kv, request.key) is None:
             raise errors.key_not_found()
 
-    def delete_range(self, txn: Txn, body: bytes) -> bytes:
+    def delete_range(self, txn: Txn, body: bytes) -> bytes | Long:
         """Operation `etcd.delete_range`: body is a checked DeleteRangeRequest."""
         self._alarms.check_sound()
         request = pb.DeleteRangeRequest.FromString(body)
-        writer = Writer(self.mvcc, txn)
-        answer = self._delete_range(writer, request)
-        return writer.revision.to_bytes(8, "big") + answer
 
-    def _delete_range(self, writer: Writer, request: pb.DeleteRangeRequest) -> bytes:
+        def run(its: Txn) -> Steps:
+            writer = Writer(self.mvcc, its)
+            answer = yield from self._delete_range(writer, request)
+            return writer.revision.to_bytes(8, "big") + answer
+
+        return Long(run) if self._is_long(txn, [request]) else _at_once(run(txn))
+
+    def _is_long(self, view: View, requests: list[pb.DeleteRangeRequest]) -> bool:
+        """Whether these delete more keys than a turn has time for."""
+        left = INLINE_ROWS_MAX
+        for request in requests:
+            if not request.range_end:
+                left -= 1
+                continue
+            stop = range_stop(request.key, request.range_end)
+            rows = view.iterate(self.mvcc.kv, request.key, stop, keys_only=True)
+            left -= sum(1 for _ in islice(rows, left + 1))
+            if left < 0:
+                break
+        return left < 0
+
+    def _delete_range(self, writer: Writer, request: pb.DeleteRangeRequest) -> Steps:
         self.mvcc.counts.deletes += 1
-        key, tree = request.key, self.mvcc.kv
-        if request.range_end:
-            found = writer.txn.scan(tree, key, range_stop(key, request.range_end))
-        else:
-            held = writer.txn.get(tree, key)
-            found = [] if held is None else [(key, held)]
-        for doomed, encoded in found:
-            writer.delete(doomed, encoded)
-        answer = number_field(b"\x10", len(found))
-        if request.prev_kv:
-            answer += b"".join(field(b"\x1a", encoded) for _, encoded in found)
-        return answer
+        first, tree = request.key, self.mvcc.kv
+        stop = range_stop(first, request.range_end)
+        count, previous = 0, [b""]
+        while True:
+            found = writer.txn.scan(tree, first, stop, limit=SLICE_ROWS)
+            writer.delete_all(found)
+            count += len(found)
+            if request.prev_kv:
+                previous += [field(b"\x1a", encoded) for _, encoded in found]
+            if len(found) < SLICE_ROWS:
+                return number_field(b"\x10", count) + b"".join(previous)
+            yield
+            first = found[-1][0] + b"\0"
 
-    def txn(self, txn: Txn, body: bytes) -> bytes:
+    def txn(self, txn: Txn, body: bytes) -> bytes | Long:
         """Operation `etcd.txn`: body is a checked TxnRequest."""
         request = pb.TxnRequest.FromString(body)
         if self._alarms.raised:
@@ -105,20 +130,26 @@ class KvOperations:
         if _has_put(request):
             count = max(len(request.success), len(request.failure))
             self._alarms.take_space(cost_of(body, count))
-        writer = Writer(self.mvcc, txn)
-        answer = self._txn(txn, writer, request)
-        return writer.revision.to_bytes(8, "big") + answer
+        self.mvcc.counts.transactions += 1
+        plan = plan_of(self.mvcc, txn, request)
+        self._check_plan(txn, plan)
+
+        def run(its: Txn) -> Steps:
+            writer = Writer(self.mvcc, its)
+            answer = yield from self._carry_out(its, writer, plan)
+            return writer.revision.to_bytes(8, "big") + answer
+
+        operations = list(operations_of(plan))
+        deletes = [it.request_delete_range for it in operations if _deletes(it)]
+        is_long = len(operations) > INLINE_ROWS_MAX or self._is_long(txn, deletes)
+        return Long(run) if is_long else _at_once(run(txn))
 
     def read_only_txn(self, view: View, request: pb.TxnRequest) -> bytes:
         """The TxnResponse of a transaction that writes nothing, without its header."""
-        return self._txn(view, None, request)
-
-    def _txn(self, view: View, writer: Writer | None, request: pb.TxnRequest) -> bytes:
-        """A transaction on `view`; where it may write, that is the `writer`'s own."""
         self.mvcc.counts.transactions += 1
         plan = plan_of(self.mvcc, view, request)
         self._check_plan(view, plan)
-        return self._carry_out(view, writer, plan)
+        return _at_once(self._carry_out(view, None, plan))
 
     def _check_plan(self, view: View, plan: Plan) -> None:
         """Refuse what a taken branch cannot do, before any of it is done (etcd: checkRequests).
@@ -140,19 +171,24 @@ class KvOperations:
             if revision and revision < compacted:
                 raise errors.compacted()
 
-    def _carry_out(self, view: View, writer: Writer | None, plan: Plan) -> bytes:
-        """The fields of a TxnResponse behind its header."""
+    def _carry_out(self, view: View, writer: Writer | None, plan: Plan) -> Steps:
+        """The fields of a TxnResponse behind its header.
+
+        `view` is the transaction; where it may write, that is the `writer`'s own.
+        """
         parts = [b"\x10\x01"] if plan.succeeded else []
-        for step in plan.steps:
+        for position, step in enumerate(plan.steps, 1):
             if isinstance(step, Plan):
-                inner = b"\x0a\x00" + self._carry_out(view, writer, step)
-                response = field(b"\x22", inner)
+                inner = yield from self._carry_out(view, writer, step)
+                response = field(b"\x22", b"\x0a\x00" + inner)
             else:
-                response = self._step(view, writer, step)
+                response = yield from self._step(view, writer, step)
             parts.append(field(b"\x1a", response))
+            if position % OPERATIONS_A_SLICE == 0:
+                yield
         return b"".join(parts)
 
-    def _step(self, view: View, writer: Writer | None, operation: pb.RequestOp) -> bytes:
+    def _step(self, view: View, writer: Writer | None, operation: pb.RequestOp) -> Steps:
         """One operation of a transaction, as the field of a ResponseOp."""
         if operation.HasField("request_range"):
             current = self.mvcc.revision(view) if writer is None else writer.revision
@@ -162,7 +198,7 @@ class KvOperations:
         if operation.HasField("request_put"):
             body = self._put(writer, operation.request_put)
             return field(b"\x12", revision_header(writer.revision) + body)
-        body = self._delete_range(writer, operation.request_delete_range)
+        body = yield from self._delete_range(writer, operation.request_delete_range)
         return field(b"\x1a", revision_header(writer.revision) + body)
 
     def compact(self, txn: Txn, body: bytes) -> bytes:
@@ -175,6 +211,20 @@ class KvOperations:
     def compact_slice(self, txn: Txn, _body: bytes) -> bytes:
         """Operation `etcd.compact_slice`: remove a part of what was compacted; b"1" = go on."""
         return b"1" if compaction.compact_slice(self.mvcc, txn, COMPACT_SLICE_COUNT) else b""
+
+
+def _at_once(steps: Steps) -> bytes:
+    """The answer of what is small enough to take all its steps at once."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            answer: bytes = end.value
+            return answer
+
+
+def _deletes(operation: pb.RequestOp) -> bool:
+    return bool(operation.HasField("request_delete_range"))
 
 
 def _has_put(request: pb.TxnRequest) -> bool:

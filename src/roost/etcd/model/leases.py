@@ -11,11 +11,12 @@ long leases, so that a new leader does not begin them anew.
 """
 
 import struct
+from itertools import islice
 from typing import NamedTuple
 
 from roost.etcd import errors
-from roost.etcd.model.mvcc import Mvcc, Writer
-from roost.store import Txn, View
+from roost.etcd.model.mvcc import INLINE_ROWS_MAX, SLICE_ROWS, Mvcc, Writer
+from roost.store import Long, Steps, Txn, View
 
 TTL_S_MAX = 9_000_000_000
 _ROW = struct.Struct(">QQ")
@@ -70,26 +71,55 @@ def check_exists(mvcc: Mvcc, view: View, lease_id: int) -> None:
         raise errors.lease_not_found()
 
 
-def keys_of(mvcc: Mvcc, view: View, name: bytes) -> list[bytes]:
-    """The keys that have a lease, in order."""
+def _stop_of(name: bytes) -> bytes | None:
+    """Where the keys of a lease end in `lease_keys`; None = with the tree."""
     assert len(name) == ID_BYTES, "a lease goes by its id"
     stop = (int.from_bytes(name, "big") + 1).to_bytes(ID_BYTES + 1, "big")[1:]
-    end = stop if any(stop) else None
-    return [row[ID_BYTES:] for row, _ in view.iterate(mvcc.lease_keys, name, end)]
+    return stop if any(stop) else None
 
 
-def revoke(mvcc: Mvcc, writer: Writer, name: bytes) -> None:
-    """Remove a lease and the keys that have it, at one revision.
+def keys_of(mvcc: Mvcc, view: View, name: bytes) -> list[bytes]:
+    """The keys that have a lease, in order."""
+    rows = view.iterate(mvcc.lease_keys, name, _stop_of(name), keys_only=True)
+    return [row[ID_BYTES:] for row, _ in rows]
+
+
+def revoke(mvcc: Mvcc, txn: Txn, name: bytes) -> Long | bytes:
+    """Remove a lease and the keys that have it, at one revision; the answer is that revision.
+
+    A lease of many keys takes many turns.
 
     Raises:
         Refused: there is no such lease.
 
     """
-    txn = writer.txn
     if txn.get(mvcc.leases, name) is None:
         raise errors.lease_not_found()
-    for key in keys_of(mvcc, txn, name):
+    rows = txn.iterate(mvcc.lease_keys, name, _stop_of(name), keys_only=True)
+    first = [row[ID_BYTES:] for row, _ in islice(rows, INLINE_ROWS_MAX + 1)]
+    if len(first) > INLINE_ROWS_MAX:
+        return Long(lambda its: _revoke_long(mvcc, its, name))
+    writer = Writer(mvcc, txn)
+    for key in first:
         encoded = txn.get(mvcc.kv, key)
         assert encoded is not None, "a key with a lease is alive"
         writer.delete(key, encoded)
     txn.delete(mvcc.leases, name)
+    return writer.revision.to_bytes(8, "big")
+
+
+def _revoke_long(mvcc: Mvcc, txn: Txn, name: bytes) -> Steps:
+    """The same in slices.  The rows that name the keys go at the end, as one range."""
+    writer, first, stop = Writer(mvcc, txn), name, _stop_of(name)
+    while True:
+        rows = txn.iterate(mvcc.lease_keys, first, stop, keys_only=True)
+        found = [row for row, _ in islice(rows, SLICE_ROWS)]
+        if found:
+            writer.delete_many([row[ID_BYTES:] for row in found])
+        if len(found) < SLICE_ROWS:
+            break
+        yield
+        first = found[-1] + b"\0"
+    txn.delete_range(mvcc.lease_keys, name, stop)
+    txn.delete(mvcc.leases, name)
+    return writer.revision.to_bytes(8, "big")

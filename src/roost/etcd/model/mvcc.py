@@ -24,7 +24,19 @@ from dataclasses import dataclass
 from roost.etcd import errors
 from roost.etcd.model.lines import Lines
 from roost.etcd.model.wire import encode_key_value, encode_tombstone, read_origin
-from roost.store import Store, Txn, View
+from roost.store import (
+    CONSTANT,
+    COUNTER,
+    ESCAPED_KEY,
+    KEY,
+    MEASURED_KEY,
+    Column,
+    Layer,
+    Piece,
+    Store,
+    Txn,
+    View,
+)
 
 KV_TREE, REVISIONS_TREE, HISTORY_TREE, META_TREE = "kv", "revisions", "history", "etcd"
 ALARMS_TREE, LEASES_TREE, LEASE_KEYS_TREE = "alarms", "leases", "lease_keys"
@@ -36,6 +48,10 @@ TOMBSTONE = b"x"
 _NOW = struct.Struct(">QQ")
 _NOTHING = bytes(_NOW.size)
 REVISION_BYTES = 16
+# An operation that deletes more keys runs over many turns, so many keys a slice.
+INLINE_ROWS_MAX, SLICE_ROWS = 250, 250
+# From so many keys on it is cheaper to say once what is written of them.
+_MANY = 8
 
 
 def escape(key: bytes) -> bytes:
@@ -115,12 +131,21 @@ class Mvcc:
         self.meta = store.tree(META_TREE).id
         self.leases = store.tree(LEASES_TREE).id
         self.lease_keys = store.tree(LEASE_KEYS_TREE).id
-        self.key_counts = store.count_keys(self.kv, self._newness)
+        self.key_counts = store.count_keys(self.kv, self._newness, self._growth)
 
     def _newness(self, before: View) -> Callable[[bytes], bool]:
         """Whether a KeyValue that is written was created by what writes it."""
         revision = self.revision(before)
         return lambda encoded: read_origin(encoded).create_revision > revision
+
+    def _growth(self, before: View, written: Layer) -> int:
+        """How many keys more live when something is applied than before."""
+        row = (
+            written.trees[self.meta].values.get(REVISION_KEY)
+            if self.meta in written.trees
+            else None
+        )
+        return 0 if row is None else int.from_bytes(row[8:], "big") - self.key_count(before)
 
     def count(self, view: View, first: bytes, stop: bytes | None) -> int:
         """How many keys live in a range: known of what is applied, walked over in operations."""
@@ -240,13 +265,51 @@ class Writer:
         txn.put(mvcc.history, escape(key) + where, TOMBSTONE)
         self._count(main, -1)
 
-    def _count(self, main: int, born: int) -> None:
-        """One more write, by which so many keys more live."""
+    def delete_all(self, found: list[tuple[bytes, bytes]]) -> None:
+        """Delete living keys, each once, of which these are the KeyValues."""
+        if len(found) < _MANY:
+            for key, encoded in found:
+                self.delete(key, encoded)
+            return
+        lease_keys, delete = self._mvcc.lease_keys, self.txn.delete
+        for key, encoded in found:
+            lease = read_origin(encoded).lease
+            if lease:
+                delete(lease_keys, _lease_key(lease, key))
+        self.delete_many([key for key, _ in found])
+
+    def delete_many(self, keys: list[bytes]) -> None:
+        """Delete living keys, each once; what names their leases is the caller's.
+
+        What is written is what `delete` writes of each, carried as the keys alone.
+        """
+        mvcc, main = self._mvcc, self.begin_revision + 1
+        counter = Piece(COUNTER, first=self._sub)
+        revision = (Piece(CONSTANT, constant=main.to_bytes(8, "big")), counter)
+        tombstone = (
+            Piece(CONSTANT, constant=b"\x0a"),
+            Piece(MEASURED_KEY),
+            Piece(CONSTANT, constant=encode_tombstone(b"", main)[2:]),
+        )
+        columns = (
+            Column(mvcc.kv, (Piece(KEY),)),
+            Column(mvcc.revisions, revision, tombstone),
+            Column(
+                mvcc.history,
+                (Piece(ESCAPED_KEY), *revision),
+                (Piece(CONSTANT, constant=TOMBSTONE),),
+            ),
+        )
+        self.txn.write_rows(columns, keys)
+        self._count(main, -len(keys), writes=len(keys))
+
+    def _count(self, main: int, born: int, writes: int = 1) -> None:
+        """More writes, by which so many keys more live."""
         if born or not self._sub:
             self._key_count += born
             row = _NOW.pack(main, self._key_count)
             self.txn.put_latest(self._mvcc.meta, REVISION_KEY, row)
-        self._sub += 1
+        self._sub += writes
 
 
 def _lease_key(lease: int, key: bytes) -> bytes:

@@ -230,9 +230,7 @@ class LeaderDeadlines(Deadlines):
         self.advance()
         if not self._term:
             return
-        for kind, tree_id, name, row in changes.writes:
-            if tree_id != self._tree_id:
-                continue
+        for kind, _, name, row in changes.of_tree(self._tree_id):
             if kind == DELETE_FROM:
                 self.clear()
             elif row is None:

@@ -27,12 +27,12 @@ from roost.etcd.limits import Limits
 from roost.etcd.model import leases
 from roost.etcd.model.alarms import WRITE_BYTES, Alarms
 from roost.etcd.model.leases import Lease, id_of, name_of
-from roost.etcd.model.mvcc import Mvcc, Writer
+from roost.etcd.model.mvcc import Mvcc
 from roost.etcd.ports import Replica
 from roost.etcd.upkeep.deadlines import LeaderDeadlines
 from roost.outcome import Outcome
 from roost.proto import rpc_pb2 as pb
-from roost.store import Txn
+from roost.store import Long, Txn
 from roost.ticker import Ticker
 
 logger = logging.getLogger(__name__)
@@ -161,14 +161,13 @@ class Lessor:
         said = pb.LeaseGrantResponse(ID=lease_id, TTL=ttl_s)
         return self._answer(txn, said.SerializeToString())
 
-    def revoke(self, txn: Txn, body: bytes) -> bytes:
+    def revoke(self, txn: Txn, body: bytes) -> bytes | Long:
         """Operation: body is a LeaseRevokeRequest."""
         self._alarms.check_sound()
-        writer = Writer(self._mvcc, txn)
         name = name_of(pb.LeaseRevokeRequest.FromString(body).ID)
-        leases.revoke(self._mvcc, writer, name)
+        answer = leases.revoke(self._mvcc, txn, name)
         self.counts.revoked += 1
-        return writer.revision.to_bytes(8, "big")
+        return answer
 
     def renew(self, txn: Txn, body: bytes) -> bytes:
         """Operation: body is a LeaseKeepAliveRequest; a lease that is gone has a TTL of 0."""
@@ -207,16 +206,16 @@ class Lessor:
         found = [pb.LeaseStatus(ID=id_of(name)) for name in names]
         return self._answer(txn, pb.LeaseLeasesResponse(leases=found).SerializeToString())
 
-    def expire(self, txn: Txn, name: bytes) -> bytes:
+    def expire(self, txn: Txn, name: bytes) -> bytes | Long:
         """Operation: revoke a lease whose time is up, if it still is where this runs."""
         if not self._deadlines.is_leading or not self._deadlines.is_due(name):
             return b""
         if leases.get(self._mvcc, txn, name) is None:
             return b""
-        leases.revoke(self._mvcc, Writer(self._mvcc, txn), name)
+        answer = leases.revoke(self._mvcc, txn, name)
         self.counts.expired += 1
         logger.debug("lease %x has expired", id_of(name))
-        return b""
+        return answer
 
     def checkpoint(self, txn: Txn, body: bytes) -> bytes:
         """Operation: write down what was left of leases when the leader looked."""

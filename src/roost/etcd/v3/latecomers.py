@@ -6,10 +6,15 @@ want it; then the party stands where it has read to, and is one with whoever sta
 thousand watchers from the same revision cost what one does, and a thousand from a thousand
 revisions come together on the way.
 
+Answers never split a revision.  One that has more records than a slice is read a slice a turn all
+the same: what each of the party wants of it is piled up, encoded, and sent when the revision has
+been read whole (`_LongRevision`).  There is one such at a time, and nobody joins its party.
+
 A turn of the loop takes WORK_MAX steps: a record read, an event sent.  A watcher whose stream has
 no room rests, and joins the pass again, where it left, when its client has read.
 
-Full?  Nothing is kept but where each watcher stands; the hub bounds how many there are.
+Full?  Nothing is kept but where each watcher stands, and the events of one revision; the hub
+bounds how many watchers there are, and the executor how much a revision writes.
 """
 
 import asyncio
@@ -34,6 +39,12 @@ class Hub(Protocol):
     def answers(self, watcher: Watcher, events: list[Event], revision: int) -> list[bytes]:
         """What a watcher is told of events."""
 
+    def rows(self, watcher: Watcher, events: list[Event]) -> list[bytes]:
+        """Events as a watcher wants them, encoded."""
+
+    def answers_of(self, watcher: Watcher, rows: list[bytes], revision: int) -> list[bytes]:
+        """What a watcher is told of encoded events."""
+
     def sync(self, watcher: Watcher) -> None:
         """A watcher has been sent everything."""
 
@@ -46,6 +57,21 @@ class _Party:
     def __init__(self, revision: int) -> None:
         self.revision = revision
         self.members = WatcherIndex()
+
+
+class _LongRevision:
+    """A revision of many records on its way to a party, which stands at it."""
+
+    __slots__ = ("first", "is_read", "main", "party", "pile")
+
+    def __init__(self, party: _Party, main: int) -> None:
+        self.party = party
+        self.main = main
+        # Where the reading goes on, and whether it has come to the revision's end.
+        self.first = revision_bytes(main, 0)
+        self.is_read = False
+        # What each wants of it so far.
+        self.pile: dict[Watcher, list[bytes]] = {}
 
 
 class Latecomers:
@@ -61,6 +87,7 @@ class Latecomers:
         self._parties: dict[int, _Party] = {}
         # Revisions of parties, some of which are gone; the lowest first.
         self._revisions: list[int] = []
+        self._long: _LongRevision | None = None
         self._is_due = False
 
     def __len__(self) -> int:
@@ -86,6 +113,14 @@ class Latecomers:
             self._places[watcher] = None
             self._resting.setdefault(watcher.stream, {})[watcher] = None
 
+    def add_all(self, watchers: WatcherIndex, revision: int) -> None:
+        """Serve all of these from a revision on; the index is ours from now on."""
+        party = _Party(revision)
+        party.members = watchers
+        self._places.update(dict.fromkeys(watchers, party))
+        self._stand(party)
+        self._schedule()
+
     def discard(self, watcher: Watcher) -> None:
         """Serve it no more, if it was; its `next_revision` says what it has not been sent."""
         if watcher not in self._places:
@@ -99,7 +134,7 @@ class Latecomers:
         else:
             watcher.next_revision = max(watcher.next_revision, party.revision)
             party.members.discard(watcher)
-            if not party.members:
+            if not party.members and self._parties.get(party.revision) is party:
                 del self._parties[party.revision]
 
     def resume(self, listener: Listener) -> None:
@@ -116,7 +151,7 @@ class Latecomers:
         return party
 
     def _schedule(self) -> None:
-        if self._parties and not self._is_due:
+        if (self._parties or self._long) and not self._is_due:
             self._is_due = True
             asyncio.get_running_loop().call_soon(self._turn)
 
@@ -125,8 +160,8 @@ class Latecomers:
         self._is_due = False
         try:
             work = 0
-            while self._parties and work < WORK_MAX:
-                work += self._advance()
+            while (self._parties or self._long) and work < WORK_MAX:
+                work += self._advance() if self._long is None else self._go_on(self._long)
         finally:
             self._schedule()
 
@@ -157,6 +192,10 @@ class Latecomers:
             return self._hand_over(party)
         limit = current + 1 if next_revision is None else min(next_revision, current + 1)
         rows, until = self._read(party.revision, limit)
+        if until < party.revision:
+            del self._parties[party.revision]
+            self._long = _LongRevision(party, main_of(rows[0][0]))
+            return 1 + len(rows)
         events = [Event(name, encoded) for name, encoded in rows]
         wanted = _wanted(party, events)
         # Before anybody is sent anything: that may wake others of the stream, and who comes to
@@ -165,7 +204,10 @@ class Latecomers:
         return 1 + len(rows) + self._send(wanted, current)
 
     def _read(self, first: int, limit: int) -> tuple[list[tuple[bytes, bytes]], int]:
-        """Records from a revision on, below `limit`, whole revisions; and the last of these."""
+        """Records from a revision on, below `limit`, whole revisions; and the last of these.
+
+        Where the first of them is too long for a slice, its begin, and a revision before `first`.
+        """
         view, tree = self._replica.view, self._mvcc.revisions
         begin = revision_bytes(first, 0)
         rows = view.scan(tree, begin, revision_bytes(limit, 0), limit=ROWS_MAX)
@@ -173,7 +215,7 @@ class Latecomers:
             return rows, limit - 1
         last = main_of(rows[-1][0])
         if main_of(rows[0][0]) == last:
-            return view.scan(tree, begin, revision_bytes(last + 1, 0)), last
+            return rows, first - 1
         # The last revision may go on behind what was read; it is read whole next time.
         rows = [row for row in rows if main_of(row[0]) < last]
         return rows, main_of(rows[-1][0])
@@ -196,10 +238,69 @@ class Latecomers:
                 watcher.stream.fail(error)
         return count
 
+    def _go_on(self, long: _LongRevision) -> int:
+        """Read another slice of a long revision, or send one watcher what it wants of it."""
+        party, main = long.party, long.main
+        if main < self._mvcc.compacted(self._replica.view) or not party.members:
+            self._end_long(long, party.revision)
+        elif not long.is_read:
+            return 1 + self._read_long(long)
+        elif long.pile:
+            watcher, rows = long.pile.popitem()
+            if self._places.get(watcher) is party:  # else it has left meanwhile
+                self._send_pile(watcher, rows, main)
+            return 1 + len(rows)
+        else:
+            self._end_long(long, main + 1)
+        return 1
+
+    def _read_long(self, long: _LongRevision) -> int:
+        """Pile up what the next records are to each of the party; say how much work it was."""
+        stop = revision_bytes(long.main + 1, 0)
+        view, tree = self._replica.view, self._mvcc.revisions
+        rows = view.scan(tree, long.first, stop, limit=ROWS_MAX)
+        count = len(rows)
+        wanted = _wanted(long.party, [Event(name, encoded) for name, encoded in rows])
+        for watcher, events in wanted.items():
+            count += len(events)
+            long.pile.setdefault(watcher, []).extend(self._hub.rows(watcher, events))
+        if len(rows) < ROWS_MAX:
+            long.is_read = True
+        else:
+            long.first = rows[-1][0] + b"\0"
+        return count
+
+    def _send_pile(self, watcher: Watcher, rows: list[bytes], main: int) -> None:
+        """Send one watcher what it wants of a long revision."""
+        try:
+            if watcher.stream.has_room:
+                current = self._mvcc.revision(self._replica.view)
+                watcher.next_revision = main + 1
+                answers = self._hub.answers_of(watcher, rows, current)
+                watcher.stream.call.send_all(answers)
+            else:
+                self.discard(watcher)
+                watcher.next_revision = main
+                self.add(watcher)
+        except Exception as error:  # noqa: BLE001 - it is this stream's alone
+            watcher.stream.fail(error)
+
+    def _end_long(self, long: _LongRevision, revision: int) -> None:
+        """The party goes on from `revision`, with whoever stands there."""
+        self._long = None
+        if long.party.members:
+            long.party.revision = revision
+            self._stand(long.party)
+
     def _move(self, party: _Party, revision: int) -> None:
         """A party has been led to a revision; it joins whoever stands there."""
         del self._parties[party.revision]
         party.revision = revision
+        self._stand(party)
+
+    def _stand(self, party: _Party) -> None:
+        """A party has come to its revision; it is one with whoever stands there."""
+        revision = party.revision
         there = self._parties.get(revision)
         if there is None:
             self._parties[revision] = party
@@ -209,8 +310,9 @@ class Latecomers:
         self._parties[revision] = large
         for watcher in list(small.members):
             small.members.discard(watcher)
-            # Those that it joins may have older places in mind: the party's is what counts.
-            watcher.next_revision = revision
+            # Those that it joins may have older places in mind: the party's is what counts.  One
+            # that begins later than now goes on to do so.
+            watcher.next_revision = max(watcher.next_revision, revision)
             large.members.add(watcher)
             self._places[watcher] = large
 

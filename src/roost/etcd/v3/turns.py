@@ -29,7 +29,7 @@ from roost.etcd.v3.desk import Desk
 from roost.outcome import Outcome, settle_future
 from roost.proto import rpc_pb2 as pb
 from roost.proto.ranges import prefix_end
-from roost.store import Changes, Txn
+from roost.store import Changes, LongChanges, TreeLayer, Txn
 
 logger = logging.getLogger(__name__)
 JOIN = "etcd.turn_join"
@@ -117,12 +117,28 @@ class Turns:
         if not self._waiting and not self._observing:
             return
         kv = self.desk.mvcc.kv
+        if isinstance(changes, LongChanges):
+            self._on_long(changes.layer.trees[kv])
+            return
         for _, tree_id, key, value in changes.writes:
             if tree_id != kv:
                 continue
             if value is None:
                 self._wake(self._waiting, key)
             self._wake(self._observing, key[: key.rfind(b"/") + 1])
+
+    def _on_long(self, written: TreeLayer) -> None:
+        """Many keys were written: look for those that somebody waits for, not the other way."""
+        gone = [key for key in self._waiting if written.get(key) is None]
+        changed = [
+            prefix
+            for prefix in self._observing
+            if written.ranges or written.has_any(prefix, prefix_end(prefix))
+        ]
+        for key in gone:
+            self._wake(self._waiting, key)
+        for prefix in changed:
+            self._wake(self._observing, prefix)
 
     def _wake_all(self) -> None:
         for groups in (self._waiting, self._observing):

@@ -9,6 +9,8 @@ bytes than it takes, is *behind*: it is served from the `revisions` tree with al
 (`latecomers.py`), whenever its stream has room, until it has caught up.  Nothing is buffered for
 it, and applying never waits for it.  A watcher that needs compacted revisions is cancelled.
 
+A long write has more events than a step may send: then everybody is behind, and is led through it.
+
 Every watcher is served in a step of its own: one that cannot be served ends its own stream, and
 no other notices.  Answers never split a revision.
 """
@@ -93,6 +95,9 @@ class WatchHub:
     def _on_applied(self, _index: int, changes: Changes) -> None:
         if not self._synced:
             return
+        if changes.is_long:
+            self._on_long()
+            return
         tree = self.mvcc.revisions
         events = [
             Event(key, value)
@@ -108,6 +113,11 @@ class WatchHub:
                 if watcher.wants(event):
                     by_watcher.setdefault(watcher, []).append(event)
         self._tell(by_watcher, events[-1].main)
+
+    def _on_long(self) -> None:
+        """So many events at once that they are served a part a turn: everybody is behind."""
+        synced, self._synced = self._synced, WatcherIndex()
+        self._behind.add_all(synced, self.revision())
 
     def _tell(self, by_watcher: dict[Watcher, list[Event]], revision: int) -> None:
         """Send every watcher its events; the answers of a stream leave together."""
@@ -147,18 +157,22 @@ class WatchHub:
 
     def answers(self, watcher: Watcher, events: list[Event], revision: int) -> list[bytes]:
         """What a watcher is told of events; one answer, or several when it takes fragments."""
-        watcher.is_quiet = False
+        return self.answers_of(watcher, self.rows(watcher, events), revision)
+
+    def rows(self, watcher: Watcher, events: list[Event]) -> list[bytes]:
+        """Events as a watcher wants them, encoded."""
         self.event_count += len(events)
+        if watcher.wants_previous:
+            return [event.wire(self._previous(event)) for event in events]
+        return [event.wire() for event in events]
+
+    def answers_of(self, watcher: Watcher, rows: list[bytes], revision: int) -> list[bytes]:
+        """The answers that tell a watcher of encoded events."""
+        watcher.is_quiet = False
         head = self.header.encode(revision, self.replica.term)
         if watcher.id:
             head += b"\x10" + varint(watcher.id)
-        if watcher.wants_previous:
-            rows = [event.wire(self._previous(event)) for event in events]
-        elif len(events) == 1:
-            return [head + events[0].wire()]
-        else:
-            rows = [event.wire() for event in events]
-        if not watcher.may_fragment:
+        if not watcher.may_fragment or len(rows) == 1:
             return [head + b"".join(rows)]
         *parts, last = _fragments(rows, self.desk.limits.request_bytes_max)
         answers = [head + b"\x38\x01" + b"".join(part) for part in parts]

@@ -2,7 +2,8 @@
 
 Entries are applied in index order, each once.  While the store's memory is full they wait here;
 that is bounded, because the core hands out no more than its apply quota before it is told how far
-they are applied.
+they are applied.  They wait as well behind the end of a long write, of which a turn takes over a
+part (`store/long_write.py`); whoever reads what is applied goes on to see the state before it.
 """
 
 from collections import deque
@@ -13,7 +14,7 @@ from roost.member.pipeline.executor import Executor
 from roost.member.pipeline.forwarding import Forwarder
 from roost.member.pipeline.reads import ReadRounds
 from roost.raft import Core, Entry, EntryKind, Role
-from roost.store import Store
+from roost.store import Assembly, Store, is_effect
 
 
 class Applier:
@@ -28,20 +29,24 @@ class Applier:
         forwarder: Forwarder,
         *,
         on_change: Callable[[], None],
+        schedule: Callable[[], None],
     ) -> None:
-        """Nothing waits."""
+        """Nothing waits; `schedule()` has `go_on` called in the next turn."""
         self._core = core
         self._store = store
         self._executor = executor
         self._reads = reads
         self._forwarder = forwarder
         self._on_change = on_change
+        self._schedule = schedule
         self._waiting: deque[Entry] = deque()
+        # What the first that waits comes to, while it is being assembled.
+        self._assembly: Assembly | None = None
         self.is_learner = False
         self._note_vote()
 
     def apply(self, entries: Sequence[Entry]) -> None:
-        """Apply committed entries in order, or keep them until the store's memory has room."""
+        """Apply committed entries in order, or keep them until they can be."""
         if self._waiting or self._store.is_backed_up:
             self._waiting.extend(entries)
         else:
@@ -49,18 +54,32 @@ class Applier:
 
     def apply_rest(self) -> None:
         """The store may have room again: apply what had to wait."""
-        while self._waiting and not self._store.is_backed_up:
+        while self._waiting and not self._assembly and not self._store.is_backed_up:
             self._apply_now((self._waiting.popleft(),))
 
-    def _apply_now(self, entries: Sequence[Entry]) -> None:
+    def go_on(self) -> None:
+        """Take over another part of a long write, if one is to be applied; once a turn."""
+        assembly = self._assembly
+        if assembly is None:
+            return
+        if not assembly.go_on():
+            self._schedule()
+            return
+        self._assembly = None
+        self._apply_now((self._waiting.popleft(),), assembly)
+        self.apply_rest()
+
+    def _apply_now(self, entries: Sequence[Entry], assembled: Assembly | None = None) -> None:
         store, core, executor = self._store, self._core, self._executor
         assert entries[0].index == store.applied_index + 1, "each once, in the order of the log"
         index = 0
-        for entry in entries:
-            index = entry.index
+        for position, entry in enumerate(entries):
             kind = entry.kind
             if kind is EntryKind.NORMAL:
                 payload = entry.payload
+                if assembled is None and is_effect(payload) and self._must_wait(entry):
+                    self._waiting.extendleft(reversed(entries[position:]))
+                    break
             elif kind is EntryKind.CONFIGURATION:
                 # Record and configuration are one write set, so no crash leaves one of them.
                 configuration, context = core.apply_change(entry)
@@ -69,12 +88,22 @@ class Applier:
                 self._on_change()
             else:
                 payload = b""
-            store.apply(index, payload, entry.term)
+            index = entry.index
+            store.apply(index, payload, entry.term, assembled)
             executor.on_applied(index, entry.term)
             if kind is EntryKind.EMPTY and entry.term == core.term and core.role is Role.LEADER:
                 executor.open()
-        core.applied(index)
-        self._tell(index)
+        if index:
+            core.applied(index)
+            self._tell(index)
+
+    def _must_wait(self, entry: Entry) -> bool:
+        """Begin to assemble the long write that ends with an entry, if that is not done."""
+        self._assembly = self._store.assembly(entry.index, entry.payload)
+        if self._assembly is None:
+            return False
+        self._schedule()
+        return True
 
     def _tell(self, index: int) -> None:
         """Everything up to `index` can be seen here: answer those who waited for that."""
@@ -84,6 +113,7 @@ class Applier:
     def forget_waiting(self) -> None:
         """A snapshot comes in the place of what waits."""
         self._waiting.clear()
+        self._assembly = None
 
     def on_installed(self, index: int) -> None:
         """A snapshot was put in place: it holds everything up to `index`."""

@@ -16,6 +16,8 @@ Rules that make this safe:
   it saw may never have been committed.
 * An operation that writes more than an entry holds is refused: the journal could not take it, and
   a journal that refuses is a member that ends.
+* A long one (`Long`) runs a slice a turn, alone, and all others wait in the queue until its last
+  entry is proposed (`long_run`).
 * `close` (leadership lost) answers proposed batches with `LeadershipLost`: their entries may
   still be committed by the next leader.  What never ran is handed back, and so is what ran,
   wrote nothing and has not been confirmed: whoever leads next can run it again.
@@ -23,7 +25,6 @@ Rules that make this safe:
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from roost.errors import NotLeader, Overloaded, Refused, RoostError
 from roost.fair_queue import FairQueue
@@ -35,13 +36,14 @@ from roost.member.errors import (
     ChangeNotTaken,
     LeadershipLost,
     LearnerBehind,
-    OperationFailed,
     RequestTooLarge,
 )
 from roost.member.operation import Changing, Operation
+from roost.member.pipeline.batch import Batch, Request, internal_error
+from roost.member.pipeline.long_run import LongRun
 from roost.member.pipeline.pacing import HOLD_S, Pace, Pacing
 from roost.memory import Memory
-from roost.outcome import Done, Outcome, ReadDone, tell_failure
+from roost.outcome import Done, ReadDone
 from roost.raft import (
     ChangeRefused,
     Core,
@@ -49,7 +51,7 @@ from roost.raft import (
     ProposalDropped,
     decode_change,
 )
-from roost.store import Store, Txn
+from roost.store import PARTS_ID, Long, Store, Txn, encode_effect
 
 logger = logging.getLogger(__name__)
 
@@ -58,48 +60,6 @@ _ENTRY_BYTES = 1 << 20
 WRITES_BYTES_MAX = PAYLOAD_BYTES_MAX
 # What may wait while memory is short: small requests, a member's own among them, still get on.
 SHORT_QUEUE_BYTES_MAX = 1 << 20
-
-
-@dataclass(slots=True, eq=False)
-class Request:
-    """One operation that was asked for; once it has run, what came of it waits in `outcome`."""
-
-    name: str
-    operation: Operation | Changing
-    body: bytes
-    done: Done
-    flow: Flow
-    outcome: Outcome = b""
-
-    def tell(self, outcome: Outcome) -> None:
-        """Tell the caller; what `done` raises is the caller's alone, as with `told`."""
-        try:
-            self.done(outcome)
-        except Exception as failure:  # noqa: BLE001 - whatever it is, it is this request's
-            tell_failure(self.done, failure)
-
-
-@dataclass(slots=True, eq=False)
-class Batch:
-    """One proposed write set and the requests that wrote it."""
-
-    term: int
-    requests: list[Request]
-
-    def answer(self) -> None:
-        """The entry is applied: every caller gets its own answer."""
-        for it in self._take():
-            it.tell(it.outcome)
-
-    def fail(self, make_error: Callable[[], RoostError]) -> None:
-        """Tell every caller that its own answer will not come."""
-        for it in self._take():
-            it.tell(make_error())
-
-    def _take(self) -> list[Request]:
-        assert self.requests, "every caller is answered exactly once"
-        requests, self.requests = self.requests, []
-        return requests
 
 
 class Executor:
@@ -143,11 +103,15 @@ class Executor:
         self._unconfirmed: dict[Batch, None] = {}
         self._last_index = 0
         self._is_open = False
+        # The operation that runs over many turns.
+        self._long: LongRun | None = None
+        # Parts lie about that a leader has left, or an operation that came to nothing.
+        self._has_leftovers = False
 
     @property
     def queue_count(self) -> int:
         """Operations waiting to run; zero when idle."""
-        return self._queue.count + (self._change is not None)
+        return self._queue.count + (self._change is not None) + (self._long is not None)
 
     @property
     def queue_bytes(self) -> int:
@@ -191,16 +155,22 @@ class Executor:
         """Begin: the member leads and has applied an entry of its own term."""
         assert self._core.is_leader_ready, "its entry is committed, so all before it are applied"
         self._is_open = True
+        self._has_leftovers = bool(self._store.view.scan(PARTS_ID, limit=1))
 
-    def run(self) -> None:
-        """Execute what waits, as far as the pipeline and the store's memory have room."""
-        while (
-            (self._queue.count or self._change is not None)
-            and self._is_open
+    def _has_room(self) -> bool:
+        """Whether another entry may be proposed."""
+        return (
+            self._is_open
             and len(self._inflight) < self._config.batch_inflight_max
             and not self._store.is_backed_up
             and not self._core.transfer_target
-        ):
+        )
+
+    def run(self) -> None:
+        """Execute what waits, as far as the pipeline and the store's memory have room."""
+        if self._has_leftovers and not self._long and self._has_room():
+            self._clear_parts()
+        while (self._queue.count or self._change) and not self._long and self._has_room():
             pace = self._pacing.pace(self.queue_count, len(self._inflight))
             if pace is Pace.GO:
                 self._run_batch()
@@ -211,6 +181,8 @@ class Executor:
                 self._is_held = True
                 self._run_again(HOLD_S)
             return
+        if self._long and self._has_room():
+            self._run_again(0)
 
     def release(self) -> None:
         """The delay that `run_again` asked for has passed."""
@@ -232,10 +204,17 @@ class Executor:
         txn = self._store.begin()
         batch = Batch(self._core.term, self._execute(txn))
         if not batch.requests:
-            return  # a change stands first: it comes next
-        if txn.is_empty:
+            assert self._change or self._long, "what stands first runs alone"
+        elif txn.is_empty:
             self._answer_when_confirmed(batch)
-            return
+        else:
+            self._propose_batch(txn, batch)
+        if self._long:
+            self._long.begin(self._store.begin(), self._core.last_index)
+            self._run_again(0)
+
+    def _propose_batch(self, txn: Txn, batch: Batch) -> None:
+        """Propose what a batch has written, or tell its callers that it was not taken."""
         try:
             payload = txn.encode()
         except MemoryError:
@@ -244,11 +223,19 @@ class Executor:
             batch.fail(lambda: error)
             return
         try:
-            index = self._core.propose(payload)
+            self._propose(txn, payload, batch)
         except ProposalDropped as dropped:
             text = str(dropped)
             batch.fail(lambda: Overloaded(text))
-            return
+
+    def _propose(self, txn: Txn, payload: bytes, batch: Batch) -> None:
+        """Propose what `txn` has written.
+
+        Raises:
+            ProposalDropped: the core does not take it; nothing has changed.
+
+        """
+        index = self._core.propose(payload)
         self._store.speculate(index, txn, payload)
         self._inflight[index] = batch
         self._last_index = index
@@ -269,7 +256,12 @@ class Executor:
             ran.append(request)
             mark = txn.savepoint()
             try:
-                request.outcome = operation(txn, request.body)
+                outcome = operation(txn, request.body)
+                if isinstance(outcome, Long):
+                    assert txn.savepoint() == mark, "what is long has written nothing yet"
+                    self._long = LongRun(ran.pop(), outcome, self._memory)
+                    break
+                request.outcome = outcome
                 if txn.size_bytes > bytes_max and txn.encoded_bytes > WRITES_BYTES_MAX:
                     raise RequestTooLarge(f"{request.name} writes more than an entry holds")
             except Refused as refusal:
@@ -283,8 +275,59 @@ class Executor:
                 # member: nothing of it is kept.
                 txn.rollback(mark)
                 logger.exception("operation failed", extra={"operation": request.name})
-                request.outcome = _internal_error(request)
+                request.outcome = internal_error(request)
         return ran
+
+    def go_on(self) -> None:
+        """Take a slice of the operation that runs over many turns; to be called once a turn."""
+        long = self._long
+        if long is None or not self._has_room():
+            return
+        if not long.is_over:
+            long.go_on()
+        try:
+            if long.is_entry_due:
+                txn = self._store.begin()
+                long.parts.put_into(txn)
+                self._propose(txn, txn.encode(), Batch(self._core.term, [], is_part=True))
+                long.parts.on_proposed()
+            elif long.is_over:
+                self._end_long(long)
+        except ProposalDropped:
+            logger.debug("a part of a long write is proposed again later")
+
+    def _end_long(self, long: LongRun) -> None:
+        """Have all of it take effect, or nothing; others may run again.
+
+        Raises:
+            ProposalDropped: the core does not take it; nothing has changed.
+
+        """
+        term = self._core.term
+        batch = Batch(term, [long.request])
+        # From here on the batch has the request: who closes must not find it in both places.
+        self._long = None
+        if long.is_kept and long.parts.count:
+            effect = encode_effect(term, long.begun_index, long.parts.count)
+            try:
+                self._propose(long.txn, effect, batch)
+            except ProposalDropped:
+                self._long = long
+                raise
+        else:
+            self._has_leftovers = bool(long.parts.count)
+            self._answer_when_confirmed(batch)
+        self._run_again(0)
+
+    def _clear_parts(self) -> None:
+        """Remove parts that will never take effect."""
+        txn = self._store.begin()
+        txn.delete_range(PARTS_ID, b"")
+        try:
+            self._propose(txn, txn.encode(), Batch(self._core.term, [], is_part=True))
+        except ProposalDropped:
+            return  # they do no harm, and the next turn tries again
+        self._has_leftovers = False
 
     def _run_change(self, request: Request) -> None:
         """Run an operation that changes the configuration."""
@@ -303,7 +346,7 @@ class Executor:
             return
         except Exception:
             logger.exception("operation failed", extra={"operation": request.name})
-            request.tell(_internal_error(request))
+            request.tell(internal_error(request))
             return
         configuration, _ = decode_change(core.log.slice(index, _ENTRY_BYTES)[0].payload)
         put_configuration(txn, configuration)
@@ -340,6 +383,8 @@ class Executor:
         if batch is None:
             return
         assert index == self._store.applied_index, "a caller sees what it wrote"
+        if batch.is_part:
+            return
         if batch.term == term:
             request_count = len(batch.requests)
             batch.answer()
@@ -356,6 +401,11 @@ class Executor:
         self._last_index = 0
         self._store.drop_speculative()
         handed_back = [it for batch in self._unconfirmed for it in batch.requests]
+        if self._long:
+            # The entry by which it takes effect was never proposed.
+            handed_back.append(self._long.request)
+            self._long.close()
+            self._long = None
         if self._change is not None:
             handed_back.append(self._change)
             self._change = None
@@ -364,11 +414,6 @@ class Executor:
         for batch in batches:
             batch.fail(lambda: LeadershipLost("leadership was lost before the answer"))
         return handed_back
-
-
-def _internal_error(request: Request) -> OperationFailed:
-    """What a caller is told whose operation failed at a bug, which the log shows."""
-    return OperationFailed(f"{request.name}: internal error")
 
 
 def _refusal_of(error: ChangeRefused | ProposalDropped) -> Refused:

@@ -1,0 +1,59 @@
+"""Requests for operations, and batches of them: who waits for which entry."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from roost.errors import RoostError
+from roost.flow import Flow
+from roost.member.errors import OperationFailed
+from roost.member.operation import Changing, Operation
+from roost.outcome import Done, Outcome, tell_failure
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """One operation that was asked for; once it has run, what came of it waits in `outcome`."""
+
+    name: str
+    operation: Operation | Changing
+    body: bytes
+    done: Done
+    flow: Flow
+    outcome: Outcome = b""
+
+    def tell(self, outcome: Outcome) -> None:
+        """Tell the caller; what `done` raises is the caller's alone, as with `told`."""
+        try:
+            self.done(outcome)
+        except Exception as failure:  # noqa: BLE001 - whatever it is, it is this request's
+            tell_failure(self.done, failure)
+
+
+@dataclass(slots=True, eq=False)
+class Batch:
+    """One proposed write set and the requests that wrote it; a part of a long write has none."""
+
+    term: int
+    requests: list[Request]
+
+    is_part: bool = False
+
+    def answer(self) -> None:
+        """The entry is applied: every caller gets its own answer."""
+        for it in self._take():
+            it.tell(it.outcome)
+
+    def fail(self, make_error: Callable[[], RoostError]) -> None:
+        """Tell every caller that its own answer will not come."""
+        for it in self._take():
+            it.tell(make_error())
+
+    def _take(self) -> list[Request]:
+        assert self.requests or self.is_part, "every caller is answered exactly once"
+        requests, self.requests = self.requests, []
+        return requests
+
+
+def internal_error(request: Request) -> OperationFailed:
+    """What a caller is told whose operation failed at a bug, which the log shows."""
+    return OperationFailed(f"{request.name}: internal error")

@@ -1,0 +1,144 @@
+"""What writes many keys: over many turns or at once, the answer and the trees are the same."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from roost import etcd
+from roost.etcd.model import kv, leases
+from roost.etcd.model.mvcc import Mvcc
+from roost.outcome import Outcome
+from roost.proto import rpc_pb2 as pb
+from roost.store import Long, Txn
+from tests.etcd.replica import LocalReplica
+from tests.steps import steps_of
+
+KEYS = [b"a\0", b"b", b"bb", b"b\0\xff", b"c", b"d" * 130]
+ENDS = st.sampled_from([b"", b"b", b"c\xff", b"e", b"\0"])
+PUTS = st.builds(
+    pb.PutRequest, key=st.sampled_from(KEYS), value=st.binary(max_size=2), lease=st.integers(0, 2)
+)
+DELETES = st.builds(
+    pb.DeleteRangeRequest, key=st.sampled_from(KEYS), range_end=ENDS, prev_kv=st.booleans()
+)
+OPERATIONS = st.one_of(
+    DELETES.map(lambda it: pb.RequestOp(request_delete_range=it)),
+    st.builds(pb.RangeRequest, key=st.just(b"\0"), range_end=st.just(b"\0")).map(
+        lambda it: pb.RequestOp(request_range=it)
+    ),
+)
+INNER = st.lists(OPERATIONS, max_size=3).map(
+    lambda it: pb.RequestOp(request_txn=pb.TxnRequest(success=it))
+)
+TXNS = st.builds(pb.TxnRequest, success=st.lists(st.one_of(OPERATIONS, INNER), max_size=4))
+REQUESTS = st.lists(
+    st.one_of(
+        PUTS.map(lambda it: ("etcd.put", it)),
+        PUTS.map(lambda it: ("etcd.put", it)),
+        DELETES.map(lambda it: ("etcd.delete_range", it)),
+        TXNS.map(lambda it: ("etcd.txn", it)),
+        st.builds(pb.LeaseRevokeRequest, ID=st.integers(1, 2)).map(
+            lambda it: ("etcd.lease_revoke", it)
+        ),
+        st.builds(pb.LeaseGrantRequest, ID=st.integers(1, 2), TTL=st.just(60)).map(
+            lambda it: ("etcd.lease_grant", it)
+        ),
+    ),
+    max_size=25,
+)
+Request = tuple[
+    str,
+    pb.PutRequest
+    | pb.DeleteRangeRequest
+    | pb.TxnRequest
+    | pb.LeaseRevokeRequest
+    | pb.LeaseGrantRequest,
+]
+
+
+def told(requests: list[Request]) -> tuple[list[object], list[list[tuple[bytes, bytes]]]]:
+    """What is answered, and the trees in the end."""
+    replica = LocalReplica()
+    services = etcd.Services(replica, replica.store)
+    said: list[Outcome] = []
+    counts = services._mvcc.key_counts
+    try:
+        while not counts.is_done:
+            counts.go_on()
+        for name, request in requests:
+            replica.transact_nowait(name, request.SerializeToString(), said.append)
+            census = counts._census.count(b"", None, counts._walk)
+            assert census is None or census == replica.view.count(services._mvcc.kv)
+        trees = [it for it in replica.store.trees() if it.name != "$metadata"]
+        rows = [replica.view.scan(it.id) for it in trees]
+        assert rows[[it.name for it in trees].index("$parts")] == []
+        return [it if isinstance(it, bytes) else str(it) for it in said], rows
+    finally:
+        replica.close()
+
+
+@pytest.mark.slow
+@settings(max_examples=100, deadline=None)
+@given(REQUESTS, st.sampled_from([1, 2, 3]))
+def test_in_slices_or_at_once_it_is_the_same(requests: list[Request], slice_rows: int) -> None:
+    requests = [
+        ("etcd.lease_grant", pb.LeaseGrantRequest(ID=1, TTL=60)),
+        ("etcd.lease_grant", pb.LeaseGrantRequest(ID=2, TTL=60)),
+        *requests,
+    ]
+    wanted = told(requests)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (kv, leases):
+            patch.setattr(module, "INLINE_ROWS_MAX", 0)
+            patch.setattr(module, "SLICE_ROWS", slice_rows)
+        patch.setattr(kv, "OPERATIONS_A_SLICE", 1)
+        assert told(requests) == wanted
+
+
+def many(replica: LocalReplica, count: int, lease: int) -> Mvcc:
+    """A replica of many keys with one lease."""
+    etcd.Services(replica, replica.store)
+    mvcc = Mvcc(replica.store)
+    heard: list[Outcome] = []
+    grant = pb.LeaseGrantRequest(ID=lease, TTL=60).SerializeToString()
+    replica.transact_nowait("etcd.lease_grant", grant, heard.append)
+    for begin in range(0, count, 1000):
+        puts = [
+            pb.RequestOp(request_put=pb.PutRequest(key=b"k%06d" % number, lease=lease))
+            for number in range(begin, begin + 1000)
+        ]
+        request = pb.TxnRequest(success=puts).SerializeToString()
+        replica.transact_nowait("etcd.txn", request, heard.append)
+    assert all(isinstance(it, bytes) for it in heard)
+    return mvcc
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["etcd.delete_range", "etcd.lease_revoke"])
+def test_thirty_thousand_keys_go_in_steps_that_are_bounded(name: str) -> None:
+    replica = LocalReplica()
+    mvcc = many(replica, 30_000, 7)
+    delete = pb.DeleteRangeRequest(key=b"k", range_end=b"l")
+    request = delete if name == "etcd.delete_range" else pb.LeaseRevokeRequest(ID=7)
+    body = request.SerializeToString()
+    txn = replica.store.begin()
+    found: list[bytes | Long] = []
+    begun = steps_of(lambda: found.append(replica._operations[name](txn, body)))
+    assert begun < 10_000
+    assert isinstance(found[0], Long)
+    steps = found[0].run(txn)
+    longest, parts, size_bytes = 0, 0, 0
+
+    def run_slice(txn: Txn) -> None:
+        nonlocal parts, size_bytes
+        parts += 1
+        next(steps, None)
+        size_bytes += len(txn.take_part(is_last=False))
+        txn.layer.settle()
+
+    while txn.has(mvcc.kv, b"k029999"):
+        longest = max(longest, steps_of(lambda: run_slice(txn)))
+    assert longest < 30_000
+    assert parts >= 120
+    assert size_bytes < 30_000 * (60 if name == "etcd.delete_range" else 20)
+    replica.close()
