@@ -82,6 +82,7 @@ class Memory:
 
         For pools that are made when a process begins; each has at least SHARE_BYTES_MIN.
         """
+        self.look()
         return min(wanted, max(SHARE_BYTES_MIN, self.room_bytes // parts))
 
     def check(self) -> None:

@@ -12,6 +12,7 @@ from roost.call import Call, Code, Route, Stream, StreamCall, Unary
 from roost.memory import Memory
 from roost.memory_limit import Limit, Taken
 from roost.server.admission import Admission
+from roost.server.bodies import Bodies
 from roost.server.calls import MESSAGES_A_STEP_MAX
 from roost.server.grpc import STALL_LOOK_S, STALLED_LOOKS_MAX, GrpcProtocol, GrpcServer
 from roost.server.h2 import PREFACE, STREAM_WINDOW_BYTES, Unfinished
@@ -147,7 +148,7 @@ def run(story: Callable[[GrpcServer], Awaitable[None]], admission: Admission | N
                 ROUTES,
                 message_bytes_max=MESSAGE_BYTES_MAX,
                 unread_bytes_max=1 << 20,
-                bodies_bytes_max=64 << 20,
+                bodies=Bodies(64 << 20),
                 admission=admission,
             )
         )

@@ -36,9 +36,7 @@ ROUTES: dict[bytes, Route] = {b"/t/Listen": Stream(Listening)}
 
 def test_calls_of_a_connection_that_is_gone_end_in_turns_and_send_nothing() -> None:
     async def main() -> None:
-        server = GrpcServer(
-            ROUTES, message_bytes_max=1 << 20, unread_bytes_max=1 << 20, bodies_bytes_max=64 << 20
-        )
+        server = GrpcServer(ROUTES, message_bytes_max=1 << 20, unread_bytes_max=1 << 20)
         Listening.all, Listening.ended_count = [], 0
         client, other = Client(server), Client(server)
         for _ in range(MANY):

@@ -13,11 +13,16 @@ from starlette.routing import Router
 from starlette.types import Message as Event
 
 from roost.call import Call, Code, Route, Unary
+from roost.memory import Memory
+from roost.memory_limit import Limit, Taken
 from roost.proto import rpc_pb2 as pb
-from roost.server.gateway import make_routes
+from roost.server.admission import Admission
+from roost.server.bodies import FULL, Bodies
+from roost.server.gateway import JsonMethod, make_routes
 from roost.sim.members.loop import pass_time, run_virtually
 from tests.server.posts import (
     BODY_BYTES_MAX,
+    PUT,
     Client,
     Headers,
     Service,
@@ -42,6 +47,9 @@ def ask(
         return client.answer()
 
     return run_virtually(story())
+
+
+TEXT = "too little memory is left: a test"
 
 
 def answer(call: Call, _message: bytes) -> None:
@@ -284,3 +292,61 @@ def test_a_method_is_at_its_path_under_every_name_of_the_version_and_never_by_ge
         assert run_virtually(ask("GET", f"/{version}/kv/put")) == 405
     for path in ("/v2/kv/put", "/kv/put", "/v3/kv/range"):
         assert run_virtually(ask("POST", path)) == 404
+
+
+def test_bodies_share_a_room_and_give_it_back_whatever_becomes_of_them() -> None:
+    bodies = Bodies(790)  # half for beginnings; who is alone has half of these
+    method = JsonMethod(PUT, Unary(answer), bodies=bodies, body_bytes_max=BODY_BYTES_MAX)
+
+    async def story() -> None:
+        large, small, gone = (Client(method) for _ in range(3))
+        large.post(b"{}".ljust(150), is_last=False)
+        large.post(b" " * 100)
+        await large.talk()
+        assert large.answer()[0] == HTTPStatus.TOO_MANY_REQUESTS
+        assert large.answer()[1]["message"] == FULL.text
+        gone.post(b"{}".ljust(150), is_last=False)
+        gone.leave()
+        await gone.talk()
+        small.post(b"{}".ljust(200))
+        await small.talk()
+        assert small.answer()[0] == HTTPStatus.OK
+
+    run_virtually(story())
+    assert bodies.bytes == 0
+    assert bodies.refused_count == 1
+
+
+def test_while_memory_is_short_a_post_is_refused_unread_and_a_light_one_is_not() -> None:
+    taken = 0
+    memory = Memory(
+        [Limit(1 << 30, "a test", lambda it: it.anonymous_bytes)],
+        lambda: Taken(anonymous_bytes=taken),
+    )
+    admission = Admission(memory, light=frozenset((b"/light",)))
+
+    def post(path: bytes, handle: Callable[[Call, bytes], None]) -> tuple[int, dict[str, Any]]:
+        method = JsonMethod(
+            PUT, Unary(handle), path=path, admission=admission, body_bytes_max=BODY_BYTES_MAX
+        )
+
+        async def story() -> tuple[int, dict[str, Any]]:
+            client = Client(method)
+            client.post(b"{}")
+            await client.talk()
+            return client.answer()
+
+        return run_virtually(story())
+
+    def starve(_call: Call, _message: bytes) -> None:
+        raise MemoryError
+
+    refused = (429, {"error": TEXT, "message": TEXT, "code": 8})
+    assert post(b"/heavy", answer) == (200, {})
+    assert post(b"/heavy", starve) == refused
+    assert post(b"/heavy", answer) == refused, "until somebody has looked"
+    memory.look()
+    taken = 1 << 30
+    memory.look()
+    assert post(b"/heavy", answer) == refused
+    assert post(b"/light", answer) == (200, {})

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import pytest
 from starlette.types import Receive, Scope, Send
@@ -9,11 +10,24 @@ from starlette.types import Receive, Scope, Send
 from roost.server import ClientPort, Listener, ServerConfig, http1
 
 Story = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+PortStory = Callable[[ClientPort, tuple[str, int]], Awaitable[None]]
 GOOD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"
+
+
+LARGE_BYTES = 8 << 20
+# Requests to `/wait` are answered when somebody says so.
+GO = asyncio.Event()
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
     """Echoes a body; below `/stream` piece by piece, as soon as each has come."""
+    if scope["path"] == "/large":
+        headers = [(b"content-length", b"%d" % LARGE_BYTES)]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": bytes(LARGE_BYTES)})
+        return
+    if scope["path"] == "/wait":
+        await GO.wait()
     streams = scope["path"] == "/stream"
     body, more = b"", True
     if streams:
@@ -106,3 +120,92 @@ def test_headers_without_end_are_refused() -> None:
         assert said == b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
 
     run(story)
+
+
+async def close(writer: asyncio.StreamWriter) -> None:
+    """Close a client, whose connection may have been reset."""
+    writer.close()
+    with suppress(ConnectionError):  # as it was
+        await writer.wait_closed()
+
+
+def run_port(story: PortStory) -> None:
+    async def main() -> None:
+        GO.clear()
+        server = ClientPort(routes={}, app=app, config=ServerConfig())
+        [address] = await server.start([Listener(("127.0.0.1", 0))])
+        try:
+            async with asyncio.timeout(60):
+                await story(server, address)
+        finally:
+            await server.close(0)
+
+    asyncio.run(main())
+
+
+def test_thousands_of_requests_in_one_write_are_parsed_a_few_at_a_time_and_all_answered() -> None:
+    """All of a read were parsed, and had their objects made, in one step."""
+    count = 3000
+
+    async def story(server: ClientPort, address: tuple[str, int]) -> None:
+        reader, writer = await asyncio.open_connection(*address)
+        one = b"POST /wait HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"
+        writer.write(b"".join(one + b"%05d" % it for it in range(count)))
+        while not server._http_state.connections:
+            await asyncio.sleep(0)
+        (held,) = server._http_state.connections
+        assert isinstance(held, http1.Http1Protocol)
+        while not held.pipeline:
+            await asyncio.sleep(0)
+        assert len(held.pipeline) < 2 * http1.PIECE_BYTES // len(one)
+        assert held._rest, "what it sent is not parsed"
+        GO.set()
+        for it in range(count):
+            assert (await reader.readuntil(b"%05d" % it)).startswith(b"HTTP/1.1 200 OK")
+        writer.write(GOOD + b"again")
+        await reader.readuntil(b"again")
+        await close(writer)
+
+    run_port(story)
+
+
+def test_a_request_that_waits_for_those_before_it_is_not_called_late(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(http1, "HEADERS_S", 0.02)
+
+    async def story(_server: ClientPort, address: tuple[str, int]) -> None:
+        reader, writer = await asyncio.open_connection(*address)
+        slow = b"POST /wait HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n12345"
+        writer.write(slow + GOOD + b"22222" + b"".join(GOOD + b"33333" for _ in range(100)))
+        with pytest.raises(TimeoutError):  # many deadlines pass, and nothing is said
+            await asyncio.wait_for(reader.readexactly(1), 0.2)
+        GO.set()
+        said = await reader.readuntil(b"33333")
+        assert said.count(b"HTTP/1.1 200 OK") == 3
+        await close(writer)
+
+    run_port(story)
+
+
+@pytest.mark.parametrize("is_full", [True, False])
+def test_an_answer_that_nobody_reads_counts_and_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, *, is_full: bool
+) -> None:
+    monkeypatch.setattr(http1, "STALL_S", 60.0 if is_full else 0.02)
+
+    async def story(server: ClientPort, address: tuple[str, int]) -> None:
+        unread = server.grpc.unread
+        if is_full:
+            unread.bytes_max = LARGE_BYTES // 4
+        _, writer = await asyncio.open_connection(*address, limit=1024)
+        writer.write(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+        while not unread.given_up_count:
+            await asyncio.sleep(0)
+        while server.connection_count:
+            await asyncio.sleep(0)
+        assert unread.bytes == 0
+        assert not unread.others
+        await close(writer)
+
+    run_port(story)

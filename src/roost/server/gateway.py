@@ -5,7 +5,8 @@ names as in the schema, 64-bit numbers as strings, defaults left out.  A stream 
 `{"result": ...}` a line, for as long as it lasts; requests may follow each other in the body.
 `/v3beta/` and `/v3alpha/` are older names of `/v3/`.  Nothing is ever changed by a GET.
 
-Full?  A body is at most `body_bytes_max`; a stream whose client does not read is not written to
+Full?  A body is at most `body_bytes_max`, and all of them together have the room that requests over
+gRPC have (`bodies`); a stream whose client does not read is not written to
 (`pending_bytes`), its service decides what then.
 """
 
@@ -16,6 +17,7 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
+from time import monotonic
 from typing import Any
 
 from google.protobuf import json_format
@@ -28,6 +30,7 @@ from starlette.types import Receive, Scope, Send
 from roost.call import Code, OpenStream, Route, Status, Stream, StreamHandler, Unary
 from roost.flow import Flow, flow_of
 from roost.server.admission import Admission
+from roost.server.bodies import FULL, MESSAGES_MIN, Bodies
 from roost.server.json_request import BadJson, build, read_first, read_whole
 from roost.server.methods import TIMEOUT_UNITS
 from roost.tasks import Tasks
@@ -166,6 +169,54 @@ def _to_json(message: Message) -> dict[str, Any]:
     return json_format.MessageToDict(message, preserving_proto_field_name=True)
 
 
+class _Post:
+    """The body of a post while it comes, and until it was answered (see `bodies`)."""
+
+    needed_bytes = 0
+    is_waiting = has_place = False
+
+    def __init__(self, bodies: Bodies, address: str) -> None:
+        self.address = address
+        self.held_bytes = 0
+        self.moved_s = 0.0
+        self._bodies = bodies
+        self._is_late = False
+        self.data = bytearray()
+
+    @property
+    def sender(self) -> "_Post":
+        """One connection has one post at a time."""
+        return self
+
+    def add(self, data: bytes) -> None:
+        """More of it has come.
+
+        Raises:
+            _FailedError: there is no room for it.
+
+        """
+        self.data += data
+        if self._is_late or not self._bodies.grow(self, len(self.data), monotonic()):
+            raise _FailedError(*FULL)
+
+    def on_whole(self) -> None:
+        """All of it has come."""
+        self._bodies.on_whole(self)
+
+    def on_place(self) -> None:
+        """It never waits for one."""
+
+    def finish(self, code: int, text: str) -> None:  # noqa: ARG002 - as `bodies` calls it
+        """It has not come on, and others need the room; its connection ends in time (`http1`)."""
+        self._is_late = True
+        self.release()
+
+    def release(self) -> None:
+        """Keep nothing of it."""
+        self.data = bytearray()
+        self._bodies.release(self)
+
+
 class JsonMethod:
     """One method, as an ASGI application of its own."""
 
@@ -176,9 +227,11 @@ class JsonMethod:
         *,
         path: bytes = b"",
         admission: Admission | None = None,
+        bodies: Bodies | None = None,
         body_bytes_max: int,
     ) -> None:
         """Answer posts by what `route` does, as its gRPC `path` would."""
+        self._bodies = bodies or Bodies(2 * MESSAGES_MIN * body_bytes_max)
         self._path = path
         self._admission = admission or Admission()
         self._route = route
@@ -217,17 +270,25 @@ class JsonMethod:
             raise _FailedError(Code.INVALID_ARGUMENT, str(error)) from error
 
     async def _unary(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = b""
-        while True:
-            event = await receive()
-            if event["type"] == "http.disconnect":
-                return
-            body += event.get("body", b"")
-            if len(body) > self._body_bytes_max:
-                text = f"request body is larger than {self._body_bytes_max} bytes"
-                raise _FailedError(Code.RESOURCE_EXHAUSTED, text)
-            if not event.get("more_body"):
-                break
+        post = _Post(self._bodies, _address_of(scope))
+        try:
+            while True:
+                event = await receive()
+                if event["type"] == "http.disconnect":
+                    return
+                post.add(event.get("body", b""))
+                if len(post.data) > self._body_bytes_max:
+                    text = f"request body is larger than {self._body_bytes_max} bytes"
+                    raise _FailedError(Code.RESOURCE_EXHAUSTED, text)
+                if not event.get("more_body"):
+                    break
+            post.on_whole()
+            await self._answer(post.data, scope, receive, send)
+        finally:
+            post.release()
+
+    async def _answer(self, body: bytearray, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request that is whole."""
         try:
             message = self._encode(read_whole(body.decode() or "{}"))
         except ValueError as error:  # BadJson, or no UTF-8
@@ -384,6 +445,7 @@ def make_routes(
     schemas: Iterable[FileDescriptor],
     *,
     admission: Admission | None = None,
+    bodies: Bodies | None = None,
     body_bytes_max: int,
 ) -> list[routing.Route]:
     """All `paths` of the gateway, each to a method in `services` that is in one of `schemas`.
@@ -406,6 +468,7 @@ def make_routes(
             services[name],
             path=name,
             admission=admission,
+            bodies=bodies,
             body_bytes_max=body_bytes_max,
         )
         made += [routing.Route(f"/{version}/{path}", app, methods=["POST"]) for version in VERSIONS]

@@ -33,7 +33,7 @@ LEADERLESS_S = 3.0
 # So many calls of connections that are gone are ended in a turn of the loop.
 ENDED_A_TURN = 200
 # What requests may take that are not whole yet.
-BODIES_BYTES_MAX = 256 << 20
+BODIES_BYTES_MAX = 128 << 20
 # Answers that nobody takes are given up after a minute: so often nothing of them has left.
 STALL_LOOK_S, STALLED_LOOKS_MAX = 5.0, 12
 # What callers are told; a data model has words of its own for it.
@@ -49,7 +49,7 @@ class GrpcServer:
         *,
         message_bytes_max: int,
         unread_bytes_max: int,
-        bodies_bytes_max: int = BODIES_BYTES_MAX,
+        bodies: Bodies | None = None,
         has_leader: Callable[[], bool] = lambda: True,
         streams_max: int = STREAMS_MAX,
         leaderless_s: float = LEADERLESS_S,
@@ -73,7 +73,7 @@ class GrpcServer:
         self.connections: set[GrpcProtocol] = set()
         self.unfinished = Unfinished()
         self.unread = Unread(unread_bytes_max, self.connections)
-        self.bodies = Bodies(max(bodies_bytes_max, MESSAGES_MIN * message_bytes_max))
+        self.bodies = bodies or Bodies(max(BODIES_BYTES_MAX, MESSAGES_MIN * message_bytes_max))
         self.intake = Intake()
         self.ending = Slices(ENDED_A_TURN)
         self.received_bytes = self.sent_bytes = 0

@@ -25,7 +25,8 @@ from roost.call import Code, Route, Status
 from roost.places import Address, Place, describe
 from roost.server.accepting import Acceptor, Counted
 from roost.server.admission import Admission
-from roost.server.grpc import BODIES_BYTES_MAX, LEADERLESS_S, NO_LEADER, GrpcProtocol, GrpcServer
+from roost.server.bodies import Bodies
+from roost.server.grpc import LEADERLESS_S, NO_LEADER, GrpcProtocol, GrpcServer
 from roost.server.h2 import PREFACE
 from roost.server.http1 import Http1Protocol
 from roost.server.listening import CannotListen, bind
@@ -55,8 +56,6 @@ class ServerConfig:
     connections_max: int = DEFAULTS.max_connections
     # What answers may take, of all connections, that their clients do not read.
     unread_bytes_max: int = field(default_factory=unread_bytes_max)
-    # What requests may take that have not come whole, of all connections.
-    bodies_bytes_max: int = BODIES_BYTES_MAX
     # A connection is asked for a sign of life after so much silence, and ends without one.
     keepalive_s: float = DEFAULTS.grpc_keepalive_interval
     keepalive_timeout_s: float = DEFAULTS.grpc_keepalive_timeout
@@ -161,14 +160,15 @@ class ClientPort:
         app: ASGIApp,
         config: ServerConfig,
         has_leader: Callable[[], bool] = lambda: True,
+        bodies: Bodies | None = None,
     ) -> None:
-        """Nothing listens before `start`."""
+        """Nothing listens before `start`; `bodies` is shared with an `app` that takes posts."""
         self.config = config
         self.grpc = GrpcServer(
             routes,
             message_bytes_max=config.message_bytes_max,
             unread_bytes_max=config.unread_bytes_max,
-            bodies_bytes_max=config.bodies_bytes_max,
+            bodies=bodies,
             has_leader=has_leader,
             streams_max=config.streams_max,
             leaderless_s=config.leaderless_s,
@@ -204,7 +204,7 @@ class ClientPort:
 
     def make_http(self) -> asyncio.Protocol:
         """A connection that speaks HTTP/1.1, or is told that it speaks nothing we know."""
-        return Http1Protocol(self._http_config, self._http_state, self.on_gone)
+        return Http1Protocol(self._http_config, self._http_state, self.on_gone, self.grpc.unread)
 
     async def start(self, listeners: Sequence[Listener]) -> list[Address]:
         """Listen; return where we really do, on the network.

@@ -18,7 +18,9 @@ from roost.member import BackupSchedule, Member
 from roost.server import gateway, health, reflection
 from roost.server.admission import Admission
 from roost.server.app import make_app
+from roost.server.bodies import MESSAGES_MIN, Bodies
 from roost.server.figures import Figures
+from roost.server.grpc import BODIES_BYTES_MAX
 from roost.server.loop_watch import LoopWatch
 from roost.server.options import Serving
 from roost.server.pools import Pools
@@ -107,13 +109,16 @@ class MemberServer:
         """The client port: services, gRPC's own, the pages and the gateway."""
         serving, member = self._serving, self._member
         room = self._memory.room_bytes
+        message_bytes = serving.port.message_bytes_max
+        bodies = Bodies(max(min(BODIES_BYTES_MAX, room // 4), MESSAGES_MIN * message_bytes))
         json_routes = (
             gateway.make_routes(
                 routes,
                 etcd.JSON_PATHS,
                 etcd.SCHEMAS,
                 admission=self._admission,
-                body_bytes_max=2 * serving.port.message_bytes_max,
+                bodies=bodies,
+                body_bytes_max=2 * message_bytes,
             )
             if serving.has_gateway
             else []
@@ -134,9 +139,9 @@ class MemberServer:
                 admission=self._admission,
                 # Of what is left, so that both and what writes need fit into it.
                 unread_bytes_max=min(serving.port.unread_bytes_max, room // 4),
-                bodies_bytes_max=min(serving.port.bodies_bytes_max, room // 4),
             ),
             has_leader=lambda: bool(member.leader_id),
+            bodies=bodies,
         )
 
     def _make_pages(self) -> ClientPort:

@@ -35,13 +35,15 @@ class Holder(Protocol):
 class Unread:
     """What all connections of a port keep."""
 
-    __slots__ = ("_holders", "bytes", "bytes_max", "given_up_count")
+    __slots__ = ("_holders", "bytes", "bytes_max", "given_up_count", "others")
 
     def __init__(self, bytes_max: int, holders: Collection[Holder]) -> None:
         """Nothing is kept; `holders` are the connections that there are, at any time."""
         self.bytes = self.given_up_count = 0
         self.bytes_max = bytes_max
         self._holders = holders
+        # Those that keep something now and are not of `holders`.
+        self.others: set[Holder] = set()
 
     def recount(self, holder: Holder, count: int) -> None:
         """A connection keeps so many bytes now."""
@@ -50,9 +52,10 @@ class Unread:
 
     def shrink(self) -> None:
         """Too much is kept: give up the connection that keeps the most."""
-        most = max(self._holders, key=lambda it: it.unread_bytes)
+        most = max((*self._holders, *self.others), key=lambda it: it.unread_bytes)
         text = "the client at %s does not read its answers, and is given up: %d bytes of %d"
         logger.warning(text, most.address, most.unread_bytes, self.bytes)
         self.given_up_count += 1
         self.recount(most, 0)
+        self.others.discard(most)
         most.give_up()
