@@ -1,5 +1,8 @@
 """Bugs put in on purpose are really put in, and found."""
 
+import re
+import signal
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ from roost.sim.mutants import (
     Mutant,
     applied,
     function_of,
+    no_longer_than,
     scenarios_that_tell,
     seeds_to_catch,
 )
@@ -41,12 +45,33 @@ def test_there_are_enough_of_them_and_none_twice() -> None:
     assert len({it.name for it in MUTANTS}) == len(MUTANTS)
 
 
+def test_the_page_has_a_row_for_each_in_their_order() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text()
+    table = page[page.index("| bug | in | seeds | told by |") :].split("\n\n")[0]
+    rows = re.findall(r"^\| ([^|]+) \| `([^`]+)` \| [^|]+ \| ([^|]+) \|$", table, re.MULTILINE)
+    assert [(name, function) for name, function, _ in rows] == [
+        (it.name, it.function) for it in MUTANTS
+    ]
+    for _, _, told_by in rows:
+        for path in re.findall(r"`(tests/[^`]+)`", told_by):
+            assert (Path(__file__).parents[2] / path).exists()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", QUICK)
 def test_the_simulator_finds_it(name: str) -> None:
     count, said = seeds_to_catch(by_name(name))
     assert count, "the bug lives"
     assert said
+
+
+def test_a_run_that_does_not_end_is_ended_and_the_next_one_is_not() -> None:
+    """By the processor's time: with another clock a busy machine found bugs that nobody put in."""
+    before = signal.getsignal(signal.SIGPROF)
+    with pytest.raises(TimeoutError), no_longer_than(0.05):
+        all(it >= 0 for it in count())
+    assert signal.getsignal(signal.SIGPROF) is before
+    assert signal.getitimer(signal.ITIMER_PROF) == (0.0, 0.0)
 
 
 def test_scenarios_tell_a_bug_from_none() -> None:

@@ -192,21 +192,31 @@ _HANDLE, _DROP, _MOVE, _FOLLOW = Admission.HANDLE, Admission.DROP, Admission.MOV
 # an old term, or whom we passed by in a term of our own that no leader has, is told our term by
 # the answer to a heartbeat (checklist 15); so is a candidate, that it may catch up (checklist 16).
 ADMISSION: dict[tuple[type[Message], Standing], Admission] = {
+    # Asked in a term that is over: the answer brings the candidate up to date, and nothing else
+    # does when all it hears are other candidates (checklist 16).
     (PreVoteRequest, _LOWER): Admission.REFUSE,
     (PreVoteRequest, _EQUAL): _HANDLE,
     (PreVoteRequest, _HIGHER): _HANDLE,
+    # A grant names the term that was asked for, one above the candidate's: to move there for it
+    # would be to move by asking.  A refusal names the term its sender is in.
     (PreVoteReply, _LOWER): _DROP,
     (PreVoteReply, _EQUAL): _HANDLE,
     (PreVoteReply, _HIGHER): Admission.UNLESS_GRANTED,
+    # Nobody can win a term that we have left, and its candidate hears of ours soon enough.
     (VoteRequest, _LOWER): _DROP,
     (VoteRequest, _EQUAL): _HANDLE,
     (VoteRequest, _HIGHER): Admission.UNLESS_LED,
+    # Votes of another round count for nothing; a refusal of a higher term says that ours is lost.
     (VoteReply, _LOWER): _DROP,
     (VoteReply, _EQUAL): _HANDLE,
     (VoteReply, _HIGHER): _MOVE,
+    # A leader that the others have left must hear of it from somebody, and so must one whom we
+    # passed by in a term that nobody leads (checklist 15).
     (AppendEntries, _LOWER): Admission.TELL_TERM,
     (AppendEntries, _EQUAL): _HANDLE,
     (AppendEntries, _HIGHER): _FOLLOW,
+    # Answers to the leader of another term: what was held for it then says nothing of the log that
+    # is led now.
     (AppendAccepted, _LOWER): _DROP,
     (AppendAccepted, _EQUAL): _HANDLE,
     (AppendAccepted, _HIGHER): _MOVE,
@@ -219,20 +229,25 @@ ADMISSION: dict[tuple[type[Message], Standing], Admission] = {
     (Restarted, _LOWER): _DROP,
     (Restarted, _EQUAL): _HANDLE,
     (Restarted, _HIGHER): _MOVE,
+    # As an append: either may be all that a deposed leader has to send.
     (Heartbeat, _LOWER): Admission.TELL_TERM,
     (Heartbeat, _EQUAL): _HANDLE,
     (Heartbeat, _HIGHER): _FOLLOW,
+    # By it, too, a leader that has been left behind is told our term, see TELL_TERM.
     (HeartbeatReply, _LOWER): _DROP,
     (HeartbeatReply, _EQUAL): _HANDLE,
     (HeartbeatReply, _HIGHER): _MOVE,
     (ReadIndexRequest, _NONE): _HANDLE,
+    # What an old leader confirmed may be less than what a newer one has answered since.
     (ReadIndexReply, _LOWER): _DROP,
     (ReadIndexReply, _EQUAL): _HANDLE,
     (ReadIndexReply, _HIGHER): _MOVE,
+    # The wish of a leader that leads no more.
     (TimeoutNow, _LOWER): _DROP,
     (TimeoutNow, _EQUAL): _HANDLE,
     (TimeoutNow, _HIGHER): _MOVE,
     (TransferRequest, _NONE): _HANDLE,
+    # Not told our term by this one: whoever offers sends heartbeats as well.
     (SnapshotOffer, _LOWER): _DROP,
     (SnapshotOffer, _EQUAL): _HANDLE,
     (SnapshotOffer, _HIGHER): _FOLLOW,
@@ -256,6 +271,7 @@ def admit(state: State, message: Message) -> bool:
         case Admission.DROP:
             return False
         case Admission.TELL_TERM:
+            # After the disk, like all that names our term.  Token 0 confirms no read.
             state.reply(sender, HeartbeatReply(state.term, state.id, 0))
             return False
         case Admission.REFUSE:
@@ -271,6 +287,7 @@ def admit(state: State, message: Message) -> bool:
 
 def _is_unheard(state: State, message: Message) -> bool:
     is_transfer = isinstance(message, VoteRequest) and message.is_transfer
+    # The leader itself may take its word back; nobody else may for it.
     return not is_transfer and state.is_in_lease_of_other(message.sender)
 
 

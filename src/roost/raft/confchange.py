@@ -156,6 +156,8 @@ def decode_change(payload: bytes) -> tuple[Configuration, bytes]:
 
     """
     try:
+        # Nothing is read beyond what is there: `unpack_from` ends with an error, and a count that
+        # is too large ends there as well.
         version, auto_leave = _HEAD.unpack_from(payload)
         offset = _HEAD.size
         halves: list[tuple[int, ...]] = []

@@ -228,6 +228,8 @@ class Core:
         """What the leader believes of each node, itself included; empty elsewhere."""
         if self.state.leading is None:
             return {}
+        # Made for this answer: a leader keeps no progress of its own, so that nothing can disagree
+        # with its log.
         own = own_progress(self.log.last_index, self.log.durable_index)
         rows = {node: progress.statistics() for node, progress in self.peers.items()}
         return rows | {self.id: own.statistics()}
@@ -295,6 +297,8 @@ class Core:
         Where leaders read by leases it changes nothing: the promise not to vote stands.
         """
         state = self.state
+        # A follower only: a candidate knows no leader, and a leader that forgot itself would be two
+        # things at once.
         if state.role is Role.FOLLOWER and not self.config.lease_s:
             state.leader_id = 0
             state.reads.fail_remote()
@@ -375,6 +379,7 @@ class Core:
     def report_unreachable(self, node: int) -> None:
         """A message to `node` was lost: stop sending ahead (checklist 89)."""
         progress = self.peers.get(node)
+        # Of a node that is no peer, or where we do not lead, it says nothing.
         if progress is not None:
             append.on_unreachable(progress)
         self._end()

@@ -51,6 +51,7 @@ def _last(state: State) -> tuple[int, int]:
 
 def _committed(state: State) -> tuple[int, int]:
     """A committed entry, for whoever holds it too; the term is 0 when it is unknown here."""
+    # It may be compacted: then a position without a term is told, which says nothing to anybody.
     index = state.log.commit_index
     return index, state.log.term_at(index) or 0
 

@@ -65,4 +65,5 @@ class Leading:
         # Without one it could commit nothing and answer no read (§3.6.2, §6.4).
         assert 0 < self.own_term_first_index <= last_index, "a leader has an entry of its own term"
         assert self.pending_change_index <= last_index, "a change on its way stands in the log"
+        # Below zero it would let in more than the bound, and nobody would see why.
         assert self.uncommitted_bytes >= 0, "only what was proposed is committed"

@@ -265,6 +265,7 @@ class Log:
         if self.applied_index == self.commit_index:
             return entries
         size = self._tail_bytes
+        # By payloads alone: they are what is large, and the rest is bounded by their number.
         for position, entry in enumerate(entries):
             size += len(entry.payload)
             if size > bytes_max:
@@ -291,14 +292,17 @@ class Log:
             <= self.commit_index
             <= self.last_index
         ), "storage.first_index - 1 <= applied <= applying <= committed <= last"
+        # Or a crash would leave a state that its own log does not explain.
         assert self.applying_index <= self.durable_index, "what is applied is durable here"
         assert self.durable_index <= self.handed_index <= self.last_index, (
             "durable <= handed <= last"
         )
+        # Nobody else has it: the storage gets it from a Ready, and a Ready from here.
         assert self.first_cached <= self.handed_index + 1, "what the disk lacks is in memory"
         assert self.first_cached + len(self._tail) == self.last_index + 1, "the tail is whole"
         assert self._tail_bytes >= 0, "only what is in memory is trimmed"
         changes = self.change_indexes
+        # A position that stayed here would keep this node from campaigning for ever.
         assert not changes or self.applied_index < changes[0], "a change is applied, or waits"
         assert not changes or changes[-1] <= self.last_index, "a change on its way is in the log"
 

@@ -106,6 +106,7 @@ def adopt(state: State, configuration: Configuration) -> None:
     if leading is None:
         return
     _meet(state, leading)
+    # It could not win any more, and proposals would wait for it in vain.
     if leading.transfer is not None and not configuration.is_voter(leading.transfer.target):
         transfer.abort(leading)
     # Fewer may be needed now than before, so that what waited is committed (checklist 80).
@@ -127,12 +128,14 @@ def _meet(state: State, leading: Leading) -> None:
     """Have for peers whoever is in the configuration now."""
     configuration, peers = state.configuration, leading.peers
     members = configuration.all_nodes()
+    # From a list of its own, since the dictionary shrinks meanwhile.
     for node in [it for it in peers if it not in members]:
         # Its last message from us says that its removal is committed.
         if peers[node].state is ProgressState.REPLICATE:
             append.send_append(state, node, peers[node], or_empty=True)
         del peers[node]
     for node in members:
+        # Those who stay keep what is known of them: to begin anew would send all of the log again.
         if node != state.id and node not in peers:
             # The version is its session: what a node of this name said before it was removed is
             # not what this one holds (checklist 96).

@@ -44,6 +44,8 @@ class Outbox:
         while sizes and sizes[0][0] <= index:
             self.unapplied_bytes -= sizes.popleft()[1]
         assert self.unapplied_bytes >= 0, "only what was handed out is given back"
+        # The driver calls `apply_change` for each before it says `applied`; one that it forgot
+        # would leave this node deciding by a configuration that the others have left.
         changes = self.handed_changes
         assert not changes or changes[0] > index, "a change is in force before it is applied"
 

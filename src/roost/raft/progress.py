@@ -107,10 +107,13 @@ class Progress:
 
     def is_full(self, count_max: int, bytes_max: int) -> bool:
         """Whether the window takes no more; one message may overshoot the bytes."""
+        # By count, so that a peer that is away costs few messages; by bytes, so that it costs
+        # little memory.
         return len(self.inflights) >= count_max or self.inflight_bytes >= bytes_max
 
     def note_sent(self, last_index: int, size: int) -> None:
         """Entries up to `last_index` are on their way."""
+        # One of these a message, not an entry: an answer names where a message ended, or more.
         self.inflights.append((last_index, size))
         self.inflight_bytes += size
         self.next_index = last_index + 1
@@ -200,10 +203,13 @@ class Progress:
 
     def invariants(self, last_index: int) -> None:
         """What holds between any two calls of the core; the leader's log ends at `last_index`."""
+        # What is known to be there is not sent again.
         assert 0 <= self.match_index < self.next_index, "match is below next"
+        # `admission` has refused who says that it holds more.
         assert self.match_index <= last_index, "a peer holds only what we sent"
         assert self.next_index <= last_index + 1, "next is at most the end of the log"
         is_ahead = self.state is ProgressState.REPLICATE
+        # A window in another state would be one that no answer ever frees.
         assert is_ahead or not self.inflights, "only in step entries are sent ahead"
         is_offered = self.offer is not None
         assert not is_offered or self.state is ProgressState.SNAPSHOT, "offered while it needs it"
@@ -225,6 +231,7 @@ def own_progress(last_index: int, durable_index: int) -> Progress:
     """A leader's own place among its peers."""
     own = Progress(last_index + 1)
     own.become_replicate()
+    # As for anybody: what its disk has.
     own.match_index = durable_index
     own.next_index = last_index + 1
     return own

@@ -49,6 +49,7 @@ def committed_index(configuration: Configuration, match_of: Callable[[int], int]
 
 
 def _half_verdict(nodes: Sequence[int], votes: Mapping[int, bool]) -> Verdict:
+    # More than half, also of an even number: two halves of four need not meet.
     needed = len(nodes) // 2 + 1
     # Who has not answered is neither: a lost message must not decide an election.  It is lost
     # only when those who refused are so many that the rest is no majority any more.

@@ -34,6 +34,7 @@ def start(state: State, token: int) -> None:
     if state.leading is not None:
         _start_round(state, state.leading, Asked(state.id, token))
     elif state.leader_id:
+        # One message a read, and no copy of it is kept: our member asks again when no answer comes.
         reads.asked.append(token)
         state.send(state.leader_id, ReadIndexRequest(state.id, token))
     else:
@@ -76,6 +77,8 @@ def note_round_sent(state: State) -> None:
 def _is_confirmed(state: State, leading: Leading, token: int) -> bool:
     """Whether a quorum followed us after `token` was made."""
     peers, own = leading.peers, state.id
+    # We follow ourselves.  A voter that echoed a later token follows us still, so it confirms this
+    # one.
     return has_quorum(
         state.configuration, lambda node: node == own or peers[node].read_token >= token
     )
@@ -131,6 +134,7 @@ def on_echo(state: State, message: HeartbeatReply) -> None:
     progress.read_token = token
     rounds = leading.rounds
     while rounds.sent and _is_confirmed(state, leading, rounds.sent[0][0]):
+        # From the sending on, see `Rounds.lease_end_s`; later rounds end later, so this only grows.
         rounds.lease_end_s = rounds.sent.popleft()[1] + state.config.lease_s
     while rounds.on_way and _is_confirmed(state, leading, rounds.on_way[0].token):
         confirmed = rounds.on_way.popleft()

@@ -69,6 +69,8 @@ def on_offer(state: State, message: SnapshotOffer) -> None:
         reached = log.vouched(max(log.commit_index, message.index))
         state.reply(message.sender, AppendAccepted(state.term, state.id, reached, message.session))
         return
+    # A leader that is behind may offer what was so before we were added; the next copy has us in
+    # it.
     if state.id not in message.configuration.all_nodes():
         return  # it is not for us: we would not even be in it
     # The session of the newest offer, though it may be of the same snapshot: the answer counts

@@ -287,8 +287,10 @@ class State:
 
         """
         leading = self.leading
+        # Told apart, since the caller goes to the leader in one case and waits in the other.
         if leading is None:
             raise ProposalDropped(DropReason.NOT_LEADER if self.leader_id else DropReason.NO_LEADER)
+        # The target would never hold all of a log that goes on growing (§3.10, step 1).
         if leading.transfer is not None:
             raise ProposalDropped(DropReason.TRANSFERRING)
         return leading

@@ -17,6 +17,8 @@ from roost.raft.state import State
 
 def tick(state: State, now_s: float) -> None:
     """One unit of time has passed."""
+    # The first never goes back and dates what peers said; the second begins anew with everything
+    # that is heard.
     state.tick_count += 1
     state.elapsed_ticks += 1
     # A promise that we cannot remember is kept until it must have ended (`State.quiet_ticks`).
@@ -51,6 +53,7 @@ def _tick_leader(state: State, leading: Leading) -> None:
             progress.is_active = False
     if leading.transfer is not None:
         leading.transfer.ticks += 1
+        # Nobody was elected in that time: the target is too far behind, dead, or was refused.
         if leading.transfer.ticks >= config.election_ticks:
             transfer.abort(leading)  # checklist 120
             membership.leave_if_due(state)

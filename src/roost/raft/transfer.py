@@ -97,6 +97,7 @@ def abort(leading: Leading) -> None:
 
 def on_timeout_now(state: State, message: TimeoutNow) -> None:
     """The leader wants us to lead.  We skip the pre-vote, never the vote (checklist 121)."""
+    # A candidate tries already, and a fenced or damaged node must not win.
     if state.role is not Role.FOLLOWER or not state.is_promotable:
         return
     # The pre-vote would fail, for everybody hears the leader; that it wishes to be replaced is

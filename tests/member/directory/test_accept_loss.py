@@ -177,7 +177,7 @@ def test_where_nothing_is_damaged_nothing_can_be_lost(tmp_path: Path) -> None:
     found = alone.inspect()
     assert (found.damaged, found.fact, found.lost_count) == ((), "", 0)
     for wrong in (0, 1, LAST):
-        with pytest.raises(NothingToLose):
+        with pytest.raises(NothingToLose, match="nothing is damaged in"):
             alone.accept_loss(wrong)
     check(alone, LAST)
 

@@ -89,13 +89,13 @@ def accept_loss(data_dir: Path, first_lost: int, world: World | None = None) -> 
     """
     world = world or World()
     found = inspect(data_dir, world)
+    if not found.is_tail_lost and not found.damaged:
+        raise NothingToLose(f"nothing is damaged in {data_dir}")
     if found.is_tail_lost != (first_lost == 0) or found.first_lost != first_lost:
         begins = "at 0: its end is lost" if found.is_tail_lost else f"at {found.first_lost}"
         raise NothingToLose(
             f"the damage of {data_dir} does not begin at {first_lost}, but {begins}"
         )
-    if not found.is_tail_lost and not found.damaged:
-        raise NothingToLose(f"nothing is damaged in {data_dir}")
     identity = _identity(data_dir, world)
     seen = peek_store(data_dir, world, identity.member_id)
     journal = _open(data_dir, identity, seen, world, may_lose_tail=True)
