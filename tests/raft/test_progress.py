@@ -101,9 +101,10 @@ class Believed(RuleBasedStateMachine):
     def see_it_restart(self, *, is_so: bool) -> None:
         if not is_so:
             return  # rarely, or nothing else would ever get far
+        guess = self.said + 1 if self.said else self.progress.next_index
         self.progress.begin_session(self.progress.session + 1)
         self.said_before = max(self.said_before, self.said)
-        assert self.progress.next_index == self.said + 1, "it most likely holds what it held"
+        assert self.progress.next_index == guess, "it most likely holds what it held"
         self.said, self.window = 0, []
 
     @invariant()
