@@ -1,13 +1,18 @@
 """What is tried again, and what never is: by what is known of it."""
 
 import asyncio
+import os
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from roost.client import Busy, ClientError, OutcomeUnknown, Unreachable
+from roost.client import Busy, Client, ClientError, OutcomeUnknown, Unreachable, WrongLoop
+from roost.client.aio import Client as AsyncClient
 from roost.errors import NotExecuted
 from roost.errors import OutcomeUnknown as AnyOutcomeUnknown
+from roost.faces import Closed, Forked
 from roost.sim.members.loop import pass_time
 from tests.client.virtual import Trouble, VirtualCluster, run_cluster
 
@@ -160,3 +165,52 @@ def test_calls_are_spread_over_the_members(tmp_path: Path) -> None:
         assert asked == [10, 10, 10]
 
     run_cluster(tmp_path, story)
+
+
+def test_a_client_belongs_to_one_loop_and_ends_once() -> None:
+    client = AsyncClient("127.0.0.1:1", retries=False)
+
+    async def ask() -> None:
+        with pytest.raises(Unreachable):
+            await client.get("k")
+
+    async def ask_elsewhere() -> None:
+        for call in (client.get("k"), client.put("k", "v"), anext(client.watch("k"))):
+            with pytest.raises(WrongLoop, match="the event loop of its first call"):
+                await call
+
+    async def ask_closed() -> None:
+        async with AsyncClient("127.0.0.1:1") as other:
+            pass
+        with pytest.raises(Closed):
+            await other.get("k")
+        with pytest.raises(Closed):
+            await anext(other.watch("k"))
+
+    with asyncio.Runner() as runner:
+        runner.run(ask())
+        in_thread(ask_elsewhere)
+        in_thread(ask_closed)
+        runner.run(client.close())
+
+
+def in_thread(story: Callable[[], Coroutine[None, None, None]]) -> None:
+    """Run it on another loop."""
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(lambda: asyncio.run(story())).result()
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_after_a_fork_a_client_says_so() -> None:
+    with Client("127.0.0.1:1", timeout_s=0.1) as client:
+        with pytest.raises(Unreachable):
+            client.get("k")
+        child = os.fork()
+        if not child:
+            code = 1
+            try:
+                client.get("k")
+            except Forked:
+                code = 0
+            os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -21,8 +21,7 @@ import click
 from roost.cli.interrupts import interruptible, leave_done
 from roost.cli.kv import range_of
 from roost.cli.shared import bytes_of, client_options, connect, say_json
-from roost.client import Client, ClientError, Compacted, is_lost
-from roost.proto import kv_pb2, rpc_pb2
+from roost.client import Client, ClientError, Compacted, Get, Item, Page, is_lost
 
 # As many as a transaction of etcd's may have, and some to spare.
 PAGE_KEYS = 100
@@ -132,37 +131,32 @@ class Mirror:
 
     def _copy_once(self) -> int:
         found: set[bytes] = set()
-        begin, revision = self._begin, 0
-        while True:
-            page = self._page(begin, revision)
-            revision = revision or page.header.revision
-            if page.kvs:
-                self._copy_page(page.kvs)
-            found.update(kv.key for kv in page.kvs)
-            if not page.more:
-                break
-            begin = page.kvs[-1].key + b"\0"
+        revision = 0
+        for page in self._pages():
+            revision = page.revision
+            if page.items:
+                self._copy_page(page.items)
+            found.update(it.key for it in page.items)
         for key in self._known - found:
             self._delete(key)
         self._known = found
         self._revision = revision
         return len(found)
 
-    def _page(self, begin: bytes, revision: int) -> rpc_pb2.RangeResponse:
+    def _pages(self) -> Iterator[Page]:
         # Before anything was read it may never have been there: that is said at once.
         with reaching("source") if self._revision else nullcontext():
-            return self._source.ask_range(begin, self._end, limit=PAGE_KEYS, revision=revision)
+            yield from self._source.pages(self._begin, self._end, page_keys=PAGE_KEYS)
 
-    def _copy_page(self, rows: Sequence[kv_pb2.KeyValue]) -> None:
+    def _copy_page(self, items: Sequence[Item]) -> None:
         """Put what the target does not have alike."""
-        asked = [rpc_pb2.RangeRequest(key=self._there(it.key)) for it in rows]
-        request = rpc_pb2.TxnRequest(success=[rpc_pb2.RequestOp(request_range=it) for it in asked])
         with reaching("target"):
-            said = self._target.ask_txn(request)
-        for row, answer in zip(rows, said.responses, strict=True):
-            self._known.add(row.key)
-            if [it.value for it in answer.response_range.kvs] != [row.value]:
-                self._put(row.key, row.value)
+            said = self._target.txn(then=[Get(self._there(it.key)) for it in items])
+        for position, it in enumerate(items):
+            self._known.add(it.key)
+            there = said.item(position)
+            if there is None or there.value != it.value:
+                self._put(it.key, it.value)
 
     def _put(self, key: bytes, value: bytes) -> None:
         self._known.add(key)

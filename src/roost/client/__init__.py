@@ -28,6 +28,7 @@ from roost.client.errors import (
     TooLarge,
     Unreachable,
     WaitedTooLong,
+    WrongLoop,
     is_lost,
 )
 from roost.client.scope import Scope
@@ -91,6 +92,7 @@ __all__ = [
     "Unreachable",
     "Users",
     "WaitedTooLong",
+    "WrongLoop",
     "is_lost",
     "prefix_end",
 ]

@@ -12,6 +12,7 @@
 """
 
 import asyncio
+import os
 import random
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
@@ -30,11 +31,12 @@ from roost.client.errors import (
     ClientError,
     RequestRefused,
     Unreachable,
+    WrongLoop,
     error_of,
     is_lost,
 )
 from roost.errors import NotExecuted
-from roost.faces import Closed
+from roost.faces import Closed, Forked
 from roost.proto import rpc_pb2
 from roost.tasks import Tasks
 
@@ -161,6 +163,8 @@ class Connections:
         ]
         self._token = ""
         self._is_closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._process = os.getpid()
         count = len(self._channels)
         self._first = random.randrange(count) if manners.spreads else 0  # noqa: S311 - no secret
         self._answering: set[int] = set()  # they have answered, and not failed since
@@ -247,11 +251,27 @@ class Connections:
                 return position
         raise BadEndpoint(f"{endpoint!r} is none of the client's endpoints")
 
-    async def _ask(self, position: int, asked: _Asked[Answer]) -> Answer:
-        """One try at one endpoint."""
+    def _check(self) -> asyncio.AbstractEventLoop:
+        """Refuse a call that channels could not carry.
+
+        Raises:
+            Closed, Forked, WrongLoop: see there.
+
+        """
         if self._is_closed:
             raise Closed("the client was closed: open another one")
-        left_s = asked.until_s - asyncio.get_running_loop().time()
+        if self._process != os.getpid():
+            raise Forked("the client was opened before this process was forked: open one here")
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
+        elif self._loop is not loop:
+            raise WrongLoop("the client belongs to the event loop of its first call: open another")
+        return loop
+
+    async def _ask(self, position: int, asked: _Asked[Answer]) -> Answer:
+        """One try at one endpoint."""
+        left_s = asked.until_s - self._check().time()
         try:
             async with asyncio.timeout(max(0.0, left_s) + _LATE_S):
                 said = await self._channels[position].unary(
@@ -336,9 +356,7 @@ class Connections:
             ClientError: it broke; `is_lost` says whether another endpoint may do better.
 
         """
-        if self._is_closed:
-            raise Closed("the client was closed: open another one")
-        loop = asyncio.get_running_loop()
+        loop = self._check()
         metadata = await self._metadata(loop.time() + self.manners.timeout_s)
         if is_held:
             metadata = [*metadata, _NEEDS_LEADER]

@@ -38,6 +38,10 @@ class BadEndpoint(ClientError, CallerFault):
         return self.text
 
 
+class WrongLoop(CallerFault):
+    """A client for asyncio was called on another event loop than before; nothing was tried."""
+
+
 class RequestRefused(ClientError, Refused):
     """The cluster said no; nothing happened, and asking the same again is of no use."""
 

@@ -26,6 +26,7 @@ class SettingsArguments(TypedDict, total=False):
     snapshot_count: int
     max_request_bytes: int
     quota_backend_bytes: int
+    max_memory_bytes: int
     segment_bytes: int
     strict_permissions: bool
     scrub_interval: float
