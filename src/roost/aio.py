@@ -11,13 +11,23 @@ from roost.lazy import lazily
 if TYPE_CHECKING:
     from roost.awaited import Opening, open  # noqa: A004 - it is called roost.aio.open
     from roost.client.aio import Client
-    from roost.database.aio import Attempt, Database, Local, MultiTree, Queue, ReadTree, Tree
+    from roost.database.aio import (
+        Attempt,
+        Database,
+        Local,
+        MultiTree,
+        Queue,
+        Reads,
+        ReadTree,
+        Tree,
+        View,
+    )
 else:
-    _DATABASE = ("Attempt", "Database", "Local", "MultiTree", "Queue", "ReadTree", "Tree")
+    _DATABASE = ("Attempt", "Database", "Local", "MultiTree", "Queue", "ReadTree", "Reads", "Tree")
     __getattr__ = lazily(
         __name__,
         {
-            **dict.fromkeys(_DATABASE, "roost.database.aio"),
+            **dict.fromkeys((*_DATABASE, "View"), "roost.database.aio"),
             **dict.fromkeys(("Opening", "open"), "roost.awaited"),
             "Client": "roost.client.aio",
         },
@@ -32,6 +42,8 @@ __all__ = [
     "Opening",
     "Queue",
     "ReadTree",
+    "Reads",
     "Tree",
+    "View",
     "open",
 ]

@@ -113,6 +113,19 @@ def test_a_block_commits_what_it_read_or_nothing() -> None:
         assert tree["b"] == 2
 
 
+def test_a_view_is_one_state_in_any_thread() -> None:
+    with roost.open(None) as db:
+        tree = db.tree("t", key=int)
+        tree.update(dict.fromkeys(range(600), b""))
+        with db.view() as view:
+            rows = view.tree("t", key=int)
+            found = iter(rows)
+            assert next(found) == 0
+            tree.delete_range()
+            assert list(found) == list(range(1, 600))
+            assert (len(rows), len(tree)) == (600, 0)
+
+
 def test_what_cannot_return_is_refused() -> None:
     db = roost.open(None, operations=[counting])
     inside.append(lambda: db.run(count, "n"))

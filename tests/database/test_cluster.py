@@ -19,6 +19,7 @@ from roost.database import (
     Transaction,
     TransactionOver,
     UnknownOperation,
+    ViewClosed,
     WriteSetTooLarge,
 )
 from roost.database.aio import Database
@@ -340,5 +341,45 @@ def test_a_cancelled_call_leaves_nothing_waiting(tmp_path: Path) -> None:
         with pytest.raises(BadKey):
             await database.tree("t").get("a")  # type: ignore[arg-type]  # that is the point
         await database.tree("t").put(b"b", b"1")
+
+    with_databases(tmp_path, story, bank, size=1)
+
+
+def test_a_view_is_one_state_over_any_number_of_reads(tmp_path: Path) -> None:
+    async def story(cluster: Databases) -> None:
+        leader = await cluster.leader()
+        database = followers(cluster, leader)[0]
+        tree = database.tree("rows", key=int, value=int)
+        await tree.update(dict.fromkeys(range(600), 0))
+        async with database.view() as view:
+            rows = view.tree("rows", key=int, value=int)
+            seen = []
+            async for page in rows.pages():
+                seen += page
+                await tree.put(page[-1][0], 1)
+                await tree.put(page[-1][0] + 1000, 1)
+            assert seen == [(number, 0) for number in range(600)]
+            assert (await rows.count(), await tree.count()) == (600, 603)
+            assert view.index < (await database.status()).applied_index
+        with pytest.raises(ViewClosed, match="open another one"):
+            await rows.get(1)
+        assert not database._embedded.member.store.held_views.count
+
+    with_databases(tmp_path, story, bank)
+
+
+def test_a_view_that_is_held_too_long_says_so(tmp_path: Path) -> None:
+    async def story(cluster: Databases) -> None:
+        (database,) = cluster.databases.values()
+        tree = database.tree("rows", key=int, value=int)
+        await tree.put(1, 1)
+        async with database.view() as view:
+            rows = view.tree("rows", key=int, value=int)
+            assert await rows.get(1) == 1
+            await pass_time(62)
+            with pytest.raises(ViewClosed, match="lasted for longer"):
+                await rows.get(1)
+        async with database.view() as view:
+            assert await view.tree("rows", key=int, value=int).get(1) == 1
 
     with_databases(tmp_path, story, bank, size=1)

@@ -1,8 +1,8 @@
 """The process of `roost serve`: open a member, serve it until told to stop, end with a code.
 
-Opening is `roost.member.open_member`, serving is `roost.server.MemberServer`; what stands here is
-what only a process of its own has: signals, words for people and the supervisor, exit codes, and
-an end that comes whatever a device does.
+Opening is that of a program, `roost.database.embedded.Embedded.open`, serving is
+`roost.server.MemberServer.listen`; what stands here is what only a process of its own has: signals,
+words for people and the supervisor, exit codes, and an end that comes whatever a device does.
 """
 
 import asyncio
@@ -17,10 +17,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
-from roost import etcd
 from roost.cli.ending import end_now, end_within
 from roost.cli.exits import DONE, EXIT_BUG, EXIT_DEVICE, EXIT_FAILED, EXIT_LOCKED
 from roost.cli.hello import command_to_try, notify, say, say_error
+from roost.database import DEFAULT_LIMITS
+from roost.database.builtin import BUILTIN
+from roost.database.embedded import Embedded, Rooms
 from roost.errors import CallerFault, DeviceFault, RoostError
 from roost.journal import DirectoryLocked
 from roost.member import (
@@ -31,9 +33,10 @@ from roost.member import (
     added_anew,
     mark_damaged,
     mark_suspect,
-    open_member,
 )
 from roost.server import Listener, MemberServer, Serving
+from roost.server.embedding import Services
+from roost.settings import Settings
 from roost.settings.urls import Url
 from roost.store import StoreSuspect, crash
 from roost.tls import TlsFiles
@@ -51,6 +54,7 @@ ANEW_S = 20.0
 class Plan:
     """All that is known before anything is opened."""
 
+    settings: Settings
     config: MemberConfig
     world: World
     serving: Serving
@@ -66,12 +70,29 @@ class Plan:
     insecurities: Sequence[str]
 
 
+class _Services(Services):
+    """etcd's services, as the process serves them, on a directory that is watched for crashes."""
+
+    server: MemberServer
+
+    def __init__(self, serving: Serving) -> None:
+        self._serving = serving
+
+    def build(self, member: Member, world: World, settings: Settings) -> Rooms:
+        """Stand on a member that has been opened, in a directory that may be new."""
+        del settings
+        crash.watch(member.config.data_dir)
+        self.server = MemberServer(member, self._serving, clock_s=world.clock_s)
+        return self.server
+
+
 class Process:
     """One life of a member that is served."""
 
     def __init__(self, plan: Plan, *, on_hangup: Callable[[], None]) -> None:
         """Nothing is opened before `run`; `on_hangup` is called at each SIGHUP."""
         self._plan = plan
+        self._services = _Services(plan.serving)
         self._on_hangup = on_hangup
         self._stop = asyncio.Event()
         self._was_removed = False
@@ -80,15 +101,7 @@ class Process:
         """Open, serve until told to stop, and stop; return the exit code."""
         plan = self._plan
         try:
-            member = await self._open()
-            member.on_removed = self._on_removed
-            server = MemberServer(
-                member,
-                plan.serving,
-                clock_s=plan.world.clock_s,
-                clients=plan.clients,
-                metrics=plan.metrics,
-            )
+            embedded = await self._open()
         except DirectoryLocked as error:
             say_error(error)
             return EXIT_LOCKED
@@ -99,41 +112,45 @@ class Process:
             say_error(error)
             return EXIT_FAILED
         try:
-            await server.start()
+            await self._services.server.listen(plan.clients, plan.metrics)
         except (RoostError, OSError) as error:
             say_error(error)
+            await embedded.close()
             return EXIT_FAILED
         gc.collect()
         gc.freeze()
-        await self._wait_until_told(member)
+        await self._wait_until_told(embedded.member)
         logger.info("stopping")
         notify("STOPPING=1")
         limit_s = plan.serving.grace_s + STOP_S
         # As by a crash: nothing that was acknowledged is lost by it.
         text = f"the stop was cut short: a device has not answered for {limit_s:.0f} s"
         end_within(limit_s, EXIT_DEVICE, text)
-        await server.stop()
+        await embedded.close()
         if self._was_removed:
             text = f"its data in {plan.config.data_dir} are of no use any more"
             text = f"this member was removed from the cluster for good; {text}"
             say_error(f"{text}; for a new one here: {added_anew(plan.config)}")
         return DONE
 
-    async def _open(self) -> Member:
-        """Open the directory, after what has to be done to it first."""
+    async def _open(self) -> Embedded:
+        """Open the directory, as a program does, after what has to be done to it first."""
         plan, data_dir = self._plan, self._plan.config.data_dir
         if crash.is_watched(data_dir):
             crash.watch(data_dir)
-        member = await open_member(
+        return await Embedded.open(
             plan.config,
-            bootstrap=etcd.bootstrap,
-            on_fatal=self._on_fatal,
-            world=plan.world,
+            plan.world,
+            settings=plan.settings,
+            builder=self._services,
+            # Whoever leads says by name what it does not know; see `roost.database.runner`.
+            operations=BUILTIN,
+            limits=DEFAULT_LIMITS,
             joins=plan.joins,
             is_forced=plan.is_forced,
+            on_fatal=self._on_fatal,
+            on_removed=self._on_removed,
         )
-        crash.watch(data_dir)  # it may be new
-        return member
 
     def _on_fatal(self, error: BaseException) -> NoReturn:
         """End at once, or start anew: what this process believes can no longer be trusted."""

@@ -117,6 +117,7 @@ def make_plan(settings: Settings) -> Plan:
     tls = client_tls(settings)
     said = insecurities(clients, tls, peer_tls(settings), peer_secrets(settings))
     return Plan(
+        settings=settings,
         config=config,
         world=make_world(settings),
         serving=serving_of(settings),

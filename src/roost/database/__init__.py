@@ -20,6 +20,7 @@ from roost.database.errors import (
     UnknownOperation,
     ValueTooLarge,
     ValueUndecodable,
+    ViewClosed,
     WriteSetTooLarge,
     WrongLoop,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "UnknownOperation",
     "ValueTooLarge",
     "ValueUndecodable",
+    "ViewClosed",
     "WriteSetTooLarge",
     "WrongLoop",
 ]

@@ -129,8 +129,12 @@ class Embedded:
         limits: Limits,
         joins: bool = False,
         is_forced: bool = False,
+        on_fatal: Callable[[BaseException], None] | None = None,
+        on_removed: Callable[[], None] | None = None,
     ) -> "Embedded":
         """Open the member's directory, start it, and take part.
+
+        Without `on_fatal` and `on_removed` the member ends alone when it fails, or is removed.
 
         Raises:
             RoostError, OSError: as `roost.member.open_member` and `Member.start`; nothing runs.
@@ -140,13 +144,13 @@ class Embedded:
         member = found.member = await open_member(
             config,
             bootstrap=builder.bootstrap,
-            on_fatal=found._on_fatal,
+            on_fatal=on_fatal or found._on_fatal,
             world=world,
             joins=joins,
             is_forced=is_forced,
         )
         try:
-            member.on_removed = found._on_removed
+            member.on_removed = on_removed or found._on_removed
             found.runner = Runner(operations, limits, clock_s=world.clock_s, wall_s=world.wall_s)
             member.register(OPERATION, found.runner.run)
             found.rooms = builder.build(member, world, settings)

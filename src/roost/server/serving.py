@@ -67,10 +67,8 @@ class MemberServer:
         serving: Serving,
         *,
         clock_s: Callable[[], float],
-        clients: Sequence[Listener],
-        metrics: Sequence[Listener] = (),
     ) -> None:
-        """Nothing is served before `start`; on `metrics` there are pages only.
+        """Nothing runs before `start`, and nothing is served before `listen`.
 
         `clock_s` is that of the machine under the member.
         """
@@ -99,10 +97,8 @@ class MemberServer:
         port = self._make_port(routes)
         self._figures.show_port(port)
         self._port = port
-        self._ports = [(port, clients)] if clients else []
+        self._ports: list[tuple[ClientPort, Sequence[Listener]]] = []
         memory.held = Pools(member, port).held
-        if metrics:
-            self._ports.append((self._make_pages(), metrics))
         self._tasks = Tasks()
 
     def _make_port(self, routes: Mapping[bytes, Route]) -> ClientPort:
@@ -150,17 +146,15 @@ class MemberServer:
         return ClientPort(routes={}, app=app, config=self._serving.port)
 
     async def start(self) -> None:
-        """Start the member, and serve.
+        """Start the member, and what it does for itself: no port is opened to clients.
 
         Raises:
-            OSError, RoostError: a place cannot be listened on; the member is stopped again.
+            OSError: a peer address cannot be bound; the member is stopped again.
 
         """
         try:
             await self._member.start()
-            for port, listeners in self._ports:
-                await port.start(listeners)
-        except (OSError, RoostError):
+        except OSError:
             await self._member.stop()
             raise
         logger.info("memory: %s", self._memory.describe())
@@ -176,7 +170,7 @@ class MemberServer:
         return bool(self._ports)
 
     async def listen(self, clients: Sequence[Listener], metrics: Sequence[Listener] = ()) -> None:
-        """Serve a member that has started without ports.
+        """Serve clients of a member that has started; on `metrics` there are pages only.
 
         Raises:
             OSError, RoostError: a place cannot be listened on; those that could be are closed.

@@ -1,6 +1,6 @@
 """The asyncio face of a database."""
 
-from roost.database.aio.database import Attempt, Database, Local
+from roost.database.aio.database import Attempt, Database, Local, Reads, View
 from roost.database.aio.opening import open_database
 from roost.database.aio.trees import MultiTree, Queue, ReadTree, Tree
 
@@ -11,6 +11,8 @@ __all__ = [
     "MultiTree",
     "Queue",
     "ReadTree",
+    "Reads",
     "Tree",
+    "View",
     "open_database",
 ]

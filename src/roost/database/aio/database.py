@@ -13,33 +13,30 @@ from roost.database.bounds import K, V
 from roost.database.builtin import DESCRIBE
 from roost.database.carried import CarriedRows
 from roost.database.embedded import Embedded, Served
-from roost.database.errors import BadArgument, BadOpening, Conflict
+from roost.database.errors import BadArgument, BadOpening, Conflict, ViewClosed
 from roost.database.limits import Limits
 from roost.database.operations import Operation, P, R
 from roost.database.optimistic import COMMIT, GuardedRows
 from roost.database.ordered import utf8
-from roost.database.source import LiveSource
+from roost.database.source import LiveSource, Source
 from roost.database.status import Status, status_of
 from roost.database.transaction import Transaction
 from roost.faces import translated
+from roost.store import HeldView
 
 ONCE_BYTES_MAX = 256
 
 
-class Local:
-    """Reads of what this member has applied, without asking others.
-
-    They may be behind what was acknowledged elsewhere; `Status.lag_entries` says how far, as far as
-    this member knows.
-    """
+class Reads:
+    """Trees that can be read, and not be written; see `Local` and `View`."""
 
     def __init__(self, embedded: Embedded) -> None:
         """Read what `embedded` holds."""
+        self._embedded = embedded
+        self._source: Source = LiveSource(embedded.member.view, self._ready)
 
-        async def ready() -> None:
-            embedded.check()
-
-        self._source = LiveSource(embedded.member.view, ready)
+    async def _ready(self) -> None:
+        self._embedded.check()
 
     @overload
     def tree(self, name: str) -> ReadTree[bytes, bytes]: ...
@@ -69,6 +66,52 @@ class Local:
 
         """
         return MultiTree(name, key, value, self._source)
+
+
+class Local(Reads):
+    """Reads of what this member has applied, without asking others.
+
+    They may be behind what was acknowledged elsewhere; `Status.lag_entries` says how far, as far as
+    this member knows.
+    """
+
+
+class View(Reads):
+    """One state of all trees, for a `with` block; see `Database.view`."""
+
+    def __init__(self, embedded: Embedded) -> None:
+        """Nothing is held before the block begins."""
+        super().__init__(embedded)
+        self._held: HeldView | None = None
+
+    async def __aenter__(self) -> Self:
+        """Hold what was acknowledged before.
+
+        Raises:
+            NoLeader: no majority could be asked in time.
+            Overloaded: as many states are held as can be; try again.
+
+        """
+        await self._embedded.barrier()
+        self._held = self._embedded.member.store.hold()
+        self._source = LiveSource(self._held, self._ready)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Let it go."""
+        if self._held is not None:
+            self._held.close()
+
+    async def _ready(self) -> None:
+        await super()._ready()
+        if self._held is None or self._held.is_over:
+            raise ViewClosed("the view is closed, or lasted for longer than views do: open another "
+                             "one, and go on behind the last key that you have")  # fmt: skip
+
+    @property
+    def index(self) -> int:
+        """The position in the log whose state it is; 0 before the block."""
+        return 0 if self._held is None else self._held.index
 
 
 class Attempt:
@@ -232,6 +275,15 @@ class Database:
             raise BadArgument(f"once= is a key of 1 to {ONCE_BYTES_MAX} bytes; this has {len(key)}")
         body = operation.encode(args, kwargs)
         return operation.result(await self._embedded.ask(operation.name, body, key))
+
+    def view(self) -> View:
+        """One state of all trees, over any number of reads: `async with db.view() as view: ...`.
+
+        It holds everything that was acknowledged before the block, and does not stop writes.  It
+        lasts 60 s at most, and less where memory runs short; a read after that raises
+        `ViewClosed`.
+        """
+        return View(self._embedded)
 
     def transaction(self) -> Attempt:
         """A transaction as a block: `async with db.transaction() as txn: ...`.

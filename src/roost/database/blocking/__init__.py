@@ -2,7 +2,7 @@
 
 # Made by roost.faces.writer of the room `aio`; do not edit: `make faces`.
 
-from roost.database.blocking.database import Attempt, Database, Local
+from roost.database.blocking.database import Attempt, Database, Local, Reads, View
 from roost.database.blocking.opening import open_database
 from roost.database.blocking.trees import MultiTree, Queue, ReadTree, Tree
 
@@ -13,6 +13,8 @@ __all__ = [
     "MultiTree",
     "Queue",
     "ReadTree",
+    "Reads",
     "Tree",
+    "View",
     "open_database",
 ]

@@ -20,15 +20,10 @@ from roost.database.transaction import Transaction
 from roost.faces import Face
 
 
-class Local(Face):
-    """Reads of what this member has applied, without asking others.
+class Reads(Face):
+    """Trees that can be read, and not be written; see `Local` and `View`."""
 
-    They may be behind what was acknowledged elsewhere; `Status.lag_entries` says how far, as far as
-    this member knows.
-
-    """
-
-    _inner: aio.Local
+    _inner: aio.Reads
 
     @overload
     def tree(self, name: str) -> ReadTree[bytes, bytes]: ...
@@ -62,6 +57,41 @@ class Local(Face):
 
         """
         return MultiTree._of(self._inner.multi_tree(name, key=key, value=value), self._loop)
+
+
+class Local(Reads):
+    """Reads of what this member has applied, without asking others.
+
+    They may be behind what was acknowledged elsewhere; `Status.lag_entries` says how far, as far as
+    this member knows.
+
+    """
+
+
+class View(Reads):
+    """One state of all trees, for a `with` block; see `Database.view`."""
+
+    _inner: aio.View
+
+    def __enter__(self) -> Self:
+        """Hold what was acknowledged before.
+
+        Raises:
+            NoLeader: no majority could be asked in time.
+            Overloaded: as many states are held as can be; try again.
+
+        """
+        self._loop.call(self._inner.__aenter__())
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Let it go."""
+        self._loop.call(self._inner.__aexit__(*exc))
+
+    @property
+    def index(self) -> int:
+        """The position in the log whose state it is; 0 before the block."""
+        return self._inner.index
 
 
 class Attempt(Face):
@@ -215,6 +245,16 @@ class Database(Face):
 
         """
         return self._loop.call(self._inner.run(operation, *args, once=once, **kwargs))
+
+    def view(self) -> View:
+        """One state of all trees, over any number of reads: `with db.view() as view: ...`.
+
+        It holds everything that was acknowledged before the block, and does not stop writes.  It
+        lasts 60 s at most, and less where memory runs short; a read after that raises
+        `ViewClosed`.
+
+        """
+        return View._of(self._inner.view(), self._loop)
 
     def transaction(self) -> Attempt:
         """A transaction as a block: `with db.transaction() as txn: ...`.
