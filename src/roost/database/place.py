@@ -111,7 +111,10 @@ def _settings(
     if unknown:
         raise BadOpening(f"there are no settings {sorted(unknown)}: see docs/reference/settings.md")
     # A list is as good as a tuple to whoever writes it down.
-    taken: Any = {key: tuple(it) if isinstance(it, list) else it for key, it in given.items()}
+    taken: Any = {
+        key: it if isinstance(it, str) or not isinstance(it, Sequence) else tuple(it)
+        for key, it in given.items()
+    }
     settings = Settings(name=name, **taken)
     if isinstance(join, str) or not all(isinstance(it, str) for it in join):
         raise BadOpening('join= is a list of addresses of members: join=["10.0.0.1:2380"]')

@@ -1,21 +1,20 @@
 """The settings of a member as keyword arguments, for those who open one in a program.
 
 Names, units and meanings are those of `Settings`, but for what a program says otherwise: its name
-and directory, and its log.  A test compares the two.
+and directory, and its log; texts may be any sequence.  A test compares the two.
 """
 
+from collections.abc import Sequence
 from typing import TypedDict
-
-from roost.settings.settings import Texts
 
 
 class SettingsArguments(TypedDict, total=False):
     """Any of them may be left out: the defaults are those of `Settings`."""
 
-    listen_client_urls: Texts
-    advertise_client_urls: Texts
-    listen_peer_urls: Texts
-    initial_advertise_peer_urls: Texts
+    listen_client_urls: Sequence[str]
+    advertise_client_urls: Sequence[str]
+    listen_peer_urls: Sequence[str]
+    initial_advertise_peer_urls: Sequence[str]
     initial_cluster: str
     initial_cluster_state: str
     initial_cluster_token: str
@@ -33,6 +32,7 @@ class SettingsArguments(TypedDict, total=False):
     backup_dir: str
     backup_interval: float
     backup_keep: int
+    max_memory_bytes: int
     max_txn_ops: int
     max_concurrent_streams: int
     max_connections: int
@@ -64,10 +64,10 @@ class SettingsArguments(TypedDict, total=False):
     auth_token_ttl: int
     bcrypt_cost: int
     password_length_min: int
-    cors: Texts
-    host_whitelist: Texts
+    cors: Sequence[str]
+    host_whitelist: Sequence[str]
     enable_grpc_gateway: bool
-    listen_metrics_urls: Texts
+    listen_metrics_urls: Sequence[str]
     grpc_keepalive_interval: float
     grpc_keepalive_timeout: float
     socket_reuse_port: bool

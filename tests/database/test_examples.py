@@ -1,0 +1,107 @@
+"""The page and the example about a member in a program do what they say."""
+
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import roost
+from roost import Client
+from roost.testing.ports import free_ports
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "how-to" / "embed.md"
+BANK = ROOT / "examples" / "bank.py"
+
+
+@pytest.mark.slow
+def test_the_page_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    assert len(blocks) == 5
+    script = tmp_path / "page.py"
+    script.write_text("\n".join(blocks))
+    monkeypatch.chdir(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(script)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_bank_fits_on_two_screens() -> None:
+    assert len(BANK.read_text().splitlines()) < 150
+
+
+LINES = """\
+open ada 10
+open bob 0
+open ada 5
+move ada bob 4
+move ada bob 40
+move ada bob 1 order-7
+move ada bob 1 order-7
+move ada cyd 1
+show
+what?
+"""
+SAID = """\
+ada has 10
+bob has 0
+no: ada has an account already
+ada has 6
+no: not enough money
+ada has 5
+ada has 5
+no: cyd has no account
+ada=5 bob=5
+open NAME AMOUNT | move FROM TO AMOUNT [KEY] | show
+"""
+
+
+@pytest.mark.slow
+def test_the_bank_does_what_its_lines_say(tmp_path: Path) -> None:
+    for lines, said in ((LINES, SAID), ("show\n", "ada=5 bob=5\n")):
+        done = subprocess.run(
+            [sys.executable, str(BANK), str(tmp_path / "data")],
+            input=lines,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (0, said, "")
+
+
+@pytest.mark.slow
+def test_a_member_joins_a_database_that_is_served(tmp_path: Path) -> None:
+    first, second, clients = free_ports(3)
+    members = {"m0": f"127.0.0.1:{first}"}
+    with roost.open(tmp_path / "m0", name="m0", members=members) as one:
+        one.serve([f"http://127.0.0.1:{clients}"])
+        one.tree("t")[b"a"] = b"1"
+        url = f"http://127.0.0.1:{second}"
+        with Client(f"127.0.0.1:{clients}") as client:
+            client.add_member([url], is_learner=True)
+            with roost.open(
+                tmp_path / "m1", name="m1", join=[members["m0"]], listen_peer_urls=[url]
+            ) as two:
+                assert two.tree("t")[b"a"] == b"1"
+                assert two.status().is_learner
+                two.tree("t")[b"b"] = b"2"
+                assert one.tree("t")[b"b"] == b"2"
+
+
+@pytest.mark.slow
+def test_the_first_page_shows_a_program_that_runs(tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text()
+    begin = text.index("    import roost\n")
+    block = text[begin : text.index("\nThree members", begin)]
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(block)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "5 {'ada': 5}\n", "")
