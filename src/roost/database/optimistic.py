@@ -254,6 +254,9 @@ def commit(rows: TxnRows, reads: Sequence[Read], done: Sequence[Done]) -> None:
         Refused: as the rows say.
 
     """
+    # What comes from elsewhere may ask for more than our own side notes.
+    if sum(it.limit if isinstance(it, RangeRead) else 1 for it in reads) > 2 * READS_MAX + 1:
+        raise WriteSetTooLarge(f"a transaction reads {READS_MAX} rows at most")
     for read in reads:
         if not _is_so(rows, read):
             raise Conflict(f"something in the tree {read.tree!r} has changed since it was read: "
