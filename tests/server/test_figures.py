@@ -1,8 +1,11 @@
 """Every gauge is moved by something: a row that reads what nobody writes would stay where it is."""
 
+import asyncio
 import os
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,8 @@ import pytest
 
 from roost.call import Route, Stream, Unary
 from roost.etcd import figures as of_etcd
+from roost.etcd.access.hashers import HASHERS
+from roost.etcd.v3.costly import RUNNING_MAX
 from roost.figures import Figure, Labels, Source, Value
 from roost.flow import OWN
 from roost.member import figures as of_member
@@ -42,7 +47,8 @@ BY_A_RUN = {
     *("roost_journal_queue", "roost_store_durable_index"),
     *("roost_disk_free_bytes", "roost_uncommitted_bytes", "roost_snapshot_transfers"),
 }
-BY_REQUESTS = {it.name for it in of_etcd.FIGURES if it.kind == "gauge"}
+BY_THREADS = {"roost_passwords_waiting"}
+BY_REQUESTS = {it.name for it in of_etcd.FIGURES if it.kind == "gauge"} - BY_THREADS
 BY_REAL_TIME = {"roost_journal_sync_milliseconds"}
 # What only damage, loss or a burst within one turn moves: the row reads a field of the status, and
 # who is named here moves the field.
@@ -98,7 +104,16 @@ class Seen:
 
 def test_every_gauge_is_moved_by_somebody() -> None:
     shown = [
-        *(BY_A_RUN, BY_REQUESTS, BY_REAL_TIME, BY_THE_STATUS, BY_THE_STORE, BY_THE_PORT, CONSTANT),
+        *(
+            BY_A_RUN,
+            BY_THREADS,
+            BY_REQUESTS,
+            BY_REAL_TIME,
+            BY_THE_STATUS,
+            BY_THE_STORE,
+            BY_THE_PORT,
+            CONSTANT,
+        ),
         *(BY_LONG_READS, BY_MEMORY),
     ]
     gauges = [
@@ -183,11 +198,37 @@ def test_requests_move_what_the_services_show() -> None:
             look()
         world.call("KV/Compact", pb.CompactionRequest(revision=2))
         look()
+        copies = world.services.copies
+        async with AsyncExitStack() as stack:
+            for _ in range(RUNNING_MAX):
+                await stack.enter_async_context(copies.turn(OWN))
+            waiting = asyncio.create_task(stack.enter_async_context(copies.turn(OWN)))
+            await until_idle()
+            look()
+            waiting.cancel()
+            await asyncio.wait([waiting])
         await world.services.close()
 
     run_virtually(story())
     world.replica.close()
     assert seen.moved() == BY_REQUESTS
+
+
+def test_passwords_that_wait_are_shown() -> None:
+    world, seen, gate = World(), Seen(), threading.Event()
+
+    async def story() -> None:
+        loop, hashers = asyncio.get_running_loop(), world.services.hashers
+        checked = [loop.create_future() for _ in range(HASHERS + 1)]
+        for future in checked:
+            hashers.run("10.0.0.1", "alice", gate.wait, future.set_result)
+            seen.note(of_etcd.FIGURES, of_etcd.EtcdNow(world.services, world.services.figures()))
+        gate.set()
+        await asyncio.gather(*checked)
+
+    asyncio.run(story())
+    world.replica.close()
+    assert seen.moved() == BY_THREADS
 
 
 @pytest.mark.slow

@@ -131,6 +131,30 @@ FIGURES: tuple[Figure[EtcdNow], ...] = (
         lambda it: it.figures.lease_count,
     ),
     Figure(
+        "roost_copies_sent",
+        "gauge",
+        "Copies of the store on their way to clients.",
+        lambda it: it.services.copies.running_count,
+    ),
+    Figure(
+        "roost_copies_waiting",
+        "gauge",
+        "Requests for a copy of the store that wait for their turn.",
+        lambda it: it.services.copies.waiting_count,
+    ),
+    Figure(
+        "roost_copies_refused_total",
+        "counter",
+        "Requests for a copy of the store refused because too many waited.",
+        lambda it: it.services.copies.refused_count,
+    ),
+    Figure(
+        "roost_passwords_waiting",
+        "gauge",
+        "Passwords that wait to be checked or hashed.",
+        lambda it: it.services.hashers.waiting_count,
+    ),
+    Figure(
         "roost_waiting_turns",
         "gauge",
         "Calls that wait for a lock or an election.",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from roost.call import Route
 from roost.etcd.access import users as auth
 from roost.etcd.access.callers import Callers
+from roost.etcd.access.hashers import Hashers
 from roost.etcd.access.tokens import JwtOptions, SimpleTokens, Tokens
 from roost.etcd.access.users import Auth
 from roost.etcd.border import Border
@@ -22,6 +23,7 @@ from roost.etcd.upkeep.lessor import Lessor
 from roost.etcd.upkeep.sweep import SLICE_OPERATION, Sweep
 from roost.etcd.v3.auth import AuthService
 from roost.etcd.v3.cluster import ClusterService
+from roost.etcd.v3.costly import Costly
 from roost.etcd.v3.desk import Desk
 from roost.etcd.v3.election import ElectionService
 from roost.etcd.v3.kv import KvService
@@ -160,6 +162,16 @@ class Services:
     def routes(self) -> dict[bytes, Route]:
         """Every method served, by its path."""
         return routes_of(self._api, self._replica)
+
+    @property
+    def copies(self) -> Costly:
+        """Copies of the store on their way to clients, and who waits for one."""
+        return self._api.maintenance.copies
+
+    @property
+    def hashers(self) -> Hashers:
+        """Passwords that are being checked, and who waits for that."""
+        return self._api.users.hashers
 
     def revision(self) -> int:
         """The current revision here."""

@@ -45,7 +45,7 @@ class AuthService:
         self._desk = desk
         self._auth = auth
         self._bcrypt_cost = bcrypt_cost
-        self._hashers = hashers = Hashers()
+        self.hashers = hashers = Hashers()
         self._logins = Logins(desk, auth, tokens, hashers, bcrypt_cost=bcrypt_cost, clock_s=clock_s)
         for name, operation in AuthOperations(auth, desk.mvcc).by_name().items():
             check = anybody if name == "etcd.auth_enable" else root
@@ -151,7 +151,7 @@ class AuthService:
             self._desk.write(call, operation, request.SerializeToString())
 
         def allowed() -> None:
-            self._hashers.run(
+            self.hashers.run(
                 network_of(call.address),
                 "",
                 lambda: bcrypt.hashpw(password, bcrypt.gensalt(cost)),

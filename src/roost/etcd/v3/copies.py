@@ -1,6 +1,7 @@
 """Copies of the store, sent as fast as the client takes them: whole, or what was written since.
 
-Full?  A stream waits while it has _UNSENT_BYTES_MAX that the client has not taken.
+Full?  A stream waits while it has _UNSENT_BYTES_MAX that the client has not taken; how many are
+sent at once, and how many wait for that, is bounded (`costly.py`).
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from typing import BinaryIO
 from roost.call import StreamCall
 from roost.etcd.access.judge import Judge
 from roost.etcd.v3.answering import Answering
+from roost.etcd.v3.costly import Costly
 from roost.etcd.v3.desk import Desk
 from roost.proto import rpc_pb2 as pb
 
@@ -21,10 +23,11 @@ _UNSENT_BYTES_MAX = 1 << 20
 class _Sending(Answering):
     """A stream that one task fills, as fast as the client takes it."""
 
-    def __init__(self, desk: Desk, call: StreamCall) -> None:
-        """Nothing is sent before the request has come."""
+    def __init__(self, desk: Desk, call: StreamCall, costly: Costly) -> None:
+        """Nothing is sent before the request has come, and its turn among all such streams."""
         super().__init__(desk.tasks, call, self._serve)
         self._desk = desk
+        self._costly = costly
         self._replica = desk.replica
         self._headed = desk.headed
         self._drained = asyncio.Event()
@@ -34,7 +37,8 @@ class _Sending(Answering):
         # It is root who asks, and the files hold all that was acknowledged, if anybody can say so.
         # A learner has what it has.
         await self._desk.border.wait_admitted(self._call, Judge.need_root, may_be_stale=True)
-        await self._send_all(message)
+        async with self._costly.turn(self._call.flow):
+            await self._send_all(message)
 
     async def _send_all(self, message: bytes) -> None:
         raise NotImplementedError

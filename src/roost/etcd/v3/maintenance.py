@@ -8,6 +8,7 @@ from roost.etcd import errors
 from roost.etcd.access.judge import Judge, root, somebody
 from roost.etcd.v3.checks import check_alarm
 from roost.etcd.v3.copies import SinceStream, SnapshotStream
+from roost.etcd.v3.costly import Costly
 from roost.etcd.v3.desk import Desk
 from roost.etcd.v3.hashing import KeyHash
 from roost.etcd.v3.requests import fail, parse
@@ -30,6 +31,8 @@ class MaintenanceService:
         self._mvcc = desk.mvcc
         self._alarms = desk.alarms
         self._headed = desk.headed
+        # Copies of the store, and of what was written since, on their way to clients.
+        self.copies = Costly("copies")
         desk.border.register(CLIENT_ALARM, self._change_alarm, root)
 
     def status(self, call: Call, _body: bytes) -> None:
@@ -147,11 +150,11 @@ class MaintenanceService:
 
     def snapshot(self, call: StreamCall) -> SnapshotStream:
         """Snapshot: the whole store as of now, and the SHA-256 of it behind it."""
-        return SnapshotStream(self._desk, call)
+        return SnapshotStream(self._desk, call, self.copies)
 
     def since(self, call: StreamCall) -> SinceStream:
         """Since, Roost's own: everything written behind a log position (incremental backup)."""
-        return SinceStream(self._desk, call)
+        return SinceStream(self._desk, call, self.copies)
 
 
 def _downgrade_refusal(request: pb.DowngradeRequest) -> Refused:
