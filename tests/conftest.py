@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, settings
 from roost.sim.mutants import MUTANTS, applied
 from tests.order import RECORD, Order, Progress
 
+NAME_BYTES_MAX = 24
+
 # On a busy machine everything takes longer, also to make an example: that is no fault.
 settings.register_profile("roost", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("roost")
@@ -27,6 +29,11 @@ def mutant() -> Iterator[None]:
     (wanted,) = [it for it in MUTANTS if it.name == name]
     with applied(wanted):
         yield
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """A long value is no name: it may hold the time, and then no two workers agree on it."""
+    return argname if isinstance(val, bytes) and len(val) > NAME_BYTES_MAX else None
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
