@@ -32,7 +32,6 @@ class SettingsArguments(TypedDict, total=False):
     backup_dir: str
     backup_interval: float
     backup_keep: int
-    max_memory_bytes: int
     max_txn_ops: int
     max_concurrent_streams: int
     max_connections: int
