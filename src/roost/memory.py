@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from roost.errors import ShortOfMemory
-from roost.memory_limit import Limit, Statm, Taken
+from roost.memory_limit import ADDRESSES, Limit, Statm, Taken
 
 logger = logging.getLogger(__name__)
 RESERVE_BYTES_MIN, RESERVE_BYTES_MAX = 16 << 20, 256 << 20
@@ -38,7 +38,7 @@ HELD_BYTES_MIN = 1 << 20
 # Of glibc (malloc.h): from where on a block is mapped, and so given back when it is freed; without
 # it the bound grows with what is freed.  And the arenas, each of which takes 64 MiB of addresses.
 _M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8
-_MAPPED_BYTES_MIN, _ARENAS_MAX = 256 << 10, 2
+_MAPPED_BYTES_MIN, _ARENAS_MAX = 1 << 20, 2
 
 
 class Memory:
@@ -76,6 +76,11 @@ class Memory:
         if not self._limits:
             return 1 << 62
         return max(0, self.limit_bytes - _reserve(self.limit_bytes) - self.used_bytes)
+
+    @property
+    def address_bytes(self) -> int | None:
+        """How much may be mapped; None when there is no limit."""
+        return next((it.bytes_max for it in self._limits if it.name == ADDRESSES), None)
 
     def share(self, wanted: int, parts: int) -> int:
         """The bound of a pool that would have `wanted` bytes: no more than a part of what is left.

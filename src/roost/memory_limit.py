@@ -72,6 +72,9 @@ class Statm:
             self._descriptor = -1
 
 
+ADDRESSES = "ulimit -v"
+
+
 def find_limits(said_bytes: int = 0, root: Path = Path("/")) -> list[Limit]:
     """Every limit there is; `said_bytes` is the operator's own, 0 = none."""
     found = [*_of_process(), *_of_groups(root)]
@@ -90,7 +93,7 @@ def _anonymous(taken: Taken) -> int:
 def _of_process() -> Iterator[Limit]:
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     if soft != resource.RLIM_INFINITY:
-        yield Limit(soft, "ulimit -v", lambda it: it.mapped_bytes)
+        yield Limit(soft, ADDRESSES, lambda it: it.mapped_bytes)
     soft, _ = resource.getrlimit(resource.RLIMIT_DATA)
     if soft != resource.RLIM_INFINITY:
         yield Limit(soft, "ulimit -d", lambda it: it.data_bytes)

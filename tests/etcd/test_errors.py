@@ -73,6 +73,12 @@ def test_what_a_client_is_told_of_an_outcome(error: RoostError, status: tuple[in
     assert status_of(error) == status
 
 
+def test_what_nobody_foresaw_is_a_lack_of_memory_or_a_bug() -> None:
+    text = "etcdserver: too little memory is left: an allocation has failed"
+    assert etcd_errors.status_of_fault(MemoryError()) == (8, text)
+    assert etcd_errors.status_of_fault(ValueError("a bug")) == (13, "internal error")
+
+
 def test_a_watch_is_told_a_refusal_as_go_prints_it_and_ends_with_anything_else() -> None:
     said = watch_refusal(etcd_errors.permission_denied())
     assert said == "rpc error: code = PermissionDenied desc = etcdserver: permission denied"

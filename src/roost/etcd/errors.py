@@ -405,6 +405,13 @@ _STATUSES: Mapping[type[RoostError], Status] = {
 }
 
 
+def status_of_fault(error: Exception) -> Status:
+    """How a call ends at what nobody foresaw: no memory for it, or a bug of ours."""
+    if isinstance(error, MemoryError):
+        return status_of(ShortOfMemory("an allocation has failed"))
+    return INTERNAL_ERROR
+
+
 def status_of(error: RoostError) -> Status:
     """How a call ends that met an error of the layers below, or of ours."""
     if isinstance(error, ModelRefused):

@@ -26,6 +26,7 @@ from roost.server.options import Serving
 from roost.server.pools import Pools
 from roost.server.port import ClientPort, Listener
 from roost.settings.urls import Url
+from roost.store.base import MAP_BYTES_FIRST
 from roost.tasks import Tasks
 from roost.ticker import Ticker
 from roost.tls import ALPN, TlsFiles, check_peer, server_context
@@ -56,6 +57,22 @@ def make_listeners(
 logger = logging.getLogger(__name__)
 # How often it is looked how much memory is left.
 LOOK_S = 0.25
+# What a process maps besides the store's file.
+AROUND_MAP_BYTES = 384 << 20
+
+
+def quota_within(quota_bytes: int, address_bytes: int | None) -> int:
+    """The quota of a store whose file, which is mapped as a whole, must fit what may be mapped.
+
+    The map doubles when it is full; where it cannot, the member would end, so writes stop before.
+    """
+    if address_bytes is None:
+        return quota_bytes
+    size = MAP_BYTES_FIRST
+    while 2 * size + AROUND_MAP_BYTES <= address_bytes:
+        size *= 2
+    most = size * 9 // 10
+    return min(quota_bytes, most) if quota_bytes else most
 
 
 class MemberServer:
@@ -83,13 +100,12 @@ class MemberServer:
             clock_s=clock_s,
             memory=member.memory,
         )
-        self._guard = etcd.Guard(member, self._services.alarms, quota_bytes=serving.quota_bytes)
+        quota_bytes = quota_within(serving.quota_bytes, member.memory.address_bytes)
+        self._guard = etcd.Guard(member, self._services.alarms, quota_bytes=quota_bytes)
         self._watch = LoopWatch()
         self._memory = memory = member.memory
         self._look = Ticker(LOOK_S, memory.look)
-        self._figures = Figures(
-            member, self._services, quota_bytes=serving.quota_bytes, watch=self._watch
-        )
+        self._figures = Figures(member, self._services, quota_bytes=quota_bytes, watch=self._watch)
         self._admission = Admission(memory, etcd.LIGHT | health.LIGHT, etcd.SHORT)
         routes = self._services.routes()
         names = sorted({path[1:].split(b"/")[0].decode() for path in routes})

@@ -13,6 +13,7 @@ from roost.client import prefix_end
 from roost.etcd.model import kv
 from roost.etcd.v3 import latecomers
 from roost.etcd.v3 import watch as watch_module
+from roost.etcd.v3.watchers import Watcher, WatcherIndex
 from roost.flow import OWN
 from roost.proto import kv_pb2
 from roost.proto import rpc_pb2 as pb
@@ -515,3 +516,27 @@ def test_every_watcher_is_told_what_is_in_its_range(
         asyncio.run(run())
     finally:
         world.replica.close()
+
+
+def test_events_for_which_there_is_no_memory_are_served_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It ended the member: what is applied is applied for all, and cannot be refused."""
+
+    def starve(_index: WatcherIndex, _key: bytes) -> list[Watcher]:
+        raise MemoryError
+
+    def tell(world: World) -> Iterator[None]:
+        world.watch(key=b"k")
+        world.put(b"k", b"before")
+        with monkeypatch.context() as short:
+            short.setattr(WatcherIndex, "candidates", starve)
+            world.put(b"k", b"meanwhile")
+        world.put(b"k", b"behind")
+        yield
+        world.put(b"k", b"again")
+        yield
+        values = [event.kv.value for event in world.stream.events(0)]
+        assert values == [b"before", b"meanwhile", b"behind", b"again"]
+
+    story(tell)

@@ -90,8 +90,8 @@ class Answering:
             self._call.finish(*errors.status_of(errors.malformed_request()))
         except OSError as error:
             self._call.finish(*errors.status_of(errors.file_failed(error)))
-        except Exception:
+        except Exception as error:
             logger.exception("a call failed")
-            self._call.finish(*errors.INTERNAL_ERROR)
+            self._call.finish(*errors.status_of_fault(error))
         else:
             self._call.finish(Code.OK, "")

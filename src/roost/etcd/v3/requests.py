@@ -32,9 +32,9 @@ def guarded(call: Failing, step: Callable[[], None]) -> Callable[[], None]:
             step()
         except RoostError as error:
             call.fail(*errors.status_of(error))
-        except Exception:
+        except Exception as error:
             logger.exception("a call failed")
-            call.fail(*errors.INTERNAL_ERROR)
+            call.fail(*errors.status_of_fault(error))
 
     return run
 

@@ -173,7 +173,7 @@ class WatchStream:
         logger.error("a watch failed", exc_info=error)
         self._end()
         try:
-            self.call.finish(*errors.INTERNAL_ERROR)
+            self.call.finish(*errors.status_of_fault(error))
         except Exception:
             logger.exception("a watch failed as it was ended")
 

@@ -15,6 +15,7 @@ Every watcher is served in a step of its own: one that cannot be served ends its
 no other notices.  Answers never split a revision.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 
 from roost.etcd.access.tokens import Identity
@@ -29,6 +30,7 @@ from roost.ticker import Ticker
 
 # So many watchers of streams that are over are removed in a turn of the loop.
 REMOVED_A_TURN = 400
+logger = logging.getLogger(__name__)
 
 
 class WatchHub:
@@ -98,6 +100,15 @@ class WatchHub:
         if changes.is_long:
             self._on_long()
             return
+        try:
+            self._tell_synced(changes)
+        except MemoryError:
+            # Nobody was told so far: history has it, in parts.
+            logger.warning("there was no memory for the events of an entry: all are served later")
+            self._on_long()
+
+    def _tell_synced(self, changes: Changes) -> None:
+        """Tell those who have been sent everything of what has changed."""
         tree = self.mvcc.revisions
         events = [
             Event(key, value)
