@@ -4,7 +4,7 @@ The model is a list of what is on its way and the highest index that the peer ha
 are in the words of `progress.py`, checklist 83 to 97.
 """
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -127,6 +127,7 @@ class Believed(RuleBasedStateMachine):
         assert not self.progress.is_full(count + 1, size + 1)
 
 
+Believed.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 test_what_is_believed_of_a_peer_is_what_it_said = Believed.TestCase
 
 

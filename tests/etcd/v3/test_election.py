@@ -189,7 +189,7 @@ class Line:
                 assert (leader.lease, leader.rev > 0) == (candidate.lease, True)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(STEPS)
 def test_who_came_first_and_is_still_there_leads(steps: list[tuple[str, int]]) -> None:
     async def story(post: Post) -> None:

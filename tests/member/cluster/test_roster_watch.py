@@ -105,6 +105,7 @@ def test_a_member_that_stops_follows_nobody_and_leaves_nothing(after_s: float) -
         await pass_time(after_s)
         world.watch.stop()
         world.watch.leave()
+        world.watch.follow_soon()  # what is applied while it ends
         await pass_time(5 * LINGER_S)
 
     world = run(story)
