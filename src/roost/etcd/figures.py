@@ -101,6 +101,12 @@ FIGURES: tuple[Figure[EtcdNow], ...] = (
         lambda it: it.services.watches.event_count,
     ),
     Figure(
+        "roost_watchers_fanned_out_total",
+        "counter",
+        "Watchers that were told in turns to come, because too many wanted an event.",
+        lambda it: it.services.watches.fanned_out_count,
+    ),
+    Figure(
         "etcd_debugging_lease_granted_total",
         "counter",
         "Leases granted.",

@@ -7,8 +7,9 @@ thousand watchers from the same revision cost what one does, and a thousand from
 revisions come together on the way.
 
 Answers never split a revision.  One that has more records than a slice is read a slice a turn all
-the same: what each of the party wants of it is piled up, encoded, and sent when the revision has
-been read whole (`_LongRevision`).  There is one such at a time, and nobody joins its party.
+the same, and where more of a party want what was read than a turn can send they are told a part a
+turn: what each of them wants is piled up, encoded, and sent when all of it has been read
+(`_Passage`).  There is one such at a time, it is bounded, and nobody joins its party.
 
 A turn of the loop takes WORK_MAX steps: a record read, an event sent.  A watcher whose stream has
 no room rests, and joins the pass again, where it left, when its client has read.
@@ -18,7 +19,7 @@ bounds how many watchers there are, and the executor how much a revision writes.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from heapq import heappop, heappush
 from itertools import islice
 from typing import Protocol
@@ -29,6 +30,9 @@ from roost.etcd.v3.watchers import Event, Listener, Watcher, WatcherIndex
 
 WORK_MAX = 400
 ROWS_MAX = 128
+# What a party is offered before another has its turn, in records times watchers; one revision is
+# offered whole all the same.
+OFFERS_MAX = 16_000
 # So many watchers that have caught up are handed over in one step.
 HANDED_MAX = 200
 
@@ -59,18 +63,24 @@ class _Party:
         self.members = WatcherIndex()
 
 
-class _LongRevision:
-    """A revision of many records on its way to a party, which stands at it."""
+class _Passage:
+    """Revisions on their way to a party, which stands at the first: one that is long, or several.
 
-    __slots__ = ("first", "is_read", "main", "party", "pile")
+    Whoever leaves the party has been sent all of them, or nothing.
+    """
 
-    def __init__(self, party: _Party, main: int) -> None:
+    __slots__ = ("first", "is_read", "last", "offers", "party", "pile")
+
+    def __init__(self, party: _Party, last: int, events: Sequence[Event] | None = None) -> None:
+        """Up to a revision; `events` are all there are, or they have to be read."""
         self.party = party
-        self.main = main
-        # Where the reading goes on, and whether it has come to the revision's end.
-        self.first = revision_bytes(main, 0)
-        self.is_read = False
-        # What each wants of it so far.
+        self.last = last
+        # Where the reading goes on, and whether it has come to the end.
+        self.first = revision_bytes(last, 0)
+        self.is_read = events is not None
+        # Who wants what of the records that were read, as far as nobody was asked yet.
+        self.offers = _offers(party, events or ())
+        # What each wants so far.
         self.pile: dict[Watcher, list[bytes]] = {}
 
 
@@ -87,7 +97,7 @@ class Latecomers:
         self._parties: dict[int, _Party] = {}
         # Revisions of parties, some of which are gone; the lowest first.
         self._revisions: list[int] = []
-        self._long: _LongRevision | None = None
+        self._passage: _Passage | None = None
         self._is_due = False
 
     def __len__(self) -> int:
@@ -151,7 +161,7 @@ class Latecomers:
         return party
 
     def _schedule(self) -> None:
-        if (self._parties or self._long) and not self._is_due:
+        if (self._parties or self._passage) and not self._is_due:
             self._is_due = True
             asyncio.get_running_loop().call_soon(self._turn)
 
@@ -160,8 +170,12 @@ class Latecomers:
         self._is_due = False
         try:
             work = 0
-            while (self._parties or self._long) and work < WORK_MAX:
-                work += self._advance() if self._long is None else self._go_on(self._long)
+            while (self._parties or self._passage) and work < WORK_MAX:
+                passage = self._passage
+                if passage is None:
+                    work += self._advance()
+                else:
+                    work += self._go_on(passage, WORK_MAX - work)
         finally:
             self._schedule()
 
@@ -194,10 +208,15 @@ class Latecomers:
         rows, until = self._read(party.revision, limit)
         if until < party.revision:
             del self._parties[party.revision]
-            self._long = _LongRevision(party, main_of(rows[0][0]))
+            self._passage = _Passage(party, main_of(rows[0][0]))
             return 1 + len(rows)
         events = [Event(name, encoded) for name, encoded in rows]
         wanted = _wanted(party, events)
+        if wanted is None:
+            events, until = _within(party, events, until)
+            del self._parties[party.revision]
+            self._passage = _Passage(party, until, events)
+            return 1 + len(rows)
         # Before anybody is sent anything: that may wake others of the stream, and who comes to
         # stand where the party stood must be led on from there.
         self._move(party, until + 1)
@@ -238,59 +257,61 @@ class Latecomers:
                 watcher.stream.fail(error)
         return count
 
-    def _go_on(self, long: _LongRevision) -> int:
-        """Read another slice of a long revision, or send one watcher what it wants of it."""
-        party, main = long.party, long.main
-        if main < self._mvcc.compacted(self._replica.view) or not party.members:
-            self._end_long(long, party.revision)
-        elif not long.is_read:
-            return 1 + self._read_long(long)
-        elif long.pile:
-            watcher, rows = long.pile.popitem()
-            if self._places.get(watcher) is party:  # else it has left meanwhile
-                self._send_pile(watcher, rows, main)
+    def _go_on(self, passage: _Passage, work_max: int) -> int:
+        """Read more, ask some of the party what they want of it, or send one watcher its own."""
+        party, last = passage.party, passage.last
+        if not party.members:
+            self._end_passage(party, party.revision)
+        elif asked := list(islice(passage.offers, work_max)):
+            for watcher, event in asked:
+                passage.pile.setdefault(watcher, []).extend(self._hub.rows(watcher, [event]))
+            return len(asked)
+        elif not passage.is_read and last < self._mvcc.compacted(self._replica.view):
+            self._end_passage(party, party.revision)
+        elif not passage.is_read:
+            return 1 + self._read_on(passage)
+        elif passage.pile:
+            watcher, rows = passage.pile.popitem()
+            if self._places.get(watcher) is party and not watcher.stream.is_over:
+                self._send_pile(watcher, rows, last)
             return 1 + len(rows)
         else:
-            self._end_long(long, main + 1)
+            self._end_passage(party, last + 1)
         return 1
 
-    def _read_long(self, long: _LongRevision) -> int:
-        """Pile up what the next records are to each of the party; say how much work it was."""
-        stop = revision_bytes(long.main + 1, 0)
+    def _read_on(self, passage: _Passage) -> int:
+        """Read the next records of a long revision; say how many there are."""
+        stop = revision_bytes(passage.last + 1, 0)
         view, tree = self._replica.view, self._mvcc.revisions
-        rows = view.scan(tree, long.first, stop, limit=ROWS_MAX)
-        count = len(rows)
-        wanted = _wanted(long.party, [Event(name, encoded) for name, encoded in rows])
-        for watcher, events in wanted.items():
-            count += len(events)
-            long.pile.setdefault(watcher, []).extend(self._hub.rows(watcher, events))
+        rows = view.scan(tree, passage.first, stop, limit=ROWS_MAX)
+        events = [Event(name, encoded) for name, encoded in rows]
+        passage.offers = _offers(passage.party, events)
         if len(rows) < ROWS_MAX:
-            long.is_read = True
+            passage.is_read = True
         else:
-            long.first = rows[-1][0] + b"\0"
-        return count
+            passage.first = rows[-1][0] + b"\0"
+        return len(rows)
 
-    def _send_pile(self, watcher: Watcher, rows: list[bytes], main: int) -> None:
-        """Send one watcher what it wants of a long revision."""
+    def _send_pile(self, watcher: Watcher, rows: list[bytes], last: int) -> None:
+        """Send one watcher what it wants of the revisions up to `last`."""
         try:
             if watcher.stream.has_room:
                 current = self._mvcc.revision(self._replica.view)
-                watcher.next_revision = main + 1
+                watcher.next_revision = last + 1
                 answers = self._hub.answers_of(watcher, rows, current)
                 watcher.stream.call.send_all(answers)
             else:
                 self.discard(watcher)
-                watcher.next_revision = main
                 self.add(watcher)
         except Exception as error:  # noqa: BLE001 - it is this stream's alone
             watcher.stream.fail(error)
 
-    def _end_long(self, long: _LongRevision, revision: int) -> None:
+    def _end_passage(self, party: _Party, revision: int) -> None:
         """The party goes on from `revision`, with whoever stands there."""
-        self._long = None
-        if long.party.members:
-            long.party.revision = revision
-            self._stand(long.party)
+        self._passage = None
+        if party.members:
+            party.revision = revision
+            self._stand(party)
 
     def _move(self, party: _Party, revision: int) -> None:
         """A party has been led to a revision; it joins whoever stands there."""
@@ -338,11 +359,33 @@ class Latecomers:
         return len(gone)
 
 
-def _wanted(party: _Party, events: list[Event]) -> dict[Watcher, list[Event]]:
-    """What each of a party wants of what was read, in order."""
+def _wanted(party: _Party, events: list[Event]) -> dict[Watcher, list[Event]] | None:
+    """What each of a party wants of what was read, in order; None when that is too much to ask."""
     by_watcher: dict[Watcher, list[Event]] = {}
+    left = WORK_MAX
     for event in events:
         for watcher in party.members.candidates(event.key):
+            left -= 1
             if watcher.wants(event):
                 by_watcher.setdefault(watcher, []).append(event)
+            if not left:
+                return None
     return by_watcher
+
+
+def _offers(party: _Party, events: Sequence[Event]) -> Iterator[tuple[Watcher, Event]]:
+    """Each of a party with each event that it wants; some may go meanwhile."""
+    for event in events:
+        for watcher in list(party.members.candidates(event.key)):
+            if watcher.wants(event):
+                yield watcher, event
+
+
+def _within(party: _Party, events: list[Event], until: int) -> tuple[list[Event], int]:
+    """Those of the first revisions that are not too many offers; the last of these revisions."""
+    weight = 0
+    for position, event in enumerate(events):
+        weight += party.members.weight((event,), OFFERS_MAX)
+        if weight > OFFERS_MAX and event.main > events[0].main:
+            return [it for it in events[:position] if it.main < event.main], event.main - 1
+    return events, until

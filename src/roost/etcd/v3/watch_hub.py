@@ -10,6 +10,7 @@ bytes than it takes, is *behind*: it is served from the `revisions` tree with al
 it, and applying never waits for it.  A watcher that needs compacted revisions is cancelled.
 
 A long write has more events than a step may send: then everybody is behind, and is led through it.
+So are those who want an event that more than FAN_OUT_MAX do; who watches other keys is not.
 
 Every watcher is served in a step of its own: one that cannot be served ends its own stream, and
 no other notices.  Answers never split a revision.
@@ -28,6 +29,9 @@ from roost.slices import Slices
 from roost.store import Changes
 from roost.ticker import Ticker
 
+# What one applied entry is told to at once, in events times watchers; and how many that watch the
+# same are a crowd, which gives way to the others when it is more than that.
+FAN_OUT_MAX, CROWD_MAX = 400, 50
 # So many watchers of streams that are over are removed in a turn of the loop.
 REMOVED_A_TURN = 400
 logger = logging.getLogger(__name__)
@@ -43,6 +47,9 @@ class WatchHub:
         self.mvcc = desk.mvcc
         self.header = desk.header
         self.count = self.stream_count = self.event_count = 0
+        # Watchers that were told of an event later than in the step in which it was applied,
+        # because too many wanted it.
+        self.fanned_out_count = 0
         self._slices = Slices(REMOVED_A_TURN)
         self._synced = WatcherIndex()
         self._behind = Latecomers(self, desk)
@@ -117,6 +124,8 @@ class WatchHub:
         ]
         if not events:
             return
+        if len(events) * len(self._synced) > FAN_OUT_MAX:
+            self._fan_out(events)
         candidates = self._synced.candidates
         by_watcher: dict[Watcher, list[Event]] = {}
         for event in events:
@@ -124,6 +133,18 @@ class WatchHub:
                 if watcher.wants(event):
                     by_watcher.setdefault(watcher, []).append(event)
         self._tell(by_watcher, events[-1].main)
+
+    def _fan_out(self, events: list[Event]) -> None:
+        """Have those be behind who are too many to be told in this step; others are told at once.
+
+        They are served a part a turn, with all others that are behind, from where they stood.
+        """
+        for crowd in (CROWD_MAX, 0):
+            if self._synced.weight(events, FAN_OUT_MAX + 1) > FAN_OUT_MAX:
+                taken = self._synced.take_for(events, crowd)
+                if taken:
+                    self.fanned_out_count += len(taken)
+                    self._behind.add_all(taken, events[0].main)
 
     def _on_long(self) -> None:
         """So many events at once that they are served a part a turn: everybody is behind."""

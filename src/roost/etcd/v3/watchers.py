@@ -4,7 +4,8 @@ A watcher belongs to a stream, of which the hub knows no more than `Listener` sa
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Protocol
 
 from roost.call import StreamCall
@@ -182,6 +183,53 @@ class WatcherIndex:
                 yield from self._by_prefix.get(key[:length], ())
         if self._ranges:
             yield from self._ranges.at(key)
+
+    def weight(self, events: Iterable[Event], enough: int) -> int:
+        """How many offers it takes to ask all who may want one of these, counted to `enough`.
+
+        It costs what events there are and, of ranges that are neither a key nor a prefix, what is
+        counted.
+        """
+        count = 0
+        for event in events:
+            key = event.key
+            count += len(self._by_key.get(key, ())) + self._crowd_at(key, enough)
+            for length in self._prefix_lengths:
+                if length <= len(key):
+                    count += len(self._by_prefix.get(key[:length], ()))
+            if count >= enough:
+                return enough
+        return count
+
+    def _crowd_at(self, key: bytes, enough: int) -> int:
+        """How many ranges have a key, counted to `enough`."""
+        if not self._ranges:
+            return 0
+        return sum(1 for _ in islice(self._ranges.at(key), enough))
+
+    def take_for(self, events: Iterable[Event], crowd: int) -> "WatcherIndex":
+        """Those that may want one of these events and are a crowd; they are not here any more.
+
+        A group of more than `crowd` is taken whole, and ranges that are neither of one key nor of
+        a prefix all together, so it costs what `weight` does.
+        """
+        taken = WatcherIndex()
+        for key in {event.key: None for event in events}:
+            if len(self._by_key.get(key, ())) > crowd:
+                taken._by_key[key] = self._by_key.pop(key)
+            for length in [it for it in self._prefix_lengths if it <= len(key)]:
+                if len(self._by_prefix.get(key[:length], ())) > crowd:
+                    taken._by_prefix[key[:length]] = self._by_prefix.pop(key[:length])
+                    taken._prefix_lengths[length] += 1
+                    self._prefix_lengths[length] -= 1
+                    if not self._prefix_lengths[length]:
+                        del self._prefix_lengths[length]
+            if self._crowd_at(key, crowd + 1) > crowd:
+                taken._ranges, self._ranges = self._ranges, RangeIndex()
+        groups = (*taken._by_key.values(), *taken._by_prefix.values())
+        taken._count = len(taken._ranges) + sum(map(len, groups))
+        self._count -= taken._count
+        return taken
 
 
 def _leave(groups: dict[bytes, set[Watcher]], name: bytes, watcher: Watcher) -> bool:
