@@ -73,6 +73,8 @@ def test_a_newcomer_becomes_who_the_cluster_says_it_is_with_what_it_holds(tmp_pa
         theirs = load_identity(newcomer.machine.disk, cluster.config(0).data_dir)
         assert theirs is not None
         assert identity.cluster_id == theirs.cluster_id
+        # By when it was made a directory is told from another one of the same member.
+        assert 0 < identity.created <= newcomer.machine.wall_s()
         record = read_record(newcomer.machine.disk, newcomer.config.data_dir)
         applied = read_applied(newcomer.config.data_dir / record.directory)
         assert record.index > 1
