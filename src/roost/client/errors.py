@@ -127,8 +127,11 @@ _REFUSALS: tuple[tuple[str, type[RequestRefused]], ...] = (
     ("database space exceeded", NoSpace),
     ("request is too large", TooLarge),
     ("too many operations in txn", TooLarge),
+    ("eceived message larger than max", TooLarge),
     ("requested lease not found", LeaseNotFound),
 )
+# Before what gRPC says of an answer that it does not take: the request was done.
+_OURS = "CLIENT:"
 # A member says these before it begins, and never later.
 _TURNED_AWAY = (
     "no leader",
@@ -148,6 +151,8 @@ def error_of(code: str, text: str, *, is_change: bool) -> ClientError:
     """What a status means; `is_change` says that something may have been done."""
     if text.endswith("has been compacted"):
         return Compacted(0, text)
+    if is_change and text.startswith(_OURS):
+        return OutcomeUnknown(code, text)
     for words, kind in _REFUSALS:
         if words in text:
             return kind(code, text)
