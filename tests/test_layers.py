@@ -100,7 +100,7 @@ FLOORS = {
     "roost.database": """
         blocking
         aio
-        status
+        status | catalogue
         embedded | place
         runner
         builtin

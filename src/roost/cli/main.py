@@ -118,6 +118,16 @@ COMMANDS = {
         "repair",
         "Say what is damaged in the directory of a member that is not running.",
     ),
+    "trees": Lazy(
+        "roost.cli.trees",
+        "trees",
+        "List the trees in the directory of a member: keys, bytes, types, purposes.",
+    ),
+    "dump": Lazy(
+        "roost.cli.trees",
+        "dump",
+        "Print the rows of TREE in the directory of a member.",
+    ),
     "sim": Lazy(
         "roost.cli.sim",
         "sim",

@@ -108,7 +108,7 @@ class Embedded:
         self._process = os.getpid()
         self._pending: dict[asyncio.Future[Any], None] = {}
         self._ended: str = ""
-        self._is_closed = False
+        self._is_open = self._is_closed = False
         self._closing: asyncio.Task[None] | None = None
         self._tasks = Tasks()
         self.member: Member
@@ -149,6 +149,7 @@ class Embedded:
             joins=joins,
             is_forced=is_forced,
         )
+        found.rooms = member
         try:
             member.on_removed = on_removed or found._on_removed
             found.runner = Runner(operations, limits, clock_s=world.clock_s, wall_s=world.wall_s)
@@ -158,6 +159,10 @@ class Embedded:
         except BaseException:
             await member.stop()
             raise
+        found._is_open = True
+        if found._ended:
+            await found.close()
+            raise MemberEnded(f"{found._ended}; open it again")
         return found
 
     def check(self) -> None:
@@ -247,14 +252,18 @@ class Embedded:
                 mark_suspect(self._config, str(error), self._world)
         except (RoostError, OSError):
             logger.exception("what is damaged could not be marked")
-        # We may be deep inside the member.
-        self._loop.call_soon(self._start_end)
+        self._end_soon()
+
+    def _end_soon(self) -> None:
+        """End, but not here: we may be deep inside the member; and what is opened ends itself."""
+        if self._is_open:
+            self._loop.call_soon(self._start_end)
 
     def _on_removed(self) -> None:
         """The cluster has removed this member for good."""
         if not self._ended:
             self._ended = "this member was removed from its cluster for good"
-            self._loop.call_soon(self._start_end)
+            self._end_soon()
 
     def _start_end(self) -> None:
         if self._closing is None:

@@ -4,18 +4,29 @@ The journal is opened with that, and a directory is judged by it before anything
 """
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from roost.journal import has_lived
+from roost.journal import OsDisk, has_lived
 from roost.member.cluster.roster import CONFIGURATION_KEY
 from roost.member.directory.store_record import read_record
 from roost.member.errors import StoreDamaged
 from roost.member.machine.world import World
 from roost.raft import Configuration
-from roost.store import BOOTSTRAP_INDEX, StoreCorrupt, read_applied, read_metadata
+from roost.store import (
+    BOOTSTRAP_INDEX,
+    StoreCorrupt,
+    StoreError,
+    View,
+    read_applied,
+    read_metadata,
+)
+from roost.store.base import environment
+from roost.store.base_reader import BaseReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +70,33 @@ def peek_store(data_dir: Path, world: World, own_id: int) -> Peeked:
             raise StoreDamaged(f"{record.directory}/{path.name} {fact}")
         return Peeked()
     return Peeked(applied, record.index or BOOTSTRAP_INDEX, _is_alone(encoded, own_id))
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFile:
+    """What a member's store holds on the disk: everything up to the entry at `index`."""
+
+    view: View
+    index: int
+
+
+@contextmanager
+def open_store_file(data_dir: Path) -> Iterator[StoreFile]:
+    """Read a member's store, whether the member runs or not; what is only in memory is not there.
+
+    Raises:
+        StoreError: it is not there, or cannot be read.
+
+    """
+    directory = data_dir / read_record(OsDisk(), data_dir).directory
+    if not (directory / "data.mdb").exists():
+        raise StoreError(f"{data_dir} is no directory of a member: {directory.name}/data.mdb is "
+                         "not there")  # fmt: skip
+    reader = BaseReader(environment(directory, is_writer=False))
+    try:
+        yield StoreFile(View([], reader), reader.applied()[0])
+    finally:
+        reader.close()
 
 
 def _is_alone(encoded: bytes, own_id: int) -> bool:

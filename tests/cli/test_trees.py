@@ -1,0 +1,77 @@
+"""What a member's directory holds is listed and printed, as its trees say."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import roost
+from roost.cli.main import main
+from roost.database.catalogue import shown
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("trees") / "data"
+    with roost.open(path) as db:
+        db.tree("people", key=str, value=dict[str, int])["ada"] = {"born": 1815}
+        db.tree("moments", key=tuple[str, datetime])["a", datetime(2026, 1, 2, tzinfo=UTC)] = b"\0"
+        db.tree("plain").update({b"a": b"1", b"0x": b"text"})
+        db.describe("people", "who they are")
+    return path
+
+
+def test_trees_are_listed_with_what_is_in_them(directory: Path) -> None:
+    said = CliRunner().invoke(main, ["trees", str(directory), "--json"])
+    assert said.exit_code == 0
+    rows = {row["name"]: row for row in map(json.loads, said.output.splitlines())}
+    assert rows["people"] == {
+        "name": "people",
+        "key_count": 1,
+        "content_bytes": 3 + 8,
+        "keys": "str",
+        "values": "msgpack dict[str, int]",
+        "purpose": "who they are",
+    }
+    assert (rows["plain"]["key_count"], rows["plain"]["keys"]) == (2, "bytes")
+    assert rows["members"]["keys"] == ""
+    said = CliRunner().invoke(main, ["trees", str(directory)])
+    (line,) = [it for it in said.output.splitlines() if it.startswith("people")]
+    assert line.endswith("str -> msgpack dict[str, int]; who they are")
+
+
+@pytest.mark.parametrize(
+    ("tree", "rows"),
+    [
+        ("people", ['ada\t{"born":1815}']),
+        ("moments", ["a 2026-01-02 00:00:00+00:00\t0x00"]),
+        ("plain", ["0x3078\ttext", "a\t1"]),
+    ],
+)
+def test_rows_are_printed_as_their_types_say(directory: Path, tree: str, rows: list[str]) -> None:
+    said = CliRunner().invoke(main, ["dump", str(directory), tree])
+    assert (said.exit_code, said.output.splitlines()) == (0, rows)
+    said = CliRunner().invoke(main, ["dump", str(directory), tree, "--limit", "1", "--json"])
+    assert [json.loads(it)["key"] for it in said.output.splitlines()] == [rows[0].split("\t")[0]]
+
+
+def test_a_directory_is_read_while_its_member_runs(directory: Path) -> None:
+    with roost.open(directory):
+        said = CliRunner().invoke(main, ["dump", str(directory), "plain"])
+        assert said.output.splitlines() == ["0x3078\ttext", "a\t1"]
+
+
+def test_what_is_not_there_is_one_line(directory: Path, tmp_path: Path) -> None:
+    for words in (["dump", str(directory), "nobody"], ["trees", str(tmp_path)]):
+        said = CliRunner().invoke(main, words)
+        assert said.exit_code == 1
+        assert said.output.startswith("Error: ")
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_bytes_are_shown_as_text_only_when_that_is_certain() -> None:
+    assert [shown(it) for it in (b"a b", b"\n", b"0xff", "é".encode(), b"")] == [
+        *("a b", "0x0a", "0x30786666", "0xc3a9", ""),
+    ]
