@@ -1,6 +1,8 @@
 """What a member's directory holds is listed and printed, as its trees say."""
 
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,7 +32,7 @@ def test_trees_are_listed_with_what_is_in_them(directory: Path) -> None:
     assert rows["people"] == {
         "name": "people",
         "key_count": 1,
-        "content_bytes": 3 + 8,
+        "content_bytes": 3 + 9,
         "keys": "str",
         "values": "msgpack dict[str, int]",
         "purpose": "who they are",
@@ -58,9 +60,10 @@ def test_rows_are_printed_as_their_types_say(directory: Path, tree: str, rows: l
 
 
 def test_a_directory_is_read_while_its_member_runs(directory: Path) -> None:
+    command = [sys.executable, "-m", "roost.cli", "dump", str(directory), "plain"]
     with roost.open(directory):
-        said = CliRunner().invoke(main, ["dump", str(directory), "plain"])
-        assert said.output.splitlines() == ["0x3078\ttext", "a\t1"]
+        said = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert said.stdout.splitlines() == ["0x3078\ttext", "a\t1"]
 
 
 def test_what_is_not_there_is_one_line(directory: Path, tmp_path: Path) -> None:
