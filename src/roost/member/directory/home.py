@@ -288,8 +288,11 @@ def _open_home(
         _clear_leftovers(config.data_dir, record)
         keeper = world.make_keeper(directory)
         undo.callback(keeper.close)
-        layer_bytes = world.memory.share(config.store_layer_bytes_max, 16)
-        store_config = StoreConfig(layer_bytes_max=layer_bytes)
+        share = world.memory.share
+        store_config = StoreConfig(
+            layer_bytes_max=share(config.store_layer_bytes_max, 16),
+            held_bytes_max=share(StoreConfig().held_bytes_max, 8),
+        )
         store = Store.open(config=store_config, keeper=keeper)
         undo.callback(store.abandon)
         store.on_failure = on_store_failure
