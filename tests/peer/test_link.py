@@ -350,3 +350,19 @@ def test_a_member_that_stops_is_not_kept_by_a_peer_that_wakes_it() -> None:
         assert running.cancelled()
 
     run_virtually(main())
+
+
+def test_a_new_connection_begins_with_a_new_frame() -> None:
+    """The rest of one that was half sent would be taken for its first, and end it."""
+
+    async def story(owner: Owner, pipe: Pipe) -> None:
+        assert owner.link.send([b"half of this"])
+        again = Pipe()
+        owner.answers = [again]
+        pipe.put(b"")
+        await pass_time(1)
+        assert pipe.left == b"half"
+        assert owner.link.send([b"whole"])
+        assert again.left == b"whole"
+
+    linked(story, room=4)
