@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roost.member.cluster.roster import change_payload
-from roost.member.pipeline.applier import Applier
+from roost.member.pipeline.applier import BYTES_A_TURN, Applier
 from roost.raft import Configuration, Entry, EntryKind, Role
 
 NORMAL, EMPTY, CONFIGURATION = EntryKind.NORMAL, EntryKind.EMPTY, EntryKind.CONFIGURATION
@@ -252,3 +252,20 @@ def test_an_entry_out_of_its_order_is_a_bug_of_ours() -> None:
     for wrong in (FIRST - 1, FIRST + 1):
         with pytest.raises(AssertionError, match="each once, in the order of the log"):
             World().applier.apply(entries(wrong, 1))
+
+
+def test_a_turn_applies_a_bounded_part_of_many_and_the_next_goes_on() -> None:
+    world = World()
+    payload = bytes(BYTES_A_TURN // 2)
+    large = [Entry(it.index, it.term, it.kind, payload) for it in entries(FIRST, 5)]
+    world.applier.apply(large)
+    assert world.heard("store") == [FIRST, FIRST + 1]
+    assert world.turns == 1
+    world.applier.apply(entries(FIRST + 5, 1))
+    assert world.heard("store") == [FIRST, FIRST + 1], "nothing overtakes them"
+    world.applier.go_on()
+    world.applier.go_on()
+    assert world.heard("store") == list(range(FIRST, FIRST + 6))
+    assert world.turns == 2
+    world.applier.go_on()
+    assert world.turns == 2, "nothing is left"
