@@ -10,6 +10,7 @@ from roost.etcd.v3.watch_hub import WatchHub
 from roost.etcd.v3.watchers import Watcher
 from roost.proto import rpc_pb2 as pb
 from roost.sim.members.loop import run_virtually, until_idle
+from roost.store import Changes
 from tests.etcd.v3.test_watch import FakeStream
 from tests.etcd.v3.test_watch import World as WatchWorld
 from tests.steps import steps_of
@@ -109,4 +110,32 @@ def test_a_stream_of_very_many_watches_ends_over_turns_and_hears_nothing_meanwhi
         assert [it.kv.key for it in world.stream.events(0)] == [b"k1"]
 
     run_virtually(main())
+    world.replica.close()
+
+
+def test_an_entry_of_several_revisions_that_cannot_be_told_at_once_is_told_whole_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = WatchWorld()
+    real = WatchHub._tell_synced
+    fails = [True]
+
+    def tell(hub: WatchHub, changes: Changes) -> None:
+        if fails and fails.pop():
+            raise MemoryError
+        real(hub, changes)
+
+    monkeypatch.setattr(WatchHub, "_tell_synced", tell)
+
+    def story() -> None:
+        world.watch(key=b"a", range_end=b"c")
+        store, put = world.replica.store, world.replica._operations["etcd.put"]
+        txn = store.begin()
+        for key in (b"a", b"b"):
+            put(txn, pb.PutRequest(key=key, value=b"1").SerializeToString())
+        store.apply(store.applied_index + 1, txn.encode())
+        world.put(b"b", b"2")
+
+    _told(world, story)
+    assert [it.kv.mod_revision for it in world.stream.events(0)] == [2, 3, 4]
     world.replica.close()

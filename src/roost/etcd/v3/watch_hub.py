@@ -51,6 +51,8 @@ class WatchHub:
         # because too many wanted it.
         self.fanned_out_count = 0
         self._slices = Slices(REMOVED_A_TURN)
+        # What was applied when somebody was last told.
+        self._seen_revision = self.revision()
         self._synced = WatcherIndex()
         self._behind = Latecomers(self, desk)
         self._ticker = Ticker(desk.limits.progress_interval_s, self.note_progress)
@@ -102,17 +104,19 @@ class WatchHub:
         self._behind.resume(listener)
 
     def _on_applied(self, _index: int, changes: Changes) -> None:
+        # An entry may have several revisions: it begins behind what was applied before.
+        first, self._seen_revision = self._seen_revision + 1, self.revision()
         if not self._synced:
             return
         if changes.is_long:
-            self._on_long()
+            self._on_long(first)
             return
         try:
             self._tell_synced(changes)
         except MemoryError:
             # Nobody was told so far: history has it, in parts.
             logger.warning("there was no memory for the events of an entry: all are served later")
-            self._on_long()
+            self._on_long(first)
 
     def _tell_synced(self, changes: Changes) -> None:
         """Tell those who have been sent everything of what has changed."""
@@ -146,10 +150,10 @@ class WatchHub:
                     self.fanned_out_count += len(taken)
                     self._behind.add_all(taken, events[0].main)
 
-    def _on_long(self) -> None:
+    def _on_long(self, first: int) -> None:
         """So many events at once that they are served a part a turn: everybody is behind."""
         synced, self._synced = self._synced, WatcherIndex()
-        self._behind.add_all(synced, self.revision())
+        self._behind.add_all(synced, first)
 
     def _tell(self, by_watcher: dict[Watcher, list[Event]], revision: int) -> None:
         """Send every watcher its events; the answers of a stream leave together."""
@@ -232,6 +236,7 @@ class WatchHub:
         revision = self.revision()
 
         def after() -> None:
+            self._seen_revision = self.revision()
             for watcher in synced:
                 watcher.next_revision = max(watcher.next_revision, revision + 1)
                 self.fall_behind(watcher)
