@@ -30,7 +30,7 @@ class Message:
     def on_place(self) -> None:
         assert self.has_place
 
-    def finish(self, code: int, text: str) -> None:
+    def refuse(self, code: int, text: str) -> None:
         self.statuses.append((code, text))
         assert self.bodies is not None
         self.bodies.release(self)

@@ -3,6 +3,7 @@
 import asyncio
 import tracemalloc
 from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import ClassVar
 from urllib.parse import unquote
 
@@ -12,7 +13,7 @@ from roost.call import Call, Code, Route, Stream, StreamCall, Unary
 from roost.memory import Memory
 from roost.memory_limit import Limit, Taken
 from roost.server.admission import Admission
-from roost.server.bodies import Bodies
+from roost.server.bodies import BODY_S, FULL, LATE, Bodies
 from roost.server.calls import MESSAGES_A_STEP_MAX
 from roost.server.grpc import STALL_LOOK_S, STALLED_LOOKS_MAX, GrpcProtocol, GrpcServer
 from roost.server.h2 import PREFACE, STREAM_WINDOW_BYTES, Unfinished
@@ -257,6 +258,27 @@ def test_requests_that_do_not_end_take_a_bounded_amount_and_those_that_do_are_an
                 client.send(stream_id, rest, is_last=True)
                 await all_read(server)
         assert server.bodies.bytes == server.bodies.refused_count == 0
+
+    run(story)
+
+
+@pytest.mark.parametrize("is_late", [True, False])
+def test_a_stream_whose_message_is_refused_or_does_not_come_on_hears_that_it_is_gone(
+    *, is_late: bool
+) -> None:
+    async def story(server: GrpcServer) -> None:
+        client = Client(server)
+        stream_id = client.begin(b"/t/Count")
+        if not is_late:
+            server.bodies._beginnings.bytes_max = len(PART) - 1
+        client.send(stream_id, b"\0" + (50_000).to_bytes(4, "big") + PART[5:])
+        if is_late:
+            server.bodies._beginnings.bytes_max = len(PART)
+            server.bodies.tick(monotonic() + 2 * BODY_S)
+        expected = LATE if is_late else FULL
+        assert client.frames().statuses == {stream_id: (expected.code, expected.text)}
+        assert Counting.heard == ["cancel"]
+        assert server.bodies.bytes == 0
 
     run(story)
 

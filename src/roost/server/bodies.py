@@ -54,8 +54,8 @@ class Body(Protocol):
     def on_place(self) -> None:
         """There is a place for all of it."""
 
-    def finish(self, code: int, text: str) -> None:
-        """End its call."""
+    def refuse(self, code: int, text: str) -> None:
+        """End its call, and tell who handles it."""
 
 
 class _Room:
@@ -189,4 +189,4 @@ class Bodies:
             if now_s - body.moved_s < BODY_S:
                 return
             self.refused_count += 1
-            body.finish(*LATE)
+            body.refuse(*LATE)

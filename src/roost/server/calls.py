@@ -170,7 +170,7 @@ class Call:
             self._buffer = bytearray(data)
         bodies, size = self.sender.bodies, len(data)
         if not bodies.grow(self, size, self.sender.received_s):
-            self.finish(*FULL)
+            self.refuse(*FULL)
             return False
         if not self.needed_bytes and size >= _PREFIX_BYTES:
             needed = _PREFIX_BYTES + int.from_bytes(data[1:_PREFIX_BYTES], "big")
@@ -178,6 +178,10 @@ class Call:
                 self.needed_bytes = needed
                 bodies.ask(self)
         return True
+
+    def refuse(self, code: int, text: str) -> None:
+        """End the call because of what has come, or has not."""
+        self.finish(code, text)
 
     def on_place(self) -> None:
         """There is a place for the whole message: its client may send the rest."""
@@ -382,6 +386,11 @@ class StreamingCall(Call):
         self._let_go()
         self._buffer = buffer if rest else None
         return rest
+
+    def refuse(self, code: int, text: str) -> None:
+        """End the call because of what has come, or has not; its handler hears that it is gone."""
+        super().refuse(code, text)
+        self._leave()
 
     def cancel(self) -> None:
         """The stream is gone."""

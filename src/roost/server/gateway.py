@@ -206,7 +206,7 @@ class _Post:
     def on_place(self) -> None:
         """It never waits for one."""
 
-    def finish(self, code: int, text: str) -> None:  # noqa: ARG002 - as `bodies` calls it
+    def refuse(self, code: int, text: str) -> None:  # noqa: ARG002 - as `bodies` calls it
         """It has not come on, and others need the room; its connection ends in time (`http1`)."""
         self._is_late = True
         self.release()
