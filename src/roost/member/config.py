@@ -40,6 +40,8 @@ class MemberConfig:
     # (measured 2026-11, docs/performance.md), and each costs a layer in every look-up.
     batch_inflight_max: int = 8
     batch_bytes_max: int = 4 << 20
+    # A turn of the loop runs one batch, so this bounds its step: about five milliseconds of puts.
+    batch_count_max: int = 512
     # Entries kept in the journal below what the store has durably, for slightly slow members.
     trailing_entries: int = DEFAULTS.snapshot_count
     # How fast a snapshot is sent, so that it leaves room for everything else.

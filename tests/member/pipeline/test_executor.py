@@ -163,7 +163,7 @@ def appending(store: Store, order: list[bytes]) -> Callable[[Txn, bytes], bytes]
 
 def test_three_thousand_requests_of_one_client_add_no_batch_to_anothers_wait(store: Store) -> None:
     core, order = StubCore(), list[bytes]()
-    executor = make(store, core, batch_bytes_max=64 << 10)
+    executor = make(store, core)
     executor.open()
     operation = appending(store, order)
     bodies = [b"%08d--" % it + bytes(200) for it in range(3000)]
@@ -174,7 +174,7 @@ def test_three_thousand_requests_of_one_client_add_no_batch_to_anothers_wait(sto
     assert executor.submit("put", operation, bodies[2999], ignore, BUSY)
     executor._run_batch()
     assert b"light-----" in order, "it is in the first batch that runs"
-    assert executor.queue_count > 1500, "which is not all there is"
+    assert len(order) == executor._config.batch_count_max, "which is not all there is"
     while executor.queue_count:
         executor._run_batch()
     order.remove(b"light-----")
@@ -286,3 +286,21 @@ def test_a_batch_for_whose_entry_there_is_no_memory_did_not_run(
     assert core.proposed == []
     assert [type(it) for it in heard] == [ShortOfMemory]
     assert store.begin().get(store.tree("things").id, b"key") is None
+
+
+def test_a_turn_runs_one_batch_and_asks_for_another(store: Store) -> None:
+    core, again, order = StubCore(), list[float](), list[bytes]()
+    executor = make(store, core, batch_count_max=10)
+    executor._run_again = again.append
+    executor.open()
+    operation = appending(store, order)
+    for number in range(25):
+        executor.submit("put", operation, b"%010d" % number, ignore)
+    executor.run()
+    assert (len(order), again) == (10, [0])
+    executor._inflight.clear()  # as if it was applied: its successor need not be held
+    executor.run()
+    assert (len(order), again) == (20, [0, 0])
+    executor._inflight.clear()
+    executor.run()
+    assert (len(order), again) == (25, [0, 0]), "nothing is left"

@@ -167,21 +167,24 @@ class Executor:
         )
 
     def run(self) -> None:
-        """Execute what waits, as far as the pipeline and the store's memory have room."""
+        """Execute a batch of what waits, if the pipeline and the store's memory have room.
+
+        What is left has the next turn of the loop, so a turn's work is bounded (D14).
+        """
         if self._has_leftovers and not self._long and self._has_room():
             self._clear_parts()
-        while (self._queue.count or self._change) and not self._long and self._has_room():
+        if (self._queue.count or self._change) and not self._long and self._has_room():
             pace = self._pacing.pace(self.queue_count, len(self._inflight))
             if pace is Pace.GO:
                 self._run_batch()
-                continue
-            if pace is Pace.LOOK_AGAIN:
+                if self._queue.count or self._change:
+                    self._run_again(0)
+            elif pace is Pace.LOOK_AGAIN:
                 self._run_again(0)
             elif not self._is_held:
                 self._is_held = True
                 self._run_again(HOLD_S)
-            return
-        if self._long and self._has_room():
+        elif self._long and self._has_room():
             self._run_again(0)
 
     def release(self) -> None:
@@ -245,9 +248,9 @@ class Executor:
     def _execute(self, txn: Txn) -> list[Request]:
         """Run operations on `txn`, by turns, until it is large enough; return those that ran."""
         queue = self._queue
-        bytes_max = self._config.batch_bytes_max
+        bytes_max, count_max = self._config.batch_bytes_max, self._config.batch_count_max
         ran: list[Request] = []
-        while queue.count and txn.size_bytes < bytes_max:
+        while queue.count and len(ran) < count_max and txn.size_bytes < bytes_max:
             request = queue.take()
             operation = request.operation
             if isinstance(operation, Changing):
