@@ -306,6 +306,17 @@ def test_who_dials_us_is_there_and_dialled_at_once() -> None:
     dialling(story)
 
 
+def test_who_has_dialled_us_once_and_is_away_again_is_not_dialled_without_a_pause() -> None:
+    async def story(owner: Owner) -> None:
+        await pass_time(5)
+        dialled = len(owner.greeted)
+        owner.link.wake()
+        await pass_time(0.3)
+        assert 1 <= len(owner.greeted) - dialled <= 4, "at once, after 50 ms, and later each time"
+
+    dialling(story)
+
+
 def test_every_address_is_tried_in_its_turn_and_each_says_what_was_wrong() -> None:
     async def story(owner: Owner) -> None:
         owner.link.addresses = [HERE, THERE]
