@@ -7,7 +7,7 @@ is not, `prefix` is what keys begin with.
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Mapping
-from typing import Any, Generic
+from typing import Any, Generic, overload
 
 from roost.database import builtin
 from roost.database.bounds import PAGE_ROWS, D, K, Shape, V, check_limit, check_users_name
@@ -40,7 +40,11 @@ class ReadTree(Generic[K, V]):
         await self._source.ready()
         return self._source.open(self.name, self._shape.keys.name, self._shape.values.name)
 
-    async def get(self, key: K, default: D | None = None) -> V | D | None:
+    @overload
+    async def get(self, key: K) -> V | None: ...
+    @overload
+    async def get(self, key: K, default: D) -> V | D: ...
+    async def get(self, key: K, default: Any = None) -> Any:
         """The value of a key, or `default`.
 
         Raises:

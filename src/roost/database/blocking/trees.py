@@ -8,7 +8,7 @@ is not, `prefix` is what keys begin with.
 # Made by roost.faces.writer of the room `aio`; do not edit: `make faces`.
 
 from collections.abc import Generator, Iterable, Mapping
-from typing import Any, Generic
+from typing import Any, Generic, overload
 
 from roost.database.aio import trees as aio
 from roost.database.bounds import D, K, V
@@ -25,7 +25,13 @@ class ReadTree(Face, KeyedRead[K, V], Generic[K, V]):
         """The tree's name."""
         return self._inner.name
 
-    def get(self, key: K, default: D | None = None) -> V | D | None:
+    @overload
+    def get(self, key: K) -> V | None: ...
+
+    @overload
+    def get(self, key: K, default: D) -> V | D: ...
+
+    def get(self, key: K, default: Any = None) -> Any:
         """The value of a key, or `default`.
 
         Raises:

@@ -1,0 +1,1 @@
+"""What a type checker must say of programs that use Roost."""

@@ -1,0 +1,78 @@
+"""Calls that are right, with what comes of them, and calls that are wrong: nothing here is run.
+
+mypy is strict about these files (`make types`): what is wrong has to be ignored by the name of its
+error, and an ignored error that is none any more is an error itself.  So this is a test.
+"""
+
+from collections.abc import Generator
+from datetime import datetime
+from typing import assert_type
+
+import roost
+from roost import aio
+
+bank = roost.Operations("bank")
+
+
+@bank.operation
+def transfer(txn: roost.Transaction, source: str, target: str, amount: int = 1) -> int:
+    """An operation."""
+    accounts = txn.tree("accounts", key=str, value=int)
+    assert_type(accounts["ada"], int)
+    assert_type(accounts.first(), tuple[str, int] | None)
+    accounts[source] = "5"  # type: ignore[assignment]  # a value of another type
+    accounts[5] = 5  # type: ignore[index]  # a key of another type
+    accounts.get(b"ada")  # type: ignore[call-overload]  # a key of another type
+    followers = txn.multi_tree("@followers", key=str, value=int)
+    followers.add("ada", "bob")  # type: ignore[arg-type]  # a value of another type
+    txn.queue("jobs", value=int).append("one")  # type: ignore[arg-type]  # another type
+    txn.annotate("kind", b"")  # type: ignore[arg-type]  # a kind is a number
+    return accounts[target] + amount
+
+
+def blocking(db: roost.Database) -> None:
+    """Calls of the blocking face."""
+    assert_type(db.run(transfer, "ada", "bob", 5), int)
+    assert_type(db.run(transfer, "ada", target="bob"), int)
+    assert_type(db.run(transfer, "ada", "bob", once="key"), int)
+    db.run(transfer, "ada", 5)  # type: ignore[call-overload]  # an argument of another type
+    db.run(transfer, "ada")  # type: ignore[call-overload]  # an argument too few
+    db.run(transfer, "ada", "bob", 5, 6)  # type: ignore[call-overload]  # and one too many
+    db.run(blocking)  # type: ignore[call-overload]  # no operation
+    people = db.tree("people", key=str, value=float)
+    assert_type(people["ada"], float)
+    assert_type(people.get("ada"), float | None)
+    assert_type(people.get("ada", 0), float | int)
+    assert_type(people.items(prefix="a"), Generator[tuple[str, float], None, None])
+    people[b"ada"] = 1.0  # type: ignore[index]  # a key of another type
+    people["ada"] = "1"  # type: ignore[assignment]  # a value of another type
+    people.put("ada", b"1")  # type: ignore[arg-type]  # a value of another type
+    people.update({"ada": "1"})  # type: ignore[arg-type]  # values of another type
+    assert_type(db.tree("plain")[b"a"], bytes)
+    assert_type(db.tree("moments", key=datetime).last(), tuple[datetime, bytes] | None)
+    assert_type(db.tree("pairs", key=tuple[str, int])["a", 1], bytes)
+    db.local.tree("people").put(b"a", b"1")  # type: ignore[attr-defined]  # it is only read
+    with db.view() as view:
+        assert_type(view.tree("people", key=str)["ada"], bytes)
+        view.tree("people")[b"a"] = b""  # type: ignore[index]  # it is only read
+    assert_type(db.transact(lambda txn: len(txn.tree("people"))), int)
+    with db.transaction() as txn:
+        assert_type(txn, roost.Transaction)
+    assert_type(db.queue("jobs", value=str).take(), str | None)
+
+
+async def waiting() -> None:
+    """Calls of the asyncio face."""
+    async with aio.open("data", operations=[bank]) as db:
+        assert_type(await db.run(transfer, "ada", "bob"), int)
+        assert_type(await db.tree("people", key=str, value=int).get("ada"), int | None)
+        await db.run(transfer, 1, 2)  # type: ignore[call-overload]  # arguments of other types
+
+
+def opening() -> None:
+    """Ways to open."""
+    roost.open(None, operations=[bank], heartbeat_interval=50, listen_peer_urls=["http://a:1"])
+    roost.open("data", heartbeat_intervall=50)  # type: ignore[call-arg]  # a setting that is none
+    roost.open("data", heartbeat_interval="50")  # type: ignore[arg-type]  # of another type
+    roost.open("data", operations=[transfer])  # type: ignore[list-item]  # not a group of them
+    roost.opne("data")  # type: ignore[attr-defined]  # there is no such name
