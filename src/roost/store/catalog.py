@@ -39,6 +39,6 @@ def check_name(name: str) -> None:
         BadTreeName: it is empty, too long, or not printable ASCII.
 
     """
-    is_printable = all("!" <= character <= "~" for character in name)
+    is_printable = name.isascii() and name.isprintable() and " " not in name
     if not 0 < len(name) <= _NAME_CHARACTERS_MAX or not is_printable:
         raise BadTreeName(f"{name!r} is no tree name: 1 to 128 printable ASCII characters")
