@@ -1,8 +1,10 @@
 """Three members in virtual time: what operations do, and how they end."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -28,7 +30,9 @@ from roost.faces import Closed
 from roost.outcome import settle_future
 from roost.sim.members.loop import pass_time
 from tests.database.databases import Databases, again, with_databases
+from tests.member.members import look_again
 
+T = TypeVar("T")
 bank = Operations("bank")
 ran: list[str] = []
 
@@ -383,3 +387,45 @@ def test_a_view_that_is_held_too_long_says_so(tmp_path: Path) -> None:
             assert await view.tree("rows", key=int, value=int).get(1) == 1
 
     with_databases(tmp_path, story, bank, size=1)
+
+
+async def taken(ask: Callable[[], Awaitable[T]]) -> T:
+    """A change of members, again as long as the one before is not over."""
+    while True:
+        try:
+            return await ask()
+        except Refused as refused:
+            if refused.code != "ChangeNotTaken":
+                raise
+            await look_again()
+
+
+def test_members_are_listed_changed_and_refused_by_name(tmp_path: Path) -> None:
+    async def story(cluster: Databases) -> None:
+        leader = await cluster.quiet()
+        database = followers(cluster, leader)[0]
+        assert [it.name for it in await database.members()] == sorted(
+            cluster.names, key=lambda name: cluster.members[cluster.names.index(name)].member_id
+        )
+        added = await database.add_member("10.0.0.9:2380", learner=True)
+        assert (added.peer_urls, added.is_learner) == (("http://10.0.0.9:2380",), True)
+        with pytest.raises(Refused) as refused:
+            await taken(lambda: database.add_member(["http://10.0.0.9:2380"]))
+        assert refused.value.code == "PeerUrlsTaken"
+        with pytest.raises(Refused) as refused:
+            await taken(lambda: database.promote_member(added.id))
+        assert refused.value.code == "LearnerBehind"
+        other = await taken(lambda: database.replace_member(added.id, "10.0.0.8:2380"))
+        await taken(lambda: database.remove_member(other.id))
+        assert len(await database.members()) == 3
+        with pytest.raises(Refused) as refused:
+            await taken(lambda: database.remove_member(other.id))
+        assert refused.value.code == "MemberNotFound"
+        target = database._embedded.member.member_id
+        with pytest.raises(Refused, match="ask there"):
+            await database.move_leader(target)
+        await cluster.databases[leader].move_leader(target)
+        assert (await database.status()).is_leader
+        await database.move_leader(target)
+
+    with_databases(tmp_path, story, bank)

@@ -26,7 +26,7 @@ from roost.database.errors import (
 )
 from roost.database.limits import DEFAULT_LIMITS, Limits
 from roost.database.operations import Operation, Operations
-from roost.database.status import Status
+from roost.database.status import MemberInfo, Status
 from roost.database.transaction import Transaction
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "KeyUndecodable",
     "Limits",
     "MemberEnded",
+    "MemberInfo",
     "MemberLost",
     "NotYourTree",
     "OnceTaken",

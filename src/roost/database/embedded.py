@@ -17,12 +17,13 @@ from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
+from roost import errors
 from roost.database.answers import Asked, decode_answer, of_members
-from roost.database.errors import MemberEnded, MemberLost, WrongLoop
+from roost.database.errors import MemberEnded, MemberLost, Refused, WrongLoop
 from roost.database.limits import Limits
 from roost.database.operations import Operation
 from roost.database.runner import OPERATION, Runner
-from roost.errors import RoostError
+from roost.errors import CallerFault, RoostError
 from roost.faces import Closed, Forked
 from roost.member import (
     Member,
@@ -217,11 +218,35 @@ class Embedded:
         """Run one of the member's own operations.
 
         Raises:
-            RoostError: as the member says.
+            Refused: the member says no; `code` is the name that it gives to why.
+            OutcomeUnknown, NotExecuted: as `ask`.
 
         """
         self.check()
-        return await self.member.transact(name, body)
+        try:
+            return await self.member.transact(name, body)
+        except errors.Refused as refusal:
+            raise Refused(str(refusal), code=type(refusal).__name__) from refusal
+
+    async def move_leader(self, member_id: int) -> None:
+        """Have another member lead.
+
+        Raises:
+            Refused: this member does not lead, or that one cannot.
+            OutcomeUnknown: it has not happened in time.
+
+        """
+        self.check()
+        if self.member.leader_id != self.member.member_id:
+            raise Refused("another member leads: ask there", code="NotLeader")
+        if member_id == self.member.member_id:
+            return
+        future: asyncio.Future[None] = self._loop.create_future()
+        try:
+            self.member.transfer_leadership(member_id, lambda error: settle_future(future, error))
+        except CallerFault as fault:
+            raise Refused(str(fault), code=type(fault).__name__) from fault
+        await future
 
     async def barrier(self) -> None:
         """Wait until this member's trees hold everything acknowledged before.

@@ -119,7 +119,7 @@ def _settings(
     if isinstance(join, str) or not all(isinstance(it, str) for it in join):
         raise BadOpening('join= is a list of addresses of members: join=["10.0.0.1:2380"]')
     if members is not None:
-        cluster = {who: _urls(urls) for who, urls in members.items()}
+        cluster = {who: urls_of(urls) for who, urls in members.items()}
         if name not in cluster:
             raise BadOpening(f"name={name!r} is not among members={sorted(cluster)}")
         settings = _heard_at(settings, cluster[name], given)
@@ -134,7 +134,7 @@ def _settings(
         own = given.get("initial_advertise_peer_urls") or given["listen_peer_urls"]
         settings = _heard_at(settings, tuple(own), given)
         texts = (f"{name}={url}" for url in own)
-        others = (f"peer{at}={url}" for at, it in enumerate(join) for url in _urls(it))
+        others = (f"peer{at}={url}" for at, it in enumerate(join) for url in urls_of(it))
         return replace(settings, initial_cluster=",".join([*texts, *others]))
     return settings
 
@@ -148,7 +148,7 @@ def _heard_at(settings: Settings, urls: tuple[str, ...], given: SettingsArgument
     )
 
 
-def _urls(said: Urls) -> tuple[str, ...]:
+def urls_of(said: Urls) -> tuple[str, ...]:
     """`10.0.0.1:2380`, or URLs, as URLs."""
     texts = (said,) if isinstance(said, str) else tuple(said)
     if not texts or not all(isinstance(it, str) and it for it in texts):

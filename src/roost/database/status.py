@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from roost.database.embedded import Embedded
+from roost.member import MemberRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,28 @@ class Status:
     refused_count: int
     failed_operation_count: int
     slow_operation_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberInfo:
+    """One member of the cluster; `name` is empty as long as it has not been started."""
+
+    id: int
+    name: str
+    peer_urls: tuple[str, ...]
+    client_urls: tuple[str, ...]
+    is_learner: bool
+
+
+def info_of(record: MemberRecord) -> MemberInfo:
+    """What the roster has of a member."""
+    return MemberInfo(
+        id=record.id,
+        name=record.name,
+        peer_urls=record.peer_urls,
+        client_urls=record.client_urls,
+        is_learner=record.is_learner,
+    )
 
 
 def status_of(embedded: Embedded) -> Status:

@@ -8,6 +8,8 @@ What cannot be reached from where it is called says so: see `roost.database.erro
 from collections.abc import Callable, Sequence
 from typing import Any, Self, overload
 
+import msgspec
+
 from roost.database.aio.trees import MultiTree, Queue, ReadTree, Tree
 from roost.database.bounds import K, V
 from roost.database.builtin import DESCRIBE
@@ -18,10 +20,19 @@ from roost.database.limits import Limits
 from roost.database.operations import Operation, P, R
 from roost.database.optimistic import COMMIT, GuardedRows
 from roost.database.ordered import utf8
+from roost.database.place import urls_of
 from roost.database.source import LiveSource, Source
-from roost.database.status import Status, status_of
+from roost.database.status import MemberInfo, Status, info_of, status_of
 from roost.database.transaction import Transaction
 from roost.faces import translated
+from roost.member import (
+    AddMember,
+    MemberRecord,
+    PromoteMember,
+    RemoveMember,
+    ReplaceMember,
+    membership,
+)
 from roost.store import HeldView
 
 ONCE_BYTES_MAX = 256
@@ -335,6 +346,75 @@ class Database:
         if not isinstance(rooms, Served):
             raise BadOpening("there are no services to be served: open it with roost.open")
         await rooms.serve(client_urls, metrics_urls)
+
+    async def members(self) -> list[MemberInfo]:
+        """All members of the cluster, by their ids.
+
+        Raises:
+            NoLeader: no majority could be asked in time.
+
+        """
+        await self._embedded.barrier()
+        return [info_of(it) for it in self._embedded.member.members()]
+
+    async def add_member(
+        self, peer_urls: str | Sequence[str], *, learner: bool = False
+    ) -> MemberInfo:
+        """Add a member by its URLs, `10.0.0.4:2380` or `http://10.0.0.4:2380`; then open it there.
+
+        It is opened with `join=` and `listen_peer_urls=` these.  A learner gets everything and has
+        no vote, until it is promoted.
+
+        Raises:
+            Refused: `code` says why: PeerUrlsTaken, TooFewStarted, and so on; ChangeNotTaken: the
+                change before is not over, ask again.
+            OutcomeUnknown, NotExecuted: as `run`; look at `members`.
+
+        """
+        asked = AddMember(peer_urls=urls_of(peer_urls), is_learner=learner)
+        return info_of((await self._change(membership.ADD, asked))[0])
+
+    async def replace_member(self, member_id: int, peer_urls: str | Sequence[str]) -> MemberInfo:
+        """Put a new member in another's place, in one step; see `add_member`.
+
+        Raises:
+            Refused, OutcomeUnknown, NotExecuted: as `add_member`.
+
+        """
+        asked = ReplaceMember(member_id, urls_of(peer_urls))
+        return info_of((await self._change(membership.REPLACE, asked))[0])
+
+    async def remove_member(self, member_id: int) -> None:
+        """Remove a member for good; its directory is of no use any more.
+
+        Raises:
+            Refused, OutcomeUnknown, NotExecuted: as `add_member`.
+
+        """
+        await self._change(membership.REMOVE, RemoveMember(member_id))
+
+    async def promote_member(self, member_id: int) -> None:
+        """Make a learner a voter, when it has caught up.
+
+        Raises:
+            Refused, OutcomeUnknown, NotExecuted: as `add_member`; LearnerBehind: try later.
+
+        """
+        await self._change(membership.PROMOTE, PromoteMember(member_id))
+
+    async def move_leader(self, member_id: int) -> None:
+        """Have another member lead; to be asked of the one that does.
+
+        Raises:
+            Refused: another member leads, or that one cannot.
+            OutcomeUnknown: it has not happened in time.
+
+        """
+        await self._embedded.move_leader(member_id)
+
+    async def _change(self, name: str, asked: msgspec.Struct) -> list[MemberRecord]:
+        answer = await self._embedded.change_members(name, msgspec.json.encode(asked))
+        return msgspec.json.decode(answer, type=list[MemberRecord])
 
     async def status(self) -> Status:
         """What this member says of itself and of its cluster."""

@@ -15,7 +15,7 @@ from roost.database.blocking.trees import MultiTree, Queue, ReadTree, Tree
 from roost.database.bounds import K, V
 from roost.database.errors import BadArgument, Conflict
 from roost.database.operations import Operation, P, R
-from roost.database.status import Status
+from roost.database.status import MemberInfo, Status
 from roost.database.transaction import Transaction
 from roost.faces import Face
 
@@ -302,6 +302,66 @@ class Database(Face):
 
         """
         self._loop.call(self._inner.serve(client_urls, metrics_urls=metrics_urls))
+
+    def members(self) -> list[MemberInfo]:
+        """All members of the cluster, by their ids.
+
+        Raises:
+            NoLeader: no majority could be asked in time.
+
+        """
+        return self._loop.call(self._inner.members())
+
+    def add_member(self, peer_urls: str | Sequence[str], *, learner: bool = False) -> MemberInfo:
+        """Add a member by its URLs, `10.0.0.4:2380` or `http://10.0.0.4:2380`; then open it there.
+
+        It is opened with `join=` and `listen_peer_urls=` these.  A learner gets everything and has
+        no vote, until it is promoted.
+
+        Raises:
+            Refused: `code` says why: PeerUrlsTaken, TooFewStarted, and so on; ChangeNotTaken: the
+                change before is not over, ask again.
+            OutcomeUnknown, NotExecuted: as `run`; look at `members`.
+
+        """
+        return self._loop.call(self._inner.add_member(peer_urls, learner=learner))
+
+    def replace_member(self, member_id: int, peer_urls: str | Sequence[str]) -> MemberInfo:
+        """Put a new member in another's place, in one step; see `add_member`.
+
+        Raises:
+            Refused, OutcomeUnknown, NotExecuted: as `add_member`.
+
+        """
+        return self._loop.call(self._inner.replace_member(member_id, peer_urls))
+
+    def remove_member(self, member_id: int) -> None:
+        """Remove a member for good; its directory is of no use any more.
+
+        Raises:
+            Refused, OutcomeUnknown, NotExecuted: as `add_member`.
+
+        """
+        self._loop.call(self._inner.remove_member(member_id))
+
+    def promote_member(self, member_id: int) -> None:
+        """Make a learner a voter, when it has caught up.
+
+        Raises:
+            Refused, OutcomeUnknown, NotExecuted: as `add_member`; LearnerBehind: try later.
+
+        """
+        self._loop.call(self._inner.promote_member(member_id))
+
+    def move_leader(self, member_id: int) -> None:
+        """Have another member lead; to be asked of the one that does.
+
+        Raises:
+            Refused: another member leads, or that one cannot.
+            OutcomeUnknown: it has not happened in time.
+
+        """
+        self._loop.call(self._inner.move_leader(member_id))
 
     def status(self) -> Status:
         """What this member says of itself and of its cluster."""
