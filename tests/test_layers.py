@@ -86,7 +86,7 @@ FLOORS = {
     "roost.store": """
         __main__
         store
-        held | keeper | counted
+        held | keeper | counted | walk
         long_write
         stack | txn
         snapshot | view | observers | census | base_writer
@@ -121,11 +121,11 @@ FLOORS = {
         serving
         figures
         app | options | gateway | health | reflection | pools
-        port | exposition | loop_watch | json_request
+        port | exposition | loop_watch | json_request | json_parts
         grpc | http1 | accepting | listening
         calls | intake
         methods | unread | bodies | admission
-        compression | h2
+        compression | h2 | json_answer
     """,
     "roost.faces": """
         writer

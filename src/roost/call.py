@@ -72,11 +72,35 @@ class Caller(Protocol):
     def flow(self) -> Flow: ...
 
 
+class Sending(Protocol):
+    """An answer that leaves in parts, because it is long; when all of it was sent, the call ends.
+
+    Whoever sends looks at `pending_bytes`, stops when it is much, and goes on when `on_drain` is
+    called.  That is called as well when nobody waits for the answer any more.
+    """
+
+    on_drain: Callable[[], None] | None
+
+    def send(self, part: bytes) -> None:
+        """Send the next bytes of the message."""
+
+    @property
+    def pending_bytes(self) -> int:
+        """What was sent and has not left yet."""
+
+
 class Call(Caller, Protocol):
     """A unary call; answered once, now or later."""
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it was answered, or nobody waits for an answer any more."""
+
     def reply(self, message: bytes) -> None:
         """Answer with a message."""
+
+    def reply_in_parts(self, size: int) -> Sending:
+        """Answer with a message of `size` bytes that follow; `fail` may yet end it early."""
 
     def fail(self, code: int, text: str) -> None:
         """Answer with a status (`Code`)."""
@@ -112,6 +136,27 @@ class StreamHandler(Protocol):
 
     def on_cancel(self) -> None:
         """The stream is gone; nothing may be sent."""
+
+
+class Gathered:
+    """An answer in parts for whoever carries it whole."""
+
+    on_drain: Callable[[], None] | None = None
+    pending_bytes = 0
+
+    def __init__(self, size: int, reply: Callable[[bytes], None]) -> None:
+        """Call `reply` with the whole message."""
+        self._left = size
+        self._reply = reply
+        self._parts: list[bytes] = []
+
+    def send(self, part: bytes) -> None:
+        """Gather."""
+        self._parts.append(part)
+        self._left -= len(part)
+        assert self._left >= 0, "no more is sent than was said"
+        if not self._left:
+            self._reply(b"".join(self._parts))
 
 
 UnaryHandler = Callable[[Call, bytes], None]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from roost import etcd
-from roost.call import Code, Route, Stream, Unary
+from roost.call import Code, Gathered, Route, Sending, Stream, Unary
 from roost.client import Manners
 from roost.client.aio import Client
 from roost.client.channel import CallFailed, Metadata
@@ -71,10 +71,16 @@ class Call:
     pending_bytes: int = 0
     flow: Flow = OWN
 
+    # Whether it is over only its client knows, who says so to a stream's handler.
+    is_over: bool = False
+
     def reply(self, message: bytes) -> None:
         self.said.put_nowait(message)
 
     send = reply
+
+    def reply_in_parts(self, size: int) -> Sending:
+        return Gathered(size, self.reply)
 
     def send_all(self, messages: Sequence[bytes]) -> None:
         for message in messages:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from roost import etcd
+from roost.call import Gathered, Sending
 from roost.errors import ModelRefused, Refused
 from roost.flow import OWN, Flow
 from roost.member.errors import OperationFailed
@@ -179,6 +180,13 @@ class Answer:
         self.flow = OWN
         self.message: bytes | None = None
         self.error: tuple[int, str] | None = None
+
+    @property
+    def is_over(self) -> bool:
+        return self.message is not None or self.error is not None
+
+    def reply_in_parts(self, size: int) -> Sending:
+        return Gathered(size, self.reply)
 
     def reply(self, message: bytes) -> None:
         assert self.message is None and self.error is None, "answered twice"

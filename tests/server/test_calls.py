@@ -399,3 +399,43 @@ def test_a_call_says_who_sent_it() -> None:
     unary.wire.head.token = "t"
     told = unary.call.token, unary.call.certificate_name, unary.call.address
     assert told == ("t", "cn", "10.0.0.9")
+
+
+def test_an_answer_in_parts_is_one_message_and_ends_with_its_last_part() -> None:
+    wire = Wire()
+    asked: list[AnyCall] = []
+    call = UnaryCall(wire, wire.stream, wire.head, lambda it, _message: asked.append(it))
+    wire.feed(call, b"\0\0\0\0\0")
+    sending = asked[0].reply_in_parts(5)
+    statuses = []
+    for part in (b"abc", b"de"):
+        sending.send(part)
+        statuses.append(wire.status)
+    assert statuses == [None, (Code.OK, "")]
+    names = [name for name, _ in wire.paper.said]
+    assert names == ["headers", "data", "data", "data", "trailers"]
+    assert b"".join(data for name, data in wire.paper.said if name == "data") == b"\0\0\0\0\5abcde"
+    assert wire.unread.bytes == 5, "counted until it has left"
+
+
+def test_an_answer_in_parts_may_end_early_and_who_sends_is_told() -> None:
+    for how in ("fail", "cancel", "expire"):
+        wire = Wire()
+        call = UnaryCall(wire, wire.stream, wire.head, lambda _call, _message: None)
+        wire.feed(call, b"\0\0\0\0\0")
+        sending = call.reply_in_parts(5)
+        told: list[bool] = []
+        sending.on_drain = lambda told=told, call=call: told.append(call.is_over)
+        sending.send(b"abc")
+        if how == "fail":
+            call.fail(Code.UNAVAILABLE, "the state is gone")
+            assert wire.status == (Code.UNAVAILABLE, "the state is gone")
+        elif how == "cancel":
+            call.cancel()
+        else:
+            call.expire()
+            assert wire.status == (Code.DEADLINE_EXCEEDED, "context deadline exceeded")
+        assert told == [True]
+        sending.send(b"de")
+        assert [name for name, _ in wire.paper.said].count("headers") == 1
+        assert [name for name, _ in wire.paper.said].count("data") == 2

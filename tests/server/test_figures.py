@@ -33,6 +33,7 @@ from roost.server.pools import Pools
 from roost.sim.members.loop import run_virtually, until_idle
 from roost.sim.members.machines import Machine
 from roost.sim.members.simulation import Simulation
+from roost.store.held import STATES_MAX
 from tests.etcd.upkeep.test_lessor import World
 from tests.member.members import TREE, Cluster, look_again, run_cluster
 from tests.server.test_budgets import Client, all_read
@@ -169,7 +170,8 @@ class Listener:
         pass
 
 
-def test_requests_move_what_the_services_show() -> None:
+def test_requests_move_what_the_services_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("roost.etcd.v3.long_reads.INLINE_UNITS", 1)
     world, seen = World(), Seen()
 
     def look() -> None:
@@ -207,6 +209,12 @@ def test_requests_move_what_the_services_show() -> None:
             look()
             waiting.cancel()
             await asyncio.wait([waiting])
+        ranges = [pb.RequestOp(request_range=pb.RangeRequest(key=b"k", range_end=b"l"))] * 3
+        for number in range(STATES_MAX + 1):
+            world.put(b"k%d" % number, 1)
+            world.call("KV/Txn", pb.TxnRequest(success=ranges))
+            look()
+        await until_idle()
         await world.services.close()
 
     run_virtually(story())

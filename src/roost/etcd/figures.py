@@ -166,4 +166,22 @@ FIGURES: tuple[Figure[EtcdNow], ...] = (
         "Calls that wait for a lock or an election.",
         lambda it: it.figures.waiting_count,
     ),
+    Figure(
+        "roost_long_reads",
+        "gauge",
+        "Reads that take more than a turn of the loop.",
+        lambda it: it.figures.long_read_count,
+    ),
+    Figure(
+        "roost_long_reads_waiting",
+        "gauge",
+        "Those of them that wait until a state of the store can be held.",
+        lambda it: it.figures.long_read_waiting_count,
+    ),
+    Figure(
+        "roost_long_read_bytes",
+        "gauge",
+        "What their answers in the making keep in memory.",
+        lambda it: it.figures.long_read_bytes,
+    ),
 )

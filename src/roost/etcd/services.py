@@ -29,6 +29,7 @@ from roost.etcd.v3.election import ElectionService
 from roost.etcd.v3.kv import KvService
 from roost.etcd.v3.lease import LeaseService
 from roost.etcd.v3.lock import LockService
+from roost.etcd.v3.long_reads import LongReads
 from roost.etcd.v3.maintenance import MaintenanceService
 from roost.etcd.v3.operations import OperationService
 from roost.etcd.v3.routes import Api, routes_of
@@ -68,6 +69,9 @@ class EtcdFigures:
     keys: KeyCounts
     failed_write_count: int
     failed_read_count: int
+    long_read_count: int
+    long_read_waiting_count: int
+    long_read_bytes: int
 
 
 class Services:
@@ -109,7 +113,10 @@ class Services:
         callers = Callers(replica, self._auth, self._tokens)
         self._border = Border(replica, self._auth, callers, limits=limits)
 
-        self._desk = desk = Desk(self._border, self._mvcc, self.alarms, memory or Memory())
+        memory = memory or Memory()
+        self._desk = desk = Desk(
+            self._border, self._mvcc, self.alarms, memory, LongReads(store, memory)
+        )
         self._turns = Turns(desk)
         self.watches = WatchHub(desk)
         self._api = Api(
@@ -152,6 +159,7 @@ class Services:
         self._tokens.stop()
         self._sweep.stop()
         self._counting.stop()
+        self._desk.long_reads.stop()
         if self._compactor is not None:
             self._compactor.stop()
 
@@ -189,6 +197,9 @@ class Services:
             keys=self._mvcc.counts,
             failed_write_count=self._border.failed_write_count,
             failed_read_count=self._border.failed_read_count,
+            long_read_count=self._desk.long_reads.count,
+            long_read_waiting_count=self._desk.long_reads.waiting_count,
+            long_read_bytes=self._desk.long_reads.room.bytes,
         )
 
     def _read_again(self) -> None:

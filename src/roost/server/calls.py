@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Protocol
 from urllib.parse import quote
 
-from roost.call import Code, OpenStream, UnaryHandler
+from roost.call import Code, OpenStream, Sending, UnaryHandler
 from roost.flow import Flow
 from roost.server.bodies import FULL, Bodies
 from roost.server.compression import BadCompression, TooLarge, inflate
@@ -76,6 +76,7 @@ class Call:
         "is_waiting",
         "moved_s",
         "needed_bytes",
+        "on_drain",
         "sender",
         "stream",
     )
@@ -94,6 +95,18 @@ class Call:
         # Of the message that has begun to come (see `bodies`): what is kept of it, what it needs,
         # and how much its stream's window was widened for it.
         self.held_bytes = self.needed_bytes = self._granted_bytes = 0
+        # Called when what was sent has left.
+        self.on_drain: Callable[[], None] | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the call has ended, by whatever side."""
+        return self.is_done
+
+    @property
+    def pending_bytes(self) -> int:
+        """What was sent on this stream and has not left yet."""
+        return self.stream.pending_bytes + self.sender.unsent_bytes
 
     @property
     def token(self) -> str:
@@ -231,12 +244,15 @@ class Call:
 class UnaryCall(Call):
     """One request, one answer; the handler answers once, now or later."""
 
-    __slots__ = ("_handle",)
+    __slots__ = ("_handle", "_is_begun", "_left_bytes")
 
     def __init__(self, carrier: Carrier, stream: Stream, head: Head, handle: UnaryHandler) -> None:
         """Give the request to `handle`."""
         super().__init__(carrier, stream, head)
         self._handle = handle
+        # An answer in parts has begun, and so much of it is to come.
+        self._is_begun = False
+        self._left_bytes = 0
 
     def reply(self, message: bytes) -> None:
         """Answer."""
@@ -258,6 +274,58 @@ class UnaryCall(Call):
         unread.bytes += size
         if unread.bytes > unread.bytes_max:
             unread.shrink()
+
+    def _note_unread(self, size: int) -> None:
+        carrier, unread = self.sender, self.sender.unread
+        carrier.unread_bytes += size
+        unread.bytes += size
+        if unread.bytes > unread.bytes_max:
+            unread.shrink()
+
+    def reply_in_parts(self, size: int) -> Sending:
+        """Answer with a message that follows by `send`."""
+        assert size > 0, "an answer has a header"
+        if not self.is_done:
+            self._is_begun = True
+            self._left_bytes = size
+            h2 = self.sender.h2
+            h2.send_headers(self.stream, _HEADERS)
+            h2.send_data(self.stream, b"\0" + size.to_bytes(4, "big"))
+        return self
+
+    def send(self, part: bytes) -> None:
+        """Send a part of the answer; the last one ends the call."""
+        if self.is_done or not part:
+            return
+        self._left_bytes -= len(part)
+        assert self._left_bytes >= 0, "no more is sent than was said"
+        self.sender.h2.send_data(self.stream, part)
+        if not self._left_bytes:
+            self.finish(_OK, "")
+        self.sender.schedule_flush()
+        self._note_unread(len(part))
+
+    def finish(self, code: int, text: str) -> None:
+        """End the call with a status."""
+        super().finish(code, text)
+        self._wake()
+
+    def cancel(self) -> None:
+        """The stream is gone."""
+        super().cancel()
+        self._wake()
+
+    def _wake(self) -> None:
+        """Nobody waits for more: who sends parts is told."""
+        on_drain, self.on_drain = self.on_drain, None
+        if on_drain is not None:
+            on_drain()
+
+    def _send_end(self, trailers: bytes) -> None:
+        if self._is_begun:
+            self.sender.h2.send_trailers(self.stream, trailers)
+        else:
+            super()._send_end(trailers)
 
     def feed(self, data: bytes) -> None:
         """Bytes of the request; it is handled when the stream has ended."""
@@ -289,24 +357,13 @@ class UnaryCall(Call):
 class StreamingCall(Call):
     """Any number of messages both ways."""
 
-    __slots__ = ("_handler", "_is_begun", "_is_left", "on_drain")
+    __slots__ = ("_handler", "_is_begun", "_is_left")
 
     def __init__(self, carrier: Carrier, stream: Stream, head: Head, opener: OpenStream) -> None:
         """Open the handler."""
         super().__init__(carrier, stream, head)
         self._is_begun = self._is_left = False
-        self.on_drain: Callable[[], None] | None = None
         self._handler = opener(self)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the call has ended, by whatever side."""
-        return self.is_done
-
-    @property
-    def pending_bytes(self) -> int:
-        """What was sent on this stream and has not left yet."""
-        return self.stream.pending_bytes + self.sender.unsent_bytes
 
     def send(self, message: bytes) -> None:
         """Send one message."""

@@ -20,17 +20,18 @@ from http import HTTPStatus
 from time import monotonic
 from typing import Any
 
-from google.protobuf import json_format
 from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from starlette import routing
 from starlette.types import Receive, Scope, Send
 
-from roost.call import Code, OpenStream, Route, Status, Stream, StreamHandler, Unary
+from roost.call import Code, OpenStream, Route, Sending, Status, Stream, StreamHandler, Unary
 from roost.flow import Flow, flow_of
 from roost.server.admission import Admission
 from roost.server.bodies import FULL, MESSAGES_MIN, Bodies
+from roost.server.json_answer import to_json
+from roost.server.json_parts import JsonParts, json_of
 from roost.server.json_request import BadJson, build, read_first, read_whole
 from roost.server.methods import TIMEOUT_UNITS
 from roost.tasks import Tasks
@@ -74,16 +75,39 @@ class JsonCall:
         self.flow = flow
         # A proxy's certificate must not make its clients somebody (CVE-2018-16886).
         self.certificate_name = ""
-        self.outcome: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self.outcome: asyncio.Future[bytes | JsonParts] = asyncio.get_running_loop().create_future()
+        self._parts: JsonParts | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it was answered, or nobody waits any more."""
+        return self.outcome.done() if self._parts is None else self._parts.is_over
+
+    def leave(self) -> None:
+        """Nobody waits for an answer any more."""
+        self.outcome.cancel()
+        if self._parts is not None:
+            self._parts.leave()
 
     def reply(self, message: bytes) -> None:
         """Answer."""
         if not self.outcome.done():
             self.outcome.set_result(message)
 
+    def reply_in_parts(self, size: int) -> Sending:
+        """Answer with a long message."""
+        parts = self._parts = JsonParts(size)
+        if self.outcome.done():
+            parts.leave()
+        else:
+            self.outcome.set_result(parts)
+        return parts
+
     def fail(self, code: int, text: str) -> None:
         """Answer with a status."""
-        if not self.outcome.done():
+        if self._parts is not None:
+            self._parts.fail(_FailedError(code, text))
+        elif not self.outcome.done():
             self.outcome.set_exception(_FailedError(code, text))
 
     def send(self, message: bytes) -> None:
@@ -127,7 +151,7 @@ class JsonStream:
 
     def send(self, message: bytes) -> None:
         """Queue an answer."""
-        self._put({"result": _to_json(self._kind.FromString(message))})
+        self._put({"result": to_json(self._kind.FromString(message))})
 
     def send_all(self, messages: Sequence[bytes]) -> None:
         """Queue answers."""
@@ -163,10 +187,6 @@ class JsonStream:
             if not self.pending_bytes and self.on_drain is not None:
                 self.on_drain()
         return line
-
-
-def _to_json(message: Message) -> dict[str, Any]:
-    return json_format.MessageToDict(message, preserving_proto_field_name=True)
 
 
 class _Post:
@@ -302,10 +322,35 @@ class JsonMethod:
                     answer = await call.outcome
                 else:
                     answer = await _wait_long(self._route.open(call), call, message, receive)
+            if isinstance(answer, bytes):
+                said = b"".join([piece async for piece in json_of(self._response, answer)])
+                await _send_whole(send, 200, said)
+            else:
+                await self._send_parts(answer, receive, send)
         except TimeoutError:
             raise _FailedError(*_LATE) from None
-        said = json.dumps(_to_json(self._response.FromString(answer)), separators=(",", ":"))
-        await _send_whole(send, 200, said.encode())
+        finally:
+            call.leave()
+
+    async def _send_parts(self, answer: JsonParts, receive: Receive, send: Send) -> None:
+        """Send an answer as it comes; one that ends too early ends the connection."""
+        said = json_of(self._response, answer)
+        begun = await anext(said)  # what fails before anything was said has its status in the head
+        await send({"type": "http.response.start", "status": 200, "headers": _JSON_HEAD})
+        await send({"type": "http.response.body", "body": begun, "more_body": True})
+        tasks = Tasks()
+        leaving = tasks.start(_leave(receive))
+        try:
+            async for piece in said:
+                if leaving.done():
+                    return
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        except _FailedError as failed:
+            logger.info("an answer ended before its end: %s", failed)
+        else:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            await tasks.close()
 
     async def _stream(
         self, open_stream: OpenStream, scope: Scope, receive: Receive, send: Send
@@ -370,7 +415,7 @@ class JsonMethod:
 
 async def _wait_long(
     handler: StreamHandler, call: JsonCall, message: bytes, receive: Receive
-) -> bytes:
+) -> bytes | JsonParts:
     """Answer a method that may take long; it is cancelled when the client goes away."""
     handler.on_message(message)
     tasks = Tasks()

@@ -315,8 +315,8 @@ class GrpcProtocol(asyncio.Protocol):
 
     def on_drain(self, stream: Stream) -> None:
         """The windows have let out what was pending."""
-        call = stream.state
-        if isinstance(call, StreamingCall) and call.on_drain is not None and not call.is_done:
+        call: Call | None = stream.state
+        if call is not None and call.on_drain is not None and not call.is_done:
             try:
                 call.on_drain()
             except Exception as error:  # noqa: BLE001 - one call must not cost the others

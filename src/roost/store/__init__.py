@@ -64,6 +64,7 @@ from roost.store.store import (
 )
 from roost.store.txn import Txn
 from roost.store.view import View
+from roost.store.walk import Walk
 from roost.store.write_set import DELETE_FROM, Changes, Write, encode_put
 
 __all__ = [
@@ -115,6 +116,7 @@ __all__ = [
     "UnknownTree",
     "ValueCorrupt",
     "View",
+    "Walk",
     "Write",
     "check_name",
     "close_layer",

@@ -21,8 +21,7 @@ _MANY, _PUTS_MAX = 2000, 200
 class Counted:
     """One tree of the applied state.
 
-    Whoever wants it counted has it built, a part a turn, by `go_on`; until it is, a count is the
-    walk that it always was.
+    Whoever wants it counted has it built, a part a turn, by `go_on`; until it is, nothing is known.
     """
 
     def __init__(self, tree_id: int, view: View, newness: Newness, growth: Growth) -> None:
@@ -103,10 +102,9 @@ class Counted:
             elif may_be_new(value) and not view.has(tree_id, key):
                 census.note_born(key)
 
-    def count(self, first: bytes, stop: bytes | None) -> int:
-        """How many keys are in a range."""
-        found = self._census.count(first, stop, self._walk)
-        return self._view.count(self._tree_id, first, stop) if found is None else found
+    def known(self, first: bytes, stop: bytes | None) -> int | None:
+        """How many keys are in a range; None while only a walk over all of it could say."""
+        return self._census.count(first, stop, self._walk)
 
     def _walk(self, first: bytes, stop: bytes | None) -> Iterator[bytes]:
         rows = self._view.iterate(self._tree_id, first, stop, keys_only=True)

@@ -13,13 +13,14 @@ A view is lost, too, when LMDB's file is replaced, or its map has to be moved.  
 then is told so (`HeldViewLost`), and may begin anew: nothing was changed by a read.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import NoReturn
 
 from roost.errors import Overloaded
 from roost.store.base_reader import BaseReader
 from roost.store.errors import HeldViewLost
+from roost.store.layer import Layer
 from roost.store.stack import Held, LayerStack
 from roost.store.view import View
 
@@ -28,28 +29,48 @@ HELD_S_MAX = 60.0
 
 
 class HeldView(View):
-    """One state; whoever has it closes it."""
+    """One state; whoever has it closes it.
+
+    A `glimpse` is of the state of now, and good for one turn of the loop: it costs nothing.  `hold`
+    makes it last, within that turn.  So what turns out to be short has held nothing.
+    """
 
     __slots__ = ("_held_views", "_state", "index")
 
-    def __init__(self, held_views: "HeldViews", state: "_State") -> None:
-        """Read `state`; `HeldViews.hold` makes them."""
-        super().__init__(state.held.layers, state.base)
+    def __init__(self, held_views: "HeldViews", layers: Sequence[Layer], base: BaseReader) -> None:
+        """Read the state of now; `HeldViews` makes them."""
+        super().__init__(layers, base)
         self._held_views = held_views
-        self._state: _State | None = state
-        # The log position of the state.
-        self.index = state.index
+        self._state: _State | None = None
+        # The log position of what it shows.
+        self.index = held_views.newest_index()
 
     @property
     def is_over(self) -> bool:
         """Whether it is closed, or lost: nothing can be read any more."""
-        return self._state is None
+        return isinstance(self._base, _NoBase)
+
+    @property
+    def is_newest(self) -> bool:
+        """Whether it shows what is applied now."""
+        return self.index == self._held_views.newest_index()
+
+    def hold(self) -> None:
+        """Last until it is closed, or lost.
+
+        Raises:
+            Overloaded: as many states are held as can be.
+
+        """
+        assert self._state is None, "it is held once"
+        state = self._state = self._held_views.enter(self)
+        self._layers, self._base = state.held.layers, state.base
 
     def close(self) -> None:
         """Read no more; done again it does nothing."""
         state = self._state
+        self.end("it is closed")
         if state is not None:
-            self.end("it is closed")
             self._held_views.leave(state, self)
 
     def end(self, why: str) -> None:
@@ -75,11 +96,22 @@ class HeldView(View):
 class HeldViews:
     """All states of one store that somebody reads."""
 
-    def __init__(self, stack: LayerStack, base: BaseReader, *, bytes_max: int) -> None:
-        """Nobody reads; `bytes_max` is of layers that are kept for nothing else."""
+    def __init__(
+        self,
+        stack: LayerStack,
+        base: BaseReader,
+        newest_index: Callable[[], int],
+        *,
+        bytes_max: int,
+    ) -> None:
+        """Nobody reads; `bytes_max` is of layers that are kept for nothing else.
+
+        `newest_index()` is the log position of what was written last: what tells states apart.
+        """
         self._stack = stack
         self._base = base
         self._bytes_max = bytes_max
+        self.newest_index = newest_index
         # The oldest first.
         self._states: list[_State] = []
         self._now_s = 0.0
@@ -103,26 +135,38 @@ class HeldViews:
         """How long the oldest has been held, as of the last `look`."""
         return max(0.0, self._now_s - self._states[0].began_s) if self._states else 0.0
 
-    def has_room(self, index: int) -> bool:
-        """Whether the state at `index`, the newest there is, can be held."""
-        return len(self._states) < STATES_MAX or self._states[-1].index == index
+    @property
+    def has_room(self) -> bool:
+        """Whether the state of now can be held."""
+        states = self._states
+        return len(states) < STATES_MAX or states[-1].index == self.newest_index()
 
-    def hold(self, index: int) -> HeldView:
-        """Hold the state at `index`, which is that of now.
+    def glimpse(self) -> HeldView:
+        """The state of now, for this turn of the loop, or longer if it is held in it."""
+        return HeldView(self, self._stack.layers, self._base)
+
+    def hold(self) -> HeldView:
+        """Hold the state of now.
 
         Raises:
             Overloaded: as many states are held as can be.
 
         """
-        if not self.has_room(index):
+        view = self.glimpse()
+        view.hold()
+        return view
+
+    def enter(self, view: HeldView) -> "_State":
+        """The state of now for a view: its own, or one that others hold already."""
+        if not self.has_room:
             raise Overloaded("too many states of the store are being read")
+        index = self.newest_index()
         if not self._states or self._states[-1].index != index:
             base = self._base.pin()  # it may lose all others
             self._states.append(_State(index, base, self._stack.hold(), self._now_s))
         state = self._states[-1]
-        view = HeldView(self, state)
         state.views.append(view)
-        return view
+        return state
 
     def leave(self, state: "_State", view: HeldView) -> None:
         """A view is closed; the last one of a state lets that go."""

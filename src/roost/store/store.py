@@ -130,7 +130,12 @@ class Store:
         # Its list is changed in place, so `view` stays one object.
         self._stack = LayerStack()
         self.view = View(self._stack.layers, self._base)
-        self.held_views = HeldViews(self._stack, self._base, bytes_max=config.held_bytes_max)
+        self.held_views = HeldViews(
+            self._stack,
+            self._base,
+            lambda: self._written_index,
+            bytes_max=config.held_bytes_max,
+        )
         # Up to here something was written: what follows moved only the index.
         self._written_index = self.applied_index
         self._observers = Observers()
@@ -221,11 +226,6 @@ class Store:
         proposed.reverse()
         return Txn([*proposed, *self._stack.layers], self._base)
 
-    @property
-    def can_hold(self) -> bool:
-        """Whether the state of now can be held; `held_views.on_room` says when it can again."""
-        return self.held_views.has_room(self._written_index)
-
     def hold(self) -> HeldView:
         """Keep what is applied now readable over many turns; whoever gets it closes it.
 
@@ -234,7 +234,7 @@ class Store:
             StoreError: LMDB refuses.
 
         """
-        return self.held_views.hold(self._written_index)
+        return self.held_views.hold()
 
     def speculate(self, index: int, txn: Txn, payload: bytes) -> None:
         """`txn` was proposed as `payload` at log position `index`; later transactions see it."""

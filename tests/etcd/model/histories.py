@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from hypothesis import strategies as st
 
 from roost.etcd.model.mvcc import Mvcc, Writer
+from roost.etcd.model.rows import OldRows
 from roost.etcd.model.wire import decode_key_value
 from roost.store import Txn
 
@@ -81,8 +82,14 @@ class History:
 
     def range_at(self, first: bytes, stop: bytes | None, revision: int) -> list[bytes]:
         """What a read of a range at a revision finds: the keys, in the order in which they came."""
-        rows = self.mvcc.range_at(self.txn, first, stop, revision)
-        return [decode_key_value(it).key for it in rows]
+        found: list[list[bytes]] = []
+        for reverse in (False, True):
+            rows = OldRows(self.mvcc, self.txn, first, stop, revision, reverse=reverse)
+            found.append([])
+            while not rows.is_done:
+                found[-1] += [decode_key_value(it).key for _, it in rows.take(2)]
+        assert found[0] == found[1][::-1], "there and back"
+        return found[0]
 
 
 def version_of(encoded: bytes) -> Version:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from roost.call import Unary
+from roost.call import Gathered, Sending, Unary
 from roost.etcd import Services
 from roost.etcd.model.alarms import CORRUPT, NOSPACE
 from roost.flow import OWN, Flow
@@ -22,6 +22,13 @@ class Answer:
     certificate_name: str = ""
     address: str = ""
     flow: Flow = OWN
+
+    @property
+    def is_over(self) -> bool:
+        return bool(self.message or self.code)
+
+    def reply_in_parts(self, size: int) -> Sending:
+        return Gathered(size, self.reply)
 
     def reply(self, message: bytes) -> None:
         self.message = message

@@ -18,7 +18,7 @@ from roost.etcd.model import compaction
 from roost.etcd.model.alarms import Alarms, cost_of
 from roost.etcd.model.leases import check_exists
 from roost.etcd.model.mvcc import INLINE_ROWS_MAX, SLICE_ROWS, Mvcc, Writer, range_stop
-from roost.etcd.model.plans import Plan, operations_of, plan_of
+from roost.etcd.model.plans import Plan, check_revisions, operations_of, plan_of
 from roost.etcd.model.ranges import range_body
 from roost.etcd.model.wire import (
     decode_key_value,
@@ -144,13 +144,6 @@ class KvOperations:
         is_long = len(operations) > INLINE_ROWS_MAX or self._is_long(txn, deletes)
         return Long(run) if is_long else _at_once(run(txn))
 
-    def read_only_txn(self, view: View, request: pb.TxnRequest) -> bytes:
-        """The TxnResponse of a transaction that writes nothing, without its header."""
-        self.mvcc.counts.transactions += 1
-        plan = plan_of(self.mvcc, view, request)
-        self._check_plan(view, plan)
-        return _at_once(self._carry_out(view, None, plan))
-
     def _check_plan(self, view: View, plan: Plan) -> None:
         """Refuse what a taken branch cannot do, before any of it is done (etcd: checkRequests).
 
@@ -163,38 +156,28 @@ class KvOperations:
                 self._check_held(view, put)
                 if put.lease:
                     check_exists(self.mvcc, view, put.lease)
-        current, compacted = self.mvcc.revision(view), self.mvcc.compacted(view)
-        for operation in operations:
-            revision = operation.request_range.revision
-            if revision > current:
-                raise errors.future_revision()
-            if revision and revision < compacted:
-                raise errors.compacted()
+        check_revisions(self.mvcc, view, operations)
 
-    def _carry_out(self, view: View, writer: Writer | None, plan: Plan) -> Steps:
-        """The fields of a TxnResponse behind its header.
-
-        `view` is the transaction; where it may write, that is the `writer`'s own.
-        """
+    def _carry_out(self, txn: Txn, writer: Writer, plan: Plan) -> Steps:
+        """The fields of a TxnResponse behind its header."""
         parts = [b"\x10\x01"] if plan.succeeded else []
         for position, step in enumerate(plan.steps, 1):
             if isinstance(step, Plan):
-                inner = yield from self._carry_out(view, writer, step)
+                inner = yield from self._carry_out(txn, writer, step)
                 response = field(b"\x22", b"\x0a\x00" + inner)
             else:
-                response = yield from self._step(view, writer, step)
+                response = yield from self._step(txn, writer, step)
             parts.append(field(b"\x1a", response))
             if position % OPERATIONS_A_SLICE == 0:
                 yield
         return b"".join(parts)
 
-    def _step(self, view: View, writer: Writer | None, operation: pb.RequestOp) -> Steps:
+    def _step(self, txn: Txn, writer: Writer, operation: pb.RequestOp) -> Steps:
         """One operation of a transaction, as the field of a ResponseOp."""
         if operation.HasField("request_range"):
-            current = self.mvcc.revision(view) if writer is None else writer.revision
-            body = range_body(self.mvcc, view, operation.request_range, current)
+            current = writer.revision
+            body = range_body(self.mvcc, txn, operation.request_range, current)
             return field(b"\x0a", revision_header(current) + body)
-        assert writer is not None, "a transaction that can write is no read"
         if operation.HasField("request_put"):
             body = self._put(writer, operation.request_put)
             return field(b"\x12", revision_header(writer.revision) + body)

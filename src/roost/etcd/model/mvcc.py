@@ -18,7 +18,7 @@ What is compacted is refused at once, by `compacted`, and removed later (`compac
 """
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from roost.etcd import errors
@@ -31,6 +31,7 @@ from roost.store import (
     KEY,
     MEASURED_KEY,
     Column,
+    HeldView,
     Layer,
     Piece,
     Store,
@@ -147,11 +148,13 @@ class Mvcc:
         )
         return 0 if row is None else int.from_bytes(row[8:], "big") - self.key_count(before)
 
-    def count(self, view: View, first: bytes, stop: bytes | None) -> int:
-        """How many keys live in a range: known of what is applied, walked over in operations."""
-        if view is self._applied:
-            return self.key_counts.count(first, stop)
-        return view.count(self.kv, first, stop)
+    def is_newest(self, view: View) -> bool:
+        """Whether a view shows what is applied now."""
+        return view is self._applied or (isinstance(view, HeldView) and view.is_newest)
+
+    def known_count(self, first: bytes, stop: bytes | None) -> int | None:
+        """How many keys of what is applied now are in a range; None when only a walk can say."""
+        return self.key_counts.known(first, stop)
 
     def revision(self, view: View) -> int:
         """The current revision."""
@@ -186,28 +189,6 @@ class Mvcc:
         if not found or found[0][1] == TOMBSTONE:
             return None
         return view.get(self.revisions, found[0][0][-REVISION_BYTES:])
-
-    def range_at(
-        self, view: View, first: bytes, stop: bytes | None, revision: int
-    ) -> Iterator[bytes]:
-        """The KeyValues of a range at an older revision, in key order."""
-        history_stop = None if stop is None else escape(stop)
-        last: bytes | None = None  # the newest entry seen of the key we are in
-        flag = b""
-        for name, value in view.iterate(self.history, escape(first), history_stop):
-            if last is not None and name[:-REVISION_BYTES] != last[:-REVISION_BYTES]:
-                yield from self._living(view, last, flag)
-                last = None
-            if main_of(name[-REVISION_BYTES:]) <= revision:
-                last, flag = name, value
-        if last is not None:
-            yield from self._living(view, last, flag)
-
-    def _living(self, view: View, name: bytes, flag: bytes) -> Iterator[bytes]:
-        if flag != TOMBSTONE:
-            encoded = view.get(self.revisions, name[-REVISION_BYTES:])
-            assert encoded is not None, "a history entry has its revision"
-            yield encoded
 
 
 class Writer:

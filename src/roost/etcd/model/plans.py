@@ -4,9 +4,10 @@ Which branches are taken is decided by the state before the transaction, at ever
 compareToPath), so a nested comparison never sees this transaction's own writes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from roost.etcd import errors
 from roost.etcd.model.compares import compares_hold
 from roost.etcd.model.mvcc import Mvcc
 from roost.proto import rpc_pb2 as pb
@@ -41,3 +42,19 @@ def operations_of(plan: Plan) -> Iterator[pb.RequestOp]:
             yield from operations_of(step)
         else:
             yield step
+
+
+def check_revisions(mvcc: Mvcc, view: View, operations: Iterable[pb.RequestOp]) -> None:
+    """Refuse ranges at revisions that are gone, or not there before the transaction.
+
+    Raises:
+        Refused: OUT_OF_RANGE with etcd's text.
+
+    """
+    current, compacted = mvcc.revision(view), mvcc.compacted(view)
+    for operation in operations:
+        revision = operation.request_range.revision
+        if revision > current:
+            raise errors.future_revision()
+        if revision and revision < compacted:
+            raise errors.compacted()

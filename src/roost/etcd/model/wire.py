@@ -115,6 +115,21 @@ def decode_key_value(encoded: bytes) -> KeyValue:
     return KeyValue(key, create_revision, mod_revision, version, value, lease)
 
 
+def without_value(encoded: bytes) -> bytes:
+    """The KeyValue of a living key, without its value."""
+    length, begin = read_varint(encoded, 1)
+    end = begin + length
+    for _ in range(3):  # the create_revision, the mod_revision, the version
+        end += 1
+        while encoded[end] > 127:
+            end += 1
+        end += 1
+    if end == len(encoded) or encoded[end] != 0x2A:
+        return encoded
+    length, begin = read_varint(encoded, end + 1)
+    return encoded[:end] + encoded[begin + length :]
+
+
 def read_origin(encoded: bytes) -> Origin:
     """Only this of the KeyValue of a living key."""
     length = encoded[1]

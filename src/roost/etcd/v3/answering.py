@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from google.protobuf.message import DecodeError
 
-from roost.call import Call, Code, StreamCall
+from roost.call import Call, Code, Sending, StreamCall
 from roost.errors import RoostError
 from roost.etcd import errors
 from roost.tasks import Tasks
@@ -29,9 +29,18 @@ class PassedOn:
         self.address = call.address
         self.flow = call.flow
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody waits for an answer any more."""
+        return self._call.is_over
+
     def reply(self, message: bytes) -> None:
         """Answer."""
         self._call.reply(message)
+
+    def reply_in_parts(self, size: int) -> Sending:
+        """Answer with a long message."""
+        return self._call.reply_in_parts(size)
 
     def fail(self, code: int, text: str) -> None:
         """Answer with a status."""

@@ -7,7 +7,7 @@ right to ask is another question (`rights.py`).
 from collections.abc import Iterable, Sequence
 
 from roost.etcd import errors
-from roost.etcd.model.ranges import SORT_KEYS
+from roost.etcd.model.sorting import SORT_KEYS
 from roost.proto import auth_pb2
 from roost.proto import rpc_pb2 as pb
 from roost.settings import DEFAULTS

@@ -13,6 +13,7 @@ from roost.etcd.border import Border
 from roost.etcd.model.alarms import Alarms
 from roost.etcd.model.mvcc import Mvcc
 from roost.etcd.model.wire import Header
+from roost.etcd.v3.long_reads import LongRead, LongReads, Steps
 from roost.etcd.v3.requests import fail, guarded
 from roost.memory import Memory
 from roost.tasks import Tasks
@@ -21,7 +22,14 @@ from roost.tasks import Tasks
 class Desk:
     """What all services of v3 share."""
 
-    def __init__(self, border: Border, mvcc: Mvcc, alarms: Alarms, memory: Memory) -> None:
+    def __init__(
+        self,
+        border: Border,
+        mvcc: Mvcc,
+        alarms: Alarms,
+        memory: Memory,
+        long_reads: LongReads,
+    ) -> None:
         """Let calls in by `border`, and what is long only while there is `memory`."""
         self.memory = memory
         self.border = border
@@ -30,6 +38,7 @@ class Desk:
         self.limits = border.limits
         self.mvcc = mvcc
         self.alarms = alarms
+        self.long_reads = long_reads
         self.header = Header(border.replica.cluster_id, border.replica.member_id)
         # What answers calls that may take long.
         self.tasks = Tasks()
@@ -82,6 +91,28 @@ class Desk:
             call.reply(answer())
 
         self.border.read(call, check, reply, partial(fail, call), is_local=is_local)
+
+    def read_long(
+        self,
+        call: Call,
+        begin: Callable[[LongRead], Steps],
+        check: Callable[[Judge], None],
+        *,
+        is_local: bool = False,
+    ) -> None:
+        """As `read`, for what may take long: `begin(read)` reads `read.view` in steps, and answers.
+
+        It is called again, after another check, when the state had to be given up.
+        """
+
+        def ask(*, is_local: bool) -> None:
+            def go_on() -> None:
+                self.long_reads.run(read)
+
+            self.border.read(call, check, go_on, partial(fail, call), is_local=is_local)
+
+        read = LongRead(call, begin, partial(ask, is_local=True))
+        ask(is_local=is_local)
 
     def admit_root(
         self, call: Call, allowed: Callable[[], None], *, may_be_stale: bool = False

@@ -6,10 +6,12 @@ from roost.etcd import errors
 from roost.etcd.access.judge import Judge, root
 from roost.etcd.model import ranges
 from roost.etcd.model.kv import KvOperations
+from roost.etcd.model.txn_reading import TxnReading
 from roost.etcd.model.wire import read_key, read_put
 from roost.etcd.upkeep.sweep import Sweep
 from roost.etcd.v3 import checks
 from roost.etcd.v3.desk import Desk
+from roost.etcd.v3.long_reads import LongRead, Steps, answered
 from roost.etcd.v3.requests import fail, parse
 from roost.etcd.v3.rights import Rights
 from roost.proto import rpc_pb2 as pb
@@ -44,17 +46,22 @@ class KvService:
             fail(call, desk.memory.refusal())
             return
 
-        def answer() -> bytes:
+        def begin(read: LongRead) -> Steps:
             desk.alarms.check_sound()
-            view, mvcc = desk.replica.view, desk.mvcc
+            view, mvcc = read.view, desk.mvcc
             revision = mvcc.revision(view)
             headed = desk.header.encode(revision, desk.replica.term)
-            return headed + ranges.range_body(mvcc, view, request, revision)
+            if not request.range_end:
+                call.reply(headed + ranges.single_body(mvcc, view, request, revision))
+                return
+            room = desk.long_reads.room
+            reading = ranges.RangeReading(mvcc, view, request, revision, room=room)
+            yield from answered(read, headed, reading)
 
         def check(judge: Judge) -> None:
             self._rights.check_range(judge, request)
 
-        desk.read(call, answer, check, is_local=request.serializable)
+        desk.read_long(call, begin, check, is_local=request.serializable)
 
     def _range_one(self, call: Call, key: bytes, body: bytes) -> None:
         """The read there is most of: the current value of one key, linearizable, for anybody.
@@ -110,15 +117,17 @@ class KvService:
             desk.write(call, "etcd.txn", body)
             return
 
-        def answer() -> bytes:
+        def begin(read: LongRead) -> Steps:
             desk.alarms.check_sound()
-            view = desk.replica.view
-            return desk.headed(self._operations.read_only_txn(view, request))
+            view, mvcc = read.view, desk.mvcc
+            headed = desk.headed(b"", mvcc.revision(view))
+            reading = TxnReading(mvcc, view, request, room=desk.long_reads.room)
+            yield from answered(read, headed, reading)
 
         def check(judge: Judge) -> None:
             self._rights.check_txn(judge, request)
 
-        desk.read(call, answer, check, is_local=checks.is_serializable(request))
+        desk.read_long(call, begin, check, is_local=checks.is_serializable(request))
 
     def compact(self, call: Call, body: bytes) -> None:
         """Compact; a `physical` one is answered when what it removes is gone here."""

@@ -10,7 +10,8 @@ from roost.etcd.v3.checks import check_alarm
 from roost.etcd.v3.copies import SinceStream, SnapshotStream
 from roost.etcd.v3.costly import Costly
 from roost.etcd.v3.desk import Desk
-from roost.etcd.v3.hashing import KeyHash
+from roost.etcd.v3.hashing import hash_keys
+from roost.etcd.v3.long_reads import LongRead, Steps
 from roost.etcd.v3.requests import fail, parse
 from roost.proto import rpc_pb2 as pb
 from roost.store import Txn
@@ -102,26 +103,26 @@ class MaintenanceService:
         if request is None:
             return
 
-        def allowed() -> None:
-            view, mvcc = self._replica.view, self._mvcc
+        def begin(read: LongRead) -> Steps:
+            view, mvcc = read.view, self._mvcc
             current, compacted = mvcc.revision(view), mvcc.compacted(view)
             revision = request.revision or current
             if 0 < request.revision <= compacted:
-                fail(call, errors.compacted())
-            elif revision > current:
-                fail(call, errors.future_revision())
-            else:
-                # As etcd: there is nothing at a negative revision, and its hash is answered.
-                hashing = KeyHash(call, mvcc, view, max(compacted, 0), max(revision, 0))
-                hashing.run(lambda value: self._say_hash(call, value, compacted))
+                raise errors.compacted()
+            if revision > current:
+                raise errors.future_revision()
+            # As etcd: there is nothing at a negative revision, and its hash is answered.
+            value = yield from hash_keys(mvcc, view, max(compacted, 0), max(revision, 0))
+            said = pb.HashKVResponse(hash=value, compact_revision=compacted)
+            call.reply(self._headed(said.SerializeToString()))
 
+        def again() -> None:
+            self._desk.long_reads.run(read)
+
+        read = LongRead(call, begin, again)
         self._desk.border.admit(
-            call, Judge.need_root, allowed, lambda error: fail(call, error), may_be_stale=True
+            call, Judge.need_root, again, lambda error: fail(call, error), may_be_stale=True
         )
-
-    def _say_hash(self, call: Call, value: int, compacted: int) -> None:
-        said = pb.HashKVResponse(hash=value, compact_revision=compacted)
-        call.reply(self._headed(said.SerializeToString()))
 
     def defragment(self, call: Call, _body: bytes) -> None:
         """Defragment: give what the store's file does not use back to the file system."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import NamedTuple, Protocol
 
-from roost.call import Route, Stream, Unary
+from roost.call import Gathered, Route, Sending, Stream, Unary
 from roost.flow import OWN, Flow
 from roost.proto import rpc_pb2
 from roost.sim.linearizability import Operation
@@ -59,10 +59,19 @@ class Answer:
         """Answer `future`."""
         self._future = future
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it was answered."""
+        return self._future.done()
+
     def reply(self, message: bytes) -> None:
         """It worked."""
         if not self._future.done():
             self._future.set_result(message)
+
+    def reply_in_parts(self, size: int) -> Sending:
+        """It worked, and the answer is long."""
+        return Gathered(size, self.reply)
 
     def fail(self, code: int, text: str) -> None:
         """It did not."""

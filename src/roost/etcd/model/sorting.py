@@ -1,0 +1,127 @@
+"""Sorts what a range finds by something else than its keys, without a step that is long.
+
+Of each row it keeps what it is sorted by and the name by which the row is found again.  They are
+sorted in runs, and the runs merged; when few are wanted, only the best are kept.  Those that are
+equal stay in the order of their keys.
+
+Full?  What it keeps is counted against the room of all answers in the making; a range that there
+is no room to sort is refused.
+"""
+
+from collections.abc import Callable, Iterator
+from heapq import merge
+from itertools import islice
+from operator import attrgetter
+from typing import Any, Protocol
+
+import msgspec
+
+from roost.errors import Overloaded
+from roost.etcd.model.wire import KeyValue
+from roost.proto import rpc_pb2 as pb
+
+SORT_KEYS: dict[int, Callable[[KeyValue], object]] = {
+    pb.RangeRequest.KEY: lambda kv: kv.key,
+    pb.RangeRequest.VERSION: lambda kv: kv.version,
+    pb.RangeRequest.CREATE: lambda kv: kv.create_revision,
+    pb.RangeRequest.MOD: lambda kv: kv.mod_revision,
+    pb.RangeRequest.VALUE: lambda kv: kv.value,
+}
+RUN_COUNT_MAX = 2048
+# With a limit as low as that only the best are kept.
+BEST_COUNT_MAX = 1024
+# What Python keeps of a row, besides its bytes.
+_ROW_BYTES = 200
+_MERGED_PER_STEP = 512
+
+
+class Memory(Protocol):
+    """What may be kept."""
+
+    def take(self, count: int) -> bool: ...
+    def give_back(self, count: int) -> None: ...
+
+
+class _Sorted(msgspec.Struct, gc=False, frozen=True):
+    """A row; the collector need not look at a million of them."""
+
+    by: Any  # a number or bytes, all of one sorting alike
+    name: bytes
+    size: int
+
+
+_BY = attrgetter("by")
+
+
+class Sorting:
+    """One sorting: `add` all, `finish`, then `names` has them in order."""
+
+    def __init__(self, request: pb.RangeRequest, room: Memory) -> None:
+        """Sort as `request` says."""
+        self._by = SORT_KEYS[request.sort_target]
+        self._is_descending = request.sort_order == pb.RangeRequest.DESCEND
+        self._limit = max(0, request.limit)
+        self._room = room
+        self._room_bytes = 0
+        self._runs: list[list[_Sorted]] = []
+        self._run: list[_Sorted] = []
+        # How many were added; and of those that are wanted, their names and the sum of their sizes.
+        self.count = 0
+        self.names: list[bytes] = []
+        self.size = 0
+
+    def add(self, kv: KeyValue, name: bytes, size: int) -> None:
+        """Sort a row in, whose field in the answer has that size.
+
+        Raises:
+            Overloaded: there is no room for it.
+
+        """
+        by = self._by(kv)
+        kept = _ROW_BYTES + len(name) + (len(by) if isinstance(by, bytes) else 0)
+        if not self._room.take(kept):
+            raise Overloaded("there is no room to sort so large a range")
+        self._room_bytes += kept
+        self.count += 1
+        self._run.append(_Sorted(by, name, size))
+        if len(self._run) >= RUN_COUNT_MAX:
+            self._end_run()
+
+    def _end_run(self) -> None:
+        """Sort what was added last; of little that is wanted keep no more than that."""
+        run, self._run = self._run, []
+        if 0 < self._limit <= BEST_COUNT_MAX:
+            best = self._runs.pop() if self._runs else []
+            run = best + run
+            run.sort(key=_BY, reverse=self._is_descending)
+            for it in run[self._limit :]:
+                self._release(it)
+            del run[self._limit :]
+        else:
+            run.sort(key=_BY, reverse=self._is_descending)
+        self._runs.append(run)
+
+    def _release(self, row: _Sorted) -> None:
+        kept = _ROW_BYTES + len(row.name) + (len(row.by) if isinstance(row.by, bytes) else 0)
+        self._room.give_back(kept)
+        self._room_bytes -= kept
+
+    def finish(self) -> Iterator[int]:
+        """All were added: bring them into order; yields what a step has cost."""
+        self._end_run()
+        merged = merge(*self._runs, key=_BY, reverse=self._is_descending)
+        wanted = islice(merged, self._limit or None)
+        while True:
+            part = list(islice(wanted, _MERGED_PER_STEP))
+            self.names += [it.name for it in part]
+            self.size += sum(it.size for it in part)
+            if len(part) < _MERGED_PER_STEP:
+                break
+            yield _MERGED_PER_STEP // 2
+        self._runs.clear()
+
+    def close(self) -> None:
+        """Keep nothing any more."""
+        self._room.give_back(self._room_bytes)
+        self._room_bytes = 0
+        self._runs, self._run, self.names = [], [], []

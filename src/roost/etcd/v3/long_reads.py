@@ -1,0 +1,297 @@
+"""Long reads: a bounded part in a turn of the loop, of one state whatever is written meanwhile.
+
+A read is a generator that yields what each of its steps has cost.  It is begun in the turn in
+which it comes, on a glimpse of the state of now; what ends within INLINE_UNITS is answered there,
+as nearly all reads are.  A longer one holds the state (`store.held`) and goes on in turns to come,
+which all long reads share, client by client (D14).
+
+An answer up to WHOLE_BYTES_MAX is sent whole; a longer one in parts, and its read rests while the
+client does not take them.
+
+Full?  There are READS_MAX long reads; more are refused (`Overloaded`, etcd: too many requests).
+While as many states are held as can be, reads wait for one, in the order in which they came; they
+are begun anew then, rights and all.  What answers keep in memory is bounded by `room`.  A client
+that takes nothing for REST_S_MAX, and a state that is held for too long, end a read with an error.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from typing import Protocol
+
+from roost.call import Call
+from roost.errors import Overloaded, RoostError, Stopped
+from roost.etcd import errors
+from roost.etcd.model.ranges import Room
+from roost.etcd.model.rows import ROWS_MAX
+from roost.etcd.v3.requests import fail
+from roost.fair_queue import FairQueue
+from roost.memory import Memory
+from roost.store import HeldView, HeldViewLost, Store
+
+logger = logging.getLogger(__name__)
+READS_MAX = 1000
+# Of a turn of the loop, in units of about three microseconds (`server.intake`).
+INLINE_UNITS = 500
+TURN_UNITS = 250
+_BEGIN_UNITS = 20
+WHOLE_BYTES_MAX = 256 << 10
+PENDING_BYTES_MAX = 256 << 10
+ROOM_BYTES_MAX = 128 << 20
+REST_S_MAX = 60.0
+# A read whose state was lost before anything was sent is begun anew, so often.
+BEGUN_COUNT_MAX = 3
+_BYTES_PER_UNIT_LOG2 = 13
+_NO_BOUND = 1 << 60
+# What a unit of work weighs among flows, as if it were so many bytes that were sent.
+_BYTES_PER_UNIT = 32
+# What a step yields that can go on only when the client has taken something.
+REST = -1
+Steps = Generator[int, None, None]
+
+
+class Reading(Protocol):
+    """An answer without its header: `measure` to its end, then `pieces`, then `close`."""
+
+    size: int
+
+    def measure(self) -> Steps:
+        """Find out how long the answer is."""
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether `pieces` needs no state any more."""
+
+    def pieces(self) -> Iterator[bytes]:
+        """The answer; a step each."""
+
+    def close(self) -> None:
+        """Keep nothing any more."""
+
+
+class LongRead:
+    """One read, from the first attempt on."""
+
+    def __init__(
+        self, call: Call, begin: Callable[["LongRead"], Steps], again: Callable[[], None]
+    ) -> None:
+        """`begin(read)` reads `read.view` and answers `call`; `again()` asks to be begun anew."""
+        self.call = call
+        self.begin = begin
+        self.again = again
+        self.view: HeldView
+        self.steps: Steps
+        self.begun_count = 0
+        # Whether something was sent, so that it cannot be begun anew.
+        self.is_sending = False
+        # Until when it rests; None = it does not.
+        self.resting: asyncio.TimerHandle | None = None
+        self.wake: Callable[[], None] = lambda: None
+
+
+class LongReads:
+    """All of one member."""
+
+    def __init__(self, store: Store, memory: Memory) -> None:
+        """Nobody reads; answers in the making take a part of `memory`."""
+        self._store = store
+        self._waiting: deque[LongRead] = deque()
+        # What is in it is bounded before it comes in: see `_has_place`.
+        self._turns: FairQueue[LongRead] = FairQueue(count_max=_NO_BOUND, bytes_max=_NO_BOUND)
+        self.room = Room(memory.share(ROOM_BYTES_MAX, 8))
+        # All that have begun and not ended: in line, or resting.
+        self._begun: dict[LongRead, None] = {}
+        self._is_due = self._is_stopped = False
+        store.held_views.on_room = self._schedule
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self._begun) + len(self._waiting)
+
+    @property
+    def waiting_count(self) -> int:
+        """How many of them wait until a state can be held."""
+        return len(self._waiting)
+
+    def run(self, read: LongRead) -> None:
+        """Answer it now, or begin and go on in turns to come."""
+        read.view = self._store.held_views.glimpse()
+        read.wake = lambda: self._wake(read)
+        read.steps = read.begin(read)
+        read.begun_count += 1
+        units, is_resting = 0, False
+        while units < INLINE_UNITS and not is_resting:
+            cost = self._step(read)
+            if cost is None:
+                return
+            is_resting = cost == REST
+            units += cost
+        self._go_on_later(read, is_resting=is_resting)
+
+    def stop(self) -> None:
+        """End all of them."""
+        self._is_stopped = True
+        waiting, self._waiting = self._waiting, deque()
+        for read in (*self._begun, *waiting):
+            self._fail(read, Stopped("the member stops"))
+
+    def _begin_anew(self, read: LongRead) -> None:
+        """A state can be held again: whoever waited is asked for his rights in it."""
+        try:
+            if not read.call.is_over:
+                read.again()
+        except RoostError as error:
+            fail(read.call, error)
+        except Exception:
+            logger.exception("a read could not be begun anew")
+            read.call.fail(*errors.INTERNAL_ERROR)
+
+    def _go_on_later(self, read: LongRead, *, is_resting: bool) -> None:
+        """It is long: make its state last, or wait until that can be."""
+        if not self._has_place(read):
+            self._fail(read, Overloaded("too many long reads"))
+        elif not read.view.is_over and not self._store.held_views.has_room:
+            self._end(read)
+            self._wait(read)
+        else:
+            if not read.view.is_over:
+                read.view.hold()
+            self._begun[read] = None
+            if is_resting:
+                self._rest(read)
+            else:
+                self._line_up(read, INLINE_UNITS)
+
+    def _has_place(self, read: LongRead) -> bool:
+        """Whether there may be one more: no client has more than there are places left."""
+        owner = read.call.flow.owner
+        owned = sum(it.call.flow.owner == owner for it in (*self._begun, *self._waiting))
+        return owned < READS_MAX - self.count
+
+    def _line_up(self, read: LongRead, units: int) -> None:
+        """Have it go on when it is its client's turn; its last step has cost so much."""
+        self._turns.submit(read.call.flow, read, units * _BYTES_PER_UNIT)
+        self._schedule()
+
+    def _wait(self, read: LongRead) -> None:
+        self._waiting.append(read)
+        self._schedule()
+
+    def _step(self, read: LongRead) -> int | None:
+        """Take a step; None when it was the last, whatever the outcome."""
+        try:
+            if not read.call.is_over:
+                return next(read.steps)
+            self._end(read)
+        except StopIteration:
+            self._end(read)
+        except HeldViewLost as error:
+            self._end(read)
+            if read.is_sending or read.begun_count >= BEGUN_COUNT_MAX:
+                fail(read.call, error)
+            else:
+                self._wait(read)
+        except RoostError as error:
+            self._fail(read, error)
+        except Exception:
+            logger.exception("a read failed")
+            self._end(read)
+            read.call.fail(*errors.INTERNAL_ERROR)
+        return None
+
+    def _fail(self, read: LongRead, error: RoostError) -> None:
+        self._end(read)
+        fail(read.call, error)
+
+    def _end(self, read: LongRead) -> None:
+        """Hold nothing for it any more."""
+        self._begun.pop(read, None)
+        if read.resting is not None:
+            read.resting.cancel()
+            read.resting = None
+        read.steps.close()
+        read.view.close()
+
+    def _rest(self, read: LongRead) -> None:
+        """Its client has much to take."""
+        loop = asyncio.get_running_loop()
+        read.resting = loop.call_later(REST_S_MAX, self._give_up, read)
+
+    def _wake(self, read: LongRead) -> None:
+        """Its client has taken something, or is gone."""
+        if read.resting is not None:
+            read.resting.cancel()
+            read.resting = None
+            self._line_up(read, 1)
+
+    def _give_up(self, read: LongRead) -> None:
+        text = f"the client has taken nothing of its answer for {REST_S_MAX:.0f} s"
+        self._fail(read, HeldViewLost(text))
+
+    def _schedule(self) -> None:
+        if not self._is_due and (len(self._turns) or self._waiting):
+            self._is_due = True
+            asyncio.get_running_loop().call_soon(self._turn)
+
+    def _turn(self) -> None:
+        """Go on with reads, for a bounded part of a turn."""
+        self._is_due = False
+        if self._is_stopped:
+            return
+        units = 0
+        has_room = self._store.held_views.has_room
+        while self._waiting and has_room and units < TURN_UNITS // 2:
+            units += _BEGIN_UNITS
+            self._begin_anew(self._waiting.popleft())
+            has_room = self._store.held_views.has_room
+        while len(self._turns) and units < TURN_UNITS:
+            read = self._turns.take()
+            cost = self._step(read)
+            units += max(1, cost or 0)
+            if cost == REST:
+                self._rest(read)
+            elif cost is not None:
+                self._line_up(read, cost)
+        if len(self._turns) or (self._waiting and has_room):
+            self._schedule()
+
+
+def answered(read: LongRead, headed: bytes, reading: Reading) -> Steps:
+    """Answer a read with `headed` and what `reading` finds behind it, whole or in parts."""
+    try:
+        yield from reading.measure()
+        call, size = read.call, len(headed) + reading.size
+        if reading.is_kept:
+            read.view.close()
+        if size <= WHOLE_BYTES_MAX:
+            yield from _answered_whole(call, headed, reading)
+            return
+        read.is_sending = True
+        sending = call.reply_in_parts(size)
+        sending.on_drain = read.wake
+        sending.send(headed)
+        for piece in reading.pieces():
+            while sending.pending_bytes > PENDING_BYTES_MAX and not call.is_over:
+                yield REST
+            if call.is_over:
+                return
+            sending.send(piece)
+            yield _cost_of(reading, piece)
+    finally:
+        reading.close()
+
+
+def _answered_whole(call: Call, headed: bytes, reading: Reading) -> Steps:
+    parts = [headed]
+    for piece in reading.pieces():
+        parts.append(piece)
+        if len(parts) > 4:  # a short answer is a piece or two and its end, and made at once
+            yield _cost_of(reading, piece)
+    call.reply(b"".join(parts))
+
+
+def _cost_of(reading: Reading, piece: bytes) -> int:
+    """What a piece has cost: the work of copying it, and of reading it where it was not kept."""
+    return (1 if reading.is_kept else ROWS_MAX) + (len(piece) >> _BYTES_PER_UNIT_LOG2)

@@ -1,0 +1,57 @@
+"""Walks: a range of a tree read part by part, nothing being open between the parts.
+
+A layer may be merged with another one between two turns, so no iterator outlives its turn: each
+part seeks the key behind the last one, which costs a few microseconds.  Every part is of one
+state only if the view is (`held`).
+"""
+
+from roost.store.view import View
+
+
+class Walk:
+    """Where a reader of a range has come."""
+
+    __slots__ = ("_first", "_reverse", "_stop", "_tree_id", "_view", "is_done", "keys_only")
+
+    def __init__(
+        self,
+        view: View,
+        tree_id: int,
+        first: bytes,
+        stop: bytes | None,
+        *,
+        reverse: bool = False,
+        keys_only: bool = False,
+    ) -> None:
+        """Begin at `first`, or with `reverse` before `stop`."""
+        self._view = view
+        self._tree_id = tree_id
+        self._first, self._stop = first, stop
+        self._reverse = reverse
+        # May be changed on the way; see `View.iterate`.
+        self.keys_only = keys_only
+        # Whether the end has been seen.
+        self.is_done = False
+
+    def take(self, count_max: int, bytes_max: int) -> list[tuple[bytes, bytes]]:
+        """The next rows: `count_max` at most, and no more once they have `bytes_max` or more."""
+        rows: list[tuple[bytes, bytes]] = []
+        left = bytes_max
+        for row in self._view.iterate(
+            self._tree_id,
+            self._first,
+            self._stop,
+            reverse=self._reverse,
+            keys_only=self.keys_only,
+        ):
+            rows.append(row)
+            left -= len(row[1])
+            if len(rows) >= count_max or left <= 0:
+                break
+        else:
+            self.is_done = True
+        if rows and self._reverse:
+            self._stop = rows[-1][0]
+        elif rows:
+            self._first = rows[-1][0] + b"\0"
+        return rows
