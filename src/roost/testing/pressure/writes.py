@@ -4,6 +4,8 @@ import threading
 import time
 from collections.abc import Callable
 
+import grpc
+
 from roost.proto import lock_pb2, rpc_pb2
 from roost.testing.patience import wait_until
 from roost.testing.pressure.target import Caller, Target, puts
@@ -87,7 +89,10 @@ def locked(target: Target, begin: Callable[[], None]) -> dict[str, float]:
             wires[number % len(wires)].ask(_LOCK, body)
 
         def all_in_line() -> bool:
-            return _count(caller, name) + sum(statuses(wires).values()) >= count
+            try:
+                return _count(caller, name) + sum(statuses(wires).values()) >= count
+            except grpc.RpcError:
+                return False  # a member that loses its leader meanwhile is looked at again
 
         drive(wires, all_in_line, look_s=LOOK_S)
         in_line = _count(caller, name)
