@@ -120,10 +120,20 @@ def test_pages_of_committed_entries_skip_none(sizes: list[int], room: int) -> No
     log = log_of(entries)
     log.commit_to(len(entries))
     seen: list[Entry] = []
-    while page := log.take_committed(room):
+    while page := log.take_committed(room, 100):
         seen += page
         assert log.commit_index == len(entries)
     assert seen == entries
+
+
+def test_no_more_is_handed_out_than_may_wait_to_be_applied() -> None:
+    """Issue 14: who came back to a hundred thousand small entries read all of them in one step."""
+    log = log_of([entry(it, 1) for it in range(1, 11)])
+    log.commit_to(10)
+    assert [it.index for it in log.take_committed(1 << 20, 4)] == [1, 2, 3, 4]
+    assert log.take_committed(1 << 20, 4) == ()
+    log.applied_to(3)
+    assert [it.index for it in log.take_committed(1 << 20, 4)] == [5, 6, 7]
 
 
 def test_a_hint_is_found_without_a_walk_along_the_log() -> None:

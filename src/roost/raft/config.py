@@ -36,6 +36,7 @@ class CoreConfig:
     uncommitted_bytes_max: int = 256 << 20
     # What is handed out to be applied and is not yet.
     apply_bytes_max: int = 64 << 20
+    apply_count_max: int = 512
     # Durable and applied entries that stay in memory for peers a little behind.
     cache_bytes_max: int = 32 << 20
     # What a follower keeps in memory; a leader bounds itself by `uncommitted_bytes_max`.

@@ -60,8 +60,8 @@ is `state`; the conversations about it are functions over it, a file each, and D
 order; `conversations` says which takes what message, `admission` what is let in at all.
 
 Full?  `propose` refuses past `uncommitted_bytes_max`; a peer's window is bounded by count and
-bytes; committed entries stop coming past `apply_bytes_max` until `applied` is called; a follower
-takes no more entries past `tail_bytes_max` and says so.
+bytes; committed entries stop coming past `apply_bytes_max` and `apply_count_max` until `applied` is
+called; a follower takes no more entries past `tail_bytes_max` and says so.
 """
 
 from collections.abc import Mapping, Sequence

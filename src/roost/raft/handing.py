@@ -93,11 +93,12 @@ def _note_committed_change(state: State) -> None:
 
 def _take_committed(state: State) -> tuple[Entry, ...]:
     outbox = state.outbox
-    # Bounds what waits for the state machine, in bytes: the next call comes with `applied`.
+    # Bounds what waits for the state machine, and what is read of the log in one step: the next
+    # call comes with `applied`.
     room = state.config.apply_bytes_max - outbox.unapplied_bytes
     if room <= 0:
         return ()
-    committed = state.log.take_committed(room)
+    committed = state.log.take_committed(room, state.config.apply_count_max)
     if committed:
         size = sum(len(entry.payload) for entry in committed)
         outbox.note_handed(committed[-1].index, size)

@@ -272,11 +272,15 @@ class Log:
                 return entries[:position]
         return entries
 
-    def take_committed(self, bytes_max: int) -> tuple[Entry, ...]:
-        """Hand over committed entries that are durable here, each once (checklist 143)."""
+    def take_committed(self, bytes_max: int, count_max: int) -> tuple[Entry, ...]:
+        """Hand over committed entries that are durable here, each once (checklist 143).
+
+        `count_max` bounds how many are handed over and not yet applied.
+        """
         # A quorum may have committed what our own disk is still writing.  It waits: the state
         # machine must never be ahead of our log, or we could not start again after a crash.
         stop = self.vouched(min(self.commit_index, self.durable_index)) + 1
+        stop = min(stop, self.applied_index + count_max + 1)
         entries = self.slice(self.applying_index + 1, bytes_max, stop)
         if entries:
             assert entries[0].index == self.applying_index + 1, "no entry is skipped"

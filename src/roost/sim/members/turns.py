@@ -33,7 +33,7 @@ STEPS_MAX = 50_000
 # and then costs the time of a count.
 SUSPICIOUS_S = 0.03
 _BATCH = 16
-_NAMED_MAX = 4
+_NAMED_MAX = 6
 _OLDEST_GENERATION = 2
 
 
