@@ -232,7 +232,11 @@ def test_nothing_names_this_machine_or_a_registry() -> None:
 def test_the_words_and_codes_that_clients_see_have_one_place() -> None:
     """etcd's texts stand in etcd/errors.py, gRPC's codes in call.py (issue 13)."""
     # These are clients: they read what a member says.
-    readers = {SOURCES / "cli/troubles.py", SOURCES / "testing/load.py"}
+    readers = {
+        SOURCES / "cli/troubles.py",
+        SOURCES / "testing/load.py",
+        SOURCES / "sim/members/heavy.py",
+    }
     numbered = re.compile(r"\b(?:fail|finish|Status|ModelRefused)\(\d")
     table = re.compile(
         r"\b_?(?:INVALID_ARGUMENT|NOT_FOUND|PERMISSION_DENIED|RESOURCE_EXHAUSTED|OUT_OF_RANGE"
