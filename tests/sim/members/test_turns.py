@@ -119,22 +119,11 @@ def heavy(seed: int, kind: str) -> Swarm:
     )  # fmt: skip
 
 
-# Not sliced yet (decision 0009); whoever slices one takes it out of here.
-LONG = {"whole", "sorted", "old"}
 KINDS = ("limit", "count", "whole", "sorted", "old", "delete", "lease", "watch")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "kind",
-    [
-        pytest.param(
-            it,
-            marks=pytest.mark.xfail(it in LONG, reason="one long step (issue 14)", strict=False),
-        )
-        for it in KINDS
-    ],
-)
+@pytest.mark.parametrize("kind", KINDS)
 def test_no_turn_is_long_however_much_is_asked_for(kind: str) -> None:
     """More rows than a turn has steps for: what walks over all of them at once is found."""
     result, trace = simulate(1, heavy(1, kind), is_counted=True)
