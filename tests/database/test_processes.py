@@ -15,6 +15,7 @@ import roost
 from roost.testing.patience import wait_until
 from roost.testing.ports import free_ports
 from roost.testing.processes import children_of, is_there
+from tests.database.said import said_by
 
 OPENS = """
 import os, signal, sys, roost
@@ -46,7 +47,7 @@ def test_nothing_runs_on_when_a_program_ends_without_a_close(how: str, tmp_path:
         timeout=60,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (code, "")
+    assert (done.returncode, said_by(done.stderr)) == (code, "")
     children = [int(it) for it in done.stdout.split()]
     assert children, "the keeper was there"
     wait_until(lambda: not any(map(is_there, children)))
@@ -138,7 +139,7 @@ def test_what_was_in_memory_is_gone_with_its_program(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", asked], capture_output=True, text=True, timeout=60, check=True
     )
-    assert done.stderr == ""
+    assert said_by(done.stderr) == ""
     directory = Path(done.stdout.strip())
     assert directory.name == "data"
     assert not directory.parent.exists()
