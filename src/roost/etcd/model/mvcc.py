@@ -23,6 +23,7 @@ from dataclasses import dataclass
 
 from roost.etcd import errors
 from roost.etcd.model.lines import Lines
+from roost.etcd.model.page_counts import PageCounts
 from roost.etcd.model.wire import encode_key_value, encode_tombstone, read_origin
 from roost.store import (
     CONSTANT,
@@ -125,6 +126,7 @@ class Mvcc:
         """Look the trees up; they were made by `bootstrap`."""
         self._applied = store.view
         self.counts = KeyCounts()
+        self.page_counts = PageCounts()
         self.lines = Lines()
         self.kv = store.tree(KV_TREE).id
         self.revisions = store.tree(REVISIONS_TREE).id

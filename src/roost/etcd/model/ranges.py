@@ -12,6 +12,7 @@ order, revisions within bounds, or keys alone.
 from collections.abc import Generator, Iterator
 
 from roost.etcd.model.mvcc import Mvcc, range_stop
+from roost.etcd.model.page_counts import Rest
 from roost.etcd.model.rows import BYTES_MAX, ROWS_MAX, CurrentRows, OldRows, Row, Rows
 from roost.etcd.model.sorting import Sorting
 from roost.etcd.model.wire import (
@@ -22,7 +23,7 @@ from roost.etcd.model.wire import (
     without_value,
 )
 from roost.proto import rpc_pb2 as pb
-from roost.store import View
+from roost.store import Txn, View
 
 # Work of a step, in units of about three microseconds: a row, or so many bytes.
 _BYTES_PER_UNIT_LOG2 = 13
@@ -107,6 +108,9 @@ class RangeReading:
             mvcc.check_revision(view, request.revision, current)
         self._mvcc, self._view, self._request = mvcc, view, request
         self._is_current = request.revision <= 0 or request.revision == current
+        self._revision = current if self._is_current else request.revision
+        # A transaction sees what it has written, and may write more, at the revision it will have.
+        self._is_final = not isinstance(view, Txn)
         self._first, self._stop = request.key, range_stop(request.key, request.range_end)
         self._is_filtered = _is_filtered(request)
         is_by_key = request.sort_target == pb.RangeRequest.KEY
@@ -119,6 +123,7 @@ class RangeReading:
         self._kept: list[bytes] | None = []
         self._kept_bytes = 0
         self._has_more = False
+        self._last_found = b""
         self._tail = b""
         # Of the whole answer, once it is measured; and what the last step of that has cost.
         self.size = 0
@@ -173,7 +178,17 @@ class RangeReading:
         """How many keys the range has, where that is known without looking."""
         if self._is_current and self._mvcc.is_newest(self._view):
             return self._mvcc.known_count(self._first, self._stop)
-        return None
+        if not self._is_final:
+            return None
+        return self._mvcc.page_counts.find(Rest(self._revision, self._first, self._stop))
+
+    def _note_rest(self, count: int) -> None:
+        """Remember what follows this page, for who goes on behind its last key."""
+        is_in_order = not self._is_reverse and not self._is_filtered
+        if self._last_found and is_in_order and self._is_final:
+            after = decode_key_value(self._last_found).key + b"\x00"
+            rest = Rest(self._revision, after, self._stop)
+            self._mvcc.page_counts.note(rest, count - self._request.limit)
 
     def _count(self) -> Generator[int, None, int]:
         known = self._known_count()
@@ -202,8 +217,11 @@ class RangeReading:
                 break
             yield ROWS_MAX + (len(piece) >> _BYTES_PER_UNIT_LOG2)
         if rows.is_done:
-            return rows.taken_count
-        return known if known is not None else (yield from self._count_rest(rows))
+            count = rows.taken_count
+        else:
+            count = known if known is not None else (yield from self._count_rest(rows))
+        self._note_rest(count)
+        return count
 
     def _keep(self, piece: bytes) -> None:
         self.size += len(piece)
@@ -224,6 +242,7 @@ class RangeReading:
             passing = self._passing(found)
             if limit > 0 and left < len(passing):
                 self._has_more = True
+                self._last_found = passing[left - 1]
                 yield self._fields(passing[:left])
                 return
             left -= len(passing)
