@@ -161,3 +161,19 @@ def test_a_hint_is_found_without_a_walk_along_the_log() -> None:
         storage.looked = 0
         assert log.conflict_hint(index, term) == hint
         assert storage.looked < 40
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.lists(st.binary(max_size=40), max_size=4))))
+def test_what_the_entries_in_memory_take_is_known(
+    appends: list[tuple[int, list[bytes]]],
+) -> None:
+    """Also after the log was cut and written anew; memory's metrics ask it."""
+    log = log_of([])
+    assert log.cached_bytes == 0
+    held: list[Entry] = []
+    for term, (after, payloads) in enumerate(appends, 1):
+        begin = min(after, len(held))
+        new = [entry(begin + number, term, it) for number, it in enumerate(payloads, 1)]
+        log.append_after(begin, new)
+        held = held[:begin] + new if new else held
+        assert log.cached_bytes == sum(len(it.payload) for it in held)
