@@ -132,24 +132,23 @@ class KvOperations:
             self._alarms.take_space(cost_of(body, count))
         self.mvcc.counts.transactions += 1
         plan = plan_of(self.mvcc, txn, request)
-        self._check_plan(txn, plan)
+        operations = list(operations_of(plan))
+        self._check_plan(txn, operations)
 
         def run(its: Txn) -> Steps:
             writer = Writer(self.mvcc, its)
             answer = yield from self._carry_out(its, writer, plan)
             return writer.revision.to_bytes(8, "big") + answer
 
-        operations = list(operations_of(plan))
         deletes = [it.request_delete_range for it in operations if _deletes(it)]
         is_long = len(operations) > INLINE_ROWS_MAX or self._is_long(txn, deletes)
         return Long(run) if is_long else _at_once(run(txn))
 
-    def _check_plan(self, view: View, plan: Plan) -> None:
+    def _check_plan(self, view: View, operations: list[pb.RequestOp]) -> None:
         """Refuse what a taken branch cannot do, before any of it is done (etcd: checkRequests).
 
         Revisions are held against the state before the transaction, so its own is in the future.
         """
-        operations = list(operations_of(plan))
         for operation in operations:
             if operation.HasField("request_put"):
                 put = operation.request_put

@@ -49,6 +49,11 @@ class _Sorted(msgspec.Struct, gc=False, frozen=True):
     name: bytes
     size: int
 
+    @property
+    def kept_bytes(self) -> int:
+        """What it takes in memory."""
+        return _ROW_BYTES + len(self.name) + (len(self.by) if isinstance(self.by, bytes) else 0)
+
 
 _BY = attrgetter("by")
 
@@ -77,13 +82,12 @@ class Sorting:
             Overloaded: there is no room for it.
 
         """
-        by = self._by(kv)
-        kept = _ROW_BYTES + len(name) + (len(by) if isinstance(by, bytes) else 0)
-        if not self._room.take(kept):
+        row = _Sorted(self._by(kv), name, size)
+        if not self._room.take(row.kept_bytes):
             raise Overloaded("there is no room to sort so large a range")
-        self._room_bytes += kept
+        self._room_bytes += row.kept_bytes
         self.count += 1
-        self._run.append(_Sorted(by, name, size))
+        self._run.append(row)
         if len(self._run) >= RUN_COUNT_MAX:
             self._end_run()
 
@@ -102,9 +106,8 @@ class Sorting:
         self._runs.append(run)
 
     def _release(self, row: _Sorted) -> None:
-        kept = _ROW_BYTES + len(row.name) + (len(row.by) if isinstance(row.by, bytes) else 0)
-        self._room.give_back(kept)
-        self._room_bytes -= kept
+        self._room.give_back(row.kept_bytes)
+        self._room_bytes -= row.kept_bytes
 
     def finish(self) -> Iterator[int]:
         """All were added: bring them into order; yields what a step has cost."""
