@@ -53,280 +53,281 @@ NO_LEADER = "etcdserver: no leader"
 SHORT_OF_MEMORY = "etcdserver: too little memory is left"
 
 
-def _refused(code: Code, text: str) -> ModelRefused:
+def refused(code: int, text: str) -> ModelRefused:
+    """Refused with that code, in these words."""
     return ModelRefused(code, text)
 
 
 def empty_key() -> ModelRefused:
     """ErrGRPCEmptyKey."""
-    return _refused(Code.INVALID_ARGUMENT, "etcdserver: key is not provided")
+    return refused(Code.INVALID_ARGUMENT, "etcdserver: key is not provided")
 
 
 def key_not_found() -> ModelRefused:
     """ErrGRPCKeyNotFound."""
-    return _refused(Code.INVALID_ARGUMENT, "etcdserver: key not found")
+    return refused(Code.INVALID_ARGUMENT, "etcdserver: key not found")
 
 
 def value_provided() -> ModelRefused:
     """ErrGRPCValueProvided."""
-    return _refused(Code.INVALID_ARGUMENT, "etcdserver: value is provided")
+    return refused(Code.INVALID_ARGUMENT, "etcdserver: value is provided")
 
 
 def lease_provided() -> ModelRefused:
     """ErrGRPCLeaseProvided."""
-    return _refused(Code.INVALID_ARGUMENT, "etcdserver: lease is provided")
+    return refused(Code.INVALID_ARGUMENT, "etcdserver: lease is provided")
 
 
 def too_many_operations() -> ModelRefused:
     """ErrGRPCTooManyOps."""
-    return _refused(Code.INVALID_ARGUMENT, "etcdserver: too many operations in txn request")
+    return refused(Code.INVALID_ARGUMENT, "etcdserver: too many operations in txn request")
 
 
 def duplicate_key() -> ModelRefused:
     """ErrGRPCDuplicateKey."""
-    return _refused(Code.INVALID_ARGUMENT, "etcdserver: duplicate key given in txn request")
+    return refused(Code.INVALID_ARGUMENT, "etcdserver: duplicate key given in txn request")
 
 
 def too_many_revisions(revision: int) -> ModelRefused:
     """A restored store would begin where revisions end."""
-    return _refused(Code.OUT_OF_RANGE, f"revision {revision} is beyond what can be counted up from")
+    return refused(Code.OUT_OF_RANGE, f"revision {revision} is beyond what can be counted up from")
 
 
 def invalid_sort_option() -> ModelRefused:
     """ErrGRPCInvalidSortOption."""
-    return _refused(Code.INVALID_ARGUMENT, "etcdserver: invalid sort option")
+    return refused(Code.INVALID_ARGUMENT, "etcdserver: invalid sort option")
 
 
 def compacted() -> ModelRefused:
     """ErrGRPCCompacted."""
-    return _refused(Code.OUT_OF_RANGE, "etcdserver: mvcc: required revision has been compacted")
+    return refused(Code.OUT_OF_RANGE, "etcdserver: mvcc: required revision has been compacted")
 
 
 def future_revision() -> ModelRefused:
     """ErrGRPCFutureRev."""
-    return _refused(Code.OUT_OF_RANGE, "etcdserver: mvcc: required revision is a future revision")
+    return refused(Code.OUT_OF_RANGE, "etcdserver: mvcc: required revision is a future revision")
 
 
 def lease_not_found() -> ModelRefused:
     """ErrGRPCLeaseNotFound."""
-    return _refused(Code.NOT_FOUND, "etcdserver: requested lease not found")
+    return refused(Code.NOT_FOUND, "etcdserver: requested lease not found")
 
 
 def lease_exists() -> ModelRefused:
     """ErrGRPCLeaseExist."""
-    return _refused(Code.FAILED_PRECONDITION, "etcdserver: lease already exists")
+    return refused(Code.FAILED_PRECONDITION, "etcdserver: lease already exists")
 
 
 def lease_ttl_too_large() -> ModelRefused:
     """ErrGRPCLeaseTTLTooLarge."""
-    return _refused(Code.OUT_OF_RANGE, "etcdserver: too large lease TTL")
+    return refused(Code.OUT_OF_RANGE, "etcdserver: too large lease TTL")
 
 
 def too_many_leases() -> ModelRefused:
     """Ours: etcd takes any number."""
-    return _refused(Code.RESOURCE_EXHAUSTED, "etcdserver: too many leases")
+    return refused(Code.RESOURCE_EXHAUSTED, "etcdserver: too many leases")
 
 
 def root_user_missing() -> ModelRefused:
     """ErrGRPCRootUserNotExist."""
-    return _refused(Code.FAILED_PRECONDITION, "etcdserver: root user does not exist")
+    return refused(Code.FAILED_PRECONDITION, "etcdserver: root user does not exist")
 
 
 def root_role_missing() -> ModelRefused:
     """ErrGRPCRootRoleNotExist."""
-    return _refused(Code.FAILED_PRECONDITION, "etcdserver: root user does not have root role")
+    return refused(Code.FAILED_PRECONDITION, "etcdserver: root user does not have root role")
 
 
 def user_exists() -> ModelRefused:
     """ErrGRPCUserAlreadyExist."""
-    return _refused(Code.FAILED_PRECONDITION, "etcdserver: user name already exists")
+    return refused(Code.FAILED_PRECONDITION, "etcdserver: user name already exists")
 
 
 def user_empty() -> ModelRefused:
     """ErrGRPCUserEmpty."""
-    return _refused(Code.INVALID_ARGUMENT, "etcdserver: user name is empty")
+    return refused(Code.INVALID_ARGUMENT, "etcdserver: user name is empty")
 
 
 def user_not_found() -> ModelRefused:
     """ErrGRPCUserNotFound."""
-    return _refused(Code.FAILED_PRECONDITION, "etcdserver: user name not found")
+    return refused(Code.FAILED_PRECONDITION, "etcdserver: user name not found")
 
 
 def role_exists() -> ModelRefused:
     """ErrGRPCRoleAlreadyExist."""
-    return _refused(Code.FAILED_PRECONDITION, "etcdserver: role name already exists")
+    return refused(Code.FAILED_PRECONDITION, "etcdserver: role name already exists")
 
 
 def role_not_found() -> ModelRefused:
     """ErrGRPCRoleNotFound."""
-    return _refused(Code.FAILED_PRECONDITION, "etcdserver: role name not found")
+    return refused(Code.FAILED_PRECONDITION, "etcdserver: role name not found")
 
 
 def role_empty() -> ModelRefused:
     """ErrGRPCRoleEmpty."""
-    return _refused(Code.INVALID_ARGUMENT, "etcdserver: role name is empty")
+    return refused(Code.INVALID_ARGUMENT, "etcdserver: role name is empty")
 
 
 def auth_failed() -> ModelRefused:
     """ErrGRPCAuthFailed."""
-    return _refused(
+    return refused(
         Code.INVALID_ARGUMENT, "etcdserver: authentication failed, invalid user ID or password"
     )
 
 
 def permission_not_given() -> ModelRefused:
     """ErrGRPCPermissionNotGiven."""
-    return _refused(Code.INVALID_ARGUMENT, "etcdserver: permission not given")
+    return refused(Code.INVALID_ARGUMENT, "etcdserver: permission not given")
 
 
 def permission_denied() -> ModelRefused:
     """ErrGRPCPermissionDenied."""
-    return _refused(Code.PERMISSION_DENIED, "etcdserver: permission denied")
+    return refused(Code.PERMISSION_DENIED, "etcdserver: permission denied")
 
 
 def role_not_granted() -> ModelRefused:
     """ErrGRPCRoleNotGranted."""
-    return _refused(Code.FAILED_PRECONDITION, "etcdserver: role is not granted to the user")
+    return refused(Code.FAILED_PRECONDITION, "etcdserver: role is not granted to the user")
 
 
 def permission_not_granted() -> ModelRefused:
     """ErrGRPCPermissionNotGranted."""
-    return _refused(Code.FAILED_PRECONDITION, "etcdserver: permission is not granted to the role")
+    return refused(Code.FAILED_PRECONDITION, "etcdserver: permission is not granted to the role")
 
 
 def auth_not_enabled() -> ModelRefused:
     """ErrGRPCAuthNotEnabled."""
-    return _refused(Code.FAILED_PRECONDITION, "etcdserver: authentication is not enabled")
+    return refused(Code.FAILED_PRECONDITION, "etcdserver: authentication is not enabled")
 
 
 def invalid_auth_token() -> ModelRefused:
     """ErrGRPCInvalidAuthToken."""
-    return _refused(Code.UNAUTHENTICATED, "etcdserver: invalid auth token")
+    return refused(Code.UNAUTHENTICATED, "etcdserver: invalid auth token")
 
 
 def invalid_auth_management() -> ModelRefused:
     """ErrGRPCInvalidAuthMgmt."""
-    return _refused(Code.INVALID_ARGUMENT, "etcdserver: invalid auth management")
+    return refused(Code.INVALID_ARGUMENT, "etcdserver: invalid auth management")
 
 
 def auth_old_revision() -> ModelRefused:
     """ErrGRPCAuthOldRevision."""
-    return _refused(Code.INVALID_ARGUMENT, "etcdserver: revision of auth store is old")
+    return refused(Code.INVALID_ARGUMENT, "etcdserver: revision of auth store is old")
 
 
 def too_many_tokens() -> ModelRefused:
     """Ours: etcd keeps any number."""
-    return _refused(Code.RESOURCE_EXHAUSTED, "etcdserver: too many auth tokens")
+    return refused(Code.RESOURCE_EXHAUSTED, "etcdserver: too many auth tokens")
 
 
 def too_many_attempts() -> ModelRefused:
     """Ours: etcd lets anybody guess."""
-    return _refused(Code.RESOURCE_EXHAUSTED, "etcdserver: too many failed authentications")
+    return refused(Code.RESOURCE_EXHAUSTED, "etcdserver: too many failed authentications")
 
 
 def cannot_sign() -> ModelRefused:
     """ErrVerifyOnly: a member that has only the public key."""
-    return _refused(Code.UNKNOWN, "auth: token was attempted to sign by a verify-only member")
+    return refused(Code.UNKNOWN, "auth: token was attempted to sign by a verify-only member")
 
 
 def password_refused(text: str) -> ModelRefused:
     """Ours: etcd takes empty passwords."""
-    return _refused(Code.INVALID_ARGUMENT, f"etcdserver: {text}")
+    return refused(Code.INVALID_ARGUMENT, f"etcdserver: {text}")
 
 
 def no_downgrade() -> ModelRefused:
     """ErrGRPCNoInflightDowngrade."""
-    return _refused(Code.FAILED_PRECONDITION, "etcdserver: no inflight downgrade job")
+    return refused(Code.FAILED_PRECONDITION, "etcdserver: no inflight downgrade job")
 
 
 def wrong_downgrade_version() -> ModelRefused:
     """ErrGRPCWrongDowngradeVersionFormat."""
-    return _refused(Code.INVALID_ARGUMENT, "etcdserver: wrong downgrade target version format")
+    return refused(Code.INVALID_ARGUMENT, "etcdserver: wrong downgrade target version format")
 
 
 def invalid_downgrade_target() -> ModelRefused:
     """ErrGRPCInvalidDowngradeTargetVersion."""
-    return _refused(Code.INVALID_ARGUMENT, "etcdserver: invalid downgrade target version")
+    return refused(Code.INVALID_ARGUMENT, "etcdserver: invalid downgrade target version")
 
 
 def unknown_method() -> ModelRefused:
     """ErrUnknownMethod."""
-    return _refused(Code.UNKNOWN, "etcdserver: unknown method")
+    return refused(Code.UNKNOWN, "etcdserver: unknown method")
 
 
 def session_expired() -> ModelRefused:
     """clientv3's concurrency.ErrSessionExpired."""
-    return _refused(Code.UNKNOWN, "mutex: session is expired")
+    return refused(Code.UNKNOWN, "mutex: session is expired")
 
 
 def leader_key_missing() -> ModelRefused:
     """v3election.ErrMissingLeaderKey."""
-    return _refused(Code.UNKNOWN, '"leader" field must be provided')
+    return refused(Code.UNKNOWN, '"leader" field must be provided')
 
 
 def not_elected() -> ModelRefused:
     """clientv3's concurrency.ErrElectionNotLeader."""
-    return _refused(Code.UNKNOWN, "election: not leader")
+    return refused(Code.UNKNOWN, "election: not leader")
 
 
 def nobody_elected() -> ModelRefused:
     """clientv3's concurrency.ErrElectionNoLeader."""
-    return _refused(Code.UNKNOWN, "election: no leader")
+    return refused(Code.UNKNOWN, "election: no leader")
 
 
 def unknown_alarm_action(action: int) -> ModelRefused:
     """Ours: etcd's members end at it."""
-    return _refused(Code.INVALID_ARGUMENT, f"alarm action {action} is unknown")
+    return refused(Code.INVALID_ARGUMENT, f"alarm action {action} is unknown")
 
 
 def unknown_alarm(kind: int) -> ModelRefused:
     """Ours: etcd's members end at it."""
-    return _refused(Code.INVALID_ARGUMENT, f"alarm type {kind} is unknown")
+    return refused(Code.INVALID_ARGUMENT, f"alarm type {kind} is unknown")
 
 
 def unknown_permission(kind: int) -> ModelRefused:
     """Ours: etcd grants it, and it permits nothing."""
-    return _refused(Code.INVALID_ARGUMENT, f"etcdserver: permission type {kind} is unknown")
+    return refused(Code.INVALID_ARGUMENT, f"etcdserver: permission type {kind} is unknown")
 
 
 def not_leader() -> ModelRefused:
     """ErrGRPCNotLeader."""
-    return _refused(Code.FAILED_PRECONDITION, "etcdserver: not leader")
+    return refused(Code.FAILED_PRECONDITION, "etcdserver: not leader")
 
 
 def bad_transferee() -> ModelRefused:
     """ErrGRPCBadLeaderTransferee."""
-    return _refused(Code.FAILED_PRECONDITION, "etcdserver: bad leader transferee")
+    return refused(Code.FAILED_PRECONDITION, "etcdserver: bad leader transferee")
 
 
 def file_failed(error: OSError) -> ModelRefused:
     """A file could not be read or written for a caller."""
-    return _refused(Code.INTERNAL, f"etcdserver: {error}")
+    return refused(Code.INTERNAL, f"etcdserver: {error}")
 
 
 def no_space() -> ModelRefused:
     """ErrGRPCNoSpace."""
-    return _refused(Code.RESOURCE_EXHAUSTED, "etcdserver: mvcc: database space exceeded")
+    return refused(Code.RESOURCE_EXHAUSTED, "etcdserver: mvcc: database space exceeded")
 
 
 def corrupt() -> ModelRefused:
     """ErrGRPCCorrupt."""
-    return _refused(Code.DATA_LOSS, "etcdserver: corrupt cluster")
+    return refused(Code.DATA_LOSS, "etcdserver: corrupt cluster")
 
 
 def request_too_large() -> ModelRefused:
     """ErrGRPCRequestTooLarge."""
-    return _refused(Code.INVALID_ARGUMENT, "etcdserver: request is too large")
+    return refused(Code.INVALID_ARGUMENT, "etcdserver: request is too large")
 
 
 def not_for_learner() -> ModelRefused:
     """ErrGRPCNotSupportedForLearner."""
-    return _refused(Code.UNAVAILABLE, "etcdserver: rpc not supported for learner")
+    return refused(Code.UNAVAILABLE, "etcdserver: rpc not supported for learner")
 
 
 def malformed_request() -> ModelRefused:
     """What grpc-go answers to bytes that are no message."""
-    return _refused(Code.INTERNAL, "grpc: error unmarshalling request")
+    return refused(Code.INTERNAL, "grpc: error unmarshalling request")
 
 
 # Why a watch is not begun, or ended, while its stream goes on.

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from roost import etcd
 from roost.call import Stream, StreamHandler, Unary
+from roost.etcd.v3.candidates import Candidates
+from roost.etcd.v3.long_reads import LongRead, Steps
 from roost.proto import election_pb2 as ep
 from roost.proto import kv_pb2
 from roost.proto import rpc_pb2 as pb
@@ -20,6 +22,7 @@ from roost.sim.members.loop import run_virtually, until_idle
 from tests.etcd.guarded import StreamAnswer
 from tests.etcd.replica import Answer, LocalReplica
 
+Tell = Callable[[bytes], None]
 NAME = b"post"
 NOT_LEADER = (2, "election: not leader")
 NO_LEADER = (2, "election: no leader")
@@ -254,6 +257,48 @@ def test_elections_do_not_know_each_other() -> None:
                 assert candidate.leader is not None
                 assert post.leader(name) == (key_of(lease, name), name)
         assert post.leader(b"pos") is None
+
+    run(story)
+
+
+def test_many_who_observe_many_share_the_search_for_who_leads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Issue 14: each change had every observer walk over all candidates in one step."""
+    candidates, observers, changes = 3000, 200, 5
+    search = Candidates.search
+    searches: list[bytes] = []
+
+    def counted(self: Candidates, read: LongRead, prefix: bytes, tell: Tell) -> Steps:
+        searches.append(prefix)
+        return search(self, read, prefix, tell)
+
+    monkeypatch.setattr(Candidates, "search", counted)
+
+    async def story(post: Post) -> None:
+        for number in range(candidates):  # who came first has the last name
+            key = b"%s/%08d" % (NAME, candidates - number)
+            post.call("etcdserverpb.KV/Put", pb.PutRequest(key=key))
+        asked = ep.LeaderRequest(name=NAME)
+        streams = [post.open("Observe", asked) for _ in range(observers)]
+        await until_idle()
+        for number in range(changes):
+            doomed = pb.DeleteRangeRequest(key=b"%s/%08d" % (NAME, candidates - number))
+            post.call("etcdserverpb.KV/DeleteRange", doomed)
+            if number % 2:  # the search for who leads is under way as he goes, or has ended
+                await until_idle()
+        await until_idle()
+        assert len(searches) <= 3 * changes
+        last = b"%s/%08d" % (NAME, candidates - changes)
+        for seen, watching in streams:
+            told = [ep.LeaderResponse.FromString(it).kv for it in seen.sent]
+            assert told[-1].key == last
+            revisions = [it.create_revision for it in told]
+            assert revisions == sorted(set(revisions)), "each once, in order"
+            watching.on_cancel()
+        leader = post.ask("Leader", asked)
+        await until_idle()
+        assert ep.LeaderResponse.FromString(leader.message or b"").kv.key == last
 
     run(story)
 

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from roost.etcd.access.judge import Judge
+from roost.etcd.access.tokens import Identity
 from roost.etcd.v3 import watch
 from roost.etcd.v3.watch_hub import WatchHub
 from roost.etcd.v3.watchers import Watcher
@@ -108,6 +110,67 @@ def test_a_stream_of_very_many_watches_ends_over_turns_and_hears_nothing_meanwhi
         assert len(stream.sent) == said
         assert (hub.count, hub.behind_count, hub.stream_count) == (1, 0, 1)
         assert [it.kv.key for it in world.stream.events(0)] == [b"k1"]
+
+    run_virtually(main())
+    world.replica.close()
+
+
+MANY = 3000
+
+
+def _watch_many(world: WatchWorld, **more: bool) -> None:
+    for number in range(MANY):
+        world.watch(key=b"k%d" % number, **more)
+    world.stream.sent.clear()
+
+
+def test_very_many_hear_of_progress_over_turns_and_once() -> None:
+    """Issue 14: a hundred thousand watches of one member held its loop once an interval."""
+    world = WatchWorld()
+    hub = world.services.watches
+
+    async def main() -> None:
+        _watch_many(world, progress_notify=True)
+        for _ in range(2):  # an interval brings nothing while the one before is under way
+            assert steps_of(hub.note_progress) < 10_000
+        assert 0 < len(world.stream.sent) < MANY
+        await until_idle()
+        assert sorted(it.watch_id for it in world.stream.sent) == list(range(MANY))
+        assert not any(it.events or it.canceled for it in world.stream.sent)
+        hub.note_progress()
+        await until_idle()
+        assert len(world.stream.sent) == 2 * MANY
+
+    run_virtually(main())
+    world.replica.close()
+
+
+def test_who_lost_its_rights_is_told_of_no_event_however_many_are_asked_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Issue 14: that many checks in one step held the loop; in steps, none may come too late."""
+    world = WatchWorld()
+    hub = world.services.watches
+    lost = b"k%d" % (MANY - 1)
+
+    def check_again(_identity: Identity, check: Callable[[Judge], None]) -> bool:
+        asked = getattr(check, "__self__", None)
+        assert isinstance(asked, Watcher)
+        return asked.first != lost
+
+    monkeypatch.setattr(hub.desk.border.callers, "check_again", check_again)
+
+    async def main() -> None:
+        _watch_many(world)
+        assert steps_of(hub.on_rights_changed) < 10_000
+        assert hub.count == MANY, "its turn has not come"
+        world.put(lost)
+        world.put(b"k0")
+        await until_idle()
+        assert world.stream.events(0)[0].kv.key == b"k0"
+        assert not world.stream.events(MANY - 1)
+        assert [it.watch_id for it in world.stream.sent if it.canceled] == [MANY - 1]
+        assert hub.count == MANY - 1
 
     run_virtually(main())
     world.replica.close()

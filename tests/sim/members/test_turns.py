@@ -119,7 +119,7 @@ def heavy(seed: int, kind: str) -> Swarm:
     )  # fmt: skip
 
 
-KINDS = ("limit", "count", "whole", "sorted", "old", "delete", "lease", "watch")
+KINDS = ("limit", "count", "whole", "sorted", "old", "delete", "lease", "watch", "election")
 
 
 @pytest.mark.slow

@@ -10,14 +10,15 @@ from roost.errors import RoostError
 from roost.etcd import errors
 from roost.etcd.model.wire import decode_key_value, field, read_origin
 from roost.etcd.v3.answering import Answering, PassedOn
+from roost.etcd.v3.candidates import Candidates
 from roost.etcd.v3.checks import check_txn
+from roost.etcd.v3.long_reads import LongRead, Steps
 from roost.etcd.v3.requests import fail, parse
 from roost.etcd.v3.turns import Turns
 from roost.outcome import Outcome
 from roost.proto import election_pb2
 from roost.proto import rpc_pb2 as pb
 from roost.proto.ranges import prefix_end
-from roost.store import View
 
 
 class ElectionService:
@@ -27,6 +28,7 @@ class ElectionService:
         """Elections are lines."""
         self._turns = turns
         self._desk = turns.desk
+        self._candidates = Candidates(turns.desk)
 
     def campaign(self, call: StreamCall) -> Answering:
         """Campaign: answers when the caller leads."""
@@ -92,21 +94,20 @@ class ElectionService:
         if request is None:
             return
         prefix = request.name + b"/"
+        passed_on = PassedOn(call)
 
-        def answer() -> bytes:
-            encoded = self._first(self._desk.replica.view, prefix)
-            if encoded is None:
-                raise errors.nobody_elected()
-            return self._desk.headed(field(b"\x12", encoded))
+        def begin(read: LongRead) -> Steps:
+            headed = self._desk.headed(b"", self._desk.mvcc.revision(read.view))
+
+            def tell(encoded: bytes) -> None:
+                if not encoded:
+                    raise errors.nobody_elected()
+                passed_on.reply(headed + field(b"\x12", encoded))
+
+            return self._candidates.search(read, prefix, tell)
 
         end = prefix_end(prefix)
-        self._desk.read(PassedOn(call), answer, lambda judge: judge.need_read(prefix, end))
-
-    def _first(self, view: View, prefix: bytes) -> bytes | None:
-        """The KeyValue with the lowest create revision; None when nobody leads."""
-        kv = self._desk.mvcc.kv
-        rows = [encoded for _, encoded in view.iterate(kv, prefix, prefix_end(prefix))]
-        return min(rows, key=lambda it: read_origin(it).create_revision, default=None)
+        self._desk.read_long(passed_on, begin, lambda judge: judge.need_read(prefix, end))
 
     def observe(self, call: StreamCall) -> Answering:
         """Observe: who leads, from now on, and what it proclaims; the newest when there is much."""
@@ -116,16 +117,31 @@ class ElectionService:
             prefix = request.name + b"/"
             end = prefix_end(prefix)
             await self._desk.border.wait_admitted(call, lambda judge: judge.need_read(prefix, end))
-            told: bytes | None = None
-            while True:
-                encoded = self._first(self._desk.replica.view, prefix)
-                if encoded is not None and encoded != told:
-                    told = encoded
-                    revision = decode_key_value(encoded).mod_revision
-                    call.send(self._desk.headed(field(b"\x12", encoded), revision))
-                await self._turns.wait_change(prefix)
+            told = b""
+            with self._turns.hear_changes(prefix) as changed:
+                while True:
+                    changed.clear()
+                    encoded = self._as_it_is(told) or await self._candidates.first(call, prefix)
+                    if encoded not in (b"", told):
+                        told = encoded
+                        revision = decode_key_value(encoded).mod_revision
+                        call.send(self._desk.headed(field(b"\x12", encoded), revision))
+                    await changed.wait()
 
         return Answering(self._desk.tasks, call, answer, passes_on=True)
+
+    def _as_it_is(self, leader: bytes) -> bytes:
+        """The KeyValue of who led, as it is now; b"" when it was nobody, or does so no more.
+
+        Whoever comes later stands behind: who is there as it was leads as it did.
+        """
+        if not leader:
+            return b""
+        known = decode_key_value(leader)
+        encoded = self._desk.replica.view.get(self._desk.mvcc.kv, known.key)
+        if encoded is None or read_origin(encoded).create_revision != known.create_revision:
+            return b""
+        return encoded
 
 
 def _check_leader(

@@ -12,6 +12,8 @@ say the key's create revision there: it only ever grows from holder to holder.
 
 import asyncio
 import logging
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 import msgspec
@@ -29,12 +31,17 @@ from roost.etcd.v3.desk import Desk
 from roost.outcome import Outcome, settle_future
 from roost.proto import rpc_pb2 as pb
 from roost.proto.ranges import prefix_end
+from roost.slices import Slices
 from roost.store import Changes, LongChanges, TreeLayer, Txn
 
 logger = logging.getLogger(__name__)
 JOIN = "etcd.turn_join"
 # The lease of somebody who brought none, as etcd's sessions have it.
 SESSION_TTL_S = 60
+# So many are woken in a turn of the loop.
+WOKEN_A_TURN = 50
+# Those who wait, by the name of what they wait for.
+_Groups = dict[bytes, set[asyncio.Event]]
 
 
 class _Join(msgspec.Struct, frozen=True, array_like=True):
@@ -79,8 +86,9 @@ class Turns:
     def __init__(self, desk: Desk) -> None:
         """Register the operation, and observe deletions."""
         self.desk = desk
-        self._waiting: dict[bytes, set[asyncio.Future[None]]] = {}
-        self._observing: dict[bytes, set[asyncio.Future[None]]] = {}
+        self._waiting: _Groups = {}
+        self._observing: _Groups = {}
+        self._slices = Slices(WOKEN_A_TURN)
         desk.border.register(JOIN, self._join, check_join)
         desk.replica.observe(self._on_applied, trees=(desk.mvcc.kv,))
         desk.replica.observe_switch(lambda: self._wake_all)
@@ -145,11 +153,9 @@ class Turns:
             for name in list(groups):
                 self._wake(groups, name)
 
-    @staticmethod
-    def _wake(groups: dict[bytes, set[asyncio.Future[None]]], name: bytes) -> None:
-        for future in groups.get(name, ()):
-            if not future.done():
-                future.set_result(None)
+    def _wake(self, groups: _Groups, name: bytes) -> None:
+        if name in groups:
+            self._slices.run(map(asyncio.Event.set, list(groups[name])))
 
     async def _wait_gone(self, key: bytes, create_revision: int) -> None:
         """Return when a key that was created before then is gone, as applied here after a barrier.
@@ -160,11 +166,12 @@ class Turns:
         await self.barrier()
         encoded = self.desk.replica.view.get(self.desk.mvcc.kv, key)
         if encoded is not None and read_origin(encoded).create_revision < create_revision:
-            await _wait(self._waiting, key)
+            with _in_group(self._waiting, key) as gone:
+                await gone.wait()
 
-    async def wait_change(self, prefix: bytes) -> None:
-        """Return when a key of a line has changed since this was called."""
-        await _wait(self._observing, prefix)
+    def hear_changes(self, prefix: bytes) -> AbstractContextManager[asyncio.Event]:
+        """What is set whenever a key of a line has changed."""
+        return _in_group(self._observing, prefix)
 
     async def barrier(self) -> None:
         """Return when everything acknowledged before is applied here.
@@ -294,14 +301,15 @@ class Turns:
             await asyncio.sleep(ttl_s / 3)
 
 
-async def _wait(groups: dict[bytes, set[asyncio.Future[None]]], name: bytes) -> None:
-    """Wait to be woken with all others of a group; nothing is left behind."""
-    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    groups.setdefault(name, set()).add(future)
+@contextmanager
+def _in_group(groups: _Groups, name: bytes) -> Iterator[asyncio.Event]:
+    """What is set when the group is woken; nothing is left behind."""
+    event = asyncio.Event()
+    groups.setdefault(name, set()).add(event)
     try:
-        await future
+        yield event
     finally:
         group = groups[name]
-        group.discard(future)
+        group.discard(event)
         if not group:
             del groups[name]

@@ -17,7 +17,7 @@ no other notices.  Answers never split a revision.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from roost.etcd.access.tokens import Identity
 from roost.etcd.model.mvcc import REVISION_BYTES
@@ -32,8 +32,8 @@ from roost.ticker import Ticker
 # What one applied entry is told to at once, in events times watchers; and how many that watch the
 # same are a crowd, which gives way to the others when it is more than that.
 FAN_OUT_MAX, CROWD_MAX = 400, 50
-# So many watchers of streams that are over are removed in a turn of the loop.
-REMOVED_A_TURN = 400
+# Of what is done for each of many watchers, so many a turn of the loop.
+STEPS_A_TURN = 200
 logger = logging.getLogger(__name__)
 
 
@@ -46,11 +46,15 @@ class WatchHub:
         self.replica = replica = desk.replica
         self.mvcc = desk.mvcc
         self.header = desk.header
-        self.count = self.stream_count = self.event_count = 0
+        self.stream_count = self.event_count = 0
         # Watchers that were told of an event later than in the step in which it was applied,
         # because too many wanted it.
         self.fanned_out_count = 0
-        self._slices = Slices(REMOVED_A_TURN)
+        self._all: dict[Watcher, None] = {}
+        self._slices = Slices(STEPS_A_TURN)
+        self._progress = Slices(STEPS_A_TURN)
+        # How often rights have changed: a watcher was asked for its own when it had that number.
+        self._rights_number = 0
         # What was applied when somebody was last told.
         self._seen_revision = self.revision()
         self._synced = WatcherIndex()
@@ -64,13 +68,19 @@ class WatchHub:
         return self.mvcc.revision(self.replica.view)
 
     @property
+    def count(self) -> int:
+        """How many watchers there are."""
+        return len(self._all)
+
+    @property
     def behind_count(self) -> int:
         """How many watchers have not been sent everything yet."""
         return len(self._behind)
 
     def add(self, watcher: Watcher) -> None:
         """Begin: synced when it starts now or later, behind otherwise."""
-        self.count += 1
+        self._all[watcher] = None
+        watcher.rights_number = self._rights_number
         if watcher.next_revision > self.revision():
             self.sync(watcher)
         else:
@@ -82,7 +92,7 @@ class WatchHub:
 
     def remove(self, watcher: Watcher) -> None:
         """Stop."""
-        self.count -= 1
+        self._all.pop(watcher, None)
         self._synced.discard(watcher)
         self._behind.discard(watcher)
 
@@ -181,15 +191,18 @@ class WatchHub:
                 except Exception as error:  # noqa: BLE001 - it is this stream's alone
                     stream.fail(error)
 
-    def _for_each(self, watchers: Iterable[Watcher], step: Callable[[Watcher], None]) -> None:
-        """Take a step of each watcher; what one raises ends its own stream."""
-        for watcher in watchers:
-            if watcher.stream.is_over:
-                continue
+    def _guarded(self, step: Callable[[Watcher], object]) -> Callable[[Watcher], None]:
+        """A step of a watcher; what it raises ends the stream of that, and no other."""
+
+        def take(watcher: Watcher) -> None:
+            if watcher not in self._all or watcher.stream.is_over:
+                return
             try:
                 step(watcher)
             except Exception as error:  # noqa: BLE001 - it is this stream's alone
                 watcher.stream.fail(error)
+
+        return take
 
     def answers(self, watcher: Watcher, events: list[Event], revision: int) -> list[bytes]:
         """What a watcher is told of events; one answer, or several when it takes fragments."""
@@ -203,7 +216,9 @@ class WatchHub:
         return [event.wire() for event in events]
 
     def answers_of(self, watcher: Watcher, rows: list[bytes], revision: int) -> list[bytes]:
-        """The answers that tell a watcher of encoded events."""
+        """The answers that tell a watcher of encoded events; none when it may not see them."""
+        if watcher.rights_number != self._rights_number and not self._may_go_on(watcher):
+            return []
         watcher.is_quiet = False
         head = self.header.encode(revision, self.replica.term)
         if watcher.id:
@@ -222,13 +237,21 @@ class WatchHub:
         return self.mvcc.at(view, event.key, before)
 
     def on_rights_changed(self) -> None:
-        """Cancel the watches of those who must not see their keys any more."""
-        self._for_each([*self._synced, *self._behind], self._check_again)
+        """Cancel the watches of those who must not see their keys any more.
 
-    def _check_again(self, watcher: Watcher) -> None:
+        That takes turns when there are many; who is told of an event before its turn is asked then.
+        """
+        self._rights_number += 1
+        self._slices.run(map(self._guarded(self._may_go_on), list(self._all)))
+
+    def _may_go_on(self, watcher: Watcher) -> bool:
+        """Whether a watcher still has its rights; it is cancelled when it has not."""
+        watcher.rights_number = self._rights_number
         identity = watcher.identity or Identity(watcher.stream.call.certificate_name)
-        if not self.desk.border.callers.check_again(identity, watcher.check):
+        may = self.desk.border.callers.check_again(identity, watcher.check)
+        if not may:
             watcher.stream.cancel_denied(watcher)
+        return may
 
     def _before_switch(self) -> Callable[[], None]:
         """A snapshot is about to replace everything: what it skips is served from history."""
@@ -252,9 +275,16 @@ class WatchHub:
         self._ticker.stop()
 
     def note_progress(self) -> None:
-        """Once an interval: every synced watcher that asked for it and heard nothing."""
-        wanting = [it for it in self._synced if it.wants_progress]
-        self._for_each(wanting, lambda it: it.stream.note_progress(it))
+        """Once an interval: every synced watcher that asked for it and heard nothing.
+
+        When an interval is too short to tell all of them, the next ones are left out.
+        """
+        if not self._progress:
+            self._progress.run(map(self._guarded(self._note_progress), list(self._all)))
+
+    def _note_progress(self, watcher: Watcher) -> None:
+        if watcher.wants_progress and watcher not in self._behind:
+            watcher.stream.note_progress(watcher)
 
 
 def _fragments(rows: list[bytes], bytes_max: int) -> list[list[bytes]]:

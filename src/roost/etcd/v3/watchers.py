@@ -79,6 +79,7 @@ class Watcher:
         "no_delete",
         "no_put",
         "range_end",
+        "rights_number",
         "stop",
         "stream",
         "wants_previous",
@@ -103,6 +104,8 @@ class Watcher:
         # note of progress.
         self.identity: Identity | None = None
         self.is_quiet = True
+        # Which change of rights (`WatchHub.on_rights_changed`) it was last asked at.
+        self.rights_number = 0
 
     def check(self, judge: Judge) -> None:
         """Whoever watches must have the right to read the range."""

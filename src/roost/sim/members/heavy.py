@@ -11,17 +11,20 @@ from collections.abc import Awaitable, Callable, Sequence
 from google.protobuf.message import Message
 
 from roost.call import Stream
-from roost.proto import rpc_pb2
+from roost.proto import election_pb2, rpc_pb2
 from roost.sim.members.clients import CallFailed, Clients, Endpoint, Watching, WatchLog
 
 TIMES = 3
-_PREFIX, _END = b"heavy-", b"heavy."
+# An election of that name has all keys for its candidates.
+_NAME, _PREFIX, _END = b"heavy", b"heavy/", b"heavy0"
 _TXN_PUTS = 100
 _TRIES_MAX = 200
 _WATCHES = 50
 # What is said to who tries again what was done, and was not told so; leases are this client's own.
 _DONE_TEXTS = ("etcdserver: lease already exists", "etcdserver: requested lease not found")
 _WATCH_PATH = b"/etcdserverpb.Watch/Watch"
+_OBSERVERS = 50
+_OBSERVE_PATH = b"/v3electionpb.Election/Observe"
 
 
 class Heavy:
@@ -40,6 +43,7 @@ class Heavy:
             "delete": self._delete,
             "lease": self._lease,
             "watch": self._watch,
+            "election": self._election,
         }
         self._revision = 0
 
@@ -50,13 +54,16 @@ class Heavy:
 
     async def _ask(self, method: bytes, request: Message) -> bytes:
         """Ask one member after another until one answers."""
+        return await self._call(b"/etcdserverpb." + method, request)
+
+    async def _call(self, path: bytes, request: Message) -> bytes:
         body = request.SerializeToString()
         for number in range(_TRIES_MAX):
             running = self._running()
             if running:
                 try:
                     endpoint = running[number % len(running)]
-                    return await self._clients.call(endpoint, b"/etcdserverpb." + method, body)
+                    return await self._clients.call(endpoint, path, body)
                 except CallFailed as failure:
                     if failure.text in _DONE_TEXTS:
                         return b""
@@ -147,3 +154,38 @@ class Heavy:
         if endpoint.life == life:
             for handler in handlers:
                 handler.on_cancel()
+
+    async def _election(self, keys: int) -> None:
+        """Many candidates, of whom the first goes again and again, and many who observe that."""
+        endpoint = self._running()[0]
+        route, life = endpoint.routes[_OBSERVE_PATH], endpoint.life
+        assert isinstance(route, Stream), "to observe is a stream"
+        request = election_pb2.LeaderRequest(name=_NAME)
+        watchings = [_Observing() for _ in range(_OBSERVERS)]
+        handlers = [route.open(it) for it in watchings]
+        for handler in handlers:
+            handler.on_message(request.SerializeToString())
+        for number in range(TIMES):
+            answer = await self._call(b"/v3electionpb.Election/Leader", request)
+            leader = election_pb2.LeaderResponse.FromString(answer).kv.key
+            assert leader == b"%s%08d" % (_PREFIX, number), "the first that is left"
+            await self._ask(b"KV/DeleteRange", rpc_pb2.DeleteRangeRequest(key=leader))
+        last = b"%s%08d" % (_PREFIX, TIMES)
+        while not all(it.leader == last for it in watchings) and endpoint.life == life:
+            await asyncio.sleep(0.1)
+        if endpoint.life == life:
+            for handler in handlers:
+                handler.on_cancel()
+        assert keys > TIMES, "somebody leads in the end"
+
+
+class _Observing(Watching):
+    """Hears who leads."""
+
+    def __init__(self) -> None:
+        super().__init__(WatchLog(2, 2))
+        self.leader = b""
+
+    def send(self, message: bytes) -> None:
+        """Somebody else leads."""
+        self.leader = election_pb2.LeaderResponse.FromString(message).kv.key
