@@ -67,6 +67,27 @@ class View:
         With `keys_only` values of the base are not read, and b"" stands for them.
         The store must not be written to while the iterator is in use.
         """
+        if not any(tree_id in layer.trees for layer in self._layers):
+            yield from self._base.items(tree_id, first, stop, reverse=reverse, keys_only=keys_only)
+            return
+        rows = self.walk(tree_id, first, stop, reverse=reverse, keys_only=keys_only)
+        for key, value in rows:
+            if value is not None:
+                yield key, value
+
+    def walk(
+        self,
+        tree_id: int,
+        first: bytes = b"",
+        stop: bytes | None = None,
+        *,
+        reverse: bool = False,
+        keys_only: bool = False,
+    ) -> Iterator[tuple[bytes, bytes | None]]:
+        """As `iterate`, and None for each key that is passed because it was deleted above.
+
+        Whoever reads in parts counts these as well: a range may have a million of them.
+        """
         trees = [
             tree
             for layer in self._layers
@@ -88,8 +109,8 @@ class View:
             if key == last:
                 continue  # a newer layer has spoken
             last = key
-            if value is None or any(tree.hides(key) for tree in trees[:rank_found] if tree.ranges):
-                continue
+            if any(tree.hides(key) for tree in trees[:rank_found] if tree.ranges):
+                value = None
             yield key, value
 
     def scan(

@@ -3,9 +3,15 @@
 A layer may be merged with another one between two turns, so no iterator outlives its turn: each
 part seeks the key behind the last one, which costs a few microseconds.  Every part is of one
 state only if the view is (`held`).
+
+Keys that were deleted, and are not gone from the base yet, are passed: a part ends behind
+PASSED_MAX of them, if it has rows or not.
 """
 
 from roost.store.view import View
+
+PASSED_MAX = 512
+BYTES_MAX = 256 << 10
 
 
 class Walk:
@@ -33,25 +39,33 @@ class Walk:
         # Whether the end has been seen.
         self.is_done = False
 
-    def take(self, count_max: int, bytes_max: int) -> list[tuple[bytes, bytes]]:
-        """The next rows: `count_max` at most, and no more once they have `bytes_max` or more."""
+    def take(self, count_max: int, bytes_max: int = BYTES_MAX) -> list[tuple[bytes, bytes]]:
+        """The next rows: `count_max` at most, and no more once they have `bytes_max` or more.
+
+        There may be none, though more follow.
+        """
         rows: list[tuple[bytes, bytes]] = []
-        left = bytes_max
-        for row in self._view.iterate(
+        left, passed_count, key = bytes_max, 0, b""
+        for key, value in self._view.walk(
             self._tree_id,
             self._first,
             self._stop,
             reverse=self._reverse,
             keys_only=self.keys_only,
         ):
-            rows.append(row)
-            left -= len(row[1])
+            if value is None:
+                passed_count += 1
+                if passed_count == PASSED_MAX:
+                    break
+                continue
+            rows.append((key, value))
+            left -= 0 if self.keys_only else len(value)
             if len(rows) >= count_max or left <= 0:
                 break
         else:
             self.is_done = True
-        if rows and self._reverse:
-            self._stop = rows[-1][0]
-        elif rows:
-            self._first = rows[-1][0] + b"\0"
+        if self._reverse:
+            self._stop = key
+        else:
+            self._first = key + b"\0"
         return rows

@@ -11,8 +11,6 @@ What writes many keys takes many turns (`Long`), and becomes one revision all th
 large, it is the same steps: what is small takes all of them at once.
 """
 
-from itertools import islice
-
 from roost.etcd import errors
 from roost.etcd.model import compaction
 from roost.etcd.model.alarms import Alarms, cost_of
@@ -28,7 +26,7 @@ from roost.etcd.model.wire import (
     revision_header,
 )
 from roost.proto import rpc_pb2 as pb
-from roost.store import Long, Steps, Txn, View
+from roost.store import Long, Steps, Txn, View, Walk
 
 COMPACT_SLICE_COUNT = 1000
 OPERATIONS_A_SLICE = 50
@@ -100,27 +98,26 @@ class KvOperations:
                 left -= 1
                 continue
             stop = range_stop(request.key, request.range_end)
-            rows = view.iterate(self.mvcc.kv, request.key, stop, keys_only=True)
-            left -= sum(1 for _ in islice(rows, left + 1))
-            if left < 0:
-                break
+            walk = Walk(view, self.mvcc.kv, request.key, stop, keys_only=True)
+            left -= len(walk.take(left + 1))
+            if left < 0 or not walk.is_done:
+                return True
         return left < 0
 
     def _delete_range(self, writer: Writer, request: pb.DeleteRangeRequest) -> Steps:
         self.mvcc.counts.deletes += 1
-        first, tree = request.key, self.mvcc.kv
-        stop = range_stop(first, request.range_end)
+        stop = range_stop(request.key, request.range_end)
+        walk = Walk(writer.txn, self.mvcc.kv, request.key, stop)
         count, previous = 0, [b""]
         while True:
-            found = writer.txn.scan(tree, first, stop, limit=SLICE_ROWS)
+            found = walk.take(SLICE_ROWS)
             writer.delete_all(found)
             count += len(found)
             if request.prev_kv:
                 previous += [field(b"\x1a", encoded) for _, encoded in found]
-            if len(found) < SLICE_ROWS:
+            if walk.is_done:
                 return number_field(b"\x10", count) + b"".join(previous)
             yield
-            first = found[-1][0] + b"\0"
 
     def txn(self, txn: Txn, body: bytes) -> bytes | Long:
         """Operation `etcd.txn`: body is a checked TxnRequest."""

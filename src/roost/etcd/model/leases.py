@@ -11,12 +11,11 @@ long leases, so that a new leader does not begin them anew.
 """
 
 import struct
-from itertools import islice
 from typing import NamedTuple
 
 from roost.etcd import errors
 from roost.etcd.model.mvcc import INLINE_ROWS_MAX, SLICE_ROWS, Mvcc, Writer
-from roost.store import Long, Steps, Txn, View
+from roost.store import Long, Steps, Txn, View, Walk
 
 TTL_S_MAX = 9_000_000_000
 _ROW = struct.Struct(">QQ")
@@ -95,9 +94,9 @@ def revoke(mvcc: Mvcc, txn: Txn, name: bytes) -> Long | bytes:
     """
     if txn.get(mvcc.leases, name) is None:
         raise errors.lease_not_found()
-    rows = txn.iterate(mvcc.lease_keys, name, _stop_of(name), keys_only=True)
-    first = [row[ID_BYTES:] for row, _ in islice(rows, INLINE_ROWS_MAX + 1)]
-    if len(first) > INLINE_ROWS_MAX:
+    walk = Walk(txn, mvcc.lease_keys, name, _stop_of(name), keys_only=True)
+    first = [row[ID_BYTES:] for row, _ in walk.take(INLINE_ROWS_MAX + 1)]
+    if not walk.is_done:
         return Long(lambda its: _revoke_long(mvcc, its, name))
     writer = Writer(mvcc, txn)
     for key in first:
@@ -110,16 +109,15 @@ def revoke(mvcc: Mvcc, txn: Txn, name: bytes) -> Long | bytes:
 
 def _revoke_long(mvcc: Mvcc, txn: Txn, name: bytes) -> Steps:
     """The same in slices.  The rows that name the keys go at the end, as one range."""
-    writer, first, stop = Writer(mvcc, txn), name, _stop_of(name)
+    writer, stop = Writer(mvcc, txn), _stop_of(name)
+    walk = Walk(txn, mvcc.lease_keys, name, stop, keys_only=True)
     while True:
-        rows = txn.iterate(mvcc.lease_keys, first, stop, keys_only=True)
-        found = [row for row, _ in islice(rows, SLICE_ROWS)]
+        found = walk.take(SLICE_ROWS)
         if found:
-            writer.delete_many([row[ID_BYTES:] for row in found])
-        if len(found) < SLICE_ROWS:
+            writer.delete_many([row[ID_BYTES:] for row, _ in found])
+        if walk.is_done:
             break
         yield
-        first = found[-1] + b"\0"
     txn.delete_range(mvcc.lease_keys, name, stop)
     txn.delete(mvcc.leases, name)
     return writer.revision.to_bytes(8, "big")

@@ -123,6 +123,7 @@ class Heavy:
             await self._ask(b"KV/DeleteRange", request)
             count = (await self._range(rpc_pb2.RangeRequest(count_only=True))).count
             assert count == 0, "all are gone"
+            assert not (await self._range(rpc_pb2.RangeRequest())).kvs, "and none is told"
             await self._fill(keys, lease=0)
 
     async def _lease(self, keys: int) -> None:

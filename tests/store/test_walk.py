@@ -1,0 +1,84 @@
+"""Walks: what is read in parts is what is there, and no part is long whatever it passes (D14)."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from roost.store import walk as walk_module
+from roost.store.layer import Layer
+from roost.store.view import View
+from roost.store.walk import PASSED_MAX, Walk
+from tests.steps import steps_of
+from tests.store.stacks import KEYS, STOPS, TREE, WRITES, DictBase, Rows, Write, in_range
+
+MANY = 10 * PASSED_MAX
+
+
+@pytest.mark.slow
+@settings(max_examples=120)
+@given(
+    st.dictionaries(KEYS, st.just(b"base"), max_size=5),
+    st.lists(st.lists(WRITES, max_size=6), max_size=4),
+    KEYS,
+    STOPS,
+    st.booleans(),
+    st.tuples(st.integers(1, 3), st.integers(1, 6), st.integers(1, 3)),
+)
+def test_parts_are_the_whole(
+    base: Rows,
+    stack: list[list[Write]],
+    first: bytes,
+    stop: bytes | None,
+    reverse: bool,  # noqa: FBT001 - drawn
+    bounds: tuple[int, int, int],
+) -> None:
+    count_max, bytes_max, passed_max = bounds
+    rows, layers = dict(base), list[Layer]()
+    for writes in stack:
+        layers.insert(0, Layer())
+        for write in writes:
+            write.in_layer(layers[0])
+            write.in_rows(rows)
+    walk = Walk(View(layers, DictBase(base)), TREE, first, stop, reverse=reverse)
+    found: list[tuple[bytes, bytes]] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(walk_module, "PASSED_MAX", passed_max)
+        while not walk.is_done:
+            part = walk.take(count_max, bytes_max)
+            assert len(part) <= count_max
+            assert sum(len(value) for _, value in part[:-1]) < bytes_max
+            found += part
+    assert found == in_range(rows, first, stop, reverse=reverse)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("of_range", [False, True])
+def test_a_part_passes_so_many_deleted_keys_and_no_more(*, of_range: bool, reverse: bool) -> None:
+    """Issue 14: who read what had just been deleted passed all of it in one step."""
+    rows = {b"%08d" % number: b"v" for number in range(MANY)}
+    living = min(rows) if reverse else max(rows)
+    layer = Layer()
+    if of_range:
+        layer.delete_range(TREE, b"", None)
+    else:
+        for key in rows:
+            layer.put(TREE, key, None)
+    layer.put(TREE, living, b"alive")
+    layer.settle()
+    walk = Walk(View([layer], DictBase(rows)), TREE, b"", None, reverse=reverse)
+    parts: list[list[tuple[bytes, bytes]]] = []
+    steps: list[int] = []
+    while not walk.is_done:
+        steps.append(steps_of(lambda: parts.append(walk.take(256))))
+    assert len(parts) >= MANY // PASSED_MAX
+    assert max(steps) < 20 * PASSED_MAX
+    assert [row for part in parts for row in part] == [(living, b"alive")]
+
+
+def test_bytes_that_are_not_read_do_not_end_a_part() -> None:
+    layer = Layer()
+    for number in range(100):
+        layer.put(TREE, b"%03d" % number, b"v" * 1000)
+    view = View([layer], DictBase({}))
+    assert len(Walk(view, TREE, b"", None).take(256, 5000)) == 5
+    assert len(Walk(view, TREE, b"", None, keys_only=True).take(256, 5000)) == 100
