@@ -192,8 +192,10 @@ class Latecomers:
             else:
                 break
         assert found is not None, "every party's revision is in the heap"
+        # Before it is pushed back: of a heap only the first is known to be the lowest.
+        next_revision = revisions[0] if revisions else None
         heappush(revisions, found.revision)
-        return found, revisions[1] if len(revisions) > 1 else None
+        return found, next_revision
 
     def _advance(self) -> int:
         """Lead one party on; say how much work it was."""

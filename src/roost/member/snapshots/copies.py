@@ -53,6 +53,7 @@ class Copies:
         self._world = world
         self._discard = discard
         self.newest: Copy | None = None
+        self._made_count = 0
         self._making = asyncio.Lock()
         self._flush_waiters: list[asyncio.Future[None]] = []
 
@@ -113,7 +114,11 @@ class Copies:
 
     async def _copy(self) -> Copy:
         loop = asyncio.get_running_loop()
-        path = self._home.snapshot_directory / f"{loop.time():.6f}.mdb"
+        # The count, because a loop may tell one time twice; the time, because a file of the member
+        # that ran here before may only now be removed.
+        self._made_count += 1
+        name = f"{loop.time():.6f}-{self._made_count}.mdb"
+        path = self._home.snapshot_directory / name
         try:
             file = await self._copy_to(path)
         except StoreError as error:
