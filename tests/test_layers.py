@@ -170,8 +170,9 @@ FLOORS = {
     """,
     "roost.testing": """
         pressure | campaign | outage
-        load | namespaces | devices
-        cluster | failing_file | pages
+        load | namespaces | devices | plugin
+        local
+        cluster | failing_file | pages | switch | warden
         etcd | patience | ports | processes
     """,
     "roost.testing.pressure": """

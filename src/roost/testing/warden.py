@@ -1,0 +1,252 @@
+"""A process that starts members for tests, and whose end is theirs.
+
+A test run may end in any way: it is interrupted, or killed, with no time to say anything.  So
+members are not its children but the warden's.  That one sees the run's end of their socket close,
+or the run's process gone, whichever comes first; then it kills every member, also one that is
+stopped, and ends.  It is in a session of its own: what a terminal sends to a test run reaches
+neither it nor members.  Should it be killed itself, the kernel kills its children (Linux).
+
+A member is a fork of it, in which everything that `roost serve` needs is imported already; so a
+member serves in a small part of the time that a new interpreter takes.
+
+On the socket each line is a request, and its answer, as JSON:
+
+    {"start": {"arguments": [...], "log": PATH}}    {"pid": 123}
+    {"signal": {"pid": 123, "number": 9}}           {}
+    {"code": 123}                                   {"code": null}, or the exit code when it ended
+    what cannot be done                             {"error": "..."}
+
+Full?  Past MEMBERS_MAX members that run a start is refused.
+"""
+
+import ctypes
+import gc
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NoReturn
+
+from roost.testing.patience import PATIENCE_S, wait_until
+
+MEMBERS_MAX = 64
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# Of prctl, 2.
+_SET_PARENT_DEATH_SIGNAL = 1
+# A program that is run, and nothing that we are made of.
+_PROGRAM = "roost.cli"
+_LOADED = "roost.cli.serve"
+_BOOT = "from roost.testing.warden import main; main()"
+
+
+class WardenError(Exception):
+    """The warden could not do what it was asked, or is gone."""
+
+
+class Warden:
+    """The test run's end: starts the process, and asks it; safe from any thread."""
+
+    def __init__(self) -> None:
+        """Start it; it is not ready yet when this returns, and nobody need wait for that."""
+        near, far = socket.socketpair()
+        with far:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _BOOT, str(far.fileno()), str(os.getpid())],
+                pass_fds=[far.fileno()],
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        self._socket = near
+        self._lines = near.makefile("rb")
+        self._lock = threading.Lock()
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
+    def start(self, arguments: Sequence[str], log: Path) -> int:
+        """Run `roost` with `arguments`, its output appended to `log`; its process.
+
+        Raises:
+            WardenError: it cannot be started.
+
+        """
+        asked = {"arguments": list(arguments), "log": str(log)}
+        pid: int = self._ask({"start": asked})["pid"]
+        return pid
+
+    def send_signal(self, pid: int, number: int) -> None:
+        """Send a signal to a member; one that has ended gets none."""
+        self._ask({"signal": {"pid": pid, "number": number}})
+
+    def code(self, pid: int) -> int | None:
+        """With what a member ended, negative for a signal; None while it runs."""
+        code: int | None = self._ask({"code": pid})["code"]
+        return code
+
+    def end_of(self, pid: int, timeout_s: float = PATIENCE_S) -> int:
+        """Wait for a member's end; its exit code.
+
+        Raises:
+            TimeoutError: it does not end in time.
+
+        """
+        wait_until(lambda: self.code(pid) is not None, timeout_s)
+        code = self.code(pid)
+        assert code is not None, "it has ended"
+        return code
+
+    def close(self) -> None:
+        """Kill every member, and wait until all of them are gone; more than once does nothing."""
+        self._lines.close()
+        self._socket.close()
+        self._process.wait()
+
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        with self._lock:
+            try:
+                self._socket.sendall(json.dumps(request).encode() + b"\n")
+                line = self._lines.readline()
+            except (OSError, ValueError) as error:
+                raise WardenError(f"the process that keeps members is gone: {error}") from error
+        if not line:
+            raise WardenError("the process that keeps members is gone")
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise WardenError(answer["error"])
+        return answer
+
+
+class _Keeping:
+    """The process's end."""
+
+    def __init__(self, descriptor: int, owner: int) -> None:
+        self._socket = socket.socket(fileno=descriptor)
+        self._owner = owner
+        self._codes: dict[int, int] = {}
+        self._running: set[int] = set()
+
+    def serve(self) -> None:
+        """Answer until the owner is gone; then kill everybody."""
+        ends = select.poll()
+        ends.register(self._socket, select.POLLIN)
+        with suppress(OSError):  # Linux before 5.3: the socket must do
+            ends.register(os.pidfd_open(self._owner), select.POLLIN)
+        held = b""
+        try:
+            while True:
+                ready = [descriptor for descriptor, _ in ends.poll()]
+                if ready != [self._socket.fileno()]:
+                    return  # whoever has inherited the other end does not count
+                data = self._socket.recv(65536)
+                if not data:
+                    return
+                *lines, held = (held + data).split(b"\n")
+                for line in lines:
+                    self._socket.sendall(json.dumps(self._answer(json.loads(line))).encode())
+                    self._socket.sendall(b"\n")
+        except OSError:
+            pass  # the owner is gone in the middle of a word
+        finally:
+            self._end_all()
+
+    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        match request:
+            case {"start": {"arguments": arguments, "log": log}}:
+                try:
+                    return {"pid": self._start(arguments, log)}
+                except OSError as error:
+                    return {"error": f"a member cannot be started: {error}"}
+            case {"signal": {"pid": pid, "number": number}}:
+                self._reap()
+                if pid in self._running:
+                    os.kill(pid, number)
+                return {}
+            case {"code": pid}:
+                self._reap()
+                return {"code": self._codes.get(pid)}
+        return {"error": f"the keeper of members does not know {request}"}
+
+    def _start(self, arguments: list[str], log: str) -> int:
+        self._reap()
+        if len(self._running) >= MEMBERS_MAX:
+            raise OSError(f"{MEMBERS_MAX} members run already")
+        output = os.open(log, os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        pid = os.fork()
+        if pid == 0:
+            self._socket.close()
+            _be_member(arguments, output)
+        os.close(output)
+        self._running.add(pid)
+        return pid
+
+    def _reap(self) -> None:
+        """Look who has ended; while nobody does, a process id is nobody else's."""
+        for pid in list(self._running):
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                self._running.discard(pid)
+                self._codes[pid] = os.waitstatus_to_exitcode(status)
+
+    def _end_all(self) -> None:
+        self._reap()
+        for pid in self._running:
+            os.kill(pid, signal.SIGKILL)
+        for pid in self._running:
+            os.waitpid(pid, 0)
+
+
+def _die_with_parent() -> None:
+    """Have the kernel kill this process when its parent ends."""
+    ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+
+
+def _be_member(arguments: list[str], output: int) -> NoReturn:
+    """Become `roost` with these arguments; never returns."""
+    code = 1
+    try:
+        warden = os.getppid()
+        _die_with_parent()
+        if os.getppid() != warden:
+            os._exit(1)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in _SIGNALS[1:]:
+            signal.signal(number, signal.SIG_DFL)
+        gc.unfreeze()
+        gc.enable()
+        sys.argv = [_PROGRAM, *arguments]
+        runpy.run_module(_PROGRAM, run_name="__main__", alter_sys=True)
+        code = 0
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 1
+    except BaseException:  # noqa: BLE001 - it is told, and the exit code says so
+        sys.excepthook(*sys.exc_info())
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def main() -> None:
+    """Be the warden: a socket's descriptor and the owner's process are the arguments."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    # A test run's own settings for members would be everybody's.
+    for name in [it for it in os.environ if it.startswith(("ETCD_", "ROOST_"))]:
+        del os.environ[name]
+    gc.disable()
+    import_module(_LOADED)
+    gc.freeze()
+    _Keeping(int(sys.argv[1]), int(sys.argv[2])).serve()

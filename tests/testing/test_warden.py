@@ -1,0 +1,75 @@
+"""The warden: members that it starts, what it says of them, and its own end."""
+
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from roost.testing import warden as module
+from roost.testing.patience import wait_until
+from roost.testing.processes import is_there
+from roost.testing.warden import Warden, WardenError
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def warden() -> Iterator[Warden]:
+    held = Warden()
+    yield held
+    held.close()
+
+
+def test_a_process_is_roost_with_these_arguments(warden: Warden, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    assert warden.end_of(warden.start(["--version"], log)) == 0
+    assert "version" in log.read_text()
+    assert warden.end_of(warden.start(["no-such-command"], log)) == 2
+    assert "no-such-command" in log.read_text()
+
+
+def test_what_cannot_be_started_is_said(warden: Warden, tmp_path: Path) -> None:
+    with pytest.raises(WardenError, match="cannot be started"):
+        warden.start(["--version"], tmp_path / "none" / "log")
+
+
+def test_a_signal_ends_one_and_none_that_has_ended(warden: Warden, tmp_path: Path) -> None:
+    pid = warden.start(["serve", f"--data-dir={tmp_path / 'data'}", "--name=m0"], tmp_path / "log")
+    warden.send_signal(pid, signal.SIGKILL)
+    assert warden.end_of(pid) == -signal.SIGKILL
+    warden.send_signal(pid, signal.SIGKILL)
+    assert warden.code(pid) == -signal.SIGKILL
+
+
+def test_who_asks_a_warden_that_is_gone_is_told(tmp_path: Path) -> None:
+    warden = Warden()
+    warden.close()
+    warden.close()
+    with pytest.raises(WardenError, match="gone"):
+        warden.start(["--version"], tmp_path / "log")
+
+
+def test_with_the_warden_its_members_are_killed(tmp_path: Path) -> None:
+    warden = Warden()
+    try:
+        pid = warden.start(["serve", f"--data-dir={tmp_path / 'data'}"], tmp_path / "log")
+        warden._process.kill()
+        wait_until(lambda: not is_there(pid))
+    finally:
+        warden.close()
+
+
+def test_there_is_a_bound_on_members(
+    warden: Warden, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bound is the process's, so it is tried where it stands."""
+    monkeypatch.setattr(module, "MEMBERS_MAX", 0)
+    near, far = socket.socketpair()
+    with near, far:
+        keeping = module._Keeping(far.detach(), 1)
+        with keeping._socket:
+            asked = {"start": {"arguments": [], "log": str(tmp_path / "log")}}
+            assert "0 members run already" in keeping._answer(asked)["error"]
+            assert "does not know" in keeping._answer({"what": 1})["error"]
