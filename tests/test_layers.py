@@ -194,7 +194,7 @@ FLOORS = {
     "roost.sim.members": """
         simulation
         nemesis | leases
-        intruders | heavy
+        intruders | heavy | listers
         machines | clients
         judge | chronicle | swarm
         world

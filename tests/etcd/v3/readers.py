@@ -3,11 +3,14 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+import pytest
 from google.protobuf.message import Message
 
 from roost.call import Sending, Unary
 from roost.etcd import Services
+from roost.etcd.model import rows, sorting
 from roost.etcd.model.mvcc import Writer
+from roost.etcd.v3 import long_reads
 from roost.proto import kv_pb2
 from roost.proto import rpc_pb2 as pb
 from tests.etcd.replica import Answer, LocalReplica
@@ -20,6 +23,21 @@ _SORTED_BY: dict[int, Callable[[kv_pb2.KeyValue], object]] = {
     pb.RangeRequest.MOD: lambda it: it.mod_revision,
     pb.RangeRequest.VALUE: lambda it: it.value,
 }
+
+
+def make_all_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything that has more than a few keys is long."""
+    for module in (rows, long_reads):
+        monkeypatch.setattr(module, "ROWS_MAX", 3, raising=False)
+    monkeypatch.setattr("roost.etcd.model.ranges.ROWS_MAX", 4)
+    monkeypatch.setattr("roost.etcd.v3.hashing.ROWS_MAX", 3)
+    monkeypatch.setattr(sorting, "RUN_COUNT_MAX", 4)
+    monkeypatch.setattr(sorting, "BEST_COUNT_MAX", 3)
+    monkeypatch.setattr(sorting, "_MERGED_PER_STEP", 2)
+    monkeypatch.setattr(long_reads, "INLINE_UNITS", 3)
+    monkeypatch.setattr(long_reads, "TURN_UNITS", 8)
+    monkeypatch.setattr(long_reads, "WHOLE_BYTES_MAX", 100)
+    monkeypatch.setattr(long_reads, "PENDING_BYTES_MAX", 10)
 
 
 class SlowAnswer(Answer):

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from roost.etcd.model import rows, sorting
 from roost.etcd.model.ranges import Room
 from roost.etcd.v3 import long_reads
 from roost.etcd.v3.long_reads import LongReads
@@ -14,7 +13,7 @@ from roost.proto import rpc_pb2 as pb
 from roost.sim.members.loop import pass_time, run_virtually, until_idle
 from roost.store.held import HELD_S_MAX, STATES_MAX
 from tests.etcd.replica import Answer
-from tests.etcd.v3.readers import Server, SlowAnswer
+from tests.etcd.v3.readers import Server, SlowAnswer, make_all_long
 from tests.steps import steps_of
 
 ALL = pb.RangeRequest(key=b"\0", range_end=b"\0")
@@ -32,17 +31,7 @@ def server() -> Iterator[Server]:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything that has more than a few keys is long."""
-    for module in (rows, long_reads):
-        monkeypatch.setattr(module, "ROWS_MAX", 3, raising=False)
-    monkeypatch.setattr("roost.etcd.model.ranges.ROWS_MAX", 4)
-    monkeypatch.setattr("roost.etcd.v3.hashing.ROWS_MAX", 3)
-    monkeypatch.setattr(sorting, "RUN_COUNT_MAX", 4)
-    monkeypatch.setattr(sorting, "BEST_COUNT_MAX", 3)
-    monkeypatch.setattr(sorting, "_MERGED_PER_STEP", 2)
-    monkeypatch.setattr(long_reads, "INLINE_UNITS", 3)
-    monkeypatch.setattr(long_reads, "TURN_UNITS", 8)
-    monkeypatch.setattr(long_reads, "WHOLE_BYTES_MAX", 100)
-    monkeypatch.setattr(long_reads, "PENDING_BYTES_MAX", 10)
+    make_all_long(monkeypatch)
 
 
 def drawn(chance: random.Random, revision: int) -> pb.RangeRequest:

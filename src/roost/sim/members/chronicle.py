@@ -20,6 +20,7 @@ class Result:
     acknowledged: int = 0
     operations: int = 0
     watched: int = 0
+    listed: int = 0
     elections: int = 0
     crashes: int = 0
     damages: int = 0

@@ -153,16 +153,18 @@ class Clients:
     ) -> None:
         """They call who `running()` says, and draw from `stream(name)`."""
         self._running = running
-        self._stream = stream
+        self.stream = stream
         self.is_stopping = False
         self.history: list[Operation] = []
         self.acknowledged: dict[bytes, bytes] = {}
         self.acknowledged_count = 0
+        # Of the puts that were acknowledged.
+        self.newest_revision = 0
         self.watches: list[WatchLog] = []
 
     async def work(self, number: int) -> None:
         """One client reads and puts until it is told to stop."""
-        dice = self._stream(f"client {number}")
+        dice = self.stream(f"client {number}")
         count = 0
         while not self.is_stopping:
             await asyncio.sleep(dice.expovariate(1 / 0.05))
@@ -185,7 +187,7 @@ class Clients:
 
     async def watch(self, number: int) -> None:
         """One client watches every key, now at this member, now at that one."""
-        dice = self._stream(f"watcher {number}")
+        dice = self.stream(f"watcher {number}")
         log: WatchLog | None = None
         while not self.is_stopping:
             running = self._running()
@@ -246,7 +248,9 @@ class Clients:
         called, returned = loop.time(), inf
         body = rpc_pb2.PutRequest(key=key, value=value).SerializeToString()
         try:
-            await self.call(endpoint, b"/etcdserverpb.KV/Put", body)
+            message = await self.call(endpoint, b"/etcdserverpb.KV/Put", body)
+            revision = rpc_pb2.PutResponse.FromString(message).header.revision
+            self.newest_revision = max(self.newest_revision, revision)
             returned = loop.time()
             self.acknowledged_count += 1
         except TimeoutError:

@@ -15,7 +15,7 @@ from roost.sim.members.disk import PowerCut
 from roost.sim.members.judge import Violation
 from roost.sim.members.network import SimNetwork
 from roost.sim.members.swarm import Swarm
-from roost.sim.members.turns import aside
+from roost.sim.members.turns import are_counted, aside
 from roost.sim.members.world import SimWorld
 
 HEARTBEAT_MS, ELECTION_TICKS = 50, 10
@@ -186,7 +186,7 @@ class Machines(Sequence[Machine]):
         member.on_removed = lambda: self._on_removed(machine)
         member.observe_switch(self._count_snapshot)
         member.observe(lambda _index, _changes: _check(member))
-        member.core.is_checked = True
+        member.core.is_checked = not are_counted()
         await member.start()
         machine.member = member
         if self._swarm.lease_holders or self._swarm.heavy:

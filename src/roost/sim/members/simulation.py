@@ -25,6 +25,7 @@ from roost.sim.members.disk import PowerCut
 from roost.sim.members.heavy import Heavy
 from roost.sim.members.judge import Judge, Violation, dump
 from roost.sim.members.leases import LeaseHolders
+from roost.sim.members.listers import Listers
 from roost.sim.members.machines import Machine, Machines
 from roost.sim.members.nemesis import Nemesis
 from roost.sim.members.network import SimNetwork
@@ -65,6 +66,7 @@ class Simulation:
         )
         self.machines = Machines(self.chronicle, self.network, self.swarm, root, look=self._look)
         self.clients = Clients(self.machines.running, stream)
+        self._listers = Listers(self.clients, self.machines.running)
         self._judge = Judge()
         self._terms_won: set[tuple[int, int]] = set()
         self._failure: BaseException | None = None
@@ -124,6 +126,7 @@ class Simulation:
             else:
                 working = None
                 clients += [group.create_task(self.clients.watch(it)) for it in range(WATCHERS)]
+            clients += [group.create_task(self._listers.work(it)) for it in range(swarm.listers)]
             holders = LeaseHolders(self.clients, machines.running, stream)
             holding = [group.create_task(holders.work(it)) for it in range(swarm.lease_holders)]
             await Nemesis(machines, self.network, self.chronicle, swarm).rage()
@@ -254,6 +257,9 @@ class Simulation:
         for log in clients.watches:
             log.check(happened)
             result.watched += len(log.events)
+        for listed in self._listers.lists:
+            listed.check(happened)
+        result.listed = len(self._listers.lists)
         result.operations = len(clients.history)
         result.acknowledged = clients.acknowledged_count
         result.committed = self._judge.highest

@@ -48,6 +48,8 @@ class Swarm:
     queue_bytes: int = 128 << 20
     # Holders of leases; they are not drawn, so that seeds stay what they were.
     lease_holders: int = 0
+    # Those who list keys (`listers`); not drawn either.
+    listers: int = 0
     # What somebody does to how many keys at once (`heavy`); not drawn either.
     heavy: str = ""
     heavy_keys: int = 0

@@ -117,13 +117,13 @@ class CountedTurns(Turns):
         self._profiler.disable()
 
     def run(self, callback: Callable[..., object], *given: object) -> None:
-        """Run a callback of the loop."""
+        """Run a callback of the loop; what the loop itself does between two is nobody's."""
+        if not self.excess:
+            self._left.__setstate__(0)
         if getattr(callback, "__self__", None) is self.exempt and self.exempt is not None:
             with self.aside():
                 callback(*given)
             return
-        if not self.excess:
-            self._left.__setstate__(0)
         try:
             callback(*given)
         finally:
@@ -199,3 +199,12 @@ def aside() -> AbstractContextManager[None]:
     """What is done in the block is no work of the member's; wherever turns are measured."""
     loop = asyncio.get_running_loop()
     return loop.turns.aside() if isinstance(loop, TurnLoop) else nullcontext()
+
+
+def are_counted() -> bool:
+    """Whether steps are, here: then the member does not look at itself after each of them.
+
+    It does so in the run that is not counted, which is the same one.
+    """
+    loop = asyncio.get_running_loop()
+    return isinstance(loop, TurnLoop) and isinstance(loop.turns, CountedTurns)
