@@ -86,7 +86,8 @@ FLOORS = {
     "roost.store": """
         __main__
         store
-        held | keeper | counted | walk
+        held | keeper | keeper_process | counted | walk
+        engine
         long_write
         stack | txn
         snapshot | view | observers | census | base_writer

@@ -33,7 +33,8 @@ from roost.store.errors import (
     ValueCorrupt,
 )
 from roost.store.held import HeldView
-from roost.store.keeper import InlineKeeper, Keeper, ProcessKeeper
+from roost.store.keeper import InlineKeeper, Keeper
+from roost.store.keeper_process import ProcessKeeper
 from roost.store.layer import Layer, TreeLayer
 from roost.store.long_write import (
     LAYER_BYTES_MAX,

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from roost.journal import Identity
+from roost.journal import Identity, Journal
 from roost.member import MemberConfig
 from roost.member.cluster.roster import Roster, read_configuration
 from roost.member.directory.home import open_home
@@ -101,7 +101,6 @@ class New:
         store = home.store
         self.rows = dict(store.view.iterate(store.tree("things").id))
         self.position = store.applied_index, store.applied_term
-        self.journal_behind = home.journal.first_index - 1
         self.hard_state = home.journal.hard_state
         self.identity = home.identity
         self.guid = store.view.get(METADATA_ID, GUID_KEY)
@@ -130,11 +129,15 @@ def test_all_that_was_saved_is_there_behind_one_more_entry(old: Old, tmp_path: P
         root = tmp_path / str(number)
         root.mkdir()
         told = config(root)
-        make(told, files)
+        identity = make(told, files)
+        journal = Journal.open(told.data_dir, identity=identity, config=HomeWorld().journal_config)
+        assert (journal.first_index, journal.last_index) == (
+            files[-1].index + 2, files[-1].index + 1,
+        )  # fmt: skip
+        journal.close()
         new = New(told)
         assert (new.rows[b"key"], new.rows.get(b"later")) == (b"saved", later)
         assert new.position == (files[-1].index + 1, 2)
-        assert new.journal_behind == files[-1].index + 1
 
 
 def test_an_increment_in_which_nothing_was_written_is_one(old: Old, tmp_path: Path) -> None:
