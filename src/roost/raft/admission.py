@@ -135,6 +135,9 @@ def _check_commit(
         raise Contradiction(f"{text}, this leader does not")
 
 
+# What has no row says nothing that our own state could contradict: requests only ask; a restart or
+# a failed fetch makes us count on its sender for less, never for more; and an answer to a read is
+# taken by its token, from the leader that was asked, of whom more cannot be known here.
 CHECKS: dict[type[Message], tuple[Handler, ...]] = dict(
     (
         row(AppendEntries, _check_leads),

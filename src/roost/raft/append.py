@@ -127,6 +127,8 @@ def on_accepted(state: State, message: AppendAccepted) -> None:
     # An answer that is no news counts all the same for a probe: a peer that held everything when
     # we came to lead answers with the match point that we assumed, and is in step (checklist 85).
     if progress.state is not ProgressState.REPLICATE:
+        # In SNAPSHOT it has put one in place, or an append of before was late.  Which of them does
+        # not matter: what it holds by now decides whether our log goes on from there.
         if progress.state is ProgressState.PROBE or message.match_index + 1 >= log.first_index:
             progress.become_replicate()
         elif progress.offer is not None and progress.offer.index <= message.match_index:
@@ -213,6 +215,7 @@ def on_append_entries(state: State, message: AppendEntries) -> None:
     # The consistency check: "if the follower does not find an entry in its log with the same
     # index and term, then it refuses the new entries" (§3.5).  It is the step of the induction
     # that makes logs which agree at one position agree at all before it.
+    # Not below the commit index, and so not compacted: no term there means that our log is shorter.
     if log.term_at(prev_index) != message.prev_term:
         hint = log.conflict_hint(prev_index, message.prev_term)
         state.reply(sender, AppendRejected(state.term, state.id, prev_index, *hint, session))

@@ -47,6 +47,8 @@ from roost.raft.messages import (
 )
 from roost.raft.types import COUNT_MAX, Entry, EntryKind
 
+# A number is for ever: members of two versions talk to each other while a cluster is upgraded, and
+# one that is used again for something else would be taken for what it was.
 _APPEND = 1
 KINDS: dict[int, type[Message]] = {
     1: AppendEntries,
@@ -75,6 +77,8 @@ _ENTRY_HEAD = Struct(">QBI")
 _ENTRY_KINDS = tuple(EntryKind)
 
 
+# The order of a class's fields is the format.  One that is added, also at the end, changes what all
+# older members read: it takes a kind of its own, or a protocol version that greetings compare.
 def _plain_fields(kind: type[Message]) -> tuple[tuple[str, ...], Struct]:
     names = [name for name in kind.__struct_fields__ if name not in ("sender", "term")]
     return tuple(names), Struct(">BQQ" + "Q" * len(names))
@@ -99,6 +103,8 @@ _TOLD = (
 
 def is_bulk(message: Message) -> bool:
     """Whether the message carries entries and so must not delay heartbeats (D7)."""
+    # An append without entries is a probe or news of a commit.  It is as small as a heartbeat, and
+    # what waits for it waits for all that is queued with it.
     return type(message) is AppendEntries and bool(message.entries)
 
 
@@ -160,6 +166,7 @@ def decode(body: bytes) -> Message:
     if sender == 0 or (term == 0) != (kind in _WITHOUT_TERM) or term > COUNT_MAX:
         raise MalformedMessage(f"sender {sender}, term {term}")
     if kind in _HOT:
+        # Neither truths nor terms of entries are among them: to be countable is all they must be.
         if max(values) > COUNT_MAX:
             raise MalformedMessage(f"{max(values)} is more than can be counted")
         return kind(term, sender, *values)
@@ -184,6 +191,7 @@ def _check(fields: Mapping[str, int], term: int) -> None:
             raise MalformedMessage(f"{name} is {fields[name]}")
     for name, place in _TOLD:
         told = fields.get(name, 0)
+        # At position 0 there is no entry, so that none of a term is there.
         if told > term or (told and not fields[place]):
             raise MalformedMessage(f"{name} {told} at {fields[place]}, in a message of {term}")
 
@@ -243,6 +251,7 @@ def _decode_offer(body: bytes) -> SnapshotOffer:
     _, sender, term, index, index_term, session = _OFFER_HEAD.unpack_from(body)
     configuration, rest = decode_change(body[_OFFER_HEAD.size :])
     # Behind the configuration of an entry stands its context; an offer has none.
+    # What is in a copy was committed, so it has a term, and one that its leader has reached.
     if rest or sender == 0 or not 0 < index_term <= term or index == 0:
         raise MalformedMessage(f"a snapshot at {index_term}:{index}, term {term}")
     if max(term, index, session) > COUNT_MAX or configuration.version > index:

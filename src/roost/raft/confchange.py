@@ -80,6 +80,7 @@ def next_configuration(
             raise ChangeRefused(f"node id {node} is not in 1 … 2^64-1")
         # Whatever it was, it is taken out and put where the step says: so a step may be repeated,
         # and steps of one change may undo each other.
+        # In the old half, whatever an earlier step of this change made of it: that half votes on.
         was_voter = node in old.voters
         voters.discard(node)
         learners.discard(node)
@@ -88,10 +89,12 @@ def next_configuration(
             voters.add(node)
         elif change.kind is ChangeKind.ADD_LEARNER:
             # A voter of the outgoing half cannot be a learner yet (checklist 127).
+            # In a simple change there is no such half: it stops voting when it begins to learn.
             (staged if was_voter and is_joint else learners).add(node)
     # An empty half agrees with everything, so that such a cluster would commit without anybody.
     if not voters:
         raise ChangeRefused("a configuration without voters decides nothing")
+    # The old half among them: for as long as it votes it gets the log like everybody else.
     if len(voters | learners | staged | set(old.voters)) > NODES_MAX:
         raise ChangeRefused(f"more than {NODES_MAX} nodes")
     return Configuration(
@@ -139,6 +142,7 @@ def encode_configuration(configuration: Configuration) -> bytes:
     return b"".join(parts)
 
 
+# In the order in which they are written: part of the format.
 def _halves(configuration: Configuration) -> tuple[tuple[int, ...], ...]:
     return (
         configuration.voters,
@@ -200,6 +204,7 @@ def is_valid(configuration: Configuration) -> bool:
         and set(configuration.learners_next) <= set(configuration.outgoing)
         and set(configuration.learners_next).isdisjoint(configuration.voters)
         and (
+            # Outside a joint one there is nothing to leave, and nobody to wait for it.
             configuration.is_joint or not (configuration.learners_next or configuration.auto_leave)
         )
         and len(configuration.all_nodes()) <= NODES_MAX

@@ -141,6 +141,8 @@ def on_vote_request(state: State, message: VoteRequest) -> None:
 def _may_vote_for(state: State, candidate: int) -> bool:
     """Checklist 29: again for the same candidate, or for the first when nobody leads."""
     # Again, because the first answer may have been lost; to say it twice is to say it once.
+    # Whoever follows a leader of this term knows that it is decided, though without its own vote:
+    # for another it could only be in vain.
     return state.vote == candidate or (state.vote == 0 and state.leader_id == 0)
 
 

@@ -18,9 +18,12 @@ class DropReason(Enum):
 
     NO_LEADER = "no leader"
     NOT_LEADER = "not leader"
+    # An election timeout at most, by whoever leads then.
     TRANSFERRING = "leadership is being transferred"
+    # Until some are committed: a leader that no quorum answers must not fill its memory with hope.
     LOG_FULL = "too many uncommitted bytes"
     CHANGE_PENDING = "another change of the configuration is not applied yet"
+    # To be worked out anew by whoever asked: the same words may mean something else by now.
     VERSION_CHANGED = "the configuration is not the one the change was meant for"
     NOT_CAUGHT_UP = "the learner has not caught up with the leader"
 

@@ -102,6 +102,7 @@ class Log:
     @property
     def committed_change_index(self) -> int:
         """The newest change that is committed and not applied yet; 0 = none."""
+        # A walk, but of one or two: the next change waits until the one before it is applied.
         return max((it for it in self.change_indexes if it <= self.commit_index), default=0)
 
     @property
@@ -130,6 +131,7 @@ class Log:
             return self._storage.entries(first, min(end, self.first_cached), bytes_max)
         tail = self._tail
         begin = first - self.first_cached
+        # What a lone put is: asked for each peer, and no loop is begun for it.
         if end - first == 1:
             return (tail[begin],)
         size, position, limit = 0, begin, end - self.first_cached
@@ -175,6 +177,7 @@ class Log:
                 for new in entries[position:]:
                     self.append(new)
                 break
+        # Also where none of them was new: the answer says what we hold, not what we learnt.
         return prev_index + len(entries)
 
     def _truncate(self, index: int) -> None:
@@ -186,6 +189,8 @@ class Log:
             position = index - self.first_cached
             self._tail_bytes -= sum(len(entry.payload) for entry in self._tail[position:])
             del self._tail[position:]
+        # Cut below all that is in memory.  The storage still has what was there, until the disk is
+        # given what replaces it; `term_at` does not see that, since the tail begins at the cut.
         else:
             self._tail.clear()
             self._tail_bytes = 0
@@ -346,6 +351,8 @@ class Log:
         The term is 0 when it is not known here any more.
         """
         index, first = min(index, self.last_index), self.first_index - 1
+        # Compacted here, and so committed: as a place to look from it is as good without its term,
+        # for no log of a leader can differ there.
         if index < first:
             return index, 0
         # Terms never decrease along the log, and it may be long: whoever asks decides how far back.

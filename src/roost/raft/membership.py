@@ -46,6 +46,8 @@ def propose(
     # come to different ones by applying steps to different pasts.
     index = state.log.last_index + 1
     following = next_configuration(state.configuration, changes, transition, index)
+    # After that: a change that makes no sense makes none anywhere and is refused for good, while
+    # whoever lags may be promoted a moment later.
     for change in changes:
         if change.kind is ChangeKind.ADD_VOTER and not _is_caught_up(state, leading, change.node):
             raise ProposalDropped(DropReason.NOT_CAUGHT_UP)
@@ -55,6 +57,7 @@ def propose(
 def propose_leave(state: State, *, context: bytes, if_version: int | None) -> int:
     """Append the configuration after leaving a joint one."""
     leading = _check(state, if_version)
+    # The half that stays was caught up when it came in: there is nobody to be asked about.
     following = left_configuration(state.configuration, state.log.last_index + 1)
     return _append(state, leading, following, context)
 
@@ -83,6 +86,7 @@ def _is_caught_up(state: State, leading: Leading, node: int) -> bool:
     lag_entries = state.log.commit_index - progress.match_index
     return (
         progress.state is ProgressState.REPLICATE
+        # By its numbers alone a peer that has just died would be in step still.
         and state.was_heard(node)
         and lag_entries <= state.config.promotion_lag_entries_max
     )
@@ -140,6 +144,7 @@ def _meet(state: State, leading: Leading) -> None:
             # The version is its session: what a node of this name said before it was removed is
             # not what this one holds (checklist 96).
             peers[node] = Progress(state.log.last_index + 1, configuration.version)
+    # In the order of ids again, whoever came when: see `Leading.peers`.
     leading.peers = dict(sorted(peers.items()))
 
 

@@ -33,6 +33,7 @@ class Outbox:
 
     def note_handed(self, last_index: int, size: int) -> None:
         """Entries up to `last_index` were handed out to be applied."""
+        # A batch, not an entry: what is handed over at once is nearly always applied at once.
         self.apply_sizes.append((last_index, size))
         self.unapplied_bytes += size
 

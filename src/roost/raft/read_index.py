@@ -91,6 +91,8 @@ def on_request(state: State, message: ReadIndexRequest) -> None:
     # while when it does not.
     if leading is None or message.sender not in leading.peers:
         return
+    # An answer, though a refusal: without one the asker would wait for its timeout, and come again
+    # with all the others that did.
     if leading.rounds.count >= REMOTE_COUNT_MAX:
         state.send(message.sender, ReadIndexReply(state.term, state.id, message.token, 0))
         return
@@ -145,6 +147,8 @@ def _answer(state: State, asked: Asked, index: int) -> None:
     if asked.node == state.id:
         state.reads.ready.append(ReadReady(asked.token, index))
     else:
+        # Sent, and not put behind the disk: the index is one that a quorum holds durably, and that
+        # we led when the read was asked is proven by others.  Nothing of it can be forgotten here.
         state.send(asked.node, ReadIndexReply(state.term, state.id, asked.token, index))
 
 

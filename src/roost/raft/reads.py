@@ -39,6 +39,8 @@ class Reads:
 
     def fail_remote(self) -> None:
         """The leader we asked is gone."""
+        # Whether it answered, and the answer is on its way, does not matter: to ask a leader again
+        # changes nothing, and to wait for one that is gone would be for ever.
         self.failed += self.asked
         self.asked = []
 

@@ -52,6 +52,8 @@ def remind(state: State, node: int, progress: Progress) -> None:
     assert leading is not None, "only a leader offers snapshots"
     if progress.offer is not None:
         state.send(node, progress.offer)
+    # Once a Ready at most, but again in later ones: the driver knows what it is at already, and a
+    # copy that failed would else be waited for as long as we lead.
     elif node not in leading.snapshots_wanted:
         leading.snapshots_wanted.append(node)
 
@@ -65,6 +67,7 @@ def on_offer(state: State, message: SnapshotOffer) -> None:
     # more; to fetch it would be to throw the rest away (thesis §5.1 keeps the suffix as well).
     log = state.log
     if message.index <= log.commit_index or log.holds(message.index, message.index_term):
+        # Only what was applied is ever copied, so the leader has said that this is committed.
         log.commit_to(message.index)
         reached = log.vouched(max(log.commit_index, message.index))
         state.reply(message.sender, AppendAccepted(state.term, state.id, reached, message.session))
@@ -122,6 +125,8 @@ def may_restore(state: State, snapshot: Snapshot) -> bool:
 
 
 def _is_ahead(state: State, snapshot: Snapshot) -> bool:
+    # A follower's log is what its leader makes of it.  A leader's is what others copy, and a
+    # candidate has told voters where its own ends: neither may change under them.
     return state.role is Role.FOLLOWER and snapshot.index > state.log.commit_index
 
 

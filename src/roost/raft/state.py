@@ -72,6 +72,9 @@ class State:
         # (index, term) of the newest committed change that we know of; see `HardState`.  Never
         # moves back: what is committed stays so.
         self.known_change = (hard_state.change_index, hard_state.change_term)
+        # On our own disk it stands that this change is committed, and so is all before it: it is
+        # applied before we campaign, or we would ask the voters of a configuration that was left
+        # (record 0005).  A log that lacks it has lost its end, and is another's to complete.
         if hard_state.change_index and self.log.holds(*self.known_change):
             self.log.commit_to(hard_state.change_index)
         self._begin_fence(hard_state, is_fenced=is_fenced)
@@ -126,6 +129,9 @@ class State:
 
     def is_in_lease_of_other(self, sender: int) -> bool:
         """Whether a leader other than `sender` was heard within an election timeout."""
+        # For the least that a timeout may be, and not for our own as it was drawn: by then others
+        # may campaign, and whoever went on refusing would only make their elections longer.  The
+        # leader itself is let in: that it asks for votes says that it leads no more.
         return self.quiet_ticks > 0 or (
             self.config.check_quorum
             and self.leader_id not in (0, sender)

@@ -55,6 +55,7 @@ def _begin(state: State, leading: Leading, target: int) -> None:
     # and an election decides, as always.
     if leading.transfer is not None and leading.transfer.target == target:
         return
+    # From here on no proposal is taken: the end of our log is where the target must come to.
     leading.transfer = Transfer(target)
     state.elapsed_ticks = 0
     # From here on others may be elected while they still hear us, so that nothing heard before
