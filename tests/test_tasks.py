@@ -15,7 +15,7 @@ import uvloop
 from roost.children import run_module
 from roost.sim.members.loop import run_virtually, until_idle
 from roost.tasks import Tasks
-from roost.testing.patience import wait_until
+from roost.testing.patience import PATIENCE_S, wait_until
 from roost.testing.processes import children_of, is_there
 
 TURNS_MAX = 400
@@ -70,7 +70,7 @@ def test_a_task_that_misses_a_cancellation_is_cancelled_again() -> None:
         tasks = Tasks()
         task = tasks.start(work())
         await until_idle()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             await tasks.close()
         assert task.cancelled()
 

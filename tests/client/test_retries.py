@@ -14,6 +14,7 @@ from roost.errors import NotExecuted
 from roost.errors import OutcomeUnknown as AnyOutcomeUnknown
 from roost.faces import Closed, Forked
 from roost.sim.members.loop import pass_time
+from roost.testing.patience import PATIENCE_S
 from tests.client.virtual import Trouble, VirtualCluster, run_cluster
 
 
@@ -140,7 +141,7 @@ def test_a_frozen_member_is_left_and_used_again_when_it_answers(tmp_path: Path) 
             assert failed_count <= 1
             cluster.machines[frozen].is_frozen = False
             position = client._connections._silent
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE_S):
                 while position:
                     await pass_time(0.1)
 

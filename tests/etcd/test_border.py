@@ -12,6 +12,7 @@ from roost.call import Stream, Unary
 from roost.proto import auth_pb2
 from roost.proto import rpc_pb2 as pb
 from roost.store import View
+from roost.testing.patience import PATIENCE_S
 from tests.etcd.guarded import (
     ANYTHING,
     REQUESTS,
@@ -62,7 +63,7 @@ async def _ask(world: World, route: Unary | Stream, body: bytes) -> list[object]
             route.handle(answer, body)
         except OverflowError:
             answer.fail(INTERNAL, "internal error")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while answer.error is None and answer.message is None:
                 await asyncio.sleep(0)
         return [answer.error or answer.message]
@@ -72,7 +73,7 @@ async def _ask(world: World, route: Unary | Stream, body: bytes) -> list[object]
         handler.on_message(body)
     except OverflowError:
         stream.finish(INTERNAL, "internal error")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while stream.finished is None and not stream.sent:
             await asyncio.sleep(0)
     handler.on_cancel()

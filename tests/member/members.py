@@ -19,6 +19,7 @@ from roost.sim.members.loop import VirtualLoop, pass_time, run_virtually
 from roost.sim.members.network import SimNetwork
 from roost.sim.members.world import SimWorld
 from roost.store import Txn
+from roost.testing.patience import PATIENCE_S
 from roost.testing.ports import free_ports
 
 TREE = "things"
@@ -212,7 +213,7 @@ class Cluster:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until `condition` holds; 20 s at most."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while not condition():
                 await look_again()
 
@@ -243,7 +244,7 @@ class Cluster:
 
     async def put(self, position: int, key: bytes, value: bytes) -> bytes:
         """Put through the member at `position`, again when the outcome says it is harmless."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 try:
                     return await self.members[position].transact("put", key + b"=" + value)
@@ -253,7 +254,7 @@ class Cluster:
     async def get(self, position: int, key: bytes) -> bytes | None:
         """Read linearizably at the member at `position`."""
         member = self.members[position]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 try:
                     await member.read_barrier()

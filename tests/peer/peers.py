@@ -25,6 +25,7 @@ from roost.peer.errors import (
 from roost.peer.network import Network
 from roost.sim.members.loop import run_virtually
 from roost.sim.members.network import Host, SimNetwork
+from roost.testing.patience import PATIENCE_S
 from tests.member.members import look_again
 
 Address = tuple[str, int]
@@ -61,6 +62,7 @@ class Peer:
         secrets: Secrets | None = None,
         at: Address | None = None,
         on: Network | None = None,
+        handshake_ms_max: int = 300,
         **changes: int,
     ) -> None:
         identity = {"cluster_id": 9, "protocol_version": 1, "storage_version": 1}
@@ -81,7 +83,7 @@ class Peer:
             ),
             listen=[at],
             config=PeerConfig(
-                backoff_ms_min=2, backoff_ms_max=20, handshake_ms_max=300,
+                backoff_ms_min=2, backoff_ms_max=20, handshake_ms_max=handshake_ms_max,
                 queue_bytes_max=4 << 20, half_open_host_max=8,
             ),
             dice=LowDice(),
@@ -122,7 +124,7 @@ def new_address() -> Address:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while not condition():
             await look_again()
 
@@ -159,5 +161,6 @@ def run(
 
 
 def on_loopback(port: int = 0, tls: PeerTls | None = None) -> dict[str, Any]:
-    """Where a peer is that has real sockets."""
-    return {"at": ("127.0.0.1", port), "on": OsNetwork(tls)}
+    """Where a peer is that has real sockets, in real time: nobody is late there."""
+    patience_ms = round(PATIENCE_S * 1000)
+    return {"at": ("127.0.0.1", port), "on": OsNetwork(tls), "handshake_ms_max": patience_ms}

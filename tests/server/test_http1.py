@@ -8,6 +8,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from roost.server import ClientPort, Listener, ServerConfig, http1
+from roost.testing.patience import PATIENCE_S
 
 Story = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 PortStory = Callable[[ClientPort, tuple[str, int]], Awaitable[None]]
@@ -50,7 +51,7 @@ def run(story: Story) -> None:
         [address] = await server.start([Listener(("127.0.0.1", 0))])
         reader, writer = await asyncio.open_connection(*address)
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE_S):
                 await story(reader, writer)
         finally:
             writer.close()

@@ -14,6 +14,7 @@ from roost.member.pipeline.persistence import Persistence
 from roost.raft import Entry, EntryKind, HardState, Ready
 from roost.sim.members.loop import pass_time, run_virtually
 from roost.sim.members.world import SlowWorker
+from roost.testing.patience import PATIENCE_S
 
 LIMIT_MS = 5.0
 
@@ -81,7 +82,7 @@ class Bench:
 
     async def until_durable(self) -> None:
         """Wait until the thread has answered everything."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while self.persistence.outstanding_count and not self.errors:
                 await asyncio.sleep(0)
 
