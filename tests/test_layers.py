@@ -61,7 +61,10 @@ FLOORS = {
     """,
     "roost.peer": """
         transport
-        accepting | link | doorbell
+        gate
+        house
+        dialled
+        accepting | link | doorbell | greeter
         snapshot
         handshake
         troubles | refusals | stream | sockets

@@ -107,12 +107,12 @@ class Liar:
         kind, body = self._frame()
         transport = self._victim.transport
         try:
-            transport.on_frame(self._liar_id, kind, body)
+            transport.gate.on_frame(self._liar_id, kind, body)
         except (PeerFault, msgspec.MsgspecError) as fault:
             self.counts[f"ended the link: {type(fault).__name__}"] += 1
         else:
             self.counts[f"taken: kind {kind}"] += 1
-        transport.on_batch_end()
+        transport.gate.on_batch_end()
 
     def _frame(self) -> Frame:
         dice = self._dice

@@ -63,10 +63,10 @@ def test_a_frame_that_would_use_them_up_ends_its_link_and_nobody(tmp_path: Path)
         for term in (2**63, 2**64 - 1):
             body = b"".join(codec.encode(VoteRequest(term, liar, 9, 9, True)))
             with pytest.raises(PeerFault):
-                victim.transport.on_frame(liar, FRAME_RAFT, body)
+                victim.transport.gate.on_frame(liar, FRAME_RAFT, body)
         assert victim.term == before
         body = b"".join(codec.encode(VoteRequest(2**62 - 1, liar, 9, 9, True)))
-        victim.transport.on_frame(liar, FRAME_RAFT, body)
+        victim.transport.gate.on_frame(liar, FRAME_RAFT, body)
         assert victim.term == before + TERM_LEAP_MAX
         await cluster.put(0, b"after", b"1")
         await cluster.stop_all()

@@ -115,7 +115,7 @@ class Peer:
         return self._at if self._at[1] else self.transport.addresses[0]
 
     def is_linked_to(self, other: "Peer") -> bool:
-        return all(link.is_open for link in self.transport._links[other.id])
+        return all(link.is_open for link in self.transport.dialled._links[other.id])
 
 
 def new_address() -> Address:

@@ -22,7 +22,7 @@ def test_silent_connections_keep_no_member_from_coming_back() -> None:
     """Issue 12, A7: 64 idle connections held every place of those who have not greeted."""
 
     async def story(a: Peer, b: Peer) -> None:
-        a.transport.config = replace(a.transport.config, handshake_ms_max=60_000)
+        a.transport.gate.config = replace(a.transport.gate.config, handshake_ms_max=60_000)
         strangers = Host(Peer.network, ("10.0.9.9", 1))
         silent = [await strangers.connect(a.address) for _ in range(200)]
         await b.transport.close()
@@ -30,7 +30,7 @@ def test_silent_connections_keep_no_member_from_coming_back() -> None:
         await again.transport.start()
         again.transport.add_peer(1, [a.address])
         await until(lambda: again.is_linked_to(a) and a.is_linked_to(again))
-        assert sum(it.hello is None for it in a.transport._accepted) > 1
+        assert sum(it.hello is None for it in a.transport.gate._accepted) > 1
         for connection, _ in silent:
             connection.close()
         await again.transport.close()
@@ -94,10 +94,10 @@ def test_silent_connections_are_bounded_and_closed_in_time() -> None:
     async def story(a: Peer, b: Peer) -> None:
         strangers = Host(Peer.network, ("10.0.9.9", 1))
         silent = [await strangers.connect(a.address) for _ in range(30)]
-        await until(lambda: len(a.transport._accepted) > 2)
-        await until(lambda: len(a.transport._accepted) <= 10)
+        await until(lambda: len(a.transport.gate._accepted) > 2)
+        await until(lambda: len(a.transport.gate._accepted) <= 10)
         assert a.is_linked_to(b)
-        await until(lambda: len(a.transport._accepted) == 2)
+        await until(lambda: len(a.transport.gate._accepted) == 2)
         for connection, _ in silent:
             connection.close()
 

@@ -17,13 +17,13 @@ def test_who_greets_in_a_members_name_from_elsewhere_uses_up_none_of_its_calls_b
         with socket.create_server(("127.0.0.1", 0)) as silent:
             step = CallBack(2, (("127.0.0.1", silent.getsockname()[1]),), b"n" * 16)
             calls = [
-                asyncio.create_task(a.transport.call_back(step, "127.0.0.9"))
-                for _ in range(a.transport.config.call_back_count_max)
+                asyncio.create_task(a.transport.greeter.call_back(step, "127.0.0.9"))
+                for _ in range(a.transport.gate.config.call_back_count_max)
             ]
-            while sum(a.transport._calls_back.values()) < len(calls):
+            while sum(a.transport.greeter._calls_back.values()) < len(calls):
                 await asyncio.sleep(0)
-            assert "too many" in await a.transport.call_back(step, "127.0.0.9")
-            own = asyncio.create_task(a.transport.call_back(step, "127.0.0.1"))
+            assert "too many" in await a.transport.greeter.call_back(step, "127.0.0.9")
+            own = asyncio.create_task(a.transport.greeter.call_back(step, "127.0.0.1"))
             loop = asyncio.get_running_loop()
             silent.setblocking(False)
             for _ in range(len(calls) + 1):

@@ -1,6 +1,5 @@
 """Links in virtual time: handshakes refused by name, order, bounds, reconnects."""
 
-from dataclasses import replace
 
 import pytest
 
@@ -91,7 +90,7 @@ def test_why_a_member_cannot_be_reached_is_said_once(caplog: pytest.LogCaptureFi
 
     async def story(a: Peer, b: Peer) -> None:
         a.transport.add_peer(3, [dead])
-        links = [link for links in a.transport._links.values() for link in links]
+        links = [link for links in a.transport.dialled._links.values() for link in links]
         await until(lambda: all(link._failures > 3 for link in links))
         assert not a.is_linked_to(b)
 
@@ -161,7 +160,7 @@ def test_with_a_secret_a_member_that_has_moved_is_dialled_where_it_says_it_is() 
 
 def test_more_members_than_the_bound_are_refused() -> None:
     async def story(a: Peer) -> None:
-        a.transport.config = replace(a.transport.config, peer_count_max=0)
+        a.transport.house._peer_count_max = 0
         newcomer = Peer(3, (("127.0.0.1", 1),), secrets=SHARED)
         await newcomer.transport.start()
         newcomer.transport.add_peer(1, [a.address])

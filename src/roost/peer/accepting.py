@@ -42,9 +42,10 @@ _LIMITS = {
 _READ_BYTES = 64 << 10
 
 
-class Reception(House, Protocol):
+class Reception(Protocol):
     """What an accepted connection needs of whoever has it; it is told what becomes of it."""
 
+    house: House
     loop: asyncio.AbstractEventLoop
     config: PeerConfig
     statistics: TransportStatistics
@@ -104,7 +105,7 @@ class Accepted:
     async def _greet(self) -> None:
         transport, stream = self._transport, self._stream
         acceptor = Acceptor(
-            transport,
+            transport.house,
             nonce=transport.draw_nonce(),
             shown=lambda: transport.certificate_of(stream),
         )
