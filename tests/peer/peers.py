@@ -160,6 +160,18 @@ def run(
         run_virtually(main())
 
 
+def run_known(story: Callable[[Peer, Peer], Awaitable[None]], a: Peer, b: Peer) -> None:
+    """Run a story in which `a` knows `b`, and calls it back, and `b` knows and dials nobody."""
+
+    async def main(a: Peer) -> None:
+        await b.transport.start()
+        a.transport.add_peer(b.id, [b.address])
+        await story(a, b)
+        await b.transport.close()
+
+    run(main, a)
+
+
 def on_loopback(port: int = 0, tls: PeerTls | None = None) -> dict[str, Any]:
     """Where a peer is that has real sockets, in real time: nobody is late there."""
     patience_ms = round(PATIENCE_S * 1000)

@@ -1,6 +1,5 @@
 """Links in virtual time: handshakes refused by name, order, bounds, reconnects."""
 
-
 import pytest
 
 from roost.errors import PeerFault
