@@ -1,6 +1,5 @@
 """Whom we dial: where the roster or a member itself says that it is, and nobody who was removed."""
 
-import asyncio
 from collections.abc import Callable, Coroutine
 
 from hypothesis import given
@@ -31,11 +30,11 @@ class Answers(Greeter):
     def __init__(self, network: SimNetwork) -> None:
         super().__init__(
             LOCAL,
+            Lives(lambda _member_id: (0, 0)),
+            Secrets(),
             network=Host(network, ("10.0.0.1", 2380)),
             config=PeerConfig(),
             dice=LowDice(),
-            secrets=Secrets(),
-            lives=Lives(lambda _member_id: (0, 0)),
         )
         self.fault: Exception | None = None
         self.pipes: dict[tuple[int, int], Pipe] = {}
@@ -136,7 +135,6 @@ def test_a_member_is_dialled_where_the_roster_or_itself_says(
                 it.dialled.hear_of(MEMBER, tuple(places))
                 own = [] if set(own) <= set(roster) else own
             assert it.dialled.addresses_of(MEMBER) == list(dict.fromkeys((*roster, *own)))
-        await asyncio.sleep(0)
 
     dialling(story)
 

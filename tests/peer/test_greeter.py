@@ -21,11 +21,11 @@ from tests.peer.peers import LowDice, Peer, run, run_known
 def greeter(at: str = "10.0.0.50") -> Greeter:
     return Greeter(
         replace(LOCAL, member_id=5),
+        Lives(lambda _member_id: (0, 0)),
+        Secrets([b"a secret of members"]),
         network=Host(Peer.network, (at, 2380)),
         config=PeerConfig(handshake_ms_max=1000),
         dice=LowDice(),
-        secrets=Secrets([b"a secret of members"]),
-        lives=Lives(lambda _member_id: (0, 0)),
     )
 
 
@@ -50,7 +50,7 @@ def test_a_greeting_is_ours_while_it_is_under_way_and_no_longer() -> None:
 
         one.draw_nonce = remember  # type: ignore[method-assign]  # to know it
         greeting = asyncio.ensure_future(one.greet(1, CONTROL, a.address))
-        await asyncio.sleep(0)
+        await until_idle()
         assert one.is_greeting(drawn[0])
         (await greeting).close()
         assert not one.is_greeting(drawn[0])

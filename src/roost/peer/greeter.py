@@ -25,12 +25,12 @@ class Greeter:
     def __init__(
         self,
         local: LocalPeer,
+        lives: Lives,
+        secrets: Secrets,
         *,
         network: Network,
         config: PeerConfig,
         dice: Dice,
-        secrets: Secrets,
-        lives: Lives,
     ) -> None:
         """Nobody is greeted; what a welcome says is believed by `lives`."""
         self.local = local

@@ -65,12 +65,7 @@ class Transport:
         self._listen = list(listen)
         self._tasks = Tasks()
         self.greeter = greeter = Greeter(
-            local,
-            network=network,
-            config=config,
-            dice=dice,
-            secrets=secrets or Secrets(),
-            lives=self.lives,
+            local, self.lives, secrets or Secrets(), network=network, config=config, dice=dice
         )
         self.dialled = dialled = Dialled(
             greeter,
