@@ -89,7 +89,7 @@ FLOORS = {
     "roost.store": """
         __main__
         store
-        held | keeper | keeper_process | counted | walk
+        held | keeper | keeper_process | counted | walk | differences
         engine
         long_write
         stack | txn
@@ -106,7 +106,9 @@ FLOORS = {
         aio
         status | catalogue
         embedded | place
-        runner
+        observing | runner
+        past
+        changes
         builtin
         once | optimistic
         source

@@ -13,16 +13,20 @@ if TYPE_CHECKING:
     from roost import aio
     from roost.client import Client
     from roost.database import (
+        UNKNOWN,
+        Annotation,
         BadArgument,
         BadDeclaration,
         BadKey,
         BadOpening,
         BadValue,
+        Change,
         Conflict,
         Limits,
         MemberEnded,
         Operation,
         Operations,
+        Overrun,
         Refused,
         Status,
         Transaction,
@@ -36,7 +40,7 @@ else:
     _DATABASE = (
         *("BadArgument", "BadDeclaration", "BadKey", "BadOpening", "BadValue", "Conflict"),
         *("Limits", "MemberEnded", "Operation", "Operations", "Refused", "Status"),
-        *("Transaction", "UnknownOperation"),
+        *("Transaction", "UnknownOperation", "Annotation", "Change", "Overrun", "UNKNOWN"),
     )
     __getattr__ = lazily(
         __name__,
@@ -52,11 +56,14 @@ else:
     )
 
 __all__ = [
+    "UNKNOWN",
+    "Annotation",
     "BadArgument",
     "BadDeclaration",
     "BadKey",
     "BadOpening",
     "BadValue",
+    "Change",
     "Client",
     "Closed",
     "Conflict",
@@ -68,6 +75,7 @@ __all__ = [
     "Operation",
     "Operations",
     "OutcomeUnknown",
+    "Overrun",
     "Refused",
     "RoostError",
     "Status",

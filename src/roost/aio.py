@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         Database,
         Local,
         MultiTree,
+        Observation,
         Queue,
         Reads,
         ReadTree,
@@ -27,7 +28,7 @@ else:
     __getattr__ = lazily(
         __name__,
         {
-            **dict.fromkeys((*_DATABASE, "View"), "roost.database.aio"),
+            **dict.fromkeys((*_DATABASE, "View", "Observation"), "roost.database.aio"),
             **dict.fromkeys(("Opening", "open"), "roost.awaited"),
             "Client": "roost.client.aio",
         },
@@ -39,6 +40,7 @@ __all__ = [
     "Database",
     "Local",
     "MultiTree",
+    "Observation",
     "Opening",
     "Queue",
     "ReadTree",

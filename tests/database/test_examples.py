@@ -14,14 +14,19 @@ from roost.testing.ports import free_ports
 from tests.database.said import said_by
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "how-to" / "embed.md"
+PAGES = {"embed.md": 5, "observe.md": 3}
 BANK = ROOT / "examples" / "bank.py"
+CACHE = ROOT / "examples" / "cache.py"
 
 
 @pytest.mark.slow
-def test_the_page_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    assert len(blocks) == 5
+@pytest.mark.parametrize("page", PAGES)
+def test_the_page_runs_from_top_to_bottom(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (ROOT / "docs" / "how-to" / page).read_text()
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(blocks) == PAGES[page]
     script = tmp_path / "page.py"
     script.write_text("\n".join(blocks))
     monkeypatch.chdir(tmp_path)
@@ -31,8 +36,9 @@ def test_the_page_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.Mo
     assert (done.returncode, said_by(done.stderr)) == (0, "")
 
 
-def test_the_bank_fits_on_two_screens() -> None:
-    assert len(BANK.read_text().splitlines()) < 150
+@pytest.mark.parametrize("example", [BANK, CACHE])
+def test_an_example_fits_on_two_screens(example: Path) -> None:
+    assert len(example.read_text().splitlines()) < 150
 
 
 LINES = """\
@@ -66,6 +72,42 @@ def test_the_bank_does_what_its_lines_say(tmp_path: Path) -> None:
     for lines, said in ((LINES, SAID), ("show\n", "ada=5 bob=5\n")):
         done = subprocess.run(
             [sys.executable, str(BANK), str(tmp_path / "data")],
+            input=lines,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stdout, said_by(done.stderr)) == (0, said, "")
+
+
+KEPT = """\
+set a 1
+set a 2
+set b 3
+drop a
+get a
+get b
+log
+"""
+TOLD = """\
+a is 1
+a is 2
+b is 3
+a is gone
+there is none
+3
+default: a was None, is 1
+default: a was 1, is 2
+default: b was None, is 3
+default: a was 2, is None
+"""
+
+
+@pytest.mark.slow
+def test_the_cache_has_what_its_member_applied(tmp_path: Path) -> None:
+    for lines, said in ((KEPT, TOLD), ("get b\n", "3\n")):
+        done = subprocess.run(
+            [sys.executable, str(CACHE), str(tmp_path / "data")],
             input=lines,
             capture_output=True,
             text=True,

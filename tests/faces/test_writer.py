@@ -16,7 +16,7 @@ MODULES = [
     for path in Writer.of(package).sources()
     if path.name != "__init__.py"
 ]
-OURS = {"__aenter__": "__enter__", "__aexit__": "__exit__"}
+OURS = {"__aenter__": "__enter__", "__aexit__": "__exit__", "__aiter__": "__iter__"}
 
 
 @pytest.mark.slow

@@ -59,6 +59,15 @@ def blocking(db: roost.Database) -> None:
     with db.transaction() as txn:
         assert_type(txn, roost.Transaction)
     assert_type(db.queue("jobs", value=str).take(), str | None)
+    for change in db.observe("people", key=str, value=int):
+        if isinstance(change, roost.Overrun):
+            assert_type(change.index, int)
+        else:
+            assert_type(change, roost.Change[str, int])
+            assert_type(change.value, int | None)
+            change.value + 1  # type: ignore[operator]  # it may be gone
+    assert_type(next(iter(db.observe())), roost.Change[bytes, bytes] | roost.Overrun)
+    db.observe(since="1")  # type: ignore[call-overload]  # a position is a number
 
 
 async def waiting() -> None:

@@ -1,5 +1,6 @@
 """Replicated ordered trees inside a program: the face on which applications stand."""
 
+from roost.database.changes import UNKNOWN, Annotation, Change, Overrun, Unknown
 from roost.database.errors import (
     BadArgument,
     BadDeclaration,
@@ -31,11 +32,14 @@ from roost.database.transaction import Transaction
 
 __all__ = [
     "DEFAULT_LIMITS",
+    "UNKNOWN",
+    "Annotation",
     "BadArgument",
     "BadDeclaration",
     "BadKey",
     "BadOpening",
     "BadValue",
+    "Change",
     "Conflict",
     "KeyTooLarge",
     "KeyUndecodable",
@@ -49,10 +53,12 @@ __all__ = [
     "OperationFailed",
     "Operations",
     "OtherCodec",
+    "Overrun",
     "Refused",
     "Status",
     "Transaction",
     "TransactionOver",
+    "Unknown",
     "UnknownOperation",
     "ValueTooLarge",
     "ValueUndecodable",

@@ -43,6 +43,16 @@ def row_name(name: str) -> bytes:
     return PREFIX + name.encode("ascii")
 
 
+def name_of_row(key: bytes) -> str:
+    """The tree whose row a key of `$metadata` is; empty = none."""
+    return key.removeprefix(PREFIX).decode("ascii") if key.startswith(PREFIX) else ""
+
+
+def decode(row: bytes) -> Declared:
+    """What a row says."""
+    return _decoder.decode(row)
+
+
 def encode(declared: Declared) -> bytes:
     """A row's value."""
     return msgspec.msgpack.encode(declared)

@@ -21,6 +21,7 @@ from roost import errors
 from roost.database.answers import Asked, decode_answer, of_members
 from roost.database.errors import MemberEnded, MemberLost, Refused, WrongLoop
 from roost.database.limits import Limits
+from roost.database.observing import Observing
 from roost.database.operations import Operation
 from roost.database.runner import OPERATION, Runner
 from roost.errors import CallerFault, RoostError
@@ -115,6 +116,7 @@ class Embedded:
         self.member: Member
         self.rooms: Rooms
         self.runner: Runner
+        self.observing: Observing
         # Called when nothing of the member is left.
         self.on_closed: Callable[[], None] = lambda: None
 
@@ -155,6 +157,7 @@ class Embedded:
             member.on_removed = on_removed or found._on_removed
             found.runner = Runner(operations, limits, clock_s=world.clock_s, wall_s=world.wall_s)
             member.register(OPERATION, found.runner.run)
+            found.observing = Observing(member, check=found.check)
             found.rooms = builder.build(member, world, settings)
             await found.rooms.start()
         except BaseException:
@@ -305,6 +308,7 @@ class Embedded:
             self.member.abandon()
             self.member.journal.abandon()
         finally:
+            self.observing.close()
             for future in list(self._pending):
                 lost = MemberLost(f"{self._ended or 'the database was closed'} before the answer")
                 settle_future(future, lost)

@@ -108,8 +108,12 @@ class TxnRows:
         """Begin; what was written before is another operation's."""
         self._txn = txn
         self._limits = limits
+        self._begun = txn.savepoint()
         self._begun_bytes = txn.encoded_bytes
         self._row_count = 0
+        # What the operation says of itself, and how much that is.
+        self._annotations: list[tuple[int, bytes]] = []
+        self._annotation_bytes = 0
         self._found: dict[str, Found] = {}
         # What a tree was opened as, so that its first write can say so.
         self._opened: dict[str, Declared] = {}
@@ -198,21 +202,35 @@ class TxnRows:
     def annotate(self, kind: int, data: bytes) -> None:
         """See `Rows.annotate`."""
         check_annotation(kind, data)
-        self._txn.annotate(kind, data)
+        self._annotations.append((kind, data))
+        self._annotation_bytes += len(data)
         self._note()
+
+    def finish(self) -> None:
+        """The operation is over: what it said goes before what it wrote, and is of that alone.
+
+        One entry carries what many operations wrote, and whoever observes must know which of them
+        said what.
+        """
+        if self._annotations:
+            self._txn.tell(self._begun, self._annotations)
 
     def _note(self) -> None:
         self._row_count += 1
-        check_write_set(self._txn.encoded_bytes - self._begun_bytes, self._row_count, self._limits)
+        written_bytes = self._txn.encoded_bytes - self._begun_bytes + self._annotation_bytes
+        check_write_set(written_bytes, self._row_count, self._limits)
 
     def savepoint(self) -> object:
         """See `Rows.savepoint`."""
-        return self._txn.savepoint(), self._row_count
+        return self._txn.savepoint(), self._row_count, len(self._annotations)
 
     def rollback(self, mark: object) -> None:
         """See `Rows.rollback`."""
         assert isinstance(mark, tuple), "it is of ours"
-        place, self._row_count = mark
+        place, self._row_count, annotation_count = mark
         self._txn.rollback(place)
+        for _, data in self._annotations[annotation_count:]:
+            self._annotation_bytes -= len(data)
+        del self._annotations[annotation_count:]
         # A tree that was made since is not there any more.
         self._found.clear()

@@ -95,14 +95,17 @@ class Runner:
         transaction = Transaction(rows)
         try:
             if asked.once is None:
-                return operation.run(transaction, asked.arguments)
-            return once.run_once(
-                rows,
-                asked,
-                lambda: operation.run(transaction, asked.arguments),
-                self._limits,
-                self._wall_s(),
-            )
+                result = operation.run(transaction, asked.arguments)
+            else:
+                result = once.run_once(
+                    rows,
+                    asked,
+                    lambda: operation.run(transaction, asked.arguments),
+                    self._limits,
+                    self._wall_s(),
+                )
+            rows.finish()
+            return result
         finally:
             transaction.end()
 

@@ -6,7 +6,7 @@ class there is a `Face` of one here, by these rules:
     async def m(...) -> T                 def m(...) -> T, run on the loop while the caller waits
     ... -> AsyncGenerator[T, None]        ... -> Generator[T, None, None]
     def m(...) -> T, a property           the same, asked in the caller's thread
-    __aenter__, __aexit__                 __enter__, __exit__
+    __aenter__, __aexit__, __aiter__      __enter__, __exit__, __iter__
     @translated                           the body without `await`, in the caller's thread
     a parameter that is a Callable        it is called on a thread of its own
     @opening on __init__                  makes the object, and the loop that it lives on
@@ -44,7 +44,7 @@ _WORDS = (
     (r"\bAwaitable\[(\w+)\]", r"\1"),
 )
 _MARKS = ("translated", "opening")
-_SPECIAL = {"__aenter__": "__enter__", "__aexit__": "__exit__"}
+_SPECIAL = {"__aenter__": "__enter__", "__aexit__": "__exit__", "__aiter__": "__iter__"}
 
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef

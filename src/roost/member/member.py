@@ -20,6 +20,7 @@ from roost.member.machine.world import World
 from roost.member.operation import Operation
 from roost.member.status import MemberStatus
 from roost.outcome import Done, ReadDone, settle_future, told_read
+from roost.raft import Entry
 from roost.store import Changes, StoreCorrupt, Txn
 
 
@@ -192,6 +193,19 @@ class Member:
     def observe_switch(self, prepare: Callable[[], Callable[[], None]]) -> None:
         """Call `prepare()` before a snapshot replaces everything, and what it returns after."""
         self.store.observe_switch(prepare)
+
+    @property
+    def first_index(self) -> int:
+        """The oldest entry that the log has still."""
+        return self.core.log.first_index
+
+    def applied_entries(self, first: int, bytes_max: int) -> tuple[Entry, ...]:
+        """Entries that are applied, from `first` on: one at least, and about `bytes_max` at most.
+
+        None where the one at `first` is damaged here; others bring it back.  It is an entry that
+        the log has, and that is applied.
+        """
+        return self.core.log.slice(first, bytes_max, self.store.applied_index + 1)
 
     def transact_nowait(self, name: str, body: bytes, done: Done, flow: Flow = OWN) -> None:
         """Run the operation `name` on the leader and call `done(outcome)` once.

@@ -18,6 +18,7 @@ from roost.store.columns import (
     Column,
     Piece,
 )
+from roost.store.differences import Difference, Differences, Records
 from roost.store.errors import (
     BadTreeName,
     DiskFull,
@@ -66,7 +67,7 @@ from roost.store.store import (
 from roost.store.txn import Txn
 from roost.store.view import View
 from roost.store.walk import Walk
-from roost.store.write_set import DELETE_FROM, Changes, Write, encode_put
+from roost.store.write_set import DELETE_FROM, DELETE_RANGE, PUT, Changes, Write, encode_put
 
 __all__ = [
     "BOOTSTRAP_INDEX",
@@ -75,6 +76,7 @@ __all__ = [
     "CONSTANT",
     "COUNTER",
     "DELETE_FROM",
+    "DELETE_RANGE",
     "ESCAPED_KEY",
     "GUID_KEY",
     "KEY",
@@ -82,11 +84,14 @@ __all__ = [
     "MEASURED_KEY",
     "METADATA_ID",
     "PARTS_ID",
+    "PUT",
     "STORAGE_VERSION",
     "Assembly",
     "BadTreeName",
     "Changes",
     "Column",
+    "Difference",
+    "Differences",
     "DiskFull",
     "HeldView",
     "HeldViewLost",
@@ -100,6 +105,7 @@ __all__ = [
     "Parts",
     "Piece",
     "ProcessKeeper",
+    "Records",
     "ScrubReport",
     "SnapshotFile",
     "Steps",

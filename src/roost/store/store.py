@@ -139,6 +139,9 @@ class Store:
         # Up to here something was written: what follows moved only the index.
         self._written_index = self.applied_index
         self._observers = Observers()
+        # Told of a write set before it is applied, while `view` shows what was there before; for
+        # whoever has to know that.  A put costs nothing as long as nobody has.
+        self.witness: Observer | None = None
         self._counted: dict[int, Counted] = {}
         self._switch_observers: list[Callable[[], Callable[[], None]]] = []
         # (log position, whom to tell when it is durable), oldest first; see `make_durable`.
@@ -303,6 +306,8 @@ class Store:
             written = found
         if self._counted:
             self._count(written)
+        if self.witness is not None:
+            self.witness(index, changes)
         self._stack.add(written)
         self._written_index = index
         self._is_dirty = True

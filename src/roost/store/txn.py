@@ -12,6 +12,7 @@ from roost.store.write_set import (
     DELETE,
     DELETE_FROM,
     DELETE_RANGE,
+    END_OF_ANNOTATED,
     HEAD,
     HEAD_BYTES,
     PUT,
@@ -97,6 +98,18 @@ class Txn(View):
         """Tell observers on every member something that is not in a tree."""
         self._parts += (HEAD.pack(ANNOTATION, kind, 0, len(data)), data)
         self.size_bytes += len(data)
+
+    def tell(self, mark: Mark, said: Sequence[tuple[int, bytes]]) -> None:
+        """Annotate what was written since `mark`, and nothing else: (kind, data) of each.
+
+        Marks that were made since must not be come back to.
+        """
+        before: list[bytes] = []
+        for kind, data in said:
+            before += (HEAD.pack(ANNOTATION, kind, 0, len(data)), data)
+            self.size_bytes += len(data)
+        self._parts[mark[0] : mark[0]] = before
+        self._parts.append(HEAD.pack(ANNOTATION, END_OF_ANNOTATED, 0, 0))
 
     def tree(self, name: str) -> Tree:
         """The tree of that name; made, on every member, when it is not there.

@@ -29,6 +29,10 @@ class View:
         self._layers = layers
         self._base = base
 
+    def under(self, layer: Layer) -> "View":
+        """What is read through another layer above this; good for this turn of the loop."""
+        return View([layer, *self._layers], self._base)
+
     def get(self, tree_id: int, key: bytes) -> bytes | None:
         """The value of a key, or None."""
         for layer in self._layers:

@@ -13,7 +13,8 @@ A write set is records one after another, integers big-endian:
          3  delete        key; no value
          4  delete range  key = first, value = stop; both inclusive-exclusive
          5  delete from   key = first, to the end of the tree; no value
-         6  annotation    tree id = annotation kind, key = b"", value = data for higher layers
+         6  annotation    tree id = annotation kind, key = b"", value = data for higher layers;
+                          kind 0 ends what those before it are about (`Txn.tell`)
          7  rows          tree id = 0, key = columns, value = keys: puts and deletes that follow
                           from a list of keys; see `columns`
          8  effect        stands alone: a write set that was carried in parts; see `long_write`
@@ -30,6 +31,8 @@ from roost.store.errors import MalformedWriteSet
 
 PUT, PUT_SAME, DELETE, DELETE_RANGE, DELETE_FROM, ANNOTATION = 1, 2, 3, 4, 5, 6
 ROWS, EFFECT = 7, 8
+# The kind of annotation that ends what others are about.
+END_OF_ANNOTATED = 0
 HEAD = Struct(">BHII")
 HEAD_BYTES = HEAD.size
 

@@ -1,6 +1,7 @@
 """The asyncio face of a database."""
 
 from roost.database.aio.database import Attempt, Database, Local, Reads, View
+from roost.database.aio.observation import Observable, Observation
 from roost.database.aio.opening import open_database
 from roost.database.aio.trees import MultiTree, Queue, ReadTree, Tree
 
@@ -9,6 +10,8 @@ __all__ = [
     "Database",
     "Local",
     "MultiTree",
+    "Observable",
+    "Observation",
     "Queue",
     "ReadTree",
     "Reads",

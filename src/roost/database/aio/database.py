@@ -10,6 +10,7 @@ from typing import Any, Self, overload
 
 import msgspec
 
+from roost.database.aio.observation import Observable
 from roost.database.aio.trees import MultiTree, Queue, ReadTree, Tree
 from roost.database.bounds import K, V
 from roost.database.builtin import DESCRIBE
@@ -164,12 +165,12 @@ class Attempt:
             await self._embedded.ask(COMMIT.name, body, None)
 
 
-class Database:
+class Database(Observable):
     """Replicated ordered trees; see the module."""
 
     def __init__(self, embedded: Embedded, limits: Limits) -> None:
         """Use `open_database`."""
-        self._embedded = embedded
+        super().__init__(embedded)
         self._limits = limits
         self._asker = _Asker(embedded)
         self._source = LiveSource(embedded.member.view, embedded.barrier)

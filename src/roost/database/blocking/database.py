@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Self, overload
 
 from roost.database.aio import database as aio
+from roost.database.blocking.observation import Observable
 from roost.database.blocking.trees import MultiTree, Queue, ReadTree, Tree
 from roost.database.bounds import K, V
 from roost.database.errors import BadArgument, Conflict
@@ -119,7 +120,7 @@ class Attempt(Face):
         self._loop.call(self._inner.__aexit__(kind, *_rest))
 
 
-class Database(Face):
+class Database(Observable):
     """Replicated ordered trees; see the module."""
 
     _inner: aio.Database

@@ -1,0 +1,168 @@
+"""What write sets change, key by key, with what was there before.
+
+Records are taken in their order: each put, each key that a delete or a deleted range takes away,
+with the value just before that record, which may be of the same write set.  A delete of what was
+not there changes nothing.  A long write has no such order: what came of each key counts, once.
+
+`Differences` begins with a view of the state before a write set, and keeps what it has gone
+through in a layer of its own above it: so one view, held, is enough for any number of write sets,
+one after the other, part by part.
+
+Annotations are about what lies between them and their end (`Txn.tell`), or the end of the write
+set.  Where nothing does, of the trees that are asked for, there is a difference without a tree.
+
+Full?  A page of a range is PAGE_ROWS, and there is nothing else between two differences but the
+records of other trees.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from roost.store.layer import MISSING, Layer
+from roost.store.long_write import LongChanges
+from roost.store.view import View
+from roost.store.write_set import (
+    ANNOTATION,
+    DELETE,
+    DELETE_FROM,
+    DELETE_RANGE,
+    END_OF_ANNOTATED,
+    PUT,
+    Changes,
+    Write,
+)
+
+PAGE_ROWS = 256
+Said = tuple[tuple[int, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One key, before and after; None = it is not there.  No tree: annotations alone."""
+
+    tree_id: int | None
+    key: bytes
+    before: bytes | None
+    value: bytes | None
+    annotations: Said
+
+
+class Records:
+    """What a write set has of some trees, as long as it is needed."""
+
+    __slots__ = ("_changes", "_writes", "size_bytes")
+
+    def __init__(self, changes: Changes, trees: Collection[int]) -> None:
+        """Keep it: of a long write what concerns `trees`, since its layer goes on to change."""
+        self._changes = changes
+        self._writes: list[Write] | None = None
+        self.size_bytes = len(changes.payload)
+        if isinstance(changes, LongChanges):
+            self._writes = _taken_over(changes, trees)
+            self.size_bytes = changes.layer.size_bytes
+
+    @property
+    def writes(self) -> list[Write]:
+        """In order."""
+        return self._changes.writes if self._writes is None else self._writes
+
+
+def _taken_over(changes: LongChanges, trees: Collection[int]) -> list[Write]:
+    """The records of a long write: its ranges, and then what came of each key."""
+    writes: list[Write] = []
+    for tree_id in sorted(changes.trees):
+        if tree_id in trees:
+            tree = changes.layer.trees[tree_id]
+            writes += [
+                (DELETE_FROM if stop is None else DELETE_RANGE, tree_id, first, stop)
+                for first, stop in tree.ranges
+            ]
+            writes += [
+                (DELETE if value is None else PUT, tree_id, key, value)
+                for key, value in tree.values.items()
+            ]
+    return writes
+
+
+class Differences:
+    """See the module; one owner, one thread."""
+
+    def __init__(self, below: View | None) -> None:
+        """`below` is the state before the first write set; None = nobody knows that any more.
+
+        Then each delete counts, `before` says nothing, and of a range nothing is told.
+        """
+        self._below = below
+        self._layer = Layer()
+
+    def of(self, records: Records, trees: Collection[int]) -> Iterator[Difference]:
+        """What the next write set changes in `trees`; to be taken to its end before another one.
+
+        Raises:
+            HeldViewLost: the view is gone.
+
+        """
+        notes = _Notes()
+        for kind, tree_id, key, value in records.writes:
+            if kind == ANNOTATION:
+                if tree_id != END_OF_ANNOTATED:
+                    notes.add(tree_id, value or b"")
+                    continue
+                if notes.is_untold:
+                    yield Difference(None, b"", None, None, notes.take())
+                notes = _Notes()
+            elif tree_id in trees:
+                if kind in (PUT, DELETE):
+                    before = self._replace(tree_id, key, value)
+                    if kind == PUT or before is not None or self._below is None:
+                        yield Difference(tree_id, key, before, value, notes.take())
+                else:
+                    for gone, before in self._take_range(tree_id, key, value):
+                        yield Difference(tree_id, gone, before, None, notes.take())
+        if notes.is_untold:
+            yield Difference(None, b"", None, None, notes.take())
+
+    def _replace(self, tree_id: int, key: bytes, value: bytes | None) -> bytes | None:
+        """Set a key; what it was."""
+        tree = self._layer.tree(tree_id)
+        before = tree.get(key)
+        tree.put(key, value)
+        if before is not MISSING:
+            return before
+        return None if self._below is None else self._below.get(tree_id, key)
+
+    def _take_range(
+        self, tree_id: int, first: bytes, stop: bytes | None
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """The rows of a range, which then goes away."""
+        place = first
+        while self._below is not None and (stop is None or place < stop):
+            # The stack below may have been lined up anew since the last page.
+            page = self._below.under(self._layer).scan(tree_id, place, stop, limit=PAGE_ROWS)
+            yield from page
+            if len(page) < PAGE_ROWS:
+                break
+            place = page[-1][0] + b"\0"
+        self._layer.delete_range(tree_id, first, stop)
+
+
+class _Notes:
+    """Annotations of what follows them."""
+
+    __slots__ = ("_said", "_taken", "is_untold")
+
+    def __init__(self) -> None:
+        self._said: list[tuple[int, bytes]] = []
+        self._taken: Said | None = ()
+        self.is_untold = False
+
+    def add(self, kind: int, data: bytes) -> None:
+        self._said.append((kind, data))
+        self._taken, self.is_untold = None, True
+
+    def take(self) -> Said:
+        """All of them, for a difference."""
+        self.is_untold = False
+        if self._taken is None:
+            self._taken = tuple(self._said)
+        return self._taken
