@@ -82,7 +82,7 @@ FLOORS = {
         spare | recovery | batch
         segment
         identity
-        record | index | twin | privacy
+        record | index | twin | privacy | verdicts
         disk
         errors
     """,

@@ -18,7 +18,7 @@ from roost.errors import (
 from roost.etcd import errors as etcd_errors
 from roost.etcd.errors import status_of, watch_refusal
 from roost.member import errors
-from roost.member.pipeline import forwarding
+from roost.member.pipeline import forwarded
 
 LEAVES = [
     it
@@ -46,8 +46,8 @@ def test_every_refusal_of_a_member_has_words_of_its_own(leaf: type[RoostError]) 
     ids=lambda it: type(it).__name__,
 )
 def test_a_member_that_forwards_says_what_the_leader_would_have_said(error: RoostError) -> None:
-    frame = b"".join([forwarding.encode_applied(1), *forwarding.encode_answer(7, error)])
-    _, [(_, decoded)] = forwarding.decode_answers(frame)
+    frame = b"".join([forwarded.encode_applied(1), *forwarded.encode_answer(7, error)])
+    _, [(_, decoded)] = forwarded.decode_answers(frame)
     assert isinstance(decoded, RoostError)
     assert status_of(decoded) == status_of(error)
 

@@ -25,7 +25,7 @@ from roost.member.cluster.roster import PUBLISH_OPERATION, MemberRecord
 from roost.member.cluster.vouching import Vouched
 from roost.member.custody.repair import ANSWERED, ASKED, Answer, Found, Question, Reply, Wanted
 from roost.member.errors import MemberNotFound
-from roost.member.pipeline import forwarding
+from roost.member.pipeline import forwarded
 from roost.member.protocol import (
     FRAME_ANSWERS,
     FRAME_DIGESTS,
@@ -64,10 +64,10 @@ def made_up(victim: Member) -> list[Frame]:
         (ADD, b'{"peer_urls": [], "is_learner": true}'),
     ]
     for name, body in requests:
-        frames.append((FRAME_REQUESTS, b"".join(forwarding.encode_request(7, name, body))))
+        frames.append((FRAME_REQUESTS, b"".join(forwarded.encode_request(7, name, body))))
     errors = (OutcomeUnknown("no"), ModelRefused(9, "no"), MemberNotFound("no"), Overloaded("no"))
     for outcome in (b"result", *errors):
-        answer = [forwarding.encode_applied(index), *forwarding.encode_answer(7, outcome)]
+        answer = [forwarded.encode_applied(index), *forwarded.encode_answer(7, outcome)]
         frames.append((FRAME_ANSWERS, b"".join(answer)))
     asked = [Wanted(it, term, 5, 99) for it in (index, index + 1, 1)]
     told = [Found(it, term, answer, b"payload") for answer in Answer for it in (index, index + 1)]

@@ -22,7 +22,7 @@ from roost.etcd.model import wire
 from roost.etcd.v3.interface import JSON_PATHS
 from roost.flow import OWN, Flow
 from roost.journal import record
-from roost.member.pipeline import forwarding
+from roost.member.pipeline import forwarded
 from roost.peer import frame
 from roost.proto import election_pb2, lock_pb2
 from roost.proto import rpc_pb2 as pb
@@ -319,12 +319,12 @@ def test_records_of_the_journal() -> None:
 
 
 def test_forwarded_requests_and_answers() -> None:
-    requests = b"".join(forwarding.encode_request(7, "etcd.put", b"body") * 2)
-    answer = forwarding.encode_answer(7, b"result")
-    answers = b"".join([forwarding.encode_applied(5), *answer])
+    requests = b"".join(forwarded.encode_request(7, "etcd.put", b"body") * 2)
+    answer = forwarded.encode_answer(7, b"result")
+    answers = b"".join([forwarded.encode_applied(5), *answer])
     for read, good in (
-        (forwarding.decode_requests, requests),
-        (forwarding.decode_answers, answers),
+        (forwarded.decode_requests, requests),
+        (forwarded.decode_answers, answers),
     ):
         assert 1000 < fuzz(read, [good], PeerFault) < EXECUTIONS
 

@@ -1,13 +1,11 @@
 """What is read back of a segment: good, torn or damaged."""
 
 import random
-from itertools import product
 
 import pytest
 
 from roost.journal import JournalBroken, JournalDamaged
 from roost.journal.record import FRAME_MAGIC
-from roost.journal.recovery import VERDICTS, Evidence, FrameState, SlotState
 from roost.raft import HardState
 from roost.sim.members.disk import SimDisk
 from tests.journal.journals import (
@@ -20,17 +18,6 @@ from tests.journal.journals import (
     repair_all,
     wal_file,
 )
-
-
-def test_the_table_of_verdicts_is_complete() -> None:
-    possible = set()
-    for frame, slot, evidence in product(FrameState, SlotState, Evidence):
-        if frame is FrameState.HEAD_BAD and slot is not SlotState.OK:
-            continue  # only a valid slot can vouch for a payload
-        if frame is FrameState.BAD and slot is SlotState.DIFFERS:
-            continue  # without a frame there is nothing to differ from
-        possible.add((frame, slot, evidence))
-    assert set(VERDICTS) == possible
 
 
 def test_a_damaged_slot_is_written_anew() -> None:

@@ -7,7 +7,7 @@ import pytest
 from roost.errors import NotLeader, PeerFault
 from roost.flow import Flow
 from roost.member.links import Links
-from roost.member.pipeline import forwarding
+from roost.member.pipeline import forwarded
 from roost.member.protocol import (
     FRAME_ANSWERS,
     FRAME_DIGESTS,
@@ -76,7 +76,7 @@ class Ledger:
 
     def ask(self, sender: int, *requests: tuple[int, str, bytes]) -> None:
         """Hand in a frame of forwarded requests."""
-        body = b"".join(b"".join(forwarding.encode_request(*it)) for it in requests)
+        body = b"".join(b"".join(forwarded.encode_request(*it)) for it in requests)
         self.links.on_frame(sender, FRAME_REQUESTS, body)
 
     def answered(self) -> dict[int, list[tuple[int, list[tuple[int, Outcome]]]]]:
@@ -84,7 +84,7 @@ class Ledger:
         told: dict[int, list[tuple[int, list[tuple[int, Outcome]]]]] = {}
         for to, data in self.sent:
             body = data[len(b"".join(encode_frame(FRAME_ANSWERS, []))) :]
-            told.setdefault(to, []).append(forwarding.decode_answers(body))
+            told.setdefault(to, []).append(forwarded.decode_answers(body))
         return told
 
 
@@ -204,7 +204,7 @@ def test_answers_of_a_turn_leave_in_one_frame_a_member_with_how_far_is_applied()
 
 def test_answers_leave_before_a_frame_outgrows_what_a_link_takes() -> None:
     ledger = Ledger()
-    large = bytes(forwarding.FRAME_BYTES // 2)
+    large = bytes(forwarded.FRAME_BYTES // 2)
     ledger.ask(THEM, *[(number, "put", b"") for number in range(4)])
     for done in ledger.dones:
         done(large)
@@ -234,8 +234,8 @@ def test_a_rooms_frame_is_no_larger_than_a_link_takes_and_says_whether_it_left()
     ledger = Ledger()
     assert ledger.links.send_frame(THEM, ROOM_KIND_MIN, [b"a", b"b"])
     ledger.takes = False
-    assert not ledger.links.send_frame(THEM, ROOM_KIND_MIN, [bytes(forwarding.BODY_BYTES_MAX)])
+    assert not ledger.links.send_frame(THEM, ROOM_KIND_MIN, [bytes(forwarded.BODY_BYTES_MAX)])
     assert ledger.bulk, "consensus goes first"
-    half = bytes(forwarding.BODY_BYTES_MAX // 2 + 1)
+    half = bytes(forwarded.BODY_BYTES_MAX // 2 + 1)
     with pytest.raises(AssertionError, match="no link takes such a frame"):
         ledger.links.send_frame(THEM, ROOM_KIND_MIN, [half, half])

@@ -1,5 +1,7 @@
 """Who dials us: one connection a member and channel, the newest; nobody after we have closed."""
 
+import asyncio
+
 import pytest
 
 from roost.peer.errors import HandshakeRefused, RefusedThere
@@ -15,7 +17,8 @@ KIND = 3
 
 async def is_closed(stream: Stream) -> bool:
     """Whether the other side has closed; nothing else ever comes from it."""
-    return await receive(virtual_loop(), stream.connection, 10) == b""
+    async with asyncio.timeout(5):
+        return await receive(virtual_loop(), stream.connection, 10) == b""
 
 
 async def say(stream: Stream, body: bytes) -> None:

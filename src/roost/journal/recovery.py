@@ -1,8 +1,7 @@
 """Reading a segment back: what is good, what is torn, what is damaged.
 
 For each position in order, three things are seen: the state of the frame, the state of its
-slot, and whether anything after it proves that it was written.  `VERDICTS` decides; it is the
-whole rule, and a test reaches every row.
+slot, and whether anything after it proves that it was written.  A table decides (`verdicts`).
 
 A *torn* write is one that a crash cut short: it was never acknowledged, so everything from it
 on is dropped.  *Damage* is anything else: it may have been acknowledged, so nothing is dropped.
@@ -18,7 +17,6 @@ frames: then a slot whose frame is bad is certain, too.
 """
 
 from dataclasses import dataclass
-from enum import Enum
 
 from crc32c import crc32c
 
@@ -40,79 +38,8 @@ from roost.journal.record import (
     read_whole,
 )
 from roost.journal.segment import SLOTS_OFFSET, Segment, read_mark
+from roost.journal.verdicts import VERDICTS, Evidence, FrameState, SlotState, Verdict
 
-
-class FrameState(Enum):
-    """How a frame looks."""
-
-    OK = "ok"
-    HEAD_BAD = "head bad, payload as the slot says"
-    BAD = "bad"
-
-
-class SlotState(Enum):
-    """How a slot looks."""
-
-    OK = "ok"
-    DIFFERS = "valid, but of another entry"
-    ZERO = "zero"
-    GARBAGE = "garbage"
-
-
-class Evidence(Enum):
-    """What later positions prove about this one."""
-
-    NONE = "nothing later"
-    SAME_BATCH = "later entries of the same batch"
-    LATER_BATCH = "entries of a later batch"
-
-
-class Verdict(Enum):
-    """What a position is worth."""
-
-    GOOD = "good"
-    REWRITE_SLOT = "good; its slot is written anew"
-    REWRITE_HEAD = "good; its head is written anew"
-    TORN = "torn: a crash cut the write short"
-    DAMAGED = "the entry is damaged; its identity is known from its slot"
-    DOUBLE_FAULT = "entry and slot are damaged, and later entries prove that it was written"
-    TAIL_UNKNOWN = "the last entry and its slot are damaged"
-    CONFLICT = "the entry and its slot contradict each other"
-
-
-_ANY = tuple(Evidence)
-
-
-def _rows(frame: FrameState, slot: SlotState, verdict: Verdict) -> dict[object, Verdict]:
-    return {(frame, slot, evidence): verdict for evidence in _ANY}
-
-
-VERDICTS: dict[object, Verdict] = {
-    # A whole frame is an entry, whatever its slot says, and whether or not it was acknowledged:
-    # to keep one that nobody was promised is always safe, since Raft overwrites it if need be.
-    **_rows(FrameState.OK, SlotState.OK, Verdict.GOOD),
-    **_rows(FrameState.OK, SlotState.ZERO, Verdict.REWRITE_SLOT),
-    **_rows(FrameState.OK, SlotState.GARBAGE, Verdict.REWRITE_SLOT),
-    # Both whole, and not of one entry: no crash and no rot does that.
-    **_rows(FrameState.OK, SlotState.DIFFERS, Verdict.CONFLICT),
-    **_rows(FrameState.HEAD_BAD, SlotState.OK, Verdict.REWRITE_HEAD),
-    # Also in the newest batch, where a crash may have done it: from here the two look the same
-    # (PAR, FAST'18), and to call damage a crash drops what was acknowledged, while to call a
-    # crash damage costs a question to the others.
-    **_rows(FrameState.BAD, SlotState.OK, Verdict.DAMAGED),
-    # Neither frame nor slot, and nothing of a later batch: the write was cut short, in whatever
-    # order its sectors reached the disk.  Entries of the same batch behind it prove nothing, for
-    # the sync that covers them all did not come back.
-    (FrameState.BAD, SlotState.ZERO, Evidence.NONE): Verdict.TORN,
-    (FrameState.BAD, SlotState.ZERO, Evidence.SAME_BATCH): Verdict.TORN,
-    # A later batch was begun after this one's sync had come back: this was acknowledged.
-    (FrameState.BAD, SlotState.ZERO, Evidence.LATER_BATCH): Verdict.DOUBLE_FAULT,
-    # A slot lies in one sector: a crash leaves it whole or zero.  Garbage there is rot, and says
-    # that something was written, but not what.
-    (FrameState.BAD, SlotState.GARBAGE, Evidence.NONE): Verdict.TAIL_UNKNOWN,
-    (FrameState.BAD, SlotState.GARBAGE, Evidence.SAME_BATCH): Verdict.TAIL_UNKNOWN,
-    (FrameState.BAD, SlotState.GARBAGE, Evidence.LATER_BATCH): Verdict.DOUBLE_FAULT,
-}
 _ROT_BITS_MAX = 2
 
 

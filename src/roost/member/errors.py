@@ -2,7 +2,7 @@
 
 Refusals and unknown outcomes have names here and no words for clients: those who answer clients
 choose them by the name.  A member that forwards a request gets the name back with the answer
-(`pipeline/forwarding.py`), so it says what the leader would have said.
+(`pipeline/forwarded.py`), so it says what the leader would have said.
 """
 
 from roost.errors import CallerFault, DeviceFault, OutcomeUnknown, PeerFault, Refused
@@ -29,7 +29,7 @@ class SnapshotFailed(DeviceFault):
 
 
 class MalformedForward(PeerFault):
-    """A forwarded request or its answer does not follow the format in `forwarding`."""
+    """A forwarded request or its answer does not follow the format in `forwarded`."""
 
 
 class StoreDamaged(DeviceFault):

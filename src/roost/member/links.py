@@ -15,9 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from roost.errors import NotLeader, PeerFault
 from roost.member.operation import Changing, Operation
-from roost.member.pipeline import forwarding
+from roost.member.pipeline import forwarded
 from roost.member.pipeline.executor import Executor
-from roost.member.pipeline.forwarding import Forwarded
+from roost.member.pipeline.forwarded import Forwarded
 from roost.member.protocol import (
     FRAME_ANSWERS,
     FRAME_RAFT,
@@ -117,7 +117,7 @@ class Links:
     def send_frame(self, to: int, kind: int, buffers: Sequence[bytes]) -> bool:
         """Send a room's frame; False when it was dropped: not connected, or too much waits."""
         assert ROOM_KIND_MIN <= kind <= ROOM_KIND_MAX, f"kind {kind} is not for rooms to have"
-        assert sum(map(len, buffers)) <= forwarding.BODY_BYTES_MAX, "no link takes such a frame"
+        assert sum(map(len, buffers)) <= forwarded.BODY_BYTES_MAX, "no link takes such a frame"
         return self.transport.send(to, encode_frame(kind, buffers), bulk=True)
 
     @property
@@ -133,7 +133,7 @@ class Links:
         """
         answers, self._answers = self._answers, {}
         self._answer_bytes = 0
-        applied = forwarding.encode_applied(self._applied_index())
+        applied = forwarded.encode_applied(self._applied_index())
         for to, buffers in answers.items():
             # An answer that the link does not take is an unknown outcome to the one who waits.
             frame = encode_frame(FRAME_ANSWERS, [applied, *buffers])
@@ -170,18 +170,18 @@ class Links:
             self._on_fatal(error)
 
     def _on_requests(self, sender: int, body: bytes) -> None:
-        for request in forwarding.decode_requests(body):
+        for request in forwarded.decode_requests(body):
             self._on_request(sender, request)
 
     def _on_request(self, sender: int, request: Forwarded) -> None:
         """A follower's request: run it here, or say that we do not lead."""
 
         def answer(outcome: Outcome) -> None:
-            buffers = forwarding.encode_answer(request.id, outcome)
+            buffers = forwarded.encode_answer(request.id, outcome)
             collected = self._answers.setdefault(sender, [])
             collected += buffers
             self._answer_bytes += len(buffers[-1])
-            if self._answer_bytes > forwarding.FRAME_BYTES:
+            if self._answer_bytes > forwarded.FRAME_BYTES:
                 self.flush_answers()  # one frame must not outgrow what a link takes
             else:
                 self._schedule()
