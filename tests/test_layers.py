@@ -71,7 +71,8 @@ FLOORS = {
         waiting
         network
         greeting
-        lives | secret | certificate
+        lives | secret | certificate | claims
+        local
         config | frame
         errors
     """,
@@ -127,7 +128,8 @@ FLOORS = {
         serving
         figures
         app | options | gateway | health | reflection | pools
-        port | exposition | loop_watch | json_request | json_parts
+        port | exposition | loop_watch | json_request | json_calls
+        json_parts
         grpc | http1 | accepting | listening
         calls | intake
         methods | unread | bodies | admission

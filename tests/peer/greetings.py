@@ -17,17 +17,9 @@ from roost.peer.frame import (
     Life,
     Welcome,
 )
-from roost.peer.greeting import (
-    CONTROL,
-    Acceptor,
-    Admitted,
-    CallBack,
-    Dialler,
-    Known,
-    LocalPeer,
-    Say,
-)
+from roost.peer.greeting import Acceptor, Admitted, CallBack, Dialler, Say
 from roost.peer.lives import Lives
+from roost.peer.local import CONTROL, Known, LocalPeer
 
 HOME, FAR = ("10.0.0.2", 2380), ("10.0.0.9", 2380)
 

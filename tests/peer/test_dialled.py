@@ -9,8 +9,8 @@ from roost.peer import PeerConfig, RefusedThere, WrongCluster
 from roost.peer.config import TransportStatistics
 from roost.peer.dialled import Dialled
 from roost.peer.greeter import Greeter
-from roost.peer.greeting import BULK, CONTROL, Address
 from roost.peer.lives import Lives
+from roost.peer.local import BULK, CONTROL, Address
 from roost.peer.secret import Secrets
 from roost.peer.stream import Stream
 from roost.sim.members.loop import run_virtually, until_idle, virtual_loop

@@ -9,7 +9,7 @@ from roost.peer import Doorbell, Stream, frame
 from roost.peer.doorbell import _CALL_S_MAX, _CALLERS_MAX
 from roost.peer.errors import HandshakeRefused, UnprovenMember, WrongMember
 from roost.peer.frame import HANDSHAKE_BYTES_MAX, NONCE_BYTES, Challenge, Confirm, Confirmed
-from roost.peer.greeting import NEWCOMER
+from roost.peer.local import NEWCOMER
 from roost.sim.members.loop import pass_time, run_virtually, virtual_loop
 from roost.sim.members.network import Host
 from tests.peer.peers import Peer, new_address

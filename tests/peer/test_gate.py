@@ -6,7 +6,7 @@ import pytest
 
 from roost.peer.errors import HandshakeRefused, RefusedThere
 from roost.peer.frame import encode
-from roost.peer.greeting import BULK, CONTROL
+from roost.peer.local import BULK, CONTROL
 from roost.peer.stream import Stream
 from roost.peer.waiting import receive
 from roost.sim.members.loop import until_idle, virtual_loop

@@ -9,8 +9,8 @@ from roost.peer import Life, WrongIncarnation
 from roost.peer.config import PeerConfig
 from roost.peer.frame import NONCE_BYTES
 from roost.peer.greeter import Greeter
-from roost.peer.greeting import CONTROL
 from roost.peer.lives import Lives
+from roost.peer.local import CONTROL
 from roost.peer.secret import Secrets
 from roost.sim.members.loop import pass_time, until_idle
 from roost.sim.members.network import Host

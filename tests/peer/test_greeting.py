@@ -22,9 +22,7 @@ from roost.peer.frame import (
     Proof,
     Welcome,
 )
-from roost.peer.greeting import (
-    CallBack,
-)
+from roost.peer.greeting import CallBack
 from roost.peer.lives import Lives
 from tests.peer.greetings import (
     FAR,

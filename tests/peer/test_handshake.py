@@ -17,8 +17,9 @@ from roost.peer.errors import (
     WrongMember,
 )
 from roost.peer.frame import Confirmed, Invitation, Refusal, Welcome
-from roost.peer.greeting import Acceptor, Address, Admitted, CallBack, Dialler, Joins
+from roost.peer.greeting import Acceptor, Admitted, CallBack, Dialler, Joins
 from roost.peer.handshake import admit, call_back, greet
+from roost.peer.local import Address
 from roost.peer.network import Connection
 from roost.peer.stream import Stream
 from roost.sim.members.loop import run_virtually, until_idle, virtual_loop

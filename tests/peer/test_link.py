@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from roost.peer import Dice, PeerConfig, RefusedThere, Stream
 from roost.peer.errors import HandshakeRefused, MalformedFrame, RemovedMember
-from roost.peer.greeting import Address
 from roost.peer.link import _IOV_MAX, Link
+from roost.peer.local import Address
 from roost.peer.troubles import Troubles
 from roost.sim.members.loop import pass_time, run_virtually, until_idle
 from tests.peer.pipes import Pipe

@@ -16,13 +16,7 @@ from roost.peer.frame import (
     Invitation,
     Proof,
 )
-from roost.peer.greeting import (
-    CallBack,
-    Dialler,
-    Joins,
-    Say,
-    Told,
-)
+from roost.peer.greeting import CallBack, Dialler, Joins, Say, Told
 from tests.peer.greetings import HOME, ONE, OURS, TWO, House, acceptor, encode, joining
 
 

@@ -19,12 +19,8 @@ from roost.peer.frame import (
     Proof,
     Welcome,
 )
-from roost.peer.greeting import (
-    Admitted,
-    Dialler,
-    Known,
-    Say,
-)
+from roost.peer.greeting import Admitted, Dialler, Say
+from roost.peer.local import Known
 from tests.peer.greetings import (
     FAR,
     HOME,

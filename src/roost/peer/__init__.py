@@ -25,7 +25,8 @@ from roost.peer.frame import (
     Refusal,
 )
 from roost.peer.frame import encode as encode_frame
-from roost.peer.greeting import Joins, Known, LocalPeer
+from roost.peer.greeting import Joins
+from roost.peer.local import Known, LocalPeer
 from roost.peer.network import Connection, Listener, Network
 from roost.peer.secret import BadSecret, Secrets, read_secrets
 from roost.peer.snapshot import (

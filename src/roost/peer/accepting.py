@@ -13,21 +13,13 @@ from typing import Protocol
 
 from roost.errors import PeerFault
 from roost.peer import frame
+from roost.peer.claims import Shown
 from roost.peer.config import PeerConfig, TransportStatistics
 from roost.peer.errors import HandshakeRefused, MalformedFrame
 from roost.peer.frame import Hello, decode
-from roost.peer.greeting import (
-    BULK,
-    CONTROL,
-    SNAPSHOT,
-    Acceptor,
-    Admitted,
-    CallBack,
-    House,
-    Joins,
-    Shown,
-)
+from roost.peer.greeting import Acceptor, Admitted, CallBack, House, Joins
 from roost.peer.handshake import admit
+from roost.peer.local import BULK, CONTROL, SNAPSHOT
 from roost.peer.snapshot import PULL, Pull
 from roost.peer.stream import Stream
 from roost.peer.troubles import words_of_tls

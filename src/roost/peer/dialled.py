@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from roost.peer.config import Dice, PeerConfig, TransportStatistics
 from roost.peer.errors import RefusedThere
 from roost.peer.greeter import Greeter
-from roost.peer.greeting import BULK, CONTROL, Address
 from roost.peer.link import Link
+from roost.peer.local import BULK, CONTROL, Address
 from roost.peer.stream import Stream
 from roost.peer.troubles import Troubles
 from roost.tasks import Tasks

@@ -11,7 +11,8 @@ from roost.errors import PeerFault
 from roost.peer import frame
 from roost.peer.errors import HandshakeRefused
 from roost.peer.frame import HANDSHAKE_BYTES_MAX, Refusal
-from roost.peer.greeting import NEWCOMER, Address, confirm
+from roost.peer.greeting import confirm
+from roost.peer.local import NEWCOMER, Address
 from roost.peer.network import Connection, Listener, Network
 from roost.peer.stream import Stream
 from roost.tasks import Tasks

@@ -9,11 +9,13 @@ import logging
 from collections.abc import Callable, Sequence
 
 from roost.peer.accepting import Accepted, make_room
+from roost.peer.claims import Shown
 from roost.peer.config import PeerConfig, TransportStatistics
 from roost.peer.dialled import Dialled
 from roost.peer.frame import HANDSHAKE_BYTES_MAX
 from roost.peer.greeter import Greeter
-from roost.peer.greeting import BULK, CONTROL, Address, Admitted, CallBack, House, Joins, Shown
+from roost.peer.greeting import Admitted, CallBack, House, Joins
+from roost.peer.local import BULK, CONTROL, Address
 from roost.peer.network import Connection, Listener, Network
 from roost.peer.refusals import Refusals
 from roost.peer.snapshot import Pull

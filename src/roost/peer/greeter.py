@@ -9,9 +9,10 @@ from collections.abc import Iterable
 
 from roost.peer.config import Dice, PeerConfig
 from roost.peer.frame import NONCE_BYTES, Welcome
-from roost.peer.greeting import SNAPSHOT, Address, CallBack, Dialler, LocalPeer
+from roost.peer.greeting import CallBack, Dialler
 from roost.peer.handshake import call_back, greet
 from roost.peer.lives import Lives
+from roost.peer.local import SNAPSHOT, Address, LocalPeer
 from roost.peer.network import Network
 from roost.peer.secret import Secrets
 from roost.peer.snapshot import STREAM_BYTES_MAX

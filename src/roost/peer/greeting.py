@@ -47,7 +47,7 @@ Refusals, in the order in which they are looked for; those below the line only a
     UnprovenMember       the one at its address says that it greets nobody like that
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol, TypeVar
@@ -55,6 +55,7 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from roost.peer import frame
+from roost.peer.claims import Shown, check_certificate, check_hello, check_join
 from roost.peer.errors import (
     REFUSALS,
     HandshakeRefused,
@@ -62,9 +63,7 @@ from roost.peer.errors import (
     RefusedThere,
     RemovedMember,
     UnprovenMember,
-    WrongCluster,
     WrongMember,
-    WrongVersion,
 )
 from roost.peer.frame import (
     Challenge,
@@ -73,69 +72,19 @@ from roost.peer.frame import (
     Hello,
     Invitation,
     Join,
-    Life,
     Proof,
     Refusal,
     Welcome,
     decode,
 )
 from roost.peer.lives import Lives
+from roost.peer.local import NEWCOMER, Address, Known, LocalPeer
 from roost.peer.secret import Secrets
 
-CONTROL, BULK, SNAPSHOT = 0, 1, 2
-CHANNELS = (CONTROL, BULK, SNAPSHOT)
-# The id of whoever does not know its own yet.
-NEWCOMER = 0
 _TEXT_MAX = 1024
 _ADDRESSES_MAX = 16
 _DIALLER, _ACCEPTOR, _REFUSAL = "dialler", "acceptor", "refusal"
-Address = tuple[str, int]
 Answer = TypeVar("Answer", Welcome, Invitation)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalPeer:
-    """Who we are to our peers."""
-
-    cluster_id: int
-    member_id: int
-    life: Life
-    protocol_version: int
-    storage_version: int
-    addresses: tuple[Address, ...] = ()
-
-    def hello(self, target_id: int, channel: int, nonce: bytes) -> Hello:
-        """What we say to `target_id` when we dial it."""
-        return Hello(
-            cluster_id=self.cluster_id,
-            member_id=self.member_id,
-            life=self.life,
-            target_id=target_id,
-            channel=channel,
-            protocol_version=self.protocol_version,
-            storage_version=self.storage_version,
-            nonce=nonce,
-            addresses=self.addresses,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A member as our roster has it: where it is, and what else its certificate may name."""
-
-    addresses: tuple[Address, ...]
-    names: tuple[str, ...] = ()
-
-
-class Shown(Protocol):
-    """A good certificate that the other side has shown."""
-
-    @property
-    def is_allowed(self) -> bool:
-        """Whether it is what the settings say a member's certificate is."""
-
-    def foreign_to(self, names: Sequence[str]) -> str:
-        """Why it belongs to nobody of these names; empty when it does."""
 
 
 class House(Protocol):
@@ -302,7 +251,7 @@ class Acceptor:
 
     def _check_newcomer(self, join: Join, shown: Shown | None) -> CallBack:
         self._invitation, known = self._house.invite(join)
-        _check_certificate(shown, known, self._invitation.member_id)
+        check_certificate(shown, known, self._invitation.member_id)
         return CallBack(NEWCOMER, known.addresses, join.nonce)
 
     def _check_member(self, hello: Hello, shown: Shown | None) -> CallBack:
@@ -321,7 +270,7 @@ class Acceptor:
             known = Known(())
         self._new_addresses = tuple(it for it in told if it not in known.addresses)
         known = Known((*known.addresses, *self._new_addresses), known.names)
-        _check_certificate(shown, known, member_id)
+        check_certificate(shown, known, member_id)
         # Whoever has the wrong directory is told so by name, wherever it is.
         house.lives.check(member_id, hello.life)
         return CallBack(member_id, known.addresses, hello.nonce)
@@ -432,56 +381,6 @@ class Dialler:
         is_proven = not self._secrets or self._is_signed(refusal, _REFUSAL)
         error = REFUSALS.get(refusal.kind, HandshakeRefused)(refusal.text)
         raise RefusedThere(error, is_proven=is_proven)
-
-
-def check_hello(local: LocalPeer, hello: Hello) -> None:
-    """Refuse whoever is wrong here, whatever it can prove.
-
-    Raises:
-        WrongCluster, WrongVersion, WrongMember: see the table.
-
-    """
-    if hello.cluster_id != local.cluster_id:
-        raise WrongCluster(
-            f"cluster {hello.cluster_id:x} dialled cluster {local.cluster_id:x}: --initial-cluster-"
-            "token or --initial-cluster is another there, or the directory is another cluster's"
-        )
-    _check_versions(local, hello)
-    if hello.target_id != local.member_id:
-        raise WrongMember(f"member {hello.target_id:x} was meant, this is {local.member_id:x}")
-    if hello.member_id == local.member_id:
-        raise WrongMember(f"member {hello.member_id:x} dialled itself")
-    if hello.channel not in CHANNELS:
-        raise WrongMember(f"channel {hello.channel} is unknown")
-
-
-def check_join(local: LocalPeer, join: Join) -> None:
-    """Refuse a newcomer that speaks another language.
-
-    Raises:
-        WrongVersion: it does.
-
-    """
-    _check_versions(local, join)
-
-
-def _check_versions(local: LocalPeer, said: Hello | Join) -> None:
-    versions = (said.protocol_version, said.storage_version)
-    if versions != (local.protocol_version, local.storage_version):
-        raise WrongVersion(
-            f"protocol {versions[0]} and storage {versions[1]} dialled protocol "
-            f"{local.protocol_version} and storage {local.storage_version}"
-        )
-
-
-def _check_certificate(shown: Shown | None, known: Known, member_id: int) -> None:
-    """Refuse a good certificate that is somebody else's."""
-    if shown is None or shown.is_allowed:
-        return
-    hosts = [host for host, _ in known.addresses]
-    foreign = shown.foreign_to([*hosts, *known.names, f"{member_id:x}"])
-    if foreign:
-        raise UnprovenMember(f"who greets as member {member_id:x} shows {foreign}")
 
 
 def confirm(body: bytes, own_id: int, is_greeting: Callable[[bytes], bool]) -> Told:

@@ -10,16 +10,8 @@ from roost.errors import PeerFault
 from roost.peer import frame
 from roost.peer.errors import HandshakeRefused, MalformedFrame
 from roost.peer.frame import Confirm, Confirmed, Invitation, Refusal, Welcome, decode
-from roost.peer.greeting import (
-    Acceptor,
-    Address,
-    Admitted,
-    CallBack,
-    Dialler,
-    Joins,
-    Say,
-    Told,
-)
+from roost.peer.greeting import Acceptor, Admitted, CallBack, Dialler, Joins, Say, Told
+from roost.peer.local import Address
 from roost.peer.stream import Stream
 
 Dial = Callable[[Address], Awaitable[Stream]]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from roost.peer.dialled import Dialled
 from roost.peer.frame import Invitation, Join
 from roost.peer.greeter import Greeter
-from roost.peer.greeting import Known
+from roost.peer.local import Known
 
 
 class OwnHouse:

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from roost.peer.config import Dice, PeerConfig
 from roost.peer.errors import HandshakeRefused, MalformedFrame, RefusedThere
-from roost.peer.greeting import Address
+from roost.peer.local import Address
 from roost.peer.network import Connection
 from roost.peer.stream import Stream
 from roost.peer.troubles import Troubles

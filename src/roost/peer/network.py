@@ -8,7 +8,8 @@ another.  Everything above it, greetings, links and snapshots, is the same on al
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from roost.peer.greeting import Address, Shown
+from roost.peer.claims import Shown
+from roost.peer.local import Address
 
 
 class Connection(Protocol):

@@ -22,8 +22,9 @@ import msgspec
 from roost.errors import PeerFault
 from roost.peer.errors import MalformedFrame
 from roost.peer.frame import Invitation, Join, decode
-from roost.peer.greeting import Address, Dialler
+from roost.peer.greeting import Dialler
 from roost.peer.handshake import greet
+from roost.peer.local import Address
 from roost.peer.network import Network
 from roost.peer.secret import Secrets
 from roost.peer.stream import Stream

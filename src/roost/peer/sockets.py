@@ -9,7 +9,7 @@ from roost.descriptors import free_for_members
 from roost.door import Door
 from roost.peer.certificate import ShownCertificate
 from roost.peer.errors import HandshakeRefused
-from roost.peer.greeting import Address
+from roost.peer.local import Address
 from roost.peer.network import Connection, Listener
 from roost.peer.waiting import wait_ready
 from roost.tls import TlsFiles, TlsSocket, check_peer, client_context, server_context

@@ -17,9 +17,10 @@ from roost.peer.errors import RefusedThere
 from roost.peer.frame import Invitation, Join
 from roost.peer.gate import Gate
 from roost.peer.greeter import Greeter
-from roost.peer.greeting import Address, Joins, Known, LocalPeer
+from roost.peer.greeting import Joins
 from roost.peer.house import OwnHouse
 from roost.peer.lives import Lives
+from roost.peer.local import Address, Known, LocalPeer
 from roost.peer.network import Network
 from roost.peer.secret import Secrets
 from roost.peer.snapshot import Pull

@@ -5,7 +5,7 @@ import ssl
 
 from roost.errors import RoostError
 from roost.os_errors import words_of
-from roost.peer.greeting import Address
+from roost.peer.local import Address
 from roost.tls import reason_of
 
 logger = logging.getLogger(__name__)

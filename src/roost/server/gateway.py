@@ -6,8 +6,7 @@ names as in the schema, 64-bit numbers as strings, defaults left out.  A stream 
 `/v3beta/` and `/v3alpha/` are older names of `/v3/`.  Nothing is ever changed by a GET.
 
 Full?  A body is at most `body_bytes_max`, and all of them together have the room that requests over
-gRPC have (`bodies`); a stream whose client does not read is not written to
-(`pending_bytes`), its service decides what then.
+gRPC have (`bodies`); what waits for a client that does not read stands in `json_calls`.
 """
 
 import asyncio
@@ -15,10 +14,8 @@ import codecs
 import json
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from http import HTTPStatus
+from collections.abc import Iterable, Mapping
 from time import monotonic
-from typing import Any
 
 from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
 from google.protobuf.message import Message
@@ -26,11 +23,11 @@ from google.protobuf.message_factory import GetMessageClass
 from starlette import routing
 from starlette.types import Receive, Scope, Send
 
-from roost.call import Code, OpenStream, Route, Sending, Status, Stream, StreamHandler, Unary
+from roost.call import Code, OpenStream, Route, Status, Stream, StreamHandler, Unary
 from roost.flow import Flow, flow_of
 from roost.server.admission import Admission
 from roost.server.bodies import FULL, MESSAGES_MIN, Bodies
-from roost.server.json_answer import to_json
+from roost.server.json_calls import HTTP_STATUS, FailedError, JsonCall, JsonStream
 from roost.server.json_parts import JsonParts, json_of
 from roost.server.json_request import BadJson, build, read_first, read_whole
 from roost.server.methods import TIMEOUT_UNITS
@@ -38,155 +35,11 @@ from roost.tasks import Tasks
 
 logger = logging.getLogger(__name__)
 VERSIONS = ("v3", "v3beta", "v3alpha")
-# What HTTP says of a call's end (grpc-gateway v1: HTTPStatusFromCode); anything else is 500.
-_HTTP_STATUS: Mapping[int, int] = {
-    Code.OK: 200,
-    Code.CANCELLED: 408,
-    Code.INVALID_ARGUMENT: 400,
-    Code.DEADLINE_EXCEEDED: 504,
-    Code.NOT_FOUND: 404,
-    Code.ALREADY_EXISTS: 409,
-    Code.PERMISSION_DENIED: 403,
-    Code.RESOURCE_EXHAUSTED: 429,
-    Code.FAILED_PRECONDITION: 400,
-    Code.ABORTED: 409,
-    Code.OUT_OF_RANGE: 400,
-    Code.UNIMPLEMENTED: 501,
-    Code.UNAVAILABLE: 503,
-    Code.UNAUTHENTICATED: 401,
-}
 _LATE = Status(Code.DEADLINE_EXCEEDED, "context deadline exceeded")
 _TIMEOUT = re.compile(r"([+-]?[0-9]{1,18})([HMSmun])")
 # A longer timeout is none that anybody waits for.
 _TIMEOUT_S_MAX = 10 * 365 * 86400.0
 _JSON_HEAD = [(b"content-type", b"application/json")]
-
-
-class JsonCall:
-    """A unary call, or one that answers once: its outcome is a future."""
-
-    on_drain: Callable[[], None] | None = None
-    pending_bytes = 0
-
-    def __init__(self, token: str, address: str, flow: Flow) -> None:
-        """Nothing has come yet."""
-        self.token = token
-        self.address = address
-        self.flow = flow
-        # A proxy's certificate must not make its clients somebody (CVE-2018-16886).
-        self.certificate_name = ""
-        self.outcome: asyncio.Future[bytes | JsonParts] = asyncio.get_running_loop().create_future()
-        self._parts: JsonParts | None = None
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it was answered, or nobody waits any more."""
-        return self.outcome.done() if self._parts is None else self._parts.is_over
-
-    def leave(self) -> None:
-        """Nobody waits for an answer any more."""
-        self.outcome.cancel()
-        if self._parts is not None:
-            self._parts.leave()
-
-    def reply(self, message: bytes) -> None:
-        """Answer."""
-        if not self.outcome.done():
-            self.outcome.set_result(message)
-
-    def reply_in_parts(self, size: int) -> Sending:
-        """Answer with a long message."""
-        parts = self._parts = JsonParts(size)
-        if self.outcome.done():
-            parts.leave()
-        else:
-            self.outcome.set_result(parts)
-        return parts
-
-    def fail(self, code: int, text: str) -> None:
-        """Answer with a status."""
-        if self._parts is not None:
-            self._parts.fail(_FailedError(code, text))
-        elif not self.outcome.done():
-            self.outcome.set_exception(_FailedError(code, text))
-
-    def send(self, message: bytes) -> None:
-        """The one message of a method that may take long."""
-        self.reply(message)
-
-    def send_all(self, messages: Sequence[bytes]) -> None:
-        """There is one."""
-        for message in messages:
-            self.reply(message)
-
-    def finish(self, code: int, text: str) -> None:
-        """The end of a method that may take long."""
-        self.fail(code, text)
-
-
-class _FailedError(Exception):
-    """A call was answered with a gRPC status."""
-
-    def __init__(self, code: int, text: str) -> None:
-        super().__init__(text)
-        self.code = code
-        self.text = text
-
-
-class JsonStream:
-    """A stream: messages wait here until the client has taken those before."""
-
-    def __init__(self, token: str, address: str, flow: Flow, kind: type[Message]) -> None:
-        """`kind` is that of the answers."""
-        self.token = token
-        self.address = address
-        self.flow = flow
-        self.certificate_name = ""
-        self.on_drain: Callable[[], None] | None = None
-        self.pending_bytes = 0
-        self._kind = kind
-        self._lines: asyncio.Queue[bytes | None] = asyncio.Queue()
-        self.first_status = 200
-        self._is_begun = self._is_over = False
-
-    def send(self, message: bytes) -> None:
-        """Queue an answer."""
-        self._put({"result": to_json(self._kind.FromString(message))})
-
-    def send_all(self, messages: Sequence[bytes]) -> None:
-        """Queue answers."""
-        for message in messages:
-            self.send(message)
-
-    def finish(self, code: int, text: str) -> None:
-        """End the stream; an error is its last line."""
-        if self._is_over:
-            return
-        if code:
-            status = _HTTP_STATUS.get(code, 500)
-            if not self._is_begun:
-                self.first_status = status
-            said = {"grpc_code": code, "http_code": status, "message": text}
-            self._put({"error": {**said, "http_status": HTTPStatus(status).phrase}})
-        self._is_over = True
-        self._lines.put_nowait(None)
-
-    def _put(self, row: dict[str, Any]) -> None:
-        if self._is_over:
-            return
-        self._is_begun = True
-        line = json.dumps(row, separators=(",", ":")).encode() + b"\n"
-        self.pending_bytes += len(line)
-        self._lines.put_nowait(line)
-
-    async def next_line(self) -> bytes | None:
-        """The next line; None at the end."""
-        line = await self._lines.get()
-        if line is not None:
-            self.pending_bytes -= len(line)
-            if not self.pending_bytes and self.on_drain is not None:
-                self.on_drain()
-        return line
 
 
 class _Post:
@@ -212,12 +65,12 @@ class _Post:
         """More of it has come.
 
         Raises:
-            _FailedError: there is no room for it.
+            FailedError: there is no room for it.
 
         """
         self.data += data
         if self._is_late or not self._bodies.grow(self, len(self.data), monotonic()):
-            raise _FailedError(*FULL)
+            raise FailedError(*FULL)
 
     def on_whole(self) -> None:
         """All of it has come."""
@@ -265,12 +118,12 @@ class JsonMethod:
         try:
             refusal = self._admission.refusal(self._path)
             if refusal is not None:
-                raise _FailedError(*refusal)
+                raise FailedError(*refusal)
             if self._streams and isinstance(self._route, Stream):
                 await self._stream(self._route.open, scope, receive, send)
             else:
                 await self._unary(scope, receive, send)
-        except _FailedError as failed:
+        except FailedError as failed:
             await _send_error(send, failed.code, failed.text)
         except MemoryError:
             # An answer that was begun ends with its connection.
@@ -281,13 +134,13 @@ class JsonMethod:
         """The bytes of the request that a JSON value says.
 
         Raises:
-            _FailedError: it is no such request.
+            FailedError: it is no such request.
 
         """
         try:
             return build(self._request, value).SerializeToString()
         except BadJson as error:
-            raise _FailedError(Code.INVALID_ARGUMENT, str(error)) from error
+            raise FailedError(Code.INVALID_ARGUMENT, str(error)) from error
 
     async def _unary(self, scope: Scope, receive: Receive, send: Send) -> None:
         post = _Post(self._bodies, _address_of(scope))
@@ -299,7 +152,7 @@ class JsonMethod:
                 post.add(event.get("body", b""))
                 if len(post.data) > self._body_bytes_max:
                     text = f"request body is larger than {self._body_bytes_max} bytes"
-                    raise _FailedError(Code.RESOURCE_EXHAUSTED, text)
+                    raise FailedError(Code.RESOURCE_EXHAUSTED, text)
                 if not event.get("more_body"):
                     break
             post.on_whole()
@@ -312,7 +165,7 @@ class JsonMethod:
         try:
             message = self._encode(read_whole(body.decode() or "{}"))
         except ValueError as error:  # BadJson, or no UTF-8
-            raise _FailedError(Code.INVALID_ARGUMENT, str(error)) from error
+            raise FailedError(Code.INVALID_ARGUMENT, str(error)) from error
         call = JsonCall(_token_of(scope), _address_of(scope), _flow_of(scope))
         timeout_s = _timeout_of(scope)
         try:
@@ -328,7 +181,7 @@ class JsonMethod:
             else:
                 await self._send_parts(answer, receive, send)
         except TimeoutError:
-            raise _FailedError(*_LATE) from None
+            raise FailedError(*_LATE) from None
         finally:
             call.leave()
 
@@ -345,7 +198,7 @@ class JsonMethod:
                 if leaving.done():
                     return
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
-        except _FailedError as failed:
+        except FailedError as failed:
             logger.info("an answer ended before its end: %s", failed)
         else:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -391,7 +244,7 @@ class JsonMethod:
                     return
                 text += utf8.decode(event.get("body", b""), not event.get("more_body"))
                 if len(text) > self._body_bytes_max:
-                    raise _FailedError(Code.RESOURCE_EXHAUSTED, "a request is too large")
+                    raise FailedError(Code.RESOURCE_EXHAUSTED, "a request is too large")
                 while text := text.lstrip():
                     found = read_first(text)
                     if found is None:
@@ -402,9 +255,9 @@ class JsonMethod:
                 if not event.get("more_body") and not is_whole:
                     is_whole = True
                     if text:
-                        raise _FailedError(Code.INVALID_ARGUMENT, "the body ends within a request")
+                        raise FailedError(Code.INVALID_ARGUMENT, "the body ends within a request")
                     handler.on_half_close()
-        except _FailedError as failed:
+        except FailedError as failed:
             call.finish(failed.code, failed.text)
         except ValueError as error:  # BadJson, or no UTF-8
             call.finish(Code.INVALID_ARGUMENT, str(error))
@@ -424,7 +277,7 @@ async def _wait_long(
         await asyncio.wait((call.outcome, leaving), return_when=asyncio.FIRST_COMPLETED)
         if call.outcome.done():
             return call.outcome.result()
-        raise _FailedError(Code.CANCELLED, "the client is gone")
+        raise FailedError(Code.CANCELLED, "the client is gone")
     finally:
         if not call.outcome.done():
             handler.on_cancel()
@@ -448,7 +301,7 @@ def _timeout_of(scope: Scope) -> float | None:
     """How long the client waits, by its `Grpc-Timeout`; None when it does not say, or 0.
 
     Raises:
-        _FailedError: it is malformed.
+        FailedError: it is malformed.
 
     """
     text = dict(scope["headers"]).get(b"grpc-timeout", b"").decode("latin-1")
@@ -456,10 +309,10 @@ def _timeout_of(scope: Scope) -> float | None:
         return None
     found = _TIMEOUT.fullmatch(text)
     if found is None:
-        raise _FailedError(Code.INVALID_ARGUMENT, f"invalid grpc-timeout: {text}")
+        raise FailedError(Code.INVALID_ARGUMENT, f"invalid grpc-timeout: {text}")
     timeout_s = int(found[1]) * TIMEOUT_UNITS[found[2]]
     if timeout_s < 0:
-        raise _FailedError(*_LATE)
+        raise FailedError(*_LATE)
     return min(timeout_s, _TIMEOUT_S_MAX) or None
 
 
@@ -481,7 +334,7 @@ async def _send_whole(send: Send, status: int, body: bytes) -> None:
 
 async def _send_error(send: Send, code: int, text: str) -> None:
     said = {"error": text, "message": text, "code": code}
-    await _send_whole(send, _HTTP_STATUS.get(code, 500), json.dumps(said).encode())
+    await _send_whole(send, HTTP_STATUS.get(code, 500), json.dumps(said).encode())
 
 
 def make_routes(

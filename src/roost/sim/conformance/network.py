@@ -19,7 +19,7 @@ from roost.peer import (
     WrongMember,
     encode_frame,
 )
-from roost.peer.greeting import Address
+from roost.peer.local import Address
 from roost.peer.waiting import receive, send_all, wait_ready
 
 WITHIN_S = 20.0

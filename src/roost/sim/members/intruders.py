@@ -22,8 +22,9 @@ from roost.member import Member
 from roost.member.opening import open_member
 from roost.peer import NONCE_BYTES, Join, LocalPeer, Secrets, Stream
 from roost.peer.frame import HANDSHAKE_BYTES_MAX, WELCOME
-from roost.peer.greeting import CHANNELS, Address, Dialler
+from roost.peer.greeting import Dialler
 from roost.peer.handshake import greet
+from roost.peer.local import CHANNELS, Address
 from roost.peer.waiting import send_all
 from roost.sim.members.chronicle import Chronicle
 from roost.sim.members.disk import PowerCut

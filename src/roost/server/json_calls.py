@@ -1,0 +1,163 @@
+"""Calls that came as JSON: what services answer waits here for the post that carries it.
+
+Full?  A stream whose client does not read is not written to, and says how much waits
+(`pending_bytes`): its service decides what then.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from google.protobuf.message import Message
+
+from roost.call import Code, Sending
+from roost.flow import Flow
+from roost.server.json_answer import to_json
+from roost.server.json_parts import JsonParts
+
+# What HTTP says of a call's end (grpc-gateway v1: HTTPStatusFromCode); anything else is 500.
+HTTP_STATUS: Mapping[int, int] = {
+    Code.OK: 200,
+    Code.CANCELLED: 408,
+    Code.INVALID_ARGUMENT: 400,
+    Code.DEADLINE_EXCEEDED: 504,
+    Code.NOT_FOUND: 404,
+    Code.ALREADY_EXISTS: 409,
+    Code.PERMISSION_DENIED: 403,
+    Code.RESOURCE_EXHAUSTED: 429,
+    Code.FAILED_PRECONDITION: 400,
+    Code.ABORTED: 409,
+    Code.OUT_OF_RANGE: 400,
+    Code.UNIMPLEMENTED: 501,
+    Code.UNAVAILABLE: 503,
+    Code.UNAUTHENTICATED: 401,
+}
+
+
+class JsonCall:
+    """A unary call, or one that answers once: its outcome is a future."""
+
+    on_drain: Callable[[], None] | None = None
+    pending_bytes = 0
+
+    def __init__(self, token: str, address: str, flow: Flow) -> None:
+        """Nothing has come yet."""
+        self.token = token
+        self.address = address
+        self.flow = flow
+        # A proxy's certificate must not make its clients somebody (CVE-2018-16886).
+        self.certificate_name = ""
+        self.outcome: asyncio.Future[bytes | JsonParts] = asyncio.get_running_loop().create_future()
+        self._parts: JsonParts | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it was answered, or nobody waits any more."""
+        return self.outcome.done() if self._parts is None else self._parts.is_over
+
+    def leave(self) -> None:
+        """Nobody waits for an answer any more."""
+        self.outcome.cancel()
+        if self._parts is not None:
+            self._parts.leave()
+
+    def reply(self, message: bytes) -> None:
+        """Answer."""
+        if not self.outcome.done():
+            self.outcome.set_result(message)
+
+    def reply_in_parts(self, size: int) -> Sending:
+        """Answer with a long message."""
+        parts = self._parts = JsonParts(size)
+        if self.outcome.done():
+            parts.leave()
+        else:
+            self.outcome.set_result(parts)
+        return parts
+
+    def fail(self, code: int, text: str) -> None:
+        """Answer with a status."""
+        if self._parts is not None:
+            self._parts.fail(FailedError(code, text))
+        elif not self.outcome.done():
+            self.outcome.set_exception(FailedError(code, text))
+
+    def send(self, message: bytes) -> None:
+        """The one message of a method that may take long."""
+        self.reply(message)
+
+    def send_all(self, messages: Sequence[bytes]) -> None:
+        """There is one."""
+        for message in messages:
+            self.reply(message)
+
+    def finish(self, code: int, text: str) -> None:
+        """The end of a method that may take long."""
+        self.fail(code, text)
+
+
+class FailedError(Exception):
+    """A call was answered with a gRPC status."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+
+
+class JsonStream:
+    """A stream: messages wait here until the client has taken those before."""
+
+    def __init__(self, token: str, address: str, flow: Flow, kind: type[Message]) -> None:
+        """`kind` is that of the answers."""
+        self.token = token
+        self.address = address
+        self.flow = flow
+        self.certificate_name = ""
+        self.on_drain: Callable[[], None] | None = None
+        self.pending_bytes = 0
+        self._kind = kind
+        self._lines: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self.first_status = 200
+        self._is_begun = self._is_over = False
+
+    def send(self, message: bytes) -> None:
+        """Queue an answer."""
+        self._put({"result": to_json(self._kind.FromString(message))})
+
+    def send_all(self, messages: Sequence[bytes]) -> None:
+        """Queue answers."""
+        for message in messages:
+            self.send(message)
+
+    def finish(self, code: int, text: str) -> None:
+        """End the stream; an error is its last line."""
+        if self._is_over:
+            return
+        if code:
+            status = HTTP_STATUS.get(code, 500)
+            if not self._is_begun:
+                self.first_status = status
+            said = {"grpc_code": code, "http_code": status, "message": text}
+            self._put({"error": {**said, "http_status": HTTPStatus(status).phrase}})
+        self._is_over = True
+        self._lines.put_nowait(None)
+
+    def _put(self, row: dict[str, Any]) -> None:
+        if self._is_over:
+            return
+        self._is_begun = True
+        line = json.dumps(row, separators=(",", ":")).encode() + b"\n"
+        self.pending_bytes += len(line)
+        self._lines.put_nowait(line)
+
+    async def next_line(self) -> bytes | None:
+        """The next line; None at the end."""
+        line = await self._lines.get()
+        if line is not None:
+            self.pending_bytes -= len(line)
+            if not self.pending_bytes and self.on_drain is not None:
+                self.on_drain()
+        return line
