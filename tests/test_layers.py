@@ -131,7 +131,8 @@ FLOORS = {
         port | exposition | loop_watch | json_request | json_calls
         json_parts
         grpc | http1 | accepting | listening
-        calls | intake
+        streaming | intake
+        calls
         methods | unread | bodies | admission
         compression | h2 | json_answer
     """,
@@ -148,8 +149,8 @@ FLOORS = {
         watches
         prefixed
         connections
-        channel | backoff
-        credentials | scope
+        channel | order
+        backoff | credentials | scope | questions
         endpoints | transactions
         errors | shapes
     """,

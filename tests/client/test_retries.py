@@ -140,9 +140,9 @@ def test_a_frozen_member_is_left_and_used_again_when_it_answers(tmp_path: Path) 
                 assert loop.time() - began <= 6.1
             assert failed_count <= 1
             cluster.machines[frozen].is_frozen = False
-            position = client._connections._silent
+            silent = client._connections._order._silent
             async with asyncio.timeout(PATIENCE_S):
-                while position:
+                while silent:
                     await pass_time(0.1)
 
     run_cluster(tmp_path, story)

@@ -14,13 +14,13 @@ from roost.memory import Memory
 from roost.memory_limit import Limit, Taken
 from roost.server.admission import Admission
 from roost.server.bodies import BODY_S, FULL, LATE, Bodies
-from roost.server.calls import MESSAGES_A_STEP_MAX
 from roost.server.grpc import STALL_LOOK_S, STALLED_LOOKS_MAX, GrpcProtocol, GrpcServer
 from roost.server.h2 import PREFACE, STREAM_WINDOW_BYTES, Unfinished
 from roost.server.h2 import frames as f
 from roost.server.h2.connection import HEADER_BLOCKS_MAX, Connection
 from roost.server.h2.hpack import Decoder, encode_literal
 from roost.server.methods import Methods
+from roost.server.streaming import MESSAGES_A_STEP_MAX
 from tests.server.test_intake import Socket
 
 MESSAGE_BYTES_MAX = 1 << 20

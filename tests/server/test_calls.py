@@ -12,10 +12,11 @@ from roost.call import Call as AnyCall
 from roost.call import Code, StreamCall
 from roost.flow import flow_of
 from roost.server.bodies import Bodies
-from roost.server.calls import Call, StreamingCall, UnaryCall
+from roost.server.calls import Call, UnaryCall
 from roost.server.h2 import Answer, Connection, Stream
 from roost.server.h2.hpack import Decoder
 from roost.server.methods import Head
+from roost.server.streaming import StreamingCall
 from roost.server.unread import Unread
 
 MESSAGE_BYTES_MAX = 64

@@ -5,15 +5,13 @@
 - A call that changes nothing when it is made twice is also made at the next endpoint when one is
   slow to answer: the first answer counts, and a frozen member costs a part of the deadline only.
 - Any other call goes to another endpoint only when it certainly was not sent, or was turned away.
-- Calls are spread over the endpoints that answer, or stay at the one that answered last.  One that
-  did not is asked last, until it has answered to a question of ours.
+- Calls are spread over the endpoints that answer, or stay at the one that answered last (`order`).
 - A stream is one try at one endpoint.  When it breaks, the next try is at the next endpoint; how
   it goes on without a gap is the business of whoever knows what is in it.
 """
 
 import asyncio
 import os
-import random
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -35,6 +33,8 @@ from roost.client.errors import (
     error_of,
     is_lost,
 )
+from roost.client.order import Order
+from roost.client.questions import is_question
 from roost.errors import NotExecuted
 from roost.faces import Closed, Forked
 from roost.proto import rpc_pb2
@@ -44,41 +44,13 @@ from roost.tasks import Tasks
 _STALE = ("invalid auth token", "revision of auth store is old")
 # A stream goes on elsewhere only where somebody leads (etcd: WithRequireLeader).
 _NEEDS_LEADER = ("hasleader", "true")
-# They change nothing, or nothing more when they are made twice.
-_QUESTIONS = frozenset(
-    f"/etcdserverpb.{it}"
-    for it in (
-        "KV/Range",
-        "Lease/LeaseKeepAlive",
-        "Lease/LeaseTimeToLive",
-        "Lease/LeaseLeases",
-        "Cluster/MemberList",
-        "Maintenance/HashKV",
-        "Maintenance/Status",
-        "Auth/Authenticate",
-        "Auth/AuthStatus",
-        "Auth/UserGet",
-        "Auth/UserList",
-        "Auth/RoleGet",
-        "Auth/RoleList",
-    )
-)
 _STATUS = "/etcdserverpb.Maintenance/Status"
-# An endpoint that did not answer is asked how it is after such pauses, and may take so long.
-_PROBE_PAUSE_S_MIN, _PROBE_PAUSE_S_MAX, _PROBE_S = 0.5, 8.0, 2.0
+# So long may an endpoint take to say how it is.
+_PROBE_S = 2.0
 # How late a channel may be with the end of a call.
 _LATE_S = 1.0
 _NOBODY = Credentials()
 Answer = TypeVar("Answer", bound=Message)
-
-
-def _is_question(path: str, request: Message) -> bool:
-    """Whether a request changes nothing, so that nothing is in doubt when no answer comes."""
-    if isinstance(request, rpc_pb2.TxnRequest):
-        return all(it.HasField("request_range") for it in (*request.success, *request.failure))
-    if isinstance(request, rpc_pb2.AlarmRequest):
-        return request.action == rpc_pb2.AlarmRequest.GET
-    return path in _QUESTIONS
 
 
 class Caller(Protocol):
@@ -165,12 +137,7 @@ class Connections:
         self._is_closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process = os.getpid()
-        count = len(self._channels)
-        self._first = random.randrange(count) if manners.spreads else 0  # noqa: S311 - no secret
-        self._answering: set[int] = set()  # they have answered, and not failed since
-        self._silent: set[int] = set()  # they have failed, and not answered since
-        # Nobody waits for a probe, and what it meets is what it looks for.
-        self._probes = Tasks()
+        self._order = Order(len(self._channels), self._probe, spreads=manners.spreads)
 
     @property
     def endpoint_count(self) -> int:
@@ -180,7 +147,7 @@ class Connections:
     async def close(self) -> None:
         """Close the connections; what waits for an answer ends."""
         self._is_closed = True
-        await self._probes.close()
+        await self._order.close()
         for channel in self._channels:
             await channel.close()
 
@@ -203,7 +170,7 @@ class Connections:
         """
         now_s = asyncio.get_running_loop().time
         until_s = now_s() + (self.manners.timeout_s if timeout_s is None else timeout_s)
-        is_change = not _is_question(path, request)
+        is_change = not is_question(path, request)
         is_repeatable |= not is_change
         way = self._race if is_repeatable and len(self._channels) > 1 else self._in_turn
         body = request.SerializeToString()
@@ -234,7 +201,7 @@ class Connections:
         """
         position = self.position(endpoint)
         until_s = asyncio.get_running_loop().time() + self.manners.timeout_s
-        is_change = not _is_question(path, request)
+        is_change = not is_question(path, request)
         metadata = await self._metadata(until_s)
         asked = _Asked(path, request.SerializeToString(), answer, until_s, metadata, is_change)
         return await self._ask(position, asked)
@@ -280,25 +247,25 @@ class Connections:
         except CallFailed as failed:
             error = error_of(failed.code, failed.text, is_change=asked.is_change)
             if is_lost(error) and not isinstance(error, Busy):
-                self._leave(position)
+                self._order.note_failure(position)
             raise error from failed
         except TimeoutError as late:
-            self._leave(position)
+            self._order.note_failure(position)
             text = f"{self.endpoints[position].name}: no answer in time"
             raise error_of("DEADLINE_EXCEEDED", text, is_change=asked.is_change) from late
-        self._stay(position)
+        self._order.note_answer(position)
         return asked.answer.FromString(said)
 
     async def _in_turn(self, asked: _Asked[Answer]) -> Answer:
         """Ask one endpoint after the other, until the request may have been sent."""
         last: ClientError | None = None
-        order = self._order()
+        order = self._order.take()
         loop = asyncio.get_running_loop()
         for tried, position in enumerate(order, start=1):
-            if tried < len(order) and position not in self._answering:
+            if tried < len(order) and not self._order.is_answering(position):
                 part_s = (asked.until_s - loop.time()) / (len(order) - tried + 1)
                 if not await self._channels[position].is_reached(part_s):
-                    self._leave(position)
+                    self._order.note_failure(position)
                     last = Unreachable("UNAVAILABLE", f"{self.endpoints[position].name}: no answer")
                     continue
             try:
@@ -310,7 +277,7 @@ class Connections:
 
     async def _race(self, asked: _Asked[Answer]) -> Answer:
         """Ask the next endpoint too when one is slow or gone; the first answer counts."""
-        waiting = self._order()
+        waiting = self._order.take()
         running: set[asyncio.Task[Answer]] = set()
         # What each ended with is looked at below.
         tasks = Tasks(lambda _error: None)
@@ -360,7 +327,7 @@ class Connections:
         metadata = await self._metadata(loop.time() + self.manners.timeout_s)
         if is_held:
             metadata = [*metadata, _NEEDS_LEADER]
-        position = self._order()[0]
+        position = self._order.take()[0]
         pieces = self._channels[position].stream(
             path, request.SerializeToString(), metadata=metadata, is_held=is_held
         )
@@ -371,62 +338,32 @@ class Connections:
                     async with asyncio.timeout(within_s):
                         said = await anext(pieces, None)
                 except CallFailed as failed:
-                    self._leave(position)
+                    self._order.note_failure(position)
                     raise error_of(failed.code, failed.text, is_change=False) from failed
                 except TimeoutError as late:
-                    self._leave(position)
+                    self._order.note_failure(position)
                     text = f"{self.endpoints[position].name} says nothing"
                     raise Unreachable("DEADLINE_EXCEEDED", text) from late
                 if said is None:
                     return
-                self._stay(position)
+                self._order.note_answer(position)
                 yield answer.FromString(said)
                 within_s = silence_s
 
-    def _order(self) -> list[int]:
-        """Who is asked, one after the other; those that are silent come last."""
-        count = len(self._channels)
-        order = [(self._first + it) % count for it in range(count)]
-        if self.manners.spreads:
-            self._first = (self._first + 1) % count
-            order.sort(key=lambda it: it in self._silent)
-        return order
-
-    def _stay(self, position: int) -> None:
-        self._answering.add(position)
-        self._silent.discard(position)
-        if not self.manners.spreads:
-            self._first = position
-
-    def _leave(self, position: int) -> None:
-        self._answering.discard(position)
-        if len(self._channels) == 1 or self._is_closed:
-            return
-        if not self.manners.spreads:
-            if self._first == position:
-                self._first = (position + 1) % len(self._channels)
-        elif position not in self._silent:
-            self._silent.add(position)
-            self._probes.start(self._probe(position))
-
-    async def _probe(self, position: int) -> None:
-        """Ask an endpoint that has failed how it is, until it answers."""
-        backoff = Backoff(_PROBE_PAUSE_S_MIN, _PROBE_PAUSE_S_MAX)
+    async def _probe(self, position: int) -> bool:
+        """Whether an endpoint that has failed answers again."""
         request = rpc_pb2.StatusRequest().SerializeToString()
-        while position in self._silent:
-            await asyncio.sleep(backoff.next_s())
-            metadata = [("token", self._token)] if self._token else []
-            try:
-                async with asyncio.timeout(_PROBE_S + _LATE_S):
-                    await self._channels[position].unary(
-                        _STATUS, request, metadata=metadata, timeout_s=_PROBE_S
-                    )
-            except TimeoutError:
-                continue
-            except CallFailed as failed:
-                if is_lost(error_of(failed.code, failed.text, is_change=False)):
-                    continue
-            self._stay(position)
+        metadata = [("token", self._token)] if self._token else []
+        try:
+            async with asyncio.timeout(_PROBE_S + _LATE_S):
+                await self._channels[position].unary(
+                    _STATUS, request, metadata=metadata, timeout_s=_PROBE_S
+                )
+        except TimeoutError:
+            return False
+        except CallFailed as failed:
+            return not is_lost(error_of(failed.code, failed.text, is_change=False))
+        return True
 
     async def _metadata(self, until_s: float) -> Metadata:
         """Who we are, as every call says; a token is got when there is none."""

@@ -8,12 +8,12 @@ Full?  A message is at most `message_bytes_max` (etcd's limit and its answer); w
 and not read is bounded by `unread`, of all connections together.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from time import monotonic
 from typing import Protocol
 from urllib.parse import quote
 
-from roost.call import Code, OpenStream, Sending, UnaryHandler
+from roost.call import Code, Sending, UnaryHandler
 from roost.flow import Flow
 from roost.server.bodies import FULL, Bodies
 from roost.server.compression import BadCompression, TooLarge, inflate
@@ -22,15 +22,13 @@ from roost.server.h2.hpack import encode_literal
 from roost.server.methods import Head
 from roost.server.unread import Unread
 
-_PREFIX_BYTES = 5
-_NOT_HERE, _OVER = -1, -2
-# Of a stream, in one step; and what each costs of the turn's budget (see `intake`).
-MESSAGES_A_STEP_MAX, MESSAGE_UNITS = 16, 4
+PREFIX_BYTES = 5
+_NOT_HERE, OVER = -1, -2
 _OK = Code.OK
 _STATUS_200 = b"\x88"  # static table, entry 8
 _CONTENT_TYPE = encode_literal(b"content-type", b"application/grpc")
-_HEADERS = _STATUS_200 + _CONTENT_TYPE
-_ANSWER = Answer(_HEADERS, encode_literal(b"grpc-status", b"0"))
+HEADERS = _STATUS_200 + _CONTENT_TYPE
+_ANSWER = Answer(HEADERS, encode_literal(b"grpc-status", b"0"))
 
 
 class Carrier(Protocol):
@@ -56,9 +54,6 @@ class Carrier(Protocol):
 
     def schedule_flush(self) -> None:
         """Write everything at the end of this loop turn."""
-
-    def hold(self, call: "StreamingCall") -> None:
-        """Read no more before this call has gone on, in a later turn."""
 
 
 class Call:
@@ -165,7 +160,7 @@ class Call:
 
     def _send_end(self, trailers: bytes) -> None:
         """Headers and trailers are one block when nothing was sent between them."""
-        self.sender.h2.send_trailers(self.stream, _HEADERS + trailers)
+        self.sender.h2.send_trailers(self.stream, HEADERS + trailers)
 
     def _gather(self, data: bytes) -> bytes | bytearray:
         """All that has come and was not read."""
@@ -185,8 +180,8 @@ class Call:
         if not bodies.grow(self, size, self.sender.received_s):
             self.refuse(*FULL)
             return False
-        if not self.needed_bytes and size >= _PREFIX_BYTES:
-            needed = _PREFIX_BYTES + int.from_bytes(data[1:_PREFIX_BYTES], "big")
+        if not self.needed_bytes and size >= PREFIX_BYTES:
+            needed = PREFIX_BYTES + int.from_bytes(data[1:PREFIX_BYTES], "big")
             if needed > STREAM_WINDOW_BYTES:
                 self.needed_bytes = needed
                 bodies.ask(self)
@@ -210,21 +205,21 @@ class Call:
         self.needed_bytes = 0
 
     def _next_message(self, data: bytes | bytearray, offset: int) -> int:
-        """Where the message at `offset` ends, or _NOT_HERE yet, or _OVER: the call has failed."""
+        """Where the message at `offset` ends, or _NOT_HERE yet, or OVER: the call has failed."""
         end = len(data)
-        if end - offset < _PREFIX_BYTES:
+        if end - offset < PREFIX_BYTES:
             return _NOT_HERE
         if data[offset] and not self.head.is_compressed:
             text = "grpc: compressed flag set with identity or empty encoding"
             self.finish(Code.INTERNAL, text)
-            return _OVER
-        length = int.from_bytes(data[offset + 1 : offset + _PREFIX_BYTES], "big")
+            return OVER
+        length = int.from_bytes(data[offset + 1 : offset + PREFIX_BYTES], "big")
         limit = self.sender.message_bytes_max
         if length > limit:
             text = f"grpc: received message larger than max ({length} vs. {limit})"
             self.finish(Code.RESOURCE_EXHAUSTED, text)
-            return _OVER
-        stop = offset + _PREFIX_BYTES + length
+            return OVER
+        stop = offset + PREFIX_BYTES + length
         return stop if stop <= end else _NOT_HERE
 
     def _inflate(self, data: bytes) -> bytes | None:
@@ -289,7 +284,7 @@ class UnaryCall(Call):
             self._is_begun = True
             self._left_bytes = size
             h2 = self.sender.h2
-            h2.send_headers(self.stream, _HEADERS)
+            h2.send_headers(self.stream, HEADERS)
             h2.send_data(self.stream, b"\0" + size.to_bytes(4, "big"))
         return self
 
@@ -333,7 +328,7 @@ class UnaryCall(Call):
             return
         found = self._gather(data)
         stop = self._next_message(found, 0)
-        if stop == _OVER:
+        if stop == OVER:
             return
         if 0 <= stop < len(found):
             self.finish(Code.INTERNAL, "grpc: a unary call has one message")
@@ -345,7 +340,7 @@ class UnaryCall(Call):
             if self._buffer is not None:
                 self._buffer = None
                 self.sender.bodies.on_whole(self)
-            message = _cut(found, _PREFIX_BYTES, stop)
+            message = cut(found, PREFIX_BYTES, stop)
             if found[0]:
                 inflated = self._inflate(message)
                 if inflated is None:
@@ -354,119 +349,6 @@ class UnaryCall(Call):
             self._handle(self, message)
 
 
-class StreamingCall(Call):
-    """Any number of messages both ways."""
-
-    __slots__ = ("_handler", "_is_begun", "_is_left")
-
-    def __init__(self, carrier: Carrier, stream: Stream, head: Head, opener: OpenStream) -> None:
-        """Open the handler."""
-        super().__init__(carrier, stream, head)
-        self._is_begun = self._is_left = False
-        self._handler = opener(self)
-
-    def send(self, message: bytes) -> None:
-        """Send one message."""
-        self.send_all((message,))
-
-    def send_all(self, messages: Sequence[bytes]) -> None:
-        """Send messages, in one piece."""
-        if self.is_done:
-            return
-        h2 = self.sender.h2
-        if not self._is_begun:
-            self._is_begun = True
-            h2.send_headers(self.stream, _HEADERS)
-        parts = [part for it in messages for part in (b"\0", len(it).to_bytes(4, "big"), it)]
-        h2.send_data(self.stream, b"".join(parts))
-        self.sender.schedule_flush()
-
-    def _send_end(self, trailers: bytes) -> None:
-        if self._is_begun:
-            self.sender.h2.send_trailers(self.stream, trailers)
-        else:
-            super()._send_end(trailers)
-
-    def feed(self, data: bytes) -> None:
-        """Bytes of the request; deliver the messages they complete."""
-        if not self.is_done:
-            self._deliver(self._gather(data))
-
-    def go_on(self) -> None:
-        """Deliver more of what has come."""
-        if not self.is_done and self._buffer is not None:
-            self._deliver(self._buffer)
-
-    def _deliver(self, found: bytes | bytearray) -> None:
-        """Hand on so many messages as a step may have; what is left is the connection's to do."""
-        offset = count = 0
-        while (stop := self._next_message(found, offset)) >= 0 and count < MESSAGES_A_STEP_MAX:
-            count += 1
-            sent = _cut(found, offset + _PREFIX_BYTES, stop)
-            message = self._inflate(sent) if found[offset] else sent
-            if message is None:
-                stop = _OVER
-                break
-            self._handler.on_message(message)
-            offset = stop
-            if self.is_over:
-                return  # the handler has ended the call
-        if stop == _OVER:
-            self._leave()
-            return
-        self.sender.h2.spend(count * MESSAGE_UNITS)
-        rest = self._use(found, offset)
-        if stop >= 0:
-            if self._keep(rest):
-                self.sender.hold(self)
-        elif not self.stream.is_remote_closed:
-            if rest:
-                self._keep(rest)
-        elif rest:
-            self.finish(Code.INTERNAL, "grpc: the request ended within a message")
-            self._leave()
-        else:
-            self._handler.on_half_close()
-
-    def _use(self, found: bytes | bytearray, count: int) -> bytes | bytearray:
-        """The first `count` bytes were used; return the others."""
-        if not count:
-            return found
-        self.sender.h2.give_back(self.stream, count - self._granted_bytes)
-        self._granted_bytes = 0
-        if isinstance(found, bytearray):
-            del found[:count]
-            rest: bytes | bytearray = found
-        else:
-            rest = found[count:]
-        buffer = self._buffer
-        self._let_go()
-        self._buffer = buffer if rest else None
-        return rest
-
-    def refuse(self, code: int, text: str) -> None:
-        """End the call because of what has come, or has not; its handler hears that it is gone."""
-        super().refuse(code, text)
-        self._leave()
-
-    def cancel(self) -> None:
-        """The stream is gone."""
-        super().cancel()
-        self._leave()
-
-    def expire(self) -> None:
-        """The deadline has passed."""
-        if not self.is_done:
-            super().expire()
-            self._leave()
-
-    def _leave(self) -> None:
-        """Tell the handler, once, that the stream is gone."""
-        if not self._is_left:
-            self._is_left = True
-            self._handler.on_cancel()
-
-
-def _cut(data: bytes | bytearray, begin: int, end: int) -> bytes:
+def cut(data: bytes | bytearray, begin: int, end: int) -> bytes:
     """A part of what has come, copied once."""
     return data[begin:end] if isinstance(data, bytes) else bytes(memoryview(data)[begin:end])

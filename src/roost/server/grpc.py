@@ -18,12 +18,13 @@ from roost.call import Code, Route, Status, Unary
 from roost.flow import OWN, Flow, flow_of
 from roost.server.admission import Admission
 from roost.server.bodies import MESSAGES_MIN, Bodies
-from roost.server.calls import Call, StreamingCall, UnaryCall
+from roost.server.calls import Call, UnaryCall
 from roost.server.h2 import STREAMS_MAX, Connection, ConnectionBroken, ErrorCode, Stream, Unfinished
 from roost.server.h2.hpack import encode_literal
 from roost.server.h2.outgoing import FRAMES_A_TURN_MAX
 from roost.server.intake import REQUEST_UNITS, Intake
 from roost.server.methods import Head, Methods
+from roost.server.streaming import StreamingCall
 from roost.server.unread import Unread
 from roost.slices import Slices
 from roost.tls import common_name

@@ -1,0 +1,139 @@
+"""A gRPC call with any number of messages both ways.
+
+Full?  What has come and was not handed on yet is the connection's to hold: it is not read from
+before the call has gone on, in a later turn (`StreamCarrier.hold`).
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from roost.call import Code, OpenStream
+from roost.server.calls import HEADERS, OVER, PREFIX_BYTES, Call, Carrier, cut
+from roost.server.h2 import Stream
+from roost.server.methods import Head
+
+# Handed on in one step; and what each costs of the turn's budget (see `intake`).
+MESSAGES_A_STEP_MAX, MESSAGE_UNITS = 16, 4
+
+
+class StreamCarrier(Carrier, Protocol):
+    """A connection that lets a call go on later with what has come."""
+
+    def hold(self, call: "StreamingCall") -> None:
+        """Read no more before this call has gone on, in a later turn."""
+
+
+class StreamingCall(Call):
+    """Any number of messages both ways."""
+
+    __slots__ = ("_handler", "_hold", "_is_begun", "_is_left")
+
+    def __init__(
+        self, carrier: StreamCarrier, stream: Stream, head: Head, opener: OpenStream
+    ) -> None:
+        """Open the handler."""
+        super().__init__(carrier, stream, head)
+        self._hold = carrier.hold
+        self._is_begun = self._is_left = False
+        self._handler = opener(self)
+
+    def send(self, message: bytes) -> None:
+        """Send one message."""
+        self.send_all((message,))
+
+    def send_all(self, messages: Sequence[bytes]) -> None:
+        """Send messages, in one piece."""
+        if self.is_done:
+            return
+        h2 = self.sender.h2
+        if not self._is_begun:
+            self._is_begun = True
+            h2.send_headers(self.stream, HEADERS)
+        parts = [part for it in messages for part in (b"\0", len(it).to_bytes(4, "big"), it)]
+        h2.send_data(self.stream, b"".join(parts))
+        self.sender.schedule_flush()
+
+    def _send_end(self, trailers: bytes) -> None:
+        if self._is_begun:
+            self.sender.h2.send_trailers(self.stream, trailers)
+        else:
+            super()._send_end(trailers)
+
+    def feed(self, data: bytes) -> None:
+        """Bytes of the request; deliver the messages they complete."""
+        if not self.is_done:
+            self._deliver(self._gather(data))
+
+    def go_on(self) -> None:
+        """Deliver more of what has come."""
+        if not self.is_done and self._buffer is not None:
+            self._deliver(self._buffer)
+
+    def _deliver(self, found: bytes | bytearray) -> None:
+        """Hand on so many messages as a step may have; what is left is the connection's to do."""
+        offset = count = 0
+        while (stop := self._next_message(found, offset)) >= 0 and count < MESSAGES_A_STEP_MAX:
+            count += 1
+            sent = cut(found, offset + PREFIX_BYTES, stop)
+            message = self._inflate(sent) if found[offset] else sent
+            if message is None:
+                stop = OVER
+                break
+            self._handler.on_message(message)
+            offset = stop
+            if self.is_over:
+                return  # the handler has ended the call
+        if stop == OVER:
+            self._leave()
+            return
+        self.sender.h2.spend(count * MESSAGE_UNITS)
+        rest = self._use(found, offset)
+        if stop >= 0:
+            if self._keep(rest):
+                self._hold(self)
+        elif not self.stream.is_remote_closed:
+            if rest:
+                self._keep(rest)
+        elif rest:
+            self.finish(Code.INTERNAL, "grpc: the request ended within a message")
+            self._leave()
+        else:
+            self._handler.on_half_close()
+
+    def _use(self, found: bytes | bytearray, count: int) -> bytes | bytearray:
+        """The first `count` bytes were used; return the others."""
+        if not count:
+            return found
+        self.sender.h2.give_back(self.stream, count - self._granted_bytes)
+        self._granted_bytes = 0
+        if isinstance(found, bytearray):
+            del found[:count]
+            rest: bytes | bytearray = found
+        else:
+            rest = found[count:]
+        buffer = self._buffer
+        self._let_go()
+        self._buffer = buffer if rest else None
+        return rest
+
+    def refuse(self, code: int, text: str) -> None:
+        """End the call because of what has come, or has not; its handler hears that it is gone."""
+        super().refuse(code, text)
+        self._leave()
+
+    def cancel(self) -> None:
+        """The stream is gone."""
+        super().cancel()
+        self._leave()
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+        if not self.is_done:
+            super().expire()
+            self._leave()
+
+    def _leave(self) -> None:
+        """Tell the handler, once, that the stream is gone."""
+        if not self._is_left:
+            self._is_left = True
+            self._handler.on_cancel()
