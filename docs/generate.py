@@ -1,13 +1,14 @@
 """Writes the reference pages from the program itself; `make docs` runs it, a test compares.
 
-`python docs/generate.py` writes docs/reference/{settings,cli,metrics,errors,client,consensus,journal,differences}.md.
+`python docs/generate.py` writes docs/reference/{settings,cli,metrics,errors,client,testing,consensus,journal,differences}.md.
 """
 
 import ast
 import re
 import sys
+from collections.abc import Callable
 from importlib import import_module
-from inspect import getdoc, getmembers, isclass
+from inspect import getdoc, getmembers, isclass, isfunction, signature
 from pathlib import Path
 from pkgutil import walk_packages
 
@@ -234,8 +235,6 @@ def journal_page() -> str:
 
 def client_page() -> str:
     """Every class and call of the blocking client; asyncio's has the same."""
-    from inspect import isfunction, signature
-
     blocking = import_module("roost.client.blocking")
     lines = [
         MADE,
@@ -245,26 +244,48 @@ def client_page() -> str:
         "is an `async for`, each `with` an `async with`. [How to use it](../how-to/python-client.md).",
     ]
     for name in sorted(blocking.__all__, key=lambda it: (it != "Client", it)):
-        kind = getattr(blocking, name)
-        lines += ["", f"## {name}", "", getdoc(kind) or ""]
-        called = [it for it in reversed(kind.__mro__) for it in vars(it).items()]
-        for call, it in {
-            name: it for name, it in called if name == "__init__" or name[0] != "_"
-        }.items():
-            if isinstance(it, property):
-                lines += ["", f"### {name}.{call}", "", getdoc(it) or ""]
-            elif isfunction(it) and it.__module__.startswith("roost.client"):
-                shown = name if call == "__init__" else f"{name}.{call}"
-                said = re.sub(r"\b(?:[a-z_]\w*\.)+(?=[A-Za-z_])", "", str(signature(it)))
-                said = said.replace("(self, ", "(").replace("(self)", "()").replace("'", "")
-                lines += [
-                    "",
-                    f"### {shown}",
-                    "",
-                    f"```python\n{shown}{said}\n```",
-                    "",
-                    getdoc(it) or "",
-                ]
+        lines += class_lines(getattr(blocking, name), "roost.client")
+    return "\n".join(lines) + "\n"
+
+
+def class_lines(kind: type, room: str) -> list[str]:
+    """A class with every call that people make, of those that `room` wrote."""
+    name = kind.__name__
+    lines = ["", f"## {name}", "", getdoc(kind) or ""]
+    called = [it for it in reversed(kind.__mro__) for it in vars(it).items()]
+    for call, it in {name: it for name, it in called if name == "__init__" or name[0] != "_"}.items():
+        if isinstance(it, property):
+            lines += ["", f"### {name}.{call}", "", getdoc(it) or ""]
+        elif isfunction(it) and it.__module__.startswith(room):
+            lines += function_lines(name if call == "__init__" else f"{name}.{call}", it)
+    return lines
+
+
+def function_lines(shown: str, it: Callable[..., object]) -> list[str]:
+    """One call: how it is made, and what it does."""
+    said = re.sub(r"\b(?:[a-z_]\w*\.)+(?=[A-Za-z_])", "", str(signature(it)))
+    said = said.replace("(self, ", "(").replace("(self)", "()").replace("'", "")
+    return ["", f"### {shown}", "", f"```python\n{shown}{said}\n```", "", getdoc(it) or ""]
+
+
+def testing_page() -> str:
+    """What tests of other people's programs are written with."""
+    from roost.sim import Broken, Checked, Session, check
+    from roost.testing import DictModel
+    from roost.testing.local import LocalCluster, LocalMember
+
+    lines = [
+        MADE,
+        "# For tests",
+        "",
+        "[How to use it](../how-to/test.md). `roost_server` is a `LocalMember`, `roost_cluster(3)` a `LocalCluster`, `roost_sim` is",
+        "`roost.sim.check`, `roost_db` a `roost.Database`.",
+        "",
+        "## The simulator",
+    ]
+    lines += function_lines("roost.sim.check", check)
+    for kind in (Session, Checked, Broken, DictModel, LocalMember, LocalCluster):
+        lines += class_lines(kind, "roost")
     return "\n".join(lines) + "\n"
 
 
@@ -295,6 +316,7 @@ PAGES = {
     "metrics.md": metrics_page,
     "errors.md": errors_page,
     "client.md": client_page,
+    "testing.md": testing_page,
     "consensus.md": consensus_page,
     "journal.md": journal_page,
 }

@@ -26,6 +26,7 @@ def load_generator() -> ModuleType:
         "metrics.md",
         "errors.md",
         "client.md",
+        "testing.md",
         "consensus.md",
         "journal.md",
         "differences.md",

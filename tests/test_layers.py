@@ -196,13 +196,22 @@ FLOORS = {
     """,
     "roost.sim": """
         mutants
-        campaign | par | crashes | poison | conformance
+        campaign | par | crashes | poison | conformance | programs
         members | cores
         linearizability
     """,
+    "roost.sim.programs": """
+        check
+        run
+        session | members
+        history | tagged
+        model
+        errors
+    """,
     "roost.sim.members": """
         simulation
-        nemesis | leases
+        run | leases
+        nemesis
         intruders | heavy | listers
         machines | clients
         judge | chronicle | swarm

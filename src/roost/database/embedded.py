@@ -308,11 +308,19 @@ class Embedded:
             self.member.abandon()
             self.member.journal.abandon()
         finally:
-            self.observing.close()
-            for future in list(self._pending):
-                lost = MemberLost(f"{self._ended or 'the database was closed'} before the answer")
-                settle_future(future, lost)
+            self._lose(self._ended or "the database was closed")
             self.on_closed()
+
+    def _lose(self, why: str) -> None:
+        """Whoever waits is told that nobody knows; who observes is at the end."""
+        self.observing.close()
+        for future in list(self._pending):
+            settle_future(future, MemberLost(f"{why} before the answer"))
+
+    def on_crash(self) -> None:
+        """The member was ended from outside, as a crash ends it: nobody is answered any more."""
+        self._ended = self._ended or "the member is gone"
+        self._lose(self._ended)
 
     async def close(self) -> None:
         """Hand leadership over, stop, and close all files; more than once does nothing.

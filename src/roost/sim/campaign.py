@@ -1,19 +1,14 @@
 """Many seeds, one after another or made smaller; what `roost sim` does."""
 
-import logging
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from roost.sim.members.chronicle import Chronicle, Result
+from roost.sim.members.run import quiet_scratch
 from roost.sim.members.simulation import Simulation
 from roost.sim.members.swarm import Swarm
 from roost.sim.members.turns import SUSPICIOUS_S, CountedTurns, Turns
 
-# LMDB's files of a run are small and short-lived: memory, where there is a place for it.
-_SCRATCH = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - made by mkdtemp
 _KINDS = (
     "kills", "power_cuts", "partitions", "one_way_cuts", "changes", "transfers", "slow_disks",
     "clogs", "drift", "lease_reads", "strangers", "copies", "deafness", "garbage", "half_open",
@@ -69,15 +64,9 @@ def simulate(
 
 
 def _run(seed: int, swarm: Swarm | None, turns: Turns) -> tuple[Result, list[str]]:
-    root = Path(tempfile.mkdtemp(prefix="roost-sim-", dir=_SCRATCH))
-    was_disabled = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
+    with quiet_scratch() as root:
         simulation = Simulation(seed, root, swarm, turns)
         return simulation.run(), simulation.chronicle.trace
-    finally:
-        logging.disable(was_disabled)
-        shutil.rmtree(root, ignore_errors=True)
 
 
 def run_seeds(seeds: Iterable[int], say: Callable[[Totals], None]) -> Totals:

@@ -9,7 +9,9 @@ The search tries to put operations first that nobody returned before; it remembe
 Histories are split by key first, because keys do not know of each other (Herlihy and Wing).
 
 An operation whose outcome is unknown has no return: it may take effect at any time after its
-call, or never.  A failed read tells nothing and is left out by the caller.
+call, or never.  It is tried last, so only where without it nothing fits: most of those never took
+effect, or were seen at once, and guessing early costs a search through all that follows.  A failed
+read tells nothing and is left out by the caller.
 """
 
 from collections.abc import Hashable, Iterable, Sequence
@@ -90,19 +92,25 @@ class _Event(NamedTuple):
 
 
 class _Choice(NamedTuple, Generic[State]):
-    """A call that was put next, and what was so before it was."""
+    """What was put next, and what was so before it was.
 
-    call: _Node
+    It is a call, or the place of an operation of unknown outcome among those.
+    """
+
+    call: _Node | None
+    unknown: int
     state: State
     done: int
 
 
 def _timeline(operations: Sequence[Operation]) -> _Node:
+    """Calls and returns of all operations whose outcome is known."""
     events: list[_Event] = []
     for index, operation in enumerate(operations):
         assert operation.called <= operation.returned, "nothing returns before it is called"
-        events.append(_Event(operation.called, False, index))
-        events.append(_Event(operation.returned, True, index))
+        if operation.returned != inf:
+            events.append(_Event(operation.called, False, index))
+            events.append(_Event(operation.returned, True, index))
     events.sort()
     head = last = _Node(-1)
     calls: dict[int, _Node] = {}
@@ -161,36 +169,73 @@ class Checker(Generic[State]):
 
     def _check_key(self, operations: Sequence[Operation]) -> Verdict:
         head = _timeline(operations)
+        unknown = sorted(
+            (it for it, operation in enumerate(operations) if operation.returned == inf),
+            key=lambda it: (operations[it].called, it),
+        )
         # What has no return may stay undone for ever; it only must never be in the way.
-        needed = sum(1 for operation in operations if operation.returned != inf)
+        needed = len(operations) - len(unknown)
         state, placed, done = self._model.initial(), 0, 0
         seen: set[tuple[int, State]] = {(0, state)}
         stack: list[_Choice[State]] = []
-        node = head.next
+        node, guess = head.next, 0
         for _ in range(self._steps_max):
             if done == needed:
                 return Verdict.LINEARIZABLE
             if node is not None and node.match is not None:
-                fits, after = self._model.step(state, operations[node.index])
-                mark = (placed | 1 << node.index, after)
-                if fits and mark not in seen:
-                    seen.add(mark)
-                    stack.append(_Choice(node, state, done))
-                    state, placed = after, mark[0]
-                    done += operations[node.index].returned != inf
+                index = node.index
+            else:
+                # A return is in the way: only something of unknown outcome may come before it.
+                assert node is not None, "calls that are left have returns"
+                guess = _next_guess(unknown, guess, placed)
+                if guess == len(unknown) or (
+                    operations[unknown[guess]].called > operations[node.index].returned
+                ):
+                    # Nothing may: the last choice was wrong.
+                    if not stack:
+                        return Verdict.NOT_LINEARIZABLE
+                    call, guess, state, done = stack.pop()
+                    if call is not None:
+                        placed &= ~(1 << call.index)
+                        _unlift(call)
+                        node = call.next
+                    else:
+                        placed &= ~(1 << unknown[guess])
+                        node, guess = _first_return(head), guess + 1
+                    continue
+                index = unknown[guess]
+            fits, after = self._model.step(state, operations[index])
+            mark = (placed | 1 << index, after)
+            if fits and mark not in seen:
+                seen.add(mark)
+                is_call = node.match is not None
+                stack.append(_Choice(node if is_call else None, guess, state, done))
+                state, placed = after, mark[0]
+                if is_call:
+                    done += 1
                     _lift(node)
-                    node = head.next
-                else:
-                    node = node.next
-                continue
-            # A return is in the way (or nothing is left): the last choice was wrong.
-            if not stack:
-                return Verdict.NOT_LINEARIZABLE
-            node, state, done = stack.pop()
-            placed &= ~(1 << node.index)
-            _unlift(node)
-            node = node.next
+                node, guess = head.next, 0
+            elif node.match is not None:
+                node = node.next
+            else:
+                guess += 1
         return Verdict.UNKNOWN
+
+
+def _next_guess(unknown: Sequence[int], guess: int, placed: int) -> int:
+    """The first of the unknown from `guess` on that is not placed."""
+    while guess < len(unknown) and placed >> unknown[guess] & 1:
+        guess += 1
+    return guess
+
+
+def _first_return(head: _Node) -> _Node:
+    """The return before which something has to be put."""
+    node = head.next
+    while node is not None and node.match is not None:
+        node = node.next
+    assert node is not None, "something is left that has a return"
+    return node
 
 
 def check_register(history: Iterable[Operation], *, steps_max: int = STEPS_MAX) -> Verdict:

@@ -1,1 +1,16 @@
-"""Clusters of real processes for tests, and the campaigns that are too long for a suite."""
+"""Clusters of real processes for tests, and the campaigns that are too long for a suite.
+
+`DictModel` is what `roost.sim.check` judges by; `roost.testing.plugin` has pytest's fixtures.
+Names are loaded when they are used: the plugin is part of every test run.
+"""
+
+from typing import TYPE_CHECKING
+
+from roost.lazy import lazily
+
+if TYPE_CHECKING:
+    from roost.sim.programs.model import DictModel
+else:
+    __getattr__ = lazily(__name__, {"DictModel": "roost.sim.programs.model"})
+
+__all__ = ["DictModel"]

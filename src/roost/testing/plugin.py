@@ -8,9 +8,11 @@ turns it off.  Everything that it starts ends with the test run, also with one t
     def test_it(roost_cluster):               cluster = roost_cluster(3); cluster.kill(0) ...
     def test_it(roost_db):                    a database in memory, with `roost_operations`
     def test_it(roost_sim):                   roost_sim(operations=[bank], client=..., ...)
+
+`--roost-seeds 1..500` has `roost_sim` run these seeds, whatever a test says.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,6 +20,7 @@ import pytest
 
 if TYPE_CHECKING:
     import roost
+    from roost.sim import Checked
     from roost.testing.local import LocalCluster, LocalMember
     from roost.testing.warden import Warden
 
@@ -27,6 +30,23 @@ class MakeCluster(Protocol):
 
     def __call__(self, size: int = 3, *flags: str) -> "LocalCluster":
         """Start a cluster that ends with the test; `flags` are those of `roost serve`."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Seeds can be chosen."""
+    parser.addoption("--roost-seeds", metavar="A..B", help="which seeds `roost_sim` runs")
+
+
+@pytest.fixture
+def roost_sim(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> "Callable[..., Checked]":
+    """`roost.sim.check`: the operations of your program in the simulator."""
+    from roost.sim import check
+
+    if seeds := request.config.getoption("--roost-seeds"):
+        monkeypatch.setenv("ROOST_SEEDS", seeds)
+    return check
 
 
 @pytest.fixture(scope="session")

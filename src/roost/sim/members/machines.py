@@ -1,14 +1,14 @@
 """The machines of one run, and the life of the members on them: started, killed, started again."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from roost import etcd
 from roost.call import Route
 from roost.errors import RoostError
 from roost.member import Member, MemberConfig, StoreDamaged, mark_damaged
 from roost.member.errors import MemberRemoved
-from roost.member.opening import open_member
 from roost.peer import PeerConfig, Secrets
 from roost.sim.members.chronicle import Chronicle
 from roost.sim.members.disk import PowerCut
@@ -62,6 +62,29 @@ class Machine:
         return 2 * self.lives + (self.member is not None)
 
 
+@dataclass(frozen=True, slots=True)
+class Life:
+    """What a member that is opened is told of its machine: whom it tells of a fault that ends it.
+
+    `prepare(member)` is called before it starts.
+    """
+
+    on_fatal: Callable[[BaseException], None]
+    prepare: Callable[[Member], None]
+
+
+class Resident(Protocol):
+    """What lives on the machines of a run."""
+
+    async def open(self, machine: Machine, life: Life) -> Member:
+        """Open the member of a machine and start it; `machine.on_end` ends what stands on it.
+
+        Raises:
+            RoostError: it cannot be opened.
+
+        """
+
+
 class Machines(Sequence[Machine]):
     """All machines of a run."""
 
@@ -72,12 +95,14 @@ class Machines(Sequence[Machine]):
         swarm: Swarm,
         root: Path,
         *,
+        resident: Resident,
         look: Callable[[Machine], None],
     ) -> None:
         """None yet; `root` is a directory for what LMDB writes.
 
         `look(machine)` is called whenever its member was told something by another.
         """
+        self._resident = resident
         self._look = look
         self._chronicle = chronicle
         self._network = network
@@ -169,31 +194,21 @@ class Machines(Sequence[Machine]):
     async def _start(self, machine: Machine) -> None:
         config = machine.config
         config.data_dir.mkdir(exist_ok=True)
-        member = await open_member(
-            config,
-            bootstrap=etcd.bootstrap,
-            on_fatal=lambda error: self._on_fatal(machine, error),
-            world=machine.world,
-            joins=not machine.is_first,
+        machine.member = await self._resident.open(
+            machine,
+            Life(
+                on_fatal=lambda error: self._on_fatal(machine, error),
+                prepare=lambda member: self._prepare(machine, member),
+            ),
         )
-        services = etcd.Services(
-            member,
-            member.store,
-            limits=etcd.Limits(lease_ttl_min_s=1, lease_grace_s=config.election_ms / 1000),
-            clock_s=machine.world.clock_s,
-        )
-        machine.routes = services.routes()
+        machine.lives += 1
+        self._chronicle.say(f"{config.name} starts at {machine.member.store.applied_index}")
+
+    def _prepare(self, machine: Machine, member: Member) -> None:
         member.on_removed = lambda: self._on_removed(machine)
         member.observe_switch(self._count_snapshot)
         member.observe(lambda _index, _changes: _check(member))
         member.core.is_checked = not are_counted()
-        await member.start()
-        machine.member = member
-        if self._swarm.lease_holders or self._swarm.heavy:
-            services.start()
-            machine.on_end = services.stop
-        machine.lives += 1
-        self._chronicle.say(f"{config.name} starts at {member.store.applied_index}")
 
     async def start_all(self) -> None:
         """Start whoever is down and expected to run: those of old, and those that were added."""

@@ -1,253 +1,112 @@
-"""One simulated run: a cluster, clients, faults, and what must hold.
+"""One simulated run with etcd's services and clients of theirs; `run` has what every run is.
 
-The seed draws everything: how many members, which kinds of fault and how often, delays, what
-clients do.  A run has two phases.  In the first anything may fail.  Then every member runs, every
-direction is open, and within HEAL_S the cluster must have one leader, serve, and hold the same
-everywhere.
-
-What is checked after every delivery stands in `judge`, and no turn of the loop may be longer than
-`turns` says.  Checked at the end: every acknowledged
-put is there, the history of each key is linearizable, watchers saw what happened, all stores are
-equal, and every queue is empty.
+Checked at the end: every acknowledged put is there, the history of each key is linearizable,
+watchers saw what happened, all stores are equal, and every queue is empty.
 """
 
 import asyncio
 from pathlib import Path
 
+from roost import etcd
 from roost.member import Member
+from roost.member.opening import open_member
 from roost.proto import kv_pb2
-from roost.raft import Role
-from roost.raft.quorum import has_quorum
 from roost.sim.linearizability import Verdict, check_register
-from roost.sim.members.chronicle import Chronicle, Result
 from roost.sim.members.clients import Clients, Put
-from roost.sim.members.disk import PowerCut
 from roost.sim.members.heavy import Heavy
-from roost.sim.members.judge import Judge, Violation, dump
+from roost.sim.members.judge import Violation
 from roost.sim.members.leases import LeaseHolders
 from roost.sim.members.listers import Listers
-from roost.sim.members.machines import Machine, Machines
-from roost.sim.members.nemesis import Nemesis
-from roost.sim.members.network import SimNetwork
+from roost.sim.members.machines import Life, Machine
+from roost.sim.members.run import HEAL_S, Run, Stranded
 from roost.sim.members.swarm import Swarm
-from roost.sim.members.turns import TurnLoop, Turns, aside
+from roost.sim.members.turns import Turns
 
-HEAL_S = 30.0
+__all__ = ["HEAL_S", "EtcdServices", "Simulation", "Stranded", "history_of"]
+
 WATCHERS = 2
 
 
-class Stranded(Exception):
-    """Nobody left alive has a configuration in which those alive are a majority.
+class EtcdServices:
+    """Members with etcd's services; see `machines.Resident`."""
 
-    Removing one of two members can do that, when the survivor crashes before it knows that the
-    removal is committed (checklist 135).
-    """
+    def __init__(self, *, runs: bool) -> None:
+        """`runs` says whether what services do by themselves is done: leases end, for one."""
+        self.runs = runs
+
+    async def open(self, machine: Machine, life: Life) -> Member:
+        """Open, build the services, and start."""
+        config = machine.config
+        member = await open_member(
+            config,
+            bootstrap=etcd.bootstrap,
+            on_fatal=life.on_fatal,
+            world=machine.world,
+            joins=not machine.is_first,
+        )
+        services = etcd.Services(
+            member,
+            member.store,
+            limits=etcd.Limits(lease_ttl_min_s=1, lease_grace_s=config.election_ms / 1000),
+            clock_s=machine.world.clock_s,
+        )
+        machine.routes = services.routes()
+        life.prepare(member)
+        await member.start()
+        if self.runs:
+            services.start()
+            machine.on_end = services.stop
+        return member
 
 
-class Simulation:
-    """One seed's world."""
+class Simulation(Run):
+    """One seed's world, with etcd's clients."""
 
     def __init__(
         self, seed: int, root: Path, swarm: Swarm | None = None, turns: Turns | None = None
     ) -> None:
-        """Draw what the run is about, unless told; `root` is an empty directory for LMDB.
-
-        `turns` takes the measure of every turn of the loop.
-        """
-        self.turns = turns or Turns()
-        self.chronicle = Chronicle(seed)
+        """Draw what the run is about, unless told; `root` is an empty directory for LMDB."""
+        self._services = EtcdServices(runs=False)
+        super().__init__(seed, root, self._services, swarm, turns)
         stream = self.chronicle.stream
-        self.swarm = swarm or Swarm.draw(stream("swarm"))
-        self.network = SimNetwork(
-            stream("network"),
-            delay_s_mean=self.swarm.delay_s_mean,
-            window_bytes=self.swarm.window_bytes,
-            leaves_half_open=self.swarm.half_open,
-        )
-        self.machines = Machines(self.chronicle, self.network, self.swarm, root, look=self._look)
+        self._services.runs = bool(self.swarm.lease_holders or self.swarm.heavy)
         self.clients = Clients(self.machines.running, stream)
         self._listers = Listers(self.clients, self.machines.running)
-        self._judge = Judge()
-        self._terms_won: set[tuple[int, int]] = set()
-        self._failure: BaseException | None = None
+        self._holders = LeaseHolders(self.clients, self.machines.running, stream)
+        self._working: list[asyncio.Task[None]] = []
+        self._holding: list[asyncio.Task[None]] = []
+        self._asking: list[asyncio.Task[None]] = []
 
-    def run(self) -> Result:
-        """Run to the end; a broken promise stands in the result."""
-        chronicle, loop = self.chronicle, TurnLoop(self.turns)
-        result = chronicle.result
-        asyncio.set_event_loop(loop)
-        loop.set_exception_handler(self._on_loop_error)
-        self.turns.start()
-        try:
-            # What this task does is starting members, and looking at them.
-            self.turns.exempt = loop.create_task(self._run())
-            loop.run_until_complete(self.turns.exempt)
-        except BaseExceptionGroup as group:
-            first = _first_of(group)
-            if isinstance(first, Stranded):
-                result.is_stranded = True
-            elif isinstance(first, Violation):
-                result.violation = str(first)
-            else:
-                raise first from group
-        except Violation as violation:
-            result.violation = str(violation)
-        finally:
-            self.turns.stop()
-            result.virtual_s = loop.time()
-            result.events = self.network.delivered
-            chronicle.digest.update(self.network.digest.digest())
-            result.digest = chronicle.digest.hexdigest()
-            loop.run_until_complete(_end_tasks())
-            loop.close()
-            asyncio.set_event_loop(None)
-        return result
+    def begin(self, group: asyncio.TaskGroup) -> None:
+        """See `Run.begin`."""
+        clients, swarm = self.clients, self.swarm
+        self._asking = [group.create_task(clients.work(it)) for it in range(swarm.clients)]
+        if swarm.heavy:  # many puts share a revision, so who watches has other things to check
+            heavy = Heavy(clients, self.machines.running)
+            self._working = [group.create_task(heavy.work(swarm.heavy, swarm.heavy_keys))]
+        else:
+            self._asking += [group.create_task(clients.watch(it)) for it in range(WATCHERS)]
+        self._asking += [group.create_task(self._listers.work(it)) for it in range(swarm.listers)]
+        holders = self._holders
+        self._holding = [group.create_task(holders.work(it)) for it in range(swarm.lease_holders)]
 
-    def _on_loop_error(self, _loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
-        error = context.get("exception")
-        if isinstance(error, PowerCut):
-            self.machines.on_power_cut(error)
-        elif self._failure is None and isinstance(error, BaseException):
-            self._failure = error
+    async def finish(self) -> None:
+        """See `Run.finish`."""
+        await self._until_done(self._working)
+        self.clients.is_stopping = True
+        for client in self._asking:
+            await client
+        # Who was cut off in its last write comes back: leases need a leader to end.
+        await self._until_done(self._holding)
+        self.chronicle.result.expired = self._holders.expired_count
 
-    async def _run(self) -> None:
-        swarm, machines, stream = self.swarm, self.machines, self.chronicle.stream
-        self.chronicle.say(f"seed {self.chronicle.seed}: {swarm}")
-        for _ in range(swarm.size):
-            machines.add()
-        for machine in machines:
-            await machines.start(machine)
-        async with asyncio.TaskGroup() as group:
-            watcher = group.create_task(self._watch())
-            clients = [group.create_task(self.clients.work(it)) for it in range(swarm.clients)]
-            if swarm.heavy:  # many puts share a revision, so who watches has other things to check
-                heavy = Heavy(self.clients, machines.running)
-                working = group.create_task(heavy.work(swarm.heavy, swarm.heavy_keys))
-            else:
-                working = None
-                clients += [group.create_task(self.clients.watch(it)) for it in range(WATCHERS)]
-            clients += [group.create_task(self._listers.work(it)) for it in range(swarm.listers)]
-            holders = LeaseHolders(self.clients, machines.running, stream)
-            holding = [group.create_task(holders.work(it)) for it in range(swarm.lease_holders)]
-            await Nemesis(machines, self.network, self.chronicle, swarm).rage()
-            await self._heal()
-            while working is not None and not working.done():
-                await machines.start_all()
-                await asyncio.sleep(0.1)
-            self.clients.is_stopping = True
-            for client in clients:
-                await client
-            while not all(it.done() for it in holding):
-                # Who was cut off in its last write comes back: leases need a leader to end.
-                await machines.start_all()
-                await asyncio.sleep(0.1)
-            await self._until_all_even()
-            machines.end()
-            self.chronicle.result.expired = holders.expired_count
-            watcher.cancel()
-        self._judge_end()
-
-    async def _watch(self) -> None:
-        """Look at every member now and then, whatever happens or does not."""
-        while True:
-            self._check()
-            await asyncio.sleep(0.01)
-
-    def _check(self) -> None:
-        if isinstance(self._failure, Violation):
-            raise self._failure
-        if self.turns.excess:
-            raise Violation(f"a turn of the loop was too long: {self.turns.excess}")
-        if self._failure is not None:
-            raise Violation(f"an error nobody took: {self._failure!r}") from self._failure
-        for machine in self.machines:
-            self._look(machine)
-
-    def _look(self, machine: Machine) -> None:
-        """A member was told something, or some time has passed: look at it."""
-        if machine.member is not None:
-            with aside():
-                self._look_at(machine, machine.member)
-
-    def _look_at(self, machine: Machine, member: Member) -> None:
-        number = machine.number
-        core, chronicle = member.core, self.chronicle
-        if core.role is Role.LEADER and (core.term, core.id) not in self._terms_won:
-            self._terms_won.add((core.term, core.id))
-            chronicle.result.elections += 1
-            chronicle.say(f"m{number} leads term {core.term} from {core.last_index}")
-            self._judge.on_leader(member)
-        if machine.is_damaged and not member.journal.damaged and not core.is_fenced:
-            machine.is_damaged = False
-            chronicle.result.repaired += 1
-            chronicle.say(f"m{number} is whole again")
-        self._judge.look(number, machine.lives, member)
-
-    async def _heal(self) -> None:
-        """Everything runs and talks; within HEAL_S somebody must lead and serve."""
-        self.chronicle.say("everything heals")
-        self.network.heal()
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + HEAL_S
-        while not self._is_serving():
-            if loop.time() > deadline:
-                if self._is_stranded():
-                    raise Stranded
-                raise Violation(f"nobody leads {HEAL_S} s after everything healed")
+    async def _until_done(self, tasks: list[asyncio.Task[None]]) -> None:
+        while not all(it.done() for it in tasks):
             await self.machines.start_all()
             await asyncio.sleep(0.1)
 
-    def _is_stranded(self) -> bool:
-        running = [it.member for it in self.machines if it.member is not None]
-        alive = {it.member_id for it in running}
-        return not any(
-            has_quorum(it.core.configuration, lambda node: node in alive) for it in running
-        )
-
-    def _is_serving(self) -> bool:
-        leader = self.machines.leader()
-        if leader is None or leader.core.transfer_target:
-            return False
-        members = set(leader.core.configuration.all_nodes())
-        known = {
-            it.member.leader_id
-            for it in self.machines
-            if it.member and it.member.member_id in members
-        }
-        return known == {leader.member_id}
-
-    async def _until_all_even(self) -> None:
-        """Wait until every member of the configuration holds the same."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + HEAL_S
-        while True:
-            await self.machines.start_all()
-            leader = self.machines.leader()
-            if leader is not None and self.is_even(leader):
-                return
-            if loop.time() > deadline:
-                raise Violation(f"members are not even and idle {HEAL_S} s after the last write")
-            await asyncio.sleep(0.1)
-
-    def _members_of(self, leader: Member) -> list[Member]:
-        nodes = leader.core.configuration.all_nodes()
-        return [it.member for it in self.machines if it.member and it.member.member_id in nodes]
-
-    def is_even(self, leader: Member) -> bool:
-        """Whether the members of a leader's configuration hold the same, and are idle."""
-        expected = leader.core.last_index
-        # Somebody added and never started has no machine that holds anything.
-        return not leader.core.configuration.is_joint and all(
-            it.core.applied_index == expected and not _busy(it) for it in self._members_of(leader)
-        )
-
-    def _judge_end(self) -> None:
-        self._check()
-        leader = self.machines.leader()
-        assert leader is not None, "it was there a moment ago"
-        dumps = [dump(it.view) for it in self._members_of(leader)]
-        if any(it != dumps[0] for it in dumps):
-            raise Violation("two members hold different stores")
+    def judge(self, leader: Member) -> None:
+        """See `Run.judge`."""
         self._check_acknowledged(leader)
         clients, result = self.clients, self.chronicle.result
         verdict = check_register(clients.history)
@@ -262,8 +121,6 @@ class Simulation:
         result.listed = len(self._listers.lists)
         result.operations = len(clients.history)
         result.acknowledged = clients.acknowledged_count
-        result.committed = self._judge.highest
-        self.chronicle.digest.update(dumps[0])
 
     def _check_acknowledged(self, leader: Member) -> None:
         tree = leader.store.tree("kv").id
@@ -278,21 +135,3 @@ def history_of(member: Member) -> list[Put]:
     tree = member.store.tree("revisions").id
     rows = [kv_pb2.KeyValue.FromString(value) for _, value in member.view.iterate(tree)]
     return [Put(it.mod_revision, it.key, it.value) for it in rows]
-
-
-def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    first = group.exceptions[0]
-    return _first_of(first) if isinstance(first, BaseExceptionGroup) else first
-
-
-def _busy(member: Member) -> bool:
-    """Whether anything waits in one of a member's bounded places."""
-    return any(member.status().waiting.values())
-
-
-async def _end_tasks() -> None:
-    """Cancel whatever still runs, in an order of its own, and wait for the end."""
-    tasks = sorted(asyncio.all_tasks() - {asyncio.current_task()}, key=lambda it: it.get_name())
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
