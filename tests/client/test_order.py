@@ -71,7 +71,7 @@ def test_without_spreading_calls_stay_where_they_were_answered_until_one_fails()
         order = it.order
         order.note_answer(2)
         assert order.take() == order.take() == [2, 3, 0, 1]
-        order.note_failure(1)
+        order.note_failure(0)
         assert order.take() == [2, 3, 0, 1], "another's failure moves nobody"
         order.note_failure(2)
         assert order.take() == [3, 0, 1, 2]

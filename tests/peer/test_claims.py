@@ -1,6 +1,6 @@
 """What a greeting claims is held against what we are and know, in one order, by name."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import msgspec
 import pytest
@@ -16,14 +16,24 @@ from roost.peer.errors import (
 from roost.peer.local import CHANNELS, Known
 from tests.peer.greetings import FAR, HOME, LOCAL, Certificate, hello, joining
 
+
 # In the order in which they are looked for: the first that is wrong is said.
-WRONG: list[tuple[dict[str, object], type[HandshakeRefused]]] = [
-    ({"cluster_id": 8}, WrongCluster),
-    ({"protocol_version": 2}, WrongVersion),
-    ({"storage_version": 2}, WrongVersion),
-    ({"target_id": 3}, WrongMember),
-    ({"member_id": 1}, WrongMember),
-    ({"channel": 9}, WrongMember),
+@dataclass(frozen=True)
+class Wrong:
+    """One thing that may be wrong, and what is said of it."""
+
+    changes: dict[str, object]
+    error: type[HandshakeRefused]
+    words: str
+
+
+WRONG = [
+    Wrong({"cluster_id": 8}, WrongCluster, "cluster 8"),
+    Wrong({"protocol_version": 2}, WrongVersion, "protocol 2"),
+    Wrong({"storage_version": 2}, WrongVersion, "storage 2"),
+    Wrong({"target_id": 3}, WrongMember, "was meant"),
+    Wrong({"member_id": 1}, WrongMember, "dialled itself"),
+    Wrong({"channel": 9}, WrongMember, "channel 9"),
 ]
 
 
@@ -37,9 +47,9 @@ def test_who_is_right_in_everything_is_refused_for_nothing() -> None:
 def test_the_first_that_is_wrong_is_said_whatever_else_is(position: int) -> None:
     """An operator who mistook the cluster is not helped by hearing of a channel."""
     changes: dict[str, object] = {}
-    for more, _ in WRONG[position:]:
-        changes = more | changes
-    with pytest.raises(WRONG[position][1]):
+    for wrong in WRONG[position:]:
+        changes |= wrong.changes
+    with pytest.raises(WRONG[position].error, match=WRONG[position].words):
         check_hello(LOCAL, hello(**changes))
 
 

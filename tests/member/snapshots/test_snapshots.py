@@ -1,170 +1,222 @@
-"""Snapshots on their way and in place: cuts are resumed, a crash leaves one state or the other."""
+"""Copies on their way out and in: lent, sent, fetched, and how many at a time."""
 
 import asyncio
-import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from roost.errors import PeerFault
 from roost.member.directory.home import Home
 from roost.member.errors import SnapshotFailed
-from roost.member.snapshots.fetch import ATTEMPTS_MAX, Fetch
-from roost.member.snapshots.snapshots import Snapshots
-from roost.peer import Head, SnapshotDamaged, SnapshotGone, Stream
-from roost.peer.snapshot import CHUNK, END, HEAD, PULL, Pull
+from roost.member.snapshots.snapshots import TASKS_MAX, Snapshots
+from roost.peer import REFUSAL, Pull, Refusal, SnapshotGone, Stream
+from roost.peer.snapshot import CHUNK, END, HEAD
 from roost.raft import Configuration, Snapshot
-from roost.sim.members.loop import run_virtually
+from roost.sim.members.loop import pass_time, run_virtually, until_idle
 from roost.store import SnapshotFile
 from tests.member.directory.homes import HomeWorld, close, open_at, snapshot_of, write
 
-SNAPSHOT = Snapshot(index=50, term=3, sender=1, configuration=Configuration(voters=(1, 2)))
-CONTENT = bytes(range(256)) * 10
-PIECE = 300
 
+class Sent(Stream):
+    """A stream that remembers what was sent on it, as far as it is let."""
 
-class Sender(Stream):
-    """The other side of a transfer, which may break off after some pieces."""
+    def __init__(self, *, is_held: bool = False) -> None:
+        self.kinds: list[int] = []
+        self.bodies: list[msgspec.Struct] = []
+        self.data = b""
+        self.is_closed = False
+        self.gate = asyncio.Event()
+        if not is_held:
+            self.gate.set()
 
-    def __init__(self, content: bytes, *, breaks_after: int | None, digest: str = "") -> None:
-        self._content = content
-        self._left = breaks_after
-        self._digest = digest or hashlib.blake2b(content, digest_size=32).hexdigest()
-        self._offset = 0
-        self._said: list[tuple[int, object]] = []
-        self.pulled: list[int] = []
+    async def send(self, kind: int, body: msgspec.Struct) -> None:
+        await self.gate.wait()
+        self.kinds.append(kind)
+        self.bodies.append(body)
 
-    async def send(self, kind: int, body: object) -> None:
-        assert kind == PULL
-        assert isinstance(body, Pull)
-        self.pulled.append(body.offset)
-        self._offset = body.offset
-        size = len(self._content)
-        head = Head(index=50, term=3, size_bytes=size, digest=self._digest)
-        self._said.append((HEAD, head))
-
-    async def receive(self) -> tuple[int, bytes]:
-        if self._said:
-            kind, body = self._said.pop(0)
-            return kind, msgspec.msgpack.encode(body)
-        if self._left == 0:
-            raise ConnectionResetError("cut")
-        if self._left is not None:
-            self._left -= 1
-        data = self._content[self._offset : self._offset + PIECE]
-        at, self._offset = self._offset, self._offset + len(data)
-        return (CHUNK, at.to_bytes(8, "big") + data) if data else (END, b"")
+    async def send_buffers(self, kind: int, buffers: Sequence[bytes]) -> None:
+        self.kinds.append(kind)
+        if kind == CHUNK:
+            self.data += b"".join(buffers)[8:]
 
     def close(self) -> None:
-        """Nothing to close."""
+        self.is_closed = True
 
 
-class FakeWorld(HomeWorld):
-    """Dials the senders it was given, one after another; they were greeted."""
+class Bench(HomeWorld):
+    """A home with snapshots, and a machine that copies by the keeper itself."""
 
-    def __init__(self, senders: Sequence[Sender | Exception]) -> None:
+    def __init__(self, root: Path) -> None:
         super().__init__()
-        self._senders = list(senders)
-
-    async def dial_for_snapshot(self, _member_id: int, _address: tuple[str, int]) -> Stream:
-        sender = self._senders.pop(0)
-        if isinstance(sender, Exception):
-            raise sender
-        return sender
-
-
-def fetch(path: Path, senders: Sequence[Sender | Exception]) -> None:
-    world = FakeWorld(senders)
-    run_virtually(Fetch(path, SNAPSHOT, [("h", 1)], world.dial_for_snapshot, world).run())
-
-
-def test_a_transfer_that_is_cut_goes_on_where_it_was(tmp_path: Path) -> None:
-    senders = [Sender(CONTENT, breaks_after=count) for count in (3, 0, 1)]
-    last = Sender(CONTENT, breaks_after=None)
-    fetch(tmp_path / "file", [*senders, ConnectionRefusedError(), last])
-    assert (tmp_path / "file").read_bytes() == CONTENT
-    assert [it.pulled for it in (*senders, last)] == [[0], [900], [900], [1200]]
-
-
-def test_what_is_not_what_was_offered_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SnapshotDamaged, match="digest"):
-        fetch(tmp_path / "a", [Sender(CONTENT, breaks_after=None, digest="00")])
-    with pytest.raises(PeerFault):
-        fetch(tmp_path / "b", [SnapshotGone("not here any more")])
-
-
-def test_a_sender_that_never_answers_is_given_up(tmp_path: Path) -> None:
-    with pytest.raises(ConnectionRefusedError):
-        fetch(tmp_path / "a", [ConnectionRefusedError() for _ in range(ATTEMPTS_MAX)])
-
-
-class CopyingWorld(FakeWorld):
-    """Copies by the keeper itself; `on_copy` may come first."""
-
-    def __init__(self, home: Home) -> None:
-        super().__init__([])
-        self._home = home
-        self.copied: list[Path] = []
+        self.home: Home = open_at(root, "a")
+        write(self.home, 5, b"value")
+        self.dialled: list[int] = []
         self.on_copy: Callable[[Path], None] = lambda _directory: None
+        self.copied: list[Path] = []
+        self.snapshots = Snapshots(
+            self.home, world=self, bytes_per_s=1 << 40, dial=self.dial_for_snapshot
+        )
 
     async def copy_store(self, directory: Path, target: Path) -> SnapshotFile:
         self.copied.append(directory)
         self.on_copy(directory)
-        return snapshot_of(self._home, target)
+        return snapshot_of(self.home, target)
+
+    async def remove_file(self, path: Path) -> None:
+        path.unlink(missing_ok=True)  # noqa: ASYNC240 - a small one
+
+    async def dial_for_snapshot(self, member_id: int, _address: tuple[str, int]) -> Stream:
+        self.dialled.append(member_id)
+        raise ConnectionRefusedError
 
 
-async def idle(copies: Snapshots) -> None:
-    """Return when what may be removed is removed."""
-    while copies.task_count:
-        await asyncio.sleep(0)
+Story = Callable[[Bench], Coroutine[None, None, None]]
+Tell = Callable[[Story], None]
 
 
-def test_a_copy_stays_for_as_long_as_somebody_uses_it_and_no_longer(tmp_path: Path) -> None:
+@pytest.fixture
+def tell(tmp_path: Path) -> Tell:
+    def run(story: Story) -> None:
+        bench = Bench(tmp_path)
+
+        async def main() -> None:
+            await story(bench)
+            await bench.snapshots.close()
+
+        run_virtually(main())
+        close(bench.home)
+
+    return run
+
+
+def test_a_copy_stays_for_as_long_as_somebody_uses_it_and_no_longer(tell: Tell) -> None:
     """A backup that was about to open its copy found none: a newer copy had replaced it."""
-    home = open_at(tmp_path, "a")
-    write(home, 5, b"value")
 
-    async def story() -> None:
-        snapshots = Snapshots(home, world=CopyingWorld(home), bytes_per_s=1, dial=refuse)
-        async with snapshots.copies.lend(3) as one, snapshots.copies.lend(3) as same:
+    async def story(it: Bench) -> None:
+        copies = it.snapshots.copies
+        async with copies.lend(3) as one, copies.lend(3) as same:
             assert one == same
-            write(home, 5, b"newer")
-            async with snapshots.copies.lend(home.store.applied_index) as other:
+            write(it.home, 5, b"newer")
+            async with copies.lend(it.home.store.applied_index) as other:
                 assert other != one
-                await idle(snapshots)
+                await until_idle()
                 assert one.exists()
-        await idle(snapshots)
+        await until_idle()
         assert (one.exists(), other.exists()) == (False, True)
-        await snapshots.close()
 
-    asyncio.run(story())
-    close(home)
+    tell(story)
 
 
-def test_a_store_that_moves_before_its_copy_begins_is_copied_where_it_is(tmp_path: Path) -> None:
-    home = open_at(tmp_path, "a")
-    write(home, 5, b"value")
-    world = CopyingWorld(home)
-    old = home.store_directory
+def test_a_store_that_moves_before_its_copy_begins_is_copied_where_it_is(tell: Tell) -> None:
+    async def story(it: Bench) -> None:
+        old = it.home.store_directory
 
-    def move(directory: Path) -> None:
-        if directory == old:
-            home.defragment(lambda _error: None, on_left=lambda _directory: None)
-            raise SnapshotFailed("the directory is gone")
+        def move(directory: Path) -> None:
+            if directory == old:
+                it.home.defragment(lambda _error: None, on_left=lambda _directory: None)
+                raise SnapshotFailed("the directory is gone")
 
-    async def story() -> None:
-        world.on_copy = move
-        snapshots = Snapshots(home, world=world, bytes_per_s=1, dial=refuse)
-        async with snapshots.copies.lend(3) as copy:
+        it.on_copy = move
+        async with it.snapshots.copies.lend(3) as copy:
             assert copy.exists()
-        assert world.copied == [old, home.store_directory]
-        await snapshots.close()
+        assert it.copied == [old, it.home.store_directory]
 
-    asyncio.run(story())
-    close(home)
+    tell(story)
 
 
-async def refuse(_member_id: int, _address: tuple[str, int]) -> Stream:
-    raise ConnectionRefusedError
+def test_what_was_offered_is_sent_from_where_it_is_asked_for(tell: Tell) -> None:
+    async def story(it: Bench) -> None:
+        copy = await it.snapshots.copies.make(0)
+        content = copy.path.read_bytes()
+        for offset in (0, 1000):
+            stream = Sent()
+            it.snapshots.serve_pull(stream, Pull(index=copy.file.index, offset=offset))
+            await pass_time(1)
+            assert (stream.kinds[0], stream.bodies) == (HEAD, [copy.head, copy.head])
+            assert (stream.data, stream.kinds[-1]) == (content[offset:], END)
+            assert stream.is_closed
+        assert copy.user_count == 0
+
+    tell(story)
+
+
+def test_what_is_not_there_any_more_is_refused_by_name(tell: Tell) -> None:
+    """The leader is asked again then, and has another one made."""
+
+    async def story(it: Bench) -> None:
+        for index in (6, 7):
+            stream = Sent()
+            it.snapshots.serve_pull(stream, Pull(index=index, offset=0))
+            await pass_time(1)
+            [refusal] = stream.bodies
+            assert isinstance(refusal, Refusal)
+            assert (stream.kinds, refusal.kind) == ([REFUSAL], SnapshotGone.__name__)
+            assert stream.is_closed
+            await it.snapshots.copies.make(0)
+
+    tell(story)
+
+
+def test_only_so_many_are_served_at_once_and_who_goes_makes_room(tell: Tell) -> None:
+    async def story(it: Bench) -> None:
+        index = (await it.snapshots.copies.make(0)).file.index
+        held = [Sent(is_held=True) for _ in range(TASKS_MAX)]
+        for stream in held:
+            it.snapshots.serve_pull(stream, Pull(index=index, offset=0))
+        await until_idle()
+        late = Sent()
+        it.snapshots.serve_pull(late, Pull(index=index, offset=0))
+        assert (late.is_closed, late.kinds) == (True, []), "it comes again"
+        held[0].gate.set()
+        await pass_time(1)
+        again = Sent()
+        it.snapshots.serve_pull(again, Pull(index=index, offset=0))
+        await pass_time(1)
+        assert again.kinds[-1] == END
+        await it.snapshots.close()
+        assert all(stream.is_closed for stream in held)
+
+    tell(story)
+
+
+def offer(index: int) -> Snapshot:
+    return Snapshot(index=index, term=2, sender=7, configuration=Configuration(voters=(7,)))
+
+
+def test_a_fetch_that_fails_is_told_once_and_leaves_no_file(tell: Tell) -> None:
+    async def story(it: Bench) -> None:
+        told: list[tuple[int, Path | None]] = []
+        addresses = [("10.0.0.7", 2380)]
+        it.snapshots.fetch(offer(50), addresses, lambda what, path: told.append((what.index, path)))
+        await pass_time(60)
+        assert told == [(50, None)]
+        assert list(it.home.snapshot_directory.iterdir()) == []
+
+    tell(story)
+
+
+def test_a_newer_offer_takes_the_place_of_an_older_of_which_nothing_more_is_told(
+    tell: Tell,
+) -> None:
+    async def story(it: Bench) -> None:
+        told: list[int] = []
+        for index in (50, 60):
+            addresses = [("10.0.0.7", 2380)]
+            it.snapshots.fetch(offer(index), addresses, lambda what, _path: told.append(what.index))
+        await pass_time(60)
+        assert told == [60]
+
+    tell(story)
+
+
+def test_a_member_that_ends_leaves_removing_to_its_next_start(tell: Tell) -> None:
+    """What is large takes a while to remove, and whoever stops it is waited for."""
+
+    async def story(it: Bench) -> None:
+        copy = await it.snapshots.copies.make(0)
+        await it.snapshots.close()
+        it.snapshots.discard(copy.path)
+        assert (it.snapshots.task_count, copy.path.exists()) == (0, True)
+
+    tell(story)
