@@ -41,7 +41,7 @@ docs: $(VENV)/.installed-test
 
 # The blocking classes, of those of asyncio.
 faces: $(VENV)/.installed-test
-	$(BIN)/python -m roost.faces.writer tests.faces.example roost.database roost.client
+	$(BIN)/python -m roost.faces.writer tests.faces.example roost.database roost.objects roost.client
 
 campaign: $(VENV)/.installed-test
 	$(BIN)/python -m roost.testing.campaign --rounds 10

@@ -1,6 +1,6 @@
 """Writes the reference pages from the program itself; `make docs` runs it, a test compares.
 
-`python docs/generate.py` writes docs/reference/{settings,cli,metrics,errors,client,testing,consensus,journal,differences}.md.
+`python docs/generate.py` writes docs/reference/{settings,cli,metrics,errors,client,objects,testing,consensus,journal,differences}.md.
 """
 
 import ast
@@ -264,8 +264,28 @@ def class_lines(kind: type, room: str) -> list[str]:
 def function_lines(shown: str, it: Callable[..., object]) -> list[str]:
     """One call: how it is made, and what it does."""
     said = re.sub(r"\b(?:[a-z_]\w*\.)+(?=[A-Za-z_])", "", str(signature(it)))
+    said = re.sub(r"<object object at \w+>", "...", said)
+    said = re.sub(r"<class '(\w+)'>", r"\1", said)
     said = said.replace("(self, ", "(").replace("(self)", "()").replace("'", "")
     return ["", f"### {shown}", "", f"```python\n{shown}{said}\n```", "", getdoc(it) or ""]
+
+
+def objects_page() -> str:
+    """Every class and call of replicated objects; asyncio's have the same."""
+    lines = [
+        MADE,
+        "# Replicated objects",
+        "",
+        "`db.objects` of `roost.open`, and what it makes. Those of `roost.aio.open` have the same for asyncio: each call is awaited,",
+        "each generator is an `async for`, each `with` an `async with`. [How to use them](../how-to/objects.md).",
+        "",
+        "Where a call says what it costs, one round trip is from here to the member that leads, and from there to a majority.",
+    ]
+    blocking = import_module("roost.objects.blocking")
+    between = {"Database", "Handle", "Keyed", "Turned", "open_database"}
+    for name in sorted(set(blocking.__all__) - between, key=lambda it: (it != "Objects", it)):
+        lines += class_lines(getattr(blocking, name), "roost.objects")
+    return "\n".join(lines) + "\n"
 
 
 def testing_page() -> str:
@@ -317,6 +337,7 @@ PAGES = {
     "errors.md": errors_page,
     "client.md": client_page,
     "testing.md": testing_page,
+    "objects.md": objects_page,
     "consensus.md": consensus_page,
     "journal.md": journal_page,
 }

@@ -27,6 +27,7 @@ def load_generator() -> ModuleType:
         "errors.md",
         "client.md",
         "testing.md",
+        "objects.md",
         "consensus.md",
         "journal.md",
         "differences.md",

@@ -5,7 +5,9 @@ wherever it stands: in a function, and for the type checker only, too.
 """
 
 import ast
+import re
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,7 @@ FLOORS = {
         aio
         awaited | opening
         server
-        etcd
+        etcd | objects
         database
         member
         peer | journal | store | client
@@ -105,7 +107,7 @@ FLOORS = {
     "roost.database": """
         blocking
         aio
-        status | catalogue
+        status | catalogue | opening
         embedded | place
         observing | runner
         past
@@ -115,13 +117,36 @@ FLOORS = {
         source
         operations
         transaction
-        conventions
+        conventions | moments
         carried
         rows
         bounds | declared
         codecs | answers
         limits | ordered
         errors
+    """,
+    "roost.objects": """
+        blocking
+        aio
+        turns
+        waiting
+        layouts
+        brackets | orders | shapes
+        errors
+    """,
+    "roost.objects.aio": """
+        opening
+        database
+        objects
+        barriers | deques | dicts | lists | locks | queues | registers | sets
+        handle
+    """,
+    "roost.objects.layouts": """
+        operations
+        barriers | deques | dicts | heaps | lines | registers | sets
+        lists
+        counted_tree
+        heads
     """,
     "roost.server": """
         embedding
@@ -350,6 +375,30 @@ def test_every_file_and_room_has_a_floor(package: str) -> None:
         if name.startswith(f"{package}.")
     }
     assert inside - set(floors_of(package)) == set()
+
+
+# Rooms that stand on the public names of `database`, as a program does; etcd's services come to
+# stand on them, too (issue 15).
+DATA_MODELS = ("roost.objects",)
+
+
+def test_a_data_model_uses_public_names_of_the_database_only() -> None:
+    faces = ("roost.database", "roost.database.aio", "roost.database.blocking")
+    below = ("roost.database", "roost.member", "roost.store", "roost.journal", "roost.raft")
+    found = []
+    for name, path in _files().items():
+        if name.startswith(DATA_MODELS):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(below):
+                    public = import_module(node.module).__all__ if node.module in faces else ()
+                    found += [(name, it.name) for it in node.names if it.name not in public]
+                elif isinstance(node, ast.Import):
+                    found += [(name, it.name) for it in node.names if it.name.startswith(below)]
+                elif isinstance(node, ast.Attribute) and re.match(r"_(?!_)", node.attr):
+                    owner = ast.unparse(node.value)
+                    if re.search(r"(^|[._])(db|database|view|tree|txn)$", owner):
+                        found.append((name, ast.unparse(node)))
+    assert found == []
 
 
 def test_what_only_turns_bytes_into_bytes_touches_nothing_of_the_world() -> None:

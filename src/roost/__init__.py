@@ -32,9 +32,9 @@ if TYPE_CHECKING:
         Transaction,
         UnknownOperation,
     )
-    from roost.database.blocking import Database
     from roost.errors import NotExecuted, OutcomeUnknown, RoostError
     from roost.faces import Closed, Forked
+    from roost.objects.blocking import Database
     from roost.opening import open  # noqa: A004 - it is called roost.open
 else:
     _DATABASE = (
@@ -49,7 +49,7 @@ else:
             **dict.fromkeys(("NotExecuted", "OutcomeUnknown", "RoostError"), "roost.errors"),
             **dict.fromkeys(("Closed", "Forked"), "roost.faces"),
             "Client": "roost.client",
-            "Database": "roost.database.blocking",
+            "Database": "roost.objects.blocking",
             "aio": "roost.aio",
             "open": "roost.opening",
         },

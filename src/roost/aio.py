@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from roost.client.aio import Client
     from roost.database.aio import (
         Attempt,
-        Database,
         Local,
         MultiTree,
         Observation,
@@ -23,14 +22,16 @@ if TYPE_CHECKING:
         Tree,
         View,
     )
+    from roost.objects.aio import Database
 else:
-    _DATABASE = ("Attempt", "Database", "Local", "MultiTree", "Queue", "ReadTree", "Reads", "Tree")
+    _DATABASE = ("Attempt", "Local", "MultiTree", "Queue", "ReadTree", "Reads", "Tree")
     __getattr__ = lazily(
         __name__,
         {
             **dict.fromkeys((*_DATABASE, "View", "Observation"), "roost.database.aio"),
             **dict.fromkeys(("Opening", "open"), "roost.awaited"),
             "Client": "roost.client.aio",
+            "Database": "roost.objects.aio",
         },
     )
 

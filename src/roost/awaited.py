@@ -4,10 +4,10 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
-from roost.database.aio import Database, open_database
 from roost.database.limits import DEFAULT_LIMITS, Limits
 from roost.database.operations import Operations
 from roost.database.place import Urls
+from roost.objects.aio import Database, open_database
 from roost.server.embedding import Services
 from roost.settings import SettingsArguments
 

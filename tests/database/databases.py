@@ -1,10 +1,10 @@
 """Databases for tests: three members in virtual time, and one store without a member."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from roost.database import Limits, Operations
+from roost.database import Limits, Operation, Operations
 from roost.database.aio import Database
 from roost.database.builtin import BUILTIN
 from roost.database.embedded import Bare, Embedded
@@ -19,6 +19,9 @@ DEFAULTS = Limits()
 
 class Databases(Cluster):
     """Members that are databases of the same operations."""
+
+    kind: Callable[[Embedded, Limits], Any] = Database
+    built_in: Mapping[str, Operation[Any, Any]] = BUILTIN
 
     def __init__(self, root: Path, size: int, *operations: Operations) -> None:
         super().__init__(root, size)
@@ -36,11 +39,12 @@ class Databases(Cluster):
             world,
             settings=Settings(),
             builder=Bare(),
-            operations={**by_name(operations or self.operations), **BUILTIN},
+            operations={**by_name(operations or self.operations), **self.built_in},
             limits=limits,
         )
         self.members[position] = embedded.member
-        database = self.databases[position] = Database(embedded, limits)
+        database: Database = type(self).kind(embedded, limits)
+        self.databases[position] = database
         return database
 
     async def open_all(self, limits: Limits = DEFAULTS) -> None:
@@ -69,11 +73,12 @@ def with_databases(
     *operations: Operations,
     size: int = 3,
     limits: Limits = DEFAULTS,
+    kind: type[Databases] = Databases,
 ) -> None:
     """Run `story` with a cluster of databases in virtual time."""
 
     async def main() -> None:
-        cluster = Databases(root, size, *operations)
+        cluster = kind(root, size, *operations)
         await cluster.open_all(limits)
         try:
             await story(cluster)

@@ -9,7 +9,7 @@ import pytest
 
 from roost.faces.writer import Writer
 
-PACKAGES = ["tests.faces.example", "roost.database", "roost.client"]
+PACKAGES = ["tests.faces.example", "roost.database", "roost.objects", "roost.client"]
 MODULES = [
     (package, path.stem)
     for package in PACKAGES

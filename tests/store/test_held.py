@@ -173,6 +173,20 @@ def test_a_view_does_not_last_for_ever(tmp_path: Path) -> None:
     store.close()
 
 
+def test_what_is_held_before_anybody_tells_the_time_lasts_as_long(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    tree = store.tree("one").id
+    put(store, tree, b"a", b"1")
+    view = store.hold()
+    store.flush_if_due(40_000.0)  # a machine that has been on for hours
+    assert view.get(tree, b"a") == b"1"
+    store.flush_if_due(40_000.1 + HELD_S_MAX)
+    with pytest.raises(HeldViewLost, match="more than 60 s"):
+        view.get(tree, b"a")
+    view.close()
+    store.close()
+
+
 def test_what_is_kept_in_memory_for_views_has_a_bound(tmp_path: Path) -> None:
     config = StoreConfig(held_bytes_max=5000)
     store = Store.open(config=config, keeper=open_store(tmp_path)._keeper)

@@ -1,6 +1,8 @@
 """Replicated ordered trees inside a program: the face on which applications stand."""
 
 from roost.database.changes import UNKNOWN, Annotation, Change, Overrun, Unknown
+from roost.database.codecs import KeyCodec, ValueCodec, key_codec, value_codec
+from roost.database.embedded import Builder
 from roost.database.errors import (
     BadArgument,
     BadDeclaration,
@@ -26,9 +28,13 @@ from roost.database.errors import (
     WrongLoop,
 )
 from roost.database.limits import DEFAULT_LIMITS, Limits
+from roost.database.moments import Moment
+from roost.database.opening import open_as
 from roost.database.operations import Operation, Operations
+from roost.database.place import Urls
 from roost.database.status import MemberInfo, Status
-from roost.database.transaction import Transaction
+from roost.database.transaction import Transaction, WritableTree
+from roost.store import BadTreeName
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -38,15 +44,19 @@ __all__ = [
     "BadDeclaration",
     "BadKey",
     "BadOpening",
+    "BadTreeName",
     "BadValue",
+    "Builder",
     "Change",
     "Conflict",
+    "KeyCodec",
     "KeyTooLarge",
     "KeyUndecodable",
     "Limits",
     "MemberEnded",
     "MemberInfo",
     "MemberLost",
+    "Moment",
     "NotYourTree",
     "OnceTaken",
     "Operation",
@@ -60,9 +70,15 @@ __all__ = [
     "TransactionOver",
     "Unknown",
     "UnknownOperation",
+    "Urls",
+    "ValueCodec",
     "ValueTooLarge",
     "ValueUndecodable",
     "ViewClosed",
+    "WritableTree",
     "WriteSetTooLarge",
     "WrongLoop",
+    "key_codec",
+    "open_as",
+    "value_codec",
 ]

@@ -21,6 +21,7 @@ from roost import errors
 from roost.database.answers import Asked, decode_answer, of_members
 from roost.database.errors import MemberEnded, MemberLost, Refused, WrongLoop
 from roost.database.limits import Limits
+from roost.database.moments import CLOCKS_MAX
 from roost.database.observing import Observing
 from roost.database.operations import Operation
 from roost.database.runner import OPERATION, Runner
@@ -155,7 +156,13 @@ class Embedded:
         found.rooms = member
         try:
             member.on_removed = on_removed or found._on_removed
-            found.runner = Runner(operations, limits, clock_s=world.clock_s, wall_s=world.wall_s)
+            found.runner = Runner(
+                operations,
+                limits,
+                clock_s=world.clock_s,
+                wall_s=world.wall_s,
+                clock_number=world.dice.below(CLOCKS_MAX),
+            )
             member.register(OPERATION, found.runner.run)
             found.observing = Observing(member, check=found.check)
             found.rooms = builder.build(member, world, settings)

@@ -16,6 +16,7 @@ from roost.database import once
 from roost.database.answers import RAN, Asked, decode_asked, encode_refusal
 from roost.database.errors import OperationFailed, UnknownOperation
 from roost.database.limits import Limits
+from roost.database.moments import Clock
 from roost.database.operations import Operation
 from roost.database.rows import TxnRows
 from roost.database.transaction import Transaction
@@ -46,12 +47,14 @@ class Runner:
         *,
         clock_s: Callable[[], float],
         wall_s: Callable[[], float],
+        clock_number: int,
     ) -> None:
-        """Know `operations`; `clock_s` never goes back, `wall_s` tells the date."""
+        """Know `operations`; `clock_s` never goes back, and has a number; `wall_s` is the date."""
         self._operations = operations
         self._limits = limits
         self._clock_s = clock_s
         self._wall_s = wall_s
+        self.clock = Clock(clock_number, clock_s)
         self._run_count = self._refused_count = self._failed_count = self._slow_count = 0
 
     def figures(self) -> RunnerFigures:
@@ -92,7 +95,7 @@ class Runner:
                 "the same operations=[...]"
             )
         rows = TxnRows(txn, self._limits)
-        transaction = Transaction(rows)
+        transaction = Transaction(rows, self.clock.moment)
         try:
             if asked.once is None:
                 result = operation.run(transaction, asked.arguments)

@@ -15,6 +15,7 @@ from roost.database.bounds import PAGE_ROWS, Range, Shape, check_limit
 from roost.database.conventions import WritableMultiTree, WritableQueue, multi_shape
 from roost.database.errors import TransactionOver
 from roost.database.limits import TreeLimits
+from roost.database.moments import Moment, no_moment
 from roost.database.rows import Rows
 
 K = TypeVar("K")
@@ -25,9 +26,10 @@ D = TypeVar("D")
 class Transaction:
     """One transaction; see the module."""
 
-    def __init__(self, rows: Rows) -> None:
-        """Begin on `rows`."""
+    def __init__(self, rows: Rows, moment: Callable[[], Moment] = no_moment) -> None:
+        """Begin on `rows`; `moment` tells the time where it runs."""
         self._rows: Rows | None = rows
+        self._moment = moment
 
     def rows(self) -> Rows:
         """What it stands on.
@@ -123,6 +125,14 @@ class Transaction:
 
         """
         self.rows().annotate(kind, data)
+
+    def moment(self) -> Moment:
+        """Now, by the clock of the member where it runs, which never goes back.
+
+        Two moments can be compared when their clocks are the same: another member has another one,
+        and so has the same member when it was started again.
+        """
+        return self._moment()
 
     def savepoint(self) -> "Savepoint":
         """A place to come back to.

@@ -15,8 +15,9 @@ class there is a `Face` of one here, by these rules:
     async def open(...) -> X in a file    a function that makes an X, and the loop that it lives on
 
 A class that is a face itself is wrapped where it is returned (`X`, `X | None`) and unwrapped where
-it is given.  A class whose `__init__` is not marked is only ever returned.  Docstrings, names,
-kinds and defaults of parameters are the same; a test compares.
+it is given; it may be of another package's room `aio`, and be derived from.  A class whose
+`__init__` is not marked is only ever returned.  Docstrings, names, kinds and defaults of parameters
+are the same; a test compares.
 """
 
 import ast
@@ -43,6 +44,8 @@ _WORDS = (
     ),
     (r"\bAwaitable\[(\w+)\]", r"\1"),
 )
+# An import from the room `aio` of any package.
+_ROOM = re.compile(r"^(roost(?:\.\w+)*|tests\.faces\.\w+)\.aio\b")
 _MARKS = ("translated", "opening")
 _SPECIAL = {"__aenter__": "__enter__", "__aexit__": "__exit__", "__aiter__": "__iter__"}
 
@@ -73,6 +76,7 @@ class Writer:
     package: str
     room: Path
     faces: set[str] = field(default_factory=set)
+    own: set[str] = field(default_factory=set)
 
     @classmethod
     def of(cls, package: str) -> "Writer":
@@ -82,7 +86,7 @@ class Writer:
         assert spec.origin is not None, "it has an __init__.py"
         writer = cls(package, Path(spec.origin).parent)
         for path in writer.sources():
-            writer.faces.update(it.name for it in _classes(ast.parse(path.read_text())))
+            writer.own.update(it.name for it in _classes(ast.parse(path.read_text())))
         return writer
 
     def sources(self) -> list[Path]:
@@ -96,6 +100,7 @@ class Writer:
     def text(self, source: Path) -> str:
         """The blocking file, formatted."""
         tree = ast.parse(source.read_text())
+        self.faces = self.own | set(_from_other_rooms(tree))
         doc = (ast.get_docstring(tree) or "").replace("for asyncio", "that blocks")
         ending = "\n" if "\n" in doc else ""
         parts = [f'"""{_translate(doc)}{ending}"""\n', MADE]
@@ -112,7 +117,9 @@ class Writer:
         return _formatted("\n".join(parts) + "\n", self.target(source))
 
     def _import(self, node: ast.stmt) -> str:
-        return ast.unparse(node).replace(f"{self.package}.aio", f"{self.package}.blocking")
+        if isinstance(node, ast.ImportFrom) and node.module:
+            node.module = _ROOM.sub(r"\1.blocking", node.module)
+        return ast.unparse(node)
 
     def _class(self, node: ast.ClassDef) -> str:
         given = [ast.unparse(it) for it in node.bases]
@@ -120,7 +127,8 @@ class Writer:
         kinds = [it for it in given if _name(it) == "Generic"]
         derived = [*(bases or ["Face"]), *_also(node), *kinds]
         lines = [f"class {node.name}({', '.join(derived)}):", _doc(node)]
-        if not bases or any(_is_init(it) for it in node.body):
+        is_foreign = any(_name(it) not in self.own for it in bases)
+        if not bases or is_foreign or any(_is_init(it) for it in node.body):
             parameters = kinds[0].removeprefix("Generic") if kinds else ""
             lines.append(f"    _inner: aio.{node.name}{parameters}\n")
         lines += [
@@ -251,6 +259,13 @@ def _is_type_variable(node: ast.stmt) -> bool:
     if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Call):
         return False
     return ast.unparse(node.value.func) == "TypeVar"
+
+
+def _from_other_rooms(tree: ast.Module) -> Iterator[str]:
+    """Classes that a file has from rooms `aio`, by the names that it gives them."""
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and _ROOM.match(node.module or ""):
+            yield from (it.asname or it.name for it in node.names if it.name[0].isupper())
 
 
 def _is_function(node: ast.stmt) -> bool:

@@ -115,6 +115,7 @@ class HeldViews:
         # The oldest first.
         self._states: list[_State] = []
         self._now_s = 0.0
+        self._has_looked = False
         self.lost_count = 0
         # Called when a state was let go, and another one may be held.
         self.on_room: Callable[[], None] = lambda: None
@@ -202,6 +203,11 @@ class HeldViews:
     def look(self, now_s: float) -> None:
         """Lose what has been held for too long; `now_s` never goes back."""
         self._now_s = now_s
+        if not self._has_looked:
+            # Those that were held before had no time to begin at.
+            self._has_looked = True
+            for state in self._states:
+                state.began_s = now_s
         while self._states and now_s - self._states[0].began_s > HELD_S_MAX:
             self._lose(self._states[0], f"it was read for more than {HELD_S_MAX:.0f} s")
             self.on_room()

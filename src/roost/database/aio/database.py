@@ -18,6 +18,7 @@ from roost.database.carried import CarriedRows
 from roost.database.embedded import Embedded, Served
 from roost.database.errors import BadArgument, BadOpening, Conflict, ViewClosed
 from roost.database.limits import Limits
+from roost.database.moments import Moment
 from roost.database.operations import Operation, P, R
 from roost.database.optimistic import COMMIT, GuardedRows
 from roost.database.ordered import utf8
@@ -145,7 +146,7 @@ class Attempt:
         """
         await self._embedded.barrier()
         self._rows = GuardedRows(self._embedded.member.store, self._limits)
-        self._txn = Transaction(CarriedRows(self._rows))
+        self._txn = Transaction(CarriedRows(self._rows), self._embedded.runner.clock.moment)
         return self._txn
 
     async def __aexit__(self, kind: type[BaseException] | None, *_rest: object) -> None:
@@ -416,6 +417,14 @@ class Database(Observable):
     async def _change(self, name: str, asked: msgspec.Struct) -> list[MemberRecord]:
         answer = await self._embedded.change_members(name, msgspec.json.encode(asked))
         return msgspec.json.decode(answer, type=list[MemberRecord])
+
+    def moment(self) -> Moment:
+        """Now, by the clock of this member, which never goes back; see `Transaction.moment`."""
+        return self._embedded.runner.clock.moment()
+
+    def unique(self) -> bytes:
+        """16 bytes that no other call gives, of this member or another, in this life or another."""
+        return self._embedded.runner.clock.unique()
 
     async def status(self) -> Status:
         """What this member says of itself and of its cluster."""

@@ -15,6 +15,7 @@ from roost.database.blocking.observation import Observable
 from roost.database.blocking.trees import MultiTree, Queue, ReadTree, Tree
 from roost.database.bounds import K, V
 from roost.database.errors import BadArgument, Conflict
+from roost.database.moments import Moment
 from roost.database.operations import Operation, P, R
 from roost.database.status import MemberInfo, Status
 from roost.database.transaction import Transaction
@@ -363,6 +364,14 @@ class Database(Observable):
 
         """
         self._loop.call(self._inner.move_leader(member_id))
+
+    def moment(self) -> Moment:
+        """Now, by the clock of this member, which never goes back; see `Transaction.moment`."""
+        return self._inner.moment()
+
+    def unique(self) -> bytes:
+        """16 bytes that no other call gives, of this member or another, in this life or another."""
+        return self._inner.unique()
 
     def status(self) -> Status:
         """What this member says of itself and of its cluster."""

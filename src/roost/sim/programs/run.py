@@ -12,6 +12,7 @@ from roost.database.builtin import BUILTIN
 from roost.errors import NotExecuted, OutcomeUnknown, Refused
 from roost.faces import Closed
 from roost.member import Member
+from roost.objects.layouts.operations import OPERATIONS
 from roost.sim.members.chronicle import Chronicle
 from roost.sim.members.judge import Violation
 from roost.sim.members.machines import Machine
@@ -84,7 +85,9 @@ class ProgramRun(Run):
         self._program = program
         self._tagged = {name: Tagged(it) for name, it in program.operations.items()}
         known = {it.name: it for it in (*program.operations.values(), *self._tagged.values())}
-        self._members = DatabaseMembers({**known, **BUILTIN}, program.limits, self._on_applied)
+        self._members = DatabaseMembers(
+            {**known, **BUILTIN, **OPERATIONS}, program.limits, self._on_applied
+        )
         super().__init__(seed, root, self._members, program.swarm(seed))
         self.history = History()
         self._visits = _Visits()

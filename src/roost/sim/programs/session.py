@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar, overload
 
 from roost.database import Operation, OperationFailed, Refused
-from roost.database.aio import Database
 from roost.database.operations import P, R
 from roost.errors import OutcomeUnknown, RoostError
+from roost.objects.aio import Database
 from roost.sim.members.judge import Violation
 from roost.sim.programs.errors import BadCheck
 from roost.sim.programs.history import Call, History

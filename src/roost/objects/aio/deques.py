@@ -1,0 +1,239 @@
+"""The asyncio face of deques."""
+
+from collections.abc import AsyncGenerator, Iterable
+from typing import Generic, TypeVar
+
+from roost.database import BadArgument, Conflict, value_codec
+from roost.database.aio import Database
+from roost.faces import also, translated
+from roost.objects.aio.handle import Bytes, Handle
+from roost.objects.brackets import DequeBrackets
+from roost.objects.layouts import operations as ops
+from roost.objects.layouts.deques import DequeHead, place_key
+from roost.objects.layouts.heads import Shape, tree_of
+from roost.objects.orders import CONTENDED, TRIES, bounds
+from roost.objects.shapes import Taken
+
+V = TypeVar("V")
+_OUT = "deque index out of range"
+
+
+@also(DequeBrackets[V])
+class Deque(Handle, Generic[V]):
+    """As `collections.deque`: cheap at both ends, and any value can be read.
+
+    Whoever opens it with `maxlen` has what is too much go at the other end.
+    """
+
+    def __init__(self, db: Database, name: str, value: type[V], maxlen: int | None) -> None:
+        """Open it; see `Objects.deque`."""
+        if maxlen is not None and (not isinstance(maxlen, int) or maxlen < 0):
+            raise BadArgument(f"maxlen={maxlen!r}: a number from 0, or None")
+        self._values = value_codec(value)
+        self._maxlen = maxlen
+        super().__init__(db, Shape(tree_of(name), "deque", "", self._values.name))
+
+    @property
+    def maxlen(self) -> int | None:
+        """How many values there may be; None = any number."""
+        return self._maxlen
+
+    async def length(self) -> int:
+        """How many values there are.  One round trip, one row."""
+        return (await self._head(DequeHead)).count
+
+    async def append(self, value: V) -> None:
+        """Put a value at the end.  One round trip, two rows.
+
+        Raises:
+            BadValue: it is no value of this deque.
+            Refused: it is too large, or the object is something else.
+
+        """
+        await self.extend([value])
+
+    async def appendleft(self, value: V) -> None:
+        """Put a value at the beginning.  One round trip, two rows."""
+        await self.extendleft([value])
+
+    async def extend(self, values: Iterable[V]) -> None:
+        """Put values at the end, all at once.  One round trip; a row for each, and one."""
+        encoded = [self._values.encode(it) for it in values]
+        await self._ask(ops.DEQUE_EXTEND, encoded, False, self._maxlen)
+
+    async def extendleft(self, values: Iterable[V]) -> None:
+        """Put values at the beginning, one after the other, so that the last is the first."""
+        encoded = [self._values.encode(it) for it in values]
+        await self._ask(ops.DEQUE_EXTEND, encoded, True, self._maxlen)
+
+    async def pop(self) -> V:
+        """Take out the value at the end.  One round trip, two rows.
+
+        Raises:
+            IndexError: there is none.
+
+        """
+        return await self._pop(left=False)
+
+    async def popleft(self) -> V:
+        """Take out the value at the beginning.  One round trip, two rows.
+
+        Raises:
+            IndexError: there is none.
+
+        """
+        return await self._pop(left=True)
+
+    async def _pop(self, *, left: bool) -> V:
+        held = await self._ask(ops.DEQUE_POP, left)
+        if held is None:
+            raise IndexError("pop from an empty deque")
+        return self._values.decode(held)
+
+    async def get(self, index: int) -> V:
+        """The value at a position, from the end when it is negative.  One round trip, two rows.
+
+        Raises:
+            IndexError: there is none.
+
+        """
+        held = await self._ask(ops.DEQUE_GET, index)
+        if held is None:
+            raise IndexError(_OUT)
+        return self._values.decode(held)
+
+    async def put(self, index: int, value: V) -> None:
+        """Set the value at a position.  One round trip, two rows.
+
+        Raises:
+            IndexError: there is no such position.
+
+        """
+        if not await self._ask(ops.DEQUE_SET, index, self._values.encode(value)):
+            raise IndexError(_OUT)
+
+    async def insert(self, index: int, value: V) -> None:
+        """Put a value before a position.
+
+        One round trip; a row for each value between it and the nearer end, and two.
+
+        Raises:
+            IndexError: there are `maxlen` values already.
+
+        """
+        encoded = self._values.encode(value)
+        if not await self._ask(ops.DEQUE_INSERT, index, encoded, self._maxlen):
+            raise IndexError("deque already at its maximum size")
+
+    async def delete(self, index: int) -> None:
+        """Take out the value at a position.  Costs as `insert`.
+
+        Raises:
+            IndexError: there is none.
+
+        """
+        if not await self._ask(ops.DEQUE_DELETE, index):
+            raise IndexError(_OUT)
+
+    async def remove(self, value: V) -> None:
+        """Take out the first value that is equal to this one; it walks over all.
+
+        Two round trips and more, and what `delete` costs.
+
+        Raises:
+            ValueError: there is none.
+            Conflict: others changed the deque again and again meanwhile.
+
+        """
+        for _ in range(TRIES):
+            state = await self.state()
+            if value not in state.values:
+                raise ValueError("deque.remove(x): x not in deque")
+            place = state.values.index(value)
+            if await self._ask(ops.DEQUE_REMOVE, place, state.version):
+                return
+        raise Conflict(CONTENDED)
+
+    async def rotate(self, n: int = 1) -> None:
+        """Move `n` values from the end to the beginning, or back when it is less than 0.
+
+        One round trip; two rows for each value that moves: at most half of them, whatever `n` is.
+        """
+        await self._ask(ops.DEQUE_ROTATE, n)
+
+    async def reverse(self) -> None:
+        """Put the values into the opposite order.  One round trip; a row for each value."""
+        await self._ask(ops.DEQUE_REVERSE)
+
+    async def clear(self) -> None:
+        """Take out all values.  One round trip, two rows, whatever it removes."""
+        await self._ask(ops.DEQUE_CLEAR)
+
+    async def index(self, value: V, start: int = 0, stop: int | None = None) -> int:
+        """The position of the first value that is equal to this one; it walks, as `pages`.
+
+        Raises:
+            ValueError: there is none.
+
+        """
+        values = await self.copy()
+        for place in bounds(start, stop, len(values)):
+            if values[place] == value:
+                return place
+        raise ValueError(f"{value!r} is not in deque")
+
+    async def count(self, value: V) -> int:
+        """How many values are equal to this one; it walks over all, as `pages`."""
+        return sum([page.count(value) async for page in self.pages()])
+
+    async def has(self, value: V) -> bool:
+        """Whether a value is equal to this one; it walks, as `pages`."""
+        async for page in self.pages():
+            if value in page:
+                return True
+        return False
+
+    async def state(self) -> Taken[V]:
+        """All values, and the version of the deque that has them; read as `pages`."""
+        taken: Taken[V] = Taken([], 0)
+
+        async def read(tree: Bytes, head: DequeHead) -> AsyncGenerator[list[V], None]:
+            nonlocal taken
+            taken = Taken([], head.version)
+            async for page in self._read(tree, head, reverse=False):
+                yield page
+
+        async for page in self._pages(DequeHead, read):
+            taken.values.extend(page)
+        return taken
+
+    async def pages(self, *, reverse: bool = False) -> AsyncGenerator[list[V], None]:
+        """All values in order, some at a time, of one state; from the end with `reverse`.
+
+        One round trip, two for many; a row read for each value.
+        """
+
+        async def read(tree: Bytes, head: DequeHead) -> AsyncGenerator[list[V], None]:
+            async for page in self._read(tree, head, reverse=reverse):
+                yield page
+
+        async for page in self._pages(DequeHead, read):
+            yield page
+
+    async def _read(
+        self, tree: Bytes, head: DequeHead, *, reverse: bool
+    ) -> AsyncGenerator[list[V], None]:
+        first, stop = place_key(head.first), place_key(head.first + head.count)
+        async for page in tree.pages(first=first, stop=stop, reverse=reverse):
+            yield [self._values.decode(row) for _, row in page]
+
+    @translated
+    async def values(self, *, reverse: bool = False) -> AsyncGenerator[V, None]:
+        """All values in order, from the end with `reverse`; read as `pages`."""
+        async for page in self.pages(reverse=reverse):
+            for value in page:
+                yield value
+
+    async def copy(self) -> list[V]:
+        """All values as a plain list, of one state; read as `pages`."""
+        return [it async for page in self.pages() for it in page]

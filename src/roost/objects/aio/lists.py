@@ -1,0 +1,310 @@
+"""The asyncio face of lists."""
+
+from collections.abc import AsyncGenerator, Callable, Iterable
+from typing import Any, Generic, TypeVar
+
+from roost.database import Conflict, value_codec
+from roost.database.aio import Database
+from roost.faces import also, translated
+from roost.objects.aio.handle import Bytes, Handle
+from roost.objects.brackets import ListBrackets
+from roost.objects.layouts import operations as ops
+from roost.objects.layouts.counted_tree import Node, decode_node
+from roost.objects.layouts.heads import Shape, tree_of
+from roost.objects.layouts.lists import ListHead, Span, item_key, node_key, there
+from roost.objects.orders import CONTENDED, TRIES, bounds, order_of
+from roost.objects.shapes import Taken
+
+V = TypeVar("V")
+_OUT = "list index out of range"
+
+
+@also(ListBrackets[V])
+class List(Handle, Generic[V]):
+    """As `list`; any place is found, and changed, in a few rows.
+
+    "Levels" are those of its tree of counts: 1 for 64 values, 2 for 4,096, 3 for 262,144.
+    """
+
+    def __init__(self, db: Database, name: str, value: type[V]) -> None:
+        """Open it; see `Objects.list`."""
+        self._values = value_codec(value)
+        super().__init__(db, Shape(tree_of(name), "list", "", self._values.name))
+
+    async def length(self) -> int:
+        """How many values there are.  One round trip, one row."""
+        return (await self._head(ListHead)).count
+
+    async def get(self, index: int) -> V:
+        """The value at a position, from the end when it is negative.
+
+        One round trip; a row for each level, and two.
+
+        Raises:
+            IndexError: there is none.
+
+        """
+        held = await self._ask(ops.LIST_GET, index)
+        if held is None:
+            raise IndexError(_OUT)
+        return self._values.decode(held)
+
+    async def put(self, index: int, value: V) -> None:
+        """Set the value at a position.  One round trip, two rows; a row read for each level.
+
+        Raises:
+            IndexError: there is no such position.
+            BadValue: it is no value of this list.
+
+        """
+        if not await self._ask(ops.LIST_SET, index, self._values.encode(value)):
+            raise IndexError("list assignment index out of range")
+
+    async def insert(self, index: int, value: V) -> None:
+        """Put a value before a position.  One round trip; a row for each level, and two."""
+        await self._ask(ops.LIST_INSERT, index, [self._values.encode(value)])
+
+    async def append(self, value: V) -> None:
+        """Put a value at the end.  Costs as `insert`."""
+        await self.extend([value])
+
+    async def extend(self, values: Iterable[V]) -> None:
+        """Put values at the end, all at once.
+
+        One round trip; a row for each value, and for each 64 values.
+        """
+        await self._ask(ops.LIST_INSERT, None, [self._values.encode(it) for it in values])
+
+    async def pop(self, index: int = -1) -> V:
+        """Take out the value at a position.  One round trip; a row for each level, and two.
+
+        Raises:
+            IndexError: there is none.
+
+        """
+        held = await self._ask(ops.LIST_POP, index)
+        if held is None:
+            raise IndexError("pop index out of range, or from an empty list")
+        return self._values.decode(held)
+
+    async def delete(self, index: int) -> None:
+        """Take out the value at a position.  Costs as `pop`.
+
+        Raises:
+            IndexError: there is none.
+
+        """
+        if await self._ask(ops.LIST_POP, index) is None:
+            raise IndexError("list assignment index out of range")
+
+    async def clear(self) -> None:
+        """Take out all values.  One round trip, two rows, whatever it removes."""
+        await self._ask(ops.LIST_CLEAR)
+
+    async def slice(
+        self, start: int | None = None, stop: int | None = None, step: int | None = None
+    ) -> list[V]:
+        """The values of a slice, as a plain list; what lies between its ends is read, as `pages`.
+
+        Raises:
+            ValueError: the step is 0.
+
+        """
+        asked = slice(start, stop, step)
+        found: list[V] = []
+
+        async def read(tree: Bytes, head: ListHead) -> AsyncGenerator[list[V], None]:
+            places = range(*asked.indices(head.count))
+            if not places:
+                return
+            low, high = min(places), max(places)
+            between = [it async for page in self._read(tree, head, low, high + 1) for it in page]
+            yield between[places[0] - low :: places.step]
+
+        async for page in self._pages(ListHead, read):
+            found += page
+        return found
+
+    async def put_slice(
+        self,
+        values: Iterable[V],
+        start: int | None = None,
+        stop: int | None = None,
+        step: int | None = None,
+    ) -> None:
+        """Set a slice, at once.  One round trip; a row for each value that comes, and that goes.
+
+        Raises:
+            ValueError: the slice has a step, and another length than there are values.
+
+        """
+        encoded = [self._values.encode(it) for it in values]
+        size = await self._ask(ops.LIST_ASSIGN, _span(start, stop, step), encoded)
+        if size is not None:
+            raise ValueError(
+                f"attempt to assign sequence of size {len(encoded)} to extended slice of size "
+                f"{size}"
+            )
+
+    async def delete_slice(
+        self, start: int | None = None, stop: int | None = None, step: int | None = None
+    ) -> None:
+        """Take out the values of a slice, at once.  One round trip; a row for each of them."""
+        await self._ask(ops.LIST_DELETE, _span(start, stop, step))
+
+    async def remove(self, value: V) -> None:
+        """Take out the first value that is equal to this one; it walks over those before.
+
+        Two round trips and more, and what `pop` costs.
+
+        Raises:
+            ValueError: there is none.
+            Conflict: others changed the list again and again meanwhile.
+
+        """
+        for _ in range(TRIES):
+            state = await self.state()
+            if value not in state.values:
+                raise ValueError("list.remove(x): x not in list")
+            place = state.values.index(value)
+            if await self._ask(ops.LIST_REMOVE, place, state.version):
+                return
+        raise Conflict(CONTENDED)
+
+    async def index(self, value: V, start: int = 0, stop: int | None = None) -> int:
+        """The position of the first value that is equal to this one; it walks, as `pages`.
+
+        Raises:
+            ValueError: there is none.
+
+        """
+        values = await self.copy()
+        for place in bounds(start, stop, len(values)):
+            if values[place] == value:
+                return place
+        raise ValueError(f"{value!r} is not in list")
+
+    async def count(self, value: V) -> int:
+        """How many values are equal to this one; it walks over all, as `pages`."""
+        return sum([page.count(value) async for page in self.pages()])
+
+    async def has(self, value: V) -> bool:
+        """Whether a value is equal to this one; it walks, as `pages`."""
+        async for page in self.pages():
+            if value in page:
+                return True
+        return False
+
+    async def reverse(self) -> None:
+        """Put the values into the opposite order.  One round trip; a row for each 64 values."""
+        await self._ask(ops.LIST_REVERSE)
+
+    @translated
+    async def sort(self, *, key: Callable[[V], Any] | None = None, reverse: bool = False) -> None:
+        """Sort the values, all of which are read here; `key` is called where you are.
+
+        Two round trips and more; each value is read, and a row written for each 64.
+
+        Raises:
+            Conflict: others changed the list again and again meanwhile.
+
+        """
+        for _ in range(TRIES):
+            state = await self.state()
+            order = order_of(state.values, key, reverse=reverse)
+            if await self.rearrange(order, state.version):
+                return
+        raise Conflict(CONTENDED)
+
+    async def state(self) -> Taken[V]:
+        """All values, and the version of the list that has them; read as `pages`."""
+        taken: Taken[V] = Taken([], 0)
+
+        async def read(tree: Bytes, head: ListHead) -> AsyncGenerator[list[V], None]:
+            nonlocal taken
+            taken = Taken([], head.version)
+            async for page in self._read(tree, head, 0, head.count):
+                yield page
+
+        async for page in self._pages(ListHead, read):
+            taken.values.extend(page)
+        return taken
+
+    async def rearrange(self, order: list[int], version: int) -> bool:
+        """Have at position i what was at `order[i]`, if `version` is still that of the list.
+
+        One round trip; a row for each 64 values.
+        """
+        return await self._ask(ops.LIST_REARRANGE, order, version)
+
+    async def pages(self, *, reverse: bool = False) -> AsyncGenerator[list[V], None]:
+        """All values in order, some at a time, of one state; from the end with `reverse`.
+
+        One round trip, two for many; a row read for each value, and for each 64.
+        """
+
+        async def read(tree: Bytes, head: ListHead) -> AsyncGenerator[list[V], None]:
+            async for page in self._read(tree, head, 0, head.count, reverse=reverse):
+                yield page
+
+        async for page in self._pages(ListHead, read):
+            yield page
+
+    @translated
+    async def values(self, *, reverse: bool = False) -> AsyncGenerator[V, None]:
+        """All values in order, from the end with `reverse`; read as `pages`."""
+        async for page in self.pages(reverse=reverse):
+            for value in page:
+                yield value
+
+    async def copy(self) -> list[V]:
+        """All values as a plain list, of one state; read as `pages`."""
+        return [it async for page in self.pages() for it in page]
+
+    async def _read(
+        self, tree: Bytes, head: ListHead, first: int, stop: int, *, reverse: bool = False
+    ) -> AsyncGenerator[list[V], None]:
+        """Values from position `first` to before `stop`, a leaf at a time."""
+        if not head.root:
+            return
+        async for numbers in _leaves(tree, head.root, head.depth, first, stop, reverse=reverse):
+            rows = await _rows_of(tree, numbers)
+            yield [self._values.decode(it) for it in rows]
+
+
+def _span(start: int | None, stop: int | None, step: int | None) -> Span:
+    if step == 0:
+        raise ValueError("slice step cannot be zero")
+    return Span(start, stop, step)
+
+
+async def _leaves(
+    tree: Bytes, number: int, depth: int, first: int, stop: int, *, reverse: bool
+) -> AsyncGenerator[list[int], None]:
+    """The numbers at positions from `first` to before `stop` below a node, a leaf at a time."""
+    node: Node = decode_node(there(await tree.get(node_key(number))), depth)
+    if node.counts is None:
+        found = node.items[first:stop]
+        yield found[::-1] if reverse else found
+        return
+    begin = sum(node.counts) if reverse else 0
+    children = list(zip(node.items, node.counts, strict=True))
+    for child, count in reversed(children) if reverse else children:
+        begin -= count if reverse else 0
+        low, high = max(first - begin, 0), min(stop - begin, count)
+        if low < high:
+            async for it in _leaves(tree, child, depth - 1, low, high, reverse=reverse):
+                yield it
+        begin += 0 if reverse else count
+
+
+async def _rows_of(tree: Bytes, numbers: list[int]) -> list[bytes]:
+    """Values by their numbers; what came in order lies in order, and is read at once."""
+    if not numbers:
+        return []
+    low, high = min(numbers), max(numbers)
+    if high - low < 2 * len(numbers):
+        stop = item_key(high + 1)
+        found = {key: row async for key, row in tree.items(first=item_key(low), stop=stop)}
+        return [there(found.get(item_key(it))) for it in numbers]
+    return [there(await tree.get(item_key(it))) for it in numbers]

@@ -1,0 +1,199 @@
+"""The asyncio face of lists."""
+
+# Made by roost.faces.writer of the room `aio`; do not edit: `make faces`.
+
+from collections.abc import Callable, Generator, Iterable
+from typing import Any, Generic, TypeVar
+
+from roost.database import Conflict
+from roost.objects.aio import lists as aio
+from roost.objects.blocking.handle import Handle
+from roost.objects.brackets import ListBrackets
+from roost.objects.orders import CONTENDED, TRIES, order_of
+from roost.objects.shapes import Taken
+
+V = TypeVar("V")
+
+
+class List(Handle, ListBrackets[V], Generic[V]):
+    """As `list`; any place is found, and changed, in a few rows.
+
+    "Levels" are those of its tree of counts: 1 for 64 values, 2 for 4,096, 3 for 262,144.
+
+    """
+
+    _inner: aio.List[V]
+
+    def length(self) -> int:
+        """How many values there are.  One round trip, one row."""
+        return self._loop.call(self._inner.length())
+
+    def get(self, index: int) -> V:
+        """The value at a position, from the end when it is negative.
+
+        One round trip; a row for each level, and two.
+
+        Raises:
+            IndexError: there is none.
+
+        """
+        return self._loop.call(self._inner.get(index))
+
+    def put(self, index: int, value: V) -> None:
+        """Set the value at a position.  One round trip, two rows; a row read for each level.
+
+        Raises:
+            IndexError: there is no such position.
+            BadValue: it is no value of this list.
+
+        """
+        self._loop.call(self._inner.put(index, value))
+
+    def insert(self, index: int, value: V) -> None:
+        """Put a value before a position.  One round trip; a row for each level, and two."""
+        self._loop.call(self._inner.insert(index, value))
+
+    def append(self, value: V) -> None:
+        """Put a value at the end.  Costs as `insert`."""
+        self._loop.call(self._inner.append(value))
+
+    def extend(self, values: Iterable[V]) -> None:
+        """Put values at the end, all at once.
+
+        One round trip; a row for each value, and for each 64 values.
+
+        """
+        self._loop.call(self._inner.extend(values))
+
+    def pop(self, index: int = -1) -> V:
+        """Take out the value at a position.  One round trip; a row for each level, and two.
+
+        Raises:
+            IndexError: there is none.
+
+        """
+        return self._loop.call(self._inner.pop(index))
+
+    def delete(self, index: int) -> None:
+        """Take out the value at a position.  Costs as `pop`.
+
+        Raises:
+            IndexError: there is none.
+
+        """
+        self._loop.call(self._inner.delete(index))
+
+    def clear(self) -> None:
+        """Take out all values.  One round trip, two rows, whatever it removes."""
+        self._loop.call(self._inner.clear())
+
+    def slice(
+        self, start: int | None = None, stop: int | None = None, step: int | None = None
+    ) -> list[V]:
+        """The values of a slice, as a plain list; what lies between its ends is read, as `pages`.
+
+        Raises:
+            ValueError: the step is 0.
+
+        """
+        return self._loop.call(self._inner.slice(start, stop, step))
+
+    def put_slice(
+        self,
+        values: Iterable[V],
+        start: int | None = None,
+        stop: int | None = None,
+        step: int | None = None,
+    ) -> None:
+        """Set a slice, at once.  One round trip; a row for each value that comes, and that goes.
+
+        Raises:
+            ValueError: the slice has a step, and another length than there are values.
+
+        """
+        self._loop.call(self._inner.put_slice(values, start, stop, step))
+
+    def delete_slice(
+        self, start: int | None = None, stop: int | None = None, step: int | None = None
+    ) -> None:
+        """Take out the values of a slice, at once.  One round trip; a row for each of them."""
+        self._loop.call(self._inner.delete_slice(start, stop, step))
+
+    def remove(self, value: V) -> None:
+        """Take out the first value that is equal to this one; it walks over those before.
+
+        Two round trips and more, and what `pop` costs.
+
+        Raises:
+            ValueError: there is none.
+            Conflict: others changed the list again and again meanwhile.
+
+        """
+        self._loop.call(self._inner.remove(value))
+
+    def index(self, value: V, start: int = 0, stop: int | None = None) -> int:
+        """The position of the first value that is equal to this one; it walks, as `pages`.
+
+        Raises:
+            ValueError: there is none.
+
+        """
+        return self._loop.call(self._inner.index(value, start, stop))
+
+    def count(self, value: V) -> int:
+        """How many values are equal to this one; it walks over all, as `pages`."""
+        return self._loop.call(self._inner.count(value))
+
+    def has(self, value: V) -> bool:
+        """Whether a value is equal to this one; it walks, as `pages`."""
+        return self._loop.call(self._inner.has(value))
+
+    def reverse(self) -> None:
+        """Put the values into the opposite order.  One round trip; a row for each 64 values."""
+        self._loop.call(self._inner.reverse())
+
+    def sort(self, *, key: Callable[[V], Any] | None = None, reverse: bool = False) -> None:
+        """Sort the values, all of which are read here; `key` is called where you are.
+
+        Two round trips and more; each value is read, and a row written for each 64.
+
+        Raises:
+            Conflict: others changed the list again and again meanwhile.
+
+        """
+        for _ in range(TRIES):
+            state = self.state()
+            order = order_of(state.values, key, reverse=reverse)
+            if self.rearrange(order, state.version):
+                return
+        raise Conflict(CONTENDED)
+
+    def state(self) -> Taken[V]:
+        """All values, and the version of the list that has them; read as `pages`."""
+        return self._loop.call(self._inner.state())
+
+    def rearrange(self, order: list[int], version: int) -> bool:
+        """Have at position i what was at `order[i]`, if `version` is still that of the list.
+
+        One round trip; a row for each 64 values.
+
+        """
+        return self._loop.call(self._inner.rearrange(order, version))
+
+    def pages(self, *, reverse: bool = False) -> Generator[list[V], None, None]:
+        """All values in order, some at a time, of one state; from the end with `reverse`.
+
+        One round trip, two for many; a row read for each value, and for each 64.
+
+        """
+        return self._loop.iterate(self._inner.pages(reverse=reverse))
+
+    def values(self, *, reverse: bool = False) -> Generator[V, None, None]:
+        """All values in order, from the end with `reverse`; read as `pages`."""
+        for page in self.pages(reverse=reverse):
+            for value in page:
+                yield value
+
+    def copy(self) -> list[V]:
+        """All values as a plain list, of one state; read as `pages`."""
+        return self._loop.call(self._inner.copy())

@@ -1,0 +1,1 @@
+"""How objects lie in trees, and the operations that change them, where the cluster leads."""

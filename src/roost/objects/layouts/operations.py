@@ -1,0 +1,66 @@
+"""All that objects ask of the member that leads, by name."""
+
+from roost.database import Operation
+from roost.objects.layouts import (
+    barriers,
+    deques,
+    dicts,
+    heads,
+    heaps,
+    lines,
+    lists,
+    registers,
+    sets,
+)
+
+DROP = Operation("roost.object_drop", heads.drop)
+DICT_PUT = Operation("roost.dict_put", dicts.put)
+DICT_SET_DEFAULT = Operation("roost.dict_set_default", dicts.set_default)
+DICT_POP = Operation("roost.dict_pop", dicts.pop)
+DICT_POP_LAST = Operation("roost.dict_pop_last", dicts.pop_last)
+DICT_CLEAR = Operation("roost.dict_clear", dicts.clear)
+COUNTER_ADD = Operation("roost.counter_add", dicts.add)
+SET_ADD = Operation("roost.set_add", sets.add)
+SET_DISCARD = Operation("roost.set_discard", sets.discard)
+SET_TOGGLE = Operation("roost.set_toggle", sets.toggle)
+SET_KEEP = Operation("roost.set_keep", sets.keep)
+SET_POP = Operation("roost.set_pop", sets.pop)
+SET_CLEAR = Operation("roost.set_clear", sets.clear)
+SET_FIND = Operation("roost.set_find", sets.find)
+LIST_GET = Operation("roost.list_get", lists.get)
+LIST_SET = Operation("roost.list_set", lists.set_one)
+LIST_INSERT = Operation("roost.list_insert", lists.insert)
+LIST_POP = Operation("roost.list_pop", lists.pop)
+LIST_DELETE = Operation("roost.list_delete", lists.delete)
+LIST_ASSIGN = Operation("roost.list_assign", lists.assign)
+LIST_REMOVE = Operation("roost.list_remove", lists.remove)
+LIST_REVERSE = Operation("roost.list_reverse", lists.reverse)
+LIST_REARRANGE = Operation("roost.list_rearrange", lists.rearrange)
+LIST_CLEAR = Operation("roost.list_clear", lists.clear)
+DEQUE_GET = Operation("roost.deque_get", deques.get)
+DEQUE_SET = Operation("roost.deque_set", deques.set_one)
+DEQUE_EXTEND = Operation("roost.deque_extend", deques.extend)
+DEQUE_POP = Operation("roost.deque_pop", deques.pop)
+DEQUE_INSERT = Operation("roost.deque_insert", deques.insert)
+DEQUE_DELETE = Operation("roost.deque_delete", deques.delete)
+DEQUE_REMOVE = Operation("roost.deque_remove", deques.remove)
+DEQUE_ROTATE = Operation("roost.deque_rotate", deques.rotate)
+DEQUE_REVERSE = Operation("roost.deque_reverse", deques.reverse)
+DEQUE_CLEAR = Operation("roost.deque_clear", deques.clear)
+HEAP_PUT = Operation("roost.heap_put", heaps.put)
+HEAP_PEEK = Operation("roost.heap_peek", heaps.peek)
+HEAP_TAKE = Operation("roost.heap_take", heaps.take)
+HEAP_CLEAR = Operation("roost.heap_clear", heaps.clear)
+REGISTER_PUT = Operation("roost.register_put", registers.put)
+REGISTER_PUT_IF = Operation("roost.register_put_if", registers.put_if)
+LINE_ENTER = Operation("roost.line_enter", lines.enter)
+LINE_LOOK = Operation("roost.line_look", lines.look)
+LINE_LEAVE = Operation("roost.line_leave", lines.leave)
+LINE_FIRST = Operation("roost.line_first", lines.first)
+BARRIER_ARRIVE = Operation("roost.barrier_arrive", barriers.arrive)
+BARRIER_LOOK = Operation("roost.barrier_look", barriers.look)
+BARRIER_LEAVE = Operation("roost.barrier_leave", barriers.leave)
+BARRIER_ABORT = Operation("roost.barrier_abort", barriers.abort)
+BARRIER_RESET = Operation("roost.barrier_reset", barriers.reset)
+BARRIER_COUNT = Operation("roost.barrier_count", barriers.count)
+OPERATIONS = {it.name: it for it in list(vars().values()) if isinstance(it, Operation)}
