@@ -274,6 +274,7 @@ def test_a_connection_that_cannot_be_written_to_costs_no_other() -> None:
 
     class Connection:
         def __init__(self, *, is_broken: bool) -> None:
+            self.loop = asyncio.get_running_loop()
             self.is_broken = is_broken
             self.flushed_count = self.aborted_count = 0
 

@@ -9,6 +9,7 @@ from roost.server.h2 import PREFACE
 from roost.server.h2 import frames as f
 from roost.server.h2.hpack import encode_literal
 from roost.server.intake import REQUEST_UNITS, SHARE_UNITS_MIN, TURN_UNITS, Intake
+from roost.sim.members.loop import run_virtually, until_idle, virtual_loop
 
 HEADERS = b"".join(
     encode_literal(name, value)
@@ -60,6 +61,22 @@ def test_a_turn_has_one_budget_and_those_in_line_share_the_next() -> None:
         assert [client.units for client in hostile] == [0] * 4
 
     asyncio.run(main())
+
+
+def test_who_sends_little_needs_no_turn_and_no_turn_has_less_than_half() -> None:
+    async def main() -> None:
+        intake = Intake()
+        modest = Client(intake, 10 * TURN_UNITS)
+        for used in (20, TURN_UNITS // 2 - 20):
+            intake.note(modest, used, has_more=False)
+            assert virtual_loop().is_idle
+        assert intake.budget() >= TURN_UNITS // 2
+        intake.note(modest, 1, has_more=False)
+        assert not virtual_loop().is_idle
+        await until_idle()
+        assert intake.budget() == TURN_UNITS
+
+    run_virtually(main())
 
 
 def test_what_fails_as_it_is_read_does_not_stop_the_line() -> None:

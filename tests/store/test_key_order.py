@@ -23,14 +23,14 @@ class Ordering(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(key_order, "BLOCK_COUNT_MAX", 8)
         self.patch.setattr(key_order, "_SORTED_COUNT_MIN", 3)
-        self.order = KeyOrder()
+        self.values: dict[bytes, bytes | None] = {}
+        self.order = KeyOrder(self.values)
         self.keys: set[bytes] = set()
 
     @rule(key=KEYS)
     def add(self, key: bytes) -> None:
-        if key not in self.keys:
-            self.keys.add(key)
-            self.order.fresh.append(key)
+        self.keys.add(key)
+        self.values[key] = b""
 
     @rule(first=st.integers(0, 300), count=st.integers(1, 40))
     def add_neighbours(self, first: int, count: int) -> None:
@@ -42,6 +42,7 @@ class Ordering(RuleBasedStateMachine):
         expected = self.in_range(first, stop)[:count_max]
         assert self.order.take(first, stop, count_max) == expected
         self.keys.difference_update(expected)
+        assert self.values.keys() == self.keys
 
     @rule(first=KEYS, stop=STOPS)
     def iterate(self, first: bytes, stop: bytes | None) -> None:
@@ -68,9 +69,10 @@ test_it_is_a_sorted_list = pytest.mark.slow(Ordering.TestCase)
 
 def test_putting_new_keys_in_order_does_not_cost_more_the_more_there_are() -> None:
     dice = random.Random(7)
-    order = KeyOrder()
+    values: dict[bytes, bytes | None] = {}
+    order = KeyOrder(values)
     steps: list[int] = []
     for _ in range(60):
-        order.fresh += [dice.randbytes(8) for _ in range(key_order.FRESH_COUNT_MAX)]
+        values.update((dice.randbytes(8), b"") for _ in range(key_order.FRESH_COUNT_MAX))
         steps.append(steps_of(order.settle))
     assert max(steps) < 8 * key_order.FRESH_COUNT_MAX

@@ -106,8 +106,8 @@ def test_keys_are_in_order_whether_few_are_new_or_many() -> None:
     for count in (1, 200, 1, 64, 65, 3, 300, 64):
         for _ in range(count):
             key = next(numbers).to_bytes(2, "big")
-            tree.put(key, b"")
-            tree.put(key, b"again")
+            tree.values[key] = b""
+            tree.values[key] = b"again"
             expected.add(key)
         assert tree.keys() == sorted(expected)
         first, stop = (1000).to_bytes(2, "big"), (1500).to_bytes(2, "big")

@@ -2,13 +2,14 @@
 
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roost.store import Changes, InlineKeeper, Store, StoreConfig, Txn
+from roost.store import Changes, InlineKeeper, Store, StoreConfig, Txn, observers
 
 # A transaction as steps: what is done, in which tree, to which key; "back" undoes from a mark on.
 STEPS = st.lists(
@@ -119,6 +120,35 @@ def test_an_observer_is_called_for_its_trees_alone(
             txn.put(tree, b"key", b"value")
         apply(store, txn)
         assert called == expected
+
+
+def test_who_observes_later_is_called_as_well(store: Store) -> None:
+    a = store.tree("a").id
+    called: list[str] = []
+
+    def note(name: str, _index: int, _changes: Changes) -> None:
+        called.append(name)
+
+    for name in ("first", "second", "third"):
+        store.observe(partial(note, name), trees=(a,))
+        txn = store.begin()
+        txn.put(a, b"key", b"value")
+        apply_as_follower(store, txn)
+    assert called == ["first", "first", "second", "first", "second", "third"]
+
+
+def test_trees_whose_observers_are_known_are_as_many_as_are_kept(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observers, "KNOWN_COUNT_MAX", 3)
+    called: list[int] = []
+    store.observe(lambda index, _changes: called.append(index))
+    for tree_id in range(3, 20):
+        txn = store.begin()
+        txn.put(tree_id, b"key", b"value")
+        apply_as_follower(store, txn)
+        assert len(store._observers._known) <= 3
+    assert len(called) == 17
 
 
 def test_the_leader_does_not_decode_what_it_wrote(

@@ -19,6 +19,7 @@ class Announcer:
         """Nothing is to be announced."""
         self._core = core
         self._on_announced = on_announced
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._index = 0
 
@@ -29,7 +30,10 @@ class Announcer:
         core = self._core
         if core.role is Role.LEADER and core.announced_index < core.commit_index:
             self._index = core.commit_index
-            self._timer = asyncio.get_running_loop().call_later(ANNOUNCE_S, self._announce)
+            if self._loop is None:
+                # Asked once: each time is a call of the system in Python before 3.13.
+                self._loop = asyncio.get_running_loop()
+            self._timer = self._loop.call_later(ANNOUNCE_S, self._announce)
 
     def stop(self) -> None:
         """Announce nothing any more."""

@@ -85,7 +85,7 @@ class GrpcServer:
     def schedule_flush(self, protocol: "GrpcProtocol") -> None:
         """Let a connection write at the end of this loop turn, with all others that must."""
         if not self._unflushed:
-            asyncio.get_running_loop().call_soon(self._flush)
+            protocol.loop.call_soon(self._flush)
         self._unflushed.append(protocol)
 
     def _flush(self) -> None:
@@ -163,7 +163,7 @@ class GrpcProtocol(asyncio.Protocol):
             self.certificate_name = common_name(transport.get_extra_info("peercert"))
         peername = transport.get_extra_info("peername")
         self.address, self.flow = address_of(peername), _flow_of(peername)
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self.server.connections.add(self)
         self.schedule_flush()
 
@@ -274,7 +274,7 @@ class GrpcProtocol(asyncio.Protocol):
                 self._on_failure(Call(self, stream, head), error)
                 return
         if head.timeout_s is not None:
-            call.deadline = self._loop.time() + head.timeout_s
+            call.deadline = self.loop.time() + head.timeout_s
             self._deadlines[stream.id] = call
         if stream.is_remote_closed:
             self.on_data(stream, b"")

@@ -6,6 +6,9 @@ and timers are looked at.  A connection that has sent more than the rest of a tu
 line, is not read from meanwhile, and gets its share in the turns that follow, the one after the
 other; so it delays nobody by more than a turn and a share of each that stands before it.
 
+A budget is granted anew when half of it is used, or somebody stands in line: who sends little has
+no turn more for it, and a turn has never less than half.
+
 Full?  Each connection keeps what one read of its socket gave, no more: the client's own socket
 fills, and its windows.
 """
@@ -37,6 +40,8 @@ class Intake:
         self._left = TURN_UNITS
         self._line: deque[Reader] = deque()
         self._is_turn_due = False
+        # To ask which loop runs is a call of the system in Python before 3.13.
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def waiting_count(self) -> int:
@@ -52,12 +57,15 @@ class Intake:
         self._left -= units
         if has_more:
             self._line.append(reader)
-        self._schedule()
+        if has_more or self._left < TURN_UNITS // 2:
+            self._schedule()
 
     def _schedule(self) -> None:
         if not self._is_turn_due:
             self._is_turn_due = True
-            asyncio.get_running_loop().call_soon(self._begin_turn)
+            if self._loop is None:
+                self._loop = asyncio.get_running_loop()
+            self._loop.call_soon(self._begin_turn)
 
     def _begin_turn(self) -> None:
         self._is_turn_due = False

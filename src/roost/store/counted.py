@@ -68,14 +68,24 @@ class Counted:
             self._census.begin_anew()  # how many a range takes is not known
         else:
             try:
+                growth = self._growth(self._view, written)
                 if len(tree.values) < _MANY:
-                    self._note_keys(tree.values)
+                    self._note_few(tree.values, growth)
                 else:
-                    self._note_many(tree, self._growth(self._view, written))
+                    self._note_many(tree, growth)
             except MiscountError:
                 self._on_miscount()  # before it is applied: what is counted now has it in
         if was_done and not self.is_done:
             self.on_work()
+
+    def _note_few(self, values: Mapping[bytes, bytes | None], growth: int) -> None:
+        """Note keys; where none goes, growth may say that none comes, or that all do."""
+        if growth == len(values):
+            note_born = self._census.note_born
+            for key in values:
+                note_born(key)
+        elif growth or None in values.values():
+            self._note_keys(values)
 
     def _note_many(self, tree: TreeLayer, growth: int) -> None:
         """Note many keys without looking each up, if nearly all of them were there and go."""

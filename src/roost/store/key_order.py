@@ -1,16 +1,18 @@
 """The keys of a layer in order: blocks of neighbours, so that no insertion and no sort is long.
 
-Keys that are new are put aside, and are put in order when somebody asks for the order, or when
-there are more than FRESH_COUNT_MAX of them (`Layer.settle`).  A hundred thousand that are sorted
-in one go take a twentieth of a second (D14); two thousand that are put into blocks take one or two
-milliseconds, however many are there.  Keys that come in increasing order cost next to nothing.
+A dictionary remembers in which order its keys came.  So those that are *fresh*, in no block yet,
+are the last of it, and whoever adds one has nothing to do for that.  They are put in order when
+somebody asks for the order, or when there are more than FRESH_COUNT_MAX of them (`Layer.settle`).
+A hundred thousand that are sorted in one go take a twentieth of a second (D14); two thousand that
+are put into blocks take one or two milliseconds, however many are there.  Keys that come in
+increasing order cost next to nothing.
 
-Full?  Two references a key; blocks have BLOCK_COUNT_MAX keys at most.
+Full?  A reference a key; blocks have BLOCK_COUNT_MAX keys at most.
 """
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
-from itertools import accumulate
+from itertools import accumulate, islice
 
 BLOCK_COUNT_MAX = 1024
 FRESH_COUNT_MAX = 2048
@@ -19,25 +21,31 @@ _SORTED_COUNT_MIN = 32
 
 
 class KeyOrder:
-    """An ordered set of keys; whoever adds one knows that it is new."""
+    """The keys of `values` in order; they are added there, and removed by `take` alone."""
 
-    __slots__ = ("_blocks", "_firsts", "fresh")
+    __slots__ = ("_blocks", "_firsts", "_placed_count", "_values")
 
-    def __init__(self) -> None:
-        """There is none."""
-        # What was added and stands in no block yet.  The hot path appends here by itself.
-        self.fresh: list[bytes] = []
+    def __init__(self, values: dict[bytes, bytes | None]) -> None:
+        """None is placed yet."""
+        self._values = values
+        # How many stand in blocks: the first of `values`, as it remembers them.
+        self._placed_count = 0
         self._blocks: list[list[bytes]] = []
         # The first key of each block.
         self._firsts: list[bytes] = []
 
+    @property
+    def fresh_count(self) -> int:
+        """How many stand in no block yet."""
+        return len(self._values) - self._placed_count
+
     def settle(self) -> None:
         """Put all keys in order."""
-        fresh = self.fresh
-        if not fresh:
+        count = self.fresh_count
+        if not count:
             return
-        self.fresh = []
-        fresh.sort()
+        fresh = sorted(islice(reversed(self._values), count))
+        self._placed_count += count
         if not self._blocks:
             self._append(fresh)
             return
@@ -144,7 +152,7 @@ class KeyOrder:
             yield from reversed(block[low:high])
 
     def take(self, first: bytes, stop: bytes | None, count_max: int | None = None) -> list[bytes]:
-        """Remove the keys of a range, `count_max` at most, and return them in order."""
+        """Remove keys of a range and their values, `count_max` at most; return them in order."""
         self.settle()
         blocks, firsts = self._blocks, self._firsts
         taken: list[bytes] = []
@@ -166,4 +174,8 @@ class KeyOrder:
                 del blocks[position], firsts[position]
             if is_at_end:
                 break
+        values = self._values
+        for key in taken:
+            del values[key]
+        self._placed_count -= len(taken)
         return taken

@@ -26,25 +26,29 @@ Found = bytes | None | _Missing
 class TreeLayer:
     """What a layer knows of one tree."""
 
-    __slots__ = ("order", "ranges", "values")
+    __slots__ = ("_order", "ranges", "values")
 
     def __init__(self) -> None:
         """Know nothing."""
+        # Whoever sets a value, or None for "deleted here", does so in this map; a key goes away by
+        # `drop` alone.
         self.values: dict[bytes, bytes | None] = {}
         self.ranges: list[tuple[bytes, bytes | None]] = []
-        # The keys of `values`.
-        self.order = KeyOrder()
+        # Most layers are small, and nobody asks for the order of their keys.
+        self._order: KeyOrder | None = None
 
-    def put(self, key: bytes, value: bytes | None) -> None:
-        """Set a value, or None for "deleted here"."""
-        if key not in self.values:
-            self.order.fresh.append(key)
-        self.values[key] = value
+    @property
+    def order(self) -> KeyOrder:
+        """The keys of `values`."""
+        order = self._order
+        if order is None:
+            order = self._order = KeyOrder(self.values)
+        return order
 
-    def note_fresh(self, keys: list[bytes]) -> None:
-        """These keys are about to be set; a key may stand there twice."""
-        held = self.values
-        self.order.fresh += [key for key in dict.fromkeys(keys) if key not in held]
+    def settle(self) -> None:
+        """Put keys in order when many are not."""
+        if len(self.values) > FRESH_COUNT_MAX and self.order.fresh_count > FRESH_COUNT_MAX:
+            self.order.settle()
 
     def get(self, key: bytes) -> Found:
         """A value, None for "deleted here", MISSING for "ask the layer below"."""
@@ -64,11 +68,7 @@ class TreeLayer:
 
     def drop(self, first: bytes, stop: bytes | None, count_max: int | None = None) -> int:
         """Know nothing of the keys of a range, of `count_max` at most; say of how many."""
-        keys = self.order.take(first, stop, count_max)
-        values = self.values
-        for key in keys:
-            del values[key]
-        return len(keys)
+        return len(self.order.take(first, stop, count_max)) if self.values else 0
 
     def keys(self) -> list[bytes]:
         """All keys of this layer, in order."""
@@ -89,12 +89,8 @@ class TreeLayer:
         """Take over what a newer layer knows."""
         for first, stop in above.ranges:
             self.delete_range(first, stop)
-        values = self.values
-        order = self.order
-        order.fresh += [key for key in above.values if key not in values]
-        values.update(above.values)
-        if len(order.fresh) > FRESH_COUNT_MAX:
-            order.settle()
+        self.values.update(above.values)
+        self.settle()
 
 
 class Layer:
@@ -119,17 +115,12 @@ class Layer:
         tree = self.trees.get(tree_id)
         if tree is None:
             tree = self.trees[tree_id] = TreeLayer()
-        values = tree.values
-        if key not in values:
-            tree.order.fresh.append(key)
-        values[key] = value
+        tree.values[key] = value
         self.size_bytes += len(key) + ENTRY_BYTES + (len(value) if value else 0)
 
     def put_rows(self, tree_id: int, names: list[bytes], values: list[bytes] | None) -> None:
         """Set many values; without values, all are "deleted here"."""
-        tree = self.tree(tree_id)
-        held = tree.values
-        tree.note_fresh(names)
+        held = self.tree(tree_id).values
         size_bytes = sum(map(len, names)) + ENTRY_BYTES * len(names)
         if values is None:
             held.update(dict.fromkeys(names))
@@ -152,10 +143,7 @@ class Layer:
                 tree = trees.get(tree_id)
                 if tree is None:
                     tree = trees[tree_id] = TreeLayer()
-                values = tree.values
-                if key not in values:
-                    tree.order.fresh.append(key)
-                values[key] = value
+                tree.values[key] = value
                 size += len(key) + ENTRY_BYTES + (len(value) if value else 0)
             elif kind != ANNOTATION:
                 assert kind in (DELETE_RANGE, DELETE_FROM), "decode knows all kinds"
@@ -170,8 +158,7 @@ class Layer:
     def settle(self) -> None:
         """Put keys in order; whoever builds a large layer does that now and then."""
         for tree in self.trees.values():
-            if len(tree.order.fresh) > FRESH_COUNT_MAX:
-                tree.order.settle()
+            tree.settle()
 
     def cover(self, above: "Layer") -> None:
         """Take over what a newer layer knows."""

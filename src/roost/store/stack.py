@@ -203,11 +203,11 @@ class LayerStack:
 def _is_long_to_take_over(mine: Layer, written: Layer) -> bool:
     """Whether it takes more than a bounded part of a turn; see `Layer.cover`."""
     for tree_id, tree in written.trees.items():
-        if len(tree.values) >= PUSH_COUNT_MIN:
-            return True
-        if tree.ranges:
-            held = mine.trees.get(tree_id)
-            if held is not None and len(held.values) >= PUSH_COUNT_MIN:
+        if tree.ranges or len(tree.values) >= PUSH_COUNT_MIN:
+            held = mine.trees.get(tree_id) if tree.ranges else None
+            if len(tree.values) >= PUSH_COUNT_MIN or (
+                held is not None and len(held.values) >= PUSH_COUNT_MIN
+            ):
                 return True
     return False
 
@@ -241,8 +241,7 @@ class _Merging:
                 mine.ranges.append((first, stop))
             values = iter(tree.values.items())
             while rows := list(islice(values, _STEP_COUNT)):
-                for key, value in rows:
-                    mine.put(key, value)
+                mine.values.update(rows)
                 self.lower.settle()
                 yield len(rows)
         self.lower.size_bytes += self.upper.size_bytes
