@@ -101,7 +101,7 @@ FLOORS = {
         base
         layer | meta | catalog
         key_order | write_set
-        columns | digest | stall | crash
+        columns | puts | digest | stall | crash
         errors
     """,
     "roost.database": """

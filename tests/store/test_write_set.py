@@ -14,6 +14,7 @@ from roost.store import Changes, MalformedWriteSet
 from roost.store.write_set import decode, encode_put
 
 PUT, PUT_SAME, DELETE, DELETE_RANGE, DELETE_FROM, ANNOTATION = 1, 2, 3, 4, 5, 6
+PUTS = 9
 BYTES = st.binary(max_size=9)
 TREES = st.sampled_from([0, 1, 255, 256, 65535])
 
@@ -105,6 +106,9 @@ def test_what_changed_is_told_by_tree_and_by_annotation(told: list[Told]) -> Non
         pytest.param(record(DELETE, 1, b"key", b"value"), id="a deletion with a value"),
         pytest.param(record(DELETE_FROM, 1, b"key", b"stop"), id="an end where there is none"),
         pytest.param(record(ANNOTATION, 1, b"key", b"data"), id="an annotation with a key"),
+        pytest.param(record(PUTS, 1, b"", b"\x90"), id="rows of one tree"),
+        pytest.param(record(PUTS, 0, b"k", b"\x90"), id="rows with a key"),
+        pytest.param(record(PUTS, 0, b"", b""), id="rows of nothing"),
         pytest.param(record(0, 1), id="kind 0"),
         pytest.param(record(7, 1), id="kind 7"),
         pytest.param(record(255, 1, b"key", b"value"), id="kind 255"),

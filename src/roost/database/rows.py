@@ -108,6 +108,7 @@ class TxnRows:
         """Begin; what was written before is another operation's."""
         self._txn = txn
         self._limits = limits
+        txn.keep_order()  # whoever observes is told so, over all trees
         self._begun = txn.savepoint()
         self._begun_bytes = txn.encoded_bytes
         self._row_count = 0

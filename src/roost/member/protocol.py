@@ -1,11 +1,14 @@
 """The version that two members share to talk, besides that of stores; the kinds of frames.
 
+Version 2 knows rows that travel as lists (decision record 0013).
+
+
 1 ... 63      the member's own, below; one of these that is not known breaks the protocol
 64 ... 239    of the rooms that stand on a member, each of which registers its own
 240 ... 255   the transport's, see `peer.frame`
 """
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 FRAME_RAFT, FRAME_REQUESTS, FRAME_ANSWERS, FRAME_REPAIR, FRAME_DIGESTS = 1, 2, 3, 4, 5
 FRAME_WHO, FRAME_WHO_IS = 6, 7
 ROOM_KIND_MIN, ROOM_KIND_MAX = 64, 239

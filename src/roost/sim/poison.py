@@ -19,9 +19,22 @@ from pathlib import Path
 import click
 
 from roost.store import BOOTSTRAP_INDEX, InlineKeeper, Store, StoreConfig, Txn
-from roost.store.write_set import ANNOTATION, DELETE, DELETE_FROM, DELETE_RANGE, HEAD, PUT, PUT_SAME
+from roost.store.puts import Puts
+from roost.store.write_set import (
+    ANNOTATION,
+    DELETE,
+    DELETE_FROM,
+    DELETE_RANGE,
+    HEAD,
+    PUT,
+    PUT_SAME,
+    PUTS,
+    encode_rows,
+)
 
-KINDS = (PUT, PUT, PUT, PUT, PUT_SAME, DELETE, DELETE, DELETE_RANGE, DELETE_FROM, ANNOTATION)
+KINDS = (
+    PUT, PUT, PUT, PUT, PUT_SAME, DELETE, DELETE, DELETE_RANGE, DELETE_FROM, ANNOTATION, PUTS, PUTS
+)  # fmt: skip
 TREES = (2, 3, 4)
 COMPARE_ENTRIES = 2000
 
@@ -44,6 +57,18 @@ def random_key(dice: random.Random) -> bytes:
     return b"%03d" % dice.randrange(400) + dice.randbytes(dice.choice((0, 0, 1)))
 
 
+def random_rows(dice: random.Random) -> bytes:
+    """Rows of some trees; those of one tree may have the values of another's."""
+    rows: list[Puts] = []
+    for tree_id in dice.sample(TREES, dice.randint(1, len(TREES))):
+        is_shared = bool(rows) and dice.random() < 0.5
+        count = len(rows[-1].keys) if is_shared else dice.randint(0, 3)
+        keys = [random_key(dice) for _ in range(count)]
+        values = [None if dice.random() < 0.2 else dice.randbytes(3) for _ in range(count)]
+        rows.append(Puts(tree_id, keys, rows[-1].values if is_shared else values, is_shared))
+    return encode_rows(rows)
+
+
 def random_payload(dice: random.Random) -> bytes:
     """A write set, or something that only looks like one."""
     if dice.random() < 0.01:
@@ -60,7 +85,10 @@ def random_payload(dice: random.Random) -> bytes:
             kind = DELETE
         elif kind == ANNOTATION:
             key, value = b"", b"said"
-        parts.append(HEAD.pack(kind, tree_id, len(key), len(value)) + key + value)
+        if kind == PUTS:
+            parts.append(random_rows(dice))
+        else:
+            parts.append(HEAD.pack(kind, tree_id, len(key), len(value)) + key + value)
     payload = b"".join(parts)
     return payload[: dice.randrange(len(payload))] if dice.random() < 0.01 else payload
 

@@ -126,7 +126,7 @@ class Differences:
         """Set a key; what it was."""
         tree = self._layer.tree(tree_id)
         before = tree.get(key)
-        tree.put(key, value)
+        tree.values[key] = value
         if before is not MISSING:
             return before
         return None if self._below is None else self._below.get(tree_id, key)

@@ -14,7 +14,6 @@ from roost.store.digest import DIGEST_ENTRIES
 from roost.store.layer import MISSING, Layer
 from roost.store.long_write import Assembly, is_effect
 from roost.store.snapshot import make_copy, sync_directory
-from roost.store.write_set import decode
 
 
 class Engine:
@@ -55,7 +54,7 @@ class Engine:
         if is_effect(payload):
             self._take_effect(payload)
         else:
-            self._layer.apply(decode(payload))
+            self._layer.carry_out(payload)
         self._last = index, term
 
     def _take_effect(self, payload: bytes) -> None:

@@ -10,7 +10,16 @@ from enum import Enum
 from typing import Final
 
 from roost.store.key_order import FRESH_COUNT_MAX, KeyOrder
-from roost.store.write_set import ANNOTATION, DELETE, DELETE_FROM, DELETE_RANGE, PUT, Write
+from roost.store.write_set import (
+    ANNOTATION,
+    DELETE,
+    DELETE_FROM,
+    DELETE_RANGE,
+    PUT,
+    Write,
+    decode,
+    rows_of,
+)
 
 ENTRY_BYTES = 150  # what Python keeps for one key besides its bytes, roughly
 
@@ -134,8 +143,30 @@ class Layer:
         self.tree(tree_id).delete_range(first, stop)
         self.size_bytes += len(first) + ENTRY_BYTES
 
+    def carry_out(self, payload: bytes) -> None:
+        """Carry out a write set.
+
+        Raises:
+            MalformedWriteSet: it is none; nothing of it was carried out.
+
+        """
+        rows = rows_of(payload)
+        if rows is None:
+            self.apply(decode(payload))
+            return
+        trees, count = self.trees, 0
+        for it in rows:
+            keys = it.keys
+            if keys:
+                tree = trees.get(it.tree_id)
+                if tree is None:
+                    tree = trees[it.tree_id] = TreeLayer()
+                tree.values.update(zip(keys, it.values, strict=True))
+                count += len(keys)
+        self.size_bytes += len(payload) + ENTRY_BYTES * count
+
     def apply(self, writes: list[Write]) -> None:
-        """Carry out a write set."""
+        """Carry out the records of a write set."""
         trees = self.trees
         size = 0
         for kind, tree_id, key, value in writes:

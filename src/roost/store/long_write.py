@@ -42,7 +42,6 @@ from roost.store.write_set import (
     PUT,
     Changes,
     Write,
-    decode,
 )
 
 ENTRY_BYTES = 256 << 10
@@ -174,7 +173,7 @@ class Assembly:
             self.fault = MalformedWriteSet(f"a long write has not all its {self._count} parts")
             return
         try:
-            self.layer.apply(decode(part))
+            self.layer.carry_out(part)
         except MalformedWriteSet as error:
             self.fault = error
             return

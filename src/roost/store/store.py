@@ -299,11 +299,11 @@ class Store:
             written = assembled.layer
             changes = LongChanges(payload, written)
         else:
-            changes = Changes(payload)
-            found = self._carried_out(index, changes)
+            found = self._carried_out(index, payload)
             if found is None:
                 return
             written = found
+            changes = Changes(payload, trees=frozenset(written.trees))
         if self._counted:
             self._count(written)
         if self.witness is not None:
@@ -329,15 +329,14 @@ class Store:
         self._speculative.clear()
         return None
 
-    def _carried_out(self, index: int, changes: Changes) -> Layer | None:
+    def _carried_out(self, index: int, payload: bytes) -> Layer | None:
         """What a write set leaves, as a layer; None when it is none."""
+        layer = Layer()
         try:
-            writes = changes.writes
+            layer.carry_out(payload)
         except MalformedWriteSet as error:
             self._on_poison(index, error)
             return None
-        layer = Layer()
-        layer.apply(writes)
         return layer
 
     def _on_poison(self, index: int, error: MalformedWriteSet) -> None:

@@ -5,56 +5,103 @@ from collections.abc import Sequence
 from roost.store.base_reader import BaseReader
 from roost.store.catalog import CATALOG_ID, FIRST_TREE_ID, Tree, check_name
 from roost.store.columns import Column, encode_columns, encode_keys, make_rows
-from roost.store.layer import Layer
+from roost.store.layer import ENTRY_BYTES, Layer
+from roost.store.puts import Puts, repeats
 from roost.store.view import View
 from roost.store.write_set import (
     ANNOTATION,
-    DELETE,
     DELETE_FROM,
     DELETE_RANGE,
     END_OF_ANNOTATED,
     HEAD,
     HEAD_BYTES,
-    PUT,
-    PUT_SAME,
     ROWS,
-    decode,
+    encode_rows,
 )
 
-# How much was written in order, and what stands in `put_latest`.
+# How many rows and records were written, and what stands in `put_latest`.
 _Latest = tuple[tuple[int, bytes, bytes], ...]
 Mark = tuple[int, _Latest]
+# More than a row takes in a write set besides its bytes: a size for each of both.
+_ROW_HEAD_BYTES = 2 * 5
+# And the same for all rows of a tree, and for a record, or rows that stand as one.
+_ROWS_HEAD_BYTES, _SET_HEAD_BYTES = 16, 2 * HEAD_BYTES
+
+
+class _Written(Puts):
+    """Rows written to one tree since the last record; they stand in the layer as well."""
+
+    __slots__ = ("held",)
+
+    def __init__(self, tree_id: int, held: dict[bytes, bytes | None]) -> None:
+        super().__init__(tree_id)
+        self.held = held
 
 
 class Txn(View):
     """Reads and writes of operations that run one after another.
 
-    The writes become one write set, in order.  `rollback(savepoint())` undoes what a refused
-    operation wrote, at the cost of carrying out the rest of the write set again.
+    The writes become one write set, in order.  Whoever writes the same few trees again and again,
+    and has nobody who asks in which order different trees were written, says so (`gather`): then
+    the rows of a tree travel together.  `rollback(savepoint())` undoes what a refused operation
+    wrote, at the cost of carrying out the rest of the write set again.
     """
 
-    __slots__ = ("_latest", "_parts", "layer", "size_bytes")
+    __slots__ = (
+        "_has_shared",
+        "_head_bytes",
+        "_is_gathering",
+        "_latest",
+        "_order",
+        "_parts",
+        "_rows",
+        "layer",
+        "size_bytes",
+    )
 
     def __init__(self, below: Sequence[Layer], base: BaseReader) -> None:
         """Begin over `below`, newest first."""
         self.layer = Layer()
-        self._parts: list[bytes] = []
+        # Records, and between them rows of trees.
+        self._parts: list[bytes | list[_Written]] = []
+        # Where rows of a tree are added: the last that were begun, and while some are gathered
+        # others before them.
+        self._rows: dict[int, _Written] = {}
+        self._is_gathering = False
+        # Where each row stands, as they were written; None is a record.
+        self._order: list[_Written | None] = []
         self._latest: _Latest = ()
+        # What is said of rows and records, beside themselves.
+        self._head_bytes = _SET_HEAD_BYTES
+        self._has_shared = False
         self.size_bytes = 0
         super().__init__([self.layer, *below], base)
 
     def put(self, tree_id: int, key: bytes, value: bytes) -> None:
         """Set the value of a key."""
-        key_bytes, value_bytes = len(key), len(value)
-        self._parts += (HEAD.pack(PUT, tree_id, key_bytes, value_bytes), key, value)
-        self.size_bytes += key_bytes + value_bytes
-        self.layer.put(tree_id, key, value)
+        rows = self._rows.get(tree_id) or self._begin_rows(tree_id)
+        rows.keys.append(key)
+        rows.values.append(value)
+        rows.held[key] = value
+        self._order.append(rows)
+        size = len(key) + len(value)
+        self.size_bytes += size
+        self.layer.size_bytes += size + ENTRY_BYTES
 
     def put_same(self, tree_id: int, key: bytes, value: bytes) -> None:
-        """Set a key to the value of the last put, which is `value`; it is carried once."""
-        self._parts += (HEAD.pack(PUT_SAME, tree_id, len(key), 0), key)
-        self.size_bytes += len(key)
-        self.layer.put(tree_id, key, value)
+        """Set a key to the value that was put last, in another tree.
+
+        It is carried once when all rows of a write set are written like that.
+        """
+        rows = self._rows.get(tree_id) or self._begin_rows(tree_id)
+        rows.is_shared = self._has_shared = True
+        rows.keys.append(key)
+        rows.values.append(value)
+        rows.held[key] = value
+        self._order.append(rows)
+        size = len(key)
+        self.size_bytes += size
+        self.layer.size_bytes += size + ENTRY_BYTES
 
     def put_latest(self, tree_id: int, key: bytes, value: bytes) -> None:
         """Set a key that every operation of a write set rewrites: only its last value is carried.
@@ -73,43 +120,107 @@ class Txn(View):
 
     def delete(self, tree_id: int, key: bytes) -> None:
         """Remove a key, if it is there."""
-        self._parts += (HEAD.pack(DELETE, tree_id, len(key), 0), key)
-        self.size_bytes += len(key)
-        self.layer.put(tree_id, key, None)
+        rows = self._rows.get(tree_id) or self._begin_rows(tree_id)
+        rows.keys.append(key)
+        rows.values.append(None)
+        rows.held[key] = None
+        self._order.append(rows)
+        size = len(key)
+        self.size_bytes += size
+        self.layer.size_bytes += size + ENTRY_BYTES
+
+    def gather(self) -> None:
+        """From here on rows need only be in order with those of the same tree."""
+        self._is_gathering = True
+
+    def keep_order(self) -> None:
+        """What is written from here on is in order, behind all that was written before."""
+        self._is_gathering = False
+        self._rows = {}
+
+    def _begin_rows(self, tree_id: int) -> _Written:
+        """Where rows of a tree are written."""
+        rows = _Written(tree_id, self.layer.tree(tree_id).values)
+        if self._is_gathering:
+            self._rows[tree_id] = rows
+        else:
+            self._rows = {tree_id: rows}
+        last = self._parts[-1] if self._parts else b""
+        if isinstance(last, bytes):
+            self._parts.append([rows])
+        else:
+            last.append(rows)
+        self._head_bytes += _ROWS_HEAD_BYTES
+        return rows
+
+    def _add(self, record: bytes) -> None:
+        """Write a record; rows that follow are written after it."""
+        self._parts.append(record)
+        self._order.append(None)
+        self._rows = {}
+        self._head_bytes += _SET_HEAD_BYTES
 
     def delete_range(self, tree_id: int, first: bytes, stop: bytes | None = None) -> None:
         """Remove all keys from `first` to before `stop`, or to the end."""
         if stop is None:
-            self._parts += (HEAD.pack(DELETE_FROM, tree_id, len(first), 0), first)
+            self._add(HEAD.pack(DELETE_FROM, tree_id, len(first), 0) + first)
         else:
-            self._parts += (HEAD.pack(DELETE_RANGE, tree_id, len(first), len(stop)), first, stop)
-        self.size_bytes += len(first)
+            self._add(HEAD.pack(DELETE_RANGE, tree_id, len(first), len(stop)) + first + stop)
+        self.size_bytes += len(first) + len(stop or b"")
         self.layer.delete_range(tree_id, first, stop)
 
     def write_rows(self, columns: Sequence[Column], keys: list[bytes]) -> None:
         """Write the rows that follow from `keys`, which are carried once; see `columns`."""
         said, carried = encode_columns(columns), encode_keys(keys)
-        self._parts += (HEAD.pack(ROWS, 0, len(said), len(carried)), said, carried)
+        self._add(b"".join((HEAD.pack(ROWS, 0, len(said), len(carried)), said, carried)))
         self.size_bytes += len(said) + len(carried)
         for rows in make_rows(columns, keys):
             self.layer.put_rows(rows.tree_id, rows.names, rows.values)
 
     def annotate(self, kind: int, data: bytes) -> None:
         """Tell observers on every member something that is not in a tree."""
-        self._parts += (HEAD.pack(ANNOTATION, kind, 0, len(data)), data)
+        self._add(HEAD.pack(ANNOTATION, kind, 0, len(data)) + data)
         self.size_bytes += len(data)
 
     def tell(self, mark: Mark, said: Sequence[tuple[int, bytes]]) -> None:
         """Annotate what was written since `mark`, and nothing else: (kind, data) of each.
 
-        Marks that were made since must not be come back to.
+        Order was kept since (`keep_order`).  Marks that were made since must not be come back to.
         """
-        before: list[bytes] = []
-        for kind, data in said:
-            before += (HEAD.pack(ANNOTATION, kind, 0, len(data)), data)
-            self.size_bytes += len(data)
-        self._parts[mark[0] : mark[0]] = before
-        self._parts.append(HEAD.pack(ANNOTATION, END_OF_ANNOTATED, 0, 0))
+        assert not self._is_gathering, "what is gathered has no place in an order"
+        place = self._split(mark[0])
+        records: list[bytes | list[_Written]] = [
+            HEAD.pack(ANNOTATION, kind, 0, len(data)) + data for kind, data in said
+        ]
+        self._parts[place:place] = records
+        self._order[mark[0] : mark[0]] = [None] * len(records)
+        self._head_bytes += _SET_HEAD_BYTES * len(records)
+        self.size_bytes += sum(len(data) for _, data in said)
+        self._add(HEAD.pack(ANNOTATION, END_OF_ANNOTATED, 0, 0))
+
+    def _split(self, count: int) -> int:
+        """The place among the parts that has so many rows and records before it, and no more."""
+        left = self._order[count:]
+        place = len(self._parts)
+        records = left.count(None)
+        while records:
+            place -= 1
+            records -= isinstance(self._parts[place], bytes)
+        first = next(iter(left), None)
+        if first is None:
+            return place
+        # Rows since then stand apart from those before: `keep_order` has seen to it.
+        while True:
+            part = self._parts[place - 1]
+            assert isinstance(part, list), "rows lie between records"
+            if first in part:
+                break
+            place -= 1
+        position = part.index(first)
+        if not position:
+            return place - 1
+        self._parts[place - 1 : place] = [part[:position], part[position:]]
+        return place
 
     def tree(self, name: str) -> Tree:
         """The tree of that name; made, on every member, when it is not there.
@@ -130,27 +241,51 @@ class Txn(View):
     @property
     def is_empty(self) -> bool:
         """Whether nothing was written."""
-        return not self._parts and not self._latest
+        return not self._order and not self._latest
 
     @property
     def encoded_bytes(self) -> int:
         """At least the size of the write set."""
-        return self.size_bytes + HEAD_BYTES * (len(self._parts) + len(self._latest))
+        rows = len(self._order) + 2 * len(self._latest)
+        size = self.size_bytes + self._head_bytes + _ROW_HEAD_BYTES * rows
+        return size + (self._repeated_bytes() if self._has_shared else 0)
+
+    def _repeated_bytes(self) -> int:
+        """What is carried twice, because rows were not written like those before."""
+        repeated, before = 0, Puts(0)
+        for part in self._parts:
+            for rows in () if isinstance(part, bytes) else part:
+                if rows.is_shared and not repeats(rows, before):
+                    repeated += _bytes_of_values(rows)
+                before = rows
+        return repeated
 
     def savepoint(self) -> Mark:
         """A mark to come back to."""
-        return len(self._parts), self._latest
+        return len(self._order), self._latest
 
     def rollback(self, mark: Mark) -> None:
         """Undo every write since `mark`."""
         if self.savepoint() == mark:
             return
         count, self._latest = mark
-        del self._parts[count:]
+        for rows in reversed(self._order[count:]):
+            if rows is None:
+                while not isinstance(self._parts.pop(), bytes):
+                    pass  # its rows are gone already
+            else:
+                rows.keys.pop()
+                rows.values.pop()
+        del self._order[count:]
+        if self._parts and not isinstance(last := self._parts[-1], bytes):
+            kept = [rows for rows in last if rows.keys]
+            self._parts[-1:] = [kept] if kept else []
+        self._rows = {}
+        self._head_bytes = _SET_HEAD_BYTES + sum(map(_head_bytes_of, self._parts))
+        self.size_bytes = sum(map(_bytes_of_part, self._parts)) + _bytes_of(self._latest)
         self.layer.trees.clear()
         self.layer.size_bytes = 0
-        self.size_bytes = sum(map(len, self._parts)) + _bytes_of(self._latest)
-        self.layer.apply(decode(self.encode()))
+        self.layer.carry_out(self.encode())
 
     def take_part(self, *, is_last: bool) -> bytes:
         """Hand over what was written since the last call, as a write set; the layer stays.
@@ -158,19 +293,53 @@ class Txn(View):
         What is written by `put_latest` is in the last part alone.  There is no way back then.
         """
         parts, self._parts = self._parts, []
+        self._rows = {}
+        self._order = []
+        self._head_bytes = _SET_HEAD_BYTES
         if is_last:
-            return self._encode(parts)
+            return _encode(parts, self._latest)
         self.size_bytes = _bytes_of(self._latest)
-        return b"".join(parts)
+        return _encode(parts, ())
 
     def encode(self) -> bytes:
         """The write set."""
-        return self._encode(self._parts.copy() if self._latest else self._parts)
+        return _encode(self._parts, self._latest)
 
-    def _encode(self, parts: list[bytes]) -> bytes:
-        for tree_id, key, value in self._latest:
-            parts += (HEAD.pack(PUT, tree_id, len(key), len(value)), key, value)
-        return b"".join(parts)
+
+def _encode(parts: Sequence[bytes | list[_Written]], latest: _Latest) -> bytes:
+    """Records where they stand, and rows as one between two of them; the latest behind all else."""
+    encoded: list[bytes] = []
+    rows: list[Puts] = []
+    for part in parts:
+        if isinstance(part, bytes):
+            if rows:
+                encoded.append(encode_rows(rows))
+                rows = []
+            encoded.append(part)
+        else:
+            rows += part
+    rows += [Puts(tree_id, [key], [value]) for tree_id, key, value in latest]
+    if rows:
+        encoded.append(encode_rows(rows))
+    return b"".join(encoded)
+
+
+def _head_bytes_of(part: bytes | list[_Written]) -> int:
+    return _SET_HEAD_BYTES if isinstance(part, bytes) else len(part) * _ROWS_HEAD_BYTES
+
+
+def _bytes_of_part(part: bytes | list[_Written]) -> int:
+    """What counts of it as written."""
+    if isinstance(part, bytes):
+        return len(part)
+    return sum(
+        sum(map(len, rows.keys)) + (0 if rows.is_shared else _bytes_of_values(rows))
+        for rows in part
+    )
+
+
+def _bytes_of_values(rows: Puts) -> int:
+    return sum(len(it) for it in rows.values if it is not None)
 
 
 def _bytes_of(latest: _Latest) -> int:

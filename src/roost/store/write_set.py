@@ -18,23 +18,29 @@ A write set is records one after another, integers big-endian:
          7  rows          tree id = 0, key = columns, value = keys: puts and deletes that follow
                           from a list of keys; see `columns`
          8  effect        stands alone: a write set that was carried in parts; see `long_write`
+         9  puts          tree id = 0, key = b"", value = rows: puts and deletes of several trees;
+                          see `puts`
 
-A value written under two keys is carried once.  `decode` checks everything, once; to it an effect
-is malformed, because what it stands for is not in these bytes.
+A transaction writes its rows as puts; 1, 2 and 3 are in logs of older versions, and 1 behind what
+changes the configuration.  `decode` checks everything, once; to it an effect is malformed, because
+what it stands for is not in these bytes.
 """
 
+from collections.abc import Sequence
 from struct import Struct
 from struct import error as StructError
 
 from roost.store.columns import expand
 from roost.store.errors import MalformedWriteSet
+from roost.store.puts import Puts, decode_puts, encode_puts
 
 PUT, PUT_SAME, DELETE, DELETE_RANGE, DELETE_FROM, ANNOTATION = 1, 2, 3, 4, 5, 6
-ROWS, EFFECT = 7, 8
+ROWS, EFFECT, PUTS = 7, 8, 9
 # The kind of annotation that ends what others are about.
 END_OF_ANNOTATED = 0
 HEAD = Struct(">BHII")
 HEAD_BYTES = HEAD.size
+_PUTS_BYTE = bytes([PUTS])
 
 
 # One record: kind, tree id, key, value.  The value is None for a delete; for ranges it is the
@@ -43,7 +49,7 @@ Write = tuple[int, int, bytes, bytes | None]
 
 
 def decode(payload: bytes) -> list[Write]:
-    """Split a write set into its records; a put same becomes a put, and rows become theirs.
+    """Split a write set into its records; what stands for others becomes puts and deletes.
 
     Raises:
         MalformedWriteSet: the bytes do not follow the format.
@@ -73,6 +79,8 @@ def decode(payload: bytes) -> list[Write]:
                 writes.append((kind, tree_id, key, payload[key_end:value_end]))
             elif kind == ROWS and not tree_id:
                 writes += _writes_of(key, payload[key_end:value_end])
+            elif kind == PUTS and not tree_id and not key_bytes:
+                writes += _writes_of_puts(decode_puts(payload[key_end:value_end]))
             else:
                 raise MalformedWriteSet(f"record kind {kind} is unknown or malformed")
     except StructError as error:
@@ -91,6 +99,36 @@ def _writes_of(columns: bytes, keys: bytes) -> list[Write]:
             pairs = zip(rows.names, rows.values, strict=True)
             writes += [(PUT, tree_id, name, value) for name, value in pairs]
     return writes
+
+
+def _writes_of_puts(all_puts: list[Puts]) -> list[Write]:
+    """The puts and deletes that rows stand for."""
+    return [
+        (DELETE if value is None else PUT, it.tree_id, key, value)
+        for it in all_puts
+        for key, value in zip(it.keys, it.values, strict=True)
+    ]
+
+
+def encode_rows(all_puts: Sequence[Puts]) -> bytes:
+    """Rows as a record."""
+    rows = encode_puts(all_puts)
+    return HEAD.pack(PUTS, 0, 0, len(rows)) + rows
+
+
+def rows_of(payload: bytes) -> list[Puts] | None:
+    """The rows of a write set that is one record of them; None where it is another.
+
+    Raises:
+        MalformedWriteSet: the bytes do not follow the format.
+
+    """
+    if payload[:1] != _PUTS_BYTE or len(payload) < HEAD_BYTES:
+        return None
+    _, tree_id, key_bytes, value_bytes = HEAD.unpack_from(payload)
+    if tree_id or key_bytes or value_bytes != len(payload) - HEAD_BYTES:
+        return None
+    return decode_puts(payload[HEAD_BYTES:])
 
 
 def encode_put(tree_id: int, key: bytes, value: bytes) -> bytes:

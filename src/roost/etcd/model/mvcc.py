@@ -202,6 +202,7 @@ class Writer:
         """Nothing is written yet; the revision moves with the first write."""
         self._mvcc = mvcc
         self.txn = txn
+        txn.gather()
         row = txn.get(mvcc.meta, REVISION_KEY) or _NOTHING
         self.begin_revision: int
         self._key_count: int

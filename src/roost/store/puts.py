@@ -1,0 +1,101 @@
+"""Rows of trees as lists: what nearly every write set is carried as.
+
+A batch of puts writes the same few trees again and again.  A record of kind `PUTS` (`write_set`)
+has for each tree all keys that were written and all values, so that MessagePack takes and gives
+the lists in one call, and who applies it updates a dictionary a tree.  Its value is an array of
+runs, and each run an array of
+
+    u16 tree id
+    array of keys, each a bin
+    array of values, one a key: a bin, what the key is set to; or nil, it goes away
+      nil in the place of the array: all values are those of the run before
+    true, where a nil among the values is the value in the same place of the run before;
+      else left out
+
+Rows of a run are in the order in which they were written, and may name a key more than once; a
+run that follows another was written after it, as far as anybody can tell.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import msgspec
+
+from roost.errors import UNDECODABLE
+from roost.store.errors import MalformedWriteSet
+
+Values = list[bytes | None]
+
+
+@dataclass(slots=True, eq=False)
+class Puts:
+    """Rows of one tree: each key is set to the value in its place; None = it goes away."""
+
+    tree_id: int
+    keys: list[bytes] = field(default_factory=list)
+    values: Values = field(default_factory=list)
+    # Whether some values are those of the rows before, too: then it pays to look.
+    is_shared: bool = False
+
+
+class _Run(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    tree_id: Annotated[int, msgspec.Meta(ge=0, le=0xFFFF)]
+    keys: list[bytes]
+    values: Values | None
+    fills: bool = False
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(list[_Run])
+
+
+def repeats(these: Puts, before: Puts) -> bool:
+    """Whether values that are the same as those of the rows before can be left out."""
+    mine, theirs = these.values, before.values
+    return mine == theirs or (len(mine) == len(theirs) and None not in mine)
+
+
+def encode_puts(all_puts: Sequence[Puts]) -> bytes:
+    """The rows as a record carries them."""
+    runs: list[list[object]] = []
+    before = Puts(0)
+    for it in all_puts:
+        run: list[object] = [it.tree_id, it.keys, it.values]
+        if it.is_shared and repeats(it, before):
+            if it.values == before.values:
+                run[2] = None
+            else:
+                pairs = zip(it.values, before.values, strict=True)
+                run[2] = [None if mine is theirs else mine for mine, theirs in pairs]
+                run.append(True)
+        runs.append(run)
+        before = it
+    return _encoder.encode(runs)
+
+
+def decode_puts(data: bytes) -> list[Puts]:
+    """The rows that a record carries.
+
+    Raises:
+        MalformedWriteSet: the bytes do not follow the format.
+
+    """
+    try:
+        runs = _decoder.decode(data)
+    except UNDECODABLE as error:
+        raise MalformedWriteSet(f"rows are malformed: {error}") from error
+    found: list[Puts] = []
+    before: Values = []
+    for run in runs:
+        keys, values = run.keys, run.values
+        if values is None:
+            values = before
+        if len(values) != len(keys) or (run.fills and len(before) != len(keys)):
+            raise MalformedWriteSet(f"{len(keys)} keys have {len(values)} values")
+        if run.fills:
+            pairs = zip(values, before, strict=True)
+            values = [theirs if mine is None else mine for mine, theirs in pairs]
+        found.append(Puts(run.tree_id, keys, values))
+        before = values
+    return found
