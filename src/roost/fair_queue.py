@@ -29,12 +29,15 @@ Item = TypeVar("Item")
 class _Lane(Generic[Item]):
     """What one connection has waiting."""
 
-    __slots__ = ("balance", "flow", "group", "items")
+    __slots__ = ("balance", "bytes", "flow", "group", "items", "sizes")
 
     def __init__(self, flow: Flow, group: "_Group[Item]") -> None:
         self.flow = flow
         self.group = group
-        self.items: deque[tuple[Item, int]] = deque()
+        # The bytes of each item, beside it.
+        self.items: deque[Item] = deque()
+        self.sizes: deque[int] = deque()
+        self.bytes = 0
         self.balance = QUANTUM
 
 
@@ -59,6 +62,8 @@ class FairQueue(Generic[Item]):
         self.refused_count = 0
         self._count_max = count_max
         self._bytes_max = bytes_max
+        # When all together have no more than that, nobody has too much.
+        self._roomy_count, self._roomy_bytes = count_max / 2, bytes_max / 2
         # Whose turn it is stands first in either; who owes for what it was given stays in line.
         self._groups: deque[_Group[Item]] = deque()
         self._by_owner: dict[str, _Group[Item]] = {}
@@ -75,23 +80,25 @@ class FairQueue(Generic[Item]):
 
     def submit(self, flow: Flow, item: Item, size: int) -> bool:
         """Queue an item of so many bytes; False when its flow has too much waiting."""
-        room, room_bytes = self._count_max - self.count, self._bytes_max - self.bytes
-        # When all together have less than is left, nobody has too much.
-        is_roomy = self.count < room and self.bytes + size <= room_bytes
-        if not is_roomy and not self._may_add(flow, size, room, room_bytes):
+        if (
+            self.count >= self._roomy_count or self.bytes + size > self._roomy_bytes
+        ) and not self._may_add(flow, size):
             self.refused_count += 1
             return False
         lane = self._by_flow.get(flow) or self._lane(flow)
+        lane.items.append(item)
+        lane.sizes.append(size)
+        lane.bytes += size
         group = lane.group
-        lane.items.append((item, size))
         group.count += 1
         group.bytes += size
         self.count += 1
         self.bytes += size
         return True
 
-    def _may_add(self, flow: Flow, size: int, room: int, room_bytes: int) -> bool:
-        """Whether a flow may queue one more where there is room for so much."""
+    def _may_add(self, flow: Flow, size: int) -> bool:
+        """Whether a flow may queue one more where many wait."""
+        room, room_bytes = self._count_max - self.count, self._bytes_max - self.bytes
         lane, group = self._by_flow.get(flow), self._by_owner.get(flow.owner)
         return (
             room > 0
@@ -113,23 +120,58 @@ class FairQueue(Generic[Item]):
 
     def take(self) -> Item:
         """The next item, by whose turn it is; there must be one."""
-        group = self._groups[0]
-        if not group.count or group.balance <= 0:
-            group = self._next_group()
-        lane = group.lanes[0]
-        if not lane.items or lane.balance <= 0:
-            lane = self._next_lane(group)
-        item, size = lane.items.popleft()
-        cost = ITEM_COST + size
-        lane.balance -= cost
-        group.balance -= cost
-        group.count -= 1
-        group.bytes -= size
-        self.bytes -= size
-        self.count -= 1
+        return self.take_batch(1, 1)[0]
+
+    def take_batch(self, count_max: int, bytes_max: int) -> list[Item]:
+        """The next items, as `take` gives one after another: so many, or so many bytes, or all.
+
+        The last of them may go beyond `bytes_max`.
+        """
+        taken: list[Item] = []
+        while self.count and len(taken) < count_max and bytes_max > 0:
+            group = self._groups[0]
+            if not group.count or group.balance <= 0:
+                group = self._next_group()
+            lane = group.lanes[0]
+            if not lane.items or lane.balance <= 0:
+                lane = self._next_lane(group)
+            bytes_max -= self._take_from(lane, taken, count_max - len(taken), bytes_max)
         if not self.count:
             self._reset()  # whoever owes something owes it to nobody
-        return item
+        return taken
+
+    def _take_from(
+        self, lane: _Lane[Item], taken: list[Item], count_max: int, bytes_max: int
+    ) -> int:
+        """Take of what one whose turn it is has waiting, until the turn is over; say how much."""
+        items, sizes, group = lane.items, lane.sizes, lane.group
+        count, size = len(items), lane.bytes
+        is_alone = len(self._groups) == 1
+        granted = lane.balance if is_alone else min(lane.balance, group.balance)
+        if count <= count_max and size < bytes_max and ITEM_COST * count + size <= granted:
+            taken += items
+            items.clear()
+            sizes.clear()
+        else:
+            count = size = 0
+            while items and count < count_max and size < bytes_max and granted > 0:
+                taken.append(items.popleft())
+                item_size = sizes.popleft()
+                granted -= ITEM_COST + item_size
+                size += item_size
+                count += 1
+        cost = ITEM_COST * count + size
+        lane.balance -= cost
+        group.balance -= cost
+        if is_alone and group.balance <= 0:
+            # As many turns as it took, since nobody else had one.
+            group.balance += QUANTUM * (1 + -group.balance // QUANTUM)
+        group.count -= count
+        self.count -= count
+        lane.bytes -= size
+        group.bytes -= size
+        self.bytes -= size
+        return size
 
     def _next_group(self) -> _Group[Item]:
         """Move on to an owner that has something waiting, and owes nothing."""

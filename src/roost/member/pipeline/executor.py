@@ -24,6 +24,7 @@ Rules that make this safe:
 """
 
 import logging
+from collections import deque
 from collections.abc import Callable
 
 from roost.errors import NotLeader, Overloaded, Refused, RoostError
@@ -96,6 +97,8 @@ class Executor:
             count_max=config.queue_count_max,
             bytes_max=self._memory.share(config.queue_bytes_max, 8),
         )
+        # Their turn has come, and before they ran the batch was full, or one that runs alone came.
+        self._taken: deque[Request] = deque()
         # It changes the configuration: its turn has come, and it runs alone.
         self._change: Request | None = None
         self._inflight: dict[int, Batch] = {}
@@ -111,12 +114,13 @@ class Executor:
     @property
     def queue_count(self) -> int:
         """Operations waiting to run; zero when idle."""
-        return self._queue.count + (self._change is not None) + (self._long is not None)
+        alone = (self._change is not None) + (self._long is not None)
+        return self._queue.count + len(self._taken) + alone
 
     @property
     def queue_bytes(self) -> int:
         """What they hold."""
-        return self._queue.bytes
+        return self._queue.bytes + sum(len(it.body) for it in self._taken)
 
     @property
     def flow_count(self) -> int:
@@ -166,6 +170,11 @@ class Executor:
             and not self._core.transfer_target
         )
 
+    @property
+    def _has_work(self) -> bool:
+        """Whether something waits to run, but for what runs over many turns."""
+        return bool(self._queue.count or self._taken or self._change)
+
     def run(self) -> None:
         """Execute a batch of what waits, if the pipeline and the store's memory have room.
 
@@ -173,11 +182,11 @@ class Executor:
         """
         if self._has_leftovers and not self._long and self._has_room():
             self._clear_parts()
-        if (self._queue.count or self._change) and not self._long and self._has_room():
+        if self._has_work and not self._long and self._has_room():
             pace = self._pacing.pace(self.queue_count, len(self._inflight))
             if pace is Pace.GO:
                 self._run_batch()
-                if self._queue.count or self._change:
+                if self._has_work:
                     self._run_again(0)
             elif pace is Pace.LOOK_AGAIN:
                 self._run_again(0)
@@ -247,11 +256,16 @@ class Executor:
 
     def _execute(self, txn: Txn) -> list[Request]:
         """Run operations on `txn`, by turns, until it is large enough; return those that ran."""
-        queue = self._queue
         bytes_max, count_max = self._config.batch_bytes_max, self._config.batch_count_max
+        taken, self._taken = self._taken, deque()
         ran: list[Request] = []
-        while queue.count and len(ran) < count_max and txn.size_bytes < bytes_max:
-            request = queue.take()
+        while len(ran) < count_max and txn.size_bytes < bytes_max:
+            if not taken:
+                room = bytes_max - txn.size_bytes
+                taken.extend(self._queue.take_batch(count_max - len(ran), room))
+                if not taken:
+                    break
+            request = taken.popleft()
             operation = request.operation
             if isinstance(operation, Changing):
                 self._change = request
@@ -279,6 +293,7 @@ class Executor:
                 txn.rollback(mark)
                 logger.exception("operation failed", extra={"operation": request.name})
                 request.outcome = internal_error(request)
+        self._taken = taken
         return ran
 
     def go_on(self) -> None:
@@ -412,6 +427,8 @@ class Executor:
         if self._change is not None:
             handed_back.append(self._change)
             self._change = None
+        handed_back += self._taken
+        self._taken.clear()
         handed_back += self._queue.take_all()
         self._unconfirmed.clear()
         for batch in batches:
