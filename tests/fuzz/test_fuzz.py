@@ -341,6 +341,9 @@ class Owner:
     def on_headers(self, stream: Any, head: object) -> None:
         pass
 
+    def on_request(self, stream: Any, head: object, data: bytes) -> None:
+        pass
+
     def on_data(self, stream: Any, data: bytes) -> None:
         pass
 

@@ -408,6 +408,9 @@ class Nobody:
     def on_headers(self, stream: object, head: object) -> None:
         pass
 
+    def on_request(self, stream: object, head: object, data: bytes) -> None:
+        pass
+
     def on_data(self, stream: object, data: bytes) -> None:
         pass
 

@@ -37,6 +37,9 @@ class Nobody:
     def on_headers(self, stream: Stream, head: object) -> None:
         raise NotImplementedError
 
+    def on_request(self, stream: Stream, head: object, data: bytes) -> None:
+        raise NotImplementedError
+
     def on_data(self, stream: Stream, data: bytes) -> None:
         raise NotImplementedError
 

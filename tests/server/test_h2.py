@@ -55,7 +55,7 @@ class Owner:
         self.ended: list[int] = []
         self.reset: list[int] = []
         self.drained: list[int] = []
-        self.decoded = 0
+        self.decoded = self.whole_count = 0
         self.server: Connection | None = None
 
     def make_head(self, fields: list[tuple[bytes, bytes]]) -> object:
@@ -70,6 +70,13 @@ class Owner:
         self.heads.append((stream.id, head))
         if stream.is_remote_closed:
             self.ended.append(stream.id)
+
+    def on_request(self, stream: Stream, head: object, data: bytes) -> None:
+        self.whole_count += 1
+        assert stream.is_remote_closed
+        assert isinstance(head, list)
+        self.heads.append((stream.id, head))
+        self.on_data(stream, data)
 
     def on_data(self, stream: Stream, data: bytes) -> None:
         self.bodies[stream.id] = self.bodies.get(stream.id, b"") + data

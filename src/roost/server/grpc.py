@@ -18,7 +18,7 @@ from roost.call import Code, Route, Status, Unary
 from roost.flow import OWN, Flow, flow_of
 from roost.server.admission import Admission
 from roost.server.bodies import MESSAGES_MIN, Bodies
-from roost.server.calls import Call, UnaryCall
+from roost.server.calls import PREFIX_BYTES, Call, UnaryCall
 from roost.server.h2 import STREAMS_MAX, Connection, ConnectionBroken, ErrorCode, Stream, Unfinished
 from roost.server.h2.hpack import encode_literal
 from roost.server.h2.outgoing import FRAMES_A_TURN_MAX
@@ -278,6 +278,33 @@ class GrpcProtocol(asyncio.Protocol):
             self._deadlines[stream.id] = call
         if stream.is_remote_closed:
             self.on_data(stream, b"")
+
+    def on_request(self, stream: Stream, head: object, data: bytes) -> None:
+        """A call begins, and its request is here: for most there is nothing to ask but that."""
+        assert isinstance(head, Head), "make_head made it"
+        handle = head.handle
+        size = len(data) - PREFIX_BYTES
+        if (
+            handle is None
+            or self.server.memory.is_short
+            or size < 0
+            or size > self.message_bytes_max
+            or data[0]
+            or int.from_bytes(data[1:PREFIX_BYTES], "big") != size
+        ):
+            stream.is_remote_closed = False
+            self.on_headers(stream, head)
+            if not stream.is_local_closed:
+                stream.is_remote_closed = True
+                self.on_data(stream, data)
+            return
+        head.figures.started_count += 1
+        self.h2.spent += REQUEST_UNITS
+        call = UnaryCall(self, stream, head, handle)
+        try:
+            handle(call, data[PREFIX_BYTES:])
+        except Exception as error:  # noqa: BLE001 - one call must not cost the others
+            self._on_failure(call, error)
 
     def on_data(self, stream: Stream, data: bytes) -> None:
         """Bytes of a request."""

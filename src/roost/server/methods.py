@@ -6,7 +6,7 @@ read once into a `Head`, and found again by those bytes (`h2.connection`).
 
 from collections.abc import Mapping, Set
 
-from roost.call import Code, Route, Status
+from roost.call import Code, Route, Status, Unary, UnaryHandler
 from roost.histogram import CALL_BOUNDS_S, Histogram
 from roost.server.compression import ENCODINGS
 from roost.server.h2.hpack import HEADER_LIST_BYTES_MAX
@@ -34,6 +34,7 @@ class Head:
 
     __slots__ = (
         "figures",
+        "handle",
         "http_status",
         "is_compressed",
         "is_light",
@@ -48,6 +49,8 @@ class Head:
         """Nothing is known."""
         # There is one, or a refusal, or a status of HTTP's.
         self.route: Route | None = None
+        # What handles a unary call that asks for nothing besides: no leader, no deadline.
+        self.handle: UnaryHandler | None = None
         self.refusal: Status | None = None
         self.http_status = 0
         self.timeout_s: float | None = None
@@ -103,6 +106,10 @@ class Methods:
         head.is_light = path in self._light
         if head.route is None and head.refusal is None:
             head.refusal = Status(Code.UNIMPLEMENTED, self._unknown(path))
+        is_refused = head.http_status or head.refusal is not None
+        asks_more = head.needs_leader or head.timeout_s is not None or head.is_compressed
+        if isinstance(head.route, Unary) and not is_refused and not asks_more:
+            head.handle = head.route.handle
         return head
 
     def large_head(self) -> Head:
