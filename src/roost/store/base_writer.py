@@ -170,15 +170,28 @@ class _Writing:
         self, prefix: bytes, keys: list[bytes], values: dict[bytes, bytes | None]
     ) -> Iterator[tuple[bytes, bytes]]:
         held, record_hash, total = self._txn.get, digest.record_hash, self.total
+        # What lies behind the last was not there before: revisions and the like only ever grow.
+        last = self._last_name(prefix)
         for key in keys:
             name, value = prefix + key, values[key]
             assert value is not None, "deletions are not put"
-            sealed = crc32c(value, crc32c(name)).to_bytes(4, "little") + value
-            if (old := held(name)) is not None:
+            sealed = crc32c(name + value).to_bytes(4, "little") + value
+            if name <= last and (old := held(name)) is not None:
                 total -= record_hash(name, bytes(old))
             total += record_hash(name, sealed)
             yield name, sealed
         self.total = total
+
+    def _last_name(self, prefix: bytes) -> bytes:
+        """The last record of a tree; its prefix where it has none."""
+        beyond = (int.from_bytes(prefix, "big") + 1).to_bytes(3, "big")[1:]
+        with self._txn.cursor() as cursor:
+            # The last tree of all has nothing beyond it.
+            is_there = (
+                cursor.prev() if beyond > prefix and cursor.set_range(beyond) else cursor.last()
+            )
+            name = bytes(cursor.key()) if is_there else b""
+        return max(name, prefix)
 
     def _put(self, name: bytes, sealed: bytes) -> None:
         self._subtract(name)
