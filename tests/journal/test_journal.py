@@ -76,6 +76,20 @@ def test_compaction_after_a_truncation_across_segments() -> None:
     assert content(reopened(journal, disk)) == expected
 
 
+def test_a_truncation_after_a_compaction_cuts_where_it_says() -> None:
+    """go-raft kept offsets of the file before, and cut at another byte."""
+    disk = SimDisk()
+    journal = open_journal(disk)
+    journal.persist(HardState(1, 0), [entry(it) for it in range(1, 260)])
+    journal.compact(150)
+    first = journal.first_index
+    assert 1 < first <= 151
+    journal.persist(HardState(2, 0), [entry(it, 2) for it in range(200, 230)])
+    expected = [entry(it) for it in range(first, 200)] + [entry(it, 2) for it in range(200, 230)]
+    assert content(journal) == expected
+    assert content(reopened(journal, disk)) == expected
+
+
 def test_a_batch_is_not_durable_before_it_is_finished() -> None:
     """Checklist 142; J10, J11."""
     journal = open_journal(SimDisk())
