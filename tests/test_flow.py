@@ -1,7 +1,7 @@
 """Whose requests these are: a user, or a network; and by which connection they came."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from roost.flow import OWN, OWNER_BYTES_MAX, Flow, flow_of, network_of
@@ -43,5 +43,6 @@ def test_no_user_is_a_network_nor_a_member_itself() -> None:
 
 
 @given(st.text())
+@example("\N{GRINNING FACE}" * 300)
 def test_a_name_of_any_length_travels(user: str) -> None:
     assert len(OWN.as_user(user).owner.encode(errors="backslashreplace")) <= OWNER_BYTES_MAX
