@@ -22,7 +22,7 @@ FLOORS = {
         testing
         sim
         aio
-        awaited | opening
+        awaited | opening | restoring
         server
         etcd | objects
         database

@@ -34,8 +34,10 @@ if TYPE_CHECKING:
     )
     from roost.errors import NotExecuted, OutcomeUnknown, RoostError
     from roost.faces import Closed, Forked
+    from roost.member import Backup
     from roost.objects.blocking import Database
     from roost.opening import open  # noqa: A004 - it is called roost.open
+    from roost.restoring import Restored, restore
 else:
     _DATABASE = (
         *("BadArgument", "BadDeclaration", "BadKey", "BadOpening", "BadValue", "Conflict"),
@@ -48,16 +50,19 @@ else:
             **dict.fromkeys(_DATABASE, "roost.database"),
             **dict.fromkeys(("NotExecuted", "OutcomeUnknown", "RoostError"), "roost.errors"),
             **dict.fromkeys(("Closed", "Forked"), "roost.faces"),
+            "Backup": "roost.member",
             "Client": "roost.client",
             "Database": "roost.objects.blocking",
             "aio": "roost.aio",
             "open": "roost.opening",
+            **dict.fromkeys(("Restored", "restore"), "roost.restoring"),
         },
     )
 
 __all__ = [
     "UNKNOWN",
     "Annotation",
+    "Backup",
     "BadArgument",
     "BadDeclaration",
     "BadKey",
@@ -77,10 +82,12 @@ __all__ = [
     "OutcomeUnknown",
     "Overrun",
     "Refused",
+    "Restored",
     "RoostError",
     "Status",
     "Transaction",
     "UnknownOperation",
     "aio",
     "open",
+    "restore",
 ]

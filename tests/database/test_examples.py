@@ -14,7 +14,7 @@ from roost.testing.ports import free_ports
 from tests.database.said import said_by
 
 ROOT = Path(__file__).parents[2]
-PAGES = {"embed.md": 5, "observe.md": 3}
+PAGES = {"embed.md": 6, "observe.md": 3}
 BANK = ROOT / "examples" / "bank.py"
 CACHE = ROOT / "examples" / "cache.py"
 

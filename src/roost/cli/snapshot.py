@@ -11,17 +11,9 @@ from roost.cli.interrupts import interruptible, leave
 from roost.cli.shared import client_options, connect, failed, say_json
 from roost.client import Client, ClientError, is_lost
 from roost.errors import RoostError
-from roost.etcd import REVISION_MAX, raise_revision
-from roost.member import (
-    Amendment,
-    Backup,
-    MemberConfig,
-    part_of,
-    read_backup,
-    restore,
-    write_full,
-    write_increment,
-)
+from roost.etcd import REVISION_MAX
+from roost.member import Backup, part_of, read_backup, write_full, write_increment
+from roost.restoring import restore
 from roost.settings.urls import parse_initial_cluster
 
 _PATH = click.Path(path_type=Path, dir_okay=False)
@@ -177,27 +169,23 @@ def restore_command(
     """
     if bool(raised_by) != mark_compacted:
         raise click.UsageError("--bump-revision and --mark-compacted go together: give both")
-    amendment = None
-    if raised_by:
-        amendment = Amendment(f"+{raised_by}", partial(raise_revision, by=raised_by))
     try:
-        config = MemberConfig(
+        made = restore(
+            files,
+            data_dir or Path(f"{name}.roost"),
             name=name,
-            data_dir=data_dir or Path(f"{name}.roost"),
-            initial_cluster=parse_initial_cluster(initial_cluster or f"{name}={advertised}"),
-            advertise_peer_urls=tuple(advertised.split(",")),
-            listen_peer_urls=tuple(advertised.split(",")),
-            initial_cluster_token=token,
+            members=parse_initial_cluster(initial_cluster or f"{name}={advertised}"),
+            token=token,
+            bump_revision=raised_by,
         )
-        identity = restore(config, files, amendment=amendment)
     except (RoostError, OSError) as error:
         raise failed(error) from error
     if as_json:
-        row = {"data_dir": str(config.data_dir), "cluster_id": f"{identity.cluster_id:x}"}
-        say_json({**row, "member_id": f"{identity.member_id:x}"})
+        row = {"data_dir": str(made.data_dir), "cluster_id": f"{made.cluster_id:x}"}
+        say_json({**row, "member_id": f"{made.member_id:x}"})
         return
-    click.echo(f"Member {name!r} ({identity.member_id:x}) of a new cluster {identity.cluster_id:x}")
-    words = ["roost", "serve", "--name", name, "--data-dir", str(config.data_dir)]
+    click.echo(f"Member {name!r} ({made.member_id:x}) of a new cluster {made.cluster_id:x}")
+    words = ["roost", "serve", "--name", name, "--data-dir", str(made.data_dir)]
     words += ["--initial-advertise-peer-urls", advertised, "--listen-peer-urls", advertised]
     click.echo(f"Start it with: {shlex.join(words)}")
     click.echo("and the client URLs that it shall have.")

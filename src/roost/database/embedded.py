@@ -13,6 +13,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import msgspec
@@ -28,6 +29,7 @@ from roost.database.runner import OPERATION, Runner
 from roost.errors import CallerFault, RoostError
 from roost.faces import Closed, Forked
 from roost.member import (
+    Backup,
     Member,
     MemberConfig,
     StoreDamaged,
@@ -35,6 +37,7 @@ from roost.member import (
     mark_damaged,
     mark_suspect,
     open_member,
+    save,
 )
 from roost.outcome import Outcome, settle_future
 from roost.settings import Settings
@@ -223,6 +226,17 @@ class Embedded:
         finally:
             self._pending.pop(future, None)
         return decode_answer(answer)
+
+    async def save(self, path: Path) -> Backup:
+        """Save a backup of everything that was acknowledged before.
+
+        Raises:
+            NoLeader: nobody could say what that is in time.
+            SnapshotFailed, BackupFailed: it could not be made; the text says why.
+
+        """
+        await self.barrier()
+        return await save(self.member.files, path)
 
     async def change_members(self, name: str, body: bytes) -> bytes:
         """Run one of the member's own operations.

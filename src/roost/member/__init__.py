@@ -41,6 +41,7 @@ from roost.member.snapshots.backup import (
     write_increment,
 )
 from roost.member.snapshots.restoring import Amendment, restore
+from roost.member.snapshots.saving import save
 from roost.member.snapshots.schedule import BackupSchedule
 from roost.member.status import MemberStatus
 
@@ -90,6 +91,7 @@ __all__ = [
     "read_backup",
     "rebuild_store",
     "restore",
+    "save",
     "write_full",
     "write_increment",
 ]

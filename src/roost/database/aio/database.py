@@ -6,6 +6,7 @@ What cannot be reached from where it is called says so: see `roost.database.erro
 """
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Self, overload
 
 import msgspec
@@ -29,6 +30,7 @@ from roost.database.transaction import Transaction
 from roost.faces import translated
 from roost.member import (
     AddMember,
+    Backup,
     MemberRecord,
     PromoteMember,
     RemoveMember,
@@ -348,6 +350,20 @@ class Database(Observable):
         if not isinstance(rooms, Served):
             raise BadOpening("there are no services to be served: open it with roost.open")
         await rooms.serve(client_urls, metrics_urls)
+
+    async def snapshot(self, path: str | Path) -> Backup:
+        """Save everything that was acknowledged before as a file, while writes go on.
+
+        It is the file that `roost snapshot save` makes: `roost.restore` makes a directory of it,
+        `roost snapshot status` looks at it.  It appears under its name when it is whole and
+        durable, in place of one that was there.
+
+        Raises:
+            NoLeader: no majority could be asked in time.
+            SnapshotFailed, BackupFailed: it could not be made; the text says why.
+
+        """
+        return await self._embedded.save(Path(path))
 
     async def members(self) -> list[MemberInfo]:
         """All members of the cluster, by their ids.

@@ -8,6 +8,7 @@ What cannot be reached from where it is called says so: see `roost.database.erro
 # Made by roost.faces.writer of the room `aio`; do not edit: `make faces`.
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Self, overload
 
 from roost.database.aio import database as aio
@@ -20,6 +21,9 @@ from roost.database.operations import Operation, P, R
 from roost.database.status import MemberInfo, Status
 from roost.database.transaction import Transaction
 from roost.faces import Face
+from roost.member import (
+    Backup,
+)
 
 
 class Reads(Face):
@@ -304,6 +308,20 @@ class Database(Observable):
 
         """
         self._loop.call(self._inner.serve(client_urls, metrics_urls=metrics_urls))
+
+    def snapshot(self, path: str | Path) -> Backup:
+        """Save everything that was acknowledged before as a file, while writes go on.
+
+        It is the file that `roost snapshot save` makes: `roost.restore` makes a directory of it,
+        `roost snapshot status` looks at it.  It appears under its name when it is whole and
+        durable, in place of one that was there.
+
+        Raises:
+            NoLeader: no majority could be asked in time.
+            SnapshotFailed, BackupFailed: it could not be made; the text says why.
+
+        """
+        return self._loop.call(self._inner.snapshot(path))
 
     def members(self) -> list[MemberInfo]:
         """All members of the cluster, by their ids.

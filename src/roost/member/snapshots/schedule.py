@@ -13,13 +13,12 @@ DIRECTORY and NAME it says how old the newest is.
 """
 
 import asyncio
-import hashlib
 import logging
 import os
 import re
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -30,9 +29,9 @@ from roost.errors import RoostError
 from roost.member.errors import BackupFailed
 from roost.member.snapshots.backup import Backup, write_full
 from roost.member.snapshots.files import Files
+from roost.member.snapshots.saving import with_digest
 
 logger = logging.getLogger(__name__)
-_READ_BYTES = 1 << 20
 
 
 class Saved(msgspec.Struct, frozen=True):
@@ -134,7 +133,7 @@ class Shelf:
         """Write a backup of a copy of the store."""
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         coming = self.directory / f"{self.name}-coming.db"
-        saved = write_full(coming, _with_digest(copy))
+        saved = write_full(coming, with_digest(copy))
         final = coming.with_name(f"{self.name}-{saved.index:016x}.db")
         coming.rename(final)
         return replace(saved, path=final)
@@ -157,15 +156,6 @@ class Shelf:
         """Remove all but the newest."""
         for old in self.backups()[:-count]:
             old.unlink()
-
-
-def _with_digest(copy: Path) -> Iterator[bytes]:
-    digest = hashlib.sha256()
-    with copy.open("rb") as file:
-        while blob := file.read(_READ_BYTES):
-            digest.update(blob)
-            yield blob
-    yield digest.digest()
 
 
 def main() -> None:

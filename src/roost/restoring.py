@@ -1,0 +1,68 @@
+"""`roost.restore`: a directory made of backups, to be opened as a new database or cluster."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from roost.database.place import Urls, urls_of
+from roost.etcd import raise_revision
+from roost.member import Amendment, MemberConfig
+from roost.member import restore as restore_member
+
+_URL = "http://localhost:2380"
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What was made: a directory, whose member has these ids."""
+
+    data_dir: Path
+    cluster_id: int
+    member_id: int
+
+
+def restore(
+    path: str | Path | Sequence[str | Path],
+    into: str | Path,
+    *,
+    name: str = "default",
+    members: Mapping[str, Urls] | None = None,
+    token: str = "etcd-cluster",  # noqa: S107 - a name
+    bump_revision: int = 0,
+) -> Restored:
+    """Make the directory `into` of a backup that `Database.snapshot` or `roost snapshot save` made.
+
+    `path` is a full backup, or that and the increments that follow it.  Then `roost.open(into)`
+    has what was saved.  For a new cluster each first member restores the same files with the same
+    `members`, each with its own `name`, and opens its directory with them, too.
+
+    With `bump_revision`, etcd's revisions go on so many later and all earlier ones count as
+    compacted, for clients that hold revisions of what was written behind the backup.
+
+    Raises:
+        RestoreRefused: the directory holds something, or the files do not follow each other.
+        BackupDamaged: a file is not what was saved.
+        NotAMember: `members` does not have `name`.
+        BadOpening: an address of `members` is none.
+        OSError: a file cannot be read, or the directory not be made.
+
+    """
+    files = [path] if isinstance(path, str | Path) else path
+    cluster = {name: (_URL,)} if members is None else {
+        who: urls_of(urls) for who, urls in members.items()
+    }  # fmt: skip
+    own = cluster.get(name, (_URL,))
+    amendment = None
+    if bump_revision:
+        amendment = Amendment(f"+{bump_revision}", partial(raise_revision, by=bump_revision))
+    config = MemberConfig(
+        name=name,
+        data_dir=Path(into),
+        initial_cluster=cluster,
+        advertise_peer_urls=own,
+        listen_peer_urls=own,
+        initial_cluster_token=token,
+    )
+    identity = restore_member(config, [Path(it) for it in files], amendment=amendment)
+    return Restored(config.data_dir, identity.cluster_id, identity.member_id)
