@@ -22,7 +22,12 @@ def test_what_was_acknowledged_is_in_a_backup_and_in_what_is_made_of_it(tmp_path
     with roost.open(None) as db:
         tree = db.tree("t", key=int, value=int)
         tree.update({it: it for it in range(100)})
-        later = Thread(target=lambda: [tree.update({it: it}) for it in range(100, 200)])
+
+        def go_on() -> None:
+            for it in range(100, 200):
+                tree[it] = it
+
+        later = Thread(target=go_on)
         later.start()
         saved = db.snapshot(file)
         later.join()
