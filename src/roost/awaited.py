@@ -8,6 +8,7 @@ from roost.database.limits import DEFAULT_LIMITS, Limits
 from roost.database.operations import Operations
 from roost.database.place import Urls
 from roost.objects.aio import Database, open_database
+from roost.peer import Network
 from roost.server.embedding import Services
 from roost.settings import SettingsArguments
 
@@ -47,6 +48,7 @@ def open(  # noqa: A001 - it is called roost.aio.open
     join: Sequence[str] = (),
     operations: Iterable[Operations] = (),
     limits: Limits = DEFAULT_LIMITS,
+    network: Network | None = None,
     **settings: Unpack[SettingsArguments],
 ) -> Opening:
     """Open the database in a directory, which is made when it is not there; None = in memory.
@@ -63,6 +65,7 @@ def open(  # noqa: A001 - it is called roost.aio.open
         "join": join,
         "operations": operations,
         "limits": limits,
+        "network": network,
         **settings,
     }
     return Opening(path, given)

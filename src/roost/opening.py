@@ -8,6 +8,7 @@ from roost.database.limits import DEFAULT_LIMITS, Limits
 from roost.database.operations import Operations
 from roost.database.place import Urls
 from roost.objects.blocking import Database, open_database
+from roost.peer import Network
 from roost.server.embedding import Services
 from roost.settings import SettingsArguments
 
@@ -20,6 +21,7 @@ def open(  # noqa: A001 - it is called roost.open
     join: Sequence[str] = (),
     operations: Iterable[Operations] = (),
     limits: Limits = DEFAULT_LIMITS,
+    network: Network | None = None,
     **settings: Unpack[SettingsArguments],
 ) -> Database:
     """Open the database in a directory, which is made when it is not there; None = in memory.
@@ -32,6 +34,7 @@ def open(  # noqa: A001 - it is called roost.open
     * `join`: addresses of members of a running cluster, which has added this one by its
       `listen_peer_urls` (`roost member add`), as a voter or as a learner.
     * `operations`: those of the program, the same on every member.
+    * `network`: what members talk over, in place of TCP; see `docs/how-to/own-transport.md`.
     * `settings`: as the command line's, with `_` for `-`; durations in seconds.
 
     What is acknowledged is durable on a majority.  In memory nothing is: it is gone with the close.
@@ -52,6 +55,7 @@ def open(  # noqa: A001 - it is called roost.open
         join=join,
         operations=operations,
         limits=limits,
+        network=network,
         builder=Services(),
         **settings,
     )

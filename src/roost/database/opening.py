@@ -15,6 +15,7 @@ from roost.database.limits import Limits
 from roost.database.operations import Operation, Operations, by_name
 from roost.database.place import Place, Urls, place_of, remove
 from roost.member.settings import make_world
+from roost.peer import Network
 from roost.settings import SettingsArguments
 
 F = TypeVar("F")
@@ -31,6 +32,7 @@ async def open_as(
     built_in: Mapping[str, Operation[Any, Any]],
     limits: Limits,
     builder: Builder | None,
+    network: Network | None,
     settings: SettingsArguments,
 ) -> F:
     """Open the database in a directory as `kind`; see `roost.database.aio.open_database`.
@@ -45,10 +47,13 @@ async def open_as(
     place = place_of(path, name=name, members=members, join=join, given=settings)
     builder = builder or Bare()
     try:
+        world = make_world(place.settings)
+        if network is not None:
+            world.network = network
         builder.check(place.settings)
         embedded = await Embedded.open(
             place.config,
-            make_world(place.settings),
+            world,
             settings=place.settings,
             builder=builder,
             operations={**known, **BUILTIN, **built_in},

@@ -10,6 +10,7 @@ from roost.database.limits import DEFAULT_LIMITS, Limits
 from roost.database.opening import open_as
 from roost.database.operations import Operations
 from roost.database.place import Urls
+from roost.peer import Network
 from roost.settings import SettingsArguments
 
 
@@ -22,13 +23,15 @@ async def open_database(
     operations: Iterable[Operations] = (),
     limits: Limits = DEFAULT_LIMITS,
     builder: Builder | None = None,
+    network: Network | None = None,
     **settings: Unpack[SettingsArguments],
 ) -> Database:
     """Open the database in a directory, which is made when it is not there; None = in memory.
 
     Alone, unless `members` or `join` say otherwise; see `roost.database.place`.  `operations` are
     those of the program, the same on every member.  `settings` have the names and meanings of the
-    command line's (`docs/reference/settings.md`), durations in seconds.
+    command line's (`docs/reference/settings.md`), durations in seconds.  `network` is what members
+    talk over, in place of TCP.
 
     Raises:
         BadOpening, BadSetting: what was told cannot be.
@@ -49,5 +52,6 @@ async def open_database(
         built_in={},
         limits=limits,
         builder=builder,
+        network=network,
         settings=settings,
     )

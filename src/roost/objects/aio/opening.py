@@ -7,6 +7,7 @@ from typing import Unpack
 from roost.database import DEFAULT_LIMITS, Builder, Limits, Operations, Urls, open_as
 from roost.objects.aio.database import Database
 from roost.objects.layouts.operations import OPERATIONS
+from roost.peer import Network
 from roost.settings import SettingsArguments
 
 
@@ -19,6 +20,7 @@ async def open_database(
     operations: Iterable[Operations] = (),
     limits: Limits = DEFAULT_LIMITS,
     builder: Builder | None = None,
+    network: Network | None = None,
     **settings: Unpack[SettingsArguments],
 ) -> Database:
     """Open the database in a directory; see `roost.database.aio.open_database`.
@@ -37,5 +39,6 @@ async def open_database(
         built_in=OPERATIONS,
         limits=limits,
         builder=builder,
+        network=network,
         settings=settings,
     )

@@ -10,6 +10,7 @@ from roost.database import DEFAULT_LIMITS, Builder, Limits, Operations, Urls
 from roost.faces import LoopThread
 from roost.objects.aio import opening as aio
 from roost.objects.blocking.database import Database
+from roost.peer import Network
 from roost.settings import SettingsArguments
 
 
@@ -22,6 +23,7 @@ def open_database(
     operations: Iterable[Operations] = (),
     limits: Limits = DEFAULT_LIMITS,
     builder: Builder | None = None,
+    network: Network | None = None,
     **settings: Unpack[SettingsArguments],
 ) -> Database:
     """Open the database in a directory; see `roost.database.aio.open_database`.
@@ -41,6 +43,7 @@ def open_database(
                 operations=operations,
                 limits=limits,
                 builder=builder,
+                network=network,
                 **settings,
             )
         )
