@@ -266,6 +266,29 @@ def test_a_place_that_somebody_ended_is_lost(tmp_path: Path) -> None:
     with_members(tmp_path, story, size=1)
 
 
+def test_an_answer_that_comes_too_late_is_no_lock(tmp_path: Path) -> None:
+    """The simulator found it: it was taken, and lost before anybody knew."""
+
+    async def story(cluster: Members) -> None:
+        database = cluster.at(0)
+        ask = database._embedded.ask
+
+        async def late(name: str, arguments: bytes, once: bytes | None) -> bytes:
+            answer = await ask(name, arguments, once)
+            await pass_time(2)
+            return answer
+
+        database._embedded.ask = late  # type: ignore[method-assign]  # a slow way back
+        lock = database.objects.lock("a", ttl_s=2)
+        with pytest.raises(LeaseLost, match="too late"):
+            await lock.acquire()
+        database._embedded.ask = ask  # type: ignore[method-assign]  # and a fast one
+        assert await lock.acquire(wait_s=0), "the place was given back"
+        await lock.release()
+
+    with_members(tmp_path, story, size=1)
+
+
 def test_a_line_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("roost.objects.layouts.lines.LINE_MAX", 2)
 

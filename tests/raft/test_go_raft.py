@@ -1,6 +1,6 @@
 """Defects of go-raft that our core's other tests do not show by themselves.
 
-All 17, and who shows each, stand in docs/explanation/go-raft.md; the numbers are those of its table.
+All 17, and who shows each, stand in docs/explanation/go-raft.md: the numbers are its rows.
 """
 
 import pytest

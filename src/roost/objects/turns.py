@@ -166,6 +166,8 @@ class Turn:
                 raise LeaseLost(
                     f"{self.line!r}: the place in line was lost while it was waited for"
                 )
+        if standing.is_held and self._now_s() >= self._sure_until_s:
+            raise LeaseLost(f"{self.line!r}: it was ours, but the answer came too late to tell")
         return standing.is_held
 
     async def _is_at_front(self, ticket: int) -> bool:
