@@ -53,12 +53,12 @@ FLOORS = {
         loop
         parts
         links
-        transfers | announcer | hurry | status | periodic
+        transfers | announcer | hurry | status | periodic | reporter
         custody | snapshots
         directory | pipeline
         cluster
         machine
-        config | protocol | round_trips | operation
+        config | protocol | round_trips | operation | events
         errors
     """,
     "roost.peer": """
@@ -109,8 +109,8 @@ FLOORS = {
         aio
         status | catalogue | opening
         embedded | place
-        observing | runner
-        past
+        observing | listening | runner
+        past | events
         changes
         builtin
         once | optimistic

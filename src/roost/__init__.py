@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Status,
         Transaction,
         UnknownOperation,
+        events,
     )
     from roost.errors import NotExecuted, OutcomeUnknown, RoostError
     from roost.faces import Closed, Forked
@@ -43,6 +44,7 @@ else:
         *("BadArgument", "BadDeclaration", "BadKey", "BadOpening", "BadValue", "Conflict"),
         *("Limits", "MemberEnded", "Operation", "Operations", "Refused", "Status"),
         *("Transaction", "UnknownOperation", "Annotation", "Change", "Overrun", "UNKNOWN"),
+        "events",
     )
     __getattr__ = lazily(
         __name__,
@@ -88,6 +90,7 @@ __all__ = [
     "Transaction",
     "UnknownOperation",
     "aio",
+    "events",
     "open",
     "restore",
 ]

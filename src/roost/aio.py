@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from roost.client.aio import Client
     from roost.database.aio import (
         Attempt,
+        Events,
         Local,
         MultiTree,
         Observation,
@@ -28,7 +29,7 @@ else:
     __getattr__ = lazily(
         __name__,
         {
-            **dict.fromkeys((*_DATABASE, "View", "Observation"), "roost.database.aio"),
+            **dict.fromkeys((*_DATABASE, "Events", "Observation", "View"), "roost.database.aio"),
             **dict.fromkeys(("Opening", "open"), "roost.awaited"),
             "Client": "roost.client.aio",
             "Database": "roost.objects.aio",
@@ -39,6 +40,7 @@ __all__ = [
     "Attempt",
     "Client",
     "Database",
+    "Events",
     "Local",
     "MultiTree",
     "Observation",

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 import roost
-from roost import Client
+from roost import Client, events
 from roost.testing.ports import free_ports
 from tests.database.said import said_by
 
 ROOT = Path(__file__).parents[2]
-PAGES = {"embed.md": 6, "observe.md": 3}
+PAGES = {"embed.md": 6, "observe.md": 4}
 BANK = ROOT / "examples" / "bank.py"
 CACHE = ROOT / "examples" / "cache.py"
 
@@ -123,6 +123,8 @@ def test_a_member_joins_a_database_that_is_served(tmp_path: Path) -> None:
     with roost.open(tmp_path / "m0", name="m0", members=members) as one:
         one.serve([f"http://127.0.0.1:{clients}"])
         one.tree("t")[b"a"] = b"1"
+        happened = one.events()
+        happened.__enter__()
         url = f"http://127.0.0.1:{second}"
         with Client(f"127.0.0.1:{clients}") as client:
             client.add_member([url], is_learner=True)
@@ -131,8 +133,13 @@ def test_a_member_joins_a_database_that_is_served(tmp_path: Path) -> None:
             ) as two:
                 assert two.tree("t")[b"a"] == b"1"
                 assert two.status().is_learner
+                joined = two.status().member_id
                 two.tree("t")[b"b"] = b"2"
                 assert one.tree("t")[b"b"] == b"2"
+        told = iter(happened)
+        sent = next(it for it in told if isinstance(it, events.SnapshotSent))
+        assert (sent.why, sent.member_id) == ("joining", joined)
+        happened.__exit__()
 
 
 @pytest.mark.slow

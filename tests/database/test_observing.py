@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from roost.database import UNKNOWN, Limits, observing, past
 from roost.database.changes import Annotation, Change, Overrun, Wanted
+from roost.database.events import Event, ObserverOverrun
 from roost.database.observing import Observer, Observing
 from roost.database.rows import TxnRows
 from roost.database.transaction import Transaction
@@ -58,7 +59,12 @@ class Lonely:
         self.store.bootstrap(lambda _txn: None, guid=uuid.UUID(int=7))
         self.view: View = self.store.view
         self.entries: dict[int, Entry] = {}
+        self.told = 0
         self.first_index = self.store.applied_index + 1
+
+    def tell(self, event: Event) -> None:
+        assert isinstance(event, ObserverOverrun)
+        self.told += 1
 
     def observe_switch(self, prepare: Callable[[], Callable[[], None]]) -> None:
         self.store.observe_switch(prepare)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from roost import etcd
 from roost.call import Gathered, Sending
+from roost.database.events import AlarmCleared, AlarmRaised
 from roost.errors import ModelRefused, Refused
 from roost.flow import OWN, Flow
 from roost.member.errors import OperationFailed
@@ -90,6 +91,7 @@ class LocalReplica:
         self.store.bootstrap(etcd.bootstrap, guid=uuid.UUID(int=1))
         self.view = self.store.view
         self._operations: dict[str, Callable[[Txn, bytes], bytes | Long]] = {}
+        self.told: list[AlarmRaised | AlarmCleared] = []
         self.deferred: list[Callable[[], None]] = []
 
     def register(self, name: str, operation: Callable[[Txn, bytes], bytes | Long]) -> None:
@@ -158,6 +160,9 @@ class LocalReplica:
 
     def observe_switch(self, prepare: Callable[[], Callable[[], None]]) -> None:
         self.store.observe_switch(prepare)
+
+    def tell(self, event: AlarmRaised | AlarmCleared) -> None:
+        self.told.append(event)
 
     def members(self) -> Sequence[Info]:
         return [Info()]

@@ -33,6 +33,19 @@ def test_timeouts_are_uniform_from_t_to_2t_minus_1() -> None:
     assert drawn == set(range(10, 20))
 
 
+def test_silence_is_counted_at_followers_until_the_leader_is_heard() -> None:
+    network = CoreCluster(3)
+    leader = network.elect(1)
+    follower = network.nodes[2].core
+    network.down = {1}
+    network.tick(2, 3)
+    assert (leader.silent_ticks, follower.silent_ticks) == (0, 3)
+    network.down = set()
+    network.tick(1, 1)
+    network.settle()
+    assert follower.silent_ticks == 0
+
+
 def test_a_leader_without_a_quorum_steps_down() -> None:
     """Thesis §6.2: it "steps down if an election timeout elapses without a successful round".
 

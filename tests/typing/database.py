@@ -67,6 +67,10 @@ def blocking(db: roost.Database) -> None:
             assert_type(change.value, int | None)
             change.value + 1  # type: ignore[operator]  # it may be gone
     assert_type(next(iter(db.observe())), roost.Change[bytes, bytes] | roost.Overrun)
+    event = next(iter(db.events()))
+    assert_type(event, roost.events.Event | roost.Overrun)
+    if isinstance(event, roost.events.LeaderChanged):
+        assert_type(event.leader, str)
     db.observe(since="1")  # type: ignore[call-overload]  # a position is a number
 
 

@@ -1,5 +1,6 @@
 """Replicated ordered trees inside a program: the face on which applications stand."""
 
+from roost.database import events
 from roost.database.changes import UNKNOWN, Annotation, Change, Overrun, Unknown
 from roost.database.codecs import KeyCodec, ValueCodec, key_codec, value_codec
 from roost.database.embedded import Builder
@@ -78,6 +79,7 @@ __all__ = [
     "WritableTree",
     "WriteSetTooLarge",
     "WrongLoop",
+    "events",
     "key_codec",
     "open_as",
     "value_codec",

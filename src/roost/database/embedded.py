@@ -22,6 +22,7 @@ from roost import errors
 from roost.database.answers import Asked, decode_answer, of_members
 from roost.database.errors import MemberEnded, MemberLost, Refused, WrongLoop
 from roost.database.limits import Limits
+from roost.database.listening import Listening
 from roost.database.moments import CLOCKS_MAX
 from roost.database.observing import Observing
 from roost.database.operations import Operation
@@ -121,6 +122,7 @@ class Embedded:
         self.rooms: Rooms
         self.runner: Runner
         self.observing: Observing
+        self.listening: Listening
         # Called when nothing of the member is left.
         self.on_closed: Callable[[], None] = lambda: None
 
@@ -168,6 +170,7 @@ class Embedded:
             )
             member.register(OPERATION, found.runner.run)
             found.observing = Observing(member, check=found.check)
+            found.listening = Listening(member, check=found.check)
             found.rooms = builder.build(member, world, settings)
             await found.rooms.start()
         except BaseException:
@@ -335,6 +338,7 @@ class Embedded:
     def _lose(self, why: str) -> None:
         """Whoever waits is told that nobody knows; who observes is at the end."""
         self.observing.close()
+        self.listening.close()
         for future in list(self._pending):
             settle_future(future, MemberLost(f"{why} before the answer"))
 

@@ -22,6 +22,7 @@ from typing import Any
 from roost.database import declared
 from roost.database.changes import Change, Overrun, Wanted, annotations_of, names_of
 from roost.database.declared import Declared
+from roost.database.events import ObserverOverrun
 from roost.database.past import Past
 from roost.errors import Overloaded, RoostError
 from roost.member import Member
@@ -81,7 +82,9 @@ class Observer:
 
     def lose(self) -> None:
         """Something will not be told."""
-        self._is_lost = True
+        if not self._is_lost:
+            self._is_lost = True
+            self._hub.tell_lost(self)
         self.wake()
 
     def wake(self) -> None:
@@ -358,6 +361,11 @@ class Observing:
         self._stop()
         for it in self._live:
             it.lose()
+
+    def tell_lost(self, observer: Observer) -> None:
+        """An observer is too slow: say so to whoever listens."""
+        index = self._store.applied_index
+        self._member.tell(ObserverOverrun(observer.wanted.tree or "", index))
 
     def _stop(self) -> None:
         """Nothing is under way."""

@@ -1,5 +1,6 @@
 """One running member of a cluster: the consensus core, its disk, its store and its links."""
 
+from roost.member import events
 from roost.member.cluster import membership
 from roost.member.cluster.membership import (
     AddMember,
@@ -78,6 +79,7 @@ __all__ = [
     "added_anew",
     "address_of",
     "cluster_id_of",
+    "events",
     "found_new_cluster",
     "inspect",
     "join_cluster",

@@ -99,6 +99,7 @@ class Loop:
         await parts.transport.start()
         parts.neighbours.follow()
         store.observe(parts.roster_watch.on_applied, trees=(parts.roster.tree_id,))
+        store.observe(lambda _index, _changes: parts.reporter.on_roster(), (parts.roster.tree_id,))
         parts.home.watch_keeper(self._event_loop, self._on_keeper_news)
         if self._core.configuration.all_voters() == (self._core.id,):
             self._core.campaign()
@@ -236,6 +237,8 @@ class Loop:
         try:
             core, parts = self._core, self.parts
             while (ready := core.take_ready()) is not None:
+                if ready.entries or ready.committed:
+                    parts.reporter.on_ready(ready)
                 for to, message in ready.messages:
                     self._links.send(to, message)
                 if (
@@ -291,6 +294,9 @@ class Loop:
             return
         (old_role, old_leader, old_term), self._seen = self._seen, now
         self.leader_change_count += leader not in (0, old_leader)
+        self.parts.reporter.on_role(old_role, old_term)
+        if leader != old_leader:
+            self.parts.reporter.on_leader()
         logger.info("leadership: role %s, leader %x, term %d", role.name.lower(), leader, term)
         if old_role is Role.LEADER and (role is not Role.LEADER or term != old_term):
             for it in self._executor.close():
@@ -321,6 +327,7 @@ class Loop:
                 parts.neighbours.publish()
             parts.transfers.tick()
             parts.custody.tick()
+            parts.reporter.tick()
             parts.home.store.invariants()
             parts.home.journal.invariants()
             if self._ticks % TRIM_TICKS == 0:
@@ -354,4 +361,5 @@ class Loop:
         parts = self.parts
         parts.home.watch_keeper(self._event_loop, self._on_keeper_news)
         parts.applier.on_installed(index)
+        parts.reporter.on_installed()
         parts.neighbours.follow()

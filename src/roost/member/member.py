@@ -13,6 +13,7 @@ from roost.member.cluster.roster import MemberRecord
 from roost.member.config import MemberConfig
 from roost.member.directory.home import open_home
 from roost.member.errors import StoreDamaged
+from roost.member.events import Event
 from roost.member.links import FrameHandler
 from roost.member.loop import Loop
 from roost.member.machine.reserve import SpaceReport
@@ -63,6 +64,7 @@ class Member:
         self.store, self.journal, self.view = home.store, home.journal, home.store.view
         self.core, self.roster = parts.core, parts.roster
         self.links, self.transport = parts.links, parts.transport
+        self.news = parts.news
         self.persistence, self.custody = parts.persistence, parts.custody
         self.files, self.snapshots = parts.files, parts.snapshots
         self._is_closed = False
@@ -167,6 +169,10 @@ class Member:
         False when it was dropped: there is no link now, or too much waits for it.
         """
         return self.links.send_frame(member_id, kind, buffers)
+
+    def tell(self, event: Event) -> None:
+        """Tell whoever hears of this member that something happened."""
+        self.news.tell(event)
 
     def tell_clients(self, urls: tuple[str, ...]) -> None:
         """Have the cluster know that clients are served at `urls` from now on."""

@@ -18,6 +18,7 @@ from roost.member.config import MemberConfig, address_of
 from roost.member.custody.custody import Custody
 from roost.member.directory.home import Home
 from roost.member.errors import StoreDamaged
+from roost.member.events import News
 from roost.member.hurry import Hurry
 from roost.member.links import Links
 from roost.member.machine.world import World
@@ -37,6 +38,7 @@ from roost.member.protocol import (
     FRAME_WHO_IS,
     PROTOCOL_VERSION,
 )
+from roost.member.reporter import Reporter
 from roost.member.snapshots.catchup import Catchup
 from roost.member.snapshots.files import Files
 from roost.member.snapshots.snapshots import Snapshots
@@ -125,6 +127,10 @@ class Parts:
         self.files = Files(self.core, home, self.snapshots)
         self.catchup = self._make_catchup()
         self.periodic = Periodic()
+        self.news = News()
+        self.reporter = Reporter(self.core, self.roster, config, self.news)
+        self.snapshots.tell = self.persistence.tell = self.news.tell
+        self.persistence.slow_s = config.heartbeat_ms / 1000
 
     @property
     def _election_ticks(self) -> int:

@@ -143,6 +143,7 @@ class Accepted:
             return False
         if pull is not None:
             transport.forget(self)
+            self._stream.peer_id = step.hello.member_id
             transport.on_pull(self._stream, pull)
             return True
         self.hello = step.hello

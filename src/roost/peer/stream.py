@@ -17,6 +17,9 @@ _SILENCE_S_MAX = 10.0
 class Stream:
     """Frames of at most `body_bytes_max` on a connection."""
 
+    # Who is at the other end, once a greeting has proven it; 0 = nobody we know.
+    peer_id = 0
+
     def __init__(self, connection: Connection, body_bytes_max: int) -> None:
         """Take it over."""
         self.connection = connection

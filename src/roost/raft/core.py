@@ -185,6 +185,11 @@ class Core:
         return self.state.outbox.unapplied_bytes
 
     @property
+    def silent_ticks(self) -> int:
+        """How long ago the leader was heard, or began to be waited for; 0 at a leader."""
+        return 0 if self.state.leading is not None else self.state.elapsed_ticks
+
+    @property
     def is_leader_ready(self) -> bool:
         """Whether this node leads and an entry of its own term is committed."""
         return self.state.is_leader_ready

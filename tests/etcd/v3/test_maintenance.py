@@ -7,6 +7,7 @@ from google.protobuf.message import Message
 
 from roost import etcd
 from roost.call import Unary
+from roost.database.events import AlarmCleared, AlarmRaised
 from roost.proto import rpc_pb2 as pb
 from roost.sim.members.loop import run_virtually, until_idle
 from tests.etcd.replica import Answer, LocalReplica
@@ -58,6 +59,9 @@ def test_a_member_says_whom_it_follows_how_far_it_is_and_what_is_wrong(desk: Des
     raised = pb.AlarmRequest(action="ACTIVATE", memberID=1, alarm="NOSPACE")
     assert desk.ask("Maintenance/Alarm", raised).error is None
     assert list(desk.status().errors) == ["memberID:1 alarm:NOSPACE "]
+    ended = pb.AlarmRequest(action="DEACTIVATE", memberID=1, alarm="NOSPACE")
+    assert desk.ask("Maintenance/Alarm", ended).error is None
+    assert desk.replica.told == [AlarmRaised(1, "NOSPACE"), AlarmCleared(1, "NOSPACE")]
 
 
 def test_equal_keys_have_equal_hashes_and_others_have_not(desk: Desk) -> None:

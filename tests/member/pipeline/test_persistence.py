@@ -9,6 +9,7 @@ import pytest
 
 from roost.journal import Batch, JournalBroken
 from roost.journal.batch import Write
+from roost.member.events import DiskSlow, Event
 from roost.member.machine.worker import Worker, one_thread
 from roost.member.pipeline.persistence import Persistence
 from roost.raft import Entry, EntryKind, HardState, Ready
@@ -107,6 +108,14 @@ def test_one_hiccup_changes_nothing_however_long_it_is() -> None:
     for ms in (0.2, 60_000.0, 0.2):
         bench.persist(ms=ms)
     assert not bench.persistence.uses_thread
+
+
+def test_a_disk_that_is_slow_is_told_once_until_it_is_faster_again() -> None:
+    bench, told = Bench(), list[Event]()
+    bench.persistence.slow_s, bench.persistence.tell = 0.1, told.append
+    for ms in (99, 100, 250, 1, 150):
+        bench.persist(ms=ms)
+    assert [round(it.took_ms) for it in told if isinstance(it, DiskSlow)] == [100, 150]
 
 
 def test_a_slow_disk_gets_a_thread_and_a_fast_one_the_loop_again() -> None:

@@ -1,13 +1,14 @@
 """The asyncio face of a database."""
 
 from roost.database.aio.database import Attempt, Database, Local, Reads, View
-from roost.database.aio.observation import Observable, Observation
+from roost.database.aio.observation import Events, Observable, Observation
 from roost.database.aio.opening import open_database
 from roost.database.aio.trees import MultiTree, Queue, ReadTree, Tree
 
 __all__ = [
     "Attempt",
     "Database",
+    "Events",
     "Local",
     "MultiTree",
     "Observable",

@@ -1,4 +1,4 @@
-"""The asyncio face of observers: changes of trees, as this member applies them."""
+"""The asyncio face of observers: changes of trees as this member applies them, and its events."""
 
 from collections.abc import AsyncGenerator
 from typing import Any, Generic, Self, overload
@@ -7,6 +7,8 @@ from roost.database.bounds import K, V
 from roost.database.changes import Change, Overrun, Wanted
 from roost.database.embedded import Embedded
 from roost.database.errors import BadArgument
+from roost.database.events import Event
+from roost.database.listening import Listener
 from roost.database.observing import Observer
 from roost.faces import translated
 
@@ -84,6 +86,74 @@ class Observation(Generic[K, V]):
                 yield it
 
 
+class Events:
+    """What happens to a member, in the order in which it sees it; see `Observable.events`.
+
+    It begins with its `async with` block, and ends with that; without one it begins when it is
+    iterated over, and ends with the loop.  It is iterated over once: whoever leaves a loop, and
+    comes back, keeps the iterator.
+    """
+
+    def __init__(self, embedded: Embedded) -> None:
+        """Nobody listens yet."""
+        self._embedded = embedded
+        self._listener: Listener | None = None
+        self._is_iterated = False
+
+    async def __aenter__(self) -> Self:
+        """Begin: what happens from now on is told.
+
+        Raises:
+            Overloaded: as many listen as can.
+
+        """
+        self._begin()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """End it."""
+        if self._listener is not None:
+            self._listener.end()
+
+    def _begin(self) -> Listener:
+        self._embedded.check()
+        if self._listener is None:
+            self._listener = self._embedded.listening.listen()
+        return self._listener
+
+    async def pages(self) -> AsyncGenerator[list[Event | Overrun], None]:
+        """What came since the last one, a few hundred at most; it waits for some.
+
+        Raises:
+            Overloaded: as many listen as can.
+            Closed, MemberEnded: nothing comes any more.
+
+        """
+        if self._is_iterated:
+            raise BadArgument("it is iterated over already: keep its iterator, or listen anew")
+        self._is_iterated = True
+        is_ours = self._listener is None
+        listener = self._begin()
+        try:
+            while page := await listener.take():
+                yield page
+        finally:
+            if is_ours:
+                listener.end()
+
+    @translated
+    async def __aiter__(self) -> AsyncGenerator[Event | Overrun, None]:
+        """Events, one after the other, and `Overrun` where some are missing; it waits for more.
+
+        Raises:
+            Overloaded, Closed, MemberEnded: as `pages`.
+
+        """
+        async for page in self.pages():
+            for it in page:
+                yield it
+
+
 class Observable:
     """What of a database can be observed."""
 
@@ -133,3 +203,10 @@ class Observable:
         if since is not None and (not isinstance(since, int) or since < 0):
             raise BadArgument(f"since={since!r}: a position in the log, from 0")
         return Observation(self._embedded, Wanted(tree, key, value, prefix), since)
+
+    def events(self) -> Events:
+        """What happens to this member from now on, each kind a type of `roost.events`.
+
+        `Overrun` says that some are missing: the consumer was slower than 1,000 of them.
+        """
+        return Events(self._embedded)

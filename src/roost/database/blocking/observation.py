@@ -1,4 +1,4 @@
-"""The asyncio face of observers: changes of trees, as this member applies them."""
+"""The asyncio face of observers: changes of trees as this member applies them, and its events."""
 
 # Made by roost.faces.writer of the room `aio`; do not edit: `make faces`.
 
@@ -8,6 +8,7 @@ from typing import Any, Generic, Self, overload
 from roost.database.aio import observation as aio
 from roost.database.bounds import K, V
 from roost.database.changes import Change, Overrun
+from roost.database.events import Event
 from roost.faces import Face
 
 
@@ -53,6 +54,53 @@ class Observation(Face, Generic[K, V]):
 
         Raises:
             NotYourTree, OtherCodec, Overloaded, Closed, MemberEnded: as `pages`.
+
+        """
+        for page in self.pages():
+            for it in page:
+                yield it
+
+
+class Events(Face):
+    """What happens to a member, in the order in which it sees it; see `Observable.events`.
+
+    It begins with its `with` block, and ends with that; without one it begins when it is
+    iterated over, and ends with the loop.  It is iterated over once: whoever leaves a loop, and
+    comes back, keeps the iterator.
+
+    """
+
+    _inner: aio.Events
+
+    def __enter__(self) -> Self:
+        """Begin: what happens from now on is told.
+
+        Raises:
+            Overloaded: as many listen as can.
+
+        """
+        self._loop.call(self._inner.__aenter__())
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """End it."""
+        self._loop.call(self._inner.__aexit__(*exc))
+
+    def pages(self) -> Generator[list[Event | Overrun], None, None]:
+        """What came since the last one, a few hundred at most; it waits for some.
+
+        Raises:
+            Overloaded: as many listen as can.
+            Closed, MemberEnded: nothing comes any more.
+
+        """
+        return self._loop.iterate(self._inner.pages())
+
+    def __iter__(self) -> Generator[Event | Overrun, None, None]:
+        """Events, one after the other, and `Overrun` where some are missing; it waits for more.
+
+        Raises:
+            Overloaded, Closed, MemberEnded: as `pages`.
 
         """
         for page in self.pages():
@@ -116,3 +164,11 @@ class Observable(Face):
         return Observation._of(
             self._inner.observe(tree, key=key, value=value, prefix=prefix, since=since), self._loop
         )
+
+    def events(self) -> Events:
+        """What happens to this member from now on, each kind a type of `roost.events`.
+
+        `Overrun` says that some are missing: the consumer was slower than 1,000 of them.
+
+        """
+        return Events._of(self._inner.events(), self._loop)

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from roost.histogram import Histogram
 from roost.journal import Batch, Journal
+from roost.member.events import DiskSlow, Tell, untold
 from roost.member.machine.worker import Worker, one_thread
 from roost.raft import Entry, HardState, Ready
 
@@ -65,6 +66,10 @@ class Persistence:
         self._clock_s = clock_s
         self._mean_s = 0.0
         self.syncs = Histogram()
+        # What takes so long is told, once, until it is faster again.
+        self.slow_s = float("inf")
+        self.tell: Tell = untold
+        self._is_slow = False
         self._make_worker = make_worker
         self._thread: Worker | None = None if inline_ms_max else make_worker()
         # Readys handed to the thread, oldest first.  Bounded by the core: it proposes no more
@@ -147,6 +152,9 @@ class Persistence:
 
     def _note(self, took_s: float) -> None:
         self.syncs.note(took_s)
+        if took_s >= self.slow_s and not self._is_slow:
+            self.tell(DiskSlow(1000 * took_s))
+        self._is_slow = took_s >= self.slow_s
         took_s = min(took_s, _OUTLIER_TIMES * self._inline_s_max)
         self._mean_s += _WEIGHT * (took_s - self._mean_s)
 

@@ -61,8 +61,8 @@ class Fetch:
         self._dial = dial
         self._world = world
 
-    async def run(self) -> None:
-        """Fetch, check and sync the file.
+    async def run(self) -> Head:
+        """Fetch, check and sync the file; what it was said to be.
 
         Raises:
             PeerFault: the sender has it no more, or sent something else.
@@ -72,6 +72,7 @@ class Fetch:
         with Incoming(self._path) as incoming:
             head = await self._fetch_all(incoming)
             await incoming.finish(head, self._world.sync_file)
+        return head
 
     async def _fetch_all(self, incoming: Incoming) -> Head:
         """Try again, from where we are, until the file is whole or nothing comes any more."""

@@ -15,6 +15,7 @@ from roost.errors import PeerFault
 from roost.member.config import Address
 from roost.member.directory.home import Home
 from roost.member.errors import SnapshotFailed
+from roost.member.events import SnapshotReceived, SnapshotSent, Tell, untold
 from roost.member.machine.world import World
 from roost.member.snapshots.copies import Copies, Copy
 from roost.member.snapshots.fetch import Dial, Fetch, check_content
@@ -24,6 +25,8 @@ from roost.tasks import Tasks
 
 logger = logging.getLogger(__name__)
 TASKS_MAX = 16
+# Why somebody gets a snapshot.
+BEHIND, JOINING = "behind", "joining"
 
 
 class Snapshots:
@@ -48,6 +51,7 @@ class Snapshots:
         self._fetch: asyncio.Task[None] | None = None
         self._fetch_count = 0
         self._is_ending = False
+        self.tell: Tell = untold
 
     @property
     def task_count(self) -> int:
@@ -86,6 +90,8 @@ class Snapshots:
                 await stream.send(REFUSAL, Refusal(kind=SnapshotGone.__name__, text=text))
                 return
             await self._send(stream, copy, asked.offset)
+            sent_bytes = copy.file.size_bytes - asked.offset
+            self.tell(SnapshotSent(stream.peer_id, BEHIND, sent_bytes))
         except (OSError, TimeoutError) as error:
             logger.info("a snapshot transfer was cut: %s", error)
         finally:
@@ -115,6 +121,7 @@ class Snapshots:
             with self.copies.using(await self.copies.make(index)) as copy:
                 await stream.send(INVITATION, joins.invitation)
                 await self._send(stream, copy, 0)
+            self.tell(SnapshotSent(joins.invitation.member_id, JOINING, copy.file.size_bytes))
         except (OSError, TimeoutError, SnapshotFailed) as error:
             logger.info("a newcomer's snapshot was cut: %s", error)
         finally:
@@ -154,9 +161,10 @@ class Snapshots:
         path = self._home.snapshot_directory / f"incoming-{self._fetch_count}.mdb"
         is_whole = False
         try:
-            await Fetch(path, snapshot, addresses, self._dial, self._world).run()
+            head = await Fetch(path, snapshot, addresses, self._dial, self._world).run()
             check_content(path, snapshot)
             is_whole = True
+            self.tell(SnapshotReceived(snapshot.sender, BEHIND, head.size_bytes))
         except (PeerFault, OSError) as error:
             logger.warning("snapshot at %d was not fetched: %s", snapshot.index, error)
         finally:
