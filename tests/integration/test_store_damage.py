@@ -212,18 +212,10 @@ def test_all_that_a_member_makes_is_only_for_its_owner_whatever_the_umask(tmp_pa
         assert {mode for path, mode in modes.items() if path.is_file()} == {0o600}, modes
 
 
-def keeper_of(pid: int) -> int:
-    """The process that writes the store of a member."""
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        if b"roost.store" in Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0"):
-            return int(child)
-    raise AssertionError("it has no keeper")
-
-
 def test_a_member_whose_keeper_a_signal_ended_starts_anew_and_reads_its_store(
     cluster: Cluster,
 ) -> None:
-    os.kill(keeper_of(cluster.process(0).pid), signal.SIGSEGV)
+    os.kill(cluster.keeper(0), signal.SIGSEGV)
     log = cluster.log_path(0)
     wait_until(partial(is_said, log, b"nothing is wrong with its"), timeout_s=WAIT_S)
     check_whole(cluster)

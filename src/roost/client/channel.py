@@ -16,6 +16,9 @@ from roost.client.endpoints import Endpoint
 MESSAGE_BYTES_MAX = 64 << 20
 # etcd takes more than one ping in 5 s for an attack.
 _PING_MS, _PING_TIMEOUT_MS = 6000, 5000
+# By default gRPC looks for a member that is away every two minutes at last, and for all channels
+# of a process alike: who asks when it is back would be told that it is away.
+_RECONNECT_MS_MIN, _RECONNECT_MS_MAX = 200, 2000
 _OPTIONS: list[tuple[str, int | str]] = [
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     ("grpc.enable_retries", 0),
@@ -23,6 +26,9 @@ _OPTIONS: list[tuple[str, int | str]] = [
     ("grpc.keepalive_timeout_ms", _PING_TIMEOUT_MS),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.http2.ping_timeout_ms", _PING_TIMEOUT_MS),
+    ("grpc.initial_reconnect_backoff_ms", _RECONNECT_MS_MIN),
+    ("grpc.max_reconnect_backoff_ms", _RECONNECT_MS_MAX),
+    ("grpc.use_local_subchannel_pool", 1),
 ]
 Metadata = list[tuple[str, str]]
 

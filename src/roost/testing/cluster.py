@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
@@ -13,6 +12,7 @@ import grpc
 from roost.proto import rpc_pb2
 from roost.testing.patience import PATIENCE_S, wait_until
 from roost.testing.ports import free_ports
+from roost.testing.processes import children_of, processes_about
 
 ROOST = (sys.executable, "-m", "roost.cli", "serve")
 
@@ -156,6 +156,19 @@ class Cluster:
             raise NotReadyError(text) from error
         return said[0]
 
+    def keeper(self, position: int) -> int:
+        """The process that writes the store of a running member."""
+        member = self.process(position).pid
+        found: set[int] = set()
+
+        def is_there() -> bool:
+            found.update(set(children_of(member)) & set(processes_about("-m roost.store ")))
+            return bool(found)
+
+        wait_until(is_there)
+        (keeper,) = found
+        return keeper
+
     def status_now(self, position: int) -> rpc_pb2.StatusResponse | None:
         """What a member says of itself; None when it does not answer within a second."""
         with grpc.insecure_channel(self.endpoints[position]) as channel:
@@ -178,11 +191,19 @@ class Cluster:
             NotReadyError: none does in time.
 
         """
-        deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
-            for position in self.running:
-                answer = self.status_now(position)
-                if answer is not None and answer.leader == answer.header.member_id:
-                    return position
-        logs = "\n".join(f"m{it}:\n{self.log_end(it)}" for it in range(self.size))
-        raise NotReadyError(f"no leader within {timeout_s} s\n{logs}")
+        found: list[int] = []
+
+        def is_found() -> bool:
+            found.extend(it for it in self.running if not found and self._leads(it))
+            return bool(found)
+
+        try:
+            wait_until(is_found, timeout_s)
+        except TimeoutError:
+            logs = "\n".join(f"m{it}:\n{self.log_end(it)}" for it in range(self.size))
+            raise NotReadyError(f"no leader within {timeout_s} s\n{logs}") from None
+        return found[0]
+
+    def _leads(self, position: int) -> bool:
+        answer = self.status_now(position)
+        return answer is not None and answer.leader == answer.header.member_id

@@ -106,8 +106,17 @@ class LoopDisk:
             raise OSError(message)
 
     def _unmount(self) -> None:
-        """Unmount once those who used it are gone; a killed member's helpers end after it."""
+        """Unmount once those who used it are gone; a killed member's helpers end after it.
+
+        Where somebody has a copy of all mounts, in a namespace of its own, the device lives on with
+        the file system as it was, shut down: mounted again it would be the same.
+        """
         self._run_until_it_works("umount", str(self.path))
+        wait_until(self._is_let_go, self._patience_s)
+
+    def _is_let_go(self) -> bool:
+        command = ["losetup", "--associated", str(self._image), "--noheadings"]
+        return not subprocess.run(command, check=False, capture_output=True).stdout
 
     def _mount(self) -> None:
         """Mount; the loop device of the mount before may still be letting go of the image.
@@ -189,7 +198,7 @@ def loop_reason() -> str:
     """Why there can be no loop file systems here; empty when there can."""
     if os.geteuid():
         return "mounting needs root"
-    for tool in ("mkfs.ext4", "e2fsck", "mount", "umount"):
+    for tool in ("mkfs.ext4", "e2fsck", "mount", "umount", "losetup"):
         if shutil.which(tool) is None:
             return f"{tool} is not installed"
     root = Path(tempfile.mkdtemp())

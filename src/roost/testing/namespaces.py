@@ -1,7 +1,7 @@
 """Members in network namespaces of their own, between which single directions can be cut.
 
-Each has an address in a private network on a bridge; the test is on the bridge, too.  Needs root
-and `ip`; `namespace_reason` says what is missing.
+Each has an address in a private network on a bridge; the test is on the bridge, too.  Needs root,
+`ip` and `nsenter`; `namespace_reason` says what is missing.
 """
 
 import os
@@ -41,10 +41,9 @@ class Network:
             _ip("link", "add", near, "type", "veth", "peer", "name", far)
             _ip("link", "set", far, "netns", name)
             _ip("link", "set", near, "master", self._bridge, "up")
-            inside = ("netns", "exec", name, "ip")
-            _ip(*inside, "addr", "add", f"{self.address(position)}/24", "dev", far)
-            _ip(*inside, "link", "set", far, "up")
-            _ip(*inside, "link", "set", "lo", "up")
+            self._ip_inside(position, "addr", "add", f"{self.address(position)}/24", "dev", far)
+            self._ip_inside(position, "link", "set", far, "up")
+            self._ip_inside(position, "link", "set", "lo", "up")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -64,7 +63,18 @@ class Network:
 
     def _route(self, act: str, sender: int, receiver: int) -> None:
         target = f"{self.address(receiver)}/32"
-        _ip("netns", "exec", self.names[sender], "ip", "route", act, "blackhole", target)
+        self._ip_inside(sender, "route", act, "blackhole", target)
+
+    def inside(self, position: int) -> list[str]:
+        """What a command begins with that is to run in a namespace.
+
+        `ip netns exec` would take a copy of all mounts along, and whoever unmounted one of them
+        outside meanwhile, a disk whose power was cut, could not have it anew.
+        """
+        return ["nsenter", f"--net=/run/netns/{self.names[position]}"]
+
+    def _ip_inside(self, position: int, *arguments: str) -> None:
+        _run(*self.inside(position), "ip", *arguments)
 
 
 class NetworkCluster(Cluster):
@@ -96,12 +106,16 @@ class NetworkCluster(Cluster):
 
     def start(self, position: int, *more_flags: str) -> "subprocess.Popen[bytes]":
         """Start one member in its namespace."""
-        self._command = ["ip", "netns", "exec", self._network.names[position], *ROOST]
+        self._command = [*self._network.inside(position), *ROOST]
         return super().start(position, *more_flags)
 
 
 def _ip(*arguments: str) -> None:
-    subprocess.run(["ip", *arguments], check=True, capture_output=True)  # noqa: S607 - as root's PATH has it
+    _run("ip", *arguments)
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, check=True, capture_output=True)
 
 
 @cache
@@ -109,8 +123,9 @@ def namespace_reason() -> str:
     """Why there can be no network namespaces here; empty when there can."""
     if os.geteuid():
         return "network namespaces need root"
-    if shutil.which("ip") is None:
-        return "ip is not installed"
+    for tool in ("ip", "nsenter"):
+        if shutil.which(tool) is None:
+            return f"{tool} is not installed"
     try:
         with Network(1) as network:
             network.cut(0, 9)

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -26,7 +26,6 @@ from roost.testing.patience import wait_until
 logger = logging.getLogger(__name__)
 WRITERS = 4
 DISK_MB = 512
-_SERVE_S_MAX = 60.0
 
 
 @dataclass(slots=True)
@@ -41,7 +40,7 @@ class OutageReport:
 
 
 class Writer(threading.Thread):
-    """Puts keys of its own, one after another, until the cluster is gone."""
+    """Puts keys of its own, one after another, until it is told to stop; a put may fail."""
 
     def __init__(self, name: str, endpoints: list[str], acknowledged: dict[bytes, bytes]) -> None:
         """Nothing is put before `start`."""
@@ -51,17 +50,15 @@ class Writer(threading.Thread):
         self.is_told_to_stop = False
 
     def run(self) -> None:
-        """Put until something fails."""
+        """Put."""
         number = 0
         with Client(self._endpoints, timeout_s=5) as client:
             while not self.is_told_to_stop:
                 number += 1
                 key, value = f"{self.name}-{number:06}".encode(), b"%d" % number * 20
-                try:
+                with suppress(ClientError):
                     client.put(key, value)
-                except ClientError:
-                    return
-                self._acknowledged[key] = value
+                    self._acknowledged[key] = value
 
 
 def run_outages(
@@ -93,7 +90,7 @@ def run_outages(
         for number, kind in enumerate(kinds):
             _start(cluster)
             _check(cluster, acknowledged, report)
-            _put_for_a_while(cluster, acknowledged, dice, f"r{number}")
+            writers = _put_for_a_while(cluster, acknowledged, dice, f"r{number}")
             if kind == "kill":
                 report.kills += members
             else:
@@ -101,6 +98,8 @@ def run_outages(
                 disk.cut_power()
                 report.power_cuts += 1
             cluster.kill(*range(members))
+            for writer in writers:
+                writer.is_told_to_stop = True
             if kind == "cut":
                 assert disk is not None, "there is one"
                 disk.restore_power()
@@ -115,19 +114,20 @@ def run_outages(
 def _start(cluster: Cluster) -> None:
     for position in range(cluster.size):
         cluster.start(position)
-    cluster.leader(_SERVE_S_MAX)
+    cluster.leader()
 
 
 def _put_for_a_while(
     cluster: Cluster, acknowledged: dict[bytes, bytes], dice: random.Random, name: str
-) -> None:
+) -> list[Writer]:
     """Have writers work, and return in the middle of it."""
     before = len(acknowledged)
     wanted = before + dice.randint(20, 200)
     writers = [Writer(f"{name}-{it}", cluster.endpoints, acknowledged) for it in range(WRITERS)]
     for writer in writers:
         writer.start()
-    wait_until(lambda: len(acknowledged) >= wanted, timeout_s=_SERVE_S_MAX)
+    wait_until(lambda: len(acknowledged) >= wanted)
+    return writers
 
 
 def _check(cluster: Cluster, acknowledged: dict[bytes, bytes], report: OutageReport) -> None:

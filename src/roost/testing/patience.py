@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 # How long a test waits for what must come, on a machine that may be busy with much else.
 PATIENCE_S = 120.0
-_LOOK_S = 0.01
+# How often it looks.  A look may cost a connection, and takes the processor from who is waited for.
+_LOOK_S_MIN, _LOOK_S_MAX, _LOOK_GROWTH = 0.01, 0.1, 1.1
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float = PATIENCE_S) -> None:
@@ -20,8 +21,9 @@ def wait_until(condition: Callable[[], bool], timeout_s: float = PATIENCE_S) -> 
         TimeoutError: it does not in time.
 
     """
-    deadline = time.monotonic() + timeout_s
+    deadline, look_s = time.monotonic() + timeout_s, _LOOK_S_MIN
     while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError(f"it did not come true within {timeout_s} s")
-        time.sleep(_LOOK_S)
+        time.sleep(look_s)
+        look_s = min(look_s * _LOOK_GROWTH, _LOOK_S_MAX)
