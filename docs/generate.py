@@ -1,9 +1,10 @@
 """Writes the reference pages from the program itself; `make docs` runs it, a test compares.
 
-`python docs/generate.py` writes docs/reference/{settings,cli,metrics,errors,client,objects,testing,consensus,journal,differences}.md.
+`python docs/generate.py` writes docs/reference/{settings,cli,metrics,errors,client,database,objects,testing,consensus,journal,differences}.md.
 """
 
 import ast
+import dataclasses
 import re
 import sys
 from collections.abc import Callable
@@ -265,9 +266,45 @@ def function_lines(shown: str, it: Callable[..., object]) -> list[str]:
     """One call: how it is made, and what it does."""
     said = re.sub(r"\b(?:[a-z_]\w*\.)+(?=[A-Za-z_])", "", str(signature(it)))
     said = re.sub(r"<object object at \w+>", "...", said)
+    said = re.sub(r"<function (\w+) at \w+>", r"\1", said)
     said = re.sub(r"<class '(\w+)'>", r"\1", said)
     said = said.replace("(self, ", "(").replace("(self)", "()").replace("'", "")
     return ["", f"### {shown}", "", f"```python\n{shown}{said}\n```", "", getdoc(it) or ""]
+
+
+def database_page() -> str:
+    """What a program has that opens a member, and what it is told; asyncio's has the same."""
+    from roost.database import Annotation, Change, Limits, MemberInfo, Operations, Overrun, Status
+    from roost.database import Transaction, WritableTree, events
+    from roost.opening import open as opened
+
+    lines = [
+        MADE,
+        "# A member in a program",
+        "",
+        "`roost.open`, and what it gives. `roost.aio.open` has the same for asyncio: each call is awaited, each generator and each",
+        "iterator is an `async for`, each `with` an `async with`. [How to use it](../how-to/embed.md), and",
+        "[to be told what changes](../how-to/observe.md).",
+    ]
+    lines += function_lines("roost.open", opened)
+    blocking = import_module("roost.database.blocking")
+    between = {"Observable", "Reads", "open_database"}
+    for name in sorted(set(blocking.__all__) - between, key=lambda it: (it != "Database", it)):
+        lines += class_lines(getattr(blocking, name), "roost.database")
+    for kind in (Operations, Transaction, WritableTree, Limits, Status, MemberInfo):
+        lines += class_lines(kind, "roost.database")
+    for kind in (Change, Annotation, Overrun):
+        lines += class_lines(kind, "roost.database")
+    lines += ["", "## Events", "", "`roost.events`, what `db.events()` tells."]
+    for name in sorted(set(events.__all__) - {"Event", "Overrun"}):
+        it = getattr(events, name)
+        fields = ", ".join(f"{field.name}: {_type_name(field.type)}" for field in dataclasses.fields(it))
+        lines += ["", f"### {name}", "", f"```python\n{name}({fields})\n```", "", getdoc(it) or ""]
+    return "\n".join(lines) + "\n"
+
+
+def _type_name(kind: object) -> str:
+    return kind.__name__ if kind in (int, str, float, bool) else str(kind)
 
 
 def objects_page() -> str:
@@ -337,6 +374,7 @@ PAGES = {
     "errors.md": errors_page,
     "client.md": client_page,
     "testing.md": testing_page,
+    "database.md": database_page,
     "objects.md": objects_page,
     "consensus.md": consensus_page,
     "journal.md": journal_page,

@@ -1,6 +1,7 @@
 """The blocking face on a real machine: safe from any thread, and nothing is left of it."""
 
 import asyncio
+import gc
 import multiprocessing
 import os
 import threading
@@ -154,6 +155,33 @@ def test_a_generator_that_is_left_half_way_keeps_nothing() -> None:
                 break
         tree[600] = b""
         assert len(tree) == 601
+
+
+def test_an_observer_that_is_left_is_forgotten_and_one_that_is_ended_stops() -> None:
+    with roost.open(None) as db:
+        tree = db.tree("t", key=int)
+        store = db._inner._embedded.member.store
+        told: list[int] = []
+        over = threading.Event()
+
+        def follow() -> None:
+            for change in changes:
+                assert isinstance(change, roost.Change)
+                told.append(change.key)
+                over.set()
+
+        with db.observe("t", key=int) as changes:
+            following = threading.Thread(target=follow)
+            following.start()
+            tree.update(dict.fromkeys(range(3), b""))
+            assert over.wait(60)
+        following.join()
+        assert told == [0, 1, 2]
+        for event in db.observe("t", key=int, since=0):
+            assert isinstance(event, roost.Overrun), "the tree began behind the log"
+            break
+        gc.collect()
+        wait_until(lambda: store.witness is None)
 
 
 def opens_here(path: Path) -> None:
