@@ -185,7 +185,7 @@ def measure_dictionary(
 ) -> list[DictionaryRow]:
     """Measure Roost beside PySyncObj's dictionary; the ratio is to its better setting."""
     roost = Cluster("roost", 3)
-    others = {mode: PySyncObjCluster(mode, 3) for mode in ("batched", "single")}
+    others = {mode: PySyncObjCluster(mode=mode) for mode in ("batched", "single")}
     rows: list[DictionaryRow] = []
     try:
         for cluster in (roost, *others.values()):

@@ -79,25 +79,24 @@ class Cluster:
 
 
 @dataclass(slots=True)
-class PySyncObjCluster:
-    """`size` members of a PySyncObj replicated dictionary, each told what to do by lines."""
+class ToldCluster:
+    """`size` members in processes of their own, each told what to do by lines."""
 
-    mode: str
-    size: int
+    size: int = 3
     root: Any = field(default_factory=tempfile.TemporaryDirectory)
     processes: list[subprocess.Popen[str]] = field(default_factory=list)
 
+    def command(self, address: str, peers: Sequence[str]) -> list[str]:
+        """How a member is started."""
+        raise NotImplementedError
+
     def start(self) -> None:
-        """Start all members and wait until one leads."""
+        """Start all members."""
         addresses = [f"127.0.0.1:{port}" for port in free_ports(self.size)]
         for address in addresses:
-            command = [
-                sys.executable, "-m", "bench.pysyncobj_member", self.mode,
-                f"{self.root.name}/{address.rpartition(':')[2]}", address,
-                *(peer for peer in addresses if peer != address),
-            ]  # fmt: skip
+            command = self.command(address, [it for it in addresses if it != address])
             process = subprocess.Popen(
-                command,
+                [sys.executable, "-m", *command],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -112,7 +111,7 @@ class PySyncObjCluster:
             for position in range(self.size):
                 if self.ask(position, "leads") == "yes":
                     return position
-        raise RuntimeError("no PySyncObj member leads")
+        raise RuntimeError("no member leads")
 
     def ask(self, position: int, line: str) -> str:
         """Tell one member a line; return its answer."""
@@ -122,13 +121,37 @@ class PySyncObjCluster:
         print(line, file=process.stdin, flush=True)
         answer = process.stdout.readline().strip()
         if not answer:
-            raise RuntimeError(f"a PySyncObj member ended with status {process.wait()}")
+            raise RuntimeError(f"a member ended with status {process.wait()}")
         return answer
 
     def stop(self) -> None:
         """End all members; their data goes with them."""
         _end(self.processes)
         self.root.cleanup()
+
+    def place(self, address: str) -> str:
+        """Where a member keeps what it has."""
+        return f"{self.root.name}/{address.rpartition(':')[2]}"
+
+
+@dataclass(slots=True)
+class PySyncObjCluster(ToldCluster):
+    """Members of a PySyncObj replicated dictionary; `mode`: see `pysyncobj_member`."""
+
+    mode: str = "batched"
+
+    def command(self, address: str, peers: Sequence[str]) -> list[str]:
+        """See `pysyncobj_member`."""
+        return ["bench.pysyncobj_member", self.mode, self.place(address), address, *peers]
+
+
+@dataclass(slots=True)
+class ObjectsCluster(ToldCluster):
+    """Members of ours whose program has a replicated dictionary."""
+
+    def command(self, address: str, peers: Sequence[str]) -> list[str]:
+        """See `objects_member`."""
+        return ["bench.objects_member", self.place(address), address, *peers]
 
 
 def _end(processes: Sequence[subprocess.Popen[Any]]) -> None:

@@ -44,6 +44,8 @@ class Operation(Generic[P, R]):
         self._parameters = _parameters(name, signature)
         kinds = [_hint(name, hints, it.name) for it in self._parameters]
         self._signature = inspect.Signature(self._parameters)
+        # Nearly all are, and binding what is in its place already is a tenth of a small operation.
+        self._is_positional = all(it.kind is not it.KEYWORD_ONLY for it in self._parameters)
         result = _hint(name, hints, "return")
         try:
             self._arguments = decoder_of(tuple[tuple(kinds)] if kinds else tuple[()])  # type: ignore[misc]  # made here
@@ -67,9 +69,11 @@ class Operation(Generic[P, R]):
 
         """
         try:
-            bound = self._signature.bind(*args, **kwargs)
-            bound.apply_defaults()
-            body = msgspec.msgpack.encode(list(bound.arguments.values()))
+            if kwargs or not self._is_positional or len(args) != len(self._parameters):
+                bound = self._signature.bind(*args, **kwargs)
+                bound.apply_defaults()
+                args = tuple(bound.arguments.values())
+            body = msgspec.msgpack.encode(args)
             self._arguments.decode(body)
         except (msgspec.MsgspecError, TypeError, RecursionError, OverflowError) as error:
             raise BadArgument(f"{self.name}{self._signature}: {error}") from error
@@ -87,11 +91,15 @@ class Operation(Generic[P, R]):
         except (msgspec.MsgspecError, RecursionError) as error:
             text = f"{self.name} has other arguments where it runs: {error}; upgrade all members"
             raise UnknownOperation(text) from error
-        bound = inspect.BoundArguments(
-            self._signature,
-            dict(zip(self._signature.parameters, arguments, strict=True)),
-        )
-        result = self.function(txn, *bound.args, **bound.kwargs)  # checked by the decoder
+        function: Callable[..., R] = self.function  # what it is given was checked by the decoder
+        if self._is_positional:
+            result = function(txn, *arguments)
+        else:
+            bound = inspect.BoundArguments(
+                self._signature,
+                dict(zip(self._signature.parameters, arguments, strict=True)),
+            )
+            result = function(txn, *bound.args, **bound.kwargs)
         content = msgspec.msgpack.encode(result)
         self._result.decode(content)
         return content
