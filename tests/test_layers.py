@@ -69,7 +69,7 @@ FLOORS = {
         accepting | link | doorbell | greeter
         snapshot
         handshake
-        troubles | refusals | stream | sockets
+        troubles | refusals | stream | sockets | upgrade
         waiting
         network
         greeting

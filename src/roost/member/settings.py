@@ -6,7 +6,7 @@ from roost.member.config import MemberConfig
 from roost.member.machine.world import SEGMENT_BYTES_MIN, World
 from roost.memory import Memory
 from roost.memory_limit import find_limits
-from roost.peer import BadSecret, PeerTls, Secrets, read_secrets
+from roost.peer import BadSecret, PeerTls, Secrets, UpgradedNetwork, read_secrets
 from roost.settings import BadSetting, Settings
 from roost.settings.certificates import peer_tls
 from roost.settings.urls import check_peer_url, parse_initial_cluster, told_to_clients
@@ -68,12 +68,15 @@ def make_world(settings: Settings) -> World:
     if settings.max_memory_bytes < 0:
         raise BadSetting(f"--max-memory-bytes={settings.max_memory_bytes}: 0, or a number of bytes")
     files = peer_tls(settings)
-    return World(
+    world = World(
         memory=Memory(find_limits(settings.max_memory_bytes)),
         segment_bytes=settings.segment_bytes,
         peer_tls=PeerTls(files) if files else None,
         peer_secrets=peer_secrets(settings),
     )
+    if settings.peer_http_upgrade:
+        world.network = UpgradedNetwork(world.network)
+    return world
 
 
 def peer_secrets(settings: Settings) -> Secrets:

@@ -42,6 +42,7 @@ from roost.peer.snapshot import (
 from roost.peer.sockets import OsNetwork, PeerTls
 from roost.peer.stream import SnapshotGone, Stream
 from roost.peer.transport import Transport
+from roost.peer.upgrade import UpgradedNetwork
 
 __all__ = [
     "INVITATION",
@@ -79,6 +80,7 @@ __all__ = [
     "Transport",
     "TransportStatistics",
     "UnprovenMember",
+    "UpgradedNetwork",
     "WrongCluster",
     "WrongIncarnation",
     "WrongMember",

@@ -170,6 +170,8 @@ def decode(body: bytes, kind: type[Body]) -> Body:
 _NO_FRAMES = {
     b"\x16\x03": "these bytes are TLS: here peer URLs are http, and must be https on all members",
     b"\x15\x03": "it answers by TLS: here its peer URL is http, and must be https on all members",
+    b"GET /roost/peer": "it asks for an upgrade, which is not set here: --peer-http-upgrade is set "
+    "on all members, or on none",
     b"GET ": "a client's request over HTTP: clients are served at the client URLs",
     b"POST ": "a client's request over HTTP: clients are served at the client URLs",
     b"PRI * HTTP": "a client's request over gRPC: clients are served at the client URLs",

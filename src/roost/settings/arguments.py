@@ -54,6 +54,7 @@ class SettingsArguments(TypedDict, total=False):
     peer_cert_allowed_cn: str
     peer_cert_allowed_hostname: str
     peer_auto_tls: bool
+    peer_http_upgrade: bool
     peer_secret_file: str
     self_signed_cert_validity: int
     cipher_suites: str

@@ -106,6 +106,10 @@ class Settings:
     peer_cert_allowed_cn: Annotated[str, "The common name a member's certificate must have."] = ""
     peer_cert_allowed_hostname: Annotated[str, "The host a member's certificate must be for."] = ""
     peer_auto_tls: Annotated[bool, "Talk to members with a certificate made here."] = False
+    peer_http_upgrade: Annotated[
+        bool,
+        "Begin links to members with an HTTP/1.1 upgrade; on all members, or on none.",
+    ] = False
     peer_secret_file: Annotated[
         str,
         "Secrets, one a line; who knows none of them is no member.",
