@@ -34,9 +34,10 @@ class _Lane(Generic[Item]):
     def __init__(self, flow: Flow, group: "_Group[Item]") -> None:
         self.flow = flow
         self.group = group
-        # The bytes of each item, beside it.
-        self.items: deque[Item] = deque()
-        self.sizes: deque[int] = deque()
+        # The bytes of each item, beside it.  Lists: most lines are short, begin anew with each
+        # batch, and are taken whole.
+        self.items: list[Item] = []
+        self.sizes: list[int] = []
         self.bytes = 0
         self.balance = QUANTUM
 
@@ -153,13 +154,14 @@ class FairQueue(Generic[Item]):
             items.clear()
             sizes.clear()
         else:
+            count_max = min(count, count_max)
             count = size = 0
-            while items and count < count_max and size < bytes_max and granted > 0:
-                taken.append(items.popleft())
-                item_size = sizes.popleft()
-                granted -= ITEM_COST + item_size
-                size += item_size
+            while count < count_max and size < bytes_max and granted > 0:
+                granted -= ITEM_COST + sizes[count]
+                size += sizes[count]
                 count += 1
+            taken += items[:count]
+            del items[:count], sizes[:count]
         cost = ITEM_COST * count + size
         lane.balance -= cost
         group.balance -= cost

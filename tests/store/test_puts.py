@@ -3,13 +3,15 @@
 What carries them is written by hand here, by the table at the top of `puts.py`.
 """
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from roost.store import MalformedWriteSet
 from roost.store.layer import Layer
-from roost.store.puts import Puts, decode_puts, encode_puts
+from roost.store.puts import Puts, Run, decode_puts, encode_puts
 from roost.store.write_set import DELETE, PUT, PUTS, decode, encode_rows
 
 VALUES = st.one_of(st.none(), st.binary(max_size=3))
@@ -31,7 +33,9 @@ def rows(draw: st.DrawFn) -> list[Puts]:
     return drawn
 
 
-def said(all_puts: list[Puts]) -> list[tuple[int, list[bytes], list[bytes | None]]]:
+def said(
+    all_puts: Sequence[Puts | Run],
+) -> list[tuple[int, list[bytes], list[bytes | None] | None]]:
     return [(it.tree_id, it.keys, it.values) for it in all_puts]
 
 

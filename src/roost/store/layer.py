@@ -155,13 +155,13 @@ class Layer:
             self.apply(decode(payload))
             return
         trees, count = self.trees, 0
-        for it in rows:
-            keys = it.keys
-            if keys:
-                tree = trees.get(it.tree_id)
+        for run in rows:
+            keys, values = run.keys, run.values
+            if keys and values is not None:
+                tree = trees.get(run.tree_id)
                 if tree is None:
-                    tree = trees[it.tree_id] = TreeLayer()
-                tree.values.update(zip(keys, it.values, strict=True))
+                    tree = trees[run.tree_id] = TreeLayer()
+                tree.values.update(zip(keys, values, strict=True))
                 count += len(keys)
         self.size_bytes += len(payload) + ENTRY_BYTES * count
 

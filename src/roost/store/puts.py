@@ -39,7 +39,9 @@ class Puts:
     is_shared: bool = False
 
 
-class _Run(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class Run(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Rows of one tree as they are read; those that `decode_puts` gives have their values."""
+
     tree_id: Annotated[int, msgspec.Meta(ge=0, le=0xFFFF)]
     keys: list[bytes]
     values: Values | None
@@ -47,7 +49,7 @@ class _Run(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(list[_Run])
+_decoder = msgspec.msgpack.Decoder(list[Run])
 
 
 def repeats(these: Puts, before: Puts) -> bool:
@@ -74,8 +76,8 @@ def encode_puts(all_puts: Sequence[Puts]) -> bytes:
     return _encoder.encode(runs)
 
 
-def decode_puts(data: bytes) -> list[Puts]:
-    """The rows that a record carries.
+def decode_puts(data: bytes) -> list[Run]:
+    """The rows that a record carries, none of which has its values elsewhere.
 
     Raises:
         MalformedWriteSet: the bytes do not follow the format.
@@ -85,17 +87,24 @@ def decode_puts(data: bytes) -> list[Puts]:
         runs = _decoder.decode(data)
     except UNDECODABLE as error:
         raise MalformedWriteSet(f"rows are malformed: {error}") from error
-    found: list[Puts] = []
     before: Values = []
-    for run in runs:
-        keys, values = run.keys, run.values
-        if values is None:
-            values = before
-        if len(values) != len(keys) or (run.fills and len(before) != len(keys)):
-            raise MalformedWriteSet(f"{len(keys)} keys have {len(values)} values")
-        if run.fills:
-            pairs = zip(values, before, strict=True)
-            values = [theirs if mine is None else mine for mine, theirs in pairs]
-        found.append(Puts(run.tree_id, keys, values))
+    for position, run in enumerate(runs):
+        values = run.values
+        if values is None or run.fills:
+            values = _filled(run, before)
+            runs[position] = Run(run.tree_id, run.keys, values)
+        if len(values) != len(run.keys):
+            raise MalformedWriteSet(f"{len(run.keys)} keys have {len(values)} values")
         before = values
-    return found
+    return runs
+
+
+def _filled(run: Run, before: Values) -> Values:
+    """The values of a run that has all or some of them from the one before."""
+    values = run.values
+    if values is None:
+        return before
+    if len(values) != len(before):
+        raise MalformedWriteSet(f"{len(values)} values are filled from {len(before)}")
+    pairs = zip(values, before, strict=True)
+    return [theirs if mine is None else mine for mine, theirs in pairs]

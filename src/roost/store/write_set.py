@@ -32,7 +32,7 @@ from struct import error as StructError
 
 from roost.store.columns import expand
 from roost.store.errors import MalformedWriteSet
-from roost.store.puts import Puts, decode_puts, encode_puts
+from roost.store.puts import Puts, Run, decode_puts, encode_puts
 
 PUT, PUT_SAME, DELETE, DELETE_RANGE, DELETE_FROM, ANNOTATION = 1, 2, 3, 4, 5, 6
 ROWS, EFFECT, PUTS = 7, 8, 9
@@ -101,13 +101,17 @@ def _writes_of(columns: bytes, keys: bytes) -> list[Write]:
     return writes
 
 
-def _writes_of_puts(all_puts: list[Puts]) -> list[Write]:
+def _writes_of_puts(runs: list[Run]) -> list[Write]:
     """The puts and deletes that rows stand for."""
-    return [
-        (DELETE if value is None else PUT, it.tree_id, key, value)
-        for it in all_puts
-        for key, value in zip(it.keys, it.values, strict=True)
-    ]
+    writes: list[Write] = []
+    for run in runs:
+        tree_id = run.tree_id
+        assert run.values is not None, "they were read"
+        writes += [
+            (DELETE if value is None else PUT, tree_id, key, value)
+            for key, value in zip(run.keys, run.values, strict=True)
+        ]
+    return writes
 
 
 def encode_rows(all_puts: Sequence[Puts]) -> bytes:
@@ -116,7 +120,7 @@ def encode_rows(all_puts: Sequence[Puts]) -> bytes:
     return HEAD.pack(PUTS, 0, 0, len(rows)) + rows
 
 
-def rows_of(payload: bytes) -> list[Puts] | None:
+def rows_of(payload: bytes) -> list[Run] | None:
     """The rows of a write set that is one record of them; None where it is another.
 
     Raises:
