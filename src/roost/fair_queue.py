@@ -129,6 +129,11 @@ class FairQueue(Generic[Item]):
         The last of them may go beyond `bytes_max`.
         """
         taken: list[Item] = []
+        if self.count <= count_max and self.bytes < bytes_max and self._is_one_turn():
+            for group in self._groups:
+                for lane in group.lanes:
+                    taken += lane.items
+            self.count = self.bytes = 0
         while self.count and len(taken) < count_max and bytes_max > 0:
             group = self._groups[0]
             if not group.count or group.balance <= 0:
@@ -140,6 +145,17 @@ class FairQueue(Generic[Item]):
         if not self.count:
             self._reset()  # whoever owes something owes it to nobody
         return taken
+
+    def _is_one_turn(self) -> bool:
+        """Whether everybody's turn is long enough for all that it has waiting."""
+        is_alone = len(self._groups) == 1
+        for group in self._groups:
+            if not is_alone and ITEM_COST * group.count + group.bytes > group.balance:
+                return False
+            for lane in group.lanes:
+                if ITEM_COST * len(lane.items) + lane.bytes > lane.balance:
+                    return False
+        return True
 
     def _take_from(
         self, lane: _Lane[Item], taken: list[Item], count_max: int, bytes_max: int
