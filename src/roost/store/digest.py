@@ -14,12 +14,17 @@ from hashlib import blake2b
 DIGEST_BYTES = 16
 DIGEST_ENTRIES = 1000
 _MODULUS = 1 << (8 * DIGEST_BYTES)
+# To copy a hasher that has taken nothing costs half of what it costs to make one.
+_FRESH = blake2b(digest_size=DIGEST_BYTES)
+# LMDB's keys have 511 bytes at most.
+_LENGTHS = tuple(count.to_bytes(2, "big") for count in range(512))
 
 
 def record_hash(name: bytes, sealed: bytes) -> int:
     """What one record adds to the digest."""
-    content = len(name).to_bytes(2, "big") + name + sealed
-    return int.from_bytes(blake2b(content, digest_size=DIGEST_BYTES).digest(), "little")
+    hasher = _FRESH.copy()
+    hasher.update(_LENGTHS[len(name)] + name + sealed)
+    return int.from_bytes(hasher.digest(), "little")
 
 
 def encode(total: int) -> bytes:
