@@ -60,6 +60,7 @@ def test_a_layer_is_the_same_whether_it_takes_lists_or_records(
         at_once.carry_out(payload)
         one_by_one.apply(decode(payload))
     assert at_once.trees.keys() == one_by_one.trees.keys()
+    assert at_once.size_bytes == one_by_one.size_bytes
     for tree_id, tree in at_once.trees.items():
         assert tree.values == one_by_one.trees[tree_id].values
         assert tree.keys() == sorted(tree.values)

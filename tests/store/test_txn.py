@@ -159,6 +159,15 @@ def test_values_under_two_keys_are_carried_once(*, has_other: bool) -> None:
     assert 2 * carried < len(twice.encode())
 
 
+def test_a_layer_counts_what_will_stand_in_the_file_on_every_member_alike() -> None:
+    """Quotas and alarms go by it: a value that was carried once stands under two keys."""
+    txn, records, lists = begin(), Layer(), Layer()
+    write_versions(txn, is_shared=True, has_other=True)
+    records.apply(decode(txn.encode()))
+    lists.carry_out(txn.encode())
+    assert txn.layer.size_bytes == records.size_bytes == lists.size_bytes > 4 * 1000
+
+
 def test_values_that_are_not_written_row_by_row_are_carried_again_and_counted() -> None:
     """Or an operation could write more than an entry holds, and a journal that refuses ends."""
     txn = begin()

@@ -154,7 +154,7 @@ class Layer:
         if rows is None:
             self.apply(decode(payload))
             return
-        trees, count = self.trees, 0
+        trees, size = self.trees, 0
         for run in rows:
             keys, values = run.keys, run.values
             if keys and values is not None:
@@ -162,8 +162,10 @@ class Layer:
                 if tree is None:
                     tree = trees[run.tree_id] = TreeLayer()
                 tree.values.update(zip(keys, values, strict=True))
-                count += len(keys)
-        self.size_bytes += len(payload) + ENTRY_BYTES * count
+                # As often as it will stand in the file, which the quota goes by; not as it came.
+                size += ENTRY_BYTES * len(keys) + sum(map(len, keys))
+                size += sum(map(len, filter(None, values)))
+        self.size_bytes += size
 
     def apply(self, writes: list[Write]) -> None:
         """Carry out the records of a write set."""

@@ -101,7 +101,8 @@ class Txn(View):
         self._order.append(rows)
         size = len(key)
         self.size_bytes += size
-        self.layer.size_bytes += size + ENTRY_BYTES
+        # In the file it will stand as often as it was put.
+        self.layer.size_bytes += size + len(value) + ENTRY_BYTES
 
     def put_latest(self, tree_id: int, key: bytes, value: bytes) -> None:
         """Set a key that every operation of a write set rewrites: only its last value is carried.
