@@ -139,6 +139,7 @@ FLOORS = {
         database
         objects
         barriers | deques | dicts | lists | locks | queues | registers | sets
+        sequences
         handle
     """,
     "roost.objects.layouts": """

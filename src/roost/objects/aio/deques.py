@@ -3,15 +3,14 @@
 from collections.abc import AsyncGenerator, Iterable
 from typing import Generic, TypeVar
 
-from roost.database import BadArgument, Conflict, value_codec
+from roost.database import BadArgument
 from roost.database.aio import Database
-from roost.faces import also, translated
-from roost.objects.aio.handle import Bytes, Handle
+from roost.faces import also
+from roost.objects.aio.handle import Bytes
+from roost.objects.aio.sequences import Sequence
 from roost.objects.brackets import DequeBrackets
 from roost.objects.layouts import operations as ops
 from roost.objects.layouts.deques import DequeHead, place_key
-from roost.objects.layouts.heads import Shape, tree_of
-from roost.objects.orders import CONTENDED, TRIES, bounds
 from roost.objects.shapes import Taken
 
 V = TypeVar("V")
@@ -19,19 +18,20 @@ _OUT = "deque index out of range"
 
 
 @also(DequeBrackets[V])
-class Deque(Handle, Generic[V]):
+class Deque(Sequence[V], Generic[V]):
     """As `collections.deque`: cheap at both ends, and any value can be read.
 
     Whoever opens it with `maxlen` has what is too much go at the other end.
     """
 
+    _remove = ops.DEQUE_REMOVE
+
     def __init__(self, db: Database, name: str, value: type[V], maxlen: int | None) -> None:
         """Open it; see `Objects.deque`."""
         if maxlen is not None and (not isinstance(maxlen, int) or maxlen < 0):
             raise BadArgument(f"maxlen={maxlen!r}: a number from 0, or None")
-        self._values = value_codec(value)
         self._maxlen = maxlen
-        super().__init__(db, Shape(tree_of(name), "deque", "", self._values.name))
+        super().__init__(db, "deque", name, value)
 
     @property
     def maxlen(self) -> int | None:
@@ -135,25 +135,6 @@ class Deque(Handle, Generic[V]):
         if not await self._ask(ops.DEQUE_DELETE, index):
             raise IndexError(_OUT)
 
-    async def remove(self, value: V) -> None:
-        """Take out the first value that is equal to this one; it walks over all.
-
-        Two round trips and more, and what `delete` costs.
-
-        Raises:
-            ValueError: there is none.
-            Conflict: others changed the deque again and again meanwhile.
-
-        """
-        for _ in range(TRIES):
-            state = await self.state()
-            if value not in state.values:
-                raise ValueError("deque.remove(x): x not in deque")
-            place = state.values.index(value)
-            if await self._ask(ops.DEQUE_REMOVE, place, state.version):
-                return
-        raise Conflict(CONTENDED)
-
     async def rotate(self, n: int = 1) -> None:
         """Move `n` values from the end to the beginning, or back when it is less than 0.
 
@@ -168,30 +149,6 @@ class Deque(Handle, Generic[V]):
     async def clear(self) -> None:
         """Take out all values.  One round trip, two rows, whatever it removes."""
         await self._ask(ops.DEQUE_CLEAR)
-
-    async def index(self, value: V, start: int = 0, stop: int | None = None) -> int:
-        """The position of the first value that is equal to this one; it walks, as `pages`.
-
-        Raises:
-            ValueError: there is none.
-
-        """
-        values = await self.copy()
-        for place in bounds(start, stop, len(values)):
-            if values[place] == value:
-                return place
-        raise ValueError(f"{value!r} is not in deque")
-
-    async def count(self, value: V) -> int:
-        """How many values are equal to this one; it walks over all, as `pages`."""
-        return sum([page.count(value) async for page in self.pages()])
-
-    async def has(self, value: V) -> bool:
-        """Whether a value is equal to this one; it walks, as `pages`."""
-        async for page in self.pages():
-            if value in page:
-                return True
-        return False
 
     async def state(self) -> Taken[V]:
         """All values, and the version of the deque that has them; read as `pages`."""
@@ -226,14 +183,3 @@ class Deque(Handle, Generic[V]):
         first, stop = place_key(head.first), place_key(head.first + head.count)
         async for page in tree.pages(first=first, stop=stop, reverse=reverse):
             yield [self._values.decode(row) for _, row in page]
-
-    @translated
-    async def values(self, *, reverse: bool = False) -> AsyncGenerator[V, None]:
-        """All values in order, from the end with `reverse`; read as `pages`."""
-        async for page in self.pages(reverse=reverse):
-            for value in page:
-                yield value
-
-    async def copy(self) -> list[V]:
-        """All values as a plain list, of one state; read as `pages`."""
-        return [it async for page in self.pages() for it in page]

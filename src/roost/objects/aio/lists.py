@@ -3,16 +3,16 @@
 from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any, Generic, TypeVar
 
-from roost.database import Conflict, value_codec
+from roost.database import Conflict
 from roost.database.aio import Database
 from roost.faces import also, translated
-from roost.objects.aio.handle import Bytes, Handle
+from roost.objects.aio.handle import Bytes
+from roost.objects.aio.sequences import Sequence
 from roost.objects.brackets import ListBrackets
 from roost.objects.layouts import operations as ops
 from roost.objects.layouts.counted_tree import Node, decode_node
-from roost.objects.layouts.heads import Shape, tree_of
 from roost.objects.layouts.lists import ListHead, Span, item_key, node_key, there
-from roost.objects.orders import CONTENDED, TRIES, bounds, order_of
+from roost.objects.orders import CONTENDED, TRIES, order_of
 from roost.objects.shapes import Taken
 
 V = TypeVar("V")
@@ -20,16 +20,17 @@ _OUT = "list index out of range"
 
 
 @also(ListBrackets[V])
-class List(Handle, Generic[V]):
+class List(Sequence[V], Generic[V]):
     """As `list`; any place is found, and changed, in a few rows.
 
     "Levels" are those of its tree of counts: 1 for 64 values, 2 for 4,096, 3 for 262,144.
     """
 
+    _remove = ops.LIST_REMOVE
+
     def __init__(self, db: Database, name: str, value: type[V]) -> None:
         """Open it; see `Objects.list`."""
-        self._values = value_codec(value)
-        super().__init__(db, Shape(tree_of(name), "list", "", self._values.name))
+        super().__init__(db, "list", name, value)
 
     async def length(self) -> int:
         """How many values there are.  One round trip, one row."""
@@ -152,49 +153,6 @@ class List(Handle, Generic[V]):
         """Take out the values of a slice, at once.  One round trip; a row for each of them."""
         await self._ask(ops.LIST_DELETE, _span(start, stop, step))
 
-    async def remove(self, value: V) -> None:
-        """Take out the first value that is equal to this one; it walks over those before.
-
-        Two round trips and more, and what `pop` costs.
-
-        Raises:
-            ValueError: there is none.
-            Conflict: others changed the list again and again meanwhile.
-
-        """
-        for _ in range(TRIES):
-            state = await self.state()
-            if value not in state.values:
-                raise ValueError("list.remove(x): x not in list")
-            place = state.values.index(value)
-            if await self._ask(ops.LIST_REMOVE, place, state.version):
-                return
-        raise Conflict(CONTENDED)
-
-    async def index(self, value: V, start: int = 0, stop: int | None = None) -> int:
-        """The position of the first value that is equal to this one; it walks, as `pages`.
-
-        Raises:
-            ValueError: there is none.
-
-        """
-        values = await self.copy()
-        for place in bounds(start, stop, len(values)):
-            if values[place] == value:
-                return place
-        raise ValueError(f"{value!r} is not in list")
-
-    async def count(self, value: V) -> int:
-        """How many values are equal to this one; it walks over all, as `pages`."""
-        return sum([page.count(value) async for page in self.pages()])
-
-    async def has(self, value: V) -> bool:
-        """Whether a value is equal to this one; it walks, as `pages`."""
-        async for page in self.pages():
-            if value in page:
-                return True
-        return False
-
     async def reverse(self) -> None:
         """Put the values into the opposite order.  One round trip; a row for each 64 values."""
         await self._ask(ops.LIST_REVERSE)
@@ -249,17 +207,6 @@ class List(Handle, Generic[V]):
 
         async for page in self._pages(ListHead, read):
             yield page
-
-    @translated
-    async def values(self, *, reverse: bool = False) -> AsyncGenerator[V, None]:
-        """All values in order, from the end with `reverse`; read as `pages`."""
-        async for page in self.pages(reverse=reverse):
-            for value in page:
-                yield value
-
-    async def copy(self) -> list[V]:
-        """All values as a plain list, of one state; read as `pages`."""
-        return [it async for page in self.pages() for it in page]
 
     async def _read(
         self, tree: Bytes, head: ListHead, first: int, stop: int, *, reverse: bool = False

@@ -6,14 +6,14 @@ from collections.abc import Generator, Iterable
 from typing import Generic, TypeVar
 
 from roost.objects.aio import deques as aio
-from roost.objects.blocking.handle import Handle
+from roost.objects.blocking.sequences import Sequence
 from roost.objects.brackets import DequeBrackets
 from roost.objects.shapes import Taken
 
 V = TypeVar("V")
 
 
-class Deque(Handle, DequeBrackets[V], Generic[V]):
+class Deque(Sequence[V], DequeBrackets[V], Generic[V]):
     """As `collections.deque`: cheap at both ends, and any value can be read.
 
     Whoever opens it with `maxlen` has what is too much go at the other end.
@@ -109,18 +109,6 @@ class Deque(Handle, DequeBrackets[V], Generic[V]):
         """
         self._loop.call(self._inner.delete(index))
 
-    def remove(self, value: V) -> None:
-        """Take out the first value that is equal to this one; it walks over all.
-
-        Two round trips and more, and what `delete` costs.
-
-        Raises:
-            ValueError: there is none.
-            Conflict: others changed the deque again and again meanwhile.
-
-        """
-        self._loop.call(self._inner.remove(value))
-
     def rotate(self, n: int = 1) -> None:
         """Move `n` values from the end to the beginning, or back when it is less than 0.
 
@@ -137,23 +125,6 @@ class Deque(Handle, DequeBrackets[V], Generic[V]):
         """Take out all values.  One round trip, two rows, whatever it removes."""
         self._loop.call(self._inner.clear())
 
-    def index(self, value: V, start: int = 0, stop: int | None = None) -> int:
-        """The position of the first value that is equal to this one; it walks, as `pages`.
-
-        Raises:
-            ValueError: there is none.
-
-        """
-        return self._loop.call(self._inner.index(value, start, stop))
-
-    def count(self, value: V) -> int:
-        """How many values are equal to this one; it walks over all, as `pages`."""
-        return self._loop.call(self._inner.count(value))
-
-    def has(self, value: V) -> bool:
-        """Whether a value is equal to this one; it walks, as `pages`."""
-        return self._loop.call(self._inner.has(value))
-
     def state(self) -> Taken[V]:
         """All values, and the version of the deque that has them; read as `pages`."""
         return self._loop.call(self._inner.state())
@@ -165,13 +136,3 @@ class Deque(Handle, DequeBrackets[V], Generic[V]):
 
         """
         return self._loop.iterate(self._inner.pages(reverse=reverse))
-
-    def values(self, *, reverse: bool = False) -> Generator[V, None, None]:
-        """All values in order, from the end with `reverse`; read as `pages`."""
-        for page in self.pages(reverse=reverse):
-            for value in page:
-                yield value
-
-    def copy(self) -> list[V]:
-        """All values as a plain list, of one state; read as `pages`."""
-        return self._loop.call(self._inner.copy())

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from roost.database import Conflict
 from roost.objects.aio import lists as aio
-from roost.objects.blocking.handle import Handle
+from roost.objects.blocking.sequences import Sequence
 from roost.objects.brackets import ListBrackets
 from roost.objects.orders import CONTENDED, TRIES, order_of
 from roost.objects.shapes import Taken
@@ -15,7 +15,7 @@ from roost.objects.shapes import Taken
 V = TypeVar("V")
 
 
-class List(Handle, ListBrackets[V], Generic[V]):
+class List(Sequence[V], ListBrackets[V], Generic[V]):
     """As `list`; any place is found, and changed, in a few rows.
 
     "Levels" are those of its tree of counts: 1 for 64 values, 2 for 4,096, 3 for 262,144.
@@ -119,35 +119,6 @@ class List(Handle, ListBrackets[V], Generic[V]):
         """Take out the values of a slice, at once.  One round trip; a row for each of them."""
         self._loop.call(self._inner.delete_slice(start, stop, step))
 
-    def remove(self, value: V) -> None:
-        """Take out the first value that is equal to this one; it walks over those before.
-
-        Two round trips and more, and what `pop` costs.
-
-        Raises:
-            ValueError: there is none.
-            Conflict: others changed the list again and again meanwhile.
-
-        """
-        self._loop.call(self._inner.remove(value))
-
-    def index(self, value: V, start: int = 0, stop: int | None = None) -> int:
-        """The position of the first value that is equal to this one; it walks, as `pages`.
-
-        Raises:
-            ValueError: there is none.
-
-        """
-        return self._loop.call(self._inner.index(value, start, stop))
-
-    def count(self, value: V) -> int:
-        """How many values are equal to this one; it walks over all, as `pages`."""
-        return self._loop.call(self._inner.count(value))
-
-    def has(self, value: V) -> bool:
-        """Whether a value is equal to this one; it walks, as `pages`."""
-        return self._loop.call(self._inner.has(value))
-
     def reverse(self) -> None:
         """Put the values into the opposite order.  One round trip; a row for each 64 values."""
         self._loop.call(self._inner.reverse())
@@ -187,13 +158,3 @@ class List(Handle, ListBrackets[V], Generic[V]):
 
         """
         return self._loop.iterate(self._inner.pages(reverse=reverse))
-
-    def values(self, *, reverse: bool = False) -> Generator[V, None, None]:
-        """All values in order, from the end with `reverse`; read as `pages`."""
-        for page in self.pages(reverse=reverse):
-            for value in page:
-                yield value
-
-    def copy(self) -> list[V]:
-        """All values as a plain list, of one state; read as `pages`."""
-        return self._loop.call(self._inner.copy())
