@@ -1,14 +1,18 @@
 """How much work code does, counted in lines that run: the same on every machine and every day."""
 
+import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING
+
+import roost
 
 if TYPE_CHECKING:
     from _typeshed import TraceFunction
 
-_OURS = "/roost/"
+_OURS = f"{Path(roost.__file__).parent}{os.sep}"
 
 
 class Steps:
@@ -32,7 +36,7 @@ class Steps:
         sys.settrace(self._before)
 
     def _on_call(self, frame: FrameType, _event: str, _arg: object) -> "TraceFunction | None":
-        return self._on_line if _OURS in frame.f_code.co_filename else None
+        return self._on_line if frame.f_code.co_filename.startswith(_OURS) else None
 
     def _on_line(self, _frame: FrameType, event: str, _arg: object) -> "TraceFunction":
         self.count += event == "line"

@@ -98,6 +98,7 @@ def test_each_record_is_told_with_what_was_there_just_before(
             txn = store.begin()
             expected: list[Difference] = []
             for steps, notes in operations:
+                txn.keep_order()
                 mark = txn.savepoint()
                 write(txn, steps)
                 said = tuple((300, it) for it in notes)

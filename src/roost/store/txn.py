@@ -210,7 +210,8 @@ class Txn(View):
         first = next(iter(left), None)
         if first is None:
             return place
-        # Rows since then stand apart from those before: `keep_order` has seen to it.
+        is_apart = not count or self._order[count - 1] is not first
+        assert is_apart, "rows since then stand apart from those before: keep_order was called"
         while True:
             part = self._parts[place - 1]
             assert isinstance(part, list), "rows lie between records"
