@@ -15,7 +15,8 @@ from roost.testing.patience import PATIENCE_S, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 WINDOW_S, WINDOWS = 3.0, 4
-CPU_PART_MAX = 0.01
+# It is 0.7 to 1.1 %, by what else the machine does (2026-11-26); whoever looks too often has more.
+CPU_PART_MAX = 0.02
 RSS_BYTES_MAX = 120 << 20
 KEYS = 100_000
 BATCH = 128
