@@ -1,7 +1,7 @@
 """Layers over a base, beside dictionaries that say what must be seen through them."""
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from hypothesis import strategies as st
 
@@ -84,3 +84,14 @@ def in_range(
     begin, end = bisect_left(keys, first), len(keys) if stop is None else bisect_left(keys, stop)
     found = [(key, rows[key]) for key in keys[begin:end]]
     return found[::-1] if reverse else found
+
+
+def stacked(base: Rows, stack: Iterable[Iterable[Write]]) -> tuple[Rows, list[Layer]]:
+    """What must be seen, and the layers it is seen through: each has one part of the writes."""
+    rows, layers = dict(base), list[Layer]()
+    for writes in stack:
+        layers.insert(0, Layer())
+        for write in writes:
+            write.in_layer(layers[0])
+            write.in_rows(rows)
+    return rows, layers

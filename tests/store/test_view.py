@@ -6,7 +6,18 @@ from hypothesis import strategies as st
 
 from roost.store.layer import Layer
 from roost.store.view import View
-from tests.store.stacks import KEYS, OTHER, STOPS, TREE, WRITES, DictBase, Rows, Write, in_range
+from tests.store.stacks import (
+    KEYS,
+    OTHER,
+    STOPS,
+    TREE,
+    WRITES,
+    DictBase,
+    Rows,
+    Write,
+    in_range,
+    stacked,
+)
 
 
 @pytest.mark.slow
@@ -27,12 +38,7 @@ def test_a_stack_of_layers_reads_as_all_that_was_written_from_the_bottom_up(
     reverse: bool,  # noqa: FBT001 - drawn
     limit: int | None,
 ) -> None:
-    rows, layers = dict(base), list[Layer]()
-    for writes in stack:
-        layers.insert(0, Layer())
-        for write in writes:
-            write.in_layer(layers[0])
-            write.in_rows(rows)
+    rows, layers = stacked(base, stack)
     view = View(layers, DictBase(base))
     for key in (b"", b"a", b"ab", b"b", b"b\0", b"c", b"d", b"zz"):
         assert view.get(TREE, key) == rows.get(key)

@@ -9,7 +9,7 @@ from roost.store.layer import Layer
 from roost.store.view import View
 from roost.store.walk import PASSED_MAX, Walk
 from tests.steps import steps_of
-from tests.store.stacks import KEYS, STOPS, TREE, WRITES, DictBase, Rows, Write, in_range
+from tests.store.stacks import KEYS, STOPS, TREE, WRITES, DictBase, Rows, Write, in_range, stacked
 
 MANY = 10 * PASSED_MAX
 
@@ -33,12 +33,7 @@ def test_parts_are_the_whole(
     bounds: tuple[int, int, int],
 ) -> None:
     count_max, bytes_max, passed_max = bounds
-    rows, layers = dict(base), list[Layer]()
-    for writes in stack:
-        layers.insert(0, Layer())
-        for write in writes:
-            write.in_layer(layers[0])
-            write.in_rows(rows)
+    rows, layers = stacked(base, stack)
     walk = Walk(View(layers, DictBase(base)), TREE, first, stop, reverse=reverse)
     found: list[tuple[bytes, bytes]] = []
     with pytest.MonkeyPatch.context() as patch:
