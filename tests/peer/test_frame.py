@@ -52,6 +52,18 @@ def test_a_damaged_frame_is_never_delivered(body: bytes, data: st.DataObject) ->
         pass  # no other error
 
 
+def test_a_changed_length_is_found_before_its_body_comes() -> None:
+    """`roost sim --seed 400360`: 64 MiB were waited for, and nobody led for ever."""
+    whole = bytearray(encode(7, [b"a vote"]))
+    for place in range(frame.HEAD.size):
+        for bit in range(8):
+            whole[place] ^= 1 << bit
+            with pytest.raises(MalformedFrame):
+                FrameReader(80 << 20).feed(bytes(whole))
+            whole[place] ^= 1 << bit
+    assert FrameReader(80 << 20).feed(bytes(whole)) == [(7, b"a vote")]
+
+
 def test_a_length_is_refused_before_its_body_comes() -> None:
     head = encode(1, [bytes(1001)])[: frame.HEAD.size]
     with pytest.raises(MalformedFrame, match="1001 bytes; 1000 are taken"):

@@ -142,7 +142,8 @@ class _Inside:
 
     def _who(self, first: bytes) -> int:
         """The position of whoever says this first; -1 for a newcomer and for who calls back."""
-        if first[_KIND_OFFSET] != HELLO:
+        _, kind, *_ = HEAD.unpack_from(first)
+        if kind != HELLO:
             return -1
         return self._positions.get(decode(first[HEAD.size :], Hello).member_id, -1)
 
@@ -161,13 +162,10 @@ class _Inside:
             await self._is_healed.wait()
 
 
-_KIND_OFFSET = 6
-
-
 async def _first_frame(reader: asyncio.StreamReader) -> bytes:
     """The first frame somebody sends; all that there is when it is none."""
     head = await reader.readexactly(HEAD.size)
-    length = int.from_bytes(head[-4:], "big")
+    _, _, _, length, *_ = HEAD.unpack(head)
     if length > HANDSHAKE_BYTES_MAX:
         return head  # the member says what is wrong with it
     return head + await reader.readexactly(length)

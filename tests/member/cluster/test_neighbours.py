@@ -69,7 +69,8 @@ class FakeTransport:
     def send(self, member_id: int, encoded: list[bytes], *, bulk: bool) -> bool:
         assert not bulk
         whole = b"".join(encoded)
-        self.sent.append((member_id, whole[6], whole[HEAD.size :]))
+        _, kind, *_ = HEAD.unpack_from(whole)
+        self.sent.append((member_id, kind, whole[HEAD.size :]))
         return True
 
 
