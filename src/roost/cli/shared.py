@@ -12,7 +12,6 @@ import msgspec
 
 from roost.cli.exits import EXIT_FAILED, EXIT_USAGE
 from roost.cli.interrupts import interruptible, is_interruptible
-from roost.cli.troubles import Trouble, trouble_of, trouble_of_file
 from roost.client import Client, ClientError, Credentials, Item
 from roost.errors import CallerFault, RoostError
 
@@ -127,6 +126,9 @@ class Failed(click.ClickException):
 
 def failed(error: RoostError | OSError) -> Failed:
     """An error of a client as the end of a command."""
+    # Words for what goes wrong are loaded when something does.
+    from roost.cli.troubles import Trouble, trouble_of, trouble_of_file
+
     if isinstance(error, ClientError):
         said = click.get_current_context().meta
         speaks_tls = bool(said.get("roost.ca_file") or said.get("roost.cert_file"))

@@ -1,10 +1,22 @@
-"""Two faces of one implementation: asyncio's, written by people, and a blocking one, made of it."""
+"""Two faces of one implementation: asyncio's, written by people, and a blocking one, made of it.
+
+What has square brackets is imported when it is used: a client has none.
+"""
+
+from typing import TYPE_CHECKING
 
 from roost.faces.errors import CalledInsideLoop, Closed, Forked
 from roost.faces.face import Face
 from roost.faces.loop_thread import LoopThread
-from roost.faces.mapping import KeyedRead, KeyedWrite
 from roost.faces.marks import also, opening, translated
+from roost.lazy import lazily
+
+if TYPE_CHECKING:
+    from roost.faces.mapping import KeyedRead, KeyedWrite
+else:
+    __getattr__ = lazily(
+        __name__, dict.fromkeys(("KeyedRead", "KeyedWrite"), "roost.faces.mapping")
+    )
 
 __all__ = [
     "CalledInsideLoop",
