@@ -13,8 +13,8 @@ from roost.server.h2 import frames as f
 from roost.server.h2.connection import CONNECTION_WINDOW_BYTES
 from roost.server.h2.hpack import encode_literal
 from roost.sim.members.loop import run_virtually, until_idle
+from tests.server.h2.pairs import HEADERS, Owner
 from tests.server.posts import Handler
-from tests.server.test_h2 import HEADERS, Owner
 from tests.server.test_intake import Socket
 
 PLAIN = b"".join(encode_literal(name.encode(), value.encode()) for name, value in HEADERS)

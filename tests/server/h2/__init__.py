@@ -1,0 +1,1 @@
+"""Our HTTP/2, one file a module."""
