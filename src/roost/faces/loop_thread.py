@@ -16,6 +16,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import suppress
 from queue import Full, Queue
 from typing import Any, TypeVar
 
@@ -62,12 +63,7 @@ class LoopThread:
             Forked: the loop is another process's.
 
         """
-        try:
-            loop = self._running()
-        except BaseException:
-            work.close()
-            raise
-        return self._wait(asyncio.run_coroutine_threadsafe(work, loop))
+        return self._wait(self._begin(work))
 
     def _wait(self, future: "Future[Result]") -> Result:
         try:
@@ -82,10 +78,10 @@ class LoopThread:
 
     def _let_end(self) -> None:
         """Wait until what was cancelled has ended, for a moment."""
-        loop = self._loop
-        if loop is None or loop.is_closed():
-            return
-        ended = asyncio.run_coroutine_threadsafe(_until_cancelled_end(), loop)
+        try:
+            ended = self._begin(_until_cancelled_end())
+        except Closed:
+            return  # with the loop all that was on it has ended
         try:
             ended.result(_GRACE_S)
         except (FutureTimeoutError, CancelledError):
@@ -112,7 +108,8 @@ class LoopThread:
             assert self._loop is not None, "it runs us"
             asyncio.run_coroutine_threadsafe(close(), self._loop)
         else:
-            self.call(close())
+            with suppress(Closed):  # by another thread meanwhile
+                self.call(close())
 
     def calling(self, told: Callable[..., object]) -> Callable[..., None]:
         """`told`, for the loop to call: it runs on another thread, after what was called before.
@@ -144,8 +141,24 @@ class LoopThread:
         thread.start()
         return thread
 
-    def _running(self) -> asyncio.AbstractEventLoop:
-        """The loop; it is started when it was not."""
+    def _begin(self, work: Coroutine[Any, Any, Result]) -> "Future[Result]":
+        """Put `work` on the loop, which is started when it was not."""
+        is_begun = False
+        try:
+            self._check_caller()
+            # The work is on the loop before the lock is given back: whoever closes then cancels
+            # it.  Put there behind the last turn of a loop it would be waited for without end.
+            with self._lock:
+                loop = self._running()
+                is_begun = True
+                return asyncio.run_coroutine_threadsafe(work, loop)
+        except BaseException:
+            if not is_begun:  # what may run is the loop's to end
+                work.close()
+            raise
+
+    def _check_caller(self) -> None:
+        # Before the lock: a fork may have it from a thread that did not come along.
         if self._process != os.getpid():
             raise Forked("it was opened before this process was forked: open another one here")
         if threading.current_thread() is self._thread:
@@ -153,13 +166,15 @@ class LoopThread:
                 "a blocking call from the loop's own thread would never return: use the asyncio "
                 "face there, or another thread"
             )
-        with self._lock:
-            if self._is_closed:
-                raise Closed("it was closed: open another one")
-            if self._loop is None:
-                self._loop = self._make_loop()
-                self._thread = self._start(self._run)
-            return self._loop
+
+    def _running(self) -> asyncio.AbstractEventLoop:
+        """The loop, for who has the lock; it is started when it was not."""
+        if self._is_closed:
+            raise Closed("it was closed: open another one")
+        if self._loop is None:
+            self._loop = self._make_loop()
+            self._thread = self._start(self._run)
+        return self._loop
 
     def _run(self) -> None:
         assert self._loop is not None, "it was made before"

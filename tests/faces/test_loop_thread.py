@@ -1,15 +1,20 @@
-"""What a blocking face does, shown by the example's."""
+"""A loop on a thread of its own: its calls, its callbacks, its end, and who may not call it."""
 
-import gc
+import asyncio
+import inspect
 import os
+import signal
 import threading
+from collections.abc import AsyncIterator, Callable
+from contextvars import Context
 
 import pytest
 
 from roost.faces import CalledInsideLoop, Closed, Forked, LoopThread
+from roost.faces.loop_thread import CALLS_MAX
 from roost.testing.patience import wait_until
 from tests.faces.example.aio.counting import Counter as AsyncCounter
-from tests.faces.example.blocking import Counter, Step, open_counter
+from tests.faces.example.blocking import Counter
 
 
 def inner(counter: Counter) -> AsyncCounter:
@@ -27,59 +32,6 @@ def test_a_call_runs_on_the_loops_thread_and_its_caller_gets_the_result() -> Non
         assert inner(counter).threads == {"roost-counter"}
     assert inner(counter).ended == ["closed"]
     assert not threads()
-
-
-def test_what_cannot_be_made_leaves_nothing_behind() -> None:
-    with pytest.raises(ValueError, match="it is negative"):
-        Counter(-1)
-    with pytest.raises(ValueError, match="it is negative"):
-        open_counter(-1)
-    assert not threads()
-
-
-def test_a_function_that_opens_gives_the_loop_away() -> None:
-    with open_counter(5) as counter:
-        assert counter.add(1) == 6
-    assert not threads()
-
-
-def test_what_is_returned_has_a_face_too_and_is_taken_again() -> None:
-    with Counter() as counter:
-        step = counter.step(3)
-        assert isinstance(step, Step)
-        assert (step.size, step.take()) == (3, 3)
-        found = counter.find(2)
-        assert found is not None
-        assert counter.measure(step, found) == 5
-        assert counter.measure(step) == 3
-        assert counter.find(0) is None
-        assert [it.take() for it in counter.steps(1, 2)] == [4, 6]
-
-
-def test_a_loop_is_iterated_and_a_generator_that_is_left_is_closed() -> None:
-    with Counter() as counter:
-        assert list(counter.up_to(3)) == [1, 2, 3]
-        numbers = counter.up_to(9)
-        assert next(numbers) == 4
-        numbers.close()
-        assert inner(counter).ended == ["counted", "counted"]
-        for number in counter.up_to(9):
-            if number == 6:
-                break
-        gc.collect()
-        wait_until(lambda: len(inner(counter).ended) == 3)
-
-
-def test_a_translated_body_runs_in_the_callers_thread() -> None:
-    seen: list[str] = []
-
-    def change(number: int) -> int:
-        seen.append(threading.current_thread().name)
-        return number + 1
-
-    with Counter(3) as counter:
-        assert counter.twice(change) == 5
-    assert seen == [threading.current_thread().name] * 2
 
 
 def test_a_callback_may_make_blocking_calls_itself() -> None:
@@ -153,8 +105,6 @@ def test_a_blocking_call_from_the_loop_itself_is_refused() -> None:
 
 
 def test_whoever_is_interrupted_leaves_nothing_running() -> None:
-    import signal
-
     class Stop(Exception):
         pass
 
@@ -194,3 +144,96 @@ def test_a_fork_has_to_open_its_own() -> None:
 def test_a_loop_that_was_never_used_has_no_thread() -> None:
     LoopThread("roost-unused").close()
     assert not [it for it in threading.enumerate() if it.name.startswith("roost-unused")]
+
+
+async def nothing() -> str:
+    return "nothing"
+
+
+class _Crossed(asyncio.SelectorEventLoop):
+    """A loop that somebody closes at the moment when a call is about to be put on it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_met = False
+        self.is_locked: Callable[[], bool]
+        self.closing: threading.Thread
+
+    def call_soon_threadsafe(
+        self, callback: Callable[..., object], *args: object, context: Context | None = None
+    ) -> asyncio.Handle:
+        if not self.is_met and threading.current_thread() is threading.main_thread():
+            self.is_met = True
+            can_wait = not self.is_locked()
+            self.closing.start()
+            if can_wait:
+                self.closing.join()
+        return super().call_soon_threadsafe(callback, *args, context=context)
+
+
+def test_a_call_that_meets_the_end_is_made_or_refused_and_never_hangs() -> None:
+    """It found a loop that ran, and was put on one that had ended."""
+    crossed = _Crossed()
+    loop = LoopThread("roost-crossed", make_loop=lambda: crossed)
+    crossed.closing, crossed.is_locked = threading.Thread(target=loop.close), loop._lock.locked
+    try:
+        assert loop.call(nothing()) == "nothing"
+    except Closed:
+        pass  # it was refused
+    crossed.closing.join()
+    with pytest.raises(Closed):
+        loop.call(nothing())
+
+
+def test_a_loop_that_cannot_be_made_leaves_no_call_behind() -> None:
+    def fail() -> asyncio.AbstractEventLoop:
+        raise OSError("no descriptors")
+
+    work = nothing()
+    with pytest.raises(OSError, match="no descriptors"):
+        LoopThread("roost-none", make_loop=fail).call(work)
+    assert inspect.getcoroutinestate(work) == inspect.CORO_CLOSED, "nobody will ever wait for it"
+
+
+def test_more_callbacks_than_may_wait_end_the_loops_call() -> None:
+    """Full?  Whoever calls back slower than the loop tells holds nobody up, and is told."""
+    told: list[int] = []
+    held, over = threading.Event(), threading.Event()
+
+    def slowly(number: int) -> None:
+        assert held.wait(60)
+        told.append(number)
+        if number == CALLS_MAX:
+            over.set()
+
+    loop = LoopThread("roost-slow")
+    tell = loop.calling(slowly)
+    tell(0)
+    wait_until(loop._calls.empty)
+    for number in range(1, CALLS_MAX + 1):
+        tell(number)
+    with pytest.raises(RuntimeError, match="wait to be made"):
+        tell(-1)
+    held.set()
+    assert over.wait(60)
+    loop.close()
+    assert told == list(range(CALLS_MAX + 1)), "in order, and none that was refused"
+
+
+def test_what_is_iterated_when_it_is_closed_ends() -> None:
+    ended: list[str] = []
+
+    async def numbers() -> AsyncIterator[int]:
+        try:
+            for number in range(10):
+                yield number
+        finally:
+            ended.append("closed")
+
+    loop = LoopThread("roost-numbers")
+    items = loop.iterate(numbers())
+    assert next(items) == 0
+    loop.close()
+    with pytest.raises(Closed):
+        next(items)
+    assert ended == ["closed"]
