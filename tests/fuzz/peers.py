@@ -34,8 +34,10 @@ from roost.member.protocol import (
     FRAME_REQUESTS,
     FRAME_WHO,
     FRAME_WHO_IS,
+    ROOM_KIND_MAX,
+    ROOM_KIND_MIN,
 )
-from roost.peer.frame import HEAD
+from roost.peer.frame import BULK_BYTES_MAX, FrameReader
 from roost.raft import codec
 from roost.sim.members.loop import pass_time, run_virtually, until_idle
 from tests.fuzz.mutation import mutate
@@ -95,8 +97,7 @@ class Liar:
         send = member.transport.send
 
         def heard(member_id: int, encoded: list[bytes], *, bulk: bool) -> bool:
-            whole = b"".join(encoded)
-            self._overheard.append((whole[6], whole[HEAD.size :]))
+            self._overheard += FrameReader(BULK_BYTES_MAX).feed(b"".join(encoded))
             del self._overheard[:-OVERHEARD_MAX]
             return send(member_id, encoded, bulk=bulk)
 
@@ -108,10 +109,11 @@ class Liar:
         transport = self._victim.transport
         try:
             transport.gate.on_frame(self._liar_id, kind, body)
-        except (PeerFault, msgspec.MsgspecError) as fault:
+        except PeerFault as fault:
             self.counts[f"ended the link: {type(fault).__name__}"] += 1
         else:
-            self.counts[f"taken: kind {kind}"] += 1
+            is_rooms = ROOM_KIND_MIN <= kind <= ROOM_KIND_MAX
+            self.counts["taken: of a room" if is_rooms else f"taken: kind {kind}"] += 1
         transport.gate.on_batch_end()
 
     def _frame(self) -> Frame:

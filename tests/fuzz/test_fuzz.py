@@ -4,10 +4,13 @@ Whatever bytes come: the answer, or the error the docstring names, and nothing e
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import msgspec
 import pytest
+from crc32c import crc32c
 from google.protobuf import json_format
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
@@ -24,6 +27,7 @@ from roost.flow import OWN, Flow
 from roost.journal import record
 from roost.member.pipeline import forwarded
 from roost.peer import frame
+from roost.peer.greeting import CallBack
 from roost.proto import election_pb2, lock_pb2
 from roost.proto import rpc_pb2 as pb
 from roost.raft import Entry, EntryKind, codec
@@ -50,6 +54,7 @@ from roost.store.write_set import decode as decode_write_set
 from roost.store.write_set import encode_put
 from tests.etcd.replica import Answer, LocalReplica
 from tests.fuzz.mutation import EXECUTIONS, fuzz, mutations
+from tests.peer import greetings
 
 pytestmark = pytest.mark.slow
 
@@ -284,6 +289,61 @@ def test_frames_of_peers() -> None:
         frame.FrameReader(1 << 16).feed(data)
 
     assert fuzz(read, corpus, PeerFault) > 1000
+
+
+def sealed(data: bytes) -> bytes:
+    """Bytes whose checksums match, as far as they are frames."""
+    whole, offset, size = bytearray(data), 0, frame.HEAD.size
+    while len(whole) - offset >= size:
+        body = offset + size
+        length = int.from_bytes(whole[offset + 4 : offset + 8], "big")
+        whole[offset + 8 : offset + 12] = crc32c(whole[body : body + length]).to_bytes(4, "big")
+        whole[offset + 12 : body] = crc32c(whole[offset : offset + 12]).to_bytes(4, "big")
+        offset = body + length
+    return bytes(whole)
+
+
+def test_frames_of_peers_whose_checksums_match() -> None:
+    """Whoever lies on purpose counts them, too: they must not be all that keeps it out."""
+    corpus = [
+        b"".join(part for kind, body in frames for part in frame.encode(kind, [body]))
+        for frames in ([(1, b"hello")], [(2, b""), (3, b"more")], [(244, b"x" * 300)])
+    ]
+    delivered = 0
+
+    def read(data: bytes) -> None:
+        nonlocal delivered
+        delivered += len(frame.FrameReader(1 << 16).feed(sealed(data)))
+
+    fuzz(read, corpus, PeerFault)
+    assert delivered > EXECUTIONS // 3
+
+
+def test_no_greeting_is_too_strange() -> None:
+    """All that somebody may say who has proven nothing, in any order, to whoever was dialled."""
+    hello, join = (msgspec.msgpack.encode(it) for it in (greetings.hello(), greetings.joining()))
+    said: list[tuple[int, bytes]] = [
+        (frame.HELLO, hello),
+        (frame.JOIN, join),
+        (frame.PROOF, msgspec.msgpack.encode(frame.Proof())),
+        (frame.CONFIRM, msgspec.msgpack.encode(frame.Confirm(target_id=1, nonce=greetings.ONE))),
+        (frame.REFUSAL, msgspec.msgpack.encode(frame.Refusal(kind="WrongMember", text="no"))),
+    ]
+    house, turn, steps = greetings.House(), iter(range(EXECUTIONS + 1)), Counter[str]()
+
+    def greet(data: bytes) -> None:
+        kind, body = data[0] if data else 0, data[1:]
+        far = greetings.acceptor(house)
+        if kind == frame.PROOF:  # which comes second
+            far.feed(*said[next(turn) % 2])
+        step = far.feed(kind, body)
+        steps[type(step).__name__] += 1
+        if isinstance(step, CallBack):
+            far.answered("it was not me")
+
+    fuzz(greet, [bytes([kind]) + body for kind, body in said], PeerFault)
+    assert min(steps[it] for it in ("Say", "Told", "CallBack")) > 100, steps
+    assert not house.lives.directory_of(2), "nothing that was not proven is kept"
 
 
 def test_messages_of_consensus() -> None:

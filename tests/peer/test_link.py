@@ -336,6 +336,20 @@ def test_every_address_is_tried_in_its_turn_and_each_says_what_was_wrong() -> No
     dialling(story)
 
 
+def test_a_bug_in_dialling_is_said_and_the_member_dialled_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A certificate that could not be read in the moment in which it was renewed was one."""
+
+    async def story(owner: Owner) -> None:
+        owner.answers = [RuntimeError("nobody has thought of this"), Pipe()]
+        await pass_time(1)
+        assert owner.link.is_open
+        assert "nobody has thought of this" in caplog.text
+
+    dialling(story)
+
+
 def test_who_never_answers_a_greeting_is_given_up() -> None:
     async def story(owner: Owner) -> None:
         owner.answers = [None, Pipe()]

@@ -106,3 +106,33 @@ def test_who_shows_another_ones_certificate_does_not_join_either(tmp_path: Path)
         stream.close()
 
     run(story, Peer(1, **on_loopback(tls=ours)), on_loopback=True)
+
+
+def test_links_are_dialled_while_certificates_are_renewed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Between the new certificate and its key no pair is good; a link that was dialled then ended.
+
+    It was never dialled again.
+    """
+    authority = Authority(tmp_path)
+    pair = authority.sign("any name")
+    renewed = authority.sign("any name", file="renewed")
+
+    async def story(a: Peer, b: Peer) -> None:
+        for step in ("no certificate", "another ones", "both"):
+            if step == "no certificate":
+                pair.certificate.unlink()
+            elif step == "another ones":
+                pair.certificate.write_bytes(renewed.certificate.read_bytes())
+            else:
+                pair.key.write_bytes(renewed.key.read_bytes())
+            was = len(a.unreachable)
+            for link in a.transport.dialled._links[2]:
+                link.close()
+            await until(lambda was=was: len(a.unreachable) >= was + 2)  # type: ignore[misc]  # bound now
+            await until(lambda: a.is_linked_to(b))
+        assert "new certificates cannot be used" in caplog.text
+
+    ours = {"on_loopback": True}
+    run(story, *(Peer(it, **on_loopback(tls=tls(authority, pair))) for it in (1, 2)), **ours)

@@ -61,3 +61,24 @@ def test_every_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPatch) -> No
         await b.transport.close()
 
     run(story, Peer(1, **on_loopback()), on_loopback=True)
+
+
+@pytest.mark.parametrize("host", ["a" * 64, "two..example", "\udc80"])
+def test_a_host_that_no_name_can_be_is_one_that_is_not_there(host: str) -> None:
+    """`member add` with one ended both links of every member to it, so none was ever dialled again.
+
+    Nor was it when `member update` had corrected it.
+    """
+
+    async def story(a: Peer) -> None:
+        b = Peer(2, **on_loopback())
+        await b.transport.start()
+        b.transport.add_peer(1, [a.address])
+        a.transport.add_peer(2, [(host, 2380), b.address])
+        await until(lambda: a.is_linked_to(b))
+        step = CallBack(2, ((host, 2380),), b"n" * 16)
+        said = await a.transport.greeter.call_back(step, "127.0.0.9")
+        assert "no name of a host" in said
+        await b.transport.close()
+
+    run(story, Peer(1, **on_loopback()), on_loopback=True)

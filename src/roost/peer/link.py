@@ -141,6 +141,10 @@ class Link:
                     transport.on_refused(self.member_id, said)
                 except (OSError, MalformedFrame, HandshakeRefused) as error:
                     transport.troubles.note(self.member_id, address, error)
+                except Exception:
+                    # A bug of ours, or of somebody's network: without a link that dials again, it
+                    # would keep the member from us for ever.
+                    logger.exception("dialling member %x failed", self.member_id)
                 else:
                     self._failures = 0
                     assert self._closed is not None, "a connected link can be closed"

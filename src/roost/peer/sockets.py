@@ -2,8 +2,10 @@
 
 import asyncio
 import ipaddress
+import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from roost.descriptors import free_for_members
 from roost.door import Door
@@ -12,7 +14,16 @@ from roost.peer.errors import HandshakeRefused
 from roost.peer.local import Address
 from roost.peer.network import Connection, Listener
 from roost.peer.waiting import wait_ready
-from roost.tls import TlsFiles, TlsSocket, check_peer, client_context, server_context
+from roost.tls import (
+    BadCertificate,
+    TlsFiles,
+    TlsSocket,
+    check_peer,
+    client_context,
+    server_context,
+)
+
+logger = logging.getLogger(__name__)
 
 
 class PeerTls:
@@ -37,10 +48,14 @@ class PeerTls:
         return TlsSocket(sock, self._accepting, server_name="")
 
     def dialled(self, sock: socket.socket, host: str) -> TlsSocket:
-        """A connection that we have dialled; certificates are those of now."""
-        stamp = self._files.stamp()
-        if stamp != self._dialling[1]:
-            self._dialling = (client_context(self._files), stamp)
+        """A connection that we have dialled; certificates are those of now, if they can be used."""
+        try:
+            stamp = self._files.stamp()
+            if stamp != self._dialling[1]:
+                self._dialling = (client_context(self._files), stamp)
+                logger.info("certificates were read again: %s", self._files.cert_file)
+        except (OSError, BadCertificate) as error:
+            logger.warning("new certificates cannot be used: %s", error)
         return TlsSocket(sock, self._dialling[0], server_name=host)
 
     def check(self, sock: object) -> None:
@@ -129,7 +144,8 @@ class _OsListener:
 
 
 async def _listen_at(loop: asyncio.AbstractEventLoop, address: Address) -> socket.socket:
-    infos = await loop.getaddrinfo(*address, type=socket.SOCK_STREAM)
+    with _as_one_that_is_not_there(address):
+        infos = await loop.getaddrinfo(*address, type=socket.SOCK_STREAM)
     family, kind, protocol, _, target = infos[0]
     server = socket.socket(family, kind, protocol)
     try:
@@ -143,11 +159,20 @@ async def _listen_at(loop: asyncio.AbstractEventLoop, address: Address) -> socke
     return server
 
 
+@contextmanager
+def _as_one_that_is_not_there(address: Address) -> Iterator[None]:
+    """To whoever dials it, a host that no name can be is one that is not there."""
+    try:
+        yield
+    except UnicodeError as error:
+        raise OSError(f"{address[0]} is no name of a host: {error}") from error
+
+
 async def _reach(loop: asyncio.AbstractEventLoop, address: Address) -> tuple[socket.socket, str]:
     unreached: OSError | None = None
-    for family, kind, protocol, _, target in await loop.getaddrinfo(
-        *address, type=socket.SOCK_STREAM
-    ):
+    with _as_one_that_is_not_there(address):
+        infos = await loop.getaddrinfo(*address, type=socket.SOCK_STREAM)
+    for family, kind, protocol, _, target in infos:
         sock = socket.socket(family, kind, protocol)
         try:
             sock.setblocking(False)
