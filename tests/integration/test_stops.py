@@ -3,6 +3,7 @@ terminal, a shell and systemd send it: nothing is left after five seconds, and n
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -249,6 +250,35 @@ def load(endpoints: list[str], clients: int = 20) -> Iterator[list[int]]:
         is_over.set()
         for it in threads:
             it.join()
+
+
+@contextmanager
+def silent_name_server(root: Path) -> Iterator[list[str]]:
+    """Nobody answers who asks for a name; yields what a command begins with that is to ask there."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.53", 53))
+        there = root / "resolv.conf"
+        there.write_text("nameserver 127.0.0.53\noptions timeout:30\n")
+        inside = f'mount --bind {there} /etc/resolv.conf && exec "$@"'
+        yield ["unshare", "--mount", "sh", "-c", inside, "sh"]
+
+
+@pytest.mark.skipif(bool(os.geteuid()), reason="a name server and mounts of its own need root")
+def test_a_stop_while_no_name_server_answers(tmp_path: Path) -> None:
+    """The loop waited for the look-up of a member's name, and the stop was cut short with 74."""
+    with silent_name_server(tmp_path) as command:
+        cluster = Cluster(tmp_path, 1, command=[*command, *ROOST], has_own_groups=True)
+        try:
+            mine = f"m0={cluster.peer_url(0)}"
+            cluster.start(0, f"--initial-cluster={mine},m1=http://nobody.example:2380")
+            assert stop_at(cluster, 0, signal.SIGTERM, _waits) == 0, cluster.log_end(0)
+            assert "cut short" not in cluster.log_end(0)
+        finally:
+            cluster.stop_all()
+
+
+def _waits(cluster: Cluster) -> bool:
+    return "waits for a majority" in cluster.log_end(0)
 
 
 def test_a_killed_member_leaves_no_process(tmp_path: Path) -> None:

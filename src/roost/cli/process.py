@@ -46,6 +46,8 @@ logger = logging.getLogger("roost")
 _LOOK_S = 0.02
 # How long a stop may take beyond what open calls are given.
 STOP_S = 4.0
+# How long the loop may take to end when there is nothing left to be done.
+LINGER_S = 0.5
 # How long a damaged store may take to be marked.
 ANEW_S = 20.0
 
@@ -131,6 +133,9 @@ class Process:
             text = f"its data in {plan.config.data_dir} are of no use any more"
             text = f"this member was removed from the cluster for good; {text}"
             say_error(f"{text}; for a new one here: {added_anew(plan.config)}")
+        # All is closed and on the disk.  The loop itself would still wait for threads that look
+        # up the name of a member, for as long as no name server answers.
+        end_within(LINGER_S, DONE)
         return DONE
 
     async def _open(self) -> Embedded:
