@@ -254,7 +254,7 @@ def load(endpoints: list[str], clients: int = 20) -> Iterator[list[int]]:
 
 @contextmanager
 def silent_name_server(root: Path) -> Iterator[list[str]]:
-    """Nobody answers who asks for a name; yields what a command begins with that is to ask there."""
+    """Nobody answers who asks for a name; yields what a command begins with that asks there."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.53", 53))
         there = root / "resolv.conf"
