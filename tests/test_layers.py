@@ -143,6 +143,7 @@ FLOORS = {
         handle
     """,
     "roost.objects.layouts": """
+        kinds
         operations
         barriers | deques | dicts | heaps | lines | registers | sets
         lists

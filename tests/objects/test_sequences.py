@@ -22,13 +22,11 @@ SLICES = st.builds(slice, ENDS, ENDS, st.one_of(st.none(), st.sampled_from([-3, 
 SHORT = st.lists(VALUES, max_size=7)
 
 
-class Lists(RuleBasedStateMachine):
-    """One of ours beside a list."""
+class Sequences(RuleBasedStateMachine):
+    """One of ours beside one of theirs: what lists and deques do alike."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.ours: Any = objects().list(fresh(), value=int)
-        self.theirs: list[int] = []
+    ours: Any
+    theirs: Any = None
 
     def both(self, ask: Any) -> None:
         same(self.ours, self.theirs, ask)
@@ -45,10 +43,6 @@ class Lists(RuleBasedStateMachine):
     def insert(self, place: int, value: int) -> None:
         self.both(lambda it: it.insert(place, value))
 
-    @rule(place=PLACES)
-    def pop(self, place: int) -> None:
-        self.both(lambda it: it.pop(place))
-
     @rule()
     def pop_last(self) -> None:
         self.both(lambda it: it.pop())
@@ -64,95 +58,6 @@ class Lists(RuleBasedStateMachine):
     @rule(place=PLACES)
     def delete(self, place: int) -> None:
         self.both(lambda it: it.__delitem__(place))
-
-    @rule(span=SLICES, values=SHORT)
-    def set_slice(self, span: slice, values: list[int]) -> None:
-        self.both(lambda it: it.__setitem__(span, values))
-
-    @rule(span=SLICES)
-    def delete_slice(self, span: slice) -> None:
-        self.both(lambda it: it.__delitem__(span))
-
-    @rule()
-    def reverse(self) -> None:
-        self.both(lambda it: it.reverse())
-
-    @rule(down=st.booleans(), odd=st.booleans())
-    def sort(self, *, down: bool, odd: bool) -> None:
-        key = (lambda it: it % 2) if odd else None
-        self.both(lambda it: it.sort(key=key, reverse=down))
-
-    @rule()
-    def clear(self) -> None:
-        self.both(lambda it: it.clear())
-
-    @rule(place=PLACES, span=SLICES, value=VALUES, start=PLACES, stop=PLACES)
-    def read(self, place: int, span: slice, value: int, start: int, stop: int) -> None:
-        self.both(lambda it: it[place])
-        self.both(lambda it: it[span])
-        self.both(lambda it: value in it)
-        self.both(lambda it: it.count(value))
-        self.both(lambda it: it.index(value))
-        self.both(lambda it: it.index(value, start, stop))
-        self.both(lambda it: list(reversed(it)))
-        self.both(lambda it: it.copy())
-        self.both(len)
-
-    @invariant()
-    def alike(self) -> None:
-        assert list(self.ours) == self.theirs
-
-
-TestLists = Lists.TestCase
-TestLists.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
-
-
-class Deques(RuleBasedStateMachine):
-    """One of ours beside a deque, with and without a greatest length."""
-
-    @initialize(maxlen=st.sampled_from([None, 0, 1, 4]))
-    def begin(self, maxlen: int | None) -> None:
-        self.ours: Any = objects().deque(fresh(), value=int, maxlen=maxlen)
-        self.theirs: deque[int] = deque(maxlen=maxlen)
-
-    def both(self, ask: Any) -> None:
-        same(self.ours, self.theirs, ask)
-
-    @rule(value=VALUES, left=st.booleans())
-    def append(self, value: int, *, left: bool) -> None:
-        self.both(lambda it: it.appendleft(value) if left else it.append(value))
-
-    @rule(values=SHORT, left=st.booleans())
-    def extend(self, values: list[int], *, left: bool) -> None:
-        self.both(lambda it: it.extendleft(values) if left else it.extend(values))
-
-    @rule(left=st.booleans())
-    def pop(self, *, left: bool) -> None:
-        self.both(lambda it: it.popleft() if left else it.pop())
-
-    @rule(place=PLACES, value=VALUES)
-    def insert(self, place: int, value: int) -> None:
-        self.both(lambda it: it.insert(place, value))
-
-    @rule(value=VALUES)
-    def remove(self, value: int) -> None:
-        self.both(lambda it: it.remove(value))
-
-    @rule(place=PLACES, value=VALUES)
-    def set_one(self, place: int, value: int) -> None:
-        self.both(lambda it: it.__setitem__(place, value))
-
-    @rule(place=PLACES)
-    def delete(self, place: int) -> None:
-        self.both(lambda it: it.__delitem__(place))
-
-    @rule(steps=st.integers(-9, 9))
-    def rotate(self, steps: int) -> None:
-        self.both(lambda it: it.rotate(steps))
-
-    @rule()
-    def rotate_one(self) -> None:
-        self.both(lambda it: it.rotate())
 
     @rule()
     def reverse(self) -> None:
@@ -171,12 +76,75 @@ class Deques(RuleBasedStateMachine):
         self.both(lambda it: it.index(value, start, stop))
         self.both(lambda it: list(reversed(it)))
         self.both(len)
-        self.both(lambda it: it.maxlen)
 
     @invariant()
     def alike(self) -> None:
-        if hasattr(self, "theirs"):
+        if self.theirs is not None:
             assert list(self.ours) == list(self.theirs)
+
+
+class Lists(Sequences):
+    """One of ours beside a list."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.ours, self.theirs = objects().list(fresh(), value=int), []
+
+    @rule(place=PLACES)
+    def pop(self, place: int) -> None:
+        self.both(lambda it: it.pop(place))
+
+    @rule(span=SLICES, values=SHORT)
+    def set_slice(self, span: slice, values: list[int]) -> None:
+        self.both(lambda it: it.__setitem__(span, values))
+
+    @rule(span=SLICES)
+    def delete_slice(self, span: slice) -> None:
+        self.both(lambda it: it.__delitem__(span))
+
+    @rule(down=st.booleans(), odd=st.booleans())
+    def sort(self, *, down: bool, odd: bool) -> None:
+        key = (lambda it: it % 2) if odd else None
+        self.both(lambda it: it.sort(key=key, reverse=down))
+
+    @rule(span=SLICES)
+    def read_slice(self, span: slice) -> None:
+        self.both(lambda it: it[span])
+        self.both(lambda it: it.copy())
+
+
+TestLists = Lists.TestCase
+TestLists.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+
+
+class Deques(Sequences):
+    """One of ours beside a deque, with and without a greatest length."""
+
+    @initialize(maxlen=st.sampled_from([None, 0, 1, 4]))
+    def begin(self, maxlen: int | None) -> None:
+        self.ours = objects().deque(fresh(), value=int, maxlen=maxlen)
+        self.theirs = deque[int](maxlen=maxlen)
+
+    @rule(value=VALUES)
+    def appendleft(self, value: int) -> None:
+        self.both(lambda it: it.appendleft(value))
+
+    @rule(values=SHORT)
+    def extendleft(self, values: list[int]) -> None:
+        self.both(lambda it: it.extendleft(values))
+
+    @rule()
+    def popleft(self) -> None:
+        self.both(lambda it: it.popleft())
+
+    @rule(steps=st.integers(-9, 9))
+    def rotate(self, steps: int) -> None:
+        self.both(lambda it: it.rotate(steps))
+
+    @rule()
+    def rotate_one(self) -> None:
+        self.both(lambda it: it.rotate())
+        self.both(lambda it: it.maxlen)
 
 
 TestDeques = Deques.TestCase

@@ -11,10 +11,9 @@ from roost.objects.aio.sequences import Sequence
 from roost.objects.brackets import DequeBrackets
 from roost.objects.layouts import operations as ops
 from roost.objects.layouts.deques import DequeHead, place_key
-from roost.objects.shapes import Taken
+from roost.objects.layouts.kinds import DEQUE
 
 V = TypeVar("V")
-_OUT = "deque index out of range"
 
 
 @also(DequeBrackets[V])
@@ -24,7 +23,7 @@ class Deque(Sequence[V], Generic[V]):
     Whoever opens it with `maxlen` has what is too much go at the other end.
     """
 
-    _remove = ops.DEQUE_REMOVE
+    _kind = DEQUE
 
     def __init__(self, db: Database, name: str, value: type[V], maxlen: int | None) -> None:
         """Open it; see `Objects.deque`."""
@@ -37,20 +36,6 @@ class Deque(Sequence[V], Generic[V]):
     def maxlen(self) -> int | None:
         """How many values there may be; None = any number."""
         return self._maxlen
-
-    async def length(self) -> int:
-        """How many values there are.  One round trip, one row."""
-        return (await self._head(DequeHead)).count
-
-    async def append(self, value: V) -> None:
-        """Put a value at the end.  One round trip, two rows.
-
-        Raises:
-            BadValue: it is no value of this deque.
-            Refused: it is too large, or the object is something else.
-
-        """
-        await self.extend([value])
 
     async def appendleft(self, value: V) -> None:
         """Put a value at the beginning.  One round trip, two rows."""
@@ -90,28 +75,6 @@ class Deque(Sequence[V], Generic[V]):
             raise IndexError("pop from an empty deque")
         return self._values.decode(held)
 
-    async def get(self, index: int) -> V:
-        """The value at a position, from the end when it is negative.  One round trip, two rows.
-
-        Raises:
-            IndexError: there is none.
-
-        """
-        held = await self._ask(ops.DEQUE_GET, index)
-        if held is None:
-            raise IndexError(_OUT)
-        return self._values.decode(held)
-
-    async def put(self, index: int, value: V) -> None:
-        """Set the value at a position.  One round trip, two rows.
-
-        Raises:
-            IndexError: there is no such position.
-
-        """
-        if not await self._ask(ops.DEQUE_SET, index, self._values.encode(value)):
-            raise IndexError(_OUT)
-
     async def insert(self, index: int, value: V) -> None:
         """Put a value before a position.
 
@@ -133,7 +96,7 @@ class Deque(Sequence[V], Generic[V]):
 
         """
         if not await self._ask(ops.DEQUE_DELETE, index):
-            raise IndexError(_OUT)
+            raise IndexError(DEQUE.not_there)
 
     async def rotate(self, n: int = 1) -> None:
         """Move `n` values from the end to the beginning, or back when it is less than 0.
@@ -142,42 +105,7 @@ class Deque(Sequence[V], Generic[V]):
         """
         await self._ask(ops.DEQUE_ROTATE, n)
 
-    async def reverse(self) -> None:
-        """Put the values into the opposite order.  One round trip; a row for each value."""
-        await self._ask(ops.DEQUE_REVERSE)
-
-    async def clear(self) -> None:
-        """Take out all values.  One round trip, two rows, whatever it removes."""
-        await self._ask(ops.DEQUE_CLEAR)
-
-    async def state(self) -> Taken[V]:
-        """All values, and the version of the deque that has them; read as `pages`."""
-        taken: Taken[V] = Taken([], 0)
-
-        async def read(tree: Bytes, head: DequeHead) -> AsyncGenerator[list[V], None]:
-            nonlocal taken
-            taken = Taken([], head.version)
-            async for page in self._read(tree, head, reverse=False):
-                yield page
-
-        async for page in self._pages(DequeHead, read):
-            taken.values.extend(page)
-        return taken
-
-    async def pages(self, *, reverse: bool = False) -> AsyncGenerator[list[V], None]:
-        """All values in order, some at a time, of one state; from the end with `reverse`.
-
-        One round trip, two for many; a row read for each value.
-        """
-
-        async def read(tree: Bytes, head: DequeHead) -> AsyncGenerator[list[V], None]:
-            async for page in self._read(tree, head, reverse=reverse):
-                yield page
-
-        async for page in self._pages(DequeHead, read):
-            yield page
-
-    async def _read(
+    async def _walk(
         self, tree: Bytes, head: DequeHead, *, reverse: bool
     ) -> AsyncGenerator[list[V], None]:
         first, stop = place_key(head.first), place_key(head.first + head.count)

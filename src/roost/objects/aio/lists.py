@@ -11,12 +11,11 @@ from roost.objects.aio.sequences import Sequence
 from roost.objects.brackets import ListBrackets
 from roost.objects.layouts import operations as ops
 from roost.objects.layouts.counted_tree import Node, decode_node
+from roost.objects.layouts.kinds import LIST
 from roost.objects.layouts.lists import ListHead, Span, item_key, node_key, there
 from roost.objects.orders import CONTENDED, TRIES, order_of
-from roost.objects.shapes import Taken
 
 V = TypeVar("V")
-_OUT = "list index out of range"
 
 
 @also(ListBrackets[V])
@@ -26,48 +25,15 @@ class List(Sequence[V], Generic[V]):
     "Levels" are those of its tree of counts: 1 for 64 values, 2 for 4,096, 3 for 262,144.
     """
 
-    _remove = ops.LIST_REMOVE
+    _kind = LIST
 
     def __init__(self, db: Database, name: str, value: type[V]) -> None:
         """Open it; see `Objects.list`."""
         super().__init__(db, "list", name, value)
 
-    async def length(self) -> int:
-        """How many values there are.  One round trip, one row."""
-        return (await self._head(ListHead)).count
-
-    async def get(self, index: int) -> V:
-        """The value at a position, from the end when it is negative.
-
-        One round trip; a row for each level, and two.
-
-        Raises:
-            IndexError: there is none.
-
-        """
-        held = await self._ask(ops.LIST_GET, index)
-        if held is None:
-            raise IndexError(_OUT)
-        return self._values.decode(held)
-
-    async def put(self, index: int, value: V) -> None:
-        """Set the value at a position.  One round trip, two rows; a row read for each level.
-
-        Raises:
-            IndexError: there is no such position.
-            BadValue: it is no value of this list.
-
-        """
-        if not await self._ask(ops.LIST_SET, index, self._values.encode(value)):
-            raise IndexError("list assignment index out of range")
-
     async def insert(self, index: int, value: V) -> None:
         """Put a value before a position.  One round trip; a row for each level, and two."""
         await self._ask(ops.LIST_INSERT, index, [self._values.encode(value)])
-
-    async def append(self, value: V) -> None:
-        """Put a value at the end.  Costs as `insert`."""
-        await self.extend([value])
 
     async def extend(self, values: Iterable[V]) -> None:
         """Put values at the end, all at once.
@@ -96,11 +62,7 @@ class List(Sequence[V], Generic[V]):
 
         """
         if await self._ask(ops.LIST_POP, index) is None:
-            raise IndexError("list assignment index out of range")
-
-    async def clear(self) -> None:
-        """Take out all values.  One round trip, two rows, whatever it removes."""
-        await self._ask(ops.LIST_CLEAR)
+            raise IndexError(LIST.not_settable)
 
     async def slice(
         self, start: int | None = None, stop: int | None = None, step: int | None = None
@@ -153,10 +115,6 @@ class List(Sequence[V], Generic[V]):
         """Take out the values of a slice, at once.  One round trip; a row for each of them."""
         await self._ask(ops.LIST_DELETE, _span(start, stop, step))
 
-    async def reverse(self) -> None:
-        """Put the values into the opposite order.  One round trip; a row for each 64 values."""
-        await self._ask(ops.LIST_REVERSE)
-
     @translated
     async def sort(self, *, key: Callable[[V], Any] | None = None, reverse: bool = False) -> None:
         """Sort the values, all of which are read here; `key` is called where you are.
@@ -174,20 +132,6 @@ class List(Sequence[V], Generic[V]):
                 return
         raise Conflict(CONTENDED)
 
-    async def state(self) -> Taken[V]:
-        """All values, and the version of the list that has them; read as `pages`."""
-        taken: Taken[V] = Taken([], 0)
-
-        async def read(tree: Bytes, head: ListHead) -> AsyncGenerator[list[V], None]:
-            nonlocal taken
-            taken = Taken([], head.version)
-            async for page in self._read(tree, head, 0, head.count):
-                yield page
-
-        async for page in self._pages(ListHead, read):
-            taken.values.extend(page)
-        return taken
-
     async def rearrange(self, order: list[int], version: int) -> bool:
         """Have at position i what was at `order[i]`, if `version` is still that of the list.
 
@@ -195,18 +139,8 @@ class List(Sequence[V], Generic[V]):
         """
         return await self._ask(ops.LIST_REARRANGE, order, version)
 
-    async def pages(self, *, reverse: bool = False) -> AsyncGenerator[list[V], None]:
-        """All values in order, some at a time, of one state; from the end with `reverse`.
-
-        One round trip, two for many; a row read for each value, and for each 64.
-        """
-
-        async def read(tree: Bytes, head: ListHead) -> AsyncGenerator[list[V], None]:
-            async for page in self._read(tree, head, 0, head.count, reverse=reverse):
-                yield page
-
-        async for page in self._pages(ListHead, read):
-            yield page
+    def _walk(self, tree: Bytes, head: ListHead, *, reverse: bool) -> AsyncGenerator[list[V], None]:
+        return self._read(tree, head, 0, head.count, reverse=reverse)
 
     async def _read(
         self, tree: Bytes, head: ListHead, first: int, stop: int, *, reverse: bool = False

@@ -2,7 +2,7 @@
 
 # Made by roost.faces.writer of the room `aio`; do not edit: `make faces`.
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 from roost.database import Conflict
@@ -10,7 +10,6 @@ from roost.objects.aio import lists as aio
 from roost.objects.blocking.sequences import Sequence
 from roost.objects.brackets import ListBrackets
 from roost.objects.orders import CONTENDED, TRIES, order_of
-from roost.objects.shapes import Taken
 
 V = TypeVar("V")
 
@@ -24,38 +23,9 @@ class List(Sequence[V], ListBrackets[V], Generic[V]):
 
     _inner: aio.List[V]
 
-    def length(self) -> int:
-        """How many values there are.  One round trip, one row."""
-        return self._loop.call(self._inner.length())
-
-    def get(self, index: int) -> V:
-        """The value at a position, from the end when it is negative.
-
-        One round trip; a row for each level, and two.
-
-        Raises:
-            IndexError: there is none.
-
-        """
-        return self._loop.call(self._inner.get(index))
-
-    def put(self, index: int, value: V) -> None:
-        """Set the value at a position.  One round trip, two rows; a row read for each level.
-
-        Raises:
-            IndexError: there is no such position.
-            BadValue: it is no value of this list.
-
-        """
-        self._loop.call(self._inner.put(index, value))
-
     def insert(self, index: int, value: V) -> None:
         """Put a value before a position.  One round trip; a row for each level, and two."""
         self._loop.call(self._inner.insert(index, value))
-
-    def append(self, value: V) -> None:
-        """Put a value at the end.  Costs as `insert`."""
-        self._loop.call(self._inner.append(value))
 
     def extend(self, values: Iterable[V]) -> None:
         """Put values at the end, all at once.
@@ -82,10 +52,6 @@ class List(Sequence[V], ListBrackets[V], Generic[V]):
 
         """
         self._loop.call(self._inner.delete(index))
-
-    def clear(self) -> None:
-        """Take out all values.  One round trip, two rows, whatever it removes."""
-        self._loop.call(self._inner.clear())
 
     def slice(
         self, start: int | None = None, stop: int | None = None, step: int | None = None
@@ -119,10 +85,6 @@ class List(Sequence[V], ListBrackets[V], Generic[V]):
         """Take out the values of a slice, at once.  One round trip; a row for each of them."""
         self._loop.call(self._inner.delete_slice(start, stop, step))
 
-    def reverse(self) -> None:
-        """Put the values into the opposite order.  One round trip; a row for each 64 values."""
-        self._loop.call(self._inner.reverse())
-
     def sort(self, *, key: Callable[[V], Any] | None = None, reverse: bool = False) -> None:
         """Sort the values, all of which are read here; `key` is called where you are.
 
@@ -139,10 +101,6 @@ class List(Sequence[V], ListBrackets[V], Generic[V]):
                 return
         raise Conflict(CONTENDED)
 
-    def state(self) -> Taken[V]:
-        """All values, and the version of the list that has them; read as `pages`."""
-        return self._loop.call(self._inner.state())
-
     def rearrange(self, order: list[int], version: int) -> bool:
         """Have at position i what was at `order[i]`, if `version` is still that of the list.
 
@@ -150,11 +108,3 @@ class List(Sequence[V], ListBrackets[V], Generic[V]):
 
         """
         return self._loop.call(self._inner.rearrange(order, version))
-
-    def pages(self, *, reverse: bool = False) -> Generator[list[V], None, None]:
-        """All values in order, some at a time, of one state; from the end with `reverse`.
-
-        One round trip, two for many; a row read for each value, and for each 64.
-
-        """
-        return self._loop.iterate(self._inner.pages(reverse=reverse))

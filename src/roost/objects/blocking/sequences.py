@@ -3,7 +3,7 @@
 # Made by roost.faces.writer of the room `aio`; do not edit: `make faces`.
 
 from abc import abstractmethod
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from typing import Generic, TypeVar
 
 from roost.objects.aio import sequences as aio
@@ -17,6 +17,46 @@ class Sequence(Handle, Generic[V]):
     """Values in an order, of which some may be equal."""
 
     _inner: aio.Sequence[V]
+
+    def length(self) -> int:
+        """How many values there are.  One round trip, one row."""
+        return self._loop.call(self._inner.length())
+
+    def get(self, index: int) -> V:
+        """The value at a position, from the end when it is negative.
+
+        One round trip, two rows; of a list a row more for each level.
+
+        Raises:
+            IndexError: there is none.
+
+        """
+        return self._loop.call(self._inner.get(index))
+
+    def put(self, index: int, value: V) -> None:
+        """Set the value at a position.  One round trip, two rows; a list reads one for each level.
+
+        Raises:
+            IndexError: there is no such position.
+            BadValue: it is no value of this object.
+
+        """
+        self._loop.call(self._inner.put(index, value))
+
+    def append(self, value: V) -> None:
+        """Put a value at the end.  Costs as `extend` with one.
+
+        Raises:
+            BadValue: it is no value of this object.
+            Refused: it is too large, or the object is something else.
+
+        """
+        self._loop.call(self._inner.append(value))
+
+    @abstractmethod
+    def extend(self, values: Iterable[V]) -> None:
+        """Put values at the end, all at once."""
+        self._loop.call(self._inner.extend(values))
 
     def remove(self, value: V) -> None:
         """Take out the first value that is equal to this one; it walks over all.
@@ -47,14 +87,28 @@ class Sequence(Handle, Generic[V]):
         """Whether a value is equal to this one; it walks, as `pages`."""
         return self._loop.call(self._inner.has(value))
 
-    @abstractmethod
+    def reverse(self) -> None:
+        """Put the values into the opposite order.
+
+        One round trip; a row for each value, of a list for each 64.
+
+        """
+        self._loop.call(self._inner.reverse())
+
+    def clear(self) -> None:
+        """Take out all values.  One round trip, two rows, whatever it removes."""
+        self._loop.call(self._inner.clear())
+
     def state(self) -> Taken[V]:
         """All values, and the version of the object that has them; read as `pages`."""
         return self._loop.call(self._inner.state())
 
-    @abstractmethod
     def pages(self, *, reverse: bool = False) -> Generator[list[V], None, None]:
-        """All values in order, some at a time, of one state; from the end with `reverse`."""
+        """All values in order, some at a time, of one state; from the end with `reverse`.
+
+        One round trip, two for many; a row read for each value, and of a list for each 64.
+
+        """
         return self._loop.iterate(self._inner.pages(reverse=reverse))
 
     def values(self, *, reverse: bool = False) -> Generator[V, None, None]:
