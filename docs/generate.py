@@ -274,8 +274,8 @@ def function_lines(shown: str, it: Callable[..., object]) -> list[str]:
 
 def database_page() -> str:
     """What a program has that opens a member, and what it is told; asyncio's has the same."""
-    from roost.database import Annotation, Change, Limits, MemberInfo, Operations, Overrun, Status
-    from roost.database import Transaction, WritableTree, events
+    from roost.database import Annotation, Change, DerivedStatus, Limits, MemberInfo, Operations, Overrun
+    from roost.database import Status, Transaction, WritableTree, derived, events
     from roost.opening import open as opened
 
     lines = [
@@ -284,7 +284,7 @@ def database_page() -> str:
         "",
         "`roost.open`, and what it gives. `roost.aio.open` has the same for asyncio: each call is awaited, each generator and each",
         "iterator is an `async for`, each `with` an `async with`. [How to use it](../how-to/embed.md), and",
-        "[to be told what changes](../how-to/observe.md).",
+        "[to be told what changes](../how-to/observe.md), and [to have trees derived](../how-to/derive.md).",
     ]
     lines += function_lines("roost.open", opened)
     blocking = import_module("roost.database.blocking")
@@ -293,6 +293,8 @@ def database_page() -> str:
         lines += class_lines(getattr(blocking, name), "roost.database")
     for kind in (Operations, Transaction, WritableTree, Limits, Status, MemberInfo):
         lines += class_lines(kind, "roost.database")
+    lines += function_lines("roost.derived", derived)
+    lines += class_lines(DerivedStatus, "roost.database")
     for kind in (Change, Annotation, Overrun):
         lines += class_lines(kind, "roost.database")
     lines += ["", "## Events", "", "`roost.events`, what `db.events()` tells."]

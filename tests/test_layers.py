@@ -109,18 +109,20 @@ FLOORS = {
         aio
         status | catalogue | opening
         embedded | place
-        observing | listening | runner
-        past | events
+        observing | listening | runner | deriving
+        past | events | deriving_tree | environment
         changes
         builtin
         once | optimistic
+        derived_rows
         source
         operations
         transaction
         conventions | moments
         carried
         rows
-        bounds | declared
+        derivations
+        bounds | declared | dirty
         codecs | answers
         limits | ordered
         errors

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from roost.client.aio import Client
     from roost.database.aio import (
         Attempt,
+        DerivedTree,
         Events,
         Local,
         MultiTree,
@@ -29,7 +30,9 @@ else:
     __getattr__ = lazily(
         __name__,
         {
-            **dict.fromkeys((*_DATABASE, "Events", "Observation", "View"), "roost.database.aio"),
+            **dict.fromkeys(
+                (*_DATABASE, "DerivedTree", "Events", "Observation", "View"), "roost.database.aio"
+            ),
             **dict.fromkeys(("Opening", "open"), "roost.awaited"),
             "Client": "roost.client.aio",
             "Database": "roost.objects.aio",
@@ -40,6 +43,7 @@ __all__ = [
     "Attempt",
     "Client",
     "Database",
+    "DerivedTree",
     "Events",
     "Local",
     "MultiTree",

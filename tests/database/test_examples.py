@@ -14,9 +14,10 @@ from roost.testing.ports import free_ports
 from tests.database.said import said_by
 
 ROOT = Path(__file__).parents[2]
-PAGES = {"embed.md": 6, "observe.md": 4}
+PAGES = {"embed.md": 6, "observe.md": 4, "derive.md": 3}
 BANK = ROOT / "examples" / "bank.py"
 CACHE = ROOT / "examples" / "cache.py"
+INDEX = ROOT / "examples" / "derived_index.py"
 
 
 @pytest.mark.slow
@@ -36,7 +37,7 @@ def test_the_page_runs_from_top_to_bottom(
     assert (done.returncode, said_by(done.stderr)) == (0, "")
 
 
-@pytest.mark.parametrize("example", [BANK, CACHE])
+@pytest.mark.parametrize("example", [BANK, CACHE, INDEX])
 def test_an_example_fits_on_two_screens(example: Path) -> None:
     assert len(example.read_text().splitlines()) < 150
 
@@ -108,6 +109,58 @@ def test_the_cache_has_what_its_member_applied(tmp_path: Path) -> None:
     for lines, said in ((KEPT, TOLD), ("get b\n", "3\n")):
         done = subprocess.run(
             [sys.executable, str(CACHE), str(tmp_path / "data")],
+            input=lines,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stdout, said_by(done.stderr)) == (0, said, "")
+
+
+BOOKS = """\
+find computing
+add 1 Computing Machinery and Intelligence
+add 2 The Art of Computing
+add 3 Notes
+find computing
+lend 2 ada
+lend 2 bob
+lend 4 ada
+due
+add 1 On Intelligence
+find COMPUTING
+lend 2
+due
+drop 2
+find art
+what?
+"""
+FOUND = """\
+nothing
+1 is there
+2 is there
+3 is there
+1 Computing Machinery and Intelligence
+2 The Art of Computing
+2 is lent
+no: ada has it
+no: there is no book 4
+ada: The Art of Computing
+1 is there
+2 The Art of Computing
+2 is back
+nothing
+2 is gone
+nothing
+add NUMBER TITLE... | lend NUMBER [WHO] | drop NUMBER | find WORD | due
+"""
+
+
+@pytest.mark.slow
+def test_books_are_found_by_the_words_of_their_titles(tmp_path: Path) -> None:
+    for lines, said in ((BOOKS, FOUND), ("find intelligence\n", "1 On Intelligence\n")):
+        done = subprocess.run(
+            [sys.executable, str(INDEX), str(tmp_path / "data")],
             input=lines,
             capture_output=True,
             text=True,

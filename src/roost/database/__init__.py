@@ -3,6 +3,8 @@
 from roost.database import events
 from roost.database.changes import UNKNOWN, Annotation, Change, Overrun, Unknown
 from roost.database.codecs import KeyCodec, ValueCodec, key_codec, value_codec
+from roost.database.derivations import Derivation, derived
+from roost.database.deriving import DerivedStatus
 from roost.database.embedded import Builder
 from roost.database.errors import (
     BadArgument,
@@ -11,6 +13,9 @@ from roost.database.errors import (
     BadOpening,
     BadValue,
     Conflict,
+    DerivedDropped,
+    DerivedFailed,
+    DerivedLost,
     KeyTooLarge,
     KeyUndecodable,
     MemberEnded,
@@ -19,6 +24,7 @@ from roost.database.errors import (
     OnceTaken,
     OperationFailed,
     OtherCodec,
+    Rebuilding,
     Refused,
     TransactionOver,
     UnknownOperation,
@@ -50,6 +56,11 @@ __all__ = [
     "Builder",
     "Change",
     "Conflict",
+    "Derivation",
+    "DerivedDropped",
+    "DerivedFailed",
+    "DerivedLost",
+    "DerivedStatus",
     "KeyCodec",
     "KeyTooLarge",
     "KeyUndecodable",
@@ -65,6 +76,7 @@ __all__ = [
     "Operations",
     "OtherCodec",
     "Overrun",
+    "Rebuilding",
     "Refused",
     "Status",
     "Transaction",
@@ -79,6 +91,7 @@ __all__ = [
     "WritableTree",
     "WriteSetTooLarge",
     "WrongLoop",
+    "derived",
     "events",
     "key_codec",
     "open_as",

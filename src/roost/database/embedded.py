@@ -20,6 +20,7 @@ import msgspec
 
 from roost import errors
 from roost.database.answers import Asked, decode_answer, of_members
+from roost.database.deriving import Deriving
 from roost.database.errors import MemberEnded, MemberLost, Refused, WrongLoop
 from roost.database.limits import Limits
 from roost.database.listening import Listening
@@ -123,6 +124,7 @@ class Embedded:
         self.runner: Runner
         self.observing: Observing
         self.listening: Listening
+        self.deriving: Deriving
         # Called when nothing of the member is left.
         self.on_closed: Callable[[], None] = lambda: None
 
@@ -171,6 +173,7 @@ class Embedded:
             member.register(OPERATION, found.runner.run)
             found.observing = Observing(member, check=found.check)
             found.listening = Listening(member, check=found.check)
+            found.deriving = Deriving(member, world, limits, check=found.check)
             found.rooms = builder.build(member, world, settings)
             await found.rooms.start()
         except BaseException:
@@ -332,8 +335,11 @@ class Embedded:
             self.member.abandon()
             self.member.journal.abandon()
         finally:
-            self._lose(self._ended or "the database was closed")
-            self.on_closed()
+            try:
+                await self.deriving.close()
+            finally:
+                self._lose(self._ended or "the database was closed")
+                self.on_closed()
 
     def _lose(self, why: str) -> None:
         """Whoever waits is told that nobody knows; who observes is at the end."""
@@ -345,6 +351,7 @@ class Embedded:
     def on_crash(self) -> None:
         """The member was ended from outside, as a crash ends it: nobody is answered any more."""
         self._ended = self._ended or "the member is gone"
+        self.deriving.abandon()
         self._lose(self._ended)
 
     async def close(self) -> None:

@@ -89,8 +89,36 @@ class TransactionOver(CallerFault):
     """A transaction was used after its end; what is needed later must be returned from it."""
 
 
+class DerivedFailed(CallerFault):
+    """The function of a derived tree failed, so the tree stands still; the rest goes on.
+
+    The text says at which row, and why.  Correct the function and open the database again; where
+    it is to make other rows than before, raise its version.
+    """
+
+
+class DerivedDropped(CallerFault):
+    """A derived tree was dropped; ask for it again, and it is made anew."""
+
+
 class WrongLoop(CallerFault):
     """A call of the asyncio face came from another event loop, or from none."""
+
+
+class Rebuilding(errors.NotExecuted):
+    """A derived tree is being made anew; `share` of it is done, from 0 to 1, as far as one can say.
+
+    Wait for it (`wait_built`), or read the source.
+    """
+
+    def __init__(self, text: str = "", *, share: float = 0.0) -> None:
+        """Say of which tree, and how far it is."""
+        super().__init__(text)
+        self.share = share
+
+
+class DerivedLost(DeviceFault):
+    """Derived trees cannot be kept: their store fails again and again, and the rest goes on."""
 
 
 class KeyUndecodable(DeviceFault):

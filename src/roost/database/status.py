@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from roost.database.deriving import DerivedStatus
 from roost.database.embedded import Embedded
 from roost.member import MemberRecord
 
@@ -13,6 +14,7 @@ class Status:
     `leader` is a member's name, empty when nobody is known to lead.  `lag_entries` is how many
     entries this member knows to be committed and has not applied: what `db.local` is behind, as far
     as it can know.  `slow_operation_count` are operations that took longer than `Limits.hold_s`.
+    `derived` are the trees that this member derives.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Status:
     refused_count: int
     failed_operation_count: int
     slow_operation_count: int
+    derived: tuple[DerivedStatus, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,4 +76,5 @@ def status_of(embedded: Embedded) -> Status:
         refused_count=figures.refused_count,
         failed_operation_count=figures.failed_count,
         slow_operation_count=figures.slow_count,
+        derived=embedded.deriving.statuses(),
     )

@@ -205,6 +205,10 @@ class Member:
         """The oldest entry that the log has still."""
         return self.core.log.first_index
 
+    def term_at(self, index: int) -> int | None:
+        """The term of an entry; None where the log does not know it any more, or not yet."""
+        return self.core.log.term_at(index)
+
     def applied_entries(self, first: int, bytes_max: int) -> tuple[Entry, ...]:
         """Entries that are applied, from `first` on: one at least, and about `bytes_max` at most.
 

@@ -6,6 +6,7 @@ from roost.store.catalog import (
     METADATA_ID,
     PARTS_ID,
     STORAGE_VERSION,
+    VERSION_KEY,
     Tree,
     check_name,
 )
@@ -67,7 +68,15 @@ from roost.store.store import (
 from roost.store.txn import Txn
 from roost.store.view import View
 from roost.store.walk import Walk
-from roost.store.write_set import DELETE_FROM, DELETE_RANGE, PUT, Changes, Write, encode_put
+from roost.store.write_set import (
+    DELETE,
+    DELETE_FROM,
+    DELETE_RANGE,
+    PUT,
+    Changes,
+    Write,
+    encode_put,
+)
 
 __all__ = [
     "BOOTSTRAP_INDEX",
@@ -75,6 +84,7 @@ __all__ = [
     "CATALOG_ID",
     "CONSTANT",
     "COUNTER",
+    "DELETE",
     "DELETE_FROM",
     "DELETE_RANGE",
     "ESCAPED_KEY",
@@ -86,6 +96,7 @@ __all__ = [
     "PARTS_ID",
     "PUT",
     "STORAGE_VERSION",
+    "VERSION_KEY",
     "Assembly",
     "BadTreeName",
     "Changes",

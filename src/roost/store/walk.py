@@ -39,6 +39,11 @@ class Walk:
         # Whether the end has been seen.
         self.is_done = False
 
+    @property
+    def place(self) -> bytes:
+        """Where the next part begins, for a walk that goes forward."""
+        return self._first
+
     def take(self, count_max: int, bytes_max: int = BYTES_MAX) -> list[tuple[bytes, bytes]]:
         """The next rows: `count_max` at most, and no more once they have `bytes_max` or more.
 

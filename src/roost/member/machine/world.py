@@ -10,6 +10,7 @@ import random
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,14 @@ from roost.peer import (
     dial,
 )
 from roost.settings import DEFAULTS
-from roost.store import Keeper, PageCorrupt, ProcessKeeper, ScrubReport, SnapshotFile
+from roost.store import (
+    Keeper,
+    PageCorrupt,
+    ProcessKeeper,
+    ScrubReport,
+    SnapshotFile,
+    StoreError,
+)
 from roost.store.crash import crash_signal
 from roost.store.scrub import NICENESS
 from roost.store.snapshot import EXIT_CORRUPT
@@ -99,6 +107,22 @@ class World:
     def make_keeper(self, directory: Path) -> Keeper:
         """Start what writes the store in `directory`."""
         return ProcessKeeper(directory)
+
+    async def start_keeper(self, directory: Path) -> Keeper:
+        """As `make_keeper`, while the loop goes on: a process takes its time to start.
+
+        Raises:
+            StoreError: the store cannot be opened.
+
+        """
+        loop = asyncio.get_running_loop()
+        starting = asyncio.ensure_future(loop.run_in_executor(None, self.make_keeper, directory))
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            with suppress(StoreError):
+                (await starting).close()
+            raise
 
     def make_reserve(self, data_dir: Path) -> Reserve:
         """Space set aside on the disk of a member."""

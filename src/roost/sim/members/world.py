@@ -178,6 +178,10 @@ class SimWorld(World):
         self._keepers[directory] = keeper
         return keeper
 
+    async def start_keeper(self, directory: Path) -> Keeper:
+        """A keeper in this process."""
+        return self.make_keeper(directory)
+
     def make_transport(self, **options: Any) -> Transport:  # Any: Transport's own options
         """Links with bounds of this machine, whose frames are heard of."""
         on_batch_end = options["on_batch_end"]

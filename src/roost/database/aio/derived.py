@@ -1,0 +1,99 @@
+"""The asyncio face of derived trees: read as any other, on the member that derives them."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic
+
+from roost.database import derived_rows as layout
+from roost.database.aio.trees import ReadTree
+from roost.database.bounds import K, V
+from roost.database.derivations import Derivation
+from roost.database.deriving import Deriving
+from roost.database.deriving_tree import DerivingTree
+from roost.database.errors import Rebuilding
+from roost.database.rows import Row
+from roost.database.source import Counted
+from roost.store import StoreError, View
+
+
+class DerivedTree(ReadTree[K, V], Generic[K, V]):
+    """A tree that this member derives from another one; see `Database.derived`.
+
+    A read waits until the tree shows everything that was acknowledged before it; what is written
+    meanwhile may be seen in part.  While the tree is made anew, reads raise `Rebuilding`.
+    """
+
+    def __init__(
+        self,
+        derivation: Derivation[K, V],
+        deriving: Deriving,
+        tree: DerivingTree,
+        barrier: Callable[[], Awaitable[None]],
+    ) -> None:
+        """Read what `deriving` has of it."""
+        self._shape = derivation.shape
+        self._tree = tree
+        self._derived = self._source = _DerivedSource(deriving, tree, barrier)
+
+    async def wait_built(self) -> None:
+        """Wait until all of it is there, however long that takes.
+
+        Raises:
+            DerivedFailed, DerivedDropped, DerivedLost: it never will be; the text says why.
+
+        """
+        await self._derived.wait_committed()
+        await self._tree.wait(None)
+
+
+class _DerivedSource:
+    """See `roost.database.source.Source`."""
+
+    def __init__(
+        self, deriving: Deriving, tree: DerivingTree, barrier: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._deriving = deriving
+        self._tree = tree
+        self._barrier = barrier
+
+    async def wait_committed(self) -> None:
+        await self._barrier()
+        self._tree.note_committed(self._deriving.applied_index)
+
+    async def ready(self) -> None:
+        await self.wait_committed()
+        await self._tree.wait(self._deriving.applied_index)
+
+    def open(self, tree: str, keys: str, values: str) -> int | None:
+        del tree, keys, values  # it is what it was declared as
+        return self._tree.rows_id
+
+    def _read(self, read: Callable[[View], Any]) -> Any:  # Any: what is read
+        """Read what is there.
+
+        Raises:
+            Rebuilding: it is not there any more.
+
+        """
+        self._tree.check()
+        try:
+            return read(self._deriving.view)
+        except StoreError as error:
+            raise Rebuilding(f"the derived tree {self._tree.name!r} is damaged: {error}") from error
+
+    def get(self, tree_id: int | None, key: bytes) -> bytes | None:
+        found: bytes | None = self._read(lambda view: layout.get(view, tree_id or 0, key))
+        return found
+
+    def scan(
+        self, tree_id: int | None, first: bytes, stop: bytes | None, *, reverse: bool, limit: int
+    ) -> list[Row]:
+        found: list[Row] = self._read(
+            lambda view: layout.scan(view, tree_id or 0, first, stop, reverse=reverse, limit=limit)
+        )
+        return found
+
+    def count(self, tree_id: int | None, first: bytes, stop: bytes | None, limit: int) -> Counted:
+        found: Counted = self._read(
+            lambda view: layout.count(view, tree_id or 0, first, stop, limit)
+        )
+        return found

@@ -1,0 +1,186 @@
+"""How a derived tree lies in the second environment of a member, and how it is read there.
+
+The second environment is a store of its own in the member's directory (`environment`).  A derived
+tree is a pair of trees in it, by the number of the pair:
+
+    rows.N    escaped key, 0x00 0x00, key of the source      ->   value
+    back.N    key of the source   ->   MessagePack list of the keys that were made of that row
+
+In the escaped key 0x00 is 0x00 0xff, so rows sort as their keys do, and rows of one key as those
+of the source that made them: what is shown is the first.  `back` says what goes away with a row of
+the source, so nobody has to know what that row was before: record 0014.
+
+    $metadata   "derived/" + name       ->   MessagePack map of `Registered`
+                "dropped/" + number     ->   nothing: what is in the pair is being removed
+                "owner"                 ->   cluster id, u64; format, u64
+
+A `Registered` is written with the rows that it speaks of, in one write set.
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from roost.database.source import Counted
+from roost.store import View
+
+FORMAT = 1
+OWNER_KEY = b"owner"
+REGISTERED, DROPPED = b"derived/", b"dropped/"
+_ZERO, _ESCAPED, _END, _AFTER = b"\0", b"\0\xff", b"\0\0", b"\0\1"
+_keys_decoder = msgspec.msgpack.Decoder(list[bytes])
+
+
+class MadeBy(msgspec.Struct, frozen=True, kw_only=True):
+    """What a derived tree was made by: when any of it is another one, the tree is made anew."""
+
+    version: int
+    source: str
+    source_keys: str
+    source_values: str
+    keys: str
+    values: str
+    first: bytes
+    stop: bytes | None
+
+
+class Rest(msgspec.Struct, frozen=True, array_like=True):
+    """A range of the source that has still to be looked at."""
+
+    first: bytes
+    stop: bytes | None
+
+
+class Registered(msgspec.Struct, frozen=True, kw_only=True):
+    """One derived tree, and how far it has come.
+
+    Of each row of the source that is not in `rest` there is what was made of it at some log
+    position from `done_index` to `seen_index`; the entry there is of `seen_term`.  `is_built` says
+    whether all of it was looked at once.  `source_id` is the source's tree; 0 = there was none.
+    """
+
+    pair: int
+    made_by: MadeBy
+    source_id: int
+    is_built: bool
+    done_index: int
+    seen_index: int
+    seen_term: int
+    rest: tuple[Rest, ...]
+
+
+def registered_name(name: str) -> bytes:
+    """The key of a derived tree's row in `$metadata`."""
+    return REGISTERED + name.encode("ascii")
+
+
+def dropped_name(pair: int) -> bytes:
+    """The key of a pair that is being emptied."""
+    return DROPPED + str(pair).encode("ascii")
+
+
+def owner_of(cluster_id: int) -> bytes:
+    """Whose environment it is."""
+    return cluster_id.to_bytes(8, "big") + FORMAT.to_bytes(8, "big")
+
+
+def decode_registered(row: bytes) -> Registered:
+    """What a row says.
+
+    Raises:
+        msgspec.MsgspecError: another version of Roost wrote it.
+
+    """
+    return msgspec.msgpack.decode(row, type=Registered)
+
+
+def encode_keys(keys: list[bytes]) -> bytes:
+    """Keys that were made of one row."""
+    return msgspec.msgpack.encode(keys)
+
+
+def decode_keys(held: bytes | None) -> list[bytes]:
+    """Keys that were made of one row."""
+    return [] if held is None else _keys_decoder.decode(held)
+
+
+def escaped(key: bytes) -> bytes:
+    """Where the rows of all keys from `key` on begin."""
+    return key.replace(_ZERO, _ESCAPED)
+
+
+def row_name(key: bytes, source_key: bytes) -> bytes:
+    """The name of a row."""
+    return key.replace(_ZERO, _ESCAPED) + _END + source_key
+
+
+def key_of(name: bytes) -> bytes:
+    """The key of a row."""
+    end = name.index(_END)
+    return name[:end].replace(_ESCAPED, _ZERO)
+
+
+def get(view: View, rows_id: int, key: bytes) -> bytes | None:
+    """The value of a key: that of its first row."""
+    begin = escaped(key)
+    found = view.scan(rows_id, begin + _END, begin + _AFTER, limit=1)
+    return found[0][1] if found else None
+
+
+def scan(
+    view: View, rows_id: int, first: bytes, stop: bytes | None, *, reverse: bool, limit: int
+) -> list[tuple[bytes, bytes]]:
+    """Keys of a range with their values, `limit` at most."""
+    begin, end = escaped(first), None if stop is None else escaped(stop)
+    found: list[tuple[bytes, bytes]] = []
+    rows = _from_the_end if reverse else _from_the_start
+    if limit > 0:
+        for key, value in rows(view, rows_id, begin, end):
+            found.append((key, value))
+            if len(found) == limit:
+                break
+    return found
+
+
+def count(view: View, rows_id: int, first: bytes, stop: bytes | None, limit: int) -> Counted:
+    """How many keys a range has, up to `limit`, and the last of them."""
+    begin, end = escaped(first), None if stop is None else escaped(stop)
+    total, last = 0, first
+    for key, _ in _from_the_start(view, rows_id, begin, end, keys_only=True):
+        total, last = total + 1, key
+        if total == limit:
+            break
+    return Counted(total, last)
+
+
+def _from_the_start(
+    view: View, rows_id: int, begin: bytes, end: bytes | None, *, keys_only: bool = False
+) -> Iterator[tuple[bytes, bytes]]:
+    """Each key once.  Behind one that has a second row all of its rows are skipped by a seek."""
+    place: bytes | None = begin
+    last: bytes | None = None
+    while place is not None:
+        rows = view.iterate(rows_id, place, end, keys_only=keys_only)
+        place = None
+        for name, value in rows:
+            key = name[: name.index(_END)]
+            if key == last:
+                place = key + _AFTER
+                break
+            last = key
+            yield key.replace(_ESCAPED, _ZERO), value
+
+
+def _from_the_end(
+    view: View, rows_id: int, begin: bytes, end: bytes | None
+) -> Iterator[tuple[bytes, bytes]]:
+    """Each key once, the last first: its last row is found first, and its first is shown."""
+    while True:
+        found = view.scan(rows_id, begin, end, reverse=True, limit=1)
+        if not found:
+            return
+        name, value = found[0]
+        key = name[: name.index(_END)]
+        shown = view.scan(rows_id, key + _END, name, limit=1)
+        yield key.replace(_ESCAPED, _ZERO), shown[0][1] if shown else value
+        end = key + _END

@@ -1,0 +1,155 @@
+"""The second environment of a member: a store of its own for what is derived, and not replicated.
+
+    <data-dir>/derived/     0700; a store like the member's, see `roost.store`
+
+It has a keeper of its own, and log positions of its own: one for each write set.  It has no
+journal.  After a crash it is what it was at one of these positions, and what it holds says itself
+how far it has come (`derived_rows`).
+
+Nothing in it is needed: whatever is wrong with it, it is removed, and made anew.
+"""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from roost.database import derived_rows as layout
+from roost.journal import OsDisk
+from roost.member import World
+from roost.store import (
+    CATALOG_ID,
+    GUID_KEY,
+    METADATA_ID,
+    PARTS_ID,
+    STORAGE_VERSION,
+    VERSION_KEY,
+    Keeper,
+    Store,
+    StoreConfig,
+    StoreError,
+    StoreForeign,
+    Txn,
+)
+
+logger = logging.getLogger(__name__)
+DIRECTORY = "derived"
+LAYER_BYTES_MAX, HELD_BYTES_MAX = 16 << 20, 8 << 20
+# Of the memory that is left when it is opened.
+_MEMORY_PARTS = 32
+_TERM = 1
+
+
+class Environment:
+    """One, open; its owner calls `look` a few times a second."""
+
+    def __init__(self, store: Store, keeper: Keeper) -> None:
+        """Use `open`."""
+        self.store = store
+        self._keeper = keeper
+        self._loop = asyncio.get_running_loop()
+        self._is_closed = False
+
+    @classmethod
+    async def open(
+        cls,
+        world: World,
+        data_dir: Path,
+        cluster_id: int,
+        *,
+        on_failure: Callable[[StoreError], None],
+        is_anew: bool = False,
+    ) -> "Environment":
+        """Open what is there; what cannot be used, or is to be made `anew`, is removed first.
+
+        `on_failure` hears of what is wrong later; nothing can be written then.
+
+        Raises:
+            StoreError, OSError: the device failed.
+
+        """
+        directory = data_dir / DIRECTORY
+        if not is_anew:
+            try:
+                return await cls._open(world, directory, cluster_id, on_failure)
+            except StoreError as error:
+                logger.warning("what was derived is made anew: %s", error)
+        if directory.exists():
+            await world.remove_tree(directory)
+        return await cls._open(world, directory, cluster_id, on_failure)
+
+    @classmethod
+    async def _open(
+        cls,
+        world: World,
+        directory: Path,
+        cluster_id: int,
+        on_failure: Callable[[StoreError], None],
+    ) -> "Environment":
+        OsDisk().make_directory(directory)
+        keeper = await world.start_keeper(directory)
+        try:
+            share = world.memory.share
+            config = StoreConfig(
+                layer_bytes_max=share(LAYER_BYTES_MAX, _MEMORY_PARTS),
+                held_bytes_max=share(HELD_BYTES_MAX, _MEMORY_PARTS),
+            )
+            store = Store.open(config=config, keeper=keeper)
+        except BaseException:
+            keeper.close()
+            raise
+        found = cls(store, keeper)
+        try:
+            found._check_owner(cluster_id)
+        except BaseException:
+            store.abandon()
+            raise
+        store.on_failure = on_failure
+        keeper.watch(found._loop, lambda: None)
+        return found
+
+    def _check_owner(self, cluster_id: int) -> None:
+        """Write whose it is, or see that it is ours.
+
+        Raises:
+            StoreForeign: it is not.
+
+        """
+        owner = layout.owner_of(cluster_id)
+        if self.store.is_new:
+            txn = self.store.begin()
+            txn.put(CATALOG_ID, b"$metadata", METADATA_ID.to_bytes(2, "big"))
+            txn.put(CATALOG_ID, b"$parts", PARTS_ID.to_bytes(2, "big"))
+            txn.put(METADATA_ID, GUID_KEY, uuid.UUID(int=cluster_id).bytes)
+            txn.put(METADATA_ID, layout.OWNER_KEY, owner)
+            txn.put(METADATA_ID, VERSION_KEY, STORAGE_VERSION.to_bytes(4, "big"))
+            self.commit(txn)
+        elif self.store.view.get(METADATA_ID, layout.OWNER_KEY) != owner:
+            raise StoreForeign("it is of another cluster, or of another version of Roost")
+
+    def commit(self, txn: Txn) -> None:
+        """What was written is there, to be read now, and durable later, in this order."""
+        if txn.is_empty:
+            return
+        index, payload = self.store.applied_index + 1, txn.encode()
+        self.store.speculate(index, txn, payload)
+        self.store.apply(index, payload, _TERM)
+
+    def look(self, now_s: float) -> None:
+        """Make what is old enough durable."""
+        self.store.flush_if_due(now_s)
+
+    def close(self) -> None:
+        """Make all of it durable, as far as the disk answers in time, and close it."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._keeper.unwatch(self._loop)
+            self.store.close()
+
+    def abandon(self) -> None:
+        """Close it as a crash would."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._keeper.unwatch(self._loop)
+            self.store.abandon()
