@@ -187,11 +187,11 @@ def test_a_function_that_fails_stops_its_tree_and_nothing_else(tmp_path: Path) -
         await cluster.close_all()
 
         @derived("ix_picky", source="people", version=1)
-        def mended(number: int, person: Person) -> Iterator[tuple[int, int]]:
+        def corrected(number: int, person: Person) -> Iterator[tuple[int, int]]:
             yield number, person.born
 
         database = await cluster.open_at(0)
-        tree = await database.derived(mended)
+        tree = await database.derived(corrected)
         assert await tree.get(7) == 7, "it goes on at the row at which it failed"
         assert (await tree.get(100), await tree.count()) == (0, 6), "and older rows stay"
 
@@ -259,7 +259,7 @@ def test_what_cannot_be_derived_is_refused_by_name(tmp_path: Path) -> None:
     def right(number: int, person: Person) -> list[tuple[int, int]]:
         return [(number, person.born)]
 
-    def no_types(number, person):  # type: ignore[no-untyped-def]
+    def no_types(number, person):  # type: ignore[no-untyped-def]  # that is what is wrong
         return [(number, person)]
 
     def no_rows(number: int, person: Person) -> int:
@@ -314,7 +314,8 @@ def test_whoever_waits_hears_of_the_end(tmp_path: Path) -> None:
         await database.run(fill, 0, 3000)
         tree = await database.derived(by_city)
         waiting = asyncio.ensure_future(tree.wait_built())
-        await asyncio.sleep(0)
+        while not tree._tree._waiting:
+            await asyncio.sleep(0)
         await cluster.close_all()
         with pytest.raises(Closed):
             await waiting

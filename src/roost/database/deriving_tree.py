@@ -134,7 +134,8 @@ class DerivingTree:
         self._source_id = kept.source_id
         self._place = kept.done_index
         for it in kept.rest:
-            self.dirty.ranges.append(DirtyRange(it.first, it.stop, kept.done_index + 1))
+            # Since when they have to be looked at is not kept: since ever.
+            self.dirty.ranges.append(DirtyRange(it.first, it.stop, 0))
         self._look_if_applied()
 
     def _look_at_all(self) -> None:

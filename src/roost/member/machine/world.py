@@ -116,7 +116,7 @@ class World:
 
         """
         loop = asyncio.get_running_loop()
-        starting = asyncio.ensure_future(loop.run_in_executor(None, self.make_keeper, directory))
+        starting = loop.run_in_executor(None, self.make_keeper, directory)
         try:
             return await asyncio.shield(starting)
         except asyncio.CancelledError:
