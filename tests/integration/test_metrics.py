@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from roost.etcd import figures as of_etcd
+from roost.member import figures as of_member
 from roost.proto import rpc_pb2 as pb
+from roost.server.figures import PORT_FIGURES
 from roost.testing.cluster import Cluster
 from roost.testing.patience import PATIENCE_S, wait_until
 from tests.integration.etcdctl import binary
@@ -75,6 +78,53 @@ def test_etcd_has_these_names_too(tmp_path: Path) -> None:
             wait_until(lambda: not set(LOOKED_AT) - set(read(side.endpoint)))
 
 
+# Counters and histograms, and by how much at least `work` moves them.
+BY_WORK = {
+    "etcd_mvcc_put_total": 13,
+    "etcd_mvcc_delete_total": 3,
+    "etcd_mvcc_range_total": 3,
+    "etcd_mvcc_txn_total": 3,
+    "etcd_server_health_success": 1,
+    "etcd_network_peer_round_trip_time_seconds_count": 1,
+    "etcd_network_peer_sent_bytes_total": 1000,
+    "etcd_network_peer_received_bytes_total": 100,
+    "etcd_network_client_grpc_sent_bytes_total": 100,
+    "etcd_network_client_grpc_received_bytes_total": 100,
+    "etcd_disk_wal_fsync_duration_seconds_count": 1,
+    "etcd_disk_backend_commit_duration_seconds_count": 1,
+    "etcd_debugging_mvcc_events_total": 10,
+    "etcd_debugging_mvcc_db_compaction_keys_total": 1,
+    "etcd_debugging_lease_granted_total": 2,
+    "etcd_debugging_lease_revoked_total": 2,
+    "etcd_debugging_lease_renewed_total": 1,
+    "etcd_debugging_server_lease_expired_total": 1,
+    "grpc_server_started_total": 24,
+    "grpc_server_handled_total": 24,
+    "grpc_server_handling_seconds_count": 24,
+}
+# What comes a moment later than the answer.
+LATER = {
+    *("etcd_debugging_mvcc_db_compaction_keys_total", "etcd_debugging_server_lease_expired_total"),
+    *("etcd_disk_backend_commit_duration_seconds_count", "etcd_debugging_lease_revoked_total"),
+}
+BY_CHANGES = {"etcd_server_leader_changes_seen_total"}
+BY_FAILURES = {
+    *("etcd_server_proposals_failed_total", "etcd_server_read_indexes_failed_total"),
+    *("etcd_server_health_failures", "etcd_network_peer_sent_failures_total"),
+}
+
+
+def test_every_counter_of_etcds_is_moved_by_somebody() -> None:
+    """What goes up and down is in `tests/server/test_figures.py`."""
+    shown = {it.removesuffix("_count") for it in (*BY_WORK, *BY_CHANGES, *BY_FAILURES)}
+    there = [
+        *(it.name for it in of_member.FIGURES if it.kind != "gauge"),
+        *(it.name for it in of_etcd.FIGURES if it.kind != "gauge"),
+        *(it.name for it in PORT_FIGURES if it.kind != "gauge"),
+    ]
+    assert shown == {it for it in there if it.startswith(("etcd_", "grpc_"))}
+
+
 def work(side: Side) -> None:
     """A little of everything."""
     for number in range(10):
@@ -85,7 +135,9 @@ def work(side: Side) -> None:
         put = pb.RequestOp(request_put=pb.PutRequest(key=b"t"))
         side.ask("KV/Txn", pb.TxnRequest(success=[put]))
     side.ask("Lease/LeaseGrant", pb.LeaseGrantRequest(TTL=100, ID=7))
+    side.talk("Lease/LeaseKeepAlive", [pb.LeaseKeepAliveRequest(ID=7)], 1)
     side.ask("Lease/LeaseRevoke", pb.LeaseRevokeRequest(ID=7))
+    side.ask("Lease/LeaseGrant", pb.LeaseGrantRequest(TTL=1, ID=8))
     watch = pb.WatchCreateRequest(key=b"k", range_end=b"l", start_revision=2)
     side.talk("Watch/Watch", [pb.WatchRequest(create_request=watch)], 2)
     side.ask("KV/Compact", pb.CompactionRequest(revision=15))
@@ -99,7 +151,12 @@ def test_what_is_done_moves_what_counts_it(cluster: Cluster) -> None:
         before = read(side.endpoint)
         work(side)
         side.post("/health", None, method="GET")
-        wait_until(lambda: read(side.endpoint)["etcd_debugging_mvcc_db_compaction_keys_total"] > 0)
+
+        def has_come() -> bool:
+            now = read(side.endpoint)
+            return all(now[it] - before[it] >= BY_WORK[it] for it in LATER)
+
+        wait_until(has_come)
         after = read(side.endpoint)
 
     def moved(name: str) -> float:
@@ -109,23 +166,9 @@ def test_what_is_done_moves_what_counts_it(cluster: Cluster) -> None:
         *(13, 3, 3, 3),
     ]
     assert after["etcd_debugging_mvcc_keys_total"] == 8
-    for name, least in {
-        "etcd_server_proposals_committed_total": 10,
-        "etcd_server_proposals_applied_total": 10,
-        "etcd_server_health_success": 1,
-        "etcd_network_peer_round_trip_time_seconds_count": 1,
-        "etcd_network_peer_sent_bytes_total": 1000,
-        "etcd_network_peer_received_bytes_total": 100,
-        "etcd_network_client_grpc_sent_bytes_total": 100,
-        "etcd_network_client_grpc_received_bytes_total": 100,
-        "etcd_disk_wal_fsync_duration_seconds_count": 1,
-        "etcd_debugging_mvcc_events_total": 10,
-        "etcd_debugging_lease_granted_total": 1,
-        "etcd_debugging_lease_revoked_total": 1,
-        "grpc_server_started_total": 22,
-        "grpc_server_handled_total": 22,
-        "grpc_server_handling_seconds_count": 22,
-    }.items():
+    for place in ("committed", "applied"):
+        assert moved(f"etcd_server_proposals_{place}_total") >= 10
+    for name, least in BY_WORK.items():
         assert moved(name) >= least, name
     # Sums over labels: there is one leader, one version, and links to two members.
     for name, expected in {
@@ -139,8 +182,19 @@ def test_what_is_done_moves_what_counts_it(cluster: Cluster) -> None:
         assert after[name] == expected, name
     assert 0 < after["os_fd_used"] < after["os_fd_limit"] == after["process_max_fds"]
     followers = [read(cluster.endpoints[it]) for it in range(3) if it != leader]
-    assert [it["etcd_server_leader_changes_seen_total"] >= 0 for it in followers] == [True, True]
     assert [it["etcd_debugging_mvcc_keys_total"] for it in followers] == [8, 8]
+
+
+def test_every_member_counts_a_change_of_leaders(cluster: Cluster) -> None:
+    before = [read(it) for it in cluster.endpoints]
+    leader = cluster.leader()
+    with connect("roost", cluster.endpoints[leader]) as side:
+        target = cluster.status(leader - 1).header.member_id
+        moved = side.ask("Maintenance/MoveLeader", pb.MoveLeaderRequest(targetID=target))
+        assert not isinstance(moved, str), moved
+    for name in BY_CHANGES:
+        for endpoint, then in zip(cluster.endpoints, before, strict=True):
+            wait_until(lambda: read(endpoint)[name] > then[name])  # noqa: B023 - called at once
 
 
 def test_what_fails_is_counted(cluster: Cluster) -> None:
@@ -150,15 +204,12 @@ def test_what_fails_is_counted(cluster: Cluster) -> None:
     with connect("roost", endpoint) as side:
         before = read(endpoint)
         cluster.kill(*others)
-        wait_until(lambda: read(endpoint)["etcd_network_peer_sent_failures_total"] > 0)
+        wait_until(lambda: read(endpoint).get("etcd_network_peer_sent_failures_total", 0) > 0)
         wait_until(lambda: read(endpoint)["etcd_server_has_leader"] == 0)
         side.ask("KV/Put", pb.PutRequest(key=b"a"), timeout_s=60)
         side.ask("KV/Range", pb.RangeRequest(key=b"a"), timeout_s=60)
         side.post("/health", None, method="GET")
         after = read(endpoint)
-    for name in (
-        *("etcd_server_proposals_failed_total", "etcd_server_read_indexes_failed_total"),
-        *("etcd_server_health_failures",),
-    ):
-        assert after[name] > before[name], name
+    for name in BY_FAILURES:
+        assert after[name] > before.get(name, 0), name
     assert after["etcd_network_active_peers"] == 0

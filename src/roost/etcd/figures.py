@@ -115,7 +115,7 @@ FIGURES: tuple[Figure[EtcdNow], ...] = (
     Figure(
         "etcd_debugging_lease_revoked_total",
         "counter",
-        "Leases revoked.",
+        "Leases revoked, also those that have expired.",
         lambda it: it.services.lessor.counts.revoked,
     ),
     Figure(

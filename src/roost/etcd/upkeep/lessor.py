@@ -214,6 +214,7 @@ class Lessor:
             return b""
         answer = leases.revoke(self._mvcc, txn, name)
         self.counts.expired += 1
+        self.counts.revoked += 1  # as etcd: granted less revoked are those that are there
         logger.debug("lease %x has expired", id_of(name))
         return answer
 
