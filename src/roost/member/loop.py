@@ -17,7 +17,7 @@ must not answer anybody.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from roost.errors import Stopped
 from roost.flow import OWN, Flow
@@ -262,13 +262,14 @@ class Loop:
         finally:
             self._is_driving = False
 
-    def _on_durable(self, ready: Ready) -> None:
-        """A Ready is on disk: promises that rest on it may leave."""
-        is_there = not ready.entries or self._journal.durable_index >= ready.entries[-1].index
-        assert is_there, "nothing is promised that is not durable"
-        self._core.persisted(ready)
-        for to, message in ready.messages_after_persist:
-            self._links.send(to, message)
+    def _on_durable(self, readys: Sequence[Ready]) -> None:
+        """Readys are on disk: promises that rest on them may leave."""
+        for ready in readys:
+            is_there = not ready.entries or self._journal.durable_index >= ready.entries[-1].index
+            assert is_there, "nothing is promised that is not durable"
+            self._core.persisted(ready)
+            for to, message in ready.messages_after_persist:
+                self._links.send(to, message)
         if not self._is_driving:
             self.on_news()
 
@@ -305,6 +306,7 @@ class Loop:
             self._router.on_deposed(old_leader)
         self.parts.transfers.look()
         if leader:
+            self._reads.on_leader()
             self._router.retry()
             self.parts.neighbours.publish()
         self.schedule()

@@ -5,7 +5,7 @@ through `Wiring`.  Three need somebody who is built later, and are told then: `L
 and `Neighbours` send through the transport, which hands them what comes in.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from roost.member.announcer import Announcer
@@ -79,7 +79,7 @@ class Wiring:
     transact: Callable[[str, bytes, Done], None]
     barrier: Callable[[int, ReadDone], None]
     start_read_round: Callable[[int], None]
-    on_durable: Callable[[Ready], None]
+    on_durable: Callable[[Sequence[Ready]], None]
     on_unreachable: Callable[[int], None]
     on_refused: Callable[[int, RefusedThere], None]
     before_install: Callable[[], None]

@@ -403,6 +403,8 @@ class Core:
     def take_ready(self) -> Ready | None:
         """Hand over what there is to do; None when there is nothing."""
         ready = handing.take(self.state)
+        if ready is None:
+            return None  # and changed nothing since whoever did looked
         if self.is_checked:
             self.state.invariants()
         return ready

@@ -22,9 +22,7 @@ Groups of cases, each with `count`:
 
 import asyncio
 import random
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import product
@@ -39,6 +37,7 @@ from roost.sim.members import rot
 from roost.sim.members.disk import SECTOR, SimDisk
 from roost.sim.members.judge import Violation, dump
 from roost.sim.members.machines import Machine
+from roost.sim.members.run import quiet_scratch
 from roost.sim.members.simulation import Simulation
 from roost.sim.members.swarm import Swarm
 
@@ -229,12 +228,9 @@ class CaseRun(Simulation):
 
 def run_case(case: Case, seed: int) -> str:
     """One case; `correct`, `unavailable` or `unsafe`, or what went wrong."""
-    directory = Path(tempfile.mkdtemp())
-    loop_run = CaseRun(case, seed, directory)
-    try:
+    with quiet_scratch() as directory:
+        loop_run = CaseRun(case, seed, directory)
         result = loop_run.run()
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
     return f"unsafe: {result.violation}" if result.violation else loop_run.verdict
 
 

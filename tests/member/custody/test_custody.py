@@ -6,7 +6,7 @@ what the test wants.
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -167,7 +167,7 @@ class Keeping:
             self.custody.tick()
 
 
-def _ignore(_ready: Ready) -> None:
+def _ignore(_readys: Sequence[Ready]) -> None:
     """Nobody waits."""
 
 

@@ -64,16 +64,21 @@ class Bench:
     ) -> None:
         self.journal = SlowJournal()
         self.durable: list[int] = []
+        self.told: list[int] = []  # how many Readys each call was of
         self.errors: list[BaseException] = []
         self.persistence = Persistence(
             self.journal,  # type: ignore[arg-type]  # the part of a Journal that is used
             inline_ms_max=limit_ms,
-            on_durable=lambda ready: self.durable.extend(it.index for it in ready.entries),
+            on_durable=self._on_durable,
             on_failure=self.errors.append,
             clock_s=lambda: self.journal.now_s,
             make_worker=make_worker,
         )
         self._index = 0
+
+    def _on_durable(self, readys: Sequence[Ready]) -> None:
+        self.told.append(len(readys))
+        self.durable.extend(it.index for ready in readys for it in ready.entries)
 
     def persist(self, *, ms: float) -> None:
         self.journal.write_s = ms / 1000
@@ -138,6 +143,7 @@ def test_on_the_thread_order_is_kept_and_nothing_is_promised_early() -> None:
         bench = Bench()
         await bench.make_slow()
         bench.durable.clear()
+        bench.told.clear()
         bench.journal.calls.clear()
         for _ in range(5):
             bench.persist(ms=4 * LIMIT_MS)
@@ -145,6 +151,7 @@ def test_on_the_thread_order_is_kept_and_nothing_is_promised_early() -> None:
         assert bench.persistence.outstanding_count == 5
         await bench.until_durable()
         assert bench.durable == [101, 102, 103, 104, 105]
+        assert bench.told == [1, 4], "and told of together: the member looks round once"
         # What came while the first was written is written together, with one sync.
         for what in ("prepare", "write", "finish"):
             assert [index for it, index in bench.journal.calls if it == what] == [101, 105]
@@ -206,7 +213,7 @@ def test_a_ready_without_work_is_not_reported_before_those_that_are_being_writte
         bench.persist(ms=0.1)
         empty = Ready([], None, [], [], (), [], [], 2)
         reported: list[Ready] = []
-        bench.persistence._on_durable = reported.append
+        bench.persistence._on_durable = reported.extend
         bench.persistence.persist(empty)
         assert reported == []
         await bench.until_durable()

@@ -103,6 +103,25 @@ def test_without_a_leader_a_read_ends_at_its_deadline() -> None:
     assert isinstance(error, NoLeader)
 
 
+def test_who_finds_no_leader_asks_again_with_a_tick_or_a_leader_and_not_at_once() -> None:
+    """A bug of ours: on a slow disk each answer that nobody leads was a Ready, led to the next."""
+    it = Rounds()
+    it.read("a")
+    it.reads.flush()
+    it.reads.on_failed(1)
+    it.read("b")
+    it.reads.flush()
+    assert it.tokens == [1]
+    it.reads.tick()
+    assert it.tokens == [1, 2]
+    it.reads.on_failed(2)
+    it.reads.on_leader()
+    it.reads.flush()
+    assert it.tokens == [1, 2, 3]
+    it.reads.on_confirmed(3, index=5, applied_index=5)
+    assert it.answers == [("a", None), ("b", None)]
+
+
 def test_stopping_leaves_nobody_waiting() -> None:
     it = Rounds()
     it.read("confirmed")

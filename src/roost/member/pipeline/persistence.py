@@ -12,7 +12,7 @@ When the device fails the journal is poisoned; `on_failure` ends the process (J1
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from time import perf_counter
 from typing import NamedTuple
@@ -44,8 +44,8 @@ class Persistence:
 
     With `inline_ms_max` 0 the thread is used from the start and always.
 
-    `on_durable(ready)` is called once for each Ready, in order; inline within `persist`, from
-    the event loop when the thread was used.
+    `on_durable(readys)` is told of each Ready once, in order; inline within `persist`, from the
+    event loop when the thread was used, and then of all that were written together at once.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Persistence:
         journal: Journal,
         *,
         inline_ms_max: float,
-        on_durable: Callable[[Ready], None],
+        on_durable: Callable[[Sequence[Ready]], None],
         on_failure: Callable[[BaseException], None],
         clock_s: Callable[[], float] = perf_counter,
         make_worker: Callable[[], Worker] = one_thread,
@@ -104,10 +104,10 @@ class Persistence:
         if self._thread is None:
             if has_work:
                 self._write_inline(ready)
-            self._on_durable(ready)
+            self._on_durable((ready,))
             return
         if not has_work and not self._outstanding:
-            self._on_durable(ready)
+            self._on_durable((ready,))
             return
         self._outstanding.append(ready)
         if not self._writing_count:
@@ -178,8 +178,8 @@ class Persistence:
         self._journal.finish(self._batch)
         if self._drained is not None:
             return  # it is in the journal; nobody is promised anything any more
-        for _ in range(self._writing_count):
-            self._on_durable(self._outstanding.popleft())
+        # What these lead to waits behind them, also while the thread has nothing to do.
+        self._on_durable([self._outstanding.popleft() for _ in range(self._writing_count)])
         self._writing_count = 0
         if self._outstanding:
             self._write_group()

@@ -6,7 +6,7 @@ next one, so a loaded member spends one round on many reads and an idle one star
 
 Tokens are counted up and never used again: a late answer can never confirm a newer read.
 Rounds that get no answer are started again with a fresh token; a read that finds no leader is
-tried again until its deadline and then told `NoLeader`.
+tried again with each tick, and when one is known, until its deadline, and then told `NoLeader`.
 
 A turn of the loop answers ANSWERS_A_TURN of the reads that may be answered.  The rest stand in
 line for the turns that follow, where flows are served by turns (`roost.fair_queue`): what they see
@@ -83,6 +83,8 @@ class ReadRounds:
         self._round: list[Read] = []
         self._round_token = 0
         self._round_tick = 0
+        # Whoever was asked could not say: asked at once again, it could not either.
+        self._is_resting = False
         self._unapplied: list[ConfirmedRead] = []  # a heap
         self._order = count()
         # What may be answered, and had no room in the turn in which that was known.
@@ -121,7 +123,9 @@ class ReadRounds:
     @property
     def is_due(self) -> bool:
         """Whether `flush` would start a round."""
-        return bool(self._waiting) and not self._round and not self.is_clogged
+        if not self._waiting or self._round or self._is_resting:
+            return False
+        return not self.is_clogged
 
     def flush(self) -> None:
         """Start a round for all that wait, unless one is on its way."""
@@ -149,10 +153,15 @@ class ReadRounds:
         self._answer(ready)
 
     def on_failed(self, token: int) -> None:
-        """A round could not be confirmed: its reads wait for the next try."""
+        """A round could not be confirmed: its reads wait for the next tick, or for a leader."""
         if token == self._round_token and self._round:
             self._waiting = self._round + self._waiting
             self._round = []
+            self._is_resting = True
+
+    def on_leader(self) -> None:
+        """A leader is known: a round may be confirmed now."""
+        self._is_resting = False
 
     def on_applied(self, applied_index: int) -> None:
         """Answer the confirmed reads that waited for this index."""
@@ -214,6 +223,7 @@ class ReadRounds:
             self._waiting = [it for it in self._waiting if it.deadline_tick > self._now_ticks]
             for read in late:
                 read.done(NoLeader("nobody has confirmed that it leads"))
+        self._is_resting = False
         self.flush()
 
     def fail_all(self, error: RoostError) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from roost.member import Member
-from roost.raft import Role
+from roost.raft import Core, Role
 from roost.store import METADATA_ID, View
 
 
@@ -29,6 +29,23 @@ class Reached(NamedTuple):
     applied_index: int
 
 
+class Sight(NamedTuple):
+    """What decides whether there is something to check in a member."""
+
+    life: int
+    role: Role
+    term: int
+    commit_index: int
+    applied_index: int
+    last_index: int
+
+
+def sight_of(life: int, core: Core) -> Sight:
+    """What is seen of a member now, in the `life`-th life of its machine."""
+    log = core.log
+    return Sight(life, core.role, core.term, log.commit_index, log.applied_index, log.last_index)
+
+
 @dataclass(slots=True)
 class Judge:
     """The invariants that are checked all the time; knows everything, unlike any member."""
@@ -38,6 +55,12 @@ class Judge:
     highest: int = 0
     progress: dict[tuple[int, int], Reached] = field(default_factory=dict)
     checked: dict[int, int] = field(default_factory=dict)
+    # What was seen of each machine's member when it was found whole.
+    seen: dict[int, Sight] = field(default_factory=dict)
+
+    def has_seen(self, machine_number: int, life: int, member: Member) -> bool:
+        """Whether nothing that `look` checks has moved since it found all of it right."""
+        return self.seen.get(machine_number) == sight_of(life, member.core)
 
     def look(self, machine_number: int, life: int, member: Member) -> None:
         """Check one living member, in the `life`-th life of its machine."""
@@ -66,6 +89,10 @@ class Judge:
                 raise Violation(f"position {index} has two contents")
             self.highest = max(self.highest, index)
         self.checked[machine_number] = max(stop, self.checked.get(machine_number, 0))
+        if stop == log.commit_index:
+            self.seen[machine_number] = sight_of(life, core)
+        else:
+            self.seen.pop(machine_number, None)
 
     def on_leader(self, member: Member) -> None:
         """A member has just won: it must hold all that was committed.

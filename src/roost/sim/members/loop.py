@@ -59,7 +59,8 @@ class _Jumper(selectors.SelectSelector):
     def ready(self) -> list[Any]:
         """Who is ready, and for what."""
         found = []
-        keys = self.get_map()
+        # What `get_map` wraps, whose look-ups cost more than all else here.
+        keys: dict[int, selectors.SelectorKey] = self._fd_to_key  # type: ignore[attr-defined]
         for descriptor in list(self.news):
             waitable, key = self.waitables.get(descriptor), keys.get(descriptor)
             events = key.events & waitable.events() if waitable and key else 0

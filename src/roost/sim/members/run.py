@@ -180,9 +180,13 @@ class Run(ABC):
 
     def _look(self, machine: Machine) -> None:
         """A member was told something, or some time has passed: look at it."""
-        if machine.member is not None:
+        member = machine.member
+        if member is None:
+            return
+        # Most deliveries move nothing that is judged.
+        if machine.is_damaged or not self._judge.has_seen(machine.number, machine.lives, member):
             with aside():
-                self._look_at(machine, machine.member)
+                self._look_at(machine, member)
 
     def _look_at(self, machine: Machine, member: Member) -> None:
         number = machine.number
