@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := src tests bench
 WORKERS ?= auto
+# Tests start hundreds of interpreters: each would compile all of Roost again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: serve test lint types layers unit coverage docs faces campaign sim mutants bench format lock fresh clean
 

@@ -209,8 +209,8 @@ FLOORS = {
     "roost.testing": """
         pressure | campaign | outage
         load | namespaces | devices | plugin
-        local
-        cluster | failing_file | pages | switch | warden
+        cluster | local
+        failing_file | pages | switch | warden
         etcd | patience | ports | processes
     """,
     "roost.testing.pressure": """

@@ -120,7 +120,7 @@ def test_a_member_serves_when_there_is_a_leader_and_systemd_is_told(
         told.bind(str(path))
         told.settimeout(60)
         monkeypatch.setenv("NOTIFY_SOCKET", str(path))
-        cluster = Cluster(tmp_path, 2)
+        cluster = Cluster(tmp_path, 2, command=SERVE)
         cluster.start(0)
         try:
             assert told.recv(1000) == b"STATUS=waits for a majority of 2 members"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from roost.client import Client, ClientError
-from roost.testing.cluster import ROOST, Cluster
+from roost.testing.cluster import ROOST, Cluster, Process
 from roost.testing.devices import LoopDisk, fuse_reason, loop_reason, strace_reason, under_strace
 from roost.testing.namespaces import Network, NetworkCluster, namespace_reason
 from roost.testing.outage import run_outages
@@ -274,7 +274,7 @@ def test_a_leader_with_half_a_second_a_sync_goes_on_serving(tmp_path: Path) -> N
     slow = under_strace(tmp_path / "strace.log", "fdatasync:delay_enter=500000")
 
     class OneSlow(Cluster):
-        def start(self, position: int, *more: str) -> "subprocess.Popen[bytes]":
+        def start(self, position: int, *more: str) -> Process:
             self._command = [*slow, *ROOST] if position == 0 else [*ROOST]
             return super().start(position, *more)
 

@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from roost.proto import rpc_pb2
-from roost.testing.cluster import Cluster
+from roost.testing.cluster import ROOST, Cluster
 from roost.testing.patience import PATIENCE_S, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
@@ -45,7 +45,7 @@ def rss_bytes(pid: int) -> int:
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with Cluster(tmp_path_factory.mktemp("resources"), 3) as cluster:
+    with Cluster(tmp_path_factory.mktemp("resources"), 3, command=ROOST) as cluster:
         cluster.leader()
         yield cluster
 

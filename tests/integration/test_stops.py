@@ -40,7 +40,7 @@ def has_file(pattern: str) -> Moment:
 
 @contextmanager
 def members(root: Path, size: int, *flags: str) -> Iterator[Cluster]:
-    cluster = Cluster(root, size, extra_flags=flags, has_own_groups=True)
+    cluster = Cluster(root, size, command=ROOST, extra_flags=flags, has_own_groups=True)
     try:
         yield cluster
     finally:

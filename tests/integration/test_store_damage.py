@@ -74,10 +74,10 @@ def start_until_whole(cluster: Cluster, position: int, *flags: str) -> None:
     cluster.start(position, *flags)
 
     def is_whole() -> bool:
-        process = cluster.process(position)
-        if process.poll() is not None:
-            assert process.returncode in (-signal.SIGABRT, -signal.SIGBUS, -signal.SIGSEGV), (
-                cluster.log_end(position)
+        code = cluster.process(position).poll()
+        if code is not None:
+            assert code in (-signal.SIGABRT, -signal.SIGBUS, -signal.SIGSEGV), cluster.log_end(
+                position
             )
             cluster.start(position, *flags)
         return log.read_bytes().count(b"fetched anew; it holds") > before

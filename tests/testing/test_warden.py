@@ -2,6 +2,7 @@
 
 import signal
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from roost.testing import warden as module
 from roost.testing.patience import wait_until
 from roost.testing.processes import is_there
-from roost.testing.warden import Warden, WardenError
+from roost.testing.warden import Ward, Warden, WardenError
 
 pytestmark = pytest.mark.slow
 
@@ -41,6 +42,18 @@ def test_a_signal_ends_one_and_none_that_has_ended(warden: Warden, tmp_path: Pat
     assert warden.end_of(pid) == -signal.SIGKILL
     warden.send_signal(pid, signal.SIGKILL)
     assert warden.code(pid) == -signal.SIGKILL
+
+
+def test_a_process_has_the_face_of_popen(warden: Warden, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    arguments = ["serve", f"--data-dir={tmp_path / 'data'}", "--name=m0"]
+    ward = Ward(warden, warden.start(arguments, log))
+    assert ward.poll() is None
+    with pytest.raises(subprocess.TimeoutExpired):
+        ward.wait(0)
+    wait_until(lambda: log.exists() and b"serves" in log.read_bytes())
+    ward.terminate()
+    assert ward.wait() == ward.poll() == 0
 
 
 def test_who_asks_a_warden_that_is_gone_is_told(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Self
 
-from roost.testing.cluster import ROOST, Cluster
+from roost.testing.cluster import ROOST, Cluster, Process
 
 _CLIENT_PORT, _PEER_PORT = 2379, 2380
 
@@ -104,7 +104,7 @@ class NetworkCluster(Cluster):
             "--initial-cluster=" + ",".join(f"m{it}={url}" for it, url in enumerate(peers)),
         ]
 
-    def start(self, position: int, *more_flags: str) -> "subprocess.Popen[bytes]":
+    def start(self, position: int, *more_flags: str) -> Process:
         """Start one member in its namespace."""
         self._command = [*self._network.inside(position), *ROOST]
         return super().start(position, *more_flags)

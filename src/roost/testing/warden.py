@@ -19,6 +19,7 @@ On the socket each line is a request, and its answer, as JSON:
 Full?  Past MEMBERS_MAX members that run a start is refused.
 """
 
+import atexit
 import ctypes
 import gc
 import json
@@ -32,6 +33,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
@@ -125,6 +127,52 @@ class Warden:
         if "error" in answer:
             raise WardenError(answer["error"])
         return answer
+
+
+@cache
+def shared_warden() -> Warden:
+    """The warden of this process, as long as it lives."""
+    warden = Warden()
+    atexit.register(warden.close)
+    return warden
+
+
+class Ward:
+    """One process of a warden, with the part of `subprocess.Popen`'s face that tests use."""
+
+    def __init__(self, warden: Warden, pid: int) -> None:
+        """`pid` was started by the warden."""
+        self._warden = warden
+        self.pid = pid
+
+    def poll(self) -> int | None:
+        """Its exit code; None while it runs."""
+        return self._warden.code(self.pid)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit code, when it has ended; without a timeout after PATIENCE_S at last.
+
+        Raises:
+            TimeoutExpired: it does not end in time.
+
+        """
+        timeout = PATIENCE_S if timeout is None else timeout
+        try:
+            return self._warden.end_of(self.pid, timeout)
+        except TimeoutError as error:
+            raise subprocess.TimeoutExpired("roost", timeout) from error
+
+    def send_signal(self, sig: int) -> None:
+        """Send it a signal; once it has ended, none."""
+        self._warden.send_signal(self.pid, sig)
+
+    def terminate(self) -> None:
+        """Ask it to stop."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it."""
+        self.send_signal(signal.SIGKILL)
 
 
 class _Keeping:
@@ -227,6 +275,9 @@ def _be_member(arguments: list[str], output: int) -> NoReturn:
         gc.unfreeze()
         gc.enable()
         sys.argv = [_PROGRAM, *arguments]
+        # By which a member replaces itself when its store is damaged: the warden's would bring
+        # another warden.
+        sys.orig_argv[:] = [sys.executable, "-m", _PROGRAM, *arguments]
         runpy.run_module(_PROGRAM, run_name="__main__", alter_sys=True)
         code = 0
     except SystemExit as ended:

@@ -60,7 +60,8 @@ class _Jumper(selectors.SelectSelector):
         """Who is ready, and for what."""
         found = []
         # What `get_map` wraps, whose look-ups cost more than all else here.
-        keys: dict[int, selectors.SelectorKey] = self._fd_to_key  # type: ignore[attr-defined]
+        keys: dict[int, selectors.SelectorKey]
+        keys = self._fd_to_key  # type: ignore[attr-defined]  # the base class's own
         for descriptor in list(self.news):
             waitable, key = self.waitables.get(descriptor), keys.get(descriptor)
             events = key.events & waitable.events() if waitable and key else 0
