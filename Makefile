@@ -5,7 +5,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := src tests bench
-WORKERS ?= auto
+# One more than cores: whoever waits for a process that starts or ends, for a disk or a timeout,
+# leaves its core to another.
+WORKERS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
 # Tests start hundreds of interpreters: each would compile all of Roost again.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -27,7 +29,7 @@ types: $(VENV)/.installed-test
 layers: $(VENV)/.installed-test
 	$(BIN)/lint-imports --no-cache
 
-# Up to four workers, one a core; `make unit WORKERS=0` runs everything in one process.
+# Up to four workers; `make unit WORKERS=0` runs everything in one process.
 unit: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -q -rs --numprocesses $(WORKERS) --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 

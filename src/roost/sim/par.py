@@ -25,7 +25,7 @@ import random
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -339,10 +339,12 @@ def groups() -> dict[str, Callable[[int], Iterator[Case]]]:
     }
 
 
-def run_group(name: str, count: int, say: Callable[[Row], None] = lambda _row: None) -> Row:
-    """Run `count` cases of a group."""
+def run_group(
+    name: str, count: int, say: Callable[[Row], None] = lambda _row: None, *, first: int = 0
+) -> Row:
+    """Run `count` cases of a group, without those before `first`."""
     row = Row(name)
-    for seed, case in enumerate(groups()[name](count)):
+    for seed, case in islice(enumerate(groups()[name](count)), first, None):
         verdict = run_case(case, seed)
         row.cases += 1
         if verdict == "correct":

@@ -26,13 +26,14 @@ def test_a_seed_that_once_broke_a_promise_keeps_it(seed: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", range(0, 120, 20))
+@pytest.mark.parametrize("first", range(0, 80, 10))
 def test_promises_are_kept_whatever_fails(first: int) -> None:
-    totals = run_seeds(range(first, first + 20), lambda _totals: None)
+    """A sample, of every kind of fault; `make sim` runs thousands."""
+    totals = run_seeds(range(first, first + 10), lambda _totals: None)
     assert totals.violations == []
-    assert totals.events > 10_000
-    assert totals.crashes > 10
-    assert totals.operations > 1_000
+    assert totals.events > 5_000
+    assert totals.crashes > 5
+    assert totals.operations > 500
 
 
 @pytest.mark.slow
@@ -52,7 +53,7 @@ def test_leases_are_never_early_and_never_for_ever(first: int) -> None:
 def test_one_seed_is_one_run_in_any_process() -> None:
     script = (
         "from roost.sim.campaign import simulate;"
-        "print(*[simulate(seed)[0].digest for seed in (7, 12, 31)])"
+        "print(*[simulate(seed)[0].digest for seed in (1, 4, 5)])"
     )
     said = [
         subprocess.run(
