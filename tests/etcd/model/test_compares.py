@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from roost import etcd
 from roost.etcd.model.compares import compares_hold
+from roost.etcd.model.costs import at_once
 from roost.etcd.model.mvcc import Mvcc
 from roost.proto import rpc_pb2 as pb
 from tests.etcd.replica import LocalReplica
@@ -66,7 +67,7 @@ class Keys:
         assert isinstance(said[0], bytes), said
 
     def hold(self, *compares: C) -> bool:
-        return compares_hold(self.mvcc, self.replica.view, compares)
+        return at_once(compares_hold(self.mvcc, self.replica.view, compares))
 
 
 @pytest.fixture(scope="module")

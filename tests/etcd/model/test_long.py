@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roost import etcd
-from roost.etcd.model import kv, leases
+from roost.etcd.model import costs, kv, leases
 from roost.etcd.model.mvcc import Mvcc
 from roost.outcome import Outcome
 from roost.proto import rpc_pb2 as pb
@@ -23,14 +23,39 @@ DELETES = st.builds(
 )
 OPERATIONS = st.one_of(
     DELETES.map(lambda it: pb.RequestOp(request_delete_range=it)),
-    st.builds(pb.RangeRequest, key=st.just(b"\0"), range_end=st.just(b"\0")).map(
-        lambda it: pb.RequestOp(request_range=it)
+    st.builds(
+        pb.RangeRequest,
+        key=st.sampled_from([b"\0", *KEYS]),
+        range_end=ENDS,
+        limit=st.sampled_from([0, 0, 1, 2]),
+        sort_target=st.sampled_from([pb.RangeRequest.KEY, pb.RangeRequest.VALUE]),
+        sort_order=st.sampled_from([pb.RangeRequest.NONE, pb.RangeRequest.DESCEND]),
+        revision=st.sampled_from([0, 0, 3, 4]),
+        count_only=st.booleans(),
+    ).map(lambda it: pb.RequestOp(request_range=it)),
+    st.builds(pb.PutRequest, key=st.binary(min_size=1, max_size=4)).map(
+        lambda it: pb.RequestOp(request_put=it)
     ),
 )
-INNER = st.lists(OPERATIONS, max_size=3).map(
-    lambda it: pb.RequestOp(request_txn=pb.TxnRequest(success=it))
+COMPARES = st.builds(
+    pb.Compare,
+    key=st.sampled_from([b"\0", *KEYS]),
+    range_end=ENDS,
+    target=st.sampled_from([pb.Compare.VERSION, pb.Compare.VALUE]),
+    result=st.sampled_from([pb.Compare.EQUAL, pb.Compare.GREATER, pb.Compare.NOT_EQUAL]),
 )
-TXNS = st.builds(pb.TxnRequest, success=st.lists(st.one_of(OPERATIONS, INNER), max_size=4))
+INNER = st.builds(
+    pb.TxnRequest,
+    compare=st.lists(COMPARES, max_size=2),
+    success=st.lists(OPERATIONS, max_size=3),
+    failure=st.lists(OPERATIONS, max_size=3),
+).map(lambda it: pb.RequestOp(request_txn=it))
+TXNS = st.builds(
+    pb.TxnRequest,
+    compare=st.lists(COMPARES, max_size=2),
+    success=st.lists(st.one_of(OPERATIONS, INNER), max_size=4),
+    failure=st.lists(st.one_of(OPERATIONS, INNER), max_size=4),
+)
 REQUESTS = st.lists(
     st.one_of(
         PUTS.map(lambda it: ("etcd.put", it)),
@@ -88,10 +113,9 @@ def test_in_slices_or_at_once_it_is_the_same(requests: list[Request], slice_rows
     ]
     wanted = told(requests)
     with pytest.MonkeyPatch.context() as patch:
-        for module in (kv, leases):
+        for module in (costs, kv, leases):
             patch.setattr(module, "INLINE_ROWS_MAX", 0)
             patch.setattr(module, "SLICE_ROWS", slice_rows)
-        patch.setattr(kv, "OPERATIONS_A_SLICE", 1)
         assert told(requests) == wanted
 
 
@@ -141,4 +165,56 @@ def test_thirty_thousand_keys_go_in_steps_that_are_bounded(name: str) -> None:
     assert longest < 30_000
     assert parts >= 120
     assert size_bytes < 30_000 * (60 if name == "etcd.delete_range" else 20)
+    replica.close()
+
+
+ALL = {"key": b"k", "range_end": b"l"}
+AFTER = pb.RequestOp(request_put=pb.PutRequest(key=b"k1", value=b"new"))
+COUNT = pb.RequestOp(request_range=pb.RangeRequest(**ALL, count_only=True))  # type: ignore[arg-type]  # keys
+VALUES = pb.RangeRequest(**ALL, sort_target=pb.RangeRequest.VALUE, limit=1)  # type: ignore[arg-type]  # keys
+LEASE = pb.Compare(**ALL, target=pb.Compare.LEASE, lease=7)  # type: ignore[arg-type]  # keys
+COMPARED = pb.RequestOp(request_txn=pb.TxnRequest(compare=[LEASE], success=[AFTER]))
+MANY_OF_A_FEW = [
+    pb.RequestOp(request_range=pb.RangeRequest(key=b"k%06d" % it, range_end=b"k%06d" % (it + 200)))
+    for it in range(0, 12_000, 100)
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "asked",
+    [
+        pytest.param([COUNT, AFTER, COUNT], id="ranges"),
+        pytest.param([pb.RequestOp(request_range=VALUES), AFTER], id="sorted"),
+        pytest.param([*MANY_OF_A_FEW, AFTER], id="many of a few"),
+        pytest.param([COMPARED], id="compared"),
+    ],
+)
+def test_what_a_transaction_looks_at_is_read_in_steps_that_are_bounded(
+    asked: list[pb.RequestOp],
+) -> None:
+    """A comparison with all keys, or a range of them beside a put, once was one step."""
+    replica = LocalReplica()
+    mvcc = many(replica, 20_000, 7)
+    body, txn = pb.TxnRequest(success=asked).SerializeToString(), replica.store.begin()
+    found: list[bytes | Long] = []
+    begun = steps_of(lambda: found.append(replica._operations["etcd.txn"](txn, body)))
+    assert begun < 20_000
+    assert isinstance(found[0], Long)
+    steps = found[0].run(txn)
+    longest, answer = 0, b""
+
+    def run_slice() -> None:
+        nonlocal answer
+        try:
+            next(steps)
+        except StopIteration as end:
+            answer = end.value
+
+    while not answer:
+        longest = max(longest, steps_of(run_slice))
+    assert longest < 30_000
+    response = pb.TxnResponse.FromString(answer[8:])
+    assert response.succeeded
+    assert txn.has(mvcc.kv, b"k1")
     replica.close()

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from roost.etcd.model.costs import at_once
 from roost.etcd.model.mvcc import Mvcc, Writer
 from roost.etcd.model.page_counts import KEY_BYTES_MAX, NOTED_COUNT_MAX, PageCounts, Rest
 from roost.etcd.model.ranges import range_body
@@ -36,7 +37,9 @@ def write(replica: LocalReplica, mvcc: Mvcc, puts: list[bytes], deletes: list[by
 
 def answered(mvcc: Mvcc, view: View, **fields: object) -> pb.RangeResponse:
     request = pb.RangeRequest(**fields)  # type: ignore[arg-type]  # a test's fields
-    return pb.RangeResponse.FromString(range_body(mvcc, view, request, mvcc.revision(view)))
+    return pb.RangeResponse.FromString(
+        at_once(range_body(mvcc, view, request, mvcc.revision(view)))
+    )
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -6,6 +6,7 @@ import pytest
 
 from roost.errors import ModelRefused
 from roost.etcd.errors import status_of
+from roost.etcd.model.costs import at_once
 from roost.etcd.model.plans import Plan, check_revisions, operations_of, plan_of
 from roost.proto import rpc_pb2 as pb
 from tests.etcd.v3.test_watch import World
@@ -33,7 +34,7 @@ def within(*compares: pb.Compare, success: bytes, failure: bytes) -> pb.RequestO
 
 def plan(world: World, request: pb.TxnRequest) -> Plan:
     desk = world.services.watches.desk
-    return plan_of(desk.mvcc, desk.replica.view, request)
+    return at_once(plan_of(desk.mvcc, desk.replica.view, request))
 
 
 def keys(made: Plan) -> list[bytes]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from roost.etcd.model.costs import at_once
 from roost.etcd.model.mvcc import Mvcc, Writer, range_stop
 from roost.etcd.model.ranges import range_body
 from roost.proto import rpc_pb2 as pb
@@ -42,7 +43,9 @@ def write(replica: LocalReplica, mvcc: Mvcc, keys: list[tuple[bytes, bool]]) -> 
 def answered(replica: LocalReplica, mvcc: Mvcc, **fields: object) -> pb.RangeResponse:
     request = pb.RangeRequest(**fields)  # type: ignore[arg-type]  # a test's fields
     view = replica.store.view
-    return pb.RangeResponse.FromString(range_body(mvcc, view, request, mvcc.revision(view)))
+    return pb.RangeResponse.FromString(
+        at_once(range_body(mvcc, view, request, mvcc.revision(view)))
+    )
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -119,7 +119,10 @@ def heavy(seed: int, kind: str) -> Swarm:
     )  # fmt: skip
 
 
-KINDS = ("limit", "count", "whole", "sorted", "old", "delete", "lease", "watch", "election")
+KINDS = (
+    "limit", "count", "whole", "sorted", "old",
+    "delete", "transaction", "lease", "watch", "election",
+)  # fmt: skip
 
 
 @pytest.mark.slow

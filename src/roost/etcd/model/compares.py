@@ -1,32 +1,57 @@
-"""Comparisons: which branch of a transaction is taken (etcd api: Compare)."""
+"""Comparisons: which branch of a transaction is taken (etcd api: Compare).
 
-from collections.abc import Iterable
+A comparison may be with a range, and so with every key there is: it is made in steps (D14).
+"""
 
+from collections.abc import Sequence
+
+from roost.etcd.model.costs import Costs
 from roost.etcd.model.mvcc import Mvcc, range_stop
+from roost.etcd.model.rows import ROWS_MAX
 from roost.etcd.model.wire import KeyValue, decode_key_value
 from roost.proto import rpc_pb2 as pb
-from roost.store import View
+from roost.store import View, Walk
 
+# A row that is decoded and compared costs as much as so many that are only read.
+ROWS_A_COMPARISON = 4
 _ABSENT = KeyValue(b"", 0, 0, 0, b"", 0)
 
 
-def compares_hold(mvcc: Mvcc, view: View, compares: Iterable[pb.Compare]) -> bool:
-    """Whether every comparison of a transaction holds."""
-    return all(_compare_holds(mvcc, view, compare) for compare in compares)
+def compares_hold(mvcc: Mvcc, view: View, compares: Sequence[pb.Compare]) -> Costs[bool]:
+    """Whether every comparison of a transaction holds; yields what a step has cost, in rows."""
+    if compares:
+        yield len(compares)
+    for compare in compares:
+        if compare.range_end:
+            holds = yield from _holds_in_range(mvcc, view, compare)
+        else:
+            encoded = view.get(mvcc.kv, compare.key)
+            holds = (
+                _holds_for_none(compare)
+                if encoded is None
+                else _passes_compare(compare, decode_key_value(encoded))
+            )
+        if not holds:
+            return False
+    return True
 
 
-def _compare_holds(mvcc: Mvcc, view: View, compare: pb.Compare) -> bool:
+def _holds_in_range(mvcc: Mvcc, view: View, compare: pb.Compare) -> Costs[bool]:
     """Every key of the range must pass; a range without keys is compared as one absent key."""
-    if compare.range_end:
-        rows = view.scan(mvcc.kv, compare.key, range_stop(compare.key, compare.range_end))
-        found = [encoded for _, encoded in rows]
-    else:
-        encoded = view.get(mvcc.kv, compare.key)
-        found = [] if encoded is None else [encoded]
-    if not found:
-        # An absent key has no value to compare with, not even an empty one.
-        return compare.target != pb.Compare.VALUE and _passes_compare(compare, _ABSENT)
-    return all(_passes_compare(compare, decode_key_value(encoded)) for encoded in found)
+    walk = Walk(view, mvcc.kv, compare.key, range_stop(compare.key, compare.range_end))
+    is_empty = True
+    while not walk.is_done:
+        found = walk.take(ROWS_MAX // ROWS_A_COMPARISON)
+        if not all(_passes_compare(compare, decode_key_value(encoded)) for _, encoded in found):
+            return False
+        is_empty = is_empty and not found
+        yield 1 + ROWS_A_COMPARISON * len(found) if walk.is_done else ROWS_MAX
+    return not is_empty or _holds_for_none(compare)
+
+
+def _holds_for_none(compare: pb.Compare) -> bool:
+    """An absent key has no value to compare with, not even an empty one."""
+    return compare.target != pb.Compare.VALUE and _passes_compare(compare, _ABSENT)
 
 
 def _passes_compare(compare: pb.Compare, kv: KeyValue) -> bool:

@@ -7,15 +7,18 @@ The operations run on the leader (`roost.member`) and return
 so that whichever member answers the client puts its own header before it.  Refusals carry etcd's
 codes and texts.  A read-only transaction is a read and never goes through the log.
 
-What writes many keys takes many turns (`Long`), and becomes one revision all the same.  Small or
+What looks at many keys takes many turns (`Long`), and becomes one revision all the same.  Small or
 large, it is the same steps: what is small takes all of them at once.
 """
+
+from collections.abc import Iterable
 
 from roost.etcd import errors
 from roost.etcd.model import compaction
 from roost.etcd.model.alarms import Alarms, cost_of
+from roost.etcd.model.costs import Costs, at_once, in_slices, within_a_turn
 from roost.etcd.model.leases import check_exists
-from roost.etcd.model.mvcc import INLINE_ROWS_MAX, SLICE_ROWS, Mvcc, Writer, range_stop
+from roost.etcd.model.mvcc import INLINE_ROWS_MAX, SLICE_ROWS, Mvcc, Writer, escape, range_stop
 from roost.etcd.model.plans import Plan, check_revisions, operations_of, plan_of
 from roost.etcd.model.ranges import range_body
 from roost.etcd.model.wire import (
@@ -26,10 +29,10 @@ from roost.etcd.model.wire import (
     revision_header,
 )
 from roost.proto import rpc_pb2 as pb
-from roost.store import Long, Steps, Txn, View, Walk
+from roost.store import Long, Txn, View, Walk
 
 COMPACT_SLICE_COUNT = 1000
-OPERATIONS_A_SLICE = 50
+ROWS_AN_OPERATION = 5
 
 
 class KvOperations:
@@ -83,28 +86,41 @@ class KvOperations:
         self._alarms.check_sound()
         request = pb.DeleteRangeRequest.FromString(body)
 
-        def run(its: Txn) -> Steps:
+        def run(its: Txn) -> Costs[bytes]:
             writer = Writer(self.mvcc, its)
             answer = yield from self._delete_range(writer, request)
             return writer.revision.to_bytes(8, "big") + answer
 
-        return Long(run) if self._is_long(txn, [request]) else _at_once(run(txn))
+        if self._has_many_keys(txn, [request]):
+            return Long(lambda its: in_slices(run(its)))
+        return at_once(run(txn))
 
-    def _is_long(self, view: View, requests: list[pb.DeleteRangeRequest]) -> bool:
-        """Whether these delete more keys than a turn has time for."""
+    def _has_many_keys(
+        self, view: View, requests: Iterable[pb.DeleteRangeRequest | pb.RangeRequest]
+    ) -> bool:
+        """Whether there are more keys in these ranges than a turn has time for."""
         left = INLINE_ROWS_MAX
         for request in requests:
             if not request.range_end:
                 left -= 1
                 continue
-            stop = range_stop(request.key, request.range_end)
-            walk = Walk(view, self.mvcc.kv, request.key, stop, keys_only=True)
+            walk = self._walk_over_names(view, request)
             left -= len(walk.take(left + 1))
             if left < 0 or not walk.is_done:
                 return True
         return left < 0
 
-    def _delete_range(self, writer: Writer, request: pb.DeleteRangeRequest) -> Steps:
+    def _walk_over_names(
+        self, view: View, request: pb.DeleteRangeRequest | pb.RangeRequest
+    ) -> Walk:
+        """Over as many names as the request looks at."""
+        first, stop = request.key, range_stop(request.key, request.range_end)
+        if isinstance(request, pb.RangeRequest) and request.revision > 0:
+            end = None if stop is None else escape(stop)
+            return Walk(view, self.mvcc.history, escape(first), end, keys_only=True)
+        return Walk(view, self.mvcc.kv, first, stop, keys_only=True)
+
+    def _delete_range(self, writer: Writer, request: pb.DeleteRangeRequest) -> Costs[bytes]:
         self.mvcc.counts.deletes += 1
         stop = range_stop(request.key, request.range_end)
         walk = Walk(writer.txn, self.mvcc.kv, request.key, stop)
@@ -116,8 +132,9 @@ class KvOperations:
             if request.prev_kv:
                 previous += [field(b"\x1a", encoded) for _, encoded in found]
             if walk.is_done:
+                yield 1 + len(found)
                 return number_field(b"\x10", count) + b"".join(previous)
-            yield
+            yield SLICE_ROWS
 
     def txn(self, txn: Txn, body: bytes) -> bytes | Long:
         """Operation `etcd.txn`: body is a checked TxnRequest."""
@@ -128,53 +145,64 @@ class KvOperations:
             count = max(len(request.success), len(request.failure))
             self._alarms.take_space(cost_of(body, count))
         self.mvcc.counts.transactions += 1
-        plan = plan_of(self.mvcc, txn, request)
+        plan = within_a_turn(plan_of(self.mvcc, txn, request))
+        if plan is None or self._is_long(txn, plan):
+            return Long(lambda its: in_slices(self._run(its, request)))
+        self._check_plan(txn, plan)
+        return at_once(self._carried_out(txn, plan))
+
+    def _is_long(self, view: View, plan: Plan) -> bool:
+        """Whether it reads or deletes more than a turn has time for."""
         operations = list(operations_of(plan))
-        self._check_plan(txn, operations)
+        if len(operations) > INLINE_ROWS_MAX:
+            return True
+        return self._has_many_keys(view, [_keys_of(it) for it in operations if not _puts(it)])
 
-        def run(its: Txn) -> Steps:
-            writer = Writer(self.mvcc, its)
-            answer = yield from self._carry_out(its, writer, plan)
-            return writer.revision.to_bytes(8, "big") + answer
+    def _run(self, txn: Txn, request: pb.TxnRequest) -> Costs[bytes]:
+        """All of it, in steps; what stands before it may not have come to anything meanwhile."""
+        plan = yield from plan_of(self.mvcc, txn, request)
+        self._check_plan(txn, plan)
+        return (yield from self._carried_out(txn, plan))
 
-        deletes = [it.request_delete_range for it in operations if _deletes(it)]
-        is_long = len(operations) > INLINE_ROWS_MAX or self._is_long(txn, deletes)
-        return Long(run) if is_long else _at_once(run(txn))
-
-    def _check_plan(self, view: View, operations: list[pb.RequestOp]) -> None:
+    def _check_plan(self, view: View, plan: Plan) -> None:
         """Refuse what a taken branch cannot do, before any of it is done (etcd: checkRequests).
 
         Revisions are held against the state before the transaction, so its own is in the future.
         """
+        operations = list(operations_of(plan))
         for operation in operations:
-            if operation.HasField("request_put"):
+            if _puts(operation):
                 put = operation.request_put
                 self._check_held(view, put)
                 if put.lease:
                     check_exists(self.mvcc, view, put.lease)
         check_revisions(self.mvcc, view, operations)
 
-    def _carry_out(self, txn: Txn, writer: Writer, plan: Plan) -> Steps:
+    def _carried_out(self, txn: Txn, plan: Plan) -> Costs[bytes]:
+        writer = Writer(self.mvcc, txn)
+        answer = yield from self._carry_out(txn, writer, plan)
+        return writer.revision.to_bytes(8, "big") + answer
+
+    def _carry_out(self, txn: Txn, writer: Writer, plan: Plan) -> Costs[bytes]:
         """The fields of a TxnResponse behind its header."""
         parts = [b"\x10\x01"] if plan.succeeded else []
-        for position, step in enumerate(plan.steps, 1):
+        for step in plan.steps:
             if isinstance(step, Plan):
                 inner = yield from self._carry_out(txn, writer, step)
                 response = field(b"\x22", b"\x0a\x00" + inner)
             else:
                 response = yield from self._step(txn, writer, step)
+                yield ROWS_AN_OPERATION
             parts.append(field(b"\x1a", response))
-            if position % OPERATIONS_A_SLICE == 0:
-                yield
         return b"".join(parts)
 
-    def _step(self, txn: Txn, writer: Writer, operation: pb.RequestOp) -> Steps:
+    def _step(self, txn: Txn, writer: Writer, operation: pb.RequestOp) -> Costs[bytes]:
         """One operation of a transaction, as the field of a ResponseOp."""
         if operation.HasField("request_range"):
             current = writer.revision
-            body = range_body(self.mvcc, txn, operation.request_range, current)
+            body = yield from range_body(self.mvcc, txn, operation.request_range, current)
             return field(b"\x0a", revision_header(current) + body)
-        if operation.HasField("request_put"):
+        if _puts(operation):
             body = self._put(writer, operation.request_put)
             return field(b"\x12", revision_header(writer.revision) + body)
         body = yield from self._delete_range(writer, operation.request_delete_range)
@@ -192,18 +220,15 @@ class KvOperations:
         return b"1" if compaction.compact_slice(self.mvcc, txn, COMPACT_SLICE_COUNT) else b""
 
 
-def _at_once(steps: Steps) -> bytes:
-    """The answer of what is small enough to take all its steps at once."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            answer: bytes = end.value
-            return answer
+def _puts(operation: pb.RequestOp) -> bool:
+    return bool(operation.HasField("request_put"))
 
 
-def _deletes(operation: pb.RequestOp) -> bool:
-    return bool(operation.HasField("request_delete_range"))
+def _keys_of(operation: pb.RequestOp) -> pb.RangeRequest | pb.DeleteRangeRequest:
+    """What an operation that puts nothing looks at."""
+    if operation.HasField("request_range"):
+        return operation.request_range
+    return operation.request_delete_range
 
 
 def _has_put(request: pb.TxnRequest) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from roost.etcd import errors
 from roost.etcd.model.compares import compares_hold
+from roost.etcd.model.costs import Costs
 from roost.etcd.model.mvcc import Mvcc
 from roost.proto import rpc_pb2 as pb
 from roost.store import View
@@ -22,17 +23,16 @@ class Plan:
     steps: list["pb.RequestOp | Plan"]
 
 
-def plan_of(mvcc: Mvcc, view: View, request: pb.TxnRequest) -> Plan:
-    """Choose the branches of a transaction by what `view` holds."""
-    succeeded = compares_hold(mvcc, view, request.compare)
-    branch = request.success if succeeded else request.failure
-    return Plan(
-        succeeded,
-        [
-            plan_of(mvcc, view, step.request_txn) if step.HasField("request_txn") else step
-            for step in branch
-        ],
-    )
+def plan_of(mvcc: Mvcc, view: View, request: pb.TxnRequest) -> Costs[Plan]:
+    """Choose the branches of a transaction by what `view` holds; yields what a step has cost."""
+    succeeded = yield from compares_hold(mvcc, view, request.compare)
+    steps: list[pb.RequestOp | Plan] = []
+    for step in request.success if succeeded else request.failure:
+        if step.HasField("request_txn"):
+            steps.append((yield from plan_of(mvcc, view, step.request_txn)))
+        else:
+            steps.append(step)
+    return Plan(succeeded, steps)
 
 
 def operations_of(plan: Plan) -> Iterator[pb.RequestOp]:

@@ -11,6 +11,7 @@ order, revisions within bounds, or keys alone.
 
 from collections.abc import Generator, Iterator
 
+from roost.etcd.model.costs import Costs
 from roost.etcd.model.mvcc import Mvcc, range_stop
 from roost.etcd.model.page_counts import Rest
 from roost.etcd.model.rows import BYTES_MAX, ROWS_MAX, CurrentRows, OldRows, Row, Rows
@@ -60,14 +61,21 @@ def one_key_body(mvcc: Mvcc, view: View, key: bytes) -> bytes:
     return b"" if encoded is None else field(b"\x12", encoded) + b"\x20\x01"
 
 
-def range_body(mvcc: Mvcc, view: View, request: pb.RangeRequest, current: int) -> bytes:
-    """The RangeResponse without its header, made in one go (etcd: applierV3backend.Range)."""
+def range_body(mvcc: Mvcc, view: View, request: pb.RangeRequest, current: int) -> Costs[bytes]:
+    """The RangeResponse without its header, whole (etcd: applierV3backend.Range).
+
+    Yields what a step has cost.
+    """
     if not request.range_end:
         return single_body(mvcc, view, request, current)
     reading = RangeReading(mvcc, view, request, current)
-    for _ in reading.measure():
-        pass
-    return b"".join(reading.pieces())
+    yield from reading.measure()
+    yield reading.last_cost
+    pieces = []
+    for piece in reading.pieces():
+        pieces.append(piece)
+        yield 1 + (len(piece) >> _BYTES_PER_UNIT_LOG2)
+    return b"".join(pieces)
 
 
 def single_body(mvcc: Mvcc, view: View, request: pb.RangeRequest, current: int) -> bytes:
@@ -190,11 +198,11 @@ class RangeReading:
             rest = Rest(self._revision, after, self._stop)
             self._mvcc.page_counts.note(rest, count - self._request.limit)
 
-    def _count(self) -> Generator[int, None, int]:
+    def _count(self) -> Costs[int]:
         known = self._known_count()
         return known if known is not None else (yield from self._count_rest(self._rows()))
 
-    def _count_rest(self, rows: Rows) -> Generator[int, None, int]:
+    def _count_rest(self, rows: Rows) -> Costs[int]:
         """Count what was taken, and all that follows."""
         rows.skip_values()
         while True:
@@ -203,7 +211,7 @@ class RangeReading:
                 return rows.taken_count
             yield ROWS_MAX
 
-    def _pass_over(self) -> Generator[int, None, int]:
+    def _pass_over(self) -> Costs[int]:
         """Measure what comes in the order of keys, and keep it while there is room."""
         rows = self._rows()
         known: int | None = None
@@ -262,7 +270,7 @@ class RangeReading:
         size = len(without_value(encoded) if self._request.keys_only else encoded)
         return 1 + len(varint(size)) + size
 
-    def _sort(self, sorting: Sorting) -> Generator[int, None, int]:
+    def _sort(self, sorting: Sorting) -> Costs[int]:
         """Bring what is found into an order, by what is needed of it for that."""
         request, rows = self._request, self._rows()
         self._forget()

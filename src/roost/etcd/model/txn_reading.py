@@ -21,16 +21,10 @@ class TxnReading:
     """One transaction: `measure` to its end, then `pieces`, then `close`."""
 
     def __init__(self, mvcc: Mvcc, view: View, request: pb.TxnRequest, *, room: Room) -> None:
-        """Read `view`.
-
-        Raises:
-            Refused: a range asks for a revision that is gone, or not there yet.
-
-        """
+        """Read `view`."""
         mvcc.counts.transactions += 1
         self._mvcc, self._view, self._room = mvcc, view, room
-        self._plan = plan_of(mvcc, view, request)
-        check_revisions(mvcc, view, operations_of(self._plan))
+        self._request = request
         self._current = mvcc.revision(view)
         self._header = revision_header(self._current)
         self._readings: list[RangeReading] = []
@@ -51,8 +45,15 @@ class TxnReading:
         self._parts.clear()
 
     def measure(self) -> Generator[int, None, None]:
-        """Find out how long the answer is; yields what a step has cost."""
-        self._parts = yield from self._measured(self._plan)
+        """Find out how long the answer is; yields what a step has cost.
+
+        Raises:
+            Refused: a range asks for a revision that is gone, or not there yet.
+
+        """
+        plan = yield from plan_of(self._mvcc, self._view, self._request)
+        check_revisions(self._mvcc, self._view, operations_of(plan))
+        self._parts = yield from self._measured(plan)
         self.size = _size_of(self._parts)
 
     def _measured(self, plan: Plan) -> Generator[int, None, _Parts]:

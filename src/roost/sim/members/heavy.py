@@ -41,6 +41,7 @@ class Heavy:
             "sorted": self._sorted,
             "old": self._old,
             "delete": self._delete,
+            "transaction": self._transaction,
             "lease": self._lease,
             "watch": self._watch,
             "election": self._election,
@@ -125,6 +126,28 @@ class Heavy:
             assert count == 0, "all are gone"
             assert not (await self._range(rpc_pb2.RangeRequest())).kvs, "and none is told"
             await self._fill(keys, lease=0)
+
+    async def _transaction(self, keys: int) -> None:
+        """A put, if all keys are there, and what all keys are before and after it."""
+        are_there = rpc_pb2.Compare(
+            key=_PREFIX,
+            range_end=_END,
+            target=rpc_pb2.Compare.VERSION,
+            result=rpc_pb2.Compare.GREATER,
+        )
+        count = rpc_pb2.RequestOp(
+            request_range=rpc_pb2.RangeRequest(key=_PREFIX, range_end=_END, count_only=True)
+        )
+        for number in range(TIMES):
+            put = rpc_pb2.RequestOp(
+                request_put=rpc_pb2.PutRequest(key=b"%s-%d" % (_PREFIX, number))
+            )
+            request = rpc_pb2.TxnRequest(compare=[are_there], success=[count, put, count])
+            answer = rpc_pb2.TxnResponse.FromString(await self._ask(b"KV/Txn", request))
+            assert answer.succeeded, "all are there"
+            before, _, after = answer.responses
+            found = before.response_range.count, after.response_range.count
+            assert found in ((keys + number, keys + number + 1), (keys + number + 1,) * 2), found
 
     async def _lease(self, keys: int) -> None:
         for lease in range(1, TIMES + 1):

@@ -1,0 +1,50 @@
+"""Steps that say what they have cost, taken all at once or a slice a turn of the loop (D14).
+
+The unit is a row that is read, about four microseconds.  So what is asked for is written once, as
+a generator, and whoever drives it decides by what it has cost how much of it a turn takes.
+"""
+
+from collections.abc import Generator
+from typing import TypeVar
+
+from roost.etcd.model.mvcc import INLINE_ROWS_MAX, SLICE_ROWS
+from roost.store import Steps
+
+T = TypeVar("T")
+Costs = Generator[int, None, T]
+
+
+def at_once(steps: Costs[T]) -> T:
+    """What steps come to that are few enough to be taken all at once."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            come_to: T = end.value
+            return come_to
+
+
+def within_a_turn(steps: Costs[T]) -> T | None:
+    """What steps come to; None if that costs more than a turn has time for."""
+    cost = 0
+    while cost <= INLINE_ROWS_MAX:
+        try:
+            cost += next(steps)
+        except StopIteration as end:
+            come_to: T = end.value
+            return come_to
+    return None
+
+
+def in_slices(steps: Costs[bytes]) -> Steps:
+    """The same steps, as many in a slice as a turn has time for."""
+    cost = 0
+    while True:
+        try:
+            cost += next(steps)
+        except StopIteration as end:
+            answer: bytes = end.value
+            return answer
+        if cost >= SLICE_ROWS:
+            cost = 0
+            yield
