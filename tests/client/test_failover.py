@@ -90,7 +90,7 @@ def test_a_read_is_asked_of_the_next_endpoint_when_one_is_slow_and_then_first() 
     with (
         Fake({}) as frozen,
         Fake({RANGE: saying(pb.RangeResponse(kvs=[row]))}) as well,
-        asking_in_order([frozen.endpoint, well.endpoint], timeout_s=0.4) as client,
+        asking_in_order([frozen.endpoint, well.endpoint], timeout_s=2) as client,
     ):
         for _ in range(3):
             found = client.get(b"k")
@@ -121,7 +121,7 @@ def test_a_write_is_not_made_twice() -> None:
     with (
         Fake({}) as frozen,
         Fake({PUT: put}) as well,
-        asking_in_order([frozen.endpoint, well.endpoint], timeout_s=0.3) as client,
+        asking_in_order([frozen.endpoint, well.endpoint], timeout_s=2) as client,
     ):
         with pytest.raises(OutcomeUnknown) as caught:
             client.put(b"k", b"v")

@@ -3,11 +3,12 @@
 import random
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from roost.client import Client, ClientError, HashKv
+from roost.client import Client, ClientError, HashKv, OutcomeUnknown
 from roost.journal.record import FRAME_MAGIC
 from roost.store.base_writer import BaseWriter
 from roost.store.layer import Layer
@@ -23,6 +24,7 @@ home.StoreConfig = partial(home.StoreConfig, flush_age_s=1e9)
 from roost.cli import main
 main()
 """
+WITHOUT_FLUSHES = [sys.executable, "-c", NEVER_FLUSHES, "serve"]
 
 
 def key(number: int) -> bytes:
@@ -39,7 +41,7 @@ def lagging(tmp_path: Path) -> Iterator[Cluster]:
 
     Nor have the stores of those two, so that their logs are all there is.
     """
-    with Cluster(tmp_path, 3, command=[sys.executable, "-c", NEVER_FLUSHES, "serve"]) as cluster:
+    with Cluster(tmp_path, 3, command=WITHOUT_FLUSHES) as cluster:
         cluster.leader()
         put_all(cluster, range(1))
         cluster.kill(2)
@@ -51,8 +53,16 @@ def lagging(tmp_path: Path) -> Iterator[Cluster]:
 
 def put_all(cluster: Cluster, numbers: range, endpoints: list[str] | None = None) -> None:
     with Client(endpoints or cluster.endpoints, timeout_s=20) as client:
+
+        def is_put(number: int) -> bool:
+            try:
+                client.put(key(number), value(number))
+            except OutcomeUnknown:
+                return False  # it is put again, to the same effect
+            return True
+
         for number in numbers:
-            client.put(key(number), value(number))
+            wait_until(partial(is_put, number))
 
 
 def journal_of(cluster: Cluster, position: int) -> Path:
@@ -228,7 +238,7 @@ def test_a_single_member_says_what_would_be_lost_before_it_loses_it(tmp_path: Pa
 
     from roost.cli.main import main
 
-    with Cluster(tmp_path, 1) as cluster:
+    with Cluster(tmp_path, 1, command=WITHOUT_FLUSHES) as cluster:
         cluster.leader()
         put_all(cluster, range(KEYS))
         cluster.kill(0)
