@@ -46,6 +46,28 @@ def test_steps_are_counted_of_each_callback_alone() -> None:
     assert turns.excess == ""
 
 
+def test_what_comes_from_a_thread_is_a_callback_as_any_other() -> None:
+    """A disk's thread says that it has written; asyncio hands that over by a way of its own."""
+    turns = CountedTurns(1000)
+    loop = TurnLoop(turns)
+
+    async def two_of_them() -> None:
+        ended = loop.create_future()
+        loop.call_soon_threadsafe(work, 900)
+        loop.call_soon_threadsafe(work, 800)
+        loop.call_soon_threadsafe(ended.set_result, None)
+        await ended
+
+    try:
+        turns.start()
+        loop.run_until_complete(loop.create_task(two_of_them()))
+        turns.stop()
+    finally:
+        loop.close()
+    assert turns.excess == "", "not both of them together"
+    assert 900 <= turns.most <= 910
+
+
 def test_a_callback_that_does_too_much_is_noted() -> None:
     turns = CountedTurns(1000)
     measured(turns, 100, 1100, 500)

@@ -176,6 +176,12 @@ class TurnLoop(VirtualLoop):
         """Run it in the next turn."""
         return super().call_soon(self.turns.run, callback, *args, context=context)
 
+    def call_soon_threadsafe(
+        self, callback: Callable[[*Given], object], *args: *Given, context: Context | None = None
+    ) -> asyncio.Handle:
+        """Run it in the next turn; asyncio's own goes past `call_soon`."""
+        return super().call_soon_threadsafe(self.turns.run, callback, *args, context=context)
+
     def call_at(
         self,
         when: float,
