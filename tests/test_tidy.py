@@ -89,8 +89,11 @@ def test_a_file_says_what_it_is_for_and_fits_into_a_head() -> None:
 def test_a_file_that_is_longer_than_we_aim_at_has_its_reason() -> None:
     record = (ROOT / "docs" / "decisions" / "0008-rooms-and-floors.md").read_text()
     reasons = re.findall(r"^\| `([\w/]+\.py)` \| \S", record, re.MULTILINE)
-    counts = {path: len(path.read_text().splitlines()) for path in PRODUCTION}
-    long = [it for it, count in counts.items() if count > FILE_LINES_AIM]
+    texts = {path: path.read_text() for path in PRODUCTION}
+    written = {
+        path: text for path, text in texts.items() if "do not edit: `make faces`" not in text
+    }
+    long = [it for it, text in written.items() if len(text.splitlines()) > FILE_LINES_AIM]
     assert sorted(reasons) == sorted(str(it.relative_to(SOURCES)) for it in long)
 
 

@@ -1,0 +1,148 @@
+"""Tests mirror the rooms: a module that decides something has a test file of its name.
+
+Where several modules are one thing seen from outside, a row here says whose tests those are; the
+rest has nothing that could be wrong by itself: no branch and no loop.  So whoever changes a module
+finds what holds it, and whoever adds one is asked for its tests.
+"""
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+TESTS = Path(__file__).parent
+SOURCES = TESTS.parent / "src" / "roost"
+DECIDING = (
+    *(ast.If, ast.While, ast.For, ast.AsyncFor, ast.Try, ast.Match, ast.IfExp, ast.BoolOp),
+    ast.comprehension,
+)
+
+# A module or a room, without its ending, and the tests that hold it; the longest name counts.
+SHOWN_BY = {
+    # A face is tried through the package that it is the face of.
+    "aio": "client/test_imports.py database/test_examples.py",
+    "lazy": "client/test_imports.py cli/test_imports.py",
+    "restoring": "database/test_backups.py",
+    "faces/mapping": "objects/test_mappings.py",
+    # What a call is, and where things are, is tried by whoever has calls and places.
+    "call": "server/test_calls.py",
+    "figures": "server/test_figures.py server/test_exposition.py",
+    "children": "integration/test_resources.py integration/test_stops.py",
+    "os_errors": "cli/test_troubles.py",
+    "places": "settings/test_urls.py server/test_listening.py",
+    "self_signed": "cli/test_insecurity.py",
+    "tls": "server/test_tls.py server/test_port.py peer/test_peer_tls.py integration/test_tls.py",
+    # Commands are tried as they are used, by groups.
+    "cli": "cli/test_commands.py cli/test_client_commands.py cli/test_documents.py",
+    "cli/forms": "cli/test_settings.py",
+    "cli/hello": "cli/test_serve.py cli/test_ending.py",
+    "cli/interrupts": "cli/test_ending.py cli/test_lock.py",
+    "cli/logs": "cli/test_serve.py",
+    "cli/main": "cli/test_imports.py cli/test_commands.py",
+    "cli/process": "cli/test_ending.py integration/test_stops.py",
+    "cli/sim": "sim/members/test_simulation.py cli/test_commands.py",
+    # One client, whose parts are tried beside a server that a test plays.
+    "client": "client",
+    "database": "database",
+    "database/conventions": "database/test_operations.py database/test_names.py",
+    "etcd/services": "etcd/test_differential.py integration/test_operations.py",
+    "etcd/model/txn_reading": "etcd/model/test_long.py etcd/v3/test_long_reads.py",
+    # Services of v3 are thin: held against etcd itself, request by request.
+    "etcd/v3": "etcd/test_differential.py integration/test_operations.py integration/test_edges.py",
+    "etcd/v3/auth": "etcd/v3/test_logins.py etcd/test_differential.py",
+    "etcd/v3/candidates": "etcd/v3/test_election.py etcd/v3/test_costly.py",
+    "etcd/v3/copies": "integration/test_backup.py",
+    "etcd/v3/hashing": "etcd/v3/test_long_reads.py etcd/v3/test_maintenance.py",
+    "etcd/v3/interface": "integration/test_etcdctl.py etcd/v3/test_learners.py",
+    "etcd/v3/kv": "etcd/v3/test_long_reads.py etcd/test_differential.py",
+    "etcd/v3/lock": "etcd/v3/test_turns.py",
+    "journal/batch": "journal/test_journal.py",
+    "member": "member",
+    "member/loop": "member/test_member.py member/test_terms.py member/test_rooms.py",
+    "member/events": "database/test_events.py",
+    "member/reporter": "database/test_events.py",
+    "member/figures": "server/test_figures.py",
+    "member/settings": "cli/test_settings.py",
+    "member/directory/fetching": "member/directory/test_joining.py",
+    "member/directory/rebuild": "integration/test_store_damage.py member/test_opening.py",
+    "member/snapshots/saving": "member/snapshots/test_schedule.py database/test_backups.py",
+    # Objects are tried beside CPython's, and in simulated clusters.
+    "objects": "objects",
+    "peer/errors": "peer/test_refusals.py peer/test_frame.py",
+    "peer/snapshot": "peer/test_newcomers.py peer/test_transport.py",
+    "peer/waiting": "peer/test_stream.py peer/test_transport.py",
+    "proto": "proto/test_proto.py",
+    "raft/config": "raft/test_core.py",
+    "raft/leading": "raft/test_invariants.py",
+    "raft/types": "raft/test_confchange.py",
+    "server/accepting": "server/test_port.py",
+    "server/admission": "server/test_grpc.py",
+    "server/compression": "server/test_grpc.py",
+    "server/embedding": "integration/test_tls.py database/test_processes.py",
+    "server/health": "integration/test_operations.py",
+    "server/json_answer": "server/test_gateway.py",
+    "server/pools": "server/test_figures.py",
+    "server/streaming": "server/test_budgets.py server/test_grpc.py",
+    "server/h2/frames": "server/h2/test_connection.py",
+    "settings/certificates": "settings/test_ciphers.py cli/test_settings.py",
+    "settings/settings": "cli/test_settings.py",
+    # What tries others is tried by what it must find: mutants, fakes and real ones.
+    "sim": "sim/members/test_simulation.py sim/test_mutants.py",
+    "sim/conformance": "sim/test_conformance.py",
+    "sim/cores": "sim/cores/test_storm.py scenarios/test_scenarios.py",
+    "sim/members/loop": "sim/members/test_simulation.py",
+    "sim/programs": "sim/programs",
+    "store/base": "store/test_damage.py store/test_snapshot.py",
+    "store/catalog": "store/test_store.py",
+    "testing": "testing integration",
+    "testing/pressure": "testing/test_pressure.py",
+}
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """What has no test file of its name, by its path without the ending."""
+    found = {}
+    for path in sorted(SOURCES.rglob("*.py")):
+        name = path.relative_to(SOURCES)
+        own = TESTS / name.parent / f"test_{name.name}"
+        is_made = path.name.endswith("_pb2.py") or path.name.startswith("__")
+        if not own.exists() and not is_made:
+            found[name.with_suffix("").as_posix()] = path
+    return found
+
+
+def decides(path: Path) -> bool:
+    return any(isinstance(it, DECIDING) for it in ast.walk(ast.parse(path.read_text())))
+
+
+def row_of(module: str) -> str:
+    """The row that holds a module; "" when there is none."""
+    rows = [it for it in SHOWN_BY if f"{module}/".startswith(f"{it}/")]
+    return max(rows, key=len, default="")
+
+
+def texts_of(name: str) -> list[str]:
+    """What stands in a test file, or in all of a room, which a row names."""
+    place = TESTS / name
+    files = sorted(place.rglob("test_*.py")) if place.is_dir() else [place]
+    return [it.read_text() for it in files]
+
+
+def test_a_module_that_decides_something_has_tests_that_are_named_for_it() -> None:
+    lacking = [name for name, path in modules().items() if decides(path) and not row_of(name)]
+    assert lacking == []
+
+
+def test_a_row_is_there_for_a_module_that_needs_it() -> None:
+    assert SHOWN_BY.keys() - {row_of(it) for it in modules()} == set()
+
+
+def test_the_tests_of_a_row_are_there() -> None:
+    empty = [
+        f"{row}: {name}"
+        for row, names in SHOWN_BY.items()
+        for name in names.split()
+        if not any(re.search(r"^(async )?def test_", it, re.MULTILINE) for it in texts_of(name))
+    ]
+    assert empty == []
