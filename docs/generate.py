@@ -321,9 +321,16 @@ def objects_page() -> str:
         "Where a call says what it costs, one round trip is from here to the member that leads, and from there to a majority.",
     ]
     blocking = import_module("roost.objects.blocking")
+    from roost.objects import Context, Machine, MachineStatus, SnapshotPolicy, command, query
+
     between = {"Database", "Handle", "Keyed", "Turned", "open_database"}
     for name in sorted(set(blocking.__all__) - between, key=lambda it: (it != "Objects", it)):
         lines += class_lines(getattr(blocking, name), "roost.objects")
+    lines += function_lines("Database.machine", blocking.Database.machine)
+    for kind in (Machine, Context, SnapshotPolicy, MachineStatus):
+        lines += class_lines(kind, "roost.objects")
+    for it in (command, query):
+        lines += function_lines(f"roost.{it.__name__}", it)
     return "\n".join(lines) + "\n"
 
 

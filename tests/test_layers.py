@@ -107,7 +107,7 @@ FLOORS = {
     "roost.database": """
         blocking
         aio
-        status | catalogue | opening
+        status | catalogue | opening | host
         embedded | place
         observing | listening | runner | deriving
         past | events | deriving_tree | environment
@@ -130,16 +130,20 @@ FLOORS = {
     "roost.objects": """
         blocking
         aio
-        turns
-        waiting
+        turns | machines
+        asking
+        following
+        publishing | callers
+        replica | waiting
         layouts
         brackets | orders | shapes
+        machine
         errors
     """,
     "roost.objects.aio": """
         opening
         database
-        objects
+        objects | machines
         barriers | deques | dicts | lists | locks | queues | registers | sets
         sequences
         handle
@@ -147,7 +151,7 @@ FLOORS = {
     "roost.objects.layouts": """
         kinds
         operations
-        barriers | deques | dicts | heaps | lines | registers | sets
+        barriers | deques | dicts | heaps | lines | machines | registers | sets
         lists
         counted_tree
         heads

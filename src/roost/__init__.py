@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from roost.errors import NotExecuted, OutcomeUnknown, RoostError
     from roost.faces import Closed, Forked
     from roost.member import Backup
+    from roost.objects import Context, Machine, SnapshotPolicy, command, query
     from roost.objects.blocking import Database
     from roost.opening import open  # noqa: A004 - it is called roost.open
     from roost.restoring import Restored, restore
@@ -52,6 +53,7 @@ else:
         *("DerivedDropped", "DerivedFailed", "DerivedLost", "Rebuilding", "derived"),
         "events",
     )
+    _MACHINES = ("Context", "Machine", "SnapshotPolicy", "command", "query")
     __getattr__ = lazily(
         __name__,
         {
@@ -61,6 +63,7 @@ else:
             "Backup": "roost.member",
             "Client": "roost.client",
             "Database": "roost.objects.blocking",
+            **dict.fromkeys(_MACHINES, "roost.objects"),
             "aio": "roost.aio",
             "open": "roost.opening",
             **dict.fromkeys(("Restored", "restore"), "roost.restoring"),
@@ -80,12 +83,14 @@ __all__ = [
     "Client",
     "Closed",
     "Conflict",
+    "Context",
     "Database",
     "DerivedDropped",
     "DerivedFailed",
     "DerivedLost",
     "Forked",
     "Limits",
+    "Machine",
     "MemberEnded",
     "NotExecuted",
     "Operation",
@@ -96,12 +101,15 @@ __all__ = [
     "Refused",
     "Restored",
     "RoostError",
+    "SnapshotPolicy",
     "Status",
     "Transaction",
     "UnknownOperation",
     "aio",
+    "command",
     "derived",
     "events",
     "open",
+    "query",
     "restore",
 ]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         Tree,
         View,
     )
-    from roost.objects.aio import Database
+    from roost.objects.aio import Database, MachineHandle
 else:
     _DATABASE = ("Attempt", "Local", "MultiTree", "Queue", "ReadTree", "Reads", "Tree")
     __getattr__ = lazily(
@@ -35,7 +35,7 @@ else:
             ),
             **dict.fromkeys(("Opening", "open"), "roost.awaited"),
             "Client": "roost.client.aio",
-            "Database": "roost.objects.aio",
+            **dict.fromkeys(("Database", "MachineHandle"), "roost.objects.aio"),
         },
     )
 
@@ -46,6 +46,7 @@ __all__ = [
     "DerivedTree",
     "Events",
     "Local",
+    "MachineHandle",
     "MultiTree",
     "Observation",
     "Opening",

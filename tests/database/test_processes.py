@@ -58,25 +58,42 @@ def test_nothing_runs_on_when_a_program_ends_without_a_close(how: str, tmp_path:
 class Program:
     """One program with a member in it."""
 
-    def __init__(self, root: Path, name: str, members: dict[str, str]) -> None:
+    def __init__(
+        self,
+        root: Path,
+        name: str,
+        members: dict[str, str],
+        module: str = "tests.database.counting_member",
+    ) -> None:
         given = {"path": str(root / name), "name": name, "members": members}
         self.members = members
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.database.counting_member", json.dumps(given)],
+            [sys.executable, "-m", module, json.dumps(given)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
 
-    def ask(self, line: str) -> Any:
+    def tell(self, line: str) -> None:
         assert self.process.stdin is not None
-        assert self.process.stdout is not None
         print(line, file=self.process.stdin, flush=True)
+
+    def ask(self, line: str) -> Any:
+        assert self.process.stdout is not None
+        self.tell(line)
         return json.loads(self.process.stdout.readline())
 
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
+
+    def forget(self) -> None:
+        """Kill it, and close what leads to it."""
+        self.kill()
+        for stream in (self.process.stdin, self.process.stdout):
+            assert stream is not None
+            with suppress(BrokenPipeError):
+                stream.close()
 
     def end(self) -> int:
         assert self.process.stdin is not None
@@ -93,11 +110,7 @@ def programs(tmp_path: Path) -> Iterator[dict[str, Program]]:
         yield found
     finally:
         for it in found.values():
-            it.kill()
-            for stream in (it.process.stdin, it.process.stdout):
-                assert stream is not None
-                with suppress(BrokenPipeError):
-                    stream.close()
+            it.forget()
 
 
 @pytest.mark.slow
@@ -118,11 +131,7 @@ def test_a_count_is_kept_by_three_programs_whoever_is_killed(
                 added += 1
                 assert it.ask(f"add key{added}") == added
                 assert it.ask(f"add key{added}") == added, "asked again, it is answered again"
-        stream = programs[leader].process
-        assert stream.stdin is not None
-        assert stream.stdout is not None
-        stream.stdin.close()
-        stream.stdout.close()
+        programs[leader].forget()
         programs[leader] = Program(tmp_path, leader, members)
         assert programs[leader].ask("read") == added
     children = [child for it in programs.values() for child in children_of(it.process.pid)]

@@ -41,11 +41,17 @@ class Members(Databases):
         self.network.simulated.heal()
 
 
-def with_members(root: Path, story: Callable[[Members], Awaitable[None]], *, size: int = 3) -> None:
+def with_members(
+    root: Path,
+    story: Callable[[Members], Awaitable[None]],
+    *,
+    size: int = 3,
+    kind: type[Members] = Members,
+) -> None:
     """Run `story` with a cluster in virtual time."""
 
     async def told(cluster: Databases) -> None:
         assert isinstance(cluster, Members)
         await story(cluster)
 
-    with_databases(root, told, size=size, kind=Members)
+    with_databases(root, told, size=size, kind=kind)

@@ -34,6 +34,7 @@ from roost.database.errors import (
     WriteSetTooLarge,
     WrongLoop,
 )
+from roost.database.host import Host, Origin
 from roost.database.limits import DEFAULT_LIMITS, Limits
 from roost.database.moments import Moment
 from roost.database.opening import open_as
@@ -61,6 +62,7 @@ __all__ = [
     "DerivedFailed",
     "DerivedLost",
     "DerivedStatus",
+    "Host",
     "KeyCodec",
     "KeyTooLarge",
     "KeyUndecodable",
@@ -74,6 +76,7 @@ __all__ = [
     "Operation",
     "OperationFailed",
     "Operations",
+    "Origin",
     "OtherCodec",
     "Overrun",
     "Rebuilding",

@@ -185,6 +185,11 @@ class Embedded:
             raise MemberEnded(f"{found._ended}; open it again")
         return found
 
+    @property
+    def world(self) -> World:
+        """What the member finds around it."""
+        return self._world
+
     def check(self) -> None:
         """Refuse a call that could get no answer.
 

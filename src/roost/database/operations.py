@@ -86,23 +86,32 @@ class Operation(Generic[P, R]):
             Refused: the operation says no, or is not the one that was asked for.
 
         """
+        content = msgspec.msgpack.encode(self.invoke(txn, body))
+        self._result.decode(content)
+        return content
+
+    def invoke(self, first: Any, body: bytes, function: Callable[..., Any] | None = None) -> Any:
+        """What its function, or another of the same arguments, makes of those that were sent.
+
+        `first` is what stands before them: the transaction.
+
+        Raises:
+            UnknownOperation: its arguments are others here.
+
+        """
         try:
             arguments = self._arguments.decode(body)
         except (msgspec.MsgspecError, RecursionError) as error:
             text = f"{self.name} has other arguments where it runs: {error}; upgrade all members"
             raise UnknownOperation(text) from error
-        function: Callable[..., R] = self.function  # what it is given was checked by the decoder
+        called: Callable[..., Any] = function or self.function  # the decoder has checked them
         if self._is_positional:
-            result = function(txn, *arguments)
-        else:
-            bound = inspect.BoundArguments(
-                self._signature,
-                dict(zip(self._signature.parameters, arguments, strict=True)),
-            )
-            result = function(txn, *bound.args, **bound.kwargs)
-        content = msgspec.msgpack.encode(result)
-        self._result.decode(content)
-        return content
+            return called(first, *arguments)
+        bound = inspect.BoundArguments(
+            self._signature,
+            dict(zip(self._signature.parameters, arguments, strict=True)),
+        )
+        return called(first, *bound.args, **bound.kwargs)
 
     def result(self, content: bytes) -> R:
         """What `run` returned."""

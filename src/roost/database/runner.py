@@ -14,7 +14,7 @@ from typing import Any
 from roost import errors
 from roost.database import once
 from roost.database.answers import RAN, Asked, decode_asked, encode_refusal
-from roost.database.errors import OperationFailed, UnknownOperation
+from roost.database.errors import BadDeclaration, OperationFailed, UnknownOperation
 from roost.database.limits import Limits
 from roost.database.moments import Clock
 from roost.database.operations import Operation
@@ -50,12 +50,22 @@ class Runner:
         clock_number: int,
     ) -> None:
         """Know `operations`; `clock_s` never goes back, and has a number; `wall_s` is the date."""
-        self._operations = operations
+        self._operations = dict(operations)
         self._limits = limits
         self._clock_s = clock_s
         self._wall_s = wall_s
         self.clock = Clock(clock_number, clock_s)
         self._run_count = self._refused_count = self._failed_count = self._slow_count = 0
+
+    def declare(self, operation: Operation[Any, Any]) -> None:
+        """Know one more.
+
+        Raises:
+            BadDeclaration: there is another one of that name.
+
+        """
+        if self._operations.setdefault(operation.name, operation) is not operation:
+            raise BadDeclaration(f"{operation.name} is declared twice: rename one of them")
 
     def figures(self) -> RunnerFigures:
         """A snapshot."""

@@ -3,10 +3,12 @@
 They call the methods of the class that is derived from them.
 """
 
-from collections.abc import Iterable, Iterator, MutableSequence, MutableSet
+import functools
+from collections.abc import Callable, Iterable, Iterator, MutableSequence, MutableSet
 from typing import Any, Generic, Self, TypeVar, overload
 
 from roost.faces import KeyedWrite
+from roost.objects.machine import Command
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -155,3 +157,14 @@ class ListBrackets(SequenceBrackets[V]):
 
 
 MutableSequence.register(ListBrackets)
+
+
+class NamedCommands:
+    """Commands and queries of a machine as methods."""
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        face: Any = self  # the class that is derived from this one
+        found = face.named(name)
+        return functools.partial(face.run if isinstance(found, Command) else face.ask, found)

@@ -6,7 +6,7 @@ Where CPython's type of that name raises KeyError, IndexError or ValueError, so 
 import queue
 import threading
 
-from roost.errors import CallerFault, RoostError
+from roost.errors import CallerFault, NotExecuted, OutcomeUnknown, Overloaded, RoostError
 
 
 class QueueEmpty(CallerFault, queue.Empty):
@@ -38,3 +38,46 @@ class LeaseLost(RoostError):
 
     The cluster could not be reached, or this process stood still.  Somebody else may have it.
     """
+
+
+class MachineNotOpen(NotExecuted):
+    """The member that leads has not opened the machine: open it on all members, and ask again."""
+
+
+class MachineBehind(Overloaded):
+    """The member that leads has not carried out so many commands yet that it takes no more."""
+
+
+class ResultLost(OutcomeUnknown):
+    """The command is in the log, and is carried out by all members; what came of it is not known.
+
+    This member's copy was too slow, has stopped before it, or went on from a snapshot that has it.
+    """
+
+
+class MachineStopped(RoostError):
+    """A copy of the machine has stopped, and takes no commands; the text says at which, and why.
+
+    The database goes on.  Start the members again with a program that is mended: they begin with
+    the last snapshot.
+    """
+
+
+class CommandFailed(MachineStopped):
+    """A command raised something else than `Refused`; every copy stops there."""
+
+
+class CommandUnknown(MachineStopped):
+    """The machine in this program has no command of that name, or other arguments: upgrade it."""
+
+
+class MachineDiffers(MachineStopped):
+    """What came of commands here and where the cluster led is not the same."""
+
+
+class SnapshotUnreadable(MachineStopped):
+    """The machine's `load` has failed, or the snapshot is not what was written."""
+
+
+class SnapshotFailed(RoostError):
+    """The machine's `save` has failed; the last snapshot is there still, and so is all since."""

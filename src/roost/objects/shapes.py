@@ -28,3 +28,23 @@ class Leading:
 
     value: str
     token: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineStatus:
+    """One machine on this member.
+
+    `applied_index` is the command that this copy has carried out last, `last_index` the newest that
+    is known here.  Commands up to `snapshot_index` are in the snapshot.  `stopped` says why the
+    copy has stopped, `snapshot_failure` why there was no snapshot when there should have been; ""
+    = that is not so.  `slow_command_count` held the member up for longer than `Limits.hold_s`.
+    """
+
+    name: str
+    applied_index: int
+    last_index: int
+    snapshot_index: int
+    snapshot_bytes: int
+    stopped: str
+    snapshot_failure: str
+    slow_command_count: int

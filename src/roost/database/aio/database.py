@@ -20,6 +20,7 @@ from roost.database.carried import CarriedRows
 from roost.database.derivations import Derivation
 from roost.database.embedded import Embedded, Served
 from roost.database.errors import BadArgument, BadOpening, Conflict, ViewClosed
+from roost.database.host import Host
 from roost.database.limits import Limits
 from roost.database.moments import Moment
 from roost.database.operations import Operation, P, R
@@ -199,6 +200,11 @@ class Database(Observable):
     def name(self) -> str:
         """The name of the member in this process."""
         return self._embedded.member.config.name
+
+    @property
+    def host(self) -> Host:
+        """What a data model of your own needs of this member; on its event loop only."""
+        return Host(self._embedded, self._limits.hold_s)
 
     @property
     def local(self) -> Local:

@@ -18,6 +18,7 @@ from roost.database.blocking.trees import MultiTree, Queue, ReadTree, Tree
 from roost.database.bounds import K, V
 from roost.database.derivations import Derivation
 from roost.database.errors import BadArgument, Conflict
+from roost.database.host import Host
 from roost.database.moments import Moment
 from roost.database.operations import Operation, P, R
 from roost.database.status import MemberInfo, Status
@@ -156,6 +157,11 @@ class Database(Observable):
     def name(self) -> str:
         """The name of the member in this process."""
         return self._inner.name
+
+    @property
+    def host(self) -> Host:
+        """What a data model of your own needs of this member; on its event loop only."""
+        return self._inner.host
 
     @property
     def local(self) -> Local:

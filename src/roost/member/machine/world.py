@@ -9,10 +9,10 @@ import os
 import random
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -47,6 +47,7 @@ from roost.store.scrub import NICENESS
 from roost.store.snapshot import EXIT_CORRUPT
 
 Address = tuple[str, int]
+Result = TypeVar("Result")
 SEGMENT_BYTES_MIN = 64 << 10
 # One identifier slot for so many bytes of a segment.
 BYTES_PER_SLOT, SLOTS_MIN = 512, 64
@@ -175,6 +176,18 @@ class World:
         if ended.code:
             return None
         return msgspec.json.decode(ended.said, type=ScrubReport)
+
+    async def run_aside(self, work: Callable[[], Result]) -> Result:
+        """Run `work` on a thread, so that the loop goes on; whoever is cancelled waits for its end.
+
+        Nothing can end a thread, and what it uses must not be taken away from it.
+        """
+        future = asyncio.get_running_loop().run_in_executor(None, work)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            await asyncio.wait([future])
+            raise
 
     async def sync_file(self, descriptor: int) -> None:
         """Make a file durable without holding the loop up."""

@@ -7,6 +7,7 @@ from roost.objects.aio.dicts import Counter, Dict, Keyed
 from roost.objects.aio.handle import Handle
 from roost.objects.aio.lists import List
 from roost.objects.aio.locks import Leader, Lock, Semaphore, Turned
+from roost.objects.aio.machines import MachineHandle
 from roost.objects.aio.objects import Objects
 from roost.objects.aio.opening import open_database
 from roost.objects.aio.queues import PriorityQueue
@@ -24,6 +25,7 @@ __all__ = [
     "Leader",
     "List",
     "Lock",
+    "MachineHandle",
     "Objects",
     "PriorityQueue",
     "Register",

@@ -9,6 +9,7 @@ from roost.objects.blocking.dicts import Counter, Dict, Keyed
 from roost.objects.blocking.handle import Handle
 from roost.objects.blocking.lists import List
 from roost.objects.blocking.locks import Leader, Lock, Semaphore, Turned
+from roost.objects.blocking.machines import MachineHandle
 from roost.objects.blocking.objects import Objects
 from roost.objects.blocking.opening import open_database
 from roost.objects.blocking.queues import PriorityQueue
@@ -26,6 +27,7 @@ __all__ = [
     "Leader",
     "List",
     "Lock",
+    "MachineHandle",
     "Objects",
     "PriorityQueue",
     "Register",

@@ -9,6 +9,7 @@ from roost.objects.layouts import (
     heaps,
     lines,
     lists,
+    machines,
     registers,
     sets,
 )
@@ -63,4 +64,7 @@ BARRIER_LEAVE = Operation("roost.barrier_leave", barriers.leave)
 BARRIER_ABORT = Operation("roost.barrier_abort", barriers.abort)
 BARRIER_RESET = Operation("roost.barrier_reset", barriers.reset)
 BARRIER_COUNT = Operation("roost.barrier_count", barriers.count)
+MACHINE_PART = Operation("roost.machine_part", machines.put_part)
+MACHINE_KEEP = Operation("roost.machine_keep", machines.keep)
+MACHINE_TRIM = Operation("roost.machine_trim", machines.trim)
 OPERATIONS = {it.name: it for it in list(vars().values()) if isinstance(it, Operation)}

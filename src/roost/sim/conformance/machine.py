@@ -50,9 +50,21 @@ async def a_worker_does_one_thing_after_another(world: World) -> None:
     worker.shutdown()
 
 
+async def work_aside_answers_or_fails_whoever_asked(world: World) -> None:
+    """And nothing else: what it raises is his."""
+    assert await world.run_aside(lambda: 7) == 7
+    failed = False
+    try:
+        await world.run_aside(lambda: int("seven"))
+    except ValueError:
+        failed = True
+    assert failed, "an error has gone nowhere"
+
+
 MACHINE: tuple[MachineCheck, ...] = (
     a_clock_never_goes_back,
     a_later_life_has_a_higher_number,
     chance_is_within_its_bounds,
     a_worker_does_one_thing_after_another,
+    work_aside_answers_or_fails_whoever_asked,
 )

@@ -31,6 +31,8 @@ DIGEST_ENTRIES = 16
 # A slow disk: how long a write takes, and how often and how long it hangs.
 WRITE_S_MEAN = 0.005
 STALL_ODDS, STALL_S = 0.005, (0.2, 3.0)
+# How long work on another thread takes at most.
+ASIDE_S = 0.2
 
 
 class RandomDice:
@@ -205,6 +207,12 @@ class SimWorld(World):
         """Not this time: another process would run in another time, and we have it open."""
         del directory, is_awaited
         return None
+
+    async def run_aside(self, work: Callable[[], Result]) -> Result:
+        """Work of another thread: it takes a while, and none of the member's turns."""
+        await asyncio.sleep(self._stream.uniform(0, ASIDE_S))
+        with aside():
+            return work()
 
     async def sync_file(self, descriptor: int) -> None:
         """The simulated machine has no such cache to lose."""
