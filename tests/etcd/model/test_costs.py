@@ -1,0 +1,65 @@
+"""Steps by what they cost: whoever drives them, they come to the same, and a slice is bounded."""
+
+from collections.abc import Generator
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from roost.etcd.model.costs import at_once, in_slices, within_a_turn
+from roost.etcd.model.mvcc import INLINE_ROWS_MAX, SLICE_ROWS
+
+COSTS = st.lists(st.integers(0, SLICE_ROWS + 9), max_size=40)
+
+
+class Walk:
+    """Steps that remember how far they were driven."""
+
+    def __init__(self, costs: list[int]) -> None:
+        self.costs = costs
+        self.done = 0
+
+    def steps(self) -> Generator[int, None, bytes]:
+        for cost in self.costs:
+            self.done += 1
+            yield cost
+        return b"the end"
+
+
+@given(COSTS)
+def test_all_at_once_they_come_to_their_end(costs: list[int]) -> None:
+    assert at_once(Walk(costs).steps()) == b"the end"
+
+
+@given(COSTS)
+@example([INLINE_ROWS_MAX])
+@example([INLINE_ROWS_MAX + 1])
+@example([INLINE_ROWS_MAX, 1])
+def test_what_costs_more_than_a_turn_has_comes_to_nothing_and_is_left_there(
+    costs: list[int],
+) -> None:
+    """The model adds up; whoever is told None has no more than one step too many behind it."""
+    walk = Walk(costs)
+    found = within_a_turn(walk.steps())
+    assert found == (b"the end" if sum(costs) <= INLINE_ROWS_MAX else None)
+    assert sum(costs[: max(0, walk.done - 1)]) <= INLINE_ROWS_MAX
+
+
+@given(COSTS)
+def test_a_slice_ends_with_the_step_that_fills_it(costs: list[int]) -> None:
+    """The model cuts the costs wherever their sum has reached a slice."""
+    wanted, part = [], 0
+    for number, cost in enumerate(costs, 1):
+        part += cost
+        if part >= SLICE_ROWS:
+            wanted.append(number)
+            part = 0
+    walk, ends = Walk(costs), list[int]()
+    slices = in_slices(walk.steps())
+    while True:
+        try:
+            next(slices)
+        except StopIteration as end:
+            assert end.value == b"the end"
+            break
+        ends.append(walk.done)
+    assert ends == wanted
