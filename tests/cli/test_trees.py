@@ -66,6 +66,39 @@ def test_a_directory_is_read_while_its_member_runs(directory: Path) -> None:
     assert said.stdout.splitlines() == ["0x3078\ttext", "a\t1"]
 
 
+@roost.derived("ix_born", source="people", version=3)
+def born(name: str, facts: dict[str, int]) -> list[tuple[tuple[int, str], str]]:
+    return [((facts["born"], name), name)]
+
+
+def test_a_derived_tree_is_shown_like_others_and_dropped(tmp_path: Path) -> None:
+    path = str(tmp_path / "data")
+    run = CliRunner().invoke
+    with roost.open(path) as db:
+        db.tree("people", key=str, value=dict[str, int]).update(
+            {"ada": {"born": 1815}, "alan": {"born": 1912}}
+        )
+        assert run(main, ["drop", path, "ix_born"]).output.startswith("Error: nothing is derived")
+        db.derived(born).wait_built()
+        said = run(main, ["drop", path, "ix_born"])
+        assert (said.exit_code, "is used by another process" in said.output) == (1, True)
+    rows = [json.loads(it) for it in run(main, ["trees", path, "--json"]).output.splitlines()]
+    assert rows[-1]["name"] == "ix_born"
+    assert (rows[-1]["key_count"], rows[-1]["keys"]) == (2, "tuple[int, str]")
+    assert rows[-1]["purpose"] == "derived from people, version 3"
+    said = run(main, ["dump", path, "ix_born"])
+    assert said.output.splitlines() == ['1815 ada\t"ada"', '1912 alan\t"alan"']
+    assert run(main, ["drop", path, "ix_born"]).exit_code == 0
+    for words in (["drop", path, "ix_born"], ["drop", path, "people"], ["dump", path, "ix_born"]):
+        said = run(main, words)
+        assert (said.exit_code, said.output[:7]) == (1, "Error: ")
+    assert "ix_born" not in run(main, ["trees", path]).output
+    with roost.open(path) as db:
+        again = db.derived(born)
+        again.wait_built()
+        assert list(again.keys()) == [(1815, "ada"), (1912, "alan")]
+
+
 def test_what_is_not_there_is_one_line(directory: Path, tmp_path: Path) -> None:
     for words in (["dump", str(directory), "nobody"], ["trees", str(tmp_path)]):
         said = CliRunner().invoke(main, words)

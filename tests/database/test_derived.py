@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from roost.database import (
 )
 from roost.database.aio import Database
 from roost.faces import Closed
+from roost.member import MemberConfig
+from roost.store import Long, Steps, Txn
 from tests.database.databases import Databases, again, with_databases
 
 people = Operations("people")
@@ -321,5 +324,72 @@ def test_whoever_waits_hears_of_the_end(tmp_path: Path) -> None:
             await waiting
         with pytest.raises(Closed):
             await tree.get(("c0", 0))
+
+    with_databases(tmp_path, story, people, size=1)
+
+
+class Forgetful(Databases):
+    """Members whose logs are short."""
+
+    def config(self, position: int) -> MemberConfig:
+        return replace(super().config(position), trailing_entries=5)
+
+
+@pytest.mark.slow
+def test_a_snapshot_that_takes_the_place_of_everything_has_all_rows_looked_at(
+    tmp_path: Path,
+) -> None:
+    async def story(cluster: Databases) -> None:
+        leader = await cluster.quiet()
+        position = (leader + 1) % 3
+        lagging, member = cluster.databases[position], cluster.members[leader]
+        await cluster.databases[leader].run(fill, 0, 300)
+        tree = await lagging.derived(by_city)
+        await tree.wait_built()
+        here = cluster.address(position)
+        for other in {0, 1, 2} - {position}:
+            there = cluster.address(other)
+            cluster.network.simulated.cut |= {(here, there), (there, here)}
+        await again(partial(cluster.databases[leader].run, empty))
+        await again(partial(cluster.databases[leader].run, fill, 200, 200))
+        big = cluster.databases[leader].tree("big")
+        for _ in range(18):
+            # So many bytes that the log is more than one file.
+            await again(partial(big.put, b"", bytes(60_000)))
+        await cluster.until(lambda: member.first_index > 10)
+        cluster.network.simulated.heal()
+        applied = lagging._embedded.member.store
+        await cluster.until(lambda: applied.applied_index >= member.store.applied_index)
+        await tree.wait_built()
+        assert {key[1] async for key, _ in tree.items()} == set(range(200, 400))
+
+    with_databases(tmp_path, story, people, kind=Forgetful)
+
+
+@pytest.mark.parametrize("how", ["live", "past"])
+def test_a_long_write_has_its_source_looked_at(tmp_path: Path, how: str) -> None:
+    async def story(cluster: Databases) -> None:
+        (database,) = cluster.databases.values()
+        await database.run(fill, 0, 10)
+        tree = await database.derived(by_city)
+        await tree.wait_built()
+        if how == "past":
+            await cluster.close_all()
+            database = await cluster.open_at(0)
+        member = database._embedded.member
+        tree_id = member.store.tree("people").id
+        keys = [key for key, _ in member.view.scan(tree_id)]
+
+        def steps(txn: Txn) -> Steps:
+            for key in keys[3:]:
+                txn.delete(tree_id, key)
+                yield
+            return b""
+
+        member.register("a long one", lambda _txn, _body: Long(steps))
+        await again(lambda: member.transact("a long one", b""))
+        tree = await database.derived(by_city)
+        await tree.wait_built()
+        assert {key[1] async for key, _ in tree.items()} == {0, 1, 2}
 
     with_databases(tmp_path, story, people, size=1)

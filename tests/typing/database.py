@@ -4,7 +4,7 @@ mypy is strict about these files (`make types`): what is wrong has to be ignored
 error, and an ignored error that is none any more is an error itself.  So this is a test.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from datetime import datetime
 from typing import assert_type
 
@@ -28,6 +28,36 @@ def transfer(txn: roost.Transaction, source: str, target: str, amount: int = 1) 
     txn.queue("jobs", value=int).append("one")  # type: ignore[arg-type]  # another type
     txn.annotate("kind", b"")  # type: ignore[arg-type]  # a kind is a number
     return accounts[target] + amount
+
+
+@roost.derived("ix_by_amount", source="accounts", version=1)
+def by_amount(name: str, amount: int) -> Iterator[tuple[tuple[int, str], float]]:
+    """A derived tree."""
+    yield (amount, name), 1.0
+
+
+@roost.derived("ix_wrong", source="accounts", version=1)  # type: ignore[arg-type]  # no rows
+def no_rows(name: str, amount: int) -> str:
+    """It gives no rows."""
+    return name * amount
+
+
+def derived(db: roost.Database) -> None:
+    """A tree is what its function says that it is."""
+    tree = db.derived(by_amount)
+    assert_type(tree.get((1, "ada")), float | None)
+    assert_type(tree[1, "ada"], float)
+    assert_type(tree.first(), tuple[tuple[int, str], float] | None)
+    tree.get("ada")  # type: ignore[call-overload]  # a key of another type
+    tree.put((1, "ada"), 1.0)  # type: ignore[attr-defined]  # it is only read
+    db.derived(blocking)  # type: ignore[arg-type]  # no derived tree
+
+
+async def derived_awaited(db: aio.Database) -> None:
+    """And with asyncio."""
+    tree = await db.derived(by_amount)
+    await tree.wait_built()
+    assert_type(await tree.get((1, "ada")), float | None)
 
 
 def blocking(db: roost.Database) -> None:

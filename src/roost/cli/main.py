@@ -128,6 +128,11 @@ COMMANDS = {
         "dump",
         "Print the rows of TREE in the directory of a member.",
     ),
+    "drop": Lazy(
+        "roost.cli.trees",
+        "drop",
+        "Drop the derived tree TREE of a member that does not run.",
+    ),
     "sim": Lazy(
         "roost.cli.sim",
         "sim",

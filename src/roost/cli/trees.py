@@ -1,4 +1,4 @@
-"""`roost trees` and `roost dump`: what a directory holds, whether its member runs or not."""
+"""`roost trees`, `roost dump`, `roost drop`: what a directory holds, and what it need not hold."""
 
 from dataclasses import asdict
 from itertools import islice
@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from roost.cli.shared import say_json
-from roost.database.catalogue import rows_of, trees_of
+from roost.database.catalogue import derived_of, derived_rows_of, has_derived, rows_of, trees_of
+from roost.database.environment import drop_offline, open_derived_file
 from roost.errors import RoostError
 from roost.member import open_store_file
 
@@ -22,7 +23,7 @@ def trees(data_dir: Path, *, as_json: bool) -> None:
     r"""List the trees in the directory of a member: keys, bytes, types, purposes.
 
     It shows what is in the store's file: of a member that runs, all but the last seconds.  Trees
-    without types are the database's own, or etcd's.
+    without types are the database's own, or etcd's; those that the member derives come last.
 
     \b
     Example:
@@ -32,6 +33,8 @@ def trees(data_dir: Path, *, as_json: bool) -> None:
         with open_store_file(data_dir) as file:
             found = list(trees_of(file.view))
             index = file.index
+        with open_derived_file(data_dir) as derived:
+            found += [] if derived is None else derived_of(derived)
     except RoostError as error:
         raise click.ClickException(str(error)) from error
     if as_json:
@@ -64,11 +67,34 @@ def dump(data_dir: Path, tree: str, limit: int | None, *, as_json: bool) -> None
         roost dump default.roost accounts --limit 10
     """
     try:
-        with open_store_file(data_dir) as file:
-            for key, value in islice(rows_of(file.view, tree), limit):
+        with open_derived_file(data_dir) as derived, open_store_file(data_dir) as file:
+            if derived is not None and has_derived(derived, tree):
+                rows = derived_rows_of(derived, tree)
+            else:
+                rows = rows_of(file.view, tree)
+            for key, value in islice(rows, limit):
                 if as_json:
                     say_json({"key": key, "value": value})
                 else:
                     click.echo(f"{key}\t{value}")
+    except RoostError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@click.command()
+@_DATA_DIR
+@click.argument("tree")
+def drop(data_dir: Path, tree: str) -> None:
+    r"""Drop the derived tree TREE of a member that does not run.
+
+    It is gone at once; what it took is given back while the member runs.  A program that asks for
+    it again has it made anew.  Trees that are not derived are the cluster's, and are not dropped.
+
+    \b
+    Example:
+        roost drop default.roost ix_people_by_city
+    """
+    try:
+        drop_offline(data_dir, tree)
     except RoostError as error:
         raise click.ClickException(str(error)) from error

@@ -2,6 +2,8 @@
 
 A key or value is shown as what its tree is declared to hold; what is not declared, or is something
 else, as text when all of it is printable ASCII, and else in hexadecimal digits behind 0x.
+
+Trees that a member derives lie in a file of their own (`derived_rows`), and are shown like others.
 """
 
 from collections.abc import Iterator
@@ -10,11 +12,13 @@ from dataclasses import dataclass
 import msgspec
 
 from roost.database import declared
+from roost.database import derived_rows as layout
 from roost.database.declared import Declared
+from roost.database.derived_rows import Registered
 from roost.database.errors import KeyUndecodable, NotYourTree
 from roost.database.ordered import decode_parts
 from roost.errors import UNDECODABLE
-from roost.store import CATALOG_ID, UnknownTree, View
+from roost.store import CATALOG_ID, METADATA_ID, UnknownTree, View
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +64,62 @@ def rows_of(view: View, name: str) -> Iterator[tuple[str, str]]:
     row = _declared(view, name)
     for key, value in view.iterate(int.from_bytes(held, "big")):
         yield _shown_key(key, row.key), _shown_value(value, row.value)
+
+
+def has_derived(view: View, name: str) -> bool:
+    """Whether a second environment has a derived tree of that name."""
+    return view.get(METADATA_ID, _registered_name(name)) is not None
+
+
+def derived_of(view: View) -> Iterator[TreeFacts]:
+    """All derived trees of a second environment, by name; each is walked over."""
+    found = view.scan(METADATA_ID, layout.REGISTERED, layout.REGISTERED + b"\xff")
+    for key, _ in found:
+        name = key.removeprefix(layout.REGISTERED).decode()
+        kept = _derived(view, name)
+        count = content_bytes = 0
+        for made, value in _derived_rows(view, kept):
+            count, content_bytes = count + 1, content_bytes + len(made) + len(value)
+        state = "" if kept.is_built else ", not complete"
+        yield TreeFacts(
+            name=name,
+            key_count=count,
+            content_bytes=content_bytes,
+            keys=kept.made_by.keys,
+            values=kept.made_by.values,
+            purpose=f"derived from {kept.made_by.source}, version {kept.made_by.version}{state}",
+        )
+
+
+def derived_rows_of(view: View, name: str) -> Iterator[tuple[str, str]]:
+    """Keys and values of a derived tree, in order, as text.
+
+    Raises:
+        UnknownTree: there is none of that name.
+
+    """
+    kept = _derived(view, name)
+    for key, value in _derived_rows(view, kept):
+        yield _shown_key(key, kept.made_by.keys), _shown_value(value, kept.made_by.values)
+
+
+def _registered_name(name: str) -> bytes:
+    """The row of a name that somebody has typed."""
+    return layout.REGISTERED + name.encode(errors="replace")
+
+
+def _derived(view: View, name: str) -> Registered:
+    held = view.get(METADATA_ID, _registered_name(name))
+    kept = None if held is None else layout.registered_of(held)
+    if kept is None:
+        raise UnknownTree(f"there is no tree {name!r}")
+    return kept
+
+
+def _derived_rows(view: View, kept: Registered) -> Iterator[tuple[bytes, bytes]]:
+    tree_id = view.get(CATALOG_ID, layout.rows_tree(kept.pair).encode())
+    if tree_id is not None:
+        yield from layout.rows_from(view, int.from_bytes(tree_id, "big"))
 
 
 def _declared(view: View, name: str) -> Declared:

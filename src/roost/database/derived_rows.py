@@ -22,7 +22,7 @@ from collections.abc import Iterator
 import msgspec
 
 from roost.database.source import Counted
-from roost.store import View
+from roost.store import METADATA_ID, Txn, View
 
 FORMAT = 1
 OWNER_KEY = b"owner"
@@ -79,6 +79,16 @@ def dropped_name(pair: int) -> bytes:
     return DROPPED + str(pair).encode("ascii")
 
 
+def rows_tree(pair: int) -> str:
+    """The tree with the rows of a pair."""
+    return f"rows.{pair}"
+
+
+def back_tree(pair: int) -> str:
+    """The tree that says what was made of which row."""
+    return f"back.{pair}"
+
+
 def owner_of(cluster_id: int) -> bytes:
     """Whose environment it is."""
     return cluster_id.to_bytes(8, "big") + FORMAT.to_bytes(8, "big")
@@ -92,6 +102,28 @@ def decode_registered(row: bytes) -> Registered:
 
     """
     return msgspec.msgpack.decode(row, type=Registered)
+
+
+def registered_of(row: bytes) -> Registered | None:
+    """What a row says; what another version wrote says nothing."""
+    try:
+        return decode_registered(row)
+    except msgspec.MsgspecError:
+        return None
+
+
+def drop_from(txn: Txn, name: str) -> int:
+    """Have a tree no more, and its pair emptied later; the number of that, 0 = there is none."""
+    key = registered_name(name)
+    held = txn.get(METADATA_ID, key)
+    if held is None:
+        return 0
+    txn.delete(METADATA_ID, key)
+    found = registered_of(held)
+    if found is None:
+        return 0
+    txn.put(METADATA_ID, dropped_name(found.pair), b"")
+    return found.pair
 
 
 def encode_keys(keys: list[bytes]) -> bytes:
@@ -140,6 +172,11 @@ def scan(
             if len(found) == limit:
                 break
     return found
+
+
+def rows_from(view: View, rows_id: int) -> Iterator[tuple[bytes, bytes]]:
+    """All keys with their values."""
+    return _from_the_start(view, rows_id, b"", None)
 
 
 def count(view: View, rows_id: int, first: bytes, stop: bytes | None, limit: int) -> Counted:

@@ -21,11 +21,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from roost.database import derived_rows as layout
 from roost.database.derivations import Derivation
-from roost.database.derived_rows import Registered
 from roost.database.deriving_tree import DerivingTree, State, made_by
 from roost.database.environment import Environment
 from roost.database.errors import (
@@ -39,7 +36,7 @@ from roost.database.limits import Limits
 from roost.errors import Overloaded, RoostError
 from roost.faces import Closed
 from roost.member import Member, World
-from roost.store import METADATA_ID, Changes, StoreError, Txn, View, Walk
+from roost.store import METADATA_ID, Changes, StoreError, View, Walk
 from roost.tasks import Tasks
 
 logger = logging.getLogger(__name__)
@@ -165,13 +162,14 @@ class Deriving:
         rows = environment.store.view.scan(
             METADATA_ID, layout.REGISTERED, layout.REGISTERED + b"\xff"
         )
-        registered = {key: found for key, row in rows if (found := _registered(row))}
+        registered = {key: found for key, row in rows if (found := layout.registered_of(row))}
         kept = registered.get(layout.registered_name(tree.name))
         taken = {it.pair for it in registered.values()} | {*self._dropped}
         taken |= {it.pair for it in self._trees.values()}
         pair = kept.pair if kept else next(it for it in range(1, 1 << 15) if it not in taken)
         txn = environment.store.begin()
-        rows_id, back_id = txn.tree(f"rows.{pair}").id, txn.tree(f"back.{pair}").id
+        rows_id = txn.tree(layout.rows_tree(pair)).id
+        back_id = txn.tree(layout.back_tree(pair)).id
         environment.commit(txn)
         if kept is None or kept.made_by != made_by(tree.derivation):
             logger.info("%s is made anew, version %d", tree.name, tree.derivation.version)
@@ -285,7 +283,7 @@ class Deriving:
         """Remove some of what was dropped."""
         pair = self._dropped[0]
         txn = environment.store.begin()
-        names = (f"rows.{pair}", f"back.{pair}")
+        names = (layout.rows_tree(pair), layout.back_tree(pair))
         tree_id = txn.tree(names[self._cleaned_count]).id
         # What was removed before is passed by going on behind it.
         walk = Walk(environment.store.view, tree_id, self._cleaned_up_to, None, keys_only=True)
@@ -316,7 +314,7 @@ class Deriving:
                 self._line.remove(tree)
                 tree.end(DerivedDropped(f"the derived tree {name!r} was dropped"))
             txn = environment.store.begin()
-            pair = drop_from(txn, name)
+            pair = layout.drop_from(txn, name)
             environment.commit(txn)
             if pair:
                 self._dropped.append(pair)
@@ -385,28 +383,6 @@ class Deriving:
     def _tell_all(self) -> None:
         for it in self._line:
             it.end(Closed("the database was closed: open it again"))
-
-
-def drop_from(txn: Txn, name: str) -> int:
-    """Have a tree no more, and its pair emptied later; the number of that, 0 = there is none."""
-    key = layout.registered_name(name)
-    held = txn.get(METADATA_ID, key)
-    if held is None:
-        return 0
-    txn.delete(METADATA_ID, key)
-    found = _registered(held)
-    if found is None:
-        return 0
-    txn.put(METADATA_ID, layout.dropped_name(found.pair), b"")
-    return found.pair
-
-
-def _registered(row: bytes) -> Registered | None:
-    """What a row says; what another version wrote says nothing."""
-    try:
-        return layout.decode_registered(row)
-    except msgspec.MsgspecError:
-        return None
 
 
 def _status(tree: DerivingTree) -> DerivedStatus:

@@ -12,12 +12,13 @@ Nothing in it is needed: whatever is wrong with it, it is removed, and made anew
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from roost.database import derived_rows as layout
-from roost.journal import OsDisk
-from roost.member import World
+from roost.journal import OsDisk, lock_directory
+from roost.member import World, open_file_in
 from roost.store import (
     CATALOG_ID,
     GUID_KEY,
@@ -25,12 +26,15 @@ from roost.store import (
     PARTS_ID,
     STORAGE_VERSION,
     VERSION_KEY,
+    InlineKeeper,
     Keeper,
     Store,
     StoreConfig,
     StoreError,
     StoreForeign,
     Txn,
+    UnknownTree,
+    View,
 )
 
 logger = logging.getLogger(__name__)
@@ -153,3 +157,46 @@ class Environment:
             self._is_closed = True
             self._keeper.unwatch(self._loop)
             self.store.abandon()
+
+
+@contextmanager
+def open_derived_file(data_dir: Path) -> Iterator[View | None]:
+    """Read what a member has derived, whether it runs or not; None = nothing.
+
+    Raises:
+        StoreError: it cannot be read.
+
+    """
+    directory = data_dir / DIRECTORY
+    if not (directory / "data.mdb").exists():
+        yield None
+        return
+    with open_file_in(directory) as file:
+        yield file.view
+
+
+def drop_offline(data_dir: Path, name: str) -> None:
+    """Drop a derived tree of a member that does not run; it is emptied when it runs again.
+
+    Raises:
+        UnknownTree: there is no such derived tree.
+        DirectoryLocked: the member runs.
+        StoreError: the file cannot be read, or written.
+
+    """
+    directory = data_dir / DIRECTORY
+    if not (directory / "data.mdb").exists():
+        raise UnknownTree(f"nothing is derived in {data_dir}")
+    lock = lock_directory(OsDisk(), data_dir)
+    try:
+        store = Store.open(config=StoreConfig(), keeper=InlineKeeper(directory))
+        try:
+            txn = store.begin()
+            if not layout.drop_from(txn, name):
+                raise UnknownTree(f"there is no derived tree {name!r}: see `roost trees`")
+            store.apply(store.applied_index + 1, txn.encode(), _TERM)
+            store.flush()
+        finally:
+            store.abandon()
+    finally:
+        lock.close()

@@ -92,6 +92,18 @@ def open_store_file(data_dir: Path) -> Iterator[StoreFile]:
     if not (directory / "data.mdb").exists():
         raise StoreError(f"{data_dir} is no directory of a member: {directory.name}/data.mdb is "
                          "not there")  # fmt: skip
+    with open_file_in(directory) as file:
+        yield file
+
+
+@contextmanager
+def open_file_in(directory: Path) -> Iterator[StoreFile]:
+    """Read the store in a directory that there is; as `open_store_file`.
+
+    Raises:
+        StoreError: it cannot be read.
+
+    """
     reader = BaseReader(environment(directory, is_writer=False))
     try:
         yield StoreFile(View([], reader), reader.applied()[0])
