@@ -288,7 +288,7 @@ def database_page() -> str:
     ]
     lines += function_lines("roost.open", opened)
     blocking = import_module("roost.database.blocking")
-    between = {"Observable", "Reads", "open_database"}
+    between = {"Derivable", "Observable", "Reads", "open_database"}
     for name in sorted(set(blocking.__all__) - between, key=lambda it: (it != "Database", it)):
         lines += class_lines(getattr(blocking, name), "roost.database")
     for kind in (Operations, Transaction, WritableTree, Limits, Status, MemberInfo):

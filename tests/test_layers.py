@@ -121,7 +121,7 @@ FLOORS = {
         conventions | moments
         carried
         rows
-        derivations
+        derivations | changed
         bounds | declared | dirty
         codecs | answers
         limits | ordered

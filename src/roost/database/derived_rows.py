@@ -18,9 +18,11 @@ A `Registered` is written with the rows that it speaks of, in one write set.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
+from roost.database.derivations import Derivation
 from roost.database.source import Counted
 from roost.store import METADATA_ID, Txn, View
 
@@ -67,6 +69,21 @@ class Registered(msgspec.Struct, frozen=True, kw_only=True):
     seen_index: int
     seen_term: int
     rest: tuple[Rest, ...]
+
+
+def made_by(derivation: Derivation[Any, Any]) -> MadeBy:
+    """What makes a tree what it is."""
+    source, shape = derivation.source, derivation.shape
+    return MadeBy(
+        version=derivation.version,
+        source=source.name,
+        source_keys=source.keys.name,
+        source_values=source.values.name,
+        keys=shape.keys.name,
+        values=shape.values.name,
+        first=derivation.range.first,
+        stop=derivation.range.stop,
+    )
 
 
 def registered_name(name: str) -> bytes:

@@ -23,7 +23,7 @@ from typing import Any
 
 from roost.database import derived_rows as layout
 from roost.database.derivations import Derivation
-from roost.database.deriving_tree import DerivingTree, State, made_by
+from roost.database.deriving_tree import DerivingTree, State
 from roost.database.environment import Environment
 from roost.database.errors import (
     BadDeclaration,
@@ -171,7 +171,7 @@ class Deriving:
         rows_id = txn.tree(layout.rows_tree(pair)).id
         back_id = txn.tree(layout.back_tree(pair)).id
         environment.commit(txn)
-        if kept is None or kept.made_by != made_by(tree.derivation):
+        if kept is None or kept.made_by != layout.made_by(tree.derivation):
             logger.info("%s is made anew, version %d", tree.name, tree.derivation.version)
         tree.begin(pair, rows_id, back_id, kept)
 

@@ -17,41 +17,25 @@ import asyncio
 import logging
 from collections import deque
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from roost.database import declared
 from roost.database import derived_rows as layout
+from roost.database.changed import LogMember, earlier, note_changes, note_entry, share_of
 from roost.database.derivations import Derivation
-from roost.database.derived_rows import MadeBy, Registered, Rest
+from roost.database.derived_rows import Registered, Rest
 from roost.database.dirty import Dirty, DirtyRange
 from roost.database.errors import DerivedFailed, Rebuilding
 from roost.database.limits import Limits
 from roost.errors import RoostError
 from roost.raft import Entry, EntryKind
-from roost.store import (
-    CATALOG_ID,
-    DELETE,
-    DELETE_FROM,
-    DELETE_RANGE,
-    METADATA_ID,
-    PUT,
-    Changes,
-    LongChanges,
-    MalformedWriteSet,
-    Store,
-    Txn,
-    View,
-    Walk,
-    is_effect,
-)
+from roost.store import CATALOG_ID, METADATA_ID, Changes, Txn, View, Walk
 
 logger = logging.getLogger(__name__)
 SLICE_UNITS = 200
 PAST_BYTES = 32 << 10
-# How many digits of a key tell how far a walk has come.
-_SHARE_BYTES = 6
 
 
 class State(Enum):
@@ -61,38 +45,6 @@ class State(Enum):
     CATCHING_UP = "catching up"
     LIVE = "live"
     ENDED = "ended"
-
-
-class LogMember(Protocol):
-    """What of a member derived trees ask."""
-
-    store: Store
-    view: View
-
-    @property
-    def first_index(self) -> int:
-        """The oldest entry that the log has still."""
-
-    def term_at(self, index: int) -> int | None:
-        """The term of an entry; None = the log does not know."""
-
-    def applied_entries(self, first: int, bytes_max: int) -> tuple[Entry, ...]:
-        """Entries that are applied, from `first` on; none where that is damaged."""
-
-
-def made_by(derivation: Derivation[Any, Any]) -> MadeBy:
-    """What makes a tree what it is."""
-    source, shape = derivation.source, derivation.shape
-    return MadeBy(
-        version=derivation.version,
-        source=source.name,
-        source_keys=source.keys.name,
-        source_values=source.values.name,
-        keys=shape.keys.name,
-        values=shape.values.name,
-        first=derivation.range.first,
-        stop=derivation.range.stop,
-    )
 
 
 class DerivingTree:
@@ -126,7 +78,7 @@ class DerivingTree:
         self.kept = kept
         self.dirty.clear()
         self.is_built = False
-        if kept is None or kept.made_by != made_by(self.derivation):
+        if kept is None or kept.made_by != layout.made_by(self.derivation):
             self._look_at_all()
             return
         self.state = State.WAITING
@@ -213,23 +165,9 @@ class DerivingTree:
         self._find_source()
         for entry in entries:
             if entry.kind is EntryKind.NORMAL and self.state is State.CATCHING_UP:
-                self._note_entry(entry)
+                note_entry(self.dirty, self.derivation.range, self._source_id, entry)
             self._place = entry.index
         self._end_of_past()
-
-    def _note_entry(self, entry: Entry) -> None:
-        if is_effect(entry.payload):
-            # What its parts were nobody knows any more.
-            bounds = self.derivation.range
-            self.dirty.note_range(bounds.first, bounds.stop, entry.index)
-            return
-        changes = Changes(entry.payload)
-        try:
-            is_ours = self._source_id in changes.trees
-        except MalformedWriteSet:
-            return  # it changed nothing
-        if is_ours:
-            self._note_writes(entry.index, changes)
 
     def note(self, index: int, changes: Changes) -> None:
         """A write set was applied."""
@@ -238,24 +176,7 @@ class DerivingTree:
         if CATALOG_ID in changes.trees:
             self._find_source()
         if self._source_id and self._source_id in changes.trees:
-            self._note_writes(index, changes)
-
-    def _note_writes(self, index: int, changes: Changes) -> None:
-        tree_id, dirty = self._source_id, self.dirty
-        first, stop = self.derivation.range.first, self.derivation.range.stop
-        if isinstance(changes, LongChanges):
-            # As many as there may be; each by itself would be a long step.
-            dirty.note_range(first, stop, index)
-            return
-        for kind, written_id, key, value in changes.writes:
-            if written_id != tree_id:
-                continue
-            if kind in (PUT, DELETE):
-                if first <= key and (stop is None or key < stop):
-                    dirty.note(key, index)
-            elif kind in (DELETE_RANGE, DELETE_FROM):
-                end = value if kind == DELETE_RANGE else None
-                dirty.note_range(max(first, key), _earlier(end, stop), index)
+            note_changes(self.dirty, self.derivation.range, self._source_id, index, changes)
 
     @property
     def done_index(self) -> int:
@@ -305,7 +226,7 @@ class DerivingTree:
         found = self.dirty.ranges[0]
         count = max(1, room // 2)
         ours = self.derivation.range
-        first, stop = max(found.first, ours.first), _earlier(found.stop, ours.stop)
+        first, stop = max(found.first, ours.first), earlier(found.stop, ours.stop)
         rows, place = _part(self._member.view, self._source_id, first, stop, count)
         made, end = _part(txn, self.back_id, found.first, place or found.stop, count)
         place = end or place
@@ -363,7 +284,7 @@ class DerivingTree:
         store = self._member.store
         kept = Registered(
             pair=self.pair,
-            made_by=made_by(self.derivation),
+            made_by=layout.made_by(self.derivation),
             source_id=self._source_id,
             is_built=self.is_built,
             done_index=self.done_index,
@@ -450,13 +371,6 @@ class DerivingTree:
         self._waiting = left
 
 
-def _earlier(one: bytes | None, other: bytes | None) -> bytes | None:
-    """Where the first of two ranges stops; None = at the end."""
-    if one is None or other is None:
-        return other if one is None else one
-    return min(one, other)
-
-
 def _part(
     view: View, tree_id: int, first: bytes, stop: bytes | None, count: int
 ) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
@@ -466,18 +380,3 @@ def _part(
     walk = Walk(view, tree_id, first, stop)
     rows = walk.take(count)
     return rows, None if walk.is_done else walk.place
-
-
-def share_of(first: bytes, last: bytes, place: bytes) -> float:
-    """Where `place` lies between two keys, from 0 to 1."""
-    common = 0
-    while common < min(len(first), len(last)) and first[common] == last[common]:
-        common += 1
-
-    def digits(key: bytes) -> int:
-        return int.from_bytes(key[common : common + _SHARE_BYTES].ljust(_SHARE_BYTES, b"\0"), "big")
-
-    whole = digits(last) - digits(first)
-    if whole <= 0 or place >= last:
-        return 1.0 if place > last else 0.0
-    return min(1.0, max(0.0, (digits(place) - digits(first)) / whole))

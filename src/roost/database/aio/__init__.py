@@ -1,7 +1,7 @@
 """The asyncio face of a database."""
 
 from roost.database.aio.database import Attempt, Database, Local, Reads, View
-from roost.database.aio.derived import DerivedTree
+from roost.database.aio.derived import Derivable, DerivedTree
 from roost.database.aio.observation import Events, Observable, Observation
 from roost.database.aio.opening import open_database
 from roost.database.aio.trees import MultiTree, Queue, ReadTree, Tree
@@ -9,6 +9,7 @@ from roost.database.aio.trees import MultiTree, Queue, ReadTree, Tree
 __all__ = [
     "Attempt",
     "Database",
+    "Derivable",
     "DerivedTree",
     "Events",
     "Local",

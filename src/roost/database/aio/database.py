@@ -11,13 +11,11 @@ from typing import Any, Self, overload
 
 import msgspec
 
-from roost.database.aio.derived import DerivedTree
-from roost.database.aio.observation import Observable
+from roost.database.aio.derived import Derivable
 from roost.database.aio.trees import MultiTree, Queue, ReadTree, Tree
 from roost.database.bounds import K, V
 from roost.database.builtin import DESCRIBE
 from roost.database.carried import CarriedRows
-from roost.database.derivations import Derivation
 from roost.database.embedded import Embedded, Served
 from roost.database.errors import BadArgument, BadOpening, Conflict, ViewClosed
 from roost.database.host import Host
@@ -171,7 +169,7 @@ class Attempt:
             await self._embedded.ask(COMMIT.name, body, None)
 
 
-class Database(Observable):
+class Database(Derivable):
     """Replicated ordered trees; see the module."""
 
     def __init__(self, embedded: Embedded, limits: Limits) -> None:
@@ -255,41 +253,6 @@ class Database(Observable):
 
         """
         return Queue(name, value, self._source, self._asker)
-
-    async def derived(self, derivation: Derivation[K, V]) -> DerivedTree[K, V]:
-        """A tree that this member derives from another one, from now on: `roost.derived` says how.
-
-        It is local: each member that asks for it has its own, which is no part of the consensus, of
-        backups and of what members send each other.  It is made in the background, and kept; when
-        the database is opened again it goes on where it was, and is made anew when its version or
-        its source is another one, or its files are lost or damaged.
-
-        Raises:
-            BadDeclaration: another tree of that name is derived here already.
-            NotYourTree, OtherCodec: the source holds something else.
-            Overloaded: as many are derived as can be.
-            DerivedLost: what is derived cannot be stored.
-
-        """
-        if not isinstance(derivation, Derivation):
-            raise BadArgument(f"{derivation!r} is no derived tree: declare it with roost.derived")
-        embedded = self._embedded
-        embedded.check()
-        tree = await embedded.deriving.attach(derivation)
-        return DerivedTree(derivation, embedded.deriving, tree, embedded.barrier)
-
-    async def drop_derived(self, name: str) -> bool:
-        """Have a derived tree of this member no more, whether it is asked for here or was once.
-
-        It is gone when this returns; what it took is given back in the background.  Whether there
-        was one.
-
-        Raises:
-            DerivedLost: what is derived cannot be stored.
-
-        """
-        self._embedded.check()
-        return await self._embedded.deriving.drop(name)
 
     async def describe(
         self, tree: str, purpose: str, *, key_bytes_max: int = 0, value_bytes_max: int = 0

@@ -4,12 +4,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Generic
 
 from roost.database import derived_rows as layout
+from roost.database.aio.observation import Observable
 from roost.database.aio.trees import ReadTree
 from roost.database.bounds import K, V
 from roost.database.derivations import Derivation
 from roost.database.deriving import Deriving
 from roost.database.deriving_tree import DerivingTree
-from roost.database.errors import Rebuilding
+from roost.database.embedded import Embedded
+from roost.database.errors import BadArgument, Rebuilding
 from roost.database.rows import Row
 from roost.database.source import Counted
 from roost.store import StoreError, View
@@ -43,6 +45,49 @@ class DerivedTree(ReadTree[K, V], Generic[K, V]):
         """
         await self._derived.wait_committed()
         await self._tree.wait(None)
+
+
+class Derivable(Observable):
+    """What of a database can be derived, besides what can be observed."""
+
+    def __init__(self, embedded: Embedded) -> None:
+        """Derive from what `embedded` applies."""
+        super().__init__(embedded)
+
+    async def derived(self, derivation: Derivation[K, V]) -> DerivedTree[K, V]:
+        """A tree that this member derives from another one, from now on: `roost.derived` says how.
+
+        It is local: each member that asks for it has its own, which is no part of the consensus, of
+        backups and of what members send each other.  It is made in the background, and kept; when
+        the database is opened again it goes on where it was, and is made anew when its version or
+        its source is another one, or its files are lost or damaged.
+
+        Raises:
+            BadDeclaration: another tree of that name is derived here already.
+            NotYourTree, OtherCodec: the source holds something else.
+            Overloaded: as many are derived as can be.
+            DerivedLost: what is derived cannot be stored.
+
+        """
+        if not isinstance(derivation, Derivation):
+            raise BadArgument(f"{derivation!r} is no derived tree: declare it with roost.derived")
+        embedded = self._embedded
+        embedded.check()
+        tree = await embedded.deriving.attach(derivation)
+        return DerivedTree(derivation, embedded.deriving, tree, embedded.barrier)
+
+    async def drop_derived(self, name: str) -> bool:
+        """Have a derived tree of this member no more, whether it is asked for here or was once.
+
+        It is gone when this returns; what it took is given back in the background.  Whether there
+        was one.
+
+        Raises:
+            DerivedLost: what is derived cannot be stored.
+
+        """
+        self._embedded.check()
+        return await self._embedded.deriving.drop(name)
 
 
 class _DerivedSource:

@@ -3,7 +3,7 @@
 # Made by roost.faces.writer of the room `aio`; do not edit: `make faces`.
 
 from roost.database.blocking.database import Attempt, Database, Local, Reads, View
-from roost.database.blocking.derived import DerivedTree
+from roost.database.blocking.derived import Derivable, DerivedTree
 from roost.database.blocking.observation import Events, Observable, Observation
 from roost.database.blocking.opening import open_database
 from roost.database.blocking.trees import MultiTree, Queue, ReadTree, Tree
@@ -11,6 +11,7 @@ from roost.database.blocking.trees import MultiTree, Queue, ReadTree, Tree
 __all__ = [
     "Attempt",
     "Database",
+    "Derivable",
     "DerivedTree",
     "Events",
     "Local",

@@ -12,11 +12,9 @@ from pathlib import Path
 from typing import Any, Self, overload
 
 from roost.database.aio import database as aio
-from roost.database.blocking.derived import DerivedTree
-from roost.database.blocking.observation import Observable
+from roost.database.blocking.derived import Derivable
 from roost.database.blocking.trees import MultiTree, Queue, ReadTree, Tree
 from roost.database.bounds import K, V
-from roost.database.derivations import Derivation
 from roost.database.errors import BadArgument, Conflict
 from roost.database.host import Host
 from roost.database.moments import Moment
@@ -128,7 +126,7 @@ class Attempt(Face):
         self._loop.call(self._inner.__aexit__(kind, *_rest))
 
 
-class Database(Observable):
+class Database(Derivable):
     """Replicated ordered trees; see the module."""
 
     _inner: aio.Database
@@ -218,35 +216,6 @@ class Database(Observable):
 
         """
         return Queue._of(self._inner.queue(name, value=value), self._loop)
-
-    def derived(self, derivation: Derivation[K, V]) -> DerivedTree[K, V]:
-        """A tree that this member derives from another one, from now on: `roost.derived` says how.
-
-        It is local: each member that asks for it has its own, which is no part of the consensus, of
-        backups and of what members send each other.  It is made in the background, and kept; when
-        the database is opened again it goes on where it was, and is made anew when its version or
-        its source is another one, or its files are lost or damaged.
-
-        Raises:
-            BadDeclaration: another tree of that name is derived here already.
-            NotYourTree, OtherCodec: the source holds something else.
-            Overloaded: as many are derived as can be.
-            DerivedLost: what is derived cannot be stored.
-
-        """
-        return DerivedTree._of(self._loop.call(self._inner.derived(derivation)), self._loop)
-
-    def drop_derived(self, name: str) -> bool:
-        """Have a derived tree of this member no more, whether it is asked for here or was once.
-
-        It is gone when this returns; what it took is given back in the background.  Whether there
-        was one.
-
-        Raises:
-            DerivedLost: what is derived cannot be stored.
-
-        """
-        return self._loop.call(self._inner.drop_derived(name))
 
     def describe(
         self, tree: str, purpose: str, *, key_bytes_max: int = 0, value_bytes_max: int = 0

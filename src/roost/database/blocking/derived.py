@@ -5,8 +5,10 @@
 from typing import Generic
 
 from roost.database.aio import derived as aio
+from roost.database.blocking.observation import Observable
 from roost.database.blocking.trees import ReadTree
 from roost.database.bounds import K, V
+from roost.database.derivations import Derivation
 
 
 class DerivedTree(ReadTree[K, V], Generic[K, V]):
@@ -27,3 +29,38 @@ class DerivedTree(ReadTree[K, V], Generic[K, V]):
 
         """
         self._loop.call(self._inner.wait_built())
+
+
+class Derivable(Observable):
+    """What of a database can be derived, besides what can be observed."""
+
+    _inner: aio.Derivable
+
+    def derived(self, derivation: Derivation[K, V]) -> DerivedTree[K, V]:
+        """A tree that this member derives from another one, from now on: `roost.derived` says how.
+
+        It is local: each member that asks for it has its own, which is no part of the consensus, of
+        backups and of what members send each other.  It is made in the background, and kept; when
+        the database is opened again it goes on where it was, and is made anew when its version or
+        its source is another one, or its files are lost or damaged.
+
+        Raises:
+            BadDeclaration: another tree of that name is derived here already.
+            NotYourTree, OtherCodec: the source holds something else.
+            Overloaded: as many are derived as can be.
+            DerivedLost: what is derived cannot be stored.
+
+        """
+        return DerivedTree._of(self._loop.call(self._inner.derived(derivation)), self._loop)
+
+    def drop_derived(self, name: str) -> bool:
+        """Have a derived tree of this member no more, whether it is asked for here or was once.
+
+        It is gone when this returns; what it took is given back in the background.  Whether there
+        was one.
+
+        Raises:
+            DerivedLost: what is derived cannot be stored.
+
+        """
+        return self._loop.call(self._inner.drop_derived(name))

@@ -1,0 +1,94 @@
+"""Which rows of a source were changed, as write sets and the log say; how far a walk has come."""
+
+from typing import Protocol
+
+from roost.database.bounds import Range
+from roost.database.dirty import Dirty
+from roost.raft import Entry
+from roost.store import (
+    DELETE,
+    DELETE_FROM,
+    DELETE_RANGE,
+    PUT,
+    Changes,
+    LongChanges,
+    MalformedWriteSet,
+    Store,
+    View,
+    is_effect,
+)
+
+# How many digits of a key tell how far a walk has come.
+_SHARE_BYTES = 6
+
+
+class LogMember(Protocol):
+    """What of a member derived trees ask."""
+
+    store: Store
+    view: View
+
+    @property
+    def first_index(self) -> int:
+        """The oldest entry that the log has still."""
+
+    def term_at(self, index: int) -> int | None:
+        """The term of an entry; None = the log does not know."""
+
+    def applied_entries(self, first: int, bytes_max: int) -> tuple[Entry, ...]:
+        """Entries that are applied, from `first` on; none where that is damaged."""
+
+
+def note_entry(dirty: Dirty, bounds: Range, tree_id: int, entry: Entry) -> None:
+    """Note what an entry of the log changed in a range of a tree."""
+    if is_effect(entry.payload):
+        # What its parts were nobody knows any more.
+        dirty.note_range(bounds.first, bounds.stop, entry.index)
+        return
+    changes = Changes(entry.payload)
+    try:
+        is_ours = tree_id in changes.trees
+    except MalformedWriteSet:
+        return  # it changed nothing
+    if is_ours:
+        note_changes(dirty, bounds, tree_id, entry.index, changes)
+
+
+def note_changes(dirty: Dirty, bounds: Range, tree_id: int, index: int, changes: Changes) -> None:
+    """Note what a write set changed in a range of a tree that it writes."""
+    first, stop = bounds.first, bounds.stop
+    if isinstance(changes, LongChanges):
+        # As many as there may be; each by itself would be a long step.
+        dirty.note_range(first, stop, index)
+        return
+    for kind, written_id, key, value in changes.writes:
+        if written_id != tree_id:
+            continue
+        if kind in (PUT, DELETE):
+            if first <= key and (stop is None or key < stop):
+                dirty.note(key, index)
+        elif kind in (DELETE_RANGE, DELETE_FROM):
+            end = value if kind == DELETE_RANGE else None
+            dirty.note_range(max(first, key), earlier(end, stop), index)
+
+
+def earlier(one: bytes | None, other: bytes | None) -> bytes | None:
+    """Where the first of two ranges stops; None = at the end."""
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)
+
+
+def share_of(first: bytes, last: bytes, place: bytes) -> float:
+    """Where `place` lies between two keys, from 0 to 1."""
+    common = 0
+    while common < min(len(first), len(last)) and first[common] == last[common]:
+        common += 1
+
+    def digits(key: bytes) -> int:
+        return int.from_bytes(key[common : common + _SHARE_BYTES].ljust(_SHARE_BYTES, b"\0"), "big")
+
+    whole = digits(last) - digits(first)
+    if whole <= 0 or place >= last:
+        return 1.0 if place > last else 0.0
+    return min(1.0, max(0.0, (digits(place) - digits(first)) / whole))
