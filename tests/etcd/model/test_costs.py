@@ -53,13 +53,12 @@ def test_a_slice_ends_with_the_step_that_fills_it(costs: list[int]) -> None:
         if part >= SLICE_ROWS:
             wanted.append(number)
             part = 0
-    walk, ends = Walk(costs), list[int]()
-    slices = in_slices(walk.steps())
-    while True:
-        try:
-            next(slices)
-        except StopIteration as end:
-            assert end.value == b"the end"
-            break
+    walk, ends, come_to = Walk(costs), list[int](), list[bytes]()
+
+    def drive() -> Generator[None, None, None]:
+        come_to.append((yield from in_slices(walk.steps())))
+
+    for _ in drive():
         ends.append(walk.done)
     assert ends == wanted
+    assert come_to == [b"the end"]
