@@ -289,6 +289,28 @@ def test_a_command_that_a_member_does_not_know_stops_its_copy_and_no_other(tmp_p
     with_members(tmp_path, story)
 
 
+class Older(Machine):
+    """Has other arguments than others have."""
+
+    @command
+    def score(self, context: Context, player: str) -> int:
+        return 1
+
+
+def test_arguments_that_the_member_that_leads_does_not_have_stop_nobody(tmp_path: Path) -> None:
+    async def story(members: Members) -> None:
+        leader = await members.leader()
+        boards = {at: await open_at(members, at) for at in range(3) if at != (leader + 1) % 3}
+        older = await open_at(members, (leader + 1) % 3, Older)
+        with pytest.raises(roost.UnknownOperation, match="other arguments"):
+            await older.run(Older.score, "ada")
+        for it in boards.values():
+            assert (await it.status()).last_index == 0
+        assert await score(boards[leader], "ada", 1) == 1
+
+    with_members(tmp_path, story)
+
+
 class Moody(Machine):
     """Another one on each member."""
 

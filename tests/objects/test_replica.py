@@ -242,6 +242,10 @@ def test_a_codec_of_ones_own_carries_the_arguments() -> None:
     assert done is not None and answer_of(Joined.join, done.said) == "ab"
     declared = declared_of(Joined)
     context = Context(index=1, term=1, commit_index=1, member="m", at_s=0, seed=b"")
+    Joined.join.check(b"a|b")
+    for wrong in (b"a", b"\xff"):
+        with pytest.raises(roost.UnknownOperation, match=r"other arguments|cannot decode"):
+            Joined.join.check(wrong)
     with pytest.raises(roost.Refused, match="empty"):
         Joined.join.validate(declared.validators["join_up"], Joined(), context, b"|b")
 

@@ -99,11 +99,7 @@ class Operation(Generic[P, R]):
             UnknownOperation: its arguments are others here.
 
         """
-        try:
-            arguments = self._arguments.decode(body)
-        except (msgspec.MsgspecError, RecursionError) as error:
-            text = f"{self.name} has other arguments where it runs: {error}; upgrade all members"
-            raise UnknownOperation(text) from error
+        arguments = self.decode(body)
         called: Callable[..., Any] = function or self.function  # the decoder has checked them
         if self._is_positional:
             return called(first, *arguments)
@@ -112,6 +108,20 @@ class Operation(Generic[P, R]):
             dict(zip(self._signature.parameters, arguments, strict=True)),
         )
         return called(first, *bound.args, **bound.kwargs)
+
+    def decode(self, body: bytes) -> tuple[Any, ...]:
+        """Arguments that were sent.
+
+        Raises:
+            UnknownOperation: they are others here.
+
+        """
+        try:
+            arguments: tuple[Any, ...] = self._arguments.decode(body)
+        except (msgspec.MsgspecError, RecursionError) as error:
+            text = f"{self.name} has other arguments where it runs: {error}; upgrade all members"
+            raise UnknownOperation(text) from error
+        return arguments
 
     def result(self, content: bytes) -> R:
         """What `run` returned."""

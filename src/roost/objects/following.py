@@ -298,6 +298,8 @@ class Following:
         if known is None:
             raise UnknownOperation(f"the member that leads has a machine {self.name!r} without a "
                                    f"command {command!r}: upgrade it")  # fmt: skip
+        # What no copy could carry out would stop them all.
+        known.check(body)
         origin = self._host.origin()
 
         def make(index: int) -> Row:

@@ -35,7 +35,7 @@ from typing import Any, BinaryIO, Concatenate, Generic, ParamSpec, Protocol, Typ
 
 import msgspec
 
-from roost.database import BadArgument, BadDeclaration, Operation
+from roost.database import BadArgument, BadDeclaration, Operation, UnknownOperation
 
 M = TypeVar("M", bound="Machine")
 P = ParamSpec("P")
@@ -153,7 +153,7 @@ class Command(_Adapted[P, R], Generic[P, R]):
         if self._codec is None:
             return body
         try:
-            return self._codec.encode(self._arguments.decode(body))
+            return self._codec.encode(self.decode(body))
         except Exception as error:
             raise BadArgument(f"{self.command}: its codec cannot encode that: {error}") from error
 
@@ -165,6 +165,20 @@ class Command(_Adapted[P, R], Generic[P, R]):
 
         """
         return self.invoke(_Given(machine, context), self._plain(body))
+
+    def check(self, body: bytes) -> None:
+        """See that arguments that were sent are those that it has here.
+
+        Raises:
+            UnknownOperation: they are not.
+
+        """
+        try:
+            plain = self._plain(body)
+        except Exception as error:
+            text = f"{self.name}: its codec cannot decode that: {error}; upgrade all members"
+            raise UnknownOperation(text) from error
+        self.decode(plain)
 
     def validate(
         self, validator: Callable[..., object], machine: Machine, context: Context, body: bytes
