@@ -11,4 +11,6 @@ def words_of(error: OSError) -> str:
     if error.errno is None or type(error).__module__ != "builtins":
         return error.strerror or str(error) or "no answer in time"
     text = os.strerror(error.errno)
-    return text if error.filename is None else f"{os.fsdecode(error.filename)}: {text}"
+    # What was opened by a descriptor has its number there, which tells people nothing.
+    is_named = isinstance(error.filename, str | bytes)
+    return f"{os.fsdecode(error.filename)}: {text}" if is_named else text

@@ -1,11 +1,13 @@
 """What is said at every start of what is not safe, and the secret that members share."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from roost.cli.insecurity import insecurities
 from roost.member.settings import peer_secrets
+from roost.os_errors import words_of
 from roost.peer import Secrets
 from roost.settings import BadSetting, Settings
 from roost.tls import TlsFiles
@@ -70,6 +72,15 @@ def test_a_secret_file_that_protects_nobody_is_refused(
         path.chmod(mode)
     with pytest.raises(BadSetting, match=f"--peer-secret-file: .*{why}"):
         peer_secrets(Settings(peer_secret_file=str(path)))
+
+
+def test_a_directory_is_no_secret_file(tmp_path: Path) -> None:
+    """It was a traceback: the error has a descriptor's number where a file's name stands."""
+    with pytest.raises(BadSetting, match=f"{tmp_path}: Is a directory"):
+        peer_secrets(Settings(peer_secret_file=str(tmp_path)))
+    with pytest.raises(IsADirectoryError) as caught, os.fdopen(os.open(tmp_path, os.O_RDONLY)):
+        pass
+    assert words_of(caught.value) == "Is a directory"
 
 
 def test_a_secret_file_holds_one_secret_a_line_and_never_shows_it(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -76,6 +77,40 @@ def test_endpoints_that_are_none() -> None:
         ("ftp://127.0.0.1:1", "another scheme"),
     ):
         assert words in fail(2, "get", "k", "--endpoints", endpoint)
+
+
+def test_numbers_that_no_request_can_carry_are_refused() -> None:
+    """They were a traceback of protobuf's; a test of the options keeps new ones out."""
+    large = str(1 << 63)
+    for words in (
+        ("get", "k", "--rev", large), ("get", "k", "--limit", f"-{large}0"), ("compact", large),
+        ("watch", "k", "--rev", large), ("hashkv", "--rev", large), ("lease", "grant", large),
+        ("lock", "l", "--ttl", large), ("elect", "e", "v", "--ttl", large),
+    ):  # fmt: skip
+        assert "64 bits" in fail(2, *words)
+    for words in (("lease", "revoke", "8" + "0" * 15), ("put", "k", "v", "--lease", "f" * 17)):
+        assert "is no id" in fail(2, *words)
+    assert "more than 64 bits" in fail(2, "member", "remove", "1" + "0" * 16)
+
+
+def client_options_of(group: click.Group) -> Iterator[click.Parameter]:
+    """All options and arguments of commands that ask a cluster."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            yield from client_options_of(command)
+        elif any(it.name == "endpoints" for it in command.params):
+            yield from command.params
+
+
+def test_every_number_of_a_client_has_a_bound() -> None:
+    numbers = [
+        it for it in client_options_of(main) if isinstance(it.type, click.types.IntParamType)
+    ]
+    assert len(numbers) > 5
+    assert [it.name for it in numbers if it.type is click.INT] == []
 
 
 def test_endpoints_that_do_not_answer() -> None:

@@ -115,6 +115,11 @@ def test_a_place_that_is_taken_is_named(tmp_path: Path) -> None:
     for host in ("192.0.2.1", "no-such-host.invalid"):
         with pytest.raises(CannotListen, match=f"cannot listen on {host}:1: "):
             bind((host, 1))
+    for host in ("a" * 64, "two..example"):
+        with pytest.raises(CannotListen, match="that is no name of a host"):
+            bind((host, 1))
+    with pytest.raises(CannotListen, match="path too long"):
+        bind(tmp_path / ("s" * 200))
     path = tmp_path / "socket"
     [first] = bind(path)
     first.listen()

@@ -12,7 +12,7 @@ import click
 from roost.cli.exits import EXIT_FAILED
 from roost.cli.forms import FORMS
 from roost.cli.kv import SORT_KEYS, range_of, range_options
-from roost.cli.shared import client_options, connect, row_of, say_bytes, say_json
+from roost.cli.shared import NUMBER, client_options, connect, row_of, say_bytes, say_json
 from roost.client import Item
 from roost.proto import kv_pb2
 
@@ -20,8 +20,8 @@ from roost.proto import kv_pb2
 @click.command()
 @click.argument("key")
 @range_options
-@click.option("--limit", default=0, help="At most so many keys.")
-@click.option("--revision", "--rev", default=0, help="As of this revision; 0 is now.")
+@click.option("--limit", type=NUMBER, default=0, help="At most so many keys.")
+@click.option("--revision", "--rev", type=NUMBER, default=0, help="As of this revision; 0 is now.")
 @click.option("--serializable", is_flag=True, help="The member's own state, without a round.")
 @click.option("--keys-only", is_flag=True, help="Without values.")
 @click.option("--count-only", is_flag=True, help="Only how many there are.")

@@ -10,12 +10,13 @@ from google.protobuf import json_format
 from roost.cli.exits import EXIT_USAGE
 from roost.cli.interrupts import interruptible, leave_done
 from roost.cli.shared import (
+    NUMBER,
     Failed,
     bytes_of,
     client_options,
     connect,
     escaped,
-    hexadecimal,
+    lease_id_of,
     row_of,
     say_bytes,
     say_json,
@@ -52,7 +53,7 @@ def range_of(key: str, end: str, *, prefix: bool, from_key: bool) -> tuple[bytes
 @click.command()
 @click.argument("key")
 @click.argument("value", required=False)
-@click.option("--lease", callback=hexadecimal, help="The key goes away with this lease.")
+@click.option("--lease", callback=lease_id_of, help="The key goes away with this lease.")
 @click.option("--ignore-value", is_flag=True, help="Keep the value; only the lease changes.")
 @click.option("--ignore-lease", is_flag=True, help="Keep the lease; only the value changes.")
 @client_options
@@ -142,7 +143,9 @@ def txn(endpoints: str, timeout_s: float, *, as_json: bool) -> None:
 @click.argument("key")
 @click.argument("command", nargs=-1)
 @range_options
-@click.option("--revision", "--rev", default=0, help="From this revision on; 0 is from now on.")
+@click.option(
+    "--revision", "--rev", type=NUMBER, default=0, help="From this revision on; 0 is from now on."
+)
 @click.option("--prev-kv", is_flag=True, help="What was there before, too.")
 @client_options
 def watch(
@@ -210,7 +213,7 @@ def _run(command: tuple[str, ...], change: Change) -> None:
 
 
 @click.command()
-@click.argument("revision", type=int)
+@click.argument("revision", type=NUMBER)
 @client_options
 def compact(revision: int, endpoints: str, timeout_s: float, *, as_json: bool) -> None:
     r"""Forget the history before REVISION.

@@ -8,9 +8,9 @@ import click
 from roost.cli.exits import LEASE_LOST
 from roost.cli.interrupts import interruptible
 from roost.cli.lock import say_trouble
-from roost.cli.shared import client_options, connect, hexadecimal, say_json, text_of
+from roost.cli.shared import NUMBER, client_options, connect, lease_id_of, say_json, text_of
 
-_id = click.argument("lease_id", callback=hexadecimal, metavar="ID")
+_id = click.argument("lease_id", callback=lease_id_of, metavar="ID")
 
 
 @click.group()
@@ -19,7 +19,7 @@ def lease() -> None:
 
 
 @lease.command()
-@click.argument("ttl_s", type=int, metavar="TTL")
+@click.argument("ttl_s", type=NUMBER, metavar="TTL")
 @client_options
 def grant(ttl_s: int, endpoints: str, timeout_s: float, *, as_json: bool) -> None:
     r"""Make a lease of TTL seconds, and print its id, with the seconds granted behind a tab.

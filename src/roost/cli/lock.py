@@ -11,6 +11,7 @@ from roost.cli.exits import DONE, EXIT_INTERRUPTED, EXIT_USAGE, LEASE_LOST
 from roost.cli.guarded import Guarded
 from roost.cli.interrupts import interruptible, leave_done
 from roost.cli.shared import (
+    NUMBER,
     Failed,
     bytes_of,
     client_options,
@@ -23,7 +24,9 @@ from roost.os_errors import words_of
 
 # A command that is told to end has so long, if the lease is long enough.
 _GRACE_S_MAX = 10.0
-_ttl = click.option("--ttl", "ttl_s", default=60, show_default=True, help="Seconds of the lease.")
+_ttl = click.option(
+    "--ttl", "ttl_s", type=NUMBER, default=60, show_default=True, help="Seconds of the lease."
+)
 
 
 def say_trouble(error: ClientError) -> None:

@@ -2,7 +2,7 @@
 
 import click
 
-from roost.cli.shared import at_each, client_options, connect, say_json
+from roost.cli.shared import NUMBER, at_each, client_options, connect, say_json
 from roost.client import Alarm, Client
 
 
@@ -74,7 +74,9 @@ def defrag(endpoints: str, timeout_s: float, *, as_json: bool) -> None:
 
 @click.command()
 @client_options
-@click.option("--revision", "--rev", default=0, help="Up to this revision; 0 is the current one.")
+@click.option(
+    "--revision", "--rev", type=NUMBER, default=0, help="Up to this revision; 0 is the current one."
+)
 def hashkv(endpoints: str, timeout_s: float, revision: int, *, as_json: bool) -> None:
     r"""Show a hash of all keys as each endpoint holds them; equal on all members.
 

@@ -15,6 +15,8 @@ from roost.cli.interrupts import interruptible, is_interruptible
 from roost.client import Client, ClientError, Credentials, Item
 from roost.errors import CallerFault, RoostError
 
+# Where the signed numbers of requests end.
+_SIGNED_END = 1 << 63
 _endpoints = click.option(
     "--endpoints",
     "--endpoint",
@@ -245,11 +247,35 @@ def row_of(item: Item) -> dict[str, Any]:  # Any: what JSON can hold
     return row
 
 
+class _Number(click.types.IntParamType):
+    """A whole number that a request can carry."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        number: int = super().convert(value, param, ctx)
+        if not -_SIGNED_END <= number < _SIGNED_END:
+            self.fail(f"{value} is more than 64 bits hold", param, ctx)
+        return number
+
+
+NUMBER = _Number()
+
+
+def lease_id_of(ctx: click.Context, parameter: click.Parameter, value: str | None) -> int:
+    """Read the id of a lease, as `hexadecimal` does; it is a signed number."""
+    number = hexadecimal(ctx, parameter, value)
+    if not -_SIGNED_END <= number < _SIGNED_END:
+        raise click.BadParameter(f"{value!r} is no id of a lease: they end at 7fffffffffffffff")
+    return number
+
+
 def hexadecimal(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> int:
     """Read an id in hexadecimal, as all commands print it; 0 when there is none."""
     if value is None:
         return 0
     try:
-        return int(value, 16)
+        number = int(value, 16)
     except ValueError as error:
         raise click.BadParameter(f"{value!r} is no id: hexadecimal, as lists say") from error
+    if not -_SIGNED_END <= number < 2 * _SIGNED_END:
+        raise click.BadParameter(f"{value!r} is no id: it has more than 64 bits")
+    return number

@@ -68,15 +68,14 @@ def read_secrets(path: Path) -> Secrets:
 
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        with path.open("rb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            if mode & (stat.S_IRWXO | stat.S_IWGRP):
+                text = f"{path} has mode {mode:04o}; others must not read it: chmod 600 {path}"
+                raise BadSecret(text)
+            lines = [line.strip() for line in file.read(_FILE_BYTES_MAX).splitlines()]
     except OSError as error:
         raise BadSecret(f"{path}: {error.strerror}") from error
-    with os.fdopen(descriptor, "rb") as file:
-        mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
-        if mode & (stat.S_IRWXO | stat.S_IWGRP):
-            text = f"{path} has mode {mode:04o}; others must not read it: chmod 600 {path}"
-            raise BadSecret(text)
-        lines = [line.strip() for line in file.read(_FILE_BYTES_MAX).splitlines()]
     held = [line for line in lines if line]
     if not held or len(held) > _SECRETS_MAX:
         raise BadSecret(f"{path}: one secret a line, {_SECRETS_MAX} at most; there are {len(held)}")

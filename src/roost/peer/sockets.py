@@ -165,7 +165,7 @@ def _as_one_that_is_not_there(address: Address) -> Iterator[None]:
     try:
         yield
     except UnicodeError as error:
-        raise OSError(f"{address[0]} is no name of a host: {error}") from error
+        raise OSError(f"{address[0]} is no name of a host") from error
 
 
 async def _reach(loop: asyncio.AbstractEventLoop, address: Address) -> tuple[socket.socket, str]:

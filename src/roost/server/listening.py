@@ -10,6 +10,7 @@ import socket
 from pathlib import Path
 
 from roost.errors import RoostError
+from roost.os_errors import words_of
 from roost.places import Address, Place, describe
 
 _TAKEN = ": end who listens there, perhaps another member, or choose another place"
@@ -32,7 +33,10 @@ def bind(place: Place, *, shares_port: bool = False) -> list[socket.socket]:
         return _bind_all(place, shares_port=shares_port)
     except OSError as error:
         more = _TAKEN if error.errno == errno.EADDRINUSE else ""
-        text = f"cannot listen on {describe(place)}: {error.strerror}{more}"
+        text = f"cannot listen on {describe(place)}: {words_of(error)}{more}"
+        raise CannotListen(text) from error
+    except UnicodeError as error:
+        text = f"cannot listen on {describe(place)}: that is no name of a host"
         raise CannotListen(text) from error
 
 

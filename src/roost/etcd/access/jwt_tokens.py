@@ -21,6 +21,7 @@ from roost.etcd import errors
 from roost.etcd.access.tokens import Identity, JwtOptions
 from roost.etcd.access.users import Auth
 from roost.etcd.ports import Replica
+from roost.os_errors import words_of
 from roost.outcome import Done
 from roost.store import View
 
@@ -53,7 +54,7 @@ def jwt_options(options: Mapping[str, str], parse_ttl: Callable[[str], float]) -
         public = Path(options["pub-key"]).read_bytes() if options.get("pub-key") else None
         private = Path(options["priv-key"]).read_bytes() if options.get("priv-key") else None
     except OSError as error:
-        raise BadTokenOptions(f"a key cannot be read: {error}") from error
+        raise BadTokenOptions(f"a key cannot be read: {words_of(error)}") from error
     if method.startswith("HS") and private is None:
         raise BadTokenOptions(f"{method} needs priv-key, the secret")
     if public is None and private is None:
