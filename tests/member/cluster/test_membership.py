@@ -25,6 +25,8 @@ def test_no_change_takes_the_majority_of_those_who_live(tmp_path: Path) -> None:
         cluster = Cluster(tmp_path, 5, heartbeat_ms=100)
         await cluster.start_all()
         leader = cluster.members[at := await cluster.quiet()]
+        learner = json.dumps({"peer_urls": ["http://127.0.0.1:8"], "is_learner": True})
+        added = json.loads(await leader.transact(ADD, learner.encode()))[0]["id"]
         dead = [cluster.members.pop((at + step) % 5) for step in (1, 2)]
         living = cluster.members[(at + 3) % 5].member_id
         for member in dead:
@@ -35,6 +37,7 @@ def test_no_change_takes_the_majority_of_those_who_live(tmp_path: Path) -> None:
             (REMOVE, {"id": living}),
             (REMOVE, {"id": leader.member_id}),
             (ADD, {"peer_urls": [URL]}),
+            (PROMOTE, {"id": added}),
             (REPLACE, {"id": living, "peer_urls": [URL]}),
         ]
         for name, asked in changes:
@@ -43,7 +46,7 @@ def test_no_change_takes_the_majority_of_those_who_live(tmp_path: Path) -> None:
         await cluster.put(at, b"still", b"here")
         # A dead one may go: those who live are still a majority of what is left.
         await leader.transact(REMOVE, json.dumps({"id": gone[0]}).encode())
-        assert len(leader.members()) == 4
+        assert len(leader.members()) == 5, "four voters and the learner"
         await cluster.stop_all()
 
     run_virtually(run())
