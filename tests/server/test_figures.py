@@ -61,6 +61,7 @@ BY_THE_STATUS: dict[str, tuple[dict[str, Any], str]] = {
     "roost_queue_bytes": ({"queue_bytes": 5}, "member/pipeline/test_executor.py"),
     "roost_queue_flows": ({"queue_flow_count": 2}, "member/pipeline/test_executor.py"),
     "roost_reads_in_line": ({"read_line_count": 2}, "member/pipeline/test_reads.py"),
+    "roost_journal_uses_thread": ({"uses_thread": True}, "member/pipeline/test_persistence.py"),
     "roost_unapplied_bytes": ({"unapplied_bytes": 5}, "raft/test_core.py"),
 }
 BY_THE_STORE = {"roost_store_poison_entries"}

@@ -213,6 +213,12 @@ FIGURES: tuple[Figure[MemberNow], ...] = (
         lambda it: it.status.sync_ms_mean,
     ),
     Figure(
+        "roost_journal_uses_thread",
+        "gauge",
+        "1 while the disk is so slow that a thread writes and syncs the journal.",
+        lambda it: it.status.uses_thread,
+    ),
+    Figure(
         "roost_journal_queue",
         "gauge",
         "Writes that wait for a slow disk.",

@@ -294,6 +294,7 @@ class Member:
             read_line_count=parts.reads.line_count,
             forward_count=len(parts.router.forwarder),
             sync_ms_mean=self.persistence.mean_ms,
+            uses_thread=self.persistence.uses_thread,
             uncommitted_bytes=core.uncommitted_bytes,
             unapplied_bytes=core.unapplied_bytes,
             persist_count=self.persistence.outstanding_count,

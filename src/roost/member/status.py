@@ -30,6 +30,7 @@ class MemberStatus:
     read_line_count: int
     forward_count: int
     sync_ms_mean: float
+    uses_thread: bool
     uncommitted_bytes: int
     unapplied_bytes: int
     persist_count: int
