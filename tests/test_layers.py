@@ -110,7 +110,8 @@ FLOORS = {
         status | catalogue | opening | host
         embedded | place
         observing | listening | runner | deriving
-        past | events | deriving_tree | environment
+        past | events | environment | derived_status
+        deriving_tree
         changes
         builtin
         once | optimistic

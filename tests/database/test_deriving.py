@@ -127,7 +127,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deriving_tree, "SLICE_UNITS", 5)
     monkeypatch.setattr(deriving_tree, "PAST_BYTES", 50)
     monkeypatch.setattr(deriving, "KEEP_ENTRIES", 2)
-    monkeypatch.setattr(deriving, "PAUSE_TURNS", 2)
+    monkeypatch.setattr(deriving, "PAUSE_PARTS", 0)
     monkeypatch.setattr(dirty, "KEYS_MAX", 5)
     monkeypatch.setattr(dirty, "RANGES_MAX", 2)
 
@@ -230,6 +230,33 @@ def test_an_environment_that_fails_again_and_again_is_given_up(tmp_path: Path) -
             story.tree.check()
         story.write([("put", "a", b"k", b"x")])
         await story.hub.close()
+        story.member.store.abandon()
+
+    asyncio.run(main())
+
+
+def test_a_walk_leaves_the_loop_to_writers_and_rows_that_change_do_not_wait(tmp_path: Path) -> None:
+    async def main() -> None:
+        story, loop = Story(tmp_path), asyncio.get_running_loop()
+        story.write([("put", "a", bytes([number]), b"x") for number in range(250)])
+        await story.open()
+        hub, dirty = story.hub, story.tree.dirty
+        hub._turn()
+        place = dirty.ranges[0].first
+        assert place, "it has begun"
+        story.write([("put", "a", b"\0", b"y")])
+        hub._pause(loop.time() - 1000)
+        assert hub._walk_at_s > loop.time() + 3000, "four times as long as the slice took"
+        assert dirty.has_keys
+        for _ in range(3):
+            hub._turn()
+        assert (dirty.has_keys, dirty.ranges[0].first) == (False, place)
+        hub._schedule_if_due()
+        hub._walk_at_s = 0.0
+        hub._pause(loop.time() - 1000)
+        assert hub._walk_at_s == 0.0, "nobody has written since"
+        story.finish()
+        await hub.close()
         story.member.store.abandon()
 
     asyncio.run(main())

@@ -4,7 +4,7 @@ from roost.database import events
 from roost.database.changes import UNKNOWN, Annotation, Change, Overrun, Unknown
 from roost.database.codecs import KeyCodec, ValueCodec, key_codec, value_codec
 from roost.database.derivations import Derivation, derived
-from roost.database.deriving import DerivedStatus
+from roost.database.derived_status import DerivedStatus
 from roost.database.embedded import Builder
 from roost.database.errors import (
     BadArgument,

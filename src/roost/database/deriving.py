@@ -3,9 +3,10 @@
     Store.observe -> Deriving -> DerivingTree, one a tree -> the second environment
 
 A turn of the loop has one tree look at a slice (`deriving_tree`), which is one write set.  Trees
-take turns.  Rows that were changed come first; a walk over many rows, as for a tree that is made
-anew, gets one turn in PAUSE_TURNS while the member applies what others write, and all of them
-while it does not.  When no tree has anything to do, pairs that were dropped are emptied.
+take turns.  Rows that were changed come first.  A walk over many rows, as for a tree that is made
+anew, pauses for PAUSE_PARTS times what a slice took, if the member has applied something since the
+slice before: turns are short then, and counting them would leave others nothing.  When no tree has
+anything to do, pairs that were dropped are emptied.
 
 An environment that fails is made anew, RENEWALS_MAX times in the member's life; then all derived
 trees have ended, and the rest of the database goes on.
@@ -18,11 +19,11 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from roost.database import derived_rows as layout
 from roost.database.derivations import Derivation
+from roost.database.derived_status import DerivedStatus, derived_status
 from roost.database.deriving_tree import DerivingTree, State
 from roost.database.environment import Environment
 from roost.database.errors import (
@@ -41,34 +42,13 @@ from roost.tasks import Tasks
 
 logger = logging.getLogger(__name__)
 TREES_MAX = 64
-PAUSE_TURNS = 5
+PAUSE_PARTS = 4
 RENEWALS_MAX = 3
 TICK_S = 0.25
 # How far a tree that has nothing to do may be behind in what is kept of it: the log goes back
 # further, so a start need not look at all of it.
 KEEP_ENTRIES = 500
 CLEANED_ROWS = 200
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DerivedStatus:
-    """One derived tree of this member.
-
-    `share` is how much of its source was looked at while it is made anew, else 1.  It shows what
-    was applied up to `index`; `waiting_count` keys of its source, and `range_count` ranges, are to
-    be looked at.  `oversized_count` is how often the function made more than `rows_max` rows of
-    one.  `error` says why it has ended, and is empty when it has not.
-    """
-
-    name: str
-    source: str
-    version: int
-    share: float
-    index: int
-    waiting_count: int
-    range_count: int
-    oversized_count: int
-    error: str
 
 
 class Deriving:
@@ -90,7 +70,10 @@ class Deriving:
         self._environment: Environment | None = None
         self._opening = asyncio.Lock()
         self._is_observing = self._is_over = self._is_scheduled = False
-        self._renewal_count = self._paused_count = self._seen_index = 0
+        self._renewal_count = 0
+        # What was applied at the last walk, and when the next may be.
+        self._seen_index, self._walk_at_s = 0, 0.0
+        self._timer: asyncio.TimerHandle | None = None
         self._tasks = Tasks()
 
     async def attach(self, derivation: Derivation[Any, Any]) -> DerivingTree:
@@ -221,8 +204,18 @@ class Deriving:
         environment.commit(txn)
 
     def _schedule_if_due(self) -> None:
-        if self._dropped or any(it.has_work for it in self._line):
+        if any(it.is_pressing for it in self._line):
             self._schedule()
+        elif self._dropped or any(it.has_work for it in self._line):
+            loop = asyncio.get_running_loop()
+            if loop.time() >= self._walk_at_s:
+                self._schedule()
+            elif self._timer is None:
+                self._timer = loop.call_at(self._walk_at_s, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._schedule()
 
     def _schedule(self) -> None:
         if not self._is_scheduled and not self._is_over:
@@ -243,10 +236,8 @@ class Deriving:
         self._schedule_if_due()
 
     def _go_on(self, environment: Environment) -> None:
-        applied = self._member.store.applied_index
-        is_busy, self._seen_index = applied != self._seen_index, applied
-        self._paused_count += 1
-        may_walk = not is_busy or self._paused_count >= PAUSE_TURNS
+        began_s = asyncio.get_running_loop().time()
+        may_walk = began_s >= self._walk_at_s
         for _ in range(len(self._line)):
             tree = self._line[0]
             self._line.rotate(-1)
@@ -257,15 +248,24 @@ class Deriving:
                 tree.tell_waiting()
                 return
             if tree.dirty.has_keys or may_walk:
+                is_walk = may_walk and bool(tree.dirty.ranges)
                 self._work(environment, tree, may_walk=may_walk)
+                if is_walk:
+                    self._pause(began_s)
                 return
         if self._dropped and may_walk:
-            self._paused_count = 0
             self._clean(environment)
+            self._pause(began_s)
+
+    def _pause(self, began_s: float) -> None:
+        """A slice of a walk began then and is over: leave the loop to others, if there are some."""
+        applied = self._member.store.applied_index
+        if applied != self._seen_index:
+            now_s = asyncio.get_running_loop().time()
+            self._walk_at_s = now_s + PAUSE_PARTS * (now_s - began_s)
+        self._seen_index = applied
 
     def _work(self, environment: Environment, tree: DerivingTree, *, may_walk: bool) -> None:
-        if may_walk:
-            self._paused_count = 0
         was_built = tree.is_built
         txn = environment.store.begin()
         try:
@@ -350,7 +350,7 @@ class Deriving:
 
     def statuses(self) -> tuple[DerivedStatus, ...]:
         """What is derived here, by name."""
-        return tuple(_status(self._trees[name]) for name in sorted(self._trees))
+        return tuple(derived_status(self._trees[name]) for name in sorted(self._trees))
 
     async def close(self) -> None:
         """The member has ended: what there is is kept, and whoever waits is told."""
@@ -377,24 +377,11 @@ class Deriving:
 
     def _end(self) -> Environment | None:
         self._is_over = True
+        if self._timer is not None:
+            self._timer.cancel()
         environment, self._environment = self._environment, None
         return environment
 
     def _tell_all(self) -> None:
         for it in self._line:
             it.end(Closed("the database was closed: open it again"))
-
-
-def _status(tree: DerivingTree) -> DerivedStatus:
-    derivation = tree.derivation
-    return DerivedStatus(
-        name=tree.name,
-        source=derivation.source.name,
-        version=derivation.version,
-        share=tree.share,
-        index=tree.done_index if tree.is_built else 0,
-        waiting_count=tree.dirty.key_count,
-        range_count=len(tree.dirty.ranges),
-        oversized_count=tree.oversized_count,
-        error="" if tree.error is None else str(tree.error),
-    )

@@ -193,6 +193,11 @@ class DerivingTree:
             return kept is not None and self._member.store.applied_index >= kept.seen_index
         return self.state is State.CATCHING_UP or not self.dirty.is_empty
 
+    @property
+    def is_pressing(self) -> bool:
+        """Whether there is something to do that does not wait: all but a walk."""
+        return self.has_work and (self.state is not State.LIVE or self.dirty.has_keys)
+
     def look(self) -> None:
         """Read the log, where it has to be; a slice."""
         if self.state is State.WAITING:

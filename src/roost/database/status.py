@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from roost.database.deriving import DerivedStatus
+from roost.database.derived_status import DerivedStatus
 from roost.database.embedded import Embedded
 from roost.member import MemberRecord
 
