@@ -8,6 +8,7 @@ import pytest
 
 from roost.errors import Refused
 from roost.etcd.model import lines as lines_module
+from roost.etcd.model.costs import at_once
 from roost.etcd.model.lines import Lines, Now
 from roost.etcd.model.mvcc import Mvcc, Writer
 from roost.etcd.model.wire import read_origin
@@ -60,7 +61,7 @@ class Line:
         kv, random_ = self.mvcc.kv, self.random
         for prefix in random_.sample([b"a/", b"a/b/", b"c/"], 2):
             revision = random_.randint(1, self.mvcc.revision(view) + 1)
-            found = self.mvcc.lines.before(view, kv, prefix, revision, now=self.now)
+            found = at_once(self.mvcc.lines.before(view, kv, prefix, revision, now=self.now))
             wanted = last_before(view, kv, prefix, revision)
             if found != wanted:  # of keys that one transaction created any will do
                 assert found, f"{wanted!r} is before {revision}"
@@ -106,11 +107,52 @@ def line() -> Iterator[Line]:
         yield it
 
 
+def asked(line: Line, create_revision: int) -> bytes:
+    view, kv = line.replica.store.view, line.mvcc.kv
+    return at_once(line.mvcc.lines.before(view, kv, b"a/", create_revision, now=line.now))
+
+
+@pytest.mark.parametrize("count_max", [2, 50_000])
 @pytest.mark.parametrize("seed", range(6))
-def test_who_is_before_is_who_a_walk_finds(seed: int) -> None:
+def test_who_is_before_is_who_a_walk_finds(
+    seed: int, count_max: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines_module, "LINE_COUNT_MAX", count_max)
     with made(seed) as line:
         line.run()
         assert line.checked_count > 100
+
+
+def test_a_line_of_any_keys_is_walked_over_in_steps_that_are_bounded(line: Line) -> None:
+    """Whoever locks the prefix of a million keys once walked over them in one step."""
+    mvcc, store = line.mvcc, line.replica.store
+    for first in range(0, 20_000, 1000):
+        txn = store.begin()
+        writer = Writer(mvcc, txn)
+        for number in range(first, first + 1000):
+            writer.put(b"a/%d" % (number * 7919 % 20_000), b"", 0, None)
+        store.apply(store.applied_index + 1, txn.encode())
+    view = store.view
+    walk = mvcc.lines.before(view, mvcc.kv, b"a/", 1 << 60, now=line.now)
+    steps, found = [], b""
+
+    def step() -> None:
+        nonlocal found
+        try:
+            next(walk)
+        except StopIteration as end:
+            found = end.value
+
+    while not found:
+        steps.append(steps_of(step))
+    assert max(steps) < 10_000
+    assert len(steps) > 100
+    made_at = [
+        read_origin(view.get(mvcc.kv, it) or b"").create_revision
+        for it in (found, last_before(view, mvcc.kv, b"a/", 1 << 60))
+    ]
+    assert made_at[0] == made_at[1]  # of keys that one transaction created any will do
+    assert steps_of(lambda: asked(line, 1 << 60)) < 100
 
 
 def test_what_others_created_while_they_led_counts(line: Line) -> None:
@@ -125,11 +167,11 @@ def test_what_others_created_while_they_led_counts(line: Line) -> None:
 
     create(b"a/1", here=True)
     last = create(b"a/2", here=True)
-    assert mvcc.lines.before(store.view, mvcc.kv, b"a/", last, now=line.now) == b"a/1"
+    assert asked(line, last) == b"a/1"
     create(b"a/3", here=False)
     line.term += 2
     own = create(b"a/4", here=True)
-    assert mvcc.lines.before(store.view, mvcc.kv, b"a/", own, now=line.now) == b"a/3"
+    assert asked(line, own) == b"a/3"
 
 
 def test_a_thousand_that_join_cost_a_look_each(line: Line) -> None:
@@ -141,7 +183,7 @@ def test_a_thousand_that_join_cost_a_look_each(line: Line) -> None:
             txn = store.begin()
             writer = Writer(mvcc, txn)
             writer.put(b"lock/%d" % number, b"", 0, None)
-            mvcc.lines.before(txn, mvcc.kv, b"lock/", writer.revision, now=line.now)
+            at_once(mvcc.lines.before(txn, mvcc.kv, b"lock/", writer.revision, now=line.now))
             store.apply(store.applied_index + 1, txn.encode())
 
     first = steps_of(lambda: join(range(10)))
@@ -153,7 +195,7 @@ def test_what_is_remembered_is_bounded(line: Line, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(lines_module, "ENTRIES_MAX", 100)
     view, kv, lines = line.replica.store.view, line.mvcc.kv, Lines()
     for number in range(50):
-        lines.before(view, kv, b"%d/" % number, 1, now=line.now)
+        at_once(lines.before(view, kv, b"%d/" % number, 1, now=line.now))
         for revision in range(10):
             lines.note_created(b"%d/%d" % (number, revision), revision)
     assert lines.entry_count <= 110
@@ -165,10 +207,10 @@ def test_a_refusal_is_no_reason_to_wait_for_who_never_came(line: Line) -> None:
     writer = Writer(mvcc, txn)
     writer.put(b"a/1", b"", 0, None)
     store.apply(store.applied_index + 1, txn.encode())
-    assert mvcc.lines.before(store.view, mvcc.kv, b"a/", 99, now=line.now) == b"a/1"
+    assert asked(line, 99) == b"a/1"
     with pytest.raises(Refused):
         refused(mvcc, store.begin())
-    assert mvcc.lines.before(store.view, mvcc.kv, b"a/", 99, now=line.now) == b"a/1"
+    assert asked(line, 99) == b"a/1"
 
 
 def refused(mvcc: Mvcc, txn: Txn) -> None:

@@ -7,9 +7,10 @@ a generator, and whoever drives it decides by what it has cost how much of it a 
 from collections.abc import Generator
 from typing import TypeVar
 
-from roost.etcd.model.mvcc import INLINE_ROWS_MAX, SLICE_ROWS
 from roost.store import Steps
 
+# An operation that looks at more rows runs over many turns, so many rows a slice.
+INLINE_ROWS_MAX, SLICE_ROWS = 250, 250
 T = TypeVar("T")
 Costs = Generator[int, None, T]
 

@@ -16,9 +16,16 @@ from collections.abc import Iterable
 from roost.etcd import errors
 from roost.etcd.model import compaction
 from roost.etcd.model.alarms import Alarms, cost_of
-from roost.etcd.model.costs import Costs, at_once, in_slices, within_a_turn
+from roost.etcd.model.costs import (
+    INLINE_ROWS_MAX,
+    SLICE_ROWS,
+    Costs,
+    at_once,
+    in_slices,
+    within_a_turn,
+)
 from roost.etcd.model.leases import check_exists
-from roost.etcd.model.mvcc import INLINE_ROWS_MAX, SLICE_ROWS, Mvcc, Writer, escape, range_stop
+from roost.etcd.model.mvcc import Mvcc, Writer, escape, range_stop
 from roost.etcd.model.plans import Plan, check_revisions, operations_of, plan_of
 from roost.etcd.model.ranges import range_body
 from roost.etcd.model.wire import (

@@ -14,7 +14,8 @@ import struct
 from typing import NamedTuple
 
 from roost.etcd import errors
-from roost.etcd.model.mvcc import INLINE_ROWS_MAX, SLICE_ROWS, Mvcc, Writer
+from roost.etcd.model.costs import INLINE_ROWS_MAX, SLICE_ROWS
+from roost.etcd.model.mvcc import Mvcc, Writer
 from roost.store import Long, Steps, Txn, View, Walk
 
 TTL_S_MAX = 9_000_000_000

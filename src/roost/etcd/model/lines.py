@@ -10,17 +10,25 @@ What is remembered is a hint, held against the transaction's own view each time:
 was refused, or a batch that was dropped, leaves entries that no living key answers to.  Only what
 was created behind our back would be missed; so everything is forgotten when a term begins.
 
-Full?  ENTRIES_MAX keys; then the line that was asked about longest ago is forgotten.
+Anything may be a line, also a million keys that are none: a walk is made in steps (D14).
+
+Full?  Of a line the newest LINE_COUNT_MAX keys are remembered, and whoever is before all of these
+is looked for by a walk; of all lines ENTRIES_MAX, then the one that was asked about longest ago is
+forgotten.
 """
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from heapq import heappop, heappush, heappushpop
 
+from roost.etcd.model.costs import Costs
 from roost.etcd.model.wire import read_origin
-from roost.store import View
+from roost.store import View, Walk
 
 ENTRIES_MAX = 200_000
+LINE_COUNT_MAX = 50_000
+_ROWS_A_STEP = 256
 # (create revision, key), in order.
 Entry = tuple[int, bytes]
 
@@ -34,12 +42,21 @@ class Now:
     revision: int
 
 
+@dataclass(slots=True)
+class _Line:
+    """The keys that are remembered of a line, in the order of their creation."""
+
+    entries: list[Entry] = field(default_factory=list)
+    # What was created up to this revision may have been left out.
+    floor: int = 0
+
+
 class Lines:
     """The lines that were asked about in this term."""
 
     def __init__(self) -> None:
         """Nobody has asked."""
-        self._lines: dict[bytes, list[Entry]] = {}
+        self._lines: dict[bytes, _Line] = {}
         self._term = 0
         self._entry_count = 0
 
@@ -56,10 +73,11 @@ class Lines:
         while slash >= 0:
             line = self._lines.get(key[: slash + 1])
             if line is not None:
-                while line and line[-1][0] > create_revision:
-                    line.pop()  # what was proposed then came to nothing
+                entries = line.entries
+                while entries and entries[-1][0] > create_revision:
+                    entries.pop()  # what was proposed then came to nothing
                     self._entry_count -= 1
-                line.append((create_revision, key))
+                entries.append((create_revision, key))
                 self._entry_count += 1
             slash = key.rfind(b"/", 0, slash)
         if self._entry_count > ENTRIES_MAX:
@@ -68,21 +86,30 @@ class Lines:
 
     def before(
         self, view: View, kv: int, prefix: bytes, create_revision: int, *, now: Now
-    ) -> bytes:
+    ) -> Costs[bytes]:
         """The living key of a line that was created last before this revision; b"" when none was.
 
-        `prefix` ends with a slash; `view` is that of the transaction that asks.
+        `prefix` ends with a slash; `view` is that of the transaction that asks.  Yields what steps
+        have cost, and none when the line is known.
         """
-        term, applied, applied_revision = now.term, now.applied, now.revision
-        if term != self._term:
+        if now.term != self._term:
             self._lines.clear()
-            self._term, self._entry_count = term, 0
+            self._term, self._entry_count = now.term, 0
         line = self._lines.pop(prefix, None)
         if line is None:
-            line = sorted({*_walk(view, kv, prefix), *_walk(applied, kv, prefix)})
-            self._entry_count += len(line)
+            line = yield from _learned(view, kv, prefix, now.applied)
+            self._entry_count += len(line.entries)
         self._lines[prefix] = line  # the newest last
         self._forget_oldest()
+        found = self._last_living(line.entries, view, kv, create_revision, now)
+        if found or not line.floor:
+            return found
+        return (yield from _walk_for(view, kv, prefix, create_revision))
+
+    def _last_living(
+        self, line: list[Entry], view: View, kv: int, create_revision: int, now: Now
+    ) -> bytes:
+        """The last entry before a revision that lives; what is gone behind it is dropped."""
         begin = end = bisect_left(line, (create_revision,))
         found = b""
         kept: list[Entry] = []
@@ -93,7 +120,7 @@ class Lines:
                 break
             begin -= 1
             # What is proposed may come to nothing: only who is gone as applied is gone for good.
-            if created > applied_revision or _lives(applied, kv, key, created):
+            if created > now.revision or _lives(now.applied, kv, key, created):
                 kept.append(line[begin])
         kept.reverse()
         self._entry_count -= end - begin - len(kept)
@@ -103,12 +130,48 @@ class Lines:
     def _forget_oldest(self) -> None:
         while self._entry_count > ENTRIES_MAX and len(self._lines) > 1:
             oldest = next(iter(self._lines))
-            self._entry_count -= len(self._lines.pop(oldest))
+            self._entry_count -= len(self._lines.pop(oldest).entries)
 
 
-def _walk(view: View, kv: int, prefix: bytes) -> Iterator[Entry]:
-    stop = prefix[:-1] + bytes([prefix[-1] + 1])
-    return ((read_origin(it).create_revision, key) for key, it in view.iterate(kv, prefix, stop))
+def _learned(view: View, kv: int, prefix: bytes, applied: View) -> Costs[_Line]:
+    """The newest of a line, as `view` or the applied state has them."""
+    newest: list[Entry] = []
+    floor = 0
+    for seen in (view, applied):
+        for found in _parts(seen, kv, prefix):
+            for entry in found:
+                if len(newest) < LINE_COUNT_MAX:
+                    heappush(newest, entry)
+                elif entry > newest[0]:
+                    floor = max(floor, heappushpop(newest, entry)[0])
+                else:
+                    floor = max(floor, entry[0])
+            yield 2 * len(found)
+    line = _Line(floor=floor)
+    while newest:
+        for _ in range(min(_ROWS_A_STEP, len(newest))):
+            entry = heappop(newest)
+            if entry[0] > floor and (not line.entries or line.entries[-1] != entry):
+                line.entries.append(entry)
+        yield _ROWS_A_STEP
+    return line
+
+
+def _walk_for(view: View, kv: int, prefix: bytes, create_revision: int) -> Costs[bytes]:
+    """The same as `Lines.before`, of all keys of a line and without remembering them."""
+    best: Entry = (0, b"")
+    for found in _parts(view, kv, prefix):
+        best = max((best, *(it for it in found if it[0] < create_revision)))
+        yield len(found)
+    return best[1]
+
+
+def _parts(view: View, kv: int, prefix: bytes) -> Iterator[list[Entry]]:
+    """All keys of a line, a step each."""
+    walk = Walk(view, kv, prefix, prefix[:-1] + bytes([prefix[-1] + 1]))
+    while not walk.is_done:
+        rows = walk.take(_ROWS_A_STEP)
+        yield [(read_origin(encoded).create_revision, key) for key, encoded in rows]
 
 
 def _lives(view: View, kv: int, key: bytes, created: int) -> bool:

@@ -50,8 +50,6 @@ TOMBSTONE = b"x"
 _NOW = struct.Struct(">QQ")
 _NOTHING = bytes(_NOW.size)
 REVISION_BYTES = 16
-# An operation that deletes more keys runs over many turns, so many keys a slice.
-INLINE_ROWS_MAX, SLICE_ROWS = 250, 250
 # From so many keys on it is cheaper to say once what is written of them.
 _MANY = 8
 

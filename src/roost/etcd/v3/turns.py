@@ -24,6 +24,7 @@ from roost.etcd import errors
 from roost.etcd.access.judge import Judge
 from roost.etcd.model import leases
 from roost.etcd.model.alarms import cost_of
+from roost.etcd.model.costs import Costs, in_slices, within_a_turn
 from roost.etcd.model.lines import Now
 from roost.etcd.model.mvcc import Writer
 from roost.etcd.model.wire import decode_key_value, read_origin
@@ -32,7 +33,7 @@ from roost.outcome import Outcome, settle_future
 from roost.proto import rpc_pb2 as pb
 from roost.proto.ranges import prefix_end
 from roost.slices import Slices
-from roost.store import Changes, LongChanges, TreeLayer, Txn
+from roost.store import Changes, Long, LongChanges, TreeLayer, Txn
 
 logger = logging.getLogger(__name__)
 JOIN = "etcd.turn_join"
@@ -98,16 +99,24 @@ class Turns:
         """How many wait here for something to change; zero when nobody does."""
         return sum(len(it) for it in (*self._waiting.values(), *self._observing.values()))
 
-    def _join(self, txn: Txn, body: bytes) -> bytes:
+    def _join(self, txn: Txn, body: bytes) -> bytes | Long:
         join = msgspec.msgpack.decode(body, type=_Join)
-        mvcc = self.desk.mvcc
         self.desk.alarms.check_sound()
+        mark = txn.savepoint()
+        answer = within_a_turn(self._joined(txn, join))
+        if answer is None:  # the line is long, and nobody has asked about it in this term
+            txn.rollback(mark)
+            return Long(lambda its: in_slices(self._joined(its, join)))
+        return answer
+
+    def _joined(self, txn: Txn, join: _Join) -> Costs[bytes]:
+        mvcc = self.desk.mvcc
         writer = Writer(mvcc, txn)
         encoded = txn.get(mvcc.kv, join.key)
         if encoded is None and join.is_there:
             raise errors.session_expired()
         if encoded is None:
-            self.desk.alarms.take_space(cost_of(body, 1))
+            self.desk.alarms.take_space(cost_of(join.prefix + join.key + join.value, 1))
             leases.check_exists(mvcc, txn, join.lease)
             writer.put(join.key, join.value, join.lease, None)
         elif join.sets_value and decode_key_value(encoded).value != join.value:
@@ -117,7 +126,7 @@ class Turns:
         create_revision = read_origin(encoded).create_revision
         replica = self.desk.replica
         now = Now(replica.term, replica.view, mvcc.revision(replica.view))
-        before = mvcc.lines.before(txn, mvcc.kv, join.prefix, create_revision, now=now)
+        before = yield from mvcc.lines.before(txn, mvcc.kv, join.prefix, create_revision, now=now)
         said = msgspec.msgpack.encode(_Joined(create_revision, before))
         return writer.revision.to_bytes(8, "big") + said
 
