@@ -1,6 +1,7 @@
 """Who may, by one state: against the set of keys that roles permit; the default is no."""
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import pairwise, product
 
 import pytest
@@ -52,6 +53,19 @@ class Permitted:
             return status_of(refusal) != DENIED
         return True
 
+    def may_all(self, needed: str, keys: list[bytes]) -> bool:
+        """However many there are: what is asked is where there may be none."""
+
+        def first_of(first: bytes, stop: bytes | None) -> bytes | None:
+            inside = (it for it in keys if it >= first and (stop is None or it < stop))
+            return next(inside, None)
+
+        try:
+            getattr(self.judge(), f"{needed}_all")(first_of)
+        except Refused as refusal:
+            return status_of(refusal) != DENIED
+        return True
+
 
 @pytest.fixture
 def nobodys() -> Iterator[Permitted]:
@@ -90,6 +104,8 @@ def test_what_is_permitted_is_what_each_key_is(
             wanted = [it for it in KEYS if holds(it, first, stop)] or [first]
             permitted = all(any(holds(key, *row) for row in ranges) for key in wanted)
             assert user.may(needed, first, stop) is permitted, (first, stop)
+        some = sorted({first for first, _ in asked})
+        assert user.may_all(needed, some) is all(user.may(needed, it) for it in some)
     user.state.replica.close()
 
 
@@ -146,6 +162,9 @@ def test_root_is_the_role_and_not_the_name(nobodys: Permitted) -> None:
     run("user_grant", pb.AuthUserGrantRoleRequest(user="ann", role="root"))
     ann = nobodys.judge()
     assert ann.is_root
+    nobody_looks = partial(pytest.fail, "root may, whatever there is")
+    ann.need_read_all(lambda _first, _stop: nobody_looks())
+    ann.need_write_all(lambda _first, _stop: nobody_looks())
     for allowed in (ann.need_root, lambda: root(ann, b""), lambda: ann.need_write(b"", b"\0")):
         allowed()
     for check in (lambda it: it.need_root(), lambda it: root(it, b"")):

@@ -53,7 +53,8 @@ def test_a_lease_has_the_keys_that_were_last_put_with_it_and_takes_them_along(
         assert writer.revision <= writer.begin_revision + 1, "all goes at one revision"
         for each in IDS:
             wanted = sorted(it for it, other in held.items() if other == each)
-            assert keys_of(mvcc, txn, name_of(each)) == wanted
+            found = keys_of(mvcc, txn, name_of(each)).take(100)
+            assert [row[8:] for row, _ in found] == wanted
         assert [it for it, _ in txn.iterate(mvcc.kv)] == sorted(held)
 
 

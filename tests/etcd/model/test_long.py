@@ -1,6 +1,7 @@
 """What writes many keys: over many turns or at once, the answer and the trees are the same."""
 
 import pytest
+from google.protobuf.message import Message
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -196,9 +197,41 @@ def test_what_a_transaction_looks_at_is_read_in_steps_that_are_bounded(
     """A comparison with all keys, or a range of them beside a put, once was one step."""
     replica = LocalReplica()
     mvcc = many(replica, 20_000, 7)
-    body, txn = pb.TxnRequest(success=asked).SerializeToString(), replica.store.begin()
+    request = pb.TxnRequest(success=asked)
+    answer, txn = answered_in_slices(replica, "etcd.txn", request)
+    assert pb.TxnResponse.FromString(answer).succeeded
+    assert txn.has(mvcc.kv, b"k1")
+    replica.close()
+
+
+@pytest.mark.slow
+def test_what_is_told_of_a_lease_and_of_all_leases_is_read_in_steps_that_are_bounded() -> None:
+    replica = LocalReplica()
+    mvcc = many(replica, 20_000, 7)
+    asked = pb.LeaseTimeToLiveRequest(ID=7, keys=True)
+    answer, txn = answered_in_slices(replica, "etcd.lease_time_to_live", asked)
+    lived = pb.LeaseTimeToLiveResponse.FromString(answer)
+    assert list(lived.keys) == [key for key, _ in txn.iterate(mvcc.kv)]
+    assert (lived.ID, lived.grantedTTL) == (7, 60)
+    said: list[Outcome] = []
+    ids = [*range(100, 15_000), *range(-3000, 0)]
+    for number in ids:
+        grant = pb.LeaseGrantRequest(ID=number, TTL=600 * (1 + (number * 7919) % 50_000))
+        replica.transact_nowait("etcd.lease_grant", grant.SerializeToString(), said.append)
+    answer, _ = answered_in_slices(replica, "etcd.lease_list", pb.LeaseLeasesRequest())
+    listed = [it.ID for it in pb.LeaseLeasesResponse.FromString(answer).leases]
+    assert listed[0] == 7
+    assert sorted(listed) == sorted([7, *ids])
+    ends = [(it * 7919) % 50_000 for it in listed[1:]]
+    assert ends == sorted(ends)
+    replica.close()
+
+
+def answered_in_slices(replica: LocalReplica, name: str, request: Message) -> tuple[bytes, Txn]:
+    """What a long operation answers, behind its revision, and what it has written."""
+    body, txn = request.SerializeToString(), replica.store.begin()
     found: list[bytes | Long] = []
-    begun = steps_of(lambda: found.append(replica._operations["etcd.txn"](txn, body)))
+    begun = steps_of(lambda: found.append(replica._operations[name](txn, body)))
     assert begun < 20_000
     assert isinstance(found[0], Long)
     steps = found[0].run(txn)
@@ -214,7 +247,4 @@ def test_what_a_transaction_looks_at_is_read_in_steps_that_are_bounded(
     while not answer:
         longest = max(longest, steps_of(run_slice))
     assert longest < 30_000
-    response = pb.TxnResponse.FromString(answer[8:])
-    assert response.succeeded
-    assert txn.has(mvcc.kv, b"k1")
-    replica.close()
+    return answer[8:], txn

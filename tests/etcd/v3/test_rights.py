@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 
 from roost import etcd
 from roost.errors import Refused
-from roost.etcd.access.judge import Judge
+from roost.etcd.access.judge import First, Judge
 from roost.etcd.errors import status_of
 from roost.etcd.model.mvcc import Mvcc
 from roost.etcd.v3 import rights
@@ -39,6 +39,18 @@ class Clerk(Judge):
 
     def need_write(self, key: bytes, range_end: bytes = b"") -> None:
         self.asked.append(f"write {_said(key, range_end)}")
+
+    def need_read_all(self, first: First) -> None:
+        self._each(self.need_read, first)
+
+    def need_write_all(self, first: First) -> None:
+        self._each(self.need_write, first)
+
+    def _each(self, need: Callable[[bytes], None], first: First) -> None:
+        key = first(b"", None)
+        while key is not None:
+            need(key)
+            key = first(key + b"\0", None)
 
 
 def _said(key: bytes, range_end: bytes) -> str:
@@ -173,15 +185,6 @@ def test_what_is_no_operation_is_denied_at_any_depth(office: Office, depth: int)
     with pytest.raises(Refused) as caught:
         office.needs("txn", request)
     assert status_of(caught.value) == DENIED
-
-
-def test_nobody_looks_for_the_keys_of_a_lease_when_root_asks(office: Office) -> None:
-    for method, request in (
-        ("lease_revoke", pb.LeaseRevokeRequest(ID=LEASED)),
-        ("lease_renew", pb.LeaseKeepAliveRequest(ID=LEASED)),
-        ("lease_time_to_live", pb.LeaseTimeToLiveRequest(ID=LEASED, keys=True)),
-    ):
-        assert office.needs(method, request, "root") == []
 
 
 def test_a_lease_that_was_put_on_a_key_is_looked_up_in_the_state_that_is_judged_by() -> None:

@@ -15,6 +15,8 @@ from roost.store import View
 
 # From a key to before another; None is the end of all keys.
 Interval = tuple[bytes, bytes | None]
+# The first key from one on and before another, of those in question; None = there is none.
+First = Callable[[bytes, bytes | None], bytes | None]
 _READS = (auth_pb2.Permission.READ, auth_pb2.Permission.READWRITE)
 _WRITES = (auth_pb2.Permission.WRITE, auth_pb2.Permission.READWRITE)
 
@@ -99,14 +101,50 @@ class Judge:
         """
         self._need(_WRITES, key, range_end)
 
+    def need_read_all(self, first: First) -> None:
+        """The user must have the right to read each of some keys, however many there are.
+
+        Raises:
+            Refused: etcd's ErrPermissionDenied.
+
+        """
+        self._need_all(_READS, first)
+
+    def need_write_all(self, first: First) -> None:
+        """The user must have the right to write each of some keys, however many there are.
+
+        Raises:
+            Refused: etcd's ErrPermissionDenied.
+
+        """
+        self._need_all(_WRITES, first)
+
+    def _need_all(self, kinds: tuple[int, ...], first: First) -> None:
+        """No key may be where the user has no right: there are fewer such gaps than keys."""
+        if self.is_root:
+            return
+        gap_first = b""
+        for held_first, held_stop in self._held(kinds):
+            if gap_first < held_first and first(gap_first, held_first) is not None:
+                raise errors.permission_denied()
+            if held_stop is None:
+                return
+            gap_first = held_stop
+        if first(gap_first, None) is not None:
+            raise errors.permission_denied()
+
     def _need(self, kinds: tuple[int, ...], key: bytes, range_end: bytes) -> None:
         if self.is_root:
             return
+        if not covers(self._held(kinds), key, range_stop(key, range_end)):
+            raise errors.permission_denied()
+
+    def _held(self, kinds: tuple[int, ...]) -> tuple[Interval, ...]:
+        """What the user's roles permit."""
         if self._rows is None:
             rows = (self.view.get(self._auth.roles, it.encode()) for it in self.roles)
             self._rows = tuple(row for row in rows if row is not None)
-        if not covers(_intervals(self._rows, kinds), key, range_stop(key, range_end)):
-            raise errors.permission_denied()
+        return _intervals(self._rows, kinds)
 
 
 def covers(intervals: Iterable[Interval], first: bytes, stop: bytes | None) -> bool:

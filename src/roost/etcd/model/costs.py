@@ -4,10 +4,10 @@ The unit is a row that is read, about four microseconds.  So what is asked for i
 a generator, and whoever drives it decides by what it has cost how much of it a turn takes.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import TypeVar
 
-from roost.store import Steps
+from roost.store import Long, Steps, Txn
 
 # An operation that looks at more rows runs over many turns, so many rows a slice.
 INLINE_ROWS_MAX, SLICE_ROWS = 250, 250
@@ -49,3 +49,16 @@ def in_slices(steps: Costs[bytes]) -> Steps:
         if cost >= SLICE_ROWS:
             cost = 0
             yield
+
+
+def now_or_long(txn: Txn, run: Callable[[Txn], Costs[bytes]]) -> bytes | Long:
+    """What `run` comes to, or the operation that it is if that costs more than a turn has time for.
+
+    What was written by then is taken back, and written again when it is its turn.
+    """
+    mark = txn.savepoint()
+    answer = within_a_turn(run(txn))
+    if answer is not None:
+        return answer
+    txn.rollback(mark)
+    return Long(lambda its: in_slices(run(its)))

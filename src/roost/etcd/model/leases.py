@@ -78,10 +78,18 @@ def _stop_of(name: bytes) -> bytes | None:
     return stop if any(stop) else None
 
 
-def keys_of(mvcc: Mvcc, view: View, name: bytes) -> list[bytes]:
-    """The keys that have a lease, in order."""
-    rows = view.iterate(mvcc.lease_keys, name, _stop_of(name), keys_only=True)
-    return [row[ID_BYTES:] for row, _ in rows]
+def keys_of(mvcc: Mvcc, view: View, name: bytes) -> Walk:
+    """A walk over the keys that have a lease; ID_BYTES stand before each."""
+    return Walk(view, mvcc.lease_keys, name, _stop_of(name), keys_only=True)
+
+
+def first_key(
+    mvcc: Mvcc, view: View, name: bytes, first: bytes, stop: bytes | None
+) -> bytes | None:
+    """The first key of a lease from `first` on and before `stop`, which None leaves open."""
+    end = _stop_of(name) if stop is None else name + stop
+    rows = view.iterate(mvcc.lease_keys, name + first, end, keys_only=True)
+    return next((row[ID_BYTES:] for row, _ in rows), None)
 
 
 def revoke(mvcc: Mvcc, txn: Txn, name: bytes) -> Long | bytes:
@@ -95,7 +103,7 @@ def revoke(mvcc: Mvcc, txn: Txn, name: bytes) -> Long | bytes:
     """
     if txn.get(mvcc.leases, name) is None:
         raise errors.lease_not_found()
-    walk = Walk(txn, mvcc.lease_keys, name, _stop_of(name), keys_only=True)
+    walk = keys_of(mvcc, txn, name)
     first = [row[ID_BYTES:] for row, _ in walk.take(INLINE_ROWS_MAX + 1)]
     if not walk.is_done:
         return Long(lambda its: _revoke_long(mvcc, its, name))
@@ -110,8 +118,7 @@ def revoke(mvcc: Mvcc, txn: Txn, name: bytes) -> Long | bytes:
 
 def _revoke_long(mvcc: Mvcc, txn: Txn, name: bytes) -> Steps:
     """The same in slices.  The rows that name the keys go at the end, as one range."""
-    writer, stop = Writer(mvcc, txn), _stop_of(name)
-    walk = Walk(txn, mvcc.lease_keys, name, stop, keys_only=True)
+    writer, walk = Writer(mvcc, txn), keys_of(mvcc, txn, name)
     while True:
         found = walk.take(SLICE_ROWS)
         if found:
@@ -119,6 +126,6 @@ def _revoke_long(mvcc: Mvcc, txn: Txn, name: bytes) -> Steps:
         if walk.is_done:
             break
         yield
-    txn.delete_range(mvcc.lease_keys, name, stop)
+    txn.delete_range(mvcc.lease_keys, name, _stop_of(name))
     txn.delete(mvcc.leases, name)
     return writer.revision.to_bytes(8, "big")

@@ -10,7 +10,7 @@ that comes before a row's turn counts as well.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from math import inf
 from typing import NamedTuple
@@ -119,11 +119,9 @@ class Deadlines:
         at_s = self._at_s.get(name)
         return None if at_s is None else max(0.0, at_s - self._now_s)
 
-    def by_time(self, names: Iterable[bytes]) -> list[bytes]:
-        """Sort ids by their deadlines; those that have none come last."""
-        self.advance()
-        at_s, never = self._at_s, inf
-        return sorted(names, key=lambda name: at_s.get(name, never))
+    def time_of(self, name: bytes) -> float:
+        """When an id has its deadline, for who sorts by that; those that have none come last."""
+        return self._at_s.get(name, inf)
 
     def is_due(self, name: bytes) -> bool:
         """Whether an id has a deadline, and it has passed."""

@@ -19,6 +19,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from heapq import merge
 from itertools import islice
 
 from roost.errors import RoostError
@@ -26,13 +27,15 @@ from roost.etcd import errors
 from roost.etcd.limits import Limits
 from roost.etcd.model import leases
 from roost.etcd.model.alarms import WRITE_BYTES, Alarms
-from roost.etcd.model.leases import Lease, id_of, name_of
+from roost.etcd.model.costs import SLICE_ROWS, Costs, now_or_long
+from roost.etcd.model.leases import ID_BYTES, Lease, id_of, name_of
 from roost.etcd.model.mvcc import Mvcc
+from roost.etcd.model.wire import field, number_field
 from roost.etcd.ports import Replica
 from roost.etcd.upkeep.deadlines import LeaderDeadlines
 from roost.outcome import Outcome
 from roost.proto import rpc_pb2 as pb
-from roost.store import Long, Txn
+from roost.store import Long, Txn, Walk
 from roost.ticker import Ticker
 
 logger = logging.getLogger(__name__)
@@ -183,7 +186,7 @@ class Lessor:
             said.TTL = lease.ttl_s
         return self._answer(txn, said.SerializeToString())
 
-    def time_to_live(self, txn: Txn, body: bytes) -> bytes:
+    def time_to_live(self, txn: Txn, body: bytes) -> bytes | Long:
         """Operation: body is a LeaseTimeToLiveRequest; a lease that is gone has a TTL of -1."""
         request = pb.LeaseTimeToLiveRequest.FromString(body)
         name = name_of(request.ID)
@@ -194,17 +197,38 @@ class Lessor:
             if left is None:
                 left = lease.remaining_s or lease.ttl_s
             said.TTL, said.grantedTTL = int(min(left, lease.ttl_s)), lease.ttl_s
-            if request.keys:
-                said.keys.extend(leases.keys_of(self._mvcc, txn, name))
-        return self._answer(txn, said.SerializeToString())
+        told = said.SerializeToString()
+        if lease is None or not request.keys:
+            return self._answer(txn, told)
+        return now_or_long(txn, lambda its: self._with_keys(its, name, told))
 
-    def list_leases(self, txn: Txn, _body: bytes) -> bytes:
+    def _with_keys(self, txn: Txn, name: bytes, told: bytes) -> Costs[bytes]:
+        """The same, with the keys that have the lease; it may be the only one there is."""
+        walk, parts = leases.keys_of(self._mvcc, txn, name), [told]
+        while not walk.is_done:
+            found = walk.take(SLICE_ROWS)
+            parts += [field(b"\x2a", row[ID_BYTES:]) for row, _ in found]
+            yield 1 + len(found)
+        return self._answer(txn, b"".join(parts))
+
+    def list_leases(self, txn: Txn, _body: bytes) -> bytes | Long:
         """Operation: all leases, the one that runs out first before the others (as etcd)."""
-        names = [name for name, _ in txn.iterate(self._mvcc.leases)]
-        if self._deadlines.is_leading:
-            names = self._deadlines.by_time(names)
-        found = [pb.LeaseStatus(ID=id_of(name)) for name in names]
-        return self._answer(txn, pb.LeaseLeasesResponse(leases=found).SerializeToString())
+        return now_or_long(txn, self._listed)
+
+    def _listed(self, txn: Txn) -> Costs[bytes]:
+        walk = Walk(txn, self._mvcc.leases, b"", None, keys_only=True)
+        by_time = self._deadlines.time_of if self._deadlines.is_leading else None
+        runs: list[list[bytes]] = []
+        while not walk.is_done:
+            run = [name for name, _ in walk.take(SLICE_ROWS)]
+            runs.append(sorted(run, key=by_time))
+            yield 1 + len(run)
+        parts: list[bytes] = []
+        for count, name in enumerate(merge(*runs, key=by_time), 1):
+            parts.append(field(b"\x12", number_field(b"\x08", id_of(name))))
+            if count % SLICE_ROWS == 0:
+                yield SLICE_ROWS
+        return self._answer(txn, b"".join(parts))
 
     def expire(self, txn: Txn, name: bytes) -> bytes | Long:
         """Operation: revoke a lease whose time is up, if it still is where this runs."""

@@ -4,8 +4,10 @@ Each walks a request to its ends: both branches of a transaction at any depth, w
 `ignore_value` and `ignore_lease` would show of a key, and the keys that hang on a lease.
 """
 
+from functools import partial
+
 from roost.etcd import errors
-from roost.etcd.access.judge import Judge
+from roost.etcd.access.judge import First, Judge
 from roost.etcd.model import leases
 from roost.etcd.model.mvcc import Mvcc
 from roost.proto import rpc_pb2 as pb
@@ -74,15 +76,15 @@ class Rights:
     def lease_time_to_live(self, judge: Judge, body: bytes) -> None:
         """LeaseTimeToLive may name keys (CVE-2023-32082)."""
         request = pb.LeaseTimeToLiveRequest.FromString(body)
-        if request.keys and not judge.is_root:
-            for key in leases.keys_of(self._mvcc, judge.view, leases.name_of(request.ID)):
-                judge.need_read(key)
+        if request.keys:
+            judge.need_read_all(self._keys_of(judge, request.ID))
 
     def _need_lease_keys(self, judge: Judge, lease_id: int) -> None:
         """The user must have the right to write every key of a lease."""
-        if not judge.is_root:
-            for key in leases.keys_of(self._mvcc, judge.view, leases.name_of(lease_id)):
-                judge.need_write(key)
+        judge.need_write_all(self._keys_of(judge, lease_id))
+
+    def _keys_of(self, judge: Judge, lease_id: int) -> First:
+        return partial(leases.first_key, self._mvcc, judge.view, leases.name_of(lease_id))
 
 
 def get_user(judge: Judge, request: pb.AuthUserGetRequest) -> None:

@@ -24,7 +24,7 @@ from roost.etcd import errors
 from roost.etcd.access.judge import Judge
 from roost.etcd.model import leases
 from roost.etcd.model.alarms import cost_of
-from roost.etcd.model.costs import Costs, in_slices, within_a_turn
+from roost.etcd.model.costs import Costs, now_or_long
 from roost.etcd.model.lines import Now
 from roost.etcd.model.mvcc import Writer
 from roost.etcd.model.wire import decode_key_value, read_origin
@@ -102,12 +102,8 @@ class Turns:
     def _join(self, txn: Txn, body: bytes) -> bytes | Long:
         join = msgspec.msgpack.decode(body, type=_Join)
         self.desk.alarms.check_sound()
-        mark = txn.savepoint()
-        answer = within_a_turn(self._joined(txn, join))
-        if answer is None:  # the line is long, and nobody has asked about it in this term
-            txn.rollback(mark)
-            return Long(lambda its: in_slices(self._joined(its, join)))
-        return answer
+        # A line is long to walk over that nobody has asked about in this term.
+        return now_or_long(txn, lambda its: self._joined(its, join))
 
     def _joined(self, txn: Txn, join: _Join) -> Costs[bytes]:
         mvcc = self.desk.mvcc
