@@ -5,8 +5,7 @@ from collections.abc import Generator
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from roost.etcd.model.costs import at_once, in_slices, within_a_turn
-from roost.etcd.model.mvcc import INLINE_ROWS_MAX, SLICE_ROWS
+from roost.etcd.model.costs import INLINE_ROWS_MAX, SLICE_ROWS, at_once, in_slices, within_a_turn
 
 COSTS = st.lists(st.integers(0, SLICE_ROWS + 9), max_size=40)
 
