@@ -31,7 +31,6 @@ SHOWN_BY = {
     "os_errors": "cli/test_troubles.py",
     "places": "settings/test_urls.py server/test_listening.py",
     "self_signed": "cli/test_insecurity.py",
-    "tls": "server/test_tls.py server/test_port.py peer/test_peer_tls.py integration/test_tls.py",
     # Commands are tried as they are used, by groups.
     "cli": "cli/test_commands.py cli/test_client_commands.py cli/test_documents.py",
     "cli/forms": "cli/test_settings.py",

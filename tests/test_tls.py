@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from roost.tls import BadCertificate, TlsFiles, check_peer, client_context, server_context
+from roost.tls import (
+    BadCertificate,
+    Certificate,
+    TlsFiles,
+    check_peer,
+    client_context,
+    common_name,
+    reason_of,
+    server_context,
+)
 from tests.integration.certificates import Authority
 
 DAY = dt.timedelta(days=1)
@@ -110,3 +119,74 @@ def test_only_the_versions_that_are_asked_for_are_spoken(
     with pytest.raises(ssl.SSLError), caplog.at_level(logging.WARNING):
         shake_hands(client, server_context(files))
     assert "a TLS handshake failed: unsupported protocol" in caplog.text
+
+
+def shown(name: str, *hosts: str) -> Certificate:
+    """A certificate as `ssl` tells of it."""
+    subject = ((("organizationName", "o"),), (("commonName", name),))
+    return {"subject": subject, "subjectAltName": tuple(("DNS", it) for it in hosts)}
+
+
+@pytest.mark.parametrize(
+    ("name", "host", "certificate", "said"),
+    [
+        ("", "", None, ""),
+        ("", "", shown("any"), ""),
+        ("m", "", None, "no certificate"),
+        ("", "h", None, "no certificate"),
+        ("m", "", shown("m"), ""),
+        ("m", "", shown("n"), "certificate of 'n', not of 'm'"),
+        ("m", "", {}, "certificate of '', not of 'm'"),
+        ("", "h", shown("m", "h", "i"), ""),
+        ("", "h", shown("h", "i"), "certificate not for 'h'"),  # its subject is nobody's host
+        ("", "h", shown("h"), "certificate not for 'h'"),
+        ("m", "h", shown("m", "h"), ""),
+        ("m", "h", shown("m", "i"), "certificate not for 'h'"),
+        ("m", "h", shown("n", "h"), "certificate of 'n', not of 'm'"),
+    ],
+)
+def test_who_may_talk_to_us_is_said_by_name_and_host(
+    name: str, host: str, certificate: Certificate | None, said: str
+) -> None:
+    """etcd: --peer-cert-allowed-cn and --peer-cert-allowed-hostname."""
+    files = TlsFiles(cert_file="", key_file="", allowed_name=name, allowed_host=host)
+    assert check_peer(files, certificate) == said
+
+
+def test_a_subject_without_a_common_name_has_an_empty_one() -> None:
+    assert common_name(None) == common_name({}) == ""
+    assert common_name({"subject": ((("organizationName", "o"),),)}) == ""
+
+
+def test_certificates_are_renewed_without_a_restart(
+    authority: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What can be read counts with the next handshake; what cannot leaves the old ones."""
+    pair = authority.sign("server")
+    files = TlsFiles(cert_file=str(pair.certificate), key_file=str(pair.key))
+    context = server_context(files)
+    client = ssl.create_default_context(cafile=str(authority.path))
+    shake_hands(client, context)
+    whole = pair.certificate.read_bytes()
+    pair.certificate.write_bytes(b"half of a certifi")
+    with caplog.at_level(logging.INFO):
+        shake_hands(client, context)
+        assert "new certificates cannot be used" in caplog.text
+        assert "were read again" not in caplog.text
+        pair.certificate.write_bytes(whole)
+        other = authority.sign("other", file="server")
+        assert (other.certificate, other.key) == (pair.certificate, pair.key)
+        shake_hands(client, context)
+    assert "certificates were read again" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(2, "No such file or directory"), "no such file or directory"),
+        (ValueError("[SSL] PEM lib (_ssl.c:4149)"), "pem lib"),
+        (ValueError("WRONG_VERSION_NUMBER"), "wrong version number"),
+    ],
+)
+def test_openssls_words_come_without_its_numbers(error: Exception, said: str) -> None:
+    assert reason_of(error) == said
