@@ -87,3 +87,30 @@ def test_a_defragmentation_that_a_snapshot_overtakes_is_answered_and_its_directo
 
 def test_a_file_that_is_gone_already_is_as_good_as_removed(tmp_path: Path) -> None:
     asyncio.run(World().remove_file(tmp_path / "gone"))
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_who_is_cancelled_waits_for_the_end_of_what_runs_aside(*, fails: bool) -> None:
+    """However often: what the thread uses would be taken away from it."""
+    begun, may_end, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        assert may_end.wait(60)
+        ended.set()
+        if fails:
+            raise ValueError("nobody is there to hear it")
+
+    async def run() -> None:
+        task = asyncio.ensure_future(World().run_aside(work))
+        assert await asyncio.to_thread(begun.wait, 60)
+        for _ in range(3):
+            task.cancel()
+            await asyncio.wait([task], timeout=0.01)
+            assert not task.done()
+        may_end.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert ended.is_set()
+
+    asyncio.run(run())

@@ -186,7 +186,12 @@ class World:
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
-            await asyncio.wait([future])
+            while not future.done():
+                # Whoever ends tasks cancels them again: it is the thread's end that is waited for.
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([future])
+            if not future.cancelled():
+                future.exception()  # whoever would have been told is gone
             raise
 
     async def sync_file(self, descriptor: int) -> None:
