@@ -393,3 +393,23 @@ def test_a_long_write_has_its_source_looked_at(tmp_path: Path, how: str) -> None
         assert {key[1] async for key, _ in tree.items()} == {0, 1, 2}
 
     with_databases(tmp_path, story, people, size=1)
+
+
+def test_a_row_that_is_damaged_on_the_disk_has_all_of_it_made_anew(tmp_path: Path) -> None:
+    async def story(cluster: Databases) -> None:
+        (database,) = cluster.databases.values()
+        await database.run(fill, 0, 50)
+        first = await held_by(database)
+        path = database._embedded.member.config.data_dir / "derived" / "data.mdb"
+        await cluster.close_all()
+        held = path.read_bytes()
+        assert held.count(b"c3\0") > 1
+        path.write_bytes(held.replace(b"c3\0", b"c4\0"))
+        database = await cluster.open_at(0)
+        tree = await database.derived(by_city)
+        with pytest.raises(Rebuilding, match="is damaged"):
+            assert [key async for key, _ in tree.items()]
+        await tree.wait_built()
+        assert {key: value async for key, value in tree.items()} == first
+
+    with_databases(tmp_path, story, people, size=1)
