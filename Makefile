@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := src tests bench
+SOURCES := src tests bench compiling
 # One more than cores: whoever waits for a process that starts or ends, for a disk or a timeout,
 # leaves its core to another.
 WORKERS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
@@ -12,12 +12,14 @@ WORKERS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: serve test lint types layers unit coverage docs faces campaign sim mutants bench format lock fresh clean
+.PHONY: fast slow wheel test-compiled
 
 serve: $(VENV)/.installed
 	@$(BIN)/roost serve --name default --data-dir data
 
-test: $(VENV)/.installed-test
-	@$(MAKE) --no-print-directory lint types layers unit coverage
+# Everything runs pure, then what is compiled runs compiled; what `make fast` made is removed.
+test: $(VENV)/.installed-test slow
+	@$(MAKE) --no-print-directory lint types layers unit coverage test-compiled
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check $(SOURCES)
@@ -40,6 +42,40 @@ coverage: $(VENV)/.installed-test
 		|| { cat $(VENV)/coverage.log; exit 1; }
 	$(BIN)/python -m coverage report --data-file=$(VENV)/.coverage --skip-covered --fail-under=100
 
+# The hot modules compiled in place, which takes a minute or two; `make slow` removes what was made.
+fast: $(VENV)/.installed-test
+	@$(BIN)/python compiling/compile.py
+
+slow:
+	@$(PYTHON) compiling/compile.py --remove
+
+# In dist/: the sources, and a wheel with the compiled modules for this Python and this kind of machine.
+wheel: $(VENV)/.installed-wheel
+	@$(BIN)/python compiling/compile.py --can
+	rm -rf build/wheel dist
+	ROOST_COMPILE=1 $(BIN)/python -m build --outdir build/wheel
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/auditwheel repair --wheel-dir dist build/wheel/*.whl
+	cp build/wheel/*.tar.gz dist
+
+# The suites of the compiled modules, members in real processes, and the simulator, on a tree that is
+# compiled beside the sources.  Without a compiler it is left out, and said.
+COMPILED_TREE := $(CURDIR)/build/compiled
+COMPILED_SEEDS ?= 1..200
+COMPILED_SUITES := tests/raft tests/scenarios tests/journal tests/store tests/member tests/server tests/etcd \
+	tests/integration tests/test_fair_queue.py tests/test_flow.py tests/test_compiled.py
+test-compiled: $(VENV)/.installed-test
+	@if why=$$($(BIN)/python compiling/compile.py --can 2>&1); then \
+		$(MAKE) --no-print-directory .test-compiled; \
+	else echo "test-compiled: SKIPPED, nothing ran compiled: $$why"; fi
+
+.PHONY: .test-compiled
+.test-compiled:
+	@rm -rf $(COMPILED_TREE) && mkdir -p build && cp -R src $(COMPILED_TREE)
+	$(BIN)/python compiling/compile.py --into $(COMPILED_TREE)
+	PYTHONPATH=$(COMPILED_TREE) ROOST_TREE=compiled $(BIN)/python -m pytest -q -rs --numprocesses $(WORKERS) \
+		--maxprocesses 4 --dist loadgroup --no-loadscope-reorder $(COMPILED_SUITES)
+	PYTHONPATH=$(COMPILED_TREE) $(BIN)/roost sim --seeds $(COMPILED_SEEDS)
+
 docs: $(VENV)/.installed-test
 	$(BIN)/python docs/generate.py
 
@@ -53,7 +89,8 @@ campaign: $(VENV)/.installed-test
 sim: $(VENV)/.installed-test
 	$(BIN)/roost sim --seeds 1..2000
 
-mutants: $(VENV)/.installed-test
+# They change functions, so they run pure.
+mutants: $(VENV)/.installed-test slow
 	$(BIN)/python -m roost.sim.mutants
 
 bench: $(VENV)/.installed-test
@@ -81,15 +118,21 @@ $(VENV)/.installed-test: requirements-test.lock $(VENV)/.installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-test.lock
 	@touch $@
 
+$(VENV)/.installed-wheel: requirements-wheel.lock $(VENV)/.installed
+	@echo "installing what makes wheels"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-wheel.lock
+	@touch $@
+
 # Pin anew what pyproject.toml allows.
 lock: $(VENV)/.installed-test
 	$(BIN)/python -m pip install --quiet pip-tools
 	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links --output-file requirements.lock pyproject.toml
 	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links --allow-unsafe --extra test --output-file requirements-test.lock pyproject.toml
+	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links --constraint requirements-test.lock --output-file requirements-wheel.lock compiling/wheel.in
 
 # Prove that a bare Debian 12 is enough for the two commands; as root, needs debootstrap.
 fresh:
 	@.ci/fresh
 
-clean:
-	rm -rf $(VENV)
+clean: slow
+	rm -rf $(VENV) build

@@ -1,6 +1,7 @@
 """What all tests share: their order and progress (`tests.order`), and a bug on request.
 
-ROOST_MUTANT names one of `roost.sim.mutants`, to see which test finds it.
+ROOST_MUTANT names one of `roost.sim.mutants`, to see which test finds it.  ROOST_TREE=compiled says
+that the hot modules have to be compiled here, as `make test-compiled` has them.
 """
 
 import os
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from roost import compiled
 from roost.sim.mutants import MUTANTS, applied
 from tests.order import RECORD, Order, Progress
 
@@ -41,9 +43,28 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rewrite", action="store_true", help="record scenarios as they go now")
 
 
+def pytest_report_header() -> str:
+    """Which of the two trees it is."""
+    return f"roost: {compiled.description()}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what cannot be where modules are compiled, and say why."""
+    if not compiled.compiled_modules():
+        return
+    for item in items:
+        mark = item.get_closest_marker("pure")
+        if mark is not None:
+            item.add_marker(pytest.mark.skip(reason=f"runs pure: {mark.args[0]}"))
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Order the tests; say which runs, but for the workers, whose controller says it."""
+    if (wrong := compiled.fault()) is not None:
+        pytest.exit(f"{wrong}: `make fast` or `make slow`", 1)
+    if os.environ.get("ROOST_TREE") == "compiled" and not compiled.compiled_modules():
+        pytest.exit("the modules are not compiled, and ROOST_TREE says that they are", 1)
     # Whoever runs us in the background of a shell has us ignore interrupts, and so would the
     # processes that tests start and interrupt.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

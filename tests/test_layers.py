@@ -35,7 +35,7 @@ FLOORS = {
         fair_queue | memory | slices
         call | outcome | memory_limit
         flow
-        proto | errors | lazy
+        proto | errors | lazy | compiled
     """,
     "roost.etcd": """
         figures
@@ -102,7 +102,7 @@ FLOORS = {
         layer | meta | catalog
         key_order | write_set
         columns | puts | digest | stall | crash
-        errors
+        errors | rows
     """,
     "roost.database": """
         blocking

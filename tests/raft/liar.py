@@ -9,6 +9,7 @@ import random
 from collections import deque
 from collections.abc import Mapping
 from enum import Enum
+from types import GetSetDescriptorType
 from typing import Any
 
 from roost.errors import PeerFault
@@ -35,6 +36,12 @@ from roost.sim.cores.storm import Storm
 _OUTSIDE = ("config", "dice", "_storage")
 
 
+def _compiled_names(value: Any) -> list[str]:
+    """The attributes of an object of a compiled class, which has no dictionary."""
+    held = [it for kind in type(value).__mro__ for it in vars(kind).items()]
+    return [name for name, it in held if isinstance(it, GetSetDescriptorType) and name[:2] != "__"]
+
+
 def image(value: Any) -> Any:
     """What an object is, all the way down, to be compared."""
     if isinstance(value, int | bytes | str | float | Enum | None):
@@ -43,7 +50,9 @@ def image(value: Any) -> Any:
         return [image(it) for it in value]
     if isinstance(value, Mapping):
         return [(image(key), image(it)) for key, it in value.items()]
-    names = getattr(value, "__slots__", ()) or vars(value)
+    names = (
+        getattr(value, "__slots__", ()) or getattr(value, "__dict__", ()) or _compiled_names(value)
+    )
     if hasattr(value, "__struct_fields__"):
         names = value.__struct_fields__
     return [(name, image(getattr(value, name))) for name in names if name not in _OUTSIDE]

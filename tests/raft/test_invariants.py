@@ -74,6 +74,7 @@ def assigned(node: ast.AST) -> Iterator[str]:
             yield from (ast.unparse(part) for part in parts)
 
 
+@pytest.mark.pure("it reads the source of a module")
 def test_every_call_that_may_change_a_core_ends_in_its_invariants() -> None:
     """All of raft's state is changed by conversations, and those are reached by these calls."""
     public = {name: it for name, it in methods(core, "Core").items() if name[0] != "_"}
@@ -81,6 +82,7 @@ def test_every_call_that_may_change_a_core_ends_in_its_invariants() -> None:
     assert public.keys() - checked == LOOKING.keys()
 
 
+@pytest.mark.pure("it reads the source of a module")
 def test_whoever_moves_an_index_or_changes_a_role_asserts() -> None:
     for name, function in methods(state, "State").items():
         assert asserts(function) or not name.startswith("become_"), name

@@ -269,6 +269,7 @@ def test_a_stream_that_fails_as_it_is_cancelled_costs_no_other(channel: grpc.Cha
     assert list(kept) == [b"second"]
 
 
+@pytest.mark.pure("its connections only look like ours")
 def test_a_connection_that_cannot_be_written_to_costs_no_other() -> None:
     """What leaves in one turn was lost for all connections behind it, and they for ever."""
 
@@ -298,6 +299,7 @@ def test_a_connection_that_cannot_be_written_to_costs_no_other() -> None:
     run_virtually(run())
 
 
+@pytest.mark.pure("its connections only look like ours")
 def test_streams_that_need_a_leader_end_when_there_was_none_for_as_long_as_is_said() -> None:
     class Connection:
         ended: Status | None = None

@@ -6,11 +6,13 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.metadata import version
 from typing import Any
 
 import click
 
 from roost.cli.exits import EXIT_INTERRUPTED
+from roost.compiled import description
 
 # What gRPC's core has to say goes to standard error, past everybody; `ClientError` says it again.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
@@ -201,8 +203,21 @@ def _keep_lines(command: click.Command) -> None:
             _keep_lines(inner)
 
 
+def _say_version(context: click.Context, _option: click.Parameter, asked: bool) -> None:  # noqa: FBT001 - click's
+    if asked and not context.resilient_parsing:
+        click.echo(f"roost {version('roost')} ({description()})")
+        context.exit()
+
+
 @click.group(cls=LazyGroup)
-@click.version_option(package_name="roost")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_say_version,
+    help="Say which version this is, and whether its hot modules are compiled.",
+)
 def main() -> None:
     """Roost: replicated storage for Python, and an etcd that installs with pip.
 

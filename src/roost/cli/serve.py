@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import uvloop
 
+from roost import compiled
 from roost.cli.exits import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
 from roost.cli.hello import say_error
 from roost.cli.insecurity import insecurities
@@ -76,6 +77,8 @@ def _run(**given: str | None) -> None:
     flags = {name.replace("_", "-"): value for name, value in given.items() if value is not None}
     if not __debug__:
         raise click.ClickException("Roost does not run with -O: its assertions guard your data")
+    if (wrong := compiled.fault()) is not None:
+        raise click.ClickException(f"{wrong}: `make fast` or `make slow`, or install it anew")
     try:
         said = read_given(flags, from_environment())
         settings = settings_of(said)

@@ -73,13 +73,16 @@ class GrpcServer:
         self.methods = Methods(routes, self.admission.light)
         self.connections: set[GrpcProtocol] = set()
         self.unfinished = Unfinished()
-        self.unread = Unread(unread_bytes_max, self.connections)
-        self.bodies = bodies or Bodies(max(BODIES_BYTES_MAX, MESSAGES_MIN * message_bytes_max))
-        self.intake = Intake()
+        self.unread: Unread = Unread(unread_bytes_max, self.connections)
+        self.bodies: Bodies = bodies or Bodies(
+            max(BODIES_BYTES_MAX, MESSAGES_MIN * message_bytes_max)
+        )
+        self.intake: Intake = Intake()
         self.ending = Slices(ENDED_A_TURN)
-        self.received_bytes = self.sent_bytes = 0
+        self.received_bytes: int = 0
+        self.sent_bytes: int = 0
         # Streams and connections that were given up, since nobody read what was sent there.
-        self.stalled_count = 0
+        self.stalled_count: int = 0
         self._unflushed: list[GrpcProtocol] = []
 
     def schedule_flush(self, protocol: "GrpcProtocol") -> None:

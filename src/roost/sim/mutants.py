@@ -4,6 +4,7 @@ A mutant replaces a piece of one production function by another.  Most are real 
 systems, some were ours.  They are hunted with storms over bare cores (those in `raft`) and with
 simulated members, in STREAMS streams of seeds; the table says the median of how many seeds it
 took, and which scenario tells the difference.  `--table` prints docs/reliability.md's rows.
+Modules have to be pure: the code of a compiled function cannot be changed.
 """
 
 import __future__
@@ -22,6 +23,7 @@ from types import CodeType, FunctionType
 
 import click
 
+from roost.compiled import compiled_modules
 from roost.sim.campaign import simulate
 from roost.sim.cores.scenario import record
 from roost.sim.cores.storm import run_storm
@@ -311,6 +313,8 @@ def hunt(mutant: Mutant, scenarios: Path) -> Hunt:
 
 def main() -> None:
     """Hunt them all; exit code 1 when one lives."""
+    if compiled_modules():
+        sys.exit("mutants change functions, which only pure Python lets them: first `make slow`")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", help="those whose name contains this")
     parser.add_argument("--scenarios", type=Path, default=Path("tests/scenarios"))

@@ -19,7 +19,7 @@ from pathlib import Path
 import click
 
 from roost.store import BOOTSTRAP_INDEX, InlineKeeper, Store, StoreConfig, Txn
-from roost.store.puts import Puts
+from roost.store.rows import Puts
 from roost.store.write_set import (
     ANNOTATION,
     DELETE,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import lmdb
 
+from roost.compiled import mypyc_attr
 from roost.store import digest
 from roost.store.base import (
     APPLIED_KEY,
@@ -25,6 +26,7 @@ from roost.store.catalog import METADATA_ID
 from roost.store.errors import StoreCorrupt, StoreError
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class BaseReader:
     """Reads the base; one read transaction, renewed after each flush."""
 

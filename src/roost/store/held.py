@@ -13,9 +13,8 @@ A view is lost, too, when LMDB's file is replaced, or its map has to be moved.  
 then is told so (`HeldViewLost`), and may begin anew: nothing was changed by a read.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
-from typing import NoReturn
 
 from roost.errors import Overloaded
 from roost.store.base_reader import BaseReader
@@ -230,7 +229,25 @@ class _NoBase(BaseReader):
     def __init__(self, why: str) -> None:
         self._why = why
 
-    def _tell(self, *_given: object, **_named: object) -> NoReturn:
-        raise HeldViewLost(f"the state that was read is gone: {self._why}")
+    def get(self, tree_id: int, key: bytes) -> bytes | None:  # noqa: ARG002 - as its base
+        """Say that it is gone."""
+        raise self._gone()
 
-    get = has = items = _tell
+    def has(self, tree_id: int, key: bytes) -> bool:  # noqa: ARG002 - as its base
+        """Say that it is gone."""
+        raise self._gone()
+
+    def items(
+        self,
+        tree_id: int,  # noqa: ARG002 - as its base
+        first: bytes,  # noqa: ARG002 - the same
+        stop: bytes | None,  # noqa: ARG002 - the same
+        *,
+        reverse: bool,  # noqa: ARG002 - the same
+        keys_only: bool = False,  # noqa: ARG002 - the same
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Say that it is gone, at once."""
+        raise self._gone()
+
+    def _gone(self) -> HeldViewLost:
+        return HeldViewLost(f"the state that was read is gone: {self._why}")

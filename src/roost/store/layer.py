@@ -92,7 +92,8 @@ class TreeLayer:
     ) -> Iterator[tuple[bytes, bytes | None]]:
         """Keys and values in a range, in order; the layer must not change meanwhile."""
         values = self.values
-        return ((key, values[key]) for key in self.order.iterate(first, stop, reverse=reverse))
+        for key in self.order.iterate(first, stop, reverse=reverse):
+            yield key, values[key]
 
     def cover(self, above: "TreeLayer") -> None:
         """Take over what a newer layer knows."""

@@ -17,26 +17,13 @@ run that follows another was written after it, as far as anybody can tell.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Annotated
 
 import msgspec
 
 from roost.errors import UNDECODABLE
 from roost.store.errors import MalformedWriteSet
-
-Values = list[bytes | None]
-
-
-@dataclass(slots=True, eq=False)
-class Puts:
-    """Rows of one tree: each key is set to the value in its place; None = it goes away."""
-
-    tree_id: int
-    keys: list[bytes] = field(default_factory=list)
-    values: Values = field(default_factory=list)
-    # Whether some values are those of the rows before, too: then it pays to look.
-    is_shared: bool = False
+from roost.store.rows import Puts, Values
 
 
 class Run(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

@@ -6,7 +6,8 @@ from roost.store.base_reader import BaseReader
 from roost.store.catalog import CATALOG_ID, FIRST_TREE_ID, Tree, check_name
 from roost.store.columns import Column, encode_columns, encode_keys, make_rows
 from roost.store.layer import ENTRY_BYTES, Layer
-from roost.store.puts import Puts, repeats
+from roost.store.puts import repeats
+from roost.store.rows import Puts
 from roost.store.view import View
 from roost.store.write_set import (
     ANNOTATION,

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
 from operator import itemgetter
 
+from roost.compiled import mypyc_attr
 from roost.store.base_reader import BaseReader
 from roost.store.layer import MISSING, Layer
 
@@ -16,6 +17,7 @@ def _ranked(rank: int, items: Iterable[tuple[bytes, bytes | None]]) -> Iterator[
         yield key, rank, value
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class View:
     """A stack of layers over the base; the newest layer is first.
 

@@ -32,7 +32,8 @@ from struct import error as StructError
 
 from roost.store.columns import expand
 from roost.store.errors import MalformedWriteSet
-from roost.store.puts import Puts, Run, decode_puts, encode_puts
+from roost.store.puts import Run, decode_puts, encode_puts
+from roost.store.rows import Puts
 
 PUT, PUT_SAME, DELETE, DELETE_RANGE, DELETE_FROM, ANNOTATION = 1, 2, 3, 4, 5, 6
 ROWS, EFFECT, PUTS = 7, 8, 9

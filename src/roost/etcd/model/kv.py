@@ -92,15 +92,14 @@ class KvOperations:
         """Operation `etcd.delete_range`: body is a checked DeleteRangeRequest."""
         self._alarms.check_sound()
         request = pb.DeleteRangeRequest.FromString(body)
-
-        def run(its: Txn) -> Costs[bytes]:
-            writer = Writer(self.mvcc, its)
-            answer = yield from self._delete_range(writer, request)
-            return writer.revision.to_bytes(8, "big") + answer
-
         if self._has_many_keys(txn, [request]):
-            return Long(lambda its: in_slices(run(its)))
-        return at_once(run(txn))
+            return Long(lambda its: in_slices(self._run_delete_range(its, request)))
+        return at_once(self._run_delete_range(txn, request))
+
+    def _run_delete_range(self, txn: Txn, request: pb.DeleteRangeRequest) -> Costs[bytes]:
+        writer = Writer(self.mvcc, txn)
+        answer = yield from self._delete_range(writer, request)
+        return writer.revision.to_bytes(8, "big") + answer
 
     def _has_many_keys(
         self, view: View, requests: Iterable[pb.DeleteRangeRequest | pb.RangeRequest]

@@ -1,5 +1,7 @@
 """The KV service (etcd api: KV); what its operations do is in `model/kv.py`."""
 
+from functools import partial
+
 from roost.call import Call
 from roost.errors import Refused, RoostError
 from roost.etcd import errors
@@ -47,22 +49,24 @@ class KvService:
             fail(call, desk.memory.refusal())
             return
 
-        def begin(read: LongRead) -> Steps:
-            desk.alarms.check_sound()
-            view, mvcc = read.view, desk.mvcc
-            revision = mvcc.revision(view)
-            headed = desk.header.encode(revision, desk.replica.term)
-            if not request.range_end:
-                call.reply(headed + ranges.single_body(mvcc, view, request, revision))
-                return
-            room = desk.long_reads.room
-            reading = ranges.RangeReading(mvcc, view, request, revision, room=room)
-            yield from answered(read, headed, reading)
-
         def check(judge: Judge) -> None:
             self._rights.check_range(judge, request)
 
+        begin = partial(self._read_range, call, request)
         desk.read_long(call, begin, check, is_local=request.serializable)
+
+    def _read_range(self, call: Call, request: pb.RangeRequest, read: LongRead) -> Steps:
+        desk = self._desk
+        desk.alarms.check_sound()
+        view, mvcc = read.view, desk.mvcc
+        revision = mvcc.revision(view)
+        headed = desk.header.encode(revision, desk.replica.term)
+        if not request.range_end:
+            call.reply(headed + ranges.single_body(mvcc, view, request, revision))
+            return
+        room = desk.long_reads.room
+        reading = ranges.RangeReading(mvcc, view, request, revision, room=room)
+        yield from answered(read, headed, reading)
 
     def _range_one(self, call: Call, key: bytes, body: bytes) -> None:
         """The read there is most of: the current value of one key, linearizable, for anybody.
@@ -139,17 +143,19 @@ class KvService:
             desk.write(call, "etcd.txn", body)
             return
 
-        def begin(read: LongRead) -> Steps:
-            desk.alarms.check_sound()
-            view, mvcc = read.view, desk.mvcc
-            headed = desk.headed(b"", mvcc.revision(view))
-            reading = TxnReading(mvcc, view, request, room=desk.long_reads.room)
-            yield from answered(read, headed, reading)
-
         def check(judge: Judge) -> None:
             self._rights.check_txn(judge, request)
 
+        begin = partial(self._read_txn, request)
         desk.read_long(call, begin, check, is_local=checks.is_serializable(request))
+
+    def _read_txn(self, request: pb.TxnRequest, read: LongRead) -> Steps:
+        desk = self._desk
+        desk.alarms.check_sound()
+        view, mvcc = read.view, desk.mvcc
+        headed = desk.headed(b"", mvcc.revision(view))
+        reading = TxnReading(mvcc, view, request, room=desk.long_reads.room)
+        yield from answered(read, headed, reading)
 
     def compact(self, call: Call, body: bytes) -> None:
         """Compact; a `physical` one is answered when what it removes is gone here."""

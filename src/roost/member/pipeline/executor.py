@@ -210,8 +210,9 @@ class Executor:
         of ours behind it is gone with it (Raft: log matching), so no caller is told of either.
         What wrote nothing has no place in the log, and is confirmed in another way.
         """
-        if self._change is not None:
-            self._run_change(self._change)
+        change = self._change
+        if change is not None:
+            self._run_change(change)
             return
         txn = self._store.begin()
         batch = Batch(self._core.term, self._execute(txn))

@@ -71,7 +71,7 @@ class Persistence:
         self.tell: Tell = untold
         self._is_slow = False
         self._make_worker = make_worker
-        self._thread: Worker | None = None if inline_ms_max else make_worker()
+        self._worker: Worker | None = None if inline_ms_max else make_worker()
         # Readys handed to the thread, oldest first.  Bounded by the core: it proposes no more
         # than its uncommitted bytes, and takes no more than its in-flight windows from peers.
         self._outstanding: deque[Ready] = deque()
@@ -90,7 +90,7 @@ class Persistence:
     @property
     def uses_thread(self) -> bool:
         """Whether the disk is so slow that a thread is used."""
-        return self._thread is not None
+        return self._worker is not None
 
     @property
     def outstanding_count(self) -> int:
@@ -101,7 +101,7 @@ class Persistence:
         """Make `ready` durable, now or in order behind those before it."""
         assert self._drained is None, "nothing follows a close"
         has_work = ready.hard_state is not None or bool(ready.entries)
-        if self._thread is None:
+        if self._worker is None:
             if has_work:
                 self._write_inline(ready)
             self._on_durable((ready,))
@@ -115,13 +115,13 @@ class Persistence:
 
     def _write_group(self) -> None:
         """Give the thread what waits, as one batch: it is written and synced together."""
-        assert self._thread is not None, "only a thread is given groups"
+        assert self._worker is not None, "only a thread is given groups"
         group = self._group()
         self._writing_count = group.ready_count
         self._batch = self._journal.prepare(group.hard_state, group.entries)
         loop = asyncio.get_running_loop()
         self._asked_count += 1
-        future = self._thread.submit(self._write_timed, self._batch)
+        future = self._worker.submit(self._write_timed, self._batch)
 
         def finished(done: Future[float]) -> None:
             loop.call_soon_threadsafe(self._on_written, done)
@@ -148,7 +148,7 @@ class Persistence:
         journal.finish(batch)
         self._note(took)
         if self._mean_s > self._inline_s_max:
-            self._thread = self._make_worker()
+            self._worker = self._make_worker()
 
     def _note(self, took_s: float) -> None:
         self.syncs.note(took_s)
@@ -184,7 +184,7 @@ class Persistence:
         if self._outstanding:
             self._write_group()
         elif self._mean_s < self._inline_s_max * _RETURN_PART:
-            thread, self._thread = self._thread, None
+            thread, self._worker = self._worker, None
             assert thread is not None, "it has just written"
             thread.shutdown(wait=False)
 
@@ -192,7 +192,7 @@ class Persistence:
         """Say durably that all is durable; only while nothing is outstanding."""
         assert not self._outstanding, "nothing is on its way"
         work = self._journal.prepare_mark()
-        if self._thread is None:
+        if self._worker is None:
             work()
             return
         loop = asyncio.get_running_loop()
@@ -202,7 +202,7 @@ class Persistence:
 
         self._mark_count += 1
         self._asked_count += 1
-        self._thread.submit(work).add_done_callback(finished)
+        self._worker.submit(work).add_done_callback(finished)
 
     def _on_marked(self, done: Future[None]) -> None:
         self._mark_count -= 1
@@ -219,8 +219,8 @@ class Persistence:
         self._drained = asyncio.get_running_loop().create_future()
         if self._asked_count:
             await self._drained
-        if self._thread is not None:
-            self._thread.shutdown(wait=False)
+        if self._worker is not None:
+            self._worker.shutdown(wait=False)
 
     def _on_answered(self) -> None:
         """If that was all that the thread was asked, whoever closes goes on."""

@@ -18,6 +18,7 @@ PRIORITY and empty DATA frames are counted: more than CONTROL_COUNT_MAX between 
 
 from typing import Protocol
 
+from roost.compiled import mypyc_attr
 from roost.server.h2 import frames as f
 from roost.server.h2.frames import ConnectionBroken, ErrorCode
 from roost.server.h2.hpack import HEADER_LIST_BYTES_MAX, Decoder, HpackError
@@ -98,6 +99,7 @@ class Owner(Protocol):
         """What was pending on the stream has left."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Connection(Outgoing):
     """The server's side of one connection."""
 

@@ -12,6 +12,7 @@ Full?  What waits is counted in `blocked_bytes`; whoever owns the connection bou
 from collections import OrderedDict, deque
 from typing import Protocol
 
+from roost.compiled import mypyc_attr
 from roost.server.h2 import frames as f
 from roost.server.h2.frames import ConnectionBroken, ErrorCode
 from roost.server.h2.streams import Answer, Stream
@@ -27,6 +28,7 @@ class Drained(Protocol):
         """What was pending on the stream has left."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Outgoing:
     """The sending half of a connection."""
 

@@ -1,0 +1,128 @@
+"""Which modules are compiled where somebody asks for it, and whether they are here.
+
+There is one source.  `make fast` and `make wheel` have mypyc turn MODULES into extension modules,
+which lie beside their sources and are imported in their place (docs/how-to/compile.md); without
+them the package is pure Python.  Extension modules go with the sources that they were made with:
+interpreted modules and compiled ones know each other's names and numbers.  So a digest of all
+sources lies beside them, and whoever starts something looks whether it still holds.
+
+A module may stand here when it is typed, and when nothing in it is what mypyc gets wrong:
+docs/decisions/0015-compiled-modules.md, and `tests/test_compiled.py`.
+"""
+
+import hashlib
+from collections.abc import Callable
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+__all__ = ["MODULES", "compiled_modules", "description", "fault", "mypyc_attr", "source_digest"]
+
+if TYPE_CHECKING:
+    # The compiler knows it by where it comes from; nobody has to install it to run us.
+    from mypy_extensions import mypyc_attr
+else:
+
+    def mypyc_attr(**_given: object) -> Callable[[type], type]:
+        """Tell the compiler about a class; without one it says nothing."""
+        return lambda it: it
+
+
+MODULES = (
+    "roost.etcd.model.kv",
+    "roost.etcd.model.mvcc",
+    "roost.etcd.v3.desk",
+    "roost.etcd.v3.kv",
+    "roost.fair_queue",
+    "roost.flow",
+    "roost.journal.journal",
+    "roost.member.links",
+    "roost.member.loop",
+    "roost.member.pipeline.applier",
+    "roost.member.pipeline.batch",
+    "roost.member.pipeline.executor",
+    "roost.member.pipeline.pacing",
+    "roost.member.pipeline.persistence",
+    "roost.member.pipeline.reads",
+    "roost.raft.append",
+    "roost.raft.codec",
+    "roost.raft.core",
+    "roost.raft.handing",
+    "roost.raft.heartbeat",
+    "roost.raft.leading",
+    "roost.raft.log",
+    "roost.raft.progress",
+    "roost.raft.quorum",
+    "roost.raft.read_index",
+    "roost.raft.state",
+    "roost.server.calls",
+    "roost.server.grpc",
+    "roost.server.h2.connection",
+    "roost.server.h2.frames",
+    "roost.server.h2.hpack",
+    "roost.server.h2.outgoing",
+    "roost.server.h2.streams",
+    "roost.server.intake",
+    "roost.server.streaming",
+    "roost.store.base_reader",
+    "roost.store.held",
+    "roost.store.key_order",
+    "roost.store.layer",
+    "roost.store.long_write",
+    "roost.store.rows",
+    "roost.store.stack",
+    "roost.store.txn",
+    "roost.store.view",
+    "roost.store.write_set",
+)
+# The code of all of them is in one library, which stands beside the package: `roost_native__mypyc`.
+GROUP = "roost_native"
+# The digest of the sources, in the package.
+DIGEST_FILE = "native.digest"
+
+PACKAGE = Path(__file__).parent
+
+
+def extensions_of(module: str, root: Path) -> list[Path]:
+    """The extension modules that would be imported for `module`, where `root` has `roost`."""
+    path = root.joinpath(*module.split("."))
+    return [it for suffix in EXTENSION_SUFFIXES if (it := Path(f"{path}{suffix}")).exists()]
+
+
+def source_digest(package: Path = PACKAGE) -> str:
+    """What all sources of the package are, as 32 hexadecimal digits."""
+    hasher = hashlib.blake2b(digest_size=16)
+    for path in sorted(package.rglob("*.py")):
+        content = path.read_bytes()
+        hasher.update(f"{path.relative_to(package).as_posix()} {len(content)}\n".encode())
+        hasher.update(content)
+    return hasher.hexdigest()
+
+
+def compiled_modules(package: Path = PACKAGE) -> list[str]:
+    """Those of MODULES that are compiled here."""
+    return [it for it in MODULES if extensions_of(it, package.parent)]
+
+
+def fault(package: Path = PACKAGE) -> str | None:
+    """Why what is compiled here must not run, or None: then it may, or nothing is."""
+    found = compiled_modules(package)
+    if not found:
+        return None
+    if len(found) < len(MODULES):
+        return f"only {len(found)} of {len(MODULES)} modules are compiled"
+    try:
+        held = (package / DIGEST_FILE).read_text().strip()
+    except FileNotFoundError:
+        return f"compiled modules without {DIGEST_FILE}"
+    if held != source_digest(package):
+        return "the compiled modules were made of other sources"
+    return None
+
+
+def description(package: Path = PACKAGE) -> str:
+    """Which of the two trees this is, in a few words."""
+    if (wrong := fault(package)) is not None:
+        return f"unusable: {wrong}"
+    count = len(compiled_modules(package))
+    return f"{count} modules compiled" if count else "pure Python"
