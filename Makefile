@@ -17,9 +17,9 @@ unexport PYTHONDONTWRITEBYTECODE
 serve: $(VENV)/.installed
 	@$(BIN)/roost serve --name default --data-dir data
 
-# Everything runs pure, then what is compiled runs compiled; what `make fast` made is removed.
+# Everything runs pure: what `make fast` made is removed.
 test: $(VENV)/.installed-test slow
-	@$(MAKE) --no-print-directory lint types layers unit coverage test-compiled
+	@$(MAKE) --no-print-directory lint types layers unit coverage
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check $(SOURCES)

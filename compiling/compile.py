@@ -49,6 +49,7 @@ def compile_into(target: Path) -> int:
 
     held = runpy.run_path(str(PACKAGE / "compiled.py"))
     modules: tuple[str, ...] = held["MODULES"]
+    digest = held["source_digest"](PACKAGE)  # now: somebody may change a source meanwhile
     OBJECTS.mkdir(parents=True, exist_ok=True)
     paths = [str(Path("src", *it.split(".")).with_suffix(".py")) for it in modules]
     extensions = mypycify(
@@ -68,7 +69,7 @@ def compile_into(target: Path) -> int:
     command.parallel = len(os.sched_getaffinity(0))
     command.ensure_finalized()
     command.run()
-    (made / "roost" / held["DIGEST_FILE"]).write_text(held["source_digest"](PACKAGE) + "\n")
+    (made / "roost" / held["DIGEST_FILE"]).write_text(digest + "\n")
     # Only now: what failed half-way has changed nothing.  Each file takes the place of another, and
     # does not write into it: a process may have it in its memory.
     for path in sorted(it for it in made.rglob("*") if it.is_file()):

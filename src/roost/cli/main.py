@@ -12,7 +12,6 @@ from typing import Any
 import click
 
 from roost.cli.exits import EXIT_INTERRUPTED
-from roost.compiled import description
 
 # What gRPC's core has to say goes to standard error, past everybody; `ClientError` says it again.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
@@ -205,6 +204,8 @@ def _keep_lines(command: click.Command) -> None:
 
 def _say_version(context: click.Context, _option: click.Parameter, asked: bool) -> None:  # noqa: FBT001 - click's
     if asked and not context.resilient_parsing:
+        from roost.compiled import description
+
         click.echo(f"roost {version('roost')} ({description()})")
         context.exit()
 
