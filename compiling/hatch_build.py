@@ -14,8 +14,8 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 VARIABLE = "ROOST_COMPILE"
-# As in the extra `test`, whose mypy judges the same sources.
-NEEDED = ["mypy>=1.15,<3", "setuptools>=77"]
+# As in the extra `test`, whose mypy judges the same sources; it has to see what they import, too.
+NEEDED = ["mypy>=1.15,<3", "setuptools>=77", "types-protobuf>=6,<8", "types-pyyaml>=6.0.12,<7"]
 
 
 class CompileHook(BuildHookInterface):
@@ -29,7 +29,7 @@ class CompileHook(BuildHookInterface):
 
     def dependencies(self) -> list[str]:
         """What has to be installed to build; pure wheels need none of it."""
-        return NEEDED if self._is_asked else []
+        return [*NEEDED, *self.metadata.core.dependencies] if self._is_asked else []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile, before the files of the wheel are gathered."""
