@@ -7,7 +7,7 @@ interpreted modules and compiled ones know each other's names and numbers.  So a
 sources lies beside them, and whoever starts something looks whether it still holds.
 
 A module may stand here when it is typed, and when nothing in it is what mypyc gets wrong:
-docs/decisions/0015-compiled-modules.md, and `tests/test_compiled.py`.
+docs/decisions/0016-compiled-modules.md, and `tests/test_compiled.py`.
 """
 
 import hashlib
