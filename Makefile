@@ -57,7 +57,7 @@ wheel: $(VENV)/.installed-wheel
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/auditwheel repair --wheel-dir dist build/wheel/*.whl
 	cp build/wheel/*.tar.gz dist
 
-# The suites of the compiled modules, members in real processes, and the simulator, on a tree that is
+# Not a part of `make test` yet (record 0016).  The suites of the compiled modules, members in real processes, and the simulator, on a tree that is
 # compiled beside the sources.  Without a compiler it is left out, and said.
 COMPILED_TREE := $(CURDIR)/build/compiled
 COMPILED_SEEDS ?= 1..200

@@ -21,6 +21,8 @@ from roost.peer import encode_frame
 from roost.raft import MalformedMessage, Message, Role, codec
 from roost.raft.messages import Heartbeat, HeartbeatReply
 
+pytestmark = pytest.mark.pure("its core is a fake")
+
 US, THEM, THIRD = 1, 2, 3
 BEAT = Heartbeat(term=2, sender=US, commit_index=0, token=1)
 

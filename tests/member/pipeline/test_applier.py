@@ -15,6 +15,8 @@ from roost.member.cluster.roster import change_payload
 from roost.member.pipeline.applier import BYTES_A_TURN, Applier
 from roost.raft import Configuration, Entry, EntryKind, Role
 
+pytestmark = pytest.mark.pure("its core is a fake")
+
 NORMAL, EMPTY, CONFIGURATION = EntryKind.NORMAL, EntryKind.EMPTY, EntryKind.CONFIGURATION
 FIRST = 5
 

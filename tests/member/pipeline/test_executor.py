@@ -20,6 +20,8 @@ from roost.memory_limit import Limit, Taken
 from roost.outcome import Outcome
 from roost.store import InlineKeeper, Store, StoreConfig, Txn
 
+pytestmark = pytest.mark.pure("its core is a fake")
+
 
 class StubCore:
     """Takes every proposal."""

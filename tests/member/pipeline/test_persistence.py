@@ -17,6 +17,8 @@ from roost.sim.members.loop import pass_time, run_virtually
 from roost.sim.members.world import SlowWorker
 from roost.testing.patience import PATIENCE_S
 
+pytestmark = pytest.mark.pure("its journal is a fake")
+
 LIMIT_MS = 5.0
 
 
