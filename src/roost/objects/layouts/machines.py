@@ -33,7 +33,6 @@ PART_BYTES = 64 << 10
 COMMAND_BYTES_MAX = 1 << 20
 _ROOM_BYTES = 4 << 10
 NONCE_BYTES, CALL_BYTES = 16, 16
-INDEX_MAX = (1 << 63) - 1
 # So many commands go in one operation at most.
 TRIM_MAX = 1000
 _INDEX = Struct(">Q")
