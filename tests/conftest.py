@@ -6,7 +6,7 @@ that the hot modules have to be compiled here, as `make test-compiled` has them.
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -36,6 +36,16 @@ def mutant() -> Iterator[None]:
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """A long value is no name: it may hold the time, and then no two workers agree on it."""
     return argname if isinstance(val, bytes) and len(val) > NAME_BYTES_MAX else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What a test has printed can be told to another process, whatever names it has played with."""
+    report = yield
+    report.sections = [
+        (name, said.encode("utf-8", "backslashreplace").decode()) for name, said in report.sections
+    ]
+    return report
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
