@@ -78,6 +78,10 @@ EXPLAINED = {
     "Auth/Authenticate with ten wrong passwords a second at a name from an address": (
         "etcd lets anybody guess; Roost refuses (code 8)"
     ),
+    "KV/DeleteRange with prev_kv, KV/Txn that writes and reads, answered by more than 60 MiB": (
+        "etcd does it, and keeps all of it in memory; Roost refuses (code 8), before any of it is "
+        "done: less where the leader has little memory"
+    ),
     "KV/DeleteRange, Lease/LeaseRevoke of so many keys that more than 64 MiB is written": (
         "etcd does it; Roost refuses (code 3, `request is too large`), and wants it in parts"
     ),

@@ -320,6 +320,18 @@ def request_too_large() -> ModelRefused:
     return refused(Code.INVALID_ARGUMENT, "etcdserver: request is too large")
 
 
+def message_too_large(size: int, size_max: int) -> ModelRefused:
+    """What gRPC says for etcd, which sends no larger message."""
+    text = f"grpc: trying to send message larger than max ({size} vs. {size_max})"
+    return refused(Code.RESOURCE_EXHAUSTED, text)
+
+
+def answer_too_large() -> ModelRefused:
+    """Ours: etcd makes it, and lets its memory grow."""
+    text = "etcdserver: the answer is too large for a request that writes"
+    return refused(Code.RESOURCE_EXHAUSTED, text)
+
+
 def not_for_learner() -> ModelRefused:
     """ErrGRPCNotSupportedForLearner."""
     return refused(Code.UNAVAILABLE, "etcdserver: rpc not supported for learner")

@@ -15,7 +15,7 @@ from roost.etcd.border import Border
 from roost.etcd.limits import Limits
 from roost.etcd.model import mvcc
 from roost.etcd.model.alarms import ALARM_OPERATION, Alarms
-from roost.etcd.model.kv import KvOperations
+from roost.etcd.model.kv import ANSWER_BYTES_MAX, KvOperations
 from roost.etcd.model.mvcc import KeyCounts, Mvcc
 from roost.etcd.ports import Replica
 from roost.etcd.upkeep.compactor import AUTO_COMPACT, Compactor, Keeping
@@ -98,7 +98,9 @@ class Services:
         self._replica = replica
         self._mvcc = Mvcc(store)
         self.alarms = Alarms(store)
-        operations = KvOperations(self._mvcc, self.alarms)
+        memory = memory or Memory()
+        answer_bytes_max = memory.share(ANSWER_BYTES_MAX, 8)
+        operations = KvOperations(self._mvcc, self.alarms, answer_bytes_max=answer_bytes_max)
         replica.register(ALARM_OPERATION, self.alarms.change_by_member)
         replica.register(SLICE_OPERATION, operations.compact_slice)
         replica.register(AUTO_COMPACT, operations.compact)
@@ -115,7 +117,6 @@ class Services:
         callers = Callers(replica, self._auth, self._tokens)
         self._border = Border(replica, self._auth, callers, limits=limits)
 
-        memory = memory or Memory()
         self._desk = desk = Desk(
             self._border, self._mvcc, self.alarms, memory, LongReads(store, memory)
         )

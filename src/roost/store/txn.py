@@ -56,6 +56,7 @@ class Txn(View):
         "_order",
         "_parts",
         "_rows",
+        "cost",
         "layer",
         "size_bytes",
     )
@@ -76,6 +77,8 @@ class Txn(View):
         self._head_bytes = _SET_HEAD_BYTES
         self._has_shared = False
         self.size_bytes = 0
+        # What was read by what runs in it, in rows, as far as that is much; for whoever runs it.
+        self.cost = 0
         super().__init__([self.layer, *below], base)
 
     def put(self, tree_id: int, key: bytes, value: bytes) -> None:

@@ -8,7 +8,7 @@ import pytest
 from roost.etcd.model.costs import at_once
 from roost.etcd.model.mvcc import Mvcc, Writer
 from roost.etcd.model.page_counts import KEY_BYTES_MAX, NOTED_COUNT_MAX, PageCounts, Rest
-from roost.etcd.model.ranges import range_body
+from roost.etcd.model.ranges import UNBOUNDED, range_pieces
 from roost.proto import rpc_pb2 as pb
 from roost.store import View
 from tests.etcd.replica import LocalReplica
@@ -37,9 +37,8 @@ def write(replica: LocalReplica, mvcc: Mvcc, puts: list[bytes], deletes: list[by
 
 def answered(mvcc: Mvcc, view: View, **fields: object) -> pb.RangeResponse:
     request = pb.RangeRequest(**fields)  # type: ignore[arg-type]  # a test's fields
-    return pb.RangeResponse.FromString(
-        at_once(range_body(mvcc, view, request, mvcc.revision(view)))
-    )
+    pieces = range_pieces(mvcc, view, request, mvcc.revision(view), UNBOUNDED)
+    return pb.RangeResponse.FromString(b"".join(at_once(pieces)))
 
 
 @pytest.mark.parametrize("seed", range(6))

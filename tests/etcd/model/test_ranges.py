@@ -7,7 +7,7 @@ import pytest
 
 from roost.etcd.model.costs import at_once
 from roost.etcd.model.mvcc import Mvcc, Writer, range_stop
-from roost.etcd.model.ranges import range_body
+from roost.etcd.model.ranges import UNBOUNDED, range_pieces
 from roost.proto import rpc_pb2 as pb
 from roost.proto.ranges import prefix_end
 from tests.etcd.replica import LocalReplica
@@ -43,9 +43,8 @@ def write(replica: LocalReplica, mvcc: Mvcc, keys: list[tuple[bytes, bool]]) -> 
 def answered(replica: LocalReplica, mvcc: Mvcc, **fields: object) -> pb.RangeResponse:
     request = pb.RangeRequest(**fields)  # type: ignore[arg-type]  # a test's fields
     view = replica.store.view
-    return pb.RangeResponse.FromString(
-        at_once(range_body(mvcc, view, request, mvcc.revision(view)))
-    )
+    pieces = range_pieces(mvcc, view, request, mvcc.revision(view), UNBOUNDED)
+    return pb.RangeResponse.FromString(b"".join(at_once(pieces)))
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -382,3 +382,27 @@ def test_when_services_stop_no_read_is_left(server: Server) -> None:
     run_virtually(story())
     assert answer.error == (14, "etcdserver: server stopped")
     assert server.is_idle()
+
+
+def test_an_answer_that_no_message_holds_is_refused_as_etcd_does(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From 4 GiB on its length cannot be said, which was an internal error with a traceback."""
+    monkeypatch.setattr(long_reads, "MESSAGE_BYTES_MAX", 10_000)
+    server.fill(100, 20)
+    step = pb.RequestOp(request_range=ALL)
+    answers: list[Answer] = []
+
+    async def story() -> None:
+        asked = (pb.TxnRequest(success=[step] * count) for count in (1, 10))
+        answers.extend(server.call("KV/Txn", it) for it in asked)
+        await until_idle()
+
+    run_virtually(story())
+    small, answer = answers
+    assert small.message
+    assert answer.error is not None
+    code, text = answer.error
+    assert code == 8
+    assert "trying to send message larger than max" in text
+    assert server.is_idle()

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from roost.errors import Overloaded, ShortOfMemory
+from roost.errors import ModelRefused, Overloaded, ShortOfMemory
 from roost.flow import Flow
 from roost.member import MemberConfig
 from roost.member.errors import ChangeNotTaken, RequestTooLarge
@@ -18,7 +18,8 @@ from roost.member.pipeline.pacing import Pacing
 from roost.memory import Memory
 from roost.memory_limit import Limit, Taken
 from roost.outcome import Outcome
-from roost.store import InlineKeeper, Store, StoreConfig, Txn
+from roost.raft import DropReason, ProposalDropped
+from roost.store import InlineKeeper, Long, Steps, Store, StoreConfig, Txn
 
 pytestmark = pytest.mark.pure("its core is a fake")
 
@@ -29,6 +30,8 @@ class StubCore:
     term = 2
     transfer_target = 0
     is_leader_ready = True
+
+    last_index = 1
 
     def __init__(self) -> None:
         self.proposed: list[bytes] = []
@@ -306,3 +309,99 @@ def test_a_turn_runs_one_batch_and_asks_for_another(store: Store) -> None:
     executor._inflight.clear()
     executor.run()
     assert (len(order), again) == (25, [0, 0]), "nothing is left"
+
+
+@pytest.mark.parametrize("what", ["cost", "answers"])
+def test_what_reads_or_answers_much_ends_a_batch(store: Store, what: str) -> None:
+    """Six hundred transactions with a range of 200 rows each were one turn of ten seconds."""
+    answer = bytes(1 << 20) if what == "answers" else b""
+
+    def read(txn: Txn, _body: bytes) -> bytes:
+        ran.append(txn)
+        txn.cost += 0 if answer else 1000
+        return answer
+
+    core, again, ran = StubCore(), list[float](), list[Txn]()
+    executor = make(store, core)
+    executor._run_again = again.append
+    executor.open()
+    for _ in range(12):
+        executor.submit("read", read, b"", ignore)
+    executor.run()
+    wanted = 4 if answer else 5
+    assert len(ran) == wanted
+    assert again == [0], "the others have the turns that follow"
+    executor.run()
+    assert len(ran) == 2 * wanted
+
+
+class FullCore(StubCore):
+    """Takes no proposal while `is_full`."""
+
+    is_full = True
+
+    def propose(self, payload: bytes) -> int:
+        if self.is_full:
+            raise ProposalDropped(DropReason.LOG_FULL)
+        return super().propose(payload)
+
+
+def test_a_long_operation_behind_what_was_not_proposed_is_asked_again(store: Store) -> None:
+    """It was permitted by the state that a batch would have made, and ran in another."""
+    tree = store.tree("things").id
+
+    def long_if_there(txn: Txn, _body: bytes) -> bytes | Long:
+        if txn.get(tree, b"key") is None:
+            raise ModelRefused(7, "not permitted")
+        return Long(steps)
+
+    def steps(txn: Txn) -> Steps:
+        yield
+        txn.put(tree, b"long", b"")
+        return b"long"
+
+    core, heard = FullCore(), list[Outcome]()
+    executor = make(store, core)
+    executor._barrier = lambda _index, done: done(None)
+    executor.open()
+    executor.submit("put", put(store), b"permission", heard.append)
+    executor.submit("long", long_if_there, b"", heard.append)
+    executor.run()
+    assert [type(it) for it in heard] == [Overloaded]
+    core.is_full = False
+    for _ in range(5):
+        executor.run()
+        executor.go_on()
+    assert [str(it) for it in heard[1:]] == ["not permitted"]
+    assert core.proposed == []
+    assert executor.queue_count == 0
+
+
+@pytest.mark.parametrize("where", ["take_part", "encode"])
+def test_a_long_operation_that_is_given_no_memory_for_its_parts_is_refused(
+    store: Store, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """It ended the member."""
+
+    def starve(*_: object, **__: object) -> bytes:
+        raise MemoryError
+
+    def steps(txn: Txn) -> Steps:
+        txn.put(store.tree("things").id, b"key", b"")
+        yield
+        return b"long"
+
+    core, heard = StubCore(), list[Outcome]()
+    executor = make(store, core)
+    executor._barrier = lambda _index, done: done(None)
+    executor.open()
+    executor.submit("long", lambda _txn, _body: Long(steps), b"", heard.append)
+    executor.run()
+    with monkeypatch.context() as patch:
+        patch.setattr(Txn, where, starve)
+        for _ in range(3):
+            executor.go_on()
+    executor.go_on()
+    assert [type(it) for it in heard] == [ShortOfMemory]
+    assert core.proposed == []
+    assert executor.queue_count == 0

@@ -1,7 +1,8 @@
 """Steps that say what they have cost, taken all at once or a slice a turn of the loop (D14).
 
 The unit is a row that is read, about four microseconds.  So what is asked for is written once, as
-a generator, and whoever drives it decides by what it has cost how much of it a turn takes.
+a generator, and whoever drives it decides by what it has cost how much of it a turn takes.  What
+operations cost that are taken at once stands in `Txn.cost`: the executor ends its batch by it.
 """
 
 from collections.abc import Callable, Generator
@@ -15,26 +16,29 @@ T = TypeVar("T")
 Costs = Generator[int, None, T]
 
 
-def at_once(steps: Costs[T]) -> T:
-    """What steps come to that are few enough to be taken all at once."""
+def at_once(steps: Costs[T], txn: Txn | None = None) -> T:
+    """What steps come to that are few enough to be taken all at once; `txn` notes their cost."""
     while True:
         try:
-            next(steps)
+            cost = next(steps)
+            if txn is not None:
+                txn.cost += cost
         except StopIteration as end:
             come_to: T = end.value
             return come_to
 
 
-def within_a_turn(steps: Costs[T]) -> T | None:
-    """What steps come to; None if that costs more than a turn has time for."""
-    cost = 0
-    while cost <= INLINE_ROWS_MAX:
-        try:
+def within_a_turn(steps: Costs[T], txn: Txn | None = None) -> T | None:
+    """What steps come to; None if that costs more than a turn has time for; `txn` notes it."""
+    cost, come_to = 0, None
+    try:
+        while cost <= INLINE_ROWS_MAX:
             cost += next(steps)
-        except StopIteration as end:
-            come_to: T = end.value
-            return come_to
-    return None
+    except StopIteration as end:
+        come_to = end.value
+    if txn is not None:
+        txn.cost += cost
+    return come_to
 
 
 def in_slices(steps: Costs[bytes]) -> Steps:
@@ -57,7 +61,7 @@ def now_or_long(txn: Txn, run: Callable[[Txn], Costs[bytes]]) -> bytes | Long:
     What was written by then is taken back, and written again when it is its turn.
     """
     mark = txn.savepoint()
-    answer = within_a_turn(run(txn))
+    answer = within_a_turn(run(txn), txn)
     if answer is not None:
         return answer
     txn.rollback(mark)

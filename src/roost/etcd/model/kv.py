@@ -27,27 +27,35 @@ from roost.etcd.model.costs import (
 from roost.etcd.model.leases import check_exists
 from roost.etcd.model.mvcc import Mvcc, Writer, escape, range_stop
 from roost.etcd.model.plans import Plan, check_revisions, operations_of, plan_of
-from roost.etcd.model.ranges import range_body
+from roost.etcd.model.ranges import Room, range_pieces, take_room
 from roost.etcd.model.wire import (
     decode_key_value,
     field,
     number_field,
     read_put,
     revision_header,
+    varint,
 )
 from roost.proto import rpc_pb2 as pb
 from roost.store import Long, Txn, View, Walk
 
 COMPACT_SLICE_COUNT = 1000
 ROWS_AN_OPERATION = 5
+# What is read for the answer to a request that writes, which has to be whole: with the heads of
+# its operations it fits a frame (`member.pipeline.forwarded`).
+ANSWER_BYTES_MAX = 60 << 20
+_BYTES_PER_ROW_LOG2 = 13
 
 
 class KvOperations:
     """The operations that run on the leader; each is a plain function of a Txn."""
 
-    def __init__(self, mvcc: Mvcc, alarms: Alarms) -> None:
+    def __init__(
+        self, mvcc: Mvcc, alarms: Alarms, *, answer_bytes_max: int = ANSWER_BYTES_MAX
+    ) -> None:
         """Work on these trees, unless an alarm is in the way."""
         self.mvcc = mvcc
+        self._answer_bytes_max = answer_bytes_max
         self._alarms = alarms
 
     def put(self, txn: Txn, body: bytes) -> bytes:
@@ -94,12 +102,13 @@ class KvOperations:
         request = pb.DeleteRangeRequest.FromString(body)
         if self._has_many_keys(txn, [request]):
             return Long(lambda its: in_slices(self._run_delete_range(its, request)))
-        return at_once(self._run_delete_range(txn, request))
+        return at_once(self._run_delete_range(txn, request), txn)
 
     def _run_delete_range(self, txn: Txn, request: pb.DeleteRangeRequest) -> Costs[bytes]:
         writer = Writer(self.mvcc, txn)
-        answer = yield from self._delete_range(writer, request)
-        return writer.revision.to_bytes(8, "big") + answer
+        room = Room(self._answer_bytes_max)
+        answer = yield from self._delete_range(writer, request, room)
+        return b"".join([writer.revision.to_bytes(8, "big"), *answer])
 
     def _has_many_keys(
         self, view: View, requests: Iterable[pb.DeleteRangeRequest | pb.RangeRequest]
@@ -119,27 +128,34 @@ class KvOperations:
     def _walk_over_names(
         self, view: View, request: pb.DeleteRangeRequest | pb.RangeRequest
     ) -> Walk:
-        """Over as many names as the request looks at."""
+        """Over what the request looks at; with values where it answers them."""
         first, stop = request.key, range_stop(request.key, request.range_end)
         if isinstance(request, pb.RangeRequest) and request.revision > 0:
             end = None if stop is None else escape(stop)
             return Walk(view, self.mvcc.history, escape(first), end, keys_only=True)
-        return Walk(view, self.mvcc.kv, first, stop, keys_only=True)
+        is_answered = (
+            not request.count_only if isinstance(request, pb.RangeRequest) else request.prev_kv
+        )
+        return Walk(view, self.mvcc.kv, first, stop, keys_only=not is_answered)
 
-    def _delete_range(self, writer: Writer, request: pb.DeleteRangeRequest) -> Costs[bytes]:
+    def _delete_range(
+        self, writer: Writer, request: pb.DeleteRangeRequest, room: Room
+    ) -> Costs[list[bytes]]:
         self.mvcc.counts.deletes += 1
         stop = range_stop(request.key, request.range_end)
         walk = Walk(writer.txn, self.mvcc.kv, request.key, stop)
-        count, previous = 0, [b""]
+        count, previous = 0, list[bytes]()
         while True:
             found = walk.take(SLICE_ROWS)
             writer.delete_all(found)
             count += len(found)
             if request.prev_kv:
-                previous += [field(b"\x1a", encoded) for _, encoded in found]
+                part = b"".join([field(b"\x1a", encoded) for _, encoded in found])
+                take_room(room, len(part))
+                previous.append(part)
             if walk.is_done:
                 yield 1 + len(found)
-                return number_field(b"\x10", count) + b"".join(previous)
+                return [number_field(b"\x10", count), *previous]
             yield SLICE_ROWS
 
     def txn(self, txn: Txn, body: bytes) -> bytes | Long:
@@ -151,11 +167,11 @@ class KvOperations:
             count = max(len(request.success), len(request.failure))
             self._alarms.take_space(cost_of(body, count))
         self.mvcc.counts.transactions += 1
-        plan = within_a_turn(plan_of(self.mvcc, txn, request))
+        plan = within_a_turn(plan_of(self.mvcc, txn, request), txn)
         if plan is None or self._is_long(txn, plan):
             return Long(lambda its: in_slices(self._run(its, request)))
         self._check_plan(txn, plan)
-        return at_once(self._carried_out(txn, plan))
+        return at_once(self._carried_out(txn, plan), txn)
 
     def _is_long(self, view: View, plan: Plan) -> bool:
         """Whether it reads or deletes more than a turn has time for."""
@@ -186,33 +202,41 @@ class KvOperations:
 
     def _carried_out(self, txn: Txn, plan: Plan) -> Costs[bytes]:
         writer = Writer(self.mvcc, txn)
-        answer = yield from self._carry_out(txn, writer, plan)
-        return writer.revision.to_bytes(8, "big") + answer
+        room = Room(self._answer_bytes_max)
+        answer = yield from self._carry_out(txn, writer, plan, room)
+        return b"".join([writer.revision.to_bytes(8, "big"), *answer])
 
-    def _carry_out(self, txn: Txn, writer: Writer, plan: Plan) -> Costs[bytes]:
-        """The fields of a TxnResponse behind its header."""
+    def _carry_out(self, txn: Txn, writer: Writer, plan: Plan, room: Room) -> Costs[list[bytes]]:
+        """The fields of a TxnResponse behind its header.
+
+        In pieces, which are joined once: what is nested would be copied at every depth.
+        """
         parts = [b"\x10\x01"] if plan.succeeded else []
         for step in plan.steps:
             if isinstance(step, Plan):
-                inner = yield from self._carry_out(txn, writer, step)
-                response = field(b"\x22", b"\x0a\x00" + inner)
+                inner = yield from self._carry_out(txn, writer, step, room)
+                response = _field(b"\x22", [b"\x0a\x00", *inner])
             else:
-                response = yield from self._step(txn, writer, step)
-                yield ROWS_AN_OPERATION
-            parts.append(field(b"\x1a", response))
-        return b"".join(parts)
+                before = room.bytes
+                response = yield from self._step(txn, writer, step, room)
+                yield ROWS_AN_OPERATION + (room.bytes - before >> _BYTES_PER_ROW_LOG2)
+            parts += _field(b"\x1a", response)
+        return parts
 
-    def _step(self, txn: Txn, writer: Writer, operation: pb.RequestOp) -> Costs[bytes]:
+    def _step(
+        self, txn: Txn, writer: Writer, operation: pb.RequestOp, room: Room
+    ) -> Costs[list[bytes]]:
         """One operation of a transaction, as the field of a ResponseOp."""
         if operation.HasField("request_range"):
-            current = writer.revision
-            body = yield from range_body(self.mvcc, txn, operation.request_range, current)
-            return field(b"\x0a", revision_header(current) + body)
+            current, request = writer.revision, operation.request_range
+            pieces = yield from range_pieces(self.mvcc, txn, request, current, room)
+            return _field(b"\x0a", [revision_header(current), *pieces])
         if _puts(operation):
             body = self._put(writer, operation.request_put)
-            return field(b"\x12", revision_header(writer.revision) + body)
-        body = yield from self._delete_range(writer, operation.request_delete_range)
-        return field(b"\x1a", revision_header(writer.revision) + body)
+            take_room(room, len(body))
+            return [field(b"\x12", revision_header(writer.revision) + body)]
+        pieces = yield from self._delete_range(writer, operation.request_delete_range, room)
+        return _field(b"\x1a", [revision_header(writer.revision), *pieces])
 
     def compact(self, txn: Txn, body: bytes) -> bytes:
         """Operation `etcd.compact`: body is a CompactionRequest."""
@@ -224,6 +248,11 @@ class KvOperations:
     def compact_slice(self, txn: Txn, _body: bytes) -> bytes:
         """Operation `etcd.compact_slice`: remove a part of what was compacted; b"1" = go on."""
         return b"1" if compaction.compact_slice(self.mvcc, txn, COMPACT_SLICE_COUNT) else b""
+
+
+def _field(tag: bytes, pieces: list[bytes]) -> list[bytes]:
+    """A length-delimited field."""
+    return [tag + varint(sum(map(len, pieces))), *pieces]
 
 
 def _puts(operation: pb.RequestOp) -> bool:

@@ -11,6 +11,8 @@ order, revisions within bounds, or keys alone.
 
 from collections.abc import Generator, Iterator
 
+from roost.errors import Overloaded
+from roost.etcd import errors
 from roost.etcd.model.costs import Costs
 from roost.etcd.model.mvcc import Mvcc, range_stop
 from roost.etcd.model.page_counts import Rest
@@ -55,27 +57,53 @@ UNBOUNDED = Room(1 << 60)
 
 
 def one_key_body(mvcc: Mvcc, view: View, key: bytes) -> bytes:
-    """What `range_body` says to a request that names a key and nothing else."""
+    """What `range_pieces` says to a request that names a key and nothing else."""
     mvcc.counts.ranges += 1
     encoded = view.get(mvcc.kv, key)
     return b"" if encoded is None else field(b"\x12", encoded) + b"\x20\x01"
 
 
-def range_body(mvcc: Mvcc, view: View, request: pb.RangeRequest, current: int) -> Costs[bytes]:
-    """The RangeResponse without its header, whole (etcd: applierV3backend.Range).
+def range_pieces(
+    mvcc: Mvcc, view: View, request: pb.RangeRequest, current: int, room: Room
+) -> Costs[list[bytes]]:
+    """The RangeResponse without its header, in pieces (etcd: applierV3backend.Range).
 
     Yields what a step has cost.
+
+    Raises:
+        Refused: the revision asked for is gone, or not there yet; there is no room for the answer.
+
     """
     if not request.range_end:
-        return single_body(mvcc, view, request, current)
-    reading = RangeReading(mvcc, view, request, current)
-    yield from reading.measure()
+        body = single_body(mvcc, view, request, current)
+        take_room(room, len(body))
+        return [body]
+    reading = RangeReading(mvcc, view, request, current, room=room)
+    try:
+        yield from reading.measure()
+    except Overloaded as error:
+        raise errors.answer_too_large() from error  # it is sorted by more than there is room for
     yield reading.last_cost
+    if reading.is_kept:
+        return list(reading.pieces())
+    take_room(room, reading.size)
     pieces = []
     for piece in reading.pieces():
         pieces.append(piece)
         yield 1 + (len(piece) >> _BYTES_PER_UNIT_LOG2)
-    return b"".join(pieces)
+    reading.close()
+    return pieces
+
+
+def take_room(room: Room, count: int) -> None:
+    """Keep so many bytes more of an answer that has to be whole.
+
+    Raises:
+        Refused: there is no room for them.
+
+    """
+    if not room.take(count):
+        raise errors.answer_too_large()
 
 
 def single_body(mvcc: Mvcc, view: View, request: pb.RangeRequest, current: int) -> bytes:

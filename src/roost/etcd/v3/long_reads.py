@@ -37,6 +37,8 @@ INLINE_UNITS = 500
 TURN_UNITS = 250
 _BEGIN_UNITS = 20
 WHOLE_BYTES_MAX = 256 << 10
+# Of an answer; nobody can read a longer message, nor can its length be said.
+MESSAGE_BYTES_MAX = (1 << 31) - 1
 PENDING_BYTES_MAX = 256 << 10
 ROOM_BYTES_MAX = 128 << 20
 REST_S_MAX = 60.0
@@ -263,6 +265,8 @@ def answered(read: LongRead, headed: bytes, reading: Reading) -> Steps:
     try:
         yield from reading.measure()
         call, size = read.call, len(headed) + reading.size
+        if size > MESSAGE_BYTES_MAX:
+            raise errors.message_too_large(size, MESSAGE_BYTES_MAX)
         if reading.is_kept:
             read.view.close()
         if size <= WHOLE_BYTES_MAX:

@@ -59,6 +59,9 @@ logger = logging.getLogger(__name__)
 _ENTRY_BYTES = 1 << 20
 # What the operations of one batch may write together: an entry of the journal holds no more.
 WRITES_BYTES_MAX = PAYLOAD_BYTES_MAX
+# What they may read together, in rows of about four microseconds, before the others have to wait
+# for the next turn.
+BATCH_COST_MAX = 4096
 # What may wait while memory is short: small requests, a member's own among them, still get on.
 SHORT_QUEUE_BYTES_MAX = 1 << 20
 
@@ -220,13 +223,15 @@ class Executor:
             assert self._change or self._long, "what stands first runs alone"
         elif txn.is_empty:
             self._answer_when_confirmed(batch)
-        else:
-            self._propose_batch(txn, batch)
+        elif not self._propose_batch(txn, batch) and self._long:
+            # It was looked at, its caller's rights among all else, in a state that never will be.
+            self._taken.appendleft(self._long.request)
+            self._long = None
         if self._long:
             self._long.begin(self._store.begin(), self._core.last_index)
             self._run_again(0)
 
-    def _propose_batch(self, txn: Txn, batch: Batch) -> None:
+    def _propose_batch(self, txn: Txn, batch: Batch) -> bool:
         """Propose what a batch has written, or tell its callers that it was not taken."""
         try:
             payload = txn.encode()
@@ -234,12 +239,14 @@ class Executor:
             # Nothing of it has left this function.
             error = self._memory.on_error()
             batch.fail(lambda: error)
-            return
+            return False
         try:
             self._propose(txn, payload, batch)
         except ProposalDropped as dropped:
             text = str(dropped)
             batch.fail(lambda: Overloaded(text))
+            return False
+        return True
 
     def _propose(self, txn: Txn, payload: bytes, batch: Batch) -> None:
         """Propose what `txn` has written.
@@ -260,9 +267,15 @@ class Executor:
         bytes_max, count_max = self._config.batch_bytes_max, self._config.batch_count_max
         taken, self._taken = self._taken, deque()
         ran: list[Request] = []
-        while len(ran) < count_max and txn.size_bytes < bytes_max:
+        # What they wrote, what they read, and what they answer: all of it has a bound.
+        answer_bytes = 0
+        while (
+            len(ran) < count_max
+            and txn.size_bytes + answer_bytes < bytes_max
+            and txn.cost < BATCH_COST_MAX
+        ):
             if not taken:
-                room = bytes_max - txn.size_bytes
+                room = bytes_max - txn.size_bytes - answer_bytes
                 taken.extend(self._queue.take_batch(count_max - len(ran), room))
                 if not taken:
                     break
@@ -280,6 +293,7 @@ class Executor:
                     self._long = LongRun(ran.pop(), outcome, self._memory)
                     break
                 request.outcome = outcome
+                answer_bytes += len(outcome)
                 if txn.size_bytes > bytes_max and txn.encoded_bytes > WRITES_BYTES_MAX:
                     raise RequestTooLarge(f"{request.name} writes more than an entry holds")
             except Refused as refusal:
@@ -306,14 +320,28 @@ class Executor:
             long.go_on()
         try:
             if long.is_entry_due:
-                txn = self._store.begin()
-                long.parts.put_into(txn)
-                self._propose(txn, txn.encode(), Batch(self._core.term, [], is_part=True))
-                long.parts.on_proposed()
+                self._propose_parts(long)
             elif long.is_over:
                 self._end_long(long)
         except ProposalDropped:
             logger.debug("a part of a long write is proposed again later")
+
+    def _propose_parts(self, long: LongRun) -> None:
+        """Propose the parts that wait; without memory for their entry it has not run.
+
+        Raises:
+            ProposalDropped: the core does not take it; nothing has changed.
+
+        """
+        txn = self._store.begin()
+        try:
+            long.parts.put_into(txn)
+            payload = txn.encode()
+        except MemoryError:
+            long.drop(self._memory.on_error())
+            return
+        self._propose(txn, payload, Batch(self._core.term, [], is_part=True))
+        long.parts.on_proposed()
 
     def _end_long(self, long: LongRun) -> None:
         """Have all of it take effect, or nothing; others may run again.

@@ -59,23 +59,31 @@ class LongRun:
             self.is_over = True
             request.outcome = end.value
         except Refused as refusal:
-            self._drop(request, refusal)
+            self.drop(refusal)
         except MemoryError:
-            self._drop(request, self._memory.on_error())
+            self.drop(self._memory.on_error())
         except Exception:
             # As with a short one: it costs its caller an answer, and nobody else anything.
             logger.exception("operation failed", extra={"operation": request.name})
-            self._drop(request, internal_error(request))
+            self.drop(internal_error(request))
         if self.is_kept:
-            self.parts.add(txn.take_part(is_last=self.is_over))
+            self._take_part()
         if self.is_over:
             close_layer(txn.layer)
         else:
             txn.layer.settle()
 
-    def _drop(self, request: Request, outcome: RoostError) -> None:
+    def _take_part(self) -> None:
+        """What this slice has written waits to be proposed."""
+        try:
+            self.parts.add(self.txn.take_part(is_last=self.is_over))
+        except MemoryError:
+            self.drop(self._memory.on_error())
+
+    def drop(self, outcome: RoostError) -> None:
+        """Have nothing of it take effect, and tell its caller why."""
         self.is_over, self.is_kept = True, False
-        request.outcome = outcome
+        self.request.outcome = outcome
         self.parts.forget_waiting()
         self.close()
 
