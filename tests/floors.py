@@ -1,0 +1,361 @@
+"""The order of the rooms, as one table; `test_layers.py` holds all imports to it."""
+
+# From the top down, package by package.  A file imports what stands on a lower floor; `a | b`
+# stand side by side and do not know each other.
+FLOORS = {
+    "roost": """
+        cli
+        testing
+        sim
+        aio
+        awaited | opening | restoring
+        server
+        etcd | objects
+        database
+        member
+        peer | journal | store | client
+        raft
+        settings
+        self_signed | door | children | figures
+        tls | descriptors | faces | tasks | ticker | histogram | os_errors | places
+        fair_queue | memory | slices
+        call | outcome | memory_limit
+        flow
+        proto | errors | lazy | compiled
+    """,
+    "roost.etcd": """
+        figures
+        services
+        v3
+        border
+        access
+        upkeep
+        model
+        errors | limits | ports
+    """,
+    "roost.member": """
+        opening | settings | figures
+        member
+        loop
+        parts
+        links
+        transfers | announcer | hurry | status | periodic | reporter
+        custody | snapshots
+        directory | pipeline
+        cluster
+        machine
+        config | protocol | round_trips | operation | events
+        errors
+    """,
+    "roost.peer": """
+        transport
+        gate
+        house
+        dialled
+        accepting | link | doorbell | greeter
+        snapshot
+        handshake
+        troubles | refusals | stream | sockets | upgrade
+        waiting
+        network
+        greeting
+        lives | secret | certificate | claims
+        local
+        config | frame
+        errors
+    """,
+    "roost.journal": """
+        journal | life
+        opening
+        manifest | reading | replay | hard_state
+        spare | recovery | batch
+        segment
+        identity
+        record | index | twin | privacy | verdicts
+        disk
+        errors
+    """,
+    "roost.store": """
+        __main__
+        store
+        held | keeper | keeper_process | counted | walk | differences
+        engine
+        long_write
+        stack | txn
+        snapshot | view | observers | census | base_writer
+        base_reader | scrub
+        base
+        layer | meta | catalog
+        key_order | write_set
+        columns | puts | digest | stall | crash
+        errors | rows
+    """,
+    "roost.database": """
+        blocking
+        aio
+        status | catalogue | opening | host
+        embedded | place
+        observing | listening | runner | deriving
+        past | events | environment | derived_status
+        deriving_tree
+        changes
+        builtin
+        once | optimistic
+        derived_rows
+        source
+        operations
+        transaction
+        conventions | moments
+        carried
+        rows
+        derivations | changed
+        bounds | declared | dirty
+        codecs | answers
+        limits | ordered
+        errors
+    """,
+    "roost.objects": """
+        blocking
+        aio
+        turns | machines
+        asking
+        following
+        publishing | callers
+        replica | waiting
+        layouts
+        brackets | orders | shapes
+        machine
+        errors
+    """,
+    "roost.objects.aio": """
+        opening
+        database
+        objects | machines
+        barriers | deques | dicts | lists | locks | queues | registers | sets
+        sequences
+        handle
+    """,
+    "roost.objects.layouts": """
+        kinds
+        operations
+        barriers | deques | dicts | heaps | lines | machines | registers | sets
+        lists
+        counted_tree
+        heads
+    """,
+    "roost.server": """
+        embedding
+        serving
+        figures
+        app | options | gateway | health | reflection | pools
+        port | exposition | loop_watch | json_request | json_calls
+        json_parts
+        grpc | http1 | accepting | listening
+        streaming | intake
+        calls
+        methods | unread | bodies | admission
+        compression | h2 | json_answer
+    """,
+    "roost.faces": """
+        writer
+        face
+        loop_thread
+        errors | marks | mapping
+    """,
+    "roost.client": """
+        blocking
+        aio
+        turns
+        watches
+        prefixed
+        connections
+        channel | order
+        backoff | credentials | scope | questions
+        endpoints | transactions
+        errors | shapes
+    """,
+    "roost.client.aio": """
+        client
+        locks | keys
+        leases | stm | users | cluster | maintenance | operations
+        session
+    """,
+    "roost.raft": """
+        core | codec
+        conversations | timers | handing | admission
+        membership
+        transfer
+        read_index
+        heartbeat
+        append
+        election | snapshot
+        fence | handler
+        state
+        leading | outbox
+        reads | progress | log | quorum | confchange | config
+        ready
+        messages
+        types | errors
+    """,
+    "roost.testing": """
+        pressure | campaign | outage
+        load | namespaces | devices | plugin
+        cluster | local
+        failing_file | pages | switch | warden
+        etcd | patience | ports | processes
+    """,
+    "roost.testing.pressure": """
+        __main__
+        campaign
+        act | figures
+        rows
+        frames | ranges | watches | writes
+        arena
+        target
+        wire | sizes | bystander
+    """,
+    "roost.sim": """
+        mutants
+        campaign | par | crashes | poison | conformance | programs
+        members | cores
+        linearizability
+    """,
+    "roost.sim.programs": """
+        check
+        run
+        session | members
+        history | tagged
+        model
+        errors
+    """,
+    "roost.sim.members": """
+        simulation
+        run | leases
+        nemesis
+        intruders | heavy | listers
+        machines | clients
+        judge | chronicle | swarm
+        world
+        network | rot | turns
+        disk | loop
+    """,
+    "roost.cli": """
+        __main__ | get | lease | mirror | users
+        forms | kv | lock | main | maintenance | member | repair | sim | snapshot | status | trees
+        serve | shared
+        interrupts | process | troubles
+        ending | exits | guarded | hello | insecurity | logs | settings
+    """,
+    "roost.client.blocking": """
+        client
+        keys | leases
+        cluster | locks | maintenance | operations | session | stm | users
+    """,
+    "roost.database.aio": """
+        opening
+        database
+        derived
+        observation | trees
+    """,
+    "roost.database.blocking": """
+        opening
+        database
+        derived
+        observation | trees
+    """,
+    "roost.etcd.access": """
+        callers | jwt_tokens
+        changes | judge | tokens
+        attempts | hashers | users
+    """,
+    "roost.etcd.model": """
+        kv | txn_reading
+        plans
+        compares | ranges
+        alarms | compaction | leases | rows
+        mvcc
+        lines | sorting
+        costs | page_counts | wire
+    """,
+    "roost.etcd.upkeep": """
+        lessor
+        compactor | counting | deadlines | guard | sweep
+    """,
+    "roost.etcd.v3": """
+        routes
+        watch
+        auth | election | lock | maintenance | watch_hub
+        candidates | cluster | copies | kv | latecomers | lease | logins | operations | turns
+        desk
+        learners | long_reads | watchers
+        answering | checks | costly | hashing | interface | range_index | requests | rights
+    """,
+    "roost.member.cluster": """
+        roster_watch
+        neighbours
+        membership | vouching
+        roster
+    """,
+    "roost.member.custody": """
+        custody
+        digests | repair
+    """,
+    "roost.member.directory": """
+        joining | rebuild
+        fetching | new_cluster
+        accept_loss | home
+        peek
+        store_record
+    """,
+    "roost.member.machine": """
+        world
+        reserve | worker
+    """,
+    "roost.member.pipeline": """
+        applier | router
+        executor
+        forwarding | long_run
+        batch | forwarded | pacing | persistence | reads
+    """,
+    "roost.member.snapshots": """
+        schedule
+        restoring | saving
+        backup
+        catchup | files
+        snapshots
+        copies | fetch
+    """,
+    "roost.objects.blocking": """
+        opening
+        database
+        objects
+        deques | lists
+        dicts | queues | registers | sequences | sets
+        barriers | handle | locks | machines
+    """,
+    "roost.proto": """
+        election_pb2 | lock_pb2
+        rpc_pb2
+        auth_pb2 | health_pb2 | kv_pb2 | reflection_pb2
+        generate | pool | ranges
+    """,
+    "roost.server.h2": """
+        connection
+        outgoing
+        streams
+        frames | hpack
+    """,
+    "roost.settings": """
+        certificates
+        ciphers | durations | urls
+        arguments | settings
+    """,
+    "roost.sim.conformance": """
+        disk | keeper | machine | network | storage
+    """,
+    "roost.sim.cores": """
+        scenario | storm
+        cores | script
+        notation | storage
+    """,
+}
