@@ -78,6 +78,12 @@ EXPLAINED = {
     "Auth/Authenticate with ten wrong passwords a second at a name from an address": (
         "etcd lets anybody guess; Roost refuses (code 8)"
     ),
+    "KV/Txn of more than 10,000 comparisons and operations, at all depths": (
+        "etcd counts each depth by itself; Roost all of them (code 3, `too many operations`)"
+    ),
+    "KV/Txn that writes, and looks at more than 16 million keys; one that is compared is four": (
+        "etcd does, and nobody can write for as long; Roost gives up (code 8), and does nothing"
+    ),
     "KV/DeleteRange with prev_kv, KV/Txn that writes and reads, answered by more than 60 MiB": (
         "etcd does it, and keeps all of it in memory; Roost refuses (code 8), before any of it is "
         "done: less where the leader has little memory"

@@ -326,6 +326,12 @@ def message_too_large(size: int, size_max: int) -> ModelRefused:
     return refused(Code.RESOURCE_EXHAUSTED, text)
 
 
+def too_much_to_look_at() -> ModelRefused:
+    """Ours: etcd looks at it, however long nobody else can write."""
+    text = "etcdserver: the transaction looks at too many keys"
+    return refused(Code.RESOURCE_EXHAUSTED, text)
+
+
 def answer_too_large() -> ModelRefused:
     """Ours: etcd makes it, and lets its memory grow."""
     text = "etcdserver: the answer is too large for a request that writes"

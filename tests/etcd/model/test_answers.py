@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from roost.errors import ModelRefused
+from roost.etcd.model import kv
 from roost.etcd.model.alarms import Alarms
 from roost.etcd.model.costs import INLINE_ROWS_MAX
 from roost.etcd.model.kv import KvOperations
@@ -108,3 +109,20 @@ def test_what_is_read_at_once_is_noted_for_who_runs_it(replica: LocalReplica) ->
     body = pb.TxnRequest(success=[PUT, pb.RequestOp(request_range=asked)])
     assert isinstance(replica._operations["txn"](txn, body.SerializeToString()), bytes)
     assert txn.cost > 40
+
+
+def test_a_transaction_that_looks_at_too_much_is_given_up_and_does_nothing(
+    replica: LocalReplica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a megabyte of comparisons with all keys took hours, in which nobody could write."""
+    fill(replica, 300, 1)
+    compare = pb.Compare(key=b"k", range_end=b"l", target=pb.Compare.VERSION, version=1)
+    asked = pb.TxnRequest(compare=[compare] * 3, success=[PUT])
+    monkeypatch.setattr(kv, "TXN_COST_MAX", 3000)
+    outcome = ask(replica, "txn", asked)
+    assert isinstance(outcome, ModelRefused)
+    assert "looks at too many keys" in outcome.text
+    assert not replica.view.has(Mvcc(replica.store).kv, b"x")
+    monkeypatch.setattr(kv, "TXN_COST_MAX", 5000)
+    assert isinstance(ask(replica, "txn", asked), bytes)
+    assert replica.view.has(Mvcc(replica.store).kv, b"x")

@@ -1,6 +1,6 @@
 """What requests may not say, in etcd's words (etcd: server/etcdserver/api/v3rpc/key.go)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import pytest
@@ -13,6 +13,7 @@ from roost.etcd.errors import status_of
 from roost.etcd.v3 import checks
 from roost.proto import auth_pb2
 from roost.proto import rpc_pb2 as pb
+from tests.steps import steps_of
 
 EMPTY_KEY = "etcdserver: key is not provided"
 SORT = "etcdserver: invalid sort option"
@@ -191,6 +192,80 @@ def test_a_branch_is_refused_when_a_set_of_its_keys_says_so(branch: list[pb.Requ
     is_bad = len(puts) != len(set(puts)) or bool(doomed)
     request = pb.TxnRequest(success=branch)
     assert refusal(lambda: checks.check_txn(request)) == (DUPLICATE if is_bad else "")
+
+
+NESTED = st.recursive(
+    OPERATIONS,
+    lambda inner: st.builds(txn, st.lists(inner, max_size=3), st.lists(inner, max_size=2)),
+    max_leaves=12,
+)
+
+
+def model_of(branch: Sequence[pb.RequestOp]) -> tuple[set[bytes], list[tuple[bytes, bytes]]]:
+    """What a branch puts and deletes, each key held against each deletion; raises on a conflict."""
+    puts: set[bytes] = set()
+    deletes = [
+        (it.request_delete_range.key, it.request_delete_range.range_end)
+        for it in branch
+        if it.HasField("request_delete_range")
+    ]
+
+    def add(key: bytes) -> None:
+        if key in puts or any(a <= key < b if b else a == key for a, b in deletes):
+            raise ValueError(key)
+
+    for it in branch:
+        if it.HasField("request_txn"):
+            then_puts, then_deletes = model_of(it.request_txn.success)
+            else_puts, else_deletes = model_of(it.request_txn.failure)
+            for key in then_puts | else_puts:
+                add(key)
+            puts |= then_puts | else_puts
+            deletes += then_deletes + else_deletes
+    for it in branch:
+        if it.HasField("request_put"):
+            add(it.request_put.key)
+            puts.add(it.request_put.key)
+    return puts, deletes
+
+
+@pytest.mark.slow
+@settings(max_examples=300)
+@given(st.lists(NESTED, max_size=4))
+def test_so_it_is_at_any_depth(branch: list[pb.RequestOp]) -> None:
+    try:
+        model_of(branch)
+        wanted = ""
+    except ValueError:
+        wanted = DUPLICATE
+    assert refusal(lambda: checks.check_txn(pb.TxnRequest(success=branch))) == wanted
+
+
+def deep(operations: list[pb.RequestOp]) -> pb.RequestOp:
+    """All of them in one, no more than twenty in any transaction."""
+    while len(operations) > 20:
+        operations = [txn(operations[it : it + 20]) for it in range(0, len(operations), 20)]
+    return txn(operations)
+
+
+def test_all_depths_together_have_so_many_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request of a megabyte had room for a hundred thousand: a fifth of a second in one step."""
+    monkeypatch.setattr(checks, "NESTED_OPERATIONS_MAX", 32)
+    compare = pb.Compare(key=b"k")
+    inner = pb.TxnRequest(compare=[compare] * 2, success=[get()] * 3, failure=[get()] * 4)
+    three = txn([pb.RequestOp(request_txn=inner)] * 3)
+    assert refusal_of(three, operations_max=9) == ""
+    assert refusal_of(three, get(), get(), operations_max=9) == TOO_MANY
+    assert refusal_of(three, get(), get(), operations_max=11) == ""
+
+
+@pytest.mark.parametrize("end", [b"", b"d1"])
+def test_many_keys_are_not_held_against_many_deletions_one_by_one(end: bytes) -> None:
+    """A request of 200 KB, from anybody, once held the loop for three seconds."""
+    deletes = deep([delete(b"d0%04d" % it, end) for it in range(2000)])
+    puts = deep([put(b"p%05d" % it) for it in range(2000)])
+    request = pb.TxnRequest(success=[deletes, puts])
+    assert steps_of(lambda: checks.check_txn(request)) < 100_000
 
 
 @pytest.mark.parametrize(

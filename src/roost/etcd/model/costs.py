@@ -8,6 +8,7 @@ operations cost that are taken at once stands in `Txn.cost`: the executor ends i
 from collections.abc import Callable, Generator
 from typing import TypeVar
 
+from roost.etcd import errors
 from roost.store import Long, Steps, Txn
 
 # An operation that looks at more rows runs over many turns, so many rows a slice.
@@ -41,15 +42,23 @@ def within_a_turn(steps: Costs[T], txn: Txn | None = None) -> T | None:
     return come_to
 
 
-def in_slices(steps: Costs[bytes]) -> Steps:
-    """The same steps, as many in a slice as a turn has time for."""
-    cost = 0
+def in_slices(steps: Costs[bytes], cost_max: int | None = None) -> Steps:
+    """The same steps, as many in a slice as a turn has time for.
+
+    Raises:
+        Refused: they have cost more than `cost_max`.
+
+    """
+    cost = total = 0
     while True:
         try:
-            cost += next(steps)
+            step = next(steps)
         except StopIteration as end:
             answer: bytes = end.value
             return answer
+        cost, total = cost + step, total + step
+        if cost_max is not None and total > cost_max:
+            raise errors.too_much_to_look_at()
         if cost >= SLICE_ROWS:
             cost = 0
             yield

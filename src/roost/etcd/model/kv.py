@@ -45,6 +45,8 @@ ROWS_AN_OPERATION = 5
 # its operations it fits a frame (`member.pipeline.forwarded`).
 ANSWER_BYTES_MAX = 60 << 20
 _BYTES_PER_ROW_LOG2 = 13
+# What a transaction may cost: about a minute, in which nobody else can write.
+TXN_COST_MAX = 1 << 24
 
 
 class KvOperations:
@@ -169,7 +171,7 @@ class KvOperations:
         self.mvcc.counts.transactions += 1
         plan = within_a_turn(plan_of(self.mvcc, txn, request), txn)
         if plan is None or self._is_long(txn, plan):
-            return Long(lambda its: in_slices(self._run(its, request)))
+            return Long(lambda its: in_slices(self._run(its, request), TXN_COST_MAX))
         self._check_plan(txn, plan)
         return at_once(self._carried_out(txn, plan), txn)
 

@@ -4,7 +4,9 @@ Each function refuses what etcd's function of the same purpose refuses; whether 
 right to ask is another question (`rights.py`).
 """
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
 
 from roost.etcd import errors
 from roost.etcd.model.sorting import SORT_KEYS
@@ -13,10 +15,11 @@ from roost.proto import rpc_pb2 as pb
 from roost.settings import DEFAULTS
 
 _SORT_ORDERS = frozenset(pb.RangeRequest.SortOrder.values())
-# The first key of a delete, and the end of its range as requests have it.
-_Interval = tuple[bytes, bytes]
 # Of a page, whose answer is no large one; longer ranges are refused while memory is short.
 PAGE_LIMIT_MAX = 100
+# Operations and comparisons of a transaction at all depths: a megabyte has room for a hundred
+# thousand, and whoever looks at each of them holds up everybody.
+NESTED_OPERATIONS_MAX = 10_000
 
 
 def check_range(request: pb.RangeRequest) -> None:
@@ -45,14 +48,19 @@ def check_delete(request: pb.DeleteRangeRequest) -> None:
 
 def check_txn(request: pb.TxnRequest, operations_max: int = DEFAULTS.max_txn_ops) -> None:
     """Refuse what etcd's checkTxnRequest and checkIntervals refuse."""
-    _check_txn_operations(request, operations_max)
+    _check_txn_operations(
+        request, operations_max, left=max(NESTED_OPERATIONS_MAX, 3 * operations_max)
+    )
     for branch in (request.success, request.failure):
         _check_overlaps(branch)
 
 
-def _check_txn_operations(request: pb.TxnRequest, operations_max: int) -> None:
-    count = max(len(request.compare), len(request.success), len(request.failure))
-    if count > operations_max:
+def _check_txn_operations(request: pb.TxnRequest, operations_max: int, left: int) -> int:
+    """Check each, when there are no more than so many; say how many of those `left` are left."""
+    counts = len(request.compare), len(request.success), len(request.failure)
+    count = max(counts)
+    left -= sum(counts)
+    if count > operations_max or left < 0:
         raise errors.too_many_operations()
     for compare in request.compare:
         if not compare.key:
@@ -67,41 +75,85 @@ def _check_txn_operations(request: pb.TxnRequest, operations_max: int) -> None:
                 case "request_delete_range":
                     check_delete(operation.request_delete_range)
                 case "request_txn":
-                    _check_txn_operations(operation.request_txn, operations_max - count)
+                    inner = operation.request_txn
+                    left = _check_txn_operations(inner, operations_max - count, left)
                 case _:
                     raise errors.key_not_found()
+    return left
 
 
-def _intersects(deletes: Iterable[_Interval], key: bytes) -> bool:
-    return any(key == first if not end else first <= key < end for first, end in deletes)
+class _Deleted:
+    """What the operations of a branch delete, at any depth."""
+
+    def __init__(self) -> None:
+        """Nothing is deleted."""
+        self.keys: set[bytes] = set()
+        # Begin, and end as requests have it.
+        self.ranges: list[tuple[bytes, bytes]] = []
+
+    def add(self, request: pb.DeleteRangeRequest) -> None:
+        """Count in one operation."""
+        if request.range_end:
+            self.ranges.append((request.key, request.range_end))
+        else:
+            self.keys.add(request.key)
+
+    def update(self, other: "_Deleted") -> None:
+        """Count in all that another branch deletes."""
+        self.keys |= other.keys
+        self.ranges += other.ranges
+
+    def has_any(self, keys: set[bytes]) -> bool:
+        """Whether one of these keys is deleted.
+
+        There may be a hundred thousand of both, so no key is held against every range: those that
+        begin at or before it have it among them if the one that ends last does.
+        """
+        if not self.keys.isdisjoint(keys):
+            return True
+        if not self.ranges or not keys:
+            return False
+        self.ranges.sort()
+        begins = [first for first, _ in self.ranges]
+        ends = list(accumulate((end for _, end in self.ranges), max))
+        return any(
+            ends[place - 1] > key for key in keys if (place := bisect_right(begins, key)) > 0
+        )
 
 
-def _check_overlaps(operations: Sequence[pb.RequestOp]) -> tuple[set[bytes], list[_Interval]]:
+def _check_overlaps(operations: Sequence[pb.RequestOp]) -> tuple[set[bytes], _Deleted]:
     """No key is put twice, or put and deleted, in one branch (etcd: checkIntervals)."""
-    deletes = [
-        (op.request_delete_range.key, op.request_delete_range.range_end)
-        for op in operations
-        if op.WhichOneof("request") == "request_delete_range"
-    ]
     puts: set[bytes] = set()
+    deleted = _Deleted()
+    nested: list[pb.TxnRequest] = []
+    own: list[bytes] = []
     for operation in operations:
-        if operation.WhichOneof("request") != "request_txn":
-            continue
-        then_puts, then_deletes = _check_overlaps(operation.request_txn.success)
-        else_puts, else_deletes = _check_overlaps(operation.request_txn.failure)
+        match operation.WhichOneof("request"):
+            case "request_delete_range":
+                deleted.add(operation.request_delete_range)
+            case "request_put":
+                own.append(operation.request_put.key)
+            case "request_txn":
+                nested.append(operation.request_txn)
+    for request in nested:
+        then_puts, then_deleted = _check_overlaps(request.success)
+        else_puts, else_deleted = _check_overlaps(request.failure)
         # The branches of a nested transaction exclude each other.
-        for key in then_puts | else_puts:
-            if key in puts or _intersects(deletes, key):
-                raise errors.duplicate_key()
-        puts |= then_puts | else_puts
-        deletes += then_deletes + else_deletes
-    for operation in operations:
-        if operation.WhichOneof("request") == "request_put":
-            key = operation.request_put.key
-            if key in puts or _intersects(deletes, key):
-                raise errors.duplicate_key()
-            puts.add(key)
-    return puts, deletes
+        _add_puts(puts, deleted, then_puts | else_puts)
+        deleted.update(then_deleted)
+        deleted.update(else_deleted)
+    keys = set(own)
+    if len(keys) < len(own):
+        raise errors.duplicate_key()
+    _add_puts(puts, deleted, keys)
+    return puts, deleted
+
+
+def _add_puts(puts: set[bytes], deleted: _Deleted, keys: set[bytes]) -> None:
+    """Count in what a branch puts."""
+    if not puts.isdisjoint(keys) or deleted.has_any(keys):
+        raise errors.duplicate_key()
+    puts |= keys
 
 
 def check_alarm(request: pb.AlarmRequest) -> None:
