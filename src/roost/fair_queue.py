@@ -62,7 +62,7 @@ class FairQueue(Generic[Item]):
         self.count = self.bytes = 0
         self.refused_count = 0
         self._count_max = count_max
-        self._bytes_max = bytes_max
+        self.bytes_max = bytes_max
         # When all together have no more than that, nobody has too much.
         self._roomy_count, self._roomy_bytes = count_max / 2, bytes_max / 2
         # Whose turn it is stands first in either; who owes for what it was given stays in line.
@@ -99,7 +99,7 @@ class FairQueue(Generic[Item]):
 
     def _may_add(self, flow: Flow, size: int) -> bool:
         """Whether a flow may queue one more where many wait."""
-        room, room_bytes = self._count_max - self.count, self._bytes_max - self.bytes
+        room, room_bytes = self._count_max - self.count, self.bytes_max - self.bytes
         lane, group = self._by_flow.get(flow), self._by_owner.get(flow.owner)
         return (
             room > 0

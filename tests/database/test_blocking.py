@@ -14,7 +14,7 @@ import pytest
 
 import roost
 from roost.client import Client
-from roost.database import BadKey, Conflict, WrongLoop
+from roost.database import BadKey, Conflict, WrongLoop, opening
 from roost.database.blocking import Database
 from roost.faces import CalledInsideLoop, Closed
 from roost.journal import DirectoryLocked
@@ -204,12 +204,42 @@ def test_a_directory_is_opened_once_and_a_refusal_leaves_nothing(tmp_path: Path)
         {"join": "10.0.0.2:2380"},
         {"auto_compaction_mode": "sometimes"},
         {"operations": [count]},
+        {"operations": counting},
+        {"limits": 5},
+        {"snapshot_count": "100"},
+        {"lease_reads": "no"},
+        {"election_timeout": "1s"},
+        {"listen_peer_urls": [5]},
+        {"data_dir": "elsewhere"},
     ):
         settings: Any = wrong
         with pytest.raises(roost.RoostError):
             roost.open(tmp_path / "new", **settings)
     assert not (tmp_path / "new").exists()
     assert threads() == before
+
+
+def test_a_member_of_stale_compiled_modules_is_not_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "_compiled_fault", lambda: "they were made of other sources")
+    with pytest.raises(roost.BadOpening, match="made of other sources: `make fast` or `make slow`"):
+        roost.open(tmp_path / "data")
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_url_may_stand_alone_and_a_path_for_its_text(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    url, saved = f"http://127.0.0.1:{port}", tmp_path / "saved"
+    saved.mkdir()
+    one: Any = {"listen_peer_urls": url, "initial_advertise_peer_urls": url, "backup_dir": saved}
+    with roost.open(tmp_path / "data", members={"default": url}, **one) as db:
+        assert db.members()[0].peer_urls == (url,)
+
+
+def test_what_no_queue_has_room_for_is_refused_and_not_to_be_asked_again() -> None:
+    with roost.open(None) as db, pytest.raises(roost.Refused, match="do it in several"):
+        db.tree("big", key=str)["a"] = bytes(65 << 20)
 
 
 def test_a_directory_of_a_cluster_is_not_opened_alone(tmp_path: Path) -> None:

@@ -286,6 +286,7 @@ def test_what_cannot_be_derived_is_refused_by_name(tmp_path: Path) -> None:
         ("float", {}, no_key),
         ("a key and a value", {}, one),
         (r"\$once", {"source": "$once"}, right),
+        ("derived trees", {"source": "ix_b"}, right),
     ):
         with pytest.raises(BadDeclaration, match=words):
             declare(**{"name": "ix_a", "source": "people", "version": 1, **given})(function)

@@ -153,6 +153,7 @@ def test_what_cannot_be_observed_is_refused_by_name(tmp_path: Path) -> None:
             (BadKey, {"tree": "items", "key": float}),
             (BadKey, {"tree": "items", "prefix": "a"}),
             (BadTreeName, {"tree": "$once"}),
+            (BadTreeName, {"tree": "ix_people"}),
         ):
             with pytest.raises(error):
                 observe(**given)

@@ -176,6 +176,8 @@ WRONG: Any = Person(1, 2)  # type: ignore[arg-type]  # nothing checks it when it
         (lambda txn: txn.tree("a", value=object()), BadValue),
         (lambda txn: txn.tree("a b"), BadTreeName),
         (lambda txn: txn.tree("$mine"), BadTreeName),
+        (lambda txn: txn.tree("ix_mine"), BadTreeName),
+        (lambda txn: txn.queue("ix_mine"), BadTreeName),
         (lambda txn: txn.tree(7), BadTreeName),
         (lambda txn: txn.multi_tree("plain", key=str, value=str), BadTreeName),
         (lambda txn: txn.annotate(7, b""), BadKey),

@@ -16,6 +16,8 @@ V = TypeVar("V")
 D = TypeVar("D")
 # Rows that are read in one go: about a millisecond (record 0009).
 PAGE_ROWS = 256
+# What names of derived trees begin with.
+DERIVED_PREFIX = "ix_"
 
 
 class Range:
@@ -38,7 +40,9 @@ class Shape(Generic[K, V]):
 
     __slots__ = ("keys", "name", "values")
 
-    def __init__(self, name: str, key: type[K], value: type[V]) -> None:
+    def __init__(
+        self, name: str, key: type[K], value: type[V], *, is_derived: bool = False
+    ) -> None:
         """Look both types up.
 
         Raises:
@@ -46,7 +50,7 @@ class Shape(Generic[K, V]):
             BadKey, BadValue: keys or values cannot be of that type.
 
         """
-        check_users_name(name)
+        check_users_name(name, is_derived=is_derived)
         self.name = name
         self.keys: KeyCodec[K] = key_codec(key)
         self.values: ValueCodec[V] = value_codec(value)
@@ -71,11 +75,12 @@ class Shape(Generic[K, V]):
         return self.keys.decode(key), self.values.decode(value)
 
 
-def check_users_name(name: object) -> None:
+def check_users_name(name: object, *, is_derived: bool = False) -> None:
     """Refuse a name that no tree of a program's can have.
 
     Raises:
-        BadTreeName: it is none, or begins with `$`, as those of the database do.
+        BadTreeName: it is none, or begins with `$`, as those of the database do, or with `ix_`, as
+            those of derived trees do, and is not theirs.
 
     """
     if not isinstance(name, str):
@@ -83,6 +88,11 @@ def check_users_name(name: object) -> None:
     check_name(name)
     if name.startswith("$"):
         raise BadTreeName(f"{name!r}: names that begin with $ are the database's own")
+    if name.startswith(DERIVED_PREFIX) and not is_derived:
+        raise BadTreeName(
+            f"{name!r}: names that begin with {DERIVED_PREFIX} are those of derived trees: read it "
+            "by `db.derived`, observe its source, or use another name"
+        )
 
 
 def check_limit(limit: int | None) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from inspect import Parameter, signature
 from typing import Any, Generic, TypeVar, get_args, get_type_hints
 
-from roost.database.bounds import Range, Shape
+from roost.database.bounds import DERIVED_PREFIX, Range, Shape
 from roost.database.errors import BadDeclaration, BadKey, BadValue
 from roost.database.limits import Limits, TreeLimits, check_key, check_value
 from roost.store import BadTreeName
@@ -25,7 +25,6 @@ K = TypeVar("K")
 V = TypeVar("V")
 DK = TypeVar("DK")
 DV = TypeVar("DV")
-PREFIX = "ix_"
 ROWS_MAX = 10_000
 ROWS_WARNED = 100
 VERSION_MAX = (1 << 63) - 1
@@ -61,7 +60,7 @@ class Derivation(Generic[DK, DV]):
         kinds = _annotations(name, function)
         try:
             self.source: Shape[Any, Any] = Shape(source, kinds[0], kinds[1])
-            self.shape: Shape[DK, DV] = Shape(name, kinds[2], kinds[3])
+            self.shape: Shape[DK, DV] = Shape(name, kinds[2], kinds[3], is_derived=True)
             self.range: Range = self.source.range(None, None, prefix)
         except (BadKey, BadValue, BadTreeName) as error:
             raise BadDeclaration(f"{name}: {error}") from error
@@ -134,8 +133,8 @@ def derived(
 
 
 def _check_names(name: object, source: object, version: object, rows_max: object) -> None:
-    if not isinstance(name, str) or not name.startswith(PREFIX):
-        raise BadDeclaration(f"{name!r}: names of derived trees begin with {PREFIX!r}")
+    if not isinstance(name, str) or not name.startswith(DERIVED_PREFIX):
+        raise BadDeclaration(f"{name!r}: names of derived trees begin with {DERIVED_PREFIX!r}")
     if name == source:
         raise BadDeclaration(f"{name}: a tree is not its own source")
     for what, it, least in (("version", version, 0), ("rows_max", rows_max, 1)):

@@ -4,10 +4,12 @@ A room above, which has more to give than trees (`roost.objects`), opens a face 
 """
 
 import asyncio
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from roost import compiled
 from roost.database.builtin import BUILTIN
 from roost.database.embedded import Bare, Builder, Embedded
 from roost.database.errors import BadOpening
@@ -43,7 +45,11 @@ async def open_as(
         RoostError, OSError: as there.
 
     """
+    if (wrong := _compiled_fault()) is not None:
+        raise BadOpening(f"{wrong}: `make fast` or `make slow`, or install it anew")
     known = by_name(operations)
+    if not isinstance(limits, Limits):
+        raise BadOpening(f"limits={limits!r}: give roost.Limits(...)")
     place = place_of(path, name=name, members=members, join=join, given=settings)
     builder = builder or Bare()
     try:
@@ -67,6 +73,12 @@ async def open_as(
     embedded.on_closed = lambda: remove(place.temporary)
     await _check_alone(embedded, place)
     return kind(embedded, limits)
+
+
+@functools.cache
+def _compiled_fault() -> str | None:
+    """What `compiled.fault` says; all sources are read for that, once in a process."""
+    return compiled.fault()
 
 
 async def _check_alone(embedded: Embedded, place: Place) -> None:

@@ -175,7 +175,8 @@ def by_name(groups: Iterable[Operations]) -> dict[str, Operation[Any, Any]]:
     found: dict[str, Operation[Any, Any]] = {}
     for group in groups:
         if not isinstance(group, Operations):
-            raise BadDeclaration(f"{group!r}: operations=[...] takes what roost.Operations makes")
+            raise BadDeclaration(f"{group!r} is no group of operations: operations=[...] is a list "
+                                 "of what roost.Operations makes, as [bank]")  # fmt: skip
         for it in group:
             if it.name in found and found[it.name] is not it:
                 raise BadDeclaration(f"{it.name} is declared twice: rename one of the groups")

@@ -10,18 +10,22 @@ that has lived keeps who it is: `members` and `join` are read the first time onl
 serve`, and must be given again for the ports that they name.
 """
 
+import os
 import shutil
 import tempfile
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
+
+import msgspec
 
 from roost.database.errors import BadOpening
 from roost.member import MemberConfig
 from roost.member.settings import member_config
 from roost.settings import Settings, SettingsArguments
+from roost.settings.settings import Texts
 
 Urls = str | Sequence[str]
 # Files in it are memory of the machine, on Linux.
@@ -110,11 +114,9 @@ def _settings(
     unknown = given.keys() - {it.name for it in fields(Settings)}
     if unknown:
         raise BadOpening(f"there are no settings {sorted(unknown)}: see docs/reference/settings.md")
-    # A list is as good as a tuple to whoever writes it down.
-    taken: Any = {
-        key: it if isinstance(it, str) or not isinstance(it, Sequence) else tuple(it)
-        for key, it in given.items()
-    }
+    if "data_dir" in given:
+        raise BadOpening("data_dir: the directory is the first argument of open")
+    taken = _typed(given)
     settings = Settings(name=name, **taken)
     if isinstance(join, str) or not all(isinstance(it, str) for it in join):
         raise BadOpening('join= is a list of addresses of members: join=["10.0.0.1:2380"]')
@@ -122,30 +124,50 @@ def _settings(
         cluster = {who: urls_of(urls) for who, urls in members.items()}
         if name not in cluster:
             raise BadOpening(f"name={name!r} is not among members={sorted(cluster)}")
-        settings = _heard_at(settings, cluster[name], given)
+        settings = _heard_at(settings, cluster[name], taken)
         texts = (f"{who}={url}" for who, urls in cluster.items() for url in urls)
         return replace(settings, initial_cluster=",".join(texts))
     if join:
-        if "listen_peer_urls" not in given and "initial_advertise_peer_urls" not in given:
+        if "listen_peer_urls" not in taken and "initial_advertise_peer_urls" not in taken:
             raise BadOpening(
                 "who joins is reached by others: give listen_peer_urls=[...], the URLs that it was "
                 "added with"
             )
-        own = given.get("initial_advertise_peer_urls") or given["listen_peer_urls"]
-        settings = _heard_at(settings, tuple(own), given)
+        own = taken.get("initial_advertise_peer_urls") or taken["listen_peer_urls"]
+        settings = _heard_at(settings, own, taken)
         texts = (f"{name}={url}" for url in own)
         others = (f"peer{at}={url}" for at, it in enumerate(join) for url in urls_of(it))
         return replace(settings, initial_cluster=",".join([*texts, *others]))
     return settings
 
 
-def _heard_at(settings: Settings, urls: tuple[str, ...], given: SettingsArguments) -> Settings:
+def _typed(given: SettingsArguments) -> dict[str, Any]:
+    """The settings that were given, as `Settings` has them.
+
+    A list is as good as a tuple to whoever writes it down, one text as a list of one, and a path as
+    its text.
+
+    Raises:
+        BadOpening: one is of another type.
+
+    """
+    types, taken = get_type_hints(Settings), dict[str, Any]()
+    for name, it in given.items():
+        value: Any = os.fspath(it) if isinstance(it, os.PathLike) else it
+        if types[name] == Texts:
+            value = (value,) if isinstance(value, str) else value
+        try:
+            taken[name] = msgspec.convert(value, types[name])
+        except msgspec.ValidationError as error:
+            raise BadOpening(f"{name}={it!r}: {error}") from error
+    return taken
+
+
+def _heard_at(settings: Settings, urls: tuple[str, ...], taken: Mapping[str, Any]) -> Settings:
     """A member that is reached at `urls`, and listens there unless it was told otherwise."""
-    listened = given.get("listen_peer_urls", urls)
-    told = given.get("initial_advertise_peer_urls", urls)
-    return replace(
-        settings, listen_peer_urls=tuple(listened), initial_advertise_peer_urls=tuple(told)
-    )
+    listened = taken.get("listen_peer_urls", urls)
+    told = taken.get("initial_advertise_peer_urls", urls)
+    return replace(settings, listen_peer_urls=listened, initial_advertise_peer_urls=told)
 
 
 def urls_of(said: Urls) -> tuple[str, ...]:

@@ -52,7 +52,10 @@ def lock_directory(disk: Disk, directory: Path) -> File:
     refuse_foreign(disk, directory)
     lock = disk.lock(directory / "LOCK")
     if lock is None:
-        raise DirectoryLocked(f"{directory} is used by another process")
+        raise DirectoryLocked(
+            f"{directory} is used by another process, or was opened in this one already: close it "
+            "there first; the file LOCK in it says the process"
+        )
     # For whoever looks with `cat`; the kernel alone says who holds it, and gives it back when the
     # process ends however it ends.  Nothing is ever decided by this number.
     lock.pwrite([f"{os.getpid():<20}\n".encode()], 0)

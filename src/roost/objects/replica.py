@@ -161,7 +161,8 @@ class Replica:
         cause: Exception | None = None,
     ) -> None:
         error = kind(f"the machine {self.name!r} has stopped at command {index}, {row.command!r}: "
-                     f"{why}")  # fmt: skip
+                     f"{why}; start the members again with a program that "
+                     "is mended, and it goes on from its last snapshot")  # fmt: skip
         error.__cause__ = cause
         self.stop(error)
 

@@ -195,6 +195,15 @@ def test_a_client_with_too_much_is_refused_and_another_is_not(store: Store) -> N
     assert (executor.queue_count, executor.flow_count, executor.refused_count) == (6, 2, 15)
 
 
+def test_what_is_larger_than_the_queue_is_refused_for_good(store: Store) -> None:
+    executor = make(store, StubCore(), queue_bytes_max=100)
+    told: list[Outcome] = []
+    assert not executor.submit("put", put(store), bytes(101), told.append, BUSY)
+    assert executor.submit("put", put(store), bytes(100), told.append, BUSY)
+    assert not executor.submit("put", put(store), bytes(100), told.append, BUSY)
+    assert [type(it) for it in told] == [RequestTooLarge, Overloaded]
+
+
 def test_a_change_runs_alone_when_its_turn_comes_and_what_was_before_it_first(store: Store) -> None:
     core, order = StubCore(), list[bytes]()
     executor = make(store, core)

@@ -290,7 +290,10 @@ class Database(Derivable):
 
         """
         if not isinstance(operation, Operation):
-            raise BadArgument(f"{operation!r} is no operation: declare it with roost.Operations")
+            raise BadArgument(
+                f"{operation!r} is no operation: `run` takes the function itself, declared with "
+                "roost.Operations, and not its name"
+            )
         key = None if once is None else utf8(once)
         if key is not None and not 0 < len(key) <= ONCE_BYTES_MAX:
             raise BadArgument(f"once= is a key of 1 to {ONCE_BYTES_MAX} bytes; this has {len(key)}")

@@ -155,7 +155,12 @@ class Executor:
             return False
         if self._queue.submit(flow, request, len(body)):
             return True
-        request.tell(Overloaded("too many operations wait"))
+        if len(body) > self._queue.bytes_max:
+            # There will never be room for it, so it is not to be asked again.
+            most = self._queue.bytes_max
+            request.tell(RequestTooLarge(f"{len(body)} bytes, of {most} that may wait in all"))
+        else:
+            request.tell(Overloaded("too many operations wait"))
         return False
 
     def open(self) -> None:

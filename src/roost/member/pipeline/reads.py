@@ -222,7 +222,7 @@ class ReadRounds:
             late = [it for it in self._waiting if it.deadline_tick <= self._now_ticks]
             self._waiting = [it for it in self._waiting if it.deadline_tick > self._now_ticks]
             for read in late:
-                read.done(NoLeader("nobody has confirmed that it leads"))
+                read.done(NoLeader("nobody has confirmed that it leads: a majority must run"))
         self._is_resting = False
         self.flush()
 

@@ -115,7 +115,7 @@ class Router:
         self._parked = [it for it in self._parked if it.deadline_tick > self._ticks]
         self._parked_counts = Counter(it.flow for it in self._parked)
         for it in late:
-            it.done(NoLeader("nobody has led in time"))
+            it.done(NoLeader("nobody has led in time: a majority must run, and reach each other"))
         if self._core.leader_id:
             self.retry()
 
