@@ -27,6 +27,7 @@ lint: $(VENV)/.installed-test
 
 types: $(VENV)/.installed-test
 	$(BIN)/mypy
+	$(BIN)/basedpyright
 
 layers: $(VENV)/.installed-test
 	$(BIN)/lint-imports --no-cache

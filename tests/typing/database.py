@@ -1,7 +1,7 @@
 """Calls that are right, with what comes of them, and calls that are wrong: nothing here is run.
 
-mypy is strict about these files (`make types`): what is wrong has to be ignored by the name of its
-error, and an ignored error that is none any more is an error itself.  So this is a test.
+mypy and pyright judge these files (`make types`): what is wrong has to be ignored by the name of
+mypy's error, and what is ignored and no error, to either of them, is one.  So this is a test.
 """
 
 from collections.abc import Generator, Iterator
