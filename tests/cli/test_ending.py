@@ -4,9 +4,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, NoReturn
 
 import pytest
 
+from roost.cli import process
 from roost.testing.patience import PATIENCE_S
 
 CODE = """
@@ -67,3 +70,28 @@ def test_what_hangs_is_cut_short() -> None:
     )
     assert done.returncode == 74
     assert b"it hangs" in done.stderr
+
+
+@pytest.mark.slow
+def test_the_reason_is_said_without_memory_for_a_thread() -> None:
+    """It ended without a word: a thread wants more addresses than were left."""
+    code = "import resource\nresource.setrlimit(resource.RLIMIT_AS, (300 << 20, 300 << 20))\n"
+    code += "import threading\nthreading.stack_size(512 << 20)\n" + CODE
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode == 74
+    assert b"the member ends itself" in done.stderr
+
+
+def test_want_of_memory_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no text of its own."""
+    said: list[tuple[int, str]] = []
+
+    def end(code: int, text: str, _error: BaseException) -> NoReturn:
+        said.append((code, text))
+        raise SystemExit(code)
+
+    monkeypatch.setattr(process, "end_now", end)
+    plan: Any = SimpleNamespace(serving=None)
+    with pytest.raises(SystemExit):
+        process.Process(plan, on_hangup=lambda: None)._on_fatal(MemoryError())
+    assert said == [(74, "the member ends itself: too little memory is left")]

@@ -1,8 +1,11 @@
 """Replication: what a follower takes, what the leader counts, how far either goes."""
 
+import pytest
+
 from roost.raft import (
     Change,
     ChangeKind,
+    Entry,
     HardState,
     ProgressState,
     Role,
@@ -17,6 +20,7 @@ from roost.raft.messages import (
     VoteReply,
 )
 from roost.sim.cores.cores import CoreCluster
+from roost.sim.cores.storage import MemoryStorage
 from tests.raft.cores import answers, change, core_with, entry, follower_with, seeded
 
 ADD, LEARN, REMOVE = ChangeKind.ADD_VOTER, ChangeKind.ADD_LEARNER, ChangeKind.REMOVE
@@ -253,3 +257,34 @@ def test_the_leader_waits_for_a_heartbeat_before_it_sends_to_a_full_follower() -
     network.tick(1)
     network.settle()
     assert network.nodes[2].core.last_index == core.last_index
+
+
+def test_entries_for_which_there_is_no_memory_are_sent_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A peer is behind, what it lacks is on the disk, and a page of it is more than there is."""
+    network = seeded(cache_bytes_max=1)
+    network.down = {3}
+    for number in range(5):
+        network.propose(1, b"%d" % number)
+    network.settle()
+    asked: list[int] = []
+
+    def starve(
+        _storage: MemoryStorage, first: int, _stop: int, _bytes_max: int
+    ) -> tuple[Entry, ...]:
+        asked.append(first)
+        raise MemoryError
+
+    leader = network.nodes[1].core
+    network.down = set()
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryStorage, "entries", starve)
+        network.tick(1)
+        network.settle()
+    assert asked
+    assert leader.role is Role.LEADER
+    assert leader.progress()[3].match_index < leader.last_index
+    network.tick(1)
+    network.settle()
+    assert leader.progress()[3].match_index == leader.last_index

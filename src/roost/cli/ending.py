@@ -1,23 +1,28 @@
 """The end of the process, when nothing else may happen any more.
 
 Last words go to a log that may lie on the very disk that failed, or into a pipe that nobody reads:
-writing them may raise, or never return.  The end comes all the same (P3).
+writing them may raise, or never return.  The end comes all the same (P3).  Where there is no memory
+for the thread that sees to that, the kernel's alarm does.
 """
 
 import logging
 import os
+import signal
 import sys
 import threading
 from typing import NoReturn
 
 logger = logging.getLogger("roost")
-LAST_WORDS_S = 2.0
+LAST_WORDS_S = 2
 
 
 def end_now(code: int, text: str, error: BaseException | None = None) -> NoReturn:
     """Say why, as far as that can be said, and end with an exit code."""
     try:
-        end_within(LAST_WORDS_S, code)
+        try:
+            end_within(LAST_WORDS_S, code)
+        except (RuntimeError, MemoryError):
+            signal.alarm(LAST_WORDS_S)
         logger.critical(text, exc_info=error)
         sys.stderr.flush()
     finally:

@@ -29,6 +29,7 @@ OF_SERVE = {
     EXIT_USAGE: "a setting cannot be used",
     EXIT_BUG: "a bug: an assertion of ours failed",
     EXIT_LOCKED: "another process uses the data directory",
-    EXIT_DEVICE: "the disk failed, holds what it must not, or did not answer during a stop",
+    EXIT_DEVICE: "the disk failed, holds what it must not, or did not answer during a stop; or "
+    "there is too little memory",
     EXIT_INTERRUPTED: "interrupted before it served",
 }

@@ -171,7 +171,11 @@ class Process:
             if isinstance(error, CallerFault):
                 # It should not have been started like that, and where it came up tells nothing.
                 end_now(EXIT_FAILED, f"the member ends itself: {error}")
-            end_now(code, f"the member ends itself: {error}", error)
+            why = str(error)
+            if isinstance(error, MemoryError):
+                # It has no words of its own, and is no bug: consensus cannot go on without.
+                code, why = EXIT_DEVICE, "too little memory is left"
+            end_now(code, f"the member ends itself: {why}", error)
 
     def _on_removed(self) -> None:
         self._was_removed = True

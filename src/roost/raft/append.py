@@ -54,7 +54,12 @@ def send_append(state: State, node: int, progress: Progress, *, or_empty: bool =
         # one that follows an entry whose term we do not know any more proves nothing.
         snapshot.want(state, node, progress)
         return False
-    entries = () if is_paused else log.slice(progress.next_index, config.message_bytes_max)
+    try:
+        entries = () if is_paused else log.slice(progress.next_index, config.message_bytes_max)
+    except MemoryError:
+        # For what has to be read again, on behalf of a peer that is behind: it is less urgent than
+        # a leader.  The answer to a heartbeat asks again.
+        entries = ()
     if not entries and not or_empty:
         return False
     commit_index, session, leading = log.commit_index, progress.session, state.leading
