@@ -83,4 +83,6 @@ def main(path: str, name: str = "default", *members: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
     main(*sys.argv[1:])

@@ -90,4 +90,6 @@ def main(port: str, name: str, *members: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
     main(*sys.argv[1:])

@@ -90,6 +90,8 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 4:
+        sys.exit(__doc__)
     try:
         asyncio.run(main())
     except KeyboardInterrupt:

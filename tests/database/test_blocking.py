@@ -228,6 +228,19 @@ def test_a_member_of_stale_compiled_modules_is_not_opened(
     assert not (tmp_path / "data").exists()
 
 
+def test_a_member_that_nobody_can_reach_takes_no_other_and_keeps_its_majority() -> None:
+    with roost.open(None) as db:
+        (alone,) = db.members()
+        for learner in (False, True):
+            with pytest.raises(roost.Refused, match="listen_peer_urls") as refused:
+                db.add_member("127.0.0.1:1", learner=learner)
+            assert refused.value.code == "TooFewAlive"
+        with pytest.raises(roost.Refused, match="listen_peer_urls"):
+            db.replace_member(alone.id, "127.0.0.1:1")
+        db.tree("t")[b"a"] = b"1"
+        assert db.members() == [alone]
+
+
 def test_a_url_may_stand_alone_and_a_path_for_its_text(tmp_path: Path) -> None:
     (port,) = free_ports(1)
     url, saved = f"http://127.0.0.1:{port}", tmp_path / "saved"

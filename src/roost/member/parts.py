@@ -102,6 +102,7 @@ class Parts:
             self.roster,
             token=config.initial_cluster_token,
             is_alive=self._is_alive,
+            is_reachable=bool(config.listen_peer_urls),
             wall_s=world.wall_s,
         ).operations()
         self.core = self._make_core()

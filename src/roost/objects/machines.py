@@ -62,8 +62,8 @@ class Machines:
     ) -> int:
         following = self._open.get(name)
         if following is None:
-            raise Refused(f"the member that leads, {self._db.name}, has not opened the machine "
-                          f"{name!r}", code=NOT_OPEN)  # fmt: skip
+            text = f"the member that leads, {self._db.name}, has not opened the machine {name!r}"
+            raise Refused(f"{text}: open it on all members, and ask again", code=NOT_OPEN)
         return following.append(txn, command, body, call, is_kept=keeps > 0)
 
     async def close(self) -> None:

@@ -148,7 +148,8 @@ class Replica:
             return True
         text = (f"this member, {self._member}, and {row.member} have come to other results: they "
                 f"agreed up to command {self._agreed_index}, and do not at {at}. A command of "
-                f"{self.declared.kind.__name__} does not do the same everywhere")  # fmt: skip
+                f"{self.declared.kind.__name__} does not do the same everywhere: mend "
+                "it, and give the class another `version`")  # fmt: skip
         self._stop(MachineDiffers, index, row, text)
         return False
 

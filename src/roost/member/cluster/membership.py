@@ -75,7 +75,8 @@ class Membership:
     """The operations of one member.
 
     `token` makes ids of added members; `is_alive(id)` says whether a voter's link is open and it
-    was heard lately: a change that takes a majority of those is refused.
+    was heard lately: a change that takes a majority of those is refused.  Who listens nowhere
+    (`is_reachable`) takes nobody: no new member could come to it, and it would lose its majority.
     """
 
     def __init__(
@@ -84,12 +85,14 @@ class Membership:
         *,
         token: str,
         is_alive: Callable[[int], bool],
+        is_reachable: bool = True,
         wall_s: Callable[[], float] = time.time,
     ) -> None:
         """Remember where to look."""
         self._roster = roster
         self._token = token
         self._is_alive = is_alive
+        self._is_reachable = is_reachable
         self._wall_s = wall_s
 
     def operations(self) -> dict[str, Operation | Changing]:
@@ -145,6 +148,11 @@ class Membership:
         self, txn: Txn, urls: tuple[str, ...], records: Sequence[MemberRecord], *, is_learner: bool
     ) -> MemberRecord:
         """Write down somebody new beside `records`."""
+        if not self._is_reachable:
+            raise TooFewAlive(
+                "this member was opened alone, where no other can reach it: open it with "
+                "listen_peer_urls=[...] first, and give it these peer URLs"
+            )
         _check_urls(urls)
         _check_free(urls, records)
         member_id = member_id_of(urls, self._token, int(self._wall_s()))
