@@ -65,9 +65,13 @@ def test_a_port_that_is_taken_is_named_before_anything_is_made(tmp_path: Path) -
 
 def test_bad_certificates_for_clients_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "bad.pem").write_text("nonsense")
-    listens = f"--listen-client-urls=https://127.0.0.1:{free_ports(1)[0]}"
+    client, peer = free_ports(2)
+    listens = [
+        f"--listen-client-urls=https://127.0.0.1:{client}",
+        f"--listen-peer-urls=http://127.0.0.1:{peer}",
+    ]
     for flags in (["--cert-file=bad.pem", "--key-file=bad.pem"], ["--cert-file=missing.pem"]):
-        said = serve(listens, *flags, cwd=tmp_path, code=2)
+        said = serve(*listens, *flags, cwd=tmp_path, code=2)
         assert said.startswith(f"roost: {flags[0].partition('=')[2]}")
         assert said.count("\n") == 1
 

@@ -10,6 +10,7 @@ import pytest
 
 from roost.testing import warden as module
 from roost.testing.patience import wait_until
+from roost.testing.ports import free_ports
 from roost.testing.processes import is_there
 from roost.testing.warden import Ward, Warden, WardenError
 
@@ -23,10 +24,20 @@ def warden() -> Iterator[Warden]:
     held.close()
 
 
+def serving(root: Path) -> list[str]:
+    """The arguments of a member on ports of its own."""
+    client, peer = (f"http://127.0.0.1:{it}" for it in free_ports(2))
+    return [
+        *("serve", f"--data-dir={root / 'data'}", "--name=m0", f"--initial-cluster=m0={peer}"),
+        *(f"--listen-client-urls={client}", f"--advertise-client-urls={client}"),
+        *(f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}"),
+    ]
+
+
 def test_a_process_is_roost_with_these_arguments(warden: Warden, tmp_path: Path) -> None:
     log = tmp_path / "log"
     assert warden.end_of(warden.start(["--version"], log)) == 0
-    assert "version" in log.read_text()
+    assert log.read_text().startswith("roost ")
     assert warden.end_of(warden.start(["no-such-command"], log)) == 2
     assert "no-such-command" in log.read_text()
 
@@ -46,8 +57,7 @@ def test_a_signal_ends_one_and_none_that_has_ended(warden: Warden, tmp_path: Pat
 
 def test_a_process_has_the_face_of_popen(warden: Warden, tmp_path: Path) -> None:
     log = tmp_path / "log"
-    arguments = ["serve", f"--data-dir={tmp_path / 'data'}", "--name=m0"]
-    ward = Ward(warden, warden.start(arguments, log))
+    ward = Ward(warden, warden.start(serving(tmp_path), log))
     assert ward.poll() is None
     with pytest.raises(subprocess.TimeoutExpired):
         ward.wait(0)
@@ -67,7 +77,7 @@ def test_who_asks_a_warden_that_is_gone_is_told(tmp_path: Path) -> None:
 def test_with_the_warden_its_members_are_killed(tmp_path: Path) -> None:
     warden = Warden()
     try:
-        pid = warden.start(["serve", f"--data-dir={tmp_path / 'data'}"], tmp_path / "log")
+        pid = warden.start(serving(tmp_path), tmp_path / "log")
         warden._process.kill()
         wait_until(lambda: not is_there(pid))
     finally:

