@@ -74,7 +74,8 @@ def main() -> None:
                 case ["read"]:
                     said = read(tally)
                 case ["leader"]:
-                    said = db.status().leader
+                    while not (said := db.status().leader):
+                        read(tally)  # which waits for one
                 case ["status"]:
                     found = tally.status()
                     said = [found.snapshot_index, found.stopped]
