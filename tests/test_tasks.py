@@ -94,11 +94,13 @@ def test_a_cancellation_at_any_moment_ends_the_process_and_stays_one(
 ) -> None:
     """A child that is gone already (a signal to the whole group) must not replace it."""
 
+    others = set(children_of(os.getpid()))  # what other tests have started, and still need
+
     async def cancel_after(turns: int) -> bool:
         task = asyncio.get_running_loop().create_task(run_module("tests.child", "say", "x"))
         for _ in range(turns):
             await asyncio.sleep(0)
-        own = children_of(os.getpid())
+        own = set(children_of(os.getpid())) - others
         if is_gone:
             for pid in own:
                 os.kill(pid, signal.SIGKILL)
