@@ -88,14 +88,17 @@ def locked(target: Target, begin: Callable[[], None]) -> dict[str, float]:
         for number in range(count):
             wires[number % len(wires)].ask(_LOCK, body)
 
+        in_line = 0
+
         def all_in_line() -> bool:
+            nonlocal in_line
             try:
-                return _count(caller, name) + sum(statuses(wires).values()) >= count
+                in_line = _count(caller, name)
             except grpc.RpcError:
                 return False  # a member that loses its leader meanwhile is looked at again
+            return in_line + sum(statuses(wires).values()) >= count
 
         drive(wires, all_in_line, look_s=LOOK_S)
-        in_line = _count(caller, name)
         for it in wires:
             it.close()
     return {"in_line": in_line, "missing": count - in_line}
