@@ -122,6 +122,13 @@ def test_what_must_not_land_does_not() -> None:
     assert faults(_forbidden, PYTHON) == []
 
 
+def test_what_lies_in_the_repository_is_text() -> None:
+    """What was fetched or built by the way lands by mistake: three packages once nearly did."""
+    texts = [it for it in tracked_files() if it.is_file() and it.suffix != ".png"]
+    assert texts
+    assert [it for it in texts if b"\0" in it.read_bytes()] == []
+
+
 def _unexplained(path: Path) -> Iterator[str]:
     lines = path.read_text().splitlines()
     for number, line in enumerate(lines, 1):
