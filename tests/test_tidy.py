@@ -122,6 +122,7 @@ def test_what_must_not_land_does_not() -> None:
     assert faults(_forbidden, PYTHON) == []
 
 
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 def test_what_lies_in_the_repository_is_text() -> None:
     """What was fetched or built by the way lands by mistake: three packages once nearly did."""
     texts = [it for it in tracked_files() if it.is_file() and it.suffix != ".png"]
