@@ -3,8 +3,10 @@
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
@@ -96,3 +98,19 @@ def test_there_is_a_bound_on_members(
             asked = {"start": {"arguments": [], "log": str(tmp_path / "log")}}
             assert "0 members run already" in keeping._answer(asked)["error"]
             assert "does not know" in keeping._answer({"what": 1})["error"]
+
+
+def test_a_process_is_not_taken_for_an_earlier_one_of_its_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel counts to `pid_max` and begins again: a member that ran was said to be killed."""
+    near, far = socket.socketpair()
+    with near, far, subprocess.Popen([sys.executable, "-c", "input()"], stdin=PIPE) as child:
+        keeping = module._Keeping(far.detach(), 1)
+        with keeping._socket:
+            keeping._codes[child.pid] = -9
+            monkeypatch.setattr("roost.testing.warden.os.fork", lambda: child.pid)
+            asked = {"start": {"arguments": [], "log": str(tmp_path / "log")}}
+            assert keeping._answer(asked) == {"pid": child.pid}
+            assert keeping._answer({"code": child.pid}) == {"code": None}
+            child.communicate(b"\n")

@@ -144,10 +144,14 @@ class Ward:
         """`pid` was started by the warden."""
         self._warden = warden
         self.pid = pid
+        # Once it is known the number may be another process's.
+        self._code: int | None = None
 
     def poll(self) -> int | None:
         """Its exit code; None while it runs."""
-        return self._warden.code(self.pid)
+        if self._code is None:
+            self._code = self._warden.code(self.pid)
+        return self._code
 
     def wait(self, timeout: float | None = None) -> int:
         """Its exit code, when it has ended; without a timeout after PATIENCE_S at last.
@@ -158,13 +162,16 @@ class Ward:
         """
         timeout = PATIENCE_S if timeout is None else timeout
         try:
-            return self._warden.end_of(self.pid, timeout)
+            wait_until(lambda: self.poll() is not None, timeout)
         except TimeoutError as error:
             raise subprocess.TimeoutExpired("roost", timeout) from error
+        assert self._code is not None, "it has ended"
+        return self._code
 
     def send_signal(self, sig: int) -> None:
         """Send it a signal; once it has ended, none."""
-        self._warden.send_signal(self.pid, sig)
+        if self.poll() is None:
+            self._warden.send_signal(self.pid, sig)
 
     def terminate(self) -> None:
         """Ask it to stop."""
@@ -235,6 +242,7 @@ class _Keeping:
             self._socket.close()
             _be_member(arguments, output)
         os.close(output)
+        self._codes.pop(pid, None)  # of an earlier process with that number
         self._running.add(pid)
         return pid
 
