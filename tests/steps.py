@@ -2,10 +2,10 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
@@ -15,6 +15,7 @@ from roost import compiled
 if TYPE_CHECKING:
     from _typeshed import TraceFunction
 
+T = TypeVar("T")
 _OURS = f"{Path(roost.__file__).parent}{os.sep}"
 
 
@@ -53,3 +54,19 @@ def steps_of(work: Callable[[], object]) -> int:
     with Steps() as steps:
         work()
     return steps.count
+
+
+def slices_of(steps: Generator[object, None, T]) -> tuple[list[int], T]:
+    """How much work each step of a generator is, and what it comes to."""
+    counts: list[int] = []
+    ends: list[T] = []
+
+    def take() -> None:
+        try:
+            next(steps)
+        except StopIteration as end:
+            ends.append(end.value)
+
+    while not ends:
+        counts.append(steps_of(take))
+    return counts, ends[0]

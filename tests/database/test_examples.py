@@ -1,6 +1,5 @@
 """The page and the example about a member in a program do what they say."""
 
-import re
 import subprocess
 import sys
 import textwrap
@@ -11,7 +10,7 @@ import pytest
 import roost
 from roost import Client, events
 from roost.testing.ports import free_ports
-from tests.database.said import said_by
+from tests.database.said import run_page, said_by, said_to
 
 ROOT = Path(__file__).parents[2]
 PAGES = {"embed.md": 6, "observe.md": 4, "derive.md": 3}
@@ -22,19 +21,8 @@ INDEX = ROOT / "examples" / "derived_index.py"
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
-def test_the_page_runs_from_top_to_bottom(
-    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    text = (ROOT / "docs" / "how-to" / page).read_text()
-    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert len(blocks) == PAGES[page]
-    script = tmp_path / "page.py"
-    script.write_text("\n".join(blocks))
-    monkeypatch.chdir(tmp_path)
-    done = subprocess.run(
-        [sys.executable, "-W", "error", str(script)], capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, said_by(done.stderr)) == (0, "")
+def test_the_page_runs_from_top_to_bottom(page: str, tmp_path: Path) -> None:
+    run_page(ROOT / "docs" / "how-to" / page, tmp_path, blocks=PAGES[page])
 
 
 @pytest.mark.parametrize("example", [BANK, CACHE, INDEX])
@@ -71,14 +59,7 @@ open NAME AMOUNT | move FROM TO AMOUNT [KEY] | show
 @pytest.mark.slow
 def test_the_bank_does_what_its_lines_say(tmp_path: Path) -> None:
     for lines, said in ((LINES, SAID), ("show\n", "ada=5 bob=5\n")):
-        done = subprocess.run(
-            [sys.executable, str(BANK), str(tmp_path / "data")],
-            input=lines,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert (done.returncode, done.stdout, said_by(done.stderr)) == (0, said, "")
+        assert said_to(BANK, tmp_path / "data", lines) == said
 
 
 KEPT = """\
@@ -107,14 +88,7 @@ default: a was 2, is None
 @pytest.mark.slow
 def test_the_cache_has_what_its_member_applied(tmp_path: Path) -> None:
     for lines, said in ((KEPT, TOLD), ("get b\n", "3\n")):
-        done = subprocess.run(
-            [sys.executable, str(CACHE), str(tmp_path / "data")],
-            input=lines,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert (done.returncode, done.stdout, said_by(done.stderr)) == (0, said, "")
+        assert said_to(CACHE, tmp_path / "data", lines) == said
 
 
 BOOKS = """\
@@ -159,14 +133,7 @@ add NUMBER TITLE... | lend NUMBER [WHO] | drop NUMBER | find WORD | due
 @pytest.mark.slow
 def test_books_are_found_by_the_words_of_their_titles(tmp_path: Path) -> None:
     for lines, said in ((BOOKS, FOUND), ("find intelligence\n", "1 On Intelligence\n")):
-        done = subprocess.run(
-            [sys.executable, str(INDEX), str(tmp_path / "data")],
-            input=lines,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert (done.returncode, done.stdout, said_by(done.stderr)) == (0, said, "")
+        assert said_to(INDEX, tmp_path / "data", lines) == said
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -102,15 +102,22 @@ class Program:
         return self.process.wait(60)
 
 
-@pytest.fixture
-def programs(tmp_path: Path) -> Iterator[dict[str, Program]]:
+@contextmanager
+def three_programs(root: Path, *module: str) -> Iterator[dict[str, Program]]:
+    """Programs that are a cluster together, by name; `module` is what they run, if not ours."""
     members = {f"m{it}": f"127.0.0.1:{port}" for it, port in enumerate(free_ports(3))}
-    found = {name: Program(tmp_path, name, members) for name in members}
+    found = {name: Program(root, name, members, *module) for name in members}
     try:
         yield found
     finally:
         for it in found.values():
             it.forget()
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Iterator[dict[str, Program]]:
+    with three_programs(tmp_path) as found:
+        yield found
 
 
 @pytest.mark.slow

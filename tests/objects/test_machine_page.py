@@ -1,13 +1,11 @@
 """The page and the example about machines do what they say."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.database.said import said_by
+from tests.database.said import run_page, said_to
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "how-to" / "machines.md"
@@ -16,18 +14,7 @@ BOARD = ROOT / "examples" / "leaderboard.py"
 
 @pytest.mark.slow
 def test_the_page_runs_from_top_to_bottom(tmp_path: Path) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    assert len(blocks) == 4
-    script = tmp_path / "page.py"
-    script.write_text("\n".join(blocks))
-    done = subprocess.run(
-        [sys.executable, "-W", "error", str(script)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=tmp_path,
-    )
-    assert (done.returncode, said_by(done.stderr)) == (0, "")
+    run_page(PAGE, tmp_path, blocks=4)
 
 
 LINES = """\
@@ -62,27 +49,15 @@ score PLAYER POINTS [KEY] | lucky | best COUNT | rank PLAYER | status
 """
 
 
-def run(lines: str, data: Path) -> str:
-    done = subprocess.run(
-        [sys.executable, str(BOARD), str(data)],
-        input=lines,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, said_by(done.stderr)) == (0, "")
-    return done.stdout
-
-
 @pytest.mark.slow
 def test_the_leaderboard_does_what_its_lines_say(tmp_path: Path) -> None:
     assert len(BOARD.read_text().splitlines()) < 150
-    said = run(LINES, tmp_path / "data")
+    said = said_to(BOARD, tmp_path / "data", LINES)
     (who,) = re.findall(r"(ada|bob) was lucky", said)
     assert said == SAID.format(who)
     best = {"ada": "ada=19 bob=7\n", "bob": "bob=17 ada=9\n"}[who]
-    assert run("best 2\n", tmp_path / "data") == best, "luck is the same the second time"
+    assert said_to(BOARD, tmp_path / "data", "best 2\n") == best, "luck is the same the second time"
     more = "".join(f"score eve 1 e{it}\n" for it in range(1100))
-    *_, status = run(f"{more}status\n", tmp_path / "data").splitlines()
+    *_, status = said_to(BOARD, tmp_path / "data", f"{more}status\n").splitlines()
     assert re.fullmatch(r"1105 commands, the snapshot has 100[0-9]", status)
-    assert run("best 1\n", tmp_path / "data") == "eve=1100\n", "it went on from there"
+    assert said_to(BOARD, tmp_path / "data", "best 1\n") == "eve=1100\n", "it went on from there"

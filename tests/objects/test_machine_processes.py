@@ -11,7 +11,7 @@ import roost
 from roost.objects import Context, Machine, command, query
 from roost.testing.patience import wait_until
 from roost.testing.ports import free_ports
-from tests.database.test_processes import Program
+from tests.database.test_processes import Program, three_programs
 from tests.objects.machine_member import OFTEN, Tally
 
 MODULE = "tests.objects.machine_member"
@@ -19,13 +19,8 @@ MODULE = "tests.objects.machine_member"
 
 @pytest.fixture
 def programs(tmp_path: Path) -> Iterator[dict[str, Program]]:
-    members = {f"m{it}": f"127.0.0.1:{port}" for it, port in enumerate(free_ports(3))}
-    found = {name: Program(tmp_path, name, members, MODULE) for name in members}
-    try:
+    with three_programs(tmp_path, MODULE) as found:
         yield found
-    finally:
-        for it in found.values():
-            it.forget()
 
 
 @pytest.mark.slow

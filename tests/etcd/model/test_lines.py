@@ -15,7 +15,7 @@ from roost.etcd.model.wire import read_origin
 from roost.proto.ranges import prefix_end
 from roost.store import Txn, View
 from tests.etcd.replica import LocalReplica
-from tests.steps import steps_of
+from tests.steps import slices_of, steps_of
 
 
 def last_before(view: View, kv: int, prefix: bytes, create_revision: int) -> bytes:
@@ -134,17 +134,7 @@ def test_a_line_of_any_keys_is_walked_over_in_steps_that_are_bounded(line: Line)
         store.apply(store.applied_index + 1, txn.encode())
     view = store.view
     walk = mvcc.lines.before(view, mvcc.kv, b"a/", 1 << 60, now=line.now)
-    steps, found = [], b""
-
-    def step() -> None:
-        nonlocal found
-        try:
-            next(walk)
-        except StopIteration as end:
-            found = end.value
-
-    while not found:
-        steps.append(steps_of(step))
+    steps, found = slices_of(walk)
     assert max(steps) < 10_000
     assert len(steps) > 100
     made_at = [

@@ -12,7 +12,7 @@ from roost.outcome import Outcome
 from roost.proto import rpc_pb2 as pb
 from roost.store import Long, Txn
 from tests.etcd.replica import LocalReplica
-from tests.steps import steps_of
+from tests.steps import slices_of, steps_of
 
 KEYS = [b"a\0", b"b", b"bb", b"b\0\xff", b"c", b"d" * 130]
 ENDS = st.sampled_from([b"", b"b", b"c\xff", b"e", b"\0"])
@@ -234,17 +234,6 @@ def answered_in_slices(replica: LocalReplica, name: str, request: Message) -> tu
     begun = steps_of(lambda: found.append(replica._operations[name](txn, body)))
     assert begun < 20_000
     assert isinstance(found[0], Long)
-    steps = found[0].run(txn)
-    longest, answer = 0, b""
-
-    def run_slice() -> None:
-        nonlocal answer
-        try:
-            next(steps)
-        except StopIteration as end:
-            answer = end.value
-
-    while not answer:
-        longest = max(longest, steps_of(run_slice))
-    assert longest < 30_000
+    slices, answer = slices_of(found[0].run(txn))
+    assert max(slices) < 30_000
     return answer[8:], txn

@@ -170,14 +170,14 @@ class KvOperations:
             self._alarms.take_space(cost_of(body, count))
         self.mvcc.counts.transactions += 1
         plan = within_a_turn(plan_of(self.mvcc, txn, request), txn)
-        if plan is None or self._is_long(txn, plan):
+        operations = list(operations_of(plan)) if plan else []
+        if plan is None or self._is_long(txn, operations):
             return Long(lambda its: in_slices(self._run(its, request), TXN_COST_MAX))
-        self._check_plan(txn, plan)
+        self._check_operations(txn, operations)
         return at_once(self._carried_out(txn, plan), txn)
 
-    def _is_long(self, view: View, plan: Plan) -> bool:
-        """Whether it reads or deletes more than a turn has time for."""
-        operations = list(operations_of(plan))
+    def _is_long(self, view: View, operations: list[pb.RequestOp]) -> bool:
+        """Whether they read or delete more than a turn has time for."""
         if len(operations) > INLINE_ROWS_MAX:
             return True
         return self._has_many_keys(view, [_keys_of(it) for it in operations if not _puts(it)])
@@ -185,15 +185,14 @@ class KvOperations:
     def _run(self, txn: Txn, request: pb.TxnRequest) -> Costs[bytes]:
         """All of it, in steps; what stands before it may not have come to anything meanwhile."""
         plan = yield from plan_of(self.mvcc, txn, request)
-        self._check_plan(txn, plan)
+        self._check_operations(txn, list(operations_of(plan)))
         return (yield from self._carried_out(txn, plan))
 
-    def _check_plan(self, view: View, plan: Plan) -> None:
+    def _check_operations(self, view: View, operations: list[pb.RequestOp]) -> None:
         """Refuse what a taken branch cannot do, before any of it is done (etcd: checkRequests).
 
         Revisions are held against the state before the transaction, so its own is in the future.
         """
-        operations = list(operations_of(plan))
         for operation in operations:
             if _puts(operation):
                 put = operation.request_put
