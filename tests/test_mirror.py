@@ -97,6 +97,17 @@ SHOWN_BY = {
     "testing/pressure": "testing/test_pressure.py",
 }
 
+# Members and peers are tried in virtual time, without ports; these need the system's own sockets:
+# threads and processes beside a member, TLS, links that break, own networks.
+ON_SOCKETS = {
+    "member/test_member.py",
+    "peer/test_peer_tls.py",
+    "peer/test_sockets.py",
+    "peer/test_upgrade.py",
+    "peer/test_own_transport.py",
+}
+SOCKETS = re.compile(r"on_loopback|OsNetwork|\bcreate_(server|connection)\b|\bfree_ports\b")
+
 
 @cache
 def modules() -> dict[str, Path]:
@@ -145,3 +156,10 @@ def test_the_tests_of_a_row_are_there() -> None:
         if not any(re.search(r"^(async )?def test_", it, re.MULTILINE) for it in texts_of(name))
     ]
     assert empty == []
+
+
+def test_members_and_peers_have_no_ports_but_where_a_row_says_so() -> None:
+    files = [it for room in ("member", "peer") for it in (TESTS / room).rglob("test_*.py")]
+    assert {
+        it.relative_to(TESTS).as_posix() for it in files if SOCKETS.search(it.read_text())
+    } == ON_SOCKETS
