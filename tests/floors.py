@@ -16,7 +16,7 @@ FLOORS = {
         peer | journal | store | client
         raft
         settings
-        self_signed | door | children | figures
+        self_signed | door | children | figures | certified
         tls | descriptors | faces | tasks | ticker | histogram | os_errors | places
         fair_queue | memory | slices
         call | outcome | memory_limit
@@ -244,6 +244,7 @@ FLOORS = {
         forms | kv | lock | main | maintenance | member | repair | sim | snapshot | status | trees
         serve | shared
         interrupts | process | troubles
+        flags | preflight
         ending | exits | guarded | hello | insecurity | logs | settings
     """,
     "roost.client.blocking": """

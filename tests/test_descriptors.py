@@ -15,6 +15,7 @@ from roost.descriptors import (
     MEMBERS_MAX,
     MEMBERS_MIN,
     Held,
+    attainable,
     free_for_all,
     free_for_members,
     limit,
@@ -59,6 +60,8 @@ def test_the_soft_limit_is_raised_to_what_may_be_and_is_of_use(
     limits: Limits, soft: int, hard: int, expected: int
 ) -> None:
     limits.soft, limits.hard = soft, hard
+    assert attainable() == expected
+    assert limits.soft == soft, "who asks changes nothing"
     assert raise_limit() == limit() == expected
     assert limits.hard == hard, "what is lowered there comes never back"
     kept = soft if soft in (INFINITY, expected) else expected

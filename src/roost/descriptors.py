@@ -27,10 +27,16 @@ MEMBERS_MIN, MEMBERS_MAX = 16, 192
 HELD_COUNT = 4
 
 
+def attainable() -> int:
+    """How many descriptors this process has, or would have after `raise_limit`."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(limit(), LIMIT_MAX if hard == resource.RLIM_INFINITY else min(hard, LIMIT_MAX))
+
+
 def raise_limit() -> int:
     """Allow ourselves all that we may have; return how many that is."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = LIMIT_MAX if hard == resource.RLIM_INFINITY else min(hard, LIMIT_MAX)
+    wanted = attainable()
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return limit()
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
@@ -44,15 +50,16 @@ def limit() -> int:
     return LIMIT_MAX if soft == resource.RLIM_INFINITY else soft
 
 
-def free_for_members() -> int:
-    """The first number that no connection of another member may have."""
-    most = limit()
+def free_for_members(most: int = 0) -> int:
+    """The first number that no connection of another member may have; 0 is the limit of now."""
+    most = most or limit()
     return most - min(FILES_MAX, max(FILES_MIN, most // 4))
 
 
-def free_for_all() -> int:
-    """The first number that no client's connection may have."""
-    return free_for_members() - min(MEMBERS_MAX, max(MEMBERS_MIN, limit() // 8))
+def free_for_all(most: int = 0) -> int:
+    """The first number that no client's connection may have; 0 is the limit of now."""
+    most = most or limit()
+    return free_for_members(most) - min(MEMBERS_MAX, max(MEMBERS_MIN, most // 8))
 
 
 class Held:

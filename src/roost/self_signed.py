@@ -16,6 +16,12 @@ from roost.tls import BadCertificate, TlsFiles
 _DAY = dt.timedelta(days=1)
 
 
+def files_in(directory: Path) -> TlsFiles:
+    """The key and the certificate of a directory, whether they are there or not."""
+    pair = str(directory / "cert.pem"), str(directory / "key.pem")
+    return TlsFiles(cert_file=pair[0], key_file=pair[1], is_self_signed=True)
+
+
 def make_self_signed(directory: Path, hosts: Sequence[str], *, valid_days: int) -> TlsFiles:
     """Make a key and a certificate for `hosts` in a directory, unless they are there and valid.
 
@@ -23,7 +29,8 @@ def make_self_signed(directory: Path, hosts: Sequence[str], *, valid_days: int) 
         BadCertificate: what is there has expired.
 
     """
-    cert_path, key_path = directory / "cert.pem", directory / "key.pem"
+    files = files_in(directory)
+    cert_path, key_path = Path(files.cert_file), Path(files.key_file)
     if cert_path.exists() and key_path.exists():
         held = x509.load_pem_x509_certificate(cert_path.read_bytes())
         if held.not_valid_after_utc < dt.datetime.now(dt.UTC):
@@ -37,7 +44,7 @@ def make_self_signed(directory: Path, hosts: Sequence[str], *, valid_days: int) 
             descriptor = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
-    return TlsFiles(cert_file=str(cert_path), key_file=str(key_path), is_self_signed=True)
+    return files
 
 
 def _sign(hosts: Sequence[str], valid_days: int) -> tuple[bytes, bytes]:

@@ -255,10 +255,26 @@ class _Revocations:
             logger.warning(text, self._path, self._good_until.isoformat())
             self._good_until = None
 
+    @property
+    def good_until(self) -> dt.datetime | None:
+        """When whoever makes the list should have made another; None when it does not say so."""
+        self.read()
+        return self._good_until
+
 
 @cache
 def _revocations(path: str) -> _Revocations:
     return _Revocations(path)
+
+
+def list_good_until(path: str) -> dt.datetime | None:
+    """When a list of revoked certificates has expired; None when it does not say so.
+
+    Raises:
+        BadCertificate: it is no list.
+
+    """
+    return _Revocations(path).good_until
 
 
 def warn_of_age(files: TlsFiles) -> None:

@@ -22,7 +22,7 @@ def files(authority: Authority | None = None, **changes: str) -> TlsFiles:
 
 
 def said(client: TlsFiles | None, peer: TlsFiles | None, secrets: Secrets | None = None) -> str:
-    return "\n".join(insecurities([], client, peer, secrets or Secrets()))
+    return "\n".join(map(str, insecurities([], client, peer, secrets or Secrets())))
 
 
 def test_members_in_the_clear_are_told_what_that_means() -> None:

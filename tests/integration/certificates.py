@@ -44,7 +44,10 @@ class Authority:
         self.path.write_bytes(made.public_bytes(serialization.Encoding.PEM))
 
     def _builder(
-        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey
+        self,
+        subject: x509.Name,
+        key: ec.EllipticCurvePrivateKey,
+        until: dt.datetime = _NOW + _DAY,
     ) -> x509.CertificateBuilder:
         return (
             x509.CertificateBuilder()
@@ -52,11 +55,18 @@ class Authority:
             .issuer_name(self._name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(_NOW - _DAY)
-            .not_valid_after(_NOW + _DAY)
+            .not_valid_before(min(_NOW, until) - _DAY)
+            .not_valid_after(until)
         )
 
-    def sign(self, common_name: str, *, file: str = "", host: str = "localhost") -> Pair:
+    def sign(
+        self,
+        common_name: str,
+        *,
+        file: str = "",
+        host: str = "localhost",
+        until: dt.datetime = _NOW + _DAY,
+    ) -> Pair:
         """A certificate for a host, by default for localhost, with that common name."""
         key = ec.generate_private_key(ec.SECP256R1())
         hosts: list[x509.GeneralName] = [x509.DNSName(host)]
@@ -64,7 +74,7 @@ class Authority:
             hosts.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
         names = x509.SubjectAlternativeName(hosts)
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-        made = self._builder(subject, key).add_extension(names, critical=False)
+        made = self._builder(subject, key, until).add_extension(names, critical=False)
         signed = made.sign(self._key, hashes.SHA256())
         stem = file or common_name
         pair = Pair(self._root / f"{stem}.pem", self._root / f"{stem}.key", signed.serial_number)

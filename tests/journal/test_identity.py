@@ -14,7 +14,7 @@ from roost.journal import (
     load_identity,
     replace_identity,
 )
-from roost.journal.identity import save_identity
+from roost.journal.identity import is_in_use, peek_identity, save_identity
 from roost.raft import HardState
 from roost.sim.members.disk import SimDisk
 from tests.journal.journals import HOME, IDENTITY, content, entry, open_journal
@@ -88,3 +88,28 @@ def test_the_lock_names_the_process_that_holds_it(tmp_path: Path) -> None:
     journal = Journal.open(tmp_path, identity=IDENTITY, disk=OsDisk())
     assert (tmp_path / "LOCK").read_text().strip().isdigit()
     journal.close()
+
+
+def test_to_ask_whether_a_directory_is_used_leaves_it_as_it_is(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    assert not is_in_use(home)
+    assert not home.exists()
+    journal = Journal.open(home, identity=IDENTITY)
+    said = (home / "LOCK").read_bytes()
+    assert is_in_use(home)
+    journal.close()
+    assert not is_in_use(home)
+    assert (home / "LOCK").read_bytes() == said
+    Journal.open(home, identity=IDENTITY).close()
+
+
+def test_to_peek_whose_directory_it_is_repairs_nothing() -> None:
+    disk = SimDisk()
+    open_journal(disk).close()
+    disk.files[HOME / "identity.a"].cache[40] ^= 4
+    before = {path: bytes(it.cache) for path, it in disk.files.items()}
+    assert peek_identity(disk, HOME) == IDENTITY
+    assert {path: bytes(it.cache) for path, it in disk.files.items()} == before
+    disk.files[HOME / "identity.b"].cache[40] ^= 4
+    with pytest.raises(JournalDamaged):
+        peek_identity(disk, HOME)

@@ -7,7 +7,7 @@ from itertools import count
 import pytest
 
 from roost.journal import JournalDamaged, UnknownFormat
-from roost.journal.twin import Twin
+from roost.journal.twin import Twin, peek_record
 from roost.raft import HardState
 from roost.sim.members.disk import InjectedError, PowerCut, SimDisk
 from tests.journal.journals import HOME, WHOLE, acknowledged, content, open_journal
@@ -114,3 +114,18 @@ def test_a_record_of_a_newer_format_is_refused_by_name(monkeypatch: pytest.Monke
         Twin(disk, HOME, "it").save(b"body")
     with pytest.raises(UnknownFormat, match="record format 2"):
         Twin(disk, HOME, "it").load()
+
+
+def test_to_peek_makes_no_file_and_says_what_loading_says() -> None:
+    disk = SimDisk()
+    disk.make_directory(HOME)
+    assert peek_record(disk, HOME, "small") is None
+    assert not disk.exists(HOME / "small.a")
+    twin = Twin(disk, HOME, "small")
+    twin.save(b"one")
+    twin.save(b"two")
+    twin.close()
+    assert peek_record(disk, HOME, "small") == b"two"
+    disk.unlink(HOME / "small.a")
+    assert peek_record(disk, HOME, "small") == b"two"
+    assert not disk.exists(HOME / "small.a")

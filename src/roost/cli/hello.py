@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from roost.certified import hosts_of
 from roost.os_errors import words_of
 from roost.places import describe
 from roost.settings.urls import Url
@@ -67,14 +68,7 @@ def _secure_words(tls: TlsFiles, host: str) -> tuple[list[str], str]:
     from cryptography import x509  # it is slow to import, and seldom needed
 
     held = x509.load_pem_x509_certificate(Path(tls.cert_file).read_bytes())
-    try:
-        names = held.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        hosts = [
-            *names.get_values_for_type(x509.DNSName),
-            *map(str, names.get_values_for_type(x509.IPAddress)),
-        ]
-    except x509.ExtensionNotFound:
-        hosts = []
+    hosts = hosts_of(held)
     if hosts and host not in hosts:
         host = next((it for it in ("localhost", "127.0.0.1", "::1") if it in hosts), hosts[0])
     words: list[str] = []

@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from roost.peer import Secrets
@@ -11,46 +12,64 @@ from roost.tls import TlsFiles
 _END, _BEGIN = "-----END CERTIFICATE-----", "-----BEGIN CERTIFICATE-----"
 
 
+CLIENTS, MEMBERS = "clients", "members"
+
+
+@dataclass(frozen=True, slots=True)
+class Insecurity:
+    """What somebody could do, to whom it happens, and what ends that."""
+
+    of: str
+    fact: str
+    end: str
+
+    def __str__(self) -> str:
+        """Both in a line."""
+        return f"{self.fact}: {self.end}"
+
+
 def insecurities(
     clients: Iterable[Url],
     client_tls: TlsFiles | None,
     peer_tls: TlsFiles | None,
     secrets: Secrets,
-) -> list[str]:
-    """A line for each, with what ends it."""
+) -> list[Insecurity]:
+    """All that is not safe."""
     found = []
     if any(not it.is_secure for it in clients):
-        found.append(
-            "clients are served in the clear: https:// in --listen-client-urls ends that, with "
-            "--cert-file or --auto-tls"
-        )
+        text = "https:// in --listen-client-urls ends that, with --cert-file or --auto-tls"
+        found.append(Insecurity(CLIENTS, "clients are served in the clear", text))
     found += _of_peers(peer_tls, secrets)
     if peer_tls is not None and not secrets and _is_one_authority(client_tls, peer_tls):
-        found.append(
+        fact = (
             "one authority signs for clients and for members: a client whose certificate has a "
-            "member's host or name passes for that member, and may do anything: another "
-            "--peer-trusted-ca-file, --peer-cert-allowed-cn or --peer-secret-file end that"
+            "member's host or name passes for that member, and may do anything"
         )
-    if any(it is not None and it.is_self_signed for it in (client_tls, peer_tls)):
-        found.append("certificates made here are checked by nobody")
+        text = "another --peer-trusted-ca-file, --peer-cert-allowed-cn or --peer-secret-file"
+        found.append(Insecurity(MEMBERS, fact, f"{text} end that"))
+    sides = (("", CLIENTS, client_tls), ("peer-", MEMBERS, peer_tls))
+    for prefix, of, files in sides:
+        if files is not None and files.is_self_signed:
+            text = f"--{prefix}cert-file with one of an authority ends that"
+            found.append(Insecurity(of, "the certificate made here is checked by nobody", text))
     return found
 
 
-def _of_peers(tls: TlsFiles | None, secrets: Secrets) -> list[str]:
+def _of_peers(tls: TlsFiles | None, secrets: Secrets) -> list[Insecurity]:
     """What the peer port takes for a member."""
     is_address = "whoever has a member's address passes for it, and may do anything"
     if tls is None and secrets:
         text = "https:// in all peer URLs ends that, with --peer-cert-file or --peer-auto-tls"
-        return [f"members talk in the clear: {text}"]
+        return [Insecurity(MEMBERS, "members talk in the clear", text)]
     if tls is None:
         ends = (
             "--peer-secret-file ends the latter; https:// in all peer URLs both, with "
             "--peer-cert-file and --peer-trusted-ca-file"
         )
-        return [f"members talk in the clear, and {is_address}: {ends}"]
+        return [Insecurity(MEMBERS, f"members talk in the clear, and {is_address}", ends)]
     if not secrets and (tls.is_self_signed or not tls.checks_clients):
-        text = "other members need no certificate, and"
-        return [f"{text} {is_address}: --peer-trusted-ca-file or --peer-secret-file end that"]
+        text = "--peer-trusted-ca-file or --peer-secret-file end that"
+        return [Insecurity(MEMBERS, f"other members need no certificate, and {is_address}", text)]
     return []
 
 

@@ -7,61 +7,37 @@ import sys
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 
 import click
 import uvloop
 
-from roost import compiled
 from roost.cli.exits import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
+from roost.cli.flags import said_of, serve_options
 from roost.cli.hello import say_error
 from roost.cli.insecurity import insecurities
 from roost.cli.logs import configure_logs
-from roost.cli.process import Plan, Process
-from roost.cli.settings import (
-    FLAGS,
-    LOG_LEVELS,
-    NOTED,
-    REFUSED,
-    Flag,
-    from_environment,
-    notes,
-    read_given,
-    settings_of,
+from roost.cli.preflight import (
+    check_log,
+    listened,
+    misgivings,
+    refuse_etcd_directory,
+    unfit,
 )
+from roost.cli.process import Plan, Process
+from roost.cli.settings import from_environment, read_given, settings_of
 from roost.descriptors import raise_limit
 from roost.errors import RoostError
 from roost.member.settings import make_world, member_config, peer_secrets
 from roost.memory import tune_allocator
-from roost.places import Place, describe
 from roost.server import CannotListen, bind, make_listeners, serving_of
-from roost.settings import BadSetting, Settings
-from roost.settings.certificates import client_tls, peer_tls, tls_files, unused_certificates
-from roost.settings.urls import Url, doubts, parse_urls
+from roost.settings import Settings
+from roost.settings.certificates import client_tls, peer_tls, tls_files
+from roost.settings.urls import Url, parse_urls
 from roost.tls import server_context, warn_of_age
 
 logger = logging.getLogger("roost")
 # Nothing we make is ever in a cycle on the hot path: the collector may come rarely.
 _GC_THRESHOLDS = (50_000, 20, 100)
-
-
-def _options() -> list[click.Parameter]:
-    """One option a flag, in etcd's spellings."""
-    return [_option(flag) for flag in FLAGS.values()]
-
-
-def _option(flag: Flag) -> click.Option:
-    names = [f"--{flag.name}", f"-{flag.name}", flag.name.replace("-", "_")]
-    is_hidden = flag in REFUSED or flag in NOTED
-    text = f"Changes nothing: {flag.text}." if is_hidden else flag.text
-    if flag.kind is bool:
-        # A boolean's value may be left out; Go's flag package means "true" then.
-        return click.Option(
-            names, is_flag=False, flag_value="true", metavar="BOOL", help=text, hidden=is_hidden
-        )
-    return click.Option(
-        names, metavar="INT" if flag.kind is int else "STR", help=text, hidden=is_hidden
-    )
 
 
 def _run(**given: str | None) -> None:
@@ -74,11 +50,9 @@ def _run(**given: str | None) -> None:
     Example:
         roost serve --name default --data-dir data
     """
-    flags = {name.replace("_", "-"): value for name, value in given.items() if value is not None}
-    if not __debug__:
-        raise click.ClickException("Roost does not run with -O: its assertions guard your data")
-    if (wrong := compiled.fault()) is not None:
-        raise click.ClickException(f"{wrong}: `make fast` or `make slow`, or install it anew")
+    flags = said_of(given)
+    if why := unfit():
+        raise click.ClickException(why)
     try:
         said = read_given(flags, from_environment())
         settings = settings_of(said)
@@ -88,7 +62,7 @@ def _run(**given: str | None) -> None:
     except (RoostError, OSError) as error:
         say_error(error)
         sys.exit(EXIT_FAILED if isinstance(error, CannotListen) else EXIT_USAGE)
-    for note in (*said.unknown, *notes(said), *unused_certificates(settings), *doubts(settings)):
+    for note in misgivings(said, settings):
         logger.warning(note)
     for files in tls_files(settings):
         warn_of_age(files)
@@ -101,7 +75,7 @@ def _run(**given: str | None) -> None:
         sys.exit(EXIT_INTERRUPTED)  # before it served; nothing to say
 
 
-serve = click.Command("serve", callback=_run, params=_options(), help=_run.__doc__)
+serve = click.Command("serve", callback=_run, params=serve_options(), help=_run.__doc__)
 
 
 def make_plan(settings: Settings) -> Plan:
@@ -130,7 +104,7 @@ def make_plan(settings: Settings) -> Plan:
         metrics=make_listeners(metrics, tls, bound),
         joins=settings.initial_cluster_state == "existing",
         is_forced=settings.force_new_cluster,
-        insecurities=said,
+        insecurities=list(map(str, said)),
     )
 
 
@@ -147,30 +121,19 @@ def take_places(settings: Settings) -> dict[Url, list[socket.socket]]:
         BadSetting: one is to be listened on twice.
 
     """
-    taken: dict[Place, str] = {}
     bound: dict[Url, list[socket.socket]] = {}
     with ExitStack() as undo:
-        for flag, urls in (
-            ("listen-client-urls", settings.listen_client_urls),
-            ("listen-metrics-urls", settings.listen_metrics_urls),
-            ("listen-peer-urls", settings.listen_peer_urls),
-        ):
-            for url in parse_urls(flag, urls):
-                if url.place in taken:
-                    text = f"{describe(url.place)} is in --{taken[url.place]} already"
-                    raise BadSetting(f"--{flag}: {text}")
-                taken[url.place] = flag
-                is_peers = flag == "listen-peer-urls"
-                shares_port = settings.socket_reuse_port and not is_peers
-                try:
-                    sockets = bind(url.place, shares_port=shares_port)
-                except CannotListen as error:
-                    raise CannotListen(f"--{flag}: {error}") from error
-                if is_peers:  # the member takes its own when it starts
-                    _close(sockets)
-                else:
-                    bound[url] = sockets
-                    undo.callback(_close, sockets)
+        for it in listened(settings):
+            shares_port = settings.socket_reuse_port and not it.is_peers
+            try:
+                sockets = bind(it.url.place, shares_port=shares_port)
+            except CannotListen as error:
+                raise CannotListen(f"--{it.flag}: {error}") from error
+            if it.is_peers:  # the member takes its own when it starts
+                _close(sockets)
+            else:
+                bound[it.url] = sockets
+                undo.callback(_close, sockets)
         undo.pop_all()
     return bound
 
@@ -193,32 +156,3 @@ def read_again(flags: Mapping[str, str]) -> None:
         logger.error("settings were not read again: %s", error)  # noqa: TRY400 - their fault
     else:
         logger.info("settings were read again: log level and certificates")
-
-
-def refuse_etcd_directory(data_dir: Path) -> None:
-    """Leave the data of an etcd member alone: our files beside them would help nobody.
-
-    Raises:
-        BadSetting: it holds them, or is a file.
-
-    """
-    if data_dir.is_file():
-        raise BadSetting(f"--data-dir={data_dir} is a file, and must be a directory")
-    if (data_dir / "member" / "wal").is_dir() or (data_dir / "member" / "snap").is_dir():
-        raise BadSetting(
-            f"--data-dir={data_dir} holds the data of an etcd member, which Roost does not read: "
-            "give another directory, start etcd on this one, and copy with `roost mirror`"
-        )
-
-
-def check_log(settings: Settings) -> None:
-    """Refuse a level or a form of the log that there is not.
-
-    Raises:
-        BadSetting: there is not.
-
-    """
-    if settings.log_level not in LOG_LEVELS:
-        raise BadSetting(f"--log-level={settings.log_level}: one of {', '.join(LOG_LEVELS)}")
-    if settings.log_format not in ("json", "console"):
-        raise BadSetting(f"--log-format={settings.log_format}: json or console")

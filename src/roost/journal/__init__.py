@@ -12,12 +12,19 @@ from roost.journal.errors import (
     UnsafePermissions,
     WrongIdentity,
 )
-from roost.journal.identity import Identity, load_identity, lock_directory, replace_identity
+from roost.journal.identity import (
+    Identity,
+    is_in_use,
+    load_identity,
+    lock_directory,
+    peek_identity,
+    replace_identity,
+)
 from roost.journal.journal import Journal
 from roost.journal.life import has_lived
-from roost.journal.privacy import check_private
+from roost.journal.privacy import check_private, exposure_of
 from roost.journal.record import PAYLOAD_BYTES_MAX
-from roost.journal.twin import Twin
+from roost.journal.twin import Twin, peek_record
 
 __all__ = [
     "PAYLOAD_BYTES_MAX",
@@ -37,8 +44,12 @@ __all__ = [
     "UnsafePermissions",
     "WrongIdentity",
     "check_private",
+    "exposure_of",
     "has_lived",
+    "is_in_use",
     "load_identity",
     "lock_directory",
+    "peek_identity",
+    "peek_record",
     "replace_identity",
 ]

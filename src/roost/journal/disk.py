@@ -236,6 +236,21 @@ class OsDisk:
         return f"{boot}:{mount}" if mount else ""
 
 
+def is_locked(path: Path) -> bool:
+    """Whether somebody holds the exclusive lock on a file; one that is not there nobody does."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
 def unique_mount_id(path: Path) -> int:
     """The id of the mount that holds `path`, never used again; 0 before Linux 6.8.
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import msgspec
 
 from roost.errors import UNDECODABLE
-from roost.journal.disk import Disk, File
+from roost.journal.disk import Disk, File, is_locked
 from roost.journal.errors import DirectoryLocked, JournalDamaged, WrongIdentity
 from roost.journal.privacy import refuse_foreign
-from roost.journal.twin import Twin
+from roost.journal.twin import Twin, peek_record
 from roost.raft.types import Count, Id
 
 
@@ -62,14 +62,38 @@ def lock_directory(disk: Disk, directory: Path) -> File:
     return lock
 
 
+def is_in_use(directory: Path) -> bool:
+    """Whether a process holds the lock of a directory, which is left as it is.
+
+    The lock is asked for as one reader of many, and given back at once; a member that takes it in
+    that very moment is refused, and has to be started again.
+    """
+    return is_locked(directory / "LOCK")
+
+
 def load_identity(disk: Disk, directory: Path) -> Identity | None:
     """Read whose directory this is; None when it is new.
+
+    A copy that is damaged, or gone, is written anew.
 
     Raises:
         JournalDamaged: there was an identity, and it cannot be read, or is gone.
 
     """
-    body = _load_body(disk, directory)
+    return _identity_in(_load_body(disk, directory), disk, directory)
+
+
+def peek_identity(disk: Disk, directory: Path) -> Identity | None:
+    """Read whose directory this is, as `load_identity` does, and leave no trace.
+
+    Raises:
+        JournalDamaged, UnknownFormat: see `load_identity`.
+
+    """
+    return _identity_in(peek_record(disk, directory, "identity"), disk, directory)
+
+
+def _identity_in(body: bytes | None, disk: Disk, directory: Path) -> Identity | None:
     if body is None:
         # The identity is the first that is made durable: whatever else is there has lived.  A new
         # one in its place would be a new member in the clothes of an old one: the others count

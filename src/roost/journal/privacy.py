@@ -46,6 +46,24 @@ def check_private(disk: Disk, directory: Path, *, is_strict: bool) -> None:
             any right, or a symbolic link leads elsewhere.
 
     """
+    text = exposure_of(disk, directory)
+    if not text:
+        return
+    advice = f"chmod -R go-rwx {directory}"
+    # A warning by default, and not for comfort: container platforms mount volumes with modes that
+    # the process may not change, and a member that refuses to start protects nobody's data there.
+    if is_strict:
+        raise UnsafePermissions(f"{text}: {advice}, or start without --strict-permissions")
+    logger.warning("%s; %s ends that, --strict-permissions would refuse it", text, advice)
+
+
+def exposure_of(disk: Disk, directory: Path) -> str:
+    """What of a member's directory others than its owner reach; empty when that is nothing.
+
+    Raises:
+        UnsafePermissions: another user owns something.
+
+    """
     # Everything is looked at before anything is said: whoever repairs a directory wants the list,
     # not one name a start.
     found: list[str] = []
@@ -54,16 +72,10 @@ def check_private(disk: Disk, directory: Path, *, is_strict: bool) -> None:
         if reason := _exposure(disk, path):
             found.append(f"{path} {reason}")
     if not found:
-        return
+        return ""
     named = "; ".join(found[:_NAMES_MAX])
     rest = f"; and {len(found) - _NAMES_MAX} more" if len(found) > _NAMES_MAX else ""
-    text = f"others than the owner reach this member's data: {named}{rest}"
-    advice = f"chmod -R go-rwx {directory}"
-    # A warning by default, and not for comfort: container platforms mount volumes with modes that
-    # the process may not change, and a member that refuses to start protects nobody's data there.
-    if is_strict:
-        raise UnsafePermissions(f"{text}: {advice}, or start without --strict-permissions")
-    logger.warning("%s; %s ends that, --strict-permissions would refuse it", text, advice)
+    return f"others than the owner reach this member's data: {named}{rest}"
 
 
 def _all_in(disk: Disk, directory: Path) -> list[Path]:

@@ -14,6 +14,7 @@ torn copy is left of the other's state.  Both invalid is damage: nothing is gues
 """
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from struct import Struct
 
@@ -82,18 +83,15 @@ class Twin:
 
         """
         copies = [read_or_zeros(file, _HEAD.size + BODY_BYTES_MAX) for file in self._files]
-        valid = [decoded for copy in copies if (decoded := _decode(copy)) is not None]
-        if valid:
-            # The higher number is the newer body.  It may be one that was never acknowledged: a
-            # crash after the first copy leaves it alone.  That is as well, for nobody was told
-            # either way; what matters is that it is never taken back, and the owner saves it again.
-            self._sequence, body = max(valid)
-            self.is_damaged = valid != [(self._sequence, body)] * len(self._files)
-            return body
-        # A crash while the very first record is written leaves one torn copy and an empty one.
-        if not all(any(copy) for copy in copies):
+        valid = _valid(copies, self._paths[0])
+        if not valid:
             return None
-        raise JournalDamaged(self._paths[0], 0, 0, "neither copy of the record is valid")
+        # The higher number is the newer body.  It may be one that was never acknowledged: a crash
+        # after the first copy leaves it alone.  That is as well, for nobody was told either way;
+        # what matters is that it is never taken back, and the owner saves it again.
+        self._sequence, body = max(valid)
+        self.is_damaged = valid != [(self._sequence, body)] * len(self._files)
+        return body
 
     def save(self, body: bytes) -> None:
         """Make `body` the durable record: the first copy is synced before the second is touched."""
@@ -116,3 +114,38 @@ class Twin:
         """Close both files."""
         for file in self._files:
             file.close()
+
+
+def _valid(copies: Sequence[bytes], first: Path) -> list[tuple[int, bytes]]:
+    """What the valid ones of the copies say; nothing when no record was ever saved.
+
+    Raises:
+        JournalDamaged: all copies hold bytes, and none is valid.
+
+    """
+    valid = [decoded for copy in copies if (decoded := _decode(copy)) is not None]
+    # A crash while the very first record is written leaves one torn copy and an empty one.
+    if not valid and all(any(copy) for copy in copies):
+        raise JournalDamaged(first, 0, 0, "neither copy of the record is valid")
+    return valid
+
+
+def peek_record(disk: Disk, directory: Path, name: str) -> bytes | None:
+    """What `Twin.load` says of a record, leaving no trace: no file is made, and none repaired.
+
+    Raises:
+        JournalDamaged, UnknownFormat: see `Twin.load`.
+
+    """
+    paths = [directory / f"{name}.a", directory / f"{name}.b"]
+    copies = [_read_copy(disk, path) if disk.exists(path) else b"" for path in paths]
+    valid = _valid(copies, paths[0])
+    return max(valid)[1] if valid else None
+
+
+def _read_copy(disk: Disk, path: Path) -> bytes:
+    file = disk.open(path)
+    try:
+        return read_or_zeros(file, _HEAD.size + BODY_BYTES_MAX)
+    finally:
+        file.close()

@@ -77,19 +77,24 @@ def _peers(settings: Settings) -> _Side:
     )
 
 
-def client_tls(settings: Settings) -> TlsFiles | None:
+def client_tls(settings: Settings, *, makes: bool = True) -> TlsFiles | None:
     """What clients are served with on https URLs; None when there are none.
+
+    Without `makes` a certificate that would be made here is only named.
 
     Raises:
         BadSetting: an https URL without a certificate, or half of one; or the other way round.
 
     """
     urls = (*settings.listen_client_urls, *settings.listen_metrics_urls)
-    return _files(settings, _clients(settings), has_secure=any(map(is_secure, urls)))
+    has_secure = any(map(is_secure, urls))
+    return _files(settings, _clients(settings), has_secure=has_secure, makes=makes)
 
 
-def peer_tls(settings: Settings) -> TlsFiles | None:
+def peer_tls(settings: Settings, *, makes: bool = True) -> TlsFiles | None:
     """What members talk to each other with; None when that is in the clear.
+
+    Without `makes` a certificate that would be made here is only named.
 
     Raises:
         BadSetting: https URLs without a certificate, or some https and some not.
@@ -103,7 +108,7 @@ def peer_tls(settings: Settings) -> TlsFiles | None:
                 if not is_secure(url):
                     text = f"peer URLs are all https, or none of them is: --{name}={url}"
                     raise BadSetting(text)
-    return _files(settings, _peers(settings), has_secure=has_secure)
+    return _files(settings, _peers(settings), has_secure=has_secure, makes=makes)
 
 
 def tls_files(settings: Settings) -> list[TlsFiles]:
@@ -127,7 +132,7 @@ def unused_certificates(settings: Settings) -> list[str]:
     ]
 
 
-def _files(settings: Settings, side: _Side, *, has_secure: bool) -> TlsFiles | None:
+def _files(settings: Settings, side: _Side, *, has_secure: bool, makes: bool) -> TlsFiles | None:
     if not has_secure:
         if side.makes_own:
             text = f"write https:// in --{side.listens}, or leave it out"
@@ -136,7 +141,7 @@ def _files(settings: Settings, side: _Side, *, has_secure: bool) -> TlsFiles | N
     if not side.cert_file:
         if not side.makes_own:
             raise BadSetting(side.needs)
-        return _self_signed(settings, side)
+        return _self_signed(settings, side, makes=makes)
     oldest, newest = versions_of(settings)
     return TlsFiles(
         cert_file=side.cert_file,
@@ -152,12 +157,14 @@ def _files(settings: Settings, side: _Side, *, has_secure: bool) -> TlsFiles | N
     )
 
 
-def _self_signed(settings: Settings, side: _Side) -> TlsFiles:
-    from roost.self_signed import make_self_signed  # it is slow to import, and seldom needed
+def _self_signed(settings: Settings, side: _Side, *, makes: bool) -> TlsFiles:
+    from roost.self_signed import files_in, make_self_signed  # slow to import, and seldom needed
 
     # Whoever listens on all addresses is reached by these, at least from the same machine.
     hosts = [it.host for it in parse_urls(side.listens, side.heard) if it.host]
     hosts += ["localhost", "127.0.0.1", "::1"]
     valid_days = settings.self_signed_cert_validity * _YEAR_DAYS
     directory = settings.directory / "fixtures" / side.directory
+    if not makes:
+        return files_in(directory)
     return make_self_signed(directory, hosts, valid_days=valid_days)

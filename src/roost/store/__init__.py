@@ -9,6 +9,7 @@ from roost.store.catalog import (
     VERSION_KEY,
     Tree,
     check_name,
+    check_version,
 )
 from roost.store.columns import (
     CONSTANT,
@@ -137,6 +138,7 @@ __all__ = [
     "Walk",
     "Write",
     "check_name",
+    "check_version",
     "close_layer",
     "copy_base",
     "digest_of",

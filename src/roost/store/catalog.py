@@ -11,7 +11,7 @@ and `ix_…` can be rebuilt from other trees (D3).
 
 from typing import NamedTuple
 
-from roost.store.errors import BadTreeName
+from roost.store.errors import BadTreeName, StoreForeign
 
 CATALOG_ID = 0
 METADATA_ID = 1
@@ -42,3 +42,17 @@ def check_name(name: str) -> None:
     is_printable = name.isascii() and name.isprintable() and " " not in name
     if not 0 < len(name) <= _NAME_CHARACTERS_MAX or not is_printable:
         raise BadTreeName(f"{name!r} is no tree name: 1 to 128 printable ASCII characters")
+
+
+def check_version(held: bytes | None) -> None:
+    """Refuse what another version has written; `held` is what VERSION_KEY has, None in a new store.
+
+    Raises:
+        StoreForeign: another version wrote it.
+
+    """
+    if held is not None and (written := int.from_bytes(held, "big")) != STORAGE_VERSION:
+        raise StoreForeign(
+            f"another version of Roost wrote this store, in format {written}; this one knows "
+            f"{STORAGE_VERSION}: start that version, and copy with `roost mirror`"
+        )

@@ -33,15 +33,10 @@ from roost.store.catalog import (
     STORAGE_VERSION,
     VERSION_KEY,
     Tree,
+    check_version,
 )
 from roost.store.counted import Counted, Growth, Newness
-from roost.store.errors import (
-    MalformedWriteSet,
-    StoreCorrupt,
-    StoreError,
-    StoreForeign,
-    UnknownTree,
-)
+from roost.store.errors import MalformedWriteSet, StoreCorrupt, StoreError, UnknownTree
 from roost.store.held import HeldView, HeldViews
 from roost.store.keeper import Keeper
 from roost.store.layer import Layer
@@ -169,13 +164,7 @@ class Store:
 
         """
         store = cls(config, keeper)
-        version = store.view.get(METADATA_ID, VERSION_KEY)
-        if version is not None and int.from_bytes(version, "big") != STORAGE_VERSION:
-            written = int.from_bytes(version, "big")
-            raise StoreForeign(
-                f"another version of Roost wrote this store, in format {written}; this one knows "
-                f"{STORAGE_VERSION}: start that version, and copy with `roost mirror`"
-            )
+        check_version(store.view.get(METADATA_ID, VERSION_KEY))
         return store
 
     @property

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from roost.journal import Disk, JournalDamaged, Twin
+from roost.journal import Disk, JournalDamaged, Twin, peek_record
 from roost.member.errors import StoreDamaged
 
 _PREFIX = "db."
@@ -78,18 +78,24 @@ def open_record(disk: Disk, data_dir: Path) -> RecordFile:
         held = twin.load()
     except JournalDamaged as damage:
         twin.close()
-        raise StoreDamaged(f"nobody can say which store it is: {damage.fact}") from damage
-    record = StoreRecord() if held is None else msgspec.json.decode(held, type=StoreRecord)
-    return RecordFile(twin, record, is_whole=held is not None and not twin.is_damaged)
+        raise _unreadable(damage) from damage
+    return RecordFile(twin, _decode(held), is_whole=held is not None and not twin.is_damaged)
 
 
 def read_record(disk: Disk, data_dir: Path) -> StoreRecord:
-    """Read the record, as `open_record` does, and leave no file where there was none."""
-    if not any(disk.exists(data_dir / name) for name in ("store.a", "store.b")):
-        return StoreRecord()
-    file = open_record(disk, data_dir)
-    file.close()
-    return file.record
+    """Read the record, as `open_record` does, and leave no trace."""
+    try:
+        return _decode(peek_record(disk, data_dir, "store"))
+    except JournalDamaged as damage:
+        raise _unreadable(damage) from damage
+
+
+def _decode(held: bytes | None) -> StoreRecord:
+    return StoreRecord() if held is None else msgspec.json.decode(held, type=StoreRecord)
+
+
+def _unreadable(damage: JournalDamaged) -> StoreDamaged:
+    return StoreDamaged(f"nobody can say which store it is: {damage.fact}")
 
 
 def renew_record(disk: Disk, data_dir: Path) -> RecordFile:
