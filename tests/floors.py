@@ -93,10 +93,11 @@ FLOORS = {
     "roost.database": """
         blocking
         aio
-        status | catalogue | opening | host
+        status | catalogue | opening | host | model
         embedded | place
         observing | listening | runner | deriving
-        past | events | environment | derived_status
+        past | replica | environment | derived_status
+        events
         deriving_tree
         changes
         builtin
@@ -112,7 +113,7 @@ FLOORS = {
         bounds | declared | dirty
         codecs | answers
         limits | ordered
-        errors
+        errors | cluster | member_errors
     """,
     "roost.objects": """
         blocking

@@ -5,9 +5,7 @@ wherever it stands: in a function, and for the type checker only, too.
 """
 
 import ast
-import re
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -151,30 +149,6 @@ def test_every_package_has_its_floors() -> None:
     packages = {name for name, path in _files().items() if path.name == "__init__.py"}
     holding = {it for it in packages if any(name.startswith(f"{it}.") for name in ARROWS)}
     assert holding == set(FLOORS)
-
-
-# Rooms that stand on the public names of `database`, as a program does; etcd's services come to
-# stand on them, too (issue 15).
-DATA_MODELS = ("roost.objects",)
-
-
-def test_a_data_model_uses_public_names_of_the_database_only() -> None:
-    faces = ("roost.database", "roost.database.aio", "roost.database.blocking")
-    below = ("roost.database", "roost.member", "roost.store", "roost.journal", "roost.raft")
-    found = []
-    for name, path in _files().items():
-        if name.startswith(DATA_MODELS):
-            for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(below):
-                    public = import_module(node.module).__all__ if node.module in faces else ()
-                    found += [(name, it.name) for it in node.names if it.name not in public]
-                elif isinstance(node, ast.Import):
-                    found += [(name, it.name) for it in node.names if it.name.startswith(below)]
-                elif isinstance(node, ast.Attribute) and re.match(r"_(?!_)", node.attr):
-                    owner = ast.unparse(node.value)
-                    if re.search(r"(^|[._])(db|database|view|tree|txn)$", owner):
-                        found.append((name, ast.unparse(node)))
-    assert found == []
 
 
 def test_what_only_turns_bytes_into_bytes_touches_nothing_of_the_world() -> None:

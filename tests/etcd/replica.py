@@ -9,7 +9,8 @@ from pathlib import Path
 
 from roost import etcd
 from roost.call import Gathered, Sending
-from roost.database.events import AlarmCleared, AlarmRaised
+from roost.database.events import Event
+from roost.database.model import MemberRecord
 from roost.errors import ModelRefused, Refused
 from roost.flow import OWN, Flow
 from roost.member.errors import OperationFailed
@@ -26,14 +27,7 @@ from roost.store import (
     encode_effect,
 )
 
-
-@dataclass
-class Info:
-    id: int = 1
-    name: str = "m"
-    peer_urls: tuple[str, ...] = ("http://peer",)
-    client_urls: tuple[str, ...] = ("http://client",)
-    is_learner: bool = False
+OURSELVES = MemberRecord(id=1, name="m", peer_urls=("http://peer",), client_urls=("http://client",))
 
 
 @dataclass
@@ -91,7 +85,7 @@ class LocalReplica:
         self.store.bootstrap(etcd.bootstrap, guid=uuid.UUID(int=1))
         self.view = self.store.view
         self._operations: dict[str, Callable[[Txn, bytes], bytes | Long]] = {}
-        self.told: list[AlarmRaised | AlarmCleared] = []
+        self.told: list[Event] = []
         self.deferred: list[Callable[[], None]] = []
 
     def register(self, name: str, operation: Callable[[Txn, bytes], bytes | Long]) -> None:
@@ -161,11 +155,11 @@ class LocalReplica:
     def observe_switch(self, prepare: Callable[[], Callable[[], None]]) -> None:
         self.store.observe_switch(prepare)
 
-    def tell(self, event: AlarmRaised | AlarmCleared) -> None:
+    def tell(self, event: Event) -> None:
         self.told.append(event)
 
-    def members(self) -> Sequence[Info]:
-        return [Info()]
+    def members(self) -> Sequence[MemberRecord]:
+        return [OURSELVES]
 
     def status(self) -> Status:
         return Status()

@@ -42,6 +42,7 @@ from roost.database.operations import Operation, Operations
 from roost.database.place import Urls
 from roost.database.status import MemberInfo, Status
 from roost.database.transaction import Transaction, WritableTree
+from roost.peer import Network
 from roost.store import BadTreeName
 
 __all__ = [
@@ -71,6 +72,7 @@ __all__ = [
     "MemberInfo",
     "MemberLost",
     "Moment",
+    "Network",
     "NotYourTree",
     "OnceTaken",
     "Operation",

@@ -18,6 +18,8 @@ from roost.errors import UNDECODABLE, RoostError
 from roost.member.errors import OperationFailed as MemberFailed
 from roost.member.errors import RequestTooLarge
 
+# All operations of a program are one to the member; see `runner`.
+RUN_OPERATION = "database.run"
 RAN, SAID_NO = b"\0", b"\1"
 
 
@@ -42,6 +44,11 @@ _refusal = msgspec.msgpack.Decoder(Refusal)
 _KINDS: dict[str, type[Refused]] = {
     name: it for name, it in vars(ours).items() if isinstance(it, type) and issubclass(it, Refused)
 }
+
+
+def encode_asked(name: str, arguments: bytes, once: bytes | None) -> bytes:
+    """What RUN_OPERATION is asked with, for the program's operation of that name."""
+    return msgspec.msgpack.encode(Asked(name=name, arguments=arguments, once=once))
 
 
 def decode_asked(body: bytes) -> Asked:

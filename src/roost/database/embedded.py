@@ -16,10 +16,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-import msgspec
-
 from roost import errors
-from roost.database.answers import Asked, decode_answer, of_members
+from roost.database.answers import RUN_OPERATION, decode_answer, encode_asked, of_members
+from roost.database.cluster import (
+    MemberChange,
+    MemberRecord,
+    decode_members,
+    encode_change,
+    operation_of,
+)
 from roost.database.deriving import Deriving
 from roost.database.errors import MemberEnded, MemberLost, Refused, WrongLoop
 from roost.database.limits import Limits
@@ -27,7 +32,7 @@ from roost.database.listening import Listening
 from roost.database.moments import CLOCKS_MAX
 from roost.database.observing import Observing
 from roost.database.operations import Operation
-from roost.database.runner import OPERATION, Runner
+from roost.database.runner import Runner
 from roost.errors import CallerFault, RoostError
 from roost.faces import Closed, Forked
 from roost.member import (
@@ -170,7 +175,7 @@ class Embedded:
                 wall_s=world.wall_s,
                 clock_number=world.dice.below(CLOCKS_MAX),
             )
-            member.register(OPERATION, found.runner.run)
+            member.register(RUN_OPERATION, found.runner.run)
             found.observing = Observing(member, check=found.check)
             found.listening = Listening(member, check=found.check)
             found.deriving = Deriving(member, world, limits, check=found.check)
@@ -228,9 +233,9 @@ class Embedded:
         def done(outcome: Outcome) -> None:
             settle_future(future, outcome)
 
-        body = msgspec.msgpack.encode(Asked(name=name, arguments=arguments, once=once))
+        body = encode_asked(name, arguments, once)
         try:
-            self.member.transact_nowait(OPERATION, body, done)
+            self.member.transact_nowait(RUN_OPERATION, body, done)
             answer = await future
         except RoostError as error:
             raise of_members(error) from error
@@ -249,8 +254,8 @@ class Embedded:
         await self.barrier()
         return await save(self.member.files, path)
 
-    async def change_members(self, name: str, body: bytes) -> bytes:
-        """Run one of the member's own operations.
+    async def change_members(self, change: MemberChange) -> list[MemberRecord]:
+        """Change who is in the cluster; who is then, the one that was added first.
 
         Raises:
             Refused: the member says no; `code` is the name that it gives to why.
@@ -259,9 +264,10 @@ class Embedded:
         """
         self.check()
         try:
-            return await self.member.transact(name, body)
+            answer = await self.member.transact(operation_of(change), encode_change(change))
         except errors.Refused as refusal:
             raise Refused(str(refusal), code=type(refusal).__name__) from refusal
+        return decode_members(answer)
 
     async def move_leader(self, member_id: int) -> None:
         """Have another member lead.

@@ -1,9 +1,9 @@
 """Where operations run: the one operation that a database registers with its member.
 
-All operations of a program are one to the member, `OPERATION`, so that a name that is not known on
-the member that leads is refused by name, and costs no link.  What an operation raises is an answer,
-too: `Refused` as it is, any other error as `OperationFailed`, with the traceback in the log of the
-member that led; a fault of the device is the member's.
+All operations of a program are one to the member, `RUN_OPERATION`, so that a name that is not known
+on the member that leads is refused by name, and costs no link.  What an operation raises is an
+answer, too: `Refused` as it is, any other error as `OperationFailed`, with the traceback in the log
+of the member that led; a fault of the device is the member's.
 """
 
 import logging
@@ -24,7 +24,6 @@ from roost.errors import DeviceFault
 from roost.store import Txn
 
 logger = logging.getLogger(__name__)
-OPERATION = "database.run"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from collections.abc import Callable
 import msgspec
 
 from roost.call import Caller
+from roost.database.model import Long, Operation, Txn
 from roost.errors import Refused, RoostError
 from roost.etcd import errors
 from roost.etcd.access.callers import Callers
@@ -27,14 +28,12 @@ from roost.etcd.access.users import Auth
 from roost.etcd.limits import Limits
 from roost.etcd.ports import Replica
 from roost.outcome import Done, Outcome, ReadDone, settle_future, told_read
-from roost.store import Long, Txn
 
 AS = "etcd.as"
 # How long a request about this member's own files waits to hear that they hold everything.
 FRESH_S_MAX = 2.0
 # A name may be as long as a request.
 _LENGTH_BYTES = 4
-Operation = Callable[[Txn, bytes], bytes | Long]
 
 
 class _Signature(msgspec.Struct, frozen=True, array_like=True):

@@ -7,19 +7,7 @@ text; what the layers below raise has a name only, and `status_of` says it in et
 from collections.abc import Mapping
 
 from roost.call import Code, Status
-from roost.errors import (
-    AnswerFailed,
-    ModelRefused,
-    NoLeader,
-    NotLeader,
-    OutcomeUnknown,
-    Overloaded,
-    Refused,
-    RoostError,
-    ShortOfMemory,
-    Stopped,
-)
-from roost.member.errors import (
+from roost.database.member_errors import (
     AnswerLate,
     AnswerTooLarge,
     BadPeerUrls,
@@ -43,6 +31,18 @@ from roost.member.errors import (
     TooFewStarted,
     TooManyLearners,
     TransferLate,
+)
+from roost.errors import (
+    AnswerFailed,
+    ModelRefused,
+    NoLeader,
+    NotLeader,
+    OutcomeUnknown,
+    Overloaded,
+    Refused,
+    RoostError,
+    ShortOfMemory,
+    Stopped,
 )
 
 # What a client is told of a fault of ours; the log says which.

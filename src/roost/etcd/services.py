@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from roost.call import Route
-from roost.database.events import AlarmCleared, AlarmRaised
+from roost.database import events
+from roost.database.model import Changes, Store, Txn
 from roost.etcd.access import users as auth
 from roost.etcd.access.callers import Callers
 from roost.etcd.access.hashers import Hashers
@@ -39,7 +40,6 @@ from roost.etcd.v3.watch_hub import WatchHub
 from roost.memory import Memory
 from roost.proto import rpc_pb2 as pb
 from roost.settings import DEFAULTS
-from roost.store import Changes, Store, Txn
 
 
 def bootstrap(txn: Txn) -> None:
@@ -217,10 +217,10 @@ class Services:
         self.alarms.read_again()
         for member_id, kind in self.alarms.raised:
             if (member_id, kind) not in before:
-                self._replica.tell(AlarmRaised(member_id, pb.AlarmType.Name(kind)))
+                self._replica.tell(events.AlarmRaised(member_id, pb.AlarmType.Name(kind)))
         for member_id, kind in before:
             if (member_id, kind) not in self.alarms.raised:
-                self._replica.tell(AlarmCleared(member_id, pb.AlarmType.Name(kind)))
+                self._replica.tell(events.AlarmCleared(member_id, pb.AlarmType.Name(kind)))
 
     def _on_rights_applied(self, _index: int, changes: Changes) -> None:
         self._auth.on_applied(changes)

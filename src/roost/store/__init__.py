@@ -20,6 +20,7 @@ from roost.store.columns import (
     Column,
     Piece,
 )
+from roost.store.counted import Counted
 from roost.store.differences import Difference, Differences, Records
 from roost.store.errors import (
     BadTreeName,
@@ -102,6 +103,7 @@ __all__ = [
     "BadTreeName",
     "Changes",
     "Column",
+    "Counted",
     "Difference",
     "Differences",
     "DiskFull",

@@ -6,8 +6,9 @@ waits for it, not writes, flushes, or the journal.  What it costs is what it kee
 that cannot be used again, so the file grows, and layers that are durable already.
 
 Those that ask at one state share it.  Full?  There are STATES_MAX states; who asks for another one
-is told so (`Overloaded`), and may ask again when `on_room` was called.  A state lasts HELD_S_MAX,
-and the layers that are in memory for their sake alone have a bound: then the oldest is lost.
+is told so (`Overloaded`), and may ask again when there is room (`hear_room`).  A state lasts
+HELD_S_MAX, and the layers that are in memory for their sake alone have a bound: then the oldest is
+lost.  Those who hear of room are added when a member is put together, and never go.
 
 A view is lost, too, when LMDB's file is replaced, or its map has to be moved.  Whoever reads it
 then is told so (`HeldViewLost`), and may begin anew: nothing was changed by a read.
@@ -116,8 +117,8 @@ class HeldViews:
         self._now_s = 0.0
         self._has_looked = False
         self.lost_count = 0
-        # Called when a state was let go, and another one may be held.
-        self.on_room: Callable[[], None] = lambda: None
+        # Each is called when a state was let go, and another one may be held.
+        self._room_hearers: list[Callable[[], None]] = []
         base.on_closing = self.lose_all
 
     @property
@@ -140,6 +141,14 @@ class HeldViews:
         """Whether the state of now can be held."""
         states = self._states
         return len(states) < STATES_MAX or states[-1].index == self.newest_index()
+
+    def hear_room(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called whenever a state was let go; it must return soon."""
+        self._room_hearers.append(callback)
+
+    def _tell_room(self) -> None:
+        for callback in self._room_hearers:
+            callback()
 
     def glimpse(self) -> HeldView:
         """The state of now, for this turn of the loop, or longer if it is held in it."""
@@ -173,7 +182,7 @@ class HeldViews:
         state.views.remove(view)
         if not state.views:
             self._let_go(state)
-            self.on_room()
+            self._tell_room()
 
     def _let_go(self, state: "_State") -> None:
         self._states.remove(state)
@@ -197,7 +206,7 @@ class HeldViews:
         """Lose the oldest states while more is kept for them than may be."""
         while self._states and self.bytes > self._bytes_max:
             self._lose(self._states[0], "it kept too much in memory")
-            self.on_room()
+            self._tell_room()
 
     def look(self, now_s: float) -> None:
         """Lose what has been held for too long; `now_s` never goes back."""
@@ -209,7 +218,7 @@ class HeldViews:
                 state.began_s = now_s
         while self._states and now_s - self._states[0].began_s > HELD_S_MAX:
             self._lose(self._states[0], f"it was read for more than {HELD_S_MAX:.0f} s")
-            self.on_room()
+            self._tell_room()
 
 
 class _State:

@@ -9,13 +9,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self, overload
 
-import msgspec
-
 from roost.database.aio.derived import Derivable
 from roost.database.aio.trees import MultiTree, Queue, ReadTree, Tree
 from roost.database.bounds import K, V
 from roost.database.builtin import DESCRIBE
 from roost.database.carried import CarriedRows
+from roost.database.cluster import AddMember, PromoteMember, RemoveMember, ReplaceMember
 from roost.database.embedded import Embedded, Served
 from roost.database.errors import BadArgument, BadOpening, Conflict, ViewClosed
 from roost.database.host import Host
@@ -29,15 +28,7 @@ from roost.database.source import LiveSource, Source
 from roost.database.status import MemberInfo, Status, info_of, status_of
 from roost.database.transaction import Transaction
 from roost.faces import translated
-from roost.member import (
-    AddMember,
-    Backup,
-    MemberRecord,
-    PromoteMember,
-    RemoveMember,
-    ReplaceMember,
-    membership,
-)
+from roost.member import Backup
 from roost.store import HeldView
 
 ONCE_BYTES_MAX = 256
@@ -399,7 +390,7 @@ class Database(Derivable):
 
         """
         asked = AddMember(peer_urls=urls_of(peer_urls), is_learner=learner)
-        return info_of((await self._change(membership.ADD, asked))[0])
+        return info_of((await self._embedded.change_members(asked))[0])
 
     async def replace_member(self, member_id: int, peer_urls: str | Sequence[str]) -> MemberInfo:
         """Put a new member in another's place, in one step; see `add_member`.
@@ -409,7 +400,7 @@ class Database(Derivable):
 
         """
         asked = ReplaceMember(member_id, urls_of(peer_urls))
-        return info_of((await self._change(membership.REPLACE, asked))[0])
+        return info_of((await self._embedded.change_members(asked))[0])
 
     async def remove_member(self, member_id: int) -> None:
         """Remove a member for good; its directory is of no use any more.
@@ -418,7 +409,7 @@ class Database(Derivable):
             Refused, OutcomeUnknown, NotExecuted: as `add_member`.
 
         """
-        await self._change(membership.REMOVE, RemoveMember(member_id))
+        await self._embedded.change_members(RemoveMember(member_id))
 
     async def promote_member(self, member_id: int) -> None:
         """Make a learner a voter, when it has caught up.
@@ -427,7 +418,7 @@ class Database(Derivable):
             Refused, OutcomeUnknown, NotExecuted: as `add_member`; LearnerBehind: try later.
 
         """
-        await self._change(membership.PROMOTE, PromoteMember(member_id))
+        await self._embedded.change_members(PromoteMember(member_id))
 
     async def move_leader(self, member_id: int) -> None:
         """Have another member lead; to be asked of the one that does.
@@ -438,10 +429,6 @@ class Database(Derivable):
 
         """
         await self._embedded.move_leader(member_id)
-
-    async def _change(self, name: str, asked: msgspec.Struct) -> list[MemberRecord]:
-        answer = await self._embedded.change_members(name, msgspec.json.encode(asked))
-        return msgspec.json.decode(answer, type=list[MemberRecord])
 
     def moment(self) -> Moment:
         """Now, by the clock of this member, which never goes back; see `Transaction.moment`."""

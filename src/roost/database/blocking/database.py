@@ -22,9 +22,7 @@ from roost.database.operations import Operation, P, R
 from roost.database.status import MemberInfo, Status
 from roost.database.transaction import Transaction
 from roost.faces import Face
-from roost.member import (
-    Backup,
-)
+from roost.member import Backup
 
 
 class Reads(Face):

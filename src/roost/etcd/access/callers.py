@@ -3,13 +3,13 @@
 from collections.abc import Callable
 
 from roost.call import Caller
+from roost.database.model import View
 from roost.errors import Refused, RoostError
 from roost.etcd import errors
 from roost.etcd.access.judge import Judge
 from roost.etcd.access.tokens import Identity, Tokens
 from roost.etcd.access.users import Auth
 from roost.etcd.ports import Replica
-from roost.store import View
 
 
 class Callers:

@@ -9,11 +9,11 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 
+from roost.database.model import Txn
 from roost.etcd import errors
 from roost.etcd.access.users import ENABLED_KEY, REVISION_KEY, ROOT, Auth
 from roost.etcd.model.mvcc import Mvcc
 from roost.proto import auth_pb2, rpc_pb2
-from roost.store import Txn
 
 Asked = TypeVar("Asked", bound=Message)
 

@@ -7,11 +7,11 @@ etcd's, and others for theirs.  Nothing that is not permitted here is allowed.
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 
+from roost.database.model import View
 from roost.etcd import errors
 from roost.etcd.access.users import ROOT, Auth
 from roost.etcd.model.mvcc import range_stop
 from roost.proto import auth_pb2
-from roost.store import View
 
 # From a key to before another; None is the end of all keys.
 Interval = tuple[bytes, bytes | None]

@@ -16,6 +16,7 @@ import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509 import load_pem_x509_certificate
 
+from roost.database.model import View
 from roost.errors import CallerFault
 from roost.etcd import errors
 from roost.etcd.access.tokens import Identity, JwtOptions
@@ -23,7 +24,6 @@ from roost.etcd.access.users import Auth
 from roost.etcd.ports import Replica
 from roost.os_errors import words_of
 from roost.outcome import Done
-from roost.store import View
 
 _ALGORITHMS = (
     *("HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),

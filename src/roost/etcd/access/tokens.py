@@ -16,13 +16,13 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
+from roost.database.model import Txn, View
 from roost.errors import RoostError
 from roost.etcd import errors
 from roost.etcd.access.users import Auth
 from roost.etcd.ports import Replica
 from roost.etcd.upkeep.deadlines import LeaderDeadlines
 from roost.outcome import Done, Outcome
-from roost.store import Txn, View
 from roost.ticker import Ticker
 
 logger = logging.getLogger(__name__)

@@ -10,9 +10,9 @@ Authorisation is decided where an operation runs, on the state that it sees, so 
 was taken away is gone for every operation behind it (etcd #14571).
 """
 
+from roost.database.model import Changes, Store, Txn, View
 from roost.etcd import errors
 from roost.proto import auth_pb2, rpc_pb2
-from roost.store import Changes, Store, Txn, View
 
 AUTH_TREE, USERS_TREE, ROLES_TREE, TOKENS_TREE = "auth", "users", "roles", "tokens"
 ENABLED_KEY, REVISION_KEY = b"enabled", b"revision"

@@ -12,10 +12,10 @@ Every member looks at what is applied, so an alarm counts wherever it was raised
 import struct
 from collections.abc import Callable
 
+from roost.database.model import Store, Txn
 from roost.etcd import errors
 from roost.etcd.model.mvcc import ALARMS_TREE
 from roost.proto import rpc_pb2 as pb
-from roost.store import Store, Txn
 
 ALARM_OPERATION = "etcd.alarm"
 NOSPACE, CORRUPT, LOST_ENTRIES = pb.NOSPACE, pb.CORRUPT, pb.LOST_ENTRIES

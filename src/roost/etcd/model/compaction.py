@@ -6,6 +6,7 @@ watch from there).  Where the removal has come stands in the tree itself (`mvcc.
 leads next goes on there.
 """
 
+from roost.database.model import Txn
 from roost.etcd import errors
 from roost.etcd.model.mvcc import (
     COMPACTED_KEY,
@@ -15,7 +16,6 @@ from roost.etcd.model.mvcc import (
     Mvcc,
     main_of,
 )
-from roost.store import Txn
 
 
 def compact(mvcc: Mvcc, txn: Txn, revision: int) -> None:

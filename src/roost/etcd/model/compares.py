@@ -5,12 +5,12 @@ A comparison may be with a range, and so with every key there is: it is made in 
 
 from collections.abc import Sequence
 
+from roost.database.model import View, Walk
 from roost.etcd.model.costs import Costs
 from roost.etcd.model.mvcc import Mvcc, range_stop
 from roost.etcd.model.rows import ROWS_MAX
 from roost.etcd.model.wire import KeyValue, decode_key_value
 from roost.proto import rpc_pb2 as pb
-from roost.store import View, Walk
 
 # A row that is decoded and compared costs as much as so many that are only read.
 ROWS_A_COMPARISON = 4

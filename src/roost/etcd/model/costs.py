@@ -8,8 +8,8 @@ operations cost that are taken at once stands in `Txn.cost`: the executor ends i
 from collections.abc import Callable, Generator
 from typing import TypeVar
 
+from roost.database.model import Long, Steps, Txn
 from roost.etcd import errors
-from roost.store import Long, Steps, Txn
 
 # An operation that looks at more rows runs over many turns, so many rows a slice.
 INLINE_ROWS_MAX, SLICE_ROWS = 250, 250

@@ -13,6 +13,7 @@ large, it is the same steps: what is small takes all of them at once.
 
 from collections.abc import Iterable
 
+from roost.database.model import Long, Txn, View, Walk
 from roost.etcd import errors
 from roost.etcd.model import compaction
 from roost.etcd.model.alarms import Alarms, cost_of
@@ -37,7 +38,6 @@ from roost.etcd.model.wire import (
     varint,
 )
 from roost.proto import rpc_pb2 as pb
-from roost.store import Long, Txn, View, Walk
 
 COMPACT_SLICE_COUNT = 1000
 ROWS_AN_OPERATION = 5

@@ -13,10 +13,10 @@ long leases, so that a new leader does not begin them anew.
 import struct
 from typing import NamedTuple
 
+from roost.database.model import Long, Steps, Txn, View, Walk
 from roost.etcd import errors
 from roost.etcd.model.costs import INLINE_ROWS_MAX, SLICE_ROWS
 from roost.etcd.model.mvcc import Mvcc, Writer
-from roost.store import Long, Steps, Txn, View, Walk
 
 TTL_S_MAX = 9_000_000_000
 _ROW = struct.Struct(">QQ")

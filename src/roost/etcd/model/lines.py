@@ -22,9 +22,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from heapq import heappop, heappush, heappushpop
 
+from roost.database.model import View, Walk
 from roost.etcd.model.costs import Costs
 from roost.etcd.model.wire import read_origin
-from roost.store import View, Walk
 
 ENTRIES_MAX = 200_000
 LINE_COUNT_MAX = 50_000

@@ -21,11 +21,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from roost.etcd import errors
-from roost.etcd.model.lines import Lines
-from roost.etcd.model.page_counts import PageCounts
-from roost.etcd.model.wire import encode_key_value, encode_tombstone, read_origin
-from roost.store import (
+from roost.database.model import (
     CONSTANT,
     COUNTER,
     ESCAPED_KEY,
@@ -39,6 +35,10 @@ from roost.store import (
     Txn,
     View,
 )
+from roost.etcd import errors
+from roost.etcd.model.lines import Lines
+from roost.etcd.model.page_counts import PageCounts
+from roost.etcd.model.wire import encode_key_value, encode_tombstone, read_origin
 
 KV_TREE, REVISIONS_TREE, HISTORY_TREE, META_TREE = "kv", "revisions", "history", "etcd"
 ALARMS_TREE, LEASES_TREE, LEASE_KEYS_TREE = "alarms", "leases", "lease_keys"

@@ -7,12 +7,12 @@ compareToPath), so a nested comparison never sees this transaction's own writes.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from roost.database.model import View
 from roost.etcd import errors
 from roost.etcd.model.compares import compares_hold
 from roost.etcd.model.costs import Costs
 from roost.etcd.model.mvcc import Mvcc
 from roost.proto import rpc_pb2 as pb
-from roost.store import View
 
 
 @dataclass(frozen=True, slots=True)

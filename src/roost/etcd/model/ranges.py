@@ -11,6 +11,7 @@ order, revisions within bounds, or keys alone.
 
 from collections.abc import Generator, Iterator
 
+from roost.database.model import Txn, View
 from roost.errors import Overloaded
 from roost.etcd import errors
 from roost.etcd.model.costs import Costs
@@ -26,7 +27,6 @@ from roost.etcd.model.wire import (
     without_value,
 )
 from roost.proto import rpc_pb2 as pb
-from roost.store import Txn, View
 
 # Work of a step, in units of about three microseconds: a row, or so many bytes.
 _BYTES_PER_UNIT_LOG2 = 13

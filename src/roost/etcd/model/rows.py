@@ -7,8 +7,8 @@ revisions of one key, or newer ones, may lie between two keys that are to be fou
 
 from collections import deque
 
+from roost.database.model import View, Walk
 from roost.etcd.model.mvcc import REVISION_BYTES, TOMBSTONE, Mvcc, escape, main_of
-from roost.store import View, Walk
 
 # A part: about a millisecond.
 ROWS_MAX = 256

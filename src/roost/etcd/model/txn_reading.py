@@ -6,12 +6,12 @@ Its operations see the state before it, as all of it is one state.
 
 from collections.abc import Generator, Iterator
 
+from roost.database.model import View
 from roost.etcd.model.mvcc import Mvcc
 from roost.etcd.model.plans import Plan, check_revisions, operations_of, plan_of
 from roost.etcd.model.ranges import RangeReading, Room, single_body
 from roost.etcd.model.wire import revision_header, varint
 from roost.proto import rpc_pb2 as pb
-from roost.store import View
 
 # What the answer is made of, in order: bytes, and ranges that have been measured.
 _Parts = list[bytes | RangeReading]

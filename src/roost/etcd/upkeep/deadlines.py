@@ -15,8 +15,8 @@ from heapq import heapify, heappop, heappush
 from math import inf
 from typing import NamedTuple
 
+from roost.database.model import DELETE_FROM, Changes
 from roost.etcd.ports import Replica
-from roost.store import DELETE_FROM, Changes
 
 STEP_S_MAX = 1.0
 # About two milliseconds.

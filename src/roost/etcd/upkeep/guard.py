@@ -10,9 +10,10 @@ came back with less than they had acknowledged; an operator takes these back.
 
 import logging
 
+from roost.database.model import Space
 from roost.errors import RoostError
 from roost.etcd.model.alarms import ALARM_OPERATION, CORRUPT, LOST_ENTRIES, NOSPACE, Alarms
-from roost.etcd.ports import Replica, Space
+from roost.etcd.ports import Replica
 from roost.outcome import Outcome
 from roost.proto import rpc_pb2 as pb
 from roost.ticker import Ticker

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from heapq import merge
 from itertools import islice
 
+from roost.database.model import Long, Txn, Walk
 from roost.errors import RoostError
 from roost.etcd import errors
 from roost.etcd.limits import Limits
@@ -35,7 +36,6 @@ from roost.etcd.ports import Replica
 from roost.etcd.upkeep.deadlines import LeaderDeadlines
 from roost.outcome import Outcome
 from roost.proto import rpc_pb2 as pb
-from roost.store import Long, Txn, Walk
 from roost.ticker import Ticker
 
 logger = logging.getLogger(__name__)

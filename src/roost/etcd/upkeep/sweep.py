@@ -11,12 +11,12 @@ back.  Full?  Each waiter is an open call, and those are bounded at the port.
 
 from collections.abc import Callable
 
+from roost.database.model import Changes
 from roost.errors import RoostError
 from roost.etcd.model.alarms import Alarms
 from roost.etcd.model.mvcc import COMPACTING_KEY, Mvcc
 from roost.etcd.ports import Replica
 from roost.outcome import Outcome
-from roost.store import Changes
 from roost.ticker import Ticker
 
 SLICE_OPERATION = "etcd.compact_slice"

@@ -2,25 +2,26 @@
 
 from collections.abc import Callable, Sequence
 
-import msgspec
 from google.protobuf.message import Message
 
 from roost.call import Call
-from roost.errors import CallerFault, RoostError
-from roost.etcd import errors
-from roost.etcd.access.judge import somebody
-from roost.etcd.ports import MemberInfo
-from roost.etcd.v3.desk import Desk
-from roost.etcd.v3.requests import fail, parse
-from roost.member import (
+from roost.database.cluster import (
     AddMember,
+    MemberChange,
     MemberRecord,
     PromoteMember,
     RemoveMember,
     ReplaceMember,
     UpdateMember,
-    membership,
+    decode_members,
+    encode_change,
+    operation_of,
 )
+from roost.errors import CallerFault, RoostError
+from roost.etcd import errors
+from roost.etcd.access.judge import somebody
+from roost.etcd.v3.desk import Desk
+from roost.etcd.v3.requests import fail, parse
 from roost.outcome import Outcome
 from roost.proto import rpc_pb2 as pb
 
@@ -53,35 +54,35 @@ class ClusterService:
             return
         asked = AddMember(peer_urls=tuple(request.peerURLs), is_learner=request.isLearner)
 
-        self._change(call, membership.ADD, asked, _added)
+        self._change(call, asked, _added)
 
     def replace(self, call: Call, body: bytes) -> None:
         """MemberReplace, Roost's own: a new member with these URLs in the place of one."""
         request = parse(call, pb.MemberUpdateRequest, body)
         if request is not None:
             asked = ReplaceMember(request.ID, tuple(request.peerURLs))
-            self._change(call, membership.REPLACE, asked, _added)
+            self._change(call, asked, _added)
 
     def remove(self, call: Call, body: bytes) -> None:
         """MemberRemove."""
         request = parse(call, pb.MemberRemoveRequest, body)
         if request is not None:
             asked = RemoveMember(request.ID)
-            self._change(call, membership.REMOVE, asked, _answering(pb.MemberRemoveResponse))
+            self._change(call, asked, _answering(pb.MemberRemoveResponse))
 
     def update(self, call: Call, body: bytes) -> None:
         """MemberUpdate."""
         request = parse(call, pb.MemberUpdateRequest, body)
         if request is not None:
             asked = UpdateMember(request.ID, tuple(request.peerURLs))
-            self._change(call, membership.UPDATE, asked, _answering(pb.MemberUpdateResponse))
+            self._change(call, asked, _answering(pb.MemberUpdateResponse))
 
     def promote(self, call: Call, body: bytes) -> None:
         """MemberPromote."""
         request = parse(call, pb.MemberPromoteRequest, body)
         if request is not None:
             asked = PromoteMember(request.ID)
-            self._change(call, membership.PROMOTE, asked, _answering(pb.MemberPromoteResponse))
+            self._change(call, asked, _answering(pb.MemberPromoteResponse))
 
     def move_leader(self, call: Call, body: bytes) -> None:
         """MoveLeader: only the leader itself is asked, as with etcd."""
@@ -117,19 +118,17 @@ class ClusterService:
     def _change(
         self,
         call: Call,
-        operation: str,
-        asked: msgspec.Struct,
+        change: MemberChange,
         answer: Callable[[Sequence[MemberRecord]], Message],
     ) -> None:
         def done(outcome: Outcome) -> None:
             if isinstance(outcome, RoostError):
                 fail(call, outcome)
                 return
-            records = msgspec.json.decode(outcome, type=list[MemberRecord])
-            call.reply(self._headed(answer(records)))
+            call.reply(self._headed(answer(decode_members(outcome))))
 
-        body = msgspec.json.encode(asked)
-        self._admit(call, lambda: self._replica.transact_nowait(operation, body, done))
+        name, body = operation_of(change), encode_change(change)
+        self._admit(call, lambda: self._replica.transact_nowait(name, body, done))
 
     def _headed(self, message: Message) -> bytes:
         return self._header.encode(0, self._replica.term) + message.SerializeToString()
@@ -150,7 +149,7 @@ def _answering(
     return answer
 
 
-def _member(info: MemberInfo | MemberRecord) -> pb.Member:
+def _member(info: MemberRecord) -> pb.Member:
     return pb.Member(
         ID=info.id,
         name=info.name,

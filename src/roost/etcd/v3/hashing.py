@@ -9,9 +9,9 @@ from collections.abc import Generator
 
 from crc32c import crc32c
 
+from roost.database.model import View, Walk
 from roost.etcd.model.mvcc import KV_TREE, Mvcc
 from roost.etcd.model.rows import BYTES_MAX, ROWS_MAX, OldRows
-from roost.store import View, Walk
 
 
 def hash_keys(mvcc: Mvcc, view: View, compacted: int, revision: int) -> Generator[int, None, int]:

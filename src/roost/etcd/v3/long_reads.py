@@ -21,6 +21,7 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Protocol
 
 from roost.call import Call
+from roost.database.model import HeldView, HeldViewLost, Store
 from roost.errors import Overloaded, RoostError, Stopped
 from roost.etcd import errors
 from roost.etcd.model.ranges import Room
@@ -28,7 +29,6 @@ from roost.etcd.model.rows import ROWS_MAX
 from roost.etcd.v3.requests import fail
 from roost.fair_queue import FairQueue
 from roost.memory import Memory
-from roost.store import HeldView, HeldViewLost, Store
 
 logger = logging.getLogger(__name__)
 READS_MAX = 1000
@@ -105,7 +105,7 @@ class LongReads:
         # All that have begun and not ended: in line, or resting.
         self._begun: dict[LongRead, None] = {}
         self._is_due = self._is_stopped = False
-        store.held_views.on_room = self._schedule
+        store.held_views.hear_room(self._schedule)
 
     @property
     def count(self) -> int:

@@ -3,6 +3,7 @@
 import re
 
 from roost.call import Call, StreamCall
+from roost.database.model import Txn
 from roost.errors import Refused, RoostError
 from roost.etcd import errors
 from roost.etcd.access.judge import Judge, root, somebody
@@ -14,7 +15,6 @@ from roost.etcd.v3.hashing import hash_keys
 from roost.etcd.v3.long_reads import LongRead, Steps
 from roost.etcd.v3.requests import fail, parse
 from roost.proto import rpc_pb2 as pb
-from roost.store import Txn
 
 # What etcd 3.5 answers to `Status`; clients look at it for features.
 SERVER_VERSION = "3.5.1"

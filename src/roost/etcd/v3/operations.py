@@ -7,11 +7,8 @@ they are root's.
 
 from functools import partial
 
-import msgspec
-
 from roost.call import Call
-from roost.database.answers import Asked
-from roost.database.runner import OPERATION
+from roost.database.model import RUN_OPERATION, encode_asked
 from roost.errors import RoostError
 from roost.etcd import errors
 from roost.etcd.v3.desk import Desk
@@ -36,7 +33,7 @@ class OperationService:
         if len(body) > desk.limits.request_bytes_max:
             fail(call, errors.request_too_large())
             return
-        asked = Asked(name=request.name, arguments=request.arguments, once=request.once or None)
+        asked = encode_asked(request.name, request.arguments, request.once or None)
 
         def done(outcome: Outcome) -> None:
             if isinstance(outcome, RoostError):
@@ -44,7 +41,5 @@ class OperationService:
             else:
                 call.reply(pb.RunResponse(answer=outcome).SerializeToString())
 
-        run = partial(
-            desk.replica.transact_nowait, OPERATION, msgspec.msgpack.encode(asked), done, call.flow
-        )
+        run = partial(desk.replica.transact_nowait, RUN_OPERATION, asked, done, call.flow)
         desk.admit_root(call, run)

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import msgspec
 
 from roost.call import Caller
+from roost.database.model import Changes, Long, LongChanges, TreeLayer, Txn
 from roost.errors import Refused, RoostError
 from roost.etcd import errors
 from roost.etcd.access.judge import Judge
@@ -33,7 +34,6 @@ from roost.outcome import Outcome, settle_future
 from roost.proto import rpc_pb2 as pb
 from roost.proto.ranges import prefix_end
 from roost.slices import Slices
-from roost.store import Changes, Long, LongChanges, TreeLayer, Txn
 
 logger = logging.getLogger(__name__)
 JOIN = "etcd.turn_join"

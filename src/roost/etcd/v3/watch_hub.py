@@ -19,6 +19,7 @@ no other notices.  Answers never split a revision.
 import logging
 from collections.abc import Callable, Sequence
 
+from roost.database.model import Changes
 from roost.etcd.access.tokens import Identity
 from roost.etcd.model.mvcc import REVISION_BYTES
 from roost.etcd.model.wire import varint
@@ -26,7 +27,6 @@ from roost.etcd.v3.desk import Desk
 from roost.etcd.v3.latecomers import Latecomers
 from roost.etcd.v3.watchers import Event, Listener, Watcher, WatcherIndex
 from roost.slices import Slices
-from roost.store import Changes
 from roost.ticker import Ticker
 
 # What one applied entry is told to at once, in events times watchers; and how many that watch the

@@ -4,10 +4,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Unpack
 
-from roost.database import DEFAULT_LIMITS, Builder, Limits, Operations, Urls, open_as
+from roost.database import (
+    DEFAULT_LIMITS,
+    Builder,
+    Limits,
+    Network,
+    Operations,
+    Urls,
+    open_as,
+)
 from roost.objects.aio.database import Database
 from roost.objects.layouts.operations import OPERATIONS
-from roost.peer import Network
 from roost.settings import SettingsArguments
 
 

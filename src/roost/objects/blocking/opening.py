@@ -6,11 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Unpack
 
-from roost.database import DEFAULT_LIMITS, Builder, Limits, Operations, Urls
+from roost.database import DEFAULT_LIMITS, Builder, Limits, Network, Operations, Urls
 from roost.faces import LoopThread
 from roost.objects.aio import opening as aio
 from roost.objects.blocking.database import Database
-from roost.peer import Network
 from roost.settings import SettingsArguments
 
 
