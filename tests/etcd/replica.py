@@ -128,7 +128,7 @@ class LocalReplica:
             parts.put_into(entry)
             parts.on_proposed()
             self.store.apply(self.store.applied_index + 1, entry.encode())
-        close_layer(txn.layer)
+        list(close_layer(txn.layer))
         effect = encode_effect(self.term, self.store.applied_index, parts.count)
         self.store.apply(self.store.applied_index + 1, effect)
         return answer

@@ -40,7 +40,7 @@ class Ledger:
         self.dones: list[Done] = []
         self.sent: list[tuple[int, bytes]] = []
         self.fatal: list[BaseException] = []
-        self.scheduled = 0
+        self.scheduled = self.starved = 0
         self.takes = True
         self.fault: Exception | None = None
         links: Any = Links  # a ledger has what is asked of each of the three
@@ -52,9 +52,13 @@ class Ledger:
             schedule=self._schedule,
             on_fatal=self.fatal.append,
             clock_s=lambda: 0.0,
+            on_starved=self._starve,
         )
         stand_in: Any = self
         self.links.transport = stand_in
+
+    def _starve(self) -> None:
+        self.starved += 1
 
     def _schedule(self) -> None:
         self.scheduled += 1
@@ -170,6 +174,47 @@ def test_a_message_at_which_the_core_fails_ends_the_member_and_one_it_refuses_th
     with pytest.raises(PeerFault, match="nonsense"):
         ledger.links.on_frame(US, FRAME_RAFT, body)
     assert len(ledger.fatal) == 1
+
+
+def starve(*_: object) -> None:
+    raise MemoryError
+
+
+@pytest.mark.parametrize("kind", [FRAME_RAFT, FRAME_REQUESTS])
+def test_a_frame_that_there_is_no_memory_to_read_ends_its_link_and_not_the_member(
+    monkeypatch: pytest.MonkeyPatch, kind: int
+) -> None:
+    ledger = Ledger()
+    monkeypatch.setattr(codec, "decode", starve)
+    monkeypatch.setattr(forwarded, "decode_requests", starve)
+    with pytest.raises(MemoryError):
+        ledger.links.on_frame(US, kind, b"")
+    assert (ledger.fatal, ledger.starved) == ([], 1)
+
+
+def test_a_message_that_the_core_has_no_memory_to_take_ends_the_member() -> None:
+    """Half of it may have been taken."""
+    ledger = Ledger()
+    ledger.fault = MemoryError()
+    ledger.links.on_frame(US, FRAME_RAFT, b"".join(codec.encode(BEAT)))
+    assert ledger.fatal == [ledger.fault]
+
+
+def test_what_there_is_no_memory_to_send_is_lost_as_any_message_may_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ledger = Ledger()
+    ledger.ask(THEM, (5, "put", b"a"))
+    ledger.dones[0](b"done")
+    with monkeypatch.context() as patch:
+        patch.setattr("roost.member.links.encode_frame", starve)
+        ledger.links.send(THEM, BEAT)
+        assert not ledger.links.send_requests(THEM, [b"request"])
+        assert not ledger.links.send_frame(THEM, ROOM_KIND_MIN, [b"body"])
+        ledger.links.flush_answers()
+    assert (ledger.sent, ledger.unreachable, ledger.starved) == ([], [THEM], 4)
+    ledger.links.send(THEM, BEAT)
+    assert ledger.sent == [(THEM, b"".join(encode_frame(FRAME_RAFT, codec.encode(BEAT))))]
 
 
 def test_the_core_learns_when_a_message_could_not_leave_and_only_one_that_left_is_timed() -> None:

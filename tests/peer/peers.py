@@ -73,7 +73,7 @@ class Peer:
         self.proven: list[bool] = []
         self.unreachable: list[int] = []
         self.connected: list[int] = []
-        self.fault: PeerFault | None = None
+        self.fault: PeerFault | MemoryError | None = None
         self.id = member_id
         at = self._at = at or new_address()
         self.transport = Transport(

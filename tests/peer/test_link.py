@@ -7,7 +7,7 @@ a member goes.
 import asyncio
 from collections.abc import Awaitable, Callable
 from itertools import pairwise
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -212,6 +212,31 @@ def test_more_buffers_than_a_system_call_takes_are_one() -> None:
         assert pipe.left == b"x" * (_IOV_MAX + 1) + b"y" * _IOV_MAX
 
     linked(story)
+
+
+class Scarce(bytes):
+    """Nobody has memory for a part of it."""
+
+    def __getitem__(self, _place: object) -> Any:
+        raise MemoryError
+
+
+def test_what_is_half_sent_and_there_is_no_memory_for_its_rest_ends_the_connection() -> None:
+    """Another frame behind a torn one would be nonsense to who reads it."""
+
+    async def story(owner: Owner, pipe: Pipe) -> None:
+        assert not owner.link.send([b"head", Scarce(b"body")])
+        assert (owner.link.is_open, pipe.is_closed, pipe.left) == (False, True, b"headbo")
+
+    async def queued(owner: Owner, pipe: Pipe) -> None:
+        assert owner.link.send([b"first head", Scarce(b"body")])
+        pipe.widen(6)
+        await until_idle()
+        assert (owner.link.is_open, pipe.is_closed) == (False, True)
+        assert owner.link.queued_bytes == 0
+
+    linked(story, room=6)
+    linked(queued, room=6)
 
 
 def test_nothing_is_sent_before_it_is_open_or_after_it_has_closed() -> None:

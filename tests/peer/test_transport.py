@@ -16,7 +16,7 @@ from roost.peer.errors import (
     WrongMember,
     WrongVersion,
 )
-from roost.peer.frame import encode
+from roost.peer.frame import FrameReader, encode
 from tests.peer.peers import SHARED, Peer, new_address, run, until
 
 
@@ -281,5 +281,30 @@ def test_a_fault_of_the_owner_closes_that_link_only() -> None:
         await until(lambda: b.id in a.unreachable and a.is_linked_to(b))
         a.transport.send(b.id, encode(1, [b"y"]), bulk=False)
         await until(lambda: b.frames == [(1, 1, b"y")])
+
+    run(story, Peer(1), Peer(2))
+
+
+@pytest.mark.parametrize("where", ["feed", "on_frame"])
+def test_what_there_is_no_memory_to_read_is_lost_with_its_link_which_is_dialled_again(
+    monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    def starve(_self: FrameReader, _data: bytes) -> list[tuple[int, bytes]]:
+        raise MemoryError
+
+    async def story(a: Peer, b: Peer) -> None:
+        with monkeypatch.context() as patch:
+            if where == "feed":
+                patch.setattr(FrameReader, "feed", starve)
+            else:
+                b.fault = MemoryError()
+            assert a.transport.send(b.id, encode(2, [b"lost"]), bulk=True)
+            await until(lambda: not a.is_linked_to(b))
+        b.fault = None
+        await until(lambda: a.is_linked_to(b))
+        assert a.transport.send(b.id, encode(2, [b"again"]), bulk=True)
+        await until(lambda: bool(b.frames))
+        assert b.frames == [(a.id, 2, b"again")]
+        assert b.transport.statistics.malformed_count == 0, "nobody has done anything wrong"
 
     run(story, Peer(1), Peer(2))

@@ -56,6 +56,21 @@ def test_what_is_handed_out_is_handed_out_once_and_again_after_a_cut() -> None:
     assert log.durable_index == 3
 
 
+def test_committed_entries_that_there_is_no_memory_to_read_are_handed_out_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def starve(*_: object) -> tuple[Entry, ...]:
+        raise MemoryError
+
+    log = log_of([entry(1, 1), entry(2, 1)])
+    log.commit_to(2)
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryStorage, "entries", starve)
+        assert log.take_committed(1000, 1000) == ()
+    log.invariants()
+    assert log.take_committed(1000, 1000) == (entry(1, 1), entry(2, 1))
+
+
 def test_what_is_committed_is_never_cut() -> None:
     """Thesis Figure 3.2, leader completeness: no later leader lacks it, so none asks for that.
 

@@ -1,6 +1,9 @@
 """The order of a layer's keys, held against a sorted list; and what a call may cost (D14)."""
 
+import contextlib
 import random
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -49,6 +52,28 @@ class Ordering(RuleBasedStateMachine):
         expected = self.in_range(first, stop)
         assert list(self.order.iterate(first, stop)) == expected
         assert list(self.order.iterate(first, stop, reverse=True)) == expected[::-1]
+
+    @rule(left=st.integers(0, 20), first=KEYS, stop=STOPS)
+    def starve(self, left: int, first: bytes, stop: bytes | None) -> None:
+        """An allocation fails in the middle; whatever was half moved, no key is lost."""
+
+        def failing(call: Callable[..., Any]) -> Callable[..., Any]:
+            def run(*args: Any) -> Any:
+                nonlocal left
+                left -= 1
+                if left < 0:
+                    raise MemoryError
+                return call(*args)
+
+            return run
+
+        with pytest.MonkeyPatch.context() as patch:
+            for name in ("insort", "bisect_left", "bisect_right"):
+                patch.setattr(key_order, name, failing(getattr(key_order, name)))
+            with contextlib.suppress(MemoryError):
+                self.keys.difference_update(self.order.take(first, stop))
+        assert self.values.keys() == self.keys
+        assert self.order.keys() == sorted(self.keys)
 
     def in_range(self, first: bytes, stop: bytes | None) -> list[bytes]:
         return sorted(it for it in self.keys if it >= first and (stop is None or it < stop))

@@ -15,6 +15,7 @@ from roost.store import (
     Changes,
     Column,
     InlineKeeper,
+    Layer,
     LongChanges,
     Parts,
     Piece,
@@ -26,6 +27,8 @@ from roost.store import (
     is_effect,
 )
 from roost.store.columns import CONSTANT, COUNTER, MEASURED_KEY
+from roost.store.counted import Counted
+from roost.store.layer import FEW_MAX, SURVEY_COUNT
 from roost.store.write_set import decode
 from tests.steps import steps_of
 
@@ -102,7 +105,7 @@ class Leader:
 
     def end(self) -> None:
         self.end_slice(is_last=True)
-        close_layer(self.txn.layer)
+        list(close_layer(self.txn.layer))
         self._propose(self.txn, encode_effect(2, 9, self.parts.count))
 
     def _propose(self, txn: Txn, payload: bytes) -> None:
@@ -310,3 +313,72 @@ def test_no_step_of_a_follower_is_longer_than_a_part(
     assert follower.view.scan(tree) == []
     follower.abandon()
     leader.abandon()
+
+
+MANY = 20_000
+
+
+def counted(store: Store) -> Counted:
+    """Have the keys of a tree counted, of which a long write deletes all but two and sets one."""
+    tree = store.tree("one").id
+    txn = store.begin()
+    for number in range(MANY):
+        txn.put(tree, b"%06d" % number, b"value")
+    store.apply(store.applied_index + 1, txn.encode())
+    made = store.count_keys(tree, lambda _view: lambda _value: True, lambda _view, _its: 3 - MANY)
+    while not made.is_done:
+        made.go_on()
+    return made
+
+
+@pytest.mark.parametrize("where", ["leader", "follower"])
+def test_no_step_of_a_long_write_is_long_where_keys_are_counted(tmp_path: Path, where: str) -> None:
+    """All that it wrote was looked at in the step in which it took effect."""
+    store = open_store(tmp_path)
+    counts = counted(store)
+    tree = store.tree("one").id
+    ours = Leader(store)
+    for begin in range(0, MANY - 2, 250):
+        end = min(begin + 250, MANY - 2)
+        keys = [b"%06d" % number for number in range(begin, end)]
+        ours.txn.write_rows((Column(tree, (Piece(KEY),)),), keys)
+        ours.txn.layer.settle()
+        ours.end_slice()
+    ours.txn.put(tree, b"new", b"value")
+    ours.end()
+    *parts, effect = ours.entries
+    if where == "follower":
+        store.drop_speculative()
+    apply_all(store, parts)
+    index = store.applied_index + 1
+    assembly = store.assembly(index, effect)
+    assert (assembly is None) == (where == "leader")
+    most, is_whole = 0, assembly is None
+
+    def go_on() -> None:
+        nonlocal is_whole
+        assert assembly is not None
+        is_whole = assembly.go_on()
+
+    while not is_whole:
+        most = max(most, steps_of(go_on))
+    store._keeper.add = lambda *_: None  # type: ignore[method-assign]  # it is another process
+    most = max(most, steps_of(lambda: store.apply(index, effect, assembled=assembly)))
+    assert most < 2 * SURVEY_COUNT
+    assert counts.is_done, "nothing is counted anew"
+    assert counts.known(b"", None) == len(store.view.scan(tree)) == 3
+    store.abandon()
+
+
+def test_keys_that_have_a_value_are_found_in_steps_until_they_are_many() -> None:
+    layer = Layer()
+    for tree_id, value in ((1, None), (2, b"value")):
+        names = [b"%06d" % number for number in range(3 * SURVEY_COUNT)]
+        layer.put_rows(tree_id, names, None if value is None else [value] * len(names))
+    layer.put(1, b"one", b"value")
+    steps = layer.survey()
+    assert max(steps_of(lambda: next(steps, None)) for _ in range(6)) < 2 * SURVEY_COUNT
+    found = layer.few_set
+    assert found is not None
+    assert found[1] == [b"one"]
+    assert len(found[2]) > FEW_MAX

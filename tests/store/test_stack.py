@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from roost.store import stack
-from roost.store.layer import Layer
-from roost.store.stack import Held, LayerStack
+from roost.store.layer import Layer, TreeLayer
+from roost.store.stack import SEALED_COUNT_FREE, Held, LayerStack
 from roost.store.view import View
 from tests.steps import steps_of
 from tests.store.stacks import TREE, WRITES, DictBase, Rows, Write
@@ -143,3 +143,46 @@ def test_what_is_kept_for_holds_alone_is_counted() -> None:
     assert held.held_bytes == size_bytes
     held.release(hold)
     assert held.held_bytes == 0
+
+
+def test_what_there_is_no_memory_to_take_over_or_to_merge_is_seen_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Half of it may have been taken over by then."""
+    stack, honest = LayerStack(), TreeLayer.cover
+
+    def starve(self: TreeLayer, above: TreeLayer) -> None:
+        self.values.update(list(above.values.items())[:1])
+        raise MemoryError
+
+    def layer(*keys: bytes) -> Layer:
+        made = Layer()
+        for key in keys:
+            made.put(TREE, key, b"value")
+        return made
+
+    stack.add(layer(b"a", b"b"))
+    with monkeypatch.context() as patch:
+        patch.setattr(TreeLayer, "cover", starve)
+        for key in (b"c", b"d", b"e"):
+            stack.add(layer(key, key + b"1"))
+    stack.add(layer(b"f"))
+    assert TreeLayer.cover is honest
+    stack.invariants()
+    view = View(stack.layers, DictBase({}))
+    seen = [b"a", b"b", b"c", b"c1", b"d", b"d1", b"e", b"e1", b"f"]
+    assert [key for key, _ in view.scan(TREE)] == seen
+
+    def starve_too(_self: Layer) -> None:
+        raise MemoryError
+
+    assert stack.wants_merge
+    with monkeypatch.context() as patch:
+        patch.setattr(Layer, "settle", starve_too)
+        assert stack.merge(1000) == 0
+    assert [key for key, _ in view.scan(TREE)] == seen
+    for _ in range(10):
+        stack.merge(1000)
+    stack.invariants()
+    assert stack.sealed_count <= SEALED_COUNT_FREE
+    assert [key for key, _ in view.scan(TREE)] == seen

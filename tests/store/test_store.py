@@ -14,9 +14,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from roost.errors import ShortOfMemory
 from roost.store import (
     BadTreeName,
     InlineKeeper,
+    Layer,
+    Parts,
     ProcessKeeper,
     Store,
     StoreConfig,
@@ -24,6 +27,7 @@ from roost.store import (
     Txn,
     UnknownTree,
     ValueCorrupt,
+    encode_effect,
 )
 from roost.store.base import LONG_KEY_BYTES
 from roost.store.write_set import decode
@@ -402,4 +406,37 @@ def test_what_is_made_durable_is_so_when_it_is_said_also_behind_a_flush_under_wa
     keeper.wait()
     assert said[1:] == [("b", 4)]
     assert store.durable_index == 4
+    store.close()
+
+
+@pytest.mark.parametrize("is_long", [False, True])
+def test_an_entry_that_there_is_no_memory_to_read_is_not_applied_and_may_be_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_long: bool
+) -> None:
+    """It ended whoever followed, at each start again."""
+
+    def starve(_self: Layer, _payload: bytes) -> None:
+        raise MemoryError
+
+    store = open_store(tmp_path)
+    tree = store.tree("one").id
+    txn = store.begin()
+    txn.put(tree, b"key", b"value")
+    payload = txn.encode()
+    if is_long:
+        parts, entry = Parts(), store.begin()
+        parts.add(payload)
+        parts.put_into(entry)
+        parts.on_proposed()
+        store.apply(store.applied_index + 1, entry.encode())
+        payload = encode_effect(2, 1, 1)
+    index = store.applied_index + 1
+    with monkeypatch.context() as patch:
+        patch.setattr(Layer, "carry_out", starve)
+        with pytest.raises(ShortOfMemory):
+            store.apply(index, payload, 2)
+    assert (store.applied_index, store.poison_count) == (index - 1, 0)
+    assert store.view.get(tree, b"key") is None
+    store.apply(index, payload, 2)
+    assert store.view.get(tree, b"key") == b"value"
     store.close()

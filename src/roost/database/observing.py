@@ -66,7 +66,6 @@ class Observer:
         self._is_lost = False
         self._is_over = False
         self._news = asyncio.Event()
-        # What ends it.
         self.error: RoostError | None = None
 
     def put(self, change: Raw, size: int) -> None:
@@ -224,7 +223,7 @@ class Observing:
             self._lose()
         self._live.append(observer)
         self._line_up(names)
-        self._store.witness = self._on_write_set
+        self._store.witness = self._see
 
     def forget(self, observer: Observer) -> None:
         """Tell it nothing any more; done again it does nothing."""
@@ -245,10 +244,15 @@ class Observing:
             for tree_id in it.wanted.trees_of(names):
                 self._of_tree.setdefault(tree_id, []).append(it)
 
-    def _on_write_set(self, index: int, changes: Changes) -> None:
-        """Go through what is about to be applied, or have it wait."""
+    def _see(self, index: int, changes: Changes) -> None:
         if CATALOG_ID in changes.trees:
             self._learn(changes)
+        try:
+            self._on_write_set(index, changes)
+        except MemoryError:
+            self._lose()  # who observes misses it, and the member goes on
+
+    def _on_write_set(self, index: int, changes: Changes) -> None:
         of_all = any(it.wanted.tree is None for it in self._live)
         if not of_all and changes.trees.isdisjoint(self._of_tree):
             return
@@ -343,8 +347,8 @@ class Observing:
             return
         try:
             is_over = self._go_through()
-        except (HeldViewLost, StoreError):
-            # The view is lost; or the base is damaged, and the member has heard of that.
+        except (HeldViewLost, StoreError, MemoryError):
+            # Memory is short, the view lost, or the base damaged, of which the member has heard.
             self._lose()
             return
         if is_over and not self._line:

@@ -7,7 +7,9 @@ needs.  Answers to forwarded requests are collected over a turn of the loop and 
 member.
 
 Full?  The transport bounds what waits for a socket; what it does not take is dropped, which is
-a lost message to the core and an unknown outcome to a caller.
+a lost message to the core and an unknown outcome to a caller.  So is what there is no memory for,
+to be written or to be read; but where an allocation fails while the core takes a message, what it
+believes is in doubt, and the member ends (record 0012).
 """
 
 import logging
@@ -51,12 +53,14 @@ class Links:
         schedule: Callable[[], None],
         on_fatal: Callable[[BaseException], None],
         clock_s: Callable[[], float],
+        on_starved: Callable[[], object],
     ) -> None:
         """Take messages of consensus and forwarded requests; `register` adds the rest.
 
         `applied_index()` is what this member has applied; `schedule()` has `flush_answers` called
-        at the end of the loop turn.
+        at the end of the loop turn; `on_starved()` hears of it when an allocation has failed.
         """
+        self._on_starved = on_starved
         self._core = core
         self._executor = executor
         self._operations = operations
@@ -101,24 +105,37 @@ class Links:
 
     def send(self, to: int, message: Message) -> None:
         """Send a message of consensus; the core learns when it could not leave."""
-        if message is not self._encoded_message:
-            # Peers in step get the same append: it is encoded once.
-            self._encoded_message = message
-            self._encoded = encode_frame(FRAME_RAFT, codec.encode(message))
-        if not self.transport.send(to, self._encoded, bulk=codec.is_bulk(message)):
+        try:
+            if message is not self._encoded_message:
+                # Peers in step get the same append: it is encoded once.
+                self._encoded = encode_frame(FRAME_RAFT, codec.encode(message))
+                self._encoded_message = message
+            is_sent = self.transport.send(to, self._encoded, bulk=codec.is_bulk(message))
+        except MemoryError:
+            self._on_starved()
+            is_sent = False  # any message may be lost
+        if not is_sent:
             self._core.report_unreachable(to)
         elif type(message) is Heartbeat:
             self.round_trips.note_sent(to)
 
+    def _send_bulk(self, to: int, kind: int, buffers: Sequence[bytes]) -> bool:
+        """Send a frame; False when it was dropped, for want of a link, of room, or of memory."""
+        try:
+            return self.transport.send(to, encode_frame(kind, buffers), bulk=True)
+        except MemoryError:
+            self._on_starved()
+            return False
+
     def send_requests(self, leader: int, buffers: list[bytes]) -> bool:
         """Hand requests to the leader; False when the link did not take them."""
-        return self.transport.send(leader, encode_frame(FRAME_REQUESTS, buffers), bulk=True)
+        return self._send_bulk(leader, FRAME_REQUESTS, buffers)
 
     def send_frame(self, to: int, kind: int, buffers: Sequence[bytes]) -> bool:
         """Send a room's frame; False when it was dropped: not connected, or too much waits."""
         assert ROOM_KIND_MIN <= kind <= ROOM_KIND_MAX, f"kind {kind} is not for rooms to have"
         assert sum(map(len, buffers)) <= forwarded.BODY_BYTES_MAX, "no link takes such a frame"
-        return self.transport.send(to, encode_frame(kind, buffers), bulk=True)
+        return self._send_bulk(to, kind, buffers)
 
     @property
     def has_answers(self) -> bool:
@@ -136,8 +153,7 @@ class Links:
         applied = forwarded.encode_applied(self._applied_index())
         for to, buffers in answers.items():
             # An answer that the link does not take is an unknown outcome to the one who waits.
-            frame = encode_frame(FRAME_ANSWERS, [applied, *buffers])
-            self.transport.send(to, frame, bulk=True)
+            self._send_bulk(to, FRAME_ANSWERS, [applied, *buffers])
 
     # In.
 
@@ -146,11 +162,16 @@ class Links:
 
         Raises:
             PeerFault: the frame breaks its format; the link is closed by the transport.
+            MemoryError: there was none to read it; so it is then, and the frame is lost.
 
         """
         handler = self._handlers.get(kind)
         if handler is not None:
-            handler(sender, body)
+            try:
+                handler(sender, body)
+            except MemoryError:
+                self._on_starved()
+                raise
         elif ROOM_KIND_MIN <= kind <= ROOM_KIND_MAX:
             self.unknown_count += 1
         else:

@@ -324,6 +324,7 @@ class Loop:
             self._core.tick(self._clock_s())
             self._reads.tick()
             self._router.tick()
+            parts.applier.tick()
             parts.home.store.flush_if_due(self._event_loop.time())
             if self._core.leader_id:
                 parts.neighbours.publish()

@@ -215,6 +215,7 @@ class Parts:
             schedule=self._wiring.schedule,
             on_fatal=self._wiring.on_fatal,
             clock_s=self._world.clock_s,
+            on_starved=self._world.memory.on_error,
         )
 
     def _make_router(self) -> Router:
@@ -270,6 +271,7 @@ class Parts:
             self.router.forwarder,
             on_change=self.roster_watch.follow_soon,
             schedule=self._wiring.schedule,
+            on_starved=self._world.memory.on_error,
         )
 
     def _make_transport(self) -> Transport:

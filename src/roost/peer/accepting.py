@@ -166,6 +166,9 @@ class Accepted:
             return
         except OSError:
             data = b""
+        except MemoryError:
+            self._starve()
+            return
         if not data:
             self.close()
             return
@@ -174,6 +177,8 @@ class Accepted:
             frames = stream.reader.feed(data)
         except MalformedFrame as error:
             self._end(error)
+        except MemoryError:
+            self._starve()
         else:
             self._hand_on(frames)
 
@@ -186,7 +191,18 @@ class Accepted:
                 transport.on_frame(hello.member_id, kind, body)
         except PeerFault as error:
             self._end(error)
+        except MemoryError:
+            self._starve()
         transport.on_batch_end()
+
+    def _starve(self) -> None:
+        """There is no memory for what has come: it is lost, as what is on its way often is.
+
+        Nothing that a member believes has changed by then: who takes a frame ends the member
+        itself where that is not so (`member/links.py`).
+        """
+        logger.warning("peer link closed: there is no memory for what comes")
+        self.close()
 
     def _end(self, error: Exception) -> None:
         self._transport.statistics.malformed_count += 1

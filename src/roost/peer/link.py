@@ -83,12 +83,24 @@ class Link:
             return False
         for position, buffer in enumerate(buffers):
             if sent < len(buffer):
-                rest = [buffer[sent:], *buffers[position + 1 :]]
-                self._queue.extend(rest)
-                self._queue_bytes += sum(map(len, rest))
-                self._transport.loop.add_writer(sock, self._on_writable)
-                break
+                return self._queue_rest(sock, buffer, sent, buffers[position + 1 :])
             sent -= len(buffer)
+        return True
+
+    def _queue_rest(self, sock: Connection, buffer: bytes, sent: int, others: list[bytes]) -> bool:
+        """Queue what the socket has not taken of a frame: from there in `buffer`, and all others.
+
+        Without memory for it the frame would stay torn, so the connection goes.
+        """
+        try:
+            rest = [buffer[sent:], *others]
+            self._queue.extend(rest)
+        except MemoryError:
+            logger.warning("link to %x closed: there is no memory for what waits", self.member_id)
+            self.close()
+            return False
+        self._queue_bytes += sum(map(len, rest))
+        self._transport.loop.add_writer(sock, self._on_writable)
         return True
 
     def _enqueue(self, buffers: list[bytes]) -> bool:
@@ -121,7 +133,12 @@ class Link:
         while queue and sent >= len(queue[0]):
             sent -= len(queue.popleft())
         if sent:
-            queue[0] = queue[0][sent:]
+            try:
+                queue[0] = queue[0][sent:]
+            except MemoryError:
+                logger.warning("link to %x closed: there is no memory", self.member_id)
+                self.close()
+                return
         if not queue:
             self._transport.loop.remove_writer(sock)
 

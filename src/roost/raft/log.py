@@ -286,7 +286,12 @@ class Log:
         # machine must never be ahead of our log, or we could not start again after a crash.
         stop = self.vouched(min(self.commit_index, self.durable_index)) + 1
         stop = min(stop, self.applied_index + count_max + 1)
-        entries = self.slice(self.applying_index + 1, bytes_max, stop)
+        try:
+            entries = self.slice(self.applying_index + 1, bytes_max, stop)
+        except MemoryError:
+            # For what has to be read again.  Nothing was handed over, and the next Ready, with a
+            # tick at the latest, asks anew.
+            return ()
         if entries:
             assert entries[0].index == self.applying_index + 1, "no entry is skipped"
             self.applying_index = entries[-1].index

@@ -5,7 +5,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 
 from roost.store.census import Census, MiscountError, Ranks
-from roost.store.layer import Layer, TreeLayer
+from roost.store.layer import FEW_MAX, Layer, TreeLayer
 from roost.store.view import View
 
 logger = logging.getLogger(__name__)
@@ -14,8 +14,8 @@ logger = logging.getLogger(__name__)
 Newness = Callable[[View], Callable[[bytes], bool]]
 # From the state before a write set, and what it writes, to how many keys more the tree has then.
 Growth = Callable[[View, Layer], int]
-# Of so many keys at once not each is looked up; and so many of them may be set.
-_MANY, _PUTS_MAX = 2000, 200
+# Of so many keys at once not each is looked up, and no more than FEW_MAX of them may be set.
+_MANY = 2000
 
 
 class Counted:
@@ -72,9 +72,11 @@ class Counted:
                 if len(tree.values) < _MANY:
                     self._note_few(tree.values, growth)
                 else:
-                    self._note_many(tree, growth)
+                    self._note_many(written, tree, growth)
             except MiscountError:
                 self._on_miscount()  # before it is applied: what is counted now has it in
+            except MemoryError:
+                self._census.begin_anew()  # the same, and nobody's fault
         if was_done and not self.is_done:
             self.on_work()
 
@@ -87,12 +89,12 @@ class Counted:
         elif growth or None in values.values():
             self._note_keys(values)
 
-    def _note_many(self, tree: TreeLayer, growth: int) -> None:
+    def _note_many(self, written: Layer, tree: TreeLayer, growth: int) -> None:
         """Note many keys without looking each up, if nearly all of them were there and go."""
         values = tree.values
-        puts = {key: value for key, value in values.items() if value is not None}
+        puts = _set_by(written, self._tree_id)
         view, tree_id = self._view, self._tree_id
-        if len(puts) <= _PUTS_MAX:
+        if len(puts) <= FEW_MAX:
             born = sum(not view.has(tree_id, key) for key in puts)
             # Each of the others takes one key away at most.  If together they take away as many
             # as they are, each of them does.
@@ -119,6 +121,14 @@ class Counted:
     def _walk(self, first: bytes, stop: bytes | None) -> Iterator[bytes]:
         rows = self._view.iterate(self._tree_id, first, stop, keys_only=True)
         return (key for key, _ in rows)
+
+
+def _set_by(written: Layer, tree_id: int) -> dict[bytes, bytes | None]:
+    """What keys of a tree are set to, or of more than FEW_MAX some; of a long write it is known."""
+    values = written.trees[tree_id].values
+    if written.few_set is None:
+        return {key: value for key, value in values.items() if value is not None}
+    return {key: values[key] for key in written.few_set[tree_id]}
 
 
 def _ranks_but(tree: TreeLayer, others: list[bytes]) -> Ranks:

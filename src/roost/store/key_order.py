@@ -40,10 +40,27 @@ class KeyOrder:
         return len(self._values) - self._placed_count
 
     def settle(self) -> None:
-        """Put all keys in order."""
+        """Put all keys in order.
+
+        Raises:
+            MemoryError: they are in no order then, and will be put in one from the beginning.
+
+        """
         count = self.fresh_count
         if not count:
             return
+        try:
+            self._place(count)
+        except MemoryError:
+            self._forget()
+            raise
+
+    def _forget(self) -> None:
+        """None is placed: half of a move in blocks would lose keys, and `values` has all."""
+        self._placed_count = 0
+        self._blocks, self._firsts = [], []
+
+    def _place(self, count: int) -> None:
         fresh = sorted(islice(reversed(self._values), count))
         self._placed_count += count
         if not self._blocks:
@@ -154,6 +171,19 @@ class KeyOrder:
     def take(self, first: bytes, stop: bytes | None, count_max: int | None = None) -> list[bytes]:
         """Remove keys of a range and their values, `count_max` at most; return them in order."""
         self.settle()
+        try:
+            taken = self._displace(first, stop, count_max)
+        except MemoryError:
+            self._forget()
+            raise
+        values = self._values
+        for key in taken:
+            del values[key]
+        self._placed_count -= len(taken)
+        return taken
+
+    def _displace(self, first: bytes, stop: bytes | None, count_max: int | None) -> list[bytes]:
+        """Take them out of their blocks."""
         blocks, firsts = self._blocks, self._firsts
         taken: list[bytes] = []
         position = max(0, bisect_right(firsts, first) - 1)
@@ -174,8 +204,4 @@ class KeyOrder:
                 del blocks[position], firsts[position]
             if is_at_end:
                 break
-        values = self._values
-        for key in taken:
-            del values[key]
-        self._placed_count -= len(taken)
         return taken

@@ -7,6 +7,7 @@ hide whole ranges of everything below it.  Keys are kept in a dict, and in order
 
 from collections.abc import Iterator
 from enum import Enum
+from itertools import islice
 from typing import Final
 
 from roost.store.key_order import FRESH_COUNT_MAX, KeyOrder
@@ -22,6 +23,8 @@ from roost.store.write_set import (
 )
 
 ENTRY_BYTES = 150  # what Python keeps for one key besides its bytes, roughly
+# Of a long write: keys that are looked at in a step, and so many that are set in a tree are few.
+SURVEY_COUNT, FEW_MAX = 4000, 200
 
 
 class _Missing(Enum):
@@ -106,12 +109,14 @@ class TreeLayer:
 class Layer:
     """What one layer knows of all trees, and about how much memory that takes."""
 
-    __slots__ = ("size_bytes", "trees")
+    __slots__ = ("few_set", "size_bytes", "trees")
 
     def __init__(self) -> None:
         """Know nothing."""
         self.trees: dict[int, TreeLayer] = {}
         self.size_bytes = 0
+        # What `survey` has found in a layer that was complete then; of others nobody knows.
+        self.few_set: dict[int, list[bytes]] | None = None
 
     def tree(self, tree_id: int) -> TreeLayer:
         """The part for one tree, made when it is not there."""
@@ -188,6 +193,24 @@ class Layer:
     def key_count(self) -> int:
         """How many keys it knows, of all trees."""
         return sum(len(tree.values) for tree in self.trees.values())
+
+    def survey(self) -> Iterator[None]:
+        """Find the keys of each tree that have a value, a part a step; nobody writes any more.
+
+        Where there are more than FEW_MAX they are not all told.
+        """
+        found: dict[int, list[bytes]] = {}
+        left = SURVEY_COUNT
+        for tree_id, tree in self.trees.items():
+            few = found[tree_id] = []
+            rows = iter(tree.values.items())
+            while len(few) <= FEW_MAX and (part := list(islice(rows, left))):
+                few += [key for key, value in part if value is not None]
+                left -= len(part)
+                if not left:
+                    yield
+                    left = SURVEY_COUNT
+        self.few_set = found
 
     def settle(self) -> None:
         """Put keys in order; whoever builds a large layer does that now and then."""

@@ -24,7 +24,7 @@ Full?  `LAYER_BYTES_MAX` is what one may come to in memory; a part is as large a
 operation writes, and an entry has ENTRY_BYTES of them, and one part more at most.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from struct import Struct
 
@@ -52,6 +52,7 @@ _POSITION_BYTES = 4
 # Where a key's value is looked up; None = there is none.
 Lookup = Callable[[int, bytes], bytes | None]
 Steps = Generator[None, None, bytes]
+_END = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,22 +142,25 @@ class Assembly:
         self.fault: MalformedWriteSet | None = None
         self._lookup = lookup
         self._position = 0
+        # The last steps, when all parts are taken over.
+        self._survey: Iterator[None] | None = None
         self._is_done = False
         self._count: int = _TAIL.unpack_from(payload, HEAD_BYTES)[2]
 
     def go_on(self) -> bool:
-        """Take over another part; say whether that was all."""
+        """Take over a part, or look at some of what they came to; say whether that was all."""
         if self._is_done:
             return True
         if self._position < self._count and self.fault is None:
             self._take_part()
-        if self._position < self._count and self.fault is None:
-            return False
-        if self.fault is None and self._part(self._count) is not None:
-            self.fault = MalformedWriteSet(f"a long write has more than {self._count} parts")
-        close_layer(self.layer)
-        self._is_done = True
-        return True
+            if self.fault is None:
+                return False
+        if self._survey is None:
+            if self.fault is None and self._part(self._count) is not None:
+                self.fault = MalformedWriteSet(f"a long write has more than {self._count} parts")
+            self._survey = close_layer(self.layer)
+        self._is_done = self.fault is not None or next(self._survey, _END) is _END
+        return self._is_done
 
     def finish(self) -> None:
         """Take over all the parts that are left."""
@@ -180,10 +184,11 @@ class Assembly:
         self.layer.settle()
 
 
-def close_layer(layer: Layer) -> None:
-    """A long write is complete: it takes its parts away."""
+def close_layer(layer: Layer) -> Iterator[None]:
+    """A long write is complete: it takes its parts away; what is left to be done is in steps."""
     layer.delete_range(PARTS_ID, b"", None)
     layer.settle()
+    return layer.survey()
 
 
 class LongChanges(Changes):

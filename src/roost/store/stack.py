@@ -85,10 +85,16 @@ class LayerStack:
 
     def add(self, written: Layer) -> None:
         """What `written` knows is applied, whole; it is the stack's from now on."""
-        if _is_long_to_take_over(self._open, written):
-            self._push(written)
-        else:
-            self._open.cover(written)
+        if not _is_long_to_take_over(self._open, written):
+            try:
+                self._open.cover(written)
+            except MemoryError:
+                # What has been taken over says the same as what comes to lie above it, and to push
+                # a layer takes next to nothing.
+                pass
+            else:
+                return
+        self._push(written)
 
     def _push(self, layer: Layer) -> None:
         """Seal a layer that is complete, upon all others."""
@@ -157,7 +163,11 @@ class LayerStack:
             if self._merging is None:
                 return 0
         merging = self._merging
-        count = merging.go_on(count_max)
+        try:
+            count = merging.go_on(count_max)
+        except MemoryError:
+            self._merging = None  # what was taken over is seen by nobody, and so it may stay there
+            return 0
         if merging.is_done:
             self._merging = None
             self._drop(merging.upper)

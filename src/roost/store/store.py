@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
+from roost.errors import ShortOfMemory
 from roost.histogram import Histogram
 from roost.store.catalog import (
     CATALOG_ID,
@@ -262,36 +263,26 @@ class Store:
         `assembled` is what `assembly` gave for it, when all of it was taken over.
 
         Total (P13): a payload that is no write set changes nothing, on every member alike.
+
+        Raises:
+            ShortOfMemory: there was none to read it; it is not applied, and may be tried again.
+
         """
         assert index == self.applied_index + 1, "entries apply once, in order"
-        self.applied_index = index
-        self.applied_term = term
         if not payload:
+            self.applied_index, self.applied_term = index, term
             return
-        proposed = self._take_proposed(index, payload)
-        if proposed is not None:
-            # What was proposed is what was committed, so the layer is what the write set would
-            # come to.  It says itself which trees it writes: the leader decodes nothing, and
-            # observers pay for the records only when they look at them.
-            written = proposed
-            if is_effect(payload):
-                changes: Changes = LongChanges(payload, written)
-            else:
-                changes = Changes(payload, trees=frozenset(written.trees))
-        elif is_effect(payload):
-            assembled = assembled or Assembly(payload, self.view.get)
-            assembled.finish()
-            assert assembled.payload == payload, "it was assembled for this entry"
-            if assembled.fault is not None:
-                self._on_poison(index, assembled.fault)
-                return
-            written = assembled.layer
-            changes = LongChanges(payload, written)
+        try:
+            written = self._written(index, payload, assembled)
+        except MemoryError as error:
+            raise ShortOfMemory("an entry could not be read") from error
+        self.applied_index, self.applied_term = index, term
+        if isinstance(written, MalformedWriteSet):
+            self._on_poison(index, written)
+            return
+        if is_effect(payload):
+            changes: Changes = LongChanges(payload, written)
         else:
-            found = self._carried_out(index, payload)
-            if found is None:
-                return
-            written = found
             changes = Changes(payload, trees=frozenset(written.trees))
         if self._counted:
             self._count(written)
@@ -305,6 +296,28 @@ class Store:
         if self._stack.unflushed_bytes >= self._config.layer_bytes_max:
             self.flush()
 
+    def _written(
+        self, index: int, payload: bytes, assembled: Assembly | None
+    ) -> Layer | MalformedWriteSet:
+        """What an entry comes to, or why it is no write set; nothing is applied so far."""
+        proposed = self._take_proposed(index, payload)
+        if proposed is not None:
+            # What was proposed is what was committed, so the layer is what the write set would
+            # come to.  It says itself which trees it writes: the leader decodes nothing, and
+            # observers pay for the records only when they look at them.
+            return proposed
+        if is_effect(payload):
+            assembled = assembled or Assembly(payload, self.view.get)
+            assembled.finish()
+            assert assembled.payload == payload, "it was assembled for this entry"
+            return assembled.fault or assembled.layer
+        layer = Layer()
+        try:
+            layer.carry_out(payload)
+        except MalformedWriteSet as error:
+            return error
+        return layer
+
     def _take_proposed(self, index: int, payload: bytes) -> Layer | None:
         """The layer that was proposed as this very entry; None where it is another's."""
         if not self._speculative or self._speculative[0].index != index:
@@ -317,16 +330,6 @@ class Store:
         # Another leader's entry took the position: whatever was proposed upon ours is gone, too.
         self._speculative.clear()
         return None
-
-    def _carried_out(self, index: int, payload: bytes) -> Layer | None:
-        """What a write set leaves, as a layer; None when it is none."""
-        layer = Layer()
-        try:
-            layer.carry_out(payload)
-        except MalformedWriteSet as error:
-            self._on_poison(index, error)
-            return None
-        return layer
 
     def _on_poison(self, index: int, error: MalformedWriteSet) -> None:
         self.poison_count += 1

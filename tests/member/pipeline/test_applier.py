@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from roost.errors import ShortOfMemory
 from roost.member.cluster.roster import change_payload
 from roost.member.pipeline.applier import BYTES_A_TURN, Applier
 from roost.raft import Configuration, Entry, EntryKind, Role
@@ -44,7 +45,9 @@ class World:
         reads, forwarder, executor, heard = [cast("Any", Part(self, it)) for it in PARTS]
         self.core: Part = heard
         core: Any = Core(self)
-        self.turns = 0
+        self.turns = self.starved = 0
+        # Entries for which there is no memory.
+        self.too_large: set[int] = set()
         self.applier = Applier(
             core,
             this,
@@ -53,6 +56,7 @@ class World:
             forwarder,
             on_change=self.on_change,
             schedule=self.schedule,
+            on_starved=self.starve,
         )
 
     def on_change(self) -> None:
@@ -61,10 +65,15 @@ class World:
     def schedule(self) -> None:
         self.turns += 1
 
+    def starve(self) -> None:
+        self.starved += 1
+
     def apply(self, index: int, payload: bytes, term: int, assembled: object = None) -> None:
         """The store's: takes what follows."""
         del assembled
         assert index == self.applied_index + 1
+        if index in self.too_large:
+            raise ShortOfMemory("an entry could not be read")
         self.applied_index = index
         self.written.append(payload)
         self.said.append(("store", index))
@@ -271,3 +280,35 @@ def test_a_turn_applies_a_bounded_part_of_many_and_the_next_goes_on() -> None:
     assert world.turns == 2
     world.applier.go_on()
     assert world.turns == 2, "nothing is left"
+
+
+def test_an_entry_for_which_there_is_no_memory_waits_for_the_next_tick_and_so_do_those_behind() -> (
+    None
+):
+    world = World()
+    world.too_large = {FIRST + 1}
+    world.applier.apply(entries(FIRST, 3))
+    assert (world.heard("store"), world.heard("core")) == ([FIRST], [FIRST])
+    assert (world.starved, world.turns) == (1, 0)
+    world.applier.apply(entries(FIRST + 3, 1))
+    world.applier.apply_rest()
+    world.applier.go_on()
+    assert (world.heard("store"), world.starved) == ([FIRST], 1), "not before"
+    world.applier.tick()
+    world.applier.go_on()
+    assert (world.heard("store"), world.starved) == ([FIRST], 2), "still none"
+    world.too_large = set()
+    world.applier.tick()
+    assert world.turns == 2
+    world.applier.go_on()
+    assert world.heard("store") == list(range(FIRST, FIRST + 4))
+    world.applier.tick()
+    assert world.turns == 2, "nobody waits any more"
+
+
+def test_a_change_of_members_that_is_in_force_and_cannot_be_written_ends_the_member() -> None:
+    """The core goes by it already; what is applied would not have it."""
+    world = World()
+    world.too_large = {FIRST}
+    with pytest.raises(MemoryError):
+        world.applier.apply([entry(FIRST, CONFIGURATION)])

@@ -4,12 +4,14 @@ Entries are applied in index order, each once.  While the store's memory is full
 that is bounded, because the core hands out no more than its apply quota before it is told how far
 they are applied.  They wait as well behind the end of a long write, of which a turn takes over a
 part (`store/long_write.py`), and when many come at once: a turn applies BYTES_A_TURN, or one entry
-that is larger.  Whoever reads what is applied goes on to see the state before.
+that is larger.  One that there is no memory to read is tried again with the next tick.  Whoever
+reads what is applied goes on to see the state before.
 """
 
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from roost.errors import ShortOfMemory
 from roost.member.cluster.roster import change_payload
 from roost.member.pipeline.executor import Executor
 from roost.member.pipeline.forwarding import Forwarder
@@ -34,8 +36,12 @@ class Applier:
         *,
         on_change: Callable[[], None],
         schedule: Callable[[], None],
+        on_starved: Callable[[], object],
     ) -> None:
-        """Nothing waits; `schedule()` has `go_on` called in the next turn."""
+        """Nothing waits; `schedule()` has `go_on` called in the next turn.
+
+        `on_starved()` hears of it when an allocation has failed.
+        """
         self._core = core
         self._store = store
         self._executor = executor
@@ -43,6 +49,9 @@ class Applier:
         self._forwarder = forwarder
         self._on_change = on_change
         self._schedule = schedule
+        self._on_starved = on_starved
+        # There was no memory to read the first that waits.
+        self._is_starved = False
         self._waiting: deque[Entry] = deque()
         # What the first that waits comes to, while it is being assembled.
         self._assembly: Assembly | None = None
@@ -62,7 +71,7 @@ class Applier:
     def apply_rest(self) -> None:
         """The store may have room again: apply what had to wait, as far as a turn goes."""
         waiting, size = self._waiting, 0
-        while waiting and not self._assembly and not self._store.is_backed_up:
+        while waiting and not (self._assembly or self._is_starved or self._store.is_backed_up):
             if size and size + len(waiting[0].payload) > BYTES_A_TURN:
                 self._schedule()
                 return
@@ -77,12 +86,28 @@ class Applier:
             if self._waiting:
                 self.apply_rest()
             return
-        if not assembly.go_on():
+        try:
+            is_whole = assembly.go_on()
+        except MemoryError:
+            self._assembly = None  # it is begun anew
+            self._starve()
+            return
+        if not is_whole:
             self._schedule()
             return
         self._assembly = None
         self._apply_now((self._waiting.popleft(),), assembly)
         self.apply_rest()
+
+    def _starve(self) -> None:
+        self._is_starved = True
+        self._on_starved()
+
+    def tick(self) -> None:
+        """There may be memory again."""
+        if self._is_starved:
+            self._is_starved = False
+            self._schedule()
 
     def _apply_now(self, entries: Sequence[Entry], assembled: Assembly | None = None) -> None:
         store, core, executor = self._store, self._core, self._executor
@@ -103,8 +128,15 @@ class Applier:
                 self._on_change()
             else:
                 payload = b""
+            try:
+                store.apply(entry.index, payload, entry.term, assembled)
+            except ShortOfMemory as error:
+                if kind is EntryKind.CONFIGURATION:
+                    raise MemoryError from error  # the core has taken it over already
+                self._waiting.extendleft(reversed(entries[position:]))
+                self._starve()
+                break
             index = entry.index
-            store.apply(index, payload, entry.term, assembled)
             executor.on_applied(index, entry.term)
             if kind is EntryKind.EMPTY and entry.term == core.term and core.role is Role.LEADER:
                 executor.open()
@@ -129,6 +161,7 @@ class Applier:
         """A snapshot comes in the place of what waits."""
         self._waiting.clear()
         self._assembly = None
+        self._is_starved = False
 
     def on_installed(self, index: int) -> None:
         """A snapshot was put in place: it holds everything up to `index`."""

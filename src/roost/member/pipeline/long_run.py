@@ -10,6 +10,7 @@ there is: what is applied in between was proposed before, or carries parts.
 """
 
 import logging
+from collections.abc import Iterator
 
 from roost.errors import Refused, RoostError
 from roost.member.errors import RequestTooLarge
@@ -18,6 +19,7 @@ from roost.memory import Memory
 from roost.store import LAYER_BYTES_MAX, Long, Parts, Steps, Txn, close_layer
 
 logger = logging.getLogger(__name__)
+_END = object()
 
 
 class LongRun:
@@ -33,6 +35,8 @@ class LongRun:
         self._long = long
         self._memory = memory
         self._steps: Steps | None = None
+        # What is left when all slices have run.
+        self._rest: Iterator[None] | None = None
         self.is_over = False
         # Whether what it wrote is to take effect.
         self.is_kept = True
@@ -44,41 +48,45 @@ class LongRun:
         self._steps = self._long.run(txn)
 
     def go_on(self) -> None:
-        """Run another slice."""
-        steps, txn, request = self._steps, self.txn, self.request
-        assert steps is not None, "it has begun"
+        """Run another slice, or look at some of what they came to.
+
+        Whatever is wrong costs its caller an answer, as with a short one, and nobody else anything:
+        nothing of it has taken effect so far, and its layer is nobody else's.
+        """
         assert not self.is_over, "something is left of it"
         try:
-            next(steps)
-            if txn.layer.size_bytes > LAYER_BYTES_MAX:
-                raise RequestTooLarge(
-                    f"{request.name} would write more than {LAYER_BYTES_MAX >> 20} MiB of rows at "
-                    "once: ask for a part of its keys at a time"
-                )
-        except StopIteration as end:
-            self.is_over = True
-            request.outcome = end.value
+            if self._rest is None:
+                self._run_slice()
+            else:
+                self.is_over = next(self._rest, _END) is _END
         except Refused as refusal:
             self.drop(refusal)
         except MemoryError:
             self.drop(self._memory.on_error())
         except Exception:
-            # As with a short one: it costs its caller an answer, and nobody else anything.
-            logger.exception("operation failed", extra={"operation": request.name})
-            self.drop(internal_error(request))
-        if self.is_kept:
-            self._take_part()
-        if self.is_over:
-            close_layer(txn.layer)
+            logger.exception("operation failed", extra={"operation": self.request.name})
+            self.drop(internal_error(self.request))
+
+    def _run_slice(self) -> None:
+        """Another slice; what it has written waits to be proposed."""
+        steps, txn, request = self._steps, self.txn, self.request
+        assert steps is not None, "it has begun"
+        has_run = False
+        try:
+            next(steps)
+        except StopIteration as end:
+            has_run = True
+            request.outcome = end.value
+        if txn.layer.size_bytes > LAYER_BYTES_MAX:
+            raise RequestTooLarge(
+                f"{request.name} would write more than {LAYER_BYTES_MAX >> 20} MiB of rows at "
+                "once: ask for a part of its keys at a time"
+            )
+        self.parts.add(txn.take_part(is_last=has_run))
+        if has_run:
+            self._rest = close_layer(txn.layer)
         else:
             txn.layer.settle()
-
-    def _take_part(self) -> None:
-        """What this slice has written waits to be proposed."""
-        try:
-            self.parts.add(self.txn.take_part(is_last=self.is_over))
-        except MemoryError:
-            self.drop(self._memory.on_error())
 
     def drop(self, outcome: RoostError) -> None:
         """Have nothing of it take effect, and tell its caller why."""
@@ -90,7 +98,8 @@ class LongRun:
     @property
     def is_entry_due(self) -> bool:
         """Whether the next entry of parts is to be proposed."""
-        return self.parts.is_entry_full or (self.is_over and not self.parts.is_empty)
+        has_run = self.is_over or self._rest is not None
+        return self.parts.is_entry_full or (has_run and not self.parts.is_empty)
 
     def close(self) -> None:
         """Run no more of it."""
