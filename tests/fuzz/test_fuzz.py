@@ -275,6 +275,10 @@ def test_hot_readers_agree_with_the_generated_class() -> None:
         key = wire.read_key(body)
         if key is not None:
             assert pb.RangeRequest.FromString(body) == pb.RangeRequest(key=key)
+        here = wire.read_key_here(body)
+        if here is not None:
+            said_here = pb.RangeRequest(key=here, serializable=True)
+            assert pb.RangeRequest.FromString(body) == said_here
 
     assert fuzz(read, corpus) == EXECUTIONS
 

@@ -10,6 +10,7 @@ from roost.etcd.model.wire import (
     encode_key_value,
     encode_tombstone,
     read_key,
+    read_key_here,
     read_origin,
     read_put,
     read_varint,
@@ -94,12 +95,20 @@ def test_a_lone_key_is_read_as_the_generated_class_reads_it_or_left_to_it(body: 
     if key is not None:
         assert key
         assert rpc_pb2.RangeRequest.FromString(body) == rpc_pb2.RangeRequest(key=key)
+    local = body + b"\x38\x01"
+    assert read_key_here(local) == key
+    if key is not None:
+        wanted = rpc_pb2.RangeRequest(key=key, serializable=True)
+        assert rpc_pb2.RangeRequest.FromString(local) == wanted
 
 
 def test_a_lone_key_is_recognised() -> None:
     for length in (1, 2, 127):
-        key = bytes(length)
+        key = b"8\x01" * length
+        key = key[:length]
         assert read_key(rpc_pb2.RangeRequest(key=key).SerializeToString()) == key
+        local = rpc_pb2.RangeRequest(key=key, serializable=True).SerializeToString()
+        assert (read_key(local), read_key_here(local)) == (None, key)
 
 
 @given(st.lists(st.tuples(st.one_of(st.just(0), NUMBERS), NUMBERS), min_size=1, max_size=4))

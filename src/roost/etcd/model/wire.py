@@ -188,6 +188,11 @@ def read_key(body: bytes) -> bytes | None:
     return None
 
 
+def read_key_here(body: bytes) -> bytes | None:
+    """The key of a RangeRequest that has nothing else but `serializable`; None for any other."""
+    return read_key(body[:-2]) if body[-2:] == b"\x38\x01" else None
+
+
 def field(tag: bytes, body: bytes) -> bytes:
     """A length-delimited field."""
     return tag + varint(len(body)) + body

@@ -9,7 +9,7 @@ from roost.etcd.access.judge import Judge, root
 from roost.etcd.model import ranges
 from roost.etcd.model.kv import KvOperations
 from roost.etcd.model.txn_reading import TxnReading
-from roost.etcd.model.wire import read_key, read_put
+from roost.etcd.model.wire import read_key, read_key_here, read_put
 from roost.etcd.upkeep.sweep import Sweep
 from roost.etcd.v3 import checks
 from roost.etcd.v3.desk import Desk
@@ -38,10 +38,13 @@ class KvService:
     def range(self, call: Call, body: bytes) -> None:
         """Range."""
         desk = self._desk
-        key = read_key(body)
-        if key is not None and not desk.auth.may_be_enabled:
-            self._range_one(call, key, body)
-            return
+        if not desk.auth.may_be_enabled:
+            if (key := read_key(body)) is not None:
+                self._range_one(call, key, body)
+                return
+            if (key := read_key_here(body)) is not None:
+                self._range_one_here(call, key)
+                return
         request = parse(call, pb.RangeRequest, body, checks.check_range)
         if request is None:
             return
@@ -74,7 +77,7 @@ class KvService:
         It does what `Desk.read` does, without the closures and look-ups that nobody needs then.
         """
         desk = self._desk
-        replica, mvcc, header = desk.replica, desk.mvcc, desk.header
+        replica = desk.replica
         if replica.is_learner:
             fail(call, errors.not_for_learner())
             return
@@ -84,18 +87,29 @@ class KvService:
                 desk.border.failed_read_count += 1
                 fail(call, error)
                 return
-            if desk.alarms.is_corrupt:
-                fail(call, errors.corrupt())
-                return
             if desk.auth.may_be_enabled:
                 # Since a moment ago: who calls was not asked yet.
                 self.range(call, body)
-                return
-            view = replica.view
-            headed = header.encode(mvcc.revision(view), replica.term)
-            call.reply(headed + ranges.one_key_body(mvcc, view, key))
+            else:
+                self._range_one_here(call, key)
 
         replica.read_nowait(done, call.flow)
+
+    def _range_one_here(self, call: Call, key: bytes) -> None:
+        """Answer with the value of a key as this member has it, to anybody."""
+        desk = self._desk
+        replica, mvcc = desk.replica, desk.mvcc
+        if desk.alarms.is_corrupt:
+            fail(call, errors.corrupt())
+            return
+        view = replica.view
+        try:
+            body = ranges.one_key_body(mvcc, view, key)
+            headed = desk.header.encode(mvcc.revision(view), replica.term)
+        except RoostError as error:
+            fail(call, error)
+        else:
+            call.reply(headed + body)
 
     def put(self, call: Call, body: bytes) -> None:
         """Put."""
