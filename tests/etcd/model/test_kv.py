@@ -177,3 +177,38 @@ def test_a_transaction_that_writes_nothing_is_no_revision(keys: Keys) -> None:
     reading = pb.RequestOp(request_range=pb.RangeRequest(key=b"k"))
     assert keys.txn(pb.TxnRequest(success=[reading])).header.revision == before
     assert keys.delete(b"none").header.revision == before
+
+
+def test_plain_puts_in_a_transaction_come_to_what_the_long_way_comes_to() -> None:
+    """A branch that is not taken has the same puts go the long way."""
+    said, digests = [], []
+    for others in ([], [pb.RequestOp(request_range=pb.RangeRequest(key=b"x"))]):
+        keys = Keys()
+        keys.put(b"a")
+        txn = pb.TxnRequest(
+            success=[
+                pb.RequestOp(request_put=pb.PutRequest(key=it, value=b"new " + it))
+                for it in (b"a", b"b", bytes(300))
+            ],
+            failure=others,
+        )
+        said.append(keys._call("Txn", txn).message)
+        said.append(keys._call("Range", pb.RangeRequest(key=b"\0", range_end=b"\0")).message)
+        keys.replica.store.flush()
+        digests.append(keys.replica.store.durable_digest())
+        twice = pb.TxnRequest(success=[*txn.success, txn.success[0]], failure=others)
+        assert keys.refusal("Txn", twice) == DUPLICATE
+        many = pb.TxnRequest(
+            success=[
+                pb.RequestOp(request_put=pb.PutRequest(key=b"%d" % it, value=b"v"))
+                for it in range(129)
+            ],
+            failure=others,
+        )
+        assert keys.refusal("Txn", many) == (3, "etcdserver: too many operations in txn request")
+        keys.replica.close()
+    assert said[:2] == said[2:]
+    assert digests[0] == digests[1]
+    answer = pb.TxnResponse.FromString(said[0] or b"")
+    assert answer.succeeded
+    assert [it.response_put.header.revision for it in answer.responses] == [3] * 3

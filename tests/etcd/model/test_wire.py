@@ -13,10 +13,12 @@ from roost.etcd.model.wire import (
     read_key_here,
     read_origin,
     read_put,
+    read_puts,
     read_varint,
     varint,
 )
 from roost.proto import kv_pb2, rpc_pb2
+from tests.steps import steps_of
 
 NUMBERS = st.one_of(
     st.integers(1, 2**63 - 1),
@@ -81,6 +83,59 @@ def test_any_bytes_are_read_as_the_generated_class_reads_them_or_left_to_it(body
         message = rpc_pb2.PutRequest.FromString(body)
         assert message == rpc_pb2.PutRequest(key=plain[0], value=plain[1])
         assert plain[0]
+
+
+def test_a_length_is_read_as_far_as_lengths_go() -> None:
+    """One of a megabyte held the leader for a minute: each byte was shifted to its place."""
+    for count in range(1, 12):
+        length = b"\x81" + b"\x80" * (count - 2) + b"\x00" if count > 1 else b"\x01"
+        body = b"\x0a\x01k\x12" + length + b"v"
+        wanted = (b"k", b"v") if count <= 5 else None
+        assert read_put(body) == wanted, count
+    assert read_put(b"\x0a\x01k\x12\x81\x80") is None
+    hostile = b"\x0a\x01k\x12" + b"\xff" * 1_000_000
+    assert steps_of(lambda: read_put(hostile)) < 60
+    assert steps_of(lambda: read_puts(b"\x12" + b"\xff" * 1_000_000)) < 60
+
+
+PLAIN_PUTS = st.lists(st.tuples(BYTES.filter(bool), BYTES.filter(bool)), min_size=1, max_size=5)
+
+
+def _txn_of(puts: list[tuple[bytes, bytes]]) -> rpc_pb2.TxnRequest:
+    put = rpc_pb2.PutRequest
+    return rpc_pb2.TxnRequest(
+        success=[rpc_pb2.RequestOp(request_put=put(key=it[0], value=it[1])) for it in puts]
+    )
+
+
+@given(PLAIN_PUTS)
+def test_plain_puts_are_read_without_the_generated_classes(puts: list[tuple[bytes, bytes]]) -> None:
+    assert read_puts(_txn_of(puts).SerializeToString()) == puts
+
+
+def test_what_does_more_than_plain_puts_is_left_to_the_generated_classes() -> None:
+    plain = _txn_of([(b"a", b"1")])
+    others = [rpc_pb2.TxnRequest(), *(rpc_pb2.TxnRequest() for _ in range(4))]
+    for it in others[1:]:
+        it.CopyFrom(plain)
+    others[1].failure.add().request_range.key = b"k"
+    others[2].compare.add().key = b"k"
+    others[3].success.add().request_put.lease = 7
+    others[4].success.add()
+    for other in others:
+        assert read_puts(other.SerializeToString()) is None
+
+
+@given(PLAIN_PUTS, st.integers(0, 100_000), st.binary(max_size=3))
+def test_damaged_puts_are_read_as_the_generated_class_reads_them_or_left_to_it(
+    puts: list[tuple[bytes, bytes]], place: int, instead: bytes
+) -> None:
+    body = _txn_of(puts).SerializeToString()
+    place %= len(body) + 1
+    damaged = body[:place] + instead + body[place + 1 :]
+    found = read_puts(damaged)
+    if found is not None:
+        assert rpc_pb2.TxnRequest.FromString(damaged) == _txn_of(found)
 
 
 @given(st.one_of(st.binary(max_size=6), st.binary(max_size=200).map(lambda it: b"\x0a\x05" + it)))

@@ -34,6 +34,7 @@ from roost.etcd.model.wire import (
     field,
     number_field,
     read_put,
+    read_puts,
     revision_header,
     varint,
 )
@@ -162,6 +163,9 @@ class KvOperations:
 
     def txn(self, txn: Txn, body: bytes) -> bytes | Long:
         """Operation `etcd.txn`: body is a checked TxnRequest."""
+        puts = read_puts(body)
+        if puts is not None and len(puts) <= INLINE_ROWS_MAX:
+            return self._put_all(txn, body, puts)
         request = pb.TxnRequest.FromString(body)
         if self._alarms.raised:
             self._alarms.check_sound()
@@ -175,6 +179,20 @@ class KvOperations:
             return Long(lambda its: in_slices(self._run(its, request), TXN_COST_MAX))
         self._check_operations(txn, operations)
         return at_once(self._carried_out(txn, plan), txn)
+
+    def _put_all(self, txn: Txn, body: bytes, puts: list[tuple[bytes, bytes]]) -> bytes:
+        """A transaction of plain puts: as `_run`, without what these cannot need."""
+        if self._alarms.raised:
+            self._alarms.check_sound()
+        self._alarms.take_space(cost_of(body, len(puts)))
+        mvcc = self.mvcc
+        mvcc.counts.transactions += 1
+        writer = Writer(mvcc, txn)
+        for key, value in puts:
+            writer.put(key, value, 0, txn.get(mvcc.kv, key))
+        txn.cost += ROWS_AN_OPERATION * len(puts)
+        answer = field(b"\x1a", field(b"\x12", revision_header(writer.revision)))
+        return b"".join([writer.revision.to_bytes(8, "big"), b"\x10\x01", *[answer] * len(puts)])
 
     def _is_long(self, view: View, operations: list[pb.RequestOp]) -> bool:
         """Whether they read or delete more than a turn has time for."""

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 _SMALL = tuple(bytes([number]) for number in range(128))
+_LENGTH_SHIFT_MAX = 28
 
 
 def varint(number: int) -> bytes:
@@ -43,6 +44,24 @@ def read_varint(data: bytes, offset: int) -> tuple[int, int]:
         if byte < 128:
             return number, offset
         shift += 7
+
+
+def read_length(data: bytes, offset: int) -> tuple[int, int]:
+    """Decode a length that somebody sent; it has five bytes at most, as protobuf's have.
+
+    Raises:
+        IndexError: it is longer, or `data` ends in it.
+
+    """
+    number = shift = 0
+    while shift <= _LENGTH_SHIFT_MAX:
+        byte = data[offset]
+        offset += 1
+        number |= (byte & 127) << shift
+        if byte < 128:
+            return number, offset
+        shift += 7
+    raise IndexError("a length is longer than any message")
 
 
 class KeyValue(NamedTuple):
@@ -174,10 +193,36 @@ def read_put(body: bytes) -> tuple[bytes, bytes] | None:
     length, offset = body[key_end + 1], key_end + 2
     if length > 127:
         try:
-            length, offset = read_varint(body, key_end + 1)
+            length, offset = read_length(body, key_end + 1)
         except IndexError:
             return None
     return (key, body[offset:]) if offset + length == end else None
+
+
+def read_puts(body: bytes) -> list[tuple[bytes, bytes]] | None:
+    """Keys and values of a TxnRequest that puts them and does nothing else; None for any other.
+
+    What loads much sends these: no comparison, and a RequestOp for each of its plain puts.
+    """
+    puts: list[tuple[bytes, bytes]] = []
+    offset, end = 0, len(body)
+    try:
+        while offset < end:
+            if body[offset] != 0x12:
+                return None
+            length, offset = read_length(body, offset + 1)
+            stop = offset + length
+            if stop > end or body[offset] != 0x12:
+                return None
+            length, offset = read_length(body, offset + 1)
+            put = read_put(body[offset:stop]) if offset + length == stop else None
+            if put is None:
+                return None
+            puts.append(put)
+            offset = stop
+    except IndexError:
+        return None
+    return puts or None
 
 
 def read_key(body: bytes) -> bytes | None:

@@ -55,6 +55,14 @@ def check_txn(request: pb.TxnRequest, operations_max: int = DEFAULTS.max_txn_ops
         _check_overlaps(branch)
 
 
+def check_puts(puts: Sequence[tuple[bytes, bytes]], operations_max: int) -> None:
+    """As `check_txn`, of a transaction of plain puts."""
+    if len(puts) > operations_max:
+        raise errors.too_many_operations()
+    if len({key for key, _ in puts}) < len(puts):
+        raise errors.duplicate_key()
+
+
 def _check_txn_operations(request: pb.TxnRequest, operations_max: int, left: int) -> int:
     """Check each, when there are no more than so many; say how many of those `left` are left."""
     counts = len(request.compare), len(request.success), len(request.failure)

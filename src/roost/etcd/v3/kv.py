@@ -9,7 +9,7 @@ from roost.etcd.access.judge import Judge, root
 from roost.etcd.model import ranges
 from roost.etcd.model.kv import KvOperations
 from roost.etcd.model.txn_reading import TxnReading
-from roost.etcd.model.wire import read_key, read_key_here, read_put
+from roost.etcd.model.wire import read_key, read_key_here, read_put, read_puts
 from roost.etcd.upkeep.sweep import Sweep
 from roost.etcd.v3 import checks
 from roost.etcd.v3.desk import Desk
@@ -146,6 +146,14 @@ class KvService:
     def txn(self, call: Call, body: bytes) -> None:
         """Txn; one that can write nothing is a read."""
         desk = self._desk
+        if (puts := read_puts(body)) is not None:
+            try:
+                checks.check_puts(puts, desk.limits.operations_max)
+            except Refused as refusal:
+                fail(call, refusal)
+            else:
+                desk.write(call, "etcd.txn", body)
+            return
 
         def check_request(request: pb.TxnRequest) -> None:
             checks.check_txn(request, desk.limits.operations_max)
