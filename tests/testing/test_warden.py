@@ -86,6 +86,14 @@ def test_with_the_warden_its_members_are_killed(tmp_path: Path) -> None:
         warden.close()
 
 
+def test_a_member_whose_warden_ended_before_it_ran_is_none() -> None:
+    """It took whoever its parent was by then for its warden, and lived on."""
+    ended = "4194305"  # more than any process's number
+    command = f"from roost.testing import warden as it; it._be_member(['--version'], 1, {ended})"
+    done = subprocess.run([sys.executable, "-c", command], stdout=PIPE, check=False)
+    assert (done.returncode, done.stdout) == (1, b"")
+
+
 def test_there_is_a_bound_on_members(
     warden: Warden, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

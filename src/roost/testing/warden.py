@@ -237,10 +237,11 @@ class _Keeping:
         if len(self._running) >= MEMBERS_MAX:
             raise OSError(f"{MEMBERS_MAX} members run already")
         output = os.open(log, os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        ourselves = os.getpid()
         pid = os.fork()
         if pid == 0:
             self._socket.close()
-            _be_member(arguments, output)
+            _be_member(arguments, output, ourselves)
         os.close(output)
         self._codes.pop(pid, None)  # of an earlier process with that number
         self._running.add(pid)
@@ -267,11 +268,10 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
 
 
-def _be_member(arguments: list[str], output: int) -> NoReturn:
-    """Become `roost` with these arguments; never returns."""
+def _be_member(arguments: list[str], output: int, warden: int) -> NoReturn:
+    """Become `roost` with these arguments, unless the warden has ended; never returns."""
     code = 1
     try:
-        warden = os.getppid()
         _die_with_parent()
         if os.getppid() != warden:
             os._exit(1)
