@@ -301,10 +301,13 @@ def test_how_a_call_ended_is_counted_once_by_its_status() -> None:
         (lambda it: it.reply(b""), Code.OK),
         (lambda it: it.fail(Code.ABORTED, ""), Code.ABORTED),
         (lambda it: it.expire(), Code.DEADLINE_EXCEEDED),
+        (lambda it: it.cancel(), Code.CANCELLED),
+        (lambda it: it.abandon(), Code.CANCELLED),
     ):
         unary = Unary(end)
         unary.wire.feed(unary.call, framed(b""))
         unary.call.fail(Code.INTERNAL, "too late")
+        unary.call.cancel()
         figures = unary.wire.head.figures
         assert {it: count for it, count in figures.ended.items() if count} == {code: 1}
         assert list(figures.handling.buckets())[-1] == ("+Inf", 1)

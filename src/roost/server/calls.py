@@ -127,10 +127,21 @@ class Call:
         """Bytes of the request; deliver the messages they complete."""
         raise NotImplementedError
 
+    def abandon(self) -> None:
+        """Whoever asked is gone: nothing is sent any more."""
+        if not self.is_done:
+            self.is_done = True
+            self._note_end(Code.CANCELLED)
+
     def cancel(self) -> None:
         """The stream is gone."""
-        self.is_done = True
+        self.abandon()
         self._let_go()
+
+    def _note_end(self, code: int) -> None:
+        figures = self.head.figures
+        figures.ended[code] = figures.ended.get(code, 0) + 1
+        figures.handling.note(monotonic() - self._begun_s)
 
     def expire(self) -> None:
         """The deadline has passed."""
@@ -147,9 +158,7 @@ class Call:
             return
         self.is_done = True
         self._let_go()
-        figures = self.head.figures
-        figures.ended[code] = figures.ended.get(code, 0) + 1
-        figures.handling.note(monotonic() - self._begun_s)
+        self._note_end(code)
         trailers = encode_literal(b"grpc-status", b"%d" % code)
         if text:
             trailers += encode_literal(

@@ -235,7 +235,7 @@ class GrpcProtocol(asyncio.Protocol):
         streams, self.h2.streams = list(self.h2.streams.values()), {}
         for stream in streams:
             if stream.state is not None:
-                stream.state.is_done = True  # nothing is sent, however late it hears of its end
+                stream.state.abandon()  # at once, however late it hears of its end
         self.server.ending.run(map(self.on_reset, streams))
         self._on_lost(self)
 
