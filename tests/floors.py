@@ -10,7 +10,7 @@ FLOORS = {
         aio
         awaited | opening | restoring
         server
-        etcd | objects
+        etcd | objects | series
         database
         member
         peer | journal | store | client
@@ -143,6 +143,23 @@ FLOORS = {
         lists
         counted_tree
         heads
+    """,
+    "roost.series": """
+        engine
+        operations | reading | slicing
+        registry
+        staging | trees
+        generations
+        head | sealing
+        content | records
+        chain
+        draft | effects | blocks
+        columns | names
+        levels | windows
+        summaries
+        tables
+        extra
+        errors
     """,
     "roost.server": """
         embedding

@@ -1,0 +1,154 @@
+"""Time series on one member's database: what clients, pages and commands are built on.
+
+    engine = Engine(db)                    # opened with `OPERATIONS` among its built-in ones
+    told = await engine.declare([Info("sensor1.heat")])
+    await engine.append(told.epoch, encode_batch(batch(sids, times, values)))
+    async with engine.reading() as reading:
+        content = await reading.content(told.sids[0])
+        rows = await content.summed(ranges)
+    while await engine.seal_slice(): ...
+
+Every member may seal; two that do at once cost each other work and nothing else.  Reads are of one
+state, and linearizable.  READINGS_MAX of them go on at a time, for few states can be held at once
+(`Database.view`); whoever comes then waits for one to end.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from roost.database import Refused
+from roost.database.aio import Database
+from roost.series.errors import OVERTAKEN
+from roost.series.generations import Records
+from roost.series.head import Head
+from roost.series.names import Info, Tag
+from roost.series.operations import (
+    APPEND,
+    DECLARE,
+    DELETE_POINTS,
+    DELETE_SERIES,
+    FREEZE,
+    PUT_BLOCKS,
+    TAG,
+)
+from roost.series.reading import Reading, open_reading
+from roost.series.registry import Declared
+from roost.series.slicing import Slicing
+from roost.series.trees import trees_of
+
+# Rows that are read, and blocks of 64 points that are decoded, in a turn (record 0009).
+TURN_ROWS = 250
+READINGS_MAX = 2
+
+
+class Turns:
+    """Work in turns of the loop: whoever has done enough lets others go on."""
+
+    def __init__(self) -> None:
+        """A turn begins."""
+        self._left = TURN_ROWS
+
+    async def spend(self, rows: int) -> None:
+        """So much was done."""
+        self._left -= rows
+        if self._left <= 0:
+            await asyncio.sleep(0)
+            self._left = TURN_ROWS
+
+
+class Engine:
+    """Time series; see the module.  On the database's event loop only."""
+
+    def __init__(self, db: Database) -> None:
+        """Ask `db`; nothing is read."""
+        self._db = db
+        self._records = Records()
+        self._trees = trees_of(db.local)
+        self._slicing = Slicing(self._trees, self._records, db.host.aside, Turns().spend)
+        self._readings = asyncio.Semaphore(READINGS_MAX)
+
+    async def head(self) -> Head:
+        """How far staging and sealing are, as this member knows it."""
+        return await self._trees.read_head()
+
+    async def declare(self, given: list[Info]) -> Declared:
+        """The numbers of series, which are made when they are not there; DECLARED_MAX at most.
+
+        Names and labels are checked before, by `names.check_name` and `names.labels`.
+
+        Raises:
+            Refused, OutcomeUnknown, NotExecuted: as `Database.run`; it can be repeated.
+
+        """
+        return await self._db.run(DECLARE, given)
+
+    async def tag(self, key: bytes, added: list[Tag], removed: list[Tag]) -> Info:
+        """Put tags on a series, and take tags away; what it is then.
+
+        Raises:
+            Refused: NO_SERIES.
+
+        """
+        return await self._db.run(TAG, key, added, removed)
+
+    async def append(self, epoch: int, record: bytes) -> int:
+        """Append points; they are durable on a majority when this returns.  The record's number.
+
+        Raises:
+            Refused: STALE, declare the series again; STAGING_FULL, seal, or wait; BAD_RECORD.
+            OutcomeUnknown, NotExecuted: as `Database.run`; the same points can be appended again.
+
+        """
+        return await self._db.run(APPEND, epoch, record)
+
+    async def delete_points(self, sids: list[int], start: int, stop: int) -> int:
+        """Delete a range of series; no read that begins later sees it.  The record's number.
+
+        Raises:
+            Refused: STAGING_FULL.
+
+        """
+        return await self._db.run(DELETE_POINTS, sids, start, stop)
+
+    async def delete_series(self, key: bytes) -> None:
+        """Delete a series, by its name's key, with all that it has.
+
+        Raises:
+            Refused: NO_SERIES; STAGING_FULL.
+
+        """
+        await self._db.run(DELETE_SERIES, key)
+
+    async def freeze(self) -> bool:
+        """Have what is staged sealed though it is not full; whether there is something to seal."""
+        return await self._db.run(FREEZE)
+
+    async def seal_slice(self) -> bool:
+        """Seal some of what is frozen; whether there may be more.
+
+        Raises:
+            SeriesDamaged: something in the trees is not what was written.
+            OutcomeUnknown, NotExecuted: as `Database.run`; it can be repeated.
+
+        """
+        found = await self._slicing.slice()
+        if found is None:
+            return False
+        try:
+            await self._db.run(PUT_BLOCKS, found)
+        except Refused as refusal:
+            if refusal.code != OVERTAKEN:
+                raise
+        return True
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncGenerator[Reading, None]:
+        """Series of one state, which has all that was acknowledged before.
+
+        Raises:
+            NoLeader, Overloaded, ViewClosed: as `Database.view`.
+
+        """
+        async with self._readings, self._db.view() as view:
+            yield await open_reading(trees_of(view), self._records, Turns().spend)

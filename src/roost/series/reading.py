@@ -1,0 +1,80 @@
+"""Series as they are read: with what is staged for them, of one state of the trees."""
+
+from collections.abc import AsyncGenerator, Sequence
+
+from roost.series.content import Content
+from roost.series.draft import Spend
+from roost.series.effects import Effects
+from roost.series.generations import Record, Records, staged_effects
+from roost.series.head import Head
+from roost.series.names import Tag, sids_of, tag_prefix
+from roost.series.trees import Trees
+
+# Rows of a tag that are read in one go, 256 series each.
+PAGE_SHARDS = 64
+
+
+class Reading:
+    """Many series of one state; `trees` must not change meanwhile (`Database.view`)."""
+
+    def __init__(self, trees: Trees, spend: Spend) -> None:
+        """Use `open_reading`."""
+        self._trees = trees
+        self._spend = spend
+        self._head = Head()
+        self._frozen: Sequence[Record] = ()
+        self._active: Sequence[Record] = ()
+
+    async def load(self, records: Records) -> None:
+        """Read what is staged; `records` has what was decoded before."""
+        self._head = head = await self._trees.read_head()
+        if head.frozen is not None:
+            self._frozen = await records.read(self._trees.staged, head.frozen, self._spend)
+        self._active = await records.read(self._trees.staged, head.active, self._spend)
+
+    async def content(self, sid: int) -> Content | None:
+        """One series, or None when there is none of that number."""
+        info = await self._trees.read_info(sid)
+        if info is None:
+            return None
+        staged = self._staged(sid, keeps_highest=info.keeps_highest)
+        return Content(self._trees.drafts(self._spend), sid, staged)
+
+    def _staged(self, sid: int, *, keeps_highest: bool) -> Effects:
+        return staged_effects(
+            self._head, self._frozen, self._active, sid, keeps_highest=keeps_highest
+        )
+
+    async def sid(self, key: bytes) -> int | None:
+        """The number of a series, by its name's key."""
+        row = await self._trees.names.get(key)
+        return None if row is None else int.from_bytes(row, "big")
+
+    async def tagged(self, given: Tag) -> AsyncGenerator[list[int], None]:
+        """The numbers of the series that have a tag or label, in order, some at a time."""
+        first = tag_prefix(given)
+        stop = first[:-1] + b"\1"
+        while True:
+            page = [
+                it
+                async for part in self._trees.tags.pages(first=first, stop=stop, limit=PAGE_SHARDS)
+                for it in part
+            ]
+            await self._spend(1 + 16 * len(page))
+            for key, row in page:
+                yield sids_of(key, row)
+            if len(page) < PAGE_SHARDS:
+                return
+            first = page[-1][0] + b"\0"
+
+
+async def open_reading(trees: Trees, records: Records, spend: Spend) -> Reading:
+    """Series of one state of the trees.
+
+    Raises:
+        SeriesDamaged: something that is staged is not what was written.
+
+    """
+    found = Reading(trees, spend)
+    await found.load(records)
+    return found

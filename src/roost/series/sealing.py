@@ -1,0 +1,208 @@
+"""Blocks made of what is staged: for one series, over drafts.
+
+Deletions first, from all levels, then points; each goes on from a time, so a slice may end
+anywhere.  Points that come behind all others become small blocks, and those are made one when
+together they are a full one, or many.  Points that come late are merged into the block that has
+their time.  Then the rows of the buckets that were touched are summed up anew, finer levels first:
+those of a coarser one are made of them.
+"""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from roost.series import blocks
+from roost.series.blocks import BYTES_MAX, Block
+from roost.series.chain import Chain
+from roost.series.content import Content
+from roost.series.extra import Ints, np
+from roost.series.levels import POINTS, ROLLUPS, ROW_NUMBERS_MIN, Group, Level
+from roost.series.summaries import COUNT, summed
+from roost.series.tables import TIME_MIN, TIME_STOP, Ranges, Table, joined, overlaid
+
+# So many small blocks may stand at the end of a chain.
+SMALL_MAX = 32
+# Points that are put into blocks in one step.
+STEP_POINTS = 8192
+
+
+class State(msgspec.Struct, frozen=True, array_like=True):
+    """What sealing knows of a series.
+
+    Its blocks have no point before `first`, and none after `last`; both go outward only.  `last`
+    says which buckets are closed.  `row_bytes` is what a point takes, about.
+    """
+
+    first: int = TIME_STOP
+    last: int = TIME_MIN - 1
+    row_bytes: float = blocks.ROW_BYTES
+
+
+_decoder = msgspec.msgpack.Decoder(State)
+
+
+def decode_state(row: bytes | None) -> State:
+    """The state in a row."""
+    return State() if row is None else _decoder.decode(row)
+
+
+@dataclass(slots=True)
+class Sealing:
+    """One series on its way: `state` is what has become of it."""
+
+    content: Content
+    state: State
+
+    async def delete(self, deleted: Ranges) -> None:
+        """Remove ranges from all levels."""
+        chain = self.content.chain(POINTS)
+        held = deleted.clipped(self.state.first, self.state.last + 1)
+        if not len(held):
+            return
+        for start, stop in zip(held.starts.tolist(), held.stops.tolist(), strict=True):
+            await _remove(chain, start, stop)
+        for level in ROLLUPS:
+            width = level.width_ns
+            rows = self.content.chain(level)
+            starts, stops = -(-held.starts // width) * width, held.stops // width * width
+            for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
+                if start < stop:
+                    await _remove(rows, start, stop)
+            edges = np.unique(np.concatenate((held.starts, held.stops)) // width * width)
+            await self._sum_up(level, edges, had_rows=edges)
+
+    async def insert(self, points: Table, *, keeps_highest: bool) -> None:
+        """Lay points over what there is; STEP_POINTS at most."""
+        if not len(points):
+            return
+        before = self.state
+        await self._put_points(points, keeps_highest=keeps_highest)
+        first, last = int(points.times[0]), int(points.times[-1])
+        self.state = msgspec.structs.replace(
+            self.state, first=min(before.first, first), last=max(before.last, last)
+        )
+        for level in ROLLUPS:
+            if before.last // level.width_ns != last // level.width_ns or first <= before.last:
+                await self._sum_up_new(level, points, before.last)
+
+    async def _sum_up_new(self, level: Level, points: Table, last_before: int) -> None:
+        """Make the rows of buckets that points came into, or that others came behind."""
+        width = level.width_ns
+        places = points.times // width * width
+        # The bucket that was open: those behind it hold nothing but what came now.
+        opened = last_before // width * width
+        is_new = places > opened
+        touched = np.unique(np.append(places[~is_new], opened))
+        again = touched if last_before >= TIME_MIN else touched[:0]
+        await self._sum_up(level, again, had_rows=again[again < opened])
+        found = summed(points.at(is_new), places[is_new])
+        is_closed = found.times < self.state.last // width * width
+        await _put_rows(
+            self.content.chain(level),
+            found.at(is_closed & (found.columns[COUNT] >= ROW_NUMBERS_MIN)),
+        )
+
+    async def _put_points(self, points: Table, *, keeps_highest: bool) -> None:
+        """Merge points into the blocks beside them, gap by gap."""
+        chain = self.content.chain(POINTS)
+        row_bytes, done = self.state.row_bytes, 0
+        while done < len(points):
+            time = int(points.times[done])
+            group = POINTS.group(time)
+            held = await chain.before(group, time, SMALL_MAX + 1)
+            behind = await chain.behind(group, time) if time <= self.state.last else None
+            stop = group.stop if behind is None else behind.first
+            new = points.at(slice(done, int(np.searchsorted(points.times, stop))))
+            old = _merged_with(held, new, row_bytes)
+            row_bytes = await _replace(
+                chain, old, new, row_bytes, is_last=behind is None, keeps_highest=keeps_highest
+            )
+            done += len(new)
+        self.state = msgspec.structs.replace(self.state, row_bytes=row_bytes)
+
+    async def _sum_up(self, level: Level, buckets: Ints, *, had_rows: Ints) -> None:
+        """Make the rows of closed buckets anew; some of them had rows before, maybe."""
+        width = level.width_ns
+        closed = buckets[buckets < self.state.last // width * width]
+        if not len(closed):
+            return
+        ranges = Ranges(closed, closed + width)
+        found = await self.content.summed(ranges, ROLLUPS[: level.number - 1])
+        found = found.at(found.columns[COUNT] >= ROW_NUMBERS_MIN)
+        rows = Table(closed[found.times], found.columns)
+        chain = self.content.chain(level)
+        gone = np.setdiff1d(np.intersect1d(had_rows, closed), rows.times)
+        for start in gone.tolist():
+            await _remove(chain, start, start + 1)
+        await _put_rows(chain, rows)
+
+
+def _merged_with(held: list[Block], new: Table, row_bytes: float) -> list[Block]:
+    """Which of the blocks before are made one with new points; `held` is from the latest on."""
+    if held and held[0].last >= new.times[0]:
+        return held[:1]
+    small: list[Block] = []
+    for block in held:
+        if block.is_full:
+            break
+        small.append(block)
+    new_bytes = len(new) * row_bytes
+    is_much = sum(len(it.body) for it in small) + new_bytes >= BYTES_MAX
+    return small[::-1] if is_much or len(small) >= SMALL_MAX else []
+
+
+async def _replace(
+    chain: Chain, old: list[Block], new: Table, row_bytes: float, *, is_last: bool,
+    keeps_highest: bool = False,
+) -> float:  # fmt: skip
+    """Put blocks of `old` with `new` laid over it in their place; what a row took."""
+    held = joined([chain.decode(it) for it in old], len(new.columns))
+    rows = overlaid(held, new, keeps_highest=keeps_highest)
+    await chain.draft.spend(1 + len(rows) // 16)
+    for block in old:
+        chain.remove(block)
+    for block in blocks.cut(rows, old[0].row_bytes if old else row_bytes, is_even=not is_last):
+        chain.put(block)
+        row_bytes = block.row_bytes
+    return row_bytes
+
+
+async def _put_rows(chain: Chain, rows: Table) -> None:
+    """Lay rows over those that there are, as points."""
+    done = 0
+    while done < len(rows):
+        time = int(rows.times[done])
+        group = chain.level.group(time)
+        held = await chain.before(group, time, SMALL_MAX + 1)
+        behind = await chain.behind(group, time)
+        stop = group.stop if behind is None else behind.first
+        new = rows.at(slice(done, int(np.searchsorted(rows.times, stop))))
+        old = _merged_with(held, new, 12.0)
+        await _replace(chain, old, new, 12.0, is_last=behind is None)
+        done += len(new)
+
+
+async def _remove(chain: Chain, start: int, stop: int) -> None:
+    """Remove all rows of a range."""
+    for group in chain.level.groups(start, stop):
+        await _remove_from(chain, group, max(start, group.start), min(stop, group.stop))
+
+
+async def _remove_from(chain: Chain, group: Group, start: int, stop: int) -> None:
+    held = await chain.before(group, stop - 1, 1)
+    if not held or held[0].last < start:
+        return  # nothing begins before its end, or goes on after its beginning
+    edges = [it for it in held if it.last >= stop or it.first < start]
+    for block in await chain.before(group, start - 1, 1):
+        edges += [block] if block.last >= start and block.first != held[0].first else []
+    kept = []
+    for block in edges:
+        rows = chain.decode(block)
+        kept.append(rows.between(TIME_MIN, start))
+        kept.append(rows.between(stop, TIME_STOP))
+        chain.remove(block)
+    chain.remove_between(group, start, stop)
+    await chain.draft.spend(1 + sum(map(len, kept)) // 16)
+    for rows in kept:
+        for block in blocks.cut(rows, BYTES_MAX / blocks.ROWS_MAX):
+            chain.put(block)

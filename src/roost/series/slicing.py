@@ -1,0 +1,132 @@
+"""One slice of sealing: what of a frozen generation becomes blocks in one operation.
+
+Whoever asks for it, on whichever member, reads what is committed here, makes blocks of it and
+hands them over; `staging.put_blocks` takes them if nobody else was faster.  A slice ends when it
+has so many points or bytes, or when it has looked at so many series, in the middle of one, too.
+So the work is counted by what is staged, and driven by the log: no clock decides what is in it.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import msgspec
+
+from roost.series.content import Content
+from roost.series.draft import Draft, Spend
+from roost.series.effects import Effects
+from roost.series.generations import Records, Sorted, sort
+from roost.series.head import END, STATES_TREE, Mark, sid_key
+from roost.series.levels import PARTITION_BITS
+from roost.series.sealing import STEP_POINTS, Sealing, State
+from roost.series.staging import Rewrite
+from roost.series.tables import Ranges
+from roost.series.trees import Trees
+
+T = TypeVar("T")
+SLICE_POINTS, SLICE_BYTES, SLICE_SERIES = 1 << 14, 96 << 10, 256
+# A range that is deleted goes so many partitions at a time.
+STEP_PARTITIONS = 64
+# Runs something on a thread, while the loop goes on.
+Aside = Callable[[Callable[[], T]], Awaitable[T]]
+
+
+class Slicing:
+    """Makes one slice after another; what it keeps is only the generation that it has sorted."""
+
+    def __init__(
+        self, trees: Trees, records: Records, aside: "Aside[Sorted]", spend: Spend
+    ) -> None:
+        """Read `trees`, which are what this member has applied."""
+        self._trees = trees
+        self._records = records
+        self._aside = aside
+        self._spend = spend
+        self._sorted: tuple[int, Sorted] | None = None
+
+    async def slice(self) -> Rewrite | None:
+        """The next slice, or None when nothing is frozen.
+
+        Raises:
+            SeriesDamaged: something in the trees is not what was written.
+
+        """
+        head = await self._trees.read_head()
+        if head.frozen is None:
+            self._sorted = None
+            return None
+        if self._sorted is None or self._sorted[0] != head.frozen.number:
+            held = await self._records.read(self._trees.staged, head.frozen, self._spend)
+            self._sorted = (head.frozen.number, await self._aside(lambda: sort(held)))
+        drafts = self._trees.drafts(self._spend)
+        done = await _Cut(self._trees, drafts, self._sorted[1]).go_on(head.mark)
+        edits = [it.edits() for it in drafts.values()]
+        return Rewrite(head.frozen.number, head.mark, done, [it for it in edits if not it.is_empty])
+
+
+class _Cut:
+    """One slice on its way."""
+
+    def __init__(self, trees: Trees, drafts: dict[str, Draft], generation: Sorted) -> None:
+        self._trees = trees
+        self._drafts = drafts
+        self._generation = generation
+        self._point_count = self._series_count = 0
+
+    @property
+    def _is_enough(self) -> bool:
+        return (
+            self._point_count >= SLICE_POINTS
+            or self._series_count >= SLICE_SERIES
+            or sum(it.edited_bytes for it in self._drafts.values()) >= SLICE_BYTES
+        )
+
+    async def go_on(self, mark: Mark) -> Mark:
+        """Seal from a mark on; up to where it is."""
+        for sid in self._generation.all_sids(mark.sid):
+            if self._is_enough:
+                return Mark(sid)
+            reached = await self._series(sid, mark if sid == mark.sid else Mark(sid))
+            if reached.sid == sid:
+                return reached
+        return END
+
+    async def _series(self, sid: int, mark: Mark) -> Mark:
+        self._series_count += 1
+        info = await self._trees.read_info(sid)
+        state = await self._trees.read_state(sid)
+        keeps_highest = info is not None and info.keeps_highest
+        effects = self._generation.effects(sid, keeps_highest=keeps_highest)
+        sealing = Sealing(Content(self._drafts, sid), state)
+        reached = await self._carry_out(sealing, effects, mark)
+        if info is None and reached.sid != sid:
+            self._drafts[STATES_TREE].remove(sid_key(sid), sid_key(sid + 1))
+        elif sealing.state != state:
+            self._drafts[STATES_TREE].put(sid_key(sid), msgspec.msgpack.encode(sealing.state))
+        return reached
+
+    async def _carry_out(self, sealing: Sealing, effects: Effects, mark: Mark) -> Mark:
+        if not mark.is_inserting:
+            for step in _steps(effects.deleted, sealing.state, mark.time):
+                if self._is_enough:
+                    return Mark(mark.sid, is_inserting=False, time=int(step.starts[0]))
+                await sealing.delete(step)
+            mark = Mark(mark.sid, is_inserting=True)
+        points = effects.after(mark.time).points
+        for place in range(0, len(points), STEP_POINTS):
+            if self._is_enough:
+                return Mark(mark.sid, is_inserting=True, time=int(points.times[place]))
+            step = points.at(slice(place, place + STEP_POINTS))
+            await sealing.insert(step, keeps_highest=effects.keeps_highest)
+            self._point_count += len(step)
+        return mark.behind()
+
+
+def _steps(deleted: Ranges, state: State, begin: int) -> list[Ranges]:
+    """Ranges in steps of so many partitions, as far as there are points."""
+    held = deleted.clipped(max(begin, state.first), state.last + 1)
+    width = STEP_PARTITIONS << PARTITION_BITS
+    return [
+        held.clipped(place, min(stop, place + width))
+        for start, stop in zip(held.starts.tolist(), held.stops.tolist(), strict=True)
+        for place in range(start, stop, width)
+    ]

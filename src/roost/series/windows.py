@@ -1,0 +1,152 @@
+"""Windows: where ranges of time that people ask for begin and end, in any time zone.
+
+A fixed width is nanoseconds; windows of one begin at whole multiples of it since 1970, in UTC, and
+in another zone at each midnight there, so an hour is an hour of that zone's clock, and the last
+window before a midnight may be shorter.  A calendar unit is a day, a week from Monday, a month, a
+quarter or a year, as long as they are: the day that clocks go forward on has 23 hours.
+
+The edges are those of all windows that have to do with a range, one more than there are windows;
+the first begins at the range's start or before.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from enum import Enum
+from itertools import pairwise
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from roost.series.errors import BadWindow
+from roost.series.extra import Ints, np
+from roost.series.tables import TIME_MIN, TIME_STOP
+
+WINDOWS_MAX = 100_000
+_DAY_NS = 86_400 * 10**9
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_CALENDAR_MIN = -(1 << 63) + (1 << 55)  # years that a date can be asked for, with room
+_CALENDAR_STOP = (1 << 63) - (1 << 55)
+
+
+class Unit(Enum):
+    """What the calendar has."""
+
+    DAY = "d"
+    WEEK = "w"
+    MONTH = "mo"
+    QUARTER = "q"
+    YEAR = "y"
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """Windows of so many nanoseconds."""
+
+    width_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """Windows of so many units: days and weeks since 1970, the others since the year 0."""
+
+    unit: Unit
+    count: int = 1
+
+
+Window = Fixed | Calendar
+
+
+def zone(name: str) -> tzinfo:
+    """A time zone by its name in the database of zones.
+
+    Raises:
+        BadWindow: there is none of that name.
+
+    """
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise BadWindow(f"{name!r} is no time zone that this machine knows: write Area/City, or "
+                        "install tzdata") from error  # fmt: skip
+
+
+def edges(window: Window, start: int, stop: int, tz: tzinfo = UTC) -> Ints:
+    """The edges of the windows that a range has to do with, in order.
+
+    Raises:
+        BadWindow: the range or the width is none, or there are more than WINDOWS_MAX.
+
+    """
+    if not TIME_MIN <= start < stop <= TIME_STOP:
+        raise BadWindow(f"from {start} to {stop} is no range of nanoseconds since 1970")
+    if isinstance(window, Fixed):
+        return _fixed(window.width_ns, start, stop, tz)
+    if window.count < 1:
+        raise BadWindow(f"windows of {window.count} {window.unit.value}")
+    if not _CALENDAR_MIN <= start <= stop <= _CALENDAR_STOP:
+        raise BadWindow("a calendar has the years from 1679 to 2261")
+    # Months are fewer than that in all of time.
+    days = _DAYS.get(window.unit, 30) * window.count
+    if (stop - start) // (days * _DAY_NS) > WINDOWS_MAX:
+        raise BadWindow(f"more than {WINDOWS_MAX} windows: ask for longer ones")
+    found = [_midnight(day, tz) for day in _days(window, start, stop, tz)]
+    # A day that a zone left out, when it changed sides of the date line, has no width.
+    return np.unique(np.array(found, np.int64))
+
+
+def _fixed(width: int, start: int, stop: int, tz: tzinfo) -> Ints:
+    if width < 1 or (stop - start) // max(width, 1) > WINDOWS_MAX:
+        raise BadWindow(f"windows of {width} ns: {WINDOWS_MAX} of them are the most")
+    if tz is UTC or width > _DAY_NS:
+        first = start // width * width
+        count = -(-(stop - first) // width)
+        return np.arange(count + 1, dtype=np.int64) * width + first
+    midnights = edges(Calendar(Unit.DAY), start, stop, tz)
+    parts = [np.arange(begin, end, width) for begin, end in pairwise(midnights)]
+    found: Ints = np.concatenate((*parts, midnights[-1:]))
+    first = int(np.searchsorted(found, start, side="right")) - 1
+    last = int(np.searchsorted(found, stop))
+    return found[first : last + 1]
+
+
+def _midnight(day: date, tz: tzinfo) -> int:
+    """When a day begins; where clocks go forward at midnight, that is when they do."""
+    moment = datetime(day.year, day.month, day.day, tzinfo=tz)
+    return (moment - _EPOCH) // _MICROSECOND * 1000
+
+
+def _days(window: Calendar, start: int, stop: int, tz: tzinfo) -> Iterator[date]:
+    """First days of windows, from the one that `start` is in to the first at `stop` or behind."""
+    local = (_EPOCH + timedelta(microseconds=start // 1000)).astimezone(tz).date()
+    place = _place(window, local)
+    while _midnight(_first_day(window, place), tz) > start:
+        place -= 1
+    while True:
+        day = _first_day(window, place)
+        yield day
+        if _midnight(day, tz) >= stop:
+            return
+        place += 1
+
+
+_MONTHS = {Unit.MONTH: 1, Unit.QUARTER: 3, Unit.YEAR: 12}
+_DAYS = {Unit.DAY: 1, Unit.WEEK: 7}
+# A Monday, so that weeks begin with one.
+_MONDAY = date(1969, 12, 29).toordinal()
+
+
+def _place(window: Calendar, day: date) -> int:
+    """The number of the window that a day is in."""
+    if window.unit in _MONTHS:
+        return (12 * day.year + day.month - 1) // (_MONTHS[window.unit] * window.count)
+    begin = _MONDAY if window.unit is Unit.WEEK else _EPOCH.toordinal()
+    return (day.toordinal() - begin) // (_DAYS[window.unit] * window.count)
+
+
+def _first_day(window: Calendar, place: int) -> date:
+    """The first day of a window."""
+    if window.unit in _MONTHS:
+        year, month = divmod(place * _MONTHS[window.unit] * window.count, 12)
+        return date(year, month + 1, 1)
+    begin = _MONDAY if window.unit is Unit.WEEK else _EPOCH.toordinal()
+    return date.fromordinal(begin + place * _DAYS[window.unit] * window.count)

@@ -1,0 +1,1 @@
+"""Time series: codecs, rows, sealing, reading."""
