@@ -64,7 +64,7 @@ def test_what_is_appended_at_one_member_is_sealed_by_another_and_read_at_all(
         for begin in range(0, count, 1500):
             seconds = np.arange(begin, begin + 1500, dtype=np.int64)
             sids = np.full(1500, told.sids[0])
-            values = np.round(np.sin(seconds / 300), 2)
+            values = np.round(np.sin(seconds * (1 / 300)), 2)
             await two.append(
                 told.epoch, encode_batch(batch(sids, seconds * SECOND + BEGIN, values))
             )

@@ -9,6 +9,7 @@ import random
 from collections.abc import Iterator
 from datetime import UTC
 from itertools import pairwise
+from struct import Struct
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ from roost.series.levels import POINTS, ROLLUPS, Level
 from roost.series.names import Info
 from roost.series.summaries import COUNT, FIRST, LAST, LEAST, MOST, SUM, deviations, means
 from roost.series.tables import TIME_MIN, TIME_STOP, Ranges
-from roost.series.windows import Calendar, Fixed, Unit, edges, zone
+from roost.series.windows import Calendar, Fixed, Unit, Window, edges, zone
 from tests.series.memory_trees import Member, now
 
 MINUTE = 60 * 10**9
@@ -59,7 +60,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(levels, "PARTITION_BITS", 47)
     monkeypatch.setattr(levels, "_FIRST_PARTITION", -(1 << 16))
     monkeypatch.setattr(slicing, "PARTITION_BITS", 47)
-    monkeypatch.setattr(levels, "KEY", levels.Struct(">IIQ"))
+    monkeypatch.setattr(levels, "KEY", Struct(">IIQ"))
     monkeypatch.setattr(head, "GENERATION_RECORDS_MAX", 6)
     monkeypatch.setattr(content, "GAP_BUCKETS", 8)
 
@@ -155,10 +156,11 @@ class Story:
 
     async def check_windows(self) -> None:
         dice = self.dice
-        window = dice.choice([
+        windows: list[Window] = [
             Fixed(MINUTE * dice.choice([7, 15, 60, 240])), Fixed(DAY),
             Calendar(Unit.DAY), Calendar(Unit.WEEK), Calendar(Unit.MONTH),
-        ])  # fmt: skip
+        ]  # fmt: skip
+        window = dice.choice(windows)
         name = dice.choice(ZONES)
         for sid, found in zip(self.infos, await self.contents(), strict=True):
             stop = self.newest[sid] + dice.randrange(1, DAY)

@@ -1,7 +1,5 @@
 """What is staged becomes blocks as large as they should be, and rows that reads then use."""
 
-import asyncio
-
 import pytest
 
 from roost.database import Refused
@@ -205,7 +203,6 @@ def test_a_long_read_takes_many_turns() -> None:
 
     async def spend(rows: int) -> None:
         spent.append(rows)
-        await asyncio.sleep(0)
 
     async def read() -> None:
         drafts = member.trees.drafts(spend)

@@ -90,7 +90,7 @@ class Sorted:
     values: Floats
     # Of each point, and of each deletion, the place of its record.
     places: Ints
-    deletions: dict[int, list["tuple[int, Deletion]"]]
+    deletions: dict[int, list[tuple[int, Deletion]]]
 
     def all_sids(self, least: int) -> list[int]:
         """The series that have something to do, from `least` on."""
@@ -113,7 +113,8 @@ class Sorted:
 
 def sort(held: Sequence[Record]) -> Sorted:
     """A generation by series: half a million points take some 50 ms, so not on a loop."""
-    batches, places, deletions = [], [], {}
+    batches, places = [], []
+    deletions: dict[int, list[tuple[int, Deletion]]] = {}
     for place, record in enumerate(held):
         if isinstance(record, Batch):
             batches.append(record)

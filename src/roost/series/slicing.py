@@ -115,9 +115,9 @@ class _Cut:
         for place in range(0, len(points), STEP_POINTS):
             if self._is_enough:
                 return Mark(mark.sid, is_inserting=True, time=int(points.times[place]))
-            step = points.at(slice(place, place + STEP_POINTS))
-            await sealing.insert(step, keeps_highest=effects.keeps_highest)
-            self._point_count += len(step)
+            new = points.at(slice(place, place + STEP_POINTS))
+            await sealing.insert(new, keeps_highest=effects.keeps_highest)
+            self._point_count += len(new)
         return mark.behind()
 
 

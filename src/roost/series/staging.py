@@ -91,14 +91,15 @@ def put_blocks(txn: Transaction, given: Rewrite) -> None:
     """Put blocks in the place of what is staged; all of it, or nothing.
 
     Raises:
-        Refused: OVERTAKEN, somebody else has sealed meanwhile.
+        Refused: OVERTAKEN, somebody else has sealed meanwhile; BAD_RECORD, it is no slice.
 
     """
     head = read_head(txn)
     frozen = head.frozen
+    if not given.begun < given.done:
+        raise Refused("a slice that seals nothing", code=BAD_RECORD)
     if frozen is None or frozen.number != given.generation or head.mark != given.begun:
         raise Refused("somebody else has sealed this: make it anew", code=OVERTAKEN)
-    assert given.begun < given.done, "sealing goes on"
     for edits in given.edits:
         if edits.tree not in EDITED_TREES:
             raise Refused(f"sealing does not write to {edits.tree!r}", code=BAD_RECORD)
