@@ -258,12 +258,19 @@ FLOORS = {
         disk | loop
     """,
     "roost.cli": """
-        __main__ | get | lease | mirror | users
+        __main__ | doctor | get | lease | mirror | users
         forms | kv | lock | main | maintenance | member | repair | sim | snapshot | status | trees
         serve | shared
         interrupts | process | troubles
         flags | preflight
         ending | exits | guarded | hello | insecurity | logs | settings
+    """,
+    "roost.cli.doctor": """
+        doctor
+        cluster | configuration
+        asking | directory | machine | peers | ports | trust
+        disk
+        bounded | row
     """,
     "roost.client.blocking": """
         client

@@ -15,7 +15,8 @@ EXIT_INTERRUPTED = 130
 
 OF_COMMANDS = {
     DONE: "done; also when a command that goes on until it is interrupted (`watch`, `mirror`) is",
-    EXIT_FAILED: "the answer is no: no such key, an unhealthy member, a lease that is gone",
+    EXIT_FAILED: "the answer is no: no such key, an unhealthy member, a lease that is gone, a row "
+    "of `doctor` that has failed",
     EXIT_USAGE: "an option, argument or file cannot be used; nothing was asked",
     EXIT_REFUSED: "the cluster refused, with its reason: rights, limits, what must be there first",
     EXIT_UNREACHABLE: "no endpoint answered, or not in time; a write may have happened or not",

@@ -82,6 +82,11 @@ COMMANDS = {
         "health",
         "Say whether each endpoint serves reads that are current, and no alarm is raised.",
     ),
+    "doctor": Lazy(
+        "roost.cli.doctor.doctor",
+        "doctor",
+        "Say what is wrong with a machine, a configuration or a cluster, and what to do about it.",
+    ),
     "member": Lazy(
         "roost.cli.member",
         "member",

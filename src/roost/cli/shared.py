@@ -17,14 +17,19 @@ from roost.errors import CallerFault, RoostError
 
 # Where the signed numbers of requests end.
 _SIGNED_END = 1 << 63
-_endpoints = click.option(
-    "--endpoints",
-    "--endpoint",
-    default="127.0.0.1:2379",
-    show_default=True,
-    envvar=["ROOST_ENDPOINTS", "ETCDCTL_ENDPOINTS"],
-    help="Members to ask, comma-separated: host:port, https:// or unix:// URLs.",
-)
+
+
+def _endpoints(default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    return click.option(
+        "--endpoints",
+        "--endpoint",
+        default=default,
+        show_default=bool(default),
+        envvar=["ROOST_ENDPOINTS", "ETCDCTL_ENDPOINTS"],
+        help="Members to ask, comma-separated: host:port, https:// or unix:// URLs.",
+    )
+
+
 _json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 _timeout = click.option(
     "--timeout", "timeout_s", default=5.0, show_default=True, help="Seconds for one call."
@@ -66,13 +71,23 @@ _CREDENTIALS = (
 
 def client_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options that every client command has."""
-    command = _endpoints(_json(_timeout(command)))
+    return _with_options(command, "127.0.0.1:2379")
+
+
+def optional_client_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the same options; where nobody names endpoints there are none."""
+    return _with_options(command, "")
+
+
+def _with_options(command: Callable[..., None], default: str) -> Callable[..., None]:
+    command = _endpoints(default)(_json(_timeout(command)))
     for option in reversed(_CREDENTIALS):
         command = option(command)
     return command
 
 
-def _credentials() -> Credentials:
+def credentials() -> Credentials:
+    """Who we are, as the options of this command say it; asks for a password that is missing."""
     said = click.get_current_context().meta
     user, colon, password = said.get("roost.user_name", "").partition(":")
     if user and not colon:
@@ -147,7 +162,7 @@ def failed(error: RoostError | OSError) -> Failed:
 def connect(endpoints: str, timeout_s: float) -> Iterator[Client]:
     """A client whose errors become one line and an exit code (`roost.cli.exits`)."""
     try:
-        credentials = _credentials()
+        who = credentials()
         with ExitStack() as stack:
             if not is_interruptible():
                 stack.enter_context(interruptible())
@@ -155,7 +170,7 @@ def connect(endpoints: str, timeout_s: float) -> Iterator[Client]:
             client = Client(
                 endpoints,
                 timeout_s=timeout_s,
-                credentials=credentials,
+                credentials=who,
                 retries=False,
                 spreads=False,
             )

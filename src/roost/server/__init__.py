@@ -2,7 +2,7 @@
 
 from roost.server.app import StatusSource, make_app
 from roost.server.listening import CannotListen, bind
-from roost.server.options import Serving, serving_of
+from roost.server.options import Serving, quota_of, serving_of
 from roost.server.port import ClientPort, Listener, ServerConfig
 from roost.server.serving import MemberServer, make_listeners
 
@@ -17,5 +17,6 @@ __all__ = [
     "bind",
     "make_app",
     "make_listeners",
+    "quota_of",
     "serving_of",
 ]

@@ -52,21 +52,28 @@ def serving_of(settings: Settings) -> Serving:
         BadSetting: one cannot be used; the text names it.
 
     """
-    quota = settings.quota_backend_bytes
     limits = _limits(settings)
     return Serving(
         port=_port(settings, limits),
         limits=limits,
         auth=_auth(settings),
         keeping=_keeping(settings),
-        # As with etcd: 0 is the default, less than that is no quota.
-        quota_bytes=max(0, quota) if quota else etcd.QUOTA_BYTES,
+        quota_bytes=quota_of(settings),
         backups=_backups(settings),
         has_gateway=settings.enable_grpc_gateway,
         cors=settings.cors,
         hosts=settings.host_whitelist,
         grace_s=settings.shutdown_grace,
     )
+
+
+def quota_of(settings: Settings) -> int:
+    """The size of the store at which writes stop; 0 is never.
+
+    As with etcd: 0 in the settings is the default, less than that is no quota.
+    """
+    quota = settings.quota_backend_bytes
+    return max(0, quota) if quota else etcd.QUOTA_BYTES
 
 
 def _limits(settings: Settings) -> etcd.Limits:

@@ -139,7 +139,8 @@ def _is_wildcard(host: str) -> bool:
         return False
 
 
-def _is_local(host: str) -> bool:
+def is_local(host: str) -> bool:
+    """Whether only the same machine reaches a host."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -168,8 +169,8 @@ def doubts(settings: Settings) -> list[str]:
 
 def _distance(heard: Sequence[Url], told: Sequence[Url]) -> list[str]:
     """Whether others are told of a place that only this machine has, or the other way round."""
-    is_heard_afar = any(it.host and not _is_local(it.host) for it in heard)
-    is_told_afar = any(it.host and not _is_local(it.host) for it in told)
+    is_heard_afar = any(it.host and not is_local(it.host) for it in heard)
+    is_told_afar = any(it.host and not is_local(it.host) for it in told)
     if is_heard_afar and not is_told_afar:
         return [_ONLY_HERE]
     if is_told_afar and not is_heard_afar:

@@ -380,8 +380,13 @@ def _match_journal(journal: Journal, store: Store, record: StoreRecord) -> None:
         journal.begin_behind(index, term)  # an installation, or the bootstrap, was interrupted
 
 
-def _new_identity(config: MemberConfig, records: Sequence[MemberRecord], world: World) -> Identity:
-    """Find ourselves in the initial cluster, as etcd does: by name and peer URLs."""
+def own_record(config: MemberConfig, records: Sequence[MemberRecord]) -> MemberRecord:
+    """Find ourselves in the initial cluster, as etcd does: by name and peer URLs.
+
+    Raises:
+        NotAMember: we are not there.
+
+    """
     own = next((record for record in records if record.name == config.name), None)
     if own is None:
         text = f'couldn\'t find local name "{config.name}" in the initial cluster configuration'
@@ -392,6 +397,11 @@ def _new_identity(config: MemberConfig, records: Sequence[MemberRecord], world: 
             f"--initial-cluster has {config.name}={declared} but missing from "
             f"--initial-advertise-peer-urls={','.join(config.advertise_peer_urls)}"
         )
+    return own
+
+
+def _new_identity(config: MemberConfig, records: Sequence[MemberRecord], world: World) -> Identity:
+    own = own_record(config, records)
     return Identity(
         cluster_id=cluster_id_of(record.id for record in records),
         member_id=own.id,

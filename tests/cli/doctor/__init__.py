@@ -1,0 +1,1 @@
+"""Tests of `roost.cli.doctor`: judges by facts, looks at real ones."""
