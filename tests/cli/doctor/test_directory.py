@@ -41,7 +41,7 @@ def home(tmp_path: Path) -> Path:
 
 def state_of(path: Path) -> dict[str, object]:
     """All that is there, with what would tell that somebody has been."""
-    found = {}
+    found: dict[str, object] = {}
     for it in (path, *path.rglob("*")):
         facts = it.stat()
         content = it.read_bytes() if it.is_file() else b""

@@ -1,5 +1,6 @@
 """Who passes for whom, and the certificates that are shown."""
 
+import dataclasses
 import datetime as dt
 from pathlib import Path
 
@@ -37,9 +38,8 @@ def authority(tmp_path: Path) -> Authority:
 
 def side(pair: Pair, authority: Authority | None = None, **changes: str) -> Side:
     ca_file = str(authority.path) if authority else ""
-    made = TlsFiles(
-        cert_file=str(pair.certificate), key_file=str(pair.key), ca_file=ca_file, **changes
-    )  # type: ignore[arg-type]  # texts
+    plain = TlsFiles(cert_file=str(pair.certificate), key_file=str(pair.key), ca_file=ca_file)
+    made = dataclasses.replace(plain, **changes)  # type: ignore[arg-type]  # texts
     return Side(check="c", prefix="peer-", files=made, hosts=("localhost",), name="m1")
 
 

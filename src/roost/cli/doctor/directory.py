@@ -15,8 +15,7 @@ from roost.cli.preflight import refuse_etcd_directory
 from roost.errors import CallerFault, RoostError
 from roost.journal import Identity, OsDisk, exposure_of, is_in_use, peek_identity
 from roost.member import MemberConfig, cluster_id_of
-from roost.member.cluster.roster import initial_records
-from roost.member.directory.home import own_record
+from roost.member.cluster.roster import initial_records, own_record
 from roost.member.directory.store_record import StoreRecord, read_record
 from roost.os_errors import words_of
 from roost.store import VERSION_KEY, check_version, read_metadata

@@ -18,7 +18,8 @@ from typing import Protocol
 import msgspec
 
 from roost.errors import UNDECODABLE
-from roost.member.errors import MalformedRecord
+from roost.member.config import MemberConfig
+from roost.member.errors import MalformedRecord, NotAMember
 from roost.raft import Entry, EntryKind, decode_change
 from roost.raft.types import COUNT_MAX, NODE_ID_MAX, Configuration
 from roost.store import BOOTSTRAP_INDEX, Txn, View, encode_put
@@ -68,6 +69,26 @@ def initial_records(cluster: Mapping[str, Sequence[str]], token: str) -> tuple[M
         for name, urls in cluster.items()
     )
     return tuple(sorted(records, key=lambda record: record.id))
+
+
+def own_record(config: MemberConfig, records: Sequence[MemberRecord]) -> MemberRecord:
+    """Find ourselves in the initial cluster, as etcd does: by name and peer URLs.
+
+    Raises:
+        NotAMember: we are not there.
+
+    """
+    own = next((record for record in records if record.name == config.name), None)
+    if own is None:
+        text = f'couldn\'t find local name "{config.name}" in the initial cluster configuration'
+        raise NotAMember(text)
+    if sorted(own.peer_urls) != sorted(config.advertise_peer_urls):
+        declared = ",".join(own.peer_urls)
+        raise NotAMember(
+            f"--initial-cluster has {config.name}={declared} but missing from "
+            f"--initial-advertise-peer-urls={','.join(config.advertise_peer_urls)}"
+        )
+    return own
 
 
 def encode_record(record: MemberRecord) -> bytes:

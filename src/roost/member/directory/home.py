@@ -49,6 +49,7 @@ from roost.member.cluster.roster import (
     bootstrap_roster,
     cluster_id_of,
     initial_records,
+    own_record,
     read_configuration,
 )
 from roost.member.config import MemberConfig, added_anew
@@ -62,7 +63,6 @@ from roost.member.directory.store_record import (
 from roost.member.errors import (
     DefragmentationRunning,
     MemberRemoved,
-    NotAMember,
     StoreBehindJournal,
     StoreDamaged,
     StoreReplaced,
@@ -378,26 +378,6 @@ def _match_journal(journal: Journal, store: Store, record: StoreRecord) -> None:
         raise StoreBehindJournal(text)
     if index == begins_here and (journal.last_index < index or journal.term_at(index) != term):
         journal.begin_behind(index, term)  # an installation, or the bootstrap, was interrupted
-
-
-def own_record(config: MemberConfig, records: Sequence[MemberRecord]) -> MemberRecord:
-    """Find ourselves in the initial cluster, as etcd does: by name and peer URLs.
-
-    Raises:
-        NotAMember: we are not there.
-
-    """
-    own = next((record for record in records if record.name == config.name), None)
-    if own is None:
-        text = f'couldn\'t find local name "{config.name}" in the initial cluster configuration'
-        raise NotAMember(text)
-    if sorted(own.peer_urls) != sorted(config.advertise_peer_urls):
-        declared = ",".join(own.peer_urls)
-        raise NotAMember(
-            f"--initial-cluster has {config.name}={declared} but missing from "
-            f"--initial-advertise-peer-urls={','.join(config.advertise_peer_urls)}"
-        )
-    return own
 
 
 def _new_identity(config: MemberConfig, records: Sequence[MemberRecord], world: World) -> Identity:
