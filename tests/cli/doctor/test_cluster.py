@@ -165,6 +165,16 @@ def test_who_was_added_and_never_started_or_is_of_another_cluster_is_told() -> N
     assert majority.state is State.WARNED
 
 
+def test_a_member_that_cannot_be_asked_is_not_passed_over() -> None:
+    """It was: a member that ended before it had told its client URLs."""
+    members = [member(1), member(2), dataclasses.replace(member(3), client_urls=())]
+    [silent, majority] = bad(seen(answer(1), answer(2), members=members))
+    assert silent.state is State.FAILED
+    assert silent.found.startswith("m3 was not asked")
+    assert majority.state is State.WARNED
+    assert bad(seen(answer(1), answer(2), answer(3), members=members)) == []
+
+
 def test_what_nobody_says_is_skipped_with_the_reason() -> None:
     found = bad(
         seen(

@@ -89,6 +89,10 @@ def _member_rows(seen: Seen, statuses: Sequence[Status]) -> Iterator[Row]:
         if not it.name:
             text = "start it as `roost member add` has said, or `roost member remove` it"
             yield warned("members", f"{it.id:x} ({', '.join(it.peer_urls)}) never started", text)
+        elif not it.client_urls and it.id not in there:
+            text = "start it; where it runs, name it in --endpoints, too"
+            found = f"{it.name} was not asked: it has never told where clients find it"
+            yield failed("members", found, text)
     foreign = there - {it.id for it in seen.members}
     if foreign:
         said = ", ".join(f"{it:x}" for it in sorted(foreign))
