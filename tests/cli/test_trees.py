@@ -1,6 +1,7 @@
 """What a member's directory holds is listed and printed, as its trees say."""
 
 import json
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -42,6 +43,15 @@ def test_trees_are_listed_with_what_is_in_them(directory: Path) -> None:
     said = CliRunner().invoke(main, ["trees", str(directory)])
     (line,) = [it for it in said.output.splitlines() if it.startswith("people")]
     assert line.endswith("str -> msgpack dict[str, int]; who they are")
+
+
+def test_the_page_for_programs_names_the_trees_that_are_not_theirs(directory: Path) -> None:
+    said = CliRunner().invoke(main, ["trees", str(directory), "--json"])
+    rows = [json.loads(it) for it in said.output.splitlines()]
+    ours = {row["name"] for row in rows if not row["keys"] and not row["name"].startswith("$")}
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "embed.md"
+    (text,) = re.findall(r"refused \(`NotYourTree`\): (.*?)\. ", page.read_text(), re.DOTALL)
+    assert set(re.findall(r"`(\w+)`", text)) == ours
 
 
 @pytest.mark.parametrize(

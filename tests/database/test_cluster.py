@@ -9,6 +9,7 @@ from typing import TypeVar
 import pytest
 
 from roost.database import (
+    BadArgument,
     BadKey,
     Conflict,
     Limits,
@@ -17,6 +18,7 @@ from roost.database import (
     OperationFailed,
     Operations,
     OtherCodec,
+    OtherResult,
     Refused,
     Transaction,
     TransactionOver,
@@ -135,6 +137,25 @@ def test_a_name_that_the_leader_does_not_know_is_refused_by_name(tmp_path: Path)
             with pytest.raises(UnknownOperation, match=r"bank\.transfer.*operations="):
                 await database.run(transfer, "ada", "bob", 1)
             await database.tree("t").put(b"links", b"are there still")
+
+    with_databases(tmp_path, story, bank)
+
+
+def test_a_result_of_another_type_than_here_is_told_as_what_has_happened(tmp_path: Path) -> None:
+    changed = Operations("bank")
+
+    @changed.operation
+    def transfer(txn: Transaction, source: str, target: str, amount: int) -> str:
+        raise AssertionError("this version runs nowhere")
+
+    async def story(cluster: Databases) -> None:
+        database = followers(cluster, await cluster.leader())[0]
+        accounts = database.tree("accounts", key=str, value=int)
+        await accounts.put("ada", 10)
+        for _ in range(2):
+            with pytest.raises(OtherResult, match=r"bank\.transfer was done.*a new name"):
+                await database.run(transfer, "ada", "bob", 4, once="order 7")
+        assert await accounts.get("ada") == 6
 
     with_databases(tmp_path, story, bank)
 
@@ -421,6 +442,14 @@ def test_members_are_listed_changed_and_refused_by_name(tmp_path: Path) -> None:
         with pytest.raises(Refused) as refused:
             await taken(lambda: database.remove_member(other.id))
         assert refused.value.code == "MemberNotFound"
+        for change in (
+            partial(database.remove_member, "m1"),
+            partial(database.promote_member, "m1"),
+            partial(database.replace_member, "m1", "10.0.0.7:2380"),
+            partial(cluster.databases[leader].move_leader, "m1"),
+        ):
+            with pytest.raises(BadArgument, match="'m1' is no id"):
+                await change()
         target = database._embedded.member.member_id
         with pytest.raises(Refused, match="ask there"):
             await database.move_leader(target)

@@ -2,6 +2,8 @@
 
 import asyncio
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -82,3 +84,23 @@ def test_a_host_that_no_name_can_be_is_one_that_is_not_there(host: str) -> None:
         await b.transport.close()
 
     run(story, Peer(1, **on_loopback()), on_loopback=True)
+
+
+@pytest.mark.slow
+def test_a_name_that_is_looked_up_while_the_interpreter_ends_is_a_host_that_is_not_there() -> None:
+    program = """
+import asyncio, atexit
+from roost.peer import OsNetwork
+
+@atexit.register
+def dial():
+    try:
+        asyncio.run(OsNetwork().connect(("localhost", 1)))
+    except OSError as error:
+        print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("localhost is looked up no more")

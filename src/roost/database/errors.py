@@ -136,5 +136,13 @@ class MemberEnded(DeviceFault):
     """
 
 
+class OtherResult(OutcomeUnknown):
+    """The operation was done; what it returned where it ran is not of the type that it has here.
+
+    Asking again with `once` is answered in the same way: do not.  Let an operation keep the type
+    of its result, and give one that returns something else a new name.
+    """
+
+
 class MemberLost(OutcomeUnknown):
     """The member in this process ended before the answer came; what was asked may have happened."""

@@ -19,7 +19,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, get_type_hints
 import msgspec
 
 from roost.database.codecs import decoder_of
-from roost.database.errors import BadArgument, BadDeclaration, UnknownOperation
+from roost.database.errors import BadArgument, BadDeclaration, OtherResult, UnknownOperation
 from roost.database.transaction import Transaction
 
 P = ParamSpec("P")
@@ -124,8 +124,19 @@ class Operation(Generic[P, R]):
         return arguments
 
     def result(self, content: bytes) -> R:
-        """What `run` returned."""
-        found: R = self._result.decode(content)
+        """What `run` returned.
+
+        Raises:
+            OtherResult: it is of another type where it ran.
+
+        """
+        try:
+            found: R = self._result.decode(content)
+        except (msgspec.MsgspecError, RecursionError) as error:
+            raise OtherResult(
+                f"{self.name} was done, and returned something else where it ran than it does "
+                f"here: {error}; give what returns another type a new name"
+            ) from error
         return found
 
 

@@ -171,7 +171,11 @@ def _as_one_that_is_not_there(address: Address) -> Iterator[None]:
 async def _reach(loop: asyncio.AbstractEventLoop, address: Address) -> tuple[socket.socket, str]:
     unreached: OSError | None = None
     with _as_one_that_is_not_there(address):
-        infos = await loop.getaddrinfo(*address, type=socket.SOCK_STREAM)
+        try:
+            infos = await loop.getaddrinfo(*address, type=socket.SOCK_STREAM)
+        except RuntimeError as error:
+            # Threads that look names up end with the interpreter, before what is open is closed.
+            raise OSError(f"{address[0]} is looked up no more: {error}") from error
     for family, kind, protocol, _, target in infos:
         sock = socket.socket(family, kind, protocol)
         try:

@@ -396,39 +396,43 @@ class Database(Derivable):
         """Put a new member in another's place, in one step; see `add_member`.
 
         Raises:
+            BadArgument: that is no id.
             Refused, OutcomeUnknown, NotExecuted: as `add_member`.
 
         """
-        asked = ReplaceMember(member_id, urls_of(peer_urls))
+        asked = ReplaceMember(_checked_id(member_id), urls_of(peer_urls))
         return info_of((await self._embedded.change_members(asked))[0])
 
     async def remove_member(self, member_id: int) -> None:
         """Remove a member for good; its directory is of no use any more.
 
         Raises:
+            BadArgument: that is no id.
             Refused, OutcomeUnknown, NotExecuted: as `add_member`.
 
         """
-        await self._embedded.change_members(RemoveMember(member_id))
+        await self._embedded.change_members(RemoveMember(_checked_id(member_id)))
 
     async def promote_member(self, member_id: int) -> None:
         """Make a learner a voter, when it has caught up.
 
         Raises:
+            BadArgument: that is no id.
             Refused, OutcomeUnknown, NotExecuted: as `add_member`; LearnerBehind: try later.
 
         """
-        await self._embedded.change_members(PromoteMember(member_id))
+        await self._embedded.change_members(PromoteMember(_checked_id(member_id)))
 
     async def move_leader(self, member_id: int) -> None:
         """Have another member lead; to be asked of the one that does.
 
         Raises:
+            BadArgument: that is no id.
             Refused: another member leads, or that one cannot.
             OutcomeUnknown: it has not happened in time.
 
         """
-        await self._embedded.move_leader(member_id)
+        await self._embedded.move_leader(_checked_id(member_id))
 
     def moment(self) -> Moment:
         """Now, by the clock of this member, which never goes back; see `Transaction.moment`."""
@@ -442,6 +446,13 @@ class Database(Derivable):
         """What this member says of itself and of its cluster."""
         self._embedded.check()
         return status_of(self._embedded)
+
+
+def _checked_id(member_id: int) -> int:
+    if not isinstance(member_id, int):
+        text = "is no id of a member: `members()` has them, in their field `id`"
+        raise BadArgument(f"{member_id!r} {text}")
+    return member_id
 
 
 class _Asker:

@@ -354,6 +354,7 @@ class Database(Derivable):
         """Put a new member in another's place, in one step; see `add_member`.
 
         Raises:
+            BadArgument: that is no id.
             Refused, OutcomeUnknown, NotExecuted: as `add_member`.
 
         """
@@ -363,6 +364,7 @@ class Database(Derivable):
         """Remove a member for good; its directory is of no use any more.
 
         Raises:
+            BadArgument: that is no id.
             Refused, OutcomeUnknown, NotExecuted: as `add_member`.
 
         """
@@ -372,6 +374,7 @@ class Database(Derivable):
         """Make a learner a voter, when it has caught up.
 
         Raises:
+            BadArgument: that is no id.
             Refused, OutcomeUnknown, NotExecuted: as `add_member`; LearnerBehind: try later.
 
         """
@@ -381,6 +384,7 @@ class Database(Derivable):
         """Have another member lead; to be asked of the one that does.
 
         Raises:
+            BadArgument: that is no id.
             Refused: another member leads, or that one cannot.
             OutcomeUnknown: it has not happened in time.
 

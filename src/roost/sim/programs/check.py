@@ -95,6 +95,7 @@ def check(
         BadDeclaration: two operations have one name.
 
     """
+    __tracebackhide__ = True  # pytest would show all of this before what was found
     if model is None and invariant is None:
         raise BadCheck("give model=, invariant=, or both: else nothing could be found wrong")
     if not 1 <= members <= MEMBERS_MAX or not 1 <= clients <= CLIENTS_MAX or seconds <= 0:
