@@ -45,7 +45,17 @@ def finish(txn: roost.Transaction, due: datetime, number: int, result: str, toke
     txn.tree("cron/done", key=int, value=str)[number] = result
 
 
-def run_due(db: roost.Database, name: str, leading: Leader[str], is_over: threading.Event) -> None:
+def add_surely(db: roost.Database, delay_s: float, text: str) -> int:
+    """Add a job once, and do not give up before it is known."""
+    key = os.urandom(8).hex()
+    while True:
+        try:
+            return db.run(add, delay_s, text, once=key)
+        except (roost.NotExecuted, roost.OutcomeUnknown) as error:
+            print(f"asking again: {error}", file=sys.stderr)
+
+
+def run_due(db: roost.Database, name: str, leading: Leader, is_over: threading.Event) -> None:
     """Run what is due, for as long as we lead."""
     jobs = db.tree("cron/due", key=tuple[datetime, int], value=str)
     while not is_over.wait(0.1):
@@ -74,7 +84,7 @@ def carry_out(db: roost.Database, words: list[str]) -> str:
     """What a line asks for."""
     match words:
         case ["in", seconds, text]:
-            return f"job {db.run(add, float(seconds), text, once=os.urandom(8).hex())}"
+            return f"job {add_surely(db, float(seconds), text)}"
         case ["done"]:
             done = db.tree("cron/done", key=int, value=str)
             return "; ".join(f"{number}: {result}" for number, result in done.items())

@@ -12,6 +12,7 @@ import sys
 from typing import BinaryIO
 
 import roost
+from roost.objects import MachineHandle
 
 
 class Counter(roost.Machine):
@@ -40,7 +41,7 @@ class Counter(roost.Machine):
         self.value = int(source.read())
 
 
-def add_surely(counter: roost.objects.MachineHandle[Counter], amount: int, key: str) -> int:
+def add_surely(counter: MachineHandle[Counter], amount: int, key: str) -> int:
     """Add once, and do not give up before it is known what it came to."""
     while True:
         try:

@@ -132,11 +132,11 @@ class Learner:
                     name = text.split("\n", 1)[0].removeprefix("# ")
                     (self._directory / name).write_text(self._change(text))
                 case "diff":
-                    self._mend(self._directory / "bank.py", text)
+                    self._correct(self._directory / "bank.py", text)
                 case _:
                     self._work(text)
 
-    def _mend(self, path: Path, text: str) -> None:
+    def _correct(self, path: Path, text: str) -> None:
         held = path.read_text()
         lines = [(it[0], it[1:]) for it in text.splitlines()]
         for (old_mark, old), (new_mark, new) in zip(lines[::2], lines[1::2], strict=True):

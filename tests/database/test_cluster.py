@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -442,11 +442,12 @@ def test_members_are_listed_changed_and_refused_by_name(tmp_path: Path) -> None:
         with pytest.raises(Refused) as refused:
             await taken(lambda: database.remove_member(other.id))
         assert refused.value.code == "MemberNotFound"
+        name: Any = "m1"
         for change in (
-            partial(database.remove_member, "m1"),
-            partial(database.promote_member, "m1"),
-            partial(database.replace_member, "m1", "10.0.0.7:2380"),
-            partial(cluster.databases[leader].move_leader, "m1"),
+            partial(database.remove_member, name),
+            partial(database.promote_member, name),
+            partial(database.replace_member, name, "10.0.0.7:2380"),
+            partial(cluster.databases[leader].move_leader, name),
         ):
             with pytest.raises(BadArgument, match="'m1' is no id"):
                 await change()

@@ -5,20 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from roost.testing.patience import wait_until
-from tests.database.told import Told, three_told
+from tests.database.told import asked_until, three_told
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 WRITTEN = ("rate_limiter.py", "feature_flags.py", "scheduler.py")
-
-
-def ask_surely(told: Told, line: str) -> str:
-    """Again while nobody leads."""
-    said = [told.ask(line)]
-    wait_until(lambda: not said[-1].startswith("no: ") or bool(said.append(told.ask(line))))
-    return said[-1]
 
 
 @pytest.mark.parametrize("name", WRITTEN)
@@ -44,7 +36,7 @@ def test_a_user_has_so_many_requests_whichever_process_is_asked_or_killed(tmp_pa
 
 def test_a_flag_changes_in_all_processes_and_is_known_without_a_majority(tmp_path: Path) -> None:
     with three_told(EXAMPLES / "feature_flags.py", tmp_path) as members:
-        assert ask_surely(members["m1"], "drop dark") == "there is none"
+        assert members["m1"].ask_surely("drop dark") == "there is none"
         members["m1"].tell("set dark 100")
         said = {members["m1"].hear(), members["m1"].hear()}
         assert said == {"dark is on for 100 %", "set"}
@@ -59,19 +51,16 @@ def test_a_flag_changes_in_all_processes_and_is_known_without_a_majority(tmp_pat
 
 def test_each_job_is_done_once_though_its_scheduler_is_killed(tmp_path: Path) -> None:
     with three_told(EXAMPLES / "scheduler.py", tmp_path) as members:
-        assert ask_surely(members["m1"], "in 0 one") == "job 1"
-        said: list[str] = []
-        wait_until(lambda: bool(said.append(members["m2"].ask("done")) or said[-1]))
-        first = said[-1].removeprefix("1: one, by ")
-        assert members["m3"].ask("who") == first
+        assert members["m1"].ask("in 0 one") == "job 1"
+        done = asked_until(lambda: members["m2"].ask("done"), lambda it: it.startswith("1: "))
+        first = done.removeprefix("1: one, by ")
+        assert members["m3"].ask_surely("who") == first
         others = members.others(first)
         members[first].kill()
-        assert ask_surely(others[0], "in 0 two words") == "job 2"
-        assert ask_surely(others[1], "in 0 three") == "job 3"
-        wait_until(lambda: said.append(others[0].ask("done")) or said[-1].count(";") == 2)
-        found = re.fullmatch(
-            r"1: one, by (\w+); 2: two words, by (\w+); 3: three, by (\w+)", said[-1]
-        )
+        assert others[0].ask("in 0 two words") == "job 2"
+        assert others[1].ask("in 0 three") == "job 3"
+        done = asked_until(lambda: others[0].ask("done"), lambda it: it.count(";") == 2)
+        found = re.fullmatch(r"1: one, by (\w+); 2: two words, by (\w+); 3: three, by (\w+)", done)
         assert found is not None
         assert (found[1], found[2] != first, found[3]) == (first, True, found[2])
         assert [it.end() for it in others] == [0, 0]

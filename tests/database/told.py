@@ -2,13 +2,28 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 from roost.testing.patience import wait_until
 from roost.testing.ports import free_ports
 from roost.testing.processes import children_of, is_there
+
+T = TypeVar("T")
+
+
+def asked_until(ask: Callable[[], T], is_good: Callable[[T], bool]) -> T:
+    """The first answer that is good; it is asked for again and again."""
+    answers: list[T] = []
+
+    def is_there() -> bool:
+        answers.append(ask())
+        return is_good(answers[-1])
+
+    wait_until(is_there)
+    return answers[-1]
 
 
 class Told:
@@ -40,6 +55,10 @@ class Told:
     def ask(self, line: str) -> str:
         self.tell(line)
         return self.hear()
+
+    def ask_surely(self, line: str, again: tuple[str, ...] = ("no: ",)) -> str:
+        """Again while nobody leads, which answers that begin with `again` say."""
+        return asked_until(lambda: self.ask(line), lambda it: not it.startswith(again))
 
     def kill(self) -> None:
         self._process.kill()

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from roost.testing.patience import wait_until
 from roost.testing.ports import free_ports
-from tests.database.told import Told, three_told
+from tests.database.told import Told, asked_until, three_told
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 
@@ -18,10 +17,7 @@ AGAIN = ("nothing happened, ask again", "it may have happened", "no: ")
 
 
 def ask_surely(told: Told, line: str) -> str:
-    """Again while nobody leads."""
-    said = [told.ask(line)]
-    wait_until(lambda: not said[-1].startswith(AGAIN) or bool(said.append(told.ask(line))))
-    return said[-1]
+    return told.ask_surely(line, AGAIN)
 
 
 def test_no_addition_is_lost_or_made_twice_whoever_is_killed_in_the_middle(tmp_path: Path) -> None:
@@ -67,9 +63,7 @@ def requested(port: int, path: str, body: bytes | None = None) -> tuple[int, byt
 
 
 def requested_surely(port: int, path: str, body: bytes | None = None) -> tuple[int, bytes]:
-    said: list[tuple[int, bytes]] = []
-    wait_until(lambda: said.append(requested(port, path, body)) or said[-1][0] < 500)
-    return said[-1]
+    return asked_until(lambda: requested(port, path, body), lambda it: it[0] < 500)
 
 
 def test_what_was_answered_with_201_is_read_from_another_member(tmp_path: Path) -> None:
@@ -93,9 +87,8 @@ def test_a_lock_has_one_holder_and_the_next_one_when_that_is_killed(tmp_path: Pa
         assert members["m2"].ask("check door").startswith("not ours: ")
         assert members["m2"].ask("release door").startswith("no: ")
         members["m1"].kill()
-        said: list[str] = []
-        wait_until(lambda: said.append(members["m2"].ask("acquire door")) or "token" in said[-1])
-        token = int(said[-1].split()[-1])
+        said = asked_until(lambda: members["m2"].ask("acquire door"), lambda it: "token" in it)
+        token = int(said.split()[-1])
         assert token > 1
         assert ask_surely(members["m3"], "acquire door") == "somebody else has it"
         assert ask_surely(members.restart("m1"), "acquire door") == "somebody else has it"

@@ -448,7 +448,7 @@ class Database(Derivable):
         return status_of(self._embedded)
 
 
-def _checked_id(member_id: int) -> int:
+def _checked_id(member_id: Any) -> int:  # Any: programs without a type checker give names
     if not isinstance(member_id, int):
         text = "is no id of a member: `members()` has them, in their field `id`"
         raise BadArgument(f"{member_id!r} {text}")
