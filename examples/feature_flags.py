@@ -5,7 +5,7 @@
 
 Then lines: `set FLAG PERCENT`, `drop FLAG`, `is FLAG USER`.  A flag is on for so many of a hundred
 users, always the same ones.  `is` asks nobody, so it costs nothing and works without a majority;
-each process is told what changes, and says so.
+each process says what is there when it begins, and what changes.
 """
 
 import asyncio
@@ -40,15 +40,23 @@ class Flags:
     async def follow(self) -> None:
         """Keep them right, for ever; to be run in a task."""
         while True:
-            async with self._db.observe("flags", key=str, value=Flag) as changes:
-                async with self._db.view() as view:
-                    rows = view.tree("flags", key=str, value=Flag).items()
-                    self._held = {name: flag async for name, flag in rows}
-                async for change in changes:
-                    if isinstance(change, roost.Overrun):
-                        break  # we were too slow, and some are missing: read all of them again
-                    if change.index > view.index:
-                        self._take(change.key, change.value)
+            try:
+                await self._follow()
+            except roost.NotExecuted as error:
+                # Nobody leads, as at the first start, or where no majority can be reached.
+                print(f"reading all flags again: {error}", file=sys.stderr)
+
+    async def _follow(self) -> None:
+        async with self._db.observe("flags", key=str, value=Flag) as changes:
+            async with self._db.view() as view:
+                rows = view.tree("flags", key=str, value=Flag).items()
+                self._held = {name: flag async for name, flag in rows}
+            print(f"{len(self._held)} flags are there", flush=True)
+            async for change in changes:
+                if isinstance(change, roost.Overrun):
+                    return  # we were too slow, and some are missing
+                if change.index > view.index:
+                    self._take(change.key, change.value)
 
     def _take(self, name: str, flag: Flag | None) -> None:
         if flag is None:

@@ -36,6 +36,8 @@ def test_a_user_has_so_many_requests_whichever_process_is_asked_or_killed(tmp_pa
 
 def test_a_flag_changes_in_all_processes_and_is_known_without_a_majority(tmp_path: Path) -> None:
     with three_told(EXAMPLES / "feature_flags.py", tmp_path) as members:
+        for name in ("m1", "m2", "m3"):
+            assert members[name].hear() == "0 flags are there"
         assert members["m1"].ask_surely("drop dark") == "there is none"
         members["m1"].tell("set dark 100")
         said = {members["m1"].hear(), members["m1"].hear()}
