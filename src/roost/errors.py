@@ -69,6 +69,10 @@ class ShortOfMemory(Overloaded):
     """Little memory is left, by the limit that the text names; no new work is begun."""
 
 
+class CallerGone(NotExecuted):
+    """Nobody waits for the answer any more, so what was asked for was not begun."""
+
+
 class Stopped(NotExecuted):
     """The member is stopping or has stopped."""
 

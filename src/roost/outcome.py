@@ -14,7 +14,7 @@ keep it, and nowhere behind that; an operation that waits on the leader does the
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from roost.errors import AnswerFailed, DeviceFault, RoostError, ShortOfMemory
 
@@ -24,6 +24,14 @@ Outcome = bytes | RoostError
 Done = Callable[[Outcome], None]
 # A read barrier has no result: `None` says that the view holds everything.
 ReadDone = Callable[[RoostError | None], None]
+
+
+class Waiting(Protocol):
+    """Whoever waits for an outcome, as a call does: what nobody waits for is not begun."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody waits any more: its client is gone, or has no time left."""
 
 
 def told(done: Done) -> Done:

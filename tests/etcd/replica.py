@@ -14,7 +14,7 @@ from roost.database.model import MemberRecord
 from roost.errors import ModelRefused, Refused
 from roost.flow import OWN, Flow
 from roost.member.errors import OperationFailed
-from roost.outcome import Done, ReadDone, told, told_read
+from roost.outcome import Done, ReadDone, Waiting, told, told_read
 from roost.store import (
     Changes,
     InlineKeeper,
@@ -91,8 +91,15 @@ class LocalReplica:
     def register(self, name: str, operation: Callable[[Txn, bytes], bytes | Long]) -> None:
         self._operations[name] = operation
 
-    def transact_nowait(self, name: str, body: bytes, done: Done, flow: Flow = OWN) -> None:
-        del flow  # everything runs at once
+    def transact_nowait(
+        self,
+        name: str,
+        body: bytes,
+        done: Done,
+        flow: Flow = OWN,
+        waiting: Waiting | None = None,
+    ) -> None:
+        del flow, waiting  # everything runs at once
         done = told(done)  # as a member does
         if name not in self._operations:
             done(ModelRefused(12, f"{name} is an operation of a real member"))
@@ -179,10 +186,11 @@ class Answer:
         self.flow = OWN
         self.message: bytes | None = None
         self.error: tuple[int, str] | None = None
+        self.is_gone = False
 
     @property
     def is_over(self) -> bool:
-        return self.message is not None or self.error is not None
+        return self.is_gone or self.message is not None or self.error is not None
 
     def reply_in_parts(self, size: int) -> Sending:
         return Gathered(size, self.reply)

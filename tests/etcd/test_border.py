@@ -9,10 +9,14 @@ import pytest
 
 from roost import etcd
 from roost.call import Stream, Unary
+from roost.flow import OWN, Flow
+from roost.outcome import ReadDone
 from roost.proto import auth_pb2
 from roost.proto import rpc_pb2 as pb
+from roost.sim.members.loop import run_virtually, until_idle
 from roost.store import View
 from roost.testing.patience import PATIENCE_S
+from tests.etcd.access.threads import Threads
 from tests.etcd.guarded import (
     ANYTHING,
     REQUESTS,
@@ -21,7 +25,7 @@ from tests.etcd.guarded import (
     World,
     short,
 )
-from tests.etcd.replica import Answer
+from tests.etcd.replica import Answer, LocalReplica
 
 INTERNAL = 13
 
@@ -138,3 +142,74 @@ def test_a_user_with_a_name_longer_than_any_head_is_served(world: World) -> None
     assert isinstance(route, Unary)
     route.handle(answer, pb.PutRequest(key=b"k").SerializeToString())
     assert answer.message is not None
+
+
+# What nobody has asked for in this call: whoever is gone, a line that was joined is left.
+OWN_WORK = {"etcd.token_add"}
+
+
+class Unguarded:
+    """A replica that lets anybody in."""
+
+    def __init__(self) -> None:
+        self.replica = LocalReplica()
+        self.routes = etcd.Services(self.replica, self.replica.store).routes()
+        self.tokens = {"root": ""}
+
+
+@pytest.mark.parametrize("kind", [World, Unguarded])
+def test_whoever_asks_for_a_write_is_who_waits_for_it(kind: type[World | Unguarded]) -> None:
+    """What its client does not wait for any more must not run; see `member`'s executor."""
+    its = kind()
+    seen: list[tuple[str, bool]] = []
+
+    def note(
+        name: str, _body: bytes, _done: object, _flow: Flow = OWN, waiting: Any = None
+    ) -> None:
+        seen.append((name, waiting is not None))
+        assert waiting is None or isinstance(waiting.is_over, bool)
+
+    its.replica.transact_nowait = note  # type: ignore[method-assign, assignment]  # nothing runs
+
+    async def ask_all() -> None:
+        threads = Threads()  # for passwords
+        for path, route in its.routes.items():
+            body = REQUESTS.get(short(path), ANYTHING).SerializeToString()
+            if isinstance(route, Unary):
+                route.handle(Answer(its.tokens["root"]), body)
+            elif short(path) == "Lease/LeaseKeepAlive":
+                route.open(StreamAnswer(its.tokens["root"])).on_message(body)
+        await threads.end_all()
+
+    run_virtually(ask_all())
+    assert len(seen) > 15
+    assert [name for name, has_caller in seen if not has_caller and name not in OWN_WORK] == []
+    its.replica.close()
+
+
+def test_a_read_that_nobody_waits_for_any_more_is_not_made(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[ReadDone] = []
+    monkeypatch.setattr(world.replica, "read_nowait", lambda done, _flow=OWN: held.append(done))
+    route = world.routes[b"/etcdserverpb.KV/Range"]
+    assert isinstance(route, Unary)
+    answers = [Answer(world.tokens["root"]) for _ in range(2)]
+    for answer in answers:
+        route.handle(answer, pb.RangeRequest(key=b"x", range_end=b"y").SerializeToString())
+    answers[0].is_gone = True
+
+    def fail(*_: object, **__: object) -> None:
+        raise AssertionError("somebody looks at the state")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(View, "get", fail)
+        held[0](None)
+    assert answers[0].message is None
+
+    async def go_on() -> None:
+        held[1](None)
+        await until_idle()
+
+    run_virtually(go_on())
+    assert answers[1].message is not None

@@ -26,6 +26,7 @@ from roost.etcd.v3.interface import JSON_PATHS
 from roost.flow import OWN, Flow
 from roost.journal import record
 from roost.member.pipeline import forwarded
+from roost.outcome import Waiting
 from roost.peer import frame
 from roost.peer.greeting import CallBack
 from roost.proto import election_pb2, lock_pb2
@@ -116,8 +117,15 @@ SLOW = {
 class Once(LocalReplica):
     """Runs operations and keeps nothing of them, so that every request sees the same state."""
 
-    def transact_nowait(self, name: str, body: bytes, done: Any, flow: Flow = OWN) -> None:
-        del flow
+    def transact_nowait(
+        self,
+        name: str,
+        body: bytes,
+        done: Any,
+        flow: Flow = OWN,
+        waiting: Waiting | None = None,
+    ) -> None:
+        del flow, waiting
         if name not in self._operations:
             done(ModelRefused(12, f"{name} is an operation of a real member"))
             return

@@ -81,6 +81,18 @@ EXPLAINED = {
     "KV/Txn of more than 10,000 comparisons and operations, at all depths": (
         "etcd counts each depth by itself; Roost all of them (code 3, `too many operations`)"
     ),
+    "Cluster/MemberAdd, MemberUpdate with more than 16 URLs, or one of over 1024 characters": (
+        "etcd looks at each, however many; Roost refuses (code 3, with the reason)"
+    ),
+    "Watch with more than 16 filters": (
+        "etcd takes any number of the two there are; Roost does not begin it"
+    ),
+    "Auth/RoleGrantPermission and UserGrantRole for the 4097th range of a role, and 1025th role": (
+        "etcd takes any number, and holds every request against them; Roost refuses (code 9)"
+    ),
+    "the JSON gateway with more than 40,000 objects in a request": (
+        "etcd reads them; Roost, which reads a text in one step, refuses (code 3)"
+    ),
     "KV/Txn that writes, and looks at more than 16 million keys; one that is compared is four": (
         "etcd does, and nobody can write for as long; Roost gives up (code 8), and does nothing"
     ),

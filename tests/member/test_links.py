@@ -11,12 +11,13 @@ from roost.member.pipeline import forwarded
 from roost.member.protocol import (
     FRAME_ANSWERS,
     FRAME_DIGESTS,
+    FRAME_GONE,
     FRAME_RAFT,
     FRAME_REQUESTS,
     ROOM_KIND_MAX,
     ROOM_KIND_MIN,
 )
-from roost.outcome import Done, Outcome
+from roost.outcome import Done, Outcome, Waiting
 from roost.peer import encode_frame
 from roost.raft import MalformedMessage, Message, Role, codec
 from roost.raft.messages import Heartbeat, HeartbeatReply
@@ -38,6 +39,7 @@ class Ledger:
         self.unreachable: list[int] = []
         self.submitted: list[tuple[str, bytes]] = []
         self.dones: list[Done] = []
+        self.waiting: list[Waiting] = []
         self.sent: list[tuple[int, bytes]] = []
         self.fatal: list[BaseException] = []
         self.scheduled = self.starved = 0
@@ -71,8 +73,17 @@ class Ledger:
     def report_unreachable(self, member_id: int) -> None:
         self.unreachable.append(member_id)
 
-    def submit(self, name: str, _operation: object, body: bytes, done: Done, _flow: Flow) -> None:
+    def submit(
+        self,
+        name: str,
+        _operation: object,
+        body: bytes,
+        done: Done,
+        _flow: Flow,
+        waiting: Waiting,
+    ) -> None:
         self.submitted.append((name, body))
+        self.waiting.append(waiting)
         self.dones.append(done)
 
     def send(self, to: int, buffers: list[bytes], *, bulk: bool) -> bool:
@@ -286,3 +297,21 @@ def test_a_rooms_frame_is_no_larger_than_a_link_takes_and_says_whether_it_left()
     half = bytes(forwarded.BODY_BYTES_MAX // 2 + 1)
     with pytest.raises(AssertionError, match="no link takes such a frame"):
         ledger.links.send_frame(THEM, ROOM_KIND_MIN, [half, half])
+
+
+def test_a_follower_says_for_whom_nobody_waits_any_more() -> None:
+    """Each member counts by itself, and only what it asked for is its own."""
+    ledger = Ledger()
+    ledger.ask(THEM, (5, "put", b"a"), (6, "put", b"b"))
+    ledger.ask(THIRD, (5, "put", b"c"))
+    ledger.links.on_frame(THEM, FRAME_GONE, forwarded.encode_gone([5, 7]))
+    assert [it.is_over for it in ledger.waiting] == [True, False, False]
+    for done in ledger.dones:
+        done(b"done")
+    ledger.links.on_frame(THIRD, FRAME_GONE, forwarded.encode_gone([5]))
+    assert [it.is_over for it in ledger.waiting] == [True, False, False], "it has its answer"
+    assert ledger.links._asked == {}, "nothing is kept of what was answered"
+    with pytest.raises(PeerFault, match="ends early"):
+        ledger.links.on_frame(THEM, FRAME_GONE, bytes(9))
+    assert ledger.links.send_gone(THEM, forwarded.encode_gone([8]))
+    assert ledger.sent[-1] == (THEM, b"".join(encode_frame(FRAME_GONE, [bytes(7) + b"\x08"])))

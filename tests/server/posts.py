@@ -31,6 +31,8 @@ class Client:
         self.status = 0
         self.body = b""
         self.is_answered = False
+        # Its connection is, as `http1` says it.
+        self.is_gone = False
 
     def post(self, body: bytes, *, is_last: bool = True) -> None:
         self._events.put_nowait({"type": "http.request", "body": body, "more_body": not is_last})
@@ -46,7 +48,8 @@ class Client:
             self.is_answered = not event.get("more_body", False)
 
     async def talk(self) -> None:
-        scope = {"type": "http", "headers": self._headers, "client": ("10.0.0.9", 4711)}
+        scope: dict[str, Any] = {"type": "http", "state": {"connection": self}}
+        scope |= {"headers": self._headers, "client": ("10.0.0.9", 4711)}
         await self._app(scope, self._events.get, self._take)
 
     def answer(self) -> tuple[int, dict[str, Any]]:

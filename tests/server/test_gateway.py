@@ -3,6 +3,7 @@
 grpc-gateway v1 is what etcd's clients know: its names, its statuses, its lines of a stream.
 """
 
+import asyncio
 import base64
 from collections.abc import Callable
 from http import HTTPStatus
@@ -19,7 +20,7 @@ from roost.proto import rpc_pb2 as pb
 from roost.server.admission import Admission
 from roost.server.bodies import FULL, Bodies
 from roost.server.gateway import JsonMethod, make_routes
-from roost.sim.members.loop import pass_time, run_virtually
+from roost.sim.members.loop import pass_time, run_virtually, until_idle
 from tests.server.posts import (
     BODY_BYTES_MAX,
     PUT,
@@ -350,3 +351,62 @@ def test_while_memory_is_short_a_post_is_refused_unread_and_a_light_one_is_not()
     memory.look()
     assert post(b"/heavy", answer) == refused
     assert post(b"/light", answer) == (200, {})
+
+
+def test_a_call_whose_connection_is_gone_is_waited_for_by_nobody() -> None:
+    """What it asked for and has not begun is dropped then."""
+    service = Service()
+    client = Client(put_method(service.handle))
+    client.post(b"{}")
+
+    async def work(client: Client) -> None:
+        [call] = service.calls
+        said = [call.is_over]
+        client.is_gone = True
+        said.append(call.is_over)
+        assert said == [False, True]
+        call.reply(b"")
+
+    beside(work, client)
+
+
+def test_a_long_request_is_made_over_turns_of_the_loop_and_one_of_too_many_objects_is_refused() -> (
+    None
+):
+    text = b'{"key": "Zm9v", "not known": [' + b", ".join([b"{}"] * 20) + b"]}"
+    for objects_max in (20, 21):
+        service = Service()
+
+        async def story(service: Service = service, objects_max: int = objects_max) -> int:
+            method = JsonMethod(
+                PUT, Unary(service.handle), body_bytes_max=BODY_BYTES_MAX, objects_max=objects_max
+            )
+            client = Client(method)
+            client.post(text)
+            talking = asyncio.ensure_future(client.talk())
+            await until_idle()
+            for call in service.calls:
+                call.reply(b"")
+            await talking
+            return client.answer()[0]
+
+        assert run_virtually(story()) == (400 if objects_max == 20 else 200)
+
+    turns: list[int] = []
+
+    async def in_turns() -> None:
+        service = Service()
+        method = JsonMethod(PUT, Unary(service.handle), body_bytes_max=1 << 20)
+        client = Client(method)
+        client.post(b'{"key": "Zm9v"' + b', "key": "Zm9v"' * 10 + b"}")
+        talking = asyncio.ensure_future(client.talk())
+        while not service.calls:
+            turns.append(1)
+            await asyncio.sleep(0)
+        service.calls[0].reply(b"")
+        await talking
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("roost.server.json_request.FIELDS_A_STEP", 1)
+        run_virtually(in_turns())
+    assert len(turns) > 1

@@ -9,8 +9,19 @@ from google.protobuf.message import Message
 
 from roost.proto import auth_pb2
 from roost.proto import rpc_pb2 as pb
-from roost.server.json_request import DEPTH_MAX, BadJson, build, read_first, read_whole
+from roost.server.json_request import (
+    DEPTH_MAX,
+    FIELDS_A_STEP,
+    OBJECTS_MAX,
+    BadJson,
+    build,
+    check_size,
+    fill,
+    read_first,
+    read_whole,
+)
 from tests.integration.edges import every_edge
+from tests.steps import Steps, slices_of
 
 KEY = b"a" * 60 + b"\xff\xfe\xfb"
 A = base64.b64encode(b"a").decode()
@@ -115,3 +126,27 @@ def test_what_is_nested_too_deep_is_refused() -> None:
 def test_the_first_of_several_values_is_read_when_it_is_whole() -> None:
     assert read_first('{"a":1} {"b"') == ({"a": 1}, 7)
     assert read_first('{"b"') is None
+
+
+def test_a_message_of_many_fields_is_made_in_steps_that_are_bounded() -> None:
+    """45,000 operations were one step of half a second."""
+    operation = {"requestPut": {"key": A}}
+    value = {
+        "success": [operation] * 4000,
+        "failure": [{"requestTxn": {"success": [operation] * 4000}}],
+    }
+    message = pb.TxnRequest()
+    steps = fill(message, value)
+    counts, _ = slices_of(steps)  # type: ignore[arg-type]  # it is a generator
+    assert len(counts) > 8000 * 3 // FIELDS_A_STEP
+    assert max(counts) < 40 * FIELDS_A_STEP
+    assert message == build(pb.TxnRequest, value)
+    assert len(message.failure[0].request_txn.success) == 4000
+
+
+def test_more_objects_than_any_request_has_are_refused_before_they_are_made() -> None:
+    text = json.dumps({"success": [{"requestPut": {"key": A}}] * 45_000})
+    with pytest.raises(BadJson, match="at most 40000 JSON objects"), Steps() as steps:
+        check_size(text, OBJECTS_MAX)
+    assert steps.count < 20
+    check_size(json.dumps({"success": [{"requestPut": {"key": A}}] * 10_000}), OBJECTS_MAX)

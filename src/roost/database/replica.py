@@ -16,7 +16,7 @@ from typing import Protocol
 from roost.database.events import Event
 from roost.flow import OWN, Flow
 from roost.member import MemberRecord
-from roost.outcome import Done, ReadDone
+from roost.outcome import Done, ReadDone, Waiting
 from roost.store import Changes, Counted, HeldView, Layer, Long, Tree, Txn, View
 
 # Runs where the cluster leads: (transaction, what was asked) -> the answer, or the long operation
@@ -104,11 +104,19 @@ class Replica(Protocol):
     def register(self, name: str, operation: Operation) -> None:
         """Name an operation, before the member starts; every member must know the same names."""
 
-    def transact_nowait(self, name: str, body: bytes, done: Done, flow: Flow = OWN) -> None:
+    def transact_nowait(
+        self,
+        name: str,
+        body: bytes,
+        done: Done,
+        flow: Flow = OWN,
+        waiting: Waiting | None = None,
+    ) -> None:
         """Run an operation where the cluster leads, and call `done(outcome)` once.
 
         A result is durable on a majority then, and applied here if this member leads.  Else it is
-        an error: `Refused`, a leaf of `NotExecuted` or one of `OutcomeUnknown`.
+        an error: `Refused`, a leaf of `NotExecuted` or one of `OutcomeUnknown`.  What nobody is
+        `waiting` for any more before it has begun is not begun.
         """
 
     def read_nowait(self, done: ReadDone, flow: Flow = OWN) -> None:

@@ -19,7 +19,7 @@ import msgspec
 
 from roost.call import Caller
 from roost.database.model import Long, Operation, Txn
-from roost.errors import Refused, RoostError
+from roost.errors import CallerGone, Refused, RoostError
 from roost.etcd import errors
 from roost.etcd.access.callers import Callers
 from roost.etcd.access.judge import Check, Judge
@@ -27,7 +27,7 @@ from roost.etcd.access.tokens import Identity
 from roost.etcd.access.users import Auth
 from roost.etcd.limits import Limits
 from roost.etcd.ports import Replica
-from roost.outcome import Done, Outcome, ReadDone, settle_future, told_read
+from roost.outcome import Done, Outcome, ReadDone, Waiting, settle_future, told_read
 
 AS = "etcd.as"
 # How long a request about this member's own files waits to hear that they hold everything.
@@ -87,8 +87,12 @@ class Border:
         body: bytes,
         answer: Callable[[bytes], None],
         refused: Callable[[RoostError], None],
+        waiting: Waiting | None = None,
     ) -> None:
-        """Run what a client asks for on the leader; `answer` gets the operation's result."""
+        """Run what a client asks for on the leader; `answer` gets the operation's result.
+
+        What nobody is `waiting` for any more before it has begun is not begun.
+        """
 
         def done(outcome: Outcome) -> None:
             if isinstance(outcome, RoostError):
@@ -100,20 +104,28 @@ class Border:
         if len(body) > self.limits.request_bytes_max:
             refused(errors.request_too_large())
         else:
-            self.run(caller, name, body, done)
+            self.run(caller, name, body, done, waiting)
 
-    def run(self, caller: Caller, name: str, body: bytes, done: Done) -> None:
+    def run(
+        self,
+        caller: Caller,
+        name: str,
+        body: bytes,
+        done: Done,
+        waiting: Waiting | None = None,
+    ) -> None:
         """Run an operation for a caller who is answered by somebody else."""
+        transact = self.replica.transact_nowait
         if not self.auth.may_be_enabled:
-            self.replica.transact_nowait(name, body, done, caller.flow)
+            transact(name, body, done, caller.flow, waiting)
             return
 
         def identified(identity: Identity | None) -> None:
             if identity is None:
-                self.replica.transact_nowait(name, body, done, caller.flow)
+                transact(name, body, done, caller.flow, waiting)
             else:
                 flow = caller.flow.as_user(identity.user)
-                self.replica.transact_nowait(AS, sign(name, identity, body), done, flow)
+                transact(AS, sign(name, identity, body), done, flow, waiting)
 
         self.callers.identify(caller, identified, done)
 
@@ -125,6 +137,7 @@ class Border:
         refused: Callable[[RoostError], None],
         *,
         is_local: bool = False,
+        waiting: Waiting | None = None,
     ) -> None:
         """Answer from the view, after a read barrier unless the caller wants a local answer.
 
@@ -137,7 +150,7 @@ class Border:
             except Refused as refusal:
                 refused(refusal)
 
-        self.admit(caller, check, allowed, refused, is_local=is_local)
+        self.admit(caller, check, allowed, refused, is_local=is_local, waiting=waiting)
 
     def admit(
         self,
@@ -148,6 +161,7 @@ class Border:
         *,
         is_local: bool = False,
         may_be_stale: bool = False,
+        waiting: Waiting | None = None,
     ) -> None:
         """Go on when a read barrier has passed and the caller may do what `check` asks.
 
@@ -159,6 +173,8 @@ class Border:
             if error is not None:
                 self.failed_read_count += 1
                 refused(error)
+            elif waiting is not None and waiting.is_over:
+                refused(CallerGone("nobody waits for it any more"))
             elif self.auth.may_be_enabled:
                 self.callers.identify(caller, identified, refused)
             else:

@@ -34,6 +34,7 @@ from roost.database.member_errors import (
 )
 from roost.errors import (
     AnswerFailed,
+    CallerGone,
     ModelRefused,
     NoLeader,
     NotLeader,
@@ -81,6 +82,17 @@ def lease_provided() -> ModelRefused:
 def too_many_operations() -> ModelRefused:
     """ErrGRPCTooManyOps."""
     return refused(Code.INVALID_ARGUMENT, "etcdserver: too many operations in txn request")
+
+
+def too_many_urls(most: int, chars: int) -> ModelRefused:
+    """As bad ones, with the reason; etcd takes any number."""
+    text = f"a member has at most {most}, of {chars} characters each"
+    return refused(Code.INVALID_ARGUMENT, f"etcdserver: given member URLs are invalid: {text}")
+
+
+def too_much_in_a_role(what: str, most: int) -> ModelRefused:
+    """What every request of a user is held against has a bound; etcd has none."""
+    return refused(Code.FAILED_PRECONDITION, f"etcdserver: {what}: there may be {most}")
 
 
 def duplicate_key() -> ModelRefused:
@@ -352,6 +364,7 @@ def malformed_request() -> ModelRefused:
 WATCH_RANGE_EMPTY = "mvcc: watcher range is empty"
 WATCH_ID_TAKEN = "mvcc: duplicate watch ID provided on the WatchStream"
 TOO_MANY_WATCHERS = "etcdserver: too many watchers"
+WATCH_FILTERS = "etcdserver: a watch has at most 16 filters"
 WATCH_DENIED = "rpc error: code = PermissionDenied desc = etcdserver: permission denied"
 # The refusals that a watch is told in an answer of its own; any other ends its stream.
 _TOLD_WATCHES = (Code.INVALID_ARGUMENT, Code.PERMISSION_DENIED, Code.UNAUTHENTICATED)
@@ -370,6 +383,7 @@ def watch_refusal(error: RoostError) -> str | None:
 _STATUSES: Mapping[type[RoostError], Status] = {
     # Nothing of it ran.
     Overloaded: Status(Code.RESOURCE_EXHAUSTED, "etcdserver: too many requests"),
+    CallerGone: Status(Code.CANCELLED, "context canceled"),  # nobody hears it
     ShortOfMemory: Status(Code.RESOURCE_EXHAUSTED, SHORT_OF_MEMORY + ": {error}"),
     Stopped: Status(Code.UNAVAILABLE, "etcdserver: server stopped"),
     NoLeader: Status(Code.UNAVAILABLE, NO_LEADER),

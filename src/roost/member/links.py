@@ -14,6 +14,7 @@ believes is in doubt, and the member ends (record 0012).
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from roost.errors import NotLeader, PeerFault
 from roost.member.operation import Changing, Operation
@@ -22,6 +23,7 @@ from roost.member.pipeline.executor import Executor
 from roost.member.pipeline.forwarded import Forwarded
 from roost.member.protocol import (
     FRAME_ANSWERS,
+    FRAME_GONE,
     FRAME_RAFT,
     FRAME_REQUESTS,
     ROOM_KIND_MAX,
@@ -36,6 +38,13 @@ from roost.raft.messages import Heartbeat, HeartbeatReply
 logger = logging.getLogger(__name__)
 # Takes the sender's id and a frame's body; raises PeerFault when it breaks its format.
 FrameHandler = Callable[[int, bytes], None]
+
+
+@dataclass(slots=True, eq=False)
+class Asked:
+    """A request of another member's client, which may go away."""
+
+    is_over: bool = False
 
 
 class Links:
@@ -71,7 +80,10 @@ class Links:
         self._handlers: dict[int, FrameHandler] = {
             FRAME_RAFT: self._on_raft,
             FRAME_REQUESTS: self._on_requests,
+            FRAME_GONE: self._on_gone,
         }
+        # Requests of other members that have no answer so far: who asked, and by which number.
+        self._asked: dict[tuple[int, int], Asked] = {}
         # Frames for rooms that are not here, and frames that a room's handler failed at.
         self.unknown_count = 0
         self.failed_count = 0
@@ -130,6 +142,10 @@ class Links:
     def send_requests(self, leader: int, buffers: list[bytes]) -> bool:
         """Hand requests to the leader; False when the link did not take them."""
         return self._send_bulk(leader, FRAME_REQUESTS, buffers)
+
+    def send_gone(self, leader: int, ids: bytes) -> bool:
+        """Tell the leader for which requests nobody waits; False when the link did not take it."""
+        return self._send_bulk(leader, FRAME_GONE, [ids])
 
     def send_frame(self, to: int, kind: int, buffers: Sequence[bytes]) -> bool:
         """Send a room's frame; False when it was dropped: not connected, or too much waits."""
@@ -196,8 +212,12 @@ class Links:
 
     def _on_request(self, sender: int, request: Forwarded) -> None:
         """A follower's request: run it here, or say that we do not lead."""
+        asked = Asked()
+        name = sender, request.id
 
         def answer(outcome: Outcome) -> None:
+            if self._asked.get(name) is asked:
+                del self._asked[name]
             buffers = forwarded.encode_answer(request.id, outcome)
             collected = self._answers.setdefault(sender, [])
             collected += buffers
@@ -213,4 +233,13 @@ class Links:
         if self._core.role is not Role.LEADER:
             answer(NotLeader("another leads, or nobody"))
         else:
-            self._executor.submit(request.name, operation, request.body, answer, request.flow)
+            self._asked[name] = asked
+            submit = self._executor.submit
+            submit(request.name, operation, request.body, answer, request.flow, asked)
+
+    def _on_gone(self, sender: int, body: bytes) -> None:
+        """For some of what a follower has handed on nobody waits any more."""
+        for request_id in forwarded.decode_gone(body):
+            asked = self._asked.get((sender, request_id))
+            if asked is not None:
+                asked.is_over = True

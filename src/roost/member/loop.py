@@ -26,7 +26,7 @@ from roost.member.directory.home import Home
 from roost.member.errors import MemberRemoved
 from roost.member.machine.world import World
 from roost.member.parts import Parts, Wiring
-from roost.outcome import Done, ReadDone
+from roost.outcome import Done, ReadDone, Waiting
 from roost.peer import RefusedThere
 from roost.raft import Ready, Role
 
@@ -125,12 +125,19 @@ class Loop:
 
     # What brings news.
 
-    def transact(self, name: str, body: bytes, done: Done, flow: Flow = OWN) -> None:
+    def transact(
+        self,
+        name: str,
+        body: bytes,
+        done: Done,
+        flow: Flow = OWN,
+        waiting: Waiting | None = None,
+    ) -> None:
         """Run the operation `name` on the leader, wherever that is."""
         if self.is_stopped:
             done(Stopped("this member stops"))
             return
-        self._router.submit(name, body, done, flow)
+        self._router.submit(name, body, done, flow, waiting)
         self.schedule()
 
     def barrier(self, index: int, done: ReadDone, flow: Flow = OWN) -> None:
@@ -301,7 +308,7 @@ class Loop:
         logger.info("leadership: role %s, leader %x, term %d", role.name.lower(), leader, term)
         if old_role is Role.LEADER and (role is not Role.LEADER or term != old_term):
             for it in self._executor.close():
-                self._router.submit(it.name, it.body, it.done, it.flow)
+                self._router.submit(it.name, it.body, it.done, it.flow, it.waiting)
         if old_leader and leader != old_leader:
             self._router.on_deposed(old_leader)
         self.parts.transfers.look()

@@ -20,7 +20,7 @@ from roost.member.machine.reserve import SpaceReport
 from roost.member.machine.world import World
 from roost.member.operation import Operation
 from roost.member.status import MemberStatus
-from roost.outcome import Done, ReadDone, settle_future, told_read
+from roost.outcome import Done, ReadDone, Waiting, settle_future, told_read
 from roost.raft import Entry
 from roost.store import Changes, StoreCorrupt, Txn
 
@@ -217,14 +217,22 @@ class Member:
         """
         return self.core.log.slice(first, bytes_max, self.store.applied_index + 1)
 
-    def transact_nowait(self, name: str, body: bytes, done: Done, flow: Flow = OWN) -> None:
+    def transact_nowait(
+        self,
+        name: str,
+        body: bytes,
+        done: Done,
+        flow: Flow = OWN,
+        waiting: Waiting | None = None,
+    ) -> None:
         """Run the operation `name` on the leader and call `done(outcome)` once.
 
         A result is durable on a majority when `done` gets it.  Errors are `Refused`,
         leaves of `NotExecuted` (safe to retry) or `OutcomeUnknown`.  Flows take turns; what is of
-        one flow runs in its order.
+        one flow runs in its order.  What nobody is `waiting` for any more when it has not begun is
+        not begun.
         """
-        self._loop.transact(name, body, done, flow)
+        self._loop.transact(name, body, done, flow, waiting)
 
     async def transact(self, name: str, body: bytes) -> bytes:
         """Run the operation `name` on the leader and return its result; see `transact_nowait`."""

@@ -225,6 +225,7 @@ class Parts:
             timeout_ticks=self._timeout_ticks,
             grace_ticks=self._election_ticks,
             first_id=1 + self._world.dice.below(LIFE_IDS),
+            send_gone=self.links.send_gone,
         )
         return Router(
             self.core,

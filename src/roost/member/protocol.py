@@ -4,7 +4,7 @@ Version 2 knows rows that travel as lists (decision record 0013).
 
 
 1 ... 63      the member's own, below; one of these that is not known breaks the protocol
-64 ... 239    of the rooms that stand on a member, each of which registers its own
+64 ... 239    of the rooms that stand on a member, each of which registers its own; 238 is taken
 240 ... 255   the transport's, see `peer.frame`
 """
 
@@ -12,3 +12,5 @@ PROTOCOL_VERSION = 2
 FRAME_RAFT, FRAME_REQUESTS, FRAME_ANSWERS, FRAME_REPAIR, FRAME_DIGESTS = 1, 2, 3, 4, 5
 FRAME_WHO, FRAME_WHO_IS = 6, 7
 ROOM_KIND_MIN, ROOM_KIND_MAX = 64, 239
+# The member's own, and no more than advice: who does not know it drops it, as a room's.
+FRAME_GONE = 238

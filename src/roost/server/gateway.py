@@ -29,7 +29,14 @@ from roost.server.admission import Admission
 from roost.server.bodies import FULL, MESSAGES_MIN, Bodies
 from roost.server.json_calls import HTTP_STATUS, FailedError, JsonCall, JsonStream
 from roost.server.json_parts import JsonParts, json_of
-from roost.server.json_request import BadJson, build, read_first, read_whole
+from roost.server.json_request import (
+    OBJECTS_MAX,
+    BadJson,
+    check_size,
+    fill,
+    read_first,
+    read_whole,
+)
 from roost.server.methods import TIMEOUT_UNITS
 from roost.tasks import Tasks
 
@@ -102,6 +109,7 @@ class JsonMethod:
         admission: Admission | None = None,
         bodies: Bodies | None = None,
         body_bytes_max: int,
+        objects_max: int = OBJECTS_MAX,
     ) -> None:
         """Answer posts by what `route` does, as its gRPC `path` would."""
         self._bodies = bodies or Bodies(2 * MESSAGES_MIN * body_bytes_max)
@@ -112,6 +120,7 @@ class JsonMethod:
         self._response: type[Message] = GetMessageClass(descriptor.output_type)
         self._streams = descriptor.server_streaming
         self._body_bytes_max = body_bytes_max
+        self._objects_max = objects_max
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -130,15 +139,18 @@ class JsonMethod:
             logger.warning("a request was given no memory: it ends")
             await _send_error(send, *self._admission.on_error())
 
-    def _encode(self, value: object) -> bytes:
-        """The bytes of the request that a JSON value says.
+    async def _encode(self, value: object) -> bytes:
+        """The bytes of the request that a JSON value says; over turns of the loop, if it is long.
 
         Raises:
             FailedError: it is no such request.
 
         """
+        message = self._request()
         try:
-            return build(self._request, value).SerializeToString()
+            for _ in fill(message, value):
+                await asyncio.sleep(0)
+            return message.SerializeToString()
         except BadJson as error:
             raise FailedError(Code.INVALID_ARGUMENT, str(error)) from error
 
@@ -163,10 +175,18 @@ class JsonMethod:
     async def _answer(self, body: bytearray, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request that is whole."""
         try:
-            message = self._encode(read_whole(body.decode() or "{}"))
+            text = body.decode() or "{}"
+            check_size(text, self._objects_max)
+            message = await self._encode(read_whole(text))
         except ValueError as error:  # BadJson, or no UTF-8
             raise FailedError(Code.INVALID_ARGUMENT, str(error)) from error
-        call = JsonCall(_token_of(scope), _address_of(scope), _flow_of(scope))
+        connection = scope.get("state", {}).get("connection")
+        call = JsonCall(
+            _token_of(scope),
+            _address_of(scope),
+            _flow_of(scope),
+            lambda: connection is not None and connection.is_gone,
+        )
         timeout_s = _timeout_of(scope)
         try:
             async with asyncio.timeout(timeout_s):
@@ -245,12 +265,13 @@ class JsonMethod:
                 text += utf8.decode(event.get("body", b""), not event.get("more_body"))
                 if len(text) > self._body_bytes_max:
                     raise FailedError(Code.RESOURCE_EXHAUSTED, "a request is too large")
+                check_size(text, self._objects_max)
                 while text := text.lstrip():
                     found = read_first(text)
                     if found is None:
                         break  # the rest has yet to come
                     value, end = found
-                    handler.on_message(self._encode(value))
+                    handler.on_message(await self._encode(value))
                     text = text[end:]
                 if not event.get("more_body") and not is_whole:
                     is_whole = True
@@ -345,6 +366,7 @@ def make_routes(
     admission: Admission | None = None,
     bodies: Bodies | None = None,
     body_bytes_max: int,
+    objects_max: int = OBJECTS_MAX,
 ) -> list[routing.Route]:
     """All `paths` of the gateway, each to a method in `services` that is in one of `schemas`.
 
@@ -368,6 +390,7 @@ def make_routes(
             admission=admission,
             bodies=bodies,
             body_bytes_max=body_bytes_max,
+            objects_max=objects_max,
         )
         made += [routing.Route(f"/{version}/{path}", app, methods=["POST"]) for version in VERSIONS]
     return made

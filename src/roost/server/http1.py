@@ -45,7 +45,9 @@ class Http1Protocol(HttpToolsProtocol):
         unread: Unread | None = None,
     ) -> None:
         """Wait for the transport."""
-        super().__init__(config=config, server_state=server_state, app_state={})
+        # Each request's scope has it as its state: who answers later can ask whether we are gone.
+        state = {"connection": self}
+        super().__init__(config=config, server_state=server_state, app_state=state)
         self._on_lost = on_lost
         self._unread = unread or Unread(1 << 62, ())
         # What was answered and has not left, while the client does not read.
@@ -108,6 +110,11 @@ class Http1Protocol(HttpToolsProtocol):
             self._parse()
             if not self._rest and not self.pipeline:
                 self.flow.resume_reading()
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether nobody reads an answer any more."""
+        return bool(self.transport.is_closing())
 
     @property
     def _is_idle(self) -> bool:

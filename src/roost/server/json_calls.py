@@ -42,8 +42,15 @@ class JsonCall:
     on_drain: Callable[[], None] | None = None
     pending_bytes = 0
 
-    def __init__(self, token: str, address: str, flow: Flow) -> None:
-        """Nothing has come yet."""
+    def __init__(
+        self,
+        token: str,
+        address: str,
+        flow: Flow,
+        is_gone: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Nothing has come yet; `is_gone()` says whether the connection it came by is."""
+        self._is_gone = is_gone
         self.token = token
         self.address = address
         self.flow = flow
@@ -55,6 +62,8 @@ class JsonCall:
     @property
     def is_over(self) -> bool:
         """Whether it was answered, or nobody waits any more."""
+        if self._is_gone():
+            return True
         return self.outcome.done() if self._parts is None else self._parts.is_over
 
     def leave(self) -> None:

@@ -5,14 +5,18 @@ Numbers of 64 bits may be strings; enumerations are names or numbers, and a name
 is refused, never a default.  Bytes are base64 of either alphabet, with line breaks, with or
 without padding.  Nothing is converted that is of another type.
 
+A message is made in steps (D14): a megabyte has room for a hundred thousand fields, and each takes
+three microseconds.
+
 Full?  What is nested deeper than DEPTH_MAX messages, or deeper than Python's parser reads, is
-refused; how long a text may be is up to whoever reads it.
+refused, and so are more objects than all operations of a transaction take (`check_size`); how long
+a text may be is up to whoever reads it.
 """
 
 import base64
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -23,6 +27,10 @@ from roost.errors import PeerFault
 
 # As deep as protobuf's own parser goes, which reads the request again.
 DEPTH_MAX = 100
+# As many as 10,000 operations of a transaction take (`etcd/v3/checks.py`), and some.
+OBJECTS_MAX = 40_000
+# Two milliseconds' worth.
+FIELDS_A_STEP = 512
 _URL_SAFE = str.maketrans("-_", "+/", "\r\n")
 _NUMBER = re.compile(r"[ \t\r\n]*(-?(?:0|[1-9][0-9]*))[ \t\r\n]*")
 _INTEGERS = (
@@ -54,6 +62,20 @@ def _refuse_constant(name: str) -> None:
 
 
 _DECODER = json.JSONDecoder(parse_float=_Fraction, parse_constant=_refuse_constant)
+
+
+def check_size(text: str, objects_max: int) -> None:
+    """Refuse a text of more objects than anybody's request has, before they are made.
+
+    Python's parser reads a text in one step, and what costs is the objects.  A brace within a
+    string counts as well.
+
+    Raises:
+        BadJson: there are too many.
+
+    """
+    if text.count("{") > objects_max:
+        raise BadJson(f"a request has at most {objects_max} JSON objects")
 
 
 def read_whole(text: str) -> object:
@@ -91,18 +113,35 @@ def read_first(text: str) -> tuple[object, int] | None:
 
 
 def build(kind: type[Message], value: object) -> Message:
-    """The request that a JSON object says.
+    """The request that a JSON object says, all at once.
 
     Raises:
         BadJson: it says none.
 
     """
     message = kind()
-    _fill(message, value, "", 0)
+    for _ in fill(message, value):
+        pass
     return message
 
 
-def _fill(message: Message, value: object, where: str, depth: int) -> None:
+def fill(message: Message, value: object) -> Iterator[None]:
+    """Make of an empty message what a JSON object says, FIELDS_A_STEP or a few more a step.
+
+    Raises:
+        BadJson: it says no such message.
+
+    """
+    left = FIELDS_A_STEP
+    for cost in _fill(message, value, "", 0):
+        left -= cost
+        if left <= 0:
+            left = FIELDS_A_STEP
+            yield
+
+
+def _fill(message: Message, value: object, where: str, depth: int) -> Iterator[int]:
+    """Fill a message; yields so many fields as were read since the last time, now and then."""
     if not isinstance(value, dict):
         raise BadJson(f"{where or 'a request'} is a JSON object")
     if depth >= DEPTH_MAX:
@@ -114,7 +153,7 @@ def _fill(message: Message, value: object, where: str, depth: int) -> None:
             continue
         place = f"{where}.{name}" if where else name
         if field.is_repeated:
-            _extend(message, field, inner, place, depth)
+            yield from _extend(message, field, inner, place, depth)
             continue
         oneof = field.containing_oneof
         if oneof is not None and message.WhichOneof(oneof.name) not in (None, field.name):
@@ -122,12 +161,13 @@ def _fill(message: Message, value: object, where: str, depth: int) -> None:
         if field.message_type is not None:
             child = getattr(message, field.name)
             child.SetInParent()
-            _fill(child, inner, place, depth + 1)
+            yield from _fill(child, inner, place, depth + 1)
         else:
             _store(partial(setattr, message, field.name), _scalar(field, inner, place), place)
+    yield 1 + len(value)
 
 
-def _extend(message: Message, field: Any, value: object, place: str, depth: int) -> None:
+def _extend(message: Message, field: Any, value: object, place: str, depth: int) -> Iterator[int]:
     """Fill a repeated field; `field` is a FieldDescriptor of either implementation."""
     if not isinstance(value, list):
         raise BadJson(f"{place} is a JSON array")
@@ -136,10 +176,11 @@ def _extend(message: Message, field: Any, value: object, place: str, depth: int)
         if field.message_type is not None:
             child = held.add()
             if inner is not None:
-                _fill(child, inner, place, depth + 1)
+                yield from _fill(child, inner, place, depth + 1)
         else:
             zero = _ZERO[field.type]
             _store(held.append, _scalar(field, zero if inner is None else inner, place), place)
+        yield 1
 
 
 def _store(store: Callable[[Any], None], value: object, place: str) -> None:

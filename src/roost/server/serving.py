@@ -21,6 +21,7 @@ from roost.server.app import make_app
 from roost.server.bodies import MESSAGES_MIN, Bodies
 from roost.server.figures import Figures
 from roost.server.grpc import BODIES_BYTES_MAX
+from roost.server.json_request import OBJECTS_MAX
 from roost.server.loop_watch import LoopWatch
 from roost.server.options import Serving
 from roost.server.pools import Pools
@@ -131,6 +132,8 @@ class MemberServer:
                 admission=self._admission,
                 bodies=bodies,
                 body_bytes_max=2 * message_bytes,
+                # An operation of a transaction takes three, and something beside it.
+                objects_max=max(OBJECTS_MAX, 12 * serving.limits.operations_max),
             )
             if serving.has_gateway
             else []

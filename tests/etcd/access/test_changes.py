@@ -212,3 +212,26 @@ def test_a_password_is_somebodys(state: State) -> None:
 def test_a_permission_is_given(state: State) -> None:
     asked = pb.AuthRoleGrantPermissionRequest(name="nobody's")
     assert state.run("role_grant", asked) == "etcdserver: permission not given"
+
+
+def test_a_role_permits_so_many_ranges_and_a_user_has_so_many_roles(
+    state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them are written anew with each grant, and every request is held against them."""
+    monkeypatch.setattr("roost.etcd.access.changes.PERMISSIONS_OF_ROLE_MAX", 2)
+    monkeypatch.setattr("roost.etcd.access.changes.ROLES_OF_USER_MAX", 2)
+    assert not state.run("user_add", pb.AuthUserAddRequest(name="zoe"))
+
+    def grant(key: bytes) -> str:
+        asked = pb.AuthRoleGrantPermissionRequest(name="r0", perm=P(key=key))
+        return state.run("role_grant", asked)
+
+    for number in range(3):
+        assert not state.run("role_add", pb.AuthRoleAddRequest(name=f"r{number}"))
+    granted = [
+        state.run("user_grant", pb.AuthUserGrantRoleRequest(user="zoe", role=f"r{number}"))
+        for number in range(3)
+    ]
+    assert granted == ["", "", "etcdserver: too many roles of a user: there may be 2"]
+    full = "etcdserver: too many permissions of a role: there may be 2"
+    assert [grant(it) for it in (b"a", b"b", b"c", b"b")] == ["", "", full, ""]

@@ -305,3 +305,23 @@ def test_only_those_who_may_set_a_password_cost_a_hash() -> None:
         assert door.hashed_count == 0
 
     story(tell)
+
+
+def test_a_password_that_nobody_waits_for_any_more_costs_no_thread_and_counts_for_nobody() -> None:
+    async def tell(door: Door) -> None:
+        busy = [door.ask(name, name) for name in ("root", "reader")]
+        await until_idle()
+        assert len(door.threads.working) == hashers.HASHERS
+        gone = [door.ask("reader", "wrong") for _ in range(2)]
+        half = [door.ask("reader", "reader", "10.0.0.2") for _ in range(2)]
+        many = [door.ask("reader", f"{it}", "10.0.0.3") for it in range(attempts.FAILURES_MAX)]
+        await until_idle()
+        for answer in (*gone, half[0], *many):
+            answer.is_gone = True
+        await door.threads.end_all()
+        assert heard([*busy, half[1]]) == [None] * 3
+        assert door.checked == [b"root", b"reader", b"reader"]
+        later = [door.ask("reader", f"{it}", "10.0.0.3") for it in range(attempts.FAILURES_MAX)]
+        assert await door.said(*later) == [WRONG] * attempts.FAILURES_MAX
+
+    story(tell)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from roost import etcd
 from roost.call import Unary
 from roost.client import prefix_end
+from roost.etcd.limits import WATCH_FILTERS_MAX
 from roost.etcd.model import kv
 from roost.etcd.v3 import latecomers
 from roost.etcd.v3 import watch as watch_module
@@ -538,5 +539,22 @@ def test_events_for_which_there_is_no_memory_are_served_later(
         yield
         values = [event.kv.value for event in world.stream.events(0)]
         assert values == [b"before", b"meanwhile", b"behind", b"again"]
+
+    story(tell)
+
+
+def test_a_watch_has_so_many_filters_and_no_more() -> None:
+    """A request has room for two million, each of which was looked at twice."""
+
+    def tell(world: World) -> Iterator[None]:
+        put = pb.WatchCreateRequest.NOPUT
+        world.watch(key=b"k", filters=[put] * WATCH_FILTERS_MAX)
+        yield
+        world.watch(key=b"k", filters=[put] * (WATCH_FILTERS_MAX + 1))
+        yield
+        taken, refused = world.stream.sent
+        assert (taken.created, taken.canceled) == (True, False)
+        assert (refused.created, refused.canceled) == (True, True)
+        assert refused.cancel_reason == "etcdserver: a watch has at most 16 filters"
 
     story(tell)

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from roost.member.cluster.roster import (
+    RECORD_BYTES_MAX,
     MemberRecord,
     Roster,
     bootstrap_roster,
@@ -85,6 +86,11 @@ def test_a_member_that_has_started_says_its_name_and_its_life_never_goes_back(bo
 def test_what_no_member_can_say_of_itself_is_refused(book: Book, said: dict[str, int]) -> None:
     with pytest.raises(MalformedRecord, match="no member is"):
         book.publish(**said)
+
+
+def test_more_than_there_is_to_say_of_a_member_is_not_read(book: Book) -> None:
+    with pytest.raises(MalformedRecord, match="no member has 65537 bytes"):
+        book.roster.publish(book.store.begin(), b"[" * (RECORD_BYTES_MAX + 1))
 
 
 def test_who_was_removed_is_remembered_and_publishes_nothing(book: Book) -> None:

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from roost.errors import PeerFault
+from roost.member.cluster.roster import RECORD_BYTES_MAX
 from roost.member.cluster.vouching import ASKED_MAX, Vouched
 from roost.member.protocol import FRAME_WHO, FRAME_WHO_IS
 from tests.member.cluster.stories import GONE, NEW, OWN, PEER, Story, url
@@ -109,3 +110,10 @@ def test_a_full_house_takes_a_new_address_of_who_is_in_it_and_no_stranger() -> N
     story.vouch(PEER, 11, at=7)
     assert story.transport.links == {PEER: [("10.0.0.7", 2380)]}
     assert set(story.vouching.records()) == {PEER}
+
+
+def test_what_is_more_than_there_is_to_say_of_a_member_is_not_read() -> None:
+    story = Story()
+    story.vouching.ask_about(NEW)
+    with pytest.raises(PeerFault, match="more than there is to say"):
+        story.vouching.on_who_is(PEER, b"[" * (2 * RECORD_BYTES_MAX + 1))

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from roost.errors import ModelRefused, Overloaded, ShortOfMemory
+from roost.errors import CallerGone, ModelRefused, Overloaded, ShortOfMemory
 from roost.flow import Flow
 from roost.member import MemberConfig
 from roost.member.errors import ChangeNotTaken, RequestTooLarge
@@ -414,3 +414,86 @@ def test_a_long_operation_that_is_given_no_memory_for_its_parts_is_refused(
     assert [type(it) for it in heard] == [ShortOfMemory]
     assert core.proposed == []
     assert executor.queue_count == 0
+
+
+class Client:
+    """Somebody who waits, until it is over."""
+
+    is_over = False
+
+
+def test_what_nobody_waits_for_any_more_when_its_turn_comes_is_dropped(store: Store) -> None:
+    core, order, heard = StubCore(), list[bytes](), list[Outcome]()
+    executor = make(store, core)
+    executor.open()
+    operation = appending(store, order)
+    gone, there = Client(), Client()
+    executor.submit("put", operation, b"gone------", heard.append, BUSY, gone)
+    executor.submit("put", operation, b"there-----", heard.append, BUSY, there)
+    executor.submit("put", operation, b"ours------", heard.append)
+    gone.is_over = True
+    executor.run()
+    assert (sorted(order), len(core.proposed)) == ([b"ours------", b"there-----"], 1)
+    assert [type(it) for it in heard] == [CallerGone]
+    there.is_over = True
+    store.apply(2, core.proposed[0])
+    executor.on_applied(2, core.term)
+    assert heard[1:] == [b"done", b"done"], "what is proposed is done, whoever is gone"
+    assert executor.queue_count == 0
+
+
+def test_to_drop_very_many_takes_turns_and_proposes_nothing(store: Store) -> None:
+    """A connection with a thousand requests is closed: no more are told so in a turn than run."""
+    core, order, heard, again = StubCore(), list[bytes](), list[Outcome](), list[float]()
+    executor = make(store, core, batch_count_max=10)
+    executor._run_again = again.append
+    executor.open()
+    gone = Client()
+
+    def changing(_txn: Txn, _body: bytes) -> Any:
+        raise AssertionError("it does not run")
+
+    for number in range(24):
+        executor.submit("put", appending(store, order), b"%010d" % number, heard.append, BUSY, gone)
+    executor.submit("change", Changing(changing), b"", heard.append, BUSY, gone)
+    gone.is_over = True
+    counts = []
+    for _ in range(3):
+        executor.run()
+        counts.append(len(heard))
+    assert counts == [10, 20, 25]
+    assert (core.proposed, order, again) == ([], [], [0, 0])
+    assert {type(it) for it in heard} == {CallerGone}
+    assert (executor.queue_count, executor.inflight_count) == (0, 0)
+
+
+@pytest.mark.parametrize("after", [0, 1, 2])
+def test_a_long_operation_that_nobody_waits_for_any_more_ends_and_nothing_of_it_is_kept(
+    store: Store, after: int
+) -> None:
+    """One may keep all others from writing for a minute."""
+    tree, ran = store.tree("things").id, list[int]()
+
+    def steps(txn: Txn) -> Steps:
+        for number in range(100):
+            txn.put(tree, b"%d" % number, b"")
+            ran.append(number)
+            yield
+        return b"long"
+
+    core, heard, client = StubCore(), list[Outcome](), Client()
+    executor = make(store, core)
+    executor._barrier = lambda _index, done: done(None)
+    executor.open()
+    executor.submit("long", lambda _txn, _body: Long(steps), b"", heard.append, BUSY, client)
+    executor.submit("put", put(store), b"v", heard.append)
+    executor.run()
+    for _ in range(after):
+        executor.go_on()
+    client.is_over = True
+    executor.go_on()
+    executor.run()
+    assert len(ran) == after
+    assert [type(it) for it in heard] == [CallerGone]
+    assert len(core.proposed) == 1, "others go on"
+    assert store.begin().scan(tree) == [(b"key", b"v")]

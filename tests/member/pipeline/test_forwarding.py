@@ -9,6 +9,7 @@ from roost.errors import (
     OutcomeUnknown,
     Refused,
 )
+from roost.member.errors import AnswerLate
 from roost.member.pipeline import forwarded
 from roost.member.pipeline.forwarding import Forwarder
 from roost.outcome import Outcome
@@ -19,7 +20,11 @@ class Link:
 
     def __init__(self) -> None:
         self.frames: list[tuple[int, bytes]] = []
+        self.gone: list[tuple[int, list[int]]] = []
         self.is_open = True
+
+    def send_gone(self, leader: int, ids: bytes) -> None:
+        self.gone.append((leader, forwarded.decode_gone(ids)))
 
     def send(self, leader: int, buffers: list[bytes]) -> bool:
         if self.is_open:
@@ -28,7 +33,9 @@ class Link:
 
 
 class Caller:
-    """Somebody who waits; a second answer fails the test."""
+    """Somebody who waits until it is over; a second answer fails the test."""
+
+    is_over = False
 
     def __init__(self) -> None:
         self.answers: list[Outcome] = []
@@ -44,7 +51,7 @@ class Caller:
 
 def forwarder_on(link: Link, **options: int) -> Forwarder:
     """A forwarder of a member that has applied everything anybody speaks of."""
-    return Forwarder(link.send, applied_index=lambda: 100, **options)
+    return Forwarder(link.send, applied_index=lambda: 100, send_gone=link.send_gone, **options)
 
 
 def answers(*records: list[bytes], index: int = 100) -> bytes:
@@ -236,3 +243,26 @@ def test_an_answer_that_cannot_be_shown_in_time_is_unknown_and_what_did_not_run_
     assert isinstance(caller.outcome, OutcomeUnknown)
     forwarder.on_applied(9)
     assert len(forwarder) == 0
+
+
+def test_the_leader_is_told_of_those_who_wait_no_more_a_part_a_tick(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("roost.member.pipeline.forwarding.LOOKS_A_TICK", 3)
+    link, callers = Link(), [Caller() for _ in range(8)]
+    forwarder = forwarder_on(link, timeout_ticks=5, grace_ticks=2, first_id=10)
+    for number, caller in enumerate(callers):
+        forwarder.forward(1 + number % 2, "put", b"", caller, 0, waiting=caller)
+    forwarder.flush()
+    forwarder.leave_unwanted()
+    assert link.gone == []
+    for caller in callers[::3]:
+        caller.is_over = True
+    for _ in range(6):
+        forwarder.leave_unwanted()
+    assert sorted(link.gone) == [(1, [10]), (1, [16]), (2, [13])]
+    assert [type(it.outcome) for it in callers[::3]] == [AnswerLate] * 3
+    assert len(forwarder) == 5
+    forwarder.on_answers(1, answers(forwarded.encode_answer(10, b"late")))
+    forwarder.on_answers(1, answers(forwarded.encode_answer(12, b"done")))
+    assert callers[2].outcome == b"done"

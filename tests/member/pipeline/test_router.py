@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from roost.errors import NoLeader, NotLeader, Overloaded, Stopped
+from roost.errors import CallerGone, NoLeader, NotLeader, Overloaded, Stopped
 from roost.flow import OWN, Flow
 from roost.member.pipeline import router as module
 from roost.member.pipeline.router import Router
-from roost.outcome import Done, Outcome
+from roost.outcome import Done, Outcome, Waiting
 from roost.raft import Role
 
 TIMEOUT_TICKS = 5
@@ -28,7 +28,15 @@ class Here:
 
     ran: list[bytes] = field(default_factory=list)
 
-    def submit(self, _name: str, _operation: object, body: bytes, done: Done, _flow: Flow) -> None:
+    def submit(
+        self,
+        _name: str,
+        _operation: object,
+        body: bytes,
+        done: Done,
+        _flow: Flow,
+        _waiting: Waiting | None,
+    ) -> None:
         self.ran.append(body)
         done(b"ran")
 
@@ -41,7 +49,14 @@ class There:
     waiting: list[Done] = field(default_factory=list)
 
     def forward(
-        self, leader: int, _name: str, _body: bytes, done: Done, _now: int, _flow: Flow
+        self,
+        leader: int,
+        _name: str,
+        _body: bytes,
+        done: Done,
+        _now: int,
+        _flow: Flow,
+        _waiting: Waiting | None,
     ) -> None:
         self.sent.append(leader)
         self.waiting.append(done)
@@ -50,6 +65,9 @@ class There:
         self.waiting.pop(0)(outcome)
 
     def expire(self, _now: int) -> None:
+        """Not asked here."""
+
+    def leave_unwanted(self) -> None:
         """Not asked here."""
 
     def give_up(self) -> None:
@@ -70,8 +88,15 @@ class Bench:
             timeout_ticks=TIMEOUT_TICKS,
         )
 
-    def submit(self, flow: Flow = OWN) -> None:
-        self.router.submit("put", b"x", self.told.append, flow)
+    def submit(self, flow: Flow = OWN, waiting: Waiting | None = None) -> None:
+        self.router.submit("put", b"x", self.told.append, flow, waiting)
+
+
+@dataclass
+class Client:
+    """Somebody who waits, until it is over."""
+
+    is_over: bool = False
 
 
 @pytest.fixture
@@ -142,3 +167,18 @@ def test_an_end_tells_everybody_once(bench: Bench) -> None:
     bench.router.close(Stopped("over"))
     bench.there.answer(NotLeader("too late to try again"))
     assert [type(it) for it in bench.told] == [Stopped, NotLeader]
+
+
+@pytest.mark.parametrize("role", [Role.FOLLOWER, Role.LEADER])
+def test_what_is_parked_and_nobody_waits_for_any_more_goes_nowhere(
+    bench: Bench, role: Role
+) -> None:
+    gone, there = Client(), Client()
+    bench.submit(waiting=gone)
+    bench.submit(waiting=there)
+    gone.is_over = True
+    bench.seat.role, bench.seat.leader_id = role, 2
+    bench.router.tick()
+    ran_here = role is Role.LEADER
+    assert (len(bench.here.ran), len(bench.there.sent)) == (ran_here, not ran_here)
+    assert type(bench.told[0]) is CallerGone

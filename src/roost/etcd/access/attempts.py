@@ -45,8 +45,12 @@ class Attempts:
 
     def succeed(self, name: str, network: str) -> None:
         """An attempt was no guess."""
+        self._failed_s.pop(_key(name, network), None)
+        self.take_back(name, network)
+
+    def take_back(self, name: str, network: str) -> None:
+        """An attempt does not count: nobody has looked at its password."""
         key = _key(name, network)
-        self._failed_s.pop(key, None)
         began_s, count = self._windows.get(key, (0.0, 0))
         if count:
             self._windows[key] = (began_s, count - 1)

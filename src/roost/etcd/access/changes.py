@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 from roost.database.model import Txn
 from roost.etcd import errors
 from roost.etcd.access.users import ENABLED_KEY, REVISION_KEY, ROOT, Auth
+from roost.etcd.limits import PERMISSIONS_OF_ROLE_MAX, ROLES_OF_USER_MAX
 from roost.etcd.model.mvcc import Mvcc
 from roost.proto import auth_pb2, rpc_pb2
 
@@ -124,6 +125,8 @@ class AuthOperations:
             self._auth.known_role(txn, request.role)
         if request.role in user.roles:
             return False
+        if len(user.roles) >= ROLES_OF_USER_MAX:
+            raise errors.too_much_in_a_role("too many roles of a user", ROLES_OF_USER_MAX)
         user.roles[:] = sorted([*user.roles, request.role])
         self._put_user(txn, user)
         return True
@@ -167,6 +170,9 @@ class AuthOperations:
                 held.permType = asked.permType
                 break
         else:
+            if len(role.keyPermission) >= PERMISSIONS_OF_ROLE_MAX:
+                most = PERMISSIONS_OF_ROLE_MAX
+                raise errors.too_much_in_a_role("too many permissions of a role", most)
             held_all = [*role.keyPermission, asked]
             del role.keyPermission[:]
             role.keyPermission.extend(sorted(held_all, key=lambda it: it.key))

@@ -18,7 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 from typing import TypeVar
 
-from roost.errors import Overloaded
+from roost.errors import CallerGone, NotExecuted, Overloaded
+from roost.outcome import Waiting
 
 HASHERS, HASHERS_OF_SUSPECTS = 2, 1
 ADDRESS_MAX, WAITING_MAX = 128, 256
@@ -31,11 +32,17 @@ Worked = TypeVar("Worked")
 class _Job:
     """Work that waits for a thread."""
 
-    __slots__ = ("begin", "refuse")
+    __slots__ = ("begin", "refuse", "waiting")
 
-    def __init__(self, begin: Callable[[], None], refuse: Callable[[Overloaded], None]) -> None:
+    def __init__(
+        self,
+        begin: Callable[[], None],
+        refuse: Callable[[NotExecuted], None],
+        waiting: Waiting | None,
+    ) -> None:
         self.begin = begin
         self.refuse = refuse
+        self.waiting = waiting
 
 
 _Lane = dict[str, deque[_Job]]
@@ -72,10 +79,12 @@ class Hashers:
         done: Callable[["asyncio.Future[Worked]"], None],
         *,
         is_suspect: bool = False,
+        waiting: Waiting | None = None,
     ) -> None:
         """Do `work` on a thread when its turn comes; `done(future)` is called once, in the loop.
 
-        The future has the result, what the work raised, or `Overloaded`: it was never begun.
+        The future has the result, what the work raised, or `Overloaded`, or `CallerGone` when
+        nobody was `waiting` for it any more: it was never begun.
         """
         loop = asyncio.get_running_loop()
         asked_s = perf_counter()
@@ -90,12 +99,12 @@ class Hashers:
         def begin() -> None:
             loop.run_in_executor(self._threads, work).add_done_callback(ended)
 
-        def refuse(error: Overloaded) -> None:
+        def refuse(error: NotExecuted) -> None:
             refused: asyncio.Future[Worked] = loop.create_future()
             refused.set_exception(error)
             done(refused)
 
-        job = _Job(begin, refuse)
+        job = _Job(begin, refuse, waiting)
         lanes = self._suspects if is_suspect else self._lanes
         if _count(lanes.get(network, {})) >= ADDRESS_MAX:
             refuse(Overloaded("too many passwords are being checked"))
@@ -109,14 +118,19 @@ class Hashers:
     def _begin_next(self) -> None:
         """Give free threads to those whose turn it is."""
         while self._running_count < HASHERS:
+            is_suspect = False
             if self._lanes:
                 job = _take_next(self._lanes)
             elif self._suspects and self._suspect_count < HASHERS_OF_SUSPECTS:
                 job = _take_next(self._suspects)
-                self._suspect_count += 1
+                is_suspect = True
             else:
                 return
             self.waiting_count -= 1
+            if job.waiting is not None and job.waiting.is_over:
+                job.refuse(CallerGone("nobody waits for a password to be checked"))
+                continue
+            self._suspect_count += is_suspect
             self._running_count += 1
             job.begin()
 

@@ -4,7 +4,8 @@ A `Judge` knows nothing of requests.  Whoever serves some says what they need: `
 etcd's, and others for theirs.  Nothing that is not permitted here is allowed.
 """
 
-from collections.abc import Callable, Iterable
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from roost.database.model import View
@@ -147,14 +148,15 @@ class Judge:
         return _intervals(self._rows, kinds)
 
 
-def covers(intervals: Iterable[Interval], first: bytes, stop: bytes | None) -> bool:
-    """Whether one of the intervals, which do not touch, holds all from `first` to `stop`."""
+def covers(intervals: Sequence[Interval], first: bytes, stop: bytes | None) -> bool:
+    """Whether one of the intervals, in order and apart, holds all from `first` to `stop`."""
     if stop is not None and stop <= first:
         stop = first + b"\0"  # an empty range names its first key
-    for held_first, held_stop in intervals:
-        if held_first <= first and (held_stop is None or first < held_stop):
-            return held_stop is None or (stop is not None and stop <= held_stop)
-    return False
+    place = bisect_right(intervals, first, key=lambda it: it[0])
+    if not place:
+        return False
+    held_stop = intervals[place - 1][1]
+    return held_stop is None or (stop is not None and stop <= held_stop)
 
 
 # What an operation needs, by the bytes of its request.

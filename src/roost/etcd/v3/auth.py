@@ -156,6 +156,7 @@ class AuthService:
                 "",
                 lambda: bcrypt.hashpw(password, bcrypt.gensalt(cost)),
                 lambda future: guarded(call, lambda: hashed(future))(),
+                waiting=call,
             )
 
         self._desk.admit_root(call, allowed)

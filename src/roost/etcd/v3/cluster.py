@@ -20,6 +20,7 @@ from roost.database.cluster import (
 from roost.errors import CallerFault, RoostError
 from roost.etcd import errors
 from roost.etcd.access.judge import somebody
+from roost.etcd.v3.checks import check_urls
 from roost.etcd.v3.desk import Desk
 from roost.etcd.v3.requests import fail, parse
 from roost.outcome import Outcome
@@ -49,7 +50,7 @@ class ClusterService:
 
     def add(self, call: Call, body: bytes) -> None:
         """MemberAdd."""
-        request = parse(call, pb.MemberAddRequest, body)
+        request = parse(call, pb.MemberAddRequest, body, check_urls)
         if request is None:
             return
         asked = AddMember(peer_urls=tuple(request.peerURLs), is_learner=request.isLearner)
@@ -58,7 +59,7 @@ class ClusterService:
 
     def replace(self, call: Call, body: bytes) -> None:
         """MemberReplace, Roost's own: a new member with these URLs in the place of one."""
-        request = parse(call, pb.MemberUpdateRequest, body)
+        request = parse(call, pb.MemberUpdateRequest, body, check_urls)
         if request is not None:
             asked = ReplaceMember(request.ID, tuple(request.peerURLs))
             self._change(call, asked, _added)
@@ -72,7 +73,7 @@ class ClusterService:
 
     def update(self, call: Call, body: bytes) -> None:
         """MemberUpdate."""
-        request = parse(call, pb.MemberUpdateRequest, body)
+        request = parse(call, pb.MemberUpdateRequest, body, check_urls)
         if request is not None:
             asked = UpdateMember(request.ID, tuple(request.peerURLs))
             self._change(call, asked, _answering(pb.MemberUpdateResponse))
@@ -128,7 +129,8 @@ class ClusterService:
             call.reply(self._headed(answer(decode_members(outcome))))
 
         name, body = operation_of(change), encode_change(change)
-        self._admit(call, lambda: self._replica.transact_nowait(name, body, done))
+        transact, flow = self._replica.transact_nowait, call.flow
+        self._admit(call, lambda: transact(name, body, done, flow, call))
 
     def _headed(self, message: Message) -> bytes:
         return self._header.encode(0, self._replica.term) + message.SerializeToString()

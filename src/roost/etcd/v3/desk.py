@@ -75,7 +75,7 @@ class Desk:
             else:
                 after(guarded(call, lambda: call.reply(headed)))
 
-        self.border.write(call, name, body, answer, partial(fail, call))
+        self.border.write(call, name, body, answer, partial(fail, call), call)
 
     def read(
         self,
@@ -90,7 +90,8 @@ class Desk:
         def reply() -> None:
             call.reply(answer())
 
-        self.border.read(call, check, reply, partial(fail, call), is_local=is_local)
+        refused = partial(fail, call)
+        self.border.read(call, check, reply, refused, is_local=is_local, waiting=call)
 
     def read_long(
         self,
@@ -109,7 +110,8 @@ class Desk:
             def go_on() -> None:
                 self.long_reads.run(read)
 
-            self.border.read(call, check, go_on, partial(fail, call), is_local=is_local)
+            refused = partial(fail, call)
+            self.border.read(call, check, go_on, refused, is_local=is_local, waiting=call)
 
         read = LongRead(call, begin, partial(ask, is_local=True))
         ask(is_local=is_local)

@@ -86,7 +86,7 @@ class ElectionService:
                 return
             call.reply(self._desk.headed(b"", int.from_bytes(outcome[:8], "big")))
 
-        self._desk.border.run(call, "etcd.txn", asked, done)
+        self._desk.border.run(call, "etcd.txn", asked, done, call)
 
     def leader(self, call: Call, body: bytes) -> None:
         """Leader: the key of who leads now."""

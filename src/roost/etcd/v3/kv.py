@@ -87,6 +87,8 @@ class KvService:
                 desk.border.failed_read_count += 1
                 fail(call, error)
                 return
+            if call.is_over:
+                return  # its client is gone
             if desk.auth.may_be_enabled:
                 # Since a moment ago: who calls was not asked yet.
                 self.range(call, body)
@@ -136,7 +138,7 @@ class KvService:
             else:
                 call.reply(header.encode(int.from_bytes(outcome, "big"), replica.term))
 
-        replica.transact_nowait("etcd.put", body, done, call.flow)
+        replica.transact_nowait("etcd.put", body, done, call.flow, call)
 
     def delete_range(self, call: Call, body: bytes) -> None:
         """DeleteRange."""

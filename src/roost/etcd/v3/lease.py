@@ -68,7 +68,9 @@ class KeepAliveStream:
         self._desk = desk
         self._call = call
         self._pending_count = 0
-        self._is_closing = self._is_over = False
+        self._is_closing = False
+        # Nobody waits for what was not renewed yet.
+        self.is_over = False
 
     def on_message(self, message: bytes) -> None:
         """Renew one lease."""
@@ -78,11 +80,11 @@ class KeepAliveStream:
             self._end(errors.malformed_request())
             return
         self._pending_count += 1
-        self._desk.border.run(self._call, RENEW, message, self._on_renewed)
+        self._desk.border.run(self._call, RENEW, message, self._on_renewed, self)
 
     def _on_renewed(self, outcome: Outcome) -> None:
         self._pending_count -= 1
-        if self._is_over:
+        if self.is_over:
             return
         if isinstance(outcome, RoostError):
             self._end(outcome)
@@ -92,11 +94,11 @@ class KeepAliveStream:
 
     def _close_when_done(self) -> None:
         if self._is_closing and not self._pending_count:
-            self._is_over = True
+            self.is_over = True
             self._call.finish(Code.OK, "")
 
     def _end(self, error: RoostError) -> None:
-        self._is_over = True
+        self.is_over = True
         self._call.finish(*errors.status_of(error))
 
     def on_half_close(self) -> None:
@@ -106,4 +108,4 @@ class KeepAliveStream:
 
     def on_cancel(self) -> None:
         """The client is gone."""
-        self._is_over = True
+        self.is_over = True

@@ -11,13 +11,14 @@ user or not; who waits for a hasher is bounded there.
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
 import bcrypt
 
 from roost.call import Call
-from roost.errors import RoostError
+from roost.errors import NotExecuted, RoostError
 from roost.etcd import errors
 from roost.etcd.access.attempts import Attempts
 from roost.etcd.access.hashers import PASSWORD_BYTES_MAX, Hashers
@@ -98,10 +99,15 @@ class Logins:
 
     def _hash(self, attempt: "_Attempt", work: Callable[[], bool]) -> None:
         def done(future: "asyncio.Future[bool]") -> None:
+            if isinstance(future.exception(), NotExecuted):
+                self._attempts.take_back(attempt.name, attempt.network)
             self._tell_checked(attempt, future.result)
 
         is_suspect = self._attempts.is_suspect(attempt.name, attempt.network)
-        self._hashers.run(attempt.network, attempt.name, work, done, is_suspect=is_suspect)
+        waiting = _Asking(self._checking[attempt])
+        self._hashers.run(
+            attempt.network, attempt.name, work, done, is_suspect=is_suspect, waiting=waiting
+        )
 
     def _tell_checked(self, attempt: "_Attempt", result: Callable[[], bool]) -> None:
         """Answer all who asked the same; `result()` says whether the password is right."""
@@ -126,6 +132,18 @@ class Logins:
 
         self._attempts.succeed(attempt.name, attempt.network)
         self._tokens.issue(attempt.name, attempt.held, issued)
+
+
+@dataclass(slots=True)
+class _Asking:
+    """All who ask the same."""
+
+    calls: list[Call]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether none of them waits any more."""
+        return all(it.is_over for it in self.calls)
 
 
 class _Attempt(NamedTuple):

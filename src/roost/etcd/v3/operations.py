@@ -41,5 +41,5 @@ class OperationService:
             else:
                 call.reply(pb.RunResponse(answer=outcome).SerializeToString())
 
-        run = partial(desk.replica.transact_nowait, RUN_OPERATION, asked, done, call.flow)
+        run = partial(desk.replica.transact_nowait, RUN_OPERATION, asked, done, call.flow, call)
         desk.admit_root(call, run)

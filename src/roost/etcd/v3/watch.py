@@ -15,6 +15,7 @@ from roost.call import StreamCall
 from roost.errors import RoostError
 from roost.etcd import errors
 from roost.etcd.access.tokens import Identity
+from roost.etcd.limits import WATCH_FILTERS_MAX
 from roost.etcd.model.wire import field, varint
 from roost.etcd.v3.watch_hub import WatchHub
 from roost.etcd.v3.watchers import Watcher
@@ -64,6 +65,9 @@ class WatchStream:
     def _create(self, request: pb.WatchCreateRequest) -> None:
         """Watch a range, if the client may: while authentication is on that takes a barrier."""
         desk = self.hub.desk
+        if len(request.filters) > WATCH_FILTERS_MAX:
+            self._cancel_new(errors.WATCH_FILTERS)
+            return
         if not desk.auth.may_be_enabled:
             self._watch(Watcher(self, request), request)
             return

@@ -14,7 +14,13 @@ from urllib.parse import urlsplit
 import msgspec
 
 from roost.errors import UNDECODABLE
-from roost.member.cluster.roster import PUBLISH_OPERATION, MemberRecord, Roster, member_id_of
+from roost.member.cluster.roster import (
+    PUBLISH_OPERATION,
+    RECORD_BYTES_MAX,
+    MemberRecord,
+    Roster,
+    member_id_of,
+)
 from roost.member.config import address_of
 from roost.member.errors import (
     BadMemberConfig,
@@ -232,6 +238,8 @@ class Membership:
 
 def _read(body: bytes, kind: type[Asked]) -> Asked:
     """What was asked, wherever it comes from."""
+    if len(body) > RECORD_BYTES_MAX:
+        raise MalformedChange(f"{len(body)} bytes say more than there is to say of a member")
     try:
         return msgspec.json.decode(body, type=kind)
     except UNDECODABLE as error:

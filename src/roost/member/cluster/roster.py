@@ -29,6 +29,8 @@ REMOVED_TREE = "removed_members"
 METADATA_TREE_ID = 1
 CONFIGURATION_KEY = b"configuration"
 PUBLISH_OPERATION = "member.publish"
+# What is said of a member, by itself, by others or by clients: room for hundreds of URLs.
+RECORD_BYTES_MAX = 64 << 10
 
 
 class MemberRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -237,6 +239,8 @@ class Roster:
             MalformedRecord: it says what no member can say of itself.
 
         """
+        if len(body) > RECORD_BYTES_MAX:
+            raise MalformedRecord(f"no member has {len(body)} bytes to say of itself")
         try:
             said = msgspec.json.decode(body, type=MemberRecord)
         except UNDECODABLE as error:

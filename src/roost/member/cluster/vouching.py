@@ -15,7 +15,7 @@ from collections.abc import Callable
 import msgspec
 
 from roost.errors import UNDECODABLE, PeerFault
-from roost.member.cluster.roster import MemberRecord, Roster
+from roost.member.cluster.roster import RECORD_BYTES_MAX, MemberRecord, Roster
 from roost.member.config import address_of
 from roost.member.errors import BadMemberConfig
 from roost.member.protocol import FRAME_WHO, FRAME_WHO_IS
@@ -97,6 +97,8 @@ class Vouching:
             PeerFault: it breaks the format.
 
         """
+        if len(body) > 2 * RECORD_BYTES_MAX:
+            raise PeerFault(f"{len(body)} bytes say more than there is to say of a member")
         try:
             said = msgspec.json.decode(body, type=Vouched)
             addresses = [address_of(url) for url in said.record.peer_urls]

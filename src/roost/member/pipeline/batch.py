@@ -7,7 +7,7 @@ from roost.errors import RoostError
 from roost.flow import Flow
 from roost.member.errors import OperationFailed
 from roost.member.operation import Changing, Operation
-from roost.outcome import Done, Outcome, tell_failure
+from roost.outcome import Done, Outcome, Waiting, tell_failure
 
 
 @dataclass(slots=True, eq=False)
@@ -19,7 +19,14 @@ class Request:
     body: bytes
     done: Done
     flow: Flow
+    # None: what a member asks of itself, or must be done whoever is gone.
+    waiting: Waiting | None = None
     outcome: Outcome = b""
+
+    @property
+    def is_unwanted(self) -> bool:
+        """Whether nobody waits for it any more."""
+        return self.waiting is not None and self.waiting.is_over
 
     def tell(self, outcome: Outcome) -> None:
         """Tell the caller; what `done` raises is the caller's alone, as with `told`."""

@@ -16,6 +16,7 @@ Rules that make this safe:
   it saw may never have been committed.
 * An operation that writes more than an entry holds is refused: the journal could not take it, and
   a journal that refuses is a member that ends.
+* What nobody waits for any more when its turn comes is dropped: its client is gone, or its time.
 * A long one (`Long`) runs a slice a turn, alone, and all others wait in the queue until its last
   entry is proposed (`long_run`).
 * `close` (leadership lost) answers proposed batches with `LeadershipLost`: their entries may
@@ -27,7 +28,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 
-from roost.errors import NotLeader, Overloaded, Refused, RoostError
+from roost.errors import CallerGone, NotLeader, Overloaded, Refused, RoostError
 from roost.fair_queue import FairQueue
 from roost.flow import OWN, Flow
 from roost.journal import PAYLOAD_BYTES_MAX
@@ -44,7 +45,7 @@ from roost.member.pipeline.batch import Batch, Request, internal_error
 from roost.member.pipeline.long_run import LongRun
 from roost.member.pipeline.pacing import HOLD_S, Pace, Pacing
 from roost.memory import Memory
-from roost.outcome import Done, ReadDone
+from roost.outcome import Done, ReadDone, Waiting
 from roost.raft import (
     ChangeRefused,
     Core,
@@ -147,9 +148,13 @@ class Executor:
         body: bytes,
         done: Done,
         flow: Flow = OWN,
+        waiting: Waiting | None = None,
     ) -> bool:
-        """Queue one operation; False when its flow has too many and the caller was told."""
-        request = Request(name, operation, body, done, flow)
+        """Queue one operation; False when its flow has too many and the caller was told.
+
+        When its turn comes and nobody waits for it any more, it is dropped.
+        """
+        request = Request(name, operation, body, done, flow, waiting)
         if self._memory.is_short and self._queue.bytes + len(body) > SHORT_QUEUE_BYTES_MAX:
             request.tell(self._memory.refusal())
             return False
@@ -224,11 +229,11 @@ class Executor:
             return
         txn = self._store.begin()
         batch = Batch(self._core.term, self._execute(txn))
-        if not batch.requests:
-            assert self._change or self._long, "what stands first runs alone"
-        elif txn.is_empty:
+        # There is none where what stood first runs alone, or nobody waits for any of it any more.
+        has_run = bool(batch.requests)
+        if has_run and txn.is_empty:
             self._answer_when_confirmed(batch)
-        elif not self._propose_batch(txn, batch) and self._long:
+        elif has_run and not self._propose_batch(txn, batch) and self._long:
             # It was looked at, its caller's rights among all else, in a state that never will be.
             self._taken.appendleft(self._long.request)
             self._long = None
@@ -285,6 +290,10 @@ class Executor:
                 if not taken:
                     break
             request = taken.popleft()
+            if request.is_unwanted:
+                request.tell(CallerGone(f"{request.name}: nobody waits for it any more"))
+                count_max -= 1  # to tell so many that they are dropped is a turn's work, too
+                continue
             operation = request.operation
             if isinstance(operation, Changing):
                 self._change = request

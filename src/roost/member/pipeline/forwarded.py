@@ -19,6 +19,9 @@ that the leader had applied when it answered:
             4 full     it did not run: the leader has too many requests, or too little memory;
                        body is a name with its text, or a text of an older version
 
+A third kind of frame has u64 ids alone: of requests for which nobody waits any more at the member
+that handed them on.  It is advice, so it stands among the kinds that a member may drop.
+
 A name is that of a leaf in `member/errors.py`, u8 0 behind it: the member that forwards raises the
 same leaf as the leader, so its client is told the same.  A name that is not known here stands for
 its family.
@@ -28,7 +31,7 @@ FRAME_BYTES, a request above BODY_BYTES_MAX is refused, and an answer above it i
 cannot be told.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from struct import Struct
 from struct import error as StructError
@@ -51,6 +54,7 @@ from roost.outcome import Outcome
 from roost.raft.types import COUNT_MAX
 
 _HEAD = Struct(">QBI")
+_ID_BYTES = 8
 _REQUEST_HEAD = Struct(">QBIHB")
 _APPLIED = Struct(">Q")
 CODE_MAX = 16  # the last of gRPC's
@@ -130,6 +134,24 @@ def encode_answer(request_id: int, outcome: Outcome) -> list[bytes]:
         case _:
             ending, body = Ending.UNKNOWN, _named(outcome)
     return [_HEAD.pack(request_id, ending, len(body)), body]
+
+
+def encode_gone(ids: Sequence[int]) -> bytes:
+    """Build a frame that says for which requests nobody waits any more."""
+    return b"".join([it.to_bytes(_ID_BYTES, "big") for it in ids])
+
+
+def decode_gone(frame: bytes) -> list[int]:
+    """Split it.
+
+    Raises:
+        MalformedForward: the frame ends early.
+
+    """
+    if len(frame) % _ID_BYTES:
+        raise MalformedForward("a frame of ids ends early")
+    places = range(0, len(frame), _ID_BYTES)
+    return [int.from_bytes(frame[it : it + _ID_BYTES], "big") for it in places]
 
 
 def encode_applied(index: int) -> bytes:

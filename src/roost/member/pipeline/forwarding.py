@@ -5,7 +5,9 @@ How both travel stands in `forwarded`.
 An answer is held until this member has applied that position, too: whoever wrote through it, and
 then reads here without a barrier, sees what was written, and revisions never go back (issue 12).
 
-An answer whose id nobody waits for is dropped: its caller has been told `OutcomeUnknown`.
+An answer whose id nobody waits for is dropped: its caller has been told `OutcomeUnknown`.  With
+each tick it is looked whether callers are gone, and the leader is told for which requests: those
+that have not begun there are dropped.
 When the table of waiting requests is full, a new one is refused with `Overloaded`.
 """
 
@@ -13,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
-from itertools import count
+from itertools import count, islice
 from typing import NamedTuple
 
 from roost.errors import NotExecuted, NotLeader, Overloaded
@@ -23,11 +25,14 @@ from roost.member.pipeline.forwarded import (
     BODY_BYTES_MAX,
     FRAME_BYTES,
     decode_answers,
+    encode_gone,
     encode_request,
 )
-from roost.outcome import Done, Outcome
+from roost.outcome import Done, Outcome, Waiting
 
 WAITING_COUNT_MAX = 50_000
+# Of those who wait, so many are asked with a tick whether they still do.
+LOOKS_A_TICK = 4096
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,6 +42,7 @@ class Sent:
     done: Done
     leader: int
     deadline_tick: int
+    waiting: Waiting | None = None
 
 
 class Held(NamedTuple):
@@ -73,15 +79,20 @@ class Forwarder:
         timeout_ticks: int,
         grace_ticks: int,
         first_id: int = 1,
+        send_gone: Callable[[int, bytes], object] = lambda _leader, _ids: None,
     ) -> None:
         """Start with nothing on its way; `grace_ticks` is how long a deposed leader may answer.
 
         `applied_index()` is what this member has applied; `on_applied` follows when it grows.
 
+        `send_gone(leader, ids)` tells the leader for whom nobody waits; it may be lost.
+
         `first_id` must be new with each life of a member: an answer meant for the life before
         would acknowledge what never ran (simulator, seed 1873).
         """
         self._send = send
+        self._send_gone = send_gone
+        self._looked_at = 0
         self._applied_index = applied_index
         self._timeout_ticks = timeout_ticks
         self._grace_ticks = grace_ticks
@@ -107,6 +118,7 @@ class Forwarder:
         done: Done,
         now_ticks: int,
         flow: Flow = OWN,
+        waiting: Waiting | None = None,
     ) -> None:
         """Queue one request for `leader`; `flush` must follow in the same loop turn."""
         if len(self) >= WAITING_COUNT_MAX:
@@ -120,7 +132,7 @@ class Forwarder:
             self._batch_leader = leader
         request_id = self._next_id
         self._next_id += 1
-        self._waiting[request_id] = Sent(done, leader, now_ticks + self._timeout_ticks)
+        self._waiting[request_id] = Sent(done, leader, now_ticks + self._timeout_ticks, waiting)
         self._batch += encode_request(request_id, name, body, flow)
         self._batch_ids.append(request_id)
         self._batch_bytes += len(body)
@@ -202,6 +214,26 @@ class Forwarder:
                 return
             self._waiting.pop(request_id, None)
             sent.done(AnswerLate("the leader has not answered in time"))
+
+    def leave_unwanted(self) -> None:
+        """Look at some who wait, and tell leaders of those who do not any more.
+
+        What of that still stands in their queues is dropped there; what became of the rest nobody
+        asks.
+        """
+        count = len(self._waiting)
+        begin, self._looked_at = self._looked_at, self._looked_at + LOOKS_A_TICK
+        if self._looked_at >= count:
+            self._looked_at = 0
+        gone: dict[int, list[int]] = {}
+        for request_id, sent in islice(self._waiting.items(), begin, begin + LOOKS_A_TICK):
+            if sent.waiting is not None and sent.waiting.is_over:
+                gone.setdefault(sent.leader, []).append(request_id)
+        for leader, ids in gone.items():
+            self._send_gone(leader, encode_gone(ids))
+            for request_id in ids:
+                sent = self._waiting.pop(request_id)
+                sent.done(AnswerLate("nobody waits for the answer any more"))
 
     def _expire_held(self, now_ticks: int) -> None:
         """Give up answers that this member cannot show yet: it is cut off, or far behind."""

@@ -12,7 +12,7 @@ there is: what is applied in between was proposed before, or carries parts.
 import logging
 from collections.abc import Iterator
 
-from roost.errors import Refused, RoostError
+from roost.errors import CallerGone, Refused, RoostError
 from roost.member.errors import RequestTooLarge
 from roost.member.pipeline.batch import Request, internal_error
 from roost.memory import Memory
@@ -54,6 +54,9 @@ class LongRun:
         nothing of it has taken effect so far, and its layer is nobody else's.
         """
         assert not self.is_over, "something is left of it"
+        if self.request.is_unwanted:
+            self.drop(CallerGone(f"{self.request.name}: nobody waits for it any more"))
+            return
         try:
             if self._rest is None:
                 self._run_slice()

@@ -12,12 +12,12 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from roost.errors import NoLeader, NotLeader, Overloaded, RoostError
+from roost.errors import CallerGone, NoLeader, NotLeader, Overloaded, RoostError
 from roost.flow import OWN, Flow
 from roost.member.operation import Changing, Operation
 from roost.member.pipeline.executor import Executor
 from roost.member.pipeline.forwarding import Forwarder
-from roost.outcome import Done, Outcome, told
+from roost.outcome import Done, Outcome, Waiting, told
 from roost.raft import Core, Role
 
 PARKED_COUNT_MAX = 10_000
@@ -32,6 +32,7 @@ class Parked:
     body: bytes
     done: Done
     flow: Flow
+    waiting: Waiting | None
 
 
 class Router:
@@ -60,17 +61,29 @@ class Router:
         self._parked: list[Parked] = []
         self._parked_counts: Counter[Flow] = Counter()
 
-    def submit(self, name: str, body: bytes, done: Done, flow: Flow = OWN) -> None:
+    def submit(
+        self,
+        name: str,
+        body: bytes,
+        done: Done,
+        flow: Flow = OWN,
+        waiting: Waiting | None = None,
+    ) -> None:
         """Run a new request here, or send it to the leader, or park it until there is one."""
         if self._core.role is Role.LEADER:
-            self._executor.submit(name, self._operations[name], body, done, flow)
+            self._executor.submit(name, self._operations[name], body, done, flow, waiting)
         else:
-            self._route(Parked(self._ticks + self._timeout_ticks, name, body, told(done), flow))
+            deadline = self._ticks + self._timeout_ticks
+            self._route(Parked(deadline, name, body, told(done), flow, waiting))
 
     def _route(self, it: Parked) -> None:
         leader = self._core.leader_id
+        if it.waiting is not None and it.waiting.is_over:
+            it.done(CallerGone(f"{it.name}: nobody waits for it any more"))
+            return
         if self._core.role is Role.LEADER:
-            self._executor.submit(it.name, self._operations[it.name], it.body, it.done, it.flow)
+            operation = self._operations[it.name]
+            self._executor.submit(it.name, operation, it.body, it.done, it.flow, it.waiting)
             return
         if not leader:
             self._park(it)
@@ -82,7 +95,8 @@ class Router:
             else:
                 it.done(outcome)
 
-        self.forwarder.forward(leader, it.name, it.body, answered, self._ticks, it.flow)
+        forward, waiting = self.forwarder.forward, it.waiting
+        forward(leader, it.name, it.body, answered, self._ticks, it.flow, waiting)
 
     def _park(self, it: Parked) -> None:
         if self._parked_counts[it.flow] >= PARKED_COUNT_MAX - len(self._parked):
@@ -109,6 +123,7 @@ class Router:
         """One heartbeat interval has passed: end what is too late, try the rest again."""
         self._ticks += 1
         self.forwarder.expire(self._ticks)
+        self.forwarder.leave_unwanted()
         if not self._parked:
             return
         late = [it for it in self._parked if it.deadline_tick <= self._ticks]
