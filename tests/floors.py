@@ -147,12 +147,11 @@ FLOORS = {
     "roost.series": """
         engine
         operations | reading | slicing
-        registry
+        registry | retention
         staging | trees
-        generations
-        head | sealing
+        generations | sealing
         content | records
-        chain
+        chain | head
         draft | effects | blocks
         columns | names
         levels | windows

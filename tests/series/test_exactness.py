@@ -174,12 +174,20 @@ class Story:
             wanted = {it: v for it, v in self.models[sid].items() if start <= it < stop}
             _compare_points(held, wanted)
 
+    async def check_marks(self) -> None:
+        """All is sealed: nothing stays staged, and each series has gone on to its newest point."""
+        assert not self.member.memory.rows[head.STAGED_TREE]
+        for sid, model in self.models.items():
+            state = await self.member.trees.read_state(sid)
+            assert state.last >= max(model, default=TIME_MIN)
+            assert state.first <= min(model, default=TIME_STOP)
+
     async def check_rows(self) -> None:
         """Each closed bucket of what is in blocks has a row that is exact, or few numbers."""
         drafts = self.member.trees.drafts(draft.spend_nothing)
         for sid in self.infos:
             state = await self.member.trees.read_state(sid)
-            held = Content(drafts, sid)
+            held = Content(drafts, sid, state)
             points = await _blocks(held, POINTS)
             _check_sizes(points)
             times = np.concatenate([it.times for it in points] or [np.empty(0, np.int64)])
@@ -250,6 +258,7 @@ def _compare_points(held: list[tables.Table], wanted: dict[int, float]) -> None:
     assert values.tobytes() == np.array([wanted[it] for it in times], np.float64).tobytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_windows_and_points_are_those_of_brute_force(seed: int) -> None:
     async def told() -> None:
@@ -259,6 +268,7 @@ def test_windows_and_points_are_those_of_brute_force(seed: int) -> None:
         await story.check_windows()
         await story.member.seal()
         await story.check_rows()
+        await story.check_marks()
         await story.check_windows()
 
     now(told())

@@ -142,6 +142,8 @@ def test_a_record_that_is_none_is_refused() -> None:
         assert code_of(member, append, told.epoch, record) == BAD_RECORD
     assert member.run(append, told.epoch, one_point(1)) == 1
     assert member.run(delete_points, [1], 0, 5) == 2
+    for sids, start, stop in (([], 0, 5), ([1], 5, 5), ([1] * 1001, 0, 5)):
+        assert code_of(member, delete_points, sids, start, stop) == BAD_RECORD
 
 
 def test_a_row_of_a_tag_that_has_nobody_is_none() -> None:

@@ -89,6 +89,7 @@ def test_a_fixed_width_counts_from_1970() -> None:
     ("window", "start", "stop"),
     [
         (Fixed(0), 0, 10),
+        (Fixed((1 << 52) + 1), 0, 10),
         (Fixed(1), 0, WINDOWS_MAX + 2),
         (Fixed(1), 10, 10),
         (Fixed(1), 0, 1 << 63),

@@ -4,6 +4,7 @@ from roost.series.content import Content, Work
 from roost.series.effects import Deletion
 from roost.series.engine import Engine
 from roost.series.errors import (
+    BAD_POLICY,
     BAD_RECORD,
     BAD_SERIES,
     NO_SERIES,
@@ -21,6 +22,7 @@ from roost.series.operations import OPERATIONS
 from roost.series.reading import Reading
 from roost.series.records import Batch, batch, encode_batch
 from roost.series.registry import DECLARED_MAX, Declared
+from roost.series.retention import Policy, of_series, of_tag
 from roost.series.summaries import (
     COUNT,
     FIRST,
@@ -36,6 +38,7 @@ from roost.series.tables import TIME_MIN, TIME_STOP, Ranges, Table
 from roost.series.windows import Calendar, Fixed, Unit, Window, edges, zone
 
 __all__ = [
+    "BAD_POLICY",
     "BAD_RECORD",
     "BAD_SERIES",
     "COUNT",
@@ -64,6 +67,7 @@ __all__ = [
     "Engine",
     "Fixed",
     "Info",
+    "Policy",
     "Ranges",
     "Reading",
     "SeriesDamaged",
@@ -81,6 +85,8 @@ __all__ = [
     "labels",
     "means",
     "name_key",
+    "of_series",
+    "of_tag",
     "tag",
     "zone",
 ]

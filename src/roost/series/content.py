@@ -14,6 +14,7 @@ from roost.series.chain import Chain
 from roost.series.draft import Draft
 from roost.series.effects import NO_EFFECTS, Effects
 from roost.series.extra import Ints, np
+from roost.series.head import State
 from roost.series.levels import POINTS, ROLLUPS, Level
 from roost.series.summaries import COLUMN_COUNT, merged, summed
 from roost.series.tables import Ranges, Table, empty, joined
@@ -35,9 +36,10 @@ class Content:
     """One series."""
 
     def __init__(
-        self, drafts: Mapping[str, Draft], sid: int, effects: Effects = NO_EFFECTS
+        self, drafts: Mapping[str, Draft], sid: int, state: State, effects: Effects = NO_EFFECTS
     ) -> None:
-        """Read `drafts`, by the names of their trees."""
+        """Read `drafts`, by the names of their trees; `state` says where blocks can be."""
+        self.state = state
         self._sid = sid
         self._drafts = drafts
         self.effects = effects
@@ -64,7 +66,9 @@ class Content:
         """
         done = start
         chain = self.chain(POINTS)
-        async for block in chain.span(start, stop):
+        # A range may have centuries in it, and each partition of them would be looked for.
+        held = max(start, self.state.first), min(stop, self.state.last + 1)
+        async for block in chain.span(*held):
             end = min(block.last + 1, stop)
             if bounds is not None and block.summary is not None and self._is_summed(block, bounds):
                 if done < block.first:

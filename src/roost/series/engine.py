@@ -26,14 +26,17 @@ from roost.series.names import Info, Tag
 from roost.series.operations import (
     APPEND,
     DECLARE,
+    DELETE_MANY,
     DELETE_POINTS,
     DELETE_SERIES,
     FREEZE,
+    KEEP,
     PUT_BLOCKS,
     TAG,
 )
 from roost.series.reading import Reading, open_reading
 from roost.series.registry import Declared
+from roost.series.retention import POLICIES_TREE, Policy, too_old
 from roost.series.slicing import Slicing
 from roost.series.trees import trees_of
 
@@ -119,6 +122,28 @@ class Engine:
 
         """
         await self._db.run(DELETE_SERIES, key)
+
+    async def keep(self, target: bytes, policy: Policy | None) -> None:
+        """Set or remove the rule of `retention.of_series` or `of_tag`.
+
+        Raises:
+            Refused: BAD_POLICY.
+
+        """
+        await self._db.run(KEEP, target, policy)
+
+    async def expire(self, now_ns: int) -> int:
+        """Delete what is older than its rule; of how many series.  To be called now and then.
+
+        Raises:
+            Refused: STAGING_FULL; what was deleted before stays so.
+
+        """
+        count, policies = 0, self._db.local.tree(POLICIES_TREE)
+        async for page in too_old(self._trees, policies, now_ns):
+            await self._db.run(DELETE_MANY, page)
+            count += len(page)
+        return count
 
     async def freeze(self) -> bool:
         """Have what is staged sealed though it is not full; whether there is something to seal."""

@@ -16,6 +16,8 @@ OVERTAKEN = "overtaken"
 BAD_RECORD = "bad_record"
 # A name or a tag is none.
 BAD_SERIES = "bad_series"
+# A rule of how long points are kept is none.
+BAD_POLICY = "bad_policy"
 # There is no series of that number or name.
 NO_SERIES = "no_series"
 

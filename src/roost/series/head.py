@@ -16,8 +16,9 @@ from struct import Struct
 import msgspec
 
 from roost.database import Transaction, WritableTree
+from roost.series.blocks import ROW_BYTES
 from roost.series.levels import SID_MAX
-from roost.series.tables import TIME_MIN
+from roost.series.tables import TIME_MIN, TIME_STOP
 
 HEAD_TREE, STAGED_TREE, STATES_TREE = "series.head", "series.staged", "series.states"
 HEAD_KEY = b"head"
@@ -92,12 +93,30 @@ class Head(msgspec.Struct, frozen=True, array_like=True):
         return msgspec.structs.replace(self, frozen=self.active, active=begun, mark=Mark())
 
 
+class State(msgspec.Struct, frozen=True, array_like=True):
+    """What sealing knows of a series.
+
+    Its blocks have no point before `first`, and none after `last`.  That one never goes down: it
+    says which buckets are closed.  `row_bytes` is what a point takes, about.
+    """
+
+    first: int = TIME_STOP
+    last: int = TIME_MIN - 1
+    row_bytes: float = ROW_BYTES
+
+
 _decoder = msgspec.msgpack.Decoder(Head)
+_state_decoder = msgspec.msgpack.Decoder(State)
 
 
 def decode_head(row: bytes | None) -> Head:
     """The head in a row."""
     return Head() if row is None else _decoder.decode(row)
+
+
+def decode_state(row: bytes | None) -> State:
+    """The state in a row."""
+    return State() if row is None else _state_decoder.decode(row)
 
 
 def read_head(txn: Transaction) -> Head:

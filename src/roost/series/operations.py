@@ -1,12 +1,14 @@
 """All that time series ask of the member that leads, by name."""
 
 from roost.database import Operation
-from roost.series import registry, staging
+from roost.series import registry, retention, staging
 
 DECLARE = Operation("roost.series_declare", registry.declare)
 TAG = Operation("roost.series_tag", registry.tag)
 DELETE_SERIES = Operation("roost.series_delete", registry.delete_series)
 DELETE_POINTS = Operation("roost.series_delete_points", registry.delete_points)
+DELETE_MANY = Operation("roost.series_delete_many", registry.delete_many)
+KEEP = Operation("roost.series_keep", retention.keep)
 APPEND = Operation("roost.series_append", staging.append)
 FREEZE = Operation("roost.series_freeze", staging.freeze)
 PUT_BLOCKS = Operation("roost.series_put_blocks", staging.put_blocks)

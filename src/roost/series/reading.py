@@ -38,7 +38,8 @@ class Reading:
         if info is None:
             return None
         staged = self._staged(sid, keeps_highest=info.keeps_highest)
-        return Content(self._trees.drafts(self._spend), sid, staged)
+        state = await self._trees.read_state(sid)
+        return Content(self._trees.drafts(self._spend), sid, state, staged)
 
     def _staged(self, sid: int, *, keeps_highest: bool) -> Effects:
         return staged_effects(

@@ -94,14 +94,7 @@ def encode_batch(given: Batch) -> bytes:
 
 
 def encode_deletions(given: Sequence[Deletion]) -> bytes:
-    """Deletions as a record.
-
-    Raises:
-        BadPoints: there are none, or too many.
-
-    """
-    if not 1 <= len(given) <= DELETIONS_MAX:
-        raise BadPoints(f"{len(given)} deletions in one; from 1 to {DELETIONS_MAX} can be")
+    """Deletions as a record; from 1 to DELETIONS_MAX, or `decode` refuses it."""
     rows = b"".join(DELETION.pack(it.sid, it.start, it.stop) for it in given)
     return KIND.pack(FORMAT, DELETIONS_KIND) + rows
 

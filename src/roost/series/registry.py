@@ -9,7 +9,13 @@ import msgspec
 
 from roost.database import Refused, Transaction
 from roost.series.effects import Deletion
-from roost.series.errors import BAD_SERIES, NO_SERIES, BadSeries
+from roost.series.errors import (
+    BAD_RECORD,
+    BAD_SERIES,
+    NO_SERIES,
+    BadSeries,
+    SeriesDamaged,
+)
 from roost.series.head import Head, read_head, sid_key, write_head
 from roost.series.levels import SID_MAX
 from roost.series.names import (
@@ -24,7 +30,7 @@ from roost.series.names import (
     tag_key,
     with_bit,
 )
-from roost.series.records import encode_deletions
+from roost.series.records import decode, encode_deletions
 from roost.series.staging import stage
 from roost.series.tables import TIME_MIN, TIME_STOP
 
@@ -92,10 +98,24 @@ def delete_points(txn: Transaction, sids: list[int], start: int, stop: int) -> i
     """Delete a range of series; nobody sees it from now on.  The number of the record.
 
     Raises:
-        Refused: STAGING_FULL.
+        Refused: STAGING_FULL; BAD_RECORD, as `delete_many`.
 
     """
-    record = encode_deletions([Deletion(it, start, stop) for it in sids])
+    return delete_many(txn, [Deletion(it, start, stop) for it in sids])
+
+
+def delete_many(txn: Transaction, given: list[Deletion]) -> int:
+    """Delete a range each of series; as `delete_points`.
+
+    Raises:
+        Refused: STAGING_FULL; BAD_RECORD, they are too many, or one is none.
+
+    """
+    record = encode_deletions(given)
+    try:
+        decode(record)
+    except SeriesDamaged as error:
+        raise Refused(str(error), code=BAD_RECORD) from error
     return stage(txn, read_head(txn), record, 0)
 
 

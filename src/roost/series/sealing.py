@@ -26,37 +26,16 @@ SMALL_MAX = 32
 STEP_POINTS = 8192
 
 
-class State(msgspec.Struct, frozen=True, array_like=True):
-    """What sealing knows of a series.
-
-    Its blocks have no point before `first`, and none after `last`; both go outward only.  `last`
-    says which buckets are closed.  `row_bytes` is what a point takes, about.
-    """
-
-    first: int = TIME_STOP
-    last: int = TIME_MIN - 1
-    row_bytes: float = blocks.ROW_BYTES
-
-
-_decoder = msgspec.msgpack.Decoder(State)
-
-
-def decode_state(row: bytes | None) -> State:
-    """The state in a row."""
-    return State() if row is None else _decoder.decode(row)
-
-
 @dataclass(slots=True)
 class Sealing:
-    """One series on its way: `state` is what has become of it."""
+    """One series on its way; `content.state` is what has become of it."""
 
     content: Content
-    state: State
 
     async def delete(self, deleted: Ranges) -> None:
         """Remove ranges from all levels."""
         chain = self.content.chain(POINTS)
-        held = deleted.clipped(self.state.first, self.state.last + 1)
+        held = deleted.clipped(self.content.state.first, self.content.state.last + 1)
         if not len(held):
             return
         for start, stop in zip(held.starts.tolist(), held.stops.tolist(), strict=True):
@@ -70,16 +49,19 @@ class Sealing:
                     await _remove(rows, start, stop)
             edges = np.unique(np.concatenate((held.starts, held.stops)) // width * width)
             await self._sum_up(level, edges, had_rows=edges)
+        if held.starts[0] <= self.content.state.first:
+            first = min(int(held.stops[0]), self.content.state.last)
+            self.content.state = msgspec.structs.replace(self.content.state, first=first)
 
     async def insert(self, points: Table, *, keeps_highest: bool) -> None:
         """Lay points over what there is; STEP_POINTS at most."""
         if not len(points):
             return
-        before = self.state
+        before = self.content.state
         await self._put_points(points, keeps_highest=keeps_highest)
         first, last = int(points.times[0]), int(points.times[-1])
-        self.state = msgspec.structs.replace(
-            self.state, first=min(before.first, first), last=max(before.last, last)
+        self.content.state = msgspec.structs.replace(
+            self.content.state, first=min(before.first, first), last=max(before.last, last)
         )
         for level in ROLLUPS:
             if before.last // level.width_ns != last // level.width_ns or first <= before.last:
@@ -96,7 +78,7 @@ class Sealing:
         again = touched if last_before >= TIME_MIN else touched[:0]
         await self._sum_up(level, again, had_rows=again[again < opened])
         found = summed(points.at(is_new), places[is_new])
-        is_closed = found.times < self.state.last // width * width
+        is_closed = found.times < self.content.state.last // width * width
         await _put_rows(
             self.content.chain(level),
             found.at(is_closed & (found.columns[COUNT] >= ROW_NUMBERS_MIN)),
@@ -105,12 +87,12 @@ class Sealing:
     async def _put_points(self, points: Table, *, keeps_highest: bool) -> None:
         """Merge points into the blocks beside them, gap by gap."""
         chain = self.content.chain(POINTS)
-        row_bytes, done = self.state.row_bytes, 0
+        row_bytes, done = self.content.state.row_bytes, 0
         while done < len(points):
             time = int(points.times[done])
             group = POINTS.group(time)
             held = await chain.before(group, time, SMALL_MAX + 1)
-            behind = await chain.behind(group, time) if time <= self.state.last else None
+            behind = await chain.behind(group, time) if time <= self.content.state.last else None
             stop = group.stop if behind is None else behind.first
             new = points.at(slice(done, int(np.searchsorted(points.times, stop))))
             old = _merged_with(held, new, row_bytes)
@@ -118,12 +100,12 @@ class Sealing:
                 chain, old, new, row_bytes, is_last=behind is None, keeps_highest=keeps_highest
             )
             done += len(new)
-        self.state = msgspec.structs.replace(self.state, row_bytes=row_bytes)
+        self.content.state = msgspec.structs.replace(self.content.state, row_bytes=row_bytes)
 
     async def _sum_up(self, level: Level, buckets: Ints, *, had_rows: Ints) -> None:
         """Make the rows of closed buckets anew; some of them had rows before, maybe."""
         width = level.width_ns
-        closed = buckets[buckets < self.state.last // width * width]
+        closed = buckets[buckets < self.content.state.last // width * width]
         if not len(closed):
             return
         ranges = Ranges(closed, closed + width)

@@ -14,10 +14,11 @@ import msgspec
 from roost.series.content import Content
 from roost.series.draft import Draft, Spend
 from roost.series.effects import Effects
+from roost.series.errors import SeriesDamaged
 from roost.series.generations import Records, Sorted, sort
-from roost.series.head import END, STATES_TREE, Mark, sid_key
+from roost.series.head import END, STATES_TREE, Mark, State, sid_key
 from roost.series.levels import PARTITION_BITS
-from roost.series.sealing import STEP_POINTS, Sealing, State
+from roost.series.sealing import STEP_POINTS, Sealing
 from roost.series.staging import Rewrite
 from roost.series.tables import Ranges
 from roost.series.trees import Trees
@@ -55,7 +56,12 @@ class Slicing:
             self._sorted = None
             return None
         if self._sorted is None or self._sorted[0] != head.frozen.number:
-            held = await self._records.read(self._trees.staged, head.frozen, self._spend)
+            try:
+                held = await self._records.read(self._trees.staged, head.frozen, self._spend)
+            except SeriesDamaged:
+                if (await self._trees.read_head()).frozen == head.frozen:
+                    raise
+                return await self.slice()  # somebody else has sealed all of it meanwhile
             self._sorted = (head.frozen.number, await self._aside(lambda: sort(held)))
         drafts = self._trees.drafts(self._spend)
         done = await _Cut(self._trees, drafts, self._sorted[1]).go_on(head.mark)
@@ -96,17 +102,19 @@ class _Cut:
         state = await self._trees.read_state(sid)
         keeps_highest = info is not None and info.keeps_highest
         effects = self._generation.effects(sid, keeps_highest=keeps_highest)
-        sealing = Sealing(Content(self._drafts, sid), state)
+        sealing = Sealing(Content(self._drafts, sid, state))
         reached = await self._carry_out(sealing, effects, mark)
         if info is None and reached.sid != sid:
             self._drafts[STATES_TREE].remove(sid_key(sid), sid_key(sid + 1))
-        elif sealing.state != state:
-            self._drafts[STATES_TREE].put(sid_key(sid), msgspec.msgpack.encode(sealing.state))
+        elif sealing.content.state != state:
+            row = msgspec.msgpack.encode(sealing.content.state)
+            self._drafts[STATES_TREE].put(sid_key(sid), row)
         return reached
 
     async def _carry_out(self, sealing: Sealing, effects: Effects, mark: Mark) -> Mark:
         if not mark.is_inserting:
-            for step in _steps(effects.deleted, sealing.state, mark.time):
+            steps = _steps(effects.deleted, sealing.content.state, mark.time)
+            for step in steps:
                 if self._is_enough:
                     return Mark(mark.sid, is_inserting=False, time=int(step.starts[0]))
                 await sealing.delete(step)
@@ -123,6 +131,8 @@ class _Cut:
 
 def _steps(deleted: Ranges, state: State, begin: int) -> list[Ranges]:
     """Ranges in steps of so many partitions, as far as there are points."""
+    if not len(deleted):
+        return []
     held = deleted.clipped(max(begin, state.first), state.last + 1)
     width = STEP_PARTITIONS << PARTITION_BITS
     return [

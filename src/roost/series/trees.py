@@ -4,10 +4,18 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from roost.series.draft import Bytes, Draft, Spend
-from roost.series.head import HEAD_KEY, HEAD_TREE, STAGED_TREE, STATES_TREE, Head, decode_head
+from roost.series.head import (
+    HEAD_KEY,
+    HEAD_TREE,
+    STAGED_TREE,
+    STATES_TREE,
+    Head,
+    State,
+    decode_head,
+    decode_state,
+)
 from roost.series.levels import POINTS_TREE, ROWS_TREE
 from roost.series.names import INFO_TREE, NAMES_TREE, TAGS_TREE, Info, decode_info
-from roost.series.sealing import State, decode_state
 
 __all__ = ["Trees", "trees_of"]
 

@@ -21,6 +21,7 @@ from roost.series.extra import Ints, np
 from roost.series.tables import TIME_MIN, TIME_STOP
 
 WINDOWS_MAX = 100_000
+_WIDTH_MAX = 1 << 52  # so that no edge is out of int64
 _DAY_NS = 86_400 * 10**9
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -95,6 +96,8 @@ def edges(window: Window, start: int, stop: int, tz: tzinfo = UTC) -> Ints:
 
 
 def _fixed(width: int, start: int, stop: int, tz: tzinfo) -> Ints:
+    if width > _WIDTH_MAX:
+        raise BadWindow(f"windows of {width} ns: longer than 52 days they are months, or years")
     if width < 1 or (stop - start) // max(width, 1) > WINDOWS_MAX:
         raise BadWindow(f"windows of {width} ns: {WINDOWS_MAX} of them are the most")
     if tz is UTC or width > _DAY_NS:

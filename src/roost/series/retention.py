@@ -1,0 +1,104 @@
+"""How long points are kept: rules for a series, or for all that have a tag.
+
+    tree "series.policies"   b"s", key of a series' name    -> MessagePack array of a `Policy`
+                             b"t", key of a tag's rows      -> the same
+
+A series' own rule counts, else the longest of those of its tags: what two people want kept for
+different times is kept for the longer one.  What is older is deleted, points and what is summed up
+of them, by a deletion like all others; in steps, a STEPS_A_KEEP-th of the time that it is kept, so
+that a series is not written anew for each point that has become too old.
+"""
+
+from collections.abc import AsyncGenerator
+
+import msgspec
+
+from roost.database import Refused, Transaction
+from roost.series.draft import Bytes, Row
+from roost.series.effects import Deletion
+from roost.series.errors import BAD_POLICY
+from roost.series.names import Info, Tag, decode_info, tag_prefix
+from roost.series.records import DELETIONS_MAX
+from roost.series.tables import TIME_MIN
+from roost.series.trees import Trees
+
+POLICIES_TREE = "series.policies"
+POLICIES_MAX = 1000
+STEPS_A_KEEP = 32
+PAGE_SERIES = 128
+
+
+class Policy(msgspec.Struct, frozen=True, array_like=True):
+    """Points older than that are deleted."""
+
+    keep_ns: int
+
+
+_decoder = msgspec.msgpack.Decoder(Policy)
+
+
+def of_series(key: bytes) -> bytes:
+    """The key of the rule of a series, by its name's key."""
+    return b"s" + key
+
+
+def of_tag(given: Tag) -> bytes:
+    """The key of the rule of a tag."""
+    return b"t" + tag_prefix(given)
+
+
+def keep(txn: Transaction, target: bytes, policy: Policy | None) -> None:
+    """Set the rule of `of_series` or `of_tag`, or remove it.
+
+    Raises:
+        Refused: BAD_POLICY, it keeps nothing, is for nothing, or there are too many.
+
+    """
+    tree = txn.tree(POLICIES_TREE)
+    if policy is None:
+        tree.discard(target)
+        return
+    if policy.keep_ns < 1 or target[:1] not in (b"s", b"t"):
+        raise Refused("a rule keeps something of a series or a tag", code=BAD_POLICY)
+    if target not in tree and tree.count() >= POLICIES_MAX:
+        raise Refused(f"{POLICIES_MAX} rules are the most", code=BAD_POLICY)
+    tree[target] = msgspec.msgpack.encode(policy)
+
+
+async def too_old(
+    trees: Trees, policies: Bytes, now_ns: int
+) -> AsyncGenerator[list[Deletion], None]:
+    """What is older than its rules allow, of all series; DELETIONS_MAX at a time at most."""
+    rows = await _page(policies, b"", POLICIES_MAX)
+    rules = {key: _decoder.decode(row).keep_ns for key, row in rows}
+    first = b""
+    while rules:
+        page = await _page(trees.info, first, PAGE_SERIES)
+        found = []
+        for key, row in page:
+            keep_ns = _keep_ns(decode_info(row), rules)
+            if keep_ns is None:
+                continue
+            sid, horizon = int.from_bytes(key, "big"), now_ns - keep_ns
+            state = await trees.read_state(sid)
+            if state.first < horizon - keep_ns // STEPS_A_KEEP:
+                found.append(Deletion(sid, TIME_MIN, horizon))
+        if found:
+            yield found
+        if len(page) < PAGE_SERIES:
+            return
+        first = page[-1][0] + b"\0"
+
+
+def _keep_ns(info: Info, rules: dict[bytes, int]) -> int | None:
+    own = rules.get(of_series(info.key))
+    if own is not None:
+        return own
+    return max((rules[of_tag(it)] for it in info.found_by if of_tag(it) in rules), default=None)
+
+
+async def _page(tree: Bytes, first: bytes, limit: int) -> list[Row]:
+    return [it async for part in tree.pages(first=first, limit=limit) for it in part]
+
+
+assert PAGE_SERIES <= DELETIONS_MAX, "what is found of a page is one record"
