@@ -18,7 +18,7 @@ FLOORS = {
         settings
         self_signed | door | children | figures | certified
         tls | descriptors | faces | tasks | ticker | histogram | os_errors | places
-        fair_queue | memory | slices
+        fair_queue | memory | slices | exchange
         call | outcome | memory_limit
         flow
         proto | errors | lazy | compiled
@@ -26,7 +26,7 @@ FLOORS = {
     "roost.etcd": """
         figures
         services
-        v3
+        v3 | v2
         border
         access
         upkeep
@@ -164,8 +164,8 @@ FLOORS = {
         embedding
         serving
         figures
-        app | options | gateway | health | reflection | pools
-        port | exposition | loop_watch | json_request | json_calls
+        app | options | exchanges | gateway | health | reflection | pools
+        port | exposition | loop_watch | json_request | json_calls | posts
         json_parts
         grpc | http1 | accepting | listening
         streaming | intake
@@ -305,6 +305,17 @@ FLOORS = {
     "roost.etcd.upkeep": """
         lessor
         compactor | counting | deadlines | guard | sweep
+    """,
+    "roost.etcd.v2": """
+        services
+        interface
+        keys
+        watch_hub | expiry | forms
+        changes | listing | watchers
+        history | reads
+        nodes
+        faults
+        json_text | paths
     """,
     "roost.etcd.v3": """
         routes

@@ -34,6 +34,7 @@ GROUND = {
     "roost.call",
     "roost.compiled",
     "roost.errors",
+    "roost.exchange",
     "roost.faces",
     "roost.fair_queue",
     "roost.figures",

@@ -26,6 +26,11 @@ SANS_IO = (
     "roost.store.layer",
     "roost.store.stack",
     "roost.etcd.model",
+    "roost.etcd.v2.changes",
+    "roost.etcd.v2.forms",
+    "roost.etcd.v2.history",
+    "roost.etcd.v2.nodes",
+    "roost.etcd.v2.paths",
     "roost.server.h2",
     "roost.server.json_request",
 )

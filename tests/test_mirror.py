@@ -46,6 +46,10 @@ SHOWN_BY = {
     "database/conventions": "database/test_operations.py database/test_names.py",
     "etcd/services": "etcd/test_differential.py integration/test_operations.py",
     "etcd/model/txn_reading": "etcd/model/test_long.py etcd/v3/test_long_reads.py",
+    "etcd/v2/faults": "etcd/v2/test_differential.py",
+    "etcd/v2/interface": "etcd/v2/test_keys.py etcd/v2/test_differential.py",
+    "etcd/v2/nodes": "etcd/v2/test_changes.py etcd/v2/test_differential.py",
+    "etcd/v2/services": "etcd/v2/test_keys.py integration/test_v2.py",
     # Services of v3 are thin: held against etcd itself, request by request.
     "etcd/v3": "etcd/test_differential.py integration/test_operations.py integration/test_edges.py",
     "etcd/v3/auth": "etcd/v3/test_logins.py etcd/test_differential.py",
@@ -92,6 +96,7 @@ SHOWN_BY = {
     "server/accepting": "server/test_port.py",
     "server/admission": "server/test_grpc.py",
     "server/compression": "server/test_grpc.py",
+    "server/posts": "server/test_gateway.py server/test_exchanges.py",
     "server/embedding": "integration/test_tls.py database/test_processes.py",
     "server/health": "integration/test_operations.py",
     "server/json_answer": "server/test_gateway.py",

@@ -4,6 +4,9 @@ A row of another length that is read by the new code is an internal error in eve
 """
 
 from roost import etcd
+from roost.etcd.v2 import changes
+from roost.etcd.v2.changes import Change, Kind
+from roost.etcd.v2.keys import CHANGE
 from roost.outcome import Outcome
 from roost.proto import auth_pb2, rpc_pb2
 from roost.store import STORAGE_VERSION
@@ -11,7 +14,7 @@ from tests.etcd.replica import LocalReplica
 
 # When this fails and the change is meant: raise STORAGE_VERSION in `store/catalog.py`, and put the
 # new number and digest here.
-LAYOUT = (4, "04101b7704742ebd62b552642e5081fd")
+LAYOUT = (5, "7e1155418de292f97370c13ff9e520c6")
 
 PUT, DELETE = rpc_pb2.PutRequest, rpc_pb2.DeleteRangeRequest
 STORY = [
@@ -33,11 +36,23 @@ STORY = [
     ("etcd.user_grant", rpc_pb2.AuthUserGrantRoleRequest(user="u", role="r")),
 ]  # fmt: skip
 
+V2_STORY = [
+    Change(Kind.SET, b"/a/b", value=b"1"),
+    Change(Kind.SET, b"/a/c", value=b"2", ttl_s=60),
+    Change(Kind.POST, b"/a", is_dir=True),
+    Change(Kind.SWAP, b"/a/b", value=b"3", prev_value=b"1", ttl_s=5, is_refresh=True),
+    Change(Kind.DELETE, b"/a", is_recursive=True),
+    Change(Kind.CREATE, b"/d\0", value=b"4", ttl_s=7),
+]
+
 
 def test_a_changed_layout_has_a_new_number() -> None:
     replica = LocalReplica()
-    etcd.Services(replica, replica.store)
+    etcd.Services(replica, replica.store, wall_s=lambda: 1e9)
     said: list[Outcome] = []
+    for change in V2_STORY:
+        replica.transact_nowait(CHANGE, changes.encode(change), said.append)
+    assert all(changes.decode_said(it).status < 300 for it in said if isinstance(it, bytes))
     for name, request in STORY:
         body = request.SerializeToString()
         replica.transact_nowait(name, body, said.append)

@@ -2,6 +2,51 @@
 
 # Request -> why Roost answers another way.
 EXPLAINED = {
+    "PUT /v2/keys with prevExist=true on a directory": (
+        "etcd 3.5 fails (300, `Not a file`); Roost changes its time to live, as etcd 2.3 does"
+    ),
+    "GET /v2/keys with wait, stream and waitIndex": (
+        "etcd tells one event of the past, and nothing more for ever; Roost all, and what follows"
+    ),
+    "GET /v2/keys with wait and stream, of what is deleted": (
+        "etcd tells whoever watches the deleted node twice; Roost once"
+    ),
+    "GET /v2/keys with wait, below a directory that goes": (
+        "etcd tells who watches what was there, and from history also who watches what was not, "
+        "or `/ab` of `/a`; Roost whoever watches below, and nobody else"
+    ),
+    "GET /v2/keys with wait, recursive and waitIndex": (
+        "etcd's history shows hidden keys, which a watch that waits is not told; Roost never does"
+    ),
+    "GET /v2/keys with wait, for a client that is slow": (
+        "etcd ends the stream in silence when 100 events wait; Roost goes on from history, and "
+        "says 401 at the end of the stream when that is gone"
+    ),
+    "GET /v2/keys with wait, while nothing happens": (
+        "etcd says nothing; Roost a newline every --v2-heartbeat-interval, or none for whoever "
+        "sends `X-Roost-Heartbeat: off`"
+    ),
+    "GET /v2/keys of a directory without sorted": (
+        "etcd shows children in any order; Roost in that of their names"
+    ),
+    "waitIndex older than 1,000 events": (
+        "etcd has cleared them; Roost keeps more while they are small, in the store"
+    ),
+    "ttl of more than 4,294,967,296 seconds": (
+        "etcd counts in nanoseconds, and it comes out as some other time; Roost refuses (202)"
+    ),
+    "expiration of v2": (
+        "etcd takes it from the clock of the member that was asked, Roost from the leader's"
+    ),
+    "keys of v2 of more than 4 KiB, or 128 directories deep; forms of more than 1,000 parameters": (
+        "etcd takes them; Roost refuses (209, 210)"
+    ),
+    "a form of v2 with a content type that is none": (
+        "etcd names what is wrong with it (210); Roost reads no form, as of any other content type"
+    ),
+    "v2 while authentication of v3 is on": (
+        "etcd answers everybody, because v2 has users of its own; Roost answers root (110)"
+    ),
     "--listen-peer-urls unix://": (
         "etcd's own tests use it; members on one machine have loopback, and clients have unix://"
     ),

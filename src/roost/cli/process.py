@@ -84,7 +84,9 @@ class _Services(Services):
         """Stand on a member that has been opened, in a directory that may be new."""
         del settings
         crash.watch(member.config.data_dir)
-        self.server = MemberServer(member, self._serving, clock_s=world.clock_s)
+        self.server = MemberServer(
+            member, self._serving, clock_s=world.clock_s, wall_s=world.wall_s
+        )
         return self.server
 
 

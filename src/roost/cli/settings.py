@@ -82,12 +82,12 @@ TAKEN = tuple(_taken())
 _BBOLT = "the store is not bbolt, and flushes by itself"
 _ROTATION = "what runs the member rotates its log"
 _V2_PROXY = "there is no v2 proxy"
+_V2_TREES = "v2 has trees of its own, and shows no keys of v3"
 _TRACING = "there is no tracer"
 
 # They may have any value, and change nothing; a line at the start says why.
 NOTED: tuple[Flag, ...] = (
-    Flag("enable-v2", bool, False, "the v2 interface is not there yet"),
-    Flag("v2-deprecation", str, "not-yet", "there are no v2 data to deprecate"),
+    Flag("v2-deprecation", str, "not-yet", "v2 is answered as long as --enable-v2 says so"),
     Flag("max-snapshots", int, 5, "snapshots are made when they are asked for, and not kept"),
     Flag("max-wals", int, 5, "segments are kept by --snapshot-count"),
     Flag("backend-bbolt-freelist-type", str, "map", _BBOLT),
@@ -132,7 +132,13 @@ REFUSED: tuple[Flag, ...] = (
     Flag("discovery-srv", str, "", _DISCOVERY, ("",)),
     Flag("discovery-srv-name", str, "", _DISCOVERY, ("",)),
     Flag("proxy", str, "off", _V2_PROXY, ("off",)),
-    Flag("experimental-enable-v2v3", str, "", "the v2 interface is not there yet", ("",)),
+    Flag(
+        "experimental-enable-v2v3",
+        str,
+        "",
+        _V2_TREES,
+        ("",),
+    ),
     Flag(
         "experimental-peer-skip-client-san-verification",
         bool,

@@ -20,6 +20,18 @@ class EtcdNow:
 
 FIGURES: tuple[Figure[EtcdNow], ...] = (
     Figure(
+        "etcd_debugging_store_watchers",
+        "gauge",
+        "Watches of v2 that are open.",
+        lambda it: it.figures.v2_watcher_count,
+    ),
+    Figure(
+        "roost_v2_watchers_behind",
+        "gauge",
+        "Watches of v2 that are told from history, or take nothing.",
+        lambda it: it.figures.v2_behind_count,
+    ),
+    Figure(
         "etcd_server_proposals_failed_total",
         "counter",
         "Writes asked of this member that failed, other than by a refusal.",

@@ -27,3 +27,7 @@ class Limits:
     lease_ttl_min_s: int = 2
     # A new leader gives every lease so much more, for a renewal that was on its way.
     lease_grace_s: float = 1.0
+    # A request of v2 is given up after so long (etcd: 5 s and two election timeouts).
+    v2_request_s: float = 7.0
+    # Whoever waits for v2's events hears a newline this often; 0 = never.
+    v2_heartbeat_s: float = DEFAULTS.v2_heartbeat_interval

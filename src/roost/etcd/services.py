@@ -23,6 +23,8 @@ from roost.etcd.upkeep.compactor import AUTO_COMPACT, Compactor, Keeping
 from roost.etcd.upkeep.counting import Counting
 from roost.etcd.upkeep.lessor import Lessor
 from roost.etcd.upkeep.sweep import SLICE_OPERATION, Sweep
+from roost.etcd.v2 import nodes as v2_nodes
+from roost.etcd.v2.services import V2
 from roost.etcd.v3.auth import AuthService
 from roost.etcd.v3.cluster import ClusterService
 from roost.etcd.v3.costly import Costly
@@ -46,6 +48,7 @@ def bootstrap(txn: Txn) -> None:
     """Make the trees of an empty store."""
     mvcc.bootstrap(txn)
     auth.bootstrap(txn)
+    v2_nodes.bootstrap(txn)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +77,8 @@ class EtcdFigures:
     long_read_count: int
     long_read_waiting_count: int
     long_read_bytes: int
+    v2_watcher_count: int
+    v2_behind_count: int
 
 
 class Services:
@@ -88,9 +93,12 @@ class Services:
         auth_options: AuthOptions | None = None,
         keeping: Keeping | None = None,
         clock_s: Callable[[], float] = time.monotonic,
+        wall_s: Callable[[], float] = time.time,
         memory: Memory | None = None,
     ) -> None:
-        """Register the operations and observe what is applied; `clock_s` never goes back.
+        """Register the operations and observe what is applied.
+
+        `clock_s` never goes back, `wall_s` is the date.
 
         Without `memory` there is as much as anybody wants.
         """
@@ -120,6 +128,7 @@ class Services:
         self._desk = desk = Desk(
             self._border, self._mvcc, self.alarms, memory, LongReads(store, memory)
         )
+        self.v2 = V2(self._border, store, self.alarms, memory, wall_s=wall_s)
         self._turns = Turns(desk)
         self.watches = WatchHub(desk)
         self._api = Api(
@@ -152,6 +161,7 @@ class Services:
         self._tokens.start()
         self._sweep.start()
         self._counting.start()
+        self.v2.start()
         if self._compactor is not None:
             self._compactor.start()
 
@@ -162,6 +172,7 @@ class Services:
         self._tokens.stop()
         self._sweep.stop()
         self._counting.stop()
+        self.v2.stop()
         self._desk.long_reads.stop()
         if self._compactor is not None:
             self._compactor.stop()
@@ -203,6 +214,8 @@ class Services:
             long_read_count=self._desk.long_reads.count,
             long_read_waiting_count=self._desk.long_reads.waiting_count,
             long_read_bytes=self._desk.long_reads.room.bytes,
+            v2_watcher_count=self.v2.hub.count,
+            v2_behind_count=self.v2.hub.behind_count,
         )
 
     def _read_again(self) -> None:
@@ -211,6 +224,7 @@ class Services:
         self._auth.read_again()
         self.watches.on_rights_changed()
         self._sweep.on_switched()
+        self.v2.on_switched()
 
     def _on_alarms_applied(self, _index: int, _changes: Changes) -> None:
         before = self.alarms.raised
@@ -225,6 +239,8 @@ class Services:
     def _on_rights_applied(self, _index: int, changes: Changes) -> None:
         self._auth.on_applied(changes)
         self.watches.on_rights_changed()
+        if self._auth.is_enabled(self._replica.view):
+            self.v2.on_rights_changed()
 
 
 def _tokens(

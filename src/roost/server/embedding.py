@@ -51,7 +51,7 @@ class Embedding:
         self._member = member
         self._settings = settings
         serving = serving_of(settings)
-        self._server = MemberServer(member, serving, clock_s=world.clock_s)
+        self._server = MemberServer(member, serving, clock_s=world.clock_s, wall_s=world.wall_s)
 
     async def start(self) -> None:
         """Start the member and its services."""

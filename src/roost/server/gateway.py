@@ -15,7 +15,6 @@ import json
 import logging
 import re
 from collections.abc import Iterable, Mapping
-from time import monotonic
 
 from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
 from google.protobuf.message import Message
@@ -24,7 +23,6 @@ from starlette import routing
 from starlette.types import Receive, Scope, Send
 
 from roost.call import Code, OpenStream, Route, Status, Stream, StreamHandler, Unary
-from roost.flow import Flow, flow_of
 from roost.server.admission import Admission
 from roost.server.bodies import FULL, MESSAGES_MIN, Bodies
 from roost.server.json_calls import HTTP_STATUS, FailedError, JsonCall, JsonStream
@@ -38,6 +36,7 @@ from roost.server.json_request import (
     read_whole,
 )
 from roost.server.methods import TIMEOUT_UNITS
+from roost.server.posts import Post, address_of, flow_of_scope, leave, token_of
 from roost.tasks import Tasks
 
 logger = logging.getLogger(__name__)
@@ -47,54 +46,6 @@ _TIMEOUT = re.compile(r"([+-]?[0-9]{1,18})([HMSmun])")
 # A longer timeout is none that anybody waits for.
 _TIMEOUT_S_MAX = 10 * 365 * 86400.0
 _JSON_HEAD = [(b"content-type", b"application/json")]
-
-
-class _Post:
-    """The body of a post while it comes, and until it was answered (see `bodies`)."""
-
-    needed_bytes = 0
-    is_waiting = has_place = False
-
-    def __init__(self, bodies: Bodies, address: str) -> None:
-        self.address = address
-        self.held_bytes = 0
-        self.moved_s = 0.0
-        self._bodies = bodies
-        self._is_late = False
-        self.data = bytearray()
-
-    @property
-    def sender(self) -> "_Post":
-        """One connection has one post at a time."""
-        return self
-
-    def add(self, data: bytes) -> None:
-        """More of it has come.
-
-        Raises:
-            FailedError: there is no room for it.
-
-        """
-        self.data += data
-        if self._is_late or not self._bodies.grow(self, len(self.data), monotonic()):
-            raise FailedError(*FULL)
-
-    def on_whole(self) -> None:
-        """All of it has come."""
-        self._bodies.on_whole(self)
-
-    def on_place(self) -> None:
-        """It never waits for one."""
-
-    def refuse(self, code: int, text: str) -> None:  # noqa: ARG002 - as `bodies` calls it
-        """It has not come on, and others need the room; its connection ends in time (`http1`)."""
-        self._is_late = True
-        self.release()
-
-    def release(self) -> None:
-        """Keep nothing of it."""
-        self.data = bytearray()
-        self._bodies.release(self)
 
 
 class JsonMethod:
@@ -155,13 +106,14 @@ class JsonMethod:
             raise FailedError(Code.INVALID_ARGUMENT, str(error)) from error
 
     async def _unary(self, scope: Scope, receive: Receive, send: Send) -> None:
-        post = _Post(self._bodies, _address_of(scope))
+        post = Post(self._bodies, address_of(scope))
         try:
             while True:
                 event = await receive()
                 if event["type"] == "http.disconnect":
                     return
-                post.add(event.get("body", b""))
+                if not post.add(event.get("body", b"")):
+                    raise FailedError(*FULL)
                 if len(post.data) > self._body_bytes_max:
                     text = f"request body is larger than {self._body_bytes_max} bytes"
                     raise FailedError(Code.RESOURCE_EXHAUSTED, text)
@@ -182,9 +134,9 @@ class JsonMethod:
             raise FailedError(Code.INVALID_ARGUMENT, str(error)) from error
         connection = scope.get("state", {}).get("connection")
         call = JsonCall(
-            _token_of(scope),
-            _address_of(scope),
-            _flow_of(scope),
+            token_of(scope),
+            address_of(scope),
+            flow_of_scope(scope),
             lambda: connection is not None and connection.is_gone,
         )
         timeout_s = _timeout_of(scope)
@@ -212,7 +164,7 @@ class JsonMethod:
         await send({"type": "http.response.start", "status": 200, "headers": _JSON_HEAD})
         await send({"type": "http.response.body", "body": begun, "more_body": True})
         tasks = Tasks()
-        leaving = tasks.start(_leave(receive))
+        leaving = tasks.start(leave(receive))
         try:
             async for piece in said:
                 if leaving.done():
@@ -229,7 +181,7 @@ class JsonMethod:
         self, open_stream: OpenStream, scope: Scope, receive: Receive, send: Send
     ) -> None:
         timeout_s = _timeout_of(scope)
-        token, address, flow = _token_of(scope), _address_of(scope), _flow_of(scope)
+        token, address, flow = token_of(scope), address_of(scope), flow_of_scope(scope)
         call = JsonStream(token, address, flow, self._response)
         handler = open_stream(call)
         tasks = Tasks()
@@ -293,7 +245,7 @@ async def _wait_long(
     """Answer a method that may take long; it is cancelled when the client goes away."""
     handler.on_message(message)
     tasks = Tasks()
-    leaving = tasks.start(_leave(receive))
+    leaving = tasks.start(leave(receive))
     try:
         await asyncio.wait((call.outcome, leaving), return_when=asyncio.FIRST_COMPLETED)
         if call.outcome.done():
@@ -303,19 +255,6 @@ async def _wait_long(
         if not call.outcome.done():
             handler.on_cancel()
         await tasks.close()
-
-
-async def _leave(receive: Receive) -> None:
-    """Return when the client has gone."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-def _token_of(scope: Scope) -> str:
-    for name, value in scope["headers"]:
-        if name in (b"authorization", b"grpc-metadata-token"):
-            return str(value.decode("latin-1")).removeprefix("Bearer ")
-    return ""
 
 
 def _timeout_of(scope: Scope) -> float | None:
@@ -335,16 +274,6 @@ def _timeout_of(scope: Scope) -> float | None:
     if timeout_s < 0:
         raise FailedError(*_LATE)
     return min(timeout_s, _TIMEOUT_S_MAX) or None
-
-
-def _address_of(scope: Scope) -> str:
-    client = scope.get("client")
-    return str(client[0]) if client else ""
-
-
-def _flow_of(scope: Scope) -> Flow:
-    client = scope.get("client")
-    return flow_of(str(client[0]), int(client[1] or 0)) if client else flow_of("", 0)
 
 
 async def _send_whole(send: Send, status: int, body: bytes) -> None:

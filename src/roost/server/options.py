@@ -13,6 +13,7 @@ BCRYPT_COST_MIN, BCRYPT_COST_MAX = 4, 31
 # Streams that need a leader end after so many election timeouts (etcd: v3rpc.monitorLeader).
 _LEADERLESS_ELECTIONS = 3
 _HOUR_S = 3600.0
+_V2_REQUEST_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,8 @@ class Serving:
     # None: none are saved.
     backups: Backups | None
     has_gateway: bool
+    # Whether etcd's v2 is answered.
+    has_v2: bool
     # Origins and hosts whose requests are answered; see `app`.
     cors: Sequence[str]
     hosts: Sequence[str]
@@ -61,6 +64,7 @@ def serving_of(settings: Settings) -> Serving:
         quota_bytes=quota_of(settings),
         backups=_backups(settings),
         has_gateway=settings.enable_grpc_gateway,
+        has_v2=settings.enable_v2,
         cors=settings.cors,
         hosts=settings.host_whitelist,
         grace_s=settings.shutdown_grace,
@@ -89,6 +93,8 @@ def _limits(settings: Settings) -> etcd.Limits:
         # As etcd: three halves of an election timeout, in whole seconds.
         lease_ttl_min_s=max(1, -(-3 * settings.election_timeout // 2000)),
         lease_grace_s=settings.election_timeout / 1000,
+        v2_request_s=_V2_REQUEST_S + 2 * settings.election_timeout / 1000,
+        v2_heartbeat_s=settings.v2_heartbeat_interval,
     )
 
 

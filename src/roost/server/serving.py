@@ -11,6 +11,8 @@ from dataclasses import replace
 from functools import partial
 from socket import socket
 
+from starlette.routing import Route as RawRoute
+
 from roost import etcd
 from roost.call import Route
 from roost.errors import RoostError
@@ -19,6 +21,7 @@ from roost.server import gateway, health, reflection
 from roost.server.admission import Admission
 from roost.server.app import make_app
 from roost.server.bodies import MESSAGES_MIN, Bodies
+from roost.server.exchanges import FORM_PART, Exchanges
 from roost.server.figures import Figures
 from roost.server.grpc import BODIES_BYTES_MAX
 from roost.server.json_request import OBJECTS_MAX
@@ -85,10 +88,11 @@ class MemberServer:
         serving: Serving,
         *,
         clock_s: Callable[[], float],
+        wall_s: Callable[[], float],
     ) -> None:
         """Nothing runs before `start`, and nothing is served before `listen`.
 
-        `clock_s` is that of the machine under the member.
+        `clock_s` and `wall_s`, the date, are those of the machine under the member.
         """
         self._member = member
         self._serving = serving
@@ -99,6 +103,7 @@ class MemberServer:
             auth_options=serving.auth,
             keeping=serving.keeping,
             clock_s=clock_s,
+            wall_s=wall_s,
             memory=member.memory,
         )
         quota_bytes = quota_within(serving.quota_bytes, member.memory.address_bytes)
@@ -138,10 +143,17 @@ class MemberServer:
             if serving.has_gateway
             else []
         )
+        v2 = Exchanges(
+            self._services.v2.answer,
+            admission=self._admission,
+            bodies=bodies,
+            body_bytes_max=FORM_PART * message_bytes,
+        )
+        v2_routes = [RawRoute("/v2/{rest:path}", v2)] if serving.has_v2 else []
         app = make_app(
             self._figures,
             server_version=etcd.SERVER_VERSION,
-            gateway=json_routes,
+            gateway=[*json_routes, *v2_routes],
             cors=serving.cors,
             hosts=serving.hosts,
         )

@@ -67,6 +67,8 @@ class SettingsArguments(TypedDict, total=False):
     cors: Sequence[str]
     host_whitelist: Sequence[str]
     enable_grpc_gateway: bool
+    enable_v2: bool
+    v2_heartbeat_interval: float
     listen_metrics_urls: Sequence[str]
     grpc_keepalive_interval: float
     grpc_keepalive_timeout: float

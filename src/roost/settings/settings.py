@@ -146,6 +146,11 @@ class Settings:
         "Hosts that plain HTTP requests may be for, comma-separated.",
     ] = ("*",)
     enable_grpc_gateway: Annotated[bool, "Serve the JSON gateway under /v3/."] = True
+    enable_v2: Annotated[bool, "Answer etcd's v2 API under /v2/."] = False
+    v2_heartbeat_interval: Annotated[
+        float,
+        "How often whoever waits for an event of v2 hears a newline; 0 = never.",
+    ] = 10.0
     listen_metrics_urls: Annotated[Texts, "Where /metrics and /health are served besides."] = ()
     grpc_keepalive_interval: Annotated[
         float,

@@ -234,7 +234,9 @@ class Copy:
                 on_fatal=self._on_end,
                 world=self._world,
             )
-            etcd.Services(member, member.store, clock_s=self._world.clock_s)
+            etcd.Services(
+                member, member.store, clock_s=self._world.clock_s, wall_s=self._world.wall_s
+            )
             member.on_removed = self.stop
             if not self._is_stopped:
                 await member.start()

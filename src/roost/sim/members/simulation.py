@@ -49,6 +49,7 @@ class EtcdServices:
             member.store,
             limits=etcd.Limits(lease_ttl_min_s=1, lease_grace_s=config.election_ms / 1000),
             clock_s=machine.world.clock_s,
+            wall_s=machine.world.wall_s,
         )
         machine.routes = services.routes()
         life.prepare(member)

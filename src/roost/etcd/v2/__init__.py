@@ -1,0 +1,1 @@
+"""etcd's v2 interface: a tree of directories and keys, over HTTP."""

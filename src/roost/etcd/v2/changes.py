@@ -1,0 +1,371 @@
+"""Changes of the tree, as operations where the cluster leads (etcd: store/store.go of 2.3).
+
+What is asked is a `Change`, what comes of it a `Said`: the status and the body that the client
+gets, or the fault, so that any member can answer for the leader.  A change that fails has written
+nothing, and takes no index.
+
+We differ from etcd's 3.5, as its 2.3 does: the time to live of a directory can be changed.
+"""
+
+from collections.abc import Callable
+from enum import IntEnum
+
+import msgspec
+
+from roost.database.model import Long, Txn, Walk
+from roost.etcd.model.alarms import Alarms
+from roost.etcd.model.costs import SLICE_ROWS, Costs, now_or_long
+from roost.etcd.v2 import history, nodes
+from roost.etcd.v2.faults import Fault, Reason
+from roost.etcd.v2.history import Action, Event, Flags
+from roost.etcd.v2.nodes import Node, Trees
+from roost.etcd.v2.paths import ROOT, below_range, child_of, children_range, parents_of, path_of
+
+# Beside values a change takes so much at most in the store, and so much for each new directory.
+_CHANGE_BYTES, _PARENT_BYTES = 512, 128
+# Fewer rows are cheaper deleted one by one.
+_FEW_ROWS = 64
+# Of those that are due, so many in one operation.
+EXPIRED_MAX = 100
+_NS = 1_000_000_000
+
+
+class Kind(IntEnum):
+    """What is asked for."""
+
+    SET = 1
+    CREATE = 2
+    # A child whose name is the index.
+    POST = 3
+    UPDATE = 4
+    SWAP = 5
+    DELETE = 6
+    COMPARE_DELETE = 7
+
+
+class Change(msgspec.Struct, frozen=True, array_like=True):
+    """A change as it travels to the leader.
+
+    `prev_value` empty and `prev_index` 0 are no condition; `ttl_s` None is for ever.
+    """
+
+    kind: Kind
+    path: bytes
+    value: bytes = b""
+    is_dir: bool = False
+    ttl_s: int | None = None
+    is_refresh: bool = False
+    prev_value: bytes = b""
+    prev_index: int = 0
+    is_recursive: bool = False
+    # The answer says nothing of the node (etcd: noValueOnSuccess).
+    is_silent: bool = False
+
+
+class Said(msgspec.Struct, frozen=True, array_like=True):
+    """What a client is answered; `index` is the store's then."""
+
+    status: int
+    index: int
+    body: bytes
+
+
+def encode(change: Change) -> bytes:
+    """The body of the operation."""
+    return msgspec.msgpack.encode(change)
+
+
+def decode_said(answer: bytes) -> Said:
+    """What came of it."""
+    return msgspec.msgpack.decode(answer, type=Said)
+
+
+_SILENT = frozenset({Kind.SET, Kind.CREATE, Kind.POST, Kind.UPDATE, Kind.SWAP})
+
+
+class TreeOperations:
+    """The operations, over one store."""
+
+    def __init__(self, trees: Trees, alarms: Alarms, now_ns: Callable[[], int]) -> None:
+        """`now_ns` is the date: nanoseconds since 1970."""
+        self._trees = trees
+        self._alarms = alarms
+        self._now_ns = now_ns
+        # Of each kind, those that failed here.
+        self.failed: dict[Kind, int] = dict.fromkeys(Kind, 0)
+        self._of: dict[Kind, Callable[[_Changing], Costs[Event]]] = {
+            Kind.SET: _set,
+            Kind.CREATE: _create,
+            Kind.POST: _post,
+            Kind.UPDATE: _update,
+            Kind.SWAP: _swap,
+            Kind.DELETE: _delete,
+            Kind.COMPARE_DELETE: _compare_delete,
+        }
+
+    def change(self, txn: Txn, body: bytes) -> bytes | Long:
+        """Operation: body is a `Change`."""
+        asked = msgspec.msgpack.decode(body, type=Change)
+        if self._alarms.raised:
+            self._alarms.check_sound()
+        if asked.kind not in (Kind.DELETE, Kind.COMPARE_DELETE):
+            cost = 4 * len(body) + _CHANGE_BYTES + _PARENT_BYTES * asked.path.count(b"/")
+            self._alarms.take_space(cost)
+        return now_or_long(txn, lambda its: self._changed(its, asked))
+
+    def _changed(self, txn: Txn, asked: Change) -> Costs[bytes]:
+        held = history.now(self._trees, txn)
+        changing = _Changing(self._trees, txn, asked, held.index, self._now_ns())
+        try:
+            event = yield from self._of[asked.kind](changing)
+        except Fault as fault:
+            self.failed[asked.kind] += 1
+            return _encode(Said(fault.status, fault.index, fault.body))
+        history.add(self._trees, txn, event)
+        is_new = event.action is Action.CREATE or (
+            event.action is Action.SET and changing.old is None
+        )
+        text = event.text
+        if asked.is_silent and asked.kind in _SILENT:
+            text = b'{"action":"%b"}' % history.NAMES[event.action]
+        return _encode(Said(201 if is_new else 200, event.index, text + b"\n"))
+
+    def expire(self, txn: Txn, _body: bytes) -> bytes | Long:
+        """Operation: take away what has run out by the clock where this runs."""
+        now_ns = self._now_ns()
+        return now_or_long(txn, lambda its: self._expired(its, now_ns))
+
+    def _expired(self, txn: Txn, now_ns: int) -> Costs[bytes]:
+        trees = self._trees
+        walk = Walk(txn, trees.expiries, b"", nodes.expiry_key(now_ns + 1, b""))
+        due: list[bytes] = []
+        while not walk.is_done and not due:
+            due = [key for key, _ in walk.take(EXPIRED_MAX)]
+            yield 1 + len(due)
+        for key in due:
+            if not txn.has(trees.expiries, key):
+                continue  # it was below a directory that has just run out
+            path = nodes.expiring_path(key)
+            node = nodes.get(trees, txn, path)
+            assert node is not None, "what runs out is there"
+            asked = Change(Kind.DELETE, path, is_recursive=True)
+            index = history.now(trees, txn).index
+            changing = _Changing(trees, txn, asked, index, now_ns)
+            yield from changing.remove(node)
+            history.add(trees, txn, changing.gone(Action.EXPIRE, node))
+        return b""
+
+
+def _encode(said: Said) -> bytes:
+    return msgspec.msgpack.encode(said)
+
+
+class _Changing:
+    """One change on its way: what was asked, on which state, when."""
+
+    __slots__ = ("asked", "index", "now_ns", "old", "path", "trees", "txn")
+
+    def __init__(self, trees: Trees, txn: Txn, asked: Change, index: int, now_ns: int) -> None:
+        self.trees = trees
+        self.txn = txn
+        self.asked = asked
+        self.path = asked.path
+        # The store's before the change.
+        self.index = index
+        self.now_ns = now_ns
+        # What stood there before.
+        self.old: Node | None = None
+
+    def fault(self, reason: Reason, cause: bytes | None = None) -> Fault:
+        return Fault(reason, self.path if cause is None else cause, self.index)
+
+    def check_root(self) -> None:
+        if self.path == ROOT:
+            raise self.fault(Reason.ROOT_IS_READ_ONLY)
+
+    def find(self) -> Node:
+        return nodes.find(self.trees, self.txn, self.path, self.index)
+
+    @property
+    def expires_ns(self) -> int:
+        ttl_s = self.asked.ttl_s
+        return 0 if ttl_s is None else self.now_ns + ttl_s * _NS
+
+    def compare(self, node: Node) -> None:
+        """See that a key is as it is asked to be.
+
+        Raises:
+            Fault: it is a directory, or another.
+
+        """
+        asked = self.asked
+        if node.is_dir:
+            raise self.fault(Reason.NOT_A_FILE, b"" if self.path == ROOT else None)
+        wrong = []
+        if asked.prev_value and asked.prev_value != node.value:
+            wrong.append(b"[%b != %b]" % (asked.prev_value, node.value))
+        if asked.prev_index and asked.prev_index != node.modified:
+            wrong.append(b"[%d != %d]" % (asked.prev_index, node.modified))
+        if wrong:
+            raise self.fault(Reason.COMPARE_FAILED, b" ".join(wrong))
+
+    def create(self, action: Action, *, replaces: bool) -> Event:
+        """Write a node that is new, and the directories on the way.
+
+        Raises:
+            Fault: something is there that must not be.
+
+        """
+        self.check_root()
+        trees, txn, index = self.trees, self.txn, self.index + 1
+        missing = self._missing_parents()
+        old = None if missing else nodes.get(trees, txn, self.path)
+        if old is not None:
+            if not replaces:
+                raise self.fault(Reason.KEY_EXISTS)
+            if old.is_dir:
+                raise self.fault(Reason.NOT_A_FILE)
+        for parent in missing:
+            above = Node(is_dir=True, created=index, modified=index, expires_ns=0, value=b"")
+            nodes.put(trees, txn, parent, above)
+        is_dir, asked = self.asked.is_dir, self.asked
+        value = b"" if is_dir else asked.value
+        if asked.is_refresh and replaces and old is not None:
+            value = b"" if is_dir else old.value
+        node = Node(is_dir, index, index, self.expires_ns, value)
+        nodes.put(trees, txn, self.path, node, old)
+        self.old = old
+        return self.event(action, node, may_refresh=replaces)
+
+    def _missing_parents(self) -> list[bytes]:
+        """Directories on the way that are not there, the outermost first."""
+        missing: list[bytes] = []
+        for parent in reversed(parents_of(self.path)):
+            above = nodes.get(self.trees, self.txn, parent)
+            if above is not None:
+                if not above.is_dir:
+                    raise self.fault(Reason.NOT_A_DIRECTORY, parent)
+                break
+            missing.append(parent)
+        return missing[::-1]
+
+    def event(self, action: Action, node: Node, *, may_refresh: bool = True) -> Event:
+        """The event of a node that was written; `old` was there before."""
+        is_refresh = self.asked.is_refresh and may_refresh
+        flags = Flags.REFRESH if is_refresh else Flags.NONE
+        return self._event(action, flags, nodes.node_text(self.path, node, self.now_ns))
+
+    def gone(self, action: Action, node: Node) -> Event:
+        """The event of a node that was taken away."""
+        self.old = node
+        shown = node._replace(modified=self.index + 1, expires_ns=0)
+        flags = Flags.DIRECTORY_GONE if node.is_dir else Flags.NONE
+        return self._event(
+            action, flags, nodes.node_text(self.path, shown, self.now_ns, shows_value=False)
+        )
+
+    def _event(self, action: Action, flags: Flags, text: bytes) -> Event:
+        before = b""
+        if self.old is not None:
+            before = b',"prevNode":' + nodes.node_text(self.path, self.old, self.now_ns)
+        name = history.NAMES[action]
+        told = b'{"action":"%b","node":%b%b}' % (name, text, before)
+        return Event(self.index + 1, action, flags, self.path, told)
+
+    def write(self, action: Action, old: Node) -> Event:
+        """Give a node that stays another value and another time to live."""
+        asked, index = self.asked, self.index + 1
+        value = old.value if asked.is_refresh else asked.value
+        shown = Node(old.is_dir, old.created, index, self.expires_ns, value)
+        # As in 2.3: a directory keeps the index of its last change, whatever its event says.
+        kept = shown._replace(modified=old.modified, value=b"") if old.is_dir else shown
+        nodes.put(self.trees, self.txn, self.path, kept, old)
+        self.old = old
+        return self.event(action, shown)
+
+    def remove(self, node: Node) -> Costs[None]:
+        """Take a node away, and all that is below it."""
+        if node.is_dir:
+            for first, stop in (children_range(self.path), below_range(self.path)):
+                yield from self._remove_rows(first, stop)
+        nodes.remove(self.trees, self.txn, self.path, node)
+        yield 1
+
+    def _remove_rows(self, first: bytes, stop: bytes) -> Costs[None]:
+        trees, txn = self.trees, self.txn
+        walk = Walk(txn, trees.nodes, first, stop)
+        found = walk.take(SLICE_ROWS)
+        is_few = walk.is_done and len(found) < _FEW_ROWS
+        while True:
+            for key, row in found:
+                node = nodes.decode(row)
+                if node.expires_ns:
+                    txn.delete(trees.expiries, nodes.expiry_key(node.expires_ns, path_of(key)))
+            yield 1 + len(found)
+            if walk.is_done:
+                break
+            found = walk.take(SLICE_ROWS)
+        if not is_few:
+            txn.delete_range(trees.nodes, first, stop)
+            return
+        for key, _ in found:
+            txn.delete(trees.nodes, key)
+
+
+def _set(it: _Changing) -> Costs[Event]:
+    yield 1
+    it.check_root()
+    if it.asked.is_refresh:
+        it.find()
+    return it.create(Action.SET, replaces=True)
+
+
+def _create(it: _Changing) -> Costs[Event]:
+    yield 1
+    return it.create(Action.CREATE, replaces=False)
+
+
+def _post(it: _Changing) -> Costs[Event]:
+    yield 1
+    it.path = child_of(it.path, b"%020d" % (it.index + 1))
+    return it.create(Action.CREATE, replaces=False)
+
+
+def _update(it: _Changing) -> Costs[Event]:
+    yield 1
+    it.check_root()
+    old = it.find()
+    if old.is_dir and it.asked.value:
+        raise it.fault(Reason.NOT_A_FILE)
+    return it.write(Action.UPDATE, old)
+
+
+def _swap(it: _Changing) -> Costs[Event]:
+    yield 1
+    it.check_root()
+    old = it.find()
+    it.compare(old)
+    return it.write(Action.SWAP, old)
+
+
+def _delete(it: _Changing) -> Costs[Event]:
+    it.check_root()
+    asked, old = it.asked, it.find()
+    if old.is_dir:
+        if not (asked.is_dir or asked.is_recursive):
+            raise it.fault(Reason.NOT_A_FILE)
+        if not asked.is_recursive:
+            walk = nodes.children(it.trees, it.txn, it.path)
+            while not walk.is_done:
+                if walk.take(1):
+                    raise it.fault(Reason.NOT_EMPTY)
+                yield SLICE_ROWS
+    yield from it.remove(old)
+    return it.gone(Action.DELETE, old)
+
+
+def _compare_delete(it: _Changing) -> Costs[Event]:
+    old = it.find()
+    it.compare(old)
+    yield from it.remove(old)
+    return it.gone(Action.COMPARE_DELETE, old)

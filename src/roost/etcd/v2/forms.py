@@ -1,0 +1,204 @@
+"""What a request to /v2/keys asks for, read as Go's net/url and etcd's handlers read it.
+
+Parameters stand in the query, and those of PUT and POST in the body as well, which come first; of
+one that is given twice the first counts.  `&` and `;` part them (Go, until 1.16).  The order of
+the checks is etcd's (etcd: api/v2http/client.go, parseKeyRequest), so the same request has the
+same fault.
+"""
+
+import re
+from dataclasses import dataclass
+
+from roost.etcd.v2.changes import Change, Kind
+from roost.etcd.v2.faults import Fault, Reason
+from roost.exchange import Request
+
+FORM = b"application/x-www-form-urlencoded"
+# 136 years; etcd counts in nanoseconds, and what is more comes out as some other time.
+TTL_S_MAX = 1 << 32
+PARAMETERS_MAX = 1000
+_TRUE = frozenset({b"1", b"t", b"T", b"TRUE", b"true", b"True"})
+_FALSE = frozenset({b"0", b"f", b"F", b"FALSE", b"false", b"False"})
+_NUMBER = re.compile(rb"[0-9]+")
+_NUMBER_MAX = (1 << 64) - 1
+_DIGITS_MAX = 100
+_ESCAPE = re.compile(rb"%([0-9a-fA-F]{2})?")
+_PARTING = re.compile(rb"[&;]")
+
+
+class BadEscape(ValueError):
+    """A "%" that no two digits follow; the text says where, as Go's does."""
+
+
+def unescaped(text: bytes) -> bytes:
+    """What a text with escapes says.
+
+    Raises:
+        BadEscape: one of them is none.
+
+    """
+    if b"%" not in text:
+        return text
+
+    def said(found: re.Match[bytes]) -> bytes:
+        if found[1] is None:
+            shown = text[found.start() : found.start() + 3].decode(errors="replace")
+            raise BadEscape(f'invalid URL escape "{shown}"')
+        return bytes((int(found[1], 16),))
+
+    return _ESCAPE.sub(said, text)
+
+
+class Form:
+    """The parameters of one request."""
+
+    def __init__(self, request: Request) -> None:
+        """Read them.
+
+        Raises:
+            Fault: they cannot be read.
+
+        """
+        self._first: dict[bytes, bytes] = {}
+        wrong = ""
+        kind = request.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+        if request.method in ("PUT", "POST") and kind == FORM:
+            wrong = self._read(request.body)
+        wrong = wrong or self._read(request.query)
+        if wrong:
+            raise Fault(Reason.INVALID_FORM, wrong)
+
+    def _read(self, text: bytes) -> str:
+        """Read some; what is wrong with the first that is wrong."""
+        if not text:
+            return ""
+        parts = _PARTING.split(text, PARAMETERS_MAX)
+        if len(parts) > PARAMETERS_MAX:
+            return f"more than {PARAMETERS_MAX} parameters"
+        try:
+            for part in filter(None, parts):
+                name, _, value = part.replace(b"+", b" ").partition(b"=")
+                self._first.setdefault(unescaped(name), unescaped(value))
+        except BadEscape as error:
+            return str(error)
+        return ""
+
+    def has(self, name: bytes) -> bool:
+        """Whether it was given."""
+        return name in self._first
+
+    def text(self, name: bytes) -> bytes:
+        """What was given; nothing when it was not."""
+        return self._first.get(name, b"")
+
+    def number(self, name: bytes, reason: Reason, number_max: int = _NUMBER_MAX) -> int:
+        """A number without sign, 0 when it was not given.
+
+        Raises:
+            Fault: it is none.
+
+        """
+        text = self._first.get(name, b"0")
+        # Twenty digits are enough for any; zeros before them are allowed.
+        number = int(text) if _NUMBER.fullmatch(text) and len(text) < _DIGITS_MAX else None
+        if number is None or number > number_max:
+            raise Fault(reason, b'invalid value for "%b"' % name)
+        return number
+
+    def flag(self, name: bytes, cause: bytes = b"") -> bool:
+        """Yes or no, no when it was not given.
+
+        Raises:
+            Fault: it is neither.
+
+        """
+        text = self._first.get(name, b"false")
+        if text in _TRUE:
+            return True
+        if text in _FALSE:
+            return False
+        raise Fault(Reason.INVALID_FIELD, cause or b'invalid value for "%b"' % name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """A key or a directory to be read, or to be watched."""
+
+    path: bytes
+    is_recursive: bool
+    # Everything that was acknowledged before has to be seen.
+    is_quorum: bool
+    is_wait: bool
+    is_stream: bool
+    # Watch from there on; 0 = from now on.
+    wait_index: int
+
+
+def read_request(request: Request, path: bytes) -> Reading | Change:
+    """What is asked of a path.
+
+    Raises:
+        Fault: something of it cannot be.
+
+    """
+    form = Form(request)
+    prev_index = form.number(b"prevIndex", Reason.INDEX_NOT_A_NUMBER)
+    wait_index = form.number(b"waitIndex", Reason.INDEX_NOT_A_NUMBER)
+    is_recursive = form.flag(b"recursive")
+    form.flag(b"sorted")  # it always is; only a wrong value is another
+    is_wait = form.flag(b"wait")
+    is_dir = form.flag(b"dir")
+    is_quorum, is_stream = form.flag(b"quorum"), form.flag(b"stream")
+    if is_wait and request.method != "GET":
+        raise Fault(Reason.INVALID_FIELD, '"wait" can only be used with GET requests')
+    prev_value = form.text(b"prevValue")
+    if form.has(b"prevValue") and not prev_value:
+        raise Fault(Reason.PREV_VALUE_REQUIRED, '"prevValue" cannot be empty')
+    is_silent = form.flag(b"noValueOnSuccess")
+    ttl_s = None
+    if form.text(b"ttl"):
+        ttl_s = form.number(b"ttl", Reason.TTL_NOT_A_NUMBER, TTL_S_MAX)
+    prev_exist = form.flag(b"prevExist", b"invalid value for prevExist")
+    is_refresh = form.flag(b"refresh", b"invalid value for refresh")
+    if is_refresh and form.text(b"value"):
+        raise Fault(Reason.VALUE_ON_REFRESH, "A value was provided on a refresh")
+    if is_refresh and ttl_s is None:
+        raise Fault(Reason.TTL_REQUIRED_ON_REFRESH, "No TTL value set")
+    if request.method in ("GET", "HEAD"):
+        return Reading(
+            path=path,
+            is_recursive=is_recursive,
+            is_quorum=is_quorum,
+            is_wait=is_wait,
+            is_stream=is_stream,
+            wait_index=wait_index,
+        )
+    return Change(
+        kind=_kind_of(
+            request.method,
+            prev_exist=prev_exist if form.has(b"prevExist") else None,
+            is_compared=bool(prev_index or prev_value),
+        ),
+        path=path,
+        value=form.text(b"value"),
+        is_dir=is_dir,
+        ttl_s=ttl_s,
+        is_refresh=is_refresh,
+        prev_value=prev_value,
+        prev_index=prev_index,
+        is_recursive=is_recursive,
+        is_silent=is_silent,
+    )
+
+
+def _kind_of(method: str, *, prev_exist: bool | None, is_compared: bool) -> Kind:
+    """Which change it is (etcd: apply_v2.go)."""
+    if method == "POST":
+        return Kind.POST
+    if method == "DELETE":
+        return Kind.COMPARE_DELETE if is_compared else Kind.DELETE
+    if prev_exist is False:
+        return Kind.CREATE
+    if is_compared:
+        return Kind.SWAP
+    return Kind.UPDATE if prev_exist else Kind.SET

@@ -1,0 +1,34 @@
+"""JSON as Go writes it: HTML's characters escaped, each byte that is no UTF-8 as U+FFFD.
+
+Names and values of v2 are any bytes; what is stored is what came, and only its text is mended.
+"""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+_PLAIN = re.compile(rb"[ !#-%'-;=?-\[\]-~\x7f]*")
+_ESCAPES = {it: f"\\u{it:04x}" for it in (*range(0x20), 0x2028, 0x2029, *b"<>&")}
+_ESCAPES |= {ord('"'): '\\"', ord("\\"): "\\\\", 0x0A: "\\n", 0x0D: "\\r", 0x09: "\\t"}
+# What `surrogateescape` makes of bytes that are no UTF-8.
+_ESCAPES |= dict.fromkeys(range(0xDC80, 0xDD00), "\\ufffd")
+_NS = 1_000_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def quoted(data: bytes) -> bytes:
+    """A string."""
+    if _PLAIN.fullmatch(data):
+        return b'"%b"' % data
+    return b'"%b"' % data.decode(errors="surrogateescape").translate(_ESCAPES).encode()
+
+
+def seconds_left(expires_ns: int, now_ns: int) -> int:
+    """Time to live in seconds, rounded up."""
+    return -((now_ns - expires_ns) // _NS)
+
+
+def date_text(at_ns: int) -> bytes:
+    """A moment since 1970 in UTC, as RFC 3339 with as many digits behind the second as it has."""
+    seconds, rest = divmod(at_ns, _NS)
+    text = (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{text}.{rest:09}".rstrip("0").rstrip(".").encode() + b"Z"

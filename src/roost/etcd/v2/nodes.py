@@ -1,0 +1,163 @@
+"""The tree of v2 in the store: a row for each directory and each key, and when which runs out.
+
+    v2_nodes     key of the node (`paths`)  -> u8 1 = directory; u64 created, u64 modified index;
+                                              u64 when it expires, in ns since 1970, 0 = never;
+                                              the value
+    v2_expiries  u64 when, then the path     -> b""
+    v2_events    u64 index                   -> see `history`
+    v2           b"now"                      -> see `history`
+
+A node whose parent is missing, or a key, does not exist: so what is there can be looked up at
+once, and why something is not by its parents, from the root on.
+"""
+
+import struct
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from roost.database.model import Store, Txn, View, Walk
+from roost.etcd.v2.faults import Fault, Reason
+from roost.etcd.v2.json_text import date_text, quoted, seconds_left
+from roost.etcd.v2.paths import ROOT, children_range, key_of, parents_of
+
+_HEAD = struct.Struct(">BQQQ")
+_WHEN_BYTES = 8
+
+
+class Node(NamedTuple):
+    """A directory, or a key with its value."""
+
+    is_dir: bool
+    created: int
+    modified: int
+    # Nanoseconds since 1970; 0 = never.
+    expires_ns: int
+    value: bytes
+
+
+ROOT_NODE = Node(is_dir=True, created=0, modified=0, expires_ns=0, value=b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Trees:
+    """Their numbers in one store."""
+
+    nodes: int
+    expiries: int
+    events: int
+    meta: int
+
+
+_NAMES = ("v2_nodes", "v2_expiries", "v2_events", "v2")
+
+
+def bootstrap(txn: Txn) -> None:
+    """Make the trees of an empty store."""
+    for name in _NAMES:
+        txn.tree(name)
+
+
+def trees_of(store: Store) -> Trees:
+    """Where they are."""
+    return Trees(*(store.tree(name).id for name in _NAMES))
+
+
+def decode(row: bytes) -> Node:
+    """Read a row."""
+    is_dir, created, modified, expires_ns = _HEAD.unpack_from(row)
+    return Node(bool(is_dir), created, modified, expires_ns, row[_HEAD.size :])
+
+
+def encode(node: Node) -> bytes:
+    """Write a row."""
+    return _HEAD.pack(node.is_dir, node.created, node.modified, node.expires_ns) + node.value
+
+
+def expiry_key(expires_ns: int, path: bytes) -> bytes:
+    """Where it stands that a node runs out."""
+    return expires_ns.to_bytes(_WHEN_BYTES, "big") + path
+
+
+def expiring_path(key: bytes) -> bytes:
+    """Which node runs out."""
+    return key[_WHEN_BYTES:]
+
+
+def expiring_ns(key: bytes) -> int:
+    """When it does."""
+    return int.from_bytes(key[:_WHEN_BYTES], "big")
+
+
+def get(trees: Trees, view: View, path: bytes) -> Node | None:
+    """What is there."""
+    if path == ROOT:
+        return ROOT_NODE
+    row = view.get(trees.nodes, key_of(path))
+    return None if row is None else decode(row)
+
+
+def find(trees: Trees, view: View, path: bytes, index: int) -> Node:
+    """What is there; `index` is the store's.
+
+    Raises:
+        Fault: a directory on the way is missing, or is none, or there is nothing at its end.
+
+    """
+    node = get(trees, view, path)
+    if node is None:
+        for parent in parents_of(path):
+            above = get(trees, view, parent)
+            if above is None:
+                raise Fault(Reason.KEY_NOT_FOUND, parent, index)
+            if not above.is_dir:
+                raise Fault(Reason.NOT_A_DIRECTORY, parent, index)
+        raise Fault(Reason.KEY_NOT_FOUND, path, index)
+    return node
+
+
+def children(trees: Trees, view: View, path: bytes) -> Walk:
+    """A walk over the rows of a directory's children."""
+    return Walk(view, trees.nodes, *children_range(path))
+
+
+def put(trees: Trees, txn: Txn, path: bytes, node: Node, old: Node | None = None) -> None:
+    """Write a node where `old` was."""
+    txn.put(trees.nodes, key_of(path), encode(node))
+    if old is not None and old.expires_ns and old.expires_ns != node.expires_ns:
+        txn.delete(trees.expiries, expiry_key(old.expires_ns, path))
+    if node.expires_ns:
+        txn.put(trees.expiries, expiry_key(node.expires_ns, path), b"")
+
+
+def remove(trees: Trees, txn: Txn, path: bytes, node: Node) -> None:
+    """Take a node away; nothing is below it."""
+    txn.delete(trees.nodes, key_of(path))
+    if node.expires_ns:
+        txn.delete(trees.expiries, expiry_key(node.expires_ns, path))
+
+
+def open_text(path: bytes, node: Node, now_ns: int, *, shows_value: bool = True) -> bytes:
+    """A node as JSON, as far as its children, which may follow."""
+    parts = [] if path == ROOT else [b'"key":' + quoted(path)]
+    if node.is_dir:
+        parts.append(b'"dir":true')
+    elif shows_value:
+        parts.append(b'"value":' + quoted(node.value))
+    if node.expires_ns:
+        parts.append(b'"expiration":"%b"' % date_text(node.expires_ns))
+        left_s = seconds_left(node.expires_ns, now_ns)
+        if left_s:
+            parts.append(b'"ttl":%d' % left_s)
+    return b"{" + b",".join(parts)
+
+
+def close_text(node: Node) -> bytes:
+    """What follows behind its children."""
+    if not node.modified:
+        return b"}"
+    return b',"modifiedIndex":%d,"createdIndex":%d}' % (node.modified, node.created)
+
+
+def node_text(path: bytes, node: Node, now_ns: int, *, shows_value: bool = True) -> bytes:
+    """A node as JSON, without children."""
+    return open_text(path, node, now_ns, shows_value=shows_value) + close_text(node)

@@ -1,0 +1,86 @@
+"""v2 over one replica, put together: the tree and its operations, watches, and the pages."""
+
+import time
+from collections.abc import Callable
+
+from roost.database.model import Store
+from roost.etcd.access.judge import root
+from roost.etcd.border import Border
+from roost.etcd.model.alarms import Alarms
+from roost.etcd.v2 import nodes
+from roost.etcd.v2.changes import TreeOperations
+from roost.etcd.v2.expiry import EXPIRE, Expiry
+from roost.etcd.v2.faults import Fault, Reason
+from roost.etcd.v2.interface import Interface
+from roost.etcd.v2.keys import CHANGE, Keys
+from roost.etcd.v2.reads import Reads
+from roost.etcd.v2.watch_hub import WatchHub
+from roost.exchange import Answer, Request, Streaming
+from roost.memory import Memory
+
+_NS = 1_000_000_000
+
+
+class V2:
+    """The v2 interface of one member.
+
+    Operations and expiry are there on every member, whether it answers requests or not: whoever
+    leads does what any member was asked for.
+    """
+
+    def __init__(
+        self,
+        border: Border,
+        store: Store,
+        alarms: Alarms,
+        memory: Memory,
+        *,
+        wall_s: Callable[[], float] = time.time,
+    ) -> None:
+        """`wall_s` is the date, in seconds since 1970."""
+
+        def now_ns() -> int:
+            return int(wall_s() * _NS)
+
+        replica, limits = border.replica, border.limits
+        trees = nodes.trees_of(store)
+        self.operations = TreeOperations(trees, alarms, now_ns)
+        border.register(CHANGE, self.operations.change, root)
+        replica.register(EXPIRE, self.operations.expire)
+        self._expiry = Expiry(replica, trees, now_ns)
+        self.reads = Reads(store, memory)
+        self.hub = WatchHub(replica, trees, watchers_max=limits.watchers_max)
+        keys = Keys(
+            border,
+            trees,
+            self.reads,
+            self.hub,
+            now_ns,
+            request_s=limits.v2_request_s,
+            heartbeat_s=limits.v2_heartbeat_s,
+        )
+        self.counts = keys.counts
+        self._interface = Interface(keys)
+
+    def start(self) -> None:
+        """Look from now on what has run out."""
+        self._expiry.start()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._expiry.stop()
+
+    async def answer(self, request: Request) -> Answer | Streaming:
+        """Answer a request whose path begins with /v2/."""
+        return await self._interface.answer(request)
+
+    def on_rights_changed(self) -> None:
+        """Whoever watches comes again, and is asked who it is."""
+        if self.hub.count:
+            fault = Fault(Reason.UNAUTHORIZED, "users or roles have changed: watch again")
+            self.hub.end_all(fault)
+
+    def on_switched(self) -> None:
+        """A snapshot has replaced everything."""
+        self._expiry.on_switched()
+        self.hub.on_changed()

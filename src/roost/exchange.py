@@ -1,0 +1,57 @@
+"""A request over HTTP and its answer, whoever carries them: the port, tests, the simulator.
+
+What is answered at once, or after a while, is an `Answer`; what goes on for as long as a client
+wants to hear it is a `Streaming`, whose pieces are asked for one after another.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+
+from roost.call import Caller
+
+JSON = (b"content-type", b"application/json")
+TEXT = (b"content-type", b"text/plain; charset=utf-8")
+Fields = tuple[tuple[bytes, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a client asks; names of `headers` are in small letters."""
+
+    method: str
+    # As it stands in the first line: with its escapes.
+    raw_path: bytes
+    query: bytes
+    caller: Caller
+    headers: Mapping[bytes, bytes] = field(default_factory=dict)
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer."""
+
+    status: int
+    body: bytes
+    headers: Fields = (JSON,)
+
+
+@dataclass(frozen=True, slots=True)
+class Streaming:
+    """An answer that comes piece by piece; whoever takes none any more calls `close`."""
+
+    headers: Fields
+    pieces: AsyncIterator[bytes]
+    close: Callable[[], None]
+
+
+def not_found() -> Answer:
+    """Nobody has that page (Go: http.NotFound)."""
+    return Answer(404, b"404 page not found\n", (TEXT, (b"x-content-type-options", b"nosniff")))
+
+
+def not_allowed(*methods: str) -> Answer:
+    """The page is there, and cannot be asked so (etcd: allowMethod)."""
+    allowed = (b"allow", ",".join(methods).encode())
+    nosniff = (b"x-content-type-options", b"nosniff")
+    return Answer(405, b"Method Not Allowed\n", (allowed, TEXT, nosniff))

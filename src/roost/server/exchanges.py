@@ -1,0 +1,124 @@
+"""Exchanges over HTTP/1.1 (`roost.exchange`), as one ASGI application.
+
+Full?  A body is at most `body_bytes_max`, and all of them together have the room that requests
+over gRPC have (`posts`).  An answer that comes in pieces waits for its client to take each.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from starlette.types import Receive, Scope, Send
+
+from roost.exchange import TEXT, Answer, Request, Streaming
+from roost.flow import Flow
+from roost.server.admission import Admission
+from roost.server.bodies import FULL, Bodies
+from roost.server.posts import Post, address_of, flow_of_scope, leave, token_of
+from roost.tasks import Tasks
+
+logger = logging.getLogger(__name__)
+# A form writes a byte as three at the most.
+FORM_PART = 3
+Answerer = Callable[[Request], Awaitable[Answer | Streaming]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sender:
+    """Who sent a request."""
+
+    token: str
+    address: str
+    flow: Flow
+    # Over HTTP/1.1 a certificate lets in, and says nothing of users.
+    certificate_name: str = ""
+
+
+class Exchanges:
+    """Reads requests, has them answered, and sends the answers."""
+
+    def __init__(
+        self, answer: Answerer, *, admission: Admission, bodies: Bodies, body_bytes_max: int
+    ) -> None:
+        """Have all requests answered by `answer`."""
+        self._answer = answer
+        self._admission = admission
+        self._bodies = bodies
+        self._body_bytes_max = body_bytes_max
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        post = Post(self._bodies, address_of(scope))
+        try:
+            answer = await self._answered(post, scope, receive)
+        except MemoryError:
+            logger.warning("a request was given no memory: it ends")
+            answer = _short(self._admission.on_error().text)
+        finally:
+            post.release()
+        if isinstance(answer, Answer):
+            await _send_whole(send, answer)
+        elif answer is not None:
+            await _send_pieces(answer, receive, send)
+
+    async def _answered(
+        self, post: Post, scope: Scope, receive: Receive
+    ) -> Answer | Streaming | None:
+        """The answer to a request; None when its client has gone."""
+        refusal = self._admission.refusal(scope["raw_path"])
+        if refusal is not None:
+            return _short(refusal.text)
+        while True:
+            event = await receive()
+            if event["type"] == "http.disconnect":
+                return None
+            if not post.add(event.get("body", b"")):
+                return _short(FULL.text)
+            if len(post.data) > self._body_bytes_max:
+                return Answer(413, b"http: request body too large\n", (TEXT,))
+            if not event.get("more_body"):
+                break
+        post.on_whole()
+        sender = _Sender(token_of(scope), address_of(scope), flow_of_scope(scope))
+        return await self._answer(
+            Request(
+                method=scope["method"],
+                raw_path=scope["raw_path"],
+                query=scope["query_string"],
+                caller=sender,
+                headers=dict(scope["headers"]),
+                body=bytes(post.data),
+            )
+        )
+
+
+def _short(text: str) -> Answer:
+    return Answer(503, text.encode() + b"\n", (TEXT,))
+
+
+async def _send_whole(send: Send, answer: Answer) -> None:
+    length = (b"content-length", b"%d" % len(answer.body))
+    headers = [*answer.headers, length]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+async def _send_pieces(answer: Streaming, receive: Receive, send: Send) -> None:
+    """Send what comes, until that ends or the client has gone."""
+    tasks = Tasks()
+    sending = tasks.start(_send_each(answer, send))
+    leaving = tasks.start(leave(receive))
+    try:
+        await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        answer.close()
+        await tasks.close()
+
+
+async def _send_each(answer: Streaming, send: Send) -> None:
+    headers = list(answer.headers)
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    async for piece in answer.pieces:
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})

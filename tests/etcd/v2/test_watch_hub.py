@@ -1,0 +1,210 @@
+"""Watches: everything once, in order, from wherever they begin, however slow they are."""
+
+import json
+
+import pytest
+
+from roost.errors import Overloaded
+from roost.etcd.v2 import history, watch_hub, watchers
+from roost.etcd.v2.faults import Fault, Reason
+from roost.etcd.v2.watchers import Watcher
+from roost.sim.members.loop import run_virtually, until_idle
+from tests.etcd.v2.face import Face
+
+
+def indexes(told: bytes) -> list[int]:
+    return [json.loads(it)["node"]["modifiedIndex"] for it in told.splitlines()]
+
+
+def stream(face: Face, path: bytes = b"/", wait_index: int = 0) -> Watcher:
+    return face.v2.hub.open(path, wait_index, is_recursive=True, is_stream=True)
+
+
+async def put(face: Face, count: int, key: str = "/a") -> None:
+    for number in range(count):
+        await face.ask("PUT", key, value=number)
+
+
+async def take_all(face: Face, watcher: Watcher) -> list[int]:
+    """What a client hears that takes everything at once."""
+    found: list[int] = []
+    while True:
+        await until_idle()
+        told = watcher.take_pending()
+        found += indexes(told)
+        if watcher.is_over:
+            return found
+        if not told and watcher.is_live:
+            return found
+        face.v2.hub.follow(watcher)
+
+
+def test_who_begins_in_the_past_is_told_all_of_it_and_what_follows() -> None:
+    """etcd's stream is told one event of the past, and nothing more for ever."""
+
+    async def story() -> None:
+        with Face() as face:
+            await put(face, 300)
+            watcher = stream(face, wait_index=20)
+            assert await take_all(face, watcher) == [*range(20, 301)]
+            await put(face, 5)
+            assert await take_all(face, watcher) == [*range(301, 306)]
+            face.v2.hub.close(watcher)
+            assert (face.v2.hub.count, face.v2.hub.behind_count) == (0, 0)
+
+    run_virtually(story())
+
+
+def test_who_begins_in_the_future_hears_nothing_before() -> None:
+    async def story() -> None:
+        with Face() as face:
+            watcher = stream(face, wait_index=4)
+            await put(face, 5)
+            assert await take_all(face, watcher) == [4, 5]
+
+    run_virtually(story())
+
+
+def test_one_event_is_all_that_is_told_without_stream() -> None:
+    async def story() -> None:
+        with Face() as face:
+            await put(face, 3)
+            late = face.v2.hub.open(b"/a", 2, is_recursive=False, is_stream=False)
+            early = face.v2.hub.open(b"/a", 0, is_recursive=False, is_stream=False)
+            await put(face, 3)
+            assert await take_all(face, late) == [2]
+            assert await take_all(face, early) == [4]
+
+    run_virtually(story())
+
+
+def test_who_takes_nothing_keeps_little_and_misses_nothing() -> None:
+    async def story() -> None:
+        with Face() as face:
+            slow, quick = stream(face), stream(face)
+            heard: list[int] = []
+            for _ in range(50):
+                await put(face, 10)
+                await until_idle()
+                heard += indexes(quick.take_pending())
+            assert heard == [*range(1, 501)]
+            assert not slow.is_live
+            assert face.v2.hub.behind_count == 1
+            first = indexes(slow.take_pending())
+            assert first == [*range(1, watchers.PENDING_MAX + 1)]
+            face.v2.hub.follow(slow)
+            assert first + await take_all(face, slow) == [*range(1, 501)]
+
+    run_virtually(story())
+
+
+def test_large_events_fill_it_sooner() -> None:
+    async def story() -> None:
+        with Face() as face:
+            slow = stream(face)
+            for _ in range(8):
+                await face.ask("PUT", "/a", value="v" * 100_000)
+            await until_idle()
+            assert len(slow.take_pending()) < watchers.PENDING_BYTES_MAX + 300_000
+            assert not slow.is_live
+
+    run_virtually(story())
+
+
+def test_what_is_kept_no_longer_is_said_and_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "COUNT_MIN", 10)
+    monkeypatch.setattr(history, "BYTES_MIN", 100)
+
+    async def story() -> None:
+        with Face() as face:
+            slow = stream(face)
+            await put(face, watchers.PENDING_MAX + 30)
+            with pytest.raises(Fault) as caught:
+                stream(face, wait_index=5)
+            assert caught.value.reason is Reason.EVENT_CLEARED
+            assert caught.value.cause == b"the requested history has been cleared [121/5]"
+            assert caught.value.index == watchers.PENDING_MAX + 30
+            await until_idle()
+            assert len(indexes(slow.take_pending())) == watchers.PENDING_MAX
+            assert await take_all(face, slow) == []
+            assert slow.fault is not None
+            assert slow.fault.cause == b"the requested history has been cleared [121/101]"
+
+    run_virtually(story())
+
+
+def test_who_has_heard_all_that_it_wants_is_not_cleared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it was told last may be gone for long: nothing that it wants came since."""
+    monkeypatch.setattr(history, "COUNT_MIN", 10)
+    monkeypatch.setattr(history, "BYTES_MIN", 100)
+
+    async def story() -> None:
+        with Face() as face:
+            slow = stream(face, b"/mine")
+            await put(face, watchers.PENDING_MAX, "/mine")
+            await put(face, 100, "/others")
+            await put(face, 1, "/mine")
+            await until_idle()
+            assert len(indexes(slow.take_pending())) == watchers.PENDING_MAX
+            assert await take_all(face, slow) == [watchers.PENDING_MAX + 101]
+
+    run_virtually(story())
+
+
+def test_an_event_that_many_want_is_told_a_part_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch_hub, "TELL_STEPS", 10)
+
+    async def story() -> None:
+        with Face() as face:
+            many = [stream(face) for _ in range(200)]
+            await put(face, 1)
+            assert 0 < sum(bool(it.take_pending()) for it in many) < 100
+            await put(face, 2)
+            late = stream(face)
+            await put(face, 1)
+            await until_idle()
+            heard = [indexes(it.take_pending()) for it in many]
+            assert {tuple(it[-3:]) for it in heard} == {(2, 3, 4)}
+            assert indexes(late.take_pending()) == [4]
+
+    run_virtually(story())
+
+
+def test_a_snapshot_is_heard_as_what_has_changed_in_it() -> None:
+    """Its events are in it, as in every state."""
+
+    async def story() -> None:
+        with Face() as face:
+            watcher = stream(face)
+            await put(face, 2)
+            hub = face.v2.hub
+            hub.on_changed()
+            assert await take_all(face, watcher) == [1, 2]
+
+    run_virtually(story())
+
+
+def test_there_are_so_many_and_no_more() -> None:
+    async def story() -> None:
+        with Face(watchers_max=2) as face:
+            first = stream(face)
+            stream(face)
+            with pytest.raises(Overloaded):
+                stream(face)
+            face.v2.hub.close(first)
+            face.v2.hub.close(first)
+            stream(face)
+
+    run_virtually(story())
+
+
+def test_when_rights_change_whoever_watches_is_told_to_come_again() -> None:
+    async def story() -> None:
+        with Face() as face:
+            watcher = stream(face)
+            face.v2.on_rights_changed()
+            await until_idle()
+            assert watcher.fault is not None
+            assert watcher.fault.status == 401
+
+    run_virtually(story())
