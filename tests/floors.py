@@ -10,7 +10,7 @@ FLOORS = {
         aio
         awaited | opening | restoring
         server
-        etcd | objects | series
+        etcd | objects | series | counters
         database
         member
         peer | journal | store | client
@@ -126,6 +126,10 @@ FLOORS = {
         layouts
         brackets | orders | shapes
         machine
+        errors
+    """,
+    "roost.counters": """
+        algebra | names
         errors
     """,
     "roost.objects.aio": """

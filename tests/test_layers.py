@@ -25,6 +25,8 @@ SANS_IO = (
     "roost.store.key_order",
     "roost.store.layer",
     "roost.store.stack",
+    "roost.counters.algebra",
+    "roost.counters.names",
     "roost.etcd.model",
     "roost.etcd.v2.changes",
     "roost.etcd.v2.forms",
