@@ -129,6 +129,14 @@ FLOORS = {
         errors
     """,
     "roost.counters": """
+        exchange | reading | upkeep
+        joining | outgoing
+        receiving | sending | registry
+        messages | store
+        requests
+        layers
+        environment | owners
+        rows | standing
         algebra | names
         errors
     """,

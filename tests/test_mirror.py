@@ -42,6 +42,17 @@ SHOWN_BY = {
     "cli/sim": "sim/members/test_simulation.py cli/test_commands.py",
     # One client, whose parts are tried beside a server that a test plays.
     "client": "client",
+    # Parts of one member's counters, seen from the store and from what partners say to each other.
+    "counters/joining": "counters/test_exchange.py counters/test_swarm.py",
+    "counters/layers": "counters/test_store.py counters/test_kills.py",
+    "counters/outgoing": "counters/test_exchange.py",
+    "counters/owners": "counters/test_swarm.py counters/test_upkeep.py",
+    "counters/reading": "counters/test_store.py counters/test_environment.py",
+    "counters/receiving": "counters/test_messages.py counters/test_exchange.py",
+    "counters/requests": "counters/test_store.py",
+    "counters/rows": "counters/test_messages.py",
+    "counters/sending": "counters/test_store.py counters/test_exchange.py",
+    "counters/standing": "counters/test_store.py",
     "database": "database",
     "database/conventions": "database/test_operations.py database/test_names.py",
     "etcd/services": "etcd/test_differential.py integration/test_operations.py",

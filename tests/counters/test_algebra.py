@@ -231,12 +231,14 @@ begins = st.tuples(st.just("begin"), members, st.just(0))
     st.lists(st.one_of(increments, deletes, sends), max_size=25),
     st.lists(st.one_of(increments, deletes, sends, replays, begins), max_size=25),
     st.lists(st.one_of(increments, deletes, sends, replays, begins), max_size=25),
+    st.lists(st.one_of(increments, deletes, sends, begins), max_size=15),
     st.integers(1, 2),
 )
 def test_a_fold_means_the_same_before_and_after_whatever_deletes_are_on_their_way(
     before: list[tuple[str, int, int]],
     begun: list[tuple[str, int, int]],
     ended: list[tuple[str, int, int]],
+    later: list[tuple[str, int, int]],
     dead_count: int,
 ) -> None:
     world = World(COUNT)
@@ -270,6 +272,16 @@ def test_a_fold_means_the_same_before_and_after_whatever_deletes_are_on_their_wa
             play(world, [(kind, number, other)])
     for number in alive:
         world.end_fold(number)
+        world.check()
+    for kind, number, other in later:
+        if number in alive and kind == "begin":
+            world.forget_fold(number)
+            world.sweep(
+                number, {it: min(who.heard.get(it, 0) for who in world.members) for it in alive}
+            )
+            world.check()
+        elif number in alive and (kind != "send" or other in alive):
+            play(world, [(kind, number, other)])
     world.exchange()
     upto = {**world.members[0].upto}
     for member in world.members:
@@ -292,6 +304,23 @@ def test_a_delete_from_before_a_fold_ended_deletes_its_part() -> None:
     assert world.members[1].counter.parts == {FOLD: Part(10, 1)}
     world.deliver(late, 1)
     world.end_fold(0)
+    assert [algebra.reading(it.counter) for it in world.members[:2]] == [None, None]
+
+
+def test_a_tombstone_from_behind_a_fold_replaces_none_that_one_before_it_needs() -> None:
+    """Found by the swarm: seed 57 of 2026-11-26."""
+    world = World(3)
+    world.increment(2, 10)
+    world.exchange()
+    world.delete(0)
+    world.exchange()
+    for number in (0, 1):
+        world.begin_fold(number, [2])
+    world.end_fold(0)
+    world.increment(0, 5)
+    world.delete(0)
+    world.deliver(world.send(0), 1)
+    world.end_fold(1)
     assert [algebra.reading(it.counter) for it in world.members[:2]] == [None, None]
 
 

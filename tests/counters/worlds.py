@@ -44,7 +44,9 @@ class Member:
     # What had been deleted when it last deleted: its tombstone says that.
     killed_by_it: dict[int, int] = field(default_factory=dict)
     folds: dict[int, int] = field(default_factory=dict)
+    dead: list[int] = field(default_factory=list)
     has_folded: bool = False
+    is_forgetting: bool = False
 
     def next_version(self) -> int:
         self.version += 1
@@ -117,10 +119,8 @@ class World:
         member = self.members[number]
         theirs = message.counter
         if member.has_folded:
-            theirs = Counter(
-                {it: part for it, part in theirs.parts.items() if it not in member.folds},
-                {it: algebra.without(what, member.folds) for it, what in theirs.tombstones.items()},
-            )
+            parts = {it: part for it, part in theirs.parts.items() if it not in member.dead}
+            theirs = Counter(parts, theirs.tombstones)
         held = member.counter.tombstones.get(message.source)
         is_newer = held is None or any(
             held.version < it.version for it in theirs.tombstones.values()
@@ -173,16 +173,22 @@ class World:
     def sweep(self, number: int, known: dict[int, int]) -> None:
         member = self.members[number]
         ended = frozenset([FOLD]) if member.has_folded else frozenset[int]()
-        member.counter = algebra.swept(member.counter, known, ended)
+        forgotten = frozenset(member.dead) if member.is_forgetting else frozenset[int]()
+        member.counter = algebra.swept(member.counter, known, ended, forgotten)
 
     def begin_fold(self, number: int, dead: list[int]) -> None:
         self.members[number].folds = dict.fromkeys(dead, FOLD)
+        self.members[number].dead = dead
 
     def end_fold(self, number: int) -> None:
         member = self.members[number]
         if not member.has_folded:
             member.counter = algebra.folded(member.counter, FOLD, member.folds)
             member.has_folded = True
+
+    def forget_fold(self, number: int) -> None:
+        self.members[number].folds = {}
+        self.members[number].is_forgetting = True
 
 
 def fold_parts(world: World) -> Iterator[Part | None]:

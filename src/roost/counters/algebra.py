@@ -29,14 +29,16 @@ to take of it.
 
 **Folding.**  The parts of owners that are away for good become one part, so that counters do not
 grow with every member that there ever was.  A fold is an owner itself, whose part has the version
-FOLD_VERSION and never changes.  It *begins* when all have the same parts of those owners.  From
-then on a delete that names them names the fold, too.  It *ends* when all have heard of all deletes
-from before it began at their deleter: then what those have left of the parts is the same
-everywhere, and becomes the fold's part (`folded`).  A later delete is on its way maybe, and means
-the same to whom it finds before and behind the end: it took all of those parts, or all of the fold.
+FOLD_VERSION and never changes.  It *begins* when all have the same parts of those owners: from
+then on every delete names all of them, and the fold.  It *ends*, at each member by itself, when
+all have heard of all deletes from before it began at their deleter: then what those have left of
+the parts is the same everywhere, and becomes the fold's part (`folded`).  A later delete means the
+same to whom it finds before the end and to whom behind it: it took all of those parts, or all of
+the fold.  When it has ended everywhere, what tombstones say of those owners can go (`swept`); not
+earlier: a tombstone without it would replace one with it where the fold has not ended.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
 from roost.counters.errors import BadChange, CounterOverflow
@@ -169,7 +171,7 @@ def deleted(
     """The deleter's tombstone after it has deleted the counter; None = nothing is there.
 
     It names all parts that are there, those that are dead as well: whoever hears of it knows of the
-    deletes that its deleter knew of.  `folds` has the folds that have begun here, by their owners.
+    deletes that its deleter knew of.  `folds` has the owners that are being folded, and their fold.
     """
     if not amounts(counter):
         return None
@@ -178,8 +180,8 @@ def deleted(
     for owner, part in counter.parts.items():
         if not part.is_gone:
             seen[owner] = Seen(part.value, part.version)
-            if owner in folds:
-                seen[folds[owner]] = Seen(0, FOLD_VERSION)
+    for owner, fold in folds.items():
+        seen[owner], seen[fold] = Seen(0, VERSION_MAX), Seen(0, FOLD_VERSION)
     return Tombstone(version, seen)
 
 
@@ -194,20 +196,7 @@ def folded(counter: Counter, fold: int, folds: Mapping[int, int]) -> Counter:
     parts = {owner: it for owner, it in counter.parts.items() if owner not in members}
     if left:
         parts[fold] = Part(sum(left), FOLD_VERSION)
-    tombstones = {}
-    for deleter, tombstone in counter.tombstones.items():
-        seen = {owner: it for owner, it in tombstone.seen.items() if owner not in members}
-        if seen:
-            tombstones[deleter] = Tombstone(tombstone.version, seen)
-    return Counter(parts, tombstones)
-
-
-def without(tombstone: Tombstone, owners: Mapping[int, int]) -> Tombstone:
-    """What a tombstone says of all but those owners: folds of theirs have ended here."""
-    if not tombstone.seen.keys() & owners.keys():
-        return tombstone
-    seen = {owner: it for owner, it in tombstone.seen.items() if owner not in owners}
-    return Tombstone(tombstone.version, seen)
+    return Counter(parts, counter.tombstones)
 
 
 def buried(counter: Counter, owner: int, version: int, known: Mapping[int, int]) -> Part | None:
@@ -227,14 +216,23 @@ def buried(counter: Counter, owner: int, version: int, known: Mapping[int, int])
     return None
 
 
-def swept(counter: Counter, known: Mapping[int, int], ended_folds: frozenset[int]) -> Counter:
+def swept(
+    counter: Counter,
+    known: Mapping[int, int],
+    ended_folds: Set[int] = frozenset(),
+    forgotten: Set[int] = frozenset(),
+) -> Counter:
     """The counter without what nobody needs any more, by what all have heard (`known`).
+
+    `ended_folds` have ended here; the owners that are `forgotten` are in folds that have ended
+    everywhere.
 
     That is parts that are gone, parts of folds that are deleted, and what tombstones have seen of
     lives that are over.  Whoever removes it first reads the same as whoever removes it last.
     """
     parts = {}
-    over: dict[int, int] = {}  # owner -> the version up to which what was seen is of no use
+    # The version up to which what was seen of an owner is of no use.
+    over = dict.fromkeys(forgotten, VERSION_MAX)
     for owner, part in counter.parts.items():
         if part.version <= known.get(owner, 0):
             over[owner] = part.born

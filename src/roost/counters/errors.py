@@ -1,6 +1,6 @@
-"""What can be wrong with a counter, and with what a partner sends."""
+"""What can be wrong with a counter, with where counters lie, and with what a partner sends."""
 
-from roost.errors import CallerFault, PeerFault
+from roost.errors import CallerFault, DeviceFault, PeerFault, Refused
 
 
 class BadCounterName(CallerFault):
@@ -17,8 +17,44 @@ class CounterOverflow(CallerFault):
 
 
 class BadChange(CallerFault):
-    """A change of a counter is no signed number of 64 bits; nothing was changed."""
+    """A change of a counter is no signed number of 64 bits, or they are too many at a time."""
+
+
+class KeyReused(CallerFault):
+    """The idempotency key was given before, with another request; nothing was changed."""
+
+
+class CounterStoreError(DeviceFault):
+    """The counters of a member cannot be read, or not be kept; nothing more is acknowledged."""
+
+
+class CounterStoreFull(CounterStoreError):
+    """There is no room for what was counted; what was not acknowledged may not be there."""
+
+
+class CounterStoreCorrupt(CounterStoreError):
+    """What the directory of the counters holds is not what was written there."""
+
+
+class CounterStoreForeign(CounterStoreError):
+    """The directory of the counters is of another version of Roost."""
+
+
+class OwnerForked(CounterStoreError):
+    """Counters were copied, or are an old state: somebody has heard of a later one, or another."""
 
 
 class MalformedCounters(PeerFault):
     """What a partner sent of its counters breaks the format."""
+
+
+class OwnerRefused(Refused):
+    """The name is, or was, another member's: names of those who count are never used again."""
+
+
+class PurgeRefused(Refused):
+    """Somebody has not acknowledged what would be removed; the text says who."""
+
+
+class RetireRefused(Refused):
+    """The member cannot be retired now; the text says why."""

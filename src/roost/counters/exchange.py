@@ -1,0 +1,218 @@
+"""All that one member says to its partners, and hears of them: links, answers, pages.  Sans I/O.
+
+Whoever drives it hands over what comes (`on_message`), says when a partner is up or down, performs
+the store's steps, and sends what `take_messages` gives: answers whose step is durable, and what the
+links have to tell.  It may be asked at any time; nothing depends on how often.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from roost.counters import messages, receiving, sending
+from roost.counters.errors import MalformedCounters, OwnerForked
+from roost.counters.joining import Joining, Pull
+from roost.counters.messages import (
+    Changes,
+    Compare,
+    Differs,
+    Heard,
+    Hello,
+    Message,
+    Page,
+    PageTaken,
+    Purpose,
+    Refused,
+    WantPage,
+)
+from roost.counters.outgoing import Outgoing
+from roost.counters.standing import Digest, Opening
+from roost.counters.store import Store
+from roost.errors import Overloaded
+
+# Answers that wait for the disk; beyond that a partner asks again.
+ANSWERS_MAX = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """Bytes for one partner."""
+
+    partner: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    step: int
+    partner: int
+    message: Message
+
+
+@dataclass(slots=True)
+class _Replacing:
+    """Pages of an owner's that are on their way here."""
+
+    base: int
+    until: bytes
+
+
+class Exchange:
+    """One member's."""
+
+    def __init__(self, store: Store, dice: Callable[[], float]) -> None:
+        """Nobody is known."""
+        self.store = store
+        self._dice = dice
+        self.links: dict[int, Outgoing] = {}
+        self.joining = Joining(store)
+        # Whom to ask for pages: the seed, and who may know more of an owner that is away for good.
+        self.seed = 0
+        self.pulls: dict[int, Pull] = {}
+        # Owners that are away for good: what still comes of them is not taken.
+        self.retired: set[bytes] = set()
+        self.differed_count = 0
+        self._answers: list[_Answer] = []
+        self._replacing: dict[bytes, _Replacing] = {}
+
+    def link(self, partner: int, now_s: float) -> None:
+        """Have a link to a partner."""
+        self.links.setdefault(partner, Outgoing(self.store, self._dice, now_s))
+
+    def unlink(self, partner: int) -> None:
+        """Have none any more."""
+        self.links.pop(partner, None)
+
+    def on_message(self, partner: int, data: bytes, now_s: float) -> None:
+        """Take what a partner sent.
+
+        Raises:
+            MalformedCounters: it is nothing that a partner says; its connection is to end.
+            OwnerForked: this member's own directory is not what its partners know of it.
+            CounterStoreError: the store failed.
+
+        """
+        message = messages.decode(data)
+        link = self.links.get(partner)
+        match message:
+            case Hello() | Changes() | Compare():
+                self._on_source(partner, message)
+            case Page(purpose=Purpose.REPLACE):
+                self._on_source(partner, message)
+            case Page():
+                self._on_page(partner, message)
+            case WantPage(purpose=Purpose.REPLACE):
+                raise MalformedCounters("nobody asks for pages that replace")
+            case WantPage():
+                heads = sending.heads_of(self.store)
+                page = sending.page(
+                    self.store, message.purpose, message.after, heads, message.epoch
+                )
+                self._say(partner, page)
+            case _ if link is None or message.epoch != self.store.epoch:
+                pass  # an answer to a link that is not there any more
+            case Heard():
+                link.on_heard(message, now_s)
+            case PageTaken():
+                link.on_page_taken(message)
+            case Differs():
+                link.on_differs()
+            case Refused():
+                link.on_refused(message)
+
+    def _say(self, partner: int, message: Message) -> None:
+        if len(self._answers) < ANSWERS_MAX:
+            self._answers.append(_Answer(self.store.step, partner, message))
+
+    def _on_source(self, partner: int, message: Hello | Changes | Compare | Page) -> None:
+        epoch = message.epoch
+        if epoch == self.store.epoch and isinstance(message, Hello):
+            raise OwnerForked(f"somebody else says to be {epoch.hex()}: a copied directory")
+        if epoch in self.retired:
+            self._say(partner, Refused(epoch=epoch, text=f"{epoch.hex()} was retired"))
+            return
+        try:
+            match message:
+                case Hello():
+                    self._on_hello(partner, message)
+                case Changes():
+                    received = receiving.receive_changes(self.store, message)
+                    self._say(partner, Heard(epoch, received.position))
+                case Compare():
+                    self._on_compare(partner, message)
+                case Page():
+                    self._on_replace(partner, message)
+        except OwnerForked as error:
+            refused = Refused(epoch=epoch, text=str(error))
+            if isinstance(message, Hello):  # and of no later opening, which this one may be before
+                refused = msgspec.structs.replace(
+                    refused, opening=message.opening, nonce=message.nonce
+                )
+            self._say(partner, refused)
+        except Overloaded:
+            pass  # not answered, so it comes again
+
+    def _on_hello(self, partner: int, hello: Hello) -> None:
+        self.store.meet(hello.epoch, Opening(hello.opening, hello.nonce))
+        self.joining.on_told(hello.epoch, hello.version)
+        self._replacing.pop(hello.epoch, None)
+        self._say(partner, Heard(hello.epoch, self._heard(hello.epoch)))
+
+    def _heard(self, epoch: bytes) -> int:
+        number = self.store.owners.numbers.get(epoch, 0)
+        return self.store.heard[number].version if number in self.store.heard else 0
+
+    def _on_compare(self, partner: int, compare: Compare) -> None:
+        ours = self.store.digest(compare.epoch)
+        theirs = Digest(compare.count, compare.values, compare.versions)
+        if self._heard(compare.epoch) == compare.version and ours != theirs:
+            self.differed_count += 1
+            self._say(partner, Differs(compare.epoch))
+
+    def _on_replace(self, partner: int, page: Page) -> None:
+        base = receiving.version_in(page.heads, page.epoch)
+        held = self._replacing.get(page.epoch)
+        if not page.after:
+            held = self._replacing[page.epoch] = _Replacing(base, b"")
+        if held is None or (held.base, held.until) != (base, page.after):
+            return
+        receiving.receive_page(self.store, page)
+        held.until = page.until
+        if page.until:
+            taken = PageTaken(epoch=page.epoch, base=base, until=page.until)
+            self._say(partner, taken)
+        else:
+            del self._replacing[page.epoch]
+            receiving.adopt(self.store, page.heads)
+            self._say(partner, Heard(page.epoch, self._heard(page.epoch)))
+
+    def _on_page(self, partner: int, page: Page) -> None:
+        if page.purpose is Purpose.SEED:
+            self.joining.on_page(page)
+        elif partner in self.pulls:
+            self.pulls[partner].take(self.store, page)
+
+    def take_messages(self, now_s: float) -> list[Letter]:
+        """What is to be sent now.
+
+        Raises:
+            CounterStoreError: what is to be told cannot be read.
+
+        """
+        durable = self.store.durable_step
+        found = [
+            Letter(it.partner, messages.encode(it.message))
+            for it in self._answers
+            if it.step <= durable
+        ]
+        self._answers = [it for it in self._answers if it.step > durable]
+        for partner, link in self.links.items():
+            message = link.next_message(now_s)
+            if message is not None:
+                found.append(Letter(partner, messages.encode(message)))
+        for partner, pull in [(self.seed, self.joining.pull), *self.pulls.items()]:
+            wanted = pull.next_message(now_s) if partner else None
+            if wanted is not None:
+                found.append(Letter(partner, messages.encode(wanted)))
+        return found

@@ -1,0 +1,225 @@
+"""What partners say to each other: a crc32c of 4 bytes (little-endian), and MessagePack.
+
+A *source* tells a *destination* its own registers, one way:
+
+    source                                destination
+    Hello: who I am, how far I am    ->
+                                     <-   Heard: up to there I have heard you, durably
+    Changes, or Page (REPLACE)       ->
+                                     <-   Heard, or PageTaken
+    Compare: so much do I have       ->
+                                     <-   Differs, if it is not the same here
+                                     <-   Refused: what you say cannot be believed
+
+Whoever joins, or looks for what others know of an owner that is away for good, asks for pages:
+
+    WantPage (SEED, UNION)           ->
+                                     <-   Page
+"""
+
+from enum import Enum
+
+import msgspec
+from crc32c import crc32c
+
+from roost.counters.algebra import VERSION_MAX
+from roost.counters.errors import MalformedCounters
+from roost.counters.rows import BYTES_MAX, EPOCH_BYTES, PartRow, TombstoneRow
+from roost.errors import UNDECODABLE
+
+# A message has one row at least; no row is larger than what is added here.
+MESSAGE_BYTES_MAX = BYTES_MAX + (1 << 20)
+OWNERS_MAX = 1 << 12
+
+
+class Purpose(Enum):
+    """Why a page is sent; `receiving` says what that means."""
+
+    SEED = "seed"
+    REPLACE = "replace"
+    UNION = "union"
+
+
+class Head(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Up to which of its versions an owner has been heard."""
+
+    epoch: bytes
+    version: int
+
+
+class Changes(msgspec.Struct, frozen=True, kw_only=True, tag="changes"):
+    """What an owner's registers are that it has changed behind `first`, up to `last`.
+
+    Each row's version is between the two.  A register that has changed again behind `last` has no
+    row: it comes later.  `decode` has checked what is said here.
+    """
+
+    epoch: bytes
+    first: int
+    last: int
+    epochs: list[bytes]
+    parts: list[PartRow] = []
+    tombstones: list[TombstoneRow] = []
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True, tag="page"):
+    """All registers of the names behind `after`, up to `until`; empty `until` = of all that follow.
+
+    Of only one owner, where `epoch` is not empty.  `heads`: how far whoever sends it had heard
+    each owner before it read the first page.  `names_count`: how many names it has in all.
+    """
+
+    purpose: Purpose
+
+    after: bytes
+    until: bytes
+    heads: list[Head]
+    epochs: list[bytes]
+    epoch: bytes = b""
+    names_count: int = 0
+    parts: list[PartRow] = []
+    tombstones: list[TombstoneRow] = []
+
+
+class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
+    """Who I am, which opening of my directory, and how far I am."""
+
+    epoch: bytes
+    version: int
+    opening: int
+    nonce: int
+
+
+class Heard(msgspec.Struct, frozen=True, tag="heard"):
+    """Up to there an owner has been heard here, durably."""
+
+    epoch: bytes
+    version: int
+
+
+class PageTaken(msgspec.Struct, frozen=True, kw_only=True, tag="taken"):
+    """A page is durable here; `base` says of which pages."""
+
+    epoch: bytes
+    base: int
+    until: bytes
+
+
+class Compare(msgspec.Struct, frozen=True, kw_only=True, tag="compare"):
+    """What there is of an owner when it is at that version."""
+
+    epoch: bytes
+    version: int
+    count: int
+    values: int
+    versions: int
+
+
+class Differs(msgspec.Struct, frozen=True, tag="differs"):
+    """There is something else of that owner here."""
+
+    epoch: bytes
+
+
+class Refused(msgspec.Struct, frozen=True, kw_only=True, tag="refused"):
+    """That owner is not believed here, and why; `opening` 0 = whichever opening it is of."""
+
+    epoch: bytes
+    text: str
+    opening: int = 0
+    nonce: int = 0
+
+
+class WantPage(msgspec.Struct, frozen=True, kw_only=True, tag="want"):
+    """Send the page behind that name; of one owner, for UNION."""
+
+    purpose: Purpose
+    epoch: bytes
+    after: bytes
+
+
+Message = Changes | Page | Hello | Heard | PageTaken | Compare | Differs | Refused | WantPage
+_encode = msgspec.msgpack.Encoder().encode
+_decode_message = msgspec.msgpack.Decoder(Message).decode
+
+
+def encode(message: Message) -> bytes:
+    """A message with its checksum."""
+    body = _encode(message)
+    return crc32c(body).to_bytes(4, "little") + body
+
+
+def opened(data: bytes) -> memoryview:
+    """What is behind the checksum of a message.
+
+    Raises:
+        MalformedCounters: there is none, or it is another one.
+
+    """
+    body = memoryview(data)[4:]
+    if len(data) > MESSAGE_BYTES_MAX:
+        raise MalformedCounters(f"{len(data)} bytes in one message")
+    if len(data) < 4 or crc32c(body) != int.from_bytes(data[:4], "little"):
+        raise MalformedCounters("the checksum of a message does not match")
+    return body
+
+
+def decode(data: bytes) -> Message:
+    """A message from somebody else.
+
+    Raises:
+        MalformedCounters: it is none.
+
+    """
+    body = opened(data)
+    try:
+        message: Message = _decode_message(body)
+    except UNDECODABLE as error:
+        raise MalformedCounters(f"no message of counters: {error}") from error
+    if isinstance(message, Changes | Page):
+        _check_rows(message)
+        if isinstance(message, Changes):
+            _check_changes(message)
+        else:
+            _check_page(message)
+    elif len(message.epoch) not in (0, EPOCH_BYTES):
+        raise MalformedCounters("an epoch that is none")
+    return message
+
+
+def _check_changes(message: Changes) -> None:
+    rows: list[PartRow | TombstoneRow] = [*message.parts, *message.tombstones]
+    if not 0 <= message.first < message.last <= VERSION_MAX or len(message.epoch) != EPOCH_BYTES:
+        raise MalformedCounters("changes between two versions that are none")
+    if any(not message.first < it.version <= message.last for it in rows):
+        raise MalformedCounters("a change of another version than those that are told")
+    owners = [it.owner for it in message.parts] + [it.deleter for it in message.tombstones]
+    if any(message.epochs[it] != message.epoch for it in owners):
+        raise MalformedCounters("somebody else's register among an owner's changes")
+
+
+def _check_page(message: Page) -> None:
+    keys = [it.key for it in message.parts] + [it.key for it in message.tombstones]
+    if any(it <= message.after or (message.until and it > message.until) for it in keys):
+        raise MalformedCounters("a name that is not between those of the page")
+    if len(message.epoch) not in (0, EPOCH_BYTES) or len(message.heads) > OWNERS_MAX:
+        raise MalformedCounters("a page of an epoch that is none")
+    heads = message.heads
+    if any(len(it.epoch) != EPOCH_BYTES or not 0 <= it.version <= VERSION_MAX for it in heads):
+        raise MalformedCounters("heads that are none")
+
+
+def _check_rows(message: Changes | Page) -> None:
+    if len(message.epochs) > OWNERS_MAX or any(len(it) != EPOCH_BYTES for it in message.epochs):
+        raise MalformedCounters("an epoch that is none")
+    numbers: list[tuple[int, int]] = []
+    for part in message.parts:
+        numbers.append((part.owner, part.version))
+        if not 0 <= part.born <= part.version or not part.key:
+            raise MalformedCounters("a part of no life")
+    for tombstone in message.tombstones:
+        numbers.append((tombstone.deleter, tombstone.version))
+        numbers += [(it.owner, it.version) for it in tombstone.seen]
+    count = len(message.epochs)
+    if any(not 0 <= owner < count or not 1 <= it <= VERSION_MAX for owner, it in numbers):
+        raise MalformedCounters("an owner or a version that is none")

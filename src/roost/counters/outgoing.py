@@ -1,0 +1,200 @@
+"""One link: what this member tells one partner of its own registers, and when.
+
+    ASKING      "what is the last that you have heard of me?"
+    SENDING     changes behind that, a message at a time, each when the one before is acknowledged
+    REPLACING   all of its registers, by pages: the partner has missed what is not there any more,
+                or what it has is something else
+    REFUSED     the partner does not believe that this is who it says; somebody has to look
+
+Where a message is not answered in ANSWER_S, or a link breaks, it begins anew with the question,
+later and later by chance up to RETRY_S_MAX, and at once when the partner is known to be up.
+Messages and answers may be lost, doubled or late: what the partner says it has heard counts.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from roost.counters import sending
+from roost.counters.messages import (
+    Compare,
+    Head,
+    Heard,
+    Hello,
+    Message,
+    PageTaken,
+    Purpose,
+    Refused,
+)
+from roost.counters.store import Store
+
+ANSWER_S = 2.0
+RETRY_S_MIN, RETRY_S_MAX = 0.1, 5.0
+COMPARE_S = 60.0
+
+
+class Stage(Enum):
+    """What a link does."""
+
+    ASKING = "asking"
+    SENDING = "sending"
+    REPLACING = "replacing"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkStatus:
+    """What a link says of itself; `behind_s`: how long ago the partner last had everything."""
+
+    stage: Stage
+    position: int
+    behind_s: float
+    last_error: str
+
+
+class Outgoing:
+    """One link, sans I/O.  `dice` gives numbers by chance, from 0 to 1."""
+
+    def __init__(self, store: Store, dice: Callable[[], float], now_s: float) -> None:
+        """Begin by asking."""
+        self._store = store
+        self._dice = dice
+        self.stage = Stage.ASKING
+        self.position = 0
+        self._answer_by_s: float | None = None
+        self._retry_at_s = now_s
+        self._failures = 0
+        self._level_at_s = now_s
+        self._compared_at_s = now_s
+        # Of pages being sent: how far this member was before the first, and where to go on.
+        self._base = 0
+        self._after = b""
+        self.last_error = ""
+
+    def status(self, now_s: float) -> LinkStatus:
+        """What can be said of it."""
+        is_level = self.position >= sending.durable_version(self._store)
+        return LinkStatus(
+            stage=self.stage,
+            position=self.position,
+            behind_s=0.0 if is_level else now_s - self._level_at_s,
+            last_error=self.last_error,
+        )
+
+    @property
+    def is_level(self) -> bool:
+        """Whether the partner has everything."""
+        is_sending = self.stage is Stage.SENDING
+        return is_sending and self.position >= sending.durable_version(self._store)
+
+    def on_up(self, now_s: float) -> None:
+        """The partner is known to be up: try at once."""
+        if self.stage is not Stage.REFUSED:
+            self._begin_again(now_s)
+            self._failures = 0
+
+    def on_down(self, now_s: float, reason: str) -> None:
+        """What was sent may not have come; the question is asked again, later."""
+        if self.stage is not Stage.REFUSED:
+            self.last_error = reason
+            self._failures += 1
+            wait_s = min(RETRY_S_MAX, RETRY_S_MIN * 2 ** min(self._failures, 10))
+            self._begin_again(now_s + wait_s * (0.5 + self._dice() / 2))
+
+    def _begin_again(self, at_s: float) -> None:
+        self.stage = Stage.ASKING
+        self._answer_by_s = None
+        self._retry_at_s = at_s
+
+    def next_message(self, now_s: float) -> Message | None:
+        """What is to be sent now; None = nothing, or an answer is waited for.
+
+        Raises:
+            CounterStoreError: what is to be told cannot be read.
+
+        """
+        if self._answer_by_s is not None:
+            if now_s < self._answer_by_s:
+                return None
+            self.on_down(now_s, f"no answer in {ANSWER_S:g} s")
+        if self.stage is Stage.REFUSED or now_s < self._retry_at_s:
+            return None
+        found = self._message(now_s)
+        if found is not None and not isinstance(found, Compare):
+            self._answer_by_s = now_s + ANSWER_S
+        return found
+
+    def _message(self, now_s: float) -> Message | None:
+        store = self._store
+        if self.stage is Stage.ASKING:
+            return Hello(
+                epoch=store.epoch,
+                version=sending.durable_version(store),
+                opening=store.opening.number,
+                nonce=store.opening.nonce,
+            )
+        if self.stage is Stage.SENDING:
+            if self.position >= store.swept_at:
+                changes = sending.changes_after(store, self.position)
+                return changes or self._comparison(now_s)
+            # What it lacks may be gone here without a trace.
+            self._begin_replacing()
+        heads = [Head(store.epoch, self._base)]
+        return sending.page(store, Purpose.REPLACE, self._after, heads, store.epoch)
+
+    def _comparison(self, now_s: float) -> Compare | None:
+        self._level_at_s = now_s
+        # What is not durable yet is in the digest already.
+        is_still = self._store.version == self.position
+        if now_s - self._compared_at_s < COMPARE_S or not is_still:
+            return None
+        self._compared_at_s = now_s
+        digest = self._store.digest(self._store.epoch)
+        return Compare(
+            epoch=self._store.epoch,
+            version=self.position,
+            count=digest.count,
+            values=digest.values,
+            versions=digest.versions,
+        )
+
+    def _begin_replacing(self) -> None:
+        self.stage = Stage.REPLACING
+        self._base, self._after = sending.durable_version(self._store), b""
+
+    def on_heard(self, heard: Heard, now_s: float) -> None:
+        """The partner has heard up to there.
+
+        Raises:
+            OwnerForked: that is more than there is here.
+
+        """
+        self._store.check_echo(heard.version)
+        if self.stage is Stage.REFUSED:
+            return
+        self.stage = Stage.SENDING
+        self.position = heard.version
+        self._answer_by_s, self._retry_at_s, self._failures = None, now_s, 0
+        self.last_error = ""
+
+    def on_page_taken(self, taken: PageTaken) -> None:
+        """A page is there; on with the next."""
+        if self.stage is Stage.REPLACING and taken.base == self._base:
+            self._after = taken.until
+            self._answer_by_s, self._failures = None, 0
+
+    def on_differs(self) -> None:
+        """The partner has something else: it gets everything."""
+        if self.stage is Stage.SENDING:
+            self._begin_replacing()
+            self._answer_by_s = None
+
+    def on_refused(self, refused: Refused) -> None:
+        """The partner does not believe us; nothing is sent any more.
+
+        What it says of an earlier opening of this directory was late.
+        """
+        ours = (self._store.opening.number, self._store.opening.nonce)
+        if refused.opening == 0 or (refused.opening, refused.nonce) == ours:
+            self.stage = Stage.REFUSED
+            self.last_error = refused.text

@@ -1,0 +1,155 @@
+"""What partners tell, taken into a store.
+
+**Changes** of an owner are taken when they begin exactly where it was heard last, and not
+otherwise: what comes twice, late or out of order changes nothing, whatever was purged meanwhile.
+
+**Pages** have all registers of a range of names, and what they mean depends on why they are sent:
+
+    SEED     to one that joins, from a member of the operator's choice.  What was heard of an owner
+             already is newer than any page; the rest is merged
+    REPLACE  from an owner itself, when a partner has missed what is not there any more, or
+             differs: its registers are these, and no others, as of the version in `heads`
+    UNION    of an owner that is away for good: whoever knows more of it tells the others
+
+After the last page of SEED or REPLACE what was heard is what the pages' sender had heard before the
+first of them: registers that changed in between have later versions, and come as changes.
+"""
+
+from dataclasses import dataclass
+
+from roost.counters import names, rows
+from roost.counters.algebra import Part, Tombstone
+from roost.counters.errors import MalformedCounters, OwnerForked
+from roost.counters.messages import Changes, Head, Page, Purpose
+from roost.counters.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """Up to which version an owner is heard when `step` is durable; whether by this message."""
+
+    position: int
+    step: int
+    is_taken: bool
+
+
+def receive_changes(store: Store, changes: Changes) -> Received:
+    """Take an owner's changes.
+
+    Raises:
+        MalformedCounters: it sent what it cannot have.
+        OwnerForked: it says of a version something else than before.
+        Overloaded, CounterStoreError: nothing was changed.
+
+    """
+    store.refuse_when_broken()
+    if changes.epoch == store.epoch:
+        raise MalformedCounters("a partner sent this member's own changes")
+    for key in [*(it.key for it in changes.parts), *(it.key for it in changes.tombstones)]:
+        names.decode(key)
+    owner = store.owners.number_of(changes.epoch)
+    held = store.heard[owner].version if owner in store.heard else 0
+    if held != changes.first:
+        return Received(held, store.step, is_taken=False)
+    numbers = [store.owners.number_of(it) for it in changes.epochs]
+    for row, part in rows.parts_of(changes.parts):
+        if not store.owners.is_folded(owner, row.key):
+            _merge_part(store, row.key, owner, part)
+    for it in changes.tombstones:
+        _merge_tombstone(store, it.key, owner, rows.tombstone_of(it, numbers))
+    store.heard_of(owner).version = changes.last
+    return Received(changes.last, store.step, is_taken=True)
+
+
+def _merge_part(store: Store, key: bytes, owner: int, part: Part) -> None:
+    before = store.layers.parts(key)
+    held = before.get(owner)
+    if held is None or held.version < part.version:
+        store.stage_part(key, owner, part, before)
+    elif held.version == part.version and held != part and not store.owners.is_fold(owner):
+        epoch = store.owners.epochs[owner].hex()
+        raise OwnerForked(f"{epoch} has had two states of version {part.version}")
+
+
+def _merge_tombstone(store: Store, key: bytes, deleter: int, tombstone: Tombstone) -> None:
+    before = store.layers.tombstones(key)
+    held = before.get(deleter)
+    if held is None or held.version < tombstone.version:
+        store.stage_tombstone(key, deleter, tombstone, before)
+
+
+def receive_page(store: Store, page: Page) -> None:
+    """Take a page; it is durable with `store.step`.
+
+    Raises:
+        MalformedCounters: it has what it cannot have.
+        OwnerForked: this member's own registers are newer there.
+        Overloaded, CounterStoreError: nothing was changed.
+
+    """
+    store.refuse_when_broken()
+    purpose = page.purpose
+    if (purpose is not Purpose.SEED) != bool(page.epoch) or page.epoch == store.epoch:
+        raise MalformedCounters(f"a page of {purpose.value} with a wrong owner")
+    for key in [*(it.key for it in page.parts), *(it.key for it in page.tombstones)]:
+        names.decode(key)
+    numbers = [store.owners.number_of(it) for it in page.epochs]
+    if purpose is Purpose.REPLACE:
+        _remove_others(store, page, numbers)
+    for row, part in rows.parts_of(page.parts):
+        owner = numbers[row.owner]
+        if _is_wanted(store, row.key, owner, part.version, purpose):
+            _merge_part(store, row.key, owner, part)
+    for it in page.tombstones:
+        deleter = numbers[it.deleter]
+        if _is_wanted(store, it.key, deleter, it.version, purpose):
+            _merge_tombstone(store, it.key, deleter, rows.tombstone_of(it, numbers))
+
+
+def _is_wanted(store: Store, key: bytes, owner: int, version: int, purpose: Purpose) -> bool:
+    heard = store.heard[owner].version if owner in store.heard else 0
+    if owner == store.own:
+        store.check_echo(version)
+        return False
+    if store.owners.is_folded(owner, key):
+        return False
+    return purpose is not Purpose.SEED or version > heard
+
+
+def _remove_others(store: Store, page: Page, numbers: list[int]) -> None:
+    """Remove what an owner has not, or has otherwise, of the names of a page and up to its head."""
+    owner = store.owners.number_of(page.epoch)
+    base = version_in(page.heads, page.epoch)
+    told = {row.key: it for row, it in rows.parts_of(page.parts) if numbers[row.owner] == owner}
+    deleted = {it.key: it.version for it in page.tombstones if numbers[it.deleter] == owner}
+    after = page.after
+    while True:
+        keys = store.layers.names(after, rows.ROWS_MAX)
+        for key in keys:
+            if page.until and key > page.until:
+                return
+            parts, tombstones = store.layers.parts(key), store.layers.tombstones(key)
+            part, tombstone = parts.get(owner), tombstones.get(owner)
+            if part is not None and part.version <= base and told.get(key) != part:
+                store.stage_part(key, owner, None, parts)
+            version = 0 if tombstone is None else tombstone.version
+            if 0 < version <= base and deleted.get(key) != version:
+                store.stage_tombstone(key, owner, None, tombstones)
+        if len(keys) < rows.ROWS_MAX:
+            return
+        after = keys[-1]
+
+
+def version_in(heads: list[Head], epoch: bytes) -> int:
+    """What heads say of one owner."""
+    return next((it.version for it in heads if it.epoch == epoch), 0)
+
+
+def adopt(store: Store, heads: list[Head]) -> None:
+    """All pages are there: their sender's heads count here, too."""
+    for it in heads:
+        if it.epoch == store.epoch:
+            store.check_echo(it.version)
+            continue
+        heard = store.heard_of(store.owners.number_of(it.epoch))
+        heard.version = max(heard.version, it.version)

@@ -1,0 +1,116 @@
+"""What a store is, and how much is here of each owner: the rows of `meta` and `heard`.
+
+meta    `state` -> MessagePack `State`
+heard   u32 owner -> MessagePack: up to which version, how many parts, the sums of their values
+        and versions modulo 2^64, which opening of its directory was met last
+"""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from roost.counters.algebra import Part
+from roost.counters.errors import CounterStoreCorrupt
+from roost.errors import UNDECODABLE
+
+_MASK = (1 << 64) - 1
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
+    """What a store is, besides its registers."""
+
+    epoch: bytes
+    own: int
+    # The newest version at which a part of its own was made gone, and the newest that was swept.
+    buried_at: int
+    swept_at: int
+    opening: int
+    nonce: int
+
+    def encode(self) -> bytes:
+        """As it is kept."""
+        return _encode(self)
+
+
+class _HeardRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    version: int
+    count: int
+    values: int
+    versions: int
+    opening: int
+    nonce: int
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """What two members compare of one owner's parts: how many, and sums modulo 2^64."""
+
+    count: int
+    values: int
+    versions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Which opening of a directory a store is of."""
+
+    number: int
+    nonce: int
+
+
+@dataclass(slots=True)
+class Heard:
+    """What is here of one owner, durable or not."""
+
+    version: int = 0
+    count: int = 0
+    values: int = 0
+    versions: int = 0
+    opening: int = 0
+    nonce: int = 0
+
+    def weigh(self, part: Part | None, sign: int) -> None:
+        """Add a part, or take it away."""
+        if part is not None and not part.is_gone:
+            self.count += sign
+            self.values = (self.values + sign * part.value) & _MASK
+            self.versions = (self.versions + sign * part.version) & _MASK
+
+    def encode(self) -> bytes:
+        """As it is kept."""
+        return _encode(
+            _HeardRow(
+                self.version, self.count, self.values, self.versions, self.opening, self.nonce
+            )
+        )
+
+
+_decode_state = msgspec.msgpack.Decoder(State).decode
+_decode_heard = msgspec.msgpack.Decoder(_HeardRow).decode
+
+
+def read_state(value: bytes) -> State:
+    """What a store is, as it was kept.
+
+    Raises:
+        CounterStoreCorrupt: it cannot be read.
+
+    """
+    try:
+        return _decode_state(value)
+    except UNDECODABLE as error:
+        raise CounterStoreCorrupt(f"a state that cannot be read: {error}") from error
+
+
+def read_heard(value: bytes) -> Heard:
+    """What is here of one owner, as it was kept.
+
+    Raises:
+        CounterStoreCorrupt: it cannot be read.
+
+    """
+    try:
+        return Heard(*msgspec.structs.astuple(_decode_heard(value)))
+    except UNDECODABLE as error:
+        raise CounterStoreCorrupt(f"an owner that cannot be read: {error}") from error

@@ -1,0 +1,393 @@
+"""One member's counters: what it counts, what it has heard, and the steps that make it durable.
+
+    increment, delete, receive...   change what is being assembled, at once, and say its step
+    take_step     hands over all that came since the last one: one transaction, one sync
+    write         makes it durable; may run on another thread, one step at a time
+    finish        reads see it, and all that waits for the step may be answered
+
+So one sync is shared by everything that arrived while the disk was busy.  Nothing is promised
+before `durable_step` has come to the step that was said.  The first error of the device is final:
+nothing is written behind it, and whoever owns the store opens it anew.
+
+Every opening is counted and has a number by chance, which partners remember: so a directory that
+was copied, or is an old state, is found out by the first of them that has heard of another one.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import msgspec
+
+from roost.counters import algebra, standing
+from roost.counters.algebra import Counter, Part, Tombstone
+from roost.counters.environment import Trees, Writes
+from roost.counters.errors import (
+    BadChange,
+    CounterStoreError,
+    CounterStoreForeign,
+    OwnerForked,
+)
+from roost.counters.layers import Layer, Layers
+from roost.counters.names import key_of
+from roost.counters.owners import Owners
+from roost.counters.requests import KEY_BYTES_MAX, Limits, Order, Request
+from roost.counters.rows import EPOCH_BYTES, PART, TOMBSTONE
+from roost.counters.standing import Digest, Heard, Opening, State
+from roost.errors import Overloaded
+
+FORMAT = b"1"
+CHANGES_MAX = 10_000
+# Of one step: with more the disk is behind, and who comes is turned away.
+STEP_ROWS_MAX = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Values of counters as this member knows them; to be told when `step` is durable."""
+
+    values: list[int | None]
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What becomes durable together."""
+
+    number: int
+    writes: Writes
+    heard: dict[int, int]
+
+
+class Store:
+    """One, open.  It has one owner, and belongs to one thread but for `write`."""
+
+    def __init__(self, trees: Trees, state: State, limits: Limits) -> None:
+        """Use `open`."""
+        self.trees = trees
+        self.epoch = state.epoch
+        self.own = state.own
+        self.opening = Opening(state.opening, state.nonce)
+        self.buried_at = state.buried_at
+        self.swept_at = state.swept_at
+        self.layers = Layers(trees)
+        self.owners = Owners(trees.scan("owners", b"", None))
+        self.requests = Order(self.layers, limits)
+        self.heard: dict[int, Heard] = {}
+        for key, value in trees.scan("heard", b"", None):
+            self.heard[int.from_bytes(key, "big")] = standing.read_heard(value)
+        self.durable_heard = {number: it.version for number, it in self.heard.items()}
+        self._step_number = 0
+        self.durable_step = 0
+        # Folds that have begun or ended since the store was opened, and in which step.
+        self.fold_steps: dict[int, int] = {}
+        self._heard_changed: set[int] = set()
+        self._broken: CounterStoreError | None = None
+
+    @classmethod
+    def open(
+        cls,
+        trees: Trees,
+        entropy: Callable[[int], bytes],
+        *,
+        limits: Limits | None = None,
+        is_restored: bool = False,
+    ) -> "Store":
+        """Open a store, or make it, and note durably that it was opened.
+
+        `entropy` gives so many bytes of chance.  `is_restored` gives what came from a backup an
+        epoch of its own: what was counted under the old one stays that owner's.
+
+        Raises:
+            CounterStoreForeign: the directory is of another version of Roost.
+            CounterStoreError: it cannot be read or written.
+
+        """
+        found = trees.get("meta", b"format")
+        if found not in (None, FORMAT):
+            raise CounterStoreForeign(f"counters of format {found!r}: this version has {FORMAT!r}")
+        value = trees.get("meta", b"state")
+        nonce = int.from_bytes(entropy(8), "big")
+        if value is None:
+            state = State(
+                epoch=bytes(EPOCH_BYTES), own=0, buried_at=0, swept_at=0, opening=0, nonce=0
+            )
+        else:
+            state = standing.read_state(value)
+        if value is None or is_restored:
+            state = State(
+                epoch=entropy(EPOCH_BYTES), own=0, buried_at=0, swept_at=0, opening=0, nonce=0
+            )
+        state = msgspec.structs.replace(state, opening=state.opening + 1, nonce=nonce)
+        store = cls(trees, state, limits or Limits())
+        store.own = store.owners.number_of(state.epoch)
+        store.layers.assembling.rows["meta"][b"format"] = FORMAT
+        if is_restored:
+            store._forget_own_changes()
+        store.heard_of(store.own)
+        store.perform()
+        return store
+
+    def _forget_own_changes(self) -> None:
+        """What another epoch has changed is no change of this one's."""
+        for key, _value in self.trees.scan("changed", b"", None):
+            self.layers.assembling.rows["changed"][key] = None
+
+    @property
+    def version(self) -> int:
+        """The newest of its own versions."""
+        return self.heard[self.own].version
+
+    def heard_of(self, owner: int) -> Heard:
+        """What is here of an owner, to be changed."""
+        self._heard_changed.add(owner)
+        self.layers.assembling.is_touched = True
+        return self.heard.setdefault(owner, Heard())
+
+    def next_version(self) -> int:
+        """Take the next of its own versions."""
+        own = self.heard_of(self.own)
+        own.version += 1
+        return own.version
+
+    def refuse_when_broken(self) -> None:
+        """Raise when nothing can be promised any more.
+
+        Raises:
+            CounterStoreError: an earlier write failed.
+            Overloaded: the disk is behind.
+
+        """
+        if self._broken is not None:
+            raise CounterStoreError("an earlier write failed") from self._broken
+        if self.layers.assembling.count >= STEP_ROWS_MAX:
+            raise Overloaded("the disk of the counters is behind")
+
+    @property
+    def step(self) -> int:
+        """The step in which everything becomes durable that was changed up to now."""
+        return self._step_number + (not self.layers.assembling.is_empty)
+
+    def increment(
+        self, changes: Sequence[tuple[str, int]], request: Request | None = None
+    ) -> Answer:
+        """Change counters, all of them or none; the new values, in the order of the changes.
+
+        A request that was done before is answered as it was, and changes nothing.
+
+        Raises:
+            BadCounterName, BadChange, CounterOverflow, KeyReused: nothing was changed.
+            Overloaded, CounterStoreError: likewise.
+
+        """
+        self.refuse_when_broken()
+        if len(changes) > CHANGES_MAX:
+            raise BadChange(f"{len(changes)} changes; {CHANGES_MAX} at most at a time")
+        done = self._find(request)
+        if done is not None:
+            return done
+        version = self.version
+        before: dict[bytes, dict[int, Part]] = {}
+        after: dict[bytes, Part] = {}
+        keys = []
+        for name, change in changes:
+            key = key_of(name)
+            keys.append(key)
+            if key not in before:
+                before[key] = self.layers.parts(key)
+            held = after.get(key) or before[key].get(self.own)
+            version += 1
+            after[key] = algebra.incremented(held, change, version, buried_at=self.buried_at)
+        # Nothing can be refused any more.
+        self.heard_of(self.own).version = version
+        for key, part in after.items():
+            self.stage_part(key, self.own, part, before[key])
+        values = {key: algebra.reading(self.counter(key)) for key in after}
+        return self._answer([values[key] for key in keys], request)
+
+    def delete(self, names: Sequence[str], request: Request | None = None) -> Answer:
+        """Delete counters, all of them; what they read before, None = it was not there.
+
+        Raises:
+            BadCounterName, BadChange, KeyReused: nothing was changed.
+            Overloaded, CounterStoreError: likewise.
+
+        """
+        self.refuse_when_broken()
+        if len(names) > CHANGES_MAX:
+            raise BadChange(f"{len(names)} names; {CHANGES_MAX} at most at a time")
+        done = self._find(request)
+        if done is not None:
+            return done
+        values = []
+        for key in [key_of(it) for it in names]:
+            counter = self.counter(key)
+            values.append(algebra.reading(counter))
+            folds = self.owners.folds_named()
+            found = algebra.deleted(counter, self.own, self.version + 1, folds)
+            if found is not None:
+                self.next_version()
+                self.stage_tombstone(key, self.own, found, counter.tombstones)
+        return self._answer(values, request)
+
+    def _find(self, request: Request | None) -> Answer | None:
+        if request is None:
+            return None
+        if not 1 <= len(request.key) <= KEY_BYTES_MAX:
+            raise BadChange(f"an idempotency key has 1 to {KEY_BYTES_MAX} bytes")
+        found = self.requests.find(request)
+        return None if found is None else Answer(found, self.step)
+
+    def _answer(self, values: list[int | None], request: Request | None) -> Answer:
+        if request is not None:
+            self.requests.keep(request, values)
+        return Answer(values, self.step)
+
+    def counter(self, key: bytes) -> Counter:
+        """A counter as it is now, durable or not."""
+        return Counter(self.layers.parts(key), self.layers.tombstones(key))
+
+    def stage_part(
+        self, key: bytes, owner: int, part: Part | None, before: dict[int, Part]
+    ) -> None:
+        """Have an owner's part of a counter be another one; None = none."""
+        held = before.get(owner)
+        after = dict(before)
+        if part is None:
+            after.pop(owner, None)
+        else:
+            after[owner] = part
+        self.layers.assembling.parts[key] = after
+        heard = self.heard_of(owner)
+        heard.weigh(held, -1)
+        heard.weigh(part, 1)
+        if owner == self.own:
+            new = 0 if part is None else part.version
+            self.layers.assembling.move(0 if held is None else held.version, new, PART, key)
+
+    def stage_tombstone(
+        self, key: bytes, deleter: int, tombstone: Tombstone | None, before: dict[int, Tombstone]
+    ) -> None:
+        """Have a deleter's tombstone of a counter be another one; None = none."""
+        held = before.get(deleter)
+        after = dict(before)
+        if tombstone is None:
+            after.pop(deleter, None)
+        else:
+            after[deleter] = tombstone
+        self.layers.has_tombstones = True
+        self.layers.assembling.tombstones[key] = after
+        if deleter == self.own:
+            old, new = (0 if it is None else it.version for it in (held, tombstone))
+            if old != new:
+                self.layers.assembling.move(old, new, TOMBSTONE, key)
+
+    def take_step(self) -> Step | None:
+        """What is to become durable next; None = nothing, or a step is being written."""
+        layer = self.layers.assembling
+        if self.layers.writing is not None or (layer.is_empty and not self.owners.is_changed):
+            return None
+        heard = {number: self.heard[number].version for number in sorted(self._heard_changed)}
+        for number in heard:
+            layer.rows["heard"][number.to_bytes(4, "big")] = self.heard[number].encode()
+        self._heard_changed.clear()
+        state = State(
+            epoch=self.epoch,
+            own=self.own,
+            buried_at=self.buried_at,
+            swept_at=self.swept_at,
+            opening=self.opening.number,
+            nonce=self.opening.nonce,
+        )
+        layer.rows["meta"][b"state"] = state.encode()
+        layer.rows["owners"].update(self.owners.take_changed())
+        self._step_number += 1
+        self.layers.writing, self.layers.assembling = layer, Layer()
+        return Step(self._step_number, layer.writes(), heard)
+
+    def write(self, step: Step) -> None:
+        """Make a step durable.
+
+        Raises:
+            CounterStoreError: final; what the step has may be durable or not.
+
+        """
+        with self._poisoned_by_errors():
+            self.trees.commit(step.writes)
+
+    def finish(self, step: Step) -> None:
+        """A step is durable: reads see it."""
+        assert step.number == self._step_number, "one step at a time"
+        with self._poisoned_by_errors():
+            self.trees.refresh()
+        self.layers.writing = None
+        self.durable_step = step.number
+        self.durable_heard.update(step.heard)
+
+    def perform(self) -> None:
+        """Make all that was changed durable, here and now."""
+        step = self.take_step()
+        if step is not None:
+            self.write(step)
+            self.finish(step)
+
+    @contextmanager
+    def _poisoned_by_errors(self) -> Iterator[None]:
+        if self._broken is not None:
+            raise CounterStoreError("an earlier write failed") from self._broken
+        try:
+            yield
+        except CounterStoreError as error:
+            self._broken = error
+            raise
+
+    def close(self) -> None:
+        """Give back what is held; what was not performed is lost."""
+        self._broken = self._broken or CounterStoreError("the store was closed")
+        self.trees.close()
+
+    def check_echo(self, version: int) -> None:
+        """Somebody has heard of us up to that version.
+
+        Raises:
+            OwnerForked: we know nothing of it: this is an old state of the directory.
+
+        """
+        if version > self.version:
+            raise OwnerForked(
+                f"a partner has heard up to version {version} of {self.epoch.hex()}, which is only"
+                f" at {self.version} here: the directory is an old state; restore it as a new owner"
+            )
+
+    def meet(self, epoch: bytes, opening: Opening) -> None:
+        """Note which opening of its directory an owner has now.
+
+        Raises:
+            OwnerForked: another one was met that was opened later, or as often.
+
+        """
+        owner = self.owners.number_of(epoch)
+        held = self.heard.get(owner, Heard())
+        known = (held.opening, held.nonce)
+        if known == (opening.number, opening.nonce):
+            return
+        if opening.number <= held.opening:
+            raise OwnerForked(
+                f"{epoch.hex()} was opened {opening.number} times there, and {held.opening} times"
+                " where it was met before: one of the two directories is a copy, or an old state"
+            )
+        heard = self.heard_of(owner)
+        heard.opening, heard.nonce = opening.number, opening.nonce
+
+    def digest(self, epoch: bytes) -> Digest:
+        """What is here of an owner's parts."""
+        heard = self.heard.get(self.owners.numbers.get(epoch, 0), Heard())
+        return Digest(heard.count, heard.values, heard.versions)
+
+    def invariants(self) -> None:
+        """Assert what holds between any two calls; reads no tree."""
+        assert self.durable_step <= self._step_number <= self.durable_step + 1
+        assert (self.layers.writing is None) == (self.durable_step == self._step_number)
+        for number, version in self.durable_heard.items():
+            assert version <= self.heard[number].version, "what was heard stays heard"
+        assert max(self.buried_at, self.swept_at) <= self.version, "it was one of its versions"
