@@ -1,17 +1,13 @@
 """Time series in a cluster: appended at one member, sealed by another, the same at all."""
 
 import asyncio
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from roost.database import Operation, Refused
-from roost.database.builtin import BUILTIN
+from roost.database import Refused
 from roost.series import (
     COUNT,
-    OPERATIONS,
     OVERTAKEN,
     Engine,
     Info,
@@ -31,12 +27,6 @@ SECOND = 10**9
 HOUR = 3600 * SECOND
 BEGIN = 1_700_006_400 * SECOND
 HOURS = np.arange(3, dtype=np.int64) * HOUR + BEGIN
-
-
-class Members(Databases):
-    """Members that are databases with time series."""
-
-    built_in: Mapping[str, Operation[Any, Any]] = {**BUILTIN, **OPERATIONS}
 
 
 async def sums(engine: Engine, sid: int) -> Table:
@@ -89,4 +79,4 @@ def test_what_is_appended_at_one_member_is_sealed_by_another_and_read_at_all(
             await cluster.databases[0].run(PUT_BLOCKS, late)
         assert caught.value.code == OVERTAKEN
 
-    with_databases(tmp_path, story, kind=Members)
+    with_databases(tmp_path, story)

@@ -120,6 +120,28 @@ def test_a_deleted_range_is_gone_in_few_steps_and_a_series_leaves_nothing() -> N
     assert not member.memory.rows[head.STAGED_TREE]
 
 
+def test_the_first_and_the_last_moments_are_times_like_others() -> None:
+    member = declared(1)
+    ends = [TIME_MIN, TIME_MIN + 1, TIME_STOP - 2, TIME_STOP - 1]
+    one(member, np.array(ends))
+    now(member.seal())
+
+    async def read(start: int, stop: int) -> list[int]:
+        content = await (await member.reading()).content(1)
+        assert content is not None
+        rows = await content.summed(Ranges(np.array([start]), np.array([stop])))
+        found = [it async for part in content.points(start, stop) for it in part.times.tolist()]
+        assert rows.columns[0].tolist() == [len(found)]
+        return found
+
+    assert now(read(TIME_MIN, TIME_MIN + DAY)) == ends[:2]
+    assert now(read(TIME_STOP - DAY, TIME_STOP)) == ends[2:]
+    member.run(delete_points, [1], TIME_MIN, TIME_MIN + DAY)
+    member.run(delete_points, [1], TIME_STOP - 1, TIME_STOP)
+    now(member.seal())
+    assert now(read(TIME_STOP - DAY, TIME_STOP)) == ends[2:3]
+
+
 def test_slices_are_bounded_and_each_goes_on_from_the_last() -> None:
     member = declared(300)
     for begin in range(20):

@@ -1,6 +1,6 @@
 """Time series on one member's database: what clients, pages and commands are built on.
 
-    engine = Engine(db)                    # opened with `OPERATIONS` among its built-in ones
+    engine = Engine(db)
     told = await engine.declare([Info("sensor1.heat")])
     await engine.append(told.epoch, encode_batch(batch(sids, times, values)))
     async with engine.reading() as reading:
@@ -8,7 +8,8 @@
         rows = await content.summed(ranges)
     while await engine.seal_slice(): ...
 
-Every member may seal; two that do at once cost each other work and nothing else.  Reads are of one
+Each member has one, made when its database is opened: whichever leads runs the operations.  Every
+member may seal; two that do at once cost each other work and nothing else.  Reads are of one
 state, and linearizable.  READINGS_MAX of them go on at a time, for few states can be held at once
 (`Database.view`); whoever comes then waits for one to end.
 """
@@ -31,6 +32,7 @@ from roost.series.operations import (
     DELETE_SERIES,
     FREEZE,
     KEEP,
+    OPERATIONS,
     PUT_BLOCKS,
     TAG,
 )
@@ -64,7 +66,9 @@ class Engine:
     """Time series; see the module.  On the database's event loop only."""
 
     def __init__(self, db: Database) -> None:
-        """Ask `db`; nothing is read."""
+        """Ask `db`, and have its member know the operations of time series; nothing is read."""
+        for it in OPERATIONS.values():
+            db.host.declare(it)
         self._db = db
         self._records = Records()
         self._trees = trees_of(db.local)
