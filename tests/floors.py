@@ -321,7 +321,8 @@ FLOORS = {
     "roost.etcd.v2": """
         services
         interface
-        keys
+        statistics
+        keys | members
         watch_hub | expiry | forms
         changes | listing | watchers
         history | reads

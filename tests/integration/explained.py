@@ -44,6 +44,21 @@ EXPLAINED = {
     "a form of v2 with a content type that is none": (
         "etcd names what is wrong with it (210); Roost reads no form, as of any other content type"
     ),
+    "GET /v2/leader": "etcd 3.5 has it no more; Roost has it as 0.3 did",
+    "GET /v2/stats/self, /v2/stats/leader": (
+        "etcd counts messages between members there; Roost does not, and has no /v2/stats/leader"
+    ),
+    "GET /v2/stats/store": (
+        "etcd counts a change on every member; Roost on the one that led, and reads on the one "
+        "that was asked"
+    ),
+    "DELETE /v2/members of a member that was removed before": (
+        "etcd says that it is gone for good (410); Roost that there is none (404)"
+    ),
+    "/v2/members with a change that the cluster refuses": (
+        "etcd says `Internal Server Error`; Roost what is wrong, with the same status"
+    ),
+    "/v2/auth": "etcd's v2 has users of its own; Roost has none for v2 yet (404)",
     "v2 while authentication of v3 is on": (
         "etcd answers everybody, because v2 has users of its own; Roost answers root (110)"
     ),

@@ -115,6 +115,31 @@ def test_what_was_told_is_told_again_after_restarts_and_by_other_leaders(three: 
         assert ask(endpoint, "GET", "/v2/keys/a")[2]["node"]["value"] == "7"
 
 
+def test_members_are_changed_by_any_member(three: Cluster) -> None:
+    def change(method: str, target: str, urls: list[str]) -> int:
+        connection = http.client.HTTPConnection(three.endpoints[1], timeout=PATIENCE_S)
+        body = json.dumps({"peerURLs": urls})
+        connection.request(method, target, body, {"Content-Type": "application/json"})
+        status = connection.getresponse().status
+        connection.close()
+        return status
+
+    assert change("POST", "/v2/members", ["http://127.0.0.1:1"]) == 201
+    assert change("POST", "/v2/members", ["http://127.0.0.1:1"]) == 409
+
+    def added() -> list[dict[str, Any]]:
+        _, _, said = ask(three.endpoints[2], "GET", "/v2/members")
+        return [it for it in said["members"] if not it["name"]]
+
+    wait_until(lambda: bool(added()))
+    target = f"/v2/members/{added()[0]['id']}"
+    assert change("PUT", target, ["http://127.0.0.1:2"]) == 204
+    wait_until(lambda: added()[0]["peerURLs"] == ["http://127.0.0.1:2"])
+    assert change("DELETE", target, []) == 204
+    wait_until(lambda: not added())
+    assert change("DELETE", target, []) == 404
+
+
 def test_without_the_setting_there_is_no_v2(tmp_path: Path) -> None:
     with Cluster(tmp_path, 1) as cluster:
         cluster.leader()

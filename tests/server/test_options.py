@@ -51,6 +51,16 @@ def test_a_message_may_be_as_much_longer_than_a_request_as_stands_around_it() ->
     assert serving.port.leaderless_s == 6.0
 
 
+def test_v2_waits_as_long_as_etcd_and_is_served_when_asked_for() -> None:
+    """etcd: config.ServerConfig.ReqTimeout."""
+    serving = serving_of(settings(election_timeout=2_000))
+    assert (serving.has_v2, serving.limits.v2_request_s) == (False, 9.0)
+    serving = serving_of(settings(enable_v2=True, v2_heartbeat_interval=0.0))
+    assert (serving.has_v2, serving.limits.v2_heartbeat_s) == (True, 0.0)
+    with pytest.raises(BadSetting, match="--v2-heartbeat-interval"):
+        serving_of(settings(v2_heartbeat_interval=-1.0))
+
+
 HOUR = 3600.0
 
 

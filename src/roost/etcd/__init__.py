@@ -2,8 +2,8 @@
 
 from roost.etcd.access.tokens import JwtOptions
 from roost.etcd.limits import Limits
-from roost.etcd.model.mvcc import REVISION_MAX, raise_revision
-from roost.etcd.services import AuthOptions, Services, bootstrap
+from roost.etcd.model.mvcc import REVISION_MAX
+from roost.etcd.services import AuthOptions, Services, bootstrap, raise_revision
 from roost.etcd.upkeep.compactor import Keeping, KeepRevisions, KeepTime
 from roost.etcd.upkeep.guard import QUOTA_BYTES, Guard
 from roost.etcd.v3.interface import JSON_PATHS, LIGHT, NO_LEADER, SCHEMAS, SHORT, STOPPED

@@ -23,6 +23,7 @@ from roost.etcd.upkeep.compactor import AUTO_COMPACT, Compactor, Keeping
 from roost.etcd.upkeep.counting import Counting
 from roost.etcd.upkeep.lessor import Lessor
 from roost.etcd.upkeep.sweep import SLICE_OPERATION, Sweep
+from roost.etcd.v2 import history as v2_history
 from roost.etcd.v2 import nodes as v2_nodes
 from roost.etcd.v2.services import V2
 from roost.etcd.v3.auth import AuthService
@@ -49,6 +50,17 @@ def bootstrap(txn: Txn) -> None:
     mvcc.bootstrap(txn)
     auth.bootstrap(txn)
     v2_nodes.bootstrap(txn)
+
+
+def raise_revision(txn: Txn, by: int) -> None:
+    """Let a restored store go on `by` revisions, and indexes of v2, later; see `mvcc`.
+
+    Raises:
+        Refused: there are not so many revisions.
+
+    """
+    mvcc.raise_revision(txn, by)
+    v2_history.raise_index(txn, by)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -84,6 +84,8 @@ def _limits(settings: Settings) -> etcd.Limits:
     progress_s = settings.experimental_watch_progress_notify_interval
     if progress_s <= 0:
         raise BadSetting("--experimental-watch-progress-notify-interval must be positive")
+    if settings.v2_heartbeat_interval < 0:
+        raise BadSetting("--v2-heartbeat-interval must not be negative")
     return etcd.Limits(
         request_bytes_max=settings.max_request_bytes,
         operations_max=settings.max_txn_ops,

@@ -1,9 +1,12 @@
 """Who takes away what has run out: the leader, when it is due, and nobody else."""
 
-from roost.etcd.v2 import nodes
+import pytest
+
+from roost.etcd.v2 import expiry, nodes
 from roost.etcd.v2.expiry import EXPIRE
 from roost.outcome import Done
 from roost.sim.members.loop import run_virtually
+from roost.store.walk import PASSED_MAX
 from tests.etcd.v2.face import Face
 
 
@@ -81,6 +84,30 @@ def test_a_member_that_does_not_lead_takes_nothing_away() -> None:
             face.look()
             assert face.asked == 0
             face.replica.leader_id = 1
+            face.look()
+            assert await face.tree() == {}
+
+    run_virtually(story())
+
+
+def test_what_was_taken_away_in_front_costs_one_question_a_look(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(expiry, "_TAKES_MAX", 1)
+
+    async def story() -> None:
+        with Counted() as face:
+            for number in range(PASSED_MAX + 10):
+                await face.ask("PUT", f"/{number}", ttl=10)
+            await face.ask("PUT", "/late", ttl=1000)
+            for number in range(PASSED_MAX + 10):
+                await face.ask("DELETE", f"/{number}")
+            face.v2.on_switched()
+            face.look()
+            assert face.asked == 1
+            face.look()
+            assert face.asked == 2
+            face.now_s += 1000.0
             face.look()
             assert await face.tree() == {}
 

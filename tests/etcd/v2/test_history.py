@@ -84,3 +84,17 @@ def test_a_change_drops_no_more_than_a_few(
     monkeypatch.setattr(history, "BYTES_MIN", 100)
     history.add(trees, txn, event(101))
     assert len(kept(trees, txn)) == 101 - history.DROPPED_MAX
+
+
+def test_a_restored_store_goes_on_later_and_has_forgotten_what_was(
+    begun: tuple[nodes.Trees, Txn],
+) -> None:
+    trees, txn = begun
+    history.raise_index(txn, 1000)
+    assert history.now(trees, txn) == Now()
+    for index in range(1, 6):
+        history.add(trees, txn, event(index))
+    history.raise_index(txn, 1000)
+    assert history.now(trees, txn) == Now(index=1005, first=1006, events_bytes=0)
+    history.add(trees, txn, event(1006))
+    assert kept(trees, txn) == [1006]

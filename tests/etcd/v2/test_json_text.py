@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roost.etcd.v2.json_text import date_text, quoted, seconds_left
+from roost.etcd.v2.json_text import date_text, duration_text, quoted, seconds_left
 
 SECOND = 1_000_000_000
 
@@ -51,6 +51,24 @@ def test_whatever_it_is_it_is_json(data: bytes) -> None:
 )
 def test_a_date_has_the_digits_it_needs(at_ns: int, text: bytes) -> None:
     assert date_text(at_ns) == text
+
+
+@pytest.mark.parametrize(
+    ("length_ns", "text"),
+    [
+        (35_497_930_955, "35.497930955s"),
+        (0, "0s"),
+        (7, "7ns"),
+        (1_500, "1.5\u00b5s"),
+        (250_000_000, "250ms"),
+        (SECOND, "1s"),
+        (60 * SECOND, "1m0s"),
+        (3_661_500_000_000, "1h1m1.5s"),
+        (30 * 3600 * SECOND, "30h0m0s"),
+    ],
+)
+def test_a_length_of_time_is_written_as_go_does(length_ns: int, text: str) -> None:
+    assert duration_text(length_ns) == text
 
 
 @pytest.mark.parametrize(

@@ -91,8 +91,10 @@ class TreeOperations:
         self._trees = trees
         self._alarms = alarms
         self._now_ns = now_ns
-        # Of each kind, those that failed here.
+        # Of each kind, those that ran here.
         self.failed: dict[Kind, int] = dict.fromkeys(Kind, 0)
+        self.succeeded: dict[Kind, int] = dict.fromkeys(Kind, 0)
+        self.expired_count = 0
         self._of: dict[Kind, Callable[[_Changing], Costs[Event]]] = {
             Kind.SET: _set,
             Kind.CREATE: _create,
@@ -122,6 +124,7 @@ class TreeOperations:
             self.failed[asked.kind] += 1
             return _encode(Said(fault.status, fault.index, fault.body))
         history.add(self._trees, txn, event)
+        self.succeeded[asked.kind] += 1
         is_new = event.action is Action.CREATE or (
             event.action is Action.SET and changing.old is None
         )
@@ -153,6 +156,7 @@ class TreeOperations:
             changing = _Changing(trees, txn, asked, index, now_ns)
             yield from changing.remove(node)
             history.add(trees, txn, changing.gone(Action.EXPIRE, node))
+            self.expired_count += 1
         return b""
 
 

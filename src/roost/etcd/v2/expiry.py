@@ -35,7 +35,7 @@ class Expiry:
         self._now_ns = now_ns
         # Nothing runs out before; 0 = it has to be looked up.
         self._next_ns = 0
-        self._is_asking = False
+        self._is_asking = self._is_unknown = False
         self._ticker = Ticker(LOOK_S, self.look)
         replica.observe(self._on_applied, trees=(self._tree,))
 
@@ -61,6 +61,7 @@ class Expiry:
 
     def _look_up(self) -> None:
         """Find out what runs out first."""
+        self._is_unknown = False
         walk = Walk(self._replica.view, self._tree, b"", None, keys_only=True)
         for _ in range(_TAKES_MAX):
             rows = walk.take(1)
@@ -70,13 +71,14 @@ class Expiry:
             if walk.is_done:
                 self._next_ns = 1 << 64
                 return
-        self._next_ns = 0  # the operation looks on, over many turns if it has to
+        # The operation looks on, over many turns if it has to; and the next look, if it finds none.
+        self._next_ns, self._is_unknown = 0, True
 
     def _on_done(self, outcome: Outcome) -> None:
         self._is_asking = False
         if isinstance(outcome, RoostError):
             logger.info("what has run out could not be taken away yet: %s", outcome)
-        else:
+        elif not self._is_unknown:
             self.look()  # there may be more
 
     def on_switched(self) -> None:

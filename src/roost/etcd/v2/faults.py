@@ -31,6 +31,7 @@ class Reason(IntEnum):
     VALUE_ON_REFRESH = 211
     TTL_REQUIRED_ON_REFRESH = 212
     INTERNAL = 300
+    DURING_ELECTION = 301
     CLEARED_BY_RECOVERY = 400
     EVENT_CLEARED = 401
 
@@ -52,6 +53,7 @@ _WORDS = {
     Reason.VALUE_ON_REFRESH: "Value provided on refresh",
     Reason.TTL_REQUIRED_ON_REFRESH: "A TTL must be provided on refresh",
     Reason.INTERNAL: "Raft Internal Error",
+    Reason.DURING_ELECTION: "During Leader Election",
     Reason.CLEARED_BY_RECOVERY: "watcher is cleared due to etcd recovery",
     Reason.EVENT_CLEARED: "The event in requested index is outdated and cleared",
 }
@@ -63,6 +65,7 @@ _STATUSES = {
     Reason.COMPARE_FAILED: 412,
     Reason.KEY_EXISTS: 412,
     Reason.INTERNAL: 500,
+    Reason.DURING_ELECTION: 500,
 }
 
 # v3 tells who has to be somebody with a code of its own.
@@ -93,11 +96,11 @@ class Fault(Refused):
         return head + cause + b',"index":%d}\n' % self.index
 
 
-def fault_of(error: RoostError, index: int) -> Fault:
+def fault_of(error: RoostError) -> Fault:
     """How v2 says what other rooms said no with; the words are those of v3 (`etcd/errors.py`)."""
     if isinstance(error, Fault):
         return error
     said = status_of(error)
     if said in _NOBODY or said.code in (Code.PERMISSION_DENIED, Code.UNAUTHENTICATED):
-        return Fault(Reason.UNAUTHORIZED, "Insufficient credentials", index)
-    return Fault(Reason.INTERNAL, said.text, index)
+        return Fault(Reason.UNAUTHORIZED, "Insufficient credentials")
+    return Fault(Reason.INTERNAL, said.text)

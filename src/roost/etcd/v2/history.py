@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
 from roost.database.model import Txn, View
-from roost.etcd.v2.nodes import Trees
+from roost.etcd.v2.nodes import Trees, trees_in
 
 COUNT_MIN = 1000
 BYTES_MIN, BYTES_MAX = 4 << 20, 256 << 20
@@ -87,6 +87,18 @@ def now(trees: Trees, view: View) -> Now:
     """Where it stands in a state."""
     row = view.get(trees.meta, NOW_KEY)
     return Now() if row is None else Now(*_NOW.unpack(row))
+
+
+def raise_index(txn: Txn, by: int) -> None:
+    """Let a restored store go on `by` indexes later, and forget all before.
+
+    Whoever watches from an index behind the backup is told that it is cleared, and reads anew.
+    """
+    trees = trees_in(txn)
+    index = now(trees, txn).index
+    if index:
+        txn.delete_range(trees.events, b"")
+        txn.put_latest(trees.meta, NOW_KEY, _NOW.pack(index + by, index + by + 1, 0))
 
 
 def event_key(index: int) -> bytes:

@@ -12,6 +12,8 @@ _ESCAPES |= {ord('"'): '\\"', ord("\\"): "\\\\", 0x0A: "\\n", 0x0D: "\\r", 0x09:
 # What `surrogateescape` makes of bytes that are no UTF-8.
 _ESCAPES |= dict.fromkeys(range(0xDC80, 0xDD00), "\\ufffd")
 _NS = 1_000_000_000
+# What shorter lengths are counted in, and how many nanoseconds each has.
+_SHORT = (("ms", 1_000_000), ("\u00b5s", 1000), ("ns", 1))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -25,6 +27,19 @@ def quoted(data: bytes) -> bytes:
 def seconds_left(expires_ns: int, now_ns: int) -> int:
     """Time to live in seconds, rounded up."""
     return -((now_ns - expires_ns) // _NS)
+
+
+def duration_text(length_ns: int) -> str:
+    """A length of time as Go writes it: 1h2m3.5s, 250ms."""
+    if length_ns < _NS:
+        unit, size = next((it for it in _SHORT if length_ns >= it[1]), ("s", 1))
+        return f"{length_ns / size:.9f}".rstrip("0").rstrip(".") + unit
+    minutes, rest_ns = divmod(length_ns, 60 * _NS)
+    hours, minutes = divmod(minutes, 60)
+    seconds = f"{rest_ns // _NS}.{rest_ns % _NS:09}".rstrip("0").rstrip(".") + "s"
+    if hours:
+        return f"{hours}h{minutes}m{seconds}"
+    return f"{minutes}m{seconds}" if minutes else seconds
 
 
 def date_text(at_ns: int) -> bytes:

@@ -85,7 +85,7 @@ class Keys:
                 return await self._watch(request, asked)
             return await self._read(request.caller, asked)
         except RoostError as error:
-            fault = fault_of(error, self._index)
+            fault = fault_of(error)
             headers = (*self._cluster(), _index_field(fault.index), JSON)
             return Answer(fault.status, fault.body, headers)
 

@@ -62,6 +62,11 @@ def trees_of(store: Store) -> Trees:
     return Trees(*(store.tree(name).id for name in _NAMES))
 
 
+def trees_in(txn: Txn) -> Trees:
+    """The same, for a transaction on a store that nobody serves."""
+    return Trees(*(txn.tree(name).id for name in _NAMES))
+
+
 def decode(row: bytes) -> Node:
     """Read a row."""
     is_dir, created, modified, expires_ns = _HEAD.unpack_from(row)

@@ -9,14 +9,17 @@ from roost.etcd.border import Border
 from roost.etcd.model.alarms import Alarms
 from roost.etcd.v2 import nodes
 from roost.etcd.v2.changes import TreeOperations
-from roost.etcd.v2.expiry import EXPIRE, Expiry
+from roost.etcd.v2.expiry import EXPIRE, LOOK_S, Expiry
 from roost.etcd.v2.faults import Fault, Reason
 from roost.etcd.v2.interface import Interface
 from roost.etcd.v2.keys import CHANGE, Keys
+from roost.etcd.v2.members import MemberPages
 from roost.etcd.v2.reads import Reads
+from roost.etcd.v2.statistics import StatsPages
 from roost.etcd.v2.watch_hub import WatchHub
 from roost.exchange import Answer, Request, Streaming
 from roost.memory import Memory
+from roost.ticker import Ticker
 
 _NS = 1_000_000_000
 
@@ -60,15 +63,24 @@ class V2:
             heartbeat_s=limits.v2_heartbeat_s,
         )
         self.counts = keys.counts
-        self._interface = Interface(keys)
+        members = MemberPages(border, request_s=limits.v2_request_s)
+        self._statistics = StatsPages(replica, self.operations, self.counts, self.hub, now_ns)
+        self._interface = Interface(keys, members, self._statistics)
+        self._ticker = Ticker(LOOK_S, self.look)
 
     def start(self) -> None:
         """Look from now on what has run out."""
         self._expiry.start()
+        self._ticker.start()
 
     def stop(self) -> None:
         """Look no more."""
         self._expiry.stop()
+        self._ticker.stop()
+
+    def look(self) -> None:
+        """See who leads, for those who ask since when."""
+        self._statistics.look()
 
     async def answer(self, request: Request) -> Answer | Streaming:
         """Answer a request whose path begins with /v2/."""

@@ -1,0 +1,103 @@
+"""/v2/stats: what a member has counted (etcd: api/v2http/client.go, v2store/stats.go).
+
+There is no /v2/stats/leader yet, and none of the counts of messages between members.  Reads are
+counted by the member that answered, changes by the one that led.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from roost.etcd.ports import Replica
+from roost.etcd.v2.changes import Kind, TreeOperations
+from roost.etcd.v2.json_text import date_text, duration_text
+from roost.etcd.v2.keys import ReadCounts
+from roost.etcd.v2.watch_hub import WatchHub
+from roost.exchange import JSON, Answer, Request, not_allowed, not_found
+
+PREFIX = b"/v2/stats"
+
+
+class StatsPages:
+    """Answers what is asked of one member's figures."""
+
+    def __init__(
+        self,
+        replica: Replica,
+        operations: TreeOperations,
+        reads: ReadCounts,
+        hub: WatchHub,
+        now_ns: Callable[[], int],
+    ) -> None:
+        """Time counts from now on."""
+        self._replica = replica
+        self._operations = operations
+        self._reads = reads
+        self._hub = hub
+        self._now_ns = now_ns
+        self._began_ns = now_ns()
+        self._leader_id = 0
+        self._led_since_ns = self._began_ns
+
+    def look(self) -> None:
+        """See who leads, and since when."""
+        if self._replica.leader_id != self._leader_id:
+            self._leader_id = self._replica.leader_id
+            self._led_since_ns = self._now_ns()
+
+    def answer(self, request: Request, name: bytes) -> Answer:
+        """Answer a request to /v2/stats/`name`."""
+        pages = {b"self": self._self, b"store": self._store}
+        page = pages.get(name)
+        if page is None:
+            return not_found()
+        if request.method != "GET":
+            return not_allowed("GET")
+        return page()
+
+    def _self(self) -> Answer:
+        self.look()
+        replica = self._replica
+        own = next((it.name for it in replica.members() if it.id == replica.member_id), "")
+        is_leader = replica.leader_id == replica.member_id
+        uptime_ns = self._now_ns() - self._led_since_ns
+        return _json(
+            {
+                "name": own,
+                "id": f"{replica.member_id:x}",
+                "state": "StateLeader" if is_leader else "StateFollower",
+                "startTime": date_text(self._began_ns).decode(),
+                "leaderInfo": {
+                    "leader": f"{self._leader_id:x}",
+                    "uptime": duration_text(uptime_ns),
+                    "startTime": date_text(self._led_since_ns).decode(),
+                },
+            }
+        )
+
+    def _store(self) -> Answer:
+        done, failed = self._operations.succeeded, self._operations.failed
+        return _json(
+            {
+                "getsSuccess": self._reads.succeeded,
+                "getsFail": self._reads.failed,
+                "setsSuccess": done[Kind.SET],
+                "setsFail": failed[Kind.SET],
+                "deleteSuccess": done[Kind.DELETE],
+                "deleteFail": failed[Kind.DELETE],
+                "updateSuccess": done[Kind.UPDATE],
+                "updateFail": failed[Kind.UPDATE],
+                "createSuccess": done[Kind.CREATE] + done[Kind.POST],
+                "createFail": failed[Kind.CREATE] + failed[Kind.POST],
+                "compareAndSwapSuccess": done[Kind.SWAP],
+                "compareAndSwapFail": failed[Kind.SWAP],
+                "compareAndDeleteSuccess": done[Kind.COMPARE_DELETE],
+                "compareAndDeleteFail": failed[Kind.COMPARE_DELETE],
+                "expireCount": self._operations.expired_count,
+                "watchers": self._hub.count,
+            }
+        )
+
+
+def _json(value: object) -> Answer:
+    return Answer(200, msgspec.json.encode(value), (JSON,))
