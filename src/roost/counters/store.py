@@ -119,14 +119,14 @@ class Store:
                 epoch=entropy(EPOCH_BYTES), own=0, buried_at=0, swept_at=0, opening=0, nonce=0
             )
         state = msgspec.structs.replace(state, opening=state.opening + 1, nonce=nonce)
-        store = cls(trees, state, limits or Limits())
-        store.own = store.owners.number_of(state.epoch)
-        store.layers.assembling.rows["meta"][b"format"] = FORMAT
+        opened = cls(trees, state, limits or Limits())
+        opened.own = opened.owners.number_of(state.epoch)
+        opened.layers.assembling.rows["meta"][b"format"] = FORMAT
         if is_restored:
-            store._forget_own_changes()
-        store.heard_of(store.own)
-        store.perform()
-        return store
+            opened._forget_own_changes()
+        opened.heard_of(opened.own)
+        opened.perform()
+        return opened
 
     def _forget_own_changes(self) -> None:
         """What another epoch has changed is no change of this one's."""
