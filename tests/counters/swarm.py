@@ -255,16 +255,8 @@ class World:
         """What members report that are up; what is durable with them."""
         found = {}
         for machine in self.up():
-            store = machine.store
-            assert store is not None
-            epochs = store.owners.epochs
-            found[store.epoch] = Report(
-                epoch=store.epoch,
-                heard={epochs[it]: version for it, version in store.durable_heard.items()},
-                digests={epoch: store.digest(epoch) for epoch in epochs.values()},
-                folds=upkeep.durable_folds(store),
-                folds_ended=upkeep.durable_ends(store),
-            )
+            assert machine.store is not None
+            found[machine.epoch] = upkeep.report(machine.store)
         return found
 
     def purge(self) -> bool:

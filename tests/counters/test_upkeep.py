@@ -64,6 +64,21 @@ def test_what_was_deleted_is_gone_after_two_rounds_and_what_counts_stays() -> No
     assert reading.read(two, ["n1"]) == [7]
 
 
+def test_a_report_says_up_to_where_all_was_here_and_not_what_was_passed_over() -> None:
+    one, two = open_store(1), open_store(2)
+    one.increment([(f"n{it}", 1) for it in range(1100)])
+    one.perform()
+    first = sending.changes_after(one, 0)
+    assert first is not None
+    receiving.receive_changes(two, first)
+    two.perform()
+    assert two.durable_heard[two.owners.number_of(one.epoch)] == 1024
+    assert upkeep.report(two).heard[one.epoch] == 0
+    hand_over(one, two)
+    assert upkeep.report(two).heard == {one.epoch: 1100, two.epoch: 0}
+    assert upkeep.report(one).heard == {one.epoch: 1100}
+
+
 def test_what_somebody_has_not_heard_is_not_purged() -> None:
     one = open_store(1)
     one.increment([("a", 1)])
@@ -147,7 +162,8 @@ def test_what_names_the_folded_goes_when_the_fold_has_ended_everywhere() -> None
     for _round in range(2):
         store.perform()
         purge(store, {store.epoch: store.version})
-    assert trees.count("tombstones") == 0
+    # Of what was deleted while there was a fold it says that the fold's part is deleted.
+    assert trees.count("tombstones") == 1
     assert reading.read(store, ["n000", "n001", "n002", "n003", "n004"]) == [
         11,
         None,

@@ -172,9 +172,8 @@ class World:
 
     def sweep(self, number: int, known: dict[int, int]) -> None:
         member = self.members[number]
-        ended = frozenset([FOLD]) if member.has_folded else frozenset[int]()
         forgotten = frozenset(member.dead) if member.is_forgetting else frozenset[int]()
-        member.counter = algebra.swept(member.counter, known, ended, forgotten)
+        member.counter = algebra.swept(member.counter, known, forgotten)
 
     def begin_fold(self, number: int, dead: list[int]) -> None:
         self.members[number].folds = dict.fromkeys(dead, FOLD)

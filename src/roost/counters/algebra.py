@@ -216,35 +216,25 @@ def buried(counter: Counter, owner: int, version: int, known: Mapping[int, int])
     return None
 
 
-def swept(
-    counter: Counter,
-    known: Mapping[int, int],
-    ended_folds: Set[int] = frozenset(),
-    forgotten: Set[int] = frozenset(),
-) -> Counter:
+def swept(counter: Counter, known: Mapping[int, int], forgotten: Set[int] = frozenset()) -> Counter:
     """The counter without what nobody needs any more, by what all have heard (`known`).
 
-    `ended_folds` have ended here; the owners that are `forgotten` are in folds that have ended
-    everywhere.
+    That is parts that are gone, and what tombstones have seen of lives that are over, or of owners
+    that are `forgotten`: in folds that have ended everywhere.  Whoever removes it first reads the
+    same as whoever removes it last.
 
-    That is parts that are gone, parts of folds that are deleted, and what tombstones have seen of
-    lives that are over.  Whoever removes it first reads the same as whoever removes it last.
+    What a tombstone says of a fold stays: were it removed here, the deleter's next tombstone would
+    be without it, and replace one that somebody needs who has the fold's part still.
     """
-    parts = {}
     # The version up to which what was seen of an owner is of no use.
     over = dict.fromkeys(forgotten, VERSION_MAX)
+    parts = {}
     for owner, part in counter.parts.items():
-        if part.version <= known.get(owner, 0):
+        is_known = part.version <= known.get(owner, 0)
+        if is_known:
             over[owner] = part.born
-        if not part.is_gone or part.version > known.get(owner, 0):
+        if not (part.is_gone and is_known):
             parts[owner] = part
-    for fold in ended_folds:
-        if any(
-            fold in it.seen and it.version <= known.get(deleter, 0)
-            for deleter, it in counter.tombstones.items()
-        ):
-            parts.pop(fold, None)
-            over[fold] = FOLD_VERSION
     tombstones = {}
     for deleter, tombstone in counter.tombstones.items():
         seen = dict(tombstone.seen)

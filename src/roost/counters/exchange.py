@@ -184,7 +184,7 @@ class Exchange:
             self._say(partner, taken)
         else:
             del self._replacing[page.epoch]
-            receiving.adopt(self.store, page.heads)
+            receiving.adopt(self.store, page.heads, is_level=True)
             self._say(partner, Heard(page.epoch, self._heard(page.epoch)))
 
     def _on_page(self, partner: int, page: Page) -> None:

@@ -51,13 +51,15 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True, tag="changes"):
     """What an owner's registers are that it has changed behind `first`, up to `last`.
 
     Each row's version is between the two.  A register that has changed again behind `last` has no
-    row: it comes later.  `decode` has checked what is said here.
+    row: it comes later.  `is_all`: there was none, and nothing behind `last`.  `decode` has checked
+    what is said here.
     """
 
     epoch: bytes
     first: int
     last: int
     epochs: list[bytes]
+    is_all: bool = False
     parts: list[PartRow] = []
     tombstones: list[TombstoneRow] = []
 

@@ -57,7 +57,10 @@ def receive_changes(store: Store, changes: Changes) -> Received:
             _merge_part(store, row.key, owner, part)
     for it in changes.tombstones:
         _merge_tombstone(store, it.key, owner, rows.tombstone_of(it, numbers))
-    store.heard_of(owner).version = changes.last
+    heard = store.heard_of(owner)
+    heard.version = changes.last
+    if changes.is_all:
+        heard.level = changes.last
     return Received(changes.last, store.step, is_taken=True)
 
 
@@ -145,11 +148,13 @@ def version_in(heads: list[Head], epoch: bytes) -> int:
     return next((it.version for it in heads if it.epoch == epoch), 0)
 
 
-def adopt(store: Store, heads: list[Head]) -> None:
-    """All pages are there: their sender's heads count here, too."""
+def adopt(store: Store, heads: list[Head], *, is_level: bool = False) -> None:
+    """All pages are there: their sender's heads count here, too; `is_level` = they are its own."""
     for it in heads:
         if it.epoch == store.epoch:
             store.check_echo(it.version)
             continue
         heard = store.heard_of(store.owners.number_of(it.epoch))
         heard.version = max(heard.version, it.version)
+        if is_level:
+            heard.level = max(heard.level, it.version)

@@ -23,7 +23,11 @@ class Registered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What a member says of itself: how far it has heard each owner, its own end with them."""
+    """What a member says of itself (`upkeep.report`): how far it has heard each owner.
+
+    That is the newest version at which it had all of it: what it had heard up to a later one may
+    lack what has changed again since.  Of itself it is its end.
+    """
 
     epoch: bytes
     heard: Mapping[bytes, int]

@@ -49,7 +49,7 @@ def changes_after(store: Store, position: int) -> Changes | None:
     if position >= end:
         return None
     found = Rows(store.owners.epochs)
-    last = end
+    last, is_all = end, False
     for version, value in store.trees.scan("changed", (position + 1).to_bytes(8, "big"), None):
         number, kind, key = int.from_bytes(version, "big"), value[:1], value[1:]
         if found.is_full:
@@ -65,11 +65,12 @@ def changes_after(store: Store, position: int) -> Changes | None:
             found.add_tombstone(key, store.own, tombstone)
         last = number
     else:
-        last = end
+        last, is_all = end, True
     return Changes(
         epoch=store.epoch,
         first=position,
         last=last,
+        is_all=is_all,
         epochs=found.epochs,
         parts=found.parts,
         tombstones=found.tombstones,

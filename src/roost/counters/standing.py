@@ -1,7 +1,7 @@
 """What a store is, and how much is here of each owner: the rows of `meta` and `heard`.
 
 meta    `state` -> MessagePack `State`
-heard   u32 owner -> MessagePack: up to which version, how many parts, the sums of their values
+heard   u32 owner -> MessagePack: up to which versions, how many parts, the sums of their values
         and versions modulo 2^64, which opening of its directory was met last
 """
 
@@ -35,6 +35,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False
 
 class _HeardRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     version: int
+    level: int
     count: int
     values: int
     versions: int
@@ -61,9 +62,14 @@ class Opening:
 
 @dataclass(slots=True)
 class Heard:
-    """What is here of one owner, durable or not."""
+    """What is here of one owner, durable or not.
+
+    `level` is the newest version at which all that the owner had was here.  What was heard up to a
+    later one may lack a register that has changed again since, and comes later.
+    """
 
     version: int = 0
+    level: int = 0
     count: int = 0
     values: int = 0
     versions: int = 0
@@ -81,7 +87,13 @@ class Heard:
         """As it is kept."""
         return _encode(
             _HeardRow(
-                self.version, self.count, self.values, self.versions, self.opening, self.nonce
+                self.version,
+                self.level,
+                self.count,
+                self.values,
+                self.versions,
+                self.opening,
+                self.nonce,
             )
         )
 

@@ -57,6 +57,7 @@ class Step:
     number: int
     writes: Writes
     heard: dict[int, int]
+    levels: dict[int, int]
 
 
 class Store:
@@ -77,6 +78,7 @@ class Store:
         for key, value in trees.scan("heard", b"", None):
             self.heard[int.from_bytes(key, "big")] = standing.read_heard(value)
         self.durable_heard = {number: it.version for number, it in self.heard.items()}
+        self.durable_levels = {number: it.level for number, it in self.heard.items()}
         self._step_number = 0
         self.durable_step = 0
         # Folds that have begun or ended since the store was opened, and in which step.
@@ -288,6 +290,7 @@ class Store:
         if self.layers.writing is not None or (layer.is_empty and not self.owners.is_changed):
             return None
         heard = {number: self.heard[number].version for number in sorted(self._heard_changed)}
+        levels = {number: self.heard[number].level for number in heard}
         for number in heard:
             layer.rows["heard"][number.to_bytes(4, "big")] = self.heard[number].encode()
         self._heard_changed.clear()
@@ -303,7 +306,7 @@ class Store:
         layer.rows["owners"].update(self.owners.take_changed())
         self._step_number += 1
         self.layers.writing, self.layers.assembling = layer, Layer()
-        return Step(self._step_number, layer.writes(), heard)
+        return Step(self._step_number, layer.writes(), heard, levels)
 
     def write(self, step: Step) -> None:
         """Make a step durable.
@@ -323,6 +326,7 @@ class Store:
         self.layers.writing = None
         self.durable_step = step.number
         self.durable_heard.update(step.heard)
+        self.durable_levels.update(step.levels)
 
     def perform(self) -> None:
         """Make all that was changed durable, here and now."""

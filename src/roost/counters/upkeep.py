@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from roost.counters import algebra
 from roost.counters.algebra import Counter
+from roost.counters.registry import Report
 from roost.counters.store import Store
 
 SLICE_NAMES = 250
@@ -20,7 +21,7 @@ def purge_slice(store: Store, known: Mapping[bytes, int], after: bytes = b"") ->
 
     """
     numbers = {store.owners.number_of(epoch): version for epoch, version in known.items()}
-    ended, forgotten = store.owners.folds_ended(), store.owners.forgotten()
+    forgotten = store.owners.forgotten()
     keys = store.layers.names(after, SLICE_NAMES)
     for key in keys:
         counter = store.counter(key)
@@ -29,7 +30,7 @@ def purge_slice(store: Store, known: Mapping[bytes, int], after: bytes = b"") ->
             store.buried_at = store.next_version()
             store.stage_part(key, store.own, gone, counter.parts)
             counter = store.counter(key)
-        left = algebra.swept(counter, numbers, ended, forgotten)
+        left = algebra.swept(counter, numbers, forgotten)
         if left != counter:
             _replace(store, key, left)
     return keys[-1] if len(keys) == SLICE_NAMES else None
@@ -91,6 +92,19 @@ def forget_fold(store: Store, fold: bytes) -> None:
     """A fold has ended everywhere: deletes need not name its owners, and purges remove them."""
     store.owners.forget_fold(fold)
     store.heard_of(store.owners.number_of(fold))
+
+
+def report(store: Store) -> Report:
+    """What this member says of itself: what is durable."""
+    epochs = store.owners.epochs
+    heard = {epochs[it]: version for it, version in store.durable_levels.items()}
+    return Report(
+        epoch=store.epoch,
+        heard=heard | {store.epoch: store.durable_heard[store.own]},
+        digests={epoch: store.digest(epoch) for epoch in epochs.values()},
+        folds=durable_folds(store),
+        folds_ended=durable_ends(store),
+    )
 
 
 def durable_folds(store: Store) -> frozenset[bytes]:
