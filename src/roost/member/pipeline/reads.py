@@ -18,7 +18,6 @@ many as there is room left for, and more are refused with `Overloaded`.
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import chain, count
 from typing import NamedTuple
@@ -37,11 +36,10 @@ BUNCH_MAX = 32
 _NO_BOUND = 1 << 62
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Read:
-    """One read without a round that confirmed it; `index` must be applied, whatever that says."""
+class Read(NamedTuple):
+    """One read that no round has confirmed; `own_index` must be applied, whatever that says."""
 
-    index: int
+    own_index: int
     deadline_tick: int
     done: ReadDone
     flow: Flow
@@ -142,14 +140,15 @@ class ReadRounds:
         if token != self._round_token or not self._round:
             return  # a round that was given up and started again
         reads, self._round = self._round, []
-        ready: list[Read | ConfirmedRead] = []
-        for read in reads:
-            wanted = max(index, read.index)
-            if wanted > applied_index:
-                confirmed = ConfirmedRead(wanted, next(self._order), read.done, read.flow)
-                heappush(self._unapplied, confirmed)
-            else:
-                ready.append(read)
+        ready: Sequence[Read] = ()
+        if index <= applied_index:
+            ready = [it for it in reads if it.own_index <= applied_index]
+        if len(ready) < len(reads):
+            for read in reads:
+                wanted = max(index, read.own_index)
+                if wanted > applied_index:
+                    confirmed = ConfirmedRead(wanted, next(self._order), read.done, read.flow)
+                    heappush(self._unapplied, confirmed)
         self._answer(ready)
 
     def on_failed(self, token: int) -> None:
