@@ -204,7 +204,7 @@ def test_hosts_metrics_and_notes_are_as_the_flags_say(tmp_path: Path) -> None:
     flags = [
         "--host-whitelist=localhost,127.0.0.1",
         f"--listen-metrics-urls=http://127.0.0.1:{metrics}",
-        "--enable-v2",
+        "--max-wals=7",
         "--logger=zap",
         "--cors=http://good.example",
         "--max-txn-ops=2",
@@ -243,7 +243,7 @@ def test_hosts_metrics_and_notes_are_as_the_flags_say(tmp_path: Path) -> None:
             for it in idle:
                 it.close()
         assert page(metrics, "/v3/kv/range")[0] == 404
-        assert "--enable-v2=True changes nothing" in cluster.log_path(0).read_text()
+        assert "--max-wals=7 changes nothing" in cluster.log_path(0).read_text()
         puts = [pb.RequestOp(request_put=pb.PutRequest(key=b"%d" % it)) for it in range(3)]
         with grpc.insecure_channel(cluster.endpoints[0]) as channel:
             txn = channel.unary_unary("/etcdserverpb.KV/Txn")

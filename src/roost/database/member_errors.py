@@ -27,6 +27,7 @@ from roost.member.errors import (
     TooFewAlive,
     TooFewStarted,
     TooManyLearners,
+    TooManyPeerUrls,
     TransferLate,
 )
 
@@ -53,5 +54,6 @@ __all__ = [
     "TooFewAlive",
     "TooFewStarted",
     "TooManyLearners",
+    "TooManyPeerUrls",
     "TransferLate",
 ]

@@ -30,6 +30,7 @@ from roost.database.member_errors import (
     TooFewAlive,
     TooFewStarted,
     TooManyLearners,
+    TooManyPeerUrls,
     TransferLate,
 )
 from roost.errors import (
@@ -82,12 +83,6 @@ def lease_provided() -> ModelRefused:
 def too_many_operations() -> ModelRefused:
     """ErrGRPCTooManyOps."""
     return refused(Code.INVALID_ARGUMENT, "etcdserver: too many operations in txn request")
-
-
-def too_many_urls(most: int, chars: int) -> ModelRefused:
-    """As bad ones, with the reason; etcd takes any number."""
-    text = f"a member has at most {most}, of {chars} characters each"
-    return refused(Code.INVALID_ARGUMENT, f"etcdserver: given member URLs are invalid: {text}")
 
 
 def too_much_in_a_role(what: str, most: int) -> ModelRefused:
@@ -408,6 +403,10 @@ _STATUSES: Mapping[type[RoostError], Status] = {
     MemberExists: Status(Code.FAILED_PRECONDITION, "etcdserver: member ID already exist"),
     PeerUrlsTaken: Status(Code.FAILED_PRECONDITION, "etcdserver: Peer URLs already exists"),
     BadPeerUrls: Status(Code.INVALID_ARGUMENT, "etcdserver: given member URLs are invalid"),
+    # As bad ones, with the reason: etcd takes any number.
+    TooManyPeerUrls: Status(
+        Code.INVALID_ARGUMENT, "etcdserver: given member URLs are invalid: {error}"
+    ),
     TooManyLearners: Status(
         Code.FAILED_PRECONDITION, "etcdserver: too many learner members in cluster"
     ),

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from roost.settings import DEFAULTS
 
 # What of one thing can be said at once; a message has room for tens of thousands.
-PEER_URLS_MAX, PEER_URL_CHARS_MAX = 16, 1024
 WATCH_FILTERS_MAX = 16
 # What is held against each request of a user, and written anew with each grant.
 ROLES_OF_USER_MAX, PERMISSIONS_OF_ROLE_MAX = 1024, 4096

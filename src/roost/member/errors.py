@@ -91,6 +91,10 @@ class BadPeerUrls(Refused):
     """A peer URL is none, or there is none."""
 
 
+class TooManyPeerUrls(Refused):
+    """A member has more peer URLs than may be said of one, or a longer one."""
+
+
 class TooManyLearners(Refused):
     """The cluster has as many learners as it may."""
 

@@ -8,7 +8,6 @@ from google.protobuf.message import Message
 from roost import etcd
 from roost.call import Unary
 from roost.errors import CallerFault
-from roost.etcd.limits import PEER_URL_CHARS_MAX, PEER_URLS_MAX
 from roost.outcome import ReadDone
 from roost.proto import rpc_pb2 as pb
 from tests.etcd.replica import Answer, LocalReplica
@@ -72,25 +71,3 @@ def test_what_is_no_request_is_refused_in_grpcs_words(replica: Choosy) -> None:
     route.handle(answer, b"\xff\xff")
     assert answer.error is not None
     assert answer.message is None
-
-
-@pytest.mark.parametrize("method", ["MemberAdd", "MemberUpdate", "MemberReplace"])
-@pytest.mark.parametrize("kind", ["many", "long", "enough"])
-def test_a_member_has_so_many_urls_and_no_more(replica: Choosy, method: str, kind: str) -> None:
-    """Sixty thousand, which a request has room for, kept the leader for 0.4 s."""
-    urls = {
-        "many": ["http://a:1"] * (PEER_URLS_MAX + 1),
-        "long": ["http://" + "a" * PEER_URL_CHARS_MAX],
-        "enough": ["http://a:1"] * PEER_URLS_MAX,
-    }[kind]
-    made = pb.MemberAddRequest(peerURLs=urls)
-    request = made if method == "MemberAdd" else pb.MemberUpdateRequest(ID=1, peerURLs=urls)
-    routes = etcd.Services(replica, replica.store).routes()
-    [route] = [it for path, it in routes.items() if path.endswith(f"Cluster/{method}".encode())]
-    assert isinstance(route, Unary)
-    answer = Answer()
-    route.handle(answer, request.SerializeToString())
-    code, text = answer.error or (0, "")
-    is_refused_here = kind != "enough"
-    assert ("a member has at most 16, of 1024 characters each" in text) is is_refused_here
-    assert code == (3 if is_refused_here else 12), "a replica of one has no such operation"

@@ -20,7 +20,13 @@ from roost.database.cluster import (
     encode_change,
     operation_of,
 )
-from roost.database.member_errors import BadPeerUrls, MemberExists, MemberNotFound, PeerUrlsTaken
+from roost.database.member_errors import (
+    BadPeerUrls,
+    MemberExists,
+    MemberNotFound,
+    PeerUrlsTaken,
+    TooManyPeerUrls,
+)
 from roost.errors import OutcomeUnknown, RoostError
 from roost.etcd.access.judge import somebody
 from roost.etcd.border import Border
@@ -37,6 +43,7 @@ _STATUSES: dict[type[RoostError], int] = {
     MemberExists: 409,
     PeerUrlsTaken: 409,
     BadPeerUrls: 400,
+    TooManyPeerUrls: 400,
 }
 
 

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 from roost.etcd import errors
-from roost.etcd.limits import PEER_URL_CHARS_MAX, PEER_URLS_MAX
 from roost.etcd.model.sorting import SORT_KEYS
 from roost.proto import auth_pb2
 from roost.proto import rpc_pb2 as pb
@@ -172,13 +171,6 @@ def check_alarm(request: pb.AlarmRequest) -> None:
     is_known = request.alarm in pb.AlarmType.values()
     if request.action == pb.AlarmRequest.ACTIVATE and not is_known:
         raise errors.unknown_alarm(request.alarm)
-
-
-def check_urls(request: pb.MemberAddRequest | pb.MemberUpdateRequest) -> None:
-    """Refuse more URLs than a member has: each is looked at wherever the roster is."""
-    urls = request.peerURLs
-    if len(urls) > PEER_URLS_MAX or any(len(it) > PEER_URL_CHARS_MAX for it in urls):
-        raise errors.too_many_urls(PEER_URLS_MAX, PEER_URL_CHARS_MAX)
 
 
 def check_permission(request: pb.AuthRoleGrantPermissionRequest) -> None:

@@ -20,7 +20,6 @@ from roost.database.cluster import (
 from roost.errors import CallerFault, RoostError
 from roost.etcd import errors
 from roost.etcd.access.judge import somebody
-from roost.etcd.v3.checks import check_urls
 from roost.etcd.v3.desk import Desk
 from roost.etcd.v3.requests import fail, parse
 from roost.outcome import Outcome
@@ -50,7 +49,7 @@ class ClusterService:
 
     def add(self, call: Call, body: bytes) -> None:
         """MemberAdd."""
-        request = parse(call, pb.MemberAddRequest, body, check_urls)
+        request = parse(call, pb.MemberAddRequest, body)
         if request is None:
             return
         asked = AddMember(peer_urls=tuple(request.peerURLs), is_learner=request.isLearner)
@@ -59,7 +58,7 @@ class ClusterService:
 
     def replace(self, call: Call, body: bytes) -> None:
         """MemberReplace, Roost's own: a new member with these URLs in the place of one."""
-        request = parse(call, pb.MemberUpdateRequest, body, check_urls)
+        request = parse(call, pb.MemberUpdateRequest, body)
         if request is not None:
             asked = ReplaceMember(request.ID, tuple(request.peerURLs))
             self._change(call, asked, _added)
@@ -73,7 +72,7 @@ class ClusterService:
 
     def update(self, call: Call, body: bytes) -> None:
         """MemberUpdate."""
-        request = parse(call, pb.MemberUpdateRequest, body, check_urls)
+        request = parse(call, pb.MemberUpdateRequest, body)
         if request is not None:
             asked = UpdateMember(request.ID, tuple(request.peerURLs))
             self._change(call, asked, _answering(pb.MemberUpdateResponse))

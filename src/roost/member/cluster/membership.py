@@ -33,11 +33,14 @@ from roost.member.errors import (
     TooFewAlive,
     TooFewStarted,
     TooManyLearners,
+    TooManyPeerUrls,
 )
 from roost.member.operation import Changing, Operation
 from roost.raft import Change, ChangeKind, Id
 from roost.store import Txn
 
+# Each is looked at wherever the roster is.
+PEER_URLS_MAX, PEER_URL_CHARS_MAX = 16, 1024
 LEARNERS_MAX = 1  # etcd's --experimental-max-learners
 ADD, REMOVE, PROMOTE, UPDATE = "member.add", "member.remove", "member.promote", "member.update"
 REPLACE = "member.replace"
@@ -260,7 +263,7 @@ def _find(records: Iterable[MemberRecord], member_id: int) -> MemberRecord:
 
 def _check_urls(urls: Sequence[str]) -> None:
     try:
-        for url in urls:
+        for url in urls[:PEER_URLS_MAX]:
             host, _ = address_of(url)
             if urlsplit(url).path or not host.isprintable() or " " in host:
                 raise BadMemberConfig(f"{url!r} must be of the form http://host:port")
@@ -268,6 +271,10 @@ def _check_urls(urls: Sequence[str]) -> None:
         raise BadPeerUrls(str(error)) from error
     if not urls:
         raise BadPeerUrls("a member has at least one peer URL")
+    if len(urls) > PEER_URLS_MAX or any(len(it) > PEER_URL_CHARS_MAX for it in urls):
+        raise TooManyPeerUrls(
+            f"a member has at most {PEER_URLS_MAX}, of {PEER_URL_CHARS_MAX} characters each"
+        )
 
 
 def _check_free(urls: Sequence[str], records: Iterable[MemberRecord]) -> None:
