@@ -1,5 +1,6 @@
 """Protobuf by hand against the generated classes."""
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -96,6 +97,9 @@ def test_a_length_is_read_as_far_as_lengths_go() -> None:
     hostile = b"\x0a\x01k\x12" + b"\xff" * 1_000_000
     assert steps_of(lambda: read_put(hostile)) < 60
     assert steps_of(lambda: read_puts(b"\x12" + b"\xff" * 1_000_000)) < 60
+    assert read_varint(varint(-1), 0) == (2**64 - 1, 10)
+    with pytest.raises(IndexError):
+        read_varint(b"\xff" * 10 + b"\x01", 0)
 
 
 PLAIN_PUTS = st.lists(st.tuples(BYTES.filter(bool), BYTES.filter(bool)), min_size=1, max_size=5)

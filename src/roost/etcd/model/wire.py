@@ -9,7 +9,8 @@ from typing import NamedTuple
 import msgspec
 
 _SMALL = tuple(bytes([number]) for number in range(128))
-_LENGTH_SHIFT_MAX = 28
+# Of protobuf: of 64 bits, and of how long something is.
+_NUMBER_BYTES_MAX, _LENGTH_BYTES_MAX = 10, 5
 
 
 def varint(number: int) -> bytes:
@@ -29,39 +30,26 @@ def varint(number: int) -> bytes:
     return bytes(parts)
 
 
-def read_varint(data: bytes, offset: int) -> tuple[int, int]:
-    """Decode a number; return it and the offset after it."""
+def read_varint(data: bytes, offset: int, bytes_max: int = _NUMBER_BYTES_MAX) -> tuple[int, int]:
+    """Decode a number; return it and the offset after it.
+
+    Raises:
+        IndexError: it has more than `bytes_max` bytes, or `data` ends in it.
+
+    """
     number = data[offset]
     offset += 1
     if number < 128:
         return number, offset
     number &= 127
-    shift = 7
-    while True:
+    # A longer one would cost as much as the square of its length, so it is not read to its end.
+    for shift in range(7, 7 * bytes_max, 7):
         byte = data[offset]
         offset += 1
         number |= (byte & 127) << shift
         if byte < 128:
             return number, offset
-        shift += 7
-
-
-def read_length(data: bytes, offset: int) -> tuple[int, int]:
-    """Decode a length that somebody sent; it has five bytes at most, as protobuf's have.
-
-    Raises:
-        IndexError: it is longer, or `data` ends in it.
-
-    """
-    number = shift = 0
-    while shift <= _LENGTH_SHIFT_MAX:
-        byte = data[offset]
-        offset += 1
-        number |= (byte & 127) << shift
-        if byte < 128:
-            return number, offset
-        shift += 7
-    raise IndexError("a length is longer than any message")
+    raise IndexError("a number is longer than protobuf's")
 
 
 class KeyValue(NamedTuple):
@@ -193,7 +181,7 @@ def read_put(body: bytes) -> tuple[bytes, bytes] | None:
     length, offset = body[key_end + 1], key_end + 2
     if length > 127:
         try:
-            length, offset = read_length(body, key_end + 1)
+            length, offset = read_varint(body, key_end + 1, _LENGTH_BYTES_MAX)
         except IndexError:
             return None
     return (key, body[offset:]) if offset + length == end else None
@@ -210,11 +198,11 @@ def read_puts(body: bytes) -> list[tuple[bytes, bytes]] | None:
         while offset < end:
             if body[offset] != 0x12:
                 return None
-            length, offset = read_length(body, offset + 1)
+            length, offset = read_varint(body, offset + 1, _LENGTH_BYTES_MAX)
             stop = offset + length
             if stop > end or body[offset] != 0x12:
                 return None
-            length, offset = read_length(body, offset + 1)
+            length, offset = read_varint(body, offset + 1, _LENGTH_BYTES_MAX)
             put = read_put(body[offset:stop]) if offset + length == stop else None
             if put is None:
                 return None
