@@ -33,9 +33,10 @@ class Said(NamedTuple):
 
 
 def run_etcdctl(endpoint: str, *arguments: str, stdin: str = "") -> Said:
-    """Run a command."""
+    """Run a command; it waits longer than its five seconds, which a busy disk can take."""
+    waiting = f"--command-timeout={PATIENCE_S / 2:.0f}s"
     done = subprocess.run(
-        [binary("etcdctl"), "--endpoints", endpoint, *arguments],
+        [binary("etcdctl"), "--endpoints", endpoint, waiting, *arguments],
         input=stdin,
         capture_output=True,
         text=True,

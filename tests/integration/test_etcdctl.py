@@ -162,7 +162,7 @@ def test_values_from_nothing_to_a_mebibyte_and_no_more(clusters: dict[str, Clust
     for kind, cluster in clusters.items():
         said = answers.setdefault(kind, [])
         for position in range(3):
-            with Client([cluster.endpoints[position]], timeout_s=10) as client:
+            with Client([cluster.endpoints[position]], timeout_s=PATIENCE_S) as client:
                 for size in sizes:
                     value = bytes([size % 251]) * size
                     client.put(b"sized", value)

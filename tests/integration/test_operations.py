@@ -291,7 +291,7 @@ def test_a_lease_that_is_renewed_outlives_leaders(three: Cluster) -> None:
     """P10 with real processes: kills and SIGSTOP of leaders; then it ends by itself."""
     from roost.client import Client, ClientError
 
-    with Client(three.endpoints, timeout_s=5) as client:
+    with Client(three.endpoints, timeout_s=PATIENCE_S) as client:
         granted = client.leases.grant(4)
         client.put(b"leased", b"1", lease=granted.lease_id)
     over, renewed = threading.Event(), threading.Event()
@@ -326,7 +326,7 @@ def test_a_lease_that_is_renewed_outlives_leaders(three: Cluster) -> None:
     over.set()
     renewing.join(timeout=PATIENCE_S)
     wait_until(lambda: not holds(three, b"leased"))
-    with Client(three.endpoints, timeout_s=5) as client:
+    with Client(three.endpoints, timeout_s=PATIENCE_S) as client:
         assert client.leases.all() == []
 
 
@@ -346,7 +346,7 @@ def wait_leader(cluster: Cluster, old: int) -> None:
 def holds(cluster: Cluster, key: bytes) -> bool:
     from roost.client import Client
 
-    with Client(cluster.endpoints, timeout_s=10) as client:
+    with Client(cluster.endpoints, timeout_s=PATIENCE_S) as client:
         return client.get(key) is not None
 
 

@@ -50,7 +50,7 @@ def put_until_it_fails(endpoint: str, count: int = 10_000) -> list[bytes]:
 def check_holds(cluster: Cluster, acknowledged: list[bytes]) -> None:
     cluster.start(0)
     cluster.leader()
-    with Client(cluster.endpoints, timeout_s=10) as client:
+    with Client(cluster.endpoints, timeout_s=PATIENCE_S) as client:
         held = {it.key for it in client.range(b"k", b"l")}
     assert set(acknowledged) <= held
 
@@ -296,7 +296,7 @@ def test_a_leader_that_was_stopped_never_answers_with_what_is_old(tmp_path: Path
     with Cluster(tmp_path, 3) as cluster:
         for number in range(5):
             leader = cluster.leader()
-            with Client([cluster.endpoints[leader]], timeout_s=5) as client:
+            with Client([cluster.endpoints[leader]], timeout_s=PATIENCE_S) as client:
                 client.put(b"x%d" % number, b"old")
             os.kill(cluster.process(leader).pid, signal.SIGSTOP)
             others = [it for it in range(3) if it != leader]
