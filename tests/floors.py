@@ -176,6 +176,7 @@ FLOORS = {
         embedding
         serving
         figures
+        models
         app | options | exchanges | gateway | health | reflection | pools
         port | exposition | loop_watch | json_request | json_calls | posts
         json_parts
@@ -387,6 +388,11 @@ FLOORS = {
         rpc_pb2
         auth_pb2 | health_pb2 | kv_pb2 | reflection_pb2
         generate | pool | ranges
+    """,
+    "roost.server.models": """
+        registry
+        etcd
+        model
     """,
     "roost.server.h2": """
         connection

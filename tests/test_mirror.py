@@ -108,6 +108,8 @@ SHOWN_BY = {
     "server/admission": "server/test_grpc.py",
     "server/compression": "server/test_grpc.py",
     "server/posts": "server/test_gateway.py server/test_exchanges.py",
+    "server/models/etcd": "server/test_figures.py integration/test_metrics.py",
+    "server/models/registry": "server/models/test_model.py",
     "server/embedding": "integration/test_tls.py database/test_processes.py",
     "server/health": "integration/test_operations.py",
     "server/json_answer": "server/test_gateway.py",

@@ -4,7 +4,7 @@ What is answered at once, or after a while, is an `Answer`; what goes on for as 
 wants to hear it is a `Streaming`, whose pieces are asked for one after another.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from roost.call import Caller
@@ -43,6 +43,9 @@ class Streaming:
     headers: Fields
     pieces: AsyncIterator[bytes]
     close: Callable[[], None]
+
+
+Answerer = Callable[[Request], Awaitable[Answer | Streaming]]
 
 
 def not_found() -> Answer:

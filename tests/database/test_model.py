@@ -10,6 +10,7 @@ import pytest
 
 from roost.database import NotYourTree, model
 from roost.database.aio import open_database
+from roost.database.embedded import Embedded
 from roost.errors import ModelRefused, Overloaded
 from roost.figures import read_all
 from roost.member import Member, MemberConfig
@@ -189,10 +190,10 @@ class WithVotes:
     def check(self, settings: object) -> None:
         """There are none for votes."""
 
-    def build(self, member: Member, world: object, settings: object) -> Member:
-        del world, settings
-        self.votes = Votes(member)
-        return member
+    def build(self, embedded: Embedded, settings: object) -> Member:
+        del settings
+        self.votes = Votes(embedded.member)
+        return embedded.member
 
 
 def test_a_data_model_stands_beside_what_a_program_has() -> None:

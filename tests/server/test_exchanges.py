@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from starlette.types import Message as Event
 
-from roost.exchange import Answer, Request, Streaming
+from roost.exchange import Answer, Answerer, Request, Streaming
 from roost.memory import Memory
 from roost.memory_limit import Limit, Taken
 from roost.server.admission import Admission
 from roost.server.bodies import Bodies
-from roost.server.exchanges import Answerer, Exchanges
+from roost.server.exchanges import Exchanges
 from roost.sim.members.loop import run_virtually, until_idle
 from roost.tasks import Tasks
 

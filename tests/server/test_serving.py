@@ -2,7 +2,7 @@
 
 import pytest
 
-from roost.server.serving import AROUND_MAP_BYTES, quota_within
+from roost.server.options import AROUND_MAP_BYTES, quota_within
 from roost.store.base import MAP_BYTES_FIRST
 
 GIB = 1 << 30

@@ -80,13 +80,11 @@ class _Services(Services):
     def __init__(self, serving: Serving) -> None:
         self._serving = serving
 
-    def build(self, member: Member, world: World, settings: Settings) -> Rooms:
+    def build(self, embedded: Embedded, settings: Settings) -> Rooms:
         """Stand on a member that has been opened, in a directory that may be new."""
         del settings
-        crash.watch(member.config.data_dir)
-        self.server = MemberServer(
-            member, self._serving, clock_s=world.clock_s, wall_s=world.wall_s
-        )
+        crash.watch(embedded.member.config.data_dir)
+        self.server = MemberServer(embedded, self._serving)
         return self.server
 
 

@@ -91,8 +91,8 @@ class Builder(Protocol):
 
         """
 
-    def build(self, member: Member, world: World, settings: Settings) -> Rooms:
-        """Build them on a member that has not started."""
+    def build(self, embedded: "Embedded", settings: Settings) -> Rooms:
+        """Build them on a member that has been opened, and has not started."""
 
 
 class Bare:
@@ -104,17 +104,18 @@ class Bare:
     def check(self, settings: Settings) -> None:
         """Nothing of them is used."""
 
-    def build(self, member: Member, world: World, settings: Settings) -> Rooms:
+    def build(self, embedded: "Embedded", settings: Settings) -> Rooms:
         """The member alone."""
-        del world, settings
-        return member
+        del settings
+        return embedded.member
 
 
 class Embedded:
     """One member and what a database asks of it."""
 
-    def __init__(self, config: MemberConfig, world: World) -> None:
+    def __init__(self, config: MemberConfig, world: World, limits: Limits) -> None:
         """Use `open`."""
+        self.limits = limits
         self._config = config
         self._world = world
         self._loop = asyncio.get_running_loop()
@@ -156,7 +157,7 @@ class Embedded:
             RoostError, OSError: as `roost.member.open_member` and `Member.start`; nothing runs.
 
         """
-        found = cls(config, world)
+        found = cls(config, world, limits)
         member = found.member = await open_member(
             config,
             bootstrap=builder.bootstrap,
@@ -179,7 +180,7 @@ class Embedded:
             found.observing = Observing(member, check=found.check)
             found.listening = Listening(member, check=found.check)
             found.deriving = Deriving(member, world, limits, check=found.check)
-            found.rooms = builder.build(member, world, settings)
+            found.rooms = builder.build(found, settings)
             await found.rooms.start()
         except BaseException:
             await member.stop()

@@ -1,4 +1,4 @@
-"""etcd's services in a program that opened a database: there from the start, served when asked.
+"""Data models in a program that opened a database: there from the start, served when asked.
 
 They stand on every member, served or not: whichever member leads runs what clients ask of any, and
 ends leases that are due.
@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
-from roost import etcd
-from roost.database.embedded import Rooms
+from roost.database.embedded import Embedded, Rooms
 from roost.database.errors import BadOpening
-from roost.member import Member, World
 from roost.server.listening import bind
+from roost.server.models import MODELS
 from roost.server.options import serving_of
 from roost.server.port import Listener
 from roost.server.serving import MemberServer, make_listeners
@@ -26,8 +25,9 @@ class Services:
     """Builds them; see `roost.database.embedded.Builder`."""
 
     def bootstrap(self, txn: Txn) -> None:
-        """Make etcd's trees, as every member does."""
-        etcd.bootstrap(txn)
+        """Make the trees of data models, as every member does."""
+        for it in MODELS:
+            it.bootstrap(txn)
 
     def check(self, settings: Settings) -> None:
         """See that they could be served.
@@ -38,20 +38,19 @@ class Services:
         """
         serving_of(settings)
 
-    def build(self, member: Member, world: World, settings: Settings) -> Rooms:
+    def build(self, embedded: Embedded, settings: Settings) -> Rooms:
         """Stand on a member that has not started."""
-        return Embedding(member, world, settings)
+        return Embedding(embedded, settings)
 
 
 class Embedding:
     """The services of one member, with a port or without."""
 
-    def __init__(self, member: Member, world: World, settings: Settings) -> None:
+    def __init__(self, embedded: Embedded, settings: Settings) -> None:
         """Nothing runs before `start`."""
-        self._member = member
+        self._member = embedded.member
         self._settings = settings
-        serving = serving_of(settings)
-        self._server = MemberServer(member, serving, clock_s=world.clock_s, wall_s=world.wall_s)
+        self._server = MemberServer(embedded, serving_of(settings))
 
     async def start(self) -> None:
         """Start the member and its services."""

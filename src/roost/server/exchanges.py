@@ -6,12 +6,11 @@ over gRPC have (`posts`).  An answer that comes in pieces waits for its client t
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from starlette.types import Receive, Scope, Send
 
-from roost.exchange import TEXT, Answer, Request, Streaming
+from roost.exchange import TEXT, Answer, Answerer, Request, Streaming
 from roost.flow import Flow
 from roost.server.admission import Admission
 from roost.server.bodies import FULL, Bodies
@@ -21,7 +20,6 @@ from roost.tasks import Tasks
 logger = logging.getLogger(__name__)
 # A form writes a byte as three at the most.
 FORM_PART = 3
-Answerer = Callable[[Request], Awaitable[Answer | Streaming]]
 
 
 @dataclass(frozen=True, slots=True)

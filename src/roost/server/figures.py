@@ -1,7 +1,7 @@
 """The figures of one member: what `/metrics` and `/debug/vars` show (etcd: metrics of 3.5).
 
-FIGURES is the table of all of them.  The member and the services export their rows; here are the
-port's own.
+FIGURES is the table of all of them.  The member and the data models export their rows; here are
+the port's own.
 """
 
 import os
@@ -11,26 +11,22 @@ from dataclasses import dataclass
 from roost import descriptors, etcd
 from roost.call import Code
 from roost.errors import NoLeader, RoostError
-from roost.etcd.figures import FIGURES as ETCD_FIGURES
-from roost.etcd.figures import EtcdNow
-from roost.etcd.model.alarms import CORRUPT, NOSPACE
 from roost.figures import Family, Figure, Labels, Sample, read_all
 from roost.member import Member
 from roost.member.figures import FIGURES as MEMBER_FIGURES
 from roost.member.figures import MemberNow
 from roost.server.loop_watch import LoopWatch
 from roost.server.methods import MethodFigures
+from roost.server.models import MODELS, Attached
 from roost.server.pools import FIGURES as POOL_FIGURES
 from roost.server.pools import Pools
 from roost.server.port import ClientPort
-
-_ALARM_NAMES = {NOSPACE: "NOSPACE", CORRUPT: "CORRUPT"}
 
 
 def _method_types() -> dict[str, str]:
     """Path of every method of the schemas -> what Go's gRPC metrics call its type."""
     found: dict[str, str] = {}
-    for schema in etcd.SCHEMAS:
+    for schema in (schema for it in MODELS for schema in it.schemas):
         for service in schema.services_by_name.values():
             for method in service.methods:
                 kind = ("unary", "server_stream", "client_stream", "bidi_stream")[
@@ -65,13 +61,13 @@ class Figures:
     """Reads them where they are; keeps none but of health."""
 
     def __init__(
-        self, member: Member, services: etcd.Services, *, quota_bytes: int, watch: LoopWatch
+        self, member: Member, models: Sequence[Attached], *, quota_bytes: int, watch: LoopWatch
     ) -> None:
         """The port comes by `show_port`."""
         self._watch = watch
         self._quota_bytes = quota_bytes
         self._member = member
-        self._services = services
+        self._models = models
         self._health = HealthCounts()
         self._port: ClientPort
 
@@ -81,18 +77,17 @@ class Figures:
 
     def collect(self) -> list[Family]:
         """All figures as of now."""
-        member, services = self._member, self._services
+        member = self._member
         return [
             *read_all(MEMBER_FIGURES, MemberNow(member, member.status())),
-            *read_all(ETCD_FIGURES, EtcdNow(services, services.figures())),
+            *(family for it in self._models for family in it.collect()),
             *read_all(PORT_FIGURES, Now(self._port, self._quota_bytes, self._health, self._watch)),
             *read_all(POOL_FIGURES, Pools(member, self._port)),
         ]
 
     def alarms(self) -> Sequence[str]:
         """Names of the alarms that stop something."""
-        raised = {kind for _, kind in self._services.alarms.raised}
-        return [name for kind, name in _ALARM_NAMES.items() if kind in raised]
+        return [name for it in self._models for name in it.alarms()]
 
     def note_health(self, *, is_good: bool) -> None:
         """Somebody was told whether this member serves."""
@@ -236,4 +231,5 @@ PORT_FIGURES: tuple[Figure[Now], ...] = (
         lambda _: descriptors.limit(),
     ),
 )
-FIGURES = (*MEMBER_FIGURES, *ETCD_FIGURES, *PORT_FIGURES, *POOL_FIGURES)
+_OF_MODELS = (row for it in MODELS for row in it.figures)
+FIGURES = (*MEMBER_FIGURES, *_OF_MODELS, *PORT_FIGURES, *POOL_FIGURES)

@@ -8,11 +8,14 @@ from roost import etcd
 from roost.server.port import AROUND_BYTES, ServerConfig
 from roost.settings import BadSetting, Settings
 from roost.settings.durations import parse_duration
+from roost.store.base import MAP_BYTES_FIRST
 
 BCRYPT_COST_MIN, BCRYPT_COST_MAX = 4, 31
 # Streams that need a leader end after so many election timeouts (etcd: v3rpc.monitorLeader).
 _LEADERLESS_ELECTIONS = 3
 _HOUR_S = 3600.0
+# What a process maps besides the store's file.
+AROUND_MAP_BYTES = 384 << 20
 _V2_REQUEST_S = 5.0
 
 
@@ -172,3 +175,17 @@ def _backups(settings: Settings) -> Backups | None:
         interval_s=settings.backup_interval,
         keep_count=settings.backup_keep,
     )
+
+
+def quota_within(quota_bytes: int, address_bytes: int | None) -> int:
+    """The quota of a store whose file, which is mapped as a whole, must fit what may be mapped.
+
+    The map doubles when it is full; where it cannot, the member would end, so writes stop before.
+    """
+    if address_bytes is None:
+        return quota_bytes
+    size = MAP_BYTES_FIRST
+    while 2 * size + AROUND_MAP_BYTES <= address_bytes:
+        size *= 2
+    most = size * 9 // 10
+    return min(quota_bytes, most) if quota_bytes else most

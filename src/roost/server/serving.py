@@ -1,4 +1,4 @@
-"""A member that is served: etcd's services over it, its ports, and what it does besides.
+"""A member that is served: data models over it, its ports, and what it does besides.
 
 `MemberServer` takes a member that has been opened and not started.  Its operations and observers
 are there before the member runs, the ports when it does; at the end clients are seen off first,
@@ -6,7 +6,7 @@ and leadership is handed over before their calls end.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from socket import socket
@@ -15,22 +15,23 @@ from starlette.routing import Route as RawRoute
 
 from roost import etcd
 from roost.call import Route
+from roost.database.embedded import Embedded
 from roost.errors import RoostError
-from roost.member import BackupSchedule, Member
+from roost.member import BackupSchedule
 from roost.server import gateway, health, reflection
 from roost.server.admission import Admission
 from roost.server.app import make_app
 from roost.server.bodies import MESSAGES_MIN, Bodies
-from roost.server.exchanges import FORM_PART, Exchanges
+from roost.server.exchanges import Exchanges
 from roost.server.figures import Figures
 from roost.server.grpc import BODIES_BYTES_MAX
 from roost.server.json_request import OBJECTS_MAX
 from roost.server.loop_watch import LoopWatch
-from roost.server.options import Serving
+from roost.server.models import MODELS, DataModel, Ground
+from roost.server.options import Serving, quota_within
 from roost.server.pools import Pools
 from roost.server.port import ClientPort, Listener
 from roost.settings.urls import Url
-from roost.store.base import MAP_BYTES_FIRST
 from roost.tasks import Tasks
 from roost.ticker import Ticker
 from roost.tls import ALPN, TlsFiles, check_peer, server_context
@@ -61,59 +62,32 @@ def make_listeners(
 logger = logging.getLogger(__name__)
 # How often it is looked how much memory is left.
 LOOK_S = 0.25
-# What a process maps besides the store's file.
-AROUND_MAP_BYTES = 384 << 20
-
-
-def quota_within(quota_bytes: int, address_bytes: int | None) -> int:
-    """The quota of a store whose file, which is mapped as a whole, must fit what may be mapped.
-
-    The map doubles when it is full; where it cannot, the member would end, so writes stop before.
-    """
-    if address_bytes is None:
-        return quota_bytes
-    size = MAP_BYTES_FIRST
-    while 2 * size + AROUND_MAP_BYTES <= address_bytes:
-        size *= 2
-    most = size * 9 // 10
-    return min(quota_bytes, most) if quota_bytes else most
 
 
 class MemberServer:
-    """A member, its services and its ports, from start to stop."""
+    """A member, its data models (`models`) and its ports, from start to stop."""
 
     def __init__(
         self,
-        member: Member,
+        embedded: Embedded,
         serving: Serving,
-        *,
-        clock_s: Callable[[], float],
-        wall_s: Callable[[], float],
+        models: Sequence[DataModel] = MODELS,
     ) -> None:
-        """Nothing runs before `start`, and nothing is served before `listen`.
-
-        `clock_s` and `wall_s`, the date, are those of the machine under the member.
-        """
+        """Nothing runs before `start`, and nothing is served before `listen`."""
+        member = embedded.member
         self._member = member
         self._serving = serving
-        self._services = etcd.Services(
-            member,
-            member.store,
-            limits=serving.limits,
-            auth_options=serving.auth,
-            keeping=serving.keeping,
-            clock_s=clock_s,
-            wall_s=wall_s,
-            memory=member.memory,
-        )
-        quota_bytes = quota_within(serving.quota_bytes, member.memory.address_bytes)
-        self._guard = etcd.Guard(member, self._services.alarms, quota_bytes=quota_bytes)
+        self._models = models
+        ground = Ground(embedded, serving)
+        self._attached = attached = [it.attach(ground) for it in models]
         self._watch = LoopWatch()
         self._memory = memory = member.memory
         self._look = Ticker(LOOK_S, memory.look)
-        self._figures = Figures(member, self._services, quota_bytes=quota_bytes, watch=self._watch)
-        self._admission = Admission(memory, etcd.LIGHT | health.LIGHT, etcd.SHORT)
-        routes = self._services.routes()
+        quota_bytes = quota_within(serving.quota_bytes, memory.address_bytes)
+        self._figures = Figures(member, attached, quota_bytes=quota_bytes, watch=self._watch)
+        light = health.LIGHT.union(*(it.light for it in models))
+        self._admission = Admission(memory, light, etcd.SHORT)
+        routes = {path: route for it in attached for path, route in it.routes.items()}
         names = sorted({path[1:].split(b"/")[0].decode() for path in routes})
         self._health = health.Health(names)
         port = self._make_port(routes)
@@ -129,11 +103,13 @@ class MemberServer:
         room = self._memory.room_bytes
         message_bytes = serving.port.message_bytes_max
         bodies = Bodies(max(min(BODIES_BYTES_MAX, room // 4), MESSAGES_MIN * message_bytes))
+        schemas = [schema for it in self._models for schema in it.schemas]
+        reflected = reflection.make_routes((*schemas, *health.SCHEMAS))
         json_routes = (
             gateway.make_routes(
                 routes,
-                etcd.JSON_PATHS,
-                etcd.SCHEMAS,
+                {path: method for it in self._models for path, method in it.json_paths.items()},
+                schemas,
                 admission=self._admission,
                 bodies=bodies,
                 body_bytes_max=2 * message_bytes,
@@ -143,24 +119,29 @@ class MemberServer:
             if serving.has_gateway
             else []
         )
-        v2 = Exchanges(
-            self._services.v2.answer,
-            admission=self._admission,
-            bodies=bodies,
-            body_bytes_max=FORM_PART * message_bytes,
-        )
-        v2_routes = [RawRoute("/v2/{rest:path}", v2)] if serving.has_v2 else []
+        pages = [
+            RawRoute(
+                page.path,
+                Exchanges(
+                    page.answer,
+                    admission=self._admission,
+                    bodies=bodies,
+                    body_bytes_max=page.body_bytes_max,
+                ),
+            )
+            for it in self._attached
+            for page in it.pages
+        ]
         app = make_app(
             self._figures,
             server_version=etcd.SERVER_VERSION,
             # Routes are looked through one after another, and the gateway has very many.
-            gateway=[*v2_routes, *json_routes],
+            gateway=[*pages, *json_routes],
             cors=serving.cors,
             hosts=serving.hosts,
         )
-        schemas = (*etcd.SCHEMAS, *health.SCHEMAS)
         return ClientPort(
-            routes={**routes, **self._health.routes(), **reflection.make_routes(schemas)},
+            routes={**routes, **self._health.routes(), **reflected},
             app=app,
             config=replace(
                 serving.port,
@@ -182,6 +163,7 @@ class MemberServer:
 
         Raises:
             OSError: a peer address cannot be bound; the member is stopped again.
+            RoostError: a data model cannot begin; so it is then, too.
 
         """
         try:
@@ -192,8 +174,12 @@ class MemberServer:
         logger.info("memory: %s", self._memory.describe())
         self._look.start()
         self._watch.start()
-        self._guard.start()
-        self._services.start()
+        try:
+            for it in self._attached:
+                await it.start()
+        except BaseException:
+            await self.stop()
+            raise
         self._start_backups()
 
     @property
@@ -238,12 +224,13 @@ class MemberServer:
         self._health.drain()
         self._watch.stop()
         self._look.stop()
-        self._guard.stop()
-        self._services.stop()
+        for it in self._attached:
+            it.stop()
         await self._tasks.close()
         # Whoever leads next answers what still comes in here.
         await self._member.hand_over()
         for port, _ in self._ports:
             await port.close(self._serving.grace_s)
-        await self._services.close()
+        for it in self._attached:
+            await it.close()
         await self._member.stop()

@@ -6,7 +6,7 @@ from typing import Any
 from roost.database import Limits, Operation, Transaction, declared
 from roost.database.embedded import Bare, Embedded, Rooms
 from roost.database.rows import Row, scan_view
-from roost.member import Member, World
+from roost.member import Member
 from roost.objects.aio import Database
 from roost.settings import Settings
 from roost.sim.members.judge import Violation
@@ -93,10 +93,10 @@ class _Prepared(Bare):
     def __init__(self, prepare: Callable[[Member], None]) -> None:
         self._prepare = prepare
 
-    def build(self, member: Member, world: World, settings: Settings) -> Rooms:
+    def build(self, embedded: Embedded, settings: Settings) -> Rooms:
         """The member alone."""
-        self._prepare(member)
-        return super().build(member, world, settings)
+        self._prepare(embedded.member)
+        return super().build(embedded, settings)
 
 
 class DatabaseMembers:

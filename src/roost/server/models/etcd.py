@@ -1,0 +1,68 @@
+"""etcd's data model on a member: v3 as gRPC and JSON, v2 as pages."""
+
+from roost import etcd
+from roost.etcd.figures import FIGURES, EtcdNow
+from roost.etcd.model.alarms import CORRUPT, NOSPACE
+from roost.figures import Family, read_all
+from roost.server.exchanges import FORM_PART
+from roost.server.models.model import Attached, DataModel, Ground, Page
+from roost.server.options import quota_within
+
+_ALARM_NAMES = {NOSPACE: "NOSPACE", CORRUPT: "CORRUPT"}
+
+
+def _attach(ground: Ground) -> Attached:
+    member, serving = ground.member, ground.serving
+    services = etcd.Services(
+        member,
+        member.store,
+        limits=serving.limits,
+        auth_options=serving.auth,
+        keeping=serving.keeping,
+        clock_s=ground.clock_s,
+        wall_s=ground.wall_s,
+        memory=ground.memory,
+    )
+    quota_bytes = quota_within(serving.quota_bytes, ground.memory.address_bytes)
+    guard = etcd.Guard(member, services.alarms, quota_bytes=quota_bytes)
+
+    async def start() -> None:
+        guard.start()
+        services.start()
+
+    def stop() -> None:
+        guard.stop()
+        services.stop()
+
+    def collect() -> list[Family]:
+        return read_all(FIGURES, EtcdNow(services, services.figures()))
+
+    def alarms() -> list[str]:
+        raised = {kind for _, kind in services.alarms.raised}
+        return [name for kind, name in _ALARM_NAMES.items() if kind in raised]
+
+    v2 = Page(
+        path="/v2/{rest:path}",
+        answer=services.v2.answer,
+        body_bytes_max=FORM_PART * serving.port.message_bytes_max,
+    )
+    return Attached(
+        start=start,
+        stop=stop,
+        close=services.close,
+        routes=services.routes(),
+        pages=(v2,) if serving.has_v2 else (),
+        collect=collect,
+        alarms=alarms,
+    )
+
+
+ETCD = DataModel(
+    name="etcd",
+    attach=_attach,
+    bootstrap=etcd.bootstrap,
+    schemas=etcd.SCHEMAS,
+    json_paths=etcd.JSON_PATHS,
+    light=etcd.LIGHT,
+    figures=FIGURES,
+)

@@ -1,0 +1,108 @@
+"""What a data model offers a member that is served: before there is one, and attached to one.
+
+A data model is registered once, as a `DataModel` in the list of `registry`; the file that makes it
+is the one place of this package that knows it.  Its operations, observers, periodic work and
+frames it registers itself, where it is attached (`roost.database.model`); what the port needs of it
+is a field here: gRPC methods, their paths as JSON, pages, figures, alarms.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from google.protobuf.descriptor import FileDescriptor
+
+from roost.call import Route
+from roost.database.aio import Database
+from roost.database.embedded import Embedded
+from roost.exchange import Answerer
+from roost.figures import Family, Figure
+from roost.member import Member
+from roost.memory import Memory
+from roost.server.options import Serving
+from roost.store import Txn
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a data model is attached to: a member that has not started, and its settings."""
+
+    embedded: Embedded
+    serving: Serving
+
+    @property
+    def member(self) -> Member:
+        """What `roost.database.model` has names for."""
+        return self.embedded.member
+
+    @property
+    def memory(self) -> Memory:
+        """What the process has left, for all data models together."""
+        return self.embedded.member.memory
+
+    def clock_s(self) -> float:
+        """Seconds of a clock that never goes back; the simulator has another one."""
+        return self.embedded.world.clock_s()
+
+    def wall_s(self) -> float:
+        """The date, in seconds since 1970."""
+        return self.embedded.world.wall_s()
+
+    def database(self) -> Database:
+        """The face for programs, for a data model that stands on it (`roost.series`)."""
+        return Database(self.embedded, self.embedded.limits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Requests over HTTP/1.1 that a data model answers: all of a path."""
+
+    # As Starlette writes it: "/v2/{rest:path}".
+    path: str
+    answer: Answerer
+    body_bytes_max: int
+
+
+async def _nothing() -> None:
+    """There is nothing to begin, or to end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attached:
+    """One data model on one member; by default it has nothing of any kind."""
+
+    # Awaited when the member runs, and no port is open.
+    start: Callable[[], Awaitable[None]] = _nothing
+    # Called before leadership is handed over, whether `start` was called or not: no more work by
+    # itself.  Calls are still answered.
+    stop: Callable[[], None] = lambda: None
+    # Awaited when no call can come any more, before the member stops.
+    close: Callable[[], Awaitable[None]] = _nothing
+    # gRPC methods, by their paths.
+    routes: Mapping[bytes, Route] = field(default_factory=dict)
+    pages: Sequence[Page] = ()
+    # All figures of `DataModel.figures`, as of now.
+    collect: Callable[[], Sequence[Family]] = tuple
+    # Names of alarms that stop something.
+    alarms: Callable[[], Sequence[str]] = tuple
+
+
+def _no_trees(_txn: Txn) -> None:
+    """Trees are made when they are written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataModel:
+    """A data model that every member has; `attach` gives it to one that has not started."""
+
+    name: str
+    attach: Callable[[Ground], Attached]
+    # Makes the trees of an empty store, the same on every member.
+    bootstrap: Callable[[Txn], None] = _no_trees
+    # Of its gRPC methods: for reflection, the gateway, and the names of metrics.
+    schemas: Sequence[FileDescriptor] = ()
+    # Path behind the version -> service and method, for the JSON gateway.
+    json_paths: Mapping[str, str] = field(default_factory=dict)
+    # Paths of methods and pages that are answered while memory is short.
+    light: frozenset[bytes] = frozenset()
+    figures: Sequence[Figure[Any]] = ()  # Any: what they are read from is the data model's own

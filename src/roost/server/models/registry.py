@@ -1,0 +1,6 @@
+"""All data models that a member serves, in the order in which they start and stop."""
+
+from roost.server.models.etcd import ETCD
+from roost.server.models.model import DataModel
+
+MODELS: tuple[DataModel, ...] = (ETCD,)
