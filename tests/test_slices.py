@@ -1,11 +1,12 @@
 """Many small steps: some now, the rest in turns to come, in order."""
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
 
 from roost.sim.members.loop import run_virtually, until_idle
-from roost.slices import Slices
+from roost.slices import Slices, Turns
 
 
 def steps(done: list[str], name: str, count: int) -> Iterator[None]:
@@ -48,5 +49,31 @@ def test_who_fails_ends_alone() -> None:
         await until_idle()
         assert len(done) == 15
         assert len(slices) == 0
+
+    run_virtually(main())
+
+
+def test_tasks_share_the_steps_of_a_turn_in_the_order_of_coming() -> None:
+    async def main() -> None:
+        turns, done, turn = Turns(2), list[tuple[int, str]](), 0
+
+        async def work(name: str) -> None:
+            for _ in range(3):
+                await turns.take()
+                done.append((turn, name))
+
+        def next_turn() -> None:
+            nonlocal turn
+            turn += 1
+            if turn < 20:
+                asyncio.get_running_loop().call_soon(next_turn)
+
+        next_turn()
+        gone = asyncio.ensure_future(turns.take())
+        gone.cancel()
+        await asyncio.gather(*(work(it) for it in "abc"))
+        assert sorted(it for _, it in done) == [*"aaabbbccc"]
+        for it in range(20):
+            assert sum(at == it for at, _ in done) <= 2
 
     run_virtually(main())

@@ -43,6 +43,7 @@ class Streaming:
     headers: Fields
     pieces: AsyncIterator[bytes]
     close: Callable[[], None]
+    status: int = 200
 
 
 Answerer = Callable[[Request], Awaitable[Answer | Streaming]]

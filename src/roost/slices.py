@@ -51,3 +51,23 @@ class Slices:
         self._left = self._steps_a_turn
         if self._waiting:
             self._go_on()
+
+
+class Turns:
+    """The same for tasks: each takes a turn for every step, in the order of coming."""
+
+    def __init__(self, steps_a_turn: int) -> None:
+        """Nobody waits."""
+        self._slices = Slices(steps_a_turn)
+
+    async def take(self) -> None:
+        """Return when the next step may be taken."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._slices.run(_step_for(future))
+        await future
+
+
+def _step_for(future: asyncio.Future[None]) -> Iterator[None]:
+    if not future.done():  # who waited may be gone
+        future.set_result(None)
+        yield

@@ -116,7 +116,7 @@ async def _send_pieces(answer: Streaming, receive: Receive, send: Send) -> None:
 
 async def _send_each(answer: Streaming, send: Send) -> None:
     headers = list(answer.headers)
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     async for piece in answer.pieces:
         await send({"type": "http.response.body", "body": piece, "more_body": True})
     await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -73,8 +73,7 @@ class Face:
     async def ask(self, method: str, key: str, **form: Any) -> Answer:  # Any: whatever str() makes
         """Ask for a key; what is said goes into the query."""
         answer = await self.request(method, f"/v2/keys{key}?{urlencode(form)}")
-        assert isinstance(answer, Answer)
-        return answer
+        return await whole(answer)
 
     async def watch(self, key: str, **form: Any) -> Streaming:  # Any: as above
         answer = await self.request("GET", f"/v2/keys{key}?{urlencode({'wait': 'true', **form})}")
@@ -85,6 +84,14 @@ class Face:
         """All that is there, as nested dictionaries of names."""
         answer = await self.ask("GET", key, recursive="true")
         return _shown(msgspec.json.decode(answer.body)["node"])
+
+
+async def whole(answer: Answer | Streaming) -> Answer:
+    """What comes to an end, all of it."""
+    if isinstance(answer, Answer):
+        return answer
+    pieces = [it async for it in answer.pieces]
+    return Answer(answer.status, b"".join(pieces), answer.headers)
 
 
 def _shown(node: dict[str, Any]) -> Any:  # Any: JSON

@@ -1,10 +1,25 @@
 """What a request asks for, and what is wrong with it; the faults are etcd 3.5.1's."""
 
-import pytest
+import re
+from urllib.parse import unquote_to_bytes
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from roost.etcd.model.costs import SLICE_ROWS, at_once
 from roost.etcd.v2.changes import Change, Kind
 from roost.etcd.v2.faults import Fault, Reason
-from roost.etcd.v2.forms import FORM, PARAMETERS_MAX, TTL_S_MAX, Form, Reading, read_request
+from roost.etcd.v2.forms import (
+    FORM,
+    PARAMETERS_MAX,
+    TTL_S_MAX,
+    BadEscape,
+    Form,
+    Reading,
+    read_request,
+    unescaped,
+)
 from roost.exchange import Request
 from tests.etcd.v2.face import Sender
 
@@ -23,14 +38,14 @@ def request(
 
 
 def change(method: str = "PUT", query: bytes = b"", body: bytes = b"") -> Change:
-    found = read_request(request(method, query, body), b"/a")
+    found = at_once(read_request(request(method, query, body), b"/a"))
     assert isinstance(found, Change)
     return found
 
 
 def fault(method: str = "PUT", query: bytes = b"", body: bytes = b"") -> tuple[int, bytes]:
     with pytest.raises(Fault) as caught:
-        read_request(request(method, query, body), b"/a")
+        at_once(read_request(request(method, query, body), b"/a"))
     assert caught.value.index == 0
     return caught.value.reason, caught.value.cause
 
@@ -63,10 +78,10 @@ def test_the_body_comes_before_the_query_and_the_first_of_each_counts() -> None:
 
 
 def test_a_body_of_another_kind_is_no_form() -> None:
-    found = read_request(request(body=b"value=1", kind=b"application/json"), b"/a")
+    found = at_once(read_request(request(body=b"value=1", kind=b"application/json"), b"/a"))
     assert isinstance(found, Change)
     assert found.value == b""
-    found = read_request(request(body=b"value=1", kind=FORM + b"; charset=utf-8"), b"/a")
+    found = at_once(read_request(request(body=b"value=1", kind=FORM + b"; charset=utf-8"), b"/a"))
     assert isinstance(found, Change)
     assert found.value == b"1"
 
@@ -90,7 +105,7 @@ def test_a_flag_is_yes_or_no(name: bytes) -> None:
         cause = b'invalid value for "%b"' % name
         assert fault("GET", name + b"=" + text) == (Reason.INVALID_FIELD, cause)
     for text in (b"1", b"t", b"T", b"TRUE", b"true", b"True"):
-        read_request(request("GET", name + b"=" + text), b"/a")
+        at_once(read_request(request("GET", name + b"=" + text), b"/a"))
 
 
 @pytest.mark.parametrize(
@@ -128,9 +143,8 @@ def test_a_refresh_with_an_empty_value_is_one() -> None:
 
 
 def test_a_read_says_what_is_to_be_seen() -> None:
-    found = read_request(
-        request("GET", b"recursive=1&quorum=true&wait=true&stream=true&waitIndex=007"), b"/a"
-    )
+    asked = request("GET", b"recursive=1&quorum=true&wait=true&stream=true&waitIndex=007")
+    found = at_once(read_request(asked, b"/a"))
     assert found == Reading(
         path=b"/a",
         is_recursive=True,
@@ -142,6 +156,36 @@ def test_a_read_says_what_is_to_be_seen() -> None:
 
 
 def test_a_form_has_a_bound() -> None:
-    Form(request(body=b"&".join([b"a"] * PARAMETERS_MAX)))
+    at_once(Form().read(request(body=b"&".join([b"a"] * PARAMETERS_MAX))))
     with pytest.raises(Fault):
-        Form(request(body=b"&".join([b"a"] * (PARAMETERS_MAX + 1))))
+        at_once(Form().read(request(body=b"&".join([b"a"] * (PARAMETERS_MAX + 1)))))
+
+
+@given(st.lists(st.sampled_from([b"%41", b"%ff", b"%%", b"%4", b"%", b"=", b"=41", b"a", b"\n"])))
+def test_escapes_are_read_as_one_by_one(parts: list[bytes]) -> None:
+    text = b"".join(parts)
+    if re.search(rb"%(?![0-9a-fA-F]{2})", text):
+        with pytest.raises(BadEscape, match='invalid URL escape "%'):
+            unescaped(text)
+    else:
+        assert unescaped(text) == unquote_to_bytes(text)
+
+
+def test_a_long_form_is_read_in_steps_that_are_bounded() -> None:
+    """One of two megabytes that was nothing but escapes held the loop for half a second."""
+    for parted in (b"", b"a", b"ab"):
+        steps = read_request(request(body=b"value=" + parted + b"%e2%82%ac" * 200_000), b"/a")
+        costs = []
+        while True:
+            try:
+                costs.append(next(steps))
+            except StopIteration as end:
+                found = end.value
+                break
+        assert isinstance(found, Change)
+        assert found.value == parted + "\u20ac".encode() * 200_000
+        assert len(costs) > 50
+        assert max(costs) <= SLICE_ROWS
+    with pytest.raises(Fault) as caught:
+        at_once(read_request(request(body=b"value=" + b"%41" * 200_000 + b"%4"), b"/a"))
+    assert caught.value.cause == b'invalid URL escape "%4"'

@@ -4,6 +4,7 @@ import pytest
 
 from roost.etcd.v2 import history, nodes
 from roost.etcd.v2.history import Action, Event, Flags, Now
+from roost.etcd.v2.nodes import Node
 from roost.store import Txn
 from tests.etcd.replica import LocalReplica
 
@@ -14,17 +15,22 @@ def begun(shared: LocalReplica) -> tuple[nodes.Trees, Txn]:
 
 
 def event(index: int, size: int = 10) -> Event:
-    return Event(index, Action.SET, Flags.NONE, b"/a", b"x" * size)
+    return Event(index, Action.SET, Flags.NONE, b"/a", 0, Node(False, 1, 1, 0, b"x" * size))
 
 
 def test_an_event_is_read_as_it_was_written(begun: tuple[nodes.Trees, Txn]) -> None:
     trees, txn = begun
     assert history.now(trees, txn) == Now()
-    written = Event(1, Action.EXPIRE, Flags.DIRECTORY_GONE, b"/a\0/\xff", b"{}")
-    history.add(trees, txn, written)
-    [(key, row)] = txn.scan(trees.events)
-    assert history.decode(key, row) == written
-    assert history.now(trees, txn).index == 1
+    gone = Node(is_dir=True, created=1, modified=2, expires_ns=0, value=b"")
+    old = gone._replace(modified=1, expires_ns=7)
+    for index, before in enumerate((None, old, Node(False, 1, 1, 0, b"")), 1):
+        written = Event(
+            index, Action.EXPIRE, Flags.DIRECTORY_GONE, b"/a\0/\xff", 1 << 63, gone, before
+        )
+        history.add(trees, txn, written)
+        key, row = txn.scan(trees.events)[-1]
+        assert history.decode(key, row) == written
+        assert history.now(trees, txn).index == index
 
 
 def kept(trees: nodes.Trees, txn: Txn) -> list[int]:

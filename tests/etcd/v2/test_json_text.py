@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roost.etcd.v2.json_text import date_text, duration_text, quoted, seconds_left
+from roost.etcd.v2.json_text import (
+    date_text,
+    duration_text,
+    quoted,
+    quoted_pieces,
+    seconds_left,
+)
 
 SECOND = 1_000_000_000
 
@@ -77,3 +83,14 @@ def test_a_length_of_time_is_written_as_go_does(length_ns: int, text: str) -> No
 )
 def test_what_is_left_is_rounded_up(left_ns: int, left_s: int) -> None:
     assert seconds_left(5 * SECOND + left_ns, 5 * SECOND) == left_s
+
+
+@given(
+    st.lists(st.sampled_from([b"a", b"<", b"\xe2\x82\xac", b"\xe2\x82", b"\x80", b"\xff", b"\x01"]))
+)
+def test_what_is_long_is_written_in_pieces_that_say_the_same(parts: list[bytes]) -> None:
+    data = b"".join(parts)
+    for size in (4, 5, 7):
+        pieces = list(quoted_pieces(data, size))
+        assert b"".join(pieces) == quoted(data)
+        assert max(map(len, pieces)) <= 6 * size

@@ -2,14 +2,17 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from roost import etcd
+from roost.etcd.v2 import nodes
+from roost.etcd.v2.json_text import PIECE_BYTES
 from roost.etcd.v2.keys import HEARTBEAT_HEADER
 from roost.etcd.v2.paths import PATH_BYTES_MAX
 from roost.exchange import Answer, Streaming
 from roost.sim.members.loop import run_virtually, until_idle
-from tests.etcd.v2.face import Face, json_of
+from tests.etcd.v2.face import Face, json_of, whole
 
 
 def test_an_answer_says_where_store_and_log_are() -> None:
@@ -173,5 +176,71 @@ def test_reads_are_counted() -> None:
             await face.ask("GET", "/nobody")
             await until_idle()
             assert (face.v2.counts.succeeded, face.v2.counts.failed) == (1, 1)
+
+    run_virtually(story())
+
+
+async def ask_in_pieces(face: Face, **form: str) -> Streaming:
+    body = "&".join(f"{name}={value}" for name, value in form.items())
+    answer = await face.request("PUT", "/v2/keys/a", body)
+    assert isinstance(answer, Streaming)
+    return answer
+
+
+def test_what_is_long_is_answered_in_pieces_and_travels_as_it_is() -> None:
+    """A value of 1.4 MB that JSON writes with six bytes each held the leader until it was none."""
+
+    async def story() -> None:
+        with Face() as face:
+            ones, twos = "\x01" * 300_000, "\x02" * 300_000
+            first = await ask_in_pieces(face, value=ones)
+            assert first.status == 201
+            assert json_of(await whole(first))["node"]["value"] == ones
+            view, trees = face.replica.view, nodes.trees_of(face.replica.store)
+            assert len(view.iterate(trees.events).__next__()[1]) < 300_100
+            second = await ask_in_pieces(face, value=twos)
+            assert second.status == 200
+            pieces = [it async for it in second.pieces]
+            assert max(map(len, pieces)) <= 8 * PIECE_BYTES
+            told = msgspec.json.decode(b"".join(pieces))
+            assert (told["node"]["value"], told["prevNode"]["value"]) == (twos, ones)
+            wrong = await ask_in_pieces(face, prevValue=ones)
+            assert wrong.status == 412
+            assert json_of(await whole(wrong))["cause"] == f"[{ones} != {twos}]"
+            watch = await face.watch("/a", waitIndex=2)
+            pieces = [it async for it in watch.pieces]
+            assert max(map(len, pieces)) <= 8 * PIECE_BYTES
+            assert msgspec.json.decode(b"".join(pieces)) == told
+            read = json_of(await face.ask("GET", "/a"))
+            assert read["node"] == told["node"]
+            silent = await face.request("PUT", "/v2/keys/a?noValueOnSuccess=true", f"value={ones}")
+            assert isinstance(silent, Answer)
+            assert silent.body == b'{"action":"set"}\n'
+
+    run_virtually(story())
+
+
+def test_long_answers_leave_the_loop_to_others_between_their_pieces() -> None:
+    async def story() -> None:
+        with Face() as face:
+            answers = [await ask_in_pieces(face, value="\x01" * 300_000) for _ in range(3)]
+            turn, steps = 0, dict[int, int]()
+
+            def next_turn() -> None:
+                nonlocal turn
+                turn += 1
+                if not done.done():
+                    asyncio.get_running_loop().call_soon(next_turn)
+
+            async def take(answer: Streaming) -> None:
+                async for _ in answer.pieces:
+                    steps[turn] = steps.get(turn, 0) + 1
+
+            done = asyncio.gather(*(take(it) for it in answers))
+            next_turn()
+            await done
+            assert sum(steps.values()) > 150
+            # The first piece of each is made at once.
+            assert max(steps.values()) <= 1 + len(answers)
 
     run_virtually(story())

@@ -77,3 +77,20 @@ def test_large_values_make_small_steps() -> None:
             assert len(sizes) >= 8
 
     run_virtually(story())
+
+
+def test_a_long_value_is_written_in_steps() -> None:
+    async def story() -> None:
+        with Face() as face:
+            await face.ask("PUT", "/d/a", value="\x01" * 100_000)
+            trees, view = nodes.trees_of(face.replica.store), face.replica.view
+            for path in (b"/d", b"/d/a"):
+                parts, node = list[bytes](), nodes.find(trees, view, path, 1)
+                costs = list(
+                    listing.listed(trees, view, path, node, parts.append, recursive=True, now_ns=0)
+                )
+                assert len(costs) > 10
+                assert max(costs) <= listing.PIECE_COST
+                assert b"".join(parts).count(b"u0001") == 100_000
+
+    run_virtually(story())

@@ -16,6 +16,10 @@ def indexes(told: bytes) -> list[int]:
     return [json.loads(it)["node"]["modifiedIndex"] for it in told.splitlines()]
 
 
+def told_to(watcher: Watcher) -> bytes:
+    return b"".join(watcher.take_pieces())
+
+
 def stream(face: Face, path: bytes = b"/", wait_index: int = 0) -> Watcher:
     return face.v2.hub.open(path, wait_index, is_recursive=True, is_stream=True)
 
@@ -30,7 +34,7 @@ async def take_all(face: Face, watcher: Watcher) -> list[int]:
     found: list[int] = []
     while True:
         await until_idle()
-        told = watcher.take_pending()
+        told = told_to(watcher)
         found += indexes(told)
         if watcher.is_over:
             return found
@@ -86,11 +90,11 @@ def test_who_takes_nothing_keeps_little_and_misses_nothing() -> None:
             for _ in range(50):
                 await put(face, 10)
                 await until_idle()
-                heard += indexes(quick.take_pending())
+                heard += indexes(told_to(quick))
             assert heard == [*range(1, 501)]
             assert not slow.is_live
             assert face.v2.hub.behind_count == 1
-            first = indexes(slow.take_pending())
+            first = indexes(told_to(slow))
             assert first == [*range(1, watchers.PENDING_MAX + 1)]
             face.v2.hub.follow(slow)
             assert first + await take_all(face, slow) == [*range(1, 501)]
@@ -105,7 +109,7 @@ def test_large_events_fill_it_sooner() -> None:
             for _ in range(8):
                 await face.ask("PUT", "/a", value="v" * 100_000)
             await until_idle()
-            assert len(slow.take_pending()) < watchers.PENDING_BYTES_MAX + 300_000
+            assert len(told_to(slow)) < watchers.PENDING_BYTES_MAX + 300_000
             assert not slow.is_live
 
     run_virtually(story())
@@ -125,7 +129,7 @@ def test_what_is_kept_no_longer_is_said_and_ends_it(monkeypatch: pytest.MonkeyPa
             assert caught.value.cause == b"the requested history has been cleared [121/5]"
             assert caught.value.index == watchers.PENDING_MAX + 30
             await until_idle()
-            assert len(indexes(slow.take_pending())) == watchers.PENDING_MAX
+            assert len(indexes(told_to(slow))) == watchers.PENDING_MAX
             assert await take_all(face, slow) == []
             assert slow.fault is not None
             assert slow.fault.cause == b"the requested history has been cleared [121/101]"
@@ -145,7 +149,7 @@ def test_who_has_heard_all_that_it_wants_is_not_cleared(monkeypatch: pytest.Monk
             await put(face, 100, "/others")
             await put(face, 1, "/mine")
             await until_idle()
-            assert len(indexes(slow.take_pending())) == watchers.PENDING_MAX
+            assert len(indexes(told_to(slow))) == watchers.PENDING_MAX
             assert await take_all(face, slow) == [watchers.PENDING_MAX + 101]
 
     run_virtually(story())
@@ -158,14 +162,14 @@ def test_an_event_that_many_want_is_told_a_part_a_turn(monkeypatch: pytest.Monke
         with Face() as face:
             many = [stream(face) for _ in range(200)]
             await put(face, 1)
-            assert 0 < sum(bool(it.take_pending()) for it in many) < 100
+            assert 0 < sum(bool(told_to(it)) for it in many) < 100
             await put(face, 2)
             late = stream(face)
             await put(face, 1)
             await until_idle()
-            heard = [indexes(it.take_pending()) for it in many]
+            heard = [indexes(told_to(it)) for it in many]
             assert {tuple(it[-3:]) for it in heard} == {(2, 3, 4)}
-            assert indexes(late.take_pending()) == [4]
+            assert indexes(told_to(late)) == [4]
 
     run_virtually(story())
 

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roost.etcd.v2.history import Action, Event, Flags
+from roost.etcd.v2.nodes import ROOT_NODE
 from roost.etcd.v2.watchers import Watcher, Watchers, wants
 
 NAMES = st.sampled_from([b"a", b"b", b"_h"])
@@ -12,7 +13,7 @@ WATCHES = st.lists(st.tuples(PATHS, st.booleans()), max_size=12)
 
 
 def event(path: bytes, flags: Flags = Flags.NONE, index: int = 1) -> Event:
-    return Event(index, Action.SET, flags, path, b"{}")
+    return Event(index, Action.SET, flags, path, 0, ROOT_NODE)
 
 
 def watcher(path: bytes, *, is_recursive: bool = False) -> Watcher:

@@ -1,8 +1,8 @@
 """Changes of the tree, as operations where the cluster leads (etcd: store/store.go of 2.3).
 
-What is asked is a `Change`, what comes of it a `Said`: the status and the body that the client
-gets, or the fault, so that any member can answer for the leader.  A change that fails has written
-nothing, and takes no index.
+What is asked is a `Change`, what comes of it `Done` or `Failed`, of which any member can make the
+answer that the client gets: its JSON may be many times as long, and is not made where all wait.
+A change that fails has written nothing, and takes no index.
 
 We differ from etcd's 3.5, as its 2.3 does: the time to live of a directory can be changed.
 """
@@ -62,12 +62,20 @@ class Change(msgspec.Struct, frozen=True, array_like=True):
     is_silent: bool = False
 
 
-class Said(msgspec.Struct, frozen=True, array_like=True):
-    """What a client is answered; `index` is the store's then."""
+class Done(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """It was done; the row is that of its event, which has this index."""
 
-    status: int
     index: int
-    body: bytes
+    row: bytes
+    is_new: bool
+
+
+class Failed(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """It was not, and why; `index` is the store's then."""
+
+    index: int
+    reason: Reason
+    cause: bytes
 
 
 def encode(change: Change) -> bytes:
@@ -75,12 +83,13 @@ def encode(change: Change) -> bytes:
     return msgspec.msgpack.encode(change)
 
 
-def decode_said(answer: bytes) -> Said:
+def decode_outcome(answer: bytes) -> Done | Failed:
     """What came of it."""
-    return msgspec.msgpack.decode(answer, type=Said)
+    return msgspec.msgpack.decode(answer, type=Done | Failed)
 
 
-_SILENT = frozenset({Kind.SET, Kind.CREATE, Kind.POST, Kind.UPDATE, Kind.SWAP})
+# Those after which nothing is said of the node, if that is asked for.
+SILENT = frozenset({Kind.SET, Kind.CREATE, Kind.POST, Kind.UPDATE, Kind.SWAP})
 
 
 class TreeOperations:
@@ -122,16 +131,13 @@ class TreeOperations:
             event = yield from self._of[asked.kind](changing)
         except Fault as fault:
             self.failed[asked.kind] += 1
-            return _encode(Said(fault.status, fault.index, fault.body))
+            return _encode(Failed(fault.index, fault.reason, fault.cause))
         history.add(self._trees, txn, event)
         self.succeeded[asked.kind] += 1
         is_new = event.action is Action.CREATE or (
             event.action is Action.SET and changing.old is None
         )
-        text = event.text
-        if asked.is_silent and asked.kind in _SILENT:
-            text = b'{"action":"%b"}' % history.NAMES[event.action]
-        return _encode(Said(201 if is_new else 200, event.index, text + b"\n"))
+        return _encode(Done(event.index, history.encode(event), is_new))
 
     def expire(self, txn: Txn, _body: bytes) -> bytes | Long:
         """Operation: take away what has run out by the clock where this runs."""
@@ -160,8 +166,8 @@ class TreeOperations:
         return b""
 
 
-def _encode(said: Said) -> bytes:
-    return msgspec.msgpack.encode(said)
+def _encode(outcome: Done | Failed) -> bytes:
+    return msgspec.msgpack.encode(outcome)
 
 
 class _Changing:
@@ -257,24 +263,16 @@ class _Changing:
         """The event of a node that was written; `old` was there before."""
         is_refresh = self.asked.is_refresh and may_refresh
         flags = Flags.REFRESH if is_refresh else Flags.NONE
-        return self._event(action, flags, nodes.node_text(self.path, node, self.now_ns))
+        return self._event(action, flags, node)
 
     def gone(self, action: Action, node: Node) -> Event:
         """The event of a node that was taken away."""
         self.old = node
-        shown = node._replace(modified=self.index + 1, expires_ns=0)
-        flags = Flags.DIRECTORY_GONE if node.is_dir else Flags.NONE
-        return self._event(
-            action, flags, nodes.node_text(self.path, shown, self.now_ns, shows_value=False)
-        )
+        shown = node._replace(modified=self.index + 1, expires_ns=0, value=b"")
+        return self._event(action, Flags.DIRECTORY_GONE if node.is_dir else Flags.NONE, shown)
 
-    def _event(self, action: Action, flags: Flags, text: bytes) -> Event:
-        before = b""
-        if self.old is not None:
-            before = b',"prevNode":' + nodes.node_text(self.path, self.old, self.now_ns)
-        name = history.NAMES[action]
-        told = b'{"action":"%b","node":%b%b}' % (name, text, before)
-        return Event(self.index + 1, action, flags, self.path, told)
+    def _event(self, action: Action, flags: Flags, node: Node) -> Event:
+        return Event(self.index + 1, action, flags, self.path, self.now_ns, node, self.old)
 
     def write(self, action: Action, old: Node) -> Event:
         """Give a node that stays another value and another time to live."""

@@ -4,12 +4,13 @@ A fault has a code, what exactly it is about, and the index of the store then.  
 codes; the words of each stand here and nowhere else.
 """
 
+from collections.abc import Iterator
 from enum import IntEnum
 
 from roost.call import Code
 from roost.errors import Refused, RoostError
 from roost.etcd.errors import status_of, user_empty
-from roost.etcd.v2.json_text import quoted
+from roost.etcd.v2.json_text import quoted, quoted_pieces
 
 
 class Reason(IntEnum):
@@ -90,10 +91,16 @@ class Fault(Refused):
     @property
     def body(self) -> bytes:
         """As JSON."""
-        cause = b',"cause":' + quoted(self.cause) if self.cause else b""
+        return b"".join(self.pieces())
+
+    def pieces(self) -> Iterator[bytes]:
+        """The same, piece by piece: a value that is compared may be as long as any."""
         words = quoted(_WORDS[self.reason].encode())
-        head = b'{"errorCode":%d,"message":%b' % (self.reason, words)
-        return head + cause + b',"index":%d}\n' % self.index
+        yield b'{"errorCode":%d,"message":%b' % (self.reason, words)
+        if self.cause:
+            yield b',"cause":'
+            yield from quoted_pieces(self.cause)
+        yield b',"index":%d}\n' % self.index
 
 
 def fault_of(error: RoostError) -> Fault:

@@ -6,9 +6,11 @@ the checks is etcd's (etcd: api/v2http/client.go, parseKeyRequest), so the same 
 same fault.
 """
 
+import binascii
 import re
 from dataclasses import dataclass
 
+from roost.etcd.model.costs import Costs, at_once
 from roost.etcd.v2.changes import Change, Kind
 from roost.etcd.v2.faults import Fault, Reason
 from roost.exchange import Request
@@ -22,8 +24,12 @@ _FALSE = frozenset({b"0", b"f", b"F", b"FALSE", b"false", b"False"})
 _NUMBER = re.compile(rb"[0-9]+")
 _NUMBER_MAX = (1 << 64) - 1
 _DIGITS_MAX = 100
-_ESCAPE = re.compile(rb"%([0-9a-fA-F]{2})?")
-_PARTING = re.compile(rb"[&;]")
+_HEX = b"0123456789abcdefABCDEF"
+# A byte as a kind of byte: what counts is whether a "%" has two digits behind it.
+_KINDS = bytes(ord("h") if it in _HEX else it if it == ord("%") else 0 for it in range(256))
+_NO_ESCAPE = re.compile(rb"%(?![0-9a-fA-F]{2})")
+# Of what has escapes, in one step, and what that costs (`costs`).
+_STEP_BYTES, _STEP_COST = 32 << 10, 150
 
 
 class BadEscape(ValueError):
@@ -37,48 +43,70 @@ def unescaped(text: bytes) -> bytes:
         BadEscape: one of them is none.
 
     """
+    return at_once(_unescaped(text))
+
+
+def _unescaped(text: bytes) -> Costs[bytes]:
     if b"%" not in text:
         return text
+    parts, start = [], 0
+    while len(text) - start > _STEP_BYTES:
+        stop = start + _STEP_BYTES
+        # No escape is parted.
+        begun = text.find(b"%", stop - 2, stop)
+        stop = stop if begun < 0 else begun
+        parts.append(_part_unescaped(text[start:stop]))
+        start = stop
+        yield _STEP_COST
+    parts.append(_part_unescaped(text[start:]))
+    return b"".join(parts)
 
-    def said(found: re.Match[bytes]) -> bytes:
-        if found[1] is None:
-            shown = text[found.start() : found.start() + 3].decode(errors="replace")
-            raise BadEscape(f'invalid URL escape "{shown}"')
-        return bytes((int(found[1], 16),))
 
-    return _ESCAPE.sub(said, text)
+def _part_unescaped(text: bytes) -> bytes:
+    if text.translate(_KINDS).count(b"%hh") != text.count(b"%"):
+        wrong = _NO_ESCAPE.search(text)
+        assert wrong is not None, "one of them is none"
+        shown = text[wrong.start() : wrong.start() + 3].decode(errors="replace")
+        raise BadEscape(f'invalid URL escape "{shown}"')
+    # Quoted-printable differs by its sign alone, and is read without a step of ours for each byte.
+    return binascii.a2b_qp(text.replace(b"=", b"=3D").replace(b"%", b"="))
 
 
 class Form:
     """The parameters of one request."""
 
-    def __init__(self, request: Request) -> None:
-        """Read them.
+    def __init__(self) -> None:
+        """There are none."""
+        self._first: dict[bytes, bytes] = {}
+
+    def read(self, request: Request) -> Costs[None]:
+        """Read them, in steps.
 
         Raises:
             Fault: they cannot be read.
 
         """
-        self._first: dict[bytes, bytes] = {}
         wrong = ""
         kind = request.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
         if request.method in ("PUT", "POST") and kind == FORM:
-            wrong = self._read(request.body)
-        wrong = wrong or self._read(request.query)
+            wrong = yield from self._read(request.body)
+        wrong = wrong or (yield from self._read(request.query))
         if wrong:
             raise Fault(Reason.INVALID_FORM, wrong)
 
-    def _read(self, text: bytes) -> str:
+    def _read(self, text: bytes) -> Costs[str]:
         """Read some; what is wrong with the first that is wrong."""
         if not text:
             return ""
-        parts = _PARTING.split(text, PARAMETERS_MAX)
+        parts = text.replace(b";", b"&").split(b"&", PARAMETERS_MAX)
         if len(parts) > PARAMETERS_MAX:
             return f"more than {PARAMETERS_MAX} parameters"
         try:
             for part in filter(None, parts):
                 name, _, value = part.replace(b"+", b" ").partition(b"=")
-                self._first.setdefault(unescaped(name), unescaped(value))
+                named = yield from _unescaped(name)
+                self._first.setdefault(named, (yield from _unescaped(value)))
+                yield 1
         except BadEscape as error:
             return str(error)
         return ""
@@ -134,14 +162,15 @@ class Reading:
     wait_index: int
 
 
-def read_request(request: Request, path: bytes) -> Reading | Change:
-    """What is asked of a path.
+def read_request(request: Request, path: bytes) -> Costs[Reading | Change]:
+    """What is asked of a path; in steps, as a body may be long.
 
     Raises:
         Fault: something of it cannot be.
 
     """
-    form = Form(request)
+    form = Form()
+    yield from form.read(request)
     prev_index = form.number(b"prevIndex", Reason.INDEX_NOT_A_NUMBER)
     wait_index = form.number(b"waitIndex", Reason.INDEX_NOT_A_NUMBER)
     is_recursive = form.flag(b"recursive")

@@ -2,8 +2,12 @@
 
     v2         b"now"     -> u64 index of the last change; u64 that of the first event that is
                              kept; u64 bytes of all that are
-    v2_events  u64 index  -> u8 action, u8 flags, u16 length of the path; the path; the event as
-                             JSON, as it is told
+    v2_events  u64 index  -> u8 action, u8 flags, u16 length of the path, u32 length of the node's
+                             row, u64 when it was, in ns since 1970; the path; the row (`nodes`),
+                             as it is told; the row of what was there before, if anything was
+
+What is told of an event is its JSON, which may be six times as long: it is made of the row when it
+is told, in pieces.
 
 Every change that succeeds has one index, and one event; so events have no gaps.  They are part of
 the state: restarts, snapshots and other leaders have them.
@@ -14,18 +18,20 @@ again over some changes.
 """
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
 from roost.database.model import Txn, View
-from roost.etcd.v2.nodes import Trees, trees_in
+from roost.etcd.v2 import nodes
+from roost.etcd.v2.nodes import Node, Trees, trees_in
 
 COUNT_MIN = 1000
 BYTES_MIN, BYTES_MAX = 4 << 20, 256 << 20
 DROPPED_MAX = 16
 NOW_KEY = b"now"
 _NOW = struct.Struct(">QQQ")
-_HEAD = struct.Struct(">BBH")
+_HEAD = struct.Struct(">BBHIQ")
 INDEX_BYTES = 8
 
 
@@ -50,6 +56,10 @@ NAMES = {
     Action.COMPARE_DELETE: b"compareAndDelete",
     Action.EXPIRE: b"expire",
 }
+
+
+# What is gone is told without its value.
+_GONE = frozenset({Action.DELETE, Action.COMPARE_DELETE, Action.EXPIRE})
 
 
 class Flags(IntFlag):
@@ -79,8 +89,26 @@ class Event:
     action: Action
     flags: Flags
     path: bytes
-    # As it is told.
-    text: bytes
+    # What was, by whose clock times to live are told.
+    now_ns: int
+    node: Node
+    # What was there before.
+    old: Node | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """What it takes, about."""
+        return len(self.path) + len(self.node.value) + (len(self.old.value) if self.old else 0)
+
+    def pieces(self) -> Iterator[bytes]:
+        """The event as JSON, as it is told; one piece unless it is long."""
+        yield b'{"action":"%b","node":' % NAMES[self.action]
+        shows_value = self.action not in _GONE
+        yield from nodes.node_pieces(self.path, self.node, self.now_ns, shows_value=shows_value)
+        if self.old is not None:
+            yield b',"prevNode":'
+            yield from nodes.node_pieces(self.path, self.old, self.now_ns)
+        yield b"}\n"
 
 
 def now(trees: Trees, view: View) -> Now:
@@ -108,17 +136,37 @@ def event_key(index: int) -> bytes:
 
 def decode(key: bytes, row: bytes) -> Event:
     """Read a row."""
-    action, flags, path_bytes = _HEAD.unpack_from(row)
+    action, flags, path_bytes, node_bytes, now_ns = _HEAD.unpack_from(row)
     stop = _HEAD.size + path_bytes
-    index = int.from_bytes(key, "big")
-    return Event(index, Action(action), Flags(flags), row[_HEAD.size : stop], row[stop:])
+    path, node, old = (
+        row[_HEAD.size : stop],
+        row[stop : stop + node_bytes],
+        row[stop + node_bytes :],
+    )
+    return Event(
+        int.from_bytes(key, "big"),
+        Action(action),
+        Flags(flags),
+        path,
+        now_ns,
+        nodes.decode(node),
+        nodes.decode(old) if old else None,
+    )
+
+
+def encode(event: Event) -> bytes:
+    """Write a row."""
+    node, path = nodes.encode(event.node), event.path
+    old = b"" if event.old is None else nodes.encode(event.old)
+    head = _HEAD.pack(event.action, event.flags, len(path), len(node), event.now_ns)
+    return head + path + node + old
 
 
 def add(trees: Trees, txn: Txn, event: Event) -> None:
     """Write the next event, and drop those for which there is no room."""
     held = now(trees, txn)
     assert event.index == held.index + 1, "each change has an index, and no other"
-    row = _HEAD.pack(event.action, event.flags, len(event.path)) + event.path + event.text
+    row = encode(event)
     txn.put(trees.events, event_key(event.index), row)
     first, size = held.first, held.events_bytes + len(row)
     for _ in range(DROPPED_MAX):

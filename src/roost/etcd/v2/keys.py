@@ -6,9 +6,10 @@ once, and hears a newline now and then while nothing happens.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 from roost.call import Caller
 from roost.database.model import View
@@ -16,11 +17,12 @@ from roost.errors import OutcomeUnknown, RoostError
 from roost.etcd import errors
 from roost.etcd.access.judge import Judge
 from roost.etcd.border import Border
-from roost.etcd.model.costs import Costs
+from roost.etcd.model.costs import SLICE_ROWS, Costs
 from roost.etcd.v2 import changes, history, nodes
-from roost.etcd.v2.changes import Change
+from roost.etcd.v2.changes import Change, Done
 from roost.etcd.v2.faults import Fault, Reason, fault_of
 from roost.etcd.v2.forms import Reading, read_request
+from roost.etcd.v2.json_text import PIECE_BYTES
 from roost.etcd.v2.listing import listed
 from roost.etcd.v2.nodes import Trees
 from roost.etcd.v2.paths import child_of, is_too_long
@@ -29,7 +31,9 @@ from roost.etcd.v2.watch_hub import WatchHub
 from roost.etcd.v2.watchers import Watcher
 from roost.exchange import JSON, Answer, Fields, Request, Streaming
 from roost.outcome import settle_future
+from roost.slices import Turns
 
+T = TypeVar("T")
 METHODS = ("HEAD", "GET", "PUT", "POST", "DELETE")
 CHANGE = "etcd.v2_change"
 # A client that wants none of the newlines says so with `off` in this header.
@@ -67,6 +71,8 @@ class Keys:
         self._now_ns = now_ns
         self._request_s = request_s
         self._heartbeat_s = heartbeat_s
+        # What is read of requests, and written of answers, beyond what costs nothing.
+        self._turns = Turns(1)
         self.counts = ReadCounts()
 
     @property
@@ -76,7 +82,7 @@ class Keys:
     async def answer(self, request: Request, path: bytes) -> Answer | Streaming:
         """Answer a request to the node of a path."""
         try:
-            asked = read_request(request, path)
+            asked = await self._taken(read_request(request, path))
             if is_too_long(child_of(path, _POSTED)):
                 raise Fault(Reason.INVALID_FIELD, "the key is too long, or too deep", self._index)
             if isinstance(asked, Change):
@@ -88,6 +94,32 @@ class Keys:
             fault = fault_of(error)
             headers = (*self._cluster(), _index_field(fault.index), JSON)
             return Answer(fault.status, fault.body, headers)
+
+    async def _taken(self, steps: Costs[T]) -> T:
+        """What steps come to, over as many turns as they cost."""
+        cost = 0
+        while True:
+            try:
+                cost += next(steps)
+            except StopIteration as end:
+                come_to: T = end.value
+                return come_to
+            if cost >= SLICE_ROWS:
+                cost = 0
+                await self._turns.take()
+
+    async def _written(self, pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+        """Pieces, as they are made; those that are small together."""
+        held, size = list[bytes](), 0
+        for it in pieces:
+            held.append(it)
+            size += len(it)
+            if size >= PIECE_BYTES:
+                yield b"".join(held)
+                held, size = [], 0
+                await self._turns.take()
+        if held:
+            yield b"".join(held)
 
     def _cluster(self) -> Fields:
         return ((b"x-etcd-cluster-id", b"%x" % self._border.replica.cluster_id),)
@@ -104,7 +136,7 @@ class Keys:
             (b"x-raft-term", b"%d" % replica.term),
         )
 
-    async def _change(self, caller: Caller, asked: Change) -> Answer:
+    async def _change(self, caller: Caller, asked: Change) -> Answer | Streaming:
         """Have the leader do it.
 
         Raises:
@@ -120,9 +152,24 @@ class Keys:
             settle_future(future, outcome)
 
         border.write(caller, CHANGE, changes.encode(asked), settle, settle)
-        said = changes.decode_said(await self._in_time(future))
-        head = self._head(said.index)
-        return Answer(said.status, said.body, head if said.status < 300 else head[:-2])
+        outcome = changes.decode_outcome(await self._in_time(future))
+        head = self._head(outcome.index)
+        if not isinstance(outcome, Done):
+            fault = Fault(outcome.reason, outcome.cause, outcome.index)
+            return self._said(fault.status, head[:-2], fault.pieces(), len(outcome.cause))
+        status = 201 if outcome.is_new else 200
+        event = history.decode(history.event_key(outcome.index), outcome.row)
+        if asked.is_silent and asked.kind in changes.SILENT:
+            return Answer(status, b'{"action":"%b"}\n' % history.NAMES[event.action], head)
+        return self._said(status, head, event.pieces(), len(outcome.row))
+
+    def _said(
+        self, status: int, head: Fields, pieces: Iterator[bytes], size: int
+    ) -> Answer | Streaming:
+        """An answer; piece by piece when what it is about takes so many bytes."""
+        if size <= PIECE_BYTES:
+            return Answer(status, b"".join(pieces), head)
+        return Streaming(head, self._written(pieces), lambda: None, status)
 
     async def _in_time(self, future: asyncio.Future[bytes]) -> bytes:
         try:
@@ -204,23 +251,22 @@ class Keys:
         is_quiet = request.headers.get(HEARTBEAT_HEADER, b"").strip().lower() == b"off"
         heartbeat_s = None if is_quiet else self._heartbeat_s or None
         close = partial(self._hub.close, watcher)
-        return Streaming(head, _told(self._hub, watcher, heartbeat_s), close)
+        return Streaming(head, self._told(watcher, heartbeat_s), close)
 
-
-async def _told(hub: WatchHub, watcher: Watcher, heartbeat_s: float | None) -> AsyncIterator[bytes]:
-    """What a watcher is told, and a newline whenever that is nothing for so long."""
-    while True:
-        told = watcher.take_pending()
-        if told:
-            yield told
-        elif watcher.is_over:
-            if watcher.fault is not None:
-                yield watcher.fault.body
-            return
-        else:
-            hub.follow(watcher)
-            if not await watcher.wait(heartbeat_s):
-                yield b"\n"
+    async def _told(self, watcher: Watcher, heartbeat_s: float | None) -> AsyncIterator[bytes]:
+        """What a watcher is told, and a newline whenever that is nothing for so long."""
+        while True:
+            if watcher.has_pending:
+                async for it in self._written(watcher.take_pieces()):
+                    yield it
+            elif watcher.is_over:
+                if watcher.fault is not None:
+                    yield watcher.fault.body
+                return
+            else:
+                self._hub.follow(watcher)
+                if not await watcher.wait(heartbeat_s):
+                    yield b"\n"
 
 
 def _index_field(index: int) -> tuple[bytes, bytes]:

@@ -8,11 +8,14 @@ from collections.abc import Callable
 from roost.database.model import View, Walk
 from roost.etcd.model.costs import SLICE_ROWS, Costs
 from roost.etcd.v2 import nodes
+from roost.etcd.v2.json_text import PIECE_BYTES
 from roost.etcd.v2.nodes import Node, Trees
 from roost.etcd.v2.paths import path_of
 
 # Of values, in one step.
 STEP_BYTES = 64 << 10
+# A piece of a long value costs as much as so many rows.
+PIECE_COST = 250
 
 
 class _Open:
@@ -39,7 +42,7 @@ def listed(
     now_ns: int,
 ) -> Costs[None]:
     """Write a node, and its children, and with `recursive` theirs; hidden ones are left out."""
-    write(nodes.open_text(path, node, now_ns))
+    yield from _write_open(path, node, now_ns, write)
     opened = [_Open(node, nodes.children(trees, view, path))] if node.is_dir else []
     cost = 1
     while opened:
@@ -59,7 +62,7 @@ def listed(
         write(b"," if last.has_children else b',"nodes":[')
         last.has_children = True
         child = nodes.decode(row)
-        write(nodes.open_text(child_path, child, now_ns))
+        yield from _write_open(child_path, child, now_ns, write)
         if child.is_dir and recursive:
             opened.append(_Open(child, nodes.children(trees, view, child_path)))
         else:
@@ -67,3 +70,13 @@ def listed(
     if not node.is_dir:
         write(nodes.close_text(node))
     yield cost
+
+
+def _write_open(
+    path: bytes, node: Node, now_ns: int, write: Callable[[bytes], None]
+) -> Costs[None]:
+    """Write a node as far as its children; a long value in steps."""
+    for it in nodes.open_pieces(path, node, now_ns):
+        write(it)
+        if len(it) >= PIECE_BYTES:
+            yield PIECE_COST

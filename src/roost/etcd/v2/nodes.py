@@ -12,12 +12,13 @@ once, and why something is not by its parents, from the root on.
 """
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from roost.database.model import Store, Txn, View, Walk
 from roost.etcd.v2.faults import Fault, Reason
-from roost.etcd.v2.json_text import date_text, quoted, seconds_left
+from roost.etcd.v2.json_text import PIECE_BYTES, date_text, quoted, quoted_pieces, seconds_left
 from roost.etcd.v2.paths import ROOT, children_range, key_of, parents_of
 
 _HEAD = struct.Struct(">BQQQ")
@@ -141,19 +142,32 @@ def remove(trees: Trees, txn: Txn, path: bytes, node: Node) -> None:
         txn.delete(trees.expiries, expiry_key(node.expires_ns, path))
 
 
-def open_text(path: bytes, node: Node, now_ns: int, *, shows_value: bool = True) -> bytes:
-    """A node as JSON, as far as its children, which may follow."""
+def open_pieces(
+    path: bytes, node: Node, now_ns: int, *, shows_value: bool = True
+) -> Iterator[bytes]:
+    """A node as JSON, as far as its children, which may follow; one piece unless it is long."""
     parts = [] if path == ROOT else [b'"key":' + quoted(path)]
     if node.is_dir:
         parts.append(b'"dir":true')
-    elif shows_value:
+    elif shows_value and len(node.value) <= PIECE_BYTES:
         parts.append(b'"value":' + quoted(node.value))
-    if node.expires_ns:
-        parts.append(b'"expiration":"%b"' % date_text(node.expires_ns))
-        left_s = seconds_left(node.expires_ns, now_ns)
-        if left_s:
-            parts.append(b'"ttl":%d' % left_s)
-    return b"{" + b",".join(parts)
+    elif shows_value:
+        yield b"{" + b",".join([*parts, b'"value":'])
+        yield from quoted_pieces(node.value)
+        yield b"".join(b"," + it for it in _ending_parts(node, now_ns))
+        return
+    yield b"{" + b",".join(parts + _ending_parts(node, now_ns))
+
+
+def _ending_parts(node: Node, now_ns: int) -> list[bytes]:
+    """When it ends."""
+    if not node.expires_ns:
+        return []
+    parts = [b'"expiration":"%b"' % date_text(node.expires_ns)]
+    left_s = seconds_left(node.expires_ns, now_ns)
+    if left_s:
+        parts.append(b'"ttl":%d' % left_s)
+    return parts
 
 
 def close_text(node: Node) -> bytes:
@@ -163,6 +177,9 @@ def close_text(node: Node) -> bytes:
     return b',"modifiedIndex":%d,"createdIndex":%d}' % (node.modified, node.created)
 
 
-def node_text(path: bytes, node: Node, now_ns: int, *, shows_value: bool = True) -> bytes:
+def node_pieces(
+    path: bytes, node: Node, now_ns: int, *, shows_value: bool = True
+) -> Iterator[bytes]:
     """A node as JSON, without children."""
-    return open_text(path, node, now_ns, shows_value=shows_value) + close_text(node)
+    yield from open_pieces(path, node, now_ns, shows_value=shows_value)
+    yield close_text(node)

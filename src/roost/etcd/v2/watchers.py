@@ -60,7 +60,7 @@ class Watcher:
         # Nothing more comes; what waits is still to be taken, and then the fault.
         self.is_over = False
         self.fault: Fault | None = None
-        self._pending: deque[bytes] = deque()
+        self._pending: deque[Event] = deque()
         self._pending_bytes = 0
         self._waiting: asyncio.Future[None] | None = None
 
@@ -72,8 +72,8 @@ class Watcher:
     def tell(self, event: Event) -> None:
         """An event that it wants."""
         self.next_index = event.index + 1
-        self._pending.append(event.text + b"\n")
-        self._pending_bytes += len(event.text) + 1
+        self._pending.append(event)
+        self._pending_bytes += event.size_bytes
         self.is_over = not self.is_stream
         self.wake()
 
@@ -88,12 +88,17 @@ class Watcher:
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
 
-    def take_pending(self) -> bytes:
-        """What waits for the client."""
-        told = b"".join(self._pending)
-        self._pending.clear()
-        self._pending_bytes = 0
-        return told
+    @property
+    def has_pending(self) -> bool:
+        """Whether something waits for the client."""
+        return bool(self._pending)
+
+    def take_pieces(self) -> Iterator[bytes]:
+        """What waits for the client, as JSON, piece by piece."""
+        while self._pending:
+            event = self._pending.popleft()
+            self._pending_bytes -= event.size_bytes
+            yield from event.pieces()
 
     async def wait(self, within_s: float | None) -> bool:
         """Wait until something has happened; False when nothing has for so long."""
