@@ -96,7 +96,10 @@ def test_a_stop_during_a_backup(tmp_path: Path, moment: str, number: int) -> Non
 
 @pytest.mark.parametrize("first", range(0, 8, 2))
 def test_a_stop_at_many_moments_of_backups_and_scrubs(tmp_path: Path, first: int) -> None:
-    """Wherever the two are when so many lines of the log are written; in parts that run apart."""
+    """Wherever the two are when so many lines of the log are written; in parts that run apart.
+
+    A line is the end of a process that gives way to everybody: on a busy machine it takes seconds.
+    """
     flags = (
         f"--backup-dir={tmp_path / 'kept'}",
         "--backup-interval=10ms",
@@ -108,9 +111,9 @@ def test_a_stop_at_many_moments_of_backups_and_scrubs(tmp_path: Path, first: int
             cluster.log_path(0).unlink(missing_ok=True)
             cluster.start(0)
 
-            def has_said(it: Cluster, wanted: int = 2 * count) -> bool:
+            def has_said(it: Cluster, wanted: int = count) -> bool:
                 said = it.log_path(0).read_bytes()
-                return b"serves" in said and said.count(b"\n") > 8 + wanted
+                return b"serves" in said and said.count(b"\n") > 6 + wanted
 
             number = (signal.SIGTERM, signal.SIGINT)[count % 2]
             assert stop_at(cluster, 0, number, has_said) == 0
