@@ -19,6 +19,7 @@ import signal
 import subprocess
 import termios
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -84,9 +85,10 @@ class Terminal:
 
     def find(self, pattern: str) -> re.Match[str]:
         """The next line that is like that."""
+        end_s = time.monotonic() + WAIT_S
         while True:
             try:
-                line = self._lines.get(timeout=WAIT_S)
+                line = self._lines.get(timeout=max(0.0, end_s - time.monotonic()))
             except queue.Empty:
                 line = None
             self.said.append("and no more" if line is None else line)

@@ -1,5 +1,6 @@
 """A cluster of real processes: started by etcd's flags, killed and restarted by their ids."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -155,6 +156,9 @@ class Cluster:
         """End every process."""
         for process in self._processes.values():
             if process.poll() is None:
+                # A tracer's death lets go of the member that it traces; the member's ends both.
+                for pid in children_of(process.pid) if self._command else ():
+                    os.kill(pid, signal.SIGKILL)
                 process.kill()
         for process in self._processes.values():
             process.wait()
