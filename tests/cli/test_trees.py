@@ -1,7 +1,6 @@
 """What a member's directory holds is listed and printed, as its trees say."""
 
 import json
-import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from click.testing import CliRunner
 import roost
 from roost.cli.main import main
 from roost.database.catalogue import shown
+from roost.store import BadTreeName
 
 
 @pytest.fixture(scope="module")
@@ -39,19 +39,25 @@ def test_trees_are_listed_with_what_is_in_them(directory: Path) -> None:
         "purpose": "who they are",
     }
     assert (rows["plain"]["key_count"], rows["plain"]["keys"]) == (2, "bytes")
-    assert rows["members"]["keys"] == ""
+    assert rows["$members"]["keys"] == ""
     said = CliRunner().invoke(main, ["trees", str(directory)])
     (line,) = [it for it in said.output.splitlines() if it.startswith("people")]
     assert line.endswith("str -> msgpack dict[str, int]; who they are")
 
 
-def test_the_page_for_programs_names_the_trees_that_are_not_theirs(directory: Path) -> None:
+def test_no_tree_of_ours_has_a_name_that_a_program_may_give(directory: Path) -> None:
+    """Members, etcd and its v2 begin with `$`: `users` and `history` are names people choose."""
     said = CliRunner().invoke(main, ["trees", str(directory), "--json"])
     rows = [json.loads(it) for it in said.output.splitlines()]
-    ours = {row["name"] for row in rows if not row["keys"] and not row["name"].startswith("$")}
-    page = Path(__file__).parents[2] / "docs" / "how-to" / "embed.md"
-    (text,) = re.findall(r"refused \(`NotYourTree`\): (.*?)\. ", page.read_text(), re.DOTALL)
-    assert set(re.findall(r"`(\w+)`", text)) == ours
+    ours = {row["name"] for row in rows if not row["keys"]}
+    assert {"$members", "$removed_members", "$etcd", "$etcd.kv", "$etcd.users", "$v2"} <= ours
+    assert [it for it in ours if not it.startswith("$")] == []
+    with roost.open(None) as db:
+        for name in ours:
+            free = name.removeprefix("$").removeprefix("etcd.")
+            db.tree(free, key=str, value=str)["a"] = "1"
+            with pytest.raises(BadTreeName, match="the database's own"):
+                db.tree(name)
 
 
 @pytest.mark.parametrize(

@@ -212,7 +212,7 @@ class CaseRun(Simulation):
                 return "unavailable"
         assert leader is not None, "somebody leads"
         running = [it.member for it in self.machines if it.member is not None]
-        tree = leader.store.tree("kv").id
+        tree = leader.store.tree("$etcd.kv").id
         for member in running:
             if member.core.applied_index < leader.core.last_index:
                 continue

@@ -5,8 +5,8 @@
     2  $parts: of a long write that has not taken effect; see `long_write`
     3 … 65534  trees in the order they were made; ids are never used again
 
-Names are 1 to 128 printable ASCII characters.  By convention `@…` holds many values under a key,
-and `ix_…` can be rebuilt from other trees (D3).
+Names are 1 to 128 printable ASCII characters.  `$…` are ours, and never a program's (record 0023).
+By convention `@…` holds many values under a key, and `ix_…` can be rebuilt from other trees (D3).
 """
 
 from typing import NamedTuple
@@ -19,7 +19,7 @@ PARTS_ID = 2
 FIRST_TREE_ID = 3
 METADATA_NAME, PARTS_NAME = "$metadata", "$parts"
 # Raised with every change of what any room writes: `tests/etcd/test_layout.py`.
-STORAGE_VERSION = 6
+STORAGE_VERSION = 7
 VERSION_KEY = b"storage_version"
 GUID_KEY = b"guid"
 _NAME_CHARACTERS_MAX = 128

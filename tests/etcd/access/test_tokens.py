@@ -49,7 +49,7 @@ def test_tokens_end_with_authentication_and_when_nobody_uses_them(world: World) 
 
 def test_no_token_and_no_password_is_ever_written_down(world: World) -> None:
     """CVE-2021-28235: what is in the store lends nobody's rights."""
-    for tree in ("auth", "users", "roles", "tokens"):
+    for tree in ("$etcd.auth", "$etcd.users", "$etcd.roles", "$etcd.tokens"):
         rows = world.replica.view.iterate(world.replica.store.tree(tree).id)
         said = b"".join(key + value for key, value in rows)
         for token in world.tokens.values():

@@ -129,7 +129,7 @@ def test_a_lease_and_its_keys_go_at_one_revision(world: World) -> None:
     assert world.ids() == []
     assert world.services.revision() == before + 1
     view = world.replica.view
-    for name in (LEASES_TREE, LEASE_KEYS_TREE, "kv"):
+    for name in (LEASES_TREE, LEASE_KEYS_TREE, "$etcd.kv"):
         assert view.count(world.replica.store.tree(name).id) == 0
 
 

@@ -28,7 +28,7 @@ def replica() -> Iterator[LocalReplica]:
 
 def write_row(replica: LocalReplica, value: bytes) -> None:
     txn = replica.store.begin()
-    txn.put(replica.store.tree("v2").id, b"row", value)
+    txn.put(replica.store.tree("$v2").id, b"row", value)
     replica.store.apply(replica.store.applied_index + 1, txn.encode())
 
 
@@ -41,7 +41,7 @@ def long_read(
         for _ in range(steps):
             if taken is not None:
                 taken.append(None)
-            write(view.get(replica.store.tree("v2").id, b"row") or b"-")
+            write(view.get(replica.store.tree("$v2").id, b"row") or b"-")
             yield 100
 
     return read

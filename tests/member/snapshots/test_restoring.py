@@ -108,7 +108,7 @@ class New:
         roster = Roster(store, store.view)
         self.names = sorted(it.name for it in roster.records())
         self.removed = store.view.count(roster.removed_id)
-        self.alarms = store.view.count(store.tree("alarms").id)
+        self.alarms = store.view.count(store.tree("$etcd.alarms").id)
         close(home)
 
 
@@ -194,7 +194,7 @@ def test_who_was_and_what_was_wrong_with_the_old_cluster_is_forgotten(
     [record] = roster.records()
     roster.put(txn, msgspec.structs.replace(record, id=record.id + 1, name="another"))
     roster.remove(txn, record.id + 2)
-    txn.put(txn.tree("alarms").id, b"alarm", b"")
+    txn.put(txn.tree("$etcd.alarms").id, b"alarm", b"")
     store.apply(store.applied_index + 1, txn.encode(), 2)
     make(config(tmp_path), [old.full()])
     new = New(config(tmp_path))

@@ -219,3 +219,13 @@ def test_only_the_faults_that_are_named_are_drawn() -> None:
     checked = check_right(seeds=range(6), faults=["slow_disks"], seconds=4.0, members=1)
     assert checked.crashes == 0
     assert check_right(seeds=range(6), faults=["kills"], seconds=4.0).crashes > 0
+
+
+@pytest.mark.slow
+def test_members_come_and_go_and_disks_are_damaged() -> None:
+    checked = check_right(seeds=range(10), faults=["changes"], seconds=5.0)
+    assert (checked.changes > 5, checked.damages) == (True, 0)
+    checked = check_right(seeds=range(10), faults=["damaged_disks"], seconds=5.0)
+    assert (checked.changes, checked.damages > 0, checked.crashes > 5) == (0, True, True)
+    checked = check_right(seeds=range(4), faults=["damaged_disks"], seconds=2.0, members=2)
+    assert (checked.damages, checked.crashes) == (0, 0), "nobody could repair them"

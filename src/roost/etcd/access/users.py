@@ -1,10 +1,10 @@
 """Users, roles and permissions in the replicated state (etcd: server/auth).
 
-    auth     b"enabled"             -> b"" while requests must say who they are for
-             b"revision"            -> u64, counts the changes
-    users    name                   -> authpb.User; the password is a bcrypt hash
-    roles    name                   -> authpb.Role
-    tokens   SHA-256 of the token   -> name of the user it was given to
+    $etcd.auth     b"enabled"             -> b"" while requests must say who they are for
+                   b"revision"            -> u64, counts the changes
+    $etcd.users    name                   -> authpb.User; the password is a bcrypt hash
+    $etcd.roles    name                   -> authpb.Role
+    $etcd.tokens   SHA-256 of the token   -> name of the user it was given to
 
 Authorisation is decided where an operation runs, on the state that it sees, so that a right that
 was taken away is gone for every operation behind it (etcd #14571).
@@ -14,7 +14,8 @@ from roost.database.model import Changes, Store, Txn, View
 from roost.etcd import errors
 from roost.proto import auth_pb2, rpc_pb2
 
-AUTH_TREE, USERS_TREE, ROLES_TREE, TOKENS_TREE = "auth", "users", "roles", "tokens"
+AUTH_TREE, USERS_TREE = "$etcd.auth", "$etcd.users"
+ROLES_TREE, TOKENS_TREE = "$etcd.roles", "$etcd.tokens"
 ENABLED_KEY, REVISION_KEY = b"enabled", b"revision"
 ROOT = "root"
 FIRST_REVISION = 1

@@ -1,7 +1,7 @@
 """Leases in the replicated state: keys that go away together (etcd: server/lease).
 
-    leases      u64 id                 -> u64 granted TTL, u64 remaining TTL, in s; 0 = all of it
-    lease_keys  u64 id, then the key   -> b""
+    $etcd.leases      u64 id             -> u64 granted TTL, u64 remaining TTL, in s; 0 = all of it
+    $etcd.lease_keys  u64 id, then the key   -> b""
 
 An id is an int64 as clients write it, here its two's complement.  A key's lease stands in its
 KeyValue; `lease_keys` is the way back, written with every key that has one (see `mvcc.Writer`).

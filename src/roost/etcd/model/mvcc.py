@@ -1,15 +1,15 @@
 """etcd's multi-version keys on ordered trees.
 
-    kv         key                              -> mvccpb.KeyValue as answered; living keys only
-    revisions  u64 main, u64 sub (big-endian)   -> mvccpb.KeyValue; a tombstone has no version
-    history    escaped key, u64 main, u64 sub   -> b"" for a put, b"x" for a delete
-    etcd       b"revision"                      -> u64, the current revision; u64, living keys
-               b"compacted"                     -> u64, reads below it are refused
-               b"compacting"                    -> where the removal of old revisions has come
+    $etcd.kv         key                      -> mvccpb.KeyValue as answered; living keys only
+    $etcd.revisions  u64 main, u64 sub        -> mvccpb.KeyValue; a tombstone has no version
+    $etcd.history    escaped key, main, sub   -> b"" for a put, b"x" for a delete
+    $etcd            b"revision"              -> u64, the current revision; u64, living keys
+                     b"compacted"             -> u64, reads below it are refused
+                     b"compacting"            -> where the removal of old revisions has come
 
 A main revision is one transaction that wrote something; sub counts its writes.  An empty store
-is at revision 1.  A current read is one look-up in `kv`; a read at an older revision finds, for
-each key in `history`, the last entry at or below it.
+is at revision 1.  A current read is one look-up in `$etcd.kv`; a read at an older revision finds,
+for each key in `$etcd.history`, the last entry at or below it.
 
 An escaped key has 0x00 written as 0x00 0xff and ends with 0x00 0x01, so that the order of keys is
 kept whatever follows.
@@ -40,8 +40,9 @@ from roost.etcd.model.lines import Lines
 from roost.etcd.model.page_counts import PageCounts
 from roost.etcd.model.wire import encode_key_value, encode_tombstone, read_origin
 
-KV_TREE, REVISIONS_TREE, HISTORY_TREE, META_TREE = "kv", "revisions", "history", "etcd"
-ALARMS_TREE, LEASES_TREE, LEASE_KEYS_TREE = "alarms", "leases", "lease_keys"
+KV_TREE, REVISIONS_TREE, HISTORY_TREE = "$etcd.kv", "$etcd.revisions", "$etcd.history"
+META_TREE, ALARMS_TREE = "$etcd", "$etcd.alarms"
+LEASES_TREE, LEASE_KEYS_TREE = "$etcd.leases", "$etcd.lease_keys"
 REVISION_KEY, COMPACTED_KEY, COMPACTING_KEY = b"revision", b"compacted", b"compacting"
 FIRST_REVISION = 1
 # Half of what an int64 holds: a restored cluster still has room to write.

@@ -1,8 +1,8 @@
 """The last changes, in the store: what watches are answered from that come late.
 
-    v2         b"now"     -> u64 index of the last change; u64 that of the first event that is
+    $v2         b"now"    -> u64 index of the last change; u64 that of the first event that is
                              kept; u64 bytes of all that are
-    v2_events  u64 index  -> u8 action, u8 flags, u16 length of the path, u32 length of the node's
+    $v2.events  u64 index -> u8 action, u8 flags, u16 length of the path, u32 length of the node's
                              row, u64 when it was, in ns since 1970; the path; the row (`nodes`),
                              as it is told; the row of what was there before, if anything was
 

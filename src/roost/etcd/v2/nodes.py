@@ -1,11 +1,11 @@
 """The tree of v2 in the store: a row for each directory and each key, and when which runs out.
 
-    v2_nodes     key of the node (`paths`)  -> u8 1 = directory; u64 created, u64 modified index;
+    $v2.nodes    key of the node (`paths`)  -> u8 1 = directory; u64 created, u64 modified index;
                                               u64 when it expires, in ns since 1970, 0 = never;
                                               the value
-    v2_expiries  u64 when, then the path     -> b""
-    v2_events    u64 index                   -> see `history`
-    v2           b"now"                      -> see `history`
+    $v2.expiries u64 when, then the path     -> b""
+    $v2.events   u64 index                   -> see `history`
+    $v2          b"now"                      -> see `history`
 
 A node whose parent is missing, or a key, does not exist: so what is there can be looked up at
 once, and why something is not by its parents, from the root on.
@@ -49,7 +49,7 @@ class Trees:
     meta: int
 
 
-_NAMES = ("v2_nodes", "v2_expiries", "v2_events", "v2")
+_NAMES = ("$v2.nodes", "$v2.expiries", "$v2.events", "$v2")
 
 
 def bootstrap(txn: Txn) -> None:

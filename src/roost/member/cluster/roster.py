@@ -1,6 +1,6 @@
 """Who is in the cluster: ids, names and URLs, kept in the replicated tree `members`.
 
-A record is `u64 member id (big-endian) -> JSON of MemberRecord`; the tree `removed_members` keeps
+A record is `u64 member id (big-endian) -> JSON of MemberRecord`; `$removed_members` keeps
 the ids of those who were removed, which are never given again, and their last records.  Who votes
 and who learns is the Raft configuration's to say, which stands in `$metadata`, written by every
 member when it applies the change.  Ids are derived as etcd derives them (api/membership:
@@ -24,8 +24,8 @@ from roost.raft import Entry, EntryKind, decode_change
 from roost.raft.types import COUNT_MAX, NODE_ID_MAX, Configuration
 from roost.store import BOOTSTRAP_INDEX, Txn, View, encode_put
 
-MEMBERS_TREE = "members"
-REMOVED_TREE = "removed_members"
+MEMBERS_TREE = "$members"
+REMOVED_TREE = "$removed_members"
 METADATA_TREE_ID = 1
 CONFIGURATION_KEY = b"configuration"
 PUBLISH_OPERATION = "member.publish"

@@ -157,7 +157,7 @@ def _go_on(
             for entry in entries_of(backup):
                 store.apply(entry.index, write_set_of(entry), entry.term)
         txn = store.begin()
-        for name in (MEMBERS_TREE, REMOVED_TREE, "alarms"):
+        for name in (MEMBERS_TREE, REMOVED_TREE, "$etcd.alarms"):
             txn.delete_range(txn.tree(name).id, b"")
         index, term = store.applied_index + 1, store.applied_term
         records = initial_records(config.initial_cluster, config.initial_cluster_token)

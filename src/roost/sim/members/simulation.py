@@ -124,7 +124,7 @@ class Simulation(Run):
         result.acknowledged = clients.acknowledged_count
 
     def _check_acknowledged(self, leader: Member) -> None:
-        tree = leader.store.tree("kv").id
+        tree = leader.store.tree("$etcd.kv").id
         for key, value in self.clients.acknowledged.items():
             held = leader.view.get(tree, key)
             if held is None or value not in held:
@@ -133,6 +133,6 @@ class Simulation(Run):
 
 def history_of(member: Member) -> list[Put]:
     """Every put, in the order of revisions."""
-    tree = member.store.tree("revisions").id
+    tree = member.store.tree("$etcd.revisions").id
     rows = [kv_pb2.KeyValue.FromString(value) for _, value in member.view.iterate(tree)]
     return [Put(it.mod_revision, it.key, it.value) for it in rows]

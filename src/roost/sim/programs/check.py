@@ -50,6 +50,11 @@ class Checked:
     answered: int = 0
     crashes: int = 0
     elections: int = 0
+    # Changes of members that were carried out; disks that were damaged.
+    changes: int = 0
+    damages: int = 0
+    # Seeds that say nothing of the end: those left alive were no majority of any configuration.
+    stranded: int = 0
     virtual_s: float = 0.0
 
     def add(self, result: Result) -> None:
@@ -59,6 +64,9 @@ class Checked:
         self.answered += result.acknowledged
         self.crashes += result.crashes
         self.elections += result.elections
+        self.changes += result.changes
+        self.damages += result.damages
+        self.stranded += result.is_stranded
         self.virtual_s += result.virtual_s
 
 
@@ -87,6 +95,8 @@ def check(
     * `invariant`: `def holds(txn)`, called on each member behind each applied entry, with what is
       applied there, to be read only; it raises or returns False when something is wrong.
     * `faults`: which of FAULTS a seed may draw; `seconds` is how long they go on, virtually.
+      `changes` adds, promotes, replaces and removes members; `damaged_disks` kills a member and
+      damages its journal, where there are three of them and nobody comes or goes.
 
     Raises:
         Broken: a seed failed; its text has the command that runs it again.

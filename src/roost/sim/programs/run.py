@@ -17,7 +17,7 @@ from roost.sim.members.chronicle import Chronicle
 from roost.sim.members.judge import Violation
 from roost.sim.members.machines import Machine
 from roost.sim.members.run import Run
-from roost.sim.members.swarm import Swarm
+from roost.sim.members.swarm import DAMAGE_SIZE_MIN, Swarm
 from roost.sim.programs.errors import BadCheck, BadModel
 from roost.sim.programs.history import History, judge
 from roost.sim.programs.members import DatabaseMembers, Invariant, check_invariant
@@ -41,9 +41,12 @@ _FLAGS = {
     "slow_links": ("clogs",),
     "drifting_clocks": ("drift",),
     "transfers": ("transfers",),
+    "changes": ("changes",),
+    "damaged_disks": ("damage",),
 }
 FAULTS = tuple(_FLAGS)
-_NEVER = ("changes", "damage", "strangers", "copies", "deafness", "garbage")
+DAMAGE_ODDS = 0.5
+_NEVER = ("strangers", "copies", "deafness", "garbage")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +69,15 @@ class Program:
         allowed = {flag for fault in self.faults for flag in _FLAGS[fault]}
         every = {flag for flags in _FLAGS.values() for flag in flags}
         off: dict[str, Any] = dict.fromkeys((every - allowed) | {*_NEVER}, False)
-        return replace(drawn, size=self.members, clients=self.clients, safety_s=self.seconds, **off)
+        found = replace(
+            drawn, size=self.members, clients=self.clients, safety_s=self.seconds, **off
+        )
+        # Two others must remain whole, so disks are not damaged where members are few, or come and
+        # go; and they are damaged while their machine is down.
+        may_damage = self.members >= DAMAGE_SIZE_MIN and not found.changes
+        is_drawn = Chronicle(seed).stream("damage").random() < DAMAGE_ODDS
+        damage = "damaged_disks" in self.faults and may_damage and is_drawn
+        return replace(found, damage=damage, kills=found.kills or damage)
 
 
 @dataclass(slots=True)
