@@ -157,6 +157,11 @@ FLOORS = {
         heads
     """,
     "roost.series": """
+        interface
+        asking
+        writing | parts
+        queries | frames | driving
+        intake | asked
         engine
         operations | reading | slicing
         registry | retention
@@ -164,6 +169,8 @@ FLOORS = {
         generations | sealing
         content | records
         chain | head
+        line_protocol
+        spelling
         draft | effects | blocks
         columns | names
         levels | windows
@@ -391,7 +398,7 @@ FLOORS = {
     """,
     "roost.server.models": """
         registry
-        etcd
+        etcd | series
         model
     """,
     "roost.server.h2": """

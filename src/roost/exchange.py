@@ -8,10 +8,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from roost.call import Caller
+from roost.errors import PeerFault
 
 JSON = (b"content-type", b"application/json")
 TEXT = (b"content-type", b"text/plain; charset=utf-8")
 Fields = tuple[tuple[bytes, bytes], ...]
+
+
+class BodyCut(PeerFault):
+    """A body that came as a stream ends before its end: its client has gone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +52,8 @@ class Streaming:
 
 
 Answerer = Callable[[Request], Awaitable[Answer | Streaming]]
+# As that, with a body that comes while it is answered.
+FlowAnswerer = Callable[[Request, AsyncIterator[bytes]], Awaitable[Answer | Streaming]]
 
 
 def not_found() -> Answer:

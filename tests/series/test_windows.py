@@ -5,9 +5,20 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from roost.series.errors import BadWindow
-from roost.series.windows import WINDOWS_MAX, Calendar, Fixed, Unit, Window, edges, zone
+from roost.series.windows import (
+    WINDOWS_MAX,
+    Calendar,
+    Fixed,
+    Unit,
+    Window,
+    auto_window,
+    edges,
+    zone,
+)
 
 HOUR = 3600 * 10**9
 
@@ -116,3 +127,12 @@ def test_every_day_of_thirty_years_is_found_once() -> None:
     assert all((it.hour, it.minute) == (0, 0) for it in days)
     dates = [it.date() for it in days]
     assert all(b - a == timedelta(days=1) for a, b in pairwise(dates))
+
+
+@given(st.integers(1, 10**18), st.integers(1, 5000))
+def test_a_window_of_its_own_choice_has_no_more_than_so_many(width: int, points: int) -> None:
+    window = auto_window(0, width, points)
+    if isinstance(window, Fixed):
+        assert width // window.width_ns <= points
+    elif window.unit is not Unit.YEAR:
+        assert len(edges(window, 0, width)) <= points * 1.04 + 2

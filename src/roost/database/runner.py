@@ -50,6 +50,8 @@ class Runner:
     ) -> None:
         """Know `operations`; `clock_s` never goes back, and has a number; `wall_s` is the date."""
         self._operations = dict(operations)
+        # Told of each name that is asked for here and not known; whoever has it can declare it.
+        self.on_unknown: Callable[[str], None] = lambda _name: None
         self._limits = limits
         self._clock_s = clock_s
         self._wall_s = wall_s
@@ -99,6 +101,7 @@ class Runner:
     def _run(self, txn: Txn, asked: Asked) -> bytes:
         operation = self._operations.get(asked.name)
         if operation is None:
+            self.on_unknown(asked.name)
             raise UnknownOperation(
                 f"the member that leads knows no operation {asked.name!r}: open all members with "
                 "the same operations=[...]"

@@ -4,12 +4,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from roost.call import Route
+from roost.call import Caller, Route
 from roost.database import events
 from roost.database.model import Changes, Store, Txn
+from roost.etcd import errors
 from roost.etcd.access import users as auth
 from roost.etcd.access.callers import Callers
 from roost.etcd.access.hashers import Hashers
+from roost.etcd.access.judge import Judge
 from roost.etcd.access.tokens import JwtOptions, SimpleTokens, Tokens
 from roost.etcd.access.users import Auth
 from roost.etcd.border import Border
@@ -196,6 +198,23 @@ class Services:
     def routes(self) -> dict[bytes, Route]:
         """Every method served, by its path."""
         return routes_of(self._api, self._replica)
+
+    async def admit(self, caller: Caller, first: bytes, stop: bytes, writes: bool) -> None:  # noqa: FBT001 - as all are asked
+        """Return when a caller may read, or write, a range of keys: for rooms without users.
+
+        Raises:
+            RoostError: he may not, nobody could say so, or there is no space to write.
+
+        """
+        if writes and self.alarms.has_no_space:
+            raise errors.no_space()
+        if not self._auth.may_be_enabled:
+            return
+
+        def check(judge: Judge) -> None:
+            (judge.need_write if writes else judge.need_read)(first, stop)
+
+        await self._border.wait_admitted(caller, check)
 
     @property
     def copies(self) -> Costly:

@@ -15,10 +15,11 @@ state, and linearizable.  READINGS_MAX of them go on at a time, for few states c
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 
-from roost.database import Refused
+from roost.database import Operation, Refused, UnknownOperation
 from roost.database.aio import Database
 from roost.series.errors import OVERTAKEN
 from roost.series.generations import Records
@@ -38,13 +39,16 @@ from roost.series.operations import (
 )
 from roost.series.reading import Reading, open_reading
 from roost.series.registry import Declared
-from roost.series.retention import POLICIES_TREE, Policy, too_old
+from roost.series.retention import POLICIES_TREE, Policy, rules_of, too_old
 from roost.series.slicing import Slicing
 from roost.series.trees import trees_of
 
 # Rows that are read, and blocks of 64 points that are decoded, in a turn (record 0009).
 TURN_ROWS = 250
 READINGS_MAX = 2
+# A member that leads and was never asked for time series loads them first (`server.models`).
+LOADING_S, LOADING_PAUSE_S = 10.0, 0.05
+R = TypeVar("R")
 
 
 class Turns:
@@ -75,6 +79,35 @@ class Engine:
         self._slicing = Slicing(self._trees, self._records, db.host.aside, Turns().spend)
         self._readings = asyncio.Semaphore(READINGS_MAX)
 
+    async def _run(self, operation: Operation[..., R], *given: Any) -> R:
+        """Have an operation run, also by a member that has to load what it needs for it."""
+        clock_s = self._db.host.clock_s
+        stop_s = clock_s() + LOADING_S
+        while True:
+            try:
+                return await self._db.run(operation, *given)
+            except UnknownOperation:
+                if clock_s() >= stop_s:
+                    raise
+            await asyncio.sleep(LOADING_PAUSE_S)
+
+    @property
+    def is_leader(self) -> bool:
+        """Whether this member leads, as far as it knows: it is the one that should seal."""
+        return self._db.host.is_leader
+
+    def now_ns(self) -> int:
+        """The date by this member's clock, in nanoseconds since 1970."""
+        return int(self._db.host.origin().at_s * 1e9)
+
+    def clock_s(self) -> float:
+        """Seconds of a clock that never goes back."""
+        return self._db.host.clock_s()
+
+    async def aside(self, work: Callable[[], R]) -> R:
+        """Run `work` on a thread, while the loop goes on; it must touch nothing of the loop's."""
+        return await self._db.host.aside(work)
+
     async def head(self) -> Head:
         """How far staging and sealing are, as this member knows it."""
         return await self._trees.read_head()
@@ -88,7 +121,7 @@ class Engine:
             Refused, OutcomeUnknown, NotExecuted: as `Database.run`; it can be repeated.
 
         """
-        return await self._db.run(DECLARE, given)
+        return await self._run(DECLARE, given)
 
     async def tag(self, key: bytes, added: list[Tag], removed: list[Tag]) -> Info:
         """Put tags on a series, and take tags away; what it is then.
@@ -97,7 +130,7 @@ class Engine:
             Refused: NO_SERIES.
 
         """
-        return await self._db.run(TAG, key, added, removed)
+        return await self._run(TAG, key, added, removed)
 
     async def append(self, epoch: int, record: bytes) -> int:
         """Append points; they are durable on a majority when this returns.  The record's number.
@@ -107,7 +140,7 @@ class Engine:
             OutcomeUnknown, NotExecuted: as `Database.run`; the same points can be appended again.
 
         """
-        return await self._db.run(APPEND, epoch, record)
+        return await self._run(APPEND, epoch, record)
 
     async def delete_points(self, sids: list[int], start: int, stop: int) -> int:
         """Delete a range of series; no read that begins later sees it.  The record's number.
@@ -116,7 +149,7 @@ class Engine:
             Refused: STAGING_FULL.
 
         """
-        return await self._db.run(DELETE_POINTS, sids, start, stop)
+        return await self._run(DELETE_POINTS, sids, start, stop)
 
     async def delete_series(self, key: bytes) -> None:
         """Delete a series, by its name's key, with all that it has.
@@ -125,7 +158,7 @@ class Engine:
             Refused: NO_SERIES; STAGING_FULL.
 
         """
-        await self._db.run(DELETE_SERIES, key)
+        await self._run(DELETE_SERIES, key)
 
     async def keep(self, target: bytes, policy: Policy | None) -> None:
         """Set or remove the rule of `retention.of_series` or `of_tag`.
@@ -134,7 +167,11 @@ class Engine:
             Refused: BAD_POLICY.
 
         """
-        await self._db.run(KEEP, target, policy)
+        await self._run(KEEP, target, policy)
+
+    async def rules(self) -> list[tuple[bytes, Policy]]:
+        """The rules of all that are kept for some time only, as this member knows them."""
+        return await rules_of(self._db.local.tree(POLICIES_TREE))
 
     async def expire(self, now_ns: int) -> int:
         """Delete what is older than its rule; of how many series.  To be called now and then.
@@ -145,13 +182,13 @@ class Engine:
         """
         count, policies = 0, self._db.local.tree(POLICIES_TREE)
         async for page in too_old(self._trees, policies, now_ns):
-            await self._db.run(DELETE_MANY, page)
+            await self._run(DELETE_MANY, page)
             count += len(page)
         return count
 
     async def freeze(self) -> bool:
         """Have what is staged sealed though it is not full; whether there is something to seal."""
-        return await self._db.run(FREEZE)
+        return await self._run(FREEZE)
 
     async def seal_slice(self) -> bool:
         """Seal some of what is frozen; whether there may be more.
@@ -165,7 +202,7 @@ class Engine:
         if found is None:
             return False
         try:
-            await self._db.run(PUT_BLOCKS, found)
+            await self._run(PUT_BLOCKS, found)
         except Refused as refusal:
             if refusal.code != OVERTAKEN:
                 raise

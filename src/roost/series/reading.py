@@ -19,7 +19,7 @@ class Reading:
 
     def __init__(self, trees: Trees, spend: Spend) -> None:
         """Use `open_reading`."""
-        self._trees = trees
+        self.trees = trees
         self._spend = spend
         self._head = Head()
         self._frozen: Sequence[Record] = ()
@@ -27,19 +27,19 @@ class Reading:
 
     async def load(self, records: Records) -> None:
         """Read what is staged; `records` has what was decoded before."""
-        self._head = head = await self._trees.read_head()
+        self._head = head = await self.trees.read_head()
         if head.frozen is not None:
-            self._frozen = await records.read(self._trees.staged, head.frozen, self._spend)
-        self._active = await records.read(self._trees.staged, head.active, self._spend)
+            self._frozen = await records.read(self.trees.staged, head.frozen, self._spend)
+        self._active = await records.read(self.trees.staged, head.active, self._spend)
 
     async def content(self, sid: int) -> Content | None:
         """One series, or None when there is none of that number."""
-        info = await self._trees.read_info(sid)
+        info = await self.trees.read_info(sid)
         if info is None:
             return None
         staged = self._staged(sid, keeps_highest=info.keeps_highest)
-        state = await self._trees.read_state(sid)
-        return Content(self._trees.drafts(self._spend), sid, state, staged)
+        state = await self.trees.read_state(sid)
+        return Content(self.trees.drafts(self._spend), sid, state, staged)
 
     def _staged(self, sid: int, *, keeps_highest: bool) -> Effects:
         return staged_effects(
@@ -48,8 +48,15 @@ class Reading:
 
     async def sid(self, key: bytes) -> int | None:
         """The number of a series, by its name's key."""
-        row = await self._trees.names.get(key)
+        row = await self.trees.names.get(key)
         return None if row is None else int.from_bytes(row, "big")
+
+    async def named(self, name: str) -> AsyncGenerator[list[int], None]:
+        """The numbers of the series of a name, with labels or without, by their labels."""
+        key = name.encode()
+        async for page in self.trees.names.pages(first=key, stop=key + b"\1"):
+            await self._spend(1 + len(page))
+            yield [int.from_bytes(row, "big") for _, row in page]
 
     async def tagged(self, given: Tag) -> AsyncGenerator[list[int], None]:
         """The numbers of the series that have a tag or label, in order, some at a time."""
@@ -58,7 +65,7 @@ class Reading:
         while True:
             page = [
                 it
-                async for part in self._trees.tags.pages(first=first, stop=stop, limit=PAGE_SHARDS)
+                async for part in self.trees.tags.pages(first=first, stop=stop, limit=PAGE_SHARDS)
                 for it in part
             ]
             await self._spend(1 + 16 * len(page))

@@ -19,6 +19,7 @@ from roost.series.effects import Deletion
 from roost.series.errors import BAD_POLICY
 from roost.series.names import Info, Tag, decode_info, tag_prefix
 from roost.series.records import DELETIONS_MAX
+from roost.series.spelling import series_text
 from roost.series.tables import TIME_MIN
 from roost.series.trees import Trees
 
@@ -47,6 +48,21 @@ def of_tag(given: Tag) -> bytes:
     return b"t" + tag_prefix(given)
 
 
+def target_of(key: bytes) -> tuple[str, str]:
+    """What a rule is for, from its key: "series" or "tag", and how people write it."""
+    parts = key[1:].decode().rstrip("\0").split("\0")
+    pairs = [Tag(*it.split("\1", 1)) for it in (parts if key[:1] == b"t" else parts[1:])]
+    if key[:1] == b"t":
+        return "tag", pairs[0].text
+    return "series", series_text(parts[0], pairs)
+
+
+async def rules_of(policies: Bytes) -> list[tuple[bytes, Policy]]:
+    """All rules, by what they are for."""
+    rows = await _page(policies, b"", POLICIES_MAX)
+    return [(key, _decoder.decode(row)) for key, row in rows]
+
+
 def keep(txn: Transaction, target: bytes, policy: Policy | None) -> None:
     """Set the rule of `of_series` or `of_tag`, or remove it.
 
@@ -69,8 +85,7 @@ async def too_old(
     trees: Trees, policies: Bytes, now_ns: int
 ) -> AsyncGenerator[list[Deletion], None]:
     """What is older than its rules allow, of all series; DELETIONS_MAX at a time at most."""
-    rows = await _page(policies, b"", POLICIES_MAX)
-    rules = {key: _decoder.decode(row).keep_ns for key, row in rows}
+    rules = {key: it.keep_ns for key, it in await rules_of(policies)}
     first = b""
     while rules:
         page = await _page(trees.info, first, PAGE_SERIES)

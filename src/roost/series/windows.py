@@ -153,3 +153,19 @@ def _first_day(window: Calendar, place: int) -> date:
         return date(year, month + 1, 1)
     begin = _MONDAY if window.unit is Unit.WEEK else _EPOCH.toordinal()
     return date.fromordinal(begin + place * _DAYS[window.unit] * window.count)
+
+
+_LADDER: tuple[Window, ...] = (
+    *(Fixed(it * 10**9) for it in (1, 5, 10, 15, 30, 60, 300, 900, 1800, 3600, 10_800, 21_600)),
+    *(Calendar(it) for it in (Unit.DAY, Unit.WEEK, Unit.MONTH, Unit.QUARTER, Unit.YEAR)),
+)
+_ABOUT_DAYS = {Unit.DAY: 1, Unit.WEEK: 7, Unit.MONTH: 30, Unit.QUARTER: 90, Unit.YEAR: 365}
+
+
+def auto_window(start: int, stop: int, point_count: int) -> Window:
+    """The shortest common window of which a range has about `point_count`, or fewer."""
+    for it in _LADDER:
+        width = it.width_ns if isinstance(it, Fixed) else _ABOUT_DAYS[it.unit] * _DAY_NS
+        if (stop - start) // width <= max(point_count, 1):
+            return it
+    return Calendar(Unit.YEAR)

@@ -6,11 +6,12 @@ over gRPC have (`posts`).  An answer that comes in pieces waits for its client t
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from starlette.types import Receive, Scope, Send
 
-from roost.exchange import TEXT, Answer, Answerer, Request, Streaming
+from roost.exchange import TEXT, Answer, Answerer, BodyCut, FlowAnswerer, Request, Streaming
 from roost.flow import Flow
 from roost.server.admission import Admission
 from roost.server.bodies import FULL, Bodies
@@ -78,17 +79,65 @@ class Exchanges:
             if not event.get("more_body"):
                 break
         post.on_whole()
-        sender = _Sender(token_of(scope), address_of(scope), flow_of_scope(scope))
-        return await self._answer(
-            Request(
-                method=scope["method"],
-                raw_path=scope["raw_path"],
-                query=scope["query_string"],
-                caller=sender,
-                headers=dict(scope["headers"]),
-                body=bytes(post.data),
-            )
-        )
+        return await self._answer(_request(scope, bytes(post.data)))
+
+
+class Flows:
+    """As `Exchanges`, for requests whose bodies are streams: answered while they come.
+
+    Full?  What has come and was not taken is one piece of a connection; then the client waits.
+    """
+
+    def __init__(self, answer: FlowAnswerer, *, admission: Admission) -> None:
+        """Have all requests answered by `answer`."""
+        self._answer = answer
+        self._admission = admission
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        refusal = self._admission.refusal(scope["raw_path"])
+        answer: Answer | Streaming
+        if refusal is not None:
+            answer = _short(refusal.text)
+        else:
+            answer = await self._answer(_request(scope, b""), _pieces_of(receive))
+        if isinstance(answer, Answer):
+            await _send_whole(send, answer)
+            return
+        try:
+            await _send_each(answer, send)
+        except BodyCut:
+            logger.info("a client has gone while it was sending")
+        finally:
+            answer.close()
+
+
+async def _pieces_of(receive: Receive) -> AsyncIterator[bytes]:
+    """A body as it comes.
+
+    Raises:
+        BodyCut: the client has gone before its end.
+
+    """
+    while True:
+        event = await receive()
+        if event["type"] == "http.disconnect":
+            raise BodyCut("the client has gone")
+        if data := event.get("body", b""):
+            yield data
+        if not event.get("more_body"):
+            return
+
+
+def _request(scope: Scope, body: bytes) -> Request:
+    return Request(
+        method=scope["method"],
+        raw_path=scope["raw_path"],
+        query=scope["query_string"],
+        caller=_Sender(token_of(scope), address_of(scope), flow_of_scope(scope)),
+        headers=dict(scope["headers"]),
+        body=body,
+    )
 
 
 def _short(text: str) -> Answer:

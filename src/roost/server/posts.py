@@ -64,7 +64,8 @@ def token_of(scope: Scope) -> str:
     """Who says to send it; empty when nobody does."""
     for name, value in scope["headers"]:
         if name in (b"authorization", b"grpc-metadata-token"):
-            return str(value.decode("latin-1")).removeprefix("Bearer ")
+            # InfluxDB's clients say Token.
+            return str(value.decode("latin-1")).removeprefix("Bearer ").removeprefix("Token ")
     return ""
 
 

@@ -22,7 +22,7 @@ from roost.server import gateway, health, reflection
 from roost.server.admission import Admission
 from roost.server.app import make_app
 from roost.server.bodies import MESSAGES_MIN, Bodies
-from roost.server.exchanges import Exchanges
+from roost.server.exchanges import Exchanges, Flows
 from roost.server.figures import Figures
 from roost.server.grpc import BODIES_BYTES_MAX
 from roost.server.json_request import OBJECTS_MAX
@@ -132,11 +132,16 @@ class MemberServer:
             for it in self._attached
             for page in it.pages
         ]
+        streams = [
+            RawRoute(page.path, Flows(page.answer, admission=self._admission))
+            for it in self._attached
+            for page in it.streams
+        ]
         app = make_app(
             self._figures,
             server_version=etcd.SERVER_VERSION,
             # Routes are looked through one after another, and the gateway has very many.
-            gateway=[*pages, *json_routes],
+            gateway=[*streams, *pages, *json_routes],
             cors=serving.cors,
             hosts=serving.hosts,
         )

@@ -23,6 +23,7 @@ def _attach(ground: Ground) -> Attached:
         wall_s=ground.wall_s,
         memory=ground.memory,
     )
+    ground.gate.admit = services.admit
     quota_bytes = quota_within(serving.quota_bytes, ground.memory.address_bytes)
     guard = etcd.Guard(member, services.alarms, quota_bytes=quota_bytes)
 

@@ -12,15 +12,30 @@ from typing import Any
 
 from google.protobuf.descriptor import FileDescriptor
 
-from roost.call import Route
+from roost.call import Caller, Route
 from roost.database.aio import Database
 from roost.database.embedded import Embedded
-from roost.exchange import Answerer
+from roost.exchange import Answerer, FlowAnswerer
 from roost.figures import Family, Figure
 from roost.member import Member
 from roost.memory import Memory
 from roost.server.options import Serving
 from roost.store import Txn
+
+
+async def _everybody(_caller: Caller, _first: bytes, _stop: bytes, _writes: bool) -> None:  # noqa: FBT001 - as it is called
+    """Nobody asks who it is."""
+
+
+@dataclass(slots=True)
+class Gate:
+    """Who may do what, for data models that have no users of their own.
+
+    `admit(caller, first, stop, writes)` returns when a caller may read, or write, a range of keys,
+    and raises a `RoostError` when he may not.  Whoever has users puts his own there (`etcd`).
+    """
+
+    admit: Callable[[Caller, bytes, bytes, bool], Awaitable[None]] = _everybody
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +44,7 @@ class Ground:
 
     embedded: Embedded
     serving: Serving
+    gate: Gate = field(default_factory=Gate)
 
     @property
     def member(self) -> Member:
@@ -63,6 +79,14 @@ class Page:
     body_bytes_max: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamPage:
+    """As a `Page`, where bodies are streams that are answered while they come."""
+
+    path: str
+    answer: FlowAnswerer
+
+
 async def _nothing() -> None:
     """There is nothing to begin, or to end."""
 
@@ -81,6 +105,8 @@ class Attached:
     # gRPC methods, by their paths.
     routes: Mapping[bytes, Route] = field(default_factory=dict)
     pages: Sequence[Page] = ()
+    # They are looked for before pages.
+    streams: Sequence[StreamPage] = ()
     # All figures of `DataModel.figures`, as of now.
     collect: Callable[[], Sequence[Family]] = tuple
     # Names of alarms that stop something.

@@ -2,5 +2,6 @@
 
 from roost.server.models.etcd import ETCD
 from roost.server.models.model import DataModel
+from roost.server.models.series import SERIES
 
-MODELS: tuple[DataModel, ...] = (ETCD,)
+MODELS: tuple[DataModel, ...] = (ETCD, SERIES)

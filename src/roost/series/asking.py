@@ -1,0 +1,248 @@
+"""What clients ask over HTTP: points and windows, lists of series, last values, rules."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import tzinfo
+
+from roost.exchange import Answer, Request, Streaming
+from roost.series.asked import BadRequest, Parameters, said
+from roost.series.content import Content
+from roost.series.engine import Engine
+from roost.series.errors import BadWindow
+from roost.series.extra import np
+from roost.series.names import Info
+from roost.series.parts import WRITERS
+from roost.series.queries import (
+    PAGE_SERIES,
+    Fill,
+    Query,
+    check,
+    count_points,
+    last_point,
+    run,
+    select,
+)
+from roost.series.reading import Reading
+from roost.series.retention import target_of
+from roost.series.spelling import (
+    Precision,
+    parse_series,
+    parse_window,
+    series_text,
+    time_texts,
+)
+from roost.series.tables import TIME_MIN, TIME_STOP
+from roost.series.windows import auto_window
+from roost.series.writing import described_series
+
+LIST_MAX, LIST_DEFAULT = 10_000, 1000
+POINTS_MAX = 100_000
+
+
+class Asking:
+    """Answers those who ask."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Ask `engine`."""
+        self._engine = engine
+
+    async def query(self, request: Request, asked: Parameters) -> Streaming:
+        """Points, or windows of them.
+
+        Raises:
+            RoostError: there is no answer.
+
+        """
+        form = _form(request, asked)
+        query = await self._query(asked)
+        unit = asked.unit() if asked.text("precision") else None
+        asked.check()
+        pages = run(self._engine, check(query))
+        kind, writer = WRITERS[form]
+        pieces = await _begun(writer(pages, query.tz, unit))
+        return Streaming(((b"content-type", kind),), pieces, lambda: None)
+
+    async def _query(self, asked: Parameters) -> Query:
+        names, tags = tuple(asked.texts("name")), tuple(asked.tags())
+        start, stop = asked.start_stop()
+        text, points = asked.text("window"), asked.number("points", 1000, POINTS_MAX)
+        try:
+            fill = Fill(asked.text("fill", "none"))
+        except ValueError:
+            raise BadRequest("fill is none, null, previous or linear") from None
+        query = Query(
+            names=names,
+            tags=tags,
+            start=start,
+            stop=stop,
+            tz=asked.tz,
+            aggregates=tuple(asked.listed("agg")) or ("mean",),
+            fill=fill,
+            group=asked.text("group"),
+        )
+        if not text and not asked.text("points"):
+            return replace(query)
+        if not asked.text("start") or not asked.text("end"):
+            start, stop = await self._held(query)
+            query = replace(query, start=start, stop=stop)
+        window = auto_window(start, stop, points) if text in ("", "auto") else parse_window(text)
+        return replace(query, window=window)
+
+    async def _held(self, query: Query) -> tuple[int, int]:
+        """The part of a range in which there can be something: windows need both ends."""
+        first, last = TIME_STOP, TIME_MIN
+        async with self._engine.reading() as reading:
+            async for sid in select(reading, query.names, query.tags):
+                content = await reading.content(sid)
+                if content is not None:
+                    span = span_of(content)
+                    first, last = min(first, span[0]), max(last, span[1])
+        start, stop = max(query.start, first), min(query.stop, last + 1)
+        return (start, stop) if start < stop else (query.start, query.start + 1)
+
+    async def series(self, request: Request, asked: Parameters) -> Answer:
+        """A page of the list of series, by their names.
+
+        Raises:
+            RoostError: there is none.
+
+        """
+        form = _form(request, asked)
+        tags, prefix, after = asked.tags(), asked.text("prefix"), asked.text("after")
+        limit = asked.number("limit", LIST_DEFAULT, LIST_MAX)
+        is_counted = asked.flag("counts")
+        asked.check()
+        if form != "json":
+            raise BadRequest("the list is JSON")
+        async with self._engine.reading() as reading:
+            wanted: set[int] | None = None
+            for it in tags:
+                found = {sid async for page in reading.tagged(it) for sid in page}
+                wanted = found if wanted is None else wanted & found
+            rows, last_key = await _listed(reading, prefix, after, limit, wanted)
+            listed = [await _row(reading, sid, info, is_counted=is_counted) for sid, info in rows]
+        answer: dict[str, object] = {"series": listed}
+        if last_key:
+            answer["after"] = last_key
+        return said(200, answer)
+
+    async def last(self, request: Request, asked: Parameters) -> Answer:
+        """The last points of series.
+
+        Raises:
+            RoostError: there is no answer.
+
+        """
+        form = _form(request, asked)
+        names, tags, tz = asked.texts("name"), asked.tags(), asked.tz
+        unit = asked.unit() if asked.text("precision") else None
+        asked.check()
+        if not names and not tags:
+            raise BadWindow("say which series: by name= or by tag=")
+        if form != "json":
+            raise BadRequest("last values are JSON")
+        async with self._engine.reading() as reading:
+            sids = [it async for it in select(reading, names, tags)]
+        found = []
+        for begin in range(0, len(sids), PAGE_SERIES):
+            async with self._engine.reading() as reading:
+                for sid in sids[begin : begin + PAGE_SERIES]:
+                    row = await _last(reading, sid, tz, unit)
+                    found += [row] if row is not None else []
+        return said(200, {"series": found})
+
+    async def rules(self) -> Answer:
+        """All rules of retention."""
+        found = []
+        for key, policy in await self._engine.rules():
+            kind, text = target_of(key)
+            found.append({kind: text, "keep_s": policy.keep_ns / 1e9})
+        return said(200, {"rules": found})
+
+
+def span_of(content: Content) -> tuple[int, int]:
+    """From when to when a series can have points, blocks and what is staged together."""
+    points = content.effects.points
+    first, last = content.state.first, content.state.last
+    if len(points):
+        first, last = min(first, int(points.times[0])), max(last, int(points.times[-1]))
+    return first, last
+
+
+async def _begun(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Pieces of which the first have been made: so a fault of the question is an answer."""
+    first = await anext(pieces)
+    second = await anext(pieces, b"")
+
+    async def all_of_them() -> AsyncIterator[bytes]:
+        yield first + second
+        async for it in pieces:
+            yield it
+
+    return all_of_them()
+
+
+def _form(request: Request, asked: Parameters) -> str:
+    """In which form the answer is wanted.
+
+    Raises:
+        BadRequest: there is no such form.
+
+    """
+    form = asked.text("format")
+    if not form:
+        accepted = request.headers.get(b"accept", b"").decode("latin-1")
+        form = "csv" if "text/csv" in accepted else "json"
+    if form not in WRITERS:
+        raise BadRequest(f"format={form!r}: json or csv")
+    return form
+
+
+async def _listed(
+    reading: Reading, prefix: str, after: str, limit: int, wanted: set[int] | None
+) -> tuple[list[tuple[int, Info]], str]:
+    """Series by their names, and the last one of them when there may be more."""
+    first = prefix.encode()
+    stop = first + b"\xff"
+    if after:
+        first = max(first, parse_series(after).key + b"\0")
+    found: list[tuple[int, Info]] = []
+    async for page in reading.trees.names.pages(first=first, stop=stop):
+        for _, row in page:
+            sid = int.from_bytes(row, "big")
+            info = await reading.trees.read_info(sid) if wanted is None or sid in wanted else None
+            if info is None:
+                continue
+            if len(found) == limit:
+                last = found[-1][1]
+                return found, series_text(last.name, last.labels)
+            found.append((sid, info))
+    return found, ""
+
+
+async def _row(reading: Reading, sid: int, info: Info, *, is_counted: bool) -> dict[str, object]:
+    content = await reading.content(sid)
+    found = described_series(info)
+    if content is None:
+        return found
+    first, last = span_of(content)
+    has_some = first <= last
+    moments = time_texts(np.array([first, last])) if has_some else [None, None]
+    found["first"], found["last"] = moments
+    found["point_bytes"] = round(content.state.row_bytes, 2)
+    if is_counted:
+        found["points"] = await count_points(content, first, last + 1) if has_some else 0
+    return found
+
+
+async def _last(
+    reading: Reading, sid: int, tz: tzinfo, unit: Precision | None
+) -> dict[str, object] | None:
+    info, content = await reading.trees.read_info(sid), await reading.content(sid)
+    if info is None or content is None:
+        return None
+    table = await last_point(content)
+    found = described_series(info)
+    found["time"] = time_texts(table.times, tz, unit)[0] if len(table) else None
+    found["value"] = float(table.values[0]) if len(table) else None
+    return found

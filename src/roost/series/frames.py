@@ -1,0 +1,246 @@
+"""The streamed request of points, as bytes; sans I/O.  Two forms, by the content type.
+
+Text (`text/plain`), a line each:
+
+    sensor1.heat 2024-03-01T00:00:00Z 21.5        a series, a time and a value
+    cpu{host="a b"} 1709251200000000000 0.5       whole numbers are nanoseconds, or `precision`'s
+    #flush 7                                      answered when all before it is durable
+
+Columns (`application/vnd.roost.points`), little-endian, a frame after the other:
+
+     0  u8   kind    1 names, 2 points, 3 flush
+     1  u32  bytes of what follows
+    names    JSON list of series; the first gets the next number, from 0
+    points   u32 count, then as columns: u32 numbers of names, i64 times in ns, f64 values
+    flush    u64 number
+
+What is answered, as lines of JSON: `{"flushed": 7, "index": 12}` for a flush, and at the end
+`{"done": true, "points": 1000, "index": 13}` or `{"error": ..., "message": ..., "line": 3}`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from struct import Struct
+from typing import Protocol
+
+import msgspec
+
+from roost.series.errors import BadPoints, BadSeries, BadWindow
+from roost.series.extra import np
+from roost.series.intake import Points
+from roost.series.names import Info
+from roost.series.spelling import Precision, parse_series, parse_time
+from roost.series.tables import TIME_MIN, TIME_STOP
+
+COLUMNS_TYPE = b"application/vnd.roost.points"
+LINE_BYTES_MAX = 8192
+FRAME_BYTES_MAX = 2 << 20
+# Different series that one request may name.
+NAMES_MAX = 1 << 17
+# Lines that are read in one step, a millisecond or two.
+STEP_LINES = 1000
+NAMES_KIND, POINTS_KIND, FLUSH_KIND = 1, 2, 3
+HEAD = Struct("<BI")
+COUNT = Struct("<I")
+FLUSH = Struct("<Q")
+_strings = msgspec.json.Decoder(list[str])
+
+
+@dataclass(frozen=True, slots=True)
+class Flush:
+    """Somebody wants to know when all before it is durable."""
+
+    number: int
+
+
+Event = Points | Flush
+
+
+class Frames(Protocol):
+    """One request on its way."""
+
+    def feed(self, data: bytes) -> Iterator[Event]:
+        """What comes with more bytes; nothing is lost between two steps of the iterator.
+
+        Raises:
+            BadPoints, BadSeries: it is none; what was yielded before stays so.
+
+        """
+
+    def end(self) -> Iterator[Event]:
+        """Nothing more comes.
+
+        Raises:
+            BadPoints: it ends in the middle of something.
+
+        """
+
+
+class BadLine(BadPoints):
+    """A line of text that is none; `line` is its number, from 1."""
+
+    def __init__(self, line: int, text: str) -> None:
+        """Keep both."""
+        super().__init__(f"line {line}: {text}")
+        self.line = line
+
+
+class _Columns:
+    """Points as they are gathered."""
+
+    def __init__(self) -> None:
+        self._infos: list[Info] = []
+        self._known: dict[str, int] = {}
+        self.places: list[int] = []
+        self.times: list[int] = []
+        self.values: list[float] = []
+
+    def place(self, text: str) -> int:
+        """The number of a series."""
+        place = self._known.get(text)
+        if place is None:
+            place = self._known[text] = len(self._infos)
+            self._infos.append(parse_series(text))
+        return place
+
+    def take(self) -> Points:
+        """What was gathered."""
+        found = Points(
+            self._infos,
+            np.array(self.places, np.int64),
+            np.array(self.times, np.int64),
+            np.array(self.values, np.float64),
+        )
+        self.__init__()  # type: ignore[misc]  # as it was at the beginning
+        return found
+
+
+class TextFrames:
+    """Lines of text."""
+
+    def __init__(self, unit: Precision, now_ns: int) -> None:
+        """Nothing has come; `now_ns` is what `now` means."""
+        self._unit = unit
+        self._now_ns = now_ns
+        self._rest = b""
+        self._line = 0
+
+    def feed(self, data: bytes) -> Iterator[Event]:
+        """See `Frames`."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if len(self._rest) > LINE_BYTES_MAX:
+            raise BadLine(self._line + len(lines) + 1, f"longer than {LINE_BYTES_MAX} bytes")
+        return self._lines(lines)
+
+    def end(self) -> Iterator[Event]:
+        """See `Frames`."""
+        rest, self._rest = self._rest, b""
+        return self._lines([rest])
+
+    def _lines(self, lines: list[bytes]) -> Iterator[Event]:
+        columns = _Columns()
+        for line in lines:
+            self._line += 1
+            if line.startswith(b"#flush "):
+                number = self._number(line[7:].strip())
+                if columns.places:
+                    yield columns.take()
+                yield Flush(number)
+                continue
+            if not line.strip() or line.startswith(b"#"):
+                continue
+            try:
+                self._point(columns, line)
+            except (BadSeries, BadPoints, BadWindow, ValueError) as error:
+                if columns.places:
+                    yield columns.take()
+                raise BadLine(self._line, str(error)) from error
+            if len(columns.places) >= STEP_LINES:
+                yield columns.take()
+        if columns.places:
+            yield columns.take()
+
+    def _number(self, text: bytes) -> int:
+        if not text.isdigit() or len(text) > 18:
+            raise BadLine(self._line, "write #flush and a whole number")
+        return int(text)
+
+    def _point(self, columns: _Columns, line: bytes) -> None:
+        parts = line.decode().rsplit(None, 2)
+        if len(parts) != 3:
+            raise BadPoints("a line is a series, a time and a value")
+        name, time, value = parts
+        place = columns.place(name)
+        at_ns = parse_time(time, self._now_ns, self._unit)
+        if at_ns >= TIME_STOP:
+            raise BadPoints(f"{time!r} is out of range")
+        columns.values.append(float(value))
+        columns.places.append(place)
+        columns.times.append(at_ns)
+
+
+class ColumnFrames:
+    """Frames of columns."""
+
+    def __init__(self) -> None:
+        """Nothing has come."""
+        self._rest = bytearray()
+        self._infos: list[Info] = []
+
+    def feed(self, data: bytes) -> Iterator[Event]:
+        """See `Frames`."""
+        self._rest += data
+        while len(self._rest) >= HEAD.size:
+            kind, size = HEAD.unpack_from(self._rest)
+            if size > FRAME_BYTES_MAX:
+                raise BadPoints(f"a frame of {size} bytes: {FRAME_BYTES_MAX} are the most")
+            if len(self._rest) < HEAD.size + size:
+                return
+            body = bytes(self._rest[HEAD.size : HEAD.size + size])
+            del self._rest[: HEAD.size + size]
+            found = self._frame(kind, body)
+            if found is not None:
+                yield found
+
+    def end(self) -> Iterator[Event]:
+        """See `Frames`."""
+        if self._rest:
+            raise BadPoints("the request ends within a frame")
+        return iter(())
+
+    def _frame(self, kind: int, body: bytes) -> Event | None:
+        if kind == NAMES_KIND:
+            self._names(body)
+            return None
+        if kind == POINTS_KIND:
+            return self._points(body)
+        if kind == FLUSH_KIND and len(body) == FLUSH.size:
+            return Flush(FLUSH.unpack(body)[0])
+        raise BadPoints(f"a frame of kind {kind} with {len(body)} bytes")
+
+    def _names(self, body: bytes) -> None:
+        try:
+            texts = _strings.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise BadPoints(f"names are a list of texts in JSON: {error}") from error
+        if len(self._infos) + len(texts) > NAMES_MAX:
+            raise BadPoints(f"more than {NAMES_MAX} series in one request")
+        self._infos += [parse_series(it) for it in texts]
+
+    def _points(self, body: bytes) -> Points | None:
+        if len(body) < COUNT.size:
+            raise BadPoints("points without a count")
+        (count,) = COUNT.unpack_from(body)
+        if len(body) != COUNT.size + 20 * count:
+            raise BadPoints(f"{count} points have {COUNT.size + 20 * count} bytes")
+        if not count:
+            return None
+        places = np.frombuffer(body, "<u4", count, COUNT.size).astype(np.int64)
+        times = np.frombuffer(body, "<i8", count, COUNT.size + 4 * count).astype(np.int64)
+        values = np.frombuffer(body, "<f8", count, COUNT.size + 12 * count).astype(np.float64)
+        if int(places.max()) >= len(self._infos):
+            raise BadPoints(f"there is no name {int(places.max())} in this request")
+        if int(times.min()) < TIME_MIN or int(times.max()) >= TIME_STOP:
+            raise BadPoints("times are nanoseconds since 1970, from 1678 to 2261")
+        used, places = np.unique(places, return_inverse=True)
+        return Points([self._infos[it] for it in used.tolist()], places, times, values)

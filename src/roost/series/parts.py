@@ -1,0 +1,97 @@
+"""Answers to questions, as JSON and as CSV, made piece by piece.
+
+JSON is `{"series": [{"name", "labels", "columns", "rows"}, ...]}`; a series that has more rows than
+a page is there once, with all its rows.  What is no number is null in JSON and empty in CSV.
+"""
+
+import csv
+import io
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, tzinfo
+
+import msgspec
+
+from roost.series.extra import np
+from roost.series.queries import Part
+from roost.series.spelling import Precision, series_text, time_texts
+
+# Rows that are written in one step: a millisecond or two.
+STEP_ROWS = 2000
+
+
+def _rows(part: Part, begin: int, tz: tzinfo, unit: Precision | None) -> list[tuple[object, ...]]:
+    stop = begin + STEP_ROWS
+    times = time_texts(part.times[begin:stop], tz, unit)
+    columns = []
+    for name, values in zip(part.columns, part.values, strict=True):
+        column = values[begin:stop]
+        found: list[object] = column.tolist()
+        if name == "count" and np.isfinite(column).all():
+            found = column.astype(np.int64).tolist()
+        columns.append(found)
+    return list(zip(times, *columns, strict=True))
+
+
+async def as_json(
+    pages: AsyncIterator[list[Part]], tz: tzinfo = UTC, unit: Precision | None = None
+) -> AsyncIterator[bytes]:
+    """An answer in JSON."""
+    yield b'{"series":['
+    held: tuple[str, str] | None = None
+    is_first_row = True
+    async for page in pages:
+        for part in page:
+            title = (part.name, repr(part.labels))
+            if title != held:
+                head = msgspec.json.encode(
+                    {
+                        "name": series_text(part.name, part.labels),
+                        "labels": {it.key: it.value for it in part.labels},
+                        "columns": ["time", *part.columns],
+                    }
+                )
+                yield (b"" if held is None else b"]},\n") + head[:-1] + b',"rows":['
+                held, is_first_row = title, True
+            for begin in range(0, len(part.times), STEP_ROWS):
+                rows = msgspec.json.encode(_rows(part, begin, tz, unit))[1:-1]
+                yield rows if is_first_row else b",\n" + rows
+                is_first_row = False
+    yield b"]}" * (held is not None) + b"]}\n"
+
+
+async def as_csv(
+    pages: AsyncIterator[list[Part]], tz: tzinfo = UTC, unit: Precision | None = None
+) -> AsyncIterator[bytes]:
+    """An answer in CSV (RFC 4180): series, time, and a column for each aggregate."""
+    is_begun = False
+    async for page in pages:
+        for part in page:
+            if not is_begun:
+                yield csv_line(["series", "time", *part.columns])
+                is_begun = True
+            name = series_text(part.name, part.labels)
+            for begin in range(0, len(part.times), STEP_ROWS):
+                text = io.StringIO()
+                rows = _rows(part, begin, tz, unit)
+                csv.writer(text).writerows((name, *map(_cell, row)) for row in rows)
+                yield text.getvalue().encode()
+    if not is_begun:
+        yield csv_line(["series", "time"])
+
+
+def _cell(value: object) -> object:
+    return "" if isinstance(value, float) and value != value else value  # noqa: PLR0124 - NaN
+
+
+def csv_line(cells: list[str]) -> bytes:
+    """One line of CSV."""
+    text = io.StringIO()
+    csv.writer(text).writerow(cells)
+    return text.getvalue().encode()
+
+
+Writer = Callable[[AsyncIterator[list[Part]], tzinfo, Precision | None], AsyncIterator[bytes]]
+WRITERS: dict[str, tuple[bytes, Writer]] = {
+    "json": (b"application/json", as_json),
+    "csv": (b"text/csv; charset=utf-8", as_csv),
+}

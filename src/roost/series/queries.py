@@ -1,0 +1,390 @@
+"""What people ask of series: which of them, of when, in which windows, and what of each window.
+
+    await collected(run(engine, Query(names=("sensor1.heat",), start=..., stop=...,
+                                      window=Calendar(Unit.DAY), aggregates=("mean", "max"))))
+
+A name without labels is every series of that name, whatever its labels; with some, those that have
+them.  Names together with tags are what has both.  A window that is partly outside the range has
+what is inside, and is called by its own beginning.
+
+Nobody who is slow to take an answer holds a state of the store: an answer is made page by page,
+each of one state, read as a whole before it is handed over.  So a series in one page is of one
+state, and pages follow each other; what is written meanwhile may be in the later ones.
+
+    count sum mean min max range stddev first last    of what is summed up (`summaries`)
+    p0 … p100, median                                 of each point: slow where there are many
+
+Merged by a tag (`group`), series with one value of it are one: counts, sums, means, extremes and
+deviations exactly so.  First and last are refused there, for what is summed up has no times.
+"""
+
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, tzinfo
+from enum import Enum
+
+from roost.series.content import Content
+from roost.series.engine import Engine
+from roost.series.errors import BadWindow
+from roost.series.extra import Floats, Ints, np
+from roost.series.names import Info, Tag
+from roost.series.reading import Reading
+from roost.series.spelling import parse_series
+from roost.series.summaries import (
+    COUNT,
+    FIRST,
+    LAST,
+    LEAST,
+    MOST,
+    SUM,
+    deviations,
+    means,
+    merged,
+)
+from roost.series.tables import TIME_MIN, TIME_STOP, Ranges, Table, joined
+from roost.series.windows import Window, edges
+
+SERIES_MAX = 10_000
+# Points, or windows, of a page; series of one.
+PAGE_ROWS, PAGE_SERIES = 16_384, 64
+AGGREGATES = ("count", "sum", "mean", "min", "max", "range", "stddev", "first", "last")
+_PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d{1,3})?|100)")
+_PLACES = {"count": COUNT, "sum": SUM, "min": LEAST, "max": MOST, "first": FIRST, "last": LAST}
+_ORDERED = frozenset(("first", "last"))
+
+
+class Fill(Enum):
+    """What stands in a window without numbers."""
+
+    NONE = "none"
+    NULL = "null"
+    PREVIOUS = "previous"
+    LINEAR = "linear"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """One question; without a window it asks for the points themselves."""
+
+    names: tuple[str, ...] = ()
+    tags: tuple[Tag, ...] = ()
+    start: int
+    stop: int
+    window: Window | None = None
+    tz: tzinfo = UTC
+    aggregates: tuple[str, ...] = ("mean",)
+    fill: Fill = Fill.NONE
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows of a series: `values[c]` are those of column c; NaN is no number."""
+
+    name: str
+    labels: Sequence[Tag]
+    columns: tuple[str, ...]
+    times: Ints
+    values: Floats
+
+
+@dataclass(slots=True)
+class _Group:
+    """Series that are merged, or one, and what was read of them."""
+
+    title: Info | None = None
+    rows: list[Table] = field(default_factory=list)
+    points: list[Table] = field(default_factory=list)
+
+
+def check(query: Query) -> Query:
+    """Refuse a question that has no answer; the question.
+
+    Raises:
+        BadWindow: a range, a window or an aggregate is none.
+
+    """
+    if not TIME_MIN <= query.start < query.stop <= TIME_STOP:
+        raise BadWindow("a range has a start before its end, from 1678 to 2261")
+    if not query.names and not query.tags:
+        raise BadWindow("say which series: by name= or by tag=")
+    for name in query.names:
+        parse_series(name)
+    for it in query.aggregates:
+        if it not in AGGREGATES and it != "median" and not _PERCENTILE.fullmatch(it):
+            raise BadWindow(f"{it!r} is no aggregate: {', '.join(AGGREGATES)}, median, p95")
+        if query.group and it in _ORDERED:
+            raise BadWindow(f"{it!r} of series that are merged: sums of them have no times")
+    if query.window is None and query.group:
+        raise BadWindow("points are not merged: say a window")
+    if query.window is None and query.fill is not Fill.NONE:
+        raise BadWindow("points are not filled: say a window")
+    if query.window is not None:
+        edges(query.window, query.start, query.stop, query.tz)
+    return query
+
+
+async def select(
+    reading: Reading, names: Sequence[str], tags: Sequence[Tag]
+) -> AsyncGenerator[int, None]:
+    """The numbers of the series that are asked for, each once.
+
+    Raises:
+        BadSeries: a name is none.
+        BadWindow: they are more than SERIES_MAX.
+
+    """
+    wanted: set[int] | None = None
+    for it in tags:
+        found = {sid async for page in reading.tagged(it) for sid in page}
+        wanted = found if wanted is None else wanted & found
+    chosen: list[int] = [] if names else sorted(wanted or ())
+    for text in names:
+        chosen += await _named(reading, parse_series(text), wanted)
+        if len(chosen) > SERIES_MAX:
+            break
+    if len(chosen) > SERIES_MAX:
+        raise BadWindow(f"more than {SERIES_MAX} series: ask for fewer")
+    for sid in dict.fromkeys(chosen):
+        yield sid
+
+
+async def _named(reading: Reading, asked: Info, wanted: set[int] | None) -> list[int]:
+    """Series of a name that have all labels that were asked for; as far as they are wanted."""
+    found: list[int] = []
+    async for page in reading.named(asked.name):
+        for sid in page:
+            if wanted is not None and sid not in wanted:
+                continue
+            info = await reading.trees.read_info(sid) if asked.labels else asked
+            if info is not None and set(asked.labels) <= set(info.labels):
+                found.append(sid)
+        if len(found) > SERIES_MAX:
+            break
+    return found
+
+
+async def run(engine: Engine, query: Query) -> AsyncGenerator[list[Part], None]:
+    """What is asked for, a page at a time; a series without rows has a part without any.
+
+    Raises:
+        BadWindow, BadSeries: it has no answer.
+        NoLeader, Overloaded, ViewClosed: as `Engine.reading`.
+        SeriesDamaged: something in the trees is not what was written.
+
+    """
+    check(query)
+    async with engine.reading() as reading:
+        sids = [it async for it in select(reading, query.names, query.tags)]
+    if query.window is None:
+        for sid in sids:
+            async for page in _points(engine, query, sid):
+                yield [page]
+        return
+    groups = [[it] for it in sids] if not query.group else await _grouped(engine, query, sids)
+    windows = edges(query.window, query.start, query.stop, query.tz)
+    count = max(1, min(PAGE_SERIES, PAGE_ROWS // len(windows)))
+    chosen: list[list[int]] = []
+    size = 0
+    for group in groups:
+        chosen.append(group)
+        size += len(group)
+        if size >= count:
+            yield await _page(engine, query, windows, chosen)
+            chosen, size = [], 0
+    if chosen:
+        yield await _page(engine, query, windows, chosen)
+
+
+async def _points(engine: Engine, query: Query, sid: int) -> AsyncIterator[Part]:
+    """The points of one series, in pages of which each is of one state."""
+    start, is_first = query.start, True
+    while start < query.stop:
+        tables, count, is_over = [], 0, True
+        async with engine.reading() as reading:
+            info = await reading.trees.read_info(sid)
+            content = await reading.content(sid)
+            if info is None or content is None:
+                return
+            async for it in content.points(start, query.stop):
+                tables.append(it)
+                count += len(it)
+                if count >= PAGE_ROWS:
+                    is_over = False
+                    break
+        table = joined(tables, 1)
+        if len(table) or is_first:
+            yield Part(info.name, info.labels, ("value",), table.times, table.columns)
+        if is_over:
+            return
+        start, is_first = int(table.times[-1]) + 1, False
+
+
+async def _grouped(engine: Engine, query: Query, sids: Sequence[int]) -> list[list[int]]:
+    """Series by the value of a tag; those without it are one group, too."""
+    found: dict[str, list[int]] = {}
+    for begin in range(0, len(sids), PAGE_SERIES):
+        async with engine.reading() as reading:
+            for sid in sids[begin : begin + PAGE_SERIES]:
+                info = await reading.trees.read_info(sid)
+                if info is not None:
+                    found.setdefault(_value_of(info, query.group), []).append(sid)
+    return [found[it] for it in sorted(found)]
+
+
+def _value_of(info: Info, key: str) -> str:
+    return next((it.value for it in (*info.labels, *info.tags) if it.key == key), "")
+
+
+async def _page(
+    engine: Engine, query: Query, windows: Ints, groups: Sequence[Sequence[int]]
+) -> list[Part]:
+    """Groups of series in windows; one that is larger than a page is read in several states."""
+    clipped = Ranges(np.maximum(windows[:-1], query.start), np.minimum(windows[1:], query.stop))
+    found = [_Group() for _ in groups]
+    flat = [(group, sid) for group, sids in zip(found, groups, strict=True) for sid in sids]
+    for begin in range(0, len(flat), PAGE_SERIES):
+        async with engine.reading() as reading:
+            for group, sid in flat[begin : begin + PAGE_SERIES]:
+                info = await reading.trees.read_info(sid)
+                content = await reading.content(sid)
+                if info is None or content is None:
+                    continue  # it was deleted meanwhile
+                group.title = group.title or _title(query, info)
+                group.rows.append(await content.summed(clipped))
+                if _needs_points(query):
+                    inner = content.points(query.start, query.stop)
+                    group.points += [it async for it in inner]
+    return [_part(query, it.title, windows, it) for it in found if it.title is not None]
+
+
+def _title(query: Query, info: Info) -> Info:
+    """How a group is called: as its series, or by the tag that it has in common."""
+    if not query.group:
+        return info
+    value = _value_of(info, query.group)
+    return Info(info.name if len(query.names) == 1 else "", [Tag(query.group, value)])
+
+
+def _together(rows: Sequence[Table]) -> Table:
+    """Windows of several series as those of one."""
+    if len(rows) == 1:
+        return rows[0]
+    both = joined([it for it in rows if len(it)] or list(rows[:1]), 7)
+    both = both.at(np.argsort(both.times, kind="stable"))
+    return merged(both, both.times)
+
+
+def _needs_points(query: Query) -> bool:
+    return any(it not in AGGREGATES for it in query.aggregates)
+
+
+def _part(query: Query, title: Info, windows: Ints, group: _Group) -> Part:
+    rows, points = _together(group.rows), joined(group.points, 1)
+    places = rows.times
+    values = np.array([_column(it, windows, rows, points) for it in query.aggregates])
+    values = values.reshape(len(query.aggregates), len(places))
+    if query.fill is not Fill.NONE:
+        values = _filled(query, values, places, len(windows) - 1)
+        places = np.arange(len(windows) - 1)
+    return Part(title.name, title.labels, query.aggregates, windows[places], values)
+
+
+def _column(name: str, windows: Ints, rows: Table, points: Table) -> Floats:
+    place = _PLACES.get(name)
+    if place is not None:
+        found: Floats = rows.columns[place]
+        return found
+    match name:
+        case "mean":
+            return means(rows)
+        case "stddev":
+            return deviations(rows)
+        case "range":
+            with np.errstate(invalid="ignore"):
+                width: Floats = rows.columns[MOST] - rows.columns[LEAST]
+            return width
+    return _percentiles(50.0 if name == "median" else float(name[1:]), windows, rows, points)
+
+
+def _percentiles(percent: float, windows: Ints, rows: Table, points: Table) -> Floats:
+    """Of the numbers in each window that has some; between two of them it is in proportion."""
+    is_number = ~np.isnan(points.values)
+    values = points.values[is_number]
+    places = np.searchsorted(windows, points.times[is_number], side="right") - 1
+    order = np.lexsort((values, places))
+    values, places = values[order], places[order]
+    begins = np.searchsorted(places, rows.times)
+    counts = np.searchsorted(places, rows.times, side="right") - begins
+    at = (counts - 1) * (percent / 100)
+    low = np.floor(at).astype(np.int64)
+    high = np.minimum(low + 1, counts - 1)
+    with np.errstate(invalid="ignore"):
+        below, above = values[begins + low], values[begins + high]
+        found: Floats = np.where(below == above, below, below + (above - below) * (at - low))
+    return found
+
+
+def _filled(query: Query, values: Floats, places: Ints, count: int) -> Floats:
+    """All windows; in those without numbers, what was asked for."""
+    found = np.full((len(values), count), np.nan)
+    found[:, places] = values
+    if "count" in query.aggregates:
+        row = found[query.aggregates.index("count")]
+        row[np.isnan(row)] = 0.0
+    for name, row in zip(query.aggregates, found, strict=True):
+        if name == "count" or not len(places):
+            continue
+        if query.fill is Fill.PREVIOUS:
+            last = np.maximum.accumulate(np.where(np.isin(np.arange(count), places),
+                                                  np.arange(count), -1))  # fmt: skip
+            row[last >= 0] = row[last[last >= 0]]
+        elif query.fill is Fill.LINEAR:
+            inner = np.arange(places[0], places[-1] + 1)
+            row[inner] = np.interp(inner, places, row[places])
+    return found
+
+
+async def collected(pages: AsyncIterator[list[Part]]) -> list[Part]:
+    """All of an answer, each series once."""
+    found: dict[tuple[str, str], Part] = {}
+    async for page in pages:
+        for part in page:
+            key = (part.name, repr(part.labels))
+            held = found.get(key)
+            if held is not None:
+                part = replace(
+                    held,
+                    times=np.concatenate((held.times, part.times)),
+                    values=np.concatenate((held.values, part.values), axis=1),
+                )
+            found[key] = part
+    return list(found.values())
+
+
+async def last_point(content: Content) -> Table:
+    """The last point of a series; an empty table when it has none."""
+    state, staged = content.state, content.effects.points
+    newest = int(staged.times[-1]) if len(staged) else TIME_MIN
+    if newest >= state.last:
+        return staged.at(slice(len(staged) - 1, None))
+    stop, width = max(newest, state.last) + 1, 3600 * 10**9
+    oldest = min(state.first, int(staged.times[0]) if len(staged) else TIME_STOP)
+    while stop > oldest:
+        start = max(stop - width, TIME_MIN)
+        found = None
+        async for it in content.points(start, stop):
+            found = it
+        if found is not None:
+            return found.at(slice(len(found) - 1, None))
+        stop, width = start, width * 16
+    return staged.at(slice(0, 0))
+
+
+async def count_points(content: Content, start: int, stop: int) -> int:
+    """How many numbers a range has."""
+    if start >= stop:
+        return 0
+    rows = await content.summed(Ranges(np.array([start]), np.array([stop])))
+    return int(rows.columns[COUNT].sum())

@@ -1,0 +1,290 @@
+"""What clients write over HTTP: points in three forms, tags, deletions, rules."""
+
+import asyncio
+import zlib
+from collections.abc import AsyncIterator
+from typing import TypeVar
+
+import msgspec
+
+from roost.errors import RoostError
+from roost.exchange import Answer, BodyCut, Request, Streaming
+from roost.series.asked import BadRequest, Parameters, described, said
+from roost.series.engine import Engine
+from roost.series.extra import np
+from roost.series.frames import COLUMNS_TYPE, BadLine, ColumnFrames, Flush, Frames, TextFrames
+from roost.series.intake import Intake, Points
+from roost.series.line_protocol import Lines, Parser
+from roost.series.names import Info, Tag, tag
+from roost.series.queries import count_points, select
+from roost.series.reading import Reading
+from roost.series.retention import Policy, of_series, of_tag
+from roost.series.spelling import parse_duration, parse_series, series_text
+from roost.tasks import Tasks
+
+B = TypeVar("B")
+# What a body may be when it is unpacked; larger ones are unpacked on a thread.
+BODY_BYTES_MAX, ASIDE_BYTES = 32 << 20, 64 << 10
+NDJSON = ((b"content-type", b"application/x-ndjson"),)
+# Series whose points are counted and deleted in one operation.
+DELETE_PAGE = 500
+
+
+class TagsAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `POST /series/tags`."""
+
+    name: str
+    add: list[str] = []
+    remove: list[str] = []
+
+
+class KeepAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `PUT /series/retention`: a rule of a series or a tag; null removes it."""
+
+    keep: str | None
+    series: str = ""
+    tag: str = ""
+
+
+class Writing:
+    """Answers those who write."""
+
+    def __init__(self, engine: Engine, intake: Intake) -> None:
+        """Stand on both."""
+        self._engine = engine
+        self._intake = intake
+        self._parser = Parser()
+
+    async def lines(self, request: Request, asked: Parameters) -> Answer:
+        """Points in the line protocol.
+
+        204 when all were taken, durable on a majority; 400 when some lines are none: the others
+        were taken, and the first of those that were not is told with its number.
+
+        Raises:
+            RoostError: none is known to be durable.
+
+        """
+        body = await self._unpacked(request)
+        reading = self._parser.begin(body, asked.unit(), self._engine.now_ns())
+        while reading.step():
+            await asyncio.sleep(0)
+        found = reading.found
+        if found.places:
+            await self._intake.add(
+                Points(
+                    found.series,
+                    np.array(found.places, np.int64),
+                    np.array(found.times, np.int64),
+                    np.array(found.values, np.float64),
+                )
+            )
+        return _told(found)
+
+    async def _unpacked(self, request: Request) -> bytes:
+        coding = request.headers.get(b"content-encoding", b"identity").strip().lower()
+        if coding in (b"identity", b""):
+            return request.body
+        if coding != b"gzip":
+            raise BadRequest(f"content-encoding {coding.decode('latin-1')!r}: gzip, or nothing")
+        if len(request.body) <= ASIDE_BYTES:
+            return _gunzipped(request.body)
+        return await self._engine.aside(lambda: _gunzipped(request.body))
+
+    def stream(self, request: Request, asked: Parameters, body: AsyncIterator[bytes]) -> Streaming:
+        """Points as they come, and answers to flushes; see `frames`.
+
+        Raises:
+            BadRequest, BadPoints: a parameter is none.
+
+        """
+        ack = asked.text("ack", "durable")
+        if ack not in ("durable", "received"):
+            raise BadRequest(f"ack={ack!r}: durable or received")
+        kind = request.headers.get(b"content-type", b"text/plain").split(b";")[0].strip().lower()
+        unit = asked.unit()
+        asked.check()
+        if kind == COLUMNS_TYPE:
+            frames: Frames = ColumnFrames()
+        elif kind in (b"text/plain", b"application/x-www-form-urlencoded"):
+            frames = TextFrames(unit, self._engine.now_ns())
+        else:
+            text = f"content-type {kind.decode('latin-1')!r}: text/plain or {COLUMNS_TYPE.decode()}"
+            raise BadRequest(text)
+        pieces = self._streamed(frames, body, is_early=ack == "received")
+        return Streaming(NDJSON, pieces, lambda: None)
+
+    async def _streamed(
+        self, frames: Frames, body: AsyncIterator[bytes], *, is_early: bool
+    ) -> AsyncIterator[bytes]:
+        """Lines of answers: to flushes, and at the end.
+
+        What came last is appended while what follows is read; one at a time, so in their order.
+        """
+        tasks, count = Tasks(), 0
+        adding: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        adding.set_result(0)
+        try:
+            async for data in _with_end(body):
+                for event in frames.end() if data is None else frames.feed(data):
+                    if isinstance(event, Flush):
+                        index = adding.result() if adding.done() else 0
+                        if not is_early:
+                            index = await adding
+                        yield _line({"flushed": event.number, "index": index})
+                        continue
+                    await adding
+                    adding = tasks.start(self._intake.add(event))
+                    count += len(event)
+            index = await adding
+            yield _line({"done": True, "points": count, "index": index})
+        except BodyCut:
+            raise  # nobody is there to be told
+        except RoostError as error:
+            found: dict[str, object] = {**described(error), "points": count}
+            if isinstance(error, BadLine):
+                found["line"] = error.line
+            yield _line(found)
+        finally:
+            await tasks.close()
+
+    async def tags(self, request: Request) -> Answer:
+        """Put tags on a series, and take them away.
+
+        Raises:
+            RoostError: it was not done.
+
+        """
+        asked = _decoded(request.body, TagsAsked)
+        key = parse_series(asked.name).key
+        info = await self._engine.tag(key, _tags(asked.add), _tags(asked.remove))
+        return said(200, described_series(info))
+
+    async def delete_points(self, asked: Parameters) -> Answer:
+        """Delete ranges of series; with `dry_run` only say how many points would go.
+
+        Raises:
+            RoostError: it was not done, or not for all series.
+
+        """
+        names, tags = asked.texts("name"), asked.tags()
+        start, stop = asked.start_stop(is_needed=True)
+        is_dry = asked.flag("dry_run")
+        asked.check()
+        if not names and not tags:
+            raise BadRequest("say which series: by name= or by tag=")
+        async with self._engine.reading() as reading:
+            sids = [it async for it in select(reading, names, tags)]
+            count = await _count(reading, sids, start, stop)
+        if not is_dry:
+            for begin in range(0, len(sids), DELETE_PAGE):
+                await self._engine.delete_points(sids[begin : begin + DELETE_PAGE], start, stop)
+        key = "would_delete" if is_dry else "deleted"
+        return said(200, {key: count, "series": len(sids)})
+
+    async def delete_series(self, text: str) -> Answer:
+        """Delete a series with all that it has.
+
+        Raises:
+            RoostError: it was not done.
+
+        """
+        info = parse_series(text)
+        await self._engine.delete_series(info.key)
+        return said(200, {"deleted": series_text(info.name, info.labels)})
+
+    async def keep(self, request: Request) -> Answer:
+        """Set a rule of how long points are kept, or remove it.
+
+        Raises:
+            RoostError: it was not done.
+
+        """
+        asked = _decoded(request.body, KeepAsked)
+        if bool(asked.series) == bool(asked.tag):
+            raise BadRequest("a rule is of a series or of a tag")
+        target = (
+            of_series(parse_series(asked.series).key) if asked.series else of_tag(tag(asked.tag))
+        )
+        policy = None if asked.keep is None else Policy(parse_duration(asked.keep))
+        await self._engine.keep(target, policy)
+        return said(200, msgspec.to_builtins(asked))
+
+
+def described_series(info: Info) -> dict[str, object]:
+    """A series, as answers name it."""
+    return {
+        "name": series_text(info.name, info.labels),
+        "labels": {it.key: it.value for it in info.labels},
+        "tags": {it.key: it.value for it in info.tags},
+    }
+
+
+def _told(found: Lines) -> Answer:
+    """What came of the lines of a body."""
+    skipped = ((b"x-roost-text-fields-left-out", b"%d" % found.text_field_count),)
+    headers = skipped if found.text_field_count else ()
+    if not found.fault_count:
+        return Answer(204, b"", headers)
+    first = found.faults[0]
+    text = (
+        f"partial write: line {first.line}: {first.text}; {found.fault_count} of "
+        f"{found.line_count} lines were not taken dropped={found.fault_count}"
+    )
+    return said(
+        400,
+        {
+            "code": "invalid",
+            "message": text,
+            "error": text,
+            "line": first.line,
+            "written": len(found.places),
+            "refused": found.fault_count,
+            "faults": [{"line": it.line, "message": it.text} for it in found.faults],
+        },
+        headers,
+    )
+
+
+async def _with_end(body: AsyncIterator[bytes]) -> AsyncIterator[bytes | None]:
+    """What comes, and then None."""
+    async for data in body:
+        yield data
+    yield None
+
+
+def _line(value: object) -> bytes:
+    return msgspec.json.encode(value) + b"\n"
+
+
+async def _count(reading: Reading, sids: list[int], start: int, stop: int) -> int:
+    total = 0
+    for sid in sids:
+        content = await reading.content(sid)
+        if content is not None:
+            total += await count_points(content, start, stop)
+    return total
+
+
+def _tags(texts: list[str]) -> list[Tag]:
+    return [tag(it) for it in texts]
+
+
+def _decoded(body: bytes, kind: type[B]) -> B:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRequest(f"the body is none: {error}") from error
+
+
+def _gunzipped(body: bytes) -> bytes:
+    unpacking = zlib.decompressobj(wbits=31)
+    try:
+        found = unpacking.decompress(body, BODY_BYTES_MAX + 1)
+    except zlib.error as error:
+        raise BadRequest(f"the body is not gzip: {error}") from error
+    if len(found) > BODY_BYTES_MAX or unpacking.unconsumed_tail:
+        raise BadRequest(f"the body is longer than {BODY_BYTES_MAX} bytes")
+    if not unpacking.eof:
+        raise BadRequest("the body ends within its gzip")
+    return found

@@ -1,0 +1,156 @@
+"""Time series of a served member: loaded when they are used, driven, and asked for.
+
+numpy and what is built on it take 30 MB and a part of a second, so whoever does not use time series
+does not load them.  They are loaded, on a thread, by the first of these: a request for them here,
+an operation of theirs that another member asks this one to run, or rows of theirs in its trees.
+Without the extra `roost[series]` there is nothing to load: requests are told so.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from roost.call import Caller
+from roost.database.aio import Database
+from roost.exchange import JSON, Answer, Request, Streaming
+from roost.server.models.model import Attached, DataModel, Ground, Page, StreamPage
+from roost.tasks import Tasks
+
+if TYPE_CHECKING:
+    from roost.series.engine import Engine
+    from roost.series.interface import Interface
+
+logger = logging.getLogger(__name__)
+# How often it is looked whether somebody uses them: by rows that were written elsewhere.
+LOOK_S = 1.0
+# What their operations and their first tree are called; nothing of them is loaded for that.
+OPERATIONS_PREFIX, FIRST_TREE = "roost.series_", "series.head"
+PATHS = ("/series", "/series/{rest:path}", "/write", "/api/v2/write", "/ping")
+STREAMED_PATH = "/series/append"
+# A body of points, as it comes, and the keys whose rights whoever sends or asks for points has.
+BODY_BYTES_MAX = 8 << 20
+KEYS = (b"series/", b"series0")
+Admit = Callable[[Caller, bool], Awaitable[None]]
+
+
+class SeriesDesk:
+    """Time series of one member, there or not yet."""
+
+    def __init__(self, db: Database, admit: Admit) -> None:
+        """Nothing is loaded; `admit` says who may read, and write."""
+        self._admit = admit
+        self._db = db
+        self._interface: Interface | None = None
+        self._why_not = ""
+        self._wanted = asyncio.Event()
+        self._loading = asyncio.Lock()
+        self._tasks = Tasks()
+
+    async def start(self) -> None:
+        """Look, and drive what is there."""
+        self._tasks.start(self._run())
+
+    def on_unknown(self, name: str) -> None:
+        """Another member has asked this one to run an operation that it does not know."""
+        if name.startswith(OPERATIONS_PREFIX):
+            self._wanted.set()
+
+    async def stop(self) -> None:
+        """Drive no more, and take no more points."""
+        if self._interface is not None:
+            await self._interface.close()
+        await self._tasks.close()
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether they are there."""
+        return self._interface is not None
+
+    async def engine(self) -> "Engine":
+        """Time series of this member, for a program in its process.
+
+        Raises:
+            SeriesUnavailable: packages that they need are not installed.
+
+        """
+        found = await self._load()
+        if found is None:
+            from roost.series.errors import SeriesUnavailable
+
+            raise SeriesUnavailable(self._why_not)
+        return found.engine
+
+    async def _run(self) -> None:
+        tree = self._db.local.tree(FIRST_TREE)
+        while not self._wanted.is_set():
+            if await tree.get(b"head") is not None:
+                break
+            try:
+                async with asyncio.timeout(LOOK_S):
+                    await self._wanted.wait()
+            except TimeoutError:
+                continue
+        interface = await self._load()
+        if interface is None:
+            logger.warning("there are time series here that this member cannot serve, or make "
+                           "smaller when it leads: %s", self._why_not)  # fmt: skip
+            return
+        await interface.driver.run()
+
+    async def _load(self) -> "Interface | None":
+        """What answers, loaded when it is not there; None when it cannot be."""
+        async with self._loading:
+            if self._interface is None and not self._why_not:
+                await self._import()
+            self._wanted.set()
+        return self._interface
+
+    async def _import(self) -> None:
+        try:
+            engine, interface = await self._db.host.aside(_modules)
+        except ImportError as error:
+            self._why_not = str(error)
+        else:
+            self._interface = interface(engine(self._db), self._admit)
+
+    async def answer(self, request: Request) -> Answer | Streaming:
+        """Answer a whole request."""
+        interface = await self._load()
+        return self._no_answer() if interface is None else await interface.answer(request)
+
+    async def flow(self, request: Request, body: AsyncIterator[bytes]) -> Answer | Streaming:
+        """Answer one whose body is a stream."""
+        interface = await self._load()
+        return self._no_answer() if interface is None else await interface.flow(request, body)
+
+    def _no_answer(self) -> Answer:
+        value = {"error": "unavailable", "code": "unavailable", "message": self._why_not}
+        return Answer(501, msgspec.json.encode(value) + b"\n", (JSON,))
+
+
+def _modules() -> "tuple[type[Engine], type[Interface]]":
+    """Load them; on a thread."""
+    from roost.series.engine import Engine
+    from roost.series.interface import Interface
+
+    return Engine, Interface
+
+
+def _attach(ground: Ground) -> Attached:
+    async def admit(caller: Caller, writes: bool) -> None:  # noqa: FBT001 - one of two
+        await ground.gate.admit(caller, *KEYS, writes)
+
+    desk = SeriesDesk(ground.database(), admit)
+    ground.embedded.runner.on_unknown = desk.on_unknown
+    return Attached(
+        start=desk.start,
+        close=desk.stop,
+        pages=[Page(path=it, answer=desk.answer, body_bytes_max=BODY_BYTES_MAX) for it in PATHS],
+        streams=[StreamPage(path=STREAMED_PATH, answer=desk.flow)],
+    )
+
+
+SERIES = DataModel(name="series", attach=_attach)

@@ -1,0 +1,131 @@
+r"""InfluxDB's line protocol, line by line: what is taken, and what is told with which number."""
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from roost.series.line_protocol import FAULTS_MAX, HEADS_MAX, STEP_LINES, Lines, Parser
+from roost.series.spelling import Precision, series_text
+
+NOW = 1_700_000_000 * 10**9
+
+
+def read(body: bytes, unit: Precision = Precision.NS, parser: Parser | None = None) -> Lines:
+    reading = (parser or Parser()).begin(body, unit, NOW)
+    while reading.step():
+        continue
+    return reading.found
+
+
+def points(found: Lines) -> list[tuple[str, int, float]]:
+    texts = [series_text(it.name, it.labels) for it in found.series]
+    rows = zip(found.places, found.times, found.values, strict=True)
+    return [(texts[place], time, value) for place, time, value in rows]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (b"m f=1 5", [("m.f", 5, 1.0)]),
+        (b"m,b=2,a=1 f=1 5", [("m.f{a=1,b=2}", 5, 1.0)]),
+        (b"m f=1,g=2i,h=3u,i=t,j=FALSE 5",
+         [("m.f", 5, 1.0), ("m.g", 5, 2.0), ("m.h", 5, 3.0), ("m.i", 5, 1.0), ("m.j", 5, 0.0)]),
+        (b"m f=-1.5e-3 -5", [("m.f", -5, -0.0015)]),
+        (b"m f=.5", [("m.f", NOW, 0.5)]),
+        (b"m   f=1   5  ", [("m.f", 5, 1.0)]),
+        (b"m f=1 5\r", [("m.f", 5, 1.0)]),
+        (rb"m\ x\,y,k\=1=a\ b f\ g=1 5", [('m x,y.f g{k\\=1="a b"}', 5, 1.0)]),
+        (b'm s="a, b=\\"c\\" 5",f=1 5', [("m.f", 5, 1.0)]),
+        (b'm f=1,s="x" 5', [("m.f", 5, 1.0)]),
+        ("temp,město=Děčín °C=2 5".encode(), [("temp.°C{město=Děčín}", 5, 2.0)]),
+    ],
+)  # fmt: skip
+def test_a_line_is_points(line: bytes, expected: list[tuple[str, int, float]]) -> None:
+    found = read(line)
+    assert not found.faults
+    if "=1=" in line.decode():  # a key with an equals sign has no text of ours: look at the parts
+        (info,) = found.series
+        assert (info.name, info.labels[0].key, info.labels[0].value) == ("m x,y.f g", "k=1", "a b")
+        return
+    assert points(found) == expected
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"m", b"m f", b"m f=", b"m =1", b" f=1", b"m, f=1", b"m,a f=1", b"m,a= f=1", b"m,=a f=1",
+     b"m,a=1,a=2 f=1", b"m f=1 x", b"m f=1 5 6", b"m f=1,", b"m f=nan", b"m f=inf", b"m f=1e999",
+     b"m f=1x", b"m f=0x10", b'm f="a', b'm s="a"', b"m f=1_000", b"m f=1 99999999999999999999",
+     b"m f=1 9223372036854775807", b"m\xff f=1", b"m,a=b=c f=1", b"m f=--1", b"m f=1 1.5"],
+)  # fmt: skip
+def test_what_is_no_line_is_told_with_its_number(line: bytes) -> None:
+    found = read(b"good f=1 1\n\n# nothing\n" + line + b"\ngood f=2 2")
+    assert [it.line for it in found.faults] == [4]
+    assert points(found) == [("good.f", 1, 1.0), ("good.f", 2, 2.0)]
+    assert found.line_count == 3
+
+
+def test_times_count_what_precision_says() -> None:
+    for unit in Precision:
+        assert read(b"m f=1 7", unit).times == [7 * unit.value]
+
+
+def test_texts_are_counted_and_left_out() -> None:
+    found = read(b'm a="x",b=1,c="y" 1\nm b=2 2')
+    assert (found.text_field_count, found.values) == (2, [1.0, 2.0])
+
+
+def test_faults_are_told_one_by_one_up_to_a_bound_and_counted_behind_it() -> None:
+    found = read(b"bad\n" * (FAULTS_MAX + 5))
+    assert (len(found.faults), found.fault_count) == (FAULTS_MAX, FAULTS_MAX + 5)
+
+
+def test_a_step_reads_so_many_lines_and_the_next_goes_on_behind_them() -> None:
+    body = b"\n".join(b"m f=%d %d" % (it, it) for it in range(STEP_LINES + 1))
+    reading = Parser().begin(body, Precision.NS, NOW)
+    assert reading.step()
+    assert len(reading.found.times) == STEP_LINES
+    assert not reading.step()
+    assert reading.found.times == list(range(STEP_LINES + 1))
+
+
+def test_what_is_kept_of_heads_has_a_bound() -> None:
+    parser = Parser()
+    body = b"\n".join(b"m%d f=1 1" % it for it in range(HEADS_MAX + 10))
+    found = read(body, parser=parser)
+    assert len(found.series) == HEADS_MAX + 10
+    assert len(parser._heads) <= HEADS_MAX
+    assert read(b"m1 f=2 2", parser=parser).values == [2.0]
+
+
+plain = st.from_regex(r"[^,= \\\"\x00-\x1f#]+", fullmatch=True).filter(lambda it: it == it.strip())
+
+
+@given(
+    plain,
+    st.dictionaries(plain, plain, max_size=3),
+    st.dictionaries(plain, st.floats(allow_nan=False, allow_infinity=False), min_size=1),
+    st.integers(-(2**61), 2**61),
+)
+def test_what_was_written_is_read(
+    name: str, tags: dict[str, str], fields: dict[str, float], time: int
+) -> None:
+    head = ",".join([name, *(f"{key}={value}" for key, value in tags.items())])
+    line = f"{head} {','.join(f'{key}={value!r}' for key, value in fields.items())} {time}"
+    found = read(line.encode())
+    if found.faults:  # names have a longest length, and that alone is a fault here
+        assert len(line) > 250
+        return
+    assert found.values == list(fields.values())
+    assert set(found.times) == {time}
+    assert {it.name for it in found.series} == {f"{name}.{it}" for it in fields}
+
+
+@given(st.binary(max_size=200))
+@example(b"a,b=\\ c=\\")
+@example(b'\\,\\ f="\\" 1')
+def test_any_bytes_are_lines_or_faults(body: bytes) -> None:
+    found = read(body)
+    lines = [it.strip(b" \r\t") for it in body.split(b"\n")]
+    said = [it for it in lines if it and not it.startswith(b"#")]
+    assert found.line_count == len(said)
+    assert len(found.places) == len(found.times) == len(found.values)

@@ -1,0 +1,263 @@
+"""Questions against brute force: windows, fills and groups of points in blocks and staged."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, tzinfo
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from roost.series import queries
+from roost.series.content import Content
+from roost.series.errors import BadWindow
+from roost.series.extra import np
+from roost.series.names import Info, Tag
+from roost.series.queries import (
+    AGGREGATES,
+    PAGE_ROWS,
+    Fill,
+    Part,
+    Query,
+    check,
+    collected,
+    last_point,
+    run,
+)
+from roost.series.records import batch, encode_batch
+from roost.series.registry import declare, delete_points
+from roost.series.staging import append
+from roost.series.windows import Calendar, Fixed, Unit, Window, edges
+from tests.series.memory_trees import Member
+
+SECOND, HOUR = 10**9, 3600 * 10**9
+BEGIN = 1_711_800_000 * SECOND  # the night of 2024-03-30, in which clocks go forward in Europe
+ALL = (*AGGREGATES, "median", "p90")
+
+
+class Asked:
+    """What `run` asks of an engine, of a member without a cluster."""
+
+    def __init__(self, member: Member) -> None:
+        self.member = member
+        self.reading_count = 0
+
+    def reading(self) -> "Asked":
+        return self
+
+    async def __aenter__(self) -> Any:
+        self.reading_count += 1
+        return await self.member.reading()
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Nothing is held."""
+
+
+def ask(member: Member, query: Query) -> list[Part]:
+    return asyncio.run(collected(run(Asked(member), query)))  # type: ignore[arg-type]  # a fake
+
+
+Points = dict[int, float]
+
+
+def filled(tables: Sequence[Points], *, sealed: float, labels: Sequence[str] = "xy") -> Member:
+    """A member with series `s{k=...}`, of which a part is sealed."""
+    member = Member()
+    infos = [Info("s", [Tag("k", labels[it % 2]), Tag("n", str(it))]) for it in range(len(tables))]
+    told = member.run(declare, infos)
+    rows = [(sid, time, value) for sid, table in zip(told.sids, tables, strict=True)
+            for time, value in table.items()]  # fmt: skip
+    cut = int(len(rows) * sealed)
+    for part in (rows[:cut], rows[cut:]):
+        if part:
+            sids, times, values = zip(*part, strict=True)
+            record = batch(np.array(sids), np.array(times), np.array(values, np.float64))
+            member.run(append, told.epoch, encode_batch(record))
+        if part is not rows[cut:]:
+            asyncio.run(member.seal())
+    return member
+
+
+def expected(points: Points, start: int, stop: int, window: Window, tz: tzinfo) -> dict[int, Any]:
+    """By each window's beginning, its numbers in the order of time."""
+    bounds = edges(window, start, stop, tz).tolist()
+    found: dict[int, list[float]] = {}
+    for time in sorted(points):
+        if start <= time < stop and not np.isnan(points[time]):
+            place = int(np.searchsorted(bounds, time, side="right")) - 1
+            found.setdefault(bounds[place], []).append(points[time])
+    return found
+
+
+def summed(values: list[float]) -> list[float]:
+    held = np.array(values)
+    return [
+        len(held), held.sum(), held.mean(), held.min(), held.max(), held.max() - held.min(),
+        held.std(), held[0], held[-1], np.median(held), np.percentile(held, 90),
+    ]  # fmt: skip
+
+
+tables = st.dictionaries(
+    st.integers(0, 400).map(lambda it: BEGIN + it * 600 * SECOND),
+    st.one_of(st.integers(-1000, 1000).map(float), st.just(float("nan"))),
+    max_size=120,
+)
+windows = st.sampled_from(
+    [Fixed(HOUR), Fixed(7 * 60 * SECOND), Fixed(86_400 * SECOND), Calendar(Unit.DAY),
+     Calendar(Unit.WEEK), Calendar(Unit.MONTH)]
+)  # fmt: skip
+zones = st.sampled_from([UTC, ZoneInfo("Europe/Prague"), ZoneInfo("Asia/Kathmandu")])
+cuts = st.integers(-10, 410).map(lambda it: BEGIN + it * 600 * SECOND)
+
+
+@given(tables, st.floats(0, 1), windows, zones, cuts, cuts)
+def test_windows_are_what_brute_force_says(
+    points: Points, sealed: float, window: Window, tz: tzinfo, first: int, second: int
+) -> None:
+    start, stop = min(first, second), max(first, second) + 1
+    (part,) = ask(
+        filled([points], sealed=sealed),
+        Query(names=("s",), start=start, stop=stop, window=window, tz=tz, aggregates=ALL),
+    )
+    wanted = expected(points, start, stop, window, tz)
+    assert part.times.tolist() == sorted(wanted)
+    for place, begin in enumerate(sorted(wanted)):
+        assert np.allclose(part.values[:, place], summed(wanted[begin]), atol=1e-9)
+
+
+@given(st.lists(tables, min_size=2, max_size=4), st.floats(0, 1), windows)
+def test_series_that_are_merged_are_as_one(
+    given_tables: list[Points], sealed: float, window: Window
+) -> None:
+    stop = BEGIN + 500 * 600 * SECOND
+    parts = ask(
+        filled(given_tables, sealed=sealed),
+        Query(names=("s",), start=BEGIN, stop=stop, window=window, group="k",
+              aggregates=("count", "sum", "min", "max", "stddev", "p90")),
+    )  # fmt: skip
+    assert [it.labels for it in parts] == [[Tag("k", "x")], [Tag("k", "y")]]
+    for part, those in zip(parts, (given_tables[::2], given_tables[1::2]), strict=True):
+        found: dict[int, list[float]] = {}
+        for points in those:
+            for begin, values in expected(points, BEGIN, stop, window, UTC).items():
+                found.setdefault(begin, []).extend(values)
+        assert part.times.tolist() == sorted(found)
+        for place, begin in enumerate(sorted(found)):
+            count, total, _, least, most, _, deviation, *_, p90 = summed(found[begin])
+            assert np.allclose(
+                part.values[:, place], [count, total, least, most, deviation, p90], atol=1e-9
+            )
+
+
+@given(tables, st.floats(0, 1), st.sampled_from(["kept", "deleted"]), cuts, cuts)
+def test_points_are_those_of_the_range(
+    points: Points, sealed: float, how: str, first: int, second: int
+) -> None:
+    start, stop = min(first, second), max(first, second) + 1
+    member = filled([points], sealed=sealed)
+    held = dict(points)
+    if how == "deleted":
+        member.run(delete_points, [1], start, stop)
+        held = {time: value for time, value in points.items() if not start <= time < stop}
+    (part,) = ask(member, Query(names=("s",), start=BEGIN - HOUR, stop=stop + HOUR))
+    wanted = {time: held[time] for time in sorted(held) if BEGIN - HOUR <= time < stop + HOUR}
+    assert part.times.tolist() == list(wanted)
+    assert np.array_equal(part.values[0], np.array(list(wanted.values())), equal_nan=True)
+
+
+def test_many_points_come_in_pages_each_of_one_state() -> None:
+    count = PAGE_ROWS + 1000
+    member = filled([{BEGIN + it * SECOND: float(it) for it in range(16_000)}], sealed=1)
+    member2 = member.run(declare, [Info("s", [Tag("k", "x"), Tag("n", "0")])])
+    times = np.arange(16_000, count, dtype=np.int64) * SECOND + BEGIN
+    record = batch(np.ones(len(times), np.int64), times, np.arange(16_000, count, dtype=np.float64))
+    member.run(append, member2.epoch, encode_batch(record))
+    asked = Asked(member)
+    query = Query(names=("s",), start=BEGIN, stop=BEGIN + count * SECOND)
+    (part,) = asyncio.run(collected(run(asked, query)))  # type: ignore[arg-type]  # a fake
+    assert part.values[0].tolist() == list(range(count))
+    assert asked.reading_count >= 3
+
+
+def test_gaps_are_filled_as_asked() -> None:
+    points = {BEGIN: 1.0, BEGIN + HOUR: 3.0, BEGIN + 4 * HOUR: 6.0}
+    member = filled([points], sealed=0.5)
+
+    def rows(fill: Fill) -> list[list[float | None]]:
+        (part,) = ask(
+            member,
+            Query(names=("s",), start=BEGIN - HOUR, stop=BEGIN + 6 * HOUR, window=Fixed(HOUR),
+                  aggregates=("mean", "count"), fill=fill),
+        )  # fmt: skip
+        return [[None if np.isnan(it) else it for it in row] for row in part.values.tolist()]
+
+    none = None
+    counts = [0, 1, 1, 0, 0, 1, 0]
+    assert rows(Fill.NONE) == [[1, 3, 6], [1, 1, 1]]
+    assert rows(Fill.NULL) == [[none, 1, 3, none, none, 6, none], counts]
+    assert rows(Fill.PREVIOUS) == [[none, 1, 3, 3, 3, 6, 6], counts]
+    assert rows(Fill.LINEAR) == [[none, 1, 3, 4, 5, 6, none], counts]
+
+
+def test_series_are_chosen_by_names_labels_and_tags() -> None:
+    member = filled([{BEGIN: 1.0}, {BEGIN: 2.0}, {BEGIN: 3.0}], sealed=0)
+    whole: dict[str, Any] = {"start": BEGIN, "stop": BEGIN + 1}
+
+    def chosen(**given: Any) -> list[float]:
+        return [it.values[0, 0] for it in ask(member, Query(**whole, **given))]
+
+    assert chosen(names=("s",)) == [1, 3, 2], "by their labels"
+    assert chosen(names=("s{k=x}",)) == [1, 3]
+    assert chosen(names=("s{k=x,n=2}", "s{n=0}")) == [3, 1]
+    assert chosen(tags=(Tag("k", "y"),)) == [2]
+    assert chosen(names=("s",), tags=(Tag("k", "x"), Tag("n", "2"))) == [3]
+    assert chosen(names=("other",)) == []
+    assert chosen(tags=(Tag("k", "z"),)) == []
+
+
+@pytest.mark.parametrize(
+    "given_query",
+    [
+        {"names": ("s",), "start": 1, "stop": 1},
+        {"start": 0, "stop": 1},
+        {"names": ("s",), "start": 0, "stop": 1, "aggregates": ("middle",)},
+        {"names": ("s",), "start": 0, "stop": 1, "aggregates": ("p101",)},
+        {"names": ("s",), "start": 0, "stop": 1, "group": "k"},
+        {"names": ("s",), "start": 0, "stop": 1, "fill": Fill.NULL},
+        {"names": ("s",), "start": 0, "stop": 1, "window": Fixed(1), "group": "k",
+         "aggregates": ("first",)},
+        {"names": ("s",), "start": 0, "stop": 10**18, "window": Fixed(1)},
+    ],
+)  # fmt: skip
+def test_questions_without_an_answer_are_refused(given_query: dict[str, Any]) -> None:
+    with pytest.raises(BadWindow):
+        check(Query(**given_query))
+
+
+def test_too_many_series_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queries, "SERIES_MAX", 2)
+    member = filled([{BEGIN: 1.0}, {BEGIN: 2.0}, {BEGIN: 3.0}], sealed=0)
+    asked: list[dict[str, Any]] = [
+        {"names": ("s",)},
+        {"tags": (Tag("k", "x"),), "names": ("s", "s")},
+    ]
+    for given_query in asked:
+        with pytest.raises(BadWindow):
+            ask(member, Query(start=0, stop=1, **given_query))
+
+
+@given(tables, st.floats(0, 1))
+def test_the_last_point_is_the_last(points: Points, sealed: float) -> None:
+    member = filled([points], sealed=sealed)
+
+    async def last() -> tuple[list[int], list[float]]:
+        content: Content | None = await (await member.reading()).content(1)
+        assert content is not None
+        table = await last_point(content)
+        return table.times.tolist(), table.values.tolist()
+
+    times, values = asyncio.run(last())
+    assert times == sorted(points)[-1:]
+    assert np.array_equal(values, [points[it] for it in times], equal_nan=True)
