@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from roost import compiled
 from roost.sim.mutants import MUTANTS, applied
+from tests import steps
 from tests.order import RECORD, Order, Progress
 
 NAME_BYTES_MAX = 24
@@ -66,6 +67,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         mark = item.get_closest_marker("pure")
         if mark is not None:
             item.add_marker(pytest.mark.skip(reason=f"runs pure: {mark.args[0]}"))
+        elif isinstance(item, pytest.Function) and steps.counts(item.function):
+            item.add_marker(pytest.mark.skip(reason=steps.REASON))
 
 
 @pytest.hookimpl(trylast=True)

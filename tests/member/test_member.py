@@ -219,6 +219,7 @@ def test_members_publish_their_names_and_client_urls(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.pure("it replaces a method")
 def test_a_leader_with_a_lease_reads_without_asking_and_only_while_it_is_heard(
     tmp_path: Path,
 ) -> None:

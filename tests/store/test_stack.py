@@ -145,6 +145,7 @@ def test_what_is_kept_for_holds_alone_is_counted() -> None:
     assert held.held_bytes == 0
 
 
+@pytest.mark.pure("it replaces methods")
 def test_what_there_is_no_memory_to_take_over_or_to_merge_is_seen_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -409,6 +409,7 @@ def test_what_is_made_durable_is_so_when_it_is_said_also_behind_a_flush_under_wa
     store.close()
 
 
+@pytest.mark.pure("it replaces methods")
 @pytest.mark.parametrize("is_long", [False, True])
 def test_an_entry_that_there_is_no_memory_to_read_is_not_applied_and_may_be_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_long: bool

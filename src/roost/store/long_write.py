@@ -151,10 +151,8 @@ class Assembly:
         """Take over a part, or look at some of what they came to; say whether that was all."""
         if self._is_done:
             return True
-        if self._position < self._count and self.fault is None:
-            self._take_part()
-            if self.fault is None:
-                return False
+        if self._position < self._count and self.fault is None and self._take_part():
+            return False
         if self._survey is None:
             if self.fault is None and self._part(self._count) is not None:
                 self.fault = MalformedWriteSet(f"a long write has more than {self._count} parts")
@@ -170,18 +168,20 @@ class Assembly:
     def _part(self, position: int) -> bytes | None:
         return self._lookup(PARTS_ID, position.to_bytes(_POSITION_BYTES, "big"))
 
-    def _take_part(self) -> None:
+    def _take_part(self) -> bool:
+        """Take over the next part; say whether nothing was wrong with it."""
         part = self._part(self._position)
         self._position += 1
         if part is None:
             self.fault = MalformedWriteSet(f"a long write has not all its {self._count} parts")
-            return
+            return False
         try:
             self.layer.carry_out(part)
         except MalformedWriteSet as error:
             self.fault = error
-            return
+            return False
         self.layer.settle()
+        return True
 
 
 def close_layer(layer: Layer) -> Iterator[None]:

@@ -340,6 +340,7 @@ def test_every_watch_sees_every_event_once_or_is_cancelled(
         story(tell)
 
 
+@pytest.mark.pure("it counts lines")
 def test_a_revision_of_many_keys_is_led_through_in_slices_and_told_whole(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -33,7 +33,16 @@ def test_a_file_that_is_not_the_store_that_was_offered_is_refused(tmp_path: Path
         check_content(nothing, right)
 
 
-@pytest.mark.parametrize("crash_before", ["place", "record", "journal", "keeper", "nothing"])
+@pytest.mark.parametrize(
+    "crash_before",
+    [
+        "place",
+        "record",
+        pytest.param("journal", marks=pytest.mark.pure("it replaces a method")),
+        "keeper",
+        "nothing",
+    ],
+)
 def test_a_crash_in_an_installation_leaves_the_old_state_or_the_new_one(
     tmp_path: Path, crash_before: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
