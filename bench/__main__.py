@@ -1,280 +1,171 @@
-"""`python -m bench`: h2load against Roost and real etcd, turn and turn about, in one run.
+"""`python -m bench`: Roost against real etcd, turn and turn about, in one run.
 
-For three members and for one, at 1, 10, 100 and 100 x 10 concurrent requests: puts of 100-byte
-values and linearizable reads of one key, to the leader.  Each round measures Roost and etcd one
-right after the other; what counts is the ratio of a round, and the median of those.  h2load is in
-Debian's package nghttp2-client.  All runs are bounded by a count of requests.
+Each round measures Roost and etcd one right after the other, and every other round the other way
+about; what counts is the ratio of a round, and the median of those.  Requests go to the leader,
+values have 100 bytes where nothing else is said, and all runs are bounded by counts.
 
-Beside it, the replicated dictionary of PySyncObj with its two settings of batching, three members.
+    --rows put stm     other rows than `put` and `get` (see below); `all` is all of them
+    --rounds 7         more rounds
+    --scale 0.1        a tenth of the requests, keys and watchers: to try whether it runs
+    --into FILE        keep the raw results; rows that are measured again are replaced
+    --dictionary       PySyncObj's replicated dictionary beside ours, and nothing else
+
+`python -m bench.page` makes the page and its chart of the file.  Rows:
+
+    put, get               1, 10, 100 and 100 x 10 at once, three members and one; gets linearizable
+    serializable           gets that ask nobody else
+    sustained              150,000 puts in a row
+    sizes                  values of 1 KiB, 64 KiB and 1 MiB
+    tls                    puts and gets, with TLS on both ports
+    put-64 txn-put stm lease-keepalive watch      the kinds of etcd's own `benchmark`
+    bulk grow memory disk restart     a store that grows to a million keys; taken together
 """
 
 import argparse
 import json
-import re
+import os
+import platform
 import shutil
-import statistics
-import struct
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 
-import grpc
+from bench import growing
+from bench.dictionary import measure_dictionary
+from bench.pairs import Plan
+from bench.rows import RATE, Row, Run, load_results, save_results
+from bench.workloads import WORKLOADS, run_table, run_watch
+from roost import compiled
+from roost.testing.etcd import etcd_command
 
-from bench.servers import Cluster, PySyncObjCluster
-from roost.proto import rpc_pb2
-
-LOADS = ((1, 1, 1500), (10, 1, 8000), (100, 1, 20_000), (100, 10, 40_000))
-WAIT_S = 30.0
-PYSYNCOBJ_WAVES = 20
-H2LOAD_TIMEOUT_S = 120.0
-_FINISHED = re.compile(r"finished in .*?, ([0-9.]+) req/s")
-_SUCCEEDED = re.compile(r"(\d+) succeeded")
-_STATUS = re.compile(r"status codes: (\d+) 2xx")
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One workload: requests a second and processor microseconds a request, by round."""
-
-    members: int
-    operation: str
-    clients: int
-    streams: int
-    roost: list[float]
-    etcd: list[float]
-    ratio: float
-    roost_cpu_us: float
-    etcd_cpu_us: float
+ROWS = tuple(dict.fromkeys([*(it.row for it in WORKLOADS), "stm", "watch", *growing.ROWS]))
+ALL = "all"
+ROOT = Path(__file__).parent.parent
 
 
-def frame(message: bytes) -> bytes:
-    """A gRPC message with its prefix."""
-    return b"\0" + struct.pack(">I", len(message)) + message
+def measure(plan: Plan, wanted: frozenset[str], sizes: Sequence[int]) -> Iterator[Row]:
+    """All rows that are wanted."""
+    yield from run_table(plan, wanted, tuple(sizes))
+    if "watch" in wanted:
+        yield from run_watch(plan)
+    if wanted & set(growing.ROWS):
+        yield from (it for it in growing.run_growing(plan) if it.row in wanted)
 
 
-def call(port: int, path: str, request: bytes) -> bytes:
-    """One unary call."""
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        method: Callable[..., bytes] = channel.unary_unary(path)
-        return method(request, timeout=WAIT_S, wait_for_ready=True)
-
-
-def find_leader(cluster: Cluster) -> int:
-    """The leader's client port, once every member serves."""
-    for port in cluster.ports:
-        body = rpc_pb2.PutRequest(key=b"key", value=b"v" * 100).SerializeToString()
-        for _ in range(5):
-            try:
-                call(port, "/etcdserverpb.KV/Put", body)
-                break
-            except grpc.RpcError as error:
-                last = error
-        else:
-            raise last
-    for port in cluster.ports:
-        answer = rpc_pb2.StatusResponse.FromString(
-            call(port, "/etcdserverpb.Maintenance/Status", b"")
-        )
-        if answer.leader == answer.header.member_id:
-            return port
-    raise RuntimeError("no member leads")
-
-
-def h2load(port: int, path: str, body: Path, clients: int, streams: int, count: int) -> float:
-    """Requests a second; every request must succeed."""
-    command = [
-        "h2load", "-n", str(count), "-c", str(clients), "-m", str(streams), "-t", "1",
-        "-H", "content-type: application/grpc", "-H", "te: trailers",
-        "-d", str(body), f"http://127.0.0.1:{port}{path}",
-    ]  # fmt: skip
-    said = subprocess.run(
-        command, capture_output=True, text=True, check=True, timeout=H2LOAD_TIMEOUT_S
-    ).stdout
-    finished, succeeded, status = (
-        pattern.search(said) for pattern in (_FINISHED, _SUCCEEDED, _STATUS)
+def describe(plan: Plan) -> Run:
+    """When and where it is."""
+    now = datetime.now(UTC)
+    commit = _said("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD") or "unknown"
+    etcd = _said(*etcd_command(), "--version").splitlines() or ["etcd"]
+    cpu = next(
+        (it.partition(":")[2].strip() for it in _cpu_lines() if it.startswith("model name")), ""
     )
-    if not finished or not succeeded or not status or int(status[1]) != count:
-        raise RuntimeError(f"h2load failed:\n{said}")
-    return float(finished[1])
+    cores = len(os.sched_getaffinity(0))
+    return Run(
+        id=now.strftime("%Y-%m-%d %H:%M:%S"),
+        date=now.strftime("%Y-%m-%d"),
+        commit=commit,
+        command=f"python -m bench {' '.join(sys.argv[1:])}".strip(),
+        machine=f"{cpu or platform.machine()}, {platform.system()} {platform.release()}",
+        cores=cores,
+        python=f"{platform.python_implementation()} {platform.python_version()}",
+        tree=compiled.description(),
+        etcd=etcd[0].removeprefix("etcd Version: "),
+        rounds=plan.rounds,
+        scale=plan.scale,
+        load=round(os.getloadavg()[0], 1),
+    )
 
 
-@dataclass(slots=True)
-class Bench:
-    """One cluster of each kind, the same size, measured turn and turn about."""
-
-    clusters: dict[str, Cluster]
-    leaders: dict[str, int]
-    rounds: int
-    scale: float
-    say: Callable[[str], None]
-
-    def workload(
-        self, operation: str, path: str, body: Path, clients: int, streams: int, count: int
-    ) -> Row:
-        """Measure one workload, round after round."""
-        rate: dict[str, list[float]] = {kind: [] for kind in self.clusters}
-        cpu = dict.fromkeys(self.clusters, 0.0)
-        count = max(clients * streams, int(count * self.scale))
-        size = self.clusters["roost"].size
-        for turn in range(self.rounds):
-            for kind, cluster in self.clusters.items():
-                where = f"{size} members, {operation}, {clients}x{streams}"
-                self.say(f"{where}, round {turn + 1}/{self.rounds}: {kind}")
-                before = cluster.cpu_seconds()
-                port = self.leaders[kind]
-                rate[kind].append(h2load(port, path, body, clients, streams, count))
-                cpu[kind] += cluster.cpu_seconds() - before
-        pairs = zip(rate["roost"], rate["etcd"], strict=True)
-        ratio = statistics.median(ours / theirs for ours, theirs in pairs)
-        micros = {kind: 1e6 * spent / (self.rounds * count) for kind, spent in cpu.items()}
-        return Row(
-            members=size,
-            operation=operation,
-            clients=clients,
-            streams=streams,
-            roost=rate["roost"],
-            etcd=rate["etcd"],
-            ratio=ratio,
-            roost_cpu_us=micros["roost"],
-            etcd_cpu_us=micros["etcd"],
-        )
+def _cpu_lines() -> list[str]:
+    path = Path("/proc/cpuinfo")
+    return path.read_text().splitlines() if path.exists() else []
 
 
-def measure(size: int, rounds: int, scale: float, say: Callable[[str], None]) -> list[Row]:
-    """Measure all workloads on `size` members of each kind."""
-    clusters = {kind: Cluster(kind, size) for kind in ("roost", "etcd")}
-    value = b"v" * 100
-    bodies = {
-        "put": ("/etcdserverpb.KV/Put", rpc_pb2.PutRequest(key=b"key", value=value)),
-        "read": ("/etcdserverpb.KV/Range", rpc_pb2.RangeRequest(key=b"key")),
-    }
-    rows: list[Row] = []
-    try:
-        for cluster in clusters.values():
-            cluster.start()
-        leaders = {kind: find_leader(cluster) for kind, cluster in clusters.items()}
-        bench = Bench(clusters, leaders, rounds, scale, say)
-        with tempfile.TemporaryDirectory() as scratch:
-            for operation, (path, request) in bodies.items():
-                body = Path(scratch) / operation
-                body.write_bytes(frame(request.SerializeToString()))
-                rows += [bench.workload(operation, path, body, *load) for load in LOADS]
-    finally:
-        for cluster in clusters.values():
-            cluster.stop()
-    return rows
-
-
-@dataclass(frozen=True, slots=True)
-class DictionaryRow:
-    """Puts a second into three members, by round."""
-
-    clients: int
-    streams: int
-    roost: list[float]
-    batched: list[float]
-    single: list[float]
-    ratio: float
-
-
-def measure_dictionary(
-    rounds: int, scale: float, say: Callable[[str], None]
-) -> list[DictionaryRow]:
-    """Measure Roost beside PySyncObj's dictionary; the ratio is to its better setting."""
-    roost = Cluster("roost", 3)
-    others = {mode: PySyncObjCluster(mode=mode) for mode in ("batched", "single")}
-    rows: list[DictionaryRow] = []
-    try:
-        for cluster in (roost, *others.values()):
-            cluster.start()
-        port = find_leader(roost)
-        leaders = {mode: cluster.find_leader() for mode, cluster in others.items()}
-        with tempfile.TemporaryDirectory() as scratch:
-            body = Path(scratch) / "put"
-            request = rpc_pb2.PutRequest(key=b"key", value=b"v" * 100)
-            body.write_bytes(frame(request.SerializeToString()))
-            for clients, streams, full_count in LOADS:
-                callers = clients * streams
-                count = max(callers, int(full_count * scale))
-                counts = {"batched": callers * PYSYNCOBJ_WAVES, "single": max(callers, count // 5)}
-                rate: dict[str, list[float]] = {"roost": [], "batched": [], "single": []}
-                for turn in range(rounds):
-                    say(f"dictionary, {clients}x{streams}, round {turn + 1}/{rounds}")
-                    path = "/etcdserverpb.KV/Put"
-                    rate["roost"].append(h2load(port, path, body, clients, streams, count))
-                    for mode, cluster in others.items():
-                        line = f"put {callers} {counts[mode]}"
-                        rate[mode].append(float(cluster.ask(leaders[mode], line)))
-                ratios = [ours / max(theirs) for ours, *theirs in zip(*rate.values(), strict=True)]
-                rows.append(
-                    DictionaryRow(clients, streams, **rate, ratio=statistics.median(ratios))
-                )
-    finally:
-        for cluster in (roost, *others.values()):
-            cluster.stop()
-    return rows
+def _said(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip()
 
 
 def main() -> None:
-    """Measure and print tables, or JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Measure; print a table or JSON, and keep it."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--rows", nargs="+", choices=(*ROWS, ALL), default=("put", "get"))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--members", type=int, nargs="*", default=[3, 1])
-    parser.add_argument("--scale", type=float, default=1.0, help="times the requests a run")
-    parser.add_argument("--no-dictionary", action="store_true", help="without PySyncObj")
+    parser.add_argument("--scale", type=float, default=1.0, help="times the requests of a run")
+    parser.add_argument("--into", type=Path, help="a file of raw results, such as %(prog)s keeps")
+    parser.add_argument("--dictionary", action="store_true", help="PySyncObj beside it instead")
+    parser.add_argument("--no-dictionary", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if shutil.which("h2load") is None:
         sys.exit("bench needs h2load: install the package nghttp2-client")
 
     def say(text: str) -> None:
-        print(f"\r{text:<70}", end="", file=sys.stderr, flush=True)
+        print(f"\r{text:<79}", end="", file=sys.stderr, flush=True)
 
-    rounds, scale = options.rounds, options.scale
-    rows = [row for size in options.members for row in measure(size, rounds, scale, say)]
-    dictionary = [] if options.no_dictionary else measure_dictionary(rounds, scale, say)
+    if options.dictionary:
+        print_dictionary(options.rounds, options.scale, say, as_json=options.json)
+        return
+    plan = Plan(options.rounds, options.scale, say)
+    wanted = frozenset(ROWS if ALL in options.rows else options.rows)
+    run, rows = describe(plan), []
+    for row in measure(plan, wanted, options.members):
+        rows.append(replace(row, run=run.id))
+        if options.into:
+            # Each at once: a campaign that is interrupted has what it has.
+            save_results(options.into, load_results(options.into).with_rows(run, rows))
     say("")
     print(file=sys.stderr)
     if options.json:
-        print(json.dumps([asdict(row) for row in (*rows, *dictionary)]))
-        return
-    print_table(
-        "members | operation | clients | Roost/s | etcd/s | ratio | CPU us Roost | CPU us etcd",
-        [
-            f"{row.members} | {row.operation} | {callers(row)} "
-            f"| {statistics.median(row.roost):,.0f} "
-            f"| {statistics.median(row.etcd):,.0f} | {row.ratio:.2f} "
-            f"| {row.roost_cpu_us:.0f} | {row.etcd_cpu_us:.0f}"
-            for row in rows
-        ],
-    )
-    if dictionary:
-        print()
-        print_table(
-            "clients | Roost/s | PySyncObj batched/s | PySyncObj single/s | ratio to the better",
-            [
-                f"{callers(row)} | {statistics.median(row.roost):,.0f} "
-                f"| {statistics.median(row.batched):,.0f} "
-                f"| {statistics.median(row.single):,.0f} | {row.ratio:.2f}"
-                for row in dictionary
-            ],
+        print(json.dumps([asdict(row) | {"ratio": row.ratio} for row in rows]))
+    else:
+        print_table(rows)
+
+
+def print_table(rows: Sequence[Row]) -> None:
+    """Print a Markdown table."""
+    print("| members | operation | clients | Roost | etcd | ratio | CPU us Roost | CPU us etcd |")
+    print("|---|---|---|---|---|---|---|---|")
+    for row in rows:
+        cpu = [row.roost_cpu_us, row.etcd_cpu_us]
+        micros = " | ".join("" if it is None else f"{it:.0f}" for it in cpu)
+        print(
+            f"| {row.members} | {row.what} | {row.load} | {figure(row, row.roost)} "
+            f"| {figure(row, row.etcd)} | {row.ratio:.2f} | {micros} |"
         )
 
 
-def callers(row: Row | DictionaryRow) -> str:
-    """The load as people write it."""
-    return str(row.clients) if row.streams == 1 else f"{row.clients} x {row.streams}"
+def figure(row: Row, figures: Sequence[float]) -> str:
+    """The median, with its unit."""
+    middle = median(figures)
+    return f"{middle:,.0f}/s" if row.unit == RATE else f"{middle:.2f} {row.unit}"
 
 
-def print_table(head: str, lines: list[str]) -> None:
-    """Print a Markdown table."""
-    print(f"| {head} |")
-    print("|" + "---|" * (head.count("|") + 1))
-    for line in lines:
-        print(f"| {line} |")
+def print_dictionary(
+    rounds: int, scale: float, say: Callable[[str], None], *, as_json: bool
+) -> None:
+    """Measure PySyncObj's dictionary beside ours."""
+    rows = measure_dictionary(rounds, scale, say)
+    say("")
+    print(file=sys.stderr)
+    if as_json:
+        print(json.dumps([asdict(row) for row in rows]))
+        return
+    print("| clients | Roost/s | PySyncObj batched/s | PySyncObj single/s | ratio to the better |")
+    print("|---|---|---|---|---|")
+    for row in rows:
+        rates = " | ".join(f"{median(it):,.0f}" for it in (row.roost, row.batched, row.single))
+        print(f"| {row.load} | {rates} | {row.ratio:.2f} |")
 
 
 if __name__ == "__main__":

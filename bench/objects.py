@@ -7,7 +7,6 @@ it answers; PySyncObj never does, which no setting of its changes.
 
 import argparse
 import json
-import sys
 from statistics import median
 
 from bench.servers import ObjectsCluster, PySyncObjCluster, ToldCluster
@@ -54,4 +53,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

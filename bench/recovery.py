@@ -21,7 +21,7 @@ from pathlib import Path
 from roost.journal import Identity, Journal
 from roost.raft import Entry, EntryKind, HardState
 from roost.store import BOOTSTRAP_INDEX, InlineKeeper, Store, StoreConfig, Txn
-from roost.store.base import BaseWriter
+from roost.store.base_writer import BaseWriter
 from roost.store.layer import Layer
 from roost.store.write_set import HEAD, PUT
 

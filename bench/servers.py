@@ -14,44 +14,82 @@ from roost.testing.etcd import etcd_command
 from roost.testing.ports import free_ports
 
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 60.0
+END_TIMEOUT_S = 60.0
+QUOTA_BYTES = 8 << 30
+STAT_BLOCK_BYTES = 512
 ROOST = [sys.executable, "-m", "roost.cli", "serve"]
 
 
 @dataclass(slots=True)
 class Cluster:
-    """`size` members of one kind, on loopback, with their data in a directory of its own."""
+    """`size` members of one kind, on loopback, with their data in a directory of its own.
+
+    With `is_tls` both ports have certificates, which each member makes for itself.
+    """
 
     kind: str
     size: int
+    is_tls: bool = False
     root: Any = field(default_factory=tempfile.TemporaryDirectory)
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     ports: list[int] = field(default_factory=list)
+    _commands: list[list[str]] = field(default_factory=list)
 
     def start(self) -> None:
         """Start all members."""
-        command = etcd_command() if self.kind == "etcd" else ROOST
         ports = free_ports(2 * self.size)
         self.ports = ports[: self.size]
-        peers = [f"http://127.0.0.1:{port}" for port in ports[self.size :]]
-        members = ",".join(f"m{position}={url}" for position, url in enumerate(peers))
-        for position, peer in enumerate(peers):
-            client = f"http://127.0.0.1:{self.ports[position]}"
-            name = f"m{position}"
-            log = (Path(self.root.name) / f"{name}.log").open("wb")
-            flags = {
-                "name": name,
-                "data-dir": f"{self.root.name}/{name}",
-                "listen-client-urls": client,
-                "advertise-client-urls": client,
-                "listen-peer-urls": peer,
-                "initial-advertise-peer-urls": peer,
-                "initial-cluster": members,
-                "log-level": "error",
-            }
-            arguments = [f"--{key}={value}" for key, value in flags.items()]
-            process = subprocess.Popen([*command, *arguments], stdout=log, stderr=log)
-            self.processes.append(process)
+        scheme = "https" if self.is_tls else "http"
+        peers = [f"{scheme}://127.0.0.1:{port}" for port in ports[self.size :]]
+        self._commands = [self._command(position, scheme, peers) for position in range(self.size)]
+        self.processes = [self._start(position) for position in range(self.size)]
+
+    def _command(self, position: int, scheme: str, peers: Sequence[str]) -> list[str]:
+        client = f"{scheme}://127.0.0.1:{self.ports[position]}"
+        peer = peers[position]
+        flags = {
+            "name": f"m{position}",
+            "data-dir": str(self._data_dir(position)),
+            "listen-client-urls": client,
+            "advertise-client-urls": client,
+            "listen-peer-urls": peer,
+            "initial-advertise-peer-urls": peer,
+            "initial-cluster": ",".join(f"m{number}={url}" for number, url in enumerate(peers)),
+            "log-level": "error",
+            # A million keys and what was written before them, for either.
+            "quota-backend-bytes": str(QUOTA_BYTES),
+        }
+        if self.is_tls:
+            flags |= {"auto-tls": "true", "peer-auto-tls": "true"}
+        command = etcd_command() if self.kind == "etcd" else ROOST
+        return [*command, *(f"--{key}={value}" for key, value in flags.items())]
+
+    def _data_dir(self, position: int) -> Path:
+        return Path(self.root.name) / f"m{position}"
+
+    def _start(self, position: int) -> subprocess.Popen[bytes]:
+        with Path(f"{self._data_dir(position)}.log").open("ab") as log:
+            return subprocess.Popen(self._commands[position], stdout=log, stderr=log)
+
+    def end_member(self, position: int) -> None:
+        """Ask one member to end, and wait until it has.
+
+        Raises:
+            subprocess.TimeoutExpired: it has not.
+
+        """
+        self.processes[position].terminate()
+        self.processes[position].wait(END_TIMEOUT_S)
+
+    def start_member(self, position: int) -> None:
+        """Start a member again that was ended."""
+        self.processes[position] = self._start(position)
+
+    def disk_bytes(self) -> int:
+        """What the files of all members take on the disk."""
+        held = (it for it in Path(self.root.name).rglob("*") if it.is_file())
+        return sum(it.stat().st_blocks for it in held) * STAT_BLOCK_BYTES
 
     def cpu_seconds(self) -> float:
         """Processor time of all members and their children so far."""
