@@ -84,6 +84,75 @@ def test_it_has_nothing_that_the_compiler_gets_wrong(module: str) -> None:
     assert "__main__" not in ast.unparse(tree), "what is compiled is no program"
 
 
+def compared(test: ast.expr | None) -> set[str]:
+    """Attributes of which a condition asks whether they are None."""
+    if isinstance(test, ast.BoolOp):
+        return {it for part in test.values for it in compared(part)}
+    if isinstance(test, ast.UnaryOp):
+        return compared(test.operand)
+    if isinstance(test, ast.Compare) and ast.unparse(test.comparators[0]) == "None":
+        return {ast.unparse(test.left)} if isinstance(test.left, ast.Attribute) else set()
+    return set()
+
+
+def is_of_all(test: ast.expr) -> bool:
+    """Whether it is `a and b`: where that did not hold, nobody knows which of them did not."""
+    if isinstance(test, ast.UnaryOp) and isinstance(test.operand, ast.BoolOp):
+        return isinstance(test.operand.op, ast.Or)
+    return isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And)
+
+
+def calls(part: ast.AST) -> bool:
+    return any(isinstance(it, ast.Call) for it in ast.walk(part))
+
+
+def compared_again(body: list[ast.stmt], known: set[str], *, is_called: bool) -> Iterator[int]:
+    """Lines that ask of an attribute in `known` again, behind a call that may have changed it."""
+    for statement in body:
+        test = getattr(statement, "test", None)
+        found = compared(test)
+        if is_called and found & known:
+            yield statement.lineno
+        is_called = is_called or (calls(test) if test is not None else calls(statement))
+        within = known | found
+        for name in ("body", "orelse", "finalbody"):
+            yield from compared_again(getattr(statement, name, []), within, is_called=is_called)
+        for handler in getattr(statement, "handlers", []):
+            yield from compared_again(handler.body, known, is_called=is_called)
+        is_called = is_called or calls(statement)
+        ends = (ast.Return, ast.Raise, ast.Continue, ast.Break)
+        is_known_behind = isinstance(statement, ast.Assert) or (
+            isinstance(statement, ast.If)
+            and isinstance(statement.body[-1], ends)
+            and not is_of_all(statement.test)
+        )
+        known = known | found if is_known_behind else known
+        stored = (it for it in ast.walk(statement) if isinstance(it, ast.Attribute))
+        known = known - {ast.unparse(it) for it in stored if isinstance(it.ctx, ast.Store)}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_what_a_call_may_change_is_not_asked_about_again(module: str) -> None:
+    """The checker believes the first answer, and compiled, that belief is checked: a TypeError."""
+    for node in ast.walk(TREES[module]):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = list(compared_again(node.body, set(), is_called=False))
+            assert lines == [], f"{node.name}: read it into a name first"
+
+
+def test_a_function_that_asks_again_is_found() -> None:
+    """As it stood in `store/long_write.py`."""
+    text = """
+if self.count and self.fault is None:
+    self.take()
+    if self.fault is None:
+        return
+"""
+    assert list(compared_again(ast.parse(text).body, set(), is_called=False)) == [4]
+    right = text.replace("self.take()", "self.fault = self.take()")
+    assert list(compared_again(ast.parse(right).body, set(), is_called=False)) == []
+
+
 # Those that do, and what bounds the descent.
 CALL_THEMSELVES = {
     "_has_put": "transactions in transactions: protobuf lets 100 messages be in each other",
@@ -101,6 +170,9 @@ def test_no_function_of_it_calls_itself(module: str) -> None:
             assert not is_endless or node.name in CALL_THEMSELVES, node.name
 
 
+BASES = re.compile(r"^ *class \w+\(([^)]*)\)", re.MULTILINE)
+
+
 def test_no_interpreted_class_has_a_compiled_base_that_does_not_allow_it() -> None:
     """It would be refused when its module is imported: tests' fakes are such classes."""
     native, allowing = {}, set()
@@ -111,9 +183,14 @@ def test_no_interpreted_class_has_a_compiled_base_that_does_not_allow_it() -> No
             allowing.add(node.name)
     assert allowing == {"BaseReader", "Connection", "Outgoing", "View"}
     compiled_sources = {source_of(it) for it in MODULES}
-    found = []
+    found, looked_at = [], 0
     for path in [*SOURCES.rglob("*.py"), *(ROOT / "tests").rglob("*.py")]:
-        tree = ast.parse(path.read_text())
+        text = path.read_text()
+        # Most have no such class, and to parse all of them takes longer than all else here.
+        if not set(re.findall(r"\w+", " ".join(BASES.findall(text)))) & native.keys():
+            continue
+        looked_at += 1
+        tree = ast.parse(text)
         from_where = origins(tree)
         for node in classes(tree):
             for base in map(ast.unparse, node.bases):
@@ -123,19 +200,25 @@ def test_no_interpreted_class_has_a_compiled_base_that_does_not_allow_it() -> No
                 if is_native and path not in compiled_sources:
                     found.append(f"{path.relative_to(ROOT)}: {node.name} of {base}")
     assert found == []
+    assert looked_at > len(allowing), "fakes of those that allow it are among them"
 
 
-def test_the_suites_of_their_rooms_run_compiled() -> None:
+def test_the_suites_of_their_rooms_run_compiled_and_real_clusters_too() -> None:
     text = (ROOT / "Makefile").read_text()
     found = re.search(r"^COMPILED_SUITES := ((?:\\\n|.)*)$", text, re.MULTILINE)
     assert found is not None
     suites = set(found[1].replace("\\", " ").split())
     assert [it for it in suites if not (ROOT / it).exists()] == []
-    assert {"tests/integration", "tests/test_compiled.py"} <= suites
+    assert {"tests/fuzz", "tests/test_compiled.py", "tests/test_wheel.py"} <= suites
     for module in MODULES:
         _, room, *rest = module.split(".")
         own = f"tests/{room}" if rest else f"tests/test_{room}.py"
         assert own in suites or not (ROOT / own).exists(), module
+    (names,) = re.findall(r"^COMPILED_CLUSTERS := .*?,((?:\\\n|.)*)\)$", text, re.MULTILINE)
+    clusters = names.replace("\\", " ").split()
+    assert "test_real_faults.py" in clusters
+    assert [it for it in clusters if not (ROOT / "tests/integration" / it).exists()] == []
+    assert "make test-compiled" in (ROOT / "docs/how-to/compile.md").read_text()
 
 
 def pretend(root: Path, modules: tuple[str, ...]) -> Path:
