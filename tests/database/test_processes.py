@@ -32,6 +32,10 @@ ENDINGS = {
         "txn = db.transaction().__enter__(); txn.tree('t')[b'b'] = b''",
         0,
     ),
+    "is told to stop, and has not said what then": (
+        "os.kill(os.getpid(), signal.SIGTERM)",
+        -signal.SIGTERM,
+    ),
     "is killed": ("os.kill(os.getpid(), signal.SIGKILL)", -signal.SIGKILL),
 }
 
@@ -53,6 +57,57 @@ def test_nothing_runs_on_when_a_program_ends_without_a_close(how: str, tmp_path:
     wait_until(lambda: not any(map(is_there, children)))
     with roost.open(tmp_path / "data") as db:
         assert list(db.tree("t").items()) == [(b"a", b"1")]
+
+
+WAITS = """
+import signal, sys, roost
+signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+with roost.open(sys.argv[1]) as db:
+    db.tree("t")[b"a"] = b"1"
+    with db.observe("t", since=0) as changes:
+        for change in changes:
+            print("waits", flush=True)
+"""
+WAITS_ON_A_LOOP = """
+import asyncio, signal, sys, roost.aio
+async def main():
+    stop = asyncio.current_task().cancel
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop)
+    async with roost.aio.open(sys.argv[1]) as db:
+        await db.tree("t").put(b"a", b"1")
+        async with db.observe("t", since=0) as changes:
+            async for change in changes:
+                print("waits", flush=True)
+try:
+    asyncio.run(main())
+except asyncio.CancelledError:
+    pass
+"""
+SAYS_WHAT_IS_CLOSED = """
+from roost.member import Member
+stop = Member.stop
+async def told(member):
+    await stop(member)
+    print("stopped", flush=True)
+Member.stop = told
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", [WAITS, WAITS_ON_A_LOOP], ids=["thread", "loop"])
+def test_a_program_that_says_so_leaves_its_block_when_it_is_told_to_stop(
+    text: str, tmp_path: Path
+) -> None:
+    """As the page on embedding has it: wherever it waits, in a loop over changes as well."""
+    command = [sys.executable, "-c", SAYS_WHAT_IS_CLOSED + text, str(tmp_path / "data")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"waits\n"
+        process.send_signal(signal.SIGTERM)
+        said, errors = process.communicate(timeout=60)
+    assert (process.returncode, said, said_by(errors.decode())) == (0, b"stopped\n", "")
+    with roost.open(tmp_path / "data") as db:
+        assert db.tree("t")[b"a"] == b"1"
 
 
 class Program:
