@@ -93,7 +93,7 @@ FLOORS = {
     "roost.database": """
         blocking
         aio
-        status | catalogue | opening | host | model
+        status | catalogue | opening | host | model | figures
         embedded | place
         observing | listening | runner | deriving
         past | replica | environment | derived_status
@@ -119,7 +119,7 @@ FLOORS = {
         blocking
         aio
         turns | machines
-        asking
+        asking | figures
         following
         publishing | callers
         replica | waiting
@@ -398,7 +398,7 @@ FLOORS = {
     """,
     "roost.server.models": """
         registry
-        etcd | series
+        etcd | programs | series
         model
     """,
     "roost.server.h2": """

@@ -113,6 +113,8 @@ SHOWN_BY = {
     "server/compression": "server/test_grpc.py",
     "server/posts": "server/test_gateway.py server/test_exchanges.py",
     "server/models/etcd": "server/test_figures.py integration/test_metrics.py",
+    "database/figures": "server/models/test_programs.py",
+    "objects/figures": "server/models/test_programs.py",
     "server/models/registry": "server/models/test_model.py",
     "server/embedding": "integration/test_tls.py database/test_processes.py",
     "server/health": "integration/test_operations.py",

@@ -19,29 +19,44 @@ if TYPE_CHECKING:
         BadDeclaration,
         BadKey,
         BadOpening,
+        BadTreeName,
         BadValue,
         Change,
         Conflict,
         DerivedDropped,
         DerivedFailed,
         DerivedLost,
+        KeyTooLarge,
         Limits,
         MemberEnded,
         Operation,
+        OperationFailed,
         Operations,
+        OtherCodec,
         Overrun,
         Rebuilding,
         Refused,
         Status,
         Transaction,
         UnknownOperation,
+        ValueTooLarge,
+        ViewClosed,
+        WriteSetTooLarge,
         derived,
         events,
     )
     from roost.errors import NotExecuted, OutcomeUnknown, RoostError
     from roost.faces import Closed, Forked
     from roost.member import Backup
-    from roost.objects import Context, Machine, SnapshotPolicy, command, query
+    from roost.objects import (
+        Context,
+        Machine,
+        MachineNotOpen,
+        MachineStopped,
+        SnapshotPolicy,
+        command,
+        query,
+    )
     from roost.objects.blocking import Database
     from roost.opening import open  # noqa: A004 - it is called roost.open
     from roost.restoring import Restored, restore
@@ -51,9 +66,14 @@ else:
         *("Limits", "MemberEnded", "Operation", "Operations", "Refused", "Status"),
         *("Transaction", "UnknownOperation", "Annotation", "Change", "Overrun", "UNKNOWN"),
         *("DerivedDropped", "DerivedFailed", "DerivedLost", "Rebuilding", "derived"),
+        *("BadTreeName", "KeyTooLarge", "OperationFailed", "OtherCodec", "ValueTooLarge"),
+        *("ViewClosed", "WriteSetTooLarge"),
         "events",
     )
-    _MACHINES = ("Context", "Machine", "SnapshotPolicy", "command", "query")
+    _MACHINES = (
+        *("Context", "Machine", "MachineNotOpen", "MachineStopped", "SnapshotPolicy", "command"),
+        "query",
+    )
     __getattr__ = lazily(
         __name__,
         {
@@ -78,6 +98,7 @@ __all__ = [
     "BadDeclaration",
     "BadKey",
     "BadOpening",
+    "BadTreeName",
     "BadValue",
     "Change",
     "Client",
@@ -89,12 +110,17 @@ __all__ = [
     "DerivedFailed",
     "DerivedLost",
     "Forked",
+    "KeyTooLarge",
     "Limits",
     "Machine",
+    "MachineNotOpen",
+    "MachineStopped",
     "MemberEnded",
     "NotExecuted",
     "Operation",
+    "OperationFailed",
     "Operations",
+    "OtherCodec",
     "OutcomeUnknown",
     "Overrun",
     "Rebuilding",
@@ -105,6 +131,9 @@ __all__ = [
     "Status",
     "Transaction",
     "UnknownOperation",
+    "ValueTooLarge",
+    "ViewClosed",
+    "WriteSetTooLarge",
     "aio",
     "command",
     "derived",

@@ -12,7 +12,8 @@ class DerivedStatus:
     `share` is how much of its source was looked at while it is made anew, else 1.  It shows what
     was applied up to `index`; `waiting_count` keys of its source, and `range_count` ranges, are to
     be looked at.  `oversized_count` is how often the function made more than `rows_max` rows of
-    one.  `error` says why it has ended, and is empty when it has not.
+    one, `built_count` how often all of it was made since it was opened.  `error` says why it has
+    ended, and is empty when it has not.
     """
 
     name: str
@@ -23,6 +24,7 @@ class DerivedStatus:
     waiting_count: int
     range_count: int
     oversized_count: int
+    built_count: int
     error: str
 
 
@@ -38,5 +40,6 @@ def derived_status(tree: DerivingTree) -> DerivedStatus:
         waiting_count=tree.dirty.key_count,
         range_count=len(tree.dirty.ranges),
         oversized_count=tree.oversized_count,
+        built_count=tree.built_count,
         error="" if tree.error is None else str(tree.error),
     )

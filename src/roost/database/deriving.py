@@ -348,6 +348,11 @@ class Deriving:
                 return
         self._schedule_if_due()
 
+    @property
+    def renewal_count(self) -> int:
+        """How often the environment has failed, and was made anew."""
+        return self._renewal_count
+
     def statuses(self) -> tuple[DerivedStatus, ...]:
         """What is derived here, by name."""
         return tuple(derived_status(self._trees[name]) for name in sorted(self._trees))

@@ -65,6 +65,8 @@ class DerivingTree:
         self.kept: Registered | None = None
         self._place = 0
         self.oversized_count = 0
+        # How often it was made, from its source, since it was opened.
+        self.built_count = 0
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     @property
@@ -223,6 +225,7 @@ class DerivingTree:
         if self.dirty.ranges and may_walk and units < SLICE_UNITS:
             self._walk(txn, SLICE_UNITS - units)
         if not self.dirty.ranges:
+            self.built_count += not self.is_built
             self.is_built = True
         self.keep(txn)
 

@@ -35,6 +35,7 @@ from roost.database.operations import Operation
 from roost.database.runner import Runner
 from roost.errors import CallerFault, RoostError
 from roost.faces import Closed, Forked
+from roost.figures import Family
 from roost.member import (
     Backup,
     Member,
@@ -131,6 +132,8 @@ class Embedded:
         self.observing: Observing
         self.listening: Listening
         self.deriving: Deriving
+        # Figures of rooms above, which `server.figures` shows with the member's.
+        self.shown: list[Callable[[], Sequence[Family]]] = []
         # Called when nothing of the member is left.
         self.on_closed: Callable[[], None] = lambda: None
 

@@ -5,13 +5,14 @@ of them runs, and a thread for work that would hold the loop up.  Whoever builds
 machine, or another kind of object, builds it with these (`roost.objects`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from roost.database.embedded import Embedded
 from roost.database.operations import Operation
+from roost.figures import Family
 
 T = TypeVar("T")
 
@@ -72,6 +73,10 @@ class Host:
 
         """
         self._embedded.runner.declare(operation)
+
+    def show(self, collect: Callable[[], Sequence[Family]]) -> None:
+        """Have `collect()` called whenever the figures of this member are shown."""
+        self._embedded.shown.append(collect)
 
     async def aside(self, work: Callable[[], T]) -> T:
         """Run `work` on a thread, while the loop goes on; cancelled, it is waited for all the same.

@@ -86,6 +86,17 @@ class Observer:
             self._hub.tell_lost(self)
         self.wake()
 
+    @property
+    def waiting_count(self) -> int:
+        """Changes that are kept until they are taken."""
+        return len(self._changes)
+
+    def lag_entries(self, applied_index: int) -> int:
+        """How far what comes next is behind what is applied; 0 = all was taken."""
+        if self._past is not None:
+            return max(0, applied_index - self._past.index)
+        return applied_index - self._changes[0].index + 1 if self._changes else 0
+
     def wake(self) -> None:
         """There is news."""
         self._news.set()
@@ -154,6 +165,16 @@ class _Waiting:
     records: Records
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservingFigures:
+    """Counts of one member's observers; `lag_entries_most` is that of the slowest."""
+
+    observer_count: int
+    waiting_count: int
+    lag_entries_most: int
+    overrun_count: int
+
+
 class Observing:
     """All observers of one member; see the module."""
 
@@ -175,7 +196,20 @@ class Observing:
         self._line: deque[_Waiting] = deque()
         self._line_bytes = 0
         self._is_scheduled = False
+        self._overrun_count = 0
         member.observe_switch(lambda: self._on_switched)
+
+    def figures(self) -> ObservingFigures:
+        """A snapshot."""
+        applied_index = self._store.applied_index
+        return ObservingFigures(
+            observer_count=len(self._observers),
+            waiting_count=sum(it.waiting_count for it in self._observers),
+            lag_entries_most=max(
+                (it.lag_entries(applied_index) for it in self._observers), default=0
+            ),
+            overrun_count=self._overrun_count,
+        )
 
     @property
     def told_index(self) -> int:
@@ -369,6 +403,7 @@ class Observing:
     def tell_lost(self, observer: Observer) -> None:
         """An observer is too slow: say so to whoever listens."""
         index = self._store.applied_index
+        self._overrun_count += 1
         self._member.tell(ObserverOverrun(observer.wanted.tree or "", index))
 
     def _stop(self) -> None:

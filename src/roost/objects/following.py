@@ -17,10 +17,18 @@ Full?  LAG_MAX commands may wait to be carried out where the cluster leads, then
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from roost.database import MemberEnded, Refused, Transaction, UnknownOperation
+from roost.database import (
+    Change,
+    MemberEnded,
+    Overrun,
+    Refused,
+    Transaction,
+    UnknownOperation,
+)
 from roost.database.aio import Database
 from roost.errors import NotExecuted, RoostError
 from roost.faces import Closed
@@ -48,7 +56,7 @@ from roost.objects.layouts.machines import (
 from roost.objects.machine import Declared
 from roost.objects.publishing import Publisher, SnapshotPolicy
 from roost.objects.replica import Replica, context_of
-from roost.objects.shapes import MachineStatus
+from roost.objects.shapes import MachineCounts, MachineStatus
 from roost.tasks import Tasks
 
 logger = logging.getLogger(__name__)
@@ -93,6 +101,8 @@ class Following:
         self._since_bytes, self._not_before = 0, 0
         self._is_sending = False
         self._last_at_s = 0.0
+        # The newest command that this member was told of.
+        self._last_index = 0
         self._slow_count = 0
         self._snapshot_failure = ""
 
@@ -132,7 +142,7 @@ class Following:
             async with aclosing(self._observation.pages()) as pages:
                 await self._catch_up()
                 async for page in pages:
-                    del page  # what has changed is read
+                    self._note(page)  # what has changed is read
                     await self._catch_up()
         except (Closed, MemberEnded) as error:
             # Calls of the database say so, too.
@@ -144,6 +154,25 @@ class Following:
                                                   f"{error}"))  # fmt: skip
         finally:
             self._end()
+
+    def _note(self, page: Sequence[Change[bytes, bytes] | Overrun]) -> None:
+        """Remember how far commands have come, for figures."""
+        for it in page:
+            if isinstance(it, Change) and it.key == LAST:
+                self._last_index = last_of(it.value)
+
+    def counts(self) -> MachineCounts:
+        """A snapshot, of what is known without a read."""
+        replica, snapshot = self.replica, self._snapshot
+        return MachineCounts(
+            applied_index=replica.applied_index,
+            lag_commands=max(0, self._last_index - replica.applied_index),
+            is_stopped=replica.stopped is not None,
+            snapshot_index=0 if snapshot is None else snapshot.index,
+            snapshot_bytes=0 if snapshot is None else snapshot.size_bytes,
+            snapshot_has_failed=bool(self._snapshot_failure),
+            slow_command_count=self._slow_count,
+        )
 
     def _end(self) -> None:
         self.is_closed = True

@@ -8,7 +8,9 @@ commands are.
 from roost.database import BadArgument, BadDeclaration, Operation, Refused, Transaction
 from roost.database.aio import Database
 from roost.errors import Overloaded
+from roost.figures import read_all
 from roost.objects.asking import Asking
+from roost.objects.figures import FIGURES
 from roost.objects.following import Following, Options
 from roost.objects.layouts.machines import NOT_OPEN
 from roost.objects.machine import Machine, declared_of
@@ -26,6 +28,7 @@ class Machines:
         self._open: dict[str, Following] = {}
         self._append_here = Operation("roost.machine_append", self._append)
         db.host.declare(self._append_here)
+        db.host.show(lambda: read_all(FIGURES, list(self._open.values())))
 
     async def open(self, name: str, kind: type[Machine], options: Options) -> Asking:
         """Open one; again, it is the same.

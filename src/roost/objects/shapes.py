@@ -31,6 +31,19 @@ class Leading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MachineCounts:
+    """One machine on this member, for metrics; `lag_commands` are known, and not carried out."""
+
+    applied_index: int
+    lag_commands: int
+    is_stopped: bool
+    snapshot_index: int
+    snapshot_bytes: int
+    snapshot_has_failed: bool
+    slow_command_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MachineStatus:
     """One machine on this member.
 

@@ -2,6 +2,7 @@
 
 from roost.server.models.etcd import ETCD
 from roost.server.models.model import DataModel
+from roost.server.models.programs import PROGRAMS
 from roost.server.models.series import SERIES
 
-MODELS: tuple[DataModel, ...] = (ETCD, SERIES)
+MODELS: tuple[DataModel, ...] = (ETCD, PROGRAMS, SERIES)
