@@ -33,6 +33,17 @@ def request_frames(
     return head + f.frame(f.DATA, data_flags, stream_id if data_id is None else data_id, data)
 
 
+# As clients send several at once: the HEADERS of all, and then their DATA.
+HEADS_FIRST = b"".join(
+    f.frame(kind, flags, stream_id, payload)
+    for kind, flags, payload in (
+        (f.HEADERS, f.END_HEADERS, PLAIN),
+        (f.DATA, f.END_STREAM, b"body"),
+    )
+    for stream_id in (3, 5)
+)
+
+
 def heard(pieces: list[bytes], before: Callable[[Connection], None]) -> tuple[Owner, object]:
     """What an owner hears of a connection that knows the header block; and how it ends."""
     owner = Owner()
@@ -81,6 +92,7 @@ def do_nothing(_server: Connection) -> None:
         (request_frames(3, b"x"), leave, False),
         (request_frames(3, b"body"), near_the_window, False),
         (f.frame(f.HEADERS, 0, 3, PLAIN) + request_frames(3, b"x"), do_nothing, False),
+        (HEADS_FIRST, do_nothing, False),
     ],
 )
 def test_a_small_request_that_comes_at_once_is_heard_as_one_that_comes_in_pieces(
@@ -176,19 +188,25 @@ def test_a_call_that_comes_at_once_is_answered_as_one_that_comes_in_pieces(
 ) -> None:
     """The second of two equal ones: the first has made its headers known."""
 
-    def request(stream_id: int) -> bytes:
+    def request(stream_id: int, *, is_parted: bool = False) -> bytes:
         head = f.frame(f.HEADERS, f.END_HEADERS, stream_id, block)
-        return head + f.frame(f.DATA, f.END_STREAM, stream_id, message)
+        middle = len(message) // 2 if is_parted else 0
+        first = f.frame(f.DATA, 0, stream_id, message[:middle]) if is_parted else b""
+        return head + first + f.frame(f.DATA, f.END_STREAM, stream_id, message[middle:])
 
     async def main() -> None:
-        at_once, apart = Asker(is_short=is_short), Asker(is_short=is_short)
+        at_once, apart, parted = (Asker(is_short=is_short) for _ in range(3))
+        for stream_id in (1, 3):
+            parted.protocol.data_received(request(stream_id, is_parted=True))
         at_once.protocol.data_received(request(1))
         at_once.protocol.data_received(request(3))
         for byte in request(1) + request(3):
             apart.protocol.data_received(bytes([byte]))
         await until_idle()
         assert at_once.socket.written == apart.socket.written != b""
-        assert at_once.asked == apart.asked
+        # What is refused by its beginning is refused earlier there.
+        assert at_once.asked == apart.asked == parted.asked
+        assert not parted.asked or parted.socket.written == apart.socket.written
         assert at_once.streamed.messages == apart.streamed.messages
         one, other = at_once.protocol, apart.protocol
         left = [

@@ -335,6 +335,13 @@ class UnaryCall(Call):
         """Bytes of the request; it is handled when the stream has ended."""
         if self.is_done:
             return
+        if (
+            self._buffer is None
+            and self.stream.is_remote_closed
+            and is_message(data, self.sender.message_bytes_max)
+        ):
+            self._handle(self, data[PREFIX_BYTES:])
+            return
         found = self._gather(data)
         stop = self._next_message(found, 0)
         if stop == OVER:
@@ -356,6 +363,16 @@ class UnaryCall(Call):
                     return
                 message = inflated
             self._handle(self, message)
+
+
+def is_message(data: bytes, bytes_max: int) -> bool:
+    """Whether this is one message, whole, not compressed and not too large, and nothing else."""
+    size = len(data) - PREFIX_BYTES
+    return (
+        0 <= size <= bytes_max
+        and not data[0]
+        and int.from_bytes(data[1:PREFIX_BYTES], "big") == size
+    )
 
 
 def cut(data: bytes | bytearray, begin: int, end: int) -> bytes:

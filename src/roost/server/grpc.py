@@ -18,7 +18,7 @@ from roost.call import Code, Route, Status, Unary
 from roost.flow import OWN, Flow, flow_of
 from roost.server.admission import Admission
 from roost.server.bodies import MESSAGES_MIN, Bodies
-from roost.server.calls import PREFIX_BYTES, Call, UnaryCall
+from roost.server.calls import PREFIX_BYTES, Call, UnaryCall, is_message
 from roost.server.h2 import STREAMS_MAX, Connection, ConnectionBroken, ErrorCode, Stream, Unfinished
 from roost.server.h2.hpack import encode_literal
 from roost.server.h2.outgoing import FRAMES_A_TURN_MAX
@@ -250,6 +250,13 @@ class GrpcProtocol(asyncio.Protocol):
     def on_headers(self, stream: Stream, head: object) -> None:
         """A call begins."""
         assert isinstance(head, Head), "make_head made it"
+        handle = head.handle
+        if handle is not None and not self.server.memory.is_short and not stream.is_remote_closed:
+            # As for most: there is nothing to ask.
+            head.figures.started_count += 1
+            self.h2.spent += REQUEST_UNITS
+            UnaryCall(self, stream, head, handle)
+            return
         if head.http_status:
             block = encode_literal(b":status", b"%d" % head.http_status)
             self.h2.send_trailers(stream, block)
@@ -286,14 +293,10 @@ class GrpcProtocol(asyncio.Protocol):
         """A call begins, and its request is here: for most there is nothing to ask but that."""
         assert isinstance(head, Head), "make_head made it"
         handle = head.handle
-        size = len(data) - PREFIX_BYTES
         if (
             handle is None
             or self.server.memory.is_short
-            or size < 0
-            or size > self.message_bytes_max
-            or data[0]
-            or int.from_bytes(data[1:PREFIX_BYTES], "big") != size
+            or not is_message(data, self.message_bytes_max)
         ):
             stream.is_remote_closed = False
             self.on_headers(stream, head)

@@ -204,6 +204,9 @@ class Connection(Outgoing):
             self.spent += 1 + (length >> 10)
             payload = data[begin:stop]
             offset = stop
+            if kind == f.DATA and not self._block_stream:
+                self._on_data(stream_id & 0x7FFF_FFFF, flags, payload)
+                continue
             if kind == f.HEADERS and flags == f.END_HEADERS:
                 stop = self._on_small(stream_id, payload, data, offset)
                 if stop:
@@ -215,42 +218,47 @@ class Connection(Outgoing):
         return False
 
     def _on_small(self, stream_id: int, block: bytes, data: bytes, offset: int) -> int:
-        """Take a request that is small and like others before it, whose DATA is here as well.
+        """Take the headers of a request that are like others before them.
 
-        Return where that ends; 0 where this is something else, or anything is not as it should be:
-        then nothing was taken.
+        And its DATA, where that is here, small and all there is.  Return where that ends; 0 where
+        anything is not as it should be: then nothing was taken.
         """
         head = self._heads.get(block)
-        begin = offset + f.HEAD_BYTES
-        if head is None or len(data) < begin:
-            return 0
-        high, low, kind, flags, data_id = f.HEAD.unpack_from(data, offset)
-        size: int = high << 8 | low
-        stop = begin + size
         if (
-            kind != f.DATA
-            or flags != f.END_STREAM
-            or data_id != stream_id
-            or stop > len(data)
-            or size > f.FRAME_BYTES_MAX
+            head is None
             or not stream_id & 1
             or not self.last_stream_id < stream_id < 1 << 31
             or self._block_stream
             or len(self.streams) >= self._streams_max
             or self.is_draining
-            or self._credit + size >= _CONNECTION_CREDIT
         ):
             return 0
-        # Less than half of the window is used, so it is not all used by this.
-        self._receive_window -= size
-        self._credit += size
-        self.spent += 1 + (size >> 10)
         self.last_stream_id = stream_id
         stream = self.streams[stream_id] = Stream(stream_id)
-        stream.is_remote_closed = True
-        stream.receive_window -= size
-        self._owner.on_request(stream, head, data[begin:stop])
-        return stop
+        begin = offset + f.HEAD_BYTES
+        if len(data) >= begin:
+            high, low, kind, flags, data_id = f.HEAD.unpack_from(data, offset)
+            size: int = high << 8 | low
+            stop = begin + size
+            if (
+                kind == f.DATA
+                and flags == f.END_STREAM
+                and data_id == stream_id
+                and stop <= len(data)
+                and size <= f.FRAME_BYTES_MAX
+                and self._credit + size < _CONNECTION_CREDIT
+            ):
+                # Less than half of the window is used, so it is not all used by this.
+                self._receive_window -= size
+                self._credit += size
+                self.spent += 1 + (size >> 10)
+                stream.is_remote_closed = True
+                stream.receive_window -= size
+                self._owner.on_request(stream, head, data[begin:stop])
+                return stop
+        # Who has many requests on their way sends the headers of some, and then their DATA.
+        self._owner.on_headers(stream, head)
+        return offset
 
     def spend(self, units: int) -> None:
         """What the owner did for the frame that is being read costs so much of the budget."""
