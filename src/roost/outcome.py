@@ -8,12 +8,12 @@ more, that answering has failed; so its call is answered whatever happened on th
 
 `told` and `told_read` make a callback safe to call.  They stand where a member takes a request to
 keep it, and nowhere behind that; an operation that waits on the leader does the same itself
-(`Request.tell`), which costs no closure a put.
+(`Request.tell`), and so do reads that wait for a round (`tell_reads`): that costs no closure each.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol, TypeVar
 
 from roost.errors import AnswerFailed, DeviceFault, RoostError, ShortOfMemory
@@ -53,6 +53,14 @@ def told_read(done: ReadDone) -> ReadDone:
     """Make a callback for an error or its absence safe to call, as `told` does."""
 
     def tell(error: RoostError | None) -> None:
+        tell_reads((done,), error)
+
+    return tell
+
+
+def tell_reads(dones: Iterable[ReadDone], error: RoostError | None) -> None:
+    """Tell everybody an error or its absence; what one raises is its own alone."""
+    for done in dones:
         try:
             done(error)
         except MemoryError as failure:
@@ -60,8 +68,6 @@ def told_read(done: ReadDone) -> ReadDone:
             tell_failure(done, failure, ShortOfMemory("an allocation has failed"))
         except Exception as failure:  # noqa: BLE001 - whatever it is, it is this request's
             tell_failure(done, failure)
-
-    return tell
 
 
 def tell_failure(

@@ -19,7 +19,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
-from roost.errors import Stopped
+from roost.errors import RoostError, Stopped
 from roost.flow import OWN, Flow
 from roost.member.config import MemberConfig
 from roost.member.directory.home import Home
@@ -74,7 +74,7 @@ class Loop:
             run_again=self._run_again,
             drive=self.drive,
             transact=self.transact,
-            barrier=self.barrier,
+            barrier=self._barrier,
             start_read_round=self._start_read_round,
             on_durable=self._on_durable,
             on_unreachable=self._on_unreachable,
@@ -140,9 +140,25 @@ class Loop:
         self._router.submit(name, body, done, flow, waiting)
         self.schedule()
 
-    def barrier(self, index: int, done: ReadDone, flow: Flow = OWN) -> None:
-        """Tell `done` when everything acknowledged before, and `index`, can be seen here."""
-        self._reads.add(done, index, flow)
+    def read(self, done: ReadDone, flow: Flow = OWN) -> None:
+        """Tell `done` when everything acknowledged before can be seen here."""
+        if self.is_stopped:
+            done(Stopped("this member stops"))
+            return
+        self._reads.add(done, 0, flow)
+        if not self._is_scheduled:
+            self.schedule()
+
+    def _barrier(self, index: int, done: ReadDone) -> None:
+        """As `read`, for the executor: `index` must be seen as well, and its failure is ours."""
+
+        def tell(error: RoostError | None) -> None:
+            try:
+                done(error)
+            except Exception as failure:  # noqa: BLE001 - whatever it is, our state is in doubt
+                self.fail(failure)
+
+        self._reads.add(tell, index)
         self.schedule()
 
     def schedule(self) -> None:

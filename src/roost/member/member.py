@@ -245,10 +245,7 @@ class Member:
 
         A turn of the loop answers a bounded number of reads; when there are more, flows take turns.
         """
-        if self._loop.is_stopped:
-            done(Stopped("this member stops"))
-            return
-        self._loop.barrier(0, told_read(done), flow)
+        self._loop.read(done, flow)
 
     async def read_barrier(self) -> None:
         """Wait until `view` holds everything acknowledged before this call.

@@ -157,6 +157,33 @@ def test_a_turn_answers_a_bounded_number_and_the_rest_follows_in_turns_of_the_lo
     assert len(it.reads) == 0
 
 
+def test_reads_of_one_flow_keep_their_own_deadlines_and_indexes() -> None:
+    it = Rounds()
+    it.read("early")
+    it.read("behind", index=9)
+    it.reads.tick()
+    it.read("late")
+    for _ in range(9):
+        it.reads.on_failed(it.tokens[-1] if it.tokens else 0)
+        it.reads.tick()
+    assert it.names() == ["early", "behind"]
+    it.read("behind too", index=9)
+    for _ in range(2):
+        it.confirm()
+    assert it.names()[2:] == ["late"]
+    it.reads.on_applied(9)
+    assert it.names()[3:] == ["behind too"]
+    assert len(it.reads) == 0
+
+
+def test_what_a_caller_raises_keeps_no_other_from_its_answer() -> None:
+    it = Rounds()
+    it.reads.add(lambda _error: 1 / 0)  # type: ignore[arg-type]  # a bug of a caller
+    it.read("b")
+    it.confirm()
+    assert it.names() == ["b"]
+
+
 def test_what_is_applied_and_what_is_confirmed_share_one_turn() -> None:
     it = Rounds()
     for _ in range(module.ANSWERS_A_TURN):

@@ -19,39 +19,42 @@ many as there is room left for, and more are refused with `Overloaded`.
 from collections import Counter
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
-from itertools import chain, count
+from itertools import count
 from typing import NamedTuple
 
 from roost.errors import NoLeader, Overloaded, RoostError
 from roost.fair_queue import ITEM_COST, FairQueue
 from roost.flow import OWN, Flow
-from roost.outcome import ReadDone
+from roost.outcome import ReadDone, tell_reads
 
 WAITING_COUNT_MAX = 100_000
 # About two milliseconds' worth of them.
 ANSWERS_A_TURN = 256
-# So many of one flow stand in line as one, and are answered together.
+# So many of one flow wait as one, and are answered together.
 BUNCH_MAX = 32
 # Whoever stands in line was let in before.
 _NO_BOUND = 1 << 62
 
 
-class Read(NamedTuple):
-    """One read that no round has confirmed; `own_index` must be applied, whatever that says."""
+class Bunch:
+    """Reads of one flow that came one after another; `own_index` must be applied for them."""
 
-    own_index: int
-    deadline_tick: int
-    done: ReadDone
-    flow: Flow
+    __slots__ = ("deadline_tick", "dones", "flow", "own_index")
+
+    def __init__(self, flow: Flow, deadline_tick: int, own_index: int, done: ReadDone) -> None:
+        """Begin with one."""
+        self.flow = flow
+        self.deadline_tick = deadline_tick
+        self.own_index = own_index
+        self.dones = [done]
 
 
-class ConfirmedRead(NamedTuple):
-    """A read that waits until `wanted_index` is applied; those of one index in their order."""
+class ConfirmedBunch(NamedTuple):
+    """Reads that wait until `wanted_index` is applied; those of one index in their order."""
 
     wanted_index: int
     order: int
-    done: ReadDone
-    flow: Flow
+    bunch: Bunch
 
 
 class ReadRounds:
@@ -77,13 +80,18 @@ class ReadRounds:
         self._retry_ticks = retry_ticks
         self._timeout_ticks = timeout_ticks
         self._tokens = count(first_token)
-        self._waiting: list[Read] = []
-        self._round: list[Read] = []
+        self._waiting: list[Bunch] = []
+        self._waiting_count = 0
+        # The last of those that wait, while it takes more.
+        self._open: Bunch | None = None
+        self._round: list[Bunch] = []
+        self._round_count = 0
         self._round_token = 0
         self._round_tick = 0
         # Whoever was asked could not say: asked at once again, it could not either.
         self._is_resting = False
-        self._unapplied: list[ConfirmedRead] = []  # a heap
+        self._unapplied: list[ConfirmedBunch] = []  # a heap
+        self._unapplied_count = 0
         self._order = count()
         # What may be answered, and had no room in the turn in which that was known.
         self._line: FairQueue[list[ReadDone]] = FairQueue(count_max=_NO_BOUND, bytes_max=_NO_BOUND)
@@ -96,19 +104,34 @@ class ReadRounds:
 
     def __len__(self) -> int:
         """Reads without an answer so far; zero when idle."""
-        return len(self._waiting) + len(self._round) + len(self._unapplied) + self.line_count
+        return self._waiting_count + self._round_count + self._unapplied_count + self.line_count
 
     def add(self, done: ReadDone, index: int = 0, flow: Flow = OWN) -> None:
-        """Queue a read that must also see `index`; `flush` follows in the same loop turn."""
-        waiting = self._waiting
-        if len(waiting) >= WAITING_COUNT_MAX // 2 and not self._let_in(flow):
-            done(Overloaded("too many reads wait"))
+        """Queue a read that must also see `index`; `flush` follows in the same loop turn.
+
+        What `done` raises is the caller's alone (`roost.outcome`).
+        """
+        if self._waiting_count >= WAITING_COUNT_MAX // 2 and not self._let_in(flow):
+            tell_reads([done], Overloaded("too many reads wait"))
             return
-        waiting.append(Read(index, self._now_ticks + self._timeout_ticks, done, flow))
+        self._waiting_count += 1
+        # Not by equality, which would cost more than it brings: a connection has one flow.
+        bunch = self._open
+        if (
+            bunch is not None
+            and bunch.flow is flow
+            and bunch.own_index == index
+            and len(bunch.dones) < BUNCH_MAX
+        ):
+            bunch.dones.append(done)
+            return
+        deadline_tick = self._now_ticks + self._timeout_ticks
+        self._open = bunch = Bunch(flow, deadline_tick, index, done)
+        self._waiting.append(bunch)
 
     def _let_in(self, flow: Flow) -> bool:
         """Whether a flow may add one more though many wait; it counts then."""
-        if self._crowd[flow] >= WAITING_COUNT_MAX - len(self._waiting):
+        if self._crowd[flow] >= WAITING_COUNT_MAX - self._waiting_count:
             return False
         self._crowd[flow] += 1
         return True
@@ -116,7 +139,7 @@ class ReadRounds:
     @property
     def is_clogged(self) -> bool:
         """Whether so many are on their way that no further round is begun before some are over."""
-        return len(self._unapplied) + self.line_count >= WAITING_COUNT_MAX
+        return self._unapplied_count + self.line_count >= WAITING_COUNT_MAX
 
     @property
     def is_due(self) -> bool:
@@ -129,7 +152,8 @@ class ReadRounds:
         """Start a round for all that wait, unless one is on its way."""
         if not self.is_due:
             return
-        self._round, self._waiting = self._waiting, []
+        self._round, self._waiting, self._open = self._waiting, [], None
+        self._round_count, self._waiting_count = self._waiting_count, 0
         self._crowd.clear()
         self._round_token = next(self._tokens)
         self._round_tick = self._now_ticks
@@ -139,23 +163,24 @@ class ReadRounds:
         """A round came back: its reads may be answered once `index` is applied."""
         if token != self._round_token or not self._round:
             return  # a round that was given up and started again
-        reads, self._round = self._round, []
-        ready: Sequence[Read] = ()
-        if index <= applied_index:
-            ready = [it for it in reads if it.own_index <= applied_index]
-        if len(ready) < len(reads):
-            for read in reads:
-                wanted = max(index, read.own_index)
-                if wanted > applied_index:
-                    confirmed = ConfirmedRead(wanted, next(self._order), read.done, read.flow)
-                    heappush(self._unapplied, confirmed)
+        bunches, self._round = self._round, []
+        self._round_count = 0
+        ready: list[Bunch] = []
+        for bunch in bunches:
+            wanted = max(index, bunch.own_index)
+            if wanted > applied_index:
+                self._unapplied_count += len(bunch.dones)
+                heappush(self._unapplied, ConfirmedBunch(wanted, next(self._order), bunch))
+            else:
+                ready.append(bunch)
         self._answer(ready)
 
     def on_failed(self, token: int) -> None:
         """A round could not be confirmed: its reads wait for the next tick, or for a leader."""
         if token == self._round_token and self._round:
             self._waiting = self._round + self._waiting
-            self._round = []
+            self._waiting_count += self._round_count
+            self._round, self._round_count = [], 0
             self._is_resting = True
 
     def on_leader(self) -> None:
@@ -166,34 +191,26 @@ class ReadRounds:
         """Answer the confirmed reads that waited for this index."""
         unapplied = self._unapplied
         if unapplied and unapplied[0].wanted_index <= applied_index:
-            ready: list[Read | ConfirmedRead] = []
+            ready: list[Bunch] = []
             while unapplied and unapplied[0].wanted_index <= applied_index:
-                ready.append(heappop(unapplied))
+                bunch = heappop(unapplied).bunch
+                self._unapplied_count -= len(bunch.dones)
+                ready.append(bunch)
             self._answer(ready)
 
-    def _answer(self, reads: Sequence[Read | ConfirmedRead]) -> None:
+    def _answer(self, bunches: Sequence[Bunch]) -> None:
         """Answer reads if this turn has room for all of them, or have them stand in line."""
-        if len(reads) <= self._left and not self.line_count:
-            self._left -= len(reads)
-            for read in reads:
-                read.done(None)
+        read_count = sum(len(it.dones) for it in bunches)
+        if read_count <= self._left and not self.line_count:
+            self._left -= read_count
+            for bunch in bunches:
+                tell_reads(bunch.dones, None)
             return
-        self.line_count += len(reads)
-        by_flow: dict[Flow, list[ReadDone]] = {}
-        for read in reads:
-            bunch = by_flow.get(read.flow)
-            if bunch is None:
-                bunch = by_flow[read.flow] = []
-            bunch.append(read.done)
-            if len(bunch) == BUNCH_MAX:
-                self._line_up(by_flow.pop(read.flow), read.flow)
-        for flow, bunch in by_flow.items():
-            self._line_up(bunch, flow)
+        self.line_count += read_count
+        for bunch in bunches:
+            is_let_in = self._line.submit(bunch.flow, bunch.dones, len(bunch.dones) * ITEM_COST)
+            assert is_let_in, "the line has no bound of its own"
         self._go_on()
-
-    def _line_up(self, bunch: list[ReadDone], flow: Flow) -> None:
-        is_let_in = self._line.submit(flow, bunch, len(bunch) * ITEM_COST)
-        assert is_let_in, "the line has no bound of its own"
 
     def begin_turn(self) -> None:
         """A turn of the loop begins: answer those in line, as far as it has room for them."""
@@ -202,34 +219,37 @@ class ReadRounds:
             self._go_on()
 
     def _go_on(self) -> None:
-        line = self._line
-        while self._left > 0 and line.count:
-            bunch = line.take()
-            self._left -= len(bunch)
-            self.line_count -= len(bunch)
-            for done in bunch:
-                done(None)
+        line, left = self._line, self._left
+        if left > 0:
+            for dones in line.take_batch(left, left * ITEM_COST):
+                self._left -= len(dones)
+                self.line_count -= len(dones)
+                tell_reads(dones, None)
         if line.count:
             self._schedule()
 
     def tick(self) -> None:
         """Give up rounds without an answer and reads whose time is over; start the next round."""
         self._now_ticks += 1
+        self._open = None  # what comes from now on has a later deadline
         if self._round and self._now_ticks - self._round_tick >= self._retry_ticks:
             self.on_failed(self._round_token)
         if self._waiting and self._waiting[0].deadline_tick <= self._now_ticks:
             late = [it for it in self._waiting if it.deadline_tick <= self._now_ticks]
             self._waiting = [it for it in self._waiting if it.deadline_tick > self._now_ticks]
-            for read in late:
-                read.done(NoLeader("nobody has confirmed that it leads: a majority must run"))
+            for bunch in late:
+                self._waiting_count -= len(bunch.dones)
+                error = NoLeader("nobody has confirmed that it leads: a majority must run")
+                tell_reads(bunch.dones, error)
         self._is_resting = False
         self.flush()
 
     def fail_all(self, error: RoostError) -> None:
         """The member stops: nobody is left waiting."""
-        waiting: list[Read | ConfirmedRead] = [*self._round, *self._waiting, *self._unapplied]
-        dones = [*(it.done for it in waiting), *chain.from_iterable(self._line.take_all())]
-        self.line_count = 0
+        bunches = [*self._round, *self._waiting, *(it.bunch for it in self._unapplied)]
+        waiting = [*(it.dones for it in bunches), *self._line.take_all()]
+        self._waiting_count = self._round_count = self._unapplied_count = self.line_count = 0
         self._round, self._waiting, self._unapplied = [], [], []
-        for done in dones:
-            done(error)
+        self._open = None
+        for dones in waiting:
+            tell_reads(dones, error)
