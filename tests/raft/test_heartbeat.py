@@ -56,3 +56,32 @@ def test_heartbeats_are_as_rare_as_they_are_set() -> None:
     assert network.flying == []
     network.tick(1)
     assert len(network.flying) == 2
+
+
+def test_peers_that_are_told_the_same_are_sent_the_same_object() -> None:
+    """Then it is encoded once, however many they are."""
+    network = CoreCluster(3)
+    core = network.elect(1)
+    network.propose(1, b"x")
+    network.settle()
+    core.read_index(7)
+    ready = core.take_ready()
+    assert ready is not None
+    [(_, one), (_, other)] = ready.messages
+    assert isinstance(one, Heartbeat)
+    assert one is other
+
+
+def test_a_peer_is_told_of_the_commit_index_only_as_far_as_it_holds_the_log() -> None:
+    network = CoreCluster(3)
+    core = network.elect(1)
+    network.settle()
+    held = core.progress()[3].match_index
+    network.cut = {(1, 3), (3, 1)}
+    index = network.propose(1, b"x")
+    network.settle({1, 2})
+    core.read_index(7)
+    ready = core.take_ready()
+    assert ready is not None
+    told = {to: it.commit_index for to, it in ready.messages if isinstance(it, Heartbeat)}
+    assert told == {2: index, 3: held}

@@ -11,6 +11,7 @@ from roost.raft import (
 )
 from roost.raft.messages import (
     Heartbeat,
+    HeartbeatReply,
     PreVoteReply,
     ReadIndexReply,
     VoteReply,
@@ -54,6 +55,28 @@ def test_a_follower_reads_through_the_leader() -> None:
     network.nodes[2].core.read_index(5)
     network.settle()
     assert network.nodes[2].reads == [(5, index)]
+
+
+def test_an_echo_of_an_earlier_round_confirms_no_later_one() -> None:
+    """Thesis §6.4: a round proves that we led after the read arrived, and not before."""
+    network = CoreCluster(3)
+    core = network.elect(1)
+    network.settle()
+    node = network.nodes[1]
+    network.cut = {(1, 2), (1, 3)}
+    core.read_index(7)
+    first = core.state.reads.newest_token
+    core.read_index(8)
+    network.collect(node)
+    core.step(HeartbeatReply(core.term, 2, first))
+    network.collect(node)
+    assert [token for token, _ in node.reads] == [7]
+    core.step(HeartbeatReply(core.term, 3, first))
+    network.collect(node)
+    assert [token for token, _ in node.reads] == [7]
+    core.step(HeartbeatReply(core.term, 3, first + 1))
+    network.collect(node)
+    assert [token for token, _ in node.reads] == [7, 8]
 
 
 def test_reads_on_their_way_fail_when_the_leader_changes() -> None:

@@ -63,7 +63,7 @@ class Loop:
         self._ticks = 0
         self._seen = (self._core.role, 0, self._core.term)
         self.leader_change_count = 0
-        self._is_driving = self._is_scheduled = False
+        self._is_driving = self._is_asked_again = self._is_scheduled = False
         self.is_stopped = True
         self._timer: asyncio.TimerHandle | None = None
 
@@ -253,13 +253,18 @@ class Loop:
         over in their order, or a later one would vouch for an earlier one.  Reads come behind the
         entries that were committed with them, most of which they wait for; and only when callers
         were told of what is applied, what has lost its leader is given up.
+
+        What is said only (heartbeats, their echoes, reads) leads to nothing else, unless somebody
+        who heard of it has asked for more, or another leads: the core need not be asked again.
         """
         if self._is_driving:
+            self._is_asked_again = True
             return  # an outer call goes on
         self._is_driving = True
         try:
             core, parts = self._core, self.parts
             while (ready := core.take_ready()) is not None:
+                self._is_asked_again = False
                 if ready.entries or ready.committed:
                     parts.reporter.on_ready(ready)
                 for to, message in ready.messages:
@@ -281,7 +286,9 @@ class Loop:
                     parts.catchup.fetch(ready.snapshot)
                 for member_id in ready.snapshots_wanted:
                     parts.catchup.offer(member_id)
-                self._note_leadership()
+                has_changed = self._note_leadership()
+                if ready.is_said_only and not (has_changed or self._is_asked_again):
+                    break
         finally:
             self._is_driving = False
 
@@ -310,12 +317,12 @@ class Loop:
         else:
             self._reads.on_confirmed(token, index, self._core.applied_index)
 
-    def _note_leadership(self) -> None:
-        """React when the role, the leader or the term changed since last time."""
+    def _note_leadership(self) -> bool:
+        """React when the role, the leader or the term changed since last time; say if they did."""
         core = self._core
         role, leader, term = now = core.role, core.leader_id, core.term
         if now == self._seen:
-            return
+            return False
         (old_role, old_leader, old_term), self._seen = self._seen, now
         self.leader_change_count += leader not in (0, old_leader)
         self.parts.reporter.on_role(old_role, old_term)
@@ -333,6 +340,7 @@ class Loop:
             self._router.retry()
             self.parts.neighbours.publish()
         self.schedule()
+        return True
 
     # Time.
 

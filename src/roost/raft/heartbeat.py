@@ -31,10 +31,14 @@ def broadcast(state: State) -> None:
     leading = state.leading
     assert leading is not None, "only a leader has a heartbeat"
     commit_index, token = state.log.commit_index, state.reads.newest_token
+    # Peers that are told the same are sent the same object, which is encoded once.
+    message: Heartbeat | None = None
     for node, progress in leading.peers.items():
         # Not the commit index as such: a peer may hold something else at that position still.
         known = min(progress.match_index, commit_index)
-        state.send(node, Heartbeat(state.term, state.id, known, token))
+        if message is None or message.commit_index != known:
+            message = Heartbeat(state.term, state.id, known, token)
+        state.send(node, message)
 
 
 def on_heartbeat(state: State, message: Heartbeat) -> None:

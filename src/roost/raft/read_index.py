@@ -138,8 +138,11 @@ def on_echo(state: State, message: HeartbeatReply) -> None:
     while rounds.sent and _is_confirmed(state, leading, rounds.sent[0][0]):
         # From the sending on, see `Rounds.lease_end_s`; later rounds end later, so this only grows.
         rounds.lease_end_s = rounds.sent.popleft()[1] + state.config.lease_s
-    while rounds.on_way and _is_confirmed(state, leading, rounds.on_way[0].token):
-        confirmed = rounds.on_way.popleft()
+    # A later round cannot be confirmed by it: most answers that a quorum did not need come when the
+    # next one is on its way.
+    on_way = rounds.on_way
+    while on_way and on_way[0].token <= token and _is_confirmed(state, leading, on_way[0].token):
+        confirmed = on_way.popleft()
         _answer(state, confirmed.asked, confirmed.index)
 
 

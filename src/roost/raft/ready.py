@@ -39,3 +39,18 @@ class Ready:
     snapshot: Snapshot | None = None
     # Peers that need one of us.
     snapshots_wanted: Sequence[int] = ()
+
+    @property
+    def is_said_only(self) -> bool:
+        """Whether it is messages that promise nothing, and reads: nothing to write or to apply.
+
+        Then nothing that is done for it moves the core, so that none can follow from it.
+        """
+        return not (
+            self.entries
+            or self.committed
+            or self.messages_after_persist
+            or self.snapshots_wanted
+            or self.hard_state is not None
+            or self.snapshot is not None
+        )

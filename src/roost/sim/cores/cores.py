@@ -120,10 +120,13 @@ class Node:
     def take(self) -> list[tuple[int, bytes]]:
         """Take everything the core asks; return messages that may leave at once."""
         out: list[tuple[int, bytes]] = []
+        is_over = False
         while (ready := self.core.take_ready()) is not None:
+            assert not is_over, "nothing follows from what is said only"
             out += [(to, b"".join(codec.encode(it))) for to, it in ready.messages]
             self.waiting.append(ready)
             self.unapplied += ready.committed
+            is_over = ready.is_said_only and not self.unapplied
             if self.unapplied and not self.is_held:
                 self.apply()
             self.reads += [(it.token, it.index) for it in ready.reads]
