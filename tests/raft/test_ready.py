@@ -1,0 +1,56 @@
+"""Which Readys are only said, and lead to no other."""
+
+from dataclasses import replace
+
+import pytest
+
+from roost.raft import Core, HardState, Ready
+from roost.raft.messages import AppendAccepted, Heartbeat
+from roost.raft.ready import ReadReady
+from roost.sim.cores.cores import CoreCluster
+from tests.raft.cores import entry
+
+SAID = Ready([(2, Heartbeat(1, 1, 0, 7))], None, [], [], (), [ReadReady(7, 1)], [8], 1)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"hard_state": HardState(1, 0)},
+        {"entries": [entry(1, 1)]},
+        {"messages_after_persist": [(2, AppendAccepted(1, 1, 1))]},
+        {"committed": (entry(1, 1),)},
+        {"snapshots_wanted": [2]},
+    ],
+    ids=lambda it: next(iter(it)),
+)
+def test_what_must_be_written_applied_or_made_is_more_than_said(more: dict[str, object]) -> None:
+    assert SAID.is_said_only
+    assert not replace(SAID, **more).is_said_only  # type: ignore[arg-type]  # a field of it
+
+
+def test_a_snapshot_to_be_fetched_is_more_than_said() -> None:
+    network = CoreCluster(3)
+    network.elect(1)
+    assert not replace(SAID, snapshot=network.nodes[1].snapshot()).is_said_only
+
+
+def test_nothing_follows_from_what_is_said_only() -> None:
+    """Storms assert it with each Ready; here it is a read's round, from the question to its end."""
+    network = CoreCluster(3)
+    core = network.elect(1)
+    network.settle()
+    other = network.nodes[2].core
+
+    def said(by: Core) -> Ready:
+        ready = by.take_ready()
+        assert ready is not None
+        assert ready.is_said_only
+        by.persisted(ready)
+        assert by.take_ready() is None
+        return ready
+
+    core.read_index(7)
+    other.step(said(core).messages[0][1])
+    core.step(said(other).messages[0][1])
+    assert [it.token for it in said(core).reads] == [7]
