@@ -185,6 +185,7 @@ FLOORS = {
         figures
         models
         app | options | exchanges | gateway | health | reflection | pools
+        json_values
         port | exposition | loop_watch | json_request | json_calls | posts
         json_parts
         grpc | http1 | accepting | listening

@@ -109,3 +109,15 @@ def test_what_this_process_takes_grows_with_what_it_takes() -> None:
     assert after.mapped_bytes - before.mapped_bytes > 24 * MIB
     assert after.data_bytes - before.data_bytes > 24 * MIB
     assert Statm(Path("no such file")).read() == Taken()
+
+
+def test_a_file_is_closed_with_its_last_reader() -> None:
+    """Each database that a program opened left one open."""
+    statm = Statm()
+    path = f"/proc/self/fd/{statm._descriptor}"
+    assert Path(path).exists()
+    read = statm.read
+    del statm
+    read()
+    del read
+    assert not Path(path).exists()

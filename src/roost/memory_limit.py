@@ -15,6 +15,7 @@ that cannot be read is none.
 
 import os
 import resource
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -57,6 +58,8 @@ class Statm:
         self._descriptor = -1
         with suppress(OSError):
             self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            # A program opens and closes as many databases as it likes.
+            self._ending = weakref.finalize(self, os.close, self._descriptor)
 
     def read(self) -> Taken:
         """What is taken now; costs a few microseconds."""
@@ -68,7 +71,7 @@ class Statm:
     def close(self) -> None:
         """Read no more."""
         if self._descriptor >= 0:
-            os.close(self._descriptor)
+            self._ending()
             self._descriptor = -1
 
 

@@ -7,6 +7,7 @@ body.  A method that may take long has one of each, by a stream of its service's
 import asyncio
 import base64
 import logging
+from contextlib import suppress
 
 import pytest
 from starlette.types import Message as Event
@@ -15,6 +16,7 @@ from roost.call import Code, Stream
 from roost.proto import lock_pb2
 from roost.proto import rpc_pb2 as pb
 from roost.server.gateway import JsonMethod
+from roost.server.json_calls import PENDING_BYTES_MAX
 from roost.sim.members.loop import pass_time, run_virtually, until_idle
 from tests.server.posts import (
     BODY_BYTES_MAX,
@@ -243,5 +245,62 @@ def test_what_is_not_taken_is_pending_and_the_service_hears_when_all_is_taken() 
             await until_idle()
             assert (call.pending_bytes, drained) == (0, [0])
             client.leave()
+
+    run_virtually(story())
+
+
+def test_many_requests_that_come_together_are_read_one_a_turn() -> None:
+    """Two megabytes of them held the loop for a second, and each copied what was behind it."""
+    service = Service()
+    client = Client(watch_method(service))
+    client.post(b"{}" * 400 + b" " * 3000 + b'{"?":' + b"[" * 10 + b"]" * 10 + b"}", is_last=False)
+
+    async def story() -> None:
+        at, turn, talk = list[int](), 0, asyncio.ensure_future(client.talk())
+
+        def next_turn() -> None:
+            nonlocal turn
+            turn += 1
+            if not talk.done():
+                asyncio.get_running_loop().call_soon(next_turn)
+
+        service.handler = Handler(lambda _message: at.append(turn))
+        next_turn()
+        while len(at) < 401:
+            await asyncio.sleep(0)
+        assert max(at.count(it) for it in set(at)) == 1
+        client.leave()
+        await talk
+
+    run_virtually(story())
+
+
+def test_no_more_is_read_of_a_client_that_takes_no_answers() -> None:
+    """What it was answered was kept, as much as it asked for."""
+    service = Service()
+
+    class Deaf(Client):
+        """Takes nothing."""
+
+        async def _take(self, event: Event) -> None:
+            await asyncio.get_running_loop().create_future()
+
+    client = Deaf(watch_method(service))
+    client.post(b"{}" * 4000, is_last=False)
+
+    async def story() -> None:
+        talk = asyncio.ensure_future(client.talk())
+        service.handler = Handler(lambda _message: service.streams[0].send(watch_event(b"a" * 999)))
+        await until_idle()
+        heard = len(service.handler.messages)
+        assert 40 < heard < 80
+        assert service.streams[0].pending_bytes < 2 * PENDING_BYTES_MAX
+        client.leave()
+        service.streams[0].finish(Code.OK, "")
+        await until_idle()
+        assert len(service.handler.messages) == heard
+        talk.cancel()
+        with suppress(asyncio.CancelledError):
+            await talk
 
     run_virtually(story())

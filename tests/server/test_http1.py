@@ -210,3 +210,47 @@ def test_an_answer_that_nobody_reads_counts_and_is_given_up(
         await close(writer)
 
     run_port(story)
+
+
+def test_what_goes_on_ends_with_its_port_and_what_is_whole_is_answered_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Tasks and connections outlived it: in a program they are as many as there were ports."""
+
+    async def main() -> None:
+        go = asyncio.Event()
+        monkeypatch.setitem(globals(), "GO", go)  # an event is of one loop
+        port = ClientPort(routes={}, app=app, config=ServerConfig())
+        [address] = await port.start([Listener(("127.0.0.1", 0))])
+        async with asyncio.timeout(PATIENCE_S):
+            before = asyncio.all_tasks()
+            asked = {
+                "stream": b"POST /stream HTTP/1.1\r\ncontent-length: 9\r\n\r\na",
+                "half": b"POST / HTTP/1.1\r\ncontent-length: 9\r\n\r\na",
+                "head": b"POST / HTTP/1.1\r\n",
+                "silent": b"",
+                "large": b"GET /large HTTP/1.1\r\n\r\n",
+                "whole": b"POST /wait HTTP/1.1\r\ncontent-length: 1\r\n\r\na",
+            }
+            pairs = {it: await asyncio.open_connection(*address) for it in asked}
+            for name, data in asked.items():
+                pairs[name][1].write(data)
+            assert (await pairs["stream"][0].readuntil(b"a\r\n")).startswith(b"HTTP/1.1 200")
+            await pairs["large"][0].readexactly(10)
+            while not any(it.is_answering for it in port.http_connections):
+                await asyncio.sleep(0)
+            while len(port.undecided) > 1 or port.connection_count < len(asked):
+                await asyncio.sleep(0)
+            closed = asyncio.ensure_future(port.close(PATIENCE_S))
+            for name in ("silent", "head"):
+                assert await pairs[name][0].read() == b""
+            assert not closed.done()
+            go.set()
+            assert (await pairs["whole"][0].read()).endswith(b"\r\n\r\na")
+            await closed
+            assert (port.connection_count, port.undecided) == (0, {})
+            assert asyncio.all_tasks() - before == set()
+        for _, writer in pairs.values():
+            await close(writer)
+
+    asyncio.run(main())

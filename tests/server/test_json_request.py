@@ -17,7 +17,6 @@ from roost.server.json_request import (
     build,
     check_size,
     fill,
-    read_first,
     read_whole,
 )
 from tests.integration.edges import every_edge
@@ -111,8 +110,6 @@ def test_what_is_nested_too_deep_is_refused() -> None:
     for text in ("[" * 100_000, '{"x":' * 100_000, '{"x":' * 100_000 + "1" + "}" * 100_000):
         with pytest.raises(BadJson, match="nested too deep"):
             read(pb.RangeRequest, text)
-        with pytest.raises(BadJson, match="nested too deep"):
-            read_first(text)
     for depth, is_good in ((DEPTH_MAX // 2 - 1, True), (DEPTH_MAX, False)):
         text = '{"success":[{"request_txn":' * depth + "{}" + "}]}" * depth
         if is_good:
@@ -121,11 +118,6 @@ def test_what_is_nested_too_deep_is_refused() -> None:
         else:
             with pytest.raises(BadJson, match="at most"):
                 read(pb.TxnRequest, text)
-
-
-def test_the_first_of_several_values_is_read_when_it_is_whole() -> None:
-    assert read_first('{"a":1} {"b"') == ({"a": 1}, 7)
-    assert read_first('{"b"') is None
 
 
 def test_a_message_of_many_fields_is_made_in_steps_that_are_bounded() -> None:
@@ -149,4 +141,8 @@ def test_more_objects_than_any_request_has_are_refused_before_they_are_made() ->
     with pytest.raises(BadJson, match="at most 40000 JSON objects"), Steps() as steps:
         check_size(text, OBJECTS_MAX)
     assert steps.count < 20
-    check_size(json.dumps({"success": [{"requestPut": {"key": A}}] * 10_000}), OBJECTS_MAX)
+    put = {"key": A, "value": A, "lease": "1", "prev_kv": True}
+    check_size(json.dumps({"success": [{"requestPut": put}] * 10_000}), OBJECTS_MAX)
+    with pytest.raises(BadJson, match="at most 80000 JSON values"), Steps() as steps:
+        check_size(json.dumps({"x": [0] * 100_000}), OBJECTS_MAX)
+    assert steps.count < 20

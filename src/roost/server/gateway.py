@@ -32,9 +32,9 @@ from roost.server.json_request import (
     BadJson,
     check_size,
     fill,
-    read_first,
     read_whole,
 )
+from roost.server.json_values import PIECE_CHARS, JsonValues, TooLong
 from roost.server.methods import TIMEOUT_UNITS
 from roost.server.posts import Post, address_of, flow_of_scope, leave, token_of
 from roost.tasks import Tasks
@@ -206,7 +206,7 @@ class JsonMethod:
 
     async def _read(self, handler: StreamHandler, call: JsonStream, receive: Receive) -> None:
         """Hand every request in the body on as soon as it is whole."""
-        text, is_whole = "", False
+        values, is_whole = JsonValues(self._body_bytes_max), False
         utf8 = codecs.getincrementaldecoder("utf-8")()
         try:
             while True:
@@ -214,24 +214,24 @@ class JsonMethod:
                 if event["type"] == "http.disconnect":
                     call.finish(Code.OK, "")
                     return
-                text += utf8.decode(event.get("body", b""), not event.get("more_body"))
-                if len(text) > self._body_bytes_max:
-                    raise FailedError(Code.RESOURCE_EXHAUSTED, "a request is too large")
-                check_size(text, self._objects_max)
-                while text := text.lstrip():
-                    found = read_first(text)
-                    if found is None:
-                        break  # the rest has yet to come
-                    value, end = found
-                    handler.on_message(await self._encode(value))
-                    text = text[end:]
+                said = utf8.decode(event.get("body", b""), not event.get("more_body"))
+                for begin in range(0, len(said), PIECE_CHARS):
+                    for text in values.feed(said[begin : begin + PIECE_CHARS]):
+                        if not await call.has_room():
+                            return
+                        check_size(text, self._objects_max)
+                        handler.on_message(await self._encode(read_whole(text)))
+                        await asyncio.sleep(0)
+                    await asyncio.sleep(0)
                 if not event.get("more_body") and not is_whole:
                     is_whole = True
-                    if text:
+                    if values.is_within:
                         raise FailedError(Code.INVALID_ARGUMENT, "the body ends within a request")
                     handler.on_half_close()
         except FailedError as failed:
             call.finish(failed.code, failed.text)
+        except TooLong as error:
+            call.finish(Code.RESOURCE_EXHAUSTED, str(error))
         except ValueError as error:  # BadJson, or no UTF-8
             call.finish(Code.INVALID_ARGUMENT, str(error))
         except Exception:

@@ -112,6 +112,20 @@ class Http1Protocol(HttpToolsProtocol):
                 self.flow.resume_reading()
 
     @property
+    def is_answering(self) -> bool:
+        """Whether a whole request waits for the first of its answer."""
+        cycle = self.cycle
+        return cycle is not None and not cycle.response_started and not cycle.more_body
+
+    def end(self) -> None:
+        """Close, when what was said has left; whoever makes an answer sees its client gone."""
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        self.transport.close()
+
+    @property
     def is_gone(self) -> bool:
         """Whether nobody reads an answer any more."""
         return bool(self.transport.is_closing())

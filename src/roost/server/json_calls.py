@@ -1,7 +1,8 @@
 """Calls that came as JSON: what services answer waits here for the post that carries it.
 
 Full?  A stream whose client does not read is not written to, and says how much waits
-(`pending_bytes`): its service decides what then.
+(`pending_bytes`): its service decides what then, and no request of it is read on while that is
+more than PENDING_BYTES_MAX.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from roost.flow import Flow
 from roost.server.json_answer import to_json
 from roost.server.json_parts import JsonParts
 
+PENDING_BYTES_MAX = 64 << 10
 # What HTTP says of a call's end (grpc-gateway v1: HTTPStatusFromCode); anything else is 500.
 HTTP_STATUS: Mapping[int, int] = {
     Code.OK: 200,
@@ -129,6 +131,8 @@ class JsonStream:
         self.pending_bytes = 0
         self._kind = kind
         self._lines: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._room = asyncio.Event()
+        self._room.set()
         self.first_status = 200
         self._is_begun = self._is_over = False
 
@@ -152,6 +156,7 @@ class JsonStream:
             said = {"grpc_code": code, "http_code": status, "message": text}
             self._put({"error": {**said, "http_status": HTTPStatus(status).phrase}})
         self._is_over = True
+        self._room.set()
         self._lines.put_nowait(None)
 
     def _put(self, row: dict[str, Any]) -> None:
@@ -160,13 +165,22 @@ class JsonStream:
         self._is_begun = True
         line = json.dumps(row, separators=(",", ":")).encode() + b"\n"
         self.pending_bytes += len(line)
+        if self.pending_bytes > PENDING_BYTES_MAX:
+            self._room.clear()
         self._lines.put_nowait(line)
+
+    async def has_room(self) -> bool:
+        """Return when not much waits for the client; False when nothing more comes."""
+        await self._room.wait()
+        return not self._is_over
 
     async def next_line(self) -> bytes | None:
         """The next line; None at the end."""
         line = await self._lines.get()
         if line is not None:
             self.pending_bytes -= len(line)
+            if self.pending_bytes <= PENDING_BYTES_MAX:
+                self._room.set()
             if not self.pending_bytes and self.on_drain is not None:
                 self.on_drain()
         return line

@@ -29,6 +29,8 @@ from roost.errors import PeerFault
 DEPTH_MAX = 100
 # As many as 10,000 operations of a transaction take (`etcd/v3/checks.py`), and some.
 OBJECTS_MAX = 40_000
+# An operation has three objects, and four or five values.
+VALUES_AN_OBJECT = 2
 # Two milliseconds' worth.
 FIELDS_A_STEP = 512
 _URL_SAFE = str.maketrans("-_", "+/", "\r\n")
@@ -65,15 +67,17 @@ _DECODER = json.JSONDecoder(parse_float=_Fraction, parse_constant=_refuse_consta
 
 
 def check_size(text: str, objects_max: int) -> None:
-    """Refuse a text of more objects than anybody's request has, before they are made.
+    """Refuse a text of more objects, or more values, than anybody's request has.
 
-    Python's parser reads a text in one step, and what costs is the objects.  A brace within a
-    string counts as well.
+    Python's parser reads a text in one step, and what costs is what it makes.  Braces and commas
+    within a string count as well.
 
     Raises:
         BadJson: there are too many.
 
     """
+    if text.count(",") > VALUES_AN_OBJECT * objects_max:
+        raise BadJson(f"a request has at most {VALUES_AN_OBJECT * objects_max} JSON values")
     if text.count("{") > objects_max:
         raise BadJson(f"a request has at most {objects_max} JSON objects")
 
@@ -93,23 +97,6 @@ def read_whole(text: str) -> object:
         raise
     except ValueError as error:
         raise BadJson(str(error)) from error
-
-
-def read_first(text: str) -> tuple[object, int] | None:
-    """The value that a text begins with, and where it ends; None when the rest has yet to come.
-
-    Raises:
-        BadJson: it begins with something that is too deep, or no JSON.
-
-    """
-    try:
-        return _DECODER.raw_decode(text)
-    except RecursionError:
-        raise BadJson("the JSON is nested too deep") from None
-    except BadJson:
-        raise
-    except ValueError:
-        return None
 
 
 def build(kind: type[Message], value: object) -> Message:

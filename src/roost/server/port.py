@@ -108,6 +108,7 @@ class SniffingProtocol(Counted):
                 transport.abort()
                 return
         self._transport = transport
+        self._port.undecided[transport] = None
         sock = transport.get_extra_info("socket")
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -123,6 +124,7 @@ class SniffingProtocol(Counted):
         assert self._transport is not None, "we are connected"
         assert self._deadline is not None, "we wait for the first bytes"
         self._deadline.cancel()
+        self._port.undecided.pop(self._transport, None)
         is_http2 = self._data.startswith(PREFACE)
         protocol = self._port.make_grpc() if is_http2 else self._port.make_http()
         transport, data = self._transport, self._data
@@ -134,6 +136,8 @@ class SniffingProtocol(Counted):
         """It never said what it was."""
         if self._deadline is not None:
             self._deadline.cancel()
+        if self._transport is not None:
+            self._port.undecided.pop(self._transport, None)
         self._port.on_gone()
 
 
@@ -176,6 +180,8 @@ class ClientPort:
             admission=config.admission,
         )
         self.connection_count = 0
+        # Those that have not said yet what they speak.
+        self.undecided: dict[asyncio.Transport, None] = {}
         self._http_config = Config(
             app, http="httptools", lifespan="off", log_config=None, access_log=False, ws="none"
         )
@@ -185,6 +191,11 @@ class ClientPort:
         self._tasks = Tasks()
         self._paths: list[Path] = []
         self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def http_connections(self) -> "set[Http1Protocol]":
+        """Connections that speak HTTP/1.1."""
+        return cast("set[Http1Protocol]", self._http_state.connections)  # we make no others
 
     def make_grpc(self) -> asyncio.Protocol:
         """A connection that speaks HTTP/2."""
@@ -254,6 +265,8 @@ class ClientPort:
         for acceptor in self._acceptors:
             acceptor.door.close()
         await self._tasks.close()
+        for transport in list(self.undecided):
+            transport.abort()
         for path in self._paths:
             path.unlink(missing_ok=True)
         if self._timer is not None:
@@ -265,13 +278,28 @@ class ClientPort:
         await _wait_for(lambda: not any(it.h2.streams for it in connections), grace_s)
         for protocol in list(connections):
             protocol.close()
-        for connection in list(self._http_state.connections):
-            connection.shutdown()
+        await self._end_http(grace_s)
         # A closed connection goes when its last bytes have been taken; nobody waits for long.
         if not await _wait_for(lambda: not connections, LAST_BYTES_S):
             for protocol in list(connections):
                 protocol.abort()
             await _wait_for(lambda: not connections, LAST_BYTES_S)
+
+    async def _end_http(self, grace_s: float) -> None:
+        """Let requests over HTTP/1.1 be answered that are whole, and end what goes on."""
+        state, connections = self._http_state, self.http_connections
+        for connection in list(connections):
+            connection.shutdown()
+        await _wait_for(lambda: not any(it.is_answering for it in connections), grace_s)
+        for connection in list(connections):
+            connection.end()
+        if not await _wait_for(lambda: not (connections or state.tasks), LAST_BYTES_S):
+            for connection in list(connections):
+                connection.transport.abort()
+            # Those who wait neither for their client nor for a moment are ended.
+            for task in list(state.tasks):
+                task.cancel()
+            await _wait_for(lambda: not (connections or state.tasks), LAST_BYTES_S)
 
 
 async def _wait_for(is_so: Callable[[], bool], within_s: float) -> bool:
