@@ -221,6 +221,14 @@ def test_the_suites_of_their_rooms_run_compiled_and_real_clusters_too() -> None:
     assert "make test-compiled" in (ROOT / "docs/how-to/compile.md").read_text()
 
 
+def test_the_whole_check_has_what_is_compiled_in_it() -> None:
+    text = (ROOT / "Makefile").read_text()
+    (steps,) = re.findall(r"^test: .*\n\t.* lint types (.*)$", text, re.MULTILINE)
+    assert "test-compiled" in steps.split()
+    assert "make test" in (ROOT / ".ci/run").read_text()
+    assert "compiling/compile.py --into" not in text, "into the sources comes `make fast` alone"
+
+
 def pretend(root: Path, modules: tuple[str, ...]) -> Path:
     """A package with extension modules that are empty files."""
     package = root / "roost"
