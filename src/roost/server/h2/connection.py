@@ -204,14 +204,14 @@ class Connection(Outgoing):
             self.spent += 1 + (length >> 10)
             payload = data[begin:stop]
             offset = stop
-            if kind == f.DATA and not self._block_stream:
-                self._on_data(stream_id & 0x7FFF_FFFF, flags, payload)
-                continue
             if kind == f.HEADERS and flags == f.END_HEADERS:
                 stop = self._on_small(stream_id, payload, data, offset)
                 if stop:
                     offset = stop
                     continue
+            elif kind == f.DATA and not self._block_stream:
+                self._on_data(stream_id & 0x7FFF_FFFF, flags, payload)
+                continue
             self._on_frame(kind, flags, stream_id & 0x7FFF_FFFF, payload)
         if offset < end:
             self._keep(data[offset:], needed)
