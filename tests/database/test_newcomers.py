@@ -1,16 +1,21 @@
-"""Three examples written from the documentation alone: three processes each, and kills."""
+"""Examples written from the documentation alone: most have three processes, and kills."""
 
 import re
 from pathlib import Path
 
 import pytest
 
+from tests.database.said import said_to
 from tests.database.told import asked_until, three_told
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-WRITTEN = ("rate_limiter.py", "feature_flags.py", "scheduler.py")
+NAMES = ("m1", "m2", "m3")
+WRITTEN = (
+    *("rate_limiter.py", "feature_flags.py", "scheduler.py"),
+    *("url_shortener.py", "chat.py", "seats.py"),
+)
 
 
 @pytest.mark.parametrize("name", WRITTEN)
@@ -66,3 +71,85 @@ def test_each_job_is_done_once_though_its_scheduler_is_killed(tmp_path: Path) ->
         assert found is not None
         assert (found[1], found[2] != first, found[3]) == (first, True, found[2])
         assert [it.end() for it in others] == [0, 0]
+
+
+LINKS = """\
+add https://a.example/1
+add https://a.example/2
+add https://a.example/1
+name b https://b.example
+name mine https://c.example
+name c https://d.example
+go mine
+go mine
+go a
+go nobody
+add https://a.example/3
+top
+"""
+LED = """\
+a
+b
+a
+no: b is taken
+mine
+c
+https://c.example
+https://c.example
+https://a.example/1
+no: nothing is called nobody
+d
+mine=2 a=1 d=0
+"""
+SEATS = """\
+hold A1 ada 600
+hold A1 bob 600
+hold A1 ada 900
+hold Z1 ada 1
+pay A1 bob
+pay A1 ada
+hold A1 ada 600
+hold B2 bob 0
+hold B2 cyd 600
+free
+sold
+"""
+SOLD = """\
+held
+no: somebody has it
+held
+no: there is no seat Z1
+no: it is not held for you
+sold
+no: somebody has it
+held
+held
+A2 A3 B1 B3
+A1
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "lines", "said"),
+    [("url_shortener.py", LINKS, LED), ("seats.py", SEATS, SOLD)],
+)
+def test_what_is_written_stays(name: str, lines: str, said: str, tmp_path: Path) -> None:
+    assert said_to(EXAMPLES / name, tmp_path / "data", lines) == said
+    last = lines.splitlines(keepends=True)[-1]
+    assert said_to(EXAMPLES / name, tmp_path / "data", last) == said.splitlines(keepends=True)[-1]
+
+
+def test_all_members_show_what_is_said_in_one_order(tmp_path: Path) -> None:
+    with three_told(EXAMPLES / "chat.py", tmp_path) as members:
+        members["m1"].tell("hello")
+        assert {members[it].hear() for it in NAMES} == {"1 m1: hello"}
+        members["m2"].tell("good morning")
+        assert {members[it].hear() for it in NAMES} == {"2 m2: good morning"}
+        members["m1"].kill()
+        members["m3"].tell("who is there?")
+        assert {members[it].hear() for it in NAMES[1:]} == {"3 m3: who is there?"}
+        back = members.restart("m1")
+        assert [back.hear(), back.hear()] == ["1 m1: hello", "2 m2: good morning"]
+        assert back.hear() == "3 m3: who is there?"
+        back.tell("I am")
+        assert {members[it].hear() for it in NAMES} == {"4 m1: I am"}
