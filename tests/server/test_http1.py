@@ -1,6 +1,7 @@
 """Requests over HTTP/1.1 that do not end are ended, and nobody else's."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -254,3 +255,17 @@ def test_what_goes_on_ends_with_its_port_and_what_is_whole_is_answered_before(
             await close(writer)
 
     asyncio.run(main())
+
+
+def test_who_asks_for_another_protocol_is_answered_in_this_one_and_fills_no_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def story(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for name in (b"websocket", b"h2c"):
+            upgrade = b"Connection: Upgrade\r\nUpgrade: " + name + b"\r\n"
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n" + upgrade + b"\r\n")
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+
+    with caplog.at_level(logging.INFO):
+        run(story)
+    assert caplog.messages == []

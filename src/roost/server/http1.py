@@ -111,6 +111,10 @@ class Http1Protocol(HttpToolsProtocol):
             if not self._rest and not self.pipeline:
                 self.flow.resume_reading()
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Answer who asks for more in HTTP/1.1; uvicorn has two warnings for each of them."""
+        logger.debug("another protocol was asked for that is not spoken here")
+
     @property
     def is_answering(self) -> bool:
         """Whether a whole request waits for the first of its answer."""
