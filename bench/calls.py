@@ -5,6 +5,7 @@
 
 import json
 import re
+import socket
 import ssl
 import struct
 import subprocess
@@ -75,8 +76,10 @@ def wait_until_it_serves(port: int, key: bytes) -> None:
     request = rpc_pb2.RangeRequest(key=key, count_only=True).SerializeToString()
     while time.monotonic() < until:
         try:
+            # A channel that is refused waits a second and more before it tries again.
+            socket.create_connection(("127.0.0.1", port), timeout=_CALL_TIMEOUT_S).close()
             answer = rpc_pb2.RangeResponse.FromString(call(port, RANGE, request))
-        except grpc.RpcError:
+        except (OSError, grpc.RpcError):
             time.sleep(_LOOK_S)
             continue
         if answer.count != 1:

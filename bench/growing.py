@@ -72,7 +72,7 @@ class Growth:
             converse(pair.port(kind), loaders, connections=LOADER_CONNECTIONS)
             return (stop - first) / (time.perf_counter() - began)
 
-        what = f"keys, by txns of {PUTS_A_TXN} puts, up to {target:,}"
+        what = f"load by txns of {PUTS_A_TXN}, to {target:,}"
         row = pair.rate("bulk", what, str(LOADERS), part, measure)
         self.keys = target
         return row
