@@ -201,6 +201,7 @@ FLOORS = {
         errors | marks | mapping
     """,
     "roost.client": """
+        series
         blocking
         aio
         turns
@@ -211,6 +212,14 @@ FLOORS = {
         backoff | credentials | scope | questions
         endpoints | transactions
         errors | shapes
+    """,
+    "roost.client.series": """
+        blocking
+        aio
+        members
+        wire | questions | answers
+        points
+        errors
     """,
     "roost.client.aio": """
         client
@@ -279,7 +288,7 @@ FLOORS = {
     """,
     "roost.cli": """
         __main__ | doctor | get | lease | mirror | users
-        forms | kv | lock | main | maintenance | member | repair | sim | snapshot | status | trees
+        forms | kv | lock | main | maintenance | member | repair | series | sim | snapshot | status | trees
         serve | shared
         interrupts | process | troubles
         flags | preflight

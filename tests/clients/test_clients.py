@@ -16,6 +16,7 @@ from typing import NoReturn
 
 import pytest
 
+from roost.client import series
 from roost.testing.cluster import Cluster
 from roost.testing.patience import PATIENCE_S
 
@@ -119,3 +120,24 @@ def test_the_node_client_is_served(cluster: Cluster) -> None:
         check=False,
     )
     check(said, EVERYTHING)
+
+
+def test_influxdb_client_writes_points(cluster: Cluster) -> None:
+    home = HOMES / "influxdb_client"
+    python = home / "env" / "bin" / "python"
+    install(
+        home,
+        [sys.executable, "-m", "venv", str(home / "env")],
+        [str(python), "-m", "pip", "install", "-q", "influxdb-client==1.50.0"],
+    )
+    (endpoint,) = cluster.endpoints
+    said = subprocess.run(
+        [str(python), str(HERE / "use_influxdb_client.py"), endpoint],
+        capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+    )  # fmt: skip
+    check(said, ["ping", "points", "batches", "errors"])
+    answer = series.query("many.n", "weather.heat", endpoints=endpoint).fetch()
+    assert answer[0].columns["value"] == list(range(2000))
+    assert [it.name for it in answer.tables[1:]] == [
+        'weather.heat{town="Brno, south"}', "weather.heat{town=Zlin}"
+    ]  # fmt: skip

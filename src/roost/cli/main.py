@@ -114,6 +114,11 @@ COMMANDS = {
         "hashkv",
         "Show a hash of all keys as each endpoint holds them; equal on all members.",
     ),
+    "series": Lazy(
+        "roost.cli.series",
+        "series",
+        "Add points to time series, ask for them, and keep them for as long as they are wanted.",
+    ),
     "snapshot": Lazy(
         "roost.cli.snapshot",
         "snapshot",

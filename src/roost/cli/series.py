@@ -1,0 +1,391 @@
+"""`roost series`: time series from the command line."""
+
+import csv
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+import click
+
+from roost.cli.shared import client_options, credentials, failed, say_json, say_table
+from roost.client import series as client
+from roost.client.series.points import nanoseconds
+from roost.errors import RoostError
+
+_name = click.argument("name", metavar="NAME")
+_csv = click.option("--csv", "as_csv", is_flag=True, help="CSV, with times as RFC 3339.")
+_start = click.option("--start", default="", help="From this time: RFC 3339, now-1h, nanoseconds.")
+_end = click.option("--end", default="", help="To before this time.")
+# Rows of a file between two looks at how far it is.
+_STEP_ROWS = 100_000
+
+
+@click.group()
+def series() -> None:
+    """Add points to time series, ask for them, and keep them for as long as they are wanted."""
+
+
+@contextmanager
+def _connected(endpoints: str, timeout_s: float) -> Iterator[client.Connection]:
+    """A connection whose errors become one line and an exit code."""
+    try:
+        with client.connect(
+            endpoints,
+            wait_for_server_flush=True,
+            credentials=credentials(),
+            timeout_s=timeout_s,
+        ) as connection:
+            yield connection
+    except (RoostError, OSError) as error:
+        raise failed(error) from error
+
+
+def _need(names: tuple[str, ...], tags: tuple[str, ...]) -> None:
+    if not names and not tags:
+        raise click.UsageError("say which series: NAME, or --tag")
+
+
+def _time(text: str) -> int:
+    """A time that is sent with a point.
+
+    Raises:
+        UsageError: it is none.
+
+    """
+    try:
+        if text == "now":
+            return nanoseconds(datetime.now(UTC))
+        if text.lstrip("-").isdigit():
+            return int(text)
+        moment = datetime.fromisoformat(text)
+        return nanoseconds(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    except ValueError as error:
+        raise click.UsageError(
+            f"{text!r} is no time: 2024-03-01T00:00:00Z, nanoseconds since 1970, or now"
+        ) from error
+
+
+def _shown(time_ns: Any) -> str:
+    """A time for people."""
+    whole, rest = divmod(int(time_ns), 10**9)
+    text = datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{text}.{rest:09d}".rstrip("0") + "Z" if rest else f"{text}Z"
+
+
+@series.command("ls")
+@click.option("--tag", default="", help="Those that have this tag or label, key:value.")
+@click.option("--prefix", default="", help="Those whose names begin so.")
+@click.option("--counts", is_flag=True, help="Count their points, too.")
+@client_options
+def list_series(
+    endpoints: str, timeout_s: float, *, as_json: bool, tag: str, prefix: str, counts: bool
+) -> None:
+    r"""List series: names, tags, first and last times.
+
+    \b
+    Example:
+        roost series ls --tag temp:C
+    """
+    with _connected(endpoints, timeout_s) as connection:
+        found = connection.listed(tag=tag, prefix=prefix, counts=counts)
+    if as_json:
+        for row in found:
+            say_json(row)
+        return
+    heads = ["NAME", "TAGS", "FIRST", "LAST", *(["POINTS"] if counts else [])]
+    rows = [
+        [
+            it["name"],
+            " ".join(f"{key}:{value}" for key, value in it["tags"].items()),
+            it["first"] or "",
+            it["last"] or "",
+            *([str(it["points"])] if counts else []),
+        ]
+        for it in found
+    ]
+    say_table([heads, *rows], right={4})
+
+
+@series.command()
+@_name
+@click.argument("tags", nargs=-1, metavar="[TAG]...")
+@click.option("--remove", multiple=True, help="A tag to take away; may be given again.")
+@client_options
+def tag(
+    name: str,
+    tags: tuple[str, ...],
+    endpoints: str,
+    timeout_s: float,
+    *,
+    as_json: bool,
+    remove: tuple[str, ...],
+) -> None:
+    r"""Put tags on a series, key:value, and print those that it has.
+
+    \b
+    Example:
+        roost series tag sensor1.heat temp:C room:12
+    """
+    with _connected(endpoints, timeout_s) as connection:
+        found = connection.tag(name, add=tags, remove=remove)
+    if as_json:
+        say_json({"name": name, "tags": found})
+    else:
+        click.echo(" ".join(f"{key}:{value}" for key, value in found.items()))
+
+
+@series.command()
+@_name
+@click.argument("value", type=float)
+@click.option("--time", "at", default="now", show_default=True, help="When it was.")
+@client_options
+def add(
+    name: str, value: float, endpoints: str, timeout_s: float, *, as_json: bool, at: str
+) -> None:
+    r"""Add a point; it is durable on a majority when this ends.
+
+    \b
+    Example:
+        roost series add sensor1.heat 21.5
+        roost series add sensor1.heat --time 2024-03-01T00:00:00Z -- -3
+    """
+    time_ns = _time(at)
+    with _connected(endpoints, timeout_s) as connection:
+        connection.add(name, time_ns, value)
+    if as_json:
+        say_json({"name": name, "time": time_ns, "value": value})
+
+
+@series.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--tag", "tags", multiple=True, help="Series with this tag; may be given again.")
+@_start
+@_end
+@click.option("--window", default="", help="15m, 1h, 1d, 1w, 1mo, 1y; without one: the points.")
+@click.option("--points", default=0, help="A window of which there are so many at most.")
+@click.option("--tz", default="", help="The zone of days and longer windows, as Europe/Prague.")
+@click.option("--agg", default="mean", show_default=True, help="mean,max,min,count,p95,...")
+@click.option("--fill", default="", help="In windows without numbers: null, previous, linear.")
+@click.option("--group", default="", help="Series with one value of this tag are one.")
+@_csv
+@client_options
+def query(
+    names: tuple[str, ...],
+    endpoints: str,
+    timeout_s: float,
+    *,
+    as_json: bool,
+    as_csv: bool,
+    points: int,
+    agg: str,
+    **asked: Any,
+) -> None:
+    r"""Ask for points of series, or for windows of them.
+
+    \b
+    Example:
+        roost series query sensor1.heat --start now-30d --end now --window 1d --agg max,mean
+        roost series query --tag temp:C --points 100 --csv
+    """
+    _need(names, asked["tags"])
+    built = client.Asked(
+        names=names,
+        tags=asked["tags"],
+        start=asked["start"],
+        stop=asked["end"],
+        width=asked["window"],
+        tz=asked["tz"],
+        aggregates=tuple(agg.split(",")) if asked["window"] or points else (),
+        filling=asked["fill"],
+        group=asked["group"],
+        points=points,
+    )
+    with _connected(endpoints, timeout_s) as connection:
+        if as_csv:
+            sys.stdout.write(connection.csv(built).decode().replace("\r\n", "\n"))
+            return
+        answer = connection.fetch(built)
+    for table in answer.tables:
+        rows = zip(table.times, *table.columns.values(), strict=True)
+        if as_json:
+            heads = ["time", *table.columns]
+            for row in rows:
+                say_json({"series": table.name, **dict(zip(heads, row, strict=True))})
+            continue
+        cells = [[_shown(at), *("" if it is None else f"{it:g}" for it in rest)]
+                 for at, *rest in rows]  # fmt: skip
+        click.echo(table.name)
+        say_table([["TIME", *map(str.upper, table.columns)], *cells],
+                  right=range(1, 1 + len(table.columns)))  # fmt: skip
+
+
+@series.command()
+@_name
+@_start
+@_end
+@click.option("--all", "is_all", is_flag=True, help="The series itself, with all that it has.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@client_options
+def delete(
+    name: str,
+    endpoints: str,
+    timeout_s: float,
+    *,
+    as_json: bool,
+    start: str,
+    end: str,
+    is_all: bool,
+    yes: bool,
+) -> None:
+    r"""Delete a range of a series, or all of it; says how many points that is, and asks.
+
+    \b
+    Example:
+        roost series delete sensor1.heat --start 2024-03-01 --end 2024-03-02
+    """
+    if is_all == bool(start and end):
+        raise click.UsageError("say --start and --end, or --all")
+    with _connected(endpoints, timeout_s) as connection:
+        span = ("1678-01-01", "2261-12-31") if is_all else (start, end)
+        count = connection.delete(name, *span, dry_run=True)
+        if not yes:
+            click.confirm(f"Delete {count} points of {name}?", abort=True, err=True)
+        if is_all:
+            connection.delete_series(name)
+        else:
+            count = connection.delete(name, start, end)
+    if as_json:
+        say_json({"name": name, "deleted": count})
+    else:
+        click.echo(f"{count} points deleted")
+
+
+@series.command()
+@click.argument("keep", required=False)
+@click.option("--series", "name", default="", help="Of this series.")
+@click.option("--tag", default="", help="Of all series that have this tag.")
+@client_options
+def retain(
+    keep: str | None, endpoints: str, timeout_s: float, *, as_json: bool, name: str, tag: str
+) -> None:
+    r"""Keep points for so long, 30d or 12h, or `forever`; without KEEP list the rules.
+
+    \b
+    Example:
+        roost series retain 90d --tag temp:C
+        roost series retain
+    """
+    with _connected(endpoints, timeout_s) as connection:
+        if keep is not None:
+            connection.retain(None if keep == "forever" else keep, series=name, tag=tag)
+        rules = connection.rules()
+    for rule in rules:
+        if as_json:
+            say_json(rule)
+        else:
+            target = f"series {rule['series']}" if "series" in rule else f"tag {rule['tag']}"
+            click.echo(f"{target}\t{rule['keep_s']:g} s")
+
+
+@series.command()
+@client_options
+def stats(endpoints: str, timeout_s: float, *, as_json: bool) -> None:
+    r"""Say how many points are staged, and what the member that answers has done.
+
+    \b
+    Example:
+        roost series stats
+    """
+    with _connected(endpoints, timeout_s) as connection:
+        found = connection.statistics()
+    if as_json:
+        say_json(found)
+    else:
+        say_table([[name, str(value)] for name, value in found.items()], right={1})
+
+
+@series.command("import")
+@click.argument("file", type=click.File())
+@click.option("--name", default="", help="The series, where the file has no column for it.")
+@client_options
+def import_points(
+    file: TextIO, endpoints: str, timeout_s: float, *, as_json: bool, name: str
+) -> None:
+    r"""Read points from a CSV file: columns series, time, value, as export writes them.
+
+    With --name the columns are time and value.  All is durable when this ends; a line that is none
+    ends it, and what stands before that may be there.
+
+    \b
+    Example:
+        roost series import points.csv
+    """
+    count = 0
+    with _connected(endpoints, timeout_s) as connection, _progress(file) as advance:
+        for row in csv.DictReader(file):
+            target = name or row.get("series") or ""
+            at, value = row.get("time") or "", row.get("value") or ""
+            if not target or not at:
+                raise click.ClickException(f"row {count + 1}: columns are series, time and value")
+            if value:
+                try:
+                    connection.add(target, _time(at), float(value))
+                except ValueError as error:
+                    raise click.ClickException(f"row {count + 1}: {error}") from error
+            count += 1
+            if not count % _STEP_ROWS:
+                advance(count)
+    if as_json:
+        say_json({"imported": count})
+    else:
+        click.echo(f"{count} rows imported")
+
+
+@contextmanager
+def _progress(file: TextIO) -> Iterator[Callable[[int], None]]:
+    """Say now and then how far a file is; only to people."""
+    is_seen = sys.stderr.isatty()
+
+    def advance(count: int) -> None:
+        if is_seen:
+            click.echo(f"\r{file.name}: {count} rows", err=True, nl=False)
+
+    yield advance
+    if is_seen:
+        click.echo("", err=True)
+
+
+@series.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--tag", "tags", multiple=True, help="Series with this tag; may be given again.")
+@_start
+@_end
+@client_options
+def export(
+    names: tuple[str, ...],
+    endpoints: str,
+    timeout_s: float,
+    *,
+    as_json: bool,
+    tags: tuple[str, ...],
+    start: str,
+    end: str,
+) -> None:
+    r"""Write points as CSV: series, time, value; with --json as one object a line.
+
+    \b
+    Example:
+        roost series export sensor1.heat > points.csv
+    """
+    _need(names, tags)
+    asked = client.Asked(names=names, tags=tags, start=start, stop=end)
+    with _connected(endpoints, timeout_s) as connection:
+        if not as_json:
+            sys.stdout.write(connection.csv(asked).decode().replace("\r\n", "\n"))
+            return
+        answer = connection.fetch(asked)
+    for table in answer.tables:
+        for at, value in zip(table.times, table.columns["value"], strict=True):
+            say_json({"series": table.name, "time": at, "value": value})

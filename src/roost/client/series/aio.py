@@ -1,0 +1,402 @@
+"""Time series for asyncio: see `roost.client.series`.
+
+Points are gathered, and sent in one request that goes on for as long as the connection does; what
+was sent and is not known to be durable is kept, and sent again to another member when one has
+gone.  That does no harm: the same points are the same points.
+
+Full?  PENDING_POINTS_MAX are kept; who has more waits until some are durable.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from roost.client.credentials import Credentials
+from roost.client.errors import ClientError, OutcomeUnknown, Unreachable
+from roost.client.series.answers import Answer, answer_of
+from roost.client.series.errors import SeriesRefused
+from roost.client.series.members import Members, pause, refusal_of
+from roost.client.series.points import Buffer, columns_of, flush_frame, names_frame
+from roost.client.series.questions import Asked, Building, changed, moment
+from roost.client.series.wire import Exchange
+
+# So many points are sent together, and so many may be on their way.
+BATCH_POINTS, PENDING_POINTS_MAX = 8192, 262_144
+_COLUMNS = {"content-type": "application/vnd.roost.points"}
+_AGAIN_S = 0.05
+# What a member says of itself or of the moment, and not of the points.
+_AGAIN = frozenset(("not_executed", "no_leader", "overloaded", "outcome_unknown", "staging_full"))
+
+
+@dataclass(slots=True)
+class _Pending:
+    """What was sent and is not known to be durable; `flush` is the question behind it."""
+
+    data: bytes
+    point_count: int
+    flush: int
+
+
+class Connection:
+    """Points to a cluster, and questions to it; for one event loop.  Use `connect`."""
+
+    def __init__(
+        self,
+        endpoints: str | Sequence[str],
+        *,
+        wait_for_server_flush: bool,
+        credentials: Credentials,
+        timeout_s: float,
+    ) -> None:
+        """Nothing is sent."""
+        self.waits = wait_for_server_flush
+        self.members = Members(endpoints, credentials=credentials, timeout_s=timeout_s)
+        self.buffer = Buffer()
+        self._timeout_s = timeout_s
+        self._pending: deque[_Pending] = deque()
+        self._pending_points = 0
+        # How many of `_pending` the stream has taken, and how many names.
+        self._sent = self._named = 0
+        self._stream: Exchange | None = None
+        self._flush = 0
+        self._sending = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: object, *_rest: object) -> None:
+        if kind is None:
+            await self.close()
+        else:
+            self.abandon()
+
+    def series(self, name: str) -> "Appender":
+        """What appends to one series."""
+        return Appender(self, name)
+
+    async def add(self, name: str, at: Any, value: float) -> None:
+        """One point of a series.
+
+        Raises:
+            BadPoint: it is none.
+            ClientError: as `flush`, of what was sent before.
+
+        """
+        if self.buffer.add(self.buffer.number(name), at, value) >= BATCH_POINTS:
+            await self.hand_over(self.buffer.take(), BATCH_POINTS)
+
+    async def add_many(self, name: str, times: Any, values: Any) -> None:
+        """Points of a series: lists, arrays or columns, as many times as values.
+
+        Raises:
+            BadPoint: they are none.
+            ClientError: as `flush`, of what was sent before.
+
+        """
+        count = self.buffer.add_many(self.buffer.number(name), times, values)
+        if count >= BATCH_POINTS:
+            await self.hand_over(self.buffer.take(), count)
+
+    async def add_frame(self, frame: Any, *, time: str = "time", prefix: str = "") -> None:
+        """A frame of pandas, polars or Arrow: a column of times, each other one a series.
+
+        Raises:
+            BadPoint: it is none.
+            ClientError: as `flush`, of what was sent before.
+
+        """
+        for name, times, values in columns_of(frame, time):
+            await self.add_many(prefix + name, times, values)
+
+    async def hand_over(self, frames: Sequence[bytes], count: int) -> None:
+        """Send frames that hold so many points; wait only when too much is on its way.
+
+        Raises:
+            ClientError: as `flush`.
+
+        """
+        if not frames:
+            return
+        self._flush += 1
+        data = b"".join((*frames, flush_frame(self._flush)))
+        self._pending.append(_Pending(data, count, self._flush))
+        self._pending_points += count
+        async with self._sending:
+            await self._until(lambda: self._pending_points <= PENDING_POINTS_MAX)
+
+    async def flush(self) -> None:
+        """Return when all points are durable on a majority.
+
+        Raises:
+            SeriesRefused: a member refused some; which is in the text.
+            Unreachable, OutcomeUnknown: nobody took them in time; some may be there.
+
+        """
+        count = len(self.buffer)
+        await self.hand_over(self.buffer.take(), count)
+        async with self._sending:
+            await self._until(lambda: not self._pending)
+
+    async def close(self) -> None:
+        """Flush, and end; errors of points that nobody has waited for come here.
+
+        Raises:
+            ClientError: as `flush`.
+
+        """
+        try:
+            await self.flush()
+        finally:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """End without waiting for anything."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    async def _until(self, is_done: Any) -> None:
+        """Send, and hear what is durable, until enough is."""
+        stop_s = time.monotonic() + self._timeout_s
+        while True:
+            try:
+                await self._send_on()
+                if is_done():
+                    return
+                await self._hear()
+                stop_s = time.monotonic() + self._timeout_s
+            except (OSError, TimeoutError, Unreachable) as error:
+                self.abandon()
+                self.members.leave()
+                if time.monotonic() >= stop_s:
+                    text = f"points that were sent may be there, or not: {error}"
+                    raise OutcomeUnknown("UNKNOWN", text) from error
+                await pause(_AGAIN_S)
+
+    async def _send_on(self) -> None:
+        """Send what the stream has not taken, and names before what has them."""
+        if self._stream is None:
+            if not self._pending:
+                return
+            self._stream = await self.members.open("POST", "/series/append", _COLUMNS, None)
+            self._sent = self._named = 0
+        while self._sent < len(self._pending):
+            unsaid = self.buffer.names[self._named :]
+            if unsaid:
+                await self._stream.send(names_frame(unsaid))
+                self._named += len(unsaid)
+            await self._stream.send(self._pending[self._sent].data)
+            self._sent += 1
+
+    async def _hear(self) -> None:
+        """Take the next line that is answered."""
+        assert self._stream is not None, "something was sent"
+        line = await self._stream.line()
+        status = self._stream.status
+        if status != 200:
+            raise _told(status, line)
+        said = msgspec.json.decode(line) if line else {}
+        if "error" in said:
+            if said["error"] in _AGAIN:
+                raise ConnectionResetError(said.get("message", ""))
+            raise SeriesRefused(400, said["error"], said.get("message", ""))
+        if "flushed" not in said:
+            raise ConnectionResetError("the member has ended the stream")
+        while self._pending and self._pending[0].flush <= said["flushed"]:
+            self._pending_points -= self._pending.popleft().point_count
+            self._sent -= 1
+
+    def query(self, *names: str) -> "Question":
+        """Ask for series, by their names; `by_tag` adds tags."""
+        return Question(self, Asked(names=names))
+
+    async def listed(
+        self, *, tag: str = "", prefix: str = "", counts: bool = False
+    ) -> list[dict[str, Any]]:
+        """All series: names, labels, tags, first and last times.
+
+        Raises:
+            ClientError: as `Members.ask`.
+
+        """
+        found: list[dict[str, Any]] = []
+        after = ""
+        while True:
+            given = {"tag": tag, "prefix": prefix, "after": after, "counts": str(counts).lower()}
+            query = urlencode({name: text for name, text in given.items() if text})
+            said = await self.members.ask_json("GET", f"/series?{query}")
+            found += said["series"]
+            after = said.get("after", "")
+            if not after:
+                return found
+
+    async def last(self, *names: str, tag: str = "") -> dict[str, tuple[int, float | None]]:
+        """The last points of series: by name, time in nanoseconds and value.
+
+        Raises:
+            ClientError: as `Members.ask`.
+
+        """
+        given = [*(("name", it) for it in names), *([("tag", tag)] if tag else [])]
+        said = await self.members.ask_json("GET", f"/series/last?precision=ns&{urlencode(given)}")
+        rows = [it for it in said["series"] if it["time"] is not None]
+        return {it["name"]: (it["time"], it["value"]) for it in rows}
+
+    async def tag(
+        self, name: str, *, add: Sequence[str] = (), remove: Sequence[str] = ()
+    ) -> dict[str, str]:
+        """Put tags on a series and take them away; what it has then.
+
+        Raises:
+            ClientError: as `Members.ask`.
+
+        """
+        asked = {"name": name, "add": list(add), "remove": list(remove)}
+        return dict((await self.members.ask_json("POST", "/series/tags", asked))["tags"])
+
+    async def delete(self, name: str, start: Any, stop: Any, *, dry_run: bool = False) -> int:
+        """Delete a range of a series; how many points that is, with `dry_run` only that.
+
+        Raises:
+            ClientError: as `Members.ask`.
+
+        """
+        given = {"name": name, "start": moment(start), "end": moment(stop)}
+        query = urlencode({**given, "dry_run": str(dry_run).lower()})
+        said = await self.members.ask_json("DELETE", f"/series/points?{query}")
+        return int(said["would_delete" if dry_run else "deleted"])
+
+    async def delete_series(self, name: str) -> None:
+        """Delete a series with all that it has.
+
+        Raises:
+            ClientError: as `Members.ask`.
+
+        """
+        await self.members.ask("DELETE", f"/series/{quote(name, safe='')}")
+
+    async def retain(self, keep: str | None, *, series: str = "", tag: str = "") -> None:
+        """Keep points of a series, or of all with a tag, for so long, `30d`; None is for ever.
+
+        Raises:
+            ClientError: as `Members.ask`.
+
+        """
+        asked = {"keep": keep, **({"series": series} if series else {"tag": tag})}
+        await self.members.ask_json("PUT", "/series/retention", asked)
+
+    async def rules(self) -> list[dict[str, Any]]:
+        """What is kept for some time only.
+
+        Raises:
+            ClientError: as `Members.ask`.
+
+        """
+        return list((await self.members.ask_json("GET", "/series/retention"))["rules"])
+
+    async def statistics(self) -> dict[str, Any]:
+        """How far staging and sealing are.
+
+        Raises:
+            ClientError: as `Members.ask`.
+
+        """
+        return await self.members.ask_json("GET", "/series/stats")
+
+
+def _told(status: int, line: bytes) -> ClientError | OSError:
+    refusal = refusal_of(status, line)
+    if status in (429, 503):
+        return ConnectionResetError(str(refusal))
+    return refusal
+
+
+class Appender:
+    """Points of one series; its block ends when they are handed over, or durable (`connect`)."""
+
+    def __init__(self, connection: Connection, name: str) -> None:
+        """Use `Connection.series`."""
+        self._connection = connection
+        self._name = name
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: object, *_rest: object) -> None:
+        held = self._connection
+        if kind is None and held.waits:
+            await held.flush()
+        elif kind is None:
+            count = len(held.buffer)
+            await held.hand_over(held.buffer.take(), count)
+
+    async def add(self, at: Any, value: float) -> None:
+        """One point; see `Connection.add`."""
+        await self._connection.add(self._name, at, value)
+
+    async def add_many(self, times: Any, values: Any) -> None:
+        """Points; see `Connection.add_many`."""
+        await self._connection.add_many(self._name, times, values)
+
+
+class Question(Building):
+    """A question on its way; see `Building` for its steps."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: Connection, asked: Asked) -> None:
+        """Use `Connection.query`."""
+        self._connection = connection
+        self.asked = asked
+
+    def _with(self, **given: Any) -> Self:
+        return type(self)(self._connection, changed(self.asked, given))
+
+    async def fetch(self) -> Answer:
+        """The answer.
+
+        Raises:
+            ClientError: as `Members.ask`.
+
+        """
+        return answer_of(await self._connection.members.ask("GET", self.asked.target()))
+
+    async def to_csv(self) -> bytes:
+        """The answer as CSV, with times as RFC 3339.
+
+        Raises:
+            ClientError: as `Members.ask`.
+
+        """
+        return await self._connection.members.ask("GET", self.asked.target(form="csv"))
+
+
+def connect(
+    endpoints: str | Sequence[str] = "127.0.0.1:2379",
+    *,
+    wait_for_server_flush: bool = False,
+    credentials: Credentials | None = None,
+    timeout_s: float = 30.0,
+) -> Connection:
+    """A connection, for an `async with` block.
+
+    With `wait_for_server_flush` an appender's block ends when its points are durable on a majority;
+    without it they go their way, and what became of them is told at `close`, at the latest.
+    `timeout_s` is how long nothing may come.
+
+    Raises:
+        BadEndpoint: nobody can be reached so.
+
+    """
+    return Connection(
+        endpoints,
+        wait_for_server_flush=wait_for_server_flush,
+        credentials=credentials or Credentials(),
+        timeout_s=timeout_s,
+    )

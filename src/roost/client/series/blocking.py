@@ -1,0 +1,255 @@
+"""Time series for programs without asyncio: see `roost.client.series`.  Safe from any thread.
+
+What is sent is sent by the asyncio face, on a thread of its own.  Points are gathered in the thread
+that has them: one costs a lock and no visit to another thread.
+"""
+
+import threading
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from roost.client.credentials import Credentials
+from roost.client.series import aio
+from roost.client.series.answers import Answer
+from roost.client.series.points import columns_of
+from roost.client.series.questions import Asked, Building, changed
+from roost.faces import LoopThread
+
+R = TypeVar("R")
+
+
+class Connection:
+    """Points to a cluster, and questions to it; use `connect`."""
+
+    def __init__(self, endpoints: str | Sequence[str], given: dict[str, Any]) -> None:
+        """Nothing is sent."""
+        self._loop = LoopThread("roost-series")
+        self._lock = threading.Lock()
+
+        async def make() -> aio.Connection:
+            return aio.connect(endpoints, **given)
+
+        try:
+            self._inner = self._loop.call(make())
+        except BaseException:
+            self._loop.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *_rest: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._end()
+
+    def call(self, work: Coroutine[Any, Any, R]) -> R:
+        """Have the asyncio face do something."""
+        return self._loop.call(work)
+
+    def series(self, name: str) -> "Appender":
+        """What appends to one series."""
+        return Appender(self, name)
+
+    def add(self, name: str, at: Any, value: float) -> None:
+        """One point of a series; see `aio.Connection.add`."""
+        buffer = self._inner.buffer
+        with self._lock:
+            count = buffer.add(buffer.number(name), at, value)
+        if count >= aio.BATCH_POINTS:
+            self.hand_over()
+
+    def add_many(self, name: str, times: Any, values: Any) -> None:
+        """Points of a series; see `aio.Connection.add_many`."""
+        buffer = self._inner.buffer
+        with self._lock:
+            count = buffer.add_many(buffer.number(name), times, values)
+        if count >= aio.BATCH_POINTS:
+            self.hand_over()
+
+    def add_frame(self, frame: Any, *, time: str = "time", prefix: str = "") -> None:
+        """A frame of pandas, polars or Arrow; see `aio.Connection.add_frame`."""
+        for name, times, values in columns_of(frame, time):
+            self.add_many(prefix + name, times, values)
+
+    def hand_over(self) -> None:
+        """Send what was gathered; waits only when too much is on its way."""
+        with self._lock:
+            count = len(self._inner.buffer)
+            frames = self._inner.buffer.take()
+            # Within the lock: two threads must not send in another order than they have taken.
+            self.call(self._inner.hand_over(frames, count))
+
+    def flush(self) -> None:
+        """Return when all points are durable on a majority; see `aio.Connection.flush`."""
+        self.hand_over()
+        with self._lock:
+            self.call(self._inner.flush())
+
+    @property
+    def waits(self) -> bool:
+        """Whether appenders wait until their points are durable."""
+        return self._inner.waits
+
+    def close(self) -> None:
+        """Flush, and end; errors of points that nobody has waited for come here."""
+        if self._loop.is_over:
+            return
+        try:
+            self.flush()
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        if not self._loop.is_over:
+
+            async def abandon() -> None:
+                self._inner.abandon()
+
+            self.call(abandon())
+            self._loop.close()
+
+    def query(self, *names: str) -> "Question":
+        """Ask for series, by their names; `by_tag` adds tags."""
+        return Question(self, Asked(names=names))
+
+    def listed(
+        self, *, tag: str = "", prefix: str = "", counts: bool = False
+    ) -> list[dict[str, Any]]:
+        """All series; see `aio.Connection.listed`."""
+        return self.call(self._inner.listed(tag=tag, prefix=prefix, counts=counts))
+
+    def last(self, *names: str, tag: str = "") -> dict[str, tuple[int, float | None]]:
+        """The last points of series: by name, time in nanoseconds and value."""
+        return self.call(self._inner.last(*names, tag=tag))
+
+    def tag(
+        self, name: str, *, add: Sequence[str] = (), remove: Sequence[str] = ()
+    ) -> dict[str, str]:
+        """Put tags on a series and take them away; what it has then."""
+        return self.call(self._inner.tag(name, add=add, remove=remove))
+
+    def delete(self, name: str, start: Any, stop: Any, *, dry_run: bool = False) -> int:
+        """Delete a range of a series; how many points that is, with `dry_run` only that."""
+        return self.call(self._inner.delete(name, start, stop, dry_run=dry_run))
+
+    def delete_series(self, name: str) -> None:
+        """Delete a series with all that it has."""
+        self.call(self._inner.delete_series(name))
+
+    def retain(self, keep: str | None, *, series: str = "", tag: str = "") -> None:
+        """Keep points of a series, or of all with a tag, for so long, `30d`; None is for ever."""
+        self.call(self._inner.retain(keep, series=series, tag=tag))
+
+    def rules(self) -> list[dict[str, Any]]:
+        """What is kept for some time only."""
+        return self.call(self._inner.rules())
+
+    def statistics(self) -> dict[str, Any]:
+        """How far staging and sealing are."""
+        return self.call(self._inner.statistics())
+
+    def fetch(self, asked: Asked) -> Answer:
+        """The answer to a question."""
+        return self.call(aio.Question(self._inner, asked).fetch())
+
+    def csv(self, asked: Asked) -> bytes:
+        """The same as CSV."""
+        return self.call(aio.Question(self._inner, asked).to_csv())
+
+
+class Appender:
+    """Points of one series; its block ends when they are handed over, or durable (`connect`)."""
+
+    def __init__(self, connection: Connection, name: str) -> None:
+        """Use `Connection.series`."""
+        self._connection = connection
+        self._name = name
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *_rest: object) -> None:
+        if kind is None:
+            (self._connection.flush if self._connection.waits else self._connection.hand_over)()
+
+    def add(self, at: Any, value: float) -> None:
+        """One point; see `Connection.add`."""
+        self._connection.add(self._name, at, value)
+
+    def add_many(self, times: Any, values: Any) -> None:
+        """Points; see `Connection.add_many`."""
+        self._connection.add_many(self._name, times, values)
+
+
+class Question(Building):
+    """A question on its way; see `Building` for its steps."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: Connection | str | Sequence[str], asked: Asked) -> None:
+        """Use `Connection.query`, or `query`."""
+        self._connection = connection
+        self.asked = asked
+
+    def _with(self, **given: Any) -> Self:
+        return type(self)(self._connection, changed(self.asked, given))
+
+    def fetch(self) -> Answer:
+        """The answer.
+
+        Raises:
+            ClientError: nobody answered, or a member said no.
+
+        """
+        if isinstance(self._connection, Connection):
+            return self._connection.fetch(self.asked)
+        with connect(self._connection) as connection:
+            return connection.fetch(self.asked)
+
+    def to_csv(self, path: str | Path | None = None) -> bytes:
+        """The answer as CSV, which is also written to a file when one is named.
+
+        Raises:
+            ClientError: as `fetch`.
+            OSError: the file cannot be written.
+
+        """
+        if isinstance(self._connection, Connection):
+            found = self._connection.csv(self.asked)
+        else:
+            with connect(self._connection) as connection:
+                found = connection.csv(self.asked)
+        if path is not None:
+            Path(path).write_bytes(found)
+        return found
+
+
+def connect(
+    endpoints: str | Sequence[str] = "127.0.0.1:2379",
+    *,
+    wait_for_server_flush: bool = False,
+    credentials: Credentials | None = None,
+    timeout_s: float = 30.0,
+) -> Connection:
+    """A connection, for a `with` block; see `aio.connect`.
+
+    Raises:
+        BadEndpoint: nobody can be reached so.
+
+    """
+    return Connection(
+        endpoints,
+        {
+            "wait_for_server_flush": wait_for_server_flush,
+            "credentials": credentials,
+            "timeout_s": timeout_s,
+        },
+    )
+
+
+def query(*names: str, endpoints: str | Sequence[str] = "127.0.0.1:2379") -> Question:
+    """Ask without a connection: nothing but the address is needed, and nothing is left open."""
+    return Question(endpoints, Asked(names=names))

@@ -1,0 +1,164 @@
+"""Requests about series to the members of a cluster: who is asked, and what an answer means.
+
+A whole request goes to the next endpoint when nobody answers at one: all of them can be made twice
+(the same points are the same points, what is deleted stays so).  A user's token is got once, from
+whoever answers, and anew when it is no longer believed.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from roost.client.credentials import Credentials
+from roost.client.endpoints import parse_endpoints
+from roost.client.errors import OutcomeUnknown, Unreachable
+from roost.client.series.errors import SeriesRefused
+from roost.client.series.wire import Exchange, begin
+
+_UNAUTHORIZED = 401
+
+
+class Members:
+    """The members of one cluster."""
+
+    def __init__(
+        self, endpoints: str | Sequence[str], *, credentials: Credentials, timeout_s: float
+    ) -> None:
+        """Nobody is asked yet.
+
+        Raises:
+            BadEndpoint: there is none that anybody could be reached by.
+            BadCertificate, OSError: a file cannot be used.
+
+        """
+        self._endpoints = parse_endpoints(endpoints)
+        self._credentials = credentials
+        self.timeout_s = timeout_s
+        self._token = ""
+        self._tls = self._context()
+
+    def _context(self) -> ssl.SSLContext | None:
+        held = self._credentials
+        if not (held.ca_file or held.cert_file or any(it.is_secure for it in self._endpoints)):
+            return None
+        from roost.tls import TlsFiles, client_context
+
+        return client_context(
+            TlsFiles(cert_file=held.cert_file, key_file=held.key_file, ca_file=held.ca_file)
+        )
+
+    async def open(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None
+    ) -> Exchange:
+        """Begin a request at whoever takes it.
+
+        Raises:
+            Unreachable: nobody does.
+
+        """
+        reasons = []
+        if self._credentials.user and not self._token:
+            await self._log_in()
+        said = {**headers, "authorization": f"Bearer {self._token}"} if self._token else headers
+        for _ in range(len(self._endpoints)):
+            endpoint = self._endpoints[0]
+            try:
+                return await begin(
+                    endpoint, method, target, headers=said, tls=self._tls, body=body,
+                    timeout_s=self.timeout_s,
+                )  # fmt: skip
+            except (OSError, TimeoutError) as error:
+                reasons.append(f"{endpoint.name}: {error or type(error).__name__}")
+                self.leave()
+        raise Unreachable("UNAVAILABLE", "; ".join(reasons))
+
+    def leave(self) -> None:
+        """Ask the next one first."""
+        self._endpoints.append(self._endpoints.pop(0))
+
+    async def _log_in(self) -> None:
+        held = self._credentials
+        form = msgspec.json.encode({"name": held.user, "password": held.password})
+        for _ in range(len(self._endpoints)):
+            endpoint = self._endpoints[0]
+            try:
+                exchange = await begin(
+                    endpoint, "POST", "/v3/auth/authenticate", headers={}, tls=self._tls,
+                    body=form, timeout_s=self.timeout_s,
+                )  # fmt: skip
+                try:
+                    body = await exchange.body()
+                finally:
+                    exchange.close()
+            except (OSError, TimeoutError):
+                self.leave()
+                continue
+            said = _decoded(body)
+            if exchange.status != 200:
+                text = str(said.get("message") or said.get("error") or "the password is not it")
+                raise SeriesRefused(_UNAUTHORIZED, "unauthorized", text)
+            self._token = str(said.get("token", ""))
+            return
+        raise Unreachable("UNAVAILABLE", "no endpoint answered")
+
+    async def ask(
+        self, method: str, target: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> bytes:
+        """The whole answer to a request.
+
+        Raises:
+            SeriesRefused: a member said no.
+            Unreachable, OutcomeUnknown: nobody answered.
+
+        """
+        reason = ""
+        for attempt in range(len(self._endpoints) + 1):
+            exchange = await self.open(method, target, headers or {}, body)
+            try:
+                answer = await exchange.body()
+            except (OSError, TimeoutError) as error:
+                reason = str(error) or type(error).__name__
+                self.leave()
+                continue
+            finally:
+                exchange.close()
+            if exchange.status == _UNAUTHORIZED and self._token and not attempt:
+                self._token = ""
+                continue
+            if exchange.status not in (200, 204):
+                raise refusal_of(exchange.status, answer)
+            return answer
+        raise OutcomeUnknown("UNKNOWN", f"no whole answer came: {reason}")
+
+    async def ask_json(self, method: str, target: str, value: Any = None) -> dict[str, Any]:
+        """The answer to a request, both JSON.
+
+        Raises:
+            ClientError: as `ask`.
+
+        """
+        body = b"" if value is None else msgspec.json.encode(value)
+        return _decoded(await self.ask(method, target, body))
+
+
+def refusal_of(status: int, body: bytes) -> SeriesRefused:
+    """What a member's no says."""
+    said = _decoded(body)
+    text = str(said.get("message") or body[:200].decode(errors="replace").strip())
+    return SeriesRefused(status, str(said.get("error", "refused")), text)
+
+
+def _decoded(body: bytes) -> dict[str, Any]:
+    try:
+        found = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+async def pause(seconds: float) -> None:
+    """Wait before somebody is asked again."""
+    await asyncio.sleep(seconds)

@@ -1,0 +1,85 @@
+"""`roost series`: each command as it is typed, for people and for programs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from roost.testing.cluster import Cluster
+from tests.cli.test_client_commands import Shell
+
+pytestmark = [pytest.mark.slow, pytest.mark.cluster]
+MARCH = "2024-03-01T00:00:00Z"
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    with Cluster(tmp_path_factory.mktemp("m"), 1) as started:
+        started.leader()
+        yield Shell(started.endpoints[0])
+
+
+def test_points_are_added_asked_for_tagged_and_deleted(shell: Shell) -> None:
+    shell.run("series", "add", "heat", "21.5", "--time", MARCH)
+    shell.run("series", "add", "heat", "--time", "1709254800000000000", "--", "-3")
+    assert shell.run("series", "query", "heat").splitlines() == [
+        "heat", "TIME                  VALUE", "2024-03-01T00:00:00Z   21.5",
+        "2024-03-01T01:00:00Z     -3",
+    ]  # fmt: skip
+    found = shell.rows("series", "query", "heat", "--window", "1d", "--agg", "max,count")
+    assert found == [{"series": "heat", "time": 1709251200 * 10**9, "max": 21.5, "count": 2}]
+    text = shell.run("series", "query", "heat", "--csv", "--start", MARCH, "--end", "now")
+    assert text.splitlines() == ["series,time,value", f"heat,{MARCH},21.5",
+                                 "heat,2024-03-01T01:00:00Z,-3.0"]  # fmt: skip
+    assert shell.run("series", "tag", "heat", "temp:C", "room:1") == "room:1 temp:C\n"
+    assert shell.rows("series", "tag", "heat", "--remove", "room:1") == [
+        {"name": "heat", "tags": {"temp": "C"}}
+    ]
+    listed = shell.run("series", "ls", "--tag", "temp:C", "--counts").splitlines()
+    assert listed[1].split() == ["heat", "temp:C", MARCH, "2024-03-01T01:00:00Z", "2"]
+    assert shell.rows("series", "ls", "--prefix", "nothing") == []
+    said = shell.run("series", "delete", "heat", "--start", MARCH, "--end",
+                     "2024-03-01T00:30:00Z", "--yes")  # fmt: skip
+    assert said == "1 points deleted\n"
+    assert "Delete 1 points of heat?" in shell.run("series", "delete", "heat", "--all", code=130)
+    assert shell.rows("series", "delete", "heat", "--all", "--yes") == [
+        {"name": "heat", "deleted": 1}
+    ]
+    assert shell.rows("series", "ls") == []
+
+
+def test_what_is_exported_is_imported(shell: Shell, tmp_path: Path) -> None:
+    path = tmp_path / "points.csv"
+    lines = [f'"m.f{{host=""a b""}}",2024-03-01T00:00:{it:02d}Z,{it}.5' for it in range(60)]
+    path.write_text("\n".join(["series,time,value", *lines]) + "\n")
+    assert shell.run("series", "import", str(path)) == "60 rows imported\n"
+    assert shell.run("series", "export", "m.f").splitlines() == ["series,time,value", *lines]
+    assert len(shell.rows("series", "export", "m.f")) == 60
+    path.write_text("time,value\n1,1\n2,x\n")
+    assert "row 2" in shell.run("series", "import", str(path), "--name", "other", code=1)
+    path.write_text("when,value\n1,1\n")
+    assert "columns are" in shell.run("series", "import", str(path), "--name", "x", code=1)
+
+
+def test_rules_and_figures(shell: Shell) -> None:
+    assert shell.run("series", "retain", "90d", "--tag", "temp:C") == "tag temp=C\t7.776e+06 s\n"
+    assert shell.rows("series", "retain") == [{"tag": "temp=C", "keep_s": 7776000.0}]
+    assert shell.run("series", "retain", "forever", "--tag", "temp:C") == ""
+    (found,) = shell.rows("series", "stats")
+    assert found["is_leader"] is True
+    assert "staged_points" in shell.run("series", "stats")
+
+
+def test_what_is_wrong_is_said_in_a_line(shell: Shell) -> None:
+    for arguments in (
+        ("series", "add", "heat", "1", "--time", "yesterday"),
+        ("series", "delete", "heat"),
+    ):
+        assert "Error" in shell.run(*arguments, code=2)
+    refused: list[list[str]] = [
+        ["series", "query", "heat", "--window", "1 apple"], ["series", "tag", "nothing", "a:b"]
+    ]  # fmt: skip
+    for given in refused:
+        assert shell.run(*given, code=3).startswith("Error")
+    assert "say which series" in shell.run("series", "query", code=2)
+    assert "Error" in shell.run("series", "ls", "--endpoints", "127.0.0.1:1", code=4)
