@@ -288,7 +288,8 @@ FLOORS = {
     """,
     "roost.cli": """
         __main__ | doctor | get | lease | mirror | users
-        forms | kv | lock | main | maintenance | member | repair | series | sim | snapshot | status | trees
+        forms | kv | lock | main | maintenance | member | repair | series | sim
+        snapshot | status | trees
         serve | shared
         interrupts | process | troubles
         flags | preflight

@@ -198,9 +198,8 @@ class Connection:
         """Take the next line that is answered."""
         assert self._stream is not None, "something was sent"
         line = await self._stream.line()
-        status = self._stream.status
-        if status != 200:
-            raise _told(status, line)
+        if self._stream.status != 200:
+            raise _told(self._stream.status, line)
         said = msgspec.json.decode(line) if line else {}
         if "error" in said:
             if said["error"] in _AGAIN:
@@ -228,12 +227,11 @@ class Connection:
         found: list[dict[str, Any]] = []
         after = ""
         while True:
-            given = {"tag": tag, "prefix": prefix, "after": after, "counts": str(counts).lower()}
+            given = {"tag": tag, "prefix": prefix, "after": after, "counts": "true" * counts}
             query = urlencode({name: text for name, text in given.items() if text})
             said = await self.members.ask_json("GET", f"/series?{query}")
             found += said["series"]
-            after = said.get("after", "")
-            if not after:
+            if not (after := said.get("after", "")):
                 return found
 
     async def last(self, *names: str, tag: str = "") -> dict[str, tuple[int, float | None]]:
@@ -245,8 +243,8 @@ class Connection:
         """
         given = [*(("name", it) for it in names), *([("tag", tag)] if tag else [])]
         said = await self.members.ask_json("GET", f"/series/last?precision=ns&{urlencode(given)}")
-        rows = [it for it in said["series"] if it["time"] is not None]
-        return {it["name"]: (it["time"], it["value"]) for it in rows}
+        held = (it for it in said["series"] if it["time"] is not None)
+        return {it["name"]: (it["time"], it["value"]) for it in held}
 
     async def tag(
         self, name: str, *, add: Sequence[str] = (), remove: Sequence[str] = ()
@@ -257,7 +255,7 @@ class Connection:
             ClientError: as `Members.ask`.
 
         """
-        asked = {"name": name, "add": list(add), "remove": list(remove)}
+        asked = {"name": name, "add": [*add], "remove": [*remove]}
         return dict((await self.members.ask_json("POST", "/series/tags", asked))["tags"])
 
     async def delete(self, name: str, start: Any, stop: Any, *, dry_run: bool = False) -> int:
@@ -267,8 +265,8 @@ class Connection:
             ClientError: as `Members.ask`.
 
         """
-        given = {"name": name, "start": moment(start), "end": moment(stop)}
-        query = urlencode({**given, "dry_run": str(dry_run).lower()})
+        span = {"start": moment(start), "end": moment(stop)}
+        query = urlencode({"name": name, **span, "dry_run": str(dry_run).lower()})
         said = await self.members.ask_json("DELETE", f"/series/points?{query}")
         return int(said["would_delete" if dry_run else "deleted"])
 
