@@ -322,7 +322,7 @@ FLOORS = {
     "roost.etcd.access": """
         callers | jwt_tokens
         changes | judge | tokens
-        attempts | hashers | users
+        attempts | hashers | names | users
     """,
     "roost.etcd.model": """
         kv | txn_reading

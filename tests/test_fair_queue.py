@@ -216,3 +216,30 @@ def test_a_flow_is_an_address_or_a_network_and_fits_a_frame() -> None:
     assert flow_of("", 0) == OWN
     assert len(ALICE.as_user("\U0001f600" * 1000).owner.encode()) <= OWNER_BYTES_MAX
     assert ALICE.as_user("alice") == BOB.as_user("alice") != ALICE
+
+
+def test_an_item_that_there_is_no_memory_for_leaves_the_queue_as_it_was() -> None:
+    """A lane that only one of two tables knew was served never, or for ever (issue 14)."""
+    allocations = pytest.importorskip("_testcapi")
+    failed = taken = 0
+    for allowed in range(60):
+        made = queue()
+        fill(made, ALICE, 2)
+        flow = BOB if allowed % 2 else ALICE
+        allocations.set_nomemory(1 + allowed // 2, 2 + allowed // 2)
+        try:
+            is_let_in = made.submit(flow, 7, 1 << 20)
+        except MemoryError:
+            is_let_in = False
+            failed += 1
+        finally:
+            allocations.remove_mem_hooks()
+        assert made.count == len(made) == 2 + is_let_in
+        assert made.bytes == 200 + (is_let_in << 20)
+        assert made.submit(BOB, 8, 100)
+        wanted = {0, 1, 8, 7} if is_let_in else {0, 1, 8}
+        assert {made.take() for _ in range(made.count)} == wanted
+        assert (made.count, made.bytes, made.flow_count) == (0, 0, 0)
+        taken += is_let_in
+    assert failed > 4
+    assert taken > 4

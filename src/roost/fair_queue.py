@@ -80,21 +80,34 @@ class FairQueue(Generic[Item]):
         return len(self._by_flow)
 
     def submit(self, flow: Flow, item: Item, size: int) -> bool:
-        """Queue an item of so many bytes; False when its flow has too much waiting."""
+        """Queue an item of so many bytes; False when its flow has too much waiting.
+
+        Raises:
+            MemoryError: there was none for it; who waits is as it was.
+
+        """
         if (
             self.count >= self._roomy_count or self.bytes + size > self._roomy_bytes
         ) and not self._may_add(flow, size):
             self.refused_count += 1
             return False
         lane = self._by_flow.get(flow) or self._lane(flow)
-        lane.items.append(item)
-        lane.sizes.append(size)
-        lane.bytes += size
         group = lane.group
-        group.count += 1
-        group.bytes += size
-        self.count += 1
-        self.bytes += size
+        # Sums first: an integer may be what there is no memory for, and all is or nothing.
+        lane_bytes, group_bytes, total_bytes = (
+            lane.bytes + size,
+            group.bytes + size,
+            self.bytes + size,
+        )
+        group_count, total_count = group.count + 1, self.count + 1
+        lane.sizes.append(size)
+        try:
+            lane.items.append(item)
+        except MemoryError:
+            lane.sizes.pop()
+            raise
+        lane.bytes, group.bytes, self.bytes = lane_bytes, group_bytes, total_bytes
+        group.count, self.count = group_count, total_count
         return True
 
     def _may_add(self, flow: Flow, size: int) -> bool:
@@ -110,13 +123,26 @@ class FairQueue(Generic[Item]):
         )
 
     def _lane(self, flow: Flow) -> _Lane[Item]:
-        """A new one, which has its turn after those that there are."""
+        """A new one, which has its turn after those that there are.
+
+        Where there is no memory for it nothing of it is left but an owner with nothing waiting.
+        """
         group = self._by_owner.get(flow.owner)
         if group is None:
-            group = self._by_owner[flow.owner] = _Group(flow.owner)
+            group = _Group(flow.owner)
             self._groups.append(group)
-        lane = self._by_flow[flow] = _Lane(flow, group)
+            try:
+                self._by_owner[flow.owner] = group
+            except MemoryError:
+                self._groups.pop()
+                raise
+        lane = _Lane(flow, group)
         group.lanes.append(lane)
+        try:
+            self._by_flow[flow] = lane
+        except MemoryError:
+            group.lanes.pop()
+            raise
         return lane
 
     def take(self) -> Item:

@@ -108,7 +108,7 @@ class LocalReplica:
         try:
             result = self._operations[name](txn, body)
             if isinstance(result, Long):
-                done(self._run_long(result, txn))
+                done(self.run_long(result, txn))
                 return
         except Refused as refusal:
             done(refusal)
@@ -120,7 +120,7 @@ class LocalReplica:
             self.store.apply(self.store.applied_index + 1, txn.encode())
         done(result)
 
-    def _run_long(self, long: Long, txn: Txn) -> bytes:
+    def run_long(self, long: Long, txn: Txn) -> bytes:
         """All slices of a long operation, and one entry for each."""
         parts, steps = Parts(), long.run(txn)
         answer: bytes | None = None

@@ -8,6 +8,7 @@ from roost.etcd.access.changes import AuthOperations
 from roost.etcd.access.users import Auth
 from roost.etcd.errors import status_of
 from roost.etcd.model.mvcc import Mvcc
+from roost.store import Long
 from tests.etcd.replica import LocalReplica
 
 
@@ -18,6 +19,8 @@ class State:
         self.replica = LocalReplica()
         etcd.Services(self.replica, self.replica.store)
         self.auth = Auth(self.replica.store)
+        # How many changes took more than a turn.
+        self.long_count = 0
         self.operations = AuthOperations(self.auth, Mvcc(self.replica.store)).by_name()
 
     def run(self, name: str, request: Message) -> str:
@@ -25,7 +28,12 @@ class State:
         store = self.replica.store
         txn = store.begin()
         try:
-            self.operations[f"etcd.{name}"](txn, request.SerializeToString())
+            outcome = self.operations[f"etcd.{name}"](txn, request.SerializeToString())
+            if isinstance(outcome, Long):
+                assert txn.is_empty, "what is long has written nothing yet"
+                self.long_count += 1
+                self.replica.run_long(outcome, txn)
+                return ""
         except ModelRefused as refusal:
             assert txn.is_empty, "what is refused has written nothing"
             return status_of(refusal).text
@@ -36,6 +44,12 @@ class State:
     @property
     def revision(self) -> int:
         return self.auth.revision(self.replica.view)
+
+    def user_names(self) -> list[str]:
+        return [name.decode() for name, _ in self.replica.view.iterate(self.auth.users)]
+
+    def role_names(self) -> list[str]:
+        return [name.decode() for name, _ in self.replica.view.iterate(self.auth.roles)]
 
     def token_names(self) -> list[bytes]:
         return [name for _, name in self.replica.view.iterate(self.auth.tokens)]

@@ -10,7 +10,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from roost.proto import auth_pb2
 from roost.proto import rpc_pb2 as pb
+from roost.store import Long
 from tests.etcd.access.states import State
+from tests.steps import slices_of, steps_of
 
 P = auth_pb2.Permission
 NAMES = st.sampled_from(["root", "ann", "bob", ""])
@@ -132,9 +134,8 @@ class Changes(RuleBasedStateMachine):
         auth = state.auth
         assert auth.is_enabled(view) is self.is_on
         assert auth.revision(view) == self.revision
-        listed = pb.AuthUserListResponse.FromString(auth.list_users(view)).users
-        assert listed == sorted(self.users)
-        assert pb.AuthRoleListResponse.FromString(auth.list_roles(view)).roles == sorted(self.roles)
+        assert state.user_names() == sorted(self.users)
+        assert state.role_names() == sorted(self.roles)
         for name, roles in self.users.items():
             assert auth.known_user(view, name).roles == sorted(roles)
         for name, permissions in self.roles.items():
@@ -146,6 +147,22 @@ class Changes(RuleBasedStateMachine):
         self.state.replica.close()
 
 
+class LongChanges(Changes):
+    """All that looks at more than a row takes more than a turn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr("roost.etcd.model.costs.INLINE_ROWS_MAX", 0)
+        self.patch.setattr("roost.etcd.access.changes.STEP_ROWS", 1)
+
+    def teardown(self) -> None:
+        self.patch.undo()
+        super().teardown()
+
+
+LongChanges.TestCase.settings = settings(max_examples=8, stateful_step_count=25, deadline=None)
+test_changes_of_many_turns_are_the_same = pytest.mark.slow(LongChanges.TestCase)
 Changes.TestCase.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
 test_users_and_roles_are_dictionaries = pytest.mark.slow(Changes.TestCase)
 
@@ -169,6 +186,70 @@ def state(empty: State) -> State:
         txn.put(empty.auth.tokens, b"digest of " + owner, owner)
     store.apply(store.applied_index + 1, txn.encode())
     return empty
+
+
+COUNT = 2000
+# Lines that run in one slice of what looks at that many: about two milliseconds.
+SLICE_STEPS_MAX = 24_000
+
+
+def fill(state: State, roles: list[str]) -> None:
+    """Many users who have some roles, and a token each of Ann's."""
+    store = state.replica.store
+    txn = store.begin()
+    for number in range(COUNT):
+        name = b"u%05d" % number
+        user = auth_pb2.User(name=name, roles=roles)
+        txn.put(state.auth.users, name, user.SerializeToString())
+        txn.put(state.auth.tokens, b"%05d" % number, b"ann" if number % 2 else b"root")
+    store.apply(store.applied_index + 1, txn.encode())
+
+
+def slices_in(state: State, name: str, request: Message) -> list[int]:
+    """How much work each slice of a change is, its first attempt among them."""
+    txn = state.replica.store.begin()
+    found: list[bytes | Long] = []
+    body = request.SerializeToString()
+    first = steps_of(lambda: found.append(state.operations[f"etcd.{name}"](txn, body)))
+    assert isinstance(found[0], Long), "it does not fit into a turn"
+    counts, _ = slices_of(found[0].run(txn))
+    return [first, *counts]
+
+
+def test_what_looks_at_everybody_takes_turns_and_is_done_as_a_whole(state: State) -> None:
+    """Issue 14: a role of many users, and a password of one with many tokens, were a step each."""
+    fill(state, ["r1", "r2"])
+    assert not state.run("role_add", pb.AuthRoleAddRequest(name="r1"))
+    changes: dict[str, Message] = {
+        "role_delete": pb.AuthRoleDeleteRequest(role="r1"),
+        "user_password": pb.AuthUserChangePasswordRequest(name="ann", hashedPassword="#new"),
+        "user_delete": pb.AuthUserDeleteRequest(name="ann"),
+    }
+    for name, request in changes.items():
+        revision = state.revision
+        assert not state.run(name, request)
+        assert state.revision == revision + 1
+    assert state.long_count == len(changes)
+    roles = [
+        auth_pb2.User.FromString(row).roles
+        for _, row in state.replica.view.iterate(state.auth.users)
+    ]
+    assert roles == [["root"], *[["r2"]] * COUNT]
+    assert state.token_names() == [b"root"] * (COUNT // 2 + 1)
+
+
+@pytest.mark.parametrize("name", ["role_delete", "user_password", "user_delete"])
+def test_no_slice_of_a_change_is_long_however_many_there_are(state: State, name: str) -> None:
+    fill(state, [f"r{number}" for number in range(20)])
+    assert not state.run("role_add", pb.AuthRoleAddRequest(name="r1"))
+    requests: dict[str, Message] = {
+        "role_delete": pb.AuthRoleDeleteRequest(role="r1"),
+        "user_password": pb.AuthUserChangePasswordRequest(name="ann", hashedPassword="#new"),
+        "user_delete": pb.AuthUserDeleteRequest(name="ann"),
+    }
+    counts = slices_in(state, name, requests[name])
+    assert len(counts) > 4
+    assert max(counts) < SLICE_STEPS_MAX
 
 
 def test_a_new_password_takes_the_tokens_that_the_old_one_bought(state: State) -> None:

@@ -165,6 +165,62 @@ def test_no_step_of_a_large_range_is_long(server: Server, monkeypatch: pytest.Mo
     assert server.is_idle()
 
 
+def test_what_begins_in_one_turn_shares_a_budget_and_the_rest_is_begun_later(
+    server: Server,
+) -> None:
+    """256 ranges of 450 keys were begun in one turn, each with a budget of its own: 0.3 s."""
+    server.fill(450, 20)
+    server.store.flush()
+    answers: list[Answer] = []
+    turns: list[int] = []
+    honest = LongReads._turn
+
+    def counted(reads: LongReads) -> None:
+        turns.append(steps_of(lambda: honest(reads)))
+
+    async def story() -> None:
+        turns.append(steps_of(lambda: answers.extend(server.range(ALL) for _ in range(100))))
+        assert sum(it.message is not None for it in answers) <= 2
+        assert server.reads.waiting_count >= 98
+        assert server.store.held_views.count == 0, "who waits holds nothing"
+        gone = server.range(ALL)
+        gone.is_gone = True
+        server.put({b"later": b"seen"})
+        await until_idle()
+        assert gone.message is None
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LongReads, "_turn", counted)
+        run_virtually(story())
+    for answer in answers:
+        server.check(ALL, answer)
+    assert answers[-1].message is not None
+    assert b"later" in answers[-1].message, "it is no older than what was asked for"
+    assert max(turns[1:]) < TURN_STEPS_MAX
+    assert turns[0] < TURN_STEPS_MAX + 100 * 200, "and what each that waits costs"
+    assert server.is_idle()
+
+
+def test_who_cannot_be_begun_is_refused_when_too_many_wait_and_told_when_services_stop(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.fill(20, 20)
+    reads = server.reads
+    monkeypatch.setattr(reads._unbegun, "_count_max", 4)
+    monkeypatch.setattr(reads._unbegun, "_roomy_count", 2.0)
+
+    async def story() -> None:
+        reads._left = 0
+        reads._schedule()
+        answers = [server.range(ALL) for _ in range(4)]
+        assert [it.error for it in answers[2:]] == [(8, "etcdserver: too many requests")] * 2
+        server.services.stop()
+        assert [it.error for it in answers[:2]] == [(14, "etcdserver: server stopped")] * 2
+
+    run_virtually(story())
+    assert server.is_idle()
+
+
 def test_a_short_read_holds_nothing_and_is_answered_at_once(server: Server) -> None:
     server.fill(450, 20)
     few = b"k0000100"
@@ -174,11 +230,21 @@ def test_a_short_read_holds_nothing_and_is_answered_at_once(server: Server) -> N
         pb.RangeRequest(key=b"k", range_end=few, sort_target="VALUE", sort_order="DESCEND"),
         pb.RangeRequest(key=b"k", range_end=b"l", revision=4),
     ]
-    for request in requests:
-        server.check(request, server.range(request))
+
+    async def story() -> None:
+        for request in requests:
+            server.check(request, begun(server, request))
+
+    run_virtually(story())
     step = pb.RequestOp(request_range=pb.RangeRequest(key=b"k", range_end=few))
     assert server.call("KV/Txn", pb.TxnRequest(success=[step] * 3)).message
     assert server.is_idle()
+
+
+def begun(server: Server, request: pb.RangeRequest) -> Answer:
+    """As if nobody else had been begun in this turn."""
+    server.reads._left = long_reads.INLINE_UNITS
+    return server.range(request)
 
 
 @pytest.mark.usefixtures("small")
@@ -188,7 +254,7 @@ def test_a_state_that_cannot_be_held_is_waited_for(server: Server) -> None:
     async def story() -> None:
         for number in range(STATES_MAX + 3):
             server.put({b"%02d" % it: b"%d" % number for it in range(30)})
-            answers.append(server.range(ALL))
+            answers.append(begun(server, ALL))
         assert server.store.held_views.count == STATES_MAX
         assert server.reads.waiting_count == 3
         await until_idle()
@@ -208,7 +274,7 @@ def test_there_are_no_more_long_reads_than_may_be(
     server.fill(30, 20)
 
     async def story() -> None:
-        answers = [server.range(ALL) for _ in range(5)]
+        answers = [begun(server, ALL) for _ in range(5)]
         assert [it.error for it in answers[3:]] == [(8, "etcdserver: too many requests")] * 2
         await until_idle()
         for answer in answers[:3]:

@@ -9,14 +9,17 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 
-from roost.database.model import Txn
+from roost.database.model import Long, Operation, Txn, Walk
 from roost.etcd import errors
 from roost.etcd.access.users import ENABLED_KEY, REVISION_KEY, ROOT, Auth
 from roost.etcd.limits import PERMISSIONS_OF_ROLE_MAX, ROLES_OF_USER_MAX
+from roost.etcd.model.costs import Costs, now_or_long
 from roost.etcd.model.mvcc import Mvcc
 from roost.proto import auth_pb2, rpc_pb2
 
 Asked = TypeVar("Asked", bound=Message)
+# What is looked at in one step, of which a turn takes one or two.  Names in a row cost as well.
+STEP_ROWS, STEP_BYTES, ROW_UNIT_BYTES = 100, 32 << 10, 256
 
 
 class AuthOperations:
@@ -27,21 +30,21 @@ class AuthOperations:
         self._auth = auth
         self._mvcc = mvcc
 
-    def by_name(self) -> dict[str, Callable[[Txn, bytes], bytes]]:
+    def by_name(self) -> dict[str, Operation]:
         """Every change of users and roles, by name; bodies are etcd's requests."""
         pb = rpc_pb2
         return {
             "etcd.auth_enable": self._operation(pb.AuthEnableRequest, self._enable),
             "etcd.auth_disable": self._operation(pb.AuthDisableRequest, self._disable),
             "etcd.user_add": self._operation(pb.AuthUserAddRequest, self._add_user),
-            "etcd.user_delete": self._operation(pb.AuthUserDeleteRequest, self._delete_user),
-            "etcd.user_password": self._operation(
+            "etcd.user_delete": self._long_operation(pb.AuthUserDeleteRequest, self._delete_user),
+            "etcd.user_password": self._long_operation(
                 pb.AuthUserChangePasswordRequest, self._change_password
             ),
             "etcd.user_grant": self._operation(pb.AuthUserGrantRoleRequest, self._grant_role),
             "etcd.user_revoke": self._operation(pb.AuthUserRevokeRoleRequest, self._revoke_role),
             "etcd.role_add": self._operation(pb.AuthRoleAddRequest, self._add_role),
-            "etcd.role_delete": self._operation(pb.AuthRoleDeleteRequest, self._delete_role),
+            "etcd.role_delete": self._long_operation(pb.AuthRoleDeleteRequest, self._delete_role),
             "etcd.role_grant": self._operation(
                 pb.AuthRoleGrantPermissionRequest, self._grant_permission
             ),
@@ -50,16 +53,35 @@ class AuthOperations:
             ),
         }
 
+    def _long_operation(
+        self, kind: type[Asked], change: Callable[[Txn, Asked], Costs[bool]]
+    ) -> Callable[[Txn, bytes], bytes | Long]:
+        """As `_operation`, for what looks at all users or tokens: they may take many turns."""
+
+        def run(txn: Txn, body: bytes) -> bytes | Long:
+            request = kind.FromString(body)
+
+            def steps(its: Txn) -> Costs[bytes]:
+                return self._counted(its, (yield from change(its, request)))
+
+            return now_or_long(txn, steps)
+
+        return run
+
     def _operation(
         self, kind: type[Asked], change: Callable[[Txn, Asked], bool]
     ) -> Callable[[Txn, bytes], bytes]:
         def run(txn: Txn, body: bytes) -> bytes:
-            if change(txn, kind.FromString(body)):
-                revision = self._auth.revision(txn) + 1
-                txn.put(self._auth.tree, REVISION_KEY, revision.to_bytes(8, "big"))
-            return self._mvcc.revision(txn).to_bytes(8, "big")
+            return self._counted(txn, change(txn, kind.FromString(body)))
 
         return run
+
+    def _counted(self, txn: Txn, change_count: int) -> bytes:
+        """Count a change of users and roles, if there was one; the answer is keys' revision."""
+        if change_count:
+            revision = self._auth.revision(txn) + 1
+            txn.put(self._auth.tree, REVISION_KEY, revision.to_bytes(8, "big"))
+        return self._mvcc.revision(txn).to_bytes(8, "big")
 
     def _enable(self, txn: Txn, _request: rpc_pb2.AuthEnableRequest) -> bool:
         if self._auth.is_enabled(txn):
@@ -97,27 +119,32 @@ class AuthOperations:
         self._put_user(txn, user)
         return True
 
-    def _delete_user(self, txn: Txn, request: rpc_pb2.AuthUserDeleteRequest) -> bool:
+    def _delete_user(self, txn: Txn, request: rpc_pb2.AuthUserDeleteRequest) -> Costs[bool]:
         if request.name == ROOT and self._auth.is_enabled(txn):
             raise errors.invalid_auth_management()
         self._auth.known_user(txn, request.name)
         txn.delete(self._auth.users, request.name.encode())
-        self._drop_tokens(txn, request.name)
+        yield from self._drop_tokens(txn, request.name)
         return True
 
-    def _change_password(self, txn: Txn, request: rpc_pb2.AuthUserChangePasswordRequest) -> bool:
+    def _change_password(
+        self, txn: Txn, request: rpc_pb2.AuthUserChangePasswordRequest
+    ) -> Costs[bool]:
         user = self._auth.known_user(txn, request.name)
         user.password = b"" if user.options.no_password else request.hashedPassword.encode()
         self._put_user(txn, user)
-        self._drop_tokens(txn, request.name)
+        yield from self._drop_tokens(txn, request.name)
         return True
 
-    def _drop_tokens(self, txn: Txn, name: str) -> None:
-        doomed = [
-            digest for digest, user in txn.iterate(self._auth.tokens) if user == name.encode()
-        ]
-        for digest in doomed:
-            txn.delete(self._auth.tokens, digest)
+    def _drop_tokens(self, txn: Txn, name: str) -> Costs[None]:
+        """Take away all tokens of a user."""
+        walk, owner = Walk(txn, self._auth.tokens, b"", None), name.encode()
+        while not walk.is_done:
+            tokens = walk.take(STEP_ROWS)
+            for digest, user in tokens:
+                if user == owner:
+                    txn.delete(self._auth.tokens, digest)
+            yield 1 + len(tokens)
 
     def _grant_role(self, txn: Txn, request: rpc_pb2.AuthUserGrantRoleRequest) -> bool:
         user = self._auth.known_user(txn, request.user)
@@ -149,16 +176,22 @@ class AuthOperations:
         self._put_role(txn, auth_pb2.Role(name=request.name.encode()))
         return True
 
-    def _delete_role(self, txn: Txn, request: rpc_pb2.AuthRoleDeleteRequest) -> bool:
+    def _delete_role(self, txn: Txn, request: rpc_pb2.AuthRoleDeleteRequest) -> Costs[bool]:
+        """Take a role away, and from all that have it: a row of theirs names up to a thousand."""
         if request.role == ROOT and self._auth.is_enabled(txn):
             raise errors.invalid_auth_management()
         self._auth.known_role(txn, request.role)
         txn.delete(self._auth.roles, request.role.encode())
-        users = [auth_pb2.User.FromString(row) for _, row in txn.iterate(self._auth.users)]
-        for user in users:
-            if request.role in user.roles:
-                user.roles.remove(request.role)
-                self._put_user(txn, user)
+        walk = Walk(txn, self._auth.users, b"", None)
+        while not walk.is_done:
+            cost = 1
+            for _, row in walk.take(STEP_ROWS, STEP_BYTES):
+                user = auth_pb2.User.FromString(row)
+                cost += 1 + len(row) // ROW_UNIT_BYTES
+                if request.role in user.roles:
+                    user.roles.remove(request.role)
+                    self._put_user(txn, user)
+            yield cost
         return True
 
     def _grant_permission(self, txn: Txn, request: rpc_pb2.AuthRoleGrantPermissionRequest) -> bool:

@@ -28,6 +28,9 @@ from roost.ticker import Ticker
 logger = logging.getLogger(__name__)
 TOKENS_MAX = 100_000
 LOOK_S = 0.5
+DIGEST_BYTES = hashlib.sha256().digest_size
+# The leader is told of so many in one operation, which is one step of its loop.
+TOUCHED_MAX = 250
 ADD, TOUCH, EXPIRE = "etcd.token_add", "etcd.token_touch", "etcd.token_expire"
 
 
@@ -139,7 +142,9 @@ class SimpleTokens:
         if self._untold:
             used, self._untold = list(self._untold), {}
             self._told.update((digest, now_s) for digest in used)
-            self._replica.transact_nowait(TOUCH, b"".join(used), _ignore)
+            for begin in range(0, len(used), TOUCHED_MAX):
+                touched = b"".join(used[begin : begin + TOUCHED_MAX])
+                self._replica.transact_nowait(TOUCH, touched, _ignore)
         if len(self._told) > TOKENS_MAX:
             self._told.clear()
         self._deadlines.follow_leadership()
@@ -160,8 +165,9 @@ class SimpleTokens:
         return b""
 
     def _touch(self, txn: Txn, body: bytes) -> bytes:
-        for start in range(0, len(body), 32):
-            digest = body[start : start + 32]
+        txn.cost += len(body) // DIGEST_BYTES
+        for start in range(0, len(body), DIGEST_BYTES):
+            digest = body[start : start + DIGEST_BYTES]
             if self._deadlines.is_leading and txn.get(self._auth.tokens, digest) is not None:
                 self._deadlines.extend(digest, self._ttl_s)
         return b""

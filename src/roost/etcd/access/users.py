@@ -107,13 +107,3 @@ class Auth:
         """The AuthRoleGetResponse without its header."""
         role = self.known_role(view, request.role)
         return rpc_pb2.AuthRoleGetResponse(perm=role.keyPermission).SerializeToString()
-
-    def list_users(self, view: View) -> bytes:
-        """The AuthUserListResponse without its header."""
-        names = [name.decode() for name, _ in view.iterate(self.users)]
-        return rpc_pb2.AuthUserListResponse(users=names).SerializeToString()
-
-    def list_roles(self, view: View) -> bytes:
-        """The AuthRoleListResponse without its header."""
-        names = [name.decode() for name, _ in view.iterate(self.roles)]
-        return rpc_pb2.AuthRoleListResponse(roles=names).SerializeToString()

@@ -38,6 +38,11 @@ class TxnReading:
         """Whether all pieces are kept, so that the view is read no more."""
         return all(it.is_kept for it in self._readings)
 
+    @property
+    def last_cost(self) -> int:
+        """What the last step of measuring has cost."""
+        return self._cost
+
     def close(self) -> None:
         """Keep nothing any more."""
         for reading in self._readings:

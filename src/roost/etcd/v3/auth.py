@@ -16,12 +16,14 @@ from roost.etcd import errors
 from roost.etcd.access.changes import AuthOperations
 from roost.etcd.access.hashers import PASSWORD_BYTES_MAX, Hashers
 from roost.etcd.access.judge import Judge, anybody, root
+from roost.etcd.access.names import NamesReading
 from roost.etcd.access.tokens import Tokens
 from roost.etcd.access.users import Auth
 from roost.etcd.v3 import rights
 from roost.etcd.v3.checks import check_permission
 from roost.etcd.v3.desk import Desk
 from roost.etcd.v3.logins import Logins
+from roost.etcd.v3.long_reads import LongRead, Steps, answered
 from roost.etcd.v3.requests import guarded, parse
 from roost.flow import network_of
 from roost.proto import rpc_pb2 as pb
@@ -98,13 +100,22 @@ class AuthService:
 
     def list_users(self, call: Call, _body: bytes) -> None:
         """UserList."""
-        view = self._desk.replica.view
-        self._read(call, lambda: self._auth.list_users(view), Judge.need_root)
+        self._list(call, self._auth.users)
 
     def list_roles(self, call: Call, _body: bytes) -> None:
         """RoleList."""
-        view = self._desk.replica.view
-        self._read(call, lambda: self._auth.list_roles(view), Judge.need_root)
+        self._list(call, self._auth.roles)
+
+    def _list(self, call: Call, tree_id: int) -> None:
+        desk = self._desk
+
+        def begin(read: LongRead) -> Steps:
+            headed = desk.headed(b"", desk.mvcc.revision(read.view))
+            yield from answered(
+                read, headed, NamesReading(read.view, tree_id, desk.long_reads.room)
+            )
+
+        desk.read_long(call, begin, Judge.need_root)
 
     def _read(
         self,

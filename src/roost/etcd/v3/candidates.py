@@ -101,4 +101,5 @@ class Candidates:
             if rows.is_done:
                 break
             yield ROWS_MAX
+        read.last_cost = ROWS_MAX
         tell(first)

@@ -5,10 +5,15 @@ which it comes, on a glimpse of the state of now; what ends within INLINE_UNITS 
 as nearly all reads are.  A longer one holds the state (`store.held`) and goes on in turns to come,
 which all long reads share, client by client (D14).
 
+All that are begun in a turn have INLINE_UNITS together: a thousand clients may ask at once, and a
+hundred keys for each of them are half a second.  Those for which nothing is left are begun in turns
+to come, client by client, rights and all; what they see then is no older than what they asked for.
+
 An answer up to WHOLE_BYTES_MAX is sent whole; a longer one in parts, and its read rests while the
 client does not take them.
 
-Full?  There are READS_MAX long reads; more are refused (`Overloaded`, etcd: too many requests).
+Full?  UNBEGUN_MAX wait to be begun, of a client as many as there is room left for; and there are
+READS_MAX long reads; more are refused (`Overloaded`, etcd: too many requests).
 While as many states are held as can be, reads wait for one, in the order in which they came; they
 are begun anew then, rights and all.  What answers keep in memory is bounded by `room`.  A client
 that takes nothing for REST_S_MAX, and a state that is held for too long, end a read with an error.
@@ -32,10 +37,12 @@ from roost.memory import Memory
 
 logger = logging.getLogger(__name__)
 READS_MAX = 1000
+UNBEGUN_MAX = 20_000
 # Of a turn of the loop, in units of about three microseconds (`server.intake`).
 INLINE_UNITS = 500
 TURN_UNITS = 250
-_BEGIN_UNITS = 20
+# What it costs to begin one, and to look whether one that has waited still may be begun.
+_BEGIN_UNITS, _LOOK_UNITS = 20, 5
 WHOLE_BYTES_MAX = 256 << 10
 # Of an answer; nobody can read a longer message, nor can its length be said.
 MESSAGE_BYTES_MAX = (1 << 31) - 1
@@ -62,6 +69,10 @@ class Reading(Protocol):
         """Find out how long the answer is."""
 
     @property
+    def last_cost(self) -> int:
+        """What the last step of measuring has cost, which nothing was yielded for."""
+
+    @property
     def is_kept(self) -> bool:
         """Whether `pieces` needs no state any more."""
 
@@ -85,6 +96,8 @@ class LongRead:
         self.view: HeldView
         self.steps: Steps
         self.begun_count = 0
+        # What its last step has cost, when it is over.
+        self.last_cost = 0
         # Whether something was sent, so that it cannot be begun anew.
         self.is_sending = False
         # Until when it rests; None = it does not.
@@ -99,26 +112,45 @@ class LongReads:
         """Nobody reads; answers in the making take a part of `memory`."""
         self._store = store
         self._waiting: deque[LongRead] = deque()
+        # Those that came when nothing was left of a turn; and what is left of this one.
+        self._unbegun: FairQueue[LongRead] = FairQueue(count_max=UNBEGUN_MAX, bytes_max=_NO_BOUND)
+        self._left = INLINE_UNITS
         # What is in it is bounded before it comes in: see `_has_place`.
         self._turns: FairQueue[LongRead] = FairQueue(count_max=_NO_BOUND, bytes_max=_NO_BOUND)
         self.room = Room(memory.share(ROOM_BYTES_MAX, 8))
         # All that have begun and not ended: in line, or resting.
         self._begun: dict[LongRead, None] = {}
         self._is_due = self._is_stopped = False
-        store.held_views.hear_room(self._schedule)
+        store.held_views.hear_room(self._on_room)
 
     @property
     def count(self) -> int:
         """How many there are."""
-        return len(self._begun) + len(self._waiting)
+        return len(self._begun) + len(self._waiting) + len(self._unbegun)
 
     @property
     def waiting_count(self) -> int:
-        """How many of them wait until a state can be held."""
-        return len(self._waiting)
+        """How many of them wait until a state can be held, or they can be begun."""
+        return len(self._waiting) + len(self._unbegun)
 
     def run(self, read: LongRead) -> None:
-        """Answer it now, or begin and go on in turns to come."""
+        """Answer it now, or begin and go on in turns to come, or begin it in one of these."""
+        if self._left <= 0:
+            self._put_off(read)
+            return
+        try:
+            self._run(read)
+        finally:
+            if self._left < INLINE_UNITS // 2:
+                self._schedule()
+
+    def _put_off(self, read: LongRead) -> None:
+        """Begin it in a turn to come."""
+        if not self._unbegun.submit(read.call.flow, read, 0):
+            fail(read.call, Overloaded("too many reads wait"))
+
+    def _run(self, read: LongRead) -> None:
+        self._left -= _BEGIN_UNITS
         read.view = self._store.held_views.glimpse()
         read.wake = lambda: self._wake(read)
         read.steps = read.begin(read)
@@ -127,9 +159,12 @@ class LongReads:
         while units < INLINE_UNITS and not is_resting:
             cost = self._step(read)
             if cost is None:
+                self._left -= read.last_cost
                 return
             is_resting = cost == REST
-            units += cost
+            if not is_resting:
+                units += cost
+                self._left -= cost
         self._go_on_later(read, is_resting=is_resting)
 
     def stop(self) -> None:
@@ -138,9 +173,11 @@ class LongReads:
         waiting, self._waiting = self._waiting, deque()
         for read in (*self._begun, *waiting):
             self._fail(read, Stopped("the member stops"))
+        for read in self._unbegun.take_all():
+            fail(read.call, Stopped("the member stops"))
 
     def _begin_anew(self, read: LongRead) -> None:
-        """A state can be held again: whoever waited is asked for his rights in it."""
+        """It can be begun: whoever waited is asked for his rights in the state of now."""
         try:
             if not read.call.is_over:
                 read.again()
@@ -149,6 +186,8 @@ class LongReads:
         except Exception:
             logger.exception("a read could not be begun anew")
             read.call.fail(*errors.INTERNAL_ERROR)
+        finally:
+            self._left -= _LOOK_UNITS
 
     def _go_on_later(self, read: LongRead, *, is_resting: bool) -> None:
         """It is long: make its state last, or wait until that can be."""
@@ -169,8 +208,8 @@ class LongReads:
     def _has_place(self, read: LongRead) -> bool:
         """Whether there may be one more: no client has more than there are places left."""
         owner = read.call.flow.owner
-        owned = sum(it.call.flow.owner == owner for it in (*self._begun, *self._waiting))
-        return owned < READS_MAX - self.count
+        long = (*self._begun, *self._waiting)
+        return sum(it.call.flow.owner == owner for it in long) < READS_MAX - len(long)
 
     def _line_up(self, read: LongRead, units: int) -> None:
         """Have it go on when it is its client's turn; its last step has cost so much."""
@@ -233,21 +272,27 @@ class LongReads:
         self._fail(read, HeldViewLost(text))
 
     def _schedule(self) -> None:
-        if not self._is_due and (len(self._turns) or self._waiting):
+        if not self._is_due:
             self._is_due = True
             asyncio.get_running_loop().call_soon(self._turn)
 
+    def _on_room(self) -> None:
+        """A state can be held again."""
+        if self._waiting:
+            self._schedule()
+
     def _turn(self) -> None:
-        """Go on with reads, for a bounded part of a turn."""
+        """Begin reads and go on with others, for a bounded part of a turn."""
         self._is_due = False
         if self._is_stopped:
             return
-        units = 0
-        has_room = self._store.held_views.has_room
-        while self._waiting and has_room and units < TURN_UNITS // 2:
-            units += _BEGIN_UNITS
+        self._left = INLINE_UNITS
+        held_views = self._store.held_views
+        while self._waiting and held_views.has_room and self._left > 0:
             self._begin_anew(self._waiting.popleft())
-            has_room = self._store.held_views.has_room
+        while len(self._unbegun) and self._left > 0:
+            self._begin_anew(self._unbegun.take())
+        units = 0
         while len(self._turns) and units < TURN_UNITS:
             read = self._turns.take()
             cost = self._step(read)
@@ -256,7 +301,8 @@ class LongReads:
                 self._rest(read)
             elif cost is not None:
                 self._line_up(read, cost)
-        if len(self._turns) or (self._waiting and has_room):
+        is_waited_for = len(self._unbegun) or (self._waiting and held_views.has_room)
+        if len(self._turns) or is_waited_for or self._left < INLINE_UNITS // 2:
             self._schedule()
 
 
@@ -269,6 +315,7 @@ def answered(read: LongRead, headed: bytes, reading: Reading) -> Steps:
             raise errors.message_too_large(size, MESSAGE_BYTES_MAX)
         if reading.is_kept:
             read.view.close()
+        read.last_cost = reading.last_cost + (size >> _BYTES_PER_UNIT_LOG2)
         if size <= WHOLE_BYTES_MAX:
             yield from _answered_whole(call, headed, reading)
             return

@@ -28,17 +28,24 @@ class Sizes:
     unfinished: int = 400
     header_connections: int = 20
     header_blocks: int = 600
+    crowd: int = 1_000
+    crowd_keys: int = 450
+    unread: int = 100
+    users: int = 3_000
+    bodies: int = 20
+    body_operations: int = 8_000
     pipelined: int = 3_000
     pipelined_puts: int = 15_000
 
     def scaled(self, factor: float) -> Self:
         """Fewer of all but what a key is; at least one of each."""
         numbers = asdict(self)
-        kept = {"keys", "value_bytes", "page_keys", "getter_events"}
+        kept = {"keys", "value_bytes", "page_keys", "getter_events", "crowd_keys"}
         smaller = {it: max(1, int(numbers[it] * factor)) for it in numbers if it not in kept}
         return replace(self, **smaller)
 
 
-# What issue 14 asks to be shown at: a million keys and a gibibyte of values.
-FULL = Sizes(keys=1_000_000, value_bytes=1024)
+# What issue 14 asks to be shown at: a million keys and a gibibyte of values, a lease with a million
+# keys, 250,000 that are deleted at once, and 5,000 who want a lock.
+FULL = Sizes(keys=1_000_000, value_bytes=1024, deleted=250_000, leased=1_000_000, locks=5_000)
 NAMES = tuple(it.name for it in fields(Sizes))

@@ -1,4 +1,4 @@
-"""Rows that write: many keys deleted, a lease that ends with many, locks, a long pipeline."""
+"""Rows that write: many keys deleted, a lease that ends with many, locks, users, a pipeline."""
 
 import threading
 import time
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import grpc
 
-from roost.proto import lock_pb2, rpc_pb2
+from roost.proto import auth_pb2, lock_pb2, rpc_pb2
 from roost.testing.patience import wait_until
 from roost.testing.pressure.target import Caller, Target, puts
 from roost.testing.pressure.wire import WAIT_S_MAX, Wire, drive, head_of, statuses
@@ -15,6 +15,9 @@ _LOCKS_A_CONNECTION = 100
 LEASE_TTL_S = 5
 # How often is looked how many stand in line: often enough to time it, too seldom to matter.
 LOOK_S = 0.05
+_USERS_AT_ONCE, _LISTS = 500, 20
+_USER_ADD = head_of(b"/etcdserverpb.Auth/UserAdd")
+_USER_GRANT = head_of(b"/etcdserverpb.Auth/UserGrantRole")
 _LOCK = head_of(b"/v3lockpb.Lock/Lock")
 _PUT = head_of(b"/etcdserverpb.KV/Put")
 
@@ -40,6 +43,38 @@ def deleted(target: Target, begin: Callable[[], None]) -> dict[str, float]:
         answer = caller.call("KV/DeleteRange", request, rpc_pb2.DeleteRangeResponse)
         left = _count(caller, prefix)
     return {"deleted": answer.deleted, "missing": target.sizes.deleted - answer.deleted + left}
+
+
+def administered(target: Target, begin: Callable[[], None]) -> dict[str, float]:
+    """Many users of one role, listed again and again, and the role deleted."""
+    role, prefix = f"role-{time.monotonic_ns()}", f"user-{time.monotonic_ns()}-"
+    options, wire = auth_pb2.UserAddOptions(no_password=True), Wire(target.leader)
+    with Caller(target.leader) as caller:
+        request = rpc_pb2.AuthRoleAddRequest(name=role)
+        caller.call("Auth/RoleAdd", request, rpc_pb2.AuthRoleAddResponse)
+        users = [f"{prefix}{number:06}" for number in range(target.sizes.users)]
+        for head, asked in (
+            (_USER_ADD, [rpc_pb2.AuthUserAddRequest(name=it, options=options) for it in users]),
+            (_USER_GRANT, [rpc_pb2.AuthUserGrantRoleRequest(user=it, role=role) for it in users]),
+        ):
+            for begin_at in range(0, len(asked), _USERS_AT_ONCE):
+                done = sum(wire.ended.values())
+                rows = asked[begin_at : begin_at + _USERS_AT_ONCE]
+                for it in rows:
+                    wire.ask(head, it.SerializeToString())
+                wanted = done + len(rows)
+                drive([wire], lambda n=wanted: sum(wire.ended.values()) >= n)  # type: ignore[misc] # bound now
+        wire.close()
+        begin()
+        for _ in range(_LISTS):
+            listing = rpc_pb2.AuthUserListRequest()
+            listed = caller.call("Auth/UserList", listing, rpc_pb2.AuthUserListResponse).users
+        deletion = rpc_pb2.AuthRoleDeleteRequest(role=role)
+        caller.call("Auth/RoleDelete", deletion, rpc_pb2.AuthRoleDeleteResponse)
+        one = caller.call(
+            "Auth/UserGet", rpc_pb2.AuthUserGetRequest(name=users[-1]), rpc_pb2.AuthUserGetResponse
+        )
+    return {"missing": len(set(users) - set(listed)) + len(one.roles)}
 
 
 def leased(target: Target, begin: Callable[[], None]) -> dict[str, float]:
