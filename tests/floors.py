@@ -16,9 +16,9 @@ FLOORS = {
         peer | journal | store | client
         raft
         settings
-        self_signed | door | children | figures | certified
+        self_signed | door | children | figures | certified | exchange
         tls | descriptors | faces | tasks | ticker | histogram | os_errors | places
-        fair_queue | memory | slices | exchange
+        fair_queue | memory | slices
         call | outcome | memory_limit
         flow
         proto | errors | lazy | compiled
@@ -184,12 +184,12 @@ FLOORS = {
         serving
         figures
         models
-        app | options | exchanges | gateway | health | reflection | pools
-        json_values
-        port | exposition | loop_watch | json_request | json_calls | posts
-        json_parts
+        options | gateway | health | reflection | pools
+        port | json_values
+        app | loop_watch | json_request | json_calls | exchanges | direct | asgi
+        json_parts | posts | origins | exposition
         grpc | http1 | accepting | listening
-        streaming | intake
+        streaming | intake | http1_turn
         calls
         methods | unread | bodies | admission
         compression | h2 | json_answer
@@ -340,8 +340,9 @@ FLOORS = {
     "roost.etcd.v2": """
         services
         interface
-        statistics
-        keys | members
+        statistics | modules
+        keys | members | queues
+        patience | asking
         watch_hub | expiry | forms
         changes | listing | watchers
         history | reads

@@ -57,8 +57,10 @@ SHOWN_BY = {
     "database/conventions": "database/test_operations.py database/test_names.py",
     "etcd/services": "etcd/test_differential.py integration/test_operations.py",
     "etcd/model/txn_reading": "etcd/model/test_long.py etcd/v3/test_long_reads.py",
+    "etcd/v2/asking": "etcd/v2/test_queues.py",
     "etcd/v2/faults": "etcd/v2/test_differential.py",
     "etcd/v2/interface": "etcd/v2/test_keys.py etcd/v2/test_differential.py",
+    "etcd/v2/modules": "etcd/v2/test_queues.py",
     "etcd/v2/nodes": "etcd/v2/test_changes.py etcd/v2/test_differential.py",
     "etcd/v2/services": "etcd/v2/test_keys.py integration/test_v2.py",
     # Services of v3 are thin: held against etcd itself, request by request.

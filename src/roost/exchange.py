@@ -6,9 +6,11 @@ wants to hear it is a `Streaming`, whose pieces are asked for one after another.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from roost.call import Caller
 from roost.errors import PeerFault
+from roost.outcome import Waiting as Anybody
 
 JSON = (b"content-type", b"application/json")
 TEXT = (b"content-type", b"text/plain; charset=utf-8")
@@ -17,6 +19,13 @@ Fields = tuple[tuple[bytes, bytes], ...]
 
 class BodyCut(PeerFault):
     """A body that came as a stream ends before its end: its client has gone."""
+
+
+class Waiting(Anybody, Protocol):
+    """Whoever waits for an answer."""
+
+    def hear_gone(self, on_gone: Callable[[], object]) -> None:
+        """Call it when nobody waits any more, and no answer was sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +39,8 @@ class Request:
     caller: Caller
     headers: Mapping[bytes, bytes] = field(default_factory=dict)
     body: bytes = b""
+    # Who waits for the answer, if that may end.
+    waiting: Waiting | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +65,9 @@ class Streaming:
 Answerer = Callable[[Request], Awaitable[Answer | Streaming]]
 # As that, with a body that comes while it is answered.
 FlowAnswerer = Callable[[Request, AsyncIterator[bytes]], Awaitable[Answer | Streaming]]
+Reply = Callable[[Answer | Streaming], None]
+# As that, and answers now or later, once: no task is needed for it.
+Beginner = Callable[[Request, Reply], None]
 
 
 def not_found() -> Answer:

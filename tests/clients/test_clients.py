@@ -29,12 +29,18 @@ PYTHON_CLIENTS = {
     "etcd3_py": ["etcd3-py==0.1.6", "setuptools<81"],
     "etcetra": ["etcetra==0.1.19"],
 }
+# Those who speak v2, and what is used of each.
+V2_PYTHON_CLIENTS = {"python_etcd": ["python-etcd==0.4.5"]}
+V2_USES = {
+    "python_etcd": ["keys", "members", "watches", "locks", "rendezvous"],
+    "node-etcd": ["keys", "watches", "members"],
+}
 EVERYTHING = ["keys", "transactions", "watches", "leases", "locks", "members"]
 
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    with Cluster(tmp_path, 1) as started:
+    with Cluster(tmp_path, 1, extra_flags=["--enable-v2"]) as started:
         started.leader()
         yield started
 
@@ -93,33 +99,46 @@ def test_only_a_network_that_is_not_there_excuses_a_client(
         install(tmp_path / "a", fail("npm error code EAI_AGAIN"))
 
 
-@pytest.mark.parametrize("name", PYTHON_CLIENTS)
+@pytest.mark.parametrize("name", [*PYTHON_CLIENTS, *V2_PYTHON_CLIENTS])
 def test_a_python_client_is_served(cluster: Cluster, name: str) -> None:
     home = HOMES / name
     python = home / "venv" / "bin" / "python"
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    install(home, [sys.executable, "-m", "venv", "venv"], [*pip, *PYTHON_CLIENTS[name]])
+    install(
+        home,
+        [sys.executable, "-m", "venv", "venv"],
+        [*pip, *(PYTHON_CLIENTS | V2_PYTHON_CLIENTS)[name]],
+    )
     command = [str(python), str(HERE / f"use_{name}.py"), str(cluster.client_ports[0])]
     said = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     expected = EVERYTHING[:-1] if name == "etcetra" else EVERYTHING  # it has no call for members
-    check(said, expected)
+    check(said, V2_USES.get(name, expected))
 
 
-def test_the_node_client_is_served(cluster: Cluster) -> None:
+@pytest.mark.parametrize(
+    ("package", "script", "uses"),
+    [
+        ("etcd3@1.1.2", "use_node.js", EVERYTHING),
+        ("node-etcd@7.0.0", "use_node_etcd.js", V2_USES["node-etcd"]),
+    ],
+)
+def test_a_node_client_is_served(
+    cluster: Cluster, package: str, script: str, uses: list[str]
+) -> None:
     if shutil.which("npm") is None or shutil.which("node") is None:
         give_up("node is not installed")
-    home = HOMES / "node"
-    install(home, ["npm", "init", "-y"], ["npm", "install", "--silent", "etcd3@1.1.2"])
-    shutil.copy(HERE / "use_node.js", home / "use_node.js")
+    home = HOMES / Path(script).stem.removeprefix("use_")
+    install(home, ["npm", "init", "-y"], ["npm", "install", "--silent", package])
+    shutil.copy(HERE / script, home / script)
     said = subprocess.run(
-        ["node", "use_node.js", str(cluster.client_ports[0])],
+        ["node", script, str(cluster.client_ports[0])],
         cwd=home,
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
         check=False,
     )
-    check(said, EVERYTHING)
+    check(said, uses)
 
 
 def test_influxdb_client_writes_points(cluster: Cluster) -> None:

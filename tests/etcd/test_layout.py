@@ -5,8 +5,7 @@ A row of another length that is read by the new code is an internal error in eve
 
 from roost import etcd
 from roost.etcd.v2 import changes
-from roost.etcd.v2.changes import Change, Kind
-from roost.etcd.v2.keys import CHANGE
+from roost.etcd.v2.changes import CHANGE, Change, Kind
 from roost.outcome import Outcome
 from roost.proto import auth_pb2, rpc_pb2
 from roost.store import STORAGE_VERSION

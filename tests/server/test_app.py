@@ -12,6 +12,7 @@ from starlette.types import Message
 from roost.errors import NoLeader
 from roost.figures import Family, Sample
 from roost.server.app import LIVE, READY, make_app
+from roost.server.origins import Hosts, Origins
 
 
 class Source:
@@ -87,7 +88,10 @@ def ask(
         else:
             answer.body += message.get("body", b"")
 
-    asyncio.run(app(scope, receive, send))
+    async def story() -> None:
+        await app(scope, receive, send)
+
+    asyncio.run(story())
     return answer
 
 
@@ -186,7 +190,7 @@ def test_a_page_of_another_origin_reads_what_it_is_let(
 ) -> None:
     """etcd: etcdhttp/base.go."""
     headers = {"origin": origin} if origin else {}
-    answer = ask(Source(), "/version", method=method, headers=headers, cors=cors)
+    answer = ask(Source(), "/version", method=method, headers=headers, origins=Origins(cors))
     assert answer.status == 200
     assert answer.headers.get("access-control-allow-origin") == allowed
     assert ("access-control-allow-methods" in answer.headers) is (allowed is not None)
@@ -207,7 +211,8 @@ def test_a_page_of_another_origin_reads_what_it_is_let(
 )
 def test_a_name_that_was_bound_anew_does_not_reach_us(host: str, scheme: str, status: int) -> None:
     """CVE-2018-1099: a page had its own name lead to 127.0.0.1."""
-    answer = ask(Source(), "/version", headers={"host": host}, scheme=scheme, hosts=("good", "::1"))
+    hosts = Hosts(("good", "::1"))
+    answer = ask(Source(), "/version", headers={"host": host}, scheme=scheme, hosts=hosts)
     assert answer.status == status
     if status == 421:
         assert b"--host-whitelist" in answer.body

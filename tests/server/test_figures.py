@@ -16,8 +16,7 @@ from roost.call import Route, Stream, Unary
 from roost.etcd import figures as of_etcd
 from roost.etcd.access.hashers import HASHERS
 from roost.etcd.v2 import changes as v2_changes
-from roost.etcd.v2.changes import Change, Kind
-from roost.etcd.v2.keys import CHANGE
+from roost.etcd.v2.changes import CHANGE, Change, Kind
 from roost.etcd.v2.watchers import PENDING_MAX
 from roost.etcd.v3.costly import RUNNING_MAX
 from roost.figures import Figure, Labels, Source, Value

@@ -10,7 +10,6 @@ from http import HTTPStatus
 from typing import Any
 
 import pytest
-from starlette.routing import Router
 from starlette.types import Message as Event
 
 from roost.call import Call, Code, Route, Unary
@@ -18,6 +17,7 @@ from roost.memory import Memory
 from roost.memory_limit import Limit, Taken
 from roost.proto import rpc_pb2 as pb
 from roost.server.admission import Admission
+from roost.server.app import make_app
 from roost.server.bodies import FULL, Bodies
 from roost.server.gateway import JsonMethod, make_routes
 from roost.sim.members.loop import pass_time, run_virtually, until_idle
@@ -32,6 +32,7 @@ from tests.server.posts import (
     put_method,
     watch_method,
 )
+from tests.server.test_app import Source
 
 
 def ask(
@@ -273,7 +274,7 @@ def test_a_method_is_at_its_path_under_every_name_of_the_version_and_never_by_ge
         [pb.DESCRIPTOR],
         body_bytes_max=BODY_BYTES_MAX,
     )
-    router = Router(made)
+    app = make_app(Source(), server_version="3.5.1", calls=made)
 
     async def ask(method: str, path: str) -> int:
         statuses: list[int] = []
@@ -285,7 +286,7 @@ def test_a_method_is_at_its_path_under_every_name_of_the_version_and_never_by_ge
             statuses.append(event.get("status", 0))
 
         scope = {"type": "http", "method": method, "path": path, "headers": []}
-        await router(scope, receive, send)
+        await app(scope, receive, send)
         return statuses[0]
 
     for version in ("v3", "v3beta", "v3alpha"):

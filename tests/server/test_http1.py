@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from starlette.types import Receive, Scope, Send
@@ -17,8 +18,12 @@ GOOD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"
 
 
 LARGE_BYTES = 8 << 20
-# Requests to `/wait` are answered when somebody says so.
-GO = asyncio.Event()
+
+
+class Gate:
+    """Requests to `/wait` are answered when somebody says so."""
+
+    go = asyncio.Event()
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -29,7 +34,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.body", "body": bytes(LARGE_BYTES)})
         return
     if scope["path"] == "/wait":
-        await GO.wait()
+        await Gate.go.wait()
     streams = scope["path"] == "/stream"
     body, more = b"", True
     if streams:
@@ -133,7 +138,7 @@ async def close(writer: asyncio.StreamWriter) -> None:
 
 def run_port(story: PortStory) -> None:
     async def main() -> None:
-        GO.clear()
+        Gate.go = asyncio.Event()
         server = ClientPort(routes={}, app=app, config=ServerConfig())
         [address] = await server.start([Listener(("127.0.0.1", 0))])
         try:
@@ -153,15 +158,14 @@ def test_thousands_of_requests_in_one_write_are_parsed_a_few_at_a_time_and_all_a
         reader, writer = await asyncio.open_connection(*address)
         one = b"POST /wait HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"
         writer.write(b"".join(one + b"%05d" % it for it in range(count)))
-        while not server._http_state.connections:
+        while not server.http.connections:
             await asyncio.sleep(0)
-        (held,) = server._http_state.connections
-        assert isinstance(held, http1.Http1Protocol)
-        while not held.pipeline:
+        (held,) = server.http.connections
+        while not held.waiting:
             await asyncio.sleep(0)
-        assert len(held.pipeline) < 2 * http1.PIECE_BYTES // len(one)
+        assert len(held.waiting) < 2 * http1.PIECE_BYTES // len(one)
         assert held._rest, "what it sent is not parsed"
-        GO.set()
+        Gate.go.set()
         for it in range(count):
             assert (await reader.readuntil(b"%05d" % it)).startswith(b"HTTP/1.1 200 OK")
         writer.write(GOOD + b"again")
@@ -182,7 +186,7 @@ def test_a_request_that_waits_for_those_before_it_is_not_called_late(
         writer.write(slow + GOOD + b"22222" + b"".join(GOOD + b"33333" for _ in range(100)))
         with pytest.raises(TimeoutError):  # many deadlines pass, and nothing is said
             await asyncio.wait_for(reader.readexactly(1), 0.2)
-        GO.set()
+        Gate.go.set()
         said = await reader.readuntil(b"33333")
         assert said.count(b"HTTP/1.1 200 OK") == 3
         await close(writer)
@@ -213,14 +217,11 @@ def test_an_answer_that_nobody_reads_counts_and_is_given_up(
     run_port(story)
 
 
-def test_what_goes_on_ends_with_its_port_and_what_is_whole_is_answered_before(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_what_goes_on_ends_with_its_port_and_what_is_whole_is_answered_before() -> None:
     """Tasks and connections outlived it: in a program they are as many as there were ports."""
 
     async def main() -> None:
-        go = asyncio.Event()
-        monkeypatch.setitem(globals(), "GO", go)  # an event is of one loop
+        Gate.go = go = asyncio.Event()
         port = ClientPort(routes={}, app=app, config=ServerConfig())
         [address] = await port.start([Listener(("127.0.0.1", 0))])
         async with asyncio.timeout(PATIENCE_S):
@@ -238,7 +239,7 @@ def test_what_goes_on_ends_with_its_port_and_what_is_whole_is_answered_before(
                 pairs[name][1].write(data)
             assert (await pairs["stream"][0].readuntil(b"a\r\n")).startswith(b"HTTP/1.1 200")
             await pairs["large"][0].readexactly(10)
-            while not any(it.is_answering for it in port.http_connections):
+            while not any(it.is_answering for it in port.http.connections):
                 await asyncio.sleep(0)
             while len(port.undecided) > 1 or port.connection_count < len(asked):
                 await asyncio.sleep(0)
@@ -269,3 +270,104 @@ def test_who_asks_for_another_protocol_is_answered_in_this_one_and_fills_no_log(
     with caplog.at_level(logging.INFO):
         run(story)
     assert caplog.messages == []
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        (b"nonsense\r\n\r\n", b"HTTP/1.1 400 Bad Request"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n", b"HTTP/1.1 400 Bad Request"),
+        # Two lengths are how one request is made to look like two (RFC 9112, 6.3).
+        (
+            b"POST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            b"HTTP/1.1 400 Bad Request",
+        ),
+        (b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n", b"HTTP/1.1 400 Bad Request"),
+        (b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n", b"HTTP/1.1 400 Bad Request"),
+        (b"GET / HTTP/1.0\r\n\r\n", b"HTTP/1.1 200 OK"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"HTTP/1.1 200 OK"),
+    ],
+)
+def test_what_is_no_request_is_told_so_and_who_wants_no_more_gets_no_more(
+    sent: bytes, said: bytes
+) -> None:
+    async def story(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(sent)
+        answer = await reader.read()
+        assert answer.startswith(said + b"\r\n")
+        assert b"connection: close\r\n" in answer
+
+    run(story)
+
+
+def test_what_is_no_request_does_not_take_the_answer_from_those_before_it() -> None:
+    async def story(_server: ClientPort, address: tuple[str, int]) -> None:
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(
+            b"POST /wait HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n12345nonsense\r\n"
+        )
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reader.readexactly(1), 0.05)
+        Gate.go.set()
+        said = await reader.read()
+        assert said.startswith(b"HTTP/1.1 200 OK")
+        assert said.endswith(b"12345")
+        await close(writer)
+
+    run_port(story)
+
+
+def test_forms_of_requests_that_are_rare_are_answered_as_others() -> None:
+    async def story(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = b"POST /a HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
+        writer.write(head)
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(b"12345")
+        await reader.readuntil(b"12345")
+        # Another protocol is not offered (RFC 9110, 7.8).
+        upgrade = b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n" + upgrade + GOOD + b"abcde")
+        said = await reader.readuntil(b"abcde")
+        assert said.count(b"HTTP/1.1 200 OK\r\n") == 2
+        writer.write(b"GET http://x/y?z HTTP/1.1\r\nHost: x\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        chunked = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        writer.write(chunked + b"3\r\nabc\r\n0\r\nX: trailer\r\n\r\n")
+        assert (await reader.readuntil(b"abc")).startswith(b"HTTP/1.1 200 OK")
+
+    run(story)
+
+
+def test_a_connection_on_which_nothing_is_asked_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http1, "IDLE_S", 0.05)
+
+    async def story(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(GOOD + b"12345")
+        said = await reader.read()
+        assert said.endswith(b"12345"), "and nothing is said"
+
+    run(story)
+
+
+def test_requests_of_a_connection_take_one_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(server: ClientPort, address: tuple[str, int]) -> None:
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(GOOD + b"12345")
+        await reader.readuntil(b"12345")
+        loop, timers = asyncio.get_running_loop(), 0
+        call_at = loop.call_at
+
+        def counted(*asked: Any, **named: Any) -> asyncio.TimerHandle:
+            nonlocal timers
+            timers += asked[1].__name__ == "_on_timer"
+            return call_at(*asked, **named)
+
+        monkeypatch.setattr(loop, "call_at", counted)
+        for _ in range(20):
+            writer.write(GOOD + b"12345")
+            await reader.readuntil(b"12345")
+        assert timers == 0
+        assert server.connection_count == 1
+        await close(writer)
+
+    run_port(story)

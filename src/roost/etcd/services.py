@@ -194,6 +194,7 @@ class Services:
     async def close(self) -> None:
         """End what still answers calls; none can come any more."""
         await self._desk.tasks.close()
+        await self.v2.close()
 
     def routes(self) -> dict[bytes, Route]:
         """Every method served, by its path."""

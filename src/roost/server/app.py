@@ -3,17 +3,15 @@
 `/health`, `/livez`, `/readyz`, `/version`, `/metrics` and `/debug/vars` answer as etcd's do (etcd:
 server/etcdserver/api/etcdhttp).  Nothing here names the cluster or its members.
 
-A page of another origin gets nothing unless `cors` names it; a request for a host that `hosts`
-does not name is refused, so that no name can be bound anew to reach us (CVE-2018-1099).
+Who may read the answers, and by which names we may be asked, is decided before (`origins`).
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from email.utils import formatdate
 from typing import Protocol
 
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -22,13 +20,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from roost.errors import RoostError
 from roost.figures import Family
 from roost.server.exposition import as_json, as_text, process_families
+from roost.server.origins import ANY, Hosts, Origins
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # What stands behind /livez and /readyz (etcd: etcdhttp/health.go).
 LIVE = ("serializable_read",)
 READY = ("data_corruption", "serializable_read", "linearizable_read")
-_CORS_METHODS = b"POST, GET, OPTIONS, PUT, DELETE"
-_CORS_HEADERS = b"accept, content-type, authorization"
+_NOT_ALLOWED = "Method Not Allowed\n"
+_MISDIRECTED = 421
 
 
 class StatusSource(Protocol):
@@ -139,91 +138,90 @@ async def _not_found(request: Request, _error: Exception) -> Response:
 
 
 async def _not_allowed(_request: Request, _error: Exception) -> Response:
-    return PlainTextResponse("Method Not Allowed\n", status_code=405)
+    return PlainTextResponse(_NOT_ALLOWED, status_code=405)
 
 
-class _OtherOrigins:
-    """Says which pages of other origins may read our answers (etcd: etcdhttp/base.go)."""
+class _Front:
+    """What stands before all pages: hosts, other origins, and those that have a path by name.
 
-    def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
-        self._app = app
-        self._origins = frozenset(origins)
+    Calls as JSON are looked up here, because Starlette looks through its routes one after another.
+    """
+
+    def __init__(
+        self, pages: ASGIApp, calls: Mapping[str, ASGIApp], origins: Origins, hosts: Hosts
+    ) -> None:
+        self._pages = pages
+        self._calls = calls
+        self._origins = origins
+        self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self._pages(scope, receive, send)
             return
-        headers = self._headers(dict(scope["headers"]).get(b"origin", b""))
+        origin = host = b""
+        for name, value in scope["headers"]:
+            if name == b"origin":
+                origin = value
+            elif name == b"host":
+                host = value
+        wrong = self._hosts.refusal(host, is_secure=scope.get("scheme") == "https")
+        if wrong:
+            await PlainTextResponse(wrong, status_code=_MISDIRECTED)(scope, receive, send)
+            return
+        fields = self._origins.fields(origin)
         if scope["method"] == "OPTIONS":
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.start", "status": 200, "headers": [*fields]})
             await send({"type": "http.response.body", "body": b""})
             return
 
         async def send_more(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *headers]
+                message["headers"] = [*message.get("headers", ()), *fields]
             await send(message)
 
-        await self._app(scope, receive, send_more)
+        await self._find(scope)(scope, receive, send_more)
 
-    def _headers(self, origin: bytes) -> list[tuple[bytes, bytes]]:
-        if "*" in self._origins:
-            allowed = b"*"
-        elif origin.decode("latin-1") in self._origins:
-            allowed = origin
-        else:
-            return []
-        return [
-            (b"access-control-allow-origin", allowed),
-            (b"access-control-allow-methods", _CORS_METHODS),
-            (b"access-control-allow-headers", _CORS_HEADERS),
-        ]
+    def _find(self, scope: Scope) -> ASGIApp:
+        call = self._calls.get(scope["path"])
+        if call is None:
+            return self._pages
+        return call if scope["method"] == "POST" else _post_only
 
 
-class _KnownHosts:
-    """Refuses requests for hosts that nobody has named."""
-
-    def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
-        self._app = app
-        self._hosts = frozenset(hosts)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope.get("scheme") != "https":
-            fields = dict(scope["headers"])
-            host = fields.get(b"host", b"").decode("latin-1").rsplit(":", 1)[0].strip("[]")
-            if host not in self._hosts:
-                text = f"bad Host header {host!r}: not in --host-whitelist\n"
-                await PlainTextResponse(text, status_code=421)(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
+async def _post_only(scope: Scope, receive: Receive, send: Send) -> None:
+    """A call is a POST, and nothing else."""
+    answer = PlainTextResponse(_NOT_ALLOWED, status_code=405, headers={"allow": "POST"})
+    await answer(scope, receive, send)
 
 
 def make_app(
     source: StatusSource,
     *,
     server_version: str,
-    gateway: Sequence[BaseRoute] = (),
-    cors: Sequence[str] = ("*",),
-    hosts: Sequence[str] = ("*",),
+    calls: Mapping[str, ASGIApp] | None = None,
+    pages: Sequence[BaseRoute] = (),
+    origins: Origins | None = None,
+    hosts: Hosts | None = None,
     has_metrics: bool = True,
-) -> Starlette:
-    """Build the application over what `source` says."""
-    pages = _Pages(source, server_version)
+) -> ASGIApp:
+    """Build the application over what `source` says; `pages` are those of data models.
+
+    `calls` are calls as JSON, by their paths.  Without `origins` and `hosts` all are let in.
+    """
+    own = _Pages(source, server_version)
     table: dict[str, Callable[..., object]] = {
-        "/health": pages.health,
-        "/version": pages.version,
-        "/livez": pages.checks(LIVE),
-        "/readyz": pages.checks(READY),
-        "/debug/vars": pages.variables,
-        **{f"/livez/{name}": pages.checks((name,)) for name in LIVE},
-        **{f"/readyz/{name}": pages.checks((name,)) for name in READY},
+        "/health": own.health,
+        "/version": own.version,
+        "/livez": own.checks(LIVE),
+        "/readyz": own.checks(READY),
+        "/debug/vars": own.variables,
+        **{f"/livez/{name}": own.checks((name,)) for name in LIVE},
+        **{f"/readyz/{name}": own.checks((name,)) for name in READY},
     }
     if has_metrics:
-        table["/metrics"] = pages.metrics
-    middleware = []
-    if "*" not in hosts:
-        middleware.append(Middleware(_KnownHosts, hosts=hosts))
-    middleware.append(Middleware(_OtherOrigins, origins=cors))
+        table["/metrics"] = own.metrics
     routes = [Route(path, page, methods=["GET"]) for path, page in table.items()]
     handlers = {404: _not_found, 405: _not_allowed}
-    return Starlette(routes=[*routes, *gateway], middleware=middleware, exception_handlers=handlers)
+    starlette = Starlette(routes=[*routes, *pages], exception_handlers=handlers)
+    return _Front(starlette, calls or {}, origins or Origins((ANY,)), hosts or Hosts((ANY,)))

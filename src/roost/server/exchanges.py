@@ -134,7 +134,7 @@ def _request(scope: Scope, body: bytes) -> Request:
         method=scope["method"],
         raw_path=scope["raw_path"],
         query=scope["query_string"],
-        caller=_Sender(token_of(scope), address_of(scope), flow_of_scope(scope)),
+        caller=_Sender(token_of(scope["headers"]), address_of(scope), flow_of_scope(scope)),
         headers=dict(scope["headers"]),
         body=body,
     )

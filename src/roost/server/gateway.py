@@ -19,8 +19,7 @@ from collections.abc import Iterable, Mapping
 from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-from starlette import routing
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from roost.call import Code, OpenStream, Route, Status, Stream, StreamHandler, Unary
 from roost.server.admission import Admission
@@ -134,7 +133,7 @@ class JsonMethod:
             raise FailedError(Code.INVALID_ARGUMENT, str(error)) from error
         connection = scope.get("state", {}).get("connection")
         call = JsonCall(
-            token_of(scope),
+            token_of(scope["headers"]),
             address_of(scope),
             flow_of_scope(scope),
             lambda: connection is not None and connection.is_gone,
@@ -181,7 +180,7 @@ class JsonMethod:
         self, open_stream: OpenStream, scope: Scope, receive: Receive, send: Send
     ) -> None:
         timeout_s = _timeout_of(scope)
-        token, address, flow = token_of(scope), address_of(scope), flow_of_scope(scope)
+        token, address, flow = token_of(scope["headers"]), address_of(scope), flow_of_scope(scope)
         call = JsonStream(token, address, flow, self._response)
         handler = open_stream(call)
         tasks = Tasks()
@@ -296,18 +295,18 @@ def make_routes(
     bodies: Bodies | None = None,
     body_bytes_max: int,
     objects_max: int = OBJECTS_MAX,
-) -> list[routing.Route]:
+) -> dict[str, ASGIApp]:
     """All `paths` of the gateway, each to a method in `services` that is in one of `schemas`.
 
-    A path stands behind the version; the method is the whole name of its service, a slash and
-    its own name.
+    In the result paths have their versions.  A method is the name of its service, with all that is
+    before it, a slash and its own name.
     """
     offered = {
         f"{schema.package}.{name}": service
         for schema in schemas
         for name, service in schema.services_by_name.items()
     }
-    made: list[routing.Route] = []
+    made: dict[str, ASGIApp] = {}
     for path, full in paths.items():
         service, _, method = full.partition("/")
         descriptor = offered[service].methods_by_name[method]
@@ -321,5 +320,5 @@ def make_routes(
             body_bytes_max=body_bytes_max,
             objects_max=objects_max,
         )
-        made += [routing.Route(f"/{version}/{path}", app, methods=["POST"]) for version in VERSIONS]
+        made |= dict.fromkeys((f"/{version}/{path}" for version in VERSIONS), app)
     return made

@@ -1,12 +1,16 @@
-"""HTTP/1.1 on the port: uvicorn's protocol, with an end to requests that do not end.
+"""HTTP/1.1 on the port: requests from bytes, in order, each with an end (RFC 9112).
 
-A request is whole REQUEST_S after its first byte, or its connection ends with 408; a stream of the
-gateway, which answers while requests still follow each other in its body, is left alone once it
-has begun to answer.  HEADERS_S are for its headers, which are HEADERS_BYTES_MAX at most (431).
+llhttp parses (`httptools`); what is ours is who waits for what, and for how long.  A request is
+whole REQUEST_S after its first byte, or its connection ends with 408; one that is answered while
+it still comes is left alone.  HEADERS_S are for its headers, which are HEADERS_BYTES_MAX at most
+(431).  A connection on which nothing is asked ends after IDLE_S.
 
 Requests may follow each other before they are answered.  What has come is parsed in pieces, and no
 further than to a request that waits for another's answer; so a read costs one step no more than a
 few dozen requests, whatever its size.
+
+A connection has one timer, which is set anew only when it has run: what is due is a number, so a
+request costs no timer.
 
 Full?  What was read and not parsed is one read; the client's socket is not read meanwhile.  What
 is answered and not read counts with all others' (`unread`); when nothing of it has left for
@@ -15,160 +19,345 @@ STALL_S the connection ends.
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
+from enum import Enum
+from typing import cast
 
-from uvicorn import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.server import ServerState
+import httptools
 
+from roost.flow import flow_of
+from roost.server.http1_turn import Taker, Turn
 from roost.server.unread import Unread
 
 logger = logging.getLogger(__name__)
-HEADERS_S, REQUEST_S = 10.0, 30.0
+HEADERS_S, REQUEST_S, IDLE_S = 10.0, 30.0, 5.0
 HEADERS_BYTES_MAX = 64 << 10
 # A client that takes nothing of its answers for so long is given up, as with gRPC.
 STALL_S = 60.0
 # Of what has come, so much is parsed at a time: where requests begin, and within a body.
 PIECE_BYTES, BODY_PIECE_BYTES = 1 << 10, 8 << 10
+_BAD = b"400 Bad Request"
 _TIMED_OUT = b"408 Request Timeout"
 _TOO_LARGE = b"431 Request Header Fields Too Large"
+_NEVER_S = float("inf")
+_OLD = "1.0"
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class Http1Protocol(HttpToolsProtocol):
+class _Coming(Enum):
+    """What of a request is coming."""
+
+    NOTHING = 1
+    HEAD = 2
+    BODY = 3
+
+
+class Http1:
+    """All connections of a port that speak it."""
+
+    def __init__(self, begin: Callable[[Turn], Taker], unread: Unread | None = None) -> None:
+        """`begin` finds who answers a request, by its head."""
+        self.begin = begin
+        self.unread = unread or Unread(1 << 62, ())
+        self.connections: set[Http1Protocol] = set()
+
+
+class Http1Protocol(asyncio.Protocol):
     """One connection that speaks HTTP/1.1."""
 
-    def __init__(
-        self,
-        config: Config,
-        server_state: ServerState,
-        on_lost: Callable[[], None],
-        unread: Unread | None = None,
-    ) -> None:
+    def __init__(self, http: Http1, on_lost: Callable[[], None]) -> None:
         """Wait for the transport."""
-        # Each request's scope has it as its state: who answers later can ask whether we are gone.
-        state = {"connection": self}
-        super().__init__(config=config, server_state=server_state, app_state=state)
+        self._http = http
         self._on_lost = on_lost
-        self._unread = unread or Unread(1 << 62, ())
+        self._parser = httptools.HttpRequestParser(self)
+        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
         # What was answered and has not left, while the client does not read.
         self.unread_bytes = 0
+        self.client: tuple[str, int] | None = None
+        self.server: tuple[str, int] | None = None
+        self.is_secure = False
         self.address = ""
+        self.flow = flow_of("", 0)
         self._stall: asyncio.TimerHandle | None = None
         # What has come and waits for the answers of what was parsed.
         self._rest = b""
-        self._deadline: asyncio.TimerHandle | None = None
-        self._is_in_body = False
+        self._coming = _Coming.HEAD
+        self._url = b""
+        self._headers: list[tuple[bytes, bytes]] = []
         self._headers_bytes = 0
+        # The request that is being read, the one that is being answered, and those after it.
+        self._reading: Turn | None = None
+        self._answering: Turn | None = None
+        self.waiting: deque[Turn] = deque()
+        self._is_advancing = self._is_parsing = self._is_stopping = self._is_broken = False
+        # Whether its client is to send nothing more for now: we have enough of a body.
+        self._is_held = self._is_paused = False
+        self._due_s = _NEVER_S
+        self._timer: asyncio.TimerHandle | None = None
+        self._writable: asyncio.Future[None] | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's type
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The client is there, and has said something."""
-        super().connection_made(transport)
-        self.address = self.client[0] if self.client else ""
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is none by class
+        self._loop = asyncio.get_running_loop()
+        self.client = _place_of(transport.get_extra_info("peername"))
+        self.server = _place_of(transport.get_extra_info("sockname"))
+        self.is_secure = transport.get_extra_info("sslcontext") is not None
+        if self.client is not None:
+            self.address = self.client[0]
+            self.flow = flow_of(*self.client)
+        self._http.connections.add(self)
         self._expect(HEADERS_S)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
         """The client is gone."""
-        self._expect(None)
+        self._http.connections.discard(self)
+        self._due_s = _NEVER_S
+        if self._timer is not None:
+            self._timer.cancel()
+        del self._parser  # it knows our methods: nobody has to look for a circle
         self._rest = b""
+        self.waiting.clear()
         self._set_stalled(is_stalled=False)
+        self._wake()
+        turn = self._answering
+        if turn is not None and turn.taker is not None and not turn.is_over:
+            turn.taker.on_gone()
         self._on_lost()
-        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Bytes of a request."""
-        if self._deadline is None and self._is_idle:
-            self._expect(HEADERS_S)
-        self._rest += data
+        self._rest = self._rest + data if self._rest else data
         self._parse()
 
     def _parse(self) -> None:
         """Parse what has come, as far as somebody can answer it."""
         data, offset = self._rest, 0
-        while offset < len(data) and not self.pipeline and not self.transport.is_closing():
-            size = BODY_PIECE_BYTES if self._is_in_body else PIECE_BYTES
-            piece = data[offset : offset + size]
-            offset += size
-            if not self._is_in_body:
-                self._headers_bytes += len(piece)
-            super().data_received(piece)
-            if not self._is_in_body and self._headers_bytes > HEADERS_BYTES_MAX:
-                self._end(_TOO_LARGE)
+        self._is_parsing = True
+        try:
+            while offset < len(data) and self._may_parse():
+                is_in_body = self._coming is _Coming.BODY
+                size = BODY_PIECE_BYTES if is_in_body else PIECE_BYTES
+                piece = data[offset : offset + size]
+                if not is_in_body:
+                    self._headers_bytes += len(piece)
+                offset += self._feed(piece)
+                if self._coming is not _Coming.BODY and self._headers_bytes > HEADERS_BYTES_MAX:
+                    self._end(_TOO_LARGE)
+        finally:
+            self._is_parsing = False
         self._rest = data[offset:]
-        if self._rest and not self.transport.is_closing():
-            self.flow.pause_reading()
+        self._set_reading()
 
-    def on_response_complete(self) -> None:
-        """A request was answered: the next one is begun, and what waited is parsed."""
-        super().on_response_complete()
-        if self._rest and not self.transport.is_closing():
-            self.flow.pause_reading()
-            self.loop.call_soon(self._parse_on)
+    def _may_parse(self) -> bool:
+        is_stopped = self._is_held or self._is_broken or self.transport.is_closing()
+        return not (self.waiting or is_stopped)
+
+    def _feed(self, piece: bytes) -> int:
+        """Have a piece parsed; how much of it was."""
+        try:
+            self._parser.feed_data(piece)
+        except httptools.HttpParserUpgrade as upgrade:
+            # Other protocols are not offered: the request is answered as if it had not asked.
+            return int(upgrade.args[0]) or len(piece)
+        except httptools.HttpParserError as error:
+            logger.info("the client at %s speaks no HTTP: %s", self.address, error)
+            self._end(_BAD)
+        return len(piece)
+
+    def _set_reading(self) -> None:
+        """Read from the client, or have it wait."""
+        pauses = bool(self._rest) or self._is_held
+        if pauses != self._is_paused and not self.transport.is_closing():
+            self._is_paused = pauses
+            if pauses:
+                self.transport.pause_reading()
+            else:
+                self.transport.resume_reading()
+
+    def hold(self, *, is_held: bool) -> None:
+        """Take nothing more of a body for now, or go on."""
+        if is_held != self._is_held:
+            self._is_held = is_held
+            if is_held or not self._rest:
+                self._set_reading()
+            else:
+                self._loop.call_soon(self._parse_on)
 
     def _parse_on(self) -> None:
-        if self.parser is not None and not self.transport.is_closing():
-            self._unset_keepalive_if_required()
+        if not self.transport.is_closing() and not self._is_parsing:
             self._parse()
-            if not self._rest and not self.pipeline:
-                self.flow.resume_reading()
 
-    def _unsupported_upgrade_warning(self) -> None:
-        """Answer who asks for more in HTTP/1.1; uvicorn has two warnings for each of them."""
-        logger.debug("another protocol was asked for that is not spoken here")
+    def on_message_begin(self) -> None:
+        """A request begins, perhaps in the same bytes as another (httptools)."""
+        self._url, self._headers = b"", []
+        self._coming = _Coming.HEAD
+        self._expect(HEADERS_S)
 
-    @property
-    def is_answering(self) -> bool:
-        """Whether a whole request waits for the first of its answer."""
-        cycle = self.cycle
-        return cycle is not None and not cycle.response_started and not cycle.more_body
+    def on_url(self, url: bytes) -> None:
+        """Some of what is asked for (httptools)."""
+        self._url += url
 
-    def end(self) -> None:
-        """Close, when what was said has left; whoever makes an answer sees its client gone."""
-        cycle = self.cycle
-        if cycle is not None and not cycle.response_complete:
-            cycle.disconnected = True
-            cycle.message_event.set()
-        self.transport.close()
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A field of the head; those behind a body say nothing (httptools)."""
+        if self._coming is _Coming.HEAD:
+            self._headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """The head is whole, what follows is the body (httptools)."""
+        parser, url = self._parser, self._url
+        if url.startswith(b"/") and b"#" not in url and url.isascii():
+            path, _, query = url.partition(b"?")
+        else:
+            parsed = httptools.parse_url(url)
+            path, query = parsed.path, parsed.query or b""
+            path.decode("ascii")
+        is_old = parser.get_http_version() == _OLD
+        turn = Turn(
+            self,
+            method=parser.get_method().decode("ascii"),
+            path=path,
+            query=query,
+            headers=self._headers,
+            keeps_alive=not is_old and parser.should_keep_alive(),
+            is_old=is_old,
+        )
+        self._reading = turn
+        self._coming = _Coming.BODY
+        self._headers_bytes = 0
+        self._expect(REQUEST_S)
+        if self.transport.is_closing():
+            return
+        if self._answering is None:
+            self._begin(turn)
+        else:
+            self.waiting.append(turn)
+
+    def on_body(self, body: bytes) -> None:
+        """Some of the body (httptools)."""
+        turn = self._reading
+        assert turn is not None, "a body has a head"
+        if turn.taker is None:
+            turn.body += body  # of a request that waits: nothing more is parsed
+        elif not turn.is_over:
+            turn.taker.on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is whole (httptools)."""
+        turn = self._reading
+        assert turn is not None, "a request has a head"
+        self._coming = _Coming.NOTHING
+        self._headers_bytes = 0
+        turn.is_whole = True
+        self._due_s = _NEVER_S
+        if turn.is_over:
+            self._on_idle()
+        elif turn.taker is not None:
+            turn.taker.on_whole()
+
+    def _begin(self, turn: Turn) -> None:
+        """Have a request answered."""
+        self._answering = turn
+        turn.taker = taker = self._http.begin(turn)
+        if turn.is_over:
+            return
+        if turn.body:
+            taker.on_body(turn.body)
+            turn.body = b""
+        if turn.is_whole:
+            taker.on_whole()
+        elif turn.header(b"expect").lower() == b"100-continue":
+            self.write(_CONTINUE)
+
+    def on_over(self, turn: Turn) -> None:
+        """A request was answered: the next one is."""
+        self._is_held = False
+        if self._answering is turn:
+            self._answering = None
+        if self._is_stopping or not turn.keeps_alive:
+            self.waiting.clear()
+            self.transport.close()
+        elif not self._is_advancing:
+            self._advance()
+
+    def _advance(self) -> None:
+        self._is_advancing = True
+        try:
+            while self.waiting and self._answering is None:
+                self._begin(self.waiting.popleft())
+        finally:
+            self._is_advancing = False
+        if self._answering is None:
+            self._on_idle()
+        if self._is_paused and not self._is_parsing and self._may_parse():
+            self._loop.call_soon(self._parse_on)
+
+    def _on_idle(self) -> None:
+        if self._coming is _Coming.NOTHING:
+            self._expect(IDLE_S)
 
     @property
     def is_gone(self) -> bool:
         """Whether nobody reads an answer any more."""
-        return bool(self.transport.is_closing())
+        return self.transport.is_closing()
+
+    def write(self, data: bytes) -> None:
+        """Send it, unless the client is gone."""
+        if not self.transport.is_closing():
+            self.transport.write(data)
 
     @property
-    def _is_idle(self) -> bool:
-        return self.cycle is None or self.cycle.response_complete
+    def is_full(self) -> bool:
+        """Whether the client has to read something first."""
+        return self._stall is not None
 
-    def on_headers_complete(self) -> None:
-        """What follows is the body."""
-        self._is_in_body = True
-        self._headers_bytes = 0
-        self._expect(REQUEST_S)
-        super().on_headers_complete()
+    async def wait_writable(self) -> None:
+        """Return when the client has read something, or is gone."""
+        while self.is_full and not self.transport.is_closing():
+            if self._writable is None:
+                self._writable = self._loop.create_future()
+            await asyncio.shield(self._writable)
 
-    def on_message_complete(self) -> None:
-        """The request is whole."""
-        self._is_in_body = False
-        self._headers_bytes = 0
-        self._expect(None)
-        super().on_message_complete()
+    def _wake(self) -> None:
+        if self._writable is not None:
+            self._writable.set_result(None)
+            self._writable = None
 
-    def on_message_begin(self) -> None:
-        """Another request begins, perhaps in the same bytes."""
-        self._expect(HEADERS_S)
-        super().on_message_begin()
+    def stop(self) -> None:
+        """End what has no end of its own, and then the connection."""
+        self._is_stopping = True
+        turn = self._answering
+        if turn is None or turn.taker is None:
+            self.transport.close()
+        else:
+            turn.taker.on_stop()
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether a whole request waits for the first of its answer."""
+        turn = self._answering
+        return turn is not None and turn.is_whole and not turn.is_begun
+
+    def end(self) -> None:
+        """Close, when what was said has left; whoever makes an answer sees its client gone."""
+        turn = self._answering
+        if turn is not None and turn.taker is not None and not turn.is_over:
+            turn.taker.on_gone()
+        self.transport.close()
 
     def pause_writing(self) -> None:
         """The client does not read."""
-        super().pause_writing()
-        self._unread.others.add(self)
+        unread = self._http.unread
+        unread.others.add(self)
         self._set_stalled(is_stalled=True)
-        if self._unread.bytes > self._unread.bytes_max:
-            self._unread.shrink()
+        if unread.bytes > unread.bytes_max:
+            unread.shrink()
 
     def resume_writing(self) -> None:
         """The client reads again."""
-        super().resume_writing()
         self._set_stalled(is_stalled=False)
+        self._wake()
 
     def give_up(self) -> None:
         """Keep nothing more for a client that does not read."""
@@ -178,44 +367,67 @@ class Http1Protocol(HttpToolsProtocol):
         if self._stall is not None:
             self._stall.cancel()
             self._stall = None
+        unread = self._http.unread
         if is_stalled:
             size = self.transport.get_write_buffer_size()
-            self._unread.recount(self, size)
-            self._stall = self.loop.call_later(STALL_S, self._on_stalled, size)
+            unread.recount(self, size)
+            self._stall = self._loop.call_later(STALL_S, self._on_stalled, size)
         else:
-            self._unread.recount(self, 0)
-            self._unread.others.discard(self)
+            unread.recount(self, 0)
+            unread.others.discard(self)
 
     def _on_stalled(self, before: int) -> None:
         if self.transport.get_write_buffer_size() < before:
             self._set_stalled(is_stalled=True)
             return
         logger.info("the client at %s has read nothing for long: given up", self.address)
-        self._unread.given_up_count += 1
+        self._http.unread.given_up_count += 1
         self.give_up()
 
-    def _expect(self, seconds: float | None) -> None:
-        """Set the time by which something must have come; None is for ever."""
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-        if seconds is not None:
-            loop = asyncio.get_running_loop()
-            self._deadline = loop.call_later(seconds, self._on_deadline)
+    def _expect(self, seconds: float) -> None:
+        """Say by when something must have come."""
+        self._due_s = due_s = self._loop.time() + seconds
+        if self._timer is None:
+            self._timer = self._loop.call_at(due_s, self._on_timer)
+        elif self._timer.when() > due_s:
+            self._timer.cancel()
+            self._timer = self._loop.call_at(due_s, self._on_timer)
 
-    def _on_deadline(self) -> None:
-        self._deadline = None
-        if self._is_in_body and self.cycle.response_started and not self.cycle.response_complete:
-            return  # a stream that goes both ways
-        if self._rest:
-            self._expect(HEADERS_S)  # it is we who have not parsed the rest
+    def _on_timer(self) -> None:
+        self._timer = None
+        if self._due_s == _NEVER_S or self.transport.is_closing():
             return
-        logger.info("a request over HTTP/1.1 did not end in time")
-        self._end(_TIMED_OUT)
+        if self._loop.time() < self._due_s:
+            self._timer = self._loop.call_at(self._due_s, self._on_timer)
+            return
+        turn = self._answering
+        if self._coming is _Coming.BODY and turn is not None and turn.is_begun:
+            return  # a stream that goes both ways
+        if self._rest or (turn is not None and turn is not self._reading):
+            self._expect(HEADERS_S)  # it is we who have not parsed the rest, or not answered
+        elif self._coming is _Coming.NOTHING:
+            self.transport.close()
+        else:
+            logger.info("a request over HTTP/1.1 did not end in time")
+            self._end(_TIMED_OUT)
 
     def _end(self, status: bytes) -> None:
-        if not self.transport.is_closing():
-            self.transport.write(
+        """End the connection, with a word where nobody waits for another."""
+        self._rest = b""
+        if self.transport.is_closing():
+            return
+        turn = self._answering
+        if turn is not None and turn.is_whole:
+            self.waiting.clear()
+            self._is_broken = self._is_stopping = True
+            return
+        if turn is None or not turn.is_begun:
+            self.write(
                 b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
             )
-            self.transport.close()
+        self.transport.close()
+
+
+def _place_of(name: object) -> tuple[str, int] | None:
+    """Host and port; a socket in the file system has none."""
+    return (str(name[0]), int(name[1])) if isinstance(name, tuple) else None

@@ -1,7 +1,8 @@
 """The client port: one listener, whose first bytes decide who speaks (D8).
 
-HTTP/2's preface goes to our gRPC protocol; everything else to uvicorn's HTTP/1.1 protocol with
-the ASGI application.  A connection that says nothing is closed after FIRST_BYTES_S.
+HTTP/2's preface goes to our gRPC protocol; everything else is HTTP/1.1, where whoever has a prefix
+of paths takes requests itself, and the ASGI application all others.  A connection that says nothing
+is closed after FIRST_BYTES_S.
 
 Full?  `connections_max` connections are served, and fewer when the process has not so many file
 descriptors (see `roost.descriptors`); one more is closed at once.
@@ -18,17 +19,18 @@ from pathlib import Path
 from typing import cast
 
 from starlette.types import ASGIApp
-from uvicorn import Config
-from uvicorn.server import ServerState
 
 from roost.call import Code, Route, Status
 from roost.places import Address, Place, describe
 from roost.server.accepting import Acceptor, Counted
 from roost.server.admission import Admission
+from roost.server.asgi import Application
 from roost.server.bodies import Bodies
+from roost.server.direct import Direct
 from roost.server.grpc import LEADERLESS_S, NO_LEADER, GrpcProtocol, GrpcServer
 from roost.server.h2 import PREFACE
-from roost.server.http1 import Http1Protocol
+from roost.server.http1 import Http1, Http1Protocol
+from roost.server.http1_turn import Taker, Turn
 from roost.server.listening import CannotListen, bind
 from roost.server.unread import unread_bytes_max
 from roost.settings import DEFAULTS
@@ -165,8 +167,12 @@ class ClientPort:
         config: ServerConfig,
         has_leader: Callable[[], bool] = lambda: True,
         bodies: Bodies | None = None,
+        direct: Mapping[bytes, Direct] | None = None,
     ) -> None:
-        """Nothing listens before `start`; `bodies` is shared with an `app` that takes posts."""
+        """Nothing listens before `start`; `bodies` is shared with an `app` that takes posts.
+
+        Paths with a prefix in `direct` are taken there, all others by `app`.
+        """
         self.config = config
         self.grpc = GrpcServer(
             routes,
@@ -182,20 +188,13 @@ class ClientPort:
         self.connection_count = 0
         # Those that have not said yet what they speak.
         self.undecided: dict[asyncio.Transport, None] = {}
-        self._http_config = Config(
-            app, http="httptools", lifespan="off", log_config=None, access_log=False, ws="none"
-        )
-        self._http_config.load()
-        self._http_state = ServerState()
+        self._app = Application(app)
+        self._direct = dict(direct or {})
+        self.http = Http1(self._begin, self.grpc.unread)
         self._acceptors: list[Acceptor] = []
         self._tasks = Tasks()
         self._paths: list[Path] = []
         self._timer: asyncio.TimerHandle | None = None
-
-    @property
-    def http_connections(self) -> "set[Http1Protocol]":
-        """Connections that speak HTTP/1.1."""
-        return cast("set[Http1Protocol]", self._http_state.connections)  # we make no others
 
     def make_grpc(self) -> asyncio.Protocol:
         """A connection that speaks HTTP/2."""
@@ -215,7 +214,14 @@ class ClientPort:
 
     def make_http(self) -> asyncio.Protocol:
         """A connection that speaks HTTP/1.1, or is told that it speaks nothing we know."""
-        return Http1Protocol(self._http_config, self._http_state, self.on_gone, self.grpc.unread)
+        return Http1Protocol(self.http, self.on_gone)
+
+    def _begin(self, turn: Turn) -> Taker:
+        """Find who answers a request over HTTP/1.1."""
+        for prefix, direct in self._direct.items():
+            if turn.path.startswith(prefix):
+                return direct.begin(turn)
+        return self._app.begin(turn)
 
     async def start(self, listeners: Sequence[Listener]) -> list[Address]:
         """Listen; return where we really do, on the network.
@@ -271,35 +277,34 @@ class ClientPort:
             path.unlink(missing_ok=True)
         if self._timer is not None:
             self._timer.cancel()
-        for protocol in list(self.grpc.connections):
+        connections, others = self.grpc.connections, self.http.connections
+        for protocol in list(connections):
             protocol.drain()
             protocol.end_streams(self.config.stopped)
-        connections = self.grpc.connections
-        await _wait_for(lambda: not any(it.h2.streams for it in connections), grace_s)
+        for connection in list(others):
+            connection.stop()
+
+        def is_answered() -> bool:
+            is_asked = any(it.h2.streams for it in connections)
+            return not is_asked and not any(it.is_answering for it in others)
+
+        await _wait_for(is_answered, grace_s)
         for protocol in list(connections):
             protocol.close()
-        await self._end_http(grace_s)
-        # A closed connection goes when its last bytes have been taken; nobody waits for long.
-        if not await _wait_for(lambda: not connections, LAST_BYTES_S):
+        # What goes on has been told to end, and may say its last words; nobody waits for long.
+        await _wait_for(lambda: all(it.is_gone for it in others), LAST_BYTES_S)
+        for connection in list(others):
+            connection.end()
+        # A closed connection goes when its last bytes have been taken.
+        if not await _wait_for(lambda: not (connections or others), LAST_BYTES_S):
             for protocol in list(connections):
                 protocol.abort()
-            await _wait_for(lambda: not connections, LAST_BYTES_S)
-
-    async def _end_http(self, grace_s: float) -> None:
-        """Let requests over HTTP/1.1 be answered that are whole, and end what goes on."""
-        state, connections = self._http_state, self.http_connections
-        for connection in list(connections):
-            connection.shutdown()
-        await _wait_for(lambda: not any(it.is_answering for it in connections), grace_s)
-        for connection in list(connections):
-            connection.end()
-        if not await _wait_for(lambda: not (connections or state.tasks), LAST_BYTES_S):
-            for connection in list(connections):
-                connection.transport.abort()
-            # Those who wait neither for their client nor for a moment are ended.
-            for task in list(state.tasks):
-                task.cancel()
-            await _wait_for(lambda: not (connections or state.tasks), LAST_BYTES_S)
+            for connection in list(others):
+                connection.give_up()
+            await _wait_for(lambda: not (connections or others), LAST_BYTES_S)
+        await self._app.close()
+        for direct in self._direct.values():
+            await direct.close()
 
 
 async def _wait_for(is_so: Callable[[], bool], within_s: float) -> bool:

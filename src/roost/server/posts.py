@@ -3,6 +3,7 @@
 Full?  All bodies together have the room that requests over gRPC have (`bodies`).
 """
 
+from collections.abc import Sequence
 from time import monotonic
 
 from starlette.types import Receive, Scope
@@ -60,12 +61,12 @@ async def leave(receive: Receive) -> None:
         pass
 
 
-def token_of(scope: Scope) -> str:
+def token_of(headers: Sequence[tuple[bytes, bytes]]) -> str:
     """Who says to send it; empty when nobody does."""
-    for name, value in scope["headers"]:
+    for name, value in headers:
         if name in (b"authorization", b"grpc-metadata-token"):
             # InfluxDB's clients say Token.
-            return str(value.decode("latin-1")).removeprefix("Bearer ").removeprefix("Token ")
+            return value.decode("latin-1").removeprefix("Bearer ").removeprefix("Token ")
     return ""
 
 

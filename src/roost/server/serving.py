@@ -22,6 +22,7 @@ from roost.server import gateway, health, reflection
 from roost.server.admission import Admission
 from roost.server.app import make_app
 from roost.server.bodies import MESSAGES_MIN, Bodies
+from roost.server.direct import Direct
 from roost.server.exchanges import Exchanges, Flows
 from roost.server.figures import Figures
 from roost.server.grpc import BODIES_BYTES_MAX
@@ -29,6 +30,7 @@ from roost.server.json_request import OBJECTS_MAX
 from roost.server.loop_watch import LoopWatch
 from roost.server.models import MODELS, DataModel, Ground
 from roost.server.options import Serving, quota_within
+from roost.server.origins import Hosts, Origins
 from roost.server.pools import Pools
 from roost.server.port import ClientPort, Listener
 from roost.settings.urls import Url
@@ -105,7 +107,7 @@ class MemberServer:
         bodies = Bodies(max(min(BODIES_BYTES_MAX, room // 4), MESSAGES_MIN * message_bytes))
         schemas = [schema for it in self._models for schema in it.schemas]
         reflected = reflection.make_routes((*schemas, *health.SCHEMAS))
-        json_routes = (
+        calls = (
             gateway.make_routes(
                 routes,
                 {path: method for it in self._models for path, method in it.json_paths.items()},
@@ -117,8 +119,9 @@ class MemberServer:
                 objects_max=max(OBJECTS_MAX, 12 * serving.limits.operations_max),
             )
             if serving.has_gateway
-            else []
+            else {}
         )
+        origins, hosts = Origins(serving.cors), Hosts(serving.hosts)
         pages = [
             RawRoute(
                 page.path,
@@ -140,10 +143,10 @@ class MemberServer:
         app = make_app(
             self._figures,
             server_version=etcd.SERVER_VERSION,
-            # Routes are looked through one after another, and the gateway has very many.
-            gateway=[*streams, *pages, *json_routes],
-            cors=serving.cors,
-            hosts=serving.hosts,
+            calls=calls,
+            pages=[*streams, *pages],
+            origins=origins,
+            hosts=hosts,
         )
         return ClientPort(
             routes={**routes, **self._health.routes(), **reflected},
@@ -156,11 +159,29 @@ class MemberServer:
             ),
             has_leader=lambda: bool(member.leader_id),
             bodies=bodies,
+            direct=self._make_direct(bodies, origins, hosts),
         )
+
+    def _make_direct(self, bodies: Bodies, origins: Origins, hosts: Hosts) -> dict[bytes, Direct]:
+        """What takes requests before the pages, by the prefixes of their paths."""
+        return {
+            page.prefix: Direct(
+                page.begin,
+                admission=self._admission,
+                bodies=bodies,
+                body_bytes_max=page.body_bytes_max,
+                origins=origins,
+                hosts=hosts,
+            )
+            for it in self._attached
+            for page in it.direct
+        }
 
     def _make_pages(self) -> ClientPort:
         """A port that has the pages only."""
-        app = make_app(self._figures, server_version=etcd.SERVER_VERSION, hosts=self._serving.hosts)
+        app = make_app(
+            self._figures, server_version=etcd.SERVER_VERSION, hosts=Hosts(self._serving.hosts)
+        )
         return ClientPort(routes={}, app=app, config=self._serving.port)
 
     async def start(self) -> None:

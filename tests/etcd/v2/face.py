@@ -1,5 +1,7 @@
 """The v2 interface over a replica of one, as a client sees it without a port between."""
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -8,9 +10,12 @@ from urllib.parse import urlencode
 import msgspec
 
 from roost import etcd
+from roost.etcd.v2.expiry import LOOK_S
 from roost.etcd.v2.forms import FORM
+from roost.etcd.v2.reads import Read
 from roost.exchange import Answer, Request, Streaming
 from roost.flow import OWN, Flow
+from roost.sim.members import loop as virtual
 from tests.etcd.replica import LocalReplica
 
 # Noon of the first of January 2026.
@@ -23,6 +28,22 @@ class Sender:
     certificate_name: str = ""
     address: str = ""
     flow: Flow = OWN
+
+
+class Leaver:
+    """A client that may go away while it waits."""
+
+    def __init__(self) -> None:
+        self.is_over = False
+        self._heard: list[Callable[[], object]] = []
+
+    def hear_gone(self, on_gone: Callable[[], object]) -> None:
+        self._heard.append(on_gone)
+
+    def leave(self) -> None:
+        self.is_over = True
+        for on_gone in self._heard:
+            on_gone()
 
 
 class Face:
@@ -38,6 +59,15 @@ class Face:
             wall_s=lambda: self.now_s,
         )
         self.v2 = self.services.v2
+        # Reads that were not answered in the turn in which they were asked for.
+        self.reads_count = 0
+        read = self.v2.reads.read
+
+        async def counted(asked: Read) -> bytes:
+            self.reads_count += 1
+            return await read(asked)
+
+        self.v2.reads.read = counted  # type: ignore[method-assign,assignment]  # counts
 
     def __enter__(self) -> Self:
         return self
@@ -56,10 +86,12 @@ class Face:
         target: str,
         body: str | bytes = b"",
         headers: dict[bytes, bytes] | None = None,
+        leaver: Leaver | None = None,
     ) -> Answer | Streaming:
         path, _, query = target.partition("?")
         data = body.encode() if isinstance(body, str) else body
-        return await self.v2.answer(
+        replied: asyncio.Future[Answer | Streaming] = asyncio.get_running_loop().create_future()
+        self.v2.begin(
             Request(
                 method=method,
                 raw_path=path.encode(),
@@ -67,13 +99,33 @@ class Face:
                 caller=Sender(),
                 headers={b"content-type": FORM, **(headers or {})},
                 body=data,
-            )
+                waiting=leaver,
+            ),
+            replied.set_result,
         )
+        return await replied
 
     async def ask(self, method: str, key: str, **form: Any) -> Answer:  # Any: whatever str() makes
         """Ask for a key; what is said goes into the query."""
         answer = await self.request(method, f"/v2/keys{key}?{urlencode(form)}")
         return await whole(answer)
+
+    async def module(
+        self,
+        method: str,
+        path: str,
+        leaver: Leaver | None = None,
+        **form: Any,  # Any: whatever str() makes
+    ) -> Answer | Streaming:
+        """Ask one of the modules; what is said goes into the query."""
+        return await self.request(method, f"{path}?{urlencode(form)}", leaver=leaver)
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let time pass, and what runs out be taken away."""
+        for _ in range(round(seconds / LOOK_S)):
+            await virtual.pass_time(LOOK_S)
+            self.now_s += LOOK_S
+            self.v2._expiry.look()
 
     async def watch(self, key: str, **form: Any) -> Streaming:  # Any: as above
         answer = await self.request("GET", f"/v2/keys{key}?{urlencode({'wait': 'true', **form})}")

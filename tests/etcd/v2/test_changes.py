@@ -10,9 +10,8 @@ import pytest
 from roost.database.model import Long
 from roost.etcd.model.alarms import ALARM_OPERATION
 from roost.etcd.v2 import changes, history, nodes
-from roost.etcd.v2.changes import EXPIRED_MAX, Change, Kind
+from roost.etcd.v2.changes import CHANGE, EXPIRED_MAX, Change, Kind
 from roost.etcd.v2.expiry import EXPIRE
-from roost.etcd.v2.keys import CHANGE
 from roost.etcd.v2.paths import parent_of, path_of
 from roost.outcome import Outcome
 from roost.proto import rpc_pb2

@@ -21,6 +21,7 @@ from roost.etcd.v2.history import Action, Event, Flags
 from roost.etcd.v2.nodes import Node, Trees
 from roost.etcd.v2.paths import ROOT, below_range, child_of, children_range, parents_of, path_of
 
+CHANGE = "etcd.v2_change"
 # Beside values a change takes so much at most in the store, and so much for each new directory.
 _CHANGE_BYTES, _PARENT_BYTES = 512, 128
 # Fewer rows are cheaper deleted one by one.
@@ -41,6 +42,8 @@ class Kind(IntEnum):
     SWAP = 5
     DELETE = 6
     COMPARE_DELETE = 7
+    # The same as POST, unless a child has the value: then that is named as the one that exists.
+    JOIN = 8
 
 
 class Change(msgspec.Struct, frozen=True, array_like=True):
@@ -108,6 +111,7 @@ class TreeOperations:
             Kind.SET: _set,
             Kind.CREATE: _create,
             Kind.POST: _post,
+            Kind.JOIN: _join,
             Kind.UPDATE: _update,
             Kind.SWAP: _swap,
             Kind.DELETE: _delete,
@@ -331,6 +335,18 @@ def _post(it: _Changing) -> Costs[Event]:
     yield 1
     it.path = child_of(it.path, b"%020d" % (it.index + 1))
     return it.create(Action.CREATE, replaces=False)
+
+
+def _join(it: _Changing) -> Costs[Event]:
+    walk = nodes.children(it.trees, it.txn, it.path)
+    while not walk.is_done:
+        rows = walk.take(SLICE_ROWS)
+        yield 1 + len(rows)
+        for key, row in rows:
+            node = nodes.decode(row)
+            if not node.is_dir and node.value == it.asked.value:
+                raise it.fault(Reason.KEY_EXISTS, path_of(key))
+    return (yield from _post(it))
 
 
 def _update(it: _Changing) -> Costs[Event]:

@@ -27,6 +27,10 @@ class Reason(IntEnum):
     PREV_VALUE_REQUIRED = 201
     TTL_NOT_A_NUMBER = 202
     INDEX_NOT_A_NUMBER = 203
+    TIMEOUT_NOT_A_NUMBER = 205
+    NAME_REQUIRED = 206
+    INDEX_OR_VALUE_REQUIRED = 207
+    INDEX_AND_VALUE = 208
     INVALID_FIELD = 209
     INVALID_FORM = 210
     VALUE_ON_REFRESH = 211
@@ -49,6 +53,10 @@ _WORDS = {
     Reason.PREV_VALUE_REQUIRED: "PrevValue is Required in POST form",
     Reason.TTL_NOT_A_NUMBER: "The given TTL in POST form is not a number",
     Reason.INDEX_NOT_A_NUMBER: "The given index in POST form is not a number",
+    Reason.TIMEOUT_NOT_A_NUMBER: "The given timeout in POST form is not a number",
+    Reason.NAME_REQUIRED: "Name is required in POST form",
+    Reason.INDEX_OR_VALUE_REQUIRED: "Index or value is required",
+    Reason.INDEX_AND_VALUE: "Index and value cannot both be specified",
     Reason.INVALID_FIELD: "Invalid field",
     Reason.INVALID_FORM: "Invalid POST form",
     Reason.VALUE_ON_REFRESH: "Value provided on refresh",

@@ -104,8 +104,10 @@ class Form:
         try:
             for part in filter(None, parts):
                 name, _, value = part.replace(b"+", b" ").partition(b"=")
-                named = yield from _unescaped(name)
-                self._first.setdefault(named, (yield from _unescaped(value)))
+                if b"%" in part:
+                    name = yield from _unescaped(name)
+                    value = yield from _unescaped(value)
+                self._first.setdefault(name, value)
                 yield 1
         except BadEscape as error:
             return str(error)

@@ -1,5 +1,6 @@
 """The pages of v2, by their paths."""
 
+import re
 from html import escape
 from urllib.parse import quote
 
@@ -7,37 +8,61 @@ from roost.etcd.v2 import members, statistics
 from roost.etcd.v2.forms import BadEscape, unescaped
 from roost.etcd.v2.keys import METHODS, Keys
 from roost.etcd.v2.members import MemberPages
+from roost.etcd.v2.modules import Modules
 from roost.etcd.v2.paths import cleaned
 from roost.etcd.v2.statistics import StatsPages
-from roost.exchange import Answer, Request, Streaming, not_allowed, not_found
+from roost.exchange import TEXT, Answer, Reply, Request, not_allowed, not_found
+from roost.tasks import Tasks
 
+# All paths that are answered here begin with one of them.
+PREFIXES = (b"/v2/", b"/mod/v2/", b"/v1/")
 KEYS = b"/v2/keys"
+_GONE = b"/v1 is gone: ask /v2/keys, or /v3 for what is new\n"
+_BELOW_KEYS = KEYS + b"/"
+# What is as short as it can be, as nearly all paths are.
+_SHORT = re.compile(rb"(?:/[^/.][^/]*)+")
 
 
 class Interface:
-    """Answers all requests whose path begins with /v2/."""
+    """Answers all requests whose path begins with one of PREFIXES."""
 
-    def __init__(self, keys: Keys, members: MemberPages, statistics: StatsPages) -> None:
+    def __init__(
+        self, keys: Keys, members: MemberPages, statistics: StatsPages, modules: Modules
+    ) -> None:
         """Stand on those that answer."""
         self._keys = keys
         self._members = members
         self._statistics = statistics
+        self._modules = modules
+        self._tasks = Tasks()
 
-    async def answer(self, request: Request) -> Answer | Streaming:
-        """Answer one."""
+    def begin(self, request: Request, reply: Reply) -> None:
+        """Answer one, now or later."""
         try:
             path = unescaped(request.raw_path)
         except BadEscape as error:
-            return Answer(400, f"{error}\n".encode())
-        short = cleaned(path)
+            reply(Answer(400, f"{error}\n".encode()))
+            return
+        if not path.startswith(b"/v2/"):
+            if path.startswith(b"/v1/"):
+                reply(Answer(410, _GONE, (TEXT,)))
+            else:
+                self._modules.begin(request, path, reply)
+            return
+        short = path if _SHORT.fullmatch(path) else cleaned(path)
         if path.removesuffix(b"/") != short:
-            return _moved(short + b"/" * path.endswith(b"/"), request)
-        if short == KEYS or short.startswith(KEYS + b"/"):
-            if request.method not in METHODS:
-                return not_allowed(*METHODS)
-            return await self._keys.answer(request, short[len(KEYS) :] or b"/")
-        if short == members.PREFIX or short.startswith(members.PREFIX + b"/"):
-            return await self._members.answer(request, short[len(members.PREFIX) + 1 :])
+            reply(_moved(short + b"/" * path.endswith(b"/"), request))
+        elif short == KEYS or short.startswith(_BELOW_KEYS):
+            if request.method in METHODS:
+                self._keys.begin(request, short[len(KEYS) :] or b"/", reply)
+            else:
+                reply(not_allowed(*METHODS))
+        elif short == members.PREFIX or short.startswith(members.PREFIX + b"/"):
+            self._tasks.start(self._ask_members(request, short[len(members.PREFIX) + 1 :], reply))
+        else:
+            reply(self._page(request, path))
+
+    def _page(self, request: Request, path: bytes) -> Answer:
         if path.startswith(statistics.PREFIX + b"/"):
             return self._statistics.answer(request, path[len(statistics.PREFIX) + 1 :])
         match path:
@@ -47,6 +72,14 @@ class Interface:
                 return self._members.leader(request)
             case _:
                 return not_found()
+
+    async def _ask_members(self, request: Request, name: bytes, reply: Reply) -> None:
+        reply(await self._members.answer(request, name))
+
+    async def close(self) -> None:
+        """Answer nobody any more."""
+        await self._modules.close()
+        await self._tasks.close()
 
 
 def _moved(path: bytes, request: Request) -> Answer:

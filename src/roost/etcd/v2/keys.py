@@ -5,13 +5,11 @@ acknowledged before.  A change goes to the leader.  Whoever waits gets the head 
 once, and hears a newline now and then while nothing happens.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from roost.call import Caller
 from roost.database.model import View
 from roost.errors import OutcomeUnknown, RoostError
 from roost.etcd import errors
@@ -19,23 +17,24 @@ from roost.etcd.access.judge import Judge
 from roost.etcd.border import Border
 from roost.etcd.model.costs import SLICE_ROWS, Costs
 from roost.etcd.v2 import changes, history, nodes
-from roost.etcd.v2.changes import Change, Done
+from roost.etcd.v2.changes import CHANGE, Change, Done, Failed
 from roost.etcd.v2.faults import Fault, Reason, fault_of
 from roost.etcd.v2.forms import Reading, read_request
 from roost.etcd.v2.json_text import PIECE_BYTES
 from roost.etcd.v2.listing import listed
 from roost.etcd.v2.nodes import Trees
 from roost.etcd.v2.paths import child_of, is_too_long
+from roost.etcd.v2.patience import Patience
 from roost.etcd.v2.reads import Reads, Write
 from roost.etcd.v2.watch_hub import WatchHub
 from roost.etcd.v2.watchers import Watcher
-from roost.exchange import JSON, Answer, Fields, Request, Streaming
-from roost.outcome import settle_future
+from roost.exchange import JSON, Answer, Fields, Reply, Request, Streaming
 from roost.slices import Turns
+from roost.tasks import Tasks
 
 T = TypeVar("T")
+
 METHODS = ("HEAD", "GET", "PUT", "POST", "DELETE")
-CHANGE = "etcd.v2_change"
 # A client that wants none of the newlines says so with `off` in this header.
 HEARTBEAT_HEADER = b"x-roost-heartbeat"
 _POSTED = b"0" * 20
@@ -69,31 +68,57 @@ class Keys:
         self._reads = reads
         self._hub = hub
         self._now_ns = now_ns
-        self._request_s = request_s
+        self._patience = Patience(request_s)
         self._heartbeat_s = heartbeat_s
         # What is read of requests, and written of answers, beyond what costs nothing.
         self._turns = Turns(1)
+        # Requests and reads that take more than a turn.
+        self._tasks = Tasks()
         self.counts = ReadCounts()
 
     @property
     def _index(self) -> int:
         return history.now(self._trees, self._border.replica.view).index
 
-    async def answer(self, request: Request, path: bytes) -> Answer | Streaming:
-        """Answer a request to the node of a path."""
+    def begin(self, request: Request, path: bytes, reply: Reply) -> None:
+        """Answer a request to the node of a path, now or later."""
+        steps, cost = read_request(request, path), 0
         try:
-            asked = await self._taken(read_request(request, path))
+            while cost < SLICE_ROWS:
+                cost += next(steps)
+        except StopIteration as end:
+            self._do(request, path, end.value, reply)
+        except RoostError as error:
+            reply(self._refused(error))
+        else:
+            self._tasks.start(self._begin_long(request, path, steps, reply))
+
+    async def _begin_long(
+        self, request: Request, path: bytes, steps: Costs[Reading | Change], reply: Reply
+    ) -> None:
+        """The same, for what takes more than a turn to read."""
+        await self._turns.take()
+        try:
+            asked = await self._taken(steps)
+        except RoostError as error:
+            reply(self._refused(error))
+        else:
+            self._do(request, path, asked, reply)
+
+    def _do(self, request: Request, path: bytes, asked: Reading | Change, reply: Reply) -> None:
+        """Do what is asked, now or later."""
+        try:
             if is_too_long(child_of(path, _POSTED)):
                 raise Fault(Reason.INVALID_FIELD, "the key is too long, or too deep", self._index)
             if isinstance(asked, Change):
-                return await self._change(request.caller, asked)
-            if asked.is_wait:
-                return await self._watch(request, asked)
-            return await self._read(request.caller, asked)
+                self._change(request, asked, reply)
+            elif asked.is_wait:
+                self._admit(request, lambda: self._watch(request, asked, reply), reply)
+            else:
+                shown = partial(self._show, asked, reply)
+                self._admit(request, shown, reply, is_quorum=asked.is_quorum)
         except RoostError as error:
-            fault = fault_of(error)
-            headers = (*self._cluster(), _index_field(fault.index), JSON)
-            return Answer(fault.status, fault.body, headers)
+            reply(self._refused(error))
 
     async def _taken(self, steps: Costs[T]) -> T:
         """What steps come to, over as many turns as they cost."""
@@ -121,6 +146,11 @@ class Keys:
         if held:
             yield b"".join(held)
 
+    def _refused(self, error: RoostError) -> Answer:
+        fault = fault_of(error)
+        headers = (*self._cluster(), _index_field(fault.index), JSON)
+        return Answer(fault.status, fault.body, headers)
+
     def _cluster(self) -> Fields:
         return ((b"x-etcd-cluster-id", b"%x" % self._border.replica.cluster_id),)
 
@@ -136,23 +166,30 @@ class Keys:
             (b"x-raft-term", b"%d" % replica.term),
         )
 
-    async def _change(self, caller: Caller, asked: Change) -> Answer | Streaming:
+    def _change(self, request: Request, asked: Change, reply: Reply) -> None:
         """Have the leader do it.
 
         Raises:
-            RoostError: it was not done, or nobody knows.
+            RoostError: it cannot be asked.
 
         """
         border = self._border
         if border.replica.is_learner:
             raise errors.not_for_learner()
-        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
-        def settle(outcome: bytes | RoostError) -> None:
-            settle_future(future, outcome)
+        def told(outcome: bytes | RoostError) -> None:
+            if not wait.end():
+                return  # it was said already that nobody knows
+            if isinstance(outcome, RoostError):
+                reply(self._refused(outcome))
+                return
+            reply(self._told_of(asked, changes.decode_outcome(outcome)))
 
-        border.write(caller, CHANGE, changes.encode(asked), settle, settle)
-        outcome = changes.decode_outcome(await self._in_time(future))
+        wait = self._patience.begin(lambda: reply(self._refused(_late())))
+        border.write(request.caller, CHANGE, changes.encode(asked), told, told, request.waiting)
+
+    def _told_of(self, asked: Change, outcome: Done | Failed) -> Answer | Streaming:
+        """What a client is told of what came of its change."""
         head = self._head(outcome.index)
         if not isinstance(outcome, Done):
             fault = Fault(outcome.reason, outcome.cause, outcome.index)
@@ -171,76 +208,73 @@ class Keys:
             return Answer(status, b"".join(pieces), head)
         return Streaming(head, self._written(pieces), lambda: None, status)
 
-    async def _in_time(self, future: asyncio.Future[bytes]) -> bytes:
-        try:
-            async with asyncio.timeout(self._request_s):
-                return await future
-        except TimeoutError:
-            raise OutcomeUnknown("no answer came in time") from None
+    def _admit(
+        self,
+        request: Request,
+        allowed: Callable[[], None],
+        reply: Reply,
+        *,
+        is_quorum: bool = False,
+    ) -> None:
+        """Go on when this member may answer; what `allowed` raises is the answer."""
+        wait = self._patience.begin(lambda: reply(self._refused(_late())))
 
-    async def _admit(self, caller: Caller, *, is_quorum: bool) -> None:
-        """Go on when this member may answer.
+        def go_on() -> None:
+            if wait.end():
+                try:
+                    allowed()
+                except RoostError as error:
+                    reply(self._refused(error))
 
-        Raises:
-            RoostError: it may not, or cannot in time.
+        def refused(error: RoostError) -> None:
+            if wait.end():
+                reply(self._refused(error))
 
-        """
-        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._border.admit(
-            caller,
+            request.caller,
             Judge.need_root,
-            lambda: settle_future(future, b""),
-            lambda error: settle_future(future, error),
+            go_on,
+            refused,
             is_local=not is_quorum,
+            waiting=request.waiting,
         )
-        if not future.done():
-            await self._in_time(future)
-        else:
-            future.result()
 
-    async def _read(self, caller: Caller, asked: Reading) -> Answer:
-        """Show a node and what is below it.
+    def _show(self, asked: Reading, reply: Reply) -> None:
+        """Show a node and what is below it, now or when it was read.
 
         Raises:
-            RoostError: there is none, or it cannot be read now.
+            RoostError: there is none.
 
         """
-        await self._admit(caller, is_quorum=asked.is_quorum)
-        seen = 0
-
-        def read(view: View, write: Write) -> Costs[None]:
-            nonlocal seen
-            trees = self._trees
-            seen = history.now(trees, view).index
-            node = nodes.find(trees, view, asked.path, seen)
-            write(b'{"action":"get","node":')
-            yield from listed(
-                trees,
-                view,
-                asked.path,
-                node,
-                write,
-                recursive=asked.is_recursive,
-                now_ns=self._now_ns(),
-            )
-            write(b"}\n")
-
+        reading = _Showing(self._trees, asked, self._now_ns())
         try:
-            body = await self._reads.read(read)
+            body = self._reads.read_now(reading.read)
         except RoostError:
             self.counts.failed += 1
             raise
-        self.counts.succeeded += 1
-        return Answer(200, body, self._head(seen))
+        if body is None:
+            self._tasks.start(self._show_long(reading, reply))
+        else:
+            self.counts.succeeded += 1
+            reply(Answer(200, body, self._head(reading.index)))
 
-    async def _watch(self, request: Request, asked: Reading) -> Streaming:
+    async def _show_long(self, reading: "_Showing", reply: Reply) -> None:
+        try:
+            body = await self._reads.read(reading.read)
+        except RoostError as error:
+            self.counts.failed += 1
+            reply(self._refused(error))
+        else:
+            self.counts.succeeded += 1
+            reply(Answer(200, body, self._head(reading.index)))
+
+    def _watch(self, request: Request, asked: Reading, reply: Reply) -> None:
         """Tell of changes as they come.
 
         Raises:
             RoostError: what is asked for is kept no longer, or too many watch.
 
         """
-        await self._admit(request.caller, is_quorum=False)
         head = self._head(self._index)
         watcher = self._hub.open(
             asked.path,
@@ -251,7 +285,7 @@ class Keys:
         is_quiet = request.headers.get(HEARTBEAT_HEADER, b"").strip().lower() == b"off"
         heartbeat_s = None if is_quiet else self._heartbeat_s or None
         close = partial(self._hub.close, watcher)
-        return Streaming(head, self._told(watcher, heartbeat_s), close)
+        reply(Streaming(head, self._told(watcher, heartbeat_s), close))
 
     async def _told(self, watcher: Watcher, heartbeat_s: float | None) -> AsyncIterator[bytes]:
         """What a watcher is told, and a newline whenever that is nothing for so long."""
@@ -267,6 +301,46 @@ class Keys:
                 self._hub.follow(watcher)
                 if not await watcher.wait(heartbeat_s):
                     yield b"\n"
+
+    def stop(self) -> None:
+        """Nobody is late any more."""
+        self._patience.stop()
+
+    async def close(self) -> None:
+        """Read no more."""
+        await self._tasks.close()
+
+
+class _Showing:
+    """A node that is read, and the index of the state that it was read in."""
+
+    __slots__ = ("_asked", "_now_ns", "_trees", "index")
+
+    def __init__(self, trees: Trees, asked: Reading, now_ns: int) -> None:
+        self._trees = trees
+        self._asked = asked
+        self._now_ns = now_ns
+        self.index = 0
+
+    def read(self, view: View, write: Write) -> Costs[None]:
+        trees, asked = self._trees, self._asked
+        self.index = history.now(trees, view).index
+        node = nodes.find(trees, view, asked.path, self.index)
+        write(b'{"action":"get","node":')
+        yield from listed(
+            trees,
+            view,
+            asked.path,
+            node,
+            write,
+            recursive=asked.is_recursive,
+            now_ns=self._now_ns,
+        )
+        write(b"}\n")
+
+
+def _late() -> OutcomeUnknown:
+    return OutcomeUnknown("no answer came in time")
 
 
 def _index_field(index: int) -> tuple[bytes, bytes]:

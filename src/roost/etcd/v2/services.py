@@ -8,19 +8,23 @@ from roost.etcd.access.judge import root
 from roost.etcd.border import Border
 from roost.etcd.model.alarms import Alarms
 from roost.etcd.v2 import nodes
-from roost.etcd.v2.changes import TreeOperations
+from roost.etcd.v2.asking import TreeAccess
+from roost.etcd.v2.changes import CHANGE, TreeOperations
 from roost.etcd.v2.expiry import EXPIRE, LOOK_S, Expiry
 from roost.etcd.v2.faults import Fault, Reason
-from roost.etcd.v2.interface import Interface
-from roost.etcd.v2.keys import CHANGE, Keys
+from roost.etcd.v2.interface import PREFIXES, Interface
+from roost.etcd.v2.keys import Keys
 from roost.etcd.v2.members import MemberPages
+from roost.etcd.v2.modules import Modules
+from roost.etcd.v2.queues import Queues
 from roost.etcd.v2.reads import Reads
 from roost.etcd.v2.statistics import StatsPages
 from roost.etcd.v2.watch_hub import WatchHub
-from roost.exchange import Answer, Request, Streaming
+from roost.exchange import Reply, Request
 from roost.memory import Memory
 from roost.ticker import Ticker
 
+__all__ = ["PREFIXES", "V2"]
 _NS = 1_000_000_000
 
 
@@ -53,7 +57,7 @@ class V2:
         self._expiry = Expiry(replica, trees, now_ns)
         self.reads = Reads(store, memory)
         self.hub = WatchHub(replica, trees, watchers_max=limits.watchers_max)
-        keys = Keys(
+        self._keys = keys = Keys(
             border,
             trees,
             self.reads,
@@ -65,7 +69,9 @@ class V2:
         self.counts = keys.counts
         members = MemberPages(border, request_s=limits.v2_request_s)
         self._statistics = StatsPages(replica, self.operations, self.counts, self.hub, now_ns)
-        self._interface = Interface(keys, members, self._statistics)
+        access = TreeAccess(border, trees, self.reads, request_s=limits.v2_request_s)
+        modules = Modules(Queues(access, self.hub))
+        self._interface = Interface(keys, members, self._statistics, modules)
         self._ticker = Ticker(LOOK_S, self.look)
 
     def start(self) -> None:
@@ -77,14 +83,20 @@ class V2:
         """Look no more."""
         self._expiry.stop()
         self._ticker.stop()
+        self._keys.stop()
 
     def look(self) -> None:
         """See who leads, for those who ask since when."""
         self._statistics.look()
 
-    async def answer(self, request: Request) -> Answer | Streaming:
-        """Answer a request whose path begins with /v2/."""
-        return await self._interface.answer(request)
+    def begin(self, request: Request, reply: Reply) -> None:
+        """Answer a request whose path begins with one of PREFIXES, now or later."""
+        self._interface.begin(request, reply)
+
+    async def close(self) -> None:
+        """End what still answers."""
+        await self._interface.close()
+        await self._keys.close()
 
     def on_rights_changed(self) -> None:
         """Whoever watches comes again, and is asked who it is."""

@@ -5,7 +5,7 @@ from roost.etcd.figures import FIGURES, EtcdNow
 from roost.etcd.model.alarms import CORRUPT, NOSPACE
 from roost.figures import Family, read_all
 from roost.server.exchanges import FORM_PART
-from roost.server.models.model import Attached, DataModel, Ground, Page
+from roost.server.models.model import Attached, DataModel, DirectPage, Ground
 from roost.server.options import quota_within
 
 _ALARM_NAMES = {NOSPACE: "NOSPACE", CORRUPT: "CORRUPT"}
@@ -42,17 +42,20 @@ def _attach(ground: Ground) -> Attached:
         raised = {kind for _, kind in services.alarms.raised}
         return [name for kind, name in _ALARM_NAMES.items() if kind in raised]
 
-    v2 = Page(
-        path="/v2/{rest:path}",
-        answer=services.v2.answer,
-        body_bytes_max=FORM_PART * serving.port.message_bytes_max,
-    )
+    v2 = [
+        DirectPage(
+            prefix=prefix,
+            begin=services.v2.begin,
+            body_bytes_max=FORM_PART * serving.port.message_bytes_max,
+        )
+        for prefix in etcd.V2_PREFIXES
+    ]
     return Attached(
         start=start,
         stop=stop,
         close=services.close,
         routes=services.routes(),
-        pages=(v2,) if serving.has_v2 else (),
+        direct=v2 if serving.has_v2 else (),
         collect=collect,
         alarms=alarms,
     )

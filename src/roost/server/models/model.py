@@ -15,7 +15,7 @@ from google.protobuf.descriptor import FileDescriptor
 from roost.call import Caller, Route
 from roost.database.aio import Database
 from roost.database.embedded import Embedded
-from roost.exchange import Answerer, FlowAnswerer
+from roost.exchange import Answerer, Beginner, FlowAnswerer
 from roost.figures import Family, Figure
 from roost.member import Member
 from roost.memory import Memory
@@ -73,7 +73,7 @@ class Ground:
 class Page:
     """Requests over HTTP/1.1 that a data model answers: all of a path."""
 
-    # As Starlette writes it: "/v2/{rest:path}".
+    # As Starlette writes it: "/series/{rest:path}".
     path: str
     answer: Answerer
     body_bytes_max: int
@@ -85,6 +85,15 @@ class StreamPage:
 
     path: str
     answer: FlowAnswerer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectPage:
+    """All paths that begin so, answered without a task: where a request must cost little."""
+
+    prefix: bytes
+    begin: Beginner
+    body_bytes_max: int
 
 
 async def _nothing() -> None:
@@ -107,6 +116,8 @@ class Attached:
     pages: Sequence[Page] = ()
     # They are looked for before pages.
     streams: Sequence[StreamPage] = ()
+    # And these before all others.
+    direct: Sequence[DirectPage] = ()
     # All figures of `DataModel.figures`, as of now.
     collect: Callable[[], Sequence[Family]] = tuple
     # Names of alarms that stop something.

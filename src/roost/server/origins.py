@@ -1,0 +1,57 @@
+"""Which pages of other origins may read our answers, and by which names we may be asked.
+
+A page of another origin gets nothing unless `cors` names it (etcd: etcdhttp/base.go); a request for
+a host that `hosts` does not name is refused, so that no name can be bound anew to reach us
+(CVE-2018-1099).
+"""
+
+from collections.abc import Sequence
+
+from roost.exchange import Fields
+from roost.server.http1_turn import lines_of
+
+ANY, _ANY = "*", b"*"
+_METHODS = b"POST, GET, OPTIONS, PUT, DELETE"
+_HEADERS = b"accept, content-type, authorization"
+
+
+class Origins:
+    """Other origins, and the fields that pages of theirs are let in by."""
+
+    def __init__(self, origins: Sequence[str]) -> None:
+        """Let these in."""
+        self._fields = {it.encode("latin-1"): _fields_of(it) for it in origins}
+        self._lines = {origin: lines_of(it) for origin, it in self._fields.items()}
+        self._is_open = ANY in origins
+
+    def fields(self, origin: bytes) -> Fields:
+        """What stands in the head of an answer to a page of there."""
+        return self._fields.get(_ANY if self._is_open else origin, ())
+
+    def lines(self, origin: bytes) -> bytes:
+        """The same, as it is sent."""
+        return self._lines.get(_ANY if self._is_open else origin, b"")
+
+
+def _fields_of(origin: str) -> Fields:
+    return (
+        (b"access-control-allow-origin", origin.encode("latin-1")),
+        (b"access-control-allow-methods", _METHODS),
+        (b"access-control-allow-headers", _HEADERS),
+    )
+
+
+class Hosts:
+    """The names by which we may be asked."""
+
+    def __init__(self, hosts: Sequence[str]) -> None:
+        """Let them all in when one of them is `*`."""
+        self._hosts = None if ANY in hosts else frozenset(hosts)
+
+    def refusal(self, host: bytes, *, is_secure: bool) -> str:
+        """Why a request for a host is not answered; empty when it is."""
+        if self._hosts is None or is_secure:
+            return ""
+        text = host.decode("latin-1")
+        name = text[1:].partition("]")[0] if text.startswith("[") else text.partition(":")[0]
+        return "" if name in self._hosts else f"bad Host header {name!r}: not in --host-whitelist\n"
