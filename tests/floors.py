@@ -129,6 +129,14 @@ FLOORS = {
         errors
     """,
     "roost.counters": """
+        calls | figures | interface
+        watching | status
+        desk
+        counting
+        known | early
+        work
+        facts | forms | rights | ports
+        changing
         exchange | reading | upkeep
         joining | outgoing
         receiving | sending | registry
@@ -184,7 +192,7 @@ FLOORS = {
         serving
         figures
         models
-        options | gateway | health | reflection | pools
+        options | gateway | health | reflection | pools | counter_rights
         port | json_values
         app | loop_watch | json_request | json_calls | exchanges | direct | asgi
         json_parts | posts | origins | exposition
@@ -205,7 +213,7 @@ FLOORS = {
         blocking
         aio
         turns
-        watches
+        watches | sticky
         prefixed
         connections
         channel | order
@@ -223,8 +231,8 @@ FLOORS = {
     """,
     "roost.client.aio": """
         client
-        locks | keys
-        leases | stm | users | cluster | maintenance | operations
+        locks | keys | counters
+        leases | stm | users | cluster | maintenance | operations | later
         session
     """,
     "roost.raft": """
@@ -288,7 +296,7 @@ FLOORS = {
     """,
     "roost.cli": """
         __main__ | doctor | get | lease | mirror | users
-        forms | kv | lock | main | maintenance | member | repair | series | sim
+        counter | forms | kv | lock | main | maintenance | member | repair | series | sim
         snapshot | status | trees
         serve | shared
         interrupts | process | troubles
@@ -305,7 +313,8 @@ FLOORS = {
     "roost.client.blocking": """
         client
         keys | leases
-        cluster | locks | maintenance | operations | session | stm | users
+        cluster | counters | locks | maintenance | operations | session | stm | users
+        later
     """,
     "roost.database.aio": """
         opening
@@ -405,12 +414,12 @@ FLOORS = {
     "roost.proto": """
         election_pb2 | lock_pb2
         rpc_pb2
-        auth_pb2 | health_pb2 | kv_pb2 | reflection_pb2
+        auth_pb2 | counters_pb2 | health_pb2 | kv_pb2 | reflection_pb2
         generate | pool | ranges
     """,
     "roost.server.models": """
         registry
-        etcd | programs | series
+        counters | etcd | programs | series
         model
     """,
     "roost.server.h2": """

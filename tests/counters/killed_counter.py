@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from roost.counters.changing import increment
 from roost.counters.environment import LmdbTrees
 from roost.counters.store import Store
 
@@ -15,7 +16,7 @@ def main() -> None:
     store = Store.open(LmdbTrees(Path(sys.argv[1])), os.urandom)
     print("open", flush=True)  # noqa: T201 - who started it reads this
     while True:
-        answers = [store.increment([("a", 1), ("b", 2)]) for _it in range(3)]
+        answers = [increment(store, [("a", 1), ("b", 2)]) for _it in range(3)]
         store.perform()
         print(answers[-1].values[0], flush=True)  # noqa: T201 - likewise
 

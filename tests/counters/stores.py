@@ -72,5 +72,8 @@ class FailingTrees:
         self.inner.refresh()
         self._done()
 
+    def bytes_used(self) -> int:
+        return self.inner.bytes_used()
+
     def close(self) -> None:
         self.inner.close()

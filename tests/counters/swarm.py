@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from roost.counters import reading, registry, upkeep
+from roost.counters.changing import delete, increment
 from roost.counters.environment import MemoryTrees
 from roost.counters.errors import PurgeRefused
 from roost.counters.exchange import Exchange, Letter
@@ -98,7 +99,7 @@ class Machine:
         store = self.store
         assert store is not None
         before = store.version
-        answer = store.increment(changes, Request(key, len(changes), self.world.now_s))
+        answer = increment(store, changes, Request(key, len(changes), self.world.now_s))
         self.pending.setdefault(answer.step, []).extend(increments_of(store, before, changes))
         self.waiting.setdefault(answer.step, []).append((key, changes))
 
@@ -106,7 +107,7 @@ class Machine:
         store = self.store
         assert store is not None
         key, seen = delete_of(store, name, self.world.folds)
-        answer = store.delete([name])
+        answer = delete(store, [name])
         if answer.values[0] is not None:
             fact = Delete(key, store.epoch, store.version, seen)
             self.pending.setdefault(answer.step, []).append(fact)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from roost.counters import reading
+from roost.counters.changing import increment
 from roost.counters.environment import DIRECTORY, TREES, LmdbTrees, MemoryTrees, Trees, seal
 from roost.counters.errors import CounterStoreCorrupt, CounterStoreError
 from tests.counters.stores import make_trees, open_store
@@ -67,7 +68,7 @@ def test_a_version_that_leads_nowhere_is_found_when_it_is_to_be_told() -> None:
 
     trees = MemoryTrees()
     store = open_store(trees=trees)
-    store.increment([("a", 1), ("b", 1)])
+    increment(store, [("a", 1), ("b", 1)])
     store.perform()
     for value in (b"pb", b"pz", b"ta"):
         trees.commit({"changed": {(1).to_bytes(8, "big"): value}})
@@ -93,7 +94,7 @@ def fill(trees: Trees, count: int, owners: int) -> None:
         random.Random(number).shuffle(names)
         source = store if number == 0 else open_store(number + 1)
         for at in range(0, count, 1000):
-            source.increment([(it, 1 + number * 37) for it in names[at : at + 1000]])
+            increment(source, [(it, 1 + number * 37) for it in names[at : at + 1000]])
             source.perform()
         position = 0
         while source is not store and (told := sending.changes_after(source, position)):

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from roost.counters import messages, receiving, rows
 from roost.counters.algebra import VALUE_MAX, VALUE_MIN, Part, Seen, Tombstone
+from roost.counters.changing import increment
 from roost.counters.errors import CounterStoreCorrupt, MalformedCounters, OwnerForked
 from roost.counters.messages import Changes, Head, Page, Purpose
 from roost.counters.rows import PartRow, Rows, SeenRow, TombstoneRow
@@ -134,6 +135,6 @@ def test_a_page_is_held_against_why_it_is_sent() -> None:
             receiving.receive_page(store, wrong)
     with pytest.raises(OwnerForked):
         receiving.receive_page(store, page(epochs=[store.epoch], parts=[own]))
-    store.increment([("k", it) for it in range(5)])
+    increment(store, [("k", it) for it in range(5)])
     receiving.receive_page(store, page(epochs=[store.epoch], parts=[own]))
     assert store.layers.parts(b"k")[store.own].value == 10

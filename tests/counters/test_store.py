@@ -7,6 +7,7 @@ import pytest
 
 from roost.counters import messages, reading, receiving, sending
 from roost.counters.algebra import VALUE_MAX
+from roost.counters.changing import CHANGES_MAX, delete, increment
 from roost.counters.environment import MemoryTrees, Trees
 from roost.counters.errors import (
     BadChange,
@@ -18,7 +19,7 @@ from roost.counters.errors import (
     OwnerForked,
 )
 from roost.counters.standing import Opening
-from roost.counters.store import CHANGES_MAX, Store
+from roost.counters.store import Store
 from tests.counters.stores import FailingTrees, entropy, limits, make_trees, open_store, request
 
 
@@ -31,7 +32,7 @@ def trees(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Trees]:
 
 def test_what_was_counted_is_read_when_it_is_durable(trees: Trees) -> None:
     store = open_store(trees=trees)
-    answer = store.increment([("a", 5), ("b", -2), ("a", 1)])
+    answer = increment(store, [("a", 5), ("b", -2), ("a", 1)])
     assert answer.values == [6, -2, 6]
     assert answer.step > store.durable_step
     assert reading.read(store, ["a", "b", "c"]) == [None, None, None]
@@ -42,10 +43,10 @@ def test_what_was_counted_is_read_when_it_is_durable(trees: Trees) -> None:
 
 def test_everything_that_comes_while_the_disk_is_busy_shares_one_step(trees: Trees) -> None:
     store = open_store(trees=trees)
-    first = store.increment([("a", 1)])
+    first = increment(store, [("a", 1)])
     step = store.take_step()
     assert step is not None
-    answers = [store.increment([("a", 1)]), store.increment([("b", 1)])]
+    answers = [increment(store, [("a", 1)]), increment(store, [("b", 1)])]
     assert [it.values for it in answers] == [[2], [1]]
     assert store.take_step() is None
     store.write(step)
@@ -71,64 +72,64 @@ def test_a_request_happens_as_a_whole_or_not_at_all(
     changes: list[tuple[str, int]], error: type[Exception]
 ) -> None:
     store = open_store()
-    store.increment([("full", VALUE_MAX)])
+    increment(store, [("full", VALUE_MAX)])
     store.perform()
     version = store.version
     with pytest.raises(error):
-        store.increment(changes)
+        increment(store, changes)
     assert store.take_step() is None
     assert store.version == version
-    assert store.increment([("a", 1)]).values == [1]
+    assert increment(store, [("a", 1)]).values == [1]
 
 
 def test_a_retry_is_answered_as_the_first_time_and_changes_nothing(trees: Trees) -> None:
     store = open_store(trees=trees)
-    assert store.increment([("a", 5)], request()).values == [5]
-    store.increment([("a", 1)])
-    assert store.increment([("a", 5)], request()).values == [5]
+    assert increment(store, [("a", 5)], request()).values == [5]
+    increment(store, [("a", 1)])
+    assert increment(store, [("a", 5)], request()).values == [5]
     store.perform()
-    assert store.increment([("a", 5)], request()).values == [5]
+    assert increment(store, [("a", 5)], request()).values == [5]
     with pytest.raises(KeyReused):
-        store.increment([("a", 6)], request(fingerprint=2))
+        increment(store, [("a", 6)], request(fingerprint=2))
     again = open_store(trees=trees)
-    assert again.increment([("a", 5)], request()).values == [5]
-    assert again.delete(["a"], request(b"delete")).values == [6]
-    assert again.delete(["a"], request(b"delete")).values == [6]
+    assert increment(again, [("a", 5)], request()).values == [5]
+    assert delete(again, ["a"], request(b"delete")).values == [6]
+    assert delete(again, ["a"], request(b"delete")).values == [6]
     with pytest.raises(BadChange):
-        again.increment([("a", 1)], request(b""))
+        increment(again, [("a", 1)], request(b""))
 
 
 def test_an_answer_that_was_larger_than_64_bits_is_remembered() -> None:
     one, two = open_store(1), open_store(2)
-    two.increment([("a", VALUE_MAX)])
+    increment(two, [("a", VALUE_MAX)])
     hand_over(two, one)
-    assert one.increment([("a", VALUE_MAX)], request()).values == [2 * VALUE_MAX]
+    assert increment(one, [("a", VALUE_MAX)], request()).values == [2 * VALUE_MAX]
     one.perform()
-    assert one.increment([("a", VALUE_MAX)], request()).values == [2 * VALUE_MAX]
+    assert increment(one, [("a", VALUE_MAX)], request()).values == [2 * VALUE_MAX]
 
 
 def test_keys_are_dropped_by_count_and_by_age(trees: Trees) -> None:
     store = Store.open(trees, entropy(), limits=limits(3))
     for number in range(5):
-        store.increment([("a", 1)], request(b"%d" % number, now_s=number))
+        increment(store, [("a", 1)], request(b"%d" % number, now_s=number))
         store.perform()
     assert store.requests.count == trees.count("requests") == trees.count("requested") == 3
-    assert store.increment([("a", 1)], request(b"4")).values == [5]
-    assert store.increment([("a", 1)], request(b"0", now_s=103.5)).values == [6]
+    assert increment(store, [("a", 1)], request(b"4")).values == [5]
+    assert increment(store, [("a", 1)], request(b"0", now_s=103.5)).values == [6]
     store.perform()
     assert store.requests.count == 2  # the new one, and what came less than 100 s before
     again = Store.open(trees, entropy(), limits=limits(3))
     assert again.requests.count == 2
-    assert again.increment([("a", 1)], request(b"4")).values == [5]
+    assert increment(again, [("a", 1)], request(b"4")).values == [5]
 
 
 def test_a_counter_that_was_deleted_is_not_there_until_it_counts_again(trees: Trees) -> None:
     store = open_store(trees=trees)
-    store.increment([("a", 5), ("b", 1)])
-    assert store.delete(["a", "none"]).values == [5, None]
-    assert store.increment([("a", 2)]).values == [2]
+    increment(store, [("a", 5), ("b", 1)])
+    assert delete(store, ["a", "none"]).values == [5, None]
+    assert increment(store, [("a", 2)]).values == [2]
     store.perform()
-    store.delete(["b"])
+    delete(store, ["b"])
     store.perform()
     assert reading.read(store, ["a", "b"]) == [2, None]
     assert reading.read_raw(store, "a") == {store.epoch: 2}
@@ -138,9 +139,9 @@ def test_a_counter_that_was_deleted_is_not_there_until_it_counts_again(trees: Tr
 
 def test_names_are_listed_by_prefix_in_pages(trees: Trees) -> None:
     store = open_store(trees=trees)
-    store.increment([(f"users/{it:02}", it) for it in range(20)] + [("aaa", 1), ("zzz", 1)])
-    store.increment([("users/Zäh", 7)])
-    store.delete([f"users/{it:02}" for it in range(5, 15)])
+    increment(store, [(f"users/{it:02}", it) for it in range(20)] + [("aaa", 1), ("zzz", 1)])
+    increment(store, [("users/Zäh", 7)])
+    delete(store, [f"users/{it:02}" for it in range(5, 15)])
     store.perform()
     found: list[tuple[str, int]] = []
     after: str | None = ""
@@ -155,9 +156,9 @@ def test_names_are_listed_by_prefix_in_pages(trees: Trees) -> None:
 
 def test_the_next_opening_has_everything_and_another_number(trees: Trees) -> None:
     store = open_store(1, trees)
-    store.increment([("a", 1)])
+    increment(store, [("a", 1)])
     store.perform()
-    store.increment([("a", 1)])  # never durable
+    increment(store, [("a", 1)])  # never durable
     again = open_store(2, trees)
     assert (again.epoch, again.version) == (store.epoch, 1)
     assert again.opening.number == store.opening.number + 1
@@ -193,7 +194,7 @@ def hand_over(source: Store, target: Store) -> int:
 def test_a_partner_gets_each_counter_once_however_often_it_changed(trees: Trees) -> None:
     one, two = open_store(1, trees), open_store(2)
     for number in range(50):
-        one.increment([("a", 1), (f"n{number % 3}", 2)])
+        increment(one, [("a", 1), (f"n{number % 3}", 2)])
         one.perform()
     assert sending.backlog(one, 0).count == trees.count("changed") == 4
     assert hand_over(one, two) == 1
@@ -205,8 +206,8 @@ def test_a_partner_gets_each_counter_once_however_often_it_changed(trees: Trees)
 
 def test_a_backlog_goes_in_messages_of_bounded_size_and_in_order(trees: Trees) -> None:
     one, two = open_store(1, trees), open_store(2)
-    one.increment([(f"n{it}", it) for it in range(3000)])
-    one.delete(["n7"])
+    increment(one, [(f"n{it}", it) for it in range(3000)])
+    delete(one, ["n7"])
     assert hand_over(one, two) == 3
     assert reading.search(two, limit=2).rows == [("n0", 0), ("n1", 1)]
     assert reading.read(two, ["n7", "n2999"]) == [None, 2999]
@@ -217,7 +218,7 @@ def test_what_comes_twice_late_or_out_of_order_changes_nothing() -> None:
     one, two = open_store(1), open_store(2)
     told = []
     for _round in range(3):
-        one.increment([("a", 1)])
+        increment(one, [("a", 1)])
         one.perform()
         told.append(sending.changes_after(one, one.version - 1))
     for number in (1, 0, 0, 2, 1, 1, 0, 2):
@@ -232,7 +233,7 @@ def test_what_comes_twice_late_or_out_of_order_changes_nothing() -> None:
 
 def test_only_what_is_durable_is_told() -> None:
     one = open_store(1)
-    one.increment([("a", 1)])
+    increment(one, [("a", 1)])
     assert sending.changes_after(one, 0) is None
     one.perform()
     assert sending.changes_after(one, 0) is not None
@@ -241,10 +242,10 @@ def test_only_what_is_durable_is_told() -> None:
 def test_an_old_state_of_a_directory_is_found_out_by_whoever_heard_a_later_one() -> None:
     trees = MemoryTrees()
     one, two = open_store(1, trees), open_store(2)
-    one.increment([("a", 1)])
+    increment(one, [("a", 1)])
     one.perform()
     old = trees.copy()
-    one.increment([("a", 1)])
+    increment(one, [("a", 1)])
     hand_over(one, two)
     back = open_store(3, old)
     with pytest.raises(OwnerForked, match="old state"):
@@ -272,9 +273,9 @@ def test_two_states_of_one_version_are_found_out() -> None:
     open_store(1, trees)
     copied = trees.copy()
     one, other, partner = open_store(2, trees), open_store(3, copied), open_store(4)
-    one.increment([("a", 1)])
+    increment(one, [("a", 1)])
     hand_over(one, partner)
-    other.increment([("a", 2)])
+    increment(other, [("a", 2)])
     other.perform()
     page = sending.page(other, messages.Purpose.UNION, b"", [], other.epoch)
     with pytest.raises(OwnerForked, match="two states"):
@@ -284,14 +285,14 @@ def test_two_states_of_one_version_are_found_out() -> None:
 def test_what_is_restored_counts_under_an_epoch_of_its_own() -> None:
     trees = MemoryTrees()
     one = open_store(1, trees)
-    one.increment([("a", 5)])
+    increment(one, [("a", 5)])
     one.perform()
     back = open_store(2, trees.copy(), restored=True)
     assert back.epoch != one.epoch
     assert back.version == 0
     assert reading.read(back, ["a"]) == [5]
-    one.increment([("a", 1)])
-    back.increment([("a", 10)])
+    increment(one, [("a", 1)])
+    increment(back, [("a", 10)])
     hand_over(one, back)
     hand_over(back, one)
     assert reading.read(one, ["a"]) == reading.read(back, ["a"]) == [16]
@@ -301,14 +302,14 @@ def test_what_is_restored_counts_under_an_epoch_of_its_own() -> None:
 def test_after_a_failed_write_nothing_is_promised_any_more() -> None:
     trees = FailingTrees(MemoryTrees())
     store = open_store(trees=trees)
-    store.increment([("a", 1)])
+    increment(store, [("a", 1)])
     trees.fail_at = trees.calls + 1
     with pytest.raises(CounterStoreError):
         store.perform()
     with pytest.raises(CounterStoreError, match="earlier"):
-        store.increment([("a", 1)])
+        increment(store, [("a", 1)])
     with pytest.raises(CounterStoreError, match="earlier"):
-        store.delete(["a"])
+        delete(store, ["a"])
     store.close()
 
 

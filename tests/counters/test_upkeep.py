@@ -3,6 +3,7 @@
 import pytest
 
 from roost.counters import messages, reading, receiving, sending, upkeep
+from roost.counters.changing import delete, increment
 from roost.counters.environment import MemoryTrees
 from roost.counters.errors import CounterStoreCorrupt
 from roost.counters.messages import Changes, Purpose
@@ -41,9 +42,9 @@ def purge(store: Store, known: dict[bytes, int]) -> int:
 
 def test_what_was_deleted_is_gone_after_two_rounds_and_what_counts_stays() -> None:
     one, two = open_store(1), open_store(2)
-    one.increment([(f"n{it}", 1) for it in range(600)])
+    increment(one, [(f"n{it}", 1) for it in range(600)])
     hand_over(one, two)
-    two.delete([f"n{it}" for it in range(599)])
+    delete(two, [f"n{it}" for it in range(599)])
     hand_over(two, one)
     for slices in (3, 1):
         known = {one.epoch: one.version, two.epoch: two.version}
@@ -59,14 +60,14 @@ def test_what_was_deleted_is_gone_after_two_rounds_and_what_counts_stays() -> No
         assert store.digest(one.epoch) == one.digest(one.epoch)
     assert one.trees.count("changed") == 1
     assert two.trees.count("changed") == 0
-    one.increment([("n1", 7)])
+    increment(one, [("n1", 7)])
     hand_over(one, two)
     assert reading.read(two, ["n1"]) == [7]
 
 
 def test_a_report_says_up_to_where_all_was_here_and_not_what_was_passed_over() -> None:
     one, two = open_store(1), open_store(2)
-    one.increment([(f"n{it}", 1) for it in range(1100)])
+    increment(one, [(f"n{it}", 1) for it in range(1100)])
     one.perform()
     first = sending.changes_after(one, 0)
     assert first is not None
@@ -81,8 +82,8 @@ def test_a_report_says_up_to_where_all_was_here_and_not_what_was_passed_over() -
 
 def test_what_somebody_has_not_heard_is_not_purged() -> None:
     one = open_store(1)
-    one.increment([("a", 1)])
-    one.delete(["a"])
+    increment(one, [("a", 1)])
+    delete(one, ["a"])
     one.perform()
     version = one.version
     assert purge(one, {one.epoch: version - 1}) == 1
@@ -93,10 +94,10 @@ def test_what_somebody_has_not_heard_is_not_purged() -> None:
 def folding(trees: MemoryTrees) -> tuple[Store, Store]:
     """One that folds another's part of many counters, half of which it has deleted."""
     store, dead = open_store(1, trees), open_store(2)
-    dead.increment([(f"n{it:03}", 10) for it in range(600)])
+    increment(dead, [(f"n{it:03}", 10) for it in range(600)])
     hand_over(dead, store)
-    store.increment([("n000", 1), ("n001", 1)])
-    store.delete(["n001", "n002"])
+    increment(store, [("n000", 1), ("n001", 1)])
+    delete(store, ["n001", "n002"])
     store.perform()
     return store, dead
 
@@ -139,7 +140,7 @@ def test_a_delete_while_a_fold_is_on_its_way_deletes_it() -> None:
     for it in (store, other):
         upkeep.begin_fold(it, FOLD, [dead.epoch])
         it.perform()
-    other.delete(["n003", "n500"])
+    delete(other, ["n003", "n500"])
     assert not upkeep.end_fold_slice(store, FOLD)
     store.perform()
     hand_over(other, store)
@@ -153,7 +154,7 @@ def test_what_names_the_folded_goes_when_the_fold_has_ended_everywhere() -> None
     trees = MemoryTrees()
     store, dead = folding(trees)
     upkeep.begin_fold(store, FOLD, [dead.epoch])
-    store.delete(["n003"])
+    delete(store, ["n003"])
     while not upkeep.end_fold_slice(store, FOLD):
         store.perform()
     purge(store, {store.epoch: store.version})

@@ -72,6 +72,11 @@ COMMANDS = {
         "elect",
         "Lead the election NAME with VALUE until interrupted, or say who does.",
     ),
+    "counter": Lazy(
+        "roost.cli.counter",
+        "counter",
+        "Count, and read counters, which count while the cluster is split.",
+    ),
     "status": Lazy(
         "roost.cli.status",
         "status",

@@ -8,7 +8,17 @@ same classes for asyncio, of which those here are made.
         print(client.get("greeting"))
 """
 
-from roost.client.blocking import Client, Election, Leases, Lock, Session, Stm, Users
+from roost.client.blocking import (
+    Client,
+    Counters,
+    Election,
+    Later,
+    Leases,
+    Lock,
+    Session,
+    Stm,
+    Users,
+)
 from roost.client.connections import Manners
 from roost.client.credentials import Credentials
 from roost.client.errors import (
@@ -17,6 +27,7 @@ from roost.client.errors import (
     ClientError,
     Compacted,
     Contended,
+    CounterRefused,
     LeaseLost,
     LeaseNotFound,
     NoSpace,
@@ -45,6 +56,7 @@ from roost.client.shapes import (
     Status,
     TimeToLive,
 )
+from roost.client.sticky import Retry
 from roost.client.transactions import Delete, Get, Key, Put, Txn, TxnAnswer
 from roost.proto.ranges import prefix_end
 
@@ -57,6 +69,8 @@ __all__ = [
     "ClientError",
     "Compacted",
     "Contended",
+    "CounterRefused",
+    "Counters",
     "Credentials",
     "Delete",
     "Election",
@@ -65,6 +79,7 @@ __all__ = [
     "HashKv",
     "Item",
     "Key",
+    "Later",
     "Leader",
     "LeaseLost",
     "LeaseNotFound",
@@ -81,6 +96,7 @@ __all__ = [
     "PermissionDenied",
     "Put",
     "RequestRefused",
+    "Retry",
     "Scope",
     "Session",
     "Status",

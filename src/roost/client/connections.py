@@ -190,8 +190,18 @@ class Connections:
                     raise
             await asyncio.sleep(pause_s)
 
+    def in_order(self) -> list[str]:
+        """Endpoints, in the order in which they are to be asked."""
+        return [self.endpoints[it].name for it in self._order.take()]
+
     async def call_at(
-        self, endpoint: str, path: str, request: Message, answer: type[Answer]
+        self,
+        endpoint: str,
+        path: str,
+        request: Message,
+        answer: type[Answer],
+        *,
+        timeout_s: float | None = None,
     ) -> Answer:
         """Ask one endpoint, and nobody else.
 
@@ -200,7 +210,8 @@ class Connections:
 
         """
         position = self.position(endpoint)
-        until_s = asyncio.get_running_loop().time() + self.manners.timeout_s
+        within_s = self.manners.timeout_s if timeout_s is None else timeout_s
+        until_s = asyncio.get_running_loop().time() + within_s
         is_change = not is_question(path, request)
         metadata = await self._metadata(until_s)
         asked = _Asked(path, request.SerializeToString(), answer, until_s, metadata, is_change)

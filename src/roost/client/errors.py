@@ -1,5 +1,7 @@
 """What a call to a cluster can end with; what is told apart is what the caller does next."""
 
+import re
+
 from roost import errors
 from roost.errors import CallerFault, NotExecuted, Refused, RoostError
 
@@ -89,6 +91,15 @@ class OperationRefused(RequestRefused):
         return self.text
 
 
+class CounterRefused(RequestRefused):
+    """A request about counters may not be, and nothing was changed; `kind` names the error."""
+
+    def __init__(self, code: str, kind: str, text: str) -> None:
+        """Keep all three."""
+        super().__init__(code, text)
+        self.kind = kind
+
+
 class LeaseLost(ClientError):
     """A lease is gone, or nobody can say that it is not; what rests on it may be another's."""
 
@@ -139,6 +150,13 @@ _TURNED_AWAY = (
     "rpc not supported for learner",
     "unhealthy cluster",
 )
+# What a member says when it has counted nothing, and asking anybody again is safe; and before what
+# may not be.
+_NOT_COUNTED = "counters: nothing was counted: "
+_COUNTERS = re.compile(
+    "(BadCounterName|BadChange|BadCounterRequest|CounterOverflow|KeyReused|PurgeRefused"
+    "|RetireRefused): "
+)
 _SHORT = "too little memory is left"
 # After these nobody can say whether it was done.
 _LOST = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "INTERNAL")
@@ -153,6 +171,10 @@ def error_of(code: str, text: str, *, is_change: bool) -> ClientError:
         return Compacted(0, text)
     if is_change and text.startswith(_OURS):
         return OutcomeUnknown(code, text)
+    if text.startswith(_NOT_COUNTED):
+        return Busy(code, text)
+    if (named := _COUNTERS.match(text)) is not None:
+        return CounterRefused(code, named[1], text)
     for words, kind in _REFUSALS:
         if words in text:
             return kind(code, text)

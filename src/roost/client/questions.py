@@ -24,7 +24,7 @@ _QUESTIONS = frozenset(
         "Auth/RoleGet",
         "Auth/RoleList",
     )
-)
+) | frozenset(f"/roost.Counters/{it}" for it in ("Read", "Search", "Describe"))
 
 
 def is_question(path: str, request: Message) -> bool:

@@ -65,6 +65,9 @@ class Trees(Protocol):
     def refresh(self) -> None:
         """Let reads see what was committed last."""
 
+    def bytes_used(self) -> int:
+        """Bytes of what holds something."""
+
     def close(self) -> None:
         """Give back what is held."""
 
@@ -250,6 +253,10 @@ class MemoryTrees:
 
     def refresh(self) -> None:
         """Nothing: reads see what is there."""
+
+    def bytes_used(self) -> int:
+        """Bytes of keys and values."""
+        return sum(len(key) + len(it) for rows in self._rows.values() for key, it in rows.items())
 
     def close(self) -> None:
         """Nothing is held."""

@@ -1,6 +1,6 @@
 """What can be wrong with a counter, with where counters lie, and with what a partner sends."""
 
-from roost.errors import CallerFault, DeviceFault, PeerFault, Refused
+from roost.errors import CallerFault, DeviceFault, NotExecuted, PeerFault, Refused
 
 
 class BadCounterName(CallerFault):
@@ -18,6 +18,10 @@ class CounterOverflow(CallerFault):
 
 class BadChange(CallerFault):
     """A change of a counter is no signed number of 64 bits, or they are too many at a time."""
+
+
+class BadCounterRequest(CallerFault):
+    """What was asked of counters over HTTP is not what can be asked; the text says what can."""
 
 
 class KeyReused(CallerFault):
@@ -58,3 +62,20 @@ class PurgeRefused(Refused):
 
 class RetireRefused(Refused):
     """The member cannot be retired now; the text says why."""
+
+
+class FactsChanged(Refused):
+    """Who counts has changed since it was looked at: look again, and ask again."""
+
+
+class NotReady(NotExecuted):
+    """The member is not fed yet, or is kept silent: ask another one, or wait.
+
+    `phase` is one of `joining.Phase`, `share` how much of the seed's names it has, from 0 to 1.
+    """
+
+    def __init__(self, phase: str, share: float) -> None:
+        """Say how far it is."""
+        super().__init__(f"the counters of this member are {phase}: {share:.0%} is here")
+        self.phase = phase
+        self.share = share

@@ -37,10 +37,16 @@ ANSWERS_MAX = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """Bytes for one partner."""
+    """Bytes for one partner, and how many rows they are."""
 
     partner: int
     data: bytes
+    rows_count: int = 0
+
+
+def letter_of(partner: int, message: Message) -> Letter:
+    """A message as it is sent."""
+    return Letter(partner, messages.encode(message), messages.rows_in(message))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,8 @@ class Exchange:
         # Owners that are away for good: what still comes of them is not taken.
         self.retired: set[bytes] = set()
         self.differed_count = 0
+        # Whether a link may have something to send that has not been asked yet.
+        self.has_more = False
         self._answers: list[_Answer] = []
         self._replacing: dict[bytes, _Replacing] = {}
 
@@ -93,7 +101,10 @@ class Exchange:
             CounterStoreError: the store failed.
 
         """
-        message = messages.decode(data)
+        self.take(partner, messages.decode(data), now_s)
+
+    def take(self, partner: int, message: Message, now_s: float) -> None:
+        """Take a message that was decoded already; else as `on_message`."""
         link = self.links.get(partner)
         match message:
             case Hello() | Changes() | Compare():
@@ -194,25 +205,28 @@ class Exchange:
             self.pulls[partner].take(self.store, page)
 
     def take_messages(self, now_s: float) -> list[Letter]:
-        """What is to be sent now.
+        """What is to be sent now; while it `has_more`, it is to be asked again in the next turn.
 
         Raises:
             CounterStoreError: what is to be told cannot be read.
 
         """
         durable = self.store.durable_step
-        found = [
-            Letter(it.partner, messages.encode(it.message))
-            for it in self._answers
-            if it.step <= durable
-        ]
+        found = [letter_of(it.partner, it.message) for it in self._answers if it.step <= durable]
         self._answers = [it for it in self._answers if it.step > durable]
-        for partner, link in self.links.items():
+        self.has_more = False
+        for partner, link in list(self.links.items()):
             message = link.next_message(now_s)
-            if message is not None:
-                found.append(Letter(partner, messages.encode(message)))
+            if message is None:
+                continue
+            found.append(letter_of(partner, message))
+            if isinstance(message, Changes | Page):
+                # One with rows is enough for a turn of the loop; then others go first.
+                self.links[partner] = self.links.pop(partner)
+                self.has_more = True
+                break
         for partner, pull in [(self.seed, self.joining.pull), *self.pulls.items()]:
             wanted = pull.next_message(now_s) if partner else None
             if wanted is not None:
-                found.append(Letter(partner, messages.encode(wanted)))
+                found.append(letter_of(partner, wanted))
         return found

@@ -17,7 +17,7 @@ from enum import Enum
 import msgspec
 
 from roost.counters import receiving
-from roost.counters.errors import CounterStoreCorrupt
+from roost.counters.errors import CounterStoreCorrupt, NotReady
 from roost.counters.messages import Head, Page, Purpose, WantPage
 from roost.counters.store import Store
 from roost.errors import UNDECODABLE
@@ -174,6 +174,12 @@ class Joining:
         if self.phase is Phase.SILENT:
             self.phase = Phase.READY
         self._keep()
+
+    def refusal(self) -> NotReady | None:
+        """Why clients are not served; None = they are."""
+        if self.phase is Phase.READY:
+            return None
+        return NotReady(self.phase.value, self.progress().share)
 
     def progress(self) -> Progress:
         """How far it has come."""

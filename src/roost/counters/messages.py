@@ -145,6 +145,13 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode_message = msgspec.msgpack.Decoder(Message).decode
 
 
+def rows_in(message: Message) -> int:
+    """How many rows a message has."""
+    if isinstance(message, Changes | Page):
+        return len(message.parts) + len(message.tombstones)
+    return 0
+
+
 def encode(message: Message) -> bytes:
     """A message with its checksum."""
     body = _encode(message)

@@ -101,6 +101,12 @@ class Outgoing:
             wait_s = min(RETRY_S_MAX, RETRY_S_MIN * 2 ** min(self._failures, 10))
             self._begin_again(now_s + wait_s * (0.5 + self._dice() / 2))
 
+    def on_unsent(self, now_s: float) -> None:
+        """There is no way to the partner: look again soon, which costs next to nothing."""
+        if self.stage is not Stage.REFUSED:
+            self.last_error = "not connected"
+            self._begin_again(now_s + RETRY_S_MIN)
+
     def _begin_again(self, at_s: float) -> None:
         self.stage = Stage.ASKING
         self._answer_by_s = None

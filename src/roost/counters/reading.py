@@ -7,9 +7,10 @@ from roost.counters import algebra, names
 from roost.counters.sending import durable_counter
 from roost.counters.store import Store
 
-PAGE_ROWS_MAX = 1000
-# Names of a page that are looked at beyond those that it has: deleted counters have names.
-LOOKED_AT_MAX = 4000
+# As much as is looked for in one step of the loop (D14); clients get pages of several.
+PAGE_ROWS_MAX = 250
+# Names of a page that are looked at: deleted counters have names, too.
+LOOKED_AT_MAX = 500
 
 
 def read(store: Store, wanted: Iterable[str]) -> list[int | None]:
@@ -21,6 +22,16 @@ def read(store: Store, wanted: Iterable[str]) -> list[int | None]:
 
     """
     return [algebra.reading(durable_counter(store, names.key_of(it))) for it in wanted]
+
+
+def read_nothing(wanted: Iterable[str]) -> list[int | None]:
+    """Values where nobody has counted yet: there is none.
+
+    Raises:
+        BadCounterName: a name may not be one.
+
+    """
+    return [None for it in wanted if names.key_of(it)]
 
 
 def read_raw(store: Store, name: str) -> dict[bytes, int]:

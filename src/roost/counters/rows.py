@@ -27,8 +27,9 @@ from roost.errors import UNDECODABLE
 
 PART, TOMBSTONE = b"p", b"t"
 EPOCH_BYTES = 16
-# Of one message; it is sent when it has as much.
-ROWS_MAX, BYTES_MAX = 1024, 256 << 10
+# Of one message; it is sent when it has as much.  More rows would hold the loop up (D14): they are
+# made, and taken, in one step of it.
+ROWS_MAX, BYTES_MAX = 256, 256 << 10
 _encode = msgspec.msgpack.Encoder().encode
 _decode_parts = msgspec.msgpack.Decoder(list[int]).decode
 

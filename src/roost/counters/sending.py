@@ -14,7 +14,7 @@ from roost.counters.rows import PART, Rows
 from roost.counters.store import Store
 
 # Names looked at for one page, of which only some are the owner's that is asked for.
-NAMES_LOOKED_AT_MAX = 4096
+NAMES_LOOKED_AT_MAX = 1024
 
 
 def durable_version(store: Store) -> int:

@@ -1,6 +1,6 @@
 """One member's counters: what it counts, what it has heard, and the steps that make it durable.
 
-    increment, delete, receive...   change what is being assembled, at once, and say its step
+    stage_...     change what is being assembled, at once: see `changing`, `receiving`, `upkeep`
     take_step     hands over all that came since the last one: one transaction, one sync
     write         makes it durable; may run on another thread, one step at a time
     finish        reads see it, and all that waits for the step may be answered
@@ -13,33 +13,30 @@ Every opening is counted and has a number by chance, which partners remember: so
 was copied, or is an old state, is found out by the first of them that has heard of another one.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import msgspec
 
-from roost.counters import algebra, standing
+from roost.counters import standing
 from roost.counters.algebra import Counter, Part, Tombstone
 from roost.counters.environment import Trees, Writes
 from roost.counters.errors import (
-    BadChange,
     CounterStoreError,
     CounterStoreForeign,
     OwnerForked,
 )
 from roost.counters.layers import Layer, Layers
-from roost.counters.names import key_of
 from roost.counters.owners import Owners
-from roost.counters.requests import KEY_BYTES_MAX, Limits, Order, Request
+from roost.counters.requests import Limits, Order
 from roost.counters.rows import EPOCH_BYTES, PART, TOMBSTONE
 from roost.counters.standing import Digest, Heard, Opening, State
 from roost.errors import Overloaded
 
 FORMAT = b"1"
-CHANGES_MAX = 10_000
 # Of one step: with more the disk is behind, and who comes is turned away.
-STEP_ROWS_MAX = 100_000
+STEP_ROWS_MAX = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +49,17 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What becomes durable together."""
+    """What becomes durable together; nothing of it is changed any more."""
 
     number: int
-    writes: Writes
+    layer: Layer
     heard: dict[int, int]
     levels: dict[int, int]
+
+    @property
+    def writes(self) -> Writes:
+        """All of it as bytes, made anew each time; any thread."""
+        return self.layer.writes()
 
 
 class Store:
@@ -170,81 +172,6 @@ class Store:
         """The step in which everything becomes durable that was changed up to now."""
         return self._step_number + (not self.layers.assembling.is_empty)
 
-    def increment(
-        self, changes: Sequence[tuple[str, int]], request: Request | None = None
-    ) -> Answer:
-        """Change counters, all of them or none; the new values, in the order of the changes.
-
-        A request that was done before is answered as it was, and changes nothing.
-
-        Raises:
-            BadCounterName, BadChange, CounterOverflow, KeyReused: nothing was changed.
-            Overloaded, CounterStoreError: likewise.
-
-        """
-        self.refuse_when_broken()
-        if len(changes) > CHANGES_MAX:
-            raise BadChange(f"{len(changes)} changes; {CHANGES_MAX} at most at a time")
-        done = self._find(request)
-        if done is not None:
-            return done
-        version = self.version
-        before: dict[bytes, dict[int, Part]] = {}
-        after: dict[bytes, Part] = {}
-        keys = []
-        for name, change in changes:
-            key = key_of(name)
-            keys.append(key)
-            if key not in before:
-                before[key] = self.layers.parts(key)
-            held = after.get(key) or before[key].get(self.own)
-            version += 1
-            after[key] = algebra.incremented(held, change, version, buried_at=self.buried_at)
-        # Nothing can be refused any more.
-        self.heard_of(self.own).version = version
-        for key, part in after.items():
-            self.stage_part(key, self.own, part, before[key])
-        values = {key: algebra.reading(self.counter(key)) for key in after}
-        return self._answer([values[key] for key in keys], request)
-
-    def delete(self, names: Sequence[str], request: Request | None = None) -> Answer:
-        """Delete counters, all of them; what they read before, None = it was not there.
-
-        Raises:
-            BadCounterName, BadChange, KeyReused: nothing was changed.
-            Overloaded, CounterStoreError: likewise.
-
-        """
-        self.refuse_when_broken()
-        if len(names) > CHANGES_MAX:
-            raise BadChange(f"{len(names)} names; {CHANGES_MAX} at most at a time")
-        done = self._find(request)
-        if done is not None:
-            return done
-        values = []
-        for key in [key_of(it) for it in names]:
-            counter = self.counter(key)
-            values.append(algebra.reading(counter))
-            folds = self.owners.folds_named()
-            found = algebra.deleted(counter, self.own, self.version + 1, folds)
-            if found is not None:
-                self.next_version()
-                self.stage_tombstone(key, self.own, found, counter.tombstones)
-        return self._answer(values, request)
-
-    def _find(self, request: Request | None) -> Answer | None:
-        if request is None:
-            return None
-        if not 1 <= len(request.key) <= KEY_BYTES_MAX:
-            raise BadChange(f"an idempotency key has 1 to {KEY_BYTES_MAX} bytes")
-        found = self.requests.find(request)
-        return None if found is None else Answer(found, self.step)
-
-    def _answer(self, values: list[int | None], request: Request | None) -> Answer:
-        if request is not None:
-            self.requests.keep(request, values)
-        return Answer(values, self.step)
-
     def counter(self, key: bytes) -> Counter:
         """A counter as it is now, durable or not."""
         return Counter(self.layers.parts(key), self.layers.tombstones(key))
@@ -306,7 +233,7 @@ class Store:
         layer.rows["owners"].update(self.owners.take_changed())
         self._step_number += 1
         self.layers.writing, self.layers.assembling = layer, Layer()
-        return Step(self._step_number, layer.writes(), heard, levels)
+        return Step(self._step_number, layer, heard, levels)
 
     def write(self, step: Step) -> None:
         """Make a step durable.

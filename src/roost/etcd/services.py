@@ -227,6 +227,11 @@ class Services:
         """Passwords that are being checked, and who waits for that."""
         return self._api.users.hashers
 
+    @property
+    def border(self) -> Border:
+        """Where requests come in, for what stands beside etcd's services."""
+        return self._border
+
     def revision(self) -> int:
         """The current revision here."""
         return self._mvcc.revision(self._replica.view)

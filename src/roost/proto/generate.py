@@ -14,7 +14,10 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 # Our files, and what each is called where its messages are looked up: clients ask for gRPC's own by
 # the names that those have everywhere (`roost.server.reflection`).
 SCHEMAS = {
-    **{it: f"roost/proto/{it}.proto" for it in ("auth", "election", "kv", "lock", "rpc")},
+    **{
+        it: f"roost/proto/{it}.proto"
+        for it in ("auth", "counters", "election", "kv", "lock", "rpc")
+    },
     "health": "grpc/health/v1/health.proto",
     "reflection": "grpc/reflection/v1/reflection.proto",
 }

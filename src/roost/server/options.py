@@ -44,6 +44,8 @@ class Serving:
     has_gateway: bool
     # Whether etcd's v2 is answered.
     has_v2: bool
+    # Under which name this member counts; empty = its own.
+    counters_name: str
     # Origins and hosts whose requests are answered; see `app`.
     cors: Sequence[str]
     hosts: Sequence[str]
@@ -68,6 +70,7 @@ def serving_of(settings: Settings) -> Serving:
         backups=_backups(settings),
         has_gateway=settings.enable_grpc_gateway,
         has_v2=settings.enable_v2,
+        counters_name=settings.counters_name,
         cors=settings.cors,
         hosts=settings.host_whitelist,
         grace_s=settings.shutdown_grace,

@@ -69,6 +69,7 @@ class SettingsArguments(TypedDict, total=False):
     enable_grpc_gateway: bool
     enable_v2: bool
     v2_heartbeat_interval: float
+    counters_name: str
     listen_metrics_urls: Sequence[str]
     grpc_keepalive_interval: float
     grpc_keepalive_timeout: float

@@ -151,6 +151,10 @@ class Settings:
         float,
         "How often whoever waits for an event of v2 hears a newline; 0 = never.",
     ] = 10.0
+    counters_name: Annotated[
+        str,
+        "Under which name this member counts, never another member's; empty = its own name.",
+    ] = ""
     listen_metrics_urls: Annotated[Texts, "Where /metrics and /health are served besides."] = ()
     grpc_keepalive_interval: Annotated[
         float,

@@ -18,7 +18,7 @@ from roost.member.snapshots.backup import Backup, read_backup, write_full, write
 from roost.member.snapshots.files import ENTRY_HEAD
 from roost.member.snapshots.restoring import Amendment, restore
 from roost.raft import HardState
-from roost.store import GUID_KEY, METADATA_ID, Txn
+from roost.store import CATALOG_ID, GUID_KEY, METADATA_ID, Txn
 from tests.member.directory.homes import HomeWorld, close, open_at, snapshot_of, write
 
 URLS = {name: (f"http://{name}:2380",) for name in ("a", "b", "c")}
@@ -108,6 +108,8 @@ class New:
         roster = Roster(store, store.view)
         self.names = sorted(it.name for it in roster.records())
         self.removed = store.view.count(roster.removed_id)
+        has_counters = store.view.get(CATALOG_ID, b"$counters") is not None
+        self.counters = store.view.count(store.tree("$counters").id) if has_counters else None
         self.alarms = store.view.count(store.tree("$etcd.alarms").id)
         close(home)
 
@@ -195,10 +197,12 @@ def test_who_was_and_what_was_wrong_with_the_old_cluster_is_forgotten(
     roster.put(txn, msgspec.structs.replace(record, id=record.id + 1, name="another"))
     roster.remove(txn, record.id + 2)
     txn.put(txn.tree("$etcd.alarms").id, b"alarm", b"")
+    txn.put(txn.tree("$counters").id, b"facts", b"who counted")
     store.apply(store.applied_index + 1, txn.encode(), 2)
     make(config(tmp_path), [old.full()])
     new = New(config(tmp_path))
     assert (new.names, new.removed, new.alarms) == (sorted(URLS), 0, 0)
+    assert new.counters == 0
 
 
 def test_an_amendment_is_written_into_the_same_entry(old: Old, tmp_path: Path) -> None:

@@ -1,10 +1,23 @@
 """The client for asyncio."""
 
 from roost.client.aio.client import Client
+from roost.client.aio.counters import Batch, Counters
+from roost.client.aio.later import Later
 from roost.client.aio.leases import Leases
 from roost.client.aio.locks import Election, Lock
 from roost.client.aio.session import Session
 from roost.client.aio.stm import Stm
 from roost.client.aio.users import Users
 
-__all__ = ["Client", "Election", "Leases", "Lock", "Session", "Stm", "Users"]
+__all__ = [
+    "Batch",
+    "Client",
+    "Counters",
+    "Election",
+    "Later",
+    "Leases",
+    "Lock",
+    "Session",
+    "Stm",
+    "Users",
+]

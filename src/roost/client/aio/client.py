@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Self
 
 from roost.client.aio.cluster import Cluster
+from roost.client.aio.counters import Counters
 from roost.client.aio.keys import Keys
 from roost.client.aio.leases import Leases
 from roost.client.aio.locks import Election, Lock, make_lock
@@ -71,6 +72,7 @@ class Client(Keys, Cluster, Maintenance, Operations):
         self._patience_s = self._manners.patience_s
         self._is_part = bool(prefix)
         self._users = Users(connections)
+        self._counters = Counters(connections)
         self._leases = Leases(self._caller, self._patience_s)
 
     async def __aenter__(self) -> Self:
@@ -89,6 +91,11 @@ class Client(Keys, Cluster, Maintenance, Operations):
     def endpoints(self) -> list[str]:
         """The endpoints, as they were given."""
         return [it.name for it in self._connections.endpoints]
+
+    @property
+    def counters(self) -> Counters:
+        """Counters, which count while the cluster is split; they are in no namespace."""
+        return self._counters
 
     @property
     def users(self) -> Users:

@@ -3,10 +3,23 @@
 # Made by roost.faces.writer of the room `aio`; do not edit: `make faces`.
 
 from roost.client.blocking.client import Client
+from roost.client.blocking.counters import Batch, Counters
+from roost.client.blocking.later import Later
 from roost.client.blocking.leases import Leases
 from roost.client.blocking.locks import Election, Lock
 from roost.client.blocking.session import Session
 from roost.client.blocking.stm import Stm
 from roost.client.blocking.users import Users
 
-__all__ = ["Client", "Election", "Leases", "Lock", "Session", "Stm", "Users"]
+__all__ = [
+    "Batch",
+    "Client",
+    "Counters",
+    "Election",
+    "Later",
+    "Leases",
+    "Lock",
+    "Session",
+    "Stm",
+    "Users",
+]

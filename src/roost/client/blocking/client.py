@@ -15,6 +15,7 @@ from typing import Self
 
 from roost.client.aio import client as aio
 from roost.client.blocking.cluster import Cluster
+from roost.client.blocking.counters import Counters
 from roost.client.blocking.keys import Keys
 from roost.client.blocking.leases import Leases
 from roost.client.blocking.locks import Election, Lock
@@ -90,6 +91,11 @@ class Client(Keys, Cluster, Maintenance, Operations):
     def endpoints(self) -> list[str]:
         """The endpoints, as they were given."""
         return self._inner.endpoints
+
+    @property
+    def counters(self) -> Counters:
+        """Counters, which count while the cluster is split; they are in no namespace."""
+        return Counters._of(self._inner.counters, self._loop)
 
     @property
     def users(self) -> Users:

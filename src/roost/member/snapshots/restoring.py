@@ -29,6 +29,7 @@ from roost.member.errors import BackupDamaged, NotAMember, RestoreRefused
 from roost.member.machine.world import World
 from roost.member.snapshots.backup import DIGEST_BYTES, Backup, entries_of, read_backup
 from roost.store import (
+    CATALOG_ID,
     GUID_KEY,
     METADATA_ID,
     InlineKeeper,
@@ -40,6 +41,7 @@ from roost.store import (
 )
 
 _COPY_BYTES = 1 << 20
+COUNTERS_TREE = b"$counters"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +161,9 @@ def _go_on(
         txn = store.begin()
         for name in (MEMBERS_TREE, REMOVED_TREE, "$etcd.alarms"):
             txn.delete_range(txn.tree(name).id, b"")
+        if txn.get(CATALOG_ID, COUNTERS_TREE) is not None:
+            # Who counted is not in the backup, and no member of the new cluster is one of them.
+            txn.delete_range(txn.tree(COUNTERS_TREE.decode()).id, b"")
         index, term = store.applied_index + 1, store.applied_term
         records = initial_records(config.initial_cluster, config.initial_cluster_token)
         bootstrap_roster(txn, records, version=index)

@@ -25,6 +25,7 @@ def _attach(ground: Ground) -> Attached:
     )
     ground.gate.admit = services.admit
     quota_bytes = quota_within(serving.quota_bytes, ground.memory.address_bytes)
+    ground.gate.border = services.border
     guard = etcd.Guard(member, services.alarms, quota_bytes=quota_bytes)
 
     async def start() -> None:

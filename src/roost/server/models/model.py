@@ -15,6 +15,7 @@ from google.protobuf.descriptor import FileDescriptor
 from roost.call import Caller, Route
 from roost.database.aio import Database
 from roost.database.embedded import Embedded
+from roost.etcd.border import Border
 from roost.exchange import Answerer, Beginner, FlowAnswerer
 from roost.figures import Family, Figure
 from roost.member import Member
@@ -36,11 +37,13 @@ class Gate:
     """
 
     admit: Callable[[Caller, bytes, bytes, bool], Awaitable[None]] = _everybody
+    # Whom to ask where this member has to answer by itself, without waiting for the others.
+    border: Border | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What a data model is attached to: a member that has not started, and its settings."""
+    """What data models are attached to: a member that has not started, and its settings."""
 
     embedded: Embedded
     serving: Serving

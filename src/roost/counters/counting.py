@@ -1,0 +1,402 @@
+"""One member's counters, driven: a directory, links to the other members, and who asks.
+
+Everything happens on the member's loop but the opening of the store and its syncs, which happen
+beside it.  A turn does a bounded part (D14): a message of a partner, some slices of what clients
+ask (`work`), one message with rows; the rest follows in the next ones.  While a step is written all
+that comes in gathers for the next one, so one sync is shared by all of it.
+
+    ABSENT     nobody has counted anywhere yet: there is no directory
+    OPENING    somebody has, or there is one
+    OPEN
+    BROKEN     the device failed, or the directory is a copy, or the name another's: nothing is
+               promised until the member is started again; where the disk was full, it is opened
+               again by itself
+
+A member counts whether it reaches anybody or not; it asks to be known under its name until it is.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from roost.counters import changing, messages
+from roost.counters.changing import Steps
+from roost.counters.early import Early
+from roost.counters.environment import LmdbTrees, Trees
+from roost.counters.errors import (
+    CounterStoreError,
+    CounterStoreFull,
+    MalformedCounters,
+    OwnerForked,
+    OwnerRefused,
+)
+from roost.counters.exchange import Exchange
+from roost.counters.facts import Admission
+from roost.counters.joining import Phase
+from roost.counters.known import Known
+from roost.counters.messages import Message
+from roost.counters.outgoing import Stage
+from roost.counters.ports import Around, Chance, Counts, Replica, State, dice, entropy
+from roost.counters.requests import Request
+from roost.counters.store import Step, Store
+from roost.counters.work import Done, Work
+from roost.errors import RoostError, Stopped
+from roost.tasks import Tasks
+
+logger = logging.getLogger(__name__)
+# For ever (`member/protocol.py`): one message of `messages`.
+FRAME_KIND = 64
+LOOK_S = 0.1
+# Messages of partners that wait for their turn; while the store is being opened fewer.
+INCOMING_COUNT_MAX, INCOMING_EARLY_MAX = 1_000, 100
+# How long after the disk was full the store is opened again.
+REOPEN_S = 5.0
+
+
+class Counting:
+    """The counters of one member.  Made before it starts; closed before it is stopped."""
+
+    def __init__(
+        self,
+        replica: Replica,
+        around: Around,
+        directory: Path,
+        *,
+        name: str,
+        chance: Chance,
+        open_trees: Callable[[], Trees] | None = None,
+    ) -> None:
+        """They lie in `directory`, and this member counts under `name`."""
+        self.replica = replica
+        self.around = around
+        self.name = name
+        self._directory = directory
+        self._chance = chance
+        self._open_trees = open_trees or partial(LmdbTrees, directory)
+        self.state = State.ABSENT
+        self.known = Known(replica)
+        self.counts = Counts()
+        self.work = Work()
+        self.store: Store | None = None
+        self.exchange: Exchange | None = None
+        self.error: RoostError | None = None
+        # Told the names of what has become durable.
+        self.observers: list[Callable[[list[bytes]], None]] = []
+        # What a thread has opened, whether it was waited for or not.
+        self._made: Store | None = None
+        self._is_stopped = self._is_turn_due = False
+        self._reopen_at_s = 0.0
+        self._early = Early()
+        self._incoming: deque[tuple[int, Message]] = deque()
+        self._step_is_due = asyncio.Event()
+        self._tasks = Tasks(self._on_task_error)
+        replica.register_frame(FRAME_KIND, self._on_frame)
+        replica.every(LOOK_S, self._look)
+
+    # Its life.
+
+    def start(self) -> None:
+        """Open what is there already; the member has started."""
+        if self._directory.exists():
+            self._open()
+
+    async def close(self) -> None:
+        """Make durable what was changed, and close the store; who waits is told that it stops."""
+        self._is_stopped = True
+        await self._tasks.close()
+        is_whole = self.error is None and not self.work.is_amid
+        self._fail(Stopped("this member stops"))
+        if self._made is None:
+            return
+        try:
+            if is_whole:
+                self._made.perform()
+        except CounterStoreError:
+            logger.exception("what was counted last could not be made durable")
+        finally:
+            self._made.close()
+
+    def abandon(self) -> None:
+        """End as a crash would; for simulators and tests."""
+        self._is_stopped = True
+        self._tasks.cancel()
+        if self._made is not None:
+            self._made.close()
+
+    def _open(self) -> None:
+        if self.state is State.ABSENT and not self._is_stopped:
+            self.state = State.OPENING
+            self._tasks.start(self._run())
+
+    def _make(self) -> bool:
+        """Open the store, on a thread; whether it is new."""
+        trees = self._open_trees()
+        is_new = trees.get("meta", b"state") is None
+        self._made = Store.open(trees, partial(entropy, self._chance))
+        return is_new
+
+    async def _run(self) -> None:
+        """Open the store, and make durable what is changed, step by step."""
+        try:
+            is_new = await self.around.run_aside(self._make)
+            store = self._made
+            assert store is not None, "it was made"
+            self._begin(store, is_new=is_new)
+            while self.error is None:
+                step = self.work.step
+                if step is None:
+                    self._step_is_due.clear()
+                    await self._step_is_due.wait()
+                    continue
+                await self.around.run_aside(partial(store.write, step))
+                store.finish(step)
+                self._on_durable(store, step)
+        except CounterStoreError as error:
+            self._break(error)
+
+    def _begin(self, store: Store, *, is_new: bool) -> None:
+        self.store, self.state = store, State.OPEN
+        exchange = self.exchange = Exchange(store, partial(dice, self._chance))
+        self._look_at_facts(is_forced=True)
+        others = [it.member_id for it in self.known.facts.counting() if it.epoch != store.epoch]
+        if is_new and others:
+            # Links bring what the others count; a seed has what is left of those who are gone.
+            exchange.joining.begin()
+        if exchange.joining.phase is Phase.FEEDING and others:
+            exchange.seed = others[0]
+        self._look()
+
+    def _on_durable(self, store: Store, step: Step) -> None:
+        self.work.step = None
+        self.counts.steps += 1
+        self.work.answer(store.durable_step)
+        if self.observers:
+            changed = [*step.layer.parts, *step.layer.tombstones]
+            for it in self.observers:
+                it(changed)
+        self._schedule()
+
+    def _on_task_error(self, error: BaseException) -> None:
+        """A bug of ours: nothing can be promised any more."""
+        logger.critical("the counters of this member have failed", exc_info=error)
+        self._break(CounterStoreError(f"a fault of ours: {type(error).__name__}: {error}"))
+
+    def _break(self, error: RoostError) -> None:
+        """Promise nothing any more."""
+        if self.error is not None:
+            return
+        logger.error("the counters of this member stop: %s", error)
+        self.error, self.state = error, State.BROKEN
+        self._fail(error)
+        self._step_is_due.set()
+        self._reopen_at_s = self.around.clock_s() + REOPEN_S
+
+    def _fail(self, error: RoostError) -> None:
+        self._early.fail(error)
+        self.work.fail(error)
+        self._incoming.clear()
+
+    def _reopen(self) -> None:
+        """There may be room again: the store is opened anew, by what is durable."""
+        if len(self._tasks):
+            return  # a thread is in it still
+        if self._made is not None:
+            self._made.close()
+        self._made = self.store = self.exchange = self.error = self.work.step = None
+        self.state = State.ABSENT
+        self._open()
+
+    # What clients ask.
+
+    def increment_nowait(
+        self, changes: Sequence[tuple[str, int]], done: Done, request: Request | None = None
+    ) -> None:
+        """Change counters, all or none, and call `done` once: new values, or why there are none.
+
+        It is durable here then.  Errors are those of `changing.increment`, NotReady, and
+        OutcomeUnknown: it may be counted, and who asks again with the same key counts once.
+        """
+
+        def begin(store: Store) -> Steps:
+            return changing.increment_steps(store, changes, request)
+
+        self._ask(len(changes), begin, done)
+
+    def delete_nowait(
+        self, names: Sequence[str], done: Done, request: Request | None = None
+    ) -> None:
+        """Delete counters; `done` gets what they were, None = there was none.  Else likewise."""
+
+        def begin(store: Store) -> Steps:
+            return changing.delete_steps(store, names, request)
+
+        self._ask(len(names), begin, done)
+
+    def _ask(self, count: int, begin: Callable[[Store], Steps], done: Done) -> None:
+        self.counts.requests += 1
+
+        def go_on(error: RoostError | None) -> None:
+            if error is not None:
+                self.work.refuse(done, error)
+                return
+            self.counts.changes += count
+            self.work.ask(count, begin, done)
+            self._schedule()
+
+        self.when_ready(go_on)
+
+    def when_ready(self, go_on: Callable[[RoostError | None], None]) -> None:
+        """Go on when clients are served, or with the error why they are not in time."""
+        if self.error is not None:
+            go_on(self.error)
+        elif self._is_stopped:
+            go_on(Stopped("this member stops"))
+        elif self.exchange is not None and self.exchange.joining.phase is Phase.READY:
+            go_on(None)
+        elif self.exchange is not None and self.exchange.joining.phase is Phase.SILENT:
+            go_on(self.exchange.joining.refusal())
+        else:
+            self._early.wait(go_on, self.around.clock_s())
+            self._open()
+
+    def check_ready(self) -> Store | None:
+        """The store, for a read; None = nobody has counted here yet, or it is being opened.
+
+        Raises:
+            NotReady: it lacks what others have.
+            RoostError: it is broken.
+
+        """
+        if self.error is not None:
+            raise self.error
+        if self.exchange is not None and (error := self.exchange.joining.refusal()) is not None:
+            raise error
+        return self.store
+
+    def serve(self) -> None:
+        """Serve clients as soon as everything is here; nobody wants it silent any more.
+
+        Raises:
+            RoostError: it is broken.
+
+        """
+        if self.error is not None:
+            raise self.error
+        if self.exchange is not None:
+            self.exchange.joining.serve()
+            self._schedule()
+
+    # Turns.
+
+    def _schedule(self) -> None:
+        if not self._is_turn_due and not self._is_stopped:
+            self._is_turn_due = True
+            asyncio.get_running_loop().call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._is_turn_due = False
+        store, exchange = self.store, self.exchange
+        if store is None or exchange is None or self.error is not None or self._is_stopped:
+            return
+        try:
+            self._take_message(exchange)
+            self.work.take_turn(store)
+            self._send(exchange)
+        except CounterStoreError as error:
+            self._break(error)
+            return
+        self.work.answer(store.durable_step)
+        if self.work.step is not None:
+            self._step_is_due.set()
+        if self._incoming or exchange.has_more or not self.work.is_idle:
+            self._schedule()
+
+    def _take_message(self, exchange: Exchange) -> None:
+        if not self._incoming:
+            return
+        partner, message = self._incoming.popleft()
+        self.counts.rows_received += messages.rows_in(message)
+        try:
+            exchange.take(partner, message, self.around.clock_s())
+        except MalformedCounters as error:
+            self.counts.messages_malformed += 1
+            logger.warning("what member %x sends of its counters: %s", partner, error)
+        link = exchange.links.get(partner)
+        if link is not None and link.stage is Stage.REFUSED:
+            # What this member counts might be what others have as something else already.
+            raise OwnerForked(link.last_error)
+
+    def _send(self, exchange: Exchange) -> None:
+        now_s = self.around.clock_s()
+        for letter in exchange.take_messages(now_s):
+            is_sent = self.replica.send_frame(letter.partner, FRAME_KIND, [letter.data])
+            self.counts.rows_sent += is_sent * letter.rows_count
+            link = exchange.links.get(letter.partner)
+            if not is_sent and link is not None:
+                link.on_unsent(now_s)
+
+    def _on_frame(self, sender: int, body: bytes) -> None:
+        """A partner has sent something.
+
+        Raises:
+            MalformedCounters: it is nothing that a partner says.
+
+        """
+        message = messages.decode(body)
+        self._open()
+        bound = INCOMING_COUNT_MAX if self.state is State.OPEN else INCOMING_EARLY_MAX
+        if self.error is not None or len(self._incoming) >= bound:
+            self.counts.messages_dropped += 1  # it comes again
+            return
+        self._incoming.append((sender, message))
+        self._schedule()
+
+    # What is decided, and who is there.
+
+    def _look(self) -> None:
+        if self._is_stopped:
+            return
+        now_s = self.around.clock_s()
+        if isinstance(self.error, CounterStoreFull) and now_s >= self._reopen_at_s:
+            self._reopen()
+        self._look_at_facts()
+        exchange, store = self.exchange, self.store
+        if self.error is not None:
+            return
+        if exchange is None or store is None:
+            if self.known.facts.owners:
+                self._open()
+            return
+        here = {it.id for it in self.replica.members()}
+        partners = here - {self.replica.member_id}
+        for gone in exchange.links.keys() - partners:
+            exchange.unlink(gone)
+        for new in sorted(partners - exchange.links.keys()):
+            exchange.link(new, now_s)
+        # Of one member the last who was admitted counts there; who counted before never says more.
+        sources = {it.member_id: it.epoch for it in self.known.facts.counting()}
+        exchange.joining.look([sources[it] for it in sorted(partners & sources.keys())])
+        self._early.look(exchange.joining.refusal(), now_s)
+        self._ask_admission(store, exchange)
+        self._schedule()
+
+    def _look_at_facts(self, *, is_forced: bool = False) -> None:
+        is_other = self.known.look()
+        store, exchange = self.store, self.exchange
+        if store is None or exchange is None or not (is_other or is_forced):
+            return
+        exchange.retired = gone = self.known.facts.retired()
+        if store.epoch in gone:
+            self._break(OwnerRefused(f"{self.name!r} was retired, and counts no more"))
+
+    def _ask_admission(self, store: Store, exchange: Exchange) -> None:
+        asked = Admission(
+            name=self.name,
+            epoch=store.epoch,
+            member_id=self.replica.member_id,
+            is_ready=exchange.joining.phase is Phase.READY,
+        )
+        self.known.ask(asked, self._break)

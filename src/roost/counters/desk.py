@@ -1,0 +1,121 @@
+"""What clients ask of one member's counters, by whatever protocol: awaited, and a slice a turn."""
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+
+from roost.counters import reading
+from roost.counters.counting import Counting
+from roost.counters.ports import State
+from roost.counters.reading import PAGE_ROWS_MAX, Listed
+from roost.counters.requests import Request
+from roost.outcome import settle_future
+
+# Names that are read in one turn (D14).
+SLICE_NAMES = 200
+
+
+class Desk:
+    """Asks one member's counters."""
+
+    def __init__(self, counting: Counting) -> None:
+        """Ask these."""
+        self.counting = counting
+
+    async def increment(
+        self, changes: Sequence[tuple[str, int]], request: Request | None = None
+    ) -> list[int | None]:
+        """Change counters, all or none; new values, in the order of the changes; durable here.
+
+        Raises:
+            BadCounterName, BadChange, CounterOverflow, KeyReused, NotReady: nothing was changed.
+            OutcomeUnknown: it may be counted; who asks again with the same key counts once.
+            RoostError: nothing was changed.
+
+        """
+        future: asyncio.Future[list[int | None]] = asyncio.get_running_loop().create_future()
+        self.counting.increment_nowait(changes, partial(settle_future, future), request)
+        return await future
+
+    async def delete(
+        self, names: Sequence[str], request: Request | None = None
+    ) -> list[int | None]:
+        """Delete counters; what they read before, None = there was none.
+
+        Raises:
+            RoostError: as `increment`.
+
+        """
+        future: asyncio.Future[list[int | None]] = asyncio.get_running_loop().create_future()
+        self.counting.delete_nowait(names, partial(settle_future, future), request)
+        return await future
+
+    async def _wait_ready(self) -> None:
+        """Wait a moment for a member that is being opened or fed."""
+        if self.counting.state is State.ABSENT:
+            return
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.counting.when_ready(lambda error: settle_future(future, error))
+        await future
+
+    async def read(self, names: Sequence[str]) -> list[int | None]:
+        """Values as they are durable here; None = there is no such counter.
+
+        Raises:
+            BadCounterName: a name may not be one.
+            NotReady: this member lacks what others have.
+            RoostError: the store is broken.
+
+        """
+        await self._wait_ready()
+        found: list[int | None] = []
+        for at in range(0, len(names), SLICE_NAMES):
+            wanted = names[at : at + SLICE_NAMES]
+            store = self.counting.check_ready()
+            found += reading.read(store, wanted) if store else reading.read_nothing(wanted)
+            await asyncio.sleep(0)
+        return found
+
+    async def read_raw(self, names: Sequence[str]) -> list[dict[str, int]]:
+        """What each member's part counts for, by the names under which they count.
+
+        Raises:
+            RoostError: as `read`.
+
+        """
+        await self._wait_ready()
+        found: list[dict[str, int]] = []
+        for at in range(0, len(names), SLICE_NAMES):
+            found += [self._parts(it) for it in names[at : at + SLICE_NAMES]]
+            await asyncio.sleep(0)
+        return found
+
+    def _parts(self, name: str) -> dict[str, int]:
+        store = self.counting.check_ready()
+        if store is None:
+            reading.read_nothing([name])
+            return {}
+        facts = self.counting.known.facts
+        found = reading.read_raw(store, name)
+        return {facts.name_of(epoch): value for epoch, value in found.items()}
+
+    async def search(self, prefix: str, after: str = "", limit: int = PAGE_ROWS_MAX) -> Listed:
+        """Counters whose names begin so, behind `after`, at most `limit`.
+
+        Raises:
+            RoostError: as `read`.
+
+        """
+        await self._wait_ready()
+        rows: list[tuple[str, int]] = []
+        while len(rows) < limit:
+            store = self.counting.check_ready()
+            if store is None:
+                return Listed([], None)
+            listed = reading.search(store, prefix, after, limit - len(rows))
+            rows += listed.rows
+            if listed.after is None:
+                return Listed(rows, None)
+            after = listed.after
+            await asyncio.sleep(0)
+        return Listed(rows, after)

@@ -1,0 +1,116 @@
+"""The figures of one member's counters."""
+
+from collections.abc import Callable, Iterator
+
+from roost.counters.counting import Counting
+from roost.counters.outgoing import LinkStatus
+from roost.counters.ports import State
+from roost.counters.status import lacking
+from roost.figures import Figure, Sample
+
+
+def _is_open(counting: Counting) -> int:
+    return int(counting.state is State.OPEN)
+
+
+def _count(counting: Counting) -> int:
+    return counting.store.trees.count("parts") if _is_open(counting) and counting.store else 0
+
+
+def _size(counting: Counting) -> int:
+    return counting.store.trees.bytes_used() if _is_open(counting) and counting.store else 0
+
+
+def _links(read: Callable[[LinkStatus], float]) -> Callable[[Counting], Iterator[Sample]]:
+    def samples(counting: Counting) -> Iterator[Sample]:
+        if counting.exchange is None or not _is_open(counting):
+            return
+        now_s = counting.around.clock_s()
+        for partner, link in sorted(counting.exchange.links.items()):
+            yield Sample(read(link.status(now_s)), (("To", f"{partner:x}"),))
+
+    return samples
+
+
+def _backlogs(counting: Counting) -> Iterator[Sample]:
+    for partner, found in lacking(counting).items():
+        yield Sample(found.count, (("To", f"{partner:x}"),))
+
+
+FIGURES: tuple[Figure[Counting], ...] = (
+    Figure(
+        "roost_counters_open",
+        "gauge",
+        "Whether this member counts; 0 = nobody has counted yet, or it has stopped (see the log).",
+        _is_open,
+    ),
+    Figure("roost_counters", "gauge", "Counters that are known here.", _count),
+    Figure("roost_counters_bytes", "gauge", "Bytes that they take on the disk.", _size),
+    Figure(
+        "roost_counters_requests_total",
+        "counter",
+        "Requests to change counters.",
+        lambda it: it.counts.requests,
+    ),
+    Figure(
+        "roost_counters_refused_total",
+        "counter",
+        "Requests to change counters that were refused.",
+        lambda it: it.work.refused_count,
+    ),
+    Figure(
+        "roost_counters_changes_total",
+        "counter",
+        "Single changes in those requests.",
+        lambda it: it.counts.changes,
+    ),
+    Figure(
+        "roost_counters_syncs_total",
+        "counter",
+        "Steps made durable, each by one sync, for all that came in meanwhile.",
+        lambda it: it.counts.steps,
+    ),
+    Figure(
+        "roost_counters_waiting",
+        "gauge",
+        "Requests to change counters that have no answer yet.",
+        lambda it: it.work.waiting_count,
+    ),
+    Figure(
+        "roost_counters_rows_sent_total",
+        "counter",
+        "Rows sent to other members.",
+        lambda it: it.counts.rows_sent,
+    ),
+    Figure(
+        "roost_counters_rows_received_total",
+        "counter",
+        "Rows received from other members.",
+        lambda it: it.counts.rows_received,
+    ),
+    Figure(
+        "roost_counters_messages_dropped_total",
+        "counter",
+        "Messages of other members that there was no room for; they come again.",
+        lambda it: it.counts.messages_dropped,
+    ),
+    Figure(
+        "roost_counters_divergences_total",
+        "counter",
+        "Times that another member had something else than its owner; it is sent all again.",
+        lambda it: 0 if it.exchange is None else it.exchange.differed_count,
+    ),
+    Figure(
+        "roost_counters_backlog_rows",
+        "gauge",
+        "Counters that a member has not been told of, or has not acknowledged; 1000 = as many"
+        " at least.",
+        _backlogs,
+    ),
+    Figure(
+        "roost_counters_behind_seconds",
+        "gauge",
+        "How long ago a member last had everything of this one; 0 = it has.",
+        _links(lambda it: it.behind_s),
+    ),
+)

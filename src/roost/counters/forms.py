@@ -1,0 +1,254 @@
+"""Requests to counters over HTTP as what they ask, and what is answered as JSON.
+
+    GET     /counters/read?id=a&id=b    a bare `&b` is an id, too; raw=true, missing=null
+    POST    /counters/increment         [["a", 4], {"name": "b"}, ...]; without a number it is 1
+    GET     /counters?prefix=&after=&limit=
+    DELETE  /counters/{name}
+
+An error is `{"code": its name, "message": what is wrong}`, and what its fields say besides.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+from urllib.parse import quote, unquote_to_bytes
+
+import msgspec
+
+from roost.call import Code, Status
+from roost.counters.changing import CHANGES_MAX
+from roost.counters.errors import (
+    BadChange,
+    BadCounterName,
+    BadCounterRequest,
+    CounterOverflow,
+    CounterStoreError,
+    KeyReused,
+    NotReady,
+)
+from roost.counters.requests import Request
+from roost.errors import (
+    UNDECODABLE,
+    CallerFault,
+    ModelRefused,
+    NotExecuted,
+    OutcomeUnknown,
+    Overloaded,
+    Refused,
+    RoostError,
+)
+from roost.exchange import JSON, Answer, Fields
+
+LIST_LIMIT, LIST_LIMIT_MAX = 1000, 10_000
+# Of names that are told to be missing; of more, how many they are.
+_MISSING_BYTES_MAX = 4096
+_DIGITS_MAX = 20
+_GRPC_STATUSES = {3: 400, 5: 404, 7: 403, 9: 409, 14: 503, 16: 401}
+# What an error is over HTTP, and over gRPC; the first row that fits.
+_STATUSES: tuple[tuple[type[RoostError], int, Code], ...] = (
+    (CounterOverflow, 409, Code.FAILED_PRECONDITION),
+    (KeyReused, 422, Code.INVALID_ARGUMENT),
+    (Refused, 409, Code.FAILED_PRECONDITION),
+    (CallerFault, 400, Code.INVALID_ARGUMENT),
+    (Overloaded, 503, Code.RESOURCE_EXHAUSTED),
+    (NotExecuted, 503, Code.UNAVAILABLE),
+    (OutcomeUnknown, 504, Code.UNAVAILABLE),
+    (CounterStoreError, 503, Code.UNAVAILABLE),
+)
+# Before the text of an error after which it is safe to ask anybody again.
+NOT_COUNTED = "counters: nothing was counted: "
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Which counters are read."""
+
+    names: list[str]
+    is_raw: bool
+    # Whether null is answered for those that are not there, in place of 0.
+    is_null: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Which counters are listed."""
+
+    prefix: str
+    after: str
+    limit: int
+
+
+def text_of(data: bytes) -> str:
+    """Text with its escapes undone.
+
+    Raises:
+        BadCounterRequest: it is no UTF-8.
+
+    """
+    try:
+        return unquote_to_bytes(data).decode()
+    except UnicodeDecodeError as error:
+        raise BadCounterRequest(f"no UTF-8: {error}") from error
+
+
+def _pairs(query: bytes) -> Iterator[tuple[str, str | None]]:
+    """Names and values of a query; None = there is no `=`."""
+    for piece in query.split(b"&"):
+        if piece:
+            name, has_value, value = piece.replace(b"+", b" ").partition(b"=")
+            yield text_of(name), text_of(value) if has_value else None
+
+
+def read_reading(query: bytes) -> Reading:
+    """What `/counters/read` asks.
+
+    Raises:
+        BadCounterRequest: it is something else, or too much.
+
+    """
+    names: list[str] = []
+    is_raw = is_null = False
+    for name, value in _pairs(query):
+        match name, value:
+            case _, None:
+                names.append(name)
+            case "id", str():
+                names.append(value)
+            case "raw", "true" | "false":
+                is_raw = value == "true"
+            case "missing", "null" | "0":
+                is_null = value == "null"
+            case _:
+                raise BadCounterRequest(f"{name}={value}: id, raw=true or missing=null")
+    if not 1 <= len(names) <= CHANGES_MAX:
+        raise BadCounterRequest(f"{len(names)} names; 1 to {CHANGES_MAX} at a time")
+    return Reading(names, is_raw, is_null)
+
+
+def read_listing(query: bytes) -> Listing:
+    """What `/counters` asks.
+
+    Raises:
+        BadCounterRequest: it is something else.
+
+    """
+    fields = {"prefix": "", "after": "", "limit": str(LIST_LIMIT)}
+    for name, value in _pairs(query):
+        if name not in fields or value is None:
+            raise BadCounterRequest(f"{name}: prefix=, after= or limit=")
+        fields[name] = value
+    limit = fields["limit"]
+    if not (limit.isascii() and limit.isdigit() and len(limit) < _DIGITS_MAX and int(limit)):
+        raise BadCounterRequest(f"limit={limit}: a number from 1")
+    return Listing(fields["prefix"], fields["after"], min(int(limit), LIST_LIMIT_MAX))
+
+
+def read_prefix(query: bytes) -> str:
+    """What `/counters/watch` asks.
+
+    Raises:
+        BadCounterRequest: it is something else.
+
+    """
+    prefix = ""
+    for name, value in _pairs(query):
+        if name != "prefix" or value is None:
+            raise BadCounterRequest(f"{name}: prefix=")
+        prefix = value
+    return prefix
+
+
+def read_changes(body: bytes) -> list[tuple[str, int]]:
+    """What `/counters/increment` asks.
+
+    Raises:
+        BadCounterRequest: it is something else.
+        BadChange: they are too many.
+
+    """
+    try:
+        found: Any = msgspec.json.decode(body)  # what a client has sent
+    except UNDECODABLE as error:
+        raise BadCounterRequest(f"no JSON: {error}") from error
+    if not isinstance(found, list) or not found:
+        raise BadCounterRequest('a list is wanted: [["name", 1], {"name": "name"}]')
+    if len(found) > CHANGES_MAX:
+        raise BadChange(f"{len(found)} changes; {CHANGES_MAX} at most at a time")
+    return [_change(it) for it in found]
+
+
+def _change(said: Any) -> tuple[str, int]:  # what a client has sent
+    name: Any = None
+    change: Any = 1
+    match said:
+        case [name]:
+            pass
+        case [name, change]:
+            pass
+        case {"name": _} if said.keys() <= {"name", "change"}:
+            name, change = said["name"], said.get("change", 1)
+        case _:
+            pass
+    if not isinstance(name, str) or not isinstance(change, int) or isinstance(change, bool):
+        raise BadCounterRequest(
+            'a change is ["name", number], or {"name": "name", "change": number}; numbers are whole'
+        )
+    return name, change
+
+
+def request_of(key: bytes, asked: bytes, now_s: float) -> Request | None:
+    """The request of an idempotency key; `asked` is what it must not be another time."""
+    if not key:
+        return None
+    digest = blake2b(asked, digest_size=8).digest()
+    # One bit less: it is kept as a signed number.
+    return Request(key, int.from_bytes(digest, "big") >> 1, now_s)
+
+
+def json_answer(said: object, status: int = 200, headers: Fields = ()) -> Answer:
+    """An answer in JSON."""
+    return Answer(status, msgspec.json.encode(said) + b"\n", (JSON, *headers))
+
+
+def missing_fields(names: Sequence[str]) -> Fields:
+    """Headers that say which counters are not there."""
+    if not names:
+        return ()
+    told = b""
+    for name in names:
+        more = (b"," if told else b"") + quote(name, safe="").encode()
+        if len(told) + len(more) > _MISSING_BYTES_MAX:
+            break
+        told += more
+    return ((b"x-roost-missing", told), (b"x-roost-missing-count", b"%d" % len(names)))
+
+
+def status_of(error: RoostError) -> Status:
+    """What a client is told of an error over gRPC."""
+    if isinstance(error, ModelRefused):
+        return Status(error.code, error.text)
+    code = next((it for kind, _, it in _STATUSES if isinstance(error, kind)), Code.INTERNAL)
+    text = f"{type(error).__name__}: {error}"
+    # A member that is broken has counted nothing of a request that it has refused.
+    has_not_run = isinstance(error, NotExecuted | CounterStoreError)
+    return Status(code, NOT_COUNTED + text if has_not_run else text)
+
+
+def error_answer(error: RoostError) -> Answer:
+    """What a client is told of an error."""
+    said: dict[str, object] = {"code": type(error).__name__, "message": str(error)}
+    status = next((it for kind, it, _ in _STATUSES if isinstance(error, kind)), 500)
+    headers: Fields = ()
+    match error:
+        case ModelRefused():
+            status = _GRPC_STATUSES.get(error.code, 409)
+        case BadCounterName():
+            said["position"] = error.position
+        case NotReady():
+            said |= {"phase": error.phase, "share": error.share}
+        case _:
+            pass
+    if status == 503:
+        headers = ((b"retry-after", b"1"),)
+    return json_answer(said, status, headers)

@@ -1,0 +1,167 @@
+"""Counters over HTTP: what is asked at /counters, answered (`forms` has the shapes).
+
+Rights are those of etcd's users to keys `counters/<name>`, by what is applied on this member: it
+answers whether it can reach anybody or not.
+"""
+
+from collections.abc import AsyncIterator, Callable
+
+import msgspec
+
+from roost.counters import forms, rights, status
+from roost.counters.desk import Desk
+from roost.counters.forms import error_answer, json_answer
+from roost.counters.rights import Needed, Rights
+from roost.counters.watching import Hub, Watcher
+from roost.errors import RoostError
+from roost.exchange import Answer, Request, Streaming, not_allowed, not_found
+
+PREFIX = b"/counters"
+BODY_BYTES_MAX = 1 << 20
+_CSV = (b"content-type", b"text/csv; charset=utf-8")
+_LINES = (b"content-type", b"application/x-ndjson")
+_EVENTS = (b"content-type", b"text/event-stream")
+_UNCACHED = (b"cache-control", b"no-store")
+_Row = Callable[[str, int], bytes]
+
+
+class Interface:
+    """Answers all requests whose path is /counters, or begins with /counters/."""
+
+    def __init__(self, desk: Desk, rights: Rights, hub: Hub) -> None:
+        """Ask the desk, after the rights."""
+        self._desk = desk
+        self._counting = desk.counting
+        self._rights = rights
+        self._hub = hub
+
+    async def answer(self, request: Request) -> Answer | Streaming:
+        """Answer one."""
+        try:
+            return await self._answered(request)
+        except RoostError as error:
+            return error_answer(error)
+
+    async def _answered(self, request: Request) -> Answer | Streaming:
+        method, path = request.method, request.raw_path[len(PREFIX) :]
+        if method == "DELETE" and len(path) > 1:
+            return await self._delete(request, forms.text_of(path[1:]))
+        handlers = {
+            b"": ("GET", self._list),
+            b"/": ("GET", self._list),
+            b"/read": ("GET", self._read),
+            b"/increment": ("POST", self._increment),
+            b"/watch": ("GET", self._watch),
+            b"/stats": ("GET", self._stats),
+            b"/topology": ("GET", self._topology),
+            b"/links": ("GET", self._links),
+            b"/ready": ("POST", self._ready),
+        }
+        if path not in handlers:
+            return not_found()
+        wanted, handler = handlers[path]
+        if method != wanted:
+            return not_allowed(wanted)
+        return await handler(request)
+
+    async def _admitted(self, request: Request, needed: Needed) -> None:
+        await rights.wait_admitted(self._rights, request.caller, needed)
+
+    async def _read(self, request: Request) -> Answer:
+        asked = forms.read_reading(request.query)
+        await self._admitted(request, rights.of_names(asked.names))
+        values = await self._desk.read(asked.names)
+        missing = [it for it, value in zip(asked.names, values, strict=True) if value is None]
+        headers = forms.missing_fields(missing)
+        if asked.is_raw:
+            parts = await self._desk.read_raw(asked.names)
+            return json_answer(dict(zip(asked.names, parts, strict=True)), headers=headers)
+        if not asked.is_null:
+            values = [it or 0 for it in values]
+        return json_answer(dict(zip(asked.names, values, strict=True)), headers=headers)
+
+    async def _increment(self, request: Request) -> Answer:
+        changes = forms.read_changes(request.body)
+        names = [name for name, _ in changes]
+        await self._admitted(request, rights.of_names(names, is_write=True))
+        key = request.headers.get(b"idempotency-key", b"")
+        once = forms.request_of(key, request.body, self._counting.around.wall_s())
+        values = await self._desk.increment(changes, once)
+        return json_answer(dict(zip(names, values, strict=True)))
+
+    async def _delete(self, request: Request, name: str) -> Answer:
+        await self._admitted(request, rights.of_names([name], is_write=True))
+        key = request.headers.get(b"idempotency-key", b"")
+        once = forms.request_of(key, b"DELETE " + request.raw_path, self._counting.around.wall_s())
+        [value] = await self._desk.delete([name], once)
+        return json_answer({"name": name, "value": value}, 404 if value is None else 200)
+
+    async def _list(self, request: Request) -> Answer | Streaming:
+        asked = forms.read_listing(request.query)
+        await self._admitted(request, rights.of_prefix(asked.prefix))
+        accept = request.headers.get(b"accept", b"")
+        if b"text/csv" in accept:
+            return Streaming((_CSV,), self._all(asked.prefix, asked.after, _csv_row), _nothing)
+        if b"application/x-ndjson" in accept:
+            return Streaming((_LINES,), self._all(asked.prefix, asked.after, _line), _nothing)
+        listed = await self._desk.search(asked.prefix, asked.after, asked.limit)
+        return json_answer({"counters": dict(listed.rows), "after": listed.after})
+
+    async def _all(self, prefix: str, first: str, row: _Row) -> AsyncIterator[bytes]:
+        after: str | None = first
+        while after is not None:
+            listed = await self._desk.search(prefix, after)
+            yield b"".join(row(name, value) for name, value in listed.rows)
+            after = listed.after
+
+    async def _watch(self, request: Request) -> Streaming:
+        prefix = forms.read_prefix(request.query)
+        await self._admitted(request, rights.of_prefix(prefix))
+        self._counting.check_ready()
+        has_missed = b"last-event-id" in request.headers
+        watcher = self._hub.watch(prefix, has_missed=has_missed)
+        return Streaming((_EVENTS, _UNCACHED), self._events(watcher), watcher.close)
+
+    async def _events(self, watcher: Watcher) -> AsyncIterator[bytes]:
+        """What a watcher hears, as server-sent events (WHATWG)."""
+        yield b": counters\n\n"
+        async for values in watcher.events():
+            store = self._counting.store
+            step = b"%d" % (0 if store is None else store.durable_step)
+            told = [
+                b"id: %b\ndata: %b\n\n" % (step, msgspec.json.encode({name: value}))
+                for name, value in values.items()
+            ]
+            yield b"".join(told) or b":\n\n"
+
+    async def _stats(self, request: Request) -> Answer:
+        await self._admitted(request, rights.of_prefix(""))
+        return json_answer(status.statistics(self._counting))
+
+    async def _topology(self, request: Request) -> Answer:
+        await self._admitted(request, rights.of_prefix(""))
+        return json_answer(status.topology(self._counting))
+
+    async def _links(self, request: Request) -> Answer:
+        await self._admitted(request, rights.of_prefix(""))
+        return json_answer(status.links(self._counting))
+
+    async def _ready(self, request: Request) -> Answer:
+        """Somebody says that this member may serve, as soon as it can."""
+        await self._admitted(request, rights.OF_ROOT)
+        self._counting.serve()
+        return json_answer(status.statistics(self._counting))
+
+
+def _csv_row(name: str, value: int) -> bytes:
+    """RFC 4180."""
+    doubled = name.replace('"', '""')
+    return f'"{doubled}",{value}\r\n'.encode()
+
+
+def _line(name: str, value: int) -> bytes:
+    return msgspec.json.encode({"name": name, "value": value}) + b"\n"
+
+
+def _nothing() -> None:
+    """Whoever takes no more pieces asks for none."""

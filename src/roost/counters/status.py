@@ -1,0 +1,99 @@
+"""What one member's counters say of themselves: for operators, as values that JSON has."""
+
+from typing import Any
+
+from roost.counters import sending
+from roost.counters.counting import Counting
+from roost.counters.environment import TREES
+from roost.counters.ports import State
+from roost.counters.sending import Backlog
+
+# Rows of a backlog that are counted for somebody who asks (D14); of more it says that there are.
+BACKLOG_COUNT_MAX = 1000
+
+
+def statistics(counting: Counting) -> dict[str, Any]:
+    """Sizes, rates and how far it has come."""
+    said: dict[str, Any] = {
+        "name": counting.name,
+        "state": counting.state.value,
+        "error": "" if counting.error is None else str(counting.error),
+        "requests": counting.counts.requests,
+        "refused": counting.work.refused_count,
+        "changes": counting.counts.changes,
+        "steps": counting.counts.steps,
+        "rows_sent": counting.counts.rows_sent,
+        "rows_received": counting.counts.rows_received,
+    }
+    store, exchange = counting.store, counting.exchange
+    if store is None or exchange is None or counting.state is not State.OPEN:
+        return said
+    progress = exchange.joining.progress()
+    count, size = store.trees.count("parts"), store.trees.bytes_used()
+    return said | {
+        "epoch": store.epoch.hex(),
+        "phase": progress.phase.value,
+        "share": progress.share,
+        "version": store.version,
+        "counters": count,
+        "bytes": size,
+        "bytes_a_counter": size / count if count else 0.0,
+        "rows": {it: store.trees.count(it) for it in TREES},
+        "idempotency_keys": store.requests.count,
+        "divergences": exchange.differed_count,
+        "purge": counting.known.facts.purge_number,
+    }
+
+
+def topology(counting: Counting) -> dict[str, Any]:
+    """Who counts, and where clients find those that are ready."""
+    urls = {it.id: it.client_urls for it in counting.replica.members()}
+    nodes = [
+        {
+            "name": it.name,
+            "epoch": it.epoch.hex(),
+            "member": f"{it.member_id:x}",
+            "standing": it.standing.value,
+            "ready": it.is_ready,
+            "client_urls": list(urls.get(it.member_id, ())) if it.is_ready else [],
+        }
+        for it in counting.known.facts.owners
+    ]
+    return {"nodes": nodes}
+
+
+def lacking(counting: Counting) -> dict[int, Backlog]:
+    """What each other member has not acknowledged, counted up to a bound."""
+    store, exchange = counting.store, counting.exchange
+    if store is None or exchange is None or counting.state is not State.OPEN:
+        return {}
+    return {
+        partner: sending.backlog(store, link.position, BACKLOG_COUNT_MAX)
+        for partner, link in exchange.links.items()
+    }
+
+
+def links(counting: Counting) -> dict[str, Any]:
+    """What this member tells each other one, and how far that is."""
+    exchange = counting.exchange
+    if exchange is None or counting.state is not State.OPEN:
+        return {"links": []}
+    backlogs = lacking(counting)
+    names = {it.id: it.name for it in counting.replica.members()}
+    now_s = counting.around.clock_s()
+    found = []
+    for partner, link in sorted(exchange.links.items()):
+        said, backlog = link.status(now_s), backlogs[partner]
+        found.append(
+            {
+                "member": f"{partner:x}",
+                "name": names.get(partner, ""),
+                "stage": said.stage.value,
+                "position": said.position,
+                "backlog": backlog.count,
+                "backlog_is_more": backlog.is_more,
+                "behind_s": said.behind_s,
+                "error": said.last_error,
+            }
+        )
+    return {"links": found}

@@ -1,0 +1,52 @@
+"""Counters on a member: pages at /counters, and the service `roost.Counters`."""
+
+from roost.counters.calls import SCHEMAS, CounterService
+from roost.counters.counting import Counting
+from roost.counters.desk import Desk
+from roost.counters.environment import DIRECTORY
+from roost.counters.figures import FIGURES
+from roost.counters.interface import BODY_BYTES_MAX, Interface
+from roost.counters.watching import Hub
+from roost.figures import Family, read_all
+from roost.server.counter_rights import CounterRights
+from roost.server.models.model import Attached, DataModel, Ground, Page
+
+
+def _attach(ground: Ground) -> Attached:
+    member, world = ground.member, ground.embedded.world
+    counting = Counting(
+        member,
+        world,
+        member.config.data_dir / DIRECTORY,
+        name=ground.serving.counters_name or member.config.name,
+        chance=world.dice,
+    )
+    assert ground.gate.border is not None, "etcd's users are there before those who ask for them"
+    desk, rights = Desk(counting), CounterRights(ground.gate.border)
+    hub = Hub(desk)
+    interface, service = Interface(desk, rights, hub), CounterService(desk, rights, hub)
+
+    async def start() -> None:
+        counting.start()
+
+    async def close() -> None:
+        await service.close()
+        await counting.close()
+
+    def collect() -> list[Family]:
+        return read_all(FIGURES, counting)
+
+    return Attached(
+        start=start,
+        stop=hub.close,
+        close=close,
+        routes=service.routes(),
+        pages=tuple(
+            Page(path=it, answer=interface.answer, body_bytes_max=BODY_BYTES_MAX)
+            for it in ("/counters", "/counters/{rest:path}")
+        ),
+        collect=collect,
+    )
+
+
+COUNTERS = DataModel(name="counters", attach=_attach, schemas=SCHEMAS, figures=FIGURES)

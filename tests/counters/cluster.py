@@ -1,0 +1,132 @@
+"""Members that count, in virtual time: production's members, links and driver; trees in memory."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from roost.counters import reading
+from roost.counters.counting import Counting
+from roost.counters.desk import Desk
+from roost.counters.environment import MemoryTrees, Trees
+from roost.counters.errors import NotReady
+from roost.counters.ports import State
+from roost.member import Member, MemberConfig
+from roost.sim.members.loop import run_virtually
+from tests.member.members import Cluster, raise_fatal
+
+
+class CountingCluster(Cluster):
+    """Members with counters on them, by position."""
+
+    def __init__(self, root: Path, size: int) -> None:
+        super().__init__(root, size)
+        self.counting: dict[str, Counting] = {}
+        # What survives a member: its directory.
+        self.trees: dict[str, Trees] = {}
+        self.counter_names: dict[str, str] = {}
+
+    def open(
+        self, config: MemberConfig, on_fatal: Callable[[BaseException], None] = raise_fatal
+    ) -> Member:
+        member = super().open(config, on_fatal)
+        self.trees.setdefault(config.name, MemoryTrees())
+        world = self.network.machine(config.listen_peer_urls[0])
+        directory = config.data_dir / "counters.1"
+
+        def open_trees() -> Trees:
+            directory.mkdir(mode=0o700, exist_ok=True)  # by it a member knows that it has counted
+            return self.trees[config.name]
+
+        self.counting[config.name] = Counting(
+            member,
+            world,
+            directory,
+            name=self.counter_names.get(config.name, config.name),
+            chance=world.dice,
+            open_trees=open_trees,
+        )
+        return member
+
+    def at(self, position: int) -> Counting:
+        """The counters of one member."""
+        return self.counting[self.names[position]]
+
+    def desk(self, position: int) -> Desk:
+        """How they are asked."""
+        return Desk(self.at(position))
+
+    async def start(
+        self,
+        position: int,
+        on_fatal: Callable[[BaseException], None] = raise_fatal,
+        *,
+        double: Path | None = None,
+    ) -> Member:
+        member = await super().start(position, on_fatal, double=double)
+        self.at(position).start()
+        return member
+
+    async def stop(self, position: int) -> None:
+        await self.at(position).close()
+        await super().stop(position)
+
+    def crash(self, position: int) -> None:
+        """The process of a member is gone; what was not durable is, too."""
+        self.counting.pop(self.names[position]).abandon()
+        member = self.members.pop(position)
+        member.abandon()
+        member.journal.abandon()
+
+    def isolate(self, position: int) -> None:
+        """Nobody reaches this member, and it reaches nobody."""
+        here = self.address(position)
+        for other in range(len(self.names)):
+            if other != position:
+                there = self.address(other)
+                self.network.simulated.cut |= {(here, there), (there, here)}
+
+    def heal(self) -> None:
+        """Everybody reaches everybody."""
+        self.network.simulated.heal()
+
+    def read(self, position: int, names: list[str]) -> list[int | None]:
+        """What a member reads, or nothing while it serves nobody."""
+        counting = self.at(position)
+        if counting.state is not State.OPEN:
+            return []
+        try:
+            store = counting.check_ready()
+        except NotReady:
+            return []
+        assert store is not None, "it is open"
+        return reading.read(store, names)
+
+    async def until_all_read(self, wanted: dict[str, int | None]) -> None:
+        """Wait until every member that runs reads that."""
+        names, values = list(wanted), list(wanted.values())
+        await self.until(lambda: all(self.read(it, names) == values for it in self.members))
+
+    async def until_known(self) -> None:
+        """Wait until everybody who counts is known, and ready, to all."""
+
+        def names_of(position: int) -> list[str]:
+            facts = self.at(position).known.facts
+            return sorted(it.name for it in facts.counting() if it.is_ready)
+
+        wanted = sorted(self.at(it).name for it in self.members)
+        await self.until(lambda: all(names_of(it) == wanted for it in self.members))
+
+
+def run_counting(
+    root: Path, story: Callable[[CountingCluster], Awaitable[None]], size: int = 3
+) -> None:
+    """Run `story` with members that have started."""
+
+    async def main() -> None:
+        cluster = CountingCluster(root, size)
+        await cluster.start_all()
+        try:
+            await story(cluster)
+        finally:
+            await cluster.stop_all()
+
+    run_virtually(main())

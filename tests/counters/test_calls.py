@@ -1,0 +1,165 @@
+"""Counters over gRPC, called by hand: the same answers, in the words of the schema."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.message import Message
+
+from roost.call import Code, Stream, Unary
+from roost.counters.algebra import VALUE_MAX
+from roost.counters.calls import SERVICE, CounterService, value_of
+from roost.counters.forms import NOT_COUNTED
+from roost.counters.watching import Hub
+from roost.flow import OWN, Flow
+from roost.proto import counters_pb2 as pb
+from tests.counters.cluster import CountingCluster, run_counting
+from tests.counters.test_interface import Rights
+
+
+class Call:
+    """A call, and how it ended."""
+
+    token = certificate_name = address = ""
+    flow: Flow = OWN
+    is_over = False
+    pending_bytes = 0
+    on_drain = None
+
+    def __init__(self) -> None:
+        self.said: asyncio.Future[bytes | tuple[int, str]] = asyncio.Future()
+        self.sent: list[pb.CountersResponse] = []
+
+    def reply(self, message: bytes) -> None:
+        self.said.set_result(message)
+
+    def fail(self, code: int, text: str) -> None:
+        self.said.set_result((code, text))
+
+    finish = fail
+
+    def send(self, message: bytes) -> None:
+        self.sent.append(pb.CountersResponse.FromString(message))
+
+
+async def failed(service: CounterService, method: str, request: Message | bytes) -> Any:
+    """How a call ended that was refused."""
+    call = Call()
+    route = service.routes()[f"/{SERVICE}/{method}".encode()]
+    assert isinstance(route, Unary)
+    body = request if isinstance(request, bytes) else request.SerializeToString()
+    route.handle(call, body)  # type: ignore[arg-type]  # it has what is used
+    return await call.said
+
+
+async def ask(service: CounterService, method: str, request: Message) -> dict[str, int | None]:
+    """The values that a call was answered with."""
+    said = await failed(service, method, request)
+    assert isinstance(said, bytes), said
+    values = pb.CountersResponse.FromString(said).values
+    return {it.name: None if it.missing else it.value for it in values}
+
+
+def of(*changes: tuple[str, int], key: bytes = b"") -> pb.IncrementRequest:
+    return pb.IncrementRequest(
+        changes=[pb.CounterChange(name=name, change=change) for name, change in changes], key=key
+    )
+
+
+def service_of(cluster: CountingCluster) -> tuple[CounterService, Rights]:
+    desk, rights = cluster.desk(0), Rights()
+    return CounterService(desk, rights, Hub(desk)), rights
+
+
+def test_calls_change_read_and_list_counters(tmp_path: Path) -> None:
+    async def story(cluster: CountingCluster) -> None:
+        service, rights = service_of(cluster)
+        assert await ask(service, "Increment", of(("a", 5), ("b", -2))) == {"a": 5, "b": -2}
+        for _it in range(2):
+            assert await ask(service, "Increment", of(("a", 1), key=b"k")) == {"a": 6}
+        assert rights.needed[-1].keys == [b"counters/a"]
+        assert rights.needed[-1].is_write
+        read = pb.ReadCountersRequest(names=["a", "b", "c"])
+        assert await ask(service, "Read", read) == {"a": 6, "b": -2, "c": None}
+        raw = await failed(service, "Read", pb.ReadCountersRequest(names=["a"], raw=True))
+        [found] = pb.CountersResponse.FromString(raw).values
+        assert {it.name: it.value for it in found.parts} == {"m0": 6}
+        said = await failed(service, "Search", pb.SearchCountersRequest(limit=1))
+        listed = pb.CountersResponse.FromString(said)
+        assert [it.name for it in listed.values] == ["a"]
+        assert (listed.more, listed.after) == (True, "a")
+        rest = pb.SearchCountersRequest(after=listed.after, limit=1)
+        assert await ask(service, "Search", rest) == {"b": -2}
+        delete = pb.DeleteCountersRequest(names=["a", "none"])
+        assert await ask(service, "Delete", delete) == {"a": 6, "none": None}
+        for what in ("stats", "links", "topology"):
+            said = await failed(service, "Describe", pb.DescribeCountersRequest(what=what))
+            assert json.loads(pb.DescribeCountersResponse.FromString(said).said)
+        said = await failed(service, "Administer", pb.AdministerCountersRequest(what="ready"))
+        assert json.loads(pb.DescribeCountersResponse.FromString(said).said)["phase"] == "ready"
+        await service.close()
+
+    run_counting(tmp_path, story, size=1)
+
+
+def test_calls_are_refused_by_name(tmp_path: Path) -> None:
+    async def story(cluster: CountingCluster) -> None:
+        service, rights = service_of(cluster)
+        await ask(service, "Increment", of(("full", VALUE_MAX)))
+        code, text = await failed(service, "Increment", of(("full", 1)))
+        assert (code, text.split(":")[0]) == (Code.FAILED_PRECONDITION, "CounterOverflow")
+        code, text = await failed(service, "Increment", of(("\n", 1)))
+        assert (code, text.split(":")[0]) == (Code.INVALID_ARGUMENT, "BadCounterName")
+        for method in ("Increment", "Delete", "Read", "Search", "Describe", "Administer"):
+            code, text = await failed(service, method, b"\xff")
+            assert (code, text.split(":")[0]) == (Code.INVALID_ARGUMENT, "BadCounterRequest")
+        for method, request in (
+            ("Describe", pb.DescribeCountersRequest(what="nothing")),
+            ("Administer", pb.AdministerCountersRequest(what="nothing")),
+            ("Search", pb.SearchCountersRequest(limit=-1)),
+            ("Read", pb.ReadCountersRequest(names=["a"] * 10_001)),
+        ):
+            code, text = await failed(service, method, request)
+            assert (code, text.split(":")[0]) == (Code.INVALID_ARGUMENT, "BadCounterRequest")
+        rights.refuses = True
+        refused = (Code.PERMISSION_DENIED, "etcdserver: permission denied")
+        assert await failed(service, "Increment", of(("a", 1))) == refused
+        assert await failed(service, "Read", pb.ReadCountersRequest(names=["a"])) == refused
+        rights.refuses = False
+        await cluster.at(0).close()
+        code, text = await failed(service, "Increment", of(("a", 1)))
+        assert code == Code.UNAVAILABLE
+        assert text.startswith(NOT_COUNTED), "it is safe to ask another member"
+
+    run_counting(tmp_path, story, size=1)
+
+
+def test_a_stream_tells_totals_that_change(tmp_path: Path) -> None:
+    async def story(cluster: CountingCluster) -> None:
+        service, _ = service_of(cluster)
+        await ask(service, "Increment", of(("users/1", 5), ("other", 1)))
+        route = service.routes()[f"/{SERVICE}/Watch".encode()]
+        assert isinstance(route, Stream)
+        call = Call()
+        stream = route.open(call)  # type: ignore[arg-type]  # it has what is used
+        stream.on_message(pb.WatchCountersRequest(prefix="users/", all=True).SerializeToString())
+        await cluster.until(lambda: len(call.sent) == 1)
+        assert [(it.name, it.value) for it in call.sent[0].values] == [("users/1", 5)]
+        await ask(service, "Increment", of(("users/1", 5), ("other", 1)))
+        await cluster.until(lambda: len(call.sent) == 2)
+        assert [(it.name, it.value) for it in call.sent[1].values] == [("users/1", 10)]
+        stream.on_half_close()
+        stream.on_cancel()
+        broken = Call()
+        other = route.open(broken)  # type: ignore[arg-type]  # likewise
+        other.on_message(b"\xff")
+        assert (await broken.said)[0] == Code.INVALID_ARGUMENT
+        await service.close()
+
+    run_counting(tmp_path, story, size=1)
+
+
+def test_sums_beyond_64_bits_are_said_in_decimal() -> None:
+    assert value_of("a", VALUE_MAX + 1) == pb.CounterValue(name="a", large=str(1 << 63))
+    assert value_of("a", None).missing

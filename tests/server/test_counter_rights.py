@@ -1,0 +1,92 @@
+"""Counters ask etcd's rights: keys `counters/<name>`, without waiting for anybody else."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from roost.counters import rights
+from roost.counters.rights import Needed
+from roost.errors import ModelRefused, RoostError
+from roost.etcd.access.judge import First
+from roost.server.counter_rights import CounterRights
+
+
+class Judge:
+    """Somebody with the right to keys that begin with counters/a, to read and to write."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def need_root(self) -> None:
+        self.asked.append("root")
+        raise ModelRefused(7, "denied")
+
+    def need_read(self, key: bytes, range_end: bytes = b"") -> None:
+        self.asked.append("read")
+        if not (key.startswith(b"counters/a") and range_end <= b"counters/b"):
+            raise ModelRefused(7, "denied")
+
+    def need_read_all(self, first: First) -> None:
+        self.asked.append("read all")
+        self._need(first)
+
+    def need_write_all(self, first: First) -> None:
+        self.asked.append("write all")
+        self._need(first)
+
+    def _need(self, first: First) -> None:
+        if first(b"", b"counters/a") is not None or first(b"counters/b", None) is not None:
+            raise ModelRefused(7, "denied")
+
+
+class Border:
+    """Lets the judge say, at once."""
+
+    def __init__(self) -> None:
+        self.judge = Judge()
+
+    def admit(
+        self,
+        caller: object,
+        check: Callable[[Any], None],
+        allowed: Callable[[], None],
+        refused: Callable[[RoostError], None],
+        *,
+        is_local: bool,
+    ) -> None:
+        assert caller is None
+        assert is_local, "a member that is cut off answers"
+        try:
+            check(self.judge)
+        except ModelRefused as refusal:
+            refused(refusal)
+        else:
+            allowed()
+
+
+@pytest.mark.parametrize(
+    ("needed", "asked", "may"),
+    [
+        (rights.of_names(["a", "a/b", "ab"]), "read all", True),
+        (rights.of_names(["a", "b"]), "read all", False),
+        (rights.of_names(["0"], is_write=True), "write all", False),
+        (rights.of_names(["a"], is_write=True), "write all", True),
+        (rights.of_prefix("a"), "read", True),
+        (rights.of_prefix("a/x"), "read", True),
+        (rights.of_prefix(""), "read", False),
+        (rights.of_prefix("b"), "read", False),
+        (rights.OF_ROOT, "root", False),
+    ],
+)
+def test_what_is_needed_is_asked_of_the_judge(needed: Needed, asked: str, *, may: bool) -> None:
+    border = Border()
+    told: list[bool] = []
+    CounterRights(border).admit(  # type: ignore[arg-type]  # it has what is used
+        None,  # type: ignore[arg-type]  # nobody looks at it
+        needed,
+        lambda: told.append(True),
+        lambda _error: told.append(False),
+    )
+    assert told == [may]
+    assert border.judge.asked == [asked]
