@@ -131,13 +131,14 @@ FLOORS = {
     "roost.counters": """
         calls | figures | interface
         watching | status
-        desk
+        desk | purging
         counting
         known | early
         work
         facts | forms | rights | ports
         changing
-        exchange | reading | upkeep
+        exchange
+        reading | upkeep
         joining | outgoing
         receiving | sending | registry
         messages | store

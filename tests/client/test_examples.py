@@ -7,10 +7,12 @@ import sys
 import threading
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
 from roost import Client
+from roost.client import ClientError
 from roost.testing.cluster import Cluster
 from roost.testing.patience import wait_until
 from tests.client.virtual import VirtualCluster, run_cluster
@@ -28,7 +30,7 @@ def load(name: str) -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["job_queue", "service_registry"])
+@pytest.mark.parametrize("name", ["job_queue", "page_views", "service_registry"])
 def test_an_example_fits_on_two_screens(name: str) -> None:
     assert len((EXAMPLES / f"{name}.py").read_text().splitlines()) < LINES_MAX
 
@@ -92,3 +94,45 @@ def test_who_is_there_is_known_whatever_happens_to_members(tmp_path: Path) -> No
             following.cancel()
 
     run_cluster(tmp_path, story)
+
+
+@pytest.mark.slow
+@pytest.mark.cluster
+def test_page_views_are_counted_while_members_are_gone(tmp_path: Path) -> None:
+    module = load("page_views")
+
+    def visit(application: Any, path: str) -> str:
+        return b"".join(application({"PATH_INFO": path}, lambda *_: None)).decode()
+
+    with Cluster(tmp_path, 3) as cluster:
+        cluster.leader()
+        with Client(cluster.endpoints) as client:
+            later = client.counters.later()
+            application = module.Application(client, later)
+            for _ in range(10):
+                visit(application, "/home")
+            later.flush()
+            # All have heard of it; then two of three are gone, and nobody leads.
+            name = module.name_of("/home")
+            for endpoint in cluster.endpoints:
+                with client.at(endpoint) as one:
+                    wait_until(lambda it=one: it.counters.read(name)[name] == 10)  # type: ignore[misc]  # bound at once
+            cluster.kill(0, 1)
+            for _ in range(5):
+                visit(application, "/home")
+            visit(application, "/about\n" + "x" * 500)
+            later.flush()
+            assert later.end() == {}
+            assert "15 /home" in visit(application, "/")
+            cluster.start(0)
+            cluster.start(1)
+            for endpoint in cluster.endpoints:
+                with client.at(endpoint) as one:
+                    wait_until(lambda it=one: _reads(it, name) == 15)  # type: ignore[misc]  # likewise
+
+
+def _reads(client: Client, name: str) -> int | None:
+    try:
+        return client.counters.read(name)[name]
+    except ClientError:
+        return None

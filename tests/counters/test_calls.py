@@ -11,6 +11,7 @@ from roost.call import Code, Stream, Unary
 from roost.counters.algebra import VALUE_MAX
 from roost.counters.calls import SERVICE, CounterService, value_of
 from roost.counters.forms import NOT_COUNTED
+from roost.counters.purging import Purging
 from roost.counters.watching import Hub
 from roost.flow import OWN, Flow
 from roost.proto import counters_pb2 as pb
@@ -69,7 +70,7 @@ def of(*changes: tuple[str, int], key: bytes = b"") -> pb.IncrementRequest:
 
 def service_of(cluster: CountingCluster) -> tuple[CounterService, Rights]:
     desk, rights = cluster.desk(0), Rights()
-    return CounterService(desk, rights, Hub(desk)), rights
+    return CounterService(desk, rights, Hub(desk), Purging(desk.counting)), rights
 
 
 def test_calls_change_read_and_list_counters(tmp_path: Path) -> None:

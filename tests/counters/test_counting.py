@@ -244,10 +244,10 @@ def test_who_waits_when_a_member_stops_is_told(tmp_path: Path) -> None:
     async def story(cluster: CountingCluster) -> None:
         told: list[object] = []
         counting = cluster.at(0)
-        counting.increment_nowait([("a", 1)], told.append)
+        cluster.desk(0).increment_nowait([("a", 1)], told.append)
         await counting.close()
         assert isinstance(told[0], Stopped)
-        counting.increment_nowait([("a", 1)], told.append)
+        cluster.desk(0).increment_nowait([("a", 1)], told.append)
         assert isinstance(told[1], Stopped)
 
     run_counting(tmp_path, story, size=1)

@@ -7,6 +7,7 @@ from roost.counters.changing import delete, increment
 from roost.counters.environment import MemoryTrees
 from roost.counters.errors import CounterStoreCorrupt
 from roost.counters.messages import Changes, Purpose
+from roost.counters.rows import ROWS_MAX
 from roost.counters.store import Store
 from tests.counters.stores import open_store
 
@@ -73,7 +74,7 @@ def test_a_report_says_up_to_where_all_was_here_and_not_what_was_passed_over() -
     assert first is not None
     receiving.receive_changes(two, first)
     two.perform()
-    assert two.durable_heard[two.owners.number_of(one.epoch)] == 1024
+    assert two.durable_heard[two.owners.number_of(one.epoch)] == ROWS_MAX
     assert upkeep.report(two).heard[one.epoch] == 0
     hand_over(one, two)
     assert upkeep.report(two).heard == {one.epoch: 1100, two.epoch: 0}

@@ -164,3 +164,22 @@ def ready(endpoint: str, endpoints: str, timeout_s: float, *, as_json: bool) -> 
         say_json(said)
     else:
         click.echo(f"{said.get('name', endpoint)}: {said.get('phase', said['state'])}")
+
+
+@counter.command()
+@click.option("--force", is_flag=True, help="Leave out members that do not answer.")
+@client_options
+def purge(endpoints: str, timeout_s: float, *, as_json: bool, force: bool) -> None:
+    """Have all members remove what is left of deleted counters, as far as everybody knows of it.
+
+    Refused while somebody who counts does not answer, and the reason names who. Forced, what such a
+    member lacks may come back with it for a moment, until it was told everything anew. It takes two
+    rounds to remove all: ask twice.
+    """
+    with connect(endpoints, timeout_s) as client:
+        said = client.counters.administer("purge", force=force)
+    if as_json:
+        say_json(said)
+    else:
+        proof = said["proof"]
+        say_table([("MEMBER", "UP TO"), *((it, str(proof[it])) for it in proof)], right=(1,))

@@ -19,6 +19,7 @@ from roost.counters.changing import CHANGES_MAX
 from roost.counters.counting import Counting
 from roost.counters.desk import Desk
 from roost.counters.errors import BadCounterRequest
+from roost.counters.purging import Purging
 from roost.counters.rights import Needed, Rights
 from roost.counters.watching import Hub, Watcher
 from roost.errors import RoostError
@@ -45,9 +46,10 @@ class Failing(Protocol):
 class CounterService:
     """Answers calls about one member's counters."""
 
-    def __init__(self, desk: Desk, rights: Rights, hub: Hub) -> None:
+    def __init__(self, desk: Desk, rights: Rights, hub: Hub, purging: Purging) -> None:
         """Ask the desk, after the rights."""
         self._desk = desk
+        self._purging = purging
         self._counting = desk.counting
         self._rights = rights
         self._hub = hub
@@ -85,7 +87,7 @@ class CounterService:
         self._admit(
             call,
             rights.of_names(names, is_write=True),
-            lambda: self._counting.increment_nowait(changes, done, once),
+            lambda: self._desk.increment_nowait(changes, done, once),
         )
 
     def delete(self, call: Call, body: bytes) -> None:
@@ -99,7 +101,7 @@ class CounterService:
         self._admit(
             call,
             rights.of_names(names, is_write=True),
-            lambda: self._counting.delete_nowait(names, done, once),
+            lambda: self._desk.delete_nowait(names, done, once),
         )
 
     def read(self, call: Call, body: bytes) -> None:
@@ -159,15 +161,17 @@ class CounterService:
         asked = _parse(call, pb.AdministerCountersRequest, body)
         if asked is None:
             return
-        if asked.what != "ready":
-            _fail(call, BadCounterRequest(f"{asked.what!r}: ready"))
+        if asked.what not in ("ready", "purge"):
+            _fail(call, BadCounterRequest(f"{asked.what!r}: ready or purge"))
             return
+        self._run(call, rights.OF_ROOT, self._administer(call, asked))
 
-        def serve() -> None:
+    async def _administer(self, call: Call, asked: pb.AdministerCountersRequest) -> None:
+        if asked.what == "purge":
+            _say(call, {"proof": await self._purging.purge(is_forced=asked.force)})
+        else:
             self._counting.serve()
             _say(call, status.statistics(self._counting))
-
-        self._admit(call, rights.OF_ROOT, serve)
 
     def watch(self, call: StreamCall) -> "CounterStream":
         """Watch."""

@@ -18,7 +18,7 @@ A member counts whether it reaches anybody or not; it asks to be known under its
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -40,7 +40,6 @@ from roost.counters.known import Known
 from roost.counters.messages import Message
 from roost.counters.outgoing import Stage
 from roost.counters.ports import Around, Chance, Counts, Replica, State, dice, entropy
-from roost.counters.requests import Request
 from roost.counters.store import Step, Store
 from roost.counters.work import Done, Work
 from roost.errors import RoostError, Stopped
@@ -88,6 +87,8 @@ class Counting:
         # What a thread has opened, whether it was waited for or not.
         self._made: Store | None = None
         self._is_stopped = self._is_turn_due = False
+        # Called with each look while the store is open.
+        self.lookers: list[Callable[[], None]] = []
         self._reopen_at_s = 0.0
         self._early = Early()
         self._incoming: deque[tuple[int, Message]] = deque()
@@ -211,31 +212,8 @@ class Counting:
 
     # What clients ask.
 
-    def increment_nowait(
-        self, changes: Sequence[tuple[str, int]], done: Done, request: Request | None = None
-    ) -> None:
-        """Change counters, all or none, and call `done` once: new values, or why there are none.
-
-        It is durable here then.  Errors are those of `changing.increment`, NotReady, and
-        OutcomeUnknown: it may be counted, and who asks again with the same key counts once.
-        """
-
-        def begin(store: Store) -> Steps:
-            return changing.increment_steps(store, changes, request)
-
-        self._ask(len(changes), begin, done)
-
-    def delete_nowait(
-        self, names: Sequence[str], done: Done, request: Request | None = None
-    ) -> None:
-        """Delete counters; `done` gets what they were, None = there was none.  Else likewise."""
-
-        def begin(store: Store) -> Steps:
-            return changing.delete_steps(store, names, request)
-
-        self._ask(len(names), begin, done)
-
-    def _ask(self, count: int, begin: Callable[[Store], Steps], done: Done) -> None:
+    def change_nowait(self, count: int, begin: Callable[[Store], Steps], done: Done) -> None:
+        """Have so many changes made, as soon as clients are served; `done` is called once."""
         self.counts.requests += 1
 
         def go_on(error: RoostError | None) -> None:
@@ -275,6 +253,17 @@ class Counting:
         if self.exchange is not None and (error := self.exchange.joining.refusal()) is not None:
             raise error
         return self.store
+
+    def work_nowait(self, begin: Callable[[Store], Steps], done: Done) -> None:
+        """Have something done to the open store between requests of clients, as one of them."""
+        self.work.ask(changing.SLICE_CHANGES, begin, done)
+        self._schedule()
+
+    def ask_reports(self) -> None:
+        """Ask all members how far they have heard everybody: `Exchange.reports`."""
+        if self.exchange is not None:
+            self.exchange.ask_reports()
+            self._schedule()
 
     def serve(self) -> None:
         """Serve clients as soon as everything is here; nobody wants it silent any more.
@@ -381,6 +370,8 @@ class Counting:
         exchange.joining.look([sources[it] for it in sorted(partners & sources.keys())])
         self._early.look(exchange.joining.refusal(), now_s)
         self._ask_admission(store, exchange)
+        for look in self.lookers:
+            look()
         self._schedule()
 
     def _look_at_facts(self, *, is_forced: bool = False) -> None:

@@ -4,11 +4,14 @@ import asyncio
 from collections.abc import Sequence
 from functools import partial
 
-from roost.counters import reading
+from roost.counters import changing, reading
+from roost.counters.changing import Steps
 from roost.counters.counting import Counting
 from roost.counters.ports import State
 from roost.counters.reading import PAGE_ROWS_MAX, Listed
 from roost.counters.requests import Request
+from roost.counters.store import Store
+from roost.counters.work import Done
 from roost.outcome import settle_future
 
 # Names that are read in one turn (D14).
@@ -22,6 +25,30 @@ class Desk:
         """Ask these."""
         self.counting = counting
 
+    def increment_nowait(
+        self, changes: Sequence[tuple[str, int]], done: Done, request: Request | None = None
+    ) -> None:
+        """Change counters, all or none, and call `done` once: new values, or why there are none.
+
+        It is durable here then.  Errors are those of `changing.increment`, NotReady, and
+        OutcomeUnknown: it may be counted, and who asks again with the same key counts once.
+        """
+
+        def begin(store: Store) -> Steps:
+            return changing.increment_steps(store, changes, request)
+
+        self.counting.change_nowait(len(changes), begin, done)
+
+    def delete_nowait(
+        self, names: Sequence[str], done: Done, request: Request | None = None
+    ) -> None:
+        """Delete counters; `done` gets what they were, None = there was none.  Else likewise."""
+
+        def begin(store: Store) -> Steps:
+            return changing.delete_steps(store, names, request)
+
+        self.counting.change_nowait(len(names), begin, done)
+
     async def increment(
         self, changes: Sequence[tuple[str, int]], request: Request | None = None
     ) -> list[int | None]:
@@ -34,7 +61,7 @@ class Desk:
 
         """
         future: asyncio.Future[list[int | None]] = asyncio.get_running_loop().create_future()
-        self.counting.increment_nowait(changes, partial(settle_future, future), request)
+        self.increment_nowait(changes, partial(settle_future, future), request)
         return await future
 
     async def delete(
@@ -47,7 +74,7 @@ class Desk:
 
         """
         future: asyncio.Future[list[int | None]] = asyncio.get_running_loop().create_future()
-        self.counting.delete_nowait(names, partial(settle_future, future), request)
+        self.delete_nowait(names, partial(settle_future, future), request)
         return await future
 
     async def _wait_ready(self) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from roost.counters import messages, receiving, sending
+from roost.counters import messages, receiving, sending, upkeep
 from roost.counters.errors import MalformedCounters, OwnerForked
 from roost.counters.joining import Joining, Pull
 from roost.counters.messages import (
@@ -24,9 +24,12 @@ from roost.counters.messages import (
     PageTaken,
     Purpose,
     Refused,
+    Reported,
     WantPage,
+    WantReport,
 )
 from roost.counters.outgoing import Outgoing
+from roost.counters.registry import Report
 from roost.counters.standing import Digest, Opening
 from roost.counters.store import Store
 from roost.errors import Overloaded
@@ -79,6 +82,8 @@ class Exchange:
         # Owners that are away for good: what still comes of them is not taken.
         self.retired: set[bytes] = set()
         self.differed_count = 0
+        # What members have said of themselves since `ask_reports`, by their epochs.
+        self.reports: dict[bytes, Report] = {}
         # Whether a link may have something to send that has not been asked yet.
         self.has_more = False
         self._answers: list[_Answer] = []
@@ -121,6 +126,11 @@ class Exchange:
                     self.store, message.purpose, message.after, heads, message.epoch
                 )
                 self._say(partner, page)
+            case WantReport():
+                self._compare_soon()
+                self._say(partner, _reported(upkeep.report(self.store)))
+            case Reported():
+                self.reports[message.epoch] = _report(message)
             case _ if link is None or message.epoch != self.store.epoch:
                 pass  # an answer to a link that is not there any more
             case Heard():
@@ -131,6 +141,18 @@ class Exchange:
                 link.on_differs()
             case Refused():
                 link.on_refused(message)
+
+    def _compare_soon(self) -> None:
+        """Let partners see that they have all; what they report rests on that."""
+        for link in self.links.values():
+            link.compare_soon()
+
+    def ask_reports(self) -> None:
+        """Ask all partners how far they have heard everybody; forget what they said before."""
+        self.reports = {self.store.epoch: upkeep.report(self.store)}
+        self._compare_soon()
+        for partner in self.links:
+            self._say(partner, WantReport(self.store.epoch))
 
     def _say(self, partner: int, message: Message) -> None:
         if len(self._answers) < ANSWERS_MAX:
@@ -177,9 +199,16 @@ class Exchange:
     def _on_compare(self, partner: int, compare: Compare) -> None:
         ours = self.store.digest(compare.epoch)
         theirs = Digest(compare.count, compare.values, compare.versions)
-        if self._heard(compare.epoch) == compare.version and ours != theirs:
+        if self._heard(compare.epoch) != compare.version:
+            return
+        if ours != theirs:
             self.differed_count += 1
             self._say(partner, Differs(compare.epoch))
+            return
+        # Its owner is at that version still, and all up to it is here: so all that it has.
+        number = self.store.owners.numbers.get(compare.epoch)
+        if number is not None and self.store.heard[number].level < compare.version:
+            self.store.heard_of(number).level = compare.version
 
     def _on_replace(self, partner: int, page: Page) -> None:
         base = receiving.version_in(page.heads, page.epoch)
@@ -230,3 +259,26 @@ class Exchange:
             if wanted is not None:
                 found.append(letter_of(partner, wanted))
         return found
+
+
+def _reported(report: Report) -> Reported:
+    """A report as it is sent."""
+    digests = {epoch: [it.count, it.values, it.versions] for epoch, it in report.digests.items()}
+    return Reported(
+        epoch=report.epoch,
+        heard=dict(report.heard),
+        digests=digests,
+        folds=sorted(report.folds),
+        folds_ended=sorted(report.folds_ended),
+    )
+
+
+def _report(said: Reported) -> Report:
+    """What a member has said of itself."""
+    return Report(
+        epoch=said.epoch,
+        heard=said.heard,
+        digests={epoch: Digest(*it) for epoch, it in said.digests.items()},
+        folds=frozenset(said.folds),
+        folds_ended=frozenset(said.folds_ended),
+    )

@@ -45,16 +45,27 @@ LIST_LIMIT, LIST_LIMIT_MAX = 1000, 10_000
 _MISSING_BYTES_MAX = 4096
 _DIGITS_MAX = 20
 _GRPC_STATUSES = {3: 400, 5: 404, 7: 403, 9: 409, 14: 503, 16: 401}
-# What an error is over HTTP, and over gRPC; the first row that fits.
-_STATUSES: tuple[tuple[type[RoostError], int, Code], ...] = (
-    (CounterOverflow, 409, Code.FAILED_PRECONDITION),
-    (KeyReused, 422, Code.INVALID_ARGUMENT),
-    (Refused, 409, Code.FAILED_PRECONDITION),
-    (CallerFault, 400, Code.INVALID_ARGUMENT),
-    (Overloaded, 503, Code.RESOURCE_EXHAUSTED),
-    (NotExecuted, 503, Code.UNAVAILABLE),
-    (OutcomeUnknown, 504, Code.UNAVAILABLE),
-    (CounterStoreError, 503, Code.UNAVAILABLE),
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What an error is over HTTP, and over gRPC."""
+
+    kind: type[RoostError]
+    status: int
+    code: Code
+
+
+# The first row that fits.
+_TOLD = (
+    _Told(CounterOverflow, 409, Code.FAILED_PRECONDITION),
+    _Told(KeyReused, 422, Code.INVALID_ARGUMENT),
+    _Told(Refused, 409, Code.FAILED_PRECONDITION),
+    _Told(CallerFault, 400, Code.INVALID_ARGUMENT),
+    _Told(Overloaded, 503, Code.RESOURCE_EXHAUSTED),
+    _Told(NotExecuted, 503, Code.UNAVAILABLE),
+    _Told(OutcomeUnknown, 504, Code.UNAVAILABLE),
+    _Told(CounterStoreError, 503, Code.UNAVAILABLE),
 )
 # Before the text of an error after which it is safe to ask anybody again.
 NOT_COUNTED = "counters: nothing was counted: "
@@ -159,6 +170,21 @@ def read_prefix(query: bytes) -> str:
     return prefix
 
 
+def read_force(query: bytes) -> bool:
+    """What `/counters/purge` asks.
+
+    Raises:
+        BadCounterRequest: it is something else.
+
+    """
+    is_forced = False
+    for name, value in _pairs(query):
+        if name != "force" or value not in ("true", "false"):
+            raise BadCounterRequest(f"{name}: force=true")
+        is_forced = value == "true"
+    return is_forced
+
+
 def read_changes(body: bytes) -> list[tuple[str, int]]:
     """What `/counters/increment` asks.
 
@@ -228,7 +254,7 @@ def status_of(error: RoostError) -> Status:
     """What a client is told of an error over gRPC."""
     if isinstance(error, ModelRefused):
         return Status(error.code, error.text)
-    code = next((it for kind, _, it in _STATUSES if isinstance(error, kind)), Code.INTERNAL)
+    code = next((it.code for it in _TOLD if isinstance(error, it.kind)), Code.INTERNAL)
     text = f"{type(error).__name__}: {error}"
     # A member that is broken has counted nothing of a request that it has refused.
     has_not_run = isinstance(error, NotExecuted | CounterStoreError)
@@ -238,7 +264,7 @@ def status_of(error: RoostError) -> Status:
 def error_answer(error: RoostError) -> Answer:
     """What a client is told of an error."""
     said: dict[str, object] = {"code": type(error).__name__, "message": str(error)}
-    status = next((it for kind, it, _ in _STATUSES if isinstance(error, kind)), 500)
+    status = next((it.status for it in _TOLD if isinstance(error, it.kind)), 500)
     headers: Fields = ()
     match error:
         case ModelRefused():

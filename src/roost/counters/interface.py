@@ -11,6 +11,7 @@ import msgspec
 from roost.counters import forms, rights, status
 from roost.counters.desk import Desk
 from roost.counters.forms import error_answer, json_answer
+from roost.counters.purging import Purging
 from roost.counters.rights import Needed, Rights
 from roost.counters.watching import Hub, Watcher
 from roost.errors import RoostError
@@ -28,9 +29,10 @@ _Row = Callable[[str, int], bytes]
 class Interface:
     """Answers all requests whose path is /counters, or begins with /counters/."""
 
-    def __init__(self, desk: Desk, rights: Rights, hub: Hub) -> None:
+    def __init__(self, desk: Desk, rights: Rights, hub: Hub, purging: Purging) -> None:
         """Ask the desk, after the rights."""
         self._desk = desk
+        self._purging = purging
         self._counting = desk.counting
         self._rights = rights
         self._hub = hub
@@ -56,6 +58,7 @@ class Interface:
             b"/topology": ("GET", self._topology),
             b"/links": ("GET", self._links),
             b"/ready": ("POST", self._ready),
+            b"/purge": ("POST", self._purge),
         }
         if path not in handlers:
             return not_found()
@@ -151,6 +154,13 @@ class Interface:
         await self._admitted(request, rights.OF_ROOT)
         self._counting.serve()
         return json_answer(status.statistics(self._counting))
+
+    async def _purge(self, request: Request) -> Answer:
+        """An operator wants removed what nobody needs."""
+        is_forced = forms.read_force(request.query)
+        await self._admitted(request, rights.OF_ROOT)
+        proof = await self._purging.purge(is_forced=is_forced)
+        return json_answer({"proof": proof})
 
 
 def _csv_row(name: str, value: int) -> bytes:

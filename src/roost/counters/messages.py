@@ -30,6 +30,8 @@ from roost.errors import UNDECODABLE
 # A message has one row at least; no row is larger than what is added here.
 MESSAGE_BYTES_MAX = BYTES_MAX + (1 << 20)
 OWNERS_MAX = 1 << 12
+# Of a digest: how many parts, and two sums.
+DIGEST_NUMBERS = 3
 
 
 class Purpose(Enum):
@@ -140,7 +142,35 @@ class WantPage(msgspec.Struct, frozen=True, kw_only=True, tag="want"):
     after: bytes
 
 
-Message = Changes | Page | Hello | Heard | PageTaken | Compare | Differs | Refused | WantPage
+class WantReport(msgspec.Struct, frozen=True, tag="want_report"):
+    """Say how far you have heard everybody; `epoch` is who asks."""
+
+    epoch: bytes
+
+
+class Reported(msgspec.Struct, frozen=True, kw_only=True, tag="report"):
+    """`registry.Report`, of the member that it comes from; a digest is its three numbers."""
+
+    epoch: bytes
+    heard: dict[bytes, int]
+    digests: dict[bytes, list[int]]
+    folds: list[bytes]
+    folds_ended: list[bytes]
+
+
+Message = (
+    Changes
+    | Page
+    | Hello
+    | Heard
+    | PageTaken
+    | Compare
+    | Differs
+    | Refused
+    | WantPage
+    | WantReport
+    | Reported
+)
 _encode = msgspec.msgpack.Encoder().encode
 _decode_message = msgspec.msgpack.Decoder(Message).decode
 
@@ -191,9 +221,22 @@ def decode(data: bytes) -> Message:
             _check_changes(message)
         else:
             _check_page(message)
+    elif isinstance(message, Reported):
+        _check_report(message)
     elif len(message.epoch) not in (0, EPOCH_BYTES):
         raise MalformedCounters("an epoch that is none")
     return message
+
+
+def _check_report(message: Reported) -> None:
+    epochs = [message.epoch, *message.heard, *message.digests, *message.folds]
+    epochs += message.folds_ended
+    if any(len(it) != EPOCH_BYTES for it in epochs) or len(epochs) > 4 * OWNERS_MAX:
+        raise MalformedCounters("a report of an epoch that is none")
+    if any(not 0 <= it <= VERSION_MAX for it in message.heard.values()):
+        raise MalformedCounters("a report of a version that is none")
+    if any(len(it) != DIGEST_NUMBERS for it in message.digests.values()):
+        raise MalformedCounters("a report with a digest that is none")
 
 
 def _check_changes(message: Changes) -> None:

@@ -164,6 +164,10 @@ class Outgoing:
             versions=digest.versions,
         )
 
+    def compare_soon(self) -> None:
+        """Compare as soon as the partner has everything, and not in a while."""
+        self._compared_at_s = -COMPARE_S
+
     def _begin_replacing(self) -> None:
         self.stage = Stage.REPLACING
         self._base, self._after = sending.durable_version(self._store), b""

@@ -6,6 +6,7 @@ from roost.counters.desk import Desk
 from roost.counters.environment import DIRECTORY
 from roost.counters.figures import FIGURES
 from roost.counters.interface import BODY_BYTES_MAX, Interface
+from roost.counters.purging import Purging
 from roost.counters.watching import Hub
 from roost.figures import Family, read_all
 from roost.server.counter_rights import CounterRights
@@ -23,8 +24,9 @@ def _attach(ground: Ground) -> Attached:
     )
     assert ground.gate.border is not None, "etcd's users are there before those who ask for them"
     desk, rights = Desk(counting), CounterRights(ground.gate.border)
-    hub = Hub(desk)
-    interface, service = Interface(desk, rights, hub), CounterService(desk, rights, hub)
+    hub, purging = Hub(desk), Purging(counting)
+    interface = Interface(desk, rights, hub, purging)
+    service = CounterService(desk, rights, hub, purging)
 
     async def start() -> None:
         counting.start()

@@ -1,0 +1,117 @@
+"""Purging, as an operator asks for it: with proof, decided for all, carried out slice by slice.
+
+    purge      ask every member how far it has heard everybody; prove by that what nobody needs;
+               have it written where all read it (`facts`)
+    look       carry out what is written, a slice of names at a time between requests of clients
+
+What is carried out is noted in the row `purged` of the tree `meta`, when all of it is: a member
+that was away, or is killed amid it, does it from the beginning, and nothing is changed by that.
+In one round owners make dead parts gone, and in a second, when all know that, everybody removes
+them: so a purge asked twice leaves less than once.
+"""
+
+import asyncio
+from collections.abc import Mapping
+
+from roost.counters import facts, registry, upkeep
+from roost.counters.changing import Steps
+from roost.counters.counting import Counting
+from roost.counters.errors import PurgeRefused
+from roost.counters.exchange import Exchange
+from roost.counters.facts import Facts
+from roost.counters.facts import Purge as AskedPurge
+from roost.counters.registry import Report
+from roost.counters.store import Answer, Store
+from roost.errors import RoostError
+from roost.outcome import Outcome, settle_future
+
+# How long members may take to say how far they are.
+REPORTS_S = 2.0
+_LOOK_S = 0.02
+_ROW = b"purged"
+
+
+class Purging:
+    """One member's."""
+
+    def __init__(self, counting: Counting) -> None:
+        """Carry out what is decided, as often as `counting` looks."""
+        self._counting = counting
+        self._is_running = False
+        self._refused_at = 0
+        counting.lookers.append(self.look)
+
+    async def purge(self, *, is_forced: bool = False) -> dict[str, int]:
+        """Have everybody purge what everybody knows; up to which version of whom, by their names.
+
+        Forced, members that do not answer are left out: what they lack may come back with them.
+
+        Raises:
+            PurgeRefused: somebody who counts has not said how far it is.
+            RoostError: this member does not serve, or nobody leads.
+
+        """
+        counting = self._counting
+        if counting.check_ready() is None or counting.exchange is None:
+            raise PurgeRefused("nobody has counted yet")
+        found = counting.known.facts
+        wanted = {it.epoch for it in found.counting()}
+        # Twice: who is asked compares with the others, and may know that it has more then.
+        await self._reports(counting.exchange, wanted)
+        reports = await self._reports(counting.exchange, wanted)
+        proof = registry.purge_proof(found.registered(), reports, is_forced=is_forced)
+        await self._decide(found, proof)
+        return {found.name_of(epoch): version for epoch, version in proof.items()}
+
+    async def _reports(self, exchange: Exchange, wanted: set[bytes]) -> dict[bytes, Report]:
+        """What those say who answer in time."""
+        counting = self._counting
+        counting.ask_reports()
+        until_s = counting.around.clock_s() + REPORTS_S
+        while not wanted <= exchange.reports.keys() and counting.around.clock_s() < until_s:
+            await asyncio.sleep(_LOOK_S)
+        return {it: exchange.reports[it] for it in sorted(wanted & exchange.reports.keys())}
+
+    async def _decide(self, found: Facts, proof: Mapping[bytes, int]) -> None:
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+        def done(outcome: Outcome) -> None:
+            settle_future(future, outcome)
+
+        asked = AskedPurge(edition=found.edition, proof=dict(proof))
+        self._counting.replica.transact_nowait(facts.PURGE, facts.encode(asked), done)
+        await future
+
+    def look(self) -> None:
+        """Carry out what is decided, unless that is done, or under way."""
+        store, found = self._counting.store, self._counting.known.facts
+        if store is None or self._is_running or found.purge_number <= _purged(store):
+            return
+        self._is_running = True
+        self._run_slice(found, b"")
+
+    def _run_slice(self, found: Facts, after: bytes) -> None:
+        """One slice of names, as if a client had asked for it."""
+        next_after: list[bytes | None] = []
+
+        def begin(store: Store) -> Steps:
+            yield  # as everybody's, it waits for its turn
+            next_after.append(upkeep.purge_slice(store, found.purge, after))
+            if next_after[0] is None:
+                row = found.purge_number.to_bytes(8, "big")
+                store.layers.assembling.rows["meta"][_ROW] = row
+            return Answer([], store.step)
+
+        def done(outcome: list[int | None] | RoostError) -> None:
+            if isinstance(outcome, RoostError) or not next_after or next_after[0] is None:
+                self._is_running = False  # it is done; or it begins again with a later look
+            else:
+                self._run_slice(found, next_after[0])
+
+        self._counting.work_nowait(begin, done)
+
+
+def _purged(store: Store) -> int:
+    """The number of the purge that was carried out last."""
+    row = store.layers.get("meta", _ROW)
+    return 0 if row is None else int.from_bytes(row, "big")
