@@ -8,17 +8,9 @@ same classes for asyncio, of which those here are made.
         print(client.get("greeting"))
 """
 
-from roost.client.blocking import (
-    Client,
-    Counters,
-    Election,
-    Later,
-    Leases,
-    Lock,
-    Session,
-    Stm,
-    Users,
-)
+from typing import TYPE_CHECKING
+
+from roost.client.blocking import Client, Election, Leases, Lock, Session, Stm, Users
 from roost.client.connections import Manners
 from roost.client.credentials import Credentials
 from roost.client.errors import (
@@ -56,9 +48,22 @@ from roost.client.shapes import (
     Status,
     TimeToLive,
 )
-from roost.client.sticky import Retry
 from roost.client.transactions import Delete, Get, Key, Put, Txn, TxnAnswer
+from roost.lazy import lazily
 from roost.proto.ranges import prefix_end
+
+if TYPE_CHECKING:
+    from roost.client.blocking import Counters, Later
+    from roost.client.sticky import Retry
+else:  # who does not count does not load them
+    __getattr__ = lazily(
+        __name__,
+        {
+            "Counters": "roost.client.blocking",
+            "Later": "roost.client.blocking",
+            "Retry": "roost.client.sticky",
+        },
+    )
 
 __all__ = [
     "Alarm",

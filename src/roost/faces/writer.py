@@ -13,6 +13,7 @@ class there is a `Face` of one here, by these rules:
     @also(Base) on a class                it is derived from Base, too
     close                                 also ends the loop, if it was made here
     async def open(...) -> X in a file    a function that makes an X, and the loop that it lives on
+    if TYPE_CHECKING: from ... import X   a property that is an X loads it when it is asked for
 
 A class that is a face itself is wrapped where it is returned (`X`, `X | None`) and unwrapped where
 it is given; it may be of another package's room `aio`, and be derived from.  A class whose
@@ -24,7 +25,7 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -44,7 +45,7 @@ _WORDS = (
     ),
     (r"\bAwaitable\[(\w+)\]", r"\1"),
 )
-# An import from the room `aio` of any package.
+# A module in the room `aio` of any package.
 _ROOM = re.compile(r"^(roost(?:\.\w+)*|tests\.faces\.\w+)\.aio\b")
 _MARKS = ("translated", "opening")
 _SPECIAL = {"__aenter__": "__enter__", "__aexit__": "__exit__", "__aiter__": "__iter__"}
@@ -77,6 +78,8 @@ class Writer:
     room: Path
     faces: set[str] = field(default_factory=set)
     own: set[str] = field(default_factory=set)
+    # Faces that are loaded when they are first asked for, and the modules that have them.
+    late: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, package: str) -> "Writer":
@@ -100,26 +103,25 @@ class Writer:
     def text(self, source: Path) -> str:
         """The blocking file, formatted."""
         tree = ast.parse(source.read_text())
-        self.faces = self.own | set(_from_other_rooms(tree))
+        self.faces = self.own | set(_from_other_rooms(tree.body))
+        self.late = _late(tree)
         doc = (ast.get_docstring(tree) or "").replace("for asyncio", "that blocks")
         ending = "\n" if "\n" in doc else ""
         parts = [f'"""{_translate(doc)}{ending}"""\n', MADE]
-        parts += [self._import(it) for it in tree.body if _is_import(it)]
+        parts += [_moved(it) for it in tree.body if _is_import(it)]
+        late = [_moved(it) for it in tree.body if _is_late(it)]
         if source.name == "__init__.py":
+            parts += late
             parts += [ast.unparse(it) for it in tree.body if isinstance(it, ast.Assign)]
             return _formatted("\n".join(parts) + "\n", self.target(source))
         parts.append(f"from {self.package}.aio import {source.stem} as aio")
         parts.append("from collections.abc import Generator")
         parts.append("from roost.faces import Face, LoopThread")
+        parts += late
         parts += [ast.unparse(it) for it in tree.body if _is_type_variable(it)]
         parts += [self._class(it) for it in _classes(tree)]
         parts += [self._function(it) for it in tree.body if _is_function(it)]
         return _formatted("\n".join(parts) + "\n", self.target(source))
-
-    def _import(self, node: ast.stmt) -> str:
-        if isinstance(node, ast.ImportFrom) and node.module:
-            node.module = _ROOM.sub(r"\1.blocking", node.module)
-        return ast.unparse(node)
 
     def _class(self, node: ast.ClassDef) -> str:
         given = [ast.unparse(it) for it in node.bases]
@@ -177,7 +179,9 @@ class Writer:
     def _wrapper(self, node: _Function, marks: list[str]) -> str:
         returns = ast.unparse(node.returns).strip("'") if node.returns else "None"
         if "property" in marks:
-            return f"return {self._wrapped(f'self._inner.{node.name}', returns)}"
+            body = f"return {self._wrapped(f'self._inner.{node.name}', returns)}"
+            place = self.late.get(returns)
+            return body if place is None else f"from {place} import {returns}\n{body}"
         asked = f"self._inner.{node.name}({self._given(node)})"
         if gives := _GIVES.search(returns):
             if _name(gives[1]) in self.faces:
@@ -255,16 +259,45 @@ def _is_import(node: ast.stmt) -> bool:
     return isinstance(node, ast.Import | ast.ImportFrom)
 
 
+def _is_late(node: ast.stmt) -> bool:
+    """Names that are loaded when they are first used: `if TYPE_CHECKING: ...`."""
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+
+
+def _late(tree: ast.Module) -> dict[str, str]:
+    """Classes that a file has from rooms `aio` when it needs them, by the blocking modules."""
+    return {
+        name.name: _ROOM.sub(r"\1.blocking", node.module)
+        for block in tree.body
+        if isinstance(block, ast.If) and _is_late(block)
+        for node in block.body
+        if isinstance(node, ast.ImportFrom) and node.module and _ROOM.match(node.module)
+        for name in node.names
+    }
+
+
+def _moved(node: ast.stmt) -> str:
+    """Imports, of the room `blocking`."""
+    for it in ast.walk(node):
+        if isinstance(it, ast.ImportFrom) and it.module:
+            it.module = _ROOM.sub(r"\1.blocking", it.module)
+        elif isinstance(it, ast.Constant) and isinstance(it.value, str):
+            it.value = _ROOM.sub(r"\1.blocking", it.value)
+    return ast.unparse(node)
+
+
 def _is_type_variable(node: ast.stmt) -> bool:
     if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Call):
         return False
     return ast.unparse(node.value.func) == "TypeVar"
 
 
-def _from_other_rooms(tree: ast.Module) -> Iterator[str]:
+def _from_other_rooms(body: Sequence[ast.stmt]) -> Iterator[str]:
     """Classes that a file has from rooms `aio`, by the names that it gives them."""
-    for node in tree.body:
-        if isinstance(node, ast.ImportFrom) and _ROOM.match(node.module or ""):
+    for node in body:
+        if isinstance(node, ast.If) and _is_late(node):
+            yield from _from_other_rooms(node.body)
+        elif isinstance(node, ast.ImportFrom) and _ROOM.match(node.module or ""):
             yield from (it.asname or it.name for it in node.names if it.name[0].isupper())
 
 

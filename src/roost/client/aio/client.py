@@ -9,10 +9,9 @@ when it certainly has not happened; a watch goes on where it was.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from roost.client.aio.cluster import Cluster
-from roost.client.aio.counters import Counters
 from roost.client.aio.keys import Keys
 from roost.client.aio.leases import Leases
 from roost.client.aio.locks import Election, Lock, make_lock
@@ -25,6 +24,9 @@ from roost.client.errors import LeaseLost
 from roost.client.prefixed import prefixed
 from roost.client.shapes import Data, bytes_of
 from roost.faces import opening, translated
+
+if TYPE_CHECKING:  # who does not count does not load them
+    from roost.client.aio.counters import Counters
 
 
 class Client(Keys, Cluster, Maintenance, Operations):
@@ -72,7 +74,6 @@ class Client(Keys, Cluster, Maintenance, Operations):
         self._patience_s = self._manners.patience_s
         self._is_part = bool(prefix)
         self._users = Users(connections)
-        self._counters = Counters(connections)
         self._leases = Leases(self._caller, self._patience_s)
 
     async def __aenter__(self) -> Self:
@@ -93,9 +94,11 @@ class Client(Keys, Cluster, Maintenance, Operations):
         return [it.name for it in self._connections.endpoints]
 
     @property
-    def counters(self) -> Counters:
+    def counters(self) -> "Counters":
         """Counters, which count while the cluster is split; they are in no namespace."""
-        return self._counters
+        from roost.client.aio.counters import Counters
+
+        return Counters(self._connections)
 
     @property
     def users(self) -> Users:

@@ -11,11 +11,10 @@ when it certainly has not happened; a watch goes on where it was.
 # Made by roost.faces.writer of the room `aio`; do not edit: `make faces`.
 
 from collections.abc import Callable, Sequence
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from roost.client.aio import client as aio
 from roost.client.blocking.cluster import Cluster
-from roost.client.blocking.counters import Counters
 from roost.client.blocking.keys import Keys
 from roost.client.blocking.leases import Leases
 from roost.client.blocking.locks import Election, Lock
@@ -27,6 +26,9 @@ from roost.client.credentials import Credentials
 from roost.client.errors import LeaseLost
 from roost.client.shapes import Data
 from roost.faces import LoopThread
+
+if TYPE_CHECKING:
+    from roost.client.blocking.counters import Counters
 
 
 class Client(Keys, Cluster, Maintenance, Operations):
@@ -93,8 +95,10 @@ class Client(Keys, Cluster, Maintenance, Operations):
         return self._inner.endpoints
 
     @property
-    def counters(self) -> Counters:
+    def counters(self) -> "Counters":
         """Counters, which count while the cluster is split; they are in no namespace."""
+        from roost.client.blocking.counters import Counters
+
         return Counters._of(self._inner.counters, self._loop)
 
     @property
