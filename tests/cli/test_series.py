@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from roost.client.series.questions import WINDOWS_MAX
+from roost.series import asking
 from roost.testing.cluster import Cluster
 from tests.cli.test_client_commands import Shell
 
@@ -83,3 +85,7 @@ def test_what_is_wrong_is_said_in_a_line(shell: Shell) -> None:
         assert shell.run(*given, code=3).startswith("Error")
     assert "say which series" in shell.run("series", "query", code=2)
     assert "Error" in shell.run("series", "ls", "--endpoints", "127.0.0.1:1", code=4)
+
+
+def test_a_client_is_told_of_too_many_windows_where_a_member_would_refuse_them() -> None:
+    assert WINDOWS_MAX == asking.POINTS_MAX

@@ -12,6 +12,7 @@ import click
 from roost.cli.shared import client_options, credentials, failed, say_json, say_table
 from roost.client import series as client
 from roost.client.series.points import nanoseconds
+from roost.client.series.questions import WINDOWS_MAX
 from roost.errors import RoostError
 
 _name = click.argument("name", metavar="NAME")
@@ -164,7 +165,12 @@ def add(
 @_start
 @_end
 @click.option("--window", default="", help="15m, 1h, 1d, 1w, 1mo, 1y; without one: the points.")
-@click.option("--points", default=0, help="A window of which there are so many at most.")
+@click.option(
+    "--points",
+    type=click.IntRange(0, WINDOWS_MAX),
+    default=0,
+    help="A window of which there are so many at most.",
+)
 @click.option("--tz", default="", help="The zone of days and longer windows, as Europe/Prague.")
 @click.option("--agg", default="mean", show_default=True, help="mean,max,min,count,p95,...")
 @click.option("--fill", default="", help="In windows without numbers: null, previous, linear.")

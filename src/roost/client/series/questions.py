@@ -8,6 +8,9 @@ from urllib.parse import urlencode
 from roost.client.series.errors import BadPoint
 from roost.client.series.points import nanoseconds
 
+# Of how many windows members make an answer at most, when they choose how wide they are.
+WINDOWS_MAX = 100_000
+
 
 def moment(time: Any) -> str:  # Any: a Time, or a text that the member reads
     """A moment as a request says it: a text goes as it is.
