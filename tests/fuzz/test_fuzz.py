@@ -164,12 +164,18 @@ def test_no_request_is_too_strange_for_a_service(services: etcd.Services, servic
         if name.partition("/")[0] in group and isinstance(route, Unary) and name not in SLOW:
             handlers.append(route.handle)
             corpus += [it.SerializeToString() for it in REQUESTS.get(name, [])]
-    for number, body in enumerate(mutations(corpus)):
-        answer = Answer()
-        handlers[number % len(handlers)](answer, body)
-        assert answer.message is not None or answer.error is not None, body.hex()
-        # An operation that breaks is answered, and its bug is ours.
-        assert answer.error is None or "internal error" not in answer.error[1], body.hex()
+
+    async def ask_all() -> None:
+        for number, body in enumerate(mutations(corpus)):
+            answer = Answer()
+            handlers[number % len(handlers)](answer, body)
+            if answer.message is None and answer.error is None:
+                await until_idle()  # reads beyond a turn's budget take another one
+            assert answer.message is not None or answer.error is not None, body.hex()
+            # An operation that breaks is answered, and its bug is ours.
+            assert answer.error is None or "internal error" not in answer.error[1], body.hex()
+
+    run_virtually(ask_all())
 
 
 class Sink:

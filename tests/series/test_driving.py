@@ -1,5 +1,6 @@
 """What a member does for time series by itself: whoever leads seals, and only what is due."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -128,3 +129,17 @@ def test_what_fails_is_said_and_done_again(
         await taking.close()
 
     with_databases(tmp_path, story, size=1)
+
+
+def test_a_database_that_is_closed_is_driven_no_more_and_nothing_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story(cluster: Databases) -> None:
+        database = next(iter(cluster.databases.values()))
+        driving_it = asyncio.ensure_future(Driver(Engine(database)).run())
+        await pass_time(2.0)
+        await database.close()
+        await driving_it
+
+    with_databases(tmp_path, story)
+    assert "sealed" not in caplog.text

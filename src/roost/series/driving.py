@@ -14,6 +14,7 @@ import logging
 
 from roost.database import Refused
 from roost.errors import NotExecuted, OutcomeUnknown, RoostError
+from roost.faces import Closed
 from roost.series.engine import Engine
 
 logger = logging.getLogger(__name__)
@@ -35,12 +36,14 @@ class Driver:
         self.slice_count = 0
 
     async def run(self) -> None:
-        """Go on until cancelled."""
+        """Go on until cancelled, or until the database is closed."""
         while True:
             pause_s = LOOK_S
             try:
                 while self._engine.is_leader and await self.turn():
                     await asyncio.sleep(0)
+            except Closed:
+                return
             except (Refused, NotExecuted, OutcomeUnknown) as error:
                 logger.debug("time series: %s", error)
             except RoostError:

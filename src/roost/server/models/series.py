@@ -9,6 +9,7 @@ Without the extra `roost[series]` there is nothing to load: requests are told so
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,6 +17,7 @@ import msgspec
 from roost.call import Caller
 from roost.database.aio import Database
 from roost.exchange import JSON, Answer, Request, Streaming
+from roost.faces import Closed
 from roost.server.models.model import Attached, DataModel, Ground, Page, StreamPage
 from roost.tasks import Tasks
 
@@ -51,7 +53,7 @@ class SeriesDesk:
 
     async def start(self) -> None:
         """Look, and drive what is there."""
-        self._tasks.start(self._run())
+        self._tasks.start(self._drive())
 
     def on_unknown(self, name: str) -> None:
         """Another member has asked this one to run an operation that it does not know."""
@@ -83,7 +85,11 @@ class SeriesDesk:
             raise SeriesUnavailable(self._why_not)
         return found.engine
 
-    async def _run(self) -> None:
+    async def _drive(self) -> None:
+        with suppress(Closed):  # a database that is closed has nothing to drive
+            await self._look_and_drive()
+
+    async def _look_and_drive(self) -> None:
         tree = self._db.local.tree(FIRST_TREE)
         while not self._wanted.is_set():
             if await tree.get(b"head") is not None:
