@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 MIB = 1 << 20
 VALUE_BYTES = 1_400_000
 # An address space has room for LMDB's map, which is a gigabyte, and for little more.
-ADDRESSES = 1400 * MIB
+ADDRESSES = 1420 * MIB
 PUT, RANGE = "/etcdserverpb.KV/Put", "/etcdserverpb.KV/Range"
 LARGE = [("grpc.max_receive_message_length", -1)]
 

@@ -104,7 +104,8 @@ class MemberServer:
         serving, member = self._serving, self._member
         room = self._memory.room_bytes
         message_bytes = serving.port.message_bytes_max
-        bodies = Bodies(max(min(BODIES_BYTES_MAX, room // 4), MESSAGES_MIN * message_bytes))
+        few = MESSAGES_MIN * message_bytes
+        bodies = Bodies(max(min(BODIES_BYTES_MAX, room // 4), few))
         schemas = [schema for it in self._models for schema in it.schemas]
         reflected = reflection.make_routes((*schemas, *health.SCHEMAS))
         calls = (
@@ -154,8 +155,9 @@ class MemberServer:
             config=replace(
                 serving.port,
                 admission=self._admission,
-                # Of what is left, so that both and what writes need fit into it.
-                unread_bytes_max=min(serving.port.unread_bytes_max, room // 4),
+                # Of what is left, so that both and what writes need fit into it; but who is sent
+                # the largest answer that there is reads it, however little that may be.
+                unread_bytes_max=max(min(serving.port.unread_bytes_max, room // 4), few),
             ),
             has_leader=lambda: bool(member.leader_id),
             bodies=bodies,
