@@ -66,10 +66,11 @@ with roost.open(sys.argv[1]) as db:
     db.tree("t")[b"a"] = b"1"
     with db.observe("t", since=0) as changes:
         for change in changes:
-            print("waits", flush=True)
+            if isinstance(change, roost.Change):
+                print("waits", flush=True)
 """
 WAITS_ON_A_LOOP = """
-import asyncio, signal, sys, roost.aio
+import asyncio, signal, sys, roost, roost.aio
 async def main():
     stop = asyncio.current_task().cancel
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop)
@@ -77,7 +78,8 @@ async def main():
         await db.tree("t").put(b"a", b"1")
         async with db.observe("t", since=0) as changes:
             async for change in changes:
-                print("waits", flush=True)
+                if isinstance(change, roost.Change):
+                    print("waits", flush=True)
 try:
     asyncio.run(main())
 except asyncio.CancelledError:
