@@ -218,6 +218,7 @@ def test_a_flow_is_an_address_or_a_network_and_fits_a_frame() -> None:
     assert ALICE.as_user("alice") == BOB.as_user("alice") != ALICE
 
 
+@pytest.mark.pure("mypyc ends a process that has no memory for a number")
 def test_an_item_that_there_is_no_memory_for_leaves_the_queue_as_it_was() -> None:
     """A lane that only one of two tables knew was served never, or for ever (issue 14)."""
     allocations = pytest.importorskip("_testcapi")
