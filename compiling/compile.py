@@ -93,7 +93,7 @@ def main() -> None:
             print(f"removed {count} files of compiled modules: the package is pure Python again")
         return
     if (lacks := missing()) is not None:
-        sys.exit(f"cannot compile: this machine has no {lacks}")
+        sys.exit(f"cannot compile: this machine lacks {lacks}")
     if given.can:
         return
     count = compile_into(given.into)
