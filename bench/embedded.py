@@ -1,4 +1,4 @@
-"""`python -m bench.library`: the library's own figures, each beside what bounds it, in one run.
+"""`python -m bench.embedded`: the library's own figures, each beside what bounds it, in one run.
 
     run       `db.run` of a small operation on one durable member, from one thread and from 64,
               beside a loop of `os.write` and `os.fdatasync` there, turn and turn about
@@ -344,7 +344,7 @@ def measure_machine(directory: Path, scale: float) -> None:
 
 def main() -> None:
     """Read the arguments, and measure."""
-    parser = argparse.ArgumentParser(prog="python -m bench.library", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.embedded", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--rows", nargs="*", default=["run", "store", "machine"])
