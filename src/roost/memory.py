@@ -82,13 +82,13 @@ class Memory:
         """How much may be mapped; None when there is no limit."""
         return next((it.bytes_max for it in self._limits if it.name == ADDRESSES), None)
 
-    def share(self, wanted: int, parts: int) -> int:
+    def share(self, wanted: int, parts: int, least: int = SHARE_BYTES_MIN) -> int:
         """The bound of a pool that would have `wanted` bytes: no more than a part of what is left.
 
-        For pools that are made when a process begins; each has at least SHARE_BYTES_MIN.
+        For pools that are made when a process begins; each has at least `least`, or what it wants.
         """
         self.look()
-        return min(wanted, max(SHARE_BYTES_MIN, self.room_bytes // parts))
+        return min(wanted, max(least, self.room_bytes // parts))
 
     def check(self) -> None:
         """Go on if there is room.

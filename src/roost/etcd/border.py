@@ -219,9 +219,14 @@ class Border:
             once()
 
     async def wait_admitted(
-        self, caller: Caller, check: Callable[[Judge], None], *, may_be_stale: bool = False
+        self,
+        caller: Caller,
+        check: Callable[[Judge], None],
+        *,
+        is_local: bool = False,
+        may_be_stale: bool = False,
     ) -> None:
-        """Return when a read barrier has passed and the caller may do what `check` asks.
+        """Return when `admit` goes on.
 
         Raises:
             RoostError: there is no leader, or somebody else asks.
@@ -232,7 +237,7 @@ class Border:
         def settle(error: RoostError | None = None) -> None:
             settle_future(future, error)
 
-        self.admit(caller, check, settle, settle, may_be_stale=may_be_stale)
+        self.admit(caller, check, settle, settle, is_local=is_local, may_be_stale=may_be_stale)
         await future
 
     def admit_root(

@@ -13,6 +13,7 @@ from roost.counters.rights import Needed
 from roost.errors import RoostError
 from roost.etcd.access.judge import Judge
 from roost.etcd.border import Border
+from roost.proto.ranges import prefix_end
 
 
 class CounterRights:
@@ -37,10 +38,8 @@ def _check(needed: Needed, judge: Judge) -> None:
     if needed.is_roots:
         judge.need_root()
     elif needed.prefix is not None:
-        # All that begin so: up to the next beginning.
-        end = needed.prefix[:-1] + bytes([needed.prefix[-1] + 1])
         need = judge.need_write if needed.is_write else judge.need_read
-        need(needed.prefix, end)
+        need(needed.prefix, prefix_end(needed.prefix))
     else:
         keys = sorted(needed.keys)
 

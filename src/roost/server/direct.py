@@ -7,32 +7,19 @@ takes.  An answer that comes in pieces waits for its client to take each.
 
 import logging
 from collections.abc import Callable
-from typing import NamedTuple
 
 from roost.exchange import TEXT, Answer, Beginner, Request, Streaming
-from roost.flow import Flow
 from roost.server.admission import Admission
 from roost.server.bodies import FULL, Bodies
 from roost.server.http1_turn import Turn
 from roost.server.origins import Hosts, Origins
-from roost.server.posts import Post, token_of
+from roost.server.posts import TOO_LARGE, Post, Sender, token_of, unavailable
 from roost.tasks import Tasks
 
 logger = logging.getLogger(__name__)
 SMALL_BYTES = 1 << 10
 _FAILED = Answer(500, b"Internal Server Error", (TEXT,))
-_TOO_LARGE = Answer(413, b"http: request body too large\n", (TEXT,))
 _MISDIRECTED = 421
-
-
-class _Sender(NamedTuple):
-    """Who sent a request."""
-
-    token: str
-    address: str
-    flow: Flow
-    # Over HTTP/1.1 a certificate lets in, and says nothing of users.
-    certificate_name: str = ""
 
 
 class Direct:
@@ -67,7 +54,7 @@ class Direct:
         elif turn.method == "OPTIONS":
             exchange.reply(Answer(200, b"", ()))
         elif refusal is not None:
-            exchange.reply(_short(refusal.text))
+            exchange.reply(unavailable(refusal.text))
         return exchange
 
     async def close(self) -> None:
@@ -103,9 +90,9 @@ class DirectExchange:
             self._post = Post(self._exchanges.bodies, self.turn.carrier.address)
             data, self._body = self._body + data, b""
         if not self._post.add(data):
-            self.reply(_short(FULL.text))
+            self.reply(unavailable(FULL.text))
         elif len(self._post.data) > self._exchanges.body_bytes_max:
-            self.reply(_TOO_LARGE)
+            self.reply(TOO_LARGE)
 
     def on_whole(self) -> None:
         """All of it has."""
@@ -119,7 +106,7 @@ class DirectExchange:
             method=turn.method,
             raw_path=turn.path,
             query=turn.query,
-            caller=_Sender(token_of(turn.headers), carrier.address, carrier.flow),
+            caller=Sender(token_of(turn.headers), carrier.address, carrier.flow),
             headers=headers,
             body=body,
             waiting=self,
@@ -128,7 +115,7 @@ class DirectExchange:
             self._exchanges.answer(request, self.reply)
         except MemoryError:
             logger.warning("a request was given no memory: it ends")
-            self.reply(_short(self._exchanges.admission.on_error().text))
+            self.reply(unavailable(self._exchanges.admission.on_error().text))
         except Exception:
             logger.exception("a request failed")
             self.reply(_FAILED)
@@ -182,7 +169,3 @@ class DirectExchange:
             turn.end()
         finally:
             answer.close()
-
-
-def _short(text: str) -> Answer:
-    return Answer(503, text.encode() + b"\n", (TEXT,))

@@ -7,31 +7,27 @@ over gRPC have (`posts`).  An answer that comes in pieces waits for its client t
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
 from starlette.types import Receive, Scope, Send
 
-from roost.exchange import TEXT, Answer, Answerer, BodyCut, FlowAnswerer, Request, Streaming
-from roost.flow import Flow
+from roost.exchange import Answer, Answerer, BodyCut, FlowAnswerer, Request, Streaming
 from roost.server.admission import Admission
 from roost.server.bodies import FULL, Bodies
-from roost.server.posts import Post, address_of, flow_of_scope, leave, token_of
+from roost.server.posts import (
+    TOO_LARGE,
+    Post,
+    Sender,
+    address_of,
+    flow_of_scope,
+    leave,
+    token_of,
+    unavailable,
+)
 from roost.tasks import Tasks
 
 logger = logging.getLogger(__name__)
 # A form writes a byte as three at the most.
 FORM_PART = 3
-
-
-@dataclass(frozen=True, slots=True)
-class _Sender:
-    """Who sent a request."""
-
-    token: str
-    address: str
-    flow: Flow
-    # Over HTTP/1.1 a certificate lets in, and says nothing of users.
-    certificate_name: str = ""
 
 
 class Exchanges:
@@ -53,7 +49,7 @@ class Exchanges:
             answer = await self._answered(post, scope, receive)
         except MemoryError:
             logger.warning("a request was given no memory: it ends")
-            answer = _short(self._admission.on_error().text)
+            answer = unavailable(self._admission.on_error().text)
         finally:
             post.release()
         if isinstance(answer, Answer):
@@ -67,15 +63,15 @@ class Exchanges:
         """The answer to a request; None when its client has gone."""
         refusal = self._admission.refusal(scope["raw_path"])
         if refusal is not None:
-            return _short(refusal.text)
+            return unavailable(refusal.text)
         while True:
             event = await receive()
             if event["type"] == "http.disconnect":
                 return None
             if not post.add(event.get("body", b"")):
-                return _short(FULL.text)
+                return unavailable(FULL.text)
             if len(post.data) > self._body_bytes_max:
-                return Answer(413, b"http: request body too large\n", (TEXT,))
+                return TOO_LARGE
             if not event.get("more_body"):
                 break
         post.on_whole()
@@ -98,7 +94,7 @@ class Flows:
         refusal = self._admission.refusal(scope["raw_path"])
         answer: Answer | Streaming
         if refusal is not None:
-            answer = _short(refusal.text)
+            answer = unavailable(refusal.text)
         else:
             answer = await self._answer(_request(scope, b""), _pieces_of(receive))
         if isinstance(answer, Answer):
@@ -134,14 +130,10 @@ def _request(scope: Scope, body: bytes) -> Request:
         method=scope["method"],
         raw_path=scope["raw_path"],
         query=scope["query_string"],
-        caller=_Sender(token_of(scope["headers"]), address_of(scope), flow_of_scope(scope)),
+        caller=Sender(token_of(scope["headers"]), address_of(scope), flow_of_scope(scope)),
         headers=dict(scope["headers"]),
         body=body,
     )
-
-
-def _short(text: str) -> Answer:
-    return Answer(503, text.encode() + b"\n", (TEXT,))
 
 
 async def _send_whole(send: Send, answer: Answer) -> None:

@@ -5,11 +5,25 @@ Full?  All bodies together have the room that requests over gRPC have (`bodies`)
 
 from collections.abc import Sequence
 from time import monotonic
+from typing import NamedTuple
 
 from starlette.types import Receive, Scope
 
+from roost.exchange import TEXT, Answer
 from roost.flow import Flow, flow_of
 from roost.server.bodies import Bodies
+
+TOO_LARGE = Answer(413, b"http: request body too large\n", (TEXT,))
+
+
+class Sender(NamedTuple):
+    """Who sent a request."""
+
+    token: str
+    address: str
+    flow: Flow
+    # Over HTTP/1.1 a certificate lets in, and says nothing of users.
+    certificate_name: str = ""
 
 
 class Post:
@@ -53,6 +67,11 @@ class Post:
         """Keep nothing of it."""
         self.data = bytearray()
         self._bodies.release(self)
+
+
+def unavailable(text: str) -> Answer:
+    """What is told to who may ask again later."""
+    return Answer(503, text.encode() + b"\n", (TEXT,))
 
 
 async def leave(receive: Receive) -> None:

@@ -102,10 +102,14 @@ class MemberServer:
     def _make_port(self, routes: Mapping[bytes, Route]) -> ClientPort:
         """The client port: services, gRPC's own, the pages and the gateway."""
         serving, member = self._serving, self._member
-        room = self._memory.room_bytes
         message_bytes = serving.port.message_bytes_max
-        few = MESSAGES_MIN * message_bytes
-        bodies = Bodies(max(min(BODIES_BYTES_MAX, room // 4), few))
+        few_bytes = MESSAGES_MIN * message_bytes
+
+        def share(wanted: int) -> int:
+            """Of what is left, so that all pools fit into it; a few of the largest always do."""
+            return self._memory.share(max(wanted, few_bytes), 4, few_bytes)
+
+        bodies = Bodies(share(BODIES_BYTES_MAX))
         schemas = [schema for it in self._models for schema in it.schemas]
         reflected = reflection.make_routes((*schemas, *health.SCHEMAS))
         calls = (
@@ -155,9 +159,7 @@ class MemberServer:
             config=replace(
                 serving.port,
                 admission=self._admission,
-                # Of what is left, so that both and what writes need fit into it; but who is sent
-                # the largest answer that there is reads it, however little that may be.
-                unread_bytes_max=max(min(serving.port.unread_bytes_max, room // 4), few),
+                unread_bytes_max=share(serving.port.unread_bytes_max),
             ),
             has_leader=lambda: bool(member.leader_id),
             bodies=bodies,

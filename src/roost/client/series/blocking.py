@@ -5,7 +5,7 @@ that has them: one costs a lock and no visit to another thread.
 """
 
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -197,6 +197,12 @@ class Question(Building):
     def _with(self, **given: Any) -> Self:
         return type(self)(self._connection, changed(self.asked, given))
 
+    def _ask(self, ask: Callable[[Connection, Asked], R]) -> R:
+        if isinstance(self._connection, Connection):
+            return ask(self._connection, self.asked)
+        with connect(self._connection) as connection:
+            return ask(connection, self.asked)
+
     def fetch(self) -> Answer:
         """The answer.
 
@@ -204,10 +210,7 @@ class Question(Building):
             ClientError: nobody answered, or a member said no.
 
         """
-        if isinstance(self._connection, Connection):
-            return self._connection.fetch(self.asked)
-        with connect(self._connection) as connection:
-            return connection.fetch(self.asked)
+        return self._ask(Connection.fetch)
 
     def to_csv(self, path: str | Path | None = None) -> bytes:
         """The answer as CSV, which is also written to a file when one is named.
@@ -217,11 +220,7 @@ class Question(Building):
             OSError: the file cannot be written.
 
         """
-        if isinstance(self._connection, Connection):
-            found = self._connection.csv(self.asked)
-        else:
-            with connect(self._connection) as connection:
-                found = connection.csv(self.asked)
+        found = self._ask(Connection.csv)
         if path is not None:
             Path(path).write_bytes(found)
         return found

@@ -1,6 +1,8 @@
-"""What modules ask of the tree: changes by the leader, and reads that miss nothing."""
+"""What modules ask of the tree, changes by the leader and reads that miss nothing; and waiting."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from roost.call import Caller
 from roost.errors import OutcomeUnknown, RoostError
@@ -13,6 +15,40 @@ from roost.etcd.v2.faults import Fault
 from roost.etcd.v2.nodes import Trees
 from roost.etcd.v2.reads import Reads
 from roost.outcome import settle_future
+
+Result = TypeVar("Result")
+
+
+async def in_time(asked: Awaitable[Result], request_s: float) -> Result:
+    """What comes of something that a request asks for.
+
+    Raises:
+        OutcomeUnknown: nothing came within its seconds.
+
+    """
+    try:
+        async with asyncio.timeout(request_s):
+            return await asked
+    except TimeoutError:
+        raise OutcomeUnknown("no answer came in time") from None
+
+
+async def answer_to(
+    ask: Callable[[Callable[[bytes], None], Callable[[RoostError], None]], None], request_s: float
+) -> bytes:
+    """The answer to what `ask` asks for.
+
+    Raises:
+        RoostError: it was refused, or nobody knows what became of it.
+
+    """
+    future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    def settle(outcome: bytes | RoostError) -> None:
+        settle_future(future, outcome)
+
+    ask(settle, settle)
+    return await in_time(future, request_s)
 
 
 class TreeAccess:
@@ -36,13 +72,12 @@ class TreeAccess:
         border = self._border
         if border.replica.is_learner:
             raise errors.not_for_learner()
-        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-
-        def settle(outcome: bytes | RoostError) -> None:
-            settle_future(future, outcome)
-
-        border.write(caller, CHANGE, changes.encode(asked), settle, settle)
-        outcome = changes.decode_outcome(await self._in_time(future))
+        body = changes.encode(asked)
+        said = await answer_to(
+            lambda done, refused: border.write(caller, CHANGE, body, done, refused),
+            self._request_s,
+        )
+        outcome = changes.decode_outcome(said)
         if isinstance(outcome, Done):
             return outcome
         raise Fault(outcome.reason, outcome.cause, outcome.index)
@@ -54,18 +89,4 @@ class TreeAccess:
             RoostError: it has not, or may not.
 
         """
-        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._border.admit(
-            caller,
-            Judge.need_root,
-            lambda: settle_future(future, b""),
-            lambda error: settle_future(future, error),
-        )
-        await self._in_time(future)
-
-    async def _in_time(self, future: asyncio.Future[bytes]) -> bytes:
-        try:
-            async with asyncio.timeout(self._request_s):
-                return await future
-        except TimeoutError:
-            raise OutcomeUnknown("no answer came in time") from None
+        await in_time(self._border.wait_admitted(caller, Judge.need_root), self._request_s)

@@ -3,7 +3,6 @@
 Errors here have a form of their own: {"message": ...}, with the status.
 """
 
-import asyncio
 from collections.abc import Callable
 from itertools import chain
 
@@ -27,13 +26,13 @@ from roost.database.member_errors import (
     PeerUrlsTaken,
     TooManyPeerUrls,
 )
-from roost.errors import OutcomeUnknown, RoostError
+from roost.errors import RoostError
 from roost.etcd.access.judge import somebody
 from roost.etcd.border import Border
 from roost.etcd.errors import status_of
+from roost.etcd.v2.asking import answer_to, in_time
 from roost.etcd.v2.faults import Fault, Reason, fault_of
 from roost.exchange import JSON, TEXT, Answer, Request, not_allowed
-from roost.outcome import settle_future
 
 PREFIX = b"/v2/members"
 METHODS = ("GET", "POST", "DELETE", "PUT")
@@ -161,11 +160,7 @@ class MemberPages:
         return Answer(204, b"", (cluster,))
 
     async def _read(self, caller: Caller, name: bytes) -> Answer:
-        await self._wait(
-            lambda done, refused: self._border.admit(
-                caller, somebody, lambda: done(b""), refused, is_local=True
-            )
-        )
+        await in_time(self._border.wait_admitted(caller, somebody, is_local=True), self._request_s)
         if not name:
             records = self._border.replica.members()
             return self._json(200, Members([_shown(it) for it in records]))
@@ -192,28 +187,7 @@ class MemberPages:
 
             border.admit_root(caller, allowed, refused)
 
-        return decode_members(await self._wait(ask))
-
-    async def _wait(
-        self, ask: Callable[[Callable[[bytes], None], Callable[[RoostError], None]], None]
-    ) -> bytes:
-        """Wait for the answer to what `ask` asks for.
-
-        Raises:
-            RoostError: it was refused, or nobody knows what became of it.
-
-        """
-        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-
-        def settle(outcome: bytes | RoostError) -> None:
-            settle_future(future, outcome)
-
-        ask(settle, settle)
-        try:
-            async with asyncio.timeout(self._request_s):
-                return await future
-        except TimeoutError:
-            raise OutcomeUnknown("no answer came in time") from None
+        return decode_members(await answer_to(ask, self._request_s))
 
 
 def _shown(record: MemberRecord) -> Member:

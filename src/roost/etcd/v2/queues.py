@@ -91,7 +91,7 @@ class Queues:
             place, is_own = await self._join_surely(wish)
             try:
                 await self._wait_first(wish, place, due_s, is_own=is_own)
-                await self._renew(wish, place)
+                await self.renew(wish, place)
             except Fault as failed:
                 if failed.reason is not Reason.KEY_NOT_FOUND:
                     if is_own:
@@ -190,17 +190,13 @@ class Queues:
         while True:
             await asyncio.sleep(max(wish.ttl_s / _RENEW_PART, _RENEW_S_MIN))
             try:
-                await self._renew(wish, place)
+                await self.renew(wish, place)
             except RoostError:
                 continue  # who waits hears of it at the end, if its place is gone by then
 
-    async def _renew(self, wish: Wish, place: Place) -> None:
-        asked = Change(Kind.UPDATE, place.path, ttl_s=wish.ttl_s, is_refresh=True)
-        await self._access.change(wish.caller, asked)
-
     async def _give_back(self, wish: Wish, place: Place) -> None:
         try:
-            await self._access.change(wish.caller, Change(Kind.DELETE, place.path))
+            await self.release(wish.caller, place)
         except RoostError:
             return  # its time to live ends it
 
@@ -264,7 +260,8 @@ class Queues:
             RoostError: it is gone, or nobody answers.
 
         """
-        await self._renew(wish, place)
+        asked = Change(Kind.UPDATE, place.path, ttl_s=wish.ttl_s, is_refresh=True)
+        await self._access.change(wish.caller, asked)
 
     async def release(self, caller: Caller, place: Place) -> None:
         """Give a place up.
