@@ -140,7 +140,7 @@ FLOORS = {
         exchange
         reading | upkeep
         joining | outgoing
-        receiving | sending | registry
+        receiving | sending | registry | incoming
         messages | store
         requests
         layers
@@ -355,7 +355,7 @@ FLOORS = {
         patience | asking
         watch_hub | expiry | forms
         changes | listing | watchers
-        history | reads
+        history | reads | dates
         nodes
         faults
         json_text | paths

@@ -2,17 +2,23 @@
 
 Tests that are new, and those that failed when they last ran here, go first; then the fastest, so
 that most of what can be known is known early.  Tests that share a fixture of their module stay
-together and in one worker.  What each took is kept in `.test-record.json` beside the sources,
-which is not committed; without it the marks `slow` and `cluster` go last.
+together; so do all tests of such a module, in one worker.  What each took is kept in
+`.test-record.json` beside the sources, which is not committed; without it the marks `slow` and
+`cluster` go last.
 """
 
 import json
+import re
+from functools import cache
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 RECORD = Path(__file__).parent.parent / ".test-record.json"
 _SHARED_SCOPES = {"module", "package", "class"}
+_SHARES = re.compile(rf'scope="({"|".join(sorted(_SHARED_SCOPES))})"')
 # A test that takes longer than this is named when it ends, too.
 _LONG_S = 1.0
 
@@ -38,10 +44,6 @@ class Order:
         groups: dict[str, list[pytest.Item]] = {}
         for item in items:
             groups.setdefault(_group_of(item), []).append(item)
-        for name, group in groups.items():
-            if len(group) > 1:
-                for item in group:
-                    item.add_marker(pytest.mark.xdist_group(name))
         items[:] = [it for group in sorted(groups.values(), key=self._rank) for it in group]
 
     def _rank(self, group: list[pytest.Item]) -> tuple[bool, float, int]:
@@ -52,6 +54,13 @@ class Order:
             for it in group
         )
         return is_old, sum(self._took_s.get(it, 0.0) for it in names), marked
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_make_scheduler(
+        self, config: pytest.Config, log: Producer
+    ) -> LoadScopeScheduling | None:
+        """Keep together what shares; pytest-xdist's own groups are lost in pytest 9.2 (its 3.8)."""
+        return Together(config, log) if config.getoption("dist") == "loadgroup" else None
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Remember how long each part of a test took, and whether it failed."""
@@ -67,6 +76,23 @@ class Order:
         if not hasattr(session.config, "workerinput") and self._now_s:
             took_s = self._took_s | {it: round(took, 3) for it, took in self._now_s.items()}
             self._path.write_text(json.dumps({"took_s": took_s, "failed": sorted(self._failed)}))
+
+
+class Together(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist says no types
+    """Gives workers one test at a time, and all of a module whose tests share a fixture."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        return path if _shares(self.config.rootpath, path) else nodeid
+
+
+@cache
+def _shares(root: Path, path: str) -> bool:
+    """Whether a module has a fixture that is made once for all of it, or its folders have one."""
+    module = root / path
+    conftests = [it / "conftest.py" for it in module.parents if it.is_relative_to(root)]
+    files = [it for it in (module, *conftests) if it.exists()]
+    return any(_SHARES.search(it.read_text()) for it in files)
 
 
 class Progress:

@@ -24,6 +24,16 @@ Outcome = bytes | RoostError
 Done = Callable[[Outcome], None]
 # A read barrier has no result: `None` says that the view holds everything.
 ReadDone = Callable[[RoostError | None], None]
+# What a program's own function may raise while we run it in one step: an error, a call of
+# `sys.exit`, or what it has kept of another task.  Each is that function's alone.  Let through, the
+# last two would end the loop, or leave who ran beside it without an answer.  Only an interrupt is
+# meant for the program as a whole.
+PROGRAM_FAULTS: tuple[type[BaseException], ...] = (
+    Exception,
+    SystemExit,
+    GeneratorExit,
+    asyncio.CancelledError,
+)
 
 
 class Waiting(Protocol):

@@ -64,6 +64,12 @@ def fill(txn: Transaction, count: int) -> None:
         tree[number] = b"row"
 
 
+@bank.operation
+def leave(txn: Transaction, how: str) -> None:
+    txn.tree("accounts", key=str, value=int)["trace"] = 1
+    raise {"exit": SystemExit, "cancel": asyncio.CancelledError, "end": GeneratorExit}[how](how)
+
+
 kept: list[Transaction] = []
 
 
@@ -113,6 +119,25 @@ def test_a_refusal_leaves_nothing_and_is_the_same_from_every_member(tmp_path: Pa
             assert [it async for it in rows] == [("ada", 1)]
             with pytest.raises(OtherCodec):
                 await database.tree("accounts").put(b"ada", b"1")
+
+    with_databases(tmp_path, story, bank)
+
+
+@pytest.mark.parametrize("how", ["exit", "cancel", "end"])
+def test_an_operation_that_would_leave_is_one_that_failed(tmp_path: Path, how: str) -> None:
+    """`sys.exit` in an operation ended the loop of the member that led, and all its callers hung.
+
+    Cancelled, it left who ran in the same batch without an answer.
+    """
+
+    async def story(cluster: Databases) -> None:
+        for database in cluster.databases.values():
+            tree = database.tree("accounts", key=str, value=int)
+            beside = [asyncio.ensure_future(tree.put(f"k{it}", it)) for it in range(3)]
+            with pytest.raises(OperationFailed, match=r"bank\.leave: "):
+                await database.run(leave, how)
+            await asyncio.gather(*beside)
+            assert await tree.get("trace") is None
 
     with_databases(tmp_path, story, bank)
 

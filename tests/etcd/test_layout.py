@@ -47,7 +47,7 @@ V2_STORY = [
 
 def test_a_changed_layout_has_a_new_number() -> None:
     replica = LocalReplica()
-    etcd.Services(replica, replica.store, wall_s=lambda: 1e9)
+    etcd.Services(replica, replica.store, wall_s=lambda: 1e9, clock_s=lambda: 0.0)
     said: list[Outcome] = []
     for change in V2_STORY:
         replica.transact_nowait(CHANGE, changes.encode(change), said.append)

@@ -36,7 +36,8 @@ EXPLAINED = {
         "etcd counts in nanoseconds, and it comes out as some other time; Roost refuses (202)"
     ),
     "expiration of v2": (
-        "etcd takes it from the clock of the member that was asked, Roost from the leader's"
+        "etcd takes it from the clock of the member that was asked, Roost from the leader's; where "
+        "a clock is set, etcd's keys run out early or late, and Roost's in the time they were given"
     ),
     "keys of v2 of more than 4 KiB, or 128 directories deep; forms of more than 1,000 parameters": (
         "etcd takes them; Roost refuses (209, 210)"

@@ -1,5 +1,6 @@
 """One copy of a machine, beside the object that it is; and what classes can be machines."""
 
+import asyncio
 import io
 import re
 from collections.abc import Callable
@@ -115,6 +116,22 @@ def test_an_error_of_a_command_stops_the_copy_with_its_name_and_its_index() -> N
     assert isinstance(one.stopped, CommandFailed)
     assert "'board' has stopped at command 2, 'fail': ValueError: oh" in str(one.stopped)
     assert one.applied_index == 1
+
+
+class Leaver(Board):
+    """A board with a command that ends whoever runs it."""
+
+    @command
+    def leave(self, context: Context, how: str) -> None:
+        del context
+        raise {"exit": SystemExit, "cancel": asyncio.CancelledError, "end": GeneratorExit}[how]
+
+
+@pytest.mark.parametrize("how", ["exit", "cancel", "end"])
+def test_a_command_that_would_leave_stops_its_copy_and_nothing_else(how: str) -> None:
+    one = copy_of(Leaver)
+    assert one.carry_out(row_of(Leaver.leave, how)) is None
+    assert isinstance(one.stopped, CommandFailed)
 
 
 def test_a_command_that_nobody_knows_is_never_skipped() -> None:

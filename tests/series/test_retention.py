@@ -9,7 +9,15 @@ from roost.series.extra import np
 from roost.series.names import Info, Tag, name_key
 from roost.series.records import batch, encode_batch
 from roost.series.registry import declare, delete_many
-from roost.series.retention import POLICIES_MAX, Policy, keep, of_series, of_tag, too_old
+from roost.series.retention import (
+    AHEAD_NS,
+    POLICIES_MAX,
+    Policy,
+    keep,
+    of_series,
+    of_tag,
+    too_old,
+)
 from roost.series.staging import append
 from roost.series.tables import TIME_MIN
 from tests.series.memory_trees import Member, now
@@ -72,6 +80,30 @@ def test_what_is_gone_is_not_deleted_again_until_much_is_too_old() -> None:
         return sum([len(it) async for it in content.points(0, NOW)])
 
     assert now(left()) == 64
+
+
+@pytest.mark.parametrize("ahead", [2 * AHEAD_NS, 73 * 365 * 24 * HOUR])
+def test_a_clock_that_is_far_ahead_of_all_points_deletes_a_days_worth_at_most(ahead: int) -> None:
+    """A member that led with the date of 2099 deleted whatever had a rule, for good."""
+    member = filled()
+    member.run(keep, of_series(b"a"), Policy(64 * HOUR))
+    horizon = NOW - HOUR + AHEAD_NS - 64 * HOUR
+    assert now(old(member, NOW + ahead)) == [Deletion(1, TIME_MIN, horizon)]
+    assert now(old(member, NOW + AHEAD_NS - HOUR)) == [Deletion(1, TIME_MIN, horizon)]
+    member.run(keep, of_series(b"a"), Policy(200 * HOUR))
+    assert now(old(member, NOW + ahead)) == []
+
+
+def test_a_series_that_nobody_writes_to_goes_by_those_that_have_points() -> None:
+    member = filled()
+    told = member.run(declare, [Info("late")])
+    record = encode_batch(batch(np.array(told.sids), np.array([NOW + 90 * HOUR]), np.ones(1)))
+    member.run(append, told.epoch, record)
+    now(member.seal())
+    for it in (b"a", b"late"):
+        member.run(keep, of_series(it), Policy(64 * HOUR))
+    horizon = NOW + (100 - 64) * HOUR
+    assert now(old(member, NOW + 100 * HOUR)) == [Deletion(1, TIME_MIN, horizon)]
 
 
 def test_rules_that_cannot_be_are_refused() -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from roost.sim.linearizability import Operation, Verdict
 from roost.testing.patience import wait_until
-from roost.testing.pressure.arena import PUTS_MIN, Seen
+from roost.testing.pressure.arena import PUTS_MIN, Played, Seen
 from roost.testing.pressure.bystander import PART_OPERATIONS, History
 from roost.testing.pressure.campaign import Plan, run
 from roost.testing.pressure.figures import Figures, faults, held_in
@@ -85,7 +85,7 @@ def test_every_row_runs_and_another_client_puts_beside_it(together: Figures) -> 
     ],
 )
 def test_a_row_finds_what_is_there(together: Figures, fact: str, value: float) -> None:
-    assert together.facts[fact] == value
+    assert together.facts.get(fact) == value, together.error
 
 
 @pytest.mark.slow
@@ -141,6 +141,21 @@ def test_puts_are_seen_that_were_under_way_and_enough_of_them() -> None:
     seen.take("judged 400 NOT_LINEARIZABLE")
     seen.take("judged 400 LINEARIZABLE")
     assert seen.verdict == Verdict.NOT_LINEARIZABLE.value
+
+
+def test_a_row_has_facts_or_says_why_it_has_none() -> None:
+    """A row without either failed a test that could not say why."""
+    played = Played("locks")
+    assert played.error
+    played.take(5.0, "", {})
+    assert (played.times, played.error) == (1, "it told no facts")
+    played.take(6.0, "", {"in_line": 20})
+    assert played.error, "what has failed once has failed"
+    good = Played("locks")
+    good.take(5.0, "", {"in_line": 20})
+    assert (good.error, good.began_s, good.facts) == ("", 5.0, {"in_line": 20})
+    good.take(7.0, "WireBroken: it broke", {})
+    assert (good.error, good.ended_s) == ("WireBroken: it broke", 7.0)
 
 
 def test_a_part_of_a_history_is_judged_once_nobody_is_busy_with_it(

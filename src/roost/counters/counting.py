@@ -17,12 +17,11 @@ A member counts whether it reaches anybody or not; it asks to be known under its
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from roost.counters import changing, messages
+from roost.counters import changing, incoming, messages
 from roost.counters.changing import Steps
 from roost.counters.early import Early
 from roost.counters.environment import LmdbTrees, Trees
@@ -35,9 +34,9 @@ from roost.counters.errors import (
 )
 from roost.counters.exchange import Exchange
 from roost.counters.facts import Admission
+from roost.counters.incoming import Arrived, Incoming
 from roost.counters.joining import Phase
 from roost.counters.known import Known
-from roost.counters.messages import Message
 from roost.counters.outgoing import Stage
 from roost.counters.ports import Around, Chance, Counts, Replica, State, dice, entropy
 from roost.counters.store import Step, Store
@@ -49,8 +48,6 @@ logger = logging.getLogger(__name__)
 # For ever (`member/protocol.py`): one message of `messages`.
 FRAME_KIND = 64
 LOOK_S = 0.1
-# Messages of partners that wait for their turn; while the store is being opened fewer.
-INCOMING_COUNT_MAX, INCOMING_EARLY_MAX = 1_000, 100
 # How long after the disk was full the store is opened again.
 REOPEN_S = 5.0
 
@@ -91,7 +88,7 @@ class Counting:
         self.lookers: list[Callable[[], None]] = []
         self._reopen_at_s = 0.0
         self._early = Early()
-        self._incoming: deque[tuple[int, Message]] = deque()
+        self._incoming = Incoming()
         self._step_is_due = asyncio.Event()
         self._tasks = Tasks(self._on_task_error)
         replica.register_frame(FRAME_KIND, self._on_frame)
@@ -297,6 +294,9 @@ class Counting:
         except CounterStoreError as error:
             self._break(error)
             return
+        except Exception as error:  # noqa: BLE001 - whatever it is, what is counted is in doubt
+            self._on_task_error(error)
+            return
         self.work.answer(store.durable_step)
         if self.work.step is not None:
             self._step_is_due.set()
@@ -304,12 +304,13 @@ class Counting:
             self._schedule()
 
     def _take_message(self, exchange: Exchange) -> None:
-        if not self._incoming:
+        arrived = self._incoming.take()
+        if arrived is None:
             return
-        partner, message = self._incoming.popleft()
-        self.counts.rows_received += messages.rows_in(message)
+        partner = arrived.partner
+        self.counts.rows_received += messages.rows_in(arrived.message)
         try:
-            exchange.take(partner, message, self.around.clock_s())
+            exchange.take(partner, arrived.message, self.around.clock_s())
         except MalformedCounters as error:
             self.counts.messages_malformed += 1
             logger.warning("what member %x sends of its counters: %s", partner, error)
@@ -336,12 +337,12 @@ class Counting:
         """
         message = messages.decode(body)
         self._open()
-        bound = INCOMING_COUNT_MAX if self.state is State.OPEN else INCOMING_EARLY_MAX
-        if self.error is not None or len(self._incoming) >= bound:
+        count_max = incoming.COUNT_MAX if self.state is State.OPEN else incoming.EARLY_MAX
+        arrived = Arrived(sender, message, len(body))
+        if self.error is None and self._incoming.put(arrived, count_max):
+            self._schedule()
+        else:
             self.counts.messages_dropped += 1  # it comes again
-            return
-        self._incoming.append((sender, message))
-        self._schedule()
 
     # What is decided, and who is there.
 
@@ -380,6 +381,7 @@ class Counting:
         if store is None or exchange is None or not (is_other or is_forced):
             return
         exchange.retired = gone = self.known.facts.retired()
+        exchange.member_of = {it.epoch: it.member_id for it in self.known.facts.owners}
         if store.epoch in gone:
             self._break(OwnerRefused(f"{self.name!r} was retired, and counts no more"))
 

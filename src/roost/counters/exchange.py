@@ -5,7 +5,7 @@ the store's steps, and sends what `take_messages` gives: answers whose step is d
 links have to tell.  It may be asked at any time; nothing depends on how often.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -81,6 +81,8 @@ class Exchange:
         self.pulls: dict[int, Pull] = {}
         # Owners that are away for good: what still comes of them is not taken.
         self.retired: set[bytes] = set()
+        # Where owners count, as the cluster has decided: nobody else speaks for them.
+        self.member_of: Mapping[bytes, int] = {}
         self.differed_count = 0
         # What members have said of themselves since `ask_reports`, by their epochs.
         self.reports: dict[bytes, Report] = {}
@@ -130,7 +132,7 @@ class Exchange:
                 self._compare_soon()
                 self._say(partner, _reported(upkeep.report(self.store)))
             case Reported():
-                self.reports[message.epoch] = _report(message)
+                self._on_reported(partner, message)
             case _ if link is None or message.epoch != self.store.epoch:
                 pass  # an answer to a link that is not there any more
             case Heard():
@@ -158,8 +160,25 @@ class Exchange:
         if len(self._answers) < ANSWERS_MAX:
             self._answers.append(_Answer(self.store.step, partner, message))
 
+    def _on_reported(self, partner: int, said: Reported) -> None:
+        self._check_speaker(partner, said.epoch)
+        # Ours, and one of each partner's.
+        if said.epoch in self.reports or len(self.reports) <= len(self.links):
+            self.reports[said.epoch] = _report(said)
+
+    def _check_speaker(self, partner: int, epoch: bytes) -> None:
+        """Believe nobody who speaks for an owner that counts elsewhere.
+
+        What one member lies of another's openings and versions would otherwise be remembered, and
+        that other one be taken for a copy for ever.
+        """
+        member_id = self.member_of.get(epoch, partner)
+        if member_id != partner:
+            raise MalformedCounters(f"{epoch.hex()} counts at member {member_id:x}")
+
     def _on_source(self, partner: int, message: Hello | Changes | Compare | Page) -> None:
         epoch = message.epoch
+        self._check_speaker(partner, epoch)
         if epoch == self.store.epoch and isinstance(message, Hello):
             raise OwnerForked(f"somebody else says to be {epoch.hex()}: a copied directory")
         if epoch in self.retired:

@@ -18,12 +18,14 @@ Whoever joins, or looks for what others know of an owner that is away for good, 
 """
 
 from enum import Enum
+from typing import Annotated
 
 import msgspec
 from crc32c import crc32c
 
 from roost.counters.algebra import VERSION_MAX
 from roost.counters.errors import MalformedCounters
+from roost.counters.names import KEY_BYTES_MAX
 from roost.counters.rows import BYTES_MAX, EPOCH_BYTES, PartRow, TombstoneRow
 from roost.errors import UNDECODABLE
 
@@ -32,6 +34,13 @@ MESSAGE_BYTES_MAX = BYTES_MAX + (1 << 20)
 OWNERS_MAX = 1 << 12
 # Of a digest: how many parts, and two sums.
 DIGEST_NUMBERS = 3
+# What is counted up to, and drawn: MessagePack itself knows no number above VERSION_MAX.
+Number = Annotated[int, msgspec.Meta(ge=0)]
+Epoch = Annotated[bytes, msgspec.Meta(min_length=EPOCH_BYTES, max_length=EPOCH_BYTES)]
+# Empty = of everybody.
+AnyEpoch = Annotated[bytes, msgspec.Meta(max_length=EPOCH_BYTES)]
+# A name's key, or empty; whatever it is, it can be looked for in a tree.
+Bound = Annotated[bytes, msgspec.Meta(max_length=KEY_BYTES_MAX)]
 
 
 class Purpose(Enum):
@@ -45,8 +54,8 @@ class Purpose(Enum):
 class Head(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Up to which of its versions an owner has been heard."""
 
-    epoch: bytes
-    version: int
+    epoch: Epoch
+    version: Number
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True, tag="changes"):
@@ -57,10 +66,10 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True, tag="changes"):
     what is said here.
     """
 
-    epoch: bytes
-    first: int
-    last: int
-    epochs: list[bytes]
+    epoch: Epoch
+    first: Number
+    last: Number
+    epochs: list[Epoch]
     is_all: bool = False
     parts: list[PartRow] = []
     tombstones: list[TombstoneRow] = []
@@ -75,12 +84,12 @@ class Page(msgspec.Struct, frozen=True, kw_only=True, tag="page"):
 
     purpose: Purpose
 
-    after: bytes
-    until: bytes
+    after: Bound
+    until: Bound
     heads: list[Head]
-    epochs: list[bytes]
-    epoch: bytes = b""
-    names_count: int = 0
+    epochs: list[Epoch]
+    epoch: AnyEpoch = b""
+    names_count: Number = 0
     parts: list[PartRow] = []
     tombstones: list[TombstoneRow] = []
 
@@ -88,74 +97,74 @@ class Page(msgspec.Struct, frozen=True, kw_only=True, tag="page"):
 class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
     """Who I am, which opening of my directory, and how far I am."""
 
-    epoch: bytes
-    version: int
-    opening: int
-    nonce: int
+    epoch: Epoch
+    version: Number
+    opening: Number
+    nonce: Number
 
 
 class Heard(msgspec.Struct, frozen=True, tag="heard"):
     """Up to there an owner has been heard here, durably."""
 
-    epoch: bytes
-    version: int
+    epoch: Epoch
+    version: Number
 
 
 class PageTaken(msgspec.Struct, frozen=True, kw_only=True, tag="taken"):
     """A page is durable here; `base` says of which pages."""
 
-    epoch: bytes
-    base: int
-    until: bytes
+    epoch: Epoch
+    base: Number
+    until: Bound
 
 
 class Compare(msgspec.Struct, frozen=True, kw_only=True, tag="compare"):
     """What there is of an owner when it is at that version."""
 
-    epoch: bytes
-    version: int
-    count: int
-    values: int
-    versions: int
+    epoch: Epoch
+    version: Number
+    count: Number
+    values: Number
+    versions: Number
 
 
 class Differs(msgspec.Struct, frozen=True, tag="differs"):
     """There is something else of that owner here."""
 
-    epoch: bytes
+    epoch: Epoch
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True, tag="refused"):
     """That owner is not believed here, and why; `opening` 0 = whichever opening it is of."""
 
-    epoch: bytes
+    epoch: Epoch
     text: str
-    opening: int = 0
-    nonce: int = 0
+    opening: Number = 0
+    nonce: Number = 0
 
 
 class WantPage(msgspec.Struct, frozen=True, kw_only=True, tag="want"):
     """Send the page behind that name; of one owner, for UNION."""
 
     purpose: Purpose
-    epoch: bytes
-    after: bytes
+    epoch: AnyEpoch
+    after: Bound
 
 
 class WantReport(msgspec.Struct, frozen=True, tag="want_report"):
     """Say how far you have heard everybody; `epoch` is who asks."""
 
-    epoch: bytes
+    epoch: Epoch
 
 
 class Reported(msgspec.Struct, frozen=True, kw_only=True, tag="report"):
     """`registry.Report`, of the member that it comes from; a digest is its three numbers."""
 
-    epoch: bytes
-    heard: dict[bytes, int]
-    digests: dict[bytes, list[int]]
-    folds: list[bytes]
-    folds_ended: list[bytes]
+    epoch: Epoch
+    heard: dict[Epoch, Number]
+    digests: dict[Epoch, list[Number]]
+    folds: list[Epoch]
+    folds_ended: list[Epoch]
 
 
 Message = (
@@ -223,25 +232,22 @@ def decode(data: bytes) -> Message:
             _check_page(message)
     elif isinstance(message, Reported):
         _check_report(message)
-    elif len(message.epoch) not in (0, EPOCH_BYTES):
+    if isinstance(message, Page | WantPage) and len(message.epoch) not in (0, EPOCH_BYTES):
         raise MalformedCounters("an epoch that is none")
     return message
 
 
 def _check_report(message: Reported) -> None:
-    epochs = [message.epoch, *message.heard, *message.digests, *message.folds]
-    epochs += message.folds_ended
-    if any(len(it) != EPOCH_BYTES for it in epochs) or len(epochs) > 4 * OWNERS_MAX:
-        raise MalformedCounters("a report of an epoch that is none")
-    if any(not 0 <= it <= VERSION_MAX for it in message.heard.values()):
-        raise MalformedCounters("a report of a version that is none")
+    groups = (message.heard, message.digests, message.folds, message.folds_ended)
+    if any(len(it) > OWNERS_MAX for it in groups):
+        raise MalformedCounters("a report of more owners than there can be")
     if any(len(it) != DIGEST_NUMBERS for it in message.digests.values()):
         raise MalformedCounters("a report with a digest that is none")
 
 
 def _check_changes(message: Changes) -> None:
     rows: list[PartRow | TombstoneRow] = [*message.parts, *message.tombstones]
-    if not 0 <= message.first < message.last <= VERSION_MAX or len(message.epoch) != EPOCH_BYTES:
+    if message.first >= message.last:
         raise MalformedCounters("changes between two versions that are none")
     if any(not message.first < it.version <= message.last for it in rows):
         raise MalformedCounters("a change of another version than those that are told")
@@ -254,16 +260,13 @@ def _check_page(message: Page) -> None:
     keys = [it.key for it in message.parts] + [it.key for it in message.tombstones]
     if any(it <= message.after or (message.until and it > message.until) for it in keys):
         raise MalformedCounters("a name that is not between those of the page")
-    if len(message.epoch) not in (0, EPOCH_BYTES) or len(message.heads) > OWNERS_MAX:
-        raise MalformedCounters("a page of an epoch that is none")
-    heads = message.heads
-    if any(len(it.epoch) != EPOCH_BYTES or not 0 <= it.version <= VERSION_MAX for it in heads):
-        raise MalformedCounters("heads that are none")
+    if len(message.heads) > OWNERS_MAX:
+        raise MalformedCounters("heads of more owners than there can be")
 
 
 def _check_rows(message: Changes | Page) -> None:
-    if len(message.epochs) > OWNERS_MAX or any(len(it) != EPOCH_BYTES for it in message.epochs):
-        raise MalformedCounters("an epoch that is none")
+    if len(message.epochs) > OWNERS_MAX:
+        raise MalformedCounters("registers of more owners than there can be")
     numbers: list[tuple[int, int]] = []
     for part in message.parts:
         numbers.append((part.owner, part.version))

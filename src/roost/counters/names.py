@@ -19,6 +19,8 @@ from functools import lru_cache
 from roost.counters.errors import BadCounterName, MalformedCounters
 
 NAME_CHARACTERS_MAX = 128
+# Three bytes a character at most.
+KEY_BYTES_MAX = 3 * NAME_CHARACTERS_MAX
 # In entries; what is hot is looked at once.
 _CACHE_MAX = 1 << 14
 _CODE_POINTS = 0x110000

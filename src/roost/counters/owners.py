@@ -5,15 +5,20 @@ the store's.  A row of the tree `owners` is u32 number -> MessagePack `Owner`.
 
 A fold is an owner as well.  It begins with those who become part of it (`into`), ends name by
 name, behind a `cursor`, and has ended when it has come to the last.
+
+Full?  There are OWNERS_MAX, twice as many as a cluster lets count (`facts`); a partner that tells
+of more is not believed.
 """
 
 from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from roost.counters.errors import CounterStoreCorrupt
+from roost.counters.errors import CounterStoreCorrupt, MalformedCounters
 from roost.counters.rows import EPOCH_BYTES
 from roost.errors import UNDECODABLE
+
+OWNERS_MAX = 1 << 13
 
 
 class Owner(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
@@ -44,6 +49,7 @@ class Owners:
         self.numbers: dict[bytes, int] = {}
         self.epochs: dict[int, bytes] = {}
         self._owners: dict[int, Owner] = {}
+        self._newest = 0
         self._changed: dict[bytes, bytes | None] = {}
         for key, value in rows:
             try:
@@ -53,6 +59,7 @@ class Owners:
 
     def _keep(self, number: int, owner: Owner) -> None:
         self._owners[number] = owner
+        self._newest = max(self._newest, number)
         self.numbers[owner.epoch] = number
         self.epochs[number] = owner.epoch
 
@@ -71,11 +78,18 @@ class Owners:
         return bool(self._changed)
 
     def number_of(self, epoch: bytes) -> int:
-        """An owner's number; a new one gets the next."""
+        """An owner's number; a new one gets the next.
+
+        Raises:
+            MalformedCounters: there are as many as there can be.
+
+        """
         assert len(epoch) == EPOCH_BYTES, "epochs are checked where they come in"
         found = self.numbers.get(epoch)
         if found is None:
-            found = max(self._owners, default=0) + 1
+            if len(self._owners) >= OWNERS_MAX:
+                raise MalformedCounters(f"more than {OWNERS_MAX} owners are told of")
+            found = self._newest + 1
             self._write(found, Owner(epoch=epoch))
         return found
 

@@ -30,6 +30,7 @@ from roost.database.dirty import Dirty, DirtyRange
 from roost.database.errors import DerivedFailed, Rebuilding
 from roost.database.limits import Limits
 from roost.errors import RoostError
+from roost.outcome import PROGRAM_FAULTS
 from roost.raft import Entry, EntryKind
 from roost.store import CATALOG_ID, METADATA_ID, Changes, Txn, View, Walk
 
@@ -273,7 +274,7 @@ class DerivingTree:
     def _made(self, key: bytes, value: bytes) -> dict[bytes, bytes]:
         try:
             made = self.derivation.rows(key, value, self._limits)
-        except Exception as error:
+        except PROGRAM_FAULTS as error:
             shown = f"{type(error).__name__}: {error}"
             text = f"{self.name}: at the row {self.derivation.shown(key)} of its source: {shown}"
             raise DerivedFailed(text) from error

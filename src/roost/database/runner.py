@@ -2,8 +2,8 @@
 
 All operations of a program are one to the member, `RUN_OPERATION`, so that a name that is not known
 on the member that leads is refused by name, and costs no link.  What an operation raises is an
-answer, too: `Refused` as it is, any other error as `OperationFailed`, with the traceback in the log
-of the member that led; a fault of the device is the member's.
+answer, too: `Refused` as it is, anything else as `OperationFailed`, with the traceback in the log
+of the member that led, `sys.exit` as well; a fault of the device is the member's.
 """
 
 import logging
@@ -21,6 +21,7 @@ from roost.database.operations import Operation
 from roost.database.rows import TxnRows
 from roost.database.transaction import Transaction
 from roost.errors import DeviceFault
+from roost.outcome import PROGRAM_FAULTS
 from roost.store import Txn
 
 logger = logging.getLogger(__name__)
@@ -90,7 +91,7 @@ class Runner:
             return encode_refusal(refusal)
         except DeviceFault:
             raise
-        except Exception as error:
+        except PROGRAM_FAULTS as error:
             txn.rollback(mark)
             self._failed_count += 1
             logger.exception("operation %s failed", name)

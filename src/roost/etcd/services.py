@@ -142,7 +142,7 @@ class Services:
         self._desk = desk = Desk(
             self._border, self._mvcc, self.alarms, memory, LongReads(store, memory)
         )
-        self.v2 = V2(self._border, store, self.alarms, memory, wall_s=wall_s)
+        self.v2 = V2(self._border, store, self.alarms, memory, clock_s=clock_s, wall_s=wall_s)
         self._turns = Turns(desk)
         self.watches = WatchHub(desk)
         self._api = Api(

@@ -133,7 +133,7 @@ class LoopThread:
         while (told := self._calls.get()) is not None:
             try:
                 told()
-            except Exception:
+            except (Exception, SystemExit):
                 logger.exception("what %s called back failed", self._name)
 
     def _start(self, target: Callable[[], None], suffix: str = "") -> threading.Thread:

@@ -32,6 +32,7 @@ from roost.objects.layouts.machines import (
 )
 from roost.objects.replica import Replica
 from roost.objects.waiting import Looks
+from roost.outcome import PROGRAM_FAULTS
 
 CHECKSUM_BYTES = 16
 # Parts that are read at once: about a millisecond.
@@ -233,15 +234,15 @@ class Publisher:
         return checksum.digest() == snapshot.checksum
 
 
-def _failure_of(work: Callable[..., None], *given: Any) -> Exception | None:
+def _failure_of(work: Callable[..., None], *given: Any) -> BaseException | None:
     """What a program's own code raises on a thread: not to be taken for what the member says."""
     try:
         work(*given)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is said
+    except PROGRAM_FAULTS as error:  # whatever it is, it is said
         return error
     return None
 
 
-def in_words(error: Exception) -> str:
+def in_words(error: BaseException) -> str:
     """An error of a program's, for people."""
     return f"{type(error).__name__}: {error}"

@@ -29,6 +29,7 @@ from roost.objects.errors import (
 )
 from roost.objects.layouts.machines import Kept, Row, Snapshot
 from roost.objects.machine import Context, Declared, Machine
+from roost.outcome import PROGRAM_FAULTS
 
 ERA = 1024
 DIGESTS_MAX = 8192
@@ -111,7 +112,7 @@ class Replica:
         except Refused as refusal:
             said = Kept(b"", is_refusal=True, text=str(refusal), code=refusal.code)
             shown = _ENCODE(said)
-        except Exception as error:  # noqa: BLE001 - it is the program's, and ends this copy only
+        except PROGRAM_FAULTS as error:  # it is the program's, and ends this copy only
             self._stop(CommandFailed, index, row, f"{type(error).__name__}: {error}", error)
             return None
         self.applied_index = index
@@ -123,7 +124,7 @@ class Replica:
         """Another digest; whether it could be made."""
         try:
             fingerprint = self.machine.fingerprint()
-        except Exception as error:  # noqa: BLE001 - as in a command
+        except PROGRAM_FAULTS as error:  # as in a command
             self._stop(CommandFailed, index, row, f"fingerprint: {error!r}", error)
             return False
         before = b"" if index % ERA == 1 else self._digest
@@ -159,7 +160,7 @@ class Replica:
         index: int,
         row: Row,
         why: str,
-        cause: Exception | None = None,
+        cause: BaseException | None = None,
     ) -> None:
         error = kind(f"the machine {self.name!r} has stopped at command {index}, {row.command!r}: "
                      f"{why}; start the members again with a program that "

@@ -7,9 +7,14 @@ A series' own rule counts, else the longest of those of its tags: what two peopl
 different times is kept for the longer one.  What is older is deleted, points and what is summed up
 of them, by a deletion like all others; in steps, a STEPS_A_KEEP-th of the time that it is kept, so
 that a series is not written anew for each point that has become too old.
+
+What is deleted nobody brings back, and a clock may be wrong: one that says 2099 would have all
+points deleted.  So it is not believed to be further than AHEAD_NS ahead of the newest point of all
+series that have a rule.  Where nobody writes to any of them, what is newest stays.
 """
 
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 
 import msgspec
 
@@ -17,6 +22,7 @@ from roost.database import Refused, Transaction
 from roost.series.draft import Bytes, Row
 from roost.series.effects import Deletion
 from roost.series.errors import BAD_POLICY
+from roost.series.head import State
 from roost.series.names import Info, Tag, decode_info, tag_prefix
 from roost.series.records import DELETIONS_MAX
 from roost.series.spelling import series_text
@@ -27,6 +33,7 @@ POLICIES_TREE = "series.policies"
 POLICIES_MAX = 1000
 STEPS_A_KEEP = 32
 PAGE_SERIES = 128
+AHEAD_NS = 24 * 3600 * 10**9
 
 
 class Policy(msgspec.Struct, frozen=True, array_like=True):
@@ -86,20 +93,50 @@ async def too_old(
 ) -> AsyncGenerator[list[Deletion], None]:
     """What is older than its rules allow, of all series; DELETIONS_MAX at a time at most."""
     rules = {key: it.keep_ns for key, it in await rules_of(policies)}
+    if not rules:
+        return
+    now_ns = await _believed(trees, rules, now_ns)
+    async for page in _ruled(trees, rules):
+        found = []
+        for it in page:
+            horizon = now_ns - it.keep_ns
+            if it.state.first < horizon - it.keep_ns // STEPS_A_KEEP:
+                found.append(Deletion(it.sid, TIME_MIN, horizon))
+        if found:
+            yield found
+
+
+@dataclass(frozen=True, slots=True)
+class _Ruled:
+    """A series that has a rule."""
+
+    sid: int
+    state: State
+    keep_ns: int
+
+
+async def _believed(trees: Trees, rules: dict[bytes, int], now_ns: int) -> int:
+    """What the clock says, as far as points bear it out; as a rule the first pages do."""
+    newest_ns = TIME_MIN
+    async for page in _ruled(trees, rules):
+        newest_ns = max([newest_ns, *(it.state.last for it in page)])
+        if newest_ns + AHEAD_NS >= now_ns:
+            return now_ns
+    return newest_ns + AHEAD_NS
+
+
+async def _ruled(trees: Trees, rules: dict[bytes, int]) -> AsyncGenerator[list[_Ruled], None]:
+    """All series that have a rule, some at a time."""
     first = b""
-    while rules:
+    while True:
         page = await _page(trees.info, first, PAGE_SERIES)
         found = []
         for key, row in page:
             keep_ns = _keep_ns(decode_info(row), rules)
-            if keep_ns is None:
-                continue
-            sid, horizon = int.from_bytes(key, "big"), now_ns - keep_ns
-            state = await trees.read_state(sid)
-            if state.first < horizon - keep_ns // STEPS_A_KEEP:
-                found.append(Deletion(sid, TIME_MIN, horizon))
-        if found:
-            yield found
+            if keep_ns is not None:
+                sid = int.from_bytes(key, "big")
+                found.append(_Ruled(sid, await trees.read_state(sid), keep_ns))
+        yield found
         if len(page) < PAGE_SERIES:
             return
         first = page[-1][0] + b"\0"

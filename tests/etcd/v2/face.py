@@ -47,16 +47,20 @@ class Leaver:
 
 
 class Face:
-    """A member of its own, whose date stands still unless somebody changes it."""
+    """A member of its own, whose time stands still unless somebody lets it pass: `now_s`.
+
+    By `set_s` the machine's date is another one.
+    """
 
     def __init__(self, **limits: Any) -> None:  # Any: fields of `Limits`
-        self.now_s = NOON_S
+        self.now_s, self.set_s = NOON_S, 0.0
         self.replica = LocalReplica()
         self.services = etcd.Services(
             self.replica,
             self.replica.store,
             limits=etcd.Limits(**limits),
-            wall_s=lambda: self.now_s,
+            clock_s=lambda: self.now_s,
+            wall_s=lambda: self.now_s + self.set_s,
         )
         self.v2 = self.services.v2
         # Reads that were not answered in the turn in which they were asked for.

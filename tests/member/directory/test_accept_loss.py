@@ -172,6 +172,17 @@ def test_a_lost_end_is_named_by_nobody_and_given_up_as_a_whole(tmp_path: Path) -
     assert alone.identity().incarnation > identity.incarnation
 
 
+def test_the_new_life_is_the_newest_although_the_clock_has_gone_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lives were told apart by the clock: with one of 1970 the member was an old copy of itself."""
+    alone = make(tmp_path, LAST)
+    opened_once = alone.identity().incarnation + 1
+    monkeypatch.setattr(MemoryWorld, "new_incarnation", lambda _world: 1)
+    alone.accept_loss(LAST)
+    assert alone.identity().incarnation > opened_once
+
+
 def test_where_nothing_is_damaged_nothing_can_be_lost(tmp_path: Path) -> None:
     alone = make(tmp_path)
     found = alone.inspect()

@@ -1,19 +1,19 @@
 """Has the cluster take away what has run out, where this member leads.
 
-What is due is said by the date, as clients see it in `expiration`; an operation looks at its own
-clock again where it runs, so a deposed leader that wakes up takes nothing away.  While nothing is
-due nothing is proposed, so an idle cluster's log does not grow (etcd's does).
+What is due is said by the date (`dates`), as clients see it in `expiration`; an operation looks at
+its own clock again where it runs, so a deposed leader that wakes up takes nothing away.  While
+nothing is due nothing is proposed, so an idle cluster's log does not grow (etcd's does).
 
 When the next node is due is kept in memory, lowered by what is applied, and looked up again when
 something was taken away.
 """
 
 import logging
-from collections.abc import Callable
 
 from roost.database.model import DELETE_FROM, Changes, LongChanges, Walk
 from roost.errors import RoostError
 from roost.etcd.ports import Replica
+from roost.etcd.v2.dates import SET_CLOCK, Dates
 from roost.etcd.v2.nodes import Trees, expiring_ns
 from roost.outcome import Outcome
 from roost.ticker import Ticker
@@ -28,11 +28,11 @@ _TAKES_MAX = 8
 class Expiry:
     """Looks a few times a second."""
 
-    def __init__(self, replica: Replica, trees: Trees, now_ns: Callable[[], int]) -> None:
+    def __init__(self, replica: Replica, trees: Trees, dates: Dates) -> None:
         """Nothing runs before `start`."""
         self._replica = replica
         self._tree = trees.expiries
-        self._now_ns = now_ns
+        self._dates = dates
         # Nothing runs out before; 0 = it has to be looked up.
         self._next_ns = 0
         self._is_asking = self._is_unknown = False
@@ -48,11 +48,18 @@ class Expiry:
         self._ticker.stop()
 
     def look(self) -> None:
-        """Take away what is due."""
-        replica = self._replica
-        if replica.leader_id != replica.member_id or self._is_asking:
+        """Take away what is due, by a clock that goes on."""
+        replica, dates = self._replica, self._dates
+        is_leading = replica.leader_id == replica.member_id
+        if not is_leading or not dates.is_set:
+            dates.follow()
+        if not is_leading or self._is_asking:
             return
-        now_ns = self._now_ns()
+        if dates.is_set:
+            self._is_asking = True
+            replica.transact_nowait(SET_CLOCK, b"", self._on_set)
+            return
+        now_ns = dates.now_ns()
         if self._next_ns <= now_ns:
             self._look_up()
         if self._next_ns <= now_ns:
@@ -73,6 +80,13 @@ class Expiry:
                 return
         # The operation looks on, over many turns if it has to; and the next look, if it finds none.
         self._next_ns, self._is_unknown = 0, True
+
+    def _on_set(self, outcome: Outcome) -> None:
+        self._is_asking = False
+        self._next_ns = 0
+        self._dates.end_move(is_done=not isinstance(outcome, RoostError))
+        if isinstance(outcome, RoostError):
+            logger.info("the clock was set, and dates could not be moved: %s", outcome)
 
     def _on_done(self, outcome: Outcome) -> None:
         self._is_asking = False

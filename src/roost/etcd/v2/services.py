@@ -10,6 +10,7 @@ from roost.etcd.model.alarms import Alarms
 from roost.etcd.v2 import nodes
 from roost.etcd.v2.asking import TreeAccess
 from roost.etcd.v2.changes import CHANGE, TreeOperations
+from roost.etcd.v2.dates import SET_CLOCK, Dates
 from roost.etcd.v2.expiry import EXPIRE, LOOK_S, Expiry
 from roost.etcd.v2.faults import Fault, Reason
 from roost.etcd.v2.interface import PREFIXES, Interface
@@ -25,7 +26,6 @@ from roost.memory import Memory
 from roost.ticker import Ticker
 
 __all__ = ["PREFIXES", "V2"]
-_NS = 1_000_000_000
 
 
 class V2:
@@ -42,19 +42,19 @@ class V2:
         alarms: Alarms,
         memory: Memory,
         *,
+        clock_s: Callable[[], float] = time.monotonic,
         wall_s: Callable[[], float] = time.time,
     ) -> None:
-        """`wall_s` is the date, in seconds since 1970."""
-
-        def now_ns() -> int:
-            return int(wall_s() * _NS)
-
+        """`clock_s` never goes back, `wall_s` is the date, in seconds since 1970."""
         replica, limits = border.replica, border.limits
         trees = nodes.trees_of(store)
+        dates = Dates(trees, wall_s=wall_s, clock_s=clock_s)
+        now_ns = dates.now_ns
         self.operations = TreeOperations(trees, alarms, now_ns)
         border.register(CHANGE, self.operations.change, root)
         replica.register(EXPIRE, self.operations.expire)
-        self._expiry = Expiry(replica, trees, now_ns)
+        replica.register(SET_CLOCK, dates.set_clock)
+        self._expiry = Expiry(replica, trees, dates)
         self.reads = Reads(store, memory)
         self.hub = WatchHub(replica, trees, watchers_max=limits.watchers_max)
         self._keys = keys = Keys(

@@ -106,7 +106,10 @@ def accept_loss(data_dir: Path, first_lost: int, world: World | None = None) -> 
             journal.lift_fence()
     finally:
         journal.close()
-    renewed = msgspec.structs.replace(identity, incarnation=world.new_incarnation())
+    # Newer than every life it had, also where the clock has gone back since.
+    newest = identity.incarnation + journal.starts
+    incarnation = max(world.new_incarnation(), newest + 1)
+    renewed = msgspec.structs.replace(identity, incarnation=incarnation)
     replace_identity(world.disk, data_dir, renewed)
 
 

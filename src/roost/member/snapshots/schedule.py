@@ -5,7 +5,9 @@ backups, too.  A file is named after the member and the entry it ends at, and ap
 name only when it is whole.  Members may share a directory: each removes files of its own alone.
 A backup that fails is said so, whatever it was, and tried again the next time.
 The first one is due an interval after the newest that is there, so that a member which restarts
-often saves as many as one that does not.
+often saves as many as one that does not.  What was made while a clock was ahead is from the
+future: it would be the newest for ever, and each new backup be removed at once.  So it gets the
+time of now.
 
 `main` is a process of its own, which can be ended at any moment: a directory on another machine
 may not answer for long.  Given COPY, DIRECTORY, NAME and the count to keep it saves one; given
@@ -19,6 +21,7 @@ import re
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -90,7 +93,7 @@ class BackupSchedule:
         """How long until the first backup is due.
 
         A whole interval where there is none: whoever starts many members to try something wants
-        no copy of each.  A file from the future, by a clock that was wrong, counts as made now.
+        no copy of each.
         """
         try:
             ended = await self._run(str(self._directory), self._name)
@@ -152,8 +155,17 @@ class Shelf:
         found = self.backups() if self.directory.exists() else []
         return Newest(now_s - found[-1].stat().st_mtime) if found else Newest()
 
-    def keep(self, count: int) -> None:
-        """Remove all but the newest."""
+    def set_right(self, now_ns: int) -> None:
+        """Let no backup be newer than what is made now."""
+        for it in self.backups():
+            if it.stat().st_mtime_ns >= now_ns:
+                os.utime(it, ns=(now_ns - 1, now_ns - 1))
+
+    def keep(self, count: int, made: Path) -> None:
+        """Remove all but the newest, of which `made` is the last."""
+        now_ns = made.stat().st_mtime_ns
+        self.set_right(now_ns)
+        os.utime(made, ns=(now_ns, now_ns))
         for old in self.backups()[:-count]:
             old.unlink()
 
@@ -163,13 +175,16 @@ def main() -> None:
     os.nice(19)
     if len(sys.argv) == len(("program", "directory", "name")):
         _, directory, name = sys.argv
-        _say(Shelf(Path(directory), name).newest(time.time()))
+        shelf = Shelf(Path(directory), name)
+        with suppress(OSError):  # there may be none, or it may only be read
+            shelf.set_right(time.time_ns())
+        _say(shelf.newest(time.time()))
         return
     copy, directory, name, count = sys.argv[1:]
     shelf = Shelf(Path(directory), name)
     try:
         backup = shelf.put(Path(copy))
-        shelf.keep(int(count))
+        shelf.keep(int(count), backup.path)
         saved = Saved(name=backup.path.name, size_bytes=backup.size_bytes)
     except (RoostError, OSError) as error:
         saved = Saved(fault=str(error))

@@ -204,14 +204,26 @@ def _take_lines(process: "subprocess.Popen[str]", seen: Seen) -> None:
 
 @dataclass(slots=True)
 class Played:
-    """What an act told of itself; moments in seconds of the machine's clock."""
+    """What an act told of itself; moments in seconds of the machine's clock.
+
+    There are facts, or an `error` that says why not.
+    """
 
     row: str
     began_s: float = 0.0
     ended_s: float = 0.0
     times: int = 0
-    error: str = ""
+    error: str = "it has told nothing"
     facts: dict[str, float] = field(default_factory=dict)
+
+    def take(self, ended_s: float, error: str, facts: dict[str, float]) -> None:
+        """The act has ended once more; what has failed once has failed."""
+        self.times += 1
+        self.ended_s = ended_s
+        self.began_s = self.began_s or ended_s
+        said = error or ("" if facts else "it told no facts")
+        self.error = said if self.times == 1 else self.error or said
+        self.facts = facts
 
 
 class Actor:
@@ -252,17 +264,11 @@ class Actor:
         with self._process.stdout:
             for line in self._process.stdout:
                 told = json.loads(line)
-                if "began" in told:
-                    if not played.times:
-                        played.began_s = told["began"]
-                        self._on_begin()
-                    continue
-                played.times += 1
-                played.ended_s = told["ended"]
-                played.began_s = played.began_s or told["ended"]
-                is_first = played.times == 1
-                played.error = told["error"] if is_first else played.error or told["error"]
-                played.facts = told["facts"]
+                if "ended" in told:
+                    played.take(told["ended"], told["error"], told["facts"])
+                elif not played.times:
+                    played.began_s = told["began"]
+                    self._on_begin()
 
     def wait(self) -> Played:
         """What it did, once it has."""
