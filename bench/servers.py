@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -93,12 +93,7 @@ class Cluster:
 
     def cpu_seconds(self) -> float:
         """Processor time of all members and their children so far."""
-        total = 0.0
-        for process in self.processes:
-            for pid in (process.pid, *_children(process.pid)):
-                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-                total += (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
-        return total
+        return cpu_seconds(process.pid for process in self.processes)
 
     def rss_bytes(self) -> int:
         """Resident memory of all members and their children."""
@@ -116,13 +111,49 @@ class Cluster:
         self.root.cleanup()
 
 
+class Told:
+    """A process of this interpreter that is told what to do by lines, and answers each with one."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        """Start a module with its arguments."""
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        self.pid = self._process.pid
+
+    def ask(self, line: str) -> str:
+        """Tell it a line; return its answer.
+
+        Raises:
+            RuntimeError: it has ended.
+
+        """
+        process = self._process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        print(line, file=process.stdin, flush=True)
+        answer = process.stdout.readline().strip()
+        if not answer:
+            raise RuntimeError(f"a process ended with status {process.wait()}")
+        return answer
+
+    def end(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.wait()
+
+
 @dataclass(slots=True)
 class ToldCluster:
     """`size` members in processes of their own, each told what to do by lines."""
 
     size: int = 3
     root: Any = field(default_factory=tempfile.TemporaryDirectory)
-    processes: list[subprocess.Popen[str]] = field(default_factory=list)
+    processes: list[Told] = field(default_factory=list)
 
     def command(self, address: str, peers: Sequence[str]) -> list[str]:
         """How a member is started."""
@@ -133,14 +164,7 @@ class ToldCluster:
         addresses = [f"127.0.0.1:{port}" for port in free_ports(self.size)]
         for address in addresses:
             command = self.command(address, [it for it in addresses if it != address])
-            process = subprocess.Popen(
-                [sys.executable, "-m", *command],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-            )
-            self.processes.append(process)
+            self.processes.append(Told(command))
 
     def find_leader(self) -> int:
         """The leader's position, once there is one."""
@@ -153,18 +177,12 @@ class ToldCluster:
 
     def ask(self, position: int, line: str) -> str:
         """Tell one member a line; return its answer."""
-        process = self.processes[position]
-        assert process.stdin is not None
-        assert process.stdout is not None
-        print(line, file=process.stdin, flush=True)
-        answer = process.stdout.readline().strip()
-        if not answer:
-            raise RuntimeError(f"a member ended with status {process.wait()}")
-        return answer
+        return self.processes[position].ask(line)
 
     def stop(self) -> None:
         """End all members; their data goes with them."""
-        _end(self.processes)
+        for it in self.processes:
+            it.end()
         self.root.cleanup()
 
     def place(self, address: str) -> str:
@@ -192,6 +210,27 @@ class ObjectsCluster(ToldCluster):
         return ["bench.objects_member", self.place(address), address, *peers]
 
 
+@dataclass(slots=True)
+class OperationsCluster(ToldCluster):
+    """Members of ours whose program runs operations; `how`: see `operations_process`."""
+
+    how: str = "await"
+
+    def command(self, address: str, peers: Sequence[str]) -> list[str]:
+        """See `operations_process`."""
+        return ["bench.operations_process", self.how, self.place(address), address, *peers]
+
+
+def cpu_seconds(pids: Iterable[int]) -> float:
+    """Processor time of processes and their children so far."""
+    total = 0
+    for root in pids:
+        for pid in (root, *_children(root)):
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            total += int(fields[11]) + int(fields[12])
+    return total / CLOCK_TICKS
+
+
 def _end(processes: Sequence[subprocess.Popen[Any]]) -> None:
     for process in processes:
         process.kill()
@@ -200,5 +239,6 @@ def _end(processes: Sequence[subprocess.Popen[Any]]) -> None:
 
 
 def _children(pid: int) -> list[int]:
-    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    return [int(child) for child in text.split()]
+    """Those of all its threads: a member on a thread has its keeper there."""
+    lists = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for it in lists for child in it.read_text().split()]
