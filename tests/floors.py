@@ -17,8 +17,8 @@ FLOORS = {
         raft
         settings
         self_signed | door | children | figures | certified | exchange
-        tls | descriptors | faces | tasks | ticker | histogram | os_errors | places
-        fair_queue | memory | slices
+        tls | descriptors | faces | ticker | histogram | os_errors | places
+        fair_queue | memory | slices | tasks
         call | outcome | memory_limit
         flow
         proto | errors | lazy | compiled
@@ -88,7 +88,7 @@ FLOORS = {
         layer | meta | catalog
         key_order | write_set
         columns | puts | digest | stall | crash
-        errors | rows
+        errors | rows | pages
     """,
     "roost.database": """
         blocking

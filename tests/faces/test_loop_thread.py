@@ -6,12 +6,13 @@ import os
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextvars import Context
+from contextvars import Context, ContextVar
 
 import pytest
 
 from roost.faces import CalledInsideLoop, Closed, Forked, LoopThread
-from roost.faces.loop_thread import CALLS_MAX
+from roost.faces.loop_thread import CALLS_MAX, _Call
+from roost.tasks import Tasks
 from roost.testing.patience import wait_until
 from tests.faces.example.aio.counting import Counter as AsyncCounter
 from tests.faces.example.blocking import Counter
@@ -122,6 +123,73 @@ def test_whoever_is_interrupted_leaves_nothing_running() -> None:
             assert inner(counter).ended == ["waited"]
     finally:
         signal.signal(signal.SIGUSR1, before)
+
+
+def test_who_is_interrupted_before_the_work_began_leaves_none_of_it() -> None:
+    async def story() -> None:
+        work, tasks = nothing(), Tasks()
+        call = _Call(work, tasks)
+        call.begin()
+        call.cancel()
+        assert inspect.getcoroutinestate(work) == inspect.CORO_CLOSED
+        await tasks.close()
+
+    asyncio.run(story())
+
+
+def test_a_call_is_made_in_the_context_of_its_caller() -> None:
+    who = ContextVar("who", default="nobody")
+
+    async def asked() -> str:
+        return who.get()
+
+    loop = LoopThread("roost-context")
+    answers: dict[str, str] = {}
+
+    def ask(name: str) -> None:
+        who.set(name)
+        answers[name] = loop.call(asked())
+
+    callers = [threading.Thread(target=ask, args=(it,)) for it in ("ada", "bob", "cyd")]
+    for it in callers:
+        it.start()
+    for it in callers:
+        it.join()
+    loop.close()
+    assert answers == {"ada": "ada", "bob": "bob", "cyd": "cyd"}
+
+
+class _Counted(asyncio.SelectorEventLoop):
+    """Counts how often another thread wakes it."""
+
+    woken_count = 0
+
+    def call_soon_threadsafe(
+        self, callback: Callable[..., object], *args: object, context: Context | None = None
+    ) -> asyncio.Handle:
+        self.woken_count += 1
+        return super().call_soon_threadsafe(callback, *args, context=context)
+
+
+def test_calls_that_come_while_the_loop_is_busy_wake_it_once() -> None:
+    counted, held = _Counted(), threading.Event()
+    loop = LoopThread("roost-busy", make_loop=lambda: counted)
+
+    async def hold() -> None:
+        assert held.wait(60)
+
+    callers = [threading.Thread(target=lambda: loop.call(hold()))]
+    callers[0].start()
+    wait_until(lambda: counted.woken_count == 1 and not loop._begun)
+    callers += [threading.Thread(target=lambda: loop.call(nothing())) for _ in range(20)]
+    for it in callers[1:]:
+        it.start()
+    wait_until(lambda: len(loop._begun) == 20)
+    assert counted.woken_count == 2
+    held.set()
+    for it in callers:
+        it.join()
+    loop.close()
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")

@@ -6,15 +6,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roost.store import BadTreeName, Txn
+from roost.store import WRITE_BYTES_MAX, BadTreeName, Txn
 from roost.store.catalog import CATALOG_ID, FIRST_TREE_ID
 from roost.store.layer import Layer
+from roost.store.puts import decode_puts
 from roost.store.view import View
 from roost.store.write_set import (
     ANNOTATION,
     DELETE,
     DELETE_FROM,
     END_OF_ANNOTATED,
+    HEAD_BYTES,
     PUT,
     decode,
 )
@@ -231,18 +233,19 @@ ORDERED = st.lists(
 )
 
 
-@given(st.lists(st.tuples(st.booleans(), ORDERED), max_size=5))
+@given(st.lists(st.tuples(st.booleans(), st.booleans(), ORDERED), max_size=5))
 def test_operations_that_keep_order_are_told_in_it_and_each_has_what_it_said(
-    operations: list[tuple[bool, list[tuple[str, int, bytes]]]],
+    operations: list[tuple[bool, bool, list[tuple[str, int, bytes]]]],
 ) -> None:
     """Whoever observes several trees hears of them as they were written, whatever is gathered."""
     txn = begin()
     expected: list[Any] = []
-    for number, (says, steps) in enumerate(operations):
-        txn.gather()
-        txn.put(9, b"etcd's", b"")
-        begun_at, gathered = len(expected) + 1, (PUT, 9, b"etcd's", b"")
-        expected.append(gathered)
+    for number, (says, gathers, steps) in enumerate(operations):
+        if gathers:
+            txn.gather()
+            txn.put(9, b"etcd's", b"")
+            expected.append((PUT, 9, b"etcd's", b""))
+        begun_at = len(expected)
         txn.keep_order()
         begun = mark = txn.savepoint()
         marked_at = begun_at
@@ -269,3 +272,36 @@ def test_operations_that_keep_order_are_told_in_it_and_each_has_what_it_said(
             expected.append((ANNOTATION, END_OF_ANNOTATED, b"", b""))
         assert txn.encoded_bytes >= len(txn.encode())
     assert decode(txn.encode()) == expected
+
+
+def test_operations_that_write_the_same_tree_travel_as_one_run_and_can_be_parted() -> None:
+    """A batch of small operations is as small as one of plain puts."""
+    txn = begin()
+    for number in range(4):
+        txn.keep_order()
+        begun = txn.savepoint()
+        txn.put(3, b"%d" % number, b"v")
+    assert [it.keys for it in decode_puts(txn.encode()[HEAD_BYTES:])] == [[b"0", b"1", b"2", b"3"]]
+    txn.tell(begun, [(300, b"of the last")])
+    assert decode(txn.encode())[2:] == [
+        (PUT, 3, b"2", b"v"),
+        (ANNOTATION, 300, b"", b"of the last"),
+        (PUT, 3, b"3", b"v"),
+        (ANNOTATION, END_OF_ANNOTATED, b"", b""),
+    ]
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.binary(max_size=9), st.binary(max_size=9))))
+def test_a_write_adds_no_more_than_is_said(writes: list[tuple[int, bytes, bytes]]) -> None:
+    """Whoever adds up what he wrote never believes it to be less than it is."""
+    txn = begin()
+    most = txn.encoded_bytes
+    for tree, key, value in writes:
+        if tree == 0:
+            txn.delete_range(3, key, key + value)
+        elif tree == 1:
+            txn.delete(4, key)
+        else:
+            txn.put(tree, key, value)
+        most += 2 * len(key) + len(value) + WRITE_BYTES_MAX
+        assert txn.encoded_bytes <= most

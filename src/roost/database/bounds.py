@@ -5,6 +5,7 @@ beginning and the end.  `prefix` is what keys begin with: bytes, text, or the fi
 tuple.
 """
 
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from roost.database.codecs import KeyCodec, ValueCodec, key_codec, value_codec
@@ -73,6 +74,26 @@ class Shape(Generic[K, V]):
     def row(self, key: bytes, value: bytes) -> tuple[K, V]:
         """A row as the program knows it."""
         return self.keys.decode(key), self.values.decode(value)
+
+
+def shape_of(name: str, key: type[K], value: type[V]) -> Shape[K, V]:
+    """As `Shape`; whoever asks again, as an operation does each time, is given the same one.
+
+    Raises:
+        BadTreeName, BadKey, BadValue: as `Shape`.
+
+    """
+    asked: Any = (name, key, value)  # Any: types are hashable, which no annotation says
+    try:
+        found: Shape[K, V] = _shape_of(*asked)
+    except TypeError:
+        return Shape(name, key, value)  # one of them has no hash, and may be wrong besides
+    return found
+
+
+@lru_cache(maxsize=1024)
+def _shape_of(name: str, key: Any, value: Any) -> Shape[Any, Any]:  # Any: as above
+    return Shape(name, key, value)
 
 
 def check_users_name(name: object, *, is_derived: bool = False) -> None:

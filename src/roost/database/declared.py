@@ -7,6 +7,7 @@ catalogue without one belongs to somebody else (members, etcd's services) and is
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 
@@ -48,8 +49,9 @@ def name_of_row(key: bytes) -> str:
     return key.removeprefix(PREFIX).decode("ascii") if key.startswith(PREFIX) else ""
 
 
+@lru_cache(maxsize=256)
 def decode(row: bytes) -> Declared:
-    """What a row says."""
+    """What a row says; operations ask for the same few again and again."""
     return _decoder.decode(row)
 
 
@@ -69,10 +71,10 @@ def find(view: View, name: str) -> Found:
     row = view.get(METADATA_ID, row_name(name))
     if held is None:
         # Described, or once dropped: what it holds is said before there is anything in it.
-        return Found(None, None if row is None else _decoder.decode(row))
+        return Found(None, None if row is None else decode(row))
     if row is None:
         raise NotYourTree(f"the tree {name!r} belongs to the database itself: choose another name")
-    return Found(int.from_bytes(held, "big"), _decoder.decode(row))
+    return Found(int.from_bytes(held, "big"), decode(row))
 
 
 def check_codecs(name: str, declared: Declared | None, key: str, value: str) -> None:
@@ -82,7 +84,7 @@ def check_codecs(name: str, declared: Declared | None, key: str, value: str) -> 
         OtherCodec: it was written with other types.
 
     """
-    if declared is None:
+    if declared is None or (declared.key == key and declared.value == value):
         return
     for what, held, asked in (("keys", declared.key, key), ("values", declared.value, value)):
         if held not in ("", asked):

@@ -2,10 +2,11 @@
 
 `Rows` is what a transaction stands on.  `TxnRows` is it where an operation runs, on the member
 that leads; an optimistic transaction has rows of its own (`optimistic`), and one of the blocking
-face has them carried to another thread (`hopping`).
+face has them carried to another thread (`carried`).
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
@@ -20,7 +21,7 @@ from roost.database.limits import (
     check_value,
     check_write_set,
 )
-from roost.store import METADATA_ID, Txn, View, check_name
+from roost.store import METADATA_ID, WRITE_BYTES_MAX, Txn, View, check_name
 
 Row = tuple[bytes, bytes]
 ANNOTATION_KIND_MIN, ANNOTATION_KIND_MAX = 256, 65535
@@ -101,6 +102,15 @@ def check_purpose(purpose: str) -> None:
         raise BadValue(f"a purpose is text of {declared.PURPOSE_CHARACTERS_MAX} characters at most")
 
 
+@dataclass(frozen=True, slots=True)
+class _Writable:
+    """A tree that an operation writes, and what its keys and values may have, in bytes."""
+
+    id: int
+    key_bytes_max: int
+    value_bytes_max: int
+
+
 class TxnRows:
     """Rows where an operation runs: what it writes goes into the write set that is replicated."""
 
@@ -112,10 +122,14 @@ class TxnRows:
         self._begun = txn.savepoint()
         self._begun_bytes = txn.encoded_bytes
         self._row_count = 0
+        # What it has written at most since somebody looked how much that is, and what was left
+        # then: to look after each row takes longer than to write it.
+        self._unseen_bytes, self._room_bytes = 0, limits.write_set_bytes_max
         # What the operation says of itself, and how much that is.
         self._annotations: list[tuple[int, bytes]] = []
         self._annotation_bytes = 0
         self._found: dict[str, Found] = {}
+        self._writable: dict[str, _Writable] = {}
         # What a tree was opened as, so that its first write can say so.
         self._opened: dict[str, Declared] = {}
 
@@ -148,7 +162,7 @@ class TxnRows:
         tree_id = self._find(tree).id
         return scan_view(self._txn, tree_id, first, stop, reverse=reverse, limit=limit)
 
-    def _writable(self, tree: str) -> Found:
+    def _make_writable(self, tree: str) -> _Writable:
         """The tree, made and declared when it is not there."""
         found = self._find(tree)
         row = found.declared
@@ -159,32 +173,49 @@ class TxnRows:
             )  # fmt: skip
             self._txn.put(METADATA_ID, declared.row_name(tree), declared.encode(row))
             found = self._found[tree] = Found(self._txn.tree(tree).id, row)
-        return found
+        assert found.id is not None, "it was made"
+        limits = self._limits
+        made = self._writable[tree] = _Writable(
+            found.id,
+            row.key_bytes_max or limits.key_bytes_max,
+            row.value_bytes_max or limits.value_bytes_max,
+        )
+        return made
+
+    def _refuse(self, tree: str, key: bytes, value: bytes) -> None:
+        """Say what is too large.
+
+        Raises:
+            KeyTooLarge, ValueTooLarge: it is.
+
+        """
+        row = self._find(tree).declared
+        assert row is not None, "it is written"
+        own = TreeLimits(row.key_bytes_max, row.value_bytes_max)
+        check_key(key, tree, own, self._limits)
+        check_value(value, tree, own, self._limits)
 
     def put(self, tree: str, key: bytes, value: bytes) -> None:
         """See `Rows.put`."""
-        found = self._writable(tree)
-        assert found.id is not None, "it was made"
-        assert found.declared is not None, "it was declared"
-        own = TreeLimits(found.declared.key_bytes_max, found.declared.value_bytes_max)
-        check_key(key, tree, own, self._limits)
-        check_value(value, tree, own, self._limits)
-        self._txn.put(found.id, key, value)
-        self._note()
+        into = self._writable.get(tree) or self._make_writable(tree)
+        if len(key) > into.key_bytes_max or len(value) > into.value_bytes_max:
+            self._refuse(tree, key, value)
+        self._txn.put(into.id, key, value)
+        self._note(len(key) + len(value))
 
     def delete(self, tree: str, key: bytes) -> None:
         """See `Rows.delete`."""
         tree_id = self._find(tree).id
         if tree_id is not None:
             self._txn.delete(tree_id, key)
-            self._note()
+            self._note(len(key))
 
     def delete_range(self, tree: str, first: bytes, stop: bytes | None) -> None:
         """See `Rows.delete_range`."""
         tree_id = self._find(tree).id
         if tree_id is not None and (stop is None or first < stop):
             self._txn.delete_range(tree_id, first, stop)
-            self._note()
+            self._note(len(first) + len(stop or b""))
 
     def describe(self, tree: str, purpose: str, limits: TreeLimits) -> None:
         """See `Rows.describe`."""
@@ -196,16 +227,18 @@ class TxnRows:
             key_bytes_max=limits.key_bytes_max,
             value_bytes_max=limits.value_bytes_max,
         )
-        self._txn.put(METADATA_ID, declared.row_name(tree), declared.encode(row))
+        name, content = declared.row_name(tree), declared.encode(row)
+        self._txn.put(METADATA_ID, name, content)
         self._found[tree] = Found(found.id, row)
-        self._note()
+        self._writable.pop(tree, None)
+        self._note(len(name) + len(content))
 
     def annotate(self, kind: int, data: bytes) -> None:
         """See `Rows.annotate`."""
         check_annotation(kind, data)
         self._annotations.append((kind, data))
         self._annotation_bytes += len(data)
-        self._note()
+        self._note(len(data))
 
     def finish(self) -> None:
         """The operation is over: what it said goes before what it wrote, and is of that alone.
@@ -216,10 +249,18 @@ class TxnRows:
         if self._annotations:
             self._txn.tell(self._begun, self._annotations)
 
-    def _note(self) -> None:
+    def _note(self, size: int) -> None:
+        """Something of so many bytes was written: look how much that is in all, once it matters."""
         self._row_count += 1
-        written_bytes = self._txn.encoded_bytes - self._begun_bytes + self._annotation_bytes
-        check_write_set(written_bytes, self._row_count, self._limits)
+        self._unseen_bytes += size + WRITE_BYTES_MAX
+        if (
+            self._unseen_bytes > self._room_bytes
+            or self._row_count > self._limits.write_set_rows_max
+        ):
+            written_bytes = self._txn.encoded_bytes - self._begun_bytes + self._annotation_bytes
+            check_write_set(written_bytes, self._row_count, self._limits)
+            self._unseen_bytes = 0
+            self._room_bytes = self._limits.write_set_bytes_max - written_bytes
 
     def savepoint(self) -> object:
         """See `Rows.savepoint`."""
@@ -235,3 +276,4 @@ class TxnRows:
         del self._annotations[annotation_count:]
         # A tree that was made since is not there any more.
         self._found.clear()
+        self._writable.clear()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, MutableMapping
 from types import TracebackType
 from typing import Any, Generic, TypeVar, overload
 
-from roost.database.bounds import PAGE_ROWS, Range, Shape, check_limit
+from roost.database.bounds import PAGE_ROWS, Range, Shape, check_limit, shape_of
 from roost.database.conventions import WritableMultiTree, WritableQueue, multi_shape
 from roost.database.errors import TransactionOver
 from roost.database.limits import TreeLimits
@@ -67,7 +67,7 @@ class Transaction:
             OtherCodec: the tree was made with other types.
 
         """
-        shape = Shape(name, key, value)
+        shape = shape_of(name, key, value)
         self.rows().open(name, shape.keys.name, shape.values.name)
         return WritableTree(shape, self.rows)
 

@@ -12,10 +12,10 @@ from roost.faces.marks import also, opening, translated
 from roost.lazy import lazily
 
 if TYPE_CHECKING:
-    from roost.faces.mapping import KeyedRead, KeyedWrite
+    from roost.faces.mapping import KeyedRead, KeyedWrite, WithLength
 else:
     __getattr__ = lazily(
-        __name__, dict.fromkeys(("KeyedRead", "KeyedWrite"), "roost.faces.mapping")
+        __name__, dict.fromkeys(("KeyedRead", "KeyedWrite", "WithLength"), "roost.faces.mapping")
     )
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "KeyedRead",
     "KeyedWrite",
     "LoopThread",
+    "WithLength",
     "also",
     "opening",
     "translated",

@@ -10,23 +10,79 @@ is told waits for nobody: `CALLS_MAX` may wait, and one more ends the loop's cal
 """
 
 import asyncio
+import inspect
 import logging
 import os
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
-from concurrent.futures import CancelledError, Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
+from contextvars import copy_context
 from queue import Full, Queue
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from roost.faces.errors import CalledInsideLoop, Closed, Forked
+from roost.tasks import Tasks
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 CALLS_MAX = 1000
 # How long what was interrupted may take to end.
 _GRACE_S = 2.0
+
+
+class _Call(Generic[Result]):
+    """One call: its work, for the loop, and what came of it, for the one thread that waits.
+
+    A lock is all that they share, which costs less than a future for threads does.  It is given
+    back in the turn in which the work ends, and what came of it does not change any more.
+    """
+
+    __slots__ = ("_context", "_error", "_result", "_task", "_tasks", "_work", "is_over", "over")
+
+    def __init__(self, work: Coroutine[Any, Any, Result], tasks: Tasks) -> None:
+        self._work = work
+        self._tasks = tasks
+        self._context = copy_context()
+        self._task: asyncio.Task[None] | None = None
+        self._result: Result
+        self._error: BaseException | None = None
+        self.is_over = False
+        self.over = threading.Lock()
+        self.over.acquire()
+
+    def begin(self) -> None:
+        """Run, on the loop, in the context of the caller."""
+        self._task = self._context.run(self._tasks.start, self._run())
+
+    async def _run(self) -> None:
+        try:
+            self._result = await self._work
+        except BaseException as error:
+            self._error = error
+            if not isinstance(error, Exception):
+                raise  # it is the task's, or the loop's
+        finally:
+            self.is_over = True
+            self.over.release()
+
+    def cancel(self) -> None:
+        """End it, on the loop; nobody waits for it any more."""
+        assert self._task is not None, "it was begun before"
+        self._task.cancel()
+        if inspect.getcoroutinestate(self._work) == inspect.CORO_CREATED:
+            self._work.close()  # its task will not even begin
+
+    def outcome(self) -> Result:
+        """What it returned, or what it raised; once, when it is over."""
+        error, self._error = self._error, None
+        if error is None:
+            return self._result
+        try:
+            if isinstance(error, asyncio.CancelledError):
+                raise Closed("it was closed while something was waited for") from error
+            raise error
+        finally:
+            del error  # it has this frame in its traceback
 
 
 class LoopThread:
@@ -44,6 +100,9 @@ class LoopThread:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._tasks = Tasks()
+        # Calls that the loop has not taken; it is woken for the first of them alone.
+        self._begun: list[_Call[Any]] = []
         self._calls: Queue[Callable[[], object] | None] = Queue(CALLS_MAX)
         self._calling: threading.Thread | None = None
         self._is_closed = False
@@ -63,28 +122,25 @@ class LoopThread:
             Forked: the loop is another process's.
 
         """
-        return self._wait(self._begin(work))
-
-    def _wait(self, future: "Future[Result]") -> Result:
+        call = self._begin(work)
         try:
-            return future.result()
-        except CancelledError as error:
-            raise Closed("it was closed while something was waited for") from error
+            call.over.acquire()
         except BaseException:
-            if not future.done():
-                future.cancel()
-                self._let_end()
+            if not call.is_over:
+                self._cancel(call)
             raise
+        return call.outcome()
 
-    def _let_end(self) -> None:
-        """Wait until what was cancelled has ended, for a moment."""
+    def _cancel(self, call: "_Call[Any]") -> None:
+        """End it, and wait for its end, for a moment."""
+        loop = self._loop
+        assert loop is not None, "it was begun"
         try:
+            loop.call_soon_threadsafe(call.cancel)
             ended = self._begin(_until_cancelled_end())
-        except Closed:
+        except (Closed, RuntimeError):
             return  # with the loop all that was on it has ended
-        try:
-            ended.result(_GRACE_S)
-        except (FutureTimeoutError, CancelledError):
+        if not ended.over.acquire(timeout=_GRACE_S):
             logger.warning("what was interrupted does not end within %g s", _GRACE_S)
 
     def iterate(self, items: AsyncIterator[Result]) -> Generator[Result, None, None]:
@@ -141,7 +197,7 @@ class LoopThread:
         thread.start()
         return thread
 
-    def _begin(self, work: Coroutine[Any, Any, Result]) -> "Future[Result]":
+    def _begin(self, work: Coroutine[Any, Any, Result]) -> "_Call[Result]":
         """Put `work` on the loop, which is started when it was not."""
         is_begun = False
         try:
@@ -150,12 +206,25 @@ class LoopThread:
             # it.  Put there behind the last turn of a loop it would be waited for without end.
             with self._lock:
                 loop = self._running()
+                call = _Call(work, self._tasks)
+                if not self._begun:
+                    # First: whoever is interrupted behind it has woken the loop for nothing, and
+                    # nobody waits for a loop that was not woken.
+                    loop.call_soon_threadsafe(self._take)
                 is_begun = True
-                return asyncio.run_coroutine_threadsafe(work, loop)
+                self._begun.append(call)
+                return call
         except BaseException:
             if not is_begun:  # what may run is the loop's to end
                 work.close()
             raise
+
+    def _take(self) -> None:
+        """Begin what waits, on the loop."""
+        with self._lock:
+            begun, self._begun = self._begun, []
+        for it in begun:
+            it.begin()
 
     def _check_caller(self) -> None:
         # Before the lock: a fork may have it from a thread that did not come along.

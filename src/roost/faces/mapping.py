@@ -1,4 +1,4 @@
-"""Square brackets for blocking classes that have a mapping's methods."""
+"""Square brackets for blocking classes that have a mapping's methods, and `len`."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Generic, TypeVar
@@ -61,6 +61,15 @@ class KeyedWrite(KeyedRead[K, V]):
         """
         if not self._tree.delete(key):
             raise KeyError(key)
+
+
+class WithLength:
+    """`len`, of `length`."""
+
+    def __len__(self) -> int:
+        """How many there are, as `length`."""
+        face: Any = self  # Any: the class that is derived from this one
+        return int(face.length())
 
 
 Mapping.register(KeyedRead)

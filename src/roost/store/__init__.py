@@ -51,6 +51,7 @@ from roost.store.long_write import (
     encode_effect,
     is_effect,
 )
+from roost.store.pages import Pages
 from roost.store.scrub import ScrubReport, scrub
 from roost.store.snapshot import (
     SnapshotFile,
@@ -67,7 +68,7 @@ from roost.store.store import (
     StoreConfig,
     StoreStatistics,
 )
-from roost.store.txn import Txn
+from roost.store.txn import WRITE_BYTES_MAX, Txn
 from roost.store.view import View
 from roost.store.walk import Walk
 from roost.store.write_set import (
@@ -99,6 +100,7 @@ __all__ = [
     "PUT",
     "STORAGE_VERSION",
     "VERSION_KEY",
+    "WRITE_BYTES_MAX",
     "Assembly",
     "BadTreeName",
     "Changes",
@@ -116,6 +118,7 @@ __all__ = [
     "LongChanges",
     "MalformedWriteSet",
     "PageCorrupt",
+    "Pages",
     "Parts",
     "Piece",
     "ProcessKeeper",

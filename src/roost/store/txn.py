@@ -27,6 +27,8 @@ Mark = tuple[int, _Latest]
 _ROW_HEAD_BYTES = 2 * 5
 # And the same for all rows of a tree, and for a record, or rows that stand as one.
 _ROWS_HEAD_BYTES, _SET_HEAD_BYTES = 16, 2 * HEAD_BYTES
+# What one write adds to a write set at most, beside its key and its value.
+WRITE_BYTES_MAX = _ROWS_HEAD_BYTES + _SET_HEAD_BYTES + _ROW_HEAD_BYTES
 
 
 class _Written(Puts):
@@ -140,8 +142,9 @@ class Txn(View):
 
     def keep_order(self) -> None:
         """What is written from here on is in order, behind all that was written before."""
-        self._is_gathering = False
-        self._rows = {}
+        if self._is_gathering:
+            self._is_gathering = False
+            self._rows = {}
 
     def _begin_rows(self, tree_id: int) -> _Written:
         """Where rows of a tree are written."""
@@ -214,8 +217,8 @@ class Txn(View):
         first = next(iter(left), None)
         if first is None:
             return place
-        is_apart = not count or self._order[count - 1] is not first
-        assert is_apart, "rows since then stand apart from those before: keep_order was called"
+        if count and self._order[count - 1] is first:
+            first = self._part(first, count)
         while True:
             part = self._parts[place - 1]
             assert isinstance(part, list), "rows lie between records"
@@ -227,6 +230,24 @@ class Txn(View):
             return place - 1
         self._parts[place - 1 : place] = [part[:position], part[position:]]
         return place
+
+    def _part(self, rows: _Written, count: int) -> _Written:
+        """Have those rows of a tree that were written behind so many stand apart from the others.
+
+        Order was kept since, so they are the next ones, and the last of theirs.
+        """
+        apart = _Written(rows.tree_id, rows.held)
+        apart.is_shared = rows.is_shared
+        kept = len(rows.keys) - self._order[count:].count(rows)
+        apart.keys, apart.values = rows.keys[kept:], rows.values[kept:]
+        del rows.keys[kept:], rows.values[kept:]
+        self._order[count:] = [apart if it is rows else it for it in self._order[count:]]
+        part = next(it for it in reversed(self._parts) if isinstance(it, list) and rows in it)
+        part.insert(part.index(rows) + 1, apart)
+        if self._rows.get(rows.tree_id) is rows:
+            self._rows[rows.tree_id] = apart
+        self._head_bytes += _ROWS_HEAD_BYTES
+        return apart
 
     def tree(self, name: str) -> Tree:
         """The tree of that name; made, on every member, when it is not there.

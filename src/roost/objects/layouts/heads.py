@@ -89,17 +89,26 @@ def decode_head(row: bytes | None, shape: Shape, kind: type[H]) -> H:
     """
     if row is None:
         return kind(shape.kind, shape.key, shape.value)
-    told = _told.decode(row)
-    if (told.kind, told.key, told.value) != (shape.kind, shape.key, shape.value):
-        held = Shape(shape.tree, told.kind, told.key, told.value)
-        raise OtherCodec(
-            f"the object {shape.tree.removeprefix(PREFIX)!r} is a {described(held)}, and was "
-            f"opened as a {described(shape)}: open it as what it is, or use another name"
-        )
     decoder = _decoders.get(kind)
     if decoder is None:
         decoder = _decoders[kind] = msgspec.msgpack.Decoder(kind)
-    return cast("H", decoder.decode(row))
+    try:
+        head = cast("H", decoder.decode(row))
+    except msgspec.ValidationError:
+        _check_told(_told.decode(row), shape)
+        raise
+    _check_told(head, shape)
+    return head
+
+
+def _check_told(told: Head, shape: Shape) -> None:
+    if told.kind == shape.kind and told.key == shape.key and told.value == shape.value:
+        return
+    held = Shape(shape.tree, told.kind, told.key, told.value)
+    raise OtherCodec(
+        f"the object {shape.tree.removeprefix(PREFIX)!r} is a {described(held)}, and was opened as "
+        f"a {described(shape)}: open it as what it is, or use another name"
+    )
 
 
 def open_object(txn: Transaction, shape: Shape, kind: type[H]) -> Opened[H]:
