@@ -3,13 +3,23 @@
 Rooms export the rows of what they know; `server.figures` shows them all.  Nothing is counted here.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from roost.histogram import Histogram
 
+
+class Named(Protocol):
+    """What is told apart by its name."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+
 Source = TypeVar("Source")
+Thing = TypeVar("Thing", bound=Named)
 Value = int | float | Histogram
 # Names and values of a sample's labels -> its value.
 Labels = tuple[tuple[str, str], ...]
@@ -36,6 +46,25 @@ class Figure(Generic[Source]):
         """All values as of now."""
         found = self.read(source)
         return [Sample(found)] if isinstance(found, Value) else list(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Each(Generic[Source, Thing]):
+    """How a figure is read of each of several things: a sample a thing, labelled by its name."""
+
+    label: str
+    things: Callable[[Source], Iterable[Thing]]
+
+    def __call__(
+        self, read: Callable[[Source, Thing], Value]
+    ) -> Callable[[Source], Iterator[Sample]]:
+        """What reads `read(source, thing)` of each."""
+
+        def samples(source: Source) -> Iterator[Sample]:
+            for it in self.things(source):
+                yield Sample(read(source, it), ((self.label, it.name),))
+
+        return samples
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,13 @@
 """The figures of what a program has on one member: operations, derived trees, observers."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from roost.database.derived_status import DerivedStatus
 from roost.database.embedded import Embedded
 from roost.database.observing import ObservingFigures
 from roost.database.runner import RunnerFigures
-from roost.figures import Figure, Sample, Value
+from roost.figures import Each, Figure
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +32,11 @@ def now_of(embedded: Embedded) -> DatabaseNow:
     )
 
 
-def _of_each(
-    read: Callable[[DatabaseNow, DerivedStatus], Value],
-) -> Callable[[DatabaseNow], Iterator[Sample]]:
-    """A sample of each derived tree."""
+def _derived(now: DatabaseNow) -> Sequence[DerivedStatus]:
+    return now.derived
 
-    def samples(now: DatabaseNow) -> Iterator[Sample]:
-        for it in now.derived:
-            yield Sample(read(now, it), (("tree", it.name),))
 
-    return samples
-
+_of_each = Each("tree", _derived)
 
 FIGURES: tuple[Figure[DatabaseNow], ...] = (
     Figure(

@@ -16,9 +16,11 @@ import msgspec
 
 from roost.call import Caller
 from roost.database.aio import Database
+from roost.database.model import Replica
 from roost.exchange import JSON, Answer, Request, Streaming
 from roost.faces import Closed
 from roost.server.models.model import Attached, DataModel, Ground, Page, StreamPage
+from roost.store import CATALOG_ID
 from roost.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -26,10 +28,8 @@ if TYPE_CHECKING:
     from roost.series.interface import Interface
 
 logger = logging.getLogger(__name__)
-# How often it is looked whether somebody uses them: by rows that were written elsewhere.
-LOOK_S = 1.0
 # What their operations and their first tree are called; nothing of them is loaded for that.
-OPERATIONS_PREFIX, FIRST_TREE = "roost.series_", "series.head"
+OPERATIONS_PREFIX, FIRST_TREE = "roost.series_", b"series.head"
 PATHS = ("/series", "/series/{rest:path}", "/write", "/api/v2/write", "/ping")
 STREAMED_PATH = "/series/append"
 # A body of points, as it comes, and the keys whose rights whoever sends or asks for points has.
@@ -41,10 +41,11 @@ Admit = Callable[[Caller, bool], Awaitable[None]]
 class SeriesDesk:
     """Time series of one member, there or not yet."""
 
-    def __init__(self, db: Database, admit: Admit) -> None:
+    def __init__(self, db: Database, replica: Replica, admit: Admit) -> None:
         """Nothing is loaded; `admit` says who may read, and write."""
         self._admit = admit
         self._db = db
+        self._replica = replica
         self._interface: Interface | None = None
         self._why_not = ""
         self._wanted = asyncio.Event()
@@ -52,8 +53,16 @@ class SeriesDesk:
         self._tasks = Tasks()
 
     async def start(self) -> None:
-        """Look, and drive what is there."""
+        """Hear of their first tree, and drive what is there."""
+        self._replica.observe(lambda _index, _changes: self._look(), (CATALOG_ID,))
+        self._replica.observe_switch(lambda: self._look)
+        self._look()
         self._tasks.start(self._drive())
+
+    def _look(self) -> None:
+        """Whether somebody uses them: by rows that were written elsewhere."""
+        if self._replica.view.has(CATALOG_ID, FIRST_TREE):
+            self._wanted.set()
 
     def on_unknown(self, name: str) -> None:
         """Another member has asked this one to run an operation that it does not know."""
@@ -87,18 +96,10 @@ class SeriesDesk:
 
     async def _drive(self) -> None:
         with suppress(Closed):  # a database that is closed has nothing to drive
-            await self._look_and_drive()
+            await self._drive_when_wanted()
 
-    async def _look_and_drive(self) -> None:
-        tree = self._db.local.tree(FIRST_TREE)
-        while not self._wanted.is_set():
-            if await tree.get(b"head") is not None:
-                break
-            try:
-                async with asyncio.timeout(LOOK_S):
-                    await self._wanted.wait()
-            except TimeoutError:
-                continue
+    async def _drive_when_wanted(self) -> None:
+        await self._wanted.wait()
         interface = await self._load()
         if interface is None:
             logger.warning("there are time series here that this member cannot serve, or make "
@@ -149,7 +150,7 @@ def _attach(ground: Ground) -> Attached:
     async def admit(caller: Caller, writes: bool) -> None:  # noqa: FBT001 - one of two
         await ground.gate.admit(caller, *KEYS, writes)
 
-    desk = SeriesDesk(ground.database(), admit)
+    desk = SeriesDesk(ground.database(), ground.member, admit)
     ground.embedded.runner.on_unknown = desk.on_unknown
     return Attached(
         start=desk.start,
