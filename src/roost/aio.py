@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         MultiTree,
         Observation,
         Queue,
+        ReadMultiTree,
         Reads,
         ReadTree,
         Tree,
@@ -26,12 +27,22 @@ if TYPE_CHECKING:
     )
     from roost.objects.aio import Database, MachineHandle
 else:
-    _DATABASE = ("Attempt", "Local", "MultiTree", "Queue", "ReadTree", "Reads", "Tree")
+    _TREES = ("MultiTree", "Queue", "ReadMultiTree", "ReadTree", "Tree")
     __getattr__ = lazily(
         __name__,
         {
             **dict.fromkeys(
-                (*_DATABASE, "DerivedTree", "Events", "Observation", "View"), "roost.database.aio"
+                (
+                    *_TREES,
+                    "Attempt",
+                    "DerivedTree",
+                    "Events",
+                    "Local",
+                    "Observation",
+                    "Reads",
+                    "View",
+                ),
+                "roost.database.aio",
             ),
             **dict.fromkeys(("Opening", "open"), "roost.awaited"),
             "Client": "roost.client.aio",
@@ -51,6 +62,7 @@ __all__ = [
     "Observation",
     "Opening",
     "Queue",
+    "ReadMultiTree",
     "ReadTree",
     "Reads",
     "Tree",

@@ -34,6 +34,7 @@ def test_trees_are_listed_with_what_is_in_them(directory: Path) -> None:
         "name": "people",
         "key_count": 1,
         "content_bytes": 3 + 9,
+        "page_count": 1,
         "keys": "str",
         "values": "msgpack dict[str, int]",
         "purpose": "who they are",

@@ -1,5 +1,6 @@
 """Majorities against a dumb twin that tries every index and counts."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,3 +59,13 @@ def test_a_vote_is_won_by_both_and_lost_by_either(
     assert found is {"won": Verdict.WON, "lost": Verdict.LOST, "pending": Verdict.PENDING}[expected]
     is_won = has_quorum(configuration, lambda it: votes.get(it) is True)
     assert is_won == (expected == "won")
+
+
+@pytest.mark.parametrize("count", range(1, 10))
+def test_of_so_many_voters_fewer_than_half_may_be_gone(count: int) -> None:
+    """go-raft's page said (n / 2) - 1, which is none of three."""
+    voters = tuple(range(1, count + 1))
+    most = max(
+        gone for gone in range(count) if has_quorum(Configuration(voters=voters), gone.__lt__)
+    )
+    assert most == (count - 1) // 2

@@ -20,10 +20,11 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object a 
 @_DATA_DIR
 @_JSON
 def trees(data_dir: Path, *, as_json: bool) -> None:
-    r"""List the trees in the directory of a member: keys, bytes, types, purposes.
+    r"""List the trees in the directory of a member: keys, bytes, pages, types, purposes.
 
-    It shows what is in the store's file: of a member that runs, all but the last seconds.  Trees
-    without types are the database's own, or etcd's; those that the member derives come last.
+    It shows what is in the store's file: of a member that runs, all but the last seconds.  Pages
+    are as many as the rows fill; written at random they take up to twice that.  Trees without types
+    are the database's own, or etcd's; those that the member derives come last.
 
     \b
     Example:
@@ -42,12 +43,12 @@ def trees(data_dir: Path, *, as_json: bool) -> None:
             say_json(asdict(it))
         return
     width = max(4, *(len(it.name) for it in found))
-    click.echo(f"{'NAME':<{width}}  {'KEYS':>10}  {'BYTES':>12}  TYPES, PURPOSE")
+    click.echo(f"{'NAME':<{width}}  {'KEYS':>10}  {'BYTES':>12}  {'PAGES':>8}  TYPES, PURPOSE")
     for it in found:
         kinds = f"{it.keys} -> {it.values}" if it.keys else ""
         said = "; ".join(filter(None, (kinds, it.purpose)))
-        line = f"{it.name:<{width}}  {it.key_count:>10}  {it.content_bytes:>12}  {said}"
-        click.echo(line.rstrip())
+        counts = f"{it.key_count:>10}  {it.content_bytes:>12}  {it.page_count:>8}"
+        click.echo(f"{it.name:<{width}}  {counts}  {said}".rstrip())
     click.echo(f"as of entry {index}", err=True)
 
 

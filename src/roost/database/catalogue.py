@@ -6,7 +6,7 @@ else, as text when all of it is printable ASCII, and else in hexadecimal digits 
 Trees that a member derives lie in a file of their own (`derived_rows`), and are shown like others.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -18,16 +18,20 @@ from roost.database.derived_rows import Registered
 from roost.database.errors import KeyUndecodable, NotYourTree
 from roost.database.ordered import decode_parts
 from roost.errors import UNDECODABLE
-from roost.store import CATALOG_ID, METADATA_ID, UnknownTree, View
+from roost.store import CATALOG_ID, METADATA_ID, Pages, UnknownTree, View
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TreeFacts:
-    """One tree; `content_bytes` are those of its keys and values, without what keeps them."""
+    """One tree; `content_bytes` are those of its keys and values, without what keeps them.
+
+    `page_count` are pages of the file, as many as its rows fill when they come in order.
+    """
 
     name: str
     key_count: int
     content_bytes: int
+    page_count: int
     keys: str
     values: str
     purpose: str
@@ -38,17 +42,28 @@ def trees_of(view: View) -> Iterator[TreeFacts]:
     for name, tree_id in view.scan(CATALOG_ID):
         text = name.decode()
         row = _declared(view, text)
-        count = content_bytes = 0
-        for key, value in view.iterate(int.from_bytes(tree_id, "big")):
-            count, content_bytes = count + 1, content_bytes + len(key) + len(value)
-        yield TreeFacts(
-            name=text,
-            key_count=count,
-            content_bytes=content_bytes,
-            keys=row.key,
-            values=row.value,
-            purpose=row.purpose,
-        )
+        rows = view.iterate(int.from_bytes(tree_id, "big"))
+        yield _facts(text, rows, keys=row.key, values=row.value, purpose=row.purpose)
+
+
+def _facts(
+    name: str, rows: Iterable[tuple[bytes, bytes]], *, keys: str, values: str, purpose: str
+) -> TreeFacts:
+    """What is counted of a tree, and what is said of it."""
+    count = content_bytes = 0
+    pages = Pages()
+    for key, value in rows:
+        count, content_bytes = count + 1, content_bytes + len(key) + len(value)
+        pages.add(len(key), len(value))
+    return TreeFacts(
+        name=name,
+        key_count=count,
+        content_bytes=content_bytes,
+        page_count=pages.count,
+        keys=keys,
+        values=values,
+        purpose=purpose,
+    )
 
 
 def rows_of(view: View, name: str) -> Iterator[tuple[str, str]]:
@@ -77,14 +92,10 @@ def derived_of(view: View) -> Iterator[TreeFacts]:
     for key, _ in found:
         name = key.removeprefix(layout.REGISTERED).decode()
         kept = _derived(view, name)
-        count = content_bytes = 0
-        for made, value in _derived_rows(view, kept):
-            count, content_bytes = count + 1, content_bytes + len(made) + len(value)
         state = "" if kept.is_built else ", not complete"
-        yield TreeFacts(
-            name=name,
-            key_count=count,
-            content_bytes=content_bytes,
+        yield _facts(
+            name,
+            _derived_rows(view, kept),
             keys=kept.made_by.keys,
             values=kept.made_by.values,
             purpose=f"derived from {kept.made_by.source}, version {kept.made_by.version}{state}",

@@ -1,8 +1,8 @@
 """What happens to a member, one type for each: what `Database.events` tells.
 
 for event in db.events():
-match event:
-case events.LeaderChanged(leader=name): ...
+    match event:
+        case events.LeaderChanged(leader=name): ...
 """
 
 from roost.database.changes import Overrun

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self, overload
 
 from roost.database.aio.derived import Derivable
-from roost.database.aio.trees import MultiTree, Queue, ReadTree, Tree
+from roost.database.aio.trees import MultiTree, Queue, ReadMultiTree, ReadTree, Tree
 from roost.database.bounds import K, V
 from roost.database.builtin import DESCRIBE
 from roost.database.carried import CarriedRows
@@ -65,14 +65,14 @@ class Reads:
         """
         return ReadTree(name, key, value, self._source)
 
-    def multi_tree(self, name: str, *, key: type[K], value: type[V]) -> MultiTree[K, V]:
+    def multi_tree(self, name: str, *, key: type[K], value: type[V]) -> ReadMultiTree[K, V]:
         """The tree of that name, which begins with `@`: many values under a key.
 
         Raises:
             BadTreeName, BadKey: as `tree`.
 
         """
-        return MultiTree(name, key, value, self._source)
+        return ReadMultiTree(name, key, value, self._source)
 
 
 class Local(Reads):
@@ -230,7 +230,7 @@ class Database(Derivable):
             BadTreeName, BadKey: as `tree`.
 
         """
-        return MultiTree(name, key, value, self._source)
+        return MultiTree(name, key, value, self._source, self._asker)
 
     @overload
     def queue(self, name: str) -> Queue[bytes]: ...

@@ -10,12 +10,12 @@ from collections.abc import AsyncGenerator, Iterable, Mapping
 from typing import Any, Generic, overload
 
 from roost.database import builtin
-from roost.database.bounds import PAGE_ROWS, D, K, Shape, V, check_limit, check_users_name
+from roost.database.bounds import PAGE_ROWS, D, K, Shape, V, check_limit, check_users_name, shape_of
 from roost.database.codecs import value_codec
 from roost.database.conventions import ENDS_KEY, QUEUE_KEYS, ends_of, held_at, multi_shape, place_of
 from roost.database.ordered import after_parts
 from roost.database.source import Asker, Source
-from roost.faces import KeyedRead, KeyedWrite, also, translated
+from roost.faces import KeyedRead, KeyedWrite, WithLength, also, translated
 
 # Keys that are counted in one go: about a millisecond (record 0009).
 COUNTED_ROWS = 1000
@@ -27,7 +27,7 @@ class ReadTree(Generic[K, V]):
 
     def __init__(self, name: str, key: type[K], value: type[V], source: Source) -> None:
         """Read from `source`."""
-        self._shape: Shape[K, V] = Shape(name, key, value)
+        self._shape: Shape[K, V] = shape_of(name, key, value)
         self._source = source
 
     @property
@@ -236,8 +236,8 @@ class Tree(ReadTree[K, V], Generic[K, V]):
         await self._asker.ask(builtin.DELETE_RANGE, self.name, *said, found.first, found.stop)
 
 
-class MultiTree(Generic[K, V]):
-    """Many values under a key, each once, in order; `add` and `discard` them in an operation."""
+class ReadMultiTree(Generic[K, V]):
+    """Many values under a key, each once, in order; to be read."""
 
     def __init__(self, name: str, key: type[K], value: type[V], source: Source) -> None:
         """Read from `source`."""
@@ -287,6 +287,53 @@ class MultiTree(Generic[K, V]):
         return total
 
 
+class MultiTree(ReadMultiTree[K, V], Generic[K, V]):
+    """Many values under a key, each once, in order; each change is an operation of its own."""
+
+    def __init__(
+        self, name: str, key: type[K], value: type[V], source: Source, asker: Asker
+    ) -> None:
+        """Read from `source`, write by `asker`."""
+        super().__init__(name, key, value, source)
+        self._asker = asker
+
+    def _said(self) -> tuple[str, str]:
+        """How its rows are written."""
+        return self._shape.keys.name, self._shape.values.name
+
+    async def add(self, key: K, value: V) -> None:
+        """Put a value under a key; it may be there already.
+
+        Raises:
+            BadKey, Refused, OutcomeUnknown, NotExecuted: as `Tree.put`.
+
+        """
+        row = self._shape.encode(key, value), b""
+        await self._asker.ask(builtin.PUT, self.name, *self._said(), [row])
+
+    async def discard(self, key: K, value: V) -> bool:
+        """Remove a value from under a key; whether it was there.
+
+        Raises:
+            BadKey, Refused, OutcomeUnknown, NotExecuted: as `Tree.put`.
+
+        """
+        encoded = self._shape.encode(key, value)
+        return await self._asker.ask(builtin.DELETE, self.name, *self._said(), encoded)
+
+    async def discard_all(self, key: K) -> None:
+        """Remove all values from under a key; it costs one row.
+
+        Raises:
+            BadKey, Refused, OutcomeUnknown, NotExecuted: as `Tree.put`.
+
+        """
+        begin = self._shape.encode_key(key)
+        said = self._said()
+        await self._asker.ask(builtin.DELETE_RANGE, self.name, *said, begin, after_parts(begin))
+
+
+@also(WithLength)
 class Queue(Generic[V]):
     """What is appended at the end is taken from the start; each is an operation of its own."""
 

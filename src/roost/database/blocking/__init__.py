@@ -6,7 +6,7 @@ from roost.database.blocking.database import Attempt, Database, Local, Reads, Vi
 from roost.database.blocking.derived import Derivable, DerivedTree
 from roost.database.blocking.observation import Events, Observable, Observation
 from roost.database.blocking.opening import open_database
-from roost.database.blocking.trees import MultiTree, Queue, ReadTree, Tree
+from roost.database.blocking.trees import MultiTree, Queue, ReadMultiTree, ReadTree, Tree
 
 __all__ = [
     "Attempt",
@@ -19,6 +19,7 @@ __all__ = [
     "Observable",
     "Observation",
     "Queue",
+    "ReadMultiTree",
     "ReadTree",
     "Reads",
     "Tree",

@@ -13,7 +13,7 @@ from typing import Any, Self, overload
 
 from roost.database.aio import database as aio
 from roost.database.blocking.derived import Derivable
-from roost.database.blocking.trees import MultiTree, Queue, ReadTree, Tree
+from roost.database.blocking.trees import MultiTree, Queue, ReadMultiTree, ReadTree, Tree
 from roost.database.bounds import K, V
 from roost.database.errors import BadArgument, Conflict
 from roost.database.host import Host
@@ -54,14 +54,14 @@ class Reads(Face):
         """
         return ReadTree._of(self._inner.tree(name, key=key, value=value), self._loop)
 
-    def multi_tree(self, name: str, *, key: type[K], value: type[V]) -> MultiTree[K, V]:
+    def multi_tree(self, name: str, *, key: type[K], value: type[V]) -> ReadMultiTree[K, V]:
         """The tree of that name, which begins with `@`: many values under a key.
 
         Raises:
             BadTreeName, BadKey: as `tree`.
 
         """
-        return MultiTree._of(self._inner.multi_tree(name, key=key, value=value), self._loop)
+        return ReadMultiTree._of(self._inner.multi_tree(name, key=key, value=value), self._loop)
 
 
 class Local(Reads):

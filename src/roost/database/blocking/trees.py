@@ -12,7 +12,7 @@ from typing import Any, Generic, overload
 
 from roost.database.aio import trees as aio
 from roost.database.bounds import D, K, V
-from roost.faces import Face, KeyedRead, KeyedWrite
+from roost.faces import Face, KeyedRead, KeyedWrite, WithLength
 
 
 class ReadTree(Face, KeyedRead[K, V], Generic[K, V]):
@@ -170,10 +170,10 @@ class Tree(ReadTree[K, V], KeyedWrite[K, V], Generic[K, V]):
         self._loop.call(self._inner.delete_range(first=first, stop=stop, prefix=prefix))
 
 
-class MultiTree(Face, Generic[K, V]):
-    """Many values under a key, each once, in order; `add` and `discard` them in an operation."""
+class ReadMultiTree(Face, Generic[K, V]):
+    """Many values under a key, each once, in order; to be read."""
 
-    _inner: aio.MultiTree[K, V]
+    _inner: aio.ReadMultiTree[K, V]
 
     @property
     def name(self) -> str:
@@ -199,7 +199,40 @@ class MultiTree(Face, Generic[K, V]):
         return self._loop.call(self._inner.count(key))
 
 
-class Queue(Face, Generic[V]):
+class MultiTree(ReadMultiTree[K, V], Generic[K, V]):
+    """Many values under a key, each once, in order; each change is an operation of its own."""
+
+    _inner: aio.MultiTree[K, V]
+
+    def add(self, key: K, value: V) -> None:
+        """Put a value under a key; it may be there already.
+
+        Raises:
+            BadKey, Refused, OutcomeUnknown, NotExecuted: as `Tree.put`.
+
+        """
+        self._loop.call(self._inner.add(key, value))
+
+    def discard(self, key: K, value: V) -> bool:
+        """Remove a value from under a key; whether it was there.
+
+        Raises:
+            BadKey, Refused, OutcomeUnknown, NotExecuted: as `Tree.put`.
+
+        """
+        return self._loop.call(self._inner.discard(key, value))
+
+    def discard_all(self, key: K) -> None:
+        """Remove all values from under a key; it costs one row.
+
+        Raises:
+            BadKey, Refused, OutcomeUnknown, NotExecuted: as `Tree.put`.
+
+        """
+        self._loop.call(self._inner.discard_all(key))
+
+
+class Queue(Face, WithLength, Generic[V]):
     """What is appended at the end is taken from the start; each is an operation of its own."""
 
     _inner: aio.Queue[V]
