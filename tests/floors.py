@@ -4,13 +4,14 @@
 # stand side by side and do not know each other.
 FLOORS = {
     "roost": """
+        __main__
         cli
         testing
         sim
         aio
         awaited | opening | restoring
         server
-        etcd | objects | series | counters
+        etcd | objects | series | counters | dashboard
         database
         member
         peer | journal | store | client
@@ -114,6 +115,12 @@ FLOORS = {
         codecs | answers
         limits | ordered
         errors | cluster | member_errors
+    """,
+    "roost.dashboard": """
+        interface
+        viewing | pages
+        gathering | happenings
+        facts | ports
     """,
     "roost.objects": """
         blocking
@@ -296,9 +303,10 @@ FLOORS = {
         disk | loop
     """,
     "roost.cli": """
-        __main__ | doctor | get | lease | mirror | users
+        __main__ | completion | get | lease | mirror | status | users
+        doctor
         counter | forms | kv | lock | main | maintenance | member | repair | series | sim
-        snapshot | status | trees
+        snapshot | trees
         serve | shared
         interrupts | process | troubles
         flags | preflight
@@ -420,7 +428,7 @@ FLOORS = {
     """,
     "roost.server.models": """
         registry
-        counters | etcd | programs | series
+        counters | dashboard | etcd | programs | series
         model
     """,
     "roost.server.h2": """

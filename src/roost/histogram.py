@@ -31,6 +31,11 @@ class Histogram:
         self._counts[bisect_left(self._bounds_s, seconds)] += 1
         self.sum_s += seconds
 
+    @property
+    def count(self) -> int:
+        """How often it was counted."""
+        return sum(self._counts)
+
     def buckets(self) -> Iterator[tuple[str, int]]:
         """(upper bound, how many took at most that), the last bound being +Inf."""
         total = 0

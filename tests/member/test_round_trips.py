@@ -1,6 +1,8 @@
 """How long peers take to answer: one heartbeat is timed at a time, and a lost one given up."""
 
-from roost.member.round_trips import LOST_S, RoundTrips
+import pytest
+
+from roost.member.round_trips import LOST_S, RoundTrips, Spread
 
 
 class Bench:
@@ -43,3 +45,21 @@ def test_a_heartbeat_whose_answer_is_lost_is_given_up() -> None:
     bench.now_s += 0.25
     bench.trips.note_answer(2)
     assert bench.trips.times[2].sum_s == 0.25
+
+
+def test_how_answers_lie_is_known() -> None:
+    bench = Bench()
+    for took_s in (0.2, 0.4, 0.6):
+        bench.trips.note_sent(2)
+        bench.now_s += took_s
+        bench.trips.note_answer(2)
+    spread = bench.trips.spreads[2]
+    assert spread.count == 3
+    assert spread.last_s == pytest.approx(0.6)
+    assert [spread.least_s, spread.most_s] == pytest.approx([0.2, 0.6])
+    assert spread.mean_s == pytest.approx(0.4)
+    assert spread.deviation_s == pytest.approx((0.08 / 3) ** 0.5)
+
+
+def test_of_no_answers_all_is_nought() -> None:
+    assert (Spread().mean_s, Spread().deviation_s) == (0.0, 0.0)

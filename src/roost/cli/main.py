@@ -7,11 +7,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from roost.cli.exits import EXIT_INTERRUPTED
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 # What gRPC's core has to say goes to standard error, past everybody; `ClientError` says it again.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
@@ -80,7 +83,7 @@ COMMANDS = {
     "status": Lazy(
         "roost.cli.status",
         "status",
-        "Show what each endpoint says of itself; exit code 1 when one does not answer.",
+        "Show all members: who leads, who is behind, sizes, alarms; exit code 1 if one is silent.",
     ),
     "health": Lazy(
         "roost.cli.status",
@@ -154,6 +157,11 @@ COMMANDS = {
         "sim",
         "Run simulated clusters; exit code 1 when a promise was broken.",
     ),
+    "completion": Lazy(
+        "roost.cli.completion",
+        "completion",
+        "Print what makes SHELL complete commands and options of roost.",
+    ),
 }
 
 
@@ -173,6 +181,30 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command), "the table names commands"
         _keep_lines(command)
         return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:  # Any: click's three
+        """Find a command; who has mistyped it hears what may be meant."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], COMMANDS)
+            if near:
+                meant = " or ".join(f"`roost {it}`" for it in near)
+                raise click.UsageError(f"{error.message} Is {meant} meant?", ctx) from error
+            raise
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
+        """What a shell may complete: commands with their texts, of which none is imported."""
+        from click.shell_completion import CompletionItem
+
+        found = [
+            CompletionItem(name, help=lazy.text)
+            for name, lazy in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
         """Write the list of all commands, as click does, and import none."""

@@ -168,19 +168,25 @@ class News:
     def __init__(self) -> None:
         """There are none."""
         self._hearers: list[Tell] = []
+        self._commit_hearers_count = 0
 
     @property
     def is_heard(self) -> bool:
-        """Whether anybody hears."""
-        return bool(self._hearers)
+        """Whether anybody hears of commits, of which there are many."""
+        return self._commit_hearers_count > 0
 
-    def hear(self, hearer: Tell) -> None:
-        """Call `hearer(event)` for each event; it returns at once, and raises nothing."""
+    def hear(self, hearer: Tell, *, wants_commits: bool = True) -> None:
+        """Call `hearer(event)` for each event; it returns at once, and raises nothing.
+
+        One that does not want commits is told of them as long as somebody else does.
+        """
         self._hearers.append(hearer)
+        self._commit_hearers_count += wants_commits
 
     def forget(self, hearer: Tell) -> None:
-        """Call it no more."""
+        """Call it no more; it wanted commits."""
         self._hearers.remove(hearer)
+        self._commit_hearers_count -= 1
 
     def tell(self, event: Event) -> None:
         """Something happened."""

@@ -5,7 +5,7 @@ Version 2 knows rows that travel as lists (decision record 0013).
 
 1 ... 63      the member's own, below; one of these that is not known breaks the protocol
 64 ... 239    of the rooms that stand on a member, each of which registers its own; 238 is taken,
-              64 is `roost.counters`
+              64 is `roost.counters`, 65 and 66 `roost.dashboard`
 240 ... 255   the transport's, see `peer.frame`
 """
 

@@ -4,10 +4,46 @@ One heartbeat a peer is timed at a time; one whose answer is lost is given up af
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf, sqrt
 
 from roost.histogram import PEER_BOUNDS_S, Histogram
 
 LOST_S = 1.0
+
+
+@dataclass(slots=True)
+class Spread:
+    """How the times of one peer's answers lie, in seconds (etcd: v2stats/leader.go)."""
+
+    count: int = 0
+    last_s: float = 0.0
+    sum_s: float = 0.0
+    least_s: float = inf
+    most_s: float = 0.0
+    _squares: float = 0.0
+
+    def note(self, seconds: float) -> None:
+        """Another answer."""
+        self.count += 1
+        self.last_s = seconds
+        self.sum_s += seconds
+        self._squares += seconds * seconds
+        self.least_s = min(self.least_s, seconds)
+        self.most_s = max(self.most_s, seconds)
+
+    @property
+    def mean_s(self) -> float:
+        """On average; 0 when there was none."""
+        return self.sum_s / self.count if self.count else 0.0
+
+    @property
+    def deviation_s(self) -> float:
+        """The standard deviation."""
+        if not self.count:
+            return 0.0
+        # Rounding may take a little more away than there is.
+        return sqrt(max(0.0, self._squares / self.count - self.mean_s**2))
 
 
 class RoundTrips:
@@ -18,6 +54,7 @@ class RoundTrips:
         self._clock_s = clock_s
         self._sent_s: dict[int, float] = {}
         self.times: dict[int, Histogram] = {}
+        self.spreads: dict[int, Spread] = {}
 
     def note_sent(self, peer: int) -> None:
         """A heartbeat has left for a peer."""
@@ -29,4 +66,6 @@ class RoundTrips:
         """A peer has answered a heartbeat."""
         sent_s = self._sent_s.pop(peer, None)
         if sent_s is not None:
-            self.times.setdefault(peer, Histogram(PEER_BOUNDS_S)).note(self._clock_s() - sent_s)
+            took_s = self._clock_s() - sent_s
+            self.times.setdefault(peer, Histogram(PEER_BOUNDS_S)).note(took_s)
+            self.spreads.setdefault(peer, Spread()).note(took_s)

@@ -87,6 +87,7 @@ class MemberServer:
         self._look = Ticker(LOOK_S, memory.look)
         quota_bytes = quota_within(serving.quota_bytes, memory.address_bytes)
         self._figures = Figures(member, attached, quota_bytes=quota_bytes, watch=self._watch)
+        ground.shown.figures = self._figures.collect
         light = health.LIGHT.union(*(it.light for it in models))
         self._admission = Admission(memory, light, etcd.SHORT)
         routes = {path: route for it in attached for path, route in it.routes.items()}

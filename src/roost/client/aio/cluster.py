@@ -25,9 +25,9 @@ class Cluster:
 
     _connections: Connections
 
-    async def members(self) -> list[Member]:
-        """All members, linearizably."""
-        request = rpc_pb2.MemberListRequest(linearizable=True)
+    async def members(self, *, serializable: bool = False) -> list[Member]:
+        """All members, linearizably; or as one of them knows them, though nobody leads."""
+        request = rpc_pb2.MemberListRequest(linearizable=not serializable)
         answer = rpc_pb2.MemberListResponse
         return _members(await self._connections.call(_CLUSTER + "MemberList", request, answer))
 

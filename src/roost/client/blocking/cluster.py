@@ -14,9 +14,9 @@ class Cluster(Face):
 
     _inner: aio.Cluster
 
-    def members(self) -> list[Member]:
-        """All members, linearizably."""
-        return self._loop.call(self._inner.members())
+    def members(self, *, serializable: bool = False) -> list[Member]:
+        """All members, linearizably; or as one of them knows them, though nobody leads."""
+        return self._loop.call(self._inner.members(serializable=serializable))
 
     def add_member(
         self, peer_urls: Sequence[str], *, is_learner: bool = False

@@ -4,6 +4,7 @@ from roost import etcd
 from roost.etcd.figures import FIGURES, EtcdNow
 from roost.etcd.model.alarms import CORRUPT, NOSPACE
 from roost.figures import Family, read_all
+from roost.proto.rpc_pb2 import AlarmType
 from roost.server.exchanges import FORM_PART
 from roost.server.models.model import Attached, DataModel, DirectPage, Ground
 from roost.server.options import quota_within
@@ -43,6 +44,10 @@ def _attach(ground: Ground) -> Attached:
         raised = {kind for _, kind in services.alarms.raised}
         return [name for kind, name in _ALARM_NAMES.items() if kind in raised]
 
+    def raised() -> list[tuple[int, str]]:
+        return [(member_id, AlarmType.Name(kind)) for member_id, kind in services.alarms.raised]
+
+    ground.shown.alarms = raised
     v2 = [
         DirectPage(
             prefix=prefix,

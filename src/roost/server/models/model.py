@@ -41,6 +41,16 @@ class Gate:
     border: Border | None = None
 
 
+@dataclass(slots=True)
+class Shown:
+    """What a data model that shows others may read of them, once all of them are attached."""
+
+    # All figures, as /metrics has them.
+    figures: Callable[[], Sequence[Family]] = tuple
+    # Ids of members, 0 = of none, and names of the alarms that are raised for them.
+    alarms: Callable[[], Sequence[tuple[int, str]]] = tuple
+
+
 @dataclass(frozen=True, slots=True)
 class Ground:
     """What data models are attached to: a member that has not started, and its settings."""
@@ -48,6 +58,7 @@ class Ground:
     embedded: Embedded
     serving: Serving
     gate: Gate = field(default_factory=Gate)
+    shown: Shown = field(default_factory=Shown)
 
     @property
     def member(self) -> Member:

@@ -1,0 +1,21 @@
+"""What the dashboard asks of a member, and of whoever knows its callers."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from roost.call import Caller
+from roost.database import model
+from roost.errors import RoostError
+
+
+class Replica(model.Replica, model.Frames, Protocol):
+    """What it asks of a member."""
+
+
+class Rights(Protocol):
+    """Who may see what members say of themselves."""
+
+    def admit(
+        self, caller: Caller, allowed: Callable[[], None], refused: Callable[[RoostError], None]
+    ) -> None:
+        """Call `allowed` when the caller may, else `refused`; one of them, once."""

@@ -1,0 +1,73 @@
+// Leases with what is left of them and their keys; who holds a lock or leads an election, who waits.
+
+import { call } from "../api.js";
+import { agreed, button, command, doing, field, fill, h, say, table } from "../dom.js";
+import { bytesOf, durationText, fromBase64, keyText, numberText, prefixEnd, shellText, toBase64 } from "../words.js";
+
+// Leases are asked for one by one.
+const PAGE = 100;
+const hex = (id) => BigInt(id).toString(16);
+
+async function leaseRow(it, again) {
+  const said = await call("lease/timetolive", { ID: it.ID, keys: true });
+  const keys = (said.keys ?? []).map((key) => keyText(fromBase64(key)));
+  const revoke = doing(async () => {
+    const lines = [`${keys.length} keys will be deleted with it: ${keys.slice(0, 20).join(", ")}`,
+      `roost lease revoke ${hex(it.ID)}`];
+    if (!await agreed(`Revoke lease ${hex(it.ID)}`, lines, "Revoke it")) return;
+    await call("lease/revoke", { ID: it.ID });
+    say("it was revoked");
+    again();
+  });
+  const left = Number(said.TTL ?? -1);
+  return [h("code", {}, hex(it.ID)), left < 0 ? "over" : durationText(left || 0.5), durationText(Number(said.grantedTTL ?? 0)),
+    keys.length ? `${numberText(keys.length)}: ${keys.slice(0, 5).join(", ")}${keys.length > 5 ? " …" : ""}` : "none",
+    button("Revoke", revoke, { class: "small danger" })];
+}
+
+async function listing(card, signal, again) {
+  const said = await call("lease/leases");
+  const leases = said.leases ?? [];
+  const shown = h("div", { id: "leases" });
+  fill(card, h("p", { class: "quiet" }, `${numberText(leases.length)} leases are held`), shown,
+    h("div", { class: "row" }, button("Look again", doing(async () => again()))), command("roost lease list"));
+  const rows = [];
+  const append = async () => {
+    const next = leases.slice(rows.length, rows.length + PAGE);
+    rows.push(...await Promise.all(next.map((it) => leaseRow(it, again))));
+    if (signal.aborted) return;
+    fill(shown, table("Leases", ["Id", "Left", "Granted", "Keys", ""], rows),
+      rows.length < leases.length ? button("More", doing(append)) : []);
+  };
+  await append();
+}
+
+function queueRows(kvs) {
+  const waiting = [...kvs].sort((a, b) => Number(BigInt(a.create_revision) - BigInt(b.create_revision)));
+  return waiting.map((it, at) => [at ? `waits, ${at} before it` : h("b", { class: "good" }, "holds it"),
+    it.create_revision, keyText(fromBase64(it.key)), keyText(fromBase64(it.value)) || "–",
+    it.lease ? h("code", {}, hex(it.lease)) : "none"]);
+}
+
+/** Waiting lines are keys NAME/LEASE: who was created first holds, and its revision fences. */
+function queues() {
+  const name = field("Name of a lock or an election", { required: true });
+  const shown = h("div", { id: "queue" });
+  const look = doing(async () => {
+    const prefix = bytesOf(`${name.input.value}/`);
+    const said = await call("kv/range", { key: toBase64(prefix), range_end: toBase64(prefixEnd(prefix)), limit: 1000,
+      sort_target: "CREATE", sort_order: "ASCEND" });
+    fill(shown, said.kvs?.length
+      ? table(`The line of ${name.input.value}`, ["Who", "Fencing revision", "Key", "Value", "Lease"], queueRows(said.kvs))
+      : h("p", {}, "Nobody holds it, and nobody waits."),
+    command(`roost elect --listen ${shellText(name.input.value)}`));
+  });
+  return h("section", { class: "card" }, h("h2", {}, "Locks and elections"), h("form", { class: "row", onsubmit: look },
+    name.element, h("button", { type: "submit" }, "Look")), shown);
+}
+
+export async function open(place, { signal, again }) {
+  const card = h("section", { class: "card" });
+  place.append(card, queues());
+  await listing(card, signal, again);
+}

@@ -1,0 +1,66 @@
+"""`python -m tests.dashboard.screens DIRECTORY`: a picture of each room, light and dark.
+
+A real cluster of three with something in it, in a real browser.
+"""
+
+import sys
+import tempfile
+import urllib.request
+from pathlib import Path
+
+from roost.client import Client
+from roost.testing.cluster import Cluster
+from tests.dashboard.browser import Browser, Page
+
+# What is there when a room is whole.
+ROOMS = {
+    "cluster": "document.querySelectorAll('.legend li').length > 18",
+    "keys": "text('#keys').includes('config/')",
+    "leases": "text('#leases').includes('session')",
+    "users": "text().includes('Who may read this key?')",
+    "series": "text('#points').includes('What is drawn of')",
+    "counters": "text('#counters').includes('pages/home')",
+    "storage": "text('#stores').includes('m2')",
+    "member": "text('#figures').includes('etcd_')",
+}
+
+
+def _fill(cluster: Cluster) -> None:
+    with Client(",".join(cluster.endpoints)) as client:
+        for at in range(40):
+            client.put(f"config/shop/{at}", f'{{"price": {at}}}')
+        client.put("session", "ada", lease=client.leases.grant(600).lease_id)
+        client.counters.increment("pages/home", 7)
+    lines = "".join(f"heat,room=a v={20 + at % 7} {at * 60}\n" for at in range(1, 2000))
+    request = urllib.request.Request(
+        f"http://{cluster.endpoints[0]}/write?precision=s", data=lines.encode(), method="POST"
+    )
+    with urllib.request.urlopen(request) as answer:
+        answer.read()
+
+
+def _take(page: Page, directory: Path, light: str) -> None:
+    for name, is_whole in ROOMS.items():
+        page.evaluate(f"location.hash = '#/{name}'")
+        if name == "series":
+            page.until("document.querySelector('#series input').click() === undefined")
+        page.until(is_whole)
+        (directory / f"{name}-{light}.png").write_bytes(page.screenshot())
+
+
+def main(directory: Path) -> None:
+    """Take them all."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as root, Cluster(Path(root), 3) as cluster:
+        cluster.leader()
+        _fill(cluster)
+        with Browser(Path(root) / "profile") as browser:
+            for light in ("light", "dark"):
+                url = f"http://{cluster.endpoints[0]}/dashboard/"
+                with browser.open(url, is_dark=light == "dark") as page:
+                    page.wait_text("live from")
+                    _take(page, directory, light)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

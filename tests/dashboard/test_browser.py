@@ -1,0 +1,331 @@
+"""The page in a real browser, on three real members: each room, a leader that is killed, attackers.
+
+Where there is no browser these tests are skipped, and say so.
+"""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from roost.client import Client, Credentials
+from roost.testing.cluster import Cluster
+from roost.testing.patience import wait_until
+from tests.dashboard.browser import CHROMIUM, WHY_NOT, Browser, Page
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.cluster,
+    pytest.mark.skipif(CHROMIUM is None, reason=WHY_NOT),
+]
+HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=2</script>&amp;'
+ROOMS = ("cluster", "keys", "tree", "leases", "users", "series", "counters", "storage", "member")
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with Cluster(tmp_path_factory.mktemp("members"), 3, extra_flags=["--enable-v2"]) as started:
+        started.leader()
+        yield started
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with Browser(tmp_path_factory.mktemp("profile")) as started:
+        yield started
+
+
+@pytest.fixture
+def client(cluster: Cluster) -> Iterator[Client]:
+    with Client(",".join(cluster.endpoints)) as one:
+        yield one
+
+
+@pytest.fixture
+def page(cluster: Cluster, browser: Browser) -> Iterator[Page]:
+    """On a member that does not lead; nothing may be wrong with it in the end."""
+    follower = next(it for it in cluster.running if it != cluster.leader())
+    with browser.open(f"http://{cluster.endpoints[follower]}/dashboard/") as opened:
+        opened.wait_text("live from")
+        yield opened
+        assert opened.errors == []
+        foreign = [it for it in opened.requested if cluster.endpoints[follower] not in it]
+        assert [it for it in foreign if not it.startswith(("data:", "blob:", "about:"))] == []
+
+
+def room(page: Page, name: str) -> None:
+    page.evaluate(f"location.hash = '#/{name}'")
+    page.until(f"document.querySelector('nav a[aria-current]')?.hash === '#/{name}'")
+
+
+def test_the_cluster_is_shown_as_it_is(page: Page, client: Client) -> None:
+    for it in client.members():
+        page.wait_text(it.name, "#members")
+    page.wait_text("3 of 3 voters are heard, 1 more may fail", "#summary")
+    page.wait_text("None is raised")
+    for _ in range(20):
+        client.put(b"graphed", b"1")
+    page.until(
+        "[...document.querySelectorAll('roost-chart')].some((it) => /Puts.*: .*m\\d [1-9]/"
+        ".test(it.getAttribute('aria-label')) || /Entries applied.* [1-9]/"
+        ".test(it.getAttribute('aria-label')))"
+    )
+    page.until("document.querySelectorAll('#happenings li').length > 0")
+
+
+def test_hostile_keys_and_values_are_text(page: Page, client: Client) -> None:
+    key = HOSTILE.replace("/", "")
+    client.put(f"{key}/{key}", HOSTILE)
+    room(page, "keys")
+    page.press("<img")
+    page.until("text('.steps').includes('<img')")
+    page.until("document.querySelector('#keys a').click() === undefined")
+    page.wait_text(HOSTILE, "#value")
+    page.press("Show it")
+    page.wait_text("that is all", "#history")
+    assert page.evaluate("document.title") == "Keys \u2013 Roost"
+    assert page.evaluate("document.querySelectorAll('main img, main script').length") == 0
+    # And nobody could make it HTML by mistake: the browser refuses.
+    refused = page.evaluate(
+        "(() => { try { document.body.innerHTML = '<b>'; } catch (it) { return it.name; } })()"
+    )
+    assert refused == "TypeError"
+    # It says so in the console, too; we hear of that with the next answer.
+    wait_until(lambda: page.evaluate("true") is True and bool(page.errors))
+    assert all("TrustedHTML" in it for it in page.errors)
+    page.errors.clear()
+
+
+def test_a_key_is_created_watched_changed_and_deleted(page: Page, client: Client) -> None:
+    room(page, "keys")
+    page.press("Watch what changes here")
+    page.wait_text("watching", "#watched")
+    client.put("desk/a", '{"n": 1}')
+    page.wait_text("put desk/a", "#watched")
+    page.press("Create a key")
+    page.enter("Key", "desk/b")
+    page.enter("Value", "first")
+    page.press("Create it")
+    page.wait_text("first", "#value")
+    page.press("Change it")
+    page.enter("New value", "second")
+    page.press("Write it, unless")
+    page.wait_text("second", "#value")
+    found = client.get("desk/b")
+    assert found is not None
+    assert (found.value, found.version) == (b"second", 2)
+    page.press("Show it")
+    page.wait_text("- first", "#history")
+    # Somebody else is faster.
+    page.press("Change it")
+    client.put("desk/b", "theirs")
+    page.enter("New value", "ours")
+    page.press("Write it, unless")
+    page.wait_text("it has changed since you looked at it", "#said")
+    assert client.get("desk/b").value == b"theirs"  # type: ignore[union-attr]  # it is there
+    page.evaluate("location.hash = '#/keys/in/desk%2F'")
+    page.wait_text("a\nb", "#keys")
+    page.press("Delete all of these")
+    page.wait_text("2 keys will be gone", "dialog")
+    page.enter("Type 2", "2")
+    page.press("Delete them")
+    page.wait_text("2 keys were deleted", "#said")
+    assert client.get("desk/a") is None
+
+
+def test_many_keys_of_a_folder_are_one_row_and_cost_one_jump(page: Page, client: Client) -> None:
+    for at in range(300):
+        client.put(f"many/{at:04}", b"x")
+    client.put("much", b"x")
+    room(page, "keys")
+    page.until("[...document.querySelectorAll('#keys li')].some((it) => it.innerText === 'much')")
+    rows = page.evaluate("[...document.querySelectorAll('#keys li')].map((it) => it.innerText)")
+    assert rows.count("many/ …") == 1
+    page.press("many/ …")
+    page.wait_text("0099", "#keys")
+    page.press("More")
+    page.wait_text("0199", "#keys")
+    page.press("More")
+    page.wait_text("0299", "#keys")
+    client.delete("many/", prefix=True)
+
+
+def test_a_value_of_the_v2_tree_is_created_changed_and_deleted(page: Page) -> None:
+    room(page, "tree")
+    page.press("Create a value")
+    page.enter("Name", "room")
+    page.enter("Value", "first")
+    page.enter("Gone after", "300")
+    page.press("Create it")
+    page.until("/[45] min.* left/.test(text('#tree'))")
+    page.press("room")
+    page.enter("Value", "second")
+    page.press("Write it, unless")
+    page.wait_text("it was written", "#said")
+    page.press("Delete it")
+    page.wait_text("Its value will be gone", "dialog")
+    page.evaluate("named('dialog button', 'Delete it').click()")
+    page.until("document.querySelector('#tree') && !text('#tree').includes('room')")
+
+
+def test_leases_and_lines_are_shown_and_a_lease_revoked(page: Page, client: Client) -> None:
+    lease = client.leases.grant(300).lease_id
+    client.put("leased", b"x", lease=lease)
+    with client.lock("desk-lock"):
+        room(page, "leases")
+        page.wait_text("leased", "#leases")
+        page.enter("Name of a lock", "desk-lock")
+        page.press("Look")
+        page.wait_text("holds it", "#queue")
+        page.evaluate(
+            "[...document.querySelectorAll('#leases tr')].find((it) => it.innerText.includes("
+            "'leased')).querySelector('button').click()"
+        )
+        page.wait_text("1 keys will be deleted with it: leased", "dialog")
+        page.press("Revoke it")
+        wait_until(lambda: client.get("leased") is None)
+
+
+def test_counters_are_counted_and_taken_apart(page: Page) -> None:
+    room(page, "counters")
+    page.enter("Count", "desk/visits")
+    page.enter("by", "5")
+    page.evaluate("named('form button', 'Count').click()")
+    page.wait_text("What each member has counted of desk/visits", "#parts")
+    page.press("Add 1 to desk/visits")
+    page.until("/desk.visits\\s+6/.test(text('#counters'))")
+    page.wait_text("Backlog", "#links")
+
+
+def test_series_are_drawn_with_their_band(page: Page) -> None:
+    lines = "".join(f"heat,room=a v={at % 7} {at * 60}\n" for at in range(1, 2000))
+    page.evaluate(
+        f"fetch('/write?precision=s', {{method: 'POST', body: {json.dumps(lines)}}})"
+        ".then((it) => it.status)"
+    )
+    room(page, "series")
+    page.wait_text("heat.v{room=a}", "#series")
+    page.evaluate("document.querySelector('#series input').click()")
+    page.wait_text("What is drawn of heat.v{room=a}", "#points")
+    page.until("document.querySelector('#graph').getAttribute('aria-label').includes('heat.v')")
+    inked = (
+        "(() => { const it = document.querySelector('#graph canvas');"
+        "const ink = it.getContext('2d').getImageData(0, 0, it.width, it.height).data;"
+        "return ink.some((byte) => byte); })()"
+    )
+    page.until(inked)
+    page.enter("Tag of heat.v", "floor:1")
+    page.press("Add the tag")
+    page.wait_text("floor:1", "#series")
+    page.enter("Window", "none")
+    page.wait_text("value", "#points")
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_a_room_can_be_used_by_keyboard_and_read_aloud_and_on_a_phone(
+    page: Page, name: str
+) -> None:
+    room(page, name)
+    page.until("document.querySelectorAll('main .card').length > 0")
+    nameless = page.evaluate(
+        """[...document.querySelectorAll("button, a, input, select, textarea, roost-chart")]
+        .filter((it) => seen(it) && !(it.textContent || it.getAttribute("aria-label") ||
+          it.closest("label")?.textContent || "").trim()).map((it) => it.outerHTML)"""
+    )
+    assert nameless == []
+    unreachable = page.evaluate(
+        "[...document.querySelectorAll('[tabindex]')].filter((it) => it.tabIndex > 0).length"
+    )
+    assert unreachable == 0, "focus goes in the order of the page"
+    assert page.evaluate("document.querySelectorAll('h1').length") == 1
+    page.resize(400)
+    page.until("document.documentElement.clientWidth === 400")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+
+
+def test_colours_can_be_told_from_their_ground_in_both_lights(
+    cluster: Cluster, browser: Browser
+) -> None:
+    for is_dark in (False, True):
+        url = f"http://{cluster.endpoints[0]}/dashboard/"
+        with browser.open(url, is_dark=is_dark) as page:
+            worst = page.evaluate(
+                """(() => {
+                  const style = getComputedStyle(document.documentElement);
+                  const light = (name) => {
+                    let said = style.getPropertyValue(name).trim().slice(1);
+                    if (said.length === 3) said = [...said].map((it) => it + it).join("");
+                    const [r, g, b] = [0, 2, 4]
+                      .map((at) => parseInt(said.slice(at, at + 2), 16) / 255)
+                      .map((it) => (it <= 0.03928 ? it / 12.92 : ((it + 0.055) / 1.055) ** 2.4));
+                    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+                  };
+                  const contrast = (one, other) => {
+                    const [a, b] = [light(one), light(other)].sort((x, y) => y - x);
+                    return (a + 0.05) / (b + 0.05);
+                  };
+                  const inks = ["--ink", "--quiet", "--accent", "--good", "--warn", "--bad"];
+                  return Math.min(...inks.flatMap((it) =>
+                    [contrast(it, "--page"), contrast(it, "--card")]));
+                })()"""
+            )
+            assert worst >= 4.5, "WCAG 2.2, 1.4.3"
+
+
+def test_who_must_sign_in_is_asked_to_and_sees_the_rest_then(
+    cluster: Cluster, browser: Browser, client: Client
+) -> None:
+    client.users.add_user("root", "secret")
+    client.users.grant_role("root", "root")
+    client.users.enable()
+    url = f"http://{cluster.endpoints[0]}/dashboard/"
+    try:
+        with browser.open(url) as page:
+            page.wait_text("Users are on", "dialog")
+            page.enter("User", "root")
+            page.enter("Password", "secret")
+            page.press("Sign in")
+            page.wait_text("live from")
+            room(page, "users")
+            page.wait_text("Users are on: whoever asks has to sign in.")
+            stored = page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])")
+            assert stored == "[{},{}]"
+            assert page.evaluate("document.cookie") == ""
+    finally:
+        who = Credentials(user="root", password="secret")
+        with Client(cluster.endpoints[0], credentials=who) as root:
+            root.users.disable()
+
+
+def test_leadership_is_handed_over_by_the_leaders_page(cluster: Cluster, browser: Browser) -> None:
+    leader = cluster.leader()
+    with browser.open(f"http://{cluster.endpoints[leader]}/dashboard/") as page:
+        page.press("Have it lead")
+        page.wait_text("The leader hands over", "dialog")
+        page.press("Hand over")
+        page.wait_text(": done", "#said")
+        page.until(f"!text('#summary').startsWith('m{leader} leads')")
+        page.wait_text("Its page", "#summary")
+        assert page.errors == []
+
+
+def test_a_leader_that_is_killed_is_seen_and_its_page_is_old(
+    cluster: Cluster, browser: Browser
+) -> None:
+    """The last one: it takes a member away."""
+    leader = cluster.leader()
+    follower = next(it for it in cluster.running if it != leader)
+    theirs = browser.open(f"http://{cluster.endpoints[leader]}/dashboard/")
+    with browser.open(f"http://{cluster.endpoints[follower]}/dashboard/") as page, theirs:
+        page.wait_text("3 of 3 voters are heard")
+        theirs.wait_text("live from")
+        cluster.kill(leader)
+        page.wait_text("2 of 3 voters are heard, 0 more may fail")
+        page.wait_text(" leads in term", "#happenings")
+        theirs.wait_text("old by", "#freshness")
+        page.press("Storage")
+        page.wait_text("Stores", "#stores")
+        cluster.start(leader)
+        theirs.wait_text("live from", "#freshness")
+        page.evaluate("location.hash = '#/cluster'")
+        page.wait_text("3 of 3 voters are heard")

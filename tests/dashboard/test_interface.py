@@ -1,0 +1,136 @@
+"""Which request is answered by whom, and who may look."""
+
+import json
+
+import pytest
+
+from roost.call import Code
+from roost.dashboard import Interface
+from roost.dashboard.viewing import VIEWERS_MAX
+from roost.database import events
+from roost.exchange import Answer, Request, Streaming
+from roost.flow import OWN, Flow
+from roost.sim.members.loop import run_virtually
+from tests.dashboard.alone import Alone, Rights, hub_of
+
+
+class Somebody:
+    """Who asks."""
+
+    token = certificate_name = address = ""
+    flow: Flow = OWN
+
+
+class Desk:
+    """An interface, and what stands behind it."""
+
+    def __init__(self) -> None:
+        self.hub, self.happenings = hub_of(Alone(ids=[1]))
+        self.rights = Rights()
+        self.interface = Interface(self.hub, self.rights)
+
+    async def ask(self, path: str, method: str = "GET", **headers: str) -> Answer | Streaming:
+        return await self.interface.answer(
+            Request(
+                method=method,
+                raw_path=path.encode(),
+                query=b"",
+                caller=Somebody(),
+                headers={k.replace("_", "-").encode(): it.encode() for k, it in headers.items()},
+            )
+        )
+
+    def asked(self, path: str, method: str = "GET", **headers: str) -> Answer:
+        async def story() -> Answer:
+            answer = await self.ask(path, method, **headers)
+            assert isinstance(answer, Answer)
+            return answer
+
+        return run_virtually(story())
+
+
+@pytest.mark.parametrize("path", ["/dashboard", "/mod/dashboard", "/mod/dashboard/"])
+def test_other_addresses_lead_to_the_page(path: str) -> None:
+    answer = Desk().asked(path)
+    assert (answer.status, answer.headers) == (301, ((b"location", b"/dashboard/"),))
+
+
+def test_the_page_and_its_files_are_for_everybody() -> None:
+    desk = Desk()
+    desk.rights.refuse(Code.PERMISSION_DENIED, "no")
+    assert b"<!doctype html>" in desk.asked("/dashboard/").body
+    assert desk.asked("/dashboard/rooms/keys.js").status == 200
+    assert desk.asked("/dashboard/nobody.js").status == 404
+    assert desk.asked("/dashboard/%2e%2e/pages.py").status == 404
+    assert desk.asked("/dashboard/", "POST").status == 405
+
+
+def test_the_cluster_is_told_once() -> None:
+    said = json.loads(Desk().asked("/dashboard/cluster").body)
+    assert said["here"] == "1"
+    assert [it["name"] for it in said["members"]] == ["m1"]
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        (Code.PERMISSION_DENIED, 403),
+        (Code.INVALID_ARGUMENT, 401),
+        (Code.UNAUTHENTICATED, 401),
+        (Code.UNAVAILABLE, 503),
+    ],
+)
+@pytest.mark.parametrize("path", ["/dashboard/cluster", "/dashboard/events"])
+def test_who_may_not_look_is_told_why(code: Code, status: int, path: str) -> None:
+    desk = Desk()
+    desk.rights.refuse(code, "not you")
+    answer = desk.asked(path)
+    assert answer.status == status
+    assert json.loads(answer.body) == {"error": "not you", "message": "not you", "code": code}
+    assert not desk.hub.viewers
+
+
+def test_states_come_as_events_with_the_number_of_the_last_happening() -> None:
+    desk = Desk()
+    for term in (1, 2):
+        desk.happenings.note(events.LeaderChanged(1, "m1", term))
+
+    async def story() -> None:
+        streaming = await desk.ask("/dashboard/events", last_event_id="1")
+        assert isinstance(streaming, Streaming)
+        assert (b"content-type", b"text/event-stream") in streaming.headers
+        pieces = aiter(streaming.pieces)
+        assert await anext(pieces) == b"id: 2\n"
+        kind, data, *_ = (await anext(pieces)).split(b"\n")
+        assert kind == b"event: state"
+        state = json.loads(data.removeprefix(b"data: "))
+        assert [it["number"] for it in state["happenings"]] == [2]
+        # Whose right is taken away sees no more.
+        desk.rights.refuse(Code.UNAUTHENTICATED, "who are you?")
+        assert await anext(pieces) == b'event: refused\ndata: "who are you?"\n\n'
+        assert [it async for it in pieces] == []
+        streaming.close()
+        assert not desk.hub.viewers
+
+    run_virtually(story())
+
+
+def test_one_too_many_is_told_to_come_later() -> None:
+    desk = Desk()
+    for _ in range(VIEWERS_MAX):
+        desk.hub.view()
+    assert desk.asked("/dashboard/events").status == 429
+
+
+@pytest.mark.parametrize("said", ["", "x", "-1", "9" * 30, "\u0663"])
+def test_a_number_that_is_none_is_the_first(said: str) -> None:
+    desk = Desk()
+    desk.happenings.note(events.LeaderChanged(1, "m1", 1))
+
+    async def story() -> None:
+        streaming = await desk.ask("/dashboard/events", last_event_id=said)
+        assert isinstance(streaming, Streaming)
+        assert await anext(aiter(streaming.pieces)) == b"id: 1\n"
+        streaming.close()
+
+    run_virtually(story())
