@@ -95,8 +95,8 @@ def test_who_may_not_ask_for_a_status_may_not_look() -> None:
             ):
                 await call(port, path, body)
             for path in ("/dashboard/cluster", "/dashboard/events"):
-                status, body = await ask(port, "GET", path)
-                assert status == 401, body
+                status, _ = await ask(port, "GET", path)
+                assert status == 401
             assert (await ask(port, "GET", "/dashboard/main.js"))[0] == 200
 
     asyncio.run(story())

@@ -20,6 +20,7 @@ export class Chart extends HTMLElement {
   connectedCallback() {
     fill(this, this.#title, this.#canvas, this.#legend);
     this.setAttribute("role", "img");
+    if (!this.hasAttribute("aria-label")) this.setAttribute("aria-label", "A graph: nothing is drawn yet");
     this.#watcher = new ResizeObserver(() => this.draw());
     this.#watcher.observe(this);
     this.#canvas.addEventListener("pointerdown", (it) => this.#begin(it));
