@@ -291,6 +291,7 @@ def database_page() -> str:
     between = {"Derivable", "Observable", "Reads", "open_database"}
     for name in sorted(set(blocking.__all__) - between, key=lambda it: (it != "Database", it)):
         lines += class_lines(getattr(blocking, name), "roost.database")
+    lines += class_lines(import_module("roost.program.blocking.series").Series, "roost.program")
     for kind in (Operations, Transaction, WritableTree, Limits, Status, MemberInfo):
         lines += class_lines(kind, "roost.database")
     lines += function_lines("roost.derived", derived)

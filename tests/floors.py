@@ -10,6 +10,7 @@ FLOORS = {
         sim
         aio
         awaited | opening | restoring
+        program
         server
         etcd | objects | series | counters | dashboard
         database
@@ -186,10 +187,11 @@ FLOORS = {
         content | records
         chain | head
         line_protocol
-        spelling
+        spelling | line_columns
         draft | effects | blocks
         columns | names
         levels | windows
+        pointwise
         summaries
         tables
         extra
@@ -232,7 +234,8 @@ FLOORS = {
     "roost.client.series": """
         blocking
         aio
-        members
+        members | asking
+        ways
         wire | questions | answers
         points
         errors
@@ -411,6 +414,21 @@ FLOORS = {
         catchup | files
         snapshots
         copies | fetch
+    """,
+    "roost.program": """
+        blocking
+        aio
+        here
+    """,
+    "roost.program.aio": """
+        opening
+        database
+        series
+    """,
+    "roost.program.blocking": """
+        opening
+        database
+        series
     """,
     "roost.objects.blocking": """
         opening

@@ -57,8 +57,8 @@ if TYPE_CHECKING:
         command,
         query,
     )
-    from roost.objects.blocking import Database
     from roost.opening import open  # noqa: A004 - it is called roost.open
+    from roost.program.blocking import Database
     from roost.restoring import Restored, restore
 else:
     _DATABASE = (
@@ -82,7 +82,7 @@ else:
             **dict.fromkeys(("Closed", "Forked"), "roost.faces"),
             "Backup": "roost.member",
             "Client": "roost.client",
-            "Database": "roost.objects.blocking",
+            "Database": "roost.program.blocking.database",
             **dict.fromkeys(_MACHINES, "roost.objects"),
             "aio": "roost.aio",
             "open": "roost.opening",

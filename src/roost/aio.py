@@ -25,7 +25,8 @@ if TYPE_CHECKING:
         Tree,
         View,
     )
-    from roost.objects.aio import Database, MachineHandle
+    from roost.objects.aio import MachineHandle
+    from roost.program.aio import Database
 else:
     _TREES = ("MultiTree", "Queue", "ReadMultiTree", "ReadTree", "Tree")
     __getattr__ = lazily(
@@ -46,7 +47,8 @@ else:
             ),
             **dict.fromkeys(("Opening", "open"), "roost.awaited"),
             "Client": "roost.client.aio",
-            **dict.fromkeys(("Database", "MachineHandle"), "roost.objects.aio"),
+            "Database": "roost.program.aio.database",
+            "MachineHandle": "roost.objects.aio",
         },
     )
 

@@ -7,9 +7,9 @@ from typing import Any, Unpack
 from roost.database.limits import DEFAULT_LIMITS, Limits
 from roost.database.operations import Operations
 from roost.database.place import Urls
-from roost.objects.aio import Database, open_database
 from roost.peer import Network
-from roost.server.embedding import Services
+from roost.program.aio import Database
+from roost.program.aio.opening import open_database
 from roost.settings import SettingsArguments
 
 
@@ -23,7 +23,7 @@ class Opening:
         self._database: Database | None = None
 
     async def _open(self) -> Database:
-        return await open_database(self._path, builder=Services(), **self._given)
+        return await open_database(self._path, self._given)
 
     def __await__(self) -> Generator[Any, Any, Database]:
         """Open it; whoever gets it closes it."""
@@ -66,6 +66,6 @@ def open(  # noqa: A001 - it is called roost.aio.open
         "operations": operations,
         "limits": limits,
         "network": network,
-        **settings,
+        "settings": settings,
     }
     return Opening(path, given)

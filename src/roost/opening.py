@@ -7,9 +7,9 @@ from typing import Unpack
 from roost.database.limits import DEFAULT_LIMITS, Limits
 from roost.database.operations import Operations
 from roost.database.place import Urls
-from roost.objects.blocking import Database, open_database
 from roost.peer import Network
-from roost.server.embedding import Services
+from roost.program.blocking import Database
+from roost.program.blocking.opening import open_database
 from roost.settings import SettingsArguments
 
 
@@ -48,14 +48,13 @@ def open(  # noqa: A001 - it is called roost.open
         OSError: a port cannot be listened on.
 
     """
-    return open_database(
-        path,
-        name=name,
-        members=members,
-        join=join,
-        operations=operations,
-        limits=limits,
-        network=network,
-        builder=Services(),
-        **settings,
-    )
+    given = {
+        "name": name,
+        "members": members,
+        "join": join,
+        "operations": operations,
+        "limits": limits,
+        "network": network,
+        "settings": settings,
+    }
+    return open_database(path, given)

@@ -66,6 +66,11 @@ def test_what_is_exported_is_imported(shell: Shell, tmp_path: Path) -> None:
 def test_rules_and_figures(shell: Shell) -> None:
     assert shell.run("series", "retain", "90d", "--tag", "temp:C") == "tag temp=C\t7.776e+06 s\n"
     assert shell.rows("series", "retain") == [{"tag": "temp=C", "keep_s": 7776000.0}]
+    told = shell.run("series", "retain", "30d", "--sums", "forever", "--tag", "temp:C")
+    assert told == "tag temp=C\t2.592e+06 s, sums forever\n"
+    told = shell.run("series", "retain", "30d", "--sums", "60d", "--tag", "temp:C")
+    assert told == "tag temp=C\t2.592e+06 s, sums 5.184e+06 s\n"
+    assert "say KEEP" in shell.run("series", "retain", "--sums", "60d", code=2)
     assert shell.run("series", "retain", "forever", "--tag", "temp:C") == ""
     (found,) = shell.rows("series", "stats")
     assert found["is_leader"] is True

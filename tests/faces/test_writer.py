@@ -9,7 +9,13 @@ import pytest
 
 from roost.faces.writer import Writer
 
-PACKAGES = ["tests.faces.example", "roost.database", "roost.objects", "roost.client"]
+PACKAGES = [
+    "tests.faces.example",
+    "roost.database",
+    "roost.objects",
+    "roost.client",
+    "roost.program",
+]
 MODULES = [
     (package, path.stem)
     for package in PACKAGES
@@ -59,7 +65,7 @@ def shape(function: object) -> list[str]:
 
 def without_waiting(kind: object) -> str:
     text = re.sub(r"<class '([\w.]+)'>", r"\1", str(kind))
-    text = re.sub(r"\w+(\.\w+)*\.(aio|blocking)\.\w+\.", "", text)
+    text = re.sub(r"\w+(\.\w+)*\.(aio|blocking)\.(\w+\.)?", "", text)
     text = re.sub(r"collections\.abc\.Awaitable\[([^]]*)\]", r"\1", text)
     return re.sub(r"AsyncGenerator\[(.*), None\]", r"Generator[\1, None, None]", text)
 

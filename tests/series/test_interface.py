@@ -162,6 +162,12 @@ def test_lists_last_values_tags_rules_and_deletions(tmp_path: Path) -> None:
                          {"tag": "room=1", "keep_s": 3600.0}]  # fmt: skip
         await ask("PUT", "/series/retention", {"tag": "room=1", "keep": None})
         assert len((await ask("GET", "/series/retention"))["rules"]) == 1
+        for sums, said_s in (("4w", 2419200.0), ("forever", None), ("1h", "same")):
+            rule = {"tag": "room=1", "keep": "1h", "sums": sums}
+            await ask("PUT", "/series/retention", rule)
+            found = (await ask("GET", "/series/retention"))["rules"][1]
+            assert found.get("sums_s", "same") == said_s
+        await ask("PUT", "/series/retention", {"tag": "room=1", "keep": None})
 
         target = "/series/points?name=a.f&start=0&end=2&precision=s"
         assert await ask("DELETE", target + "&dry_run=true") == {"would_delete": 1, "series": 1}
@@ -223,6 +229,9 @@ def test_a_part_of_a_body_is_taken_and_the_rest_is_told(tmp_path: Path) -> None:
         ("POST", "/series/tags", b'{"name":"none"}', 404),
         ("POST", "/series/tags", b'{"name":"a","other":1}', 400),
         ("PUT", "/series/retention", b'{"keep":"1h"}', 400),
+        ("PUT", "/series/retention", b'{"keep":"1h","tag":"a=b","sums":"1m"}', 400),
+        ("PUT", "/series/retention", b'{"keep":"1h","tag":"a=b","sums":"long"}', 400),
+        ("PUT", "/series/retention", b'{"keep":null,"tag":"a=b","sums":"1d"}', 400),
         ("PUT", "/series/retention", b'{"keep":"1mo","tag":"a=b"}', 400),
         ("PUT", "/series/nothing", b"", 404),
         ("PUT", "/series/query", b"", 405),

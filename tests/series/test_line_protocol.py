@@ -1,10 +1,19 @@
 r"""InfluxDB's line protocol, line by line: what is taken, and what is told with which number."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from roost.series.line_protocol import FAULTS_MAX, HEADS_MAX, STEP_LINES, Lines, Parser
+from roost.series.line_protocol import (
+    FAULTS_MAX,
+    HEADS_MAX,
+    STEP_BYTES,
+    STEP_LINES,
+    Lines,
+    Parser,
+)
 from roost.series.spelling import Precision, series_text
 
 NOW = 1_700_000_000 * 10**9
@@ -19,7 +28,8 @@ def read(body: bytes, unit: Precision = Precision.NS, parser: Parser | None = No
 
 def points(found: Lines) -> list[tuple[str, int, float]]:
     texts = [series_text(it.name, it.labels) for it in found.series]
-    rows = zip(found.places, found.times, found.values, strict=True)
+    held = found.points()
+    rows = zip(held.places.tolist(), held.times.tolist(), held.values.tolist(), strict=True)
     return [(texts[place], time, value) for place, time, value in rows]
 
 
@@ -66,12 +76,12 @@ def test_what_is_no_line_is_told_with_its_number(line: bytes) -> None:
 
 def test_times_count_what_precision_says() -> None:
     for unit in Precision:
-        assert read(b"m f=1 7", unit).times == [7 * unit.value]
+        assert points(read(b"m f=1 7", unit)) == [("m.f", 7 * unit.value, 1.0)]
 
 
 def test_texts_are_counted_and_left_out() -> None:
     found = read(b'm a="x",b=1,c="y" 1\nm b=2 2')
-    assert (found.text_field_count, found.values) == (2, [1.0, 2.0])
+    assert (found.text_field_count, points(found)) == (2, [("m.b", 1, 1.0), ("m.b", 2, 2.0)])
 
 
 def test_faults_are_told_one_by_one_up_to_a_bound_and_counted_behind_it() -> None:
@@ -79,13 +89,26 @@ def test_faults_are_told_one_by_one_up_to_a_bound_and_counted_behind_it() -> Non
     assert (len(found.faults), found.fault_count) == (FAULTS_MAX, FAULTS_MAX + 5)
 
 
-def test_a_step_reads_so_many_lines_and_the_next_goes_on_behind_them() -> None:
-    body = b"\n".join(b"m f=%d %d" % (it, it) for it in range(STEP_LINES + 1))
+@pytest.mark.parametrize(
+    ("line", "count", "step_max"),
+    [
+        # A piece ends with the line that it ends in.
+        (b"m f=%d %d", STEP_BYTES, STEP_BYTES // len(b"m f=1 1\n") + 1),
+        (b'm f=%d,s="" %d', STEP_LINES + 1, STEP_LINES),
+        (b"m f=%d  %d", STEP_LINES + 1, STEP_LINES),
+    ],
+)
+def test_a_step_reads_so_much_and_the_next_goes_on_behind_it(
+    line: bytes, count: int, step_max: int
+) -> None:
+    body = b"\n".join(line % (it, it) for it in range(count))
     reading = Parser().begin(body, Precision.NS, NOW)
-    assert reading.step()
-    assert len(reading.found.times) == STEP_LINES
-    assert not reading.step()
-    assert reading.found.times == list(range(STEP_LINES + 1))
+    counts = [0]
+    while reading.step():
+        counts.append(reading.found.point_count)
+    assert len(counts) > 1
+    assert max(after - before for before, after in pairwise(counts)) <= step_max
+    assert points(reading.found) == [("m.f", it, float(it)) for it in range(count)]
 
 
 def test_what_is_kept_of_heads_has_a_bound() -> None:
@@ -94,7 +117,7 @@ def test_what_is_kept_of_heads_has_a_bound() -> None:
     found = read(body, parser=parser)
     assert len(found.series) == HEADS_MAX + 10
     assert len(parser._heads) <= HEADS_MAX
-    assert read(b"m1 f=2 2", parser=parser).values == [2.0]
+    assert points(read(b"m1 f=2 2", parser=parser)) == [("m1.f", 2, 2.0)]
 
 
 plain = st.from_regex(r"[^,= \\\"\x00-\x1f#]+", fullmatch=True).filter(lambda it: it == it.strip())
@@ -115,8 +138,9 @@ def test_what_was_written_is_read(
     if found.faults:  # names have a longest length, and that alone is a fault here
         assert len(line) > 250
         return
-    assert found.values == list(fields.values())
-    assert set(found.times) == {time}
+    held = found.points()
+    assert held.values.tolist() == list(fields.values())
+    assert set(held.times.tolist()) == {time}
     assert {it.name for it in found.series} == {f"{name}.{it}" for it in fields}
 
 
@@ -128,4 +152,5 @@ def test_any_bytes_are_lines_or_faults(body: bytes) -> None:
     lines = [it.strip(b" \r\t") for it in body.split(b"\n")]
     said = [it for it in lines if it and not it.startswith(b"#")]
     assert found.line_count == len(said)
-    assert len(found.places) == len(found.times) == len(found.values)
+    held = found.points()
+    assert len(held.places) == len(held.times) == len(held.values) == found.point_count

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from roost.series import queries
 from roost.series.content import Content
+from roost.series.effects import Thinning
 from roost.series.errors import BadWindow
 from roost.series.extra import np
 from roost.series.names import Info, Tag
@@ -23,11 +24,10 @@ from roost.series.queries import (
     Query,
     check,
     collected,
-    last_point,
     run,
 )
 from roost.series.records import batch, encode_batch
-from roost.series.registry import declare, delete_points
+from roost.series.registry import declare, delete_points, thin
 from roost.series.staging import append
 from roost.series.windows import Calendar, Fixed, Unit, Window, edges
 from tests.series.memory_trees import Member
@@ -125,6 +125,61 @@ def test_windows_are_what_brute_force_says(
     assert part.times.tolist() == sorted(wanted)
     for place, begin in enumerate(sorted(wanted)):
         assert np.allclose(part.values[:, place], summed(wanted[begin]), atol=1e-9)
+
+
+def went_up(points: Points, start: int, stop: int, window: Window) -> dict[int, float]:
+    """By each window that has numbers, by how much a counter has gone up in it."""
+    bounds = edges(window, start, stop, UTC).tolist()
+    found: dict[int, float] = {}
+    last: float | None = None
+    for time in sorted(points):
+        value = points[time]
+        if np.isnan(value) or time >= stop:
+            continue
+        if time >= start:
+            step = 0.0 if last is None else value - last if value >= last else value
+            begin = bounds[int(np.searchsorted(bounds, time, side="right")) - 1]
+            found[begin] = found.get(begin, 0.0) + step
+        last = value
+    return found
+
+
+@given(st.lists(tables, min_size=1, max_size=2), st.floats(0, 1), windows, cuts, cuts)
+def test_counters_go_up_by_what_brute_force_says(
+    given_tables: list[Points], sealed: float, window: Window, first: int, second: int
+) -> None:
+    start, stop = min(first, second), max(first, second) + 1
+    query = Query(names=("s",), start=start, stop=stop, window=window, group="none",
+                  aggregates=("increase", "rate", "count"))  # fmt: skip
+    (part,) = ask(filled(given_tables, sealed=sealed), query)
+    wanted: dict[int, float] = {}
+    for points in given_tables:
+        for begin, step in went_up(points, start, stop, window).items():
+            wanted[begin] = wanted.get(begin, 0.0) + step
+    assert part.times.tolist() == sorted(wanted)
+    bounds = edges(window, start, stop, UTC)
+    for place, begin in enumerate(sorted(wanted)):
+        end = int(bounds[np.searchsorted(bounds, begin) + 1])
+        seconds = (min(end, stop) - max(begin, start)) / 1e9
+        rates = [wanted[begin], wanted[begin] / seconds]
+        assert np.allclose(part.values[:2, place], rates, atol=1e-9)
+
+
+def test_what_is_made_of_points_is_not_known_where_they_are_gone() -> None:
+    day = 86_400 * SECOND
+    begin = BEGIN // day * day
+    member = filled([{begin + it * HOUR: float(it) for it in range(72)}], sealed=1)
+    member.run(thin, [Thinning(1, begin + 2 * day)])
+    for _ in range(2):
+        (part,) = ask(member, Query(
+            names=("s",), start=begin, stop=begin + 3 * day, window=Fixed(day),
+            aggregates=("count", "increase", "p50", "last"),
+        ))  # fmt: skip
+        assert part.values[0].tolist() == [24, 24, 24]
+        assert np.isnan(part.values[1:3, :2]).all()
+        # Of the first number that is left nothing is known.
+        assert part.values[1:, 2].tolist() == [23.0, 59.5, 71.0]
+        asyncio.run(member.seal())
 
 
 @given(st.lists(tables, min_size=2, max_size=4), st.floats(0, 1), windows)
@@ -255,7 +310,7 @@ def test_the_last_point_is_the_last(points: Points, sealed: float) -> None:
     async def last() -> tuple[list[int], list[float]]:
         content: Content | None = await (await member.reading()).content(1)
         assert content is not None
-        table = await last_point(content)
+        table = await content.last_point()
         return table.times.tolist(), table.values.tolist()
 
     times, values = asyncio.run(last())

@@ -7,18 +7,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roost.series.effects import Deletion, effects
+from roost.series.effects import Deletion, Thinning, effects
 from roost.series.errors import BadPoints, SeriesDamaged
 from roost.series.generations import sort, steps_of
-from roost.series.levels import SID_MAX
+from roost.series.levels import DAY_NS, SID_MAX
 from roost.series.records import (
     DELETIONS_MAX,
     POINTS_MAX,
     Batch,
+    Record,
     batch,
     decode,
     encode_batch,
     encode_deletions,
+    encode_thinnings,
 )
 from roost.series.tables import TIME_MIN, TIME_STOP
 
@@ -85,11 +87,31 @@ def test_deletions_travel_too() -> None:
             decode(encode_deletions(wrong))
 
 
+def test_thinnings_travel_too() -> None:
+    rows = [Thinning(7, 20_000 * DAY_NS), Thinning(1, -DAY_NS)]
+    assert decode(encode_thinnings(rows)) == rows
+    for wrong in (
+        [],
+        [Thinning(1, 0)] * (DELETIONS_MAX + 1),
+        [Thinning(0, 0)],
+        [Thinning(1, 1)],
+        [Thinning(1, TIME_STOP // DAY_NS * DAY_NS + DAY_NS)],
+    ):
+        with pytest.raises(SeriesDamaged):
+            decode(encode_thinnings(wrong))
+
+
 @settings(max_examples=100)
 @given(st.integers(0, 1 << 32), st.binary(max_size=150))
 def test_hostile_records_are_refused_or_are_records(seed: int, other: bytes) -> None:
     dice = random.Random(seed)
-    whole = dice.choice([encode_batch(wide(4, 20)), encode_deletions([Deletion(7, 0, 9)] * 3)])
+    whole = dice.choice(
+        [
+            encode_batch(wide(4, 20)),
+            encode_deletions([Deletion(7, 0, 9)] * 3),
+            encode_thinnings([Thinning(7, DAY_NS)] * 3),
+        ]
+    )
     body = bytearray(whole)
     for _ in range(dice.randint(1, 4)):
         body[dice.randrange(len(body))] = dice.randrange(256)
@@ -107,11 +129,14 @@ def test_hostile_records_are_refused_or_are_records(seed: int, other: bytes) -> 
 
 def test_a_generation_that_is_sorted_says_the_same_as_its_records() -> None:
     dice = random.Random(4)
-    held: list[Batch | list[Deletion]] = []
+    held: list[Record] = []
     for _ in range(30):
         if dice.random() < 0.3:
             start = dice.randrange(50)
             held.append([Deletion(dice.randint(1, 4), start, start + dice.randint(1, 20))] * 2)
+            continue
+        if dice.random() < 0.1:
+            held.append([Thinning(dice.randint(1, 4), dice.randrange(20))])
             continue
         count = dice.randint(1, 20)
         held.append(batch(
@@ -122,10 +147,11 @@ def test_a_generation_that_is_sorted_says_the_same_as_its_records() -> None:
     found = sort(held)
     assert found.all_sids(2) == [2, 3, 4]
     for sid in range(1, 6):
-        one = effects(steps_of(held, sid), keeps_highest=False)
-        other = found.effects(sid, keeps_highest=False)
+        one = effects(steps_of(held, sid), keeps_highest=False, horizon=5)
+        other = found.effects(sid, keeps_highest=False, horizon=5)
         assert one.points.times.tolist() == other.points.times.tolist()
         assert one.points.values.tolist() == other.points.values.tolist()
         assert one.deleted.starts.tolist() == other.deleted.starts.tolist()
         assert one.deleted.stops.tolist() == other.deleted.stops.tolist()
+        assert one.horizon == other.horizon >= 5
         assert one.is_nothing == (sid == 5)

@@ -272,27 +272,49 @@ def delete(
 @click.argument("keep", required=False)
 @click.option("--series", "name", default="", help="Of this series.")
 @click.option("--tag", default="", help="Of all series that have this tag.")
+@click.option("--sums", default="", help="For how long sums of them are kept: 1800d, or forever.")
 @client_options
 def retain(
-    keep: str | None, endpoints: str, timeout_s: float, *, as_json: bool, name: str, tag: str
+    keep: str | None,
+    endpoints: str,
+    timeout_s: float,
+    *,
+    as_json: bool,
+    name: str,
+    tag: str,
+    sums: str,
 ) -> None:
     r"""Keep points for so long, 30d or 12h, or `forever`; without KEEP list the rules.
+
+    With --sums windows of a quarter of an hour and longer are answered for longer than points are
+    kept.
 
     \b
     Example:
         roost series retain 90d --tag temp:C
+        roost series retain 30d --sums forever --tag temp:C
         roost series retain
     """
+    if sums and keep in (None, "forever"):
+        raise click.UsageError("--sums is for longer than points are kept: say KEEP, as 30d")
     with _connected(endpoints, timeout_s) as connection:
         if keep is not None:
-            connection.retain(None if keep == "forever" else keep, series=name, tag=tag)
+            keep = None if keep == "forever" else keep
+            connection.retain(keep, series=name, tag=tag, sums=sums)
         rules = connection.rules()
     for rule in rules:
         if as_json:
             say_json(rule)
         else:
             target = f"series {rule['series']}" if "series" in rule else f"tag {rule['tag']}"
-            click.echo(f"{target}\t{rule['keep_s']:g} s")
+            click.echo(f"{target}\t{rule['keep_s']:g} s{_sums(rule)}")
+
+
+def _sums(rule: dict[str, Any]) -> str:
+    """For how long sums are kept, if that is longer."""
+    if "sums_s" not in rule:
+        return ""
+    return ", sums " + ("forever" if rule["sums_s"] is None else f"{rule['sums_s']:g} s")
 
 
 @series.command()

@@ -1,7 +1,7 @@
 """Time series on replicated trees; without the extra `roost[series]` importing it says so."""
 
 from roost.series.content import Content, Work
-from roost.series.effects import Deletion
+from roost.series.effects import Deletion, Thinning
 from roost.series.engine import Engine
 from roost.series.errors import (
     BAD_POLICY,
@@ -74,6 +74,7 @@ __all__ = [
     "SeriesUnavailable",
     "Table",
     "Tag",
+    "Thinning",
     "Unit",
     "Window",
     "Work",

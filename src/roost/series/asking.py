@@ -6,7 +6,6 @@ from datetime import tzinfo
 
 from roost.exchange import Answer, Request, Streaming
 from roost.series.asked import BadRequest, Parameters, said
-from roost.series.content import Content
 from roost.series.engine import Engine
 from roost.series.errors import BadWindow
 from roost.series.extra import np
@@ -15,10 +14,9 @@ from roost.series.parts import WRITERS
 from roost.series.queries import (
     PAGE_SERIES,
     Fill,
+    Part,
     Query,
     check,
-    count_points,
-    last_point,
     run,
     select,
 )
@@ -45,6 +43,19 @@ class Asking:
     def __init__(self, engine: Engine) -> None:
         """Ask `engine`."""
         self._engine = engine
+
+    async def pages(self, asked: Parameters) -> AsyncIterator[list[Part]]:
+        """As `query`, for whoever takes columns.
+
+        Raises:
+            RoostError: there is no answer.
+
+        """
+        query = await self._query(asked)
+        asked.text("format")
+        asked.unit()
+        asked.check()
+        return run(self._engine, check(query))
 
     async def query(self, request: Request, asked: Parameters) -> Streaming:
         """Points, or windows of them.
@@ -95,8 +106,7 @@ class Asking:
             async for sid in select(reading, query.names, query.tags):
                 content = await reading.content(sid)
                 if content is not None:
-                    span = span_of(content)
-                    first, last = min(first, span[0]), max(last, span[1])
+                    first, last = min(first, content.span[0]), max(last, content.span[1])
         start, stop = max(query.start, first), min(query.stop, last + 1)
         return (start, stop) if start < stop else (query.start, query.start + 1)
 
@@ -156,17 +166,11 @@ class Asking:
         found = []
         for key, policy in await self._engine.rules():
             kind, text = target_of(key)
-            found.append({kind: text, "keep_s": policy.keep_ns / 1e9})
+            row: dict[str, object] = {kind: text, "keep_s": policy.keep_ns / 1e9}
+            if policy.keeps_sums_longer:
+                row["sums_s"] = None if policy.sums_ns is None else policy.sums_ns / 1e9
+            found.append(row)
         return said(200, {"rules": found})
-
-
-def span_of(content: Content) -> tuple[int, int]:
-    """From when to when a series can have points, blocks and what is staged together."""
-    points = content.effects.points
-    first, last = content.state.first, content.state.last
-    if len(points):
-        first, last = min(first, int(points.times[0])), max(last, int(points.times[-1]))
-    return first, last
 
 
 async def _begun(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -225,13 +229,15 @@ async def _row(reading: Reading, sid: int, info: Info, *, is_counted: bool) -> d
     found = described_series(info)
     if content is None:
         return found
-    first, last = span_of(content)
+    first, last = content.span
     has_some = first <= last
     moments = time_texts(np.array([first, last])) if has_some else [None, None]
     found["first"], found["last"] = moments
     found["point_bytes"] = round(content.state.row_bytes, 2)
+    if content.horizon > TIME_MIN:
+        (found["thinned_to"],) = time_texts(np.array([content.horizon]))
     if is_counted:
-        found["points"] = await count_points(content, first, last + 1) if has_some else 0
+        found["points"] = await content.count(first, last + 1) if has_some else 0
     return found
 
 
@@ -241,7 +247,7 @@ async def _last(
     info, content = await reading.trees.read_info(sid), await reading.content(sid)
     if info is None or content is None:
         return None
-    table = await last_point(content)
+    table = await content.last_point()
     found = described_series(info)
     found["time"] = time_texts(table.times, tz, unit)[0] if len(table) else None
     found["value"] = float(table.values[0]) if len(table) else None

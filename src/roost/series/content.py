@@ -3,6 +3,9 @@
 Ranges are summed up from the coarsest rows that fit into them, then from finer ones, then from
 blocks by their statistics, and from points only where nothing else is: at the edges, where few
 points are, and where something is staged that rows do not know of yet.
+
+Where a series is thinned, or is to be (`Effects.horizon`), there are no points to be read, and a
+quarter of an hour is in a range as a whole or not at all.
 """
 
 from collections.abc import AsyncGenerator, Iterator, Mapping
@@ -15,9 +18,9 @@ from roost.series.draft import Draft
 from roost.series.effects import NO_EFFECTS, Effects
 from roost.series.extra import Ints, np
 from roost.series.head import State
-from roost.series.levels import POINTS, ROLLUPS, Level
-from roost.series.summaries import COLUMN_COUNT, merged, summed
-from roost.series.tables import Ranges, Table, empty, joined
+from roost.series.levels import POINTS, QUARTER_NS, ROLLUPS, Level
+from roost.series.summaries import COLUMN_COUNT, COUNT, merged, summed
+from roost.series.tables import TIME_MIN, TIME_STOP, Ranges, Table, empty, joined
 
 # Ranges of a level with no more buckets than this between them are read in one go.
 GAP_BUCKETS = 128
@@ -46,12 +49,29 @@ class Content:
         self.work = Work()
         self._decoded: tuple[Block, Table] | None = None
 
+    @property
+    def horizon(self) -> int:
+        """Before it there are sums only."""
+        return max(self.state.horizon, self.effects.horizon)
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The first and the last moment that can have something; the other way round for none."""
+        points = self.effects.points
+        first, last = self.state.first, self.state.last
+        if len(points):
+            first, last = min(first, int(points.times[0])), max(last, int(points.times[-1]))
+        return by_quarters(first, last, self.horizon)
+
     def chain(self, level: Level) -> Chain:
         """The blocks of a level."""
         return Chain(self._drafts[level.tree], level, self._sid)
 
     async def points(self, start: int, stop: int) -> AsyncGenerator[Table, None]:
         """Points of a range in order, about a block at a time."""
+        start = max(start, self.horizon)
+        if start >= stop:
+            return
         async for piece in self._pieces(start, stop, None):
             if len(piece):
                 yield piece
@@ -97,7 +117,7 @@ class Content:
             held = self._decoded = (block, chain.decode(block))
         return held[1]
 
-    async def _rollup(self, level: Level, ranges: Ranges) -> Table:
+    async def rows(self, level: Level, ranges: Ranges) -> Table:
         """The rows of a level that lie in ranges, and are as the points are."""
         gaps = np.flatnonzero(ranges.starts[1:] - ranges.stops[:-1] > GAP_BUCKETS * level.width_ns)
         firsts, lasts = np.append(0, gaps + 1), np.append(gaps, len(ranges) - 1)
@@ -123,23 +143,77 @@ class Content:
     async def summed(self, ranges: Ranges, levels: tuple[Level, ...] = ROLLUPS) -> Table:
         """Sums of ranges; a row's time is its range's number, and a range without has no row."""
         parts: list[Table] = []
-        left = ranges
+        left = _whole_before(ranges, self.horizon)
         for level in reversed(levels):
             width = level.width_ns
             inner = Ranges(-(-left.starts // width) * width, left.stops // width * width)
             kept = inner.starts < inner.stops
             inner = Ranges(inner.starts[kept], inner.stops[kept])
             if len(inner):
-                rows = await self._rollup(level, inner)
+                rows = await self.rows(level, inner)
                 parts.append(rows)
                 left = left.without(Ranges(rows.times, rows.times + width))
-        for span in _spans(left):
+        # Where it is thinned there is nothing but rows.
+        for span in _spans(left.clipped(self.state.horizon, TIME_STOP)):
             bounds = np.append(span.starts, span.stops[-1])
             pieces = self._pieces(int(bounds[0]), int(bounds[-1]), bounds)
             parts += [_rows_of(it, span.starts) async for it in pieces]
         rows = joined(parts, COLUMN_COUNT)
         rows = rows.at(np.argsort(rows.times, kind="stable"))
         return merged(rows, np.searchsorted(ranges.starts, rows.times, side="right") - 1)
+
+    async def last_point(self, stop: int = TIME_STOP, *, is_number: bool = False) -> Table:
+        """The last point before a time; an empty table when there is none, or only sums of them.
+
+        With `is_number` it is one that is not NaN.
+        """
+        staged = self.effects.points
+        if stop == TIME_STOP and len(staged) and not is_number:
+            newest = int(staged.times[-1])
+            if newest >= max(self.state.last, self.horizon):
+                return staged.at(slice(len(staged) - 1, None))
+        first, last = self.span
+        oldest = max(first, self.horizon)
+        stop, width = min(stop, last + 1), 3600 * 10**9
+        while stop > oldest:
+            start = max(stop - width, TIME_MIN)
+            found: Table | None = None
+            async for it in self.points(start, stop):
+                part = it.at(~np.isnan(it.values)) if is_number else it
+                found = part if len(part) else found
+            if found is not None:
+                return found.at(slice(len(found) - 1, None))
+            stop, width = start, width * 16
+        return empty(1)
+
+    async def count(self, start: int, stop: int) -> int:
+        """How many numbers a range has."""
+        if start >= stop:
+            return 0
+        rows = await self.summed(Ranges(np.array([start]), np.array([stop])))
+        return int(rows.columns[COUNT].sum())
+
+
+def by_quarters(first: int, last: int, horizon: int) -> tuple[int, int]:
+    """The first and the last moment of something, of which there are quarters before a horizon."""
+    if first > last:
+        return first, last
+    if first < horizon:
+        first = first // QUARTER_NS * QUARTER_NS
+    if last < horizon:
+        last = last // QUARTER_NS * QUARTER_NS + QUARTER_NS - 1
+    return first, last
+
+
+def _whole_before(ranges: Ranges, horizon: int) -> Ranges:
+    """Ranges without the quarters that they cut before a horizon."""
+    if horizon <= TIME_MIN:
+        return ranges
+    starts, stops = ranges.starts, ranges.stops
+    starts = np.where(starts < horizon, -(-starts // QUARTER_NS) * QUARTER_NS, starts)
+    stops = np.where(stops < horizon, stops // QUARTER_NS * QUARTER_NS, stops)
+    kept = starts < stops
+    return Ranges(starts[kept], stops[kept])
 
 
 def _spans(ranges: Ranges) -> Iterator[Ranges]:

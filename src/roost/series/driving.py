@@ -72,5 +72,6 @@ class Driver:
             return await engine.freeze()
         if now_s - self._expired_s >= EXPIRE_S:
             self._expired_s = now_s
-            await engine.expire(engine.now_ns())
+            # Sealed at once: until then it would be found again each time.
+            return bool(await engine.expire(engine.now_ns())) and await engine.freeze()
         return False

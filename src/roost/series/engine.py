@@ -36,6 +36,7 @@ from roost.series.operations import (
     OPERATIONS,
     PUT_BLOCKS,
     TAG,
+    THIN,
 )
 from roost.series.reading import Reading, open_reading
 from roost.series.registry import Declared
@@ -174,7 +175,7 @@ class Engine:
         return await rules_of(self._db.local.tree(POLICIES_TREE))
 
     async def expire(self, now_ns: int) -> int:
-        """Delete what is older than its rule; of how many series.  To be called now and then.
+        """Delete or thin what is older than its rule; how much of both.  To be called now and then.
 
         Raises:
             Refused: STAGING_FULL; what was deleted before stays so.
@@ -182,8 +183,11 @@ class Engine:
         """
         count, policies = 0, self._db.local.tree(POLICIES_TREE)
         async for page in too_old(self._trees, policies, now_ns):
-            await self._run(DELETE_MANY, page)
-            count += len(page)
+            if page.deletions:
+                await self._run(DELETE_MANY, page.deletions)
+            if page.thinnings:
+                await self._run(THIN, page.thinnings)
+            count += len(page.deletions) + len(page.thinnings)
         return count
 
     async def freeze(self) -> bool:

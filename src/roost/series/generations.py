@@ -8,14 +8,21 @@ from dataclasses import dataclass
 
 from roost.series import records
 from roost.series.draft import Bytes, Spend
-from roost.series.effects import NO_EFFECTS, Deletion, Effects, effects, followed
+from roost.series.effects import (
+    NO_EFFECTS,
+    Deletion,
+    Effects,
+    Step,
+    Thinning,
+    effects,
+    followed,
+)
 from roost.series.errors import SeriesDamaged
 from roost.series.extra import Floats, Ints, np
-from roost.series.head import Generation, Head, record_key
-from roost.series.records import Batch
-from roost.series.tables import Table, points
+from roost.series.head import Generation, Head, State, record_key
+from roost.series.records import Batch, Record
+from roost.series.tables import points
 
-Record = Batch | list[Deletion]
 # Points of records that are kept decoded: two generations, and as much again for older views.
 KEPT_POINTS_MAX = 1 << 21
 
@@ -56,7 +63,7 @@ class Records:
             self._point_count -= len(self._held.pop(oldest))
 
 
-def steps_of(held: Sequence[Record], sid: int) -> Iterator[Table | Deletion]:
+def steps_of(held: Sequence[Record], sid: int) -> Iterator[Step]:
     """What records say of one series, in their order."""
     for record in held:
         if isinstance(record, Batch):
@@ -67,17 +74,26 @@ def steps_of(held: Sequence[Record], sid: int) -> Iterator[Table | Deletion]:
             yield from (it for it in record if it.sid == sid)
 
 
-def staged_effects(
-    head: Head, frozen: Sequence[Record], active: Sequence[Record], sid: int, *, keeps_highest: bool
-) -> Effects:
-    """What is still to be done to the blocks of a series, as far as `head` says they are sealed."""
-    mark, first = head.mark, NO_EFFECTS
-    if head.frozen is not None and sid >= mark.sid:
-        first = effects(steps_of(frozen, sid), keeps_highest=keeps_highest)
-        if sid == mark.sid and mark.is_inserting:
-            first = first.after(mark.time)
-    second = effects(steps_of(active, sid), keeps_highest=keeps_highest)
-    return second if first.is_nothing else followed(first, second)
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """What is staged: records of both generations, and how far the first one is sealed."""
+
+    head: Head
+    frozen: Sequence[Record]
+    active: Sequence[Record]
+
+    def effects(self, sid: int, state: State, *, keeps_highest: bool) -> Effects:
+        """What is still to be done to the blocks of a series."""
+        mark, first, horizon = self.head.mark, NO_EFFECTS, state.horizon
+        if self.head.frozen is not None and sid >= mark.sid:
+            first = effects(
+                steps_of(self.frozen, sid), keeps_highest=keeps_highest, horizon=horizon
+            )
+            horizon = first.horizon
+            if sid == mark.sid and mark.is_inserting:
+                first = first.after(mark.time)
+        second = effects(steps_of(self.active, sid), keeps_highest=keeps_highest, horizon=horizon)
+        return second if first.is_nothing else followed(first, second)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,43 +104,43 @@ class Sorted:
     starts: Ints
     times: Ints
     values: Floats
-    # Of each point, and of each deletion, the place of its record.
+    # Of each point, and of each deletion or thinning, the place of its record.
     places: Ints
-    deletions: dict[int, list[tuple[int, Deletion]]]
+    ranges: dict[int, list[tuple[int, Deletion | Thinning]]]
 
     def all_sids(self, least: int) -> list[int]:
         """The series that have something to do, from `least` on."""
         found = set(self.sids[np.searchsorted(self.sids, least) :].tolist())
-        return sorted(found | {it for it in self.deletions if it >= least})
+        return sorted(found | {it for it in self.ranges if it >= least})
 
-    def effects(self, sid: int, *, keeps_highest: bool) -> Effects:
-        """What is to be done to one."""
+    def effects(self, sid: int, *, keeps_highest: bool, horizon: int) -> Effects:
+        """What is to be done to one that was thinned to `horizon`."""
         place = int(np.searchsorted(self.sids, sid))
         has_points = place < len(self.sids) and self.sids[place] == sid
         begin, end = (self.starts[place : place + 2]).tolist() if has_points else (0, 0)
-        steps: list[Table | Deletion] = []
-        for record, deletion in self.deletions.get(sid, ()):
+        steps: list[Step] = []
+        for record, step in self.ranges.get(sid, ()):
             until = begin + int(np.searchsorted(self.places[begin:end], record))
-            steps += [points(self.times[begin:until], self.values[begin:until]), deletion]
+            steps += [points(self.times[begin:until], self.values[begin:until]), step]
             begin = until
         steps.append(points(self.times[begin:end], self.values[begin:end]))
-        return effects(steps, keeps_highest=keeps_highest)
+        return effects(steps, keeps_highest=keeps_highest, horizon=horizon)
 
 
 def sort(held: Sequence[Record]) -> Sorted:
     """A generation by series: half a million points take some 50 ms, so not on a loop."""
     batches, places = [], []
-    deletions: dict[int, list[tuple[int, Deletion]]] = {}
+    ranges: dict[int, list[tuple[int, Deletion | Thinning]]] = {}
     for place, record in enumerate(held):
         if isinstance(record, Batch):
             batches.append(record)
             places.append(np.full(len(record), place))
             continue
         for it in record:
-            deletions.setdefault(it.sid, []).append((place, it))
+            ranges.setdefault(it.sid, []).append((place, it))
     if not batches:
         none = np.empty(0, np.int64)
-        return Sorted(none, np.zeros(1, np.int64), none, np.empty(0), none, deletions)
+        return Sorted(none, np.zeros(1, np.int64), none, np.empty(0), none, ranges)
     sids = np.concatenate([np.repeat(it.sids, np.diff(it.starts)) for it in batches])
     order = np.argsort(sids, kind="stable")
     sids = sids[order]
@@ -135,5 +151,5 @@ def sort(held: Sequence[Record]) -> Sorted:
         np.concatenate([it.times for it in batches])[order],
         np.concatenate([it.values for it in batches])[order],
         np.concatenate(places)[order],
-        deletions,
+        ranges,
     )

@@ -17,7 +17,7 @@ import msgspec
 
 from roost.database import Transaction, WritableTree
 from roost.series.blocks import ROW_BYTES
-from roost.series.levels import SID_MAX
+from roost.series.levels import DAY_NS, SID_MAX
 from roost.series.tables import TIME_MIN, TIME_STOP
 
 HEAD_TREE, STAGED_TREE, STATES_TREE = "series.head", "series.staged", "series.states"
@@ -33,12 +33,16 @@ class Mark(msgspec.Struct, frozen=True, array_like=True, order=True):
     """How far a generation is sealed: series below `sid` are, and of `sid` itself a part.
 
     Of that one deletions are done before `time`, or, when `is_inserting`, all of them, and the
-    points before `time`.
+    points before `time`.  Behind TIME_STOP it is being thinned, as far as its state says.
     """
 
     sid: int = 0
     is_inserting: bool = False
     time: int = TIME_MIN
+
+    def thinned(self, horizon: int) -> "Mark":
+        """Where it is thinned so far: each day is further than the one before."""
+        return Mark(self.sid, is_inserting=True, time=TIME_STOP + (horizon - TIME_MIN) // DAY_NS)
 
     def behind(self) -> "Mark":
         """The one where the next series begins."""
@@ -96,13 +100,17 @@ class Head(msgspec.Struct, frozen=True, array_like=True):
 class State(msgspec.Struct, frozen=True, array_like=True):
     """What sealing knows of a series.
 
-    Its blocks have no point before `first`, and none after `last`.  That one never goes down: it
-    says which buckets are closed.  `row_bytes` is what a point takes, about.
+    Its blocks have no point before `first`, and none after `last`, and where points were thinned
+    so is what the rows sum up.  `last` never goes down: it says which buckets are closed.
+    `row_bytes` is what a point takes, about.  Before `horizon`, which is a day's beginning and
+    never goes back, there are no points any more, and each quarter of an hour that had numbers has
+    its row.
     """
 
     first: int = TIME_STOP
     last: int = TIME_MIN - 1
     row_bytes: float = ROW_BYTES
+    horizon: int = TIME_MIN
 
 
 _decoder = msgspec.msgpack.Decoder(Head)

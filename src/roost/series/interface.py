@@ -6,6 +6,8 @@ whether to read or to write, and raises a refusal that has a code of gRPC's.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from copy import copy
+from typing import Self
 
 from roost.call import Caller
 from roost.errors import RoostError
@@ -15,6 +17,7 @@ from roost.series.asking import Asking
 from roost.series.driving import Driver
 from roost.series.engine import Engine
 from roost.series.intake import Intake
+from roost.series.queries import Part
 from roost.series.writing import Writing
 
 # (who asks, whether to write): returns when he may, and raises a refusal when he may not.
@@ -23,6 +26,10 @@ APPEND = b"/series/append"
 # Words of InfluxDB's clients that say nothing here: a database is a member's one.
 _LINE_WORDS = ("db", "bucket", "org", "orgID", "rp", "consistency", "u", "p")
 _READS = ("GET", "HEAD")
+
+
+async def _everybody(_caller: Caller, _writes: bool) -> None:  # noqa: FBT001 - as it is called
+    """All may do everything."""
 
 
 def is_streamed(path: bytes) -> bool:
@@ -45,6 +52,22 @@ class Interface:
     async def close(self) -> None:
         """Take no more points."""
         await self.intake.close()
+
+    def for_all(self) -> Self:
+        """The same, for a program whose member this is: it may do everything."""
+        found = copy(self)
+        found._admit = _everybody  # noqa: SLF001 - our own
+        return found
+
+    async def pages(self, request: Request) -> AsyncIterator[list[Part]]:
+        """What `GET /series/query` answers, as columns; see `queries.run`.
+
+        Raises:
+            RoostError: there is no answer.
+
+        """
+        await self._admit(request.caller, False)
+        return await self._asking.pages(parameters(request, self.engine.now_ns()))
 
     async def answer(self, request: Request) -> Answer | Streaming:
         """Answer a whole request."""

@@ -71,6 +71,12 @@ ROLLUPS = (
 )
 
 
+# What is left of points that were thinned: the finest rows, of which all others can be made.
+QUARTER_NS = ROLLUPS[0].width_ns
+# Horizons of thinning lie on days, so that no row is ever half.
+DAY_NS = ROLLUPS[-1].width_ns
+
+
 def block_key(group: int, sid: int, time: int) -> bytes:
     """The key of a block that begins at a time; group first, then series."""
     return KEY.pack(group, sid, time + _SHIFT)

@@ -11,7 +11,7 @@ from datetime import UTC, tzinfo
 
 import msgspec
 
-from roost.series.extra import np
+from roost.series.extra import Floats, np
 from roost.series.queries import Part
 from roost.series.spelling import Precision, series_text, time_texts
 
@@ -30,6 +30,18 @@ def _rows(part: Part, begin: int, tz: tzinfo, unit: Precision | None) -> list[tu
             found = column.astype(np.int64).tolist()
         columns.append(found)
     return list(zip(times, *columns, strict=True))
+
+
+def numbers(name: str, column: Floats) -> list[float | int | None]:
+    """A column as JSON has it: None where there is no number, and counts are whole."""
+    is_finite = np.isfinite(column)
+    if not is_finite.all():
+        rows = zip(column.tolist(), is_finite.tolist(), strict=True)
+        return [it if is_number else None for it, is_number in rows]
+    found: list[float | int | None] = (
+        column.astype(np.int64) if name == "count" else column
+    ).tolist()
+    return found
 
 
 async def as_json(

@@ -12,10 +12,12 @@ each of one state, read as a whole before it is handed over.  So a series in one
 state, and pages follow each other; what is written meanwhile may be in the later ones.
 
     count sum mean min max range stddev first last    of what is summed up (`summaries`)
-    p0 … p100, median                                 of each point: slow where there are many
+    p0 … p100, median, increase, rate                 of each point (`pointwise`): slow where many
+                                                      are, NaN where a retention has dropped some
 
 Merged by a tag (`group`), series with one value of it are one: counts, sums, means, extremes and
-deviations exactly so.  First and last are refused there, for what is summed up has no times.
+deviations exactly so.  Increases and rates are added
+up.  First and last are refused there, for what is summed up has no times.
 """
 
 import re
@@ -29,6 +31,7 @@ from roost.series.engine import Engine
 from roost.series.errors import BadWindow
 from roost.series.extra import Floats, Ints, np
 from roost.series.names import Info, Tag
+from roost.series.pointwise import added, increases, percentiles
 from roost.series.reading import Reading
 from roost.series.spelling import parse_series
 from roost.series.summaries import (
@@ -49,6 +52,8 @@ SERIES_MAX = 10_000
 # Points, or windows, of a page; series of one.
 PAGE_ROWS, PAGE_SERIES = 16_384, 64
 AGGREGATES = ("count", "sum", "mean", "min", "max", "range", "stddev", "first", "last")
+# Of counters: by how much they have gone up in a window, and that by the second.
+COUNTERS = ("increase", "rate")
 _PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d{1,3})?|100)")
 _PLACES = {"count": COUNT, "sum": SUM, "min": LEAST, "max": MOST, "first": FIRST, "last": LAST}
 _ORDERED = frozenset(("first", "last"))
@@ -96,6 +101,7 @@ class _Group:
     title: Info | None = None
     rows: list[Table] = field(default_factory=list)
     points: list[Table] = field(default_factory=list)
+    increases: list[Table] = field(default_factory=list)
 
 
 def check(query: Query) -> Query:
@@ -112,8 +118,9 @@ def check(query: Query) -> Query:
     for name in query.names:
         parse_series(name)
     for it in query.aggregates:
-        if it not in AGGREGATES and it != "median" and not _PERCENTILE.fullmatch(it):
-            raise BadWindow(f"{it!r} is no aggregate: {', '.join(AGGREGATES)}, median, p95")
+        known = (*AGGREGATES, *COUNTERS, "median")
+        if it not in known and not _PERCENTILE.fullmatch(it):
+            raise BadWindow(f"{it!r} is no aggregate: {', '.join(known)}, p95")
         if query.group and it in _ORDERED:
             raise BadWindow(f"{it!r} of series that are merged: sums of them have no times")
     if query.window is None and query.group:
@@ -254,9 +261,19 @@ async def _page(
                 group.title = group.title or _title(query, info)
                 group.rows.append(await content.summed(clipped))
                 if _needs_points(query):
-                    inner = content.points(query.start, query.stop)
-                    group.points += [it async for it in inner]
+                    await _add_points(query, content, windows, group)
     return [_part(query, it.title, windows, it) for it in found if it.title is not None]
+
+
+async def _add_points(query: Query, content: Content, windows: Ints, group: _Group) -> None:
+    """Read the points of a series, for what is made of each of them."""
+    points = [it async for it in content.points(query.start, query.stop)]
+    if any(it in COUNTERS for it in query.aggregates):
+        before = await content.last_point(query.start, is_number=True)
+        rows = group.rows[-1]
+        group.increases.append(increases(windows, rows, joined(points, 1), before))
+    if any(it not in (*AGGREGATES, *COUNTERS) for it in query.aggregates):
+        group.points += points
 
 
 def _title(query: Query, info: Info) -> Info:
@@ -283,12 +300,30 @@ def _needs_points(query: Query) -> bool:
 def _part(query: Query, title: Info, windows: Ints, group: _Group) -> Part:
     rows, points = _together(group.rows), joined(group.points, 1)
     places = rows.times
-    values = np.array([_column(it, windows, rows, points) for it in query.aggregates])
+    values = np.array(
+        [
+            _increases(it, query, windows, group)
+            if it in COUNTERS
+            else _column(it, windows, rows, points)
+            for it in query.aggregates
+        ]
+    )
     values = values.reshape(len(query.aggregates), len(places))
     if query.fill is not Fill.NONE:
         values = _filled(query, values, places, len(windows) - 1)
         places = np.arange(len(windows) - 1)
     return Part(title.name, title.labels, query.aggregates, windows[places], values)
+
+
+def _increases(name: str, query: Query, windows: Ints, group: _Group) -> Floats:
+    """By how much counters have gone up in each window, or that by the second."""
+    found = added(group.increases)
+    if name == "increase":
+        return found
+    starts, stops = np.maximum(windows[:-1], query.start), np.minimum(windows[1:], query.stop)
+    places = np.unique(np.concatenate([it.times for it in group.increases]))
+    rates: Floats = found / ((stops - starts)[places] / 1e9)
+    return rates
 
 
 def _column(name: str, windows: Ints, rows: Table, points: Table) -> Floats:
@@ -305,25 +340,7 @@ def _column(name: str, windows: Ints, rows: Table, points: Table) -> Floats:
             with np.errstate(invalid="ignore"):
                 width: Floats = rows.columns[MOST] - rows.columns[LEAST]
             return width
-    return _percentiles(50.0 if name == "median" else float(name[1:]), windows, rows, points)
-
-
-def _percentiles(percent: float, windows: Ints, rows: Table, points: Table) -> Floats:
-    """Of the numbers in each window that has some; between two of them it is in proportion."""
-    is_number = ~np.isnan(points.values)
-    values = points.values[is_number]
-    places = np.searchsorted(windows, points.times[is_number], side="right") - 1
-    order = np.lexsort((values, places))
-    values, places = values[order], places[order]
-    begins = np.searchsorted(places, rows.times)
-    counts = np.searchsorted(places, rows.times, side="right") - begins
-    at = (counts - 1) * (percent / 100)
-    low = np.floor(at).astype(np.int64)
-    high = np.minimum(low + 1, counts - 1)
-    with np.errstate(invalid="ignore"):
-        below, above = values[begins + low], values[begins + high]
-        found: Floats = np.where(below == above, below, below + (above - below) * (at - low))
-    return found
+    return percentiles(50.0 if name == "median" else float(name[1:]), windows, rows, points)
 
 
 def _filled(query: Query, values: Floats, places: Ints, count: int) -> Floats:
@@ -361,30 +378,3 @@ async def collected(pages: AsyncIterator[list[Part]]) -> list[Part]:
                 )
             found[key] = part
     return list(found.values())
-
-
-async def last_point(content: Content) -> Table:
-    """The last point of a series; an empty table when it has none."""
-    state, staged = content.state, content.effects.points
-    newest = int(staged.times[-1]) if len(staged) else TIME_MIN
-    if newest >= state.last:
-        return staged.at(slice(len(staged) - 1, None))
-    stop, width = max(newest, state.last) + 1, 3600 * 10**9
-    oldest = min(state.first, int(staged.times[0]) if len(staged) else TIME_STOP)
-    while stop > oldest:
-        start = max(stop - width, TIME_MIN)
-        found = None
-        async for it in content.points(start, stop):
-            found = it
-        if found is not None:
-            return found.at(slice(len(found) - 1, None))
-        stop, width = start, width * 16
-    return staged.at(slice(0, 0))
-
-
-async def count_points(content: Content, start: int, stop: int) -> int:
-    """How many numbers a range has."""
-    if start >= stop:
-        return 0
-    rows = await content.summed(Ranges(np.array([start]), np.array([stop])))
-    return int(rows.columns[COUNT].sum())

@@ -1,11 +1,10 @@
 """Series as they are read: with what is staged for them, of one state of the trees."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 
 from roost.series.content import Content
 from roost.series.draft import Spend
-from roost.series.effects import Effects
-from roost.series.generations import Record, Records, staged_effects
+from roost.series.generations import Records, Staged
 from roost.series.head import Head
 from roost.series.names import Tag, sids_of, tag_prefix
 from roost.series.trees import Trees
@@ -21,30 +20,22 @@ class Reading:
         """Use `open_reading`."""
         self.trees = trees
         self._spend = spend
-        self._head = Head()
-        self._frozen: Sequence[Record] = ()
-        self._active: Sequence[Record] = ()
+        self._staged = Staged(Head(), (), ())
 
     async def load(self, records: Records) -> None:
         """Read what is staged; `records` has what was decoded before."""
-        self._head = head = await self.trees.read_head()
-        if head.frozen is not None:
-            self._frozen = await records.read(self.trees.staged, head.frozen, self._spend)
-        self._active = await records.read(self.trees.staged, head.active, self._spend)
+        head, staged = await self.trees.read_head(), self.trees.staged
+        frozen = await records.read(staged, head.frozen, self._spend) if head.frozen else []
+        self._staged = Staged(head, frozen, await records.read(staged, head.active, self._spend))
 
     async def content(self, sid: int) -> Content | None:
         """One series, or None when there is none of that number."""
         info = await self.trees.read_info(sid)
         if info is None:
             return None
-        staged = self._staged(sid, keeps_highest=info.keeps_highest)
         state = await self.trees.read_state(sid)
+        staged = self._staged.effects(sid, state, keeps_highest=info.keeps_highest)
         return Content(self.trees.drafts(self._spend), sid, state, staged)
-
-    def _staged(self, sid: int, *, keeps_highest: bool) -> Effects:
-        return staged_effects(
-            self._head, self._frozen, self._active, sid, keeps_highest=keeps_highest
-        )
 
     async def sid(self, key: bytes) -> int | None:
         """The number of a series, by its name's key."""

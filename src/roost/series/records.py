@@ -3,7 +3,7 @@
 Little-endian; `c` is how a column is written and its bytes (`columns`), u8 and u32:
 
      0  u8   format, 1
-     1  u8   kind: 1 points, 2 deletions
+     1  u8   kind: 1 points, 2 deletions, 3 thinnings
     points
      2  u32  points, 1 … POINTS_MAX
      6  u32  series
@@ -14,6 +14,8 @@ Little-endian; `c` is how a column is written and its bytes (`columns`), u8 and 
     62       the four columns; points of a series are in the order in which they came
     deletions
      2       each: u32 series, i64 start, i64 stop; 1 … DELETIONS_MAX
+    thinnings
+     2       each: u32 series, i64 horizon; 1 … DELETIONS_MAX
 """
 
 from collections.abc import Sequence
@@ -22,17 +24,18 @@ from struct import Struct
 from struct import error as StructError
 
 from roost.series.columns import decode_floats, decode_ints, encode_floats, encode_ints
-from roost.series.effects import Deletion
+from roost.series.effects import Deletion, Thinning
 from roost.series.errors import BadPoints, SeriesDamaged
 from roost.series.extra import Floats, Ints, np
-from roost.series.levels import SID_MAX
+from roost.series.levels import DAY_NS, SID_MAX
 from roost.series.tables import TIME_MIN, TIME_STOP, Table, points
 
-FORMAT, POINTS_KIND, DELETIONS_KIND = 1, 1, 2
+FORMAT, POINTS_KIND, DELETIONS_KIND, THINNINGS_KIND = 1, 1, 2, 3
 KIND = Struct("<BB")
 HEAD = Struct("<IIIIIIqq")
 COLUMN = Struct("<BI")
 DELETION = Struct("<Iqq")
+THINNING = Struct("<Iq")
 POINTS_MAX = 16_384
 DELETIONS_MAX = 1_000
 
@@ -99,7 +102,16 @@ def encode_deletions(given: Sequence[Deletion]) -> bytes:
     return KIND.pack(FORMAT, DELETIONS_KIND) + rows
 
 
-def decode(body: bytes) -> Batch | list[Deletion]:
+def encode_thinnings(given: Sequence[Thinning]) -> bytes:
+    """Thinnings as a record; from 1 to DELETIONS_MAX, or `decode` refuses it."""
+    rows = b"".join(THINNING.pack(it.sid, it.horizon) for it in given)
+    return KIND.pack(FORMAT, THINNINGS_KIND) + rows
+
+
+Record = Batch | list[Deletion] | list[Thinning]
+
+
+def decode(body: bytes) -> Record:
     """What a record holds.
 
     Raises:
@@ -112,6 +124,8 @@ def decode(body: bytes) -> Batch | list[Deletion]:
             return _decode_batch(body)
         if form == FORMAT and kind == DELETIONS_KIND:
             return _decode_deletions(body)
+        if form == FORMAT and kind == THINNINGS_KIND:
+            return _decode_thinnings(body)
     except StructError as error:
         raise SeriesDamaged(f"{len(body)} bytes are no record") from error
     raise SeriesDamaged(f"a record of format {form} and kind {kind}")
@@ -124,6 +138,17 @@ def _decode_deletions(body: bytes) -> list[Deletion]:
     )
     if not is_one or not 1 <= len(found) <= DELETIONS_MAX:
         raise SeriesDamaged(f"{len(found)} deletions, or one of no range")
+    return found
+
+
+def _decode_thinnings(body: bytes) -> list[Thinning]:
+    found = [Thinning(*row) for row in THINNING.iter_unpack(body[KIND.size :])]
+    is_one = all(
+        1 <= it.sid <= SID_MAX and TIME_MIN < it.horizon < TIME_STOP and not it.horizon % DAY_NS
+        for it in found
+    )
+    if not is_one or not 1 <= len(found) <= DELETIONS_MAX:
+        raise SeriesDamaged(f"{len(found)} thinnings, or one to no day")
     return found
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import msgspec
 
 from roost.database import Refused, Transaction
-from roost.series.effects import Deletion
+from roost.series.effects import Deletion, Thinning
 from roost.series.errors import (
     BAD_RECORD,
     BAD_SERIES,
@@ -30,7 +30,7 @@ from roost.series.names import (
     tag_key,
     with_bit,
 )
-from roost.series.records import decode, encode_deletions
+from roost.series.records import decode, encode_deletions, encode_thinnings
 from roost.series.staging import stage
 from roost.series.tables import TIME_MIN, TIME_STOP
 
@@ -111,7 +111,20 @@ def delete_many(txn: Transaction, given: list[Deletion]) -> int:
         Refused: STAGING_FULL; BAD_RECORD, they are too many, or one is none.
 
     """
-    record = encode_deletions(given)
+    return _stage(txn, encode_deletions(given))
+
+
+def thin(txn: Transaction, given: list[Thinning]) -> int:
+    """Drop the points of series before a horizon each, and keep their sums; as `delete_points`.
+
+    Raises:
+        Refused: STAGING_FULL; BAD_RECORD, they are too many, or a horizon is no day's beginning.
+
+    """
+    return _stage(txn, encode_thinnings(given))
+
+
+def _stage(txn: Transaction, record: bytes) -> int:
     try:
         decode(record)
     except SeriesDamaged as error:

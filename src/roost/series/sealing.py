@@ -5,8 +5,12 @@ anywhere.  Points that come behind all others become small blocks, and those are
 together they are a full one, or many.  Points that come late are merged into the block that has
 their time.  Then the rows of the buckets that were touched are summed up anew, finer levels first:
 those of a coarser one are made of them.
+
+Last a series is thinned, day by day: each quarter of an hour that has numbers and no row gets one,
+and then its points go.  From then on nobody makes that row anew (`State.horizon`).
 """
 
+from contextlib import aclosing
 from dataclasses import dataclass
 
 import msgspec
@@ -14,9 +18,17 @@ import msgspec
 from roost.series import blocks
 from roost.series.blocks import BYTES_MAX, Block
 from roost.series.chain import Chain
-from roost.series.content import Content
+from roost.series.content import Content, by_quarters
 from roost.series.extra import Ints, np
-from roost.series.levels import POINTS, ROLLUPS, ROW_NUMBERS_MIN, Group, Level
+from roost.series.levels import (
+    DAY_NS,
+    POINTS,
+    QUARTER_NS,
+    ROLLUPS,
+    ROW_NUMBERS_MIN,
+    Group,
+    Level,
+)
 from roost.series.summaries import COUNT, summed
 from roost.series.tables import TIME_MIN, TIME_STOP, Ranges, Table, joined, overlaid
 
@@ -24,6 +36,8 @@ from roost.series.tables import TIME_MIN, TIME_STOP, Ranges, Table, joined, over
 SMALL_MAX = 32
 # Points that are put into blocks in one step.
 STEP_POINTS = 8192
+# Days that are thinned in one step: of their quarters without rows 22,000 points are read at most.
+STEP_DAYS = 8
 
 
 @dataclass(slots=True)
@@ -67,6 +81,36 @@ class Sealing:
             if before.last // level.width_ns != last // level.width_ns or first <= before.last:
                 await self._sum_up_new(level, points, before.last)
 
+    async def thin(self, horizon: int) -> None:
+        """Thin STEP_DAYS more, to a horizon at most; `content.state` says how far that is."""
+        state = self.content.state
+        start = await self._first_day(horizon)
+        stop = min(horizon, start + STEP_DAYS * DAY_NS)
+        if start < stop:
+            await self._put_quarters(np.arange(start, stop, QUARTER_NS))
+            await _remove(self.content.chain(POINTS), start, stop)
+        first, last = by_quarters(state.first, state.last, stop)
+        self.content.state = msgspec.structs.replace(state, first=first, last=last, horizon=stop)
+
+    async def _first_day(self, horizon: int) -> int:
+        """The first day that has points to be thinned; `horizon` when there is none."""
+        state = self.content.state
+        begin = max(state.first, state.horizon)
+        held = self.content.chain(POINTS).span(begin, min(horizon, state.last + 1))
+        async with aclosing(held):
+            async for block in held:
+                return max(begin, block.first) // DAY_NS * DAY_NS
+        return horizon
+
+    async def _put_quarters(self, quarters: Ints) -> None:
+        """Make the rows of those that have numbers and none."""
+        whole = Ranges(quarters, quarters + QUARTER_NS)
+        held = await self.content.rows(ROLLUPS[0], whole)
+        missing = whole.without(Ranges(held.times, held.times + QUARTER_NS))
+        found = await self.content.summed(missing, ())
+        rows = Table(missing.starts[found.times], found.columns)
+        await _put_rows(self.content.chain(ROLLUPS[0]), rows)
+
     async def _sum_up_new(self, level: Level, points: Table, last_before: int) -> None:
         """Make the rows of buckets that points came into, or that others came behind."""
         width = level.width_ns
@@ -106,6 +150,9 @@ class Sealing:
         """Make the rows of closed buckets anew; some of them had rows before, maybe."""
         width = level.width_ns
         closed = buckets[buckets < self.content.state.last // width * width]
+        if level.width_ns == QUARTER_NS:
+            # Of those before it there is nothing that a row could be made of.
+            closed = closed[closed >= self.content.state.horizon]
         if not len(closed):
             return
         ranges = Ranges(closed, closed + width)

@@ -101,7 +101,7 @@ class _Cut:
         info = await self._trees.read_info(sid)
         state = await self._trees.read_state(sid)
         keeps_highest = info is not None and info.keeps_highest
-        effects = self._generation.effects(sid, keeps_highest=keeps_highest)
+        effects = self._generation.effects(sid, keeps_highest=keeps_highest, horizon=state.horizon)
         sealing = Sealing(Content(self._drafts, sid, state))
         reached = await self._carry_out(sealing, effects, mark)
         if info is None and reached.sid != sid:
@@ -126,6 +126,12 @@ class _Cut:
             new = points.at(slice(place, place + STEP_POINTS))
             await sealing.insert(new, keeps_highest=effects.keeps_highest)
             self._point_count += len(new)
+        while sealing.content.state.horizon < effects.horizon:
+            if self._is_enough:
+                return mark.thinned(sealing.content.state.horizon)
+            read = sealing.content.work.point_count
+            await sealing.thin(effects.horizon)
+            self._point_count += sealing.content.work.point_count - read
         return mark.behind()
 
 

@@ -11,12 +11,11 @@ from roost.errors import RoostError
 from roost.exchange import Answer, BodyCut, Request, Streaming
 from roost.series.asked import BadRequest, Parameters, described, said
 from roost.series.engine import Engine
-from roost.series.extra import np
 from roost.series.frames import COLUMNS_TYPE, BadLine, ColumnFrames, Flush, Frames, TextFrames
 from roost.series.intake import Intake, Points
 from roost.series.line_protocol import Lines, Parser
 from roost.series.names import Info, Tag, tag
-from roost.series.queries import count_points, select
+from roost.series.queries import select
 from roost.series.reading import Reading
 from roost.series.retention import Policy, of_series, of_tag
 from roost.series.spelling import parse_duration, parse_series, series_text
@@ -26,6 +25,7 @@ B = TypeVar("B")
 # What a body may be when it is unpacked; larger ones are unpacked on a thread.
 BODY_BYTES_MAX, ASIDE_BYTES = 32 << 20, 64 << 10
 NDJSON = ((b"content-type", b"application/x-ndjson"),)
+FOR_EVER = "forever"
 # Series whose points are counted and deleted in one operation.
 DELETE_PAGE = 500
 
@@ -39,11 +39,15 @@ class TagsAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class KeepAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of `PUT /series/retention`: a rule of a series or a tag; null removes it."""
+    """The body of `PUT /series/retention`: a rule of a series or a tag; null removes it.
+
+    `sums` is how long sums are kept, `forever` or a duration; without it, as long as points.
+    """
 
     keep: str | None
     series: str = ""
     tag: str = ""
+    sums: str = ""
 
 
 class Writing:
@@ -70,15 +74,9 @@ class Writing:
         while reading.step():
             await asyncio.sleep(0)
         found = reading.found
-        if found.places:
-            await self._intake.add(
-                Points(
-                    found.series,
-                    np.array(found.places, np.int64),
-                    np.array(found.times, np.int64),
-                    np.array(found.values, np.float64),
-                )
-            )
+        points = found.points()
+        if len(points.places):
+            await self._intake.add(Points(found.series, points.places, points.times, points.values))
         return _told(found)
 
     async def _unpacked(self, request: Request) -> bytes:
@@ -206,9 +204,21 @@ class Writing:
         target = (
             of_series(parse_series(asked.series).key) if asked.series else of_tag(tag(asked.tag))
         )
-        policy = None if asked.keep is None else Policy(parse_duration(asked.keep))
+        if asked.keep is None and asked.sums:
+            raise BadRequest("sums are kept for longer than points: say keep, too")
+        policy = None if asked.keep is None else _policy(asked.keep, asked.sums)
         await self._engine.keep(target, policy)
         return said(200, msgspec.to_builtins(asked))
+
+
+def _policy(keep: str, sums: str) -> Policy:
+    keep_ns = parse_duration(keep)
+    if sums == FOR_EVER:
+        return Policy(keep_ns, None)
+    sums_ns = parse_duration(sums) if sums else 0
+    if sums and sums_ns < keep_ns:
+        raise BadRequest(f"sums={sums!r}: not shorter than keep={keep!r}")
+    return Policy(keep_ns, sums_ns)
 
 
 def described_series(info: Info) -> dict[str, object]:
@@ -238,7 +248,7 @@ def _told(found: Lines) -> Answer:
             "message": text,
             "error": text,
             "line": first.line,
-            "written": len(found.places),
+            "written": found.point_count,
             "refused": found.fault_count,
             "faults": [{"line": it.line, "message": it.text} for it in found.faults],
         },
@@ -262,7 +272,7 @@ async def _count(reading: Reading, sids: list[int], start: int, stop: int) -> in
     for sid in sids:
         content = await reading.content(sid)
         if content is not None:
-            total += await count_points(content, start, stop)
+            total += await content.count(start, stop)
     return total
 
 

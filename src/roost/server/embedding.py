@@ -60,6 +60,10 @@ class Embedding:
         """See clients off, hand leadership over, and stop all of it."""
         await self._server.stop()
 
+    def inside(self, name: str) -> object | None:
+        """What the data model of that name has for the program."""
+        return self._server.inside(name)
+
     async def serve(self, client_urls: Sequence[str] | None, metrics_urls: Sequence[str]) -> None:
         """Listen; see `roost.database.embedded.Served`.
 

@@ -213,6 +213,13 @@ class MemberServer:
             raise
         self._start_backups()
 
+    def inside(self, name: str) -> object | None:
+        """What a data model has for a program in this process; see `Attached.inside`."""
+        named = {
+            it.name: attached for it, attached in zip(self._models, self._attached, strict=True)
+        }
+        return named[name].inside
+
     @property
     def is_served(self) -> bool:
         """Whether there is a port."""

@@ -87,7 +87,7 @@ def test_without_the_extra_requests_are_told_so(
             assert answer.status == 501
             assert "roost[series]" in json.loads(answer.body)["message"]
         with pytest.raises(SeriesUnavailable):
-            await desk.engine()
+            await desk.inside()
         await desk.stop()
 
     with_databases(tmp_path, story, size=1)

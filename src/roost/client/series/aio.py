@@ -19,16 +19,17 @@ import msgspec
 
 from roost.client.credentials import Credentials
 from roost.client.errors import ClientError, OutcomeUnknown, Unreachable
-from roost.client.series.answers import Answer, answer_of
+from roost.client.series.asking import Question
 from roost.client.series.errors import SeriesRefused
 from roost.client.series.members import Members, pause, refusal_of
 from roost.client.series.points import Buffer, columns_of, flush_frame, names_frame
-from roost.client.series.questions import Asked, Building, changed, moment
-from roost.client.series.wire import Exchange
+from roost.client.series.questions import Asked, moment
+from roost.client.series.ways import Stream, Way
+
+__all__ = ["Appender", "Connection", "Question", "connect"]
 
 # So many points are sent together, and so many may be on their way.
 BATCH_POINTS, PENDING_POINTS_MAX = 8192, 262_144
-_COLUMNS = {"content-type": "application/vnd.roost.points"}
 _AGAIN_S = 0.05
 # What a member says of itself or of the moment, and not of the points.
 _AGAIN = frozenset(("not_executed", "no_leader", "overloaded", "outcome_unknown", "staging_full"))
@@ -46,24 +47,17 @@ class _Pending:
 class Connection:
     """Points to a cluster, and questions to it; for one event loop.  Use `connect`."""
 
-    def __init__(
-        self,
-        endpoints: str | Sequence[str],
-        *,
-        wait_for_server_flush: bool,
-        credentials: Credentials,
-        timeout_s: float,
-    ) -> None:
+    def __init__(self, way: Way, *, wait_for_server_flush: bool, timeout_s: float) -> None:
         """Nothing is sent."""
         self.waits = wait_for_server_flush
-        self.members = Members(endpoints, credentials=credentials, timeout_s=timeout_s)
+        self.way = way
         self.buffer = Buffer()
         self._timeout_s = timeout_s
         self._pending: deque[_Pending] = deque()
         self._pending_points = 0
         # How many of `_pending` the stream has taken, and how many names.
         self._sent = self._named = 0
-        self._stream: Exchange | None = None
+        self._stream: Stream | None = None
         self._flush = 0
         self._sending = asyncio.Lock()
 
@@ -173,7 +167,7 @@ class Connection:
                 stop_s = time.monotonic() + self._timeout_s
             except (OSError, TimeoutError, Unreachable) as error:
                 self.abandon()
-                self.members.leave()
+                self.way.leave()
                 if time.monotonic() >= stop_s:
                     text = f"points that were sent may be there, or not: {error}"
                     raise OutcomeUnknown("UNKNOWN", text) from error
@@ -184,7 +178,7 @@ class Connection:
         if self._stream is None:
             if not self._pending:
                 return
-            self._stream = await self.members.open("POST", "/series/append", _COLUMNS, None)
+            self._stream = await self.way.stream()
             self._sent = self._named = 0
         while self._sent < len(self._pending):
             unsaid = self.buffer.names[self._named :]
@@ -211,9 +205,9 @@ class Connection:
             self._pending_points -= self._pending.popleft().point_count
             self._sent -= 1
 
-    def query(self, *names: str) -> "Question":
+    def query(self, *names: str) -> Question:
         """Ask for series, by their names; `by_tag` adds tags."""
-        return Question(self, Asked(names=names))
+        return Question(self.way, Asked(names=names))
 
     async def listed(
         self, *, tag: str = "", prefix: str = "", counts: bool = False
@@ -221,7 +215,7 @@ class Connection:
         """All series: names, labels, tags, first and last times.
 
         Raises:
-            ClientError: as `Members.ask`.
+            ClientError: as `Way.ask`.
 
         """
         found: list[dict[str, Any]] = []
@@ -229,7 +223,7 @@ class Connection:
         while True:
             given = {"tag": tag, "prefix": prefix, "after": after, "counts": "true" * counts}
             query = urlencode({name: text for name, text in given.items() if text})
-            said = await self.members.ask_json("GET", f"/series?{query}")
+            said = await self.way.ask_json("GET", f"/series?{query}")
             found += said["series"]
             if not (after := said.get("after", "")):
                 return found
@@ -238,11 +232,11 @@ class Connection:
         """The last points of series: by name, time in nanoseconds and value.
 
         Raises:
-            ClientError: as `Members.ask`.
+            ClientError: as `Way.ask`.
 
         """
         given = [*(("name", it) for it in names), *([("tag", tag)] if tag else [])]
-        said = await self.members.ask_json("GET", f"/series/last?precision=ns&{urlencode(given)}")
+        said = await self.way.ask_json("GET", f"/series/last?precision=ns&{urlencode(given)}")
         held = (it for it in said["series"] if it["time"] is not None)
         return {it["name"]: (it["time"], it["value"]) for it in held}
 
@@ -252,60 +246,66 @@ class Connection:
         """Put tags on a series and take them away; what it has then.
 
         Raises:
-            ClientError: as `Members.ask`.
+            ClientError: as `Way.ask`.
 
         """
         asked = {"name": name, "add": [*add], "remove": [*remove]}
-        return dict((await self.members.ask_json("POST", "/series/tags", asked))["tags"])
+        return dict((await self.way.ask_json("POST", "/series/tags", asked))["tags"])
 
     async def delete(self, name: str, start: Any, stop: Any, *, dry_run: bool = False) -> int:
         """Delete a range of a series; how many points that is, with `dry_run` only that.
 
         Raises:
-            ClientError: as `Members.ask`.
+            ClientError: as `Way.ask`.
 
         """
         span = {"start": moment(start), "end": moment(stop)}
         query = urlencode({"name": name, **span, "dry_run": str(dry_run).lower()})
-        said = await self.members.ask_json("DELETE", f"/series/points?{query}")
+        said = await self.way.ask_json("DELETE", f"/series/points?{query}")
         return int(said["would_delete" if dry_run else "deleted"])
 
     async def delete_series(self, name: str) -> None:
         """Delete a series with all that it has.
 
         Raises:
-            ClientError: as `Members.ask`.
+            ClientError: as `Way.ask`.
 
         """
-        await self.members.ask("DELETE", f"/series/{quote(name, safe='')}")
+        await self.way.ask("DELETE", f"/series/{quote(name, safe='')}")
 
-    async def retain(self, keep: str | None, *, series: str = "", tag: str = "") -> None:
+    async def retain(
+        self, keep: str | None, *, series: str = "", tag: str = "", sums: str = ""
+    ) -> None:
         """Keep points of a series, or of all with a tag, for so long, `30d`; None is for ever.
 
+        `sums` is for how long what is summed up of them is kept, `1800d` or `forever`; without it,
+        as long as points.
+
         Raises:
-            ClientError: as `Members.ask`.
+            ClientError: as `Way.ask`.
 
         """
-        asked = {"keep": keep, **({"series": series} if series else {"tag": tag})}
-        await self.members.ask_json("PUT", "/series/retention", asked)
+        target = {"series": series} if series else {"tag": tag}
+        asked = {"keep": keep, **target, **({"sums": sums} if sums else {})}
+        await self.way.ask_json("PUT", "/series/retention", asked)
 
     async def rules(self) -> list[dict[str, Any]]:
         """What is kept for some time only.
 
         Raises:
-            ClientError: as `Members.ask`.
+            ClientError: as `Way.ask`.
 
         """
-        return list((await self.members.ask_json("GET", "/series/retention"))["rules"])
+        return list((await self.way.ask_json("GET", "/series/retention"))["rules"])
 
     async def statistics(self) -> dict[str, Any]:
         """How far staging and sealing are.
 
         Raises:
-            ClientError: as `Members.ask`.
+            ClientError: as `Way.ask`.
 
         """
-        return await self.members.ask_json("GET", "/series/stats")
+        return await self.way.ask_json("GET", "/series/stats")
 
 
 def _told(status: int, line: bytes) -> ClientError | OSError:
@@ -343,38 +343,6 @@ class Appender:
         await self._connection.add_many(self._name, times, values)
 
 
-class Question(Building):
-    """A question on its way; see `Building` for its steps."""
-
-    __slots__ = ("_connection",)
-
-    def __init__(self, connection: Connection, asked: Asked) -> None:
-        """Use `Connection.query`."""
-        self._connection = connection
-        self.asked = asked
-
-    def _with(self, **given: Any) -> Self:
-        return type(self)(self._connection, changed(self.asked, given))
-
-    async def fetch(self) -> Answer:
-        """The answer.
-
-        Raises:
-            ClientError: as `Members.ask`.
-
-        """
-        return answer_of(await self._connection.members.ask("GET", self.asked.target()))
-
-    async def to_csv(self) -> bytes:
-        """The answer as CSV, with times as RFC 3339.
-
-        Raises:
-            ClientError: as `Members.ask`.
-
-        """
-        return await self._connection.members.ask("GET", self.asked.target(form="csv"))
-
-
 def connect(
     endpoints: str | Sequence[str] = "127.0.0.1:2379",
     *,
@@ -392,9 +360,5 @@ def connect(
         BadEndpoint: nobody can be reached so.
 
     """
-    return Connection(
-        endpoints,
-        wait_for_server_flush=wait_for_server_flush,
-        credentials=credentials or Credentials(),
-        timeout_s=timeout_s,
-    )
+    members = Members(endpoints, credentials=credentials or Credentials(), timeout_s=timeout_s)
+    return Connection(members, wait_for_server_flush=wait_for_server_flush, timeout_s=timeout_s)

@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 from roost.client.credentials import Credentials
 from roost.client.series import aio
 from roost.client.series.answers import Answer
+from roost.client.series.asking import Question as Asking
 from roost.client.series.points import columns_of
 from roost.client.series.questions import Asked, Building, changed
 from roost.faces import LoopThread
@@ -22,19 +23,18 @@ R = TypeVar("R")
 class Connection:
     """Points to a cluster, and questions to it; use `connect`."""
 
-    def __init__(self, endpoints: str | Sequence[str], given: dict[str, Any]) -> None:
-        """Nothing is sent."""
-        self._loop = LoopThread("roost-series")
+    def __init__(self, inner: aio.Connection, loop: LoopThread, *, owns_loop: bool) -> None:
+        """Have `inner` send from `loop`, which ends with this connection if it is its own."""
+        self._inner = inner
+        self._loop = loop
+        self._owns_loop = owns_loop
         self._lock = threading.Lock()
+        self._is_over = False
 
-        async def make() -> aio.Connection:
-            return aio.connect(endpoints, **given)
-
-        try:
-            self._inner = self._loop.call(make())
-        except BaseException:
-            self._loop.close()
-            raise
+    @classmethod
+    def _of(cls, inner: aio.Connection, loop: LoopThread) -> Self:
+        """As `roost.faces.Face` has it: on a loop that is somebody else's."""
+        return cls(inner, loop, owns_loop=False)
 
     def __enter__(self) -> Self:
         return self
@@ -95,7 +95,7 @@ class Connection:
 
     def close(self) -> None:
         """Flush, and end; errors of points that nobody has waited for come here."""
-        if self._loop.is_over:
+        if self._is_over:
             return
         try:
             self.flush()
@@ -103,12 +103,15 @@ class Connection:
             self._end()
 
     def _end(self) -> None:
-        if not self._loop.is_over:
+        if self._is_over or self._loop.is_over:
+            return
 
-            async def abandon() -> None:
-                self._inner.abandon()
+        async def abandon() -> None:
+            self._inner.abandon()
 
-            self.call(abandon())
+        self._is_over = True
+        self.call(abandon())
+        if self._owns_loop:
             self._loop.close()
 
     def query(self, *names: str) -> "Question":
@@ -139,9 +142,9 @@ class Connection:
         """Delete a series with all that it has."""
         self.call(self._inner.delete_series(name))
 
-    def retain(self, keep: str | None, *, series: str = "", tag: str = "") -> None:
-        """Keep points of a series, or of all with a tag, for so long, `30d`; None is for ever."""
-        self.call(self._inner.retain(keep, series=series, tag=tag))
+    def retain(self, keep: str | None, *, series: str = "", tag: str = "", sums: str = "") -> None:
+        """Keep points for so long, `30d`, and their sums longer; see `aio.Connection.retain`."""
+        self.call(self._inner.retain(keep, series=series, tag=tag, sums=sums))
 
     def rules(self) -> list[dict[str, Any]]:
         """What is kept for some time only."""
@@ -153,11 +156,11 @@ class Connection:
 
     def fetch(self, asked: Asked) -> Answer:
         """The answer to a question."""
-        return self.call(aio.Question(self._inner, asked).fetch())
+        return self.call(Asking(self._inner.way, asked).fetch())
 
     def csv(self, asked: Asked) -> bytes:
         """The same as CSV."""
-        return self.call(aio.Question(self._inner, asked).to_csv())
+        return self.call(Asking(self._inner.way, asked).to_csv())
 
 
 class Appender:
@@ -193,6 +196,12 @@ class Question(Building):
         """Use `Connection.query`, or `query`."""
         self._connection = connection
         self.asked = asked
+
+    @classmethod
+    def _of(cls, inner: Asking, loop: LoopThread) -> Self:
+        """As `roost.faces.Face` has it."""
+        way = aio.Connection(inner.way, wait_for_server_flush=False, timeout_s=0.0)
+        return cls(Connection(way, loop, owns_loop=False), inner.asked)
 
     def _with(self, **given: Any) -> Self:
         return type(self)(self._connection, changed(self.asked, given))
@@ -239,14 +248,21 @@ def connect(
         BadEndpoint: nobody can be reached so.
 
     """
-    return Connection(
-        endpoints,
-        {
-            "wait_for_server_flush": wait_for_server_flush,
-            "credentials": credentials,
-            "timeout_s": timeout_s,
-        },
-    )
+    loop = LoopThread("roost-series")
+
+    async def make() -> aio.Connection:
+        return aio.connect(
+            endpoints,
+            wait_for_server_flush=wait_for_server_flush,
+            credentials=credentials,
+            timeout_s=timeout_s,
+        )
+
+    try:
+        return Connection(loop.call(make()), loop, owns_loop=True)
+    except BaseException:
+        loop.close()
+        raise
 
 
 def query(*names: str, endpoints: str | Sequence[str] = "127.0.0.1:2379") -> Question:

@@ -15,7 +15,10 @@ import msgspec
 from roost.client.credentials import Credentials
 from roost.client.endpoints import parse_endpoints
 from roost.client.errors import OutcomeUnknown, Unreachable
+from roost.client.series.answers import Answer, answer_of
 from roost.client.series.errors import SeriesRefused
+from roost.client.series.points import COLUMNS
+from roost.client.series.questions import Asked
 from roost.client.series.wire import Exchange, begin
 
 _UNAUTHORIZED = 401
@@ -75,6 +78,15 @@ class Members:
                 self.leave()
         raise Unreachable("UNAVAILABLE", "; ".join(reasons))
 
+    async def stream(self) -> Exchange:
+        """Begin a request of points at whoever takes it; its body comes later.
+
+        Raises:
+            Unreachable: nobody does.
+
+        """
+        return await self.open("POST", "/series/append", COLUMNS, None)
+
     def leave(self) -> None:
         """Ask the next one first."""
         self._endpoints.append(self._endpoints.pop(0))
@@ -96,7 +108,7 @@ class Members:
             except (OSError, TimeoutError):
                 self.leave()
                 continue
-            said = _decoded(body)
+            said = decoded(body)
             if exchange.status != 200:
                 text = str(said.get("message") or said.get("error") or "the password is not it")
                 raise SeriesRefused(_UNAUTHORIZED, "unauthorized", text)
@@ -141,17 +153,27 @@ class Members:
 
         """
         body = b"" if value is None else msgspec.json.encode(value)
-        return _decoded(await self.ask(method, target, body))
+        return decoded(await self.ask(method, target, body))
+
+    async def answer(self, asked: Asked) -> Answer:
+        """The answer to a question.
+
+        Raises:
+            ClientError: as `ask`.
+
+        """
+        return answer_of(await self.ask("GET", asked.target()))
 
 
 def refusal_of(status: int, body: bytes) -> SeriesRefused:
     """What a member's no says."""
-    said = _decoded(body)
+    said = decoded(body)
     text = str(said.get("message") or body[:200].decode(errors="replace").strip())
     return SeriesRefused(status, str(said.get("error", "refused")), text)
 
 
-def _decoded(body: bytes) -> dict[str, Any]:
+def decoded(body: bytes) -> dict[str, Any]:
+    """An answer in JSON; an empty one where it is something else."""
     try:
         found = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):

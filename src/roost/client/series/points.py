@@ -20,6 +20,8 @@ from roost.client.series.errors import BadPoint
 
 # A frame has so many points at most, which is less than 2 MiB.
 FRAME_POINTS_MAX = 65_536
+# What a request of them says it is.
+COLUMNS = {"content-type": "application/vnd.roost.points"}
 _HEAD = Struct("<BI")
 _COUNT = Struct("<I")
 _FLUSH = Struct("<BIQ")

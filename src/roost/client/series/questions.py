@@ -89,7 +89,10 @@ class Building:
         return self._with(points=points, width="auto", tz=tz)
 
     def aggregate(self, *names: str) -> Self:
-        """What of each window: count sum mean min max range stddev first last median p95."""
+        """What of each window: count sum mean min max range stddev first last median p95.
+
+        And of counters `increase` and `rate`, by the second.
+        """
         return self._with(aggregates=names)
 
     def fill(self, how: str) -> Self:

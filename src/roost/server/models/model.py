@@ -134,6 +134,8 @@ class Attached:
     direct: Sequence[DirectPage] = ()
     # All figures of `DataModel.figures`, as of now.
     collect: Callable[[], Sequence[Family]] = tuple
+    # What a program in this process asks (`roost.program`), which knows of which class it is.
+    inside: object | None = None
     # Names of alarms that stop something.
     alarms: Callable[[], Sequence[str]] = tuple
 

@@ -8,9 +8,9 @@ Without the extra `roost[series]` there is nothing to load: requests are told so
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -80,8 +80,8 @@ class SeriesDesk:
         """Whether they are there."""
         return self._interface is not None
 
-    async def engine(self) -> "Engine":
-        """Time series of this member, for a program in its process.
+    async def inside(self) -> "Interface":
+        """What answers a program in this process, to which everything is allowed.
 
         Raises:
             SeriesUnavailable: packages that they need are not installed.
@@ -92,7 +92,11 @@ class SeriesDesk:
             from roost.series.errors import SeriesUnavailable
 
             raise SeriesUnavailable(self._why_not)
-        return found.engine
+        return found.for_all()
+
+    def start_inside(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        """Run what such a program has begun; it ends with this desk, at the latest."""
+        return self._tasks.start(work)
 
     async def _drive(self) -> None:
         with suppress(Closed):  # a database that is closed has nothing to drive
@@ -157,6 +161,7 @@ def _attach(ground: Ground) -> Attached:
         close=desk.stop,
         pages=[Page(path=it, answer=desk.answer, body_bytes_max=BODY_BYTES_MAX) for it in PATHS],
         streams=[StreamPage(path=STREAMED_PATH, answer=desk.flow)],
+        inside=desk,
     )
 
 

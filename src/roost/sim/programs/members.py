@@ -7,7 +7,7 @@ from roost.database import Limits, Operation, Transaction, declared
 from roost.database.embedded import Bare, Embedded, Rooms
 from roost.database.rows import Row, scan_view
 from roost.member import Member
-from roost.objects.aio import Database
+from roost.program.aio import Database
 from roost.settings import Settings
 from roost.sim.members.judge import Violation
 from roost.sim.members.machines import Life, Machine

@@ -7,7 +7,7 @@ from typing import Any, TypeVar, overload
 from roost.database import Operation, OperationFailed, Refused
 from roost.database.operations import P, R
 from roost.errors import OutcomeUnknown, RoostError
-from roost.objects.aio import Database
+from roost.program.aio import Database
 from roost.sim.members.judge import Violation
 from roost.sim.programs.errors import BadCheck
 from roost.sim.programs.history import Call, History

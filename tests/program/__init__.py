@@ -1,0 +1,1 @@
+"""Tests of `roost.program`: what a database that was opened with all services has besides."""
