@@ -121,7 +121,7 @@ FLOORS = {
         interface
         viewing | pages
         gathering | happenings
-        facts | ports
+        facts | log | ports
     """,
     "roost.objects": """
         blocking

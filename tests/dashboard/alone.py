@@ -98,13 +98,20 @@ class Rights:
 
     def __init__(self) -> None:
         self.refusal: RoostError | None = None
+        self.wants_root = False
 
     def refuse(self, code: Code, text: str) -> None:
         self.refusal = ModelRefused(code, text)
 
     def admit(
-        self, caller: Caller, allowed: Callable[[], None], refused: Callable[[RoostError], None]
+        self,
+        caller: Caller,
+        allowed: Callable[[], None],
+        refused: Callable[[RoostError], None],
+        *,
+        is_root: bool = False,
     ) -> None:
+        self.wants_root = is_root
         if self.refusal is None:
             allowed()
         else:

@@ -221,6 +221,19 @@ def test_series_are_drawn_with_their_band(page: Page) -> None:
     page.wait_text("value", "#points")
 
 
+def test_the_log_is_shown_and_says_more_when_it_is_told_to(page: Page) -> None:
+    room(page, "member")
+    page.wait_text("Every room says what --log-level lets through.")
+    page.enter("Room of the log", "roost.member")
+    page.enter("Says", "debug")
+    page.press("Have it say so")
+    page.wait_text("Changed: roost.member: debug")
+    page.enter("Says", "as the room above")
+    page.press("Have it say so")
+    page.wait_text("Every room says what --log-level lets through.")
+    page.wait_text("roost.", "#log")
+
+
 @pytest.mark.parametrize("name", ROOMS)
 def test_a_room_can_be_used_by_keyboard_and_read_aloud_and_on_a_phone(
     page: Page, name: str

@@ -1,11 +1,12 @@
 """Which request is answered by whom, and who may look."""
 
 import json
+import logging
 
 import pytest
 
 from roost.call import Code
-from roost.dashboard import Interface
+from roost.dashboard import Interface, Log
 from roost.dashboard.viewing import VIEWERS_MAX
 from roost.database import events
 from roost.exchange import Answer, Request, Streaming
@@ -27,22 +28,27 @@ class Desk:
     def __init__(self) -> None:
         self.hub, self.happenings = hub_of(Alone(ids=[1]))
         self.rights = Rights()
-        self.interface = Interface(self.hub, self.rights)
+        self.log = Log()
+        self.interface = Interface(self.hub, self.rights, self.log)
 
-    async def ask(self, path: str, method: str = "GET", **headers: str) -> Answer | Streaming:
+    async def ask(
+        self, path: str, method: str = "GET", body: bytes = b"", **headers: str
+    ) -> Answer | Streaming:
+        path, _, query = path.partition("?")
         return await self.interface.answer(
             Request(
                 method=method,
                 raw_path=path.encode(),
-                query=b"",
+                query=query.encode(),
+                body=body,
                 caller=Somebody(),
                 headers={k.replace("_", "-").encode(): it.encode() for k, it in headers.items()},
             )
         )
 
-    def asked(self, path: str, method: str = "GET", **headers: str) -> Answer:
+    def asked(self, path: str, method: str = "GET", body: bytes = b"", **headers: str) -> Answer:
         async def story() -> Answer:
-            answer = await self.ask(path, method, **headers)
+            answer = await self.ask(path, method, body, **headers)
             assert isinstance(answer, Answer)
             return answer
 
@@ -80,7 +86,7 @@ def test_the_cluster_is_told_once() -> None:
         (Code.UNAVAILABLE, 503),
     ],
 )
-@pytest.mark.parametrize("path", ["/dashboard/cluster", "/dashboard/events"])
+@pytest.mark.parametrize("path", ["/dashboard/cluster", "/dashboard/events", "/dashboard/log"])
 def test_who_may_not_look_is_told_why(code: Code, status: int, path: str) -> None:
     desk = Desk()
     desk.rights.refuse(code, "not you")
@@ -134,3 +140,49 @@ def test_a_number_that_is_none_is_the_first(said: str) -> None:
         streaming.close()
 
     run_virtually(story())
+
+
+LEVEL = b'{"module": "roost.test_interface", "level": "debug"}'
+IS_JSON = {"content_type": "application/json"}
+
+
+def test_the_log_is_roots_and_says_more_when_it_is_told_to() -> None:
+    desk = Desk()
+    logger = logging.getLogger("roost.test_interface")
+    desk.log.start()
+    try:
+        logger.warning("one")
+        answer = desk.asked("/dashboard/log")
+        assert desk.rights.wants_root
+        [line] = json.loads(answer.body)["lines"]
+        assert (line["text"], line["level"], line["module"]) == ("one", "warning", logger.name)
+        assert not logger.isEnabledFor(logging.DEBUG)
+        assert desk.asked("/dashboard/log", "POST", LEVEL, **IS_JSON).status == 200
+        logger.debug("two")
+        said = json.loads(desk.asked(f"/dashboard/log?after={line['number']}").body)
+        assert [it["text"] for it in said["lines"]] == ["two"]
+        assert said["levels"][logger.name] == "debug"
+    finally:
+        desk.log.stop()
+    assert logger.level == logging.NOTSET
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        (LEVEL, {"content_type": "text/plain"}, 415),
+        (LEVEL, {}, 415),
+        (b"no", IS_JSON, 400),
+        (b'{"module": "roost"}', IS_JSON, 400),
+        (b'{"module": "roost", "level": "loud"}', IS_JSON, 400),
+        (b'{"module": "os", "level": "debug"}', IS_JSON, 400),
+        (b'{"module": "", "level": "debug"}', IS_JSON, 400),
+    ],
+)
+def test_a_level_that_is_none_changes_nothing(
+    body: bytes, headers: dict[str, str], status: int
+) -> None:
+    before = logging.getLogger("roost").level, logging.getLogger().level
+    assert Desk().asked("/dashboard/log", "POST", body, **headers).status == status
+    assert before == (logging.getLogger("roost").level, logging.getLogger().level)
+    assert Desk().asked("/dashboard/log", "DELETE").status == 405

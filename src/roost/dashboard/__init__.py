@@ -4,6 +4,7 @@ from roost.dashboard.facts import Facts, Latency
 from roost.dashboard.gathering import Gathering
 from roost.dashboard.happenings import Happenings
 from roost.dashboard.interface import Interface
+from roost.dashboard.log import Log
 from roost.dashboard.viewing import Hub, Raised
 
-__all__ = ["Facts", "Gathering", "Happenings", "Hub", "Interface", "Latency", "Raised"]
+__all__ = ["Facts", "Gathering", "Happenings", "Hub", "Interface", "Latency", "Log", "Raised"]

@@ -13,9 +13,14 @@ class Replica(model.Replica, model.Frames, Protocol):
 
 
 class Rights(Protocol):
-    """Who may see what members say of themselves."""
+    """Who may see what members say of themselves, and who may see and change more: root."""
 
     def admit(
-        self, caller: Caller, allowed: Callable[[], None], refused: Callable[[RoostError], None]
+        self,
+        caller: Caller,
+        allowed: Callable[[], None],
+        refused: Callable[[RoostError], None],
+        *,
+        is_root: bool = False,
     ) -> None:
         """Call `allowed` when the caller may, else `refused`; one of them, once."""

@@ -5,10 +5,10 @@ from importlib.metadata import version
 
 from roost.call import Caller
 from roost.compiled import description
-from roost.dashboard import Facts, Gathering, Happenings, Hub, Interface, Latency, Raised
+from roost.dashboard import Facts, Gathering, Happenings, Hub, Interface, Latency, Log, Raised
 from roost.dashboard.interface import BODY_BYTES_MAX
 from roost.errors import RoostError
-from roost.etcd.access.judge import somebody
+from roost.etcd.access.judge import Judge, somebody
 from roost.etcd.border import Border
 from roost.figures import Family
 from roost.histogram import Histogram
@@ -37,17 +37,23 @@ GRAPHED = frozenset(
 
 
 class BorderRights:
-    """Whoever may ask a member for its status may look (etcd: Maintenance.Status)."""
+    """Whoever may ask a member for its status may look (etcd: Maintenance.Status); root all."""
 
     def __init__(self, border: Border) -> None:
         """Ask etcd's users."""
         self._border = border
 
     def admit(
-        self, caller: Caller, allowed: Callable[[], None], refused: Callable[[RoostError], None]
+        self,
+        caller: Caller,
+        allowed: Callable[[], None],
+        refused: Callable[[RoostError], None],
+        *,
+        is_root: bool = False,
     ) -> None:
         """Call `allowed` when the caller may, else `refused`."""
-        self._border.admit(caller, somebody, allowed, refused, is_local=True)
+        check = Judge.need_root if is_root else somebody
+        self._border.admit(caller, check, allowed, refused, is_local=True)
 
 
 def graphed(families: Iterable[Family]) -> dict[str, float]:
@@ -132,9 +138,19 @@ def _attach(ground: Ground) -> Attached:
         alarms=lambda: [Raised(*it) for it in ground.shown.alarms()],
         wall_s=ground.wall_s,
     )
-    interface = Interface(hub, BorderRights(border))
+    log = Log()
+
+    async def start() -> None:
+        log.start()
+
+    def stop() -> None:
+        hub.close()
+        log.stop()
+
+    interface = Interface(hub, BorderRights(border), log)
     return Attached(
-        stop=hub.close,
+        start=start,
+        stop=stop,
         pages=[
             Page(path=it, answer=interface.answer, body_bytes_max=BODY_BYTES_MAX) for it in PATHS
         ],

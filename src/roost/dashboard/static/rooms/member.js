@@ -1,8 +1,8 @@
 // The member that serves this page: who it is, all its figures as they change, its addresses.
 
 import { page } from "../api.js";
-import { command, doing, field, h, refresh, say, table } from "../dom.js";
-import { durationText, numberText } from "../words.js";
+import { button, command, doing, field, h, refresh, say, table } from "../dom.js";
+import { durationText, momentText, numberText } from "../words.js";
 
 const LOOK_MS = 2000;
 // What this port answers besides calls of etcd's API, which docs/reference lists.
@@ -12,15 +12,50 @@ const ADDRESSES = [
   ["/v3/…", "etcd's API as JSON; gRPC on the same port"], ["/v2/…", "etcd 0.4's keys, statistics and members"],
   ["/series/…", "time series"], ["/counters/…", "counters"],
   ["/dashboard/cluster", "the cluster as this member sees it, as JSON"], ["/dashboard/events", "the same a second, as events"],
+  ["/dashboard/log", "the last lines of its log"],
 ];
+
+const LEVELS = ["debug", "info", "warning", "error", "as the room above"], LINES_MAX = 500;
+
+/** The last lines of the log, and how much each of its rooms says. */
+function logCard(signal) {
+  const list = h("ol", { class: "list", id: "log" }), told = h("p", { class: "quiet" });
+  const module = field("Room of the log", { list: "log-modules", value: "roost" });
+  const level = field("Says", { options: LEVELS });
+  const modules = h("datalist", { id: "log-modules" });
+  let after = 0;
+  const take = (said) => {
+    for (const it of said.lines) {
+      const tone = it.level === "info" || it.level === "debug" ? "quiet" : it.level === "warning" ? "warn" : "bad";
+      list.prepend(h("li", {}, h("time", { class: "quiet" }, momentText(it.at_s)), " ", h("b", { class: tone }, it.level), " ",
+        h("code", {}, it.module), ` ${it.text}`));
+      after = it.number;
+    }
+    while (list.children.length > LINES_MAX) list.lastChild.remove();
+    refresh(modules, said.modules.map((it) => h("option", { value: it })));
+    const set = Object.entries(said.levels).map(([name, it]) => `${name}: ${it}`);
+    refresh(told, set.length ? `Changed: ${set.join(", ")}` : "Every room says what --log-level lets through.");
+  };
+  const look = async () => take(await page(`log?after=${after}`, { signal }));
+  const change = doing(async () => {
+    const wanted = level.input.value === LEVELS[4] ? "" : level.input.value;
+    const body = JSON.stringify({ module: module.input.value, level: wanted });
+    take(await page("log", { method: "POST", body, headers: { "content-type": "application/json" } }));
+    await look();
+  });
+  const card = h("section", { class: "card" }, h("h2", {}, "Log"), modules, h("div", { class: "row" }, module.element, level.element,
+    button("Have it say so", change)), told, list);
+  return { card, look };
+}
 
 export async function open(place, { cluster, signal }) {
   const about = h("section", { class: "card", id: "about" });
   const wanted = field("Figures whose names have", { type: "search" });
   const figures = h("div", { id: "figures" });
+  const log = logCard(signal);
   let before = {}, beforeMs = 0;
   place.append(about, h("section", { class: "card" }, h("div", { class: "row" }, wanted.element), figures,
-    command("roost status")), h("section", { class: "card" }, table("Where else it answers", ["Address", "What is there"],
+    command("roost status")), log.card, h("section", { class: "card" }, table("Where else it answers", ["Address", "What is there"],
     ADDRESSES.map(([address, text]) => [h("code", {}, address), text]))));
 
   const showAbout = () => {
@@ -42,11 +77,12 @@ export async function open(place, { cluster, signal }) {
     beforeMs = nowMs;
     refresh(figures, table("Figures", ["Name", { name: "Value", isNumber: true }, { name: "Change a second", isNumber: true }], rows));
   };
-  const quietly = () => look().catch((error) => { if (error.name !== "AbortError") say(error.message, true); });
+  const quietly = () => Promise.all([look(), log.look()])
+    .catch((error) => { if (error.name !== "AbortError") say(error.message, true); });
   wanted.input.addEventListener("input", doing(look));
   cluster.addEventListener("state", showAbout, { signal });
   showAbout();
-  await look();
+  await quietly();
   const timer = setInterval(quietly, LOOK_MS);
   signal.addEventListener("abort", () => clearInterval(timer));
 }
