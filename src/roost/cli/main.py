@@ -140,7 +140,7 @@ COMMANDS = {
     "trees": Lazy(
         "roost.cli.trees",
         "trees",
-        "List the trees in the directory of a member: keys, bytes, types, purposes.",
+        "List the trees in the directory of a member: keys, bytes, pages, types, purposes.",
     ),
     "dump": Lazy(
         "roost.cli.trees",
