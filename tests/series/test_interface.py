@@ -18,6 +18,7 @@ from roost.series import parts, writing
 from roost.series.asked import refusal
 from roost.series.engine import Engine
 from roost.series.errors import SeriesDamaged
+from roost.series.intake import Points
 from roost.series.interface import Interface
 from tests.database.databases import Databases, with_databases
 
@@ -293,6 +294,27 @@ def test_a_stream_is_answered_flush_by_flush(tmp_path: Path) -> None:
             assert said["error"] == "bad_request"
 
     with_interface(tmp_path, story)
+
+
+def test_a_stream_whose_points_cannot_be_taken_is_told_and_the_log_is_not(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each stream that a stop, or want of a leader, cut short left a traceback in the log."""
+
+    async def story(ask: Asked) -> None:
+        async def pieces() -> AsyncIterator[bytes]:
+            yield b"a 1 2\n\n"
+
+        async def refuse(given: Points) -> int:
+            del given
+            raise NoLeader("nobody leads")
+
+        ask.interface._writing._intake.add = refuse  # type: ignore[method-assign]  # as in a stop
+        (said,) = await ask.stream("/series/append?ack=received", pieces())
+        assert said["error"] == "no_leader"
+
+    with_interface(tmp_path, story)
+    assert caplog.records == []
 
 
 def test_nobody_is_answered_when_a_client_goes_within_its_request(tmp_path: Path) -> None:

@@ -4,12 +4,15 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 import pytest
+import uvloop
 from starlette.types import Receive, Scope, Send
 
 from roost.call import Call, Route, Stream, StreamCall, StreamHandler, Unary
 from roost.server import ClientPort, Listener, ServerConfig
+from roost.server.accepting import Acceptor, Counted
 from roost.server.grpc import GrpcProtocol
 from roost.server.h2 import PREFACE
 from roost.server.h2 import frames as f
@@ -17,6 +20,7 @@ from roost.server.h2.hpack import encode_literal
 from roost.server.port import AROUND_BYTES, FIRST_BYTES_S, SniffingProtocol
 from roost.settings import DEFAULTS
 from roost.sim.members.loop import pass_time, run_virtually, until_idle
+from roost.tasks import Tasks
 from roost.tls import Certificate
 
 PLACE = ("127.0.0.1", 2379)
@@ -302,3 +306,52 @@ def test_a_call_that_outlasts_its_grace_keeps_no_port_open() -> None:
         assert 5 <= loop.time() - begun_s < 5.5
 
     closing(story)
+
+
+class Answering(Counted):
+    """Is told to stop in the very turn in which its connection is made."""
+
+    def __init__(self, tasks: Tasks) -> None:
+        self._tasks = tasks
+        self.made = asyncio.Event()
+        self.lost = asyncio.Event()
+        self.transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.is_made, self.transport = True, cast("asyncio.Transport", transport)
+        self._tasks.cancel()
+        self.made.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost.set()
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def test_a_stop_closes_no_connection_behind_its_protocols_back(run: Callable[..., None]) -> None:
+    """Uvloop did, when the stop came in the turn in which it was made; who answered met that."""
+
+    async def story() -> None:
+        tasks = Tasks()
+        protocol = Answering(tasks)
+        failed: list[None] = []
+        acceptor = Acceptor(
+            socket.create_server(("127.0.0.1", 0)),
+            make=lambda: protocol,
+            admit=str,
+            on_failed=lambda: failed.append(None),
+            tasks=tasks,
+            context=None,
+            handshake_s=None,
+        )
+        with socket.create_connection(acceptor.door.sock.getsockname()[:2]) as client:
+            client.setblocking(False)
+            await protocol.made.wait()
+            await tasks.close()
+            protocol.transport.write(b"answer")
+            assert await asyncio.get_running_loop().sock_recv(client, 100) == b"answer"
+            protocol.transport.abort()
+            await protocol.lost.wait()
+        acceptor.door.close()
+        assert failed == [], "it was made, and its end is its own to tell"
+
+    run(story())

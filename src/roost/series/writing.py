@@ -1,6 +1,7 @@
 """What clients write over HTTP: points in three forms, tags, deletions, rules."""
 
 import asyncio
+import logging
 import zlib
 from collections.abc import AsyncIterator
 from typing import TypeVar
@@ -21,6 +22,7 @@ from roost.series.retention import Policy, of_series, of_tag
 from roost.series.spelling import parse_duration, parse_series, series_text
 from roost.tasks import Tasks
 
+logger = logging.getLogger(__name__)
 B = TypeVar("B")
 # What a body may be when it is unpacked; larger ones are unpacked on a thread.
 BODY_BYTES_MAX, ASIDE_BYTES = 32 << 20, 64 << 10
@@ -119,7 +121,7 @@ class Writing:
 
         What came last is appended while what follows is read; one at a time, so in their order.
         """
-        tasks, count = Tasks(), 0
+        tasks, count = Tasks(_on_not_added), 0
         adding: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         adding.set_result(0)
         try:
@@ -261,6 +263,12 @@ async def _with_end(body: AsyncIterator[bytes]) -> AsyncIterator[bytes | None]:
     async for data in body:
         yield data
     yield None
+
+
+def _on_not_added(error: BaseException) -> None:
+    """Who waits for it is told; and where its client is gone, nobody does."""
+    if not isinstance(error, RoostError):
+        logger.error("points of a stream were not added", exc_info=error)
 
 
 def _line(value: object) -> bytes:

@@ -8,6 +8,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 
 from roost.descriptors import free_for_all
 from roost.door import Door
@@ -50,6 +51,8 @@ class Acceptor:
         self._admit = admit
         self._on_failed = on_failed
         self._tasks = tasks
+        # Each ends before `_serve` does, which hears of its error.
+        self._connecting = Tasks(lambda _error: None)
         self._context = context
         self._handshake_s = handshake_s
         self.door = Door(sock, on_come=self._on_come, free=free_for_all)
@@ -65,16 +68,37 @@ class Acceptor:
     async def _serve(self, sock: socket.socket) -> None:
         protocol = self._make()
         try:
-            await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: protocol,
-                sock,
-                ssl=self._context,
-                ssl_handshake_timeout=self._handshake_s,
-                ssl_shutdown_timeout=self._handshake_s,
-            )
+            await self._connect(protocol, sock)
         except OSError as error:
             logger.debug("a connection was not made: %s", error)
         finally:
             if not protocol.is_made:
                 sock.close()
                 self._on_failed()
+
+    async def _connect(self, protocol: Counted, sock: socket.socket) -> None:
+        """Hand the socket to the protocol.
+
+        Without TLS that takes two turns of the loop, and is not cancelled in between: uvloop would
+        close a connection that may be served already, and tell nobody.
+        """
+        connecting = self._connecting.start(
+            asyncio.get_running_loop().connect_accepted_socket(
+                lambda: protocol,
+                sock,
+                ssl=self._context,
+                ssl_handshake_timeout=self._handshake_s,
+                ssl_shutdown_timeout=self._handshake_s,
+            )
+        )
+        try:
+            await asyncio.shield(connecting)
+        except asyncio.CancelledError:
+            if self._context is not None:
+                connecting.cancel()
+            while not connecting.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([connecting])
+            if not connecting.cancelled() and (error := connecting.exception()) is not None:
+                logger.debug("a connection was not made: %s", error)
+            raise

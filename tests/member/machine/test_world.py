@@ -1,6 +1,7 @@
 """Large files go without holding the event loop up."""
 
 import asyncio
+import errno
 import threading
 from pathlib import Path
 
@@ -114,3 +115,17 @@ def test_who_is_cancelled_waits_for_the_end_of_what_runs_aside(*, fails: bool) -
         assert ended.is_set()
 
     asyncio.run(run())
+
+
+def test_a_scrub_that_no_process_can_be_started_for_is_one_that_was_not_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where file descriptors or processes were few, each was a traceback in the log."""
+
+    async def refuse(*_arguments: str) -> None:
+        raise OSError(errno.EMFILE, "too many")
+
+    monkeypatch.setattr("roost.member.machine.world.run_module", refuse)
+    assert asyncio.run(World().scrub(tmp_path)) is None
+    (said,) = caplog.messages
+    assert "no process can be started to read the store" in said

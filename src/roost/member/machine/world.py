@@ -5,6 +5,7 @@ world of its own, and run the same member in it (D10).
 """
 
 import asyncio
+import logging
 import os
 import random
 import shutil
@@ -46,6 +47,7 @@ from roost.store.crash import crash_signal
 from roost.store.scrub import NICENESS
 from roost.store.snapshot import EXIT_CORRUPT
 
+logger = logging.getLogger(__name__)
 Address = tuple[str, int]
 Result = TypeVar("Result")
 SEGMENT_BYTES_MIN = 64 << 10
@@ -169,7 +171,11 @@ class World:
         machine to everybody else, unless it `is_awaited`.
         """
         niceness = 0 if is_awaited else NICENESS
-        ended = await run_module("roost.store.scrub", str(directory), str(niceness))
+        try:
+            ended = await run_module("roost.store.scrub", str(directory), str(niceness))
+        except OSError as error:
+            logger.warning("no process can be started to read the store: %s", error)
+            return None
         if number := crash_signal(ended.code):
             fault = f"reading it ends the process: signal {number}"
             return ScrubReport(record_count=0, value_bytes=0, index=0, took_s=0.0, fault=fault)
