@@ -137,6 +137,35 @@ def test_who_is_interrupted_before_the_work_began_leaves_none_of_it() -> None:
     asyncio.run(story())
 
 
+def test_what_ends_the_loop_from_within_leaves_nobody_waiting() -> None:
+    loop, told = LoopThread("roost-left"), list[BaseException]()
+    waits = threading.Event()
+
+    async def wait() -> None:
+        waits.set()
+        await asyncio.get_running_loop().create_future()
+
+    async def leave() -> None:
+        raise SystemExit(3)
+
+    def call() -> None:
+        try:
+            loop.call(wait())
+        except Closed as error:
+            told.append(error)
+
+    waiting = threading.Thread(target=call)
+    waiting.start()
+    assert waits.wait(60)
+    with pytest.raises(SystemExit):
+        loop.call(leave())
+    waiting.join()
+    assert len(told) == 1
+    with pytest.raises(Closed):
+        loop.call(nothing())
+    loop.close()
+
+
 def test_a_call_is_made_in_the_context_of_its_caller() -> None:
     who = ContextVar("who", default="nobody")
 

@@ -28,6 +28,8 @@ DV = TypeVar("DV")
 ROWS_MAX = 10_000
 ROWS_WARNED = 100
 VERSION_MAX = (1 << 63) - 1
+# A derived tree has those of the database.
+_NO_LIMITS = TreeLimits()
 
 
 class TooManyRows(Exception):
@@ -82,7 +84,6 @@ class Derivation(Generic[DK, DV]):
 
         """
         encode_key, encode, name = self.shape.keys.encode, self.shape.values.encode, self.name
-        none = TreeLimits()
         found: dict[bytes, bytes] = {}
         for count, (made_key, made_value) in enumerate(
             self.function(*self.source.row(key, value)), 1
@@ -90,8 +91,8 @@ class Derivation(Generic[DK, DV]):
             if count > ROWS_MAX:
                 raise TooManyRows(f"more than {ROWS_MAX} rows for one")
             encoded, content = encode_key(made_key), encode(made_value)
-            check_key(encoded, name, none, limits)
-            check_value(content, name, none, limits)
+            check_key(encoded, name, _NO_LIMITS, limits)
+            check_value(content, name, _NO_LIMITS, limits)
             found[encoded] = content
         return found
 

@@ -148,9 +148,9 @@ def encode_keys(keys: list[bytes]) -> bytes:
     return msgspec.msgpack.encode(keys)
 
 
-def decode_keys(held: bytes | None) -> list[bytes]:
+def decode_keys(held: bytes) -> list[bytes]:
     """Keys that were made of one row."""
-    return [] if held is None else _keys_decoder.decode(held)
+    return _keys_decoder.decode(held)
 
 
 def escaped(key: bytes) -> bytes:

@@ -268,6 +268,7 @@ class Deriving:
     def _work(self, environment: Environment, tree: DerivingTree, *, may_walk: bool) -> None:
         was_built = tree.is_built
         txn = environment.store.begin()
+        txn.gather()  # rows, and what was made of which: nobody asks which came first
         try:
             tree.work(txn, may_walk=may_walk)
         except DerivedFailed as error:

@@ -252,9 +252,17 @@ class DerivingTree:
 
     def _derive(self, txn: Txn, key: bytes, value: bytes | None) -> int:
         """Have the tree hold what comes of one row, and nothing else of that key; rows touched."""
-        held = layout.decode_keys(txn.get(self.back_id, key))
+        back = txn.get(self.back_id, key)
         made: dict[bytes, bytes] = {} if value is None else self._made(key, value)
         rows_id, units = self.rows_id, 1 + len(made)
+        if back is None:
+            # As nearly all are, while a tree is made for the first time.
+            for it, content in made.items():
+                txn.put(rows_id, layout.row_name(it, key), content)
+            if made:
+                txn.put(self.back_id, key, layout.encode_keys(list(made)))
+            return units
+        held = layout.decode_keys(back)
         for it in held:
             if it not in made:
                 txn.delete(rows_id, layout.row_name(it, key))

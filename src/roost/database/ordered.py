@@ -104,6 +104,16 @@ def after_parts(prefix: bytes) -> bytes:
 
 
 def _encode(out: bytearray, part: Part, depth_left: int) -> None:
+    # What most keys are made of, without asking what else it could be.
+    kind = type(part)
+    if kind is str:
+        out.append(_STR)
+        out += utf8(part).replace(b"\0", b"\0\xff")
+        out.append(_END)
+        return
+    if kind is int:
+        _encode_int(out, part)
+        return
     match part:
         case bool():
             raise BadKey(f"{part!r} is neither a number nor text: use 0 and 1")

@@ -247,11 +247,19 @@ class LoopThread:
 
     def _run(self) -> None:
         assert self._loop is not None, "it was made before"
-        asyncio.set_event_loop(self._loop)
+        loop = self._loop
+        asyncio.set_event_loop(loop)
         try:
-            self._loop.run_forever()
+            loop.run_forever()
+        except (KeyboardInterrupt, SystemExit) as error:
+            # Who called what raised it is told so; all others, that it was closed.
+            logger.error("the loop of %s was ended by what ran on it: %r", self._name, error)  # noqa: TRY400 - it is no fault of ours, and who called has it
+            with self._lock:
+                self._is_closed = True
+            self._take()
+            loop.run_until_complete(_end_all(loop))
         finally:
-            self._loop.close()
+            loop.close()
 
     def close(self) -> None:
         """Cancel what runs, and end the loop and the threads; more than once does nothing.
