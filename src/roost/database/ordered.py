@@ -105,13 +105,12 @@ def after_parts(prefix: bytes) -> bytes:
 
 def _encode(out: bytearray, part: Part, depth_left: int) -> None:
     # What most keys are made of, without asking what else it could be.
-    kind = type(part)
-    if kind is str:
+    if type(part) is str:
         out.append(_STR)
         out += utf8(part).replace(b"\0", b"\0\xff")
         out.append(_END)
         return
-    if kind is int:
+    if type(part) is int:
         _encode_int(out, part)
         return
     match part:
