@@ -176,7 +176,8 @@ FLOORS = {
     "roost.series": """
         interface
         asking
-        writing | parts
+        writing | tailing
+        parts
         queries | frames | driving
         intake | asked
         engine

@@ -27,6 +27,7 @@ class Shell:
     """Runs commands against one endpoint."""
 
     def __init__(self, endpoint: str) -> None:
+        self.endpoint = endpoint
         self._environment = {**os.environ, "ROOST_ENDPOINTS": endpoint}
 
     def run(self, *arguments: str, code: int = 0, stdin: str = "", **more: str) -> str:

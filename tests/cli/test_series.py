@@ -1,13 +1,18 @@
 """`roost series`: each command as it is typed, for people and for programs."""
 
+import json
+import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from roost.client.series import connect
 from roost.client.series.questions import WINDOWS_MAX
 from roost.series import asking
 from roost.testing.cluster import Cluster
+from roost.testing.patience import PATIENCE_S
 from tests.cli.test_client_commands import Shell
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
@@ -77,10 +82,27 @@ def test_rules_and_figures(shell: Shell) -> None:
     assert "staged_points" in shell.run("series", "stats")
 
 
+def test_points_are_printed_as_they_come(shell: Shell) -> None:
+    shell.run("series", "add", "told", "1", "--time", "1")
+    tailing = shell.start("series", "tail", "told", "--json")
+    assert tailing.stdout is not None
+    with ThreadPoolExecutor(1) as pool, connect(shell.endpoint) as con:
+        line = pool.submit(tailing.stdout.readline)
+        while not line.done():
+            con.add("told", 2, 7.5)
+            con.flush()
+    assert json.loads(line.result()) == {"series": "told", "time": 2, "value": 7.5}
+    tailing.send_signal(signal.SIGINT)
+    tailing.communicate(timeout=PATIENCE_S)
+    assert tailing.returncode == 0
+    assert "no such series" in shell.run("series", "tail", "nobody", code=3)
+
+
 def test_what_is_wrong_is_said_in_a_line(shell: Shell) -> None:
     for arguments in (
         ("series", "add", "heat", "1", "--time", "yesterday"),
         ("series", "delete", "heat"),
+        ("series", "tail"),
     ):
         assert "Error" in shell.run(*arguments, code=2)
     refused: list[list[str]] = [

@@ -169,6 +169,26 @@ def test_everything_else_that_is_asked_of_series(three: Cluster, tmp_path: Path)
 
 @pytest.mark.slow
 @pytest.mark.cluster
+def test_points_are_told_as_they_come(three: Cluster) -> None:
+    async def story() -> None:
+        async with aio.connect(three.endpoints) as con:
+            await con.add("live", 0, 0.0)
+            await con.flush()
+            live = con.tail("live")
+            coming = asyncio.ensure_future(anext(live))
+            while not coming.done():
+                await con.add("live", 1, 1.5)
+                await con.flush()
+            assert (await coming).values == [1.5]
+            await live.aclose()
+            with pytest.raises(SeriesRefused):
+                await anext(con.tail("nobody"))
+
+    asyncio.run(story())
+
+
+@pytest.mark.slow
+@pytest.mark.cluster
 def test_errors_come_at_close_without_waiting(three: Cluster) -> None:
     con = series.connect(three.endpoints)
     with con.series("bad{") as s:

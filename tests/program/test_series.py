@@ -100,6 +100,29 @@ def test_answers_are_those_of_http() -> None:
     asyncio.run(story())
 
 
+def test_points_are_told_as_they_come() -> None:
+    async def story() -> None:
+        async with roost.aio.open(None) as db, db.series.connect() as con:
+            await con.add("a", 0, 0.0)
+            await con.flush()
+            live = con.tail("a")
+            coming = asyncio.ensure_future(anext(live))
+            time = 0
+            while not coming.done():
+                time += 1
+                await con.add("a", time, 1.5)
+                await con.flush()
+            told = await coming
+            assert (told.name, told.values, told.has_missed) == ("a", [1.5], False)
+            assert 1 <= told.times[0] <= time
+            await live.aclose()
+            with pytest.raises(SeriesRefused) as caught:
+                await anext(con.tail("nobody"))
+            assert caught.value.status == 404
+
+    asyncio.run(story())
+
+
 def test_a_connection_ends_with_the_database_and_says_so() -> None:
     async def story() -> None:
         db = await roost.aio.open(None)

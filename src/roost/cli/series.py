@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 import click
 
+from roost.cli.interrupts import interruptible, leave_done
 from roost.cli.shared import client_options, credentials, failed, say_json, say_table
 from roost.client import series as client
 from roost.client.series.points import nanoseconds
@@ -225,6 +226,32 @@ def query(
         click.echo(table.name)
         say_table([["TIME", *map(str.upper, table.columns)], *cells],
                   right=range(1, 1 + len(table.columns)))  # fmt: skip
+
+
+@series.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--tag", default="", help="Those that have this tag or label, key:value.")
+@client_options
+def tail(
+    names: tuple[str, ...], endpoints: str, timeout_s: float, *, as_json: bool, tag: str
+) -> None:
+    r"""Print points of series as they come, until interrupted.
+
+    \b
+    Example:
+        roost series tail sensor1.heat
+        roost series tail --tag temp:C --json
+    """
+    _need(names, (tag,) if tag else ())
+    with interruptible(leave_done), _connected(endpoints, timeout_s) as connection:
+        for it in connection.tail(*names, tag=tag):
+            if it.has_missed:
+                click.echo("some were missed", err=True)
+            for at, value in zip(it.times, it.values, strict=True):
+                if as_json:
+                    say_json({"series": it.name, "time": at, "value": value})
+                else:
+                    click.echo(f"{_shown(at)}\t{it.name}\t{'' if value is None else f'{value:g}'}")
 
 
 @series.command()

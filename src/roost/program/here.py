@@ -9,7 +9,7 @@ Answers that nobody reads are as many as flushes that were sent, which the conne
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -135,6 +135,26 @@ class Here:
         """
         body = b"" if value is None else msgspec.json.encode(value)
         return decoded(await self.ask(method, target, body))
+
+    async def lines(self, target: str) -> AsyncGenerator[bytes, None]:
+        """Lines of an answer that has no end, as they come.
+
+        Raises:
+            SeriesRefused: it was refused.
+            Closed, SeriesUnavailable: nobody is there to answer, or no more.
+
+        """
+        self._embedded.check()
+        inside = await self._desk.inside()
+        answer = await inside.answer(_request("GET", target))
+        if isinstance(answer, Answered):
+            raise refusal_of(answer.status, answer.body)
+        try:
+            async for line in answer.pieces:
+                yield line
+        finally:
+            answer.close()
+        self._embedded.check()
 
     async def answer(self, asked: Asked) -> Answer:
         """The answer to a question.

@@ -30,9 +30,13 @@ from roost.series.spelling import (
     time_texts,
 )
 from roost.series.tables import TIME_MIN, TIME_STOP
+from roost.series.tailing import as_events, as_lines, tail, titles_of
 from roost.series.windows import auto_window
 from roost.series.writing import described_series
 
+EVENTS = (b"content-type", b"text/event-stream")
+NDJSON = (b"content-type", b"application/x-ndjson")
+UNCACHED = (b"cache-control", b"no-store")
 LIST_MAX, LIST_DEFAULT = 10_000, 1000
 POINTS_MAX = 100_000
 
@@ -160,6 +164,27 @@ class Asking:
                     row = await _last(reading, sid, tz, unit)
                     found += [row] if row is not None else []
         return said(200, {"series": found})
+
+    async def tail(self, asked: Parameters) -> Streaming:
+        """Points as they come; see `tailing`.
+
+        Raises:
+            RoostError: nobody can be told.
+
+        """
+        names, tags, tz = asked.texts("name"), asked.tags(), asked.tz
+        unit = asked.unit() if asked.text("precision") else None
+        form = asked.text("format", "events")
+        asked.check()
+        if not names and not tags:
+            raise BadWindow("say which series: by name= or by tag=")
+        if form not in ("events", "lines"):
+            raise BadRequest(f"format={form!r}: events or lines")
+        titles = await titles_of(self._engine, names, tags)
+        rows = tail(self._engine, titles, tz, unit)
+        if form == "lines":
+            return Streaming((NDJSON, UNCACHED), as_lines(rows), lambda: None)
+        return Streaming((EVENTS, UNCACHED), as_events(rows), lambda: None)
 
     async def rules(self) -> Answer:
         """All rules of retention."""

@@ -20,10 +20,10 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from roost.database import Operation, Refused, UnknownOperation
-from roost.database.aio import Database
+from roost.database.aio import Database, Observation
 from roost.series.errors import OVERTAKEN
 from roost.series.generations import Records
-from roost.series.head import Head
+from roost.series.head import STAGED_TREE, Head
 from roost.series.names import Info, Tag
 from roost.series.operations import (
     APPEND,
@@ -211,6 +211,10 @@ class Engine:
             if refusal.code != OVERTAKEN:
                 raise
         return True
+
+    def staging(self) -> Observation[bytes, bytes]:
+        """Records as this member applies them, from its `async with` block on."""
+        return self._db.observe(STAGED_TREE)
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[Reading, None]:

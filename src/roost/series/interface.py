@@ -114,6 +114,8 @@ class Interface:
                 return await self._asking.query(request, asked)
             case ("GET" | "HEAD", "/last"):
                 return await self._asking.last(request, asked)
+            case ("GET", "/tail"):
+                return await self._asking.tail(asked)
             case ("GET" | "HEAD", "/retention"):
                 return await self._asking.rules()
             case ("GET" | "HEAD", "/stats"):
@@ -128,7 +130,7 @@ class Interface:
                 return await self._writing.delete_series(path[1:])
         allowed = {
             "": ("GET",), "/query": ("GET",), "/last": ("GET",), "/retention": ("GET", "PUT"),
-            "/tags": ("POST",), "/points": ("DELETE",), "/stats": ("GET",),
+            "/tail": ("GET",), "/tags": ("POST",), "/points": ("DELETE",), "/stats": ("GET",),
         }.get(path)  # fmt: skip
         return not_found() if allowed is None else not_allowed(*allowed)
 

@@ -13,7 +13,7 @@ is awaited.  docs/how-to/series.md shows both.
 """
 
 from roost.client.series import aio
-from roost.client.series.answers import Answer, Table
+from roost.client.series.answers import Answer, Live, Table
 from roost.client.series.blocking import Appender, Connection, Question, connect, query
 from roost.client.series.errors import BadPoint, SeriesRefused
 from roost.client.series.questions import Asked
@@ -24,6 +24,7 @@ __all__ = [
     "Asked",
     "BadPoint",
     "Connection",
+    "Live",
     "Question",
     "SeriesRefused",
     "Table",

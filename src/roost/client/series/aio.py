@@ -10,7 +10,8 @@ Full?  PENDING_POINTS_MAX are kept; who has more waits until some are durable.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import quote, urlencode
@@ -19,6 +20,7 @@ import msgspec
 
 from roost.client.credentials import Credentials
 from roost.client.errors import ClientError, OutcomeUnknown, Unreachable
+from roost.client.series.answers import Live, live_of
 from roost.client.series.asking import Question
 from roost.client.series.errors import SeriesRefused
 from roost.client.series.members import Members, pause, refusal_of
@@ -239,6 +241,20 @@ class Connection:
         said = await self.way.ask_json("GET", f"/series/last?precision=ns&{urlencode(given)}")
         held = (it for it in said["series"] if it["time"] is not None)
         return {it["name"]: (it["time"], it["value"]) for it in held}
+
+    async def tail(self, *names: str, tag: str = "") -> AsyncGenerator[Live, None]:
+        """Points of series as they come, from now on, until the caller leaves.
+
+        Raises:
+            SeriesRefused: there is no such series, or there are too many.
+            Unreachable: nobody answers, or no more: ask again for what is new.
+
+        """
+        given = [*(("name", it) for it in names), *([("tag", tag)] if tag else [])]
+        target = f"/series/tail?format=lines&precision=ns&{urlencode(given)}"
+        async with aclosing(live_of(self.way.lines(target))) as found:
+            async for it in found:
+                yield it
 
     async def tag(
         self, name: str, *, add: Sequence[str] = (), remove: Sequence[str] = ()

@@ -1,5 +1,6 @@
 """Answers to questions about series: a table for each."""
 
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,19 @@ class Table:
         for name, values in self.columns.items():
             found[name] = np.array(values, np.float64)
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """Points of a series that have come; `times` are nanoseconds, a value is None for NaN.
+
+    `has_missed` says that some before it were not told: whoever asks was too slow.
+    """
+
+    name: str
+    times: list[int]
+    values: list[float | None]
+    has_missed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +86,13 @@ class _Said(msgspec.Struct, frozen=True):
     series: list[_Series]
 
 
+class _Told(msgspec.Struct, frozen=True):
+    name: str = ""
+    points: list[tuple[int, float | None]] = []
+    missed: bool = False
+
+
+_told = msgspec.json.Decoder(_Told)
 _decoder = msgspec.json.Decoder(_Said)
 
 
@@ -83,6 +104,23 @@ def answer_of(body: bytes) -> Answer:
 
     """
     return Answer([_table(it) for it in _decoder.decode(body).series])
+
+
+async def live_of(lines: AsyncIterator[bytes]) -> AsyncGenerator[Live, None]:
+    """What is told as lines (`format=lines`, `precision=ns`).
+
+    Raises:
+        msgspec.DecodeError: it is none.
+
+    """
+    has_missed = False
+    async for line in lines:
+        said = _told.decode(line)
+        has_missed = has_missed or said.missed
+        if said.points:
+            times, values = zip(*said.points, strict=True)
+            yield Live(said.name, list(times), list(values), has_missed)
+            has_missed = False
 
 
 def _table(given: _Series) -> Table:

@@ -5,13 +5,13 @@ that has them: one costs a lock and no visit to another thread.
 """
 
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from roost.client.credentials import Credentials
 from roost.client.series import aio
-from roost.client.series.answers import Answer
+from roost.client.series.answers import Answer, Live
 from roost.client.series.asking import Question as Asking
 from roost.client.series.points import columns_of
 from roost.client.series.questions import Asked, Building, changed
@@ -127,6 +127,10 @@ class Connection:
     def last(self, *names: str, tag: str = "") -> dict[str, tuple[int, float | None]]:
         """The last points of series: by name, time in nanoseconds and value."""
         return self.call(self._inner.last(*names, tag=tag))
+
+    def tail(self, *names: str, tag: str = "") -> Iterator[Live]:
+        """Points of series as they come, from now on; see `aio.Connection.tail`."""
+        return self._loop.iterate(self._inner.tail(*names, tag=tag))
 
     def tag(
         self, name: str, *, add: Sequence[str] = (), remove: Sequence[str] = ()

@@ -7,7 +7,7 @@ whoever answers, and anew when it is no longer believed.
 
 import asyncio
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -154,6 +154,27 @@ class Members:
         """
         body = b"" if value is None else msgspec.json.encode(value)
         return decoded(await self.ask(method, target, body))
+
+    async def lines(self, target: str) -> AsyncGenerator[bytes, None]:
+        """Lines of an answer that has no end, as they come.
+
+        Raises:
+            SeriesRefused: a member said no.
+            Unreachable: nobody answers, or no more.
+
+        """
+        exchange = await self.open("GET", target, {}, b"")
+        try:
+            while line := await exchange.line():
+                if exchange.status != 200:
+                    raise refusal_of(exchange.status, line)
+                yield line
+        except (OSError, TimeoutError) as error:
+            self.leave()
+            raise Unreachable("UNAVAILABLE", f"the member has gone: {error}") from error
+        finally:
+            exchange.close()
+        raise Unreachable("UNAVAILABLE", "the member has ended")
 
     async def answer(self, asked: Asked) -> Answer:
         """The answer to a question.

@@ -3,6 +3,7 @@
 `roost.program` has the other way; what is asked, answered and refused is the same on both.
 """
 
+from collections.abc import AsyncGenerator
 from typing import Any, Protocol
 
 from roost.client.series.answers import Answer
@@ -63,6 +64,14 @@ class Way(Protocol):
 
         Raises:
             ClientError: as `ask`.
+
+        """
+
+    def lines(self, target: str) -> AsyncGenerator[bytes, None]:
+        """Lines of an answer that has no end, as they come.
+
+        Raises:
+            ClientError: as `ask`; Unreachable when it has ended all the same.
 
         """
 
