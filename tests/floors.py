@@ -121,7 +121,7 @@ FLOORS = {
         interface
         viewing | pages
         gathering | happenings
-        facts | log | ports
+        configured | facts | log | ports
     """,
     "roost.objects": """
         blocking

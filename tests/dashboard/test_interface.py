@@ -146,6 +146,14 @@ LEVEL = b'{"module": "roost.test_interface", "level": "debug"}'
 IS_JSON = {"content_type": "application/json"}
 
 
+def test_settings_are_roots() -> None:
+    desk = Desk()
+    assert json.loads(desk.asked("/dashboard/settings").body) == []
+    assert desk.rights.wants_root
+    desk.rights.refuse(Code.PERMISSION_DENIED, "no")
+    assert desk.asked("/dashboard/settings").status == 403
+
+
 def test_the_log_is_roots_and_says_more_when_it_is_told_to() -> None:
     desk = Desk()
     logger = logging.getLogger("roost.test_interface")

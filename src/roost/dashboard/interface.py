@@ -4,18 +4,20 @@
     GET /dashboard/cluster    the cluster as this member sees it, once: `viewing.State`
     GET /dashboard/events     the same a second, as server-sent events (WHATWG)
     GET /dashboard/log        the last lines of this member's log, behind ?after=N: `log.LogState`
+    GET /dashboard/settings   what it was started with: a list of `configured.Setting`
     POST /dashboard/log       {"module": "roost.peer", "level": "debug"}; "" = as the room above
 
 Files are for everybody: they hold nothing of a cluster.  What members say of themselves is for
-whoever may ask a member for its status; the log is root's.
+whoever may ask a member for its status; log and settings are root's.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
 from roost.call import Caller, Code
+from roost.dashboard.configured import Setting
 from roost.dashboard.log import BadLevel, Log
 from roost.dashboard.pages import GUARDS, Pages
 from roost.dashboard.ports import Rights
@@ -49,8 +51,11 @@ class _Wanted(msgspec.Struct, frozen=True):
 class Interface:
     """Answers all requests whose path is /dashboard, or begins with /dashboard/."""
 
-    def __init__(self, hub: Hub, rights: Rights, log: Log) -> None:
+    def __init__(
+        self, hub: Hub, rights: Rights, log: Log, settings: Sequence[Setting] = ()
+    ) -> None:
         """Ask `hub` and `log`, for those whom `rights` admit."""
+        self._settings = settings
         self._hub = hub
         self._log = log
         self._rights = rights
@@ -71,6 +76,10 @@ class Interface:
                     await self._admitted(request.caller)
                     state = await self._hub.look()
                     return Answer(200, msgspec.json.encode(state), (JSON, _UNCACHED, *GUARDS[1:3]))
+                case "settings":
+                    await self._admitted(request.caller, is_root=True)
+                    said = msgspec.json.encode(self._settings)
+                    return Answer(200, said, (JSON, _UNCACHED, *GUARDS[1:3]))
                 case "events":
                     await self._admitted(request.caller)
                     viewer = self._hub.view(_number(request.headers.get(b"last-event-id", b"")))

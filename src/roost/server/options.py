@@ -32,6 +32,8 @@ class Backups:
 class Serving:
     """What a member is served with; sizes in bytes, times in seconds."""
 
+    # What it is made of, for those who want to see that.
+    settings: Settings
     port: ServerConfig
     limits: etcd.Limits
     auth: etcd.AuthOptions
@@ -62,6 +64,7 @@ def serving_of(settings: Settings) -> Serving:
     """
     limits = _limits(settings)
     return Serving(
+        settings=settings,
         port=_port(settings, limits),
         limits=limits,
         auth=_auth(settings),

@@ -62,6 +62,8 @@ def test_a_member_serves_its_page_and_says_how_it_is() -> None:
             assert facts["db_bytes"] > 0
             assert facts["disk_free_bytes"] > 0
             assert (row["lag_entries"], row["is_here"], state["alarms"]) == (0, True, [])
+            settings = {it["name"]: it for it in await said(port, "/dashboard/settings")}
+            assert settings["max-txn-ops"]["is_default"]
             # A commit is no news, and costs nobody anything while nobody asks for it.
             assert not db._embedded.member.news.is_heard
             state = await first_event(port)
@@ -94,7 +96,7 @@ def test_who_may_not_ask_for_a_status_may_not_look() -> None:
                 ("auth/enable", {}),
             ):
                 await call(port, path, body)
-            for path in ("/dashboard/cluster", "/dashboard/events"):
+            for path in ("/dashboard/cluster", "/dashboard/events", "/dashboard/settings"):
                 status, _ = await ask(port, "GET", path)
                 assert status == 401
             assert (await ask(port, "GET", "/dashboard/main.js"))[0] == 200

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from roost.call import Caller
 from roost.compiled import description
 from roost.dashboard import Facts, Gathering, Happenings, Hub, Interface, Latency, Log, Raised
+from roost.dashboard.configured import rows_of
 from roost.dashboard.interface import BODY_BYTES_MAX
 from roost.errors import RoostError
 from roost.etcd.access.judge import Judge, somebody
@@ -147,7 +148,7 @@ def _attach(ground: Ground) -> Attached:
         hub.close()
         log.stop()
 
-    interface = Interface(hub, BorderRights(border), log)
+    interface = Interface(hub, BorderRights(border), log, rows_of(ground.serving.settings))
     return Attached(
         start=start,
         stop=stop,

@@ -12,7 +12,7 @@ const ADDRESSES = [
   ["/v3/…", "etcd's API as JSON; gRPC on the same port"], ["/v2/…", "etcd 0.4's keys, statistics and members"],
   ["/series/…", "time series"], ["/counters/…", "counters"],
   ["/dashboard/cluster", "the cluster as this member sees it, as JSON"], ["/dashboard/events", "the same a second, as events"],
-  ["/dashboard/log", "the last lines of its log"],
+  ["/dashboard/log", "the last lines of its log"], ["/dashboard/settings", "what it was started with"],
 ];
 
 const LEVELS = ["debug", "info", "warning", "error", "as the room above"], LINES_MAX = 500;
@@ -48,6 +48,18 @@ function logCard(signal) {
   return { card, look };
 }
 
+/** What this member was started with; what somebody has set comes first. */
+function settingsCard() {
+  const shown = h("div", { id: "settings" });
+  const show = doing(async () => {
+    const said = (await page("settings")).toSorted((a, b) => Number(a.is_default) - Number(b.is_default));
+    refresh(shown, table("Settings", ["Flag", "Value", "Default", "Meaning"], said.map((it) => [h("code", {}, `--${it.name}`),
+      h(it.is_default ? "span" : "b", {}, it.value || "–"), it.default || "–", it.text])));
+  });
+  return h("section", { class: "card" }, h("h2", {}, "What it was started with"), button("Show settings", show), shown,
+    command("roost serve --help"));
+}
+
 export async function open(place, { cluster, signal }) {
   const about = h("section", { class: "card", id: "about" });
   const wanted = field("Figures whose names have", { type: "search" });
@@ -55,7 +67,7 @@ export async function open(place, { cluster, signal }) {
   const log = logCard(signal);
   let before = {}, beforeMs = 0;
   place.append(about, h("section", { class: "card" }, h("div", { class: "row" }, wanted.element), figures,
-    command("roost status")), log.card, h("section", { class: "card" }, table("Where else it answers", ["Address", "What is there"],
+    command("roost status")), log.card, settingsCard(), h("section", { class: "card" }, table("Where else it answers", ["Address", "What is there"],
     ADDRESSES.map(([address, text]) => [h("code", {}, address), text]))));
 
   const showAbout = () => {

@@ -1,0 +1,47 @@
+"""What a member was started with, as its flags would say it."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import get_type_hints
+
+import msgspec
+
+from roost.settings import Settings
+
+
+class Setting(msgspec.Struct, frozen=True, kw_only=True):
+    """One setting; `name` is its flag, both values are as a flag takes them."""
+
+    name: str
+    value: str
+    default: str
+    is_default: bool
+    text: str
+
+
+def _text(value: object) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case float():
+            return f"{value:g}s"
+        case tuple():
+            return ",".join(map(str, value))
+        case _:
+            return str(value)
+
+
+def rows_of(settings: Settings) -> Sequence[Setting]:
+    """All of them, in the order in which help lists them."""
+    hints = get_type_hints(Settings, include_extras=True)
+    defaults = Settings()
+    return [
+        Setting(
+            name=it.name.replace("_", "-"),
+            value=_text(getattr(settings, it.name)),
+            default=_text(getattr(defaults, it.name)),
+            is_default=getattr(settings, it.name) == getattr(defaults, it.name),
+            text=hints[it.name].__metadata__[0],
+        )
+        for it in fields(Settings)
+    ]

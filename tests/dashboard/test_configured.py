@@ -1,0 +1,32 @@
+"""Settings are shown as their flags would say them, and which of them somebody has set."""
+
+from dataclasses import fields
+
+from roost.cli.settings import load_settings
+from roost.dashboard.configured import rows_of
+from roost.settings import Settings
+
+GIVEN = Settings(
+    name="m1",
+    data_dir="m1.data",
+    listen_client_urls=("http://a:1", "http://b:2"),
+    enable_v2=True,
+    backup_interval=5400.0,
+    max_txn_ops=7,
+)
+
+
+def test_every_setting_has_a_row_that_says_whether_it_was_set() -> None:
+    rows = {it.name: it for it in rows_of(GIVEN)}
+    assert len(rows) == len(fields(Settings))
+    assert {it.name for it in rows.values() if not it.is_default} == {
+        *("name", "data-dir", "listen-client-urls", "enable-v2", "backup-interval", "max-txn-ops"),
+    }
+    assert rows["listen-client-urls"].value == "http://a:1,http://b:2"
+    assert (rows["enable-v2"].value, rows["enable-v2"].default) == ("true", "false")
+    assert rows["max-txn-ops"].text
+
+
+def test_what_is_shown_can_be_given_again() -> None:
+    given = {it.name: it.value for it in rows_of(GIVEN) if it.value}
+    assert load_settings(given, {}) == GIVEN
