@@ -203,7 +203,7 @@ FLOORS = {
         serving
         figures
         models
-        options | gateway | health | reflection | pools | counter_rights
+        options | gateway | health | reflection | pools | counter_rights | log_levels
         port | json_values
         app | loop_watch | json_request | json_calls | exchanges | direct | asgi
         json_parts | posts | origins | exposition
@@ -307,12 +307,12 @@ FLOORS = {
         disk | loop
     """,
     "roost.cli": """
-        __main__ | completion | get | lease | mirror | status | users
-        doctor
+        __main__ | completion | get | lease | mirror | status | users | log_level | v2
+        doctor | pages
         counter | forms | kv | lock | main | maintenance | member | repair | series | sim
         snapshot | trees
         serve | shared
-        interrupts | process | troubles
+        discovery | interrupts | process | troubles
         flags | preflight
         ending | exits | guarded | hello | insecurity | logs | settings
     """,
@@ -342,7 +342,7 @@ FLOORS = {
         observation | trees
     """,
     "roost.etcd.access": """
-        callers | jwt_tokens
+        callers | jwt_tokens | passwords
         changes | judge | tokens
         attempts | hashers | names | users
     """,
@@ -363,11 +363,13 @@ FLOORS = {
         services
         interface
         statistics | modules
-        keys | members | queues
+        keys | members | queues | registry | user_pages
         patience | asking
-        watch_hub | expiry | forms
-        changes | listing | watchers
-        history | reads | dates
+        gate
+        watch_hub | expiry | forms | leading
+        changes | listing | watchers | user_forms
+        history | reads | dates | user_changes
+        users
         nodes
         faults
         json_text | paths

@@ -38,6 +38,8 @@ SHOWN_BY = {
     "cli/interrupts": "cli/test_ending.py cli/test_lock.py",
     "cli/logs": "cli/test_serve.py",
     "cli/main": "cli/test_imports.py cli/test_commands.py",
+    "cli/log_level": "cli/test_v2.py",
+    "cli/pages": "cli/test_v2.py",
     "cli/process": "cli/test_ending.py integration/test_stops.py",
     "cli/sim": "sim/members/test_simulation.py cli/test_commands.py",
     # One client, whose parts are tried beside a server that a test plays.
@@ -74,6 +76,9 @@ SHOWN_BY = {
     "etcd/v2/modules": "etcd/v2/test_queues.py",
     "etcd/v2/nodes": "etcd/v2/test_changes.py etcd/v2/test_differential.py",
     "etcd/v2/services": "etcd/v2/test_keys.py integration/test_v2.py",
+    "etcd/v2/user_changes": "etcd/v2/test_users.py etcd/v2/test_differential.py",
+    "etcd/v2/user_pages": "etcd/v2/test_gate.py etcd/v2/test_differential.py",
+    "etcd/access/passwords": "etcd/v3/test_logins.py etcd/v2/test_gate.py",
     # Services of v3 are thin: held against etcd itself, request by request.
     "etcd/v3": "etcd/test_differential.py integration/test_operations.py integration/test_edges.py",
     "etcd/v3/auth": "etcd/v3/test_logins.py etcd/test_differential.py",

@@ -17,6 +17,7 @@ from roost.settings.settings import Texts
 # What a program says otherwise.
 OF_PROGRAMS = {
     "name", "data_dir", "logger", "log_outputs", "log_level", "log_format", "config_file",
+    "discovery",
 }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from roost.database.model import MemberRecord
 from roost.errors import ModelRefused, Refused
 from roost.flow import OWN, Flow
 from roost.member.errors import OperationFailed
+from roost.member.round_trips import Spread
 from roost.outcome import Done, ReadDone, Waiting, told, told_read
 from roost.store import (
     Changes,
@@ -79,6 +80,7 @@ class LocalReplica:
 
     def __init__(self) -> None:
         self.reported_space = Space()
+        self.times: dict[int, Spread] = {}
         self.directory = tempfile.TemporaryDirectory()
         path = Path(self.directory.name)
         self.store = Store.open(config=StoreConfig(), keeper=InlineKeeper(path))
@@ -155,6 +157,9 @@ class LocalReplica:
     @property
     def is_learner(self) -> bool:
         return False
+
+    def peer_times(self) -> dict[int, Spread]:
+        return self.times
 
     def transfer_leadership(self, target: int, done: ReadDone) -> None:
         done(None)

@@ -46,22 +46,50 @@ EXPLAINED = {
         "etcd names what is wrong with it (210); Roost reads no form, as of any other content type"
     ),
     "GET /v2/leader": "etcd 3.5 has it no more; Roost has it as 0.3 did",
-    "GET /v2/stats/self, /v2/stats/leader": (
-        "etcd counts messages between members there; Roost does not, and has no /v2/stats/leader"
+    "writes to v2 with --v2-redirect": (
+        "etcd since 2.0 forwards them always; Roost by default, and with the setting it answers as "
+        "0.3 did (307), as it does to `consistent=true` and /v2/stats/leader"
+    ),
+    "GET /v2/stats/self": "etcd counts messages between members there; Roost does not",
+    "GET /v2/stats/leader": (
+        "etcd's times are those of any message to a follower; Roost's those of heartbeats, since "
+        "the member that leads was started"
     ),
     "GET /v2/stats/store": (
         "etcd counts a change on every member; Roost on the one that led, and reads on the one "
         "that was asked"
     ),
-    "DELETE /v2/members of a member that was removed before": (
-        "etcd says that it is gone for good (410); Roost that there is none (404)"
-    ),
     "/v2/members with a change that the cluster refuses": (
         "etcd says `Internal Server Error`; Roost what is wrong, with the same status"
     ),
-    "/v2/auth": "etcd's v2 has users of its own; Roost has none for v2 yet (404)",
-    "v2 while authentication of v3 is on": (
-        "etcd answers everybody, because v2 has users of its own; Roost answers root (110)"
+    "v2 while authentication of v3 is on, and v2's is not": (
+        "etcd answers everybody; Roost v3's root (110), and members are changed by v3's root always"
+    ),
+    "recursive requests to v2 by a guest": (
+        "etcd looks at the path alone, and shows or deletes all below; Roost wants a pattern that "
+        "ends with `*`, as of users"
+    ),
+    "/v2/auth with a change": ("etcd's takes up to five indexes of v2's tree; Roost's none"),
+    "/v2/auth/users with a password of more than 72 bytes, or with a zero byte": (
+        "etcd forgets what is behind them; Roost refuses (400)"
+    ),
+    "/v2/auth with a body of more than 64 KiB, a role or user of more than 16 KiB, a user with "
+    "more than 32 roles": "etcd takes them; Roost refuses (400)",
+    "PUT /v2/auth/roles of a new role with a grant or revoke that says nothing": (
+        "etcd keeps and shows both; Roost forgets them"
+    ),
+    "v2 with ten wrong passwords a second at a name from an address": (
+        "etcd lets anybody guess, and hashes for each request; Roost refuses (300)"
+    ),
+    "--discovery of a member that has written itself down and has no data yet": (
+        "etcd refuses it (`found duplicate id`); Roost goes on where it was"
+    ),
+    "--discovery-fallback proxy": (
+        "etcd answers as a proxy when the cluster is full; Roost does not start, and says why"
+    ),
+    "PUT /config/local/log": (
+        "etcd 3.5 has it no more; Roost has it as 2.3 did, by module as well, and shows levels to "
+        "a GET; while authentication is on it wants root"
     ),
     "--listen-peer-urls unix://": (
         "etcd's own tests use it; members on one machine have loopback, and clients have unix://"

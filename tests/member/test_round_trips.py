@@ -45,6 +45,7 @@ def test_a_heartbeat_whose_answer_is_lost_is_given_up() -> None:
     bench.now_s += 0.25
     bench.trips.note_answer(2)
     assert bench.trips.times[2].sum_s == 0.25
+    assert (bench.trips.spreads[2].lost_count, bench.trips.spreads[2].count) == (1, 1)
 
 
 def test_how_answers_lie_is_known() -> None:

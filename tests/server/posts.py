@@ -101,8 +101,10 @@ def put_method(handle: Callable[[Call, bytes], None]) -> JsonMethod:
     return JsonMethod(PUT, Unary(handle), body_bytes_max=BODY_BYTES_MAX)
 
 
-def watch_method(service: Service) -> JsonMethod:
-    return JsonMethod(WATCH, Stream(service.open), body_bytes_max=BODY_BYTES_MAX)
+def watch_method(service: Service, heartbeat_s: float = 0.0) -> JsonMethod:
+    return JsonMethod(
+        WATCH, Stream(service.open), body_bytes_max=BODY_BYTES_MAX, heartbeat_s=heartbeat_s
+    )
 
 
 def beside(work: Callable[[Client], Coroutine[None, None, None]], client: Client) -> None:

@@ -99,6 +99,32 @@ def test_each_answer_of_a_stream_is_a_line_and_the_stream_lasts_until_its_end() 
     assert client.is_answered
 
 
+@pytest.mark.parametrize(
+    ("heartbeat_s", "said", "count"), [(10.0, b"", 2), (10.0, b" OFF", 0), (0.0, b"", 0)]
+)
+def test_a_stream_that_says_nothing_sends_newlines_where_that_is_asked_for(
+    heartbeat_s: float, said: bytes, count: int
+) -> None:
+    service = Service()
+    client = Client(watch_method(service, heartbeat_s), {b"x-roost-heartbeat": said})
+    client.post(b"{}")
+
+    async def work(client: Client) -> None:
+        call = service.streams[0]
+        await pass_time(100)
+        assert client.body == b"", "the head has the status, which is not known yet"
+        call.send(watch_event(b"a"))
+        await pass_time(25)
+        assert client.body.count(b"\n") == 1 + count
+        call.send(watch_event(b"b"))
+        call.finish(Code.OK, "")
+
+    beside(work, client)
+    lines = [it for it in client.body.splitlines() if it]
+    assert len(lines) == 2, "nothing is lost"
+    assert client.is_answered
+
+
 @pytest.mark.parametrize("is_begun", [False, True])
 def test_an_error_is_the_last_line_and_the_status_too_when_nothing_was_said_before(
     *, is_begun: bool

@@ -59,6 +59,15 @@ def test_v2_waits_as_long_as_etcd_and_is_served_when_asked_for() -> None:
     assert (serving.has_v2, serving.limits.v2_heartbeat_s) == (True, 0.0)
     with pytest.raises(BadSetting, match="--v2-heartbeat-interval"):
         serving_of(settings(v2_heartbeat_interval=-1.0))
+    assert not serving.limits.v2_redirects
+    assert serving_of(settings(v2_redirect=True)).limits.v2_redirects
+
+
+def test_streams_of_the_gateway_have_newlines_when_asked_for() -> None:
+    assert serving_of(settings()).gateway_heartbeat_s == 0.0
+    assert serving_of(settings(gateway_heartbeat_interval=5.0)).gateway_heartbeat_s == 5.0
+    with pytest.raises(BadSetting, match="--gateway-heartbeat-interval"):
+        serving_of(settings(gateway_heartbeat_interval=-1.0))
 
 
 HOUR = 3600.0

@@ -127,6 +127,16 @@ COMMANDS = {
         "series",
         "Add points to time series, ask for them, and keep them for as long as they are wanted.",
     ),
+    "v2": Lazy(
+        "roost.cli.v2",
+        "v2",
+        "Read, write and watch the directories and keys of etcd's v2.",
+    ),
+    "log-level": Lazy(
+        "roost.cli.log_level",
+        "log_level",
+        "Say how much each endpoint logs, or have it log from LEVEL on, until it is restarted.",
+    ),
     "snapshot": Lazy(
         "roost.cli.snapshot",
         "snapshot",

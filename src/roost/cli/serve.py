@@ -4,8 +4,10 @@ import gc
 import logging
 import socket
 import sys
+import threading
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 
 import click
@@ -57,8 +59,9 @@ def _run(**given: str | None) -> None:
         said = read_given(flags, from_environment())
         settings = settings_of(said)
         plan = make_plan(settings)
-        process = Process(plan, on_hangup=partial(read_again, flags))
         configure_logs(settings.log_level, settings.log_format, settings.log_outputs)
+        plan = find_others(plan)
+        process = Process(plan, on_hangup=partial(read_again, flags))
     except (RoostError, OSError) as error:
         say_error(error)
         sys.exit(EXIT_FAILED if isinstance(error, CannotListen) else EXIT_USAGE)
@@ -106,6 +109,21 @@ def make_plan(settings: Settings) -> Plan:
         is_forced=settings.force_new_cluster,
         insecurities=list(map(str, said)),
     )
+
+
+def find_others(plan: Plan) -> Plan:
+    """The plan with all first members of the cluster, if others have to tell who they are.
+
+    Raises:
+        RoostError, OSError: they cannot be found.
+
+    """
+    if not plan.settings.discovery:
+        return plan
+    from roost.cli.discovery import discovered  # few members need it
+
+    settings = discovered(plan.settings, threading.Event().wait)
+    return replace(plan, settings=settings, config=member_config(settings))
 
 
 def _close(sockets: Iterable[socket.socket]) -> None:

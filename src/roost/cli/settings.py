@@ -121,16 +121,17 @@ NOTED: tuple[Flag, ...] = (
     Flag("experimental-distributed-tracing-instance-id", str, "", _TRACING),
 )
 
-_DISCOVERY = "discovery is not there; name the members with --initial-cluster"
+_LATE = "who comes late is refused, and added to the cluster by hand"
+_PROXY = "discovery asks without a proxy"
+_SRV = "members are not looked up in DNS; use --discovery or --initial-cluster"
 
 # They would promise what is not done: only the value that changes nothing is taken.
 REFUSED: tuple[Flag, ...] = (
     Flag("wal-dir", str, "", "the journal lies in the data directory", ("",)),
-    Flag("discovery", str, "", _DISCOVERY, ("",)),
-    Flag("discovery-fallback", str, "proxy", _DISCOVERY, ("proxy", "exit")),
-    Flag("discovery-proxy", str, "", _DISCOVERY, ("",)),
-    Flag("discovery-srv", str, "", _DISCOVERY, ("",)),
-    Flag("discovery-srv-name", str, "", _DISCOVERY, ("",)),
+    Flag("discovery-fallback", str, "proxy", _LATE, ("proxy", "exit")),
+    Flag("discovery-proxy", str, "", _PROXY, ("",)),
+    Flag("discovery-srv", str, "", _SRV, ("",)),
+    Flag("discovery-srv-name", str, "", _SRV, ("",)),
     Flag("proxy", str, "off", _V2_PROXY, ("off",)),
     Flag(
         "experimental-enable-v2v3",

@@ -8,7 +8,7 @@ it asks for, so that its tests fake these and no others, and the checker holds i
 Nothing stands between a data model and the member: a call of these is a call of the member's.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Protocol
@@ -229,6 +229,25 @@ class Space(Protocol):
         """Members that came back with less than they had acknowledged."""
 
 
+class PeerTimes(Protocol):
+    """What is known of one peer's answers, in seconds; see `roost.member.round_trips`."""
+
+    @property
+    def count(self) -> int: ...
+    @property
+    def lost_count(self) -> int: ...
+    @property
+    def last_s(self) -> float: ...
+    @property
+    def mean_s(self) -> float: ...
+    @property
+    def deviation_s(self) -> float: ...
+    @property
+    def least_s(self) -> float: ...
+    @property
+    def most_s(self) -> float: ...
+
+
 class Administration(Protocol):
     """What operators ask of a member."""
 
@@ -241,6 +260,9 @@ class Administration(Protocol):
 
     def status(self) -> Standing:
         """A snapshot."""
+
+    def peer_times(self) -> Mapping[int, PeerTimes]:
+        """How long each peer takes to answer, as far as this member has led."""
 
     def transfer_leadership(self, target: int, done: ReadDone) -> None:
         """Have another member lead.

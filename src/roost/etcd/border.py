@@ -88,10 +88,13 @@ class Border:
         answer: Callable[[bytes], None],
         refused: Callable[[RoostError], None],
         waiting: Waiting | None = None,
+        *,
+        is_signed: bool = False,
     ) -> None:
         """Run what a client asks for on the leader; `answer` gets the operation's result.
 
-        What nobody is `waiting` for any more before it has begun is not begun.
+        What nobody is `waiting` for any more before it has begun is not begun.  What `is_signed`
+        says itself who asks, and judges that where it runs (`v2/gate.py`).
         """
 
         def done(outcome: Outcome) -> None:
@@ -103,6 +106,8 @@ class Border:
 
         if len(body) > self.limits.request_bytes_max:
             refused(errors.request_too_large())
+        elif is_signed:
+            self.replica.transact_nowait(name, body, done, caller.flow, waiting)
         else:
             self.run(caller, name, body, done, waiting)
 
@@ -155,7 +160,7 @@ class Border:
     def admit(
         self,
         caller: Caller,
-        check: Callable[[Judge], None],
+        check: Callable[[Judge], None] | None,
         allowed: Callable[[], None],
         refused: Callable[[RoostError], None],
         *,
@@ -164,6 +169,8 @@ class Border:
         waiting: Waiting | None = None,
     ) -> None:
         """Go on when a read barrier has passed and the caller may do what `check` asks.
+
+        Without a check `allowed` judges by users of its own.
 
         A caller that wants a local answer waits for none; one that `may_be_stale` waits only while
         somebody leads, and not for long.
@@ -175,14 +182,14 @@ class Border:
                 refused(error)
             elif waiting is not None and waiting.is_over:
                 refused(CallerGone("nobody waits for it any more"))
-            elif self.auth.may_be_enabled:
+            elif check is not None and self.auth.may_be_enabled:
                 self.callers.identify(caller, identified, refused)
             else:
                 allowed()
 
         def identified(identity: Identity | None) -> None:
             try:
-                if identity is not None:
+                if identity is not None and check is not None:
                     check(self.callers.judge(self.replica.view, identity))
             except Refused as refusal:
                 refused(refusal)

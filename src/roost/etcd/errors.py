@@ -20,6 +20,7 @@ from roost.database.member_errors import (
     MalformedChange,
     MalformedRecord,
     MemberExists,
+    MemberGone,
     MemberNotFound,
     NotALearner,
     OperationFailed,
@@ -400,6 +401,7 @@ _STATUSES: Mapping[type[RoostError], Status] = {
     RequestTooLarge: Status(Code.INVALID_ARGUMENT, "etcdserver: request is too large"),
     OperationFailed: Status(Code.INTERNAL, "{error}"),
     MemberNotFound: Status(Code.NOT_FOUND, "etcdserver: member not found"),
+    MemberGone: Status(Code.NOT_FOUND, "etcdserver: member not found"),  # v2 tells them apart
     MemberExists: Status(Code.FAILED_PRECONDITION, "etcdserver: member ID already exist"),
     PeerUrlsTaken: Status(Code.FAILED_PRECONDITION, "etcdserver: Peer URLs already exists"),
     BadPeerUrls: Status(Code.INVALID_ARGUMENT, "etcdserver: given member URLs are invalid"),

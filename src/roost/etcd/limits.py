@@ -30,3 +30,5 @@ class Limits:
     v2_request_s: float = 7.0
     # Whoever waits for v2's events hears a newline this often; 0 = never.
     v2_heartbeat_s: float = DEFAULTS.v2_heartbeat_interval
+    # Whoever writes to v2 at a member that does not lead is told where that is, and asks there.
+    v2_redirects: bool = DEFAULTS.v2_redirect

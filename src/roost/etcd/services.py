@@ -12,6 +12,7 @@ from roost.etcd.access import users as auth
 from roost.etcd.access.callers import Callers
 from roost.etcd.access.hashers import Hashers
 from roost.etcd.access.judge import Judge
+from roost.etcd.access.passwords import Passwords
 from roost.etcd.access.tokens import JwtOptions, SimpleTokens, Tokens
 from roost.etcd.access.users import Auth
 from roost.etcd.border import Border
@@ -138,35 +139,53 @@ class Services:
         self._tokens = _tokens(replica, self._auth, options, clock_s)
         callers = Callers(replica, self._auth, self._tokens)
         self._border = Border(replica, self._auth, callers, limits=limits)
+        # v2 keeps users of its own; who hashes passwords, and who guesses, is one for both.
+        self.hashers = Hashers()
+        passwords = Passwords(self.hashers, bcrypt_cost=options.bcrypt_cost, clock_s=clock_s)
 
         self._desk = desk = Desk(
             self._border, self._mvcc, self.alarms, memory, LongReads(store, memory)
         )
-        self.v2 = V2(self._border, store, self.alarms, memory, clock_s=clock_s, wall_s=wall_s)
+        self.v2 = V2(
+            self._border,
+            store,
+            self.alarms,
+            memory,
+            passwords,
+            password_chars_min=options.password_chars_min,
+            clock_s=clock_s,
+            wall_s=wall_s,
+        )
         self._turns = Turns(desk)
         self.watches = WatchHub(desk)
-        self._api = Api(
+        self._api = self._make_api(desk, operations, passwords, options)
+        replica.observe(self._on_alarms_applied, trees=(self.alarms.tree,))
+        replica.observe(self._on_rights_applied, trees=self._auth.trees)
+        replica.observe(self._sweep.on_applied, trees=(self._mvcc.meta,))
+        replica.observe_switch(lambda: self._read_again)
+
+    def _make_api(
+        self, desk: Desk, operations: KvOperations, passwords: Passwords, options: AuthOptions
+    ) -> Api:
+        """All services of v3."""
+        users = AuthService(
+            desk,
+            self._auth,
+            self._tokens,
+            passwords,
+            password_chars_min=options.password_chars_min,
+        )
+        return Api(
             kv=KvService(desk, operations, self._sweep),
             watches=self.watches,
             leases=LeaseService(desk, self.lessor),
-            users=AuthService(
-                desk,
-                self._auth,
-                self._tokens,
-                bcrypt_cost=options.bcrypt_cost,
-                password_chars_min=options.password_chars_min,
-                clock_s=clock_s,
-            ),
+            users=users,
             cluster=ClusterService(desk),
             maintenance=MaintenanceService(desk),
             locks=LockService(self._turns),
             elections=ElectionService(self._turns),
             operations=OperationService(desk),
         )
-        replica.observe(self._on_alarms_applied, trees=(self.alarms.tree,))
-        replica.observe(self._on_rights_applied, trees=self._auth.trees)
-        replica.observe(self._sweep.on_applied, trees=(self._mvcc.meta,))
-        replica.observe_switch(lambda: self._read_again)
 
     def start(self) -> None:
         """Keep the time of leases, tokens, watchers and compaction."""
@@ -221,11 +240,6 @@ class Services:
     def copies(self) -> Costly:
         """Copies of the store on their way to clients, and who waits for one."""
         return self._api.maintenance.copies
-
-    @property
-    def hashers(self) -> Hashers:
-        """Passwords that are being checked, and who waits for that."""
-        return self._api.users.hashers
 
     @property
     def border(self) -> Border:

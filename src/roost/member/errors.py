@@ -79,6 +79,10 @@ class MemberNotFound(Refused):
     """No member has that id."""
 
 
+class MemberGone(MemberNotFound):
+    """A member had that id, and was removed; nobody will have it again."""
+
+
 class MemberExists(Refused):
     """The id that a new member would have is somebody's, or was."""
 

@@ -5,7 +5,7 @@ register operations, transact, read, observe; start and stop.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from roost.errors import Stopped
 from roost.flow import OWN, Flow
@@ -19,6 +19,7 @@ from roost.member.loop import Loop
 from roost.member.machine.reserve import SpaceReport
 from roost.member.machine.world import World
 from roost.member.operation import Operation
+from roost.member.round_trips import Spread
 from roost.member.status import MemberStatus
 from roost.outcome import Done, ReadDone, Waiting, settle_future, told_read
 from roost.raft import Entry
@@ -269,6 +270,10 @@ class Member:
     def members(self) -> list[MemberRecord]:
         """All members as of the applied state, in the order of their ids."""
         return self.roster.records()
+
+    def peer_times(self) -> Mapping[int, Spread]:
+        """How long each peer takes to answer, as far as this member has led."""
+        return self.links.round_trips.spreads
 
     def space(self) -> SpaceReport:
         """What its files take, and what is left for them."""

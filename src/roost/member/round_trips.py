@@ -5,7 +5,7 @@ One heartbeat a peer is timed at a time; one whose answer is lost is given up af
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import inf, sqrt
+from math import sqrt
 
 from roost.histogram import PEER_BOUNDS_S, Histogram
 
@@ -19,8 +19,10 @@ class Spread:
     count: int = 0
     last_s: float = 0.0
     sum_s: float = 0.0
-    least_s: float = inf
+    least_s: float = 0.0
     most_s: float = 0.0
+    # Heartbeats that were given up.
+    lost_count: int = 0
     _squares: float = 0.0
 
     def note(self, seconds: float) -> None:
@@ -29,7 +31,7 @@ class Spread:
         self.last_s = seconds
         self.sum_s += seconds
         self._squares += seconds * seconds
-        self.least_s = min(self.least_s, seconds)
+        self.least_s = min(self.least_s, seconds) if self.count > 1 else seconds
         self.most_s = max(self.most_s, seconds)
 
     @property
@@ -58,9 +60,12 @@ class RoundTrips:
 
     def note_sent(self, peer: int) -> None:
         """A heartbeat has left for a peer."""
-        now_s = self._clock_s()
-        if self._sent_s.get(peer, -LOST_S) + LOST_S <= now_s:
+        now_s, sent_s = self._clock_s(), self._sent_s.get(peer)
+        if sent_s is None:
             self._sent_s[peer] = now_s
+        elif sent_s + LOST_S <= now_s:
+            self._sent_s[peer] = now_s
+            self.spreads.setdefault(peer, Spread()).lost_count += 1
 
     def note_answer(self, peer: int) -> None:
         """A peer has answered a heartbeat."""

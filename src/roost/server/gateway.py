@@ -2,7 +2,8 @@
 
 A post to `/v3/kv/put` has the request as JSON, bytes in base64, and gets the answer as JSON:
 names as in the schema, 64-bit numbers as strings, defaults left out.  A stream answers
-`{"result": ...}` a line, for as long as it lasts; requests may follow each other in the body.
+`{"result": ...}` a line, for as long as it lasts; requests may follow each other in the body.  One
+that has begun and says nothing sends a newline now and then, where that is asked for.
 `/v3beta/` and `/v3alpha/` are older names of `/v3/`.  Nothing is ever changed by a GET.
 
 Full?  A body is at most `body_bytes_max`, and all of them together have the room that requests over
@@ -24,7 +25,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from roost.call import Code, OpenStream, Route, Status, Stream, StreamHandler, Unary
 from roost.server.admission import Admission
 from roost.server.bodies import FULL, MESSAGES_MIN, Bodies
-from roost.server.json_calls import HTTP_STATUS, FailedError, JsonCall, JsonStream
+from roost.server.json_calls import (
+    HEARTBEAT_HEADER,
+    HTTP_STATUS,
+    FailedError,
+    JsonCall,
+    JsonStream,
+)
 from roost.server.json_parts import JsonParts, json_of
 from roost.server.json_request import (
     OBJECTS_MAX,
@@ -60,8 +67,10 @@ class JsonMethod:
         bodies: Bodies | None = None,
         body_bytes_max: int,
         objects_max: int = OBJECTS_MAX,
+        heartbeat_s: float = 0.0,
     ) -> None:
-        """Answer posts by what `route` does, as its gRPC `path` would."""
+        """Answer posts by what `route` does, as its gRPC `path` would; see `make_routes`."""
+        self._heartbeat_s = heartbeat_s
         self._bodies = bodies or Bodies(2 * MESSAGES_MIN * body_bytes_max)
         self._path = path
         self._admission = admission or Admission()
@@ -180,6 +189,7 @@ class JsonMethod:
         self, open_stream: OpenStream, scope: Scope, receive: Receive, send: Send
     ) -> None:
         timeout_s = _timeout_of(scope)
+        heartbeat_s = self._heartbeat_of(scope)
         token, address, flow = token_of(scope["headers"]), address_of(scope), flow_of_scope(scope)
         call = JsonStream(token, address, flow, self._response)
         handler = open_stream(call)
@@ -195,13 +205,18 @@ class JsonMethod:
             await send({**head, "headers": _JSON_HEAD})
             while line is not None:
                 await send({"type": "http.response.body", "body": line, "more_body": True})
-                line = await call.next_line()
+                line = await call.next_line(heartbeat_s)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             if late is not None:
                 late.cancel()
             handler.on_cancel()
             await tasks.close()
+
+    def _heartbeat_of(self, scope: Scope) -> float | None:
+        """How long a stream may say nothing; None is for ever."""
+        said = dict(scope["headers"]).get(HEARTBEAT_HEADER, b"").strip().lower()
+        return None if said == b"off" else self._heartbeat_s or None
 
     async def _read(self, handler: StreamHandler, call: JsonStream, receive: Receive) -> None:
         """Hand every request in the body on as soon as it is whole."""
@@ -295,11 +310,13 @@ def make_routes(
     bodies: Bodies | None = None,
     body_bytes_max: int,
     objects_max: int = OBJECTS_MAX,
+    heartbeat_s: float = 0.0,
 ) -> dict[str, ASGIApp]:
     """All `paths` of the gateway, each to a method in `services` that is in one of `schemas`.
 
     In the result paths have their versions.  A method is the name of its service, with all that is
-    before it, a slash and its own name.
+    before it, a slash and its own name.  Streams that say nothing for `heartbeat_s` send a newline;
+    0 = never.
     """
     offered = {
         f"{schema.package}.{name}": service
@@ -319,6 +336,7 @@ def make_routes(
             bodies=bodies,
             body_bytes_max=body_bytes_max,
             objects_max=objects_max,
+            heartbeat_s=heartbeat_s,
         )
         made |= dict.fromkeys((f"/{version}/{path}" for version in VERSIONS), app)
     return made

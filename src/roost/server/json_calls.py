@@ -19,6 +19,10 @@ from roost.server.json_answer import to_json
 from roost.server.json_parts import JsonParts
 
 PENDING_BYTES_MAX = 64 << 10
+# What is said when there is nothing to say: JSON has none of it between its values.
+HEARTBEAT = b"\n"
+# A client that wants none says so with `off` in this header.
+HEARTBEAT_HEADER = b"x-roost-heartbeat"
 # What HTTP says of a call's end (grpc-gateway v1: HTTPStatusFromCode); anything else is 500.
 HTTP_STATUS: Mapping[int, int] = {
     Code.OK: 200,
@@ -174,9 +178,13 @@ class JsonStream:
         await self._room.wait()
         return not self._is_over
 
-    async def next_line(self) -> bytes | None:
-        """The next line; None at the end."""
-        line = await self._lines.get()
+    async def next_line(self, within_s: float | None = None) -> bytes | None:
+        """The next line; None at the end.  After so long without one it is HEARTBEAT."""
+        try:
+            async with asyncio.timeout(within_s):
+                line = await self._lines.get()
+        except TimeoutError:
+            return HEARTBEAT
         if line is not None:
             self.pending_bytes -= len(line)
             if self.pending_bytes <= PENDING_BYTES_MAX:

@@ -44,6 +44,8 @@ class Serving:
     # None: none are saved.
     backups: Backups | None
     has_gateway: bool
+    # Whoever waits for a stream of it hears a newline this often; 0 = never.
+    gateway_heartbeat_s: float
     # Whether etcd's v2 is answered.
     has_v2: bool
     # Under which name this member counts; empty = its own.
@@ -72,6 +74,7 @@ def serving_of(settings: Settings) -> Serving:
         quota_bytes=quota_of(settings),
         backups=_backups(settings),
         has_gateway=settings.enable_grpc_gateway,
+        gateway_heartbeat_s=settings.gateway_heartbeat_interval,
         has_v2=settings.enable_v2,
         counters_name=settings.counters_name,
         cors=settings.cors,
@@ -95,6 +98,8 @@ def _limits(settings: Settings) -> etcd.Limits:
         raise BadSetting("--experimental-watch-progress-notify-interval must be positive")
     if settings.v2_heartbeat_interval < 0:
         raise BadSetting("--v2-heartbeat-interval must not be negative")
+    if settings.gateway_heartbeat_interval < 0:
+        raise BadSetting("--gateway-heartbeat-interval must not be negative")
     return etcd.Limits(
         request_bytes_max=settings.max_request_bytes,
         operations_max=settings.max_txn_ops,
@@ -106,6 +111,7 @@ def _limits(settings: Settings) -> etcd.Limits:
         lease_grace_s=settings.election_timeout / 1000,
         v2_request_s=_V2_REQUEST_S + 2 * settings.election_timeout / 1000,
         v2_heartbeat_s=settings.v2_heartbeat_interval,
+        v2_redirects=settings.v2_redirect,
     )
 
 

@@ -123,6 +123,7 @@ class MemberServer:
                 body_bytes_max=2 * message_bytes,
                 # An operation of a transaction takes three, and something beside it.
                 objects_max=max(OBJECTS_MAX, 12 * serving.limits.operations_max),
+                heartbeat_s=serving.gateway_heartbeat_s,
             )
             if serving.has_gateway
             else {}

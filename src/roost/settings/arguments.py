@@ -1,7 +1,7 @@
 """The settings of a member as keyword arguments, for those who open one in a program.
 
 Names, units and meanings are those of `Settings`, but for what a program says otherwise: its name
-and directory, and its log; texts may be any sequence.  A test compares the two.
+and directory, its log, and who else there is; texts may be any sequence.  A test compares the two.
 """
 
 from collections.abc import Sequence
@@ -67,8 +67,10 @@ class SettingsArguments(TypedDict, total=False):
     cors: Sequence[str]
     host_whitelist: Sequence[str]
     enable_grpc_gateway: bool
+    gateway_heartbeat_interval: float
     enable_v2: bool
     v2_heartbeat_interval: float
+    v2_redirect: bool
     counters_name: str
     listen_metrics_urls: Sequence[str]
     grpc_keepalive_interval: float

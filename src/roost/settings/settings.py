@@ -43,6 +43,10 @@ class Settings:
         str, "`new`: the cluster begins; `existing`: this member joins."
     ] = "new"
     initial_cluster_token: Annotated[str, "Tells clusters with equal URLs apart."] = "etcd-cluster"  # noqa: S105 - a name
+    discovery: Annotated[
+        str,
+        "Where the first members of a cluster find each other: a URL that GET /new of v2 gave out.",
+    ] = ""
     force_new_cluster: Annotated[
         bool,
         "A majority is lost for good: go on alone, as a new cluster, with what is here.",
@@ -146,11 +150,19 @@ class Settings:
         "Hosts that plain HTTP requests may be for, comma-separated.",
     ] = ("*",)
     enable_grpc_gateway: Annotated[bool, "Serve the JSON gateway under /v3/."] = True
+    gateway_heartbeat_interval: Annotated[
+        float,
+        "How often a stream of the JSON gateway that says nothing sends a newline; 0 = never.",
+    ] = 0.0
     enable_v2: Annotated[bool, "Answer etcd's v2 API under /v2/."] = False
     v2_heartbeat_interval: Annotated[
         float,
         "How often whoever waits for an event of v2 hears a newline; 0 = never.",
     ] = 10.0
+    v2_redirect: Annotated[
+        bool,
+        "Send writes of v2 to the leader by a redirect (307), as etcd 0.3, instead of for clients.",
+    ] = False
     counters_name: Annotated[
         str,
         "Under which name this member counts, never another member's; empty = its own name.",

@@ -91,6 +91,7 @@ class Face:
         body: str | bytes = b"",
         headers: dict[bytes, bytes] | None = None,
         leaver: Leaver | None = None,
+        sender: Sender | None = None,
     ) -> Answer | Streaming:
         path, _, query = target.partition("?")
         data = body.encode() if isinstance(body, str) else body
@@ -100,7 +101,7 @@ class Face:
                 method=method,
                 raw_path=path.encode(),
                 query=query.encode(),
-                caller=Sender(),
+                caller=sender or Sender(),
                 headers={b"content-type": FORM, **(headers or {})},
                 body=data,
                 waiting=leaver,

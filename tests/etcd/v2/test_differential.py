@@ -5,25 +5,20 @@ seconds that are left, and what names cluster and log; children are put in order
 to chance.
 """
 
-import http.client
 import json
 import random
-import re
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 import pytest
 
-from roost.etcd.v2.forms import FORM
 from roost.etcd.v2.paths import is_hidden
 from roost.exchange import Answer
 from roost.sim.members.loop import run_virtually, until_idle
-from roost.testing.cluster import Cluster
-from roost.testing.patience import wait_until
+from tests.etcd.v2.crowd import cheap_passwords
 from tests.etcd.v2.face import Face
-from tests.integration.etcdctl import binary
+from tests.etcd.v2.oracle import Asked, Oracle, Said, real_etcd, said
+from tests.etcd.v2.user_requests import UserRequests, without_indexes
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 REQUESTS, WATCHES = 2500, 400
@@ -32,83 +27,14 @@ PATHS = [
     "/e\u00e9", "/f g", "/a/..", "//b", "/b//c", "/a/", "/nul\0", "/%", "/<&>",
 ]  # fmt: skip
 VALUES = ["", "1", "2", "a b+c&d", '\u00e9\u2028<>"\\', "\0\x01\x08\x0c\n\r\t\x7f"]
-_DATE = re.compile(rb'"expiration":"[-0-9T:.]+Z"')
-_LEFT = re.compile(rb'"ttl":-?[0-9]+')
-HEADERS = ("content-type", "allow", "location", "x-etcd-index", "x-content-type-options")
-
-
-class Said(NamedTuple):
-    """What can be compared of an answer."""
-
-    status: int
-    headers: dict[str, str]
-    body: Any  # of JSON, or bytes
-
-
-class Asked(NamedTuple):
-    """A request."""
-
-    method: str
-    target: str
-    body: str | None
-
-
-def _ordered(node: dict[str, Any]) -> dict[str, Any]:
-    if "nodes" in node:
-        node["nodes"] = sorted(
-            (_ordered(it) for it in node["nodes"]), key=lambda it: str(it["key"])
-        )
-    return node
-
-
-def said(status: int, headers: dict[str, str], body: bytes, *, has_body: bool = True) -> Said:
-    kept = {name: headers[name] for name in HEADERS if name in headers}
-    # Whether there are any, for what is different in both.
-    kept |= {it: "" for it in ("x-raft-index", "x-raft-term", "x-etcd-cluster-id") if it in headers}
-    if not has_body:
-        return Said(status, kept, b"")
-    masked = _LEFT.sub(b'"ttl":1', _DATE.sub(b'"expiration":"D"', body))
-    if b'"nodes"' not in masked:
-        return Said(status, kept, masked)
-    told = json.loads(masked)
-    return Said(status, kept, {**told, "node": _ordered(told["node"])})
-
-
-class Oracle:
-    """Real etcd, asked over one connection."""
-
-    def __init__(self, endpoint: str) -> None:
-        self._connection = http.client.HTTPConnection(endpoint, timeout=30)
-
-    def ask(self, asked: Asked) -> Said:
-        headers = {"Content-Type": FORM.decode()} if asked.body is not None else {}
-        self._connection.request(asked.method, asked.target, asked.body, headers)
-        answer = self._connection.getresponse()
-        found = {name.lower(): value for name, value in answer.getheaders()}
-        return said(answer.status, found, answer.read(), has_body=asked.method != "HEAD")
-
-    def index(self) -> int:
-        return int(self.ask(Asked("GET", "/v2/keys", None)).headers["x-etcd-index"])
-
-    def is_ready(self) -> bool:
-        """Whether its members have agreed on a version, which is a change of its tree."""
-        self._connection.request("GET", "/version")
-        return b'"etcdcluster":"3.5.0"' in self._connection.getresponse().read()
-
-    def close(self) -> None:
-        self._connection.close()
+# Each password costs etcd 60 ms; 1,500 of another seed had no difference either.
+USER_REQUESTS = 60
 
 
 @pytest.fixture(scope="module")
 def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oracle]:
-    root = tmp_path_factory.mktemp("etcd")
-    command = (binary("etcd"), "--log-level=error", "--enable-v2", "--unsafe-no-fsync")
-    with Cluster(Path(root), 1, command=command) as cluster:
-        cluster.leader()
-        made = Oracle(cluster.endpoints[0])
-        wait_until(made.is_ready)
+    with real_etcd(tmp_path_factory.mktemp("etcd")) as made:
         yield made
-        made.close()
 
 
 class Generator:
@@ -182,6 +108,7 @@ class Generator:
 
 async def ask_roost(face: Face, asked: Asked) -> Said:
     headers = {b"content-type": b""} if asked.body is None else {}
+    headers |= {name.lower().encode(): value.encode() for name, value in asked.headers}
     answer = await face.request(asked.method, asked.target, asked.body or "", headers)
     assert isinstance(answer, Answer)
     found = {name.decode(): value.decode() for name, value in answer.headers}
@@ -254,3 +181,22 @@ async def compare_watches(face: Face, oracle: Oracle, generator: Generator) -> N
         else:
             equal += 1
     assert equal > WATCHES // 4
+
+
+def test_random_requests_of_users_are_answered_as_etcd_answers_them(oracle: Oracle) -> None:
+    async def story() -> None:
+        requests = UserRequests(63)
+        oracle.clear()
+        statuses: list[int] = []
+        with cheap_passwords(), Face() as face:
+            for number in range(USER_REQUESTS):
+                asked = requests.next()
+                expected = without_indexes(oracle.ask(asked))
+                found = without_indexes(await ask_roost(face, asked))
+                assert found == expected, f"request {number}: {asked}, {found}"
+                statuses.append(found.status)
+                requests.learn(asked, found.status)
+        assert set(statuses) >= {200, 201, 400, 401, 403, 404, 405, 409}
+        assert statuses.count(401) < USER_REQUESTS // 3
+
+    run_virtually(story())

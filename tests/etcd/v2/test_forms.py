@@ -149,6 +149,7 @@ def test_a_read_says_what_is_to_be_seen() -> None:
         path=b"/a",
         is_recursive=True,
         is_quorum=True,
+        is_consistent=False,
         is_wait=True,
         is_stream=True,
         wait_index=7,

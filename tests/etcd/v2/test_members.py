@@ -16,6 +16,7 @@ from roost.database.cluster import (
 from roost.database.member_errors import (
     BadPeerUrls,
     MemberExists,
+    MemberGone,
     MemberNotFound,
     PeerUrlsTaken,
     TooFewStarted,
@@ -126,6 +127,25 @@ def test_a_refusal_has_its_status(error: Callable[[], RoostError], status: int) 
                 answer = await ask(face, method, target, '{"peerURLs":[]}')
                 assert answer.status == status
                 assert json_of(answer)["message"]
+
+    run_virtually(story())
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (MemberNotFound, 404, "No such member: ff"),
+        (MemberGone, 410, "Member permanently removed: ff"),
+    ],
+)
+def test_a_member_that_was_removed_is_gone_for_good(
+    error: Callable[[], RoostError], status: int, message: str
+) -> None:
+    async def story() -> None:
+        with Face() as face:
+            answering(face, error())
+            answer = await ask(face, "DELETE", "/v2/members/ff")
+            assert (answer.status, json_of(answer)) == (status, {"message": message})
 
     run_virtually(story())
 

@@ -1,6 +1,8 @@
 """Pages of figures: what was done is counted once, where it was."""
 
+from roost.database.model import MemberRecord
 from roost.exchange import Answer
+from roost.member.round_trips import Spread
 from roost.sim.members.loop import run_virtually
 from tests.etcd.v2.face import Face, json_of
 
@@ -76,6 +78,38 @@ def test_a_member_says_who_it_is_and_who_leads_since_when() -> None:
             shown = json_of(await ask(face, "self"))
             assert shown["state"] == "StateFollower"
             assert shown["leaderInfo"]["startTime"] == "2026-01-01T12:01:30.5Z"
+
+    run_virtually(story())
+
+
+def test_a_leader_says_how_long_its_followers_take() -> None:
+    async def story() -> None:
+        with Face() as face:
+            times = Spread(lost_count=1)
+            times.note(0.001)
+            times.note(0.003)
+            face.replica.times = {2: times, 3: times}
+            other = MemberRecord(id=2, name="n", peer_urls=())
+            own = face.replica.members()
+            face.replica.members = lambda: [*own, other]  # type: ignore[method-assign]  # two
+            assert json_of(await ask(face, "leader")) == {
+                "leader": "1",
+                "followers": {
+                    "2": {
+                        "latency": {
+                            "current": 3.0,
+                            "average": 2.0,
+                            "standardDeviation": 1.0,
+                            "minimum": 1.0,
+                            "maximum": 3.0,
+                        },
+                        "counts": {"fail": 1, "success": 2},
+                    }
+                },
+            }
+            face.replica.leader_id = 2
+            answer = await ask(face, "leader")
+            assert (answer.status, json_of(answer)) == (403, {"message": "not current leader"})
 
     run_virtually(story())
 

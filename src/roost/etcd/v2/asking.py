@@ -7,13 +7,14 @@ from typing import TypeVar
 from roost.call import Caller
 from roost.errors import OutcomeUnknown, RoostError
 from roost.etcd import errors
-from roost.etcd.access.judge import Judge
 from roost.etcd.border import Border
 from roost.etcd.v2 import changes
 from roost.etcd.v2.changes import CHANGE, Change, Done
 from roost.etcd.v2.faults import Fault
+from roost.etcd.v2.gate import Gate
 from roost.etcd.v2.nodes import Trees
 from roost.etcd.v2.reads import Reads
+from roost.etcd.v2.users import Wanted
 from roost.outcome import settle_future
 
 Result = TypeVar("Result")
@@ -54,9 +55,12 @@ async def answer_to(
 class TreeAccess:
     """The tree, for those who serve something that is kept in it."""
 
-    def __init__(self, border: Border, trees: Trees, reads: Reads, *, request_s: float) -> None:
+    def __init__(
+        self, border: Border, gate: Gate, trees: Trees, reads: Reads, *, request_s: float
+    ) -> None:
         """A request has so many seconds."""
         self._border = border
+        self._gate = gate
         self.trees = trees
         self.reads = reads
         self._request_s = request_s
@@ -69,12 +73,11 @@ class TreeAccess:
             RoostError: it was not done, or nobody knows.
 
         """
-        border = self._border
-        if border.replica.is_learner:
+        if self._border.replica.is_learner:
             raise errors.not_for_learner()
         body = changes.encode(asked)
         said = await answer_to(
-            lambda done, refused: border.write(caller, CHANGE, body, done, refused),
+            lambda done, refused: self._gate.write(caller, CHANGE, body, done, refused),
             self._request_s,
         )
         outcome = changes.decode_outcome(said)
@@ -82,11 +85,16 @@ class TreeAccess:
             return outcome
         raise Fault(outcome.reason, outcome.cause, outcome.index)
 
-    async def admit(self, caller: Caller) -> None:
-        """Return when this member has all that was acknowledged, and the caller may ask.
+    async def admit(self, caller: Caller, directory: bytes) -> None:
+        """Return when this member has all that was acknowledged, and the caller may read it.
 
         Raises:
             RoostError: it has not, or may not.
 
         """
-        await in_time(self._border.wait_admitted(caller, Judge.need_root), self._request_s)
+        wanted = Wanted(directory, writes=False, is_recursive=False)
+
+        def ask(done: Callable[[bytes], None], refused: Callable[[RoostError], None]) -> None:
+            self._gate.admit(caller, wanted, lambda: done(b""), refused)
+
+        await answer_to(ask, self._request_s)

@@ -86,6 +86,11 @@ def encode(change: Change) -> bytes:
     return msgspec.msgpack.encode(change)
 
 
+def decode(body: bytes) -> Change:
+    """What is asked for."""
+    return msgspec.msgpack.decode(body, type=Change)
+
+
 def decode_outcome(answer: bytes) -> Done | Failed:
     """What came of it."""
     return msgspec.msgpack.decode(answer, type=Done | Failed)
@@ -120,7 +125,7 @@ class TreeOperations:
 
     def change(self, txn: Txn, body: bytes) -> bytes | Long:
         """Operation: body is a `Change`."""
-        asked = msgspec.msgpack.decode(body, type=Change)
+        asked = decode(body)
         if self._alarms.raised:
             self._alarms.check_sound()
         if asked.kind not in (Kind.DELETE, Kind.COMPARE_DELETE):
@@ -172,6 +177,10 @@ class TreeOperations:
 
 def _encode(outcome: Done | Failed) -> bytes:
     return msgspec.msgpack.encode(outcome)
+
+
+# What whoever may not is told.
+NOT_ALLOWED = _encode(Failed(0, Reason.UNAUTHORIZED, b"Insufficient credentials"))
 
 
 class _Changing:

@@ -158,6 +158,8 @@ class Reading:
     is_recursive: bool
     # Everything that was acknowledged before has to be seen.
     is_quorum: bool
+    # Of etcd 0.3, which sent whoever said so to the leader.
+    is_consistent: bool
     is_wait: bool
     is_stream: bool
     # Watch from there on; 0 = from now on.
@@ -200,6 +202,7 @@ def read_request(request: Request, path: bytes) -> Costs[Reading | Change]:
             path=path,
             is_recursive=is_recursive,
             is_quorum=is_quorum,
+            is_consistent=form.text(b"consistent").lower() == b"true",
             is_wait=is_wait,
             is_stream=is_stream,
             wait_index=wait_index,

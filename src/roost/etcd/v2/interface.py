@@ -4,18 +4,21 @@ import re
 from html import escape
 from urllib.parse import quote
 
-from roost.etcd.v2 import members, statistics
+from roost.etcd.v2 import members, registry, statistics, user_pages
 from roost.etcd.v2.forms import BadEscape, unescaped
+from roost.etcd.v2.gate import Gate
 from roost.etcd.v2.keys import METHODS, Keys
 from roost.etcd.v2.members import MemberPages
 from roost.etcd.v2.modules import Modules
 from roost.etcd.v2.paths import cleaned
+from roost.etcd.v2.registry import Registry
 from roost.etcd.v2.statistics import StatsPages
+from roost.etcd.v2.user_pages import UserPages
 from roost.exchange import TEXT, Answer, Reply, Request, not_allowed, not_found
 from roost.tasks import Tasks
 
 # All paths that are answered here begin with one of them.
-PREFIXES = (b"/v2/", b"/mod/v2/", b"/v1/")
+PREFIXES = (b"/v2/", b"/mod/v2/", b"/v1/", registry.PATH)
 KEYS = b"/v2/keys"
 _GONE = b"/v1 is gone: ask /v2/keys, or /v3 for what is new\n"
 _BELOW_KEYS = KEYS + b"/"
@@ -27,9 +30,20 @@ class Interface:
     """Answers all requests whose path begins with one of PREFIXES."""
 
     def __init__(
-        self, keys: Keys, members: MemberPages, statistics: StatsPages, modules: Modules
+        self,
+        gate: Gate,
+        *,
+        keys: Keys,
+        members: MemberPages,
+        statistics: StatsPages,
+        modules: Modules,
+        users: UserPages,
+        registry: Registry,
     ) -> None:
         """Stand on those that answer."""
+        self._registry = registry
+        self._gate = gate
+        self._users = users
         self._keys = keys
         self._members = members
         self._statistics = statistics
@@ -38,6 +52,13 @@ class Interface:
 
     def begin(self, request: Request, reply: Reply) -> None:
         """Answer one, now or later."""
+        if self._gate.is_open:
+            self._begin(request, reply)
+        else:
+            self._gate.enter(request, lambda known: self._begin(known, reply))
+
+    def _begin(self, request: Request, reply: Reply) -> None:
+        """Answer one of somebody who is known, or need not be."""
         try:
             path = unescaped(request.raw_path)
         except BadEscape as error:
@@ -46,6 +67,8 @@ class Interface:
         if not path.startswith(b"/v2/"):
             if path.startswith(b"/v1/"):
                 reply(Answer(410, _GONE, (TEXT,)))
+            elif path.startswith(registry.PATH):
+                self._tasks.start(self._ask_registry(request, path, reply))
             else:
                 self._modules.begin(request, path, reply)
             return
@@ -59,6 +82,9 @@ class Interface:
                 reply(not_allowed(*METHODS))
         elif short == members.PREFIX or short.startswith(members.PREFIX + b"/"):
             self._tasks.start(self._ask_members(request, short[len(members.PREFIX) + 1 :], reply))
+        elif path.startswith(user_pages.PREFIX + b"/"):
+            name = path[len(user_pages.PREFIX) + 1 :]
+            self._tasks.start(self._ask_users(request, name, reply))
         else:
             reply(self._page(request, path))
 
@@ -75,6 +101,12 @@ class Interface:
 
     async def _ask_members(self, request: Request, name: bytes, reply: Reply) -> None:
         reply(await self._members.answer(request, name))
+
+    async def _ask_registry(self, request: Request, path: bytes, reply: Reply) -> None:
+        reply(await self._registry.answer(request, path))
+
+    async def _ask_users(self, request: Request, name: bytes, reply: Reply) -> None:
+        reply(await self._users.answer(request, name))
 
     async def close(self) -> None:
         """Answer nobody any more."""

@@ -28,6 +28,11 @@ def quoted(data: bytes) -> bytes:
     return b'"%b"' % _escaped(data)
 
 
+def message_json(text: str) -> bytes:
+    """What is wrong, where it has no code (etcd: httptypes.HTTPError)."""
+    return b'{"message":%b}' % quoted(text.encode(errors="replace"))
+
+
 def quoted_pieces(data: bytes, size: int = PIECE_BYTES) -> Iterator[bytes]:
     """A string, piece by piece, each of so many bytes of what it says."""
     yield b'"'

@@ -1,8 +1,8 @@
 """/v2/keys: reads, changes and watches of the tree (etcd: api/v2http/client.go).
 
 A read is answered by this member, as it is here; with `quorum` it has seen everything that was
-acknowledged before.  A change goes to the leader.  Whoever waits gets the head of the answer at
-once, and hears a newline now and then while nothing happens.
+acknowledged before.  A change goes to the leader.  Who may is asked of the `gate`.  Whoever waits
+gets the head of the answer at once, and hears a newline now and then while nothing happens.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -13,19 +13,21 @@ from typing import TypeVar
 from roost.database.model import View
 from roost.errors import OutcomeUnknown, RoostError
 from roost.etcd import errors
-from roost.etcd.access.judge import Judge
 from roost.etcd.border import Border
 from roost.etcd.model.costs import SLICE_ROWS, Costs
 from roost.etcd.v2 import changes, history, nodes
 from roost.etcd.v2.changes import CHANGE, Change, Done, Failed
 from roost.etcd.v2.faults import Fault, Reason, fault_of
 from roost.etcd.v2.forms import Reading, read_request
+from roost.etcd.v2.gate import Gate, asked_key, is_slashed
 from roost.etcd.v2.json_text import PIECE_BYTES
+from roost.etcd.v2.leading import Leading
 from roost.etcd.v2.listing import listed
 from roost.etcd.v2.nodes import Trees
 from roost.etcd.v2.paths import child_of, is_too_long
 from roost.etcd.v2.patience import Patience
 from roost.etcd.v2.reads import Reads, Write
+from roost.etcd.v2.users import Wanted
 from roost.etcd.v2.watch_hub import WatchHub
 from roost.etcd.v2.watchers import Watcher
 from roost.exchange import JSON, Answer, Fields, Reply, Request, Streaming
@@ -54,6 +56,8 @@ class Keys:
     def __init__(
         self,
         border: Border,
+        gate: Gate,
+        leading: Leading,
         trees: Trees,
         reads: Reads,
         hub: WatchHub,
@@ -64,6 +68,8 @@ class Keys:
     ) -> None:
         """A request has so many seconds; `heartbeat_s` 0 is no newlines."""
         self._border = border
+        self._gate = gate
+        self._leading = leading
         self._trees = trees
         self._reads = reads
         self._hub = hub
@@ -110,13 +116,17 @@ class Keys:
         try:
             if is_too_long(child_of(path, _POSTED)):
                 raise Fault(Reason.INVALID_FIELD, "the key is too long, or too deep", self._index)
+            if isinstance(asked, Change) or asked.is_consistent:
+                elsewhere = self._leading.elsewhere(request)
+                if elsewhere is not None:
+                    reply(elsewhere)
+                    return
             if isinstance(asked, Change):
                 self._change(request, asked, reply)
             elif asked.is_wait:
-                self._admit(request, lambda: self._watch(request, asked, reply), reply)
+                self._admit(request, asked, partial(self._watch, request, asked, reply), reply)
             else:
-                shown = partial(self._show, asked, reply)
-                self._admit(request, shown, reply, is_quorum=asked.is_quorum)
+                self._admit(request, asked, partial(self._show, asked, reply), reply)
         except RoostError as error:
             reply(self._refused(error))
 
@@ -186,7 +196,15 @@ class Keys:
             reply(self._told_of(asked, changes.decode_outcome(outcome)))
 
         wait = self._patience.begin(lambda: reply(self._refused(_late())))
-        border.write(request.caller, CHANGE, changes.encode(asked), told, told, request.waiting)
+        self._gate.write(
+            request.caller,
+            CHANGE,
+            changes.encode(asked),
+            told,
+            told,
+            request.waiting,
+            is_slashed=is_slashed(request),
+        )
 
     def _told_of(self, asked: Change, outcome: Done | Failed) -> Answer | Streaming:
         """What a client is told of what came of its change."""
@@ -211,10 +229,9 @@ class Keys:
     def _admit(
         self,
         request: Request,
+        asked: Reading,
         allowed: Callable[[], None],
         reply: Reply,
-        *,
-        is_quorum: bool = False,
     ) -> None:
         """Go on when this member may answer; what `allowed` raises is the answer."""
         wait = self._patience.begin(lambda: reply(self._refused(_late())))
@@ -230,12 +247,13 @@ class Keys:
             if wait.end():
                 reply(self._refused(error))
 
-        self._border.admit(
+        key = asked_key(asked.path, is_slashed=is_slashed(request))
+        self._gate.admit(
             request.caller,
-            Judge.need_root,
+            Wanted(key, writes=False, is_recursive=asked.is_recursive),
             go_on,
             refused,
-            is_local=not is_quorum,
+            is_local=asked.is_wait or not asked.is_quorum,
             waiting=request.waiting,
         )
 

@@ -22,6 +22,7 @@ from roost.database.cluster import (
 from roost.database.member_errors import (
     BadPeerUrls,
     MemberExists,
+    MemberGone,
     MemberNotFound,
     PeerUrlsTaken,
     TooManyPeerUrls,
@@ -32,6 +33,8 @@ from roost.etcd.border import Border
 from roost.etcd.errors import status_of
 from roost.etcd.v2.asking import answer_to, in_time
 from roost.etcd.v2.faults import Fault, Reason, fault_of
+from roost.etcd.v2.gate import Gate
+from roost.etcd.v2.json_text import message_json
 from roost.exchange import JSON, TEXT, Answer, Request, not_allowed
 
 PREFIX = b"/v2/members"
@@ -62,12 +65,6 @@ class Members(msgspec.Struct, frozen=True):
     members: list[Member]
 
 
-class Message(msgspec.Struct, frozen=True):
-    """What is wrong."""
-
-    message: str
-
-
 class _Urls(msgspec.Struct, frozen=True):
     peerURLs: tuple[str, ...] = ()  # noqa: N815 - etcd's name
 
@@ -84,9 +81,10 @@ class _Denied(Exception):
 class MemberPages:
     """Answers what is asked of members."""
 
-    def __init__(self, border: Border, *, request_s: float) -> None:
+    def __init__(self, border: Border, gate: Gate, *, request_s: float) -> None:
         """A request has so many seconds."""
         self._border = border
+        self._gate = gate
         self._request_s = request_s
 
     async def answer(self, request: Request, name: bytes) -> Answer:
@@ -94,14 +92,14 @@ class MemberPages:
         try:
             return await self._answer(request, name)
         except _Denied as error:
-            return self._json(error.status, Message(error.text))
+            return self._message(error.status, error.text)
         except RoostError as error:
             fault = fault_of(error)
-            is_nobody = fault.reason is Reason.UNAUTHORIZED
+            if fault.reason is Reason.UNAUTHORIZED:
+                # etcd names no cluster to strangers.
+                return Answer(401, message_json("Insufficient credentials"), (JSON,))
             found = (_STATUSES[it] for it in type(error).__mro__ if it in _STATUSES)
-            status = 401 if is_nobody else next(found, 500)
-            text = "Insufficient credentials" if is_nobody else status_of(error).text
-            return self._json(status, Message(text))
+            return self._message(next(found, 500), status_of(error).text)
 
     def machines(self, request: Request) -> Answer:
         """All client URLs, as text."""
@@ -120,6 +118,10 @@ class MemberPages:
             fault = Fault(Reason.DURING_ELECTION)
             return Answer(fault.status, fault.body, (JSON,))
         return Answer(200, record.peer_urls[0].encode(), (TEXT,))
+
+    def _message(self, status: int, text: str) -> Answer:
+        cluster = (b"x-etcd-cluster-id", b"%x" % self._border.replica.cluster_id)
+        return Answer(status, message_json(text), (cluster, JSON))
 
     def _json(self, status: int, value: object) -> Answer:
         cluster = (b"x-etcd-cluster-id", b"%x" % self._border.replica.cluster_id)
@@ -142,6 +144,8 @@ class MemberPages:
             return not_allowed(*METHODS)
         if request.method == "GET":
             return await self._read(request.caller, name)
+        if not self._border.auth.may_be_enabled:  # else v3's root is who changes members
+            self._gate.check_root(request.caller)
         if request.method == "POST":
             urls = _urls_of(request)
             added = await self._change(request.caller, AddMember(peer_urls=urls))
@@ -154,6 +158,8 @@ class MemberPages:
             change = UpdateMember(member_id, _urls_of(request))
         try:
             await self._change(request.caller, change)
+        except MemberGone:
+            raise _Denied(410, f"Member permanently removed: {member_id:x}") from None
         except MemberNotFound:
             raise _Denied(404, f"No such member: {member_id:x}") from None
         cluster = (b"x-etcd-cluster-id", b"%x" % self._border.replica.cluster_id)

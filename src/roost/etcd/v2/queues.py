@@ -236,7 +236,7 @@ class Queues:
             RoostError: this member cannot say so.
 
         """
-        await self._access.admit(caller)
+        await self._access.admit(caller, queue)
         found: list[Place] = []
         await self._read(queue, found)
         return found

@@ -1,22 +1,21 @@
 """The Auth service (etcd api: Auth).
 
 Passwords are hashed with bcrypt by the member that is asked, before they travel anywhere, for those
-who may set one; hashing and checking run on threads of their own (`hashers.py`).
+who may set one; hashing and checking run on threads of their own (`access/passwords.py`).
 """
 
 import asyncio
-import time
 from collections.abc import Callable
 
-import bcrypt
 from google.protobuf.message import Message
 
 from roost.call import Call, UnaryHandler
 from roost.etcd import errors
 from roost.etcd.access.changes import AuthOperations
-from roost.etcd.access.hashers import PASSWORD_BYTES_MAX, Hashers
+from roost.etcd.access.hashers import PASSWORD_BYTES_MAX
 from roost.etcd.access.judge import Judge, anybody, root
 from roost.etcd.access.names import NamesReading
+from roost.etcd.access.passwords import Passwords
 from roost.etcd.access.tokens import Tokens
 from roost.etcd.access.users import Auth
 from roost.etcd.v3 import rights
@@ -37,18 +36,16 @@ class AuthService:
         desk: Desk,
         auth: Auth,
         tokens: Tokens,
+        passwords: Passwords,
         *,
-        bcrypt_cost: int,
         password_chars_min: int,
-        clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """Register the operations."""
         self._password_chars_min = password_chars_min
         self._desk = desk
         self._auth = auth
-        self._bcrypt_cost = bcrypt_cost
-        self.hashers = hashers = Hashers()
-        self._logins = Logins(desk, auth, tokens, hashers, bcrypt_cost=bcrypt_cost, clock_s=clock_s)
+        self._passwords = passwords
+        self._logins = Logins(desk, auth, tokens, passwords)
         for name, operation in AuthOperations(auth, desk.mvcc).by_name().items():
             check = anybody if name == "etcd.auth_enable" else root
             desk.border.register(name, operation, check)
@@ -155,17 +152,16 @@ class AuthService:
         request: pb.AuthUserAddRequest | pb.AuthUserChangePasswordRequest,
     ) -> None:
         """Hash the password for a caller who may set it, then run the operation."""
-        password, cost = request.password.encode(), self._bcrypt_cost
+        password = request.password.encode()
 
         def hashed(future: "asyncio.Future[bytes]") -> None:
             request.password, request.hashedPassword = "", future.result().decode()
             self._desk.write(call, operation, request.SerializeToString())
 
         def allowed() -> None:
-            self.hashers.run(
+            self._passwords.hash(
                 network_of(call.address),
-                "",
-                lambda: bcrypt.hashpw(password, bcrypt.gensalt(cost)),
+                password,
                 lambda future: guarded(call, lambda: hashed(future))(),
                 waiting=call,
             )

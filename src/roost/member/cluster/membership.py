@@ -27,6 +27,7 @@ from roost.member.errors import (
     BadPeerUrls,
     MalformedChange,
     MemberExists,
+    MemberGone,
     MemberNotFound,
     NotALearner,
     PeerUrlsTaken,
@@ -180,6 +181,8 @@ class Membership:
         """
         member_id = _read(body, RemoveMember).id
         records = self._roster.records(txn)
+        if self._roster.is_removed(member_id, txn):
+            raise MemberGone(f"member {member_id:x} was removed before")
         gone = _find(records, member_id)
         rest = [it for it in records if it.id != member_id]
         if not gone.is_learner:

@@ -1,12 +1,14 @@
-"""etcd's data model on a member: v3 as gRPC and JSON, v2 as pages."""
+"""etcd's data model on a member: v3 as gRPC and JSON, v2 as pages, and what it says in its log."""
 
 from roost import etcd
 from roost.etcd.figures import FIGURES, EtcdNow
 from roost.etcd.model.alarms import CORRUPT, NOSPACE
 from roost.figures import Family, read_all
 from roost.proto.rpc_pb2 import AlarmType
+from roost.server import log_levels
 from roost.server.exchanges import FORM_PART
-from roost.server.models.model import Attached, DataModel, DirectPage, Ground
+from roost.server.log_levels import LogLevels
+from roost.server.models.model import Attached, DataModel, DirectPage, Ground, Page
 from roost.server.options import quota_within
 
 _ALARM_NAMES = {NOSPACE: "NOSPACE", CORRUPT: "CORRUPT"}
@@ -56,11 +58,17 @@ def _attach(ground: Ground) -> Attached:
         )
         for prefix in etcd.V2_PREFIXES
     ]
+    levels = Page(
+        path=log_levels.PATH,
+        answer=LogLevels(services.border).answer,
+        body_bytes_max=log_levels.BODY_BYTES_MAX,
+    )
     return Attached(
         start=start,
         stop=stop,
         close=services.close,
         routes=services.routes(),
+        pages=(levels,),
         direct=v2 if serving.has_v2 else (),
         collect=collect,
         alarms=alarms,
