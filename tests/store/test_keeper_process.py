@@ -1,5 +1,6 @@
 """The keeper as a process: what is said over its socket, cut anywhere, and how either end ends."""
 
+import asyncio
 import itertools
 import os
 import select
@@ -262,6 +263,32 @@ def test_answers_are_heard_wherever_they_are_cut(played: Played) -> None:
             ("flushed", 1), "full", ("digest", 2, b"d" * 16), ("flushed", 2), ("moved", 2, 9),
         ]  # fmt: skip
         assert played.keeper.wait(0), "all that was asked for is answered"
+
+
+def test_what_was_written_and_cannot_be_read_here_is_a_failure(played: Played) -> None:
+    """Under `ulimit -v` a store that was written anew could not be mapped: nobody heard of it."""
+
+    def cannot(_index: int, _term: int) -> None:
+        raise StoreBroken("Cannot allocate memory")
+
+    async def story() -> None:
+        loop, told = asyncio.get_running_loop(), asyncio.Event()
+
+        def hear(error: StoreError) -> None:
+            played.news.append(error)
+            told.set()
+
+        played.keeper.on_moved, played.keeper.on_failed = cannot, hear
+        played.keeper.watch(loop, lambda: played.news.append("went on"))
+        played.keeper.move(Path("/new"))
+        played.end.sendall(said(Frame(MOVED, 2, TERM.pack(9))))
+        async with asyncio.timeout(10):
+            await told.wait()
+        played.keeper.unwatch(loop)
+
+    asyncio.run(story())
+    assert [str(it) for it in played.news] == ["Cannot allocate memory"]
+    assert played.keeper.wait(0), "nothing is waited for any more"
 
 
 def test_nothing_to_read_is_no_news(played: Played) -> None:

@@ -186,8 +186,13 @@ class ProcessKeeper:
         """Take answers as they come, and call `on_news` after them."""
 
         def on_readable() -> None:
-            self.on_readable()
-            on_news()
+            try:
+                self.on_readable()
+            except StoreError as error:
+                # What was written cannot be read here, and what we read is old from now on.
+                self._fail(error)
+            else:
+                on_news()
 
         loop.add_reader(self.fileno(), on_readable)
 
