@@ -65,6 +65,35 @@ def test_nothing_is_as_much_as_the_room_above_says(log: Log) -> None:
     assert "roost.test_log.room" in log.state(0).modules
 
 
+class Heard(logging.Handler):
+    """What Python says where nobody has set up a log."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.texts.append(record.getMessage())
+
+
+def test_a_program_without_a_log_hears_warnings_as_it_would_without_us(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard, second = Heard(), Log()
+    second.start()  # of another member in this process
+    monkeypatch.setattr(logging, "lastResort", heard)
+    LOGGER.warning("pytest hears this")
+    monkeypatch.setattr(logging.root, "handlers", [])
+    LOGGER.warning("one")
+    LOGGER.info("too little")
+    assert heard.texts == ["one"]
+    monkeypatch.setattr(LOGGER, "handlers", [logging.NullHandler()])
+    LOGGER.warning("the program's own")
+    assert heard.texts == ["one"]
+    assert texts(log)[-1] == texts(second)[-1] == "the program's own"
+    second.stop()
+
+
 @pytest.mark.parametrize(("module", "level"), [("roost.nobody", "info"), ("roost", "loud")])
 def test_what_is_not_there_is_refused(log: Log, module: str, level: str) -> None:
     with pytest.raises(BadLevel):

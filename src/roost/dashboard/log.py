@@ -69,6 +69,7 @@ class Log(logging.Handler):
         except Exception:  # noqa: BLE001 - as all handlers: what cannot be said must not end whoever says it
             self.handleError(record)
             return
+        self._say_aloud(record)
         self._count += 1
         level = record.levelname.lower()
         self._kept.append(
@@ -80,6 +81,18 @@ class Log(logging.Handler):
                 text=text,
             )
         )
+
+    def _say_aloud(self, record: logging.LogRecord) -> None:
+        """Say what Python says on standard error where a program has set up no log.
+
+        We count as one that hears, and Python would leave it out because of us.
+        """
+        last = logging.lastResort
+        is_first = next(iter(logging.getLogger(ROOT).handlers), None) is self
+        if last is None or not is_first or record.levelno < last.level:
+            return
+        if not _is_heard_by_others(logging.getLogger(record.name)):
+            last.handle(record)
 
     def state(self, after: int) -> LogState:
         """Lines behind a number, and levels as they are."""
@@ -112,3 +125,13 @@ class Log(logging.Handler):
         logger = logging.getLogger(module)
         self._before.setdefault(module, logger.level)
         logger.setLevel(level.upper() or logging.NOTSET)
+
+
+def _is_heard_by_others(logger: logging.Logger) -> bool:
+    """Whether a program has set up who hears of what is logged there."""
+    found: logging.Logger | None = logger
+    while found is not None:
+        if any(not isinstance(it, Log) for it in found.handlers):
+            return True
+        found = found.parent if found.propagate else None
+    return False
