@@ -64,7 +64,9 @@ def test_status_shows_who_leads_and_who_is_silent(endpoint: str) -> None:
     assert json.loads(said)["is_leader"] is True
     code, said = roost(f"{endpoint},127.0.0.1:1", "status", "--timeout", "1")
     assert code == 1
-    assert said.count("\n") == 3
+    _, leader, silent, why = said.splitlines()
+    assert ("leader" in leader, silent.split()[:3]) == (True, ["?", "silent", "127.0.0.1:1"])
+    assert why.startswith("127.0.0.1:1  nobody listens")
 
 
 def test_watch_prints_changes_as_they_come(endpoint: str) -> None:
