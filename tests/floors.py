@@ -211,7 +211,7 @@ FLOORS = {
         streaming | intake | http1_turn
         calls
         methods | unread | bodies | admission
-        compression | h2 | json_answer
+        compression | h2 | json_answer | json_text
     """,
     "roost.faces": """
         writer

@@ -47,6 +47,8 @@ SANS_IO = (
     "roost.etcd.v2.paths",
     "roost.server.h2",
     "roost.server.json_request",
+    "roost.server.json_text",
+    "roost.server.json_values",
 )
 WORLDLY = {
     "asyncio", "datetime", "lmdb", "logging", "multiprocessing", "os", "pathlib", "random",

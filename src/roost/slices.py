@@ -9,16 +9,24 @@ Full?  What waits is what its owner has anyway; an iterator more is all that is 
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from itertools import islice
+from typing import TypeVar
+
+Made = TypeVar("Made")
 
 
 class Slices:
     """Steps that are taken now, or in one of the next turns."""
 
-    def __init__(self, steps_a_turn: int) -> None:
-        """Nothing is to be done."""
+    def __init__(self, steps_a_turn: int, schedule: Callable[[], object] | None = None) -> None:
+        """Nothing is to be done.
+
+        `schedule()` has `begin_turn` called in the next turn, by whoever has turns of its own; an
+        owner that has none is given those of the loop.
+        """
         self._steps_a_turn = self._left = steps_a_turn
+        self._schedule = schedule or self._call_soon
         self._waiting: deque[Iterator[object]] = deque()
         self._is_turn_due = False
 
@@ -38,19 +46,29 @@ class Slices:
                 steps = waiting.popleft()
                 for _ in islice(steps, self._left):
                     self._left -= 1
-                if not self._left:
+                if self._left <= 0:  # less where a step has had others taken
                     waiting.appendleft(steps)  # there may be more
         finally:
             is_short = self._left * 2 < self._steps_a_turn
             if (waiting or is_short) and not self._is_turn_due:
                 self._is_turn_due = True
-                asyncio.get_running_loop().call_soon(self._begin_turn)
+                self._schedule()
 
-    def _begin_turn(self) -> None:
+    def _call_soon(self) -> None:
+        asyncio.get_running_loop().call_soon(self.begin_turn)
+
+    def begin_turn(self) -> None:
+        """A turn begins: take the steps that it has room for."""
         self._is_turn_due = False
         self._left = self._steps_a_turn
         if self._waiting:
             self._go_on()
+
+    def finish(self) -> None:
+        """Take all steps at once: there will be no more turns."""
+        while self._waiting:
+            for _ in self._waiting.popleft():
+                pass
 
 
 class Turns:
@@ -71,3 +89,14 @@ def _step_for(future: asyncio.Future[None]) -> Iterator[None]:
     if not future.done():  # who waited may be gone
         future.set_result(None)
         yield
+
+
+async def in_turns(steps: Generator[None, None, Made]) -> Made:
+    """What steps come to, of which one is taken in a turn of the loop."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            made: Made = end.value
+            return made
+        await asyncio.sleep(0)

@@ -2,14 +2,17 @@
 
 import asyncio
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from google.protobuf.message import Message
 
 from roost.call import Code, Stream, Unary
+from roost.counters import calls
 from roost.counters.algebra import VALUE_MAX
-from roost.counters.calls import SERVICE, CounterService, value_of
+from roost.counters.calls import SAID_A_TURN, SERVICE, CounterService, value_of
+from roost.counters.changing import CHANGES_MAX
 from roost.counters.forms import NOT_COUNTED
 from roost.counters.purging import Purging
 from roost.counters.watching import Hub
@@ -17,6 +20,7 @@ from roost.flow import OWN, Flow
 from roost.proto import counters_pb2 as pb
 from tests.counters.cluster import CountingCluster, run_counting
 from tests.counters.test_interface import Rights
+from tests.steps import slices_of, steps_of
 
 
 class Call:
@@ -132,6 +136,43 @@ def test_calls_are_refused_by_name(tmp_path: Path) -> None:
         code, text = await failed(service, "Increment", of(("a", 1)))
         assert code == Code.UNAVAILABLE
         assert text.startswith(NOT_COUNTED), "it is safe to ask another member"
+
+    run_counting(tmp_path, story, size=1)
+
+
+def test_values_of_thousands_are_made_over_turns(tmp_path: Path) -> None:
+    """Issue 14: ten thousand were made in one step; half a million changes before they were none.
+
+    That is fifteen milliseconds, and two hundred.
+    """
+    count = 2 * SAID_A_TURN + 1
+    names = [f"n{it}" for it in range(count)]
+    making = calls._said(names, [1] * count)
+    steps, found = slices_of(making.__await__())
+    assert (len(steps), max(steps) < 10 * SAID_A_TURN) == (3, True)
+    assert [it.name for it in found] == names
+
+    async def story(cluster: CountingCluster) -> None:
+        service, _ = service_of(cluster)
+        wanted = dict.fromkeys(names, 1)
+        assert await ask(service, "Increment", of(*wanted.items())) == wanted
+        assert await ask(service, "Read", pb.ReadCountersRequest(names=names)) == wanted
+        assert await ask(service, "Search", pb.SearchCountersRequest(limit=count)) == wanted
+        assert await ask(service, "Delete", pb.DeleteCountersRequest(names=names)) == wanted
+        many = ["a"] * (CHANGES_MAX + 1)
+        for method, request in (
+            ("Increment", of(*[(it, 1) for it in many])),
+            ("Delete", pb.DeleteCountersRequest(names=many)),
+        ):
+            call, route = Call(), service.routes()[f"/{SERVICE}/{method}".encode()]
+            assert isinstance(route, Unary)
+            body = request.SerializeToString()
+            handle = partial(route.handle, call, body)  # type: ignore[arg-type]  # as above
+            assert steps_of(handle) < 100
+            said = await call.said
+            assert isinstance(said, tuple)
+            assert (said[0], said[1].split(":")[0]) == (Code.INVALID_ARGUMENT, "BadChange")
+        await service.close()
 
     run_counting(tmp_path, story, size=1)
 

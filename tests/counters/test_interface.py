@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from roost.call import Caller
+from roost.counters import forms
 from roost.counters.changing import CHANGES_MAX
+from roost.counters.errors import BadCounterRequest
 from roost.counters.interface import Interface
 from roost.counters.purging import Purging
 from roost.counters.rights import Needed
@@ -17,6 +19,7 @@ from roost.errors import ModelRefused, RoostError
 from roost.exchange import Answer, Request, Streaming
 from roost.flow import OWN, Flow
 from tests.counters.cluster import CountingCluster, run_counting
+from tests.steps import Steps, slices_of
 
 
 class Somebody:
@@ -241,6 +244,18 @@ def test_who_watches_hears_totals_that_change(tmp_path: Path) -> None:
         assert [it async for it in again.pieces] == []
 
     run_alone(tmp_path, story)
+
+
+def test_changes_of_thousands_are_read_in_steps() -> None:
+    """Issue 14: ten thousand were looked at in one."""
+    said = [["a", 1], {"name": "b"}] * (CHANGES_MAX // 2)
+    counts, changes = slices_of(forms.read_changes(json.dumps(said).encode()))
+    assert changes == [("a", 1), ("b", 1)] * (CHANGES_MAX // 2)
+    assert max(counts) < 25 * forms.CHANGES_A_STEP
+    query = b"&".join([b"a"] * 5 * CHANGES_MAX)
+    with Steps() as steps, pytest.raises(BadCounterRequest, match="too many names"):
+        forms.read_reading(query)
+    assert steps.count < 20
 
 
 def test_only_so_many_watch(tmp_path: Path) -> None:

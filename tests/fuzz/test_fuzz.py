@@ -43,7 +43,8 @@ from roost.raft.messages import (
 from roost.server.h2 import PREFACE, Connection, ConnectionBroken
 from roost.server.h2 import frames as h2
 from roost.server.health import Health, HealthStream
-from roost.server.json_request import BadJson, build, read_whole
+from roost.server.json_request import build
+from roost.server.json_text import BadJson, read_whole
 from roost.server.methods import parse_timeout
 from roost.server.reflection import ReflectionStream
 from roost.settings import BadSetting

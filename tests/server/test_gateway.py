@@ -411,3 +411,21 @@ def test_a_long_request_is_made_over_turns_of_the_loop_and_one_of_too_many_objec
         patch.setattr("roost.server.json_request.FIELDS_A_STEP", 1)
         run_virtually(in_turns())
     assert len(turns) > 1
+    turns.clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("roost.server.json_text.WHOLE_CHARS", 10)
+        patch.setattr("roost.server.json_text.PIECE_CHARS", 10)
+        patch.setattr("roost.server.json_text.UNITS_A_STEP", 1)
+        run_virtually(in_turns())
+    assert len(turns) > 10, "it is read in turns, too"
+
+
+@pytest.mark.parametrize("body", [b'{"key": "Zm9v"} {}', b'{"key": "Zm9v"', b'{"key": "Zm9v",}'])
+def test_a_long_body_that_is_not_one_object_is_refused_as_a_short_one(
+    monkeypatch: pytest.MonkeyPatch, body: bytes
+) -> None:
+    monkeypatch.setattr("roost.server.json_text.WHOLE_CHARS", 1)
+    service = Service()
+    status, said = ask(service.handle, body)
+    assert (status, said["code"]) == (400, Code.INVALID_ARGUMENT)
+    assert service.calls == []

@@ -2,17 +2,22 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
 
 import pytest
 
 from roost.call import Code
 from roost.flow import OWN
+from roost.proto import kv_pb2
 from roost.proto import rpc_pb2 as pb
 from roost.server.json_calls import HTTP_STATUS, FailedError, JsonCall, JsonStream
+from roost.server.json_parts import STEP_BYTES
 from roost.sim.members.loop import run_virtually
+from tests.steps import steps_of
 
 ANSWER = pb.PutResponse(prev_kv={"key": b"k"})
+# Lines that run in one step of JSON: about a millisecond.
+STEP_STEPS_MAX = 8000
 LINE = {"result": {"prev_kv": {"key": "aw=="}}}
 
 
@@ -88,7 +93,7 @@ def test_no_certificate_speaks_for_who_posts() -> None:
 async def lines(one: JsonStream) -> list[object]:
     """All lines up to the end."""
     found = []
-    while (line := await one.next_line()) is not None:
+    async for line in one.parts():
         assert line.endswith(b"\n")
         found.append(json.loads(line))
     return found
@@ -107,6 +112,41 @@ def test_answers_are_lines_in_order_and_an_error_is_the_last() -> None:
         assert one.first_status == 200, "the head had left"
 
     virtually(story)
+
+
+def test_a_long_answer_is_one_line_in_bounded_parts_of_bounded_steps() -> None:
+    """Issue 14: an answer of ten thousand events was made JSON in one step."""
+    event = kv_pb2.Event(kv=kv_pb2.KeyValue(key=b"k" * 20, value=b"v" * 20))
+    answer = pb.WatchResponse(watch_id=1, events=[event] * 10_000).SerializeToString()
+
+    async def story() -> None:
+        one = JsonStream("", "", OWN, pb.WatchResponse)
+        counts: list[int] = []
+        ends: list[list[bytes]] = []
+
+        async def read() -> list[bytes]:
+            return [it async for it in one.parts()]
+
+        counts.append(steps_of(lambda: one.send_all([answer, b""])))
+        one.finish(Code.OK, "")
+        steps = read().__await__()
+        while not ends:
+            counts.append(steps_of(lambda: take(steps, ends)))
+        parts = ends[0]
+        assert max(counts) < STEP_STEPS_MAX
+        assert max(map(len, parts)) < 3 * STEP_BYTES
+        first, second, _ = b"".join(parts).split(b"\n")
+        assert len(json.loads(first)["result"]["events"]) == 10_000
+        assert json.loads(second) == {"result": {}}
+
+    virtually(story)
+
+
+def take(steps: Generator[object, None, list[bytes]], ends: list[list[bytes]]) -> None:
+    try:
+        next(steps)
+    except StopIteration as end:
+        ends.append(end.value)
 
 
 def test_an_end_without_an_error_has_no_line() -> None:
@@ -134,15 +174,14 @@ def test_what_waits_is_counted_until_it_is_read_and_then_that_is_told() -> None:
         drained: list[int] = []
         one.on_drain = lambda: drained.append(one.pending_bytes)
         one.send_all([ANSWER.SerializeToString()] * 2)
-        both = one.pending_bytes
-        first = await one.next_line()
-        assert first is not None
-        assert one.pending_bytes == both - len(first) == len(first)
-        assert drained == []
-        await one.next_line()
+        size, parts = ANSWER.ByteSize(), one.parts()
+        assert one.pending_bytes == 2 * size
+        await anext(parts)
+        assert (one.pending_bytes, drained) == (size, [])
+        await anext(parts)
         assert (one.pending_bytes, drained) == (0, [0])
-        waiting = asyncio.ensure_future(one.next_line())
+        waiting = asyncio.ensure_future(anext(parts, b"the end"))
         one.finish(Code.OK, "")
-        assert await waiting is None
+        assert await waiting == b"the end"
 
     virtually(story)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roost.server import json_values
-from roost.server.json_request import BadJson
+from roost.server.json_text import BadJson
 from roost.server.json_values import JsonValues, TooLong
 
 LEAVES = st.one_of(st.text('ab"\\{}[]', max_size=5), st.integers(), st.none())

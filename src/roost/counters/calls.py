@@ -4,8 +4,9 @@ An error's text begins with its name, `CounterOverflow: ...`, and says so when n
 and asking again is safe.
 """
 
+import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -18,7 +19,7 @@ from roost.counters.algebra import VALUE_MAX, VALUE_MIN
 from roost.counters.changing import CHANGES_MAX
 from roost.counters.counting import Counting
 from roost.counters.desk import Desk
-from roost.counters.errors import BadCounterRequest
+from roost.counters.errors import BadChange, BadCounterRequest
 from roost.counters.purging import Purging
 from roost.counters.rights import Needed, Rights
 from roost.counters.watching import Hub, Watcher
@@ -28,6 +29,8 @@ from roost.tasks import Tasks
 
 logger = logging.getLogger(__name__)
 SERVICE = "roost.Counters"
+# Values that are made into what is sent, in one turn (D14).
+SAID_A_TURN = 500
 SCHEMAS = (pb.DESCRIPTOR,)
 Asked = TypeVar("Asked", bound=Message)
 _SAID: dict[str, Callable[[Counting], dict[str, Any]]] = {
@@ -71,6 +74,18 @@ class CounterService:
         found[f"/{SERVICE}/Watch".encode()] = Stream(self.watch)
         return found
 
+    def _answer_values(
+        self, call: Call, names: Sequence[str], outcome: list[int | None] | RoostError
+    ) -> None:
+        """Tell what came of a change; over turns, where it is of many."""
+        if isinstance(outcome, RoostError):
+            _fail(call, outcome)
+        elif len(names) > SAID_A_TURN:
+            self._start(_answer(call, names, outcome))
+        else:
+            values = [value_of(name, value) for name, value in zip(names, outcome, strict=True)]
+            call.reply(pb.CountersResponse(values=values).SerializeToString())
+
     async def close(self) -> None:
         """End what still answers calls; none can come any more."""
         await self._tasks.close()
@@ -80,10 +95,12 @@ class CounterService:
         asked = _parse(call, pb.IncrementRequest, body)
         if asked is None:
             return
+        if _refuses(call, len(asked.changes)):
+            return
         changes = [(it.name, it.change) for it in asked.changes]
         names = [name for name, _ in changes]
         once = forms.request_of(asked.key, body, self._counting.around.wall_s())
-        done = partial(_answer_values, call, names)
+        done = partial(self._answer_values, call, names)
         self._admit(
             call,
             rights.of_names(names, is_write=True),
@@ -95,9 +112,11 @@ class CounterService:
         asked = _parse(call, pb.DeleteCountersRequest, body)
         if asked is None:
             return
+        if _refuses(call, len(asked.names)):
+            return
         names = list(asked.names)
         once = forms.request_of(asked.key, body, self._counting.around.wall_s())
-        done = partial(_answer_values, call, names)
+        done = partial(self._answer_values, call, names)
         self._admit(
             call,
             rights.of_names(names, is_write=True),
@@ -118,10 +137,11 @@ class CounterService:
 
     async def _read(self, call: Call, names: list[str], *, is_raw: bool) -> None:
         values = await self._desk.read(names)
-        found = [value_of(name, value) for name, value in zip(names, values, strict=True)]
+        found = await _said(names, values)
         if is_raw:
             for it, parts in zip(found, await self._desk.read_raw(names), strict=True):
                 it.parts.extend(value_of(name, value) for name, value in parts.items())
+                await asyncio.sleep(0)
         call.reply(pb.CountersResponse(values=found).SerializeToString())
 
     def search(self, call: Call, body: bytes) -> None:
@@ -138,8 +158,9 @@ class CounterService:
 
     async def _search(self, call: Call, prefix: str, after: str, limit: int) -> None:
         listed = await self._desk.search(prefix, after, limit)
+        names, values = [name for name, _ in listed.rows], [value for _, value in listed.rows]
         said = pb.CountersResponse(
-            values=[value_of(name, value) for name, value in listed.rows],
+            values=await _said(names, values),
             more=listed.after is not None,
             after=listed.after or "",
         )
@@ -316,11 +337,23 @@ def _say(call: Call, said: dict[str, Any]) -> None:
     call.reply(pb.DescribeCountersResponse(said=msgspec.json.encode(said)).SerializeToString())
 
 
-def _answer_values(
-    call: Call, names: Sequence[str], outcome: Iterable[int | None] | RoostError
-) -> None:
-    if isinstance(outcome, RoostError):
-        _fail(call, outcome)
-        return
-    values = [value_of(name, value) for name, value in zip(names, outcome, strict=True)]
-    call.reply(pb.CountersResponse(values=values).SerializeToString())
+async def _answer(call: Call, names: Sequence[str], values: Sequence[int | None]) -> None:
+    call.reply(pb.CountersResponse(values=await _said(names, values)).SerializeToString())
+
+
+def _refuses(call: Call, count: int) -> bool:
+    """Whether a request changes more at a time than one may; it is told so before it is read."""
+    if count > CHANGES_MAX:
+        _fail(call, BadChange(f"{count} changes; {CHANGES_MAX} at most at a time"))
+    return count > CHANGES_MAX
+
+
+async def _said(names: Sequence[str], values: Sequence[int | None]) -> list[pb.CounterValue]:
+    """Values as they are sent, made over as many turns as they take."""
+    found: list[pb.CounterValue] = []
+    for at in range(0, len(names), SAID_A_TURN):
+        if at:
+            await asyncio.sleep(0)
+        some = zip(names[at : at + SAID_A_TURN], values[at : at + SAID_A_TURN], strict=True)
+        found += [value_of(name, value) for name, value in some]
+    return found

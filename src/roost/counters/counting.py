@@ -40,8 +40,9 @@ from roost.counters.known import Known
 from roost.counters.outgoing import Stage
 from roost.counters.ports import Around, Chance, Counts, Replica, State, dice, entropy
 from roost.counters.store import Step, Store
-from roost.counters.work import Done, Work
+from roost.counters.work import ANSWERS_A_TURN, Done, Work
 from roost.errors import RoostError, Stopped
+from roost.slices import Slices
 from roost.tasks import Tasks
 
 logger = logging.getLogger(__name__)
@@ -87,7 +88,8 @@ class Counting:
         # Called with each look while the store is open.
         self.lookers: list[Callable[[], None]] = []
         self._reopen_at_s = 0.0
-        self._early = Early()
+        self._telling = Slices(ANSWERS_A_TURN)
+        self._early = Early(self._telling)
         self._incoming = Incoming()
         self._step_is_due = asyncio.Event()
         self._tasks = Tasks(self._on_task_error)
@@ -107,6 +109,7 @@ class Counting:
         await self._tasks.close()
         is_whole = self.error is None and not self.work.is_amid
         self._fail(Stopped("this member stops"))
+        self._telling.finish()
         if self._made is None:
             return
         try:
@@ -194,7 +197,7 @@ class Counting:
 
     def _fail(self, error: RoostError) -> None:
         self._early.fail(error)
-        self.work.fail(error)
+        self._telling.run(self.work.failing(error, self.store.durable_step if self.store else 0))
         self._incoming.clear()
 
     def _reopen(self) -> None:
@@ -214,8 +217,8 @@ class Counting:
         self.counts.requests += 1
 
         def go_on(error: RoostError | None) -> None:
-            if error is not None:
-                self.work.refuse(done, error)
+            if refusal := error or self._refusal():  # who waited may have been let on too late
+                self.work.refuse(done, refusal)
                 return
             self.counts.changes += count
             self.work.ask(count, begin, done)
@@ -223,12 +226,14 @@ class Counting:
 
         self.when_ready(go_on)
 
+    def _refusal(self) -> RoostError | None:
+        """Why nothing is counted here any more, if that is so."""
+        return self.error or (Stopped("this member stops") if self._is_stopped else None)
+
     def when_ready(self, go_on: Callable[[RoostError | None], None]) -> None:
         """Go on when clients are served, or with the error why they are not in time."""
-        if self.error is not None:
-            go_on(self.error)
-        elif self._is_stopped:
-            go_on(Stopped("this member stops"))
+        if refusal := self._refusal():
+            go_on(refusal)
         elif self.exchange is not None and self.exchange.joining.phase is Phase.READY:
             go_on(None)
         elif self.exchange is not None and self.exchange.joining.phase is Phase.SILENT:
@@ -300,7 +305,7 @@ class Counting:
         self.work.answer(store.durable_step)
         if self.work.step is not None:
             self._step_is_due.set()
-        if self._incoming or exchange.has_more or not self.work.is_idle:
+        if self._incoming or exchange.has_more or self.work.is_due(store.durable_step):
             self._schedule()
 
     def _take_message(self, exchange: Exchange) -> None:

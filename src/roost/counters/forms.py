@@ -8,7 +8,7 @@
 An error is `{"code": its name, "message": what is wrong}`, and what its fields say besides.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -41,9 +41,13 @@ from roost.errors import (
 from roost.exchange import JSON, Answer, Fields
 
 LIST_LIMIT, LIST_LIMIT_MAX = 1000, 10_000
+# Of a request, what is looked at in one step.
+CHANGES_A_STEP = 1000
 # Of names that are told to be missing; of more, how many they are.
 _MISSING_BYTES_MAX = 4096
 _DIGITS_MAX = 20
+# Of a query that names counters.
+_FLAGS_MAX = 100
 _GRPC_STATUSES = {3: 400, 5: 404, 7: 403, 9: 409, 14: 503, 16: 401}
 
 
@@ -98,7 +102,7 @@ def text_of(data: bytes) -> str:
 
     """
     try:
-        return unquote_to_bytes(data).decode()
+        return (unquote_to_bytes(data) if b"%" in data else data).decode()
     except UnicodeDecodeError as error:
         raise BadCounterRequest(f"no UTF-8: {error}") from error
 
@@ -118,6 +122,8 @@ def read_reading(query: bytes) -> Reading:
         BadCounterRequest: it is something else, or too much.
 
     """
+    if query.count(b"&") > CHANGES_MAX + _FLAGS_MAX:
+        raise BadCounterRequest(f"too many names; 1 to {CHANGES_MAX} at a time")
     names: list[str] = []
     is_raw = is_null = False
     for name, value in _pairs(query):
@@ -185,8 +191,8 @@ def read_force(query: bytes) -> bool:
     return is_forced
 
 
-def read_changes(body: bytes) -> list[tuple[str, int]]:
-    """What `/counters/increment` asks.
+def read_changes(body: bytes) -> Generator[None, None, list[tuple[str, int]]]:
+    """What `/counters/increment` asks, after as many steps as it takes.
 
     Raises:
         BadCounterRequest: it is something else.
@@ -201,7 +207,12 @@ def read_changes(body: bytes) -> list[tuple[str, int]]:
         raise BadCounterRequest('a list is wanted: [["name", 1], {"name": "name"}]')
     if len(found) > CHANGES_MAX:
         raise BadChange(f"{len(found)} changes; {CHANGES_MAX} at most at a time")
-    return [_change(it) for it in found]
+    changes: list[tuple[str, int]] = []
+    for at in range(0, len(found), CHANGES_A_STEP):
+        if at:
+            yield
+        changes += [_change(it) for it in found[at : at + CHANGES_A_STEP]]
+    return changes
 
 
 def _change(said: Any) -> tuple[str, int]:  # what a client has sent

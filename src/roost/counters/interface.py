@@ -16,6 +16,7 @@ from roost.counters.rights import Needed, Rights
 from roost.counters.watching import Hub, Watcher
 from roost.errors import RoostError
 from roost.exchange import Answer, Request, Streaming, not_allowed, not_found
+from roost.slices import in_turns
 
 PREFIX = b"/counters"
 BODY_BYTES_MAX = 1 << 20
@@ -84,7 +85,7 @@ class Interface:
         return json_answer(dict(zip(asked.names, values, strict=True)), headers=headers)
 
     async def _increment(self, request: Request) -> Answer:
-        changes = forms.read_changes(request.body)
+        changes = await in_turns(forms.read_changes(request.body))
         names = [name for name, _ in changes]
         await self._admitted(request, rights.of_names(names, is_write=True))
         key = request.headers.get(b"idempotency-key", b"")

@@ -4,20 +4,29 @@ A counter is told once in an interval, however often it changed, and what it rea
 is gone.  Nothing comes now and then, so that nobody takes an idle stream for a dead one.
 Who comes back hears all totals first: more than were missed, and each true.
 
+What has become durable is offered to watchers over turns of the loop: some names, in order, to one
+watcher in a step.
+
 Full?  Of names that wait to be told a watcher has NAMES_MAX; beyond that its stream ends, and its
-client comes again.  WATCHERS_MAX watch at a time.
+client comes again.  So do all of them when UNOFFERED_MAX names wait to be offered.  WATCHERS_MAX
+watch at a time.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from bisect import bisect_left
+from collections.abc import AsyncIterator, Iterator, Sequence
+from itertools import islice
 
 from roost.call import StreamCall
 from roost.counters import names
 from roost.counters.desk import SLICE_NAMES, Desk
 from roost.errors import Overloaded
+from roost.slices import Slices
 
 INTERVAL_S, HEARTBEAT_S = 0.1, 10.0
 NAMES_MAX, WATCHERS_MAX = 20_000, 1_000
+# Names that were not offered yet; of them so many are offered together, to so many in a turn.
+UNOFFERED_MAX, OFFERED_NAMES, OFFERS_A_TURN = 100_000, 256, 128
 # What a client has not taken yet, in bytes; with more nothing is read for it.
 PENDING_BYTES_MAX = 256 << 10
 
@@ -36,9 +45,12 @@ class Watcher:
         self.is_cancelled = self._is_over = False
         self._wake = asyncio.Event()
 
-    def note(self, keys: Iterable[bytes]) -> None:
-        """Counters have changed."""
-        self._changed.update(dict.fromkeys(it for it in keys if it.startswith(self._key)))
+    def note(self, keys: Sequence[bytes]) -> None:
+        """Counters have changed; in the order of their keys."""
+        at = bisect_left(keys, self._key)
+        while at < len(keys) and keys[at].startswith(self._key):
+            self._changed[keys[at]] = None
+            at += 1
         if len(self._changed) > NAMES_MAX:
             self.end()
         elif self._changed:
@@ -108,6 +120,8 @@ class Hub:
         """Hear what becomes durable."""
         self.desk = desk
         self.watchers: dict[Watcher, None] = {}
+        self._unoffered: dict[bytes, None] = {}
+        self._slices = Slices(OFFERS_A_TURN)
         desk.counting.observers.append(self._on_durable)
 
     def watch(self, prefix: str, *, has_missed: bool) -> Watcher:
@@ -123,11 +137,30 @@ class Hub:
         self.watchers[watcher] = None
         return watcher
 
-    def _on_durable(self, keys: list[bytes]) -> None:
-        for it in list(self.watchers):
-            it.note(keys)
+    def _on_durable(self, keys: Sequence[bytes]) -> None:
+        if not self.watchers:
+            return
+        self._unoffered.update(dict.fromkeys(keys))
+        if len(self._unoffered) > UNOFFERED_MAX:
+            self.close()
+        if not self._slices:
+            self._slices.run(self._offer())
+
+    def _offer(self) -> Iterator[None]:
+        """Offer to everybody what has changed; more may come meanwhile."""
+        unoffered = self._unoffered
+        while unoffered and self.watchers:
+            keys = sorted(islice(unoffered, OFFERED_NAMES))
+            for it in keys:
+                del unoffered[it]
+            yield
+            for watcher in list(self.watchers):
+                watcher.note(keys)
+                yield
+        unoffered.clear()
 
     def close(self) -> None:
         """Nobody hears anything any more."""
+        self._unoffered.clear()
         for it in list(self.watchers):
             it.end()

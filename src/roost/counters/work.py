@@ -6,12 +6,14 @@ One request is begun at a time (`changing`).  A step is taken between two of the
 so each is in one step, as a whole.  Nobody waits for ever: when a turn has ended amid a request,
 the step is taken before the next one begins.
 
+Answers leave so many a turn: a step may have been long on its way, and hold thousands of requests.
+
 Full?  QUEUE_COUNT_MAX requests wait; who comes then is refused (`Overloaded`).  What waits for the
 disk is bounded by what a step holds (`Store.refuse_when_broken`).
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from roost.counters import changing
@@ -23,6 +25,7 @@ from roost.errors import OutcomeUnknown, Overloaded, RoostError
 QUEUE_COUNT_MAX = 10_000
 # Of a turn of the loop (D14): changes, of which a request counts as a few at least.
 CHANGES_A_TURN, REQUEST_CHANGES = 256, 4
+ANSWERS_A_TURN = 256
 Done = Callable[[list[int | None] | RoostError], None]
 
 
@@ -131,18 +134,44 @@ class Work:
             self._is_step_due = False
             self.step = store.take_step()
 
+    def is_due(self, durable_step: int) -> bool:
+        """Whether another turn has something to do, or to tell."""
+        return not self.is_idle or self.has_answers(durable_step)
+
+    def has_answers(self, durable_step: int) -> bool:
+        """Whether somebody waits for what is durable."""
+        return bool(self._waiting) and self._waiting[0].answer.step <= durable_step
+
     def answer(self, durable_step: int) -> None:
-        """Tell whoever waits for what is durable."""
-        while self._waiting and self._waiting[0].answer.step <= durable_step:
+        """Tell those who wait for what is durable, as many as a turn has room for."""
+        left = ANSWERS_A_TURN
+        while left and self.has_answers(durable_step):
+            left -= 1
             waiting = self._waiting.popleft()
             waiting.done(waiting.answer.values)
 
-    def fail(self, error: RoostError) -> None:
-        """Nobody gets an answer any more; what is in a step may be durable or not."""
+    def failing(self, error: RoostError, durable_step: int) -> Iterator[None]:
+        """Tell all who wait, one with each step, that no answer comes any more.
+
+        What is in a step is durable, or may be.
+        """
         asked, self._asked = self._asked, deque()
         current, self._current = self._current, None
         waiting, self._waiting = self._waiting, deque()
-        for it in ([current] if current else []) + list(asked):
-            it.done(error)
-        for waited in waiting:
-            waited.done(OutcomeUnknown(f"it may be counted: {error}"))
+        dones = [it.done for it in asked]
+        if current is not None:
+            dones.insert(0, current.done)
+        return _failing(dones, waiting, error, durable_step)
+
+
+def _failing(
+    dones: list[Done], waiting: deque[_Waiting], error: RoostError, durable_step: int
+) -> Iterator[None]:
+    for done in dones:
+        done(error)
+        yield
+    for it in waiting:
+        is_durable = it.answer.step <= durable_step
+        unknown = OutcomeUnknown(f"it may be counted: {error}")
+        it.done(it.answer.values if is_durable else unknown)
+        yield

@@ -179,6 +179,7 @@ class Loop:
             self._executor.go_on()
             self.parts.applier.go_on()
             self._reads.begin_turn()
+            self.parts.slices.begin_turn()
         except Exception as error:  # noqa: BLE001 - whatever it is, our state is in doubt
             self.fail(error)
         self.on_news()
@@ -330,8 +331,7 @@ class Loop:
             self.parts.reporter.on_leader()
         logger.info("leadership: role %s, leader %x, term %d", role.name.lower(), leader, term)
         if old_role is Role.LEADER and (role is not Role.LEADER or term != old_term):
-            for it in self._executor.close():
-                self._router.submit(it.name, it.body, it.done, it.flow, it.waiting)
+            self._router.take_back(self._executor.close())
         if old_leader and leader != old_leader:
             self._router.on_deposed(old_leader)
         self.parts.transfers.look()

@@ -98,6 +98,7 @@ class Member:
             it.tell(error)
         parts.reads.fail_all(error)
         parts.router.close(error)
+        parts.slices.finish()
         parts.transfers.close(error)
         parts.catchup.stop()
         await parts.snapshots.close()

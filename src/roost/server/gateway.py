@@ -33,16 +33,12 @@ from roost.server.json_calls import (
     JsonStream,
 )
 from roost.server.json_parts import JsonParts, json_of
-from roost.server.json_request import (
-    OBJECTS_MAX,
-    BadJson,
-    check_size,
-    fill,
-    read_whole,
-)
+from roost.server.json_request import fill
+from roost.server.json_text import OBJECTS_MAX, check_size, read_in_steps
 from roost.server.json_values import PIECE_CHARS, JsonValues, TooLong
 from roost.server.methods import TIMEOUT_UNITS
 from roost.server.posts import Post, address_of, flow_of_scope, leave, token_of
+from roost.slices import in_turns
 from roost.tasks import Tasks
 
 logger = logging.getLogger(__name__)
@@ -98,20 +94,17 @@ class JsonMethod:
             logger.warning("a request was given no memory: it ends")
             await _send_error(send, *self._admission.on_error())
 
-    async def _encode(self, value: object) -> bytes:
-        """The bytes of the request that a JSON value says; over turns of the loop, if it is long.
+    async def _encode(self, text: str) -> bytes:
+        """The bytes of the request that a text says; over turns of the loop, if it is long.
 
         Raises:
-            FailedError: it is no such request.
+            BadJson: it says no such request.
 
         """
-        message = self._request()
-        try:
-            for _ in fill(message, value):
-                await asyncio.sleep(0)
-            return message.SerializeToString()
-        except BadJson as error:
-            raise FailedError(Code.INVALID_ARGUMENT, str(error)) from error
+        check_size(text, self._objects_max)
+        message, value = self._request(), await in_turns(read_in_steps(text))
+        await in_turns(fill(message, value))
+        return message.SerializeToString()
 
     async def _unary(self, scope: Scope, receive: Receive, send: Send) -> None:
         post = Post(self._bodies, address_of(scope))
@@ -135,9 +128,7 @@ class JsonMethod:
     async def _answer(self, body: bytearray, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request that is whole."""
         try:
-            text = body.decode() or "{}"
-            check_size(text, self._objects_max)
-            message = await self._encode(read_whole(text))
+            message = await self._encode(body.decode() or "{}")
         except ValueError as error:  # BadJson, or no UTF-8
             raise FailedError(Code.INVALID_ARGUMENT, str(error)) from error
         connection = scope.get("state", {}).get("connection")
@@ -189,7 +180,6 @@ class JsonMethod:
         self, open_stream: OpenStream, scope: Scope, receive: Receive, send: Send
     ) -> None:
         timeout_s = _timeout_of(scope)
-        heartbeat_s = self._heartbeat_of(scope)
         token, address, flow = token_of(scope["headers"]), address_of(scope), flow_of_scope(scope)
         call = JsonStream(token, address, flow, self._response)
         handler = open_stream(call)
@@ -198,14 +188,15 @@ class JsonMethod:
         late = None
         if timeout_s is not None:
             late = asyncio.get_running_loop().call_later(timeout_s, call.finish, *_LATE)
+        parts = call.parts(self._heartbeat_of(scope))
         try:
-            line = await call.next_line()
+            part = await anext(parts, b"")
             # What fails before anything was said has its status in the head, as etcd's.
             head = {"type": "http.response.start", "status": call.first_status}
             await send({**head, "headers": _JSON_HEAD})
-            while line is not None:
-                await send({"type": "http.response.body", "body": line, "more_body": True})
-                line = await call.next_line(heartbeat_s)
+            while part:
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+                part = await anext(parts, b"")
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             if late is not None:
@@ -233,8 +224,7 @@ class JsonMethod:
                     for text in values.feed(said[begin : begin + PIECE_CHARS]):
                         if not await call.has_room():
                             return
-                        check_size(text, self._objects_max)
-                        handler.on_message(await self._encode(read_whole(text)))
+                        handler.on_message(await self._encode(text))
                         await asyncio.sleep(0)
                     await asyncio.sleep(0)
                 if not event.get("more_body") and not is_whole:

@@ -1,5 +1,8 @@
 """Calls that came as JSON: what services answer waits here for the post that carries it.
 
+An answer of a stream becomes JSON when its client takes it, a bounded part in a turn of the loop: a
+revision may have ten thousand events.
+
 Full?  A stream whose client does not read is not written to, and says how much waits
 (`pending_bytes`): its service decides what then, and no request of it is read on while that is
 more than PENDING_BYTES_MAX.
@@ -7,16 +10,15 @@ more than PENDING_BYTES_MAX.
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
 
 from google.protobuf.message import Message
 
 from roost.call import Code, Sending
 from roost.flow import Flow
-from roost.server.json_answer import to_json
-from roost.server.json_parts import JsonParts
+from roost.server.json_parts import STEP_BYTES, JsonParts, json_of
 
 PENDING_BYTES_MAX = 64 << 10
 # What is said when there is nothing to say: JSON has none of it between its values.
@@ -122,6 +124,13 @@ class FailedError(Exception):
         self.text = text
 
 
+@dataclass(frozen=True, slots=True)
+class _LastLine:
+    """The end of a stream, and what is said of it; b"" when nothing is."""
+
+    line: bytes
+
+
 class JsonStream:
     """A stream: messages wait here until the client has taken those before."""
 
@@ -134,7 +143,7 @@ class JsonStream:
         self.on_drain: Callable[[], None] | None = None
         self.pending_bytes = 0
         self._kind = kind
-        self._lines: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._waiting: asyncio.Queue[bytes | _LastLine] = asyncio.Queue()
         self._room = asyncio.Event()
         self._room.set()
         self.first_status = 200
@@ -142,7 +151,13 @@ class JsonStream:
 
     def send(self, message: bytes) -> None:
         """Queue an answer."""
-        self._put({"result": to_json(self._kind.FromString(message))})
+        if self._is_over:
+            return
+        self._is_begun = True
+        self.pending_bytes += len(message)
+        if self.pending_bytes > PENDING_BYTES_MAX:
+            self._room.clear()
+        self._waiting.put_nowait(message)
 
     def send_all(self, messages: Sequence[bytes]) -> None:
         """Queue answers."""
@@ -153,42 +168,56 @@ class JsonStream:
         """End the stream; an error is its last line."""
         if self._is_over:
             return
+        line = b""
         if code:
             status = HTTP_STATUS.get(code, 500)
             if not self._is_begun:
                 self.first_status = status
             said = {"grpc_code": code, "http_code": status, "message": text}
-            self._put({"error": {**said, "http_status": HTTPStatus(status).phrase}})
+            error = {"error": {**said, "http_status": HTTPStatus(status).phrase}}
+            line = json.dumps(error, separators=(",", ":")).encode() + b"\n"
         self._is_over = True
         self._room.set()
-        self._lines.put_nowait(None)
-
-    def _put(self, row: dict[str, Any]) -> None:
-        if self._is_over:
-            return
-        self._is_begun = True
-        line = json.dumps(row, separators=(",", ":")).encode() + b"\n"
-        self.pending_bytes += len(line)
-        if self.pending_bytes > PENDING_BYTES_MAX:
-            self._room.clear()
-        self._lines.put_nowait(line)
+        self._waiting.put_nowait(_LastLine(line))
 
     async def has_room(self) -> bool:
         """Return when not much waits for the client; False when nothing more comes."""
         await self._room.wait()
         return not self._is_over
 
-    async def next_line(self, within_s: float | None = None) -> bytes | None:
-        """The next line; None at the end.  After so long without one it is HEARTBEAT."""
+    async def parts(self, quiet_s: float | None = None) -> AsyncIterator[bytes]:
+        """The lines, in parts as they become JSON; a short line is one part.
+
+        Behind a line, after so long without another one, it is HEARTBEAT.
+        """
+        answer: bytes | _LastLine | None = await self._waiting.get()
+        while not isinstance(answer, _LastLine):
+            if answer is None:
+                yield HEARTBEAT
+            else:
+                self._on_taken(len(answer))
+                part = bytearray(b'{"result":')
+                async for piece in json_of(self._kind, answer):
+                    part += piece
+                    if len(part) >= STEP_BYTES:
+                        yield bytes(part)
+                        part.clear()
+                yield bytes(part) + b"}\n"
+            answer = await self._next(quiet_s)
+        if answer.line:
+            yield answer.line
+
+    async def _next(self, within_s: float | None) -> bytes | _LastLine | None:
+        """What was answered next; None when it did not come in time."""
         try:
             async with asyncio.timeout(within_s):
-                line = await self._lines.get()
+                return await self._waiting.get()
         except TimeoutError:
-            return HEARTBEAT
-        if line is not None:
-            self.pending_bytes -= len(line)
-            if self.pending_bytes <= PENDING_BYTES_MAX:
-                self._room.set()
-            if not self.pending_bytes and self.on_drain is not None:
-                self.on_drain()
-        return line
+            return None
+
+    def _on_taken(self, size: int) -> None:
+        self.pending_bytes -= size
+        if self.pending_bytes <= PENDING_BYTES_MAX:
+            self._room.set()
+        if not self.pending_bytes and self.on_drain is not None:
+            self.on_drain()

@@ -10,7 +10,7 @@ object at once.
 import re
 
 from roost.errors import PeerFault
-from roost.server.json_request import BadJson
+from roost.server.json_text import BadJson
 
 # So much is cut in one step: half a millisecond's worth if all of it is brackets.
 PIECE_CHARS = 2048

@@ -26,7 +26,7 @@ from roost.server.direct import Direct
 from roost.server.exchanges import Exchanges, Flows
 from roost.server.figures import Figures
 from roost.server.grpc import BODIES_BYTES_MAX
-from roost.server.json_request import OBJECTS_MAX
+from roost.server.json_text import OBJECTS_MAX
 from roost.server.loop_watch import LoopWatch
 from roost.server.models import MODELS, DataModel, Ground
 from roost.server.options import Serving, quota_within

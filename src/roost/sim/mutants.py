@@ -160,7 +160,7 @@ MUTANTS = (
            "self._store.drop_speculative()", "pass"),
     Mutant("reads do not wait until they are applied",
            "member.pipeline.reads:ReadRounds.on_confirmed",
-           "if wanted > applied_index", "if False"),
+           "if index > applied_index", "if False"),
     Mutant("a switch of stores keeps the old layer", "store.store:Store.switch",
            "self._stack.clear()", "pass"),
     Mutant("the store names a later entry than it holds", "store.engine:Engine.flush",

@@ -7,12 +7,14 @@ import pytest
 from roost.errors import ModelRefused
 from roost.etcd.model import kv
 from roost.etcd.model.alarms import Alarms
-from roost.etcd.model.costs import INLINE_ROWS_MAX
+from roost.etcd.model.costs import INLINE_ROWS_MAX, SLICE_ROWS
 from roost.etcd.model.kv import KvOperations
 from roost.etcd.model.mvcc import Mvcc
 from roost.outcome import Outcome
 from roost.proto import rpc_pb2 as pb
+from roost.store import Long
 from tests.etcd.replica import LocalReplica
+from tests.steps import slices_of
 
 BYTES_MAX = 400_000
 ALL = pb.RangeRequest(key=b"k", range_end=b"l")
@@ -126,3 +128,21 @@ def test_a_transaction_that_looks_at_too_much_is_given_up_and_does_nothing(
     monkeypatch.setattr(kv, "TXN_COST_MAX", 5000)
     assert isinstance(ask(replica, "txn", asked), bytes)
     assert replica.view.has(Mvcc(replica.store).kv, b"x")
+
+
+def test_no_step_of_a_transaction_of_many_operations_is_long(replica: LocalReplica) -> None:
+    """Issue 14: what thousands of operations need was looked up in one step, before the first."""
+    ask(replica, "put", pb.PutRequest(key=b"k", value=b"v"))
+    puts = [
+        pb.RequestOp(request_put=pb.PutRequest(key=b"k%d" % it, prev_kv=True)) for it in range(3000)
+    ]
+    puts += [pb.RequestOp(request_put=pb.PutRequest(key=b"k", ignore_value=True))] * 2000
+    inner = pb.TxnRequest(success=puts)
+    body = pb.TxnRequest(success=[nested(pb.RequestOp(request_txn=inner), 40)]).SerializeToString()
+    operations = KvOperations(Mvcc(replica.store), Alarms(replica.store))
+    long = operations.txn(replica.store.begin(), body)
+    assert isinstance(long, Long)
+    counts, answer = slices_of(long.run(replica.store.begin()))
+    assert len(counts) > 2 * 5000 // SLICE_ROWS
+    assert max(counts) < 100 * SLICE_ROWS
+    assert len(answer) > 5000

@@ -169,3 +169,28 @@ def test_what_a_read_raises_comes_to_who_asked(replica: LocalReplica) -> None:
             await Reads(replica.store, Memory()).read(read)
 
     run_virtually(story())
+
+
+def test_what_begins_in_one_turn_shares_its_time_and_the_rest_is_begun_later(
+    replica: LocalReplica,
+) -> None:
+    """Issue 14: a hundred reads that came at once had a millisecond each, in one turn."""
+
+    async def story() -> None:
+        reads, taken, found = Reads(replica.store, Memory()), list[None](), list[bytes | None]()
+
+        def begin() -> None:
+            found.append(reads.read_now(long_read(replica, 2, taken)))
+
+        for _ in range(50):
+            reads.when_turn(begin)
+        # The last of a turn may go beyond what is left.
+        most = reads_module.INLINE_COST // 100 + 2
+        assert len(taken) <= most
+        while reads.unbegun_count:
+            before = len(taken)
+            await asyncio.sleep(0)
+            assert len(taken) - before <= most
+        assert found == [b"--"] * 50
+
+    run_virtually(story())

@@ -14,6 +14,7 @@ from roost.etcd.v3.watchers import Event, Watcher, WatcherIndex
 from roost.proto import rpc_pb2 as pb
 from roost.sim.members.loop import run_virtually, until_idle, virtual_loop
 from tests.etcd.v3.test_watch import FakeStream, World
+from tests.steps import steps_of
 
 EVERYTHING = (b"k", b"l")
 # What `Passage` adds to a turn: the rest of a slice that was begun within its bound.
@@ -305,6 +306,24 @@ def test_who_has_no_room_rests_and_goes_on_where_it_left() -> None:
         yield
         assert slow.seen == it.history
         assert watcher not in it.behind
+
+    story(tell)
+
+
+def test_many_watches_of_a_client_that_reads_again_go_on_over_turns() -> None:
+    """Issue 14: ten thousand watches of one stream went on in the step in which it drained."""
+
+    def tell(it: Story) -> Iterator[None]:
+        it.put(b"k1")
+        slow = Reader(room=0)
+        watchers = [it.watch(slow, 2) for _ in range(3 * HANDED_MAX)]
+        slow.room = 1 << 30
+        assert steps_of(lambda: it.behind.resume(slow)) < 40 * HANDED_MAX
+        it.behind.discard(watchers[0])  # it rests still, and is gone
+        it.behind.resume(slow)
+        yield
+        assert len(slow.answers) == len(watchers) - 1
+        assert len(it.behind) == 0
 
     story(tell)
 

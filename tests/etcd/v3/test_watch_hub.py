@@ -145,6 +145,36 @@ def test_very_many_hear_of_progress_over_turns_and_once() -> None:
     world.replica.close()
 
 
+def test_who_asks_for_progress_again_has_its_watches_looked_through_once() -> None:
+    """Issue 14: each of thousands of such requests looked at each of ten thousand watches."""
+    world = WatchWorld()
+    asked = pb.WatchRequest(progress_request=pb.WatchProgressRequest()).SerializeToString()
+
+    def ask() -> int:
+        return steps_of(lambda: world.handler.on_message(asked))
+
+    async def main() -> None:
+        _watch_many(world)
+        assert ask() > 2 * MANY
+        assert max(ask() for _ in range(10)) < 200
+        world.put(b"none")
+        assert ask() < 200
+        assert len(world.stream.sent) == 12
+        world.watch(key=b"none", start_revision=1)
+        world.stream.sent.clear()
+        assert ask() > MANY
+        assert max(ask() for _ in range(10)) < 200
+        assert world.stream.sent == [], "one is behind"
+        await until_idle()
+        world.stream.sent.clear()
+        assert ask() > MANY
+        assert max(ask() for _ in range(10)) < 200
+        assert [it.header.revision for it in world.stream.sent] == [2] * 11
+
+    run_virtually(main())
+    world.replica.close()
+
+
 def test_who_lost_its_rights_is_told_of_no_event_however_many_are_asked_before(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

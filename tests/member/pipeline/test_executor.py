@@ -10,7 +10,7 @@ import pytest
 from roost.errors import CallerGone, ModelRefused, Overloaded, ShortOfMemory
 from roost.flow import Flow
 from roost.member import MemberConfig
-from roost.member.errors import ChangeNotTaken, RequestTooLarge
+from roost.member.errors import ChangeNotTaken, LeadershipLost, RequestTooLarge
 from roost.member.operation import Changing
 from roost.member.pipeline import executor as executor_module
 from roost.member.pipeline.executor import SHORT_QUEUE_BYTES_MAX, Executor
@@ -19,6 +19,7 @@ from roost.memory import Memory
 from roost.memory_limit import Limit, Taken
 from roost.outcome import Outcome
 from roost.raft import DropReason, ProposalDropped
+from roost.slices import Slices
 from roost.store import InlineKeeper, Long, Steps, Store, StoreConfig, Txn
 
 pytestmark = pytest.mark.pure("its core is a fake")
@@ -53,7 +54,13 @@ def store(tmp_path: Path) -> Iterator[Store]:
     made.close()
 
 
-def make(store: Store, core: StubCore, memory: Memory | None = None, **options: Any) -> Executor:
+def make(
+    store: Store,
+    core: StubCore,
+    memory: Memory | None = None,
+    slices: Slices | None = None,
+    **options: Any,
+) -> Executor:
     url = ("http://127.0.0.1:1",)
     config = MemberConfig(
         name="m", data_dir=Path(), initial_cluster={"m": url}, advertise_peer_urls=url,
@@ -68,6 +75,7 @@ def make(store: Store, core: StubCore, memory: Memory | None = None, **options: 
         barrier=lambda _index, _done: None,
         run_again=lambda _delay: None,
         pacing=Pacing(lambda: 0.0),
+        slices=Slices(100, lambda: None) if slices is None else slices,
         memory=memory,
     )
 
@@ -239,6 +247,30 @@ def test_what_never_ran_is_handed_back_with_its_flow_a_change_too(store: Store) 
     handed = [(it.flow, it.body) for it in executor.close()]
     assert handed == [(BUSY, b""), (LIGHT, b"1"), (LIGHT, b"2")]
     assert executor.queue_count == executor.queue_bytes == executor.flow_count == 0
+
+
+def test_when_leadership_is_lost_so_many_are_told_or_handed_back_as_a_turn_has_room_for(
+    store: Store,
+) -> None:
+    """Issue 14: thousands were told, and twenty thousand taken from the queue, in one step."""
+    slices, heard = Slices(10, lambda: None), list[Outcome]()
+    executor = make(store, StubCore(), slices=slices, batch_count_max=12)
+    executor.open()
+    for _ in range(40):
+        executor.submit("put", put(store), b"v", heard.append)
+    for _ in range(2):
+        executor._run_batch()
+    handed = executor.close()
+    assert len(heard) == 10
+    assert executor.queue_count == executor.inflight_count == 0
+    executor.submit("put", put(store), b"new", heard.append)
+    assert sum(1 for _ in handed) == 16, "what came later waits for the next time we lead"
+    assert executor.queue_count == 1
+    slices.begin_turn()
+    assert len(heard) == 20
+    slices.begin_turn()
+    assert [type(it) for it in heard] == [LeadershipLost] * 24
+    assert len(slices) == 0
 
 
 def test_while_memory_is_short_what_is_small_goes_on_and_what_is_large_is_refused(

@@ -13,6 +13,9 @@ from roost.member.errors import AnswerLate
 from roost.member.pipeline import forwarded
 from roost.member.pipeline.forwarding import Forwarder
 from roost.outcome import Outcome
+from roost.slices import Slices
+
+STEPS_A_TURN = 10
 
 
 class Link:
@@ -51,7 +54,14 @@ class Caller:
 
 def forwarder_on(link: Link, **options: int) -> Forwarder:
     """A forwarder of a member that has applied everything anybody speaks of."""
-    return Forwarder(link.send, applied_index=lambda: 100, send_gone=link.send_gone, **options)
+    return Forwarder(
+        link.send, applied_index=lambda: 100, slices=slices(), send_gone=link.send_gone, **options
+    )
+
+
+def slices() -> Slices:
+    """So many steps are taken now; the rest by the test's `begin_turn`."""
+    return Slices(STEPS_A_TURN, lambda: None)
 
 
 def answers(*records: list[bytes], index: int = 100) -> bytes:
@@ -197,7 +207,11 @@ def test_an_answer_is_held_until_its_position_is_applied_here() -> None:
     link, first, second, refused = Link(), Caller(), Caller(), Caller()
     applied = [4]
     forwarder = Forwarder(
-        link.send, applied_index=lambda: applied[0], timeout_ticks=5, grace_ticks=2
+        link.send,
+        applied_index=lambda: applied[0],
+        slices=slices(),
+        timeout_ticks=5,
+        grace_ticks=2,
     )
     for caller in (first, second, refused):
         forwarder.forward(1, "x", b"", caller, 0)
@@ -229,7 +243,9 @@ def test_an_answer_that_cannot_be_shown_in_time_is_unknown_and_what_did_not_run_
     None
 ):
     link, caller, unran = Link(), Caller(), Caller()
-    forwarder = Forwarder(link.send, applied_index=lambda: 4, timeout_ticks=5, grace_ticks=2)
+    forwarder = Forwarder(
+        link.send, applied_index=lambda: 4, slices=slices(), timeout_ticks=5, grace_ticks=2
+    )
     forwarder.forward(1, "x", b"", caller, 0)
     forwarder.forward(1, "x", b"", unran, 0)
     forwarder.flush()
@@ -266,3 +282,64 @@ def test_the_leader_is_told_of_those_who_wait_no_more_a_part_a_tick(
     forwarder.on_answers(1, answers(forwarded.encode_answer(10, b"late")))
     forwarder.on_answers(1, answers(forwarded.encode_answer(12, b"done")))
     assert callers[2].outcome == b"done"
+
+
+def told(callers: list[Caller]) -> int:
+    return sum(len(it.answers) for it in callers)
+
+
+@pytest.mark.parametrize("cause", ["a broken link", "a deposed leader", "time", "the end"])
+def test_callers_who_are_told_of_one_failure_are_told_so_many_in_a_turn(cause: str) -> None:
+    """Issue 14: fifty thousand were told in one step."""
+    link, callers, turns = Link(), [Caller() for _ in range(35)], slices()
+    forwarder = Forwarder(
+        link.send, applied_index=lambda: 100, slices=turns, timeout_ticks=5, grace_ticks=2
+    )
+    for caller in callers:
+        forwarder.forward(1, "put", b"", caller, 0)
+    forwarder.flush()
+    later = Caller()
+    match cause:
+        case "a broken link":
+            forwarder.give_up(1)
+        case "a deposed leader":
+            forwarder.on_deposed(1, 0)
+            forwarder.forward(1, "put", b"", later, 0)
+            forwarder.expire(2)
+        case "time":
+            forwarder.expire(5)
+            forwarder.expire(6)
+        case _:
+            forwarder.give_up()
+    assert told(callers) == STEPS_A_TURN
+    forwarder.on_answers(1, answers(forwarded.encode_answer(35, b"done after all")))
+    seen = []
+    while len(turns):
+        before = told(callers)
+        turns.begin_turn()
+        seen.append(told(callers) - before)
+    assert max(seen) <= STEPS_A_TURN
+    assert told(callers) == 35
+    assert callers[-1].outcome == b"done after all"
+    assert later.answers == []
+
+
+def test_answers_of_one_position_are_shown_so_many_in_a_turn() -> None:
+    link, callers, turns = Link(), [Caller() for _ in range(25)], slices()
+    forwarder = Forwarder(
+        link.send, applied_index=lambda: 4, slices=turns, timeout_ticks=5, grace_ticks=2
+    )
+    for number, caller in enumerate(callers, 1):
+        forwarder.forward(1, "put", b"", caller, 0)
+        forwarder.on_answers(1, answers(forwarded.encode_answer(number, b"done"), index=9))
+    forwarder.on_applied(9)
+    assert told(callers) == STEPS_A_TURN
+    turns.begin_turn()
+    forwarder.expire(5)
+    assert told(callers) == 2 * STEPS_A_TURN
+    turns.begin_turn()
+    assert told(callers) == 25
+    kinds = [type(it.outcome) for it in callers]
+    assert kinds[: 2 * STEPS_A_TURN] == [bytes] * 20
+    assert kinds[2 * STEPS_A_TURN :] == [AnswerLate] * 5
+    assert len(forwarder) == 0

@@ -6,6 +6,10 @@ from roost.errors import NoLeader, Overloaded, RoostError, Stopped
 from roost.flow import OWN, Flow
 from roost.member.pipeline import reads as module
 from roost.member.pipeline.reads import ReadRounds
+from tests.steps import steps_of
+
+# Lines that a turn may run: to line up 512 and to answer 256 of them.
+STEPS_MAX = 40_000
 
 
 class Rounds:
@@ -239,3 +243,85 @@ def test_no_round_begins_while_too_many_wait_to_be_answered(
     it.reads.on_applied(9)
     it.reads.flush()
     assert len(it.tokens) == 3
+
+
+def crowd(it: Rounds, count: int) -> None:
+    """Each of a flow of its own, so that none of them share a bunch."""
+    for number in range(count):
+        it.read("a", flow=Flow("10.0.0.1", number))
+
+
+def test_a_round_of_very_many_is_lined_up_and_answered_over_turns() -> None:
+    """Issue 14: a hundred thousand were put in line in the step in which they were confirmed."""
+    it = Rounds()
+    count = 20 * module.LINED_UP_A_TURN
+    crowd(it, count)
+    it.reads.flush()
+    steps = [steps_of(lambda: it.reads.on_confirmed(1, index=5, applied_index=5))]
+    assert len(it.reads) == count - len(it.answers)
+    while it.reads.line_count:
+        before = len(it.answers)
+        steps.append(steps_of(it.reads.begin_turn))
+        assert len(it.answers) - before <= module.ANSWERS_A_TURN
+    assert len(it.answers) == count
+    assert max(steps) < STEPS_MAX
+    assert len(it.reads) == 0
+
+
+def test_a_round_that_waits_to_be_applied_is_taken_out_over_turns_too() -> None:
+    it = Rounds()
+    count = 20 * module.LINED_UP_A_TURN
+    crowd(it, count)
+    it.reads.flush()
+    assert steps_of(lambda: it.reads.on_confirmed(1, index=5, applied_index=3)) < 100
+    assert steps_of(lambda: it.reads.on_applied(5)) < STEPS_MAX
+    while it.reads.line_count:
+        assert steps_of(it.reads.begin_turn) < STEPS_MAX
+    assert len(it.answers) == count
+
+
+def test_those_whose_time_is_over_are_told_so_over_turns() -> None:
+    """Issue 14: without a majority all that had waited were told in one step."""
+    it = Rounds()
+    count = 20 * module.LINED_UP_A_TURN
+    crowd(it, count)
+    for _ in range(10):
+        it.reads.flush()
+        it.reads.on_failed(it.tokens[-1])
+        steps = [steps_of(it.reads.tick)]
+    it.reads.on_failed(it.tokens[-1])
+    assert len(it.answers) == module.ANSWERS_A_TURN
+    while len(it.answers) < count:
+        before = len(it.answers)
+        steps.append(steps_of(it.reads.begin_turn))
+        assert 0 < len(it.answers) - before <= module.ANSWERS_A_TURN
+    assert {type(error) for _, error in it.answers} == {NoLeader}
+    assert max(steps) < STEPS_MAX
+    assert len(it.reads) == 0
+
+
+def test_a_barrier_within_a_long_line_waits_for_its_own_index() -> None:
+    it = Rounds()
+    it.read("barrier", index=9)
+    crowd(it, 2 * module.LINED_UP_A_TURN)
+    it.read("barrier", index=8)
+    it.confirm()
+    while it.reads.line_count:
+        it.reads.begin_turn()
+    assert it.names() == ["a"] * (2 * module.LINED_UP_A_TURN)
+    for index in (8, 9):
+        it.reads.on_applied(index)
+        it.reads.begin_turn()
+    assert it.names()[-2:] == ["barrier", "barrier"]
+    assert len(it.reads) == 0
+
+
+def test_an_end_tells_those_who_have_yet_to_join_the_line() -> None:
+    it = Rounds()
+    crowd(it, 3 * module.LINED_UP_A_TURN)
+    it.confirm()
+    it.reads.fail_all(Stopped("over"))
+    assert len(it.answers) == 3 * module.LINED_UP_A_TURN
+    assert len(it.reads) == 0
+    it.reads.begin_turn()
+    assert len(it.answers) == 3 * module.LINED_UP_A_TURN, "each once"

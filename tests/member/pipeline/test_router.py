@@ -1,5 +1,6 @@
 """Where a request runs: it is tried until its time is over, and its caller is told once."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
@@ -7,11 +8,14 @@ import pytest
 from roost.errors import CallerGone, NoLeader, NotLeader, Overloaded, Stopped
 from roost.flow import OWN, Flow
 from roost.member.pipeline import router as module
+from roost.member.pipeline.batch import Request
 from roost.member.pipeline.router import Router
 from roost.outcome import Done, Outcome, Waiting
 from roost.raft import Role
+from roost.slices import Slices
 
 TIMEOUT_TICKS = 5
+STEPS_A_TURN = 10
 
 
 @dataclass
@@ -80,13 +84,29 @@ class Bench:
     def __init__(self) -> None:
         self.seat, self.here, self.there = Seat(), Here(), There()
         self.told: list[Outcome] = []
+        self.slices = Slices(STEPS_A_TURN, lambda: None)
         self.router = Router(
             self.seat,  # type: ignore[arg-type]  # the part of a core that is asked
             self.here,  # type: ignore[arg-type]  # the part of an executor
             self.there,  # type: ignore[arg-type]  # the part of a forwarder
             {"put": lambda _txn, _body: b""},
+            slices=self.slices,
             timeout_ticks=TIMEOUT_TICKS,
         )
+
+    @property
+    def moved_count(self) -> int:
+        """How many have been told something, or sent somewhere."""
+        return len(self.told) + len(self.there.sent)
+
+    def finish(self) -> list[int]:
+        """Take the turns that are left; how many each has moved on."""
+        counts = []
+        while len(self.slices):
+            before = self.moved_count
+            self.slices.begin_turn()
+            counts.append(self.moved_count - before)
+        return counts
 
     def submit(self, flow: Flow = OWN, waiting: Waiting | None = None) -> None:
         self.router.submit("put", b"x", self.told.append, flow, waiting)
@@ -182,3 +202,59 @@ def test_what_is_parked_and_nobody_waits_for_any_more_goes_nowhere(
     ran_here = role is Role.LEADER
     assert (len(bench.here.ran), len(bench.there.sent)) == (ran_here, not ran_here)
     assert type(bench.told[0]) is CallerGone
+
+
+@pytest.mark.parametrize("cause", ["a leader", "time"])
+def test_a_turn_looks_at_so_many_of_those_that_are_parked(bench: Bench, cause: str) -> None:
+    """Issue 14: ten thousand were sent, or told, in one step."""
+    for _ in range(35):
+        bench.submit()
+    if cause == "a leader":
+        bench.seat.leader_id = 2
+        bench.router.retry()
+    else:
+        for _ in range(TIMEOUT_TICKS - 1):
+            bench.router.tick()
+            bench.finish()
+            bench.slices.begin_turn()
+        bench.router.tick()
+    assert bench.moved_count == STEPS_A_TURN
+    bench.router.tick()  # begins no second look beside the first
+    assert max(bench.finish()) <= STEPS_A_TURN
+    assert bench.moved_count == 35
+    bench.router.tick()
+    assert bench.moved_count == 35, "each once"
+
+
+def test_a_leader_that_comes_while_they_are_looked_at_is_asked_for_all(bench: Bench) -> None:
+    for _ in range(25):
+        bench.submit()
+    bench.router.tick()
+    bench.seat.leader_id = 2
+    bench.router.retry()
+    bench.finish()
+    assert len(bench.there.sent) == 25
+
+
+def handed_back(bench: Bench) -> Iterator[Request]:
+    for _ in range(35):
+        yield Request("put", lambda _txn, _body: b"", b"x", bench.told.append, OWN)
+
+
+def test_what_a_leader_hands_back_goes_its_way_so_many_in_a_turn(bench: Bench) -> None:
+    """Issue 14: all that waited was sent on in the step in which leadership was lost."""
+    bench.seat.leader_id = 2
+    bench.router.take_back(handed_back(bench))
+    assert bench.moved_count == STEPS_A_TURN
+    assert max(bench.finish()) <= STEPS_A_TURN
+    assert bench.there.sent == [2] * 35
+
+
+def test_what_is_still_handed_back_at_an_end_is_told_of_it(bench: Bench) -> None:
+    bench.router.take_back(handed_back(bench))
+    bench.router.close(Stopped("over"))
+    bench.slices.finish()
+    assert [type(it) for it in bench.told] == [Stopped] * 35
+    bench.seat.role = Role.LEADER
+    bench.submit()
+    assert (len(bench.told), bench.here.ran) == (36, [])

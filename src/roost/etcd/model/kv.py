@@ -177,7 +177,7 @@ class KvOperations:
         operations = list(operations_of(plan)) if plan else []
         if plan is None or self._is_long(txn, operations):
             return Long(lambda its: in_slices(self._run(its, request), TXN_COST_MAX))
-        self._check_operations(txn, operations)
+        at_once(self._check_operations(txn, operations))
         return at_once(self._carried_out(txn, plan), txn)
 
     def _put_all(self, txn: Txn, body: bytes, puts: list[tuple[bytes, bytes]]) -> bytes:
@@ -203,10 +203,10 @@ class KvOperations:
     def _run(self, txn: Txn, request: pb.TxnRequest) -> Costs[bytes]:
         """All of it, in steps; what stands before it may not have come to anything meanwhile."""
         plan = yield from plan_of(self.mvcc, txn, request)
-        self._check_operations(txn, list(operations_of(plan)))
+        yield from self._check_operations(txn, list(operations_of(plan)))
         return (yield from self._carried_out(txn, plan))
 
-    def _check_operations(self, view: View, operations: list[pb.RequestOp]) -> None:
+    def _check_operations(self, view: View, operations: list[pb.RequestOp]) -> Costs[None]:
         """Refuse what a taken branch cannot do, before any of it is done (etcd: checkRequests).
 
         Revisions are held against the state before the transaction, so its own is in the future.
@@ -217,6 +217,7 @@ class KvOperations:
                 self._check_held(view, put)
                 if put.lease:
                     check_exists(self.mvcc, view, put.lease)
+                yield 1
         check_revisions(self.mvcc, view, operations)
 
     def _carried_out(self, txn: Txn, plan: Plan) -> Costs[bytes]:

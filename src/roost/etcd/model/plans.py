@@ -14,6 +14,9 @@ from roost.etcd.model.costs import Costs
 from roost.etcd.model.mvcc import Mvcc
 from roost.proto import rpc_pb2 as pb
 
+# To look at so many steps of a plan costs as a row that is read.
+STEPS_A_ROW = 10
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -27,7 +30,9 @@ def plan_of(mvcc: Mvcc, view: View, request: pb.TxnRequest) -> Costs[Plan]:
     """Choose the branches of a transaction by what `view` holds; yields what a step has cost."""
     succeeded = yield from compares_hold(mvcc, view, request.compare)
     steps: list[pb.RequestOp | Plan] = []
-    for step in request.success if succeeded else request.failure:
+    for number, step in enumerate(request.success if succeeded else request.failure, 1):
+        if not number % STEPS_A_ROW:
+            yield 1
         if step.HasField("request_txn"):
             steps.append((yield from plan_of(mvcc, view, step.request_txn)))
         else:
@@ -37,11 +42,16 @@ def plan_of(mvcc: Mvcc, view: View, request: pb.TxnRequest) -> Costs[Plan]:
 
 def operations_of(plan: Plan) -> Iterator[pb.RequestOp]:
     """All that will be done, at any depth, in order."""
-    for step in plan.steps:
-        if isinstance(step, Plan):
-            yield from operations_of(step)
-        else:
+    # Not by recursion, which would hand on each from as many generators as it is deep.
+    levels = [iter(plan.steps)]
+    while levels:
+        for step in levels[-1]:
+            if isinstance(step, Plan):
+                levels.append(iter(step.steps))
+                break
             yield step
+        else:
+            levels.pop()
 
 
 def check_revisions(mvcc: Mvcc, view: View, operations: Iterable[pb.RequestOp]) -> None:

@@ -31,6 +31,7 @@ from roost.etcd.v2.users import Wanted
 from roost.etcd.v2.watch_hub import WatchHub
 from roost.etcd.v2.watchers import Watcher
 from roost.exchange import JSON, Answer, Fields, Reply, Request, Streaming
+from roost.outcome import told_read
 from roost.slices import Turns
 from roost.tasks import Tasks
 
@@ -258,7 +259,20 @@ class Keys:
         )
 
     def _show(self, asked: Reading, reply: Reply) -> None:
-        """Show a node and what is below it, now or when it was read.
+        """Show a node and what is below it, when a turn has time for that."""
+
+        def begin(error: RoostError | None) -> None:
+            try:
+                if error is not None:
+                    raise error
+                self._show_now(asked, reply)
+            except RoostError as refused:
+                reply(self._refused(refused))
+
+        self._reads.when_turn(partial(told_read(begin), None))
+
+    def _show_now(self, asked: Reading, reply: Reply) -> None:
+        """Show it, now or when it was read.
 
         Raises:
             RoostError: there is none.

@@ -1,11 +1,13 @@
 """Reads of v2: the state of now, and for a long one that state over many turns (D14).
 
-What costs no more than INLINE_COST is read in the turn in which it is asked for.  A longer one
-holds the state it began with and goes on a step a turn, with all others; when as many states are
-held as can be it waits for one, and is begun anew.
+What costs no more than INLINE_COST is read in the turn in which it is asked for.  All that are
+begun in a turn have so much together: those for which nothing is left are begun in turns to come,
+in the order of coming.  A longer one holds the state it began with and goes on a step a turn, with
+all others; when as many states are held as can be it waits for one, and is begun anew.
 
-Full?  READS_MAX are read or wait; one more is refused.  What answers in the making take has a
-bound; a read that would pass it is refused.
+Full?  A connection asks for one at a time, so those that wait to be begun are no more than there
+are connections.  READS_MAX are read or wait; one more is refused.  What answers in the making take
+has a bound; a read that would pass it is refused.
 """
 
 import asyncio
@@ -21,6 +23,8 @@ from roost.slices import Slices
 
 READS_MAX = 100
 INLINE_COST = 250
+# What it costs to begin one, whatever it comes to.
+_BEGIN_COST = 5
 # A read whose state was lost is begun anew, so often.
 BEGUN_COUNT_MAX = 3
 ANSWERS_BYTES_MAX = 64 << 20
@@ -61,6 +65,10 @@ class Reads:
         self._bytes_max = memory.share(ANSWERS_BYTES_MAX, 8)
         self._steps = Slices(1)
         self._waiting: deque[asyncio.Future[None]] = deque()
+        # Those that came when nothing was left of a turn; and what is left of this one.
+        self._unbegun: deque[Callable[[], None]] = deque()
+        self._left = INLINE_COST
+        self._is_turn_due = False
         # Those that take more than a turn.
         self.count = self.answers_bytes = 0
         store.held_views.hear_room(self._on_room)
@@ -69,6 +77,46 @@ class Reads:
     def waiting_count(self) -> int:
         """How many wait for a state that can be held."""
         return len(self._waiting)
+
+    @property
+    def unbegun_count(self) -> int:
+        """How many wait for a turn that has time left."""
+        return len(self._unbegun)
+
+    def when_turn(self, begin: Callable[[], None]) -> None:
+        """Call `begin`, which reads and raises nothing, in this turn or one that has time left."""
+        if self._unbegun or self._left <= 0:
+            self._unbegun.append(begin)
+            self._schedule()
+        else:
+            begin()
+
+    def _schedule(self) -> None:
+        if not self._is_turn_due:
+            self._is_turn_due = True
+            asyncio.get_running_loop().call_soon(self._begin_turn)
+
+    def _begin_turn(self) -> None:
+        self._is_turn_due = False
+        self._left = INLINE_COST
+        while self._unbegun and self._left > 0:
+            self._unbegun.popleft()()
+        if self._unbegun:
+            self._schedule()
+
+    def _is_done_inline(self, steps: Costs[None]) -> bool:
+        """Whether the steps came to their end within what a turn has time for."""
+        cost = _BEGIN_COST
+        try:
+            for it in steps:
+                cost += it
+                if cost > INLINE_COST + _BEGIN_COST:
+                    return False
+            return True
+        finally:
+            self._left -= cost
+            if self._left < INLINE_COST // 2:
+                self._schedule()
 
     def read_now(self, read: Read) -> bytes | None:
         """What a read comes to, if that costs no more than a turn has time for; else None.
@@ -80,7 +128,7 @@ class Reads:
         answer = _Answer(self)
         try:
             with self._store.held_views.glimpse() as view:
-                return answer.whole() if _is_done_inline(read(view, answer.write)) else None
+                return answer.whole() if self._is_done_inline(read(view, answer.write)) else None
         finally:
             answer.close()
 
@@ -97,7 +145,7 @@ class Reads:
             try:
                 with self._store.held_views.glimpse() as view:
                     steps = read(view, answer.write)
-                    if _is_done_inline(steps) or await self._read_on(view, steps):
+                    if self._is_done_inline(steps) or await self._read_on(view, steps):
                         return answer.whole()
             except HeldViewLost:
                 begun_count += 1
@@ -159,13 +207,3 @@ class Reads:
             if not future.done():  # its client may be gone
                 future.set_result(None)
                 return
-
-
-def _is_done_inline(steps: Costs[None]) -> bool:
-    """Whether the steps came to their end within what a turn has time for."""
-    cost = 0
-    for it in steps:
-        cost += it
-        if cost > INLINE_COST:
-            return False
-    return True

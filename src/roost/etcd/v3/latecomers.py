@@ -27,13 +27,14 @@ from typing import Protocol
 from roost.etcd.model.mvcc import main_of, revision_bytes
 from roost.etcd.v3.desk import Desk
 from roost.etcd.v3.watchers import Event, Listener, Watcher, WatcherIndex
+from roost.slices import Slices
 
 WORK_MAX = 400
 ROWS_MAX = 128
 # What a party is offered before another has its turn, in records times watchers; one revision is
 # offered whole all the same.
 OFFERS_MAX = 16_000
-# So many watchers that have caught up are handed over in one step.
+# So many watchers that have caught up are handed over in one step, or go on in one turn.
 HANDED_MAX = 200
 
 
@@ -58,9 +59,9 @@ class _Party:
 
     __slots__ = ("members", "revision")
 
-    def __init__(self, revision: int) -> None:
+    def __init__(self, revision: int, members: WatcherIndex | None = None) -> None:
         self.revision = revision
-        self.members = WatcherIndex()
+        self.members = WatcherIndex() if members is None else members
 
 
 class _Passage:
@@ -98,15 +99,13 @@ class Latecomers:
         # Revisions of parties, some of which are gone; the lowest first.
         self._revisions: list[int] = []
         self._passage: _Passage | None = None
-        self._is_due = False
+        self._slices = Slices(HANDED_MAX)
+        # The number grows whenever somebody begins to be behind.
+        self._is_due, self.arrival_count = False, 0
 
     def __len__(self) -> int:
         """How many are behind."""
         return len(self._places)
-
-    def __iter__(self) -> Iterator[Watcher]:
-        """All of them."""
-        return iter(self._places)
 
     def __contains__(self, watcher: Watcher) -> bool:
         """Whether a watcher is behind."""
@@ -114,6 +113,7 @@ class Latecomers:
 
     def add(self, watcher: Watcher) -> None:
         """Serve it from its `next_revision` on."""
+        self.arrival_count += 1
         if watcher.stream.has_room:
             party = self._party_at(watcher.next_revision)
             party.members.add(watcher)
@@ -125,8 +125,8 @@ class Latecomers:
 
     def add_all(self, watchers: WatcherIndex, revision: int) -> None:
         """Serve all of these from a revision on; the index is ours from now on."""
-        party = _Party(revision)
-        party.members = watchers
+        self.arrival_count += 1
+        party = _Party(revision, watchers)
         self._places.update(dict.fromkeys(watchers, party))
         self._stand(party)
         self._schedule()
@@ -148,10 +148,17 @@ class Latecomers:
                 del self._parties[party.revision]
 
     def resume(self, listener: Listener) -> None:
-        """A client has read: those of its watchers that rest go on."""
+        """A client has read: those of its watchers that rest go on, so many in a turn."""
         if listener in self._resting and listener.has_room:
-            for watcher in self._resting.pop(listener):
-                self.add(watcher)
+            self._slices.run(self._resuming(listener))
+
+    def _resuming(self, listener: Listener) -> Iterator[None]:
+        while (resting := self._resting.get(listener)) and listener.has_room:
+            watcher, _ = resting.popitem()
+            if not resting:
+                del self._resting[listener]
+            self.add(watcher)
+            yield
 
     def _party_at(self, revision: int) -> _Party:
         party = self._parties.get(revision)

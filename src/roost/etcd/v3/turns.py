@@ -12,7 +12,7 @@ say the key's create revision there: it only ever grows from holder to holder.
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
@@ -39,8 +39,8 @@ logger = logging.getLogger(__name__)
 JOIN = "etcd.turn_join"
 # The lease of somebody who brought none, as etcd's sessions have it.
 SESSION_TTL_S = 60
-# So many are woken in a turn of the loop.
-WOKEN_A_TURN = 50
+# So many are woken in a turn of the loop; and so many looked for in what was written.
+WOKEN_A_TURN, LOOKED_FOR_A_TURN = 50, 1000
 # Those who wait, by the name of what they wait for.
 _Groups = dict[bytes, set[asyncio.Event]]
 
@@ -89,7 +89,7 @@ class Turns:
         self.desk = desk
         self._waiting: _Groups = {}
         self._observing: _Groups = {}
-        self._slices = Slices(WOKEN_A_TURN)
+        self._slices, self._looking = Slices(WOKEN_A_TURN), Slices(LOOKED_FOR_A_TURN)
         desk.border.register(JOIN, self._join, check_join)
         desk.replica.observe(self._on_applied, trees=(desk.mvcc.kv,))
         desk.replica.observe_switch(lambda: self._wake_all)
@@ -141,17 +141,23 @@ class Turns:
             self._wake(self._observing, key[: key.rfind(b"/") + 1])
 
     def _on_long(self, written: TreeLayer) -> None:
-        """Many keys were written: look for those that somebody waits for, not the other way."""
-        gone = [key for key in self._waiting if written.get(key) is None]
-        changed = [
-            prefix
-            for prefix in self._observing
-            if written.ranges or written.has_any(prefix, prefix_end(prefix))
-        ]
-        for key in gone:
-            self._wake(self._waiting, key)
-        for prefix in changed:
-            self._wake(self._observing, prefix)
+        """Many keys were written: look for those that somebody waits for, not the other way.
+
+        Nobody changes what was written, so those who wait now may be looked for over turns.
+        """
+        self._looking.run(self._look(written, list(self._waiting), list(self._observing)))
+
+    def _look(
+        self, written: TreeLayer, keys: Sequence[bytes], prefixes: Sequence[bytes]
+    ) -> Iterator[None]:
+        for key in keys:
+            if written.get(key) is None:
+                self._wake(self._waiting, key)
+            yield
+        for prefix in prefixes:
+            if written.ranges or written.has_any(prefix, prefix_end(prefix)):
+                self._wake(self._observing, prefix)
+            yield
 
     def _wake_all(self) -> None:
         for groups in (self._waiting, self._observing):

@@ -35,6 +35,10 @@ class WatchStream:
         self.call = call
         self._watchers: dict[int, Watcher] = {}
         self._next_id = 0
+        # One that was behind when somebody asked for progress; and, where there was none, what
+        # `WatchHub.arrival_count` was.
+        self._held_up: Watcher | None = None
+        self._in_step_at = -1
         self.is_over = False
         hub.stream_count += 1
         call.on_drain = lambda: hub.resume(self)
@@ -168,8 +172,22 @@ class WatchStream:
         watcher.is_quiet = True
 
     def _progress(self) -> None:
-        """Say how far the stream has come, if all its watchers have come that far."""
-        if not any(self.hub.is_behind(watcher) for watcher in self._watchers.values()):
+        """Say how far the stream has come, if all its watchers have come that far.
+
+        A client may ask as often as it can, and have ten thousand watchers: so they are looked
+        through when somebody, of whatever stream, has begun to be behind since the last time.
+        """
+        hub, held_up = self.hub, self._held_up
+        if held_up is not None and self._watchers.get(held_up.id) is held_up:
+            if hub.is_behind(held_up):
+                return
+        elif self._in_step_at == hub.arrival_count:
+            self._say(_PROGRESS_ID, b"")
+            return
+        found = (it for it in self._watchers.values() if hub.is_behind(it))
+        self._held_up = next(found, None)
+        if self._held_up is None:
+            self._in_step_at = hub.arrival_count
             self._say(_PROGRESS_ID, b"")
 
     def fail(self, error: Exception) -> None:

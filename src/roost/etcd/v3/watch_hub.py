@@ -104,6 +104,11 @@ class WatchHub:
         """Whether events it wants are applied and not yet sent."""
         return watcher in self._behind
 
+    @property
+    def arrival_count(self) -> int:
+        """A number that is another one when somebody has begun to be behind."""
+        return self._behind.arrival_count
+
     def fall_behind(self, watcher: Watcher) -> None:
         """Serve it from history, when its stream has room."""
         self._synced.discard(watcher)

@@ -1,6 +1,6 @@
 """Requests for operations, and batches of them: who waits for which entry."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from roost.errors import RoostError
@@ -52,13 +52,23 @@ class Batch:
 
     def fail(self, make_error: Callable[[], RoostError]) -> None:
         """Tell every caller that its own answer will not come."""
-        for it in self._take():
-            it.tell(make_error())
+        for _ in self.failing(make_error):
+            pass
+
+    def failing(self, make_error: Callable[[], RoostError]) -> Iterator[None]:
+        """As `fail`, one caller with each step; from now on the batch has none."""
+        return _failing(self._take(), make_error)
 
     def _take(self) -> list[Request]:
         assert self.requests or self.is_part, "every caller is answered exactly once"
         requests, self.requests = self.requests, []
         return requests
+
+
+def _failing(requests: list[Request], make_error: Callable[[], RoostError]) -> Iterator[None]:
+    for it in requests:
+        it.tell(make_error())
+        yield
 
 
 def internal_error(request: Request) -> OperationFailed:

@@ -19,14 +19,16 @@ Rules that make this safe:
 * What nobody waits for any more when its turn comes is dropped: its client is gone, or its time.
 * A long one (`Long`) runs a slice a turn, alone, and all others wait in the queue until its last
   entry is proposed (`long_run`).
-* `close` (leadership lost) answers proposed batches with `LeadershipLost`: their entries may
-  still be committed by the next leader.  What never ran is handed back, and so is what ran,
-  wrote nothing and has not been confirmed: whoever leads next can run it again.
+* `close` (leadership lost) answers proposed batches with `LeadershipLost`, so many callers in a
+  turn (`slices`): their entries may still be committed by the next leader.  What never ran is
+  handed back, and so is what ran, wrote nothing and has not been confirmed: whoever leads next can
+  run it again.
 """
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain
 
 from roost.errors import CallerGone, NotLeader, Overloaded, Refused, RoostError
 from roost.fair_queue import FairQueue
@@ -53,6 +55,7 @@ from roost.raft import (
     ProposalDropped,
     decode_change,
 )
+from roost.slices import Slices
 from roost.store import PARTS_ID, Long, Store, Txn, encode_effect
 
 logger = logging.getLogger(__name__)
@@ -85,9 +88,11 @@ class Executor:
         barrier: Callable[[int, ReadDone], None],
         run_again: Callable[[float], None],
         pacing: Pacing,
+        slices: Slices,
         memory: Memory | None = None,
     ) -> None:
         """Start closed: `open` follows when this member leads and is caught up."""
+        self._slices = slices
         self._memory = memory or Memory()
         self._config = config
         self._core = core
@@ -97,10 +102,7 @@ class Executor:
         self._run_again = run_again
         self._pacing = pacing
         self._is_held = False
-        self._queue: FairQueue[Request] = FairQueue(
-            count_max=config.queue_count_max,
-            bytes_max=self._memory.share(config.queue_bytes_max, 8),
-        )
+        self._queue = self._make_queue()
         # Their turn has come, and before they ran the batch was full, or one that runs alone came.
         self._taken: deque[Request] = deque()
         # It changes the configuration: its turn has come, and it runs alone.
@@ -114,6 +116,12 @@ class Executor:
         self._long: LongRun | None = None
         # Parts lie about that a leader has left, or an operation that came to nothing.
         self._has_leftovers = False
+
+    def _make_queue(self) -> FairQueue[Request]:
+        return FairQueue(
+            count_max=self._config.queue_count_max,
+            bytes_max=self._memory.share(self._config.queue_bytes_max, 8),
+        )
 
     @property
     def queue_count(self) -> int:
@@ -454,8 +462,11 @@ class Executor:
             # Another leader's entry took the position: ours can never be committed.
             batch.fail(lambda: NotLeader("another leader's entry took its place"))
 
-    def close(self) -> list[Request]:
-        """Leadership is lost: answer what was proposed, hand back what may run elsewhere."""
+    def close(self) -> Iterator[Request]:
+        """Leadership is lost: answer what was proposed, hand back what may run elsewhere.
+
+        What is handed back is taken from its queue as it is asked for: there may be very much.
+        """
         self._is_open = False
         batches = list(self._inflight.values())
         self._inflight.clear()
@@ -472,11 +483,14 @@ class Executor:
             self._change = None
         handed_back += self._taken
         self._taken.clear()
-        handed_back += self._queue.take_all()
+        queue, self._queue = self._queue, self._make_queue()
+        self._queue.refused_count = queue.refused_count
         self._unconfirmed.clear()
         for batch in batches:
-            batch.fail(lambda: LeadershipLost("leadership was lost before the answer"))
-        return handed_back
+            self._slices.run(
+                batch.failing(lambda: LeadershipLost("leadership was lost before the answer"))
+            )
+        return chain(handed_back, queue.take_all())
 
 
 def _refusal_of(error: ChangeRefused | ProposalDropped) -> Refused:

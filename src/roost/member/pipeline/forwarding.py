@@ -8,17 +8,20 @@ then reads here without a barrier, sees what was written, and revisions never go
 An answer whose id nobody waits for is dropped: its caller has been told `OutcomeUnknown`.  With
 each tick it is looked whether callers are gone, and the leader is told for which requests: those
 that have not begun there are dropped.
+
+Callers of whom many are told at once, because a link broke, their time is over or what they wait
+for is applied, are told so many in a turn (`slices`); an answer that comes meanwhile still counts.
 When the table of waiting requests is full, a new one is refused with `Overloaded`.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from itertools import count, islice
 from typing import NamedTuple
 
-from roost.errors import NotExecuted, NotLeader, Overloaded
+from roost.errors import NotExecuted, NotLeader, OutcomeUnknown, Overloaded
 from roost.flow import OWN, Flow
 from roost.member.errors import AnswerLate, LeaderSilent, RequestTooLarge
 from roost.member.pipeline.forwarded import (
@@ -29,6 +32,7 @@ from roost.member.pipeline.forwarded import (
     encode_request,
 )
 from roost.outcome import Done, Outcome, Waiting
+from roost.slices import Slices
 
 WAITING_COUNT_MAX = 50_000
 # Of those who wait, so many are asked with a tick whether they still do.
@@ -76,6 +80,7 @@ class Forwarder:
         send: Callable[[int, list[bytes]], bool],
         *,
         applied_index: Callable[[], int],
+        slices: Slices,
         timeout_ticks: int,
         grace_ticks: int,
         first_id: int = 1,
@@ -92,12 +97,15 @@ class Forwarder:
         """
         self._send = send
         self._send_gone = send_gone
+        self._slices = slices
         self._looked_at = 0
         self._applied_index = applied_index
         self._timeout_ticks = timeout_ticks
         self._grace_ticks = grace_ticks
         self._next_id = first_id
         self._waiting: dict[int, Sent] = {}  # by request id
+        # Up to here they were found to be too late, and are told so.
+        self._expired_id = 0
         self._held: list[Held] = []  # a heap
         self._order = count()
         self._batch: list[bytes] = []
@@ -180,10 +188,14 @@ class Forwarder:
 
     def on_applied(self, index: int) -> None:
         """Hand on what waited until everything up to `index` is applied here."""
-        held = self._held
-        while held and held[0].wanted_index <= index:
-            it = heappop(held)
+        if self._held and self._held[0].wanted_index <= index:
+            self._slices.run(self._showing(index))
+
+    def _showing(self, index: int) -> Iterator[None]:
+        while self._held and self._held[0].wanted_index <= index:
+            it = heappop(self._held)
             it.done(it.outcome)
+            yield
 
     def on_deposed(self, leader: int, now_ticks: int) -> None:
         """Another leads now: `leader` may still say, for a while, that our requests did not run."""
@@ -196,12 +208,24 @@ class Forwarder:
         """
         if before_id is None and leader in (None, self._batch_leader):
             self._hand_back(self._take_batch()[1])
-        for request_id, sent in list(self._waiting.items()):
-            if before_id is not None and request_id >= before_id:
-                return
-            if leader is None or sent.leader == leader:
-                self._waiting.pop(request_id, None)
-                sent.done(LeaderSilent(f"member {sent.leader:x} has not answered"))
+        ids = [
+            request_id
+            for request_id, sent in self._waiting.items()
+            if (leader is None or sent.leader == leader)
+            and (before_id is None or request_id < before_id)
+        ]
+        if ids:
+            self._slices.run(self._giving_up(ids, _silent))
+
+    def _giving_up(
+        self, ids: Sequence[int], error_of: Callable[[Sent], OutcomeUnknown]
+    ) -> Iterator[None]:
+        """Tell each that its outcome is unknown, unless it has one by now."""
+        for request_id in ids:
+            sent = self._waiting.pop(request_id, None)
+            if sent is not None:
+                sent.done(error_of(sent))
+                yield
 
     def expire(self, now_ticks: int) -> None:
         """Give up requests whose time is over; they stand in the order of their deadlines."""
@@ -209,11 +233,15 @@ class Forwarder:
             deposed = self._deposed.popleft()
             self.give_up(deposed.leader, deposed.before_id)
         self._expire_held(now_ticks)
-        for request_id, sent in list(self._waiting.items()):
+        late: list[int] = []
+        for request_id, sent in self._waiting.items():
             if sent.deadline_tick > now_ticks:
-                return
-            self._waiting.pop(request_id, None)
-            sent.done(AnswerLate("the leader has not answered in time"))
+                break
+            if request_id > self._expired_id:
+                late.append(request_id)
+        if late:
+            self._expired_id = late[-1]
+            self._slices.run(self._giving_up(late, _late))
 
     def leave_unwanted(self) -> None:
         """Look at some who wait, and tell leaders of those who do not any more.
@@ -231,9 +259,7 @@ class Forwarder:
                 gone.setdefault(sent.leader, []).append(request_id)
         for leader, ids in gone.items():
             self._send_gone(leader, encode_gone(ids))
-            for request_id in ids:
-                sent = self._waiting.pop(request_id)
-                sent.done(AnswerLate("nobody waits for the answer any more"))
+            self._slices.run(self._giving_up(ids, _unwanted))
 
     def _expire_held(self, now_ticks: int) -> None:
         """Give up answers that this member cannot show yet: it is cut off, or far behind."""
@@ -241,5 +267,22 @@ class Forwarder:
         if late:
             self._held = [it for it in self._held if it.deadline_tick > now_ticks]
             heapify(self._held)
-        for it in late:
-            it.done(AnswerLate("this member has not applied the answer's position in time"))
+            self._slices.run(_telling_late(late))
+
+
+def _silent(sent: Sent) -> OutcomeUnknown:
+    return LeaderSilent(f"member {sent.leader:x} has not answered")
+
+
+def _late(_sent: Sent) -> OutcomeUnknown:
+    return AnswerLate("the leader has not answered in time")
+
+
+def _unwanted(_sent: Sent) -> OutcomeUnknown:
+    return AnswerLate("nobody waits for the answer any more")
+
+
+def _telling_late(held: Sequence[Held]) -> Iterator[None]:
+    for it in held:
+        it.done(AnswerLate("this member has not applied the answer's position in time"))
+        yield
