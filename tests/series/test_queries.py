@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roost.series import queries
@@ -144,6 +144,7 @@ def went_up(points: Points, start: int, stop: int, window: Window) -> dict[int, 
     return found
 
 
+@settings(max_examples=40)
 @given(st.lists(tables, min_size=1, max_size=2), st.floats(0, 1), windows, cuts, cuts)
 def test_counters_go_up_by_what_brute_force_says(
     given_tables: list[Points], sealed: float, window: Window, first: int, second: int

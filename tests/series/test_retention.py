@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from roost.database import Refused
+from roost.series import slicing
 from roost.series.effects import Deletion, Thinning
 from roost.series.errors import BAD_POLICY
 from roost.series.extra import np
@@ -199,6 +200,22 @@ def test_what_was_thinned_is_there_by_whole_quarters_and_takes_nothing_more(
     assert now(held_of(member, TIME_MIN, NOW)) == Held(0, 0)
     sids = {int.from_bytes(key[2:6], "big") for key in member.memory.rows[ROWS_TREE]}
     assert 1 not in sids
+
+
+def test_a_deletion_that_goes_by_steps_leaves_no_quarter_between_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A step ended 39 hours and some minutes behind the first row, and the row there stayed."""
+    monkeypatch.setattr(slicing, "STEP_PARTITIONS", 1)
+    monkeypatch.setattr(slicing, "PARTITION_BITS", 47)
+    assert 39 * HOUR < 1 << 47 < 39 * HOUR + 15 * MINUTE
+    member = filled()
+    member.run(thin, [Thinning(1, NOW - DAY)])
+    now(member.seal())
+    assert now(held_of(member, TIME_MIN, NOW)) == Held(24, 100)
+    member.run(delete_points, [1], TIME_MIN, NOW - DAY)
+    now(member.seal())
+    assert now(held_of(member, TIME_MIN, NOW)) == Held(24, 24)
 
 
 def test_a_year_is_thinned_in_slices_that_are_bounded() -> None:

@@ -17,7 +17,7 @@ from roost.series.effects import Effects
 from roost.series.errors import SeriesDamaged
 from roost.series.generations import Records, Sorted, sort
 from roost.series.head import END, STATES_TREE, Mark, State, sid_key
-from roost.series.levels import PARTITION_BITS
+from roost.series.levels import DAY_NS, PARTITION_BITS
 from roost.series.sealing import STEP_POINTS, Sealing
 from roost.series.staging import Rewrite
 from roost.series.tables import Ranges
@@ -140,7 +140,8 @@ def _steps(deleted: Ranges, state: State, begin: int) -> list[Ranges]:
     if not len(deleted):
         return []
     held = deleted.clipped(max(begin, state.first), state.last + 1)
-    width = STEP_PARTITIONS << PARTITION_BITS
+    # Days, so that no step ends within a quarter of which there is only a row.
+    width = (STEP_PARTITIONS << PARTITION_BITS) // DAY_NS * DAY_NS
     return [
         held.clipped(place, min(stop, place + width))
         for start, stop in zip(held.starts.tolist(), held.stops.tolist(), strict=True)
