@@ -466,6 +466,9 @@ def test_members_are_listed_changed_and_refused_by_name(tmp_path: Path) -> None:
         assert len(await database.members()) == 3
         with pytest.raises(Refused) as refused:
             await taken(lambda: database.remove_member(other.id))
+        assert refused.value.code == "MemberGone"
+        with pytest.raises(Refused) as refused:
+            await taken(lambda: database.remove_member(other.id ^ 1))
         assert refused.value.code == "MemberNotFound"
         name: Any = "m1"
         for change in (
