@@ -105,7 +105,7 @@ docs: $(VENV)/.installed-test
 
 # The blocking classes, of those of asyncio.
 faces: $(VENV)/.installed-test
-	$(BIN)/python -m roost.faces.writer tests.faces.example roost.database roost.objects roost.client roost.program
+	$(BIN)/python -m roost.faces.writer tests.faces.example roost.database roost.objects roost.counters roost.client roost.program
 
 campaign: $(VENV)/.installed-test
 	$(BIN)/python -m roost.testing.campaign --rounds 10

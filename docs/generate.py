@@ -276,7 +276,9 @@ def database_page() -> str:
     """What a program has that opens a member, and what it is told; asyncio's has the same."""
     from roost.database import Annotation, Change, DerivedStatus, Limits, MemberInfo, Operations, Overrun
     from roost.database import Status, Transaction, WritableTree, derived, events
+    from roost.counters.blocking import Batch, Counters, Later
     from roost.opening import open as opened
+    from roost.program.blocking import Database
 
     lines = [
         MADE,
@@ -294,6 +296,9 @@ def database_page() -> str:
     lines += class_lines(import_module("roost.program.blocking.series").Series, "roost.program")
     for kind in (Operations, Transaction, WritableTree, Limits, Status, MemberInfo):
         lines += class_lines(kind, "roost.database")
+    lines += ["", "### Database.counters", "", getdoc(Database.counters) or ""]
+    for kind in (Counters, Batch, Later):
+        lines += class_lines(kind, "roost.counters")
     lines += function_lines("roost.derived", derived)
     lines += class_lines(DerivedStatus, "roost.database")
     for kind in (Change, Annotation, Overrun):

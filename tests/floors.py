@@ -137,16 +137,20 @@ FLOORS = {
         errors
     """,
     "roost.counters": """
+        blocking
+        aio
         calls | figures | interface
+        operators
         watching | status
-        desk | purging
+        desk | purging | retiring
+        reports
         counting
-        known | early
+        known | early | alarms | seeding
         work
         facts | forms | rights | ports
         changing
         exchange
-        reading | upkeep
+        reading | upkeep | renewing
         joining | outgoing
         receiving | sending | registry | incoming
         messages | store
@@ -156,6 +160,14 @@ FLOORS = {
         rows | standing
         algebra | names
         errors
+    """,
+    "roost.counters.aio": """
+        counters
+        later
+    """,
+    "roost.counters.blocking": """
+        counters
+        later
     """,
     "roost.objects.aio": """
         opening
@@ -297,11 +309,11 @@ FLOORS = {
     """,
     "roost.sim.members": """
         simulation
-        run | leases
+        run | leases | counters
         nemesis
-        intruders | heavy | listers
+        intruders | heavy | listers | rooms
         machines | clients
-        judge | chronicle | swarm
+        judge | chronicle | swarm | tallies
         world
         network | rot | turns
         disk | loop

@@ -64,6 +64,8 @@ SHOWN_BY = {
     "counters/rights": "counters/test_calls.py server/test_counter_rights.py",
     "counters/standing": "counters/test_store.py",
     "counters/status": "counters/test_interface.py",
+    "counters/aio": "counters/test_in_a_program.py",
+    "counters/reports": "counters/test_purging.py counters/test_retiring.py",
     "database": "database",
     "database/conventions": "database/test_operations.py database/test_names.py",
     "etcd/services": "etcd/test_differential.py integration/test_operations.py",

@@ -8,7 +8,8 @@ from roost.counters.counting import Counting
 from roost.counters.desk import Desk
 from roost.counters.environment import MemoryTrees, Trees
 from roost.counters.errors import NotReady
-from roost.counters.ports import State
+from roost.counters.operators import Operators
+from roost.counters.ports import Options, State
 from roost.member import Member, MemberConfig
 from roost.sim.members.loop import run_virtually
 from tests.member.members import Cluster, raise_fatal
@@ -23,6 +24,8 @@ class CountingCluster(Cluster):
         # What survives a member: its directory.
         self.trees: dict[str, Trees] = {}
         self.counter_names: dict[str, str] = {}
+        self.options: dict[str, Options] = {}
+        self._operators: dict[str, Operators] = {}
 
     def open(
         self, config: MemberConfig, on_fatal: Callable[[BaseException], None] = raise_fatal
@@ -42,13 +45,19 @@ class CountingCluster(Cluster):
             directory,
             name=self.counter_names.get(config.name, config.name),
             chance=world.dice,
+            options=self.options.get(config.name),
             open_trees=open_trees,
         )
+        self._operators[config.name] = Operators(self.counting[config.name])
         return member
 
     def at(self, position: int) -> Counting:
         """The counters of one member."""
         return self.counting[self.names[position]]
+
+    def operators(self, position: int) -> Operators:
+        """How it is administered."""
+        return self._operators[self.names[position]]
 
     def desk(self, position: int) -> Desk:
         """How they are asked."""
@@ -100,10 +109,25 @@ class CountingCluster(Cluster):
         assert store is not None, "it is open"
         return reading.read(store, names)
 
+    def copy_directory(self, position: int) -> MemoryTrees:
+        """The counters of a member, as somebody copies the files."""
+        trees = self.trees[self.names[position]]
+        assert isinstance(trees, MemoryTrees), "it is not one that fails"
+        return trees.copy()
+
+    def forget_directory(self, position: int, name: str) -> None:
+        """The counters of a member that does not run are lost; it is to count under that name."""
+        self.trees[self.names[position]] = MemoryTrees()
+        self.counter_names[self.names[position]] = name
+
     async def until_all_read(self, wanted: dict[str, int | None]) -> None:
         """Wait until every member that runs reads that."""
+        await self.until_all_read_of(list(self.members), wanted)
+
+    async def until_all_read_of(self, among: list[int], wanted: dict[str, int | None]) -> None:
+        """Wait until each of these members reads that."""
         names, values = list(wanted), list(wanted.values())
-        await self.until(lambda: all(self.read(it, names) == values for it in self.members))
+        await self.until(lambda: all(self.read(it, names) == values for it in among))
 
     async def until_known(self) -> None:
         """Wait until everybody who counts is known, and ready, to all."""

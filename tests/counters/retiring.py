@@ -4,8 +4,6 @@ from collections.abc import Callable
 
 from roost.counters import registry, upkeep
 from roost.counters.errors import RetireRefused
-from roost.counters.joining import Pull
-from roost.counters.messages import Purpose
 from roost.counters.store import Store
 from tests.counters.swarm import Fact, Machine, World
 
@@ -29,7 +27,7 @@ def retire(world: World, number: int, act: Callable[[], None] = lambda: None) ->
         machine.exchange.retired.add(epoch)
         machine.exchange.unlink(number)
         others = [it.number for it in world.alive() if it is not machine]
-        machine.exchange.pulls = {it: Pull(Purpose.UNION, epoch) for it in others}
+        machine.exchange.unite(epoch, others)
 
     world.facts.append(Fact(forget))
     wait(lambda: _have_pulled(world) and _may_begin(world, epoch))

@@ -256,8 +256,8 @@ class World:
         """What members report that are up; what is durable with them."""
         found = {}
         for machine in self.up():
-            assert machine.store is not None
-            found[machine.epoch] = upkeep.report(machine.store)
+            assert machine.exchange is not None
+            found[machine.epoch] = machine.exchange.report()
         return found
 
     def purge(self) -> bool:

@@ -14,7 +14,6 @@ from roost.counters.algebra import VALUE_MAX
 from roost.counters.calls import SAID_A_TURN, SERVICE, CounterService, value_of
 from roost.counters.changing import CHANGES_MAX
 from roost.counters.forms import NOT_COUNTED
-from roost.counters.purging import Purging
 from roost.counters.watching import Hub
 from roost.flow import OWN, Flow
 from roost.proto import counters_pb2 as pb
@@ -74,7 +73,7 @@ def of(*changes: tuple[str, int], key: bytes = b"") -> pb.IncrementRequest:
 
 def service_of(cluster: CountingCluster) -> tuple[CounterService, Rights]:
     desk, rights = cluster.desk(0), Rights()
-    return CounterService(desk, rights, Hub(desk), Purging(desk.counting)), rights
+    return CounterService(desk, rights, Hub(desk), cluster.operators(0)), rights
 
 
 def test_calls_change_read_and_list_counters(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from roost.counters.environment import MemoryTrees
 from roost.counters.errors import MalformedCounters, OwnerForked
 from roost.counters.exchange import Exchange, Letter
 from roost.counters.joining import Phase
-from roost.counters.messages import Hello, Message, Purpose, Refused, WantPage
+from roost.counters.messages import Heard, Hello, Message, Purpose, Refused, WantPage
 from roost.counters.outgoing import COMPARE_S, RETRY_S_MAX, Outgoing, Stage
 from roost.counters.rows import ROWS_MAX
 from roost.counters.store import Store
@@ -151,10 +151,14 @@ def test_an_old_state_of_a_directory_says_so_itself() -> None:
     increment(one.store, [("a", 1)])
     deliver_all({1: one, 2: two})
     back = make_exchange(1, open_store(3, old), 2)
-    # It was opened as often as the one that went on, so its partner does not believe it.
+    # It was opened once more than the one that went on, and was not as far then.
     again = make_exchange(1, open_store(4, old), 2)
+    deliver_all({1: again, 2: two})
+    assert again.links[2].stage is Stage.REFUSED
+    assert "old state" in again.links[2].last_error
+    # And where a partner takes it for the one that went on, it knows better itself.
     with pytest.raises(OwnerForked, match="old state"):
-        deliver_all({1: again, 2: two})
+        again.links[2].on_heard(Heard(again.store.epoch, 1), 0.0)
     del back
 
 
@@ -173,6 +177,19 @@ def test_a_copy_of_a_directory_is_not_believed() -> None:
     hello = Hello(epoch=one.store.epoch, version=0, opening=1, nonce=2)
     with pytest.raises(OwnerForked, match="copied"):
         one.on_message(3, messages.encode(hello), 0.0)
+
+
+def test_an_answer_to_an_earlier_opening_is_none() -> None:
+    """Found by the simulator: the partner did not know of the later one, and was told changes."""
+    store = open_store(1, MemoryTrees())
+    increment(store, [("a", 1)])
+    store.perform()
+    link = link_of(store)
+    assert isinstance(link.next_message(0.0), Hello)
+    link.on_heard(Heard(store.epoch, 0, store.opening.nonce - 1), 0.0)
+    assert link.status(0.0).stage is Stage.ASKING
+    link.on_heard(Heard(store.epoch, 0, store.opening.nonce), 0.0)
+    assert link.status(0.0).stage is Stage.SENDING
 
 
 def test_what_was_said_of_an_earlier_opening_stops_nobody() -> None:

@@ -12,7 +12,6 @@ from roost.counters import forms
 from roost.counters.changing import CHANGES_MAX
 from roost.counters.errors import BadCounterRequest
 from roost.counters.interface import Interface
-from roost.counters.purging import Purging
 from roost.counters.rights import Needed
 from roost.counters.watching import HEARTBEAT_S, WATCHERS_MAX, Hub
 from roost.errors import ModelRefused, RoostError
@@ -84,7 +83,7 @@ async def increment(interface: Interface, changes: Any, **headers: str) -> tuple
 def interface_of(cluster: CountingCluster, rights: Rights) -> Interface:
     """What answers requests to the first member."""
     desk = cluster.desk(0)
-    return Interface(desk, rights, Hub(desk), Purging(desk.counting))
+    return Interface(desk, rights, Hub(desk), cluster.operators(0))
 
 
 Story = Callable[[CountingCluster, Interface, Rights], Awaitable[None]]

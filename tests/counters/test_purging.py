@@ -35,7 +35,7 @@ async def purge(
 
 def test_what_was_deleted_everywhere_is_removed_everywhere(tmp_path: Path) -> None:
     async def story(cluster: CountingCluster) -> None:
-        purgings = [Purging(cluster.at(it)) for it in range(3)]
+        purgings = [cluster.operators(it).purging for it in range(3)]
         for position in range(3):
             await cluster.desk(position).increment([(it, 1) for it in NAMES])
         await cluster.until_all_read({NAMES[0]: 3, NAMES[-1]: 3})
@@ -55,7 +55,7 @@ def test_what_was_deleted_everywhere_is_removed_everywhere(tmp_path: Path) -> No
 
 def test_a_member_that_is_away_holds_a_purge_up_and_is_named(tmp_path: Path) -> None:
     async def story(cluster: CountingCluster) -> None:
-        purgings = [Purging(cluster.at(it)) for it in range(3)]
+        purgings = [cluster.operators(it).purging for it in range(3)]
         with pytest.raises(PurgeRefused):
             await purgings[0].purge()
         for position in range(3):
@@ -80,7 +80,7 @@ def test_a_member_that_is_away_holds_a_purge_up_and_is_named(tmp_path: Path) -> 
 
 def test_who_counts_must_not_change_between_the_proof_and_the_decision(tmp_path: Path) -> None:
     async def story(cluster: CountingCluster) -> None:
-        purging = Purging(cluster.at(0))
+        purging = cluster.operators(0).purging
         await cluster.desk(0).increment([("a", 1)])
         await cluster.until_known()
         known = cluster.at(0).known

@@ -1,5 +1,7 @@
 """What is decided for all who count, from what they report."""
 
+from dataclasses import replace
+
 import pytest
 
 from roost.counters import registry
@@ -14,7 +16,13 @@ KNOWN = [Registered("one", A), Registered("two", B), Registered("three", C, is_r
 def report(epoch: bytes, *, a: int = 0, b: int = 0, c: int = 5, fold: bool = False) -> Report:
     digests = {C: Digest(c, 0, 0)}
     folds = frozenset([FOLD] if fold else [])
-    return Report(epoch=epoch, heard={A: a, B: b, C: c}, digests=digests, folds=folds)
+    return Report(
+        epoch=epoch,
+        heard={A: a, B: b, C: c},
+        digests=digests,
+        folds=folds,
+        unions=frozenset([C]),
+    )
 
 
 def test_a_name_is_never_used_again() -> None:
@@ -61,6 +69,7 @@ def test_a_fold_begins_when_all_have_the_same_of_the_dead() -> None:
         ({A: report(A)}, "two"),
         ({A: report(A), B: report(B, c=4)}, "three not all have"),
         ({**same, C: report(C)}, "three is there"),
+        ({**same, B: replace(report(B), unions=frozenset())}, "two has not got .* three"),
     ]:
         with pytest.raises(RetireRefused, match=words):
             registry.may_begin_fold(KNOWN, [C], reports)

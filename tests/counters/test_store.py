@@ -1,5 +1,6 @@
 """One member's counters: what is durable when, what is refused, and what a retry is told."""
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from roost.counters.errors import (
 )
 from roost.counters.rows import ROWS_MAX
 from roost.counters.standing import Opening
-from roost.counters.store import Store
+from roost.counters.store import OPENINGS_KEPT, Store
 from tests.counters.stores import FailingTrees, entropy, limits, make_trees, open_store, request
 
 
@@ -320,3 +321,29 @@ def test_openings_that_are_known_are_met_again() -> None:
     store.meet(b"x" * 16, Opening(3, 7))
     with pytest.raises(OwnerForked):
         store.meet(b"x" * 16, Opening(3, 8))
+
+
+def test_an_old_state_is_found_out_by_how_far_it_was_when_it_was_opened() -> None:
+    """It may have counted more since than it had lost: its version says nothing then."""
+    partner, epoch = open_store(1), b"x" * 16
+    partner.meet(epoch, Opening(3, 7, (0, 2, 4)))
+    partner.heard_of(partner.owners.number_of(epoch)).version = 9
+    partner.meet(epoch, Opening(4, 8, (0, 2, 4, 9)))
+    with pytest.raises(OwnerForked, match="opened there at version 6"):
+        partner.meet(epoch, Opening(5, 9, (0, 2, 4, 9, 6)))
+    with pytest.raises(OwnerForked, match="old state"):
+        partner.meet(epoch, Opening(6, 9, (6, 11)))
+    # Of so many openings ago it does not say how far it was.
+    partner.meet(epoch, Opening(7, 9, (11, 12)))
+
+
+def test_a_store_keeps_how_far_it_was_when_it_was_opened() -> None:
+    trees = MemoryTrees()
+    for count in range(OPENINGS_KEPT + 3):
+        store = Store.open(trees, random.Random(count).randbytes)
+        assert store.opening.began[-1] == count
+        increment(store, [("a", 1)])
+        store.perform()
+    assert len(store.opening.began) == OPENINGS_KEPT
+    restored = Store.open(trees, random.Random(1).randbytes, is_restored=True)
+    assert restored.opening.began == (0,)

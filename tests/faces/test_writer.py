@@ -13,6 +13,7 @@ PACKAGES = [
     "tests.faces.example",
     "roost.database",
     "roost.objects",
+    "roost.counters",
     "roost.client",
     "roost.program",
 ]

@@ -152,3 +152,12 @@ def test_clients_and_commands_count_at_any_member(three: Cluster) -> None:
         assert said in text
     assert run("ready", three.endpoints[0])[1].endswith("ready\n")
     assert run("incr", "\n")[0] == EXIT_REFUSED
+    code, text = run("join")
+    assert (code, text.count("ready"), text.count("100%")) == (0, 3, 3)
+    # One never comes back: what it had told counts on, for all.
+    name = "m2"
+    assert run("retire", name)[0] == EXIT_REFUSED, "it is there"
+    before = [reads(three, it) for it in range(2)]
+    three.kill(2)
+    wait_until(lambda: run("retire", name)[1] == f"{name}: ended\n")
+    assert [reads(three, it) for it in range(2)] == before

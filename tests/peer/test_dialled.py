@@ -40,7 +40,13 @@ class Answers(Greeter):
         self.pipes: dict[tuple[int, int], Pipe] = {}
         self.dialled: list[Address] = []
 
-    async def greet(self, member_id: int, channel: int, address: Address) -> Stream:
+    async def greet(
+        self,
+        member_id: int,
+        channel: int,
+        address: Address,
+        on_reached: Callable[[], None] = lambda: None,
+    ) -> Stream:
         self.dialled.append(address)
         if self.fault is not None:
             raise self.fault

@@ -6,6 +6,7 @@ a member goes.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, cast
 
@@ -64,11 +65,17 @@ class Owner:
         self.answers: list[Exception | Pipe | None] = []
         self.said: list[str] = []
         self.greeted: list[tuple[Address, float]] = []
+        # Whether connections come, and nobody greets.
+        self.is_far = False
         self.link = Link(self, 7, 1)
         self.link.addresses = [THERE]
 
-    async def greet(self, member_id: int, channel: int, address: Address) -> Stream:
+    async def greet(
+        self, member_id: int, channel: int, address: Address, on_reached: Callable[[], None]
+    ) -> Stream:
         assert (member_id, channel) == (7, 1)
+        if self.is_far:
+            on_reached()
         self.greeted.append((address, self.loop.time()))
         answer = self.answers.pop(0) if self.answers else ConnectionRefusedError(111, "refused")
         if answer is None:
@@ -382,6 +389,47 @@ def test_who_never_answers_a_greeting_is_given_up() -> None:
         assert (len(owner.greeted), owner.link.is_open) == (1, False)
         await pass_time(0.1)
         assert owner.noted == ["10.0.0.2 TimeoutError"]
+        assert owner.link.is_open
+
+    dialling(story)
+
+
+def test_a_dial_that_hears_nothing_ends_soon_but_for_each_sixteenth() -> None:
+    """Its first packet may be lost where the way is closed, and is sent again late."""
+
+    async def story(owner: Owner) -> None:
+        owner.config = replace(owner.config, backoff_ms_max=100, reach_ms_max=100)
+        owner.answers = [None] * 40
+        await pass_time(8)
+        reached = [round(it - 0.05, 3) for it in waits_s(owner)]
+        assert reached[:33] == [*[0.1] * 15, 0.5, *[0.1] * 15, 0.5, 0.1]
+
+    dialling(story)
+
+
+def test_who_is_reached_has_time_to_greet() -> None:
+    async def story(owner: Owner) -> None:
+        owner.config = replace(owner.config, reach_ms_max=100)
+        owner.is_far, owner.answers = True, [None]
+        await pass_time(0.49)
+        assert len(owner.greeted) == 1
+        await pass_time(0.1)
+        assert len(owner.greeted) == 2
+
+    dialling(story)
+
+
+def test_who_comes_through_to_us_is_dialled_anew_where_a_dial_hears_nothing() -> None:
+    async def story(owner: Owner) -> None:
+        owner.config = replace(owner.config, handshake_ms_max=60_000, reach_ms_max=60_000)
+        owner.answers = [None, Pipe()]
+        await pass_time(0.1)
+        owner.link.wake()  # it may be answered yet
+        await pass_time(1.0)
+        assert len(owner.greeted) == 1
+        owner.link.wake()
+        await pass_time(0.06)
+        assert len(owner.greeted) == 2
         assert owner.link.is_open
 
     dialling(story)

@@ -24,6 +24,7 @@ QUICK = (
     "a matching suffix is deleted",
     "an election is won by half",
     "callers are answered before the commit",
+    "a count is answered before it is durable",
 )
 
 

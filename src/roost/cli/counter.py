@@ -1,6 +1,8 @@
 """`roost counter`: counters, for people and with `--json`."""
 
+import os
 import sys
+from pathlib import Path
 
 import click
 
@@ -8,6 +10,10 @@ from roost.cli.exits import EXIT_FAILED
 from roost.cli.interrupts import interruptible, leave_done
 from roost.cli.shared import NUMBER, at_each, client_options, connect, say_json, say_table
 from roost.client import Client
+from roost.counters.environment import DIRECTORY
+from roost.counters.renewing import renew_directory
+from roost.errors import RoostError
+from roost.journal import OsDisk, lock_directory
 
 
 @click.group()
@@ -183,3 +189,85 @@ def purge(endpoints: str, timeout_s: float, *, as_json: bool, force: bool) -> No
     else:
         proof = said["proof"]
         say_table([("MEMBER", "UP TO"), *((it, str(proof[it])) for it in proof)], right=(1,))
+
+
+@counter.command()
+@click.argument("name")
+@client_options
+def retire(name: str, endpoints: str, timeout_s: float, *, as_json: bool) -> None:
+    """Have all take the member that counts under NAME for away for good; print how far that is.
+
+    What it had told anybody counts on, and so does what is still on its way between others. Refused
+    while it is there. It goes stage by stage, each when all who count have answered: ask again to
+    see the next one, and for whom it waits. Nobody ever counts under that name again.
+    """
+    with connect(endpoints, timeout_s) as client:
+        said = client.counters.administer("retire", name=name)
+    if as_json:
+        say_json(said)
+    else:
+        waits_for = said.get("waits_for", "")
+        click.echo(f"{said['name']}: {said['stage']}" + (f"; {waits_for}" if waits_for else ""))
+
+
+@counter.command()
+@client_options
+def join(endpoints: str, timeout_s: float, *, as_json: bool) -> None:
+    """Show how far each endpoint has come to have the counters that the others have.
+
+    Who feeds a new member, and whether it serves at once, is said when it is started:
+    --counters-seed, --counters-silent.
+    """
+    rows: list[tuple[str, ...]] = [("ENDPOINT", "PHASE", "SEED", "HERE", "ROWS", "ROWS/S", "LEFT")]
+
+    def ask(name: str, one: Client) -> None:
+        said = one.counters.describe("stats")
+        if as_json:
+            fields = ("phase", "seed", "share", "rows_fed", "rows_fed_a_second", "left_s")
+            say_json({"endpoint": name} | {it: said.get(it) for it in fields})
+            return
+        left_s = said.get("left_s")
+        rows.append(
+            (
+                name,
+                said.get("phase", said["state"]),
+                said.get("seed", ""),
+                f"{said.get('share', 0.0):.0%}",
+                str(said.get("rows_fed", 0)),
+                f"{said.get('rows_fed_a_second', 0.0):.0f}",
+                "" if left_s is None else f"{left_s:.0f} s",
+            )
+        )
+
+    at_each(endpoints, timeout_s, ask, as_json=as_json)
+    if not as_json and len(rows) > 1:
+        say_table(rows, right=(3, 4, 5, 6))
+
+
+@counter.command()
+@click.argument("data_dir", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def renew(data_dir: Path, *, as_json: bool) -> None:
+    r"""Give the counters in DATA_DIR an identity of their own: they are a copy, or an old state.
+
+    The member must not run. Start it then with a --counters-name that nobody has counted under, and
+    retire the old name: what was in the directory of it, and what others had heard, counts on.
+
+    \b
+    Example:
+        roost counter renew m3.roost
+    """
+    try:
+        lock = lock_directory(OsDisk(), data_dir)
+        try:
+            renewed = renew_directory(data_dir / DIRECTORY, os.urandom)
+        finally:
+            lock.close()
+    except RoostError as error:
+        raise click.ClickException(str(error)) from error
+    if as_json:
+        say_json({"before": renewed.before.hex(), "now": renewed.now.hex()})
+        return
+    click.echo(f"The counters in {data_dir} were those of {renewed.before.hex()}, and have the")
+    click.echo(f"identity {renewed.now.hex()} now. Start the member with another --counters-name,")
+    click.echo("and retire the old one: roost counter retire NAME")

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import click
 
 from roost.cli.shared import say_json
-from roost.sim.campaign import Totals, run_seeds, shrink, simulate
+from roost.sim.campaign import Totals, run_seeds, shrink, simulate, swarm_of
 
 
 def _parse_seeds(
@@ -23,9 +23,18 @@ def _parse_seeds(
 @click.command()
 @click.option("--seed", type=int, help="Run this one, and print its trace.")
 @click.option("--seeds", callback=_parse_seeds, metavar="A..B", help="Run these, both included.")
+@click.option(
+    "--counters",
+    type=click.IntRange(0, 100),
+    default=0,
+    metavar="N",
+    help="Have N clients count besides; directories of counters are lost and rolled back then.",
+)
 @click.option("--shrink", "is_shrunk", is_flag=True, help="Make the failing seed's run smaller.")
 @click.option("--json", "as_json", is_flag=True, help="The figures as one JSON object.")
-def sim(seed: int | None, seeds: range | None, *, is_shrunk: bool, as_json: bool) -> None:
+def sim(
+    seed: int | None, seeds: range | None, counters: int, *, is_shrunk: bool, as_json: bool
+) -> None:
     r"""Run simulated clusters; exit code 1 when a promise was broken.
 
     The same seed gives the same run, to the byte, on any machine.
@@ -34,11 +43,12 @@ def sim(seed: int | None, seeds: range | None, *, is_shrunk: bool, as_json: bool
     Example:
         roost sim --seeds 1..200
         roost sim --seed 17
+        roost sim --seeds 1..50 --counters 3
     """
     if (seed is None) == (seeds is None):
         raise click.UsageError("give --seed or --seeds")
     if seed is not None:
-        _run_one(seed, is_shrunk=is_shrunk, as_json=as_json)
+        _run_one(seed, counters, is_shrunk=is_shrunk, as_json=as_json)
         return
     assert seeds is not None, "one of both was given"
 
@@ -46,7 +56,7 @@ def sim(seed: int | None, seeds: range | None, *, is_shrunk: bool, as_json: bool
         text = f"{totals.seeds}/{len(seeds)} seeds, {totals.events:,} events, "
         click.echo(f"\r{text}{len(totals.violations)} violations", nl=False, err=True)
 
-    totals = run_seeds(seeds, say)
+    totals = run_seeds(seeds, say, counters=counters)
     click.echo(err=True)
     if as_json:
         say_json(asdict(totals))
@@ -59,19 +69,20 @@ def sim(seed: int | None, seeds: range | None, *, is_shrunk: bool, as_json: bool
         click.echo(f"violations: {len(totals.violations)}")
         for result in totals.violations:
             click.echo(f"seed {result.seed}: {result.violation}")
-            click.echo(f"  again: roost sim --seed {result.seed}")
+            more = f" --counters {counters}" if counters else ""
+            click.echo(f"  again: roost sim --seed {result.seed}{more}")
     sys.exit(1 if totals.violations else 0)
 
 
-def _run_one(seed: int, *, is_shrunk: bool, as_json: bool) -> None:
+def _run_one(seed: int, counters: int, *, is_shrunk: bool, as_json: bool) -> None:
     if is_shrunk:
         try:
-            swarm = shrink(seed, lambda text: click.echo(text, err=True))
+            swarm = shrink(seed, lambda text: click.echo(text, err=True), counters=counters)
         except ValueError as error:
             raise click.ClickException(str(error)) from error
         result, trace = simulate(seed, swarm)
     else:
-        result, trace = simulate(seed)
+        result, trace = simulate(seed, swarm_of(seed, counters=counters))
     if as_json:
         say_json(asdict(result))
     else:

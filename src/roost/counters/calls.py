@@ -14,13 +14,12 @@ import msgspec
 from google.protobuf.message import DecodeError, Message
 
 from roost.call import Call, Code, Route, Stream, StreamCall, Unary
-from roost.counters import forms, rights, status
+from roost.counters import forms, rights
 from roost.counters.algebra import VALUE_MAX, VALUE_MIN
 from roost.counters.changing import CHANGES_MAX
-from roost.counters.counting import Counting
 from roost.counters.desk import Desk
 from roost.counters.errors import BadChange, BadCounterRequest
-from roost.counters.purging import Purging
+from roost.counters.operators import Operators
 from roost.counters.rights import Needed, Rights
 from roost.counters.watching import Hub, Watcher
 from roost.errors import RoostError
@@ -33,11 +32,6 @@ SERVICE = "roost.Counters"
 SAID_A_TURN = 500
 SCHEMAS = (pb.DESCRIPTOR,)
 Asked = TypeVar("Asked", bound=Message)
-_SAID: dict[str, Callable[[Counting], dict[str, Any]]] = {
-    "stats": status.statistics,
-    "links": status.links,
-    "topology": status.topology,
-}
 
 
 class Failing(Protocol):
@@ -49,10 +43,10 @@ class Failing(Protocol):
 class CounterService:
     """Answers calls about one member's counters."""
 
-    def __init__(self, desk: Desk, rights: Rights, hub: Hub, purging: Purging) -> None:
+    def __init__(self, desk: Desk, rights: Rights, hub: Hub, operators: Operators) -> None:
         """Ask the desk, after the rights."""
         self._desk = desk
-        self._purging = purging
+        self._operators = operators
         self._counting = desk.counting
         self._rights = rights
         self._hub = hub
@@ -171,28 +165,25 @@ class CounterService:
         asked = _parse(call, pb.DescribeCountersRequest, body)
         if asked is None:
             return
-        describe = _SAID.get(asked.what)
-        if describe is None:
-            _fail(call, BadCounterRequest(f"{asked.what!r}: one of {', '.join(_SAID)}"))
-            return
-        self._admit(call, rights.of_prefix(""), lambda: _say(call, describe(self._counting)))
+        self._admit(
+            call,
+            rights.of_prefix(""),
+            lambda: _say(call, self._operators.describe(asked.what)),
+        )
 
     def administer(self, call: Call, body: bytes) -> None:
         """Administer."""
         asked = _parse(call, pb.AdministerCountersRequest, body)
         if asked is None:
             return
-        if asked.what not in ("ready", "purge"):
-            _fail(call, BadCounterRequest(f"{asked.what!r}: ready or purge"))
-            return
         self._run(call, rights.OF_ROOT, self._administer(call, asked))
 
     async def _administer(self, call: Call, asked: pb.AdministerCountersRequest) -> None:
-        if asked.what == "purge":
-            _say(call, {"proof": await self._purging.purge(is_forced=asked.force)})
-        else:
-            self._counting.serve()
-            _say(call, status.statistics(self._counting))
+        who = rights.who(call)
+        said = await self._operators.administer(
+            asked.what, name=asked.name, is_forced=asked.force, who=who
+        )
+        _say(call, said)
 
     def watch(self, call: StreamCall) -> "CounterStream":
         """Watch."""

@@ -17,11 +17,14 @@ A member counts whether it reaches anybody or not; it asks to be known under its
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 from roost.counters import changing, incoming, messages
+from roost.counters.alarms import Alarms
 from roost.counters.changing import Steps
 from roost.counters.early import Early
 from roost.counters.environment import LmdbTrees, Trees
@@ -38,7 +41,8 @@ from roost.counters.incoming import Arrived, Incoming
 from roost.counters.joining import Phase
 from roost.counters.known import Known
 from roost.counters.outgoing import Stage
-from roost.counters.ports import Around, Chance, Counts, Replica, State, dice, entropy
+from roost.counters.ports import Around, Chance, Counts, Options, Replica, State, dice, entropy
+from roost.counters.seeding import Seeding
 from roost.counters.store import Step, Store
 from roost.counters.work import ANSWERS_A_TURN, Done, Work
 from roost.errors import RoostError, Stopped
@@ -64,6 +68,7 @@ class Counting:
         *,
         name: str,
         chance: Chance,
+        options: Options | None = None,
         open_trees: Callable[[], Trees] | None = None,
     ) -> None:
         """They lie in `directory`, and this member counts under `name`."""
@@ -71,10 +76,13 @@ class Counting:
         self.around = around
         self.name = name
         self._directory = directory
-        self._chance = chance
+        self.chance = chance
         self._open_trees = open_trees or partial(LmdbTrees, directory)
         self.state = State.ABSENT
+        options = options or Options()
         self.known = Known(replica)
+        self.seeding = Seeding(options.seed, is_silent=options.is_silent)
+        self.alarms = Alarms(replica.tell, options.behind_s_max)
         self.counts = Counts()
         self.work = Work()
         self.store: Store | None = None
@@ -84,7 +92,7 @@ class Counting:
         self.observers: list[Callable[[list[bytes]], None]] = []
         # What a thread has opened, whether it was waited for or not.
         self._made: Store | None = None
-        self._is_stopped = self._is_turn_due = False
+        self._is_stopped = self._is_turn_due = self._is_unfed = False
         # Called with each look while the store is open.
         self.lookers: list[Callable[[], None]] = []
         self._reopen_at_s = 0.0
@@ -93,7 +101,9 @@ class Counting:
         self._incoming = Incoming()
         self._step_is_due = asyncio.Event()
         self._tasks = Tasks(self._on_task_error)
+        self._beside = Tasks()
         replica.register_frame(FRAME_KIND, self._on_frame)
+        replica.hear_links(self._on_link)
         replica.every(LOOK_S, self._look)
 
     # Its life.
@@ -106,6 +116,7 @@ class Counting:
     async def close(self) -> None:
         """Make durable what was changed, and close the store; who waits is told that it stops."""
         self._is_stopped = True
+        await self._beside.close()
         await self._tasks.close()
         is_whole = self.error is None and not self.work.is_amid
         self._fail(Stopped("this member stops"))
@@ -123,6 +134,7 @@ class Counting:
     def abandon(self) -> None:
         """End as a crash would; for simulators and tests."""
         self._is_stopped = True
+        self._beside.cancel()
         self._tasks.cancel()
         if self._made is not None:
             self._made.close()
@@ -136,7 +148,7 @@ class Counting:
         """Open the store, on a thread; whether it is new."""
         trees = self._open_trees()
         is_new = trees.get("meta", b"state") is None
-        self._made = Store.open(trees, partial(entropy, self._chance))
+        self._made = Store.open(trees, partial(entropy, self.chance))
         return is_new
 
     async def _run(self) -> None:
@@ -160,14 +172,14 @@ class Counting:
 
     def _begin(self, store: Store, *, is_new: bool) -> None:
         self.store, self.state = store, State.OPEN
-        exchange = self.exchange = Exchange(store, partial(dice, self._chance))
-        self._look_at_facts(is_forced=True)
-        others = [it.member_id for it in self.known.facts.counting() if it.epoch != store.epoch]
+        exchange = self.exchange = Exchange(store, partial(dice, self.chance))
+        self.look_at_facts(is_forced=True)
+        others = [it for it in self.known.facts.counting() if it.epoch != store.epoch]
         if is_new and others:
             # Links bring what the others count; a seed has what is left of those who are gone.
-            exchange.joining.begin()
-        if exchange.joining.phase is Phase.FEEDING and others:
-            exchange.seed = others[0]
+            self.seeding.begin(exchange)
+        # It may be that this member has not applied yet that others count.
+        self._is_unfed = is_new and not others
         self._look()
 
     def _on_durable(self, store: Store, step: Step) -> None:
@@ -189,7 +201,8 @@ class Counting:
         """Promise nothing any more."""
         if self.error is not None:
             return
-        logger.error("the counters of this member stop: %s", error)
+        text = self.known.facts.named(str(error))
+        logger.error("the counters of this member, %s, stop: %s", self.name, text)
         self.error, self.state = error, State.BROKEN
         self._fail(error)
         self._step_is_due.set()
@@ -261,6 +274,13 @@ class Counting:
         self.work.ask(changing.SLICE_CHANGES, begin, done)
         self._schedule()
 
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Have a task run for as long as the counters do."""
+        if self._is_stopped:
+            work.close()
+        else:
+            self._beside.start(work)
+
     def ask_reports(self) -> None:
         """Ask all members how far they have heard everybody: `Exchange.reports`."""
         if self.exchange is not None:
@@ -322,16 +342,15 @@ class Counting:
         link = exchange.links.get(partner)
         if link is not None and link.stage is Stage.REFUSED:
             # What this member counts might be what others have as something else already.
-            raise OwnerForked(link.last_error)
+            raise OwnerForked(f"{self.name}: {link.last_error}")
 
     def _send(self, exchange: Exchange) -> None:
         now_s = self.around.clock_s()
         for letter in exchange.take_messages(now_s):
             is_sent = self.replica.send_frame(letter.partner, FRAME_KIND, [letter.data])
             self.counts.rows_sent += is_sent * letter.rows_count
-            link = exchange.links.get(letter.partner)
-            if not is_sent and link is not None:
-                link.on_unsent(now_s)
+            if not is_sent:
+                exchange.on_unsent(letter, now_s)
 
     def _on_frame(self, sender: int, body: bytes) -> None:
         """A partner has sent something.
@@ -341,6 +360,7 @@ class Counting:
 
         """
         message = messages.decode(body)
+        self.counts.bytes_received += len(body)
         self._open()
         count_max = incoming.COUNT_MAX if self.state is State.OPEN else incoming.EARLY_MAX
         arrived = Arrived(sender, message, len(body))
@@ -348,6 +368,11 @@ class Counting:
             self._schedule()
         else:
             self.counts.messages_dropped += 1  # it comes again
+
+    def _on_link(self, partner: int) -> None:
+        if self.exchange is not None:
+            self.exchange.on_link(partner, self.around.clock_s())
+            self._schedule()
 
     # What is decided, and who is there.
 
@@ -357,7 +382,7 @@ class Counting:
         now_s = self.around.clock_s()
         if isinstance(self.error, CounterStoreFull) and now_s >= self._reopen_at_s:
             self._reopen()
-        self._look_at_facts()
+        self.look_at_facts()
         exchange, store = self.exchange, self.store
         if self.error is not None:
             return
@@ -372,21 +397,30 @@ class Counting:
         for new in sorted(partners - exchange.links.keys()):
             exchange.link(new, now_s)
         # Of one member the last who was admitted counts there; who counted before never says more.
-        sources = {it.member_id: it.epoch for it in self.known.facts.counting()}
-        exchange.joining.look([sources[it] for it in sorted(partners & sources.keys())])
+        sources = {it.member_id: it for it in self.known.facts.counting()}
+        others = [sources[it] for it in sorted(partners & sources.keys())]
+        self.seeding.look(exchange, others, now_s)
+        exchange.joining.look([it.epoch for it in others])
+        self.alarms.look(exchange, now_s)
         self._early.look(exchange.joining.refusal(), now_s)
         self._ask_admission(store, exchange)
         for look in self.lookers:
             look()
         self._schedule()
 
-    def _look_at_facts(self, *, is_forced: bool = False) -> None:
+    def look_at_facts(self, *, is_forced: bool = False) -> None:
+        """See what is decided for all, and do what cannot wait."""
         is_other = self.known.look()
         store, exchange = self.store, self.exchange
         if store is None or exchange is None or not (is_other or is_forced):
             return
         exchange.retired = gone = self.known.facts.retired()
         exchange.member_of = {it.epoch: it.member_id for it in self.known.facts.owners}
+        if self._is_unfed and self.known.facts.owners:
+            self._is_unfed = False
+            owners = self.known.facts.counting()
+            if any(takewhile(lambda it: it.epoch != store.epoch, owners)):
+                self.seeding.begin(exchange)  # they were there first
         if store.epoch in gone:
             self._break(OwnerRefused(f"{self.name!r} was retired, and counts no more"))
 

@@ -77,8 +77,14 @@ class Desk:
         self.delete_nowait(names, partial(settle_future, future), request)
         return await future
 
-    async def _wait_ready(self) -> None:
-        """Wait a moment for a member that is being opened or fed."""
+    async def wait_ready(self) -> None:
+        """Wait a moment for a member that is being opened or fed.
+
+        Raises:
+            NotReady: it lacks what others have, still.
+            RoostError: the store is broken, or the member stops.
+
+        """
         if self.counting.state is State.ABSENT:
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -94,7 +100,7 @@ class Desk:
             RoostError: the store is broken.
 
         """
-        await self._wait_ready()
+        await self.wait_ready()
         found: list[int | None] = []
         for at in range(0, len(names), SLICE_NAMES):
             wanted = names[at : at + SLICE_NAMES]
@@ -110,7 +116,7 @@ class Desk:
             RoostError: as `read`.
 
         """
-        await self._wait_ready()
+        await self.wait_ready()
         found: list[dict[str, int]] = []
         for at in range(0, len(names), SLICE_NAMES):
             found += [self._parts(it) for it in names[at : at + SLICE_NAMES]]
@@ -122,9 +128,12 @@ class Desk:
         if store is None:
             reading.read_nothing([name])
             return {}
-        facts = self.counting.known.facts
-        found = reading.read_raw(store, name)
-        return {facts.name_of(epoch): value for epoch, value in found.items()}
+        counting = self.counting
+        names = counting.known.facts.name_of
+        return {
+            counting.name if epoch == store.epoch else names(epoch): value
+            for epoch, value in reading.read_raw(store, name).items()
+        }
 
     async def search(self, prefix: str, after: str = "", limit: int = PAGE_ROWS_MAX) -> Listed:
         """Counters whose names begin so, behind `after`, at most `limit`.
@@ -133,7 +142,7 @@ class Desk:
             RoostError: as `read`.
 
         """
-        await self._wait_ready()
+        await self.wait_ready()
         rows: list[tuple[str, int]] = []
         while len(rows) < limit:
             store = self.counting.check_ready()

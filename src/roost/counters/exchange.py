@@ -5,8 +5,9 @@ the store's steps, and sends what `take_messages` gives: answers whose step is d
 links have to tell.  It may be asked at any time; nothing depends on how often.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -36,6 +37,8 @@ from roost.errors import Overloaded
 
 # Answers that wait for the disk; beyond that a partner asks again.
 ANSWERS_MAX = 10_000
+# Answers of one partner's that no link took; of more, the oldest are not given.
+KEPT_MAX = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +48,13 @@ class Letter:
     partner: int
     data: bytes
     rows_count: int = 0
+    is_answer: bool = False
 
 
-def letter_of(partner: int, message: Message) -> Letter:
+def letter_of(partner: int, message: Message, *, is_answer: bool = False) -> Letter:
     """A message as it is sent."""
-    return Letter(partner, messages.encode(message), messages.rows_in(message))
+    data, rows_count = messages.encode(message), messages.rows_in(message)
+    return Letter(partner, data, rows_count, is_answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +84,24 @@ class Exchange:
         # Whom to ask for pages: the seed, and who may know more of an owner that is away for good.
         self.seed = 0
         self.pulls: dict[int, Pull] = {}
+        # Whose that is, and in which step the last of it is.
+        self._united, self._united_step = b"", 0
         # Owners that are away for good: what still comes of them is not taken.
         self.retired: set[bytes] = set()
         # Where owners count, as the cluster has decided: nobody else speaks for them.
         self.member_of: Mapping[bytes, int] = {}
         self.differed_count = 0
+        # Partners of whose own registers something else is here, and what.
+        self.differing: dict[int, str] = {}
         # What members have said of themselves since `ask_reports`, by their epochs.
         self.reports: dict[bytes, Report] = {}
         # Whether a link may have something to send that has not been asked yet.
         self.has_more = False
         self._answers: list[_Answer] = []
         self._replacing: dict[bytes, _Replacing] = {}
+        # Answers that no link took, until one opens.
+        self._kept: dict[int, deque[Letter]] = {}
+        self._due: list[Letter] = []
 
     def link(self, partner: int, now_s: float) -> None:
         """Have a link to a partner."""
@@ -98,6 +110,23 @@ class Exchange:
     def unlink(self, partner: int) -> None:
         """Have none any more."""
         self.links.pop(partner, None)
+        self.differing.pop(partner, None)
+        self._kept.pop(partner, None)
+
+    def on_link(self, partner: int, now_s: float) -> None:
+        """A way to a partner has opened: what was sent on the one before may not have come."""
+        link = self.links.get(partner)
+        if link is not None:
+            link.on_up(now_s)
+        self._due += self._kept.pop(partner, ())
+
+    def on_unsent(self, letter: Letter, now_s: float) -> None:
+        """There was no way for it; an answer goes when there is one, all else is made anew."""
+        if letter.is_answer:
+            # Who is asked has often no way back yet, when a cut is over.
+            self._kept.setdefault(letter.partner, deque(maxlen=KEPT_MAX)).append(letter)
+        elif letter.partner in self.links:
+            self.links[letter.partner].on_unsent(now_s)
 
     def on_message(self, partner: int, data: bytes, now_s: float) -> None:
         """Take what a partner sent.
@@ -122,6 +151,8 @@ class Exchange:
                 self._on_page(partner, message)
             case WantPage(purpose=Purpose.REPLACE):
                 raise MalformedCounters("nobody asks for pages that replace")
+            case WantPage(purpose=Purpose.UNION) if message.epoch not in self.retired:
+                pass  # more of it may come here; whoever asks does so again
             case WantPage():
                 heads = sending.heads_of(self.store)
                 page = sending.page(
@@ -130,7 +161,7 @@ class Exchange:
                 self._say(partner, page)
             case WantReport():
                 self._compare_soon()
-                self._say(partner, _reported(upkeep.report(self.store)))
+                self._say(partner, _reported(self.report()))
             case Reported():
                 self._on_reported(partner, message)
             case _ if link is None or message.epoch != self.store.epoch:
@@ -151,10 +182,30 @@ class Exchange:
 
     def ask_reports(self) -> None:
         """Ask all partners how far they have heard everybody; forget what they said before."""
-        self.reports = {self.store.epoch: upkeep.report(self.store)}
+        self.reports = {self.store.epoch: self.report()}
         self._compare_soon()
         for partner in self.links:
             self._say(partner, WantReport(self.store.epoch))
+
+    def report(self) -> Report:
+        """What this member says of itself: what is durable."""
+        is_united = (
+            bool(self._united)
+            and all(it.is_done for it in self.pulls.values())
+            and self.store.durable_step >= self._united_step
+        )
+        unions = frozenset({self._united} if is_united else ())
+        return replace(upkeep.report(self.store), unions=unions)
+
+    def unite(self, epoch: bytes, partners: Iterable[int]) -> None:
+        """Get from these what they have of an owner that is away for good; empty = of nobody."""
+        wanted = set(partners) if epoch else set()
+        if epoch != self._united:
+            self._united, self.pulls = epoch, {}
+        for gone in self.pulls.keys() - wanted:
+            del self.pulls[gone]
+        for new in sorted(wanted - self.pulls.keys()):
+            self.pulls[new] = Pull(Purpose.UNION, epoch)
 
     def _say(self, partner: int, message: Message) -> None:
         if len(self._answers) < ANSWERS_MAX:
@@ -206,10 +257,10 @@ class Exchange:
             pass  # not answered, so it comes again
 
     def _on_hello(self, partner: int, hello: Hello) -> None:
-        self.store.meet(hello.epoch, Opening(hello.opening, hello.nonce))
+        self.store.meet(hello.epoch, Opening(hello.opening, hello.nonce, hello.began))
         self.joining.on_told(hello.epoch, hello.version)
         self._replacing.pop(hello.epoch, None)
-        self._say(partner, Heard(hello.epoch, self._heard(hello.epoch)))
+        self._say(partner, Heard(hello.epoch, self._heard(hello.epoch), hello.nonce))
 
     def _heard(self, epoch: bytes) -> int:
         number = self.store.owners.numbers.get(epoch, 0)
@@ -222,8 +273,10 @@ class Exchange:
             return
         if ours != theirs:
             self.differed_count += 1
+            self.differing[partner] = f"has {theirs} of its own, and here is {ours}"
             self._say(partner, Differs(compare.epoch))
             return
+        self.differing.pop(partner, None)
         # Its owner is at that version still, and all up to it is here: so all that it has.
         number = self.store.owners.numbers.get(compare.epoch)
         if number is not None and self.store.heard[number].level < compare.version:
@@ -249,8 +302,8 @@ class Exchange:
     def _on_page(self, partner: int, page: Page) -> None:
         if page.purpose is Purpose.SEED:
             self.joining.on_page(page)
-        elif partner in self.pulls:
-            self.pulls[partner].take(self.store, page)
+        elif partner in self.pulls and self.pulls[partner].take(self.store, page):
+            self._united_step = self.store.step
 
     def take_messages(self, now_s: float) -> list[Letter]:
         """What is to be sent now; while it `has_more`, it is to be asked again in the next turn.
@@ -260,7 +313,12 @@ class Exchange:
 
         """
         durable = self.store.durable_step
-        found = [letter_of(it.partner, it.message) for it in self._answers if it.step <= durable]
+        found, self._due = self._due, []
+        found += [
+            letter_of(it.partner, it.message, is_answer=True)
+            for it in self._answers
+            if it.step <= durable
+        ]
         self._answers = [it for it in self._answers if it.step > durable]
         self.has_more = False
         for partner, link in list(self.links.items()):
@@ -289,6 +347,7 @@ def _reported(report: Report) -> Reported:
         digests=digests,
         folds=sorted(report.folds),
         folds_ended=sorted(report.folds_ended),
+        unions=sorted(report.unions),
     )
 
 
@@ -300,4 +359,5 @@ def _report(said: Reported) -> Report:
         digests={epoch: Digest(*it) for epoch, it in said.digests.items()},
         folds=frozenset(said.folds),
         folds_ended=frozenset(said.folds_ended),
+        unions=frozenset(said.unions),
     )

@@ -9,13 +9,15 @@ looks: so there is nothing to be missed.
     counters.admit    a member counts under a name from now on
     counters.purge    what everybody has heard up to these versions is purged; what was proven
                       before is written over, for proofs only grow
+    counters.retire   a member is away for good: nobody takes its changes any more
+    counters.fold     what it has counted becomes another owner's, stage by stage (`Stage`)
 
 Each says by which `edition` of the facts it was made, where that matters: an operation of another
 one is refused.
 """
 
 from collections.abc import Callable
-from enum import Enum
+from enum import Enum, IntEnum
 from typing import TypeVar
 
 import msgspec
@@ -29,6 +31,7 @@ from roost.errors import UNDECODABLE, ModelRefused, Refused
 
 TREE, KEY = "$counters", b"facts"
 ADMIT, PURGE = "counters.admit", "counters.purge"
+RETIRE, FOLD = "counters.retire", "counters.fold"
 NAME_CHARACTERS_MAX = 128
 OWNERS_MAX = 1 << 12
 _INVALID, _PRECONDITION = 3, 9
@@ -39,6 +42,19 @@ class Standing(Enum):
 
     COUNTS = "counts"
     RETIRED = "retired"
+
+
+class Stage(IntEnum):
+    """How far the parts of an owner that is away for good have become its fold's."""
+
+    # All who are left send each other what they have of it.
+    UNITING = 1
+    # All have the same; deletes name it, and the fold.
+    FOLDING = 2
+    # All have heard every delete from before; its parts become the fold's, name by name.
+    ENDING = 3
+    # That has happened everywhere.
+    ENDED = 4
 
 
 class Owner(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -54,6 +70,18 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     standing: Standing = Standing.COUNTS
 
 
+class Fold(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """What an owner that is away for good has counted, as an owner of its own.
+
+    `proof` says up to which version of each member everybody had heard it when it began to end.
+    """
+
+    epoch: bytes
+    owner: bytes
+    stage: Stage = Stage.UNITING
+    proof: dict[bytes, int] = {}
+
+
 class Facts(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """All that is decided; `edition` counts changes of who counts."""
 
@@ -61,10 +89,24 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     owners: tuple[Owner, ...] = ()
     purge_number: int = 0
     purge: dict[bytes, int] = {}
+    folds: tuple[Fold, ...] = ()
 
     def of_epoch(self, epoch: bytes) -> Owner | None:
         """The owner of an epoch."""
         return next((it for it in self.owners if it.epoch == epoch), None)
+
+    def of_name(self, name: str) -> Owner | None:
+        """The owner of a name."""
+        return next((it for it in self.owners if it.name == name), None)
+
+    def fold_of(self, owner: bytes) -> Fold | None:
+        """The fold of an owner that is away for good."""
+        return next((it for it in self.folds if it.owner == owner), None)
+
+    @property
+    def current_fold(self) -> Fold | None:
+        """The fold that is being worked at: one after the other."""
+        return next((it for it in self.folds if it.stage is not Stage.ENDED), None)
 
     def counting(self) -> list[Owner]:
         """Those who count, in the order in which they were admitted last."""
@@ -81,9 +123,19 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
         ]
 
     def name_of(self, epoch: bytes) -> str:
-        """The name of an owner, or its epoch in hexadecimal digits when it has none."""
-        owner = self.of_epoch(epoch)
+        """The name of an owner, or its epoch in hexadecimal digits when it has none.
+
+        A fold has the name of the owner whose it is.
+        """
+        folded = next((it.owner for it in self.folds if it.epoch == epoch), epoch)
+        owner = self.of_epoch(folded)
         return epoch.hex() if owner is None else owner.name
+
+    def named(self, text: str) -> str:
+        """A text with the names of owners before their epochs."""
+        for it in self.owners:
+            text = text.replace(it.epoch.hex(), f"{it.name} ({it.epoch.hex()})")
+        return text
 
 
 class Admission(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -102,6 +154,22 @@ class Purge(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     proof: dict[bytes, int]
 
 
+class Retirement(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Who is away for good; `fold` is the epoch of what it becomes."""
+
+    name: str
+    fold: bytes
+
+
+class FoldStep(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """The next stage of a fold, by which edition, and with what proof."""
+
+    edition: int
+    fold: bytes
+    stage: Stage
+    proof: dict[bytes, int] = {}
+
+
 def is_of(owner: Owner, asked: Admission) -> bool:
     """Whether an owner is known as it wants to be."""
     known = (owner.name, owner.epoch, owner.member_id, owner.is_ready)
@@ -111,7 +179,7 @@ def is_of(owner: Owner, asked: Admission) -> bool:
 NOTHING = Facts()
 encode = msgspec.msgpack.Encoder().encode
 _decode_facts = msgspec.msgpack.Decoder(Facts).decode
-_Asked = TypeVar("_Asked", Admission, Purge)
+_Asked = TypeVar("_Asked", Admission, Purge, Retirement, FoldStep)
 
 
 def read(store: Store, view: View) -> bytes | None:
@@ -130,7 +198,7 @@ def decode(row: bytes | None) -> Facts:
 
 def operations() -> dict[str, Callable[[Txn, bytes], bytes]]:
     """Operations by their names."""
-    return {ADMIT: _admit, PURGE: _purge}
+    return {ADMIT: _admit, PURGE: _purge, RETIRE: _retire, FOLD: _fold}
 
 
 def _asked(body: bytes, kind: type[_Asked]) -> _Asked:
@@ -186,6 +254,49 @@ def _purge(txn: Txn, body: bytes) -> bytes:
     return _write(
         txn, msgspec.structs.replace(facts, purge_number=facts.purge_number + 1, purge=proof)
     )
+
+
+def _retire(txn: Txn, body: bytes) -> bytes:
+    """Operation: a member is away for good."""
+    asked = _asked(body, Retirement)
+    facts = _held(txn)
+    owner = facts.of_name(asked.name)
+    if owner is None:
+        raise _retire_refused(f"nobody counts, or has counted, under the name {asked.name!r}")
+    if owner.standing is Standing.RETIRED:
+        return b""
+    if len(facts.counting()) == 1:
+        raise _retire_refused(f"{asked.name!r} is the last one that counts")
+    if len(asked.fold) != EPOCH_BYTES or facts.of_epoch(asked.fold) is not None:
+        raise ModelRefused(_INVALID, "counters: a fold has an epoch of its own")
+    gone = msgspec.structs.replace(owner, standing=Standing.RETIRED, is_ready=False)
+    return _write(
+        txn,
+        msgspec.structs.replace(
+            facts,
+            edition=facts.edition + 1,
+            owners=tuple(gone if it is owner else it for it in facts.owners),
+            folds=(*facts.folds, Fold(epoch=asked.fold, owner=owner.epoch)),
+        ),
+    )
+
+
+def _retire_refused(text: str) -> ModelRefused:
+    return ModelRefused(_PRECONDITION, f"RetireRefused: {text}")
+
+
+def _fold(txn: Txn, body: bytes) -> bytes:
+    """Operation: the next stage of a fold; asked twice it is taken once."""
+    asked = _asked(body, FoldStep)
+    facts = _held(txn)
+    _check_edition(facts, asked.edition)
+    held = facts.current_fold
+    if held is None or held.epoch != asked.fold or asked.stage != held.stage + 1:
+        return b""
+    proof = asked.proof or held.proof
+    moved = msgspec.structs.replace(held, stage=asked.stage, proof=proof)
+    folds = tuple(moved if it is held else it for it in facts.folds)
+    return _write(txn, msgspec.structs.replace(facts, folds=folds))
 
 
 def _check_edition(facts: Facts, edition: int) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from roost.counters.counting import Counting
+from roost.counters.facts import Stage
 from roost.counters.outgoing import LinkStatus
 from roost.counters.ports import State
 from roost.counters.status import lacking
@@ -35,6 +36,18 @@ def _links(read: Callable[[LinkStatus], float]) -> Callable[[Counting], Iterator
 def _backlogs(counting: Counting) -> Iterator[Sample]:
     for partner, found in lacking(counting).items():
         yield Sample(found.count, (("To", f"{partner:x}"),))
+
+
+def _share(counting: Counting) -> float:
+    """How much of what its seed has is here; 1 = all, and so it is where nothing is fed."""
+    if counting.exchange is None or not _is_open(counting):
+        return 0.0
+    return counting.exchange.joining.progress().share
+
+
+def _alarms(counting: Counting) -> Iterator[Sample]:
+    for it in counting.alarms.on:
+        yield Sample(1, (("Alarm", it.alarm), ("Of", f"{it.member_id:x}")))
 
 
 FIGURES: tuple[Figure[Counting], ...] = (
@@ -87,6 +100,30 @@ FIGURES: tuple[Figure[Counting], ...] = (
         "counter",
         "Rows received from other members.",
         lambda it: it.counts.rows_received,
+    ),
+    Figure(
+        "roost_counters_received_bytes_total",
+        "counter",
+        "Bytes of what other members have said of their counters.",
+        lambda it: it.counts.bytes_received,
+    ),
+    Figure(
+        "roost_counters_fed_ratio",
+        "gauge",
+        "How much of what its seed has a new member has got, from 0 to 1; 1 on all others.",
+        _share,
+    ),
+    Figure(
+        "roost_counters_alarms",
+        "gauge",
+        "Alarms about counters of other members that are on: COUNTERS_BEHIND, COUNTERS_DIVERGE.",
+        _alarms,
+    ),
+    Figure(
+        "roost_counters_folds_unfinished",
+        "gauge",
+        "Members that were retired, and whose counts are not one part everywhere yet.",
+        lambda it: sum(fold.stage is not Stage.ENDED for fold in it.known.facts.folds),
     ),
     Figure(
         "roost_counters_messages_dropped_total",

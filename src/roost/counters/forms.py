@@ -191,6 +191,20 @@ def read_force(query: bytes) -> bool:
     return is_forced
 
 
+def read_name(query: bytes) -> str:
+    """What `/counters/retire` asks.
+
+    Raises:
+        BadCounterRequest: it is something else.
+
+    """
+    match list(_pairs(query)):
+        case [("name", str(name))] if name:
+            return name
+        case _:
+            raise BadCounterRequest("name=, of who is away for good")
+
+
 def read_changes(body: bytes) -> Generator[None, None, list[tuple[str, int]]]:
     """What `/counters/increment` asks, after as many steps as it takes.
 

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Callable
 
 import msgspec
 
-from roost.counters import forms, rights, status
+from roost.counters import forms, rights
 from roost.counters.desk import Desk
 from roost.counters.forms import error_answer, json_answer
-from roost.counters.purging import Purging
+from roost.counters.operators import Operators
 from roost.counters.rights import Needed, Rights
 from roost.counters.watching import Hub, Watcher
 from roost.errors import RoostError
@@ -30,10 +30,10 @@ _Row = Callable[[str, int], bytes]
 class Interface:
     """Answers all requests whose path is /counters, or begins with /counters/."""
 
-    def __init__(self, desk: Desk, rights: Rights, hub: Hub, purging: Purging) -> None:
+    def __init__(self, desk: Desk, rights: Rights, hub: Hub, operators: Operators) -> None:
         """Ask the desk, after the rights."""
         self._desk = desk
-        self._purging = purging
+        self._operators = operators
         self._counting = desk.counting
         self._rights = rights
         self._hub = hub
@@ -60,6 +60,7 @@ class Interface:
             b"/links": ("GET", self._links),
             b"/ready": ("POST", self._ready),
             b"/purge": ("POST", self._purge),
+            b"/retire": ("POST", self._retire),
         }
         if path not in handlers:
             return not_found()
@@ -140,28 +141,36 @@ class Interface:
 
     async def _stats(self, request: Request) -> Answer:
         await self._admitted(request, rights.of_prefix(""))
-        return json_answer(status.statistics(self._counting))
+        return json_answer(self._operators.describe("stats"))
 
     async def _topology(self, request: Request) -> Answer:
         await self._admitted(request, rights.of_prefix(""))
-        return json_answer(status.topology(self._counting))
+        return json_answer(self._operators.describe("topology"))
 
     async def _links(self, request: Request) -> Answer:
         await self._admitted(request, rights.of_prefix(""))
-        return json_answer(status.links(self._counting))
+        return json_answer(self._operators.describe("links"))
 
     async def _ready(self, request: Request) -> Answer:
         """Somebody says that this member may serve, as soon as it can."""
-        await self._admitted(request, rights.OF_ROOT)
-        self._counting.serve()
-        return json_answer(status.statistics(self._counting))
+        return await self._administer(request, "ready")
 
     async def _purge(self, request: Request) -> Answer:
         """An operator wants removed what nobody needs."""
-        is_forced = forms.read_force(request.query)
+        return await self._administer(request, "purge", is_forced=forms.read_force(request.query))
+
+    async def _retire(self, request: Request) -> Answer:
+        """An operator says that a member is away for good."""
+        return await self._administer(request, "retire", name=forms.read_name(request.query))
+
+    async def _administer(
+        self, request: Request, what: str, *, name: str = "", is_forced: bool = False
+    ) -> Answer:
         await self._admitted(request, rights.OF_ROOT)
-        proof = await self._purging.purge(is_forced=is_forced)
-        return json_answer({"proof": proof})
+        who = rights.who(request.caller)
+        return json_answer(
+            await self._operators.administer(what, name=name, is_forced=is_forced, who=who)
+        )
 
 
 def _csv_row(name: str, value: int) -> bytes:

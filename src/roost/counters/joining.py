@@ -143,6 +143,12 @@ class Joining:
         )  # fmt: skip
         self._store.layers.assembling.rows["meta"][_ROW] = _encode(kept)
 
+    def go_without(self) -> None:
+        """There is nobody who could feed it."""
+        if self.phase is Phase.FEEDING:
+            self.pull.is_done, self.phase = True, Phase.LEVELLING
+            self._keep()
+
     def on_page(self, page: Page) -> None:
         """A page of the seed's has come."""
         if self.phase is not Phase.FEEDING or not self.pull.take(self._store, page):

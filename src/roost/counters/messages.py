@@ -39,6 +39,8 @@ Number = Annotated[int, msgspec.Meta(ge=0)]
 Epoch = Annotated[bytes, msgspec.Meta(min_length=EPOCH_BYTES, max_length=EPOCH_BYTES)]
 # Empty = of everybody.
 AnyEpoch = Annotated[bytes, msgspec.Meta(max_length=EPOCH_BYTES)]
+# How far an owner was at its openings: of the last of them (`store.OPENINGS_KEPT`).
+Began = Annotated[tuple[Number, ...], msgspec.Meta(max_length=1 << 8)]
 # A name's key, or empty; whatever it is, it can be looked for in a tree.
 Bound = Annotated[bytes, msgspec.Meta(max_length=KEY_BYTES_MAX)]
 
@@ -101,13 +103,16 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
     version: Number
     opening: Number
     nonce: Number
+    # How far I was at my last openings, up to this one.
+    began: Began = ()
 
 
 class Heard(msgspec.Struct, frozen=True, tag="heard"):
-    """Up to there an owner has been heard here, durably."""
+    """Up to there an owner has been heard here, durably; `nonce` is that of a Hello it answers."""
 
     epoch: Epoch
     version: Number
+    nonce: Number = 0
 
 
 class PageTaken(msgspec.Struct, frozen=True, kw_only=True, tag="taken"):
@@ -165,6 +170,7 @@ class Reported(msgspec.Struct, frozen=True, kw_only=True, tag="report"):
     digests: dict[Epoch, list[Number]]
     folds: list[Epoch]
     folds_ended: list[Epoch]
+    unions: list[Epoch] = []
 
 
 Message = (
@@ -238,7 +244,10 @@ def decode(data: bytes) -> Message:
 
 
 def _check_report(message: Reported) -> None:
-    groups = (message.heard, message.digests, message.folds, message.folds_ended)
+    groups = (
+        *(message.heard, message.digests),
+        *(message.folds, message.folds_ended, message.unions),
+    )
     if any(len(it) > OWNERS_MAX for it in groups):
         raise MalformedCounters("a report of more owners than there can be")
     if any(len(it) != DIGEST_NUMBERS for it in message.digests.values()):

@@ -138,6 +138,7 @@ class Outgoing:
                 version=sending.durable_version(store),
                 opening=store.opening.number,
                 nonce=store.opening.nonce,
+                began=store.opening.began,
             )
         if self.stage is Stage.SENDING:
             if self.position >= store.swept_at:
@@ -182,6 +183,8 @@ class Outgoing:
         self._store.check_echo(heard.version)
         if self.stage is Stage.REFUSED:
             return
+        if self.stage is Stage.ASKING and heard.nonce != self._store.opening.nonce:
+            return  # it answers what an earlier opening asked, whom the partner may not know yet
         self.stage = Stage.SENDING
         self.position = heard.version
         self._answer_by_s, self._retry_at_s, self._failures = None, now_s, 0

@@ -114,6 +114,10 @@ class Owners:
         """Owners that are in folds which have ended everywhere."""
         return frozenset(self.folds_begun().keys() - self.folds_named().keys())
 
+    def is_forgotten(self, fold: int) -> bool:
+        """Whether a fold has ended everywhere."""
+        return self._owners[fold].is_forgotten
+
     def forget_fold(self, epoch: bytes) -> None:
         """Note that a fold has ended everywhere."""
         number = self.numbers[epoch]

@@ -1,17 +1,24 @@
 """What counters ask of a member and of the world around it, and what they say of themselves."""
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from roost.database import model
+from roost.database.events import Event
+from roost.outcome import settle_future
 
 Result = TypeVar("Result")
 
 
 class Replica(model.Replica, model.Periodic, model.Frames, Protocol):
     """What counters ask of a member."""
+
+    def tell(self, event: Event) -> None:
+        """Tell whoever listens to this member's events."""
 
 
 class Around(Protocol):
@@ -44,6 +51,39 @@ def entropy(chance: Chance, count: int) -> bytes:
     return chance.below(1 << (8 * count)).to_bytes(count, "big")
 
 
+async def transact(replica: model.Replica, name: str, body: bytes) -> bytes:
+    """Run an operation where the cluster leads; its answer.
+
+    Raises:
+        RoostError: it was refused, has not run, or nobody knows.
+
+    """
+    future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    replica.transact_nowait(name, body, partial(settle_future, future))
+    return await future
+
+
+async def wait_fresh(replica: model.Replica) -> None:
+    """Wait until everything that was decided before is applied here.
+
+    Raises:
+        RoostError: nobody could say so.
+
+    """
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    replica.read_nowait(partial(settle_future, future))
+    await future
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What an operator says of a member's counters; see the settings of these names."""
+
+    seed: str = ""
+    is_silent: bool = False
+    behind_s_max: float = 0.0
+
+
 class State(Enum):
     """What there is of them here."""
 
@@ -62,5 +102,6 @@ class Counts:
     steps: int = 0
     rows_sent: int = 0
     rows_received: int = 0
+    bytes_received: int = 0
     messages_dropped: int = 0
     messages_malformed: int = 0

@@ -10,33 +10,29 @@ In one round owners make dead parts gone, and in a second, when all know that, e
 them: so a purge asked twice leaves less than once.
 """
 
-import asyncio
 from collections.abc import Mapping
 
 from roost.counters import facts, registry, upkeep
 from roost.counters.changing import Steps
 from roost.counters.counting import Counting
 from roost.counters.errors import PurgeRefused
-from roost.counters.exchange import Exchange
 from roost.counters.facts import Facts
 from roost.counters.facts import Purge as AskedPurge
-from roost.counters.registry import Report
+from roost.counters.ports import transact, wait_fresh
+from roost.counters.reports import Reports
 from roost.counters.store import Answer, Store
 from roost.errors import RoostError
-from roost.outcome import Outcome, settle_future
 
-# How long members may take to say how far they are.
-REPORTS_S = 2.0
-_LOOK_S = 0.02
 _ROW = b"purged"
 
 
 class Purging:
     """One member's."""
 
-    def __init__(self, counting: Counting) -> None:
+    def __init__(self, counting: Counting, reports: Reports) -> None:
         """Carry out what is decided, as often as `counting` looks."""
         self._counting = counting
+        self._reports = reports
         self._is_running = False
         self._refused_at = 0
         counting.lookers.append(self.look)
@@ -54,33 +50,22 @@ class Purging:
         counting = self._counting
         if counting.check_ready() is None or counting.exchange is None:
             raise PurgeRefused("nobody has counted yet")
+        await wait_fresh(counting.replica)
+        counting.look_at_facts()
         found = counting.known.facts
         wanted = {it.epoch for it in found.counting()}
-        # Twice: who is asked compares with the others, and may know that it has more then.
-        await self._reports(counting.exchange, wanted)
-        reports = await self._reports(counting.exchange, wanted)
+        reports = await self._reports.collect_twice(wanted)
         proof = registry.purge_proof(found.registered(), reports, is_forced=is_forced)
         await self._decide(found, proof)
-        return {found.name_of(epoch): version for epoch, version in proof.items()}
-
-    async def _reports(self, exchange: Exchange, wanted: set[bytes]) -> dict[bytes, Report]:
-        """What those say who answer in time."""
-        counting = self._counting
-        counting.ask_reports()
-        until_s = counting.around.clock_s() + REPORTS_S
-        while not wanted <= exchange.reports.keys() and counting.around.clock_s() < until_s:
-            await asyncio.sleep(_LOOK_S)
-        return {it: exchange.reports[it] for it in sorted(wanted & exchange.reports.keys())}
+        told: dict[str, int] = {}
+        for epoch, version in proof.items():
+            name = found.name_of(epoch)
+            told[name] = max(version, told.get(name, 0))
+        return told
 
     async def _decide(self, found: Facts, proof: Mapping[bytes, int]) -> None:
-        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-
-        def done(outcome: Outcome) -> None:
-            settle_future(future, outcome)
-
         asked = AskedPurge(edition=found.edition, proof=dict(proof))
-        self._counting.replica.transact_nowait(facts.PURGE, facts.encode(asked), done)
-        await future
+        await transact(self._counting.replica, facts.PURGE, facts.encode(asked))
 
     def look(self) -> None:
         """Carry out what is decided, unless that is done, or under way."""

@@ -35,6 +35,8 @@ class Report:
     # Folds that have begun there, and whose beginning is durable.
     folds: frozenset[bytes] = frozenset()
     folds_ended: frozenset[bytes] = frozenset()
+    # Owners that are away for good, of whom it has all that any other member has; durable, too.
+    unions: frozenset[bytes] = frozenset()
 
 
 def admit(known: Sequence[Registered], name: str, epoch: bytes) -> Registered:
@@ -113,6 +115,10 @@ def may_begin_fold(
     for epoch in dead:
         if epoch in reports:
             raise RetireRefused(f"{_name(known, epoch)} is there: it reports")
+        late = [it.name for it in alive if epoch not in reports[it.epoch].unions]
+        if late:
+            name = _name(known, epoch)
+            raise RetireRefused(f"{', '.join(late)} has not got what others have of {name} yet")
         digests = [reports[it.epoch].digests.get(epoch) for it in alive]
         if any(it != digests[0] for it in digests):
             raise RetireRefused(f"of {_name(known, epoch)} not all have the same parts yet")

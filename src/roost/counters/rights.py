@@ -50,6 +50,12 @@ def of_prefix(prefix: str) -> Needed:
 OF_ROOT = Needed(is_roots=True)
 
 
+def who(caller: Caller) -> str:
+    """Who asks, for the audit: by his certificate and by where he comes from, as far as known."""
+    name = caller.certificate_name or ("somebody with a token" if caller.token else "somebody")
+    return f"{name} at {caller.address or 'an unknown place'}"
+
+
 async def wait_admitted(rights: Rights, caller: Caller, needed: Needed) -> None:
     """Return when the caller may.
 

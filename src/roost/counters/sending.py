@@ -116,7 +116,9 @@ def page(
     found = Rows(store.owners.epochs)
     owner = store.owners.numbers.get(epoch)
     until = after
-    for looked_at, key in enumerate(_durable_names(store, after)):
+    # Of somebody who is not known here there is nothing.
+    keys = [] if epoch and owner is None else _durable_names(store, after)
+    for looked_at, key in enumerate(keys):
         if found.is_full or looked_at == NAMES_LOOKED_AT_MAX:
             break
         _add_counter(found, key, durable_counter(store, key), owner if epoch else None)

@@ -27,6 +27,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False
     swept_at: int
     opening: int
     nonce: int
+    # Its own version when it was opened, of the last openings up to this one.
+    began: tuple[int, ...] = ()
 
     def encode(self) -> bytes:
         """As it is kept."""
@@ -54,10 +56,19 @@ class Digest:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """Which opening of a directory a store is of."""
+    """Which opening of a directory a store is of.
+
+    `began` has its owner's version at the last openings, up to this one.
+    """
 
     number: int
     nonce: int
+    began: tuple[int, ...] = ()
+
+    def began_behind(self, known: int) -> int | None:
+        """The version at the first opening behind one that is known; None = that is not kept."""
+        count = self.number - known
+        return self.began[-count] if 0 < count <= len(self.began) else None
 
 
 @dataclass(slots=True)

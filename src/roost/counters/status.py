@@ -17,23 +17,31 @@ def statistics(counting: Counting) -> dict[str, Any]:
     said: dict[str, Any] = {
         "name": counting.name,
         "state": counting.state.value,
-        "error": "" if counting.error is None else str(counting.error),
+        "error": "" if counting.error is None else counting.known.facts.named(str(counting.error)),
         "requests": counting.counts.requests,
         "refused": counting.work.refused_count,
         "changes": counting.counts.changes,
         "steps": counting.counts.steps,
         "rows_sent": counting.counts.rows_sent,
         "rows_received": counting.counts.rows_received,
+        "bytes_received": counting.counts.bytes_received,
+        "alarms": [{"alarm": it.alarm, "member": f"{it.member_id:x}"} for it in counting.alarms.on],
     }
     store, exchange = counting.store, counting.exchange
     if store is None or exchange is None or counting.state is not State.OPEN:
         return said
-    progress = exchange.joining.progress()
+    now_s = counting.around.clock_s()
+    feeding = counting.seeding.feeding(exchange, now_s)
+    progress = feeding.progress
     count, size = store.trees.count("parts"), store.trees.bytes_used()
     return said | {
         "epoch": store.epoch.hex(),
         "phase": progress.phase.value,
         "share": progress.share,
+        "seed": feeding.seed,
+        "rows_fed": progress.rows_count,
+        "rows_fed_a_second": feeding.rows_a_second,
+        "left_s": feeding.left_s,
         "version": store.version,
         "counters": count,
         "bytes": size,
@@ -45,11 +53,23 @@ def statistics(counting: Counting) -> dict[str, Any]:
     }
 
 
+def retirement(counting: Counting, name: str) -> dict[str, Any]:
+    """How far a member that is away for good has become a fold."""
+    found = counting.known.facts
+    owner = found.of_name(name)
+    fold = None if owner is None else found.fold_of(owner.epoch)
+    said: dict[str, Any] = {"name": name, "stage": "" if fold is None else fold.stage.name.lower()}
+    if fold is not None and fold.proof:
+        said["proof"] = {found.name_of(epoch): it for epoch, it in fold.proof.items()}
+    return said
+
+
 def topology(counting: Counting) -> dict[str, Any]:
     """Who counts, and where clients find those that are ready."""
     urls = {it.id: it.client_urls for it in counting.replica.members()}
     nodes = [
-        {
+        retirement(counting, it.name)
+        | {
             "name": it.name,
             "epoch": it.epoch.hex(),
             "member": f"{it.member_id:x}",
@@ -93,7 +113,7 @@ def links(counting: Counting) -> dict[str, Any]:
                 "backlog": backlog.count,
                 "backlog_is_more": backlog.is_more,
                 "behind_s": said.behind_s,
-                "error": said.last_error,
+                "error": counting.known.facts.named(said.last_error),
             }
         )
     return {"links": found}

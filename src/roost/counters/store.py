@@ -37,6 +37,8 @@ from roost.errors import Overloaded
 FORMAT = b"1"
 # Of one step: with more the disk is behind, and who comes is turned away.
 STEP_ROWS_MAX = 20_000
+# Whoever has missed more openings than these does not see whether the first was of an old state.
+OPENINGS_KEPT = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class Store:
         self.trees = trees
         self.epoch = state.epoch
         self.own = state.own
-        self.opening = Opening(state.opening, state.nonce)
+        self.opening = Opening(state.opening, state.nonce, state.began)
         self.buried_at = state.buried_at
         self.swept_at = state.swept_at
         self.layers = Layers(trees)
@@ -125,10 +127,11 @@ class Store:
         state = msgspec.structs.replace(state, opening=state.opening + 1, nonce=nonce)
         opened = cls(trees, state, limits or Limits())
         opened.own = opened.owners.number_of(state.epoch)
+        began = (*state.began, opened.heard_of(opened.own).version)[-OPENINGS_KEPT:]
+        opened.opening = Opening(state.opening, state.nonce, began)
         opened.layers.assembling.rows["meta"][b"format"] = FORMAT
         if is_restored:
             opened._forget_own_changes()
-        opened.heard_of(opened.own)
         opened.perform()
         return opened
 
@@ -228,6 +231,7 @@ class Store:
             swept_at=self.swept_at,
             opening=self.opening.number,
             nonce=self.opening.nonce,
+            began=self.opening.began,
         )
         layer.rows["meta"][b"state"] = state.encode()
         layer.rows["owners"].update(self.owners.take_changed())
@@ -306,6 +310,12 @@ class Store:
             raise OwnerForked(
                 f"{epoch.hex()} was opened {opening.number} times there, and {held.opening} times"
                 " where it was met before: one of the two directories is a copy, or an old state"
+            )
+        began = opening.began_behind(held.opening) if held.opening else None
+        if began is not None and began < held.version:
+            raise OwnerForked(
+                f"{epoch.hex()} was opened there at version {began}, and has told more, up to"
+                f" {held.version}, before: that directory was an old state"
             )
         heard = self.heard_of(owner)
         heard.opening, heard.nonce = opening.number, opening.nonce

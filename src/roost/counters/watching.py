@@ -14,13 +14,13 @@ watch at a time.
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from itertools import islice
 
 from roost.call import StreamCall
 from roost.counters import names
 from roost.counters.desk import SLICE_NAMES, Desk
-from roost.errors import Overloaded
+from roost.errors import Overloaded, Stopped
 from roost.slices import Slices
 
 INTERVAL_S, HEARTBEAT_S = 0.1, 10.0
@@ -74,7 +74,7 @@ class Watcher:
             call.on_drain = self._wake.set
             await self._wake.wait()
 
-    async def events(self) -> AsyncIterator[dict[str, int | None]]:
+    async def events(self) -> AsyncGenerator[dict[str, int | None], None]:
         """Totals that have changed, some at a time; empty = nothing has, for a while.
 
         Raises:
@@ -122,6 +122,7 @@ class Hub:
         self.watchers: dict[Watcher, None] = {}
         self._unoffered: dict[bytes, None] = {}
         self._slices = Slices(OFFERS_A_TURN)
+        self._is_closed = False
         desk.counting.observers.append(self._on_durable)
 
     def watch(self, prefix: str, *, has_missed: bool) -> Watcher:
@@ -129,8 +130,11 @@ class Hub:
 
         Raises:
             Overloaded: as many listen as can.
+            Stopped: this member stops.
 
         """
+        if self._is_closed:
+            raise Stopped("this member stops")
         if len(self.watchers) >= WATCHERS_MAX:
             raise Overloaded(f"{WATCHERS_MAX} watch counters here already")
         watcher = Watcher(self, prefix, has_missed=has_missed)
@@ -162,5 +166,6 @@ class Hub:
     def close(self) -> None:
         """Nobody hears anything any more."""
         self._unoffered.clear()
+        self._is_closed = True
         for it in list(self.watchers):
             it.end()

@@ -128,7 +128,10 @@ class ObserverOverrun:
 
 @dataclass(frozen=True, slots=True)
 class AlarmRaised:
-    """Something is wrong with a member, and all know it: NOSPACE, CORRUPT or LOST_ENTRIES."""
+    """Something is wrong with a member, and all know it: NOSPACE, CORRUPT or LOST_ENTRIES.
+
+    COUNTERS_BEHIND and COUNTERS_DIVERGE are what this member alone sees of another one's counters.
+    """
 
     member_id: int
     alarm: str
@@ -140,6 +143,15 @@ class AlarmCleared:
 
     member_id: int
     alarm: str
+
+
+@dataclass(frozen=True, slots=True)
+class CountersAdministered:
+    """Somebody had something done to counters here; `outcome` is "done", or why it was not."""
+
+    act: str
+    who: str
+    outcome: str
 
 
 Event = (
@@ -158,6 +170,7 @@ Event = (
     | ObserverOverrun
     | AlarmRaised
     | AlarmCleared
+    | CountersAdministered
 )
 Tell = Callable[[Event], None]
 

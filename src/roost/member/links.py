@@ -87,6 +87,8 @@ class Links:
         # Frames for rooms that are not here, and frames that a room's handler failed at.
         self.unknown_count = 0
         self.failed_count = 0
+        # Rooms that want to hear of links that open.
+        self._hearers: list[Callable[[int], None]] = []
         self._answers: dict[int, list[bytes]] = {}
         self._answer_bytes = 0
         self._encoded_message: Message | None = None
@@ -112,6 +114,15 @@ class Links:
                 logger.exception("a frame of kind %d was not taken", kind)
 
         self.register(kind, take)
+
+    def hear_links(self, hearer: Callable[[int], None]) -> None:
+        """Call `hearer(member_id)` whenever a link to a member opens; it raises nothing."""
+        self._hearers.append(hearer)
+
+    def on_connected(self, member_id: int) -> None:
+        """A link to a member is open."""
+        for it in self._hearers:
+            it(member_id)
 
     # Out.
 

@@ -172,6 +172,13 @@ class Member:
         """
         return self.links.send_frame(member_id, kind, buffers)
 
+    def hear_links(self, hearer: Callable[[int], None]) -> None:
+        """Call `hearer(member_id)` whenever a link to another member opens.
+
+        What was sent on the one before may not have come.  It returns at once, and raises nothing.
+        """
+        self.links.hear_links(hearer)
+
     def tell(self, event: Event) -> None:
         """Tell whoever hears of this member that something happened."""
         self.news.tell(event)

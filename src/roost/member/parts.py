@@ -283,6 +283,11 @@ class Parts:
             on_starved=self._world.memory.on_error,
         )
 
+    def _on_connected(self, member_id: int) -> None:
+        # A cluster that has just started need not wait for its timeouts.
+        self.hurry.start()
+        self.links.on_connected(member_id)
+
     def _make_transport(self) -> Transport:
         """The links to all peers; nothing is open yet."""
         config, home, wiring = self._config, self.home, self._wiring
@@ -300,8 +305,7 @@ class Parts:
             dice=self._world.dice,
             on_frame=self.links.on_frame,
             on_batch_end=wiring.on_news,
-            # A cluster that has just started need not wait for its timeouts.
-            on_connected=lambda _member_id: self.hurry.start(),
+            on_connected=self._on_connected,
             on_unreachable=wiring.on_unreachable,
             on_refused=wiring.on_refused,
             on_pull=self._on_pull,

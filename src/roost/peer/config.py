@@ -20,8 +20,11 @@ class PeerConfig:
     """
 
     backoff_ms_min: int = 50
-    backoff_ms_max: int = 2000
+    backoff_ms_max: int = 500
     handshake_ms_max: int = 5000
+    # How long a connection may take to come; now and then it may take `handshake_ms_max`, so that
+    # a member that is far away is reached as well.
+    reach_ms_max: int = 700
     # Within it whoever is called back must have answered.
     call_back_ms_max: int = 3000
     queue_count_max: int = 4096

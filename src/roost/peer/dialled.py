@@ -139,9 +139,11 @@ class Dialled:
         for link in self._links.get(member_id, ()):
             link.wake()
 
-    async def greet(self, member_id: int, channel: int, address: Address) -> Stream:
+    async def greet(
+        self, member_id: int, channel: int, address: Address, on_reached: Callable[[], None]
+    ) -> Stream:
         """Dial a member and greet it, for a link; see `Greeter`."""
-        return await self._greeter.greet(member_id, channel, address)
+        return await self._greeter.greet(member_id, channel, address, on_reached)
 
     def on_connected(self, member_id: int) -> None:
         """A dialled link is open."""

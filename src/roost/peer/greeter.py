@@ -5,7 +5,7 @@ whether it is us.  And where names lead is, so that one who comes from there is 
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from roost.peer.config import Dice, PeerConfig
 from roost.peer.frame import NONCE_BYTES, Welcome
@@ -71,8 +71,16 @@ class Greeter:
         connection, self._resolved[address[0]] = await self._network.connect(address)
         return Stream(connection, STREAM_BYTES_MAX)
 
-    async def greet(self, member_id: int, channel: int, address: Address) -> Stream:
+    async def greet(
+        self,
+        member_id: int,
+        channel: int,
+        address: Address,
+        on_reached: Callable[[], None] = lambda: None,
+    ) -> Stream:
         """Dial a member and greet it; what it says of itself is believed from now on.
+
+        `on_reached()` is called when it is connected, and nothing has been said.
 
         Raises:
             OSError, TimeoutError, MalformedFrame: no member is there.
@@ -85,6 +93,7 @@ class Greeter:
         self._greetings.add(nonce)
         try:
             stream = await self.dial(address)
+            on_reached()
             try:
                 welcome = await greet(stream, dialler)
                 assert isinstance(welcome, Welcome), "a hello is answered by a welcome"

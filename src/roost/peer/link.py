@@ -3,6 +3,11 @@
 `send` writes to the socket at once when nothing is queued, so that the bytes are on their way
 before the caller goes on to its disk.  What the socket does not take is queued.
 
+Where nothing comes through, a dial hears nothing: not that nobody is there, and not that the way is
+open again, for its first packet is lost, and sent again a second later, two, four.  So a dial that
+hears nothing ends soon, and another is begun, but for each PATIENT_TRY-th; and one that hears
+nothing while its peer has come through to us is begun anew at once.
+
 Full?  A link's queue is bounded by count and bytes; past it a message is dropped and `send` says
 False.  The core probes again; nothing waits for a slow peer.
 """
@@ -10,6 +15,7 @@ False.  The core probes again; nothing waits for a slow peer.
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 from roost.peer.config import Dice, PeerConfig
@@ -21,6 +27,9 @@ from roost.peer.troubles import Troubles
 
 logger = logging.getLogger(__name__)
 _IOV_MAX = 1000
+PATIENT_TRY = 16
+# As long as a way may be that is open: after that a dial waits for a packet that was lost.
+_ANSWER_S_MAX = 0.2
 
 
 class LinkOwner(Protocol):
@@ -31,8 +40,10 @@ class LinkOwner(Protocol):
     dice: Dice
     troubles: Troubles
 
-    async def greet(self, member_id: int, channel: int, address: Address) -> Stream:
-        """Dial a member and greet it."""
+    async def greet(
+        self, member_id: int, channel: int, address: Address, on_reached: Callable[[], None]
+    ) -> Stream:
+        """Dial a member, call `on_reached` when it is connected, and greet it."""
 
     def on_connected(self, member_id: int) -> None:
         """The link is open."""
@@ -59,6 +70,9 @@ class Link:
         self._closed: asyncio.Future[None] | None = None
         self._wake = asyncio.Event()
         self._failures = 0
+        # What limits a dial that has not been answered, and since when it goes on.
+        self._reaching: asyncio.Timeout | None = None
+        self._dialled_at_s = 0.0
 
     @property
     def is_open(self) -> bool:
@@ -146,6 +160,10 @@ class Link:
         """The peer has dialled us, so it is there: dial it at once."""
         self._failures = 0
         self._wake.set()
+        now_s = self._transport.loop.time()
+        if self._reaching is not None and now_s - self._dialled_at_s > _ANSWER_S_MAX:
+            self._reaching.reschedule(now_s)
+            self._reaching = None
 
     async def run(self) -> None:
         """Dial, stay connected, and dial again, until cancelled."""
@@ -186,8 +204,23 @@ class Link:
 
     async def _connect(self, address: Address) -> None:
         transport = self._transport
-        async with asyncio.timeout(transport.config.handshake_ms_max / 1000):
-            stream = await transport.greet(self.member_id, self.channel, address)
+        config = transport.config
+        is_patient = self._failures % PATIENT_TRY == PATIENT_TRY - 1
+        whole_s = config.handshake_ms_max / 1000
+        reach_s = whole_s if is_patient else min(whole_s, config.reach_ms_max / 1000)
+        began_s = self._dialled_at_s = transport.loop.time()
+
+        def on_reached() -> None:
+            if self._reaching is limit:
+                limit.reschedule(began_s + whole_s)
+                self._reaching = None
+
+        try:
+            async with asyncio.timeout(reach_s) as limit:
+                self._reaching = limit
+                stream = await transport.greet(self.member_id, self.channel, address, on_reached)
+        finally:
+            self._reaching = None
         self._socket = stream.connection
         transport.loop.add_reader(self._socket, self._on_readable)
         self._closed = transport.loop.create_future()

@@ -50,6 +50,11 @@ class Serving:
     has_v2: bool
     # Under which name this member counts; empty = its own.
     counters_name: str
+    # Who feeds it when it is new, empty = anybody; whether it serves nobody then, before somebody
+    # says so; and for how long another member may be behind, 0 = for ever.
+    counters_seed: str
+    counters_silent: bool
+    counters_behind_s_max: float
     # Origins and hosts whose requests are answered; see `app`.
     cors: Sequence[str]
     hosts: Sequence[str]
@@ -77,6 +82,9 @@ def serving_of(settings: Settings) -> Serving:
         gateway_heartbeat_s=settings.gateway_heartbeat_interval,
         has_v2=settings.enable_v2,
         counters_name=settings.counters_name,
+        counters_seed=settings.counters_seed,
+        counters_silent=settings.counters_silent,
+        counters_behind_s_max=settings.counters_behind_alarm,
         cors=settings.cors,
         hosts=settings.host_whitelist,
         grace_s=settings.shutdown_grace,

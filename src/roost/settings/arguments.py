@@ -72,6 +72,9 @@ class SettingsArguments(TypedDict, total=False):
     v2_heartbeat_interval: float
     v2_redirect: bool
     counters_name: str
+    counters_seed: str
+    counters_silent: bool
+    counters_behind_alarm: float
     listen_metrics_urls: Sequence[str]
     grpc_keepalive_interval: float
     grpc_keepalive_timeout: float

@@ -167,6 +167,19 @@ class Settings:
         str,
         "Under which name this member counts, never another member's; empty = its own name.",
     ] = ""
+    counters_seed: Annotated[
+        str,
+        "The name under which the member counts that feeds this one when it is new; empty = any.",
+    ] = ""
+    counters_silent: Annotated[
+        bool,
+        "When it is new, serve no counters before somebody says so: roost counter ready.",
+    ] = False
+    counters_behind_alarm: Annotated[
+        float,
+        "How long another member may lack what this one has counted before that is an alarm;"
+        " 0 = for ever.",
+    ] = 300.0
     listen_metrics_urls: Annotated[Texts, "Where /metrics and /health are served besides."] = ()
     grpc_keepalive_interval: Annotated[
         float,

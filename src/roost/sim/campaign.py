@@ -32,6 +32,8 @@ class Totals:
     snapshots: int = 0
     watched: int = 0
     committed: int = 0
+    counted: int = 0
+    found_out: int = 0
     stranded: int = 0
     violations: list[Result] = field(default_factory=list)
 
@@ -41,7 +43,8 @@ class Totals:
         self.stranded += result.is_stranded
         for name in (
             "events", "virtual_s", "acknowledged", "operations", "elections", "crashes",
-            "changes", "intrusions", "dropped", "snapshots", "watched", "committed",
+            "changes", "intrusions", "dropped", "snapshots", "watched", "committed", "counted",
+            "found_out",
         ):  # fmt: skip
             setattr(self, name, getattr(self, name) + getattr(result, name))
         if result.violation:
@@ -69,23 +72,28 @@ def _run(seed: int, swarm: Swarm | None, turns: Turns) -> tuple[Result, list[str
         return simulation.run(), simulation.chronicle.trace
 
 
-def run_seeds(seeds: Iterable[int], say: Callable[[Totals], None]) -> Totals:
-    """Run every seed; `say(totals)` follows each."""
+def swarm_of(seed: int, *, counters: int = 0) -> Swarm:
+    """What a seed is about, with so many clients who count besides."""
+    return replace(Swarm.draw(Chronicle(seed).stream("swarm")), counters=counters)
+
+
+def run_seeds(seeds: Iterable[int], say: Callable[[Totals], None], *, counters: int = 0) -> Totals:
+    """Run every seed, with so many clients who count besides; `say(totals)` follows each."""
     totals = Totals()
     for seed in seeds:
-        totals.add(simulate(seed)[0])
+        totals.add(simulate(seed, swarm_of(seed, counters=counters))[0])
         say(totals)
     return totals
 
 
-def shrink(seed: int, say: Callable[[str], None]) -> Swarm:
+def shrink(seed: int, say: Callable[[str], None], *, counters: int = 0) -> Swarm:
     """The smallest swarm found with which the seed still breaks a promise.
 
     Raises:
         ValueError: the seed breaks none.
 
     """
-    swarm = Swarm.draw(Chronicle(seed).stream("swarm"))
+    swarm = swarm_of(seed, counters=counters)
     if not simulate(seed, swarm)[0].violation:
         raise ValueError(f"seed {seed} breaks no promise")
     candidates: list[Callable[[Swarm], Swarm]] = [

@@ -57,6 +57,9 @@ STORM = Swarm(
 # Members come, go and are replaced all the time, on slow disks, and need snapshots.
 CHURN = replace(STORM, size=2, one_way_cuts=False, changes=True, clogs=True, nemesis_s_mean=0.3)
 
+# Members count, are killed and cut off, and their directories are lost and rolled back.
+COUNTING = replace(STORM, clients=1, counters=4, one_way_cuts=False, strangers=False)
+
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
@@ -191,6 +194,10 @@ MUTANTS = (
            "await ask_back(step)", '""'),
     Mutant("a member's nonsense is nobody's fault", "peer.accepting:Accepted._hand_on",
            "except PeerFault as error:", "except KeyError as error:"),
+    Mutant("a count is answered before it is durable", "counters.work:Work.answer",
+           "self._waiting[0].answer.step <= durable_step", "True"),
+    Mutant("a directory that was rolled back is believed", "counters.store:Store.meet",
+           "began is not None and began < held.version", "False"),
 )  # fmt: skip
 
 
@@ -255,15 +262,19 @@ def seeds_to_catch(mutant: Mutant, stream: int = 0, seeds_max: int = SEEDS_MAX) 
             if is_core and (violation := run_storm(seed).violation):
                 return count + 1, violation
             if not is_core or count % 4 == 0:
-                violation = _violation_of_members(seed)
+                counts = mutant.function.startswith("counters.")
+                violation = _violation_of_members(seed, counts=counts)
                 if violation:
                     return count + 1, violation
     return 0, ""
 
 
-def _violation_of_members(seed: int) -> str:
-    """What a cluster of members breaks: as drawn, in the worst of storms, or in churn."""
-    swarm = (None, STORM, CHURN)[seed % 3]
+def _violation_of_members(seed: int, *, counts: bool = False) -> str:
+    """What a cluster of members breaks: as drawn, in the worst of storms, or in churn.
+
+    One that `counts` has counters among its clients.
+    """
+    swarm = COUNTING if counts else (None, STORM, CHURN)[seed % 3]
     try:
         return simulate(seed, swarm)[0].violation
     except Exception as error:  # noqa: BLE001 - a run that cannot go on has caught it too

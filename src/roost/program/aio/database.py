@@ -2,14 +2,33 @@
 
 from typing import TYPE_CHECKING
 
+from roost.database.errors import BadOpening
 from roost.objects.aio import Database as Objects
+from roost.server.embedding import Embedding
 
-if TYPE_CHECKING:  # who has no time series does not load them
+if TYPE_CHECKING:  # who has no time series, or does not count, does not load them
+    from roost.counters.aio import Counters
     from roost.program.aio.series import Series
 
 
 class Database(Objects):
-    """Replicated ordered trees, objects in them, and time series; see `roost.database.aio`."""
+    """Replicated trees, objects in them, time series, and counters; see `roost.database.aio`."""
+
+    @property
+    def counters(self) -> "Counters":
+        """Counters, which count while the cluster is split; the calls are those of a client.
+
+        Raises:
+            BadOpening: the database was opened without these services.
+
+        """
+        from roost.counters.aio import Counters
+
+        rooms = self._embedded.rooms
+        found = rooms.inside("counters") if isinstance(rooms, Embedding) else None
+        if not isinstance(found, Counters):
+            raise BadOpening("there are no counters here: open it with roost.open")
+        return found
 
     @property
     def series(self) -> "Series":

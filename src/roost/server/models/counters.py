@@ -1,12 +1,14 @@
 """Counters on a member: pages at /counters, and the service `roost.Counters`."""
 
+from roost.counters.aio import Counters
 from roost.counters.calls import SCHEMAS, CounterService
 from roost.counters.counting import Counting
 from roost.counters.desk import Desk
 from roost.counters.environment import DIRECTORY
 from roost.counters.figures import FIGURES
 from roost.counters.interface import BODY_BYTES_MAX, Interface
-from roost.counters.purging import Purging
+from roost.counters.operators import Operators
+from roost.counters.ports import Options
 from roost.counters.watching import Hub
 from roost.figures import Family, read_all
 from roost.server.counter_rights import CounterRights
@@ -21,17 +23,25 @@ def _attach(ground: Ground) -> Attached:
         member.config.data_dir / DIRECTORY,
         name=ground.serving.counters_name or member.config.name,
         chance=world.dice,
+        options=Options(
+            seed=ground.serving.counters_seed,
+            is_silent=ground.serving.counters_silent,
+            behind_s_max=ground.serving.counters_behind_s_max,
+        ),
     )
     assert ground.gate.border is not None, "etcd's users are there before those who ask for them"
     desk, rights = Desk(counting), CounterRights(ground.gate.border)
-    hub, purging = Hub(desk), Purging(counting)
-    interface = Interface(desk, rights, hub, purging)
-    service = CounterService(desk, rights, hub, purging)
+    hub, operators = Hub(desk), Operators(counting)
+    interface = Interface(desk, rights, hub, operators)
+    service = CounterService(desk, rights, hub, operators)
+    counters = Counters(desk, hub, operators, ground.embedded.check)
 
     async def start() -> None:
         counting.start()
 
     async def close() -> None:
+        for it in counters.laters:
+            await it.end()
         await service.close()
         await counting.close()
 
@@ -48,6 +58,7 @@ def _attach(ground: Ground) -> Attached:
             for it in ("/counters", "/counters/{rest:path}")
         ),
         collect=collect,
+        inside=counters,
     )
 
 

@@ -31,6 +31,9 @@ class Result:
     snapshots: int = 0
     committed: int = 0
     expired: int = 0
+    # Requests to count that were answered, and directories that were found out to be old.
+    counted: int = 0
+    found_out: int = 0
     digest: str = ""
     is_stranded: bool = False
     violation: str = ""

@@ -13,11 +13,13 @@ from roost.member.opening import open_member
 from roost.proto import kv_pb2
 from roost.sim.linearizability import Verdict, check_register
 from roost.sim.members.clients import Clients, Put
+from roost.sim.members.counters import CounterClients
 from roost.sim.members.heavy import Heavy
 from roost.sim.members.judge import Violation
 from roost.sim.members.leases import LeaseHolders
 from roost.sim.members.listers import Listers
 from roost.sim.members.machines import Life, Machine
+from roost.sim.members.rooms import CounterMembers
 from roost.sim.members.run import HEAL_S, Run, Stranded
 from roost.sim.members.swarm import Swarm
 from roost.sim.members.turns import Turns
@@ -33,6 +35,8 @@ class EtcdServices:
     def __init__(self, *, runs: bool) -> None:
         """`runs` says whether what services do by themselves is done: leases end, for one."""
         self.runs = runs
+        # None: nobody counts.
+        self.counters: CounterMembers | None = None
 
     async def open(self, machine: Machine, life: Life) -> Member:
         """Open, build the services, and start."""
@@ -52,11 +56,22 @@ class EtcdServices:
             wall_s=machine.world.wall_s,
         )
         machine.routes = services.routes()
+        counters = self.counters
+        counting = None if counters is None else counters.attach(machine, member)
         life.prepare(member)
         await member.start()
         if self.runs:
             services.start()
-            machine.on_end = services.stop
+
+        def on_end() -> None:
+            if self.runs:
+                services.stop()
+            if counters is not None:
+                counters.end(machine)
+
+        machine.on_end = on_end
+        if counting is not None:
+            counting.start()
         return member
 
 
@@ -74,6 +89,17 @@ class Simulation(Run):
         self.clients = Clients(self.machines.running, stream)
         self._listers = Listers(self.clients, self.machines.running)
         self._holders = LeaseHolders(self.clients, self.machines.running, stream)
+        self._counters: CounterClients | None = None
+        if self.swarm.counters:
+            members = self._services.counters = CounterMembers()
+            self._counters = CounterClients(
+                members,
+                self.clients,
+                self.machines,
+                self.network,
+                self.chronicle,
+                safety_s=self.swarm.safety_s,
+            )
         self._working: list[asyncio.Task[None]] = []
         self._holding: list[asyncio.Task[None]] = []
         self._asking: list[asyncio.Task[None]] = []
@@ -88,6 +114,12 @@ class Simulation(Run):
         else:
             self._asking += [group.create_task(clients.watch(it)) for it in range(WATCHERS)]
         self._asking += [group.create_task(self._listers.work(it)) for it in range(swarm.listers)]
+        if self._counters is not None:
+            counters = self._counters
+            self._asking += [
+                *(group.create_task(counters.work(it)) for it in range(swarm.counters)),
+                group.create_task(counters.befall()),
+            ]
         holders = self._holders
         self._holding = [group.create_task(holders.work(it)) for it in range(swarm.lease_holders)]
 
@@ -100,6 +132,8 @@ class Simulation(Run):
         # Who was cut off in its last write comes back: leases need a leader to end.
         await self._until_done(self._holding)
         self.chronicle.result.expired = self._holders.expired_count
+        if self._counters is not None:
+            await self._counters.finish()
 
     async def _until_done(self, tasks: list[asyncio.Task[None]]) -> None:
         while not all(it.done() for it in tasks):

@@ -50,6 +50,8 @@ class Swarm:
     lease_holders: int = 0
     # Those who list keys (`listers`); not drawn either.
     listers: int = 0
+    # Those who count (`counters`), while directories are lost and rolled back; not drawn either.
+    counters: int = 0
     # What somebody does to how many keys at once (`heavy`); not drawn either.
     heavy: str = ""
     heavy_keys: int = 0

@@ -1,0 +1,67 @@
+"""Directories that were copied or rolled back, made another owner's: nothing of them is lost."""
+
+from pathlib import Path
+
+import pytest
+
+from roost.counters import reading
+from roost.counters.changing import increment
+from roost.counters.environment import LmdbTrees
+from roost.counters.errors import CounterStoreError, OwnerForked
+from roost.counters.renewing import renew, renew_directory
+from roost.counters.store import Store
+from tests.counters.cluster import CountingCluster, run_counting
+from tests.counters.stores import entropy
+from tests.counters.test_retiring import until_folded
+
+
+def test_a_directory_gets_an_identity_of_its_own(tmp_path: Path) -> None:
+    with pytest.raises(CounterStoreError, match="there is no"):
+        renew_directory(tmp_path / "none", entropy(1))
+    trees = LmdbTrees(tmp_path / "counters.1")
+    trees.close()
+    with pytest.raises(CounterStoreError, match="nobody has counted there"):
+        renew_directory(tmp_path / "counters.1", entropy(1))
+    store = Store.open(LmdbTrees(tmp_path / "counters.1"), entropy(2))
+    increment(store, [("a", 5)])
+    store.perform()
+    store.close()
+    renewed = renew_directory(tmp_path / "counters.1", entropy(3))
+    assert renewed.before == store.epoch
+    again = Store.open(LmdbTrees(tmp_path / "counters.1"), entropy(4))
+    assert again.epoch == renewed.now != renewed.before
+    assert again.version == 0
+    assert reading.read_raw(again, "a") == {renewed.before: 5}
+    again.close()
+
+
+def test_what_a_rolled_back_directory_held_counts_on(tmp_path: Path) -> None:
+    async def story(cluster: CountingCluster) -> None:
+        await cluster.desk(0).increment([("a", 1)])
+        await cluster.until_known()
+        cluster.isolate(2)
+        # Nobody has heard of this, and it is in the copy.
+        await cluster.desk(2).increment([("a", 10)])
+        await cluster.stop(2)
+        copied = cluster.copy_directory(2)
+        cluster.heal()
+        await cluster.start(2)
+        await cluster.desk(2).increment([("a", 100)])
+        await cluster.until_all_read({"a": 111})
+        await cluster.stop(2)
+        cluster.trees["m2"] = copied
+        await cluster.start(2)
+        await cluster.until(lambda: cluster.at(2).error is not None)
+        assert isinstance(cluster.at(2).error, OwnerForked)
+        assert cluster.operators(2).describe("stats")["error"].count("m2 (") >= 1
+        await cluster.stop(2)
+        cluster.counter_names["m2"] = "m2 anew"
+        renew(copied, entropy(5))
+        await cluster.start(2)
+        await cluster.operators(0).retiring.retire("m2")
+        await until_folded(cluster)
+        await cluster.until_all_read({"a": 111})
+        await cluster.desk(2).increment([("a", 1000)])
+        await cluster.until_all_read({"a": 1111})
+
+    run_counting(tmp_path, story)
