@@ -19,7 +19,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from functools import partial
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -419,8 +418,8 @@ class Counting:
         if self._is_unfed and self.known.facts.owners:
             self._is_unfed = False
             owners = self.known.facts.counting()
-            if any(takewhile(lambda it: it.epoch != store.epoch, owners)):
-                self.seeding.begin(exchange)  # they were there first
+            if owners and owners[0].epoch != store.epoch:
+                self.seeding.begin(exchange)  # others were there first
         if store.epoch in gone:
             self._break(OwnerRefused(f"{self.name!r} was retired, and counts no more"))
 

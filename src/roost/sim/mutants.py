@@ -196,8 +196,6 @@ MUTANTS = (
            "except PeerFault as error:", "except KeyError as error:"),
     Mutant("a count is answered before it is durable", "counters.work:Work.answer",
            "self._waiting[0].answer.step <= durable_step", "True"),
-    Mutant("a directory that was rolled back is believed", "counters.store:Store.meet",
-           "began is not None and began < held.version", "False"),
 )  # fmt: skip
 
 
