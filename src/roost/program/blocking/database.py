@@ -8,13 +8,26 @@ from roost.objects.blocking import Database as Objects
 from roost.program.aio import database as aio
 
 if TYPE_CHECKING:
+    from roost.counters.blocking import Counters
     from roost.program.blocking.series import Series
 
 
 class Database(Objects):
-    """Replicated ordered trees, objects in them, and time series; see `roost.database.aio`."""
+    """Replicated trees, objects in them, time series, and counters; see `roost.database.aio`."""
 
     _inner: aio.Database
+
+    @property
+    def counters(self) -> "Counters":
+        """Counters, which count while the cluster is split; the calls are those of a client.
+
+        Raises:
+            BadOpening: the database was opened without these services.
+
+        """
+        from roost.counters.blocking import Counters
+
+        return Counters._of(self._inner.counters, self._loop)
 
     @property
     def series(self) -> "Series":
