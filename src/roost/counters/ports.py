@@ -17,6 +17,12 @@ Result = TypeVar("Result")
 class Replica(model.Replica, model.Periodic, model.Frames, Protocol):
     """What counters ask of a member."""
 
+    def hear_links(self, hearer: Callable[[int], None]) -> None:
+        """Have `hearer(member_id)` called whenever a link to a member opens; it raises nothing.
+
+        Of what was sent on the one before nobody knows whether it came.
+        """
+
     def tell(self, event: Event) -> None:
         """Tell whoever listens to this member's events."""
 

@@ -157,12 +157,6 @@ class Frames(Protocol):
     def send_frame(self, member_id: int, kind: int, buffers: Sequence[bytes]) -> bool:
         """Send one; False when it was dropped: there is no link, or too much waits for it."""
 
-    def hear_links(self, hearer: Callable[[int], None]) -> None:
-        """Have `hearer(member_id)` called whenever a link to a member opens; it raises nothing.
-
-        Of what was sent on the one before nobody knows whether it came.
-        """
-
 
 class Files(Protocol):
     """The files of one member."""
