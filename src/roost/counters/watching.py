@@ -146,7 +146,7 @@ class Hub:
             return
         self._unoffered.update(dict.fromkeys(keys))
         if len(self._unoffered) > UNOFFERED_MAX:
-            self.close()
+            self.end_all()
         if not self._slices:
             self._slices.run(self._offer())
 
@@ -165,7 +165,11 @@ class Hub:
 
     def close(self) -> None:
         """Nobody hears anything any more."""
-        self._unoffered.clear()
         self._is_closed = True
+        self.end_all()
+
+    def end_all(self) -> None:
+        """Everybody who listens has to come again."""
+        self._unoffered.clear()
         for it in list(self.watchers):
             it.end()
