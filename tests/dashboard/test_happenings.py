@@ -43,6 +43,10 @@ TOLD: tuple[tuple[Event, str], ...] = (
     ),
     (events.AlarmRaised(26, "NOSPACE"), "alarm NOSPACE was raised for 1a"),
     (events.AlarmCleared(26, "NOSPACE"), "alarm NOSPACE of 1a is over"),
+    (
+        events.CountersAdministered("purge of hits/", "root", "done"),
+        "counters: purge of hits/, asked for by root: done",
+    ),
 )
 
 

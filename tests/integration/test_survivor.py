@@ -67,7 +67,7 @@ def test_a_survivor_serves_what_is_about_its_own_store(tmp_path: Path) -> None:
         timed(endpoint, "defrag")
         roost("snapshot", "save", ours, "--endpoints", endpoint)
         roost("hashkv", "--endpoints", endpoint)
-        roost("status", "--endpoints", endpoint)
+        roost("status", "--named", "--endpoints", endpoint)
     assert read_backup(theirs).index == read_backup(ours).index
 
 

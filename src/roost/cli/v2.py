@@ -13,7 +13,7 @@ import click
 from roost.cli.exits import EXIT_FAILED
 from roost.cli.interrupts import interruptible, leave_done
 from roost.cli.pages import Said, pages_of, refused
-from roost.cli.shared import Failed, bytes_of, client_options, say_json
+from roost.cli.shared import NUMBER, Failed, bytes_of, client_options, say_json
 
 _FORM = {"content-type": "application/x-www-form-urlencoded"}
 Node = dict[str, Any]  # of JSON
@@ -94,7 +94,7 @@ _quorum = click.option("--quorum", is_flag=True, help="See all that was acknowle
 def _compared(command: Callable[..., None]) -> Callable[..., None]:
     value = click.option("--prev-value", default=None, help="Only if the value is this one.")
     index = click.option(
-        "--prev-index", type=int, help="Only if it was changed last at this index."
+        "--prev-index", type=NUMBER, help="Only if it was changed last at this index."
     )
     return value(index(command))
 

@@ -63,6 +63,8 @@ def text_of(event: Event) -> str:
             return f"alarm {alarm} was raised for {member:x}"
         case events.AlarmCleared(member_id=member, alarm=alarm):
             return f"alarm {alarm} of {member:x} is over"
+        case events.CountersAdministered(act=act, who=who, outcome=outcome):
+            return f"counters: {act}, asked for by {who}: {outcome}"
         case _:  # a new term is told with its leader, and commits are no news
             return ""
 

@@ -194,7 +194,7 @@ MUTANTS = (
            "await ask_back(step)", '""'),
     Mutant("a member's nonsense is nobody's fault", "peer.accepting:Accepted._hand_on",
            "except PeerFault as error:", "except KeyError as error:"),
-    Mutant("a count is answered before it is durable", "counters.work:Work.answer",
+    Mutant("a count is answered before it is durable", "counters.work:Work.has_answers",
            "self._waiting[0].answer.step <= durable_step", "True"),
 )  # fmt: skip
 

@@ -102,6 +102,8 @@ class Executor:
         self._run_again = run_again
         self._pacing = pacing
         self._is_held = False
+        # Looked at once: when the last queue is made, at the end, nobody looks at memory any more.
+        self._queue_bytes_max = self._memory.share(self._config.queue_bytes_max, 8)
         self._queue = self._make_queue()
         # Their turn has come, and before they ran the batch was full, or one that runs alone came.
         self._taken: deque[Request] = deque()
@@ -118,10 +120,7 @@ class Executor:
         self._has_leftovers = False
 
     def _make_queue(self) -> FairQueue[Request]:
-        return FairQueue(
-            count_max=self._config.queue_count_max,
-            bytes_max=self._memory.share(self._config.queue_bytes_max, 8),
-        )
+        return FairQueue(count_max=self._config.queue_count_max, bytes_max=self._queue_bytes_max)
 
     @property
     def queue_count(self) -> int:
