@@ -355,3 +355,19 @@ def test_a_stop_closes_no_connection_behind_its_protocols_back(run: Callable[...
         assert failed == [], "it was made, and its end is its own to tell"
 
     run(story())
+
+
+def test_when_a_port_has_closed_no_connection_is_left_that_never_spoke() -> None:
+    """Its loop may end in the next turn, and with it whoever was to close the socket."""
+
+    async def story() -> None:
+        port = ClientPort(routes={}, app=app, config=ServerConfig())
+        sock = socket.create_server(("127.0.0.1", 0))
+        (address,) = await port.start([Listener(PLACE, bound=[sock])])
+        with socket.create_connection(address):
+            while not port.undecided:
+                await asyncio.sleep(0)
+            await port.close(0)
+            assert (port.connection_count, port.undecided) == (0, {})
+
+    asyncio.run(story())

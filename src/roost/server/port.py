@@ -295,13 +295,18 @@ class ClientPort:
         await _wait_for(lambda: all(it.is_gone for it in others), LAST_BYTES_S)
         for connection in list(others):
             connection.end()
-        # A closed connection goes when its last bytes have been taken.
-        if not await _wait_for(lambda: not (connections or others), LAST_BYTES_S):
+
+        def is_empty() -> bool:
+            return not (connections or others or self.undecided)
+
+        # A closed connection goes when its last bytes have been taken, and what never spoke in
+        # another turn: before that the loop must not end.
+        if not await _wait_for(is_empty, LAST_BYTES_S):
             for protocol in list(connections):
                 protocol.abort()
             for connection in list(others):
                 connection.give_up()
-            await _wait_for(lambda: not (connections or others), LAST_BYTES_S)
+            await _wait_for(is_empty, LAST_BYTES_S)
         await self._app.close()
         for direct in self._direct.values():
             await direct.close()
