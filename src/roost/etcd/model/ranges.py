@@ -26,6 +26,7 @@ from roost.etcd.model.wire import (
     varint,
     without_value,
 )
+from roost.proto import kv_pb2
 from roost.proto import rpc_pb2 as pb
 
 # Work of a step, in units of about three microseconds: a row, or so many bytes.
@@ -151,10 +152,12 @@ class RangeReading:
         self._is_filtered = _is_filtered(request)
         is_by_key = request.sort_target == pb.RangeRequest.KEY
         self._is_reverse = is_by_key and request.sort_order == pb.RangeRequest.DESCEND
-        self._sorting = None if is_by_key or request.count_only else Sorting(request, room)
-        # A row that is decoded costs four times as much as one that is not.
+        self._sorting = None
+        if not is_by_key and not request.count_only:
+            self._sorting = Sorting(request, room, self._field_size)
+        # A row that is decoded costs twice as much as one that is not.
         is_decoded = self._is_filtered or self._sorting is not None
-        self._step_rows = ROWS_MAX // 4 if is_decoded else ROWS_MAX
+        self._step_rows = ROWS_MAX // 2 if is_decoded else ROWS_MAX
         self._room = room
         self._kept: list[bytes] | None = []
         self._kept_bytes = 0
@@ -313,7 +316,7 @@ class RangeReading:
             left = wanted - rows.taken_count if wanted else self._step_rows
             for name, encoded in rows.take(min(left, self._step_rows)):
                 if not self._is_filtered or _passes(request, encoded):
-                    sorting.add(decode_key_value(encoded), name, self._field_size(encoded))
+                    sorting.add(kv_pb2.KeyValue.FromString(encoded), name, encoded)
             if is_first and wanted:
                 known = self._known_count()  # of this turn; later it is another state's
             is_first = False
@@ -348,7 +351,7 @@ def _is_filtered(request: pb.RangeRequest) -> bool:
 
 
 def _passes(request: pb.RangeRequest, encoded: bytes) -> bool:
-    kv = decode_key_value(encoded)
+    kv = kv_pb2.KeyValue.FromString(encoded)
     return not (
         (request.min_mod_revision and kv.mod_revision < request.min_mod_revision)
         or (request.max_mod_revision and kv.mod_revision > request.max_mod_revision)

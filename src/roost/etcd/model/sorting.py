@@ -1,8 +1,9 @@
 """Sorts what a range finds by something else than its keys, without a step that is long.
 
 Of each row it keeps what it is sorted by and the name by which the row is found again.  They are
-sorted in runs, and the runs merged; when few are wanted, only the best are kept.  Those that are
-equal stay in the order of their keys.
+sorted in runs, and the runs merged; when few are wanted, only the best are kept, and a row that is
+no better than the worst of them is only counted.  Those that are equal stay in the order of their
+keys.
 
 Full?  What it keeps is counted against the room of all answers in the making; a range that there
 is no room to sort is refused.
@@ -18,9 +19,13 @@ import msgspec
 
 from roost.errors import Overloaded
 from roost.etcd.model.wire import KeyValue
+from roost.proto import kv_pb2
 from roost.proto import rpc_pb2 as pb
 
-SORT_KEYS: dict[int, Callable[[KeyValue], object]] = {
+# The library's own is the quicker one where of a long value only a field is asked for.
+Sortable = KeyValue | kv_pb2.KeyValue
+
+SORT_KEYS: dict[int, Callable[[Sortable], Any]] = {
     pb.RangeRequest.KEY: lambda kv: kv.key,
     pb.RangeRequest.VERSION: lambda kv: kv.version,
     pb.RangeRequest.CREATE: lambda kv: kv.create_revision,
@@ -61,13 +66,18 @@ _BY = attrgetter("by")
 class Sorting:
     """One sorting: `add` all, `finish`, then `names` has them in order."""
 
-    def __init__(self, request: pb.RangeRequest, room: Memory) -> None:
-        """Sort as `request` says."""
+    def __init__(
+        self, request: pb.RangeRequest, room: Memory, size_of: Callable[[bytes], int]
+    ) -> None:
+        """Sort as `request` says; `size_of` is how much an encoded row takes in the answer."""
         self._by = SORT_KEYS[request.sort_target]
         self._is_descending = request.sort_order == pb.RangeRequest.DESCEND
         self._limit = max(0, request.limit)
+        self._size_of = size_of
         self._room = room
         self._room_bytes = 0
+        # By what the worst of the best is sorted, once there are as many as are wanted.
+        self._worst: Any = None
         self._runs: list[list[_Sorted]] = []
         self._run: list[_Sorted] = []
         # How many were added; and of those that are wanted, their names and the sum of their sizes.
@@ -75,18 +85,22 @@ class Sorting:
         self.names: list[bytes] = []
         self.size = 0
 
-    def add(self, kv: KeyValue, name: bytes, size: int) -> None:
-        """Sort a row in, whose field in the answer has that size.
+    def add(self, kv: Sortable, name: bytes, encoded: bytes) -> None:
+        """Sort a row in.
 
         Raises:
             Overloaded: there is no room for it.
 
         """
-        row = _Sorted(self._by(kv), name, size)
+        self.count += 1
+        by, worst = self._by(kv), self._worst
+        # Whoever is no better than the worst would stand behind it, as its key does.
+        if worst is not None and (by <= worst if self._is_descending else by >= worst):
+            return
+        row = _Sorted(by, name, self._size_of(encoded))
         if not self._room.take(row.kept_bytes):
             raise Overloaded("there is no room to sort so large a range")
         self._room_bytes += row.kept_bytes
-        self.count += 1
         self._run.append(row)
         if len(self._run) >= RUN_COUNT_MAX:
             self._end_run()
@@ -101,6 +115,8 @@ class Sorting:
             for it in run[self._limit :]:
                 self._release(it)
             del run[self._limit :]
+            if len(run) == self._limit:
+                self._worst = run[-1].by
         else:
             run.sort(key=_BY, reverse=self._is_descending)
         self._runs.append(run)
