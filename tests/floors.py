@@ -19,7 +19,7 @@ FLOORS = {
         raft
         settings
         self_signed | door | children | figures | certified | exchange
-        tls | descriptors | faces | ticker | histogram | os_errors | places
+        tls | descriptors | faces | ticker | histogram | os_errors | places | lots
         fair_queue | memory | slices | tasks
         call | outcome | memory_limit
         flow

@@ -46,6 +46,7 @@ GROUND = {
     "roost.proto",
     "roost.proto.ranges",
     "roost.settings",
+    "roost.lots",
     "roost.slices",
     "roost.tasks",
     "roost.ticker",

@@ -8,8 +8,9 @@ import pytest
 
 import roost
 import roost.aio
+from roost import lots
 from roost.client.aio.counters import Counters as ClientCounters
-from roost.counters.aio import Counters, later
+from roost.counters.aio import Counters
 from roost.counters.aio.later import Later
 from roost.counters.errors import BadChange, BadCounterName, CounterOverflow, KeyReused
 from roost.counters.watching import Hub
@@ -88,7 +89,7 @@ def test_what_cannot_be_counted_is_refused_as_a_whole(tmp_path: Path) -> None:
 def test_what_is_counted_in_the_background_is_bounded_and_summed_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(later, "NAMES_MAX", 3)
+    monkeypatch.setattr(lots, "NAMES_MAX", 3)
 
     async def story(cluster: CountingCluster) -> None:
         counters = counters_of(cluster, 0)

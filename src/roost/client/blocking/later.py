@@ -4,7 +4,7 @@ Increments are summed up by counter, and sent together a few times a second, eac
 with a key of its own, so a lot counts once however often it has to be sent.  One that nobody
 answers is sent again to the same member; as long as it is on its way, others gather behind it.
 
-Full?  NAMES_MAX counters may wait; an increment of one more is refused (`Busy`).
+Full?  `roost.lots.NAMES_MAX` counters may wait; an increment of one more is refused (`Busy`).
 """
 
 # Made by roost.faces.writer of the room `aio`; do not edit: `make faces`.

@@ -3,7 +3,7 @@
 Increments are summed up by counter, and made together a few times a second, each lot as a whole.
 While one is made durable, others gather behind it.
 
-Full?  NAMES_MAX counters may wait; an increment of one more is refused (`Overloaded`).
+Full?  `roost.lots.NAMES_MAX` counters may wait; an increment of one more is refused (`Overloaded`).
 """
 
 # Made by roost.faces.writer of the room `aio`; do not edit: `make faces`.
