@@ -80,10 +80,10 @@ FLOORS = {
     "roost.store": """
         __main__
         store
-        held | keeper | keeper_process | counted | walk | differences
+        held | keeper | keeper_process | counted | differences
         engine
         long_write
-        stack | txn
+        stack | txn | walk
         snapshot | view | observers | census | base_writer
         base_reader | scrub
         base

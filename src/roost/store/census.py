@@ -10,22 +10,32 @@ It is derived, and stands in memory alone: whoever opens a store lets it be buil
 the building has been already; what lies beyond is met there.
 
 `note_born` and `note_dead` take a key when it begins or ceases to be in the tree.  Blocks that have
-grown are cut by `cut_crowded`, a cut a call: so no call walks over more than a block.
+grown are cut by `cut_crowded`, a cut a call: so no call walks over more than a block.  Where a walk
+meets too many keys that are gone (`TooFar`), the building and the cutting go on from there, and a
+count is taken from what lies beside the range in its block.
 
 Full?  A number and a key for every BLOCK_COUNT_MAX / 2 keys, or so.
 """
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
-from itertools import islice
 
 BLOCK_COUNT_MAX = 512
 # Neighbours that have no more than that are one block.
 _MERGE_COUNT_MAX = BLOCK_COUNT_MAX // 4
-# The keys of a range in order; `stop` None = to the end.
+# The keys of a range in order; `stop` None = to the end.  It may raise `TooFar`.
 Walk = Callable[[bytes, bytes | None], Iterator[bytes]]
 # Of each of some bounds, in order, how many of certain keys lie before it.
 Ranks = Callable[[list[bytes]], list[int]]
+
+
+class TooFar(Exception):
+    """A walk has passed as many keys that are gone as a step has time for."""
+
+    def __init__(self, place: bytes) -> None:
+        """Whoever goes on does so from `place`."""
+        super().__init__(place)
+        self.place = place
 
 
 class MiscountError(Exception):
@@ -63,16 +73,28 @@ class Census:
         begin = self._frontier
         if begin is None:
             return True
-        size = BLOCK_COUNT_MAX // 2
-        keys = list(islice(walk(begin, None), size + 1))
-        self._counts[-1] = min(len(keys), size)
-        if len(keys) <= size:
-            self._frontier = None
-        else:
-            self._frontier = keys[size]
-            self._firsts.append(keys[size])
-            self._counts.append(0)
+        room = BLOCK_COUNT_MAX // 2 - self._counts[-1]
+        if room <= 0:  # it was not done in one step, and has grown meanwhile
+            self._begin_block(begin)
+            room = BLOCK_COUNT_MAX // 2
+        found = 0
+        self._frontier = None
+        try:
+            for key in walk(begin, None):
+                if found == room:
+                    self._frontier = key
+                    break
+                found += 1
+        except TooFar as far:
+            self._frontier = far.place
+        self._counts[-1] += found
+        if self._frontier is not None and found == room:
+            self._begin_block(self._frontier)
         return self._frontier is None
+
+    def _begin_block(self, first: bytes) -> None:
+        self._firsts.append(first)
+        self._counts.append(0)
 
     def _block_of(self, key: bytes) -> int:
         """The block that a key belongs to; -1 when the building has not been there."""
@@ -162,11 +184,19 @@ class Census:
         block = bisect_left(self._firsts, first)
         size = BLOCK_COUNT_MAX // 2
         assert self._counts[block] > BLOCK_COUNT_MAX, "who is cut has enough for two"
-        middle = next(islice(walk(first, None), size, None), None)
-        if middle is None:
+        found, middle = 0, b""
+        try:
+            for key in walk(first, None):
+                if found == size:
+                    middle = key
+                    break
+                found += 1
+        except TooFar as far:
+            middle = far.place  # the others lie behind it
+        if not middle:
             raise MiscountError(first)
-        rest = self._counts[block] - size
-        self._counts[block] = size
+        rest = self._counts[block] - found
+        self._counts[block] = found
         self._firsts.insert(block + 1, middle)
         self._counts.insert(block + 1, rest)
         if rest > BLOCK_COUNT_MAX:
@@ -178,18 +208,33 @@ class Census:
             return None
         if stop is not None and stop <= first:
             return 0
-        firsts, counts = self._firsts, self._counts
+        firsts = self._firsts
         head = bisect_right(firsts, first) - 1
         # The block in which the range ends; beyond the last when it takes that whole.
         tail = len(firsts) if stop is None else bisect_right(firsts, stop) - 1
-        if head == tail:
-            return sum(1 for _ in walk(first, stop))
-        total = sum(counts[head + 1 : tail])
-        if first == firsts[head]:
-            total += counts[head]
-        else:
-            end = firsts[head + 1] if head + 1 < len(firsts) else None
-            total += sum(1 for _ in walk(first, end))
-        if stop is not None and tail < len(firsts):
-            total += sum(1 for _ in walk(firsts[tail], stop))
+        try:
+            if head == tail:
+                return self._count_part(head, first, stop, walk)
+            total = sum(self._counts[head + 1 : tail])
+            total += self._count_part(head, first, self._end_of(head), walk)
+            if stop is not None and tail < len(firsts):
+                total += self._count_part(tail, firsts[tail], stop, walk)
+        except TooFar:
+            return None
         return total
+
+    def _end_of(self, block: int) -> bytes | None:
+        """Where the next block begins."""
+        return self._firsts[block + 1] if block + 1 < len(self._firsts) else None
+
+    def _count_part(self, block: int, first: bytes, stop: bytes | None, walk: Walk) -> int:
+        """How many keys of a block are in a part of it."""
+        begin, end, count = self._firsts[block], self._end_of(block), self._counts[block]
+        if not count or (first == begin and stop == end):
+            return count
+        try:
+            return sum(1 for _ in walk(first, stop))
+        except TooFar:
+            before = sum(1 for _ in walk(begin, first))
+            behind = 0 if stop is None or stop == end else sum(1 for _ in walk(stop, end))
+            return count - before - behind

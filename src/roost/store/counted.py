@@ -4,9 +4,10 @@ import logging
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 
-from roost.store.census import Census, MiscountError, Ranks
+from roost.store.census import Census, MiscountError, Ranks, TooFar
 from roost.store.layer import FEW_MAX, Layer, TreeLayer
 from roost.store.view import View
+from roost.store.walk import PASSED_MAX
 
 logger = logging.getLogger(__name__)
 # From the state before a write set to whether a value in it may be of a key that was not there:
@@ -119,8 +120,14 @@ class Counted:
         return self._census.count(first, stop, self._walk)
 
     def _walk(self, first: bytes, stop: bytes | None) -> Iterator[bytes]:
-        rows = self._view.iterate(self._tree_id, first, stop, keys_only=True)
-        return (key for key, _ in rows)
+        passed_count = 0
+        for key, value in self._view.walk(self._tree_id, first, stop, keys_only=True):
+            if value is not None:
+                yield key
+                continue
+            passed_count += 1
+            if passed_count == PASSED_MAX:
+                raise TooFar(key + b"\0")
 
 
 def _set_by(written: Layer, tree_id: int) -> dict[bytes, bytes | None]:

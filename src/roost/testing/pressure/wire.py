@@ -72,12 +72,15 @@ class Wire:
         # Of each open stream, how much data it may send.
         self.rooms: dict[int, int] = {}
         self._parts: dict[int, bytes] = {}
+        # Of each open stream, how much it has used of its window since that was filled.
+        self._used: dict[int, int] = {}
         self._rest = b""
         self._block = b""
         self._out = bytearray()
         self._decoder = Decoder()
         self._ids = count(1, 2)
         self._refills = connection_window == f.WINDOW_MAX
+        self._refills_streams = self._refills and stream_window == f.WINDOW_MAX
         self._unacknowledged_bytes = 0
         self.send(PREFACE + f.settings({f.INITIAL_WINDOW_SIZE: stream_window}))
         if connection_window > f.WINDOW_DEFAULT:
@@ -174,6 +177,8 @@ class Wire:
             case f.DATA:
                 self.data_bytes += len(payload)
                 self._unacknowledged_bytes += len(payload)
+                if self._refills_streams and stream_id in self.rooms:
+                    self._refill(stream_id, len(payload))
                 if self.on_message is not None:
                     self._take(stream_id, payload)
             case f.HEADERS | f.CONTINUATION:
@@ -198,6 +203,14 @@ class Wire:
             case _:
                 pass  # what else there is says nothing that an attack must know
 
+    def _refill(self, stream_id: int, count: int) -> None:
+        """Grant a stream what it has used: an answer may be longer than the largest window."""
+        used = self._used.get(stream_id, 0) + count
+        if used > _REFILL_BYTES:
+            self.send(f.window_update(stream_id, used))
+            used = 0
+        self._used[stream_id] = used
+
     def _on_headers(self, stream_id: int) -> None:
         fields, _ = self._decoder.decode(self._block)
         self._block = b""
@@ -210,6 +223,7 @@ class Wire:
         if self.rooms.pop(stream_id, None) is not None:
             self.ended[status] = self.ended.get(status, 0) + 1
             self._parts.pop(stream_id, None)
+            self._used.pop(stream_id, None)
             self.on_end(stream_id)
 
     def _on_settings(self, payload: bytes) -> None:
