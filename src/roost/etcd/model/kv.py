@@ -150,10 +150,7 @@ class KvOperations:
         count, previous = 0, list[bytes]()
         while True:
             found = walk.take(SLICE_ROWS)
-            if not walk.keys_only:
-                writer.delete_all(found)
-            elif found:
-                writer.delete_many([key for key, _ in found])
+            writer.delete_all(found)
             count += len(found)
             if request.prev_kv:
                 part = b"".join([field(b"\x1a", encoded) for _, encoded in found])
@@ -162,8 +159,6 @@ class KvOperations:
             if walk.is_done:
                 yield 1 + len(found)
                 return [number_field(b"\x10", count), *previous]
-            # Of so many only names are read, while none of them can be a lease's.
-            walk.keys_only = not request.prev_kv and not self.mvcc.has_leased_keys(writer.txn)
             yield SLICE_ROWS
 
     def txn(self, txn: Txn, body: bytes) -> bytes | Long:

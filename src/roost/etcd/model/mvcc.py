@@ -34,7 +34,6 @@ from roost.database.model import (
     Store,
     Txn,
     View,
-    Walk,
 )
 from roost.etcd import errors
 from roost.etcd.model.lines import Lines
@@ -157,11 +156,6 @@ class Mvcc:
     def known_count(self, first: bytes, stop: bytes | None) -> int | None:
         """How many keys of what is applied now are in a range; None when only a walk can say."""
         return self.key_counts.known(first, stop)
-
-    def has_leased_keys(self, view: View) -> bool:
-        """Whether any key may have a lease; costs a row."""
-        walk = Walk(view, self.lease_keys, b"", None, keys_only=True)
-        return bool(walk.take(1)) or not walk.is_done
 
     def revision(self, view: View) -> int:
         """The current revision."""
