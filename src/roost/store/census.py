@@ -77,16 +77,7 @@ class Census:
         if room <= 0:  # it was not done in one step, and has grown meanwhile
             self._begin_block(begin)
             room = BLOCK_COUNT_MAX // 2
-        found = 0
-        self._frontier = None
-        try:
-            for key in walk(begin, None):
-                if found == room:
-                    self._frontier = key
-                    break
-                found += 1
-        except TooFar as far:
-            self._frontier = far.place
+        found, self._frontier = _pass_over(walk, begin, room)
         self._counts[-1] += found
         if self._frontier is not None and found == room:
             self._begin_block(self._frontier)
@@ -184,16 +175,8 @@ class Census:
         block = bisect_left(self._firsts, first)
         size = BLOCK_COUNT_MAX // 2
         assert self._counts[block] > BLOCK_COUNT_MAX, "who is cut has enough for two"
-        found, middle = 0, b""
-        try:
-            for key in walk(first, None):
-                if found == size:
-                    middle = key
-                    break
-                found += 1
-        except TooFar as far:
-            middle = far.place  # the others lie behind it
-        if not middle:
+        found, middle = _pass_over(walk, first, size)
+        if middle is None:
             raise MiscountError(first)
         rest = self._counts[block] - found
         self._counts[block] = found
@@ -238,3 +221,16 @@ class Census:
             before = sum(1 for _ in walk(begin, first))
             behind = 0 if stop is None or stop == end else sum(1 for _ in walk(stop, end))
             return count - before - behind
+
+
+def _pass_over(walk: Walk, first: bytes, count_max: int) -> tuple[int, bytes | None]:
+    """Walk over so many keys, or fewer where it goes too far; how many, and where others begin."""
+    found = 0
+    try:
+        for key in walk(first, None):
+            if found == count_max:
+                return found, key
+            found += 1
+    except TooFar as far:
+        return found, far.place
+    return found, None
