@@ -48,11 +48,12 @@ def expected(body: bytes, unit: Precision) -> list[object]:
             faults += [(number, it.text) for it in found.faults]
             line_count += found.line_count
             text_field_count += found.text_field_count
-            for info in found.series:
+            # A line that is refused brings no series, so only those are there that have points.
+            for info in [found.series[it] for it in held.places.tolist()]:
                 if id(info) not in known:
                     known[id(info)] = len(series)
                     series.append(info)
-            places += [known[id(found.series[it])] for it in held.places.tolist()]
+                places.append(known[id(info)])
             times += held.times.tolist()
             values += held.values.tolist()
     return [
