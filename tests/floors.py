@@ -58,7 +58,7 @@ FLOORS = {
         snapshot
         handshake
         troubles | refusals | stream | sockets | upgrade
-        waiting
+        waiting | tls_socket
         network
         greeting
         lives | secret | certificate | claims

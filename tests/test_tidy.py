@@ -46,6 +46,11 @@ PRODUCTION = _python("src")
 TESTS = [*_python("tests"), *_python("src/roost/testing")]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def all_in_one_worker() -> None:
+    """Each worker that took some of these tests would parse every file again."""
+
+
 @cache
 def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text())

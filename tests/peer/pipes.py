@@ -37,7 +37,7 @@ class Pipe:
         self.room -= len(sent)
         return len(sent)
 
-    def sendmsg(self, buffers: Sequence[bytes], /) -> int:
+    def sendmsg(self, buffers: Sequence[bytes | memoryview], /) -> int:
         return self.send(b"".join(buffers))
 
     def recv(self, count: int, /) -> bytes:

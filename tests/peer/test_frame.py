@@ -1,5 +1,7 @@
 """Frames: round trips in any pieces, and nothing but MalformedFrame from anything else."""
 
+import tracemalloc
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -30,6 +32,20 @@ def test_frames_arrive_whole_however_they_are_cut(
     for begin in range(0, len(stream), piece):
         found += reader.feed(stream[begin : begin + piece])
     assert found == [(kind, b"".join(buffers)) for kind, buffers in frames]
+
+
+def test_a_body_that_comes_by_single_bytes_takes_little_more_than_its_bytes() -> None:
+    """A list of a million objects for a megabyte would be what a stranger can ask for."""
+    reader, body = FrameReader(LIMIT), bytes(50_000)
+    stream = encode(7, [body])
+    tracemalloc.start()
+    try:
+        for place in range(len(stream) - 1):
+            assert reader.feed(stream[place : place + 1]) == []
+        assert tracemalloc.get_traced_memory()[0] < 2 * len(body)
+    finally:
+        tracemalloc.stop()
+    assert reader.feed(stream[-1:]) == [(7, body)]
 
 
 @given(st.binary(max_size=100), st.integers(1, 20))

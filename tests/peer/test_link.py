@@ -5,10 +5,10 @@ a member goes.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any, cast
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -208,11 +208,11 @@ def test_more_buffers_than_a_system_call_takes_are_one() -> None:
         calls: list[int] = []
         sendmsg = pipe.sendmsg
 
-        def counted(buffers: list[bytes], /) -> int:
+        def counted(buffers: Sequence[bytes | memoryview], /) -> int:
             calls.append(len(buffers))
             return sendmsg(buffers)
 
-        pipe.sendmsg = counted  # type: ignore[method-assign, assignment]  # counted
+        pipe.sendmsg = counted  # type: ignore[method-assign]  # counted
         assert owner.link.send([b"x"] * (_IOV_MAX + 1))
         assert owner.link.send([b"y"] * _IOV_MAX)
         assert calls == [_IOV_MAX]
@@ -221,22 +221,25 @@ def test_more_buffers_than_a_system_call_takes_are_one() -> None:
     linked(story)
 
 
-class Scarce(bytes):
+def scarce(_buffer: bytes) -> memoryview:
     """Nobody has memory for a part of it."""
-
-    def __getitem__(self, _place: object) -> Any:
-        raise MemoryError
+    raise MemoryError
 
 
-def test_what_is_half_sent_and_there_is_no_memory_for_its_rest_ends_the_connection() -> None:
+def test_what_is_half_sent_and_there_is_no_memory_for_its_rest_ends_the_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Another frame behind a torn one would be nonsense to who reads it."""
 
     async def story(owner: Owner, pipe: Pipe) -> None:
-        assert not owner.link.send([b"head", Scarce(b"body")])
+        monkeypatch.setattr("roost.peer.link.memoryview", scarce, raising=False)
+        assert not owner.link.send([b"head", b"body"])
         assert (owner.link.is_open, pipe.is_closed, pipe.left) == (False, True, b"headbo")
+        monkeypatch.undo()
 
     async def queued(owner: Owner, pipe: Pipe) -> None:
-        assert owner.link.send([b"first head", Scarce(b"body")])
+        assert owner.link.send([b"first head", b"body"])
+        monkeypatch.setattr("roost.peer.link.memoryview", scarce, raising=False)
         pipe.widen(6)
         await until_idle()
         assert (owner.link.is_open, pipe.is_closed) == (False, True)
@@ -244,6 +247,30 @@ def test_what_is_half_sent_and_there_is_no_memory_for_its_rest_ends_the_connecti
 
     linked(story, room=6)
     linked(queued, room=6)
+
+
+def test_what_a_socket_takes_by_pieces_is_not_copied_with_each_of_them() -> None:
+    """Each of the pieces copied all that was left: half of a leader's time (2026-11-27)."""
+    large = bytes(range(256)) * 64
+
+    async def story(owner: Owner, pipe: Pipe) -> None:
+        asked: list[bytes | memoryview] = []
+        sendmsg = pipe.sendmsg
+
+        def noted(buffers: Sequence[bytes | memoryview], /) -> int:
+            asked.extend(buffers)
+            return sendmsg(buffers)
+
+        pipe.sendmsg = noted  # type: ignore[method-assign]  # what it was given
+        assert owner.link.send([large])
+        for _ in range(4):
+            pipe.widen(100)
+            await until_idle()
+        assert pipe.left == large[:400]
+        assert len(asked) >= 4
+        assert all(isinstance(it, memoryview) and it.obj is large for it in asked)
+
+    linked(story, room=0)
 
 
 def test_nothing_is_sent_before_it_is_open_or_after_it_has_closed() -> None:

@@ -190,14 +190,24 @@ def _what_it_is(data: bytes | bytearray) -> str:
     return "these bytes are no frame"
 
 
+def _checked(body: bytes, body_crc: int) -> bytes:
+    if crc32c(body) != body_crc:
+        raise MalformedFrame("the checksum of a frame's body does not match")
+    return body
+
+
 class FrameReader:
     """Splits a byte stream into frames; `body_bytes_max` bounds what it ever holds."""
 
     def __init__(self, body_bytes_max: int) -> None:
         """Start at a frame's first byte."""
         self.body_bytes_max = body_bytes_max
-        self._rest = bytearray()
-        self._wanted_bytes = HEAD.size  # with fewer there is nothing to do yet
+        # Of a frame whose head has come: what of its body is there, and how much is not.
+        self._begun: tuple[int, int] | None = None  # its kind, its body's checksum
+        self._parts: list[bytes] = []
+        self._missing_bytes = 0
+        # Of a frame whose head has not: the head's beginning.
+        self._rest = b""
 
     def feed(self, data: bytes) -> list[tuple[int, bytes]]:
         """Take bytes; return the frames they complete as (kind, body).
@@ -206,16 +216,22 @@ class FrameReader:
             MalformedFrame: no frame can begin or end like that; the link must be closed.
 
         """
-        rest = self._rest
-        if rest:
-            rest += data
-            if len(rest) < self._wanted_bytes:
-                return []
-            data = bytes(rest)
-            rest.clear()
         frames: list[tuple[int, bytes]] = []
-        offset, end, head_bytes = 0, len(data), HEAD.size
-        self._wanted_bytes = head_bytes
+        offset, head_bytes = 0, HEAD.size
+        if self._begun is not None:
+            offset = self._missing_bytes
+            if len(data) < offset:
+                self._keep(data)
+                return frames
+            kind, body_crc = self._begun
+            body = b"".join([*self._parts, data[:offset]])
+            self._begun = None
+            self._parts.clear()
+            frames.append((kind, _checked(body, body_crc)))
+        elif self._rest:
+            data = self._rest + data
+        self._rest = b""
+        end = len(data)
         while end - offset >= head_bytes:
             magic, kind, zero, length, body_crc, head_crc = HEAD.unpack_from(data, offset)
             if crc32c(data[offset : offset + _BARE.size]) != head_crc or magic != MAGIC or zero:
@@ -225,16 +241,26 @@ class FrameReader:
             body_offset = offset + head_bytes
             stop = body_offset + length
             if stop > end:
-                self._wanted_bytes = stop - offset
-                break
-            body = data[body_offset:stop]
-            if crc32c(body) != body_crc:
-                raise MalformedFrame("the checksum of a frame's body does not match")
-            frames.append((kind, body))
+                self._begun, self._missing_bytes = (kind, body_crc), length
+                self._keep(data[body_offset:])
+                return frames
+            frames.append((kind, _checked(data[body_offset:stop], body_crc)))
             offset = stop
-        if offset < end:
-            rest += data[offset:]
+        self._rest = data[offset:]
         return frames
+
+    def _keep(self, data: bytes) -> None:
+        """Keep a part of a body, which is copied once, when all of it is there.
+
+        Small parts are joined, so that a body that comes by single bytes takes no more than its
+        bytes and a little.
+        """
+        self._missing_bytes -= len(data)
+        parts = self._parts
+        if parts and len(parts[-1]) + len(data) <= JOINED_BYTES_MAX:
+            parts[-1] += data
+        else:
+            parts.append(data)
 
     def end(self) -> None:
         """Nothing more will come.

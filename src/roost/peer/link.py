@@ -65,7 +65,7 @@ class Link:
         self.channel = channel
         self.addresses: list[Address] = []
         self._socket: Connection | None = None
-        self._queue: deque[bytes] = deque()
+        self._queue: deque[bytes | memoryview] = deque()
         self._queue_bytes = 0
         self._closed: asyncio.Future[None] | None = None
         self._wake = asyncio.Event()
@@ -107,7 +107,7 @@ class Link:
         Without memory for it the frame would stay torn, so the connection goes.
         """
         try:
-            rest = [buffer[sent:], *others]
+            rest: list[bytes | memoryview] = [memoryview(buffer)[sent:], *others]
             self._queue.extend(rest)
         except MemoryError:
             logger.warning("link to %x closed: there is no memory for what waits", self.member_id)
@@ -147,8 +147,9 @@ class Link:
         while queue and sent >= len(queue[0]):
             sent -= len(queue.popleft())
         if sent:
+            # A view: a large frame leaves in dozens of pieces, and each would copy the rest.
             try:
-                queue[0] = queue[0][sent:]
+                queue[0] = memoryview(queue[0])[sent:]
             except MemoryError:
                 logger.warning("link to %x closed: there is no memory", self.member_id)
                 self.close()

@@ -22,7 +22,7 @@ class Connection(Protocol):
     def send(self, data: bytes, /) -> int:
         """Send a beginning of `data`; how much it was, one byte at least."""
 
-    def sendmsg(self, buffers: Sequence[bytes], /) -> int:
+    def sendmsg(self, buffers: Sequence[bytes | memoryview], /) -> int:
         """Send a beginning of all that, as `send`."""
 
     def recv(self, count: int, /) -> bytes:

@@ -13,11 +13,11 @@ from roost.peer.certificate import ShownCertificate
 from roost.peer.errors import HandshakeRefused
 from roost.peer.local import Address
 from roost.peer.network import Connection, Listener
+from roost.peer.tls_socket import TlsSocket
 from roost.peer.waiting import wait_ready
 from roost.tls import (
     BadCertificate,
     TlsFiles,
-    TlsSocket,
     check_peer,
     client_context,
     server_context,

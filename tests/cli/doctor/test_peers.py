@@ -11,8 +11,9 @@ import pytest
 from roost.cli.doctor.peers import Peer, Reached, dial, judge_peer, peer_rows
 from roost.cli.doctor.row import State
 from roost.peer import PeerTls
+from roost.peer.tls_socket import TlsSocket
 from roost.testing.ports import free_ports
-from roost.tls import TlsFiles, TlsSocket, server_context
+from roost.tls import TlsFiles, server_context
 from tests.integration.certificates import Authority, Pair
 
 LIMIT_S = 60.0

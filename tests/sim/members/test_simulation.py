@@ -26,9 +26,9 @@ def test_a_seed_that_once_broke_a_promise_keeps_it(seed: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", range(0, 80, 10))
+@pytest.mark.parametrize("first", range(0, 40, 10))
 def test_promises_are_kept_whatever_fails(first: int) -> None:
-    """A sample, of every kind of fault; `make sim` runs thousands."""
+    """A sample, of every kind of fault; 200 run compiled, and `make sim` runs thousands."""
     totals = run_seeds(range(first, first + 10), lambda _totals: None)
     assert totals.violations == []
     assert totals.events > 5_000

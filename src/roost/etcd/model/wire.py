@@ -84,9 +84,9 @@ def encode_key_value(
         varint(mod_revision),
         _SMALL[version] if version < 128 else varint(version),
     )
-    if value:
-        head += b"\x2a%b%b" % (varint(len(value)), value)
-    return head + b"\x30" + varint(lease) if lease else head
+    tail = b"\x30" + varint(lease) if lease else b""
+    # One copy of the value, which may be a megabyte.
+    return b"%b\x2a%b%b%b" % (head, varint(len(value)), value, tail) if value else head + tail
 
 
 def encode_tombstone(key: bytes, mod_revision: int) -> bytes:

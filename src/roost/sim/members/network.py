@@ -251,7 +251,7 @@ class SimSocket:
         self._carry(taken)
         return len(taken)
 
-    def sendmsg(self, buffers: Sequence[bytes]) -> int:
+    def sendmsg(self, buffers: Sequence[bytes | memoryview]) -> int:
         """Send a beginning of all that."""
         return self.send(b"".join(buffers))
 
