@@ -392,7 +392,8 @@ FLOORS = {
         auth | election | lock | maintenance | watch_hub
         candidates | cluster | copies | kv | latecomers | lease | logins | operations | turns
         desk
-        learners | long_reads | watchers
+        learners | long_reads | places
+        watchers
         answering | checks | costly | hashing | interface | range_index | requests | rights
     """,
     "roost.member.cluster": """

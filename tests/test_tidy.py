@@ -243,7 +243,7 @@ def test_wire_and_disk_never_change_and_memory_has_its_fields_only() -> None:
 
 # Rows of a format, and of hot paths, that are unpacked where they are made.
 MAY_HAVE_ROWS = {
-    "journal/index.py", "journal/record.py", "store/txn.py", "store/view.py", "store/write_set.py",
+    "journal/index.py", "journal/record.py", "store/txn.py", "store/write_set.py",
     "cli/settings.py",
 }  # fmt: skip
 

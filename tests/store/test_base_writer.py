@@ -76,6 +76,28 @@ def test_a_full_map_is_doubled_and_the_same_written_again(
     writer.close()
 
 
+def test_it_is_said_how_a_large_layer_gets_on_and_what_is_done_again_is_no_progress(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("roost.store.base.MAP_BYTES_FIRST", 2 << 20)
+    writer = BaseWriter(tmp_path, is_synced=False)
+    events: list[str] = []
+    writer.on_growing = lambda: events.append("anew")
+    writer.on_progress = lambda: events.append("on")
+    rows: dict[bytes, bytes | None] = {b"%04d" % it: bytes(500) for it in range(5000)}
+    writer.commit(layer_of(rows), 1, 1)
+    assert events.count("on") == 5
+    assert "on" in events[: events.index("anew")], "it was said before it had to begin anew"
+    events.clear()
+    writer.commit(layer_of(dict.fromkeys(list(rows)[:2500])), 2, 1)
+    gone = Layer()
+    gone.delete_range(TREE, b"", None)
+    writer.commit(gone, 3, 1)
+    assert events == ["on"] * 4
+    assert writer.get(TREE, b"4999") is None
+    writer.close()
+
+
 def space(free_bytes: int, whole_bytes: int = 1 << 40) -> SimpleNamespace:
     """What a file system says of itself."""
     return SimpleNamespace(f_bavail=free_bytes, f_frsize=1, f_blocks=whole_bytes)

@@ -104,6 +104,23 @@ class Counting(RuleBasedStateMachine):
             )
             self.tree.delete(doomed)
 
+    @rule(begin=st.integers(0, 3000), size=st.integers(1, 2000), is_open=st.booleans())
+    def delete_range(self, begin: int, size: int, is_open: bool) -> None:  # noqa: FBT001 - drawn
+        first, stop = b"%05d" % begin, None if is_open else b"%05d" % (begin + size)
+        keys = self.tree.keys
+        end = len(keys) if stop is None else bisect_left(keys, stop)
+        doomed = keys[bisect_left(keys, first) : end]
+        largest = max(self.census._counts)
+        self.tree.walked_count = 0
+        try:
+            gone = self.census.note_range_dead(first, stop, self.tree.walk)
+        except TooFar:
+            self.census.begin_anew()
+        else:
+            assert gone == len(doomed) or (not self.census.is_built and gone < len(doomed))
+            assert self.tree.walked_count <= 2 * largest
+        self.tree.delete(doomed)
+
     @rule()
     def build(self) -> None:
         self.census.build(self.tree.walk)

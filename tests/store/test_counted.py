@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roost.store import Layer, Store, View
+from roost.store import Layer, Store, Txn, View
 from roost.store import counted as module
 from roost.store.counted import Counted
 from tests.store.test_store import commit, open_store
@@ -28,12 +28,9 @@ class Counting:
 
     def growth(self, view: View, written: Layer) -> int:
         """By looking each up, as somebody would who does not know better."""
-        values = written.trees[self.tree].values
-        born = sum(
-            value is not None and not view.has(self.tree, key) for key, value in values.items()
-        )
-        dead = sum(value is None and view.has(self.tree, key) for key, value in values.items())
-        return born - dead
+        before = {key for key, _ in view.iterate(self.tree)}
+        after = {key for key, _ in view.under(written).iterate(self.tree)}
+        return len(after) - len(before)
 
     def build(self) -> None:
         """Let it be counted, all of it."""
@@ -95,18 +92,49 @@ def test_what_is_known_is_what_counting_says(
         it.store.abandon()
 
 
-def test_nothing_is_known_before_it_was_counted_and_a_range_deleted_begins_anew(
-    tmp_path: Path,
+def test_nothing_is_known_before_it_was_counted_and_too_many_ranges_are_counted_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "_RANGES_MAX", 1)
     it = Counting(tmp_path)
     it.write(KEYS, [])
+    assert it.counted.known(b"", None) is None
     it.build()
     assert it.counted.known(b"", None) == len(KEYS)
     commit(it.store, lambda txn: txn.delete_range(it.tree, KEYS[2], KEYS[5]))
-    assert not it.counted.is_done, "how many it took is not known"
+    is_done = [it.counted.is_done]
+    assert it.counted.known(b"", None) == len(KEYS) - 3
+
+    def delete_two(txn: Txn) -> None:
+        txn.delete_range(it.tree, KEYS[6], KEYS[7])
+        txn.delete_range(it.tree, KEYS[8], None)
+
+    commit(it.store, delete_two)
+    is_done.append(it.counted.is_done)
+    assert is_done == [True, False], "what one took is known; of so many it would be too long"
     assert it.work == [1], "and whoever goes on is told, once"
     it.build()
-    assert it.counted.known(b"", None) == len(KEYS) - 3
+    it.check()
+    assert it.counted.known(b"", None) == len(KEYS) - 8
+    it.store.abandon()
+
+
+def test_a_range_whose_end_lies_among_very_many_that_are_gone_is_counted_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "PASSED_MAX", 2)
+    it = Counting(tmp_path)
+    it.write(KEYS, [])
+    it.build()
+    it.write([], KEYS[4:9])
+    it.build()
+    commit(it.store, lambda txn: txn.delete_range(it.tree, KEYS[2], KEYS[9]))
+    assert caplog.text == "", "that is no miscount"
+    it.store.flush()
+    it.store._keeper.wait()  # what is gone is passed no more
+    it.build()
+    it.check()
+    assert it.counted.known(b"", None) == 5
     it.store.abandon()
 
 

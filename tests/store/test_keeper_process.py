@@ -36,6 +36,7 @@ from roost.store.keeper_process import (
     MOVE,
     MOVED,
     PAYLOAD,
+    PROGRESS,
     READY,
     serve,
 )
@@ -178,6 +179,23 @@ def test_where_there_is_no_room_that_is_said_and_the_same_is_tried_again(
     assert applied(tmp_path) == (2, 1)
 
 
+def test_a_flush_that_takes_its_time_says_now_and_then_that_it_gets_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flush_now, now_s = Engine.flush, itertools.count()
+
+    def long(self: Engine, index: int, term: int) -> None:
+        for _ in range(30):
+            self.writer.on_progress()
+        flush_now(self, index, term)
+
+    monkeypatch.setattr(Engine, "flush", long)
+    monkeypatch.setattr(keeper_process, "PROGRESS_S", 10)
+    monkeypatch.setattr("roost.store.keeper_process.time.monotonic", lambda: next(now_s))
+    answers = served(tmp_path, said(put(1), flush(1)))
+    assert answers == [Frame(READY), *[Frame(PROGRESS)] * 3, Frame(FLUSHED, 1)]
+
+
 def test_a_move_is_answered_with_what_is_there(tmp_path: Path) -> None:
     old, new = tmp_path / "old", tmp_path / "new"
     old.mkdir()
@@ -217,6 +235,7 @@ class Played:
         keeper.on_flushed = lambda index: self.news.append(("flushed", index))
         keeper.on_digest = lambda index, total: self.news.append(("digest", index, total))
         keeper.on_full = lambda: self.news.append("full")
+        keeper.on_progress = lambda: self.news.append("gets on")
         keeper.on_moved = lambda index, term: self.news.append(("moved", index, term))
         keeper.on_failed = self.news.append
 
@@ -248,8 +267,8 @@ def played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Played]:
 
 def test_answers_are_heard_wherever_they_are_cut(played: Played) -> None:
     answers = said(
-        Frame(FLUSHED, 1), Frame(FULL, 2), Frame(DIGEST, 2, b"d" * 16), Frame(FLUSHED, 2),
-        Frame(MOVED, 2, TERM.pack(9)),
+        Frame(FLUSHED, 1), Frame(FULL, 2), Frame(PROGRESS), Frame(DIGEST, 2, b"d" * 16),
+        Frame(FLUSHED, 2), Frame(MOVED, 2, TERM.pack(9)),
     )  # fmt: skip
     for step in (1, 3, len(answers)):
         played.news.clear()
@@ -260,7 +279,8 @@ def test_answers_are_heard_wherever_they_are_cut(played: Played) -> None:
             played.end.sendall(answers[at : at + step])
             played.keeper.on_readable()
         assert played.news == [
-            ("flushed", 1), "full", ("digest", 2, b"d" * 16), ("flushed", 2), ("moved", 2, 9),
+            ("flushed", 1), "full", "gets on", ("digest", 2, b"d" * 16), ("flushed", 2),
+            ("moved", 2, 9),
         ]  # fmt: skip
         assert played.keeper.wait(0), "all that was asked for is answered"
 

@@ -64,6 +64,31 @@ def test_a_layer_that_has_taken_over_a_newer_one_is_as_if_all_was_written_to_it(
     assert covered.size_bytes == size_bytes
 
 
+@given(st.lists(st.tuples(KEYS, STOPS), max_size=6), KEYS, STOPS, st.booleans())
+def test_gaps_are_what_no_deleted_range_hides(
+    ranges: list[tuple[bytes, bytes | None]],
+    first: bytes,
+    stop: bytes | None,
+    reverse: bool,  # noqa: FBT001 - drawn
+) -> None:
+    tree = TreeLayer()
+    for it in ranges:
+        tree.hide(*it)
+
+    def has(begin: bytes, end: bytes | None, key: bytes) -> bool:
+        return begin <= key and (end is None or key < end)
+
+    gaps = list(tree.gaps(first, stop, reverse=reverse))
+    for key in known(Layer()):
+        is_hidden = any(has(*it, key) for it in ranges)
+        assert tree.hides(key) is is_hidden
+        assert sum(has(*it, key) for it in gaps) == (has(first, stop, key) and not is_hidden)
+    assert [begin for begin, _ in gaps] == sorted({it for it, _ in gaps}, reverse=reverse)
+    in_order = zip(tree.ranges, tree.ranges[1:], strict=False)
+    assert all(end is not None and end < begin for (_, end), (begin, _) in in_order)
+    assert all(end is None or begin < end for begin, end in (*gaps, *tree.ranges))
+
+
 def test_what_a_newer_layer_says_of_another_tree_is_taken_over_whole() -> None:
     below, above = Layer(), Layer()
     below.put(TREE, b"a", b"1")

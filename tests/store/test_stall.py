@@ -13,11 +13,15 @@ class Story:
         self.now_s = 100.0
         self.count = 0
 
-    def flush(self, takes_s: float) -> list[bool]:
+    def flush(
+        self, takes_s: float, size_bytes: int = 32 << 20, moves_until_s: float = 0.0
+    ) -> list[bool]:
         """A flush that ends; say what was thought of it in every tick."""
         begun_s, thought = self.now_s, []
         while self.now_s < begun_s + takes_s:
-            self.stall.look(self.count, is_flushing=True, now_s=self.now_s)
+            if self.now_s < begun_s + moves_until_s:
+                self.stall.note_progress()
+            self.stall.look(self.count, is_flushing=True, now_s=self.now_s, size_bytes=size_bytes)
             thought.append(self.stall.is_stuck)
             self.now_s += TICK_S
         self.count += 1
@@ -50,3 +54,21 @@ def test_it_gets_on_again_and_between_flushes_nothing_is_stuck() -> None:
     assert not story.stall.is_stuck
     story.now_s += 1000
     assert not any(story.flush(1.0))
+
+
+def test_a_flush_that_has_more_to_write_is_given_more_time() -> None:
+    story = Story()
+    story.flush(0.5)
+    assert not any(story.flush(12.0, 160 << 20)), "five times as much as usual"
+    thought = story.flush(60.0, 160 << 20)
+    assert 15.0 <= thought.index(True) * TICK_S < 16.0
+    thought = Story().flush(60.0, 10 << 30)
+    assert 30.0 <= thought.index(True) * TICK_S < 31.0, "however large it is"
+
+
+def test_a_flush_that_gets_on_is_never_stuck_and_one_that_stops_is() -> None:
+    story = Story()
+    story.flush(0.5)
+    thought = story.flush(60.0, moves_until_s=40.0)
+    assert 43.0 <= thought.index(True) * TICK_S < 43.5
+    assert all(thought[thought.index(True) :])

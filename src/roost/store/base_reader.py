@@ -170,10 +170,13 @@ class BaseReader:
         with self._txn.cursor() as cursor:
             if reverse:
                 is_on = cursor.last() if not cursor.set_range(end) else cursor.prev()
+                names = cursor.iterprev(keys=True, values=False)
             else:
                 is_on = cursor.set_range(begin)
-            while is_on:
-                name = cursor.key()
+                names = cursor.iternext(keys=True, values=False)
+            if not is_on:
+                return  # else they would begin at an end of the tree
+            for name in names:
                 if not begin <= name < end:
                     return
                 if len(name) >= LONG_KEY_BYTES + 2:
@@ -183,7 +186,6 @@ class BaseReader:
                     yield name[2:], b""
                 else:
                     yield name[2:], open_sealed(name, cursor.value())
-                is_on = cursor.prev() if reverse else cursor.next()
 
     def size_bytes(self) -> tuple[int, int]:
         """Bytes of the file, and bytes of it in use."""

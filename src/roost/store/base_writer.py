@@ -36,6 +36,8 @@ from roost.store.errors import DiskFull
 from roost.store.layer import Layer, TreeLayer
 
 _FULL_BYTES = 1 << 20
+# So many rows are put in one call; and when as many are written, that is said.
+_ROWS_A_CALL = 1000
 # With so much free, or such a part of a small disk, none is full.
 _PLENTY_BYTES, _PLENTY_PART = 64 << 20, 16
 
@@ -48,6 +50,9 @@ class BaseWriter:
         self._env = environment(directory, is_writer=True, is_synced=is_synced)
         # Called before the map is moved: nobody in this process may read then.
         self.on_growing: Callable[[], None] = lambda: None
+        # Called now and then while a layer is written, as far as it was not before.
+        self.on_progress: Callable[[], None] = lambda: None
+        self._furthest_count = 0
 
     def applied(self) -> tuple[int, int]:
         """Index and term of the log entry up to which the base holds everything.
@@ -104,7 +109,7 @@ class BaseWriter:
                 with self._env.begin(write=True) as txn:
                     kept = txn.get(DIGEST_NAME)
                     before = digest.decode(open_sealed(DIGEST_NAME, bytes(kept))) if kept else 0
-                    writing = _Writing(txn, before)
+                    writing = _Writing(txn, before, self._note_rows)
                     for tree_id, tree in layer.trees.items():
                         writing.write_tree(tree_id, tree)
                     applied = index.to_bytes(8, "big") + term.to_bytes(8, "big")
@@ -119,7 +124,14 @@ class BaseWriter:
                     raise DiskFull(f"LMDB: {error}") from error
                 raise fault_of(error, has_room=True) from error
             else:
+                self._furthest_count = 0
                 return total
+
+    def _note_rows(self, count: int) -> None:
+        """So many rows are written; what is begun anew has not got on before it is further."""
+        if count > self._furthest_count:
+            self._furthest_count = count
+            self.on_progress()
 
     def close(self) -> None:
         """Close the environment."""
@@ -142,13 +154,16 @@ def _is_full(env: lmdb.Environment, error: lmdb.Error) -> bool:
 class _Writing:
     """One transaction that writes, and the digest as it goes on."""
 
-    def __init__(self, txn: lmdb.Transaction, total: int) -> None:
+    def __init__(self, txn: lmdb.Transaction, total: int, on_rows: Callable[[int], None]) -> None:
         """Go on from `total`, the digest of what is there."""
+        self._on_rows = on_rows
+        self._row_count = 0
         self._txn = txn
+        self._cursor = txn.cursor()
         self.total = total
 
     def write_tree(self, tree_id: int, tree: TreeLayer) -> None:
-        """Deletions first; then everything else in the order of its keys, in one call."""
+        """Deletions first; then everything else in the order of its keys."""
         for first, stop in tree.ranges:
             self._delete_range(tree_id, first, stop)
         prefix = tree_id.to_bytes(2, "big")
@@ -160,11 +175,18 @@ class _Writing:
                 self._write_long(prefix + key[:LONG_KEY_BYTES], key[LONG_KEY_BYTES:], value)
             elif value is None:
                 self._delete(prefix + key)
+                self._count_row()
             else:
                 plain.append(key)
-        if plain:
-            with self._txn.cursor() as cursor:
-                cursor.putmulti(self._sealed(prefix, plain, values))
+        for begin in range(0, len(plain), _ROWS_A_CALL):
+            rows = plain[begin : begin + _ROWS_A_CALL]
+            self._cursor.putmulti(self._sealed(prefix, rows, values))
+            self._count_row(len(rows))
+
+    def _count_row(self, count: int = 1) -> None:
+        before, self._row_count = self._row_count, self._row_count + count
+        if before // _ROWS_A_CALL != self._row_count // _ROWS_A_CALL:
+            self._on_rows(self._row_count)
 
     def _sealed(
         self, prefix: bytes, keys: list[bytes], values: dict[bytes, bytes | None]
@@ -199,8 +221,9 @@ class _Writing:
         self._txn.put(name, sealed)
 
     def _delete(self, name: bytes) -> None:
-        self._subtract(name)
-        self._txn.delete(name)
+        old = self._cursor.pop(name)
+        if old is not None:
+            self.total -= digest.record_hash(name, bytes(old))
 
     def _subtract(self, name: bytes) -> None:
         old = self._txn.get(name)
@@ -231,6 +254,7 @@ class _Writing:
                 name = bytes(cursor.key())
                 if name >= end:
                     return
+                self._count_row()
                 sealed = bytes(cursor.value())
                 if len(name) < LONG_KEY_BYTES + 2:
                     self.total -= digest.record_hash(name, sealed)

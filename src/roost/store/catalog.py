@@ -19,7 +19,7 @@ PARTS_ID = 2
 FIRST_TREE_ID = 3
 METADATA_NAME, PARTS_NAME = "$metadata", "$parts"
 # Raised with every change of what any room writes: `tests/etcd/test_layout.py`.
-STORAGE_VERSION = 7
+STORAGE_VERSION = 8
 VERSION_KEY = b"storage_version"
 GUID_KEY = b"guid"
 _NAME_CHARACTERS_MAX = 128

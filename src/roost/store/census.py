@@ -9,7 +9,8 @@ It is derived, and stands in memory alone: whoever opens a store lets it be buil
 (`build`), and it says None until it knows.  What is written meanwhile counts when it lies where
 the building has been already; what lies beyond is met there.
 
-`note_born` and `note_dead` take a key when it begins or ceases to be in the tree.  Blocks that have
+`note_born` and `note_dead` take a key when it begins or ceases to be in the tree, and
+`note_range_dead` all of a range: of the blocks in it that is known.  Blocks that have
 grown are cut by `cut_crowded`, a cut a call: so no call walks over more than a block.  Where a walk
 meets too many keys that are gone (`TooFar`), the building and the cutting go on from there, and a
 count is taken from what lies beside the range in its block.
@@ -143,6 +144,38 @@ class Census:
         if min(left) < 0:
             raise MiscountError(count)
         self._merge(left)
+
+    def note_range_dead(self, first: bytes, stop: bytes | None, walk: Walk) -> int:
+        """All keys of a range were in the tree, and are not any more; how many were counted.
+
+        Raises:
+            TooFar: too many that are gone lie where the range begins or ends.
+            MiscountError: more are there than were counted.
+
+        """
+        frontier = self._frontier
+        if frontier is not None and (stop is None or frontier < stop):
+            stop = frontier  # what lies beyond was not counted
+        if stop is not None and stop <= first:
+            return 0
+        firsts, counts = self._firsts, self._counts
+        head = bisect_right(firsts, first) - 1
+        tail = len(firsts) - 1 if stop is None else bisect_left(firsts, stop) - 1
+        left = [*counts[:head], *[0] * (tail + 1 - head), *counts[tail + 1 :]]
+        for block in {head, tail}:
+            begin, end = max(first, firsts[block]), self._end_of(block)
+            if end is None or (stop is not None and stop < end):
+                end = stop
+            if frontier is None:
+                gone = self._count_part(block, begin, end, walk)
+            else:
+                gone = sum(1 for _ in walk(begin, end))
+            left[block] = counts[block] - gone
+        if min(left) < 0:
+            raise MiscountError(first)
+        gone = sum(counts) - sum(left)
+        self._merge(left)
+        return gone
 
     def _merge(self, counts: list[int]) -> None:
         """Take these counts; small neighbours become one block."""

@@ -12,7 +12,7 @@ how the row's name and value are made of the key.  Integers big-endian:
               3 the key escaped: 0x00 as 0x00 0xff, and 0x00 0x01 behind it
               4 the key with its length before it, as protobuf writes bytes
               5 a counter, u64: here its value for the first key; it grows by one a key
-    keys      each with its length before it, as protobuf writes bytes
+    keys      an array of MessagePack, each of them a bin
 
 A record stands for its rows, column by column, in the order of the keys.  `expand` reads it and
 checks everything: whatever is not of this form is malformed.
@@ -24,16 +24,19 @@ from itertools import repeat
 from struct import Struct
 from struct import error as StructError
 
+import msgspec
+
+from roost.errors import UNDECODABLE
 from roost.store.errors import MalformedWriteSet
 
 PUT_ROW, DELETE_ROW = 1, 2
 CONSTANT, KEY, ESCAPED_KEY, MEASURED_KEY, COUNTER = 1, 2, 3, 4, 5
 _COUNTER_MAX = 1 << 63
-# Four bytes of a length: 256 MiB, and no write set is so large.
-_VARINT_SHIFT_MAX = 21
 _COLUMN = Struct(">HB")
 _LENGTH = Struct(">H")
 _NUMBER = Struct(">Q")
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(list[bytes])
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ def _encode_pieces(pieces: Sequence[Piece]) -> bytes:
 
 def encode_keys(keys: Sequence[bytes]) -> bytes:
     """The keys as a record carries them."""
-    return b"".join([_varint(len(key)) + key for key in keys])
+    return _encoder.encode(keys)
 
 
 def expand(columns: bytes, keys: bytes) -> list[Rows]:
@@ -98,50 +101,89 @@ def expand(columns: bytes, keys: bytes) -> list[Rows]:
 
     """
     try:
-        return make_rows(_decode_columns(columns), _decode_keys(keys))
+        return make_rows(_decode_columns(columns), _decoder.decode(keys))
     except (StructError, IndexError) as error:
         raise MalformedWriteSet("a record of rows ends early") from error
+    except UNDECODABLE as error:
+        raise MalformedWriteSet(f"the keys of rows are malformed: {error}") from error
 
 
 def make_rows(columns: Sequence[Column], keys: list[bytes]) -> list[Rows]:
     """The rows of each column."""
+    making = _Making(keys)
     return [
         Rows(
             column.tree_id,
-            _make(column.name, keys),
-            None if column.value is None else _make(column.value, keys),
+            making.texts(column.name),
+            None if column.value is None else making.texts(column.value),
         )
         for column in columns
     ]
 
 
-def _make(pieces: tuple[Piece, ...], keys: list[bytes]) -> list[bytes]:
-    """One text a key."""
-    if all(piece.kind == CONSTANT for piece in pieces):
-        return [b"".join(piece.constant for piece in pieces)] * len(keys)
-    if len(pieces) == 1 and pieces[0].kind == KEY:
-        return keys
-    made: list[Iterable[bytes]] = [_make_piece(piece, keys) for piece in pieces]
-    return list(map(b"".join, zip(*made, strict=False)))
+class _Making:
+    """Texts made of the keys of one record; what is the same for all keys is said once."""
+
+    def __init__(self, keys: list[bytes]) -> None:
+        self._keys = keys
+        self._counters: dict[int, list[bytes]] = {}
+        # Keys without a zero are escaped by what stands behind them.
+        self._has_zeros = b"\0" in b"".join(keys)
+        # How long all of them are, if that is one byte.
+        lengths = set(map(len, keys))
+        self._length = lengths.pop() if len(lengths) == 1 and len(keys[0]) < 128 else None
+
+    def texts(self, pieces: tuple[Piece, ...]) -> list[bytes]:
+        """One text a key."""
+        keys, said = self._keys, self._simplified(pieces)
+        if all(isinstance(it, bytes) for it in said):
+            return [b"".join(it for it in said if isinstance(it, bytes))] * len(keys)
+        if len(said) == 1 and not isinstance(said[0], bytes):
+            return said[0]
+        made: list[Iterable[bytes]] = [repeat(it) if isinstance(it, bytes) else it for it in said]
+        return list(map(b"".join, zip(*made, strict=False)))
+
+    def _simplified(self, pieces: tuple[Piece, ...]) -> list[bytes | list[bytes]]:
+        """What the pieces are: a text for all keys, or a list with one for each."""
+        said: list[bytes | list[bytes]] = []
+        for piece in pieces:
+            for it in self._said(piece):
+                if said and isinstance(it, bytes) and isinstance(before := said[-1], bytes):
+                    said[-1] = before + it
+                else:
+                    said.append(it)
+        return said
+
+    def _said(self, piece: Piece) -> tuple[bytes | list[bytes], ...]:
+        keys, kind = self._keys, piece.kind
+        if kind == CONSTANT:
+            return (piece.constant,)
+        if kind == KEY:
+            return (keys,)
+        if kind == ESCAPED_KEY:
+            if not self._has_zeros:
+                return keys, b"\0\x01"
+            return [key.replace(b"\0", b"\0\xff") for key in keys], b"\0\x01"
+        if kind == MEASURED_KEY:
+            if self._length is not None:
+                return _SMALL[self._length], keys
+            return ([_measured(key) for key in keys],)
+        assert kind == COUNTER, "what is decoded has a kind that is known"
+        first = piece.first
+        counter = self._counters.get(first)
+        if counter is None:
+            counter = list(map(_NUMBER.pack, range(first, first + len(keys))))
+            self._counters[first] = counter
+        return (counter,)
 
 
-def _make_piece(piece: Piece, keys: list[bytes]) -> Iterable[bytes]:
-    if piece.kind == CONSTANT:
-        return repeat(piece.constant)
-    if piece.kind == KEY:
-        return keys
-    if piece.kind == ESCAPED_KEY:
-        return [key.replace(b"\0", b"\0\xff") + b"\0\x01" for key in keys]
-    if piece.kind == MEASURED_KEY:
-        return [_varint(len(key)) + key for key in keys]
-    assert piece.kind == COUNTER, "what is decoded has a kind that is known"
-    return [number.to_bytes(8, "big") for number in range(piece.first, piece.first + len(keys))]
+def _measured(key: bytes) -> bytes:
+    length = len(key)
+    return (_SMALL[length] if length < 128 else _varint(length)) + key
 
 
 def _varint(number: int) -> bytes:
-    """A length as protobuf writes it."""
-    if number < 0x80:
-        return _SMALL[number]
+    """A length of more than one byte as protobuf writes it."""
     if number < 0x4000:
         return bytes((number & 127 | 128, number >> 7))
     if number < 0x20_0000:
@@ -195,32 +237,3 @@ def _decode_pieces(encoded: bytes, offset: int) -> tuple[tuple[Piece, ...], int]
         else:
             raise MalformedWriteSet(f"piece kind {kind} is unknown")
     return tuple(pieces), offset
-
-
-def _decode_keys(encoded: bytes) -> list[bytes]:
-    keys: list[bytes] = []
-    offset, end = 0, len(encoded)
-    while offset < end:
-        length = encoded[offset]
-        offset += 1
-        if length > 127:
-            length, offset = _read_long(encoded, offset - 1)
-        stop = offset + length
-        keys.append(encoded[offset:stop])
-        offset = stop
-    if offset != end:
-        raise MalformedWriteSet("keys do not end where their record says")
-    return keys
-
-
-def _read_long(encoded: bytes, offset: int) -> tuple[int, int]:
-    """A length of more than one byte, and where it ends."""
-    number = shift = 0
-    while shift <= _VARINT_SHIFT_MAX:
-        byte = encoded[offset]
-        offset += 1
-        number |= (byte & 127) << shift
-        if byte < 128:
-            return number, offset
-        shift += 7
-    raise MalformedWriteSet("a key is longer than all of a write set")

@@ -17,6 +17,8 @@ Newness = Callable[[View], Callable[[bytes], bool]]
 Growth = Callable[[View, Layer], int]
 # Of so many keys at once not each is looked up, and no more than FEW_MAX of them may be set.
 _MANY = 2000
+# At the ends of so many ranges is looked how many keys lie in them.
+_RANGES_MAX = 8
 
 
 class Counted:
@@ -65,19 +67,18 @@ class Counted:
         if tree is None:
             return
         was_done = self.is_done
-        if tree.ranges:
-            self._census.begin_anew()  # how many a range takes is not known
-        else:
-            try:
-                growth = self._growth(self._view, written)
-                if len(tree.values) < _MANY:
-                    self._note_few(tree.values, growth)
-                else:
-                    self._note_many(written, tree, growth)
-            except MiscountError:
-                self._on_miscount()  # before it is applied: what is counted now has it in
-            except MemoryError:
-                self._census.begin_anew()  # the same, and nobody's fault
+        try:
+            growth = self._growth(self._view, written)
+            if tree.ranges:
+                self._note_ranges(tree, growth)
+            elif len(tree.values) < _MANY:
+                self._note_few(tree.values, growth)
+            else:
+                self._note_many(written, tree, growth)
+        except MiscountError:
+            self._on_miscount()  # before it is applied: what is counted now has it in
+        except (MemoryError, TooFar):
+            self._census.begin_anew()  # the same, and nobody's fault
         if was_done and not self.is_done:
             self.on_work()
 
@@ -104,6 +105,24 @@ class Counted:
                 self._note_keys(puts)
                 return
         self._census.begin_anew()
+
+    def _note_ranges(self, tree: TreeLayer, growth: int) -> None:
+        """Note ranges that were deleted, few of them, and a few keys that were written besides."""
+        census, view, tree_id = self._census, self._view, self._tree_id
+        if len(tree.ranges) > _RANGES_MAX or len(tree.values) >= _MANY:
+            census.begin_anew()
+            return
+        grown = -sum(census.note_range_dead(*it, self._walk) for it in tree.ranges)
+        for key, value in tree.values.items():
+            was_there = not tree.hides(key) and view.has(tree_id, key)
+            if was_there and value is None:
+                census.note_dead(key)
+                grown -= 1
+            elif value is not None and not was_there:
+                census.note_born(key)
+                grown += 1
+        if census.is_built and grown != growth:
+            raise MiscountError(tree.ranges[0])
 
     def _note_keys(self, values: Mapping[bytes, bytes | None]) -> None:
         census, view, tree_id = self._census, self._view, self._tree_id

@@ -36,6 +36,10 @@ class Engine:
         self._point = self._next_point(self._last[0] + 1)
         self.on_digest: Callable[[int, bytes], None] = lambda _index, _digest: None
 
+    def hear_progress(self, on_progress: Callable[[], None]) -> None:
+        """Have this called now and then, as something gets on that takes its time."""
+        self.writer.on_progress = on_progress
+
     def _next_point(self, index: int) -> int:
         """The first position from `index` on whose digest is compared."""
         return -(-index // self._digest_entries) * self._digest_entries
@@ -60,7 +64,8 @@ class Engine:
     def _take_effect(self, payload: bytes) -> None:
         """Merge what the parts of a long write come to; they were merged before, or written."""
         assembly = Assembly(payload, self._get)
-        assembly.finish()
+        while not assembly.go_on():
+            self.writer.on_progress()
         if assembly.fault is not None:
             raise assembly.fault  # what changes nothing is not handed over
         self._layer.cover(assembly.layer)
@@ -87,7 +92,9 @@ class Engine:
         sync_directory(directory)
         sync_directory(directory.parent)
         self.writer.close()
+        on_progress = self.writer.on_progress
         self.writer = BaseWriter(directory, is_synced=self._is_synced)
+        self.writer.on_progress = on_progress
         return self.writer.applied()
 
     def close(self) -> None:

@@ -19,11 +19,12 @@ from roost.store.snapshot import SnapshotFile, make_copy
 class Keeper(Protocol):
     """Makes payloads durable in order.
 
-    `on_flushed(index)`, `on_failed(error)`, `on_digest(index, digest)`, `on_full()` and
-    `on_moved(index, term)` are set by the store before anything is called.
+    `on_flushed(index)`, `on_failed(error)`, `on_digest(index, digest)`, `on_full()`,
+    `on_progress()` and `on_moved(index, term)` are set by the store before anything is called.
     """
 
     on_full: Callable[[], None]
+    on_progress: Callable[[], None]
     on_moved: Callable[[int, int], None]
 
     on_flushed: Callable[[int], None]
@@ -78,6 +79,7 @@ class InlineKeeper:
         self.on_flushed: Callable[[int], None] = lambda _index: None
         self.on_failed: Callable[[StoreError], None] = lambda _error: None
         self.on_full: Callable[[], None] = lambda: None
+        self.on_progress: Callable[[], None] = lambda: None
         self.on_moved: Callable[[int, int], None] = lambda _index, _term: None
         self._reader: BaseReader | None = None
 

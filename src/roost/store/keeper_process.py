@@ -18,6 +18,7 @@ From the keeper:                       u8 kind, u64 index, u32 length, text
          7  moved: the environment is in the other directory now, with everything up to `index`;
             the text is u64 term
          8  ready: the environment is open; the first answer, unless it is 4
+         9  what was asked for is not done yet, and gets on; PROGRESS_S at least lie between two
 
 The keeper ends when the socket closes.  It does not flush then: the journal has everything, and
 what LMDB holds is always the state at one index.
@@ -51,7 +52,8 @@ from roost.store.errors import (
 
 HEAD = Struct(">BQI")
 PAYLOAD, FLUSH, MOVE = 1, 2, 3
-FLUSHED, FAILED, DIGEST, FULL, MOVED, READY = 3, 4, 5, 6, 7, 8
+FLUSHED, FAILED, DIGEST, FULL, MOVED, READY, PROGRESS = 3, 4, 5, 6, 7, 8, 9
+PROGRESS_S = 0.5
 # What the text of a failure begins with, where its kind matters to who hears of it.
 _KINDS: dict[str, type[StoreError]] = {it.__name__: it for it in (PageCorrupt, ValueCorrupt)}
 _FULL_RETRY_S = 0.5
@@ -80,6 +82,7 @@ class ProcessKeeper:
         self._incoming = b""
         self._is_waiting = 0
         self.on_full: Callable[[], None] = lambda: None
+        self.on_progress: Callable[[], None] = lambda: None
         self.on_moved: Callable[[int, int], None] = lambda _index, _term: None
         self.on_digest: Callable[[int, bytes], None] = lambda _index, _digest: None
         self.on_flushed: Callable[[int], None] = lambda _index: None
@@ -226,6 +229,8 @@ class ProcessKeeper:
                 self.on_digest(index, text)
             elif kind == FULL:
                 self.on_full()
+            elif kind == PROGRESS:
+                self.on_progress()
             elif kind == MOVED:
                 self._is_waiting -= 1
                 self.on_moved(index, int.from_bytes(text, "big"))
@@ -281,7 +286,17 @@ def serve(directory: Path, end: socket.socket) -> None:
     def say_digest(index: int, total: bytes) -> None:
         end.sendall(HEAD.pack(DIGEST, index, len(total)) + total)
 
+    said_s = time.monotonic()
+
+    def say_progress() -> None:
+        nonlocal said_s
+        now_s = time.monotonic()
+        if now_s - said_s >= PROGRESS_S:
+            said_s = now_s
+            end.sendall(HEAD.pack(PROGRESS, 0, 0))
+
     engine.on_digest = say_digest
+    engine.hear_progress(say_progress)
     end.sendall(HEAD.pack(READY, 0, 0))
     incoming = end.makefile("rb", buffering=_SEND_BYTES)
     while len(head := incoming.read(HEAD.size)) == HEAD.size:

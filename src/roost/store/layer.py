@@ -2,15 +2,20 @@
 
 A `TreeLayer` knows some keys of a tree: a value, or None for "deleted here".  Besides, it may
 hide whole ranges of everything below it.  Keys are kept in a dict, and in order beside it
-(`key_order`).
+(`key_order`).  Ranges stand in order as well, none of them empty, and a gap between any two of
+them: so whoever reads what lies below asks for the gaps (`TreeLayer.gaps`), and never comes to what
+is hidden.
 """
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from itertools import islice
 from typing import Final
 
+from roost.store.columns import Rows
 from roost.store.key_order import FRESH_COUNT_MAX, KeyOrder
+from roost.store.puts import Run
 from roost.store.write_set import (
     ANNOTATION,
     DELETE,
@@ -18,8 +23,8 @@ from roost.store.write_set import (
     DELETE_RANGE,
     PUT,
     Write,
-    decode,
     rows_of,
+    split,
 )
 
 ENTRY_BYTES = 150  # what Python keeps for one key besides its bytes, roughly
@@ -33,19 +38,23 @@ class _Missing(Enum):
 
 MISSING: Final = _Missing.MISSING
 Found = bytes | None | _Missing
+# From the first key on and before the stop; None = to the end.
+KeyRange = tuple[bytes, bytes | None]
 
 
 class TreeLayer:
     """What a layer knows of one tree."""
 
-    __slots__ = ("_order", "ranges", "values")
+    __slots__ = ("_begins", "_order", "ranges", "values")
 
     def __init__(self) -> None:
         """Know nothing."""
         # Whoever sets a value, or None for "deleted here", does so in this map; a key goes away by
         # `drop` alone.
         self.values: dict[bytes, bytes | None] = {}
-        self.ranges: list[tuple[bytes, bytes | None]] = []
+        # Only `hide` changes them; where each begins stands beside them.
+        self.ranges: list[KeyRange] = []
+        self._begins: list[bytes] = []
         # Most layers are small, and nobody asks for the order of their keys.
         self._order: KeyOrder | None = None
 
@@ -71,12 +80,73 @@ class TreeLayer:
 
     def hides(self, key: bytes) -> bool:
         """Whether a deleted range covers `key`."""
-        return any(first <= key and (stop is None or key < stop) for first, stop in self.ranges)
+        position = bisect_right(self._begins, key)
+        if not position:
+            return False
+        stop = self.ranges[position - 1][1]
+        return stop is None or key < stop
+
+    def hide(self, first: bytes, stop: bytes | None) -> None:
+        """Let nobody see what the layers below have in a range; what is known here stays."""
+        if stop is not None and stop <= first:
+            return
+        ranges = self.ranges
+        begin = bisect_right(self._begins, first)
+        if begin:
+            before, end = ranges[begin - 1]
+            if end is None or end >= first:
+                first, begin = before, begin - 1
+        behind = begin
+        while behind < len(ranges) and (stop is None or ranges[behind][0] <= stop):
+            end = ranges[behind][1]
+            stop = None if end is None or stop is None else max(stop, end)
+            behind += 1
+        ranges[begin:behind] = [(first, stop)]
+        self._begins[begin:behind] = [first]
+
+    def gaps(self, first: bytes, stop: bytes | None, *, reverse: bool) -> Iterator[KeyRange]:
+        """The parts of a range that are not hidden, in order; the layer must not change meanwhile.
+
+        They are found as they are asked for: there may be many.
+        """
+        return self._gaps_back(first, stop) if reverse else self._gaps(first, stop)
+
+    def _gaps(self, first: bytes, stop: bytes | None) -> Iterator[KeyRange]:
+        ranges = self.ranges
+        place = first
+        for position in range(max(0, bisect_right(self._begins, first) - 1), len(ranges)):
+            begin, end = ranges[position]
+            if stop is not None and begin >= stop:
+                break
+            if place < begin:
+                yield place, begin
+            if end is None:
+                return
+            place = max(place, end)
+        if stop is None or place < stop:
+            yield place, stop
+
+    def _gaps_back(self, first: bytes, stop: bytes | None) -> Iterator[KeyRange]:
+        ranges = self.ranges
+        end = stop
+        count = len(ranges) if stop is None else bisect_right(self._begins, stop)
+        for position in range(count, 0, -1):
+            begin, behind = ranges[position - 1]
+            if behind is not None:
+                if behind <= first:
+                    break
+                if end is None or behind < end:
+                    yield behind, end
+            end = begin if end is None else min(begin, end)
+            if end <= first:
+                return
+        if end is None or first < end:
+            yield first, end
 
     def delete_range(self, first: bytes, stop: bytes | None) -> None:
         """Delete everything in the range, here and below."""
         self.drop(first, stop)
-        self.ranges.append((first, stop))
+        self.hide(first, stop)
 
     def drop(self, first: bytes, stop: bytes | None, count_max: int | None = None) -> int:
         """Know nothing of the keys of a range, of `count_max` at most; say of how many."""
@@ -135,6 +205,8 @@ class Layer:
 
     def put_rows(self, tree_id: int, names: list[bytes], values: list[bytes] | None) -> None:
         """Set many values; without values, all are "deleted here"."""
+        if not names:
+            return
         held = self.tree(tree_id).values
         size_bytes = sum(map(len, names)) + ENTRY_BYTES * len(names)
         if values is None:
@@ -156,28 +228,28 @@ class Layer:
             MalformedWriteSet: it is none; nothing of it was carried out.
 
         """
-        rows = rows_of(payload)
-        if rows is None:
-            self.apply(decode(payload))
-            return
-        trees, size = self.trees, 0
-        for run in rows:
-            keys, values = run.keys, run.values
-            if keys and values is not None:
-                tree = trees.get(run.tree_id)
-                if tree is None:
-                    tree = trees[run.tree_id] = TreeLayer()
-                tree.values.update(zip(keys, values, strict=True))
-                # As often as it will stand in the file, which the quota goes by; not as it came.
-                size += ENTRY_BYTES * len(keys) + sum(map(len, keys))
-                size += sum(map(len, filter(None, values)))
-        self.size_bytes += size
+        self.apply(rows_of(payload) or split(payload))
 
-    def apply(self, writes: list[Write]) -> None:
+    def _put_run(self, run: Run) -> None:
+        keys, values = run.keys, run.values
+        if keys and values is not None:
+            self.tree(run.tree_id).values.update(zip(keys, values, strict=True))
+            # As often as it will stand in the file, which the quota goes by; not as it came.
+            self.size_bytes += ENTRY_BYTES * len(keys) + sum(map(len, keys))
+            self.size_bytes += sum(map(len, filter(None, values)))
+
+    def apply(self, records: Sequence[Write | Rows | Run]) -> None:
         """Carry out the records of a write set."""
         trees = self.trees
         size = 0
-        for kind, tree_id, key, value in writes:
+        for it in records:
+            if isinstance(it, Run):
+                self._put_run(it)
+                continue
+            if isinstance(it, Rows):
+                self.put_rows(it.tree_id, it.names, it.values)
+                continue
+            kind, tree_id, key, value = it
             if kind in (PUT, DELETE):
                 tree = trees.get(tree_id)
                 if tree is None:

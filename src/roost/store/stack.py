@@ -248,7 +248,7 @@ class _Merging:
             for first, stop in tree.ranges:
                 while dropped := mine.drop(first, stop, _STEP_COUNT):
                     yield dropped
-                mine.ranges.append((first, stop))
+                mine.hide(first, stop)
             values = iter(tree.values.items())
             while rows := list(islice(values, _STEP_COUNT)):
                 mine.values.update(rows)

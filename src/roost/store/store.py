@@ -113,6 +113,7 @@ class Store:
         """Use `open`."""
         self._config = config
         self._keeper = keeper
+        self._stall = Stall()
         self._attach(keeper)
         self._base = keeper.reader()
         self._base.on_corrupt = self._on_corrupt
@@ -145,7 +146,6 @@ class Store:
         self._flush_count = 0
         self._flush_began_s = 0.0
         self.flushes = Histogram()
-        self._stall = Stall()
         # Called with a log position and the digest of the state there, now and then.
         self.on_digest: Callable[[int, bytes], None] = lambda _index, _digest: None
         # Committed entries that were no write sets.
@@ -400,7 +400,10 @@ class Store:
         """Flush when the oldest unflushed change is old enough; `now_s` never goes back."""
         self._keeper.send_queued()
         is_flushing = self._stack.is_flushing
-        self._stall.look(self._flush_count, is_flushing=is_flushing, now_s=now_s)
+        size_bytes = self._stack.flushing_bytes
+        self._stall.look(
+            self._flush_count, is_flushing=is_flushing, now_s=now_s, size_bytes=size_bytes
+        )
         self.held_views.look(now_s)
         if self._stack.wants_merge:
             self._stack.merge(_MERGE_COUNT)
@@ -438,6 +441,7 @@ class Store:
         keeper.on_failed = self._on_failed
         keeper.on_digest = self._on_digest
         keeper.on_full = self._on_full
+        keeper.on_progress = self._stall.note_progress
         keeper.on_moved = self._on_moved
 
     def _on_digest(self, index: int, digest: bytes) -> None:

@@ -1,20 +1,86 @@
 """Reading through layers: a look-up goes from the top down, a scan merges (D2)."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from heapq import merge
-from operator import itemgetter
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 
 from roost.compiled import mypyc_attr
 from roost.store.base_reader import BaseReader
-from roost.store.layer import MISSING, Layer
+from roost.store.layer import MISSING, Layer, TreeLayer
 
-_Item = tuple[bytes, int, bytes | None]
+_Row = tuple[bytes, bytes | None]
+# The rows that lie below all layers, in a range.
+_Items = Callable[[bytes, bytes | None], Iterator[_Row]]
 
 
-def _ranked(rank: int, items: Iterable[tuple[bytes, bytes | None]]) -> Iterator[_Item]:
-    """Say of each item which layer it is from; the newest has rank 0."""
-    for key, value in items:
-        yield key, rank, value
+def _rows(
+    trees: Sequence[TreeLayer],
+    position: int,
+    base: _Items,
+    first: bytes,
+    stop: bytes | None,
+    *,
+    reverse: bool,
+) -> Iterator[_Row]:
+    """What a tree's layers from `position` on, and the base below them, have in a range."""
+    if position == len(trees):
+        return base(first, stop)
+    tree, below = trees[position], position + 1
+    lower: Iterator[_Row]
+    if tree.ranges:
+        lower = chain.from_iterable(
+            _rows(trees, below, base, begin, end, reverse=reverse)
+            for begin, end in tree.gaps(first, stop, reverse=reverse)
+        )
+    else:
+        lower = _rows(trees, below, base, first, stop, reverse=reverse)
+    if not tree.values:
+        return lower
+    upper = tree.items(first, stop, reverse=reverse)
+    return _over_back(upper, lower) if reverse else _over(upper, lower)
+
+
+def _over(upper: Iterator[_Row], lower: Iterator[_Row]) -> Iterator[_Row]:
+    """Two sources as one, in the order of keys; of a key that both have the upper one speaks."""
+    above = next(upper, None)
+    if above is not None:
+        for row in lower:
+            key = row[0]
+            while above is not None and above[0] < key:
+                yield above
+                above = next(upper, None)
+            if above is None:
+                yield row
+                break
+            if above[0] == key:
+                continue  # it comes before the next one
+            yield row
+    if above is None:
+        yield from lower
+        return
+    yield above
+    yield from upper
+
+
+def _over_back(upper: Iterator[_Row], lower: Iterator[_Row]) -> Iterator[_Row]:
+    """As `_over`, from the last key to the first."""
+    above = next(upper, None)
+    if above is not None:
+        for row in lower:
+            key = row[0]
+            while above is not None and above[0] > key:
+                yield above
+                above = next(upper, None)
+            if above is None:
+                yield row
+                break
+            if above[0] == key:
+                continue
+            yield row
+    if above is None:
+        yield from lower
+        return
+    yield above
+    yield from upper
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -92,32 +158,20 @@ class View:
     ) -> Iterator[tuple[bytes, bytes | None]]:
         """As `iterate`, and None for each key that is passed because it was deleted above.
 
-        Whoever reads in parts counts these as well: a range may have a million of them.
+        Whoever reads in parts counts these as well: a range may have a million of them.  Of what
+        lies in a range that was deleted as such nothing is passed.
         """
         trees = [
             tree
             for layer in self._layers
             if (tree := layer.trees.get(tree_id)) is not None and (tree.values or tree.ranges)
         ]
-        if not trees:
-            yield from self._base.items(tree_id, first, stop, reverse=reverse, keys_only=keys_only)
-            return
-        sources = [
-            _ranked(rank, tree.items(first, stop, reverse=reverse))
-            for rank, tree in enumerate(trees)
-        ]
-        base = self._base.items(tree_id, first, stop, reverse=reverse, keys_only=keys_only)
-        sources.append(_ranked(len(trees), base))
-        # In a merge from the end the newer layer must still come first among equal keys, which
-        # `merge` grants to earlier sources when only the key is compared.
-        last: bytes | None = None
-        for key, rank_found, value in merge(*sources, key=itemgetter(0), reverse=reverse):
-            if key == last:
-                continue  # a newer layer has spoken
-            last = key
-            if any(tree.hides(key) for tree in trees[:rank_found] if tree.ranges):
-                value = None
-            yield key, value
+        base = self._base
+
+        def items_of_base(first: bytes, stop: bytes | None) -> Iterator[_Row]:
+            return base.items(tree_id, first, stop, reverse=reverse, keys_only=keys_only)
+
+        return _rows(trees, 0, items_of_base, first, stop, reverse=reverse)
 
     def scan(
         self,

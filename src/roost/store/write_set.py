@@ -30,7 +30,7 @@ from collections.abc import Sequence
 from struct import Struct
 from struct import error as StructError
 
-from roost.store.columns import expand
+from roost.store.columns import Rows, expand
 from roost.store.errors import MalformedWriteSet
 from roost.store.puts import Run, decode_puts, encode_puts
 from roost.store.rows import Puts
@@ -57,6 +57,22 @@ def decode(payload: bytes) -> list[Write]:
 
     """
     writes: list[Write] = []
+    for it in split(payload):
+        if isinstance(it, tuple):
+            writes.append(it)
+        else:
+            writes += _writes_of(it)
+    return writes
+
+
+def split(payload: bytes) -> list[Write | Rows | Run]:
+    """Split a write set into its records; rows stay together.
+
+    Raises:
+        MalformedWriteSet: the bytes do not follow the format.
+
+    """
+    writes: list[Write | Rows | Run] = []
     offset, end = 0, len(payload)
     last_value: bytes | None = None
     unpack = HEAD.unpack_from
@@ -79,9 +95,9 @@ def decode(payload: bytes) -> list[Write]:
             elif kind == DELETE_RANGE or (kind == ANNOTATION and not key_bytes):
                 writes.append((kind, tree_id, key, payload[key_end:value_end]))
             elif kind == ROWS and not tree_id:
-                writes += _writes_of(key, payload[key_end:value_end])
+                writes += expand(key, payload[key_end:value_end])
             elif kind == PUTS and not tree_id and not key_bytes:
-                writes += _writes_of_puts(decode_puts(payload[key_end:value_end]))
+                writes += decode_puts(payload[key_end:value_end])
             else:
                 raise MalformedWriteSet(f"record kind {kind} is unknown or malformed")
     except StructError as error:
@@ -89,30 +105,19 @@ def decode(payload: bytes) -> list[Write]:
     return writes
 
 
-def _writes_of(columns: bytes, keys: bytes) -> list[Write]:
-    """The puts and deletes that a record of rows stands for."""
-    writes: list[Write] = []
-    for rows in expand(columns, keys):
-        tree_id = rows.tree_id
-        if rows.values is None:
-            writes += [(DELETE, tree_id, name, None) for name in rows.names]
-        else:
-            pairs = zip(rows.names, rows.values, strict=True)
-            writes += [(PUT, tree_id, name, value) for name, value in pairs]
-    return writes
-
-
-def _writes_of_puts(runs: list[Run]) -> list[Write]:
+def _writes_of(rows: Rows | Run) -> list[Write]:
     """The puts and deletes that rows stand for."""
-    writes: list[Write] = []
-    for run in runs:
-        tree_id = run.tree_id
-        assert run.values is not None, "they were read"
-        writes += [
-            (DELETE if value is None else PUT, tree_id, key, value)
-            for key, value in zip(run.keys, run.values, strict=True)
-        ]
-    return writes
+    tree_id = rows.tree_id
+    if isinstance(rows, Rows):
+        if rows.values is None:
+            return [(DELETE, tree_id, name, None) for name in rows.names]
+        pairs = zip(rows.names, rows.values, strict=True)
+        return [(PUT, tree_id, name, value) for name, value in pairs]
+    assert rows.values is not None, "they were read"
+    return [
+        (DELETE if value is None else PUT, tree_id, key, value)
+        for key, value in zip(rows.keys, rows.values, strict=True)
+    ]
 
 
 def encode_rows(all_puts: Sequence[Puts]) -> bytes:

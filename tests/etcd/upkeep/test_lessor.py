@@ -12,7 +12,7 @@ from roost import etcd
 from roost.call import Stream, Unary
 from roost.etcd.model import leases
 from roost.etcd.model.leases import Lease
-from roost.etcd.model.mvcc import LEASE_KEYS_TREE, LEASES_TREE
+from roost.etcd.model.mvcc import LEASE_KEYS_TREE, LEASES_TREE, Mvcc
 from roost.etcd.upkeep.deadlines import SLICE_ROWS, STEP_S_MAX
 from roost.etcd.upkeep.lessor import CHECKPOINT_S
 from roost.flow import OWN
@@ -20,6 +20,7 @@ from roost.proto import rpc_pb2 as pb
 from roost.sim.members.loop import run_virtually, until_idle
 from roost.store import View
 from tests.etcd.replica import Answer, LocalReplica
+from tests.steps import steps_of
 
 LIMITS = etcd.Limits(lease_ttl_min_s=1, lease_grace_s=0.5, leases_max=1000)
 
@@ -194,6 +195,28 @@ def test_long_leases_end_however_often_the_leader_changes(world: World) -> None:
         passed += CHECKPOINT_S * 1.5
         world.change_leader()
     assert passed > ttl_s - CHECKPOINT_S
+
+
+@pytest.mark.slow
+def test_what_is_left_of_very_many_leases_is_written_down_in_steps_that_are_bounded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Issue 14: once in five minutes the names of all leases were read in one step."""
+    monkeypatch.setattr("roost.etcd.upkeep.lessor._CHECKPOINT_SLICE", 10)
+    world = World(etcd.Limits(lease_ttl_min_s=1, lease_grace_s=0.5, leases_max=10_000))
+    world.lessor.look()
+    for number in range(1, 2001):
+        world.grant(round(10 * CHECKPOINT_S), number)
+    longest = 0
+    for _ in range(round(CHECKPOINT_S) + 210):
+        world.now_s += STEP_S_MAX
+        longest = max(longest, steps_of(world.lessor.look))
+    mvcc = Mvcc(world.replica.store)
+    rows = [leases.decode(row) for _, row in world.replica.view.iterate(mvcc.leases)]
+    world.replica.close()
+    assert len(rows) == 2000
+    assert all(it.remaining_s for it in rows), "each was written down"
+    assert longest < 5000
 
 
 def test_a_renewal_takes_back_what_was_written_down(world: World) -> None:

@@ -1,17 +1,20 @@
 """Turns: who came first has it, the next when that one is gone, and never on a lease that ended."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 
 import pytest
 
 from roost import etcd
 from roost.call import Stream, StreamHandler, Unary
+from roost.etcd.v3.turns import WOKEN_A_TURN
 from roost.outcome import Done, ReadDone
 from roost.proto import lock_pb2
 from roost.proto import rpc_pb2 as pb
 from roost.sim.members.loop import run_virtually, until_idle
 from tests.etcd.guarded import StreamAnswer
 from tests.etcd.replica import Answer, LocalReplica
+from tests.steps import steps_of
 
 
 class Line:
@@ -245,5 +248,24 @@ def test_nobody_gets_a_turn_without_a_lease_that_lives() -> None:
         await until_idle()
         assert unknown.finished is not None
         assert "lease not found" in unknown.finished[1]
+
+    run(story)
+
+
+def test_those_who_wait_when_a_snapshot_comes_look_for_themselves_so_many_in_a_turn() -> None:
+    """Issue 14: five thousand that were woken in one step held the member's loop."""
+
+    async def story(line: Line) -> None:
+        turns = line.services._turns
+        with ExitStack() as waiting:
+            woken = [
+                waiting.enter_context(turns.hear_changes(b"l%d/" % (number // 3)))
+                for number in range(20 * WOKEN_A_TURN)
+            ]
+            assert steps_of(turns._wake_all) < 1000
+            assert 0 < sum(it.is_set() for it in woken) <= WOKEN_A_TURN
+            await until_idle()
+            assert all(it.is_set() for it in woken)
+        assert turns.waiting_count == 0
 
     run(story)

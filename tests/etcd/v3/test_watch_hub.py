@@ -232,3 +232,23 @@ def test_an_entry_of_several_revisions_that_cannot_be_told_at_once_is_told_whole
     _told(world, story)
     assert [it.kv.mod_revision for it in world.stream.events(0)] == [2, 3, 4]
     world.replica.close()
+
+
+def test_when_a_snapshot_comes_very_many_are_behind_at_once_and_none_hears_twice() -> None:
+    """Issue 14: each was looked at in the step in which the snapshot was put in place."""
+    world = WatchWorld()
+    hub = world.services.watches
+    world.put(b"k1")
+
+    async def main() -> None:
+        _watch_many(world)
+        after = hub._before_switch()
+        world.put(b"k0")  # here by the snapshot, of which nobody is told as it is applied
+        assert steps_of(after) < 5000
+        assert hub.behind_count == MANY
+        await until_idle()
+        assert hub.behind_count == 0
+        assert [it.kv.key for it in world.stream.events(0)] == [b"k0"]
+
+    run_virtually(main())
+    world.replica.close()

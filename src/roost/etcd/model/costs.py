@@ -13,6 +13,8 @@ from roost.etcd import errors
 
 # An operation that looks at more rows runs over many turns, so many rows a slice.
 INLINE_ROWS_MAX, SLICE_ROWS = 250, 250
+# So many keys take as long whose values are not read, and all of which are deleted alike.
+SLICE_NAMES = 1000
 T = TypeVar("T")
 Costs = Generator[int, None, T]
 

@@ -15,17 +15,17 @@ from collections.abc import Iterable
 
 from roost.database.model import Long, Txn, View, Walk
 from roost.etcd import errors
-from roost.etcd.model import compaction
+from roost.etcd.model import compaction, leases
 from roost.etcd.model.alarms import Alarms, cost_of
 from roost.etcd.model.costs import (
     INLINE_ROWS_MAX,
+    SLICE_NAMES,
     SLICE_ROWS,
     Costs,
     at_once,
     in_slices,
     within_a_turn,
 )
-from roost.etcd.model.leases import check_exists
 from roost.etcd.model.mvcc import Mvcc, Writer, escape, range_stop
 from roost.etcd.model.plans import Plan, check_revisions, operations_of, plan_of
 from roost.etcd.model.ranges import Room, range_pieces, take_room
@@ -74,7 +74,7 @@ class KvOperations:
             return writer.revision.to_bytes(8, "big")
         request = pb.PutRequest.FromString(body)
         if request.lease:
-            check_exists(self.mvcc, txn, request.lease)
+            leases.check_exists(self.mvcc, txn, request.lease)
         self._check_held(txn, request)
         answer = self._put(writer, request)
         return writer.revision.to_bytes(8, "big") + answer
@@ -148,18 +148,49 @@ class KvOperations:
         stop = range_stop(request.key, request.range_end)
         walk = Walk(writer.txn, self.mvcc.kv, request.key, stop)
         count, previous = 0, list[bytes]()
-        while True:
+        while not walk.is_done and count <= INLINE_ROWS_MAX:
             found = walk.take(SLICE_ROWS)
             writer.delete_all(found)
             count += len(found)
             if request.prev_kv:
-                part = b"".join([field(b"\x1a", encoded) for _, encoded in found])
-                take_room(room, len(part))
-                previous.append(part)
-            if walk.is_done:
-                yield 1 + len(found)
-                return [number_field(b"\x10", count), *previous]
+                _add_previous(previous, found, room)
+            yield 1 + len(found)
+        if not walk.is_done:
+            count += yield from self._delete_rest(
+                writer, walk.place, stop, room, previous if request.prev_kv else None
+            )
+        return [number_field(b"\x10", count), *previous]
+
+    def _delete_rest(
+        self,
+        writer: Writer,
+        first: bytes,
+        stop: bytes | None,
+        room: Room,
+        previous: list[bytes] | None,
+    ) -> Costs[int]:
+        """Delete keys that are many: from `kv` they go as a range, at the end; say how many.
+
+        Their values are read for `previous`, if there is such a list.  Else they would be for their
+        leases alone; and when there are few, it is leases that are asked for keys.
+        """
+        mvcc, txn, count = self.mvcc, writer.txn, 0
+        needs_values = previous is not None or not leases.are_few(mvcc, txn)
+        walk = Walk(txn, mvcc.kv, first, stop, keys_only=not needs_values)
+        while not walk.is_done:
+            found = walk.take(SLICE_ROWS if needs_values else SLICE_NAMES)
+            count += len(found)
+            if needs_values:
+                writer.leave_leases(found)
+            if previous is not None:
+                _add_previous(previous, found, room)
+            if found:
+                writer.delete_many([key for key, _ in found], as_range=True)
             yield SLICE_ROWS
+        if not needs_values:
+            yield from leases.forget_keys(mvcc, txn, first, stop)
+        txn.delete_range(mvcc.kv, first, stop)
+        return count
 
     def txn(self, txn: Txn, body: bytes) -> bytes | Long:
         """Operation `etcd.txn`: body is a checked TxnRequest."""
@@ -216,7 +247,7 @@ class KvOperations:
                 put = operation.request_put
                 self._check_held(view, put)
                 if put.lease:
-                    check_exists(self.mvcc, view, put.lease)
+                    leases.check_exists(self.mvcc, view, put.lease)
                 yield 1
         check_revisions(self.mvcc, view, operations)
 
@@ -268,6 +299,13 @@ class KvOperations:
     def compact_slice(self, txn: Txn, _body: bytes) -> bytes:
         """Operation `etcd.compact_slice`: remove a part of what was compacted; b"1" = go on."""
         return b"1" if compaction.compact_slice(self.mvcc, txn, COMPACT_SLICE_COUNT) else b""
+
+
+def _add_previous(previous: list[bytes], found: list[tuple[bytes, bytes]], room: Room) -> None:
+    """What these keys were, as fields of an answer."""
+    part = b"".join([field(b"\x1a", encoded) for _, encoded in found])
+    take_room(room, len(part))
+    previous.append(part)
 
 
 def _field(tag: bytes, pieces: list[bytes]) -> list[bytes]:

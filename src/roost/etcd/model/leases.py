@@ -15,10 +15,14 @@ from typing import NamedTuple
 
 from roost.database.model import Long, Steps, Txn, View, Walk
 from roost.etcd import errors
-from roost.etcd.model.costs import INLINE_ROWS_MAX, SLICE_ROWS
+from roost.etcd.model.costs import INLINE_ROWS_MAX, SLICE_NAMES, SLICE_ROWS, Costs
 from roost.etcd.model.mvcc import Mvcc, Writer
 
 TTL_S_MAX = 9_000_000_000
+# So many leases are asked for keys of theirs in a range sooner than many keys for their leases.
+FEW_MAX = 200
+# What it costs to ask one, in rows.
+_ROWS_A_LEASE = 4
 _ROW = struct.Struct(">QQ")
 _ID_MASK = (1 << 64) - 1
 ID_BYTES = 8
@@ -92,6 +96,27 @@ def first_key(
     return next((row[ID_BYTES:] for row, _ in rows), None)
 
 
+def are_few(mvcc: Mvcc, view: View) -> bool:
+    """Whether there are so few leases that each may be asked for its keys in a range."""
+    walk = Walk(view, mvcc.leases, b"", None, keys_only=True)
+    return len(walk.take(FEW_MAX + 1)) <= FEW_MAX and walk.is_done
+
+
+def forget_keys(mvcc: Mvcc, txn: Txn, first: bytes, stop: bytes | None) -> Costs[None]:
+    """Take the keys of a range from all leases, of which there are few."""
+    names = Walk(txn, mvcc.leases, b"", None, keys_only=True).take(FEW_MAX)
+    for name, _ in names:
+        end = _stop_of(name) if stop is None else name + stop
+        walk = Walk(txn, mvcc.lease_keys, name + first, end, keys_only=True)
+        found = walk.take(SLICE_ROWS)
+        if walk.is_done:
+            for row, _ in found:
+                txn.delete(mvcc.lease_keys, row)
+        else:
+            txn.delete_range(mvcc.lease_keys, name + first, end)
+        yield _ROWS_A_LEASE + len(found)
+
+
 def revoke(mvcc: Mvcc, txn: Txn, name: bytes) -> Long | bytes:
     """Remove a lease and the keys that have it, at one revision; the answer is that revision.
 
@@ -120,7 +145,7 @@ def _revoke_long(mvcc: Mvcc, txn: Txn, name: bytes) -> Steps:
     """The same in slices.  The rows that name the keys go at the end, as one range."""
     writer, walk = Writer(mvcc, txn), keys_of(mvcc, txn, name)
     while True:
-        found = walk.take(SLICE_ROWS)
+        found = walk.take(SLICE_NAMES)
         if found:
             writer.delete_many([row[ID_BYTES:] for row, _ in found])
         if walk.is_done:

@@ -254,17 +254,22 @@ class Writer:
             for key, encoded in found:
                 self.delete(key, encoded)
             return
+        self.leave_leases(found)
+        self.delete_many([key for key, _ in found])
+
+    def leave_leases(self, found: list[tuple[bytes, bytes]]) -> None:
+        """Keys of which these are the KeyValues are deleted: their leases have them no more."""
         lease_keys, delete = self._mvcc.lease_keys, self.txn.delete
         for key, encoded in found:
             lease = read_origin(encoded).lease
             if lease:
                 delete(lease_keys, _lease_key(lease, key))
-        self.delete_many([key for key, _ in found])
 
-    def delete_many(self, keys: list[bytes]) -> None:
+    def delete_many(self, keys: list[bytes], *, as_range: bool = False) -> None:
         """Delete living keys, each once; what names their leases is the caller's.
 
-        What is written is what `delete` writes of each, carried as the keys alone.
+        What is written is what `delete` writes of each, carried as the keys alone.  With `as_range`
+        the caller takes them out of `kv` as well, all in one go, when it has seen the last of them.
         """
         mvcc, main = self._mvcc, self.begin_revision + 1
         counter = Piece(COUNTER, first=self._sub)
@@ -275,7 +280,7 @@ class Writer:
             Piece(CONSTANT, constant=encode_tombstone(b"", main)[2:]),
         )
         columns = (
-            Column(mvcc.kv, (Piece(KEY),)),
+            *(() if as_range else (Column(mvcc.kv, (Piece(KEY),)),)),
             Column(mvcc.revisions, revision, tombstone),
             Column(
                 mvcc.history,

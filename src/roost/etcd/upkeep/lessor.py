@@ -17,10 +17,9 @@ import logging
 import secrets
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from heapq import merge
-from itertools import islice
 
 from roost.database.model import Long, Txn, Walk
 from roost.errors import RoostError
@@ -88,7 +87,7 @@ class Lessor:
         )
         self._expiring_count = 0
         self._checkpoint_at_s = 0.0
-        self._unchecked: Iterator[bytes] | None = None
+        self._unchecked: Walk | None = None
         self._ticker = Ticker(LOOK_S, self.look)
         self.counts = LeaseCounts()
 
@@ -117,8 +116,8 @@ class Lessor:
         now_s = self._clock_s()
         if now_s >= self._checkpoint_at_s:
             if self._checkpoint_at_s:
-                names = [name for name, _ in self._replica.view.iterate(self._mvcc.leases)]
-                self._unchecked = iter(names)
+                view = self._replica.view
+                self._unchecked = Walk(view, self._mvcc.leases, b"", None, keys_only=True)
             self._checkpoint_at_s = now_s + CHECKPOINT_S
         if self._unchecked is not None:
             self._checkpoint_slice(self._unchecked)
@@ -128,14 +127,13 @@ class Lessor:
         if isinstance(outcome, RoostError):
             logger.info("a lease could not be revoked yet: %s", outcome)
 
-    def _checkpoint_slice(self, unchecked: Iterator[bytes]) -> None:
+    def _checkpoint_slice(self, unchecked: Walk) -> None:
         """Write down what is left of some of the leases that nobody has renewed for long."""
-        names = list(islice(unchecked, _CHECKPOINT_SLICE))
-        if not names:
+        names = unchecked.take(_CHECKPOINT_SLICE)
+        if unchecked.is_done:
             self._unchecked = None
-            return
         rows: list[bytes] = []
-        for name in names:
+        for name, _ in names:
             lease = leases.get(self._mvcc, self._replica.view, name)
             left = int(self._deadlines.remaining_s(name) or 0)
             written = 0 if lease is None else lease.remaining_s or lease.ttl_s

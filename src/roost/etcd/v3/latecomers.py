@@ -26,6 +26,7 @@ from typing import Protocol
 
 from roost.etcd.model.mvcc import main_of, revision_bytes
 from roost.etcd.v3.desk import Desk
+from roost.etcd.v3.places import Party, Places
 from roost.etcd.v3.watchers import Event, Listener, Watcher, WatcherIndex
 from roost.slices import Slices
 
@@ -54,16 +55,6 @@ class Hub(Protocol):
         """A watcher has been sent everything."""
 
 
-class _Party:
-    """Watchers that stand at one revision: the next that they want."""
-
-    __slots__ = ("members", "revision")
-
-    def __init__(self, revision: int, members: WatcherIndex | None = None) -> None:
-        self.revision = revision
-        self.members = WatcherIndex() if members is None else members
-
-
 class _Passage:
     """Revisions on their way to a party, which stands at the first: one that is long, or several.
 
@@ -72,7 +63,7 @@ class _Passage:
 
     __slots__ = ("first", "is_read", "last", "offers", "party", "pile")
 
-    def __init__(self, party: _Party, last: int, events: Sequence[Event] | None = None) -> None:
+    def __init__(self, party: Party, last: int, events: Sequence[Event] | None = None) -> None:
         """Up to a revision; `events` are all there are, or they have to be read."""
         self.party = party
         self.last = last
@@ -92,10 +83,9 @@ class Latecomers:
         """Nobody is."""
         self._hub = hub
         self._mvcc, self._replica = desk.mvcc, desk.replica
-        # Where each stands; None = its stream has no room.
-        self._places: dict[Watcher, _Party | None] = {}
+        self._places = Places()
         self._resting: dict[Listener, dict[Watcher, None]] = {}
-        self._parties: dict[int, _Party] = {}
+        self._parties: dict[int, Party] = {}
         # Revisions of parties, some of which are gone; the lowest first.
         self._revisions: list[int] = []
         self._passage: _Passage | None = None
@@ -116,18 +106,18 @@ class Latecomers:
         self.arrival_count += 1
         if watcher.stream.has_room:
             party = self._party_at(watcher.next_revision)
+            self._places.note(watcher, party)
             party.members.add(watcher)
-            self._places[watcher] = party
             self._schedule()
         else:
-            self._places[watcher] = None
+            self._places.note(watcher, None)
             self._resting.setdefault(watcher.stream, {})[watcher] = None
 
     def add_all(self, watchers: WatcherIndex, revision: int) -> None:
         """Serve all of these from a revision on; the index is ours from now on."""
         self.arrival_count += 1
-        party = _Party(revision, watchers)
-        self._places.update(dict.fromkeys(watchers, party))
+        party = Party(revision, watchers)
+        self._slices.run(self._places.note_crowd(party))
         self._stand(party)
         self._schedule()
 
@@ -135,7 +125,7 @@ class Latecomers:
         """Serve it no more, if it was; its `next_revision` says what it has not been sent."""
         if watcher not in self._places:
             return
-        party = self._places.pop(watcher)
+        party = self._places.forget(watcher)
         if party is None:
             resting = self._resting[watcher.stream]
             del resting[watcher]
@@ -160,10 +150,10 @@ class Latecomers:
             self.add(watcher)
             yield
 
-    def _party_at(self, revision: int) -> _Party:
+    def _party_at(self, revision: int) -> Party:
         party = self._parties.get(revision)
         if party is None:
-            party = self._parties[revision] = _Party(revision)
+            party = self._parties[revision] = Party(revision)
             heappush(self._revisions, revision)
         return party
 
@@ -186,10 +176,10 @@ class Latecomers:
         finally:
             self._schedule()
 
-    def _lowest(self) -> tuple[_Party, int | None]:
+    def _lowest(self) -> tuple[Party, int | None]:
         """The party that is furthest back, and the revision of the next one."""
         revisions, parties = self._revisions, self._parties
-        found: _Party | None = None
+        found: Party | None = None
         while revisions:
             revision = revisions[0]
             if revision not in parties or (found is not None and revision == found.revision):
@@ -281,7 +271,7 @@ class Latecomers:
             return 1 + self._read_on(passage)
         elif passage.pile:
             watcher, rows = passage.pile.popitem()
-            if self._places.get(watcher) is party and not watcher.stream.is_over:
+            if self._places.party_of(watcher) is party and not watcher.stream.is_over:
                 self._send_pile(watcher, rows, last)
             return 1 + len(rows)
         else:
@@ -315,20 +305,20 @@ class Latecomers:
         except Exception as error:  # noqa: BLE001 - it is this stream's alone
             watcher.stream.fail(error)
 
-    def _end_passage(self, party: _Party, revision: int) -> None:
+    def _end_passage(self, party: Party, revision: int) -> None:
         """The party goes on from `revision`, with whoever stands there."""
         self._passage = None
         if party.members:
             party.revision = revision
             self._stand(party)
 
-    def _move(self, party: _Party, revision: int) -> None:
+    def _move(self, party: Party, revision: int) -> None:
         """A party has been led to a revision; it joins whoever stands there."""
         del self._parties[party.revision]
         party.revision = revision
         self._stand(party)
 
-    def _stand(self, party: _Party) -> None:
+    def _stand(self, party: Party) -> None:
         """A party has come to its revision; it is one with whoever stands there."""
         revision = party.revision
         there = self._parties.get(revision)
@@ -339,14 +329,14 @@ class Latecomers:
         small, large = sorted((party, there), key=lambda it: len(it.members))
         self._parties[revision] = large
         for watcher in list(small.members):
+            self._places.note(watcher, large)
             small.members.discard(watcher)
             # Those that it joins may have older places in mind: the party's is what counts.  One
             # that begins later than now goes on to do so.
             watcher.next_revision = max(watcher.next_revision, revision)
             large.members.add(watcher)
-            self._places[watcher] = large
 
-    def _hand_over(self, party: _Party) -> int:
+    def _hand_over(self, party: Party) -> int:
         """Some of a party that has been sent everything are not behind any more."""
         done = list(islice(party.members, HANDED_MAX))
         for watcher in done:
@@ -354,7 +344,7 @@ class Latecomers:
             self._hub.sync(watcher)
         return len(done)
 
-    def _cancel_compacted(self, party: _Party, compacted: int) -> int:
+    def _cancel_compacted(self, party: Party, compacted: int) -> int:
         """The revisions that some of a party need are gone."""
         gone = list(islice(party.members, HANDED_MAX))
         for watcher in gone:
@@ -368,7 +358,7 @@ class Latecomers:
         return len(gone)
 
 
-def _wanted(party: _Party, events: list[Event]) -> dict[Watcher, list[Event]] | None:
+def _wanted(party: Party, events: list[Event]) -> dict[Watcher, list[Event]] | None:
     """What each of a party wants of what was read, in order; None when that is too much to ask."""
     by_watcher: dict[Watcher, list[Event]] = {}
     left = WORK_MAX
@@ -382,7 +372,7 @@ def _wanted(party: _Party, events: list[Event]) -> dict[Watcher, list[Event]] | 
     return by_watcher
 
 
-def _offers(party: _Party, events: Sequence[Event]) -> Iterator[tuple[Watcher, Event]]:
+def _offers(party: Party, events: Sequence[Event]) -> Iterator[tuple[Watcher, Event]]:
     """Each of a party with each event that it wants; some may go meanwhile."""
     for event in events:
         for watcher in list(party.members.candidates(event.key)):
@@ -390,7 +380,7 @@ def _offers(party: _Party, events: Sequence[Event]) -> Iterator[tuple[Watcher, E
                 yield watcher, event
 
 
-def _within(party: _Party, events: list[Event], until: int) -> tuple[list[Event], int]:
+def _within(party: Party, events: list[Event], until: int) -> tuple[list[Event], int]:
     """Those of the first revisions that are not too many offers; the last of these revisions."""
     weight = 0
     for position, event in enumerate(events):

@@ -160,9 +160,15 @@ class Turns:
             yield
 
     def _wake_all(self) -> None:
-        for groups in (self._waiting, self._observing):
-            for name in list(groups):
-                self._wake(groups, name)
+        """A snapshot has replaced everything: each looks for itself, so many in a turn."""
+        self._slices.run(self._waking(list(self._waiting), list(self._observing)))
+
+    def _waking(self, keys: Sequence[bytes], prefixes: Sequence[bytes]) -> Iterator[None]:
+        for groups, names in ((self._waiting, keys), (self._observing, prefixes)):
+            for name in names:
+                for event in list(groups.get(name, ())):
+                    event.set()
+                    yield
 
     def _wake(self, groups: _Groups, name: bytes) -> None:
         if name in groups:

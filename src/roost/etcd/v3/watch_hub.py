@@ -260,14 +260,12 @@ class WatchHub:
 
     def _before_switch(self) -> Callable[[], None]:
         """A snapshot is about to replace everything: what it skips is served from history."""
-        synced = list(self._synced)
         revision = self.revision()
 
         def after() -> None:
             self._seen_revision = self.revision()
-            for watcher in synced:
-                watcher.next_revision = max(watcher.next_revision, revision + 1)
-                self.fall_behind(watcher)
+            if self._synced:
+                self._on_long(revision + 1)
 
         return after
 

@@ -148,6 +148,22 @@ class WatcherIndex:
             for group in groups.values():
                 yield from group
 
+    def __contains__(self, watcher: Watcher) -> bool:
+        """Whether it is there."""
+        first = watcher.first
+        return (
+            watcher in self._by_key.get(first, ())
+            or watcher in self._by_prefix.get(first, ())
+            or watcher in self._ranges
+        )
+
+    def each(self) -> Iterator[Watcher]:
+        """All that are there now; some may come and go before their turn."""
+        groups = [*self._by_key.values(), *self._by_prefix.values()]
+        yield from list(self._ranges)
+        for group in groups:
+            yield from list(group)
+
     def add(self, watcher: Watcher) -> None:
         """Find it by what it watches from now on; it is not there yet."""
         self._count += 1
