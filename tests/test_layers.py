@@ -148,6 +148,17 @@ def test_circles_are_found() -> None:
     assert sorted(map(sorted, circles(arrows))) == [["a", "b", "c"], ["d", "e"]]
 
 
+def test_every_import_names_the_whole_way() -> None:
+    """What is imported by dots is no name in this table, and would be an arrow nobody sees."""
+    found = [
+        f"{name} line {node.lineno}"
+        for name, path in _files().items()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.level
+    ]
+    assert found == []
+
+
 def test_no_file_imports_in_a_circle() -> None:
     assert circles(ARROWS) == []
 

@@ -160,13 +160,16 @@ SHOWN_BY = {
 # Members and peers are tried in virtual time, without ports; these need the system's own sockets:
 # threads and processes beside a member, TLS, links that break, own networks.
 ON_SOCKETS = {
+    "member/machine/test_world.py",
     "member/test_member.py",
     "peer/test_peer_tls.py",
     "peer/test_sockets.py",
     "peer/test_upgrade.py",
     "peer/test_own_transport.py",
 }
-SOCKETS = re.compile(r"on_loopback|OsNetwork|\bcreate_(server|connection)\b|\bfree_ports\b")
+SOCKETS = re.compile(
+    r"on_loopback|\bLoopback\(|OsNetwork|\bcreate_(server|connection)\b|\bfree_ports\b"
+)
 
 
 @cache

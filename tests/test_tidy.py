@@ -41,7 +41,7 @@ def _python(*folders: str) -> list[Path]:
     ]
 
 
-PYTHON = _python("src", "tests", "bench", "docs")
+PYTHON = _python("src", "tests", "bench", "docs", "examples", "compiling")
 PRODUCTION = _python("src")
 TESTS = [*_python("tests"), *_python("src/roost/testing")]
 

@@ -75,7 +75,6 @@ class StoreStatistics:
     durable_index: int
     applied_bytes: int
     flushing_bytes: int
-    speculative_count: int
     speculative_bytes: int
     db_bytes: int
     db_in_use_bytes: int
@@ -521,7 +520,6 @@ class Store:
             self.durable_index,
             self._stack.unflushed_bytes,
             self._stack.flushing_bytes,
-            len(self._speculative),
             sum(it.layer.size_bytes for it in self._speculative),
             db_bytes,
             in_use,

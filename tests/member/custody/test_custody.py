@@ -335,7 +335,7 @@ def test_a_member_that_came_back_with_less_is_told_of_once_for_as_long_as_we_lea
 
 
 def report_of(keeping: Keeping) -> Any:
-    held = StoreStatistics(7, 7, 10, 20, 1, 30, 500, 400, 0)
+    held = StoreStatistics(7, 7, 10, 20, 30, 500, 400, 0)
     return keeping.custody.space(held)
 
 

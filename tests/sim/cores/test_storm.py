@@ -1,8 +1,10 @@
 """Storms over bare cores: promises kept, work goes on, one seed one run."""
 
 import pytest
+from click.testing import CliRunner
 
-from roost.sim.cores.storm import Storm, run_storm
+from roost.sim.cores import storm as module
+from roost.sim.cores.storm import Storm, StormResult, main, run_storm
 
 
 @pytest.mark.slow
@@ -49,3 +51,18 @@ def test_a_broken_promise_is_said() -> None:
         for node in storm.nodes:
             storm.votes[node, term] = 99
     assert "votes twice" in storm.run(4_000).violation
+
+
+def test_the_command_sums_up_and_names_the_seed_that_broke_a_promise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def run(seed: int) -> StormResult:
+        return StormResult(seed, events=10, violation="votes twice" if seed == 8 else "")
+
+    monkeypatch.setattr(module, "run_storm", run)
+    good = CliRunner().invoke(main, ["--first", "5", "--count", "3"])
+    assert good.exit_code == 0
+    assert "storms: 3\nevents: 30\n" in good.output
+    broken = CliRunner().invoke(main, ["--first", "8", "--count", "1"])
+    assert broken.exit_code == 1
+    assert "seed 8: votes twice" in broken.output

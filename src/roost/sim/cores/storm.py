@@ -9,13 +9,18 @@ proposed.
 
 A storm reaches what whole simulated members rarely do, joint configurations above all, and it is
 fast: a step is an event, and there are some 70,000 a second.
+
+`python -m roost.sim.cores.storm --first 5001 --count 200` runs as many seeds as one has time for.
 """
 
 import random
+import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
+
+import click
 
 from roost.raft import (
     Change,
@@ -324,3 +329,24 @@ class Storm(CoreCluster):
 def run_storm(seed: int, steps: int = STEPS) -> StormResult:
     """One seed's storm; a broken promise stands in the result."""
     return Storm(seed).run(steps)
+
+
+@click.command()
+@click.option("--first", default=0, show_default=True, help="The first seed.")
+@click.option("--count", default=200, show_default=True, help="How many, one after another.")
+def main(first: int, count: int) -> None:
+    """Print what was seen, summed up; exit code 1 when a promise was broken."""
+    results = [run_storm(seed) for seed in range(first, first + count)]
+    click.echo(f"storms: {len(results):,}")
+    for it in fields(StormResult):
+        if it.name not in ("seed", "violation"):
+            click.echo(f"{it.name}: {sum(getattr(result, it.name) for result in results):,}")
+    broken = [it for it in results if it.violation]
+    click.echo(f"violations: {len(broken)}")
+    for result in broken:
+        click.echo(f"seed {result.seed}: {result.violation}")
+    sys.exit(1 if broken else 0)
+
+
+if __name__ == "__main__":
+    main()
