@@ -1,21 +1,64 @@
 """One member of a PySyncObj replicated dictionary, as a process that is told by lines what to do.
 
-    python -m bench.pysyncobj_member batched|single JOURNAL SELF PEER...
+    python -m bench.pysyncobj_member MODE JOURNAL SELF PEER...
 
 `leads` prints `yes` or `no`; `put CLIENTS COUNT` keeps CLIENTS puts of 100-byte values on their
 way until COUNT were answered and prints puts a second.  The callers live in the member: PySyncObj
-has no client protocol, so its figures leave out what a socket to the client costs.  It writes its
-journal file and never syncs it.  `batched` is its default: entries leave ten times a second.
+has no client protocol, so its figures leave out what a socket to the client costs.
+
+MODE is `batched`, its default, in which entries leave ten times a second, or `single`, in which
+each leaves at once.  It writes its journal file and never syncs it.  With `-synced` behind either
+it does: what was written is synced once, by its journal's own `flush`, before the next message
+leaves that may speak of it.
 """
 
 import sys
 import threading
 import time
+from typing import Any
 
-from pysyncobj import SyncObj, SyncObjConf
+from pysyncobj import SyncObj, SyncObjConf, syncobj
 from pysyncobj.batteries import ReplDict
+from pysyncobj.journal import FileJournal
+from pysyncobj.node import Node
+from pysyncobj.transport import TCPTransport
 
 PUT_TIMEOUT_S = 120.0
+SYNCED = "-synced"
+
+
+class SyncedJournal(FileJournal):
+    """Its journal, which knows whether something was written that was not synced."""
+
+    opened: "list[SyncedJournal]" = []  # noqa: RUF012 - the one of this process, once there is one
+
+    def __init__(self, path: str) -> None:
+        """Open it."""
+        super().__init__(path)
+        self.is_dirty = False
+        self.opened.append(self)
+
+    def add(self, command: bytes, idx: int, term: int) -> None:
+        """Write an entry."""
+        super().add(command, idx, term)
+        self.is_dirty = True
+
+    def sync(self) -> None:
+        """Have on the disk what was written."""
+        if self.is_dirty:
+            self.is_dirty = False
+            self.flush()
+
+
+class SyncedTransport(TCPTransport):
+    """Its transport, that sends nothing before what it may speak of is on the disk."""
+
+    def send(self, node: Node, message: dict[str, Any]) -> bool:
+        """Send a message."""
+        for it in SyncedJournal.opened:
+            it.sync()
+        sent: bool = super().send(node, message)
+        return sent
 
 
 def put(things: ReplDict, clients: int, count: int) -> float:
@@ -52,9 +95,14 @@ def put(things: ReplDict, clients: int, count: int) -> float:
 def main() -> None:
     """Serve until standard input ends."""
     mode, journal, own, *peers = sys.argv[1:]
-    settings = SyncObjConf(journalFile=journal, appendEntriesUseBatch=mode == "batched")
+    settings = SyncObjConf(
+        journalFile=journal, appendEntriesUseBatch=mode.removesuffix(SYNCED) == "batched"
+    )
     things = ReplDict()
-    cluster = SyncObj(own, peers, settings, consumers=[things])
+    transport = TCPTransport
+    if mode.endswith(SYNCED):
+        syncobj.createJournal, transport = SyncedJournal, SyncedTransport
+    cluster = SyncObj(own, peers, settings, consumers=[things], transportClass=transport)
     for line in sys.stdin:
         match line.split():
             case ["leads"]:
