@@ -37,6 +37,9 @@ class Place:
     def clock_s(self) -> float:
         return 0.0
 
+    def spent_s(self) -> float:
+        return 0.0
+
     async def start_keeper(self, directory: Path) -> Keeper:
         return self.make_keeper(directory)
 

@@ -305,3 +305,36 @@ def test_a_write_adds_no_more_than_is_said(writes: list[tuple[int, bytes, bytes]
             txn.put(tree, key, value)
         most += 2 * len(key) + len(value) + WRITE_BYTES_MAX
         assert txn.encoded_bytes <= most
+
+
+@given(
+    written=st.lists(
+        st.tuples(
+            st.sampled_from([TREE, OTHER]),
+            st.dictionaries(st.binary(max_size=3), st.binary(max_size=9)),
+        )
+    ),
+    is_gathered=st.booleans(),
+)
+def test_many_rows_at_once_are_what_they_are_one_by_one(
+    written: list[tuple[int, dict[bytes, bytes]]], *, is_gathered: bool
+) -> None:
+    at_once, one_by_one = begin(), begin()
+    for txn in (at_once, one_by_one):
+        if is_gathered:
+            txn.gather()
+    marks = []
+    for tree_id, rows in written:
+        marks.append((at_once.savepoint(), one_by_one.savepoint()))
+        at_once.put_all(tree_id, list(rows), list(rows.values()))
+        for key, value in rows.items():
+            one_by_one.put(tree_id, key, value)
+    for undone in [None, *reversed(marks)]:
+        if undone is not None:
+            at_once.rollback(undone[0])
+            one_by_one.rollback(undone[1])
+        assert at_once.encode() == one_by_one.encode()
+        assert at_once.encoded_bytes == one_by_one.encoded_bytes
+        assert at_once.layer.size_bytes == one_by_one.layer.size_bytes
+        for tree_id in (TREE, OTHER):
+            assert at_once.scan(tree_id, b"", None) == one_by_one.scan(tree_id, b"", None)

@@ -183,10 +183,11 @@ def _key_codec(kind: Any) -> KeyCodec[Any]:  # Any: annotations, which have no c
             _tuple_prefix,
             after_parts,
         )
+    # What is just of that type, as nearly all are, needs no other look.
     return KeyCodec(
         name,
-        lambda key: encode_part(check(key)),
-        lambda key: checked(decode_part(key)),
+        lambda key: encode_part(key if type(key) is kind else check(key)),
+        lambda key: it if type(it := decode_part(key)) is kind else checked(it),
         _no_prefix(name),
     )
 

@@ -83,16 +83,16 @@ class Derivation(Generic[DK, DV]):
                 too large, or the row is not what the source is said to hold.
 
         """
-        encode_key, encode, name = self.shape.keys.encode, self.shape.values.encode, self.name
+        encode_key, encode = self.shape.keys.encode, self.shape.values.encode
+        key_bytes_max, value_bytes_max = limits.key_bytes_max, limits.value_bytes_max
         found: dict[bytes, bytes] = {}
-        for count, (made_key, made_value) in enumerate(
-            self.function(*self.source.row(key, value)), 1
-        ):
-            if count > ROWS_MAX:
+        for count, (made_key, made_value) in enumerate(self.function(*self.source.row(key, value))):
+            if count == ROWS_MAX:
                 raise TooManyRows(f"more than {ROWS_MAX} rows for one")
             encoded, content = encode_key(made_key), encode(made_value)
-            check_key(encoded, name, _NO_LIMITS, limits)
-            check_value(content, name, _NO_LIMITS, limits)
+            if len(encoded) > key_bytes_max or len(content) > value_bytes_max:
+                check_key(encoded, self.name, _NO_LIMITS, limits)
+                check_value(content, self.name, _NO_LIMITS, limits)
             found[encoded] = content
         return found
 

@@ -4,9 +4,9 @@
 
 A turn of the loop has one tree look at a slice (`deriving_tree`), which is one write set.  Trees
 take turns.  Rows that were changed come first.  A walk over many rows, as for a tree that is made
-anew, pauses for PAUSE_PARTS times what a slice took, if the member has applied something since the
-slice before: turns are short then, and counting them would leave others nothing.  When no tree has
-anything to do, pairs that were dropped are emptied.
+anew, pauses for PAUSE_PARTS times what a slice took of the processor, if the member has applied
+something since the slice before: turns are short then, and counting them would leave others
+nothing.  When no tree has anything to do, pairs that were dropped are emptied.
 
 An environment that fails is made anew, RENEWALS_MAX times in the member's life; then all derived
 trees have ended, and the rest of the database goes on.
@@ -236,8 +236,8 @@ class Deriving:
         self._schedule_if_due()
 
     def _go_on(self, environment: Environment) -> None:
-        began_s = asyncio.get_running_loop().time()
-        may_walk = began_s >= self._walk_at_s
+        spent_s = self._world.spent_s()
+        may_walk = asyncio.get_running_loop().time() >= self._walk_at_s
         for _ in range(len(self._line)):
             tree = self._line[0]
             self._line.rotate(-1)
@@ -251,18 +251,18 @@ class Deriving:
                 is_walk = may_walk and bool(tree.dirty.ranges)
                 self._work(environment, tree, may_walk=may_walk)
                 if is_walk:
-                    self._pause(began_s)
+                    self._pause(spent_s)
                 return
         if self._dropped and may_walk:
             self._clean(environment)
-            self._pause(began_s)
+            self._pause(spent_s)
 
-    def _pause(self, began_s: float) -> None:
+    def _pause(self, spent_s: float) -> None:
         """A slice of a walk began then and is over: leave the loop to others, if there are some."""
         applied = self._member.store.applied_index
         if applied != self._seen_index:
-            now_s = asyncio.get_running_loop().time()
-            self._walk_at_s = now_s + PAUSE_PARTS * (now_s - began_s)
+            took_s = self._world.spent_s() - spent_s
+            self._walk_at_s = asyncio.get_running_loop().time() + PAUSE_PARTS * took_s
         self._seen_index = applied
 
     def _work(self, environment: Environment, tree: DerivingTree, *, may_walk: bool) -> None:

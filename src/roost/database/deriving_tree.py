@@ -16,6 +16,8 @@ A slice is about SLICE_UNITS rows read or written, or one row of the source and 
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -37,6 +39,16 @@ from roost.store import CATALOG_ID, METADATA_ID, Changes, Txn, View, Walk
 logger = logging.getLogger(__name__)
 SLICE_UNITS = 200
 PAST_BYTES = 32 << 10
+
+
+@dataclass(slots=True)
+class _New:
+    """Rows of a slice that take no other's place, to be put at once: of the tree, and of `back`."""
+
+    names: list[bytes] = field(default_factory=list)
+    contents: list[bytes] = field(default_factory=list)
+    keys: list[bytes] = field(default_factory=list)
+    backs: list[bytes] = field(default_factory=list)
 
 
 class State(Enum):
@@ -217,12 +229,13 @@ class DerivingTree:
 
         """
         assert self.state is State.LIVE, "what it makes is of what is applied"
-        units = 0
+        units, new = 0, _New()
         while self.dirty.has_keys and units < SLICE_UNITS:
             key = self.dirty.take_key()
             source_id = self._source_id
             value = self._member.view.get(source_id, key) if source_id else None
-            units += self._derive(txn, key, value)
+            units += self._derive(txn, new, key, value, txn.get(self.back_id, key))
+        self._put(txn, new)
         if self.dirty.ranges and may_walk and units < SLICE_UNITS:
             self._walk(txn, SLICE_UNITS - units)
         if not self.dirty.ranges:
@@ -239,28 +252,37 @@ class DerivingTree:
         rows, place = _part(self._member.view, self._source_id, first, stop, count)
         made, end = _part(txn, self.back_id, found.first, place or found.stop, count)
         place = end or place
-        values: dict[bytes, bytes | None] = {}
-        values.update((key, None) for key, _ in made if place is None or key < place)
-        values.update(row for row in rows if place is None or row[0] < place)
-        units = 0
-        for key in sorted(values):
-            units += self._derive(txn, key, values[key])
+        # All that was made of keys before `place` was read: what is not there was never made.
+        units, new, backs = 0, _New(), dict(made)
+        for key, value in _merged(rows, backs, place):
+            units += self._derive(txn, new, key, value, backs.get(key))
             if units >= room:
                 place = key + b"\0" if place is None or key + b"\0" < place else place
                 break
+        self._put(txn, new)
         self.dirty.go_on_at(place)
 
-    def _derive(self, txn: Txn, key: bytes, value: bytes | None) -> int:
-        """Have the tree hold what comes of one row, and nothing else of that key; rows touched."""
-        back = txn.get(self.back_id, key)
+    def _put(self, txn: Txn, new: _New) -> None:
+        txn.put_all(self.rows_id, new.names, new.contents)
+        txn.put_all(self.back_id, new.keys, new.backs)
+
+    def _derive(
+        self, txn: Txn, new: _New, key: bytes, value: bytes | None, back: bytes | None
+    ) -> int:
+        """Have the tree hold what comes of one row, and nothing else of that key; rows touched.
+
+        `back` says what was made of it before; None = nothing.  Each key comes once before `new` is
+        put: nothing that is there has a name of another's.
+        """
         made: dict[bytes, bytes] = {} if value is None else self._made(key, value)
         rows_id, units = self.rows_id, 1 + len(made)
         if back is None:
             # As nearly all are, while a tree is made for the first time.
-            for it, content in made.items():
-                txn.put(rows_id, layout.row_name(it, key), content)
             if made:
-                txn.put(self.back_id, key, layout.encode_keys(list(made)))
+                new.names += [layout.row_name(it, key) for it in made]
+                new.contents += made.values()
+                new.keys.append(key)
+                new.backs.append(layout.encode_keys([*made]))
             return units
         held = layout.decode_keys(back)
         for it in held:
@@ -386,6 +408,19 @@ class DerivingTree:
             else:
                 left.append((index, future))
         self._waiting = left
+
+
+def _merged(
+    rows: list[tuple[bytes, bytes]], backs: dict[bytes, bytes], place: bytes | None
+) -> Sequence[tuple[bytes, bytes | None]]:
+    """Keys to look at before `place`, in order, with what they have now."""
+    if not backs:  # as while a tree is made for the first time
+        return rows if place is None or not rows or rows[-1][0] < place else [
+            it for it in rows if it[0] < place
+        ]  # fmt: skip
+    values: dict[bytes, bytes | None] = dict.fromkeys(backs)
+    values.update(rows)
+    return [(it, values[it]) for it in sorted(values) if place is None or it < place]
 
 
 def _part(

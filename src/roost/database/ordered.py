@@ -37,6 +37,8 @@ INT_BYTES_MAX = 31
 _TUPLE, _BYTES, _STR, _INT, _MOMENT, _END = 0x05, 0x10, 0x20, 0x40, 0x80, 0x00
 _U64 = Struct(">Q")
 _MIDDLE = 1 << 63
+# Numbers that most keys have, and how each count of their bytes begins.
+_SMALL, _COUNTS = 1 << 64, [bytes([_INT + count]) for count in range(9)]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -48,10 +50,7 @@ def encode_parts(parts: tuple[Part, ...]) -> bytes:
         BadKey: a part is of no kind that has an order here, or out of bounds; the text says which.
 
     """
-    out = bytearray()
-    for part in parts:
-        _encode(out, part, DEPTH_MAX)
-    return bytes(out)
+    return b"".join(map(encode_part, parts))
 
 
 def encode_part(part: Part) -> bytes:
@@ -61,6 +60,12 @@ def encode_part(part: Part) -> bytes:
         BadKey: as `encode_parts`.
 
     """
+    # What most keys are made of, without asking what else it could be.
+    if type(part) is int and 0 <= part < _SMALL:
+        count = (part.bit_length() + 7) >> 3
+        return _COUNTS[count] + part.to_bytes(count, "big")
+    if type(part) is str and "\0" not in part:
+        return b"\x20" + utf8(part) + b"\0"
     out = bytearray()
     _encode(out, part, DEPTH_MAX)
     return bytes(out)
@@ -83,6 +88,9 @@ def decode_part(key: bytes) -> Part:
         KeyUndecodable: the bytes are none of its.
 
     """
+    # A number as most are: its count says how long the key is, and it has no leading zero.
+    if 1 < len(key) <= 1 + INT_BYTES_MAX and key[0] == _INT - 1 + len(key) and key[1]:
+        return int.from_bytes(key[1:], "big")
     parts = decode_parts(key)
     if len(parts) != 1:
         raise KeyUndecodable(f"{key!r} holds {len(parts)} parts, and should hold one")
@@ -104,15 +112,6 @@ def after_parts(prefix: bytes) -> bytes:
 
 
 def _encode(out: bytearray, part: Part, depth_left: int) -> None:
-    # What most keys are made of, without asking what else it could be.
-    if type(part) is str:
-        out.append(_STR)
-        out += utf8(part).replace(b"\0", b"\0\xff")
-        out.append(_END)
-        return
-    if type(part) is int:
-        _encode_int(out, part)
-        return
     match part:
         case bool():
             raise BadKey(f"{part!r} is neither a number nor text: use 0 and 1")

@@ -94,6 +94,19 @@ class Txn(View):
         self.size_bytes += size
         self.layer.size_bytes += size + ENTRY_BYTES
 
+    def put_all(self, tree_id: int, keys: list[bytes], values: list[bytes]) -> None:
+        """Set the values of many keys, each with that in its place."""
+        if not keys:
+            return
+        rows = self._rows.get(tree_id) or self._begin_rows(tree_id)
+        rows.keys += keys
+        rows.values += values
+        rows.held.update(zip(keys, values, strict=True))
+        self._order += [rows] * len(keys)
+        size = sum(map(len, keys)) + sum(map(len, values))
+        self.size_bytes += size
+        self.layer.size_bytes += size + ENTRY_BYTES * len(keys)
+
     def put_same(self, tree_id: int, key: bytes, value: bytes) -> None:
         """Set a key to the value that was put last, in another tree.
 

@@ -155,6 +155,10 @@ class SimWorld(World):
         """Virtual seconds, as this machine counts them."""
         return asyncio.get_running_loop().time() * self._clock_rate
 
+    def spent_s(self) -> float:
+        """As `clock_s`: what runs in a simulation takes no time, and always the same."""
+        return self.clock_s()
+
     def make_reserve(self, data_dir: Path) -> Reserve:
         """The simulated disk is not on this machine's file system: nothing is set aside there."""
         return Reserve(data_dir, 0)
