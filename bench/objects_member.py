@@ -11,6 +11,8 @@ import asyncio
 import sys
 import time
 
+import uvloop
+
 import roost.aio
 from roost.objects.aio import Dict
 
@@ -52,4 +54,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    uvloop.run(main())

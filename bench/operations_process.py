@@ -16,6 +16,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 import grpc.aio
+import uvloop
 
 import roost
 import roost.aio
@@ -151,11 +152,11 @@ def main() -> None:
     how, *given = sys.argv[1:]
     match how:
         case "await":
-            asyncio.run(by_tasks(*given))
+            uvloop.run(by_tasks(*given))
         case "threads":
             by_threads(*given)
         case "txn":
-            asyncio.run(by_grpc(*given))
+            uvloop.run(by_grpc(*given))
         case _:
             raise ValueError(f"unknown way {how!r}")
 

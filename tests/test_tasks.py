@@ -86,6 +86,20 @@ def test_what_a_process_says_and_how_it_ends(tmp_path: Path) -> None:
     del tmp_path
 
 
+@pytest.mark.parametrize("runner", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def test_a_program_hears_of_its_own_children_before_and_after(runner: Callable[[Any], Any]) -> None:
+    """A loop that waits for processes takes SIGCHLD, which is one for all that runs in ours."""
+    told: list[int] = []
+    before = signal.signal(signal.SIGCHLD, lambda number, _frame: told.append(number))
+    try:
+        assert runner(run_module("tests.child", "say", "hello")).code == 0
+        del told[:]
+        subprocess.run(["true"], check=True)
+        wait_until(lambda: bool(told))
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("runner", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
 @pytest.mark.parametrize("is_gone", [False, True], ids=["alive", "gone"])

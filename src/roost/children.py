@@ -34,43 +34,37 @@ class Ended:
 async def run_module(module: str, *arguments: str) -> Ended:
     """Run `main()` of a module in a process of its own, until it ends or we are cancelled.
 
+    A thread waits for it, and no event loop: that would take the signal of ended children from a
+    program that we are a part of.
+
     Raises:
         OSError: it cannot be started.
 
     """
-    starting = asyncio.ensure_future(
-        asyncio.create_subprocess_exec(
-            sys.executable,
-            "-c",
-            "from roost.children import run; run()",
-            module,
-            *arguments,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            start_new_session=True,
-        )
+    process = subprocess.Popen(  # noqa: ASYNC220 - as asyncio does itself; it is over with the exec
+        [sys.executable, "-c", "from roost.children import run; run()", module, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
     )
-    try:
-        process = await asyncio.shield(starting)
-    except asyncio.CancelledError:
-        # uvloop forgets a process whose start is cancelled.
-        with suppress(OSError):
-            await _end(await starting)
-        raise
-    try:
+    loop = asyncio.get_running_loop()
+    gone: asyncio.Future[Ended] = loop.create_future()
+
+    def follow() -> None:
         assert process.stdout is not None, "it was asked for"
-        said = await process.stdout.read()
-        return Ended(await process.wait(), said)
+        with process:
+            said = process.stdout.read()
+            ended = Ended(process.wait(), said)
+        with suppress(RuntimeError):  # the loop has ended before, with whoever asked
+            loop.call_soon_threadsafe(gone.set_result, ended)
+
+    threading.Thread(target=follow, name="roost-child", daemon=True).start()
+    try:
+        return await asyncio.shield(gone)
     finally:
-        await _end(process)
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """End it and see that it is gone; that it was gone already replaces nothing."""
-    if process.returncode is None:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+        if not gone.done():
+            process.kill()  # one that is gone is left alone
+            await gone
 
 
 def run() -> None:
