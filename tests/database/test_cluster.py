@@ -356,6 +356,29 @@ def test_a_member_that_fails_ends_alone_and_tells_everybody(tmp_path: Path) -> N
     with_databases(tmp_path, story, bank)
 
 
+def test_a_member_that_ends_behind_a_barrier_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who was told that he may read goes on in a later turn; its files may be closed by then."""
+
+    async def story(cluster: Databases) -> None:
+        leader = await cluster.leader()
+        database, member = cluster.databases.pop(leader), cluster.members.pop(leader)
+        await database.tree("t").put(b"a", b"1")
+
+        def tell_and_crash(done: Callable[[None], None]) -> None:
+            done(None)
+            member.abandon()
+            database._embedded.on_crash()
+
+        monkeypatch.setattr(member, "read_nowait", tell_and_crash)
+        with pytest.raises(MemberEnded):
+            async with database.view() as view:
+                await view.tree("t").get(b"a")
+
+    with_databases(tmp_path, story, bank)
+
+
 def test_nothing_can_be_asked_after_a_close(tmp_path: Path) -> None:
     async def story(cluster: Databases) -> None:
         database = cluster.databases.pop(0)

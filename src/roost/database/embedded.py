@@ -308,6 +308,8 @@ class Embedded:
             await future
         finally:
             self._pending.pop(future, None)
+        # It may have ended since the future was told: who reads now would find closed files.
+        self.check()
 
     def _on_fatal(self, error: BaseException) -> None:
         """The member cannot go on; it takes no more turns already."""

@@ -35,6 +35,11 @@ def test_the_bank_of_the_examples_is_right() -> None:
 
 
 @pytest.mark.slow
+def test_a_seed_in_which_a_member_ended_behind_a_barrier_is_right() -> None:
+    assert check_bank(load(SOURCE), [339]).crashes > 5
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("bug", BUGS)
 def test_a_bug_that_is_put_into_it_is_found_in_a_few_seeds(bug: str, tmp_path: Path) -> None:
     right, wrong = BUGS[bug]
