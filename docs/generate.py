@@ -287,6 +287,7 @@ def database_page() -> str:
         "`roost.open`, and what it gives. `roost.aio.open` has the same for asyncio: each call is awaited, each generator and each",
         "iterator is an `async for`, each `with` an `async with`. [How to use it](../how-to/embed.md), and",
         "[to be told what changes](../how-to/observe.md), and [to have trees derived](../how-to/derive.md).",
+        "For annotations all of these types are in `roost.database.blocking`, as `Tree[str, int]`; asyncio's in `roost.database.aio`.",
     ]
     lines += function_lines("roost.open", opened)
     blocking = import_module("roost.database.blocking")
@@ -323,6 +324,7 @@ def objects_page() -> str:
         "",
         "`db.objects` of `roost.open`, and what it makes. Those of `roost.aio.open` have the same for asyncio: each call is awaited,",
         "each generator is an `async for`, each `with` an `async with`. [How to use them](../how-to/objects.md).",
+        "For annotations all of these types are in `roost.objects`, as `roost.objects.Dict[str, int]`; asyncio's in `roost.objects.aio`.",
         "",
         "Where a call says what it costs, one round trip is from here to the member that leads, and from there to a majority.",
     ]

@@ -15,6 +15,7 @@ NAMES = ("m1", "m2", "m3")
 WRITTEN = (
     *("rate_limiter.py", "feature_flags.py", "scheduler.py"),
     *("url_shortener.py", "chat.py", "seats.py"),
+    *("notes.py", "exchange.py", "outbox.py"),
 )
 
 
@@ -129,11 +130,46 @@ A1
 """
 
 
+NOTES = """\
+add Buy pears, and bread
+add The bread is in the oven
+add pears again
+find BREAD
+find pears bread
+change 3 plums again
+change 9 nothing
+find pears
+remove 1
+remove 1
+save SAVED
+find bread the
+"""
+FOUND = """\
+note 1
+note 2
+note 3
+1: Buy pears, and bread; 2: The bread is in the oven
+1: Buy pears, and bread
+note 3
+no: there is no note 9
+1: Buy pears, and bread
+gone
+none
+saved True
+2: The bread is in the oven
+"""
+
+
 @pytest.mark.parametrize(
     ("name", "lines", "said"),
-    [("url_shortener.py", LINKS, LED), ("seats.py", SEATS, SOLD)],
+    [
+        ("url_shortener.py", LINKS, LED),
+        ("seats.py", SEATS, SOLD),
+        ("notes.py", NOTES, FOUND),
+    ],
 )
 def test_what_is_written_stays(name: str, lines: str, said: str, tmp_path: Path) -> None:
+    lines = lines.replace("SAVED", str(tmp_path / "saved.db"))
     assert said_to(EXAMPLES / name, tmp_path / "data", lines) == said
     last = lines.splitlines(keepends=True)[-1]
     assert said_to(EXAMPLES / name, tmp_path / "data", last) == said.splitlines(keepends=True)[-1]
@@ -153,3 +189,43 @@ def test_all_members_show_what_is_said_in_one_order(tmp_path: Path) -> None:
         assert back.hear() == "3 m3: who is there?"
         back.tell("I am")
         assert {members[it].hear() for it in NAMES} == {"4 m1: I am"}
+
+
+def test_orders_meet_by_price_and_time_whoever_is_killed(tmp_path: Path) -> None:
+    with three_told(EXAMPLES / "exchange.py", tmp_path) as members:
+        assert members["m1"].ask_surely("sell ada 5 12") == "0 of 5 at once"
+        assert members["m2"].ask_surely("sell bob 5 11") == "0 of 5 at once"
+        assert members["m3"].ask_surely("sell cyd 5 11") == "0 of 5 at once"
+        assert members["m1"].ask_surely("buy dan 7 11") == "7 of 7 at once"
+        assert members["m2"].ask("buy dan 0 11").startswith("no: an order has a count")
+        members["m2"].kill()
+        left = "cyd sells 3 at 11; ada sells 5 at 12"
+        assert members["m3"].ask_surely("book") == left
+        assert members["m1"].ask_surely("buy eve 10 12") == "8 of 10 at once"
+        back = members.restart("m2")
+        assert back.ask_surely("book") == "eve buys 2 at 12"
+        traded = ("5 at 11 from bob to dan; 2 at 11 from cyd to dan; "
+                  "3 at 11 from cyd to eve; 5 at 12 from ada to eve")  # fmt: skip
+        assert back.ask_surely("trades") == traded
+
+
+def test_letters_are_sent_in_order_by_one_member_and_by_another_when_it_is_killed(
+    tmp_path: Path,
+) -> None:
+    with three_told(EXAMPLES / "outbox.py", tmp_path) as members:
+        assert members["m1"].ask_surely("order pears") == "order 0"
+        first = asked_until(lambda: members["m2"].ask_surely("sent"), bool)
+        sender = first.removeprefix("0: thank you for pears, by ")
+        assert sender in NAMES
+        members[sender].kill()
+        others = members.others(sender)
+        assert others[0].ask_surely("order plums") == "order 1"
+        assert others[1].ask_surely("order figs") == "order 2"
+        sent = asked_until(lambda: others[0].ask_surely("sent"), lambda it: it.count(";") == 2)
+        found = re.fullmatch(
+            rf"{first}; 1: thank you for plums, by (\w+); 2: thank you for figs, by (\w+)", sent
+        )
+        assert found is not None
+        assert found[1] == found[2] != sender
+        assert others[1].ask_surely("wait") == "0 wait"
+        assert [it.end() for it in others] == [0, 0]

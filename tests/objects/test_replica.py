@@ -169,6 +169,30 @@ class Moody(Machine):
         return str(self.hidden).encode()
 
 
+class Marked(Machine):
+    """Its fingerprint is whatever it was told."""
+
+    mark: object = 0
+
+    @command
+    def go(self, context: Context) -> None: ...
+
+    def fingerprint(self) -> bytes | int:
+        return self.mark  # type: ignore[return-value]  # that is what we find out
+
+
+@pytest.mark.parametrize("mark", [1 << 64, object(), ["a"], None])
+def test_a_fingerprint_that_is_none_stops_that_machine_by_name(mark: object) -> None:
+    copy = copy_of(Marked)
+    for right in (7, -1, b"7"):
+        copy.machine.mark = right  # type: ignore[attr-defined]  # it has one
+        assert copy.carry_out(row_of(Marked.go, leader=copy))
+    copy.machine.mark = mark  # type: ignore[attr-defined]  # as above
+    assert copy.carry_out(row_of(Marked.go, leader=copy)) is None
+    assert isinstance(copy.stopped, CommandFailed)
+    assert "fingerprint" in str(copy.stopped)
+
+
 def test_copies_that_come_to_differ_are_found_and_said_by_name() -> None:
     for asked in (Moody.answer, Moody.hide):
         leader, other = copy_of(Moody), copy_of(Moody, "m1")

@@ -53,6 +53,22 @@ def derived(db: roost.Database) -> None:
     db.derived(blocking)  # type: ignore[arg-type]  # no derived tree
 
 
+@bank.operation
+def names(txn: roost.Transaction) -> list[str]:
+    """An operation that returns a list."""
+    return list(txn.tree("accounts", key=str, value=int))
+
+
+def results(db: roost.Database) -> str:
+    """What an operation returns may stand where something more general is asked for."""
+    return ", ".join(db.run(names)) + f"{db.run(names)}"
+
+
+async def results_awaited(db: aio.Database) -> str:
+    """And with asyncio."""
+    return ", ".join(await db.run(names)) + f"{await db.run(transfer, 'ada', 'bob')}"
+
+
 async def derived_awaited(db: aio.Database) -> None:
     """And with asyncio."""
     tree = await db.derived(by_amount)

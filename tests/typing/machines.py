@@ -45,6 +45,7 @@ def blocking(db: roost.Database) -> None:
     board.run(Board.best, 3)  # type: ignore[call-overload]  # no command
     assert_type(board.ask(Board.best, 3), list[str])
     assert_type(board.local(Board.best, 3), list[str])
+    assert_type(", ".join(board.ask(Board.best, 3)) + ", ".join(board.local(Board.best, 3)), str)
     board.ask(Board.best, "3")  # type: ignore[arg-type]  # an argument of another type
     board.ask(Board.score, "ada")  # type: ignore[arg-type]  # no query
     assert_type(board.score("ada", 3), Any)

@@ -24,13 +24,15 @@ from roost.database.transaction import Transaction
 
 P = ParamSpec("P")
 R = TypeVar("R")
+# What returns a list may stand where something that can be walked over is asked for.
+R_co = TypeVar("R_co", covariant=True)
 NAME_CHARACTERS_MAX = 128
 
 
-class Operation(Generic[P, R]):
+class Operation(Generic[P, R_co]):
     """One operation; inside another one it is called like the function that it is."""
 
-    def __init__(self, name: str, function: Callable[Concatenate[Transaction, P], R]) -> None:
+    def __init__(self, name: str, function: Callable[Concatenate[Transaction, P], R_co]) -> None:
         """Read the annotations.
 
         Raises:
@@ -53,7 +55,7 @@ class Operation(Generic[P, R]):
         except TypeError as error:
             raise BadDeclaration(f"{name}: msgspec cannot carry that: {error}") from error
 
-    def __call__(self, txn: Transaction, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, txn: Transaction, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Run it as a part of another operation, in the same transaction."""
         return self.function(txn, *args, **kwargs)
 
@@ -123,7 +125,7 @@ class Operation(Generic[P, R]):
             raise UnknownOperation(text) from error
         return arguments
 
-    def result(self, content: bytes) -> R:
+    def result(self, content: bytes) -> R_co:
         """What `run` returned.
 
         Raises:
@@ -131,7 +133,7 @@ class Operation(Generic[P, R]):
 
         """
         try:
-            found: R = self._result.decode(content)
+            found: R_co = self._result.decode(content)
         except (msgspec.MsgspecError, RecursionError) as error:
             raise OtherResult(
                 f"{self.name} was done, and returned something else where it ran than it does "

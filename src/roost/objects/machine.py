@@ -40,6 +40,7 @@ from roost.database import BadArgument, BadDeclaration, Operation, UnknownOperat
 M = TypeVar("M", bound="Machine")
 P = ParamSpec("P")
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 VALIDATE = "validate_"
 # What a program asks a machine's handle itself.
 RESERVED = frozenset({"ask", "local", "name", "named", "run", "snapshot", "status"})
@@ -60,11 +61,11 @@ class Machine:
         """Take the state that `save` wrote; on a thread, of an object that is new."""
         raise NotImplementedError
 
-    def fingerprint(self) -> bytes:
+    def fingerprint(self) -> bytes | int:
         """What members compare after each command, besides its result: something short and quick.
 
-        A count, a sum, a digest that is kept up to date: it finds machines that have come to
-        differ in what no result shows.
+        A count, a sum (numbers have 64 bits at most), a digest that is kept up to date: it finds
+        machines that have come to differ in what no result shows.
         """
         return b""
 
@@ -110,10 +111,12 @@ class Codec(Protocol):
         """As `encode` was given them."""
 
 
-class _Adapted(Operation[P, R]):
+class _Adapted(Operation[P, R_co]):
     """A method whose arguments and result travel, as those of operations do."""
 
-    def __init__(self, kind: str, method: Callable[..., R], given: int, name: str | None) -> None:
+    def __init__(
+        self, kind: str, method: Callable[..., R_co], given: int, name: str | None
+    ) -> None:
         """`given` parameters are not the caller's: the object, and for a command the context."""
         self.method = method
         self._own_name = name or method.__name__
@@ -125,11 +128,11 @@ class _Adapted(Operation[P, R]):
         return self._own_name
 
 
-class Command(_Adapted[P, R], Generic[P, R]):
+class Command(_Adapted[P, R_co], Generic[P, R_co]):
     """One command; in another one of its class it is called like the method that it is."""
 
     def __init__(
-        self, method: Callable[..., R], name: str | None = None, codec: Codec | None = None
+        self, method: Callable[..., R_co], name: str | None = None, codec: Codec | None = None
     ) -> None:
         """Read the annotations.
 
@@ -141,9 +144,11 @@ class Command(_Adapted[P, R], Generic[P, R]):
         self._codec = codec
 
     @overload
-    def __get__(self, machine: None, owner: type) -> "Command[P, R]": ...
+    def __get__(self, machine: None, owner: type) -> "Command[P, R_co]": ...
     @overload
-    def __get__(self, machine: Machine, owner: type) -> "Callable[Concatenate[Context, P], R]": ...
+    def __get__(
+        self, machine: Machine, owner: type
+    ) -> "Callable[Concatenate[Context, P], R_co]": ...
     def __get__(self, machine: Machine | None, owner: type) -> Any:
         return self if machine is None else functools.partial(self.method, machine)
 
@@ -206,21 +211,21 @@ class Command(_Adapted[P, R], Generic[P, R]):
         return content
 
 
-class Query(_Adapted[P, R], Generic[P, R]):
+class Query(_Adapted[P, R_co], Generic[P, R_co]):
     """One query."""
 
-    def __init__(self, method: Callable[..., R], name: str | None = None) -> None:
+    def __init__(self, method: Callable[..., R_co], name: str | None = None) -> None:
         """Read the annotations; raises what `Command` does."""
         super().__init__("query", method, 1, name)
 
     @overload
-    def __get__(self, machine: None, owner: type) -> "Query[P, R]": ...
+    def __get__(self, machine: None, owner: type) -> "Query[P, R_co]": ...
     @overload
-    def __get__(self, machine: Machine, owner: type) -> Callable[P, R]: ...
+    def __get__(self, machine: Machine, owner: type) -> Callable[P, R_co]: ...
     def __get__(self, machine: Machine | None, owner: type) -> Any:
         return self if machine is None else functools.partial(self.method, machine)
 
-    def answer(self, machine: Machine, body: bytes) -> R:
+    def answer(self, machine: Machine, body: bytes) -> R_co:
         """What it finds, as a copy: what it returns may be part of the machine."""
         found = msgspec.msgpack.encode(self.invoke(_Given(machine, None), body))
         return self.result(found)

@@ -122,14 +122,16 @@ class Replica:
 
     def _chain(self, row: Row, index: int, shown: bytes) -> bool:
         """Another digest; whether it could be made."""
+        before = b"" if index % ERA == 1 else self._digest
         try:
-            fingerprint = self.machine.fingerprint()
+            found = self.machine.fingerprint()
+            if not isinstance(found, bytes | int):
+                raise TypeError(f"it is bytes or a number, and no {type(found).__name__}")
+            parts = _ENCODE((before, index, row.command, row.body, shown, found))
         except PROGRAM_FAULTS as error:  # as in a command
             self._stop(CommandFailed, index, row, f"fingerprint: {error!r}", error)
             return False
-        before = b"" if index % ERA == 1 else self._digest
-        parts = (before, index, row.command, row.body, shown, fingerprint)
-        self._digest = blake2b(_ENCODE(parts), digest_size=DIGEST_BYTES).digest()
+        self._digest = blake2b(parts, digest_size=DIGEST_BYTES).digest()
         self._digests.append(self._digest)
         return True
 
