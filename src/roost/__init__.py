@@ -45,9 +45,10 @@ if TYPE_CHECKING:
         derived,
         events,
     )
-    from roost.errors import NotExecuted, OutcomeUnknown, RoostError
+    from roost.errors import DeviceFault, NotExecuted, OutcomeUnknown, RoostError
     from roost.faces import Closed, Forked
-    from roost.member import Backup
+    from roost.journal import DirectoryLocked
+    from roost.member import Backup, CannotJoin
     from roost.objects import (
         Context,
         Machine,
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from roost.opening import open  # noqa: A004 - it is called roost.open
     from roost.program.blocking import Database
     from roost.restoring import Restored, restore
+    from roost.settings import BadSetting
 else:
     _DATABASE = (
         *("BadArgument", "BadDeclaration", "BadKey", "BadOpening", "BadValue", "Conflict"),
@@ -70,6 +72,7 @@ else:
         *("ViewClosed", "WriteSetTooLarge"),
         "events",
     )
+    _ERRORS = ("DeviceFault", "NotExecuted", "OutcomeUnknown", "RoostError")
     _MACHINES = (
         *("Context", "Machine", "MachineNotOpen", "MachineStopped", "SnapshotPolicy", "command"),
         "query",
@@ -78,9 +81,11 @@ else:
         __name__,
         {
             **dict.fromkeys(_DATABASE, "roost.database"),
-            **dict.fromkeys(("NotExecuted", "OutcomeUnknown", "RoostError"), "roost.errors"),
+            **dict.fromkeys(_ERRORS, "roost.errors"),
             **dict.fromkeys(("Closed", "Forked"), "roost.faces"),
-            "Backup": "roost.member",
+            **dict.fromkeys(("Backup", "CannotJoin"), "roost.member"),
+            "BadSetting": "roost.settings",
+            "DirectoryLocked": "roost.journal",
             "Client": "roost.client",
             "Database": "roost.program.blocking.database",
             **dict.fromkeys(_MACHINES, "roost.objects"),
@@ -98,8 +103,10 @@ __all__ = [
     "BadDeclaration",
     "BadKey",
     "BadOpening",
+    "BadSetting",
     "BadTreeName",
     "BadValue",
+    "CannotJoin",
     "Change",
     "Client",
     "Closed",
@@ -109,6 +116,8 @@ __all__ = [
     "DerivedDropped",
     "DerivedFailed",
     "DerivedLost",
+    "DeviceFault",
+    "DirectoryLocked",
     "Forked",
     "KeyTooLarge",
     "Limits",

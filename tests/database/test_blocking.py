@@ -219,6 +219,31 @@ def test_a_directory_is_opened_once_and_a_refusal_leaves_nothing(tmp_path: Path)
     assert threads() == before
 
 
+def test_what_is_no_directory_and_no_setting_is_told_by_name_and_nothing_is_left(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(roost.BadOpening, match="is a file: a database is a directory"):
+        roost.open(tmp_path / "file")
+    with pytest.raises(roost.BadSetting, match="heartbeat-interval must be > 0"):
+        roost.open(tmp_path / "new", heartbeat_interval=-1)
+    assert [it.name for it in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_is_no_call_is_refused_before_anything_is_done() -> None:
+    async def later(txn: roost.Transaction) -> None:
+        txn.tree("t")[b"a"] = b"1"
+
+    with roost.open(None, operations=[counting]) as db:
+        with pytest.raises(roost.BadArgument, match="use a plain `def`"):
+            db.transact(later)
+        assert not db.tree("t").has(b"a")
+        key: Any = 5
+        with pytest.raises(roost.BadArgument, match="a key is text"):
+            db.run(count, "a", once=key)
+        assert not db.tree("counts", key=str, value=int).count()
+
+
 def test_a_member_of_stale_compiled_modules_is_not_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

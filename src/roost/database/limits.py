@@ -90,11 +90,16 @@ def check_write_set(written_bytes: int, row_count: int, limits: Limits) -> None:
         WriteSetTooLarge: it did; the text names the limit.
 
     """
-    for name, count in (("write_set_bytes_max", written_bytes), ("write_set_rows_max", row_count)):
+    for name, count, unit in (
+        ("write_set_bytes_max", written_bytes, "bytes"),
+        ("write_set_rows_max", row_count, "rows"),
+    ):
         most: int = getattr(limits, name)
         if count > most:
-            raise WriteSetTooLarge(f"one operation wrote {count}; the database has {name}={most}: "
-                                   "do it in several")  # fmt: skip
+            raise WriteSetTooLarge(
+                f"one operation wrote {count} {unit}; the database has {name}={most}: do it in "
+                "several"
+            )
 
 
 def _whose(tree: str, own: int) -> str:

@@ -22,9 +22,9 @@ from typing import Any, get_type_hints
 import msgspec
 
 from roost.database.errors import BadOpening
-from roost.member import MemberConfig
+from roost.member import BadMemberConfig, MemberConfig
 from roost.member.settings import member_config
-from roost.settings import Settings, SettingsArguments
+from roost.settings import BadSetting, Settings, SettingsArguments
 from roost.settings.settings import Texts
 
 Urls = str | Sequence[str]
@@ -77,8 +77,13 @@ def place_of(
                 settings,
                 segment_bytes=given.get("segment_bytes", _MEMORY_SEGMENT_BYTES),
             )
+        elif Path(path).is_file():
+            raise BadOpening(f"{path} is a file: a database is a directory, which `open` makes")
         settings = replace(settings, data_dir=str(path))
         config = member_config(settings)
+    except BadMemberConfig as error:
+        remove(temporary)
+        raise BadSetting(str(error)) from error
     except BaseException:
         remove(temporary)
         raise

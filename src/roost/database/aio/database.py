@@ -5,7 +5,7 @@
 What cannot be reached from where it is called says so: see `roost.database.errors`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, Self, overload
 
@@ -285,6 +285,8 @@ class Database(Derivable):
                 f"{operation!r} is no operation: `run` takes the function itself, declared with "
                 "roost.Operations, and not its name"
             )
+        if once is not None and not isinstance(once, str):
+            raise BadArgument(f"once={once!r}: a key is text")
         key = None if once is None else utf8(once)
         if key is not None and not 0 < len(key) <= ONCE_BYTES_MAX:
             raise BadArgument(f"once= is a key of 1 to {ONCE_BYTES_MAX} bytes; this has {len(key)}")
@@ -317,6 +319,7 @@ class Database(Derivable):
 
         Raises:
             Conflict: it met one more than `retries` times.
+            BadArgument: the function is a coroutine's.
             Refused, OutcomeUnknown, NotExecuted: as `run`.
 
         """
@@ -324,6 +327,10 @@ class Database(Derivable):
             try:
                 async with self.transaction() as txn:
                     result = function(txn)
+                    if isinstance(result, Coroutine):
+                        result.close()
+                        text = "what is run as a transaction ends at once: use a plain `def`"
+                        raise BadArgument(f"{function!r}: {text}")
             except Conflict:
                 if not left:
                     raise

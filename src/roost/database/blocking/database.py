@@ -7,7 +7,7 @@ What cannot be reached from where it is called says so: see `roost.database.erro
 
 # Made by roost.faces.writer of the room `aio`; do not edit: `make faces`.
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, Self, overload
 
@@ -283,6 +283,7 @@ class Database(Derivable):
 
         Raises:
             Conflict: it met one more than `retries` times.
+            BadArgument: the function is a coroutine's.
             Refused, OutcomeUnknown, NotExecuted: as `run`.
 
         """
@@ -290,6 +291,10 @@ class Database(Derivable):
             try:
                 with self.transaction() as txn:
                     result = function(txn)
+                    if isinstance(result, Coroutine):
+                        result.close()
+                        text = "what is run as a transaction ends at once: use a plain `def`"
+                        raise BadArgument(f"{function!r}: {text}")
             except Conflict:
                 if not left:
                     raise
