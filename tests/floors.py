@@ -187,7 +187,7 @@ FLOORS = {
     """,
     "roost.series": """
         interface
-        asking
+        prometheus | asking
         writing | tailing
         parts
         queries | frames | driving
@@ -209,6 +209,19 @@ FLOORS = {
         tables
         extra
         errors
+    """,
+    "roost.series.prometheus": """
+        service
+        remote_read
+        api | remote_write
+        cataloguing
+        evaluating | loading | parsing
+        functions | operators | aggregating
+        relabelling | histograms
+        matching | packing | answers
+        vectors | ranges | asked
+        plan
+        extra | errors
     """,
     "roost.server": """
         embedding
@@ -324,7 +337,7 @@ FLOORS = {
         counter | forms | kv | lock | main | maintenance | member | repair | series | sim
         snapshot | trees
         serve | shared
-        discovery | interrupts | process | troubles
+        discovery | interrupts | plotting | process | troubles
         flags | preflight
         ending | exits | guarded | hello | insecurity | logs | settings
     """,
@@ -457,7 +470,7 @@ FLOORS = {
     "roost.proto": """
         election_pb2 | lock_pb2
         rpc_pb2
-        auth_pb2 | counters_pb2 | health_pb2 | kv_pb2 | reflection_pb2
+        auth_pb2 | counters_pb2 | health_pb2 | kv_pb2 | prometheus_pb2 | reflection_pb2
         generate | pool | ranges
     """,
     "roost.server.models": """

@@ -110,6 +110,11 @@ SHOWN_BY = {
     "raft/types": "raft/test_confchange.py",
     # The model of exactness looks at all of it from outside.
     "series/asked": "series/test_interface.py",
+    # PromQL from its text to its numbers, against a model and real Prometheus; and over HTTP.
+    "series/prometheus": (
+        "series/prometheus/test_evaluating.py series/prometheus/test_service.py "
+        "integration/test_prometheus.py"
+    ),
     "series/asking": "series/test_interface.py",
     "series/chain": "series/test_exactness.py series/test_sealing.py",
     "series/content": "series/test_exactness.py series/test_sealing.py",

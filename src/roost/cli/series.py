@@ -10,6 +10,7 @@ from typing import Any, TextIO
 import click
 
 from roost.cli.interrupts import interruptible, leave_done
+from roost.cli.plotting import COLUMNS_MAX, DOTS, ROWS_MAX, Line, drawn, plotter, size_of
 from roost.cli.shared import client_options, credentials, failed, say_json, say_table
 from roost.client import series as client
 from roost.client.series.points import nanoseconds
@@ -226,6 +227,72 @@ def query(
         click.echo(table.name)
         say_table([["TIME", *map(str.upper, table.columns)], *cells],
                   right=range(1, 1 + len(table.columns)))  # fmt: skip
+
+
+@series.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--tag", "tags", multiple=True, help="Series with this tag; may be given again.")
+@_start
+@_end
+@click.option(
+    "--window", default="", help="15m, 1h, 1d, 1w, 1mo, 1y; without one: as wide as fits."
+)
+@click.option("--tz", default="", help="The zone of days and longer windows, as Europe/Prague.")
+@click.option("--agg", default="mean", show_default=True, help="mean, max, min, count, p95, ...")
+@click.option("--group", default="", help="Series with one value of this tag are one.")
+@click.option("--width", type=click.IntRange(20, COLUMNS_MAX), help="Columns of the plot.")
+@click.option("--height", type=click.IntRange(8, ROWS_MAX), help="Rows of the plot.")
+@client_options
+def plot(
+    names: tuple[str, ...],
+    endpoints: str,
+    timeout_s: float,
+    *,
+    as_json: bool,
+    window: str,
+    agg: str,
+    width: int | None,
+    height: int | None,
+    **asked: Any,
+) -> None:
+    r"""Draw series in the terminal, a line each; needs `pip install "roost[plot]"`.
+
+    With --json the numbers that would be drawn are printed.
+
+    \b
+    Example:
+        roost series plot sensor1.heat --start now-30d --end now
+        roost series plot --tag temp:C --window 1d --agg max
+    """
+    _need(names, asked["tags"])
+    plotext = None if as_json else plotter()
+    size = size_of(width or 0, height or 0)
+    built = client.Asked(
+        names=names,
+        tags=asked["tags"],
+        start=asked["start"],
+        stop=asked["end"],
+        width=window,
+        tz=asked["tz"],
+        aggregates=tuple(agg.split(",")),
+        group=asked["group"],
+        points=0 if window else size.columns * DOTS,
+    )
+    with _connected(endpoints, timeout_s) as connection:
+        answer = connection.fetch(built)
+    lines = [
+        Line(table.name if len(table.columns) == 1 else f"{table.name} {name}", table.times, values)
+        for table in answer.tables
+        for name, values in table.columns.items()
+    ]
+    if plotext is None:
+        for it in lines:
+            for at, value in zip(it.times, it.values, strict=True):
+                say_json({"series": it.name, "time": at, "value": value})
+    elif not any(len(it.times) for it in lines):
+        raise click.ClickException("there are no points to draw: see `roost series ls`")
+    else:
+        click.echo(drawn(plotext, lines, size, is_colored=sys.stdout.isatty()))
 
 
 @series.command()

@@ -5,9 +5,10 @@ Whoever carries requests gives whole ones to `answer`, and those whose body is a
 whether to read or to write, and raises a refusal that has a code of gRPC's.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from copy import copy
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from roost.call import Caller
 from roost.errors import RoostError
@@ -16,13 +17,17 @@ from roost.series.asked import Parameters, parameters, path_of, refusal, said
 from roost.series.asking import Asking
 from roost.series.driving import Driver
 from roost.series.engine import Engine
+from roost.series.errors import SeriesUnavailable
 from roost.series.intake import Intake
 from roost.series.queries import Part
 from roost.series.writing import Writing
 
+if TYPE_CHECKING:
+    from roost.series.prometheus import Prometheus
+
 # (who asks, whether to write): returns when he may, and raises a refusal when he may not.
 Admit = Callable[[Caller, bool], Awaitable[None]]
-APPEND = b"/series/append"
+APPEND, PROMETHEUS = b"/series/append", "/api/v1/"
 # Words of InfluxDB's clients that say nothing here: a database is a member's one.
 _LINE_WORDS = ("db", "bucket", "org", "orgID", "rp", "consistency", "u", "p")
 _READS = ("GET", "HEAD")
@@ -48,6 +53,8 @@ class Interface:
         self._admit = admit
         self._writing = Writing(engine, self.intake)
         self._asking = Asking(engine)
+        self._loading = asyncio.Lock()
+        self._prometheus: Prometheus | None = None
 
     async def close(self) -> None:
         """Take no more points."""
@@ -73,6 +80,8 @@ class Interface:
         """Answer a whole request."""
         try:
             path = path_of(request)
+            if path.startswith(PROMETHEUS):
+                return await self._for_prometheus(request, path.removeprefix(PROMETHEUS))
             asked = parameters(request, self.engine.now_ns())
             if path in ("/write", "/api/v2/write"):
                 return await self._lines(request, asked)
@@ -95,6 +104,26 @@ class Interface:
             return self._writing.stream(request, asked, body)
         except RoostError as error:
             return refusal(error)
+
+    async def _for_prometheus(self, request: Request, path: str) -> Answer | Streaming:
+        """Answer what Prometheus and its clients ask, by packages that are loaded for it."""
+        async with self._loading:
+            if self._prometheus is None:
+                try:
+                    kind = await self.engine.aside(_prometheus)
+                except SeriesUnavailable as error:
+                    return said(501, {"error": "unavailable", "message": str(error)})
+                self._prometheus = kind(self.engine, self.intake)
+        return await self._prometheus.answer(request, path, self._admit)
+
+    def counts(self) -> dict[str, int]:
+        """What this member has done, for figures."""
+        found = {
+            "points": self.intake.point_count,
+            "records": self.intake.record_count,
+            "slices": self.driver.slice_count,
+        }
+        return found if self._prometheus is None else {**found, **self._prometheus.counts()}
 
     async def _lines(self, request: Request, asked: Parameters) -> Answer:
         if request.method != "POST":
@@ -151,3 +180,10 @@ class Interface:
                 "is_leader": self.engine.is_leader,
             },
         )
+
+
+def _prometheus() -> "type[Prometheus]":
+    """Load it; on a thread."""
+    from roost.series.prometheus import Prometheus
+
+    return Prometheus

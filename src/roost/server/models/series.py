@@ -19,6 +19,7 @@ from roost.database.aio import Database
 from roost.database.model import Replica
 from roost.exchange import JSON, Answer, Request, Streaming
 from roost.faces import Closed
+from roost.figures import Figure, read_all
 from roost.server.models.model import Attached, DataModel, Ground, Page, StreamPage
 from roost.store import CATALOG_ID
 from roost.tasks import Tasks
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 # What their operations and their first tree are called; nothing of them is loaded for that.
 OPERATIONS_PREFIX, FIRST_TREE = "roost.series_", b"series.head"
-PATHS = ("/series", "/series/{rest:path}", "/write", "/api/v2/write", "/ping")
+PATHS = (
+    "/series", "/series/{rest:path}", "/write", "/api/v2/write", "/ping", "/api/v1/{rest:path}",
+)  # fmt: skip
 STREAMED_PATH = "/series/append"
 # A body of points, as it comes, and the keys whose rights whoever sends or asks for points has.
 BODY_BYTES_MAX = 8 << 20
@@ -74,6 +77,10 @@ class SeriesDesk:
         if self._interface is not None:
             await self._interface.close()
         await self._tasks.close()
+
+    def count(self, name: str) -> int:
+        """How often something was done; nothing was, before they are loaded."""
+        return 0 if self._interface is None else self._interface.counts().get(name, 0)
 
     @property
     def is_loaded(self) -> bool:
@@ -142,6 +149,62 @@ class SeriesDesk:
         return Answer(501, msgspec.json.encode(value) + b"\n", (JSON,))
 
 
+def _of(name: str) -> Callable[[SeriesDesk], int]:
+    return lambda desk: desk.count(name)
+
+
+FIGURES: tuple[Figure[SeriesDesk], ...] = (
+    Figure(
+        "roost_series_points_total",
+        "counter",
+        "Points of time series that came in at this member and are durable.",
+        _of("points"),
+    ),
+    Figure(
+        "roost_series_records_total",
+        "counter",
+        "Records in the log that these points came to.",
+        _of("records"),
+    ),
+    Figure(
+        "roost_series_sealed_slices_total",
+        "counter",
+        "Slices of staged points that this member has made into blocks.",
+        _of("slices"),
+    ),
+    Figure(
+        "roost_prometheus_samples_total",
+        "counter",
+        "Samples of Prometheus' remote write that were read, with those that were not taken.",
+        _of("samples"),
+    ),
+    Figure(
+        "roost_prometheus_samples_refused_total",
+        "counter",
+        "Samples of remote write that can never be taken: bad labels or times, native histograms.",
+        _of("samples_refused"),
+    ),
+    Figure(
+        "roost_prometheus_queries_total",
+        "counter",
+        "Queries of PromQL that were begun.",
+        _of("queries"),
+    ),
+    Figure(
+        "roost_prometheus_queries_failed_total",
+        "counter",
+        "Requests to Prometheus' HTTP API that were answered with an error.",
+        _of("queries_failed"),
+    ),
+    Figure(
+        "roost_prometheus_queries_waiting",
+        "gauge",
+        "Queries of PromQL that wait for their turn.",
+        _of("queries_waiting"),
+    ),
+)
+
+
 def _modules() -> "tuple[type[Engine], type[Interface]]":
     """Load them; on a thread."""
     from roost.series.engine import Engine
@@ -161,8 +224,9 @@ def _attach(ground: Ground) -> Attached:
         close=desk.stop,
         pages=[Page(path=it, answer=desk.answer, body_bytes_max=BODY_BYTES_MAX) for it in PATHS],
         streams=[StreamPage(path=STREAMED_PATH, answer=desk.flow)],
+        collect=lambda: read_all(FIGURES, desk),
         inside=desk,
     )
 
 
-SERIES = DataModel(name="series", attach=_attach)
+SERIES = DataModel(name="series", attach=_attach, figures=FIGURES)

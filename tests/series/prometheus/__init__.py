@@ -1,0 +1,1 @@
+"""Prometheus' interfaces: PromQL against a model, requests as clients send them."""
