@@ -32,6 +32,7 @@ class Stacking(RuleBasedStateMachine):
         self.patch.setattr(stack, "PUSH_COUNT_MIN", _PUSHED)
         self.patch.setattr(stack, "SEALED_COUNT_FREE", 0)
         self.patch.setattr(stack, "_STEP_COUNT", 1)
+        self.patch.setattr(stack, "FREED_COUNT", 1)
         self.stack = LayerStack()
         self.base = DictBase({})
         self.view = View(self.stack.layers, self.base)
@@ -52,6 +53,10 @@ class Stacking(RuleBasedStateMachine):
         if len(self.states) < 4:
             state = HeldState(self.stack.hold(), dict(self.base.rows), dict(self.rows))
             self.states.append(state)
+
+    @rule()
+    def free(self) -> None:
+        self.stack.free()
 
     @rule(which=st.integers(0, 3))
     def release(self, which: int) -> None:
@@ -130,6 +135,33 @@ def test_no_part_of_a_merge_is_long() -> None:
     assert whole.sealed_count == stack.SEALED_COUNT_FREE
     assert max(steps) < 20_000
     assert len(steps) > 20
+
+
+@pytest.mark.parametrize("how", ["flushed", "released", "cleared"])
+def test_what_is_dropped_is_freed_a_part_a_call(how: str) -> None:
+    """Issue 14: four million rows of a lease that had ended were freed in one step of 0.2 s."""
+    large = LayerStack()
+    large.add(layer_of(50_000))
+    layers = list(large.layers)
+    hold = large.hold() if how == "released" else None
+    if how == "cleared":
+        assert steps_of(large.clear) < 200
+    else:
+        large.flush()
+        assert steps_of(large.on_flushed) < 200
+    if hold is not None:
+        assert large.old_count == 0, "somebody reads it"
+        assert View(hold.layers, DictBase({})).get(TREE, b"00000000") == b"v"
+        assert steps_of(lambda: large.release(hold)) < 200
+    below = View(layers, DictBase({b"00000000": b"below"}))
+    assert below.get(TREE, b"00000000") == b"below", "it is empty at once"
+    assert below.scan(TREE) == [(b"00000000", b"below")]
+    left = [large.old_count]
+    while large.old_count:
+        assert steps_of(large.free) < 25_000
+        left.append(large.old_count)
+    assert left[0] == 50_000
+    assert len(left) >= 5
 
 
 def test_what_is_kept_for_holds_alone_is_counted() -> None:

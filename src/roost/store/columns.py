@@ -12,7 +12,8 @@ how the row's name and value are made of the key.  Integers big-endian:
               3 the key escaped: 0x00 as 0x00 0xff, and 0x00 0x01 behind it
               4 the key with its length before it, as protobuf writes bytes
               5 a counter, u64: here its value for the first key; it grows by one a key
-    keys      an array of MessagePack, each of them a bin
+    keys      an array of MessagePack, each of its elements a bin: what all keys begin with, then
+              the rest of each; so many keys of a prefix take little on disks and wires
 
 A record stands for its rows, column by column, in the order of the keys.  `expand` reads it and
 checks everything: whatever is not of this form is malformed.
@@ -90,7 +91,10 @@ def _encode_pieces(pieces: Sequence[Piece]) -> bytes:
 
 def encode_keys(keys: Sequence[bytes]) -> bytes:
     """The keys as a record carries them."""
-    return _encoder.encode(keys)
+    first, last = (min(keys), max(keys)) if keys else (b"", b"")
+    pairs = enumerate(zip(first, last, strict=False))
+    length = next((at for at, (one, other) in pairs if one != other), min(len(first), len(last)))
+    return _encoder.encode([first[:length], *[key[length:] for key in keys]])
 
 
 def expand(columns: bytes, keys: bytes) -> list[Rows]:
@@ -101,7 +105,7 @@ def expand(columns: bytes, keys: bytes) -> list[Rows]:
 
     """
     try:
-        return make_rows(_decode_columns(columns), _decoder.decode(keys))
+        return make_rows(_decode_columns(columns), _decode_keys(keys))
     except (StructError, IndexError) as error:
         raise MalformedWriteSet("a record of rows ends early") from error
     except UNDECODABLE as error:
@@ -237,3 +241,9 @@ def _decode_pieces(encoded: bytes, offset: int) -> tuple[tuple[Piece, ...], int]
         else:
             raise MalformedWriteSet(f"piece kind {kind} is unknown")
     return tuple(pieces), offset
+
+
+def _decode_keys(encoded: bytes) -> list[bytes]:
+    keys = _decoder.decode(encoded)
+    head = keys.pop(0)
+    return [head + rest for rest in keys] if head else keys

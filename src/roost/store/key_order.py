@@ -55,6 +55,12 @@ class KeyOrder:
             self._forget()
             raise
 
+    def take_blocks(self) -> list[list[bytes]]:
+        """Hand over the blocks: the keys are in no order any more."""
+        blocks = self._blocks
+        self._forget()
+        return blocks
+
     def _forget(self) -> None:
         """None is placed: half of a move in blocks would lose keys, and `values` has all."""
         self._placed_count = 0

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Final
 
 from roost.store.columns import Rows
-from roost.store.key_order import FRESH_COUNT_MAX, KeyOrder
+from roost.store.key_order import BLOCK_COUNT_MAX, FRESH_COUNT_MAX, KeyOrder
 from roost.store.puts import Run
 from roost.store.write_set import (
     ANNOTATION,
@@ -156,10 +156,6 @@ class TreeLayer:
         """All keys of this layer, in order."""
         return self.order.keys()
 
-    def has_any(self, first: bytes, stop: bytes) -> bool:
-        """Whether a key in a range was set or deleted here, deleted ranges aside."""
-        return next(self.order.iterate(first, stop), None) is not None
-
     def items(
         self, first: bytes, stop: bytes | None, *, reverse: bool
     ) -> Iterator[tuple[bytes, bytes | None]]:
@@ -168,12 +164,43 @@ class TreeLayer:
         for key in self.order.iterate(first, stop, reverse=reverse):
             yield key, values[key]
 
+    def take_all(self) -> "Old":
+        """Hand over all keys and values, for somebody to free; ranges stay."""
+        values, order = self.values, self._order
+        self.values, self._order = {}, None
+        return Old(values, [] if order is None else order.take_blocks())
+
     def cover(self, above: "TreeLayer") -> None:
         """Take over what a newer layer knows."""
         for first, stop in above.ranges:
             self.delete_range(first, stop)
         self.values.update(above.values)
         self.settle()
+
+
+class Old:
+    """What a tree's layer knew, to be freed a part at a time: of a million keys it takes long."""
+
+    __slots__ = ("_blocks", "_values")
+
+    def __init__(self, values: dict[bytes, bytes | None], blocks: list[list[bytes]]) -> None:
+        """Nobody else has these."""
+        self._values, self._blocks = values, blocks
+
+    @property
+    def count(self) -> int:
+        """How many keys are left."""
+        return len(self._values)
+
+    def free(self, count_max: int) -> int:
+        """Free some; say how many."""
+        values = self._values
+        count = min(count_max, len(values))
+        for _ in range(count):
+            values.popitem()
+        # Keys are freed with the last that has them.
+        del self._blocks[len(values) // (BLOCK_COUNT_MAX // 2) :]
+        return count
 
 
 class Layer:

@@ -192,7 +192,10 @@ def close_layer(layer: Layer) -> Iterator[None]:
 
 
 class LongChanges(Changes):
-    """What a long write came to; `writes` makes a list of all of it, which takes as long."""
+    """What a long write came to; `writes` makes a list of all of it, which takes as long.
+
+    The layer is that of whoever applies it, and good while observers are told.
+    """
 
     __slots__ = ("layer",)
 

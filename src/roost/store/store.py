@@ -404,6 +404,7 @@ class Store:
             self._flush_count, is_flushing=is_flushing, now_s=now_s, size_bytes=size_bytes
         )
         self.held_views.look(now_s)
+        self._stack.free()
         if self._stack.wants_merge:
             self._stack.merge(_MERGE_COUNT)
         if not self._is_dirty:

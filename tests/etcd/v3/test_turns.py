@@ -7,7 +7,7 @@ import pytest
 
 from roost import etcd
 from roost.call import Stream, StreamHandler, Unary
-from roost.etcd.v3.turns import WOKEN_A_TURN
+from roost.etcd.v3.turns import LOOKED_FOR_A_TURN, WOKEN_A_TURN, _in_group
 from roost.outcome import Done, ReadDone
 from roost.proto import lock_pb2
 from roost.proto import rpc_pb2 as pb
@@ -267,5 +267,34 @@ def test_those_who_wait_when_a_snapshot_comes_look_for_themselves_so_many_in_a_t
             await until_idle()
             assert all(it.is_set() for it in woken)
         assert turns.waiting_count == 0
+
+    run(story)
+
+
+def test_who_waits_for_a_key_that_went_and_came_back_meanwhile_is_woken() -> None:
+    """A long write is looked through over turns, and others write meanwhile."""
+
+    async def story(line: Line) -> None:
+        turns, replica = line.services._turns, line.replica
+        kv = line.services._mvcc.kv
+        names = [b"l/%04d" % number for number in range(LOOKED_FOR_A_TURN + 10)]
+
+        def put(key: bytes) -> None:
+            request = pb.PutRequest(key=key, value=b"v")
+            line.call("/etcdserverpb.KV/Put", request.SerializeToString())
+
+        for name in names:
+            put(name)
+        replica.store.flush()  # what is written next becomes a layer by itself, and goes on
+        with ExitStack() as waiting:
+            events = [waiting.enter_context(_in_group(turns._waiting, name)) for name in names]
+            delete = pb.DeleteRangeRequest(key=b"l/", range_end=b"l0")
+            answer = line.call("/etcdserverpb.KV/DeleteRange", delete.SerializeToString())
+            assert answer.error is None
+            assert not events[-1].is_set(), "its turn has not come"
+            put(names[-1])
+            assert replica.view.has(kv, names[-1])
+            await until_idle()
+            assert all(it.is_set() for it in events)
 
     run(story)

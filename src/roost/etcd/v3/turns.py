@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import msgspec
 
 from roost.call import Caller
-from roost.database.model import Changes, Long, LongChanges, TreeLayer, Txn
+from roost.database.model import Changes, Long, LongChanges, Txn
 from roost.errors import Refused, RoostError
 from roost.etcd import errors
 from roost.etcd.access.judge import Judge
@@ -131,7 +131,7 @@ class Turns:
             return
         kv = self.desk.mvcc.kv
         if isinstance(changes, LongChanges):
-            self._on_long(changes.layer.trees[kv])
+            self._looking.run(self._look(list(self._waiting), list(self._observing)))
             return
         for _, tree_id, key, value in changes.writes:
             if tree_id != kv:
@@ -140,23 +140,19 @@ class Turns:
                 self._wake(self._waiting, key)
             self._wake(self._observing, key[: key.rfind(b"/") + 1])
 
-    def _on_long(self, written: TreeLayer) -> None:
+    def _look(self, keys: Sequence[bytes], prefixes: Sequence[bytes]) -> Iterator[None]:
         """Many keys were written: look for those that somebody waits for, not the other way.
 
-        Nobody changes what was written, so those who wait now may be looked for over turns.
+        Once something else is applied, a key that is there may be another one of its name.
         """
-        self._looking.run(self._look(written, list(self._waiting), list(self._observing)))
-
-    def _look(
-        self, written: TreeLayer, keys: Sequence[bytes], prefixes: Sequence[bytes]
-    ) -> Iterator[None]:
+        view, mvcc = self.desk.replica.view, self.desk.mvcc
+        revision = mvcc.revision(view)
         for key in keys:
-            if written.get(key) is None:
+            if not view.has(mvcc.kv, key) or mvcc.revision(view) != revision:
                 self._wake(self._waiting, key)
             yield
         for prefix in prefixes:
-            if written.ranges or written.has_any(prefix, prefix_end(prefix)):
-                self._wake(self._observing, prefix)
+            self._wake(self._observing, prefix)
             yield
 
     def _wake_all(self) -> None:
