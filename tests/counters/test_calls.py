@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 from google.protobuf.message import Message
 
 from roost.call import Code, Stream, Unary
@@ -14,6 +15,7 @@ from roost.counters.algebra import VALUE_MAX
 from roost.counters.calls import SAID_A_TURN, SERVICE, CounterService, value_of
 from roost.counters.changing import CHANGES_MAX
 from roost.counters.forms import NOT_COUNTED
+from roost.counters.rights import ASKED_A_TURN, Needed
 from roost.counters.watching import Hub
 from roost.flow import OWN, Flow
 from roost.proto import counters_pb2 as pb
@@ -135,6 +137,40 @@ def test_calls_are_refused_by_name(tmp_path: Path) -> None:
         code, text = await failed(service, "Increment", of(("a", 1)))
         assert code == Code.UNAVAILABLE
         assert text.startswith(NOT_COUNTED), "it is safe to ask another member"
+
+    run_counting(tmp_path, story, size=1)
+
+
+def test_whoever_asks_for_thousands_is_asked_for_rights_and_answered_over_turns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Issue 14: rights to ten thousand names were looked up, and what was said made, in one."""
+    assert SAID_A_TURN == ASKED_A_TURN, "the test takes one for the other"
+    names = [f"n{it}" for it in range(2 * SAID_A_TURN + 1)]
+    encoding = calls._encoded([value_of(it, 1) for it in names])
+    steps, encoded = slices_of(encoding.__await__())
+    assert len(steps) == 3
+    assert [it.name for it in pb.CountersResponse.FromString(encoded).values] == names
+
+    async def story(cluster: CountingCluster) -> None:
+        service, rights = service_of(cluster)
+        asked: list[int] = []
+        admit = rights.admit
+
+        def counting(caller: Any, needed: Needed, *done: Any) -> None:
+            asked.append(len(needed.keys))
+            rights.refuses = len(asked) == refused_at
+            admit(caller, needed, *done)
+
+        monkeypatch.setattr(rights, "admit", counting)
+        refused_at = 0
+        found = await ask(service, "Read", pb.ReadCountersRequest(names=names))
+        assert (found, asked) == (dict.fromkeys(names), [SAID_A_TURN, SAID_A_TURN, 1])
+        asked.clear()
+        refused_at = 3
+        code, _ = await failed(service, "Read", pb.ReadCountersRequest(names=names))
+        assert (code, len(asked)) == (Code.PERMISSION_DENIED, 3)
+        await service.close()
 
     run_counting(tmp_path, story, size=1)
 

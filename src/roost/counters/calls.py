@@ -127,16 +127,18 @@ class CounterService:
             _fail(call, BadCounterRequest(f"{len(names)} names; {CHANGES_MAX} at most at a time"))
             return
         work = self._read(call, names, is_raw=asked.raw)
-        self._run(call, rights.of_names(names), work)
+        self._run(call, rights.of_names(names[: rights.ASKED_A_TURN]), work)
 
     async def _read(self, call: Call, names: list[str], *, is_raw: bool) -> None:
+        """Whoever calls may read the first; of the others it is asked."""
+        await rights.wait_admitted_to(self._rights, call, names[rights.ASKED_A_TURN :])
         values = await self._desk.read(names)
         found = await _said(names, values)
         if is_raw:
             for it, parts in zip(found, await self._desk.read_raw(names), strict=True):
                 it.parts.extend(value_of(name, value) for name, value in parts.items())
                 await asyncio.sleep(0)
-        call.reply(pb.CountersResponse(values=found).SerializeToString())
+        call.reply(await _encoded(found))
 
     def search(self, call: Call, body: bytes) -> None:
         """Search."""
@@ -153,12 +155,9 @@ class CounterService:
     async def _search(self, call: Call, prefix: str, after: str, limit: int) -> None:
         listed = await self._desk.search(prefix, after, limit)
         names, values = [name for name, _ in listed.rows], [value for _, value in listed.rows]
-        said = pb.CountersResponse(
-            values=await _said(names, values),
-            more=listed.after is not None,
-            after=listed.after or "",
-        )
-        call.reply(said.SerializeToString())
+        rest = pb.CountersResponse(more=listed.after is not None, after=listed.after or "")
+        said = await _encoded(await _said(names, values))
+        call.reply(said + rest.SerializeToString())
 
     def describe(self, call: Call, body: bytes) -> None:
         """Describe."""
@@ -329,7 +328,7 @@ def _say(call: Call, said: dict[str, Any]) -> None:
 
 
 async def _answer(call: Call, names: Sequence[str], values: Sequence[int | None]) -> None:
-    call.reply(pb.CountersResponse(values=await _said(names, values)).SerializeToString())
+    call.reply(await _encoded(await _said(names, values)))
 
 
 def _refuses(call: Call, count: int) -> bool:
@@ -348,3 +347,14 @@ async def _said(names: Sequence[str], values: Sequence[int | None]) -> list[pb.C
         some = zip(names[at : at + SAID_A_TURN], values[at : at + SAID_A_TURN], strict=True)
         found += [value_of(name, value) for name, value in some]
     return found
+
+
+async def _encoded(values: Sequence[pb.CounterValue]) -> bytes:
+    """A response of values, encoded over as many turns: its parts stand one behind the other."""
+    parts: list[bytes] = []
+    for at in range(0, len(values), SAID_A_TURN):
+        if at:
+            await asyncio.sleep(0)
+        some = pb.CountersResponse(values=values[at : at + SAID_A_TURN])
+        parts.append(some.SerializeToString())
+    return b"".join(parts)

@@ -115,8 +115,8 @@ def _pairs(query: bytes) -> Iterator[tuple[str, str | None]]:
             yield text_of(name), text_of(value) if has_value else None
 
 
-def read_reading(query: bytes) -> Reading:
-    """What `/counters/read` asks.
+def read_reading(query: bytes) -> Generator[None, None, Reading]:
+    """What `/counters/read` asks, after as many steps as it takes.
 
     Raises:
         BadCounterRequest: it is something else, or too much.
@@ -126,7 +126,9 @@ def read_reading(query: bytes) -> Reading:
         raise BadCounterRequest(f"too many names; 1 to {CHANGES_MAX} at a time")
     names: list[str] = []
     is_raw = is_null = False
-    for name, value in _pairs(query):
+    for position, (name, value) in enumerate(_pairs(query), 1):
+        if position % CHANGES_A_STEP == 0:
+            yield
         match name, value:
             case _, None:
                 names.append(name)

@@ -73,8 +73,8 @@ class Interface:
         await rights.wait_admitted(self._rights, request.caller, needed)
 
     async def _read(self, request: Request) -> Answer:
-        asked = forms.read_reading(request.query)
-        await self._admitted(request, rights.of_names(asked.names))
+        asked = await in_turns(forms.read_reading(request.query))
+        await rights.wait_admitted_to(self._rights, request.caller, asked.names)
         values = await self._desk.read(asked.names)
         missing = [it for it, value in zip(asked.names, values, strict=True) if value is None]
         headers = forms.missing_fields(missing)
@@ -88,7 +88,7 @@ class Interface:
     async def _increment(self, request: Request) -> Answer:
         changes = await in_turns(forms.read_changes(request.body))
         names = [name for name, _ in changes]
-        await self._admitted(request, rights.of_names(names, is_write=True))
+        await rights.wait_admitted_to(self._rights, request.caller, names, is_write=True)
         key = request.headers.get(b"idempotency-key", b"")
         once = forms.request_of(key, request.body, self._counting.around.wall_s())
         values = await self._desk.increment(changes, once)

@@ -11,6 +11,8 @@ from roost.outcome import settle_future
 
 # Before the name of a counter: the key of which somebody must have the right.
 KEYS = "counters/"
+# Names whose rights are looked up in one turn (D14).
+ASKED_A_TURN = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +73,19 @@ async def wait_admitted(rights: Rights, caller: Caller, needed: Needed) -> None:
         lambda error: settle_future(future, error),
     )
     await future
+
+
+async def wait_admitted_to(
+    rights: Rights, caller: Caller, names: Sequence[str], *, is_write: bool = False
+) -> None:
+    """Return when the caller may have all of these counters; of many it is asked over turns.
+
+    Raises:
+        RoostError: as `wait_admitted`.
+
+    """
+    for at in range(0, len(names), ASKED_A_TURN):
+        if at:
+            await asyncio.sleep(0)
+        needed = of_names(names[at : at + ASKED_A_TURN], is_write=is_write)
+        await wait_admitted(rights, caller, needed)

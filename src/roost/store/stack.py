@@ -32,7 +32,7 @@ PUSH_COUNT_MIN = 8000
 SEALED_COUNT_FREE = 2
 _STEP_COUNT = 256
 # A layer of fewer keys is freed at once; of others so many keys a call, more when there are many.
-FREED_COUNT, _FREED_SHIFT = 10_000, 7
+FREED_COUNT, _FREED_SHIFT = 10_000, 9
 
 
 class Held:

@@ -12,8 +12,9 @@ Sans-I/O: time is handed in, in seconds, monotonic.
 # A flush of a full layer takes a fraction of a second on any disk that keeps up.
 STUCK_S_MIN = 3.0
 _TIMES = 3.0
-# What a usual flush has to write.  One that has more is given the time of so many of those.
-_BYTES_USUAL, _USUAL_MAX = 32 << 20, 10.0
+# What a usual flush has to write.  One that has more is given the time of so many of those: the
+# sync at its end says nothing while it lasts, and a long write may be as large as thirty.
+_BYTES_USUAL, _USUAL_MAX = 32 << 20, 30.0
 # Weight of the newest flush in the running mean.
 _WEIGHT = 0.25
 

@@ -1,7 +1,6 @@
 """Reading through layers: a look-up goes from the top down, a scan merges (D2)."""
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
 
 from roost.compiled import mypyc_attr
 from roost.store.base_reader import BaseReader
@@ -25,18 +24,28 @@ def _rows(
     if position == len(trees):
         return base(first, stop)
     tree, below = trees[position], position + 1
-    lower: Iterator[_Row]
     if tree.ranges:
-        lower = chain.from_iterable(
-            _rows(trees, below, base, begin, end, reverse=reverse)
-            for begin, end in tree.gaps(first, stop, reverse=reverse)
-        )
+        lower = _in_gaps(trees, position, base, first, stop, reverse=reverse)
     else:
         lower = _rows(trees, below, base, first, stop, reverse=reverse)
     if not tree.values:
         return lower
     upper = tree.items(first, stop, reverse=reverse)
     return _over_back(upper, lower) if reverse else _over(upper, lower)
+
+
+def _in_gaps(
+    trees: Sequence[TreeLayer],
+    position: int,
+    base: _Items,
+    first: bytes,
+    stop: bytes | None,
+    *,
+    reverse: bool,
+) -> Iterator[_Row]:
+    """What lies below a layer, where it hides nothing; gaps are looked for as they are come to."""
+    for begin, end in trees[position].gaps(first, stop, reverse=reverse):
+        yield from _rows(trees, position + 1, base, begin, end, reverse=reverse)
 
 
 def _over(upper: Iterator[_Row], lower: Iterator[_Row]) -> Iterator[_Row]:
