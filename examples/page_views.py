@@ -1,7 +1,9 @@
 """Page views of a web application: counted by any member, also while the cluster is split.
 
-    roost serve ...                                             three members, or one
-    python examples/page_views.py 127.0.0.1:2379,... 8000       then: curl localhost:8000/any/page
+    python examples/page_views.py 127.0.0.1:12379,127.0.0.1:22379 8000
+    curl localhost:8000/any/page localhost:8000/
+
+docs/how-to/counters.md has how to start three members for it.
 
 Each view is handed to `later`, which costs the visitor nothing: it is summed up in this process and
 sent a few times a second, each lot as a whole and once.  The page `/` shows what was counted.

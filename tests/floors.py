@@ -145,16 +145,19 @@ FLOORS = {
         desk | purging | retiring
         reports
         counting
-        known | early | alarms | seeding
+        known | early | alarms | seeding | visiting
         work
-        facts | forms | rights | ports
+        ports
+        outside
+        linking
+        facts | forms | rights
         changing
         exchange
         reading | upkeep | renewing
         joining | outgoing
         receiving | sending | registry | incoming
         messages | store
-        requests
+        requests | passing
         layers
         environment | owners
         rows | standing
@@ -229,7 +232,7 @@ FLOORS = {
         figures
         models
         options | gateway | health | reflection | pools | counter_rights | log_levels
-        port | json_values
+        port | json_values | counter_way
         app | loop_watch | json_request | json_calls | exchanges | direct | asgi
         json_parts | posts | origins | exposition
         grpc | http1 | accepting | listening

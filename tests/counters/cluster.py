@@ -12,14 +12,14 @@ from roost.counters.operators import Operators
 from roost.counters.ports import Options, State
 from roost.member import Member, MemberConfig
 from roost.sim.members.loop import run_virtually
-from tests.member.members import Cluster, raise_fatal
+from tests.member.members import Cluster, Network, raise_fatal
 
 
 class CountingCluster(Cluster):
     """Members with counters on them, by position."""
 
-    def __init__(self, root: Path, size: int) -> None:
-        super().__init__(root, size)
+    def __init__(self, root: Path, size: int, *, network: Network | None = None) -> None:
+        super().__init__(root, size, network=network)
         self.counting: dict[str, Counting] = {}
         # What survives a member: its directory.
         self.trees: dict[str, Trees] = {}

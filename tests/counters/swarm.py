@@ -64,6 +64,20 @@ class Machine:
         for other in self.world.sources_of(self.number):
             self.exchange.link(other, self.world.now_s)
         self.exchange.seed = self.world.seeds.get(self.number, 0)
+        if self.world.relayed_by(self.number):
+            self.store.passing.begin({it: of.version for it, of in self.store.heard.items()})
+
+    def relay(self) -> None:
+        """Have those told of others whom this one relays to; nobody of itself."""
+        assert self.exchange is not None
+        assert self.store is not None
+        for other in self.world.relayed_by(self.number):
+            if other not in self.exchange.links:
+                continue
+            for owner, epoch in self.store.owners.epochs.items():
+                is_new = (other, epoch) not in self.exchange.relays
+                if is_new and owner != self.store.own and epoch != self.world.epochs.get(other):
+                    self.exchange.relay(other, owner, self.world.now_s)
 
     def kill(self, *, is_step_kept: bool) -> None:
         """The power goes; a step under way is there as a whole, or not."""
@@ -121,6 +135,8 @@ class World:
     count: int = 3
     # Who sends to whom; empty = everybody to everybody.
     routes: set[tuple[int, int]] = field(default_factory=set)
+    # Who tells whom of others, too; each has a route.
+    relays: set[tuple[int, int]] = field(default_factory=set)
     losses: float = 0.05
     now_s: float = 0.0
     acknowledged: int = 0
@@ -153,6 +169,9 @@ class World:
         alive = [it.number for it in self.machines.values() if not it.is_dead]
         among = [it for it in alive if it != number]
         return [it for it in among if not self.routes or (number, it) in self.routes]
+
+    def relayed_by(self, number: int) -> list[int]:
+        return [two for one, two in sorted(self.relays) if one == number]
 
     def alive(self) -> list[Machine]:
         return [it for it in self.machines.values() if not it.is_dead]
@@ -194,6 +213,7 @@ class World:
             machine.fact_count += 1
         sources = [self.epochs[it.number] for it in self.alive() if self._sends(it, machine)]
         machine.exchange.joining.look(sources)
+        machine.relay()
         for letter in machine.exchange.take_messages(self.now_s):
             self._post(machine.number, letter)
 
@@ -307,7 +327,8 @@ class World:
             store, exchange = machine.store, machine.exchange
             assert store is not None
             assert exchange is not None
-            is_level = all(it.is_level for it in exchange.links.values())
+            links = [*exchange.links.values(), *exchange.relays.values()]
+            is_level = all(it.is_level for it in links)
             if not is_level or store.version > store.durable_heard[store.own]:
                 return False
             if machine.step is not None or machine.fact_count < len(self.facts):
@@ -324,7 +345,14 @@ class World:
 
     def heard_by(self, machine: Machine) -> set[bytes]:
         """Whose counts come to a machine: its own, those sent to it, and those of the dead."""
-        numbers = [it.number for it in self.alive() if self._sends(it, machine)]
+        alive = [it.number for it in self.alive()]
+        heard = {it: {it} for it in alive}
+        for _hop in alive:
+            for source, target in ((one, two) for one in alive for two in alive):
+                if self._sends(self.machines[source], self.machines[target]):
+                    is_relayed = (source, target) in self.relays
+                    heard[target] |= heard[source] if is_relayed else {source}
+        numbers = heard[machine.number]
         dead = [it.number for it in self.machines.values() if it.is_dead]
         return {self.epochs[it] for it in (machine.number, *numbers, *dead)}
 

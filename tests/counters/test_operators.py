@@ -41,7 +41,7 @@ def test_what_nobody_can_ask_is_refused(tmp_path: Path) -> None:
     async def story(cluster: CountingCluster) -> None:
         with pytest.raises(BadCounterRequest, match="stats, links, topology"):
             cluster.operators(0).describe("everything")
-        with pytest.raises(BadCounterRequest, match="ready, purge or retire"):
+        with pytest.raises(BadCounterRequest, match="one of ready, purge, retire, link, unlink"):
             await cluster.operators(0).administer("everything", who="a test")
 
     run_counting(tmp_path, story, size=1)

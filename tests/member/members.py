@@ -84,9 +84,10 @@ class Machine(SimWorld):
 
 
 class Network:
-    """Where the machines are: the simulator's."""
+    """Where the machines are: the simulator's.  Those of another `number` have other chance."""
 
-    def __init__(self) -> None:
+    def __init__(self, number: int = 0) -> None:
+        self._number = number
         self.simulated = SimNetwork(random.Random(1), delay_s_mean=DELAY_S_MEAN)
         self._machines: dict[str, Machine] = {}
         self._count = 0
@@ -94,7 +95,7 @@ class Network:
     def new_url(self) -> str:
         """An address that nobody has."""
         self._count += 1
-        return f"http://10.0.0.{self._count}:2380"
+        return f"http://10.0.{self._number}.{self._count}:2380"
 
     def machine(self, url: str) -> World:
         """The machine at that address; it outlives the members on it."""

@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -208,6 +209,57 @@ def retire(name: str, endpoints: str, timeout_s: float, *, as_json: bool) -> Non
     else:
         waits_for = said.get("waits_for", "")
         click.echo(f"{said['name']}: {said['stage']}" + (f"; {waits_for}" if waits_for else ""))
+
+
+@counter.group()
+def link() -> None:
+    """Have members of another cluster told what is counted here; `links` shows how far that is."""
+
+
+def _say_links(said: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        say_json(said)
+        return
+    rows = [
+        (it["url"], it["from"] or "everybody", "yes" if it["relay"] else "no")
+        for it in said["links"]
+    ]
+    say_table([("URL", "FROM", "RELAYS"), *rows])
+
+
+@link.command("add")
+@click.argument("url")
+@click.option("--from", "source", default="", help="Who tells, by its name; else everybody.")
+@click.option("--relay", is_flag=True, help="Tell also what was heard of others.")
+@client_options
+def add_link(
+    url: str, source: str, endpoints: str, timeout_s: float, *, relay: bool, as_json: bool
+) -> None:
+    r"""Have a link to URL, the client port of a member of another cluster; print all links.
+
+    It goes one way: the other cluster has its own for the way back. Each member tells what it has
+    counted itself, so there is a link to each member that is to hear it; with --relay it tells what
+    it has heard as well, for those who cannot reach URL, and of those who are gone.
+
+    \b
+    Example:
+        roost counter link add https://backup1.example.com:2379
+        roost counter link add https://backup1.example.com:2379 --from gateway --relay
+    """
+    with connect(endpoints, timeout_s) as client:
+        said = client.counters.administer("link", name=url, source=source, relay=relay)
+    _say_links(said, as_json=as_json)
+
+
+@link.command("rm")
+@click.argument("url")
+@click.option("--from", "source", default="", help="Whose link, by its name; else all to URL.")
+@client_options
+def remove_link(url: str, source: str, endpoints: str, timeout_s: float, *, as_json: bool) -> None:
+    """Have no link to URL any more; print those that are left. What was told there counts on."""
+    with connect(endpoints, timeout_s) as client:
+        said = client.counters.administer("unlink", name=url, source=source)
+    _say_links(said, as_json=as_json)
 
 
 @counter.command()

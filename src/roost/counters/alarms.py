@@ -34,8 +34,8 @@ class Alarms:
         self._behind_s_max = behind_s_max
         self.on: list[Alarm] = []
 
-    def look(self, exchange: Exchange, now_s: float) -> None:
-        """See what is wrong now, and tell what has changed."""
+    def look(self, exchange: Exchange, now_s: float, name_of: Callable[[int], str]) -> None:
+        """See what is wrong now, and tell what has changed; by the names that are given."""
         found: dict[Alarm, str] = {}
         for partner, link in exchange.links.items():
             behind_s = link.status(now_s).behind_s
@@ -44,10 +44,12 @@ class Alarms:
         for partner, text in exchange.differing.items():
             found[Alarm(DIVERGE, partner)] = text
         for it in sorted(found.keys() - set(self.on)):
-            logger.warning("alarm %s of member %x: it %s", it.alarm, it.member_id, found[it])
+            name = name_of(it.member_id)
+            logger.warning("alarm %s of member %s: it %s", it.alarm, name, found[it])
             self._tell(AlarmRaised(it.member_id, it.alarm))
         for it in self.on:
             if it not in found:
-                logger.info("alarm %s of member %x is over", it.alarm, it.member_id)
+                name = name_of(it.member_id)
+                logger.info("alarm %s of member %s is over", it.alarm, name)
                 self._tell(AlarmCleared(it.member_id, it.alarm))
         self.on = sorted(found)

@@ -180,7 +180,12 @@ class CounterService:
     async def _administer(self, call: Call, asked: pb.AdministerCountersRequest) -> None:
         who = rights.who(call)
         said = await self._operators.administer(
-            asked.what, name=asked.name, is_forced=asked.force, who=who
+            asked.what,
+            who=who,
+            name=asked.name,
+            source=asked.source,
+            is_forced=asked.force,
+            is_relay=asked.relay,
         )
         _say(call, said)
 

@@ -12,7 +12,7 @@ from roost.counters import algebra
 from roost.counters.algebra import Part
 from roost.counters.errors import BadChange
 from roost.counters.names import key_of
-from roost.counters.requests import KEY_BYTES_MAX, Request
+from roost.counters.requests import KEY_BYTES_MAX, Answered, Request
 from roost.counters.store import Answer, Store
 
 CHANGES_MAX = 10_000
@@ -63,7 +63,8 @@ def increment_steps(
     """`increment`, a slice with each step."""
     done = _begin(store, len(changes), request)
     if done is not None:
-        return done
+        told = done.values or (yield from _read_now(store, changes))
+        return Answer(_as_many(told, len(changes)), store.step)
     version = store.version
     after: dict[bytes, Part] = {}
     keys = []
@@ -89,11 +90,28 @@ def increment_steps(
     return _answer(store, [values[key] for key in keys], request)
 
 
+def _as_many(values: list[int | None], count: int) -> list[int | None]:
+    """So many values, whatever a partner has said that it answered."""
+    return [*values, *[None] * (count - len(values))][:count]
+
+
+def _read_now(
+    store: Store, changes: Sequence[tuple[str, int]]
+) -> Generator[None, None, list[int | None]]:
+    """What counters read that a partner has changed, as this member knows them."""
+    values: list[int | None] = []
+    for at, (name, _change) in enumerate(changes, 1):
+        values.append(algebra.reading(store.counter(key_of(name))) or 0)
+        if not at % SLICE_CHANGES:
+            yield
+    return values
+
+
 def delete_steps(store: Store, names: Sequence[str], request: Request | None = None) -> Steps:
     """`delete`, a slice with each step."""
     done = _begin(store, len(names), request)
     if done is not None:
-        return done
+        return Answer(_as_many(done.values or [], len(names)), store.step)
     keys = [key_of(it) for it in names]
     values = []
     for at, key in enumerate(keys, 1):
@@ -106,10 +124,10 @@ def delete_steps(store: Store, names: Sequence[str], request: Request | None = N
             store.stage_tombstone(key, store.own, found, counter.tombstones)
         if not at % SLICE_CHANGES:
             yield
-    return _answer(store, values, request)
+    return _answer(store, values, request, is_delete=True)
 
 
-def _begin(store: Store, count: int, request: Request | None) -> Answer | None:
+def _begin(store: Store, count: int, request: Request | None) -> Answered | None:
     """What was answered to a request before; None = it is new."""
     store.refuse_when_broken()
     if count > CHANGES_MAX:
@@ -118,11 +136,12 @@ def _begin(store: Store, count: int, request: Request | None) -> Answer | None:
         return None
     if not 1 <= len(request.key) <= KEY_BYTES_MAX:
         raise BadChange(f"an idempotency key has 1 to {KEY_BYTES_MAX} bytes")
-    found = store.requests.find(request)
-    return None if found is None else Answer(found, store.step)
+    return store.requests.find(request)
 
 
-def _answer(store: Store, values: list[int | None], request: Request | None) -> Answer:
+def _answer(
+    store: Store, values: list[int | None], request: Request | None, *, is_delete: bool = False
+) -> Answer:
     if request is not None:
-        store.requests.keep(request, values)
+        store.requests.keep(request, values, store.version, is_delete=is_delete)
     return Answer(values, store.step)

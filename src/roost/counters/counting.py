@@ -34,15 +34,19 @@ from roost.counters.errors import (
     OwnerForked,
     OwnerRefused,
 )
-from roost.counters.exchange import Exchange
+from roost.counters.exchange import OUTSIDE, Exchange
 from roost.counters.facts import Admission
 from roost.counters.incoming import Arrived, Incoming
 from roost.counters.joining import Phase
 from roost.counters.known import Known
+from roost.counters.linking import Meeting
+from roost.counters.messages import Message
 from roost.counters.outgoing import Stage
+from roost.counters.outside import Outside
 from roost.counters.ports import Around, Chance, Counts, Options, Replica, State, dice, entropy
 from roost.counters.seeding import Seeding
 from roost.counters.store import Step, Store
+from roost.counters.visiting import Told, Visiting
 from roost.counters.work import ANSWERS_A_TURN, Done, Work
 from roost.errors import RoostError, Stopped
 from roost.slices import Slices
@@ -80,6 +84,7 @@ class Counting:
         self.state = State.ABSENT
         options = options or Options()
         self.known = Known(replica)
+        self._meeting = Meeting(replica)
         self.seeding = Seeding(options.seed, is_silent=options.is_silent)
         self.alarms = Alarms(replica.tell, options.behind_s_max)
         self.counts = Counts()
@@ -98,6 +103,10 @@ class Counting:
         self._telling = Slices(ANSWERS_A_TURN)
         self._early = Early(self._telling)
         self._incoming = Incoming()
+        self._visiting = Visiting()
+        self.outside = Outside(
+            options.open_way, options.cluster, self._hear, self._on_lost, self._on_task_error
+        )
         self._step_is_due = asyncio.Event()
         self._tasks = Tasks(self._on_task_error)
         self._beside = Tasks()
@@ -115,6 +124,7 @@ class Counting:
     async def close(self) -> None:
         """Make durable what was changed, and close the store; who waits is told that it stops."""
         self._is_stopped = True
+        await self.outside.close()
         await self._beside.close()
         await self._tasks.close()
         is_whole = self.error is None and not self.work.is_amid
@@ -133,6 +143,7 @@ class Counting:
     def abandon(self) -> None:
         """End as a crash would; for simulators and tests."""
         self._is_stopped = True
+        self.outside.abandon()
         self._beside.cancel()
         self._tasks.cancel()
         if self._made is not None:
@@ -203,6 +214,7 @@ class Counting:
         text = self.known.facts.named(str(error))
         logger.error("the counters of this member, %s, stop: %s", self.name, text)
         self.error, self.state = error, State.BROKEN
+        self.outside.end_all()
         self._fail(error)
         self._step_is_due.set()
         self._reopen_at_s = self.around.clock_s() + REOPEN_S
@@ -211,6 +223,7 @@ class Counting:
         self._early.fail(error)
         self._telling.run(self.work.failing(error, self.store.durable_step if self.store else 0))
         self._incoming.clear()
+        self._visiting.fail(error)
 
     def _reopen(self) -> None:
         """There may be room again: the store is opened anew, by what is durable."""
@@ -313,6 +326,7 @@ class Counting:
             return
         try:
             self._take_message(exchange)
+            self.counts.rows_received += self._visiting.take(exchange)
             self.work.take_turn(store)
             self._send(exchange)
         except CounterStoreError as error:
@@ -322,9 +336,15 @@ class Counting:
             self._on_task_error(error)
             return
         self.work.answer(store.durable_step)
+        self._visiting.answer(store.durable_step)
         if self.work.step is not None:
             self._step_is_due.set()
-        if self._incoming or exchange.has_more or self.work.is_due(store.durable_step):
+        if (
+            self._incoming
+            or self._visiting
+            or exchange.has_more
+            or self.work.is_due(store.durable_step)
+        ):
             self._schedule()
 
     def _take_message(self, exchange: Exchange) -> None:
@@ -339,13 +359,17 @@ class Counting:
             self.counts.messages_malformed += 1
             logger.warning("what member %x sends of its counters: %s", partner, error)
         link = exchange.links.get(partner)
-        if link is not None and link.stage is Stage.REFUSED:
+        if link is not None and link.stage is Stage.REFUSED and link.is_forked:
             # What this member counts might be what others have as something else already.
             raise OwnerForked(f"{self.name}: {link.last_error}")
 
     def _send(self, exchange: Exchange) -> None:
         now_s = self.around.clock_s()
         for letter in exchange.take_messages(now_s):
+            if letter.partner < 0:
+                self.outside.post(letter)
+                self.counts.rows_sent += letter.rows_count
+                continue
             is_sent = self.replica.send_frame(letter.partner, FRAME_KIND, [letter.data])
             self.counts.rows_sent += is_sent * letter.rows_count
             if not is_sent:
@@ -358,15 +382,31 @@ class Counting:
             MalformedCounters: it is nothing that a partner says.
 
         """
-        message = messages.decode(body)
-        self.counts.bytes_received += len(body)
+        self._hear(sender, messages.decode(body), len(body))
+
+    def _hear(self, partner: int, message: Message, size: int) -> None:
+        self.counts.bytes_received += size
         self._open()
         count_max = incoming.COUNT_MAX if self.state is State.OPEN else incoming.EARLY_MAX
-        arrived = Arrived(sender, message, len(body))
+        arrived = Arrived(partner, message, size)
         if self.error is None and self._incoming.put(arrived, count_max):
             self._schedule()
         else:
             self.counts.messages_dropped += 1  # it comes again
+
+    def visit_nowait(self, message: Message, size: int, told: Told) -> None:
+        """Take what a member of another cluster tells; `told` is called once."""
+        self._open()
+        if refusal := self._refusal():
+            told(refusal)
+            return
+        self.counts.bytes_received += size
+        self._visiting.ask(message, size, told)  # while the store is being opened, too
+        self._schedule()
+
+    def _on_lost(self, partner: int, reason: str) -> None:
+        if self.exchange is not None:
+            self.exchange.on_lost(partner, self.around.clock_s(), reason)
 
     def _on_link(self, partner: int) -> None:
         if self.exchange is not None:
@@ -391,16 +431,18 @@ class Counting:
             return
         here = {it.id for it in self.replica.members()}
         partners = here - {self.replica.member_id}
-        for gone in exchange.links.keys() - partners:
+        for gone in set(exchange.members()) - partners:
             exchange.unlink(gone)
         for new in sorted(partners - exchange.links.keys()):
             exchange.link(new, now_s)
+        self.outside.look(exchange, self.known.facts, self.name, now_s)
+        self._meeting.look(self.known.facts, exchange.met)
         # Of one member the last who was admitted counts there; who counted before never says more.
         sources = {it.member_id: it for it in self.known.facts.counting()}
         others = [sources[it] for it in sorted(partners & sources.keys())]
         self.seeding.look(exchange, others, now_s)
         exchange.joining.look([it.epoch for it in others])
-        self.alarms.look(exchange, now_s)
+        self.alarms.look(exchange, now_s, self.partner_name)
         self._early.look(exchange.joining.refusal(), now_s)
         self._ask_admission(store, exchange)
         for look in self.lookers:
@@ -422,6 +464,15 @@ class Counting:
                 self.seeding.begin(exchange)  # others were there first
         if store.epoch in gone:
             self._break(OwnerRefused(f"{self.name!r} was retired, and counts no more"))
+
+    def partner_name(self, partner: int) -> str:
+        """A member by its number, one of another cluster by its URL, or by what it is called."""
+        if partner > 0:
+            return f"{partner:x}"
+        if partner > OUTSIDE:
+            return self.outside.url_of(partner)
+        epochs = {} if self.store is None else self.store.owners.epochs
+        return self.known.facts.name_of(epochs.get(OUTSIDE - partner, b""))
 
     def _ask_admission(self, store: Store, exchange: Exchange) -> None:
         asked = Admission(

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from functools import partial
 
-from roost.counters import changing, reading
+from roost.counters import changing, messages, reading
 from roost.counters.changing import Steps
 from roost.counters.counting import Counting
 from roost.counters.ports import State
@@ -75,6 +75,20 @@ class Desk:
         """
         future: asyncio.Future[list[int | None]] = asyncio.get_running_loop().create_future()
         self.delete_nowait(names, partial(settle_future, future), request)
+        return await future
+
+    async def visit(self, data: bytes) -> bytes:
+        """Take what a member of another cluster tells; the answer, empty = none; durable here.
+
+        Raises:
+            MalformedCounters: nobody tells such a thing.
+            NotReady, Overloaded: not now; nothing was taken.
+            RoostError: the store is broken, or the member stops.
+
+        """
+        message = messages.decode(data)
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self.counting.visit_nowait(message, len(data), partial(settle_future, future))
         return await future
 
     async def wait_ready(self) -> None:

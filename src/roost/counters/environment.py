@@ -9,6 +9,7 @@
     owners       u32 owner -> its epoch and what became of it: see `owners`
     requests     idempotency key -> what was answered: see `requests`
     requested    u64 place in their order -> idempotency key
+    passed       registers of others by version, while a link relays: see `passing`
     meta         `format`, `state`: see `store`
 
 Integers are big-endian.  Before each value, but for those of `changed`, stands a crc32c of 4
@@ -38,6 +39,7 @@ TREES = (
     "requests",
     "requested",
     "meta",
+    "passed",
 )
 DIRECTORY = "counters.1"
 # Of the address space, not of the disk or of memory: the file grows as it is used.

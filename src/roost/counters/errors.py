@@ -64,6 +64,14 @@ class RetireRefused(Refused):
     """The member cannot be retired now; the text says why."""
 
 
+class LinkRefused(Refused):
+    """A link to another cluster may not be; the text says why."""
+
+
+class LinkFailed(PeerFault):
+    """A member of another cluster does not answer what a link asks; it is asked again."""
+
+
 class FactsChanged(Refused):
     """Who counts has changed since it was looked at: look again, and ask again."""
 

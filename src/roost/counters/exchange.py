@@ -8,6 +8,7 @@ links have to tell.  It may be asked at any time; nothing depends on how often.
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import msgspec
 
@@ -18,6 +19,7 @@ from roost.counters.messages import (
     Changes,
     Compare,
     Differs,
+    Head,
     Heard,
     Hello,
     Message,
@@ -30,6 +32,7 @@ from roost.counters.messages import (
     WantReport,
 )
 from roost.counters.outgoing import Outgoing
+from roost.counters.owners import OUTSIDE_OWNERS_MAX
 from roost.counters.registry import Report
 from roost.counters.standing import Digest, Opening
 from roost.counters.store import Store
@@ -39,6 +42,12 @@ from roost.errors import Overloaded
 ANSWERS_MAX = 10_000
 # Answers of one partner's that no link took; of more, the oldest are not given.
 KEPT_MAX = 8
+# Who is heard by no link of this cluster: a member of another one is this less its owner's number.
+# Links to such members have the numbers -1, -2 and so on.
+OUTSIDE = -(1 << 32)
+
+
+Place = TypeVar("Place", int, tuple[int, bytes])
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +89,10 @@ class Exchange:
         self.store = store
         self._dice = dice
         self.links: dict[int, Outgoing] = {}
+        # What links that relay tell of others, by partner and owner.
+        self.relays: dict[tuple[int, bytes], Outgoing] = {}
+        # What members of other clusters are called, by their epochs.
+        self.met: dict[bytes, str] = {}
         self.joining = Joining(store)
         # Whom to ask for pages: the seed, and who may know more of an owner that is away for good.
         self.seed = 0
@@ -103,13 +116,32 @@ class Exchange:
         self._kept: dict[int, deque[Letter]] = {}
         self._due: list[Letter] = []
 
-    def link(self, partner: int, now_s: float) -> None:
-        """Have a link to a partner."""
-        self.links.setdefault(partner, Outgoing(self.store, self._dice, now_s))
+    def link(self, partner: int, now_s: float, *, name: str = "") -> None:
+        """Have a link to a partner; of another cluster, where this member has that `name`."""
+        if partner not in self.links:
+            self.links[partner] = self._outgoing(partner, now_s, name=name)
+
+    def relay(self, partner: int, owner: int, now_s: float, *, name: str = "") -> None:
+        """Have a partner told of another owner, too, who is called so there."""
+        place = (partner, self.store.owners.epochs[owner])
+        self.relays[place] = self._outgoing(partner, now_s, owner=owner, name=name)
+
+    def _outgoing(
+        self, partner: int, now_s: float, *, owner: int | None = None, name: str = ""
+    ) -> Outgoing:
+        is_far = partner < 0
+        return Outgoing(self.store, self._dice, now_s, owner=owner, is_far=is_far, name=name)
+
+    @property
+    def is_taking_pages(self) -> bool:
+        """Whether pages are on their way of which not all are here."""
+        return bool(self._replacing) or any(not it.is_done for it in self.pulls.values())
 
     def unlink(self, partner: int) -> None:
         """Have none any more."""
         self.links.pop(partner, None)
+        for place in [it for it in self.relays if it[0] == partner]:
+            del self.relays[place]
         self.differing.pop(partner, None)
         self._kept.pop(partner, None)
 
@@ -128,6 +160,44 @@ class Exchange:
         elif letter.partner in self.links:
             self.links[letter.partner].on_unsent(now_s)
 
+    def on_lost(self, partner: int, now_s: float, reason: str) -> None:
+        """What was sent to a member of another cluster has no answer."""
+        told = [it for place, it in self.relays.items() if place[0] == partner]
+        for link in [self.links[partner], *told] if partner in self.links else told:
+            link.on_down(now_s, reason)
+
+    def visit(self, message: Message) -> tuple[int, Message | None]:
+        """Take what a member of another cluster tells of itself, or relays.
+
+        What is to be answered, as soon as that step is durable; None = nothing.
+
+        Raises:
+            MalformedCounters: nobody tells such a thing.
+            CounterStoreError: the store failed.
+
+        """
+        if not isinstance(message, Hello | Changes | Compare | Page) or (
+            isinstance(message, Page) and message.purpose is not Purpose.REPLACE
+        ):
+            raise MalformedCounters("what members of other clusters do not ask")
+        epoch = message.epoch
+        if epoch == self.store.epoch or epoch in self.member_of:
+            text = f"{epoch.hex()} counts in this cluster: no link to it is needed"
+            return self.store.step, Refused(epoch=epoch, text=text)
+        named = {epoch, *(message.epochs if isinstance(message, Changes | Page) else ())}
+        known = self.store.owners.numbers
+        if len(known) + len(named - known.keys()) > OUTSIDE_OWNERS_MAX:
+            raise MalformedCounters(f"more than {OUTSIDE_OWNERS_MAX} owners are told of")
+        before = len(self._answers)
+        if isinstance(message, Page):
+            message = _only_of_owner(message)
+        self._on_source(OUTSIDE - self.store.owners.number_of(epoch), message)
+        said = self._answers[before:]
+        del self._answers[before:]
+        if isinstance(message, Hello) and message.name:
+            self.met[epoch] = message.name
+        return self.store.step, said[-1].message if said else None
+
     def on_message(self, partner: int, data: bytes, now_s: float) -> None:
         """Take what a partner sent.
 
@@ -141,7 +211,7 @@ class Exchange:
 
     def take(self, partner: int, message: Message, now_s: float) -> None:
         """Take a message that was decoded already; else as `on_message`."""
-        link = self.links.get(partner)
+        link = self._link_of(partner, message.epoch)
         match message:
             case Hello() | Changes() | Compare():
                 self._on_source(partner, message)
@@ -161,10 +231,10 @@ class Exchange:
                 self._say(partner, page)
             case WantReport():
                 self._compare_soon()
-                self._say(partner, _reported(self.report()))
+                self._say(partner, upkeep.said_of(self.report()))
             case Reported():
                 self._on_reported(partner, message)
-            case _ if link is None or message.epoch != self.store.epoch:
+            case _ if link is None:
                 pass  # an answer to a link that is not there any more
             case Heard():
                 link.on_heard(message, now_s)
@@ -175,6 +245,16 @@ class Exchange:
             case Refused():
                 link.on_refused(message)
 
+    def _link_of(self, partner: int, epoch: bytes) -> Outgoing | None:
+        """The link of which an answer about an owner is."""
+        if epoch == self.store.epoch:
+            return self.links.get(partner)
+        return self.relays.get((partner, epoch))
+
+    def members(self) -> list[int]:
+        """The other members of this cluster to whom there is a link."""
+        return [it for it in self.links if it > 0]
+
     def _compare_soon(self) -> None:
         """Let partners see that they have all; what they report rests on that."""
         for link in self.links.values():
@@ -184,7 +264,7 @@ class Exchange:
         """Ask all partners how far they have heard everybody; forget what they said before."""
         self.reports = {self.store.epoch: self.report()}
         self._compare_soon()
-        for partner in self.links:
+        for partner in self.members():
             self._say(partner, WantReport(self.store.epoch))
 
     def report(self) -> Report:
@@ -215,7 +295,7 @@ class Exchange:
         self._check_speaker(partner, said.epoch)
         # Ours, and one of each partner's.
         if said.epoch in self.reports or len(self.reports) <= len(self.links):
-            self.reports[said.epoch] = _report(said)
+            self.reports[said.epoch] = upkeep.report_of(said)
 
     def _check_speaker(self, partner: int, epoch: bytes) -> None:
         """Believe nobody who speaks for an owner that counts elsewhere.
@@ -257,7 +337,8 @@ class Exchange:
             pass  # not answered, so it comes again
 
     def _on_hello(self, partner: int, hello: Hello) -> None:
-        self.store.meet(hello.epoch, Opening(hello.opening, hello.nonce, hello.began))
+        if not hello.is_relayed:
+            self.store.meet(hello.epoch, Opening(hello.opening, hello.nonce, hello.began))
         self.joining.on_told(hello.epoch, hello.version)
         self._replacing.pop(hello.epoch, None)
         self._say(partner, Heard(hello.epoch, self._heard(hello.epoch), hello.nonce))
@@ -296,7 +377,8 @@ class Exchange:
             self._say(partner, taken)
         else:
             del self._replacing[page.epoch]
-            receiving.adopt(self.store, page.heads, is_level=True)
+            # Of itself: what it says of others is not its own to say.
+            receiving.adopt(self.store, [Head(page.epoch, base)], is_level=True)
             self._say(partner, Heard(page.epoch, self._heard(page.epoch)))
 
     def _on_page(self, partner: int, page: Page) -> None:
@@ -321,43 +403,34 @@ class Exchange:
         ]
         self._answers = [it for it in self._answers if it.step > durable]
         self.has_more = False
-        for partner, link in list(self.links.items()):
-            message = link.next_message(now_s)
-            if message is None:
-                continue
-            found.append(letter_of(partner, message))
-            if isinstance(message, Changes | Page):
-                # One with rows is enough for a turn of the loop; then others go first.
-                self.links[partner] = self.links.pop(partner)
-                self.has_more = True
-                break
+        if not self._tell(self.links, found, now_s):
+            self._tell(self.relays, found, now_s)
         for partner, pull in [(self.seed, self.joining.pull), *self.pulls.items()]:
             wanted = pull.next_message(now_s) if partner else None
             if wanted is not None:
                 found.append(letter_of(partner, wanted))
         return found
 
+    def _tell(self, links: dict[Place, Outgoing], found: list[Letter], now_s: float) -> bool:
+        """Add what links have to tell; whether there was something with rows."""
+        for place, link in list(links.items()):
+            message = link.next_message(now_s)
+            if message is None:
+                continue
+            found.append(letter_of(place if isinstance(place, int) else place[0], message))
+            if isinstance(message, Changes | Page):
+                # One with rows is enough for a turn of the loop; then others go first.
+                links[place] = links.pop(place)
+                self.has_more = True
+                return True
+        return False
 
-def _reported(report: Report) -> Reported:
-    """A report as it is sent."""
-    digests = {epoch: [it.count, it.values, it.versions] for epoch, it in report.digests.items()}
-    return Reported(
-        epoch=report.epoch,
-        heard=dict(report.heard),
-        digests=digests,
-        folds=sorted(report.folds),
-        folds_ended=sorted(report.folds_ended),
-        unions=sorted(report.unions),
-    )
 
-
-def _report(said: Reported) -> Report:
-    """What a member has said of itself."""
-    return Report(
-        epoch=said.epoch,
-        heard=said.heard,
-        digests={epoch: Digest(*it) for epoch, it in said.digests.items()},
-        folds=frozenset(said.folds),
-        folds_ended=frozenset(said.folds_ended),
-        unions=frozenset(said.unions),
+def _only_of_owner(page: Page) -> Page:
+    """A page that replaces, without what it says of others: of them their own links tell."""
+    own = page.epochs.index(page.epoch) if page.epoch in page.epochs else -1
+    return msgspec.structs.replace(
+        page,
+        parts=[it for it in page.parts if it.owner == own],
+        tombstones=[it for it in page.tombstones if it.deleter == own],
     )

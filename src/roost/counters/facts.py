@@ -13,7 +13,7 @@ looks: so there is nothing to be missed.
     counters.fold     what it has counted becomes another owner's, stage by stage (`Stage`)
 
 Each says by which `edition` of the facts it was made, where that matters: an operation of another
-one is refused.
+one is refused.  Links to other clusters are in the same row (`linking`).
 """
 
 from collections.abc import Callable
@@ -34,7 +34,12 @@ ADMIT, PURGE = "counters.admit", "counters.purge"
 RETIRE, FOLD = "counters.retire", "counters.fold"
 NAME_CHARACTERS_MAX = 128
 OWNERS_MAX = 1 << 12
-_INVALID, _PRECONDITION = 3, 9
+INVALID, PRECONDITION = 3, 9
+# Why a fold waits.
+LINKED = (
+    "counters are linked with another cluster, whose deletes name parts as they were counted: they"
+    " stay so, and count, until there are no links"
+)
 
 
 class Standing(Enum):
@@ -82,6 +87,29 @@ class Fold(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     proof: dict[bytes, int] = {}
 
 
+class Link(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """A one-way link to a member of another cluster, of one member here, or of each.
+
+    `number` is never another link's; `source` is a name, empty = of everybody.
+    """
+
+    number: int
+    url: str
+    source: str = ""
+    is_relay: bool = False
+
+    def is_of(self, name: str) -> bool:
+        """Whether who counts under that name has it."""
+        return self.source in ("", name)
+
+
+class Foreigner(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Who counts in another cluster, and what it is called there."""
+
+    name: str
+    epoch: bytes
+
+
 class Facts(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """All that is decided; `edition` counts changes of who counts."""
 
@@ -90,6 +118,19 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     purge_number: int = 0
     purge: dict[bytes, int] = {}
     folds: tuple[Fold, ...] = ()
+    links: tuple[Link, ...] = ()
+    # Of the newest link; there may have been some that are gone.
+    link_number: int = 0
+    foreigners: tuple[Foreigner, ...] = ()
+
+    @property
+    def is_linked(self) -> bool:
+        """Whether others delete what was counted here, or must hear that it is deleted."""
+        return bool(self.links) or bool(self.link_number and self.foreigners)
+
+    def foreigner(self, epoch: bytes) -> Foreigner | None:
+        """Who counts in another cluster."""
+        return next((it for it in self.foreigners if it.epoch == epoch), None)
 
     def of_epoch(self, epoch: bytes) -> Owner | None:
         """The owner of an epoch."""
@@ -128,12 +169,13 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
         A fold has the name of the owner whose it is.
         """
         folded = next((it.owner for it in self.folds if it.epoch == epoch), epoch)
-        owner = self.of_epoch(folded)
+        owner: Owner | Foreigner | None = self.of_epoch(folded) or self.foreigner(epoch)
         return epoch.hex() if owner is None else owner.name
 
     def named(self, text: str) -> str:
         """A text with the names of owners before their epochs."""
-        for it in self.owners:
+        known: list[Owner | Foreigner] = [*self.owners, *self.foreigners]
+        for it in known:
             text = text.replace(it.epoch.hex(), f"{it.name} ({it.epoch.hex()})")
         return text
 
@@ -179,7 +221,7 @@ def is_of(owner: Owner, asked: Admission) -> bool:
 NOTHING = Facts()
 encode = msgspec.msgpack.Encoder().encode
 _decode_facts = msgspec.msgpack.Decoder(Facts).decode
-_Asked = TypeVar("_Asked", Admission, Purge, Retirement, FoldStep)
+_Asked = TypeVar("_Asked", bound=msgspec.Struct)
 
 
 def read(store: Store, view: View) -> bytes | None:
@@ -201,35 +243,46 @@ def operations() -> dict[str, Callable[[Txn, bytes], bytes]]:
     return {ADMIT: _admit, PURGE: _purge, RETIRE: _retire, FOLD: _fold}
 
 
-def _asked(body: bytes, kind: type[_Asked]) -> _Asked:
+def read_asked(body: bytes, kind: type[_Asked]) -> _Asked:
+    """What an operation is asked.
+
+    Raises:
+        ModelRefused: it is something else.
+
+    """
     try:
         return msgspec.msgpack.decode(body, type=kind)
     except UNDECODABLE as error:
-        raise ModelRefused(_INVALID, f"counters: not what is asked: {error}") from error
+        raise ModelRefused(INVALID, f"counters: not what is asked: {error}") from error
 
 
-def _write(txn: Txn, facts: Facts) -> bytes:
+def write(txn: Txn, facts: Facts) -> bytes:
+    """Have them be decided."""
     row = encode(facts)
     txn.put(txn.tree(TREE).id, KEY, row)
     return row
 
 
-def _held(txn: Txn) -> Facts:
+def held_by(txn: Txn) -> Facts:
+    """What is decided, as an operation sees it."""
     return decode(txn.get(txn.tree(TREE).id, KEY))
 
 
 def _admit(txn: Txn, body: bytes) -> bytes:
     """Operation: have a member count under a name."""
-    asked = _asked(body, Admission)
-    facts = _held(txn)
+    asked = read_asked(body, Admission)
+    facts = held_by(txn)
     if len(asked.epoch) != EPOCH_BYTES or not 0 < len(asked.name) <= NAME_CHARACTERS_MAX:
-        raise ModelRefused(_INVALID, f"counters: nobody counts as {asked.name!r}")
+        raise ModelRefused(INVALID, f"counters: nobody counts as {asked.name!r}")
     try:
         registry.admit(facts.registered(), asked.name, asked.epoch)
     except OwnerRefused as refusal:
-        raise ModelRefused(_PRECONDITION, str(refusal)) from refusal
+        raise ModelRefused(PRECONDITION, str(refusal)) from refusal
+    if (elsewhere := facts.foreigner(asked.epoch)) is not None:
+        text = f"{asked.epoch.hex()} counts in another cluster, as {elsewhere.name!r}: a copy"
+        raise ModelRefused(PRECONDITION, text)
     if len(facts.owners) >= OWNERS_MAX:
-        raise ModelRefused(_PRECONDITION, f"counters: {OWNERS_MAX} have counted here; no more may")
+        raise ModelRefused(PRECONDITION, f"counters: {OWNERS_MAX} have counted here; no more may")
     owner = Owner(
         name=asked.name, epoch=asked.epoch, member_id=asked.member_id, is_ready=asked.is_ready
     )
@@ -237,7 +290,7 @@ def _admit(txn: Txn, body: bytes) -> bytes:
         return b""
     others = tuple(it for it in facts.owners if it.epoch != asked.epoch)
     is_new = len(others) == len(facts.owners)
-    return _write(
+    return write(
         txn,
         msgspec.structs.replace(facts, edition=facts.edition + is_new, owners=(*others, owner)),
     )
@@ -245,21 +298,21 @@ def _admit(txn: Txn, body: bytes) -> bytes:
 
 def _purge(txn: Txn, body: bytes) -> bytes:
     """Operation: have everybody purge what everybody knows."""
-    asked = _asked(body, Purge)
-    facts = _held(txn)
+    asked = read_asked(body, Purge)
+    facts = held_by(txn)
     _check_edition(facts, asked.edition)
     proof = {
         epoch: max(version, facts.purge.get(epoch, 0)) for epoch, version in asked.proof.items()
     }
-    return _write(
+    return write(
         txn, msgspec.structs.replace(facts, purge_number=facts.purge_number + 1, purge=proof)
     )
 
 
 def _retire(txn: Txn, body: bytes) -> bytes:
     """Operation: a member is away for good."""
-    asked = _asked(body, Retirement)
-    facts = _held(txn)
+    asked = read_asked(body, Retirement)
+    facts = held_by(txn)
     owner = facts.of_name(asked.name)
     if owner is None:
         raise _retire_refused(f"nobody counts, or has counted, under the name {asked.name!r}")
@@ -268,9 +321,9 @@ def _retire(txn: Txn, body: bytes) -> bytes:
     if len(facts.counting()) == 1:
         raise _retire_refused(f"{asked.name!r} is the last one that counts")
     if len(asked.fold) != EPOCH_BYTES or facts.of_epoch(asked.fold) is not None:
-        raise ModelRefused(_INVALID, "counters: a fold has an epoch of its own")
+        raise ModelRefused(INVALID, "counters: a fold has an epoch of its own")
     gone = msgspec.structs.replace(owner, standing=Standing.RETIRED, is_ready=False)
-    return _write(
+    return write(
         txn,
         msgspec.structs.replace(
             facts,
@@ -282,24 +335,26 @@ def _retire(txn: Txn, body: bytes) -> bytes:
 
 
 def _retire_refused(text: str) -> ModelRefused:
-    return ModelRefused(_PRECONDITION, f"RetireRefused: {text}")
+    return ModelRefused(PRECONDITION, f"RetireRefused: {text}")
 
 
 def _fold(txn: Txn, body: bytes) -> bytes:
     """Operation: the next stage of a fold; asked twice it is taken once."""
-    asked = _asked(body, FoldStep)
-    facts = _held(txn)
+    asked = read_asked(body, FoldStep)
+    facts = held_by(txn)
     _check_edition(facts, asked.edition)
     held = facts.current_fold
     if held is None or held.epoch != asked.fold or asked.stage != held.stage + 1:
         return b""
+    if facts.is_linked and asked.stage is Stage.FOLDING:
+        raise _retire_refused(LINKED)
     proof = asked.proof or held.proof
     moved = msgspec.structs.replace(held, stage=asked.stage, proof=proof)
     folds = tuple(moved if it is held else it for it in facts.folds)
-    return _write(txn, msgspec.structs.replace(facts, folds=folds))
+    return write(txn, msgspec.structs.replace(facts, folds=folds))
 
 
 def _check_edition(facts: Facts, edition: int) -> None:
     if facts.edition != edition:
         refusal: Refused = FactsChanged("who counts has changed meanwhile: ask again")
-        raise ModelRefused(_PRECONDITION, str(refusal)) from refusal
+        raise ModelRefused(PRECONDITION, str(refusal)) from refusal

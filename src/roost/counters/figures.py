@@ -28,14 +28,15 @@ def _links(read: Callable[[LinkStatus], float]) -> Callable[[Counting], Iterator
             return
         now_s = counting.around.clock_s()
         for partner, link in sorted(counting.exchange.links.items()):
-            yield Sample(read(link.status(now_s)), (("To", f"{partner:x}"),))
+            to = counting.partner_name(partner)
+            yield Sample(read(link.status(now_s)), (("To", to),))
 
     return samples
 
 
 def _backlogs(counting: Counting) -> Iterator[Sample]:
     for partner, found in lacking(counting).items():
-        yield Sample(found.count, (("To", f"{partner:x}"),))
+        yield Sample(found.count, (("To", counting.partner_name(partner)),))
 
 
 def _share(counting: Counting) -> float:
@@ -47,7 +48,7 @@ def _share(counting: Counting) -> float:
 
 def _alarms(counting: Counting) -> Iterator[Sample]:
     for it in counting.alarms.on:
-        yield Sample(1, (("Alarm", it.alarm), ("Of", f"{it.member_id:x}")))
+        yield Sample(1, (("Alarm", it.alarm), ("Of", counting.partner_name(it.member_id))))
 
 
 FIGURES: tuple[Figure[Counting], ...] = (

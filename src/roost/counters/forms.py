@@ -25,6 +25,7 @@ from roost.counters.errors import (
     CounterOverflow,
     CounterStoreError,
     KeyReused,
+    MalformedCounters,
     NotReady,
 )
 from roost.counters.requests import Request
@@ -46,6 +47,7 @@ CHANGES_A_STEP = 1000
 # Of names that are told to be missing; of more, how many they are.
 _MISSING_BYTES_MAX = 4096
 _DIGITS_MAX = 20
+_BOOLEANS = ("true", "false")
 # Of a query that names counters.
 _FLAGS_MAX = 100
 _GRPC_STATUSES = {3: 400, 5: 404, 7: 403, 9: 409, 14: 503, 16: 401}
@@ -66,6 +68,7 @@ _TOLD = (
     _Told(KeyReused, 422, Code.INVALID_ARGUMENT),
     _Told(Refused, 409, Code.FAILED_PRECONDITION),
     _Told(CallerFault, 400, Code.INVALID_ARGUMENT),
+    _Told(MalformedCounters, 400, Code.INVALID_ARGUMENT),
     _Told(Overloaded, 503, Code.RESOURCE_EXHAUSTED),
     _Told(NotExecuted, 503, Code.UNAVAILABLE),
     _Told(OutcomeUnknown, 504, Code.UNAVAILABLE),
@@ -205,6 +208,32 @@ def read_name(query: bytes) -> str:
             return name
         case _:
             raise BadCounterRequest("name=, of who is away for good")
+
+
+@dataclass(frozen=True, slots=True)
+class LinkAsked:
+    """Which link is meant."""
+
+    url: str
+    source: str
+    is_relay: bool
+
+
+def read_link(query: bytes) -> LinkAsked:
+    """What `/counters/link` and `/counters/unlink` ask.
+
+    Raises:
+        BadCounterRequest: it is something else.
+
+    """
+    found = {"url": "", "from": "", "relay": "false"}
+    for name, value in _pairs(query):
+        if name not in found or value is None or (name == "relay" and value not in _BOOLEANS):
+            raise BadCounterRequest(f"{name}: url=, from= or relay=true")
+        found[name] = value
+    if not found["url"]:
+        raise BadCounterRequest("url=, of a member of another cluster")
+    return LinkAsked(found["url"], found["from"], found["relay"] == "true")
 
 
 def read_changes(body: bytes) -> Generator[None, None, list[tuple[str, int]]]:

@@ -20,6 +20,9 @@ from roost.slices import in_turns
 
 PREFIX = b"/counters"
 BODY_BYTES_MAX = 1 << 20
+# Where members of other clusters tell what they have counted: one message of `messages`.
+EXCHANGE_PATH = "/counters/exchange"
+_BYTES = (b"content-type", b"application/octet-stream")
 _CSV = (b"content-type", b"text/csv; charset=utf-8")
 _LINES = (b"content-type", b"application/x-ndjson")
 _EVENTS = (b"content-type", b"text/event-stream")
@@ -61,6 +64,9 @@ class Interface:
             b"/ready": ("POST", self._ready),
             b"/purge": ("POST", self._purge),
             b"/retire": ("POST", self._retire),
+            b"/link": ("POST", self._link),
+            b"/unlink": ("POST", self._unlink),
+            b"/exchange": ("POST", self._exchange),
         }
         if path not in handlers:
             return not_found()
@@ -163,14 +169,44 @@ class Interface:
         """An operator says that a member is away for good."""
         return await self._administer(request, "retire", name=forms.read_name(request.query))
 
+    async def _link(self, request: Request) -> Answer:
+        """An operator wants another cluster told what is counted here."""
+        asked = forms.read_link(request.query)
+        return await self._administer(
+            request, "link", name=asked.url, source=asked.source, is_relay=asked.is_relay
+        )
+
+    async def _unlink(self, request: Request) -> Answer:
+        """An operator wants a link removed."""
+        asked = forms.read_link(request.query)
+        return await self._administer(request, "unlink", name=asked.url, source=asked.source)
+
+    async def _exchange(self, request: Request) -> Answer:
+        """A member of another cluster tells what it has counted."""
+        await self._admitted(request, rights.OF_LINKS)
+        said = await self._desk.visit(request.body)
+        return Answer(200 if said else 204, said, (_BYTES,))
+
     async def _administer(
-        self, request: Request, what: str, *, name: str = "", is_forced: bool = False
+        self,
+        request: Request,
+        what: str,
+        *,
+        name: str = "",
+        source: str = "",
+        is_forced: bool = False,
+        is_relay: bool = False,
     ) -> Answer:
         await self._admitted(request, rights.OF_ROOT)
-        who = rights.who(request.caller)
-        return json_answer(
-            await self._operators.administer(what, name=name, is_forced=is_forced, who=who)
+        said = await self._operators.administer(
+            what,
+            who=rights.who(request.caller),
+            name=name,
+            source=source,
+            is_forced=is_forced,
+            is_relay=is_relay,
         )
+        return json_answer(said)
 
 
 def _csv_row(name: str, value: int) -> bytes:

@@ -26,12 +26,14 @@ from crc32c import crc32c
 from roost.counters.algebra import VERSION_MAX
 from roost.counters.errors import MalformedCounters
 from roost.counters.names import KEY_BYTES_MAX
-from roost.counters.rows import BYTES_MAX, EPOCH_BYTES, PartRow, TombstoneRow
+from roost.counters.rows import BYTES_MAX, EPOCH_BYTES, KeyRow, PartRow, TombstoneRow
 from roost.errors import UNDECODABLE
 
 # A message has one row at least; no row is larger than what is added here.
 MESSAGE_BYTES_MAX = BYTES_MAX + (1 << 20)
 OWNERS_MAX = 1 << 12
+# Of a message of another version of Roost; ours have fewer (`rows.KEYS_MAX`).
+KEYS_TAKEN_MAX = 256
 # Of a digest: how many parts, and two sums.
 DIGEST_NUMBERS = 3
 # What is counted up to, and drawn: MessagePack itself knows no number above VERSION_MAX.
@@ -39,6 +41,9 @@ Number = Annotated[int, msgspec.Meta(ge=0)]
 Epoch = Annotated[bytes, msgspec.Meta(min_length=EPOCH_BYTES, max_length=EPOCH_BYTES)]
 # Empty = of everybody.
 AnyEpoch = Annotated[bytes, msgspec.Meta(max_length=EPOCH_BYTES)]
+# Of an owner, and its cluster (`facts.foreign_name`).
+FOREIGN_NAME_CHARACTERS_MAX = 160
+ForeignName = Annotated[str, msgspec.Meta(max_length=FOREIGN_NAME_CHARACTERS_MAX)]
 # How far an owner was at its openings: of the last of them (`store.OPENINGS_KEPT`).
 Began = Annotated[tuple[Number, ...], msgspec.Meta(max_length=1 << 8)]
 # A name's key, or empty; whatever it is, it can be looked for in a tree.
@@ -64,8 +69,8 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True, tag="changes"):
     """What an owner's registers are that it has changed behind `first`, up to `last`.
 
     Each row's version is between the two.  A register that has changed again behind `last` has no
-    row: it comes later.  `is_all`: there was none, and nothing behind `last`.  `decode` has checked
-    what is said here.
+    row: it comes later.  `is_all`: there was none, and nothing behind `last`.  `keys` has the
+    newest requests that it did there.  `decode` has checked what is said here.
     """
 
     epoch: Epoch
@@ -75,6 +80,7 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True, tag="changes"):
     is_all: bool = False
     parts: list[PartRow] = []
     tombstones: list[TombstoneRow] = []
+    keys: list[KeyRow] = []
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True, tag="page"):
@@ -105,6 +111,10 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
     nonce: Number
     # How far I was at my last openings, up to this one.
     began: Began = ()
+    # What I am called in other clusters.
+    name: ForeignName = ""
+    # Somebody else says so for me, who knows nothing of openings.
+    is_relayed: bool = False
 
 
 class Heard(msgspec.Struct, frozen=True, tag="heard"):
@@ -255,11 +265,14 @@ def _check_report(message: Reported) -> None:
 
 
 def _check_changes(message: Changes) -> None:
-    rows: list[PartRow | TombstoneRow] = [*message.parts, *message.tombstones]
+    rows: list[PartRow | TombstoneRow | KeyRow]
+    rows = [*message.parts, *message.tombstones, *message.keys]
     if message.first >= message.last:
         raise MalformedCounters("changes between two versions that are none")
     if any(not message.first < it.version <= message.last for it in rows):
         raise MalformedCounters("a change of another version than those that are told")
+    if len(message.keys) > KEYS_TAKEN_MAX:
+        raise MalformedCounters(f"{len(message.keys)} keys of requests in one message")
     owners = [it.owner for it in message.parts] + [it.deleter for it in message.tombstones]
     if any(message.epochs[it] != message.epoch for it in owners):
         raise MalformedCounters("somebody else's register among an owner's changes")

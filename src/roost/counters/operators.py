@@ -6,18 +6,43 @@ Whoever asks has been admitted.  Each administrative act is a line of the log th
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from roost.counters import status
+from roost.counters import facts, linking, status
 from roost.counters.counting import Counting
-from roost.counters.errors import BadCounterRequest
+from roost.counters.errors import BadCounterRequest, LinkRefused
+from roost.counters.linking import LinkAsked
+from roost.counters.ports import transact, wait_fresh
 from roost.counters.purging import Purging
 from roost.counters.reports import Reports
 from roost.counters.retiring import Retiring
 from roost.database.events import CountersAdministered
-from roost.errors import RoostError
+from roost.errors import ModelRefused, RoostError
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What an operator wants done: "ready", "purge", "retire", "link" or "unlink".
+
+    `name` is who is to be retired, or the URL of a link; `source` is whose link it is, empty =
+    everybody's.
+    """
+
+    what: str
+    name: str = ""
+    source: str = ""
+    is_forced: bool = False
+    is_relay: bool = False
+
+    @property
+    def words(self) -> str:
+        """It, for the audit."""
+        source = f"from {self.source}" if self.source else ""
+        force, relay = "by force" * self.is_forced, "relaying" * self.is_relay
+        return " ".join(filter(None, (self.what, self.name, source, force, relay)))
 
 
 class Operators:
@@ -47,46 +72,73 @@ class Operators:
         return said[what](self._counting)
 
     async def administer(
-        self, what: str, *, name: str = "", is_forced: bool = False, who: str
+        self,
+        what: str,
+        *,
+        who: str,
+        name: str = "",
+        source: str = "",
+        is_forced: bool = False,
+        is_relay: bool = False,
     ) -> dict[str, Any]:
-        """Do what operators ask: "ready", "purge" or "retire"; what this member says then.
+        """Do what operators ask (`Asked`); what this member says then.
 
-        `name` is who is to be retired; `who` asks, for the audit.
+        `who` asks, for the audit.
 
         Raises:
             BadCounterRequest: it is asked for something else.
             RoostError: it was refused, or cannot be done now.
 
         """
-        acts = {"ready": self._ready, "purge": self._purge, "retire": self._retire}
-        if what not in acts:
-            raise BadCounterRequest(f"{what!r}: ready, purge or retire")
-        asked = " ".join([what, *([name] if name else []), *(["by force"] if is_forced else [])])
+        asked = Asked(what, name, source, is_forced=is_forced, is_relay=is_relay)
+        acts = {
+            "ready": self._ready,
+            "purge": self._purge,
+            "retire": self._retire,
+            "link": self._link,
+            "unlink": self._unlink,
+        }
+        if asked.what not in acts:
+            raise BadCounterRequest(f"{asked.what!r}: one of {', '.join(acts)}")
         try:
-            said = await acts[what](name, is_forced)
+            said = await acts[asked.what](asked)
         except RoostError as error:
-            self._note(asked, who, f"{type(error).__name__}: {error}")
+            self._note(asked.words, who, f"{type(error).__name__}: {error}")
             raise
-        self._note(asked, who, "done")
+        self._note(asked.words, who, "done")
         return said
 
     def _note(self, asked: str, who: str, outcome: str) -> None:
         logger.info("audit: counters: %s, asked by %s: %s", asked, who, outcome)
         self._counting.replica.tell(CountersAdministered(asked, who, outcome))
 
-    async def _ready(self, name: str, is_forced: bool) -> dict[str, Any]:  # noqa: FBT001 - as all
-        del name, is_forced
+    async def _ready(self, _asked: Asked) -> dict[str, Any]:
         self._counting.serve()
         return status.statistics(self._counting)
 
-    async def _purge(self, name: str, is_forced: bool) -> dict[str, Any]:  # noqa: FBT001 - as all
-        del name
-        return {"proof": await self.purging.purge(is_forced=is_forced)}
+    async def _purge(self, asked: Asked) -> dict[str, Any]:
+        return {"proof": await self.purging.purge(is_forced=asked.is_forced)}
 
-    async def _retire(self, name: str, is_forced: bool) -> dict[str, Any]:  # noqa: FBT001 - as all
-        del is_forced
-        if not name:
+    async def _retire(self, asked: Asked) -> dict[str, Any]:
+        if not asked.name:
             raise BadCounterRequest("say who is away for good, by the name under which it counts")
-        await self.retiring.retire(name)
+        await self.retiring.retire(asked.name)
         waits_for = await self.retiring.waits_for()
-        return status.retirement(self._counting, name) | {"waits_for": waits_for}
+        return status.retirement(self._counting, asked.name) | {"waits_for": waits_for}
+
+    async def _link(self, asked: Asked) -> dict[str, Any]:
+        return await self._decide_link(linking.LINK, asked)
+
+    async def _unlink(self, asked: Asked) -> dict[str, Any]:
+        return await self._decide_link(linking.UNLINK, asked)
+
+    async def _decide_link(self, operation: str, asked: Asked) -> dict[str, Any]:
+        counting = self._counting
+        body = LinkAsked(url=asked.name, source=asked.source, is_relay=asked.is_relay)
+        try:
+            await transact(counting.replica, operation, facts.encode(body))
+        except ModelRefused as error:
+            raise LinkRefused(error.text) from error
+        await wait_fresh(counting.replica)
+        counting.look_at_facts()
+        return {"links": status.decided_links(counting)}

@@ -6,6 +6,8 @@
                 or what it has is something else
     REFUSED     the partner does not believe that this is who it says; somebody has to look
 
+A link that relays has one of these for each other owner, too, by what is here of it.
+
 Where a message is not answered in ANSWER_S, or a link breaks, it begins anew with the question,
 later and later by chance up to RETRY_S_MAX, and at once when the partner is known to be up.
 Messages and answers may be lost, doubled or late: what the partner says it has heard counts.
@@ -29,6 +31,8 @@ from roost.counters.messages import (
 from roost.counters.store import Store
 
 ANSWER_S = 2.0
+# Of members of another cluster, which may be far away.
+FAR_ANSWER_S = 10.0
 RETRY_S_MIN, RETRY_S_MAX = 0.1, 5.0
 COMPARE_S = 60.0
 
@@ -55,10 +59,25 @@ class LinkStatus:
 class Outgoing:
     """One link, sans I/O.  `dice` gives numbers by chance, from 0 to 1."""
 
-    def __init__(self, store: Store, dice: Callable[[], float], now_s: float) -> None:
-        """Begin by asking."""
+    def __init__(
+        self,
+        store: Store,
+        dice: Callable[[], float],
+        now_s: float,
+        *,
+        owner: int | None = None,
+        is_far: bool = False,
+        name: str = "",
+    ) -> None:
+        """Begin by asking; `owner` is who is relayed, `name` what it is called elsewhere."""
         self._store = store
         self._dice = dice
+        self.owner = owner
+        self._is_far = is_far
+        self._answer_s = FAR_ANSWER_S if is_far else ANSWER_S
+        self._name = name
+        # Whether the partner has said that this directory is not what it knows of it.
+        self.is_forked = False
         self.stage = Stage.ASKING
         self.position = 0
         self._answer_by_s: float | None = None
@@ -73,7 +92,7 @@ class Outgoing:
 
     def status(self, now_s: float) -> LinkStatus:
         """What can be said of it."""
-        is_level = self.position >= sending.durable_version(self._store)
+        is_level = self.position >= sending.durable_version(self._store, self.owner)
         return LinkStatus(
             stage=self.stage,
             position=self.position,
@@ -85,7 +104,7 @@ class Outgoing:
     def is_level(self) -> bool:
         """Whether the partner has everything."""
         is_sending = self.stage is Stage.SENDING
-        return is_sending and self.position >= sending.durable_version(self._store)
+        return is_sending and self.position >= sending.durable_version(self._store, self.owner)
 
     def on_up(self, now_s: float) -> None:
         """The partner is known to be up: try at once."""
@@ -122,43 +141,72 @@ class Outgoing:
         if self._answer_by_s is not None:
             if now_s < self._answer_by_s:
                 return None
-            self.on_down(now_s, f"no answer in {ANSWER_S:g} s")
+            self.on_down(now_s, f"no answer in {self._answer_s:g} s")
         if self.stage is Stage.REFUSED or now_s < self._retry_at_s:
             return None
         found = self._message(now_s)
         if found is not None and not isinstance(found, Compare):
-            self._answer_by_s = now_s + ANSWER_S
+            self._answer_by_s = now_s + self._answer_s
         return found
 
     def _message(self, now_s: float) -> Message | None:
-        store = self._store
+        store, owner = self._store, self.owner
         if self.stage is Stage.ASKING:
-            return Hello(
-                epoch=store.epoch,
-                version=sending.durable_version(store),
-                opening=store.opening.number,
-                nonce=store.opening.nonce,
-                began=store.opening.began,
-            )
+            return self._hello()
         if self.stage is Stage.SENDING:
-            if self.position >= store.swept_at:
-                changes = sending.changes_after(store, self.position)
+            since = sending.told_since(store, owner)
+            if self.position >= since:
+                changes = sending.changes_after(store, self.position, owner)
                 return changes or self._comparison(now_s)
+            if sending.durable_level(store, owner) < since:
+                return None  # nor is all of it here
             # What it lacks may be gone here without a trace.
             self._begin_replacing()
-        heads = [Head(store.epoch, self._base)]
-        return sending.page(store, Purpose.REPLACE, self._after, heads, store.epoch)
+        heads = [Head(self._epoch, self._base)]
+        return sending.page(store, Purpose.REPLACE, self._after, heads, self._epoch)
+
+    @property
+    def _epoch(self) -> bytes:
+        return self._store.epoch if self.owner is None else self._store.owners.epochs[self.owner]
+
+    def _hello(self) -> Hello:
+        opening = self._store.opening
+        version = sending.durable_version(self._store, self.owner)
+        if self.owner is not None:
+            # Nobody but the owner itself knows of its openings; ours tells answers apart.
+            return Hello(
+                epoch=self._epoch,
+                version=version,
+                opening=0,
+                nonce=opening.nonce,
+                name=self._name,
+                is_relayed=True,
+            )
+        return Hello(
+            epoch=self._epoch,
+            version=version,
+            opening=opening.number,
+            nonce=opening.nonce,
+            began=opening.began,
+            name=self._name,
+        )
 
     def _comparison(self, now_s: float) -> Compare | None:
         self._level_at_s = now_s
         # What is not durable yet is in the digest already.
-        is_still = self._store.version == self.position
+        store = self._store
+        if self.owner is None:
+            is_still = store.version == self.position
+        else:
+            heard = store.heard.get(self.owner)
+            is_still = heard is None or heard.version in (0, self.position)
+            is_still &= sending.durable_level(store, self.owner) == self.position > 0
         if now_s - self._compared_at_s < COMPARE_S or not is_still:
             return None
         self._compared_at_s = now_s
-        digest = self._store.digest(self._store.epoch)
+        digest = store.digest(self._epoch)
         return Compare(
-            epoch=self._store.epoch,
+            epoch=self._epoch,
             version=self.position,
             count=digest.count,
             values=digest.values,
@@ -171,7 +219,8 @@ class Outgoing:
 
     def _begin_replacing(self) -> None:
         self.stage = Stage.REPLACING
-        self._base, self._after = sending.durable_version(self._store), b""
+        # Of another owner not more is here than that, for sure.
+        self._base, self._after = sending.durable_level(self._store, self.owner), b""
 
     def on_heard(self, heard: Heard, now_s: float) -> None:
         """The partner has heard up to there.
@@ -180,7 +229,8 @@ class Outgoing:
             OwnerForked: that is more than there is here.
 
         """
-        self._store.check_echo(heard.version)
+        if self.owner is None:
+            self._store.check_echo(heard.version)
         if self.stage is Stage.REFUSED:
             return
         if self.stage is Stage.ASKING and heard.nonce != self._store.opening.nonce:
@@ -209,5 +259,7 @@ class Outgoing:
         """
         ours = (self._store.opening.number, self._store.opening.nonce)
         if refused.opening == 0 or (refused.opening, refused.nonce) == ours:
+            # Elsewhere a link may be refused for many reasons; that it is a copy only for this one.
+            self.is_forked = not self._is_far or refused.opening != 0
             self.stage = Stage.REFUSED
             self.last_error = refused.text

@@ -19,6 +19,8 @@ from roost.counters.rows import EPOCH_BYTES
 from roost.errors import UNDECODABLE
 
 OWNERS_MAX = 1 << 13
+# When there are as many, other clusters tell of nobody new: the rest is for this one.
+OUTSIDE_OWNERS_MAX = 1 << 12
 
 
 class Owner(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):

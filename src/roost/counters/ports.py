@@ -7,6 +7,7 @@ from enum import Enum
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
+from roost.counters.outside import OpenWay, refuse_ways
 from roost.database import model
 from roost.database.events import Event
 from roost.outcome import settle_future
@@ -88,6 +89,9 @@ class Options:
     seed: str = ""
     is_silent: bool = False
     behind_s_max: float = 0.0
+    # What this member's cluster is called by others, and how members of others are reached.
+    cluster: str = ""
+    open_way: OpenWay = refuse_ways
 
 
 class State(Enum):

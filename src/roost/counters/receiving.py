@@ -61,6 +61,8 @@ def receive_changes(store: Store, changes: Changes) -> Received:
     heard.version = changes.last
     if changes.is_all:
         heard.level = changes.last
+    for done in changes.keys:
+        store.requests.take_over(done)
     return Received(changes.last, store.step, is_taken=True)
 
 

@@ -169,6 +169,8 @@ class Retiring:
         match fold.stage:
             case Stage.UNITING:
                 registry.may_begin_fold(known, [fold.owner], reports)
+                if found.is_linked:
+                    raise RetireRefused(facts.LINKED)
             case Stage.FOLDING:
                 # The first barrier will do: a later one would move on while others count.
                 if self._barrier_of != fold.epoch:

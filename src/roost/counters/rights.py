@@ -49,6 +49,8 @@ def of_prefix(prefix: str) -> Needed:
     return Needed(prefix=(KEYS + prefix).encode("utf-8", "surrogatepass"))
 
 
+# To all counters: of who tells what another cluster has counted.
+OF_LINKS = Needed(prefix=KEYS.encode(), is_write=True)
 OF_ROOT = Needed(is_roots=True)
 
 

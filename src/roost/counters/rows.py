@@ -18,6 +18,7 @@ epochs.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated
 
 import msgspec
 
@@ -30,6 +31,13 @@ EPOCH_BYTES = 16
 # Of one message; it is sent when it has as much.  More rows would hold the loop up (D14): they are
 # made, and taken, in one step of it.
 ROWS_MAX, BYTES_MAX = 256, 256 << 10
+# Keys of requests that go with it: the newest.
+KEYS_MAX = 64
+REQUEST_KEY_BYTES_MAX = 128
+# Of a delete whose key goes with it.
+VALUES_MAX = 64
+# A sum that is larger than MessagePack's integers.
+_Digits = Annotated[str, msgspec.Meta(pattern=r"^-?[0-9]{1,40}$")]
 _encode = msgspec.msgpack.Encoder().encode
 _decode_parts = msgspec.msgpack.Decoder(list[int]).decode
 
@@ -127,6 +135,19 @@ def decode_tombstones(value: bytes) -> dict[int, Tombstone]:
         return {it.deleter: Tombstone(it.version, _seen_of(it.seen)) for it in rows}
     except UNDECODABLE as error:
         raise CounterStoreCorrupt(f"tombstones that cannot be read: {error}") from error
+
+
+class KeyRow(msgspec.Struct, frozen=True, array_like=True):
+    """The idempotency key of a request on its way, that its owner did at that version.
+
+    `values` is what was answered, where only the owner can know that: of deletes.
+    """
+
+    key: Annotated[bytes, msgspec.Meta(min_length=1, max_length=REQUEST_KEY_BYTES_MAX)]
+    fingerprint: Annotated[int, msgspec.Meta(ge=0)]
+    at_s: Annotated[int, msgspec.Meta(ge=0)]
+    version: Annotated[int, msgspec.Meta(ge=0)]
+    values: Annotated[list[int | _Digits | None], msgspec.Meta(max_length=VALUES_MAX)] | None = None
 
 
 class PartRow(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -43,7 +43,7 @@ class Seeding:
 
     def look(self, exchange: Exchange, others: Sequence[Owner], now_s: float) -> None:
         """See that somebody feeds it; `others` are those who count on other members."""
-        if not exchange.links:
+        if not exchange.members():
             exchange.joining.go_without()  # it is the only member
         if exchange.joining.phase is not Phase.FEEDING:
             exchange.seed = 0

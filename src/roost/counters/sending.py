@@ -2,14 +2,19 @@
 
 Only what is durable is told: what a partner holds can never be newer than what its owner holds
 after a crash.
+
+A link that relays tells of another owner, too, what is here of it; by the same versions, which are
+that owner's: so it does not matter by how many ways, and in which order, something comes.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from roost.counters import rows
-from roost.counters.algebra import Counter
+from roost.counters.algebra import FOLD_VERSION, Counter
 from roost.counters.errors import CounterStoreCorrupt
 from roost.counters.messages import Changes, Head, Page, Purpose
+from roost.counters.passing import place_of
 from roost.counters.rows import PART, Rows
 from roost.counters.store import Store
 
@@ -17,9 +22,25 @@ from roost.counters.store import Store
 NAMES_LOOKED_AT_MAX = 1024
 
 
-def durable_version(store: Store) -> int:
-    """The newest of the store's own versions that is durable."""
-    return store.durable_heard.get(store.own, 0)
+def durable_version(store: Store, owner: int | None = None) -> int:
+    """Up to which version an owner is heard here, durably; no owner = the store's own."""
+    if owner is not None and store.owners.is_fold(owner):
+        return FOLD_VERSION if store.owners.is_forgotten(owner) else 0
+    return store.durable_heard.get(store.own if owner is None else owner, 0)
+
+
+def durable_level(store: Store, owner: int | None = None) -> int:
+    """The newest version at which all that an owner had was here; likewise."""
+    if owner is None or store.owners.is_fold(owner):
+        return durable_version(store, owner)
+    return store.durable_levels.get(owner, 0)
+
+
+def told_since(store: Store, owner: int | None = None) -> int:
+    """Who has heard an owner less far is told all of it; likewise."""
+    if owner is None:
+        return store.swept_at
+    return FOLD_VERSION if store.owners.is_fold(owner) else store.passing.since(owner)
 
 
 def durable_counter(store: Store, key: bytes) -> Counter:
@@ -36,45 +57,60 @@ def durable_counter(store: Store, key: bytes) -> Counter:
     )
 
 
-def changes_after(store: Store, position: int) -> Changes | None:
-    """What this store has changed behind a version of its own, as much as one message holds.
+def changes_after(store: Store, position: int, owner: int | None = None) -> Changes | None:
+    """What an owner has changed behind a version, as much as one message holds.
 
-    None = nothing.  A register that has changed again since is told as it is now, once.
+    None = nothing; no owner = the store's own.  A register that has changed again since is told as
+    it is now, once.
 
     Raises:
         CounterStoreError: it cannot be read.
 
     """
-    end = durable_version(store)
+    end = durable_version(store, owner)
     if position >= end:
         return None
+    number = store.own if owner is None else owner
     found = Rows(store.owners.epochs)
     last, is_all = end, False
-    for version, value in store.trees.scan("changed", (position + 1).to_bytes(8, "big"), None):
-        number, kind, key = int.from_bytes(version, "big"), value[:1], value[1:]
+    for version, kind, key in _changed(store, position, end, owner):
         if found.is_full:
             break
         counter = durable_counter(store, key)
-        part, tombstone = counter.parts.get(store.own), counter.tombstones.get(store.own)
+        part, tombstone = counter.parts.get(number), counter.tombstones.get(number)
         register = part if kind == PART else tombstone
-        if register is None or register.version != number:
-            raise CounterStoreCorrupt(f"version {number} is not that of {key!r}")
+        if register is None or register.version != version:
+            raise CounterStoreCorrupt(f"version {version} is not that of {key!r}")
         if kind == PART and part is not None:
-            found.add_part(key, store.own, part)
+            found.add_part(key, number, part)
         elif tombstone is not None:
-            found.add_tombstone(key, store.own, tombstone)
-        last = number
+            found.add_tombstone(key, number, tombstone)
+        last = version
     else:
-        last, is_all = end, True
+        last, is_all = end, durable_level(store, owner) >= end
     return Changes(
-        epoch=store.epoch,
+        epoch=store.owners.epochs[number],
         first=position,
         last=last,
         is_all=is_all,
         epochs=found.epochs,
         parts=found.parts,
         tombstones=found.tombstones,
+        keys=store.requests.carried(position, last) if owner is None else [],
     )
+
+
+def _changed(
+    store: Store, position: int, end: int, owner: int | None
+) -> Iterator[tuple[int, bytes, bytes]]:
+    """Versions behind a position, up to an end; whether each is a part's, and of which name."""
+    if owner is None:
+        rows = store.trees.scan("changed", (position + 1).to_bytes(8, "big"), None)
+    else:
+        stop = place_of(owner, end) + b"\0"
+        rows = store.trees.scan("passed", place_of(owner, position + 1), stop)
+    for version, value in rows:
+        yield int.from_bytes(version[-8:], "big"), value[:1], value[1:]
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,10 @@ def statistics(counting: Counting) -> dict[str, Any]:
         "rows_sent": counting.counts.rows_sent,
         "rows_received": counting.counts.rows_received,
         "bytes_received": counting.counts.bytes_received,
-        "alarms": [{"alarm": it.alarm, "member": f"{it.member_id:x}"} for it in counting.alarms.on],
+        "alarms": [
+            {"alarm": it.alarm, "member": counting.partner_name(it.member_id)}
+            for it in counting.alarms.on
+        ],
     }
     store, exchange = counting.store, counting.exchange
     if store is None or exchange is None or counting.state is not State.OPEN:
@@ -93,11 +96,20 @@ def lacking(counting: Counting) -> dict[int, Backlog]:
     }
 
 
+def decided_links(counting: Counting) -> list[dict[str, Any]]:
+    """Links to other clusters, of whichever member."""
+    return [
+        {"url": it.url, "from": it.source, "relay": it.is_relay}
+        for it in counting.known.facts.links
+    ]
+
+
 def links(counting: Counting) -> dict[str, Any]:
     """What this member tells each other one, and how far that is."""
     exchange = counting.exchange
+    decided = {"decided": decided_links(counting)}
     if exchange is None or counting.state is not State.OPEN:
-        return {"links": []}
+        return {"links": [], **decided}
     backlogs = lacking(counting)
     names = {it.id: it.name for it in counting.replica.members()}
     now_s = counting.around.clock_s()
@@ -106,8 +118,9 @@ def links(counting: Counting) -> dict[str, Any]:
         said, backlog = link.status(now_s), backlogs[partner]
         found.append(
             {
-                "member": f"{partner:x}",
-                "name": names.get(partner, ""),
+                "member": f"{partner:x}" if partner > 0 else "",
+                "name": names.get(partner, "") or counting.partner_name(partner),
+                "relayed": _relayed(counting, partner),
                 "stage": said.stage.value,
                 "position": said.position,
                 "backlog": backlog.count,
@@ -116,4 +129,22 @@ def links(counting: Counting) -> dict[str, Any]:
                 "error": counting.known.facts.named(said.last_error),
             }
         )
-    return {"links": found}
+    return {"links": found, **decided}
+
+
+def _relayed(counting: Counting, partner: int) -> list[dict[str, Any]]:
+    """Of which other owners a link tells, and how far."""
+    exchange = counting.exchange
+    if exchange is None:
+        return []
+    name_of = counting.known.facts.name_of
+    return [
+        {
+            "owner": name_of(place[1]),
+            "stage": it.stage.value,
+            "position": it.position,
+            "error": counting.known.facts.named(it.last_error),
+        }
+        for place, it in exchange.relays.items()
+        if place[0] == partner
+    ]

@@ -29,6 +29,7 @@ from roost.counters.errors import (
 )
 from roost.counters.layers import Layer, Layers
 from roost.counters.owners import Owners
+from roost.counters.passing import Passing
 from roost.counters.requests import Limits, Order
 from roost.counters.rows import EPOCH_BYTES, PART, TOMBSTONE
 from roost.counters.standing import Digest, Heard, Opening, State
@@ -78,6 +79,7 @@ class Store:
         self.layers = Layers(trees)
         self.owners = Owners(trees.scan("owners", b"", None))
         self.requests = Order(self.layers, limits)
+        self.passing = Passing(self.layers)
         self.heard: dict[int, Heard] = {}
         for key, value in trees.scan("heard", b"", None):
             self.heard[int.from_bytes(key, "big")] = standing.read_heard(value)
@@ -132,6 +134,7 @@ class Store:
         opened.layers.assembling.rows["meta"][b"format"] = FORMAT
         if is_restored:
             opened._forget_own_changes()
+            opened.passing.end()
         opened.perform()
         return opened
 
@@ -193,9 +196,11 @@ class Store:
         heard = self.heard_of(owner)
         heard.weigh(held, -1)
         heard.weigh(part, 1)
+        old, new = (0 if it is None else it.version for it in (held, part))
         if owner == self.own:
-            new = 0 if part is None else part.version
-            self.layers.assembling.move(0 if held is None else held.version, new, PART, key)
+            self.layers.assembling.move(old, new, PART, key)
+        else:
+            self.passing.move(owner, old, new, PART + key)
 
     def stage_tombstone(
         self, key: bytes, deleter: int, tombstone: Tombstone | None, before: dict[int, Tombstone]
@@ -209,10 +214,11 @@ class Store:
             after[deleter] = tombstone
         self.layers.has_tombstones = True
         self.layers.assembling.tombstones[key] = after
-        if deleter == self.own:
-            old, new = (0 if it is None else it.version for it in (held, tombstone))
-            if old != new:
-                self.layers.assembling.move(old, new, TOMBSTONE, key)
+        old, new = (0 if it is None else it.version for it in (held, tombstone))
+        if deleter != self.own:
+            self.passing.move(deleter, old, new, TOMBSTONE + key)
+        elif old != new:
+            self.layers.assembling.move(old, new, TOMBSTONE, key)
 
     def take_step(self) -> Step | None:
         """What is to become durable next; None = nothing, or a step is being written."""

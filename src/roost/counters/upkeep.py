@@ -4,7 +4,9 @@ from collections.abc import Mapping
 
 from roost.counters import algebra
 from roost.counters.algebra import Counter
+from roost.counters.messages import Reported
 from roost.counters.registry import Report
+from roost.counters.standing import Digest
 from roost.counters.store import Store
 
 SLICE_NAMES = 250
@@ -104,6 +106,31 @@ def report(store: Store) -> Report:
         digests={epoch: store.digest(epoch) for epoch in epochs.values()},
         folds=durable_folds(store),
         folds_ended=durable_ends(store),
+    )
+
+
+def said_of(report: Report) -> Reported:
+    """A report as it is sent."""
+    digests = {epoch: [it.count, it.values, it.versions] for epoch, it in report.digests.items()}
+    return Reported(
+        epoch=report.epoch,
+        heard=dict(report.heard),
+        digests=digests,
+        folds=sorted(report.folds),
+        folds_ended=sorted(report.folds_ended),
+        unions=sorted(report.unions),
+    )
+
+
+def report_of(said: Reported) -> Report:
+    """What a member has said of itself."""
+    return Report(
+        epoch=said.epoch,
+        heard=said.heard,
+        digests={epoch: Digest(*it) for epoch, it in said.digests.items()},
+        folds=frozenset(said.folds),
+        folds_ended=frozenset(said.folds_ended),
+        unions=frozenset(said.unions),
     )
 
 

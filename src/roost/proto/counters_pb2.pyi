@@ -93,11 +93,15 @@ class DescribeCountersResponse(_message.Message):
     def __init__(self, said: _Optional[bytes] = ...) -> None: ...
 
 class AdministerCountersRequest(_message.Message):
-    __slots__ = ("what", "name", "force")
+    __slots__ = ("what", "name", "force", "source", "relay")
     WHAT_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     FORCE_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    RELAY_FIELD_NUMBER: _ClassVar[int]
     what: str
     name: str
     force: bool
-    def __init__(self, what: _Optional[str] = ..., name: _Optional[str] = ..., force: _Optional[bool] = ...) -> None: ...
+    source: str
+    relay: bool
+    def __init__(self, what: _Optional[str] = ..., name: _Optional[str] = ..., force: _Optional[bool] = ..., source: _Optional[str] = ..., relay: _Optional[bool] = ...) -> None: ...

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from roost import etcd
+from roost.server.counter_way import Showing
 from roost.server.port import AROUND_BYTES, ServerConfig
 from roost.settings import BadSetting, Settings
 from roost.settings.durations import parse_duration
@@ -55,6 +56,8 @@ class Serving:
     counters_seed: str
     counters_silent: bool
     counters_behind_s_max: float
+    # How it shows who it is to members of other clusters.
+    counters_showing: Showing
     # Origins and hosts whose requests are answered; see `app`.
     cors: Sequence[str]
     hosts: Sequence[str]
@@ -85,9 +88,21 @@ def serving_of(settings: Settings) -> Serving:
         counters_seed=settings.counters_seed,
         counters_silent=settings.counters_silent,
         counters_behind_s_max=settings.counters_behind_alarm,
+        counters_showing=_showing(settings),
         cors=settings.cors,
         hosts=settings.host_whitelist,
         grace_s=settings.shutdown_grace,
+    )
+
+
+def _showing(settings: Settings) -> Showing:
+    if settings.counters_link_key_file and not settings.counters_link_cert_file:
+        raise BadSetting("--counters-link-key-file: of which --counters-link-cert-file?")
+    return Showing(
+        ca_file=settings.counters_link_ca_file,
+        cert_file=settings.counters_link_cert_file,
+        key_file=settings.counters_link_key_file,
+        user_file=settings.counters_link_user_file,
     )
 
 

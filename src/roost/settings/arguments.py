@@ -75,6 +75,10 @@ class SettingsArguments(TypedDict, total=False):
     counters_seed: str
     counters_silent: bool
     counters_behind_alarm: float
+    counters_link_ca_file: str
+    counters_link_cert_file: str
+    counters_link_key_file: str
+    counters_link_user_file: str
     listen_metrics_urls: Sequence[str]
     grpc_keepalive_interval: float
     grpc_keepalive_timeout: float

@@ -180,6 +180,20 @@ class Settings:
         "How long another member may lack what this one has counted before that is an alarm;"
         " 0 = for ever.",
     ] = 300.0
+    counters_link_ca_file: Annotated[
+        str,
+        "Whose certificates members of other clusters have to which counters are told; empty ="
+        " those that the system believes.",
+    ] = ""
+    counters_link_cert_file: Annotated[
+        str,
+        "The certificate that this member shows there.",
+    ] = ""
+    counters_link_key_file: Annotated[str, "Its key."] = ""
+    counters_link_user_file: Annotated[
+        str,
+        "A file with one line, name:password, by which this member logs in there.",
+    ] = ""
     listen_metrics_urls: Annotated[Texts, "Where /metrics and /health are served besides."] = ()
     grpc_keepalive_interval: Annotated[
         float,

@@ -241,9 +241,19 @@ class Counters:
         return json.decode(said.said)
 
     async def administer(
-        self, what: str, *, name: str = "", force: bool = False, endpoint: str = ""
+        self,
+        what: str,
+        *,
+        name: str = "",
+        source: str = "",
+        force: bool = False,
+        relay: bool = False,
+        endpoint: str = "",
     ) -> Any:
-        """Have a member do what operators ask: "ready"; what it says then.
+        """Have a member do what operators ask; what it says then.
+
+        That is "ready", "purge", "retire" (of `name`), "link" or "unlink" (`name` is the URL of a
+        member of another cluster, `source` whose link it is, empty = everybody's).
 
         Raises:
             ClientError: as `increment`.
@@ -252,7 +262,9 @@ class Counters:
         from msgspec import json  # whoever asks for none need not load it
 
         path, answer = _PATH + "Administer", pb.DescribeCountersResponse
-        request = pb.AdministerCountersRequest(what=what, name=name, force=force)
+        request = pb.AdministerCountersRequest(
+            what=what, name=name, force=force, source=source, relay=relay
+        )
         if endpoint:
             said = await self._connections.call_at(endpoint, path, request, answer)
         else:

@@ -164,14 +164,26 @@ class Counters(Face):
         return self._loop.call(self._inner.describe(what, endpoint=endpoint))
 
     def administer(
-        self, what: str, *, name: str = "", force: bool = False, endpoint: str = ""
+        self,
+        what: str,
+        *,
+        name: str = "",
+        source: str = "",
+        force: bool = False,
+        relay: bool = False,
+        endpoint: str = "",
     ) -> Any:
-        """Have a member do what operators ask: "ready"; what it says then.
+        """Have a member do what operators ask; what it says then.
+
+        That is "ready", "purge", "retire" (of `name`), "link" or "unlink" (`name` is the URL of a
+        member of another cluster, `source` whose link it is, empty = everybody's).
 
         Raises:
             ClientError: as `increment`.
 
         """
         return self._loop.call(
-            self._inner.administer(what, name=name, force=force, endpoint=endpoint)
+            self._inner.administer(
+                what, name=name, source=source, force=force, relay=relay, endpoint=endpoint
+            )
         )

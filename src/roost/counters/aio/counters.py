@@ -212,17 +212,30 @@ class Counters:
         self._check()
         return self._operators.describe(what)
 
-    async def administer(self, what: str, *, name: str = "", force: bool = False) -> Any:
-        """Do what operators ask, "ready", "purge" or "retire"; what this member says then.
+    async def administer(
+        self,
+        what: str,
+        *,
+        name: str = "",
+        source: str = "",
+        force: bool = False,
+        relay: bool = False,
+    ) -> Any:
+        """Do what operators ask; what this member says then.
+
+        That is "ready", "purge", "retire" (of `name`), "link" or "unlink" (`name` is the URL of a
+        member of another cluster, `source` whose link it is, empty = everybody's).
 
         Raises:
             BadCounterRequest: it is asked for something else.
-            PurgeRefused, RetireRefused: not now; the text says why.
+            PurgeRefused, RetireRefused, LinkRefused: not now; the text says why.
             RoostError: this member does not serve, or nobody leads.
 
         """
         self._check()
-        return await self._operators.administer(what, name=name, is_forced=force, who=_HERE)
+        return await self._operators.administer(
+            what, who=_HERE, name=name, source=source, is_forced=force, is_relay=relay
+        )
 
 
 def _checked(changes: Iterable[tuple[Any, Any]]) -> list[tuple[str, int]]:

@@ -160,13 +160,26 @@ class Counters(Face):
         """
         return self._loop.call(self._inner.describe(what))
 
-    def administer(self, what: str, *, name: str = "", force: bool = False) -> Any:
-        """Do what operators ask, "ready", "purge" or "retire"; what this member says then.
+    def administer(
+        self,
+        what: str,
+        *,
+        name: str = "",
+        source: str = "",
+        force: bool = False,
+        relay: bool = False,
+    ) -> Any:
+        """Do what operators ask; what this member says then.
+
+        That is "ready", "purge", "retire" (of `name`), "link" or "unlink" (`name` is the URL of a
+        member of another cluster, `source` whose link it is, empty = everybody's).
 
         Raises:
             BadCounterRequest: it is asked for something else.
-            PurgeRefused, RetireRefused: not now; the text says why.
+            PurgeRefused, RetireRefused, LinkRefused: not now; the text says why.
             RoostError: this member does not serve, or nobody leads.
 
         """
-        return self._loop.call(self._inner.administer(what, name=name, force=force))
+        return self._loop.call(
+            self._inner.administer(what, name=name, source=source, force=force, relay=relay)
+        )

@@ -1,5 +1,7 @@
 """Counters on a member: pages at /counters, and the service `roost.Counters`."""
 
+from functools import partial
+
 from roost.counters.aio import Counters
 from roost.counters.calls import SCHEMAS, CounterService
 from roost.counters.counting import Counting
@@ -12,7 +14,11 @@ from roost.counters.ports import Options
 from roost.counters.watching import Hub
 from roost.figures import Family, read_all
 from roost.server.counter_rights import CounterRights
+from roost.server.counter_way import CounterWay
 from roost.server.models.model import Attached, DataModel, Ground, Page
+
+# Of a cluster's id, behind the name of who counts, in other clusters.
+CLUSTER_DIGITS = 8
 
 
 def _attach(ground: Ground) -> Attached:
@@ -27,6 +33,8 @@ def _attach(ground: Ground) -> Attached:
             seed=ground.serving.counters_seed,
             is_silent=ground.serving.counters_silent,
             behind_s_max=ground.serving.counters_behind_s_max,
+            cluster=f"{member.cluster_id:016x}"[:CLUSTER_DIGITS],
+            open_way=partial(CounterWay, ground.serving.counters_showing),
         ),
     )
     assert ground.gate.border is not None, "etcd's users are there before those who ask for them"

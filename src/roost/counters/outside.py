@@ -1,0 +1,196 @@
+"""A member's links to members of other clusters: one message after another, each answered.
+
+What is said is what members say to each other (`messages`), with the answer to each in the answer
+to its request.  Who does not answer in time, or says what is none, is asked again later and later
+(`outgoing`); what is counted meanwhile waits in the store, one row for each counter.
+
+Full?  Each link has one message on its way, and one waiting for each owner that it tells of.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from roost.counters import messages
+from roost.counters.errors import LinkFailed, MalformedCounters
+from roost.counters.exchange import Exchange, Letter
+from roost.counters.facts import Facts, Link
+from roost.counters.joining import Phase
+from roost.counters.linking import foreign_name
+from roost.counters.messages import Message
+from roost.counters.outgoing import FAR_ANSWER_S
+from roost.tasks import Tasks
+
+
+class Way(Protocol):
+    """A way to one member of another cluster."""
+
+    async def ask(self, data: bytes) -> bytes:
+        """Say something there; the answer, empty = none.
+
+        Raises:
+            LinkFailed: there is none, or it is nothing that is answered.
+
+        """
+
+    async def aclose(self) -> None:
+        """Give back what is held."""
+
+
+OpenWay = Callable[[str], Way]
+
+
+@dataclass(slots=True)
+class _Told:
+    """One link, and what waits to be told by it."""
+
+    link: Link
+    way: Way
+    letters: deque[Letter] = field(default_factory=deque)
+    is_due: asyncio.Event = field(default_factory=asyncio.Event)
+    is_over: bool = False
+
+
+class Outside:
+    """All of one member's."""
+
+    def __init__(
+        self,
+        open_way: OpenWay,
+        cluster: str,
+        heard: Callable[[int, Message, int], None],
+        lost: Callable[[int, str], None],
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        """`heard` gets a link's number and an answer, `lost` why there is none."""
+        self._open_way = open_way
+        self._cluster = cluster
+        self._heard = heard
+        self._lost = lost
+        self._told: dict[int, _Told] = {}
+        self._tasks = Tasks(failed)
+
+    def look(self, exchange: Exchange, facts: Facts, name: str, now_s: float) -> None:
+        """Have the links that are decided, and relay where they do."""
+        wanted = {-it.number: it for it in facts.links if it.is_of(name)}
+        for gone in self._told.keys() - wanted.keys():
+            self._end(gone)
+            exchange.unlink(gone)
+        for partner, link in wanted.items():
+            if partner not in self._told:
+                told = self._told[partner] = _Told(link, self._open_way(link.url))
+                self._tasks.start(self._run(partner, told))
+            exchange.link(partner, now_s, name=foreign_name(name, self._cluster))
+        self._look_at_relays(exchange, facts, [it for it in wanted if wanted[it].is_relay], now_s)
+
+    def _look_at_relays(
+        self, exchange: Exchange, facts: Facts, partners: list[int], now_s: float
+    ) -> None:
+        store = exchange.store
+        if not partners:
+            store.passing.end()
+            return
+        if not store.passing.is_on:
+            # What came in pages that are not all here yet has no rows, and is not heard either.
+            if exchange.joining.phase is not Phase.READY or exchange.is_taking_pages:
+                return
+            store.passing.begin({number: it.version for number, it in store.heard.items()})
+        for owner in store.owners:
+            epoch = store.owners.epochs[owner]
+            for it in partners:
+                if owner != store.own and (it, epoch) not in exchange.relays:
+                    exchange.relay(it, owner, now_s, name=self._name_of(facts, epoch))
+
+    def _name_of(self, facts: Facts, epoch: bytes) -> str:
+        """What an owner is called elsewhere: a foreigner as it is called already."""
+        foreigner = facts.foreigner(epoch)
+        if foreigner is not None:
+            return foreigner.name
+        name = facts.name_of(epoch)
+        return "" if name == epoch.hex() else foreign_name(name, self._cluster)
+
+    def post(self, letter: Letter) -> None:
+        """Tell something by a link, when what was said before is answered."""
+        told = self._told.get(letter.partner)
+        if told is not None:
+            told.letters.append(letter)
+            told.is_due.set()
+
+    def url_of(self, partner: int) -> str:
+        """Where a link leads."""
+        told = self._told.get(partner)
+        return "" if told is None else told.link.url
+
+    async def _run(self, partner: int, told: _Told) -> None:
+        """Say what is to be said, one after another, until the link is removed."""
+        async with aclosing(told.way):
+            while not told.is_over:
+                if not told.letters:
+                    told.is_due.clear()
+                    await told.is_due.wait()
+                    continue
+                letter = told.letters.popleft()
+                try:
+                    async with asyncio.timeout(FAR_ANSWER_S):
+                        data = await told.way.ask(letter.data)
+                    answer = messages.decode(data) if data else None
+                except (LinkFailed, MalformedCounters) as error:
+                    self._fail(partner, told, str(error))
+                except TimeoutError:
+                    self._fail(partner, told, f"no answer in {FAR_ANSWER_S:g} s")
+                else:
+                    if answer is not None and not told.is_over:
+                        self._heard(partner, answer, len(data))
+
+    def _fail(self, partner: int, told: _Told, reason: str) -> None:
+        told.letters.clear()  # all is said anew
+        if not told.is_over:
+            self._lost(partner, reason)
+
+    def _end(self, partner: int) -> None:
+        told = self._told.pop(partner)
+        told.is_over = True
+        told.letters.clear()
+        told.is_due.set()
+
+    def end_all(self) -> None:
+        """The store is closed: whatever is answered is of no use."""
+        for partner in list(self._told):
+            self._end(partner)
+
+    async def close(self) -> None:
+        """End all links."""
+        self.end_all()
+        await self._tasks.close()
+
+    def abandon(self) -> None:
+        """End as a crash would."""
+        self._tasks.cancel()
+
+
+class NoWay:
+    """Where nobody has said how other clusters are reached: in a program of one's own making."""
+
+    def __init__(self, url: str) -> None:
+        """It would lead there."""
+        self._url = url
+
+    async def ask(self, data: bytes) -> bytes:
+        """Fail.
+
+        Raises:
+            LinkFailed: always.
+
+        """
+        raise LinkFailed(f"this member has no way to {self._url}: {len(data)} bytes are not sent")
+
+    async def aclose(self) -> None:
+        """Nothing is held."""
+
+
+def refuse_ways(url: str) -> Way:
+    """No way to anybody."""
+    return NoWay(url)
