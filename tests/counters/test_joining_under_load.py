@@ -79,7 +79,11 @@ def test_sums_are_exact_when_a_member_has_joined_under_load_and_its_seed_was_kil
             await cluster.start(2)
             kills, fed = 0, 0
             for _kill in range(KILLS):
-                await cluster.until(lambda so_far=fed: rows_fed(cluster) > so_far)
+
+                def has_more(so_far: int = fed) -> bool:
+                    return rows_fed(cluster) > so_far
+
+                await cluster.until(has_more)
                 fed = rows_fed(cluster)
                 if phase_of(cluster) is not Phase.FEEDING:
                     break
