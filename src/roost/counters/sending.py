@@ -73,19 +73,19 @@ def changes_after(store: Store, position: int, owner: int | None = None) -> Chan
     number = store.own if owner is None else owner
     found = Rows(store.owners.epochs)
     last, is_all = end, False
-    for version, kind, key in _changed(store, position, end, owner):
+    for it in _changed(store, position, end, owner):
         if found.is_full:
             break
-        counter = durable_counter(store, key)
+        counter = durable_counter(store, it.key)
         part, tombstone = counter.parts.get(number), counter.tombstones.get(number)
-        register = part if kind == PART else tombstone
-        if register is None or register.version != version:
-            raise CounterStoreCorrupt(f"version {version} is not that of {key!r}")
-        if kind == PART and part is not None:
-            found.add_part(key, number, part)
+        register = part if it.is_part else tombstone
+        if register is None or register.version != it.version:
+            raise CounterStoreCorrupt(f"version {it.version} is not that of {it.key!r}")
+        if it.is_part and part is not None:
+            found.add_part(it.key, number, part)
         elif tombstone is not None:
-            found.add_tombstone(key, number, tombstone)
-        last = version
+            found.add_tombstone(it.key, number, tombstone)
+        last = it.version
     else:
         last, is_all = end, durable_level(store, owner) >= end
     return Changes(
@@ -100,17 +100,24 @@ def changes_after(store: Store, position: int, owner: int | None = None) -> Chan
     )
 
 
-def _changed(
-    store: Store, position: int, end: int, owner: int | None
-) -> Iterator[tuple[int, bytes, bytes]]:
-    """Versions behind a position, up to an end; whether each is a part's, and of which name."""
+@dataclass(frozen=True, slots=True)
+class _Changed:
+    """A register of a name, by the version that it has."""
+
+    version: int
+    is_part: bool
+    key: bytes
+
+
+def _changed(store: Store, position: int, end: int, owner: int | None) -> Iterator[_Changed]:
+    """Registers of an owner behind a position, up to an end."""
     if owner is None:
         rows = store.trees.scan("changed", (position + 1).to_bytes(8, "big"), None)
     else:
         stop = place_of(owner, end) + b"\0"
         rows = store.trees.scan("passed", place_of(owner, position + 1), stop)
     for version, value in rows:
-        yield int.from_bytes(version[-8:], "big"), value[:1], value[1:]
+        yield _Changed(int.from_bytes(version[-8:], "big"), value[:1] == PART, value[1:])
 
 
 @dataclass(frozen=True, slots=True)

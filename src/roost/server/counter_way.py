@@ -36,7 +36,7 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _OK, _NOTHING, _UNAUTHORIZED = 200, 204, 401
 
 
-class _Said(msgspec.Struct):
+class _Said(msgspec.Struct, frozen=True):
     """An answer to a login, or an error."""
 
     token: str = ""
