@@ -12,16 +12,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NAMES = ("m1", "m2", "m3")
-WRITTEN = (
-    *("rate_limiter.py", "feature_flags.py", "scheduler.py"),
-    *("url_shortener.py", "chat.py", "seats.py"),
-    *("notes.py", "exchange.py", "outbox.py"),
-)
 
 
-@pytest.mark.parametrize("name", WRITTEN)
-def test_an_example_fits_on_two_screens(name: str) -> None:
-    assert len((EXAMPLES / name).read_text().splitlines()) < 150
+@pytest.mark.parametrize("example", sorted(EXAMPLES.rglob("*.py")), ids=lambda it: it.name)
+def test_an_example_fits_on_two_screens_and_is_run_by_a_test(example: Path) -> None:
+    assert len(example.read_text().splitlines()) < 150
+    tests = [it for it in Path(__file__).parents[1].rglob("test_*.py") if it.name != "test_tidy.py"]
+    texts = [it.read_text() for it in tests]
+    assert any(example.name in it or f'"{example.stem}"' in it for it in texts)
 
 
 def test_a_user_has_so_many_requests_whichever_process_is_asked_or_killed(tmp_path: Path) -> None:
