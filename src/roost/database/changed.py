@@ -1,5 +1,6 @@
 """Which rows of a source were changed, as write sets and the log say; how far a walk has come."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from roost.database.bounds import Range
@@ -15,6 +16,7 @@ from roost.store import (
     MalformedWriteSet,
     Store,
     View,
+    Walk,
     is_effect,
 )
 
@@ -92,3 +94,27 @@ def share_of(first: bytes, last: bytes, place: bytes) -> float:
     if whole <= 0 or place >= last:
         return 1.0 if place > last else 0.0
     return min(1.0, max(0.0, (digits(place) - digits(first)) / whole))
+
+
+def merged(
+    rows: list[tuple[bytes, bytes]], backs: dict[bytes, bytes], place: bytes | None
+) -> Sequence[tuple[bytes, bytes | None]]:
+    """Keys to look at before `place`, in order, with what they have now."""
+    if not backs:  # as while a tree is made for the first time
+        return rows if place is None or not rows or rows[-1][0] < place else [
+            it for it in rows if it[0] < place
+        ]  # fmt: skip
+    values: dict[bytes, bytes | None] = dict.fromkeys(backs)
+    values.update(rows)
+    return [(it, values[it]) for it in sorted(values) if place is None or it < place]
+
+
+def part(
+    view: View, tree_id: int, first: bytes, stop: bytes | None, count: int
+) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
+    """The next rows of a range, and where it goes on; None = that is its end."""
+    if not tree_id:
+        return [], None
+    walk = Walk(view, tree_id, first, stop)
+    rows = walk.take(count)
+    return rows, None if walk.is_done else walk.place

@@ -18,6 +18,7 @@ A `Registered` is written with the rows that it speaks of, in one write set.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -167,6 +168,31 @@ def key_of(name: bytes) -> bytes:
     """The key of a row."""
     end = name.index(_END)
     return name[:end].replace(_ESCAPED, _ZERO)
+
+
+@dataclass(slots=True)
+class NewRows:
+    """What was made of rows of which nothing was made before, to be put at once.
+
+    No row of it takes another's place, since each has its source's key in its name.
+    """
+
+    names: list[bytes] = field(default_factory=list)
+    contents: list[bytes] = field(default_factory=list)
+    keys: list[bytes] = field(default_factory=list)
+    backs: list[bytes] = field(default_factory=list)
+
+    def add(self, key: bytes, made: dict[bytes, bytes]) -> None:
+        """What was made of a row."""
+        self.names += [row_name(it, key) for it in made]
+        self.contents += made.values()
+        self.keys.append(key)
+        self.backs.append(encode_keys([*made]))
+
+    def put(self, txn: Txn, rows_id: int, back_id: int) -> None:
+        """Put all of it."""
+        txn.put_all(rows_id, self.names, self.contents)
+        txn.put_all(back_id, self.keys, self.backs)
 
 
 def get(view: View, rows_id: int, key: bytes) -> bytes | None:

@@ -16,8 +16,6 @@ A slice is about SLICE_UNITS rows read or written, or one row of the source and 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -25,30 +23,28 @@ import msgspec
 
 from roost.database import declared
 from roost.database import derived_rows as layout
-from roost.database.changed import LogMember, earlier, note_changes, note_entry, share_of
+from roost.database.changed import (
+    LogMember,
+    earlier,
+    merged,
+    note_changes,
+    note_entry,
+    part,
+    share_of,
+)
 from roost.database.derivations import Derivation
-from roost.database.derived_rows import Registered, Rest
+from roost.database.derived_rows import NewRows, Registered, Rest
 from roost.database.dirty import Dirty, DirtyRange
 from roost.database.errors import DerivedFailed, Rebuilding
 from roost.database.limits import Limits
 from roost.errors import RoostError
 from roost.outcome import PROGRAM_FAULTS
 from roost.raft import Entry, EntryKind
-from roost.store import CATALOG_ID, METADATA_ID, Changes, Txn, View, Walk
+from roost.store import CATALOG_ID, METADATA_ID, Changes, Txn
 
 logger = logging.getLogger(__name__)
 SLICE_UNITS = 200
 PAST_BYTES = 32 << 10
-
-
-@dataclass(slots=True)
-class _New:
-    """Rows of a slice that take no other's place, to be put at once: of the tree, and of `back`."""
-
-    names: list[bytes] = field(default_factory=list)
-    contents: list[bytes] = field(default_factory=list)
-    keys: list[bytes] = field(default_factory=list)
-    backs: list[bytes] = field(default_factory=list)
 
 
 class State(Enum):
@@ -229,13 +225,13 @@ class DerivingTree:
 
         """
         assert self.state is State.LIVE, "what it makes is of what is applied"
-        units, new = 0, _New()
+        units, new = 0, NewRows()
         while self.dirty.has_keys and units < SLICE_UNITS:
             key = self.dirty.take_key()
             source_id = self._source_id
             value = self._member.view.get(source_id, key) if source_id else None
             units += self._derive(txn, new, key, value, txn.get(self.back_id, key))
-        self._put(txn, new)
+        new.put(txn, self.rows_id, self.back_id)
         if self.dirty.ranges and may_walk and units < SLICE_UNITS:
             self._walk(txn, SLICE_UNITS - units)
         if not self.dirty.ranges:
@@ -249,25 +245,21 @@ class DerivingTree:
         count = max(1, room // 2)
         ours = self.derivation.range
         first, stop = max(found.first, ours.first), earlier(found.stop, ours.stop)
-        rows, place = _part(self._member.view, self._source_id, first, stop, count)
-        made, end = _part(txn, self.back_id, found.first, place or found.stop, count)
+        rows, place = part(self._member.view, self._source_id, first, stop, count)
+        made, end = part(txn, self.back_id, found.first, place or found.stop, count)
         place = end or place
         # All that was made of keys before `place` was read: what is not there was never made.
-        units, new, backs = 0, _New(), dict(made)
-        for key, value in _merged(rows, backs, place):
+        units, new, backs = 0, NewRows(), dict(made)
+        for key, value in merged(rows, backs, place):
             units += self._derive(txn, new, key, value, backs.get(key))
             if units >= room:
                 place = key + b"\0" if place is None or key + b"\0" < place else place
                 break
-        self._put(txn, new)
+        new.put(txn, self.rows_id, self.back_id)
         self.dirty.go_on_at(place)
 
-    def _put(self, txn: Txn, new: _New) -> None:
-        txn.put_all(self.rows_id, new.names, new.contents)
-        txn.put_all(self.back_id, new.keys, new.backs)
-
     def _derive(
-        self, txn: Txn, new: _New, key: bytes, value: bytes | None, back: bytes | None
+        self, txn: Txn, new: NewRows, key: bytes, value: bytes | None, back: bytes | None
     ) -> int:
         """Have the tree hold what comes of one row, and nothing else of that key; rows touched.
 
@@ -279,10 +271,7 @@ class DerivingTree:
         if back is None:
             # As nearly all are, while a tree is made for the first time.
             if made:
-                new.names += [layout.row_name(it, key) for it in made]
-                new.contents += made.values()
-                new.keys.append(key)
-                new.backs.append(layout.encode_keys([*made]))
+                new.add(key, made)
             return units
         held = layout.decode_keys(back)
         for it in held:
@@ -408,27 +397,3 @@ class DerivingTree:
             else:
                 left.append((index, future))
         self._waiting = left
-
-
-def _merged(
-    rows: list[tuple[bytes, bytes]], backs: dict[bytes, bytes], place: bytes | None
-) -> Sequence[tuple[bytes, bytes | None]]:
-    """Keys to look at before `place`, in order, with what they have now."""
-    if not backs:  # as while a tree is made for the first time
-        return rows if place is None or not rows or rows[-1][0] < place else [
-            it for it in rows if it[0] < place
-        ]  # fmt: skip
-    values: dict[bytes, bytes | None] = dict.fromkeys(backs)
-    values.update(rows)
-    return [(it, values[it]) for it in sorted(values) if place is None or it < place]
-
-
-def _part(
-    view: View, tree_id: int, first: bytes, stop: bytes | None, count: int
-) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
-    """The next rows of a range, and where it goes on; None = that is its end."""
-    if not tree_id:
-        return [], None
-    walk = Walk(view, tree_id, first, stop)
-    rows = walk.take(count)
-    return rows, None if walk.is_done else walk.place
