@@ -72,7 +72,7 @@ def leaf(plan: Leaf, series: Series, step: int) -> Vector:
         made = over(plan, held, stop)
         if made is not None:
             keeps = plan.function in ("first_over_time", "last_over_time")
-            put(found, labels if keeps else unnamed(labels), made)
+            put(found, labels if keeps else unnamed(labels), float(made))
     return found
 
 
@@ -171,7 +171,7 @@ def aggregate(plan: Aggregate, series: Series, step: int) -> Vector:
             ordered = sorted(rows.items(), key=lambda it: (math.isnan(it[1]), sign * it[1]))
             found.update(ordered[: max(0, int(parameter))])
         else:
-            found[key] = reduced(plan.name, list(rows.values()), parameter)
+            found[key] = float(reduced(plan.name, list(rows.values()), parameter))
     return found
 
 

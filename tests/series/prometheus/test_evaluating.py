@@ -12,10 +12,12 @@ pytest.importorskip("promql_parser")
 from roost.series.extra import np
 from roost.series.prometheus.errors import QueryFailed
 from roost.series.prometheus.functions import Value
+from roost.series.prometheus.loading import is_of_sums
 from roost.series.prometheus.parsing import parsed
+from roost.series.prometheus.plan import Leaf
 from roost.series.prometheus.vectors import Labels, Vector
 from tests.series.prometheus import model
-from tests.series.prometheus.engines import LOOKBACK, SECOND, engine_of, value_of
+from tests.series.prometheus.engines import LOOKBACK, SECOND, ask, engine_of, value_of
 
 pytestmark = pytest.mark.slow
 BEGIN = 1_711_800_000 * SECOND
@@ -143,3 +145,53 @@ def test_broken_numbers_are_what_the_model_says(
     held: model.Series, text: str, moments: list[int], sealed: float
 ) -> None:
     against_the_model(held, text, moments, sealed)
+
+
+long_points = st.dictionaries(
+    st.integers(0, 2000).map(lambda it: BEGIN + it * 97 * SECOND + 137), values, max_size=80
+)
+summed = st.sampled_from([
+    "avg_over_time", "count_over_time", "first_over_time", "last_over_time", "max_over_time",
+    "min_over_time", "present_over_time", "stddev_over_time", "stdvar_over_time", "sum_over_time",
+])  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    long_points, summed, st.sampled_from(["15m", "20m", "1h", "7h", "2d"]), st.integers(-20, 3000),
+    st.sampled_from([900, 1200, 3600, 90_000]), st.integers(1, 40),
+    st.sampled_from([0.0, 0.7, 1.0]),
+)  # fmt: skip
+def test_long_windows_come_of_sums_and_are_the_same(
+    held: dict[int, float], function: str, window: str, begin: int, width: int, count: int,
+    sealed: float,
+) -> None:  # fmt: skip
+    moments = [BEGIN + (begin * 60 + it * width) * SECOND for it in range(count)]
+    plan = parsed(f"{function}(a[{window}] offset 1m)", LOOKBACK)
+    assert isinstance(plan, Leaf)
+    assert is_of_sums(plan, np.array(moments))
+    points = [(at, 1e6 + value) for at, value in held.items()]
+    against_the_model({GAUGES[0]: points}, f"{function}(a[{window}] offset 1m)", moments, sealed)
+
+
+def test_a_window_has_its_end_in_it_and_not_its_beginning() -> None:
+    """As from Prometheus 3 on; the same by points, by sums, and for the newest point."""
+    held = [(BEGIN + it * 900 * SECOND, float(it)) for it in range(5)]
+    engine = engine_of({GAUGES[0]: held})
+    step = BEGIN + 2700 * SECOND
+
+    def number(text: str) -> float:
+        found = ask(engine, text, [step])
+        assert isinstance(found, Vector)
+        return float(found.values[0, 0]) if len(found) else NAN
+
+    assert number("count_over_time(a[10m])") == 1
+    assert number("sum_over_time(a[30m])") == 5
+    assert number("changes(a[30m])") == 1
+    assert number("a") == 3
+    newest = value_of(engine, parsed("a", 900 * SECOND), np.array([step + 900 * SECOND - 1]))
+    assert isinstance(newest, Vector)
+    assert newest.values[0, 0] == 3
+    gone = value_of(engine, parsed("a offset 1h", 900 * SECOND), np.array([step + 5400 * SECOND]))
+    assert isinstance(gone, Vector)
+    assert not len(gone)

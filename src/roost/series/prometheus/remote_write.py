@@ -71,7 +71,7 @@ class RemoteWrite:
         """Nothing has come."""
         self._engine = engine
         self._intake = intake
-        self._known: dict[bytes, Info] = {}
+        self._known: dict[tuple[bytes, ...], Info] = {}
         self.sample_count = self.refused_count = 0
 
     async def answer(self, request: Request) -> Answer:
@@ -104,24 +104,26 @@ class RemoteWrite:
             request = pb.WriteRequest.FromString(data)
         except DecodeError as error:
             raise BadQuery(f"the body is no WriteRequest: {error}") from error
-        known: dict[bytes, int] = {}
+        known: dict[tuple[bytes, ...], int] = {}
         for number, it in enumerate(request.timeseries):
             if not number % STEP_SERIES:
                 yield
             self._read_series(it, known, found)
 
-    def _read_series(self, it: pb.Written, known: dict[bytes, int], found: Written) -> None:
+    def _read_series(
+        self, it: pb.Written, known: dict[tuple[bytes, ...], int], found: Written
+    ) -> None:
         if it.histograms:
             found.refuse(len(it.histograms), "native histograms are not kept: write buckets")
         found.exemplar_count += len(it.exemplars)
         samples = it.samples
         if not samples:
             return
-        key = b"".join([b"%d:%b" % (len(label), label) for label in it.labels])
+        key = tuple(it.labels)
         place = known.get(key)
         if place is None:
             try:
-                info = self._info(key, it.labels)
+                info = self._info(key)
             except BadSeries as error:
                 found.refuse(len(samples), str(error))
                 return
@@ -136,12 +138,12 @@ class RemoteWrite:
             found.times_ms.append(time_ms)
             found.values.append(sample.value)
 
-    def _info(self, key: bytes, given: Sequence[bytes]) -> Info:
-        info = self._known.get(key)
+    def _info(self, given: tuple[bytes, ...]) -> Info:
+        info = self._known.get(given)
         if info is None:
             if len(self._known) >= KNOWN_MAX:
                 self._known.clear()
-            info = self._known[key] = info_of(given)
+            info = self._known[given] = info_of(given)
         return info
 
 
