@@ -12,6 +12,7 @@ FLOORS = {
         awaited | opening | restoring
         program
         server
+        moving
         etcd | objects | series | counters | dashboard
         database
         member
@@ -335,12 +336,13 @@ FLOORS = {
         disk | loop
     """,
     "roost.cli": """
+        check | shell | top
         __main__ | completion | get | lease | mirror | status | users | log_level | v2
-        doctor | pages
-        counter | forms | kv | lock | main | maintenance | member | repair | series | sim
-        snapshot | trees
+        doctor | pages | importing | migrate | snapshot
+        counter | forms | founding | kv | lock | main | maintenance | member | repair | series | sim
+        trees
         serve | shared
-        discovery | interrupts | plotting | process | troubles
+        discovery | interrupts | plotting | process | statements | troubles
         flags | preflight
         ending | exits | guarded | hello | insecurity | logs | settings
     """,
@@ -350,6 +352,15 @@ FLOORS = {
         asking | directory | machine | peers | ports | trust
         disk
         bounded | row
+    """,
+    "roost.cli.check": """
+        check
+        load
+    """,
+    "roost.cli.migrate": """
+        migrate
+        migration
+        contents | leases | state
     """,
     "roost.client.blocking": """
         client
@@ -368,6 +379,13 @@ FLOORS = {
         database
         derived
         observation | trees
+    """,
+    "roost.moving": """
+        exporting | importing
+        giving | taking | source
+        backend | bolt_writer | wal
+        bolt
+        errors
     """,
     "roost.etcd.access": """
         callers | jwt_tokens | passwords

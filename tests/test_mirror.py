@@ -22,7 +22,14 @@ SHOWN_BY = {
     # A face is tried through the package that it is the face of.
     "aio": "client/test_imports.py database/test_examples.py",
     "lazy": "client/test_imports.py cli/test_imports.py",
-    "restoring": "database/test_backups.py",
+    "restoring": "database/test_backups.py integration/test_moving.py",
+    "moving/errors": "moving/test_bolt.py",
+    "moving/exporting": "integration/test_moving.py",
+    "moving/importing": "moving/test_taking.py",
+    "cli/check": "cli/test_check.py",
+    "cli/founding": "integration/test_backup.py integration/test_moving.py",
+    "cli/importing": "integration/test_moving.py",
+    "cli/migrate": "cli/test_migrate.py",
     "faces/mapping": "objects/test_mappings.py",
     # What a call is, and where things are, is tried by whoever has calls and places.
     "call": "server/test_calls.py",

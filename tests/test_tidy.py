@@ -372,8 +372,9 @@ def test_a_bound_on_waiting_for_a_fact_is_no_pause(text: str) -> None:
 def test_tasks_and_processes_have_one_owner() -> None:
     """`roost.tasks` and `roost.children` start them, hear of their errors and end them."""
     bare = re.compile(r"create_task\(|ensure_future\(|create_subprocess_|Popen\(|os\.fork\(")
-    # `guarded` owns the command of whoever holds a lock; the simulator has a loop of its own.
-    owners = {"tasks.py", "children.py", "guarded.py"}
+    # `guarded` owns the command of whoever holds a lock, `shell` that of a line; the simulator has
+    # a loop of its own.
+    owners = {"tasks.py", "children.py", "guarded.py", "shell.py"}
     for path in (ROOT / "src/roost").rglob("*.py"):
         rooms = path.relative_to(ROOT / "src/roost").parts
         if path.name not in owners and rooms[0] not in ("sim", "testing"):

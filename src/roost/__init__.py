@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     )
     from roost.opening import open  # noqa: A004 - it is called roost.open
     from roost.program.blocking import Database
-    from roost.restoring import Restored, restore
+    from roost.restoring import Imported, Restored, import_etcd, restore
     from roost.settings import BadSetting
 else:
     _DATABASE = (
@@ -91,7 +91,7 @@ else:
             **dict.fromkeys(_MACHINES, "roost.objects"),
             "aio": "roost.aio",
             "open": "roost.opening",
-            **dict.fromkeys(("Restored", "restore"), "roost.restoring"),
+            **dict.fromkeys(("Imported", "Restored", "import_etcd", "restore"), "roost.restoring"),
         },
     )
 
@@ -119,6 +119,7 @@ __all__ = [
     "DeviceFault",
     "DirectoryLocked",
     "Forked",
+    "Imported",
     "KeyTooLarge",
     "Limits",
     "Machine",
@@ -147,6 +148,7 @@ __all__ = [
     "command",
     "derived",
     "events",
+    "import_etcd",
     "open",
     "query",
     "restore",

@@ -22,6 +22,7 @@ from roost.cli.shared import (
     say_json,
 )
 from roost.client import Change, prefix_end
+from roost.errors import CallerFault
 from roost.proto import rpc_pb2
 
 SORT_KEYS = ("key", "version", "create", "mod", "value")
@@ -120,16 +121,21 @@ def delete(
 @click.command()
 @client_options
 def txn(endpoints: str, timeout_s: float, *, as_json: bool) -> None:
-    r"""Run a transaction: a TxnRequest as protobuf JSON on standard input.
+    r"""Run a transaction, which standard input says as etcdctl does, or as protobuf JSON.
+
+    Comparisons, an empty line, what is done if all of them hold, an empty line, what is done else.
 
     \b
     Example:
+        printf 'mod("k") = "0"\n\nput k made\n\nget k\n' | roost txn
         echo '{"success": [{"request_put": {"key": "a2V5", "value": "dg=="}}]}' | roost txn
     """
     try:
-        request = json_format.Parse(sys.stdin.read(), rpc_pb2.TxnRequest())
+        request = _read_request()
     except json_format.ParseError as error:
         raise Failed(f"standard input is no TxnRequest: {error}", EXIT_USAGE) from error
+    except CallerFault as error:
+        raise Failed(str(error), EXIT_USAGE) from error
     with connect(endpoints, timeout_s) as client:
         answer = client.ask_txn(request)
     if as_json:
@@ -137,6 +143,24 @@ def txn(endpoints: str, timeout_s: float, *, as_json: bool) -> None:
     else:
         click.echo("SUCCESS" if answer.succeeded else "FAILURE")
         click.echo(json_format.MessageToJson(answer))
+
+
+def _read_request() -> rpc_pb2.TxnRequest:
+    """What standard input says; on a terminal each part is asked for.
+
+    Raises:
+        ParseError: it begins as JSON and is none.
+        BadStatement: a line of it is none.
+
+    """
+    from roost.cli.statements import read_prompted, read_txn
+
+    if sys.stdin.isatty():
+        return read_prompted(sys.stdin, lambda text: click.echo(text, err=True)).request()
+    said = sys.stdin.read()
+    if said.lstrip().startswith("{"):
+        return json_format.Parse(said, rpc_pb2.TxnRequest())
+    return read_txn(said.splitlines()).request()
 
 
 @click.command()

@@ -47,7 +47,7 @@ COMMANDS = {
     "txn": Lazy(
         "roost.cli.kv",
         "txn",
-        "Run a transaction: a TxnRequest as protobuf JSON on standard input.",
+        "Run a transaction, which standard input says as etcdctl does, or as protobuf JSON.",
     ),
     "watch": Lazy(
         "roost.cli.kv",
@@ -59,6 +59,11 @@ COMMANDS = {
         "roost.cli.mirror",
         "mirror",
         "Copy all keys to the cluster at DESTINATION, then every change, until interrupted.",
+    ),
+    "migrate": Lazy(
+        "roost.cli.migrate.migrate",
+        "migrate",
+        "Carry all keys and leases of the etcd at SOURCE over, and every change, while it serves.",
     ),
     "lease": Lazy(
         "roost.cli.lease",
@@ -85,6 +90,11 @@ COMMANDS = {
         "status",
         "Show all members: who leads, who is behind, sizes, alarms; exit code 1 if one is silent.",
     ),
+    "top": Lazy(
+        "roost.cli.top",
+        "top",
+        "Show a cluster live on the whole screen: members, rates, alarms, until interrupted.",
+    ),
     "health": Lazy(
         "roost.cli.status",
         "health",
@@ -94,6 +104,16 @@ COMMANDS = {
         "roost.cli.doctor.doctor",
         "doctor",
         "Say what is wrong with a machine, a configuration or a cluster, and what to do about it.",
+    ),
+    "shell": Lazy(
+        "roost.cli.shell",
+        "shell",
+        "Read commands, line by line, with history and completion, and run them.",
+    ),
+    "check": Lazy(
+        "roost.cli.check.check",
+        "check",
+        "Ask much of a cluster, and say whether it does it in time, and what it takes.",
     ),
     "member": Lazy(
         "roost.cli.member",
@@ -141,6 +161,11 @@ COMMANDS = {
         "roost.cli.snapshot",
         "snapshot",
         "Save backups of a running cluster, and restore them.",
+    ),
+    "import": Lazy(
+        "roost.cli.importing",
+        "import_command",
+        "Make the directory of a member of a new cluster from what an etcd has.",
     ),
     "repair": Lazy(
         "roost.cli.repair",

@@ -1,20 +1,20 @@
 """`roost snapshot`: save a backup, look at one, make a new cluster of it."""
 
-import shlex
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
+from roost.cli.founding import founding_of, founding_options
 from roost.cli.interrupts import interruptible, leave
 from roost.cli.shared import client_options, connect, failed, say_json
 from roost.client import Client, ClientError, is_lost
 from roost.errors import RoostError
-from roost.etcd import REVISION_MAX
 from roost.member import Backup, part_of, read_backup, write_full, write_increment
+from roost.moving import EtcdHeld, Given, convert, is_etcd_file, look_at
 from roost.restoring import restore
-from roost.settings.urls import parse_initial_cluster
 
 _PATH = click.Path(path_type=Path, dir_okay=False)
 
@@ -28,8 +28,16 @@ def snapshot() -> None:
 @client_options
 @click.argument("file", type=_PATH)
 @click.option("--since", type=_PATH, help="Save only what was written behind this backup.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["roost", "etcd"]),
+    default="roost",
+    show_default=True,
+    help="roost: everything, for `restore`; etcd: keys, leases and users, for a real etcd.",
+)
 def save(
-    endpoints: str, timeout_s: float, file: Path, since: Path | None, *, as_json: bool
+    endpoints: str, timeout_s: float, file: Path, since: Path | None, form: str, *, as_json: bool
 ) -> None:
     r"""Save everything a member holds, while it serves.
 
@@ -39,7 +47,14 @@ def save(
     Example:
         roost snapshot save monday.db
         roost snapshot save tuesday.inc --since monday.db
+        roost snapshot save etcd.db --format etcd
+        etcdutl snapshot restore etcd.db --data-dir etcd-data
     """
+    if form == "etcd":
+        if since is not None:
+            raise click.UsageError("--since goes with Roost's own format: etcd has no increments")
+        _save_for_etcd(endpoints, timeout_s, file, as_json=as_json)
+        return
     try:
         base = None if since is None else read_backup(since)
         with interruptible(partial(_drop, file)), connect(endpoints, timeout_s) as client:
@@ -47,6 +62,69 @@ def save(
     except (RoostError, OSError) as error:
         raise failed(error) from error
     _say(saved, as_json=as_json)
+
+
+def _save_for_etcd(endpoints: str, timeout_s: float, file: Path, *, as_json: bool) -> None:
+    """Save all of it beside the file, and make etcd's of that."""
+    whole = file.with_name(file.name + ".roost")
+    try:
+        with interruptible(partial(_drop, whole)), connect(endpoints, timeout_s) as client:
+            _save(client, whole, None, as_json=as_json)
+        given = convert([whole], file)
+    except (RoostError, OSError) as error:
+        raise failed(error) from error
+    finally:
+        whole.unlink(missing_ok=True)
+    _say_given(given, as_json=as_json)
+
+
+@snapshot.command("convert")
+@click.argument("files", type=_PATH, nargs=-1, required=True)
+@click.option("--output", type=_PATH, required=True, help="The file to write, for etcd.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def convert_command(files: tuple[Path, ...], output: Path, *, as_json: bool) -> None:
+    r"""Make a snapshot of etcd's from a full backup and its increments.
+
+    `etcdutl snapshot restore` makes members of a real etcd of it: keys with their revisions,
+    leases, users and roles are those that Roost has.
+
+    \b
+    Example:
+        roost snapshot convert monday.db tuesday.inc --output etcd.db
+        etcdutl snapshot restore etcd.db --data-dir etcd-data
+    """
+    try:
+        given = convert(files, output)
+    except (RoostError, OSError) as error:
+        raise failed(error) from error
+    _say_given(given, as_json=as_json)
+
+
+def _say_given(given: Given, *, as_json: bool) -> None:
+    if as_json:
+        say_json(
+            {
+                "file": str(given.path),
+                "kind": "etcd",
+                "revision": given.revision,
+                "compact_revision": given.compacted,
+                "keys": given.key_count,
+                "leases": given.lease_count,
+                "users": given.user_count,
+                "roles": given.role_count,
+                "bytes": given.size_bytes,
+                "sha256": given.digest,
+                "left_out": list(given.left_out),
+            }
+        )
+        return
+    held = f"{given.key_count} keys at revision {given.revision}, {given.lease_count} leases"
+    people = f"{given.user_count} users, {given.role_count} roles"
+    click.echo(f"{given.path}: etcd's format, {held}, {people}")
+    click.echo(f"{given.size_bytes} bytes, sha256 {given.digest}")
+    if given.left_out:
+        trees = ", ".join(given.left_out)
+        click.echo(f"left out, since etcd has no place for it: {trees}", err=True)
 
 
 def _drop(file: Path, number: int) -> None:
@@ -85,13 +163,16 @@ def _shown(blobs: Iterator[bytes], *, as_json: bool) -> Iterator[bytes]:
 @click.argument("file", type=_PATH)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def status(file: Path, *, as_json: bool) -> None:
-    r"""Check a backup, and say what it holds.
+    r"""Check a backup, or a snapshot of etcd's, and say what it holds.
 
     \b
     Example:
         roost snapshot status monday.db
     """
     try:
+        if is_etcd_file(file):
+            _say_etcd(look_at(file), as_json=as_json)
+            return
         held = read_backup(file)
     except (RoostError, OSError) as error:
         raise failed(error) from error
@@ -118,43 +199,33 @@ def _say(held: Backup, *, as_json: bool) -> None:
     click.echo(f"{held.size_bytes} bytes, sha256 {held.digest}")
 
 
+def _say_etcd(held: EtcdHeld, *, as_json: bool) -> None:
+    if as_json:
+        say_json(
+            {
+                "file": str(held.path),
+                "kind": "etcd",
+                "revision": held.revision,
+                "compact_revision": held.compacted,
+                "revisions": held.history_count,
+                "bytes": held.size_bytes,
+                "sha256": held.digest,
+            }
+        )
+        return
+    rows = f"{held.history_count} rows of history up to revision {held.revision}"
+    click.echo(f"{held.path}: a snapshot of etcd's, {rows}: `roost import` takes it")
+    click.echo(f"{held.size_bytes} bytes, sha256 {held.digest}")
+
+
 @snapshot.command("restore")
 @click.argument("files", type=_PATH, nargs=-1, required=True)
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Default: <name>.roost.")
-@click.option("--name", default="default", show_default=True, help="Name of this member.")
-@click.option("--initial-cluster", help="All members of the new cluster: name=url,name=url.")
-@click.option(
-    "--initial-advertise-peer-urls",
-    "advertised",
-    default="http://localhost:2380",
-    show_default=True,
-    help="Peer URLs of this member.",
-)
-@click.option("--initial-cluster-token", "token", default="etcd-cluster", show_default=True)
-@click.option(
-    "--bump-revision",
-    "raised_by",
-    type=click.IntRange(0, REVISION_MAX),
-    default=0,
-    help="Go on so many revisions later, more than were written behind the backup.",
-)
-@click.option(
-    "--mark-compacted",
-    is_flag=True,
-    help="Count all earlier revisions as compacted; goes with --bump-revision.",
-)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@founding_options
 def restore_command(
     files: tuple[Path, ...],
-    data_dir: Path | None,
-    name: str,
-    initial_cluster: str | None,
-    advertised: str,
-    token: str,
-    raised_by: int,
     *,
-    mark_compacted: bool,
     as_json: bool,
+    **options: Any,  # Any: what `founding_of` takes, each of its type
 ) -> None:
     r"""Make the directory of a member of a new cluster from a full backup and its increments.
 
@@ -167,25 +238,16 @@ def restore_command(
         roost snapshot restore monday.db tuesday.inc --data-dir restored
         roost snapshot restore monday.db --bump-revision 1000000000 --mark-compacted
     """
-    if bool(raised_by) != mark_compacted:
-        raise click.UsageError("--bump-revision and --mark-compacted go together: give both")
     try:
+        founding = founding_of(**options)
         made = restore(
             files,
-            data_dir or Path(f"{name}.roost"),
-            name=name,
-            members=parse_initial_cluster(initial_cluster or f"{name}={advertised}"),
-            token=token,
-            bump_revision=raised_by,
+            founding.data_dir,
+            name=founding.name,
+            members=founding.members,
+            token=founding.token,
+            bump_revision=founding.bump_revision,
         )
     except (RoostError, OSError) as error:
         raise failed(error) from error
-    if as_json:
-        row = {"data_dir": str(made.data_dir), "cluster_id": f"{made.cluster_id:x}"}
-        say_json({**row, "member_id": f"{made.member_id:x}"})
-        return
-    click.echo(f"Member {name!r} ({made.member_id:x}) of a new cluster {made.cluster_id:x}")
-    words = ["roost", "serve", "--name", name, "--data-dir", str(made.data_dir)]
-    words += ["--initial-advertise-peer-urls", advertised, "--listen-peer-urls", advertised]
-    click.echo(f"Start it with: {shlex.join(words)}")
-    click.echo("and the client URLs that it shall have.")
+    founding.say(made, as_json=as_json)

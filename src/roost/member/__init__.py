@@ -41,7 +41,7 @@ from roost.member.snapshots.backup import (
     write_full,
     write_increment,
 )
-from roost.member.snapshots.restoring import Amendment, restore
+from roost.member.snapshots.restoring import Amendment, begin_with, open_backups, restore
 from roost.member.snapshots.saving import save
 from roost.member.snapshots.schedule import BackupSchedule
 from roost.member.status import MemberStatus
@@ -78,6 +78,7 @@ __all__ = [
     "accept_loss",
     "added_anew",
     "address_of",
+    "begin_with",
     "cluster_id_of",
     "events",
     "found_new_cluster",
@@ -87,6 +88,7 @@ __all__ = [
     "mark_suspect",
     "member_id_of",
     "membership",
+    "open_backups",
     "open_file_in",
     "open_member",
     "open_store_file",

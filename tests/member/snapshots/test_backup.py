@@ -145,5 +145,5 @@ def test_a_snapshot_of_etcds_own_is_said_to_be_none(tmp_path: Path) -> None:
     path = tmp_path / "etcd.db"
     content = b"bolt" * 5000
     path.write_bytes(content + hashlib.sha256(content).digest())
-    with pytest.raises(BackupDamaged, match="etcd's own snapshots cannot be restored"):
+    with pytest.raises(BackupDamaged, match="`roost import` takes etcd's snapshots"):
         read_backup(path)

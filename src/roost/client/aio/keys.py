@@ -305,13 +305,28 @@ class Keys:
             ClientError: it was refused, or no endpoint has answered for `patience_s`.
 
         """
+        answers = self.watch_revisions(key, range_end, prefix=prefix, since=since, before=before)
+        async with aclosing(answers):
+            async for changes in answers:
+                for change in changes:
+                    yield change
+
+    async def watch_revisions(
+        self,
+        key: Data = b"",
+        range_end: Data = b"",
+        *,
+        prefix: bool = False,
+        since: int = 0,
+        before: bool = False,
+    ) -> AsyncGenerator[list[Change], None]:
+        """As `watch`, in lists that hold whole revisions: what changed at one is in one of them."""
         span = Span.of(key, range_end, prefix=prefix or not key)
         watched = Watched(span=span, since=since, before=before)
         answers = watch(self._caller, watched, self._patience_s)
         async with aclosing(answers):
             async for events in answers:
-                for event in events:
-                    yield Change.of(event)
+                yield [Change.of(event) for event in events]
 
     async def follow(
         self, key: Data = b"", range_end: Data = b"", *, prefix: bool = False

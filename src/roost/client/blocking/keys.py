@@ -280,6 +280,20 @@ class Keys(Face):
             self._inner.watch(key, range_end, prefix=prefix, since=since, before=before)
         )
 
+    def watch_revisions(
+        self,
+        key: Data = b"",
+        range_end: Data = b"",
+        *,
+        prefix: bool = False,
+        since: int = 0,
+        before: bool = False,
+    ) -> Generator[list[Change], None, None]:
+        """As `watch`, in lists that hold whole revisions: what changed at one is in one of them."""
+        return self._loop.iterate(
+            self._inner.watch_revisions(key, range_end, prefix=prefix, since=since, before=before)
+        )
+
     def follow(
         self, key: Data = b"", range_end: Data = b"", *, prefix: bool = False
     ) -> Generator[Change, None, None]:

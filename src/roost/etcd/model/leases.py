@@ -58,10 +58,15 @@ def decode(row: bytes) -> Lease:
     return lease
 
 
+def encode(lease: Lease) -> bytes:
+    """Make a row."""
+    assert 0 <= lease.remaining_s <= lease.ttl_s, "no lease has more left than it was granted"
+    return _ROW.pack(*lease)
+
+
 def put(mvcc: Mvcc, txn: Txn, name: bytes, lease: Lease) -> None:
     """Write a row."""
-    assert 0 <= lease.remaining_s <= lease.ttl_s, "no lease has more left than it was granted"
-    txn.put(mvcc.leases, name, _ROW.pack(*lease))
+    txn.put(mvcc.leases, name, encode(lease))
 
 
 def check_exists(mvcc: Mvcc, view: View, lease_id: int) -> None:

@@ -55,6 +55,17 @@ REVISION_BYTES = 16
 _MANY = 8
 
 
+def encode_now(revision: int, key_count: int) -> bytes:
+    """The current revision, and how many keys live, as they stand under REVISION_KEY."""
+    return _NOW.pack(revision, key_count)
+
+
+def decode_now(row: bytes) -> tuple[int, int]:
+    """Revision and count of keys."""
+    revision, key_count = _NOW.unpack(row)
+    return revision, key_count
+
+
 def escape(key: bytes) -> bytes:
     """A form of `key` that keeps its order whatever is appended."""
     return key.replace(b"\0", b"\0\xff") + b"\0\x01" if b"\0" in key else key + b"\0\x01"

@@ -94,6 +94,11 @@ def encode_tombstone(key: bytes, mod_revision: int) -> bytes:
     return b"\x0a" + varint(len(key)) + key + b"\x18" + varint(mod_revision)
 
 
+def encode_key_only(key: bytes) -> bytes:
+    """Encode the mvccpb.KeyValue that etcd's store has of a deletion."""
+    return b"\x0a" + varint(len(key)) + key
+
+
 def decode_key_value(encoded: bytes) -> KeyValue:
     """Decode what the two functions above made."""
     key, value = b"", b""

@@ -167,7 +167,7 @@ def read_backup(path: Path) -> Backup:
     try:
         index, term = read_applied_file(path)
     except StoreError as error:
-        text = "it is no store of Roost's; etcd's own snapshots cannot be restored"
+        text = "it is no store of Roost's; `roost import` takes etcd's snapshots"
         raise BackupDamaged(f"{path}: {text} ({error})") from error
     return Backup(path, True, index, term, 0, size, digest.hexdigest())
 

@@ -9,10 +9,12 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Protocol
 
 from roost.journal import Identity, Journal, OsDisk
 from roost.member.cluster.roster import (
@@ -37,6 +39,7 @@ from roost.store import (
     StoreConfig,
     StoreError,
     Txn,
+    View,
     scrub,
 )
 
@@ -53,6 +56,81 @@ class Amendment:
 
     name: str
     write: Callable[[Txn], None]
+
+
+class Origin(Protocol):
+    """What the first members of a new cluster begin with: the same store, whoever makes it."""
+
+    @property
+    def name(self) -> str:
+        """What tells it from every other; part of the cluster id."""
+
+    def make_store(self, directory: Path) -> Store:
+        """Make it in an empty directory, at the same log position on every member."""
+
+
+class Backups:
+    """A full backup, and the increments that follow it."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        """Read and check them.
+
+        Raises:
+            RestoreRefused: they do not follow each other.
+            BackupDamaged: one is not what was saved.
+
+        """
+        self._files = [read_backup(path) for path in paths]
+        _check_chain(self._files)
+
+    @property
+    def name(self) -> str:
+        """Their digests."""
+        return "/".join(it.digest for it in self._files)
+
+    def make_store(self, directory: Path) -> Store:
+        """As `Origin`.
+
+        Raises:
+            BackupDamaged: what they hold is damaged.
+
+        """
+        _copy_store(self._files[0], directory / "data.mdb")
+        _check_store(directory)
+        try:
+            store = Store.open(config=StoreConfig(), keeper=InlineKeeper(directory))
+        except StoreError as error:
+            raise BackupDamaged(str(error)) from error
+        try:
+            for backup in self._files[1:]:
+                for entry in entries_of(backup):
+                    store.apply(entry.index, write_set_of(entry), entry.term)
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+
+@contextmanager
+def open_backups(paths: Sequence[Path], scratch: Path) -> Iterator[View]:
+    """What a full backup and its increments come to, to be read; `scratch` is made, and removed.
+
+    Raises:
+        RestoreRefused: they do not follow each other.
+        BackupDamaged: one is not what was saved.
+
+    """
+    backups = Backups(paths)
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(mode=0o700)
+    try:
+        store = backups.make_store(scratch)
+        try:
+            yield store.view
+        finally:
+            store.close()
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def restore(
@@ -72,11 +150,26 @@ def restore(
         NotAMember: the member is not in the initial cluster.
 
     """
+    _check_empty(config)
+    return begin_with(config, Backups(paths), world, amendment=amendment)
+
+
+def begin_with(
+    config: MemberConfig,
+    origin: Origin,
+    world: World | None = None,
+    *,
+    amendment: Amendment | None = None,
+) -> Identity:
+    """Make a member's directory of what `origin` makes; as `restore`.
+
+    Raises:
+        RestoreRefused: the directory holds something.
+        NotAMember: the member is not in the initial cluster.
+
+    """
     world = world or World()
-    if config.data_dir.exists() and any(config.data_dir.iterdir()):
-        raise RestoreRefused(f'data-dir "{config.data_dir}" not empty or could not be read')
-    backups = [read_backup(path) for path in paths]
-    _check_chain(backups)
+    _check_empty(config)
     records = initial_records(config.initial_cluster, config.initial_cluster_token)
     own = next((it for it in records if it.name == config.name), None)
     if own is None:
@@ -84,12 +177,10 @@ def restore(
     made = config.data_dir.with_name(config.data_dir.name + ".restoring")
     shutil.rmtree(made, ignore_errors=True)
     OsDisk().make_directory(made)
-    cluster_id = _new_cluster_id(cluster_id_of(it.id for it in records), backups, amendment)
+    cluster_id = _new_cluster_id(cluster_id_of(it.id for it in records), origin.name, amendment)
     directory = made / StoreRecord().directory
     directory.mkdir(mode=0o700)
-    _copy_store(backups[0], directory / "data.mdb")
-    _check_store(directory)
-    index, term = _go_on(directory, backups[1:], config, cluster_id, amendment)
+    index, term = _go_on(origin.make_store(directory), config, cluster_id, amendment)
     change_record(world.disk, made, index=index, term=term)
     identity = Identity(
         cluster_id=cluster_id,
@@ -107,6 +198,11 @@ def restore(
     return identity
 
 
+def _check_empty(config: MemberConfig) -> None:
+    if config.data_dir.exists() and any(config.data_dir.iterdir()):
+        raise RestoreRefused(f'data-dir "{config.data_dir}" not empty or could not be read')
+
+
 def _check_chain(backups: Sequence[Backup]) -> None:
     if not backups or not backups[0].is_full:
         raise RestoreRefused("the first file must be a full snapshot")
@@ -116,9 +212,9 @@ def _check_chain(backups: Sequence[Backup]) -> None:
             raise RestoreRefused(f"{text} {before.index}")
 
 
-def _new_cluster_id(of_members: int, backups: Sequence[Backup], amendment: Amendment | None) -> int:
+def _new_cluster_id(of_members: int, origin: str, amendment: Amendment | None) -> int:
     """Another cluster's, whatever its members are called."""
-    told = f"{of_members:x}/" + "/".join(it.digest for it in backups)
+    told = f"{of_members:x}/{origin}"
     if amendment is not None:
         told += f"/{amendment.name}"
     return int.from_bytes(hashlib.sha256(told.encode()).digest()[:8], "big") or 1
@@ -143,21 +239,10 @@ def _check_store(directory: Path) -> None:
 
 
 def _go_on(
-    directory: Path,
-    increments: Sequence[Backup],
-    config: MemberConfig,
-    cluster_id: int,
-    amendment: Amendment | None,
+    store: Store, config: MemberConfig, cluster_id: int, amendment: Amendment | None
 ) -> tuple[int, int]:
-    """Apply the increments, then the entry that makes it another cluster; return that entry."""
+    """Apply the entry that makes it another cluster, and close it; return that entry."""
     try:
-        store = Store.open(config=StoreConfig(), keeper=InlineKeeper(directory))
-    except StoreError as error:
-        raise BackupDamaged(str(error)) from error
-    try:
-        for backup in increments:
-            for entry in entries_of(backup):
-                store.apply(entry.index, write_set_of(entry), entry.term)
         txn = store.begin()
         for name in (MEMBERS_TREE, REMOVED_TREE, "$etcd.alarms"):
             txn.delete_range(txn.tree(name).id, b"")

@@ -1,0 +1,1 @@
+"""`roost check`: whether a cluster does what is asked of it, by asking it."""

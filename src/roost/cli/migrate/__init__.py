@@ -1,0 +1,1 @@
+"""`roost migrate`: the live way from an etcd to Roost."""
