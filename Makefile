@@ -160,7 +160,7 @@ $(VENV)/.installed-wheel: requirements-wheel.lock $(VENV)/.installed
 lock: $(VENV)/.installed-test
 	$(BIN)/python -m pip install --quiet pip-tools
 	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links --output-file requirements.lock pyproject.toml
-	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links --allow-unsafe --extra plot --extra prometheus --extra series --extra test --output-file requirements-test.lock pyproject.toml
+	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links --allow-unsafe --extra arrow --extra plot --extra prometheus --extra series --extra test --output-file requirements-test.lock pyproject.toml
 	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links --constraint requirements-test.lock --output-file requirements-wheel.lock compiling/wheel.in
 
 # Prove that a bare Debian 12 is enough for the two commands; as root, needs debootstrap.

@@ -19,7 +19,7 @@ import roost
 from roost.cli.exits import OF_COMMANDS, OF_SERVE
 from roost.cli.main import main
 from roost.cli.settings import NOTED, REFUSED, TAKEN
-from roost.errors import RoostError
+from roost.errors import PackageMissing, RoostError
 from roost.server.figures import FIGURES
 from roost.sim.cores.script import points_in, points_of
 
@@ -130,7 +130,10 @@ def error_classes() -> list[type[RoostError]]:
     for info in walk_packages(roost.__path__, "roost."):
         if info.name.endswith("__main__"):
             continue
-        module = import_module(info.name)
+        try:
+            module = import_module(info.name)
+        except PackageMissing:
+            continue  # without its extra; what it raises stands elsewhere
         for _, it in getmembers(module, isclass):
             if issubclass(it, RoostError):
                 found.add(it)

@@ -19,7 +19,7 @@ FLOORS = {
         peer | journal | store | client
         raft
         settings
-        self_signed | door | children | figures | certified | exchange
+        self_signed | door | children | figures | certified | exchange | arrow
         tls | descriptors | faces | ticker | histogram | os_errors | places | lots
         fair_queue | memory | slices | tasks
         call | outcome | memory_limit
@@ -193,13 +193,17 @@ FLOORS = {
         interface
         prometheus | asking
         writing | tailing
-        parts
-        queries | frames | driving
-        intake | asked
+        arrow | parts
+        frames | driving
+        intake | asked | deleting
+        queries
         engine
         operations | reading | slicing
-        registry | retention
-        staging | trees
+        retention
+        trees
+        jobs
+        registry
+        staging
         generations | sealing
         content | records
         chain | head
@@ -262,13 +266,15 @@ FLOORS = {
         errors | shapes
     """,
     "roost.client.series": """
+        sharded
         blocking
         aio
-        members | asking
+        requests
+        members | asking | dataset | merging
         ways
         wire | questions | answers
-        points
-        errors
+        points | framed
+        errors | arrow
     """,
     "roost.client.aio": """
         client

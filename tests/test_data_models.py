@@ -31,6 +31,7 @@ FACES = {
     "roost.database.model",
 }
 GROUND = {
+    "roost.arrow",
     "roost.call",
     "roost.compiled",
     "roost.errors",

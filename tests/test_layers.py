@@ -16,6 +16,7 @@ SOURCES = Path(__file__).parent.parent / "src"
 
 # Bytes in, bytes out: no clock, no chance, no device, no log; the same calls give the same bytes.
 SANS_IO = (
+    "roost.arrow",
     "roost.raft",
     "roost.peer.frame",
     "roost.peer.greeting",

@@ -118,6 +118,7 @@ SHOWN_BY = {
     "raft/leading": "raft/test_invariants.py",
     "raft/types": "raft/test_confchange.py",
     # The model of exactness looks at all of it from outside.
+    "series/jobs": "series/test_deleting.py",
     "series/asked": "series/test_interface.py",
     # PromQL from its text to its numbers, against a model and real Prometheus; and over HTTP.
     "series/prometheus": (

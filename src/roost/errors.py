@@ -27,8 +27,16 @@ class PeerFault(RoostError):
     """Bytes from outside this process broke the rules of their format."""
 
 
+class BadArrow(PeerFault):
+    """Bytes that are no stream of Arrow's, or one that is not taken; the text says why."""
+
+
 class DeviceFault(RoostError):
     """A disk, file or helper process failed or holds what it must not."""
+
+
+class PackageMissing(CallerFault, ImportError):
+    """Something needs a package that is not installed; the text says which, and how."""
 
 
 class Refused(CallerFault):

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -66,6 +67,48 @@ def test_what_is_exported_is_imported(shell: Shell, tmp_path: Path) -> None:
     assert "row 2" in shell.run("series", "import", str(path), "--name", "other", code=1)
     path.write_text("when,value\n1,1\n")
     assert "columns are" in shell.run("series", "import", str(path), "--name", "x", code=1)
+
+
+def test_points_of_many_series_are_deleted_by_a_job(shell: Shell) -> None:
+    lines = "".join(
+        f"many,all=1,of={it} f={it} {second}\n" for it in range(501) for second in (1, 9)
+    )
+    with urlopen(Request(f"http://{shell.endpoint}/write?precision=s", lines.encode())) as answer:
+        assert answer.status == 204
+    span = ("--start", "1970-01-01T00:00:00Z", "--end", "1970-01-01T00:00:05Z")
+    said = shell.run("series", "delete", "--tag", "all=1", *span, "--yes")
+    assert said == "501 points deleted\n"
+    (found,) = shell.rows("series", "jobs")
+    assert (found["state"], found["series_done"], found["deleted"]) == ("done", 501, 501)
+    (row,) = shell.rows("series", "delete", "--tag", "all=1", *span, "--yes", "--no-wait")
+    assert (row["job"], row["points"]) == (2, 0)
+    (cancelled,) = shell.rows("series", "jobs", "--cancel", "2")
+    assert cancelled["state"] in ("cancelled", "done")
+    heads, *rows = shell.run("series", "jobs").splitlines()
+    assert heads.split()[:2] == ["JOB", "STATE"]
+    assert [it.split()[1] for it in rows] == ["done", cancelled["state"]]
+    assert "no job 9" in shell.run("series", "jobs", "--cancel", "9", code=3)
+    assert "NAME and --all" in shell.run("series", "delete", "--tag", "a=1", "--all", code=2)
+
+
+def test_a_folder_of_parquet_is_written_and_written_again(shell: Shell, tmp_path: Path) -> None:
+    try:
+        from pyarrow import parquet
+    except ImportError:
+        pytest.skip("nothing is known of Parquet here: pyarrow is not installed")
+    for day in ("2024-01-31", "2024-02-01"):
+        shell.run("series", "add", "kept{room=1}", "1.5", "--time", f"{day}T12:00:00Z")
+    command = ("series", "export", "kept", "--by", "room", "--parquet", str(tmp_path / "archive"))
+    assert shell.run(*command).splitlines() == [
+        "1/2\troom=1/month=2024-01/points.parquet\twritten\t1 rows",
+        "2/2\troom=1/month=2024-02/points.parquet\twritten\t1 rows",
+        "2 written, 0 unchanged, 0 kept, 0 removed",
+    ]
+    assert {it["state"] for it in shell.rows(*command)} == {"unchanged"}
+    path = tmp_path / "archive" / "room=1" / "month=2024-02" / "points.parquet"
+    assert parquet.ParquetFile(path).read().column("value").to_pylist() == [1.5]
+    assert "another folder" in shell.run(*command[:2], *command[3:], code=3)
+    assert "whole months" in shell.run(*command, "--start", "now-1d", code=2)
 
 
 def test_rules_and_figures(shell: Shell) -> None:

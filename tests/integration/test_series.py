@@ -216,3 +216,29 @@ def test_who_may_write_points_has_the_right_to_write_below_series(tmp_path: Path
         assert statuses() == [401, 401]
         assert statuses(authorization=token("reader")) == [403, 200]
         assert statuses(authorization=f"Token {token('writer')}") == [204, 200]
+
+
+def test_a_learner_answers_with_all_that_was_told_durable(three: Cluster) -> None:
+    first, newcomer = three.endpoints[0], three.grow()
+    body = b"\n".join(b"cpu usage=%d %d" % (it, BEGIN + it) for it in range(2000))
+    assert ask(first, "POST", "/write?precision=s", body) == (204, b"")
+    with Client([first]) as client:
+        client.add_member([three.peer_url(newcomer)], is_learner=True)
+    three.start(newcomer, "--initial-cluster-state=existing")
+    wait_until(lambda: three.status_now(newcomer) is not None)
+    assert three.status(newcomer).isLearner
+    replica = three.endpoints[newcomer]
+    target = f"name=cpu.usage&start={BEGIN}&end={BEGIN + 4000}&precision=s&window=1y&agg=count,max"
+
+    def has_caught_up() -> bool:
+        status, said = ask(replica, "GET", f"/series/query?{target}")
+        return status == 200 and b"1999" in said
+
+    wait_until(has_caught_up)
+    for number in range(2000, 2020):
+        line = b"cpu usage=%d %d" % (number, BEGIN + number)
+        assert ask(first, "POST", "/write?precision=s", line) == (204, b"")
+        ((row,),) = rows(replica, target).values()
+        assert row[1:] == [number + 1, float(number)], "no read is behind what was told durable"
+    assert ask(replica, "POST", "/write?precision=s", b"cpu usage=-1 %d" % BEGIN) == (204, b"")
+    assert rows(first, f"name=cpu.usage&end={BEGIN + 1}&precision=s")["cpu.usage"] == [[BEGIN, -1]]

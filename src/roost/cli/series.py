@@ -1,10 +1,13 @@
 """`roost series`: time series from the command line."""
 
 import csv
+import os
+import stat
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TextIO
 
 import click
@@ -15,14 +18,15 @@ from roost.cli.shared import client_options, credentials, failed, say_json, say_
 from roost.client import series as client
 from roost.client.series.points import nanoseconds
 from roost.client.series.questions import WINDOWS_MAX
+from roost.client.series.requests import JOB_LOOK_S
 from roost.errors import RoostError
 
 _name = click.argument("name", metavar="NAME")
 _csv = click.option("--csv", "as_csv", is_flag=True, help="CSV, with times as RFC 3339.")
 _start = click.option("--start", default="", help="From this time: RFC 3339, now-1h, nanoseconds.")
 _end = click.option("--end", default="", help="To before this time.")
-# Rows of a file between two looks at how far it is.
-_STEP_ROWS = 100_000
+# Signs of a file between two looks at how far it is.
+_STEP_SIGNS = 1 << 20
 
 
 @click.group()
@@ -322,11 +326,13 @@ def tail(
 
 
 @series.command()
-@_name
+@click.argument("name", metavar="[NAME]", default="")
+@click.option("--tag", default="", help="Of all series that have this tag or label, key:value.")
 @_start
 @_end
 @click.option("--all", "is_all", is_flag=True, help="The series itself, with all that it has.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--no-wait", is_flag=True, help="Of many series: say the job, and go.")
 @client_options
 def delete(
     name: str,
@@ -334,32 +340,88 @@ def delete(
     timeout_s: float,
     *,
     as_json: bool,
+    tag: str,
     start: str,
     end: str,
     is_all: bool,
     yes: bool,
+    no_wait: bool,
 ) -> None:
-    r"""Delete a range of a series, or all of it; says how many points that is, and asks.
+    r"""Delete a range of series, or one series; says how many points that is, and asks.
+
+    Of more than 500 series it is a job, which goes on when this is interrupted: roost series jobs.
 
     \b
     Example:
         roost series delete sensor1.heat --start 2024-03-01 --end 2024-03-02
+        roost series delete --tag temp:C --start 2020-01-01 --end 2021-01-01
     """
-    if is_all == bool(start and end):
-        raise click.UsageError("say --start and --end, or --all")
+    _need((name,) if name else (), (tag,) if tag else ())
+    if is_all == bool(start and end) or (is_all and not name):
+        raise click.UsageError("say --start and --end, or NAME and --all")
+    if is_all and tag:
+        raise click.UsageError("--all is of one series, NAME")
     with _connected(endpoints, timeout_s) as connection:
         span = ("1678-01-01", "2261-12-31") if is_all else (start, end)
-        count = connection.delete(name, *span, dry_run=True)
+        count = connection.delete(name, *span, tag=tag, dry_run=True)
         if not yes:
-            click.confirm(f"Delete {count} points of {name}?", abort=True, err=True)
+            click.confirm(f"Delete {count} points of {name or tag}?", abort=True, err=True)
         if is_all:
             connection.delete_series(name)
+            said: dict[str, Any] = {"deleted": count}
         else:
-            count = connection.delete(name, start, end)
+            said = connection.begin_delete(name, start, end, tag=tag)
+            if "job" in said and not no_wait:
+                said = _waited(connection, said)
     if as_json:
-        say_json({"name": name, "deleted": count})
+        say_json(said if "job" in said else {"name": name or tag, "deleted": said["deleted"]})
+    elif said.get("state", "done") == "done":
+        click.echo(f"{said['deleted']} points deleted")
     else:
-        click.echo(f"{count} points deleted")
+        click.echo(f"job {said['job']} is {said['state']}: {said['deleted']} points deleted")
+
+
+def _waited(connection: client.Connection, said: dict[str, Any]) -> dict[str, Any]:
+    """Show how far a job is, until it is over; what it is then."""
+    is_seen = sys.stderr.isatty()
+    while said["state"] == "running":
+        time.sleep(JOB_LOOK_S)
+        said = connection.job(said["job"])
+        if is_seen:
+            done = f"{said['series_done']} of {said['series']} series"
+            click.echo(f"\rjob {said['job']}: {done}", err=True, nl=False)
+    if is_seen:
+        click.echo("", err=True)
+    return said
+
+
+@series.command()
+@click.option("--cancel", type=click.IntRange(1), help="Delete no more by this job.")
+@client_options
+def jobs(endpoints: str, timeout_s: float, *, as_json: bool, cancel: int | None) -> None:
+    r"""List deletions of many series, and how far they are; or cancel one.
+
+    \b
+    Example:
+        roost series jobs
+        roost series jobs --cancel 7
+    """
+    with _connected(endpoints, timeout_s) as connection:
+        found = connection.jobs() if cancel is None else [connection.cancel_job(cancel)]
+    if as_json:
+        for row in found:
+            say_json(row)
+        return
+    heads = ["JOB", "STATE", "SERIES", "DONE", "POINTS", "DELETED", "OF"]
+    rows = [
+        [
+            *(str(it[key]) for key in ("job", "state", "series", "series_done", "points")),
+            str(it["deleted"]),
+            " ".join([*it["names"], *it["tags"], f"{it['start']}..{it['end']}"]),
+        ]
+        for it in found
+    ]
+    say_table([heads, *rows], right={0, 2, 3, 4, 5})
 
 
 @series.command()
@@ -445,8 +507,8 @@ def import_points(
         roost series import points.csv
     """
     count = 0
-    with _connected(endpoints, timeout_s) as connection, _progress(file) as advance:
-        for row in csv.DictReader(file):
+    with _connected(endpoints, timeout_s) as connection, _progress(file) as lines:
+        for row in csv.DictReader(lines):
             target = name or row.get("series") or ""
             at, value = row.get("time") or "", row.get("value") or ""
             if not target or not at:
@@ -457,8 +519,6 @@ def import_points(
                 except ValueError as error:
                     raise click.ClickException(f"row {count + 1}: {error}") from error
             count += 1
-            if not count % _STEP_ROWS:
-                advance(count)
     if as_json:
         say_json({"imported": count})
     else:
@@ -466,17 +526,29 @@ def import_points(
 
 
 @contextmanager
-def _progress(file: TextIO) -> Iterator[Callable[[int], None]]:
-    """Say now and then how far a file is; only to people."""
-    is_seen = sys.stderr.isatty()
+def _progress(file: TextIO) -> Iterator[Iterator[str]]:
+    """Lines of a file, with a bar that says how much of it was read; only people see it."""
+    if not sys.stderr.isatty():
+        yield iter(file)
+        return
+    about = os.fstat(file.fileno())
+    size = about.st_size if stat.S_ISREG(about.st_mode) else 0
+    with click.progressbar(
+        length=size, label=file.name, file=sys.stderr, show_pos=not size, width=30
+    ) as bar:
+        yield _counted(file, bar.update)
+        bar.finish()
 
-    def advance(count: int) -> None:
-        if is_seen:
-            click.echo(f"\r{file.name}: {count} rows", err=True, nl=False)
 
-    yield advance
-    if is_seen:
-        click.echo("", err=True)
+def _counted(file: TextIO, advance: Callable[[int], None]) -> Iterator[str]:
+    """Lines, of which somebody is told now and then how many signs they were."""
+    held = 0
+    for line in file:
+        held += len(line)
+        if held >= _STEP_SIGNS:
+            advance(held)
+            held = 0
+        yield line
 
 
 @series.command()
@@ -484,6 +556,23 @@ def _progress(file: TextIO) -> Iterator[Callable[[int], None]]:
 @click.option("--tag", "tags", multiple=True, help="Series with this tag; may be given again.")
 @_start
 @_end
+@click.option("--parquet", "folder", default="", help="Into this folder, as files of Parquet.")
+@click.option("--by", default="", help="Of Parquet: a folder for each value of this tag, too.")
+@click.option(
+    "--every",
+    type=click.Choice(["day", "month"]),
+    default="month",
+    show_default=True,
+    help="Of Parquet: how much time is in a file.",
+)
+@click.option(
+    "--settled-days",
+    type=click.IntRange(0, 36_500),
+    default=1,
+    show_default=True,
+    help="Of Parquet: a file is written when its time is over for so long.",
+)
+@click.option("--mirror", is_flag=True, help="Of Parquet: follow deletions, too.")
 @client_options
 def export(
     names: tuple[str, ...],
@@ -494,13 +583,25 @@ def export(
     tags: tuple[str, ...],
     start: str,
     end: str,
+    folder: str,
+    **how: Any,
 ) -> None:
     r"""Write points as CSV: series, time, value; with --json as one object a line.
+
+    With --parquet into a folder, a file for each month, as DuckDB, Polars and Spark read them.
+    Run again it writes what is new or has changed, and what was stopped goes on.
 
     \b
     Example:
         roost series export sensor1.heat > points.csv
+        roost series export --tag temp:C --by room --parquet archive
     """
+    if folder:
+        if start or end:
+            raise click.UsageError("--parquet has whole months or days: no --start, no --end")
+        with _connected(endpoints, timeout_s) as connection:
+            _say_files(_files(connection, folder, names, tags, how), as_json=as_json)
+        return
     _need(names, tags)
     asked = client.Asked(names=names, tags=tags, start=start, stop=end)
     with _connected(endpoints, timeout_s) as connection:
@@ -511,3 +612,37 @@ def export(
     for table in answer.tables:
         for at, value in zip(table.times, table.columns["value"], strict=True):
             say_json({"series": table.name, "time": at, "value": value})
+
+
+def _files(
+    connection: client.Connection,
+    folder: str,
+    names: tuple[str, ...],
+    tags: tuple[str, ...],
+    how: dict[str, Any],
+) -> Iterator[client.Exported]:
+    """Export into a folder; each file as it is done."""
+    until = datetime.now(UTC) - timedelta(days=how["settled_days"])
+    yield from client.export(
+        connection,
+        folder,
+        *names,
+        tags=tags,
+        by=how["by"],
+        every=client.Every[how["every"].upper()],
+        until_ns=nanoseconds(until),
+        mirrors=how["mirror"],
+    )
+
+
+def _say_files(files: Iterator[client.Exported], *, as_json: bool) -> None:
+    """Say what becomes of each, and at the end how many."""
+    counts = dict.fromkeys(client.State, 0)
+    for it in files:
+        counts[it.state] += 1
+        if as_json:
+            say_json({"path": it.path, "state": it.state.value, "rows": it.rows})
+        elif it.state is not client.State.UNCHANGED:
+            click.echo(f"{it.place}/{it.total}\t{it.path}\t{it.state.value}\t{it.rows} rows")
+    if not as_json:
+        click.echo(", ".join(f"{count} {state.value}" for state, count in counts.items()))

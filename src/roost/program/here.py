@@ -122,7 +122,7 @@ class Here:
                 )
         except TimeoutError as error:
             raise _late(self._timeout_s) from error
-        if answer.status not in (200, 204):
+        if answer.status not in (200, 202, 204):
             raise refusal_of(answer.status, whole)
         return whole
 
@@ -155,6 +155,32 @@ class Here:
         finally:
             answer.close()
         self._embedded.check()
+
+    async def pieces(self, target: str) -> AsyncGenerator[bytes, None]:
+        """An answer of any length, as it comes.
+
+        Raises:
+            RoostError: as `ask`; the time is that for each piece.
+
+        """
+        self._embedded.check()
+        inside = await self._desk.inside()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                answer = await inside.answer(_request("GET", target))
+            if isinstance(answer, Answered):
+                raise refusal_of(answer.status, answer.body)
+            try:
+                while True:
+                    async with asyncio.timeout(self._timeout_s):
+                        piece = await anext(answer.pieces, b"")
+                    if not piece:
+                        return
+                    yield piece
+            finally:
+                answer.close()
+        except TimeoutError as error:
+            raise _late(self._timeout_s) from error
 
     async def answer(self, asked: Asked) -> Answer:
         """The answer to a question.

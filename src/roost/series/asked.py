@@ -21,11 +21,13 @@ from roost.errors import (
     NotExecuted,
     OutcomeUnknown,
     Overloaded,
+    PackageMissing,
     Refused,
     RoostError,
 )
 from roost.exchange import JSON, Answer, Fields, Request
 from roost.series.errors import (
+    NO_JOB,
     NO_SERIES,
     STAGING_FULL,
     BadPoints,
@@ -211,7 +213,9 @@ def status_of(error: RoostError) -> int:
             return 503
         case Refused():
             code = getattr(error, "code", "")
-            return {NO_SERIES: 404, STAGING_FULL: 503}.get(code, 409)
+            return {NO_SERIES: 404, NO_JOB: 404, STAGING_FULL: 503}.get(code, 409)
+        case PackageMissing():
+            return 501
         case CallerFault():
             return 400
     return 500
@@ -227,6 +231,7 @@ _CODES: tuple[tuple[type[RoostError], str], ...] = (
     (NotExecuted, "not_executed"),
     (OutcomeUnknown, "outcome_unknown"),
     (SeriesDamaged, "damaged"),
+    (PackageMissing, "package_missing"),
 )
 
 

@@ -10,7 +10,7 @@ from roost.series.engine import Engine
 from roost.series.errors import BadWindow
 from roost.series.extra import np
 from roost.series.names import Info
-from roost.series.parts import WRITERS
+from roost.series.parts import WRITERS, Writer
 from roost.series.queries import (
     PAGE_SERIES,
     Fill,
@@ -32,7 +32,7 @@ from roost.series.spelling import (
 from roost.series.tables import TIME_MIN, TIME_STOP
 from roost.series.tailing import as_events, as_lines, tail, titles_of
 from roost.series.windows import auto_window
-from roost.series.writing import described_series
+from roost.series.writing import ARROW_TYPE, described_job, described_series
 
 EVENTS = (b"content-type", b"text/event-stream")
 NDJSON = (b"content-type", b"application/x-ndjson")
@@ -73,7 +73,7 @@ class Asking:
         unit = asked.unit() if asked.text("precision") else None
         asked.check()
         pages = run(self._engine, check(query))
-        kind, writer = WRITERS[form]
+        kind, writer = WRITERS[form] if form in WRITERS else await self._engine.aside(_arrow)
         pieces = await _begun(writer(pages, query.tz, unit))
         return Streaming(((b"content-type", kind),), pieces, lambda: None)
 
@@ -186,6 +186,10 @@ class Asking:
             return Streaming((NDJSON, UNCACHED), as_lines(rows), lambda: None)
         return Streaming((EVENTS, UNCACHED), as_events(rows), lambda: None)
 
+    async def jobs(self) -> Answer:
+        """Deletions that are under way, and those that were."""
+        return said(200, {"jobs": [described_job(it) for it in await self._engine.jobs()]})
+
     async def rules(self) -> Answer:
         """All rules of retention."""
         found = []
@@ -221,10 +225,18 @@ def _form(request: Request, asked: Parameters) -> str:
     form = asked.text("format")
     if not form:
         accepted = request.headers.get(b"accept", b"").decode("latin-1")
-        form = "csv" if "text/csv" in accepted else "json"
-    if form not in WRITERS:
-        raise BadRequest(f"format={form!r}: json or csv")
+        kinds = {"text/csv": "csv", ARROW_TYPE.decode(): "arrow"}
+        form = next((form for kind, form in kinds.items() if kind in accepted), "json")
+    if form not in (*WRITERS, "arrow"):
+        raise BadRequest(f"format={form!r}: json, csv or arrow")
     return form
+
+
+def _arrow() -> tuple[bytes, Writer]:
+    """Load what writes Arrow; on a thread."""
+    from roost.series.arrow import as_arrow
+
+    return ARROW_TYPE, as_arrow
 
 
 async def _listed(

@@ -1,4 +1,4 @@
-"""What a member does for time series again and again: seal, freeze, drop what is too old.
+"""What a member does for time series again and again: seal, freeze, delete, drop what is too old.
 
 The member that leads does it; another one looks whether it does by now.  Sealing goes on slice by
 slice as long as there is something frozen, each of them many small steps (`Engine.seal_slice`), so
@@ -15,6 +15,7 @@ import logging
 from roost.database import Refused
 from roost.errors import NotExecuted, OutcomeUnknown, RoostError
 from roost.faces import Closed
+from roost.series.deleting import Deleting
 from roost.series.engine import Engine
 
 logger = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ class Driver:
     def __init__(self, engine: Engine) -> None:
         """Drive `engine`."""
         self._engine = engine
+        self._deleting = Deleting(engine)
         # The generation that was seen to have something in it, and since when.
         self._seen = (0, 0.0)
         self._expired_s = engine.clock_s()
@@ -61,9 +63,13 @@ class Driver:
         engine = self._engine
         now_s = engine.clock_s()
         head = await engine.head()
+        # A step is staged as points are: where there is no room, sealing makes some first.
+        has_deleted = not head.is_full and await self._deleting.step()
         if head.frozen is not None:
             self.slice_count += 1
-            return await engine.seal_slice()
+            return await engine.seal_slice() or has_deleted
+        if has_deleted:
+            return True
         if not head.active.record_count:
             self._seen = (0, 0.0)
         elif self._seen[0] != head.active.number:

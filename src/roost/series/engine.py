@@ -24,9 +24,12 @@ from roost.database.aio import Database, Observation
 from roost.series.errors import OVERTAKEN
 from roost.series.generations import Records
 from roost.series.head import STAGED_TREE, Head
+from roost.series.jobs import Job, decode_job
 from roost.series.names import Info, Tag
 from roost.series.operations import (
     APPEND,
+    BEGIN_JOB,
+    CANCEL_JOB,
     DECLARE,
     DELETE_MANY,
     DELETE_POINTS,
@@ -35,6 +38,7 @@ from roost.series.operations import (
     KEEP,
     OPERATIONS,
     PUT_BLOCKS,
+    STEP_JOB,
     TAG,
     THIN,
 )
@@ -160,6 +164,48 @@ class Engine:
 
         """
         await self._run(DELETE_SERIES, key)
+
+    async def begin_job(self, job: Job) -> Job:
+        """Begin a deletion of many series; it has its number then.
+
+        Raises:
+            Refused: too many are under way.
+
+        """
+        return await self._run(BEGIN_JOB, job)
+
+    async def step_job(self, job: Job, sids: list[int], point_count: int) -> Job:
+        """Go on with a job: `sids` are next; what it is then.
+
+        Raises:
+            Refused: OVERTAKEN; NO_JOB; STAGING_FULL.
+
+        """
+        return await self._run(STEP_JOB, job.number, job.cursor, sids, point_count)
+
+    async def cancel_job(self, number: int) -> Job:
+        """Delete no more by a job; what it is then.
+
+        Raises:
+            Refused: NO_JOB.
+
+        """
+        return await self._run(CANCEL_JOB, number)
+
+    async def jobs(self) -> list[Job]:
+        """All jobs whose rows are kept, the oldest first."""
+        async with self.reading() as reading:
+            pages = reading.trees.jobs.pages()
+            return [decode_job(row) async for page in pages for _, row in page]
+
+    async def running_job(self) -> Job | None:
+        """The oldest job that is not over, as this member knows it."""
+        async for page in self._trees.jobs.pages():
+            for _, row in page:
+                job = decode_job(row)
+                if not job.is_over:
+                    return job
+        return None
 
     async def keep(self, target: bytes, policy: Policy | None) -> None:
         """Set or remove the rule of `retention.of_series` or `of_tag`.

@@ -101,7 +101,7 @@ class Interface:
                 return not_allowed("POST")
             await self._admit(request.caller, True)
             asked = parameters(request, self.engine.now_ns())
-            return self._writing.stream(request, asked, body)
+            return await self._writing.stream(request, asked, body)
         except RoostError as error:
             return refusal(error)
 
@@ -147,6 +147,8 @@ class Interface:
                 return await self._asking.tail(asked)
             case ("GET" | "HEAD", "/retention"):
                 return await self._asking.rules()
+            case ("GET" | "HEAD", "/jobs"):
+                return await self._asking.jobs()
             case ("GET" | "HEAD", "/stats"):
                 return await self._statistics()
             case ("PUT", "/retention"):
@@ -155,11 +157,14 @@ class Interface:
                 return await self._writing.tags(request)
             case ("DELETE", "/points"):
                 return await self._writing.delete_points(asked)
+            case ("DELETE", _) if path.startswith("/jobs/"):
+                return await self._writing.cancel_job(path.removeprefix("/jobs/"))
             case ("DELETE", _) if path.startswith("/") and len(path) > 1:
                 return await self._writing.delete_series(path[1:])
         allowed = {
             "": ("GET",), "/query": ("GET",), "/last": ("GET",), "/retention": ("GET", "PUT"),
             "/tail": ("GET",), "/tags": ("POST",), "/points": ("DELETE",), "/stats": ("GET",),
+            "/jobs": ("GET",),
         }.get(path)  # fmt: skip
         return not_found() if allowed is None else not_allowed(*allowed)
 

@@ -133,13 +133,13 @@ def check(query: Query) -> Query:
 
 
 async def select(
-    reading: Reading, names: Sequence[str], tags: Sequence[Tag]
+    reading: Reading, names: Sequence[str], tags: Sequence[Tag], *, most: int = SERIES_MAX
 ) -> AsyncGenerator[int, None]:
     """The numbers of the series that are asked for, each once.
 
     Raises:
         BadSeries: a name is none.
-        BadWindow: they are more than SERIES_MAX.
+        BadWindow: they are more than `most`.
 
     """
     wanted: set[int] | None = None
@@ -148,16 +148,16 @@ async def select(
         wanted = found if wanted is None else wanted & found
     chosen: list[int] = [] if names else sorted(wanted or ())
     for text in names:
-        chosen += await _named(reading, parse_series(text), wanted)
-        if len(chosen) > SERIES_MAX:
+        chosen += await _named(reading, parse_series(text), wanted, most)
+        if len(chosen) > most:
             break
-    if len(chosen) > SERIES_MAX:
-        raise BadWindow(f"more than {SERIES_MAX} series: ask for fewer")
+    if len(chosen) > most:
+        raise BadWindow(f"more than {most} series: ask for fewer")
     for sid in dict.fromkeys(chosen):
         yield sid
 
 
-async def _named(reading: Reading, asked: Info, wanted: set[int] | None) -> list[int]:
+async def _named(reading: Reading, asked: Info, wanted: set[int] | None, most: int) -> list[int]:
     """Series of a name that have all labels that were asked for; as far as they are wanted."""
     found: list[int] = []
     async for page in reading.named(asked.name):
@@ -167,7 +167,7 @@ async def _named(reading: Reading, asked: Info, wanted: set[int] | None) -> list
             info = await reading.trees.read_info(sid) if asked.labels else asked
             if info is not None and set(asked.labels) <= set(info.labels):
                 found.append(sid)
-        if len(found) > SERIES_MAX:
+        if len(found) > most:
             break
     return found
 

@@ -14,6 +14,7 @@ from roost.series.head import (
     decode_head,
     decode_state,
 )
+from roost.series.jobs import JOBS_TREE
 from roost.series.levels import POINTS_TREE, ROWS_TREE
 from roost.series.names import INFO_TREE, NAMES_TREE, TAGS_TREE, Info, decode_info
 
@@ -39,6 +40,7 @@ class Trees:
     states: Bytes
     points: Bytes
     rows: Bytes
+    jobs: Bytes
 
     async def read_head(self) -> Head:
         """How far staging and sealing are."""
@@ -70,4 +72,5 @@ def trees_of(source: Source) -> Trees:
         states=source.tree(STATES_TREE),
         points=source.tree(POINTS_TREE),
         rows=source.tree(ROWS_TREE),
+        jobs=source.tree(JOBS_TREE),
     )

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
 import msgspec
@@ -11,15 +11,18 @@ import msgspec
 from roost.errors import RoostError
 from roost.exchange import Answer, BodyCut, Request, Streaming
 from roost.series.asked import BadRequest, Parameters, described, said
+from roost.series.deleting import SERIES_MAX as JOB_SERIES_MAX
+from roost.series.deleting import counted
 from roost.series.engine import Engine
+from roost.series.extra import np
 from roost.series.frames import COLUMNS_TYPE, BadLine, ColumnFrames, Flush, Frames, TextFrames
 from roost.series.intake import Intake, Points
+from roost.series.jobs import Job
 from roost.series.line_protocol import Lines, Parser
 from roost.series.names import Info, Tag, tag
-from roost.series.queries import select
-from roost.series.reading import Reading
+from roost.series.queries import PAGE_SERIES, select
 from roost.series.retention import Policy, of_series, of_tag
-from roost.series.spelling import parse_duration, parse_series, series_text
+from roost.series.spelling import Precision, parse_duration, parse_series, series_text, time_texts
 from roost.tasks import Tasks
 
 logger = logging.getLogger(__name__)
@@ -28,8 +31,9 @@ B = TypeVar("B")
 BODY_BYTES_MAX, ASIDE_BYTES = 32 << 20, 64 << 10
 NDJSON = ((b"content-type", b"application/x-ndjson"),)
 FOR_EVER = "forever"
-# Series whose points are counted and deleted in one operation.
-DELETE_PAGE = 500
+ARROW_TYPE = b"application/vnd.apache.arrow.stream"
+# From so many series points are deleted at once, all or none; from more by a job.
+AT_ONCE_SERIES = 500
 
 
 class TagsAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -91,11 +95,14 @@ class Writing:
             return _gunzipped(request.body)
         return await self._engine.aside(lambda: _gunzipped(request.body))
 
-    def stream(self, request: Request, asked: Parameters, body: AsyncIterator[bytes]) -> Streaming:
+    async def stream(
+        self, request: Request, asked: Parameters, body: AsyncIterator[bytes]
+    ) -> Streaming:
         """Points as they come, and answers to flushes; see `frames`.
 
         Raises:
             BadRequest, BadPoints: a parameter is none.
+            PackageMissing: it is Arrow, and nothing here reads that.
 
         """
         ack = asked.text("ack", "durable")
@@ -108,9 +115,11 @@ class Writing:
             frames: Frames = ColumnFrames()
         elif kind in (b"text/plain", b"application/x-www-form-urlencoded"):
             frames = TextFrames(unit, self._engine.now_ns())
+        elif kind == ARROW_TYPE:
+            frames = (await self._engine.aside(_arrow_frames))(unit)
         else:
-            text = f"content-type {kind.decode('latin-1')!r}: text/plain or {COLUMNS_TYPE.decode()}"
-            raise BadRequest(text)
+            kinds = b", ".join((COLUMNS_TYPE, ARROW_TYPE)).decode()
+            raise BadRequest(f"content-type {kind.decode('latin-1')!r}: text/plain, {kinds}")
         pieces = self._streamed(frames, body, is_early=ack == "received")
         return Streaming(NDJSON, pieces, lambda: None)
 
@@ -174,13 +183,41 @@ class Writing:
         if not names and not tags:
             raise BadRequest("say which series: by name= or by tag=")
         async with self._engine.reading() as reading:
-            sids = [it async for it in select(reading, names, tags)]
-            count = await _count(reading, sids, start, stop)
-        if not is_dry:
-            for begin in range(0, len(sids), DELETE_PAGE):
-                await self._engine.delete_points(sids[begin : begin + DELETE_PAGE], start, stop)
-        key = "would_delete" if is_dry else "deleted"
-        return said(200, {key: count, "series": len(sids)})
+            chosen = select(reading, names, tags, most=JOB_SERIES_MAX)
+            sids = [it async for it in chosen]
+        count = 0
+        for begin in range(0, len(sids), PAGE_SERIES):
+            async with self._engine.reading() as reading:
+                count += await counted(reading, sids[begin : begin + PAGE_SERIES], start, stop)
+        if is_dry:
+            return said(200, {"would_delete": count, "series": len(sids)})
+        if len(sids) <= AT_ONCE_SERIES:
+            if sids:
+                await self._engine.delete_points(sids, start, stop)
+            return said(200, {"deleted": count, "series": len(sids)})
+        job = Job(
+            number=0,
+            names=names,
+            tags=tags,
+            start=start,
+            stop=stop,
+            begun_ns=self._engine.now_ns(),
+            series_count=len(sids),
+            point_count=count,
+        )
+        return said(202, described_job(await self._engine.begin_job(job)))
+
+    async def cancel_job(self, text: str) -> Answer:
+        """Delete no more by a job.
+
+        Raises:
+            BadRequest: that is no number of one.
+            RoostError: it was not done.
+
+        """
+        if not text.isascii() or not text.isdigit() or len(text) > 18:
+            raise BadRequest(f"{text!r} is no number of a job")
+        return said(200, described_job(await self._engine.cancel_job(int(text))))
 
     async def delete_series(self, text: str) -> Answer:
         """Delete a series with all that it has.
@@ -213,6 +250,13 @@ class Writing:
         return said(200, msgspec.to_builtins(asked))
 
 
+def _arrow_frames() -> Callable[[Precision], Frames]:
+    """Load what reads Arrow; on a thread."""
+    from roost.series.arrow import ArrowFrames
+
+    return ArrowFrames
+
+
 def _policy(keep: str, sums: str) -> Policy:
     keep_ns = parse_duration(keep)
     if sums == FOR_EVER:
@@ -229,6 +273,25 @@ def described_series(info: Info) -> dict[str, object]:
         "name": series_text(info.name, info.labels),
         "labels": {it.key: it.value for it in info.labels},
         "tags": {it.key: it.value for it in info.tags},
+    }
+
+
+def described_job(job: Job) -> dict[str, object]:
+    """A job, as answers have it."""
+    begun, start, stop = time_texts(np.array([job.begun_ns, job.start, job.stop]))
+    return {
+        "job": job.number,
+        "kind": "delete",
+        "state": job.state,
+        "names": job.names,
+        "tags": [it.text for it in job.tags],
+        "start": start,
+        "end": stop,
+        "begun": begun,
+        "series": job.series_count,
+        "series_done": job.done_count,
+        "points": job.point_count,
+        "deleted": job.deleted_count,
     }
 
 
@@ -273,15 +336,6 @@ def _on_not_added(error: BaseException) -> None:
 
 def _line(value: object) -> bytes:
     return msgspec.json.encode(value) + b"\n"
-
-
-async def _count(reading: Reading, sids: list[int], start: int, stop: int) -> int:
-    total = 0
-    for sid in sids:
-        content = await reading.content(sid)
-        if content is not None:
-            total += await content.count(start, stop)
-    return total
 
 
 def _tags(texts: list[str]) -> list[Tag]:

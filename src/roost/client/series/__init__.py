@@ -12,9 +12,10 @@
 is awaited.  docs/how-to/series.md shows both.
 """
 
-from roost.client.series import aio
+from roost.client.series import aio, sharded
 from roost.client.series.answers import Answer, Live, Table
 from roost.client.series.blocking import Appender, Connection, Question, connect, query
+from roost.client.series.dataset import Every, Exported, State, export
 from roost.client.series.errors import BadPoint, SeriesRefused
 from roost.client.series.questions import Asked
 
@@ -24,11 +25,16 @@ __all__ = [
     "Asked",
     "BadPoint",
     "Connection",
+    "Every",
+    "Exported",
     "Live",
     "Question",
     "SeriesRefused",
+    "State",
     "Table",
     "aio",
     "connect",
+    "export",
     "query",
+    "sharded",
 ]

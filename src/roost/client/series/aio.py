@@ -10,22 +10,20 @@ Full?  PENDING_POINTS_MAX are kept; who has more waits until some are durable.
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
-from urllib.parse import quote, urlencode
 
 import msgspec
 
 from roost.client.credentials import Credentials
 from roost.client.errors import ClientError, OutcomeUnknown, Unreachable
-from roost.client.series.answers import Live, live_of
 from roost.client.series.asking import Question
 from roost.client.series.errors import SeriesRefused
+from roost.client.series.framed import points_of
 from roost.client.series.members import Members, pause, refusal_of
-from roost.client.series.points import Buffer, columns_of, flush_frame, names_frame
-from roost.client.series.questions import Asked, moment
+from roost.client.series.points import Buffer, flush_frame, names_frame
+from roost.client.series.requests import Requests
 from roost.client.series.ways import Stream, Way
 
 __all__ = ["Appender", "Connection", "Question", "connect"]
@@ -46,13 +44,13 @@ class _Pending:
     flush: int
 
 
-class Connection:
+class Connection(Requests):
     """Points to a cluster, and questions to it; for one event loop.  Use `connect`."""
 
     def __init__(self, way: Way, *, wait_for_server_flush: bool, timeout_s: float) -> None:
         """Nothing is sent."""
         self.waits = wait_for_server_flush
-        self.way = way
+        super().__init__(way)
         self.buffer = Buffer()
         self._timeout_s = timeout_s
         self._pending: deque[_Pending] = deque()
@@ -99,15 +97,20 @@ class Connection:
         if count >= BATCH_POINTS:
             await self.hand_over(self.buffer.take(), count)
 
-    async def add_frame(self, frame: Any, *, time: str = "time", prefix: str = "") -> None:
+    async def add_frame(
+        self, frame: Any, *, time: str = "time", series: str = "", prefix: str = ""
+    ) -> None:
         """A frame of pandas, polars or Arrow: a column of times, each other one a series.
 
+        Or, when the column `series` of it says of which each row is, one point a row, of the column
+        `value`.  Where a frame has no value (null, and pandas' NaN) there is no point.
+
         Raises:
-            BadPoint: it is none.
+            BadPoint: it is none; nothing of it was sent.
             ClientError: as `flush`, of what was sent before.
 
         """
-        for name, times, values in columns_of(frame, time):
+        for name, times, values in points_of(frame, time, series):
             await self.add_many(prefix + name, times, values)
 
     async def hand_over(self, frames: Sequence[bytes], count: int) -> None:
@@ -206,122 +209,6 @@ class Connection:
         while self._pending and self._pending[0].flush <= said["flushed"]:
             self._pending_points -= self._pending.popleft().point_count
             self._sent -= 1
-
-    def query(self, *names: str) -> Question:
-        """Ask for series, by their names; `by_tag` adds tags."""
-        return Question(self.way, Asked(names=names))
-
-    async def listed(
-        self, *, tag: str = "", prefix: str = "", counts: bool = False
-    ) -> list[dict[str, Any]]:
-        """All series: names, labels, tags, first and last times.
-
-        Raises:
-            ClientError: as `Way.ask`.
-
-        """
-        found: list[dict[str, Any]] = []
-        after = ""
-        while True:
-            given = {"tag": tag, "prefix": prefix, "after": after, "counts": "true" * counts}
-            query = urlencode({name: text for name, text in given.items() if text})
-            said = await self.way.ask_json("GET", f"/series?{query}")
-            found += said["series"]
-            if not (after := said.get("after", "")):
-                return found
-
-    async def last(self, *names: str, tag: str = "") -> dict[str, tuple[int, float | None]]:
-        """The last points of series: by name, time in nanoseconds and value.
-
-        Raises:
-            ClientError: as `Way.ask`.
-
-        """
-        given = [*(("name", it) for it in names), *([("tag", tag)] if tag else [])]
-        said = await self.way.ask_json("GET", f"/series/last?precision=ns&{urlencode(given)}")
-        held = (it for it in said["series"] if it["time"] is not None)
-        return {it["name"]: (it["time"], it["value"]) for it in held}
-
-    async def tail(self, *names: str, tag: str = "") -> AsyncGenerator[Live, None]:
-        """Points of series as they come, from now on, until the caller leaves.
-
-        Raises:
-            SeriesRefused: there is no such series, or there are too many.
-            Unreachable: nobody answers, or no more: ask again for what is new.
-
-        """
-        given = [*(("name", it) for it in names), *([("tag", tag)] if tag else [])]
-        target = f"/series/tail?format=lines&precision=ns&{urlencode(given)}"
-        async with aclosing(live_of(self.way.lines(target))) as found:
-            async for it in found:
-                yield it
-
-    async def tag(
-        self, name: str, *, add: Sequence[str] = (), remove: Sequence[str] = ()
-    ) -> dict[str, str]:
-        """Put tags on a series and take them away; what it has then.
-
-        Raises:
-            ClientError: as `Way.ask`.
-
-        """
-        asked = {"name": name, "add": [*add], "remove": [*remove]}
-        return dict((await self.way.ask_json("POST", "/series/tags", asked))["tags"])
-
-    async def delete(self, name: str, start: Any, stop: Any, *, dry_run: bool = False) -> int:
-        """Delete a range of a series; how many points that is, with `dry_run` only that.
-
-        Raises:
-            ClientError: as `Way.ask`.
-
-        """
-        span = {"start": moment(start), "end": moment(stop)}
-        query = urlencode({"name": name, **span, "dry_run": str(dry_run).lower()})
-        said = await self.way.ask_json("DELETE", f"/series/points?{query}")
-        return int(said["would_delete" if dry_run else "deleted"])
-
-    async def delete_series(self, name: str) -> None:
-        """Delete a series with all that it has.
-
-        Raises:
-            ClientError: as `Way.ask`.
-
-        """
-        await self.way.ask("DELETE", f"/series/{quote(name, safe='')}")
-
-    async def retain(
-        self, keep: str | None, *, series: str = "", tag: str = "", sums: str = ""
-    ) -> None:
-        """Keep points of a series, or of all with a tag, for so long, `30d`; None is for ever.
-
-        `sums` is for how long what is summed up of them is kept, `1800d` or `forever`; without it,
-        as long as points.
-
-        Raises:
-            ClientError: as `Way.ask`.
-
-        """
-        target = {"series": series} if series else {"tag": tag}
-        asked = {"keep": keep, **target, **({"sums": sums} if sums else {})}
-        await self.way.ask_json("PUT", "/series/retention", asked)
-
-    async def rules(self) -> list[dict[str, Any]]:
-        """What is kept for some time only.
-
-        Raises:
-            ClientError: as `Way.ask`.
-
-        """
-        return list((await self.way.ask_json("GET", "/series/retention"))["rules"])
-
-    async def statistics(self) -> dict[str, Any]:
-        """How far staging and sealing are.
-
-        Raises:
-            ClientError: as `Way.ask`.
-
-        """
-        return await self.way.ask_json("GET", "/series/stats")
 
 
 def _told(status: int, line: bytes) -> ClientError | OSError:

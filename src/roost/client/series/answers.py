@@ -74,6 +74,41 @@ class Answer:
                 found.setdefault(name, []).extend(values)
         return found
 
+    def to_arrow(self) -> Any:  # Any: a pyarrow.Table
+        """The same as a table of Arrow: `series`, `time` in nanoseconds of UTC, numbers.
+
+        Raises:
+            PackageMissing: pyarrow is not installed.
+
+        """
+        from roost.client.series.arrow import table_of
+
+        return table_of(self.to_columns())
+
+    def to_pandas(self) -> Any:  # Any: a pandas.DataFrame
+        """The same as a frame of pandas.
+
+        Raises:
+            PackageMissing: pyarrow or pandas is not installed.
+
+        """
+        table = self.to_arrow()
+        from roost.client.series.arrow import pandas_of
+
+        return pandas_of(table)
+
+    def to_polars(self) -> Any:  # Any: a polars.DataFrame
+        """The same as a frame of polars.
+
+        Raises:
+            PackageMissing: pyarrow or polars is not installed.
+
+        """
+        table = self.to_arrow()
+        from roost.client.series.arrow import polars_of
+
+        return polars_of(table)
+
 
 class _Series(msgspec.Struct, frozen=True):
     name: str

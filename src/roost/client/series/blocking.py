@@ -5,7 +5,7 @@ that has them: one costs a lock and no visit to another thread.
 """
 
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -13,7 +13,7 @@ from roost.client.credentials import Credentials
 from roost.client.series import aio
 from roost.client.series.answers import Answer, Live
 from roost.client.series.asking import Question as Asking
-from roost.client.series.points import columns_of
+from roost.client.series.framed import points_of
 from roost.client.series.questions import Asked, Building, changed
 from roost.faces import LoopThread
 
@@ -69,9 +69,11 @@ class Connection:
         if count >= aio.BATCH_POINTS:
             self.hand_over()
 
-    def add_frame(self, frame: Any, *, time: str = "time", prefix: str = "") -> None:
+    def add_frame(
+        self, frame: Any, *, time: str = "time", series: str = "", prefix: str = ""
+    ) -> None:
         """A frame of pandas, polars or Arrow; see `aio.Connection.add_frame`."""
-        for name, times, values in columns_of(frame, time):
+        for name, times, values in points_of(frame, time, series):
             self.add_many(prefix + name, times, values)
 
     def hand_over(self) -> None:
@@ -138,9 +140,27 @@ class Connection:
         """Put tags on a series and take them away; what it has then."""
         return self.call(self._inner.tag(name, add=add, remove=remove))
 
-    def delete(self, name: str, start: Any, stop: Any, *, dry_run: bool = False) -> int:
-        """Delete a range of a series; how many points that is, with `dry_run` only that."""
-        return self.call(self._inner.delete(name, start, stop, dry_run=dry_run))
+    def delete(
+        self, name: str, start: Any, stop: Any, *, tag: str = "", dry_run: bool = False
+    ) -> int:
+        """Delete a range of a series, or of all with a tag; see `aio.Connection.delete`."""
+        return self.call(self._inner.delete(name, start, stop, tag=tag, dry_run=dry_run))
+
+    def begin_delete(self, name: str, start: Any, stop: Any, *, tag: str = "") -> dict[str, Any]:
+        """Delete a range, and do not wait for it; see `aio.Connection.begin_delete`."""
+        return self.call(self._inner.begin_delete(name, start, stop, tag=tag))
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """Deletions of many series; see `aio.Connection.jobs`."""
+        return self.call(self._inner.jobs())
+
+    def job(self, number: int) -> dict[str, Any]:
+        """One of them."""
+        return self.call(self._inner.job(number))
+
+    def cancel_job(self, number: int) -> dict[str, Any]:
+        """Delete no more by a job; what is gone stays gone.  What it is then."""
+        return self.call(self._inner.cancel_job(number))
 
     def delete_series(self, name: str) -> None:
         """Delete a series with all that it has."""
@@ -165,6 +185,14 @@ class Connection:
     def csv(self, asked: Asked) -> bytes:
         """The same as CSV."""
         return self.call(Asking(self._inner.way, asked).to_csv())
+
+    def arrow(self, asked: Asked) -> Any:
+        """The same as a table of Arrow; see `aio.Question.to_arrow`."""
+        return self.call(Asking(self._inner.way, asked).to_arrow())
+
+    def batches(self, asked: Asked) -> Generator[Any, None, None]:
+        """The same as record batches of Arrow as they come; see `aio.Question.batches`."""
+        return self._loop.iterate(Asking(self._inner.way, asked).batches())
 
 
 class Appender:
@@ -237,6 +265,65 @@ class Question(Building):
         if path is not None:
             Path(path).write_bytes(found)
         return found
+
+    def to_arrow(self) -> Any:
+        """The answer as a table of Arrow: `series`, `time` in nanoseconds of UTC, numbers.
+
+        Raises:
+            PackageMissing: pyarrow is not installed.
+            ClientError: as `fetch`.
+
+        """
+        return self._ask(Connection.arrow)
+
+    def to_pandas(self) -> Any:
+        """The answer as a frame of pandas.
+
+        Raises:
+            PackageMissing: pyarrow or pandas is not installed.
+            ClientError: as `fetch`.
+
+        """
+        table = self.to_arrow()
+        from roost.client.series.arrow import pandas_of
+
+        return pandas_of(table)
+
+    def to_polars(self) -> Any:
+        """The answer as a frame of polars.
+
+        Raises:
+            PackageMissing: pyarrow or polars is not installed.
+            ClientError: as `fetch`.
+
+        """
+        table = self.to_arrow()
+        from roost.client.series.arrow import polars_of
+
+        return polars_of(table)
+
+    def to_numpy(self) -> dict[str, dict[str, Any]]:
+        """By series: `time` as datetime64[ns], and each column as float64, NaN for no number.
+
+        Raises:
+            ClientError: as `fetch`.
+
+        """
+        return {it.name: it.to_numpy() for it in self.fetch().tables}
+
+    def to_parquet(self, path: str | Path) -> None:
+        """The answer as a file of Parquet, which is there as a whole or not at all.
+
+        Raises:
+            PackageMissing: pyarrow is not installed.
+            ClientError: as `fetch`.
+            OSError: the file cannot be written.
+
+        """
+        table = self.to_arrow()
+        from roost.client.series.arrow import parquet_of
+
+        parquet_of(table, path)
 
 
 def connect(

@@ -140,7 +140,7 @@ class Members:
             if exchange.status == _UNAUTHORIZED and self._token and not attempt:
                 self._token = ""
                 continue
-            if exchange.status not in (200, 204):
+            if exchange.status not in (200, 202, 204):
                 raise refusal_of(exchange.status, answer)
             return answer
         raise OutcomeUnknown("UNKNOWN", f"no whole answer came: {reason}")
@@ -175,6 +175,27 @@ class Members:
         finally:
             exchange.close()
         raise Unreachable("UNAVAILABLE", "the member has ended")
+
+    async def pieces(self, target: str) -> AsyncGenerator[bytes, None]:
+        """An answer of any length, as it comes.
+
+        Raises:
+            SeriesRefused: a member said no.
+            Unreachable: nobody answers.
+            OutcomeUnknown: it has broken off: what came is not all.
+
+        """
+        exchange = await self.open("GET", target, {}, b"")
+        try:
+            while piece := await exchange.piece():
+                if exchange.status != 200:
+                    raise refusal_of(exchange.status, piece + await exchange.body())
+                yield piece
+        except (OSError, TimeoutError) as error:
+            self.leave()
+            raise OutcomeUnknown("UNKNOWN", f"the answer broke off: {error}") from error
+        finally:
+            exchange.close()
 
     async def answer(self, asked: Asked) -> Answer:
         """The answer to a question.

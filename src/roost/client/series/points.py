@@ -9,7 +9,7 @@ Nothing here needs numpy; arrays of it, and whatever has `to_numpy`, are taken a
 
 import sys
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from struct import Struct
 from typing import Any
@@ -168,21 +168,3 @@ def _values_of(given: Any) -> "array[float]":
     except TypeError as error:
         raise BadPoint(f"values are numbers: {error}") from error
     return found
-
-
-def columns_of(frame: Any, time: str) -> "Iterable[tuple[str, Any, Any]]":
-    """A frame (pandas, polars, Arrow): each column with the column of times; names, times, values.
-
-    Raises:
-        BadPoint: it has no such column, or is no frame.
-
-    """
-    names = getattr(frame, "column_names", None) or getattr(frame, "columns", None)
-    if names is None:
-        raise BadPoint(f"{type(frame).__name__} is no frame: pandas, polars or Arrow")
-    listed = [str(it) for it in names]
-    if time not in listed:
-        raise BadPoint(f"no column {time!r}; there are {', '.join(listed)}")
-    for name in listed:
-        if name != time:
-            yield name, frame[time], frame[name]

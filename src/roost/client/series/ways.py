@@ -75,6 +75,14 @@ class Way(Protocol):
 
         """
 
+    def pieces(self, target: str) -> AsyncGenerator[bytes, None]:
+        """An answer of any length, as it comes.
+
+        Raises:
+            ClientError: as `ask`; OutcomeUnknown when it has broken off.
+
+        """
+
     async def answer(self, asked: Asked) -> Answer:
         """The answer to a question.
 

@@ -110,6 +110,18 @@ class Exchange:
                 raise BadAnswer(f"the answer has more than {ANSWER_BYTES_MAX} bytes")
         return b"".join(self._head.pieces)
 
+    async def piece(self) -> bytes:
+        """Some more of what is answered; empty at the end.
+
+        Raises:
+            OSError: it does not come.
+
+        """
+        while not self._head.pieces:
+            if not await self._more():
+                return b""
+        return self._head.pieces.popleft()
+
     async def line(self) -> bytes:
         """The next line that is answered; empty at the end.
 
