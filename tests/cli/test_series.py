@@ -76,6 +76,7 @@ def test_points_of_many_series_are_deleted_by_a_job(shell: Shell) -> None:
     with urlopen(Request(f"http://{shell.endpoint}/write?precision=s", lines.encode())) as answer:
         assert answer.status == 204
     span = ("--start", "1970-01-01T00:00:00Z", "--end", "1970-01-01T00:00:05Z")
+    span = (*span, "--timeout", str(PATIENCE_S))
     said = shell.run("series", "delete", "--tag", "all=1", *span, "--yes")
     assert said == "501 points deleted\n"
     (found,) = shell.rows("series", "jobs")
@@ -98,7 +99,8 @@ def test_a_folder_of_parquet_is_written_and_written_again(shell: Shell, tmp_path
         pytest.skip("nothing is known of Parquet here: pyarrow is not installed")
     for day in ("2024-01-31", "2024-02-01"):
         shell.run("series", "add", "kept{room=1}", "1.5", "--time", f"{day}T12:00:00Z")
-    command = ("series", "export", "kept", "--by", "room", "--parquet", str(tmp_path / "archive"))
+    command = ("series", "export", "kept", "--by", "room", "--parquet", str(tmp_path / "archive"),
+               "--timeout", str(PATIENCE_S))  # fmt: skip
     assert shell.run(*command).splitlines() == [
         "1/2\troom=1/month=2024-01/points.parquet\twritten\t1 rows",
         "2/2\troom=1/month=2024-02/points.parquet\twritten\t1 rows",

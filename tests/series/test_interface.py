@@ -107,6 +107,7 @@ def test_lines_are_points_and_windows_are_asked_in_json_and_csv(tmp_path: Path) 
         )
         assert text.startswith(b"series,time,mean\r\n")
         assert (await ask("GET", "/series/query?name=none"))["series"] == []
+        assert (await ask("GET", "/series/query?name=none&window=1d"))["series"] == []
         assert (await ask.raw("GET", "/series/query?name=none&format=csv"))[1] == b"series,time\r\n"
         found = await ask("GET", "/series/query?name=m.f&points=10&agg=count")
         assert sum(row[1] for row in found["series"][0]["rows"]) == 120

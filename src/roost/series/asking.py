@@ -112,7 +112,11 @@ class Asking:
                 if content is not None:
                     first, last = min(first, content.span[0]), max(last, content.span[1])
         start, stop = max(query.start, first), min(query.stop, last + 1)
-        return (start, stop) if start < stop else (query.start, query.start + 1)
+        if start < stop:
+            return start, stop
+        # Nothing is there, and no calendar goes back to the first of all times.
+        begin = max(query.start, min(0, query.stop - 1))
+        return begin, begin + 1
 
     async def series(self, request: Request, asked: Parameters) -> Answer:
         """A page of the list of series, by their names.
