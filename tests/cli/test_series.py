@@ -75,8 +75,14 @@ def test_points_of_many_series_are_deleted_by_a_job(shell: Shell) -> None:
     )
     with urlopen(Request(f"http://{shell.endpoint}/write?precision=s", lines.encode())) as answer:
         assert answer.status == 204
-    span = ("--start", "1970-01-01T00:00:00Z", "--end", "1970-01-01T00:00:05Z")
-    span = (*span, "--timeout", str(PATIENCE_S))
+    span = (
+        "--start",
+        "1970-01-01T00:00:00Z",
+        "--end",
+        "1970-01-01T00:00:05Z",
+        "--timeout",
+        str(PATIENCE_S),
+    )
     said = shell.run("series", "delete", "--tag", "all=1", *span, "--yes")
     assert said == "501 points deleted\n"
     (found,) = shell.rows("series", "jobs")
