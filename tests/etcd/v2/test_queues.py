@@ -136,7 +136,7 @@ def test_a_place_that_was_taken_for_somebody_who_has_gone_is_given_back() -> Non
             transact(*its)
             await until_idle()
             assert await locks.places() == []
-            assert face.v2.operations.succeeded[Kind.DELETE] == 1
+            assert face.v2.operations.succeeded[Kind.COMPARE_DELETE] == 1
 
     run_virtually(story())
 
@@ -196,6 +196,53 @@ def test_who_joined_a_place_that_is_given_back_takes_one_of_its_own() -> None:
             await locks.text("DELETE", value="x")
             index = (await joined).body
             assert await locks.text("GET", field="index") == index.decode()
+
+    run_virtually(story())
+
+
+def test_a_place_that_somebody_else_holds_is_not_given_back() -> None:
+    """A client whose request got stuck asks another member under its value, and holds the lock."""
+
+    async def story() -> None:
+        with Face() as face:
+            locks, leaver = Locks(face), Leaver()
+            await face.ask("PUT", PLACES, dir="true")
+            transact, stuck = face.replica.transact_nowait, list[tuple[Any, ...]]()
+            count = 0
+
+            def held_back(*its: Any) -> None:
+                nonlocal count
+                count += 1
+                if count == 1:  # it takes its place, and then the leader is not reached any more
+                    transact(*its)
+                else:
+                    stuck.append(its)
+
+            face.replica.transact_nowait = held_back  # type: ignore[method-assign,assignment]  # stuck
+            locks.begin(leaver, value="y")
+            await until_idle()
+            face.replica.transact_nowait = transact  # type: ignore[method-assign]  # as it was
+            held = await locks.text("POST", ttl=100, value="y")
+            leaver.leave()
+            await until_idle()
+            assert await locks.text("GET", field="index") == held, "its holder was told so"
+
+    run_virtually(story())
+
+
+def test_one_that_waits_notices_when_somebody_else_has_renewed_its_place() -> None:
+    async def story() -> None:
+        with Face() as face:
+            locks, leaver = Locks(face), Leaver()
+            await locks.text("POST", ttl=100, value="x")
+            locks.begin(leaver, ttl=4, value="y")
+            await until_idle()
+            await face.pass_time(3)
+            await locks.text("PUT", ttl=100, value="y")
+            await face.pass_time(3)
+            leaver.leave()
+            await until_idle()
+            assert len(await locks.places()) == 2, "whoever renewed it may believe to have it"
 
     run_virtually(story())
 

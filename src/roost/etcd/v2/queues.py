@@ -11,12 +11,15 @@ Since a member answers a change when it has applied it, its own state has all th
 place when that was taken: nobody is missed there, and who is gone there is gone.  Whether its own
 place is there still, the leader says, which renews it at the end: that is when the lock is held.
 
+A value that stands in the queue already shares the place that it has, perhaps with a request at
+another member whose client has given that one up.  So whoever leaves gives a place back only as
+long as nobody else has renewed it: else it may be held.  What is not given back ends with its time.
+
 Full?  A waiter takes a watch, of which a member has `--max-watchers`, and its client's connection.
 """
 
 import asyncio
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from roost.call import Caller
 from roost.database.model import View
@@ -88,19 +91,18 @@ class Queues:
         """
         due_s = None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
         while True:
-            place, is_own = await self._join_surely(wish)
+            joined = await self._join_surely(wish)
+            place = joined.place
             try:
-                await self._wait_first(wish, place, due_s, is_own=is_own)
+                await self._wait_first(wish, joined, due_s)
                 await self.renew(wish, place)
             except Fault as failed:
                 if failed.reason is not Reason.KEY_NOT_FOUND:
-                    if is_own:
-                        self._leaving.start(self._give_back(wish, place))
+                    self._leaving.start(self._give_back(wish, joined))
                     raise
                 continue  # its time was over, or somebody has released it: from the beginning
             except BaseException:
-                if is_own:
-                    self._leaving.start(self._give_back(wish, place))
+                self._leaving.start(self._give_back(wish, joined))
                 raise
             return place
 
@@ -118,8 +120,8 @@ class Queues:
 
     async def _leave(self, wish: Wish, joining: "asyncio.Task[_Joined | RoostError]") -> None:
         joined = await joining
-        if not isinstance(joined, RoostError) and joined.is_own:
-            await self._give_back(wish, joined.place)
+        if not isinstance(joined, RoostError):
+            await self._give_back(wish, joined)
 
     async def _try_join(self, wish: Wish) -> "_Joined | RoostError":
         """A place for a wish: of those with one value there is one only."""
@@ -130,15 +132,13 @@ class Queues:
         except Fault as failed:
             if failed.reason is not Reason.KEY_EXISTS:
                 return failed
-            return _Joined(Place(failed.cause, wish.value), is_own=False)
+            return _Joined(Place(failed.cause, wish.value), renewed=0)
         except RoostError as error:
             return error
         path = child_of(wish.queue, b"%0*d" % (_DIGITS, said.index))
-        return _Joined(Place(path, wish.value), is_own=True)
+        return _Joined(Place(path, wish.value), renewed=said.index)
 
-    async def _wait_first(
-        self, wish: Wish, place: Place, due_s: float | None, *, is_own: bool
-    ) -> None:
+    async def _wait_first(self, wish: Wish, joined: "_Joined", due_s: float | None) -> None:
         """Return when nobody stands before a place, or it is gone.
 
         Raises:
@@ -148,9 +148,9 @@ class Queues:
         self.waiting_count += 1
         renewing = Tasks()
         try:
-            if is_own:
-                renewing.start(self._keep(wish, place))
-            while (before := await self._before(place, wish.queue)) is not None:
+            if joined.renewed:
+                renewing.start(self._keep(wish, joined))
+            while (before := await self._before(joined.place, wish.queue)) is not None:
                 async with asyncio.timeout_at(due_s):
                     await self._wait_changed(before)
         except TimeoutError:
@@ -185,18 +185,29 @@ class Queues:
         finally:
             self._hub.close(watcher)
 
-    async def _keep(self, wish: Wish, place: Place) -> None:
+    async def _keep(self, wish: Wish, joined: "_Joined") -> None:
         """Renew a place while its owner waits; without an answer, again at the next turn."""
         while True:
             await asyncio.sleep(max(wish.ttl_s / _RENEW_PART, _RENEW_S_MIN))
             try:
-                await self.renew(wish, place)
+                if joined.renewed:
+                    joined.renewed = await self.renew(wish, joined.place, since=joined.renewed)
+                else:
+                    await self.renew(wish, joined.place)
+            except Fault as failed:
+                if failed.reason is Reason.COMPARE_FAILED:
+                    joined.renewed = 0  # somebody else has, or an answer to ours was lost
             except RoostError:
                 continue  # who waits hears of it at the end, if its place is gone by then
 
-    async def _give_back(self, wish: Wish, place: Place) -> None:
+    async def _give_back(self, wish: Wish, joined: "_Joined") -> None:
+        """Have a place gone that nobody else has renewed."""
+        if not joined.renewed:
+            return
+        path, since = joined.place.path, joined.renewed
         try:
-            await self.release(wish.caller, place)
+            asked = Change(Kind.COMPARE_DELETE, path, prev_index=since)
+            await self._access.change(wish.caller, asked)
         except RoostError:
             return  # its time to live ends it
 
@@ -253,15 +264,16 @@ class Queues:
                 return place
         raise Fault(Reason.KEY_NOT_FOUND, queue)
 
-    async def renew(self, wish: Wish, place: Place) -> None:
-        """Hold a place for longer.
+    async def renew(self, wish: Wish, place: Place, *, since: int = 0) -> int:
+        """Hold a place for longer, if nobody has renewed it `since` an index; that of the change.
 
         Raises:
-            RoostError: it is gone, or nobody answers.
+            RoostError: it is gone, or nobody answers; or somebody has.
 
         """
-        asked = Change(Kind.UPDATE, place.path, ttl_s=wish.ttl_s, is_refresh=True)
-        await self._access.change(wish.caller, asked)
+        kind = Kind.SWAP if since else Kind.UPDATE
+        asked = Change(kind, place.path, ttl_s=wish.ttl_s, is_refresh=True, prev_index=since)
+        return (await self._access.change(wish.caller, asked)).index
 
     async def release(self, caller: Caller, place: Place) -> None:
         """Give a place up.
@@ -277,10 +289,12 @@ class Queues:
         await self._leaving.close()
 
 
-class _Joined(NamedTuple):
+@dataclass(slots=True)
+class _Joined:
     place: Place
-    # Whether it was taken for this wish, and did not stand there before.
-    is_own: bool
+    # When it was renewed last by whom it was taken for: 0 when it stood there before, or somebody
+    # else has renewed it since.
+    renewed: int
 
 
 @dataclass(frozen=True, slots=True)
