@@ -5,7 +5,7 @@ column says of which series.  What a frame itself calls missing (null, and panda
 Times without a zone are UTC's.  Frames come with numpy, so it is used here.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from roost.client.series.errors import BadPoint
 
@@ -13,7 +13,15 @@ from roost.client.series.errors import BadPoint
 VALUE = "value"
 
 
-def points_of(frame: Any, time: str, series: str) -> list[tuple[str, Any, Any]]:
+class Points(NamedTuple):
+    """Of one series; times and values are arrays of numpy, and of one length."""
+
+    series: str
+    times: Any
+    values: Any
+
+
+def points_of(frame: Any, time: str, series: str) -> list[Points]:
     """By series its times and values; of a long frame where `series` names a column.
 
     Raises:
@@ -38,11 +46,11 @@ def points_of(frame: Any, time: str, series: str) -> list[tuple[str, Any, Any]]:
     for name in listed:
         if name != time:
             is_held, values = _values(np, name, frame[name])
-            found.append((name, times[is_held], values))
+            found.append(Points(name, times[is_held], values))
     return found
 
 
-def _long(np: Any, times: Any, series: Any, column: Any) -> list[tuple[str, Any, Any]]:
+def _long(np: Any, times: Any, series: Any, column: Any) -> list[Points]:
     """Rows by the series that they are of, those of each in their order."""
     is_held, values = _values(np, VALUE, column)
     if hasattr(getattr(series, "type", None), "index_type"):
@@ -56,7 +64,9 @@ def _long(np: Any, times: Any, series: Any, column: Any) -> list[tuple[str, Any,
     begins = np.searchsorted(places[order], np.arange(len(numbers) + 1))
     times = times[is_held]
     parts = [order[begins[it] : begins[it + 1]] for it in range(len(numbers))]
-    return [(name, times[part], values[part]) for name, part in zip(numbers, parts, strict=True)]
+    return [
+        Points(name, times[part], values[part]) for name, part in zip(numbers, parts, strict=True)
+    ]
 
 
 def _times(np: Any, column: Any) -> Any:
