@@ -155,6 +155,7 @@ if self.count and self.fault is None:
 
 # Those that do, and what bounds the descent.
 CALL_THEMSELVES = {
+    "_rows": "a layer a call, and a stack has few",
     "_has_put": "transactions in transactions: protobuf lets 100 messages be in each other",
     "_carry_out": "the same",
 }

@@ -55,7 +55,7 @@ def test_txn_reads_protobuf_json(endpoint: str) -> None:
     assert json.loads(said)["succeeded"] is True
     code, said = roost(endpoint, "txn", stdin=b"nonsense")
     assert code == 2
-    assert "standard input is no TxnRequest" in said
+    assert "is no comparison" in said
 
 
 def test_status_shows_who_leads_and_who_is_silent(endpoint: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ def library(name: str) -> Any:
         pytest.skip(f"nothing is known of {name} here: it is not installed")
 
 
-def listed(points: list[tuple[str, Any, Any]]) -> dict[str, list[tuple[int, float]]]:
+def listed(points: Sequence[tuple[str, Any, Any]]) -> dict[str, list[tuple[int, float]]]:
     return {
         name: [
             (int(np.datetime64(at, "ns").astype(np.int64)) if at.dtype.kind == "M" else int(at), it)

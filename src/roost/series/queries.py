@@ -133,15 +133,16 @@ def check(query: Query) -> Query:
 
 
 async def select(
-    reading: Reading, names: Sequence[str], tags: Sequence[Tag], *, most: int = SERIES_MAX
+    reading: Reading, names: Sequence[str], tags: Sequence[Tag], *, most: int | None = None
 ) -> AsyncGenerator[int, None]:
     """The numbers of the series that are asked for, each once.
 
     Raises:
         BadSeries: a name is none.
-        BadWindow: they are more than `most`.
+        BadWindow: they are more than `most`, or else than SERIES_MAX.
 
     """
+    most = SERIES_MAX if most is None else most
     wanted: set[int] | None = None
     for it in tags:
         found = {sid async for page in reading.tagged(it) for sid in page}

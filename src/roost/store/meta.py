@@ -13,6 +13,7 @@ machine has them):
     last page in use, transaction id
 """
 
+import os
 from errno import EIO
 from pathlib import Path
 from struct import Struct
@@ -26,6 +27,8 @@ _FLAGS, _MAGIC, META_PAGE_BYTES = 2, 4, 8
 META_ROOT, _LAST_PAGE, META_TRANSACTION = -3, -2, -1
 META_FLAG, MAGIC = 0x08, 0xBEEFC0DE
 PAGE_BYTES_MIN, PAGE_BYTES_MAX = 512, 65536
+# Pages of the last transaction that were given back in it; seen: one.
+_UNWRITTEN_PAGES_MAX = 16
 
 
 def check_file(path: Path) -> None:
@@ -47,8 +50,24 @@ def check_file(path: Path) -> None:
         kind = PageCorrupt if error.errno == EIO else StoreBroken
         raise kind(f"{path.name}: {error}") from error
     wanted = (max(first[_LAST_PAGE], second[_LAST_PAGE]) + 1) * first[META_PAGE_BYTES]
-    if size < wanted:
+    if size < wanted and not _is_lengthened(path, wanted, first[META_PAGE_BYTES], size):
         raise PageCorrupt(f"{path.name} has {size} bytes, and must have {wanted}")
+
+
+def _is_lengthened(path: Path, wanted: int, page_bytes: int, size: int) -> bool:
+    """Give a file the pages at its end that LMDB counts and has not written; whether that is all.
+
+    A page that a transaction takes and gives back is written by nobody, and when it is the last one
+    the file ends before it.  A page of zeros is no page to LMDB and no record to us, so where more
+    is missing than that it is found when it is read.
+    """
+    if wanted - size > _UNWRITTEN_PAGES_MAX * page_bytes or size % page_bytes:
+        return False
+    try:
+        os.truncate(path, wanted)
+    except OSError:
+        return False
+    return True
 
 
 def _decode(path: Path, data: bytes) -> tuple[int, ...]:
