@@ -89,6 +89,7 @@ FLOORS = {
         base_reader | scrub
         base
         layer | meta | catalog
+        free_pages
         key_order | write_set
         columns | puts | digest | stall | crash
         errors | rows | pages

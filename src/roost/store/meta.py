@@ -13,22 +13,20 @@ machine has them):
     last page in use, transaction id
 """
 
-import os
 from errno import EIO
 from pathlib import Path
 from struct import Struct
 
 from roost.store.errors import PageCorrupt, StoreBroken
+from roost.store.free_pages import are_free
 
 _HEAD = "NHHI"
 _TREE = "IHHNNNNN"
 META = Struct(f"@{_HEAD}IIPN{_TREE}{_TREE}NN")
-_FLAGS, _MAGIC, META_PAGE_BYTES = 2, 4, 8
+_FLAGS, _MAGIC, META_PAGE_BYTES, _FREE_ROOT = 2, 4, 8, 15
 META_ROOT, _LAST_PAGE, META_TRANSACTION = -3, -2, -1
 META_FLAG, MAGIC = 0x08, 0xBEEFC0DE
 PAGE_BYTES_MIN, PAGE_BYTES_MAX = 512, 65536
-# Pages of the last transaction that were given back in it; seen: one.
-_UNWRITTEN_PAGES_MAX = 16
 
 
 def check_file(path: Path) -> None:
@@ -36,7 +34,7 @@ def check_file(path: Path) -> None:
 
     Raises:
         PageCorrupt: one of its first pages is not what LMDB writes there, or the file is shorter
-            than they say.
+            than they say, and what is missing was not given up.
         StoreBroken: it cannot be read at all.
 
     """
@@ -49,25 +47,11 @@ def check_file(path: Path) -> None:
     except OSError as error:
         kind = PageCorrupt if error.errno == EIO else StoreBroken
         raise kind(f"{path.name}: {error}") from error
-    wanted = (max(first[_LAST_PAGE], second[_LAST_PAGE]) + 1) * first[META_PAGE_BYTES]
-    if size < wanted and not _is_lengthened(path, wanted, first[META_PAGE_BYTES], size):
-        raise PageCorrupt(f"{path.name} has {size} bytes, and must have {wanted}")
-
-
-def _is_lengthened(path: Path, wanted: int, page_bytes: int, size: int) -> bool:
-    """Give a file the pages at its end that LMDB counts and has not written; whether that is all.
-
-    A page that a transaction takes and gives back is written by nobody, and when it is the last one
-    the file ends before it.  A page of zeros is no page to LMDB and no record to us, so where more
-    is missing than that it is found when it is read.
-    """
-    if wanted - size > _UNWRITTEN_PAGES_MAX * page_bytes or size % page_bytes:
-        return False
-    try:
-        os.truncate(path, wanted)
-    except OSError:
-        return False
-    return True
+    newest = max(first, second, key=lambda it: it[META_TRANSACTION])
+    page_bytes, count = first[META_PAGE_BYTES], max(first[_LAST_PAGE], second[_LAST_PAGE]) + 1
+    missing = range(size // page_bytes, count)
+    if missing.start < missing.stop and not are_free(path, newest[_FREE_ROOT], page_bytes, missing):
+        raise PageCorrupt(f"{path.name} has {size} bytes, and must have {count * page_bytes}")
 
 
 def _decode(path: Path, data: bytes) -> tuple[int, ...]:
