@@ -364,6 +364,11 @@ FLOORS = {
         check
         load
     """,
+    "roost.cli.series": """
+        series
+        asking | keeping | files
+        shared
+    """,
     "roost.cli.migrate": """
         migrate
         migration

@@ -143,7 +143,7 @@ COMMANDS = {
         "Show a hash of all keys as each endpoint holds them; equal on all members.",
     ),
     "series": Lazy(
-        "roost.cli.series",
+        "roost.cli.series.series",
         "series",
         "Add points to time series, ask for them, and keep them for as long as they are wanted.",
     ),

@@ -14,11 +14,12 @@ made alike, and where revisions are kept the target's own revision says whether 
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 from queue import Empty, Queue
+from typing import TypeVar
 
 from roost.cli.migrate.contents import ALL, Comparing, Difference, Digest, digest_of
 from roost.cli.migrate.leases import Leases
@@ -36,6 +37,7 @@ from roost.faces import Closed
 
 # What a transaction of etcd's, and of ours, may hold by default; requests are 1.5 MiB at most.
 OPERATIONS_MAX, BYTES_MAX = 128, 1 << 20
+_Item = TypeVar("_Item")
 # Answers of the watch that are read ahead.
 _AHEAD_MAX = 64
 _Group = list[Change]
@@ -144,7 +146,7 @@ class Migration:
         """
         self.keeps_revisions = False
         comparing = Comparing(self._source, self._target)
-        for batch in _batches(comparing.differences()):
+        for batch in _split(comparing.differences(), _bytes_of_difference):
             operations: list[_Write] = []
             for it in batch:
                 if it.wanted is not None:
@@ -187,7 +189,7 @@ class Migration:
             else:
                 count = _fitting(self._pending)
                 groups = [self._pending[it] for it in range(count)]
-                for part in _split(self._operations(groups)):
+                for part in _split(self._operations(groups), _bytes_of_write):
                     self._write(part)
             for _ in range(count):
                 # What was not written for certain stays, and is written again.
@@ -313,21 +315,6 @@ def _revision_of(client: Client) -> int:
     return client.ask_range(ALL, count_only=True).header.revision
 
 
-def _batches(differences: Iterator[Difference]) -> Iterator[list[Difference]]:
-    """Differences by the transaction that mends them."""
-    batch: list[Difference] = []
-    size = 0
-    for it in differences:
-        added = len(it.key) + (0 if it.wanted is None else len(it.wanted.value))
-        if batch and (len(batch) == OPERATIONS_MAX or size + added > BYTES_MAX):
-            yield batch
-            batch, size = [], 0
-        batch.append(it)
-        size += added
-    if batch:
-        yield batch
-
-
 def _fitting(groups: Iterable[_Group]) -> int:
     """How many revisions go into one transaction: one at least."""
     count = size = changes = 0
@@ -340,12 +327,12 @@ def _fitting(groups: Iterable[_Group]) -> int:
     return count
 
 
-def _split(operations: list[_Write]) -> Iterator[list[_Write]]:
-    """What fits into transactions; all in one nearly always."""
-    part: list[_Write] = []
+def _split(items: Iterable[_Item], bytes_of: Callable[[_Item], int]) -> Iterator[list[_Item]]:
+    """What fits into one transaction, part after part."""
+    part: list[_Item] = []
     size = 0
-    for it in operations:
-        added = len(it.key) + (len(it.value) if isinstance(it, Put) else 0)
+    for it in items:
+        added = bytes_of(it)
         if part and (len(part) == OPERATIONS_MAX or size + added > BYTES_MAX):
             yield part
             part, size = [], 0
@@ -353,3 +340,11 @@ def _split(operations: list[_Write]) -> Iterator[list[_Write]]:
         size += added
     if part:
         yield part
+
+
+def _bytes_of_difference(it: Difference) -> int:
+    return len(it.key) + (0 if it.wanted is None else len(it.wanted.value))
+
+
+def _bytes_of_write(it: _Write) -> int:
+    return len(it.key) + (len(it.value) if isinstance(it, Put) else 0)

@@ -1,0 +1,1 @@
+"""`roost series`: time series from the command line."""

@@ -1,0 +1,67 @@
+"""What the commands have in common: a connection, which series, times, options."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from roost.cli.shared import credentials, failed
+from roost.client import series as client
+from roost.client.series.points import nanoseconds
+from roost.errors import RoostError
+
+name_argument = click.argument("name", metavar="NAME")
+start_option = click.option(
+    "--start", default="", help="From this time: RFC 3339, now-1h, nanoseconds."
+)
+end_option = click.option("--end", default="", help="To before this time.")
+
+
+@contextmanager
+def connected(endpoints: str, timeout_s: float) -> Iterator[client.Connection]:
+    """A connection whose errors become one line and an exit code."""
+    try:
+        with client.connect(
+            endpoints,
+            wait_for_server_flush=True,
+            credentials=credentials(),
+            timeout_s=timeout_s,
+        ) as connection:
+            yield connection
+    except (RoostError, OSError) as error:
+        raise failed(error) from error
+
+
+def need(names: tuple[str, ...], tags: tuple[str, ...]) -> None:
+    """Refuse a command that has named no series."""
+    if not names and not tags:
+        raise click.UsageError("say which series: NAME, or --tag")
+
+
+def time_of(text: str) -> int:
+    """A time that is sent with a point.
+
+    Raises:
+        UsageError: it is none.
+
+    """
+    try:
+        if text == "now":
+            return nanoseconds(datetime.now(UTC))
+        if text.lstrip("-").isdigit():
+            return int(text)
+        moment = datetime.fromisoformat(text)
+        return nanoseconds(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    except ValueError as error:
+        raise click.UsageError(
+            f"{text!r} is no time: 2024-03-01T00:00:00Z, nanoseconds since 1970, or now"
+        ) from error
+
+
+def shown(time_ns: Any) -> str:
+    """A time for people."""
+    whole, rest = divmod(int(time_ns), 10**9)
+    text = datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{text}.{rest:09d}".rstrip("0") + "Z" if rest else f"{text}Z"
