@@ -350,7 +350,7 @@ FLOORS = {
         trees
         serve | shared
         discovery | interrupts | plotting | process | statements | troubles
-        flags | preflight
+        flags | preflight | watchdog
         ending | exits | guarded | hello | insecurity | logs | settings
     """,
     "roost.cli.doctor": """

@@ -1,11 +1,15 @@
 """What a member says when it starts, and what it is told while it runs."""
 
+import os
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +17,7 @@ import pytest
 from roost.testing.cluster import Cluster
 from roost.testing.patience import PATIENCE_S, wait_until
 from roost.testing.ports import free_ports
+from roost.testing.processes import children_of
 from tests.integration.certificates import Authority
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
@@ -180,11 +185,12 @@ def test_a_hangup_reloads_the_level_of_the_log_and_looks_at_certificates(tmp_pat
         process.wait()
 
 
-def test_an_interrupt_before_a_member_serves_is_silent(tmp_path: Path) -> None:
-    """It waits to be let in by a cluster that is not there."""
+def waiting_member(cwd: Path, *before: str) -> "subprocess.Popen[str]":
+    """A member that waits to be let in by a cluster that is not there."""
     client, peer, other = free_ports(3)
-    process = subprocess.Popen(
+    return subprocess.Popen(
         [
+            *before,
             *SERVE,
             f"--listen-client-urls=http://127.0.0.1:{client}",
             f"--listen-peer-urls=http://127.0.0.1:{peer}",
@@ -192,22 +198,55 @@ def test_an_interrupt_before_a_member_serves_is_silent(tmp_path: Path) -> None:
             f"--initial-cluster=default=http://127.0.0.1:{peer},x=http://127.0.0.1:{other}",
             "--initial-cluster-state=existing",
         ],
-        stderr=subprocess.PIPE, text=True, cwd=tmp_path,
+        stderr=subprocess.PIPE, text=True, cwd=cwd,
     )  # fmt: skip
-    assert process.stderr is not None
+
+
+def ended(process: "subprocess.Popen[str]", tell: Callable[[], None]) -> tuple[int, str]:
+    """The exit code and the last words of a member that is told to end while it waits.
+
+    On a busy machine it may have given up just then: the code is 1, and that is said.
+    """
     guard = threading.Timer(60, process.kill)
     guard.start()
     try:
-        assert "joining by" in process.stderr.readline()
-        process.send_signal(signal.SIGINT)
-        rest = process.stderr.read()
-        has_given_up = "no member lets this one join" in rest  # on a busy machine, just then
-        assert process.wait() == (1 if has_given_up else 130)
-        assert "Traceback" not in rest
+        with process:
+            assert process.stderr is not None
+            assert "joining by" in process.stderr.readline()
+            tell()
+            return process.wait(), process.stderr.read()
     finally:
         guard.cancel()
-        process.kill()
-        process.communicate()
+
+
+GIVEN_UP = "no member lets this one join"
+
+
+def test_an_interrupt_before_a_member_serves_is_silent(tmp_path: Path) -> None:
+    process = waiting_member(tmp_path)
+    code, rest = ended(process, lambda: process.send_signal(signal.SIGINT))
+    assert code == (1 if GIVEN_UP in rest else 130)
+    assert "Traceback" not in rest
+
+
+def test_the_first_process_of_a_container_ends_when_it_is_told_before_it_serves(
+    tmp_path: Path,
+) -> None:
+    """The kernel sends it nothing that it has no handler for: it went on until it was killed."""
+    alone = ["unshare", "--pid", "--fork", "--kill-child"]
+    if shutil.which(alone[0]) is None or subprocess.run([*alone, "true"], check=False).returncode:
+        pytest.skip("processes of their own numbers cannot be had here (unshare)")
+
+    def tell(process: "subprocess.Popen[str]") -> None:
+        [first] = children_of(process.pid)
+        os.kill(first, signal.SIGTERM)
+
+    for _ in range(3):
+        process = waiting_member(tmp_path, *alone)
+        code, rest = ended(process, partial(tell, process))
+        if GIVEN_UP not in rest:
+            break
+    assert code == 128 + signal.SIGTERM
 
 
 def test_a_start_without_asserts_is_refused(tmp_path: Path) -> None:

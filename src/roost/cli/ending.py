@@ -14,6 +14,7 @@ from typing import NoReturn
 
 logger = logging.getLogger("roost")
 LAST_WORDS_S = 2
+FIRST_PID = 1
 
 
 def end_now(code: int, text: str, error: BaseException | None = None) -> NoReturn:
@@ -40,3 +41,12 @@ def end_within(limit_s: float, code: int, text: str = "") -> None:
     backstop = threading.Timer(limit_s, end)
     backstop.daemon = True
     backstop.start()
+
+
+def end_when_told() -> None:
+    """Have SIGTERM end this process, as it does others, when it is the first of a container.
+
+    The kernel keeps from such a one what it has no handler for, until it has.
+    """
+    if os.getpid() == FIRST_PID:
+        signal.signal(signal.SIGTERM, lambda number, _frame: os._exit(128 + number))

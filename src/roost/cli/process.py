@@ -20,6 +20,7 @@ from typing import NoReturn
 from roost.cli.ending import end_now, end_within
 from roost.cli.exits import DONE, EXIT_BUG, EXIT_DEVICE, EXIT_FAILED, EXIT_LOCKED
 from roost.cli.hello import command_to_try, notify, say, say_error
+from roost.cli.watchdog import Watchdog, grant_rest
 from roost.database import DEFAULT_LIMITS
 from roost.database.builtin import BUILTIN
 from roost.database.embedded import Embedded, Rooms
@@ -97,6 +98,7 @@ class Process:
         self._services = _Services(plan.serving)
         self._on_hangup = on_hangup
         self._stop = asyncio.Event()
+        self._watchdog = Watchdog()
         self._was_removed = False
 
     async def run(self) -> int:
@@ -121,9 +123,11 @@ class Process:
             return EXIT_FAILED
         gc.collect()
         gc.freeze()
+        self._watchdog.begin()
         await self._wait_until_told(embedded.member)
         logger.info("stopping")
         notify("STOPPING=1")
+        self._watchdog.end()
         limit_s = plan.serving.grace_s + STOP_S
         # As by a crash: nothing that was acknowledged is lost by it.
         text = f"the stop was cut short: a device has not answered for {limit_s:.0f} s"
@@ -225,6 +229,7 @@ def _start_anew(
     end_within(ANEW_S, EXIT_DEVICE, "a damaged store could not be marked: its disk hangs")
     logger.critical("the member stops serving and looks after its store: %s", error)
     mark(config, str(error))
+    grant_rest()
     with suppress(OSError):
         for stream in (sys.stdout, sys.stderr):
             stream.flush()

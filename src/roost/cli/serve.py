@@ -13,6 +13,7 @@ from functools import partial
 import click
 import uvloop
 
+from roost.cli.ending import end_when_told
 from roost.cli.exits import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
 from roost.cli.flags import said_of, serve_options
 from roost.cli.hello import say_error
@@ -52,6 +53,7 @@ def _run(**given: str | None) -> None:
     Example:
         roost serve --name default --data-dir data
     """
+    end_when_told()
     flags = said_of(given)
     if why := unfit():
         raise click.ClickException(why)
