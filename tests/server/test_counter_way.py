@@ -1,6 +1,8 @@
 """A way to a member elsewhere: kept, opened again, bounded, secret; nobody is believed much."""
 
 import asyncio
+import datetime as dt
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,21 +11,28 @@ import pytest
 
 from roost.counters.errors import LinkFailed
 from roost.server.counter_way import CounterWay, Showing
+from tests.integration.certificates import Authority, Pair
 
 Answerer = Callable[[bytes], bytes]
 # Of the run that goes on.
 CONNECTIONS: list[object] = []
+# Common names of the certificates that were shown.
+SHOWN: list[str] = []
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nthere"
 
 
 @asynccontextmanager
-async def served(answer: Answerer, asked: list[bytes]) -> AsyncIterator[str]:
+async def served(
+    answer: Answerer, asked: list[bytes], tls: ssl.SSLContext | None
+) -> AsyncIterator[str]:
     """Somebody who answers each request with bytes; empty = closes the connection."""
     writers: list[asyncio.StreamWriter] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writers.append(writer)
         CONNECTIONS.append(writer)
+        if certificate := writer.get_extra_info("peercert"):
+            SHOWN.append(certificate["subject"][0][0][1])
         while True:
             try:
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -41,10 +50,10 @@ async def served(answer: Answerer, asked: list[bytes]) -> AsyncIterator[str]:
                 break
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     port = server.sockets[0].getsockname()[1]
     try:
-        yield f"http://127.0.0.1:{port}"
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{port}"
     finally:
         for it in writers:
             it.close()
@@ -56,13 +65,15 @@ def run(
     answer: Answerer,
     story: Callable[[CounterWay], Awaitable[None]],
     showing: Showing | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> list[bytes]:
     """Run `story` with a way there; what was asked."""
     asked: list[bytes] = []
     CONNECTIONS.clear()
+    SHOWN.clear()
 
     async def main() -> None:
-        async with asyncio.timeout(30), served(answer, asked) as url:
+        async with asyncio.timeout(30), served(answer, asked, tls) as url:
             way = CounterWay(showing or Showing(), url)
             try:
                 await story(way)
@@ -185,3 +196,83 @@ def test_a_password_goes_over_https_only_and_never_into_an_error(tmp_path: Path)
         assert "secret" not in str(failed.value)
 
     asyncio.run(main())
+
+
+def guarded(pair: Pair, *, believes: Path | None = None) -> ssl.SSLContext:
+    """What a server shows; and by whom those who come must have been signed."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(pair.certificate, pair.key)
+    if believes is not None:
+        context.load_verify_locations(believes)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def test_by_https_both_show_who_they_are(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    server, ours = authority.sign("server"), authority.sign("member")
+    showing = Showing(
+        ca_file=str(authority.path), cert_file=str(ours.certificate), key_file=str(ours.key)
+    )
+
+    async def story(way: CounterWay) -> None:
+        assert await way.ask(b"one") == b"there"
+        assert await way.ask(b"two") == b"there"
+        assert SHOWN == ["member"]
+
+    asked = run(lambda _: OK, story, showing, guarded(server, believes=authority.path))
+    assert [it[-3:] for it in asked] == [b"one", b"two"]
+
+
+@pytest.mark.parametrize("whose", ["of another name", "signed by nobody we know", "run out"])
+def test_a_certificate_that_is_not_its_own_is_told_nothing(tmp_path: Path, whose: str) -> None:
+    ours = Authority(tmp_path)
+    strange = Authority(tmp_path, "stranger")
+    server = {
+        "of another name": lambda: ours.sign("server", host="elsewhere.example"),
+        "signed by nobody we know": lambda: strange.sign("server"),
+        "run out": lambda: ours.sign("server", until=dt.datetime.now(dt.UTC) - dt.timedelta(1)),
+    }[whose]()
+    user = tmp_path / "user"
+    user.write_text("link:a secret of ours")
+
+    async def story(way: CounterWay) -> None:
+        with pytest.raises(LinkFailed, match="certificate"):
+            await way.ask(b"one")
+
+    showing = Showing(ca_file=str(ours.path), user_file=str(user))
+    assert run(lambda _: OK, story, showing, guarded(server)) == []
+
+
+def test_who_shows_no_certificate_where_one_is_wanted_is_not_let_in(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+
+    async def story(way: CounterWay) -> None:
+        with pytest.raises(LinkFailed):
+            await way.ask(b"one")
+
+    showing = Showing(ca_file=str(authority.path))
+    server = guarded(authority.sign("server"), believes=authority.path)
+    assert run(lambda _: OK, story, showing, server) == []
+
+
+def test_a_certificate_that_was_renewed_is_shown_by_the_next_connection(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    ours = authority.sign("first", file="ours")
+    showing = Showing(
+        ca_file=str(authority.path), cert_file=str(ours.certificate), key_file=str(ours.key)
+    )
+    closing = OK.replace(b"content-length", b"connection: close\r\ncontent-length")
+
+    async def story(way: CounterWay) -> None:
+        await way.ask(b"one")
+        authority.sign("second", file="ours")
+        await way.ask(b"two")
+        assert SHOWN == ["first", "second"]
+
+    run(
+        lambda _: closing,
+        story,
+        showing,
+        guarded(authority.sign("server"), believes=authority.path),
+    )
