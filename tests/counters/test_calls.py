@@ -13,8 +13,8 @@ from roost.call import Code, Stream, Unary
 from roost.counters import calls
 from roost.counters.algebra import VALUE_MAX
 from roost.counters.calls import SAID_A_TURN, SERVICE, CounterService, value_of
-from roost.counters.changing import CHANGES_MAX
 from roost.counters.forms import NOT_COUNTED
+from roost.counters.requests import CHANGES_MAX
 from roost.counters.rights import ASKED_A_TURN, Needed
 from roost.counters.watching import Hub
 from roost.flow import OWN, Flow

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from roost.counters import facts, work
-from roost.counters.changing import CHANGES_MAX
 from roost.counters.counting import REOPEN_S
 from roost.counters.environment import MemoryTrees
 from roost.counters.errors import (
@@ -19,7 +18,7 @@ from roost.counters.errors import (
 )
 from roost.counters.joining import Phase
 from roost.counters.ports import State
-from roost.counters.requests import Request
+from roost.counters.requests import CHANGES_MAX, Request
 from roost.errors import OutcomeUnknown, Stopped
 from roost.sim.members.loop import pass_time
 from tests.counters.cluster import CountingCluster, run_counting

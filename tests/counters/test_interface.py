@@ -9,14 +9,16 @@ import pytest
 
 from roost.call import Caller
 from roost.counters import forms
-from roost.counters.changing import CHANGES_MAX
 from roost.counters.errors import BadCounterRequest
 from roost.counters.interface import Interface
+from roost.counters.ports import Options
+from roost.counters.requests import CHANGES_MAX, Limits
 from roost.counters.rights import Needed
 from roost.counters.watching import HEARTBEAT_S, WATCHERS_MAX, Hub
 from roost.errors import ModelRefused, RoostError
 from roost.exchange import Answer, Request, Streaming
 from roost.flow import OWN, Flow
+from roost.sim.members.loop import pass_time
 from tests.counters.cluster import CountingCluster, run_counting
 from tests.steps import Steps, slices_of
 
@@ -129,6 +131,34 @@ def test_counters_are_changed_and_read(tmp_path: Path) -> None:
             {"name": "users/1/posts", "value": 3},
         )
         assert (await said(here, "DELETE", "/counters/users/1/posts"))[0] == 404
+
+    run_alone(tmp_path, story)
+
+
+def test_an_operator_says_how_much_a_request_may_be_and_how_many_are_known_again(
+    tmp_path: Path,
+) -> None:
+    async def story(cluster: CountingCluster, _: Interface, rights: Rights) -> None:
+        limits = Limits(changes_max=2, count_max=2, age_s=60.0)
+        cluster.options["m0"] = Options(limits=limits)
+        await cluster.stop(0)
+        await cluster.start(0)
+        here = interface_of(cluster, rights)
+        assert await increment(here, [["a", 1], ["b", 1]]) == (200, {"a": 1, "b": 1})
+        for asked in (
+            increment(here, [["a", 1]] * 3),
+            said(here, "GET", "/counters/read?a&b&c"),
+        ):
+            status, answer = await asked
+            assert (status, "2" in answer["message"]) == (400, True)
+        for key in ("one", "two", "three"):
+            await increment(here, [["c", 1]], idempotency_key=key)
+        assert await increment(here, [["c", 1]], idempotency_key="three") == (200, {"c": 3})
+        assert await increment(here, [["c", 1]], idempotency_key="one") == (200, {"c": 4})
+        await pass_time(61.0)
+        for _it in range(2):
+            await increment(here, [["d", 1]], idempotency_key=f"late {_it}")
+        assert await increment(here, [["c", 1]], idempotency_key="one") == (200, {"c": 5})
 
     run_alone(tmp_path, story)
 
@@ -248,14 +278,14 @@ def test_who_watches_hears_totals_that_change(tmp_path: Path) -> None:
 def test_changes_of_thousands_are_read_in_steps() -> None:
     """Issue 14: ten thousand were looked at in one."""
     said = [["a", 1], {"name": "b"}] * (CHANGES_MAX // 2)
-    counts, changes = slices_of(forms.read_changes(json.dumps(said).encode()))
+    counts, changes = slices_of(forms.read_changes(json.dumps(said).encode(), CHANGES_MAX))
     assert changes == [("a", 1), ("b", 1)] * (CHANGES_MAX // 2)
     assert max(counts) < 25 * forms.CHANGES_A_STEP
     query = b"&".join([b"a"] * 5 * CHANGES_MAX)
     with Steps() as steps, pytest.raises(BadCounterRequest, match="too many names"):
-        next(forms.read_reading(query))
+        next(forms.read_reading(query, CHANGES_MAX))
     assert steps.count < 20
-    counts, asked = slices_of(forms.read_reading(b"&".join([b"a%20b"] * CHANGES_MAX)))
+    counts, asked = slices_of(forms.read_reading(b"&".join([b"a%20b"] * CHANGES_MAX), CHANGES_MAX))
     assert asked.names == ["a b"] * CHANGES_MAX
     assert max(counts) < 25 * forms.CHANGES_A_STEP
 

@@ -8,7 +8,7 @@ import pytest
 
 from roost.counters import messages, reading, receiving, sending
 from roost.counters.algebra import VALUE_MAX
-from roost.counters.changing import CHANGES_MAX, delete, increment
+from roost.counters.changing import delete, increment
 from roost.counters.environment import MemoryTrees, Trees
 from roost.counters.errors import (
     BadChange,
@@ -19,6 +19,7 @@ from roost.counters.errors import (
     KeyReused,
     OwnerForked,
 )
+from roost.counters.requests import CHANGES_MAX
 from roost.counters.rows import ROWS_MAX
 from roost.counters.standing import Opening
 from roost.counters.store import OPENINGS_KEPT, Store

@@ -114,6 +114,11 @@ def test_what_compaction_keeps(mode: str, text: str, keeping: etcd.Keeping | Non
         ({"bcrypt_cost": BCRYPT_COST_MAX + 1}, f"--bcrypt-cost={BCRYPT_COST_MAX + 1}"),
         ({"backup_dir": "b", "backup_interval": 0.0}, "--backup-interval"),
         ({"backup_dir": "b", "backup_keep": 0}, "--backup-keep"),
+        ({"counters_max_changes": 0}, "--counters-max-changes=0: 1 to 100,000"),
+        ({"counters_max_changes": 100_001}, "--counters-max-changes=100001"),
+        ({"counters_max_body_bytes": 1023}, "--counters-max-body-bytes=1023: 1,024 to "),
+        ({"counters_keep_requests": 0}, "--counters-keep-requests=0"),
+        ({"counters_keep_requests_for": 0.0}, "--counters-keep-requests-for must be positive"),
     ],
 )
 def test_what_cannot_be_used_is_refused_by_the_name_of_its_flag(

@@ -16,7 +16,6 @@ from google.protobuf.message import DecodeError, Message
 from roost.call import Call, Code, Route, Stream, StreamCall, Unary
 from roost.counters import forms, rights
 from roost.counters.algebra import VALUE_MAX, VALUE_MIN
-from roost.counters.changing import CHANGES_MAX
 from roost.counters.desk import Desk
 from roost.counters.errors import BadChange, BadCounterRequest
 from roost.counters.operators import Operators
@@ -48,6 +47,7 @@ class CounterService:
         self._desk = desk
         self._operators = operators
         self._counting = desk.counting
+        self._changes_max = desk.counting.limits.changes_max
         self._rights = rights
         self._hub = hub
         self._tasks = Tasks()
@@ -89,7 +89,7 @@ class CounterService:
         asked = _parse(call, pb.IncrementRequest, body)
         if asked is None:
             return
-        if _refuses(call, len(asked.changes)):
+        if self._refuses(call, len(asked.changes)):
             return
         changes = [(it.name, it.change) for it in asked.changes]
         names = [name for name, _ in changes]
@@ -106,7 +106,7 @@ class CounterService:
         asked = _parse(call, pb.DeleteCountersRequest, body)
         if asked is None:
             return
-        if _refuses(call, len(asked.names)):
+        if self._refuses(call, len(asked.names)):
             return
         names = list(asked.names)
         once = forms.request_of(asked.key, body, self._counting.around.wall_s())
@@ -117,14 +117,20 @@ class CounterService:
             lambda: self._desk.delete_nowait(names, done, once),
         )
 
+    def _refuses(self, call: Call, count: int) -> bool:
+        """Whether a request changes more than one may; it is told so before it is read."""
+        if count > self._changes_max:
+            _fail(call, BadChange(f"{count} changes; {self._changes_max} at most at a time"))
+        return count > self._changes_max
+
     def read(self, call: Call, body: bytes) -> None:
         """Read."""
         asked = _parse(call, pb.ReadCountersRequest, body)
         if asked is None:
             return
         names = list(asked.names)
-        if len(names) > CHANGES_MAX:
-            _fail(call, BadCounterRequest(f"{len(names)} names; {CHANGES_MAX} at most at a time"))
+        if len(names) > (most := self._changes_max):
+            _fail(call, BadCounterRequest(f"{len(names)} names; {most} at most at a time"))
             return
         work = self._read(call, names, is_raw=asked.raw)
         self._run(call, rights.of_names(names[: rights.ASKED_A_TURN]), work)
@@ -334,13 +340,6 @@ def _say(call: Call, said: dict[str, Any]) -> None:
 
 async def _answer(call: Call, names: Sequence[str], values: Sequence[int | None]) -> None:
     call.reply(await _encoded(await _said(names, values)))
-
-
-def _refuses(call: Call, count: int) -> bool:
-    """Whether a request changes more at a time than one may; it is told so before it is read."""
-    if count > CHANGES_MAX:
-        _fail(call, BadChange(f"{count} changes; {CHANGES_MAX} at most at a time"))
-    return count > CHANGES_MAX
 
 
 async def _said(names: Sequence[str], values: Sequence[int | None]) -> list[pb.CounterValue]:

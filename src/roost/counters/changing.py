@@ -15,7 +15,6 @@ from roost.counters.names import key_of
 from roost.counters.requests import KEY_BYTES_MAX, Answered, Request
 from roost.counters.store import Answer, Store
 
-CHANGES_MAX = 10_000
 # Changes of a slice.
 SLICE_CHANGES = 64
 Steps = Generator[None, None, Answer]
@@ -130,8 +129,8 @@ def delete_steps(store: Store, names: Sequence[str], request: Request | None = N
 def _begin(store: Store, count: int, request: Request | None) -> Answered | None:
     """What was answered to a request before; None = it is new."""
     store.refuse_when_broken()
-    if count > CHANGES_MAX:
-        raise BadChange(f"{count} changes; {CHANGES_MAX} at most at a time")
+    if count > (most := store.limits.changes_max):
+        raise BadChange(f"{count} changes; {most} at most at a time")
     if request is None:
         return None
     if not 1 <= len(request.key) <= KEY_BYTES_MAX:

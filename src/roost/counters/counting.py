@@ -83,6 +83,7 @@ class Counting:
         self._open_trees = open_trees or partial(LmdbTrees, directory)
         self.state = State.ABSENT
         options = options or Options()
+        self.limits = options.limits
         self.known = Known(replica)
         self._meeting = Meeting(replica)
         self.seeding = Seeding(options.seed, is_silent=options.is_silent)
@@ -158,7 +159,7 @@ class Counting:
         """Open the store, on a thread; whether it is new."""
         trees = self._open_trees()
         is_new = trees.get("meta", b"state") is None
-        self._made = Store.open(trees, partial(entropy, self.chance))
+        self._made = Store.open(trees, partial(entropy, self.chance), limits=self.limits)
         return is_new
 
     async def _run(self) -> None:

@@ -17,7 +17,6 @@ from urllib.parse import quote, unquote_to_bytes
 import msgspec
 
 from roost.call import Code, Status
-from roost.counters.changing import CHANGES_MAX
 from roost.counters.errors import (
     BadChange,
     BadCounterName,
@@ -118,15 +117,15 @@ def _pairs(query: bytes) -> Iterator[tuple[str, str | None]]:
             yield text_of(name), text_of(value) if has_value else None
 
 
-def read_reading(query: bytes) -> Generator[None, None, Reading]:
+def read_reading(query: bytes, names_max: int) -> Generator[None, None, Reading]:
     """What `/counters/read` asks, after as many steps as it takes.
 
     Raises:
         BadCounterRequest: it is something else, or too much.
 
     """
-    if query.count(b"&") > CHANGES_MAX + _FLAGS_MAX:
-        raise BadCounterRequest(f"too many names; 1 to {CHANGES_MAX} at a time")
+    if query.count(b"&") > names_max + _FLAGS_MAX:
+        raise BadCounterRequest(f"too many names; 1 to {names_max} at a time")
     names: list[str] = []
     is_raw = is_null = False
     for position, (name, value) in enumerate(_pairs(query), 1):
@@ -143,8 +142,8 @@ def read_reading(query: bytes) -> Generator[None, None, Reading]:
                 is_null = value == "null"
             case _:
                 raise BadCounterRequest(f"{name}={value}: id, raw=true or missing=null")
-    if not 1 <= len(names) <= CHANGES_MAX:
-        raise BadCounterRequest(f"{len(names)} names; 1 to {CHANGES_MAX} at a time")
+    if not 1 <= len(names) <= names_max:
+        raise BadCounterRequest(f"{len(names)} names; 1 to {names_max} at a time")
     return Reading(names, is_raw, is_null)
 
 
@@ -236,7 +235,7 @@ def read_link(query: bytes) -> LinkAsked:
     return LinkAsked(found["url"], found["from"], found["relay"] == "true")
 
 
-def read_changes(body: bytes) -> Generator[None, None, list[tuple[str, int]]]:
+def read_changes(body: bytes, changes_max: int) -> Generator[None, None, list[tuple[str, int]]]:
     """What `/counters/increment` asks, after as many steps as it takes.
 
     Raises:
@@ -250,8 +249,8 @@ def read_changes(body: bytes) -> Generator[None, None, list[tuple[str, int]]]:
         raise BadCounterRequest(f"no JSON: {error}") from error
     if not isinstance(found, list) or not found:
         raise BadCounterRequest('a list is wanted: [["name", 1], {"name": "name"}]')
-    if len(found) > CHANGES_MAX:
-        raise BadChange(f"{len(found)} changes; {CHANGES_MAX} at most at a time")
+    if len(found) > changes_max:
+        raise BadChange(f"{len(found)} changes; {changes_max} at most at a time")
     changes: list[tuple[str, int]] = []
     for at in range(0, len(found), CHANGES_A_STEP):
         if at:

@@ -19,7 +19,6 @@ from roost.exchange import Answer, Request, Streaming, not_allowed, not_found
 from roost.slices import in_turns
 
 PREFIX = b"/counters"
-BODY_BYTES_MAX = 1 << 20
 # Where members of other clusters tell what they have counted: one message of `messages`.
 EXCHANGE_PATH = "/counters/exchange"
 _BYTES = (b"content-type", b"application/octet-stream")
@@ -38,6 +37,7 @@ class Interface:
         self._desk = desk
         self._operators = operators
         self._counting = desk.counting
+        self._changes_max = desk.counting.limits.changes_max
         self._rights = rights
         self._hub = hub
 
@@ -79,7 +79,7 @@ class Interface:
         await rights.wait_admitted(self._rights, request.caller, needed)
 
     async def _read(self, request: Request) -> Answer:
-        asked = await in_turns(forms.read_reading(request.query))
+        asked = await in_turns(forms.read_reading(request.query, self._changes_max))
         await rights.wait_admitted_to(self._rights, request.caller, asked.names)
         values = await self._desk.read(asked.names)
         missing = [it for it, value in zip(asked.names, values, strict=True) if value is None]
@@ -92,7 +92,7 @@ class Interface:
         return json_answer(dict(zip(asked.names, values, strict=True)), headers=headers)
 
     async def _increment(self, request: Request) -> Answer:
-        changes = await in_turns(forms.read_changes(request.body))
+        changes = await in_turns(forms.read_changes(request.body, self._changes_max))
         names = [name for name, _ in changes]
         await rights.wait_admitted_to(self._rights, request.caller, names, is_write=True)
         key = request.headers.get(b"idempotency-key", b"")

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from roost.counters.outside import OpenWay, refuse_ways
+from roost.counters.requests import Limits
 from roost.database import model
 from roost.database.events import Event
 from roost.outcome import settle_future
@@ -92,6 +93,7 @@ class Options:
     # What this member's cluster is called by others, and how members of others are reached.
     cluster: str = ""
     open_way: OpenWay = refuse_ways
+    limits: Limits = field(default_factory=Limits)
 
 
 class State(Enum):

@@ -25,6 +25,7 @@ from roost.counters.rows import KEYS_MAX, REQUEST_KEY_BYTES_MAX, VALUES_MAX, Key
 from roost.errors import UNDECODABLE
 
 COUNT_MAX, AGE_S = 1_000_000, 24 * 3600
+CHANGES_MAX = 10_000
 KEY_BYTES_MAX = REQUEST_KEY_BYTES_MAX
 # With each one that is kept; so there are never many more than may be.
 _DROPPED_AT_ONCE = 4
@@ -65,10 +66,11 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many keys are kept, and for how long."""
+    """How many keys are kept, and for how long; and how many counters a request may name."""
 
     count_max: int = COUNT_MAX
     age_s: float = AGE_S
+    changes_max: int = CHANGES_MAX
 
 
 def encode_row(

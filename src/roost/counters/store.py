@@ -78,6 +78,7 @@ class Store:
         self.swept_at = state.swept_at
         self.layers = Layers(trees)
         self.owners = Owners(trees.scan("owners", b"", None))
+        self.limits = limits
         self.requests = Order(self.layers, limits)
         self.passing = Passing(self.layers)
         self.heard: dict[int, Heard] = {}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from roost import etcd
+from roost.counters.requests import Limits as CounterLimits
 from roost.server.counter_way import Showing
 from roost.server.port import AROUND_BYTES, ServerConfig
 from roost.settings import BadSetting, Settings
@@ -18,6 +19,10 @@ _HOUR_S = 3600.0
 # What a process maps besides the store's file.
 AROUND_MAP_BYTES = 384 << 20
 _V2_REQUEST_S = 5.0
+# Of counters: changes go over turns, bodies and answers are in memory, keys are in the store.
+_CHANGES_MAX = 100_000
+_BODY_BYTES_MIN, _BODY_BYTES_MAX = 1 << 10, 64 << 20
+_REQUESTS_KEPT_MAX = 100_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +63,9 @@ class Serving:
     counters_behind_s_max: float
     # How it shows who it is to members of other clusters.
     counters_showing: Showing
+    # What a request may be at most, and for how long it is known again.
+    counters_limits: CounterLimits
+    counters_body_bytes_max: int
     # Origins and hosts whose requests are answered; see `app`.
     cors: Sequence[str]
     hosts: Sequence[str]
@@ -89,6 +97,10 @@ def serving_of(settings: Settings) -> Serving:
         counters_silent=settings.counters_silent,
         counters_behind_s_max=settings.counters_behind_alarm,
         counters_showing=_showing(settings),
+        counters_limits=_counter_limits(settings),
+        counters_body_bytes_max=_within(
+            settings, "counters_max_body_bytes", _BODY_BYTES_MIN, _BODY_BYTES_MAX
+        ),
         cors=settings.cors,
         hosts=settings.host_whitelist,
         grace_s=settings.shutdown_grace,
@@ -104,6 +116,24 @@ def _showing(settings: Settings) -> Showing:
         key_file=settings.counters_link_key_file,
         user_file=settings.counters_link_user_file,
     )
+
+
+def _counter_limits(settings: Settings) -> CounterLimits:
+    kept_s = settings.counters_keep_requests_for
+    if kept_s <= 0:
+        raise BadSetting("--counters-keep-requests-for must be positive")
+    return CounterLimits(
+        count_max=_within(settings, "counters_keep_requests", 1, _REQUESTS_KEPT_MAX),
+        age_s=kept_s,
+        changes_max=_within(settings, "counters_max_changes", 1, _CHANGES_MAX),
+    )
+
+
+def _within(settings: Settings, name: str, least: int, most: int) -> int:
+    value: int = getattr(settings, name)
+    if not least <= value <= most:
+        raise BadSetting(f"--{name.replace('_', '-')}={value}: {least:,} to {most:,}")
+    return value
 
 
 def quota_of(settings: Settings) -> int:

@@ -75,6 +75,10 @@ class SettingsArguments(TypedDict, total=False):
     counters_seed: str
     counters_silent: bool
     counters_behind_alarm: float
+    counters_max_changes: int
+    counters_max_body_bytes: int
+    counters_keep_requests: int
+    counters_keep_requests_for: float
     counters_link_ca_file: str
     counters_link_cert_file: str
     counters_link_key_file: str

@@ -180,6 +180,16 @@ class Settings:
         "How long another member may lack what this one has counted before that is an alarm;"
         " 0 = for ever.",
     ] = 300.0
+    counters_max_changes: Annotated[
+        int, "Most counters that a request changes, or reads by name."
+    ] = 10_000
+    counters_max_body_bytes: Annotated[int, "Largest request to counters over HTTP, in bytes."] = (
+        1 << 20
+    )
+    counters_keep_requests: Annotated[
+        int, "Most idempotency keys of requests to counters that a member knows again."
+    ] = 1_000_000
+    counters_keep_requests_for: Annotated[float, "For how long it knows one."] = 24 * _HOUR_S
     counters_link_ca_file: Annotated[
         str,
         "Whose certificates members of other clusters have to which counters are told; empty ="

@@ -8,7 +8,7 @@ from roost.counters.counting import Counting
 from roost.counters.desk import Desk
 from roost.counters.environment import DIRECTORY
 from roost.counters.figures import FIGURES
-from roost.counters.interface import BODY_BYTES_MAX, Interface
+from roost.counters.interface import Interface
 from roost.counters.operators import Operators
 from roost.counters.ports import Options
 from roost.counters.watching import Hub
@@ -35,6 +35,7 @@ def _attach(ground: Ground) -> Attached:
             behind_s_max=ground.serving.counters_behind_s_max,
             cluster=f"{member.cluster_id:016x}"[:CLUSTER_DIGITS],
             open_way=partial(CounterWay, ground.serving.counters_showing),
+            limits=ground.serving.counters_limits,
         ),
     )
     assert ground.gate.border is not None, "etcd's users are there before those who ask for them"
@@ -56,13 +57,15 @@ def _attach(ground: Ground) -> Attached:
     def collect() -> list[Family]:
         return read_all(FIGURES, counting)
 
+    body_bytes_max = ground.serving.counters_body_bytes_max
+
     return Attached(
         start=start,
         stop=hub.close,
         close=close,
         routes=service.routes(),
         pages=tuple(
-            Page(path=it, answer=interface.answer, body_bytes_max=BODY_BYTES_MAX)
+            Page(path=it, answer=interface.answer, body_bytes_max=body_bytes_max)
             for it in ("/counters", "/counters/{rest:path}")
         ),
         collect=collect,
