@@ -1,6 +1,7 @@
 """Our own rules, held as tests; `docs/style.md` says why they are rules."""
 
 import ast
+import gc
 import re
 import shutil
 import subprocess
@@ -46,14 +47,28 @@ PRODUCTION = _python("src")
 TESTS = [*_python("tests"), *_python("src/roost/testing")]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def all_in_one_worker() -> None:
-    """Each worker that took some of these tests would parse every file again."""
-
-
 @cache
 def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
+
+
+@cache
+def nodes(path: Path) -> list[ast.AST]:
+    """All there is in a file: many rules look at all of it, and to walk takes longer."""
+    return list(ast.walk(parsed(path)))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def all_in_one_worker() -> Iterator[None]:
+    """Each worker that took some of these tests would parse every file again.
+
+    Nothing of the trees is garbage before the end; to look for it takes longer than to parse.
+    """
+    gc.disable()
+    yield
+    parsed.cache_clear()
+    nodes.cache_clear()
+    gc.enable()
 
 
 def tracked_files() -> list[Path]:
@@ -75,7 +90,7 @@ def _shape_of_file(path: Path) -> Iterator[str]:
         yield "its name does not say what is in it"
     if (count := len(path.read_text().splitlines())) > FILE_LINES_MAX:
         yield f"{count} lines"
-    for node in ast.walk(parsed(path)):
+    for node in nodes(path):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             lines = (node.end_lineno or 0) - node.lineno + 1
             if lines > FUNCTION_LINES_MAX:
@@ -105,7 +120,7 @@ def test_a_file_that_is_longer_than_we_aim_at_has_its_reason() -> None:
 def _forbidden(path: Path) -> Iterator[str]:
     if UNFINISHED in path.read_text():
         yield "it is not finished"
-    for node in ast.walk(parsed(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Import | ast.ImportFrom):
             names = {alias.name for alias in node.names} | {getattr(node, "module", None)}
             if names & FORBIDDEN_MODULES:
@@ -142,7 +157,7 @@ def _unexplained(path: Path) -> Iterator[str]:
             _, found, rest = line.partition(mark)
             if found and not re.search(r"(#|-) \S", rest):
                 yield f"line {number} does not say why"
-    for node in ast.walk(parsed(path)):
+    for node in nodes(path):
         if isinstance(node, ast.ExceptHandler) and isinstance(node.body[0], ast.Pass):
             said = lines[node.lineno - 1 : node.body[0].lineno]
             if not any("#" in it for it in said):
@@ -225,7 +240,7 @@ def test_a_package_has_its_design(package: Path) -> None:
 
 
 def _loose_data(path: Path) -> Iterator[str]:
-    for node in ast.walk(parsed(path)):
+    for node in nodes(path):
         if not isinstance(node, ast.ClassDef):
             continue
         given = {it.arg: ast.unparse(it.value) for it in node.keywords}
@@ -249,7 +264,7 @@ MAY_HAVE_ROWS = {
 
 
 def _nameless_rows(path: Path) -> Iterator[str]:
-    for node in ast.walk(parsed(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "tuple":
             parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else []
             if len(parts) >= 3:

@@ -3,7 +3,9 @@
 import random
 from collections.abc import Callable, Iterator, Sequence
 
-EXECUTIONS = 200_000
+from tests.samples import SAMPLES
+
+EXECUTIONS = 40_000 * SAMPLES
 _INTERESTING = (b"\0", b"\xff", b"\x7f", b"\x80", b"\xff\xff\xff\xff", b"\x80" * 10, b"\0" * 8)
 
 

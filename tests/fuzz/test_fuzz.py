@@ -1,6 +1,7 @@
-"""200,000 executions of every decoder and request validator (issue 5).
+"""Some ten thousand executions of every decoder and request validator (issue 5).
 
-Whatever bytes come: the answer, or the error the docstring names, and nothing else.
+Whatever bytes come: the answer, or the error the docstring names, and nothing else.  For 200,000
+of each: `ROOST_SAMPLES=5 python -m pytest tests/fuzz`.
 """
 
 import json
@@ -361,7 +362,7 @@ def test_no_greeting_is_too_strange() -> None:
             far.answered("it was not me")
 
     fuzz(greet, [bytes([kind]) + body for kind, body in said], PeerFault)
-    assert min(steps[it] for it in ("Say", "Told", "CallBack")) > 100, steps
+    assert min(steps[it] for it in ("Say", "Told", "CallBack")) > EXECUTIONS / 2000, steps
     assert not house.lives.directory_of(2), "nothing that was not proven is kept"
 
 

@@ -21,7 +21,7 @@ from tests.fuzz.mutation import mutations
 from tests.integration.test_prometheus import QUERIES, REFUSED
 
 pytestmark = pytest.mark.slow
-# Each is some tens of microseconds; `mutations` has 200,000 for whoever has the time.
+# Each is some tens of microseconds; `mutations` has more for whoever has the time.
 EXECUTIONS = 10_000
 
 

@@ -1,7 +1,6 @@
 """Real members whose disks lose what they held: nothing acknowledged is lost, and they recover."""
 
 import random
-import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -16,15 +15,7 @@ from roost.testing.cluster import Cluster
 from roost.testing.patience import PATIENCE_S, wait_until
 
 KEYS = 300
-# A member whose store writes nothing for being old.
-NEVER_FLUSHES = """
-from functools import partial
-from roost.member.directory import home
-home.StoreConfig = partial(home.StoreConfig, flush_age_s=1e9)
-from roost.cli import main
-main()
-"""
-WITHOUT_FLUSHES = [sys.executable, "-c", NEVER_FLUSHES, "serve"]
+WITHOUT_FLUSHES = Path(__file__).with_name("without_flushes.py")
 
 
 def key(number: int) -> bytes:
@@ -41,7 +32,7 @@ def lagging(tmp_path: Path) -> Iterator[Cluster]:
 
     Nor have the stores of those two, so that their logs are all there is.
     """
-    with Cluster(tmp_path, 3, command=WITHOUT_FLUSHES) as cluster:
+    with Cluster(tmp_path, 3, program=WITHOUT_FLUSHES) as cluster:
         cluster.leader()
         put_all(cluster, range(1))
         cluster.kill(2)
@@ -238,7 +229,7 @@ def test_a_single_member_says_what_would_be_lost_before_it_loses_it(tmp_path: Pa
 
     from roost.cli.main import main
 
-    with Cluster(tmp_path, 1, command=WITHOUT_FLUSHES) as cluster:
+    with Cluster(tmp_path, 1, program=WITHOUT_FLUSHES) as cluster:
         cluster.leader()
         put_all(cluster, range(KEYS))
         cluster.kill(0)

@@ -6,6 +6,8 @@ what is known to differ stands in `explained.py`, and is not asked here.
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -447,11 +449,21 @@ def test_watches_at_the_edges(twins: Twins) -> None:
         pb.WatchCreateRequest(key=b"a", range_end=b"z", start_revision=first - 2),
         pb.WatchCreateRequest(key=b"a", range_end=b"z", start_revision=2),
     ]
-    for create in plain:
-        for request in every_edge(pb.WatchRequest(create_request=create)):
-            assert isinstance(request, pb.WatchRequest)
-            etcd, roost = (told(side, [request], first) for side in (twins.etcd, twins.roost))
-            assert etcd == roost, request
+    requests = [
+        request
+        for create in plain
+        for request in every_edge(pb.WatchRequest(create_request=create))
+        if isinstance(request, pb.WatchRequest)
+    ]
+    assert len(requests) > 100
+    # etcd looks every tenth of a second at those that are behind: all are asked beside each other.
+    with ThreadPoolExecutor(8) as pool:
+        said = [
+            list(pool.map(partial(told, side, first=first), ([it] for it in requests)))
+            for side in (twins.etcd, twins.roost)
+        ]
+    for request, etcd, roost in zip(requests, *said, strict=True):
+        assert etcd == roost, request
 
 
 def test_watches_are_numbered_alike_after_refused_ones(twins: Twins) -> None:

@@ -110,17 +110,17 @@ def test_a_failed_sync_ends_the_process_and_nothing_is_acknowledged_after_it(
         cluster.stop_all()
 
 
-def test_sixty_kills_of_whole_clusters_lose_nothing(tmp_path: Path) -> None:
+def test_thirty_kills_of_whole_clusters_lose_nothing(tmp_path: Path) -> None:
     """P1."""
-    report = run_outages(tmp_path, members=3, kills=20, power_cuts=0, say=print)
+    report = run_outages(tmp_path, members=3, kills=10, power_cuts=0, say=print)
     assert report.lost == []
-    assert report.kills == 60
-    assert report.acknowledged > 400
+    assert report.kills == 30
+    assert report.acknowledged > 200
 
 
 @needs_loop
-@pytest.mark.parametrize(("members", "cuts"), [(1, 28), (3, 12)])
-def test_forty_power_cuts_of_everybody_at_once_lose_nothing(
+@pytest.mark.parametrize(("members", "cuts"), [(1, 12), (3, 4)])
+def test_sixteen_power_cuts_of_everybody_at_once_lose_nothing(
     tmp_path: Path, members: int, cuts: int
 ) -> None:
     """P2: the file system is shut down under load, without writing its log out."""

@@ -14,15 +14,16 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize(
     ("group", "first", "stop"),
     [
-        ("entries", 0, 80),
-        ("entries", 80, 160),
-        ("blocks", 0, 70),
-        ("lagging", 0, 70),
-        ("files", 0, 70),
-        ("stores", 0, 50),
-        ("bits", 0, 80),
-        ("bits", 400, 480),
-        ("zeroes", 0, 68),
+        ("entries", 0, 24),
+        ("entries", 80, 104),
+        ("blocks", 0, 24),
+        ("lagging", 0, 24),
+        ("files", 0, 24),
+        ("stores", 0, 20),
+        ("bits", 0, 24),
+        ("bits", 456, 480),
+        ("zeroes", 0, 16),
+        ("zeroes", 60, 68),
     ],
 )
 def test_damage_is_repaired_or_nothing_is_served(group: str, first: int, stop: int) -> None:

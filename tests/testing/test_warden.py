@@ -36,12 +36,28 @@ def serving(root: Path) -> list[str]:
     ]
 
 
+def start(root: Path) -> dict[str, object]:
+    """What is asked for one that says nothing."""
+    return {"arguments": [], "log": str(root / "log"), "program": None, "group": False}
+
+
 def test_a_process_is_roost_with_these_arguments(warden: Warden, tmp_path: Path) -> None:
     log = tmp_path / "log"
     assert warden.end_of(warden.start(["--version"], log)) == 0
     assert log.read_text().startswith("roost ")
     assert warden.end_of(warden.start(["no-such-command"], log)) == 2
     assert "no-such-command" in log.read_text()
+
+
+def test_a_process_may_be_another_program_and_lead_a_group(warden: Warden, tmp_path: Path) -> None:
+    log, program = tmp_path / "log", tmp_path / "other.py"
+    program.write_text("import os, sys\nprint(os.getpgrp() == os.getpid(), sys.orig_argv)\n")
+    for has_own_group in (False, True):
+        pid = warden.start(["a"], log, program=program, has_own_group=has_own_group)
+        assert warden.end_of(pid) == 0
+    # By its last words a member that replaces itself would be the same again.
+    again = [sys.executable, str(program), "a"]
+    assert log.read_text().splitlines() == [f"False {again}", f"True {again}"]
 
 
 def test_what_cannot_be_started_is_said(warden: Warden, tmp_path: Path) -> None:
@@ -103,7 +119,7 @@ def test_there_is_a_bound_on_members(
     with near, far:
         keeping = module._Keeping(far.detach(), 1)
         with keeping._socket:
-            asked = {"start": {"arguments": [], "log": str(tmp_path / "log")}}
+            asked = {"start": start(tmp_path)}
             assert "0 members run already" in keeping._answer(asked)["error"]
             assert "does not know" in keeping._answer({"what": 1})["error"]
 
@@ -118,7 +134,7 @@ def test_a_process_is_not_taken_for_an_earlier_one_of_its_number(
         with keeping._socket:
             keeping._codes[child.pid] = -9
             monkeypatch.setattr("roost.testing.warden.os.fork", lambda: child.pid)
-            asked = {"start": {"arguments": [], "log": str(tmp_path / "log")}}
+            asked = {"start": start(tmp_path)}
             assert keeping._answer(asked) == {"pid": child.pid}
             assert keeping._answer({"code": child.pid}) == {"code": None}
             child.communicate(b"\n")

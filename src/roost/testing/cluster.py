@@ -40,8 +40,8 @@ class Cluster:
     """`size` members on loopback, each with its data below `root`.
 
     Without a `command` they are forks of one process that has Roost loaded (`warden`): a member
-    then costs a tenth of what a new interpreter does.  Process groups of their own are for
-    commands.
+    then costs a tenth of what a new interpreter does.  Such a fork may run another
+    `program` than `roost`: a file that calls the same `main()` in the end.
     """
 
     def __init__(
@@ -52,14 +52,16 @@ class Cluster:
         command: Sequence[str] = (),
         extra_flags: Sequence[str] = (),
         has_own_groups: bool = False,
+        program: Path | None = None,
     ) -> None:
         """Nothing runs before `start`; members may lead process groups of their own."""
         self.root = root
         self.size = size
         self._command = list(command)
         self._extra_flags = list(extra_flags)
-        assert command or not has_own_groups, "all forks are in the warden's group"
-        self._group = 0 if has_own_groups else None
+        assert not (command and program), "a command is one"
+        self._program = program
+        self._has_own_groups = has_own_groups
         ports = free_ports(2 * size)
         self.client_ports, self.peer_ports = ports[:size], ports[size:]
         self._processes: dict[int, Process] = {}
@@ -122,10 +124,19 @@ class Cluster:
     def _start(self, flags: list[str], log_path: Path) -> Process:
         if not self._command:
             warden = shared_warden()
-            return Ward(warden, warden.start(["serve", *flags], log_path))
+            pid = warden.start(
+                ["serve", *flags],
+                log_path,
+                program=self._program,
+                has_own_group=self._has_own_groups,
+            )
+            return Ward(warden, pid)
         with log_path.open("ab") as log:
             return subprocess.Popen(
-                [*self._command, *flags], stdout=log, stderr=log, process_group=self._group
+                [*self._command, *flags],
+                stdout=log,
+                stderr=log,
+                process_group=0 if self._has_own_groups else None,
             )
 
     def log_path(self, position: int) -> Path:

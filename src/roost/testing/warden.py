@@ -11,7 +11,8 @@ member serves in a small part of the time that a new interpreter takes.
 
 On the socket each line is a request, and its answer, as JSON:
 
-    {"start": {"arguments": [...], "log": PATH}}    {"pid": 123}
+    {"start": {"arguments": [...], "log": PATH,
+               "program": PATH or null, "group": false}}    {"pid": 123}
     {"signal": {"pid": 123, "number": 9}}           {}
     {"code": 123}                                   {"code": null}, or the exit code when it ended
     what cannot be done                             {"error": "..."}
@@ -76,14 +77,28 @@ class Warden:
         """Its process."""
         return self._process.pid
 
-    def start(self, arguments: Sequence[str], log: Path) -> int:
+    def start(
+        self,
+        arguments: Sequence[str],
+        log: Path,
+        *,
+        program: Path | None = None,
+        has_own_group: bool = False,
+    ) -> int:
         """Run `roost` with `arguments`, its output appended to `log`; its process.
+
+        `program` is a file that is run in the place of `roost`; a process may lead a group.
 
         Raises:
             WardenError: it cannot be started.
 
         """
-        asked = {"arguments": list(arguments), "log": str(log)}
+        asked = {
+            "arguments": list(arguments),
+            "log": str(log),
+            "program": program and str(program),
+            "group": has_own_group,
+        }
         pid: int = self._ask({"start": asked})["pid"]
         return pid
 
@@ -217,9 +232,9 @@ class _Keeping:
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         match request:
-            case {"start": {"arguments": arguments, "log": log}}:
+            case {"start": {"arguments": arguments, "log": log, "program": program, "group": own}}:
                 try:
-                    return {"pid": self._start(arguments, log)}
+                    return {"pid": self._start(arguments, log, program, has_own_group=own)}
                 except OSError as error:
                     return {"error": f"a member cannot be started: {error}"}
             case {"signal": {"pid": pid, "number": number}}:
@@ -232,7 +247,9 @@ class _Keeping:
                 return {"code": self._codes.get(pid)}
         return {"error": f"the keeper of members does not know {request}"}
 
-    def _start(self, arguments: list[str], log: str) -> int:
+    def _start(
+        self, arguments: list[str], log: str, program: str | None, *, has_own_group: bool
+    ) -> int:
         self._reap()
         if len(self._running) >= MEMBERS_MAX:
             raise OSError(f"{MEMBERS_MAX} members run already")
@@ -241,7 +258,12 @@ class _Keeping:
         pid = os.fork()
         if pid == 0:
             self._socket.close()
-            _be_member(arguments, output, ourselves)
+            if has_own_group:
+                os.setpgid(0, 0)
+            _be_member(arguments, output, ourselves, program)
+        if has_own_group:
+            with suppress(OSError):  # it was faster, or is gone
+                os.setpgid(pid, pid)
         os.close(output)
         self._codes.pop(pid, None)  # of an earlier process with that number
         self._running.add(pid)
@@ -268,7 +290,9 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
 
 
-def _be_member(arguments: list[str], output: int, warden: int) -> NoReturn:
+def _be_member(
+    arguments: list[str], output: int, warden: int, program: str | None = None
+) -> NoReturn:
     """Become `roost` with these arguments, unless the warden has ended; never returns."""
     code = 1
     try:
@@ -285,8 +309,15 @@ def _be_member(arguments: list[str], output: int, warden: int) -> NoReturn:
         sys.argv = [_PROGRAM, *arguments]
         # By which a member replaces itself when its store is damaged: the warden's would bring
         # another warden.
-        sys.orig_argv[:] = [sys.executable, "-m", _PROGRAM, *arguments]
-        runpy.run_module(_PROGRAM, run_name="__main__", alter_sys=True)
+        sys.orig_argv[:] = [
+            sys.executable,
+            *([program] if program else ["-m", _PROGRAM]),
+            *arguments,
+        ]
+        if program:
+            runpy.run_path(program, run_name="__main__")
+        else:
+            runpy.run_module(_PROGRAM, run_name="__main__", alter_sys=True)
         code = 0
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else 1
