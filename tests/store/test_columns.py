@@ -4,19 +4,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roost.store import MalformedWriteSet
+from roost.store import MalformedWriteSet, Txn
 from roost.store.columns import (
     CONSTANT,
     COUNTER,
     ESCAPED_KEY,
+    EXPANDED_BYTES_MAX,
     KEY,
     MEASURED_KEY,
     Column,
     Piece,
+    cost_of,
     encode_columns,
     encode_keys,
     expand,
 )
+from roost.store.layer import Layer
+from roost.store.write_set import HEAD, ROWS, decode
+from tests.store.stacks import TREE, DictBase
 
 KEYS = st.lists(
     st.one_of(
@@ -64,7 +69,9 @@ def told(pieces: tuple[Piece, ...], key: bytes, position: int) -> bytes:
 def test_rows_are_what_their_columns_say_of_each_key(
     columns: list[Column], keys: list[bytes]
 ) -> None:
-    found = expand(encode_columns(columns), encode_keys(keys))
+    found, left = expand(encode_columns(columns), encode_keys(keys))
+    taken = sum(sum(map(len, rows.names)) + sum(map(len, rows.values or ())) for rows in found)
+    assert taken <= EXPANDED_BYTES_MAX - left == cost_of(columns, len(keys), sum(map(len, keys)))
     assert [it.tree_id for it in found] == [it.tree_id for it in columns]
     for rows, column in zip(found, columns, strict=True):
         assert rows.names == [told(column.name, key, at) for at, key in enumerate(keys)]
@@ -96,3 +103,45 @@ def test_what_ends_early_is_malformed(
         expand(said, carried + b"\x05abcd")
     with pytest.raises(MalformedWriteSet):
         expand(said, carried[: data.draw(st.integers(0, len(carried) - 1))])
+
+
+LONG = Column(TREE, (Piece(KEY),))
+
+
+def record_of(keys: list[bytes]) -> bytes:
+    columns, carried = encode_columns([LONG]), encode_keys(keys)
+    return HEAD.pack(ROWS, 0, len(columns), len(carried)) + columns + carried
+
+
+def test_a_few_bytes_that_stand_for_more_than_a_write_set_may_hold_are_malformed() -> None:
+    """One text that all begin with, and two bytes a key: a gigabyte, of which nothing is made."""
+    record = record_of([bytes(60_000)] * 20_000)
+    assert len(record) < 110_000
+    with pytest.raises(MalformedWriteSet, match="more than a write set may hold"):
+        decode(record)
+
+
+def test_many_records_of_a_write_set_stand_together_for_no_more_than_one() -> None:
+    record = record_of([bytes(60_000)] * 200)
+    room = EXPANDED_BYTES_MAX // cost_of([LONG], 200, 200 * 60_000)
+    assert len(decode(record * room)) == 200 * room
+    with pytest.raises(MalformedWriteSet, match="more than a write set may hold"):
+        decode(record * (room + 1))
+
+
+def test_what_is_more_than_columns_may_stand_for_is_written_as_rows() -> None:
+    columns = (LONG, Column(TREE + 1, (Piece(CONSTANT, constant=b"-"), Piece(KEY)), (Piece(KEY),)))
+    txn, all_keys = Txn([], DictBase({})), list[bytes]()
+    for number in range(12):
+        keys = [bytes(200_000) + b"%03d" % it for it in range(10 * number, 10 * number + 10)]
+        all_keys += keys
+        txn.write_rows(columns, keys)
+    assert txn.size_bytes > 4 * 10 * 3 * 200_000, "the last four are rows, and count as rows"
+    assert txn.encoded_bytes >= len(txn.encode())
+    assert [it[2:] for it in decode(txn.encode()) if it[1] == TREE] == [
+        (it, None) for it in all_keys
+    ]
+    layer = Layer()
+    layer.carry_out(txn.encode())
+    for tree_id in (TREE, TREE + 1):
+        assert layer.tree(tree_id).values == txn.layer.tree(tree_id).values

@@ -17,6 +17,11 @@ how the row's name and value are made of the key.  Integers big-endian:
 
 A record stands for its rows, column by column, in the order of the keys.  `expand` reads it and
 checks everything: whatever is not of this form is malformed.
+
+Few bytes can stand for many: a long text that all keys begin with, and a byte for each of a million
+keys.  So what the records of one write set stand for is bounded: `cost_of` each, which follows from
+lengths before anything is made, and EXPANDED_BYTES_MAX of all.  Whoever would write more than that
+writes rows instead (`Txn.write_rows`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -33,6 +38,12 @@ from roost.store.errors import MalformedWriteSet
 PUT_ROW, DELETE_ROW = 1, 2
 CONSTANT, KEY, ESCAPED_KEY, MEASURED_KEY, COUNTER = 1, 2, 3, 4, 5
 _COUNTER_MAX = 1 << 63
+# As much as the largest write set could say in full.
+EXPANDED_BYTES_MAX = 64 << 20
+# What a text takes besides its bytes, about, wherever it is kept.
+_TEXT_BYTES = 50
+# More than a size takes as protobuf writes it, and what stands behind an escaped key.
+_SIZE_BYTES_MAX, _END_BYTES = 4, 2
 _COLUMN = Struct(">HB")
 _LENGTH = Struct(">H")
 _NUMBER = Struct(">Q")
@@ -67,6 +78,11 @@ class Rows:
     values: list[bytes] | None
 
 
+def encode(columns: Sequence[Column], keys: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """Both as a record carries them."""
+    return encode_columns(columns), encode_keys(keys)
+
+
 def encode_columns(columns: Sequence[Column]) -> bytes:
     """The columns as a record carries them."""
     parts = [bytes([len(columns)])]
@@ -97,15 +113,40 @@ def encode_keys(keys: Sequence[bytes]) -> bytes:
     return _encoder.encode([first[:length], *[key[length:] for key in keys]])
 
 
-def expand(columns: bytes, keys: bytes) -> list[Rows]:
-    """The rows that a record stands for.
+def cost_of(columns: Sequence[Column], count: int, keys_bytes: int) -> int:
+    """How many bytes the rows of so many keys take at most, which have so many bytes together."""
+    texts = [it for column in columns for it in (column.name, column.value) if it is not None]
+    cost = keys_bytes + _TEXT_BYTES * count * (1 + len(texts))
+    for piece in (it for text in texts for it in text):
+        if piece.kind == CONSTANT:
+            cost += count * len(piece.constant)
+        elif piece.kind == COUNTER:
+            cost += count * _NUMBER.size
+        elif piece.kind == ESCAPED_KEY:
+            cost += 2 * keys_bytes + count * _END_BYTES
+        elif piece.kind == MEASURED_KEY:
+            cost += keys_bytes + count * _SIZE_BYTES_MAX
+        else:
+            cost += keys_bytes
+    return cost
+
+
+def expand(columns: bytes, keys: bytes, room: int = EXPANDED_BYTES_MAX) -> tuple[list[Rows], int]:
+    """The rows that a record stands for, and what is left of `room` behind them.
 
     Raises:
-        MalformedWriteSet: the bytes do not follow the format.
+        MalformedWriteSet: the bytes do not follow the format, or stand for more than there is room.
 
     """
     try:
-        return make_rows(_decode_columns(columns), _decode_keys(keys))
+        described = _decode_columns(columns)
+        rests = _decoder.decode(keys)
+        head = rests.pop(0)
+        bytes_before = len(head) * len(rests) + sum(map(len, rests))
+        left = room - cost_of(described, len(rests), bytes_before)
+        if left < 0:
+            raise MalformedWriteSet(f"rows of {len(rests)} keys are more than a write set may hold")
+        return make_rows(described, [head + it for it in rests] if head else rests), left
     except (StructError, IndexError) as error:
         raise MalformedWriteSet("a record of rows ends early") from error
     except UNDECODABLE as error:
@@ -241,9 +282,3 @@ def _decode_pieces(encoded: bytes, offset: int) -> tuple[tuple[Piece, ...], int]
         else:
             raise MalformedWriteSet(f"piece kind {kind} is unknown")
     return tuple(pieces), offset
-
-
-def _decode_keys(encoded: bytes) -> list[bytes]:
-    keys = _decoder.decode(encoded)
-    head = keys.pop(0)
-    return [head + rest for rest in keys] if head else keys

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from roost.store.base_reader import BaseReader
 from roost.store.catalog import CATALOG_ID, FIRST_TREE_ID, Tree, check_name
-from roost.store.columns import Column, encode_columns, encode_keys, make_rows
+from roost.store.columns import EXPANDED_BYTES_MAX, Column, Rows, cost_of, encode, make_rows
 from roost.store.layer import ENTRY_BYTES, Layer
 from roost.store.puts import repeats
 from roost.store.rows import Puts
@@ -51,6 +51,7 @@ class Txn(View):
     """
 
     __slots__ = (
+        "_expanded_bytes",
         "_has_shared",
         "_head_bytes",
         "_is_gathering",
@@ -78,6 +79,8 @@ class Txn(View):
         # What is said of rows and records, beside themselves.
         self._head_bytes = _SET_HEAD_BYTES
         self._has_shared = False
+        # What is carried as columns stands for so much at most.
+        self._expanded_bytes = 0
         self.size_bytes = 0
         # What was read by what runs in it, in rows, as far as that is much; for whoever runs it.
         self.cost = 0
@@ -191,12 +194,29 @@ class Txn(View):
         self.layer.delete_range(tree_id, first, stop)
 
     def write_rows(self, columns: Sequence[Column], keys: list[bytes]) -> None:
-        """Write the rows that follow from `keys`, which are carried once; see `columns`."""
-        said, carried = encode_columns(columns), encode_keys(keys)
+        """Write the rows that follow from `keys`, which are carried once; see `columns`.
+
+        What is more than columns may stand for is carried as rows, and counts as these.
+        """
+        all_rows = make_rows(columns, keys)
+        cost = cost_of(columns, len(keys), sum(map(len, keys)))
+        if self._expanded_bytes + cost > EXPANDED_BYTES_MAX:
+            for rows in all_rows:
+                self._write_plainly(rows)
+            return
+        self._expanded_bytes += cost
+        said, carried = encode(columns, keys)
         self._add(b"".join((HEAD.pack(ROWS, 0, len(said), len(carried)), said, carried)))
         self.size_bytes += len(said) + len(carried)
-        for rows in make_rows(columns, keys):
+        for rows in all_rows:
             self.layer.put_rows(rows.tree_id, rows.names, rows.values)
+
+    def _write_plainly(self, rows: Rows) -> None:
+        if rows.values is not None:
+            self.put_all(rows.tree_id, rows.names, rows.values)
+            return
+        for name in rows.names:
+            self.delete(rows.tree_id, name)
 
     def annotate(self, kind: int, data: bytes) -> None:
         """Tell observers on every member something that is not in a tree."""
@@ -335,6 +355,7 @@ class Txn(View):
         parts, self._parts = self._parts, []
         self._rows = {}
         self._order = []
+        self._expanded_bytes = 0
         self._head_bytes = _SET_HEAD_BYTES
         if is_last:
             return _encode(parts, self._latest)

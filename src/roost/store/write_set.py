@@ -16,7 +16,7 @@ A write set is records one after another, integers big-endian:
          6  annotation    tree id = annotation kind, key = b"", value = data for higher layers;
                           kind 0 ends what those before it are about (`Txn.tell`)
          7  rows          tree id = 0, key = columns, value = keys: puts and deletes that follow
-                          from a list of keys; see `columns`
+                          from a list of keys; see `columns`, also for how many these may be
          8  effect        stands alone: a write set that was carried in parts; see `long_write`
          9  puts          tree id = 0, key = b"", value = rows: puts and deletes of several trees;
                           see `puts`
@@ -30,7 +30,7 @@ from collections.abc import Sequence
 from struct import Struct
 from struct import error as StructError
 
-from roost.store.columns import Rows, expand
+from roost.store.columns import EXPANDED_BYTES_MAX, Rows, expand
 from roost.store.errors import MalformedWriteSet
 from roost.store.puts import Run, decode_puts, encode_puts
 from roost.store.rows import Puts
@@ -75,6 +75,7 @@ def split(payload: bytes) -> list[Write | Rows | Run]:
     writes: list[Write | Rows | Run] = []
     offset, end = 0, len(payload)
     last_value: bytes | None = None
+    room = EXPANDED_BYTES_MAX
     unpack = HEAD.unpack_from
     try:
         while offset < end:
@@ -95,7 +96,8 @@ def split(payload: bytes) -> list[Write | Rows | Run]:
             elif kind == DELETE_RANGE or (kind == ANNOTATION and not key_bytes):
                 writes.append((kind, tree_id, key, payload[key_end:value_end]))
             elif kind == ROWS and not tree_id:
-                writes += expand(key, payload[key_end:value_end])
+                rows, room = expand(key, payload[key_end:value_end], room)
+                writes += rows
             elif kind == PUTS and not tree_id and not key_bytes:
                 writes += decode_puts(payload[key_end:value_end])
             else:
