@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,14 @@ ROOST = [sys.executable, "-m", "roost.cli", "serve"]
 class Cluster:
     """`size` members of one kind, on loopback, with their data in a directory of its own.
 
-    With `is_tls` both ports have certificates, which each member makes for itself.
+    With `is_tls` both ports have certificates, which each member makes for itself. `flags` are
+    said besides.
     """
 
     kind: str
     size: int
     is_tls: bool = False
+    flags: Mapping[str, str] = field(default_factory=dict)
     root: Any = field(default_factory=tempfile.TemporaryDirectory)
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     ports: list[int] = field(default_factory=list)
@@ -62,6 +64,7 @@ class Cluster:
         }
         if self.is_tls:
             flags |= {"auto-tls": "true", "peer-auto-tls": "true"}
+        flags |= self.flags
         command = etcd_command() if self.kind == "etcd" else ROOST
         return [*command, *(f"--{key}={value}" for key, value in flags.items())]
 

@@ -30,9 +30,15 @@ PYTHON_CLIENTS = {
     "etcetra": ["etcetra==0.1.19"],
 }
 # Those who speak v2, and what is used of each.
-V2_PYTHON_CLIENTS = {"python_etcd": ["python-etcd==0.4.5"]}
+V2_PYTHON_CLIENTS = {
+    "python_etcd": ["python-etcd==0.4.5"],
+    "k3etcd": ["k3etcd==0.2.3"],
+    "patroni": ["patroni[etcd]==4.1.5", "psycopg[binary]>=3.2,<4"],
+}
 V2_USES = {
     "python_etcd": ["keys", "members", "watches", "locks", "rendezvous"],
+    "k3etcd": ["keys", "watches", "members", "users"],
+    "patroni": ["bootstrap", "leaders", "watches", "sync"],
     "node-etcd": ["keys", "watches", "members"],
 }
 EVERYTHING = ["keys", "transactions", "watches", "leases", "locks", "members"]
