@@ -30,10 +30,23 @@ def _parse_seeds(
     metavar="N",
     help="Have N clients count besides; directories of counters are lost and rolled back then.",
 )
+@click.option(
+    "--v2",
+    type=click.IntRange(0, 100),
+    default=0,
+    metavar="N",
+    help="Have N clients change and read etcd's v2 besides; others watch, and fight for a lock.",
+)
 @click.option("--shrink", "is_shrunk", is_flag=True, help="Make the failing seed's run smaller.")
 @click.option("--json", "as_json", is_flag=True, help="The figures as one JSON object.")
 def sim(
-    seed: int | None, seeds: range | None, counters: int, *, is_shrunk: bool, as_json: bool
+    seed: int | None,
+    seeds: range | None,
+    counters: int,
+    v2: int,
+    *,
+    is_shrunk: bool,
+    as_json: bool,
 ) -> None:
     r"""Run simulated clusters; exit code 1 when a promise was broken.
 
@@ -44,11 +57,12 @@ def sim(
         roost sim --seeds 1..200
         roost sim --seed 17
         roost sim --seeds 1..50 --counters 3
+        roost sim --seeds 1..50 --v2 3
     """
     if (seed is None) == (seeds is None):
         raise click.UsageError("give --seed or --seeds")
     if seed is not None:
-        _run_one(seed, counters, is_shrunk=is_shrunk, as_json=as_json)
+        _run_one(seed, counters, v2, is_shrunk=is_shrunk, as_json=as_json)
         return
     assert seeds is not None, "one of both was given"
 
@@ -56,7 +70,7 @@ def sim(
         text = f"{totals.seeds}/{len(seeds)} seeds, {totals.events:,} events, "
         click.echo(f"\r{text}{len(totals.violations)} violations", nl=False, err=True)
 
-    totals = run_seeds(seeds, say, counters=counters)
+    totals = run_seeds(seeds, say, counters=counters, v2=v2)
     click.echo(err=True)
     if as_json:
         say_json(asdict(totals))
@@ -70,19 +84,20 @@ def sim(
         for result in totals.violations:
             click.echo(f"seed {result.seed}: {result.violation}")
             more = f" --counters {counters}" if counters else ""
+            more += f" --v2 {v2}" if v2 else ""
             click.echo(f"  again: roost sim --seed {result.seed}{more}")
     sys.exit(1 if totals.violations else 0)
 
 
-def _run_one(seed: int, counters: int, *, is_shrunk: bool, as_json: bool) -> None:
+def _run_one(seed: int, counters: int, v2: int, *, is_shrunk: bool, as_json: bool) -> None:
     if is_shrunk:
         try:
-            swarm = shrink(seed, lambda text: click.echo(text, err=True), counters=counters)
+            swarm = shrink(seed, lambda text: click.echo(text, err=True), counters=counters, v2=v2)
         except ValueError as error:
             raise click.ClickException(str(error)) from error
         result, trace = simulate(seed, swarm)
     else:
-        result, trace = simulate(seed, swarm_of(seed, counters=counters))
+        result, trace = simulate(seed, swarm_of(seed, counters=counters, v2=v2))
     if as_json:
         say_json(asdict(result))
     else:

@@ -34,6 +34,7 @@ class Totals:
     committed: int = 0
     counted: int = 0
     found_out: int = 0
+    held: int = 0
     stranded: int = 0
     violations: list[Result] = field(default_factory=list)
 
@@ -44,7 +45,7 @@ class Totals:
         for name in (
             "events", "virtual_s", "acknowledged", "operations", "elections", "crashes",
             "changes", "intrusions", "dropped", "snapshots", "watched", "committed", "counted",
-            "found_out",
+            "found_out", "held",
         ):  # fmt: skip
             setattr(self, name, getattr(self, name) + getattr(result, name))
         if result.violation:
@@ -72,28 +73,30 @@ def _run(seed: int, swarm: Swarm | None, turns: Turns) -> tuple[Result, list[str
         return simulation.run(), simulation.chronicle.trace
 
 
-def swarm_of(seed: int, *, counters: int = 0) -> Swarm:
-    """What a seed is about, with so many clients who count besides."""
-    return replace(Swarm.draw(Chronicle(seed).stream("swarm")), counters=counters)
+def swarm_of(seed: int, *, counters: int = 0, v2: int = 0) -> Swarm:
+    """What a seed is about, with so many clients who count besides, and so many of v2."""
+    return replace(Swarm.draw(Chronicle(seed).stream("swarm")), counters=counters, v2=v2)
 
 
-def run_seeds(seeds: Iterable[int], say: Callable[[Totals], None], *, counters: int = 0) -> Totals:
-    """Run every seed, with so many clients who count besides; `say(totals)` follows each."""
+def run_seeds(
+    seeds: Iterable[int], say: Callable[[Totals], None], *, counters: int = 0, v2: int = 0
+) -> Totals:
+    """Run every seed, with clients besides as in `swarm_of`; `say(totals)` follows each."""
     totals = Totals()
     for seed in seeds:
-        totals.add(simulate(seed, swarm_of(seed, counters=counters))[0])
+        totals.add(simulate(seed, swarm_of(seed, counters=counters, v2=v2))[0])
         say(totals)
     return totals
 
 
-def shrink(seed: int, say: Callable[[str], None], *, counters: int = 0) -> Swarm:
+def shrink(seed: int, say: Callable[[str], None], *, counters: int = 0, v2: int = 0) -> Swarm:
     """The smallest swarm found with which the seed still breaks a promise.
 
     Raises:
         ValueError: the seed breaks none.
 
     """
-    swarm = swarm_of(seed, counters=counters)
+    swarm = swarm_of(seed, counters=counters, v2=v2)
     if not simulate(seed, swarm)[0].violation:
         raise ValueError(f"seed {seed} breaks no promise")
     candidates: list[Callable[[Swarm], Swarm]] = [

@@ -31,6 +31,8 @@ class Result:
     snapshots: int = 0
     committed: int = 0
     expired: int = 0
+    # How often a lock of v2 was held.
+    held: int = 0
     # Requests to count that were answered, and directories that were found out to be old.
     counted: int = 0
     found_out: int = 0

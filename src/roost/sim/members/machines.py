@@ -7,6 +7,7 @@ from typing import Protocol
 
 from roost.call import Route
 from roost.errors import RoostError
+from roost.exchange import Reply, Request
 from roost.member import Member, MemberConfig, StoreDamaged, mark_damaged
 from roost.member.errors import MemberRemoved
 from roost.peer import PeerConfig, Secrets
@@ -40,6 +41,8 @@ class Machine:
         self.is_first = is_first
         self.member: Member | None = None
         self.routes: dict[bytes, Route] = {}
+        # What answers requests to etcd's v2, where somebody has said so.
+        self.ask: Callable[[Request, Reply], None] = lambda _request, _reply: None
         self.on_end: Callable[[], None] = lambda: None
         self.lives = 0
         self.is_starting = False

@@ -22,7 +22,9 @@ from roost.sim.members.machines import Life, Machine
 from roost.sim.members.rooms import CounterMembers
 from roost.sim.members.run import HEAL_S, Run, Stranded
 from roost.sim.members.swarm import Swarm
+from roost.sim.members.tree import FIGHTERS, TreeClients
 from roost.sim.members.turns import Turns
+from roost.tasks import Tasks
 
 __all__ = ["HEAL_S", "EtcdServices", "Simulation", "Stranded", "history_of"]
 
@@ -37,6 +39,9 @@ class EtcdServices:
         self.runs = runs
         # None: nobody counts.
         self.counters: CounterMembers | None = None
+        # Whether anybody asks v2; what it still answers then ends with its member.
+        self.has_v2 = False
+        self._ending = Tasks()
 
     async def open(self, machine: Machine, life: Life) -> Member:
         """Open, build the services, and start."""
@@ -56,6 +61,7 @@ class EtcdServices:
             wall_s=machine.world.wall_s,
         )
         machine.routes = services.routes()
+        machine.ask = services.v2.begin
         counters = self.counters
         counting = None if counters is None else counters.attach(machine, member)
         life.prepare(member)
@@ -66,6 +72,8 @@ class EtcdServices:
         def on_end() -> None:
             if self.runs:
                 services.stop()
+            if self.has_v2:
+                self._ending.start(services.v2.close())
             if counters is not None:
                 counters.end(machine)
 
@@ -85,9 +93,11 @@ class Simulation(Run):
         self._services = EtcdServices(runs=False)
         super().__init__(seed, root, self._services, swarm, turns)
         stream = self.chronicle.stream
-        self._services.runs = bool(self.swarm.lease_holders or self.swarm.heavy)
+        self._services.runs = bool(self.swarm.lease_holders or self.swarm.heavy or self.swarm.v2)
+        self._services.has_v2 = bool(self.swarm.v2)
         self.clients = Clients(self.machines.running, stream)
         self._listers = Listers(self.clients, self.machines.running)
+        self._tree = TreeClients(self.clients, self.machines.running, stream)
         self._holders = LeaseHolders(self.clients, self.machines.running, stream)
         self._counters: CounterClients | None = None
         if self.swarm.counters:
@@ -120,6 +130,13 @@ class Simulation(Run):
                 *(group.create_task(counters.work(it)) for it in range(swarm.counters)),
                 group.create_task(counters.befall()),
             ]
+        if swarm.v2:
+            tree = self._tree
+            self._asking += [
+                *(group.create_task(tree.work(it)) for it in range(swarm.v2)),
+                *(group.create_task(tree.watch(it)) for it in range(WATCHERS)),
+                *(group.create_task(tree.fight(it)) for it in range(FIGHTERS)),
+            ]
         holders = self._holders
         self._holding = [group.create_task(holders.work(it)) for it in range(swarm.lease_holders)]
 
@@ -144,6 +161,8 @@ class Simulation(Run):
         """See `Run.judge`."""
         self._check_acknowledged(leader)
         clients, result = self.clients, self.chronicle.result
+        result.watched += self._tree.check()
+        result.held = self._tree.held_count
         verdict = check_register(clients.history)
         if verdict is not Verdict.LINEARIZABLE:
             raise Violation(f"the history is {verdict.value}")

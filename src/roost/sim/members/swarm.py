@@ -52,6 +52,8 @@ class Swarm:
     listers: int = 0
     # Those who count (`counters`), while directories are lost and rolled back; not drawn either.
     counters: int = 0
+    # Clients of etcd's v2 (`tree`); not drawn either.
+    v2: int = 0
     # What somebody does to how many keys at once (`heavy`); not drawn either.
     heavy: str = ""
     heavy_keys: int = 0
