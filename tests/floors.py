@@ -22,7 +22,7 @@ FLOORS = {
         self_signed | door | children | figures | certified | exchange | arrow
         tls | descriptors | faces | ticker | histogram | os_errors | places | lots
         fair_queue | memory | slices | tasks
-        call | outcome | memory_limit
+        call | outcome | memory_limit | tracing
         flow
         proto | errors | lazy | compiled
     """,
@@ -335,7 +335,7 @@ FLOORS = {
         simulation
         run | leases | counters
         nemesis
-        intruders | heavy | listers | rooms
+        intruders | heavy | listers | rooms | tree
         machines | clients
         judge | chronicle | swarm | tallies
         world
@@ -348,10 +348,21 @@ FLOORS = {
         doctor | pages | importing | migrate | snapshot
         counter | forms | founding | kv | lock | main | maintenance | member | repair | series | sim
         trees
-        serve | shared
+        gateway | serve | shared
         discovery | interrupts | plotting | process | statements | troubles
         flags | preflight | watchdog
-        ending | exits | guarded | hello | insecurity | logs | settings
+        ending | exits | guarded | hello | insecurity | logs | settings | spans
+    """,
+    "roost.cli.discovery": """
+        bootstrap
+        domain | keys | late | tree
+        first | srv
+        asking
+    """,
+    "roost.cli.gateway": """
+        gateway
+        following | proxy
+        targets
     """,
     "roost.cli.doctor": """
         doctor
@@ -467,7 +478,7 @@ FLOORS = {
         applier | router
         executor
         forwarding | long_run
-        batch | forwarded | pacing | persistence | reads
+        batch | forwarded | pacing | persistence | reads | traces
     """,
     "roost.member.snapshots": """
         schedule

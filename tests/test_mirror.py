@@ -40,6 +40,8 @@ SHOWN_BY = {
     "self_signed": "cli/test_insecurity.py",
     # Commands are tried as they are used, by groups.
     "cli": "cli/test_commands.py cli/test_client_commands.py cli/test_documents.py",
+    "cli/discovery/asking": "cli/discovery/test_late.py cli/discovery/test_bootstrap.py",
+    "cli/discovery/first": "cli/discovery/test_tree.py cli/discovery/test_keys.py",
     "cli/forms": "cli/test_settings.py",
     "cli/hello": "cli/test_serve.py cli/test_ending.py",
     "cli/interrupts": "cli/test_ending.py cli/test_lock.py",

@@ -17,7 +17,8 @@ from roost.settings.settings import Texts
 # What a program says otherwise.
 OF_PROGRAMS = {
     "name", "data_dir", "logger", "log_outputs", "log_level", "log_format", "config_file",
-    "discovery",
+    *(it for it in get_type_hints(Settings) if it.startswith("discovery")),
+    *(it for it in get_type_hints(Settings) if "distributed_tracing" in it),
 }  # fmt: skip
 
 

@@ -84,8 +84,19 @@ EXPLAINED = {
     "--discovery of a member that has written itself down and has no data yet": (
         "etcd refuses it (`found duplicate id`); Roost goes on where it was"
     ),
-    "--discovery-fallback proxy": (
-        "etcd answers as a proxy when the cluster is full; Roost does not start, and says why"
+    "--discovery-fallback": (
+        "etcd's default is proxy, which answers for a cluster that is full; Roost's is exit, and "
+        "says why. `learner` is Roost's own"
+    ),
+    "--discovery-srv": (
+        "etcd leaves out records whose host it cannot look up, and then members may disagree about "
+        "their cluster; Roost takes all of them. A member's peer URL is what its record says"
+    ),
+    "etcd gateway start, when no endpoint answers": (
+        "etcd hangs up on everybody until --retry-delay is over; Roost tries all for each client"
+    ),
+    "--discovery-token of a member that has written itself down": (
+        "etcd 3.6 writes over what stands there; Roost refuses when that is not its own"
     ),
     "PUT /config/local/log": (
         "etcd 3.5 has it no more; Roost has it as 2.3 did, by module as well, and shows levels to "

@@ -157,6 +157,11 @@ COMMANDS = {
         "log_level",
         "Say how much each endpoint logs, or have it log from LEVEL on, until it is restarted.",
     ),
+    "gateway": Lazy(
+        "roost.cli.gateway.gateway",
+        "gateway",
+        "Hand connections of clients on to whichever members answer.",
+    ),
     "snapshot": Lazy(
         "roost.cli.snapshot",
         "snapshot",

@@ -62,6 +62,10 @@ def _run(**given: str | None) -> None:
         settings = settings_of(said)
         plan = make_plan(settings)
         configure_logs(settings.log_level, settings.log_format, settings.log_outputs)
+        if settings.experimental_enable_distributed_tracing:
+            from roost.cli.spans import export_spans  # few members need it
+
+            export_spans(settings)
         plan = find_others(plan)
         process = Process(plan, on_hangup=partial(read_again, flags))
     except (RoostError, OSError) as error:
@@ -120,12 +124,15 @@ def find_others(plan: Plan) -> Plan:
         RoostError, OSError: they cannot be found.
 
     """
-    if not plan.settings.discovery:
+    told = plan.settings
+    if not (told.discovery or told.discovery_token or told.discovery_srv):
         return plan
-    from roost.cli.discovery import discovered  # few members need it
+    from roost.cli.discovery.bootstrap import found  # few members need it
 
-    settings = discovered(plan.settings, threading.Event().wait)
-    return replace(plan, settings=settings, config=member_config(settings))
+    said = found(told, threading.Event().wait)
+    config = replace(member_config(said.settings), names_are_unknown=said.is_nameless)
+    joins = said.settings.initial_cluster_state == "existing"
+    return replace(plan, settings=said.settings, config=config, joins=joins)
 
 
 def _close(sockets: Iterable[socket.socket]) -> None:

@@ -83,7 +83,8 @@ _BBOLT = "the store is not bbolt, and flushes by itself"
 _ROTATION = "what runs the member rotates its log"
 _V2_PROXY = "there is no v2 proxy"
 _V2_TREES = "v2 has trees of its own, and shows no keys of v3"
-_TRACING = "there is no tracer"
+_UNKEPT = "no connection to a discovery service is kept open"
+_URLS_SAY = "the URLs of --discovery-endpoints say whether they speak TLS"
 
 # They may have any value, and change nothing; a line at the start says why.
 NOTED: tuple[Flag, ...] = (
@@ -103,12 +104,15 @@ NOTED: tuple[Flag, ...] = (
     Flag("unsafe-no-fsync", bool, False, "every acknowledged write is synced"),
     Flag("enable-log-rotation", bool, False, _ROTATION),
     Flag("log-rotation-config-json", str, "", _ROTATION),
-    Flag("experimental-enable-distributed-tracing", bool, False, _TRACING),
     Flag("proxy-failure-wait", int, 5000, _V2_PROXY),
     Flag("proxy-refresh-interval", int, 30000, _V2_PROXY),
     Flag("proxy-dial-timeout", int, 1000, _V2_PROXY),
     Flag("proxy-write-timeout", int, 5000, _V2_PROXY),
     Flag("proxy-read-timeout", int, 0, _V2_PROXY),
+    Flag("discovery-dial-timeout", str, "2s", "--discovery-request-timeout is for all of it"),
+    Flag("discovery-keepalive-time", str, "2s", _UNKEPT),
+    Flag("discovery-keepalive-timeout", str, "6s", _UNKEPT),
+    Flag("discovery-insecure-transport", bool, True, _URLS_SAY),
     Flag("experimental-initial-corrupt-check", bool, False, "state digests are always compared"),
     Flag("experimental-corrupt-check-time", str, "0s", "state digests are always compared"),
     Flag("experimental-enable-lease-checkpoint", bool, False, "leases are always checkpointed"),
@@ -116,22 +120,14 @@ NOTED: tuple[Flag, ...] = (
     Flag("experimental-warning-apply-duration", str, "100ms", "applying writes to memory only"),
     Flag("experimental-txn-mode-write-with-shared-buffer", bool, True, _BBOLT),
     Flag("experimental-bootstrap-defrag-threshold-megabytes", int, 0, _BBOLT),
-    Flag("experimental-distributed-tracing-address", str, "localhost:4317", _TRACING),
-    Flag("experimental-distributed-tracing-service-name", str, "etcd", _TRACING),
-    Flag("experimental-distributed-tracing-instance-id", str, "", _TRACING),
 )
 
-_LATE = "who comes late is refused, and added to the cluster by hand"
 _PROXY = "discovery asks without a proxy"
-_SRV = "members are not looked up in DNS; use --discovery or --initial-cluster"
 
 # They would promise what is not done: only the value that changes nothing is taken.
 REFUSED: tuple[Flag, ...] = (
     Flag("wal-dir", str, "", "the journal lies in the data directory", ("",)),
-    Flag("discovery-fallback", str, "proxy", _LATE, ("proxy", "exit")),
     Flag("discovery-proxy", str, "", _PROXY, ("",)),
-    Flag("discovery-srv", str, "", _SRV, ("",)),
-    Flag("discovery-srv-name", str, "", _SRV, ("",)),
     Flag("proxy", str, "off", _V2_PROXY, ("off",)),
     Flag(
         "experimental-enable-v2v3",

@@ -14,7 +14,7 @@ from roost.member.config import MemberConfig, added_anew, address_of
 from roost.member.directory.accept_loss import Loss, accept_loss, inspect
 from roost.member.directory.joining import join_cluster
 from roost.member.directory.new_cluster import found_new_cluster
-from roost.member.directory.peek import StoreFile, open_file_in, open_store_file
+from roost.member.directory.peek import StoreFile, has_begun, open_file_in, open_store_file
 from roost.member.directory.rebuild import mark_damaged, mark_suspect, rebuild_store
 from roost.member.errors import (
     BackupDamaged,
@@ -82,6 +82,7 @@ __all__ = [
     "cluster_id_of",
     "events",
     "found_new_cluster",
+    "has_begun",
     "inspect",
     "join_cluster",
     "mark_damaged",

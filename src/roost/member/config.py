@@ -30,6 +30,8 @@ class MemberConfig:
     listen_peer_urls: tuple[str, ...]
     advertise_client_urls: tuple[str, ...] = ()
     initial_cluster_token: str = DEFAULTS.initial_cluster_token
+    # Names in `initial_cluster` are none: first members begin without, and tell theirs later.
+    names_are_unknown: bool = False
     heartbeat_ms: int = DEFAULTS.heartbeat_interval
     election_ms: int = DEFAULTS.election_timeout
     # Requests waiting to be executed; a client with too large a part of them, or more than there is

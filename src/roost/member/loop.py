@@ -145,6 +145,8 @@ class Loop:
         if self.is_stopped:
             done(Stopped("this member stops"))
             return
+        if type(flow) is not Flow:
+            done = self.parts.traces.read(flow, done)
         self._reads.add(done, 0, flow)
         if not self._is_scheduled:
             self.schedule()
@@ -301,6 +303,8 @@ class Loop:
             self._core.persisted(ready)
             for to, message in ready.messages_after_persist:
                 self._links.send(to, message)
+        if self.parts.traces.live:
+            self.parts.traces.on_durable(self._journal.durable_index)
         if not self._is_driving:
             self.on_news()
 

@@ -30,6 +30,7 @@ from roost.member.pipeline.pacing import Pacing
 from roost.member.pipeline.persistence import Persistence
 from roost.member.pipeline.reads import ReadRounds
 from roost.member.pipeline.router import Router
+from roost.member.pipeline.traces import Traces
 from roost.member.protocol import (
     FRAME_ANSWERS,
     FRAME_DIGESTS,
@@ -108,6 +109,7 @@ class Parts:
             is_reachable=bool(config.listen_peer_urls),
             wall_s=world.wall_s,
         ).operations()
+        self.traces = Traces(config.name)
         self.core = self._make_core()
         self.persistence = self._make_persistence()
         # Those who have to be told of one and the same thing, or to be sent elsewhere.
@@ -134,7 +136,7 @@ class Parts:
         self.catchup = self._make_catchup()
         self.periodic = Periodic()
         self.news = News()
-        self.reporter = Reporter(self.core, self.roster, config, self.news)
+        self.reporter = Reporter(self.core, self.roster, config, self.news, self.traces)
         self.snapshots.tell = self.persistence.tell = self.news.tell
         self.persistence.slow_s = config.heartbeat_ms / 1000
 
@@ -201,6 +203,7 @@ class Parts:
             pacing=Pacing(lambda: self.persistence.mean_ms / 1000, self._world.clock_s),
             slices=self.slices,
             memory=self._world.memory,
+            traces=self.traces,
         )
 
     def _make_reads(self) -> ReadRounds:
@@ -233,6 +236,7 @@ class Parts:
             first_id=1 + self._world.dice.below(LIFE_IDS),
             send_gone=self.links.send_gone,
             slices=self.slices,
+            traces=self.traces,
         )
         return Router(
             self.core,

@@ -17,6 +17,7 @@ from roost.member.events import (
     RoleChanged,
     TermChanged,
 )
+from roost.member.pipeline.traces import Traces
 from roost.raft import Core, Ready, Role
 
 # How much of the election timeout may pass in silence before it is told.
@@ -26,11 +27,14 @@ LATE_PART = 0.8
 class Reporter:
     """Looks at one member, and tells."""
 
-    def __init__(self, core: Core, roster: Roster, config: MemberConfig, news: News) -> None:
+    def __init__(
+        self, core: Core, roster: Roster, config: MemberConfig, news: News, traces: Traces
+    ) -> None:
         """Nothing has changed yet."""
         self._core = core
         self._roster = roster
         self._news = news
+        self._traces = traces
         self._tick_ms = config.heartbeat_ms
         self._late_ticks = LATE_PART * config.election_ms / config.heartbeat_ms
         self._is_late = False
@@ -52,6 +56,9 @@ class Reporter:
             if first <= last:
                 self._news.tell(ConflictTruncated(first, last))
             self._last_index = ready.entries[-1].index
+        if ready.committed and self._traces.live:
+            matches = {node: it.match_index for node, it in self._core.peers.items()}
+            self._traces.on_committed(ready.committed[-1].index, matches)
         if ready.committed and self._news.is_heard:
             self._news.tell(Committed(ready.committed[-1].index))
 

@@ -21,6 +21,7 @@ from roost.server.h2 import STREAM_WINDOW_BYTES, Answer, Connection, Stream
 from roost.server.h2.hpack import encode_literal
 from roost.server.methods import Head
 from roost.server.unread import Unread
+from roost.tracing import Traced, Way
 
 PREFIX_BYTES = 5
 _NOT_HERE, OVER = -1, -2
@@ -363,6 +364,23 @@ class UnaryCall(Call):
                     return
                 message = inflated
             self._handle(self, message)
+
+
+class TracedCall(UnaryCall):
+    """One with an id, under which what becomes of it is noted (`roost.tracing`)."""
+
+    __slots__ = ("_flow",)
+
+    def __init__(self, carrier: Carrier, stream: Stream, head: Head, handle: UnaryHandler) -> None:
+        """Note that it has come."""
+        super().__init__(carrier, stream, head, handle)
+        Way(head.trace, head.path, carrier.address).end("received")
+        self._flow = Traced.of(carrier.flow, head.trace)
+
+    @property
+    def flow(self) -> Flow:
+        """With whom it shares its turns, and its id."""
+        return self._flow
 
 
 def is_message(data: bytes, bytes_max: int) -> bool:

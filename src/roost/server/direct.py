@@ -8,6 +8,7 @@ takes.  An answer that comes in pieces waits for its client to take each.
 import logging
 from collections.abc import Callable
 
+from roost import tracing
 from roost.exchange import TEXT, Answer, Beginner, Request, Streaming
 from roost.server.admission import Admission
 from roost.server.bodies import FULL, Bodies
@@ -100,13 +101,16 @@ class DirectExchange:
         if self._post is not None:
             self._post.on_whole()
             body = bytes(self._post.data)
-        carrier = turn.carrier
+        carrier, flow = turn.carrier, turn.carrier.flow
+        if tracing.is_on():
+            name = f"{turn.method} {turn.path.decode('latin-1')}"
+            flow = tracing.traced(flow, turn.headers, name, carrier.address)
         headers = dict(turn.headers)
         request = Request(
             method=turn.method,
             raw_path=turn.path,
             query=turn.query,
-            caller=Sender(token_of(turn.headers), carrier.address, carrier.flow),
+            caller=Sender(token_of(turn.headers), carrier.address, flow),
             headers=headers,
             body=body,
             waiting=self,

@@ -18,7 +18,7 @@ from roost.call import Code, Route, Status, Unary
 from roost.flow import OWN, Flow, flow_of
 from roost.server.admission import Admission
 from roost.server.bodies import MESSAGES_MIN, Bodies
-from roost.server.calls import PREFIX_BYTES, Call, UnaryCall, is_message
+from roost.server.calls import PREFIX_BYTES, Call, TracedCall, UnaryCall, is_message
 from roost.server.h2 import STREAMS_MAX, Connection, ConnectionBroken, ErrorCode, Stream, Unfinished
 from roost.server.h2.hpack import encode_literal
 from roost.server.h2.outgoing import FRAMES_A_TURN_MAX
@@ -276,7 +276,8 @@ class GrpcProtocol(asyncio.Protocol):
         assert route is not None, "there is a route, or a refusal"
         call: Call
         if isinstance(route, Unary):
-            call = UnaryCall(self, stream, head, route.handle)
+            kind = TracedCall if head.trace else UnaryCall
+            call = kind(self, stream, head, route.handle)
         else:
             try:
                 call = StreamingCall(self, stream, head, route.open)

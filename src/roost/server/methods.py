@@ -10,6 +10,7 @@ from roost.call import Code, Route, Status, Unary, UnaryHandler
 from roost.histogram import CALL_BOUNDS_S, Histogram
 from roost.server.compression import ENCODINGS
 from roost.server.h2.hpack import HEADER_LIST_BYTES_MAX
+from roost.tracing import id_of
 
 # gRPC clients send the first, the JSON gateway's the second (etcd: rpctypes/metadatafields.go).
 _TOKEN_FIELDS = (b"token", b"authorization")
@@ -39,10 +40,12 @@ class Head:
         "is_compressed",
         "is_light",
         "needs_leader",
+        "path",
         "refusal",
         "route",
         "timeout_s",
         "token",
+        "trace",
     )
 
     def __init__(self) -> None:
@@ -55,6 +58,8 @@ class Head:
         self.http_status = 0
         self.timeout_s: float | None = None
         self.token = ""
+        # The id of its way, where somebody looks (`roost.tracing`).
+        self.trace = self.path = ""
         self.needs_leader = False
         self.is_compressed = False
         # Answered while memory is short, too.
@@ -103,11 +108,16 @@ class Methods:
             head.http_status = 415
         head.figures = self.figures.get(path, head.figures)
         head.route = self._routes.get(path)
+        head.trace = id_of(fields)
+        if head.trace:
+            head.path = path.decode(errors="replace")
         head.is_light = path in self._light
         if head.route is None and head.refusal is None:
             head.refusal = Status(Code.UNIMPLEMENTED, self._unknown(path))
         is_refused = head.http_status or head.refusal is not None
         asks_more = head.needs_leader or head.timeout_s is not None or head.is_compressed
+        # A call with an id goes the longer way, so that others pay nothing for that.
+        asks_more = asks_more or bool(head.trace)
         if isinstance(head.route, Unary) and not is_refused and not asks_more:
             head.handle = head.route.handle
         return head

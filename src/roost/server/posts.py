@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope
 from roost.exchange import TEXT, Answer
 from roost.flow import Flow, flow_of
 from roost.server.bodies import Bodies
+from roost.tracing import traced
 
 TOO_LARGE = Answer(413, b"http: request body too large\n", (TEXT,))
 
@@ -98,4 +99,5 @@ def address_of(scope: Scope) -> str:
 def flow_of_scope(scope: Scope) -> Flow:
     """With whom it shares work."""
     client = scope.get("client")
-    return flow_of(str(client[0]), int(client[1] or 0)) if client else flow_of("", 0)
+    flow = flow_of(str(client[0]), int(client[1] or 0)) if client else flow_of("", 0)
+    return traced(flow, scope["headers"], scope["path"], address_of(scope))

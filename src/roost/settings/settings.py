@@ -47,6 +47,45 @@ class Settings:
         str,
         "Where the first members of a cluster find each other: a URL that GET /new of v2 gave out.",
     ] = ""
+    discovery_token: Annotated[
+        str,
+        "The same among keys of v3 (etcd 3.6): the name of their cluster at --discovery-endpoints.",
+    ] = ""
+    discovery_endpoints: Annotated[
+        Texts,
+        "Client URLs of the cluster that keeps --discovery-token.",
+    ] = ()
+    discovery_srv: Annotated[
+        str,
+        "The domain whose SRV records name the first members: _etcd-server-ssl._tcp.DOMAIN and"
+        " _etcd-server._tcp.DOMAIN; wants the extra `dns`.",
+    ] = ""
+    discovery_srv_name: Annotated[
+        str,
+        "Looks for _etcd-server-NAME instead.",
+    ] = ""
+    discovery_dns: Annotated[
+        str,
+        "The name server that --discovery-srv asks: address:port; default: the system's.",
+    ] = ""
+    discovery_fallback: Annotated[
+        str,
+        "What comes too late to be a first member does: `exit`, or `learner`: have itself added."
+        " `proxy` is exit, as there is none.",
+    ] = "exit"
+    discovery_request_timeout: Annotated[
+        float,
+        "How long --discovery-endpoints, and the members that a learner asks, may take to answer.",
+    ] = 5.0
+    discovery_cacert: Annotated[str, "Whose certificates a discovery service must have."] = ""
+    discovery_cert: Annotated[str, "Our certificate for it."] = ""
+    discovery_key: Annotated[str, "Key of --discovery-cert."] = ""
+    discovery_insecure_skip_tls_verify: Annotated[
+        bool,
+        "Take any certificate of a discovery service: whoever is between sees and says all.",
+    ] = False
+    discovery_user: Annotated[str, "Who we are to --discovery-endpoints."] = ""
+    discovery_password: Annotated[str, "The password of --discovery-user."] = ""
     force_new_cluster: Annotated[
         bool,
         "A majority is lost for good: go on alone, as a new cluster, with what is here.",
@@ -216,6 +255,23 @@ class Settings:
         float,
         "How often a quiet watcher that asked for it hears how far it has come.",
     ] = 10 * 60.0
+    experimental_enable_distributed_tracing: Annotated[
+        bool,
+        "Export the ways of requests that have a traceparent or an X-Request-Id, as spans of"
+        " OpenTelemetry; wants the extra `otel`.",
+    ] = False
+    experimental_distributed_tracing_address: Annotated[
+        str,
+        "The collector that spans are sent to, by OTLP over gRPC.",
+    ] = "localhost:4317"
+    experimental_distributed_tracing_service_name: Annotated[
+        str,
+        "The service's name in spans; the same on all members.",
+    ] = "roost"
+    experimental_distributed_tracing_instance_id: Annotated[
+        str,
+        "What tells this member from others in spans; default: its --name.",
+    ] = ""
     logger: Annotated[str, "The one logger, whose lines look like zap's."] = "zap"
     log_outputs: Annotated[Texts, "`stderr`, `stdout` or paths, comma-separated."] = ("default",)
     log_level: Annotated[str, "debug, info, warn, error, panic or fatal."] = "info"

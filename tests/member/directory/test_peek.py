@@ -1,11 +1,14 @@
 """What a store that nobody uses says of itself; one that must be there and is not is damaged."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from roost.member.cluster.roster import read_configuration
-from roost.member.directory.home import Home
+from roost.journal import Identity, Journal
+from roost.member import MemberConfig, NotAMember, cluster_id_of, has_begun
+from roost.member.cluster.roster import first_records, own_record, read_configuration
+from roost.member.directory.home import Home, open_home
 from roost.member.directory.peek import Peeked, is_alone_in, open_store_file, peek_store
 from roost.member.directory.store_record import StoreRecord, change_record
 from roost.member.errors import StoreDamaged
@@ -86,3 +89,34 @@ def test_a_store_is_read_whether_its_member_runs_or_not(left: Left, tmp_path: Pa
         assert file.view.get(left.tree, b"key") == b"value"
     with pytest.raises(StoreError, match="is no directory of a member"), open_store_file(tmp_path):
         raise AssertionError("it was opened")
+
+
+def test_a_directory_that_was_made_for_others_gets_no_other_content(tmp_path: Path) -> None:
+    """A crash between the identity and the first content; then a start that was told less."""
+    urls = {"m0": ("http://127.0.0.1:1",), "m1": ("http://127.0.0.1:2",)}
+    config = MemberConfig(
+        name="m0",
+        data_dir=tmp_path / "m",
+        initial_cluster=urls,
+        advertise_peer_urls=urls["m0"],
+        listen_peer_urls=urls["m0"],
+    )
+    records, world = first_records(config), HomeWorld()
+    identity = Identity(
+        cluster_id=cluster_id_of(it.id for it in records),
+        member_id=own_record(config, records).id,
+        incarnation=1,
+        created=world.wall_s(),
+    )
+    journal_config = world.journal_config
+    Journal.open(config.data_dir, identity=identity, disk=world.disk, config=journal_config).close()
+    assert not has_begun(config.data_dir)
+
+    def begun(told: MemberConfig) -> Home:
+        return open_home(told, lambda txn: None, world=world, on_store_failure=lambda _: None)
+
+    with pytest.raises(NotAMember, match="made for other first members"):
+        begun(replace(config, initial_cluster={"m0": urls["m0"]}))
+    assert not has_begun(config.data_dir)
+    close(begun(config))
+    assert has_begun(config.data_dir)

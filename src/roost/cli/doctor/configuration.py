@@ -103,7 +103,13 @@ def _place_rows(start: Start, limit_s: float) -> Iterator[Row]:
         yield unreadable(error, data_dir)
     else:
         joins = settings.initial_cluster_state == "existing"
-        yield from directory_rows(start.config, lived, joins=joins)
+        asked = {
+            "--discovery": settings.discovery,
+            "--discovery-token": settings.discovery_token,
+            "--discovery-srv": settings.discovery_srv,
+        }
+        said = ", ".join(flag for flag, value in asked.items() if value)
+        yield from directory_rows(start.config, lived, joins=joins, asked=said)
     if (row := judge_mount(look_at_mount(data_dir))) is not None:
         yield row
     try:

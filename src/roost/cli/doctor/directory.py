@@ -74,12 +74,17 @@ def unreadable(error: RoostError | OSError, data_dir: Path) -> Row:
     return failed(_CHECK, str(error), "docs/explanation/damage.md says what can be done")
 
 
-def directory_rows(config: MemberConfig, lived: Lived | None, *, joins: bool) -> Iterator[Row]:
-    """All that is to be said of a directory that can be read."""
+def directory_rows(
+    config: MemberConfig, lived: Lived | None, *, joins: bool, asked: str = ""
+) -> Iterator[Row]:
+    """All that is to be said of a directory that can be read; `asked` names who says the rest."""
     data_dir = config.data_dir
     if lived is None:
         yield judge_new(data_dir, can_write=os.access(existing(data_dir), os.W_OK | os.X_OK))
-        yield membership_row(config, joins=joins)
+        if asked:
+            yield skipped("first start", f"who the others are, the start asks: {asked}")
+        else:
+            yield membership_row(config, joins=joins)
     else:
         yield judge_lived(lived, data_dir)
         yield format_row(lived, data_dir)

@@ -73,13 +73,29 @@ def initial_records(cluster: Mapping[str, Sequence[str]], token: str) -> tuple[M
     return tuple(sorted(records, key=lambda record: record.id))
 
 
+def first_records(config: MemberConfig) -> tuple[MemberRecord, ...]:
+    """Every first member of a cluster as a member is told of them; the same on all of them."""
+    records = initial_records(config.initial_cluster, config.initial_cluster_token)
+    if not config.names_are_unknown:
+        return records
+    return tuple(msgspec.structs.replace(it, name="") for it in records)
+
+
 def own_record(config: MemberConfig, records: Sequence[MemberRecord]) -> MemberRecord:
     """Find ourselves in the initial cluster, as etcd does: by name and peer URLs.
+
+    Where names are unknown, by peer URLs alone.
 
     Raises:
         NotAMember: we are not there.
 
     """
+    if config.names_are_unknown:
+        urls = sorted(config.advertise_peer_urls)
+        found = next((it for it in records if sorted(it.peer_urls) == urls), None)
+        if found is None:
+            raise NotAMember(f"no first member has the peer URLs {','.join(urls)}")
+        return found
     own = next((record for record in records if record.name == config.name), None)
     if own is None:
         text = f'couldn\'t find local name "{config.name}" in the initial cluster configuration'

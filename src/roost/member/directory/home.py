@@ -48,7 +48,7 @@ from roost.member.cluster.roster import (
     Roster,
     bootstrap_roster,
     cluster_id_of,
-    initial_records,
+    first_records,
     own_record,
     read_configuration,
 )
@@ -63,6 +63,7 @@ from roost.member.directory.store_record import (
 from roost.member.errors import (
     DefragmentationRunning,
     MemberRemoved,
+    NotAMember,
     StoreBehindJournal,
     StoreDamaged,
     StoreReplaced,
@@ -250,7 +251,7 @@ def _open_home(
     world: World,
     on_store_failure: Callable[[BaseException], None],
 ) -> Home:
-    records = initial_records(config.initial_cluster, config.initial_cluster_token)
+    records = first_records(config)
     exists = world.has_directory(config.data_dir)
     lock = lock_directory(world.disk, config.data_dir) if exists else None
     try:
@@ -332,8 +333,19 @@ def _bootstrap(
     bootstrap: Callable[[Txn], None],
     identity: Identity,
 ) -> None:
-    """Write the first content, which is the same on every first member."""
+    """Write the first content, which is the same on every first member.
+
+    Raises:
+        NotAMember: these are not the first members that the directory was made for.
+
+    """
     assert not journal.last_index, "a store that was lost is not begun anew"
+    if cluster_id_of(record.id for record in records) != identity.cluster_id:
+        # A crash came before all was there, and the next start was told something else.
+        raise NotAMember(
+            "the directory was made for other first members than --initial-cluster and "
+            "--initial-cluster-token say, and has no data: say what was said then, or remove it"
+        )
 
     def write(txn: Txn) -> None:
         bootstrap_roster(txn, records)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from roost.journal import OsDisk, has_lived
+from roost.journal import OsDisk, has_lived, load_identity
 from roost.member.cluster.roster import CONFIGURATION_KEY
 from roost.member.directory.store_record import read_record
 from roost.member.errors import StoreDamaged
@@ -70,6 +70,28 @@ def peek_store(data_dir: Path, world: World, own_id: int) -> Peeked:
             raise StoreDamaged(f"{record.directory}/{path.name} {fact}")
         return Peeked()
     return Peeked(applied, record.index or BOOTSTRAP_INDEX, _is_alone(encoded, own_id))
+
+
+def has_begun(data_dir: Path) -> bool:
+    """Whether a directory is a member's that has its first content, whatever became of that.
+
+    Without it, a crash came between the two, and its next start is still a first one.
+
+    Raises:
+        DeviceFault: what says so cannot be read.
+
+    """
+    disk = OsDisk()
+    if load_identity(disk, data_dir) is None:
+        return False
+    record = read_record(disk, data_dir)
+    if record.damage or record.index or has_lived(disk, data_dir):
+        return True
+    directory = data_dir / record.directory
+    try:
+        return (directory / "data.mdb").exists() and read_applied(directory)[0] > 0
+    except StoreCorrupt:
+        return False  # what was being made when the crash came
 
 
 @dataclass(frozen=True, slots=True)

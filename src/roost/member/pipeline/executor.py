@@ -46,6 +46,7 @@ from roost.member.operation import Changing, Operation
 from roost.member.pipeline.batch import Batch, Request, internal_error
 from roost.member.pipeline.long_run import LongRun
 from roost.member.pipeline.pacing import HOLD_S, Pace, Pacing
+from roost.member.pipeline.traces import Traces
 from roost.memory import Memory
 from roost.outcome import Done, ReadDone, Waiting
 from roost.raft import (
@@ -90,10 +91,12 @@ class Executor:
         pacing: Pacing,
         slices: Slices,
         memory: Memory | None = None,
+        traces: Traces | None = None,
     ) -> None:
         """Start closed: `open` follows when this member leads and is caught up."""
         self._slices = slices
         self._memory = memory or Memory()
+        self._traces = traces or Traces()
         self._config = config
         self._core = core
         self._store = store
@@ -161,6 +164,8 @@ class Executor:
 
         When its turn comes and nobody waits for it any more, it is dropped.
         """
+        if type(flow) is not Flow:
+            operation, done = self._traces.lead(flow, name, operation, done)
         request = Request(name, operation, body, done, flow, waiting)
         if self._memory.is_short and self._queue.bytes + len(body) > SHORT_QUEUE_BYTES_MAX:
             request.tell(self._memory.refusal())
@@ -239,6 +244,8 @@ class Executor:
         # There is none where what stood first runs alone, or nobody waits for any of it any more.
         has_run = bool(batch.requests)
         if has_run and txn.is_empty:
+            if self._traces.fresh:
+                self._traces.on_nothing_written()
             self._answer_when_confirmed(batch)
         elif has_run and not self._propose_batch(txn, batch) and self._long:
             # It was looked at, its caller's rights among all else, in a state that never will be.
@@ -276,6 +283,8 @@ class Executor:
         self._store.speculate(index, txn, payload)
         self._inflight[index] = batch
         self._last_index = index
+        if self._traces.fresh:
+            self._traces.on_proposed(index, batch.term, len(batch.requests))
         self._pacing.on_proposed()
         self._propose_done()
 

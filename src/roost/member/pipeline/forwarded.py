@@ -9,7 +9,8 @@ that the leader had applied when it answered:
     answer    u64 id, u8 outcome,     u32 body length, body
 
     owner and connection say whose request it is (`roost.flow`): the leader gives turns to clients,
-    wherever they came in
+    wherever they came in.  Of a request with an id (`roost.tracing`) u8 0 and that stand behind the
+    owner; a version that knows no ids takes all of it for the owner, which does no harm
 
     outcome 0 done     body is the operation's result
             1 refused  body is u8 gRPC code and its text in UTF-8, as a data model refused, or
@@ -52,6 +53,7 @@ from roost.member import errors
 from roost.member.errors import AnswerTooLarge, MalformedForward
 from roost.outcome import Outcome
 from roost.raft.types import COUNT_MAX
+from roost.tracing import decoded_flow, encoded_trace
 
 _HEAD = Struct(">QBI")
 _ID_BYTES = 8
@@ -85,6 +87,8 @@ class Forwarded(NamedTuple):
 def encode_request(request_id: int, name: str, body: bytes, flow: Flow = OWN) -> list[bytes]:
     """Build one request record; the body is not copied."""
     label, owner = name.encode("ascii"), flow.owner.encode(errors="backslashreplace")
+    if type(flow) is not Flow:
+        owner += encoded_trace(flow)
     head = _REQUEST_HEAD.pack(request_id, len(label), len(body), flow.connection, len(owner))
     return [head + label + owner, body]
 
@@ -109,7 +113,7 @@ def decode_requests(frame: bytes) -> list[Forwarded]:
             if offset > len(frame):
                 raise MalformedForward("a forwarded request ends early")
             name = frame[begin:owner_begin].decode("ascii")
-            flow = Flow(frame[owner_begin:body_begin].decode(), connection)
+            flow = decoded_flow(frame[owner_begin:body_begin], connection)
             records.append(Forwarded(request_id, name, frame[body_begin:offset], flow))
     except (StructError, UnicodeDecodeError) as error:
         raise MalformedForward(str(error)) from error

@@ -31,6 +31,7 @@ from roost.member.pipeline.forwarded import (
     encode_gone,
     encode_request,
 )
+from roost.member.pipeline.traces import Traces
 from roost.outcome import Done, Outcome, Waiting
 from roost.slices import Slices
 
@@ -85,6 +86,7 @@ class Forwarder:
         grace_ticks: int,
         first_id: int = 1,
         send_gone: Callable[[int, bytes], object] = lambda _leader, _ids: None,
+        traces: Traces | None = None,
     ) -> None:
         """Start with nothing on its way; `grace_ticks` is how long a deposed leader may answer.
 
@@ -98,6 +100,7 @@ class Forwarder:
         self._send = send
         self._send_gone = send_gone
         self._slices = slices
+        self._traces = traces or Traces()
         self._looked_at = 0
         self._applied_index = applied_index
         self._timeout_ticks = timeout_ticks
@@ -129,6 +132,8 @@ class Forwarder:
         waiting: Waiting | None = None,
     ) -> None:
         """Queue one request for `leader`; `flush` must follow in the same loop turn."""
+        if type(flow) is not Flow:
+            done = self._traces.forward(flow, name, leader, done)
         if len(self) >= WAITING_COUNT_MAX:
             done(Overloaded("too many requests are on their way"))
             return

@@ -2,22 +2,20 @@
 
 import http.client
 import json
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
 import pytest
 
-from roost.cli.discovery import CannotDiscover, discovered
+from roost.cli.discovery.asking import CannotDiscover
 from roost.settings import Settings
 from roost.testing.cluster import Cluster
 from roost.testing.patience import PATIENCE_S, wait_until
 from roost.testing.ports import free_ports
+from tests.cli.discovery.starts import SERVE, discovered, flags_of, member_of, members_at, never
 from tests.integration.etcdctl import binary
 
 
@@ -29,10 +27,6 @@ def settings_of(tmp_path: Path, number: int, url: str, **more: str) -> Settings:
         discovery=url,
         **more,  # type: ignore[arg-type]  # all are texts
     )
-
-
-def never(_seconds: float) -> None:
-    raise AssertionError("nobody has to be asked again")
 
 
 def new_url(endpoint: str, size: int) -> str:
@@ -73,51 +67,14 @@ def test_those_who_come_first_find_each_other_and_others_are_refused(
     assert again.initial_cluster.split(",") == texts
 
 
-@contextmanager
-def member_of(*command: str) -> Iterator[None]:
-    """A process, as long as this is open."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        yield
-    finally:
-        process.terminate()
-        assert process.wait(PATIENCE_S) is not None
-
-
-def flags_of(tmp_path: Path, url: str, name: str, ports: Sequence[int]) -> list[str]:
-    client, peer = (f"http://127.0.0.1:{it}" for it in ports)
-    return [
-        f"--name={name}",
-        f"--data-dir={tmp_path / name}",
-        f"--listen-client-urls={client}",
-        f"--advertise-client-urls={client}",
-        f"--listen-peer-urls={peer}",
-        f"--initial-advertise-peer-urls={peer}",
-        f"--discovery={url}",
-    ]
-
-
-def members_at(port: int) -> list[str]:
-    """Who is in the cluster that is asked; nobody while nobody answers."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
-    try:
-        connection.request("POST", "/v3/cluster/member/list", b"{}")
-        said = json.loads(connection.getresponse().read())
-    except OSError:
-        return []
-    finally:
-        connection.close()
-    return sorted(it.get("name", "") for it in said.get("members", []))
-
-
 @pytest.mark.slow
 @pytest.mark.cluster
 def test_members_of_etcd_begin_with_what_they_find_here(endpoint: str, tmp_path: Path) -> None:
     url, ports = new_url(endpoint, 2), free_ports(4)
     etcd = [binary("etcd"), "--log-level=error"]
     with (
-        member_of(*etcd, *flags_of(tmp_path, url, "e1", ports[:2])),
-        member_of(*etcd, *flags_of(tmp_path, url, "e2", ports[2:])),
+        member_of(*etcd, *flags_of(tmp_path, "e1", ports[:2], f"--discovery={url}")),
+        member_of(*etcd, *flags_of(tmp_path, "e2", ports[2:], f"--discovery={url}")),
     ):
         for port in (ports[0], ports[2]):
             wait_until(lambda port=port: members_at(port) == ["e1", "e2"])  # type: ignore[misc]  # mypy #15459
@@ -129,8 +86,8 @@ def test_a_member_begins_with_what_it_finds_and_goes_on_with_what_it_has(
     endpoint: str, tmp_path: Path
 ) -> None:
     url, ports = new_url(endpoint, 1), free_ports(2)
-    serve = [sys.executable, "-m", "roost.cli", "serve", *flags_of(tmp_path, url, "r1", ports)]
-    with member_of(*serve):
+    flags = flags_of(tmp_path, "r1", ports, f"--discovery={url}")
+    with member_of(*SERVE, *flags):
         wait_until(lambda: members_at(ports[0]) == ["r1"])
     found = discovered(Settings(name="r1", data_dir=str(tmp_path / "r1"), discovery=url), never)
     assert found.initial_cluster == "", "there is data, so nobody is asked"
@@ -236,8 +193,3 @@ def test_settings_that_contradict_it_are_refused(
 ) -> None:
     with pytest.raises(CannotDiscover):
         discovered(settings_of(tmp_path, 0, url, **more), never)
-
-
-def test_without_it_nothing_is_asked(tmp_path: Path) -> None:
-    settings = settings_of(tmp_path, 0, "")
-    assert discovered(settings, never) is settings

@@ -1,0 +1,1 @@
+"""`roost gateway`: connections of clients, handed on to members that answer."""
