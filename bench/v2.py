@@ -8,6 +8,8 @@ listens, and stream watchers (`stream=true`) on as many connections as are asked
     puts/s        writes that were answered, by the time of all
     waits/s       waits that were answered meanwhile
     p50, p99      from the sending of a write to its answer, in milliseconds
+    CPU us        processor time of the server's processes for a write with its waits, in
+                  microseconds: what a busy machine changes least
     KiB           resident memory of the server a stream watcher, by the growth from none to all
 
 The client is the same for both, one process: what it takes is part of all times, so a ratio of two
@@ -70,7 +72,9 @@ class Connection(asyncio.Protocol):
         return self._waiting
 
     def close(self) -> None:
-        """Hang up."""
+        """Hang up; whoever waits hears nothing more."""
+        if self._waiting is not None:
+            self._waiting.cancel()
         if self._transport is not None:
             self._transport.abort()
 
@@ -110,6 +114,7 @@ class Load:
     waits_per_s: float = 0.0
     p50_ms: float = 0.0
     p99_ms: float = 0.0
+    cpu_us: float = 0.0
     waits: int = 0
     latencies: list[float] = field(default_factory=list)
 
@@ -224,8 +229,13 @@ async def _measure(cluster: Cluster, options: argparse.Namespace) -> Figures:
     bench = Bench(cluster.ports[0])
     await _until_served(bench)
     writes, writers = options.writes, options.writers
-    listened = await bench.load(writes=writes, writers=writers, watchers=options.watchers)
-    alone = await bench.load(writes=writes, writers=writers, watchers=0)
+    loads: list[Load] = []
+    for watchers in (options.watchers, 0):
+        used_s = cluster.cpu_seconds()
+        load = await bench.load(writes=writes, writers=writers, watchers=watchers)
+        load.cpu_us = (cluster.cpu_seconds() - used_s) / writes * 1e6
+        loads.append(load)
+    listened, alone = loads
     before = cluster.rss_bytes()
     await bench.stream(options.streams)
     [one] = await bench.connected(1)
@@ -281,13 +291,15 @@ def main() -> None:
         ]
         print(json.dumps(said))
         return
-    print("| server | puts/s | waits/s | p50 ms | p99 ms | puts/s alone | KiB a stream |")
-    print("|---|---|---|---|---|---|---|")
+    columns = ("puts/s", "waits/s", "p50 ms", "p99 ms", "CPU us", "puts/s alone", "CPU us alone")
+    print(f"| server | {' | '.join(columns)} | KiB a stream |")
+    print("|---" * (len(columns) + 2) + "|")
     for kind, it in rows:
         load = it.listened
         print(
             f"| {kind} | {load.puts_per_s:,.0f} | {load.waits_per_s:,.0f} | {load.p50_ms:.1f} "
-            f"| {load.p99_ms:.1f} | {it.alone.puts_per_s:,.0f} | {it.kib_a_stream:.1f} |"
+            f"| {load.p99_ms:.1f} | {load.cpu_us:.0f} | {it.alone.puts_per_s:,.0f} "
+            f"| {it.alone.cpu_us:.0f} | {it.kib_a_stream:.1f} |"
         )
 
 
