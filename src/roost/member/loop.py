@@ -126,12 +126,7 @@ class Loop:
     # What brings news.
 
     def transact(
-        self,
-        name: str,
-        body: bytes,
-        done: Done,
-        flow: Flow = OWN,
-        waiting: Waiting | None = None,
+        self, name: str, body: bytes, done: Done, flow: Flow = OWN, waiting: Waiting | None = None
     ) -> None:
         """Run the operation `name` on the leader, wherever that is."""
         if self.is_stopped:

@@ -1,0 +1,1 @@
+"""Members that find each other before they begin."""

@@ -1,5 +1,7 @@
 """First members meet among keys of v3, as those of etcd 3.6 do."""
 
+import http.client
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +13,7 @@ from roost.cli.discovery.keys import ROOT, Keys
 from roost.client import Client
 from roost.settings import Settings
 from roost.testing.cluster import Cluster
-from roost.testing.patience import wait_until
+from roost.testing.patience import PATIENCE_S, wait_until
 from roost.testing.ports import free_ports
 from tests.cli.discovery.starts import SERVE, discovered, flags_of, member_of, never, rows_at
 
@@ -57,7 +59,7 @@ def test_those_who_come_first_find_each_other_and_others_are_refused(
     assert discovered(asked[0], never).initial_cluster.split(",") == texts
     # What etcd's members look at is as theirs.
     with Client(endpoint) as client:
-        rows = client.get_prefix(f"{ROOT}/t1/members")
+        rows = client.range(f"{ROOT}/t1/members", prefix=True)
     assert sorted(it.value.decode() for it in rows) == sorted(texts)
 
 
@@ -74,12 +76,24 @@ def test_who_comes_late_joins_as_a_learner_where_that_is_said(
         wait_until(lambda: len(rows_at(ports[0])) == 1)
         flags = flags_of(tmp_path, "r2", ports[2:], *late)
         with member_of(*SERVE, *flags):
-            wait_until(lambda: [it.get("name") for it in rows_at(ports[2])] != [])
             wait_until(lambda: sorted(it["name"] for it in rows_at(ports[0])) == ["r1", "r2"])
         rows = {it["name"]: bool(it.get("isLearner")) for it in rows_at(ports[0])}
         assert rows == {"r1": False, "r2": True}
         with member_of(*SERVE, *flags):  # it goes on with what it has
-            wait_until(lambda: len(rows_at(ports[2])) == 2)
+            wait_until(lambda: serves_learner(ports[2]))
+
+
+def serves_learner(port: int) -> bool:
+    """Whether a member answers what those without a vote do."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+    try:
+        body = json.dumps({"key": encoded("a"), "serializable": True})
+        connection.request("POST", "/v3/kv/range", body)
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
 
 
 class Played(Members):

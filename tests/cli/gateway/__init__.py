@@ -1,0 +1,1 @@
+"""The TCP proxy before a cluster."""

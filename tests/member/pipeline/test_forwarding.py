@@ -1,5 +1,7 @@
 """Forwarded requests: every caller is answered exactly once, and not before it can read its own."""
 
+from typing import Any
+
 import pytest
 
 from roost.errors import (
@@ -52,7 +54,7 @@ class Caller:
         return self.answers[0]
 
 
-def forwarder_on(link: Link, **options: int) -> Forwarder:
+def forwarder_on(link: Link, **options: Any) -> Forwarder:
     """A forwarder of a member that has applied everything anybody speaks of."""
     return Forwarder(
         link.send, applied_index=lambda: 100, slices=slices(), send_gone=link.send_gone, **options

@@ -340,12 +340,9 @@ def _bootstrap(
 
     """
     assert not journal.last_index, "a store that was lost is not begun anew"
-    if cluster_id_of(record.id for record in records) != identity.cluster_id:
-        # A crash came before all was there, and the next start was told something else.
-        raise NotAMember(
-            "the directory was made for other first members than --initial-cluster and "
-            "--initial-cluster-token say, and has no data: say what was said then, or remove it"
-        )
+    if cluster_id_of(it.id for it in records) != identity.cluster_id:
+        text = "the directory was made for other first members, and has no data"
+        raise NotAMember(f"{text}: start it as it was started then, or remove it")
 
     def write(txn: Txn) -> None:
         bootstrap_roster(txn, records)

@@ -48,7 +48,7 @@ class Endpoint(Protocol):
         """Grows when it dies and when it comes back."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Sender:
     token: str = ""
     certificate_name: str = ""
@@ -83,9 +83,9 @@ class _Asking:
 
 
 class Seen(NamedTuple):
-    """A change, as watchers see it."""
+    """A change, as watchers see it, and its index."""
 
-    index: int
+    at: int
     action: str
     key: str
     value: str
@@ -168,9 +168,11 @@ class TreeClients:
             answer.close()
         return None  # what a dead process says nobody hears
 
-    async def _whole(self, *asked: Any, **form: str) -> tuple[int, Any]:
+    async def _whole(
+        self, endpoint: Endpoint, method: str, path: str, query: str = "", **form: str
+    ) -> tuple[int, Any]:
         """A status, or 0 without an answer, and what the JSON says."""
-        answer = await self._ask(*asked, **form)
+        answer = await self._ask(endpoint, method, path, query, **form)
         if answer is None:
             return 0, {}
         body = answer.body if isinstance(answer, Answer) else await _all_of(answer)
@@ -247,7 +249,7 @@ class TreeClients:
                             return None if said["errorCode"] == _CLEARED else log
                         self._take(log, _seen(said))
         except TimeoutError:
-            pass  # it goes to another member
+            return log  # it goes to another member
         finally:
             answer.close()
             if isinstance(pieces, AsyncGenerator):
@@ -255,9 +257,9 @@ class TreeClients:
         return log
 
     def _take(self, log: _Watched, seen: Seen) -> None:
-        if seen.index < log.next:
-            self._wrong = f"a watcher of v2 at {log.next} was told index {seen.index}"
-        log.next = seen.index + 1
+        if seen.at < log.next:
+            self._wrong = f"a watcher of v2 at {log.next} was told index {seen.at}"
+        log.next = seen.at + 1
         log.seen.append(seen)
 
     async def fight(self, number: int) -> None:
@@ -315,8 +317,8 @@ class TreeClients:
             raise Violation(self._wrong)
         happened: dict[int, Seen] = {}
         for it in (*self._acknowledged, *(it for log in self._watched for it in log.seen)):
-            if happened.setdefault(it.index, it) != it:
-                raise Violation(f"index {it.index} of v2 is {it} and {happened[it.index]}")
+            if happened.setdefault(it.at, it) != it:
+                raise Violation(f"index {it.at} of v2 is {it} and {happened[it.at]}")
         for log in self._watched:
             expected = [happened[it] for it in sorted(happened) if log.first <= it < log.next]
             if log.seen != expected:
