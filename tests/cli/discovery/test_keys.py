@@ -15,7 +15,7 @@ from roost.settings import Settings
 from roost.testing.cluster import Cluster
 from roost.testing.patience import PATIENCE_S, wait_until
 from roost.testing.ports import free_ports
-from tests.cli.discovery.starts import SERVE, discovered, flags_of, member_of, never, rows_at
+from tests.cli.discovery.starts import SERVE, discovered, flags_of, member_of, members_at, never, rows_at
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_who_comes_late_joins_as_a_learner_where_that_is_said(
         wait_until(lambda: len(rows_at(ports[0])) == 1)
         flags = flags_of(tmp_path, "r2", ports[2:], *late)
         with member_of(*SERVE, *flags):
-            wait_until(lambda: sorted(it["name"] for it in rows_at(ports[0])) == ["r1", "r2"])
+            wait_until(lambda: members_at(ports[0]) == ["r1", "r2"])
         rows = {it["name"]: bool(it.get("isLearner")) for it in rows_at(ports[0])}
         assert rows == {"r1": False, "r2": True}
         with member_of(*SERVE, *flags):  # it goes on with what it has
