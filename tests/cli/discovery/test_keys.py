@@ -15,7 +15,15 @@ from roost.settings import Settings
 from roost.testing.cluster import Cluster
 from roost.testing.patience import PATIENCE_S, wait_until
 from roost.testing.ports import free_ports
-from tests.cli.discovery.starts import SERVE, discovered, flags_of, member_of, members_at, never, rows_at
+from tests.cli.discovery.starts import (
+    SERVE,
+    discovered,
+    flags_of,
+    member_of,
+    members_at,
+    never,
+    rows_at,
+)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from roost.cli.discovery.srv import Record
 from roost.cli.gateway.gateway import found_by_domain, named, refuse_self
 from roost.cli.gateway.targets import Target
 from roost.cli.main import main
-from roost.client import Client, Unreachable
+from roost.client import Client, OutcomeUnknown, Unreachable
 from roost.settings import BadSetting
 from roost.testing.cluster import Cluster
 from roost.testing.patience import PATIENCE_S, wait_until
@@ -42,28 +42,31 @@ def test_clients_are_served_whichever_members_there_are(three: Cluster) -> None:
         "--refresh-interval=100ms",
         "--retry-delay=1s",
     ]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stderr is not None
-    assert f"127.0.0.1:{port}" in process.stdout.readline()
-
-    def is_served() -> bool:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as it:
         try:
-            with Client(f"127.0.0.1:{port}", timeout_s=5.0) as client:
-                client.put("a", "b")
-                return client.get("a") is not None
-        except Unreachable:
-            return False
+            assert it.stdout is not None
+            assert it.stderr is not None
+            assert f"127.0.0.1:{port}" in it.stdout.readline()
+            wait_until(lambda: is_served(port))
+            # The end of what it says would be an empty line, forever.
+            wait_until(lambda: "members are now" in next(it.stderr or iter(())))
+            three.kill(0)
+            wait_until(lambda: is_served(port))
+            it.terminate()
+            _, told = it.communicate(timeout=PATIENCE_S)
+        finally:
+            it.kill()
+    assert it.returncode == 0, told
 
-    wait_until(is_served)
-    wait_until(
-        lambda: process.stderr is not None and "members are now" in process.stderr.readline()
-    )
-    three.kill(0)
-    wait_until(is_served)
-    process.terminate()
-    _, told = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 0, told
+
+def is_served(port: int) -> bool:
+    """Whether a put and a get are answered; a leader that was just killed answers neither."""
+    try:
+        with Client(f"127.0.0.1:{port}", timeout_s=5.0) as client:
+            client.put("a", "b")
+            return client.get("a") is not None
+    except (Unreachable, OutcomeUnknown):
+        return False
 
 
 def test_endpoints_are_hosts_with_ports_or_urls() -> None:

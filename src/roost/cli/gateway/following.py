@@ -82,4 +82,5 @@ def _target_of(url: str) -> Target | None:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return None
-    return Target(parts.hostname, parts.port or http.client.HTTPS_PORT)
+    usual = http.client.HTTPS_PORT if parts.scheme == "https" else http.client.HTTP_PORT
+    return Target(parts.hostname, usual if parts.port is None else parts.port)
