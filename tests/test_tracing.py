@@ -22,7 +22,6 @@ def ways() -> Iterator[list[Way]]:
     tracing.sinks.remove(found.append)
 
 
-@pytest.mark.usefixtures("ways")
 @pytest.mark.parametrize(
     ("fields", "found"),
     [
@@ -92,3 +91,13 @@ def test_whoever_hears_of_ways_hears_of_each_once_with_its_steps(ways: list[Way]
         ("answered", {"outcome": "done"}),
     ]
     assert heard.steps[0].at_ns <= heard.steps[1].at_ns
+
+
+def test_what_a_client_has_named_breaks_no_line(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, logger="roost.tracing"):
+        Way("a", "GET /x\nb said: c", "m1").end("answered", outcome="y\n" * 200)
+    [told] = [it.getMessage() for it in caplog.records]
+    assert "\n" not in told
+    assert told.startswith(r"a 'GET /x\nb said: c' at m1: answered after 0.000 ms outcome='y\ny")
+    assert told.endswith("…")
+    assert len(told) < 500

@@ -11,7 +11,8 @@ request without one costs what it always did: a look at the class of its flow.
     leader    queued, run, proposed, durable, committed, applied, answered
 
 Full?  An id has ID_CHARS_MAX characters; a longer one, or one with others than letters, digits and
-`-._:`, is none. There are no more ways than requests under way, and each has a few steps.
+`-._:`, is none. There are no more ways than requests under way, and each has a few steps. Of what
+a client has named TEXT_CHARS_MAX characters are shown, without control characters.
 """
 
 import logging
@@ -25,6 +26,7 @@ from roost.flow import Flow
 logger = logging.getLogger(__name__)
 # A traceparent has as many.
 ID_CHARS_MAX = 55
+TEXT_CHARS_MAX = 200
 _ID = re.compile(rb"[A-Za-z0-9._:-]{1,%d}" % ID_CHARS_MAX)
 _PARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 TRACEPARENT, REQUEST_ID = b"traceparent", b"x-request-id"
@@ -56,7 +58,8 @@ class Step:
     facts: dict[str, str | int]
 
 
-@dataclass(slots=True)
+# Each is itself alone, whatever it holds.
+@dataclass(slots=True, eq=False)
 class Way:
     """What one member did for a request."""
 
@@ -72,11 +75,12 @@ class Way:
         begun_ns = self.steps[0].at_ns if self.steps else now_ns
         self.steps.append(Step(step, now_ns, facts))
         if logger.isEnabledFor(logging.DEBUG):
-            known = "".join(f" {name}={value}" for name, value in facts.items())
+            known = "".join(f" {name}={_shown(value)}" for name, value in facts.items())
             took = f"{(now_ns - begun_ns) / 1e6:.3f} ms"
             text = "%s %s at %s: %s after %s%s"
             told = {"trace": self.trace, "step": step}
-            logger.debug(text, self.trace, self.name, self.place, step, took, known, extra=told)
+            name = _shown(self.name)
+            logger.debug(text, self.trace, name, self.place, step, took, known, extra=told)
 
     def end(self, step: str, **facts: str | int) -> None:
         """That was all of it at this member."""
@@ -95,25 +99,34 @@ def is_on() -> bool:
 
 
 def id_of(fields: Iterable[tuple[bytes, bytes]]) -> str:
-    """The id that the headers of a request say; empty when there is none, or nobody looks.
+    """The id that the headers of a request say; empty when there is none.
 
     A traceparent counts more than another id.
     """
     found = b""
-    if is_on():
-        for name, value in fields:
-            if name == TRACEPARENT and _PARENT.fullmatch(value):
-                return value.decode()
-            if name == REQUEST_ID and _ID.fullmatch(value):
-                found = value
+    for name, value in fields:
+        if name == TRACEPARENT and _PARENT.fullmatch(value):
+            return value.decode()
+        if name == REQUEST_ID and _ID.fullmatch(value):
+            found = value
     return found.decode()
+
+
+def _shown(text: str | int) -> str:
+    """As it stands in a line: what clients have named breaks none, and makes none long."""
+    whole = str(text)
+    cut = whole[:TEXT_CHARS_MAX]
+    return (cut if cut.isprintable() else ascii(cut)) + "…" * (len(whole) > TEXT_CHARS_MAX)
 
 
 def traced(flow: Flow, fields: Iterable[tuple[bytes, bytes]], name: str, place: str) -> Flow:
     """The flow of a request with such headers: itself where nobody looks."""
-    trace = id_of(fields)
-    if not trace:
-        return flow
+    trace = id_of(fields) if is_on() else ""
+    return received(flow, trace, name, place) if trace else flow
+
+
+def received(flow: Flow, trace: str, name: str, place: str) -> Flow:
+    """Note that a request with an id has come, and give the flow that carries that."""
     Way(trace, name, place).end("received")
     return Traced.of(flow, trace)
 

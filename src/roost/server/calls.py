@@ -21,7 +21,7 @@ from roost.server.h2 import STREAM_WINDOW_BYTES, Answer, Connection, Stream
 from roost.server.h2.hpack import encode_literal
 from roost.server.methods import Head
 from roost.server.unread import Unread
-from roost.tracing import Traced, Way
+from roost.tracing import received
 
 PREFIX_BYTES = 5
 _NOT_HERE, OVER = -1, -2
@@ -374,8 +374,7 @@ class TracedCall(UnaryCall):
     def __init__(self, carrier: Carrier, stream: Stream, head: Head, handle: UnaryHandler) -> None:
         """Note that it has come."""
         super().__init__(carrier, stream, head, handle)
-        Way(head.trace, head.path, carrier.address).end("received")
-        self._flow = Traced.of(carrier.flow, head.trace)
+        self._flow = received(carrier.flow, head.trace, head.path, carrier.address)
 
     @property
     def flow(self) -> Flow:

@@ -28,6 +28,7 @@ from roost.server.streaming import StreamingCall
 from roost.server.unread import Unread
 from roost.slices import Slices
 from roost.tls import common_name
+from roost.tracing import is_on
 
 logger = logging.getLogger(__name__)
 LEADERLESS_S = 3.0
@@ -276,7 +277,7 @@ class GrpcProtocol(asyncio.Protocol):
         assert route is not None, "there is a route, or a refusal"
         call: Call
         if isinstance(route, Unary):
-            kind = TracedCall if head.trace else UnaryCall
+            kind = TracedCall if head.trace and is_on() else UnaryCall
             call = kind(self, stream, head, route.handle)
         else:
             try:

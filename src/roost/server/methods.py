@@ -58,7 +58,7 @@ class Head:
         self.http_status = 0
         self.timeout_s: float | None = None
         self.token = ""
-        # The id of its way, where somebody looks (`roost.tracing`).
+        # The id of its way (`roost.tracing`): read though nobody looks, since a head is kept.
         self.trace = self.path = ""
         self.needs_leader = False
         self.is_compressed = False
@@ -116,7 +116,7 @@ class Methods:
             head.refusal = Status(Code.UNIMPLEMENTED, self._unknown(path))
         is_refused = head.http_status or head.refusal is not None
         asks_more = head.needs_leader or head.timeout_s is not None or head.is_compressed
-        # A call with an id goes the longer way, so that others pay nothing for that.
+        # A call with an id goes the longer way, so that others pay nothing for it.
         asks_more = asks_more or bool(head.trace)
         if isinstance(head.route, Unary) and not is_refused and not asks_more:
             head.handle = head.route.handle

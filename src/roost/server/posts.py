@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope
 from roost.exchange import TEXT, Answer
 from roost.flow import Flow, flow_of
 from roost.server.bodies import Bodies
-from roost.tracing import traced
+from roost.tracing import is_on, traced
 
 TOO_LARGE = Answer(413, b"http: request body too large\n", (TEXT,))
 
@@ -100,4 +100,7 @@ def flow_of_scope(scope: Scope) -> Flow:
     """With whom it shares work."""
     client = scope.get("client")
     flow = flow_of(str(client[0]), int(client[1] or 0)) if client else flow_of("", 0)
-    return traced(flow, scope["headers"], scope["path"], address_of(scope))
+    if not is_on():
+        return flow
+    name = f"{scope['method']} {scope['raw_path'].decode('latin-1')}"
+    return traced(flow, scope["headers"], name, address_of(scope))

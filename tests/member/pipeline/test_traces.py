@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -10,8 +11,11 @@ from roost import tracing
 from roost.errors import ModelRefused, RoostError
 from roost.flow import Flow
 from roost.member import Member
-from roost.outcome import settle_future
+from roost.member.operation import Changing
+from roost.member.pipeline.traces import Traces
+from roost.outcome import Done, Outcome, settle_future
 from roost.sim.members.loop import run_virtually
+from roost.store import Txn
 from roost.tracing import Traced, Way
 from tests.member.members import Cluster
 
@@ -94,3 +98,51 @@ def test_what_writes_nothing_what_is_refused_and_reads(tmp_path: Path, ways: lis
         await cluster.stop_all()
 
     run_virtually(story())
+
+
+class Run:
+    """As much of a transaction as is looked at."""
+
+    size_bytes = 7
+
+
+def begun(traces: Traces, number: int, told: list[Outcome]) -> Done:
+    """A request that has run; what it is answered by."""
+    flow = Traced.of(FLOW, f"id-{number}")
+    run, answered = traces.lead(flow, "put", lambda _txn, body: body, told.append)
+    assert not isinstance(run, Changing)
+    assert run(cast("Txn", Run()), b"x") == b"x"
+    return answered
+
+
+def test_those_of_an_entry_are_told_in_any_order_and_nothing_is_left(ways: list[Way]) -> None:
+    traces, told = Traces("m1"), list[Outcome]()
+    answers = [begun(traces, number, told) for number in range(3)]
+    traces.on_proposed(5, 2, 3)
+    answers.append(begun(traces, 3, told))  # runs while the first entry is on its way
+    traces.on_nothing_written()
+    traces.on_committed(5, {0xA: 5, 0xB: 4})
+    for it in reversed(answers):
+        it(b"done")
+    assert [it.trace for it in ways] == ["id-3", "id-2", "id-1", "id-0"]
+    assert ways[1].steps[-3].facts == {"others": "a"}
+    assert told == [b"done"] * 4
+    assert traces == Traces("m1")
+
+
+def test_an_index_that_is_proposed_again_leaves_the_first_to_whoever_waits_for_it(
+    ways: list[Way],
+) -> None:
+    traces, told = Traces("m1"), list[Outcome]()
+    first = begun(traces, 1, told)
+    traces.on_proposed(5, 2, 1)
+    second = begun(traces, 2, told)
+    traces.on_proposed(5, 4, 1)
+    first(ModelRefused(9, "lost"))
+    traces.on_committed(5, {})
+    second(b"done")
+    assert [steps(it)[2:] for it in ways] == [
+        ["proposed", "answered"],
+        ["proposed", "committed", "applied", "answered"],
+    ]
+    assert traces == Traces("m1")

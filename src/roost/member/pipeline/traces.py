@@ -19,20 +19,26 @@ from roost.tracing import Traced, Way
 class _Entry:
     """The requests of one entry, and what was noted of it."""
 
-    ways: list[Way]
+    index: int
+    ways: dict[Way, None]
     is_durable: bool = False
     is_committed: bool = False
 
 
 @dataclass(slots=True)
 class Traces:
-    """Those at one member; nothing is here, and nothing asked, while no request has an id."""
+    """Those at one member; nothing is here, and nothing asked, while no request has an id.
+
+    Each is found at once, however many there are: an ordered set is a dict here.
+    """
 
     place: str = ""
     # Run in the batch that is being made.
-    fresh: list[Way] = field(default_factory=list)
-    # By the index of their entry.
+    fresh: dict[Way, None] = field(default_factory=dict)
+    # By the index of their entry, and the entry of each: a leader that was none meanwhile may
+    # propose an index again before whoever waited for the first entry has been answered.
     live: dict[int, _Entry] = field(default_factory=dict)
+    _entry_of: dict[Way, _Entry] = field(default_factory=dict)
 
     def lead(
         self, flow: Flow, name: str, operation: Operation | Changing, done: Done
@@ -57,7 +63,7 @@ class Traces:
         def traced(txn: Txn, body: bytes) -> bytes | Long:
             outcome = run(txn, body)
             way.note("run", writes="in parts" if isinstance(outcome, Long) else txn.size_bytes)
-            self.fresh.append(way)
+            self.fresh[way] = None
             return outcome
 
         return traced, answered
@@ -90,14 +96,15 @@ class Traces:
 
     def on_proposed(self, index: int, term: int, count: int) -> None:
         """What was run last is in an entry, with others."""
-        ways, self.fresh = self.fresh, []
-        self.live[index] = _Entry(ways)
+        ways, self.fresh = self.fresh, {}
+        entry = self.live[index] = _Entry(index, ways)
         for it in ways:
+            self._entry_of[it] = entry
             it.note("proposed", entry=f"{term}:{index}", requests=count)
 
     def on_nothing_written(self) -> None:
         """What was run last is in no entry: it is answered when all it saw is committed."""
-        ways, self.fresh = self.fresh, []
+        ways, self.fresh = self.fresh, {}
         for it in ways:
             it.note("wrote nothing")
 
@@ -119,14 +126,12 @@ class Traces:
                     it.note("committed", others=",".join(there) or "none")
 
     def _forget(self, way: Way) -> None:
-        if way in self.fresh:
-            self.fresh.remove(way)
-        for index, entry in self.live.items():
-            if way in entry.ways:
-                entry.ways.remove(way)
-                if not entry.ways:
-                    del self.live[index]
-                return
+        self.fresh.pop(way, None)
+        entry = self._entry_of.pop(way, None)
+        if entry is not None:
+            del entry.ways[way]
+            if not entry.ways and self.live.get(entry.index) is entry:
+                del self.live[entry.index]
 
 
 def _told(outcome: Outcome) -> str:
