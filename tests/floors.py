@@ -301,7 +301,7 @@ FLOORS = {
         types | errors
     """,
     "roost.testing": """
-        pressure | campaign | outage
+        pressure | campaign | ingest | outage
         load | namespaces | devices | plugin
         cluster | local
         failing_file | pages | switch | warden

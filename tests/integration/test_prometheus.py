@@ -70,6 +70,8 @@ QUERIES = (
     'label_replace(up, "new", "$1-x", "job", "(.*)")', 'label_replace(up, "job", "", "job", "a")',
     'label_join(up, "both", "/", "job", "instance")', "sum(rate(total[5m])) by (job) > 0.1",
     "sum(total) by (job) / ignoring(nothing) sum(up) by (job)", "count(up > 10) or vector(0)",
+    f"up @ {BEGIN + 3000}", "sum_over_time(up[10m] @ end())",
+    "rate(total[5m] @ start() offset -9m)",
     "abs(up atan2 down)", "max(up) - min(up)", "avg by (job) (up) >= on(job) min by (job) (up)",
 )  # fmt: skip
 # What both refuse.

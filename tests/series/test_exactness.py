@@ -57,6 +57,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sealing, "BYTES_MAX", 400)
     monkeypatch.setattr(sealing, "SMALL_MAX", 4)
     monkeypatch.setattr(sealing, "ROW_NUMBERS_MIN", 4)
+    monkeypatch.setattr(sealing, "ROWS_POINTS", 30)
     monkeypatch.setattr(sealing, "STEP_DAYS", 1)
     monkeypatch.setattr(slicing, "STEP_POINTS", 24)
     monkeypatch.setattr(slicing, "SLICE_POINTS", 40)
@@ -201,9 +202,11 @@ class Story:
             assert state.last >= max(model, default=TIME_MIN)
             assert state.first <= min(model, default=TIME_STOP)
             assert state.horizon == self.horizons[sid]
+            assert state.pending < sealing.ROWS_POINTS
+            assert state.summed // QUARTER_NS <= state.last // QUARTER_NS
 
     async def check_rows(self, *, is_sealed: bool = False) -> None:
-        """Each closed bucket of what is in blocks has a row that is exact, or few numbers.
+        """Each bucket before `summed` of what is in blocks has an exact row, or few numbers.
 
         Where points are gone it is known of what, when all is sealed; and each quarter has one.
         """
@@ -231,7 +234,7 @@ class Story:
                 buckets: dict[int, list[float]] = {}
                 for time, value in sorted(model.items()):
                     is_thin = width == QUARTER_NS and time < state.horizon
-                    is_closed = time // width < state.last // width
+                    is_closed = time // width < state.summed // width
                     if not math.isnan(value) and (is_closed or is_thin):
                         buckets.setdefault(time // width * width, []).append(value)
                 kept = {

@@ -10,14 +10,14 @@ from roost.series.head import END, Mark
 from roost.series.names import Info
 from roost.series.records import batch, encode_batch
 from roost.series.registry import declare, delete_points
-from roost.series.sealing import SMALL_MAX
+from roost.series.sealing import ROWS_POINTS, SMALL_MAX
 from roost.series.slicing import SLICE_BYTES
 from roost.series.staging import Rewrite, append, freeze, put_blocks
 from roost.series.tables import TIME_MIN, TIME_STOP, Ranges
 from tests.series.memory_trees import Member, now
 
 SECOND = 10**9
-DAY = 86_400 * SECOND
+MINUTE, DAY = 60 * SECOND, 86_400 * SECOND
 BEGIN = 1_700_006_400 * SECOND
 assert BEGIN % DAY == 0
 
@@ -73,6 +73,29 @@ def test_a_day_of_seconds_is_small_and_summed_up_from_few_rows() -> None:
     now(read())
 
 
+def test_rows_are_made_for_many_points_at_once_and_until_then_these_are_read() -> None:
+    member = declared(1)
+    minutes, part = 2 * ROWS_POINTS, 512
+    made: list[int] = []
+
+    async def read(count: int) -> int:
+        content = await (await member.reading()).content(1)
+        assert content is not None
+        days = np.arange(BEGIN, BEGIN + (count + 1) * MINUTE, DAY)
+        rows = await content.summed(Ranges(days, days + DAY))
+        assert rows.columns[0].sum() == count
+        return content.work.point_count
+
+    for begin in range(0, minutes, part):
+        one(member, np.arange(begin, begin + part) * MINUTE + BEGIN)
+        now(member.seal())
+        made.append(len(member.memory.rows.get(levels.ROWS_TREE, {})))
+        assert now(read(begin + part)) <= 2 * ROWS_POINTS
+    # Hours and days, some at a time; of quarters there are too few points.
+    assert made == [0] * (ROWS_POINTS // part - 1) + [2] * (ROWS_POINTS // part) + [4]
+    assert now(read(minutes)) < ROWS_POINTS
+
+
 def test_points_that_come_one_by_one_do_not_stay_small_blocks() -> None:
     member = declared(1)
     for place in range(3 * SMALL_MAX):
@@ -91,7 +114,7 @@ def test_late_points_rewrite_the_blocks_that_have_their_time_only() -> None:
     one(member, np.array([BEGIN + 5000 * SECOND + 1, BEGIN + 35_000 * SECOND + 1]))
     now(member.seal())
     assert block_count(member) <= blocks_before + 2
-    # Two blocks, two rows of each level in their blocks, and the record.
+    # Two blocks, rows of both in their blocks, and the record.
     assert member.memory.written_bytes < 2 * (2 * 4100) + 6 * 1500
 
 
@@ -214,6 +237,21 @@ def test_what_does_not_fit_waits_until_something_is_sealed(
         return [time async for it in content.points(0, TIME_STOP) for time in it.times.tolist()]
 
     assert now(read()) == [BEGIN + it for it in range(7)]
+
+
+def test_a_point_of_many_series_takes_less_than_three_bytes_of_a_log() -> None:
+    """Series that have a point each minute: the worst that is usual, for their blocks are small."""
+    count, minutes = 100, 512
+    member = declared(count)
+    dice = np.random.default_rng(1)
+    values = 20 + np.cumsum(dice.normal(0, 0.05, (count, 8 * minutes)), axis=1)
+    for part in range(8):
+        for begin in range(part * minutes, (part + 1) * minutes, 64):
+            times = np.tile(np.arange(begin, begin + 64) * MINUTE + BEGIN, (count, 1))
+            numbers = np.round(values[:, begin : begin + 64], 2)
+            stage(member, np.repeat(np.arange(1, count + 1), 64), times.ravel(), numbers.ravel())
+        now(member.seal())
+    assert member.memory.written_bytes / values.size < 3.0
 
 
 def test_a_long_read_takes_many_turns() -> None:

@@ -36,7 +36,7 @@ ROWS_MAX = 8192
 BYTES_MAX = 4072
 # What has fewer bytes and rows is merged with what comes before or behind it.
 FULL_BYTES, FULL_ROWS = BYTES_MAX * 5 // 8, ROWS_MAX // 2
-STATISTICS_MIN = 256
+STATISTICS_MIN = 1024
 # A guess, before anything is known: rows of a block are tried, and tried again.
 ROW_BYTES = 1.0
 _TRIES = 4

@@ -101,7 +101,8 @@ class State(msgspec.Struct, frozen=True, array_like=True):
     """What sealing knows of a series.
 
     Its blocks have no point before `first`, and none after `last`, and where points were thinned
-    so is what the rows sum up.  `last` never goes down: it says which buckets are closed.
+    so is what the rows sum up.  `last` never goes down.  Rows are of buckets before that of
+    `summed`, which is a `last` of some time ago; `pending` points have come since.
     `row_bytes` is what a point takes, about.  Before `horizon`, which is a day's beginning and
     never goes back, there are no points any more, and each quarter of an hour that had numbers has
     its row.
@@ -111,6 +112,8 @@ class State(msgspec.Struct, frozen=True, array_like=True):
     last: int = TIME_MIN - 1
     row_bytes: float = ROW_BYTES
     horizon: int = TIME_MIN
+    summed: int = TIME_MIN - 1
+    pending: int = 0
 
 
 _decoder = msgspec.msgpack.Decoder(Head)

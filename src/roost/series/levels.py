@@ -5,9 +5,9 @@ are made of these.  A level's rows lie in blocks, which belong to a series, and 
 of points to a month or so (a partition, `PARTITION_BITS`), so that what is written now lies
 together, and what is old goes in one piece; those of the others to their level.
 
-The row of a bucket is kept when its series has gone on to a later bucket (`State.last`), and when
+The row of a bucket is kept when its series has gone on to a later bucket (`State.summed`), and when
 it sums up ROW_NUMBERS_MIN numbers at least: fewer are summed up again as quickly as a row is read.
-So of each closed bucket there is a row that is exact, or there are few points.
+So of each bucket before that one there is a row that is exact, or there are few points.
 """
 
 from collections.abc import Iterator

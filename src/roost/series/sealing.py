@@ -3,8 +3,9 @@
 Deletions first, from all levels, then points; each goes on from a time, so a slice may end
 anywhere.  Points that come behind all others become small blocks, and those are made one when
 together they are a full one, or many.  Points that come late are merged into the block that has
-their time.  Then the rows of the buckets that were touched are summed up anew, finer levels first:
-those of a coarser one are made of them.
+their time, and the rows of their buckets are summed up anew, finer levels first: those of a coarser
+one are made of them.  Rows of new buckets are made when ROWS_POINTS points have come since the last
+ones were (`State.summed`): some hours at a time are few bytes, and one by one they are many.
 
 Last a series is thinned, day by day: each quarter of an hour that has numbers and no row gets one,
 and then its points go.  From then on nobody makes that row anew (`State.horizon`).
@@ -29,13 +30,15 @@ from roost.series.levels import (
     Group,
     Level,
 )
-from roost.series.summaries import COUNT, summed
-from roost.series.tables import TIME_MIN, TIME_STOP, Ranges, Table, joined, overlaid
+from roost.series.summaries import COLUMN_COUNT, COUNT, summed
+from roost.series.tables import TIME_MIN, TIME_STOP, Ranges, Table, empty, joined, overlaid
 
 # So many small blocks may stand at the end of a chain.
 SMALL_MAX = 32
 # Points that are put into blocks in one step.
 STEP_POINTS = 8192
+# After so many points rows are made of the buckets that are closed.  Until then they are read.
+ROWS_POINTS = 8192
 # Days that are thinned in one step: of their quarters without rows 22,000 points are read at most.
 STEP_DAYS = 8
 
@@ -74,15 +77,25 @@ class Sealing:
         before = self.content.state
         await self._put_points(points, keeps_highest=keeps_highest)
         first, last = int(points.times[0]), int(points.times[-1])
+        summed_to = before.summed if before.last >= TIME_MIN else first
         self.content.state = msgspec.structs.replace(
-            self.content.state, first=min(before.first, first), last=max(before.last, last)
+            self.content.state,
+            first=min(before.first, first),
+            last=max(before.last, last),
+            summed=summed_to,
+            pending=before.pending + len(points),
         )
         for level in ROLLUPS:
-            if before.last // level.width_ns != last // level.width_ns or first <= before.last:
-                await self._sum_up_new(level, points, before.last)
+            places = points.times // level.width_ns * level.width_ns
+            late = np.unique(places[places < summed_to // level.width_ns * level.width_ns])
+            await self._sum_up(level, late, had_rows=late)
+        if self.content.state.pending >= ROWS_POINTS:
+            await self._sum_up_pending()
 
     async def thin(self, horizon: int) -> None:
         """Thin STEP_DAYS more, to a horizon at most; `content.state` says how far that is."""
+        # Of what is thinned there are quarters only, and nobody could tell where rows are missing.
+        await self._sum_up_pending()
         state = self.content.state
         start = await self._first_day(horizon)
         stop = min(horizon, start + STEP_DAYS * DAY_NS)
@@ -111,22 +124,25 @@ class Sealing:
         rows = Table(missing.starts[found.times], found.columns)
         await _put_rows(self.content.chain(ROLLUPS[0]), rows)
 
-    async def _sum_up_new(self, level: Level, points: Table, last_before: int) -> None:
-        """Make the rows of buckets that points came into, or that others came behind."""
-        width = level.width_ns
-        places = points.times // width * width
-        # The bucket that was open: those behind it hold nothing but what came now.
-        opened = last_before // width * width
-        is_new = places > opened
-        touched = np.unique(np.append(places[~is_new], opened))
-        again = touched if last_before >= TIME_MIN else touched[:0]
-        await self._sum_up(level, again, had_rows=again[again < opened])
-        found = summed(points.at(is_new), places[is_new])
-        is_closed = found.times < self.content.state.last // width * width
-        await _put_rows(
-            self.content.chain(level),
-            found.at(is_closed & (found.columns[COUNT] >= ROW_NUMBERS_MIN)),
-        )
+    async def _sum_up_pending(self) -> None:
+        """Make the rows of the buckets that were closed since rows were made last."""
+        state = self.content.state
+        self.content.state = msgspec.structs.replace(state, summed=state.last, pending=0)
+        begin = state.summed // QUARTER_NS * QUARTER_NS
+        if begin == state.last // QUARTER_NS * QUARTER_NS:
+            return
+        held = self.content.points(begin, state.last + 1)
+        points = joined([it async for it in held], 1)
+        for level in ROLLUPS:
+            # In the first bucket there may be more than these points, behind it there is not.
+            width = level.width_ns
+            mark = state.summed // width * width
+            places = points.times // width * width
+            is_new = (places > mark) & (places < state.last // width * width)
+            rows = summed(points.at(is_new), places[is_new])
+            rows = rows.at(rows.columns[COUNT] >= ROW_NUMBERS_MIN)
+            before = await self._rows(level, np.array([mark]))
+            await _put_rows(self.content.chain(level), joined([before, rows], COLUMN_COUNT))
 
     async def _put_points(self, points: Table, *, keeps_highest: bool) -> None:
         """Merge points into the blocks beside them, gap by gap."""
@@ -147,23 +163,30 @@ class Sealing:
         self.content.state = msgspec.structs.replace(self.content.state, row_bytes=row_bytes)
 
     async def _sum_up(self, level: Level, buckets: Ints, *, had_rows: Ints) -> None:
-        """Make the rows of closed buckets anew; some of them had rows before, maybe."""
-        width = level.width_ns
-        closed = buckets[buckets < self.content.state.last // width * width]
+        """Make the rows of buckets anew; some of them had rows before, maybe."""
+        rows = await self._rows(level, buckets)
+        chain = self.content.chain(level)
+        for start in np.setdiff1d(self._closed(level, had_rows), rows.times).tolist():
+            await _remove(chain, start, start + 1)
+        await _put_rows(chain, rows)
+
+    def _closed(self, level: Level, buckets: Ints) -> Ints:
+        """Those of which rows are made, if they have enough numbers."""
+        closed = buckets[buckets < self.content.state.summed // level.width_ns * level.width_ns]
         if level.width_ns == QUARTER_NS:
             # Of those before it there is nothing that a row could be made of.
             closed = closed[closed >= self.content.state.horizon]
+        return closed
+
+    async def _rows(self, level: Level, buckets: Ints) -> Table:
+        """The rows of buckets, made of finer ones and points."""
+        closed = self._closed(level, buckets)
         if not len(closed):
-            return
-        ranges = Ranges(closed, closed + width)
+            return empty(COLUMN_COUNT)
+        ranges = Ranges(closed, closed + level.width_ns)
         found = await self.content.summed(ranges, ROLLUPS[: level.number - 1])
         found = found.at(found.columns[COUNT] >= ROW_NUMBERS_MIN)
-        rows = Table(closed[found.times], found.columns)
-        chain = self.content.chain(level)
-        gone = np.setdiff1d(np.intersect1d(had_rows, closed), rows.times)
-        for start in gone.tolist():
-            await _remove(chain, start, start + 1)
-        await _put_rows(chain, rows)
+        return Table(closed[found.times], found.columns)
 
 
 def _merged_with(held: list[Block], new: Table, row_bytes: float) -> list[Block]:

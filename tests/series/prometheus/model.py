@@ -58,7 +58,7 @@ def fits(it: Matcher, labels: dict[str, str]) -> bool:
 
 def leaf(plan: Leaf, series: Series, step: int) -> Vector:
     found: Vector = {}
-    stop = step - plan.offset_ns
+    stop = (step if plan.at_ns is None else plan.at_ns) - plan.offset_ns
     for labels, points in series.items():
         if not all(fits(it, dict(labels)) for it in plan.matchers):
             continue

@@ -54,7 +54,9 @@ WINDOWS = (
 )  # fmt: skip
 whole_leaves = st.sampled_from(
     ["a", "b", 'a{h="x"}', 'b{h!="x"}', '{__name__=~"a|b",h=~"x|z"}', "a offset 30s",
-     'b{h!~"y.*"} offset -20s', "vector(3)", 'absent(a{h="x"})', "absent(nothing)", "a{no=''}",
+     "a @ 1711800100", "b offset 30s @ end()", "max_over_time(a[200s] @ 1711800300.5 offset -1m)",
+     "count_over_time(b[90s] @ start())", 'b{h!~"y.*"} offset -20s', "vector(3)",
+     'absent(a{h="x"})', "absent(nothing)", "a{no=''}",
      *(f"{it}(a[90s])" for it in WINDOWS), *(f"{it}(b[200s] offset 1m)" for it in WINDOWS)]
 )  # fmt: skip
 signs = st.sampled_from(["+", "-", "*", ">", "<=", "== bool", "and", "or", "unless", "!= bool"])
@@ -120,7 +122,7 @@ def same(found: Value, wanted: Sequence[model.Value], text: str) -> None:
 
 
 def against_the_model(held: model.Series, text: str, moments: list[int], sealed: float) -> None:
-    plan = parsed(text, LOOKBACK)
+    plan = parsed(text, LOOKBACK, (moments[0], moments[-1]))
     engine = engine_of(held, sealed=sealed)
     try:
         wanted = [model.evaluate(plan, held, it) for it in moments]

@@ -79,8 +79,9 @@ def test_what_is_too_much_is_refused_before_it_is_parsed(
 @pytest.mark.parametrize(
     ("text", "name"),
     [
-        ("x[5m:1m]", "subqueries"), ("rate(x[5m:])", "rate"), ("x @ 5", "@"),
-        ("x @ end()", "@"), ("count_values('v', x)", "count_values"), ("hour(x)", "hour"),
+        ("x[5m:1m]", "subqueries"), ("rate(x[5m:])", "rate"),
+        ("predict_linear(x[5m] @ 5, 1)", "@"),
+        ("count_values('v', x)", "count_values"), ("hour(x)", "hour"),
         ("x{a='b' or c='d'}", "or"), ("quantile_over_time(scalar(x), x[5m])", "plain number"),
         ("timestamp(sum(x))", "timestamp"), ("mad_over_time(x[5m])", "mad_over_time"),
     ],
@@ -89,6 +90,23 @@ def test_what_is_not_answered_is_refused_by_its_name(text: str, name: str) -> No
     with pytest.raises(NotInSubset) as refused:
         parsed(text, 1)
     assert name in str(refused.value)
+
+
+def test_a_moment_is_a_window_of_all_steps() -> None:
+    span = 7 * 10**9, 9 * 10**9
+    wanted = {"5": 5000, "1700000000.5": 1_700_000_000_500, "start()": 7000, "end()": 9000}
+    for said, moment_ms in wanted.items():
+        for text in (f"x @ {said}", f"x[1m] @ {said} offset 1m", f"x offset 1m @{said}"):
+            found = parsed(text, 1, span)
+            assert isinstance(found, Leaf)
+            assert found.at_ns == moment_ms * 10**6
+
+
+@pytest.mark.parametrize("said", ["-5", "- 5", "+5", "1e30", "5000000000", "nan", "Inf", "x", "@1"])
+def test_a_moment_that_is_none_is_refused_before_the_parser_has_it(said: str) -> None:
+    """Of one before 1970 it made a panic, which is no exception that anybody catches."""
+    with pytest.raises(BadQuery):
+        parsed(f"x @ {said}", 1)
 
 
 @pytest.mark.parametrize("text", ["x[80y]", "x offset 80y", "x offset -80y", "x + x[5m]"])

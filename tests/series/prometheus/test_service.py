@@ -263,7 +263,7 @@ def test_faults_of_queries_have_prometheus_names(tmp_path: Path) -> None:
         not_here = (422, "execution")
         for query in (
             "x[5m:1m]",
-            "x @ 5",
+            "hour(x)",
             "count_values('v', x)",
             "x + fill(0) x",
             "mad_over_time(x[5m])",

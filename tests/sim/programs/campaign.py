@@ -1,9 +1,9 @@
-"""Many seeds of the bank of the examples, as a program would check its own.
+"""Many seeds of a program: the bank of the examples, as one would check one's own; or time series.
 
-    python -m tests.sim.programs.campaign --seeds 1..500
+    python -m tests.sim.programs.campaign --seeds 1..500 [--program points]
 
 A line as JSON when it ends: what all runs saw together.  The first seed in which money is lost,
-made or told wrongly ends it, with its trace and the command that runs it again.
+made or told wrongly, or a point is, ends it, with its trace and the command that runs it again.
 """
 
 import argparse
@@ -22,6 +22,7 @@ import roost.sim
 from roost.aio import Database
 from roost.sim import Session
 from roost.testing import DictModel
+from tests.sim.programs.points import check_points, few_are_many
 
 NAMES = ("ada", "bob", "cyd")
 FIRST_AMOUNT = 20
@@ -92,8 +93,15 @@ def main() -> None:
     """Run the seeds that were asked for."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", default="1..500", help="A..B, both of them too")
-    first, _, last = parser.parse_args().seeds.partition("..")
-    checked = check_bank(load(SOURCE), range(int(first), int(last or first) + 1))
+    parser.add_argument("--program", choices=("bank", "points"), default="bank")
+    options = parser.parse_args()
+    first, _, last = options.seeds.partition("..")
+    seeds = range(int(first), int(last or first) + 1)
+    if options.program == "bank":
+        checked = check_bank(load(SOURCE), seeds)
+    else:
+        with few_are_many():
+            checked = check_points(seeds)
     said = {**asdict(checked), "cpu_s": round(time.process_time(), 1)}
     sys.stdout.write(json.dumps(said) + "\n")
 

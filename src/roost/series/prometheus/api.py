@@ -98,7 +98,8 @@ class Api:
     async def _instant(self, asked: Asked) -> Answer | Streaming:
         moment = asked.moment("time", self._engine.now_ns())
         steps = np.array([moment], np.int64)
-        plan = parsed(asked.text("query"), asked.duration("lookback_delta", LOOKBACK_NS))
+        lookback_ns = asked.duration("lookback_delta", LOOKBACK_NS)
+        plan = parsed(asked.text("query"), lookback_ns, (moment, moment))
         (shown,) = moments(steps)
         async with self._turn(asked) as budget:
             if isinstance(plan, Leaf) and plan.is_raw:
@@ -110,7 +111,9 @@ class Api:
 
     async def _range(self, asked: Asked) -> Answer | Streaming:
         steps = asked.steps()
-        plan = parsed(asked.text("query"), asked.duration("lookback_delta", LOOKBACK_NS))
+        lookback_ns = asked.duration("lookback_delta", LOOKBACK_NS)
+        span = asked.moment("start"), asked.moment("end")
+        plan = parsed(asked.text("query"), lookback_ns, span)
         if isinstance(plan, Text) or (isinstance(plan, Leaf) and plan.is_raw):
             kind = "string" if isinstance(plan, Text) else "range vector"
             raise BadQuery(f'invalid expression type "{kind}" for range query, must be Scalar or '
@@ -155,6 +158,8 @@ class Api:
     async def _points(self, leaf: Leaf, steps: Ints, budget: Budget) -> list[Points]:
         """The points of a window, as they are; stale markers are none."""
         loading = Loading(self._engine, steps, budget)
+        if leaf.at_ns is not None:
+            steps = np.array([leaf.at_ns], np.int64)
         spans = spans_of(windows_of(steps, leaf.range_ns, leaf.offset_ns))
         found = []
         for sid, labels in sorted((await loading.series(leaf.matchers)).items(),

@@ -133,12 +133,13 @@ class Loading:
 
         """
         series = await self.series(leaf.matchers)
-        shape = len(series), len(self._steps)
-        self._budget.take_cells(shape[0] * shape[1])
+        self._budget.take_cells(len(series) * len(self._steps))
+        steps = self._steps if leaf.at_ns is None else np.array([leaf.at_ns], np.int64)
+        shape = len(series), len(steps)
         sids, labels = list(series), list(series.values())
         values, is_there = np.full(shape, np.nan), np.zeros(shape, np.bool_)
-        windows = windows_of(self._steps, leaf.range_ns, leaf.offset_ns)
-        cuts = cuts_of(windows) if is_of_sums(leaf, self._steps) else None
+        windows = windows_of(steps, leaf.range_ns, leaf.offset_ns)
+        cuts = cuts_of(windows) if is_of_sums(leaf, steps) else None
         begin = 0
         while begin < len(sids):
             page = await self._page(sids[begin : begin + PAGE_SERIES], windows, cuts)
@@ -158,6 +159,9 @@ class Loading:
                 compute()
             begin += len(page)
             self._budget.look()
+        if leaf.at_ns is not None:
+            count = len(self._steps)
+            values, is_there = values.repeat(count, axis=1), is_there.repeat(count, axis=1)
         return _named(leaf, Vector(labels, values, is_there))
 
     async def series(self, matchers: Sequence[Matcher]) -> dict[int, Labels]:

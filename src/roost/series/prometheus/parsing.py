@@ -5,18 +5,19 @@ bytes, words, signs, brackets in each other.  It would also compile all patterns
 takes a fifth of a second for some; so it is given them as plain texts with a mark, and they are
 compiled here, within bounds (`matching`).
 
-Answered are selectors with all four kinds of matchers and `offset`; the functions of `ranges` on
+Answered are selectors with all four kinds of matchers, `offset` and `@`; functions of `ranges` on
 windows of them, and those of `functions`; aggregations of `aggregating` with `by` and `without`;
 signs between vectors, one to one and many to one, with `on` and `ignoring`, and between vectors and
-numbers.  Not answered are subqueries, `@`, native histograms, and what Prometheus calls
-experimental.
+numbers.  Not answered are subqueries, native histograms, and what Prometheus calls experimental.
+
+What follows `@` is looked at here first: the parser ends in panic at moments before 1970.
 """
 
 import re
 from datetime import timedelta
 from typing import Any
 
-from roost.series.prometheus.asked import LENGTH_MAX
+from roost.series.prometheus.asked import LENGTH_MAX, MILLISECOND_NS, MOMENT_MAX
 from roost.series.prometheus.errors import BadQuery, NotInSubset
 from roost.series.prometheus.extra import promql_parser as parser
 from roost.series.prometheus.functions import EACH, OTHERS
@@ -51,6 +52,8 @@ _WORD = re.compile(
     r"""|(?P<pattern>[=!]~)|(?P<sign>[=!<>]=|[-+*/%^<>])|.""",
     re.DOTALL,
 )
+# What may stand behind `@`.
+_MOMENT = re.compile(r"[0-9]{1,12}(\.[0-9]{0,9})?|start|end")
 _SIGNS = frozenset(("and", "or", "unless", "atan2"))
 # A text that begins so is a pattern; nobody else's text may have it.
 _MARK = "\ue000"
@@ -66,15 +69,17 @@ _MANY = {
 }
 
 
-def parsed(text: str, lookback_ns: int) -> Plan:
+def parsed(text: str, lookback_ns: int, span: tuple[int, int] = (0, 0)) -> Plan:
     """A query; `lookback_ns` is how long a point is the newest one.
+
+    `span` is where the query begins and ends, for those who ask for the state `@ start()`.
 
     Raises:
         BadQuery: it is none, or larger than a query may be.
         NotInSubset: it is one, and has something that is not answered here.
 
     """
-    return _Translation(lookback_ns).plan(_parse(text), 0)
+    return _Translation(lookback_ns, span).plan(_parse(text), 0)
 
 
 def parsed_matchers(text: str) -> tuple[Matcher, ...]:
@@ -109,6 +114,7 @@ def _marked(text: str) -> str:
     pieces: list[str] = []
     words = signs = depth = 0
     is_pattern = False
+    before = ""
     for match in _WORD.finditer(text):
         word, kind = match[0], match.lastgroup
         if kind == "text" and is_pattern:
@@ -118,6 +124,9 @@ def _marked(text: str) -> str:
             word = "= " if word == "=~" else "!= "
         if kind != "blank":
             is_pattern = kind == "pattern"
+            if before == "@" and not _is_moment(word):
+                raise BadQuery("behind @ stand seconds from 1970 to 2116, start() or end()")
+            before = word
             words += 1
             signs += kind == "sign" or word.lower() in _SIGNS
             depth += (word in ("(", "[", "{")) - (word in (")", "]", "}"))
@@ -126,6 +135,12 @@ def _marked(text: str) -> str:
                                f"{BRACKETS_MAX} brackets in each other at most")  # fmt: skip
         pieces.append(word)
     return "".join(pieces)
+
+
+def _is_moment(word: str) -> bool:
+    if _MOMENT.fullmatch(word) is None:
+        return False
+    return not word[0].isdigit() or float(word) * 1e9 <= MOMENT_MAX
 
 
 def _matchers(selector: Any) -> tuple[Matcher, ...]:  # Any: a VectorSelector
@@ -152,8 +167,9 @@ def _length(delta: Any) -> int:  # Any: a timedelta, or nothing
 class _Translation:
     """Of the parser's nodes to ours."""
 
-    def __init__(self, lookback_ns: int) -> None:
+    def __init__(self, lookback_ns: int, span: tuple[int, int]) -> None:
         self._lookback_ns = lookback_ns
+        self._span = span
 
     def plan(self, node: Any, depth: int) -> Plan:  # Any: one of the parser's kinds
         if depth > PLAN_DEPTH_MAX:
@@ -186,10 +202,19 @@ class _Translation:
     def _leaf(
         self, selector: Any, range_ns: int, function: str, parameter: float = 0.0
     ) -> Leaf:  # Any: a VectorSelector
-        if selector.at is not None:
-            raise NotInSubset("the modifier @ is not answered here")
+        at_ns = None if selector.at is None else self._moment(str(selector.at))
+        if at_ns is not None and function == "predict_linear":
+            raise NotInSubset("predict_linear() with the modifier @ is not answered here")
         offset = _length(selector.offset)
-        return Leaf(_matchers(selector), range_ns, offset, function, parameter)
+        return Leaf(_matchers(selector), range_ns, offset, function, parameter, at_ns)
+
+    def _moment(self, text: str) -> int:
+        """What `@` says: `@ start()`, `@ end()`, or `@ ` and seconds in milliseconds."""
+        start, stop = self._span
+        said = text.removeprefix("@").strip()
+        if said in ("start()", "end()"):
+            return start if said == "start()" else stop
+        return round(float(said) * 1000) * MILLISECOND_NS
 
     def _call(self, node: Any, depth: int) -> Plan:
         name, given = node.func.name, list(node.args)

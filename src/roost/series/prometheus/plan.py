@@ -36,7 +36,8 @@ class Leaf:
     """What is made of the points of a window that ends at each step, series by series.
 
     `function` is one of `ranges`; "" is the newest point, RAW are all points, which are not
-    computed with.  `parameter` is its number, if it has one.
+    computed with.  `parameter` is its number, if it has one.  With `at_ns` all steps have the
+    window of that moment (`@`).
     """
 
     matchers: tuple[Matcher, ...]
@@ -44,6 +45,7 @@ class Leaf:
     offset_ns: int = 0
     function: str = ""
     parameter: float = 0.0
+    at_ns: int | None = None
 
     @property
     def is_raw(self) -> bool:
