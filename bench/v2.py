@@ -3,14 +3,18 @@
 50,000 writes by 500 writers while 500 watchers listen, each on a connection of its own: a writer
 sets a key (`PUT /v2/keys/...`), waits for the answer, and sets the next one; a watcher waits for
 the next change of its key (`wait=true`), and waits again. Then the same writes while nobody
-listens, and stream watchers (`stream=true`) on as many connections as are asked for.
+listens, and stream watchers (`stream=true`) of one directory, on as many connections as are asked
+for, which are all told of each of a few changes.
 
     puts/s        writes that were answered, by the time of all
     waits/s       waits that were answered meanwhile
     p50, p99      from the sending of a write to its answer, in milliseconds
     CPU us        processor time of the server's processes for a write with its waits, in
                   microseconds: what a busy machine changes least
-    KiB           resident memory of the server a stream watcher, by the growth from none to all
+    KiB           resident memory of the server a stream watcher, by the growth from none to all:
+                  when they wait, and after they were told (at its most, if it is not given back)
+    told s        from a change to when the last of all stream watchers has heard of it, the longest
+    put ms        the longest of the puts that another client makes meanwhile, one after another
 
 The client is the same for both, one process: what it takes is part of all times, so a ratio of two
 servers is smaller here than it is.
@@ -34,6 +38,8 @@ _VALUE = "x" * 100
 _HEAD_END = b"\r\n\r\n"
 _CONNECTIONS_AT_ONCE = 200
 _START_S = 60.0
+_EVENT = b'"action"'
+_CHANGES = 5
 
 
 class Connection(asyncio.Protocol):
@@ -79,6 +85,33 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
 
+class Hearer(asyncio.Protocol):
+    """One connection with a stream watcher, who counts what it is told."""
+
+    def __init__(self) -> None:
+        """Nothing is told."""
+        self.count = 0
+        self._rest = b""
+        self.transport: asyncio.Transport | None = None
+        self.is_gone = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Ask."""
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.write(_wait("stream", is_stream=True))
+
+    def data_received(self, data: bytes) -> None:
+        """Some of an event, or several."""
+        text = self._rest + data
+        self.count += text.count(_EVENT)
+        self._rest = text[1 - len(_EVENT) :]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is told nothing more."""
+        del exc
+        self.is_gone = True
+
+
 def _body_of(data: bytes) -> bytes | None:
     """The body of an answer that is whole; None while it is not."""
     end = data.find(_HEAD_END)
@@ -91,6 +124,9 @@ def _body_of(data: bytes) -> bytes | None:
         length = int(head[at + 15 : stop if stop >= 0 else len(head)])
         return body if len(body) >= length else None
     return body if body.endswith(b"0\r\n\r\n") else None
+
+
+_STATISTICS = b"GET /v2/stats/store HTTP/1.1\r\nhost: x\r\n\r\n"
 
 
 def _put(key: str) -> bytes:
@@ -193,10 +229,36 @@ class Bench:
             assert b'"action":"set"' in said, said
             load.waits += 1
 
-    async def stream(self, count: int) -> None:
-        """Have so many listen to all that happens below keys of their own, until hung up on."""
-        for number, it in enumerate(await self.connected(count)):
-            _ = it.ask(_wait(f"stream/{number}", is_stream=True))
+    async def stream(self, count: int) -> list[Hearer]:
+        """Have so many listen to all that happens below one key, and wait until they do."""
+        loop, found = asyncio.get_running_loop(), list[Hearer]()
+        while len(found) < count:
+            batch = min(_CONNECTIONS_AT_ONCE, count - len(found))
+            made = await asyncio.gather(
+                *(loop.create_connection(Hearer, "127.0.0.1", self._port) for _ in range(batch))
+            )
+            found += [protocol for _, protocol in made]
+        [one] = await self.connected(1)
+        async with asyncio.timeout(_START_S):
+            while json.loads(await one.ask(_STATISTICS))["watchers"] < count:
+                await asyncio.sleep(0.05)
+        return found
+
+    async def tell(self, hearers: list[Hearer]) -> tuple[float, float]:
+        """Change something a few times; see the columns `told s` and `put ms`."""
+        changing, beside = await self.connected(2)
+        told_s, put_ms = 0.0, 0.0
+        for number in range(_CHANGES):
+            begin = time.monotonic()
+            await changing.ask(_put("stream/x"))
+            while any(it.count <= number for it in hearers):
+                assert not any(it.is_gone for it in hearers), "a watcher was hung up on"
+                asked = time.monotonic()
+                await beside.ask(_put("bench/beside"))
+                put_ms = max(put_ms, (time.monotonic() - asked) * 1000)
+            told_s = max(told_s, time.monotonic() - begin)
+        assert all(it.count == _CHANGES for it in hearers), "each was told of each once"
+        return told_s, put_ms
 
     def hang_up(self) -> None:
         """Close all."""
@@ -222,7 +284,11 @@ class Figures:
 
     listened: Load
     alone: Load
-    kib_a_stream: float
+    # A stream watcher; waiting, and after all were told.
+    waiting_kib: float
+    told_kib: float
+    told_s: float
+    put_ms: float
 
 
 async def _measure(cluster: Cluster, options: argparse.Namespace) -> Figures:
@@ -236,14 +302,18 @@ async def _measure(cluster: Cluster, options: argparse.Namespace) -> Figures:
         load.cpu_us = (cluster.cpu_seconds() - used_s) / writes * 1e6
         loads.append(load)
     listened, alone = loads
-    before = cluster.rss_bytes()
-    await bench.stream(options.streams)
-    [one] = await bench.connected(1)
-    for _ in range(20):  # behind what came before on other connections
-        await one.ask(_put("bench/last"))
-    grown = cluster.rss_bytes() - before
+    before, count = cluster.rss_bytes(), options.streams
+    if not count:
+        return Figures(listened, alone, 0.0, 0.0, 0.0, 0.0)
+    hearers = await bench.stream(count)
+    waiting = (cluster.rss_bytes() - before) / count / 1024
+    told_s, put_ms = await bench.tell(hearers)
+    told = (cluster.rss_bytes() - before) / count / 1024
+    for it in hearers:
+        assert it.transport is not None, "it is connected"
+        it.transport.abort()
     bench.hang_up()
-    return Figures(listened, alone, grown / max(1, options.streams) / 1024)
+    return Figures(listened, alone, waiting, told, told_s, put_ms)
 
 
 def measure(kind: str, options: argparse.Namespace) -> Figures:
@@ -285,21 +355,34 @@ def main() -> None:
                 "server": kind,
                 "listened": vars(it.listened),
                 "alone": vars(it.alone),
-                "kib_a_stream": it.kib_a_stream,
+                "waiting_kib": it.waiting_kib,
+                "told_kib": it.told_kib,
+                "told_s": it.told_s,
+                "put_ms": it.put_ms,
             }
             for kind, it in rows
         ]
         print(json.dumps(said))
         return
-    columns = ("puts/s", "waits/s", "p50 ms", "p99 ms", "CPU us", "puts/s alone", "CPU us alone")
-    print(f"| server | {' | '.join(columns)} | KiB a stream |")
-    print("|---" * (len(columns) + 2) + "|")
+    columns: tuple[str, ...] = (
+        "puts/s",
+        "waits/s",
+        "p50 ms",
+        "p99 ms",
+        "CPU us",
+        "puts/s alone",
+        "CPU us alone",
+    )
+    columns += ("KiB a stream", "told s", "put ms")
+    print(f"| server | {' | '.join(columns)} |")
+    print("|---" * (len(columns) + 1) + "|")
     for kind, it in rows:
         load = it.listened
         print(
             f"| {kind} | {load.puts_per_s:,.0f} | {load.waits_per_s:,.0f} | {load.p50_ms:.1f} "
             f"| {load.p99_ms:.1f} | {load.cpu_us:.0f} | {it.alone.puts_per_s:,.0f} "
-            f"| {it.alone.cpu_us:.0f} | {it.kib_a_stream:.1f} |"
+            f"| {it.alone.cpu_us:.0f} | {it.waiting_kib:.1f}, {it.told_kib:.1f} "
+            f"| {it.told_s:.2f} | {it.put_ms:.0f} |"
         )
 
 

@@ -50,6 +50,7 @@ class Client:
     async def talk(self) -> None:
         scope: dict[str, Any] = {"type": "http", "state": {"connection": self}}
         scope |= {"headers": self._headers, "client": ("10.0.0.9", 4711)}
+        scope |= {"method": "POST", "raw_path": b"/v3/test"}
         await self._app(scope, self._events.get, self._take)
 
     def answer(self) -> tuple[int, dict[str, Any]]:

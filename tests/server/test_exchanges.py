@@ -1,7 +1,7 @@
 """Exchanges over HTTP/1.1: bodies with bounds, answers whole or piece by piece, clients that go."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
@@ -22,8 +22,10 @@ BODY_BYTES_MAX = 100
 class Client:
     """One request, and what it is told."""
 
-    def __init__(self, app: Exchanges) -> None:
+    def __init__(self, app: Exchanges, headers: Mapping[str, str] | None = None) -> None:
         self._app = app
+        named = (headers or {}).items()
+        self._headers = [(name.encode(), value.encode()) for name, value in named]
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self.heads: list[Event] = []
         self.pieces: list[bytes] = []
@@ -48,7 +50,7 @@ class Client:
             "method": "PUT",
             "raw_path": b"/v2/keys/a%20b",
             "query_string": b"x=%20",
-            "headers": [(b"authorization", b"Bearer t"), (b"content-type", b"k")],
+            "headers": [(b"authorization", b"Bearer t"), (b"content-type", b"k"), *self._headers],
             "client": ("10.0.0.9", 4711),
         }
         await self._app(scope, self._events.get, self._take)

@@ -18,9 +18,9 @@ from roost.server.posts import (
     Post,
     Sender,
     address_of,
-    flow_of_scope,
     leave,
     token_of,
+    traced_flow_of,
     unavailable,
 )
 from roost.tasks import Tasks
@@ -130,7 +130,7 @@ def _request(scope: Scope, body: bytes) -> Request:
         method=scope["method"],
         raw_path=scope["raw_path"],
         query=scope["query_string"],
-        caller=Sender(token_of(scope["headers"]), address_of(scope), flow_of_scope(scope)),
+        caller=Sender(token_of(scope["headers"]), address_of(scope), traced_flow_of(scope)),
         headers=dict(scope["headers"]),
         body=body,
     )

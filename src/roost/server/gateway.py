@@ -37,7 +37,14 @@ from roost.server.json_request import fill
 from roost.server.json_text import OBJECTS_MAX, check_size, read_in_steps
 from roost.server.json_values import PIECE_CHARS, JsonValues, TooLong
 from roost.server.methods import TIMEOUT_UNITS
-from roost.server.posts import Post, address_of, flow_of_scope, leave, token_of
+from roost.server.posts import (
+    Post,
+    address_of,
+    flow_of_scope,
+    leave,
+    token_of,
+    traced_flow_of,
+)
 from roost.slices import in_turns
 from roost.tasks import Tasks
 
@@ -135,7 +142,7 @@ class JsonMethod:
         call = JsonCall(
             token_of(scope["headers"]),
             address_of(scope),
-            flow_of_scope(scope),
+            traced_flow_of(scope),
             lambda: connection is not None and connection.is_gone,
         )
         timeout_s = _timeout_of(scope)

@@ -99,7 +99,12 @@ def address_of(scope: Scope) -> str:
 def flow_of_scope(scope: Scope) -> Flow:
     """With whom it shares work."""
     client = scope.get("client")
-    flow = flow_of(str(client[0]), int(client[1] or 0)) if client else flow_of("", 0)
+    return flow_of(str(client[0]), int(client[1] or 0)) if client else flow_of("", 0)
+
+
+def traced_flow_of(scope: Scope) -> Flow:
+    """The same of a request that is whole, with the id that it may have (`roost.tracing`)."""
+    flow = flow_of_scope(scope)
     if not is_on():
         return flow
     name = f"{scope['method']} {scope['raw_path'].decode('latin-1')}"

@@ -1,13 +1,15 @@
 """What wins at a start, in its order: data, then the one thing that says who the members are."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 import roost
+from roost.cli.discovery import bootstrap
 from roost.cli.discovery.asking import CannotDiscover, server_of
 from roost.cli.discovery.bootstrap import found
+from roost.cli.discovery.first import Place
 from roost.cli.discovery.srv import Record, Resolver
 from roost.cli.settings import load_settings
 from roost.settings import Settings
@@ -82,6 +84,20 @@ def test_what_does_not_fit_is_refused(flags: dict[str, str], reason: str, tmp_pa
 def test_an_endpoint_is_a_url(url: str) -> None:
     with pytest.raises(CannotDiscover, match="--discovery-endpoints"):
         server_of("discovery-endpoints", url, lambda: None)  # type: ignore[arg-type, return-value]  # never called
+
+
+class Sockets:
+    """A place whose members have written down what only their own machine reaches."""
+
+    flag = "discovery"
+
+    def client_urls(self) -> list[str]:
+        return ["unix:///run/m1"]
+
+
+def test_who_comes_late_to_members_that_nobody_reaches_is_told() -> None:
+    with pytest.raises(CannotDiscover, match=r"unix:///run/m1 alone.*roost member add"):
+        bootstrap._late(Settings(), cast("Place", Sockets()), never)
 
 
 class OneName:

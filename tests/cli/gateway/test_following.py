@@ -10,6 +10,7 @@ import pytest
 
 from roost.cli.gateway.following import Follower
 from roost.cli.gateway.targets import Target
+from roost.testing.ports import free_ports
 
 
 class Member:
@@ -83,3 +84,17 @@ def test_nonsense_changes_nothing(member: Member, said: object) -> None:
 
 def test_nobody_says_anything() -> None:
     assert Follower([], None).ask([]) is None
+
+
+def test_after_one_that_talks_nonsense_the_next_is_asked_and_nobody_after_a_stop(
+    member: Member,
+) -> None:
+    [nobody] = free_ports(1)
+    follower = Follower([member.target], None)
+    member.said = urls(("http://127.0.0.1", False), ("https://127.0.0.1", False))
+    found = follower.ask([Target("127.0.0.1", nobody), member.target])
+    # Without a port it is the scheme's.
+    assert found is not None
+    assert found[:2] == [Target("127.0.0.1", 80), Target("127.0.0.1", 443)]
+    follower.stop()
+    assert follower.ask([member.target]) is None

@@ -1,6 +1,7 @@
 """Watches: everything once, in order, from wherever they begin, however slow they are."""
 
 import json
+import tracemalloc
 
 import pytest
 
@@ -170,6 +171,36 @@ def test_an_event_that_many_want_is_told_a_part_a_turn(monkeypatch: pytest.Monke
             heard = [indexes(told_to(it)) for it in many]
             assert {tuple(it[-3:]) for it in heard} == {(2, 3, 4)}
             assert indexes(told_to(late)) == [4]
+
+    run_virtually(story())
+
+
+@pytest.mark.slow
+def test_ten_thousand_streams_take_little_and_are_told_of_each_change_once() -> None:
+    """What their connections take besides is measured by `python -m bench.v2`."""
+    count = 10_000
+
+    async def story() -> None:
+        with Face() as face:
+            tracemalloc.start()
+            try:
+                before, _ = tracemalloc.get_traced_memory()
+                many = [stream(face) for _ in range(count)]
+                await until_idle()
+                opened, _ = tracemalloc.get_traced_memory()
+                await put(face, 1)
+                await put(face, 1, "/b")
+                await until_idle()
+                told, _ = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+            # A place of its own for each, and then a queue that shares its events with all others.
+            assert (opened - before) / count < 2 << 10
+            assert (told - opened) / count < 512
+            assert {tuple(indexes(told_to(it))) for it in many} == {(1, 2)}
+            for it in many:
+                face.v2.hub.close(it)
+            assert (face.v2.hub.count, face.v2.hub.behind_count) == (0, 0)
 
     run_virtually(story())
 

@@ -153,6 +153,9 @@ def _late(settings: Settings, place: Place, pause: Callable[[float], object]) ->
     servers: list[Server] = [
         server_of(place.flag, it, tls)[0] for it in dict.fromkeys(urls) if it.startswith("http")
     ]
+    if not servers:
+        text = f"its members serve clients at {', '.join(urls)} alone, which nobody else reaches"
+        raise CannotDiscover(f"--{place.flag}: the cluster is full, and {text}: roost member add")
     within_s = settings.discovery_request_timeout
     return added_late(settings, Members(servers, within_s=within_s), pause)
 

@@ -30,25 +30,36 @@ class Follower:
         """
         self._given = given
         self._tls = tls
-        self._has_failed = False
+        self._has_failed = self._is_over = False
 
     def ask(self, known: Iterable[Target]) -> list[Target] | None:
-        """All that there are now, asked of those `known`; None when nobody says so.
+        """All that there are now, asked of those `known`, by turns; None when nobody says so.
 
         It blocks, for no longer than ASK_S at each.
         """
         tls = None if self._tls is None else self._tls()
-        servers = [Server(it.host, it.port, tls) for it in known]
-        try:
-            said = Members(servers, within_s=ASK_S).call("/v3/cluster/member/list", {})
-            found = self._read(said)
-        except (Unanswered, SaidNo, KeyError, TypeError, ValueError) as error:
-            if not self._has_failed:
-                logger.warning("nobody says who the members are: %s", error or "no list")
-            self._has_failed = True
-            return None
-        self._has_failed = False
-        return found or None
+        why = "there is nobody to ask"
+        for it in known:
+            if self._is_over:
+                return None
+            try:
+                asked = Members([Server(it.host, it.port, tls)], within_s=ASK_S)
+                found = self._read(asked.call("/v3/cluster/member/list", {}))
+            except (Unanswered, SaidNo) as error:
+                why = str(error)
+            except (KeyError, TypeError, ValueError, AttributeError):
+                why = f"what {it} says is no list of members"
+            else:
+                self._has_failed = False
+                return found or None
+        if not self._has_failed:
+            logger.warning("nobody says who the members are: %s", why)
+        self._has_failed = True
+        return None
+
+    def stop(self) -> None:
+        """Ask nobody any more; from any thread."""
+        self._is_over = True
 
     def _read(self, said: Json) -> list[Target]:
         rows = said["members"]

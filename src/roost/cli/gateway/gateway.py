@@ -259,6 +259,7 @@ class Gateway:
         notify("READY=1", f"STATUS=hands on to {known}")
         await self._stop.wait()
         notify("STOPPING=1")
+        self._follower.stop()
         await tasks.close()
         await self._proxy.close()
         return DONE
