@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := src tests bench compiling
+SOURCES := src tests bench compiling deploy
 # One more than cores: whoever waits for a process that starts or ends, for a disk or a timeout,
 # leaves its core to another.
 WORKERS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
@@ -12,7 +12,7 @@ WORKERS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: serve test lint types layers unit coverage docs faces campaign sim mutants bench format lock fresh clean
-.PHONY: fast slow wheel test-compiled speed
+.PHONY: fast slow wheel deb sbom release-check test-compiled speed
 
 serve: $(VENV)/.installed
 	@$(BIN)/roost serve --name default --data-dir data
@@ -67,6 +67,23 @@ WHEEL_DIR ?= dist
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/auditwheel repair --wheel-dir $(WHEEL_DIR) build/wheel/*.whl \
 		|| { echo "wheel: NO manylinux tag: auditwheel cannot tell"; cp build/wheel/*.whl $(WHEEL_DIR); }
 
+# In dist/: a package for Debian, of what the lock files pin and the system's Python (docs/how-to/install.md).
+deb: $(VENV)/.installed-test $(VENV)/.installed-wheel
+	@if why=$$($(BIN)/python compiling/compile.py --can 2>&1); then \
+		$(MAKE) --no-print-directory .wheel WHEEL_FLAGS="--wheel --no-isolation" WHEEL_DIR=build/deb; \
+	else echo "deb: pure Python, nothing is compiled: $$why"; rm -rf build/deb; \
+		$(BIN)/python -m build --wheel --no-isolation --outdir build/deb; fi
+	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} \
+		$(BIN)/python deploy/debian/build.py --wheel build/deb/*.whl --into dist
+
+# In dist/: a bill of materials, of all that the package and the container have in them.
+sbom: $(VENV)/.installed-test
+	@$(BIN)/python deploy/sbom.py --into dist/roost-$$($(BIN)/python -c "from importlib.metadata import version; print(version('roost'))").cdx.json
+
+# What must hold before a release is tagged (docs/how-to/release.md).
+release-check: $(VENV)/.installed-test $(VENV)/.installed-wheel
+	@$(BIN)/python deploy/release.py
+
 # What goes with a request runs compiled, too: the suites of the compiled modules, members in real
 # processes, and the simulator, all of a wheel that is installed beside the sources.  Without a
 # compiler it is left out, and said.
@@ -102,6 +119,7 @@ test-compiled: $(VENV)/.installed-test
 
 docs: $(VENV)/.installed-test
 	$(BIN)/python docs/generate.py
+	$(BIN)/python deploy/grafana/panels.py
 
 # The blocking classes, of those of asyncio.
 faces: $(VENV)/.installed-test
@@ -161,6 +179,7 @@ lock: $(VENV)/.installed-test
 	$(BIN)/python -m pip install --quiet pip-tools
 	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links --output-file requirements.lock pyproject.toml
 	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links --allow-unsafe --extra arrow --extra plot --extra prometheus --extra series --extra test --output-file requirements-test.lock pyproject.toml
+	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links --constraint requirements-test.lock --extra dns --extra plot --extra prometheus --extra series --extra terminal --output-file requirements-deploy.lock pyproject.toml
 	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links --constraint requirements-test.lock --output-file requirements-wheel.lock compiling/wheel.in
 
 # Prove that a bare Debian 12 is enough for the two commands; as root, needs debootstrap.

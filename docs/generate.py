@@ -1,10 +1,12 @@
 """Writes the reference pages from the program itself; `make docs` runs it, a test compares.
 
-`python docs/generate.py` writes docs/reference/{settings,cli,metrics,errors,client,database,objects,testing,consensus,journal,differences}.md.
+`python docs/generate.py` writes docs/reference/{settings,cli,metrics,errors,client,database,objects,testing,consensus,journal,differences}.md,
+and deploy/roost.yaml, the configuration that has every setting.
 """
 
 import ast
 import dataclasses
+import json
 import re
 import sys
 from collections.abc import Callable
@@ -12,6 +14,7 @@ from importlib import import_module
 from inspect import getdoc, getmembers, isclass, isfunction, signature
 from pathlib import Path
 from pkgutil import walk_packages
+from textwrap import wrap
 
 import click
 
@@ -65,6 +68,77 @@ def settings_page() -> str:
     for flag in REFUSED:
         allowed = ", ".join(f"`{value or '(empty)'}`" for value in flag.harmless)
         lines.append(f"| `--{flag.name}` | {allowed} | {flag.text} |")
+    return "\n".join(lines) + "\n"
+
+
+# Where a group of settings begins, in their order.
+SETTING_GROUPS = {
+    "name": "Who this member is, and where its data lie",
+    "listen-client-urls": "Where it is reached",
+    "initial-cluster": "How the cluster begins; read at the first start only",
+    "discovery": "How first members find each other, where nobody names them",
+    "force-new-cluster": "When a majority is lost for good",
+    "lease-reads": "Consensus: the same on all members",
+    "snapshot-count": "Sizes",
+    "strict-permissions": "The data, and backups by the clock",
+    "max-memory-bytes": "Limits",
+    "auto-compaction-mode": "History",
+    "cert-file": "TLS for clients",
+    "peer-cert-file": "TLS and trust between members",
+    "self-signed-cert-validity": "TLS of both",
+    "auth-token": "Users",
+    "cors": "HTTP",
+    "enable-v2": "etcd's v2",
+    "counters-name": "Counters",
+    "listen-metrics-urls": "Metrics, connections and the end",
+    "logger": "The log",
+}
+# What a member under systemd or from a package has; all others are its defaults.
+SET_IN_SAMPLE = {"name": "default", "data-dir": "/var/lib/roost/data"}
+KINDS = {
+    str: "A text",
+    int: "A whole number",
+    bool: "true or false",
+    float: "A duration, as 1h30m, 90s or 500ms",
+    tuple: "Texts, comma-separated or a list",
+}
+
+
+def _commented(text: str) -> list[str]:
+    """A text as lines of a comment, whose words stay whole."""
+    return wrap(
+        text,
+        100,
+        initial_indent="# ",
+        subsequent_indent="# ",
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+
+
+def sample_config() -> str:
+    """A configuration with every setting: what it does, its kind, its default."""
+    lines = [
+        "# Made by docs/generate.py: every setting of a member.",
+        "#",
+        "#     roost serve --config-file /etc/roost/roost.yaml",
+        "#",
+        "# A setting whose line begins with # has its default, which stands there. Such a file replaces flags and",
+        "# variables altogether. `roost doctor --config-file FILE` judges it, and this machine, before a start.",
+    ]
+    for flag in TAKEN:
+        if flag.name == "config-file":
+            continue  # this is one
+        if flag.name in SETTING_GROUPS:
+            lines += ["", f"# == {SETTING_GROUPS[flag.name]}"]
+        is_set = flag.name in SET_IN_SAMPLE
+        value = SET_IN_SAMPLE.get(flag.name, flag.default_text)
+        is_plain = flag.kind in (int, bool)
+        shown = value.lower() if is_plain else json.dumps(value)
+        default = flag.default_text if flag.default_text else "none"
+        kind = f"{KINDS[flag.kind]}; default: {default.lower() if is_plain else default}"
+        lines += ["", *_commented(flag.text)]
+        lines += [f"# {kind}.", f"{'' if is_set else '#'}{flag.name}: {shown}"]
     return "\n".join(lines) + "\n"
 
 
@@ -404,3 +478,4 @@ PAGES = {
 if __name__ == "__main__":
     for name, page in PAGES.items():
         (REFERENCE / name).write_text(page())
+    (ROOT / "deploy" / "roost.yaml").write_text(sample_config())

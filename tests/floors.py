@@ -24,7 +24,7 @@ FLOORS = {
         fair_queue | memory | slices | tasks
         call | outcome | memory_limit | tracing
         flow
-        proto | errors | lazy | compiled
+        proto | errors | lazy | compiled | runbook
     """,
     "roost.etcd": """
         figures
@@ -347,7 +347,7 @@ FLOORS = {
         __main__ | completion | get | lease | mirror | status | users | log_level | v2
         doctor | pages | importing | migrate | snapshot
         counter | forms | founding | kv | lock | main | maintenance | member | repair | series | sim
-        trees
+        progress | trees
         gateway | serve | shared
         discovery | interrupts | plotting | process | statements | troubles
         flags | preflight | watchdog

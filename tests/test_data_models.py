@@ -47,6 +47,7 @@ GROUND = {
     "roost.outcome",
     "roost.proto",
     "roost.proto.ranges",
+    "roost.runbook",
     "roost.settings",
     "roost.slices",
     "roost.tasks",

@@ -42,7 +42,7 @@ def _python(*folders: str) -> list[Path]:
     ]
 
 
-PYTHON = _python("src", "tests", "bench", "docs", "examples", "compiling")
+PYTHON = _python("src", "tests", "bench", "docs", "examples", "compiling", "deploy")
 PRODUCTION = _python("src")
 TESTS = [*_python("tests"), *_python("src/roost/testing")]
 

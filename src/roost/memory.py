@@ -23,6 +23,7 @@ from contextlib import suppress
 
 from roost.errors import ShortOfMemory
 from roost.memory_limit import ADDRESSES, Limit, Statm, Taken
+from roost.runbook import place_of
 
 logger = logging.getLogger(__name__)
 RESERVE_BYTES_MIN, RESERVE_BYTES_MAX = 16 << 20, 256 << 20
@@ -156,7 +157,9 @@ class Memory:
     def _set_short(self, *, is_short: bool) -> None:
         self.is_short = is_short
         self.short_count += is_short
-        text = "memory is short: new work is refused" if is_short else "there is memory again"
+        text = "there is memory again"
+        if is_short:
+            text = f"memory is short: new work is refused ({place_of('memory is short')})"
         name = self._limits[self._tightest].name
         logger.warning("%s: %d of %d bytes (%s)", text, self.used_bytes, self.limit_bytes, name)
 

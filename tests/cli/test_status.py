@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from roost.cli.status import View, answer_of, others, role_of, size_of, table_of
+from roost.cli.shared import size_of
+from roost.cli.status import View, answer_of, others, role_of, table_of
 from roost.client import Alarm, Member, Status
 from roost.testing.cluster import Cluster
 from roost.testing.patience import PATIENCE_S, wait_until

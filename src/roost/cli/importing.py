@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from roost.cli.founding import founding_of, founding_options
+from roost.cli.progress import progress, size_below
 from roost.cli.shared import failed
 from roost.errors import RoostError
 
@@ -47,15 +48,21 @@ def import_command(
         from roost.restoring import import_etcd
 
         founding = founding_of(**options)
-        made = import_etcd(
-            source,
-            founding.data_dir,
-            name=founding.name,
-            members=founding.members,
-            token=founding.token,
-            bump_revision=founding.bump_revision,
-            skip_hash_check=skip_hash_check,
-        )
+        place = founding.data_dir
+        with progress(
+            f"importing {source.name}",
+            as_json=as_json,
+            measure=size_below(place.with_name(f"{place.name}.restoring")),
+        ):
+            made = import_etcd(
+                source,
+                place,
+                name=founding.name,
+                members=founding.members,
+                token=founding.token,
+                bump_revision=founding.bump_revision,
+                skip_hash_check=skip_hash_check,
+            )
     except (RoostError, OSError) as error:
         raise failed(error) from error
     taken = made.taken

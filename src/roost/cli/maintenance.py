@@ -2,8 +2,10 @@
 
 import click
 
+from roost.cli.progress import progress
 from roost.cli.shared import NUMBER, at_each, client_options, connect, say_json
 from roost.client import Alarm, Client
+from roost.runbook import place_of
 
 
 @click.group()
@@ -45,7 +47,7 @@ def _say_alarms(raised: list[Alarm], *, as_json: bool) -> None:
         if as_json:
             say_json({"member_id": f"{it.member_id:x}", "alarm": it.kind})
         else:
-            click.echo(f"member {it.member_id:x}: {it.kind}")
+            click.echo(f"member {it.member_id:x}: {it.kind} ({place_of(it.kind)})")
 
 
 @click.command()
@@ -62,7 +64,8 @@ def defrag(endpoints: str, timeout_s: float, *, as_json: bool) -> None:
 
     def rewrite(endpoint: str, client: Client) -> None:
         before = client.status(endpoint).db_bytes
-        client.defragment()
+        with progress(f"rewriting the store of {endpoint}", as_json=as_json):
+            client.defragment()
         after = client.status(endpoint).db_bytes
         if as_json:
             say_json({"endpoint": endpoint, "bytes_before": before, "bytes_after": after})

@@ -13,18 +13,20 @@ not written.
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 
 import click
 
 from roost.cli.interrupts import interruptible, leave_done
 from roost.cli.kv import range_of
+from roost.cli.progress import counted, progress
 from roost.cli.shared import bytes_of, client_options, connect, say_json
 from roost.client import Client, ClientError, Compacted, Get, Item, Page, is_lost
 
 # As many as a transaction of etcd's may have, and some to spare.
 PAGE_KEYS = 100
+Note = Callable[[int, int], None]
 _PATIENCE_S, _PAUSE_S = 300.0, 1.0
 
 
@@ -57,7 +59,8 @@ def mirror(
         away_since: float | None = None
         while True:
             try:
-                count = copy.copy_all()
+                with progress("copying", as_json=as_json, say=counted("keys")) as shown:
+                    count = copy.copy_all(shown.note)
                 away_since = None
                 if as_json:
                     say_json({"copied": count})
@@ -97,6 +100,10 @@ def reaching(who: str) -> Iterator[None]:
         raise
 
 
+def _unseen(_done: int, _total: int) -> None:
+    """Nobody wants to know."""
+
+
 class Mirror:
     """The copy of a range of keys, and how far it is."""
 
@@ -116,8 +123,10 @@ class Mirror:
             return key
         return self._dest_prefix + key[len(self._prefix) :]
 
-    def copy_all(self) -> int:
+    def copy_all(self, note: Note = _unseen) -> int:
         """Bring the target to one revision of the source; say how many keys that has.
+
+        `note` is told how many keys are there, and how many there will be.
 
         Raises:
             Away: the target may have got a part of it.
@@ -125,15 +134,16 @@ class Mirror:
         """
         while True:
             try:
-                return self._copy_once()
+                return self._copy_once(note)
             except Compacted:
                 continue  # the source was compacted behind that revision meanwhile
 
-    def _copy_once(self) -> int:
+    def _copy_once(self, note: Note) -> int:
         found: set[bytes] = set()
         revision = 0
         for page in self._pages():
             revision = page.revision
+            note(len(found), len(found) + page.count)
             if page.items:
                 self._copy_page(page.items)
             found.update(it.key for it in page.items)

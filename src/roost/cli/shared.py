@@ -219,6 +219,16 @@ def say_table(rows: Sequence[Sequence[str]], *, right: Collection[int] = ()) -> 
         click.echo("  ".join(cells).rstrip())
 
 
+def size_of(count: int) -> str:
+    """Bytes for people: 1.5 MiB."""
+    size = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.1f} {unit}" if unit != "B" else f"{count} B"
+        size /= 1024
+    return f"{size:.1f} TiB"
+
+
 def text_of(data: bytes) -> str:
     """Bytes for people."""
     return data.decode(errors="backslashreplace")

@@ -1,6 +1,6 @@
 """`roost snapshot`: save a backup, look at one, make a new cluster of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ import click
 
 from roost.cli.founding import founding_of, founding_options
 from roost.cli.interrupts import interruptible, leave
+from roost.cli.progress import Progress, progress, size_below
 from roost.cli.shared import client_options, connect, failed, say_json
 from roost.client import Client, ClientError, is_lost
 from roost.errors import RoostError
@@ -70,7 +71,7 @@ def _save_for_etcd(endpoints: str, timeout_s: float, file: Path, *, as_json: boo
     try:
         with interruptible(partial(_drop, whole)), connect(endpoints, timeout_s) as client:
             _save(client, whole, None, as_json=as_json)
-        given = convert([whole], file)
+        given = _convert([whole], file, as_json=as_json)
     except (RoostError, OSError) as error:
         raise failed(error) from error
     finally:
@@ -94,10 +95,18 @@ def convert_command(files: tuple[Path, ...], output: Path, *, as_json: bool) -> 
         etcdutl snapshot restore etcd.db --data-dir etcd-data
     """
     try:
-        given = convert(files, output)
+        given = _convert(files, output, as_json=as_json)
     except (RoostError, OSError) as error:
         raise failed(error) from error
     _say_given(given, as_json=as_json)
+
+
+def _convert(files: Sequence[Path], output: Path, *, as_json: bool) -> Given:
+    """Convert, and show what was written of the file."""
+    with progress(
+        f"writing {output.name} for etcd", as_json=as_json, measure=size_below(part_of(output))
+    ):
+        return convert(files, output)
 
 
 def _say_given(given: Given, *, as_json: bool) -> None:
@@ -137,9 +146,11 @@ def _save(client: Client, file: Path, base: Backup | None, *, as_json: bool) -> 
     """Save from one endpoint; from the next, and from the start, when it breaks."""
     for left in range(len(client.endpoints) - 1, -1, -1):
         try:
-            if base is None:
-                return write_full(file, _shown(client.snapshot(), as_json=as_json))
-            return write_increment(file, base, client.written_since(base.index, base.term))
+            with progress(f"saving {file.name}", as_json=as_json) as shown:
+                if base is None:
+                    return write_full(file, _shown(client.snapshot(), shown))
+                written = client.written_since(base.index, base.term)
+                return write_increment(file, base, _shown(written, shown))
         except ClientError as error:
             if not left or not is_lost(error):
                 raise
@@ -147,16 +158,11 @@ def _save(client: Client, file: Path, base: Backup | None, *, as_json: bool) -> 
     raise AssertionError("there is an endpoint")
 
 
-def _shown(blobs: Iterator[bytes], *, as_json: bool) -> Iterator[bytes]:
+def _shown(blobs: Iterator[bytes], shown: Progress) -> Iterator[bytes]:
     """Pass blobs through, showing how many bytes have come."""
-    count = 0
     for blob in blobs:
-        count += len(blob)
-        if not as_json and count % (8 << 20) < len(blob):
-            click.echo(f"\r{count >> 20} MiB", nl=False, err=True)
+        shown.add(len(blob))
         yield blob
-    if not as_json and count >= 8 << 20:
-        click.echo(err=True)
 
 
 @snapshot.command()
@@ -171,9 +177,12 @@ def status(file: Path, *, as_json: bool) -> None:
     """
     try:
         if is_etcd_file(file):
-            _say_etcd(look_at(file), as_json=as_json)
+            with progress(f"checking {file.name}", as_json=as_json):
+                look = look_at(file)
+            _say_etcd(look, as_json=as_json)
             return
-        held = read_backup(file)
+        with progress(f"checking {file.name}", as_json=as_json):
+            held = read_backup(file)
     except (RoostError, OSError) as error:
         raise failed(error) from error
     _say(held, as_json=as_json)
@@ -240,14 +249,21 @@ def restore_command(
     """
     try:
         founding = founding_of(**options)
-        made = restore(
-            files,
-            founding.data_dir,
-            name=founding.name,
-            members=founding.members,
-            token=founding.token,
-            bump_revision=founding.bump_revision,
-        )
+        place = founding.data_dir
+        with progress(
+            f"restoring {place.name}",
+            as_json=as_json,
+            total=sum(it.stat().st_size for it in files),
+            measure=size_below(place.with_name(f"{place.name}.restoring")),
+        ):
+            made = restore(
+                files,
+                place,
+                name=founding.name,
+                members=founding.members,
+                token=founding.token,
+                bump_revision=founding.bump_revision,
+            )
     except (RoostError, OSError) as error:
         raise failed(error) from error
     founding.say(made, as_json=as_json)

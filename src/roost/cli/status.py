@@ -13,7 +13,7 @@ import click
 from roost.cli.doctor.bounded import ask_all
 from roost.cli.exits import EXIT_FAILED
 from roost.cli.interrupts import interruptible, leave_done
-from roost.cli.shared import client_options, connect, failed, say_json, say_table
+from roost.cli.shared import client_options, connect, failed, say_json, say_table, size_of
 from roost.client import Alarm, Client, ClientError, Member, Status
 from roost.client.endpoints import parse_endpoint
 
@@ -111,16 +111,6 @@ def role_of(status: Status) -> str:
     if status.is_leader:
         return "leader"
     return "follower" if status.leader_id else "leaderless"
-
-
-def size_of(count: int) -> str:
-    """Bytes for people: 1.5 MiB."""
-    size = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size:.1f} {unit}" if unit != "B" else f"{count} B"
-        size /= 1024
-    return f"{size:.1f} TiB"
 
 
 def _names(view: View) -> Mapping[int, str]:

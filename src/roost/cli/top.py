@@ -17,8 +17,8 @@ import click
 from roost.cli.doctor.asking import Answer, Seen, look_at_cluster
 from roost.cli.exits import EXIT_FAILED
 from roost.cli.interrupts import interruptible, leave_done
-from roost.cli.shared import Failed, client_options, connect
-from roost.cli.status import role_of, size_of
+from roost.cli.shared import Failed, client_options, connect, size_of
+from roost.cli.status import role_of
 from roost.client import Client, Status
 
 if TYPE_CHECKING:

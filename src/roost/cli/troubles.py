@@ -18,6 +18,7 @@ from roost.cli.exits import (
 )
 from roost.client import BadEndpoint, ClientError, Compacted, LeaseLost
 from roost.os_errors import words_of
+from roost.runbook import place_of
 
 _ADDRESS = re.compile(r"(?:ipv4|ipv6|unix):([^\s;]+?):? |resolving ([^\s]+): ")
 _GO_PREFIX = re.compile(r"^rpc error: code = \w+ desc = ")
@@ -64,9 +65,11 @@ _REFUSALS = {
     "invalid user ID or password": "the user's name or password is wrong",
     "permission denied": "{text}: the user has no role that may do this",
     "authentication is not enabled": "{text}: see `roost auth enable`, or leave out --user",
-    "database space exceeded": "{text}: `roost compact`, `roost defrag`, `roost alarm disarm`",
+    "database space exceeded": "{text}: `roost compact`, `roost defrag`, `roost alarm disarm`: "
+    + place_of("NOSPACE"),
     "request is too large": "{text}: --max-request-bytes of the members says how large",
-    "corrupt cluster": "{text}: members differ; `roost hashkv` and `roost alarm list` show which",
+    "corrupt cluster": "{text}: members differ; `roost hashkv` and `roost alarm list` show which: "
+    + place_of("CORRUPT"),
     "root user does not exist": "{text}: `roost user add root` first, `user grant-role root root`",
     "does not have root role": "{text}: `roost user grant-role root root` first",
     "user name not found": "{text}: `roost user list` shows all",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from roost.counters.exchange import Exchange
 from roost.database.events import AlarmCleared, AlarmRaised, Event
+from roost.runbook import place_of
 
 logger = logging.getLogger(__name__)
 BEHIND, DIVERGE = "COUNTERS_BEHIND", "COUNTERS_DIVERGE"
@@ -45,7 +46,8 @@ class Alarms:
             found[Alarm(DIVERGE, partner)] = text
         for it in sorted(found.keys() - set(self.on)):
             name = name_of(it.member_id)
-            logger.warning("alarm %s of member %s: it %s", it.alarm, name, found[it])
+            where = place_of(it.alarm)
+            logger.warning("alarm %s of member %s: it %s (%s)", it.alarm, name, found[it], where)
             self._tell(AlarmRaised(it.member_id, it.alarm))
         for it in self.on:
             if it not in found:

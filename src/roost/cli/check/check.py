@@ -11,6 +11,7 @@ import click
 from roost.cli.check.load import Load, Measured, put_all
 from roost.cli.doctor.asking import Answer, look_at_cluster
 from roost.cli.exits import EXIT_FAILED, EXIT_REFUSED
+from roost.cli.progress import counted, progress
 from roost.cli.shared import (
     Failed,
     bytes_of,
@@ -20,8 +21,8 @@ from roost.cli.shared import (
     failed,
     say_json,
     say_table,
+    size_of,
 )
-from roost.cli.status import size_of
 from roost.client import Client
 from roost.client import aio as aio_client
 from roost.errors import RoostError
@@ -199,13 +200,15 @@ def _measure(
                 "--prefix names another place",
                 EXIT_REFUSED,
             )
-        progress = _Progress(load.count, is_shown=not as_json and sys.stderr.isatty())
         try:
-            measured = asyncio.run(_run(endpoints, timeout_s, load, first, progress.note))
+            with progress("putting", as_json=as_json, say=counted("puts")) as shown:
+
+                def note(done: int) -> None:
+                    shown.note(done, load.count)
+
+                measured = asyncio.run(_run(endpoints, timeout_s, load, first, note))
         except RoostError as error:
             raise failed(error) from error
-        finally:
-            progress.end()
         on_done(client)
         _delete(client, first, load.count)
     return measured
@@ -226,26 +229,6 @@ def _delete(client: Client, prefix: bytes, count: int) -> None:
     for begin in range(0, count, _DELETED_AT_ONCE):
         stop = begin + _DELETED_AT_ONCE
         client.delete(prefix + b"%010d" % begin, prefix + b"%010d" % stop)
-
-
-class _Progress:
-    """A line on a terminal, rewritten with every hundredth part."""
-
-    def __init__(self, count: int, *, is_shown: bool) -> None:
-        self._count, self._is_shown = count, is_shown
-        self._said = -1
-
-    def note(self, done: int) -> None:
-        """So many are done."""
-        percent = done * 100 // self._count
-        if self._is_shown and percent != self._said:
-            self._said = percent
-            click.echo(f"\r{percent} % of {self._count:,} puts", nl=False, err=True)
-
-    def end(self) -> None:
-        """Leave the line."""
-        if self._is_shown and self._said >= 0:
-            click.echo(err=True)
 
 
 def _say(

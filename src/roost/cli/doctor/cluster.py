@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from roost.cli.doctor.asking import Answer, Seen
 from roost.cli.doctor.row import Row, failed, ok, size_of, skipped, warned
 from roost.client import Status
+from roost.runbook import place_of
 from roost.settings.urls import is_local
 
 # How many entries a member may be behind in what it has applied.
@@ -18,8 +19,8 @@ _MEMORY_IS_SHORT, _SYNC_MS = "roost_memory_is_short", "roost_journal_sync_millis
 SYNC_MS_MAX = 10.0
 _ALARMS = {
     "NOSPACE": "`roost compact REVISION`, `roost defrag`, then `roost alarm disarm`",
-    "CORRUPT": "`roost hashkv` at all endpoints shows who differs: docs/explanation/damage.md",
-    "LOST_ENTRIES": "its disk has lost what it acknowledged: docs/explanation/damage.md",
+    "CORRUPT": "`roost hashkv` at all endpoints shows who differs",
+    "LOST_ENTRIES": "its disk has lost what it acknowledged",
 }
 
 
@@ -162,7 +163,8 @@ def _alarm_rows(seen: Seen, names: dict[int, str]) -> Iterator[Row]:
         return
     for it in seen.alarms:
         name = names.get(it.member_id) or f"{it.member_id:x}"
-        yield failed("alarms", f"{it.kind} at {name}", _ALARMS.get(it.kind, "see its log"))
+        what = f"{_ALARMS.get(it.kind, 'see its log')}: {place_of(it.kind)}"
+        yield failed("alarms", f"{it.kind} at {name}", what)
     if not seen.alarms:
         yield ok("alarms", "none is raised")
 

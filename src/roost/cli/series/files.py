@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 import click
 
+from roost.cli.progress import progress
 from roost.cli.series.shared import connected, end_option, need, start_option, time_of
 from roost.cli.shared import client_options, say_json
 from roost.client import series as client
@@ -37,7 +38,7 @@ def import_points(
         roost series import points.csv
     """
     count = 0
-    with connected(endpoints, timeout_s) as connection, _progress(file) as lines:
+    with connected(endpoints, timeout_s) as connection, _progress(file, as_json=as_json) as lines:
         for row in csv.DictReader(lines):
             target = name or row.get("series") or ""
             at, value = row.get("time") or "", row.get("value") or ""
@@ -56,18 +57,12 @@ def import_points(
 
 
 @contextmanager
-def _progress(file: TextIO) -> Iterator[Iterator[str]]:
+def _progress(file: TextIO, *, as_json: bool) -> Iterator[Iterator[str]]:
     """Lines of a file, with a bar that says how much of it was read; only people see it."""
-    if not sys.stderr.isatty():
-        yield iter(file)
-        return
     about = os.fstat(file.fileno())
     size = about.st_size if stat.S_ISREG(about.st_mode) else 0
-    with click.progressbar(
-        length=size, label=file.name, file=sys.stderr, show_pos=not size, width=30
-    ) as bar:
-        yield _counted(file, bar.update)
-        bar.finish()
+    with progress(f"reading {file.name}", as_json=as_json, total=size) as shown:
+        yield _counted(file, shown.add)
 
 
 def _counted(file: TextIO, advance: Callable[[int], None]) -> Iterator[str]:

@@ -1,11 +1,11 @@
 """Points and tags put on series, deleted, and kept for as long as they are wanted."""
 
-import sys
 import time
 from typing import Any
 
 import click
 
+from roost.cli.progress import counted, progress
 from roost.cli.series.shared import (
     connected,
     end_option,
@@ -116,7 +116,7 @@ def delete(
         else:
             said = connection.begin_delete(name, start, end, tag=tag)
             if "job" in said and not no_wait:
-                said = _waited(connection, said)
+                said = _waited(connection, said, as_json=as_json)
     if as_json:
         say_json(said if "job" in said else {"name": name or tag, "deleted": said["deleted"]})
     elif said.get("state", "done") == "done":
@@ -125,17 +125,15 @@ def delete(
         click.echo(f"job {said['job']} is {said['state']}: {said['deleted']} points deleted")
 
 
-def _waited(connection: client.Connection, said: dict[str, Any]) -> dict[str, Any]:
+def _waited(
+    connection: client.Connection, said: dict[str, Any], *, as_json: bool
+) -> dict[str, Any]:
     """Show how far a job is, until it is over; what it is then."""
-    is_seen = sys.stderr.isatty()
-    while said["state"] == "running":
-        time.sleep(JOB_LOOK_S)
-        said = connection.job(said["job"])
-        if is_seen:
-            done = f"{said['series_done']} of {said['series']} series"
-            click.echo(f"\rjob {said['job']}: {done}", err=True, nl=False)
-    if is_seen:
-        click.echo("", err=True)
+    with progress(f"job {said['job']}", as_json=as_json, say=counted("series")) as shown:
+        while said["state"] == "running":
+            time.sleep(JOB_LOOK_S)
+            said = connection.job(said["job"])
+            shown.note(said["series_done"], said["series"])
     return said
 
 

@@ -16,6 +16,7 @@ from roost.etcd.model.alarms import ALARM_OPERATION, CORRUPT, LOST_ENTRIES, NOSP
 from roost.etcd.ports import Replica
 from roost.outcome import Outcome
 from roost.proto import rpc_pb2 as pb
+from roost.runbook import place_of
 from roost.ticker import Ticker
 
 logger = logging.getLogger(__name__)
@@ -62,9 +63,10 @@ class Guard:
         is_raised = (own_id, NOSPACE) in raised
         is_ours = (own_id, NOSPACE) in alarms.raised_by_members
         if not is_raised and self._is_full(space, part):
-            text = "no space is left: %d bytes in the store of %s, %d free on its disk"
+            text = "no space is left: %d bytes in the store of %s, %d free on its disk (%s)"
             quota = f"{self._quota_bytes} (--quota-backend-bytes)" if self._quota_bytes else "any"
-            logger.error(text, space.store_bytes, quota, space.disk_free_bytes)
+            where = place_of(_name_of(NOSPACE))
+            logger.error(text, space.store_bytes, quota, space.disk_free_bytes, where)
             self._ask(pb.AlarmRequest.ACTIVATE, own_id, NOSPACE)
         elif is_ours and not self._is_full(space, _CALM_PART):
             logger.warning("there is space again")
@@ -74,6 +76,9 @@ class Guard:
         for member_id, kind in suspects:
             if (member_id, kind) not in self._told and not self._is_asking:
                 self._told.add((member_id, kind))
+                name = _name_of(kind)
+                text = "alarm %s is raised for member %x (%s)"
+                logger.error(text, name, member_id, place_of(name))
                 self._ask(pb.AlarmRequest.ACTIVATE, member_id, kind)
 
     def _is_full(self, space: Space, part: float) -> bool:
@@ -91,3 +96,7 @@ class Guard:
                 logger.info("an alarm could not be changed yet: %s", outcome)
 
         self._replica.transact_nowait(ALARM_OPERATION, request.SerializeToString(), done)
+
+
+def _name_of(kind: pb.AlarmType) -> str:
+    return pb.AlarmType.Name(kind)

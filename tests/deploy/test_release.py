@@ -1,0 +1,91 @@
+"""A release is judged by a command, and its bill of materials has everything that is packed."""
+
+import json
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.deploy.configured import DEPLOY, ROOT
+
+SBOM = runpy.run_path(str(DEPLOY / "sbom.py"))
+RELEASE = runpy.run_path(str(DEPLOY / "release.py"))
+
+
+def test_the_bill_names_all_that_is_packed_with_what_it_needs_and_its_licence() -> None:
+    held: dict[str, Any] = json.loads(SBOM["text"]())
+    assert (held["bomFormat"], held["specVersion"]) == ("CycloneDX", "1.5")
+    components = {it["name"]: it for it in held["components"]}
+    assert {name: it["version"] for name, it in components.items()} == SBOM["pinned"]()
+    references = {it["bom-ref"] for it in held["components"]}
+    references.add(held["metadata"]["component"]["bom-ref"])
+    graph = {it["ref"]: set(it["dependsOn"]) for it in held["dependencies"]}
+    assert graph.keys() == references
+    assert set().union(*graph.values()) <= references
+    # All are reached from Roost: nothing is packed that nobody needs.
+    reached, to_see = set(), [held["metadata"]["component"]["bom-ref"]]
+    while to_see:
+        it = to_see.pop()
+        if it not in reached:
+            reached.add(it)
+            to_see += graph[it]
+    assert reached == references
+    # It says what it is in its folder only.
+    silent = {name for name, it in components.items() if not it.get("licenses")}
+    assert silent <= {"promql-parser"}
+
+
+def test_the_bill_is_the_same_each_time_and_another_one_for_other_versions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "deep" / "roost.cdx.json"
+    command = [sys.executable, str(DEPLOY / "sbom.py"), "--into", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(path)
+    assert path.read_text() == SBOM["text"]()
+    globals_of_it = SBOM["bill"].__globals__
+    monkeypatch.setitem(globals_of_it, "pinned", lambda: {"click": SBOM["pinned"]()["click"]})
+    monkeypatch.setitem(globals_of_it, "needs", lambda *_: set())
+    few = SBOM["bill"]()
+    assert few["serialNumber"] != json.loads(path.read_text())["serialNumber"]
+    monkeypatch.setitem(globals_of_it, "pinned", lambda: {"click": "0.0.1"})
+    with pytest.raises(SBOM["CannotTell"], match=r"click is \S+ here, and 0\.0\.1 in .*make sbom"):
+        SBOM["bill"]()
+
+
+@pytest.mark.parametrize(
+    ("changelog", "fragments", "wrong"),
+    [
+        ("## 0.2.0 (2026-12-01)\n", [], ["", ""]),
+        ("## 0.2.0 (not released)\n", [], ["0.2.0 has no date, but 'not released'", ""]),
+        (
+            "## 0.1.0 (2026-12-01)\n",
+            [],
+            ["its newest section is 0.1.0, pyproject.toml says 0.2.0", ""],
+        ),
+        ("## 0.2.0 (2026-12-01)\n", ["1.feature.md"], ["", "1 fragments are not gathered"]),
+        ("nothing\n", [], ["it has no section"]),
+    ],
+)
+def test_a_changelog_that_does_not_tell_of_the_version_is_found(
+    changelog: str, fragments: list[str], wrong: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "pyproject.toml").write_text('[project]\nversion = "0.2.0"\n')
+    (tmp_path / "CHANGELOG.md").write_text(f"# Changes\n\n{changelog}")
+    (tmp_path / "changes").mkdir()
+    for name in fragments:
+        (tmp_path / "changes" / name).write_text("It does more.\n")
+    rows = list(RELEASE["changes"](tmp_path))
+    assert len(rows) == len(wrong)
+    for row, text in zip(rows, wrong, strict=True):
+        assert row.wrong.startswith(text) and bool(row.wrong) == bool(text)
+
+
+def test_the_page_for_maintainers_and_the_makefile_have_the_commands() -> None:
+    page, makefile = (ROOT / "docs/how-to/release.md").read_text(), (ROOT / "Makefile").read_text()
+    for name in ("release-check", "sbom", "deb", "wheel", "fresh", "test", "docs"):
+        assert f"`make {name}`" in page
+        assert f"\n{name}:" in makefile

@@ -1,0 +1,54 @@
+"""What is wrong is told with the place where it stands what to do; and it stands there."""
+
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from roost.cli.maintenance import _say_alarms
+from roost.client import Alarm
+from roost.counters.alarms import BEHIND, DIVERGE
+from roost.etcd.model.alarms import KINDS
+from roost.proto import rpc_pb2 as pb
+from roost.runbook import place_of
+
+ROOT = Path(__file__).parent.parent
+PAGE = "docs/how-to/alarms.md"
+ALARMS = [*(pb.AlarmType.Name(it) for it in KINDS), BEHIND, DIVERGE]
+
+
+def anchors(page: Path) -> set[str]:
+    """The places of a page that a link may name, as they are made of its headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", it.lower()).replace(" ", "-") for it in headings}
+
+
+@pytest.mark.parametrize("alarm", [*ALARMS, "memory is short"])
+def test_an_alarm_has_a_place_on_the_page(alarm: str) -> None:
+    page, _, anchor = place_of(alarm).partition("#")
+    assert page == PAGE
+    assert anchor in anchors(ROOT / page)
+
+
+def test_every_place_that_code_and_pages_name_is_there() -> None:
+    """Of other pages, too: a heading that is changed would send people to its page's beginning."""
+    named = set()
+    files = [*(ROOT / "src").rglob("*.py"), *(ROOT / "deploy").rglob("*.y*ml")]
+    for path in files:
+        for page, anchor in re.findall(r"(docs/[\w/-]+\.md)#([\w-]+)", path.read_text()):
+            named.add((ROOT / page, anchor))
+    for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+        for page, anchor in re.findall(r"\]\(([^):# ]*)#([\w-]+)\)", path.read_text()):
+            named.add(((path.parent / page).resolve() if page else path, anchor))
+    assert len(named) > 20
+    missing = [f"{page}#{anchor}" for page, anchor in named if anchor not in anchors(page)]
+    assert sorted(missing) == []
+
+
+def test_whoever_lists_alarms_is_told_where_to_read() -> None:
+    raised = [Alarm(member_id=10, kind=it) for it in ALARMS]
+    with CliRunner().isolation() as (out, *_):
+        _say_alarms(raised, as_json=False)
+        lines = out.getvalue().decode().splitlines()
+    assert lines == [f"member a: {it} ({place_of(it)})" for it in ALARMS]
