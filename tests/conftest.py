@@ -4,6 +4,7 @@ ROOST_MUTANT names one of `roost.sim.mutants`, to see which test finds it.  ROOS
 that the hot modules have to be compiled here, as `make test-compiled` has them.
 """
 
+import gc
 import os
 import signal
 from collections.abc import Generator, Iterator
@@ -15,11 +16,18 @@ from roost import compiled
 from roost.sim.mutants import MUTANTS, applied
 from tests import steps
 from tests.order import RECORD, Order, Progress
+from tests.samples import SAMPLES
 
 NAME_BYTES_MAX = 24
 
 # On a busy machine everything takes longer, also to make an example: that is no fault.
-settings.register_profile("roost", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# Other ones in every run, so some of them each time are many in the end.
+settings.register_profile(
+    "roost",
+    deadline=None,
+    max_examples=60 * SAMPLES,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("roost")
 
 
@@ -57,6 +65,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_report_header() -> str:
     """Which of the two trees it is."""
     return f"roost: {compiled.description()}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is collected stays to the end: to look for garbage in it is for nothing."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -6,7 +6,6 @@ member be killed, its children see an end of file and end by themselves: `run` i
 of `run_module`, `start` is for those who bring a socket of their own for that.
 """
 
-import asyncio
 import importlib
 import logging
 import os
@@ -41,6 +40,8 @@ async def run_module(module: str, *arguments: str) -> Ended:
         OSError: it cannot be started.
 
     """
+    import asyncio  # the process that is run has no use for it
+
     process = subprocess.Popen(  # noqa: ASYNC220 - as asyncio does itself; it is over with the exec
         [sys.executable, "-c", "from roost.children import run; run()", module, *arguments],
         stdin=subprocess.PIPE,

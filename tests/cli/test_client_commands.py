@@ -11,6 +11,7 @@ import pytest
 
 from roost.testing.cluster import Cluster
 from roost.testing.patience import PATIENCE_S, wait_until
+from tests.cli import commands
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 ROOST = [sys.executable, "-m", "roost.cli"]
@@ -31,17 +32,10 @@ class Shell:
         self._environment = {**os.environ, "ROOST_ENDPOINTS": endpoint}
 
     def run(self, *arguments: str, code: int = 0, stdin: str = "", **more: str) -> str:
-        done = subprocess.run(
-            [*ROOST, *arguments],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_S,
-            env={**self._environment, **more},
-            check=False,
-        )
+        environment = {**self._environment, **more}
+        done = commands.run(*arguments, typed=stdin.encode(), environment=environment)
         assert done.returncode == code, (arguments, done.stdout, done.stderr)
-        return done.stdout if code == 0 or done.stdout else done.stderr
+        return (done.stdout if code == 0 or done.stdout else done.stderr).decode()
 
     def rows(self, *arguments: str) -> list[dict[str, object]]:
         return [json.loads(line) for line in self.run(*arguments, "--json").splitlines()]

@@ -15,6 +15,7 @@ from roost.proto import rpc_pb2
 from roost.testing.cluster import Cluster
 from roost.testing.patience import PATIENCE_S, wait_until
 from roost.testing.ports import free_ports
+from tests.cli import commands
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 
@@ -27,10 +28,7 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def roost(endpoint: str, *arguments: str, stdin: bytes = b"") -> tuple[int, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "roost.cli", *arguments, "--endpoints", endpoint],
-        input=stdin, capture_output=True, timeout=PATIENCE_S, check=False,
-    )  # fmt: skip
+    done = commands.run(*arguments, "--endpoints", endpoint, typed=stdin)
     return done.returncode, (done.stdout + done.stderr).decode()
 
 

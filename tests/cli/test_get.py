@@ -14,6 +14,7 @@ from roost.cli.mirror import PAGE_KEYS, Mirror
 from roost.client import Client
 from roost.testing.cluster import Cluster
 from roost.testing.patience import PATIENCE_S, wait_until
+from tests.cli import commands
 from tests.integration.etcdctl import binary
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
@@ -32,10 +33,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 def run(cluster: Cluster, *arguments: str | bytes, code: int = 0) -> bytes:
-    done = subprocess.run(
-        [sys.executable, "-m", "roost.cli", *arguments, "--endpoints", cluster.endpoints[0]],
-        capture_output=True, timeout=PATIENCE_S, check=False,
-    )  # fmt: skip
+    done = commands.run(*arguments, "--endpoints", cluster.endpoints[0])
     assert done.returncode == code, done.stderr
     return done.stdout
 

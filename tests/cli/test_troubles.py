@@ -17,6 +17,7 @@ from roost.client import ClientError
 from roost.testing.cluster import Cluster
 from roost.testing.patience import PATIENCE_S
 from roost.testing.ports import free_ports
+from tests.cli import commands
 from tests.integration.certificates import Authority, Pair
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
@@ -53,13 +54,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secure]:
 
 def fail(code: int, *arguments: object) -> str:
     """The one line that a command ends with."""
-    done = subprocess.run(
-        [sys.executable, "-m", "roost.cli", *map(str, arguments)],
-        capture_output=True, text=True, timeout=PATIENCE_S, check=False, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
-    assert done.returncode == code, (done.stdout, done.stderr)
-    *usage, line = done.stderr.splitlines()
-    assert all("Usage: " in it or "Try '" in it or not it for it in usage), done.stderr
+    done = commands.run(*map(str, arguments))
+    said = done.stderr.decode()
+    assert done.returncode == code, (done.stdout, said)
+    *usage, line = said.splitlines()
+    assert all("Usage: " in it or "Try '" in it or not it for it in usage), said
     for words in ("UNAVAILABLE", "INVALID_ARGUMENT", "rpc error", "SSL_ERROR", "Traceback"):
         assert words not in line
     return line.removeprefix("Error: ")

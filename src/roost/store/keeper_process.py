@@ -24,7 +24,6 @@ The keeper ends when the socket closes.  It does not flush then: the journal has
 what LMDB holds is always the state at one index.
 """
 
-import asyncio
 import os
 import select
 import signal
@@ -35,6 +34,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from struct import Struct
+from typing import TYPE_CHECKING
 
 from roost import children
 from roost.store.base import environment
@@ -49,6 +49,9 @@ from roost.store.errors import (
     StoreSuspect,
     ValueCorrupt,
 )
+
+if TYPE_CHECKING:
+    import asyncio  # the process itself has no use for it
 
 HEAD = Struct(">BQI")
 PAYLOAD, FLUSH, MOVE = 1, 2, 3
@@ -185,7 +188,7 @@ class ProcessKeeper:
             while queue and not queue[0]:
                 queue.popleft()
 
-    def watch(self, loop: asyncio.AbstractEventLoop, on_news: Callable[[], None]) -> None:
+    def watch(self, loop: "asyncio.AbstractEventLoop", on_news: Callable[[], None]) -> None:
         """Take answers as they come, and call `on_news` after them."""
 
         def on_readable() -> None:
@@ -199,7 +202,7 @@ class ProcessKeeper:
 
         loop.add_reader(self.fileno(), on_readable)
 
-    def unwatch(self, loop: asyncio.AbstractEventLoop) -> None:
+    def unwatch(self, loop: "asyncio.AbstractEventLoop") -> None:
         """Stop that."""
         loop.remove_reader(self.fileno())
 

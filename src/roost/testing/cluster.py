@@ -14,7 +14,7 @@ from roost.proto import rpc_pb2
 from roost.testing.patience import PATIENCE_S, wait_until
 from roost.testing.ports import free_ports
 from roost.testing.processes import children_of, processes_about
-from roost.testing.warden import Ward, shared_warden
+from roost.testing.warden import Start, Ward, shared_warden
 
 # A new interpreter for each member, for what has to do with the process itself.
 ROOST = (sys.executable, "-m", "roost.cli", "serve")
@@ -124,13 +124,13 @@ class Cluster:
     def _start(self, flags: list[str], log_path: Path) -> Process:
         if not self._command:
             warden = shared_warden()
-            pid = warden.start(
+            asked = Start(
                 ["serve", *flags],
-                log_path,
-                program=self._program,
+                str(log_path),
+                program=None if self._program is None else str(self._program),
                 has_own_group=self._has_own_groups,
             )
-            return Ward(warden, pid)
+            return Ward(warden, warden.start_as(asked))
         with log_path.open("ab") as log:
             return subprocess.Popen(
                 [*self._command, *flags],

@@ -7,12 +7,12 @@ stopped, and ends.  It is in a session of its own: what a terminal sends to a te
 neither it nor members.  Should it be killed itself, the kernel kills its children (Linux).
 
 A member is a fork of it, in which everything that `roost serve` needs is imported already; so a
-member serves in a small part of the time that a new interpreter takes.
+member serves in a small part of the time that a new interpreter takes.  Another warden may have
+loaded what other commands need.
 
 On the socket each line is a request, and its answer, as JSON:
 
-    {"start": {"arguments": [...], "log": PATH,
-               "program": PATH or null, "group": false}}    {"pid": 123}
+    {"start": {...}}, the fields of `Start`         {"pid": 123}
     {"signal": {"pid": 123, "number": 9}}           {}
     {"code": 123}                                   {"code": null}, or the exit code when it ended
     what cannot be done                             {"error": "..."}
@@ -32,8 +32,9 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -55,15 +56,35 @@ class WardenError(Exception):
     """The warden could not do what it was asked, or is gone."""
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A process that is wanted; files are named by their paths."""
+
+    arguments: list[str]
+    log: str
+    # A file that is run in the place of `roost`.
+    program: str | None = None
+    # Whether it leads a process group.
+    has_own_group: bool = False
+    # Its standard error, if that is not in the log, and its standard input.
+    errors: str | None = None
+    typed: str | None = None
+    # Of its own, in the place of the warden's.
+    environment: dict[str, str] | None = None
+
+
 class Warden:
     """The test run's end: starts the process, and asks it; safe from any thread."""
 
-    def __init__(self) -> None:
-        """Start it; it is not ready yet when this returns, and nobody need wait for that."""
+    def __init__(self, *loaded: str) -> None:
+        """Start it, with these modules loaded, for members if none is named.
+
+        It is not ready yet when this returns, and nobody need wait for that.
+        """
         near, far = socket.socketpair()
         with far:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _BOOT, str(far.fileno()), str(os.getpid())],
+                [sys.executable, "-c", _BOOT, str(far.fileno()), str(os.getpid()), *loaded],
                 pass_fds=[far.fileno()],
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
@@ -77,29 +98,23 @@ class Warden:
         """Its process."""
         return self._process.pid
 
-    def start(
-        self,
-        arguments: Sequence[str],
-        log: Path,
-        *,
-        program: Path | None = None,
-        has_own_group: bool = False,
-    ) -> int:
+    def start(self, arguments: Sequence[str], log: Path) -> int:
         """Run `roost` with `arguments`, its output appended to `log`; its process.
-
-        `program` is a file that is run in the place of `roost`; a process may lead a group.
 
         Raises:
             WardenError: it cannot be started.
 
         """
-        asked = {
-            "arguments": list(arguments),
-            "log": str(log),
-            "program": program and str(program),
-            "group": has_own_group,
-        }
-        pid: int = self._ask({"start": asked})["pid"]
+        return self.start_as(Start(list(arguments), str(log)))
+
+    def start_as(self, asked: Start) -> int:
+        """Run what is asked for; its process.
+
+        Raises:
+            WardenError: it cannot be started.
+
+        """
+        pid: int = self._ask({"start": asdict(asked)})["pid"]
         return pid
 
     def send_signal(self, pid: int, number: int) -> None:
@@ -232,9 +247,9 @@ class _Keeping:
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         match request:
-            case {"start": {"arguments": arguments, "log": log, "program": program, "group": own}}:
+            case {"start": asked}:
                 try:
-                    return {"pid": self._start(arguments, log, program, has_own_group=own)}
+                    return {"pid": self._start(Start(**asked))}
                 except OSError as error:
                     return {"error": f"a member cannot be started: {error}"}
             case {"signal": {"pid": pid, "number": number}}:
@@ -247,24 +262,20 @@ class _Keeping:
                 return {"code": self._codes.get(pid)}
         return {"error": f"the keeper of members does not know {request}"}
 
-    def _start(
-        self, arguments: list[str], log: str, program: str | None, *, has_own_group: bool
-    ) -> int:
+    def _start(self, asked: Start) -> int:
         self._reap()
         if len(self._running) >= MEMBERS_MAX:
             raise OSError(f"{MEMBERS_MAX} members run already")
-        output = os.open(log, os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-        ourselves = os.getpid()
-        pid = os.fork()
-        if pid == 0:
-            self._socket.close()
-            if has_own_group:
-                os.setpgid(0, 0)
-            _be_member(arguments, output, ourselves, program)
-        if has_own_group:
+        with ExitStack() as stack:
+            streams = _streams_of(asked, stack)
+            ourselves = os.getpid()
+            pid = os.fork()
+            if pid == 0:
+                self._socket.close()
+                _be_member(asked, streams, ourselves)
+        if asked.has_own_group:
             with suppress(OSError):  # it was faster, or is gone
                 os.setpgid(pid, pid)
-        os.close(output)
         self._codes.pop(pid, None)  # of an earlier process with that number
         self._running.add(pid)
         return pid
@@ -290,32 +301,46 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
 
 
-def _be_member(
-    arguments: list[str], output: int, warden: int, program: str | None = None
-) -> NoReturn:
-    """Become `roost` with these arguments, unless the warden has ended; never returns."""
+def _streams_of(asked: Start, stack: ExitStack) -> dict[int, int]:
+    """Open what a process has for its standard streams; by their numbers."""
+
+    def open_(path: str, flags: int) -> int:
+        descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
+        stack.callback(os.close, descriptor)
+        return descriptor
+
+    append = os.O_CREAT | os.O_APPEND | os.O_WRONLY
+    output = open_(asked.log, append)
+    streams = {1: output, 2: open_(asked.errors, append) if asked.errors else output}
+    return streams | ({0: open_(asked.typed, os.O_RDONLY)} if asked.typed else {})
+
+
+def _be_member(asked: Start, streams: Mapping[int, int], warden: int) -> NoReturn:
+    """Become the `roost` that is asked for, unless the warden has ended; never returns."""
     code = 1
     try:
         _die_with_parent()
         if os.getppid() != warden:
             os._exit(1)
-        os.dup2(output, 1)
-        os.dup2(output, 2)
+        if asked.has_own_group:
+            os.setpgid(0, 0)
+        for number, descriptor in streams.items():
+            os.dup2(descriptor, number)
+        if asked.environment is not None:
+            os.environ.clear()
+            os.environ.update(asked.environment)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         for number in _SIGNALS[1:]:
             signal.signal(number, signal.SIG_DFL)
         gc.unfreeze()
         gc.enable()
-        sys.argv = [_PROGRAM, *arguments]
+        sys.argv = [asked.program or _PROGRAM, *asked.arguments]
         # By which a member replaces itself when its store is damaged: the warden's would bring
         # another warden.
-        sys.orig_argv[:] = [
-            sys.executable,
-            *([program] if program else ["-m", _PROGRAM]),
-            *arguments,
-        ]
-        if program:
-            runpy.run_path(program, run_name="__main__")
+        program = [asked.program] if asked.program else ["-m", _PROGRAM]
+        sys.orig_argv[:] = [sys.executable, *program, *asked.arguments]
+        if asked.program:
+            runpy.run_path(asked.program, run_name="__main__")
         else:
             runpy.run_module(_PROGRAM, run_name="__main__", alter_sys=True)
         code = 0
@@ -330,13 +355,15 @@ def _be_member(
 
 
 def main() -> None:
-    """Be the warden: a socket's descriptor and the owner's process are the arguments."""
+    """Be the warden; the arguments: a socket's descriptor, the owner's process, and modules."""
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     # A test run's own settings for members would be everybody's.
     for name in [it for it in os.environ if it.startswith(("ETCD_", "ROOST_"))]:
         del os.environ[name]
     gc.disable()
-    import_module(_LOADED)
+    descriptor, owner, *loaded = sys.argv[1:]
+    for name in loaded or [_LOADED]:
+        import_module(name)
     gc.freeze()
-    _Keeping(int(sys.argv[1]), int(sys.argv[2])).serve()
+    _Keeping(int(descriptor), int(owner)).serve()

@@ -20,6 +20,7 @@ from roost.proto import rpc_pb2 as pb
 from roost.sim.members.loop import run_virtually, until_idle
 from roost.store import View
 from tests.etcd.replica import Answer, LocalReplica
+from tests.samples import SAMPLES
 from tests.steps import steps_of
 
 LIMITS = etcd.Limits(lease_ttl_min_s=1, lease_grace_s=0.5, leases_max=1000)
@@ -261,9 +262,9 @@ def test_leases_are_bounded() -> None:
         world.replica.close()
 
 
-def test_a_hundred_thousand_leases_one_in_ten_kept_alive() -> None:
+def test_very_many_leases_one_in_ten_kept_alive() -> None:
     """Issue 5: nothing early, nothing leaked; on the clock of the test."""
-    count = 100_000
+    count = 20_000 * SAMPLES
     world = World(etcd.Limits(lease_ttl_min_s=1, lease_grace_s=0.0))
     try:
         txn = world.replica.store.begin()
@@ -281,11 +282,11 @@ def test_a_hundred_thousand_leases_one_in_ten_kept_alive() -> None:
                     world.lessor.renew(renewing, body)
                 assert renewing.is_empty
         assert world.lessor.timed_count == count
-        for _ in range(150):
+        for _ in range(150 * SAMPLES):
             world.lessor.look()  # at most a thousand are on their way at a time
             world.pass_time(0.02, step_s=0.02)
         world.pass_time(3, step_s=1.0)
-        for _ in range(200):
+        for _ in range(200 * SAMPLES):
             world.lessor.look()
         assert world.lessor.timed_count == len(kept)
         assert world.ids() == list(kept)

@@ -13,7 +13,7 @@ from roost.sim.members.chronicle import Chronicle
 from roost.sim.members.swarm import Swarm
 from roost.sim.members.turns import STEPS_MAX, CountedTurns, TurnLoop, Turns, aside
 
-KEYS = 6000
+KEYS = 5200
 
 
 def work(steps: int) -> None:
@@ -114,7 +114,7 @@ def test_a_loop_without_a_bound_fails_the_seed_that_runs_into_it(
     honest = Applier.apply
 
     def planted(self: Applier, entries: Sequence[Entry]) -> None:
-        work(8_000_000 if any(it.index == 5 for it in entries) else 0)
+        work(2_000_000 if any(it.index == 5 for it in entries) else 0)
         honest(self, entries)
 
     assert simulate(9)[0].violation == ""
@@ -142,8 +142,9 @@ def heavy(seed: int, kind: str) -> Swarm:
 
 
 KINDS = (
-    "limit", "count", "whole", "sorted", "old",
-    "delete", "transaction", "lease", "watch", "election",
+    # Those that leave the keys as they are, on one filling.
+    "limit count whole sorted old watch transaction",
+    "delete", "lease", "election",
 )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from roost.call import Stream
 from roost.proto import election_pb2, rpc_pb2
 from roost.sim.members.clients import CallFailed, Clients, Endpoint, Watching, WatchLog
 
-TIMES = 3
+TIMES = 2
 # An election of that name has all keys for its candidates.
 _NAME, _PREFIX, _END = b"heavy", b"heavy/", b"heavy0"
 _TXN_PUTS = 100
@@ -49,9 +49,10 @@ class Heavy:
         self._revision = 0
 
     async def work(self, kind: str, keys: int) -> None:
-        """Put `keys` keys, and do something of a `kind` to all of them."""
+        """Put `keys` keys, and do something of a `kind` to all of them, or one after the other."""
         await self._fill(keys, lease=0)
-        await self._works[kind](keys)
+        for it in kind.split():
+            await self._works[it](keys)
 
     async def _ask(self, method: bytes, request: Message) -> bytes:
         """Ask one member after another until one answers."""

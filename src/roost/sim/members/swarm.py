@@ -54,7 +54,7 @@ class Swarm:
     counters: int = 0
     # Clients of etcd's v2 (`tree`); not drawn either.
     v2: int = 0
-    # What somebody does to how many keys at once (`heavy`); not drawn either.
+    # What somebody does to how many keys at once (`heavy`), as words; not drawn either.
     heavy: str = ""
     heavy_keys: int = 0
 
