@@ -10,6 +10,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from inspect import getdoc, getmembers, isclass, isfunction, signature
 from pathlib import Path
@@ -232,18 +233,28 @@ def errors_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+@cache
+def said_by_tests() -> list[tuple[str, str]]:
+    """Files of tests, and functions in them: what each says of itself; many pages ask."""
+    said = []
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        place, tree = path.relative_to(ROOT / "tests"), ast.parse(path.read_text())
+        said.append((str(place), ast.get_docstring(tree) or ""))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                said.append((f"{place}::{node.name}", ast.get_docstring(node) or ""))
+    return said
+
+
 def shown_by() -> dict[int, list[str]]:
     """Who shows each point of the consensus checklist: tests and scenarios that say so."""
     found: dict[int, list[str]] = {}
     for path in sorted((ROOT / "tests" / "scenarios").glob("*.txt")):
         for point in points_of(path.read_text()):
             found.setdefault(point, []).append(f"scenarios/{path.name}")
-    for path in sorted((ROOT / "tests").rglob("test_*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                for point in points_in(ast.get_docstring(node) or ""):
-                    place = path.relative_to(ROOT / "tests")
-                    found.setdefault(point, []).append(f"{place}::{node.name}")
+    for name, said in said_by_tests():
+        for point in points_in(said) if "::" in name else ():
+            found.setdefault(point, []).append(name)
     return found
 
 
@@ -277,16 +288,9 @@ def journal_points() -> dict[str, str]:
 def journal_shown_by() -> dict[str, list[str]]:
     """Who shows each point of the journal: tests, and files of tests, that say so."""
     found: dict[str, list[str]] = {}
-    for path in sorted((ROOT / "tests").rglob("test_*.py")):
-        place = path.relative_to(ROOT / "tests")
-        tree = ast.parse(path.read_text())
-        says = [(str(place), ast.get_docstring(tree))]
-        for node in ast.walk(tree):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                says.append((f"{place}::{node.name}", ast.get_docstring(node)))
-        for name, said in says:
-            for point in re.findall(r"\bJ[0-9]+\b", said or ""):
-                found.setdefault(point, []).append(name)
+    for name, said in said_by_tests():
+        for point in re.findall(r"\bJ[0-9]+\b", said):
+            found.setdefault(point, []).append(name)
     return found
 
 

@@ -84,6 +84,15 @@ def install(home: Path, *commands: list[str]) -> None:
     (home / "installed").touch()
 
 
+def environment(name: str, *packages: str) -> list[list[str]]:
+    """Commands that make one with packages, by our own pip: one of its own takes the longest."""
+    pip = [sys.executable, "-m", "pip", "--python", f"{name}/bin/python", "install"]
+    return [
+        [sys.executable, "-m", "venv", "--without-pip", name],
+        [*pip, "--quiet", "--disable-pip-version-check", *packages],
+    ]
+
+
 def check(said: subprocess.CompletedProcess[str], expected: list[str]) -> None:
     assert said.returncode == 0, f"{said.stdout}\n{said.stderr}"
     assert said.stdout.split() == expected
@@ -109,12 +118,7 @@ def test_only_a_network_that_is_not_there_excuses_a_client(
 def test_a_python_client_is_served(cluster: Cluster, name: str) -> None:
     home = HOMES / name
     python = home / "venv" / "bin" / "python"
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    install(
-        home,
-        [sys.executable, "-m", "venv", "venv"],
-        [*pip, *(PYTHON_CLIENTS | V2_PYTHON_CLIENTS)[name]],
-    )
+    install(home, *environment("venv", *(PYTHON_CLIENTS | V2_PYTHON_CLIENTS)[name]))
     command = [str(python), str(HERE / f"use_{name}.py"), str(cluster.client_ports[0])]
     said = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     expected = EVERYTHING[:-1] if name == "etcetra" else EVERYTHING  # it has no call for members
@@ -150,11 +154,7 @@ def test_a_node_client_is_served(
 def test_influxdb_client_writes_points(cluster: Cluster) -> None:
     home = HOMES / "influxdb_client"
     python = home / "env" / "bin" / "python"
-    install(
-        home,
-        [sys.executable, "-m", "venv", str(home / "env")],
-        [str(python), "-m", "pip", "install", "-q", "influxdb-client==1.50.0"],
-    )
+    install(home, *environment("env", "influxdb-client==1.50.0"))
     (endpoint,) = cluster.endpoints
     said = subprocess.run(
         [str(python), str(HERE / "use_influxdb_client.py"), endpoint],

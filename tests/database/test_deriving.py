@@ -15,6 +15,7 @@ from roost.database import deriving, deriving_tree, dirty
 from roost.database.errors import DerivedLost
 from roost.store import InlineKeeper, Keeper, StoreBroken, StoreError
 from tests.database.deriving_story import Step, Story
+from tests.samples import SAMPLES
 
 ALL_KEYS = [b"", b"k", b"k\0", b"k1", b"k2", b"m", b"m1", b"z"]
 KEYS = st.sampled_from(ALL_KEYS)
@@ -133,7 +134,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small")
-@settings(max_examples=300)
+@settings(max_examples=100 * SAMPLES)
 @given(ACTS)
 def test_what_is_derived_is_what_is_made_of_the_source_whatever_happens(
     acts: list[tuple[str, Any]],

@@ -20,6 +20,7 @@ from roost.database.transaction import Transaction
 from roost.errors import Overloaded
 from roost.raft import Entry, EntryKind
 from roost.store import InlineKeeper, Store, StoreConfig, View
+from tests.samples import SAMPLES
 
 TREES = ("a", "b", "c")
 ALL_KEYS = [b"k", b"k1", b"k2", b"m", b"m1", b"z"]
@@ -239,7 +240,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small")
-@settings(max_examples=300)
+@settings(max_examples=100 * SAMPLES)
 @given(ACTS)
 def test_between_two_overruns_nothing_is_missing(acts: list[tuple[str, Any, Any]]) -> None:
     with TemporaryDirectory() as place:

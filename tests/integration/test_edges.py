@@ -20,6 +20,7 @@ from roost.proto import rpc_pb2 as pb
 from tests.integration.edges import KEYS, Edges, every_edge
 from tests.integration.explained import EXPLAINED
 from tests.integration.twins import Side, Twins, masked, running_clusters, running_twins
+from tests.samples import SAMPLES
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 LEASE = 7
@@ -320,13 +321,13 @@ def ask_by_chance(
 
 
 def test_a_sequence_of_rare_requests(twins: Twins) -> None:
-    ask_by_chance([twins], [*KV, *KV, *LEASES, *UPKEEP], 3000, seed=12)
+    ask_by_chance([twins], [*KV, *KV, *LEASES, *UPKEEP], 1500 * SAMPLES, seed=12)
 
 
 def test_a_sequence_of_rare_requests_to_leaders_and_followers(tmp_path: Path) -> None:
     with running_clusters(tmp_path, 3) as pairs:
         begin(pairs[0])
-        ask_by_chance(pairs, [*KV, *KV, *LEASES, *TURNS[1:], *UPKEEP], 1000, seed=13)
+        ask_by_chance(pairs, [*KV, *KV, *LEASES, *TURNS[1:], *UPKEEP], 500 * SAMPLES, seed=13)
 
 
 RIGHTS = [
@@ -383,7 +384,7 @@ def _is_reversed(message: Message) -> bool:
 def test_a_sequence_of_rare_requests_of_users(twins: Twins) -> None:
     make_users(twins)
     edges = Edges(14)
-    for number in range(2000):
+    for number in range(1000 * SAMPLES):
         user = edges.dice.choice(["u", "u", "u", "root", "", "a stranger"])
         path, begun = edges.dice.choice([*KV, *TURNS])
         request = edges.of(begun)

@@ -62,9 +62,13 @@ def idle_parts(cluster: Cluster) -> list[float]:
 
 def test_an_idle_member_costs_next_to_nothing(cluster: Cluster) -> None:
     """Other work on the machine can only add, so each member's best window counts."""
-    windows = [idle_parts(cluster) for _ in range(WINDOWS)]
-    for position, best in enumerate(map(min, zip(*windows, strict=True))):
-        assert best < CPU_PART_MAX
+    best = [1.0, 1.0, 1.0]
+    for _ in range(WINDOWS):
+        best = [min(pair) for pair in zip(best, idle_parts(cluster), strict=True)]
+        if max(best) < CPU_PART_MAX:
+            break
+    for position in range(3):
+        assert best[position] < CPU_PART_MAX
         assert rss_bytes(cluster.process(position).pid) < RSS_BYTES_MAX
 
 

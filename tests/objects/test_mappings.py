@@ -13,6 +13,7 @@ import roost
 from roost.database import BadArgument, BadKey, Refused
 from roost.objects.aio.handle import SHORT_ROWS
 from tests.objects.beside import fresh, objects, same
+from tests.samples import SAMPLES
 
 pytestmark = pytest.mark.usefixtures("db")
 KEYS = st.sampled_from(["", "a", "a\0", "b", "c"])
@@ -85,7 +86,7 @@ class Dicts(RuleBasedStateMachine):
 
 
 TestDicts = Dicts.TestCase
-TestDicts.settings = settings(max_examples=50, stateful_step_count=25, deadline=None)
+TestDicts.settings = settings(max_examples=25 * SAMPLES, stateful_step_count=25, deadline=None)
 
 
 class Counters(RuleBasedStateMachine):
@@ -135,7 +136,7 @@ class Counters(RuleBasedStateMachine):
 
 
 TestCounters = Counters.TestCase
-TestCounters.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
+TestCounters.settings = settings(max_examples=25 * SAMPLES, stateful_step_count=20, deadline=None)
 
 
 class Sets(RuleBasedStateMachine):
@@ -217,7 +218,7 @@ class Sets(RuleBasedStateMachine):
 
 
 TestSets = Sets.TestCase
-TestSets.settings = settings(max_examples=50, stateful_step_count=25, deadline=None)
+TestSets.settings = settings(max_examples=25 * SAMPLES, stateful_step_count=25, deadline=None)
 
 
 def test_they_are_what_python_calls_a_mapping_and_a_set(db: roost.Database) -> None:

@@ -14,6 +14,7 @@ import roost
 from roost.database import BadArgument, BadKey, Conflict
 from roost.objects import QueueEmpty, QueueFull
 from tests.objects.beside import fresh, objects
+from tests.samples import SAMPLES
 
 pytestmark = pytest.mark.usefixtures("db")
 PRIORITIES = st.tuples(st.sampled_from(["", "a", "a\0", "b"]), st.integers(-2, 2))
@@ -68,7 +69,7 @@ class Queues(RuleBasedStateMachine):
 
 
 TestQueues = Queues.TestCase
-TestQueues.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestQueues.settings = settings(max_examples=25 * SAMPLES, stateful_step_count=30, deadline=None)
 
 
 def test_who_waits_gets_what_is_put_and_nobody_gets_it_twice(db: roost.Database) -> None:

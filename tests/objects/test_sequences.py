@@ -13,6 +13,7 @@ import roost
 from roost.database import BadArgument, BadValue, OtherCodec
 from roost.objects.aio.handle import SHORT_ROWS
 from tests.objects.beside import fresh, objects, same
+from tests.samples import SAMPLES
 
 pytestmark = pytest.mark.usefixtures("db", "small_nodes")
 VALUES = st.integers(0, 5)
@@ -114,7 +115,7 @@ class Lists(Sequences):
 
 
 TestLists = Lists.TestCase
-TestLists.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestLists.settings = settings(max_examples=25 * SAMPLES, stateful_step_count=25, deadline=None)
 
 
 class Deques(Sequences):
@@ -148,7 +149,7 @@ class Deques(Sequences):
 
 
 TestDeques = Deques.TestCase
-TestDeques.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestDeques.settings = settings(max_examples=25 * SAMPLES, stateful_step_count=25, deadline=None)
 
 
 def test_both_are_what_python_calls_a_sequence_that_changes(db: roost.Database) -> None:

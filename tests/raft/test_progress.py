@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from roost.raft import Configuration
 from roost.raft.messages import SnapshotOffer
 from roost.raft.progress import Progress, ProgressState, own_progress
+from tests.samples import SAMPLES
 
 LAST = 40
 SIZES = st.integers(0, 100)
@@ -127,7 +128,9 @@ class Believed(RuleBasedStateMachine):
         assert not self.progress.is_full(count + 1, size + 1)
 
 
-Believed.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+Believed.TestCase.settings = settings(
+    max_examples=30 * SAMPLES, stateful_step_count=40, deadline=None
+)
 test_what_is_believed_of_a_peer_is_what_it_said = Believed.TestCase
 
 

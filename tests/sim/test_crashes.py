@@ -2,7 +2,7 @@
 
 import pytest
 
-from roost.sim.crashes import Script, count_calls, run_states
+from roost.sim.crashes import Script, Totals, count_calls, run_states
 from roost.sim.members.disk import SimDisk, SimFile
 
 pytestmark = pytest.mark.slow
@@ -31,5 +31,13 @@ def test_a_journal_that_does_not_sync_is_found(monkeypatch: pytest.MonkeyPatch) 
     def pretend(file: SimFile) -> None:
         file._disk.counts_down()
 
+    class Found(Exception):
+        pass
+
+    def look(totals: Totals) -> None:
+        if totals.wrong:
+            raise Found
+
     monkeypatch.setattr(SimFile, "sync_data", pretend)
-    assert run_states(300).wrong != []
+    with pytest.raises(Found):
+        run_states(3000, look)

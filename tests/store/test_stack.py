@@ -9,6 +9,7 @@ from roost.store import stack
 from roost.store.layer import Layer, TreeLayer
 from roost.store.stack import SEALED_COUNT_FREE, Held, LayerStack
 from roost.store.view import View
+from tests.samples import SAMPLES
 from tests.steps import steps_of
 from tests.store.stacks import TREE, WRITES, DictBase, Rows, Write
 
@@ -104,7 +105,9 @@ class Stacking(RuleBasedStateMachine):
         self.patch.undo()
 
 
-Stacking.TestCase.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+Stacking.TestCase.settings = settings(
+    max_examples=50 * SAMPLES, stateful_step_count=40, deadline=None
+)
 test_states_read_as_they_were = pytest.mark.slow(Stacking.TestCase)
 
 

@@ -12,6 +12,7 @@ from roost.outcome import Outcome
 from roost.proto import rpc_pb2 as pb
 from roost.store import Long, Txn
 from tests.etcd.replica import LocalReplica
+from tests.samples import SAMPLES
 from tests.steps import slices_of, steps_of
 
 KEYS = [b"a\0", b"b", b"bb", b"b\0\xff", b"c", b"d" * 130]
@@ -104,7 +105,7 @@ def told(requests: list[Request]) -> tuple[list[object], list[list[tuple[bytes, 
 
 
 @pytest.mark.slow
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40 * SAMPLES, deadline=None)
 @given(REQUESTS, st.sampled_from([1, 2, 3]), st.sampled_from([0, 2]))
 def test_in_slices_or_at_once_it_is_the_same(
     requests: list[Request], slice_rows: int, few_leases: int

@@ -13,6 +13,7 @@ from roost.etcd.errors import status_of
 from roost.etcd.v3 import checks
 from roost.proto import auth_pb2
 from roost.proto import rpc_pb2 as pb
+from tests.samples import SAMPLES
 from tests.steps import steps_of
 
 EMPTY_KEY = "etcdserver: key is not provided"
@@ -230,7 +231,7 @@ def model_of(branch: Sequence[pb.RequestOp]) -> tuple[set[bytes], list[tuple[byt
 
 
 @pytest.mark.slow
-@settings(max_examples=300)
+@settings(max_examples=100 * SAMPLES)
 @given(st.lists(NESTED, max_size=4))
 def test_so_it_is_at_any_depth(branch: list[pb.RequestOp]) -> None:
     try:

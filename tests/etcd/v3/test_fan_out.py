@@ -13,6 +13,7 @@ from roost.etcd.v3.watch import WatchStream
 from roost.etcd.v3.watchers import Event, Watcher, WatcherIndex
 from roost.proto import rpc_pb2 as pb
 from tests.etcd.v3.test_watch import FakeStream, World, story
+from tests.samples import SAMPLES
 from tests.steps import skip_where_compiled, steps_of
 
 MANY = 5000
@@ -176,7 +177,7 @@ class Model:
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60 * SAMPLES, deadline=None)
 @given(
     st.lists(st.tuples(ACTIONS, st.integers(0, 6)), max_size=50),
     st.sampled_from([(0, 0, 1), (2, 1, 3), (400, 50, 400)]),

@@ -14,6 +14,7 @@ from roost.etcd.v3.watchers import Event, Watcher, WatcherIndex
 from roost.proto import rpc_pb2 as pb
 from roost.sim.members.loop import run_virtually, until_idle, virtual_loop
 from tests.etcd.v3.test_watch import FakeStream, World
+from tests.samples import SAMPLES
 from tests.steps import steps_of
 
 EVERYTHING = (b"k", b"l")
@@ -488,7 +489,7 @@ WHAT = ("put", "put", "delete", "watch", "watch", "drain", "leave", "turn")
 NUMBERS = st.integers(0, 9)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80 * SAMPLES, deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from(WHAT), NUMBERS, NUMBERS), max_size=40),
     st.sampled_from([(1, 1, 1), (4, 3, 6), (400, 128, 16_000)]),

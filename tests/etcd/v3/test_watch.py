@@ -20,6 +20,7 @@ from roost.proto import kv_pb2
 from roost.proto import rpc_pb2 as pb
 from roost.sim.members.loop import run_virtually, until_idle
 from tests.etcd.replica import Answer, LocalReplica
+from tests.samples import SAMPLES
 from tests.steps import Steps, steps_of
 
 
@@ -475,7 +476,7 @@ def test_a_large_answer_comes_in_fragments_to_who_takes_them() -> None:
 EDGES = st.sampled_from([b"", b"\0", b"a", b"ab", b"abc", b"b", b"\xff", b"\xff\xff", b"a\xff"])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60 * SAMPLES, deadline=None)
 @given(st.lists(st.tuples(EDGES, EDGES, st.booleans()), min_size=1, max_size=8), st.data())
 def test_every_watcher_is_told_what_is_in_its_range(
     ranges: list[tuple[bytes, bytes, bool]], data: st.DataObject

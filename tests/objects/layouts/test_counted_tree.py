@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from roost.objects.layouts import counted_tree
 from roost.objects.layouts.counted_tree import CountedTree, decode_node
+from tests.samples import SAMPLES
 
 PLACES = st.integers(0, 60)
 
@@ -116,7 +117,7 @@ class Sequence(RuleBasedStateMachine):
 
 
 TestSequence = Sequence.TestCase
-TestSequence.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+TestSequence.settings = settings(max_examples=60 * SAMPLES, stateful_step_count=30, deadline=None)
 
 
 def filled(count: int) -> Rows:

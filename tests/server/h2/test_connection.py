@@ -26,6 +26,7 @@ from roost.server.h2.connection import (
     STREAMS_MAX,
 )
 from roost.server.h2.hpack import encode_literal
+from tests.samples import SAMPLES
 from tests.server.h2.pairs import HEADERS, LARGE, Owner, Pair
 
 
@@ -243,7 +244,7 @@ FRAMES = st.builds(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=150 * SAMPLES)
 @given(st.lists(FRAMES, max_size=12))
 def test_any_frames_are_taken_or_end_the_connection(frames: list[bytes]) -> None:
     server = Connection(Owner())

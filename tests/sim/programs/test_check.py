@@ -12,6 +12,7 @@ from roost.sim import BadCheck, BadModel, Broken, Session
 from roost.sim.members.chronicle import Result
 from roost.sim.mutants import MUTANTS, applied
 from roost.testing import DictModel
+from tests.samples import SAMPLES
 from tests.sim.programs import banks
 
 SEEDS_MAX = 60
@@ -36,10 +37,10 @@ def check_right(**told: Any) -> roost.sim.Checked:
 @pytest.mark.slow
 def test_a_right_bank_is_right() -> None:
     seen: list[Result] = []
-    checked = check_right(seeds=range(8), on_seed=seen.append)
-    assert (checked.seeds, [it.seed for it in seen]) == (8, [*range(8)])
-    assert checked.calls > 200
-    assert checked.crashes > 20
+    checked = check_right(seeds=range(4 * SAMPLES), on_seed=seen.append)
+    assert (checked.seeds, [it.seed for it in seen]) == (4 * SAMPLES, [*range(4 * SAMPLES)])
+    assert checked.calls > 100
+    assert checked.crashes > 8
     assert checked.elections > checked.seeds
 
 
@@ -153,7 +154,7 @@ def test_a_call_with_a_key_is_one_call_however_often_it_is_made() -> None:
             break
         await db.read("balances", banks.balances)
 
-    assert check_right(client=visit, seeds=range(6)).calls > 100
+    assert check_right(client=visit, seeds=range(3 * SAMPLES)).calls > 50
 
 
 @pytest.mark.slow
@@ -217,9 +218,9 @@ def test_what_cannot_be_checked_is_refused(told: dict[str, Any]) -> None:
 
 @pytest.mark.slow
 def test_only_the_faults_that_are_named_are_drawn() -> None:
-    checked = check_right(seeds=range(6), faults=["slow_disks"], seconds=4.0, members=1)
+    checked = check_right(seeds=range(3), faults=["slow_disks"], seconds=4.0, members=1)
     assert checked.crashes == 0
-    assert check_right(seeds=range(6), faults=["kills"], seconds=4.0).crashes > 0
+    assert check_right(seeds=range(3), faults=["kills"], seconds=4.0).crashes > 0
 
 
 @pytest.mark.slow
