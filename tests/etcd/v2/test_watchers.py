@@ -1,11 +1,13 @@
 """Who is told of an event: the tree of watchers says what the rule says."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from roost.etcd.v2.history import Action, Event, Flags
 from roost.etcd.v2.nodes import ROOT_NODE
-from roost.etcd.v2.watchers import Watcher, Watchers, wants
+from roost.etcd.v2.watchers import TEXT_BYTES_MAX, Told, Watcher, Watchers, wants
 
 NAMES = st.sampled_from([b"a", b"b", b"_h"])
 PATHS = st.lists(NAMES, max_size=3).map(lambda it: b"/" + b"/".join(it))
@@ -41,6 +43,24 @@ def test_those_who_want_an_event_are_found(
     assert set(found) == set(expected)
     assert set(watchers.all()) == set(made) - set(gone)
     assert watchers.count == len(made) - len(gone)
+
+
+def test_an_event_is_made_json_once_for_all_unless_it_is_long() -> None:
+    def taken(told: Told) -> list[list[bytes]]:
+        """What each of two takes."""
+        both = [watcher(b"/a"), watcher(b"/a")]
+        for it in both:
+            it.tell(told)
+        return [list(it.take_pieces()) for it in both]
+
+    [[one], [other]] = taken(Told(event(b"/a")))
+    assert one is other
+    assert one == b"".join(event(b"/a").pieces())
+    value = b"v" * (TEXT_BYTES_MAX + 1)
+    long = replace(event(b"/a"), node=ROOT_NODE._replace(is_dir=False, value=value))
+    one_pieces, other_pieces = taken(Told(long))
+    assert b"".join(one_pieces) == b"".join(other_pieces) == b"".join(long.pieces())
+    assert len(one_pieces) > 1
 
 
 def test_nothing_is_left_of_those_who_went() -> None:

@@ -19,7 +19,7 @@ from roost.etcd.ports import Replica
 from roost.etcd.v2 import history
 from roost.etcd.v2.faults import Fault, Reason
 from roost.etcd.v2.nodes import Trees
-from roost.etcd.v2.watchers import Watcher, Watchers, wants
+from roost.etcd.v2.watchers import Told, Watcher, Watchers, wants
 from roost.slices import Slices
 
 TELL_STEPS, READ_STEPS = 400, 4
@@ -120,9 +120,9 @@ class WatchHub:
                         yield
                     index = max(index, history.now(trees, view).first - 1)
                 else:
-                    event = history.decode(key, row)
-                    for watcher in self._watchers.wanting(event):
-                        self._tell_one(watcher, event)
+                    told = Told(history.decode(key, row))
+                    for watcher in self._watchers.wanting(told.event):
+                        self._tell_one(watcher, told)
                         yield
                 self._told_index = index
         finally:
@@ -135,14 +135,14 @@ class WatchHub:
             watcher.next_index = max(watcher.next_index, index)
             watcher.wake()
 
-    def _tell_one(self, watcher: Watcher, event: history.Event) -> None:
+    def _tell_one(self, watcher: Watcher, told: Told) -> None:
         """Tell one who wants it, unless it came later, or takes nothing."""
-        if event.index < watcher.next_index or not watcher.is_live:
+        if told.event.index < watcher.next_index or not watcher.is_live:
             return
         if watcher.is_full:
-            self._fall_behind(watcher, event.index)
+            self._fall_behind(watcher, told.event.index)
             return
-        watcher.tell(event)
+        watcher.tell(told)
         if watcher.is_over:
             self._watchers.remove(watcher)
 
@@ -170,7 +170,7 @@ class WatchHub:
             event = history.decode(key, row)
             watcher.next_index = event.index + 1
             if wants(watcher.path, event, is_recursive=watcher.is_recursive):
-                watcher.tell(event)
+                watcher.tell(Told(event))
                 if watcher.is_over or watcher.is_full:
                     return
 

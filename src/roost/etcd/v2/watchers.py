@@ -16,6 +16,8 @@ from roost.etcd.v2.paths import ROOT, is_below, is_hidden
 
 # What waits for a client that takes nothing; then it is told from history, when it takes some.
 PENDING_MAX, PENDING_BYTES_MAX = 100, 256 << 10
+# Of a larger event no JSON is kept, which may be six times as long.
+TEXT_BYTES_MAX = 4 << 10
 
 
 def wants(path: bytes, event: Event, *, is_recursive: bool) -> bool:
@@ -27,6 +29,25 @@ def wants(path: bytes, event: Event, *, is_recursive: bool) -> bool:
     if is_recursive and is_below(event.path, path):
         return not is_hidden(path, event.path)
     return bool(event.flags & Flags.DIRECTORY_GONE) and is_below(path, event.path)
+
+
+class Told:
+    """An event, made JSON once for all who are told of it, unless that is long."""
+
+    __slots__ = ("_text", "event")
+
+    def __init__(self, event: Event) -> None:
+        """Nobody has taken it."""
+        self.event = event
+        self._text = b""
+
+    def pieces(self) -> Iterator[bytes]:
+        """Its JSON; one piece unless it is long."""
+        if not self._text and self.event.size_bytes > TEXT_BYTES_MAX:
+            yield from self.event.pieces()
+            return
+        self._text = self._text or b"".join(self.event.pieces())
+        yield self._text
 
 
 class Watcher:
@@ -60,7 +81,7 @@ class Watcher:
         # Nothing more comes; what waits is still to be taken, and then the fault.
         self.is_over = False
         self.fault: Fault | None = None
-        self._pending: deque[Event] = deque()
+        self._pending: deque[Told] = deque()
         self._pending_bytes = 0
         self._waiting: asyncio.Future[None] | None = None
 
@@ -69,11 +90,11 @@ class Watcher:
         """Whether its client has to take something first."""
         return len(self._pending) >= PENDING_MAX or self._pending_bytes >= PENDING_BYTES_MAX
 
-    def tell(self, event: Event) -> None:
+    def tell(self, told: Told) -> None:
         """An event that it wants."""
-        self.next_index = event.index + 1
-        self._pending.append(event)
-        self._pending_bytes += event.size_bytes
+        self.next_index = told.event.index + 1
+        self._pending.append(told)
+        self._pending_bytes += told.event.size_bytes
         self.is_over = not self.is_stream
         self.wake()
 
@@ -96,9 +117,9 @@ class Watcher:
     def take_pieces(self) -> Iterator[bytes]:
         """What waits for the client, as JSON, piece by piece."""
         while self._pending:
-            event = self._pending.popleft()
-            self._pending_bytes -= event.size_bytes
-            yield from event.pieces()
+            told = self._pending.popleft()
+            self._pending_bytes -= told.event.size_bytes
+            yield from told.pieces()
 
     async def wait(self, within_s: float | None) -> bool:
         """Wait until something has happened; False when nothing has for so long."""
