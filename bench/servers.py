@@ -100,13 +100,7 @@ class Cluster:
 
     def rss_bytes(self) -> int:
         """Resident memory of all members and their children."""
-        total = 0
-        for process in self.processes:
-            for pid in (process.pid, *_children(process.pid)):
-                for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-                    if line.startswith("VmRSS:"):
-                        total += int(line.split()[1]) * 1024
-        return total
+        return rss_bytes(process.pid for process in self.processes)
 
     def stop(self) -> None:
         """End all members; their data goes with them."""
@@ -232,6 +226,17 @@ def cpu_seconds(pids: Iterable[int]) -> float:
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
             total += int(fields[11]) + int(fields[12])
     return total / CLOCK_TICKS
+
+
+def rss_bytes(pids: Iterable[int]) -> int:
+    """Resident memory of processes and their children."""
+    total = 0
+    for root in pids:
+        for pid in (root, *_children(root)):
+            for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+                if line.startswith("VmRSS:"):
+                    total += int(line.split()[1]) * 1024
+    return total
 
 
 def _end(processes: Sequence[subprocess.Popen[Any]]) -> None:

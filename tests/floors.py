@@ -223,7 +223,7 @@ FLOORS = {
         service
         remote_read
         api | remote_write
-        cataloguing
+        cataloguing | subqueries
         evaluating | loading | parsing
         functions | operators | aggregating
         relabelling | histograms

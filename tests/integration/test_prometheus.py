@@ -72,6 +72,10 @@ QUERIES = (
     "sum(total) by (job) / ignoring(nothing) sum(up) by (job)", "count(up > 10) or vector(0)",
     f"up @ {BEGIN + 3000}", "sum_over_time(up[10m] @ end())",
     "rate(total[5m] @ start() offset -9m)",
+    # No step of a subquery is where a window begins: before Prometheus 3 it was in the window.
+    "max_over_time(up[10m:30s] offset 137ms)",
+    "avg_over_time(rate(total[5m])[20m:1m] offset 137ms)",
+    f"sum_over_time(sum(up)[7m:45s] @ {BEGIN + 3000} offset 137ms)",
     "abs(up atan2 down)", "max(up) - min(up)", "avg by (job) (up) >= on(job) min by (job) (up)",
 )  # fmt: skip
 # What both refuse.

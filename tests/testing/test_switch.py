@@ -1,13 +1,15 @@
 """Doors between members: who comes is read from the greeting, and a cut lets nothing pass."""
 
+import asyncio
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
 from roost.peer.frame import CONFIRM, HELLO, Confirm, Hello, Life, encode_struct
 from roost.testing.ports import free_ports
-from roost.testing.switch import Door, Switch
+from roost.testing.switch import Door, Switch, _Inside
 
 IDS = {101: 0, 102: 1, 103: 2}
 LIFE = Life(directory=1, incarnation=1, number=1)
@@ -152,3 +154,33 @@ def test_a_port_that_is_taken_opens_no_door() -> None:
     taken, true = free_ports(2)
     with socket.create_server(("127.0.0.1", taken)), pytest.raises(OSError, match="in use"):
         Switch([Door(taken, true)], {})
+
+
+def test_a_link_whose_end_went_while_it_was_cut_ends_without_a_word() -> None:
+    """With uvloop it is no OSError to write there, and the switch told of a task that failed."""
+    told: list[object] = []
+
+    async def pass_on() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _loop, context: told.append(context))
+        switch = _Inside([], {})
+        listener = await asyncio.start_server(lambda _reader, it: it.close(), "127.0.0.1", 0)
+        port = listener.sockets[0].getsockname()[1]
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        pair = frozenset((0, 1))
+        await switch.cut(0, 1)
+        reader = asyncio.StreamReader()
+        reader.feed_data(b"data")
+        reader.feed_eof()
+        way = asyncio.create_task(switch._pass_on(pair, reader, writer))
+        writer.transport.abort()
+        with suppress(OSError):
+            await writer.wait_closed()
+        await switch.heal()
+        await way
+        listener.close()
+
+    uvloop = pytest.importorskip("uvloop")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(pass_on())
+    assert told == []

@@ -153,6 +153,8 @@ class _Inside:
         with suppress(OSError):  # an end of a connection, as any
             while data := await reader.read(CHUNK_BYTES):
                 await self._until_open(pair)
+                if writer.is_closing():
+                    return  # it went while the link was cut; uvloop does not call that an OSError
                 writer.write(data)
                 await writer.drain()
             await self._until_open(pair)  # not even the end of a connection passes

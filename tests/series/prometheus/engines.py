@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 from roost.series.engine import Engine
 from roost.series.extra import Ints, np
 from roost.series.names import Info, Tag
-from roost.series.prometheus.evaluating import evaluated
+from roost.series.prometheus import subqueries
 from roost.series.prometheus.functions import Value
-from roost.series.prometheus.loading import Budget, Loading
+from roost.series.prometheus.loading import Budget
 from roost.series.prometheus.parsing import parsed
-from roost.series.prometheus.plan import Plan, leaves_of
+from roost.series.prometheus.plan import Plan
 from roost.series.records import batch, encode_batch
 from roost.series.registry import declare
 from roost.series.staging import append
@@ -70,14 +70,8 @@ def engine_of(series: Series, *, sealed: float = 0.5) -> Engine:
 
 def value_of(engine: Engine, plan: Plan, steps: Ints, timeout_s: float = 1e9) -> Value:
     """What a plan comes to."""
-
-    async def work() -> Value:
-        budget = Budget(engine.clock_s, timeout_s)
-        loading = Loading(engine, steps, budget)
-        leaves = {it: await loading.vector(it) for it in dict.fromkeys(leaves_of(plan))}
-        return evaluated(plan, steps, leaves, budget.look)
-
-    return asyncio.run(work())
+    budget = Budget(engine.clock_s, timeout_s)
+    return asyncio.run(subqueries.value_of(plan, engine, steps, budget))
 
 
 def ask(engine: Engine, text: str, steps: Sequence[int]) -> Value:

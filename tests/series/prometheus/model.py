@@ -19,6 +19,7 @@ from roost.series.prometheus.plan import (
     Negative,
     Number,
     Plan,
+    Subquery,
     Text,
 )
 
@@ -76,6 +77,24 @@ def leaf(plan: Leaf, series: Series, step: int) -> Vector:
     return found
 
 
+def subquery(plan: Subquery, series: Series, step: int) -> Vector:
+    stop = (step if plan.at_ns is None else plan.at_ns) - plan.offset_ns
+    held: dict[Labels, Points] = {}
+    for moment in range(stop // plan.step_ns * plan.step_ns, stop - plan.range_ns, -plan.step_ns):
+        found = evaluate(plan.of, series, moment)
+        assert isinstance(found, dict)
+        for labels, value in found.items():
+            held.setdefault(labels, []).append((moment, value))
+    made: Vector = {}
+    for labels, points in held.items():
+        numbers = [it for it in sorted(points) if not math.isnan(it[1])]
+        told = over(plan, numbers, stop)
+        if told is not None:
+            keeps = plan.function in ("first_over_time", "last_over_time")
+            put(made, labels if keeps else unnamed(labels), float(told))
+    return made
+
+
 OVER: dict[str, Callable[[list[float]], float]] = {
     "avg_over_time": lambda it: sum(it) / len(it),
     "sum_over_time": sum,
@@ -93,7 +112,7 @@ OVER: dict[str, Callable[[list[float]], float]] = {
 PAIRS = ("rate", "increase", "delta", "irate", "idelta", "deriv", "predict_linear")
 
 
-def over(plan: Leaf, held: Points, stop: int) -> float | None:
+def over(plan: Leaf | Subquery, held: Points, stop: int) -> float | None:
     values = [it[1] for it in held]
     name = plan.function
     if len(held) < (2 if name in PAIRS else 1):
@@ -122,7 +141,7 @@ def line(held: Points, origin: int) -> tuple[float, float]:
     return fitted.slope, fitted.intercept
 
 
-def extrapolated(plan: Leaf, held: Points, stop: int) -> float:
+def extrapolated(plan: Leaf | Subquery, held: Points, stop: int) -> float:
     values = [it[1] for it in held]
     changed = values[-1] - values[0]
     is_counter = plan.function != "delta"
@@ -318,7 +337,7 @@ def call(plan: Call, series: Series, step: int) -> Value:
     if plan.name == "histogram_quantile":
         assert isinstance(given[0], float)
         return histograms(given[0], vector)
-    if plan.name == "absent":
+    if plan.name in ("absent", "absent_over_time"):
         return {} if vector else {labels_of(plan.arguments[0]): 1.0}
     rest = [it for it in given[1:] if isinstance(it, float)]
     found: Vector = {}
@@ -396,6 +415,8 @@ def evaluate(plan: Plan, series: Series, step: int) -> Value:
     match plan:
         case Leaf():
             return leaf(plan, series, step)
+        case Subquery():
+            return subquery(plan, series, step)
         case Number(value) | Text(value):
             return value
         case Negative(of):

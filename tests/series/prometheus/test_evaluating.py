@@ -56,6 +56,9 @@ whole_leaves = st.sampled_from(
     ["a", "b", 'a{h="x"}', 'b{h!="x"}', '{__name__=~"a|b",h=~"x|z"}', "a offset 30s",
      "a @ 1711800100", "b offset 30s @ end()", "max_over_time(a[200s] @ 1711800300.5 offset -1m)",
      "count_over_time(b[90s] @ start())", 'b{h!~"y.*"} offset -20s', "vector(3)",
+     "max_over_time(a[3m:20s])", "sum_over_time((a + on(h) b)[2m:] offset 30s)",
+     "count_over_time(max_over_time(b[1m])[2m:30s] @ end())", "changes(sum by (h) (a)[200s:7s])",
+     "last_over_time(b[90s:10s])", "absent_over_time(nothing[1m:10s])",
      'absent(a{h="x"})', "absent(nothing)", "a{no=''}",
      *(f"{it}(a[90s])" for it in WINDOWS), *(f"{it}(b[200s] offset 1m)" for it in WINDOWS)]
 )  # fmt: skip
@@ -81,7 +84,8 @@ whole = st.recursive(whole_leaves, lambda it: st.one_of(wrapped(it), between(it)
 broken_leaves = st.one_of(
     st.sampled_from([
         "rate(a[2m])", "increase(b[90s])", "delta(a[2m] offset 20s)", "irate(b[2m])",
-        "deriv(a[3m])", "predict_linear(a[3m], 60)", "avg_over_time(b[2m])",
+        "deriv(a[3m])", "rate(sum(a)[3m:15s])",
+        "avg_over_time(rate(a[1m])[2m:20s])", "predict_linear(a[3m], 60)", "avg_over_time(b[2m])",
         "stddev_over_time(a[2m])", "stdvar_over_time(b[3m])", "quantile_over_time(0.3, a[3m])",
         "quantile_over_time(2, a[3m])", "histogram_quantile(0.9, hb)", "timestamp(a)",
         "histogram_quantile(0.5, sum by (le) (hb))", "histogram_quantile(-1, hb)",

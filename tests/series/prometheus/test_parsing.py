@@ -79,7 +79,7 @@ def test_what_is_too_much_is_refused_before_it_is_parsed(
 @pytest.mark.parametrize(
     ("text", "name"),
     [
-        ("x[5m:1m]", "subqueries"), ("rate(x[5m:])", "rate"),
+        ("x[5m:1m]", "subquery"), ("x[5m:]", "subquery"),
         ("predict_linear(x[5m] @ 5, 1)", "@"),
         ("count_values('v', x)", "count_values"), ("hour(x)", "hour"),
         ("x{a='b' or c='d'}", "or"), ("quantile_over_time(scalar(x), x[5m])", "plain number"),

@@ -27,12 +27,11 @@ from roost.series.prometheus.answers import (
 from roost.series.prometheus.asked import Asked, asked_of
 from roost.series.prometheus.cataloguing import Cataloguing
 from roost.series.prometheus.errors import BadQuery
-from roost.series.prometheus.evaluating import evaluated
-from roost.series.prometheus.functions import Value
-from roost.series.prometheus.loading import ASIDE_CELLS, Budget, Loading, spans_of
+from roost.series.prometheus.loading import Budget, Loading, spans_of
 from roost.series.prometheus.parsing import parsed
-from roost.series.prometheus.plan import Aggregate, Leaf, Plan, Text, is_scalar, leaves_of
+from roost.series.prometheus.plan import Aggregate, Leaf, Plan, Text
 from roost.series.prometheus.ranges import is_stale, windows_of
+from roost.series.prometheus.subqueries import value_of
 from roost.series.prometheus.vectors import Vector
 
 QUERIES_MAX, WAITING_MAX = 2, 64
@@ -104,7 +103,7 @@ class Api:
         async with self._turn(asked) as budget:
             if isinstance(plan, Leaf) and plan.is_raw:
                 return streamed("matrix", point_rows(await self._points(plan, steps, budget)))
-            value = await self._value(plan, steps, budget)
+            value = await value_of(plan, self._engine, steps, budget)
         if isinstance(value, Vector):
             return streamed("vector", vector_rows(_in_order(plan, value), shown))
         return scalar(shown, value if isinstance(value, str) else float(value[0]))
@@ -119,7 +118,7 @@ class Api:
             raise BadQuery(f'invalid expression type "{kind}" for range query, must be Scalar or '
                            "instant Vector")  # fmt: skip
         async with self._turn(asked) as budget:
-            value = await self._value(plan, steps, budget)
+            value = await value_of(plan, self._engine, steps, budget)
         assert not isinstance(value, str), "a string is refused above"
         vector = value if isinstance(value, Vector) else _as_vector(value)
         return streamed("matrix", matrix_rows(vector, steps))
@@ -142,18 +141,6 @@ class Api:
             yield budget
         finally:
             self._places.release()
-
-    async def _value(self, plan: Plan, steps: Ints, budget: Budget) -> Value:
-        loading = Loading(self._engine, steps, budget)
-        leaves = {it: await loading.vector(it) for it in dict.fromkeys(leaves_of(plan))}
-        if not is_scalar(plan):
-            budget.take_cells(len(steps))
-
-        def compute() -> Value:
-            return evaluated(plan, steps, leaves, budget.look)
-
-        cells = sum(it.values.size for it in leaves.values()) + len(steps)
-        return compute() if cells <= ASIDE_CELLS else await self._engine.aside(compute)
 
     async def _points(self, leaf: Leaf, steps: Ints, budget: Budget) -> list[Points]:
         """The points of a window, as they are; stale markers are none."""

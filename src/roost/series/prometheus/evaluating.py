@@ -1,7 +1,7 @@
 """What a plan comes to, when all that its leaves read is there.  No device, no clock of its own.
 
-Leaves are vectors here already (`loading`), so the rest is arithmetic on numpy's arrays and can run
-on a thread.
+Leaves and subqueries are vectors here already (`loading`, `subqueries`), so the rest is arithmetic
+on numpy's arrays and can run on a thread.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,13 +19,15 @@ from roost.series.prometheus.plan import (
     Negative,
     Number,
     Plan,
+    Source,
+    Subquery,
     Text,
 )
 from roost.series.prometheus.vectors import Vector, unnamed
 
 
 def evaluated(
-    plan: Plan, steps: Ints, leaves: Mapping[Leaf, Vector], look: Callable[[], None]
+    plan: Plan, steps: Ints, sources: Mapping[Source, Vector], look: Callable[[], None]
 ) -> Value:
     """What a plan comes to at each step; `look` is called now and then, and may raise.
 
@@ -37,8 +39,8 @@ def evaluated(
     def of(plan: Plan) -> Value:
         look()
         match plan:
-            case Leaf():
-                return leaves[plan]
+            case Leaf() | Subquery():
+                return sources[plan]
             case Number(value):
                 return np.full(len(steps), value)
             case Text(value):

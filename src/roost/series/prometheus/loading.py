@@ -162,7 +162,7 @@ class Loading:
         if leaf.at_ns is not None:
             count = len(self._steps)
             values, is_there = values.repeat(count, axis=1), is_there.repeat(count, axis=1)
-        return _named(leaf, Vector(labels, values, is_there))
+        return named(leaf.function, Vector(labels, values, is_there))
 
     async def series(self, matchers: Sequence[Matcher]) -> dict[int, Labels]:
         """The series that matchers mean, by their numbers.
@@ -231,7 +231,7 @@ def spans_of(windows: Windows) -> list[tuple[int, int]]:
             zip(begins[firsts], ends[lasts], strict=True)]  # fmt: skip
 
 
-def _named(leaf: Leaf, vector: Vector) -> Vector:
+def named(function: str, vector: Vector) -> Vector:
     """With the name of the metric, or without; without series that have nothing."""
     kept = vector.at(np.flatnonzero(vector.is_there.any(axis=1)))
-    return united(kept) if leaf.function in KEEPS_NAME else unnamed(kept)
+    return united(kept) if function in KEEPS_NAME else unnamed(kept)

@@ -6,9 +6,10 @@ takes a fifth of a second for some; so it is given them as plain texts with a ma
 compiled here, within bounds (`matching`).
 
 Answered are selectors with all four kinds of matchers, `offset` and `@`; functions of `ranges` on
-windows of them, and those of `functions`; aggregations of `aggregating` with `by` and `without`;
-signs between vectors, one to one and many to one, with `on` and `ignoring`, and between vectors and
-numbers.  Not answered are subqueries, native histograms, and what Prometheus calls experimental.
+windows of them and of subqueries, and those of `functions`; aggregations of `aggregating` with `by`
+and `without`; signs between vectors, one to one and many to one, with `on` and `ignoring`, and
+between vectors and numbers.  Not answered are native histograms, and what Prometheus calls
+experimental.
 
 What follows `@` is looked at here first: the parser ends in panic at moments before 1970.
 """
@@ -36,6 +37,8 @@ from roost.series.prometheus.plan import (
     Negative,
     Number,
     Plan,
+    Source,
+    Subquery,
     Text,
     is_scalar,
 )
@@ -43,6 +46,8 @@ from roost.series.prometheus.ranges import FUNCTIONS
 
 QUERY_BYTES_MAX, WORDS_MAX, SIGNS_MAX, BRACKETS_MAX = 64 << 10, 2000, 64, 32
 PLAN_DEPTH_MAX = 100
+# The step of a subquery that says none, as where Prometheus is not told another.
+STEP_NS = 60 * 10**9
 AGGREGATIONS = frozenset((
     "avg", "bottomk", "count", "group", "max", "min", "quantile", "stddev", "stdvar", "sum", "topk",
 ))  # fmt: skip
@@ -196,22 +201,40 @@ class _Translation:
             case "BinaryExpr":
                 return self._binary(node, depth)
             case "SubqueryExpr":
-                raise NotInSubset("subqueries, as x[1h:1m], are not answered here")
+                raise NotInSubset("a subquery, as x[1h:1m], stands in a function here")
         raise NotInSubset(f"{type(node).__name__} is not answered here")
 
     def _leaf(
         self, selector: Any, range_ns: int, function: str, parameter: float = 0.0
     ) -> Leaf:  # Any: a VectorSelector
-        at_ns = None if selector.at is None else self._moment(str(selector.at))
-        if at_ns is not None and function == "predict_linear":
-            raise NotInSubset("predict_linear() with the modifier @ is not answered here")
+        at_ns = self._moment(selector, function)
         offset = _length(selector.offset)
         return Leaf(_matchers(selector), range_ns, offset, function, parameter, at_ns)
 
-    def _moment(self, text: str) -> int:
+    def _subquery(
+        self, node: Any, depth: int, function: str, parameter: float
+    ) -> Subquery:  # Any: a SubqueryExpr
+        step_ns = STEP_NS if node.step is None else _length(node.step)
+        if step_ns < MILLISECOND_NS:
+            raise BadQuery("the step of a subquery is a millisecond at least")
+        return Subquery(
+            function,
+            self._vector(node.expr, depth + 1),
+            _length(node.range),
+            step_ns,
+            _length(node.offset),
+            parameter,
+            self._moment(node, function),
+        )
+
+    def _moment(self, node: Any, function: str) -> int | None:  # Any: what has an `@`, or none
         """What `@` says: `@ start()`, `@ end()`, or `@ ` and seconds in milliseconds."""
+        if node.at is None:
+            return None
+        if function == "predict_linear":
+            raise NotInSubset("predict_linear() with the modifier @ is not answered here")
         start, stop = self._span
-        said = text.removeprefix("@").strip()
+        said = str(node.at).removeprefix("@").strip()
         if said in ("start()", "end()"):
             return start if said == "start()" else stop
         return round(float(said) * 1000) * MILLISECOND_NS
@@ -219,12 +242,13 @@ class _Translation:
     def _call(self, node: Any, depth: int) -> Plan:
         name, given = node.func.name, list(node.args)
         inner = [_bare(it) for it in given]
-        windows = [it for it in inner if isinstance(it, parser.MatrixSelector)]
+        kinds = parser.MatrixSelector, parser.SubqueryExpr
+        windows = [it for it in inner if isinstance(it, kinds)]
         if name == "absent_over_time" and windows:
-            return Call(name, (self._window(windows[0], "present_over_time"),))
+            return Call(name, (self._window(windows[0], depth, "present_over_time"),))
         if windows and name in FUNCTIONS and name:
             rest = [self.plan(it, depth + 1) for it in inner if it is not windows[0]]
-            return self._window(windows[0], name, *rest)
+            return self._window(windows[0], depth, name, *rest)
         if name == "timestamp":
             if not isinstance(inner[0], parser.VectorSelector):
                 raise NotInSubset("timestamp() is answered of a selector only")
@@ -233,13 +257,17 @@ class _Translation:
             raise NotInSubset(f"the function {name}() is not answered here")
         return Call(name, tuple(self.plan(it, depth + 1) for it in given))
 
-    def _window(self, node: Any, function: str, *rest: Plan) -> Leaf:  # Any: a MatrixSelector
+    def _window(
+        self, node: Any, depth: int, function: str, *rest: Plan
+    ) -> Source:  # Any: a MatrixSelector, or a SubqueryExpr
         parameter = 0.0
         if rest:
             number = _number(rest[0])
             if number is None or len(rest) > 1:
                 raise NotInSubset(f"{function}() is answered with a plain number only")
             parameter = number
+        if isinstance(node, parser.SubqueryExpr):
+            return self._subquery(node, depth, function, parameter)
         return self._leaf(node.vector_selector, _length(node.range), function, parameter)
 
     def _aggregate(self, node: Any, depth: int) -> Aggregate:  # Any: an AggregateExpr

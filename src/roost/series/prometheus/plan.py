@@ -1,7 +1,8 @@
 """What a query of PromQL comes to: a tree of a few kinds of nodes, of numbers and vectors.
 
 A vector has, for each step of a query, one number of each of some series.  What reads points is a
-`Leaf`, and nothing else does: so all that is read is known before anything is computed.
+`Leaf`, and nothing else does; and a `Subquery` is a plan with steps of its own.  So all that a plan
+is computed from is known before.
 """
 
 from collections.abc import Iterator
@@ -51,6 +52,19 @@ class Leaf:
     def is_raw(self) -> bool:
         """Whether it is points, and no vector."""
         return self.function == RAW
+
+
+@dataclass(frozen=True, slots=True)
+class Subquery:
+    """What a function of `ranges` makes of windows of a plan's numbers, `step_ns` apart."""
+
+    function: str
+    of: "Plan"
+    range_ns: int
+    step_ns: int
+    offset_ns: int = 0
+    parameter: float = 0.0
+    at_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +131,9 @@ class Binary:
     included: tuple[str, ...] = ()
 
 
-Plan = Leaf | Number | Text | Negative | Call | Aggregate | Binary
+Plan = Leaf | Subquery | Number | Text | Negative | Call | Aggregate | Binary
+# What the rest of a plan is computed from.
+Source = Leaf | Subquery
 # Functions whose value is a number for each step, and not a vector.
 SCALARS = frozenset(("time", "scalar", "pi"))
 
@@ -133,29 +149,29 @@ def is_scalar(plan: Plan) -> bool:
             return name in SCALARS
         case Binary(left=left, right=right):
             return is_scalar(left) and is_scalar(right)
-        case Leaf() | Text() | Aggregate():
+        case Leaf() | Subquery() | Text() | Aggregate():
             return False
     assert_never(plan)
 
 
-def leaves_of(plan: Plan) -> Iterator[Leaf]:
-    """All that reads points; one that is there twice comes twice."""
+def sources_of(plan: Plan) -> Iterator[Source]:
+    """What it is computed from; what is in a subquery is not in it; one may come twice."""
     match plan:
-        case Leaf():
+        case Leaf() | Subquery():
             yield plan
         case Number() | Text():
             return
         case Negative(of):
-            yield from leaves_of(of)
+            yield from sources_of(of)
         case Call(_, arguments):
             for it in arguments:
-                yield from leaves_of(it)
+                yield from sources_of(it)
         case Aggregate(of=of, parameter=parameter):
-            yield from leaves_of(of)
+            yield from sources_of(of)
             if parameter is not None:
-                yield from leaves_of(parameter)
+                yield from sources_of(parameter)
         case Binary(left=left, right=right):
-            yield from leaves_of(left)
-            yield from leaves_of(right)
+            yield from sources_of(left)
+            yield from sources_of(right)
         case _:
             assert_never(plan)

@@ -1,0 +1,426 @@
+"""Time series beside InfluxDB, VictoriaMetrics and DuckDB, in one run: `python -m bench.series`.
+
+Servers that are compared run at once and are asked one right after the other in each round; medians
+of the rounds count.  Whoever is not installed is left out, aloud (`series_servers`); DuckDB is the
+package duckdb, in this process.  Values have two decimals, as those of sensors.
+
+    log      bytes of the log a point takes with all that comes of it; a member in this process
+    native   batches of 10,000 points by the client, each durable before the next; 1 and 3 members
+    lines    line protocol, 5,000 lines a request, one and four connections; then disk and memory
+    late     lines of 1,000 series in order, and with a tenth up to an hour late
+    query    points and means over a million points of a second each
+
+    --rows log late       other rows than all
+    --rounds 3            more rounds
+    --scale 0.1           a tenth of the points: to try whether it runs
+"""
+
+import argparse
+import asyncio
+import importlib.util
+import json
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from http.client import HTTPConnection
+from itertools import count
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+import numpy as np
+
+import roost.aio
+from bench.series_servers import Roost, Server, others
+from roost.client import series
+from roost.database import Refused
+from roost.series.engine import Engine
+from roost.series.errors import STAGING_FULL
+from roost.series.names import Info
+from roost.series.records import batch, encode_batch
+
+ROWS = ("log", "native", "lines", "late", "query")
+BEGIN_S, SECOND_NS = 1_700_000_000, 10**9
+_MI = 1 << 20
+NATIVE_BATCH, NATIVE_BATCHES = 10_000, 60
+LINES, LINE_BATCHES = 5_000, 80
+LATE_SERIES, LATE_S = 1_000, 3_600
+QUERY_POINTS, TRIES = 1_000_000, 7
+# Series, seconds between their points, points of a record.
+LOGS = ((1, 1, 10_000), (10, 1, 5_000), (1_000, 60, 10_000))
+LOG_POINTS = 4_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One line: what was measured, by rounds, and what of it counts."""
+
+    row: str
+    load: str
+    figures: dict[str, list[float]]
+    says: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Drive:
+    """What one round of requests took."""
+
+    point_count: int
+    took_s: float
+    cpu_s: float
+    waits_ms: list[float]
+
+    @property
+    def rate(self) -> float:
+        """Points a second."""
+        return self.point_count / self.took_s
+
+    @property
+    def cpu_us(self) -> float:
+        """Processor time of the servers a point."""
+        return self.cpu_s / self.point_count * 1e6
+
+    @property
+    def p99_ms(self) -> float:
+        """What one request of a hundred took longer than."""
+        return quantiles(self.waits_ms, n=100)[98]
+
+
+def values_of(number: Any, numbers: Any) -> Any:  # Any: numbers, or arrays
+    """Values of series at some places: a slow wave, and noise, with two decimals."""
+    noise = np.modf(np.sin(numbers * 12.9898 + number * 78.233) * 43758.5453)[0]
+    return np.round(20 + 5 * np.sin(numbers / 500 + number) + noise, 2)
+
+
+def lines_of(hosts: Sequence[int], times_s: Sequence[int]) -> bytes:
+    """Lines of points."""
+    values = values_of(np.array(hosts), np.array(times_s) - BEGIN_S).tolist()
+    rows = zip(hosts, values, times_s, strict=True)
+    return b"".join([b"m,host=%d v=%.2f %d\n" % row for row in rows])
+
+
+def drive(server: Server, bodies: Sequence[bytes], point_count: int, connections: int = 1) -> Drive:
+    """Post bodies over some connections, each of which waits for its answers.
+
+    Raises:
+        RuntimeError: one is refused.
+
+    """
+    waits, faults, places = list[float](), list[str](), count()
+
+    def post() -> None:
+        connection = HTTPConnection("127.0.0.1", server.port, timeout=60)
+        while not faults and (place := next(places)) < len(bodies):
+            begun_s = time.perf_counter()
+            connection.request("POST", server.write_path, bodies[place])
+            answer = connection.getresponse()
+            said = answer.read()
+            waits.append(1000 * (time.perf_counter() - begun_s))
+            if answer.status != 204:
+                faults.append(f"{server.name}: {answer.status} {said[:200]!r}")
+        connection.close()
+
+    return _driven(server, [post] * connections, point_count, waits, faults)
+
+
+def _driven(
+    server: Server, works: Sequence[Callable[[], None]], point_count: int, waits: list[float],
+    faults: list[str],
+) -> Drive:  # fmt: skip
+    before, begun_s = server.cpu_seconds(), time.perf_counter()
+    threads = [threading.Thread(target=it) for it in works]
+    for it in threads:
+        it.start()
+    for it in threads:
+        it.join()
+    took_s = time.perf_counter() - begun_s
+    if faults:
+        raise RuntimeError(faults[0])
+    return Drive(point_count, took_s, server.cpu_seconds() - before, waits)
+
+
+class Bench:
+    """What all rows share."""
+
+    def __init__(self, rounds: int, scale: float, say: Callable[[str], None]) -> None:
+        """Measure so often, and so much."""
+        self.rounds, self.scale, self.say = rounds, scale, say
+
+    def _scaled(self, number: int) -> int:
+        return max(2, int(number * self.scale))
+
+    def log(self) -> Iterator[Found]:
+        """Bytes of a log, of one member in this process."""
+        for series_count, step_s, record in LOGS:
+            load = f"{series_count} x {step_s} s"
+            self.say(f"log, {load}")
+            said = asyncio.run(logged(series_count, step_s, record, self._scaled(LOG_POINTS)))
+            yield Found("log", load, {}, said)
+
+    def native(self) -> Iterator[Found]:
+        """Batches by the client."""
+        for size in (1, 3):
+            server = Roost(size)
+            server.start()
+            try:
+                drives = [self._native(server, turn) for turn in range(self.rounds)]
+                server.settle()
+            finally:
+                server.stop()
+            yield _found("native", server.name, drives)
+
+    def _native(self, server: Roost, turn: int) -> Drive:
+        self.say(f"native, {server.name}, round {turn + 1}/{self.rounds}")
+        waits, faults, batches = list[float](), list[str](), self._scaled(NATIVE_BATCHES)
+
+        def append(number: int) -> None:
+            try:
+                with series.connect(f"127.0.0.1:{server.port}") as connection:
+                    for place in range(turn * batches, (turn + 1) * batches):
+                        numbers = np.arange(place * NATIVE_BATCH, (place + 1) * NATIVE_BATCH)
+                        times = (BEGIN_S + numbers) * SECOND_NS
+                        begun_s = time.perf_counter()
+                        values = values_of(number, numbers)
+                        connection.add_many(f"n{number}", times, values)
+                        connection.flush()
+                        waits.append(1000 * (time.perf_counter() - begun_s))
+            except Exception as error:  # noqa: BLE001 - said when all have ended
+                faults.append(repr(error))
+
+        works = [lambda: append(1), lambda: append(2)]
+        return _driven(server, works, len(works) * batches * NATIVE_BATCH, waits, faults)
+
+    def lines(self) -> Iterator[Found]:
+        """Line protocol, of ten series."""
+        servers: list[Server] = [Roost(1), Roost(3), *(it() for it in others())]
+        drives: dict[tuple[str, int], list[Drive]] = {}
+        sizes: dict[str, dict[str, float]] = {}
+        begin_s, written = BEGIN_S, 0
+        try:
+            for it in servers:
+                it.start()
+            for turn in range(self.rounds):
+                for connections in (1, 4):
+                    bodies = []
+                    for _ in range(self._scaled(LINE_BATCHES)):
+                        times = range(begin_s, begin_s + LINES // 10)
+                        bodies.append(
+                            lines_of(
+                                [*range(10)] * len(times), [t for t in times for _ in range(10)]
+                            )
+                        )
+                        begin_s = times.stop
+                    written += LINES * len(bodies)
+                    for it in servers:
+                        self.say(f"lines, {it.name}, {connections}, round {turn + 1}/{self.rounds}")
+                        driven = drive(it, bodies, LINES * len(bodies), connections)
+                        drives.setdefault((it.name, connections), []).append(driven)
+            for it in servers:
+                it.settle()
+                sizes[it.name] = {"disk B": it.disk_bytes() / written, "MiB": it.rss_bytes() / _MI}
+        finally:
+            for it in servers:
+                it.stop()
+        for (name, connections), held in drives.items():
+            found = _found("lines", f"{name}, {connections}", held)
+            yield Found(found.row, found.load, found.figures, found.says | sizes[name])
+
+    def late(self) -> Iterator[Found]:
+        """Points that come late, beside those that do not."""
+        server, dice = Roost(1), np.random.default_rng(1)
+        server.start()
+        drives: dict[str, list[Drive]] = {"in order": [], "a tenth late": []}
+        begin_s = BEGIN_S
+        try:
+            for turn in range(2 * self.rounds):
+                kind = list(drives)[turn % 2]
+                self.say(f"{kind}, round {turn // 2 + 1}/{self.rounds}")
+                bodies = []
+                for _ in range(self._scaled(LINE_BATCHES)):
+                    times = np.repeat(
+                        np.arange(begin_s, begin_s + LINES // LATE_SERIES), LATE_SERIES
+                    )
+                    begin_s = int(times[-1]) + 1
+                    if kind != "in order":
+                        chosen = dice.random(len(times)) < 0.1
+                        times -= chosen * dice.integers(1, LATE_S, len(times))
+                    hosts = [*range(LATE_SERIES)] * (LINES // LATE_SERIES)
+                    bodies.append(lines_of(hosts, times.tolist()))
+                drives[kind].append(drive(server, bodies, LINES * len(bodies)))
+                server.settle()
+        finally:
+            server.stop()
+        share = [late.rate / it.rate for it, late in zip(*drives.values(), strict=True)]
+        for kind, held in drives.items():
+            found = _found("late", kind, held)
+            stall = max(max(it.waits_ms) for it in held)
+            says = found.says | {"longest ms": stall, "of in order": median(share)}
+            yield Found("late", kind, found.figures, says)
+
+    def query(self) -> Iterator[Found]:
+        """Points and means of one long series."""
+        total = self._scaled(QUERY_POINTS) // LINES * LINES or LINES
+        stop_s = BEGIN_S + total
+        asked = {
+            "3,600 points": (max(BEGIN_S, stop_s - 3_600), stop_s, 0),
+            "hours": (BEGIN_S // 3600 * 3600, stop_s, 3_600),
+            "days": (BEGIN_S // 86_400 * 86_400, stop_s, 86_400),
+        }
+        bodies = [
+            lines_of([0] * LINES, range(begin, begin + LINES))
+            for begin in range(BEGIN_S, stop_s, LINES)
+        ]
+        makes: list[Callable[[], Server]] = [Roost, *others()]
+        for make in makes:
+            server = make()
+            server.start()
+            try:
+                self.say(f"query, {server.name} is filled")
+                drive(server, bodies, total)
+                server.settle()
+                for what, span in asked.items():
+                    self.say(f"query, {server.name}, {what}")
+                    look = partial(server.rows, 0, *span)
+                    yield _asked(what, server.name, _wanted(span), look)
+            finally:
+                server.stop()
+        if importlib.util.find_spec("duckdb") is not None:
+            yield from _in_duckdb(total, asked)
+
+
+def _wanted(span: tuple[int, int, int]) -> int:
+    """How many rows such a question has."""
+    begin, end, step = span
+    return -(-(end - begin) // (step or 1))
+
+
+def _asked(what: str, name: str, wanted: int, look: Callable[[], int]) -> Found:
+    """One question, some times over; as many rows as there must be, or one less or more."""
+    took = []
+    for _ in range(TRIES):
+        begun_s = time.perf_counter()
+        found = look()
+        took.append(1000 * (time.perf_counter() - begun_s))
+        if abs(found - wanted) > 1:
+            raise RuntimeError(f"{name} answers {found} rows for {what}, and not {wanted}")
+    return Found("query", f"{what}, {name}", {"ms": took}, {"ms": median(took), "rows": wanted})
+
+
+def _in_duckdb(total: int, asked: dict[str, tuple[int, int, int]]) -> Iterator[Found]:
+    import duckdb  # where somebody has installed it
+
+    with tempfile.TemporaryDirectory() as place:
+        held = duckdb.connect(str(Path(place) / "m.db"))
+        numbers = np.arange(total)
+        times, values = BEGIN_S + numbers, values_of(0, numbers)
+        held.register("given", {"t": times, "v": values})
+        held.execute("create table m as select t, v from given")
+        for what, (begin, end, step) in asked.items():
+            text = f"select t, v from m where t >= {begin} and t < {end} order by t"
+            if step:
+                text = f"select t // {step}, avg(v) from m where t >= {begin} group by 1 order by 1"
+            look = partial(_fetched, held, text)
+            yield _asked(what, "duckdb", _wanted((begin, end, step)), look)
+
+
+def _fetched(held: Any, text: str) -> int:
+    return len(held.execute(text).fetchall())
+
+
+async def logged(series_count: int, step_s: int, record: int, total: int) -> dict[str, float]:
+    """Append, seal as a member would, and add up the entries of the log."""
+    written = 0
+    with tempfile.TemporaryDirectory(dir=".") as place:
+        async with roost.aio.open(Path(place) / "data") as db:
+            engine = Engine(db)
+            told = [
+                await engine.declare(
+                    [Info(f"s{it}") for it in range(begin, min(begin + 50, series_count))]
+                )
+                for begin in range(0, series_count, 50)
+            ]
+            sids = np.array([sid for it in told for sid in it.sids])
+            host: Any = db.host
+
+            def note(_index: int, changes: Any) -> None:
+                nonlocal written
+                written += len(changes.payload)
+
+            host._embedded.member.observe(note)  # noqa: SLF001 - entries are nobody else's business
+            begun_s, staged = time.process_time(), 0
+            each = record // series_count
+            for begin in range(0, total // series_count, each):
+                numbers = np.tile(np.arange(begin, begin + each), series_count)
+                times = (BEGIN_S + numbers * step_s) * SECOND_NS
+                body = encode_batch(
+                    batch(np.repeat(sids, each), times, values_of(np.repeat(sids, each), numbers))
+                )
+                staged += len(body)
+                while True:
+                    try:
+                        await engine.append(told[-1].epoch, body)
+                        break
+                    except Refused as refused:
+                        if refused.code != STAGING_FULL:
+                            raise
+                        await engine.seal_slice()
+            while await engine.freeze():
+                while await engine.seal_slice():
+                    pass
+            took_s = time.process_time() - begun_s
+    point_count = total // series_count // each * each * series_count
+    return {
+        "points": point_count,
+        "B a point": written / point_count,
+        "of it staged": staged / point_count,
+        "us of the processor": took_s / point_count * 1e6,
+    }
+
+
+def _found(row: str, load: str, drives: Sequence[Drive]) -> Found:
+    figures = {
+        "points/s": [it.rate for it in drives],
+        "cpu us": [it.cpu_us for it in drives],
+        "p99 ms": [it.p99_ms for it in drives],
+    }
+    return Found(row, load, figures, {name: median(it) for name, it in figures.items()})
+
+
+def main() -> None:
+    """Measure, and print a line for each."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.series",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--scale", type=float, default=1.0, help="times points")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    missing = {"influxdb", "victoria-metrics"} - {it().name for it in others()}
+    if importlib.util.find_spec("duckdb") is None:
+        missing.add("duckdb")
+    if missing:
+        print(f"not here, and left out: {', '.join(sorted(missing))}", file=sys.stderr)
+
+    def say(text: str) -> None:
+        print(f"\r{text:<79}", end="", file=sys.stderr, flush=True)
+
+    bench = Bench(options.rounds, options.scale, say)
+    for row in options.rows:
+        for found in getattr(bench, row)():
+            say("")
+            if options.json:
+                print(json.dumps(asdict(found)), flush=True)
+            else:
+                says = "  ".join(f"{name} {it:,.2f}" for name, it in found.says.items())
+                print(f"\r{found.row:<7} {found.load:<26} {says}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""The bench of time series: what it writes is what it says, and what is refused is no figure."""
+
+import asyncio
+
+import numpy as np
+import pytest
+from bench.series import BEGIN_S, Bench, Drive, drive, lines_of, logged, values_of
+from bench.series_servers import Roost
+
+
+def test_lines_are_the_points_that_they_are_made_of() -> None:
+    lines = lines_of([0, 1, 0], [BEGIN_S, BEGIN_S, BEGIN_S + 1]).splitlines()
+    values = values_of(np.array([0, 1, 0]), np.array([0, 0, 1]))
+    assert [float(it.split(b"v=")[1].split()[0]) for it in lines] == values.tolist()
+    assert lines[1].startswith(b"m,host=1 v=")
+    assert lines[2].endswith(b" %d" % (BEGIN_S + 1))
+
+
+def test_a_rate_is_of_points_and_a_wait_of_requests() -> None:
+    found = Drive(1000, 2.0, 0.5, [float(it) for it in range(1, 101)])
+    assert found.rate == 500
+    assert found.cpu_us == 500
+    assert 99 <= found.p99_ms <= 101
+
+
+@pytest.mark.slow
+def test_the_log_of_a_member_has_the_staged_points_and_what_comes_of_them() -> None:
+    said = asyncio.run(logged(2, 1, 1000, 4000))
+    assert said["points"] == 4000
+    assert 0.5 < said["of it staged"] < said["B a point"] < 8
+
+
+@pytest.mark.slow
+@pytest.mark.cluster
+def test_questions_are_answered_by_all_rows_and_what_is_refused_ends_the_row() -> None:
+    bench = Bench(1, 0.005, lambda _text: None)
+    found = [it for it in bench.query() if "roost" in it.load]
+    assert [it.load.partition(",")[0] for it in found[1:]] == ["hours", "days"]
+    server = Roost()
+    server.start()
+    try:
+        with pytest.raises(RuntimeError, match="400"):
+            drive(server, [b"no line"], 1)
+    finally:
+        server.stop()
