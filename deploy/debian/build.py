@@ -248,8 +248,11 @@ def build(wheel: Path, into: Path, python: Path, compression: str) -> Path:
         make_documents(tree, version, held, now_s)
         make_control(tree, version, architecture)
         settle(tree, now_s)
-        command = ["dpkg-deb", "--root-owner-group", f"-Z{compression}", "--build", tree, package]
+        # It takes minutes, and who ends it shall not find half of a package.
+        made = Path(folder) / package.name
+        command = ["dpkg-deb", "--root-owner-group", f"-Z{compression}", "--build", tree, made]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        shutil.move(made, package)
     return package
 
 

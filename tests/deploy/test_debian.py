@@ -230,6 +230,22 @@ def test_two_builds_at_different_times_are_equal(
     assert made[0] == made[1]
 
 
+def test_a_build_that_is_ended_leaves_no_half_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a program that writes something and fails, as one does that is killed."""
+    programs, into = tmp_path / "bin", tmp_path / "dist"
+    programs.mkdir()
+    program = programs / "dpkg-deb"
+    program.write_text('#!/bin/sh\nfor target; do :; done\necho half >"$target"\nexit 9\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setattr(BUILDER, "pinned", lambda: iter(()))
+    with pytest.raises(subprocess.CalledProcessError):
+        BUILDER.build(make_wheel(tmp_path), into, PYTHON, "none")
+    assert list(into.iterdir()) == []
+
+
 def test_what_cannot_be_packed_is_said_with_the_next_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
