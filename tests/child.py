@@ -16,3 +16,6 @@ def main() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         case ["wait"]:
             signal.pause()
+        case ["lend"]:  # what it would say to somebody else
+            os.fork()
+            signal.pause()

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,44 @@ def test_a_cancellation_at_any_moment_ends_the_process_and_stays_one(
             await cancel_after(turns)
 
     runner(main())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runner", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def test_who_is_cancelled_twice_is_told_nothing_of_the_process_and_nothing_goes_wrong(
+    runner: Callable[[Any], Any],
+) -> None:
+    """A member that stopped on a busy machine logged an invalid state, with a traceback."""
+    others = set(children_of(os.getpid()))
+    wrong: list[dict[str, Any]] = []
+    holders: list[int] = []
+
+    def is_lent() -> bool:
+        own = set(children_of(os.getpid())) - others
+        holders[:] = [it for pid in own for it in children_of(pid)]
+        return bool(holders)
+
+    def is_followed() -> bool:
+        return any(it.name == "roost-child" for it in threading.enumerate())
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _loop, told: wrong.append(told))
+        task = loop.create_task(run_module("tests.child", "lend"))
+        await asyncio.to_thread(wait_until, is_lent)
+        own = set(children_of(os.getpid())) - others
+        task.cancel()
+        while any(map(is_there, own)):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+        os.kill(holders[0], signal.SIGKILL)
+        # What the thread has told is heard before this, which is told later.
+        await asyncio.to_thread(wait_until, lambda: not is_followed())
+
+    runner(main())
+    assert wrong == []
 
 
 @pytest.mark.slow

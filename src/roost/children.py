@@ -65,7 +65,8 @@ async def run_module(module: str, *arguments: str) -> Ended:
     finally:
         if not gone.done():
             process.kill()  # one that is gone is left alone
-            await gone
+            # Whoever is cancelled again does not wait, and the thread has somebody to tell.
+            await asyncio.shield(gone)
 
 
 def run() -> None:
