@@ -97,6 +97,8 @@ class Writer(threading.Thread):
                     raise  # nothing that a fault of a member excuses
                 except (ClientError, OSError) as error:
                     logger.info("%s: begins again behind %d: %s", self.name, self.durable, error)
+                    # One that is stopped answers nobody, and whoever begins anew with it waits.
+                    self._endpoints = self._endpoints[1:] + self._endpoints[:1]
         except BaseException as error:  # noqa: BLE001 - whoever joins raises it
             self.error = error
 
