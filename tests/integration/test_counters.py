@@ -1,12 +1,10 @@
 """Counters on three real processes that are killed: what was acknowledged is counted, once."""
 
 import http.client
-import json
 import random
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -15,24 +13,16 @@ from roost.cli.exits import EXIT_REFUSED
 from roost.cli.main import main
 from roost.client import Client
 from roost.testing.cluster import Cluster
-from roost.testing.patience import PATIENCE_S, wait_until
+from roost.testing.patience import wait_until
+from tests.counters.asking import ask, reads_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 NAMES = [f"pages/{it}/views" for it in range(5)]
 
 
-def ask(
-    endpoint: str, method: str, target: str, said: object = None, **headers: str
-) -> tuple[int, Any]:
-    connection = http.client.HTTPConnection(endpoint, timeout=PATIENCE_S)
-    fields = {name.replace("_", "-"): it for name, it in headers.items()}
-    try:
-        body = None if said is None else json.dumps(said)
-        connection.request(method, target, body, fields)
-        answer = connection.getresponse()
-        return answer.status, json.loads(answer.read())
-    finally:
-        connection.close()
+def reads(cluster: Cluster, position: int) -> dict[str, int]:
+    """What a member reads; nothing while it does not serve."""
+    return reads_of(cluster.endpoints[position], NAMES)
 
 
 @pytest.fixture
@@ -40,16 +30,6 @@ def three(tmp_path: Path) -> Iterator[Cluster]:
     with Cluster(tmp_path, 3) as started:
         started.leader()
         yield started
-
-
-def reads(cluster: Cluster, position: int) -> dict[str, int]:
-    """What a member reads; nothing while it does not serve."""
-    query = "&".join(f"id={it}" for it in NAMES)
-    try:
-        status, values = ask(cluster.endpoints[position], "GET", f"/counters/read?{query}")
-    except OSError:
-        return {}
-    return dict(values) if status == 200 else {}
 
 
 def test_members_that_are_killed_count_everything_once(three: Cluster) -> None:
