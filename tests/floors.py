@@ -477,7 +477,7 @@ FLOORS = {
     "roost.member.pipeline": """
         applier | router
         executor
-        forwarding | long_run
+        forwarding | lights | long_run
         batch | forwarded | pacing | persistence | reads | traces
     """,
     "roost.member.snapshots": """

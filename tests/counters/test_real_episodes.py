@@ -10,6 +10,7 @@ import signal
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -125,13 +126,25 @@ def test_what_real_members_count_is_exact_after_cuts_kills_and_stops(tmp_path: P
     with Network(SIZE) as network, NetworkCluster(tmp_path, network) as cluster:
         cluster.leader()
         for endpoint in cluster.endpoints:
-            wait_until(lambda it=endpoint: bool(reads_of(it, NAMES)))  # type: ignore[misc]  # bound
+            wait_until(partial(_serves, endpoint))
         truth: Counter[str] = Counter()
         for episode in range(EPISODES):
             truth.update(one_episode(cluster, network, episode))
             wanted = {it: truth[it] for it in NAMES}
             for endpoint in cluster.endpoints:
-                wait_until(lambda it=endpoint: reads_of(it, NAMES) == wanted)  # type: ignore[misc]  # bound
+                wait_until(partial(_reads, endpoint, wanted))
+
+
+def _serves(endpoint: str) -> bool:
+    return bool(reads_of(endpoint, NAMES))
+
+
+def _reads(endpoint: str, wanted: dict[str, int]) -> bool:
+    return reads_of(endpoint, NAMES) == wanted
+
+
+def _have_counted(writers: list[Writer], wanted: int) -> bool:
+    return sum(it.counted.answered for it in writers) >= wanted
 
 
 def one_episode(cluster: NetworkCluster, network: Network, seed: int) -> Counter[str]:
@@ -146,7 +159,7 @@ def one_episode(cluster: NetworkCluster, network: Network, seed: int) -> Counter
         nemesis.harm()
         # One that is cut off counts on: who is not stopped has its answers.
         wanted = sum(it.counted.answered for it in writers) + ANSWERS_A_HARM
-        wait_until(lambda: sum(it.counted.answered for it in writers) >= wanted)  # noqa: B023 - at once
+        wait_until(partial(_have_counted, writers, wanted))
         if nemesis.done["stop"]:
             nemesis.heal()
     nemesis.heal()

@@ -8,6 +8,7 @@ from roost.call import Caller, Code
 from roost.dashboard import Facts, Gathering, Happenings, Hub, Raised
 from roost.database.model import (
     Changes,
+    Light,
     MemberRecord,
     Operation,
     Store,
@@ -68,7 +69,7 @@ class Alone:
     def store(self) -> Store:
         raise NotImplementedError
 
-    def register(self, name: str, operation: Operation) -> None:
+    def register(self, name: str, operation: Operation | Light) -> None:
         raise NotImplementedError
 
     def transact_nowait(

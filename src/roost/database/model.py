@@ -23,7 +23,7 @@ from roost.database.replica import (
     Standing,
     Store,
 )
-from roost.member import MemberRecord
+from roost.member import Light, MemberRecord
 from roost.store import (
     CONSTANT,
     COUNTER,
@@ -74,6 +74,7 @@ __all__ = [
     "HeldViewLost",
     "HeldViews",
     "Layer",
+    "Light",
     "Long",
     "LongChanges",
     "MemberRecord",

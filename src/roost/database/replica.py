@@ -15,7 +15,7 @@ from typing import Protocol
 
 from roost.database.events import Event
 from roost.flow import OWN, Flow
-from roost.member import MemberRecord
+from roost.member import Light, MemberRecord
 from roost.outcome import Done, ReadDone, Waiting
 from roost.store import Changes, Counted, HeldView, Layer, Long, Tree, Txn, View
 
@@ -101,7 +101,7 @@ class Replica(Protocol):
     def store(self) -> Store:
         """The trees."""
 
-    def register(self, name: str, operation: Operation) -> None:
+    def register(self, name: str, operation: Operation | Light) -> None:
         """Name an operation, before the member starts; every member must know the same names."""
 
     def transact_nowait(

@@ -3,8 +3,9 @@
 It knows no protocol: whoever serves one brings what answers, and what says that a request was
 refused (`v3/desk.py` for etcd's gRPC).
 
-While authentication is on, a write travels to the leader as the operation `etcd.as`, which names
-its user, and is checked where it runs, by the state that it sees:
+While authentication is on, a write travels to the leader as the operation `etcd.as`, one that is
+light as `etcd.light_as`; either names its user, and is checked where it runs, by the state that it
+sees:
 
     u32 length, then msgpack of [operation, user, digest of the token, revision], then the body
 
@@ -14,11 +15,12 @@ An operation that comes without a name then is refused.  What a member does by i
 
 import asyncio
 from collections.abc import Callable
+from typing import TypeVar
 
 import msgspec
 
 from roost.call import Caller
-from roost.database.model import Long, Operation, Txn
+from roost.database.model import Light, Long, Operation, Txn
 from roost.errors import CallerGone, Refused, RoostError
 from roost.etcd import errors
 from roost.etcd.access.callers import Callers
@@ -29,11 +31,13 @@ from roost.etcd.limits import Limits
 from roost.etcd.ports import Replica
 from roost.outcome import Done, Outcome, ReadDone, Waiting, settle_future, told_read
 
-AS = "etcd.as"
+AS, LIGHT_AS = "etcd.as", "etcd.light_as"
 # How long a request about this member's own files waits to hear that they hold everything.
 FRESH_S_MAX = 2.0
 # A name may be as long as a request.
 _LENGTH_BYTES = 4
+_Outcome = TypeVar("_Outcome")
+_Light = Callable[[Txn, bytes], bytes | None]
 
 
 class _Signature(msgspec.Struct, frozen=True, array_like=True):
@@ -54,31 +58,52 @@ class Border:
         self.limits = limits
         # Requests that no answer of the cluster was had for.
         self.failed_write_count = self.failed_read_count = 0
-        self._operations: dict[str, tuple[Operation, Check]] = {}
+        self._operations: dict[str, Operation] = {}
+        self._lights: dict[str, _Light] = {}
+        self._checks: dict[str, Check] = {}
         replica.register(AS, self._run_as)
+        replica.register(LIGHT_AS, Light(self._run_light_as, self._run_as))
 
-    def register(self, name: str, operation: Operation, check: Check) -> None:
+    def register(self, name: str, operation: Operation | Light, check: Check) -> None:
         """Let clients run `operation`, as far as `check` permits while authentication is on."""
-        self._operations[name] = (operation, check)
+        self._checks[name] = check
+        if isinstance(operation, Light):
+            now, later = operation.now, operation.later
+            self._lights[name], self._operations[name] = now, later
+            self.replica.register(name, Light(self._unnamed(now), self._unnamed(later)))
+        else:
+            self._operations[name] = operation
+            self.replica.register(name, self._unnamed(operation))
+
+    def _unnamed(self, run: Callable[[Txn, bytes], _Outcome]) -> Callable[[Txn, bytes], _Outcome]:
+        """As nobody may run it while authentication is on."""
         auth = self.auth
 
-        def run(txn: Txn, body: bytes) -> bytes | Long:
+        def run_unnamed(txn: Txn, body: bytes) -> _Outcome:
             if auth.may_be_enabled and auth.is_enabled(txn):
                 raise errors.user_empty()
-            return operation(txn, body)
+            return run(txn, body)
 
-        self.replica.register(name, run)
+        return run_unnamed
 
     def _run_as(self, txn: Txn, body: bytes) -> bytes | Long:
         """Operation: run another one for a user."""
+        name, inner = self._checked(txn, body)
+        return self._operations[name](txn, inner)
+
+    def _run_light_as(self, txn: Txn, body: bytes) -> bytes | None:
+        name, inner = self._checked(txn, body)
+        return self._lights[name](txn, inner)
+
+    def _checked(self, txn: Txn, body: bytes) -> tuple[str, bytes]:
+        """What a user runs who may, and with what."""
         stop = _LENGTH_BYTES + int.from_bytes(body[:_LENGTH_BYTES], "big")
         signature = msgspec.msgpack.decode(body[_LENGTH_BYTES:stop], type=_Signature)
         inner = body[stop:]
-        operation, check = self._operations[signature.operation]
         if self.auth.is_enabled(txn):
             identity = Identity(signature.user, signature.token, signature.revision)
-            check(self.callers.judge(txn, identity), inner)
-        return operation(txn, inner)
+            self._checks[signature.operation](self.callers.judge(txn, identity), inner)
+        return signature.operation, inner
 
     def write(
         self,
@@ -130,7 +155,8 @@ class Border:
                 transact(name, body, done, caller.flow, waiting)
             else:
                 flow = caller.flow.as_user(identity.user)
-                transact(AS, sign(name, identity, body), done, flow, waiting)
+                as_user = LIGHT_AS if name in self._lights else AS
+                transact(as_user, sign(name, identity, body), done, flow, waiting)
 
         self.callers.identify(caller, identified, done)
 

@@ -34,6 +34,7 @@ from roost.member.errors import (
 from roost.member.machine.world import World
 from roost.member.member import Member
 from roost.member.opening import open_member
+from roost.member.operation import Light
 from roost.member.snapshots.backup import (
     Backup,
     part_of,
@@ -56,6 +57,7 @@ __all__ = [
     "CannotJoin",
     "CannotRebuild",
     "DirectoryLost",
+    "Light",
     "Loss",
     "MalformedForward",
     "Member",

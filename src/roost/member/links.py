@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from roost.errors import NotLeader, PeerFault
-from roost.member.operation import Changing, Operation
+from roost.member.operation import AnyOperation
 from roost.member.pipeline import forwarded
 from roost.member.pipeline.executor import Executor
 from roost.member.pipeline.forwarded import Forwarded
@@ -56,7 +56,7 @@ class Links:
         self,
         core: Core,
         executor: Executor,
-        operations: Mapping[str, Operation | Changing],
+        operations: Mapping[str, AnyOperation],
         *,
         applied_index: Callable[[], int],
         schedule: Callable[[], None],

@@ -18,7 +18,7 @@ from roost.member.links import FrameHandler
 from roost.member.loop import Loop
 from roost.member.machine.reserve import SpaceReport
 from roost.member.machine.world import World
-from roost.member.operation import Operation
+from roost.member.operation import Light, Operation
 from roost.member.round_trips import Spread
 from roost.member.status import MemberStatus
 from roost.outcome import Done, ReadDone, Waiting, settle_future, told_read
@@ -143,7 +143,7 @@ class Member:
         """How often this member has seen another leader than before."""
         return self._loop.leader_change_count
 
-    def register(self, name: str, operation: Operation) -> None:
+    def register(self, name: str, operation: Operation | Light) -> None:
         """Name an operation; every member must know the same names.
 
         `operation(txn, body)` runs on the leader, may use clocks and chance, returns the answer

@@ -14,8 +14,10 @@ from roost.etcd.model import leases
 from roost.etcd.model.leases import Lease
 from roost.etcd.model.mvcc import LEASE_KEYS_TREE, LEASES_TREE, Mvcc
 from roost.etcd.upkeep.deadlines import SLICE_ROWS, STEP_S_MAX
-from roost.etcd.upkeep.lessor import CHECKPOINT_S
+from roost.etcd.upkeep.lessor import CHECKPOINT_S, EXPIRE
 from roost.flow import OWN
+from roost.member.errors import OperationFailed
+from roost.outcome import Done
 from roost.proto import rpc_pb2 as pb
 from roost.sim.members.loop import run_virtually, until_idle
 from roost.store import View
@@ -228,6 +230,42 @@ def test_a_renewal_takes_back_what_was_written_down(world: World) -> None:
     world.change_leader()
     world.pass_time(ttl_s - 2, step_s=STEP_S_MAX)
     assert world.ids() == [1]
+
+
+def test_what_keeps_a_lease_alive_waits_for_others_only_where_it_writes_or_comes_late(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = pb.LeaseKeepAliveRequest(ID=1).SerializeToString()
+
+    def renewed() -> int | None:
+        found = world.lessor.renew_now(world.replica.store.begin(), asked)
+        return None if found is None else pb.LeaseKeepAliveResponse.FromString(found[8:]).TTL
+
+    assert renewed() == 0, "there is none"
+    world.grant(3)
+    assert renewed() == 3
+    sent: list[tuple[str, Done]] = []
+
+    def transact(name: str, _body: bytes, done: Done) -> None:
+        sent.append((name, done))
+
+    monkeypatch.setattr(world.replica, "transact_nowait", transact)
+    world.pass_time(2.75)
+    assert renewed() == 3
+    world.pass_time(2.75)
+    assert sent == [], "it was renewed in time"
+    world.pass_time(4.0)
+    [(name, done)] = sent
+    assert name == EXPIRE, "once, however long it is on its way"
+    assert renewed() is None, "what was asked for first comes first"
+    done(OperationFailed("nobody knows"))
+    assert renewed() == 3
+    monkeypatch.undo()
+    world.grant(round(2 * CHECKPOINT_S), 2)
+    world.pass_time(1.5 * CHECKPOINT_S, 1.0)
+    asked = pb.LeaseKeepAliveRequest(ID=2).SerializeToString()
+    assert renewed() is None, "what was written down is to be taken back"
+    assert world.renew(2) == round(2 * CHECKPOINT_S)
 
 
 def test_a_deposed_leader_revokes_nothing_when_it_wakes_up(world: World) -> None:

@@ -8,6 +8,7 @@ import pytest
 from roost.errors import ModelRefused, OutcomeUnknown, Overloaded
 from roost.member import Member, MemberConfig
 from roost.member.errors import OperationFailed, RequestTooLarge
+from roost.member.operation import Light
 from roost.member.pipeline import long_run
 from roost.outcome import Outcome
 from roost.sim.members.loop import run_virtually
@@ -41,6 +42,7 @@ class FillingCluster(Cluster):
             return b"filled with " + body
 
         member.register("fill", lambda _txn, body: Long(lambda txn: run(txn, body)))
+        member.register("look", Light(lambda _txn, _body: b"looked", lambda _txn, _body: b"late"))
         return member
 
     def filled(self, position: int) -> list[bytes]:
@@ -118,6 +120,22 @@ def test_it_is_seen_whole_or_not_at_all_and_others_wait_their_turn(tmp_path: Pat
         assert cluster.is_clear()
         assert member.status().queue_count == 0
         assert len({it.term for it in cluster.members.values()}) == 1
+
+    run(tmp_path, story)
+
+
+def test_what_is_light_is_answered_meanwhile_whoever_is_asked(tmp_path: Path) -> None:
+    """A deletion of many keys took longer than leases had whose clients kept them alive."""
+
+    async def story(cluster: FillingCluster) -> None:
+        leader = await cluster.leader()
+        said: list[Outcome] = []
+        cluster.members[leader].transact_nowait("fill", b"x", said.append)
+        await cluster.until(lambda: cluster.ran > 0)
+        for member in cluster.members.values():
+            assert await member.transact("look", b"") == b"looked"
+        assert (said, cluster.ran < SLICES) == ([], True)
+        await cluster.until(lambda: bool(said))
 
     run(tmp_path, story)
 

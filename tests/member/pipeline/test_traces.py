@@ -11,7 +11,7 @@ from roost import tracing
 from roost.errors import ModelRefused, RoostError
 from roost.flow import Flow
 from roost.member import Member
-from roost.member.operation import Changing
+from roost.member.operation import Changing, Light
 from roost.member.pipeline.traces import Traces
 from roost.outcome import Done, Outcome, settle_future
 from roost.sim.members.loop import run_virtually
@@ -110,7 +110,7 @@ def begun(traces: Traces, number: int, told: list[Outcome]) -> Done:
     """A request that has run; what it is answered by."""
     flow = Traced.of(FLOW, f"id-{number}")
     run, answered = traces.lead(flow, "put", lambda _txn, body: body, told.append)
-    assert not isinstance(run, Changing)
+    assert not isinstance(run, Changing | Light)
     assert run(cast("Txn", Run()), b"x") == b"x"
     return answered
 

@@ -3,7 +3,8 @@
 Deadlines live in the leader's memory (`deadlines.py`).  A member that begins to lead gives every
 lease what is written of it, and a grace.  Renewals only move the deadline; they are answered once
 leadership is confirmed, and against a state that holds every revocation before them, so nobody is
-told that a lease lives which is gone (etcd #20615).  A lease whose time is up goes away by an
+told that a lease lives which is gone (etcd #20615).  They wait for nothing that is written: a
+deletion of a million keys ends nobody's lease.  A lease whose time is up goes away by an
 operation that looks at the deadline again where it runs: a deposed leader that wakes up revokes
 nothing (etcd #17425).
 
@@ -19,6 +20,7 @@ import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from heapq import merge
 
 from roost.database.model import Long, Txn, Walk
@@ -85,7 +87,8 @@ class Lessor:
             clock_s=clock_s,
             grace_s=limits.lease_grace_s,
         )
-        self._expiring_count = 0
+        # Revocations of what has run out that are on their way.
+        self._expiring: set[bytes] = set()
         self._checkpoint_at_s = 0.0
         self._unchecked: Walk | None = None
         self._ticker = Ticker(LOOK_S, self.look)
@@ -110,9 +113,10 @@ class Lessor:
         self._deadlines.follow_leadership()
         if not self._deadlines.is_leading:
             return
-        for name in self._deadlines.take_due(_EXPIRING_MAX - self._expiring_count):
-            self._expiring_count += 1
-            self._replica.transact_nowait(EXPIRE, name, self._on_expired)
+        for name in self._deadlines.take_due(_EXPIRING_MAX - len(self._expiring)):
+            if name not in self._expiring:
+                self._expiring.add(name)
+                self._replica.transact_nowait(EXPIRE, name, partial(self._on_expired, name))
         now_s = self._clock_s()
         if now_s >= self._checkpoint_at_s:
             if self._checkpoint_at_s:
@@ -122,8 +126,8 @@ class Lessor:
         if self._unchecked is not None:
             self._checkpoint_slice(self._unchecked)
 
-    def _on_expired(self, outcome: Outcome) -> None:
-        self._expiring_count -= 1
+    def _on_expired(self, name: bytes, outcome: Outcome) -> None:
+        self._expiring.remove(name)
         if isinstance(outcome, RoostError):
             logger.info("a lease could not be revoked yet: %s", outcome)
 
@@ -169,6 +173,20 @@ class Lessor:
         answer = leases.revoke(self._mvcc, txn, name)
         self.counts.revoked += 1
         return answer
+
+    def renew_now(self, txn: Txn, body: bytes) -> bytes | None:
+        """Light operation: as `renew`; None when something is to be written, or it is run out.
+
+        Whoever keeps a lease alive waits for nobody's writing: that might take longer than the
+        lease has, and nothing that it decides has to do with that.
+        """
+        name = name_of(pb.LeaseKeepAliveRequest.FromString(body).ID)
+        if name in self._expiring:
+            return None
+        lease = leases.get(self._mvcc, txn, name)
+        if lease is not None and lease.remaining_s:
+            return None
+        return self.renew(txn, body)
 
     def renew(self, txn: Txn, body: bytes) -> bytes:
         """Operation: body is a LeaseKeepAliveRequest; a lease that is gone has a TTL of 0."""

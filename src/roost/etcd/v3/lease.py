@@ -3,6 +3,7 @@
 from google.protobuf.message import DecodeError
 
 from roost.call import Call, Code, StreamCall
+from roost.database.model import Light
 from roost.errors import RoostError
 from roost.etcd import errors
 from roost.etcd.access.judge import anybody
@@ -25,7 +26,7 @@ class LeaseService:
         border, rights = desk.border, Rights(desk.mvcc)
         border.register("etcd.lease_grant", lessor.grant, anybody)
         border.register("etcd.lease_revoke", lessor.revoke, rights.lease_revoke)
-        border.register(RENEW, lessor.renew, rights.lease_renew)
+        border.register(RENEW, Light(lessor.renew_now, lessor.renew), rights.lease_renew)
         border.register("etcd.lease_time_to_live", lessor.time_to_live, rights.lease_time_to_live)
         border.register(LIST, lessor.list_leases, anybody)
         border.replica.register(EXPIRE, lessor.expire)

@@ -36,7 +36,7 @@ from roost.member.errors import (
     TooManyLearners,
     TooManyPeerUrls,
 )
-from roost.member.operation import Changing, Operation
+from roost.member.operation import AnyOperation, Changing
 from roost.raft import Change, ChangeKind, Id
 from roost.store import Txn
 
@@ -105,7 +105,7 @@ class Membership:
         self._is_reachable = is_reachable
         self._wall_s = wall_s
 
-    def operations(self) -> dict[str, Operation | Changing]:
+    def operations(self) -> dict[str, AnyOperation]:
         """By name: those that change the configuration, and those that only change a record."""
         return {
             ADD: Changing(self.add),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from roost.errors import RoostError
 from roost.flow import Flow
 from roost.member.errors import OperationFailed
-from roost.member.operation import Changing, Operation
+from roost.member.operation import AnyOperation
 from roost.outcome import Done, Outcome, Waiting, tell_failure
 
 
@@ -15,7 +15,7 @@ class Request:
     """One operation that was asked for; once it has run, what came of it waits in `outcome`."""
 
     name: str
-    operation: Operation | Changing
+    operation: AnyOperation
     body: bytes
     done: Done
     flow: Flow

@@ -42,8 +42,9 @@ from roost.member.errors import (
     LearnerBehind,
     RequestTooLarge,
 )
-from roost.member.operation import Changing, Operation
+from roost.member.operation import AnyOperation, Changing, Light
 from roost.member.pipeline.batch import Batch, Request, internal_error
+from roost.member.pipeline.lights import Lights
 from roost.member.pipeline.long_run import LongRun
 from roost.member.pipeline.pacing import HOLD_S, Pace, Pacing
 from roost.member.pipeline.traces import Traces
@@ -108,6 +109,7 @@ class Executor:
         # Looked at once: when the last queue is made, at the end, nobody looks at memory any more.
         self._queue_bytes_max = self._memory.share(self._config.queue_bytes_max, 8)
         self._queue = self._make_queue()
+        self._lights = Lights()
         # Their turn has come, and before they ran the batch was full, or one that runs alone came.
         self._taken: deque[Request] = deque()
         # It changes the configuration: its turn has come, and it runs alone.
@@ -129,7 +131,7 @@ class Executor:
     def queue_count(self) -> int:
         """Operations waiting to run; zero when idle."""
         alone = (self._change is not None) + (self._long is not None)
-        return self._queue.count + len(self._taken) + alone
+        return self._queue.count + len(self._taken) + len(self._lights) + alone
 
     @property
     def queue_bytes(self) -> int:
@@ -154,7 +156,7 @@ class Executor:
     def submit(
         self,
         name: str,
-        operation: Operation | Changing,
+        operation: AnyOperation,
         body: bytes,
         done: Done,
         flow: Flow = OWN,
@@ -167,6 +169,13 @@ class Executor:
         if type(flow) is not Flow:
             operation, done = self._traces.lead(flow, name, operation, done)
         request = Request(name, operation, body, done, flow, waiting)
+        if isinstance(operation, Light) and self._lights.take(request):
+            return True
+        return self._line_up(request)
+
+    def _line_up(self, request: Request) -> bool:
+        """Have it run in its place in the queue; False when the caller was told why not."""
+        flow, body = request.flow, request.body
         if self._memory.is_short and self._queue.bytes + len(body) > SHORT_QUEUE_BYTES_MAX:
             request.tell(self._memory.refusal())
             return False
@@ -205,6 +214,8 @@ class Executor:
 
         What is left has the next turn of the loop, so a turn's work is bounded (D14).
         """
+        if self._lights and self._is_open and not self._core.transfer_target:
+            self._run_lights()
         if self._has_leftovers and not self._long and self._has_room():
             self._clear_parts()
         if self._has_work and not self._long and self._has_room():
@@ -219,6 +230,14 @@ class Executor:
                 self._is_held = True
                 self._run_again(HOLD_S)
         elif self._long and self._has_room():
+            self._run_again(0)
+
+    def _run_lights(self) -> None:
+        """Run what need not wait for room."""
+        ran = self._lights.run(self._store.begin(), self._line_up)
+        if ran:
+            self._answer_when_confirmed(Batch(self._core.term, ran))
+        if self._lights:
             self._run_again(0)
 
     def release(self) -> None:
@@ -314,6 +333,8 @@ class Executor:
             if isinstance(operation, Changing):
                 self._change = request
                 break
+            if isinstance(operation, Light):
+                operation = operation.later
             ran.append(request)
             mark = txn.savepoint()
             try:
@@ -489,7 +510,7 @@ class Executor:
         if self._change is not None:
             handed_back.append(self._change)
             self._change = None
-        handed_back += self._taken
+        handed_back += [*self._taken, *self._lights.take_all()]
         self._taken.clear()
         queue, self._queue = self._queue, self._make_queue()
         self._queue.refused_count = queue.refused_count

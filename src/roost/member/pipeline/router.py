@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from roost.errors import CallerGone, NoLeader, NotLeader, Overloaded, RoostError
 from roost.flow import OWN, Flow
-from roost.member.operation import Changing, Operation
+from roost.member.operation import AnyOperation
 from roost.member.pipeline.batch import Request
 from roost.member.pipeline.executor import Executor
 from roost.member.pipeline.forwarding import Forwarder
@@ -50,7 +50,7 @@ class Router:
         core: Core,
         executor: Executor,
         forwarder: Forwarder,
-        operations: Mapping[str, Operation | Changing],
+        operations: Mapping[str, AnyOperation],
         *,
         slices: Slices,
         timeout_ticks: int,

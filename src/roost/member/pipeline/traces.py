@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from roost.errors import Refused, RoostError
 from roost.flow import Flow
-from roost.member.operation import Changing, Operation
+from roost.member.operation import AnyOperation, Changing, Light
 from roost.outcome import Done, Outcome, ReadDone
 from roost.store import Long, Txn
 from roost.tracing import Traced, Way
@@ -41,8 +41,8 @@ class Traces:
     _entry_of: dict[Way, _Entry] = field(default_factory=dict)
 
     def lead(
-        self, flow: Flow, name: str, operation: Operation | Changing, done: Done
-    ) -> tuple[Operation | Changing, Done]:
+        self, flow: Flow, name: str, operation: AnyOperation, done: Done
+    ) -> tuple[AnyOperation, Done]:
         """Note what becomes of a request that this member runs, as leader."""
         if not isinstance(flow, Traced):
             return operation, done
@@ -56,7 +56,7 @@ class Traces:
             way.end("answered", outcome=_told(outcome))
             done(outcome)
 
-        if isinstance(operation, Changing):
+        if isinstance(operation, Changing | Light):
             return operation, answered
         run = operation
 
