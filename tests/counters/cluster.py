@@ -31,13 +31,14 @@ class CountingCluster(Cluster):
         self, config: MemberConfig, on_fatal: Callable[[BaseException], None] = raise_fatal
     ) -> Member:
         member = super().open(config, on_fatal)
-        self.trees.setdefault(config.name, MemoryTrees())
+        # Those of now: a member that is gone by the time it opens them has no others.
+        trees = self.trees.setdefault(config.name, MemoryTrees())
         world = self.network.machine(config.listen_peer_urls[0])
         directory = config.data_dir / "counters.1"
 
         def open_trees() -> Trees:
             directory.mkdir(mode=0o700, exist_ok=True)  # by it a member knows that it has counted
-            return self.trees[config.name]
+            return trees
 
         self.counting[config.name] = Counting(
             member,
@@ -80,7 +81,12 @@ class CountingCluster(Cluster):
 
     def crash(self, position: int) -> None:
         """The process of a member is gone; what was not durable is, too."""
-        self.counting.pop(self.names[position]).abandon()
+        name = self.names[position]
+        self.counting.pop(name).abandon()
+        trees = self.trees[name]
+        if isinstance(trees, MemoryTrees):
+            # What was being written when it died is written to what nobody reads any more.
+            self.trees[name] = trees.copy()
         member = self.members.pop(position)
         member.abandon()
         member.journal.abandon()

@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from roost.counters import messages, reading, receiving, sending
@@ -328,7 +329,8 @@ def test_an_old_state_is_found_out_by_how_far_it_was_when_it_was_opened() -> Non
     """It may have counted more since than it had lost: its version says nothing then."""
     partner, epoch = open_store(1), b"x" * 16
     partner.meet(epoch, Opening(3, 7, (0, 2, 4)))
-    partner.heard_of(partner.owners.number_of(epoch)).version = 9
+    heard = partner.heard_of(partner.owners.number_of(epoch))
+    heard.version = heard.told = 9
     partner.meet(epoch, Opening(4, 8, (0, 2, 4, 9)))
     with pytest.raises(OwnerForked, match="opened there at version 6"):
         partner.meet(epoch, Opening(5, 9, (0, 2, 4, 9, 6)))
@@ -336,6 +338,25 @@ def test_an_old_state_is_found_out_by_how_far_it_was_when_it_was_opened() -> Non
         partner.meet(epoch, Opening(6, 9, (6, 11)))
     # Of so many openings ago it does not say how far it was.
     partner.meet(epoch, Opening(7, 9, (11, 12)))
+
+
+def test_what_a_relay_has_told_of_later_openings_makes_no_old_state_of_them() -> None:
+    """The way from the owner was cut; it was opened anew, and a relay went on telling."""
+    partner, owner = open_store(1), open_store(2)
+    increment(owner, [("a", 1)])
+    owner.perform()
+    partner.meet(owner.epoch, Opening(3, 7, (0, 2, 4)))
+    changes = sending.changes_after(owner, 0)
+    assert changes is not None
+    relayed = msgspec.structs.replace(changes, last=9, is_relayed=True)
+    assert receiving.receive_changes(partner, relayed).is_taken
+    heard = partner.heard_of(partner.owners.number_of(owner.epoch))
+    assert (heard.version, heard.told) == (9, 0)
+    partner.meet(owner.epoch, Opening(4, 8, (0, 2, 4, 6)))
+    told = msgspec.structs.replace(changes, first=9, last=10, parts=[])
+    assert receiving.receive_changes(partner, told).is_taken
+    with pytest.raises(OwnerForked, match="told more, up to 10"):
+        partner.meet(owner.epoch, Opening(5, 9, (0, 2, 4, 6, 7)))
 
 
 def test_a_store_keeps_how_far_it_was_when_it_was_opened() -> None:

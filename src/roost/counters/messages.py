@@ -70,7 +70,8 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True, tag="changes"):
 
     Each row's version is between the two.  A register that has changed again behind `last` has no
     row: it comes later.  `is_all`: there was none, and nothing behind `last`.  `keys` has the
-    newest requests that it did there.  `decode` has checked what is said here.
+    newest requests that it did there.  `is_relayed`: somebody else tells them.  `decode` has
+    checked what is said here.
     """
 
     epoch: Epoch
@@ -78,6 +79,7 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True, tag="changes"):
     last: Number
     epochs: list[Epoch]
     is_all: bool = False
+    is_relayed: bool = False
     parts: list[PartRow] = []
     tombstones: list[TombstoneRow] = []
     keys: list[KeyRow] = []

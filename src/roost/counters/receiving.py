@@ -59,6 +59,8 @@ def receive_changes(store: Store, changes: Changes) -> Received:
         _merge_tombstone(store, it.key, owner, rows.tombstone_of(it, numbers))
     heard = store.heard_of(owner)
     heard.version = changes.last
+    if not changes.is_relayed:
+        heard.told = changes.last
     if changes.is_all:
         heard.level = changes.last
     for done in changes.keys:

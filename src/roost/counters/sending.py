@@ -93,6 +93,7 @@ def changes_after(store: Store, position: int, owner: int | None = None) -> Chan
         first=position,
         last=last,
         is_all=is_all,
+        is_relayed=owner is not None,
         epochs=found.epochs,
         parts=found.parts,
         tombstones=found.tombstones,

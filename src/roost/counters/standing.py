@@ -43,6 +43,7 @@ class _HeardRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     versions: int
     opening: int
     nonce: int
+    told: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,9 @@ class Heard:
     """What is here of one owner, durable or not.
 
     `level` is the newest version at which all that the owner had was here.  What was heard up to a
-    later one may lack a register that has changed again since, and comes later.
+    later one may lack a register that has changed again since, and comes later.  `told` is up to
+    where the owner has told its changes itself, at the openings that were met; a relay may have
+    told more, of openings that were not.
     """
 
     version: int = 0
@@ -86,6 +89,7 @@ class Heard:
     versions: int = 0
     opening: int = 0
     nonce: int = 0
+    told: int = 0
 
     def weigh(self, part: Part | None, sign: int) -> None:
         """Add a part, or take it away."""
@@ -105,6 +109,7 @@ class Heard:
                 self.versions,
                 self.opening,
                 self.nonce,
+                self.told,
             )
         )
 

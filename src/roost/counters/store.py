@@ -319,10 +319,10 @@ class Store:
                 " where it was met before: one of the two directories is a copy, or an old state"
             )
         began = opening.began_behind(held.opening) if held.opening else None
-        if began is not None and began < held.version:
+        if began is not None and began < held.told:
             raise OwnerForked(
                 f"{epoch.hex()} was opened there at version {began}, and has told more, up to"
-                f" {held.version}, before: that directory was an old state"
+                f" {held.told}, before: that directory was an old state"
             )
         heard = self.heard_of(owner)
         heard.opening, heard.nonce = opening.number, opening.nonce
