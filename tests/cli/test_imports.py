@@ -20,7 +20,7 @@ print("\\n".join(sorted(sys.modules)))
 # What a put may cost to start (issue 13); words for what goes wrong are loaded when it does, and
 # some commands have a second module of their own.
 OURS_MAX = 60
-TROUBLES = {"roost.cli.troubles", "roost.os_errors"}
+TROUBLES = {"roost.cli.troubles", "roost.os_errors", "roost.runbook"}
 SERVERS = {"lmdb", "bcrypt", "uvicorn", "starlette", "yaml", "cryptography"}
 # Each as far as it comes with nobody to talk to.
 NOBODY = ("--endpoints", "127.0.0.1:1", "--timeout", "0.2")

@@ -63,18 +63,18 @@ def test_blocks_in_the_middle_are_alike() -> None:
 
 
 def test_statistics_are_those_of_the_numbers() -> None:
-    rows = sensor(1000)
+    rows = sensor(2000)
     rows.values[7] = math.nan
     block = parse(encode(rows), 1)
     assert block.summary is not None
     count, total, _, least, most, first, last = block.summary.columns[:, 0].tolist()
     numbers = rows.values[~np.isnan(rows.values)]
-    assert (count, first, last) == (999, numbers[0], numbers[-1])
+    assert (count, first, last) == (1999, numbers[0], numbers[-1])
     assert (least, most) == (numbers.min(), numbers.max())
     assert math.isclose(total, math.fsum(numbers), rel_tol=1e-12)
     assert math.isclose(float(means(block.summary)[0]), float(numbers.mean()), rel_tol=1e-12)
     assert math.isclose(float(deviations(block.summary)[0]), float(numbers.std()), rel_tol=1e-9)
-    assert (block.first, block.last) == (BEGIN, BEGIN + 999 * SECOND)
+    assert (block.first, block.last) == (BEGIN, BEGIN + 1999 * SECOND)
 
 
 def test_small_blocks_have_short_heads_and_nothing_of_only_nans() -> None:

@@ -188,6 +188,9 @@ def test_a_row_holds_what_it_is_bound_to_or_what_etcd_does() -> None:
     unknown = Figures("x", "roost", history=Verdict.UNKNOWN.value)
     assert faults(ROWS["limit"], unknown, None) != []
     assert faults(ROWS["delete"], Figures("x", "roost", facts={"missing": 3}), None) != []
+    ours, theirs = (Figures("x", it, facts={"failed": 8}) for it in ("roost", "etcd"))
+    assert faults(ROWS["sorted"], ours, None) == ["failed: 8, at most 0"]
+    assert faults(ROWS["sorted"], ours, theirs) == []
     assert faults(ROWS["unfinished"], good, None) == []
     fat = Figures("x", "roost", grown_mib=300)
     assert faults(ROWS["unfinished"], fat, None) != []

@@ -59,6 +59,11 @@ def faults(row: Row, ours: Figures, theirs: Figures | None) -> list[str]:
     found = common_faults(ours, theirs)
     if ours.facts.get("missing"):
         found.append(f"missing: {ours.facts['missing']:,.0f}")
+    failed, theirs_failed = (
+        0 if it is None else it.facts.get("failed", 0) for it in (ours, theirs)
+    )
+    if failed > theirs_failed:
+        found.append(f"failed: {failed:,.0f}, at most {theirs_failed:,.0f}")
     for name, bound in row.most:
         has, other = ours.value(name), None if theirs is None else theirs.value(name)
         limit = max(bound, other or 0.0)

@@ -16,8 +16,8 @@ class Row:
     """One row.
 
     `act(target, begin)` prepares, calls `begin`, does what the row is about, and returns facts.  Of
-    those, `missing` must be 0; `most` are no more than the bound given, or than etcd's; `least` are
-    as much as etcd's at least.
+    those, `missing` must be 0, and `failed` no more than etcd's; `most` are no more than the bound
+    given, or than etcd's; `least` are as much as etcd's at least.
     """
 
     name: str
