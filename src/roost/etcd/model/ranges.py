@@ -314,9 +314,13 @@ class RangeReading:
             if not is_first:
                 yield ROWS_MAX
             left = wanted - rows.taken_count if wanted else self._step_rows
-            for name, encoded in rows.take(min(left, self._step_rows)):
-                if not self._is_filtered or _passes(request, encoded):
-                    sorting.add(kv_pb2.KeyValue.FromString(encoded), name, encoded)
+            sorting.add(
+                [
+                    (kv_pb2.KeyValue.FromString(encoded), name, encoded)
+                    for name, encoded in rows.take(min(left, self._step_rows))
+                    if not self._is_filtered or _passes(request, encoded)
+                ]
+            )
             if is_first and wanted:
                 known = self._known_count()  # of this turn; later it is another state's
             is_first = False

@@ -1,18 +1,18 @@
 """Sorts what a range finds by something else than its keys, without a step that is long.
 
 Of each row it keeps what it is sorted by and the name by which the row is found again.  They are
-sorted in runs, and the runs merged; when few are wanted, only the best are kept, and a row that is
-no better than the worst of them is only counted.  Those that are equal stay in the order of their
-keys.
+sorted in runs, and the runs merged; when few are wanted, only the best of each part are looked at,
+and a row that is no better than the worst of those that are kept is only counted.  Those that are
+equal stay in the order of their keys.
 
 Full?  What it keeps is counted against the room of all answers in the making; a range that there
 is no room to sort is refused.
 """
 
-from collections.abc import Callable, Iterator
-from heapq import merge
+from collections.abc import Callable, Iterator, Sequence
+from heapq import merge, nlargest, nsmallest
 from itertools import islice
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Protocol
 
 import msgspec
@@ -60,11 +60,11 @@ class _Sorted(msgspec.Struct, gc=False, frozen=True):
         return _ROW_BYTES + len(self.name) + (len(self.by) if isinstance(self.by, bytes) else 0)
 
 
-_BY = attrgetter("by")
+_BY, _FIRST = attrgetter("by"), itemgetter(0)
 
 
 class Sorting:
-    """One sorting: `add` all, `finish`, then `names` has them in order."""
+    """One sorting: `add` all, part by part, `finish`, then `names` has them in order."""
 
     def __init__(
         self, request: pb.RangeRequest, room: Memory, size_of: Callable[[bytes], int]
@@ -85,19 +85,28 @@ class Sorting:
         self.names: list[bytes] = []
         self.size = 0
 
-    def add(self, kv: Sortable, name: bytes, encoded: bytes) -> None:
-        """Sort a row in.
+    def add(self, rows: Sequence[tuple[Sortable, bytes, bytes]]) -> None:
+        """Sort a part in: what each is sorted by, its name, and how it is encoded.
 
         Raises:
             Overloaded: there is no room for it.
 
         """
-        self.count += 1
-        by, worst = self._by(kv), self._worst
+        self.count += len(rows)
+        by_of, worst = self._by, self._worst
+        part = [(by_of(kv), name, encoded) for kv, name, encoded in rows]
         # Whoever is no better than the worst would stand behind it, as its key does.
-        if worst is not None and (by <= worst if self._is_descending else by >= worst):
-            return
-        row = _Sorted(by, name, self._size_of(encoded))
+        if worst is not None and self._is_descending:
+            part = [it for it in part if it[0] > worst]
+        elif worst is not None:
+            part = [it for it in part if it[0] < worst]
+        if 0 < self._limit < len(part):
+            choose = nlargest if self._is_descending else nsmallest
+            part = choose(self._limit, part, key=_FIRST)
+        for by, name, encoded in part:
+            self._keep(_Sorted(by, name, self._size_of(encoded)))
+
+    def _keep(self, row: _Sorted) -> None:
         if not self._room.take(row.kept_bytes):
             raise Overloaded("there is no room to sort so large a range")
         self._room_bytes += row.kept_bytes
