@@ -1,7 +1,7 @@
 """What a Ready takes along, once and in order, beside a model that keeps plain lists."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from roost.raft import (
@@ -79,7 +79,8 @@ class Model:
         ready = handing.take(self.state)
         if ready is None:
             assert self.handed == len(self.log), "an entry waits, and nobody is told"
-            assert self.given == self.durable or self.unapplied >= APPLY_BYTES
+            is_full = self.unapplied >= APPLY_BYTES or self.given - self.applied >= APPLY_COUNT
+            assert self.given == self.durable or is_full
             return
         assert [it.payload for it in ready.entries] == self.log[self.handed :]
         self.handed = len(self.log)
@@ -121,6 +122,7 @@ STEPS = st.lists(
 
 
 @given(STEPS)
+@example([*[("propose", 0)] * 3, ("take", 0), ("persist", 0), ("take", 0)])
 def test_each_entry_goes_to_the_disk_once_and_to_the_state_machine_once_when_it_is_there(
     steps: list[tuple[str, int]],
 ) -> None:
