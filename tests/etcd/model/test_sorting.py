@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from roost.errors import Overloaded
 from roost.etcd.model import sorting
-from roost.etcd.model.sorting import BEST_COUNT_MAX, SORT_KEYS, Sorting
+from roost.etcd.model.sorting import BEST_COUNT_MAX, SORT_KEYS, Found, Sorting
 from roost.etcd.model.wire import KeyValue
 from roost.proto import rpc_pb2 as pb
 
@@ -55,7 +55,7 @@ def row(number: int, *fields: int) -> KeyValue:
 
 def sort(request: pb.RangeRequest, rows: list[KeyValue], room: Room) -> Sorting:
     made = Sorting(request, room, len)
-    named = [(kv, b"name-%d" % number, bytes(number + 1)) for number, kv in enumerate(rows)]
+    named = [Found(kv, b"name-%d" % number, bytes(number + 1)) for number, kv in enumerate(rows)]
     for at in range(0, len(named), PART):
         made.add(named[at : at + PART])
     for _ in made.finish():
@@ -98,7 +98,7 @@ def test_of_few_that_are_wanted_only_the_best_are_kept() -> None:
     made = Sorting(request, room, len)
     kept = []
     for number in range(3 * sorting.RUN_COUNT_MAX):
-        made.add([(row(number), b"name", b"1")])
+        made.add([Found(row(number), b"name", b"1")])
         kept.append(room.whole - room.left)
     one = kept[0]
     assert max(kept) <= (sorting.RUN_COUNT_MAX + 2) * one
@@ -110,11 +110,11 @@ def test_beyond_that_all_are_kept_and_a_range_that_is_too_large_is_refused() -> 
     room = Room(100_000)
     made = Sorting(request, room, len)
     for number in range(100_000 // 250):
-        made.add([(row(number), b"name", b"1")])
+        made.add([Found(row(number), b"name", b"1")])
     while room.left >= 250:
-        made.add([(row(0), b"name", b"1")])
+        made.add([Found(row(0), b"name", b"1")])
     with pytest.raises(Overloaded):
-        made.add([(row(0), b"a name that no room is left for" * 10, b"1")])
+        made.add([Found(row(0), b"a name that no room is left for" * 10, b"1")])
     made.close()
     assert room.left == room.whole, "what was refused keeps nothing"
 
@@ -126,7 +126,7 @@ def test_a_long_value_that_is_sorted_by_counts_for_what_it_takes() -> None:
         request = pb.RangeRequest(sort_target=target)
         made = Sorting(request, room, len)
         kv = KeyValue(b"k", 1, 1, 1, bytes(10_000), 0)
-        made.add([(kv, b"name", b"1")])
+        made.add([Found(kv, b"name", b"1")])
         kept.append(room.whole - room.left)
     assert kept[1] - kept[0] == 10_000
 
@@ -135,7 +135,7 @@ def test_no_step_of_the_merging_is_long() -> None:
     request = pb.RangeRequest(sort_target=pb.RangeRequest.MOD)
     made = Sorting(request, Room(), len)
     for number in range(5000):
-        made.add([(row(number), b"%d" % number, b"1")])
+        made.add([Found(row(number), b"%d" % number, b"1")])
     lengths = [len(made.names) for _ in made.finish()]
     steps = [after - before for before, after in zip([0, *lengths], lengths, strict=False)]
     assert len(steps) >= 5000 // 512

@@ -18,7 +18,7 @@ from roost.etcd.model.costs import Costs
 from roost.etcd.model.mvcc import Mvcc, range_stop
 from roost.etcd.model.page_counts import Rest
 from roost.etcd.model.rows import BYTES_MAX, ROWS_MAX, CurrentRows, OldRows, Row, Rows
-from roost.etcd.model.sorting import Sorting
+from roost.etcd.model.sorting import Found, Sorting
 from roost.etcd.model.wire import (
     decode_key_value,
     field,
@@ -316,7 +316,7 @@ class RangeReading:
             left = wanted - rows.taken_count if wanted else self._step_rows
             sorting.add(
                 [
-                    (kv_pb2.KeyValue.FromString(encoded), name, encoded)
+                    Found(kv_pb2.KeyValue.FromString(encoded), name, encoded)
                     for name, encoded in rows.take(min(left, self._step_rows))
                     if not self._is_filtered or _passes(request, encoded)
                 ]

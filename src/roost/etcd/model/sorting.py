@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from heapq import merge, nlargest, nsmallest
 from itertools import islice
 from operator import attrgetter, itemgetter
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -45,6 +45,14 @@ class Memory(Protocol):
 
     def take(self, count: int) -> bool: ...
     def give_back(self, count: int) -> None: ...
+
+
+class Found(NamedTuple):
+    """A row: what it is sorted by, by which name it is found again, and how it is encoded."""
+
+    kv: Sortable
+    name: bytes
+    encoded: bytes
 
 
 class _Sorted(msgspec.Struct, gc=False, frozen=True):
@@ -85,8 +93,8 @@ class Sorting:
         self.names: list[bytes] = []
         self.size = 0
 
-    def add(self, rows: Sequence[tuple[Sortable, bytes, bytes]]) -> None:
-        """Sort a part in: what each is sorted by, its name, and how it is encoded.
+    def add(self, rows: Sequence[Found]) -> None:
+        """Sort a part in.
 
         Raises:
             Overloaded: there is no room for it.
