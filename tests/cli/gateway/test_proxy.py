@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from roost.cli.gateway.proxy import BUFFER_BYTES, Proxy
+from roost.cli.gateway.proxy import BUFFER_BYTES, Proxy, _Side
 from roost.cli.gateway.targets import Target, Targets
 from roost.testing.patience import PATIENCE_S
 from roost.testing.ports import free_ports
@@ -184,5 +184,56 @@ def test_those_that_have_rested_are_tried() -> None:
         assert not targets.rests(target)
         again.close()
         await proxy.close()
+
+    run(test())
+
+
+class FakeTransport(asyncio.Transport):
+    """Keeps what is written to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[bytes] = []
+        self.reads = True
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        del high, low
+
+    def is_reading(self) -> bool:
+        return self.reads
+
+    def is_closing(self) -> bool:
+        return False
+
+    def pause_reading(self) -> None:
+        self.reads = False
+
+    def resume_reading(self) -> None:
+        self.reads = True
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written.append(bytes(data))
+
+    def write_eof(self) -> None:
+        self.written.append(b"the end")
+
+
+def test_what_comes_before_there_is_another_side_is_handed_on_and_no_more_is_read() -> None:
+    """CPython 3.11.2 reads though it was told not to while a connection is made (`make fresh`)."""
+
+    async def test() -> None:
+        client, member = _Side(lambda: None), _Side(lambda: None)
+        ways = FakeTransport(), FakeTransport()
+        for side, way in zip((client, member), ways, strict=True):
+            side.connection_made(way)
+        client.data_received(b"early")
+        assert [it.reads for it in ways] == [False, True]
+        assert client.eof_received(), "what the other side has to say still comes"
+        while any(it.reads for it in ways):
+            await asyncio.sleep(0)
+        member.join(client)
+        client.join(member)
+        assert ways[1].written == [b"early", b"the end"]
+        assert [it.reads for it in ways] == [True, True]
 
     run(test())

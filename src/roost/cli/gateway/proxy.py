@@ -28,22 +28,40 @@ class _Side(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.other: _Side | None = None
         self._has_ended = False
+        # What came before there was another side: a read at most, and then it is paused.
+        self._early = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = made = cast("asyncio.Transport", transport)
         made.set_write_buffer_limits(BUFFER_BYTES)
-        made.pause_reading()  # until there is another side
+        # Not here and now: CPython 3.11.2 begins to read behind this, paused or not.
+        asyncio.get_running_loop().call_soon(self._wait)
         sock = made.get_extra_info("socket")
         if sock is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
+    def _wait(self) -> None:
+        """Read nothing until there is another side."""
+        if self.transport is not None and self.other is None and self.transport.is_reading():
+            self.transport.pause_reading()
+
     def join(self, other: "_Side") -> None:
-        """Hand on what comes from now on."""
+        """Hand on what has come, and what comes from now on."""
         self.other = other
-        if self.transport is not None:
+        early, self._early = self._early, b""
+        to = self._other_transport()
+        if to is not None and early:
+            to.write(early)
+        if to is not None and self._has_ended:
+            to.write_eof()
+        if self.transport is not None and not self.transport.is_reading():
             self.transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
+        if self.other is None:
+            self._early += data
+            self._wait()
+            return
         other = self._other_transport()
         if other is not None:
             other.write(data)
@@ -51,6 +69,8 @@ class _Side(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Hand the end on; what the other side has to say still comes."""
         self._has_ended = True
+        if self.other is None:
+            return True
         other = self._other_transport()
         if other is None or self.other is None or self.other.has_ended:
             return False
