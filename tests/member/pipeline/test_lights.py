@@ -5,7 +5,7 @@ import pytest
 from roost.errors import CallerGone, Refused
 from roost.member.errors import OperationFailed
 from roost.member.operation import Light
-from roost.member.pipeline.lights import COUNT_MAX, TURN_COUNT_MAX
+from roost.member.pipeline.lights import BODY_BYTES_MAX, COUNT_MAX, TURN_COUNT_MAX
 from roost.outcome import Outcome
 from roost.store import Long, Steps, Store, Txn
 from tests.member.pipeline.test_executor import StubCore, ignore, make, put, store
@@ -88,6 +88,14 @@ def test_when_too_many_come_they_go_into_the_queue(store: Store) -> None:
     while executor.queue_count:
         executor.run()
     assert len(found) == COUNT_MAX + 1
+
+
+def test_what_is_large_goes_into_the_queue_which_counts_bytes(store: Store) -> None:
+    executor = make(store, StubCore())
+    light = looking(store, [])
+    for size, queued in ((BODY_BYTES_MAX, 0), (BODY_BYTES_MAX + 1, BODY_BYTES_MAX + 1)):
+        assert executor.submit("look", light, bytes(size), ignore)
+        assert executor.queue_bytes == queued
 
 
 def test_refusals_bugs_and_who_waits_no_more_are_told_as_of_others(store: Store) -> None:

@@ -180,20 +180,24 @@ class Lessor:
         Whoever keeps a lease alive waits for nobody's writing: that might take longer than the
         lease has, and nothing that it decides has to do with that.
         """
-        name = name_of(pb.LeaseKeepAliveRequest.FromString(body).ID)
+        lease_id = pb.LeaseKeepAliveRequest.FromString(body).ID
+        name = name_of(lease_id)
         if name in self._expiring:
             return None
         lease = leases.get(self._mvcc, txn, name)
         if lease is not None and lease.remaining_s:
             return None
-        return self.renew(txn, body)
+        return self._renewed(txn, lease_id, lease)
 
     def renew(self, txn: Txn, body: bytes) -> bytes:
         """Operation: body is a LeaseKeepAliveRequest; a lease that is gone has a TTL of 0."""
         lease_id = pb.LeaseKeepAliveRequest.FromString(body).ID
+        return self._renewed(txn, lease_id, leases.get(self._mvcc, txn, name_of(lease_id)))
+
+    def _renewed(self, txn: Txn, lease_id: int, lease: Lease | None) -> bytes:
+        """Extend a lease's time, if there is one, and say so."""
         name = name_of(lease_id)
         said = pb.LeaseKeepAliveResponse(ID=lease_id)
-        lease = leases.get(self._mvcc, txn, name)
         if lease is not None and self._deadlines.is_leading:
             if lease.remaining_s:
                 leases.put(self._mvcc, txn, name, Lease(lease.ttl_s, 0))

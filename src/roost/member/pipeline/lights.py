@@ -9,8 +9,8 @@ Each runs in the turn in which it comes, on what is proposed by then, and is ans
 wrote nothing: when all it saw is committed, and this member still led then.  An operation over
 many turns that is under way is not seen: it comes behind.
 
-Full?  COUNT_MAX wait for their turn, of which TURN_COUNT_MAX run in one; more go into the queue,
-which refuses what is too much.
+Full?  COUNT_MAX wait for their turn, of BODY_BYTES_MAX each, and TURN_COUNT_MAX of them run in one;
+what is more or larger goes into the queue, which counts bytes, and refuses what is too much.
 """
 
 import logging
@@ -23,7 +23,7 @@ from roost.member.pipeline.batch import Request, internal_error
 from roost.store import Txn
 
 logger = logging.getLogger(__name__)
-COUNT_MAX = 2000
+COUNT_MAX, BODY_BYTES_MAX = 2000, 4096
 # About two milliseconds.
 TURN_COUNT_MAX = 100
 
@@ -40,8 +40,8 @@ class Lights:
         return len(self._waiting)
 
     def take(self, request: Request) -> bool:
-        """Have it wait for its turn; False = there are too many."""
-        if len(self._waiting) >= COUNT_MAX:
+        """Have it wait for its turn; False = there are too many, or it is too large."""
+        if len(self._waiting) >= COUNT_MAX or len(request.body) > BODY_BYTES_MAX:
             return False
         self._waiting.append(request)
         return True
