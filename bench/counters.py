@@ -33,7 +33,7 @@ from statistics import median
 from typing import Any
 
 from bench.calls import PUT, VALUE, Load, find_leader, frame, h2load
-from bench.servers import END_TIMEOUT_S, START_TIMEOUT_S, Cluster
+from bench.servers import END_TIMEOUT_S, START_TIMEOUT_S, Cluster, wait
 from roost.proto import counters_pb2, rpc_pb2
 from roost.testing.ports import free_ports
 
@@ -300,21 +300,7 @@ def _read(cluster: Cluster, position: int, names: Sequence[str]) -> list[int]:
 
 
 def _wait(holds: Callable[[], bool]) -> None:
-    """Until it holds; whoever does not serve yet is asked again.
-
-    Raises:
-        TimeoutError: it does not.
-
-    """
-    until = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < until:
-        try:
-            if holds():
-                return
-        except (OSError, RuntimeError):
-            pass  # it is being started
-        time.sleep(_LOOK_S)
-    raise TimeoutError("a member does not come to have everything")
+    wait(holds, "a member does not come to have everything", look_s=_LOOK_S)
 
 
 def main() -> None:

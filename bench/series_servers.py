@@ -10,7 +10,6 @@ import os
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
@@ -21,11 +20,11 @@ from urllib.parse import urlencode
 from bench.calls import find_leader
 from bench.servers import (
     END_TIMEOUT_S,
-    START_TIMEOUT_S,
     STAT_BLOCK_BYTES,
     Cluster,
     cpu_seconds,
     rss_bytes,
+    wait,
 )
 from roost.testing.ports import free_ports
 
@@ -85,24 +84,6 @@ def ask(port: int, method: str, target: str, body: bytes | None = None) -> bytes
     return said
 
 
-def wait(holds: Callable[[], bool], text: str) -> None:
-    """Until it holds; who does not serve yet is asked again.
-
-    Raises:
-        TimeoutError: it does not.
-
-    """
-    until = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < until:
-        try:
-            if holds():
-                return
-        except (OSError, RuntimeError):
-            pass  # it is being started
-        time.sleep(_LOOK_S)
-    raise TimeoutError(text)
-
-
 @dataclass(slots=True)
 class Roost:
     """Members of ours; one of them is asked."""
@@ -137,7 +118,7 @@ class Roost:
 
     def settle(self) -> None:
         """Wait until nothing is frozen."""
-        wait(lambda: not self.statistics()["frozen_points"], "sealing does not end")
+        wait(lambda: not self.statistics()["frozen_points"], "sealing does not end", look_s=_LOOK_S)
 
     def statistics(self) -> dict[str, Any]:
         """What it says of series."""
@@ -196,7 +177,7 @@ class Other:
             self.begin()
             return True
 
-        wait(serves, f"{self.name} does not serve")
+        wait(serves, f"{self.name} does not serve", look_s=_LOOK_S)
 
     def stop(self) -> None:
         """See `Server`."""

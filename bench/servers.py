@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,24 @@ END_TIMEOUT_S = 60.0
 QUOTA_BYTES = 8 << 30
 STAT_BLOCK_BYTES = 512
 ROOST = [sys.executable, "-m", "roost.cli", "serve"]
+
+
+def wait(holds: Callable[[], bool], text: str, *, look_s: float) -> None:
+    """Until it holds; who does not serve yet is asked again.
+
+    Raises:
+        TimeoutError: it does not, with `text`.
+
+    """
+    until = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < until:
+        try:
+            if holds():
+                return
+        except (OSError, RuntimeError):
+            pass  # it is being started
+        time.sleep(look_s)
+    raise TimeoutError(text)
 
 
 @dataclass(slots=True)

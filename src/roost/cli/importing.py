@@ -45,6 +45,7 @@ def import_command(
         roost import /var/lib/etcd --data-dir m1.roost
     """
     try:
+        from roost.member import unfinished
         from roost.restoring import import_etcd
 
         founding = founding_of(**options)
@@ -52,7 +53,7 @@ def import_command(
         with progress(
             f"importing {source.name}",
             as_json=as_json,
-            measure=size_below(place.with_name(f"{place.name}.restoring")),
+            measure=size_below(unfinished(place)),
         ):
             made = import_etcd(
                 source,

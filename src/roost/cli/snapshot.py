@@ -13,7 +13,7 @@ from roost.cli.progress import Progress, progress, size_below
 from roost.cli.shared import client_options, connect, failed, say_json
 from roost.client import Client, ClientError, is_lost
 from roost.errors import RoostError
-from roost.member import Backup, part_of, read_backup, write_full, write_increment
+from roost.member import Backup, part_of, read_backup, unfinished, write_full, write_increment
 from roost.moving import EtcdHeld, Given, convert, is_etcd_file, look_at
 from roost.restoring import restore
 
@@ -254,7 +254,7 @@ def restore_command(
             f"restoring {place.name}",
             as_json=as_json,
             total=sum(it.stat().st_size for it in files),
-            measure=size_below(place.with_name(f"{place.name}.restoring")),
+            measure=size_below(unfinished(place)),
         ):
             made = restore(
                 files,

@@ -42,7 +42,13 @@ from roost.member.snapshots.backup import (
     write_full,
     write_increment,
 )
-from roost.member.snapshots.restoring import Amendment, begin_with, open_backups, restore
+from roost.member.snapshots.restoring import (
+    Amendment,
+    begin_with,
+    open_backups,
+    restore,
+    unfinished,
+)
 from roost.member.snapshots.saving import save
 from roost.member.snapshots.schedule import BackupSchedule
 from roost.member.status import MemberStatus
@@ -100,6 +106,7 @@ __all__ = [
     "rebuild_store",
     "restore",
     "save",
+    "unfinished",
     "write_full",
     "write_increment",
 ]

@@ -154,6 +154,11 @@ def restore(
     return begin_with(config, Backups(paths), world, amendment=amendment)
 
 
+def unfinished(data_dir: Path) -> Path:
+    """Where a directory is made; it gets its name when it is whole."""
+    return data_dir.with_name(f"{data_dir.name}.restoring")
+
+
 def begin_with(
     config: MemberConfig,
     origin: Origin,
@@ -174,7 +179,7 @@ def begin_with(
     own = next((it for it in records if it.name == config.name), None)
     if own is None:
         raise NotAMember(f"--initial-cluster does not name {config.name}")
-    made = config.data_dir.with_name(config.data_dir.name + ".restoring")
+    made = unfinished(config.data_dir)
     shutil.rmtree(made, ignore_errors=True)
     OsDisk().make_directory(made)
     cluster_id = _new_cluster_id(cluster_id_of(it.id for it in records), origin.name, amendment)
