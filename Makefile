@@ -35,8 +35,11 @@ types: $(VENV)/.installed-test
 layers: $(VENV)/.installed-test
 	$(BIN)/lint-imports --no-cache
 
-# Up to four workers; `make unit WORKERS=0` runs everything in one process.
+# Up to four workers; `make unit WORKERS=0` runs everything in one process.  The bytecode is written
+# first: tests start hundreds of interpreters, and where PYTHONDONTWRITEBYTECODE is set each of them
+# would compile all it imports (1.3 s instead of 0.8 to start a member, 2026-11-27).
 unit: $(VENV)/.installed-test
+	@$(BIN)/python -m compileall -q -j 0 src tests
 	$(BIN)/python -m pytest -q -rs --numprocesses $(WORKERS) --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 # Every branch of the consensus core, by the tests that name what they show; no random ones.

@@ -6,6 +6,7 @@ wherever it stands: in a function, and for the type checker only, too.
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -79,12 +80,11 @@ def _imported(path: Path, files: dict[str, Path]) -> Iterator[str]:
                 yield name if name in files else node.module
 
 
-def _arrows() -> Arrows:
+@cache
+def arrows() -> Arrows:
+    """Read once, by the worker that asks: each collects these tests."""
     files = _files()
     return {name: set(_imported(path, files)) - {name} for name, path in files.items()}
-
-
-ARROWS = _arrows()
 
 
 def floors_of(package: str) -> dict[str, int]:
@@ -107,7 +107,7 @@ def _parting(importer: str, imported: str) -> tuple[str, str, str] | None:
 
 def _upward() -> Iterator[str]:
     """Each import of something that stands on the same floor or above."""
-    for importer, targets in ARROWS.items():
+    for importer, targets in arrows().items():
         for imported in targets:
             parting = _parting(importer, imported)
             if parting is not None and parting[0] in FLOORS:
@@ -161,7 +161,7 @@ def test_every_import_names_the_whole_way() -> None:
 
 
 def test_no_file_imports_in_a_circle() -> None:
-    assert circles(ARROWS) == []
+    assert circles(arrows()) == []
 
 
 def test_no_file_imports_what_stands_above_it() -> None:
@@ -172,7 +172,7 @@ def test_no_file_imports_what_stands_above_it() -> None:
 def test_every_file_and_room_has_a_floor(package: str) -> None:
     inside = {
         name.removeprefix(f"{package}.").split(".")[0]
-        for name in ARROWS
+        for name in arrows()
         if name.startswith(f"{package}.")
     }
     assert inside - set(floors_of(package)) == set()
@@ -180,7 +180,7 @@ def test_every_file_and_room_has_a_floor(package: str) -> None:
 
 def test_every_package_has_its_floors() -> None:
     packages = {name for name, path in _files().items() if path.name == "__init__.py"}
-    holding = {it for it in packages if any(name.startswith(f"{it}.") for name in ARROWS)}
+    holding = {it for it in packages if any(name.startswith(f"{it}.") for name in arrows())}
     assert holding == set(FLOORS)
 
 
