@@ -80,15 +80,15 @@ deb: $(VENV)/.installed-test $(VENV)/.installed-wheel
 	else echo "deb: pure Python, nothing is compiled: $$why"; rm -rf build/deb; \
 		$(BIN)/python -m build --wheel --no-isolation --outdir build/deb; fi
 	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} \
-		$(BIN)/python deploy/debian/build.py --wheel build/deb/*.whl --into dist
+		$(BIN)/python -m deploy.debian.build --wheel build/deb/*.whl --into dist
 
 # In dist/: a bill of materials, of all that the package and the container have in them.
 sbom: $(VENV)/.installed-test
-	@$(BIN)/python deploy/sbom.py --into dist/roost-$$($(BIN)/python -c "from importlib.metadata import version; print(version('roost'))").cdx.json
+	@$(BIN)/python -m deploy.sbom --into dist/roost-$$($(BIN)/python -c "from importlib.metadata import version; print(version('roost'))").cdx.json
 
 # What must hold before a release is tagged (docs/how-to/release.md).
 release-check: $(VENV)/.installed-test $(VENV)/.installed-wheel
-	@$(BIN)/python deploy/release.py
+	@$(BIN)/python -m deploy.release
 
 # What goes with a request runs compiled, too: the suites of the compiled modules, members in real
 # processes, and the simulator, all of a wheel that is installed beside the sources.  Without a
@@ -125,7 +125,7 @@ test-compiled: $(VENV)/.installed-test
 
 docs: $(VENV)/.installed-test
 	$(BIN)/python docs/generate.py
-	$(BIN)/python deploy/grafana/panels.py
+	$(BIN)/python -m deploy.grafana.panels
 
 # The blocking classes, of those of asyncio.
 faces: $(VENV)/.installed-test

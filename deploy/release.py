@@ -17,7 +17,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+from deploy.grafana import panels
+from deploy.pins import ROOT
+
 MANUAL = (
     "`make test` on this commit, on a machine that does nothing else",
     "`make fresh`: the README's two commands on a bare Debian",
@@ -93,8 +95,7 @@ def documents() -> Iterator[Row]:
            if (generator["REFERENCE"] / name).read_text() != page()]  # fmt: skip
     if (ROOT / "deploy" / "roost.yaml").read_text() != generator["sample_config"]():
         old.append("roost.yaml")
-    panels = runpy.run_path(str(ROOT / "deploy" / "grafana" / "panels.py"))
-    if panels["PATH"].read_text() != panels["text"]():
+    if panels.PATH.read_text() != panels.text():
         old.append("roost.json")
     wrong = f"`make docs` was not run: {', '.join(old)}" if old else ""
     yield Row("documents", f"{len(generator['PAGES']) + 2} are made of the program", wrong)
@@ -135,7 +136,7 @@ def packages() -> Iterator[Row]:
 def materials() -> Iterator[Row]:
     """The bill of materials, written."""
     path = ROOT / "dist" / f"roost-{release()}.cdx.json"
-    done = run(sys.executable, ROOT / "deploy" / "sbom.py", "--into", path)
+    done = run(sys.executable, "-m", "deploy.sbom", "--into", path)
     yield Row("materials", f"dist/{path.name}", done.stderr.strip())
 
 

@@ -302,6 +302,7 @@ FLOORS = {
     """,
     "roost.testing": """
         pressure | campaign | ingest | outage
+        command
         load | namespaces | devices | plugin
         cluster | local
         failing_file | pages | switch | warden

@@ -5,7 +5,7 @@ names, the files that are installed beside us, in that very version; and Roost f
 Nothing is fetched.  The environment in the package uses the system's Python, and is for that one
 version of it.
 
-    python deploy/debian/build.py --wheel dist/roost-0.1.0-py3-none-any.whl --into dist
+    python -m deploy.debian.build --wheel dist/roost-0.1.0-py3-none-any.whl --into dist
 
 The times of all files are SOURCE_DATE_EPOCH, where that is set: two builds are equal then.
 """
@@ -22,14 +22,13 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterator
-from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from importlib.metadata import Distribution
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent.parent
+from deploy.pins import ROOT, NotHere, installed, licence_of, pinned, plain
+
 HERE = Path(__file__).parent
 SYSTEMD = ROOT / "deploy" / "systemd"
-LOCK = ROOT / "requirements-deploy.lock"
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 NEXT_VERSION = f"{sys.version_info.major}.{sys.version_info.minor + 1}"
 HOME = Path("opt/roost")
@@ -39,29 +38,6 @@ SCRIPTS = ("postinst", "prerm", "postrm")
 
 class CannotBuild(Exception):
     """The package cannot be made; the text says what to do."""
-
-
-def pinned() -> Iterator[Distribution]:
-    """Each distribution of the lock, as it is installed here.
-
-    Raises:
-        CannotBuild: it is not, or in another version.
-
-    """
-    for name, version in re.findall(r"^([\w.-]+)==(\S+)", LOCK.read_text(), re.MULTILINE):
-        try:
-            found = distribution(name)
-        except PackageNotFoundError as error:
-            raise CannotBuild(f"{name} is not installed here: run `make deb`") from error
-        if found.version != version:
-            text = f"{name} is {found.version} here, and {version} in {LOCK.name}"
-            raise CannotBuild(f"{text}: run `make deb`, which installs what the lock files say")
-        yield found
-
-
-def plain_name(held: Distribution) -> str:
-    """A distribution's name as lock files have it."""
-    return re.sub(r"[-_.]+", "-", held.name).lower()
 
 
 def copy_distribution(held: Distribution, site: Path) -> None:
@@ -127,12 +103,12 @@ def make_documents(tree: Path, version: str, held: list[Distribution], now_s: in
         "License: Apache-2.0",
         " On Debian systems the text is in /usr/share/common-licenses/Apache-2.0.",
     ]
-    for it in sorted(held, key=plain_name):
-        said = it.metadata["License-Expression"] or it.metadata["License"] or ""
-        licence = said.splitlines()[0] if said else "as its .dist-info folder says"
+    for it in held:
+        said = licence_of(it)
+        licence = said.text if said else "as its .dist-info folder says"
         tops = sorted({file.parts[0] for file in it.files or () if ".." not in file.parts})
         places = "\n ".join(f"{SITE}/{top}*" for top in tops if top != "__pycache__")
-        name = plain_name(it)
+        name = plain(it.name)
         lines += ["", f"Files: {places}", f"Copyright: the authors of {name}"]
         lines += [f"License: {licence}", f" {name} {it.version}, as it is published."]
     write(folder / "copyright", "\n".join(lines) + "\n")
@@ -225,6 +201,7 @@ def build(wheel: Path, into: Path, python: Path, compression: str) -> Path:
 
     Raises:
         CannotBuild: something is missing; the text says what to do.
+        NotHere: what is pinned is not installed, or in another version.
 
     """
     if shutil.which("dpkg-deb") is None:
@@ -238,7 +215,7 @@ def build(wheel: Path, into: Path, python: Path, compression: str) -> Path:
         ["dpkg", "--print-architecture"], capture_output=True, text=True, check=True
     )
     architecture = asked.stdout.strip()
-    held = list(pinned())
+    held = list(installed(pinned()))
     package = into / f"roost_{version}_{architecture}.deb"
     into.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -250,7 +227,14 @@ def build(wheel: Path, into: Path, python: Path, compression: str) -> Path:
         settle(tree, now_s)
         # It takes minutes, and who ends it shall not find half of a package.
         made = Path(folder) / package.name
-        command = ["dpkg-deb", "--root-owner-group", f"-Z{compression}", "--build", tree, made]
+        command: list[str | Path] = [
+            "dpkg-deb",
+            "--root-owner-group",
+            f"-Z{compression}",
+            "--build",
+            tree,
+            made,
+        ]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         shutil.move(made, package)
     return package
@@ -268,6 +252,8 @@ def main() -> None:
         print(build(given.wheel, given.into, given.python, given.compression))
     except CannotBuild as error:
         sys.exit(f"deb: {error}")
+    except NotHere as error:
+        sys.exit(f"deb: {error}: run `make deb`, which installs what the lock files say")
 
 
 if __name__ == "__main__":

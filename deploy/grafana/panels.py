@@ -1,4 +1,4 @@
-"""Writes the dashboard of Grafana from a table: `python deploy/grafana/panels.py`; a test compares.
+"""Writes the dashboard of Grafana from a table: `python -m deploy.grafana.panels`; a test compares.
 
 Its panels ask Prometheus for the job `roost`, as `deploy/prometheus/prometheus.yml` calls it; the
 members shown are chosen on top.

@@ -3,7 +3,6 @@
 It is built of what is installed here, and of a wheel that is made of the sources by hand.
 """
 
-import importlib.util
 import os
 import re
 import shutil
@@ -14,11 +13,11 @@ import zipfile
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import pytest
+from deploy.debian import build as builder
 
+from deploy import pins
 from roost.testing.patience import PATIENCE_S, wait_until
 from tests.deploy.configured import DEPLOY, ROOT
 from tests.deploy.test_sample import placed
@@ -30,17 +29,6 @@ pytestmark = [
 # Of which the environment that is tested was made.
 PYTHON = Path(getattr(sys, "_base_executable", sys.executable))
 FOLDER = DEPLOY / "debian"
-
-
-def load_builder() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("deb_build", FOLDER / "build.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-BUILDER: Any = load_builder()
 
 
 def make_wheel(folder: Path) -> Path:
@@ -62,7 +50,7 @@ def make_wheel(folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("deb")
-    made: Path = BUILDER.build(make_wheel(folder), folder / "dist", PYTHON, "none")
+    made: Path = builder.build(make_wheel(folder), folder / "dist", PYTHON, "none")
     yield made
     shutil.rmtree(folder)  # it is large
 
@@ -121,8 +109,8 @@ def test_files_are_those_of_the_repository(unpacked: Path) -> None:
     ):
         assert (unpacked / inside).read_bytes() == (DEPLOY / ours).read_bytes()
     said = (unpacked / "usr/share/doc/roost/copyright").read_text()
-    for name in re.findall(r"^([\w.-]+)==", BUILDER.LOCK.read_text(), re.MULTILINE):
-        assert re.search(rf"^ {name} ", said, re.MULTILINE | re.IGNORECASE), name
+    for name in pins.pinned():
+        assert re.search(rf"^ {name} ", said, re.MULTILINE), name
 
 
 def bare(*command: str | Path) -> "subprocess.CompletedProcess[str]":
@@ -141,7 +129,7 @@ def test_the_command_runs_where_it_is_unpacked_and_knows_nothing_of_this_environ
     ask = "import roost, numpy, re2, rich, sys; print(roost.__file__, numpy.__file__, *sys.path)"
     done = bare(unpacked / "opt/roost/bin/python", "-I", "-c", ask)
     roost_path, numpy_path, *paths = done.stdout.split()
-    site = str(unpacked / BUILDER.SITE)
+    site = str(unpacked / builder.SITE)
     assert roost_path.startswith(site) and numpy_path.startswith(site), done.stderr
     assert not any(".venv" in it for it in paths)
 
@@ -212,7 +200,7 @@ def test_the_user_and_its_directory_are_made_and_stay_when_the_package_goes(
     assert (installed / "var/lib/roost").is_dir()
 
 
-@pytest.mark.parametrize("name", ["roost", *BUILDER.SCRIPTS])
+@pytest.mark.parametrize("name", ["roost", *builder.SCRIPTS])
 def test_scripts_are_ones_that_a_plain_shell_reads(name: str) -> None:
     subprocess.run(["sh", "-n", FOLDER / name], check=True)
 
@@ -221,12 +209,12 @@ def test_two_builds_at_different_times_are_equal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of few distributions: the same code, and quick."""
-    few = [it for it in BUILDER.pinned() if it.name in ("click", "idna")]
+    few = {name: it for name, it in pins.pinned().items() if name in ("click", "idna")}
     assert len(few) == 2
-    monkeypatch.setattr(BUILDER, "pinned", lambda: iter(few))
+    monkeypatch.setattr(builder, "pinned", lambda: few)
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     wheel = make_wheel(tmp_path)
-    made = [BUILDER.build(wheel, tmp_path / it, PYTHON, "gzip").read_bytes() for it in "ab"]
+    made = [builder.build(wheel, tmp_path / it, PYTHON, "gzip").read_bytes() for it in "ab"]
     assert made[0] == made[1]
 
 
@@ -240,9 +228,9 @@ def test_a_build_that_is_ended_leaves_no_half_package(
     program.write_text('#!/bin/sh\nfor target; do :; done\necho half >"$target"\nexit 9\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
-    monkeypatch.setattr(BUILDER, "pinned", lambda: iter(()))
+    monkeypatch.setattr(builder, "pinned", dict)
     with pytest.raises(subprocess.CalledProcessError):
-        BUILDER.build(make_wheel(tmp_path), into, PYTHON, "none")
+        builder.build(make_wheel(tmp_path), into, PYTHON, "none")
     assert list(into.iterdir()) == []
 
 
@@ -250,20 +238,22 @@ def test_what_cannot_be_packed_is_said_with_the_next_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lock = tmp_path / "requirements-deploy.lock"
-    monkeypatch.setattr(BUILDER, "LOCK", lock)
+    monkeypatch.setattr(pins, "LOCK", lock)
+    asked = ["build", "--wheel", str(make_wheel(tmp_path)), "--python", str(PYTHON)]
+    monkeypatch.setattr(sys, "argv", [*asked, "--into", str(tmp_path / "dist")])
     for text, words in (
         ("click==0.0.1 \\\n", "click is .* here, and 0.0.1"),
         ("nobody==1 \\\n", "nobody is not installed"),
     ):
         lock.write_text(text)
-        with pytest.raises(BUILDER.CannotBuild, match=f"{words}.*make deb"):
-            list(BUILDER.pinned())
-    with pytest.raises(BUILDER.CannotBuild, match="cannot be run: --python names another"):
-        BUILDER.check_python(tmp_path / "python")
+        with pytest.raises(SystemExit, match=f"deb: {words}.*make deb"):
+            builder.main()
+    with pytest.raises(builder.CannotBuild, match="cannot be run: --python names another"):
+        builder.check_python(tmp_path / "python")
     other = tmp_path / "python"
     other.write_text("#!/bin/sh\necho 2.7\n")
     other.chmod(0o755)
-    with pytest.raises(BUILDER.CannotBuild, match=r"is Python 2\.7, and .*make clean deb PYTHON="):
-        BUILDER.check_python(other)
-    with pytest.raises(BUILDER.CannotBuild, match="no wheel of Roost's"):
-        BUILDER.build(tmp_path / "other-1.whl", tmp_path, PYTHON, "none")
+    with pytest.raises(builder.CannotBuild, match=r"is Python 2\.7, and .*make clean deb PYTHON="):
+        builder.check_python(other)
+    with pytest.raises(builder.CannotBuild, match="no wheel of Roost's"):
+        builder.build(tmp_path / "other-1.whl", tmp_path, PYTHON, "none")

@@ -1,25 +1,23 @@
 """A release is judged by a command, and its bill of materials has everything that is packed."""
 
 import json
-import runpy
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from deploy.pins import NotHere, pinned
 
-from tests.deploy.configured import DEPLOY, ROOT
-
-SBOM = runpy.run_path(str(DEPLOY / "sbom.py"))
-RELEASE = runpy.run_path(str(DEPLOY / "release.py"))
+from deploy import release, sbom
+from tests.deploy.configured import ROOT
 
 
 def test_the_bill_names_all_that_is_packed_with_what_it_needs_and_its_licence() -> None:
-    held: dict[str, Any] = json.loads(SBOM["text"]())
+    held: dict[str, Any] = json.loads(sbom.text())
     assert (held["bomFormat"], held["specVersion"]) == ("CycloneDX", "1.5")
     components = {it["name"]: it for it in held["components"]}
-    assert {name: it["version"] for name, it in components.items()} == SBOM["pinned"]()
+    assert {name: it["version"] for name, it in components.items()} == pinned()
     references = {it["bom-ref"] for it in held["components"]}
     references.add(held["metadata"]["component"]["bom-ref"])
     graph = {it["ref"]: set(it["dependsOn"]) for it in held["dependencies"]}
@@ -42,18 +40,21 @@ def test_the_bill_is_the_same_each_time_and_another_one_for_other_versions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "deep" / "roost.cdx.json"
-    command = [sys.executable, str(DEPLOY / "sbom.py"), "--into", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    command = [sys.executable, "-m", "deploy.sbom", "--into", str(path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(path)
-    assert path.read_text() == SBOM["text"]()
-    globals_of_it = SBOM["bill"].__globals__
-    monkeypatch.setitem(globals_of_it, "pinned", lambda: {"click": SBOM["pinned"]()["click"]})
-    monkeypatch.setitem(globals_of_it, "needs", lambda *_: set())
-    few = SBOM["bill"]()
+    assert path.read_text() == sbom.text()
+    click = pinned()["click"]
+    monkeypatch.setattr(sbom, "pinned", lambda: {"click": click})
+    monkeypatch.setattr(sbom, "needs", lambda *_: set())
+    few = sbom.bill()
     assert few["serialNumber"] != json.loads(path.read_text())["serialNumber"]
-    monkeypatch.setitem(globals_of_it, "pinned", lambda: {"click": "0.0.1"})
-    with pytest.raises(SBOM["CannotTell"], match=r"click is \S+ here, and 0\.0\.1 in .*make sbom"):
-        SBOM["bill"]()
+    monkeypatch.setattr(sbom, "pinned", lambda: {"click": "0.0.1"})
+    with pytest.raises(NotHere, match=r"click is \S+ here, and 0\.0\.1 in .*lock"):
+        sbom.bill()
+    monkeypatch.setattr(sys, "argv", ["sbom", "--into", str(path)])
+    with pytest.raises(SystemExit, match=r"sbom: click .*: run `make sbom`"):
+        sbom.main()
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,7 @@ def test_a_changelog_that_does_not_tell_of_the_version_is_found(
     (tmp_path / "changes").mkdir()
     for name in fragments:
         (tmp_path / "changes" / name).write_text("It does more.\n")
-    rows = list(RELEASE["changes"](tmp_path))
+    rows = list(release.changes(tmp_path))
     assert len(rows) == len(wrong)
     for row, text in zip(rows, wrong, strict=True):
         assert row.wrong.startswith(text) and bool(row.wrong) == bool(text)

@@ -7,20 +7,18 @@ must be there and the history must be linearizable.
 """
 
 import argparse
-import json
 import logging
 import shutil
-import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from roost.client import Client, ClientError, Member
 from roost.sim.linearizability import Verdict, check_register
 from roost.testing.cluster import Cluster
+from roost.testing.command import empty_folder, end, say
 from roost.testing.load import History, LoadClient
 from roost.testing.patience import wait_until
 
@@ -237,19 +235,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-
-    def say(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
-
-    with tempfile.TemporaryDirectory() as root:
+    with empty_folder() as root:
         run = run_changes if options.changes else run_kills
-        report = run(Path(root), options.rounds, say)
-    if options.json:
-        print(json.dumps(asdict(report)))
-    else:
-        for name, value in asdict(report).items():
-            print(f"{name}: {value}")
-    sys.exit(0 if report.is_clean else 1)
+        report = run(root, options.rounds, say)
+    end(report, as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -19,19 +19,17 @@ import http.client
 import json
 import logging
 import random
-import shutil
-import sys
-import tempfile
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from roost.client import ClientError
 from roost.client.series import Asked, BadPoint, connect
 from roost.client.series.blocking import Connection
-from roost.testing.devices import LoopDisk, loop_reason
+from roost.testing.command import empty_folder, end, need_loop_device, say
+from roost.testing.devices import LoopDisk
 from roost.testing.local import LocalCluster
 from roost.testing.patience import PATIENCE_S, wait_until
 from roost.testing.warden import Warden
@@ -371,25 +369,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    if options.power_cuts and (reason := loop_reason()):
-        sys.exit(f"no power cuts here: {reason}")
-    root = Path(tempfile.mkdtemp())
-    try:
+    if options.power_cuts:
+        need_loop_device()
+    with empty_folder() as root:
         report = run_ingest(
-            root,
-            rounds=options.rounds,
-            power_cuts=options.power_cuts,
-            say=lambda text: print(text, file=sys.stderr, flush=True),
-            seed=options.seed,
+            root, rounds=options.rounds, power_cuts=options.power_cuts, say=say, seed=options.seed
         )
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
-    if options.json:
-        print(json.dumps(asdict(report)))
-    else:
-        for name, figure in asdict(report).items():
-            print(f"{name}: {figure}")
-    sys.exit(0 if report.is_clean else 1)
+    end(report, as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -6,21 +6,18 @@ was ever acknowledged must be there.
 """
 
 import argparse
-import json
 import logging
 import random
-import shutil
-import sys
-import tempfile
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from roost.client import Client, ClientError
 from roost.testing.cluster import Cluster
-from roost.testing.devices import LoopDisk, loop_reason
+from roost.testing.command import empty_folder, end, need_loop_device, say
+from roost.testing.devices import LoopDisk
 from roost.testing.patience import wait_until
 
 logger = logging.getLogger(__name__)
@@ -37,6 +34,11 @@ class OutageReport:
     power_cuts: int = 0
     acknowledged: int = 0
     lost: list[str] = field(default_factory=list)
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing was lost."""
+        return not self.lost
 
 
 class Writer(threading.Thread):
@@ -141,7 +143,7 @@ def _check(cluster: Cluster, acknowledged: dict[bytes, bytes], report: OutageRep
 
 
 def main() -> None:
-    """Entry point of the campaign."""
+    """Run a campaign and print its report; exit code 1 when a promise was broken."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -151,14 +153,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    if options.power_cuts and (reason := loop_reason()):
-        sys.exit(f"no power cuts here: {reason}")
-    root = Path(tempfile.mkdtemp())
-
-    def say(text: str) -> None:
-        sys.stderr.write(f"\r{text}   ")
-
-    try:
+    if options.power_cuts:
+        need_loop_device()
+    with empty_folder() as root:
         report = run_outages(
             root,
             members=options.members,
@@ -167,15 +164,7 @@ def main() -> None:
             say=say,
             seed=options.seed,
         )
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
-    sys.stderr.write("\n")
-    if options.json:
-        sys.stdout.write(json.dumps(asdict(report)) + "\n")
-    else:
-        for name, figure in asdict(report).items():
-            sys.stdout.write(f"{name}: {figure}\n")
-    sys.exit(1 if report.lost else 0)
+    end(report, as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from math import inf
 from typing import NamedTuple, Protocol
 
 from roost.call import Gathered, Route, Sending, Stream, Unary
+from roost.exchange import Reply, Request
 from roost.flow import OWN, Flow
 from roost.proto import rpc_pb2
 from roost.sim.linearizability import Operation
@@ -33,6 +34,10 @@ class Endpoint(Protocol):
     @property
     def routes(self) -> dict[bytes, Route]:
         """What it answers."""
+
+    @property
+    def ask(self) -> Callable[[Request, Reply], None]:
+        """What answers requests over HTTP."""
 
     @property
     def life(self) -> int:
@@ -152,7 +157,7 @@ class Clients:
         self, running: Callable[[], Sequence[Endpoint]], stream: Callable[[str], random.Random]
     ) -> None:
         """They call who `running()` says, and draw from `stream(name)`."""
-        self._running = running
+        self.running = running
         self.stream = stream
         self.is_stopping = False
         self.history: list[Operation] = []
@@ -162,16 +167,20 @@ class Clients:
         self.newest_revision = 0
         self.watches: list[WatchLog] = []
 
+    def any_endpoint(self, dice: random.Random) -> Endpoint | None:
+        """Some member that runs, as chance says."""
+        running = self.running()
+        return dice.choice(running) if running else None
+
     async def work(self, number: int) -> None:
         """One client reads and puts until it is told to stop."""
         dice = self.stream(f"client {number}")
         count = 0
         while not self.is_stopping:
             await asyncio.sleep(dice.expovariate(1 / 0.05))
-            running = self._running()
-            if not running:
+            endpoint = self.any_endpoint(dice)
+            if endpoint is None:
                 continue
-            endpoint = dice.choice(running)
             count += 1
             key = b"shared-%d" % dice.randrange(KEYS)
             value = b"%d-%d" % (number, count) + bytes(dice.choice((0, 10, 2000)))
@@ -190,11 +199,10 @@ class Clients:
         dice = self.stream(f"watcher {number}")
         log: WatchLog | None = None
         while not self.is_stopping:
-            running = self._running()
-            if not running:
+            endpoint = self.any_endpoint(dice)
+            if endpoint is None:
                 await asyncio.sleep(0.1)
                 continue
-            endpoint = dice.choice(running)
             route = endpoint.routes[_WATCH_PATH]
             assert isinstance(route, Stream), "a watch is a stream"
             life = endpoint.life

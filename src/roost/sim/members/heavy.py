@@ -6,13 +6,13 @@ is cut off has asked for as much.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 from google.protobuf.message import Message
 
 from roost.call import Stream
 from roost.proto import election_pb2, rpc_pb2
-from roost.sim.members.clients import CallFailed, Clients, Endpoint, Watching, WatchLog
+from roost.sim.members.clients import CallFailed, Clients, Watching, WatchLog
 
 TIMES = 2
 # An election of that name has all keys for its candidates.
@@ -30,10 +30,9 @@ _OBSERVE_PATH = b"/v3electionpb.Election/Observe"
 class Heavy:
     """One such client."""
 
-    def __init__(self, clients: Clients, running: Callable[[], Sequence[Endpoint]]) -> None:
-        """It calls who `running()` says."""
+    def __init__(self, clients: Clients) -> None:
+        """It calls whom `clients` call."""
         self._clients = clients
-        self._running = running
         self._works: dict[str, Callable[[int], Awaitable[None]]] = {
             "limit": self._limit,
             "count": self._count,
@@ -61,7 +60,7 @@ class Heavy:
     async def _call(self, path: bytes, request: Message) -> bytes:
         body = request.SerializeToString()
         for number in range(_TRIES_MAX):
-            running = self._running()
+            running = self._clients.running()
             if running:
                 try:
                     endpoint = running[number % len(running)]
@@ -160,7 +159,7 @@ class Heavy:
 
     async def _watch(self, _keys: int) -> None:
         """Many that match nothing but the last put of all."""
-        endpoint = self._running()[0]
+        endpoint = self._clients.running()[0]
         route, life = endpoint.routes[_WATCH_PATH], endpoint.life
         assert isinstance(route, Stream), "a watch is a stream"
         logs = [WatchLog(2, 2) for _ in range(_WATCHES)]
@@ -182,7 +181,7 @@ class Heavy:
 
     async def _election(self, keys: int) -> None:
         """Many candidates, of whom the first goes again and again, and many who observe that."""
-        endpoint = self._running()[0]
+        endpoint = self._clients.running()[0]
         route, life = endpoint.routes[_OBSERVE_PATH], endpoint.life
         assert isinstance(route, Stream), "to observe is a stream"
         request = election_pb2.LeaderRequest(name=_NAME)

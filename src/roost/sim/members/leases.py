@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from roost.call import Stream
 from roost.flow import OWN
 from roost.proto import rpc_pb2
-from roost.sim.members.clients import CLIENT_TIMEOUT_S, CallFailed, Clients, Endpoint
+from roost.sim.members.clients import CLIENT_TIMEOUT_S, CallFailed, Clients
 from roost.sim.members.judge import Violation
 
 TTL_S = 3
@@ -64,21 +64,14 @@ class Held:
 class LeaseHolders:
     """All holders of one run."""
 
-    def __init__(
-        self,
-        clients: Clients,
-        running: Callable[[], Sequence[Endpoint]],
-        stream: Callable[[str], random.Random],
-    ) -> None:
-        """They call who `running()` says, by the means of `clients`."""
+    def __init__(self, clients: Clients) -> None:
+        """They call whom `clients` call, by the same means."""
         self._clients = clients
-        self._running = running
-        self._stream = stream
         self.expired_count = 0
 
     async def work(self, number: int) -> None:
         """Take one lease after another until the run ends; each is seen to its end."""
-        dice = self._stream(f"holder {number}")
+        dice = self._clients.stream(f"holder {number}")
         count = 0
         while not self._clients.is_stopping:
             count += 1
@@ -104,11 +97,11 @@ class LeaseHolders:
 
     async def _ask(self, dice: random.Random, method: bytes, body: bytes) -> bytes | None:
         """Ask any member; None when there is no answer."""
-        running = self._running()
-        if not running:
+        endpoint = self._clients.any_endpoint(dice)
+        if endpoint is None:
             return None
         try:
-            return await self._clients.call(dice.choice(running), method, body)
+            return await self._clients.call(endpoint, method, body)
         except (CallFailed, TimeoutError):
             return None
 
@@ -128,10 +121,10 @@ class LeaseHolders:
 
     async def _renew(self, dice: random.Random, lease_id: int) -> int | None:
         """The TTL that was confirmed, 0 when the lease is gone, None when nobody answered."""
-        running = self._running()
-        if not running:
+        endpoint = self._clients.any_endpoint(dice)
+        if endpoint is None:
             return None
-        route = dice.choice(running).routes[_KEEP_ALIVE]
+        route = endpoint.routes[_KEEP_ALIVE]
         assert isinstance(route, Stream), "keep-alives are streams"
         stream = _Renewing()
         handler = route.open(stream)

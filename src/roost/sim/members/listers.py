@@ -8,7 +8,7 @@ of no revision before that of a put that was acknowledged when it was asked for.
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from roost.proto import rpc_pb2
@@ -69,10 +69,9 @@ class Listed:
 class Listers:
     """All of one run."""
 
-    def __init__(self, clients: Clients, running: Callable[[], Sequence[Endpoint]]) -> None:
-        """They call who `running()` says, until `clients` stop."""
+    def __init__(self, clients: Clients) -> None:
+        """They call whom `clients` call, until these stop."""
         self._clients = clients
-        self._running = running
         self.lists: list[Listed] = []
 
     async def work(self, number: int) -> None:
@@ -80,7 +79,7 @@ class Listers:
         dice = self._clients.stream(f"lister {number}")
         while not self._clients.is_stopping:
             await asyncio.sleep(dice.expovariate(1 / _PAUSE_S_MEAN))
-            running = self._running()
+            running = self._clients.running()
             if not running:
                 continue
             target = dice.choice(_TARGETS)
@@ -99,7 +98,7 @@ class Listers:
             if self.lists and dice.random() < 0.3:
                 request.revision = dice.choice(self.lists).revision
             for _ in range(_PAGES_MAX):
-                listed = await self._list(dice.choice(self._running() or running), request)
+                listed = await self._list(dice.choice(self._clients.running() or running), request)
                 if listed is None or not listed.answer.more or target != _TARGETS[0]:
                     break
                 request.key = listed.answer.kvs[-1].key + b"\0"

@@ -92,13 +92,12 @@ class Simulation(Run):
         """Draw what the run is about, unless told; `root` is an empty directory for LMDB."""
         self._services = EtcdServices(runs=False)
         super().__init__(seed, root, self._services, swarm, turns)
-        stream = self.chronicle.stream
         self._services.runs = bool(self.swarm.lease_holders or self.swarm.heavy or self.swarm.v2)
         self._services.has_v2 = bool(self.swarm.v2)
-        self.clients = Clients(self.machines.running, stream)
-        self._listers = Listers(self.clients, self.machines.running)
-        self._tree = TreeClients(self.clients, self.machines.running, stream)
-        self._holders = LeaseHolders(self.clients, self.machines.running, stream)
+        self.clients = Clients(self.machines.running, self.chronicle.stream)
+        self._listers = Listers(self.clients)
+        self._tree = TreeClients(self.clients)
+        self._holders = LeaseHolders(self.clients)
         self._counters: CounterClients | None = None
         if self.swarm.counters:
             members = self._services.counters = CounterMembers()
@@ -119,7 +118,7 @@ class Simulation(Run):
         clients, swarm = self.clients, self.swarm
         self._asking = [group.create_task(clients.work(it)) for it in range(swarm.clients)]
         if swarm.heavy:  # many puts share a revision, so who watches has other things to check
-            heavy = Heavy(clients, self.machines.running)
+            heavy = Heavy(clients)
             self._working = [group.create_task(heavy.work(swarm.heavy, swarm.heavy_keys))]
         else:
             self._asking += [group.create_task(clients.watch(it)) for it in range(WATCHERS)]

@@ -9,17 +9,17 @@ Of those who fight over a lock of 0.3 one holds it at a time, and later holders 
 import asyncio
 import json
 import random
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from math import inf
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from roost.etcd.v2.forms import FORM
-from roost.exchange import Answer, Reply, Request, Streaming
+from roost.exchange import Answer, Request, Streaming
 from roost.flow import OWN, Flow
 from roost.sim.linearizability import Operation
-from roost.sim.members.clients import CLIENT_TIMEOUT_S, Clients
+from roost.sim.members.clients import CLIENT_TIMEOUT_S, Clients, Endpoint
 from roost.sim.members.judge import Violation
 
 KEYS = 4
@@ -34,18 +34,6 @@ _CLEARED = 401
 _DONE = (200, 201)
 # It is not known what became of it.
 _DOUBTFUL = 500
-
-
-class Endpoint(Protocol):
-    """A member that clients reach, while it runs."""
-
-    @property
-    def ask(self) -> Callable[[Request, Reply], None]:
-        """What answers requests over HTTP."""
-
-    @property
-    def life(self) -> int:
-        """Grows when it dies and when it comes back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +91,9 @@ class _Watched:
 class TreeClients:
     """All of one run."""
 
-    def __init__(
-        self,
-        clients: Clients,
-        running: Callable[[], Sequence[Endpoint]],
-        stream: Callable[[str], random.Random],
-    ) -> None:
-        """They call who `running()` says, until `clients` stop."""
+    def __init__(self, clients: Clients) -> None:
+        """They call whom `clients` call, until these stop."""
         self._clients = clients
-        self._running = running
-        self._stream = stream
         self._acknowledged: list[Seen] = []
         self._watched: list[_Watched] = []
         self._holder = ""
@@ -122,10 +103,10 @@ class TreeClients:
 
     async def work(self, number: int) -> None:
         """One client sets, adds and reads until it is told to stop."""
-        dice, count = self._stream(f"tree {number}"), 0
+        dice, count = self._clients.stream(f"tree {number}"), 0
         while not self._clients.is_stopping:
             await asyncio.sleep(dice.expovariate(1 / _PAUSE_S_MEAN))
-            endpoint = self._any(dice)
+            endpoint = self._clients.any_endpoint(dice)
             if endpoint is None:
                 continue
             count += 1
@@ -207,16 +188,12 @@ class TreeClients:
             Operation(f"v2{key}".encode(), "read", None, value, called, loop.time())
         )
 
-    def _any(self, dice: random.Random) -> Endpoint | None:
-        running = self._running()
-        return dice.choice(running) if running else None
-
     async def watch(self, number: int) -> None:
         """One client hears of all changes, now at this member, now at that one."""
-        dice = self._stream(f"tree watcher {number}")
+        dice = self._clients.stream(f"tree watcher {number}")
         log: _Watched | None = None
         while not self._clients.is_stopping:
-            endpoint = self._any(dice)
+            endpoint = self._clients.any_endpoint(dice)
             if endpoint is None:
                 await asyncio.sleep(0.1)
                 continue
@@ -264,7 +241,7 @@ class TreeClients:
 
     async def fight(self, number: int) -> None:
         """One client holds the lock again and again, until it is told to stop."""
-        dice, count = self._stream(f"fighter {number}"), 0
+        dice, count = self._clients.stream(f"fighter {number}"), 0
         while not self._clients.is_stopping:
             count += 1
             value = f"fighter-{number}-{count}"
@@ -278,7 +255,7 @@ class TreeClients:
     async def _hold(self, dice: random.Random, value: str) -> int:
         """The index under which the lock is held; 0 when the run ends before."""
         while not self._clients.is_stopping:
-            endpoint = self._any(dice)
+            endpoint = self._clients.any_endpoint(dice)
             if endpoint is not None:
                 answer = await self._ask(
                     endpoint, "POST", "/mod/v2/lock/x", ttl=str(_LOCK_TTL_S), value=value
@@ -299,7 +276,7 @@ class TreeClients:
     async def _release(self, dice: random.Random, value: str) -> None:
         """Have the place of a value gone, as the leader says; at the end nobody needs it."""
         while not self._clients.is_stopping:
-            endpoint = self._any(dice)
+            endpoint = self._clients.any_endpoint(dice)
             if endpoint is not None:
                 answer = await self._ask(endpoint, "DELETE", "/mod/v2/lock/x", f"value={value}")
                 if isinstance(answer, Answer) and answer.status == _GONE:

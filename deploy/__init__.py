@@ -1,0 +1,1 @@
+"""What is made for those who run Roost: packages, a bill of materials, a dashboard, a release."""
