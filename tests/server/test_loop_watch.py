@@ -36,7 +36,7 @@ def test_a_beat_that_comes_late_is_counted_and_said_with_a_name(
 ) -> None:
     async def main() -> LoopWatch:
         clock = Clock()
-        watch = LoopWatch(clock, package="tests")
+        watch = LoopWatch(clock, package="tests", worked_s=lambda: clock.now_s / 10)
         watch.start()
         try:
             await hold(watch, clock)
@@ -51,7 +51,8 @@ def test_a_beat_that_comes_late_is_counted_and_said_with_a_name(
     assert buckets["+Inf"] - buckets["0.128"] == watch.held_count == 2
     # Two in a second are one line.
     said = [record.getMessage() for record in caplog.records]
-    assert said == ["the loop was held for 200 ms by tests.server.test_loop_watch.hold"]
+    who = "tests.server.test_loop_watch.hold"
+    assert said == [f"the loop was held for 200 ms by {who}; it worked 45 of the last 450 ms"]
 
 
 def test_the_innermost_function_of_a_package_is_named() -> None:

@@ -3,6 +3,8 @@
 A timer of the loop beats; what it comes too late is what others' turns took meanwhile.  A thread
 looks whether the beat is overdue, and if it is, at what the loop's thread is doing: the innermost
 function of ours.  So the loop itself pays for a timer, and whoever holds it is caught at it.
+What its thread has worked since the beat before tells a long turn from a machine without a free
+processor: on that the loop comes late and has done nothing.
 
 Full?  A line of log in LOG_S; a beat that nobody saw late costs nothing.
 """
@@ -13,7 +15,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Collection
-from time import monotonic
+from time import monotonic, thread_time
 from types import CodeType, FrameType
 
 from roost.histogram import Histogram, doubling
@@ -30,13 +32,18 @@ _BOUNDS_S = doubling(0.001, 14)
 class LoopWatch:
     """Watches the loop on which it is started."""
 
-    def __init__(self, clock_s: Callable[[], float] = monotonic, package: str = "roost") -> None:
+    def __init__(
+        self,
+        clock_s: Callable[[], float] = monotonic,
+        package: str = "roost",
+        worked_s: Callable[[], float] = thread_time,
+    ) -> None:
         """Nothing is watched before `start`; functions of `package` are named."""
         self._package = package
         self.turns = Histogram(_BOUNDS_S)
         self.held_count = 0
-        self._clock_s = clock_s
-        self._due_s = 0.0
+        self._clock_s, self._worked_s = clock_s, worked_s
+        self._due_s = self._worked_before_s = 0.0
         self.held_by = ""
         # Frames that run the loop: who is found there is waiting for work.
         self._base: set[CodeType] = set()
@@ -65,6 +72,7 @@ class LoopWatch:
     def _beat_again(self) -> None:
         self.held_by = ""
         self._due_s = self._clock_s() + BEAT_S
+        self._worked_before_s = self._worked_s()
         self._timer = self._loop.call_later(BEAT_S, self._beat)
 
     def _beat(self) -> None:
@@ -82,7 +90,10 @@ class LoopWatch:
             by = (
                 self.held_by or "nobody we saw: a short turn, or a machine without a free processor"
             )
-            logger.warning("the loop was held for %.0f ms by %s", 1000 * late_s, by)
+            worked_ms = 1000 * (self._worked_s() - self._worked_before_s)
+            last_ms = 1000 * (BEAT_S + late_s)
+            text = "the loop was held for %.0f ms by %s; it worked %.0f of the last %.0f ms"
+            logger.warning(text, 1000 * late_s, by, worked_ms, last_ms)
 
     def _look(self, watched: int) -> None:
         """The thread: catch whoever holds the loop at it."""
