@@ -1,11 +1,21 @@
 """While memory is short nothing new is begun, and it is begun again when there is room."""
 
 import logging
+import platform
+import subprocess
+import sys
 
 import pytest
 
 from roost.errors import ShortOfMemory
-from roost.memory import HELD_BYTES_MIN, STRIDE_BYTES, Memory, give_back, tune_allocator
+from roost.memory import (
+    HELD_BYTES_MIN,
+    STRIDE_BYTES,
+    Memory,
+    give_back,
+    kept_bytes,
+    tune_allocator,
+)
 from roost.memory_limit import Limit, Taken
 
 MIB = 1 << 20
@@ -114,5 +124,64 @@ def test_the_log_says_how_much_of_what(caplog: pytest.LogCaptureFixture) -> None
 
 
 def test_the_allocator_is_asked_where_it_can_be() -> None:
-    tune_allocator()
+    tune_allocator(Memory())
     give_back()
+
+
+# Blocks of a megabyte that come and go, and what is still resident after many at once.
+_TUNED = """
+import resource, sys
+from roost.memory import Memory, give_back, tune_allocator
+from roost.memory_limit import Limit, Statm, Taken
+
+tune_allocator(Memory([Limit(int(sys.argv[1]), "a test", lambda _: 0)], Taken))
+size = 1 << 20  # not a constant, which Python would make once
+
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+b"x" * size
+before = faults()
+for _ in range(50):
+    b"x" * size
+print(faults() - before)
+statm = Statm()
+held = [b""] * 200
+for position in range(200):
+    held[position] = b"x" * size
+before = statm.read().anonymous_bytes
+while position >= 0:
+    held[position] = b""  # the last of them lies at the end
+    position -= 1
+print(before - statm.read().anonymous_bytes)
+give_back()
+print(before - statm.read().anonymous_bytes)
+"""
+
+
+def _blocks(limit_bytes: int) -> list[int]:
+    """Page faults of 50 MiB by turns; and of 200 MiB at once, what goes, and goes when asked."""
+    told = subprocess.run(
+        [sys.executable, "-c", _TUNED, str(limit_bytes)], capture_output=True, check=True
+    )
+    return [int(it) for it in told.stdout.split()]
+
+
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc", reason="the allocator of this machine is not glibc's"
+)
+def test_what_is_freed_is_kept_up_to_a_bound_and_given_back_when_asked() -> None:
+    fault_count, given, asked = _blocks(1 << 50)
+    assert fault_count < 2 * 256  # one block's pages, which the next ones find there
+    assert 200 * MIB - 72 * MIB < given < 200 * MIB - MIB  # all but what is kept
+    assert asked > 190 * MIB
+    fault_count, given, _ = _blocks(20 * MIB)
+    assert fault_count > 50 * 200  # without, each block comes anew
+    assert given > 190 * MIB
+
+
+@pytest.mark.parametrize(
+    ("limit_bytes", "kept"), [(1 << 50, 64 * MIB), (768 * MIB, 20 * MIB), (20 * MIB, 128 << 10)]
+)
+def test_a_small_machine_has_less_kept(limit_bytes: int, kept: int) -> None:
+    assert kept_bytes(Memory([Limit(limit_bytes, "a test", lambda _: 0)], Taken)) == kept

@@ -9,9 +9,10 @@ Looking costs microseconds, and is done a few times a second (`look`), whenever 
 taken in (`note`), and when an allocation has failed (`on_error`), which is the one sign that
 cannot be too early.
 
-What a process has freed it does not always give back.  So while it is short the allocator is asked
-to, and when next to nothing is held any more (`held`) but the process is no smaller, what it takes
-is what it takes empty: then it works on, with the reserve above that.
+What a process has freed it does not always give back; a server has the allocator keep some of it
+(`tune_allocator`).  So while it is short the allocator is asked to give back all, and when next to
+nothing is held any more (`held`) but the process is no smaller, what it takes is what it takes
+empty: then it works on, with the reserve above that.
 
 Full?  That is what this is about.
 """
@@ -36,10 +37,14 @@ STRIDE_BYTES = 2 << 20
 SHARE_BYTES_MIN = 2 << 20
 # Less than that is next to nothing.
 HELD_BYTES_MIN = 1 << 20
-# Of glibc (malloc.h): from where on a block is mapped, and so given back when it is freed; without
-# it the bound grows with what is freed.  And the arenas, each of which takes 64 MiB of addresses.
-_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8
-_MAPPED_BYTES_MIN, _ARENAS_MAX = 1 << 20, 2
+# Of glibc (malloc.h): with how much free at its end an arena is cut; from where on a block is
+# mapped, and so given back when it is freed (without it that bound grows with what is freed); and
+# the arenas, each of which takes 64 MiB of addresses.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+# The first is above what a request and its entry take, so that these are not mapped.
+_MAPPED_BYTES_MIN, _ARENAS_MAX = 4 << 20, 2
+# What an arena keeps: as much as is handled at once, where there is plenty.
+_KEPT_BYTES_MIN, _KEPT_BYTES_MAX, _KEPT_PART = 128 << 10, 64 << 20, 32
 
 
 class Memory:
@@ -197,9 +202,21 @@ def give_back() -> None:
         trim(0)
 
 
-def tune_allocator() -> None:
-    """Have large blocks given back as soon as they are free, and threads take few addresses."""
+def kept_bytes(memory: Memory) -> int:
+    """How much free memory an arena of the allocator keeps: little where there is little."""
+    return memory.share(_KEPT_BYTES_MAX, _KEPT_PART, _KEPT_BYTES_MIN)
+
+
+def tune_allocator(memory: Memory) -> None:
+    """Have a part of what is free kept, the rest given back, and threads take few addresses.
+
+    By itself glibc gives back whatever is free at the end of its memory beyond 128 KiB: a block of
+    a megabyte came with 256 page faults each time, a quarter of what a put of that size took of the
+    processor.  A small machine or limit keeps less, and one that is short nothing (`give_back`).
+    Where the allocator is not glibc's nothing happens.
+    """
     tune = getattr(_libc(), "mallopt", None)
     if tune is not None:
+        tune(_M_TRIM_THRESHOLD, kept_bytes(memory))
         tune(_M_MMAP_THRESHOLD, _MAPPED_BYTES_MIN)
         tune(_M_ARENA_MAX, _ARENAS_MAX)

@@ -76,7 +76,7 @@ def _run(**given: str | None) -> None:
     for files in tls_files(settings):
         warn_of_age(files)
     raise_limit()
-    tune_allocator()
+    tune_allocator(plan.world.memory)
     gc.set_threshold(*_GC_THRESHOLDS)
     try:
         sys.exit(uvloop.run(process.run()))
