@@ -92,6 +92,7 @@ FLOORS = {
         free_pages
         key_order | write_set
         columns | puts | digest | stall | crash
+        runs
         errors | rows | pages
     """,
     "roost.database": """
@@ -424,6 +425,7 @@ FLOORS = {
         mvcc
         lines | sorting
         costs | page_counts | wire
+        origin
     """,
     "roost.etcd.upkeep": """
         lessor

@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterator, Mapping
 from errno import EIO, ENOSPC
 from pathlib import Path
-from types import SimpleNamespace
 
 import lmdb
 import pytest
@@ -98,9 +97,9 @@ def test_it_is_said_how_a_large_layer_gets_on_and_what_is_done_again_is_no_progr
     writer.close()
 
 
-def space(free_bytes: int, whole_bytes: int = 1 << 40) -> SimpleNamespace:
+def space(free_bytes: int, whole_bytes: int = 1 << 40) -> os.statvfs_result:
     """What a file system says of itself."""
-    return SimpleNamespace(f_bavail=free_bytes, f_frsize=1, f_blocks=whole_bytes)
+    return os.statvfs_result((1, 1, whole_bytes, free_bytes, free_bytes, 0, 0, 0, 0, 255))
 
 
 @pytest.mark.parametrize(

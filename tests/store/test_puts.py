@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from roost.store import MalformedWriteSet
 from roost.store.layer import Layer
-from roost.store.puts import Run, decode_puts, encode_puts
+from roost.store.puts import decode_puts, encode_puts
 from roost.store.rows import Puts
+from roost.store.runs import Run
 from roost.store.write_set import DELETE, PUT, PUTS, decode, encode_rows
 
 VALUES = st.one_of(st.none(), st.binary(max_size=3))

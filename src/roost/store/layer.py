@@ -15,7 +15,7 @@ from typing import Final
 
 from roost.store.columns import Rows
 from roost.store.key_order import BLOCK_COUNT_MAX, FRESH_COUNT_MAX, KeyOrder
-from roost.store.puts import Run
+from roost.store.runs import Run
 from roost.store.write_set import (
     ANNOTATION,
     DELETE,

@@ -17,23 +17,13 @@ run that follows another was written after it, as far as anybody can tell.
 """
 
 from collections.abc import Sequence
-from typing import Annotated
 
 import msgspec
 
 from roost.errors import UNDECODABLE
 from roost.store.errors import MalformedWriteSet
 from roost.store.rows import Puts, Values
-
-
-class Run(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Rows of one tree as they are read; those that `decode_puts` gives have their values."""
-
-    tree_id: Annotated[int, msgspec.Meta(ge=0, le=0xFFFF)]
-    keys: list[bytes]
-    values: Values | None
-    fills: bool = False
-
+from roost.store.runs import Run
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[Run])

@@ -32,8 +32,9 @@ from struct import error as StructError
 
 from roost.store.columns import EXPANDED_BYTES_MAX, Rows, expand
 from roost.store.errors import MalformedWriteSet
-from roost.store.puts import Run, decode_puts, encode_puts
+from roost.store.puts import decode_puts, encode_puts
 from roost.store.rows import Puts
+from roost.store.runs import Run
 
 PUT, PUT_SAME, DELETE, DELETE_RANGE, DELETE_FROM, ANNOTATION = 1, 2, 3, 4, 5, 6
 ROWS, EFFECT, PUTS = 7, 8, 9

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from roost.etcd.model.origin import Origin
 from roost.etcd.model.wire import (
     Header,
-    Origin,
     decode_key_value,
     encode_key_value,
     encode_tombstone,

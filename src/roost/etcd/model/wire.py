@@ -6,7 +6,7 @@ stored in the form in which they are answered, so that a range is a join.
 
 from typing import NamedTuple
 
-import msgspec
+from roost.etcd.model.origin import Origin
 
 _SMALL = tuple(bytes([number]) for number in range(128))
 # Of protobuf: of 64 bits, and of how long something is.
@@ -60,14 +60,6 @@ class KeyValue(NamedTuple):
     mod_revision: int
     version: int
     value: bytes
-    lease: int
-
-
-class Origin(msgspec.Struct, frozen=True, gc=False):
-    """What a put must know of the value before it; every put makes one, so it is a cheap one."""
-
-    create_revision: int
-    version: int
     lease: int
 
 
