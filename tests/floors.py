@@ -243,7 +243,7 @@ FLOORS = {
         app | loop_watch | json_request | json_calls | exchanges | direct | asgi
         json_parts | posts | origins | exposition
         grpc | http1 | accepting | listening
-        streaming | intake | http1_turn
+        streaming | intake | http1_turn | http1_plain
         calls
         methods | unread | bodies | admission
         compression | h2 | json_answer | json_text
@@ -436,8 +436,8 @@ FLOORS = {
         interface
         statistics | modules
         keys | members | queues | registry | user_pages
-        patience | asking
-        gate
+        telling | asking
+        patience | gate
         watch_hub | expiry | forms | leading
         changes | listing | watchers | user_forms
         history | reads | dates | user_changes

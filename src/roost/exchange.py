@@ -5,8 +5,10 @@ wants to hear it is a `Streaming`, whose pieces are asked for one after another.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from roost.call import Caller
 from roost.errors import PeerFault
@@ -28,8 +30,7 @@ class Waiting(Anybody, Protocol):
         """Call it when nobody waits any more, and no answer was sent."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What a client asks; names of `headers` are in small letters."""
 
     method: str
@@ -37,7 +38,7 @@ class Request:
     raw_path: bytes
     query: bytes
     caller: Caller
-    headers: Mapping[bytes, bytes] = field(default_factory=dict)
+    headers: Mapping[bytes, bytes] = {}
     body: bytes = b""
     # Who waits for the answer, if that may end.
     waiting: Waiting | None = None
@@ -52,14 +53,35 @@ class Answer:
     headers: Fields = (JSON,)
 
 
+class Quick(Protocol):
+    """The pieces of an answer, for who has a callback and needs no task for them."""
+
+    def take(self) -> bytes | None:
+        """What there is to be sent now, perhaps nothing; None: ask for `pieces` from now on."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all was taken, and nothing more comes."""
+
+    def hear(self, on_news: Callable[[], None]) -> bool:
+        """Call it once, when there is something to take, or nothing more comes.
+
+        False when that is so already: then it is not called.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Streaming:
-    """An answer that comes piece by piece; whoever takes none any more calls `close`."""
+    """An answer that comes piece by piece; whoever takes none any more calls `close`.
+
+    Where nearly all is short, and nothing comes for long, it may be `quick` to take as well.
+    """
 
     headers: Fields
     pieces: AsyncIterator[bytes]
     close: Callable[[], None]
     status: int = 200
+    quick: Quick | None = None
 
 
 Answerer = Callable[[Request], Awaitable[Answer | Streaming]]

@@ -1,7 +1,7 @@
 """Exchanges over HTTP/1.1: bodies with bounds, answers whole or piece by piece, clients that go."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -235,6 +235,132 @@ def test_pieces_are_sent_as_they_come_until_there_are_no_more_or_the_client_goes
         assert client.turn.is_over
         assert client.line.take() == (b"" if how == "fails" else b"0\r\n\r\n")
         assert client.turn.keeps_alive is (how != "fails")
+        await made.close()
+
+    run_virtually(story())
+
+
+class News:
+    """Pieces that are told to whoever hears of them; those that are long come by a task."""
+
+    def __init__(self) -> None:
+        self.told: list[bytes] = []
+        self.is_over = self.is_closed = False
+        self._on_news: Callable[[], None] | None = None
+
+    def answer(self, _request: Request, reply: Reply) -> None:
+        reply(Streaming((), self._pieces(), self._close, quick=self))
+
+    def tell(self, *pieces: bytes, is_last: bool = False) -> None:
+        self.told += pieces
+        self.is_over = is_last and not self.told
+        self._is_last = is_last
+        on_news, self._on_news = self._on_news, None
+        if on_news is not None:
+            on_news()
+
+    def take(self) -> bytes | None:
+        if self.told and self.told[0] == b"fail":
+            raise ValueError("it fails")
+        if self.told and self.told[0] == b"long":
+            return None
+        piece = self.told.pop(0) if self.told else b""
+        self.is_over = self._is_last and not self.told
+        return piece
+
+    _is_last = False
+
+    def hear(self, on_news: Callable[[], None]) -> bool:
+        if self.told:
+            return False
+        self._on_news = on_news
+        return True
+
+    async def _pieces(self) -> AsyncIterator[bytes]:
+        while self.told:
+            yield self.told.pop(0)
+
+    def _close(self) -> None:
+        self.is_closed = True
+
+
+HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+END = b"0\r\n\r\n"
+
+
+def test_what_is_quick_is_sent_when_it_is_told_and_needs_no_task() -> None:
+    async def story() -> None:
+        news = News()
+        made = exchanges(news.answer)
+        client = Client(made)
+        client.send()
+        assert client.line.take() == HEAD, "the head does not wait"
+        news.tell(b"1", b"22")
+        assert client.line.take() == b"1\r\n1\r\n2\r\n22\r\n", "both, in the same turn"
+        news.tell(b"3", is_last=True)
+        assert client.line.take() == b"1\r\n3\r\n" + END
+        assert len(made.tasks) == 0
+        assert client.turn.is_over
+        assert client.turn.keeps_alive
+        assert news.is_closed
+        await made.close()
+
+    run_virtually(story())
+
+
+@pytest.mark.parametrize("why", ["full", "long"])
+def test_what_cannot_be_sent_at_once_goes_piece_by_piece(why: str) -> None:
+    async def story() -> None:
+        news = News()
+        made = exchanges(news.answer)
+        client = Client(made)
+        client.send()
+        client.line.take()
+        client.line.is_full = why == "full"
+        news.tell(b"long", b"22")
+        assert client.line.take() == b"", "nothing is sent where all are told"
+        await until_idle()
+        if why == "full":
+            assert client.line.take() == b"4\r\nlong\r\n", "it reads nothing"
+            client.line.read()
+            await until_idle()
+            assert client.line.take() == b"2\r\n22\r\n" + END
+        else:
+            assert client.line.take() == b"4\r\nlong\r\n2\r\n22\r\n" + END
+        assert news.is_closed
+        await made.close()
+
+    run_virtually(story())
+
+
+def test_whoever_tells_never_hears_that_sending_failed() -> None:
+    async def story() -> None:
+        news = News()
+        made = exchanges(news.answer)
+        client = Client(made)
+        client.send()
+        client.line.take()
+        news.tell(b"fail")
+        assert client.turn.is_over
+        assert not client.turn.keeps_alive, "its client sees that something is missing"
+        assert client.line.take() == b""
+        assert news.is_closed
+        await made.close()
+
+    run_virtually(story())
+
+
+def test_whoever_has_gone_is_told_nothing_more() -> None:
+    async def story() -> None:
+        news = News()
+        made = exchanges(news.answer)
+        client = Client(made)
+        client.send()
+        client.line.take()
+        client.line.is_gone = True
+        news.tell(b"1")
+        assert news.told == [b"1"], "nobody has taken it"
+        assert news.is_closed
         await made.close()
 
     run_virtually(story())

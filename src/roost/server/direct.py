@@ -7,9 +7,10 @@ takes.  An answer that comes in pieces waits for its client to take each.
 
 import logging
 from collections.abc import Callable
+from functools import partial
 
 from roost import tracing
-from roost.exchange import TEXT, Answer, Beginner, Request, Streaming
+from roost.exchange import TEXT, Answer, Beginner, Quick, Request, Streaming
 from roost.server.admission import Admission
 from roost.server.bodies import FULL, Bodies
 from roost.server.http1_turn import Turn
@@ -144,7 +145,10 @@ class DirectExchange:
         else:
             self._streaming = answer
             turn.begin(answer.status, answer.headers, lines)
-            self._exchanges.tasks.start(self._send_each(answer))
+            if answer.quick is None:
+                self._exchanges.tasks.start(self._send_each(answer))
+            else:
+                self._send_quickly(answer, answer.quick)
 
     def on_gone(self) -> None:
         """Nobody waits for an answer any more."""
@@ -158,6 +162,28 @@ class DirectExchange:
         """An answer without end ends."""
         if self._streaming is not None:
             self._streaming.close()
+
+    def _send_quickly(self, answer: Streaming, quick: Quick) -> None:
+        """Send what there is, and hear of more; in a task once that has to wait for the client."""
+        turn, carrier = self.turn, self.turn.carrier
+        try:
+            if turn.is_over or carrier.is_gone:
+                answer.close()
+                turn.end()
+                return
+            while (piece := None if carrier.is_full else quick.take()) is not None:
+                turn.send(piece)
+                if quick.is_over:
+                    answer.close()
+                    turn.end()
+                    return
+                if quick.hear(partial(self._send_quickly, answer, quick)):
+                    return
+            self._exchanges.tasks.start(self._send_each(answer))
+        except Exception:
+            logger.exception("a stream failed")
+            answer.close()
+            turn.abandon()
 
     async def _send_each(self, answer: Streaming) -> None:
         turn, carrier = self.turn, self.turn.carrier

@@ -1,6 +1,7 @@
 """HTTP/1.1 on the port: requests from bytes, in order, each with an end (RFC 9112).
 
-llhttp parses (`httptools`); what is ours is who waits for what, and for how long.  A request is
+What is plain is read in one step (`http1_plain`), all else by llhttp (`httptools`); here is who
+waits for what, and for how long.  A request is
 whole REQUEST_S after its first byte, or its connection ends with 408; one that is answered while
 it still comes is left alone.  HEADERS_S are for its headers, which are HEADERS_BYTES_MAX at most
 (431).  A connection on which nothing is asked ends after IDLE_S.
@@ -27,6 +28,7 @@ from typing import cast
 import httptools
 
 from roost.flow import flow_of
+from roost.server.http1_plain import Plain, plain_request
 from roost.server.http1_turn import Taker, Turn
 from roost.server.unread import Unread
 
@@ -48,9 +50,15 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 class _Coming(Enum):
     """What of a request is coming."""
 
-    NOTHING = 1
-    HEAD = 2
-    BODY = 3
+    # Of the first request.
+    FIRST = 1
+    NOTHING = 2
+    HEAD = 3
+    BODY = 4
+
+
+# Where llhttp has begun nothing: the next byte is the first of a request, whoever reads it.
+_BETWEEN = (_Coming.FIRST, _Coming.NOTHING)
 
 
 class Http1:
@@ -82,7 +90,7 @@ class Http1Protocol(asyncio.Protocol):
         self._stall: asyncio.TimerHandle | None = None
         # What has come and waits for the answers of what was parsed.
         self._rest = b""
-        self._coming = _Coming.HEAD
+        self._coming = _Coming.FIRST
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._headers_bytes = 0
@@ -137,6 +145,10 @@ class Http1Protocol(asyncio.Protocol):
         self._is_parsing = True
         try:
             while offset < len(data) and self._may_parse():
+                if self._coming in _BETWEEN and (plain := plain_request(data, offset)) is not None:
+                    offset = plain.stop
+                    self._take(plain)
+                    continue
                 is_in_body = self._coming is _Coming.BODY
                 size = BODY_PIECE_BYTES if is_in_body else PIECE_BYTES
                 piece = data[offset : offset + size]
@@ -149,6 +161,25 @@ class Http1Protocol(asyncio.Protocol):
             self._is_parsing = False
         self._rest = data[offset:]
         self._set_reading()
+
+    def _take(self, plain: Plain) -> None:
+        """A request has come whole."""
+        turn = Turn(
+            self,
+            method=plain.method,
+            path=plain.path,
+            query=plain.query,
+            headers=plain.headers,
+            keeps_alive=True,
+        )
+        turn.body, turn.is_whole = plain.body, True
+        self._reading = turn
+        self._coming = _Coming.NOTHING
+        self._due_s = _NEVER_S
+        if self._answering is None:
+            self._begin(turn)
+        else:
+            self.waiting.append(turn)
 
     def _may_parse(self) -> bool:
         is_stopped = self._is_held or self._is_broken or self.transport.is_closing()

@@ -27,7 +27,7 @@ def test_an_event_is_read_as_it_was_written(begun: tuple[nodes.Trees, Txn]) -> N
         written = Event(
             index, Action.EXPIRE, Flags.DIRECTORY_GONE, b"/a\0/\xff", 1 << 63, gone, before
         )
-        history.add(trees, txn, written)
+        history.add(trees, txn, written, history.now(trees, txn))
         key, row = txn.scan(trees.events)[-1]
         assert history.decode(key, row) == written
         assert history.now(trees, txn).index == index
@@ -48,7 +48,7 @@ def test_small_events_are_kept_beyond_a_thousand(
     monkeypatch.setattr(history, "BYTES_MIN", 1000)
     trees, txn = begun
     for index in range(1, 200):
-        history.add(trees, txn, event(index))
+        history.add(trees, txn, event(index), history.now(trees, txn))
     found = kept(trees, txn)
     assert found[-1] == 199
     assert 10 < len(found) < 100
@@ -62,7 +62,7 @@ def test_large_events_are_kept_as_far_as_the_count(
     monkeypatch.setattr(history, "BYTES_MIN", 1000)
     trees, txn = begun
     for index in range(1, 50):
-        history.add(trees, txn, event(index, 500))
+        history.add(trees, txn, event(index, 500), history.now(trees, txn))
     assert kept(trees, txn) == list(range(40, 50))
 
 
@@ -74,9 +74,9 @@ def test_there_is_an_end_to_what_the_history_takes(
     monkeypatch.setattr(history, "BYTES_MAX", 3000)
     trees, txn = begun
     for index in range(1, 50):
-        history.add(trees, txn, event(index, 500))
+        history.add(trees, txn, event(index, 500), history.now(trees, txn))
     assert kept(trees, txn) == list(range(45, 50))
-    history.add(trees, txn, event(50, 9000))
+    history.add(trees, txn, event(50, 9000), history.now(trees, txn))
     assert kept(trees, txn) == [50]
 
 
@@ -85,10 +85,10 @@ def test_a_change_drops_no_more_than_a_few(
 ) -> None:
     trees, txn = begun
     for index in range(1, 101):
-        history.add(trees, txn, event(index))
+        history.add(trees, txn, event(index), history.now(trees, txn))
     monkeypatch.setattr(history, "COUNT_MIN", 10)
     monkeypatch.setattr(history, "BYTES_MIN", 100)
-    history.add(trees, txn, event(101))
+    history.add(trees, txn, event(101), history.now(trees, txn))
     assert len(kept(trees, txn)) == 101 - history.DROPPED_MAX
 
 
@@ -99,8 +99,8 @@ def test_a_restored_store_goes_on_later_and_has_forgotten_what_was(
     history.raise_index(txn, 1000)
     assert history.now(trees, txn) == Now()
     for index in range(1, 6):
-        history.add(trees, txn, event(index))
+        history.add(trees, txn, event(index), history.now(trees, txn))
     history.raise_index(txn, 1000)
     assert history.now(trees, txn) == Now(index=1005, first=1006, events_bytes=0)
-    history.add(trees, txn, event(1006))
+    history.add(trees, txn, event(1006), history.now(trees, txn))
     assert kept(trees, txn) == [1006]

@@ -1,9 +1,8 @@
 """Who is told of an event: the tree of watchers says what the rule says."""
 
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from roost.etcd.v2.history import Action, Event, Flags
 from roost.etcd.v2.nodes import ROOT_NODE

@@ -17,7 +17,7 @@ from roost.etcd.model.alarms import Alarms
 from roost.etcd.model.costs import SLICE_ROWS, Costs, now_or_long
 from roost.etcd.v2 import history, nodes
 from roost.etcd.v2.faults import Fault, Reason
-from roost.etcd.v2.history import Action, Event, Flags
+from roost.etcd.v2.history import Action, Event, Flags, Now
 from roost.etcd.v2.nodes import Node, Trees
 from roost.etcd.v2.paths import ROOT, below_range, child_of, children_range, parents_of, path_of
 
@@ -112,16 +112,6 @@ class TreeOperations:
         self.failed: dict[Kind, int] = dict.fromkeys(Kind, 0)
         self.succeeded: dict[Kind, int] = dict.fromkeys(Kind, 0)
         self.expired_count = 0
-        self._of: dict[Kind, Callable[[_Changing], Costs[Event]]] = {
-            Kind.SET: _set,
-            Kind.CREATE: _create,
-            Kind.POST: _post,
-            Kind.JOIN: _join,
-            Kind.UPDATE: _update,
-            Kind.SWAP: _swap,
-            Kind.DELETE: _delete,
-            Kind.COMPARE_DELETE: _compare_delete,
-        }
 
     def change(self, txn: Txn, body: bytes) -> bytes | Long:
         """Operation: body is a `Change`."""
@@ -131,22 +121,41 @@ class TreeOperations:
         if asked.kind not in (Kind.DELETE, Kind.COMPARE_DELETE):
             cost = 4 * len(body) + _CHANGE_BYTES + _PARENT_BYTES * asked.path.count(b"/")
             self._alarms.take_space(cost)
-        return now_or_long(txn, lambda its: self._changed(its, asked))
+        txn.gather()  # nodes, events, what runs out: nobody asks which was written first
+        change = _AT_ONCE.get(asked.kind)
+        if change is None:
+            return now_or_long(txn, lambda its: self._changed(its, asked))
+        txn.cost += 1
+        changing = self._changing(txn, asked)
+        try:
+            return self._done(changing, change(changing))
+        except Fault as fault:
+            return self._failed(asked, fault)
 
     def _changed(self, txn: Txn, asked: Change) -> Costs[bytes]:
-        held = history.now(self._trees, txn)
-        changing = _Changing(self._trees, txn, asked, held.index, self._now_ns())
+        changing = self._changing(txn, asked)
         try:
-            event = yield from self._of[asked.kind](changing)
+            event = yield from _IN_STEPS[asked.kind](changing)
         except Fault as fault:
-            self.failed[asked.kind] += 1
-            return _encode(Failed(fault.index, fault.reason, fault.cause))
-        history.add(self._trees, txn, event)
-        self.succeeded[asked.kind] += 1
+            return self._failed(asked, fault)
+        return self._done(changing, event)
+
+    def _changing(self, txn: Txn, asked: Change) -> "_Changing":
+        trees = self._trees
+        return _Changing(trees, txn, asked, history.now(trees, txn), self._now_ns())
+
+    def _done(self, changing: "_Changing", event: Event) -> bytes:
+        """Its event is written; the answer."""
+        row = history.add(self._trees, changing.txn, event, changing.held)
+        self.succeeded[changing.asked.kind] += 1
         is_new = event.action is Action.CREATE or (
             event.action is Action.SET and changing.old is None
         )
-        return _encode(Done(event.index, history.encode(event), is_new))
+        return _encode(Done(event.index, row, is_new))
+
+    def _failed(self, asked: Change, fault: Fault) -> bytes:
+        self.failed[asked.kind] += 1
+        return _encode(Failed(fault.index, fault.reason, fault.cause))
 
     def expire(self, txn: Txn, _body: bytes) -> bytes | Long:
         """Operation: take away what has run out by the clock where this runs."""
@@ -167,10 +176,10 @@ class TreeOperations:
             node = nodes.get(trees, txn, path)
             assert node is not None, "what runs out is there"
             asked = Change(Kind.DELETE, path, is_recursive=True)
-            index = history.now(trees, txn).index
-            changing = _Changing(trees, txn, asked, index, now_ns)
+            held = history.now(trees, txn)
+            changing = _Changing(trees, txn, asked, held, now_ns)
             yield from changing.remove(node)
-            history.add(trees, txn, changing.gone(Action.EXPIRE, node))
+            history.add(trees, txn, changing.gone(Action.EXPIRE, node), held)
             self.expired_count += 1
         return b""
 
@@ -186,15 +195,16 @@ NOT_ALLOWED = _encode(Failed(0, Reason.UNAUTHORIZED, b"Insufficient credentials"
 class _Changing:
     """One change on its way: what was asked, on which state, when."""
 
-    __slots__ = ("asked", "index", "now_ns", "old", "path", "trees", "txn")
+    __slots__ = ("asked", "held", "index", "now_ns", "old", "path", "trees", "txn")
 
-    def __init__(self, trees: Trees, txn: Txn, asked: Change, index: int, now_ns: int) -> None:
+    def __init__(self, trees: Trees, txn: Txn, asked: Change, held: Now, now_ns: int) -> None:
         self.trees = trees
         self.txn = txn
         self.asked = asked
         self.path = asked.path
-        # The store's before the change.
-        self.index = index
+        # The history before the change, and its index.
+        self.held = held
+        self.index = held.index
         self.now_ns = now_ns
         # What stood there before.
         self.old: Node | None = None
@@ -241,16 +251,16 @@ class _Changing:
         """
         self.check_root()
         trees, txn, index = self.trees, self.txn, self.index + 1
-        missing = self._missing_parents()
-        old = None if missing else nodes.get(trees, txn, self.path)
-        if old is not None:
+        old = nodes.get(trees, txn, self.path)
+        if old is not None:  # so are the directories on the way
             if not replaces:
                 raise self.fault(Reason.KEY_EXISTS)
             if old.is_dir:
                 raise self.fault(Reason.NOT_A_FILE)
-        for parent in missing:
-            above = Node(is_dir=True, created=index, modified=index, expires_ns=0, value=b"")
-            nodes.put(trees, txn, parent, above)
+        else:
+            for parent in self._missing_parents():
+                above = Node(is_dir=True, created=index, modified=index, expires_ns=0, value=b"")
+                nodes.put(trees, txn, parent, above)
         is_dir, asked = self.asked.is_dir, self.asked
         value = b"" if is_dir else asked.value
         if asked.is_refresh and replaces and old is not None:
@@ -327,21 +337,18 @@ class _Changing:
             txn.delete(trees.nodes, key)
 
 
-def _set(it: _Changing) -> Costs[Event]:
-    yield 1
+def _set(it: _Changing) -> Event:
     it.check_root()
     if it.asked.is_refresh:
         it.find()
     return it.create(Action.SET, replaces=True)
 
 
-def _create(it: _Changing) -> Costs[Event]:
-    yield 1
+def _create(it: _Changing) -> Event:
     return it.create(Action.CREATE, replaces=False)
 
 
-def _post(it: _Changing) -> Costs[Event]:
-    yield 1
+def _post(it: _Changing) -> Event:
     it.path = child_of(it.path, b"%020d" % (it.index + 1))
     return it.create(Action.CREATE, replaces=False)
 
@@ -355,11 +362,10 @@ def _join(it: _Changing) -> Costs[Event]:
             node = nodes.decode(row)
             if not node.is_dir and node.value == it.asked.value:
                 raise it.fault(Reason.KEY_EXISTS, path_of(key))
-    return (yield from _post(it))
+    return _post(it)
 
 
-def _update(it: _Changing) -> Costs[Event]:
-    yield 1
+def _update(it: _Changing) -> Event:
     it.check_root()
     old = it.find()
     if old.is_dir and it.asked.value:
@@ -367,8 +373,7 @@ def _update(it: _Changing) -> Costs[Event]:
     return it.write(Action.UPDATE, old)
 
 
-def _swap(it: _Changing) -> Costs[Event]:
-    yield 1
+def _swap(it: _Changing) -> Event:
     it.check_root()
     old = it.find()
     it.compare(old)
@@ -396,3 +401,18 @@ def _compare_delete(it: _Changing) -> Costs[Event]:
     it.compare(old)
     yield from it.remove(old)
     return it.gone(Action.COMPARE_DELETE, old)
+
+
+# What costs a few look-ups, whatever is there; and what may have much to look at.
+_AT_ONCE: dict[Kind, Callable[[_Changing], Event]] = {
+    Kind.SET: _set,
+    Kind.CREATE: _create,
+    Kind.POST: _post,
+    Kind.UPDATE: _update,
+    Kind.SWAP: _swap,
+}
+_IN_STEPS: dict[Kind, Callable[[_Changing], Costs[Event]]] = {
+    Kind.JOIN: _join,
+    Kind.DELETE: _delete,
+    Kind.COMPARE_DELETE: _compare_delete,
+}

@@ -8,7 +8,7 @@ same fault.
 
 import binascii
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from roost.etcd.model.costs import Costs, at_once
 from roost.etcd.v2.changes import Change, Kind
@@ -30,6 +30,8 @@ _KINDS = bytes(ord("h") if it in _HEX else it if it == ord("%") else 0 for it in
 _NO_ESCAPE = re.compile(rb"%(?![0-9a-fA-F]{2})")
 # Of what has escapes, in one step, and what that costs (`costs`).
 _STEP_BYTES, _STEP_COST = 32 << 10, 150
+# What is no longer is read without steps: it has a few hundred parameters at most.
+SHORT_BYTES = 1 << 10
 
 
 class BadEscape(ValueError):
@@ -72,6 +74,43 @@ def _part_unescaped(text: bytes) -> bytes:
     return binascii.a2b_qp(text.replace(b"=", b"=3D").replace(b"%", b"="))
 
 
+def _has_form(request: Request) -> bool:
+    """Whether its body has parameters."""
+    if not request.body or request.method not in ("PUT", "POST"):
+        return False
+    kind = request.headers.get(b"content-type", b"")
+    return kind == FORM or kind.partition(b";")[0].strip().lower() == FORM
+
+
+def _parts_of(text: bytes) -> list[bytes]:
+    """Names with their values.
+
+    Raises:
+        Fault: there are too many.
+
+    """
+    parts = text.replace(b";", b"&").split(b"&", PARAMETERS_MAX)
+    if len(parts) > PARAMETERS_MAX:
+        raise Fault(Reason.INVALID_FORM, f"more than {PARAMETERS_MAX} parameters")
+    return [it for it in parts if it]
+
+
+def _said(text: bytes) -> bytes:
+    """What a short part says.
+
+    Raises:
+        Fault: an escape of it is none.
+
+    """
+    spaced = text.replace(b"+", b" ")
+    if b"%" not in spaced:
+        return spaced
+    try:
+        return _part_unescaped(spaced)
+    except BadEscape as error:
+        raise Fault(Reason.INVALID_FORM, str(error)) from error
+
+
 class Form:
     """The parameters of one request."""
 
@@ -79,39 +118,43 @@ class Form:
         """There are none."""
         self._first: dict[bytes, bytes] = {}
 
-    def read(self, request: Request) -> Costs[None]:
-        """Read them, in steps.
+    def read(self, request: Request) -> None:
+        """Read those of a request that is short.
 
         Raises:
             Fault: they cannot be read.
 
         """
-        wrong = ""
-        kind = request.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-        if request.method in ("PUT", "POST") and kind == FORM:
-            wrong = yield from self._read(request.body)
-        wrong = wrong or (yield from self._read(request.query))
-        if wrong:
-            raise Fault(Reason.INVALID_FORM, wrong)
+        if _has_form(request):
+            self._read(request.body)
+        if request.query:
+            self._read(request.query)
 
-    def _read(self, text: bytes) -> Costs[str]:
-        """Read some; what is wrong with the first that is wrong."""
-        if not text:
-            return ""
-        parts = text.replace(b";", b"&").split(b"&", PARAMETERS_MAX)
-        if len(parts) > PARAMETERS_MAX:
-            return f"more than {PARAMETERS_MAX} parameters"
-        try:
-            for part in filter(None, parts):
+    def _read(self, text: bytes) -> None:
+        for part in _parts_of(text):
+            name, _, value = part.partition(b"=")
+            if b"%" in part or b"+" in part:
+                name, value = _said(name), _said(value)
+            self._first.setdefault(name, value)
+
+    def read_long(self, request: Request) -> Costs[None]:
+        """The same in steps, for one that may be long.
+
+        Raises:
+            Fault: they cannot be read.
+
+        """
+        texts = [request.body, request.query] if _has_form(request) else [request.query]
+        for text in texts:
+            for part in _parts_of(text):
                 name, _, value = part.replace(b"+", b" ").partition(b"=")
-                if b"%" in part:
+                try:
                     name = yield from _unescaped(name)
                     value = yield from _unescaped(value)
+                except BadEscape as error:
+                    raise Fault(Reason.INVALID_FORM, str(error)) from error
                 self._first.setdefault(name, value)
                 yield 1
-        except BadEscape as error:
-            return str(error)
-        return ""
 
     def has(self, name: bytes) -> bool:
         """Whether it was given."""
@@ -128,7 +171,9 @@ class Form:
             Fault: it is none.
 
         """
-        text = self._first.get(name, b"0")
+        text = self._first.get(name)
+        if text is None:
+            return 0
         # Twenty digits are enough for any; zeros before them are allowed.
         number = int(text) if _NUMBER.fullmatch(text) and len(text) < _DIGITS_MAX else None
         if number is None or number > number_max:
@@ -142,7 +187,9 @@ class Form:
             Fault: it is neither.
 
         """
-        text = self._first.get(name, b"false")
+        text = self._first.get(name)
+        if text is None:
+            return False
         if text in _TRUE:
             return True
         if text in _FALSE:
@@ -150,8 +197,7 @@ class Form:
         raise Fault(Reason.INVALID_FIELD, cause or b'invalid value for "%b"' % name)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class Reading(NamedTuple):
     """A key or a directory to be read, or to be watched."""
 
     path: bytes
@@ -166,15 +212,42 @@ class Reading:
     wait_index: int
 
 
-def read_request(request: Request, path: bytes) -> Costs[Reading | Change]:
-    """What is asked of a path; in steps, as a body may be long.
+def is_short(request: Request) -> bool:
+    """Whether what it asks for is read in one step."""
+    return len(request.body) + len(request.query) <= SHORT_BYTES
+
+
+def read_request(request: Request, path: bytes) -> Reading | Change:
+    """What a short request asks of a path.
 
     Raises:
         Fault: something of it cannot be.
 
     """
     form = Form()
-    yield from form.read(request)
+    form.read(request)
+    return _asked(form, request.method, path)
+
+
+def read_long_request(request: Request, path: bytes) -> Costs[Reading | Change]:
+    """The same in steps, for one that may be long.
+
+    Raises:
+        Fault: something of it cannot be.
+
+    """
+    form = Form()
+    yield from form.read_long(request)
+    return _asked(form, request.method, path)
+
+
+def _asked(form: Form, method: str, path: bytes) -> Reading | Change:
+    """What parameters ask for.
+
+    Raises:
+        Fault: something of it cannot be.
+
+    """
     prev_index = form.number(b"prevIndex", Reason.INDEX_NOT_A_NUMBER)
     wait_index = form.number(b"waitIndex", Reason.INDEX_NOT_A_NUMBER)
     is_recursive = form.flag(b"recursive")
@@ -182,7 +255,7 @@ def read_request(request: Request, path: bytes) -> Costs[Reading | Change]:
     is_wait = form.flag(b"wait")
     is_dir = form.flag(b"dir")
     is_quorum, is_stream = form.flag(b"quorum"), form.flag(b"stream")
-    if is_wait and request.method != "GET":
+    if is_wait and method != "GET":
         raise Fault(Reason.INVALID_FIELD, '"wait" can only be used with GET requests')
     prev_value = form.text(b"prevValue")
     if form.has(b"prevValue") and not prev_value:
@@ -197,7 +270,7 @@ def read_request(request: Request, path: bytes) -> Costs[Reading | Change]:
         raise Fault(Reason.VALUE_ON_REFRESH, "A value was provided on a refresh")
     if is_refresh and ttl_s is None:
         raise Fault(Reason.TTL_REQUIRED_ON_REFRESH, "No TTL value set")
-    if request.method in ("GET", "HEAD"):
+    if method in ("GET", "HEAD"):
         return Reading(
             path=path,
             is_recursive=is_recursive,
@@ -209,7 +282,7 @@ def read_request(request: Request, path: bytes) -> Costs[Reading | Change]:
         )
     return Change(
         kind=_kind_of(
-            request.method,
+            method,
             prev_exist=prev_exist if form.has(b"prevExist") else None,
             is_compared=bool(prev_index or prev_value),
         ),

@@ -18,7 +18,7 @@ import binascii
 import hashlib
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import msgspec
 
@@ -105,6 +105,11 @@ class Gate:
     def is_open(self) -> bool:
         """Whether nobody has to say who they are to v2 itself."""
         return not self._users.is_on
+
+    @property
+    def asks_nobody(self) -> bool:
+        """Whether v3 does not ask either."""
+        return self.is_open and not self._border.auth.may_be_enabled
 
     def register(
         self, name: str, run: Operation, wanted: WantedBy | None, *, denied: bytes
@@ -240,7 +245,7 @@ class Gate:
                 password,
                 refusal,
             )
-            then(replace(request, caller=visitor))
+            then(msgspec.structs.replace(request, caller=visitor))
 
         header = request.headers.get(AUTHORIZATION, b"")
         if not header:

@@ -19,8 +19,9 @@ again over some changes.
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import IntEnum, IntFlag
+
+import msgspec
 
 from roost.database.model import Txn, View
 from roost.etcd.v2 import nodes
@@ -72,8 +73,7 @@ class Flags(IntFlag):
     DIRECTORY_GONE = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Now:
+class Now(msgspec.Struct, frozen=True):
     """Where the history stands; an empty one begins behind its end."""
 
     index: int = 0
@@ -81,8 +81,7 @@ class Now:
     events_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True):
     """One change."""
 
     index: int
@@ -100,8 +99,17 @@ class Event:
         """What it takes, about."""
         return len(self.path) + len(self.node.value) + (len(self.old.value) if self.old else 0)
 
+    def text(self) -> bytes:
+        """The event as JSON, as it is told."""
+        shows_value = self.action not in _GONE
+        shown = nodes.text_of(self.path, self.node, self.now_ns, shows_value=shows_value)
+        if self.old is None:
+            return b'{"action":"%b","node":%b}\n' % (NAMES[self.action], shown)
+        before = nodes.text_of(self.path, self.old, self.now_ns)
+        return b'{"action":"%b","node":%b,"prevNode":%b}\n' % (NAMES[self.action], shown, before)
+
     def pieces(self) -> Iterator[bytes]:
-        """The event as JSON, as it is told; one piece unless it is long."""
+        """The same, piece by piece, for one that may be long."""
         yield b'{"action":"%b","node":' % NAMES[self.action]
         shows_value = self.action not in _GONE
         yield from nodes.node_pieces(self.path, self.node, self.now_ns, shows_value=shows_value)
@@ -162,9 +170,11 @@ def encode(event: Event) -> bytes:
     return head + path + node + old
 
 
-def add(trees: Trees, txn: Txn, event: Event) -> None:
-    """Write the next event, and drop those for which there is no room."""
-    held = now(trees, txn)
+def add(trees: Trees, txn: Txn, event: Event, held: Now) -> bytes:
+    """Write the next event, and drop those for which there is no room; its row.
+
+    `held` is where the history stands before.
+    """
     assert event.index == held.index + 1, "each change has an index, and no other"
     row = encode(event)
     txn.put(trees.events, event_key(event.index), row)
@@ -179,3 +189,4 @@ def add(trees: Trees, txn: Txn, event: Event) -> None:
         size -= len(dropped)
         first += 1
     txn.put_latest(trees.meta, NOW_KEY, _NOW.pack(event.index, first, size))
+    return row

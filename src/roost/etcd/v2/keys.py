@@ -11,14 +11,14 @@ from functools import partial
 from typing import TypeVar
 
 from roost.database.model import View
-from roost.errors import OutcomeUnknown, RoostError
+from roost.errors import CallerGone, OutcomeUnknown, RoostError
 from roost.etcd import errors
 from roost.etcd.border import Border
 from roost.etcd.model.costs import SLICE_ROWS, Costs
 from roost.etcd.v2 import changes, history, nodes
 from roost.etcd.v2.changes import CHANGE, Change, Done, Failed
 from roost.etcd.v2.faults import Fault, Reason, fault_of
-from roost.etcd.v2.forms import Reading, read_request
+from roost.etcd.v2.forms import Reading, is_short, read_long_request, read_request
 from roost.etcd.v2.gate import Gate, asked_key, is_slashed
 from roost.etcd.v2.json_text import PIECE_BYTES
 from roost.etcd.v2.leading import Leading
@@ -27,9 +27,9 @@ from roost.etcd.v2.nodes import Trees
 from roost.etcd.v2.paths import child_of, is_too_long
 from roost.etcd.v2.patience import Patience
 from roost.etcd.v2.reads import Reads, Write
+from roost.etcd.v2.telling import Telling
 from roost.etcd.v2.users import Wanted
 from roost.etcd.v2.watch_hub import WatchHub
-from roost.etcd.v2.watchers import Watcher
 from roost.exchange import JSON, Answer, Fields, Reply, Request, Streaming
 from roost.outcome import told_read
 from roost.slices import Turns
@@ -77,6 +77,7 @@ class Keys:
         self._now_ns = now_ns
         self._patience = Patience(request_s)
         self._heartbeat_s = heartbeat_s
+        self._beats = Patience(heartbeat_s)
         # What is read of requests, and written of answers, beyond what costs nothing.
         self._turns = Turns(1)
         # Requests and reads that take more than a turn.
@@ -89,7 +90,19 @@ class Keys:
 
     def begin(self, request: Request, path: bytes, reply: Reply) -> None:
         """Answer a request to the node of a path, now or later."""
-        steps, cost = read_request(request, path), 0
+        if not is_short(request):
+            self._begin_slowly(request, path, reply)
+            return
+        try:
+            asked = read_request(request, path)
+        except RoostError as error:
+            reply(self._refused(error))
+        else:
+            self._do(request, path, asked, reply)
+
+    def _begin_slowly(self, request: Request, path: bytes, reply: Reply) -> None:
+        """The same, for what may take more than a turn to read."""
+        steps, cost = read_long_request(request, path), 0
         try:
             while cost < SLICE_ROWS:
                 cost += next(steps)
@@ -103,7 +116,7 @@ class Keys:
     async def _begin_long(
         self, request: Request, path: bytes, steps: Costs[Reading | Change], reply: Reply
     ) -> None:
-        """The same, for what takes more than a turn to read."""
+        """The same, for what does."""
         await self._turns.take()
         try:
             asked = await self._taken(steps)
@@ -124,6 +137,8 @@ class Keys:
                     return
             if isinstance(asked, Change):
                 self._change(request, asked, reply)
+            elif asked.is_wait and self._gate.asks_nobody:
+                self._watch(request, asked, reply)
             elif asked.is_wait:
                 self._admit(request, asked, partial(self._watch, request, asked, reply), reply)
             else:
@@ -217,6 +232,8 @@ class Keys:
         event = history.decode(history.event_key(outcome.index), outcome.row)
         if asked.is_silent and asked.kind in changes.SILENT:
             return Answer(status, b'{"action":"%b"}\n' % history.NAMES[event.action], head)
+        if len(outcome.row) <= PIECE_BYTES:
+            return Answer(status, event.text(), head)
         return self._said(status, head, event.pieces(), len(outcome.row))
 
     def _said(
@@ -307,6 +324,8 @@ class Keys:
             RoostError: what is asked for is kept no longer, or too many watch.
 
         """
+        if request.waiting is not None and request.waiting.is_over:
+            raise CallerGone("nobody waits for it any more")
         head = self._head(self._index)
         watcher = self._hub.open(
             asked.path,
@@ -315,28 +334,14 @@ class Keys:
             is_stream=asked.is_stream,
         )
         is_quiet = request.headers.get(HEARTBEAT_HEADER, b"").strip().lower() == b"off"
-        heartbeat_s = None if is_quiet else self._heartbeat_s or None
-        close = partial(self._hub.close, watcher)
-        reply(Streaming(head, self._told(watcher, heartbeat_s), close))
-
-    async def _told(self, watcher: Watcher, heartbeat_s: float | None) -> AsyncIterator[bytes]:
-        """What a watcher is told, and a newline whenever that is nothing for so long."""
-        while True:
-            if watcher.has_pending:
-                async for it in self._written(watcher.take_pieces()):
-                    yield it
-            elif watcher.is_over:
-                if watcher.fault is not None:
-                    yield watcher.fault.body
-                return
-            else:
-                self._hub.follow(watcher)
-                if not await watcher.wait(heartbeat_s):
-                    yield b"\n"
+        beats = None if is_quiet or not self._heartbeat_s else self._beats
+        telling = Telling(self._hub, watcher, beats, self._written)
+        reply(Streaming(head, telling.pieces(), telling.close, quick=telling))
 
     def stop(self) -> None:
         """Nobody is late any more."""
         self._patience.stop()
+        self._beats.stop()
 
     async def close(self) -> None:
         """Read no more."""

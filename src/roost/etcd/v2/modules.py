@@ -70,7 +70,7 @@ class Modules:
             if len(request.body) > BODY_BYTES_MAX:
                 raise Fault(Reason.INVALID_FORM, "the form is too long")
             form = Form()
-            at_once(form.read(request))
+            at_once(form.read_long(request))
             reply(Answer(200, await work(request, form, queue), (TEXT,)))
         except RoostError as error:
             fault = fault_of(error)

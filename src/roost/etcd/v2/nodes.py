@@ -177,9 +177,22 @@ def close_text(node: Node) -> bytes:
     return b',"modifiedIndex":%d,"createdIndex":%d}' % (node.modified, node.created)
 
 
+def text_of(path: bytes, node: Node, now_ns: int, *, shows_value: bool = True) -> bytes:
+    """A node as JSON, without children."""
+    is_plain = shows_value and path != ROOT and not (node.is_dir or node.expires_ns)
+    if not is_plain:
+        return b"".join(node_pieces(path, node, now_ns, shows_value=shows_value))
+    return b'{"key":%b,"value":%b,"modifiedIndex":%d,"createdIndex":%d}' % (
+        quoted(path),
+        quoted(node.value),
+        node.modified,
+        node.created,
+    )
+
+
 def node_pieces(
     path: bytes, node: Node, now_ns: int, *, shows_value: bool = True
 ) -> Iterator[bytes]:
-    """A node as JSON, without children."""
+    """The same, piece by piece, of one that may be long."""
     yield from open_pieces(path, node, now_ns, shows_value=shows_value)
     yield close_text(node)

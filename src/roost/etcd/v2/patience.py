@@ -28,7 +28,7 @@ class Patience:
 
     def __init__(self, seconds: float) -> None:
         """Nobody waits."""
-        self._seconds = seconds
+        self.seconds = seconds
         # In the order in which they are late.
         self._waits: dict[Wait, None] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -40,7 +40,7 @@ class Patience:
     def begin(self, late: Callable[[], None]) -> Wait:
         """Wait from now on; `late` is called when it takes too long."""
         loop = asyncio.get_running_loop()
-        wait = Wait(self, loop.time() + self._seconds, late)
+        wait = Wait(self, loop.time() + self.seconds, late)
         self._waits[wait] = None
         if self._timer is None:
             self._timer = loop.call_at(wait.due_s, self._on_timer)

@@ -75,7 +75,10 @@ class WatchHub:
             path, wait_index or now.index + 1, is_recursive=is_recursive, is_stream=is_stream
         )
         self._open[watcher] = None
-        self.follow(watcher)
+        if watcher.next_index > now.index:
+            self._watchers.add(watcher)
+        else:
+            self.follow(watcher)
         return watcher
 
     def close(self, watcher: Watcher) -> None:
@@ -113,16 +116,20 @@ class WatchHub:
                 index = self._told_index + 1
                 key = history.event_key(index)
                 row = view.get(trees.events, key)
-                yield
                 if row is None:  # so much came meanwhile that it is kept no longer
+                    yield
                     for watcher in list(self._watchers.all()):
                         self._fall_behind(watcher, index)
                         yield
                     index = max(index, history.now(trees, view).first - 1)
                 else:
                     told = Told(history.decode(key, row))
+                    is_wanted = False
                     for watcher in self._watchers.wanting(told.event):
+                        is_wanted = True
                         self._tell_one(watcher, told)
+                        yield
+                    if not is_wanted:
                         yield
                 self._told_index = index
         finally:

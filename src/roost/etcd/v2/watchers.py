@@ -8,7 +8,7 @@ and tells some watchers twice).
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from roost.etcd.v2.faults import Fault
 from roost.etcd.v2.history import Event, Flags
@@ -46,7 +46,7 @@ class Told:
         if not self._text and self.event.size_bytes > TEXT_BYTES_MAX:
             yield from self.event.pieces()
             return
-        self._text = self._text or b"".join(self.event.pieces())
+        self._text = self._text or self.event.text()
         yield self._text
 
 
@@ -64,6 +64,7 @@ class Watcher:
         "is_recursive",
         "is_stream",
         "next_index",
+        "on_news",
         "path",
     )
 
@@ -84,6 +85,8 @@ class Watcher:
         self._pending: deque[Told] = deque()
         self._pending_bytes = 0
         self._waiting: asyncio.Future[None] | None = None
+        # Whoever looks again without a task: called once, and raises nothing.
+        self.on_news: Callable[[], None] | None = None
 
     @property
     def is_full(self) -> bool:
@@ -108,11 +111,19 @@ class Watcher:
         """Have whoever waits look again."""
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
+        on_news, self.on_news = self.on_news, None
+        if on_news is not None:
+            on_news()
 
     @property
     def has_pending(self) -> bool:
         """Whether something waits for the client."""
         return bool(self._pending)
+
+    @property
+    def pending_bytes(self) -> int:
+        """How long that is, about."""
+        return self._pending_bytes
 
     def take_pieces(self) -> Iterator[bytes]:
         """What waits for the client, as JSON, piece by piece."""
