@@ -181,6 +181,62 @@ def test_a_thousand_that_join_cost_a_look_each(line: Line) -> None:
     assert steps_of(lambda: join(range(1000, 1010))) < 2 * first
 
 
+def test_who_asks_when_thousands_are_gone_passes_them_in_steps_that_are_bounded(line: Line) -> None:
+    """Issue 14: 50,000 were looked for in one step of the loop, in two states each."""
+    mvcc, store = line.mvcc, line.replica.store
+    txn = store.begin()
+    writer = Writer(mvcc, txn)
+    for number in range(2000):
+        writer.put(b"a/%04d" % number, b"", 0, None)
+    store.apply(store.applied_index + 1, txn.encode())
+    assert asked(line, 99) == b"a/1999"
+    txn = store.begin()
+    writer = Writer(mvcc, txn)
+    for number in range(1, 2000):
+        key = b"a/%04d" % number
+        writer.delete(key, txn.get(mvcc.kv, key) or b"")
+    store.apply(store.applied_index + 1, txn.encode())
+    view = store.view
+    before = mvcc.lines.before(view, mvcc.kv, b"a/", 99, now=line.now)
+    counts, found = slices_of(before)
+    assert found == b"a/0000"
+    assert max(counts) < 3 * sum(counts) / len(counts)
+    assert len(counts) > 50
+    assert mvcc.lines.entry_count == 1
+
+
+def test_a_term_that_begins_while_they_are_passed_forgets_them_all(line: Line) -> None:
+    mvcc, store = line.mvcc, line.replica.store
+    txn = store.begin()
+    writer = Writer(mvcc, txn)
+    for number in range(100):
+        writer.put(b"a/%02d" % number, b"", 0, None)
+    store.apply(store.applied_index + 1, txn.encode())
+    assert asked(line, 99) == b"a/99"
+    txn = store.begin()
+    writer = Writer(mvcc, txn)
+    for number in range(100):
+        key = b"a/%02d" % number
+        writer.delete(key, txn.get(mvcc.kv, key) or b"")
+    store.apply(store.applied_index + 1, txn.encode())
+    asking = mvcc.lines.before(store.view, mvcc.kv, b"a/", 99, now=line.now)
+    next(asking)
+    line.term += 1
+    assert asked(line, 99) == b""
+    assert at_once(asking) == b""
+    assert mvcc.lines.entry_count == 0
+
+
+def test_a_key_of_a_million_slashes_costs_no_more_than_there_are_lines(line: Line) -> None:
+    """Each of its slashes had all before it copied: with one lock held, it ended the leader."""
+    mvcc, view = line.mvcc, line.replica.store.view
+    for prefix in (b"a/", b"//"):
+        at_once(mvcc.lines.before(view, mvcc.kv, prefix, 1, now=line.now))
+    key = b"/" * 1_000_000
+    assert steps_of(lambda: mvcc.lines.note_created(key, 7)) < 100
+    assert mvcc.lines.entry_count == 1
+
+
 def test_what_is_remembered_is_bounded(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lines_module, "ENTRIES_MAX", 100)
     view, kv, lines = line.replica.store.view, line.mvcc.kv, Lines()

@@ -1,13 +1,16 @@
 """Turns: who came first has it, the next when that one is gone, and never on a lease that ended."""
 
+import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
 from roost import etcd
 from roost.call import Stream, StreamHandler, Unary
-from roost.etcd.v3.turns import LOOKED_FOR_A_TURN, WOKEN_A_TURN, _in_group
+from roost.etcd.v3.turns import LOOKED_FOR_A_TURN, STEPS_A_TURN, WOKEN_A_TURN, _in_group
 from roost.outcome import Done, ReadDone
 from roost.proto import lock_pb2
 from roost.proto import rpc_pb2 as pb
@@ -267,6 +270,38 @@ def test_those_who_wait_when_a_snapshot_comes_look_for_themselves_so_many_in_a_t
             await until_idle()
             assert all(it.is_set() for it in woken)
         assert turns.waiting_count == 0
+
+    run(story)
+
+
+def test_those_who_are_told_at_once_go_on_so_many_in_a_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Issue 14: two thousand whose leases came in one batch joined in one turn, of a second."""
+
+    async def story(line: Line) -> None:
+        loop, now = asyncio.get_running_loop(), 0
+        asked: Counter[int] = Counter()
+        run_there = line.services._turns.desk.border.run
+
+        def count(*args: Any) -> None:
+            asked[now] += 1
+            run_there(*args)
+
+        def turn() -> None:
+            nonlocal now
+            now += 1
+            loop.call_soon(turn)
+
+        monkeypatch.setattr(line.services._turns.desk.border, "run", count)
+        for _ in range(10 * STEPS_A_TURN):
+            line.lock(0)  # each wants a lease first
+        turn()
+        while len(asked) < 2 or now - max(asked) < 100:
+            await asyncio.sleep(0)
+        assert asked.total() >= 20 * STEPS_A_TURN
+        # Of two turns of ours one may have begun with the steps of the turn before.
+        assert max(asked.values()) <= 2 * STEPS_A_TURN
 
     run(story)
 

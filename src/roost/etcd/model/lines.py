@@ -29,6 +29,8 @@ from roost.etcd.model.wire import read_origin
 ENTRIES_MAX = 200_000
 LINE_COUNT_MAX = 50_000
 _ROWS_A_STEP = 256
+# Of entries that nothing lives by, so many are passed in a step; each is looked for in two states.
+_GONE_A_STEP, _COST_OF_GONE = 32, 4
 # (create revision, key), in order.
 Entry = tuple[int, bytes]
 
@@ -69,20 +71,32 @@ class Lines:
         """A key was created; it stands at the end of every line that it is in."""
         if not self._lines:
             return
+        for line in self._lines_of(key):
+            entries = line.entries
+            while entries and entries[-1][0] > create_revision:
+                entries.pop()  # what was proposed then came to nothing
+                self._entry_count -= 1
+            entries.append((create_revision, key))
+            self._entry_count += 1
+        if self._entry_count > ENTRIES_MAX:
+            self._lines.clear()
+            self._entry_count = 0
+
+    def _lines_of(self, key: bytes) -> list[_Line]:
+        """The lines that a key is in: each of its slashes may end the name of one.
+
+        A key may be a megabyte of slashes; no more are looked at than there are lines.
+        """
+        if key.count(b"/") > len(self._lines):
+            return [line for prefix, line in self._lines.items() if key.startswith(prefix)]
+        found = []
         slash = key.rfind(b"/")
         while slash >= 0:
             line = self._lines.get(key[: slash + 1])
             if line is not None:
-                entries = line.entries
-                while entries and entries[-1][0] > create_revision:
-                    entries.pop()  # what was proposed then came to nothing
-                    self._entry_count -= 1
-                entries.append((create_revision, key))
-                self._entry_count += 1
+                found.append(line)
             slash = key.rfind(b"/", 0, slash)
-        if self._entry_count > ENTRIES_MAX:
-            self._lines.clear()
-            self._entry_count = 0
+        return found
 
     def before(
         self, view: View, kv: int, prefix: bytes, create_revision: int, *, now: Now
@@ -101,31 +115,42 @@ class Lines:
             self._entry_count += len(line.entries)
         self._lines[prefix] = line  # the newest last
         self._forget_oldest()
-        found = self._last_living(line.entries, view, kv, create_revision, now)
+        place = bisect_left(line.entries, (create_revision,))
+        found = b""
+        while place and not found:
+            end = place
+            found, place = self._pass_gone(prefix, line, end, view, kv, now)
+            if place < end:
+                yield (end - place) * _COST_OF_GONE
         if found or not line.floor:
             return found
         return (yield from _walk_for(view, kv, prefix, create_revision))
 
-    def _last_living(
-        self, line: list[Entry], view: View, kv: int, create_revision: int, now: Now
-    ) -> bytes:
-        """The last entry before a revision that lives; what is gone behind it is dropped."""
-        begin = end = bisect_left(line, (create_revision,))
+    def _pass_gone(
+        self, prefix: bytes, line: _Line, end: int, view: View, kv: int, now: Now
+    ) -> tuple[bytes, int]:
+        """The last living entry before a place, if it is among the next few; the place then.
+
+        What is gone behind it is dropped, so it is passed once.
+        """
+        entries = line.entries
+        begin, first = end, max(0, end - _GONE_A_STEP)
         found = b""
         kept: list[Entry] = []
-        while begin and not found:
-            created, key = line[begin - 1]
+        while begin > first:
+            created, key = entries[begin - 1]
             if _lives(view, kv, key, created):
                 found = key
                 break
             begin -= 1
             # What is proposed may come to nothing: only who is gone as applied is gone for good.
             if created > now.revision or _lives(now.applied, kv, key, created):
-                kept.append(line[begin])
+                kept.append(entries[begin])
         kept.reverse()
-        self._entry_count -= end - begin - len(kept)
-        line[begin:end] = kept
-        return found
+        if self._lines.get(prefix) is line:  # a term may have begun between two steps
+            self._entry_count -= end - begin - len(kept)
+        entries[begin:end] = kept
+        return found, begin
 
     def _forget_oldest(self) -> None:
         while self._entry_count > ENTRIES_MAX and len(self._lines) > 1:

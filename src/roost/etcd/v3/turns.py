@@ -34,6 +34,7 @@ from roost.outcome import Outcome, settle_future
 from roost.proto import rpc_pb2 as pb
 from roost.proto.ranges import prefix_end
 from roost.slices import Slices
+from roost.slices import Turns as TurnsOfLoop
 
 logger = logging.getLogger(__name__)
 JOIN = "etcd.turn_join"
@@ -41,6 +42,9 @@ JOIN = "etcd.turn_join"
 SESSION_TTL_S = 60
 # So many are woken in a turn of the loop; and so many looked for in what was written.
 WOKEN_A_TURN, LOOKED_FOR_A_TURN = 50, 1000
+# So many take a step in a turn: an operation asked for, or a key looked up, of those who are told
+# at once, as thousands are whose joins are in one batch or whose leases are as old.
+STEPS_A_TURN = 16
 # Those who wait, by the name of what they wait for.
 _Groups = dict[bytes, set[asyncio.Event]]
 
@@ -90,6 +94,7 @@ class Turns:
         self._waiting: _Groups = {}
         self._observing: _Groups = {}
         self._slices, self._looking = Slices(WOKEN_A_TURN), Slices(LOOKED_FOR_A_TURN)
+        self._steps = TurnsOfLoop(STEPS_A_TURN)
         desk.border.register(JOIN, self._join, check_join)
         desk.replica.observe(self._on_applied, trees=(desk.mvcc.kv,))
         desk.replica.observe_switch(lambda: self._wake_all)
@@ -177,6 +182,7 @@ class Turns:
         for us perhaps, and must not be waited for.
         """
         await self.barrier()
+        await self._steps.take()
         encoded = self.desk.replica.view.get(self.desk.mvcc.kv, key)
         if encoded is not None and read_origin(encoded).create_revision < create_revision:
             with _in_group(self._waiting, key) as gone:
@@ -205,6 +211,7 @@ class Turns:
             RoostError: it was refused, or its outcome is not known.
 
         """
+        await self._steps.take()
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self.desk.border.run(caller, name, body, lambda outcome: settle_future(future, outcome))
         return await future
@@ -245,6 +252,7 @@ class Turns:
 
     async def _run_join(self, caller: Caller, join: _Join) -> bytes:
         """Join; who gives up before it has heard of its place leaves when that is known."""
+        await self._steps.take()
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
         def give_back(outcome: Outcome) -> None:

@@ -43,7 +43,7 @@ def arena(kind: str, root: Path) -> Cluster:
     """Members of a kind, not started."""
     command = ROOST if kind == "roost" else etcd_command()
     root.mkdir(parents=True)
-    level = "warn" if kind == "roost" else "error"
+    level = "info" if kind == "roost" else "error"  # ours says why a leader changed
     flags = [f"--quota-backend-bytes={_QUOTA_BYTES}", f"--log-level={level}"]
     return Cluster(root, MEMBERS, command=command, extra_flags=flags)
 
