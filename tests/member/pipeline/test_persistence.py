@@ -10,7 +10,7 @@ import pytest
 from roost.journal import Batch, JournalBroken
 from roost.journal.batch import Write
 from roost.member.events import DiskSlow, Event
-from roost.member.machine.worker import Worker, one_thread
+from roost.member.machine.worker import OneThread, Worker
 from roost.member.pipeline.persistence import Persistence
 from roost.raft import Entry, EntryKind, HardState, Ready
 from roost.sim.members.loop import pass_time, run_virtually
@@ -62,7 +62,7 @@ class Bench:
     """A Persistence over a SlowJournal, and what it said."""
 
     def __init__(
-        self, limit_ms: float = LIMIT_MS, *, make_worker: Callable[[], Worker] = one_thread
+        self, limit_ms: float = LIMIT_MS, *, make_worker: Callable[[], Worker] = OneThread
     ) -> None:
         self.journal = SlowJournal()
         self.durable: list[int] = []

@@ -21,7 +21,7 @@ from roost.children import run_module
 from roost.journal import Disk, JournalConfig, OsDisk
 from roost.member.errors import SnapshotFailed
 from roost.member.machine.reserve import Reserve
-from roost.member.machine.worker import Worker, one_thread
+from roost.member.machine.worker import OneThread, Worker
 from roost.memory import Memory
 from roost.peer import (
     Dice,
@@ -137,7 +137,7 @@ class World:
 
     def make_worker(self) -> Worker:
         """What writes the journal when the disk is slow."""
-        return one_thread()
+        return OneThread()
 
     def make_transport(self, **options: Any) -> Transport:  # Any: Transport's own options
         """Links to the other members."""

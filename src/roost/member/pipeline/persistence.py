@@ -13,14 +13,14 @@ When the device fails the journal is poisoned; `on_failure` ends the process (J1
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from functools import partial
 from time import perf_counter
 from typing import NamedTuple
 
 from roost.histogram import Histogram
 from roost.journal import Batch, Journal
 from roost.member.events import DiskSlow, Tell, untold
-from roost.member.machine.worker import Worker, one_thread
+from roost.member.machine.worker import OneThread, Worker
 from roost.raft import Entry, HardState, Ready
 
 # Weight of the newest measurement in the running mean of write times, and how many times the
@@ -56,7 +56,7 @@ class Persistence:
         on_durable: Callable[[Sequence[Ready]], None],
         on_failure: Callable[[BaseException], None],
         clock_s: Callable[[], float] = perf_counter,
-        make_worker: Callable[[], Worker] = one_thread,
+        make_worker: Callable[[], Worker] = OneThread,
     ) -> None:
         """Start inline; `clock_s` never goes back, `make_worker` makes the thread."""
         self._journal = journal
@@ -119,14 +119,9 @@ class Persistence:
         group = self._group()
         self._writing_count = group.ready_count
         self._batch = self._journal.prepare(group.hard_state, group.entries)
-        loop = asyncio.get_running_loop()
         self._asked_count += 1
-        future = self._worker.submit(self._write_timed, self._batch)
-
-        def finished(done: Future[float]) -> None:
-            loop.call_soon_threadsafe(self._on_written, done)
-
-        future.add_done_callback(finished)
+        write = partial(self._write_timed, self._batch)
+        self._worker.submit(write, self._on_written, self._on_not_written)
 
     def _group(self) -> Group:
         """Those that wait, up to one that overwrites entries: that begins a group of its own."""
@@ -163,11 +158,15 @@ class Persistence:
         self._journal.write(batch)
         return self._clock_s() - started
 
-    def _on_written(self, done: Future[float]) -> None:
+    def _on_written(self, took_s: float) -> None:
         try:
-            self._finish(done.result())
+            self._finish(took_s)
         except Exception as error:  # noqa: BLE001 - nobody above would take it, and our state is in doubt
             self._on_failure(error)
+        self._on_answered()
+
+    def _on_not_written(self, error: BaseException) -> None:
+        self._on_failure(error)
         self._on_answered()
 
     def _finish(self, took_s: float) -> None:
@@ -186,7 +185,7 @@ class Persistence:
         elif self._mean_s < self._inline_s_max * _RETURN_PART:
             thread, self._worker = self._worker, None
             assert thread is not None, "it has just written"
-            thread.shutdown(wait=False)
+            thread.shutdown()
 
     def mark(self) -> None:
         """Say durably that all is durable; only while nothing is outstanding."""
@@ -195,19 +194,17 @@ class Persistence:
         if self._worker is None:
             work()
             return
-        loop = asyncio.get_running_loop()
-
-        def finished(done: Future[None]) -> None:
-            loop.call_soon_threadsafe(self._on_marked, done)
-
         self._mark_count += 1
         self._asked_count += 1
-        self._worker.submit(work).add_done_callback(finished)
+        self._worker.submit(work, self._on_marked, self._on_not_marked)
 
-    def _on_marked(self, done: Future[None]) -> None:
+    def _on_marked(self, _nothing: None) -> None:
         self._mark_count -= 1
-        if (error := done.exception()) is not None:
-            self._on_failure(error)
+        self._on_answered()
+
+    def _on_not_marked(self, error: BaseException) -> None:
+        self._mark_count -= 1
+        self._on_failure(error)
         self._on_answered()
 
     async def close(self) -> None:
@@ -220,7 +217,7 @@ class Persistence:
         if self._asked_count:
             await self._drained
         if self._worker is not None:
-            self._worker.shutdown(wait=False)
+            self._worker.shutdown()
 
     def _on_answered(self) -> None:
         """If that was all that the thread was asked, whoever closes goes on."""

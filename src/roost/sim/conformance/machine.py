@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from roost.member import World
 
 MachineCheck = Callable[[World], Awaitable[None]]
 _NUMBERS = 1000
+_WORK_COUNT = 20
 
 
 async def a_clock_never_goes_back(world: World) -> None:
@@ -38,16 +40,29 @@ async def chance_is_within_its_bounds(world: World) -> None:
 
 
 async def a_worker_does_one_thing_after_another(world: World) -> None:
-    """In the order in which it was asked, and answers each."""
+    """In the order in which it was asked, and answers each on the loop; what fails is told."""
     worker = world.make_worker()
+    loop = asyncio.get_running_loop()
     done: list[int] = []
-    answers = [worker.submit(done.append, number) for number in range(20)]
-    answers_in_loop = [asyncio.wrap_future(it) for it in answers]
-    await asyncio.gather(*answers_in_loop)
-    assert done == list(range(20))
-    said = worker.submit(lambda number: number + 1, 6)
-    assert await asyncio.wrap_future(said) == 7
+    answers: list[object] = []
+    last: asyncio.Future[None] = loop.create_future()
+
+    def fail_at(number: int) -> int:
+        done.append(number)
+        return 1 // (number - 10)
+
+    def answer(said: object) -> None:
+        assert asyncio.get_running_loop() is loop, "who asks is answered elsewhere"
+        answers.append(said if isinstance(said, int) else type(said))
+        if len(answers) == _WORK_COUNT:
+            last.set_result(None)
+
+    for number in range(_WORK_COUNT):
+        worker.submit(partial(fail_at, number), answer, answer)
     worker.shutdown()
+    await last
+    assert done == list(range(_WORK_COUNT))
+    assert answers == [ZeroDivisionError if it == 10 else 1 // (it - 10) for it in done]
 
 
 async def work_aside_answers_or_fails_whoever_asked(world: World) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import random
 import shutil
 from collections.abc import Callable
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -56,30 +55,37 @@ class SlowWorker:
         self._free_s = 0.0
         self._timers: list[asyncio.TimerHandle] = []
 
-    def submit(self, call: Callable[..., Result], /, *given: object) -> Future[Result]:
+    def submit(
+        self,
+        call: Callable[[], Result],
+        answer: Callable[[Result], None],
+        fail: Callable[[BaseException], None],
+    ) -> None:
         """Do it when the disk comes to it; a power cut in it ends the machine, as any does."""
         loop = asyncio.get_running_loop()
-        future: Future[Result] = Future()
         takes_s = self._stream.expovariate(1 / WRITE_S_MEAN)
         if self._stream.random() < STALL_ODDS:
             takes_s += self._stream.uniform(*STALL_S)
         self._free_s = max(self._free_s, loop.time()) + takes_s
 
         def work() -> None:
-            with aside():  # a thread of its own, in production
-                result = call(*given)
-            future.set_result(result)
+            try:
+                with aside():  # a thread of its own, in production
+                    result = call()
+            except Exception as error:  # noqa: BLE001 - whatever it is, who asked has to know
+                loop.call_soon(fail, error)
+            else:
+                loop.call_soon(answer, result)
 
         self._timers = [it for it in self._timers if it.when() >= loop.time()]
         self._timers.append(loop.call_at(self._free_s, work))
-        return future
 
     def die(self) -> None:
         """What was not written never will be."""
         for timer in self._timers:
             timer.cancel()
 
-    def shutdown(self, wait: bool = True) -> None:  # noqa: FBT001, FBT002 - the executor's own
+    def shutdown(self) -> None:
         """Simulated members are never stopped in order."""
 
 
