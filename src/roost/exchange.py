@@ -5,7 +5,6 @@ wants to hear it is a `Streaming`, whose pieces are asked for one after another.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
@@ -44,8 +43,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     waiting: Waiting | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """A whole answer."""
 
     status: int
@@ -70,8 +68,7 @@ class Quick(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Streaming:
+class Streaming(msgspec.Struct, frozen=True):
     """An answer that comes piece by piece; whoever takes none any more calls `close`.
 
     Where nearly all is short, and nothing comes for long, it may be `quick` to take as well.

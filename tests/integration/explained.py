@@ -50,6 +50,12 @@ EXPLAINED = {
         "etcd since 2.0 forwards them always; Roost by default, and with the setting it answers as "
         "0.3 did (307), as it does to `consistent=true` and /v2/stats/leader"
     ),
+    "standbys (etcd 0.4) and proxies (etcd 2.x)": (
+        "a standby, beyond active-size, answered with 307 and became a member where one was "
+        "missing; a proxy handed everything on. Roost has learners (`roost member add --learner`), "
+        "which somebody promotes and which take no writes to v2, and `roost gateway`, which hands "
+        "on and follows the members; `--proxy` is refused but for off, and /v2/admin is not there"
+    ),
     "GET /v2/stats/self": "etcd counts messages between members there; Roost does not",
     "GET /v2/stats/leader": (
         "etcd's times are those of any message to a follower; Roost's those of heartbeats, since "

@@ -58,22 +58,36 @@ def said(status: int, headers: dict[str, str], body: bytes, *, has_body: bool = 
 
 
 class Oracle:
-    """Real etcd, asked over one connection."""
+    """Real etcd, asked over one connection; or Roost, to be compared with it."""
 
     def __init__(self, endpoint: str) -> None:
         self._connection = http.client.HTTPConnection(endpoint, timeout=30)
 
     def ask(self, asked: Asked) -> Said:
+        self.send(asked)
+        return self.hear(asked)
+
+    def send(self, asked: Asked) -> None:
+        """Ask, and let the answer come."""
         headers = dict(asked.headers)
         if asked.body is not None:
             headers.setdefault("Content-Type", FORM.decode())
         self._connection.request(asked.method, asked.target, asked.body, headers)
+
+    def hear(self, asked: Asked) -> Said:
+        """The answer to what was asked last."""
         answer = self._connection.getresponse()
         found = {name.lower(): value for name, value in answer.getheaders()}
         return said(answer.status, found, answer.read(), has_body=asked.method != "HEAD")
 
     def index(self) -> int:
         return int(self.ask(Asked("GET", "/v2/keys", None)).headers["x-etcd-index"])
+
+    def watchers(self) -> int:
+        """How many watch."""
+        told = json.loads(self.ask(Asked("GET", "/v2/stats/store", None)).body)
+        found: int = told["watchers"]
+        return found
 
     def clear(self) -> None:
         """Delete what other tests have left there, as far as a list shows it."""
@@ -91,12 +105,21 @@ class Oracle:
 
 
 @contextmanager
-def real_etcd(root: Path) -> Iterator[Oracle]:
-    """A member of real etcd that answers v2, as long as this is open."""
+def etcd_member(root: Path) -> Iterator[str]:
+    """A member of real etcd that answers v2 there, as long as this is open."""
     command = (binary("etcd"), "--log-level=error", "--enable-v2", "--unsafe-no-fsync")
     with Cluster(root, 1, command=command) as cluster:
         cluster.leader()
         made = Oracle(cluster.endpoints[0])
         wait_until(made.is_ready)
+        made.close()
+        yield cluster.endpoints[0]
+
+
+@contextmanager
+def real_etcd(root: Path) -> Iterator[Oracle]:
+    """The same, asked over one connection."""
+    with etcd_member(root) as endpoint:
+        made = Oracle(endpoint)
         yield made
         made.close()

@@ -175,6 +175,25 @@ def test_an_event_that_many_want_is_told_a_part_a_turn(monkeypatch: pytest.Monke
     run_virtually(story())
 
 
+def test_an_event_and_the_one_who_wants_it_are_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two they were: whoever waited again and again heard of a quarter of the changes."""
+    monkeypatch.setattr(watch_hub, "TELL_STEPS", 10)
+
+    async def story() -> None:
+        with Face() as face:
+            open_one = face.v2.hub.open
+            many = [
+                open_one(b"/%d" % it, 0, is_recursive=False, is_stream=False) for it in range(20)
+            ]
+            for number in range(20):
+                await put(face, 1, f"/{number}")
+            assert sum(it.is_over for it in many) == 10, "this turn has no time for more"
+            await until_idle()
+            assert all(it.is_over for it in many)
+
+    run_virtually(story())
+
+
 @pytest.mark.slow
 def test_ten_thousand_streams_take_little_and_are_told_of_each_change_once() -> None:
     """What their connections take besides is measured by `python -m bench.v2`."""

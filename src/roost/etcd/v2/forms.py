@@ -45,7 +45,7 @@ def unescaped(text: bytes) -> bytes:
         BadEscape: one of them is none.
 
     """
-    return at_once(_unescaped(text))
+    return at_once(_unescaped(text)) if b"%" in text else text
 
 
 def _unescaped(text: bytes) -> Costs[bytes]:
@@ -160,6 +160,10 @@ class Form:
         """Whether it was given."""
         return name in self._first
 
+    def has_only(self, name: bytes) -> bool:
+        """Whether nothing else was given."""
+        return len(self._first) == 1 and name in self._first
+
     def text(self, name: bytes) -> bytes:
         """What was given; nothing when it was not."""
         return self._first.get(name, b"")
@@ -248,6 +252,8 @@ def _asked(form: Form, method: str, path: bytes) -> Reading | Change:
         Fault: something of it cannot be.
 
     """
+    if method == "PUT" and form.has_only(b"value"):  # what there is most of
+        return Change(Kind.SET, path, form.text(b"value"))
     prev_index = form.number(b"prevIndex", Reason.INDEX_NOT_A_NUMBER)
     wait_index = form.number(b"waitIndex", Reason.INDEX_NOT_A_NUMBER)
     is_recursive = form.flag(b"recursive")

@@ -32,6 +32,8 @@ class Patience:
         # In the order in which they are late.
         self._waits: dict[Wait, None] = {}
         self._timer: asyncio.TimerHandle | None = None
+        # To ask which loop runs is a call of the system in Python before 3.13.
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def __len__(self) -> int:
         """How many wait."""
@@ -39,7 +41,9 @@ class Patience:
 
     def begin(self, late: Callable[[], None]) -> Wait:
         """Wait from now on; `late` is called when it takes too long."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
         wait = Wait(self, loop.time() + self.seconds, late)
         self._waits[wait] = None
         if self._timer is None:

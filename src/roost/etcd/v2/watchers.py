@@ -184,7 +184,10 @@ class Watchers:
         watcher.is_live = True
         place = self._root
         for name in _names(watcher.path):
-            place = place.below.setdefault(name, _Place())
+            below = place.below.get(name)
+            if below is None:
+                below = place.below[name] = _Place()
+            place = below
         place.of(watcher)[watcher] = None
         self.count += 1
 
