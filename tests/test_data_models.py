@@ -222,6 +222,25 @@ def test_the_ground_knows_nothing_of_members() -> None:
     assert {it.split(".")[1] for it in GROUND} <= below
 
 
+# What a data model has is named by the data model alone: what is asked of its trees by those below
+# it, it says where it is registered (`DataModel.cluster_trees`).
+BELOW = ("raft", "journal", "store", "peer", "member", "database")
+TREES_BELOW = {"$metadata", "$parts", "$members", "$removed_members", "$once"}
+
+
+def _trees_named(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes):
+            text = node.value if isinstance(node.value, str) else node.value.decode("latin-1")
+            if re.fullmatch(r"\$[\w.]+", text):
+                yield text
+
+
+def test_nobody_below_a_data_model_names_its_trees() -> None:
+    paths = [path for it in BELOW for path in sorted((SOURCES / "roost" / it).rglob("*.py"))]
+    assert {name for path in paths for name in _trees_named(path)} == TREES_BELOW
+
+
 def test_the_page_has_the_same_tables() -> None:
     page = (ROOT / "docs" / "how-to" / "data-model.md").read_text()
     rows = re.findall(r"^\| (`roost\.[\w.`, ]+`) \|", page, re.MULTILINE)

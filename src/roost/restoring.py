@@ -57,7 +57,9 @@ def restore(
     files = [path] if isinstance(path, str | Path) else path
     config = _config(into, name=name, members=members, token=token)
     amendment = _amendment(bump_revision)
-    identity = restore_member(config, [Path(it) for it in files], amendment=amendment)
+    identity = restore_member(
+        config, [Path(it) for it in files], cluster_trees=_cluster_trees(), amendment=amendment
+    )
     return Restored(config.data_dir, identity.cluster_id, identity.member_id)
 
 
@@ -96,7 +98,8 @@ def import_etcd(
     config = _config(into, name=name, members=members, token=token)
     with open_etcd(Path(path), is_hash_checked=not skip_hash_check) as source:
         origin = EtcdOrigin(source, bootstrap_models)
-        identity = begin_with(config, origin, amendment=_amendment(bump_revision))
+        amendment = _amendment(bump_revision)
+        identity = begin_with(config, origin, cluster_trees=_cluster_trees(), amendment=amendment)
     assert origin.taken is not None, "a store was made"
     return Imported(config.data_dir, identity.cluster_id, identity.member_id, origin.taken)
 
@@ -105,6 +108,11 @@ def bootstrap_models(txn: Txn) -> None:
     """Make the trees of a new store, as its members do."""
     for it in MODELS:
         it.bootstrap(txn)
+
+
+def _cluster_trees() -> list[str]:
+    """In the order in which they are emptied: the same on every first member."""
+    return [name for it in MODELS for name in it.cluster_trees]
 
 
 def _amendment(bump_revision: int) -> Amendment | None:

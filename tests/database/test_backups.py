@@ -8,9 +8,12 @@ import pytest
 
 import roost
 from roost.children import Ended
-from roost.member import BackupDamaged, RestoreRefused, part_of, save
+from roost.member import BackupDamaged, RestoreRefused, open_backups, part_of, save
+from roost.member.directory.store_record import StoreRecord
 from roost.member.errors import BackupFailed, NotAMember
 from roost.member.snapshots.files import Files
+from roost.store import CATALOG_ID, InlineKeeper, Store, StoreConfig, View
+from roost.testing.patience import wait_until
 from roost.testing.ports import free_ports
 from tests.database.databases import Databases, with_databases
 
@@ -42,6 +45,32 @@ def test_what_was_acknowledged_is_in_a_backup_and_in_what_is_made_of_it(tmp_path
         db.tree("t", key=int, value=int)[200] = 200
     with pytest.raises(RestoreRefused, match="not empty"):
         roost.restore([file], tmp_path / "made")
+
+
+def counted_by(view: View) -> int:
+    """Rows that say who counts."""
+    tree = view.get(CATALOG_ID, b"$counters")
+    return 0 if tree is None else view.count(int.from_bytes(tree, "big"))
+
+
+def test_who_counted_in_the_cluster_that_was_is_nobody_in_the_one_that_is_made(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "b"
+    with roost.open(None) as db:
+        db.counters.increment("visits")
+
+        def is_known() -> bool:
+            db.snapshot(file)
+            with open_backups([file], tmp_path / "scratch") as view:
+                return counted_by(view) > 0
+
+        wait_until(is_known)
+    made = roost.restore(file, tmp_path / "made")
+    place = made.data_dir / StoreRecord().directory
+    store = Store.open(config=StoreConfig(), keeper=InlineKeeper(place))
+    assert counted_by(store.view) == 0
+    store.close()
 
 
 def test_a_cluster_is_made_of_one_backup(tmp_path: Path) -> None:

@@ -23,7 +23,9 @@ from roost.store import (
     CATALOG_ID,
     GUID_KEY,
     METADATA_ID,
+    METADATA_NAME,
     PARTS_ID,
+    PARTS_NAME,
     STORAGE_VERSION,
     VERSION_KEY,
     InlineKeeper,
@@ -123,8 +125,8 @@ class Environment:
         owner = layout.owner_of(cluster_id)
         if self.store.is_new:
             txn = self.store.begin()
-            txn.put(CATALOG_ID, b"$metadata", METADATA_ID.to_bytes(2, "big"))
-            txn.put(CATALOG_ID, b"$parts", PARTS_ID.to_bytes(2, "big"))
+            txn.put(CATALOG_ID, METADATA_NAME.encode(), METADATA_ID.to_bytes(2, "big"))
+            txn.put(CATALOG_ID, PARTS_NAME.encode(), PARTS_ID.to_bytes(2, "big"))
             txn.put(METADATA_ID, GUID_KEY, uuid.UUID(int=cluster_id).bytes)
             txn.put(METADATA_ID, layout.OWNER_KEY, owner)
             txn.put(METADATA_ID, VERSION_KEY, STORAGE_VERSION.to_bytes(4, "big"))

@@ -9,7 +9,13 @@ from roost.member.cluster.membership import (
     ReplaceMember,
     UpdateMember,
 )
-from roost.member.cluster.roster import MemberRecord, cluster_id_of, member_id_of
+from roost.member.cluster.roster import (
+    MEMBERS_TREE,
+    REMOVED_TREE,
+    MemberRecord,
+    cluster_id_of,
+    member_id_of,
+)
 from roost.member.config import MemberConfig, added_anew, address_of
 from roost.member.directory.accept_loss import Loss, accept_loss, inspect
 from roost.member.directory.joining import join_cluster
@@ -54,6 +60,8 @@ from roost.member.snapshots.schedule import BackupSchedule
 from roost.member.status import MemberStatus
 
 __all__ = [
+    "MEMBERS_TREE",
+    "REMOVED_TREE",
     "AddMember",
     "Amendment",
     "Backup",

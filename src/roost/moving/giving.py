@@ -38,16 +38,17 @@ from roost.etcd.model.mvcc import (
 )
 from roost.etcd.model.mvcc import REVISION_KEY as NOW_KEY
 from roost.etcd.model.wire import decode_key_value, encode_key_only
+from roost.member import MEMBERS_TREE, REMOVED_TREE
 from roost.moving import backend as etcd
 from roost.moving.bolt_writer import BoltWriter
 from roost.moving.errors import NotForEtcd
-from roost.store import CATALOG_ID, View
+from roost.store import CATALOG_ID, METADATA_NAME, PARTS_NAME, View
 
 # What the file holds, or what is every cluster's own and is made anew.
 _KNOWN = frozenset(
     {KV_TREE, REVISIONS_TREE, HISTORY_TREE, META_TREE, LEASES_TREE, LEASE_KEYS_TREE, ALARMS_TREE}
     | {AUTH_TREE, USERS_TREE, ROLES_TREE, TOKENS_TREE}
-    | {"$metadata", "$parts", "$members", "$removed_members"}
+    | {METADATA_NAME, PARTS_NAME, MEMBERS_TREE, REMOVED_TREE}
 )
 _COPY_BYTES = 1 << 20
 _Rows = Iterator[tuple[bytes, bytes]]

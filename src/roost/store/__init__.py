@@ -4,7 +4,9 @@ from roost.store.catalog import (
     CATALOG_ID,
     GUID_KEY,
     METADATA_ID,
+    METADATA_NAME,
     PARTS_ID,
+    PARTS_NAME,
     STORAGE_VERSION,
     VERSION_KEY,
     Tree,
@@ -68,7 +70,7 @@ from roost.store.store import (
     StoreConfig,
     StoreStatistics,
 )
-from roost.store.txn import WRITE_BYTES_MAX, Txn
+from roost.store.txn import WRITE_BYTES_MAX, Mark, Txn
 from roost.store.view import View
 from roost.store.walk import Walk
 from roost.store.write_set import (
@@ -96,7 +98,9 @@ __all__ = [
     "LAYER_BYTES_MAX",
     "MEASURED_KEY",
     "METADATA_ID",
+    "METADATA_NAME",
     "PARTS_ID",
+    "PARTS_NAME",
     "PUT",
     "STORAGE_VERSION",
     "VERSION_KEY",
@@ -117,6 +121,7 @@ __all__ = [
     "Long",
     "LongChanges",
     "MalformedWriteSet",
+    "Mark",
     "PageCorrupt",
     "Pages",
     "Parts",

@@ -108,14 +108,22 @@ class New:
         roster = Roster(store, store.view)
         self.names = sorted(it.name for it in roster.records())
         self.removed = store.view.count(roster.removed_id)
-        has_counters = store.view.get(CATALOG_ID, b"$counters") is not None
-        self.counters = store.view.count(store.tree("$counters").id) if has_counters else None
-        self.alarms = store.view.count(store.tree("$etcd.alarms").id)
+        self.counts = {
+            name.decode(): store.view.count(int.from_bytes(tree, "big"))
+            for name, tree in store.view.scan(CATALOG_ID)
+        }
         close(home)
 
 
-def make(told: MemberConfig, files: Sequence[Backup], **options: Amendment) -> Identity:
-    return restore(told, [it.path for it in files], HomeWorld(), **options)
+# As data models say it; one of them has not written anything.
+OF_A_CLUSTER = ("$alarms", "$facts")
+
+
+def make(
+    told: MemberConfig, files: Sequence[Backup], amendment: Amendment | None = None
+) -> Identity:
+    paths = [it.path for it in files]
+    return restore(told, paths, HomeWorld(), cluster_trees=OF_A_CLUSTER, amendment=amendment)
 
 
 def test_all_that_was_saved_is_there_behind_one_more_entry(old: Old, tmp_path: Path) -> None:
@@ -196,13 +204,14 @@ def test_who_was_and_what_was_wrong_with_the_old_cluster_is_forgotten(
     [record] = roster.records()
     roster.put(txn, msgspec.structs.replace(record, id=record.id + 1, name="another"))
     roster.remove(txn, record.id + 2)
-    txn.put(txn.tree("$etcd.alarms").id, b"alarm", b"")
-    txn.put(txn.tree("$counters").id, b"facts", b"who counted")
+    for name in ("$alarms", "$beside"):
+        txn.put(txn.tree(name).id, b"row", b"")
     store.apply(store.applied_index + 1, txn.encode(), 2)
     make(config(tmp_path), [old.full()])
     new = New(config(tmp_path))
-    assert (new.names, new.removed, new.alarms) == (sorted(URLS), 0, 0)
-    assert new.counters == 0
+    assert (new.names, new.removed) == (sorted(URLS), 0)
+    assert (new.counts["$alarms"], new.counts["$beside"]) == (0, 1)
+    assert "$facts" not in new.counts, "a tree that was not there is not made to be emptied"
 
 
 def test_an_amendment_is_written_into_the_same_entry(old: Old, tmp_path: Path) -> None:

@@ -154,4 +154,6 @@ def test_no_two_data_models_have_a_name_a_path_or_a_metric_in_common() -> None:
     for found in (names, paths, metrics):
         assert len(found) == len(set(found))
     assert "etcd" in names
+    trees = [name for it in MODELS for name in it.cluster_trees]
+    assert sorted(trees) == ["$counters", "$etcd.alarms"]
     assert rpc_pb2.DESCRIPTOR in [schema for it in MODELS for schema in it.schemas]

@@ -9,7 +9,7 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -44,7 +44,6 @@ from roost.store import (
 )
 
 _COPY_BYTES = 1 << 20
-COUNTERS_TREE = b"$counters"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +137,13 @@ def restore(
     paths: Sequence[Path],
     world: World | None = None,
     *,
+    cluster_trees: Collection[str],
     amendment: Amendment | None = None,
 ) -> Identity:
     """Make a member's directory from a full backup and the increments that follow it.
 
-    `config` says which members the new cluster has, and which of them this is.
+    `config` says which members the new cluster has, and which of them this is.  What stands in
+    `cluster_trees` is of the cluster that was, and is left out.
 
     Raises:
         RestoreRefused: the directory holds something, or the files do not follow each other.
@@ -151,7 +152,8 @@ def restore(
 
     """
     _check_empty(config)
-    return begin_with(config, Backups(paths), world, amendment=amendment)
+    backups = Backups(paths)
+    return begin_with(config, backups, world, cluster_trees=cluster_trees, amendment=amendment)
 
 
 def unfinished(data_dir: Path) -> Path:
@@ -164,6 +166,7 @@ def begin_with(
     origin: Origin,
     world: World | None = None,
     *,
+    cluster_trees: Collection[str],
     amendment: Amendment | None = None,
 ) -> Identity:
     """Make a member's directory of what `origin` makes; as `restore`.
@@ -185,7 +188,8 @@ def begin_with(
     cluster_id = _new_cluster_id(cluster_id_of(it.id for it in records), origin.name, amendment)
     directory = made / StoreRecord().directory
     directory.mkdir(mode=0o700)
-    index, term = _go_on(origin.make_store(directory), config, cluster_id, amendment)
+    store = origin.make_store(directory)
+    index, term = _go_on(store, config, cluster_id, cluster_trees, amendment)
     change_record(world.disk, made, index=index, term=term)
     identity = Identity(
         cluster_id=cluster_id,
@@ -244,16 +248,18 @@ def _check_store(directory: Path) -> None:
 
 
 def _go_on(
-    store: Store, config: MemberConfig, cluster_id: int, amendment: Amendment | None
+    store: Store,
+    config: MemberConfig,
+    cluster_id: int,
+    cluster_trees: Collection[str],
+    amendment: Amendment | None,
 ) -> tuple[int, int]:
     """Apply the entry that makes it another cluster, and close it; return that entry."""
     try:
         txn = store.begin()
-        for name in (MEMBERS_TREE, REMOVED_TREE, "$etcd.alarms"):
-            txn.delete_range(txn.tree(name).id, b"")
-        if txn.get(CATALOG_ID, COUNTERS_TREE) is not None:
-            # Who counted is not in the backup, and no member of the new cluster is one of them.
-            txn.delete_range(txn.tree(COUNTERS_TREE.decode()).id, b"")
+        for name in (MEMBERS_TREE, REMOVED_TREE, *cluster_trees):
+            if txn.get(CATALOG_ID, name.encode()) is not None:
+                txn.delete_range(txn.tree(name).id, b"")
         index, term = store.applied_index + 1, store.applied_term
         records = initial_records(config.initial_cluster, config.initial_cluster_token)
         bootstrap_roster(txn, records, version=index)

@@ -7,6 +7,7 @@ from roost.counters.calls import SCHEMAS, CounterService
 from roost.counters.counting import Counting
 from roost.counters.desk import Desk
 from roost.counters.environment import DIRECTORY
+from roost.counters.facts import TREE
 from roost.counters.figures import FIGURES
 from roost.counters.interface import Interface
 from roost.counters.operators import Operators
@@ -73,4 +74,11 @@ def _attach(ground: Ground) -> Attached:
     )
 
 
-COUNTERS = DataModel(name="counters", attach=_attach, schemas=SCHEMAS, figures=FIGURES)
+COUNTERS = DataModel(
+    name="counters",
+    attach=_attach,
+    # Who counted is in no backup, and no member of a new cluster is one of them.
+    cluster_trees=(TREE,),
+    schemas=SCHEMAS,
+    figures=FIGURES,
+)

@@ -3,6 +3,7 @@
 from roost import etcd
 from roost.etcd.figures import FIGURES, EtcdNow
 from roost.etcd.model.alarms import CORRUPT, NOSPACE
+from roost.etcd.model.mvcc import ALARMS_TREE
 from roost.figures import Family, read_all
 from roost.proto.rpc_pb2 import AlarmType
 from roost.server import log_levels
@@ -79,6 +80,7 @@ ETCD = DataModel(
     name="etcd",
     attach=_attach,
     bootstrap=etcd.bootstrap,
+    cluster_trees=(ALARMS_TREE,),
     schemas=etcd.SCHEMAS,
     json_paths=etcd.JSON_PATHS,
     light=etcd.LIGHT,

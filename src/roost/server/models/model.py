@@ -152,6 +152,9 @@ class DataModel:
     attach: Callable[[Ground], Attached]
     # Makes the trees of an empty store, the same on every member.
     bootstrap: Callable[[Txn], None] = _no_trees
+    # Names of trees whose rows are a cluster's own, and no data: a cluster that is made of a backup
+    # begins with none of them.
+    cluster_trees: Sequence[str] = ()
     # Of its gRPC methods: for reflection, the gateway, and the names of metrics.
     schemas: Sequence[FileDescriptor] = ()
     # Path behind the version -> service and method, for the JSON gateway.
