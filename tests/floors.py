@@ -371,7 +371,7 @@ FLOORS = {
         cluster | configuration
         asking | directory | machine | peers | ports | trust
         disk
-        bounded | row
+        bounded | others | row
     """,
     "roost.cli.check": """
         check

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from roost.cli.plotting import COLUMNS_MAX, Line, Size, drawn, plotter, size_of
+from roost.cli.plotting import COLUMNS_MAX, Line, Screen, drawn, plotter, screen_of
 from roost.testing.cluster import Cluster
 from tests.cli.test_client_commands import Shell
 
@@ -17,9 +17,9 @@ SECOND = 10**9
 BEGIN = 1_709_251_200 * SECOND
 
 
-def text(*lines: Line, size: Size | None = None, is_colored: bool = False) -> str:
+def text(*lines: Line, size: Screen | None = None, is_colored: bool = False) -> str:
     pytest.importorskip("plotext")
-    return drawn(plotter(), lines, size or Size(80, 16), is_colored=is_colored)
+    return drawn(plotter(), lines, size or Screen(80, 16), is_colored=is_colored)
 
 
 def test_lines_have_their_names_values_and_days() -> None:
@@ -54,10 +54,10 @@ def test_colors_are_for_terminals_only() -> None:
 def test_a_plot_is_as_large_as_asked_or_as_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("LINES", "20")
-    assert size_of(0, 0) == Size(100, 18)
-    assert size_of(50, 30) == Size(50, 30)
+    assert screen_of(0, 0) == Screen(100, 18)
+    assert screen_of(50, 30) == Screen(50, 30)
     monkeypatch.setenv("COLUMNS", "10000")
-    assert size_of(0, 0).columns == COLUMNS_MAX
+    assert screen_of(0, 0).columns == COLUMNS_MAX
 
 
 def test_what_is_missing_is_said_with_the_next_step(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from roost.cli.shared import size_of
-from roost.cli.status import View, answer_of, others, role_of, table_of
+from roost.cli.status import View, answer_of, role_of, table_of
 from roost.client import Alarm, Member, Status
 from roost.testing.cluster import Cluster
 from roost.testing.patience import PATIENCE_S, wait_until
@@ -75,14 +75,6 @@ def test_every_member_has_its_row() -> None:
 )
 def test_a_role_is_a_word(said: Status, role: str) -> None:
     assert role_of(said) == role
-
-
-def test_who_was_not_asked_is_found_by_the_members() -> None:
-    members = [member(1, "m1"), member(2, "m2"), member(3, "")]
-    assert others([answer_of("127.0.0.1:1", LEADS)], members) == ["http://127.0.0.1:2"]
-    # One that was asked and is silent is not asked again.
-    silent = answer_of("127.0.0.1:2", None)
-    assert others([answer_of("127.0.0.1:1", LEADS), silent], members) == []
 
 
 @pytest.mark.parametrize(

@@ -27,18 +27,18 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class Screen:
     """Columns and rows of a terminal."""
 
     columns: int
     rows: int
 
 
-def size_of(columns: int, rows: int) -> Size:
+def screen_of(columns: int, rows: int) -> Screen:
     """What is asked for; 0 is what the terminal has."""
     has = shutil.get_terminal_size((80, ROWS_DEFAULT))
     found_rows = rows or min(has.lines - 2, ROWS_DEFAULT)
-    return Size(min(columns or has.columns, COLUMNS_MAX), max(8, min(found_rows, ROWS_MAX)))
+    return Screen(min(columns or has.columns, COLUMNS_MAX), max(8, min(found_rows, ROWS_MAX)))
 
 
 def plotter() -> Any:  # Any: plotext has no types
@@ -57,11 +57,11 @@ def plotter() -> Any:  # Any: plotext has no types
     return plotext
 
 
-def drawn(plot: Any, lines: Sequence[Line], size: Size, *, is_colored: bool) -> str:
+def drawn(plot: Any, lines: Sequence[Line], screen: Screen, *, is_colored: bool) -> str:
     """Lines as text; those without a number are named and not drawn."""
     plot.clear_figure()
     plot.theme("clear")
-    plot.plotsize(size.columns, size.rows)
+    plot.plotsize(screen.columns, screen.rows)
     times: list[int] = []
     for place, line in enumerate(lines):
         held = [(at, it) for at, it in zip(line.times, line.values, strict=True) if it is not None]
@@ -70,7 +70,7 @@ def drawn(plot: Any, lines: Sequence[Line], size: Size, *, is_colored: bool) -> 
         color = _COLORS[place % len(_COLORS)]
         plot.plot(seconds, values, label=line.name, marker="braille", color=color)
     if times:
-        ticks = _ticks(min(times), max(times), size.columns)
+        ticks = _ticks(min(times), max(times), screen.columns)
         plot.xticks([it / _SECOND_NS for it in ticks], [_shown(it, times) for it in ticks])
     text = str(plot.build())
     return text if is_colored else str(plot.uncolorize(text))

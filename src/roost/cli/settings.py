@@ -21,7 +21,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, NamedTuple, get_type_hints
 
 import yaml
 
@@ -268,23 +268,31 @@ def _read_file(path: Path) -> tuple[dict[str, str], list[str]]:
         raise BadSetting(f"config-file {path} holds no settings")
     raw: dict[str, str] = {}
     unknown: list[str] = []
-    for place, name, value in _items(content):
-        if name not in FLAGS:
-            unknown.append(f"config-file {path}: {place!r} is no setting, and changes nothing")
-        elif text := _as_text(name, value):
-            raw[name] = text
+    for it in _items(content):
+        if it.flag not in FLAGS:
+            unknown.append(f"config-file {path}: {it.place!r} is no setting, and changes nothing")
+        elif text := _as_text(it.flag, it.value):
+            raw[it.flag] = text
     return raw, unknown
 
 
-def _items(content: Mapping[Any, Any]) -> Iterator[tuple[str, str, object]]:  # Any: YAML's
-    """Where each value of a file stands, the flag that it is, and the value."""
+class _Item(NamedTuple):
+    """A value of a file: where it stands, and the flag that it is."""
+
+    place: str
+    flag: str
+    value: object
+
+
+def _items(content: Mapping[Any, Any]) -> Iterator[_Item]:  # Any: YAML's
+    """All values of a file."""
     for name, value in content.items():
         if name not in _SECTIONS:
-            yield str(name), str(name), value
+            yield _Item(str(name), str(name), value)
             continue
         for inner, setting in value.items() if isinstance(value, dict) else ():
             flag = _SECTION_NAMES[name].get(str(inner), f"{_SECTIONS[name]}{inner}")
-            yield f"{name}.{inner}", flag, setting
+            yield _Item(f"{name}.{inner}", flag, setting)
 
 
 def _as_text(name: str, value: object) -> str:

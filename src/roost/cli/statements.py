@@ -15,7 +15,7 @@ is done is put, get or del, written as on a command line (etcd: etcdctl's txn).
 
 import re
 import shlex
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from roost.client import Delete, Get, Key, Put
 from roost.client.transactions import Comparison, Operation, Sign, Txn
@@ -49,12 +49,11 @@ def read_txn(lines: Iterable[str]) -> Txn:
 
     """
     rest = iter(lines)
-    when = [parse_comparison(it) for it in _part(rest)]
-    then, otherwise = ([parse_operation(it) for it in _part(rest)] for _ in range(2))
+    txn = _txn_of([list(_part(rest)) for _ in PROMPTS])
     more = next((it for it in rest if it.strip()), None)
     if more is not None:
         raise BadStatement(f"a transaction has three parts, and {more.strip()!r} is behind them")
-    return Txn(when, then, otherwise)
+    return txn
 
 
 def read_prompted(lines: Iterable[str], say: Callable[[str], None]) -> Txn:
@@ -69,7 +68,12 @@ def read_prompted(lines: Iterable[str], say: Callable[[str], None]) -> Txn:
     for prompt in PROMPTS:
         say(prompt)
         said.append(list(_part(rest)))
-    when, then, otherwise = said
+    return _txn_of(said)
+
+
+def _txn_of(parts: Sequence[Sequence[str]]) -> Txn:
+    """A transaction of its three parts, each as lines."""
+    when, then, otherwise = parts
     return Txn(
         [parse_comparison(it) for it in when],
         [parse_operation(it) for it in then],

@@ -3,7 +3,7 @@
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +11,7 @@ from functools import partial
 import click
 
 from roost.cli.doctor.bounded import ask_all
+from roost.cli.doctor.others import unasked
 from roost.cli.exits import EXIT_FAILED
 from roost.cli.interrupts import interruptible, leave_done
 from roost.cli.shared import client_options, connect, failed, say_json, say_table, size_of
@@ -76,15 +77,6 @@ def answer_of(endpoint: str, told: Status | ClientError | None) -> Answer:
     return Answer(endpoint, told)
 
 
-def others(answers: Iterable[Answer], members: Iterable[Member]) -> list[str]:
-    """Where those are found that were not asked: the first client URL of each."""
-    held = list(answers)
-    known = {it.status.member_id for it in held if it.status is not None}
-    asked = {parse_endpoint(it.endpoint).address for it in held}
-    found = [it.client_urls[0] for it in members if it.id not in known and it.client_urls]
-    return [it for it in found if parse_endpoint(it).address not in asked]
-
-
 def look(client: Client, timeout_s: float, *, asks_others: bool) -> View:
     """Ask the endpoints, and the members that these know besides."""
     answers = _answers(client, client.endpoints, timeout_s)
@@ -100,7 +92,7 @@ def look(client: Client, timeout_s: float, *, asks_others: bool) -> View:
             except ClientError:
                 pass  # what is known is shown; a status says of alarms, too
         if asks_others:
-            answers += _answers(client, others(answers, members), timeout_s)
+            answers += _answers(client, unasked(answers, members), timeout_s)
     return View(answers, members, alarms)
 
 

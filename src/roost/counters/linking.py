@@ -63,16 +63,18 @@ def _link(txn: Txn, body: bytes) -> bytes:
     held = facts.held_by(txn)
     url = asked.url.rstrip("/")
     if not is_url(url):
-        raise _refused(INVALID, f"{asked.url!r} is no URL of a client port, as https://host:2379")
+        raise ModelRefused(
+            INVALID, f"{asked.url!r} is no URL of a client port, as https://host:2379"
+        )
     if asked.source and held.of_name(asked.source) is None:
-        raise _refused(PRECONDITION, f"nobody counts under the name {asked.source!r}")
+        raise ModelRefused(PRECONDITION, f"nobody counts under the name {asked.source!r}")
     if held.current_fold is not None and held.current_fold.stage is not Stage.UNITING:
-        raise _refused(PRECONDITION, "somebody is being retired: ask again when that has ended")
+        raise ModelRefused(PRECONDITION, "somebody is being retired: ask again when that has ended")
     same = next((it for it in held.links if (it.url, it.source) == (url, asked.source)), None)
     if same is not None and same.is_relay == asked.is_relay:
         return b""
     if len(held.links) >= LINKS_MAX:
-        raise _refused(PRECONDITION, f"there are {LINKS_MAX} links: remove one")
+        raise ModelRefused(PRECONDITION, f"there are {LINKS_MAX} links: remove one")
     number = held.link_number + 1
     made = Link(number=number, url=url, source=asked.source, is_relay=asked.is_relay)
     others = tuple(it for it in held.links if it is not same)
@@ -90,12 +92,8 @@ def _unlink(txn: Txn, body: bytes) -> bytes:
         it for it in held.links if it.url != url or (asked.source and it.source != asked.source)
     )
     if len(left) == len(held.links):
-        raise _refused(PRECONDITION, f"there is no such link to {asked.url!r}")
+        raise ModelRefused(PRECONDITION, f"there is no such link to {asked.url!r}")
     return facts.write(txn, msgspec.structs.replace(held, links=left))
-
-
-def _refused(code: int, text: str) -> ModelRefused:
-    return ModelRefused(code, text)
 
 
 def _meet(txn: Txn, body: bytes) -> bytes:

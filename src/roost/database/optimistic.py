@@ -10,6 +10,7 @@ saw that is not committed in the end, `commit` finds changed.
 
 from collections.abc import Sequence
 from hashlib import blake2b
+from typing import NamedTuple
 
 import msgspec
 
@@ -20,7 +21,7 @@ from roost.database.limits import Limits, TreeLimits, check_key, check_value, ch
 from roost.database.operations import Operation
 from roost.database.rows import Row, Rows, TxnRows, check_annotation, check_purpose, scan_view
 from roost.database.transaction import Transaction
-from roost.store import METADATA_ID, Store, check_name
+from roost.store import METADATA_ID, Mark, Store, check_name
 
 DIGEST_BYTES = 16
 # How many rows one transaction may read; the leader looks at all of them in one step.
@@ -110,6 +111,14 @@ def digest_of(rows: Sequence[Row]) -> bytes:
 
 def _digest_of_value(value: bytes | None) -> bytes | None:
     return None if value is None else blake2b(value, digest_size=DIGEST_BYTES).digest()
+
+
+class _Mark(NamedTuple):
+    """What is put back by `rollback`."""
+
+    place: Mark
+    done_count: int
+    written_bytes: int
 
 
 class GuardedRows:
@@ -235,15 +244,16 @@ class GuardedRows:
 
     def savepoint(self) -> object:
         """See `Rows.savepoint`."""
-        return self._own.savepoint(), len(self.done), self._written_bytes
+        return _Mark(self._own.savepoint(), len(self.done), self._written_bytes)
 
     def rollback(self, mark: object) -> None:
         """See `Rows.rollback`; what was read stays noted."""
-        assert isinstance(mark, tuple), "it is of ours"
-        place, count, self._written_bytes = mark
-        self._own.rollback(place)
+        assert isinstance(mark, _Mark), "it is of ours"
+        self._own.rollback(mark.place)
+        self._written_bytes = mark.written_bytes
         # A tree stays open: somebody may have it.
-        self.done[count:] = [it for it in self.done[count:] if isinstance(it, Opening)]
+        since = self.done[mark.done_count :]
+        self.done[mark.done_count :] = [it for it in since if isinstance(it, Opening)]
 
 
 def commit(rows: TxnRows, reads: Sequence[Read], done: Sequence[Done]) -> None:

@@ -7,7 +7,7 @@ face has them carried to another thread (`carried`).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -21,7 +21,7 @@ from roost.database.limits import (
     check_value,
     check_write_set,
 )
-from roost.store import METADATA_ID, WRITE_BYTES_MAX, Txn, View, check_name
+from roost.store import METADATA_ID, WRITE_BYTES_MAX, Mark, Txn, View, check_name
 
 Row = tuple[bytes, bytes]
 ANNOTATION_KIND_MIN, ANNOTATION_KIND_MAX = 256, 65535
@@ -109,6 +109,14 @@ class _Writable:
     id: int
     key_bytes_max: int
     value_bytes_max: int
+
+
+class _Mark(NamedTuple):
+    """What is put back by `rollback`."""
+
+    place: Mark
+    row_count: int
+    annotation_count: int
 
 
 class TxnRows:
@@ -264,16 +272,16 @@ class TxnRows:
 
     def savepoint(self) -> object:
         """See `Rows.savepoint`."""
-        return self._txn.savepoint(), self._row_count, len(self._annotations)
+        return _Mark(self._txn.savepoint(), self._row_count, len(self._annotations))
 
     def rollback(self, mark: object) -> None:
         """See `Rows.rollback`."""
-        assert isinstance(mark, tuple), "it is of ours"
-        place, self._row_count, annotation_count = mark
-        self._txn.rollback(place)
-        for _, data in self._annotations[annotation_count:]:
+        assert isinstance(mark, _Mark), "it is of ours"
+        self._txn.rollback(mark.place)
+        self._row_count = mark.row_count
+        for _, data in self._annotations[mark.annotation_count :]:
             self._annotation_bytes -= len(data)
-        del self._annotations[annotation_count:]
+        del self._annotations[mark.annotation_count :]
         # A tree that was made since is not there any more.
         self._found.clear()
         self._writable.clear()

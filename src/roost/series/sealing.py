@@ -41,6 +41,8 @@ STEP_POINTS = 8192
 ROWS_POINTS = 8192
 # Days that are thinned in one step: of their quarters without rows 22,000 points are read at most.
 STEP_DAYS = 8
+# What a row of sums takes in a block, about; of points it is measured (`State.row_bytes`).
+_SUMS_ROW_BYTES = 12.0
 
 
 @dataclass(slots=True)
@@ -229,8 +231,8 @@ async def _put_rows(chain: Chain, rows: Table) -> None:
         behind = await chain.behind(group, time)
         stop = group.stop if behind is None else behind.first
         new = rows.at(slice(done, int(np.searchsorted(rows.times, stop))))
-        old = _merged_with(held, new, 12.0)
-        await _replace(chain, old, new, 12.0, is_last=behind is None)
+        old = _merged_with(held, new, _SUMS_ROW_BYTES)
+        await _replace(chain, old, new, _SUMS_ROW_BYTES, is_last=behind is None)
         done += len(new)
 
 

@@ -20,8 +20,9 @@ from roost.store.write_set import (
     encode_rows,
 )
 
-# How many rows and records were written, and what stands in `put_latest`.
+# What stands in `put_latest`: trees, keys and values; plain, because this module is compiled.
 _Latest = tuple[tuple[int, bytes, bytes], ...]
+# And how many rows and records were written before.
 Mark = tuple[int, _Latest]
 # More than a row takes in a write set besides its bytes: a size for each of both.
 _ROW_HEAD_BYTES = 2 * 5

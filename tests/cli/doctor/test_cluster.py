@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from roost.cli.doctor.asking import Answer, Seen, clock_off, unasked
+from roost.cli.doctor.asking import Answer, Seen, clock_off
 from roost.cli.doctor.cluster import (
     cluster_rows,
     judge_clocks,
@@ -268,12 +268,3 @@ def test_a_clock_is_off_by_what_a_date_cannot_explain(
 @pytest.mark.parametrize("date", [None, "", "yesterday"])
 def test_what_is_no_date_tells_no_time(date: str | None) -> None:
     assert clock_off(date, 0.0, 1.0) is None
-
-
-def test_whoever_has_not_answered_is_asked_where_the_cluster_says() -> None:
-    new = dataclasses.replace(member(4), client_urls=())
-    held = [
-        dataclasses.replace(answer(1), endpoint="localhost:1"),
-        Answer(endpoint="127.0.0.1:2", trouble="nobody listens"),
-    ]
-    assert unasked(held, [member(1), member(2), member(3), new]) == ["http://127.0.0.1:3"]

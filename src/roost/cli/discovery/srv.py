@@ -136,8 +136,8 @@ def looked_up(resolver: Resolver, kind: str, service: str, domain: str) -> list[
     names = names_of(kind, service, domain)
     found = [(scheme, it) for name, scheme in names for it in resolver.records(name)]
     if not found:
-        text = " and ".join(name for name, _ in names)
-        raise CannotDiscover(f"--discovery-srv: there is neither {text}".replace(" and ", " nor "))
+        text = " nor ".join(name for name, _ in names)
+        raise CannotDiscover(f"--discovery-srv: there is neither {text}")
     return sorted(dict.fromkeys(found), key=lambda it: (it[1].priority, it[1].place))
 
 

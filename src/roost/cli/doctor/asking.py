@@ -7,13 +7,14 @@ import datetime as dt
 import json
 import ssl
 import urllib.request
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from functools import partial
 from time import monotonic, time
 
 from roost.cli.doctor.bounded import ask_all
+from roost.cli.doctor.others import unasked
 from roost.cli.shared import credentials, failed
 from roost.client import Alarm, Client, ClientError, Credentials, Member, Status
 from roost.client.endpoints import parse_endpoint
@@ -87,15 +88,6 @@ def look_at_cluster(client: Client, timeout_s: float) -> Seen:
 
 def _asks_who(error: ClientError) -> bool:
     return any(it in error.text for it in ("user name is empty", "permission denied"))
-
-
-def unasked(answers: Iterable[Answer], members: Iterable[Member]) -> list[str]:
-    """Where those are who have not answered yet: the first client URL of each."""
-    held = list(answers)
-    known = {it.status.member_id for it in held if it.status is not None}
-    asked = {parse_endpoint(it.endpoint).address for it in held}
-    found = [it.client_urls[0] for it in members if it.id not in known and it.client_urls]
-    return [it for it in found if parse_endpoint(it).address not in asked]
 
 
 def _ask_endpoints(

@@ -4,14 +4,13 @@ Learners serve few requests, so they get no connections.  What a member tells th
 machine reaches (`localhost`) is of use only where somebody has named such a place, too.
 """
 
-import http.client
 import logging
 import ssl
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from roost.cli.discovery.asking import Json, Members, SaidNo, Server, Unanswered
+from roost.cli.discovery.asking import PORTS, Json, Members, SaidNo, Server, Unanswered
 from roost.cli.gateway.targets import Target
 from roost.settings.urls import is_local
 
@@ -91,7 +90,6 @@ class Follower:
 def _target_of(url: str) -> Target | None:
     """A client URL as a target; a socket's path is none."""
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts.scheme not in PORTS or not parts.hostname:
         return None
-    usual = http.client.HTTPS_PORT if parts.scheme == "https" else http.client.HTTP_PORT
-    return Target(parts.hostname, usual if parts.port is None else parts.port)
+    return Target(parts.hostname, PORTS[parts.scheme] if parts.port is None else parts.port)

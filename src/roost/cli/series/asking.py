@@ -6,8 +6,16 @@ from typing import Any
 import click
 
 from roost.cli.interrupts import interruptible, leave_done
-from roost.cli.plotting import COLUMNS_MAX, DOTS, ROWS_MAX, Line, drawn, plotter, size_of
-from roost.cli.series.shared import connected, end_option, need, shown, start_option
+from roost.cli.plotting import COLUMNS_MAX, DOTS, ROWS_MAX, Line, drawn, plotter, screen_of
+from roost.cli.series.shared import (
+    connected,
+    end_option,
+    need,
+    say_csv,
+    say_point,
+    shown,
+    start_option,
+)
 from roost.cli.shared import client_options, say_json, say_table
 from roost.client import series as client
 from roost.client.series.questions import WINDOWS_MAX
@@ -100,7 +108,7 @@ def query(
     )
     with connected(endpoints, timeout_s) as connection:
         if as_csv:
-            sys.stdout.write(connection.csv(built).decode().replace("\r\n", "\n"))
+            say_csv(connection, built)
             return
         answer = connection.fetch(built)
     for table in answer.tables:
@@ -154,7 +162,7 @@ def plot(
     """
     need(names, asked["tags"])
     plotext = None if as_json else plotter()
-    size = size_of(width or 0, height or 0)
+    screen = screen_of(width or 0, height or 0)
     built = client.Asked(
         names=names,
         tags=asked["tags"],
@@ -164,7 +172,7 @@ def plot(
         tz=asked["tz"],
         aggregates=tuple(agg.split(",")),
         group=asked["group"],
-        points=0 if window else size.columns * DOTS,
+        points=0 if window else screen.columns * DOTS,
     )
     with connected(endpoints, timeout_s) as connection:
         answer = connection.fetch(built)
@@ -176,11 +184,11 @@ def plot(
     if plotext is None:
         for it in lines:
             for at, value in zip(it.times, it.values, strict=True):
-                say_json({"series": it.name, "time": at, "value": value})
+                say_point(it.name, at, value)
     elif not any(len(it.times) for it in lines):
         raise click.ClickException("there are no points to draw: see `roost series ls`")
     else:
-        click.echo(drawn(plotext, lines, size, is_colored=sys.stdout.isatty()))
+        click.echo(drawn(plotext, lines, screen, is_colored=sys.stdout.isatty()))
 
 
 @click.command()
@@ -204,7 +212,7 @@ def tail(
                 click.echo("some were missed", err=True)
             for at, value in zip(it.times, it.values, strict=True):
                 if as_json:
-                    say_json({"series": it.name, "time": at, "value": value})
+                    say_point(it.name, at, value)
                 else:
                     click.echo(f"{shown(at)}\t{it.name}\t{'' if value is None else f'{value:g}'}")
 

@@ -3,7 +3,6 @@
 import csv
 import os
 import stat
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -12,7 +11,15 @@ from typing import Any, TextIO
 import click
 
 from roost.cli.progress import progress
-from roost.cli.series.shared import connected, end_option, need, start_option, time_of
+from roost.cli.series.shared import (
+    connected,
+    end_option,
+    need,
+    say_csv,
+    say_point,
+    start_option,
+    time_of,
+)
 from roost.cli.shared import client_options, say_json
 from roost.client import series as client
 from roost.client.series.points import nanoseconds
@@ -131,12 +138,12 @@ def export(
     asked = client.Asked(names=names, tags=tags, start=start, stop=end)
     with connected(endpoints, timeout_s) as connection:
         if not as_json:
-            sys.stdout.write(connection.csv(asked).decode().replace("\r\n", "\n"))
+            say_csv(connection, asked)
             return
         answer = connection.fetch(asked)
     for table in answer.tables:
         for at, value in zip(table.times, table.columns["value"], strict=True):
-            say_json({"series": table.name, "time": at, "value": value})
+            say_point(table.name, at, value)
 
 
 def _files(

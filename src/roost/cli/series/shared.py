@@ -1,5 +1,6 @@
 """What the commands have in common: a connection, which series, times, options."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -7,7 +8,7 @@ from typing import Any
 
 import click
 
-from roost.cli.shared import credentials, failed
+from roost.cli.shared import credentials, failed, say_json
 from roost.client import series as client
 from roost.client.series.points import nanoseconds
 from roost.errors import RoostError
@@ -58,6 +59,16 @@ def time_of(text: str) -> int:
         raise click.UsageError(
             f"{text!r} is no time: 2024-03-01T00:00:00Z, nanoseconds since 1970, or now"
         ) from error
+
+
+def say_csv(connection: client.Connection, asked: client.Asked) -> None:
+    """Print an answer as CSV, with lines as terminals and files here have them."""
+    sys.stdout.write(connection.csv(asked).decode().replace("\r\n", "\n"))
+
+
+def say_point(series: str, time_ns: int, value: float | None) -> None:
+    """Print a point for programs."""
+    say_json({"series": series, "time": time_ns, "value": value})
 
 
 def shown(time_ns: Any) -> str:

@@ -29,7 +29,7 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
 from urllib.parse import quote
 
 import msgspec
@@ -51,11 +51,19 @@ NAMES_PAGE = 50
 _SUMS = ("count", "sum", "min", "max", "first", "last")
 
 
-class Every(Enum):
-    """How much time is in a file: the name of the folder, its window, how it is written."""
+class Span(NamedTuple):
+    """The time of a file: what its folder is called, its window, how its beginning is written."""
 
-    DAY = ("day", "1d", "%Y-%m-%d")
-    MONTH = ("month", "1mo", "%Y-%m")
+    folder: str
+    window: str
+    form: str
+
+
+class Every(Enum):
+    """How much time is in a file."""
+
+    DAY = Span("day", "1d", "%Y-%m-%d")
+    MONTH = Span("month", "1mo", "%Y-%m")
 
 
 class State(Enum):
@@ -146,7 +154,7 @@ def export(
         OSError: a file cannot be written.
 
     """
-    head = _Head(format=FORMAT, names=[*names], tags=[*tags], by=by, every=every.value[0])
+    head = _Head(format=FORMAT, names=[*names], tags=[*tags], by=by, every=every.value.folder)
     with _manifest(Path(root), head) as manifest:
         work = _Work(connection, Path(root), head, every, manifest)
         parts = work.parts(until_ns)
@@ -218,7 +226,7 @@ class _Work:
         found: dict[tuple[str, int], _Part] = {}
         listed = [] if self._is_asked and not self._head.by else self._listed()
         values = {it["name"]: _value(it, self._head.by) for it in listed}
-        asked = {"width": self._every.value[1], "aggregates": _SUMS, "stop": str(until_ns)}
+        asked = {"width": self._every.value.window, "aggregates": _SUMS, "stop": str(until_ns)}
         for question in self._questions(self._head.tags, values):
             for table in self._connection.fetch(changed(question, asked)).tables:
                 value = values.get(table.name, "")
@@ -283,9 +291,9 @@ class _Work:
         )
 
     def _path(self, part: _Part) -> str:
-        folder, _, form = self._every.value
-        time = datetime.fromtimestamp(part.start // 10**9, UTC).strftime(form)
-        path = f"{folder}={time}/{FILE}"
+        span = self._every.value
+        time = datetime.fromtimestamp(part.start // 10**9, UTC).strftime(span.form)
+        path = f"{span.folder}={time}/{FILE}"
         if not self._head.by:
             return path
         return f"{quote(self._head.by, safe='')}={quote(part.value, safe='') or NO_VALUE}/{path}"

@@ -104,7 +104,7 @@ def merged(asked: Asked, answers: Sequence[Answer]) -> Answer:
             found.setdefault(table.name, []).append(table)
     if not asked.group:
         return Answer([_below(found[name]) for name in sorted(found)])
-    return Answer([_Merging(found[name], asked).table() for name in sorted(found)])
+    return Answer([_together(found[name], asked) for name in sorted(found)])
 
 
 def _below(tables: Sequence[Table]) -> Table:
@@ -167,26 +167,20 @@ class _Sums:
         return found if math.isfinite(found) else None
 
 
-class _Merging:
-    """Tables of one name made one."""
-
-    def __init__(self, tables: Sequence[Table], asked: Asked) -> None:
-        self._tables = tables
-        self._asked = asked
-
-    def table(self) -> Table:
-        rows: dict[int, _Sums] = {}
-        for table in self._tables:
-            for place, time in enumerate(table.times):
-                row = {name: column[place] for name, column in table.columns.items()}
-                rows.setdefault(time, _Sums()).add(row)
-        times = sorted(rows)
-        names = self._asked.aggregates or ("mean",)
-        columns = {name: [rows[it].get(name) for it in times] for name in names}
-        for name, column in columns.items():
-            if name != "count":
-                _fill(column, self._asked.filling)
-        return Table(self._tables[0].name, self._tables[0].labels, times, columns)
+def _together(tables: Sequence[Table], asked: Asked) -> Table:
+    """Tables of one group, made one."""
+    rows: dict[int, _Sums] = {}
+    for table in tables:
+        for place, time in enumerate(table.times):
+            row = {name: column[place] for name, column in table.columns.items()}
+            rows.setdefault(time, _Sums()).add(row)
+    times = sorted(rows)
+    names = asked.aggregates or ("mean",)
+    columns = {name: [rows[it].get(name) for it in times] for name in names}
+    for name, column in columns.items():
+        if name != "count":
+            _fill(column, asked.filling)
+    return Table(tables[0].name, tables[0].labels, times, columns)
 
 
 def _either(both: Callable[[float, float], float], held: float, given: Number) -> float:

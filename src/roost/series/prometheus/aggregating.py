@@ -10,7 +10,7 @@ from collections.abc import Callable
 from roost.series.extra import Floats, Ints, Mask, np
 from roost.series.prometheus.errors import NotInSubset
 from roost.series.prometheus.plan import NAME, Aggregate
-from roost.series.prometheus.vectors import Groups, Labels, Vector, grouped, only, without
+from roost.series.prometheus.vectors import Groups, Labels, Vector, grouped, only, outside, without
 
 
 def _key(plan: Aggregate) -> Callable[[Labels], Labels]:
@@ -97,8 +97,7 @@ def _quantiles(
         weights = ranks - low
         columns = np.arange(held.shape[1])
         found[place] = ordered[low, columns] * (1 - weights) + ordered[high, columns] * weights
-    found = np.where(shares < 0, -np.inf, np.where(shares > 1, np.inf, found))
-    return np.where(np.isnan(shares), np.nan, found)
+    return outside(shares, found)
 
 
 def _top(vector: Vector, groups: Groups, counts: Floats, *, is_least: bool) -> Vector:

@@ -17,6 +17,7 @@ from roost.errors import CallerFault, ModelRefused, NotExecuted, OutcomeUnknown,
 from roost.exchange import JSON, Answer, Streaming
 from roost.series.asked import RETRY, status_of
 from roost.series.extra import Floats, Ints
+from roost.series.prometheus.asked import MILLISECOND_NS
 from roost.series.prometheus.errors import (
     NotInSubset,
     QueryFailed,
@@ -27,7 +28,6 @@ from roost.series.prometheus.vectors import Labels, Vector
 
 # Cells that are written in one step: a millisecond or two.
 STEP_CELLS = 2000
-_MILLISECOND_NS = 10**6
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def number_text(value: float) -> str:
 
 def moments(times: Ints) -> list[int | float]:
     """Moments in seconds."""
-    found = (times // _MILLISECOND_NS).tolist()
+    found = (times // MILLISECOND_NS).tolist()
     return [it // 1000 if not it % 1000 else it / 1000 for it in found]
 
 

@@ -140,9 +140,14 @@ def parsed_duration(name: str, text: str) -> int:
     """
     if _NUMBER.fullmatch(text):
         seconds = float(text)
-        found = LENGTH_MAX + 1 if abs(seconds) > LENGTH_MAX / 1e9 else round(seconds * 1000) * 10**6
+        found = (
+            LENGTH_MAX + 1
+            if abs(seconds) > LENGTH_MAX / 1e9
+            else round(seconds * 1000) * MILLISECOND_NS
+        )
     elif _DURATION.fullmatch(text):
-        found = sum(int(count) * _UNITS_MS[unit] for count, unit in _PART.findall(text)) * 10**6
+        found = sum(int(count) * _UNITS_MS[unit] for count, unit in _PART.findall(text))
+        found *= MILLISECOND_NS
     else:
         raise BadQuery(f'invalid parameter "{name}": {text!r} is no duration: say 15s, or 1h30m')
     if found > LENGTH_MAX:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from roost.series.extra import Floats, Mask, np
 from roost.series.prometheus.plan import BUCKET, NAME
-from roost.series.prometheus.vectors import Labels, Vector, grouped, without
+from roost.series.prometheus.vectors import Labels, Vector, grouped, outside, without
 
 
 def histogram_quantile(shares: Floats, vector: Vector) -> Vector:
@@ -56,7 +56,7 @@ def _quantiles(shares: Floats, bounds: Floats, counts: Floats) -> Floats:
     """Of buckets in order, for steps at which all of them have a number."""
     bounds, begins = np.unique(bounds, return_index=True)
     if len(bounds) < 2 or bounds[-1] != np.inf:
-        return _outside(shares, np.full(len(shares), np.nan))
+        return outside(shares, np.full(len(shares), np.nan))
     # Two buckets of one bound, as 1 and 1.0, are one; and a bucket has what is in lower ones.
     counts = np.maximum.accumulate(np.add.reduceat(counts, begins, axis=0), axis=0)
     total = counts[-1]
@@ -73,10 +73,4 @@ def _quantiles(shares: Floats, bounds: Floats, counts: Floats) -> Floats:
     found = np.where((inner == 0) & (bounds[0] <= 0), bounds[0], found)
     found = np.where(places == last, bounds[last - 1], found)
     found = np.where((total == 0) | np.isnan(total), np.nan, found)
-    return _outside(shares, found)
-
-
-def _outside(shares: Floats, found: Floats) -> Floats:
-    """What is said of a share that is none."""
-    found = np.where(shares < 0, -np.inf, np.where(shares > 1, np.inf, found))
-    return np.where(np.isnan(shares), np.nan, found)
+    return outside(shares, found)

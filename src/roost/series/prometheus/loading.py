@@ -29,6 +29,7 @@ from roost.series.prometheus.ranges import (
 )
 from roost.series.prometheus.vectors import Labels, Vector, united, unnamed
 from roost.series.queries import PAGE_SERIES
+from roost.series.summaries import COLUMN_COUNT
 from roost.series.tables import TIME_MIN, Ranges, Table, joined
 
 CELLS_MAX = 2_000_000
@@ -86,6 +87,13 @@ class Budget:
         self.look()
 
 
+def _edges(windows: Windows) -> tuple[Ints, Ints]:
+    """Of each window its first time, and the first one behind it."""
+    begins: Ints = np.maximum(windows.starts + 1, TIME_MIN)
+    ends: Ints = np.maximum(windows.stops + 1, TIME_MIN)
+    return begins, ends
+
+
 @dataclass(frozen=True, slots=True)
 class Cuts:
     """Windows cut where any of them begins or ends; window i is parts `lows[i]` to `highs[i]`."""
@@ -97,8 +105,7 @@ class Cuts:
 
 def cuts_of(windows: Windows) -> Cuts:
     """Windows as parts that do not lie in each other."""
-    begins = np.maximum(windows.starts + 1, TIME_MIN)
-    ends = np.maximum(windows.stops + 1, TIME_MIN)
+    begins, ends = _edges(windows)
     edges = np.unique(np.concatenate((begins, ends)))
     starts, stops = edges[:-1], edges[1:]
     latest = np.searchsorted(begins, starts, side="right") - 1
@@ -159,10 +166,8 @@ class Loading:
                 compute()
             begin += len(page)
             self._budget.look()
-        if leaf.at_ns is not None:
-            count = len(self._steps)
-            values, is_there = values.repeat(count, axis=1), is_there.repeat(count, axis=1)
-        return named(leaf.function, Vector(labels, values, is_there))
+        found = Vector(labels, values, is_there)
+        return named(leaf.function, found if leaf.at_ns is None else found.at_all(self._steps))
 
     async def series(self, matchers: Sequence[Matcher]) -> dict[int, Labels]:
         """The series that matchers mean, by their numbers.
@@ -184,7 +189,8 @@ class Loading:
             for sid in sids:
                 content = await reading.content(sid)
                 if content is None:
-                    table = joined([], 1 if cuts is None else 7)  # it was deleted meanwhile
+                    # It was deleted meanwhile.
+                    table = joined([], 1 if cuts is None else COLUMN_COUNT)
                 elif cuts is None:
                     table = await self.points(content, spans)
                 else:
@@ -223,8 +229,7 @@ class Loading:
 
 def spans_of(windows: Windows) -> list[tuple[int, int]]:
     """What has to be read for windows: all between them, or each by itself when they lie apart."""
-    begins = np.maximum(windows.starts + 1, TIME_MIN)
-    ends = np.maximum(windows.stops + 1, TIME_MIN)
+    begins, ends = _edges(windows)
     gaps = np.flatnonzero(begins[1:] - ends[:-1] >= GAP_NS)
     firsts, lasts = np.append(0, gaps + 1), np.append(gaps, len(begins) - 1)
     return [(int(start), int(stop)) for start, stop in

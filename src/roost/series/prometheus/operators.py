@@ -19,6 +19,7 @@ from roost.series.prometheus.vectors import (
     labels_text,
     only,
     united,
+    unnamed,
     without,
 )
 
@@ -89,16 +90,11 @@ def _with_number(plan: Binary, vector: Vector, left: Value, right: Value, kept: 
     assert not isinstance(right, Vector)
     if plan.sign not in COMPARISONS:
         found = ARITHMETIC[plan.sign](left, right)
-        return _unnamed(Vector(vector.labels, found, vector.is_there))
+        return unnamed(Vector(vector.labels, found, vector.is_there))
     holds = COMPARISONS[plan.sign](left, right)
     if plan.is_bool:
-        return _unnamed(Vector(vector.labels, holds.astype(np.float64), vector.is_there))
+        return unnamed(Vector(vector.labels, holds.astype(np.float64), vector.is_there))
     return Vector(vector.labels, kept, vector.is_there & holds)
-
-
-def _unnamed(vector: Vector) -> Vector:
-    labels = [without(it, (NAME,)) for it in vector.labels]
-    return united(Vector(labels, vector.values, vector.is_there))
 
 
 def _key(plan: Binary) -> Callable[[Labels], Labels]:
@@ -124,18 +120,23 @@ def _groups(plan: Binary, left: Vector, right: Vector) -> _Groups:
     return _Groups(both.places[: len(left)], both.places[len(left) :], list(both.labels))
 
 
+def _paired(plan: Binary, left: Floats, right: Floats, is_there: Mask) -> tuple[Floats, Mask]:
+    """What comes of numbers of both sides, and where: a comparison keeps those of the left."""
+    if plan.sign in ARITHMETIC:
+        return ARITHMETIC[plan.sign](left, right), is_there
+    holds = COMPARISONS[plan.sign](left, right)
+    if plan.is_bool:
+        return holds.astype(np.float64), is_there
+    return left, is_there & holds
+
+
 def _matched(plan: Binary, left: Vector, right: Vector) -> Vector:
     """One to one."""
     groups = _groups(plan, left, right)
     lefts, rights, keys = groups.lefts, groups.rights, groups.labels
     values, is_there = _one_a_group(right, rights, keys, "right")
     others, are_there = values[lefts], is_there[lefts] & left.is_there
-    if plan.sign in ARITHMETIC:
-        found = ARITHMETIC[plan.sign](left.values, others)
-    else:
-        holds = COMPARISONS[plan.sign](left.values, others)
-        found = holds.astype(np.float64) if plan.is_bool else left.values
-        are_there = are_there if plan.is_bool else are_there & holds
+    found, are_there = _paired(plan, left.values, others, are_there)
     _refuse_many(lefts, are_there, keys)
     title = _title(plan)
     return united(Vector([title(it) for it in left.labels], found, are_there))
@@ -163,12 +164,7 @@ def _many(plan: Binary, left: Vector, right: Vector) -> Vector:
     is_there = many.is_there[rows] & one.is_there[others]
     sides = many.values[rows], one.values[others]
     a, b = sides if is_left else sides[::-1]
-    if plan.sign in ARITHMETIC:
-        found = ARITHMETIC[plan.sign](a, b)
-    else:
-        holds = COMPARISONS[plan.sign](a, b)
-        found = holds.astype(np.float64) if plan.is_bool else a
-        is_there = is_there if plan.is_bool else is_there & holds
+    found, is_there = _paired(plan, a, b, is_there)
     gone = (NAME,) if plan.sign in ARITHMETIC or plan.is_bool else ()
     labels = [
         _with_included(plan, without(many.labels[row], gone), one.labels[other])

@@ -18,11 +18,12 @@ from roost.proto import prometheus_pb2 as pb
 from roost.series.engine import Engine
 from roost.series.extra import Floats, Ints, np
 from roost.series.prometheus.answers import failure
+from roost.series.prometheus.asked import MILLISECOND_NS
 from roost.series.prometheus.errors import BadQuery, QueryTooLarge
 from roost.series.prometheus.loading import Budget, Loading
 from roost.series.prometheus.packing import pack, packed_kind, unpacked
 from roost.series.prometheus.plan import Matcher, MatchKind
-from roost.series.prometheus.remote_write import FIRST_MS, LAST_MS, MILLISECOND_NS
+from roost.series.prometheus.remote_write import FIRST_MS, LAST_MS
 from roost.series.prometheus.vectors import Labels
 from roost.series.queries import PAGE_SERIES
 from roost.series.tables import Table

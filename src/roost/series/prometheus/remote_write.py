@@ -27,12 +27,12 @@ from roost.series.errors import STAGING_FULL, STALE, BadSeries
 from roost.series.extra import np
 from roost.series.intake import Intake, Points
 from roost.series.names import Info, Tag, check_name, labels
+from roost.series.prometheus.asked import MILLISECOND_NS
 from roost.series.prometheus.errors import BadQuery
 from roost.series.prometheus.packing import packed_kind, unpacked
 from roost.series.prometheus.plan import NAME
 from roost.series.tables import TIME_MIN, TIME_STOP
 
-MILLISECOND_NS = 10**6
 FIRST_MS, LAST_MS = -(-TIME_MIN // MILLISECOND_NS), (TIME_STOP - 1) // MILLISECOND_NS
 # Series that are read in one turn; labels whose series are kept, some 700 bytes each, then anew.
 STEP_SERIES, KNOWN_MAX = 500, 1 << 16

@@ -70,10 +70,8 @@ async def _vector(given: Subquery, engine: Engine, steps: Ints, budget: Budget) 
             table = points(inner[there], held.values[place][there])
             values[place], is_there[place] = over(given.function, table, windows, given.parameter)
             budget.look()
-        if given.at_ns is not None:
-            count = len(steps)
-            values, is_there = values.repeat(count, axis=1), is_there.repeat(count, axis=1)
-        return named(given.function, Vector(held.labels, values, is_there))
+        found = Vector(held.labels, values, is_there)
+        return named(given.function, found if given.at_ns is None else found.at_all(steps))
 
     cells = held.values.size + len(held) * len(steps)
     return compute() if cells <= ASIDE_CELLS else await engine.aside(compute)

@@ -35,6 +35,13 @@ class Vector:
         labels = [self.labels[it] for it in places.tolist()]
         return Vector(labels, self.values[places], self.is_there[places])
 
+    def at_all(self, steps: Ints) -> "Vector":
+        """Of one step: the same at all of them."""
+        count = len(steps)
+        return Vector(
+            self.labels, self.values.repeat(count, axis=1), self.is_there.repeat(count, axis=1)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Groups:
@@ -78,6 +85,12 @@ def grouped(all_labels: Sequence[Labels], key: Callable[[Labels], Labels]) -> Gr
     order = np.argsort(places, kind="stable")
     begins = np.searchsorted(places[order], np.arange(len(numbers)))
     return Groups(list(numbers), places, order, begins)
+
+
+def outside(shares: Floats, found: Floats) -> Floats:
+    """What was found, but where a share is none: then what that says of itself."""
+    found = np.where(shares < 0, -np.inf, np.where(shares > 1, np.inf, found))
+    return np.where(np.isnan(shares), np.nan, found)
 
 
 def unnamed(vector: Vector) -> Vector:
