@@ -515,7 +515,7 @@ FLOORS = {
         barriers | handle | locks | machines
     """,
     "roost.proto": """
-        election_pb2 | lock_pb2
+        election_pb2 | lock_pb2 | operations_pb2
         rpc_pb2
         auth_pb2 | counters_pb2 | health_pb2 | kv_pb2 | prometheus_pb2 | reflection_pb2
         generate | pool | ranges

@@ -16,7 +16,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 SCHEMAS = {
     **{
         it: f"roost/proto/{it}.proto"
-        for it in ("auth", "counters", "election", "kv", "lock", "prometheus", "rpc")
+        for it in ("auth", "counters", "election", "kv", "lock", "operations", "prometheus", "rpc")
     },
     "health": "grpc/health/v1/health.proto",
     "reflection": "grpc/reflection/v1/reflection.proto",

@@ -1,6 +1,6 @@
 """What v3 offers, as data: the schemas of its services, the JSON gateway's paths to them.
 
-The paths are etcd's (etcd: the http annotations of rpc.proto).
+The paths are etcd's (etcd: the http annotations of rpc.proto), and one is ours: operations.
 """
 
 from collections.abc import Mapping
@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from roost.call import Code, Status
 from roost.errors import NoLeader, Stopped
 from roost.etcd.errors import SHORT_OF_MEMORY, status_of
-from roost.proto import election_pb2, lock_pb2, rpc_pb2
+from roost.proto import election_pb2, lock_pb2, operations_pb2, rpc_pb2
 
-SCHEMAS = (rpc_pb2.DESCRIPTOR, lock_pb2.DESCRIPTOR, election_pb2.DESCRIPTOR)
+SCHEMAS = (
+    *(rpc_pb2.DESCRIPTOR, lock_pb2.DESCRIPTOR, election_pb2.DESCRIPTOR),
+    operations_pb2.DESCRIPTOR,
+)
 # What the port itself says in etcd's words.
 NO_LEADER = status_of(NoLeader())
 STOPPED = status_of(Stopped())
@@ -85,4 +88,5 @@ JSON_PATHS: Mapping[str, str] = {
     "election/leader": "v3electionpb.Election/Leader",
     "election/observe": "v3electionpb.Election/Observe",
     "election/resign": "v3electionpb.Election/Resign",
+    "operations/run": "roost.Operations/Run",
 }
