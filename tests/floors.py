@@ -407,9 +407,12 @@ FLOORS = {
     """,
     "roost.moving": """
         exporting | importing
-        giving | taking | source
-        backend | bolt_writer | wal
-        bolt
+        giving | taking
+        source | v2_replay
+        replay | v2_snapshot
+        backend | bolt_writer | requests
+        bolt | wal
+        fields
         errors
     """,
     "roost.etcd.access": """

@@ -26,6 +26,8 @@ SHOWN_BY = {
     "moving/errors": "moving/test_bolt.py",
     "moving/exporting": "integration/test_moving.py",
     "moving/importing": "moving/test_taking.py",
+    "moving/fields": "moving/test_wal.py moving/test_v2_snapshot.py",
+    "moving/requests": "moving/test_replay.py moving/test_v2_replay.py",
     "cli/check": "cli/test_check.py",
     "cli/founding": "integration/test_backup.py integration/test_moving.py",
     "cli/importing": "integration/test_moving.py",

@@ -8,7 +8,8 @@ import pytest
 from roost.moving import EtcdFileDamaged, EtcdFileRefused, is_etcd_file, look_at, open_etcd
 from roost.moving.backend import CONSISTENT_INDEX, META
 from tests.moving.files import everything, save
-from tests.moving.test_wal import Log, asked, entry
+from tests.moving.test_v2_snapshot import save_snapshot
+from tests.moving.test_wal import Log, asked
 
 
 def directory(root: Path, index: int = 40) -> Path:
@@ -64,28 +65,32 @@ def test_what_is_none_of_it_is_refused(tmp_path: Path) -> None:
     assert not is_etcd_file(other)
 
 
-def test_a_directory_is_taken_when_its_log_adds_nothing(tmp_path: Path) -> None:
+def test_a_directory_is_taken_with_its_log_and_both_tell_it_from_others(tmp_path: Path) -> None:
     root = directory(tmp_path / "etcd")
     log = Log(root / "member" / "wal")
-    log.add(asked(39, 4), asked(40, 5), entry(41), asked(42, 1300))
-    for path in (root, root / "member"):
-        with open_etcd(path) as held:
-            assert held.backend.consistent_index == 40
-    log.add(asked(43, 4), asked(44, 6))
-    with pytest.raises(EtcdFileRefused) as refused, open_etcd(root):
-        pass
-    assert "2 requests up to entry 44 (put, txn)" in str(refused.value)
-    assert "etcdctl snapshot save" in str(refused.value)
+    log.add(asked(39, 4), asked(40, 5))
+    digests = set[str]()
+    for index in (41, 42):
+        log.add(asked(index, 4))
+        for path in (root, root / "member"):
+            with open_etcd(path) as held:
+                assert held.backend.consistent_index == 40
+                assert held.log is not None
+                assert held.log.snapshot is None
+                assert [it.index for it in held.log.files().entries(40)][-1] == index
+                digests.add(held.digest)
+    assert len(digests) == 2
 
 
 def test_a_directory_whose_store_is_not_the_newest_is_refused(tmp_path: Path) -> None:
     root = directory(tmp_path / "etcd")
     Log(root / "member" / "wal")
-    snaps = root / "member" / "snap"
-    (snaps / f"{2:016x}-{40:016x}.snap").touch()
-    with open_etcd(root):
-        pass
-    (snaps / f"{2:016x}-{41:016x}.snap").touch()
+    save_snapshot(root / "member" / "snap", 40)
+    with open_etcd(root) as held:
+        assert held.log is not None
+        assert held.log.snapshot is not None
+        assert held.log.snapshot.index == 40
+    save_snapshot(root / "member" / "snap", 41)
     with pytest.raises(EtcdFileRefused, match="goes up to 41"), open_etcd(root):
         pass
 

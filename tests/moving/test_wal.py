@@ -7,7 +7,7 @@ from crc32c import crc32c
 
 from roost.etcd.model.wire import varint
 from roost.moving.errors import EtcdFileDamaged
-from roost.moving.wal import Request, requests_behind
+from roost.moving.wal import LogFiles
 
 
 def number(tag: int, value: int) -> bytes:
@@ -50,6 +50,10 @@ class Log:
         with self._path.open("ab") as file:
             file.write(told.to_bytes(8, "little") + record + bytes(padding))
 
+    def commit(self, index: int) -> None:
+        """Write down how far it is committed."""
+        self.add(number(1, 2) + number(3, index), kind=3)
+
     def add(self, *bodies: bytes, kind: int = 2) -> None:
         for body in bodies:
             self._crc = crc32c(body, self._crc)
@@ -65,65 +69,91 @@ def log(tmp_path: Path) -> Log:
     return Log(tmp_path)
 
 
-def test_what_asks_for_a_change_behind_the_store_is_found_over_all_files(log: Log) -> None:
+def indexes(root: Path, index: int) -> list[int]:
+    return [it.index for it in LogFiles(root).entries(index)]
+
+
+def test_what_lies_behind_an_entry_is_found_over_all_files(log: Log) -> None:
     log.add(b"metadata", kind=1)
     log.add(asked(5, 4), asked(6, 5))
-    log.add(number(1, 2) + number(3, 6), kind=3)
+    log.commit(6)
     log.next_file()
-    log.add(asked(7, 8), asked(8, 1100), entry(9), entry(10, b"x", kind=1), asked(11, 1300))
-    found = [Request(6, "delete_range"), Request(7, "lease_grant")]
-    found.append(Request(8, "a change of users or roles"))
-    assert requests_behind(log.root, 5) == found
-    assert requests_behind(log.root, 8) == []
-    assert requests_behind(log.root, 100) == []
+    log.add(asked(7, 8), entry(8, b"x", kind=1))
+    found = list(LogFiles(log.root).entries(4))
+    assert [(it.index, it.kind) for it in found] == [(5, 0), (6, 0), (7, 0), (8, 1)]
+    assert found[3].data == b"x"
+    assert indexes(log.root, 7) == [8]
+    assert indexes(log.root, 100) == []
 
 
-def test_a_snapshot_of_the_leaders_leaves_a_gap_and_nothing_else_does(log: Log) -> None:
-    log.add(asked(1, 4))
+def test_entries_that_are_missing_are_damage(log: Log) -> None:
+    log.add(asked(5, 4))
+    with pytest.raises(EtcdFileDamaged, match="entry 5 is there, and entry 4 is not"):
+        indexes(log.root, 3)
     log.add(number(1, 90) + number(2, 3), kind=5)
     log.add(asked(91, 4))
-    assert requests_behind(log.root, 1) == [Request(91, "put")]
+    assert indexes(log.root, 90) == [91]
+    with pytest.raises(EtcdFileDamaged, match="entry 91 is there, and entry 6 is not"):
+        indexes(log.root, 4)
     log.add(asked(93, 4))
     with pytest.raises(EtcdFileDamaged, match="entry 93 stands behind entry 91"):
-        requests_behind(log.root, 1)
+        indexes(log.root, 90)
 
 
 def test_an_entry_takes_the_place_of_those_that_were_never_committed(log: Log) -> None:
     log.add(asked(5, 4), asked(6, 4), asked(7, 4))
-    log.add(entry(6, term=3))
-    assert requests_behind(log.root, 4) == [Request(5, "put")]
-
-
-def test_requests_of_v2_count_unless_they_are_etcds_own(log: Log) -> None:
-    ours = number(1, 7) + data(2, b"PUT") + data(3, b"/1/a")
-    own = number(1, 7) + data(2, b"PUT") + data(3, b"/0/members/1/attributes")
-    read = number(1, 7) + data(2, b"QGET") + data(3, b"/1/a")
-    log.add(entry(1, ours), entry(2, own), entry(3, read))
-    log.add(asked(4, 2, body=ours), asked(5, 2, body=own))
-    assert requests_behind(log.root, 0) == [Request(1, "v2 PUT"), Request(4, "v2 PUT")]
+    log.commit(5)
+    log.add(entry(6, b"other", term=3))
+    assert [(it.index, it.data) for it in LogFiles(log.root).entries(5)] == [(6, b"other")]
+    log.commit(6)
+    log.add(asked(6, 4, term=4))
+    with pytest.raises(EtcdFileDamaged, match="entry 6 is there again, and was committed"):
+        indexes(log.root, 4)
 
 
 def test_what_is_set_aside_for_a_file_is_its_end(log: Log) -> None:
     log.add(asked(1, 4))
     with log.path.open("ab") as file:
         file.write(bytes(64 << 10))
-    assert requests_behind(log.root, 0) == [Request(1, "put")]
+    files = LogFiles(log.root)
+    assert [it.index for it in files.entries(0)] == [1]
+    assert files.torn_bytes == 0
 
 
-def test_a_record_that_is_not_whole_is_damage_whatever_follows_it(log: Log) -> None:
+def test_an_end_that_was_never_written_whole_is_left_out(log: Log) -> None:
     log.add(asked(1, 4))
     begin = log.path.stat().st_size
-    log.add(asked(2, 4, body=b"\1" * 40))
-    end = log.path.stat().st_size
+    log.add(asked(2, 4, body=b"\1" * 3000))
     good = log.path.read_bytes()
-    for size in range(begin + 1, end - 1):
-        log.path.write_bytes(good[:size] + bytes(4096))
-        if good[size:].strip(b"\0"):
-            with pytest.raises(EtcdFileDamaged, match="not all of it"):
-                requests_behind(log.root, 0)
-    log.path.write_bytes(good[: end - 20])
-    with pytest.raises(EtcdFileDamaged, match="not all of it"):
-        requests_behind(log.root, 0)
+    # The file was as long as that: it had no room set aside.
+    for size in (begin + 1, begin + 8, begin + 600, len(good) - 1):
+        log.path.write_bytes(good[:size])
+        files = LogFiles(log.root)
+        assert [it.index for it in files.entries(0)] == [1], size
+        assert 0 < files.torn_bytes <= size - begin
+    # It had, and some of the sectors did not come to the disk.
+    for first in range(512, 3000, 512):
+        torn = good[:first] + bytes(512) + good[first + 512 :] + bytes(4096)
+        log.path.write_bytes(torn)
+        files = LogFiles(log.root)
+        assert [it.index for it in files.entries(0)] == [1], first
+        assert files.torn_bytes > 0
+
+
+def test_a_sector_that_is_gone_with_records_behind_it_is_damage(log: Log) -> None:
+    log.add(asked(1, 4), asked(2, 4, body=b"\1" * 3000), asked(3, 4))
+    good = log.path.read_bytes()
+    log.path.write_bytes(good[:1024] + bytes(512) + good[1536:] + bytes(4096))
+    with pytest.raises(EtcdFileDamaged, match="not the end of the log that was cut off"):
+        indexes(log.root, 0)
+
+
+def test_a_torn_end_of_a_file_that_is_not_the_newest_is_damage(log: Log) -> None:
+    log.add(asked(1, 4), asked(2, 4))
+    log.path.write_bytes(log.path.read_bytes()[:-3])
+    log.next_file()
+    with pytest.raises(EtcdFileDamaged, match="is not what was written"):
+        indexes(log.root, 0)
 
 
 def test_a_record_that_has_changed_is_damage(log: Log) -> None:
@@ -133,17 +163,19 @@ def test_a_record_that_has_changed_is_damage(log: Log) -> None:
     end = log.path.stat().st_size
     log.add(asked(3, 4))
     good = log.path.read_bytes()
-    said = requests_behind(log.root, 0)
+    said = list(LogFiles(log.root).entries(0))
+    refused = 0
     for position in range(begin, end):
-        changed = bytearray(good)
-        changed[position] ^= 1
-        log.path.write_bytes(changed + bytes(4096))
-        try:
-            # How many bytes of padding there are, where there are none, is nothing.
-            assert requests_behind(log.root, 0) == said, position
-        except EtcdFileDamaged:
-            continue
-        assert good[position] == 0
+        for bit in (1, 16, 128):
+            changed = bytearray(good)
+            changed[position] ^= bit
+            log.path.write_bytes(changed + bytes(4096))
+            try:
+                # How many bytes of padding there are, where there are none, is nothing.
+                assert list(LogFiles(log.root).entries(0)) == said, position
+            except EtcdFileDamaged:
+                refused += 1
+    assert refused > 2 * (end - begin)
 
 
 def test_files_that_do_not_follow_each_other_are_damage(log: Log, tmp_path: Path) -> None:
@@ -157,4 +189,4 @@ def test_files_that_do_not_follow_each_other_are_damage(log: Log, tmp_path: Path
     first = min(tmp_path.glob("*.wal"))
     first.write_bytes(theirs.path.read_bytes())
     with pytest.raises(EtcdFileDamaged, match="does not follow"):
-        requests_behind(tmp_path, 0)
+        indexes(tmp_path, 0)

@@ -32,9 +32,11 @@ def import_command(
     r"""Make the directory of a member of a new cluster from what an etcd has.
 
     SOURCE is a snapshot, as `etcdctl snapshot save` leaves it, or the data directory of a member of
-    etcd 3.4 to 3.6 that does not run.  Keys come with all their revisions, leases with their ids
-    and what is left of them, users and roles with passwords and rights.  Members and alarms are
-    those of the cluster that was.
+    etcd 3.4 to 3.6 that does not run, or was killed: what its log knows and its store does not is
+    carried out.  Keys come with all their revisions, leases with their ids and what is left of
+    them, users and roles with passwords and rights; of a directory v2's keys, too, with their
+    indexes and times to live, and v2's users and roles.  Members and alarms are those of the
+    cluster that was.
 
     Every first member imports the same file with the same options, each with its own name.
 
@@ -82,6 +84,12 @@ def _row_of(taken: "Taken") -> dict[str, object]:
         "users": taken.user_count,
         "roles": taken.role_count,
         "auth_enabled": taken.is_auth_enabled,
+        "replayed": taken.replayed_count,
+        "torn_bytes": taken.torn_bytes,
+        "v2_index": taken.v2.index,
+        "v2_nodes": taken.v2.node_count,
+        "v2_users": taken.v2.user_count,
+        "v2_roles": taken.v2.role_count,
     }
 
 
@@ -96,3 +104,15 @@ def _say(taken: "Taken") -> None:
         f"{taken.lease_count} leases, {taken.user_count} users, {taken.role_count} roles; "
         f"authentication is {auth}"
     )
+    if taken.v2.node_count or taken.v2.user_count or taken.v2.role_count:
+        click.echo(
+            f"v2: {taken.v2.node_count} keys and directories at index {taken.v2.index}, "
+            f"{taken.v2.user_count} users, {taken.v2.role_count} roles"
+        )
+    if taken.replayed_count:
+        click.echo(f"{taken.replayed_count} requests were in the log only, and are carried out")
+    if taken.torn_bytes:
+        click.echo(
+            f"the log ends with {taken.torn_bytes} bytes of an entry that was never whole, so "
+            "nobody was told that it is there; they are left out"
+        )

@@ -91,6 +91,12 @@ def too_much_in_a_role(what: str, most: int) -> ModelRefused:
     return refused(Code.FAILED_PRECONDITION, f"etcdserver: {what}: there may be {most}")
 
 
+def is_bound_of_ours(refusal: ModelRefused) -> bool:
+    """Whether an operation was refused for a bound that etcd has not."""
+    is_short = refusal.code == Code.RESOURCE_EXHAUSTED
+    return is_short or refusal.text.startswith("etcdserver: too many")
+
+
 def duplicate_key() -> ModelRefused:
     """ErrGRPCDuplicateKey."""
     return refused(Code.INVALID_ARGUMENT, "etcdserver: duplicate key given in txn request")

@@ -9,7 +9,8 @@
     auth          "authEnabled" -> u8, "authRevision" -> u64
     authUsers     name                         -> authpb.User
     authRoles     name                         -> authpb.Role
-    members, members_removed, cluster, alarm   of the cluster that was; nothing of them is taken
+    alarm         etcdserverpb.AlarmMember     -> nothing; says what was refused, see `replay`
+    members, members_removed, cluster   of the cluster that was; nothing of them is taken
 
 Numbers are big-endian.  What is read is checked here, once: whoever gets a `Revision` may rely on
 what its docstring says.
@@ -27,13 +28,14 @@ from roost.etcd.model.mvcc import REVISION_MAX
 from roost.etcd.model.wire import read_varint, varint
 from roost.moving.bolt import BoltFile, Row
 from roost.moving.errors import EtcdFileDamaged, EtcdFileRefused
-from roost.proto import auth_pb2, kv_pb2
+from roost.proto import auth_pb2, kv_pb2, rpc_pb2
 
 KEY, META, LEASE = b"key", b"meta", b"lease"
 AUTH, AUTH_USERS, AUTH_ROLES = b"auth", b"authUsers", b"authRoles"
+ALARM = b"alarm"
 # In every store of etcd's, though it may be empty.
 BUCKETS = (
-    *(b"alarm", AUTH, AUTH_ROLES, AUTH_USERS, b"cluster", KEY, LEASE, b"members"),
+    *(ALARM, AUTH, AUTH_ROLES, AUTH_USERS, b"cluster", KEY, LEASE, b"members"),
     *(b"members_removed", META),
 )
 CONSISTENT_INDEX = b"consistent_index"
@@ -107,6 +109,14 @@ class Backend:
     def leases(self) -> dict[bytes, Lease]:
         """Leases by id, as it stands in keys."""
         return {_lease_id(row.key): _decode_lease(row) for row in self._rows(LEASE)}
+
+    def alarms(self) -> set[tuple[int, int]]:
+        """Alarms that are raised: by which member, and which."""
+        found = set()
+        for row in self._rows(ALARM):
+            said = _parsed(rpc_pb2.AlarmMember(), Row(row.key, row.key, is_bucket=False))
+            found.add((said.memberID, int(said.alarm)))
+        return found
 
     def users(self) -> Users:
         """Users and roles."""

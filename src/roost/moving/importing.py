@@ -28,13 +28,14 @@ class EtcdOrigin:
 
         Raises:
             EtcdFileDamaged: the file is not as etcd leaves it.
+            EtcdFileRefused: the log of a directory asks for what cannot be done here.
 
         """
         store = Store.open(config=StoreConfig(), keeper=InlineKeeper(directory))
         try:
             # Whose database it is, is written by the entry that makes it a cluster.
             store.bootstrap(self._bootstrap, guid=uuid.UUID(int=0))
-            self.taken = Taking(store).take(self._source.backend)
+            self.taken = Taking(store, self._bootstrap, directory).take(self._source)
         except BaseException:
             store.close()
             raise

@@ -8,40 +8,56 @@ directory is that of a member of etcd 3.4 to 3.6 which does not run:
     member/snap/<index>.snap.db             a store that the leader has sent, not in place yet
     member/wal/                             see `wal`
 
-A store alone may lack what was acknowledged last, so a directory is taken only when its log has
-nothing to add.
+A store alone may lack what was acknowledged last, and has nothing of v2.  So of a directory the log
+is read, too: what stands behind the store is carried out (`replay`), and what stands behind the
+state of v2 (`v2_replay`).
 """
 
 import fcntl
 import hashlib
 import mmap
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from roost.moving.backend import Backend
 from roost.moving.bolt import MAGIC, PAGE, BoltFile
 from roost.moving.errors import EtcdFileDamaged, EtcdFileRefused
-from roost.moving.wal import requests_behind
+from roost.moving.v2_snapshot import Snapshot, newest_snapshot
+from roost.moving.wal import LogFiles
 
 DIGEST_BYTES = 32
 # bbolt's files end with a page, whose size is a multiple of that.
 _SECTOR_BYTES = 512
 _HASH_BYTES = 1 << 20
-_SNAP = re.compile(r"[0-9a-f]{16}-([0-9a-f]{16})\.snap")
 _START = "start that etcd once, so that it does what its log says, and stop it with SIGTERM; or "
 _SAVE = "save what it has with `etcdctl snapshot save`, and import that file"
 
 
 @dataclass(frozen=True, slots=True)
+class EtcdLog:
+    """What a directory has beside its store: the log, and the state of v2 at an entry, if any."""
+
+    directory: Path
+    snapshot: Snapshot | None
+
+    def files(self) -> LogFiles:
+        """The log, to be read once."""
+        return LogFiles(self.directory)
+
+
+@dataclass(frozen=True, slots=True)
 class EtcdStore:
-    """A store of etcd's, open for reading, and what tells it from others."""
+    """A store of etcd's, open for reading, and what tells it from others.
+
+    `log` is there when it is that of a directory.
+    """
 
     backend: Backend
     digest: str
     size_bytes: int
+    log: EtcdLog | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +120,16 @@ def open_etcd(path: Path, *, is_hash_checked: bool = True) -> Iterator[EtcdStore
     if not store.is_file():
         raise EtcdFileRefused(f"{path} is no directory of an etcd: member/snap/db is not there")
     with _open_file(store, must_have_digest=False) as held:
-        _check_log(path, member, held.backend.consistent_index)
-        yield held
+        log = _log_of(path, member, held.backend.consistent_index)
+        digest = hashlib.sha256(held.digest.encode())
+        for file in sorted((*log.directory.glob("*.wal"), *store.parent.glob("*.snap"))):
+            digest.update(_digest_of_file(file))
+        yield replace(held, log=log, digest=digest.hexdigest())
+
+
+def _digest_of_file(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 @contextmanager
@@ -147,14 +171,13 @@ def _digest(data: mmap.mmap, length: int) -> "hashlib._Hash":
     return digest
 
 
-def _check_log(path: Path, member: Path, index: int) -> None:
-    """Refuse a directory whose log or snapshots know more than its store."""
-    found = [_SNAP.fullmatch(it.name) for it in (member / "snap").iterdir()]
-    newest = max((int(it[1], 16) for it in found if it), default=0)
-    if newest > index:
+def _log_of(path: Path, member: Path, index: int) -> EtcdLog:
+    """The log and the state of v2 of a directory whose store ends at entry `index`."""
+    snapshot = newest_snapshot(member / "snap")
+    if snapshot is not None and snapshot.index > index:
         raise EtcdFileRefused(
             f"{path}: its store ends at entry {index}, and a snapshot that it was sent goes up to "
-            f"{newest}: {_START}{_SAVE}"
+            f"{snapshot.index}: {_START}{_SAVE}"
         )
     wal = member / "wal"
     if not wal.is_dir():
@@ -162,11 +185,4 @@ def _check_log(path: Path, member: Path, index: int) -> None:
             f"{path}: member/wal is not there, where what was acknowledged last may stand.  With "
             f"--wal-dir it lies elsewhere: put a link to it there; or {_SAVE}"
         )
-    behind = requests_behind(wal, index)
-    if behind:
-        kinds = ", ".join(sorted({it.what for it in behind}))
-        raise EtcdFileRefused(
-            f"{path}: its store ends at entry {index}, and its log goes on with {len(behind)} "
-            f"requests up to entry {behind[-1].index} ({kinds}), as when etcd is killed: "
-            f"{_START}{_SAVE}"
-        )
+    return EtcdLog(wal, snapshot)

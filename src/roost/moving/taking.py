@@ -7,8 +7,9 @@ are written too: the first leader removes them, as after any compaction.
 Alarms and members are those of the cluster that was, and stay there.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from roost.etcd.access.users import (
     AUTH_TREE,
@@ -29,6 +30,7 @@ from roost.etcd.model.mvcc import (
     META_TREE,
     REVISIONS_TREE,
     TOMBSTONE,
+    decode_now,
     encode_now,
     escape,
     revision_bytes,
@@ -38,6 +40,10 @@ from roost.etcd.model.mvcc import (
 )
 from roost.etcd.model.wire import encode_key_value, encode_tombstone, read_origin
 from roost.moving.backend import Backend, Revision, Users
+from roost.moving.replay import Replay
+from roost.moving.requests import V3Request, request_of
+from roost.moving.source import EtcdLog, EtcdStore
+from roost.moving.v2_replay import V2Taken, v2_replay
 from roost.store import Store, Txn, Walk
 
 # What one write set of the new store holds at most: it is built in memory.
@@ -56,14 +62,23 @@ class Taken:
     user_count: int
     role_count: int
     is_auth_enabled: bool
+    # What the log had to add to the store, of both interfaces; and bytes of an end that was torn.
+    replayed_count: int = 0
+    torn_bytes: int = 0
+    v2: V2Taken = field(default_factory=V2Taken)
 
 
 class Taking:
     """Fills the trees of a store that has just been bootstrapped."""
 
-    def __init__(self, store: Store) -> None:
-        """Write behind what the store has."""
+    def __init__(self, store: Store, bootstrap: Callable[[Txn], None], beside: Path) -> None:
+        """Write behind what the store has.
+
+        `bootstrap` makes the trees of another new store, which v2's tree is made in, `beside` this.
+        """
         self._store = store
+        self._bootstrap = bootstrap
+        self._beside = beside
         self._kv = store.tree(KV_TREE).id
         self._revisions = store.tree(REVISIONS_TREE).id
         self._history = store.tree(HISTORY_TREE).id
@@ -76,17 +91,25 @@ class Taking:
 
     def _end_part(self) -> None:
         """Apply what was written, as the next entry."""
-        store, payload = self._store, self._txn.encode()
-        store.apply(store.applied_index + 1, payload, store.applied_term)
+        self._end(self._txn)
         self._txn = self._begin()
 
-    def take(self, backend: Backend) -> Taken:
-        """Write all that is in a store of etcd's.
+    def _end(self, txn: Txn) -> None:
+        store = self._store
+        store.apply(store.applied_index + 1, txn.encode(), store.applied_term)
+
+    def take(self, source: EtcdStore) -> Taken:
+        """Write all that is in a store of etcd's, and what its log has to add.
 
         Raises:
             EtcdFileDamaged: it is not as etcd leaves it.
+            EtcdFileRefused: the log asks for what cannot be done here.
 
         """
+        taken = self._take_store(source.backend)
+        return taken if source.log is None else self._take_log(source, source.log, taken)
+
+    def _take_store(self, backend: Backend) -> Taken:
         held = backend.leases()
         tree = self._store.tree(LEASES_TREE).id
         for name, lease in held.items():
@@ -108,6 +131,56 @@ class Taking:
             role_count=len(users.roles),
             is_auth_enabled=users.is_enabled,
         )
+
+    def _take_log(self, source: EtcdStore, log: EtcdLog, taken: Taken) -> Taken:
+        """Carry out what stands in the log behind the store, and behind the state of v2."""
+        backend, files = source.backend, log.files()
+        replay = Replay(self._store, backend.alarms(), source.digest)
+        since = 0 if log.snapshot is None else log.snapshot.index
+        with v2_replay(self._bootstrap, self._beside, log.snapshot) as v2:
+            for entry in files.entries(min(since, backend.consistent_index)):
+                if entry.index > since:
+                    v2.take(entry, log.directory)
+                request = request_of(entry, log.directory)
+                if entry.index <= backend.consistent_index or request is None:
+                    continue
+                if isinstance(request, V3Request):
+                    replay.carry_out(self._txn, request)
+                    if self._txn.size_bytes >= _BYTES_MAX:
+                        self._end_part()
+            self._end_part()
+            v2_taken = v2.give(self._store, self._begin, self._end)
+        return self._with_log(taken, replay.done_count, files.torn_bytes, v2_taken)
+
+    def _with_log(self, taken: Taken, done_count: int, torn_bytes: int, v2: V2Taken) -> Taken:
+        """What there is, when the log has had its say."""
+        taken = replace(taken, replayed_count=done_count, torn_bytes=torn_bytes, v2=v2)
+        if not done_count:
+            return taken
+        view, tree = self._store.view, self._store.tree
+        now = view.get(tree(META_TREE).id, NOW_KEY)
+        assert now is not None, "it was written when the store was taken"
+        revision, key_count = decode_now(now)
+        compacted = view.get(tree(META_TREE).id, COMPACTED_KEY) or b""
+        return replace(
+            taken,
+            revision=revision,
+            compacted=int.from_bytes(compacted, "big"),
+            key_count=key_count,
+            history_count=self._count(REVISIONS_TREE),
+            lease_count=self._count(LEASES_TREE),
+            user_count=self._count(USERS_TREE),
+            role_count=self._count(ROLES_TREE),
+            is_auth_enabled=view.get(tree(AUTH_TREE).id, ENABLED_KEY) is not None,
+        )
+
+    def _count(self, name: str) -> int:
+        """How many rows a tree has."""
+        walk = Walk(self._store.view, self._store.tree(name).id, b"", None, keys_only=True)
+        count = 0
+        while not walk.is_done:
+            count += len(walk.take(_ROWS_MAX))
+        return count
 
     def _take_history(self, revisions: Iterator[Revision]) -> tuple[int, int]:
         """Write each revision; return the last, 1 where there is none, and how many there were."""

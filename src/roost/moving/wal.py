@@ -7,11 +7,20 @@
     record   walpb.Record: 1 type, 2 CRC-32C of all data so far, 3 data
     types    1 metadata, 2 raftpb.Entry, 3 raftpb.HardState, 4 a CRC to go on with, 5 a snapshot
     entry    1 type (0 = a request), 2 term, 3 index, 4 data
+    state    1 term, 2 vote, 3 commit
 
 etcd applies entries to its store in memory, and commits that ten times a second, so behind a member
-that was killed lie entries that its store does not have.  They are not carried out here: what they
-come to, etcd knows best, and does when it is started.  `requests_behind` names them, so that nobody
-imports half.
+that was killed lie entries that its store does not have.  `LogFiles.entries` reads them, and
+`replay` and `v2_replay` carry them out.
+
+**The end.**  A record that was being written when the power went is *torn*: it ends with the newest
+file, or a sector of it was never written, and nothing stands behind it.  Nobody was told that it is
+there, for that is done when it is synced; so it is left out.  Every other record that is not what
+was written is *damage*: it hides what may have been acknowledged.
+
+**What is not known to be committed** is read, too.  A member syncs entries before it says so, and
+writes down later that they are committed; one alone never hears it from others.  So the last
+entries may have been acknowledged.  Whoever sent one that was not, was told nothing.
 """
 
 from collections.abc import Iterator
@@ -21,39 +30,17 @@ from struct import Struct
 
 from crc32c import crc32c
 
-from roost.etcd.model.wire import read_varint
 from roost.moving.errors import EtcdFileDamaged
+from roost.moving.fields import Fields, fields_of, number_of
 
 _FRAME = Struct("<Q")
+_FRAME_BYTES = 8
 _RECORD_BYTES_MAX = 1 << 30
-_ENTRY, _CRC, _SNAPSHOT = 2, 4, 5
-_NORMAL = 0
-# Of InternalRaftRequest, what changes nothing in the store that is taken from it: reads, alarms,
-# logins, how much is left of leases, and what etcd says of its own members and version.
-_HARMLESS = {
-    3: "range",
-    10: "alarm",
-    11: "lease_checkpoint",
-    1012: "authenticate",
-    1013: "auth_status",
-    1300: "cluster_version_set",
-    1301: "cluster_member_attr_set",
-    1302: "downgrade_info_set",
-}
-_NAMES = {
-    2: "v2",
-    4: "put",
-    5: "delete_range",
-    6: "txn",
-    7: "compaction",
-    8: "lease_grant",
-    9: "lease_revoke",
-}
-_HEADER, _ID, _V2 = 100, 1, 2
-_V2_METHODS = (b"GET", b"PUT", b"POST", b"DELETE", b"QGET", b"SYNC")
-# etcd's own, in v2's tree: members and versions.
-_V2_OWN = b"/0/"
-_Fields = dict[int, int | bytes]
+_SECTOR_BYTES = 512
+_METADATA, _ENTRY, _STATE, _CRC, _SNAPSHOT = 1, 2, 3, 4, 5
+_KINDS = range(_METADATA, _SNAPSHOT + 1)
+# A request; others are changes of members.
+NORMAL = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,155 +53,172 @@ class _Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """An entry that asks for something, and what."""
+class Entry:
+    """An entry of the log; `kind` is NORMAL, or that of a change of members."""
 
     index: int
-    what: str
+    kind: int
+    data: bytes
 
 
-def requests_behind(directory: Path, index: int) -> list[Request]:
-    """Entries behind `index` that would change a store, in order.
+class LogFiles:
+    """The files of a log."""
 
-    Raises:
-        EtcdFileDamaged: a file is not as etcd leaves it.
-        OSError: a file cannot be read.
+    def __init__(self, directory: Path) -> None:
+        """Nothing is read yet."""
+        self._paths = sorted(it for it in directory.iterdir() if it.suffix == ".wal")
+        # Of the record at the end that was being written; known when all is read.
+        self.torn_bytes = 0
 
-    """
-    behind: dict[int, Request | None] = {}
-    paths = sorted(it for it in directory.iterdir() if it.suffix == ".wal")
-    crc = 0
-    newest: int | None = None
-    for path in paths:
-        for record in _records(path, crc):
-            crc = record.crc
+    def entries(self, index: int) -> Iterator[Entry]:
+        """Entries behind `index`, in order and without a gap.
+
+        Those that wait for what follows are held: that are few, for a member writes down how far
+        its log is committed with nearly every entry.
+
+        Raises:
+            EtcdFileDamaged: a file is not as etcd leaves it, or entries are missing.
+            OSError: a file cannot be read.
+
+        """
+        waiting: dict[int, Entry] = {}
+        newest: int | None = None
+        final = index
+        for path, record in self._records():
             if record.kind == _SNAPSHOT:
-                newest = max(newest or 0, _number(_fields(record.data, path).get(1, 0), path))
-            if record.kind != _ENTRY:
-                continue
-            fields = _fields(record.data, path)
-            held = _number(fields.get(3, 0), path)
-            # The type of a record has no checksum: one that passes for another leaves a gap.
-            if newest is not None and held > newest + 1:
-                raise EtcdFileDamaged(f"{path}: entry {held} stands behind entry {newest}")
-            newest = held
-            if held <= index:
-                continue
-            # An entry takes the place of one that was never committed, and of all behind it.
-            for stale in [it for it in behind if it >= held]:
-                del behind[stale]
-            behind[held] = _request_of(fields, held, path)
-    return [it for it in behind.values() if it is not None]
+                newest = max(newest or 0, number_of(fields_of(record.data, path), 1, path))
+            elif record.kind == _STATE:
+                committed = number_of(fields_of(record.data, path), 3, path)
+                while final < committed and final + 1 in waiting:
+                    final += 1
+                    yield waiting.pop(final)
+            elif record.kind == _ENTRY:
+                entry = _entry_of(record.data, path)
+                # The type of a record has no checksum: one that passes for another leaves a gap.
+                if newest is not None and entry.index > newest + 1:
+                    raise EtcdFileDamaged(
+                        f"{path}: entry {entry.index} stands behind entry {newest}"
+                    )
+                newest = entry.index
+                if entry.index <= index:
+                    continue
+                if entry.index <= final:
+                    raise EtcdFileDamaged(
+                        f"{path}: entry {entry.index} is there again, and was committed"
+                    )
+                # It takes the place of one that was never committed, and of all behind it.
+                for stale in [it for it in waiting if it >= entry.index]:
+                    del waiting[stale]
+                if entry.index - 1 not in waiting and entry.index - 1 != final:
+                    raise EtcdFileDamaged(
+                        f"{path}: entry {entry.index} is there, and entry "
+                        f"{max(waiting, default=final) + 1} is not"
+                    )
+                waiting[entry.index] = entry
+        yield from waiting.values()
+
+    def _records(self) -> Iterator[tuple[Path, _Record]]:
+        """The records of all files, each of which goes on with the CRC of the one before it."""
+        crc = 0
+        for path in self._paths:
+            data = path.read_bytes()
+            offset = 0
+            while offset < len(data):
+                if not any(data[offset : offset + _FRAME_BYTES]) and not data[offset:].strip(b"\0"):
+                    break  # etcd sets space aside for a file
+                stop = _stop_of(data, offset)
+                record = None if stop is None else _record(data, offset, crc, path)
+                if stop is None or record is None:
+                    self._check_torn(path, data, offset, stop)
+                    break
+                crc = record.crc
+                yield path, record
+                offset = stop
+
+    def _check_torn(self, path: Path, data: bytes, offset: int, stop: int | None) -> None:
+        """Note that the log ends here with what was being written.
+
+        Raises:
+            EtcdFileDamaged: it does not.
+
+        """
+        if path == self._paths[-1] and _is_torn(data, offset, stop):
+            self.torn_bytes = len(data.rstrip(b"\0")) - offset
+            return
+        raise EtcdFileDamaged(
+            f"{path}: the record at {offset} is not what was written, and it is not the end of the "
+            "log that was cut off"
+        )
 
 
-def _records(path: Path, crc: int) -> Iterator[_Record]:
-    """The records of a file, which goes on with the CRC of the one before it.
-
-    A record that is not whole may be the last that was written before the power went, or may hide
-    what stands behind it: that is not to be told for certain, so it is damage.
-    """
-    data = path.read_bytes()
-    offset = 0
-    while offset + _FRAME.size <= len(data):
-        (told,) = _FRAME.unpack_from(data, offset)
-        if not told and not data[offset:].strip(b"\0"):
-            return  # etcd sets space aside for a file
-        size = told & ((1 << 56) - 1)
-        padding = told >> 56 & 7 if told >> 63 else 0
-        begin = offset + _FRAME.size
-        end = begin + size
-        is_inside = size <= _RECORD_BYTES_MAX and end + padding <= len(data)
-        record = _record(data[begin:end], crc, path) if is_inside else None
-        if record is None:
-            raise EtcdFileDamaged(
-                f"{path}: the record at {offset} is not what was written, or not all of it; an "
-                "etcd that is started on it mends its end, if that is all"
-            )
-        crc = record.crc
-        yield record
-        offset = end + padding
+def _stop_of(data: bytes, offset: int) -> int | None:
+    """Where a record ends, with its padding; None when the file ends before."""
+    if offset + _FRAME_BYTES > len(data):
+        return None
+    (told,) = _FRAME.unpack_from(data, offset)
+    size = told & ((1 << 56) - 1)
+    padding = told >> 56 & 7 if told >> 63 else 0
+    stop = offset + _FRAME_BYTES + size + padding
+    return stop if size <= _RECORD_BYTES_MAX and stop <= len(data) else None
 
 
-def _record(data: bytes, crc: int, path: Path) -> _Record | None:
+def _is_torn(data: bytes, offset: int, stop: int | None) -> bool:
+    """Whether a record that is not what was written is one that was not written to its end."""
+    end = len(data.rstrip(b"\0"))
+    # What says how long it is may be what has changed: then records stand where it should go on.
+    places = range(offset + _FRAME_BYTES, end, _FRAME_BYTES)
+    if any(_may_begin(data, it) for it in places):
+        return False
+    if stop is None:
+        return True
+    if end > stop:
+        return False
+    begin = offset
+    while begin < stop:
+        sector_end = min(begin - begin % _SECTOR_BYTES + _SECTOR_BYTES, stop)
+        if not any(data[begin:sector_end]):
+            return True
+        begin = sector_end
+    return False
+
+
+def _may_begin(data: bytes, offset: int) -> bool:
+    """Whether a record seems to begin there: what it holds is not looked at."""
+    stop = _stop_of(data, offset)
+    if stop is None or stop % _FRAME_BYTES:
+        return False
+    head = data[offset + _FRAME_BYTES : min(stop, offset + _FRAME_BYTES + 3)]
+    return len(head) == 3 and head[0] == 1 << 3 and head[1] in _KINDS and head[2] == 2 << 3
+
+
+def _record(data: bytes, offset: int, crc: int, path: Path) -> _Record | None:
     """Read a record; None when that is not what was written.
 
     Raises:
         EtcdFileDamaged: it goes on with another CRC than the file before it ended with.
 
     """
+    (told,) = _FRAME.unpack_from(data, offset)
+    begin = offset + _FRAME_BYTES
     try:
-        fields = _fields(data, path)
-        kind, told = _number(fields.get(1, 0), path), _number(fields.get(2, 0), path)
+        fields = fields_of(data[begin : begin + (told & ((1 << 56) - 1))], path)
+        kind, said = number_of(fields, 1, path), number_of(fields, 2, path)
         body = fields.get(3, b"")
     except EtcdFileDamaged:
         return None
     if kind == _CRC:
-        if crc not in (0, told):
+        if crc not in (0, said):
             raise EtcdFileDamaged(f"{path}: it does not follow the file before it")
-        return _Record(kind, b"", told)
-    if not isinstance(body, bytes) or crc32c(body, crc) != told:
+        return _Record(kind, b"", said)
+    if kind not in _KINDS or not isinstance(body, bytes) or crc32c(body, crc) != said:
         return None
-    return _Record(kind, body, told)
+    return _Record(kind, body, said)
 
 
-def _fields(data: bytes, path: Path) -> _Fields:
-    """The fields of a protobuf message, by number; of one that is there twice the last.
-
-    Raises:
-        EtcdFileDamaged: it is none.
-
-    """
-    found: _Fields = {}
-    offset = 0
-    try:
-        while offset < len(data):
-            tag, offset = read_varint(data, offset)
-            if tag & 7 == 0:
-                found[tag >> 3], offset = read_varint(data, offset)
-                continue
-            if tag & 7 == 2:
-                size, offset = read_varint(data, offset)
-            else:
-                size = {1: 8, 5: 4}.get(tag & 7, len(data) + 1)
-            if size > len(data) - offset:
-                raise EtcdFileDamaged(f"{path}: a field is longer than its message")
-            found[tag >> 3] = data[offset : offset + size]
-            offset += size
-    except IndexError as error:
-        raise EtcdFileDamaged(f"{path}: a message ends in a number") from error
-    return found
-
-
-def _number(value: int | bytes, path: Path) -> int:
-    if isinstance(value, bytes):
-        raise EtcdFileDamaged(f"{path}: bytes stand where a number should be")
-    return value
-
-
-def _request_of(entry: _Fields, index: int, path: Path) -> Request | None:
-    """What an entry asks for; None when that changes nothing in the store."""
-    data = entry.get(4, b"")
-    if entry.get(1, _NORMAL) != _NORMAL or not data:
-        return None  # a change of members, or what a new leader begins with
-    if not isinstance(data, bytes):
+def _entry_of(data: bytes, path: Path) -> Entry:
+    fields: Fields = fields_of(data, path)
+    index = number_of(fields, 3, path)
+    body = fields.get(4, b"")
+    if not isinstance(body, bytes):
         raise EtcdFileDamaged(f"{path}: entry {index} has no data")
-    fields = _fields(data, path)
-    if fields.get(2) in _V2_METHODS:
-        return _v2_request(fields, index)  # of v2, as it was sent before v3 carried it
-    wanted = fields.get(_V2)
-    if isinstance(wanted, bytes):
-        return _v2_request(_fields(wanted, path), index)
-    asked = [it for it in fields if it not in (_ID, _HEADER)]
-    if all(it in _HARMLESS for it in asked):
-        return None
-    return Request(index, _NAMES.get(asked[0], "a change of users or roles"))
-
-
-def _v2_request(fields: _Fields, index: int) -> Request | None:
-    method, place = fields.get(2, b""), fields.get(3, b"")
-    if method in (b"GET", b"QGET", b"SYNC"):
-        return None
-    if isinstance(place, bytes) and place.startswith(_V2_OWN):
-        return None
-    name = method.decode(errors="replace") if isinstance(method, bytes) else "request"
-    return Request(index, f"v2 {name}")
+    return Entry(index, number_of(fields, 1, path), body)

@@ -142,6 +142,11 @@ def raise_index(txn: Txn, by: int) -> None:
         txn.put_latest(trees.meta, NOW_KEY, _NOW.pack(index + by, index + by + 1, 0))
 
 
+def begin_at(trees: Trees, txn: Txn, index: int) -> None:
+    """Let an index be that of the last change, with no events: none are kept, or none are known."""
+    txn.put_latest(trees.meta, NOW_KEY, _NOW.pack(index, index + 1, 0))
+
+
 def event_key(index: int) -> bytes:
     """Where an event stands."""
     return index.to_bytes(INDEX_BYTES, "big")
