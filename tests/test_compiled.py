@@ -8,6 +8,8 @@ import ast
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import is_dataclass
+from enum import Enum
 from importlib import import_module
 from pathlib import Path
 
@@ -18,6 +20,7 @@ import roost
 from roost import compiled
 from roost.cli.main import main
 from roost.compiled import DIGEST_FILE, MODULES
+from roost.member.pipeline.batch import Request
 
 ROOT = Path(__file__).parent.parent
 SOURCES = ROOT / "src"
@@ -169,6 +172,21 @@ def test_no_function_of_it_calls_itself(module: str) -> None:
             called = [ast.unparse(it.func) for it in ast.walk(node) if isinstance(it, ast.Call)]
             is_endless = {node.name, f"self.{node.name}"} & set(called)
             assert not is_endless or node.name in CALL_THEMSELVES, node.name
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_class_of_it_has_an_interpreted_base(module: str) -> None:
+    """Its attributes would be in a dictionary then, and its methods be looked for by name."""
+    own = {"builtins", "typing", *MODULES}
+    for node in classes(TREES[module]):
+        made: type = getattr(import_module(module), node.name)
+        if not issubclass(made, BaseException | tuple | Enum):
+            assert [it for it in made.__mro__ if it.__module__ not in own] == []
+
+
+def test_what_each_put_makes_is_no_dataclass() -> None:
+    """The `__init__` of one is interpreted, also where its module is compiled."""
+    assert not is_dataclass(Request)
 
 
 BASES = re.compile(r"^ *class \w+\(([^)]*)\)", re.MULTILINE)

@@ -226,6 +226,7 @@ def scarce(_buffer: bytes) -> memoryview:
     raise MemoryError
 
 
+@pytest.mark.pure("it replaces a name of the module's")
 def test_what_is_half_sent_and_there_is_no_memory_for_its_rest_ends_the_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

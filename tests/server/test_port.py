@@ -74,7 +74,7 @@ class Wire(asyncio.Transport):
 
     def __init__(self, sock: Socket | None = None) -> None:
         super().__init__({"socket": sock or Socket(), "peercert": None})
-        self.protocol: asyncio.BaseProtocol | None = None
+        self.protocol: object = None
         self.written = b""
         self.is_open = True
 

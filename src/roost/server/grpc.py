@@ -125,8 +125,12 @@ def _flow_of(peername: object) -> Flow:
     return OWN
 
 
-class GrpcProtocol(asyncio.Protocol):
-    """One client connection."""
+class GrpcProtocol:
+    """One client connection; an `asyncio.Protocol` by its methods.
+
+    Not by class, since compiled its attributes would be in a dictionary then, and each call of its
+    own methods would look for them by name.
+    """
 
     def __init__(
         self,
@@ -223,6 +227,9 @@ class GrpcProtocol(asyncio.Protocol):
         self.flush()
         if self._transport is not None:
             self._transport.close()
+
+    def eof_received(self) -> None:
+        """The client sends nothing more, so it is over: the loop closes the connection."""
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
         """The client is gone: so are its calls."""

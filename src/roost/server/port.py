@@ -199,7 +199,8 @@ class ClientPort:
     def make_grpc(self) -> asyncio.Protocol:
         """A connection that speaks HTTP/2."""
         trusts = self.config.trusts_certificates
-        return GrpcProtocol(self.grpc, lambda _protocol: self.on_gone(), trusts_certificates=trusts)
+        made = GrpcProtocol(self.grpc, lambda _protocol: self.on_gone(), trusts_certificates=trusts)
+        return cast("asyncio.Protocol", made)  # by its methods
 
     def on_gone(self) -> None:
         """A connection that was admitted has ended."""

@@ -14,6 +14,8 @@ from roost.outcome import Done, Outcome, Waiting
 from roost.raft import Role
 from roost.slices import Slices
 
+pytestmark = pytest.mark.pure("its core is a fake")
+
 TIMEOUT_TICKS = 5
 STEPS_A_TURN = 10
 

@@ -10,18 +10,32 @@ from roost.member.operation import AnyOperation
 from roost.outcome import Done, Outcome, Waiting, tell_failure
 
 
-@dataclass(slots=True, eq=False)
 class Request:
-    """One operation that was asked for; once it has run, what came of it waits in `outcome`."""
+    """One operation that was asked for; once it has run, what came of it waits in `outcome`.
 
-    name: str
-    operation: AnyOperation
-    body: bytes
-    done: Done
-    flow: Flow
-    # None: what a member asks of itself, or must be done whoever is gone.
-    waiting: Waiting | None = None
-    outcome: Outcome = b""
+    No dataclass, because each put makes one: the `__init__` of a dataclass is made when it is
+    imported, so it is interpreted also where this module is compiled.
+    """
+
+    __slots__ = ("body", "done", "flow", "name", "operation", "outcome", "waiting")
+
+    def __init__(
+        self,
+        name: str,
+        operation: AnyOperation,
+        body: bytes,
+        done: Done,
+        flow: Flow,
+        waiting: Waiting | None = None,
+    ) -> None:
+        """Without `waiting` it is done whoever is gone, as what a member asks of itself."""
+        self.name = name
+        self.operation = operation
+        self.body = body
+        self.done = done
+        self.flow = flow
+        self.waiting = waiting
+        self.outcome: Outcome = b""
 
     @property
     def is_unwanted(self) -> bool:

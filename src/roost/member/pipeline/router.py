@@ -95,9 +95,9 @@ class Router:
             yield
 
     def _route(self, it: Parked) -> None:
-        leader = self._core.leader_id
-        if self._end is not None:
-            it.done(self._end)
+        leader, end = self._core.leader_id, self._end
+        if end is not None:
+            it.done(end)
             return
         if it.waiting is not None and it.waiting.is_over:
             it.done(CallerGone(f"{it.name}: nobody waits for it any more"))
