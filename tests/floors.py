@@ -371,7 +371,7 @@ FLOORS = {
         cluster | configuration
         asking | directory | machine | peers | ports | trust
         disk
-        bounded | others | row
+        bounded | row
     """,
     "roost.cli.check": """
         check

@@ -10,8 +10,7 @@ from functools import partial
 
 import click
 
-from roost.cli.doctor.bounded import ask_all
-from roost.cli.doctor.others import unasked
+from roost.cli.doctor.bounded import ask_all, unasked
 from roost.cli.exits import EXIT_FAILED
 from roost.cli.interrupts import interruptible, leave_done
 from roost.cli.shared import client_options, connect, failed, say_json, say_table, size_of

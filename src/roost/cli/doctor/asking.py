@@ -13,8 +13,7 @@ from email.utils import parsedate_to_datetime
 from functools import partial
 from time import monotonic, time
 
-from roost.cli.doctor.bounded import ask_all
-from roost.cli.doctor.others import unasked
+from roost.cli.doctor.bounded import ask_all, unasked
 from roost.cli.shared import credentials, failed
 from roost.client import Alarm, Client, ClientError, Credentials, Member, Status
 from roost.client.endpoints import parse_endpoint

@@ -1,4 +1,4 @@
-"""Calls that may hang, side by side, and not longer than somebody waits.
+"""Asking many: calls that may hang, side by side, and not longer than somebody waits.
 
 A disk that does not answer and a resolver that nobody answers hold their thread where nothing
 reaches it.  So the threads are daemons: they keep no process alive.
@@ -7,10 +7,13 @@ Full?  SIDE_BY_SIDE_MAX calls run at a time; the others follow, each group with 
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from queue import Empty, SimpleQueue
 from time import monotonic
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
+
+from roost.client import Member, Status
+from roost.client.endpoints import parse_endpoint
 
 SIDE_BY_SIDE_MAX = 64
 # How long whoever is told to stop may take to put things in order.
@@ -76,3 +79,23 @@ def _ask_group(
 
 def _ask(position: int, call: Callable[[], Result], told: "SimpleQueue[_Told[Result]]") -> None:
     told.put(_Told(position, call))
+
+
+class Asked(Protocol):
+    """Who was asked, and what it has said of itself."""
+
+    @property
+    def endpoint(self) -> str:
+        """Where it was asked."""
+
+    @property
+    def status(self) -> Status | None:
+        """None where it did not answer."""
+
+
+def unasked(answers: Sequence[Asked], members: Iterable[Member]) -> list[str]:
+    """Where those are who have not answered yet: the first client URL of each."""
+    known = {it.status.member_id for it in answers if it.status is not None}
+    asked = {parse_endpoint(it.endpoint).address for it in answers}
+    found = [it.client_urls[0] for it in members if it.id not in known and it.client_urls]
+    return [it for it in found if parse_endpoint(it).address not in asked]

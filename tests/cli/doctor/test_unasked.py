@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from roost.cli.doctor.others import unasked
+from roost.cli.doctor.bounded import unasked
 from roost.client import Member, Status
 
 
