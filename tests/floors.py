@@ -240,7 +240,7 @@ FLOORS = {
         models
         options | gateway | health | reflection | pools | counter_rights | log_levels
         port | json_values | counter_way
-        app | loop_watch | json_request | json_calls | exchanges | direct | asgi
+        app | loop_watch | garbage | json_request | json_calls | exchanges | direct | asgi
         json_parts | posts | origins | exposition
         grpc | http1 | accepting | listening
         streaming | intake | http1_turn | http1_plain

@@ -6,7 +6,6 @@ words for people and the supervisor, exit codes, and an end that comes whatever 
 """
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -37,6 +36,7 @@ from roost.member import (
 )
 from roost.server import Listener, MemberServer, Serving
 from roost.server.embedding import Services
+from roost.server.garbage import Garbage
 from roost.settings import Settings
 from roost.settings.urls import Url
 from roost.store import StoreSuspect, crash
@@ -121,8 +121,9 @@ class Process:
             say_error(error)
             await embedded.close()
             return EXIT_FAILED
-        gc.collect()
-        gc.freeze()
+        garbage = Garbage(lambda: embedded.member.memory.is_short)
+        garbage.begin()
+        self._services.server.hear_beats(garbage.on_beat)
         self._watchdog.begin()
         await self._wait_until_told(embedded.member)
         logger.info("stopping")

@@ -1,6 +1,5 @@
 """`roost serve`: one member, started by etcd's flags."""
 
-import gc
 import logging
 import socket
 import sys
@@ -39,8 +38,6 @@ from roost.settings.urls import Url, parse_urls
 from roost.tls import server_context, warn_of_age
 
 logger = logging.getLogger("roost")
-# Nothing we make is ever in a cycle on the hot path: the collector may come rarely.
-_GC_THRESHOLDS = (50_000, 20, 100)
 
 
 def _run(**given: str | None) -> None:
@@ -77,7 +74,6 @@ def _run(**given: str | None) -> None:
         warn_of_age(files)
     raise_limit()
     tune_allocator(plan.world.memory)
-    gc.set_threshold(*_GC_THRESHOLDS)
     try:
         sys.exit(uvloop.run(process.run()))
     except KeyboardInterrupt:

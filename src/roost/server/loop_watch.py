@@ -4,12 +4,14 @@ A timer of the loop beats; what it comes too late is what others' turns took mea
 looks whether the beat is overdue, and if it is, at what the loop's thread is doing: the innermost
 function of ours.  So the loop itself pays for a timer, and whoever holds it is caught at it.
 What its thread has worked since the beat before tells a long turn from a machine without a free
-processor: on that the loop comes late and has done nothing.
+processor: on that the loop comes late and has done nothing.  What of it went into collecting
+garbage is said as well, since that comes to whoever happens to make an object.
 
 Full?  A line of log in LOG_S; a beat that nobody saw late costs nothing.
 """
 
 import asyncio
+import gc
 import inspect
 import logging
 import sys
@@ -26,6 +28,8 @@ BEAT_S = 0.25
 # Held longer than that is said, with the name of who did it.
 HELD_S = 0.05
 LOG_S = 1.0
+# Who has worked for less of the time since the beat before had nothing to do.
+IDLE_SHARE = 0.05
 _BOUNDS_S = doubling(0.001, 14)
 
 
@@ -41,9 +45,12 @@ class LoopWatch:
         """Nothing is watched before `start`; functions of `package` are named."""
         self._package = package
         self.turns = Histogram(_BOUNDS_S)
+        # Told of each beat: whether the loop had nothing to do since the one before.
+        self.on_beat: Callable[[bool], object] = _hear_nothing
         self.held_count = 0
         self._clock_s, self._worked_s = clock_s, worked_s
         self._due_s = self._worked_before_s = 0.0
+        self._collected_s = self._collecting_since_s = 0.0
         self.held_by = ""
         # Frames that run the loop: who is found there is waiting for work.
         self._base: set[CodeType] = set()
@@ -54,6 +61,7 @@ class LoopWatch:
 
     def start(self) -> None:
         """Watch the running loop."""
+        gc.callbacks.append(self._on_collection)
         self._loop = asyncio.get_running_loop()
         self._base = _code_below_the_loop(inspect.currentframe())
         self._beat_again()
@@ -63,6 +71,8 @@ class LoopWatch:
 
     def stop(self) -> None:
         """Watch no more."""
+        if not self._stopped.is_set():
+            gc.callbacks.remove(self._on_collection)
         self._stopped.set()
         if self._timer is not None:
             self._timer.cancel()
@@ -72,7 +82,7 @@ class LoopWatch:
     def _beat_again(self) -> None:
         self.held_by = ""
         self._due_s = self._clock_s() + BEAT_S
-        self._worked_before_s = self._worked_s()
+        self._worked_before_s, self._collected_s = self._worked_s(), 0.0
         self._timer = self._loop.call_later(BEAT_S, self._beat)
 
     def _beat(self) -> None:
@@ -81,7 +91,9 @@ class LoopWatch:
         self.turns.note(late_s)
         if late_s > HELD_S:
             self._say(now, late_s)
+        is_idle = self._worked_s() - self._worked_before_s < IDLE_SHARE * BEAT_S
         self._beat_again()
+        self.on_beat(is_idle)
 
     def _say(self, now: float, late_s: float) -> None:
         self.held_count += 1
@@ -91,9 +103,19 @@ class LoopWatch:
                 self.held_by or "nobody we saw: a short turn, or a machine without a free processor"
             )
             worked_ms = 1000 * (self._worked_s() - self._worked_before_s)
-            last_ms = 1000 * (BEAT_S + late_s)
-            text = "the loop was held for %.0f ms by %s; it worked %.0f of the last %.0f ms"
-            logger.warning(text, 1000 * late_s, by, worked_ms, last_ms)
+            last_ms, collected_ms = 1000 * (BEAT_S + late_s), 1000 * self._collected_s
+            text = (
+                "the loop was held for %.0f ms by %s; it worked %.0f of the last %.0f ms,"
+                " %.0f of them at collecting garbage"
+            )
+            logger.warning(text, 1000 * late_s, by, worked_ms, last_ms, collected_ms)
+
+    def _on_collection(self, phase: str, _told: dict[str, int]) -> None:
+        """Of all threads, each of which has the loop wait while it does this."""
+        if phase == "start":
+            self._collecting_since_s = self._clock_s()
+        else:
+            self._collected_s += self._clock_s() - self._collecting_since_s
 
     def _look(self, watched: int) -> None:
         """The thread: catch whoever holds the loop at it."""
@@ -104,6 +126,10 @@ class LoopWatch:
             wait_s = max(HELD_S / 2, HELD_S / 2 - overdue_s)
             if not self.held_by and overdue_s > HELD_S / 2:
                 self.held_by = innermost(_stack_of(watched), self._package, self._base)
+
+
+def _hear_nothing(_is_idle: bool) -> None:  # noqa: FBT001 - as it is told
+    pass
 
 
 def innermost(

@@ -226,6 +226,10 @@ class MemberServer:
         """Whether there is a port."""
         return bool(self._ports)
 
+    def hear_beats(self, on_beat: Callable[[bool], object]) -> None:
+        """Have it called some times a second, with whether the loop had nothing to do meanwhile."""
+        self._watch.on_beat = on_beat
+
     async def listen(self, clients: Sequence[Listener], metrics: Sequence[Listener] = ()) -> None:
         """Serve clients of a member that has started; on `metrics` there are pages only.
 
