@@ -6,7 +6,7 @@ and leadership is handed over before their calls end.
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from socket import socket
