@@ -30,7 +30,7 @@ from roost.member.pipeline import forwarded
 from roost.outcome import Waiting
 from roost.peer import frame
 from roost.peer.greeting import CallBack
-from roost.proto import election_pb2, lock_pb2
+from roost.proto import election_pb2, lock_pb2, operations_pb2
 from roost.proto import rpc_pb2 as pb
 from roost.raft import Entry, EntryKind, codec
 from roost.raft import Message as Message_
@@ -243,7 +243,12 @@ def test_no_message_is_too_strange_for_a_stream(services: etcd.Services) -> None
 def test_no_body_is_too_strange_for_the_gateway() -> None:
     methods = []
     corpus = [b"{}", b""]
-    schemas = {"etcdserverpb": pb, "v3lockpb": lock_pb2, "v3electionpb": election_pb2}
+    schemas = {
+        "etcdserverpb": pb,
+        "v3lockpb": lock_pb2,
+        "v3electionpb": election_pb2,
+        "roost": operations_pb2,
+    }
     for full in sorted(set(JSON_PATHS.values())):
         package, _, rest = full.partition(".")
         service, _, method = rest.partition("/")
