@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 SOURCES := src tests bench compiling deploy
 # One more than cores: whoever waits for a process that starts or ends, for a disk or a timeout,
 # leaves its core to another.
-WORKERS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
+WORKERS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 2 )))
 # Tests start hundreds of interpreters: each would compile all of Roost again.
 unexport PYTHONDONTWRITEBYTECODE
 
