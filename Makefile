@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := src tests bench compiling deploy
-# One more than cores: whoever waits for a process that starts or ends, for a disk or a timeout,
+# Two more than cores: whoever waits for a process that starts or ends, for a disk or a timeout,
 # leaves its core to another.
 WORKERS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 2 )))
 # Tests start hundreds of interpreters: each would compile all of Roost again.
@@ -35,11 +35,8 @@ types: $(VENV)/.installed-test
 layers: $(VENV)/.installed-test
 	$(BIN)/lint-imports --no-cache
 
-# Up to four workers; `make unit WORKERS=0` runs everything in one process.  The bytecode is written
-# first: tests start hundreds of interpreters, and where PYTHONDONTWRITEBYTECODE is set each of them
-# would compile all it imports (1.3 s instead of 0.8 to start a member, 2026-11-27).
+# Up to four workers; `make unit WORKERS=0` runs everything in one process.
 unit: $(VENV)/.installed-test
-	@$(BIN)/python -m compileall -q -j 0 src tests
 	$(BIN)/python -m pytest -q -rs --numprocesses $(WORKERS) --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 # Every branch of the consensus core, by the tests that name what they show; no random ones.
