@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from roost.server.garbage import EVERY_S, MIDDLE, SHORT_EVERY_S, YOUNG, Garbage
+from roost.server.garbage import EVERY_S, LATEST_S, MIDDLE, SHORT_EVERY_S, YOUNG, Garbage
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +58,13 @@ def test_all_is_looked_at_when_nobody_waits_and_not_often() -> None:
     assert not member.looks_at_all(1, is_idle=False)
     assert member.looks_at_all(1, is_idle=True)
     assert not member.looks_at_all(EVERY_S - 1, is_idle=True)
+
+
+def test_a_loop_that_is_never_idle_is_held_for_it_once_an_hour() -> None:
+    member = Member()
+    assert not member.looks_at_all(LATEST_S - 1, is_idle=False)
+    assert member.looks_at_all(1, is_idle=False)
+    assert not member.looks_at_all(LATEST_S - 1, is_idle=False)
 
 
 def test_where_memory_is_short_it_does_not_wait_for_an_idle_loop() -> None:

@@ -6,12 +6,14 @@ age, and holds the loop meanwhile: a microsecond for two or three of them.
     young     whenever there are so many more: YOUNG objects
     middle    each MIDDLE-th time, all that have been made since: YOUNG * MIDDLE objects
     all       never by itself, for it takes a second where there are millions; but EVERY_S after the
-              last time, as soon as nobody waits for the loop, or when memory is short
+              last time, as soon as nobody waits for the loop, when memory is short, or at the latest
+              LATEST_S after the last time
 
 What was there when the member began to serve is never looked at again.
 
 Full?  A cycle that has become old is garbage until the loop has a quarter of a second without
-work, or until memory is short.
+work, until memory is short, or for an hour: what was of a connection that has ended is in one, some
+hundreds of objects.
 """
 
 import gc
@@ -21,6 +23,8 @@ from time import monotonic
 YOUNG, MIDDLE = 4_000, 5
 # How often all are looked at, where the loop has time, and where memory is short.
 EVERY_S, SHORT_EVERY_S = 600.0, 30.0
+# A loop that never has nothing to do is held for it all the same.
+LATEST_S = 3600.0
 _NEVER = 1 << 30
 
 
@@ -44,7 +48,7 @@ class Garbage:
     def on_beat(self, is_idle: bool) -> None:  # noqa: FBT001 - as the loop's watch tells it
         """Some of the loop's time has passed, in which it had nothing to do, or had."""
         passed_s = self._clock_s() - self._collected_s
-        is_due = is_idle and passed_s >= EVERY_S
+        is_due = passed_s >= (EVERY_S if is_idle else LATEST_S)
         if is_due or (passed_s >= SHORT_EVERY_S and self._is_short()):
             gc.collect()
             self._collected_s = self._clock_s()
