@@ -5,9 +5,9 @@ age, and holds the loop meanwhile: a microsecond for two or three of them.
 
     young     whenever there are so many more: YOUNG objects
     middle    each MIDDLE-th time, all that have been made since: YOUNG * MIDDLE objects
-    all       never by itself, for it takes a second where there are millions; but EVERY_S after the
-              last time, as soon as nobody waits for the loop, when memory is short, or at the latest
-              LATEST_S after the last time
+    all       never by itself, for it takes a second where there are millions; but EVERY_S after
+              the last time, as soon as nobody waits for the loop, when memory is short, or at the
+              latest LATEST_S after the last time
 
 What was there when the member began to serve is never looked at again.
 
