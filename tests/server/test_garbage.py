@@ -60,7 +60,7 @@ def test_all_is_looked_at_when_nobody_waits_and_not_often() -> None:
     assert not member.looks_at_all(EVERY_S - 1, is_idle=True)
 
 
-def test_a_loop_that_is_never_idle_is_held_for_it_once_an_hour() -> None:
+def test_a_loop_that_is_never_idle_is_held_for_it_once_a_minute() -> None:
     member = Member()
     assert not member.looks_at_all(LATEST_S - 1, is_idle=False)
     assert member.looks_at_all(1, is_idle=False)
