@@ -49,6 +49,8 @@ def cheap_passwords() -> Iterator[Checks]:
         patch.setattr(bcrypt, "hashpw", checks.hash)
         patch.setattr(loop, "run_in_executor", at_once)
         yield checks
+        # What is put over it and taken away later would be put back for whoever comes then.
+        assert bcrypt.checkpw == checks.check, "it goes before this does"
 
 
 def basic(name: str, password: str) -> dict[bytes, bytes]:

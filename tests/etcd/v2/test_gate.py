@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
+import bcrypt
 import pytest
 
 from roost.errors import Overloaded
@@ -185,15 +186,14 @@ def test_a_password_that_cannot_be_kept_is_refused() -> None:
     story(tell)
 
 
-def test_while_there_are_no_hashers_it_is_the_members_fault(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_while_there_are_no_hashers_it_is_the_members_fault() -> None:
     async def tell(face: Face, _checks: Checks) -> None:
         def full(*_: object) -> bool:
             raise Overloaded("too many passwords are being checked")
 
-        monkeypatch.setattr("bcrypt.checkpw", full)
-        assert await status(face, "GET", "/a/", ALICE) == 500
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(bcrypt, "checkpw", full)
+            assert await status(face, "GET", "/a/", ALICE) == 500
         answer = await send(face, "GET", "/v2/auth/users", headers=ROOT)
         assert answer.status == 200, "who was right before needs none"
 
