@@ -79,6 +79,11 @@ class LoopWatch:
         if self._thread is not None:
             self._thread.join()
 
+    @property
+    def _worked_since_s(self) -> float:
+        """How much of the time since the last beat its thread has worked; asked in that thread."""
+        return self._worked_s() - self._worked_before_s
+
     def _beat_again(self) -> None:
         self.held_by = ""
         self._due_s = self._clock_s() + BEAT_S
@@ -91,7 +96,7 @@ class LoopWatch:
         self.turns.note(late_s)
         if late_s > HELD_S:
             self._say(now, late_s)
-        is_idle = self._worked_s() - self._worked_before_s < IDLE_SHARE * BEAT_S
+        is_idle = self._worked_since_s < IDLE_SHARE * BEAT_S
         self._beat_again()
         self.on_beat(is_idle)
 
@@ -102,7 +107,7 @@ class LoopWatch:
             by = (
                 self.held_by or "nobody we saw: a short turn, or a machine without a free processor"
             )
-            worked_ms = 1000 * (self._worked_s() - self._worked_before_s)
+            worked_ms = 1000 * self._worked_since_s
             last_ms, collected_ms = 1000 * (BEAT_S + late_s), 1000 * self._collected_s
             text = (
                 "the loop was held for %.0f ms by %s; it worked %.0f of the last %.0f ms,"

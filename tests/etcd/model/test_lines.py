@@ -1,7 +1,7 @@
 """Who is before whom in a line: held against a walk over all keys, whatever becomes of them."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -43,6 +43,27 @@ class Line:
     def now(self) -> Now:
         view = self.replica.store.view
         return Now(self.term, view, self.mvcc.revision(view))
+
+    def join(self, numbers: Iterable[int]) -> None:
+        """Keys of one transaction, applied."""
+        store = self.replica.store
+        txn = store.begin()
+        writer = Writer(self.mvcc, txn)
+        for number in numbers:
+            writer.put(b"a/%04d" % number, b"", 0, None)
+        store.apply(store.applied_index + 1, txn.encode())
+
+    def leave(self, numbers: Iterable[int]) -> None:
+        """The same, deleted."""
+        store = self.replica.store
+        txn = store.begin()
+        writer = Writer(self.mvcc, txn)
+        for number in numbers:
+            key = b"a/%04d" % number
+            held = txn.get(self.mvcc.kv, key)
+            assert held is not None, "it is there"
+            writer.delete(key, held)
+        store.apply(store.applied_index + 1, txn.encode())
 
     def key(self) -> bytes:
         return self.random.choice([b"a/", b"a/b/", b"c/"]) + b"%d" % self.random.randrange(12)
@@ -183,22 +204,12 @@ def test_a_thousand_that_join_cost_a_look_each(line: Line) -> None:
 
 def test_who_asks_when_thousands_are_gone_passes_them_in_steps_that_are_bounded(line: Line) -> None:
     """Issue 14: 50,000 were looked for in one step of the loop, in two states each."""
-    mvcc, store = line.mvcc, line.replica.store
-    txn = store.begin()
-    writer = Writer(mvcc, txn)
-    for number in range(2000):
-        writer.put(b"a/%04d" % number, b"", 0, None)
-    store.apply(store.applied_index + 1, txn.encode())
+    mvcc = line.mvcc
+    line.join(range(2000))
     assert asked(line, 99) == b"a/1999"
-    txn = store.begin()
-    writer = Writer(mvcc, txn)
-    for number in range(1, 2000):
-        key = b"a/%04d" % number
-        writer.delete(key, txn.get(mvcc.kv, key) or b"")
-    store.apply(store.applied_index + 1, txn.encode())
-    view = store.view
-    before = mvcc.lines.before(view, mvcc.kv, b"a/", 99, now=line.now)
-    counts, found = slices_of(before)
+    line.leave(range(1, 2000))
+    view = line.replica.store.view
+    counts, found = slices_of(mvcc.lines.before(view, mvcc.kv, b"a/", 99, now=line.now))
     assert found == b"a/0000"
     assert max(counts) < 3 * sum(counts) / len(counts)
     assert len(counts) > 50
@@ -206,20 +217,12 @@ def test_who_asks_when_thousands_are_gone_passes_them_in_steps_that_are_bounded(
 
 
 def test_a_term_that_begins_while_they_are_passed_forgets_them_all(line: Line) -> None:
-    mvcc, store = line.mvcc, line.replica.store
-    txn = store.begin()
-    writer = Writer(mvcc, txn)
-    for number in range(100):
-        writer.put(b"a/%02d" % number, b"", 0, None)
-    store.apply(store.applied_index + 1, txn.encode())
-    assert asked(line, 99) == b"a/99"
-    txn = store.begin()
-    writer = Writer(mvcc, txn)
-    for number in range(100):
-        key = b"a/%02d" % number
-        writer.delete(key, txn.get(mvcc.kv, key) or b"")
-    store.apply(store.applied_index + 1, txn.encode())
-    asking = mvcc.lines.before(store.view, mvcc.kv, b"a/", 99, now=line.now)
+    mvcc = line.mvcc
+    line.join(range(100))
+    assert asked(line, 99) == b"a/0099"
+    line.leave(range(100))
+    view = line.replica.store.view
+    asking = mvcc.lines.before(view, mvcc.kv, b"a/", 99, now=line.now)
     next(asking)
     line.term += 1
     assert asked(line, 99) == b""
