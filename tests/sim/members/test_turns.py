@@ -114,7 +114,8 @@ def test_a_loop_without_a_bound_fails_the_seed_that_runs_into_it(
     honest = Applier.apply
 
     def planted(self: Applier, entries: Sequence[Entry]) -> None:
-        work(2_000_000 if any(it.index == 5 for it in entries) else 0)
+        # A tenth of a second of a fast processor: what is suspected is a third of that.
+        work(8_000_000 if any(it.index == 5 for it in entries) else 0)
         honest(self, entries)
 
     assert simulate(9)[0].violation == ""
