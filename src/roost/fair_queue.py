@@ -233,6 +233,7 @@ class FairQueue(Generic[Item]):
                 del self._by_owner[group.owner]
                 for lane in group.lanes:
                     del self._by_flow[lane.flow]
+                group.lanes.clear()
 
     def _next_lane(self, group: _Group[Item]) -> _Lane[Item]:
         """Move on to a connection of an owner that has something waiting, and owes nothing."""
@@ -255,6 +256,8 @@ class FairQueue(Generic[Item]):
             yield self.take()
 
     def _reset(self) -> None:
+        for group in self._groups:
+            group.lanes.clear()  # they know it: what was in them would be the collector's to free
         self._groups.clear()
         self._by_owner.clear()
         self._by_flow.clear()

@@ -147,7 +147,7 @@ class Call:
     def expire(self) -> None:
         """The deadline has passed."""
         if not self.is_done:
-            self.finish(Code.DEADLINE_EXCEEDED, "context deadline exceeded")
+            self.refuse(Code.DEADLINE_EXCEEDED, "context deadline exceeded")
 
     def fail(self, code: int, text: str) -> None:
         """End the call with a status."""
@@ -198,7 +198,7 @@ class Call:
         return True
 
     def refuse(self, code: int, text: str) -> None:
-        """End the call because of what has come, or has not."""
+        """End the call, whoever answers it: because of what has come, or has not, or of us."""
         self.finish(code, text)
 
     def on_place(self) -> None:

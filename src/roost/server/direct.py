@@ -141,6 +141,7 @@ class DirectExchange:
             return
         lines = self._exchanges.origins.lines(turn.header(b"origin"))
         if isinstance(answer, Answer):
+            self._on_gone = None  # what is called then may know the request, and that knows us
             turn.answer(answer.status, answer.headers, answer.body, lines)
         else:
             self._streaming = answer
@@ -154,8 +155,9 @@ class DirectExchange:
         """Nobody waits for an answer any more."""
         if self._post is not None:
             self._post.release()
-        if self._on_gone is not None:
-            self._on_gone()
+        on_gone, self._on_gone = self._on_gone, None
+        if on_gone is not None:
+            on_gone()
         self.on_stop()
 
     def on_stop(self) -> None:

@@ -95,6 +95,7 @@ class JsonMethod:
             else:
                 await self._unary(scope, receive, send)
         except FailedError as failed:
+            failed.__traceback__ = None  # its frames know the call, and that knows it
             await _send_error(send, failed.code, failed.text)
         except MemoryError:
             # An answer that was begun ends with its connection.
@@ -209,6 +210,7 @@ class JsonMethod:
             if late is not None:
                 late.cancel()
             handler.on_cancel()
+            call.leave()
             await tasks.close()
 
     def _heartbeat_of(self, scope: Scope) -> float | None:

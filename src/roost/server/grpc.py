@@ -11,6 +11,7 @@ answered before is bounded by `unread`.
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from time import monotonic
 from typing import cast
 
@@ -235,12 +236,9 @@ class GrpcProtocol:
         """The client is gone: so are its calls."""
         self._transport = None
         self.server.connections.discard(self)
-        self.h2.drop_block()
-        self.h2.forget_heads()
         self._left = None
-        self.h2.forget()  # we and it hold each other: nobody else does that soon
+        streams = self.h2.leave()
         self.unread.recount(self, 0)
-        streams, self.h2.streams = list(self.h2.streams.values()), {}
         for stream in streams:
             if stream.state is not None:
                 stream.state.abandon()  # at once, however late it hears of its end
@@ -323,7 +321,9 @@ class GrpcProtocol:
 
     def on_data(self, stream: Stream, data: bytes) -> None:
         """Bytes of a request."""
-        call: Call = stream.state
+        call: Call | None = stream.state
+        if call is None:
+            return  # it was answered before its request was whole
         try:
             call.feed(data)
         except Exception as error:  # noqa: BLE001 - one call must not cost the others
@@ -340,12 +340,12 @@ class GrpcProtocol:
         """End a call whose handler raised: answered once, logged, and forgotten."""
         if isinstance(error, MemoryError):
             logger.warning("a handler was given no memory: its call ends")
-            call.finish(*self.server.admission.on_error())
+            code, text = self.server.admission.on_error()
         else:
             logger.error("a handler failed", exc_info=error)
-            call.finish(Code.INTERNAL, "internal error")
+            code, text = Status(Code.INTERNAL, "internal error")
         try:
-            call.cancel()
+            call.refuse(code, text)
         except Exception:
             logger.exception("a handler failed when its call was ended")
 
@@ -354,6 +354,7 @@ class GrpcProtocol:
         self._deadlines.pop(stream.id, None)
         call: Call | None = stream.state
         if call is not None:
+            stream.state = None
             self._step(call, call.cancel)
 
     def on_drain(self, stream: Stream) -> None:
@@ -467,8 +468,7 @@ class GrpcProtocol:
             if not isinstance(call, StreamingCall) or call.is_done:
                 continue
             if call.head.needs_leader or not only_leaderless:
-                call.finish(*status)
-                self._step(call, call.cancel)
+                self._step(call, partial(call.refuse, *status))
 
     def drain(self) -> None:
         """Take no new calls."""

@@ -129,9 +129,10 @@ class Http1Protocol(asyncio.Protocol):
         self.waiting.clear()
         self._set_stalled(is_stalled=False)
         self._wake()
-        turn = self._answering
+        turn, self._answering, self._reading = self._answering, None, None
         if turn is not None and turn.taker is not None and not turn.is_over:
-            turn.taker.on_gone()
+            taker, turn.taker = turn.taker, None  # each knows the other
+            taker.on_gone()
         self._on_lost()
 
     def data_received(self, data: bytes) -> None:
@@ -269,9 +270,11 @@ class Http1Protocol(asyncio.Protocol):
         """Some of the body (httptools)."""
         turn = self._reading
         assert turn is not None, "a body has a head"
+        if turn.is_over:
+            return
         if turn.taker is None:
             turn.body += body  # of a request that waits: nothing more is parsed
-        elif not turn.is_over:
+        else:
             turn.taker.on_body(body)
 
     def on_message_complete(self) -> None:
@@ -290,9 +293,10 @@ class Http1Protocol(asyncio.Protocol):
     def _begin(self, turn: Turn) -> None:
         """Have a request answered."""
         self._answering = turn
-        turn.taker = taker = self._http.begin(turn)
+        taker = self._http.begin(turn)
         if turn.is_over:
             return
+        turn.taker = taker
         if turn.body:
             taker.on_body(turn.body)
             turn.body = b""
@@ -309,7 +313,7 @@ class Http1Protocol(asyncio.Protocol):
         if self._is_stopping or not turn.keeps_alive:
             self.waiting.clear()
             self.transport.close()
-        elif not self._is_advancing:
+        elif not self._is_advancing and not self.transport.is_closing():
             self._advance()
 
     def _advance(self) -> None:

@@ -216,4 +216,5 @@ class Turn:
 
     def _finish(self) -> None:
         self.is_over = True
+        self.taker = None  # it knows us
         self.carrier.on_over(self)

@@ -180,6 +180,11 @@ class JsonStream:
         self._room.set()
         self._waiting.put_nowait(_LastLine(line))
 
+    def leave(self) -> None:
+        """Nobody takes any more: whoever answers is told nothing, and need not be known."""
+        self._is_over = True
+        self.on_drain = None
+
     async def has_room(self) -> bool:
         """Return when not much waits for the client; False when nothing more comes."""
         await self._room.wait()

@@ -7,7 +7,7 @@ before the call has gone on, in a later turn (`StreamCarrier.hold`).
 from collections.abc import Sequence
 from typing import Protocol
 
-from roost.call import Code, OpenStream
+from roost.call import Code, OpenStream, StreamHandler
 from roost.server.calls import HEADERS, OVER, PREFIX_BYTES, Call, Carrier, cut
 from roost.server.h2 import Stream
 from roost.server.methods import Head
@@ -34,8 +34,10 @@ class StreamingCall(Call):
         """Open the handler."""
         super().__init__(carrier, stream, head)
         self._hold = carrier.hold
-        self._is_begun = self._is_left = False
-        self._handler = opener(self)
+        self._is_begun = False
+        # Each knows the other, so it is None once the call is over.
+        handler = opener(self)
+        self._handler: StreamHandler | None = None if self.is_done else handler
 
     def send(self, message: bytes) -> None:
         """Send one message."""
@@ -71,6 +73,8 @@ class StreamingCall(Call):
 
     def _deliver(self, found: bytes | bytearray) -> None:
         """Hand on so many messages as a step may have; what is left is the connection's to do."""
+        handler = self._handler
+        assert handler is not None, "nothing is delivered when the call is over"
         offset = count = 0
         while (stop := self._next_message(found, offset)) >= 0 and count < MESSAGES_A_STEP_MAX:
             count += 1
@@ -79,12 +83,12 @@ class StreamingCall(Call):
             if message is None:
                 stop = OVER
                 break
-            self._handler.on_message(message)
+            handler.on_message(message)
             offset = stop
             if self.is_over:
                 return  # the handler has ended the call
         if stop == OVER:
-            self._leave()
+            handler.on_cancel()
             return
         self.sender.h2.spend(count * MESSAGE_UNITS)
         rest = self._use(found, offset)
@@ -95,10 +99,9 @@ class StreamingCall(Call):
             if rest:
                 self._keep(rest)
         elif rest:
-            self.finish(Code.INTERNAL, "grpc: the request ended within a message")
-            self._leave()
+            self.refuse(Code.INTERNAL, "grpc: the request ended within a message")
         else:
-            self._handler.on_half_close()
+            handler.on_half_close()
 
     def _use(self, found: bytes | bytearray, count: int) -> bytes | bytearray:
         """The first `count` bytes were used; return the others."""
@@ -116,24 +119,22 @@ class StreamingCall(Call):
         self._buffer = buffer if rest else None
         return rest
 
+    def finish(self, code: int, text: str) -> None:
+        """End the call with a status, as its handler says."""
+        super().finish(code, text)
+        self._handler = self.on_drain = None
+
     def refuse(self, code: int, text: str) -> None:
         """End the call because of what has come, or has not; its handler hears that it is gone."""
+        handler = self._handler
         super().refuse(code, text)
-        self._leave()
+        if handler is not None:
+            handler.on_cancel()
 
     def cancel(self) -> None:
         """The stream is gone."""
         super().cancel()
-        self._leave()
-
-    def expire(self) -> None:
-        """The deadline has passed."""
-        if not self.is_done:
-            super().expire()
-            self._leave()
-
-    def _leave(self) -> None:
-        """Tell the handler, once, that the stream is gone."""
-        if not self._is_left:
-            self._is_left = True
-            self._handler.on_cancel()
+        handler, self._handler = self._handler, None
+        self.on_drain = None
+        if handler is not None:
+            handler.on_cancel()

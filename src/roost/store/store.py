@@ -151,7 +151,7 @@ class Store:
         self.poison_count = 0
         # Called when a flush finds the disk full: what it frees is used.
         self.on_full: Callable[[], None] = lambda: None
-        self._on_move_done: Callable[[int, int], None] = lambda _index, _term: None
+        self._on_move_done: Callable[[int, int], None] | None = None
         self.on_room: Callable[[], None] = lambda: None
         self.on_failure: Callable[[StoreError], None] = _raise
 
@@ -489,7 +489,9 @@ class Store:
 
     def _on_moved(self, index: int, term: int) -> None:
         self._base.become(self._keeper.moved_reader())
-        self._on_move_done(index, term)
+        done, self._on_move_done = self._on_move_done, None
+        assert done is not None, "the base moves when it was told to"
+        done(index, term)
 
     def _on_full(self) -> None:
         self.on_full()

@@ -176,8 +176,9 @@ class RangeReading:
     def close(self) -> None:
         """Keep nothing any more."""
         self._forget()
-        if self._sorting is not None:
-            self._sorting.close()
+        sorting, self._sorting = self._sorting, None  # it knows us
+        if sorting is not None:
+            sorting.close()
 
     def _forget(self) -> None:
         self._room.give_back(self._kept_bytes)

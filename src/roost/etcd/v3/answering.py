@@ -73,26 +73,31 @@ class Answering:
         self._tasks = tasks
         self._call = call
         self._passes_on = passes_on
-        self._answer = answer
+        # None once it was asked, or its client is gone: it may be a method of a class of ours.
+        self._answer: Callable[[bytes], Awaitable[None]] | None = answer
         self._task: asyncio.Task[None] | None = None
 
     def on_message(self, message: bytes) -> None:
         """The request."""
-        if self._task is None:
-            self._task = self._tasks.start(self._run(message))
+        answer, self._answer = self._answer, None
+        if answer is not None:
+            self._task = self._tasks.start(self._run(answer, message))
 
     def on_half_close(self) -> None:
         """There is one request only."""
 
     def on_cancel(self) -> None:
         """The client went away."""
-        if self._task is not None:
-            self._task.cancel()
+        # A task that was cancelled keeps the error, and that the frames it passed: ours is one.
+        task, self._task, self._answer = self._task, None, None
+        if task is not None:
+            task.cancel()
 
-    async def _run(self, message: bytes) -> None:
+    async def _run(self, answer: Callable[[bytes], Awaitable[None]], message: bytes) -> None:
         try:
-            await self._answer(message)
+            await answer(message)
         except RoostError as error:
+            error.__traceback__ = None  # its frames know the future that it was the answer of
             code, text = errors.status_of(error)
             self._call.finish(code_passed_on(code) if self._passes_on else code, text)
         except DecodeError:

@@ -84,8 +84,8 @@ class Candidates:
             return self.search(read, prefix, walk.reply)
 
         walk.future.add_done_callback(end)
-        read = LongRead(walk, begin, lambda: self._desk.long_reads.run(read))
-        self._desk.long_reads.run(read)
+        run = self._desk.long_reads.run
+        run(LongRead(walk, begin, run))
         return walk
 
     def search(self, read: LongRead, prefix: bytes, tell: Callable[[bytes], None]) -> Steps:

@@ -106,15 +106,11 @@ class Desk:
         It is called again, after another check, when the state had to be given up.
         """
 
-        def ask(*, is_local: bool) -> None:
-            def go_on() -> None:
-                self.long_reads.run(read)
-
-            refused = partial(fail, call)
+        def ask(read: LongRead, *, is_local: bool = True) -> None:
+            go_on, refused = partial(self.long_reads.run, read), partial(fail, call)
             self.border.read(call, check, go_on, refused, is_local=is_local, waiting=call)
 
-        read = LongRead(call, begin, partial(ask, is_local=True))
-        ask(is_local=is_local)
+        ask(LongRead(call, begin, ask), is_local=is_local)
 
     def admit_root(
         self, call: Call, allowed: Callable[[], None], *, may_be_stale: bool = False

@@ -84,12 +84,18 @@ class Reading(Protocol):
 
 
 class LongRead:
-    """One read, from the first attempt on."""
+    """One read, from the first attempt on.
+
+    It is given to whatever it calls, and so nothing of it is in a cycle once it has ended.
+    """
 
     def __init__(
-        self, call: Call, begin: Callable[["LongRead"], Steps], again: Callable[[], None]
+        self,
+        call: Call,
+        begin: Callable[["LongRead"], Steps],
+        again: Callable[["LongRead"], None],
     ) -> None:
-        """`begin(read)` reads `read.view` and answers `call`; `again()` asks to be begun anew."""
+        """`begin(read)` reads `read.view` and answers `call`; `again(read)` has it begun anew."""
         self.call = call
         self.begin = begin
         self.again = again
@@ -102,7 +108,13 @@ class LongRead:
         self.is_sending = False
         # Until when it rests; None = it does not.
         self.resting: asyncio.TimerHandle | None = None
-        self.wake: Callable[[], None] = lambda: None
+        # Who has it go on when its client has taken something; None = nobody.
+        self.on_wake: Callable[[LongRead], None] | None = None
+
+    def wake(self) -> None:
+        """Its client has taken something, or is gone."""
+        if self.on_wake is not None:
+            self.on_wake(self)
 
 
 class LongReads:
@@ -152,7 +164,7 @@ class LongReads:
     def _run(self, read: LongRead) -> None:
         self._left -= _BEGIN_UNITS
         read.view = self._store.held_views.glimpse()
-        read.wake = lambda: self._wake(read)
+        read.on_wake = self._wake
         read.steps = read.begin(read)
         read.begun_count += 1
         units, is_resting = 0, False
@@ -180,7 +192,7 @@ class LongReads:
         """It can be begun: whoever waited is asked for his rights in the state of now."""
         try:
             if not read.call.is_over:
-                read.again()
+                read.again(read)
         except RoostError as error:
             fail(read.call, error)
         except Exception:

@@ -1,6 +1,7 @@
 """The Maintenance service: status, alarms, hashes, defragmentation, snapshots (etcd api)."""
 
 import re
+from functools import partial
 
 from roost.call import Call, StreamCall
 from roost.database.model import Txn
@@ -116,12 +117,10 @@ class MaintenanceService:
             said = pb.HashKVResponse(hash=value, compact_revision=compacted)
             call.reply(self._headed(said.SerializeToString()))
 
-        def again() -> None:
-            self._desk.long_reads.run(read)
-
-        read = LongRead(call, begin, again)
+        run = self._desk.long_reads.run
+        allowed = partial(run, LongRead(call, begin, run))
         self._desk.border.admit(
-            call, Judge.need_root, again, lambda error: fail(call, error), may_be_stale=True
+            call, Judge.need_root, allowed, partial(fail, call), may_be_stale=True
         )
 
     def defragment(self, call: Call, _body: bytes) -> None:

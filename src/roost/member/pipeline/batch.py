@@ -44,6 +44,8 @@ class Request:
 
     def tell(self, outcome: Outcome) -> None:
         """Tell the caller; what `done` raises is the caller's alone, as with `told`."""
+        if isinstance(outcome, RoostError):
+            outcome.__traceback__ = None  # its frames know us, and we know it
         try:
             self.done(outcome)
         except Exception as failure:  # noqa: BLE001 - whatever it is, it is this request's

@@ -99,6 +99,36 @@ class Owner(Protocol):
         """What was pending on the stream has left."""
 
 
+class Nobody:
+    """Who is told what comes in when the connection is gone: nothing comes."""
+
+    def make_head(self, fields: list[tuple[bytes, bytes]]) -> object:
+        """Nothing is read."""
+        raise AssertionError(f"{len(fields)} fields came by a connection that is gone")
+
+    def make_large_head(self) -> object:
+        """Nothing is read."""
+        raise AssertionError("a request came by a connection that is gone")
+
+    def on_headers(self, stream: Stream, head: object) -> None:
+        """Nobody hears it."""
+
+    def on_request(self, stream: Stream, head: object, data: bytes) -> None:
+        """Nobody hears it."""
+
+    def on_data(self, stream: Stream, data: bytes) -> None:
+        """Nobody hears it."""
+
+    def on_reset(self, stream: Stream) -> None:
+        """Nobody hears it."""
+
+    def on_drain(self, stream: Stream) -> None:
+        """Nobody hears it."""
+
+
+_NOBODY = Nobody()
+
+
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Connection(Outgoing):
     """The server's side of one connection."""
@@ -114,7 +144,7 @@ class Connection(Outgoing):
         super().__init__(owner)
         self._streams_max = streams_max
         self._unfinished = unfinished or Unfinished()
-        self._owner = owner
+        self._owner: Owner = owner
         # What has come and was not read: it ends within a frame, or the budget was used up.
         self._unread: list[bytes] = []
         self._unread_bytes = 0
@@ -317,7 +347,7 @@ class Connection(Outgoing):
             raise ConnectionBroken(ErrorCode.ENHANCE_YOUR_CALM, "a header block is too large")
 
     def drop_block(self) -> None:
-        """Keep no unfinished header block; whoever gives a connection up does it."""
+        """Keep no unfinished header block."""
         self._unfinished.free_bytes += _unfree(self._decoder.rest_bytes)
         self._block_stream = self._block_bytes = 0
 
@@ -340,8 +370,21 @@ class Connection(Outgoing):
                 self._heads[block] = head
         return head
 
+    def leave(self) -> list[Stream]:
+        """The connection is gone: tell its owner nothing any more; return the streams it had.
+
+        It keeps nothing that leads back to it, so that all of it is freed at once: in a cycle it
+        would be there until Python's collector has time for it (issue 14).
+        """
+        self.drop_block()
+        self.forget_heads()
+        self.forget()
+        self._owner = self._drained = _NOBODY
+        streams, self.streams = list(self.streams.values()), {}
+        return streams
+
     def forget_heads(self) -> None:
-        """Keep no header blocks; whoever gives a connection up does it."""
+        """Keep no header blocks."""
         self._heads.clear()
         self._unfinished.cached_bytes -= self._head_bytes
         self._head_bytes = 0

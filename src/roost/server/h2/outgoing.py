@@ -34,7 +34,7 @@ class Outgoing:
 
     def __init__(self, owner: Drained) -> None:
         """Nothing is sent, and the windows are the standard's."""
-        self._drained = owner
+        self._drained: Drained = owner
         self.out: list[bytes] = []
         self.streams: dict[int, Stream] = {}
         # Of the connection; and that with which each stream begins.
@@ -260,6 +260,7 @@ class Outgoing:
     def _close(self, stream: Stream) -> None:
         """We have said everything; a client that still talks is told to stop (section 8.1)."""
         stream.is_local_closed = True
+        stream.state = None  # what was said there knows its stream
         del self.streams[stream.id]
         if not stream.is_remote_closed:
             self.out.append(f.rst_stream(stream.id, ErrorCode.NO_ERROR))

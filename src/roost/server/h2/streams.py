@@ -45,7 +45,8 @@ class Stream:
         # How often somebody has looked since its window was used up.
         self.looks = 0
         self.trailers: bytes | None = None
-        self.state: Any = None  # the owner's object; Any because this layer never looks at it
+        # The owner's object, until everything was said; Any because this layer never looks at it.
+        self.state: Any = None
 
 
 class Answer:
