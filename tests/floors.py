@@ -353,7 +353,7 @@ FLOORS = {
         gateway | serve | shared
         discovery | interrupts | plotting | process | statements | troubles
         flags | preflight | watchdog
-        ending | exits | guarded | hello | insecurity | logs | settings | spans
+        answers | ending | exits | guarded | hello | insecurity | logs | settings | spans
     """,
     "roost.cli.discovery": """
         bootstrap

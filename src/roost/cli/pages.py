@@ -10,6 +10,7 @@ import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from roost.cli.answers import Answer, answer_to, connection_to
 from roost.cli.exits import EXIT_REFUSED, EXIT_UNREACHABLE
 from roost.cli.shared import Failed, credentials, failed
 from roost.client import Credentials
@@ -20,21 +21,6 @@ from roost.tls import TlsFiles, client_context
 
 _BODY_BYTES_MAX = 256 << 20
 _LINE_BYTES_MAX = 64 << 20
-_NO_CONTENT = 300
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """An answer; names of headers are in small letters."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def is_good(self) -> bool:
-        """Whether it was done."""
-        return self.status < _NO_CONTENT
 
 
 def pages_of(endpoints: str, timeout_s: float) -> "Pages":
@@ -60,7 +46,9 @@ class Pages:
     tls: ssl.SSLContext | None
     timeout_s: float
 
-    def ask(self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]) -> Said:
+    def ask(
+        self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> Answer:
         """Ask whoever answers.
 
         Raises:
@@ -69,14 +57,9 @@ class Pages:
         """
         connection = self._connected()
         try:
-            connection.request(method, target, body, dict(headers))
-            answer = connection.getresponse()
-            found = {name.lower(): value for name, value in answer.getheaders()}
-            return Said(answer.status, found, answer.read(_BODY_BYTES_MAX))
+            return answer_to(connection, method, target, body, headers, _whole)
         except (OSError, http.client.HTTPException) as error:
             raise _unreachable(connection, error) from error
-        finally:
-            connection.close()
 
     def lines(self, target: str, headers: Mapping[str, str]) -> Iterator[bytes]:
         """What is said without end, a line at a time.
@@ -90,10 +73,11 @@ class Pages:
             connection.request("GET", target, None, dict(headers))
             if connection.sock is not None:
                 connection.sock.settimeout(None)  # whoever waits for news waits for them
-            answer = connection.getresponse()
-            if answer.status >= _NO_CONTENT:
-                raise refused(Said(answer.status, {}, answer.read(_BODY_BYTES_MAX)))
-            while line := answer.readline(_LINE_BYTES_MAX):
+            response = connection.getresponse()
+            answer = Answer(response.status, {}, b"")
+            if not answer.is_good:
+                raise refused(replace(answer, body=_whole(response)))
+            while line := response.readline(_LINE_BYTES_MAX):
                 if line.strip():
                     yield line
         except (OSError, http.client.HTTPException) as error:
@@ -116,10 +100,10 @@ class Pages:
         if not self.who.user:
             return {}
         body = json.dumps({"name": self.who.user, "password": self.who.password}).encode()
-        said = self.ask("POST", "/v3/auth/authenticate", body, {})
-        if not said.is_good:
-            raise refused(said)
-        return {"authorization": f"Bearer {json.loads(said.body)['token']}"}
+        answer = self.ask("POST", "/v3/auth/authenticate", body, {})
+        if not answer.is_good:
+            raise refused(answer)
+        return {"authorization": f"Bearer {json.loads(answer.body)['token']}"}
 
     def _connected(self) -> http.client.HTTPConnection:
         wrong: Failed | None = None
@@ -140,9 +124,11 @@ class Pages:
             raise Failed(
                 f"{endpoint.name}: pages are not asked for at a socket's path", EXIT_REFUSED
             )
-        if self.tls is not None:
-            return http.client.HTTPSConnection(place, timeout=self.timeout_s, context=self.tls)
-        return http.client.HTTPConnection(place, timeout=self.timeout_s)
+        return connection_to(place, self.tls, self.timeout_s)
+
+
+def _whole(response: http.client.HTTPResponse) -> bytes:
+    return response.read(_BODY_BYTES_MAX)
 
 
 def _context(who: Credentials, endpoints: Sequence[Endpoint]) -> ssl.SSLContext | None:
@@ -159,12 +145,12 @@ def _unreachable(
     return Failed(f"{connection.host}:{connection.port}: {words}", EXIT_UNREACHABLE)
 
 
-def refused(said: Said) -> Failed:
+def refused(answer: Answer) -> Failed:
     """How a command ends to which a page says no."""
     try:
-        told = json.loads(said.body)
+        told = json.loads(answer.body)
         text = told["message"] if isinstance(told, dict) else ""
     except (ValueError, KeyError):
         text = ""
-    shown = text or said.body[:200].decode(errors="replace").strip()
-    return Failed(shown or f"HTTP {said.status}", EXIT_REFUSED)
+    shown = text or answer.body[:200].decode(errors="replace").strip()
+    return Failed(shown or f"HTTP {answer.status}", EXIT_REFUSED)

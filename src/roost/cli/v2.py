@@ -10,9 +10,10 @@ from urllib.parse import quote, urlencode
 
 import click
 
+from roost.cli.answers import Answer
 from roost.cli.exits import EXIT_FAILED
 from roost.cli.interrupts import interruptible, leave_done
-from roost.cli.pages import Said, pages_of, refused
+from roost.cli.pages import pages_of, refused
 from roost.cli.shared import NUMBER, Failed, bytes_of, client_options, say_json
 
 _FORM = {"content-type": "application/x-www-form-urlencoded"}
@@ -40,10 +41,10 @@ class _Tree:
     def ask(self, method: str, key: str, query: Mapping[str, str], form: object = None) -> Node:
         """The event that comes of it; of a key that is not there, the command ends with 1."""
         body = None if form is None else urlencode(form).encode()  # type: ignore[arg-type]  # a mapping
-        said = self.pages.ask(method, _target(key, query), body, {**_FORM, **self._who})
-        if not said.is_good:
-            raise _no(said)
-        event: Node = json.loads(said.body)
+        answer = self.pages.ask(method, _target(key, query), body, {**_FORM, **self._who})
+        if not answer.is_good:
+            raise _no(answer)
+        event: Node = json.loads(answer.body)
         return event
 
     def watch(self, key: str, query: Mapping[str, str]) -> Iterator[Node]:
@@ -51,7 +52,7 @@ class _Tree:
         for line in self.pages.lines(_target(key, query), self._who):
             event = json.loads(line)
             if "errorCode" in event:
-                raise _no(Said(400, {}, line))
+                raise _no(Answer(HTTPStatus.BAD_REQUEST, {}, line))
             yield event
 
 
@@ -60,15 +61,15 @@ def _target(key: str, query: Mapping[str, str]) -> str:
     return f"/v2/keys{path}" + (f"?{urlencode(query)}" if query else "")
 
 
-def _no(said: Said) -> Failed:
+def _no(answer: Answer) -> Failed:
     """How a command ends to which v2 says no, in etcdctl's form."""
     try:
-        told = json.loads(said.body)
+        told = json.loads(answer.body)
         text = f"{told['errorCode']}: {told['message']} ({told.get('cause', '')})"
     except (ValueError, KeyError, TypeError):
-        return refused(said)
-    error = refused(said)
-    return Failed(text, EXIT_FAILED if said.status == HTTPStatus.NOT_FOUND else error.exit_code)
+        return refused(answer)
+    error = refused(answer)
+    return Failed(text, EXIT_FAILED if answer.status == HTTPStatus.NOT_FOUND else error.exit_code)
 
 
 def _flags(**given: bool) -> dict[str, str]:

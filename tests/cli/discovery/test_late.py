@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from roost.cli.answers import Answer
 from roost.cli.discovery.asking import (
-    Answered,
     CannotDiscover,
     Json,
     Members,
@@ -71,8 +71,8 @@ def test_what_is_better_later_is_asked_later_and_the_rest_refused() -> None:
             added_late(SETTINGS, Played(answer), never)  # type: ignore[arg-type]  # a part of JSON
 
 
-def said(status: int, body: Any) -> Answered:
-    return Answered(status, {}, json.dumps(body).encode())
+def said(status: int, body: Any) -> Answer:
+    return Answer(status, {}, json.dumps(body).encode())
 
 
 def test_a_gateway_says_no_or_not_now() -> None:
@@ -83,6 +83,6 @@ def test_a_gateway_says_no_or_not_now() -> None:
     with pytest.raises(Unanswered, match="no leader"):
         read_json(said(503, {"code": 14, "error": "no leader"}))
     with pytest.raises(Unanswered, match="502"):
-        read_json(Answered(502, {}, b"<html>"))
+        read_json(Answer(502, {}, b"<html>"))
     with pytest.raises(SaidNo, match="no gateway"):
-        read_json(Answered(404, {}, b"404 page not found\n"))
+        read_json(Answer(404, {}, b"404 page not found\n"))

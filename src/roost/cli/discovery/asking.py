@@ -14,7 +14,9 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from roost.call import Code
+from roost.cli.answers import Answer, answer_to, connection_to
 from roost.os_errors import words_of
+from roost.places import describe
 from roost.settings import BadSetting
 
 logger = logging.getLogger(__name__)
@@ -47,15 +49,6 @@ class SaidNo(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """A status, headers by their names in small letters, and a body."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class Server:
     """Who is asked, and whether by TLS."""
 
@@ -72,7 +65,7 @@ class Server:
         within_s: float,
         *,
         lines: int = 0,
-    ) -> Answered:
+    ) -> Answer:
         """Ask once, and read the answer: all of it, or its first lines.
 
         Raises:
@@ -80,29 +73,21 @@ class Server:
             Unanswered: there is no answer.
 
         """
-        connection = self._connection(within_s)
-        try:
-            connection.request(method, target, body, dict(headers))
-            answer = connection.getresponse()
+
+        def read(response: http.client.HTTPResponse) -> bytes:
             if lines:
-                raw = b"".join(answer.readline(ANSWER_BYTES_MAX) for _ in range(lines))
-            else:
-                raw = answer.read(ANSWER_BYTES_MAX)
-            found = {name.lower(): value for name, value in answer.getheaders()}
-            return Answered(answer.status, found, raw)
+                return b"".join(response.readline(ANSWER_BYTES_MAX) for _ in range(lines))
+            return response.read(ANSWER_BYTES_MAX)
+
+        connection = connection_to(describe((self.host, self.port)), self.tls, within_s)
+        try:
+            return answer_to(connection, method, target, body, headers, read)
         except TimeoutError:
             raise Late("no answer in time") from None
         except OSError as error:
             raise Unanswered(words_of(error)) from error
         except (http.client.HTTPException, ValueError) as error:
             raise Unanswered(str(error) or type(error).__name__) from error
-        finally:
-            connection.close()
-
-    def _connection(self, within_s: float) -> http.client.HTTPConnection:
-        if self.tls is None:
-            return http.client.HTTPConnection(self.host, self.port, timeout=within_s)
-        return http.client.HTTPSConnection(self.host, self.port, timeout=within_s, context=self.tls)
 
 
 def server_of(flag: str, url: str, tls: Callable[[], ssl.SSLContext]) -> tuple[Server, str]:
@@ -185,7 +170,7 @@ class Members:
 _NOT_NOW = {Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.CANCELLED, Code.RESOURCE_EXHAUSTED}
 
 
-def read_json(answer: Answered) -> Json:
+def read_json(answer: Answer) -> Json:
     """What the gateway says.
 
     Raises:

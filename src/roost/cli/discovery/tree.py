@@ -14,7 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
-from roost.cli.discovery.asking import Answered, CannotDiscover, Unanswered, server_of
+from roost.cli.answers import Answer
+from roost.cli.discovery.asking import CannotDiscover, Unanswered, server_of
 from roost.cli.discovery.first import Registered, Written, size_of
 from roost.etcd.v2.faults import Reason
 
@@ -101,7 +102,7 @@ class Tree:
         return target + (f"?{urlencode(query)}" if query else "")
 
 
-def _read(answer: Answered) -> _Said:
+def _read(answer: Answer) -> _Said:
     """What an answer of v2 says.
 
     Raises:
