@@ -28,9 +28,10 @@ from roost.etcd.access.users import Auth
 from roost.etcd.limits import Limits
 from roost.etcd.model import leases
 from roost.etcd.model.alarms import CORRUPT, NOSPACE, Alarms
-from roost.etcd.model.kv import KvOperations
+from roost.etcd.model.kv import KvOperations, has_put
 from roost.etcd.model.leases import Lease, name_of
 from roost.etcd.model.mvcc import Mvcc
+from roost.etcd.v3.rights import need_delete
 from roost.moving.errors import EtcdFileDamaged, EtcdFileRefused
 from roost.moving.fields import each_field, fields_of, number_of
 from roost.moving.requests import V3Request
@@ -183,7 +184,7 @@ class Replay:
             if put.lease:
                 self._need_lease_keys(judge, put.lease)
         elif request.field == _DELETE_RANGE:
-            _need_delete(judge, pb.DeleteRangeRequest.FromString(body))
+            need_delete(judge, pb.DeleteRangeRequest.FromString(body))
         elif request.field == _TXN:
             _need_txn(judge, pb.TxnRequest.FromString(body))
         else:
@@ -242,22 +243,8 @@ def _whole(answer: bytes | Long, txn: Txn) -> None:
 def _takes_room(request: V3Request) -> bool:
     """Whether a store that is full refuses it (etcd: applierV3Capped)."""
     if request.field == _TXN:
-        return _puts(pb.TxnRequest.FromString(request.body))
+        return has_put(pb.TxnRequest.FromString(request.body))
     return request.field in (_PUT, _LEASE_GRANT)
-
-
-def _puts(request: pb.TxnRequest) -> bool:
-    """Whether any branch puts anything."""
-    return any(
-        it.HasField("request_put") or (it.HasField("request_txn") and _puts(it.request_txn))
-        for it in (*request.success, *request.failure)
-    )
-
-
-def _need_delete(judge: Judge, request: pb.DeleteRangeRequest) -> None:
-    judge.need_write(request.key, request.range_end)
-    if request.prev_kv:
-        judge.need_read(request.key, request.range_end)
 
 
 def _need_txn(judge: Judge, request: pb.TxnRequest) -> None:
@@ -272,6 +259,6 @@ def _need_txn(judge: Judge, request: pb.TxnRequest) -> None:
             case "request_put":
                 judge.need_write(operation.request_put.key)
             case "request_delete_range":
-                _need_delete(judge, operation.request_delete_range)
+                need_delete(judge, operation.request_delete_range)
             case _:
                 pass

@@ -200,7 +200,7 @@ class KvOperations:
         request = pb.TxnRequest.FromString(body)
         if self._alarms.raised:
             self._alarms.check_sound()
-        if _has_put(request):
+        if has_put(request):
             count = max(len(request.success), len(request.failure))
             self._alarms.take_space(cost_of(body, count))
         self.mvcc.counts.transactions += 1
@@ -324,9 +324,9 @@ def _keys_of(operation: pb.RequestOp) -> pb.RangeRequest | pb.DeleteRangeRequest
     return operation.request_delete_range
 
 
-def _has_put(request: pb.TxnRequest) -> bool:
+def has_put(request: pb.TxnRequest) -> bool:
     """Whether any branch puts anything, at any depth (etcd: Quota.Cost)."""
     return any(
-        it.HasField("request_put") or (it.HasField("request_txn") and _has_put(it.request_txn))
+        it.HasField("request_put") or (it.HasField("request_txn") and has_put(it.request_txn))
         for it in (*request.success, *request.failure)
     )

@@ -21,7 +21,7 @@ from roost.errors import CallerFault, RoostError
 from roost.etcd import errors
 from roost.etcd.access.judge import somebody
 from roost.etcd.v3.desk import Desk
-from roost.etcd.v3.requests import fail, parse
+from roost.etcd.v3.requests import emptily, fail, parse
 from roost.outcome import Outcome
 from roost.proto import rpc_pb2 as pb
 
@@ -95,14 +95,7 @@ class ClusterService:
         self._admit(call, lambda: self._move_leader(call, request.targetID))
 
     def _move_leader(self, call: Call, target: int) -> None:
-        """As etcd: the answer has no header."""
-
-        def done(error: RoostError | None) -> None:
-            if error is not None:
-                fail(call, error)
-            else:
-                call.reply(b"")
-
+        done = emptily(call)
         if target == self._replica.member_id:
             done(None)
             return

@@ -5,7 +5,7 @@ from functools import partial
 
 from roost.call import Call, StreamCall
 from roost.database.model import Txn
-from roost.errors import Refused, RoostError
+from roost.errors import Refused
 from roost.etcd import errors
 from roost.etcd.access.judge import Judge, root, somebody
 from roost.etcd.v3.checks import check_alarm
@@ -14,7 +14,7 @@ from roost.etcd.v3.costly import Costly
 from roost.etcd.v3.desk import Desk
 from roost.etcd.v3.hashing import hash_keys
 from roost.etcd.v3.long_reads import LongRead, Steps
-from roost.etcd.v3.requests import fail, parse
+from roost.etcd.v3.requests import emptily, fail, parse
 from roost.proto import rpc_pb2 as pb
 
 # What etcd 3.5 answers to `Status`; clients look at it for features.
@@ -126,14 +126,8 @@ class MaintenanceService:
     def defragment(self, call: Call, _body: bytes) -> None:
         """Defragment: give what the store's file does not use back to the file system."""
 
-        def done(error: RoostError | None) -> None:
-            if error is not None:
-                fail(call, error)
-            else:
-                call.reply(b"")  # as etcd: without a header
-
         def allowed() -> None:
-            self._replica.files.defragment(done)
+            self._replica.files.defragment(emptily(call))
 
         self._desk.admit_root(call, allowed, may_be_stale=True)
 

@@ -44,6 +44,18 @@ def fail(call: Call, error: RoostError) -> None:
     call.fail(*errors.status_of(error))
 
 
+def emptily(call: Call) -> Callable[[RoostError | None], None]:
+    """What ends a call whose answer is empty, and as etcd's has no header: done, or an error."""
+
+    def done(error: RoostError | None) -> None:
+        if error is not None:
+            fail(call, error)
+        else:
+            call.reply(b"")
+
+    return done
+
+
 def parse(
     call: Call,
     kind: type[Request],

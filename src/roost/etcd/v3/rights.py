@@ -31,11 +31,6 @@ class Rights:
         if request.lease:
             self._need_lease_keys(judge, request.lease)
 
-    def _delete(self, judge: Judge, request: pb.DeleteRangeRequest) -> None:
-        judge.need_write(request.key, request.range_end)
-        if request.prev_kv:
-            judge.need_read(request.key, request.range_end)
-
     def check_txn(self, judge: Judge, request: pb.TxnRequest) -> None:
         """Txn: all it could do, whichever branch it takes."""
         for compare in request.compare:
@@ -47,7 +42,7 @@ class Rights:
                 case "request_put":
                     self._put(judge, operation.request_put)
                 case "request_delete_range":
-                    self._delete(judge, operation.request_delete_range)
+                    need_delete(judge, operation.request_delete_range)
                 case "request_txn":
                     self.check_txn(judge, operation.request_txn)
                 case _:
@@ -59,7 +54,7 @@ class Rights:
 
     def delete_range(self, judge: Judge, body: bytes) -> None:
         """DeleteRange."""
-        self._delete(judge, pb.DeleteRangeRequest.FromString(body))
+        need_delete(judge, pb.DeleteRangeRequest.FromString(body))
 
     def txn(self, judge: Judge, body: bytes) -> None:
         """Txn."""
@@ -85,6 +80,13 @@ class Rights:
 
     def _keys_of(self, judge: Judge, lease_id: int) -> First:
         return partial(leases.first_key, self._mvcc, judge.view, leases.name_of(lease_id))
+
+
+def need_delete(judge: Judge, request: pb.DeleteRangeRequest) -> None:
+    """DeleteRange, alone or in a transaction."""
+    judge.need_write(request.key, request.range_end)
+    if request.prev_kv:
+        judge.need_read(request.key, request.range_end)
 
 
 def get_user(judge: Judge, request: pb.AuthUserGetRequest) -> None:
