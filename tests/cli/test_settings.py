@@ -254,7 +254,7 @@ def test_a_configuration_file_replaces_flags_and_variables(tmp_path: Path) -> No
     [
         ({"initial-cluster-state": "old"}, "--initial-cluster-state"),
         ({"initial-cluster": "m1"}, "is not name=url"),
-        ({"election-timeout": "200"}, "at least as 5 times"),
+        ({"election-timeout": "200"}, "at least 500, five times heartbeat-interval"),
         ({"listen-peer-urls": "unix://127.0.0.1:1"}, "--listen-peer-urls: .* only clients"),
         ({"listen-peer-urls": "http://127.0.0.1"}, "must be of the form http"),
         ({"initial-cluster": "a=127.0.0.1:1"}, "--initial-cluster: .* must begin with http"),

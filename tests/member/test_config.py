@@ -29,7 +29,7 @@ def told(**changes: object) -> MemberConfig:
         ({"name": ""}, "name must not be empty"),
         ({"heartbeat_ms": 0}, "heartbeat-interval must be > 0"),
         ({"heartbeat_ms": 100, "election_ms": 499},
-         r"--election-timeout\[499ms\] should be at least as 5 times as --heartbeat-interval"),
+         "election-timeout is 499 ms: it must be at least 500, five times heartbeat-interval"),
         ({"listen_peer_urls": ("ftp://h:1",)}, "must be of the form http://host:port"),
         ({"advertise_peer_urls": ("http://h",)}, "must be of the form http://host:port"),
     ],

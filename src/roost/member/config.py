@@ -75,10 +75,9 @@ class MemberConfig:
         if self.heartbeat_ms <= 0:
             raise BadMemberConfig("heartbeat-interval must be > 0")
         if self.election_ms < 5 * self.heartbeat_ms:
-            # etcd's own text, so that an operator finds the same advice.
             text = (
-                f"--election-timeout[{self.election_ms}ms] should be at least as 5 times as "
-                f"--heartbeat-interval[{self.heartbeat_ms}ms]"
+                f"election-timeout is {self.election_ms} ms: it must be at least "
+                f"{5 * self.heartbeat_ms}, five times heartbeat-interval"
             )
             raise BadMemberConfig(text)
         for url in (*self.listen_peer_urls, *self.advertise_peer_urls):
