@@ -173,7 +173,7 @@ class Bench:
             server.start()
             try:
                 drives = [self._native(server, turn) for turn in range(self.rounds)]
-                server.settle()
+                server.come_to_rest()
             finally:
                 server.stop()
             yield _found("native", server.name, drives)
@@ -228,7 +228,7 @@ class Bench:
                         driven = drive(it, bodies, LINES * len(bodies), connections)
                         drives.setdefault((it.name, connections), []).append(driven)
             for it in servers:
-                it.settle()
+                it.come_to_rest()
                 grown = it.disk_bytes() - empty[it.name]
                 sizes[it.name] = {"disk B": grown / written, "MiB": it.rss_bytes() / _MI}
         finally:
@@ -261,7 +261,7 @@ class Bench:
                     hosts = [*range(LATE_SERIES)] * (LINES // LATE_SERIES)
                     bodies.append(lines_of(hosts, times.tolist()))
                 drives[kind].append(drive(server, bodies, LINES * len(bodies)))
-                server.settle()
+                server.come_to_rest()
         finally:
             server.stop()
         share = [late.rate / it.rate for it, late in zip(*drives.values(), strict=True)]
@@ -291,7 +291,7 @@ class Bench:
             try:
                 self.say(f"query, {server.name} is filled")
                 drive(server, bodies, total)
-                server.settle()
+                server.come_to_rest()
                 for what, span in asked.items():
                     self.say(f"query, {server.name}, {what}")
                     look = partial(server.rows, 0, *span)

@@ -49,7 +49,7 @@ class Server(Protocol):
     def stop(self) -> None:
         """End it; its data goes with it."""
 
-    def settle(self) -> None:
+    def come_to_rest(self) -> None:
         """Have it do what it does behind writers, as far as it can be told."""
 
     def rows(self, host: int, start: int, stop: int, step: int) -> int:
@@ -116,7 +116,7 @@ class Roost:
         """See `Server`."""
         self.cluster.stop()
 
-    def settle(self) -> None:
+    def come_to_rest(self) -> None:
         """Wait until nothing is frozen."""
         wait(lambda: not self.statistics()["frozen_points"], "sealing does not end", look_s=_LOOK_S)
 
@@ -186,7 +186,7 @@ class Other:
             self.process.wait(END_TIMEOUT_S)
         self.root.cleanup()
 
-    def settle(self) -> None:
+    def come_to_rest(self) -> None:
         """It cannot be told."""
 
     def rows(self, host: int, start: int, stop: int, step: int) -> int:
@@ -265,7 +265,7 @@ class Victoria(Other):
         """See `Other`."""
         ask(self.port, "GET", "/health")
 
-    def settle(self) -> None:
+    def come_to_rest(self) -> None:
         """Have it show what it took, and merge its parts."""
         ask(self.port, "GET", "/internal/force_flush")
 

@@ -168,7 +168,7 @@ def make_control(tree: Path, version: str, architecture: str) -> None:
         write(folder / name, (HERE / name).read_text(), 0o755)
 
 
-def settle(tree: Path, now_s: int) -> None:
+def make_even(tree: Path, now_s: int) -> None:
     """The same modes and times for all files, whoever builds and whenever."""
     for path in [tree, *tree.rglob("*")]:
         if not path.is_symlink():
@@ -224,7 +224,7 @@ def build(wheel: Path, into: Path, python: Path, compression: str) -> Path:
         make_system_files(tree)
         make_documents(tree, version, held, now_s)
         make_control(tree, version, architecture)
-        settle(tree, now_s)
+        make_even(tree, now_s)
         # It takes minutes, and who ends it shall not find half of a package.
         made = Path(folder) / package.name
         command: list[str | Path] = [

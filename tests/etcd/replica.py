@@ -146,7 +146,7 @@ class LocalReplica:
             except StopIteration as end:
                 answer = end.value
             parts.add(txn.take_part(is_last=answer is not None))
-            txn.layer.settle()
+            txn.layer.put_in_order()
             entry = self.store.begin()
             parts.put_into(entry)
             parts.on_proposed()

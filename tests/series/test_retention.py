@@ -168,12 +168,12 @@ def test_what_was_thinned_is_there_by_whole_quarters_and_takes_nothing_more(
     member = filled()
     horizon = NOW - 2 * DAY
 
-    def settle() -> None:
+    def seal_if_wanted() -> None:
         if is_sealed:
             now(member.seal())
 
     member.run(thin, [Thinning(1, horizon)])
-    settle()
+    seal_if_wanted()
     # A point of an hour is in its quarter, and no shorter window has any of it.
     first = NOW - 100 * HOUR
     assert now(held_of(member, first, first + HOUR)) == Held(0, 1)
@@ -182,18 +182,18 @@ def test_what_was_thinned_is_there_by_whole_quarters_and_takes_nothing_more(
     # What comes late is dropped before the horizon, and behind it is a point like others.
     late = np.array([first + 1, horizon - 1, horizon, horizon + 1])
     member.run(append, 0, encode_batch(batch(np.ones(4, np.int64), late, np.ones(4))))
-    settle()
+    seal_if_wanted()
     assert now(held_of(member, TIME_MIN, NOW)) == Held(49, 101)
     # A deletion that cuts a quarter takes all of it there, and behind the horizon what it names.
     member.run(delete_points, [1], first + 5 * MINUTE, first + 6 * MINUTE)
-    settle()
+    seal_if_wanted()
     assert now(held_of(member, TIME_MIN, NOW)) == Held(49, 100)
     member.run(delete_points, [1], horizon - HOUR + 1, horizon + 1)
-    settle()
+    seal_if_wanted()
     assert now(held_of(member, TIME_MIN, NOW)) == Held(48, 98)
     # A horizon never goes back.
     member.run(thin, [Thinning(1, horizon - DAY)])
-    settle()
+    seal_if_wanted()
     assert now(held_of(member, TIME_MIN, NOW)) == Held(48, 98)
     member.run(delete_points, [1], TIME_MIN, TIME_STOP)
     now(member.seal())

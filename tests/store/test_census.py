@@ -43,7 +43,7 @@ class Tree:
                 self.walked_count += 1
                 yield key
 
-    def settle(self) -> None:
+    def put_in_order(self) -> None:
         """What is gone is passed no more."""
         self.gone.clear()
 
@@ -75,8 +75,8 @@ class Counting(RuleBasedStateMachine):
             self.tree.put(key)
 
     @rule()
-    def settle(self) -> None:
-        self.tree.settle()
+    def put_in_order(self) -> None:
+        self.tree.put_in_order()
 
     @rule(begin=st.integers(0, 3000), size=st.integers(1, 900))
     def put_many(self, begin: int, size: int) -> None:
@@ -204,7 +204,7 @@ def test_what_is_gone_is_not_walked_over_however_much_it_is() -> None:
     tree.delete(doomed)
     assert census.count(b"00000090", b"00019910", tree.walk) == 20
     assert tree.was_too_far, "it was counted by what lies beside it"
-    tree.settle()
+    tree.put_in_order()
     assert census.count(b"00000090", b"00019910", tree.walk) == 20
 
 

@@ -99,5 +99,5 @@ def test_putting_new_keys_in_order_does_not_cost_more_the_more_there_are() -> No
     steps: list[int] = []
     for _ in range(60):
         values.update((dice.randbytes(8), b"") for _ in range(key_order.FRESH_COUNT_MAX))
-        steps.append(steps_of(order.settle))
+        steps.append(steps_of(order.put_in_order))
     assert max(steps) < 8 * key_order.FRESH_COUNT_MAX

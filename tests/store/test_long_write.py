@@ -295,7 +295,7 @@ def test_no_step_of_a_follower_is_longer_than_a_part(
     ours = Leader(leader)
     for begin in range(0, len(keys), 250):
         ours.txn.write_rows((Column(tree, (Piece(KEY),)),), keys[begin : begin + 250])
-        ours.txn.layer.settle()
+        ours.txn.layer.put_in_order()
         ours.parts.add(ours.txn.take_part(is_last=False))
         if ours.parts.is_entry_full:
             ours.propose_parts()
@@ -342,7 +342,7 @@ def test_no_step_of_a_long_write_is_long_where_keys_are_counted(tmp_path: Path, 
         end = min(begin + 250, MANY - 2)
         keys = [b"%06d" % number for number in range(begin, end)]
         ours.txn.write_rows((Column(tree, (Piece(KEY),)),), keys)
-        ours.txn.layer.settle()
+        ours.txn.layer.put_in_order()
         ours.end_slice()
     ours.txn.put(tree, b"new", b"value")
     ours.end()

@@ -115,7 +115,7 @@ def layer_of(count: int, *, begin: int = 0) -> Layer:
     layer = Layer()
     for number in range(begin, begin + count):
         layer.put(TREE, b"%08d" % number, b"v")
-        layer.settle()
+        layer.put_in_order()
     return layer
 
 
@@ -214,7 +214,7 @@ def test_what_there_is_no_memory_to_take_over_or_to_merge_is_seen_all_the_same(
 
     assert stack.wants_merge
     with monkeypatch.context() as patch:
-        patch.setattr(Layer, "settle", starve_too)
+        patch.setattr(Layer, "put_in_order", starve_too)
         assert stack.merge(1000) == 0
     assert [key for key, _ in view.scan(TREE)] == seen
     for _ in range(10):

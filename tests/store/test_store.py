@@ -266,7 +266,7 @@ def test_room_is_announced(tmp_path: Path) -> None:
 
 
 def test_a_killed_keeper_is_noticed_and_loses_only_what_was_not_flushed(tmp_path: Path) -> None:
-    """J26, J34."""
+    """J26, J34: a store may lag, since the journal has what it has not."""
     keeper = ProcessKeeper(tmp_path)
     store = Store.open(config=StoreConfig(), keeper=keeper)
     store.bootstrap(make_trees, guid=GUID)

@@ -55,7 +55,7 @@ def test_a_part_passes_so_many_deleted_keys_and_no_more(*, reverse: bool) -> Non
     for key in rows:
         layer.put(TREE, key, None)
     layer.put(TREE, living, b"alive")
-    layer.settle()
+    layer.put_in_order()
     walk = Walk(View([layer], DictBase(rows)), TREE, b"", None, reverse=reverse)
     parts: list[list[tuple[bytes, bytes]]] = []
     steps: list[int] = []
@@ -74,7 +74,7 @@ def test_what_lies_in_a_deleted_range_is_not_looked_at(*, reverse: bool) -> None
         below.put(TREE, b"%08d" % number, b"w")
     above.delete_range(TREE, b"%08d" % 3, b"%08d" % (MANY - 3))
     above.put(TREE, b"%08d" % 100, b"alive")
-    below.settle()
+    below.put_in_order()
     walk = Walk(View([above, below], base), TREE, b"", None, reverse=reverse)
     found: list[tuple[bytes, bytes]] = []
     assert steps_of(lambda: found.extend(walk.take(256))) < 1000

@@ -2,10 +2,10 @@
 
 A dictionary remembers in which order its keys came.  So those that are *fresh*, in no block yet,
 are the last of it, and whoever adds one has nothing to do for that.  They are put in order when
-somebody asks for the order, or when there are more than FRESH_COUNT_MAX of them (`Layer.settle`).
-A hundred thousand that are sorted in one go take a twentieth of a second (D14); two thousand that
-are put into blocks take one or two milliseconds, however many are there.  Keys that come in
-increasing order cost next to nothing.
+somebody asks for the order, or when there are more than FRESH_COUNT_MAX of them
+(`TreeLayer.put_in_order`).  A hundred thousand that are sorted in one go take a twentieth of a
+second (D14); two thousand that are put into blocks take one or two milliseconds, however many are
+there.  Keys that come in increasing order cost next to nothing.
 
 Full?  A reference a key; blocks have BLOCK_COUNT_MAX keys at most.
 """
@@ -39,7 +39,7 @@ class KeyOrder:
         """How many stand in no block yet."""
         return len(self._values) - self._placed_count
 
-    def settle(self) -> None:
+    def put_in_order(self) -> None:
         """Put all keys in order.
 
         Raises:
@@ -128,12 +128,12 @@ class KeyOrder:
 
     def keys(self) -> list[bytes]:
         """All keys, in order."""
-        self.settle()
+        self.put_in_order()
         return [key for block in self._blocks for key in block]
 
     def ranks(self, bounds: list[bytes]) -> list[int]:
         """Of each bound, in order, how many keys lie before it; a step a block and a bound."""
-        self.settle()
+        self.put_in_order()
         blocks, firsts = self._blocks, self._firsts
         before = [0, *accumulate(map(len, blocks))]
         found: list[int] = []
@@ -147,7 +147,7 @@ class KeyOrder:
         self, first: bytes, stop: bytes | None, *, reverse: bool = False
     ) -> Iterator[bytes]:
         """The keys of a range in order; none may be added meanwhile."""
-        self.settle()
+        self.put_in_order()
         return self._backward(first, stop) if reverse else self._forward(first, stop)
 
     def _forward(self, first: bytes, stop: bytes | None) -> Iterator[bytes]:
@@ -176,7 +176,7 @@ class KeyOrder:
 
     def take(self, first: bytes, stop: bytes | None, count_max: int | None = None) -> list[bytes]:
         """Remove keys of a range and their values, `count_max` at most; return them in order."""
-        self.settle()
+        self.put_in_order()
         try:
             taken = self._displace(first, stop, count_max)
         except MemoryError:

@@ -66,10 +66,10 @@ class TreeLayer:
             order = self._order = KeyOrder(self.values)
         return order
 
-    def settle(self) -> None:
+    def put_in_order(self) -> None:
         """Put keys in order when many are not."""
         if len(self.values) > FRESH_COUNT_MAX and self.order.fresh_count > FRESH_COUNT_MAX:
-            self.order.settle()
+            self.order.put_in_order()
 
     def get(self, key: bytes) -> Found:
         """A value, None for "deleted here", MISSING for "ask the layer below"."""
@@ -175,7 +175,7 @@ class TreeLayer:
         for first, stop in above.ranges:
             self.delete_range(first, stop)
         self.values.update(above.values)
-        self.settle()
+        self.put_in_order()
 
 
 class Old:
@@ -311,10 +311,10 @@ class Layer:
                     left = SURVEY_COUNT
         self.few_set = found
 
-    def settle(self) -> None:
+    def put_in_order(self) -> None:
         """Put keys in order; whoever builds a large layer does that now and then."""
         for tree in self.trees.values():
-            tree.settle()
+            tree.put_in_order()
 
     def cover(self, above: "Layer") -> None:
         """Take over what a newer layer knows."""

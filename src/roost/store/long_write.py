@@ -180,14 +180,14 @@ class Assembly:
         except MalformedWriteSet as error:
             self.fault = error
             return False
-        self.layer.settle()
+        self.layer.put_in_order()
         return True
 
 
 def close_layer(layer: Layer) -> Iterator[None]:
     """A long write is complete: it takes its parts away; what is left to be done is in steps."""
     layer.delete_range(PARTS_ID, b"", None)
-    layer.settle()
+    layer.put_in_order()
     return layer.survey()
 
 

@@ -290,6 +290,6 @@ class _Merging:
             values = iter(tree.values.items())
             while rows := list(islice(values, _STEP_COUNT)):
                 mine.values.update(rows)
-                self.lower.settle()
+                self.lower.put_in_order()
                 yield len(rows)
         self.lower.size_bytes += self.upper.size_bytes

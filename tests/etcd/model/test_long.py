@@ -164,7 +164,7 @@ def test_thirty_thousand_keys_go_in_steps_that_are_bounded(name: str) -> None:
         parts += 1
         next(steps, None)
         size_bytes += len(txn.take_part(is_last=False))
-        txn.layer.settle()
+        txn.layer.put_in_order()
 
     while txn.has(mvcc.kv, b"k029999"):
         longest = max(longest, steps_of(lambda: run_slice(txn)))

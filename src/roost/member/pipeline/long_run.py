@@ -89,7 +89,7 @@ class LongRun:
         if has_run:
             self._rest = close_layer(txn.layer)
         else:
-            txn.layer.settle()
+            txn.layer.put_in_order()
 
     def drop(self, outcome: RoostError) -> None:
         """Have nothing of it take effect, and tell its caller why."""
