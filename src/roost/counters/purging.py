@@ -34,7 +34,6 @@ class Purging:
         self._counting = counting
         self._reports = reports
         self._is_running = False
-        self._refused_at = 0
         counting.lookers.append(self.look)
 
     async def purge(self, *, is_forced: bool = False) -> dict[str, int]:

@@ -15,7 +15,7 @@ from roost.database import Transaction
 from roost.errors import NotExecuted, OutcomeUnknown
 from roost.objects import Context, Machine, command, query
 from roost.objects.layouts.heads import HEAD
-from roost.objects.layouts.machines import LAST, Kept, MachineHead, Snapshot, index_of, last_of
+from roost.objects.layouts.machines import LAST, Kept, MachineHead, Snapshot, last_of
 from roost.objects.replica import Replica
 from roost.sim import Broken, Session
 from tests.samples import SAMPLES
@@ -116,7 +116,7 @@ def is_whole(txn: Transaction) -> bool:
         return True
     snapshot = msgspec.msgpack.decode(rows.pop(HEAD), type=MachineHead).snapshot
     last = last_of(rows.pop(LAST))
-    indexes = [index_of(key) for key in rows]
+    indexes = [int.from_bytes(key[1:], "big") for key in rows]
     begun = 0 if snapshot is None else snapshot.index
     return indexes == [*range(indexes[0], last + 1)] and indexes[0] <= begun + 1
 

@@ -23,10 +23,8 @@ from crc32c import crc32c
 from roost.member.errors import BackupDamaged
 from roost.member.snapshots.files import decode_entries
 from roost.raft import Entry
-from roost.store import (
-    StoreError,
-    read_applied_file,
-)
+from roost.store import StoreError, read_applied_file
+from roost.store.snapshot import sync_directory
 
 DIGEST_BYTES = 32
 _MAGIC, _FORMAT = b"RINC", 1
@@ -91,11 +89,7 @@ class FileWriter:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._part.rename(self._path)
-        directory = os.open(self._path.absolute().parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        sync_directory(self._path.absolute().parent)
 
 
 def write_full(path: Path, blobs: Iterable[bytes]) -> Backup:

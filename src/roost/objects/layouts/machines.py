@@ -108,11 +108,6 @@ def command_key(index: int) -> bytes:
     return ITEM + _INDEX.pack(index)
 
 
-def index_of(key: bytes) -> int:
-    """The index of the command at `key`."""
-    return int(_INDEX.unpack_from(key, 1)[0])
-
-
 def part_key(name: str, index: int, nonce: bytes, part: int) -> tuple[str, bytes]:
     """Where a part of a snapshot is."""
     return name, _PART.pack(index, nonce, part)
