@@ -54,6 +54,21 @@ def test_every_link_between_our_pages_leads_somewhere() -> None:
                 assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+def _cells(row: str) -> int:
+    return re.sub(r"\\\||`[^`]*`", "", row).strip().strip("|").count("|")
+
+
+def test_every_row_of_a_table_has_as_many_cells_as_its_head() -> None:
+    """A table that was put into another one's row was neither."""
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "src").rglob("*.md")]
+    for page in pages:
+        text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+        for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+            head, *rows = table.splitlines()
+            odd = [it for it in rows if _cells(it) != _cells(head)]
+            assert odd == [], f"{page.relative_to(ROOT)}: {odd[:1]}"
+
+
 def test_every_test_that_a_page_names_is_there() -> None:
     """A row of `docs/bugs.md` is worth the test that showed the bug."""
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent.parent
 SOURCES = ROOT / "src" / "roost"
 FILE_LINES_AIM, FILE_LINES_WARNED, FILE_LINES_MAX = 400, 600, 800
 FUNCTION_LINES_MAX = 70
+ATTRIBUTES_MAX = 40
 UNFINISHED = "FIX" + "ME"
 FORBIDDEN_MODULES = {"pickle", "marshal", "shelve", "unittest.mock"}
 # Words that say nothing of what is in a file.
@@ -71,6 +72,11 @@ def all_in_one_worker() -> Iterator[None]:
     gc.enable()
 
 
+# What a test says that only names points of a list, or a section of the thesis.
+NUMBERS_ONLY = re.compile(r"(?:(?:Checklist|[JP])?[ ]?\d+[,;.]?\s*)+")
+THESIS = re.compile(r"[Tt]hesis,? (?:§|Figure )?\d")
+
+
 def tracked_files() -> list[Path]:
     listed = subprocess.run(
         ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True
@@ -115,6 +121,25 @@ def test_a_file_that_is_longer_than_we_aim_at_has_its_reason() -> None:
     }
     long = [it for it, text in written.items() if len(text.splitlines()) > FILE_LINES_AIM]
     assert sorted(reasons) == sorted(str(it.relative_to(SOURCES)) for it in long)
+
+
+def _knowing_too_much(path: Path) -> Iterator[str]:
+    for node in nodes(path):
+        if isinstance(node, ast.ClassDef):
+            own = {
+                it.attr
+                for it in ast.walk(node)
+                if isinstance(it, ast.Attribute)
+                and isinstance(it.ctx, ast.Store)
+                and _is_name(it.value, "self")
+            }
+            if len(own) > ATTRIBUTES_MAX:
+                yield f"{node.name} has {len(own)} attributes"
+
+
+def test_no_object_knows_everything() -> None:
+    """`Core` once had 42 attributes, and five writers from outside."""
+    assert faults(_knowing_too_much, PRODUCTION) == []
 
 
 def _forbidden(path: Path) -> Iterator[str]:
@@ -166,6 +191,29 @@ def _unexplained(path: Path) -> Iterator[str]:
 
 def test_an_exception_to_a_rule_says_why() -> None:
     assert faults(_unexplained, PYTHON) == []
+
+
+def _said_of_tests(path: Path) -> Iterator[str]:
+    for node in nodes(path):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            said = ast.get_docstring(node) or ""
+            if NUMBERS_ONLY.fullmatch(said):
+                yield f"{node.name} teaches nothing to who has not the list open"
+            if THESIS.search(said) and '"' not in said:
+                yield f"{node.name} does not quote the sentence that it shows"
+
+
+def test_a_test_says_what_it_shows_and_quotes_the_sentence_of_the_thesis() -> None:
+    assert faults(_said_of_tests, _python("tests")) == []
+
+
+@pytest.mark.parametrize(
+    "said", ["J22.", "Checklist 142; J10, J11.", "Thesis §3.5: only a conflict deletes."]
+)
+def test_a_test_that_only_points_somewhere_is_found(said: str, tmp_path: Path) -> None:
+    path = tmp_path / "test_it.py"
+    path.write_text(f'def test_it() -> None:\n    """{said}"""\n')
+    assert len(list(_said_of_tests(path))) == 1
 
 
 def _banners(path: Path) -> Iterator[str]:
@@ -237,6 +285,30 @@ def test_a_package_has_its_design(package: Path) -> None:
     named = {word for code in re.findall(r"`([^`\n]+)`", text) for word in re.findall(r"\w+", code)}
     files = [it for it in PRODUCTION if package in it.parents and it.name != "__init__.py"]
     assert sorted(it.stem for it in files if it.stem not in named) == []
+
+
+# Of protobuf, and the beginnings of families of names.
+NAMED_ELSEWHERE = {"symbol_database", "look_at_", "judge_"}
+
+
+def test_a_design_names_what_there_is() -> None:
+    """A name that was changed in the code and not beside it leads nowhere."""
+    lost = {
+        (name, str(design.relative_to(ROOT)))
+        for design in SOURCES.rglob("DESIGN.md")
+        for code in re.findall(r"`([\w./:()]+)`", design.read_text())
+        for name in re.findall(r"[A-Za-z_]\w+", code)
+        if name not in NAMED_ELSEWHERE
+    }
+    assert len(lost) > 1000
+    files = [it for it in SOURCES.rglob("*") if it.suffix in (".py", ".js", ".proto", ".html")]
+    files += [*_python("tests"), ROOT / "pyproject.toml", ROOT / "Makefile"]
+    paths = {part for it in files for part in it.relative_to(ROOT).with_suffix("").parts}
+    lost = {it for it in lost if it[0] not in paths}
+    for path in files:
+        words = set(re.findall(r"\w+", path.read_text())) if lost else set()
+        lost = {it for it in lost if it[0] not in words}
+    assert sorted(lost) == []
 
 
 def _loose_data(path: Path) -> Iterator[str]:
@@ -409,6 +481,8 @@ SECOND_WORDS = {
 }
 # To settle a future, and the word of the scenarios.
 SETTLERS = {"settle_future", "settle", "do_settle"}
+SETTLES_FUTURES = {"src/roost/etcd/border.py", "src/roost/etcd/v2/asking.py"}
+SETTLES_CORES = {"src/roost/sim/cores/cores.py", "bench/core.py"}
 
 
 def _names_of(node: ast.AST) -> str:
@@ -448,6 +522,17 @@ def _second_words(all_nodes: Iterable[ast.AST]) -> Iterator[str]:
 
 def test_a_thing_has_one_word() -> None:
     assert faults(lambda path: _second_words(nodes(path)), PYTHON) == []
+
+
+def test_nothing_settles_but_futures_and_cores() -> None:
+    """Where it is called it has the name that it was given here."""
+    named = {
+        str(path.relative_to(ROOT))
+        for path in PYTHON
+        for node in nodes(path)
+        if isinstance(node, ast.FunctionDef) and node.name == "settle"
+    }
+    assert named == SETTLES_FUTURES | SETTLES_CORES
 
 
 @pytest.mark.parametrize(

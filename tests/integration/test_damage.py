@@ -224,7 +224,7 @@ def test_a_member_whose_state_differs_finds_out_and_rebuilds(tmp_path: Path) -> 
 
 
 def test_a_single_member_says_what_would_be_lost_before_it_loses_it(tmp_path: Path) -> None:
-    """J22."""
+    """J22: nobody else has what is damaged, so a person decides, and is told what it costs."""
     from click.testing import CliRunner
 
     from roost.cli.main import main

@@ -112,7 +112,7 @@ def test_a_failed_sync_ends_the_process_and_nothing_is_acknowledged_after_it(
 
 
 def test_thirty_kills_of_whole_clusters_lose_nothing(tmp_path: Path) -> None:
-    """P1."""
+    """P1: every put that was acknowledged before a kill is there after it."""
     report = run_outages(tmp_path, members=3, kills=10, power_cuts=0, say=print)
     assert report.lost == []
     assert report.kills == 30

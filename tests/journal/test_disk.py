@@ -41,7 +41,7 @@ def test_a_write_of_more_buffers_than_one_call_takes_is_whole(tmp_path: Path) ->
 
 
 def test_a_short_write_is_carried_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """J10."""
+    """J10: the kernel may take less than it was given, and that is no error."""
     file = OsDisk().open(tmp_path / "file", create=True)
     monkeypatch.setattr(os, "pwritev", lambda _fd, _buffers, _offset: 3)
     file.pwrite([b"hello ", b"world"], 0)

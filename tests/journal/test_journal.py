@@ -19,7 +19,7 @@ def test_entries_and_hard_state_come_back() -> None:
 
 
 def test_segments_roll_and_the_whole_log_is_read_across_them() -> None:
-    """J28."""
+    """J28: where one segment ends is known by the next, so that none is read short."""
     disk = SimDisk()
     journal = open_journal(disk)
     expected = [entry(it) for it in range(1, 300)]
@@ -38,7 +38,7 @@ def test_an_entry_larger_than_a_segment_gets_one_of_its_own() -> None:
 
 
 def test_a_conflicting_tail_is_replaced() -> None:
-    """J27."""
+    """J27: what is dropped and what replaces it are one batch, after a start as well."""
     disk = SimDisk()
     journal = open_journal(disk)
     journal.persist(HardState(1, 0), [entry(it) for it in range(1, 150)])
@@ -91,7 +91,10 @@ def test_a_truncation_after_a_compaction_cuts_where_it_says() -> None:
 
 
 def test_a_batch_is_not_durable_before_it_is_finished() -> None:
-    """Checklist 142; J10, J11."""
+    """What is on its way to the disk promises nothing.
+
+    Checklist 142; J10, J11.
+    """
     journal = open_journal(SimDisk())
     batch = journal.prepare(HardState(1, 0), [entry(1)])
     assert journal.durable_index == 0
@@ -102,7 +105,10 @@ def test_a_batch_is_not_durable_before_it_is_finished() -> None:
 
 
 def test_after_one_failed_sync_nothing_is_written_any_more() -> None:
-    """Checklist 149; J15."""
+    """The next sync might say that all is well of pages that the kernel has dropped.
+
+    Checklist 149; J15.
+    """
     disk = SimDisk()
     journal = open_journal(disk)
     journal.persist(HardState(1, 0), [entry(1)])

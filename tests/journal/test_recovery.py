@@ -21,7 +21,7 @@ from tests.journal.journals import (
 
 
 def test_a_damaged_slot_is_written_anew() -> None:
-    """J5."""
+    """J5: its frame names the same entry, far away from it."""
     disk = acknowledged()
     _, data = wal_file(disk)
     data[8192 + 64 * 5 + 3] ^= 1
@@ -32,7 +32,7 @@ def test_a_damaged_slot_is_written_anew() -> None:
 
 
 def test_a_damaged_head_is_written_anew() -> None:
-    """J4."""
+    """J4: the payload vouches for itself, and the slot says what it is."""
     disk = acknowledged()
     _, data = wal_file(disk)
     data[data.index(FRAME_MAGIC, data.index(b"5/1-")) + 20] ^= 1
@@ -41,7 +41,7 @@ def test_a_damaged_head_is_written_anew() -> None:
 
 @pytest.mark.parametrize("position", range(20))
 def test_a_damaged_payload_keeps_its_identity_until_a_peer_brings_it_back(position: int) -> None:
-    """J19, J20."""
+    """J19, J20: index, term and checksum are known, so the right bytes are, too."""
     disk = acknowledged()
     _, data = wal_file(disk)
     index = position + 1

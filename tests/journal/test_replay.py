@@ -46,7 +46,7 @@ def test_a_hole_ends_a_run_and_what_follows_begins_another() -> None:
 
 
 def test_a_truncation_drops_what_it_names_and_all_behind() -> None:
-    """J27."""
+    """J27: it is a record like others, so a crash never leaves half of it."""
     it = replay(frame(1), frame(2), frame(3), frame(2, 2, TRUNCATE), frame(2, 2))
     assert runs(it) == [(0, 2)]
     assert list(it.runs[0].index.terms) == [1, 2]
@@ -89,6 +89,6 @@ def test_a_damaged_entry_keeps_its_place_and_its_term() -> None:
     ],
 )
 def test_valid_frames_that_contradict_each_other_are_damage(second: Recovered, fact: str) -> None:
-    """J6."""
+    """J6: a checksum says that the bytes are ours, not that they make a log."""
     with pytest.raises(JournalDamaged, match=fact):
         replay(frame(1, 2), second)

@@ -39,7 +39,7 @@ def test_a_segment_is_opened_as_it_was_installed() -> None:
 
 @pytest.mark.parametrize("offset", [0, 4096])
 def test_either_head_is_enough(offset: int) -> None:
-    """J2."""
+    """J2: whose a segment is stands in two sectors, and one may be torn."""
     disk = SimDisk()
     installed(disk)
     disk.files[PATH].cache[offset : offset + 512] = bytes(512)

@@ -32,7 +32,7 @@ def test_a_small_record_with_numbers_beyond_all_is_damage(name: str) -> None:
 
 
 def test_a_flipped_bit_in_any_small_file_is_repaired_from_its_twin() -> None:
-    """J24."""
+    """J24: one is written after the other, so that one of them is always whole."""
     names = [f"{name}.{copy}" for name in ("hard", "catalog", "identity") for copy in "ab"]
     for name in names:
         for place in range(0, len(acknowledged().files[HOME / name].cache), 7):

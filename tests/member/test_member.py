@@ -223,7 +223,10 @@ def test_members_publish_their_names_and_client_urls(tmp_path: Path) -> None:
 def test_a_leader_with_a_lease_reads_without_asking_and_only_while_it_is_heard(
     tmp_path: Path,
 ) -> None:
-    """Checklist 54."""
+    """Until a lease is over nobody else can lead; of what is after it, it says nothing.
+
+    Checklist 54.
+    """
 
     async def story(cluster: Cluster) -> None:
         leader = await cluster.leader()

@@ -27,9 +27,9 @@ ADD, LEARN, REMOVE = ChangeKind.ADD_VOTER, ChangeKind.ADD_LEARNER, ChangeKind.RE
 
 
 def test_an_old_append_deletes_nothing() -> None:
-    """Thesis §3.5: only a conflict deletes; what an old message does not know of is none.
+    """Thesis Figure 3.1: it deletes only "if an existing entry conflicts with a new one".
 
-    Checklist 64, 66, 69, 74.
+    What an old message does not know of is no conflict.  Checklist 64, 66, 69, 74.
     """
     core = core_with([entry(1, 1), entry(2, 1), entry(3, 1)], 1)
     core.step(AppendEntries(1, 2, 0, 0, 0, (entry(1, 1),)))

@@ -130,7 +130,11 @@ def test_every_configuration_that_can_be_reached_is_valid_and_survives_its_bytes
 def test_majorities_of_neighbouring_configurations_meet(
     changes: list[Change], how: Transition, order: list[int]
 ) -> None:
-    """Thesis §4.1, §4.3: what one can commit, the other must have heard of."""
+    """Thesis §4.1: of the old cluster any majority "overlaps with any majority of the new cluster".
+
+    So what one can commit, the other has heard of; a joint configuration (§4.3) is between two
+    that need not overlap, and overlaps with both.
+    """
     old = Configuration(voters=(1, 2, 3))
     try:
         new = next_configuration(old, changes, how, 1)

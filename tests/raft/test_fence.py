@@ -213,7 +213,7 @@ def test_the_fence_falls_in_a_later_term_too() -> None:
 
 
 def test_a_damaged_entry_stops_applying_and_counting_but_not_the_vote() -> None:
-    """J19."""
+    """J19: its content is gone and its term is not, and a vote goes by the term."""
     made = cluster()
     made.crash(3)
     node = made.nodes[3]

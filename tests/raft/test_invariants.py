@@ -100,6 +100,56 @@ def test_nobody_else_changes_a_core() -> None:
                 assert "core.state." not in target and "core.log." not in target, path
 
 
+def takes_state(function: ast.FunctionDef) -> bool:
+    given = [it.annotation for it in function.args.args if it.annotation is not None]
+    return "State" in map(ast.unparse, given)
+
+
+def moving_methods() -> set[str]:
+    """Methods of the log that change something, themselves or by others of it."""
+    written = methods(log, "Log")
+    found: set[str] = set()
+    while True:
+        more = {
+            name
+            for name, it in written.items()
+            if any(target.startswith("self.") for target in assigned(it))
+            or any(f"self.{other}(" in ast.unparse(it) for other in found)
+        }
+        if more == found:
+            return found
+        found = more
+
+
+@pytest.mark.pure("it reads the source of a module")
+def test_nobody_else_speaks_in_a_conversation() -> None:
+    """Called past `Core`, it would end in no invariants."""
+    sources = Path(roost.__file__).parent
+    spoken = {
+        (f"roost.raft.{path.stem}", it.name)
+        for path in (sources / "raft").glob("*.py")
+        for it in ast.parse(path.read_text()).body
+        if isinstance(it, ast.FunctionDef) and takes_state(it)
+    }
+    assert ("roost.raft.append", "on_append_entries") in spoken
+    moving = moving_methods()
+    assert {"append_after", "commit_to"} <= moving
+    whole = {module for module, _ in spoken}
+    for path in sorted(sources.rglob("*.py")):
+        text = path.read_text()
+        if path.parent.name == "raft" or "raft" not in text:
+            continue
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.ImportFrom):
+                names = {(node.module, it.name) for it in node.names}
+                assert names.isdisjoint(spoken), path
+                assert whole.isdisjoint(f"{node.module}.{it.name}" for it in node.names), path
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                of = ast.unparse(node.func.value)
+                assert not of.endswith("core.state"), path
+                assert not (of.endswith("core.log") and node.func.attr in moving), path
+
+
 def test_looking_changes_nothing() -> None:
     network = CoreCluster(3)
     network.elect(1)

@@ -72,9 +72,9 @@ def test_committed_entries_that_there_is_no_memory_to_read_are_handed_out_later(
 
 
 def test_what_is_committed_is_never_cut() -> None:
-    """Thesis Figure 3.2, leader completeness: no later leader lacks it, so none asks for that.
+    """Thesis Figure 3.2: it is "in the logs of the leaders for all higher-numbered terms".
 
-    Checklist 58, 67.
+    So none of them asks for that.  Checklist 58, 67.
     """
     log = log_of([entry(1, 1), entry(2, 1)], applied=1)
     log.commit_to(2)

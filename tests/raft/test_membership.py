@@ -91,9 +91,9 @@ def test_a_learner_is_promoted_only_when_it_has_caught_up() -> None:
 
 
 def test_one_change_at_a_time_and_only_for_the_configuration_it_was_meant_for() -> None:
-    """Thesis §4.1 waits until the change before is committed; here it must be in force.
+    """Thesis §4.1: a change "is complete once the Cnew entry is committed", and the next may begin.
 
-    Checklist 124.
+    Here the one before must also be in force, which is when it is applied.  Checklist 124.
     """
     network = seeded(3, 2)
     core = network.nodes[1].core
@@ -132,9 +132,9 @@ def test_a_new_leader_waits_for_what_may_be_a_change() -> None:
 
 
 def test_a_joint_configuration_is_left_by_itself_even_by_the_next_leader() -> None:
-    """Thesis §4.3: the leader appends the configuration after it; which leader does not matter.
+    """Thesis §4.3: then it is "safe for the leader to create a log entry describing Cnew".
 
-    Checklist 129, 130.
+    Which leader does not matter.  Checklist 129, 130.
     """
     network = seeded(3, 2)
     network.nodes[1].core.propose_change([Change(ADD, 4), Change(REMOVE, 2)])

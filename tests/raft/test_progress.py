@@ -141,7 +141,10 @@ LOGS = st.lists(st.integers(1, 4), max_size=12).map(sorted)
 def test_the_place_where_two_logs_part_is_found_whatever_is_late_or_doubled(
     ours: list[int], theirs: list[int], data: st.DataObject
 ) -> None:
-    """Two logs with one term at one index are equal up to there (thesis, 3.5): so are these."""
+    """Thesis Figure 3.2: they are "identical in all entries up through the given index".
+
+    That is said of two logs with one term at that index, and these are made so.
+    """
     agree = 0
     while agree < min(len(ours), len(theirs)) and ours[agree] == theirs[agree]:
         agree += 1

@@ -58,7 +58,7 @@ def test_a_follower_reads_through_the_leader() -> None:
 
 
 def test_an_echo_of_an_earlier_round_confirms_no_later_one() -> None:
-    """Thesis §6.4: a round proves that we led after the read arrived, and not before."""
+    """Thesis §6.4: nobody else led "at the moment it sent the heartbeats", not later."""
     network = CoreCluster(3)
     core = network.elect(1)
     network.settle()

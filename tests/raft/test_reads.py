@@ -79,7 +79,10 @@ def test_whoever_asked_a_leader_that_is_gone_is_told_once() -> None:
 
 
 def test_a_follower_that_hears_of_another_leader_waits_for_nothing_of_the_one_before() -> None:
-    """What the one who is gone was asked fails, though its answer comes late (thesis §6.4)."""
+    """Thesis §6.4: the leader is "asked for a current readIndex", and this one leads no more.
+
+    What it was asked fails, though its answer may come late.
+    """
     network = CoreCluster(3)
     network.elect(1)
     network.settle()

@@ -28,7 +28,7 @@ OFFER = SnapshotOffer(2, 2, 10, 2, 0, Configuration(voters=(1, 2, 3)))
 
 
 def test_a_peer_whose_entries_are_compacted_away_gets_a_snapshot() -> None:
-    """Thesis §5.1: a leader that has discarded what a slow follower needs sends it its state.
+    """Thesis §5: when it "has already discarded the next log entry that it needs to send".
 
     Checklist 92, 99, 100, 101, 102, 108.
     """
@@ -74,7 +74,7 @@ def test_an_offer_is_handed_to_the_driver_once() -> None:
 
 
 def test_an_offer_of_what_the_log_holds_only_commits() -> None:
-    """Thesis §5.1: with a prefix of its log in the snapshot a follower keeps the entries behind it.
+    """Thesis §5: then those "following the snapshot are still valid and must be retained".
 
     Checklist 102.
     """

@@ -123,7 +123,7 @@ def test_a_vote_belongs_to_its_term_and_outlives_the_role() -> None:
 
 
 def test_a_pre_candidate_moves_neither_term_nor_vote() -> None:
-    """Thesis §9.6: a term is begun when a majority would vote for it, and not before."""
+    """Thesis §9.6: it "only increments its term if it first learns" that it could win."""
     state = state_of(term=3, vote=2)
     state.follow(2)
     state.become_pre_candidate()
@@ -276,7 +276,10 @@ def test_what_promises_something_waits_for_the_disk_and_what_does_not_goes_now()
 
 
 def test_a_refused_proposal_says_whether_to_go_elsewhere_or_to_wait() -> None:
-    """Checklist 41, 136, 138."""
+    """Who is refused can only do the right thing next if the reason is true.
+
+    Checklist 41, 136, 138.
+    """
     nobody, follower, handing_over = state_of(), state_of(), leading()
     follower.follow(2)
     assert handing_over.check_may_propose() is handing_over.leading

@@ -317,7 +317,7 @@ def test_what_was_not_read_to_its_end_says_nothing(
 def test_a_member_that_came_back_with_less_is_told_of_once_for_as_long_as_we_lead(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """J23."""
+    """J23: its disk has acknowledged what it did not keep, which somebody should hear, once."""
     caplog.set_level(logging.ERROR)
     keeping = Keeping()
     for lost, told in ((5, 1), (5, 1), (4, 1), (6, 2)):

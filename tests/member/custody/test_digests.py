@@ -52,7 +52,7 @@ def test_equal_states_are_nobodys_business() -> None:
 
 
 def test_a_member_that_differs_from_the_majority_is_wrong() -> None:
-    """J39."""
+    """J39: of one log position there is one state."""
     world = World(3)
     world.hear(2, 1000, GOOD)
     world.hear(3, 1000, GOOD)

@@ -56,7 +56,7 @@ def lets_drop(configuration: Configuration, own: Answer, *said: Answer) -> bool:
 def test_what_cannot_have_been_on_a_majority_is_dropped(
     own: Answer, others: tuple[Answer, ...], *, is_dropped: bool
 ) -> None:
-    """J21."""
+    """J21: then nobody was told that it is committed, and waiting for it would never end."""
     assert lets_drop(THREE, own, *others) is is_dropped
 
 

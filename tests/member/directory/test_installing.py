@@ -46,7 +46,10 @@ def test_a_file_that_is_not_the_store_that_was_offered_is_refused(tmp_path: Path
 def test_a_crash_in_an_installation_leaves_the_old_state_or_the_new_one(
     tmp_path: Path, crash_before: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Checklist 110; J32."""
+    """A store of one and a journal of the other would be neither.
+
+    Checklist 110; J32.
+    """
     ahead = open_at(tmp_path, "ahead")
     write(ahead, 30, b"new")
     held = snapshot_of(ahead, tmp_path / "copy")

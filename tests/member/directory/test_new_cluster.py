@@ -112,7 +112,10 @@ def identity_of(root: Path, disk: SimDisk) -> int:
 
 
 def test_a_survivor_goes_on_alone_with_all_it_has(tmp_path: Path) -> None:
-    """Checklist 135."""
+    """It is another cluster from then on, so that the old one can never mix with it.
+
+    Checklist 135.
+    """
     disk = make_survivor(tmp_path)
     old = identity_of(tmp_path, disk)
     identity = found_new_cluster(config_at(tmp_path), bootstrap, MemoryWorld(disk))

@@ -212,7 +212,7 @@ def test_what_waits_is_applied_only_while_there_is_room() -> None:
 def test_a_leader_begins_with_the_first_entry_of_its_own_term(
     role: Role, kind: EntryKind, term: int, *, opens: bool
 ) -> None:
-    """Before it, its state may lack what is committed (thesis, 6.4)."""
+    """Thesis §6.4: before it, of what is committed "it may not know which those are"."""
     world = World()
     world.role = role
     world.applier.apply([entry(FIRST, kind, term), entry(FIRST + 1)])

@@ -139,7 +139,10 @@ def test_a_slow_disk_gets_a_thread_and_a_fast_one_the_loop_again() -> None:
 
 
 def test_on_the_thread_order_is_kept_and_nothing_is_promised_early() -> None:
-    """Checklist 141, 142, 146; J9, J11."""
+    """A thread takes the waiting from the loop, and must not take the order with it.
+
+    Checklist 141, 142, 146; J9, J11.
+    """
 
     async def story() -> None:
         bench = Bench()
