@@ -64,6 +64,7 @@ class Call:
         "_begun_s",
         "_buffer",
         "_granted_bytes",
+        "_is_begun",
         "deadline",
         "has_place",
         "head",
@@ -86,6 +87,8 @@ class Call:
         # What has come of a message that goes on; it grows in place, however small its parts are.
         self._buffer: bytearray | None = None
         self._begun_s = self.moved_s = carrier.received_s
+        # Headers have left, since an answer in parts, or a stream, has begun.
+        self._is_begun = False
         self.is_done = self.is_waiting = self.has_place = False
         self.deadline = 0.0
         # Of the message that has begun to come (see `bodies`): what is kept of it, what it needs,
@@ -168,9 +171,14 @@ class Call:
         self._send_end(trailers)
         self.sender.schedule_flush()
 
+    def _begin(self) -> None:
+        self._is_begun = True
+        self.sender.h2.send_headers(self.stream, HEADERS)
+
     def _send_end(self, trailers: bytes) -> None:
         """Headers and trailers are one block when nothing was sent between them."""
-        self.sender.h2.send_trailers(self.stream, HEADERS + trailers)
+        head = b"" if self._is_begun else HEADERS
+        self.sender.h2.send_trailers(self.stream, head + trailers)
 
     def _gather(self, data: bytes) -> bytes | bytearray:
         """All that has come and was not read."""
@@ -249,14 +257,13 @@ class Call:
 class UnaryCall(Call):
     """One request, one answer; the handler answers once, now or later."""
 
-    __slots__ = ("_handle", "_is_begun", "_left_bytes")
+    __slots__ = ("_handle", "_left_bytes")
 
     def __init__(self, carrier: Carrier, stream: Stream, head: Head, handle: UnaryHandler) -> None:
         """Give the request to `handle`."""
         super().__init__(carrier, stream, head)
         self._handle = handle
-        # An answer in parts has begun, and so much of it is to come.
-        self._is_begun = False
+        # How much is to come of an answer in parts that has begun.
         self._left_bytes = 0
 
     def reply(self, message: bytes) -> None:
@@ -291,11 +298,9 @@ class UnaryCall(Call):
         """Answer with a message that follows by `send`."""
         assert size > 0, "an answer has a header"
         if not self.is_done:
-            self._is_begun = True
+            self._begin()
             self._left_bytes = size
-            h2 = self.sender.h2
-            h2.send_headers(self.stream, HEADERS)
-            h2.send_data(self.stream, b"\0" + size.to_bytes(4, "big"))
+            self.sender.h2.send_data(self.stream, b"\0" + size.to_bytes(4, "big"))
         return self
 
     def send(self, part: bytes) -> None:
@@ -325,12 +330,6 @@ class UnaryCall(Call):
         on_drain, self.on_drain = self.on_drain, None
         if on_drain is not None:
             on_drain()
-
-    def _send_end(self, trailers: bytes) -> None:
-        if self._is_begun:
-            self.sender.h2.send_trailers(self.stream, trailers)
-        else:
-            super()._send_end(trailers)
 
     def feed(self, data: bytes) -> None:
         """Bytes of the request; it is handled when the stream has ended."""

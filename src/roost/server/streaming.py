@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from roost.call import Code, OpenStream, StreamHandler
-from roost.server.calls import HEADERS, OVER, PREFIX_BYTES, Call, Carrier, cut
+from roost.server.calls import OVER, PREFIX_BYTES, Call, Carrier, cut
 from roost.server.h2 import Stream
 from roost.server.methods import Head
 
@@ -26,7 +26,7 @@ class StreamCarrier(Carrier, Protocol):
 class StreamingCall(Call):
     """Any number of messages both ways."""
 
-    __slots__ = ("_handler", "_hold", "_is_begun", "_is_left")
+    __slots__ = ("_handler", "_hold", "_is_left")
 
     def __init__(
         self, carrier: StreamCarrier, stream: Stream, head: Head, opener: OpenStream
@@ -34,7 +34,6 @@ class StreamingCall(Call):
         """Open the handler."""
         super().__init__(carrier, stream, head)
         self._hold = carrier.hold
-        self._is_begun = False
         # Each knows the other, so it is None once the call is over.
         handler = opener(self)
         self._handler: StreamHandler | None = None if self.is_done else handler
@@ -47,19 +46,11 @@ class StreamingCall(Call):
         """Send messages, in one piece."""
         if self.is_done:
             return
-        h2 = self.sender.h2
         if not self._is_begun:
-            self._is_begun = True
-            h2.send_headers(self.stream, HEADERS)
+            self._begin()
         parts = [part for it in messages for part in (b"\0", len(it).to_bytes(4, "big"), it)]
-        h2.send_data(self.stream, b"".join(parts))
+        self.sender.h2.send_data(self.stream, b"".join(parts))
         self.sender.schedule_flush()
-
-    def _send_end(self, trailers: bytes) -> None:
-        if self._is_begun:
-            self.sender.h2.send_trailers(self.stream, trailers)
-        else:
-            super()._send_end(trailers)
 
     def feed(self, data: bytes) -> None:
         """Bytes of the request; deliver the messages they complete."""
