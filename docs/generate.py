@@ -1,6 +1,6 @@
 """Writes the reference pages from the program itself; `make docs` runs it, a test compares.
 
-`python docs/generate.py` writes docs/reference/{settings,cli,metrics,errors,client,database,objects,testing,consensus,journal,differences}.md,
+`python docs/generate.py` writes docs/reference/{settings,cli,metrics,http,errors,client,database,objects,testing,consensus,journal,differences}.md,
 and deploy/roost.yaml, the configuration that has every setting.
 """
 
@@ -16,8 +16,10 @@ from inspect import getdoc, getmembers, isclass, isfunction, signature
 from pathlib import Path
 from pkgutil import walk_packages
 from textwrap import wrap
+from typing import Any
 
 import click
+from google.protobuf.descriptor import MethodDescriptor
 
 import roost
 from roost.cli.exits import OF_COMMANDS, OF_SERVE
@@ -196,6 +198,80 @@ def metrics_page() -> str:
         "|---|---|---|",
     ]
     lines += [f"| `{name}` | {kind} | {text} |" for name, kind, text in metric_names()]
+    return "\n".join(lines) + "\n"
+
+
+def all_endpoints() -> dict[str, Any]:  # JSON
+    """What a member describes that serves everything; a test asks one."""
+    from roost import etcd
+    from roost.counters.endpoints import ENDPOINTS as COUNTERS
+    from roost.dashboard.endpoints import ENDPOINTS as DASHBOARD
+    from roost.etcd.v3.interface import MEMBER_REPLACE, SINCE
+    from roost.server import app, documented, gateway, health, log_levels, openapi, reflection
+    from roost.server.models import MODELS
+    from roost.server.models.series_endpoints import ENDPOINTS as SERIES
+
+    schemas = [schema for it in MODELS for schema in it.schemas]
+    calls = {
+        f"/{version}/{path}": Called(descriptor)
+        for path, descriptor in gateway.methods_of(etcd.JSON_PATHS, schemas).items()
+        for version in gateway.VERSIONS
+    }
+    spoken = [
+        f"/{schema.package}.{name}/{method.name}".encode()
+        for schema in (*schemas, *health.SCHEMAS, *reflection.SCHEMAS)
+        for name, service in schema.services_by_name.items()
+        for method in service.methods
+    ]
+    spoken += [SINCE, MEMBER_REPLACE]
+    own = (*app.ENDPOINTS, *log_levels.ENDPOINTS, *etcd.V2_ENDPOINTS, *SERIES, *COUNTERS, *DASHBOARD)
+    steps = openapi.document((*own, *documented.ENDPOINTS), calls, etcd.JSON_TEXTS, spoken, "0")
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+@dataclasses.dataclass(frozen=True)
+class Called:
+    """A call of the gateway, that nobody answers."""
+
+    descriptor: MethodDescriptor
+
+
+def http_page() -> str:
+    """Every endpoint of the client port, as `/openapi.json` of a member has them that serves all."""
+    made = all_endpoints()
+    rows: dict[str, list[str]] = {it["name"]: [] for it in made["tags"]}
+    for path, item in made["paths"].items():
+        for method, it in item.items():
+            if method == "$ref":
+                continue
+            takes = ", ".join(f"`{one['name']}`" for one in it.get("parameters", ()) if one["in"] != "path")
+            rows[it["tags"][0]].append(f"| `{method.upper()} {path}` | {takes} | {it['summary']} |")
+    lines = [
+        MADE,
+        "# What the client port answers",
+        "",
+        "One port speaks HTTP/1.1 and gRPC, with TLS or without. This page is made of the tables by which members answer; each",
+        "member tells its own, with its present settings: `GET /openapi.json` for programs (OpenAPI 3.1, with the forms of bodies,",
+        "answers and errors), `GET /endpoints` as text, and the room *Member* of [the dashboard](../how-to/dashboard.md) for people.",
+        "",
+        "    curl http://127.0.0.1:2379/endpoints",
+        "",
+        "While users are on, a token of `POST /v3/auth/authenticate` goes in the header `Authorization`; v2 has users of its own. In the",
+        "document, `x-roost-deep` is a path whose last part may have slashes in it, `x-roost-stream` an answer of JSON in lines without",
+        "end, `x-grpc-method` the call of gRPC that does the same. Paths below `/v3beta/` and `/v3alpha/` are those below `/v3/`.",
+    ]
+    for it in made["tags"]:
+        text, _, page = it["description"].rpartition(" More: docs/")
+        more = "" if page == "reference/http.md" else f" [More]({Path('..') / page})."
+        lines += ["", f"## {it['name']}", "", text + more, ""]
+        lines += ["| request | parameters | what it does |", "|---|---|---|", *rows[it["name"]]]
+    lines += ["", "## gRPC", "", "Services, and their methods; reflection tells their messages.", ""]
+    lines += ["| service | methods |", "|---|---|"]
+    lines += [f"| `{name}` | {', '.join(methods)} |" for name, methods in made["x-grpc-services"].items()]
     return "\n".join(lines) + "\n"
 
 
@@ -470,6 +546,7 @@ PAGES = {
     "settings.md": settings_page,
     "cli.md": cli_page,
     "metrics.md": metrics_page,
+    "http.md": http_page,
     "errors.md": errors_page,
     "client.md": client_page,
     "testing.md": testing_page,

@@ -19,7 +19,7 @@ FLOORS = {
         peer | journal | store | client
         raft
         settings
-        self_signed | door | children | figures | certified | exchange | arrow
+        self_signed | door | children | figures | certified | exchange | arrow | endpoint
         tls | descriptors | faces | ticker | histogram | os_errors | places | lots
         fair_queue | memory | slices | tasks
         call | outcome | memory_limit | tracing
@@ -122,6 +122,7 @@ FLOORS = {
     """,
     "roost.dashboard": """
         interface
+        endpoints
         viewing | pages
         gathering | happenings
         configured | facts | log | ports
@@ -165,7 +166,7 @@ FLOORS = {
         environment | owners
         rows | standing
         algebra | names
-        errors
+        errors | endpoints
     """,
     "roost.counters.aio": """
         counters
@@ -238,15 +239,15 @@ FLOORS = {
         serving
         figures
         models
-        options | gateway | health | reflection | pools | counter_rights | log_levels
+        options | gateway | health | reflection | pools | counter_rights | log_levels | documented
         port | json_values | counter_way
         app | loop_watch | garbage | json_request | json_calls | exchanges | direct | asgi
-        json_parts | posts | origins | exposition
+        json_parts | posts | origins | exposition | openapi
         grpc | http1 | accepting | listening
         streaming | intake | http1_turn | http1_plain
         calls
         methods | unread | bodies | admission
-        compression | h2 | json_answer | json_text
+        compression | h2 | json_answer | json_text | schemas
     """,
     "roost.faces": """
         writer
@@ -436,7 +437,7 @@ FLOORS = {
     """,
     "roost.etcd.v2": """
         services
-        interface
+        interface | endpoints
         statistics | modules
         keys | members | queues | registry | user_pages
         telling | asking
@@ -457,7 +458,7 @@ FLOORS = {
         desk
         learners | long_reads | places
         watchers
-        answering | checks | costly | hashing | interface | range_index | requests | rights
+        answering | checks | costly | hashing | interface | range_index | requests | rights | texts
     """,
     "roost.member.cluster": """
         roster_watch
@@ -526,7 +527,7 @@ FLOORS = {
     "roost.server.models": """
         registry
         counters | dashboard | etcd | programs | series
-        model
+        model | series_endpoints
     """,
     "roost.server.h2": """
         connection

@@ -34,6 +34,7 @@ GROUND = {
     "roost.arrow",
     "roost.call",
     "roost.compiled",
+    "roost.endpoint",
     "roost.errors",
     "roost.exchange",
     "roost.faces",

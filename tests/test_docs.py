@@ -31,6 +31,7 @@ def load_generator() -> ModuleType:
         "settings.md",
         "cli.md",
         "metrics.md",
+        "http.md",
         "errors.md",
         "client.md",
         "testing.md",

@@ -234,6 +234,8 @@ def test_the_log_is_shown_and_says_more_when_it_is_told_to(page: Page) -> None:
     page.wait_text("roost.", "#log")
     page.press("Show settings")
     page.wait_text("--enable-v2", "#settings")
+    page.press("Show endpoints")
+    page.wait_text("Time series", "#endpoints")
 
 
 @pytest.mark.parametrize("name", ROOMS)

@@ -9,6 +9,7 @@ const { Events, Lines } = await at("streams.js");
 const scale = await at("scale.js");
 const { pageOf, versions } = await at("rooms/keys.js");
 const { covers, rangeText } = await at("rooms/users.js");
+const { protocolsOf, servicesOf } = await at("endpoints.js");
 const { linesOf, queryOf } = await at("queries.js");
 
 const bytes = (...them) => Uint8Array.from(them);
@@ -185,4 +186,20 @@ test("a graph asks for what it can show", () => {
   assert.deepEqual(linesOf(answer, ["mean"]), [{ name: "a", points: [[1, 2, 1, 3]] }]);
   const raw = { series: [{ name: "a", columns: ["time", "value"], rows: [[1000, 2]] }] };
   assert.deepEqual(linesOf(raw, ["mean"]), [{ name: "a", points: [[1, 2]] }]);
+});
+
+test("what a member answers is listed by protocols, each path once", () => {
+  const described = {
+    tags: [{ name: "Counters", description: "Numbers." }, { name: "Nothing", description: "" }],
+    paths: {
+      "/counters": { get: { tags: ["Counters"], summary: "A page.", parameters: [{ name: "prefix" }, { name: "limit" }] } },
+      "/v3beta/kv": { $ref: "#/paths/~1counters" },
+      "/counters/{name}": { delete: { tags: ["Counters"], summary: "Delete." } },
+    },
+    "x-grpc-services": { "roost.Counters": ["Read", "Watch"] },
+  };
+  const [counters, nothing] = protocolsOf(described);
+  assert.deepEqual(counters.rows, [["GET", "/counters", "prefix, limit", "A page."], ["DELETE", "/counters/{name}", "", "Delete."]]);
+  assert.deepEqual(nothing, { name: "Nothing", text: "", rows: [] });
+  assert.deepEqual(servicesOf(described), [["roost.Counters", "Read, Watch"]]);
 });

@@ -4,11 +4,11 @@ Rights are those of etcd's users to keys `counters/<name>`, by what is applied o
 answers whether it can reach anybody or not.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import msgspec
 
-from roost.counters import forms, rights
+from roost.counters import endpoints, forms, rights
 from roost.counters.desk import Desk
 from roost.counters.forms import error_answer, json_answer
 from roost.counters.operators import Operators
@@ -20,13 +20,14 @@ from roost.slices import in_turns
 
 PREFIX = b"/counters"
 # Where members of other clusters tell what they have counted: one message of `messages`.
-EXCHANGE_PATH = "/counters/exchange"
+EXCHANGE_PATH = endpoints.EXCHANGE.path
 _BYTES = (b"content-type", b"application/octet-stream")
 _CSV = (b"content-type", b"text/csv; charset=utf-8")
 _LINES = (b"content-type", b"application/x-ndjson")
 _EVENTS = (b"content-type", b"text/event-stream")
 _UNCACHED = (b"cache-control", b"no-store")
 _Row = Callable[[str, int], bytes]
+_Answering = Callable[[Request], Awaitable[Answer | Streaming]]
 
 
 class Interface:
@@ -40,6 +41,26 @@ class Interface:
         self._changes_max = desk.counting.limits.changes_max
         self._rights = rights
         self._hub = hub
+        # Behind this table there is only `endpoints.DELETE`, whose path varies.
+        self._answers: dict[bytes, tuple[str, _Answering]] = {
+            it.path.encode(): (it.method, answering)
+            for it, answering in (
+                (endpoints.LIST, self._list),
+                (endpoints.READ, self._read),
+                (endpoints.INCREMENT, self._increment),
+                (endpoints.WATCH, self._watch),
+                (endpoints.STATS, self._stats),
+                (endpoints.TOPOLOGY, self._topology),
+                (endpoints.LINKS, self._links),
+                (endpoints.READY, self._ready),
+                (endpoints.PURGE, self._purge),
+                (endpoints.RETIRE, self._retire),
+                (endpoints.LINK, self._link),
+                (endpoints.UNLINK, self._unlink),
+                (endpoints.EXCHANGE, self._exchange),
+            )
+        }
+        assert len(self._answers) == len(endpoints.ENDPOINTS) - 1, "each row is answered"
 
     async def answer(self, request: Request) -> Answer | Streaming:
         """Answer one."""
@@ -49,31 +70,16 @@ class Interface:
             return error_answer(error)
 
     async def _answered(self, request: Request) -> Answer | Streaming:
-        method, path = request.method, request.raw_path[len(PREFIX) :]
-        if method == "DELETE" and len(path) > 1:
-            return await self._delete(request, forms.text_of(path[1:]))
-        handlers = {
-            b"": ("GET", self._list),
-            b"/": ("GET", self._list),
-            b"/read": ("GET", self._read),
-            b"/increment": ("POST", self._increment),
-            b"/watch": ("GET", self._watch),
-            b"/stats": ("GET", self._stats),
-            b"/topology": ("GET", self._topology),
-            b"/links": ("GET", self._links),
-            b"/ready": ("POST", self._ready),
-            b"/purge": ("POST", self._purge),
-            b"/retire": ("POST", self._retire),
-            b"/link": ("POST", self._link),
-            b"/unlink": ("POST", self._unlink),
-            b"/exchange": ("POST", self._exchange),
-        }
-        if path not in handlers:
+        method, path = request.method, request.raw_path
+        if method == endpoints.DELETE.method and len(path) > len(PREFIX) + 1:
+            return await self._delete(request, forms.text_of(path[len(PREFIX) + 1 :]))
+        found = self._answers.get(PREFIX if path == PREFIX + b"/" else path)
+        if found is None:
             return not_found()
-        wanted, handler = handlers[path]
+        wanted, answer = found
         if method != wanted:
             return not_allowed(wanted)
-        return await handler(request)
+        return await answer(request)
 
     async def _admitted(self, request: Request, needed: Needed) -> None:
         await rights.wait_admitted(self._rights, request.caller, needed)

@@ -1,22 +1,16 @@
-"""The dashboard over HTTP: which request is answered by whom.
-
-    GET /dashboard/           the page, and its files below
-    GET /dashboard/cluster    the cluster as this member sees it, once: `viewing.State`
-    GET /dashboard/events     the same a second, as server-sent events (WHATWG)
-    GET /dashboard/log        the last lines of this member's log, behind ?after=N: `log.LogState`
-    GET /dashboard/settings   what it was started with: a list of `configured.Setting`
-    POST /dashboard/log       {"module": "roost.peer", "level": "debug"}; "" = as the room above
+"""The dashboard over HTTP: which request is answered by whom; what there is stands in `endpoints`.
 
 Files are for everybody: they hold nothing of a cluster.  What members say of themselves is for
 whoever may ask a member for its status; log and settings are root's.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import msgspec
 
 from roost.call import Caller, Code
+from roost.dashboard import endpoints
 from roost.dashboard.configured import Setting
 from roost.dashboard.log import BadLevel, Log
 from roost.dashboard.pages import GUARDS, Pages
@@ -26,26 +20,19 @@ from roost.errors import UNDECODABLE, CallerFault, ModelRefused, Overloaded, Roo
 from roost.exchange import JSON, TEXT, Answer, Request, Streaming, not_allowed
 from roost.outcome import settle_future
 
-PREFIX = b"/dashboard/"
+PREFIX = endpoints.PREFIX.encode()
 # Of a request that has one.
 BODY_BYTES_MAX = 1 << 10
-# etcd 0.3's address of its own.
-OLD_PATHS = (b"/mod/dashboard", b"/mod/dashboard/", b"/dashboard")
+OLD_PATHS = tuple(it.encode() for it in endpoints.OLD_PATHS)
 _EVENTS = (b"content-type", b"text/event-stream")
 _UNCACHED = (b"cache-control", b"no-store")
+_Answering = Callable[[Request], Awaitable[Answer | Streaming]]
 _STATUS = {
     Code.PERMISSION_DENIED: 403,
     # Nobody was named, or a token is not known: sign in.
     Code.INVALID_ARGUMENT: 401,
     Code.UNAUTHENTICATED: 401,
 }
-
-
-class _Wanted(msgspec.Struct, frozen=True):
-    """How much a room of the log is to say."""
-
-    module: str
-    level: str
 
 
 class Interface:
@@ -60,51 +47,67 @@ class Interface:
         self._log = log
         self._rights = rights
         self._pages = Pages()
+        # Behind this table there are only files, whose paths vary, and old addresses.
+        self._answers: dict[bytes, dict[str, _Answering]] = {}
+        for row, answering in (
+            (endpoints.CLUSTER, self._cluster),
+            (endpoints.EVENTS, self._stream),
+            (endpoints.SETTINGS, self._told_settings),
+            (endpoints.LOG, self._told_log),
+            (endpoints.SET_LEVEL, self._set_level),
+        ):
+            self._answers.setdefault(row.path.encode(), {})[row.method] = answering
 
     async def answer(self, request: Request) -> Answer | Streaming:
         """Answer one."""
         if request.raw_path in OLD_PATHS:
             return Answer(301, b"", ((b"location", PREFIX),))
-        name = request.raw_path.removeprefix(PREFIX).decode("latin-1")
-        try:
-            if name == "log":
-                return await self._answer_log(request)
+        answers = self._answers.get(request.raw_path)
+        if answers is None:
             if request.method != "GET":
                 return not_allowed("GET")
-            match name:
-                case "cluster":
-                    await self._admitted(request.caller)
-                    state = await self._hub.look()
-                    return Answer(200, msgspec.json.encode(state), (JSON, _UNCACHED, *GUARDS[1:3]))
-                case "settings":
-                    await self._admitted(request.caller, is_root=True)
-                    said = msgspec.json.encode(self._settings)
-                    return Answer(200, said, (JSON, _UNCACHED, *GUARDS[1:3]))
-                case "events":
-                    await self._admitted(request.caller)
-                    viewer = self._hub.view(_number(request.headers.get(b"last-event-id", b"")))
-                    events = self._events(viewer, request.caller)
-                    return Streaming((_EVENTS, _UNCACHED), events, viewer.close)
+            return self._pages.answer(request.raw_path.removeprefix(PREFIX).decode("latin-1"))
+        answering = answers.get(request.method)
+        if answering is None:
+            return not_allowed(*answers)
+        try:
+            return await answering(request)
         except RoostError as error:
             return _refusal(error)
-        return self._pages.answer(name)
 
-    async def _answer_log(self, request: Request) -> Answer:
-        """Show the log, or have it say more or less."""
-        if request.method not in ("GET", "POST"):
-            return not_allowed("GET", "POST")
+    async def _cluster(self, request: Request) -> Answer:
+        await self._admitted(request.caller)
+        return _said(await self._hub.look())
+
+    async def _stream(self, request: Request) -> Streaming:
+        await self._admitted(request.caller)
+        viewer = self._hub.view(_number(request.headers.get(b"last-event-id", b"")))
+        events = self._events(viewer, request.caller)
+        return Streaming((_EVENTS, _UNCACHED), events, viewer.close)
+
+    async def _told_settings(self, request: Request) -> Answer:
         await self._admitted(request.caller, is_root=True)
-        if request.method == "POST":
-            # So that no page of another origin can send it unasked (Fetch, 4.8: preflight).
-            if not request.headers.get(b"content-type", b"").startswith(JSON[1]):
-                return Answer(415, b"send application/json\n", (TEXT,))
-            try:
-                wanted = msgspec.json.decode(request.body, type=_Wanted)
-            except UNDECODABLE as error:
-                raise BadLevel(f'{{"module", "level"}} is wanted: {error}') from error
-            self._log.set_level(wanted.module, wanted.level)
-        state = self._log.state(_number(request.query.removeprefix(b"after=")))
-        return Answer(200, msgspec.json.encode(state), (JSON, _UNCACHED, *GUARDS[1:3]))
+        return _said(self._settings)
+
+    async def _told_log(self, request: Request) -> Answer:
+        await self._admitted(request.caller, is_root=True)
+        return self._log_state(request)
+
+    async def _set_level(self, request: Request) -> Answer:
+        """Have the log say more or less, and show it."""
+        await self._admitted(request.caller, is_root=True)
+        # So that no page of another origin can send it unasked (Fetch, 4.8: preflight).
+        if not request.headers.get(b"content-type", b"").startswith(JSON[1]):
+            return Answer(415, b"send application/json\n", (TEXT,))
+        try:
+            wanted = msgspec.json.decode(request.body, type=endpoints.Wanted)
+        except UNDECODABLE as error:
+            raise BadLevel(f'{{"module", "level"}} is wanted: {error}') from error
+        self._log.set_level(wanted.module, wanted.level)
+        return self._log_state(request)
+
+    def _log_state(self, request: Request) -> Answer:
+        return _said(self._log.state(_number(request.query.removeprefix(b"after="))))
 
     async def _admitted(self, caller: Caller, *, is_root: bool = False) -> None:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -128,6 +131,10 @@ class Interface:
             if state.happenings:
                 yield b"id: %d\n" % state.happenings[-1].number
             yield b"event: state\ndata: %b\n\n" % said
+
+
+def _said(value: object) -> Answer:
+    return Answer(200, msgspec.json.encode(value), (JSON, _UNCACHED, *GUARDS[1:3]))
 
 
 def _number(text: bytes) -> int:

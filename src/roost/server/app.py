@@ -11,12 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 from email.utils import formatdate
 from typing import Protocol
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from roost import endpoint
+from roost.endpoint import JSON_KIND, TEXT_KIND, Endpoint, Kind, Parameter
 from roost.errors import RoostError
 from roost.figures import Family
 from roost.server.exposition import as_json, as_text, process_families
@@ -28,6 +31,60 @@ LIVE = ("serializable_read",)
 READY = ("data_corruption", "serializable_read", "linearizable_read")
 _NOT_ALLOWED = "Method Not Allowed\n"
 _MISDIRECTED = 421
+
+
+class Health(msgspec.Struct, frozen=True):
+    """Whether a member serves, as etcd says it; the words are in quotes."""
+
+    health: str
+    reason: str
+
+
+_NAMES = {"server": "etcdserver", "cluster": "etcdcluster"}
+
+
+class Versions(msgspec.Struct, frozen=True, rename=_NAMES):
+    """Versions of etcd's interface that are answered."""
+
+    server: str
+    cluster: str
+
+
+MEMBER = endpoint.Protocol(
+    name="Member",
+    text="Whether a member serves, what it is, and its figures; for everybody.",
+    page="how-to/operate.md",
+)
+_EXCLUDE = Parameter("exclude", "Leave out an alarm, or a check.", is_many=True)
+_VERBOSE = Parameter("verbose", "Name each check, however it is.")
+
+
+def own_endpoint(path: str, text: str, *parameters: Parameter, **said: object) -> Endpoint:
+    """A page of the port itself; `said` are other fields of the row."""
+    row = Endpoint(protocol=MEMBER, method="GET", path=path, text=text, parameters=parameters)
+    return msgspec.structs.replace(row, **said)
+
+
+def _check(path: str, text: str) -> Endpoint:
+    return own_endpoint(path, text, _EXCLUDE, _VERBOSE, gives=(TEXT_KIND,), statuses=(200, 503))
+
+
+HEALTH = own_endpoint(
+    *("/health", "Whether this member serves, as etcd says it."),
+    *(_EXCLUDE, Parameter("serializable", "Whether alone, not with the others.", Kind.FLAG)),
+    answer=Health,
+    statuses=(200, 503),
+)
+VERSION = own_endpoint("/version", "Versions, as etcd names them.", answer=Versions)
+LIVEZ = _check("/livez", "Whether this member is alive: a probe.")
+READYZ = _check("/readyz", "Whether this member is ready for clients: a probe.")
+LIVE_CHECKS = tuple(_check(f"/livez/{it}", "One check of `/livez`.") for it in LIVE)
+READY_CHECKS = tuple(_check(f"/readyz/{it}", "One check of `/readyz`.") for it in READY)
+METRICS = own_endpoint("/metrics", "All figures, for Prometheus.", gives=(TEXT_KIND,))
+VARIABLES = own_endpoint("/debug/vars", "All figures as one JSON object.", gives=(JSON_KIND,))
+ENDPOINTS = (
+    *(HEALTH, VERSION, LIVEZ, READYZ, *LIVE_CHECKS, *READY_CHECKS, METRICS, VARIABLES),
+)  # fmt: skip
 
 
 class StatusSource(Protocol):
@@ -210,18 +267,20 @@ def make_app(
     `calls` are calls as JSON, by their paths.  Without `origins` and `hosts` all are let in.
     """
     own = _Pages(source, server_version)
-    table: dict[str, Callable[..., object]] = {
-        "/health": own.health,
-        "/version": own.version,
-        "/livez": own.checks(LIVE),
-        "/readyz": own.checks(READY),
-        "/debug/vars": own.variables,
-        **{f"/livez/{name}": own.checks((name,)) for name in LIVE},
-        **{f"/readyz/{name}": own.checks((name,)) for name in READY},
+    table: dict[Endpoint, Callable[..., object]] = {
+        HEALTH: own.health,
+        VERSION: own.version,
+        LIVEZ: own.checks(LIVE),
+        READYZ: own.checks(READY),
+        VARIABLES: own.variables,
+        METRICS: own.metrics,
+        **{it: own.checks((name,)) for it, name in zip(LIVE_CHECKS, LIVE, strict=True)},
+        **{it: own.checks((name,)) for it, name in zip(READY_CHECKS, READY, strict=True)},
     }
-    if has_metrics:
-        table["/metrics"] = own.metrics
-    routes = [Route(path, page, methods=["GET"]) for path, page in table.items()]
+    assert set(table) == set(ENDPOINTS), "each row is answered"
+    if not has_metrics:
+        del table[METRICS]
+    routes = [Route(it.path, page, methods=[it.method]) for it, page in table.items()]
     handlers = {404: _not_found, 405: _not_allowed}
     starlette = Starlette(routes=[*routes, *pages], exception_handlers=handlers)
     return _Front(starlette, calls or {}, origins or Origins((ANY,)), hosts or Hosts((ANY,)))

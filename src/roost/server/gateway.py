@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping
 from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from roost.call import Code, OpenStream, Route, Status, Stream, StreamHandler, Unary
 from roost.server.admission import Admission
@@ -76,6 +76,7 @@ class JsonMethod:
         self._heartbeat_s = heartbeat_s
         self._bodies = bodies or Bodies(2 * MESSAGES_MIN * body_bytes_max)
         self._path = path
+        self.descriptor = descriptor
         self._admission = admission or Admission()
         self._route = route
         self._request: type[Message] = GetMessageClass(descriptor.input_type)
@@ -300,6 +301,22 @@ async def _send_error(send: Send, code: int, text: str) -> None:
     await _send_whole(send, HTTP_STATUS.get(code, 500), json.dumps(said).encode())
 
 
+def methods_of(
+    paths: Mapping[str, str], schemas: Iterable[FileDescriptor]
+) -> dict[str, MethodDescriptor]:
+    """What is called by each of `paths`; see `make_routes`."""
+    offered = {
+        f"{schema.package}.{name}": service
+        for schema in schemas
+        for name, service in schema.services_by_name.items()
+    }
+    found = {}
+    for path, full in paths.items():
+        service, _, method = full.partition("/")
+        found[path] = offered[service].methods_by_name[method]
+    return found
+
+
 def make_routes(
     services: Mapping[bytes, Route],
     paths: Mapping[str, str],
@@ -310,23 +327,16 @@ def make_routes(
     body_bytes_max: int,
     objects_max: int = OBJECTS_MAX,
     heartbeat_s: float = 0.0,
-) -> dict[str, ASGIApp]:
+) -> dict[str, JsonMethod]:
     """All `paths` of the gateway, each to a method in `services` that is in one of `schemas`.
 
     In the result paths have their versions.  A method is the name of its service, with all that is
     before it, a slash and its own name.  Streams that say nothing for `heartbeat_s` send a newline;
     0 = never.
     """
-    offered = {
-        f"{schema.package}.{name}": service
-        for schema in schemas
-        for name, service in schema.services_by_name.items()
-    }
-    made: dict[str, ASGIApp] = {}
-    for path, full in paths.items():
-        service, _, method = full.partition("/")
-        descriptor = offered[service].methods_by_name[method]
-        name = f"/{full}".encode()
+    made: dict[str, JsonMethod] = {}
+    for path, descriptor in methods_of(paths, schemas).items():
+        name = f"/{paths[path]}".encode()
         app = JsonMethod(
             descriptor,
             services[name],

@@ -14,6 +14,9 @@ Full?  A module is one that has said, or may say, something: no name is kept tha
 import json
 import logging
 
+import msgspec
+
+from roost.endpoint import JSON_KIND, Endpoint, Protocol
 from roost.errors import Refused, RoostError
 from roost.etcd.access.judge import Judge
 from roost.etcd.border import Border
@@ -39,6 +42,48 @@ _LEVELS = {
 }
 
 
+class Message(msgspec.Struct, frozen=True):
+    """How a request is refused."""
+
+    message: str
+
+
+class Levels(msgspec.Struct, frozen=True, rename="pascal"):
+    """The level of all, and of modules that have their own."""
+
+    level: str
+    modules: dict[str, str]
+
+
+class Wanted(msgspec.Struct, frozen=True, rename="pascal"):
+    """The level that a module is to have, and all below it; without one, all."""
+
+    level: str
+    module: str = ""
+
+
+LOG = Protocol(
+    name="Log levels",
+    text="How much a member says in its log, while it runs.",
+    page="how-to/etcd-v2.md",
+    error=Message,
+)
+ENDPOINTS = (
+    Endpoint(protocol=LOG, method="GET", path=PATH, text="The levels; for root.", answer=Levels),
+    Endpoint(
+        protocol=LOG,
+        method="PUT",
+        path=PATH,
+        text="Set a level; for root.",
+        takes=(JSON_KIND,),
+        body=Wanted,
+        gives=(),
+        statuses=(204,),
+    ),
+)
+METHODS = tuple(it.method for it in ENDPOINTS)
+
+
 class LogLevels:
     """Answers requests to PATH."""
 
@@ -48,8 +93,8 @@ class LogLevels:
 
     async def answer(self, request: Request) -> Answer:
         """Answer one."""
-        if request.method not in ("GET", "PUT"):
-            return not_allowed("GET", "PUT")
+        if request.method not in METHODS:
+            return not_allowed(*METHODS)
         try:
             await self._border.wait_admitted(request.caller, Judge.need_root, may_be_stale=True)
         except RoostError as error:

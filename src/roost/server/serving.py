@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from importlib.metadata import version
 from socket import socket
 
 from starlette.routing import Route as RawRoute
@@ -20,15 +21,18 @@ from roost.errors import RoostError
 from roost.member import BackupSchedule
 from roost.server import gateway, health, reflection
 from roost.server.admission import Admission
+from roost.server.app import ENDPOINTS as OWN_ENDPOINTS
 from roost.server.app import make_app
 from roost.server.bodies import MESSAGES_MIN, Bodies
 from roost.server.direct import Direct
+from roost.server.documented import BODY_BYTES_MAX, Documented
+from roost.server.documented import ENDPOINTS as DOCUMENTED
 from roost.server.exchanges import Exchanges, Flows
 from roost.server.figures import Figures
 from roost.server.grpc import BODIES_BYTES_MAX
 from roost.server.json_text import OBJECTS_MAX
 from roost.server.loop_watch import LoopWatch
-from roost.server.models import MODELS, DataModel, Ground
+from roost.server.models import MODELS, DataModel, Ground, Page
 from roost.server.options import Serving, quota_within
 from roost.server.origins import Hosts, Origins
 from roost.server.pools import Pools
@@ -129,6 +133,8 @@ class MemberServer:
             else {}
         )
         origins, hosts = Origins(serving.cors), Hosts(serving.hosts)
+        spoken = {**routes, **self._health.routes(), **reflected}
+        documented = self._make_documented(calls, spoken)
         pages = [
             RawRoute(
                 page.path,
@@ -139,8 +145,7 @@ class MemberServer:
                     body_bytes_max=page.body_bytes_max,
                 ),
             )
-            for it in self._attached
-            for page in it.pages
+            for page in (*documented, *(page for it in self._attached for page in it.pages))
         ]
         streams = [
             RawRoute(page.path, Flows(page.answer, admission=self._admission))
@@ -156,7 +161,7 @@ class MemberServer:
             hosts=hosts,
         )
         return ClientPort(
-            routes={**routes, **self._health.routes(), **reflected},
+            routes=spoken,
             app=app,
             config=replace(
                 serving.port,
@@ -167,6 +172,22 @@ class MemberServer:
             bodies=bodies,
             direct=self._make_direct(bodies, origins, hosts),
         )
+
+    def _make_documented(
+        self, calls: Mapping[str, gateway.JsonMethod], spoken: Mapping[bytes, Route]
+    ) -> list[Page]:
+        """Pages that say what the client port answers."""
+        made = Documented(
+            [*OWN_ENDPOINTS, *(row for it in self._attached for row in it.endpoints)],
+            calls,
+            {name: text for it in self._models for name, text in it.json_texts.items()},
+            spoken,
+            version("roost"),
+        )
+        return [
+            Page(path=it.path, answer=made.answer, body_bytes_max=BODY_BYTES_MAX)
+            for it in DOCUMENTED
+        ]
 
     def _make_direct(self, bodies: Bodies, origins: Origins, hosts: Hosts) -> dict[bytes, Direct]:
         """What takes requests before the pages, by the prefixes of their paths."""

@@ -14,6 +14,8 @@ SCHEMAS = (
     *(rpc_pb2.DESCRIPTOR, lock_pb2.DESCRIPTOR, election_pb2.DESCRIPTOR),
     operations_pb2.DESCRIPTOR,
 )
+# Our own methods that have no schema: what they take and give are bytes.
+SINCE, MEMBER_REPLACE = b"/roost.Maintenance/Since", b"/roost.Cluster/MemberReplace"
 # What the port itself says in etcd's words.
 NO_LEADER = status_of(NoLeader())
 STOPPED = status_of(Stopped())

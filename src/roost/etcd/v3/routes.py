@@ -11,6 +11,7 @@ from roost.etcd.ports import Replica
 from roost.etcd.v3.auth import AuthService
 from roost.etcd.v3.cluster import ClusterService
 from roost.etcd.v3.election import ElectionService
+from roost.etcd.v3.interface import MEMBER_REPLACE, SINCE
 from roost.etcd.v3.kv import KvService
 from roost.etcd.v3.learners import refusing
 from roost.etcd.v3.lease import LeaseService
@@ -49,8 +50,8 @@ def routes_of(api: Api, replica: Replica) -> dict[bytes, Route]:
         **_named("v3lockpb.Lock", _lock(api.locks)),
         **_named("v3electionpb.Election", _election(api.elections)),
         # Roost's own.
-        b"/roost.Maintenance/Since": Stream(api.maintenance.since),
-        b"/roost.Cluster/MemberReplace": Unary(api.cluster.replace),
+        SINCE: Stream(api.maintenance.since),
+        MEMBER_REPLACE: Unary(api.cluster.replace),
         b"/roost.Operations/Run": Unary(api.operations.run),
     }
     return {path: refusing(path, route, replica) for path, route in routes.items()}

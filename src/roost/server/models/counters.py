@@ -6,6 +6,7 @@ from roost.counters.aio import Counters
 from roost.counters.calls import SCHEMAS, CounterService
 from roost.counters.counting import Counting
 from roost.counters.desk import Desk
+from roost.counters.endpoints import ENDPOINTS
 from roost.counters.environment import DIRECTORY
 from roost.counters.facts import TREE
 from roost.counters.figures import FIGURES
@@ -69,6 +70,7 @@ def _attach(ground: Ground) -> Attached:
             Page(path=it, answer=interface.answer, body_bytes_max=body_bytes_max)
             for it in ("/counters", "/counters/{rest:path}")
         ),
+        endpoints=ENDPOINTS,
         collect=collect,
         inside=counters,
     )

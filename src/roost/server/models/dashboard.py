@@ -7,6 +7,7 @@ from roost.call import Caller
 from roost.compiled import description
 from roost.dashboard import Facts, Gathering, Happenings, Hub, Interface, Latency, Log, Raised
 from roost.dashboard.configured import rows_of
+from roost.dashboard.endpoints import ENDPOINTS
 from roost.dashboard.interface import BODY_BYTES_MAX
 from roost.errors import RoostError
 from roost.etcd.access.judge import Judge, somebody
@@ -155,6 +156,7 @@ def _attach(ground: Ground) -> Attached:
         pages=[
             Page(path=it, answer=interface.answer, body_bytes_max=BODY_BYTES_MAX) for it in PATHS
         ],
+        endpoints=ENDPOINTS,
     )
 
 

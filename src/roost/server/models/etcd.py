@@ -71,6 +71,10 @@ def _attach(ground: Ground) -> Attached:
         routes=services.routes(),
         pages=(levels,),
         direct=v2 if serving.has_v2 else (),
+        endpoints=(
+            *log_levels.ENDPOINTS,
+            *(etcd.V2_ENDPOINTS if serving.has_v2 else ()),
+        ),
         collect=collect,
         alarms=alarms,
     )
@@ -83,6 +87,7 @@ ETCD = DataModel(
     cluster_trees=(ALARMS_TREE,),
     schemas=etcd.SCHEMAS,
     json_paths=etcd.JSON_PATHS,
+    json_texts=etcd.JSON_TEXTS,
     light=etcd.LIGHT,
     figures=FIGURES,
 )

@@ -15,6 +15,7 @@ from google.protobuf.descriptor import FileDescriptor
 from roost.call import Caller, Route
 from roost.database.aio import Database
 from roost.database.embedded import Embedded
+from roost.endpoint import Endpoint
 from roost.etcd.border import Border
 from roost.exchange import Answerer, Beginner, FlowAnswerer
 from roost.figures import Family, Figure
@@ -132,6 +133,8 @@ class Attached:
     streams: Sequence[StreamPage] = ()
     # And these before all others.
     direct: Sequence[DirectPage] = ()
+    # What all of these answer, as rows.
+    endpoints: Sequence[Endpoint] = ()
     # All figures of `DataModel.figures`, as of now.
     collect: Callable[[], Sequence[Family]] = tuple
     # What a program in this process asks (`roost.program`), which knows of which class it is.
@@ -159,6 +162,8 @@ class DataModel:
     schemas: Sequence[FileDescriptor] = ()
     # Path behind the version -> service and method, for the JSON gateway.
     json_paths: Mapping[str, str] = field(default_factory=dict)
+    # What each of these methods does, in a sentence.
+    json_texts: Mapping[str, str] = field(default_factory=dict)
     # Paths of methods and pages that are answered while memory is short.
     light: frozenset[bytes] = frozenset()
     figures: Sequence[Figure[Any]] = ()  # Any: what they are read from is the data model's own

@@ -21,6 +21,7 @@ from roost.exchange import JSON, Answer, Request, Streaming
 from roost.faces import Closed
 from roost.figures import Figure, read_all
 from roost.server.models.model import Attached, DataModel, Ground, Page, StreamPage
+from roost.server.models.series_endpoints import ENDPOINTS
 from roost.store import CATALOG_ID
 from roost.tasks import Tasks
 
@@ -224,6 +225,7 @@ def _attach(ground: Ground) -> Attached:
         close=desk.stop,
         pages=[Page(path=it, answer=desk.answer, body_bytes_max=BODY_BYTES_MAX) for it in PATHS],
         streams=[StreamPage(path=STREAMED_PATH, answer=desk.flow)],
+        endpoints=ENDPOINTS,
         collect=lambda: read_all(FIGURES, desk),
         inside=desk,
     )

@@ -2,19 +2,10 @@
 
 import { page } from "../api.js";
 import { button, command, doing, field, h, refresh, say, table } from "../dom.js";
+import { protocolsOf, servicesOf } from "../endpoints.js";
 import { durationText, momentText, numberText } from "../words.js";
 
 const LOOK_MS = 2000;
-// What this port answers besides calls of etcd's API, which docs/reference lists.
-const ADDRESSES = [
-  ["/health, /livez, /readyz", "whether it serves"], ["/metrics", "all figures, for Prometheus"],
-  ["/debug/vars", "the same as JSON"], ["/version", "versions, as etcd names them"],
-  ["/v3/…", "etcd's API as JSON; gRPC on the same port"], ["/v2/…", "etcd 0.4's keys, statistics and members"],
-  ["/series/…", "time series"], ["/counters/…", "counters"],
-  ["/dashboard/cluster", "the cluster as this member sees it, as JSON"], ["/dashboard/events", "the same a second, as events"],
-  ["/dashboard/log", "the last lines of its log"], ["/dashboard/settings", "what it was started with"],
-];
-
 const LEVELS = ["debug", "info", "warning", "error", "as the room above"], LINES_MAX = 500;
 
 /** The last lines of the log, and how much each of its rooms says. */
@@ -48,6 +39,22 @@ function logCard(signal) {
   return { card, look };
 }
 
+/** All that this port answers, by protocols, as the member describes it. */
+function endpointsCard() {
+  const shown = h("div", { id: "endpoints" }), code = (it) => h("code", {}, it);
+  const show = doing(async () => {
+    const said = await page("/openapi.json");
+    const protocols = protocolsOf(said).map((it) => h("details", {}, h("summary", {}, it.name), h("p", { class: "quiet" }, it.text),
+      table(it.name, ["Method", "Path", "Parameters", "What it does"],
+        it.rows.map(([method, path, takes, text]) => [code(method), code(path), takes || "–", text]))));
+    const services = servicesOf(said).map(([name, methods]) => [code(name), methods]);
+    refresh(shown, protocols, h("details", {}, h("summary", {}, "gRPC, on the same port"), table("gRPC", ["Service", "Methods"], services)));
+  });
+  return h("section", { class: "card" }, h("h2", {}, "What it answers"), button("Show endpoints", show), shown,
+    h("p", { class: "quiet" }, "For programs: ", h("a", { href: "/openapi.json" }, "/openapi.json"), "; as text: ",
+      h("a", { href: "/endpoints" }, "/endpoints")));
+}
+
 /** What this member was started with; what somebody has set comes first. */
 function settingsCard() {
   const shown = h("div", { id: "settings" });
@@ -67,8 +74,7 @@ export async function open(place, { cluster, signal }) {
   const log = logCard(signal);
   let before = {}, beforeMs = 0;
   place.append(about, h("section", { class: "card" }, h("div", { class: "row" }, wanted.element), figures,
-    command("roost status")), log.card, settingsCard(), h("section", { class: "card" }, table("Where else it answers", ["Address", "What is there"],
-    ADDRESSES.map(([address, text]) => [h("code", {}, address), text]))));
+    command("roost status")), log.card, settingsCard(), endpointsCard());
 
   const showAbout = () => {
     const row = cluster.state?.members.find((it) => it.is_here);
