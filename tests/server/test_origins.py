@@ -1,6 +1,42 @@
 """Who is let in from elsewhere; how pages and exchanges ask stands in their own tests."""
 
+import re
+from pathlib import Path
+
+import roost
+from roost.counters.endpoints import ENDPOINTS as COUNTERS
+from roost.dashboard.endpoints import ENDPOINTS as DASHBOARD
+from roost.endpoint import Where
+from roost.server.models.series_endpoints import ENDPOINTS as SERIES
 from roost.server.origins import Hosts, Origins
+
+SOURCES = Path(roost.__file__).parent
+# Of those that stand in the sources, what requests say.
+SAID_BY_CLIENTS = {"x-roost-heartbeat", "x-request-id"}
+
+
+def listed(name: bytes) -> set[str]:
+    """What a page of there may say, or read."""
+    return set(dict(Origins(("http://a",)).fields(b"http://a"))[name].decode().split(", "))
+
+
+def test_a_page_may_say_all_that_our_endpoints_read() -> None:
+    allowed = listed(b"access-control-allow-headers")
+    read = {
+        parameter.name.lower()
+        for row in (*COUNTERS, *DASHBOARD, *SERIES)
+        for parameter in row.parameters
+        if parameter.where is Where.HEADER
+    }
+    assert {"idempotency-key", "last-event-id"} <= read
+    assert read | SAID_BY_CLIENTS | {"authorization", "content-type"} <= allowed
+
+
+def test_a_page_may_read_all_that_our_answers_say() -> None:
+    texts = [it.read_text() for it in SOURCES.rglob("*.py")]
+    ours = {it for text in texts for it in re.findall(r'b"(x-(?:roost|etcd|raft)-[a-z-]+)"', text)}
+    assert "x-roost-missing" in ours
+    assert (ours - SAID_BY_CLIENTS) | {"retry-after"} <= listed(b"access-control-expose-headers")
 
 
 def test_lines_and_fields_say_the_same() -> None:

@@ -12,7 +12,18 @@ from roost.server.http1_turn import lines_of
 
 ANY, _ANY = "*", b"*"
 _METHODS = b"POST, GET, OPTIONS, PUT, DELETE"
-_HEADERS = b"accept, content-type, authorization"
+# What a page may say beside what all pages may (Fetch, 3.2.2): what requests have that we read.
+_ALLOWED = (
+    *(b"accept", b"content-type", b"content-encoding", b"authorization"),
+    *(b"idempotency-key", b"last-event-id", b"grpc-timeout", b"x-roost-heartbeat"),
+    *(b"traceparent", b"x-request-id"),
+)
+# And what it may read beside what all may: what our answers have.
+_EXPOSED = (
+    *(b"date", b"retry-after", b"x-etcd-cluster-id", b"x-etcd-index", b"x-raft-index"),
+    *(b"x-raft-term", b"x-roost-missing", b"x-roost-missing-count"),
+    *(b"x-roost-text-fields-left-out", b"x-roost-exemplars-left-out"),
+)
 
 
 class Origins:
@@ -37,7 +48,8 @@ def _fields_of(origin: str) -> Fields:
     return (
         (b"access-control-allow-origin", origin.encode("latin-1")),
         (b"access-control-allow-methods", _METHODS),
-        (b"access-control-allow-headers", _HEADERS),
+        (b"access-control-allow-headers", b", ".join(_ALLOWED)),
+        (b"access-control-expose-headers", b", ".join(_EXPOSED)),
     )
 
 
