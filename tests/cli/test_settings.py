@@ -218,6 +218,17 @@ def test_certificates_that_nobody_would_be_shown_are_said(prefix: str, urls: str
     assert f"--{prefix}cert-file=c.pem is not used: --listen-{urls}-urls" in note
 
 
+def test_who_has_set_a_setting_is_known(tmp_path: Path) -> None:
+    environment = {"ROOST_NAME": "m1", "ETCD_NAME": "m2", "ETCD_DATA_DIR": "d", "ETCD_CORS": ""}
+    given = read_given({"enable-v2": "true", "data-dir": "e"}, environment)
+    said = {"enable-v2": "--enable-v2", "data-dir": "--data-dir", "name": "ROOST_NAME"}
+    assert given.origins == said
+    path = tmp_path / "roost.yaml"
+    path.write_text("name: m3\ncors: ''\n")
+    given = read_given({"enable-v2": "true", "config-file": str(path)}, environment)
+    assert given.origins == {"name": str(path)}, "the file replaces all of these"
+
+
 def test_a_configuration_file_replaces_flags_and_variables(tmp_path: Path) -> None:
     path = tmp_path / "roost.yaml"
     path.write_text("name: filed\nheartbeat-interval: 50\nenable-v2: false\n")

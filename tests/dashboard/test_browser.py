@@ -232,6 +232,9 @@ def test_the_log_is_shown_and_says_more_when_it_is_told_to(page: Page) -> None:
     page.press("Have it say so")
     page.wait_text("Every room says what --log-level lets through.")
     page.wait_text("roost.", "#log")
+    asked = "fetch('/dashboard/log').then((it) => it.json()).then((it) => it.lines.length)"
+    shown = page.evaluate("document.querySelectorAll('#log li').length")
+    assert 0 < shown <= page.evaluate(asked), "each line once"
     page.press("Show settings")
     page.wait_text("--enable-v2", "#settings")
     page.press("Show endpoints")

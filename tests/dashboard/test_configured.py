@@ -17,7 +17,8 @@ GIVEN = Settings(
 
 
 def test_every_setting_has_a_row_that_says_whether_it_was_set() -> None:
-    rows = {it.name: it for it in rows_of(GIVEN)}
+    origins = {"name": "--name", "enable-v2": "ETCD_ENABLE_V2"}
+    rows = {it.name: it for it in rows_of(GIVEN, origins)}
     assert len(rows) == len(fields(Settings))
     assert {it.name for it in rows.values() if not it.is_default} == {
         *("name", "data-dir", "listen-client-urls", "enable-v2", "backup-interval", "max-txn-ops"),
@@ -25,8 +26,9 @@ def test_every_setting_has_a_row_that_says_whether_it_was_set() -> None:
     assert rows["listen-client-urls"].value == "http://a:1,http://b:2"
     assert (rows["enable-v2"].value, rows["enable-v2"].default) == ("true", "false")
     assert rows["max-txn-ops"].text
+    assert {it.name: it.origin for it in rows.values() if it.origin} == origins
 
 
 def test_what_is_shown_can_be_given_again() -> None:
-    given = {it.name: it.value for it in rows_of(GIVEN) if it.value}
+    given = {it.name: it.value for it in rows_of(GIVEN, {}) if it.value}
     assert load_settings(given, {}) == GIVEN

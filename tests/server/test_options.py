@@ -18,6 +18,10 @@ def settings(**changes: object) -> Settings:
 
 
 def test_the_defaults_are_served_and_keep_all_history() -> None:
+    assert serving_of(Settings(enable_v2=True)).origins == {"enable-v2": "roost.open"}
+    assert serving_of(Settings(enable_v2=True), {"enable-v2": "--enable-v2"}).origins == {
+        "enable-v2": "--enable-v2"
+    }
     serving = serving_of(Settings())
     assert serving.keeping is None
     assert serving.backups is None

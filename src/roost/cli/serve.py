@@ -57,7 +57,7 @@ def _run(**given: str | None) -> None:
     try:
         said = read_given(flags, from_environment())
         settings = settings_of(said)
-        plan = make_plan(settings)
+        plan = make_plan(settings, said.origins)
         configure_logs(settings.log_level, settings.log_format, settings.log_outputs)
         if settings.experimental_enable_distributed_tracing:
             from roost.cli.spans import export_spans  # few members need it
@@ -83,8 +83,10 @@ def _run(**given: str | None) -> None:
 serve = click.Command("serve", callback=_run, params=serve_options(), help=_run.__doc__)
 
 
-def make_plan(settings: Settings) -> Plan:
+def make_plan(settings: Settings, origins: Mapping[str, str]) -> Plan:
     """All that can be known, and go wrong, before anything is opened; takes the ports.
+
+    `origins` says who has set what; see `cli.settings.Given`.
 
     Raises:
         RoostError, OSError: a setting cannot be used; the text names it.
@@ -102,7 +104,7 @@ def make_plan(settings: Settings) -> Plan:
         settings=settings,
         config=config,
         world=make_world(settings),
-        serving=serving_of(settings),
+        serving=serving_of(settings, origins),
         urls=clients,
         tls=tls,
         clients=make_listeners(clients, tls, bound),

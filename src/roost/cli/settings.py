@@ -19,7 +19,7 @@ silence.
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
@@ -168,6 +168,8 @@ class Given:
 
     raw: Mapping[str, str]
     unknown: tuple[str, ...] = ()
+    # Who said each, by the names of flags: `--name`, `ROOST_NAME`, or the path of a file.
+    origins: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_given(flags: Mapping[str, str], environment: Mapping[str, str]) -> Given:
@@ -178,16 +180,18 @@ def read_given(flags: Mapping[str, str], environment: Mapping[str, str]) -> Give
 
     """
     raw = dict(flags)
+    origins = {name: f"--{name}" for name in flags}
     for flag in FLAGS.values():
         if flag.name not in raw:
-            said = next((found for it in flag.environment if (found := environment.get(it))), "")
+            said = next((it for it in flag.environment if environment.get(it)), "")
             if said:
-                raw[flag.name] = said
+                raw[flag.name], origins[flag.name] = environment[said], said
     unknown = _unknown_variables(environment)
-    if raw.get("config-file"):
-        raw, keys = _read_file(Path(raw["config-file"]))
+    if path := raw.get("config-file"):
+        raw, keys = _read_file(Path(path))
+        origins = dict.fromkeys(raw, path)
         unknown += keys
-    return Given(raw, tuple(unknown))
+    return Given(raw, tuple(unknown), origins)
 
 
 def load_settings(given: Mapping[str, str], environment: Mapping[str, str]) -> Settings:

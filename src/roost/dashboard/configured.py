@@ -1,6 +1,6 @@
 """What a member was started with, as its flags would say it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import get_type_hints
 
@@ -10,12 +10,16 @@ from roost.settings import Settings
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
-    """One setting; `name` is its flag, both values are as a flag takes them."""
+    """One setting; `name` is its flag, both values are as a flag takes them.
+
+    `origin` is who has set it: a flag, a variable, a file, `roost.open`; empty = nobody.
+    """
 
     name: str
     value: str
     default: str
     is_default: bool
+    origin: str
     text: str
 
 
@@ -31,8 +35,8 @@ def _text(value: object) -> str:
             return str(value)
 
 
-def rows_of(settings: Settings) -> Sequence[Setting]:
-    """All of them, in the order in which help lists them."""
+def rows_of(settings: Settings, origins: Mapping[str, str]) -> Sequence[Setting]:
+    """All of them, in the order in which help lists them; `origins` are by the names of flags."""
     hints = get_type_hints(Settings, include_extras=True)
     defaults = Settings()
     return [
@@ -41,6 +45,7 @@ def rows_of(settings: Settings) -> Sequence[Setting]:
             value=_text(getattr(settings, it.name)),
             default=_text(getattr(defaults, it.name)),
             is_default=getattr(settings, it.name) == getattr(defaults, it.name),
+            origin=origins.get(it.name.replace("_", "-"), ""),
             text=hints[it.name].__metadata__[0],
         )
         for it in fields(Settings)

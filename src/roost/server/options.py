@@ -1,14 +1,14 @@
 """How a member serves its clients, and what it does besides: made of the settings, and checked."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from roost import etcd
 from roost.counters.requests import Limits as CounterLimits
 from roost.server.counter_way import Showing
 from roost.server.port import AROUND_BYTES, ServerConfig
-from roost.settings import BadSetting, Settings
+from roost.settings import DEFAULTS, BadSetting, Settings
 from roost.settings.durations import parse_duration
 from roost.store.base import MAP_BYTES_FIRST
 
@@ -16,6 +16,8 @@ BCRYPT_COST_MIN, BCRYPT_COST_MAX = 4, 31
 # Streams that need a leader end after so many election timeouts (etcd: v3rpc.monitorLeader).
 _LEADERLESS_ELECTIONS = 3
 _HOUR_S = 3600.0
+# Who has set something: whoever has opened the database in a program.
+PROGRAM = "roost.open"
 # What a process maps besides the store's file.
 AROUND_MAP_BYTES = 384 << 20
 _V2_REQUEST_S = 5.0
@@ -38,8 +40,9 @@ class Backups:
 class Serving:
     """What a member is served with; sizes in bytes, times in seconds."""
 
-    # What it is made of, for those who want to see that.
+    # What it is made of, and who has set what of that, for those who want to see it.
     settings: Settings
+    origins: Mapping[str, str]
     port: ServerConfig
     limits: etcd.Limits
     auth: etcd.AuthOptions
@@ -73,8 +76,10 @@ class Serving:
     grace_s: float
 
 
-def serving_of(settings: Settings) -> Serving:
+def serving_of(settings: Settings, origins: Mapping[str, str] | None = None) -> Serving:
     """What the settings say.
+
+    `origins` are who has said them, by the names of flags; without any it was a program.
 
     Raises:
         BadSetting: one cannot be used; the text names it.
@@ -83,6 +88,7 @@ def serving_of(settings: Settings) -> Serving:
     limits = _limits(settings)
     return Serving(
         settings=settings,
+        origins=given_by_program(settings) if origins is None else origins,
         port=_port(settings, limits),
         limits=limits,
         auth=_auth(settings),
@@ -105,6 +111,13 @@ def serving_of(settings: Settings) -> Serving:
         hosts=settings.host_whitelist,
         grace_s=settings.shutdown_grace,
     )
+
+
+def given_by_program(settings: Settings) -> dict[str, str]:
+    """Who has set what is not as it is by default, where a program has opened the database."""
+    names = (it.name for it in fields(Settings))
+    changed = (it for it in names if getattr(settings, it) != getattr(DEFAULTS, it))
+    return {name.replace("_", "-"): PROGRAM for name in changed}
 
 
 def _showing(settings: Settings) -> Showing:

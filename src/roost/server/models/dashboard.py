@@ -149,7 +149,8 @@ def _attach(ground: Ground) -> Attached:
         hub.close()
         log.stop()
 
-    interface = Interface(hub, BorderRights(border), log, rows_of(ground.serving.settings))
+    settings = rows_of(ground.serving.settings, ground.serving.origins)
+    interface = Interface(hub, BorderRights(border), log, settings)
     return Attached(
         start=start,
         stop=stop,

@@ -17,6 +17,7 @@ function logCard(signal) {
   let after = 0;
   const take = (said) => {
     for (const it of said.lines) {
+      if (it.number <= after) continue; // two answers may be on their way
       const tone = it.level === "info" || it.level === "debug" ? "quiet" : it.level === "warning" ? "warn" : "bad";
       list.prepend(h("li", {}, h("time", { class: "quiet" }, momentText(it.at_s)), " ", h("b", { class: tone }, it.level), " ",
         h("code", {}, it.module), ` ${it.text}`));
@@ -31,8 +32,7 @@ function logCard(signal) {
   const change = doing(async () => {
     const wanted = level.input.value === LEVELS[4] ? "" : level.input.value;
     const body = JSON.stringify({ module: module.input.value, level: wanted });
-    take(await page("log", { method: "POST", body, headers: { "content-type": "application/json" } }));
-    await look();
+    take(await page(`log?after=${after}`, { method: "POST", body, headers: { "content-type": "application/json" } }));
   });
   const card = h("section", { class: "card" }, h("h2", {}, "Log"), modules, h("div", { class: "row" }, module.element, level.element,
     button("Have it say so", change)), told, list);
@@ -59,9 +59,9 @@ function endpointsCard() {
 function settingsCard() {
   const shown = h("div", { id: "settings" });
   const show = doing(async () => {
-    const said = (await page("settings")).toSorted((a, b) => Number(a.is_default) - Number(b.is_default));
-    refresh(shown, table("Settings", ["Flag", "Value", "Default", "Meaning"], said.map((it) => [h("code", {}, `--${it.name}`),
-      h(it.is_default ? "span" : "b", {}, it.value || "–"), it.default || "–", it.text])));
+    const said = (await page("settings")).toSorted((a, b) => Number(a.origin === "") - Number(b.origin === ""));
+    refresh(shown, table("Settings", ["Flag", "Value", "Set by", "Default", "Meaning"], said.map((it) => [h("code", {}, `--${it.name}`),
+      h(it.is_default ? "span" : "b", {}, it.value || "–"), it.origin ? h("code", {}, it.origin) : "nobody", it.default || "–", it.text])));
   });
   return h("section", { class: "card" }, h("h2", {}, "What it was started with"), button("Show settings", show), shown,
     command("roost serve --help"));
