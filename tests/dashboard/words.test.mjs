@@ -1,11 +1,10 @@
-// What of the page touches no page: bytes, words, differences, streams, scales, and how keys are paged.
+// What of the page touches no page: bytes, words, differences, scales, and how keys are paged.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
 const at = (name) => import(new URL(`../../src/roost/dashboard/static/${name}`, import.meta.url));
 const words = await at("words.js");
-const { Events, Lines } = await at("streams.js");
 const scale = await at("scale.js");
 const { pageOf, versions } = await at("rooms/keys.js");
 const { covers, rangeText } = await at("rooms/users.js");
@@ -72,18 +71,6 @@ test("a difference makes the one of the other, whatever they are", () => {
     assert.equal(found.filter(([it]) => it !== "+").map(([, it]) => it).join("\n"), before);
     assert.equal(found.filter(([it]) => it !== "-").map(([, it]) => it).join("\n"), after);
   }
-});
-
-test("lines and events come whole, wherever they are cut", () => {
-  const text = "id: 7\nevent: state\ndata: {\"a\":\ndata: 1}\n\n: beat\n\ndata: x\r\n\r\n";
-  for (let cut = 0; cut <= text.length; cut += 1) {
-    const events = new Events();
-    const found = [...events.feed(text.slice(0, cut)), ...events.feed(text.slice(cut))];
-    assert.deepEqual(found, [{ kind: "state", data: '{"a":\n1}' }, { kind: "message", data: "x" }]);
-    assert.equal(events.lastId, "7");
-  }
-  const lines = new Lines();
-  assert.deepEqual([lines.feed("a\nb"), lines.feed("c\n")], [["a"], ["bc"]]);
 });
 
 test("ticks are round and hold all of it between them", () => {

@@ -13,6 +13,7 @@ const NOT_SENT = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREAC
  * @typedef {object} ClientOptions
  * @property {string} [user]  who asks, while authentication is on
  * @property {string} [password]
+ * @property {string} [token]  of somebody who has logged in already; when it has run out, who has no `user` is refused
  * @property {number} [timeoutMs]  for a request that ends; 10,000 where nothing is said
  * @property {typeof globalThis.fetch} [fetch]  what asks, instead of the platform's own
  */
@@ -42,6 +43,7 @@ export class Connection {
     if (!all.length) throw new TypeError("a client needs the URL of a member");
     this.#endpoints = all.map((it) => new URL(it).href.replace(/\/+$/, ""));
     this.#options = { timeoutMs: 10_000, ...options };
+    this.#token = options.token ?? "";
     this.#fetch = options.fetch ?? globalThis.fetch.bind(globalThis);
   }
 

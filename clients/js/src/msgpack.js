@@ -1,4 +1,4 @@
-// MessagePack, as operations' arguments and results travel: https://github.com/msgpack/msgpack/blob/master/spec.md
+// MessagePack, as operations' arguments and results travel: github.com/msgpack/msgpack, spec.md
 //
 // Whole numbers become integers and others floats; bigints have 64 bits; Uint8Array is binary; a Date is a timestamp;
 // plain objects and Maps are maps.  What comes back is a number where that holds it exactly, else a bigint; maps become

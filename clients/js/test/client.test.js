@@ -277,6 +277,9 @@ describe("against a member", { skip }, () => {
       await mine.put("js/auth", "3");
       assert.equal((await mine.get("js/auth")).text, "3");
       assert.ok(new Set(tokens).size >= 2);
+      const { token } = await post("authenticate", { name, password: "a long secret" });
+      assert.equal((await new Client(ENDPOINT, { token }).get("js/auth")).text, "3");
+      await assert.rejects(new Client(ENDPOINT, { token: "gone.1" }).get("js/auth"), Refusal);
       const wrong = new Client(ENDPOINT, { user: name, password: "another" });
       await assert.rejects(wrong.put("js/auth", "1"), Refusal);
     });

@@ -1,8 +1,12 @@
 """The files of the page, as they lie in `static/`: read when they are asked for, so an edit shows.
 
-There are few, and they are small; a name that is not of the folder's is not there.
+There are few, and they are small; a name that is not of the folder's is not there.  `client` in it
+is our own client for browsers (`clients/js`): a link in a working copy, files where it is
+installed.
 """
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from roost.exchange import Answer, Fields, not_found
@@ -30,6 +34,12 @@ GUARDS: Fields = (
 )
 
 
+def files_of(folder: Path) -> Iterator[Path]:
+    """All files below a folder, also where a link leads to another one."""
+    for place, _, names in os.walk(folder, followlinks=True):
+        yield from (Path(place, it) for it in names)
+
+
 class Pages:
     """The files there are, by the ends of their paths."""
 
@@ -37,7 +47,7 @@ class Pages:
         """See which there are; those that come later are not served."""
         self._paths = {
             str(path.relative_to(folder)): path
-            for path in sorted(folder.rglob("*"))
+            for path in sorted(files_of(folder))
             if path.suffix in _KINDS
         }
 

@@ -1,112 +1,83 @@
-// What the page asks the member that serves it; nobody else is ever asked.
+// What the page asks the member that serves it; nobody else is ever asked.  Requests and streams are those of our own
+// client (clients/js); what is here says when somebody has to sign in, and keeps the answers' JSON as it is.
 
-import { Events, Lines } from "./streams.js";
+import { bodyOf, Connection } from "./client/connection.js";
+import { Refusal } from "./client/errors.js";
+import { events } from "./client/streams.js";
 
-// In memory only: whoever reloads the page signs in again.
-let token = "";
+export { Refusal };
+
+// What takes long (a file that is written anew) has no other end than its own.
+const TIMEOUT_MS = 3_600_000;
+
+// Calls of the gateway that change nothing: of those it is known that nothing was done when no answer comes.
+const READING = /^(kv\/range|auth\/(user|role)\/(get|list)|.*\/(list|status|hash|timetolive|leases))$/;
+
+const connected = (token) => new Connection(location.origin, { timeoutMs: TIMEOUT_MS, token });
+
+// The token is in memory only: whoever reloads the page signs in again.
+let connection = null, isKnown = false;
 
 /** Heard when somebody has to sign in. */
 export const door = new EventTarget();
 
-/** A member said no, or could not be asked (status 0). */
-export class Refusal extends Error {
-  constructor(status, text) {
-    super(text);
-    this.status = status;
-  }
-
-  get needsSignIn() {
-    return this.status === 401 || /user name is empty|invalid auth token/.test(this.message);
-  }
+/** Who is refused for want of a name is asked for it. */
+function knocked(error) {
+  if (error instanceof Refusal && error.needsLogin) door.dispatchEvent(new Event("closed"));
+  return error;
 }
 
-async function ask(path, options = {}) {
-  const headers = { ...options.headers };
-  if (token) headers.authorization = token;
-  let answer;
+async function asking(work) {
+  connection ??= connected();
   try {
-    answer = await fetch(path, { ...options, headers, cache: "no-store", credentials: "omit" });
+    return await work(connection);
   } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new Refusal(0, "this member does not answer");
+    throw knocked(error);
   }
-  if (answer.ok) return answer;
-  const text = await answer.text();
-  let said = text.trim() || answer.statusText;
-  try {
-    const body = JSON.parse(text);
-    said = body.message || body.error || said;
-    if (typeof said !== "string") said = JSON.stringify(said);
-  } catch {
-    // It is no JSON: the text says it.
-  }
-  const refusal = new Refusal(answer.status, said);
-  if (refusal.needsSignIn) door.dispatchEvent(new Event("closed"));
-  throw refusal;
 }
 
 /** Call a method of the gateway: POST /v3/... */
-export async function call(path, body = {}, signal = undefined) {
-  const options = { method: "POST", body: JSON.stringify(body), signal };
-  options.headers = { "content-type": "application/json" };
-  return (await ask(`/v3/${path}`, options)).json();
+export const call = (path, body = {}, signal = undefined) =>
+  asking((it) => it.call(path, body, { signal, isRepeatable: READING.test(path) }));
+
+/** Ask a page of this member, by its path or by what stands behind /dashboard/. */
+function ask(path, options = {}) {
+  const target = path.startsWith("/") ? path : `/dashboard/${path}`;
+  return asking((it) => it.ask(target, { isRepeatable: (options.method ?? "GET") === "GET", ...options }));
 }
 
 /** Ask a page for JSON. */
 export async function page(path, options = {}) {
-  const answer = await ask(path, options);
-  const text = await answer.text();
+  const text = await (await ask(path, options)).text();
   return text ? JSON.parse(text) : {};
 }
 
 /** Ask for text, as it is. */
-export async function plain(path, options = {}) {
-  return (await ask(path, options)).text();
-}
-
-async function* pieces(answer) {
-  const decoder = new TextDecoder();
-  const reader = answer.body.getReader();
-  try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      yield decoder.decode(value, { stream: true });
-    }
-  } finally {
-    reader.cancel().catch(() => {});
-  }
-}
+export const plain = async (path, options = {}) => (await ask(path, options)).text();
 
 /** Call a method of the gateway that streams: what each line says. */
 export async function* follow(path, body, signal) {
-  const answer = await ask(`/v3/${path}`, { method: "POST", body: JSON.stringify(body), signal });
-  const lines = new Lines();
-  for await (const piece of pieces(answer)) {
-    for (const line of lines.feed(piece)) {
-      if (!line) continue;
-      const said = JSON.parse(line);
-      if (said.error) throw new Refusal(said.error.http_code, said.error.message);
-      yield said.result;
-    }
+  connection ??= connected();
+  try {
+    yield* connection.follow(path, body, { signal });
+  } catch (error) {
+    throw knocked(error);
   }
 }
 
-/** Server-sent events of a page, until the stream ends. */
-export async function* listen(path, events, signal) {
-  const headers = events.lastId ? { "last-event-id": events.lastId } : {};
-  const answer = await ask(path, { headers, signal });
-  for await (const piece of pieces(answer)) yield* events.feed(piece);
+/** Server-sent events of a page, until the stream ends; each has the id to go on from. */
+export async function* listen(path, lastId, signal) {
+  const headers = lastId ? { "last-event-id": lastId } : {};
+  const answer = await ask(path, { headers, signal, isStream: true });
+  yield* events(bodyOf(answer), lastId);
 }
 
-export const newEvents = () => new Events();
-
-/** Sign in; the token is kept until the page is left. */
+/** Sign in; the token is kept until the page is left, the password is not. */
 export async function signIn(name, password) {
-  token = "";
-  const said = await call("auth/authenticate", { name, password });
-  token = said.token;
+  const { token } = await connected().call("auth/authenticate", { name, password });
+  connection = connected(token);
+  isKnown = true;
   door.dispatchEvent(new Event("opened"));
 }
 
-export const isSignedIn = () => token !== "";
+export const isSignedIn = () => isKnown;

@@ -1,6 +1,6 @@
 // What the member says of the cluster, as it comes, and what graphs are made of.
 
-import { listen, newEvents, Refusal } from "./api.js";
+import { listen, Refusal } from "./api.js";
 import { History, rate } from "./scale.js";
 
 // Without news for so long, what is shown is old: states come once a second.
@@ -63,12 +63,12 @@ export class Cluster extends EventTarget {
 
   /** Listen for ever; a stream that ends is asked for again after a pause that grows. */
   async run() {
-    const events = newEvents();
-    let pauseMs = 250;
+    let lastId = "", pauseMs = 250;
     setInterval(() => this.dispatchEvent(new Event("freshness")), 500);
     for (;;) {
       try {
-        for await (const { kind, data } of listen("events", events)) {
+        for await (const { kind, data, id } of listen("events", lastId)) {
+          lastId = id;
           if (kind === "refused") throw new Refusal(401, JSON.parse(data));
           pauseMs = 250;
           this.take(JSON.parse(data));
