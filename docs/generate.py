@@ -425,8 +425,14 @@ def function_lines(shown: str, it: Callable[..., object]) -> list[str]:
     said = re.sub(r"<object object at \w+>", "...", said)
     said = re.sub(r"<function (\w+) at \w+>", r"\1", said)
     said = re.sub(r"<class '(\w+)'>", r"\1", said)
-    said = said.replace("(self, ", "(").replace("(self)", "()").replace("'", "")
+    said = said.replace("(self, ", "(").replace("(self)", "()")
+    # Types that are named before they are known stand in quotes; texts that are defaults keep them.
+    said = re.sub(r"= (b?)'([^']*)'|'([^']*)'", _unquoted, said)
     return ["", f"### {shown}", "", f"```python\n{shown}{said}\n```", "", getdoc(it) or ""]
+
+
+def _unquoted(found: re.Match[str]) -> str:
+    return f'= {found[1]}"{found[2]}"' if found[3] is None else found[3]
 
 
 def database_page() -> str:

@@ -47,6 +47,14 @@ def test_a_reference_page_is_what_the_program_says(name: str) -> None:
     assert held == generator.PAGES[name](), "run `make docs`"
 
 
+def test_defaults_that_are_texts_have_their_quotes() -> None:
+    """`key: bytes = b` is what a reader would copy."""
+    for page in (ROOT / "docs" / "reference").glob("*.md"):
+        calls = re.findall(r"```python\n(\w[^\n]*\) -> [^\n]*)\n```", page.read_text())
+        for call in calls:
+            assert not re.search(r"= b?[,)]", call), f"{page.name}: {call}"
+
+
 def test_every_link_between_our_pages_leads_somewhere() -> None:
     pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
     for page in pages:
