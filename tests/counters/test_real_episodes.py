@@ -40,7 +40,8 @@ class Writer(threading.Thread):
 
     def __init__(self, position: int, endpoint: str, seed: int) -> None:
         super().__init__(name=f"writer {position}", daemon=True)
-        self._position = position
+        # Of this episode alone: a key that comes again is another request's.
+        self._keys = f"{seed}/{position}"
         self._endpoint = endpoint
         self._dice = random.Random(seed)
         self.counted = Counted()
@@ -53,7 +54,7 @@ class Writer(threading.Thread):
             number += 1
             names = self._dice.sample(NAMES, 2)
             changes = [(it, self._dice.randint(-3, 9)) for it in names]
-            while not self._is_counted(f"{self._position}/{number}", changes):
+            while not self._is_counted(f"{self._keys}/{number}", changes):
                 pass  # it waits for an answer, or for a member that serves
             self.counted.sums.update(dict(changes))
             self.counted.answered += 1
@@ -73,6 +74,8 @@ class Writer(threading.Thread):
             return False
         if status not in (200, 503, 504):
             self.refused.append(f"{status} {said}")
+            self.is_told_to_stop = True
+            return True  # nobody asks again, and the episode fails
         return status == 200
 
 
