@@ -68,6 +68,7 @@ def test_a_member_that_is_away_holds_a_purge_up_and_is_named(tmp_path: Path) -> 
             await purgings[0].purge()
         with pytest.raises((NotExecuted, OutcomeUnknown, PurgeRefused)):
             await purgings[2].purge(is_forced=True)
+        assert (await purgings[0].purge(is_forced=True)).left_out == ["m2"]
         for _it in range(3):
             await purge(cluster, purgings[0], [0, 1], forced=True)
         await cluster.desk(2).increment([("b", 10)])

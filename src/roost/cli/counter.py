@@ -190,6 +190,10 @@ def purge(endpoints: str, timeout_s: float, *, as_json: bool, force: bool) -> No
     else:
         proof = said["proof"]
         say_table([("MEMBER", "UP TO"), *((it, str(proof[it])) for it in proof)], right=(1,))
+        for it in said.get("left_out", ()):
+            click.echo(
+                f"{it} was left out: of deleted counters, what it lacks may come back with it"
+            )
 
 
 @counter.command()

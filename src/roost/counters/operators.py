@@ -117,7 +117,8 @@ class Operators:
         return status.statistics(self._counting)
 
     async def _purge(self, asked: Asked) -> dict[str, Any]:
-        return {"proof": await self.purging.purge(is_forced=asked.is_forced)}
+        done = await self.purging.purge(is_forced=asked.is_forced)
+        return {"proof": done.proof, "left_out": done.left_out}
 
     async def _retire(self, asked: Asked) -> dict[str, Any]:
         if not asked.name:

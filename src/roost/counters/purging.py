@@ -11,6 +11,7 @@ them: so a purge asked twice leaves less than once.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from roost.counters import facts, registry, upkeep
 from roost.counters.changing import Steps
@@ -26,6 +27,14 @@ from roost.errors import RoostError
 _ROW = b"purged"
 
 
+@dataclass(frozen=True, slots=True)
+class Purge:
+    """Up to which version of whom everybody purges, by names; and who was not heard for it."""
+
+    proof: dict[str, int]
+    left_out: list[str]
+
+
 class Purging:
     """One member's."""
 
@@ -36,8 +45,8 @@ class Purging:
         self._is_running = False
         counting.lookers.append(self.look)
 
-    async def purge(self, *, is_forced: bool = False) -> dict[str, int]:
-        """Have everybody purge what everybody knows; up to which version of whom, by their names.
+    async def purge(self, *, is_forced: bool = False) -> Purge:
+        """Have everybody purge what everybody knows.
 
         Forced, members that do not answer are left out: what they lack may come back with them.
 
@@ -60,7 +69,8 @@ class Purging:
         for epoch, version in proof.items():
             name = found.name_of(epoch)
             told[name] = max(version, told.get(name, 0))
-        return told
+        silent = [it for it in found.registered() if not it.is_retired and it.epoch not in reports]
+        return Purge(told, [it.name for it in silent])
 
     async def _decide(self, found: Facts, proof: Mapping[bytes, int]) -> None:
         asked = AskedPurge(edition=found.edition, proof=dict(proof))
